@@ -1,0 +1,54 @@
+package v1alpha1
+
+// Condition types of a Rollout.
+const (
+	// ConditionReady is True when the declared version serves, judged and baked.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while Belay works towards the declared version.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True when only a person can make it go on.
+	ConditionStalled = "Stalled"
+	// ConditionGuarded is True when a dry-run has shown that a pushed template
+	// comes back paused.
+	ConditionGuarded = "Guarded"
+	// ConditionTrafficConflict is True when something else changes the route.
+	ConditionTrafficConflict = "TrafficConflict"
+	// ConditionInvariantViolated is True when a self-check found a state that
+	// Belay must never leave behind; widening stops, rollback does not.
+	ConditionInvariantViolated = "InvariantViolated"
+	// ConditionReachable of a MetricSource is True when its last query answered.
+	ConditionReachable = "Reachable"
+)
+
+// Reasons of a Rollout's conditions. The set is closed.
+const (
+	ReasonStable             = "Stable"
+	ReasonWaiting            = "Waiting"
+	ReasonProgressing        = "Progressing"
+	ReasonHolding            = "Holding"
+	ReasonPaused             = "Paused"
+	ReasonPromoting          = "Promoting"
+	ReasonBaking             = "Baking"
+	ReasonRollingBack        = "RollingBack"
+	ReasonRolledBack         = "RolledBack"
+	ReasonDeadlineExceeded   = "DeadlineExceeded"
+	ReasonTriggerObserved    = "TriggerObserved"
+	ReasonWorkloadNotFound   = "WorkloadNotFound"
+	ReasonWorkloadNotReady   = "WorkloadNotReady"
+	ReasonRouteNotFound      = "RouteNotFound"
+	ReasonRouteNotAccepted   = "RouteNotAccepted"
+	ReasonServiceNotFound    = "ServiceNotFound"
+	ReasonGuardrailNotFound  = "GuardrailNotFound"
+	ReasonMetricSourceDenied = "MetricSourceDenied"
+	ReasonGuardProven        = "GuardProven"
+	ReasonGuardMissing       = "GuardMissing"
+	ReasonGuardUnproven      = "GuardUnproven"
+	ReasonForeignWrite       = "ForeignWrite"
+	ReasonNoConflict         = "NoConflict"
+	ReasonSelfCheckPassed    = "SelfCheckPassed"
+	ReasonSelfCheckFailed    = "SelfCheckFailed"
+	ReasonReleasing          = "Releasing"
+	ReasonAnswered           = "Answered"
+	ReasonUnreachable        = "Unreachable"
+	ReasonInvalidCredentials = "InvalidCredentials"
+)

@@ -1,0 +1,389 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Guardrail is what an SRE asks of every new version: objectives, invariants,
+// and the explicit triggers that roll it back. App teams name it; they cannot
+// weaken it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=gr,categories=belay
+// +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source`
+// +kubebuilder:printcolumn:name="Triggers",type=string,JSONPath=`.spec.triggers[*].name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Guardrail struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what is measured and what rolls back.
+	// +required
+	Spec GuardrailSpec `json:"spec"`
+}
+
+// ClusterGuardrail binds to every Rollout its selectors match. It adds to what
+// the Rollout names; nothing an app team writes weakens it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=cgr,categories=belay
+// +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source`
+// +kubebuilder:printcolumn:name="Triggers",type=string,JSONPath=`.spec.triggers[*].name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ClusterGuardrail struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says where it binds, what is measured and what rolls back.
+	// +required
+	Spec ClusterGuardrailSpec `json:"spec"`
+}
+
+// ClusterGuardrailSpec is a GuardrailSpec with the selectors that bind it.
+type ClusterGuardrailSpec struct {
+	GuardrailSpec `json:",inline"`
+
+	// namespaceSelector picks namespaces by label; empty matches all.
+	// +optional
+	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+
+	// rolloutSelector picks Rollouts by label; empty matches all.
+	// +optional
+	RolloutSelector metav1.LabelSelector `json:"rolloutSelector,omitempty"`
+}
+
+// GuardrailSpec is objectives, invariants and triggers.
+//
+// +kubebuilder:validation:XValidation:rule="self.triggers.all(t, !has(t.slo) || (has(self.slos) && self.slos.exists(s, s.name == t.slo)))",message="a trigger names an slo that this guardrail does not define"
+// +kubebuilder:validation:XValidation:rule="self.triggers.all(t, !has(t.invariant) || (has(self.invariants) && self.invariants.exists(i, i.name == t.invariant)))",message="a trigger names an invariant that this guardrail does not define"
+type GuardrailSpec struct {
+	// source names the MetricSource that answers.
+	// +optional
+	// +kubebuilder:default=default
+	// +kubebuilder:validation:MaxLength=63
+	Source string `json:"source,omitempty"`
+
+	// slos are the objectives that triggers refer to.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	SLOs []SLO `json:"slos,omitempty"`
+
+	// invariants are what must never happen.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Invariants []Invariant `json:"invariants,omitempty"`
+
+	// triggers are the only things that roll back.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Triggers []Trigger `json:"triggers"`
+
+	// minimumSamples is how many requests the candidate must have served since
+	// the step began before an slo trigger can pass.
+	// +optional
+	// +kubebuilder:default=200
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000000
+	MinimumSamples int64 `json:"minimumSamples,omitempty"`
+
+	// whenBlind is what to do while the source gives no usable answer.
+	// +optional
+	// +kubebuilder:default={}
+	WhenBlind WhenBlind `json:"whenBlind,omitempty"`
+}
+
+// SLO is an objective over a share of requests.
+type SLO struct {
+	// name that triggers refer to.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// objective is the share of good requests, in percent, above 0 and below
+	// 100: "99.9".
+	// +required
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,6})?$`
+	// +kubebuilder:validation:MaxLength=9
+	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="objective must be above 0 and below 100 percent"
+	Objective string `json:"objective"`
+
+	// period the error budget is meant for, in days: 30d.
+	// +optional
+	// +kubebuilder:default="30d"
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,2}d$`
+	// +kubebuilder:validation:MaxLength=4
+	Period string `json:"period,omitempty"`
+
+	// indicator says how good and bad requests are counted.
+	// +required
+	Indicator Indicator `json:"indicator"`
+}
+
+// Indicator counts requests and the bad ones among them, from cumulative
+// counters. Belay binds every selector to the revision's pods.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.requests) != has(self.latency)",message="set exactly one of requests and latency"
+type Indicator struct {
+	// requests counts by status: total and bad.
+	// +optional
+	Requests *RequestsIndicator `json:"requests,omitempty"`
+
+	// latency counts requests slower than a threshold, from a histogram.
+	// +optional
+	Latency *LatencyIndicator `json:"latency,omitempty"`
+}
+
+// RequestsIndicator is two cumulative counters.
+type RequestsIndicator struct {
+	// total counts all requests.
+	// +required
+	Total Series `json:"total"`
+	// bad counts the bad ones among them.
+	// +required
+	Bad Series `json:"bad"`
+}
+
+// LatencyIndicator counts requests slower than threshold as bad.
+type LatencyIndicator struct {
+	// histogram is the base name of a classic histogram; its buckets must have a
+	// boundary at the threshold.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
+	// +kubebuilder:validation:MaxLength=200
+	Histogram string `json:"histogram"`
+
+	// matchers narrow the histogram's series.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Matchers []Matcher `json:"matchers,omitempty"`
+
+	// threshold above which a request is bad: 300ms.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0 and at most 1h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Threshold metav1.Duration `json:"threshold"`
+}
+
+// Series picks time series of one metric. There is no free-text PromQL in it.
+type Series struct {
+	// metric name.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
+	// +kubebuilder:validation:MaxLength=200
+	Metric string `json:"metric"`
+
+	// matchers narrow the series. The labels namespace and pod are Belay's own.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Matchers []Matcher `json:"matchers,omitempty"`
+}
+
+// Matcher is one label matcher of a selector.
+type Matcher struct {
+	// name of the label; not namespace or pod, which Belay sets itself.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_]*$`
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!(self in ['namespace', 'pod', '__name__'])",message="namespace, pod and __name__ are set by Belay: remove this matcher"
+	Name string `json:"name"`
+
+	// op compares.
+	// +optional
+	// +kubebuilder:default="="
+	Op MatchOp `json:"op,omitempty"`
+
+	// value, or RE2 regular expression for =~ and !~.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Value string `json:"value,omitempty"`
+}
+
+// MatchOp is a PromQL label matching operator.
+// +kubebuilder:validation:Enum="=";"!=";"=~";"!~"
+type MatchOp string
+
+// Invariant counts violations of what must never happen, and how often it was
+// checked: a check that never ran proves nothing.
+type Invariant struct {
+	// name that triggers refer to.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// violations counts them; any on the candidate's pods is one too many.
+	// +required
+	Violations Series `json:"violations"`
+
+	// checks counts how often the invariant was checked.
+	// +required
+	Checks Series `json:"checks"`
+}
+
+// Trigger is one explicit reason to roll back.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, invariant and pods"
+// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods do not take it"
+type Trigger struct {
+	// name, unique in the guardrail.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// slo that regression, burn and budgetSpent judge.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	SLO string `json:"slo,omitempty"`
+
+	// regression fires when the candidate is worse than stable, and worse than
+	// the budget allows, beyond what chance explains however often one looks.
+	// +optional
+	Regression *RegressionTrigger `json:"regression,omitempty"`
+
+	// burn fires when the candidate burns its error budget faster than rate in
+	// both windows.
+	// +optional
+	Burn *BurnTrigger `json:"burn,omitempty"`
+
+	// budgetSpent fires when this run alone has spent that percentage of the
+	// period's error budget: "2".
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=8
+	BudgetSpent string `json:"budgetSpent,omitempty"`
+
+	// invariant fires on any violation.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Invariant string `json:"invariant,omitempty"`
+
+	// pods fires on failing canary pods. It reads the API server only.
+	// +optional
+	Pods *PodsTrigger `json:"pods,omitempty"`
+}
+
+// BurnTrigger is a multi-window burn-rate rule (Google SRE Workbook, ch. 5).
+//
+// +kubebuilder:validation:XValidation:rule="duration(self.short) <= duration(self.long)",message="short must not be longer than long"
+type BurnTrigger struct {
+	// rate of budget consumption that both windows must exceed; 1 spends the
+	// budget in exactly its period.
+	// +optional
+	// +kubebuilder:default="14.4"
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=9
+	Rate string `json:"rate,omitempty"`
+
+	// long window, which makes it significant. Of a run shorter than that, it
+	// covers what there is.
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="long must be between 10s and 24h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Long metav1.Duration `json:"long,omitempty"`
+
+	// short window, which makes it recent.
+	// +optional
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('2h')",message="short must be between 5s and 2h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Short metav1.Duration `json:"short,omitempty"`
+}
+
+// RegressionTrigger compares the candidate with stable by anytime-valid tests.
+type RegressionTrigger struct {
+	// worseThan is the ratio to stable's rate that is tolerated.
+	// +optional
+	// +kubebuilder:default="1.5"
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,2}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=8
+	WorseThan string `json:"worseThan,omitempty"`
+
+	// burn is the rate of budget consumption that is tolerated.
+	// +optional
+	// +kubebuilder:default="2"
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=9
+	Burn string `json:"burn,omitempty"`
+
+	// falseAlarm bounds the probability that a healthy candidate is ever rolled
+	// back by this guardrail's regression triggers together: "0.001".
+	// +optional
+	// +kubebuilder:default="0.001"
+	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,6}$`
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0 && double(self) <= 0.2",message="falseAlarm must be above 0 and at most 0.2"
+	FalseAlarm string `json:"falseAlarm,omitempty"`
+}
+
+// PodsTrigger judges the canary's pods by what the API server says of them.
+type PodsTrigger struct {
+	// maxRestarts of any one container that is still tolerated.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	MaxRestarts *int32 `json:"maxRestarts,omitempty"`
+
+	// readyWithin is how long a canary pod may take to become ready.
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="readyWithin must be between 1s and 24h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	ReadyWithin metav1.Duration `json:"readyWithin,omitempty"`
+}
+
+// WhenBlind is what to do while a source gives no usable answer.
+type WhenBlind struct {
+	// hold is how long to keep the weight and ask again.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="hold must be between 0s and 168h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Hold metav1.Duration `json:"hold,omitempty"`
+
+	// then is what follows: Hold goes on holding, Rollback rolls back.
+	// +optional
+	// +kubebuilder:default=Hold
+	Then HoldOrRollback `json:"then,omitempty"`
+}
+
+// GuardrailList is a list of Guardrails.
+// +kubebuilder:object:root=true
+type GuardrailList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Guardrail `json:"items"`
+}
+
+// ClusterGuardrailList is a list of ClusterGuardrails.
+// +kubebuilder:object:root=true
+type ClusterGuardrailList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ClusterGuardrail `json:"items"`
+}

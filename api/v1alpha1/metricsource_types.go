@@ -1,0 +1,240 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MetricSource is a Prometheus-compatible endpoint that the platform team
+// offers. Tenants name it; they never give URLs or credentials.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=ms,categories=belay
+// +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.address`
+// +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.serverVersion`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type MetricSource struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says where the endpoint is, and how it may be used.
+	// +required
+	Spec MetricSourceSpec `json:"spec"`
+
+	// status says whether it answers.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status MetricSourceStatus `json:"status,omitempty"`
+}
+
+// MetricSourceSpec is the endpoint, its credentials and its limits.
+type MetricSourceSpec struct {
+	// address is the base URL of the HTTP API, without credentials.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')",message="address must be an http or https URL without user, query or fragment, such as https://prometheus.monitoring:9090"
+	Address string `json:"address"`
+
+	// scrapeInterval of the series Belay will ask for. Freshness and the pace of
+	// polls follow from it.
+	// +optional
+	// +kubebuilder:default="15s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="scrapeInterval must be between 1s and 10m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitempty"`
+
+	// auth is how Belay identifies itself. Secrets are read from Belay's own
+	// namespace only.
+	// +optional
+	Auth *MetricSourceAuth `json:"auth,omitempty"`
+
+	// tls says whom to trust.
+	// +optional
+	TLS *MetricSourceTLS `json:"tls,omitempty"`
+
+	// headers are sent with every request, such as a tenant id.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Headers []Header `json:"headers,omitempty"`
+
+	// namespaceSelector picks the namespaces whose guardrails may name this
+	// source; empty means all.
+	// +optional
+	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+
+	// limits bound what a source can cost.
+	// +optional
+	// +kubebuilder:default={}
+	Limits MetricSourceLimits `json:"limits,omitempty"`
+}
+
+// MetricSourceAuth is one way to authenticate.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.basic), has(self.authorization), has(self.oauth2)].filter(x, x).size() == 1",message="set exactly one of basic, authorization and oauth2"
+type MetricSourceAuth struct {
+	// basic is HTTP basic authentication.
+	// +optional
+	Basic *BasicAuth `json:"basic,omitempty"`
+	// authorization sends an Authorization header.
+	// +optional
+	Authorization *Authorization `json:"authorization,omitempty"`
+	// oauth2 is the client credentials flow.
+	// +optional
+	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
+}
+
+// BasicAuth is a user name and the password's place.
+type BasicAuth struct {
+	// username.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	Username string `json:"username"`
+	// password is read from a Secret.
+	// +required
+	Password SecretKeyRef `json:"password"`
+}
+
+// Authorization is a scheme and the credentials' place.
+type Authorization struct {
+	// type of the credentials.
+	// +optional
+	// +kubebuilder:default=Bearer
+	// +kubebuilder:validation:MaxLength=64
+	Type string `json:"type,omitempty"`
+	// credentials are read from a Secret.
+	// +required
+	Credentials SecretKeyRef `json:"credentials"`
+}
+
+// OAuth2 is the client credentials flow (RFC 6749, 4.4).
+type OAuth2 struct {
+	// clientID to present.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	ClientID string `json:"clientID"`
+	// clientSecret is read from a Secret.
+	// +required
+	ClientSecret SecretKeyRef `json:"clientSecret"`
+	// tokenURL that grants tokens.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https']",message="tokenURL must be an http or https URL"
+	TokenURL string `json:"tokenURL"`
+	// scopes to ask for.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=256
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// MetricSourceTLS is the trust in, and the identity towards, the endpoint.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.cert) == has(self.key)",message="cert and key go together"
+type MetricSourceTLS struct {
+	// ca is a PEM bundle in a Secret; absent means the system's roots.
+	// +optional
+	CA *SecretKeyRef `json:"ca,omitempty"`
+	// cert is a PEM client certificate in a Secret.
+	// +optional
+	Cert *SecretKeyRef `json:"cert,omitempty"`
+	// key is its PEM private key in a Secret.
+	// +optional
+	Key *SecretKeyRef `json:"key,omitempty"`
+	// serverName to verify instead of the address's host.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServerName string `json:"serverName,omitempty"`
+}
+
+// Header is sent with every request.
+type Header struct {
+	// name of the header.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9-]+$`
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['authorization', 'host', 'content-length', 'accept-encoding'])",message="this header is set by auth or by the client itself"
+	Name string `json:"name"`
+	// value of the header.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Value string `json:"value"`
+}
+
+// SecretKeyRef names a key of a Secret in Belay's own namespace.
+type SecretKeyRef struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// key in the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key"`
+}
+
+// MetricSourceLimits bound what a source can cost.
+type MetricSourceLimits struct {
+	// timeout of one query.
+	// +optional
+	// +kubebuilder:default="7s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('2m')",message="timeout must be between 100ms and 2m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Timeout metav1.Duration `json:"timeout,omitempty"`
+	// series a result may have.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Series int32 `json:"series,omitempty"`
+	// bytes a decompressed answer may have.
+	// +optional
+	// +kubebuilder:default=4194304
+	// +kubebuilder:validation:Minimum=1024
+	// +kubebuilder:validation:Maximum=16777216
+	Bytes int64 `json:"bytes,omitempty"`
+	// inFlight is how many queries may run at once.
+	// +optional
+	// +kubebuilder:default=8
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	InFlight int32 `json:"inFlight,omitempty"`
+}
+
+// MetricSourceStatus says whether the source answers.
+type MetricSourceStatus struct {
+	// observedGeneration is the generation of the spec this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// serverVersion as the source reports it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ServerVersion string `json:"serverVersion,omitempty"`
+	// clockSkew is the source's clock minus ours at the last answer, in
+	// milliseconds.
+	// +optional
+	ClockSkewMilliseconds *int64 `json:"clockSkewMilliseconds,omitempty"`
+	// conditions: Reachable, and Ready for GitOps tools.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// MetricSourceList is a list of MetricSources.
+// +kubebuilder:object:root=true
+type MetricSourceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MetricSource `json:"items"`
+}

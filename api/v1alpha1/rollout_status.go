@@ -1,0 +1,465 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Phase is where a Rollout stands. It is derived from decisions already
+// recorded, and shown; the planner reads it, with the rest of what it observed.
+// +kubebuilder:validation:Enum=Stable;Gating;Stepping;Promoting;Baking;RollingBack;RolledBack
+type Phase string
+
+const (
+	// PhaseStable serves one version; nothing waits.
+	PhaseStable Phase = "Stable"
+	// PhaseGating has a candidate that may not take traffic yet.
+	PhaseGating Phase = "Gating"
+	// PhaseStepping gives the candidate its share, step by step.
+	PhaseStepping Phase = "Stepping"
+	// PhasePromoting replaces the Deployment's pods while the canary serves.
+	PhasePromoting Phase = "Promoting"
+	// PhaseBaking serves the new version from the Deployment, triggers armed.
+	PhaseBaking Phase = "Baking"
+	// PhaseRollingBack takes the candidate out of service.
+	PhaseRollingBack Phase = "RollingBack"
+	// PhaseRolledBack serves the stable version; the Deployment still declares
+	// the rejected one, paused.
+	PhaseRolledBack Phase = "RolledBack"
+)
+
+// phaseGraph is every edge a Rollout's phase may take. The CEL rule on
+// RolloutStatus says the same to the API server; a test holds them equal.
+var phaseGraph = map[Phase][]Phase{
+	"":               {PhaseStable},
+	PhaseStable:      {PhaseGating, PhaseRolledBack},
+	PhaseGating:      {PhaseStable, PhaseStepping, PhaseRollingBack, PhaseRolledBack},
+	PhaseStepping:    {PhasePromoting, PhaseRollingBack},
+	PhasePromoting:   {PhaseBaking, PhaseRollingBack},
+	PhaseBaking:      {PhaseStable, PhaseRollingBack},
+	PhaseRollingBack: {PhaseStable, PhaseGating, PhaseRolledBack},
+	PhaseRolledBack:  {PhaseStable, PhaseGating},
+}
+
+// MayFollow reports whether a Rollout in phase from may next be in phase p.
+func (p Phase) MayFollow(from Phase) bool {
+	if p == from {
+		return true
+	}
+	for _, next := range phaseGraph[from] {
+		if next == p {
+			return true
+		}
+	}
+	return false
+}
+
+// Outcome is how a run ended.
+// +kubebuilder:validation:Enum=Promoted;RolledBack;Superseded;Cancelled;Bypassed
+type Outcome string
+
+const (
+	// OutcomePromoted means the candidate became the stable version.
+	OutcomePromoted Outcome = "Promoted"
+	// OutcomeRolledBack means a trigger or an abort rejected the candidate.
+	OutcomeRolledBack Outcome = "RolledBack"
+	// OutcomeSuperseded means a newer template came before a decision.
+	OutcomeSuperseded Outcome = "Superseded"
+	// OutcomeCancelled means the template went back to the stable one, or the
+	// Rollout was deleted.
+	OutcomeCancelled Outcome = "Cancelled"
+	// OutcomeBypassed means somebody with the verb bypass let the Deployment
+	// roll without Belay.
+	OutcomeBypassed Outcome = "Bypassed"
+)
+
+// RolloutStatus is where the rollout stands and why. It keeps what cannot be
+// observed again; everything else is read afresh at each reconcile.
+//
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="epoch never decreases: a superseded controller may not write"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || self.phase in {'Stable': ['Gating', 'RolledBack'], 'Gating': ['Stable', 'Stepping', 'RollingBack', 'RolledBack'], 'Stepping': ['Promoting', 'RollingBack'], 'Promoting': ['Baking', 'RollingBack'], 'Baking': ['Stable', 'RollingBack'], 'RollingBack': ['Stable', 'Gating', 'RolledBack'], 'RolledBack': ['Stable', 'Gating']}[oldSelf.phase]))",message="this phase may not follow the current one"
+// +kubebuilder:validation:XValidation:rule="has(oldSelf.phase) || !has(self.phase) || self.phase == 'Stable'",message="a Rollout starts in phase Stable"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="history is a record: finished entries do not change, and the newest is not removed"
+type RolloutStatus struct {
+	// observedGeneration is the generation of the spec this status speaks of;
+	// -1 until the controller has seen the Rollout.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// phase is where the rollout stands.
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+
+	// message is one sentence: what is happening, and what comes next.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// stable is the version that serves.
+	// +optional
+	Stable *Revision `json:"stable,omitempty"`
+
+	// candidate is the version on trial, or the one last rejected while the
+	// Deployment still declares it.
+	// +optional
+	Candidate *Revision `json:"candidate,omitempty"`
+
+	// run is the name of the RolloutRun in progress, or of the last one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Run string `json:"run,omitempty"`
+
+	// runs counts the runs ever started, so that names are never reused.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Runs int32 `json:"runs,omitempty"`
+
+	// epoch rises with every run and every rollback. Writes of an older epoch
+	// are refused by the API server.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Epoch int64 `json:"epoch,omitempty"`
+
+	// step is the step in progress.
+	// +optional
+	Step *StepStatus `json:"step,omitempty"`
+
+	// rollback is why, and since when, the candidate is being taken out.
+	// +optional
+	Rollback *RollbackStatus `json:"rollback,omitempty"`
+
+	// decision is the last one recorded. The run's chain holds them all.
+	// +optional
+	Decision *DecisionSummary `json:"decision,omitempty"`
+
+	// verdicts are the newest, one per guardrail and trigger.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Verdicts []VerdictStatus `json:"verdicts,omitempty"`
+
+	// history is the finished runs, newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	History []HistoryEntry `json:"history,omitempty"`
+
+	// rejected are the revisions that never run again by themselves, newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Rejected []RejectedRevision `json:"rejected,omitempty"`
+
+	// lastHandledAction is the last command acted on, or refused.
+	// +optional
+	LastHandledAction *HandledAction `json:"lastHandledAction,omitempty"`
+
+	// guardCheckedAt is when the guard was last proven by a dry-run.
+	// +optional
+	GuardCheckedAt *metav1.Time `json:"guardCheckedAt,omitempty"`
+
+	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
+	// InvariantViolated.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Revision is one version of the pod template.
+type Revision struct {
+	// revision is the first 10 hex digits of SHA-256 over the template's
+	// canonical JSON, without the pod-template-hash label.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
+	Revision string `json:"revision"`
+
+	// image of the first container, for printer columns.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// replicaSet that runs it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ReplicaSet string `json:"replicaSet,omitempty"`
+
+	// podTemplateHash is the Deployment controller's own hash; set on stable.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	PodTemplateHash string `json:"podTemplateHash,omitempty"`
+
+	// images of all containers, with digests once pods run them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Images []ContainerImage `json:"images,omitempty"`
+}
+
+// ContainerImage is what one container runs.
+type ContainerImage struct {
+	// container name.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Container string `json:"container"`
+	// image as the template declares it.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image"`
+	// digest the running pods report; empty until one runs, or when they differ.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Digest string `json:"digest,omitempty"`
+}
+
+// StepStatus is the step in progress.
+type StepStatus struct {
+	// index of the step in spec.steps, from 0.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Index int32 `json:"index"`
+	// display is "2/4", for printer columns.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	Display string `json:"display,omitempty"`
+	// enteredAt is when the step began.
+	// +required
+	EnteredAt metav1.Time `json:"enteredAt"`
+	// acknowledgedAt is when the route was first seen to carry the step's weight
+	// with the canary ready; hold counts from here.
+	// +optional
+	AcknowledgedAt *metav1.Time `json:"acknowledgedAt,omitempty"`
+	// weight of the candidate, in percent.
+	// +optional
+	Weight WeightStatus `json:"weight,omitempty"`
+	// replicas of the canary ReplicaSet.
+	// +optional
+	Replicas ReplicaStatus `json:"replicas,omitempty"`
+	// next is what happens next.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Next string `json:"next,omitempty"`
+	// nextAt is the earliest time for it.
+	// +optional
+	NextAt *metav1.Time `json:"nextAt,omitempty"`
+}
+
+// WeightStatus compares what was asked of the route with what it acknowledged.
+type WeightStatus struct {
+	// desired percent.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Desired int32 `json:"desired"`
+	// observed percent, as the route acknowledged it; -1 while it has not.
+	// +required
+	// +kubebuilder:validation:Minimum=-1
+	// +kubebuilder:validation:Maximum=100
+	Observed int32 `json:"observed"`
+}
+
+// ReplicaStatus compares wanted and ready pods.
+type ReplicaStatus struct {
+	// desired pods.
+	// +required
+	Desired int32 `json:"desired"`
+	// ready pods.
+	// +required
+	Ready int32 `json:"ready"`
+}
+
+// RollbackStatus is why the candidate is being taken out, and how it will end.
+type RollbackStatus struct {
+	// outcome the run will have: RolledBack, Superseded or Cancelled.
+	// +required
+	Outcome Outcome `json:"outcome"`
+	// trigger that fired, as guardrail/trigger, or abort or deadline.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Trigger string `json:"trigger,omitempty"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// startedAt is when the decision was taken.
+	// +required
+	StartedAt metav1.Time `json:"startedAt"`
+	// zeroAt is when the route acknowledged that the candidate gets nothing;
+	// the drain counts from here.
+	// +optional
+	ZeroAt *metav1.Time `json:"zeroAt,omitempty"`
+	// restore says the Deployment was already rolling: the stable template is
+	// written back before traffic moves.
+	// +optional
+	Restore bool `json:"restore,omitempty"`
+}
+
+// DecisionSummary is the last recorded decision, in short.
+type DecisionSummary struct {
+	// seq in the run's chain; 0 outside a run.
+	// +required
+	Seq int32 `json:"seq"`
+	// rule of the planner that matched.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Rule string `json:"rule"`
+	// key tells this decision from the next one of the same rule.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Key string `json:"key,omitempty"`
+	// why, with its numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Why string `json:"why,omitempty"`
+	// at is when it was taken.
+	// +required
+	At metav1.Time `json:"at"`
+	// weight of the candidate before and after.
+	// +optional
+	Weight *WeightChange `json:"weight,omitempty"`
+	// actor, when a person asked for it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Actor string `json:"actor,omitempty"`
+}
+
+// WeightChange is the candidate's share before and after a decision.
+type WeightChange struct {
+	// from percent.
+	// +required
+	From int32 `json:"from"`
+	// to percent.
+	// +required
+	To int32 `json:"to"`
+}
+
+// VerdictStatus is the newest verdict of one trigger.
+type VerdictStatus struct {
+	// guardrail the trigger belongs to.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Guardrail string `json:"guardrail"`
+	// trigger name.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Trigger string `json:"trigger"`
+	// outcome of the evaluation.
+	// +required
+	Outcome VerdictOutcome `json:"outcome"`
+	// reason from a closed set.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+	// evaluatedAt is the evaluation time the source was asked for.
+	// +optional
+	EvaluatedAt *metav1.Time `json:"evaluatedAt,omitempty"`
+}
+
+// VerdictOutcome is the result of one trigger's evaluation. Unknown is two
+// values of it: Inconclusive (answered, not decisive) and Error (not answered).
+// +kubebuilder:validation:Enum=Pass;Fail;Inconclusive;Error
+type VerdictOutcome string
+
+const (
+	// VerdictPass means complete, fresh data and no trigger crossed.
+	VerdictPass VerdictOutcome = "Pass"
+	// VerdictFail means an explicit trigger crossed on complete, fresh data.
+	VerdictFail VerdictOutcome = "Fail"
+	// VerdictInconclusive means an answer that does not decide.
+	VerdictInconclusive VerdictOutcome = "Inconclusive"
+	// VerdictError means no answer.
+	VerdictError VerdictOutcome = "Error"
+)
+
+// HistoryEntry is one finished run.
+type HistoryEntry struct {
+	// run is the RolloutRun's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Run string `json:"run"`
+	// revision that was tried.
+	// +required
+	// +kubebuilder:validation:MaxLength=10
+	Revision string `json:"revision"`
+	// image of its first container.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+	// outcome of the run.
+	// +required
+	Outcome Outcome `json:"outcome"`
+	// trigger that ended it, if one did.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Trigger string `json:"trigger,omitempty"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// startedAt and finishedAt bound the run.
+	// +required
+	StartedAt metav1.Time `json:"startedAt"`
+	// finishedAt is when the outcome was recorded.
+	// +required
+	FinishedAt metav1.Time `json:"finishedAt"`
+}
+
+// RejectedRevision never runs again by itself.
+type RejectedRevision struct {
+	// revision that was rejected.
+	// +required
+	// +kubebuilder:validation:MaxLength=10
+	Revision string `json:"revision"`
+	// trigger that rejected it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Trigger string `json:"trigger,omitempty"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// at is when.
+	// +required
+	At metav1.Time `json:"at"`
+	// run that rejected it.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Run string `json:"run"`
+}
+
+// HandledAction is a command that was acted on or refused.
+type HandledAction struct {
+	// action that was asked for.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Action Action `json:"action"`
+	// token of the command.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Token string `json:"token"`
+	// by is the authenticated author.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by,omitempty"`
+	// refused says why nothing was done; empty when it was.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Refused string `json:"refused,omitempty"`
+	// at is when.
+	// +required
+	At metav1.Time `json:"at"`
+}
+
+// IsRejected returns the record of a rejected revision, or nil.
+func (s *RolloutStatus) IsRejected(revision string) *RejectedRevision {
+	for i := range s.Rejected {
+		if s.Rejected[i].Revision == revision {
+			return &s.Rejected[i]
+		}
+	}
+	return nil
+}

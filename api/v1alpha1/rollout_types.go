@@ -1,0 +1,245 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Rollout takes a Deployment through a new version step by step. Creating one
+// arms the guard: from then on a change of the Deployment's pod template waits,
+// paused, until the Rollout has judged it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=bro,categories={belay,all}
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.step.display`
+// +kubebuilder:printcolumn:name="Weight",type=integer,JSONPath=`.status.step.weight.observed`
+// +kubebuilder:printcolumn:name="Stable",type=string,JSONPath=`.status.stable.image`
+// +kubebuilder:printcolumn:name="Candidate",type=string,JSONPath=`.status.candidate.image`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="!oldSelf.hasValue() || !has(oldSelf.value().status) || has(self.status)",message="status cannot be erased: it carries the epoch and the history that later decisions rest on"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name must have at most 52 characters: Belay derives Service and run names from it"
+type Rollout struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what to roll out and how carefully.
+	// +required
+	Spec RolloutSpec `json:"spec"`
+
+	// status says where the rollout stands, and why. Only Belay writes it.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status RolloutStatus `json:"status,omitempty"`
+}
+
+// RolloutSpec is the app team's declaration.
+type RolloutSpec struct {
+	// workloadRef names the Deployment in the same namespace. It cannot change:
+	// delete the Rollout and create another one.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="workloadRef is immutable: delete this Rollout (the Deployment keeps running) and create one for the other workload"
+	WorkloadRef WorkloadRef `json:"workloadRef"`
+
+	// traffic names the Service and the routes whose requests are shared out.
+	// +required
+	Traffic Traffic `json:"traffic"`
+
+	// steps are taken in order. Weights must not fall from one step to the next.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || s.weight >= self[i - 1].weight)",message="step weights must not fall: a rollout only ever widens, and a rollback goes to 0 at once"
+	Steps []Step `json:"steps"`
+
+	// guardrails judge the candidate besides the ClusterGuardrails, which bind by
+	// themselves. All must pass; a trigger of any of them rolls back.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Guardrails []GuardrailRef `json:"guardrails,omitempty"`
+
+	// promotion says what happens after the last step.
+	// +optional
+	// +kubebuilder:default={}
+	Promotion Promotion `json:"promotion,omitempty"`
+
+	// stepDeadline bounds how long one step may stay undecided, as a duration
+	// such as 30m or 1h. Then onDeadline applies.
+	// +optional
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('168h')",message="stepDeadline must be between 10s and 168h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	StepDeadline metav1.Duration `json:"stepDeadline,omitempty"`
+
+	// onDeadline is what happens when a step is still undecided at its deadline:
+	// Hold keeps the weight and says so, Rollback rolls back.
+	// +optional
+	// +kubebuilder:default=Hold
+	OnDeadline HoldOrRollback `json:"onDeadline,omitempty"`
+
+	// mode is Enforce, or Observe to judge and record without ever rolling back
+	// by itself: a trigger then holds the step.
+	// +optional
+	// +kubebuilder:default=Enforce
+	Mode Mode `json:"mode,omitempty"`
+
+	// paused stops progress where it stands. Triggers stay armed.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+
+	// historyLimit is how many finished runs of this Rollout are kept, in its
+	// status and as RolloutRuns.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=20
+	HistoryLimit int32 `json:"historyLimit,omitempty"`
+}
+
+// WorkloadRef names the workload in the Rollout's own namespace.
+type WorkloadRef struct {
+	// kind is Deployment (apps/v1).
+	// +optional
+	// +kubebuilder:default=Deployment
+	// +kubebuilder:validation:Enum=Deployment
+	Kind string `json:"kind,omitempty"`
+
+	// name of the Deployment.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=52
+	Name string `json:"name"`
+}
+
+// Traffic says which requests a step's weight shares out.
+type Traffic struct {
+	// service is the user's Service. For the time of a run every backendRef to it
+	// becomes the pair <rollout>-stable and <rollout>-canary.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Service string `json:"service"`
+
+	// routes whose backendRefs name the service, in the same namespace.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Routes []RouteRef `json:"routes"`
+
+	// drain is how long connections get to finish after the acknowledged weight
+	// is 0 and before the pods go.
+	// +optional
+	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="drain must be between 0s and 1h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Drain metav1.Duration `json:"drain,omitempty"`
+}
+
+// RouteRef names a Gateway API route in the Rollout's own namespace.
+type RouteRef struct {
+	// kind is HTTPRoute (gateway.networking.k8s.io/v1).
+	// +optional
+	// +kubebuilder:default=HTTPRoute
+	// +kubebuilder:validation:Enum=HTTPRoute
+	Kind string `json:"kind,omitempty"`
+
+	// name of the route.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Step is one widening of the candidate's share. It passes when the canary is
+// ready at the scale it needs, the route has acknowledged the weight, hold has
+// elapsed since then, and every guardrail passes on samples taken since then.
+type Step struct {
+	// name for people; unique names read best in the history.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+
+	// weight is the candidate's share of the requests, in percent.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Weight int32 `json:"weight"`
+
+	// hold is how long the acknowledged weight must stand, at least.
+	// +optional
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="hold must be between 0s and 168h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Hold metav1.Duration `json:"hold,omitempty"`
+}
+
+// GuardrailRef names a Guardrail in the Rollout's own namespace.
+type GuardrailRef struct {
+	// kind is Guardrail. ClusterGuardrails are not named: they bind by selector.
+	// +optional
+	// +kubebuilder:default=Guardrail
+	// +kubebuilder:validation:Enum=Guardrail
+	Kind string `json:"kind,omitempty"`
+
+	// name of the Guardrail.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+}
+
+// Promotion says what happens after the last step.
+type Promotion struct {
+	// bake is how long the triggers stay armed after the Deployment itself serves
+	// the new version.
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="bake must be between 0s and 168h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Bake metav1.Duration `json:"bake,omitempty"`
+}
+
+// HoldOrRollback is what to do when there is no decisive answer.
+// +kubebuilder:validation:Enum=Hold;Rollback
+type HoldOrRollback string
+
+const (
+	// Hold keeps everything where it is and says so.
+	Hold HoldOrRollback = "Hold"
+	// Rollback rolls the candidate back.
+	Rollback HoldOrRollback = "Rollback"
+)
+
+// Mode is how much a Rollout may do by itself.
+// +kubebuilder:validation:Enum=Enforce;Observe
+type Mode string
+
+const (
+	// ModeEnforce rolls back when a trigger fires.
+	ModeEnforce Mode = "Enforce"
+	// ModeObserve judges and records; a trigger holds the step.
+	ModeObserve Mode = "Observe"
+)
+
+// RolloutList is a list of Rollouts.
+// +kubebuilder:object:root=true
+type RolloutList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Rollout `json:"items"`
+}

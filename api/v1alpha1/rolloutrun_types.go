@@ -1,0 +1,395 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// RolloutRun is one attempt of one revision: its pinned inputs, its decisions
+// as a hash chain, its verdicts and its outcome. It outlives the Rollout.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=brun,categories=belay
+// +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.spec.rollout.name`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.spec.revision`
+// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`
+// +kubebuilder:printcolumn:name="Outcome",type=string,JSONPath=`.status.outcome`
+// +kubebuilder:printcolumn:name="Trigger",type=string,JSONPath=`.status.trigger`
+// +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.analysis.verdict`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="!oldSelf.hasValue() || !has(oldSelf.value().status) || has(self.status)",message="status cannot be erased: it is the run's evidence"
+type RolloutRun struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the run's inputs, pinned when it started.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run's inputs are pinned when it starts and never change"
+	Spec RolloutRunSpec `json:"spec"`
+
+	// status is what was decided, on which evidence.
+	// +optional
+	Status RolloutRunStatus `json:"status,omitempty"`
+}
+
+// RolloutRunSpec is everything the decisions rest on, pinned.
+type RolloutRunSpec struct {
+	// rollout that was run.
+	// +required
+	Rollout RolloutIdentity `json:"rollout"`
+	// workload is the Deployment's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Workload string `json:"workload"`
+	// revision on trial.
+	// +required
+	// +kubebuilder:validation:MaxLength=10
+	Revision string `json:"revision"`
+	// image of its first container, for printer columns.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+	// template on trial, whole.
+	// +required
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	Template runtime.RawExtension `json:"template"`
+	// stable is what to go back to, whole.
+	// +required
+	Stable PinnedRevision `json:"stable"`
+	// traffic as the Rollout declared it.
+	// +required
+	Traffic Traffic `json:"traffic"`
+	// steps as the Rollout declared them.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	Steps []Step `json:"steps"`
+	// guardrails in force when the run started, each with its hash.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Guardrails []PinnedGuardrail `json:"guardrails,omitempty"`
+	// controller that started the run.
+	// +required
+	Controller ControllerIdentity `json:"controller"`
+	// startedAt is when.
+	// +required
+	StartedAt metav1.Time `json:"startedAt"`
+	// startedBy is who wrote the Deployment's template, as its managed fields say.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	StartedBy string `json:"startedBy,omitempty"`
+}
+
+// RolloutIdentity is a Rollout at one generation.
+type RolloutIdentity struct {
+	// name of the Rollout.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// uid of the Rollout.
+	// +required
+	UID types.UID `json:"uid"`
+	// generation of its spec.
+	// +required
+	Generation int64 `json:"generation"`
+}
+
+// PinnedRevision is a revision with its whole template.
+type PinnedRevision struct {
+	Revision `json:",inline"`
+	// template, whole.
+	// +required
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	Template runtime.RawExtension `json:"template"`
+}
+
+// PinnedGuardrail is a guardrail as it was when the run started.
+type PinnedGuardrail struct {
+	// kind is Guardrail or ClusterGuardrail.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Kind string `json:"kind"`
+	// name of it.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// uid of it.
+	// +required
+	UID types.UID `json:"uid"`
+	// hash is SHA-256 over the spec's canonical JSON.
+	// +required
+	// +kubebuilder:validation:MaxLength=71
+	Hash string `json:"hash"`
+	// spec, whole.
+	// +required
+	Spec GuardrailSpec `json:"spec"`
+}
+
+// ControllerIdentity is which build decided.
+type ControllerIdentity struct {
+	// version of the controller.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Version string `json:"version"`
+}
+
+// RolloutRunStatus has two writers. The Rollout loop owns everything but
+// analysis; the analysis loop owns analysis.
+//
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="a run's outcome does not change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.decisions) || (has(self.decisions) && self.decisions.size() >= oldSelf.decisions.size() && (oldSelf.decisions.size() == 0 || self.decisions[oldSelf.decisions.size() - 1] == oldSelf.decisions[oldSelf.decisions.size() - 1]))",message="decisions are append-only"
+type RolloutRunStatus struct {
+	// outcome, once the run has ended.
+	// +optional
+	Outcome Outcome `json:"outcome,omitempty"`
+	// trigger that ended it, if one did.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Trigger string `json:"trigger,omitempty"`
+	// finishedAt is when it ended.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+	// message in one sentence.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// images the canary's pods ran, with digests.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Images []ContainerImage `json:"images,omitempty"`
+	// head of the chain.
+	// +optional
+	Head *ChainHead `json:"head,omitempty"`
+	// decisions in order, each bound to the one before by its hash.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Decisions []DecisionRecord `json:"decisions,omitempty"`
+	// analysis is what the judge measured and made of it.
+	// +optional
+	Analysis *AnalysisStatus `json:"analysis,omitempty"`
+}
+
+// ChainHead is the newest record's number and hash.
+type ChainHead struct {
+	// seq of the newest record, from 1.
+	// +required
+	Seq int32 `json:"seq"`
+	// hash of the newest record.
+	// +required
+	// +kubebuilder:validation:MaxLength=71
+	Hash string `json:"hash"`
+}
+
+// DecisionRecord is one decision and what it rested on.
+type DecisionRecord struct {
+	// seq counts from 1 without gaps.
+	// +required
+	Seq int32 `json:"seq"`
+	// prev is the hash of the record before; empty for the first.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	Prev string `json:"prev,omitempty"`
+	// at is when it was taken.
+	// +required
+	At metav1.Time `json:"at"`
+	// rule of the planner that matched.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Rule string `json:"rule"`
+	// why, with its numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Why string `json:"why,omitempty"`
+	// phase after the decision.
+	// +required
+	Phase Phase `json:"phase"`
+	// step index, when there is one.
+	// +optional
+	Step *int32 `json:"step,omitempty"`
+	// weight of the candidate before and after.
+	// +optional
+	Weight *WeightChange `json:"weight,omitempty"`
+	// effect that follows, in words.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Effect string `json:"effect,omitempty"`
+	// actor, when a person asked for it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Actor string `json:"actor,omitempty"`
+	// verdicts it rested on.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Verdicts []VerdictReference `json:"verdicts,omitempty"`
+	// hash is SHA-256 over the record's canonical JSON without this field.
+	// +required
+	// +kubebuilder:validation:MaxLength=71
+	Hash string `json:"hash"`
+}
+
+// VerdictReference is a verdict as a decision saw it.
+type VerdictReference struct {
+	// trigger as guardrail/trigger.
+	// +required
+	// +kubebuilder:validation:MaxLength=317
+	Trigger string `json:"trigger"`
+	// outcome of the evaluation.
+	// +required
+	Outcome VerdictOutcome `json:"outcome"`
+	// reason from a closed set.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// samplesSha256 is the hash of the raw answer it rests on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	SamplesSHA256 string `json:"samplesSha256,omitempty"`
+}
+
+// AnalysisStatus is the judge's side of a run.
+type AnalysisStatus struct {
+	// verdict over all triggers: Fail > Error > Inconclusive > Pass.
+	// +optional
+	Verdict VerdictOutcome `json:"verdict,omitempty"`
+	// evaluatedAt is the evaluation time of the newest poll.
+	// +optional
+	EvaluatedAt *metav1.MicroTime `json:"evaluatedAt,omitempty"`
+	// triggers, one entry each.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Triggers []TriggerAnalysis `json:"triggers,omitempty"`
+	// state lets a restarted judge go on where it stopped: the last counters and
+	// the evidence so far, per trigger.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	State *runtime.RawExtension `json:"state,omitempty"`
+}
+
+// TriggerAnalysis is one trigger's newest evaluation, with everything needed to
+// repeat it.
+type TriggerAnalysis struct {
+	// guardrail the trigger belongs to.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Guardrail string `json:"guardrail"`
+	// name of the trigger.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// outcome of the evaluation.
+	// +required
+	Outcome VerdictOutcome `json:"outcome"`
+	// reason from a closed set.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+	// firstFailAt is when it first failed; a Fail is final for a run.
+	// +optional
+	FirstFailAt *metav1.MicroTime `json:"firstFailAt,omitempty"`
+	// blindSince is when usable answers stopped.
+	// +optional
+	BlindSince *metav1.MicroTime `json:"blindSince,omitempty"`
+	// query that was asked, exactly.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Query string `json:"query,omitempty"`
+	// evaluatedAt is the evaluation time it was asked for.
+	// +optional
+	EvaluatedAt *metav1.MicroTime `json:"evaluatedAt,omitempty"`
+	// samplesFrom is the earliest time that counts for this step's samples.
+	// +optional
+	SamplesFrom *metav1.MicroTime `json:"samplesFrom,omitempty"`
+	// canary and stable are the requests counted over the run.
+	// +optional
+	Canary *ArmCounts `json:"canary,omitempty"`
+	// stable is the baseline.
+	// +optional
+	Stable *ArmCounts `json:"stable,omitempty"`
+	// statistics of the test, as decimal strings.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Statistics []Statistic `json:"statistics,omitempty"`
+	// samplesSha256 is SHA-256 over the raw answer.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	SamplesSHA256 string `json:"samplesSha256,omitempty"`
+	// history is the changes of outcome, newest last.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	History []VerdictChange `json:"history,omitempty"`
+}
+
+// ArmCounts is the requests one side served, and the bad ones among them.
+type ArmCounts struct {
+	// total requests.
+	// +required
+	Total int64 `json:"total"`
+	// bad among them.
+	// +required
+	Bad int64 `json:"bad"`
+}
+
+// Statistic is a named number.
+type Statistic struct {
+	// name of it.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// value in decimal notation.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Value string `json:"value"`
+}
+
+// VerdictChange is a change of a trigger's outcome.
+type VerdictChange struct {
+	// at is the evaluation time.
+	// +required
+	At metav1.MicroTime `json:"at"`
+	// outcome from then on.
+	// +required
+	Outcome VerdictOutcome `json:"outcome"`
+	// reason from then on.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
+}
+
+// PodTemplate decodes a pinned template.
+func (p *PinnedRevision) PodTemplate() (*corev1.PodTemplateSpec, error) {
+	return decodeTemplate(p.Template)
+}
+
+// RolloutRunList is a list of RolloutRuns.
+// +kubebuilder:object:root=true
+type RolloutRunList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RolloutRun `json:"items"`
+}
