@@ -113,6 +113,10 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Runs int32 `json:"runs,omitempty"`
 
+	// runStartedAt is when the run in progress, or the last one, started.
+	// +optional
+	RunStartedAt *metav1.Time `json:"runStartedAt,omitempty"`
+
 	// epoch rises with every run and every rollback. Writes of an older epoch
 	// are refused by the API server.
 	// +optional
@@ -126,6 +130,10 @@ type RolloutStatus struct {
 	// rollback is why, and since when, the candidate is being taken out.
 	// +optional
 	Rollback *RollbackStatus `json:"rollback,omitempty"`
+
+	// promotion is how far the Deployment itself has taken the candidate over.
+	// +optional
+	Promotion *PromotionStatus `json:"promotion,omitempty"`
 
 	// decision is the last one recorded. The run's chain holds them all.
 	// +optional
@@ -292,6 +300,21 @@ type RollbackStatus struct {
 	// written back before traffic moves.
 	// +optional
 	Restore bool `json:"restore,omitempty"`
+}
+
+// PromotionStatus is how far the Deployment has taken the candidate over.
+type PromotionStatus struct {
+	// startedAt is when the last step passed.
+	// +required
+	StartedAt metav1.Time `json:"startedAt"`
+	// fullAt is when the route acknowledged that the canary takes everything, so
+	// that the Deployment's pods can be replaced.
+	// +optional
+	FullAt *metav1.Time `json:"fullAt,omitempty"`
+	// shiftedAt is when the route acknowledged that the Deployment's new pods
+	// take everything; bake counts from here.
+	// +optional
+	ShiftedAt *metav1.Time `json:"shiftedAt,omitempty"`
 }
 
 // DecisionSummary is the last recorded decision, in short.

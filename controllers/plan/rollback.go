@@ -1,0 +1,359 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Rules about ending a candidate: commands, triggers, and the way back.
+
+func (f *facts) onTrial() bool {
+	return f.inPhase(v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking)
+}
+
+func actionPending(f *facts) bool { return f.in.Action != nil }
+
+func (f *facts) actionFor(a v1alpha1.Action) bool {
+	if !actionPending(f) || f.in.Action.Action != a {
+		return false
+	}
+	return f.in.Action.Revision == "" || f.in.Action.Revision == f.tried
+}
+
+func abortRequested(f *facts) bool {
+	return f.actionFor(v1alpha1.ActionAbort) && (f.onTrial() || f.inPhase(v1alpha1.PhaseGating))
+}
+
+func abort(f *facts) Decision {
+	d := f.beginRollback(v1alpha1.OutcomeRolledBack, "abort", fmt.Sprintf("aborted by %s%s", f.in.Action.By, quoteReason(f.in.Action.Reason)))
+	if f.inPhase(v1alpha1.PhaseGating) {
+		// Nothing has been given to the candidate yet, so there is nothing to undo.
+		d = f.working(v1alpha1.ReasonRolledBack, d.Why)
+		d.Status.Phase = v1alpha1.PhaseRolledBack
+		f.reject(&d, "abort", d.Why, f.in.Status.Run)
+	}
+	f.handle(&d, "")
+	return d
+}
+
+func retryRequested(f *facts) bool {
+	return f.actionFor(v1alpha1.ActionRetry) && f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.tried
+}
+
+func retry(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("retry of %s asked for by %s%s", imageOf(f.in.Status.Candidate), f.in.Action.By, quoteReason(f.in.Action.Reason)))
+	d.Status.Phase = v1alpha1.PhaseGating
+	d.Status.Rejected = without(d.Status.Rejected, f.tried)
+	d.Status.Rollback, d.Status.Step, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
+	f.handle(&d, "")
+	return d
+}
+
+func refuseAction(f *facts) Decision {
+	a := f.in.Action
+	why := fmt.Sprintf("%s refused: there is nothing to %s in phase %s", a.Action, a.Action, f.in.Status.Phase)
+	if a.Revision != "" && a.Revision != f.tried {
+		why = fmt.Sprintf("%s refused: it is for revision %s, the candidate is %q", a.Action, a.Revision, f.tried)
+	}
+	d := f.working(f.phaseReason(), why)
+	f.handle(&d, why)
+	return d
+}
+
+func (f *facts) handle(d *Decision, refused string) {
+	a := f.in.Action
+	d.Actor, d.Key = a.By, a.Token
+	d.Status.LastHandledAction = &v1alpha1.HandledAction{
+		Action: a.Action, Token: a.Token, By: a.By, Refused: truncate(refused, 512), At: f.now(),
+	}
+}
+
+func quoteReason(s string) string {
+	if s == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %q", truncate(s, 256))
+}
+
+func triggerFired(f *facts) bool {
+	return f.onTrial() && f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.Outcome == v1alpha1.VerdictFail
+}
+
+func blindTooLong(f *facts) bool {
+	return f.onTrial() && f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.BlindRollback
+}
+
+func rollBackOnTrigger(f *facts) Decision {
+	return f.beginRollback(v1alpha1.OutcomeRolledBack, f.in.Verdict.Trigger,
+		fmt.Sprintf("%s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.whereNow()))
+}
+
+func deadlineRollback(f *facts) bool {
+	if f.in.Spec.OnDeadline != v1alpha1.Rollback || f.in.Spec.Mode == v1alpha1.ModeObserve || !f.onTrial() || f.in.Spec.Paused {
+		return false
+	}
+	return f.deadlineExceeded()
+}
+
+// deadlineExceeded says whether the present stage has been undecided for longer
+// than stepDeadline, beyond the hold or bake that it must take anyway.
+func (f *facts) deadlineExceeded() bool {
+	from, must := f.step().EnteredAt, f.stepHold()
+	if p := f.in.Status.Promotion; p != nil {
+		from, must = p.StartedAt, 0
+		if p.ShiftedAt != nil {
+			from, must = *p.ShiftedAt, f.in.Spec.Promotion.Bake.Duration
+		}
+	}
+	over, _ := f.sinceElapsed(&from, must+f.in.Spec.StepDeadline.Duration)
+	return over
+}
+
+func rollBackOnDeadline(f *facts) Decision {
+	return f.beginRollback(v1alpha1.OutcomeRolledBack, "deadline",
+		fmt.Sprintf("undecided for longer than stepDeadline %s, at %s: %s", f.in.Spec.StepDeadline.Duration, f.whereNow(), f.undecidedBecause()))
+}
+
+func (f *facts) whereNow() string {
+	switch f.in.Status.Phase {
+	case v1alpha1.PhasePromoting:
+		return "promotion"
+	case v1alpha1.PhaseBaking:
+		return "bake"
+	default:
+		return fmt.Sprintf("%s, weight %d %%", f.where(), f.observedWeight())
+	}
+}
+
+// beginRollback records the intent; the rows for RollingBack carry it out.
+func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Decision {
+	d := f.working(v1alpha1.ReasonRollingBack, why)
+	d.Key = string(outcome) + "/" + trigger
+	d.Status.Phase = v1alpha1.PhaseRollingBack
+	d.Status.Epoch++
+	d.Status.Rollback = &v1alpha1.RollbackStatus{
+		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.now(),
+		Restore: f.inPhase(v1alpha1.PhaseBaking) ||
+			f.inPhase(v1alpha1.PhasePromoting) && (!f.in.Workload.Paused || f.declared != f.tried),
+	}
+	// Carry on at once: the next look takes the traffic back.
+	d.Recheck = 1
+	return d
+}
+
+func rollingBack(f *facts) bool { return f.inPhase(v1alpha1.PhaseRollingBack) }
+
+func (f *facts) rollback() v1alpha1.RollbackStatus {
+	if f.in.Status.Rollback == nil {
+		return v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeRolledBack, StartedAt: f.now()}
+	}
+	return *f.in.Status.Rollback
+}
+
+func bypassedRollback(f *facts) bool {
+	return rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeBypassed
+}
+
+func restoreNeeded(f *facts) bool {
+	return rollingBack(f) && f.rollback().Restore && f.declared != f.stable
+}
+
+func restoreTemplate(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonRollingBack, "the Deployment already rolls: writing back "+imageOf(f.in.Status.Stable), RestoreTemplate{f.stable})
+}
+
+// stableNotBack keeps traffic where it is until the stable pods can take it:
+// three quarters of them, what a Deployment's own default maxUnavailable keeps.
+func stableNotBack(f *facts) bool {
+	if !rollingBack(f) || bypassedRollback(f) || f.in.Route.Split == nil || *f.in.Route.Split == 0 {
+		return false
+	}
+	if !f.rollback().Restore {
+		return f.in.Workload.StableReady == 0
+	}
+	return f.in.Workload.StableReady == 0 || f.in.Workload.StableReady*4 < f.in.Workload.Replicas*3
+}
+
+func waitForStable(f *facts) Decision {
+	return f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before traffic moves: %d of %d ready", f.in.Workload.StableReady, f.in.Workload.Replicas))
+}
+
+func (f *facts) stableHash() string {
+	if f.in.Status.Stable == nil {
+		return ""
+	}
+	return f.in.Status.Stable.PodTemplateHash
+}
+
+// deploymentServes holds once a promotion has moved all requests to the
+// Deployment's new pods. From there the way back is the Deployment's own: with
+// the canary gone and the route at the user's Service, every restored pod takes
+// requests as soon as it is ready.
+func (f *facts) deploymentServes() bool {
+	return f.rollback().Restore && f.in.Route.Split != nil && *f.in.Route.Split == 0 && f.in.Route.StableHash != f.stableHash()
+}
+
+func rollbackServicesOff(f *facts) bool {
+	return rollingBack(f) && !bypassedRollback(f) && !f.deploymentServes() &&
+		f.in.Route.Split != nil && f.in.Route.StableHash != f.stableHash()
+}
+
+func rollbackNoEndpoints(f *facts) bool {
+	return rollbackSplitOff(f) && f.in.Route.StableEndpoints == 0
+}
+
+func pointServices(f *facts) Decision {
+	return f.doing(f.phaseReason(), "the Services do not select the stable and canary pods yet", PointServices{f.stableHash(), f.tried})
+}
+
+func rollbackSplitOff(f *facts) bool {
+	return rollingBack(f) && !bypassedRollback(f) && f.in.Route.Split != nil && *f.in.Route.Split != 0
+}
+
+func takeTrafficBack(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message, SetSplit{0})
+}
+
+func rollbackUnacknowledged(f *facts) bool {
+	return rollingBack(f) && f.rollback().ZeroAt == nil && !f.in.Route.Acknowledged && f.in.Route.Fault.Reason == ""
+}
+
+func waitForRoute(f *facts) Decision {
+	return f.working(f.phaseReason(), fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%", f.observedWeight()))
+}
+
+func rollbackJustZero(f *facts) bool {
+	return rollingBack(f) && !bypassedRollback(f) && f.rollback().ZeroAt == nil
+}
+
+func noteZero(f *facts) Decision {
+	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged weight 0 %%, %.1f s after the decision", took.Seconds()))
+	now := f.now()
+	d.Status.Rollback.ZeroAt = &now
+	d.Recheck = f.in.Spec.Traffic.Drain.Duration
+	return d
+}
+
+func rollbackDraining(f *facts) bool {
+	over, _ := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
+	return rollingBack(f) && !bypassedRollback(f) && f.in.Canary.Exists && !over
+}
+
+func drain(f *facts) Decision {
+	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
+	d := f.working(v1alpha1.ReasonRollingBack, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d.Recheck = left
+	return d
+}
+
+func rollbackCanaryLeft(f *facts) bool {
+	if bypassedRollback(f) && f.in.Route.Split != nil {
+		return false
+	}
+	return rollingBack(f) && (f.in.Canary.Exists || f.in.Canary.Pods > 0)
+}
+
+func removeCanary(f *facts) Decision {
+	if !f.in.Canary.Exists {
+		return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to go", f.in.Canary.Pods))
+	}
+	return f.doing(f.phaseReason(), "the canary takes no traffic any more", DeleteCanary{})
+}
+
+func rollbackRouteLeft(f *facts) bool { return rollingBack(f) && f.in.Route.Split != nil }
+
+func releaseRoute(f *facts) Decision {
+	return f.doing(f.phaseReason(), "only one version is left: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+}
+
+func rollbackLeftPaused(f *facts) bool {
+	return rollingBack(f) && f.declared == f.stable && f.in.Workload.Paused
+}
+
+func unpauseStable(f *facts) Decision {
+	return f.doing(f.phaseReason(), "the Deployment declares the stable version again", Unpause{f.stable})
+}
+
+func rollbackUnsettled(f *facts) bool {
+	return rollingBack(f) && (f.rollback().Restore || bypassedRollback(f)) && !f.in.Workload.Paused && !f.in.Workload.Settled
+}
+
+func waitForWorkload(f *facts) Decision {
+	d := f.working(f.phaseReason(), "waiting for the Deployment to replace its pods")
+	if f.inPhase(v1alpha1.PhasePromoting) && f.deadlineExceeded() {
+		d.Standing = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}
+		d.Why = "the Deployment has not replaced its pods within stepDeadline; traffic stays on the canary"
+	}
+	return d
+}
+
+// finishRollback ends the run. Where the Rollout goes from here depends on why
+// the candidate was taken out.
+func finishRollback(f *facts) Decision {
+	r := f.rollback()
+	d := f.working(f.phaseReason(), r.Message)
+	d.Key = f.in.Status.Run
+	f.endRun(&d, r.Outcome, r.Trigger, r.Message)
+	d.Status.Rollback, d.Status.Promotion = nil, nil
+	switch r.Outcome {
+	case v1alpha1.OutcomeBypassed:
+		f.adoptDeclared(&d)
+	case v1alpha1.OutcomeRolledBack:
+		f.reject(&d, r.Trigger, r.Message, f.in.Status.Run)
+		d.Status.Phase = v1alpha1.PhaseRolledBack
+		if f.declared == f.stable {
+			d.Status.Phase = v1alpha1.PhaseStable
+			d.Status.Candidate, d.Status.Step, d.Status.Verdicts = nil, nil, nil
+			break
+		}
+		d.Standing = Standing{Stuck, v1alpha1.ReasonRolledBack}
+		d.Why = f.rolledBackMessage()
+	default:
+		d.Status.Phase = v1alpha1.PhaseStable
+		d.Status.Candidate, d.Status.Step, d.Status.Verdicts = nil, nil, nil
+	}
+	d.Recheck = 1
+	return d
+}
+
+func (f *facts) reject(d *Decision, trigger, message, run string) {
+	entry := v1alpha1.RejectedRevision{
+		Revision: f.tried, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
+	}
+	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, without(d.Status.Rejected, f.tried)...)
+	if len(d.Status.Rejected) > 20 {
+		d.Status.Rejected = d.Status.Rejected[:20]
+	}
+}
+
+func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message string) {
+	if f.in.Status.Run == "" || f.in.Status.Candidate == nil {
+		return
+	}
+	started := f.step().EnteredAt
+	if f.in.Status.RunStartedAt != nil {
+		started = *f.in.Status.RunStartedAt
+	}
+	entry := v1alpha1.HistoryEntry{
+		Run: f.in.Status.Run, Revision: f.tried, Image: f.in.Status.Candidate.Image, Outcome: outcome,
+		Trigger: trigger, Message: truncate(message, 1024), StartedAt: started, FinishedAt: f.now(),
+	}
+	d.Finished = &entry
+	d.Status.History = append([]v1alpha1.HistoryEntry{entry}, d.Status.History...)
+	limit := max(1, int(f.in.Spec.HistoryLimit))
+	if len(d.Status.History) > limit {
+		d.Status.History = d.Status.History[:limit]
+	}
+}
+
+func without(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
+	var kept []v1alpha1.RejectedRevision
+	for _, r := range list {
+		if r.Revision != revision {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
