@@ -1,0 +1,78 @@
+// Command shop is the demo's service: real HTTP, real metrics, and faults
+// chosen by the environment baked into its image:
+//
+//	SHOP_VERSION             reported in x-shop-version (default dev)
+//	SHOP_ERROR_RATE          share of requests answered with 500, e.g. 0.05
+//	SHOP_ADDED_LATENCY       added to every request, e.g. 300ms
+//	SHOP_DOUBLE_CHARGE_RATE  share of checkouts charged twice, answered with 200
+//	SHOP_CRASH_AFTER         exit with status 1 after this long
+//	SHOP_DRAIN               how long to serve after SIGTERM (default 3s)
+//
+// It listens on :8080; SHOP_LISTEN changes that outside of a container.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	address := os.Getenv("SHOP_LISTEN")
+	if address == "" {
+		address = ":8080"
+	}
+	if err := run(ctx, address); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, address string) error {
+	f, err := readFaults(os.Getenv)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+	if f.crashAfter > 0 {
+		time.AfterFunc(f.crashAfter, func() { log.Fatalf("crashing after %s, as this version does", f.crashAfter) })
+	}
+	log.Printf("shop %s serves on %s", f.version, listener.Addr())
+	return serve(ctx, newShop(f, randomChance), listener)
+}
+
+// serve ends without failing a request: first readiness goes, so that no new
+// ones are sent; those still sent during the drain are served; then the rest
+// finishes.
+func serve(ctx context.Context, s *shop, listener net.Listener) error {
+	server := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.ready.Store(false)
+	time.Sleep(s.faults.drain)
+	grace, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}

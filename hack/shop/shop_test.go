@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestReadFaults(t *testing.T) {
+	tests := map[string]struct {
+		env     map[string]string
+		want    faults
+		wantErr string
+	}{
+		"an empty environment is a healthy version": {
+			want: faults{version: "dev", drain: 3 * time.Second},
+		},
+		"every fault is read": {
+			env: map[string]string{
+				"SHOP_VERSION": "v2", "SHOP_ERROR_RATE": "0.05", "SHOP_ADDED_LATENCY": "300ms",
+				"SHOP_DOUBLE_CHARGE_RATE": "1", "SHOP_CRASH_AFTER": "10s", "SHOP_DRAIN": "0s",
+			},
+			want: faults{version: "v2", errorRate: 0.05, addedLatency: 300 * time.Millisecond, doubleChargeRate: 1, crashAfter: 10 * time.Second},
+		},
+		"a rate above one is refused":      {env: map[string]string{"SHOP_ERROR_RATE": "5"}, wantErr: "SHOP_ERROR_RATE"},
+		"a rate that is NaN is refused":    {env: map[string]string{"SHOP_ERROR_RATE": "NaN"}, wantErr: "SHOP_ERROR_RATE"},
+		"a bare latency number is refused": {env: map[string]string{"SHOP_ADDED_LATENCY": "300"}, wantErr: "SHOP_ADDED_LATENCY"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := readFaults(func(key string) string { return tc.env[key] })
+			if tc.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+					t.Fatalf("error %v, want one naming %s", err, tc.wantErr)
+				}
+				return
+			}
+			if err != nil || got != tc.want {
+				t.Fatalf("got %+v, %v; want %+v", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestCheckout(t *testing.T) {
+	always := func() float64 { return 0 }
+	tests := map[string]struct {
+		faults         faults
+		body           string
+		wantStatus     int
+		wantChecks     float64
+		wantViolations float64
+	}{
+		"a healthy version charges once":                  {wantStatus: 200, wantChecks: 1},
+		"a double charge breaks the books behind a 200":   {faults: faults{doubleChargeRate: 1}, wantStatus: 200, wantChecks: 1, wantViolations: 1},
+		"an error fault answers 500 and charges nothing":  {faults: faults{errorRate: 1}, wantStatus: 500},
+		"an unknown article is the customer's mistake":    {body: `[{"sku":"yacht","quantity":1}]`, wantStatus: 400},
+		"a negative quantity cannot make money disappear": {body: `[{"sku":"rope","quantity":-1}]`, wantStatus: 400},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(tc.faults, always)
+			w := httptest.NewRecorder()
+			s.routes().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/checkout", strings.NewReader(tc.body)))
+			if w.Code != tc.wantStatus {
+				t.Errorf("status %d, want %d: %s", w.Code, tc.wantStatus, w.Body)
+			}
+			if got := testutil.ToFloat64(s.checks); got != tc.wantChecks {
+				t.Errorf("%v checks, want %v", got, tc.wantChecks)
+			}
+			if got := testutil.ToFloat64(s.violations); got != tc.wantViolations {
+				t.Errorf("%v violations, want %v", got, tc.wantViolations)
+			}
+			if got := testutil.ToFloat64(s.requests.WithLabelValues(fmt.Sprint(tc.wantStatus), "POST", "/checkout")); got != 1 {
+				t.Errorf("counted %v requests with status %d, want 1", got, tc.wantStatus)
+			}
+		})
+	}
+}
+
+func TestViolationsAreVisibleBeforeTheFirstOne(t *testing.T) {
+	w := httptest.NewRecorder()
+	newShop(faults{}, randomChance).routes().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`app_invariant_violations_total{invariant="no-double-charge"} 0`, `app_invariant_checks_total{invariant="no-double-charge"} 0`,
+		`http_requests_total{code="500",method="GET",path="/"} 0`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+}
+
+func TestLedgerForgetsOldOrdersButNotTheirMoney(t *testing.T) {
+	l := newLedger(2)
+	for order := uint64(1); order <= 5; order++ {
+		if err := l.charge(order, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(l.orders) != 2 || len(l.arrival) != 2 || l.balances[revenue] != 500 {
+		t.Errorf("kept %d orders and %d cents, want 2 and 500", len(l.orders), l.balances[revenue])
+	}
+}
+
+func TestTerminationServesWhileDraining(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShop(faults{drain: 300 * time.Millisecond}, randomChance)
+	ctx, terminate := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- serve(ctx, s, listener) }()
+	url := "http://" + listener.Addr().String()
+	terminate()
+	// Readiness goes at once; poll because serve notices in its own goroutine.
+	for deadline := time.Now().Add(200 * time.Millisecond); s.ready.Load() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	for path, want := range map[string]int{"/readyz": 503, "/healthz": 200, "/": 200} {
+		response, err := http.Get(url + path)
+		if err != nil {
+			t.Fatalf("%s while draining: %v", path, err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s while draining: %d, want %d", path, response.StatusCode, want)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
