@@ -85,7 +85,7 @@ func (l *local) removePods(ctx context.Context) error {
 		return err
 	}
 	if _, running := l.table.Running("containerd"); !running {
-		if sandboxes, _ := os.ReadDir(l.dir.Path("containerd", "state", "io.containerd.runtime.v2.task", "k8s.io")); len(sandboxes) == 0 {
+		if !node.Leftovers(l.dir) {
 			return nil
 		}
 		spec, err := node.Containerd(l.dir, fmt.Sprintf("127.0.0.1:%d/pause:1", l.cluster.Ports["registry"]))

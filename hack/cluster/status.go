@@ -41,12 +41,11 @@ func status(_ context.Context, args []string) error {
 		}
 		running++
 		var ports []string
-		for port, owner := range listeners {
-			if owner == name {
-				ports = append(ports, fmt.Sprint(cluster.Ports[port]))
+		for _, listener := range listeners {
+			if listener.owner == name {
+				ports = append(ports, fmt.Sprint(cluster.Ports[listener.port]))
 			}
 		}
-		slices.Sort(ports)
 		fmt.Printf("%-24s pid %-8d ports %-14s log %s\n", name, pid, strings.Join(ports, " "), table.Log(name))
 	}
 	if running == 0 {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -53,7 +52,7 @@ func up(ctx context.Context, args []string) error {
 	for _, step := range []func(context.Context) error{
 		l.prepareHost, l.buildBinaries, l.prepareFiles, l.startControlPlane, l.startNodes, l.startAddons, l.awaitAll, l.finish,
 	} {
-		if err := errors.Join(ctx.Err()); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := step(ctx); err != nil {
@@ -94,18 +93,19 @@ func (l *local) buildBinaries(ctx context.Context) error {
 	return nil
 }
 
-// listeners maps each port to the child that owns it.
-var listeners = map[string]string{
-	"etcd": "etcd", "etcd-peer": "etcd", "kube-apiserver": "kube-apiserver",
-	"kube-controller-manager": "kube-controller-manager", "kube-scheduler": "kube-scheduler",
-	"kubelet": "kubelet", "kubelet-health": "kubelet",
-	"registry": "registry", "prometheus": "prometheus", "gateway": "gateway",
+// listeners are the ports and the children that own them, in the order they
+// are chosen, so that an idle machine always gets the same ones.
+var listeners = []struct{ port, owner string }{
+	{"kube-apiserver", "kube-apiserver"}, {"prometheus", "prometheus"}, {"gateway", "gateway"}, {"registry", "registry"},
+	{"etcd", "etcd"}, {"etcd-peer", "etcd"},
+	{"kube-controller-manager", "kube-controller-manager"}, {"kube-scheduler", "kube-scheduler"},
+	{"kubelet", "kubelet"}, {"kubelet-health", "kubelet"},
 }
 
 func (l *local) prepareFiles(context.Context) error {
-	for name, owner := range listeners {
-		_, running := l.table.Running(owner)
-		if _, err := l.cluster.Port(name, running); err != nil {
+	for _, listener := range listeners {
+		_, running := l.table.Running(listener.owner)
+		if _, err := l.cluster.Port(listener.port, running); err != nil {
 			return err
 		}
 	}

@@ -159,6 +159,22 @@ func (l *local) nodesReady(ctx context.Context) error {
 	if got := strings.Count(out, "=True"); got < want {
 		return fmt.Errorf("%d of %d nodes Ready: %q", got, want, out)
 	}
+	if l.cluster.Mode == state.Kwok {
+		return nil
+	}
+	// After a restart the Node object still says what the last kubelet said;
+	// only a lease renewed by this one is news.
+	out, err = l.kubectl(ctx, "", "get", "lease", "-n", "kube-node-lease", state.NodeName, "-o", "jsonpath={.spec.renewTime}")
+	if err != nil {
+		return err
+	}
+	renewed, err := time.Parse(time.RFC3339Nano, out)
+	if err != nil {
+		return fmt.Errorf("read the node's lease: %w", err)
+	}
+	if started := l.table.Started("kubelet"); renewed.Before(started) {
+		return fmt.Errorf("the kubelet started at %s has not reported yet", started.Format(time.TimeOnly))
+	}
 	return nil
 }
 

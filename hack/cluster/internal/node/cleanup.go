@@ -77,25 +77,53 @@ func RemoveSandboxes(ctx context.Context, socket string) (int, error) {
 // Sweep removes what a containerd that could not be asked leaves behind. It is
 // safe to run when there is nothing.
 func Sweep(dir state.Dir) error {
-	return errors.Join(killContainers(), unmountBelow(dir.Root), forgetCNI(), removeLogLinks(dir), removeCgroups())
+	var containers []string
+	tasks, _ := os.ReadDir(containerTasks(dir))
+	for _, task := range tasks {
+		containers = append(containers, task.Name())
+	}
+	err := errors.Join(killContainers(containers), unmountBelow(dir.Root), forgetCNI(), removeLogLinks(dir), removeCgroups(containers))
+	if err != nil {
+		return err
+	}
+	// Addresses and tasks of pods that are no more.
+	return errors.Join(os.RemoveAll(containerTasks(dir)), os.RemoveAll(dir.Path("cni", "networks")))
 }
 
-// cgroupFolders are this cluster's cgroups, one per v1 controller or one on v2.
-func cgroupFolders() []string {
+// containerTasks is where containerd keeps a folder per running container; it
+// survives containerd and names the cgroups that are ours.
+func containerTasks(dir state.Dir) string {
+	return dir.Path("containerd", "state", "io.containerd.runtime.v2.task", "k8s.io")
+}
+
+// Leftovers says whether containers run, or ran when containerd was killed.
+func Leftovers(dir state.Dir) bool {
+	tasks, _ := os.ReadDir(containerTasks(dir))
+	return len(tasks) > 0
+}
+
+// cgroupParent is containerd's, the same for every containerd of the machine.
+const cgroupParent = "k8s.io"
+
+// cgroupFolders are the cgroups of these containers, one per v1 controller or
+// one on v2.
+func cgroupFolders(containers []string) []string {
 	var folders []string
-	for _, pattern := range []string{"/sys/fs/cgroup" + cgroupRoot, "/sys/fs/cgroup/*" + cgroupRoot} {
-		found, _ := filepath.Glob(pattern)
-		folders = append(folders, found...)
+	for _, id := range containers {
+		for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+			found, _ := filepath.Glob(filepath.Join(hierarchy, cgroupParent, id))
+			folders = append(folders, found...)
+		}
 	}
 	return folders
 }
 
 // killContainers ends what still runs in our cgroups; the kernel keeps that
 // list, so no pid can be a stranger's.
-func killContainers() error {
+func killContainers(containers []string) error {
 	for attempt := 0; ; attempt++ {
 		alive := 0
-		for _, folder := range cgroupFolders() {
+		for _, folder := range cgroupFolders(containers) {
 			_ = filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
 				if err != nil || entry.Name() != "cgroup.procs" {
 					return nil
@@ -114,15 +142,15 @@ func killContainers() error {
 			return nil
 		}
 		if attempt == 100 {
-			return fmt.Errorf("%d container processes survived SIGKILL: see %s", alive, cgroupFolders())
+			return fmt.Errorf("%d container processes survived SIGKILL: see %s", alive, cgroupFolders(containers))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-func removeCgroups() error {
+func removeCgroups(containers []string) error {
 	var failed error
-	for _, folder := range cgroupFolders() {
+	for _, folder := range cgroupFolders(containers) {
 		var folders []string
 		_ = filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
@@ -135,6 +163,13 @@ func removeCgroups() error {
 			if err := syscall.Rmdir(path); err != nil && !errors.Is(err, syscall.ENOENT) {
 				failed = errors.Join(failed, fmt.Errorf("remove cgroup %s: %w", path, err))
 			}
+		}
+	}
+	// The parent goes when it is empty: rmdir refuses otherwise, as it should.
+	for _, pattern := range []string{"/sys/fs/cgroup/" + cgroupParent, "/sys/fs/cgroup/*/" + cgroupParent} {
+		parents, _ := filepath.Glob(pattern)
+		for _, parent := range parents {
+			_ = syscall.Rmdir(parent)
 		}
 	}
 	return failed

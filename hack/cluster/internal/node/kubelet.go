@@ -7,9 +7,6 @@ import (
 	"belay.dev/belay/hack/cluster/internal/state"
 )
 
-// cgroupRoot holds every container's cgroup, so that `down` can tell ours.
-const cgroupRoot = "/belay-local"
-
 // Kubelet writes the kubelet's configuration and says how to run it.
 func Kubelet(dir state.Dir, caFile, certFile, keyFile string, port, healthPort int) (process.Spec, error) {
 	socket, err := dir.Socket()
@@ -26,13 +23,13 @@ func Kubelet(dir state.Dir, caFile, certFile, keyFile string, port, healthPort i
   "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": %q}},
   "authorization": {"mode": "Webhook"},
   "containerRuntimeEndpoint": "unix://%s",
-  "failCgroupV1": false, "failSwapOn": false, "cgroupDriver": "cgroupfs", "cgroupRoot": %q,
+  "failCgroupV1": false, "failSwapOn": false, "cgroupDriver": "cgroupfs",
   "cgroupsPerQOS": false, "enforceNodeAllocatable": [], "localStorageCapacityIsolation": false, "oomScoreAdj": 0,
   "imageGCHighThresholdPercent": 100, "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%%", "imagefs.available": "1%%"},
   "maxPods": 200, "kubeAPIQPS": 100, "kubeAPIBurst": 200, "serializeImagePulls": false, "registryPullQPS": 0,
   "podLogsDir": %q, "volumePluginDir": %q, "resolvConf": "/etc/resolv.conf"
 }
-`, state.BridgeIP, port, healthPort, certFile, keyFile, caFile, socket, cgroupRoot,
+`, state.BridgeIP, port, healthPort, certFile, keyFile, caFile, socket,
 		dir.Path("pods-logs"), dir.Path("kubelet", "volume-plugins"))
 	file := dir.Path("kubelet", "config.yaml")
 	if err := state.WriteFile(file, []byte(config), 0o644); err != nil {

@@ -57,6 +57,15 @@ func (t Table) Running(name string) (pid int, ok bool) {
 	return r.PID, true
 }
 
+// Started is when a child was started, zero if it never was.
+func (t Table) Started(name string) time.Time {
+	r, err := t.read(name)
+	if err != nil {
+		return time.Time{}
+	}
+	return r.Started
+}
+
 // Ensure starts the child unless it already runs with the same binary,
 // arguments and inputs; one that runs with others is stopped first.
 func (t Table) Ensure(spec Spec) (started bool, err error) {
