@@ -161,10 +161,6 @@ type RolloutStatus struct {
 	// +optional
 	LastHandledAction *HandledAction `json:"lastHandledAction,omitempty"`
 
-	// guardCheckedAt is when the guard was last proven by a dry-run.
-	// +optional
-	GuardCheckedAt *metav1.Time `json:"guardCheckedAt,omitempty"`
-
 	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
 	// InvariantViolated.
 	// +optional

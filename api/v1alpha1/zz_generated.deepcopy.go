@@ -1228,10 +1228,6 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 		*out = new(HandledAction)
 		(*in).DeepCopyInto(*out)
 	}
-	if in.GuardCheckedAt != nil {
-		in, out := &in.GuardCheckedAt, &out.GuardCheckedAt
-		*out = (*in).DeepCopy()
-	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))

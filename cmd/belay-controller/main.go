@@ -1,0 +1,155 @@
+// Command belay-controller runs Belay's reconcilers. It reads flags and wires
+// implementations together; it decides nothing.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers"
+	"belay.dev/belay/controllers/traffic/gatewayapi"
+)
+
+// version is set at build time with -ldflags "-X main.version=…".
+var version = "development"
+
+type options struct {
+	leaderElect    bool
+	namespace      string
+	metricsAddress string
+	metricsSecure  bool
+	healthAddress  string
+	probeUser      string
+	workers        int
+	watchdog       time.Duration
+	guardRecheck   time.Duration
+	releaseTimeout time.Duration
+	qps            float64
+	logs           zap.Options
+}
+
+func parse() options {
+	o := options{}
+	flag.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas act; turn off only to debug a single one")
+	flag.StringVar(&o.namespace, "namespace", "belay", "Belay's own namespace: the lease and the MetricSources' Secrets live there")
+	flag.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "where /metrics is served; 0 turns it off")
+	flag.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve /metrics over TLS to clients that may get it (TokenReview and SubjectAccessReview)")
+	flag.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
+	flag.StringVar(&o.probeUser, "guard-probe-user", "", "identity of the guard's dry-runs; default: ServiceAccount guard-probe of the namespace")
+	flag.IntVar(&o.workers, "workers", 8, "Rollouts reconciled at once")
+	flag.DurationVar(&o.watchdog, "watchdog", 10*time.Second, "how long a lost watch event can delay a rollout in progress")
+	flag.DurationVar(&o.guardRecheck, "guard-recheck", 5*time.Minute, "how often the proof of the guard is renewed")
+	flag.DurationVar(&o.releaseTimeout, "release-timeout", 2*time.Minute, "how long deleting a Rollout waits for an orderly release of its routes")
+	flag.Float64Var(&o.qps, "kube-api-qps", 100, "requests per second to the API server, with twice that in a burst")
+	o.logs.BindFlags(flag.CommandLine)
+	flag.Usage = func() {
+		fmt.Fprintf(os.Stderr, "belay-controller %s takes Deployments through new versions step by step.\n\nFlags:\n", version)
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if o.probeUser == "" {
+		o.probeUser = "system:serviceaccount:" + o.namespace + ":guard-probe"
+	}
+	return o
+}
+
+func main() {
+	o := parse()
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.logs)))
+	if err := run(o); err != nil {
+		ctrl.Log.WithName("belay").Error(err, "Belay stops")
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find a cluster: %w", err)
+	}
+	config.QPS, config.Burst = float32(o.qps), int(2*o.qps)
+	config.UserAgent = "belay-controller/" + version
+	if err := requireVersion(config); err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, managerOptions(o))
+	if err != nil {
+		return fmt.Errorf("set up the manager: %w", err)
+	}
+	if err := addReconcilers(mgr, o); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("readyz", healthz.Ping); err != nil {
+		return err
+	}
+	ctrl.Log.WithName("belay").Info("Belay starts", "version", version, "namespace", o.namespace)
+	return mgr.Start(ctrl.SetupSignalHandler())
+}
+
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(gatewayv1.Install(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+func managerOptions(o options) ctrl.Options {
+	metrics := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
+	if o.metricsSecure {
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return ctrl.Options{
+		Scheme: scheme(), Metrics: metrics, HealthProbeBindAddress: o.healthAddress,
+		LeaderElection: o.leaderElect, LeaderElectionID: "belay-controller", LeaderElectionNamespace: o.namespace,
+		// A graceful exit hands over at once instead of after the lease's 15 s.
+		LeaderElectionReleaseOnCancel: true,
+	}
+}
+
+func addReconcilers(mgr ctrl.Manager, o options) error {
+	probe, err := probeClient(mgr, o.probeUser)
+	if err != nil {
+		return err
+	}
+	rollouts := &controllers.RolloutReconciler{
+		Client: mgr.GetClient(), Router: gatewayapi.New(mgr.GetClient(), controllers.FieldManager),
+		Guard:  controllers.NewGuardProbe(probe, o.guardRecheck, 5*time.Second),
+		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
+		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Workers: o.workers,
+	}
+	if err := rollouts.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the Rollout reconciler: %w", err)
+	}
+	return nil
+}
+
+// probeClient acts as the guard's probe, an identity that nothing exempts.
+func probeClient(mgr ctrl.Manager, user string) (client.Client, error) {
+	config := rest.CopyConfig(mgr.GetConfig())
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	c, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("set up the guard's probe: %w", err)
+	}
+	return c, nil
+}

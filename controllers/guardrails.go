@@ -1,0 +1,149 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
+	"belay.dev/belay/controllers/plan"
+)
+
+// bindGuardrails returns the guardrails that bind a Rollout now, pinned with
+// their hashes, and why no run may start when one of them cannot be used.
+func bindGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout) ([]v1alpha1.PinnedGuardrail, plan.Blocked, error) {
+	var bound []v1alpha1.PinnedGuardrail
+	var blocked plan.Blocked
+	for _, ref := range rollout.Spec.Guardrails {
+		g := &v1alpha1.Guardrail{}
+		err := c.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: ref.Name}, g)
+		if apierrors.IsNotFound(err) {
+			blocked = plan.Blocked{Reason: v1alpha1.ReasonGuardrailNotFound,
+				Message: fmt.Sprintf("Guardrail %q does not exist: create it, or remove it from spec.guardrails", ref.Name)}
+			continue
+		}
+		if err != nil {
+			return nil, blocked, fmt.Errorf("read Guardrail %q: %w", ref.Name, err)
+		}
+		pinned, err := pin("Guardrail", g.Name, g.UID, g.Spec)
+		if err != nil {
+			return nil, blocked, err
+		}
+		bound = append(bound, pinned)
+	}
+	cluster, err := bindClusterGuardrails(ctx, c, rollout)
+	if err != nil {
+		return nil, blocked, err
+	}
+	bound = append(bound, cluster...)
+	if blocked.Reason == "" {
+		blocked, err = sourcesAllowed(ctx, c, rollout.Namespace, bound)
+	}
+	return bound, blocked, err
+}
+
+func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout) ([]v1alpha1.PinnedGuardrail, error) {
+	list := &v1alpha1.ClusterGuardrailList{}
+	if err := c.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("list ClusterGuardrails: %w", err)
+	}
+	if len(list.Items) == 0 {
+		return nil, nil
+	}
+	namespace := &corev1.Namespace{}
+	if err := c.Get(ctx, types.NamespacedName{Name: rollout.Namespace}, namespace); err != nil {
+		return nil, fmt.Errorf("read the namespace's labels: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.ClusterGuardrail) int { return strings.Compare(a.Name, b.Name) })
+	var bound []v1alpha1.PinnedGuardrail
+	for i := range list.Items {
+		g := &list.Items[i]
+		if !matches(g.Spec.NamespaceSelector, namespace.Labels) || !matches(g.Spec.RolloutSelector, rollout.Labels) {
+			continue
+		}
+		pinned, err := pin("ClusterGuardrail", g.Name, g.UID, g.Spec.GuardrailSpec)
+		if err != nil {
+			return nil, err
+		}
+		bound = append(bound, pinned)
+	}
+	return bound, nil
+}
+
+func pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec) (v1alpha1.PinnedGuardrail, error) {
+	hash, err := evidence.HashOf(spec)
+	if err != nil {
+		return v1alpha1.PinnedGuardrail{}, err
+	}
+	return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, UID: uid, Hash: hash, Spec: spec}, nil
+}
+
+// matches treats an unreadable selector as matching: a guardrail that cannot be
+// understood must bind, not vanish.
+func matches(selector metav1.LabelSelector, set map[string]string) bool {
+	s, err := metav1.LabelSelectorAsSelector(&selector)
+	return err != nil || s.Matches(labels.Set(set))
+}
+
+// sourcesAllowed checks that every source a guardrail asks exists and may be
+// named from the namespace.
+func sourcesAllowed(ctx context.Context, c client.Client, namespace string, bound []v1alpha1.PinnedGuardrail) (plan.Blocked, error) {
+	ns := &corev1.Namespace{}
+	for _, g := range bound {
+		if !asksSource(g.Spec) {
+			continue
+		}
+		source := &v1alpha1.MetricSource{}
+		err := c.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source)
+		if apierrors.IsNotFound(err) {
+			return plan.Blocked{Reason: v1alpha1.ReasonMetricSourceDenied,
+				Message: fmt.Sprintf("%s %q names MetricSource %q, which does not exist: ask the platform team for it", g.Kind, g.Name, g.Spec.Source)}, nil
+		}
+		if err != nil {
+			return plan.Blocked{}, fmt.Errorf("read MetricSource %q: %w", g.Spec.Source, err)
+		}
+		if ns.Name == "" {
+			if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
+				return plan.Blocked{}, fmt.Errorf("read the namespace's labels: %w", err)
+			}
+		}
+		if !matches(source.Spec.NamespaceSelector, ns.Labels) {
+			return plan.Blocked{Reason: v1alpha1.ReasonMetricSourceDenied,
+				Message: fmt.Sprintf("MetricSource %q does not allow namespace %q: its namespaceSelector must match", g.Spec.Source, namespace)}, nil
+		}
+	}
+	return plan.Blocked{}, nil
+}
+
+func asksSource(spec v1alpha1.GuardrailSpec) bool {
+	return slices.ContainsFunc(spec.Triggers, func(t v1alpha1.Trigger) bool { return t.Pods == nil })
+}
+
+// inForce is the pinned guardrails of a run and, where one has changed since or
+// came later, the new one too: a change can add to what a run must pass, never
+// take from it.
+func inForce(pinned, current []v1alpha1.PinnedGuardrail) []v1alpha1.PinnedGuardrail {
+	out := slices.Clone(pinned)
+	for _, now := range current {
+		same := slices.ContainsFunc(pinned, func(p v1alpha1.PinnedGuardrail) bool {
+			return p.Kind == now.Kind && p.Name == now.Name && p.Hash == now.Hash
+		})
+		if same {
+			continue
+		}
+		if slices.ContainsFunc(pinned, func(p v1alpha1.PinnedGuardrail) bool { return p.Kind == now.Kind && p.Name == now.Name }) {
+			now.Name += "@" + strings.TrimPrefix(now.Hash, "sha256:")[:8]
+		}
+		out = append(out, now)
+	}
+	return out
+}

@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// ReasonJudgeSilent is the reason of an Error verdict when the analysis loop has
+// written nothing for longer than it should.
+const ReasonJudgeSilent = "JudgeSilent"
+
+// ReasonPending is the reason of an Inconclusive verdict before the first one.
+const ReasonPending = "Pending"
+
+// Armed is one trigger that a run must pass, with its newest verdict.
+type Armed struct {
+	Guardrail string
+	Trigger   string
+	// Blind is what to do without a usable answer.
+	Blind v1alpha1.WhenBlind
+	// Verdict is nil before the first one.
+	Verdict *v1alpha1.TriggerAnalysis
+	// SilentAfter is how old a verdict may be before the judge counts as silent;
+	// 0 for triggers that are judged at every look.
+	SilentAfter time.Duration
+}
+
+func (a Armed) name() string { return a.Guardrail + "/" + a.Trigger }
+
+// rank orders outcomes by precedence: Fail > Error > Inconclusive > Pass.
+var rank = map[v1alpha1.VerdictOutcome]int{
+	v1alpha1.VerdictPass: 0, v1alpha1.VerdictInconclusive: 1, v1alpha1.VerdictError: 2, v1alpha1.VerdictFail: 3,
+}
+
+// Sum combines the armed triggers. A pass counts only when its samples were
+// taken after from, the time the gateway acknowledged the present weight; a
+// fail counts whenever it was found. With no trigger the outcome is Pass: the
+// step then rests on readiness and time alone.
+func Sum(armed []Armed, from, now time.Time) Verdict {
+	sum := Verdict{Outcome: v1alpha1.VerdictPass, Total: len(armed)}
+	for _, a := range armed {
+		outcome, reason, message := a.judge(from, now)
+		if outcome == v1alpha1.VerdictPass {
+			sum.Passing++
+		}
+		sum.References = append(sum.References, a.reference(outcome, reason))
+		if worse(outcome, sum.Outcome) {
+			sum.Outcome, sum.Reason, sum.Message, sum.Trigger = outcome, reason, message, a.name()
+		}
+		sum.takeBlind(a, outcome, reason, message, now)
+	}
+	return sum
+}
+
+func worse(a, b v1alpha1.VerdictOutcome) bool {
+	ra, ok := rank[a]
+	if !ok {
+		ra = rank[v1alpha1.VerdictError]
+	}
+	return ra > rank[b]
+}
+
+func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, string) {
+	v := a.Verdict
+	if v == nil {
+		return v1alpha1.VerdictInconclusive, ReasonPending, "not evaluated yet"
+	}
+	if v.Outcome == v1alpha1.VerdictFail {
+		return v.Outcome, v.Reason, v.Message
+	}
+	if a.SilentAfter > 0 && (v.EvaluatedAt == nil || now.Sub(v.EvaluatedAt.Time) > a.SilentAfter) {
+		return v1alpha1.VerdictError, ReasonJudgeSilent, fmt.Sprintf("no verdict for more than %s", a.SilentAfter)
+	}
+	if v.Outcome == v1alpha1.VerdictPass && a.SilentAfter > 0 && (v.SamplesFrom == nil || v.SamplesFrom.Time.Before(from.Truncate(time.Second))) {
+		return v1alpha1.VerdictInconclusive, ReasonPending, "not evaluated at this weight yet"
+	}
+	return v.Outcome, v.Reason, v.Message
+}
+
+func (a Armed) reference(outcome v1alpha1.VerdictOutcome, reason string) v1alpha1.VerdictReference {
+	ref := v1alpha1.VerdictReference{Trigger: a.name(), Outcome: outcome, Reason: reason}
+	if a.Verdict != nil {
+		ref.SamplesSHA256 = a.Verdict.SamplesSHA256
+	}
+	return ref
+}
+
+func (v *Verdict) takeBlind(a Armed, outcome v1alpha1.VerdictOutcome, reason, message string, now time.Time) {
+	if a.Blind.Then != v1alpha1.Rollback || outcome == v1alpha1.VerdictPass || outcome == v1alpha1.VerdictFail || a.Verdict == nil || a.Verdict.BlindSince == nil {
+		return
+	}
+	if blind := now.Sub(a.Verdict.BlindSince.Time); blind > a.Blind.Hold.Duration {
+		v.BlindRollback = true
+		if v.Outcome != v1alpha1.VerdictFail {
+			v.Trigger, v.Outcome, v.Reason = a.name(), outcome, reason
+			v.Message = fmt.Sprintf("blind for %s, whenBlind allows %s: %s", blind.Round(time.Second), a.Blind.Hold.Duration, message)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/workload"
+)
+
+func (r *RolloutReconciler) observeGuardrails(ctx context.Context, w *world) error {
+	if w.input.Deleting != nil {
+		return nil
+	}
+	bound, blocked, err := bindGuardrails(ctx, r.Client, w.rollout)
+	if err != nil {
+		return err
+	}
+	w.guardrails, w.input.Blocked = bound, blocked
+	return nil
+}
+
+// silentPolls is how many polls of the analysis loop may fail to appear before
+// its silence counts as an error.
+const silentPolls = 6
+
+func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error {
+	if w.run == nil || w.input.Deleting != nil || w.run.Status.Outcome != "" {
+		return nil
+	}
+	var armed []plan.Armed
+	for _, g := range inForce(w.run.Spec.Guardrails, w.guardrails) {
+		interval, err := r.scrapeInterval(ctx, g)
+		if err != nil {
+			return err
+		}
+		for _, t := range g.Spec.Triggers {
+			a := plan.Armed{Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.WhenBlind}
+			if t.Pods != nil {
+				a.Verdict = w.judgePods(g.Name, t)
+			} else {
+				a.SilentAfter = max(silentPolls*interval, 30*time.Second)
+				a.Verdict = findVerdict(w.run.Status.Analysis, g.Name, t.Name)
+			}
+			armed = append(armed, a)
+		}
+	}
+	w.input.Verdict = plan.Sum(armed, w.judgedFrom(), w.input.Now)
+	w.verdicts = shown(armed, w.rollout.Status.Verdicts)
+	return nil
+}
+
+func (r *RolloutReconciler) scrapeInterval(ctx context.Context, g v1alpha1.PinnedGuardrail) (time.Duration, error) {
+	source := &v1alpha1.MetricSource{}
+	err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source)
+	return source.Spec.ScrapeInterval.Duration, client.IgnoreNotFound(err)
+}
+
+// judgedFrom is the time from which samples count for the present stage.
+func (w *world) judgedFrom() time.Time {
+	return stageStart(&w.rollout.Status, w.input.Now)
+}
+
+// stageStart is when the gateway acknowledged the weight of the present step,
+// or the shift to the Deployment's pods; now while it has not.
+func stageStart(s *v1alpha1.RolloutStatus, now time.Time) time.Time {
+	if p := s.Promotion; p != nil {
+		if p.ShiftedAt != nil {
+			return p.ShiftedAt.Time
+		}
+		if p.FullAt != nil {
+			return p.FullAt.Time
+		}
+	}
+	if s.Step != nil && s.Step.AcknowledgedAt != nil {
+		return s.Step.AcknowledgedAt.Time
+	}
+	return now
+}
+
+func (w *world) judgePods(guardrail string, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
+	v := workload.JudgePods(*t.Pods, w.judgedPods, w.input.Now)
+	at := metav1.NewMicroTime(w.input.Now)
+	return &v1alpha1.TriggerAnalysis{Guardrail: guardrail, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
+}
+
+func findVerdict(analysis *v1alpha1.AnalysisStatus, guardrail, trigger string) *v1alpha1.TriggerAnalysis {
+	if analysis == nil {
+		return nil
+	}
+	for i := range analysis.Triggers {
+		if t := &analysis.Triggers[i]; t.Guardrail == guardrail && t.Name == trigger {
+			return t
+		}
+	}
+	return nil
+}
+
+// shownEvery is how often a verdict that only repeats itself is shown anew.
+const shownEvery = 30 * time.Second
+
+// shown is the verdicts for the status. One with the same outcome and reason is
+// left as it was for a while, so that the status is not written at every poll.
+func shown(armed []plan.Armed, before []v1alpha1.VerdictStatus) []v1alpha1.VerdictStatus {
+	last := map[string]v1alpha1.VerdictStatus{}
+	for _, v := range before {
+		last[v.Guardrail+"/"+v.Trigger] = v
+	}
+	var out []v1alpha1.VerdictStatus
+	for _, a := range armed {
+		v := v1alpha1.VerdictStatus{Guardrail: a.Guardrail, Trigger: a.Trigger, Outcome: v1alpha1.VerdictInconclusive, Reason: plan.ReasonPending}
+		if a.Verdict != nil {
+			v.Outcome, v.Reason, v.Message = a.Verdict.Outcome, a.Verdict.Reason, a.Verdict.Message
+			if a.Verdict.EvaluatedAt != nil {
+				v.EvaluatedAt = ptr(metav1.NewTime(a.Verdict.EvaluatedAt.Truncate(time.Second)))
+			}
+		}
+		old, ok := last[v.Guardrail+"/"+v.Trigger]
+		recent := ok && old.EvaluatedAt != nil && v.EvaluatedAt != nil && v.EvaluatedAt.Sub(old.EvaluatedAt.Time) < shownEvery
+		if ok && old.Outcome == v.Outcome && old.Reason == v.Reason && recent {
+			v = old
+		}
+		out = append(out, v)
+	}
+	return out
+}
