@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/util/version"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 )
@@ -25,11 +25,11 @@ func requireVersion(config *rest.Config) error {
 }
 
 func checkVersion(server string) error {
-	v, err := version.ParseGeneric(server)
+	v, err := utilversion.ParseGeneric(server)
 	if err != nil {
 		return fmt.Errorf("the API server says its version is %.64q: %w", server, err)
 	}
-	if !v.AtLeast(version.MustParseGeneric(minimum)) {
+	if !v.AtLeast(utilversion.MustParseGeneric(minimum)) {
 		return fmt.Errorf("this is Kubernetes %s and Belay needs %s or newer: its guard is a MutatingAdmissionPolicy, stable since 1.36; upgrade the cluster first", v, minimum)
 	}
 	return nil
