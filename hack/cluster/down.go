@@ -59,7 +59,9 @@ func (l *local) stopAll(ctx context.Context) error {
 	if strays > 0 {
 		l.say("stopped %d processes an interrupted command had left", strays)
 	}
-	if os.Geteuid() == 0 {
+	// A simulated cluster touched nothing of the host, and may run beside a real
+	// one whose things must stay.
+	if os.Geteuid() == 0 && l.cluster.Mode == state.Real {
 		note(node.Sweep(l.dir))
 		note(node.RemoveBridge(l.dir, l.cluster.IPForward))
 	}

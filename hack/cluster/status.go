@@ -58,17 +58,17 @@ func status(_ context.Context, args []string) error {
 
 // summary lists what a user of the cluster needs.
 func summary(cluster state.Cluster, dir state.Dir) string {
-	host := state.BridgeIP
+	host, inPods := state.BridgeIP, "   (in pods: https://"+state.ServiceIP+")"
 	if cluster.Mode == state.Kwok {
-		host = "127.0.0.1"
+		host, inPods = "127.0.0.1", ""
 	}
-	return fmt.Sprintf(`API server   https://127.0.0.1:%d   (in pods: https://%s)
+	return fmt.Sprintf(`API server   https://127.0.0.1:%d%s
 Prometheus   http://%s:%d
 Gateway      http://%s:%d      (gateway/local, class belay-local)
 Registry     127.0.0.1:%d
 kubeconfig   %s
 environment  %s
-`, cluster.Ports["kube-apiserver"], state.ServiceIP, host, cluster.Ports["prometheus"], host, cluster.Ports["gateway"],
+`, cluster.Ports["kube-apiserver"], inPods, host, cluster.Ports["prometheus"], host, cluster.Ports["gateway"],
 		cluster.Ports["registry"], dir.Kubeconfig(""), dir.Path("env"))
 }
 

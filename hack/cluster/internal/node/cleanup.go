@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,7 +83,8 @@ func Sweep(dir state.Dir) error {
 	for _, task := range tasks {
 		containers = append(containers, task.Name())
 	}
-	err := errors.Join(killContainers(containers), unmountBelow(dir.Root), forgetCNI(), removeLogLinks(dir), removeCgroups(containers))
+	err := errors.Join(killContainers(containers), unmountBelow(dir.Root), forgetCNI(), removeLogLinks(dir),
+		removeCgroups(containers), removeDeadSockets())
 	if err != nil {
 		return err
 	}
@@ -219,6 +221,29 @@ func removeLogLinks(dir state.Dir) error {
 		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, dir.Root+"/") {
 			if err := os.Remove(link); err != nil {
 				return fmt.Errorf("remove a container's log link: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// shimSockets is fixed in containerd's shims.
+const shimSockets = "/run/containerd/s"
+
+// removeDeadSockets drops sockets of killed shims. A socket nobody listens on
+// is of no use to anyone, whoever made it.
+func removeDeadSockets() error {
+	entries, _ := os.ReadDir(shimSockets)
+	for _, entry := range entries {
+		path := filepath.Join(shimSockets, entry.Name())
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			_ = conn.Close()
+			continue
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("remove a dead shim's socket: %w", err)
 			}
 		}
 	}

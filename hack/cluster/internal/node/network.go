@@ -24,10 +24,7 @@ func ForwardingNow() string {
 // pods' gateway, and the API server's service address, which makes the host
 // answer for it without kube-proxy.
 func EnsureBridge(dir state.Dir) error {
-	alias := "belay " + dir.Root
-	if len(alias) > 255 {
-		alias = alias[:255]
-	}
+	alias := bridgeOwner(dir)
 	if old, err := os.ReadFile("/sys/class/net/" + state.Bridge + "/ifalias"); err == nil {
 		if got := strings.TrimSpace(string(old)); got != alias && got != "" {
 			return fmt.Errorf("bridge %s belongs to another cluster (%s): run `down` there first", state.Bridge, got)
@@ -48,10 +45,16 @@ func EnsureBridge(dir state.Dir) error {
 	return nil
 }
 
+// bridgeOwner is the bridge's alias (at most 255 bytes): whose it is.
+func bridgeOwner(dir state.Dir) string {
+	owner := "belay " + dir.Root
+	return owner[:min(len(owner), 255)]
+}
+
 // RemoveBridge deletes the bridge if it is this cluster's, and puts forwarding back.
 func RemoveBridge(dir state.Dir, forwarding string) error {
 	alias, err := os.ReadFile("/sys/class/net/" + state.Bridge + "/ifalias")
-	if err == nil && strings.HasSuffix(strings.TrimSpace(string(alias)), dir.Root) {
+	if err == nil && strings.TrimSpace(string(alias)) == bridgeOwner(dir) {
 		if err := ip("link", "delete", state.Bridge); err != nil {
 			return err
 		}

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// backendServer answers with its name; its address fits worldBuilder.service.
+func backendServer(t *testing.T, name string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Backend", name)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+var sharedFront = sync.OnceValues(NewFront) // Caddy is one per process
+
+func load(t *testing.T, w *worldBuilder) *Front {
+	t.Helper()
+	front, err := sharedFront()
+	if err != nil {
+		t.Fatal(err)
+	}
+	translation, err := Translate(w.World)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := front.Load(translation.Routes); err != nil {
+		t.Fatal(err)
+	}
+	return front
+}
+
+// ask sends n requests and counts "status backend".
+func ask(front http.Handler, n int, path string, headers ...string) map[string]int {
+	got := map[string]int{}
+	for range n {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		for i := 0; i+1 < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		front.ServeHTTP(w, r)
+		got[strings.TrimSpace(fmt.Sprint(w.Code, " ", w.Header().Get("Backend")))]++
+	}
+	return got
+}
+
+func TestWeightsAreExact(t *testing.T) {
+	a1, a2, b := backendServer(t, "a"), backendServer(t, "a"), backendServer(t, "b")
+	tests := map[string]struct {
+		world *worldBuilder
+		want  map[string]int
+	}{
+		"five percent is ten of two hundred whatever the endpoints": {
+			newWorld().service("a", a1, a2).service("b", b).route("exact", weighted("a", 95, "b", 5)), map[string]int{"200 a": 190, "200 b": 10},
+		},
+		"a weight of zero gets nothing": {
+			newWorld().service("a", a1).service("b", b).route("zero", weighted("a", 100, "b", 0)), map[string]int{"200 a": 200},
+		},
+		"only weights of zero are an error": {
+			newWorld().service("a", a1).route("none", weighted("a", 0)), map[string]int{"500": 200},
+		},
+		"a backend without ready endpoints gets 503 for its share": {
+			newWorld().service("a", a1).service("b", "!"+b).route("empty", weighted("a", 90, "b", 10)), map[string]int{"200 a": 180, "503": 20},
+		},
+		"a missing Service gets 500 for its share": {
+			newWorld().service("a", a1).route("missing", weighted("a", 90, "b", 10)), map[string]int{"200 a": 180, "500": 20},
+		},
+		"a dead endpoint is retried within its own backend": {
+			newWorld().service("a", a1).service("b", b, "127.0.0.1:1").route("dead", weighted("a", 50, "b", 50)), map[string]int{"200 a": 100, "200 b": 100},
+		},
+		"no route is 404": {newWorld(), map[string]int{"404": 200}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := ask(load(t, tc.world), 200, "/")
+			if fmt.Sprint(got) != fmt.Sprint(tc.want) {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestMatches(t *testing.T) {
+	a, b := backendServer(t, "a"), backendServer(t, "b")
+	front := load(t, newWorld().service("a", a).service("b", b).route("matches",
+		weighted("a", 1), withHeader(weighted("b", 1), "X-Canary", "y*s"), withPrefix(weighted("b", 1), "/api")))
+	for _, tc := range []struct {
+		sentence, path, header, want string
+	}{
+		{"no header goes to the first rule", "/", "", "200 a"},
+		{"the exact header goes to the canary", "/", "y*s", "200 b"},
+		{"a star in a value is a star", "/", "yes", "200 a"},
+		{"a header value is case sensitive", "/", "Y*S", "200 a"},
+		{"a prefix matches itself", "/api", "", "200 b"},
+		{"a prefix matches below itself", "/api/v1", "", "200 b"},
+		{"a prefix ends at a path element", "/apis", "", "200 a"},
+		{"a path is case sensitive", "/API", "", "200 a"},
+	} {
+		if got := ask(front, 1, tc.path, "X-Canary", tc.header); got[tc.want] != 1 {
+			t.Errorf("%s: got %v, want %s", tc.sentence, got, tc.want)
+		}
+	}
+}
+
+func TestReloadsFailNoRequest(t *testing.T) {
+	a, b := backendServer(t, "a"), backendServer(t, "b")
+	world := func(weight int) *worldBuilder {
+		return newWorld().service("a", a).service("b", b).route("reload", weighted("a", 100-weight, "b", weight))
+	}
+	front := load(t, world(0))
+	server := httptest.NewServer(front)
+	defer server.Close()
+	var failed, asked atomic.Int64
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				// A POST with a body: no client library repeats it silently.
+				response, err := http.Post(server.URL, "text/plain", strings.NewReader("order"))
+				asked.Add(1)
+				if err != nil || response.StatusCode != http.StatusOK {
+					failed.Add(1)
+				}
+				if err == nil {
+					_ = response.Body.Close()
+				}
+			}
+		})
+	}
+	for weight := range 50 {
+		load(t, world(weight))
+		time.Sleep(10 * time.Millisecond)
+	}
+	close(stop)
+	clients.Wait()
+	if failed.Load() > 0 || asked.Load() < 100 {
+		t.Errorf("%d of %d requests failed during 50 reloads", failed.Load(), asked.Load())
+	}
+}
+
+func TestSequenceGoesOnAcrossReloads(t *testing.T) {
+	names, weights := []string{"a", "b"}, []int64{95, 5}
+	got := 0
+	for range 1000 {
+		// A reload before every request, as when pods come and go all the time.
+		if sequenceFor("across", names, weights).next() == 1 {
+			got++
+		}
+	}
+	if got != 50 {
+		t.Errorf("the canary got %d of 1000 requests, want 50", got)
+	}
+}
