@@ -25,7 +25,9 @@ const versionPackage = "k8s.io/component-base/version"
 
 type binary struct {
 	name, pkg, tags string
-	own             bool // built from this module's own sources
+	// sources are this module's folders it is made of; empty for other modules'
+	// programs. Listed so that a change of the command restarts no gateway.
+	sources []string
 }
 
 var all = []binary{
@@ -38,8 +40,10 @@ var all = []binary{
 	// The other discovery plugins are tens of cloud SDKs.
 	{name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", tags: "remove_all_sd,enable_kubernetes_sd"},
 	{name: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok"},
-	{name: "fixtures", pkg: "./fixtures", own: true},
-	{name: "pause", pkg: "./pause", own: true},
+	{name: "fixtures", pkg: "./fixtures", sources: []string{
+		"fixtures", "internal/gateway", "internal/images", "internal/relay", "internal/state",
+	}},
+	{name: "pause", pkg: "./pause", sources: []string{"pause"}},
 }
 
 // Names lists every binary in build order.
@@ -85,8 +89,8 @@ func build(ctx context.Context, dir state.Dir, b binary, pins string, say func(s
 		return err
 	}
 	stamp := hash(pins, ldflags, b.tags, b.pkg, runtime.Version())
-	if b.own {
-		sources, err := ownSources(dir.ModuleRoot)
+	for _, folder := range b.sources {
+		sources, err := ownSources(filepath.Join(dir.ModuleRoot, folder))
 		if err != nil {
 			return err
 		}
