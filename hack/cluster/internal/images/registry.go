@@ -2,6 +2,7 @@ package images
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-
-	"crypto/sha256"
 
 	"belay.dev/belay/hack/cluster/internal/state"
 )
@@ -88,10 +87,6 @@ func (s *store) put(upload push, w http.ResponseWriter) int {
 }
 
 func (s *store) keep(upload push) error {
-	raw, err := json.Marshal(upload)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", upload.Path, err)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// One file per path: a tag pushed again replaces its former manifest, and
@@ -100,7 +95,8 @@ func (s *store) keep(upload push) error {
 		file := filepath.Join(s.dir, "manifests", fmt.Sprintf("%x.json", sha256.Sum256([]byte(path))))
 		entry := upload
 		entry.Path = path
-		if raw, err = json.Marshal(entry); err != nil {
+		raw, err := json.Marshal(entry)
+		if err != nil {
 			return fmt.Errorf("encode %s: %w", path, err)
 		}
 		if err := state.WriteFile(file, raw, 0o644); err != nil {

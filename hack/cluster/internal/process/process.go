@@ -153,8 +153,8 @@ func isShim(pid int) bool {
 	return err == nil && strings.HasPrefix(filepath.Base(exe), "containerd-shim")
 }
 
-// end terminates one process through a pidfd-free but identity-checked path:
-// the identity is compared again before every signal.
+// end terminates one process. The identity is compared again before every
+// signal, because the pid may have become another's meanwhile.
 func end(id identity, grace time.Duration) error {
 	for _, step := range []struct {
 		signal syscall.Signal
@@ -205,14 +205,14 @@ func (t Table) Tail(name string, lines int) string {
 
 // fingerprint identifies binary (by size and time), arguments and inputs.
 func fingerprint(spec Spec) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q", spec.Path, spec.Args)
+	text := fmt.Sprintf("%q %q", spec.Path, spec.Args)
 	if info, err := os.Stat(spec.Path); err == nil {
-		fmt.Fprintf(h, " %d %d", info.Size(), info.ModTime().UnixNano())
+		text += fmt.Sprintf(" %d %d", info.Size(), info.ModTime().UnixNano())
 	}
 	for _, path := range spec.Inputs {
-		content, _ := os.ReadFile(path)
-		fmt.Fprintf(h, " %s %x", path, sha256.Sum256(content))
+		content, _ := os.ReadFile(path) // absent is an input like any other
+		text += fmt.Sprintf(" %s %x", path, sha256.Sum256(content))
 	}
-	return hex.EncodeToString(h.Sum(nil)[:12])
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:12])
 }
