@@ -169,10 +169,13 @@ func ownSources(root string) (string, error) {
 	return hash(parts...), nil
 }
 
+// hash separates the parts by their lengths, so that moving text from one to
+// the next changes the result.
 func hash(parts ...string) string {
-	h := sha256.New()
+	var text strings.Builder
 	for _, part := range parts {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
+		text.WriteString(fmt.Sprintf("%d:%s", len(part), part))
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256([]byte(text.String()))
+	return hex.EncodeToString(sum[:])
 }
