@@ -172,10 +172,10 @@ func ownSources(root string) (string, error) {
 // hash separates the parts by their lengths, so that moving text from one to
 // the next changes the result.
 func hash(parts ...string) string {
-	var text strings.Builder
+	text := ""
 	for _, part := range parts {
-		text.WriteString(fmt.Sprintf("%d:%s", len(part), part))
+		text += fmt.Sprintf("%d:%s", len(part), part)
 	}
-	sum := sha256.Sum256([]byte(text.String()))
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
