@@ -16,6 +16,9 @@ var (
 	runsEnded = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belay_runs_total", Help: "Runs that ended, by outcome.",
 	}, []string{"outcome"})
+	sourceQueries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "belay_source_queries_total", Help: "Queries to metric sources, by how they ended.",
+	}, []string{"outcome"})
 	runSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "belay_run_duration_seconds", Help: "Duration of runs that ended, by outcome.",
 		Buckets: prometheus.ExponentialBuckets(15, 2, 12),
@@ -23,7 +26,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(decisions, runsEnded, runSeconds)
+	metrics.Registry.MustRegister(decisions, runsEnded, runSeconds, sourceQueries)
 }
 
 func (r *RolloutReconciler) countOutcome(w *world, finished *v1alpha1.HistoryEntry) {

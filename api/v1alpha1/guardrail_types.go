@@ -116,13 +116,6 @@ type SLO struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="objective must be above 0 and below 100 percent"
 	Objective string `json:"objective"`
 
-	// period the error budget is meant for, in days: 30d.
-	// +optional
-	// +kubebuilder:default="30d"
-	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,2}d$`
-	// +kubebuilder:validation:MaxLength=4
-	Period string `json:"period,omitempty"`
-
 	// indicator says how good and bad requests are counted.
 	// +required
 	Indicator Indicator `json:"indicator"`
@@ -130,16 +123,10 @@ type SLO struct {
 
 // Indicator counts requests and the bad ones among them, from cumulative
 // counters. Belay binds every selector to the revision's pods.
-//
-// +kubebuilder:validation:XValidation:rule="has(self.requests) != has(self.latency)",message="set exactly one of requests and latency"
 type Indicator struct {
 	// requests counts by status: total and bad.
-	// +optional
-	Requests *RequestsIndicator `json:"requests,omitempty"`
-
-	// latency counts requests slower than a threshold, from a histogram.
-	// +optional
-	Latency *LatencyIndicator `json:"latency,omitempty"`
+	// +required
+	Requests *RequestsIndicator `json:"requests"`
 }
 
 // RequestsIndicator is two cumulative counters.
@@ -150,30 +137,6 @@ type RequestsIndicator struct {
 	// bad counts the bad ones among them.
 	// +required
 	Bad Series `json:"bad"`
-}
-
-// LatencyIndicator counts requests slower than threshold as bad.
-type LatencyIndicator struct {
-	// histogram is the base name of a classic histogram; its buckets must have a
-	// boundary at the threshold.
-	// +required
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
-	// +kubebuilder:validation:MaxLength=200
-	Histogram string `json:"histogram"`
-
-	// matchers narrow the histogram's series.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=10
-	Matchers []Matcher `json:"matchers,omitempty"`
-
-	// threshold above which a request is bad: 300ms.
-	// +required
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0 and at most 1h"
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
-	// +kubebuilder:validation:Type=string
-	Threshold metav1.Duration `json:"threshold"`
 }
 
 // Series picks time series of one metric. There is no free-text PromQL in it.
@@ -236,8 +199,8 @@ type Invariant struct {
 
 // Trigger is one explicit reason to roll back.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, invariant and pods"
-// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods do not take it"
+// +kubebuilder:validation:XValidation:rule="[has(self.burn), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of burn, invariant and pods"
+// +kubebuilder:validation:XValidation:rule="has(self.burn) == has(self.slo)",message="burn needs slo; invariant and pods do not take it"
 type Trigger struct {
 	// name, unique in the guardrail.
 	// +required
@@ -246,27 +209,15 @@ type Trigger struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 
-	// slo that regression, burn and budgetSpent judge.
+	// slo that burn judges.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	SLO string `json:"slo,omitempty"`
-
-	// regression fires when the candidate is worse than stable, and worse than
-	// the budget allows, beyond what chance explains however often one looks.
-	// +optional
-	Regression *RegressionTrigger `json:"regression,omitempty"`
 
 	// burn fires when the candidate burns its error budget faster than rate in
 	// both windows.
 	// +optional
 	Burn *BurnTrigger `json:"burn,omitempty"`
-
-	// budgetSpent fires when this run alone has spent that percentage of the
-	// period's error budget: "2".
-	// +optional
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=8
-	BudgetSpent string `json:"budgetSpent,omitempty"`
 
 	// invariant fires on any violation.
 	// +optional
@@ -308,32 +259,6 @@ type BurnTrigger struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Short metav1.Duration `json:"short,omitempty"`
-}
-
-// RegressionTrigger compares the candidate with stable by anytime-valid tests.
-type RegressionTrigger struct {
-	// worseThan is the ratio to stable's rate that is tolerated.
-	// +optional
-	// +kubebuilder:default="1.5"
-	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,2}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=8
-	WorseThan string `json:"worseThan,omitempty"`
-
-	// burn is the rate of budget consumption that is tolerated.
-	// +optional
-	// +kubebuilder:default="2"
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=9
-	Burn string `json:"burn,omitempty"`
-
-	// falseAlarm bounds the probability that a healthy candidate is ever rolled
-	// back by this guardrail's regression triggers together: "0.001".
-	// +optional
-	// +kubebuilder:default="0.001"
-	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,6}$`
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0 && double(self) <= 0.2",message="falseAlarm must be above 0 and at most 0.2"
-	FalseAlarm string `json:"falseAlarm,omitempty"`
 }
 
 // PodsTrigger judges the canary's pods by what the API server says of them.

@@ -1,0 +1,60 @@
+package analysis
+
+import (
+	"fmt"
+	"time"
+)
+
+// Burn is a multi-window burn-rate rule on the candidate's own requests (Google
+// SRE Workbook, chapter 5): burn(W) = bad(W)/total(W)/budget, and it fires when
+// both windows exceed Rate. On a run shorter than a window, the window covers
+// what there is.
+type Burn struct {
+	// Budget is the bad share an objective allows: 1 − objective, in (0, 1).
+	Budget float64
+	// Rate above which both windows fire.
+	Rate float64
+	// Long makes it significant, Short recent.
+	Long, Short time.Duration
+	// MinimumSamples the candidate must have served in this stage for a pass.
+	MinimumSamples int64
+}
+
+// minimumBad is how many bad requests a long window must hold to fire: below
+// that a burn rate is the noise of single requests.
+const minimumBad = 3
+
+// Judge applies the rule to a ledger.
+func (b Burn) Judge(l Ledger) Verdict {
+	long, short := l.Window(b.Long), l.Window(b.Short)
+	burnLong, burnShort := long.Ratio()/b.Budget, short.Ratio()/b.Budget
+	v := Verdict{Statistics: []Statistic{
+		{"burnLong", burnLong}, {"burnShort", burnShort}, {"rate", b.Rate}, {"budget", b.Budget},
+		{"stageTotal", l.Stage.Total}, {"stageBad", l.Stage.Bad},
+	}}
+	seen := fmt.Sprintf("canary %s errors (%.0f/%.0f) vs stable %s (%.0f/%.0f); burn %.1fx over %s, %.1fx over %s",
+		percent(long.Ratio()), long.Bad, long.Total, percent(l.Stable.Ratio()), l.Stable.Bad, l.Stable.Total,
+		burnLong, b.Long, burnShort, b.Short)
+	switch {
+	case burnLong > b.Rate && burnShort > b.Rate && long.Bad >= minimumBad:
+		v.Reason, v.Message = BurnRateExceeded, fmt.Sprintf("%s; %.4gx fires", seen, b.Rate)
+	case l.Stage.Total == 0:
+		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
+	case l.Stage.Total < float64(b.MinimumSamples):
+		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, b.MinimumSamples, seen)
+	case burnLong > b.Rate || burnShort > b.Rate:
+		// One window alone neither clears the candidate nor convicts it.
+		v.Reason, v.Message = Pending, seen+"; waiting for both windows to agree"
+	default:
+		v.Reason, v.Message = Healthy, seen
+	}
+	return v
+}
+
+// percent prints a share with as many digits as a reader needs.
+func percent(share float64) string {
+	if share > 0 && share < 0.001 {
+		return fmt.Sprintf("%.3f %%", share*100)
+	}
+	return fmt.Sprintf("%.1f %%", share*100)
+}

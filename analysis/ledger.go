@@ -1,0 +1,189 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Counts are requests, and the bad ones among them.
+type Counts struct {
+	Total float64 `json:"n"`
+	Bad   float64 `json:"e"`
+}
+
+// Add returns the sum.
+func (c Counts) Add(d Counts) Counts { return Counts{c.Total + d.Total, c.Bad + d.Bad} }
+
+// Ratio is the bad share; 0 without requests.
+func (c Counts) Ratio() float64 {
+	if c.Total == 0 {
+		return 0
+	}
+	return c.Bad / c.Total
+}
+
+// PodCounter is one pod's cumulative counters at a poll.
+type PodCounter struct {
+	Pod string
+	// Counts since the container started.
+	Counts
+	// SampledAt is when the source scraped them.
+	SampledAt time.Time
+}
+
+// Poll is everything one query answered, at one evaluation time.
+type Poll struct {
+	EvaluatedAt    time.Time
+	Canary, Stable []PodCounter
+}
+
+// Ledger turns polls of cumulative counters into exact counts over a run. It
+// can be stored as JSON and taken up again: the next delta then spans a longer
+// time, which is still exact. A poll that is repeated changes nothing.
+type Ledger struct {
+	// EvaluatedAt of the newest poll.
+	EvaluatedAt time.Time `json:"at"`
+	// Polls that changed anything.
+	Polls int `json:"polls"`
+	// Pods holds the last counters of every pod seen.
+	Pods map[string]lastCounter `json:"pods,omitempty"`
+	// Canary and Stable are the counts since the first poll.
+	Canary Counts `json:"canary"`
+	Stable Counts `json:"stable"`
+	// Bins are the canary's counts by poll, newest last, for burn windows.
+	Bins []Bin `json:"bins,omitempty"`
+	// StageFrom is when the present stage began, and Stage the canary's counts
+	// since the first poll after it.
+	StageFrom time.Time `json:"stageFrom"`
+	Stage     Counts    `json:"stage"`
+}
+
+type lastCounter struct {
+	Counts
+	SampledAt int64 `json:"t"`
+}
+
+// Bin is what the canary served between two polls.
+type Bin struct {
+	// At is the evaluation time in Unix milliseconds.
+	At int64 `json:"at"`
+	Counts
+}
+
+// maxPods and maxBins bound a ledger's size.
+const (
+	maxPods = 500
+	maxBins = 240
+)
+
+// Check returns an error for counters that no exporter may show: negative,
+// infinite or missing numbers, more bad requests than requests.
+func (p Poll) Check() error {
+	for _, c := range slices.Concat(p.Canary, p.Stable) {
+		switch {
+		case bad(c.Total) || bad(c.Bad):
+			return fmt.Errorf("pod %q reports %v requests, %v bad", c.Pod, c.Total, c.Bad)
+		case c.Bad > c.Total:
+			return fmt.Errorf("pod %q reports %v bad requests of %v: bad must be a part of total", c.Pod, c.Bad, c.Total)
+		}
+	}
+	return nil
+}
+
+func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
+
+// Advance returns the ledger after a poll. from is when the present stage began.
+// The ledger given is not changed.
+//
+// A counter that fell has restarted: its new value is the delta. A counter with
+// an older sample than the last one comes from a replica that lags, and counts
+// nothing. A pod that appears after the first poll started during the run, so
+// its whole value counts; a canary pod always did. A pod that is missing keeps
+// its last value, because a failed scrape is not a reset.
+func (l Ledger) Advance(p Poll, from time.Time) Ledger {
+	if !p.EvaluatedAt.After(l.EvaluatedAt) {
+		return l
+	}
+	next := l
+	next.Pods = make(map[string]lastCounter, len(l.Pods))
+	for pod, c := range l.Pods {
+		next.Pods[pod] = c
+	}
+	canary := next.take(p.Canary, true)
+	stable := next.take(p.Stable, l.Polls > 0)
+	next.Canary, next.Stable = l.Canary.Add(canary), l.Stable.Add(stable)
+	next.Polls++
+	if !from.Equal(l.StageFrom) {
+		next.StageFrom, next.Stage = from, Counts{}
+		// What came in since the last poll may be from before the stage.
+		canary = Counts{}
+	}
+	next.Stage = next.Stage.Add(canary)
+	next.Bins = append(slices.Clone(l.Bins), Bin{p.EvaluatedAt.UnixMilli(), next.Canary.minus(l.Canary)})
+	next.Bins = compact(next.Bins)
+	next.EvaluatedAt = p.EvaluatedAt
+	return next
+}
+
+func (c Counts) minus(d Counts) Counts { return Counts{c.Total - d.Total, c.Bad - d.Bad} }
+
+func (l *Ledger) take(pods []PodCounter, newCountsWhole bool) Counts {
+	var sum Counts
+	for _, c := range pods {
+		last, seen := l.Pods[c.Pod]
+		at := c.SampledAt.UnixMilli()
+		switch {
+		case seen && at <= last.SampledAt:
+			continue
+		case seen:
+			sum = sum.Add(delta(c.Counts, last.Counts))
+		case newCountsWhole:
+			sum = sum.Add(c.Counts)
+		}
+		if seen || len(l.Pods) < maxPods {
+			l.Pods[c.Pod] = lastCounter{c.Counts, at}
+		}
+	}
+	return sum
+}
+
+// delta looks at total and bad together: when total fell, the container has
+// restarted and both begin anew.
+func delta(now, last Counts) Counts {
+	if now.Total < last.Total || now.Bad < last.Bad {
+		return now
+	}
+	return now.minus(last)
+}
+
+// compact halves the resolution of the older half when there are too many bins;
+// long windows do not need it, short ones look at the newer half.
+func compact(bins []Bin) []Bin {
+	if len(bins) <= maxBins {
+		return bins
+	}
+	half := len(bins) / 2
+	var out []Bin
+	for i := 0; i < half; i += 2 {
+		b := bins[i]
+		if i+1 < half {
+			b = Bin{bins[i+1].At, bins[i].Add(bins[i+1].Counts)}
+		}
+		out = append(out, b)
+	}
+	return append(out, bins[half:]...)
+}
+
+// Window is what the canary served in the time up to the newest poll.
+func (l Ledger) Window(w time.Duration) Counts {
+	var sum Counts
+	start := l.EvaluatedAt.Add(-w).UnixMilli()
+	for _, b := range l.Bins {
+		if b.At > start {
+			sum = sum.Add(b.Counts)
+		}
+	}
+	return sum
+}

@@ -1,0 +1,118 @@
+// Package analysis is the judge: it turns counters into evidence and evidence
+// into verdicts, each with a reason from a closed set and a sentence with the
+// numbers. It is pure: it asks no source, reads no clock, and writes nothing.
+package analysis
+
+// Outcome of one evaluation. The zero value is not an outcome.
+type Outcome string
+
+// Unknown has two forms: Inconclusive was answered but does not decide, Error
+// was not answered. Neither promotes and neither rolls back by itself.
+const (
+	Pass         Outcome = "Pass"
+	Fail         Outcome = "Fail"
+	Inconclusive Outcome = "Inconclusive"
+	Error        Outcome = "Error"
+)
+
+var precedence = map[Outcome]int{Pass: 1, Inconclusive: 2, Error: 3, Fail: 4}
+
+// Worst combines outcomes by Fail > Error > Inconclusive > Pass, whatever their
+// order. Without any, and for a value that is not an outcome, it is Error.
+func Worst(outcomes ...Outcome) Outcome {
+	worst := Outcome("")
+	for _, o := range outcomes {
+		if _, known := precedence[o]; !known {
+			o = Error
+		}
+		if precedence[o] > precedence[worst] {
+			worst = o
+		}
+	}
+	if worst == "" {
+		return Error
+	}
+	return worst
+}
+
+// Reason says why an evaluation has its outcome. The set is closed.
+type Reason string
+
+// Reasons, by the outcome they belong to.
+const (
+	Healthy Reason = "Healthy"
+
+	BurnRateExceeded  Reason = "BurnRateExceeded"
+	InvariantViolated Reason = "InvariantViolated"
+
+	Pending               Reason = "Pending"
+	NoTraffic             Reason = "NoTraffic"
+	BelowMinSamples       Reason = "BelowMinSamples"
+	Stale                 Reason = "Stale"
+	PartialCoverage       Reason = "PartialCoverage"
+	InvariantNotExercised Reason = "InvariantNotExercised"
+
+	Timeout       Reason = "Timeout"
+	Unreachable   Reason = "Unreachable"
+	TLSFailure    Reason = "TLSFailure"
+	Auth          Reason = "Auth"
+	HTTP5xx       Reason = "HTTP5xx"
+	Overload      Reason = "Overload"
+	BadQuery      Reason = "BadQuery"
+	Redirected    Reason = "Redirected"
+	TooLarge      Reason = "TooLarge"
+	TooManySeries Reason = "TooManySeries"
+	Warning       Reason = "Warning"
+	ClockSkew     Reason = "ClockSkew"
+	Malformed     Reason = "Malformed"
+	WrongType     Reason = "WrongType"
+	SourceMissing Reason = "SourceMissing"
+)
+
+var outcomes = map[Reason]Outcome{
+	Healthy: Pass,
+
+	BurnRateExceeded: Fail, InvariantViolated: Fail,
+
+	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
+	PartialCoverage: Inconclusive, InvariantNotExercised: Inconclusive,
+
+	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
+	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,
+	ClockSkew: Error, Malformed: Error, WrongType: Error, SourceMissing: Error,
+}
+
+// Outcome is the one outcome a reason belongs to; Error for a reason that is
+// not of the set.
+func (r Reason) Outcome() Outcome {
+	if o, ok := outcomes[r]; ok {
+		return o
+	}
+	return Error
+}
+
+// Reasons returns the whole set, for documentation and tests.
+func Reasons() map[Reason]Outcome {
+	set := make(map[Reason]Outcome, len(outcomes))
+	for r, o := range outcomes {
+		set[r] = o
+	}
+	return set
+}
+
+// Verdict is what an evaluation came to.
+type Verdict struct {
+	Reason  Reason
+	Message string
+	// Statistics are the numbers behind the message.
+	Statistics []Statistic
+}
+
+// Statistic is a named number.
+type Statistic struct {
+	Name  string
+	Value float64
+}
+
+// Outcome of the verdict.
+func (v Verdict) Outcome() Outcome { return v.Reason.Outcome() }

@@ -1,0 +1,285 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// question is one query of a poll: an indicator or an invariant of a guardrail.
+type question struct {
+	key        string
+	source     string
+	total, bad v1alpha1.Series
+}
+
+// reply is what came back.
+type reply struct {
+	query    string
+	poll     analysis.Poll
+	sha256   string
+	err      *prometheus.QueryError
+	interval time.Duration
+}
+
+// judge asks every question of a run at one evaluation time and applies every
+// trigger to the answers.
+func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.AnalysisStatus, error) {
+	replies := r.ask(ctx, t)
+	for key, reply := range replies {
+		if reply.err == nil && reply.poll.Check() == nil {
+			t.ledgers[key] = t.ledgers[key].Advance(reply.poll, t.stageFrom)
+		}
+	}
+	status := &v1alpha1.AnalysisStatus{EvaluatedAt: ptr(metav1.NewMicroTime(t.now))}
+	var all []analysis.Outcome
+	for _, g := range t.guardrails {
+		for _, trigger := range g.Spec.Triggers {
+			if trigger.Pods != nil {
+				continue
+			}
+			entry := t.apply(g, trigger, replies)
+			status.Triggers = append(status.Triggers, entry)
+			all = append(all, analysis.Outcome(entry.Outcome))
+		}
+	}
+	if len(all) > 0 {
+		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
+	}
+	var err error
+	status.State, err = t.encode()
+	return status, err
+}
+
+// questionsOf lists what a guardrail's triggers need to know, each once.
+func questionsOf(g v1alpha1.PinnedGuardrail) []question {
+	var out []question
+	asked := map[string]bool{}
+	for _, trigger := range g.Spec.Triggers {
+		key := questionKey(g, trigger)
+		if key == "" || asked[key] {
+			continue
+		}
+		asked[key] = true
+		for _, slo := range g.Spec.SLOs {
+			if trigger.SLO == slo.Name && slo.Indicator.Requests != nil {
+				out = append(out, question{key, g.Spec.Source, slo.Indicator.Requests.Total, slo.Indicator.Requests.Bad})
+			}
+		}
+		for _, invariant := range g.Spec.Invariants {
+			if trigger.Invariant == invariant.Name {
+				out = append(out, question{key, g.Spec.Source, invariant.Checks, invariant.Violations})
+			}
+		}
+	}
+	return out
+}
+
+func questionKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
+	switch {
+	case t.SLO != "":
+		return g.Kind + "/" + g.Name + "/slo/" + t.SLO
+	case t.Invariant != "":
+		return g.Kind + "/" + g.Name + "/invariant/" + t.Invariant
+	default:
+		return ""
+	}
+}
+
+// ask sends all questions at once; each source's own limit bounds how many run,
+// and a slow source delays only its own answers.
+func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply {
+	replies := map[string]reply{}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	for _, g := range t.guardrails {
+		for _, q := range questionsOf(g) {
+			wait.Go(func() {
+				reply := r.askOne(ctx, t, q)
+				mu.Lock()
+				defer mu.Unlock()
+				replies[q.key] = reply
+			})
+		}
+	}
+	wait.Wait()
+	return replies
+}
+
+func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) reply {
+	source := &v1alpha1.MetricSource{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: q.source}, source); err != nil {
+		return reply{err: &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", q.source)}}
+	}
+	out := reply{interval: source.Spec.ScrapeInterval.Duration}
+	c, err := r.Sources.Client(ctx, source, t.now)
+	if err != nil {
+		out.err = &prometheus.QueryError{Reason: analysis.Auth, Message: bounded(err.Error(), 400)}
+		return out
+	}
+	sets := append([]string{t.stableSet}, t.canarySets...)
+	out.query, err = prometheus.CountsQuery(q.total, q.bad, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: sets})
+	if err != nil {
+		out.err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: err.Error()}
+		return out
+	}
+	answer, err := c.Counts(ctx, out.query, t.now, r.Clock.Now())
+	out.sha256 = answer.SHA256
+	sourceQueries.WithLabelValues(queryOutcome(err)).Inc()
+	if err != nil {
+		if !errors.As(err, &out.err) {
+			out.err = &prometheus.QueryError{Reason: analysis.Malformed, Message: bounded(err.Error(), 400)}
+		}
+		return out
+	}
+	out.poll = t.split(answer.Pods)
+	return out
+}
+
+func queryOutcome(err error) string {
+	var known *prometheus.QueryError
+	switch {
+	case err == nil:
+		return "Answered"
+	case errors.As(err, &known):
+		return string(known.Reason)
+	default:
+		return string(analysis.Malformed)
+	}
+}
+
+// split tells the arms apart by the names that ReplicaSets give their pods.
+func (t *trial) split(pods []analysis.PodCounter) analysis.Poll {
+	poll := analysis.Poll{EvaluatedAt: t.now}
+	for _, pod := range pods {
+		if prometheus.BelongsTo(pod.Pod, t.stableSet) {
+			poll.Stable = append(poll.Stable, pod)
+			continue
+		}
+		for _, set := range t.canarySets {
+			if prometheus.BelongsTo(pod.Pod, set) {
+				poll.Canary = append(poll.Canary, pod)
+			}
+		}
+	}
+	return poll
+}
+
+// apply judges one trigger and sets the entry that evidence keeps of it.
+func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, replies map[string]reply) v1alpha1.TriggerAnalysis {
+	key := questionKey(g, trigger)
+	reply := replies[key]
+	at := metav1.NewMicroTime(t.now)
+	entry := v1alpha1.TriggerAnalysis{
+		Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: &at, SamplesSHA256: reply.sha256,
+	}
+	before := findVerdict(t.run.Status.Analysis, g.Name, trigger.Name)
+	if before != nil && before.Outcome == v1alpha1.VerdictFail {
+		// A fail is final for a run: what was found stays as it was found.
+		return *before
+	}
+	v := t.verdict(g, trigger, reply, t.ledgers[key])
+	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), bounded(v.Message, 512)
+	for _, s := range v.Statistics {
+		entry.Statistics = append(entry.Statistics, v1alpha1.Statistic{Name: s.Name, Value: strconv.FormatFloat(s.Value, 'g', 12, 64)})
+	}
+	if ledger, ok := t.ledgers[key]; ok && trigger.SLO != "" {
+		entry.Canary = &v1alpha1.ArmCounts{Total: int64(ledger.Canary.Total), Bad: int64(ledger.Canary.Bad)}
+		entry.Stable = &v1alpha1.ArmCounts{Total: int64(ledger.Stable.Total), Bad: int64(ledger.Stable.Bad)}
+	}
+	if !t.stageFrom.IsZero() {
+		entry.SamplesFrom = ptr(metav1.NewMicroTime(t.stageFrom))
+	}
+	noteHistory(&entry, before)
+	return entry
+}
+
+func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply, ledger analysis.Ledger) analysis.Verdict {
+	if reply.err != nil {
+		return analysis.Verdict{Reason: reply.err.Reason, Message: reply.err.Message}
+	}
+	if trigger.Invariant != "" {
+		// A violation counts however little else is known; only a pass needs a
+		// complete and fresh answer.
+		v := analysis.JudgeInvariant(reply.poll, t.readyPods)
+		if v.Outcome() == analysis.Fail {
+			return v
+		}
+		if blind, ok := (analysis.Quality{ScrapeInterval: reply.interval, ReadyPods: t.readyPods}).Judge(reply.poll); !ok {
+			return blind
+		}
+		return v
+	}
+	if err := reply.poll.Check(); err != nil {
+		return analysis.Verdict{Reason: analysis.Malformed, Message: err.Error()}
+	}
+	if v, ok := (analysis.Quality{ScrapeInterval: reply.interval, ReadyPods: t.readyPods}).Judge(reply.poll); !ok {
+		return v
+	}
+	burn, err := burnOf(g.Spec, trigger)
+	if err != nil {
+		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
+	}
+	return burn.Judge(ledger)
+}
+
+// burnOf reads a burn trigger's numbers. The API server has checked their form.
+func burnOf(spec v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger) (analysis.Burn, error) {
+	for _, slo := range spec.SLOs {
+		if slo.Name != trigger.SLO || trigger.Burn == nil {
+			continue
+		}
+		objective, err := strconv.ParseFloat(slo.Objective, 64)
+		if err != nil {
+			return analysis.Burn{}, fmt.Errorf("read objective %q: %w", slo.Objective, err)
+		}
+		rate, err := strconv.ParseFloat(trigger.Burn.Rate, 64)
+		if err != nil {
+			return analysis.Burn{}, fmt.Errorf("read rate %q: %w", trigger.Burn.Rate, err)
+		}
+		return analysis.Burn{
+			Budget: 1 - objective/100, Rate: rate,
+			Long: trigger.Burn.Long.Duration, Short: trigger.Burn.Short.Duration, MinimumSamples: spec.MinimumSamples,
+		}, nil
+	}
+	return analysis.Burn{}, fmt.Errorf("trigger %q has no slo to judge", trigger.Name)
+}
+
+// maxChanges bounds a trigger's history to the API's own limit.
+const maxChanges = 20
+
+// noteHistory carries over what earlier evaluations recorded and adds a change
+// of outcome or reason.
+func noteHistory(entry *v1alpha1.TriggerAnalysis, before *v1alpha1.TriggerAnalysis) {
+	if before != nil {
+		entry.History, entry.BlindSince = before.History, before.BlindSince
+	}
+	blind := entry.Outcome == v1alpha1.VerdictError || entry.Reason == string(analysis.Stale) || entry.Reason == string(analysis.PartialCoverage)
+	switch {
+	case !blind:
+		entry.BlindSince = nil
+	case entry.BlindSince == nil:
+		entry.BlindSince = entry.EvaluatedAt
+	}
+	if entry.Outcome == v1alpha1.VerdictFail {
+		entry.FirstFailAt = entry.EvaluatedAt
+	}
+	if before != nil && before.Outcome == entry.Outcome && before.Reason == entry.Reason {
+		return
+	}
+	change := v1alpha1.VerdictChange{At: *entry.EvaluatedAt, Outcome: entry.Outcome, Reason: entry.Reason, Message: bounded(entry.Message, 256)}
+	entry.History = append(append([]v1alpha1.VerdictChange{}, entry.History...), change)
+	if len(entry.History) > maxChanges {
+		entry.History = entry.History[len(entry.History)-maxChanges:]
+	}
+}
