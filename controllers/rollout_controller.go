@@ -31,6 +31,8 @@ import (
 // RolloutReconciler takes Rollouts from one version to the next.
 type RolloutReconciler struct {
 	Client client.Client
+	// Live reads past the cache, where a decision must see our own last write.
+	Live   client.Reader
 	Router traffic.Router
 	Guard  *GuardProbe
 	Events events.EventRecorder

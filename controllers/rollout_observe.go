@@ -190,9 +190,28 @@ func (r *RolloutReconciler) observeRuns(ctx context.Context, w *world) error {
 		}
 		settled[run.Spec.Revision] = settled[run.Spec.Revision] || run.Status.Outcome == v1alpha1.OutcomeRolledBack || run.Status.Outcome == v1alpha1.OutcomePromoted
 	}
+	if w.run == nil && inRun(w.rollout.Status.Phase) {
+		if err := r.observeNewRun(ctx, w); err != nil {
+			return err
+		}
+	}
 	if len(w.input.Run.Rejected) > maxRejected {
 		w.input.Run.Rejected = w.input.Run.Rejected[:maxRejected]
 	}
+	return nil
+}
+
+// observeNewRun asks the API server for a run that the cache does not know: it
+// may be as new as our own last write.
+func (r *RolloutReconciler) observeNewRun(ctx context.Context, w *world) error {
+	run := &v1alpha1.RolloutRun{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Status.Run}, run)
+	if err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	w.run = run
+	w.input.Run.Exists = true
+	w.pinSpec(run)
 	return nil
 }
 

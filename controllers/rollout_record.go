@@ -56,7 +56,9 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 		return nil
 	}
 	r.announce(ctx, before, w, d)
-	if w.run == nil {
+	if w.run == nil || w.run.Name != next.Status.Run {
+		// The run starts with this decision. Its record does not exist yet; the
+		// next look completes the chain.
 		return nil
 	}
 	return r.appendDecision(ctx, w, d)
@@ -85,6 +87,9 @@ func (r *RolloutReconciler) noteDigests(w *world, status *v1alpha1.RolloutStatus
 func summarize(w *world, d plan.Decision, status *v1alpha1.RolloutStatus) bool {
 	last := w.rollout.Status.Decision
 	started := status.Run != w.rollout.Status.Run
+	if d.Repeats {
+		return false
+	}
 	if last != nil && last.Rule == d.Rule && last.Key == bounded(d.Key, 128) && !started {
 		return false
 	}
@@ -125,17 +130,20 @@ func (r *RolloutReconciler) announce(ctx context.Context, before *v1alpha1.Rollo
 // crash came between the two writes.
 func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
 	last := w.rollout.Status.Decision
-	if last == nil || last.Seq == 0 || w.run == nil {
+	finished := finishedEntry(&w.rollout.Status, w.rollout.Status.Run)
+	if w.run == nil || chainComplete(w.run, last, finished) {
 		return nil
 	}
-	var seq int32
-	if w.run.Status.Head != nil {
-		seq = w.run.Status.Head.Seq
+	// The cache may lag behind our own last write: only the API server knows.
+	live := &v1alpha1.RolloutRun{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), live); err != nil {
+		return client.IgnoreNotFound(err)
 	}
-	finished := finishedEntry(&w.rollout.Status, w.run.Name)
-	if seq >= last.Seq && (finished == nil || w.run.Status.Outcome != "") {
+	w.run = live
+	if chainComplete(w.run, last, finished) {
 		return nil
 	}
+	seq := headSeq(w.run)
 	chain := w.run.Status.Decisions
 	if seq < last.Seq {
 		var err error
@@ -147,6 +155,20 @@ func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
 		}
 	}
 	return r.writeRun(ctx, w, chain, finished)
+}
+
+func chainComplete(run *v1alpha1.RolloutRun, last *v1alpha1.DecisionSummary, finished *v1alpha1.HistoryEntry) bool {
+	if last == nil || last.Seq == 0 {
+		return true
+	}
+	return headSeq(run) >= last.Seq && (finished == nil || run.Status.Outcome != "")
+}
+
+func headSeq(run *v1alpha1.RolloutRun) int32 {
+	if run.Status.Head == nil {
+		return 0
+	}
+	return run.Status.Head.Seq
 }
 
 func (r *RolloutReconciler) appendDecision(ctx context.Context, w *world, d plan.Decision) error {

@@ -132,7 +132,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 		return err
 	}
 	rollouts := &controllers.RolloutReconciler{
-		Client: mgr.GetClient(), Router: gatewayapi.New(mgr.GetClient(), controllers.FieldManager),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gatewayapi.New(mgr.GetClient(), controllers.FieldManager),
 		Guard:  controllers.NewGuardProbe(probe, o.guardRecheck, 5*time.Second),
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
 		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Workers: o.workers,

@@ -28,6 +28,9 @@ type Decision struct {
 	Weight *v1alpha1.WeightChange
 	// Actor of a command.
 	Actor string
+	// Repeats says that the effect is that of a decision already recorded, whose
+	// carrying out was interrupted: it is not recorded again.
+	Repeats bool
 	// Finished is the history entry this decision adds, if any.
 	Finished *v1alpha1.HistoryEntry
 }

@@ -275,6 +275,7 @@ func runMissing(f *facts) bool { return f.onTrial() && !f.in.Run.Exists }
 
 func createRun(f *facts) Decision {
 	d := f.doing(f.phaseReason(), "run "+f.in.Status.Run+" has no record yet", CreateRun{})
+	d.Repeats = true
 	d.Recheck = 1
 	return d
 }
