@@ -51,6 +51,7 @@ func image(ctx context.Context, args []string) error {
 	var env, labels list
 	name := flags.String("name", "", "image name and tag, e.g. shop:v2")
 	binary := flags.String("binary", "", "static binary; a relative path is looked up in the repository's root first")
+	registry := flags.String("registry", "", "push to this registry instead of the cluster's own, e.g. 127.0.0.1:5000 (plain HTTP)")
 	flags.Var(&env, "env", "K=V baked into the image (repeatable)")
 	flags.Var(&labels, "label", "k=v label (repeatable)")
 	dir, err := parse(flags, stateDir, args)
@@ -83,10 +84,13 @@ func image(ctx context.Context, args []string) error {
 		}
 		recipe.Labels[key] = value
 	}
-	if cluster.Ports["registry"] == 0 {
-		return fmt.Errorf("this cluster has no registry yet: run `up` first")
+	if *registry == "" && cluster.Ports["registry"] == 0 {
+		return fmt.Errorf("this cluster has no registry yet: run `up` first, or name one with --registry")
 	}
-	reference, err := images.Push(ctx, fmt.Sprintf("127.0.0.1:%d", cluster.Ports["registry"]), *name, recipe)
+	if *registry == "" {
+		*registry = fmt.Sprintf("127.0.0.1:%d", cluster.Ports["registry"])
+	}
+	reference, err := images.Push(ctx, *registry, *name, recipe)
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,11 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -20,12 +22,17 @@ type Result struct {
 	Code int
 	// Version is what the shop says of itself; empty when somebody else answered.
 	Version string
+	// Charges is how often the shop charged the order: once, or this is a bug.
+	Charges int
 	// Err says why no answer came.
 	Err string
 }
 
 // Failed reports whether a user would call it an error.
 func (r Result) Failed() bool { return r.Code == 0 || r.Code >= 500 }
+
+// Bad reports whether a user was harmed: an error, or an order charged twice.
+func (r Result) Bad() bool { return r.Failed() || r.Charges > 1 }
 
 // Generator sends requests until it is stopped.
 type Generator struct {
@@ -90,6 +97,8 @@ func (g *Generator) once(client *http.Client) Result {
 		return r
 	}
 	r.Code, r.Version = response.StatusCode, response.Header.Get("X-Shop-Version")
+	// An answer without a receipt counts no charges.
+	r.Charges, _ = strconv.Atoi(response.Header.Get("X-Shop-Charges"))
 	return r
 }
 
@@ -118,37 +127,52 @@ func (g *Generator) Since(t time.Time) []Result {
 	return out
 }
 
-// Tally counts results by whom they came from.
+// Tally counts results by who answered.
 type Tally struct {
-	Sent int
-	// ByVersion counts answers, FailedBy failures, by the version that answered;
-	// the empty version is nobody's: the gateway's own, or none at all.
-	ByVersion, FailedBy map[string]int
-	// FirstFailure and Last answer of each version.
-	FirstFailure, Last map[string]time.Time
-	// Unanswered are the messages of requests nobody answered.
+	Sent, Failed int
+	// By version; the empty version is nobody's: the gateway's own answer, or none.
+	By map[string]Answers
+	// Unanswered are up to ten messages of requests nobody answered.
 	Unanswered []string
+}
+
+// Answers are one version's.
+type Answers struct {
+	Count, Failed, Bad int
+	// FirstBad is the time of the first bad answer, Last that of the last answer.
+	FirstBad, Last time.Time
 }
 
 // Count sums results up.
 func Count(results []Result) Tally {
-	t := Tally{ByVersion: map[string]int{}, FailedBy: map[string]int{}, FirstFailure: map[string]time.Time{}, Last: map[string]time.Time{}}
+	t := Tally{By: map[string]Answers{}}
 	for _, r := range results {
 		t.Sent++
-		t.ByVersion[r.Version]++
-		if r.At.After(t.Last[r.Version]) {
-			t.Last[r.Version] = r.At
-		}
-		if !r.Failed() {
-			continue
-		}
-		t.FailedBy[r.Version]++
-		if first, ok := t.FirstFailure[r.Version]; !ok || r.At.Before(first) {
-			t.FirstFailure[r.Version] = r.At
+		a := t.By[r.Version]
+		a.add(r)
+		t.By[r.Version] = a
+		if r.Failed() {
+			t.Failed++
 		}
 		if r.Version == "" && len(t.Unanswered) < 10 {
-			t.Unanswered = append(t.Unanswered, r.Err)
+			t.Unanswered = append(t.Unanswered, fmt.Sprintf("%s %d %s", r.At.UTC().Format("15:04:05.000"), r.Code, r.Err))
 		}
 	}
 	return t
+}
+
+func (a *Answers) add(r Result) {
+	a.Count++
+	if r.At.After(a.Last) {
+		a.Last = r.At
+	}
+	if r.Failed() {
+		a.Failed++
+	}
+	if r.Bad() {
+		a.Bad++
+		if a.FirstBad.IsZero() || r.At.Before(a.FirstBad) {
+			a.FirstBad = r.At
+		}
+	}
 }

@@ -153,8 +153,10 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	if !s.ledger.chargedOnce(order, total) {
 		s.violations.Inc()
 	}
+	// The receipt is honest about the bug, so that a customer can tell.
+	w.Header().Set("X-Shop-Charges", strconv.Itoa(charges))
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"order": order, "cents": total, "version": s.faults.version})
+	_ = json.NewEncoder(w).Encode(map[string]any{"order": order, "cents": total, "charges": charges, "version": s.faults.version})
 }
 
 func price(cart []line) (int64, error) {

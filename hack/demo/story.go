@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/hack/load"
+	"belay.dev/belay/hack/stage"
+)
+
+// release is one chapter: what is pushed, and how it has to end.
+type release struct {
+	version string
+	faults  []string
+	what    string
+	outcome v1alpha1.Outcome
+	trigger string
+}
+
+var releases = []release{
+	{version: "v2", what: "a good release", outcome: v1alpha1.OutcomePromoted},
+	{version: "v3", what: "fails 5 % of its requests", faults: []string{"SHOP_ERROR_RATE=0.05"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/fast-burn"},
+	{version: "v4", what: "charges 2 % of its customers twice", faults: []string{"SHOP_DOUBLE_CHARGE_RATE=0.02"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/ledger"},
+}
+
+// chapterLimit bounds one release; the longest takes less than a minute.
+const chapterLimit = 3 * time.Minute
+
+// demo is the play's state.
+type demo struct {
+	stage  *stage.Stage
+	shop   stage.Shop
+	load   *load.Generator
+	out    *screen
+	rate   int
+	images map[string]string
+	// installed is set when Belay was on the cluster before.
+	installed bool
+	ended     []chapter
+}
+
+// chapter is a release that has ended.
+type chapter struct {
+	release
+	entry v1alpha1.HistoryEntry
+}
+
+// prepare brings everything up to version v1 serving, guarded.
+func (d *demo) prepare(ctx context.Context) error {
+	var err error
+	if d.installed, err = d.stage.Installed(ctx); err != nil {
+		return fmt.Errorf("ask the cluster whether Belay is there: %w", err)
+	}
+	d.out.say("building and pushing the shop: v1 good, v2 good, v3 with errors, v4 with double charges")
+	binary, err := d.stage.Build(ctx, "./hack/shop")
+	if err != nil {
+		return err
+	}
+	for _, r := range append([]release{{version: "v1"}}, releases...) {
+		name := "shop:" + r.version
+		if _, err := d.stage.Push(ctx, name, binary, append([]string{"SHOP_VERSION=" + r.version}, r.faults...)...); err != nil {
+			return err
+		}
+		d.images[r.version] = d.stage.Addresses.Registry + "/" + name
+	}
+	d.out.say("building and installing Belay: CRDs, admission policies, roles, two replicas of the controller")
+	if err := d.stage.Install(ctx); err != nil {
+		return err
+	}
+	d.out.say("deploying the shop v1: a plain Deployment, Service and HTTPRoute")
+	if err := d.shop.Serve(ctx, d.images["v1"]); err != nil {
+		return err
+	}
+	d.out.say("declaring a Guardrail and a Rollout; waiting for the proof that a pushed template would wait")
+	limited, cancel := context.WithTimeout(ctx, chapterLimit)
+	defer cancel()
+	return d.shop.Guard(limited)
+}
+
+// release pushes one version and follows it to its end.
+func (d *demo) release(ctx context.Context, r release) error {
+	d.out.title(fmt.Sprintf("Release %s: %s", r.version, r.what))
+	ctx, cancel := context.WithTimeout(ctx, chapterLimit)
+	defer cancel()
+	image := d.images[r.version]
+	d.out.say("kubectl set image deployment/shop shop=" + image)
+	if err := d.shop.Release(ctx, image); err != nil {
+		return fmt.Errorf("push %s: %w", r.version, err)
+	}
+	follower := &follower{demo: d, image: image}
+	var entry *v1alpha1.HistoryEntry
+	rollout, err := d.shop.Await(ctx, "finish "+r.version, func(rollout *v1alpha1.Rollout) bool {
+		follower.look(ctx, rollout)
+		entry = newest(rollout, image)
+		return entry != nil && idle(rollout)
+	})
+	if err != nil {
+		return err
+	}
+	// The last decisions reach the run's record right after the status.
+	follower.look(ctx, rollout)
+	d.out.clear()
+	d.ended = append(d.ended, chapter{release: r, entry: *entry})
+	return nil
+}
+
+func newest(rollout *v1alpha1.Rollout, image string) *v1alpha1.HistoryEntry {
+	for i := range rollout.Status.History {
+		if rollout.Status.History[i].Image == image {
+			return &rollout.Status.History[i]
+		}
+	}
+	return nil
+}
+
+// idle reports that no run is in progress and nothing is left to clear up.
+func idle(rollout *v1alpha1.Rollout) bool {
+	return rollout.Status.Phase == v1alpha1.PhaseStable || rollout.Status.Phase == v1alpha1.PhaseRolledBack
+}
+
+// clear removes what the demo made, and the cluster if the demo started it.
+func (d *demo) clear(ctx context.Context) error {
+	d.out.title("Cleaning up")
+	if d.stage.Own {
+		return d.stage.Close(ctx)
+	}
+	err := d.shop.Remove(ctx)
+	if err == nil && !d.installed {
+		err = d.stage.Uninstall(ctx)
+	}
+	if err == nil {
+		d.out.say("the shop is gone; the cluster is as it was")
+	}
+	return errors.Join(err, d.stage.Close(ctx))
+}

@@ -1,0 +1,198 @@
+package stage
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+//go:embed manifests/shop.yaml
+var shopManifest string
+
+//go:embed manifests/belay.yaml
+var belayManifest string
+
+// Name of everything the shop consists of, in its namespace.
+const Name = "shop"
+
+// lookEvery is how often a condition is looked at.
+const lookEvery = 200 * time.Millisecond
+
+// Shop is one shop: a Deployment, a Service, a route, a Guardrail, a Rollout.
+type Shop struct {
+	Namespace string
+
+	stage *Stage
+}
+
+// Host its route answers to.
+func (s Shop) Host() string { return s.Namespace + ".example" }
+
+// Key of its Rollout, and of all the rest.
+func (s Shop) Key() types.NamespacedName {
+	return types.NamespacedName{Namespace: s.Namespace, Name: Name}
+}
+
+// Shop names a shop on this stage; nothing is created.
+func (s *Stage) Shop(namespace string) Shop { return Shop{Namespace: namespace, stage: s} }
+
+// Serve deploys the shop without Belay, and waits until all of its pods are ready.
+func (s Shop) Serve(ctx context.Context, image string) error {
+	if err := s.stage.Apply(ctx, s.fill(shopManifest, "IMAGE", image)); err != nil {
+		return err
+	}
+	return s.stage.quietly(ctx, "kubectl", "-n", s.Namespace, "rollout", "status", "deployment/"+Name, "--timeout=90s")
+}
+
+// Guard declares the Guardrail and the Rollout, each changed by the replacements,
+// old and new by turns, and waits until the Rollout is Ready.
+func (s Shop) Guard(ctx context.Context, replacements ...string) error {
+	if err := s.stage.Apply(ctx, s.fill(belayManifest, replacements...)); err != nil {
+		return err
+	}
+	_, err := s.Await(ctx, "be Ready and guarded", func(r *v1alpha1.Rollout) bool {
+		return r.Status.Phase == v1alpha1.PhaseStable && IsTrue(r, v1alpha1.ConditionReady) && IsTrue(r, v1alpha1.ConditionGuarded)
+	})
+	return err
+}
+
+func (s Shop) fill(manifest string, replacements ...string) string {
+	namespace, name, _ := strings.Cut(s.stage.Addresses.GatewayName, "/")
+	manifest = strings.NewReplacer("GATEWAY_NAMESPACE", namespace, "GATEWAY_NAME", name).Replace(manifest)
+	return strings.NewReplacer(append([]string{"NAMESPACE", s.Namespace, "HOST", s.Host()}, replacements...)...).Replace(manifest)
+}
+
+// Release pushes an image into the Deployment, as any deploy tool would.
+func (s Shop) Release(ctx context.Context, image string) error {
+	patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`, Name, image)
+	deployment := &appsv1.Deployment{}
+	deployment.Name, deployment.Namespace = Name, s.Namespace
+	return s.stage.Client.Patch(ctx, deployment, client.RawPatch(types.StrategicMergePatchType, []byte(patch)))
+}
+
+// Act gives the Rollout a command by annotation.
+func (s Shop) Act(ctx context.Context, action v1alpha1.Action, token, reason string) error {
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q,%q:%q,%q:%q}}}`, v1alpha1.AnnotationAction, action,
+		v1alpha1.AnnotationActionToken, token, v1alpha1.AnnotationActionReason, reason)
+	rollout := &v1alpha1.Rollout{}
+	rollout.Name, rollout.Namespace = Name, s.Namespace
+	return s.stage.Client.Patch(ctx, rollout, client.RawPatch(types.MergePatchType, []byte(patch)))
+}
+
+// Rollout reads the shop's Rollout.
+func (s Shop) Rollout(ctx context.Context) (*v1alpha1.Rollout, error) {
+	rollout := &v1alpha1.Rollout{}
+	return rollout, s.stage.Client.Get(ctx, s.Key(), rollout)
+}
+
+// Run reads a RolloutRun of the shop.
+func (s Shop) Run(ctx context.Context, name string) (*v1alpha1.RolloutRun, error) {
+	run := &v1alpha1.RolloutRun{}
+	return run, s.stage.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, run)
+}
+
+// Deployment reads the shop's Deployment.
+func (s Shop) Deployment(ctx context.Context) (*appsv1.Deployment, error) {
+	deployment := &appsv1.Deployment{}
+	return deployment, s.stage.Client.Get(ctx, s.Key(), deployment)
+}
+
+// Await waits until the Rollout is as wanted; what says so in the error. A read
+// that fails is tried again.
+func (s Shop) Await(ctx context.Context, what string, wanted func(*v1alpha1.Rollout) bool) (*v1alpha1.Rollout, error) {
+	var last *v1alpha1.Rollout
+	err := wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
+		rollout, err := s.Rollout(ctx)
+		if err != nil {
+			return false, client.IgnoreNotFound(retryable(err))
+		}
+		last = rollout
+		return wanted(rollout), nil
+	})
+	if err != nil {
+		return last, fmt.Errorf("waited for Rollout %s to %s: %w\n%s", s.Key(), what, err, Describe(last))
+	}
+	return last, nil
+}
+
+// retryable hides an error that another try may not meet.
+func retryable(err error) error {
+	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
+		return err
+	}
+	return nil
+}
+
+// Finished waits until the run of an image has its history entry.
+func (s Shop) Finished(ctx context.Context, image string) (v1alpha1.HistoryEntry, error) {
+	var entry v1alpha1.HistoryEntry
+	_, err := s.Await(ctx, "finish the run of "+image, func(r *v1alpha1.Rollout) bool {
+		for _, h := range r.Status.History {
+			if h.Image == image {
+				entry = h
+				return true
+			}
+		}
+		return false
+	})
+	return entry, err
+}
+
+// Remove deletes the Rollout, lets it release the route, then the namespace.
+func (s Shop) Remove(ctx context.Context) error {
+	rollout := &v1alpha1.Rollout{}
+	rollout.Name, rollout.Namespace = Name, s.Namespace
+	if err := client.IgnoreNotFound(s.stage.Client.Delete(ctx, rollout)); err != nil {
+		return err
+	}
+	if err := s.await(ctx, rollout); err != nil {
+		return fmt.Errorf("wait for Rollout %s to release its route: %w", s.Key(), err)
+	}
+	namespace := &corev1.Namespace{}
+	namespace.Name = s.Namespace
+	if err := client.IgnoreNotFound(s.stage.Client.Delete(ctx, namespace)); err != nil {
+		return err
+	}
+	return s.await(ctx, namespace)
+}
+
+// await waits until an object is gone.
+func (s Shop) await(ctx context.Context, object client.Object) error {
+	return wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
+		err := s.stage.Client.Get(ctx, client.ObjectKeyFromObject(object), object)
+		return apierrors.IsNotFound(err), nil
+	})
+}
+
+// IsTrue reports whether a condition of the Rollout is True.
+func IsTrue(r *v1alpha1.Rollout, condition string) bool {
+	for _, c := range r.Status.Conditions {
+		if c.Type == condition {
+			return c.Status == "True"
+		}
+	}
+	return false
+}
+
+// Describe puts a Rollout in a few lines.
+func Describe(r *v1alpha1.Rollout) string {
+	if r == nil {
+		return "no such Rollout"
+	}
+	out := fmt.Sprintf("phase %s, run %q: %s", r.Status.Phase, r.Status.Run, r.Status.Message)
+	for _, c := range r.Status.Conditions {
+		out += fmt.Sprintf("\n  %s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message)
+	}
+	return out
+}
