@@ -51,6 +51,7 @@ type bounded struct {
 	maxSeries int
 }
 
+// RoundTrip implements http.RoundTripper.
 func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := b.next.RoundTrip(request)
 	if err != nil {

@@ -7,23 +7,23 @@
 package v1alpha1
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/scheme"
 )
 
 // GroupVersion is the API group and version every kind here belongs to.
 var GroupVersion = schema.GroupVersion{Group: "belay.dev", Version: "v1alpha1"}
 
 // AddToScheme registers every kind of this package with a runtime scheme.
-var AddToScheme = builder().AddToScheme
-
-func builder() *scheme.Builder {
-	b := &scheme.Builder{GroupVersion: GroupVersion}
-	return b.Register(
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion,
 		&Rollout{}, &RolloutList{},
 		&Guardrail{}, &GuardrailList{},
 		&ClusterGuardrail{}, &ClusterGuardrailList{},
 		&MetricSource{}, &MetricSourceList{},
 		&RolloutRun{}, &RolloutRunList{},
 	)
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
 }

@@ -59,6 +59,9 @@ func (f *facts) showStep(d Decision, s *v1alpha1.StepStatus) {
 	if f.in.Route.Acknowledged {
 		s.Weight.Observed = f.observedWeight()
 	}
+	if d.Status.Phase != v1alpha1.PhaseStepping && d.Status.Phase != v1alpha1.PhaseBaking {
+		s.Next, s.NextAt = "", nil
+	}
 	s.Replicas = v1alpha1.ReplicaStatus{Desired: f.in.Canary.Desired, Ready: f.in.Canary.Ready}
 }
 

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -334,6 +333,6 @@ func RunName(rollout, revision string, number int32) string {
 
 func hold(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("phase %s: nothing to do", f.in.Status.Phase))
-	d.Recheck = time.Duration(f.in.Watchdog)
+	d.Recheck = f.in.Watchdog
 	return d
 }

@@ -20,7 +20,7 @@ import (
 )
 
 const usage = `Three releases of a shop, watched by Belay: v2 is good and gets promoted, v3 fails
-5 %% of its requests and v4 charges some customers twice; both get rolled back.
+5 % of its requests and v4 charges some customers twice; both get rolled back.
 
   make demo            start a local cluster, play, clean up
   KEEP=1 make demo     leave everything running, with the commands to explore it
@@ -38,23 +38,22 @@ Flags:
 
 func main() {
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), usage)
+		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
 	keep := flag.Bool("keep", os.Getenv("KEEP") == "1", "leave everything running at the end (KEEP=1)")
 	rate := flag.Int("rate", 100, "requests per second through the gateway")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := play(ctx, *keep, *rate); err != nil {
+	if err := play(*keep, *rate); err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
-		stop()
 		os.Exit(1)
 	}
 }
 
 // play sets the stage, tells the story and clears up, whatever happened.
-func play(ctx context.Context, keep bool, rate int) (err error) {
+func play(keep bool, rate int) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	out := newScreen(os.Stdout, term.IsTerminal(int(os.Stdout.Fd())), time.Now)
 	out.title("Setting the stage")
 	s, err := stage.Open(ctx, out)

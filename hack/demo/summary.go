@@ -77,7 +77,7 @@ func (d *demo) explore() {
 		"  kubectl -n "+ns+" get rollouts,rolloutruns -o wide",
 		"  kubectl -n "+ns+" describe rollout shop",
 		"  kubectl -n "+ns+" get events.events.k8s.io",
-		"  kubectl -n "+ns+" get rolloutrun shop-1 -o yaml        # every decision and verdict of the first release",
+		"  kubectl -n "+ns+" get rolloutruns -o yaml              # every decision and verdict of each release",
 		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # refused: rejected before",
 		"  kubectl -n belay logs deployment/belay-controller",
 		"  make cluster-down                                      # the end",

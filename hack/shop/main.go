@@ -25,18 +25,18 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
 	address := os.Getenv("SHOP_LISTEN")
 	if address == "" {
 		address = ":8080"
 	}
-	if err := run(ctx, address); err != nil {
+	if err := run(address); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, address string) error {
+func run(address string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
 	f, err := readFaults(os.Getenv)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func serve(ctx context.Context, s *shop, listener net.Listener) error {
 	}
 	s.ready.Store(false)
 	time.Sleep(s.faults.drain)
-	grace, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
 		return fmt.Errorf("shut down: %w", err)

@@ -58,9 +58,9 @@ func (s *Stage) Install(ctx context.Context) error {
 	}
 	source := strings.ReplaceAll(sourceManifest, "PROMETHEUS", s.Addresses.Prometheus)
 	return errors.Join(
-		s.quietly(ctx, "kubectl", "wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/part-of=belay"),
+		s.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/part-of=belay"),
 		s.Apply(ctx, source),
-		s.quietly(ctx, "kubectl", "-n", "belay", "rollout", "status", "deployment/belay-controller", "--timeout=90s"),
+		s.kubectl(ctx, "-n", "belay", "rollout", "status", "deployment/belay-controller", "--timeout=90s"),
 	)
 }
 
@@ -84,7 +84,7 @@ func (s *Stage) Installed(ctx context.Context) (bool, error) {
 // Uninstall removes Belay. Its Rollouts must be gone: they could not be
 // released without it.
 func (s *Stage) Uninstall(ctx context.Context) error {
-	return s.quietly(ctx, "kubectl", "delete", "--ignore-not-found", "--wait=true", "--timeout=90s", "-k", "config/default")
+	return s.kubectl(ctx, "delete", "--ignore-not-found", "--wait=true", "--timeout=90s", "-k", "config/default")
 }
 
 // Apply server-side applies manifests, and is quiet when it works.
@@ -96,13 +96,13 @@ func (s *Stage) Apply(ctx context.Context, manifests string) error {
 
 // Scale sets the size of the controller's Deployment and waits until it is so.
 func (s *Stage) Scale(ctx context.Context, replicas int) error {
-	if err := s.quietly(ctx, "kubectl", "-n", "belay", "scale", "deployment/belay-controller", fmt.Sprintf("--replicas=%d", replicas)); err != nil {
+	if err := s.kubectl(ctx, "-n", "belay", "scale", "deployment/belay-controller", fmt.Sprintf("--replicas=%d", replicas)); err != nil {
 		return err
 	}
 	if replicas > 0 {
-		return s.quietly(ctx, "kubectl", "-n", "belay", "rollout", "status", "deployment/belay-controller", "--timeout=90s")
+		return s.kubectl(ctx, "-n", "belay", "rollout", "status", "deployment/belay-controller", "--timeout=90s")
 	}
-	return s.quietly(ctx, "kubectl", "-n", "belay", "wait", "--for=delete", "pod", "-l", "app=belay-controller", "--timeout=90s")
+	return s.kubectl(ctx, "-n", "belay", "wait", "--for=delete", "pod", "-l", "app=belay-controller", "--timeout=90s")
 }
 
 // Logs are the controller's, of all replicas.
@@ -115,8 +115,8 @@ func (s *Stage) Table(ctx context.Context, args ...string) (string, error) {
 	return s.output(ctx, "kubectl", append([]string{"get"}, args...)...)
 }
 
-func (s *Stage) quietly(ctx context.Context, name string, args ...string) error {
-	return quiet(s.command(ctx, name, args...))
+func (s *Stage) kubectl(ctx context.Context, args ...string) error {
+	return quiet(s.command(ctx, "kubectl", args...))
 }
 
 // quiet runs a command and shows its output only when it fails.

@@ -52,7 +52,7 @@ func (s Shop) Serve(ctx context.Context, image string) error {
 	if err := s.stage.Apply(ctx, s.fill(shopManifest, "IMAGE", image)); err != nil {
 		return err
 	}
-	return s.stage.quietly(ctx, "kubectl", "-n", s.Namespace, "rollout", "status", "deployment/"+Name, "--timeout=90s")
+	return s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "status", "deployment/"+Name, "--timeout=90s")
 }
 
 // Guard declares the Guardrail and the Rollout, each changed by the replacements,

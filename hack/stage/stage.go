@@ -3,7 +3,6 @@
 package stage
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +96,7 @@ func (s *Stage) Say(format string, args ...any) {
 }
 
 func (s *Stage) startLocal(ctx context.Context) error {
-	s.Own = !answers(filepath.Join(s.Root, ".cluster", "kubeconfig"))
+	s.Own = !answers(ctx, filepath.Join(s.Root, ".cluster", "kubeconfig"))
 	if err := s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "up"); err != nil {
 		return s.abandon(ctx, fmt.Errorf("start the local cluster: %w", err))
 	}
@@ -106,14 +105,13 @@ func (s *Stage) startLocal(ctx context.Context) error {
 
 // source takes over the variables that `up` wrote.
 func (s *Stage) source(path string) error {
-	file, err := os.Open(path)
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read the cluster's environment: %w", err)
 	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		name, value, ok := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "=")
-		if ok && strings.HasPrefix(lines.Text(), "export ") {
+	for line := range strings.Lines(string(content)) {
+		assignment, exported := strings.CutPrefix(strings.TrimSpace(line), "export ")
+		if name, value, ok := strings.Cut(assignment, "="); ok && exported {
 			s.environ = append(s.environ, name+"="+strings.Trim(value, `"`))
 		}
 	}
@@ -121,7 +119,7 @@ func (s *Stage) source(path string) error {
 }
 
 // answers reports whether an API server is there already.
-func answers(kubeconfig string) bool {
+func answers(ctx context.Context, kubeconfig string) bool {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return false
@@ -131,7 +129,7 @@ func answers(kubeconfig string) bool {
 	if err != nil {
 		return false
 	}
-	return probe.Get().AbsPath("/readyz").Do(context.Background()).Error() == nil
+	return probe.Get().AbsPath("/readyz").Do(ctx).Error() == nil
 }
 
 func withCodec(config *rest.Config) *rest.Config {

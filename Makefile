@@ -1,0 +1,64 @@
+# Everything on a fresh machine (Debian 12, root, Go): `make demo`, `make test`.
+# One setting for every build, so that all of them share one build cache.
+export CGO_ENABLED := 0
+export GOTOOLCHAIN := local
+
+CLUSTER := go -C hack/cluster run .
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit test-sim test-integration test-e2e bench generate lint verify build cluster-up cluster-down
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Watch one good release be promoted and two bad ones be rolled back (KEEP=1 leaves it running)
+	@go run ./hack/demo
+
+test: ## Run every test, with one closing line of totals (RUN=regexp narrows it)
+	@go run ./hack/suite -run '$(RUN)'
+
+test-unit: ## Packages, and the planner's enumeration
+	@go run ./hack/suite -run '$(RUN)' unit
+
+test-sim: ## The simulated world
+	@go run ./hack/suite -run '$(RUN)' sim
+
+test-integration: ## API rules, guard and roles on a real API server
+	@go run ./hack/suite -run '$(RUN)' integration
+
+test-e2e: ## Journeys on the real local cluster, under load
+	@go run ./hack/suite -run '$(RUN)' e2e
+
+bench: ## Benchmarks of the planner, the judge and the evidence
+	go test -run '^$$' -bench . -benchmem ./controllers/... ./analysis/...
+
+generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types
+	bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	bin/controller-gen crd:allowDangerousTypes=false paths=./api/... output:crd:dir=config/crd
+
+lint: bin/golangci-lint ## Linters and import rules
+	bin/golangci-lint run ./...
+	cd hack/cluster && ../../bin/golangci-lint run ./...
+
+verify: generate lint ## What CI checks first: generated files current, linters, import rules, tidy modules
+	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git --no-pager diff -- $(GENERATED); echo "verify: generated files were not current: commit what \`make generate\` made"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+
+build: ## The controller, as bin/belay-controller
+	go build -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo development)" -o bin/belay-controller ./cmd/belay-controller
+
+cluster-up: ## Start the real local Kubernetes (the first time builds for about ten minutes)
+	@$(CLUSTER) up
+
+cluster-down: ## Stop it and leave nothing behind
+	@$(CLUSTER) down
+
+bin/controller-gen: hack/tools/go.mod
+	@echo "building controller-gen"
+	@go -C hack/tools build -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+bin/golangci-lint: hack/tools/go.mod
+	@echo "building golangci-lint (a minute or two, the first time)"
+	@go -C hack/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
