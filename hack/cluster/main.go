@@ -46,7 +46,10 @@ A command's own flags: <command> --help
 
 type command func(ctx context.Context, args []string) error
 
-func main() {
+func main() { os.Exit(play()) }
+
+// play runs one command and returns the exit status.
+func play() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	commands := map[string]command{
@@ -54,23 +57,24 @@ func main() {
 	}
 	if len(os.Args) < 2 || os.Args[1] == "help" || os.Args[1] == "--help" || os.Args[1] == "-h" {
 		fmt.Print(usage)
-		return
+		return 0
 	}
 	run, ok := commands[os.Args[1]]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "cluster: no command %q\n\n%s", os.Args[1], usage)
-		os.Exit(2)
+		return 2
 	}
 	err := run(ctx, os.Args[2:])
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil && ctx.Err() != nil:
 		fmt.Fprintf(os.Stderr, "cluster: interrupted; what was started keeps running: `up` continues, `down` removes it\n")
-		os.Exit(130)
+		return 130
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // newFlags returns a flag set with the flag every command has.

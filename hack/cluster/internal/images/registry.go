@@ -151,6 +151,7 @@ type statusRecorder struct {
 	status int
 }
 
+// Header implements http.ResponseWriter.
 func (r *statusRecorder) Header() http.Header {
 	if r.ResponseWriter == nil {
 		return r.header
@@ -158,6 +159,7 @@ func (r *statusRecorder) Header() http.Header {
 	return r.ResponseWriter.Header()
 }
 
+// WriteHeader implements http.ResponseWriter.
 func (r *statusRecorder) WriteHeader(status int) {
 	r.status = status
 	if r.ResponseWriter != nil {
