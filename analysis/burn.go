@@ -26,6 +26,9 @@ const minimumBad = 3
 
 // Judge applies the rule to a ledger.
 func (b Burn) Judge(l Ledger) Verdict {
+	if !(b.Budget > 0 && b.Budget < 1 && b.Rate > 0) {
+		return Verdict{Reason: BadQuery, Message: fmt.Sprintf("budget %v and rate %v cannot be judged: the budget must be in (0, 1), the rate above 0", b.Budget, b.Rate)}
+	}
 	long, short := l.Window(b.Long), l.Window(b.Short)
 	burnLong, burnShort := long.Ratio()/b.Budget, short.Ratio()/b.Budget
 	v := Verdict{Statistics: []Statistic{
@@ -36,12 +39,16 @@ func (b Burn) Judge(l Ledger) Verdict {
 		percent(long.Ratio()), long.Bad, long.Total, percent(l.Stable.Ratio()), l.Stable.Bad, l.Stable.Total,
 		burnLong, b.Long, burnShort, b.Short)
 	switch {
+	case bad(burnLong) || bad(burnShort) || bad(l.Stage.Total):
+		v.Reason, v.Message = Malformed, "the counts are not numbers"
 	case burnLong > b.Rate && burnShort > b.Rate && long.Bad >= minimumBad:
 		v.Reason, v.Message = BurnRateExceeded, fmt.Sprintf("%s; %.4gx fires", seen, b.Rate)
 	case l.Stage.Total == 0:
 		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
 	case l.Stage.Total < float64(b.MinimumSamples):
 		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, b.MinimumSamples, seen)
+	case burnLong > b.Rate && burnShort > b.Rate:
+		v.Reason, v.Message = Pending, fmt.Sprintf("%s; fewer than %d bad requests do not decide", seen, minimumBad)
 	case burnLong > b.Rate || burnShort > b.Rate:
 		// One window alone neither clears the candidate nor convicts it.
 		v.Reason, v.Message = Pending, seen+"; waiting for both windows to agree"

@@ -20,7 +20,7 @@ func JudgeInvariant(p Poll, readyPods int) Verdict {
 	switch {
 	case sum.Bad > 0:
 		v.Reason, v.Message = InvariantViolated, fmt.Sprintf("violated %.0f times in %.0f checks", sum.Bad, sum.Total)
-	case exercised < readyPods || exercised == 0:
+	case exercised < readyPods || exercised == 0 || readyPods == 0:
 		v.Reason, v.Message = InvariantNotExercised, fmt.Sprintf("checked on %d of the candidate's %d ready pods", exercised, readyPods)
 	default:
 		v.Reason, v.Message = Healthy, fmt.Sprintf("held in %.0f checks on %d pods", sum.Total, exercised)

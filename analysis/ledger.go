@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -72,10 +73,12 @@ type Bin struct {
 	Counts
 }
 
-// maxPods and maxBins bound a ledger's size.
+// maxPods and maxBins bound a ledger's size. A pod that has had no sample for
+// forgetAfter has ended, and makes room.
 const (
-	maxPods = 500
-	maxBins = 240
+	maxPods     = 500
+	maxBins     = 240
+	forgetAfter = 15 * time.Minute
 )
 
 // Check returns an error for counters that no exporter may show: negative,
@@ -99,20 +102,20 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 //
 // A counter that fell has restarted: its new value is the delta. A counter with
 // an older sample than the last one comes from a replica that lags, and counts
-// nothing. A pod that appears after the first poll started during the run, so
-// its whole value counts; a canary pod always did. A pod that is missing keeps
-// its last value, because a failed scrape is not a reset.
+// nothing. A canary pod started during the run, so its whole value counts; a
+// stable pod's first value is only a baseline, because it may hold weeks of
+// requests that the first polls missed. A pod that is missing keeps its last
+// value, because a failed scrape is not a reset.
 func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	if !p.EvaluatedAt.After(l.EvaluatedAt) {
 		return l
 	}
 	next := l
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
-	for pod, c := range l.Pods {
-		next.Pods[pod] = c
-	}
+	maps.Copy(next.Pods, l.Pods)
+	next.forget(p.EvaluatedAt.Add(-forgetAfter), len(p.Canary)+len(p.Stable))
 	canary := next.take(p.Canary, true)
-	stable := next.take(p.Stable, l.Polls > 0)
+	stable := next.take(p.Stable, false)
 	next.Canary, next.Stable = l.Canary.Add(canary), l.Stable.Add(stable)
 	next.Polls++
 	if !from.Equal(l.StageFrom) {
@@ -135,18 +138,26 @@ func (l *Ledger) take(pods []PodCounter, newCountsWhole bool) Counts {
 		last, seen := l.Pods[c.Pod]
 		at := c.SampledAt.UnixMilli()
 		switch {
-		case seen && at <= last.SampledAt:
+		case seen && at <= last.SampledAt, !seen && len(l.Pods) >= maxPods:
+			// What cannot be remembered would count again at the next poll.
 			continue
 		case seen:
 			sum = sum.Add(delta(c.Counts, last.Counts))
 		case newCountsWhole:
 			sum = sum.Add(c.Counts)
 		}
-		if seen || len(l.Pods) < maxPods {
-			l.Pods[c.Pod] = lastCounter{c.Counts, at}
-		}
+		l.Pods[c.Pod] = lastCounter{c.Counts, at}
 	}
 	return sum
+}
+
+// forget drops pods without a sample since the time given, once a poll of n
+// pods might not fit beside them.
+func (l *Ledger) forget(since time.Time, n int) {
+	if len(l.Pods)+n <= maxPods {
+		return
+	}
+	maps.DeleteFunc(l.Pods, func(_ string, c lastCounter) bool { return c.SampledAt < since.UnixMilli() })
 }
 
 // delta looks at total and bad together: when total fell, the container has

@@ -31,19 +31,23 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	}
 	limit := freshFor*q.ScrapeInterval + grace
 	fresh := 0
-	var oldest time.Duration
+	var newest time.Time
 	for _, c := range p.Canary {
-		age := p.EvaluatedAt.Sub(c.SampledAt)
-		oldest = max(oldest, age)
-		if age <= limit {
+		if c.SampledAt.After(newest) {
+			newest = c.SampledAt
+		}
+		if p.EvaluatedAt.Sub(c.SampledAt) <= limit {
 			fresh++
 		}
 	}
 	switch {
 	case len(p.Canary) == 0:
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the source knows none of the candidate's %d ready pods", q.ReadyPods)}, false
+	case newest.IsZero():
+		return Verdict{Reason: Stale, Message: "the source says of no sample when it was scraped"}, false
 	case fresh == 0:
-		return Verdict{Reason: Stale, Message: fmt.Sprintf("the newest samples are %s old; %s is fresh", oldest.Round(time.Second), limit)}, false
+		age := p.EvaluatedAt.Sub(newest).Round(time.Second)
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the newest sample is %s old; %s is fresh", age, limit)}, false
 	case float64(min(fresh, q.ReadyPods)) < coverage*float64(q.ReadyPods):
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("fresh samples of %d of the candidate's %d ready pods", fresh, q.ReadyPods)}, false
 	}

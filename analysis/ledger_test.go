@@ -1,0 +1,268 @@
+package analysis
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var start = time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC)
+
+func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+
+// pod is a counter sampled at the second given.
+func pod(name string, second int, total, bad float64) PodCounter {
+	return PodCounter{Pod: name, Counts: Counts{total, bad}, SampledAt: at(second)}
+}
+
+func canary(second int, pods ...PodCounter) Poll { return Poll{EvaluatedAt: at(second), Canary: pods} }
+
+func both(second int, c, s PodCounter) Poll {
+	return Poll{EvaluatedAt: at(second), Canary: []PodCounter{c}, Stable: []PodCounter{s}}
+}
+
+func replay(polls ...Poll) Ledger {
+	var l Ledger
+	for _, p := range polls {
+		l = l.Advance(p, start)
+	}
+	return l
+}
+
+func TestLedgerCounts(t *testing.T) {
+	cases := map[string]struct {
+		polls                  []Poll
+		wantCanary, wantStable Counts
+		wantPolls              int
+	}{
+		"a canary counts whole, a stable pod from its baseline": {
+			polls: []Poll{
+				both(5, pod("c", 4, 100, 2), pod("s", 4, 9000, 9)),
+				both(10, pod("c", 9, 150, 3), pod("s", 9, 9400, 10)),
+			},
+			wantCanary: Counts{150, 3}, wantStable: Counts{400, 1}, wantPolls: 2,
+		},
+		"a stable pod that the first polls missed brings no history": {
+			polls: []Poll{
+				both(5, pod("c", 4, 1, 0), pod("s1", 4, 10, 0)),
+				both(10, pod("c", 9, 2, 0), pod("s2", 9, 1e9, 5e6)),
+				both(15, pod("c", 14, 3, 0), pod("s2", 14, 1e9+7, 5e6+1)),
+			},
+			wantCanary: Counts{3, 0}, wantStable: Counts{7, 1}, wantPolls: 3,
+		},
+		"a canary pod that joins later counts whole": {
+			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(10, pod("a", 9, 20, 1), pod("b", 9, 7, 2))},
+			wantCanary: Counts{27, 3}, wantPolls: 2,
+		},
+		"a counter that fell has restarted": {
+			polls:      []Poll{canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 30, 1)), canary(15, pod("a", 14, 50, 2))},
+			wantCanary: Counts{150, 12}, wantPolls: 3,
+		},
+		"a restart shows in bad alone when total has overtaken its old value": {
+			polls:      []Poll{canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 120, 1))},
+			wantCanary: Counts{220, 11}, wantPolls: 2,
+		},
+		"a bad series born late counts from zero": {
+			polls:      []Poll{canary(5, pod("a", 4, 100, 0)), canary(10, pod("a", 9, 200, 5))},
+			wantCanary: Counts{200, 5}, wantPolls: 2,
+		},
+		"a pod that vanishes and returns loses and repeats nothing": {
+			polls:      []Poll{canary(5, pod("a", 4, 100, 1)), canary(10), canary(15), canary(20, pod("a", 19, 180, 4))},
+			wantCanary: Counts{180, 4}, wantPolls: 4,
+		},
+		"a pod that is gone keeps what it served": {
+			polls:      []Poll{canary(5, pod("a", 4, 100, 1)), canary(10, pod("b", 9, 5, 0))},
+			wantCanary: Counts{105, 1}, wantPolls: 2,
+		},
+		"a poll repeated changes nothing": {
+			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(5, pod("a", 4, 10, 1)), canary(5, pod("a", 5, 999, 999))},
+			wantCanary: Counts{10, 1}, wantPolls: 1,
+		},
+		"a poll from the past changes nothing": {
+			polls:      []Poll{canary(10, pod("a", 9, 10, 1)), canary(5, pod("b", 4, 99, 9))},
+			wantCanary: Counts{10, 1}, wantPolls: 1,
+		},
+		"polls between two scrapes see one scrape": {
+			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(6, pod("a", 4, 10, 1)), canary(7, pod("a", 4, 10, 1))},
+			wantCanary: Counts{10, 1}, wantPolls: 3,
+		},
+		"a lost poll is in the next delta": {
+			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(60, pod("a", 59, 500, 3))},
+			wantCanary: Counts{500, 3}, wantPolls: 2,
+		},
+		"a replica that lags is no reset": {
+			polls:      []Poll{canary(5, pod("a", 4, 100, 5)), canary(10, pod("a", 2, 60, 3)), canary(15, pod("a", 14, 140, 6))},
+			wantCanary: Counts{140, 6}, wantPolls: 3,
+		},
+		"a sample without a time counts once": {
+			polls: []Poll{
+				canary(5, PodCounter{Pod: "a", Counts: Counts{10, 1}}),
+				canary(10, PodCounter{Pod: "a", Counts: Counts{20, 2}}),
+				canary(15, pod("a", 14, 30, 3)),
+			},
+			wantCanary: Counts{30, 3}, wantPolls: 3,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			l := replay(c.polls...)
+			got := []any{l.Canary, l.Stable, l.Polls}
+			want := []any{c.wantCanary, c.wantStable, c.wantPolls}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("canary, stable, polls (-want +got):\n%s", diff)
+			}
+			if got := l.Window(time.Hour); got != c.wantCanary {
+				t.Errorf("the bins sum to %v, want %v", got, c.wantCanary)
+			}
+		})
+	}
+}
+
+func TestLedgerStageCountsFromTheFirstPollAfterItsStart(t *testing.T) {
+	l := Ledger{}.Advance(canary(5, pod("a", 4, 100, 9)), at(0))
+	if want := (Counts{}); l.Stage != want {
+		t.Errorf("the first poll of a stage counts %v, want %v: it may hold requests from before", l.Stage, want)
+	}
+	l = l.Advance(canary(10, pod("a", 9, 150, 10)), at(0))
+	if want := (Counts{50, 1}); l.Stage != want {
+		t.Errorf("stage = %v, want %v", l.Stage, want)
+	}
+	l = l.Advance(canary(15, pod("a", 14, 180, 11)), at(12))
+	l = l.Advance(canary(20, pod("a", 19, 200, 12)), at(12))
+	if want := (Counts{20, 1}); l.Stage != want || !l.StageFrom.Equal(at(12)) {
+		t.Errorf("stage = %v from %v, want %v from %v", l.Stage, l.StageFrom, want, at(12))
+	}
+}
+
+func TestLedgerContinuesFromItsJSON(t *testing.T) {
+	polls := []Poll{
+		both(5, pod("c", 4, 10, 1), pod("s", 4, 1000, 1)),
+		both(10, pod("c", 9, 20, 1), pod("s", 9, 1500, 2)),
+		both(15, pod("c", 14, 5, 1), pod("s", 14, 1700, 2)),
+		both(20, pod("c", 19, 40, 3), pod("s", 19, 2100, 4)),
+	}
+	stored := Ledger{}
+	for _, p := range polls {
+		raw, err := json.Marshal(stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = Ledger{}
+		if err := json.Unmarshal(raw, &stored); err != nil {
+			t.Fatal(err)
+		}
+		stored = stored.Advance(p, start)
+	}
+	if diff := cmp.Diff(replay(polls...), stored, cmp.AllowUnexported(lastCounter{})); diff != "" {
+		t.Errorf("a ledger stored between polls differs (-kept +stored):\n%s", diff)
+	}
+}
+
+func TestLedgerAdvanceLeavesItsReceiverAlone(t *testing.T) {
+	l := replay(canary(5, pod("a", 4, 10, 1)))
+	before, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Advance(canary(10, pod("a", 9, 20, 2), pod("b", 9, 1, 0)), at(8))
+	after, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(before) != string(after) {
+		t.Errorf("Advance changed its receiver:\n%s\n%s", before, after)
+	}
+}
+
+func TestLedgerNeverCountsAPodItCannotRemember(t *testing.T) {
+	crowd := func(second int, total float64) Poll {
+		p := canary(second)
+		for i := range maxPods + 50 {
+			p.Canary = append(p.Canary, pod(fmt.Sprintf("p%d", i), second, total, 0))
+		}
+		return p
+	}
+	l := replay(crowd(5, 10), crowd(10, 11), crowd(15, 12))
+	if want := (Counts{12 * maxPods, 0}); l.Canary != want || len(l.Pods) != maxPods {
+		t.Errorf("counted %v on %d pods, want %v on %d", l.Canary, len(l.Pods), want, maxPods)
+	}
+}
+
+func TestLedgerMakesRoomForNewPodsWhenOldOnesHaveEnded(t *testing.T) {
+	var l Ledger
+	var want Counts
+	second := 0
+	for generation := range 6 {
+		second += int(forgetAfter/time.Second) + 60
+		p := canary(second)
+		for i := range maxPods / 2 {
+			p.Canary = append(p.Canary, pod(fmt.Sprintf("g%d-p%d", generation, i), second, 10, 1))
+		}
+		want = want.Add(Counts{10 * maxPods / 2, maxPods / 2})
+		l = l.Advance(p, start)
+	}
+	if l.Canary != want || len(l.Pods) > maxPods {
+		t.Errorf("counted %v on %d pods, want %v on at most %d", l.Canary, len(l.Pods), want, maxPods)
+	}
+}
+
+func TestLedgerBinsAreBoundedAndLoseNothing(t *testing.T) {
+	var l Ledger
+	const polls, every = 2000, 5
+	for i := 1; i <= polls; i++ {
+		l = l.Advance(canary(i*every, pod("a", i*every, float64(10*i), float64(i))), start)
+		if len(l.Bins) > maxBins {
+			t.Fatalf("%d bins after %d polls, at most %d are allowed", len(l.Bins), i, maxBins)
+		}
+	}
+	if want := (Counts{10 * polls, polls}); l.Window(24*time.Hour) != want {
+		t.Errorf("the bins hold %v, want %v", l.Window(24*time.Hour), want)
+	}
+	if want := (Counts{120, 12}); l.Window(time.Minute) != want {
+		t.Errorf("the last minute holds %v, want %v", l.Window(time.Minute), want)
+	}
+}
+
+func TestLedgerWindowTakesThePollsAfterItsStart(t *testing.T) {
+	l := replay(canary(10, pod("a", 9, 10, 1)), canary(20, pod("a", 19, 30, 2)), canary(30, pod("a", 29, 60, 3)))
+	cases := map[time.Duration]Counts{
+		10 * time.Second: {30, 1},
+		11 * time.Second: {50, 2},
+		20 * time.Second: {50, 2},
+		time.Hour:        {60, 3},
+		0:                {},
+	}
+	for window, want := range cases {
+		if got := l.Window(window); got != want {
+			t.Errorf("window %s = %v, want %v", window, got, want)
+		}
+	}
+}
+
+func TestPollCheck(t *testing.T) {
+	cases := map[string]struct {
+		poll    Poll
+		wantErr bool
+	}{
+		"counts":                   {poll: both(5, pod("c", 4, 10, 10), pod("s", 4, 0, 0))},
+		"nothing":                  {poll: canary(5)},
+		"more bad than total":      {poll: canary(5, pod("a", 4, 10, 11)), wantErr: true},
+		"NaN total":                {poll: canary(5, pod("a", 4, math.NaN(), 0)), wantErr: true},
+		"NaN bad":                  {poll: canary(5, pod("a", 4, 1, math.NaN())), wantErr: true},
+		"infinite total":           {poll: canary(5, pod("a", 4, math.Inf(1), 0)), wantErr: true},
+		"negative bad":             {poll: canary(5, pod("a", 4, 1, -1)), wantErr: true},
+		"a bad value on stable":    {poll: Poll{Stable: []PodCounter{pod("s", 4, -1, 0)}}, wantErr: true},
+		"the second of two canary": {poll: canary(5, pod("a", 4, 1, 0), pod("b", 4, 1, 2)), wantErr: true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if err := c.poll.Check(); (err != nil) != c.wantErr {
+				t.Errorf("Check() = %v, want an error: %v", err, c.wantErr)
+			}
+		})
+	}
+}
