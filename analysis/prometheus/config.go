@@ -2,17 +2,59 @@ package prometheus
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/prometheus/common/config"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// httpConfigOf maps a MetricSource to prometheus/common's client configuration.
-// Secrets are put in inline, so that nothing is read from Belay's own files.
+// transportOf builds what carries requests: TLS and credentials as the
+// MetricSource says, without proxies of the environment.
+func transportOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (http.RoundTripper, error) {
+	c, err := httpConfigOf(spec, secret)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := config.NewTLSConfig(&c.TLSConfig)
+	if err != nil {
+		return nil, fmt.Errorf("set up TLS: %w", err)
+	}
+	transport := plainTransport()
+	transport.TLSClientConfig = tlsConfig
+	var next http.RoundTripper = transport
+	if c.HTTPHeaders != nil {
+		next = config.NewHeadersRoundTripper(c.HTTPHeaders, next)
+	}
+	switch {
+	case c.BasicAuth != nil:
+		next = config.NewBasicAuthRoundTripper(inline(c.BasicAuth.Username), inline(string(c.BasicAuth.Password)), next)
+	case c.Authorization != nil:
+		next = config.NewAuthorizationCredentialsRoundTripper(c.Authorization.Type, inline(string(c.Authorization.Credentials)), next)
+	case c.OAuth2 != nil:
+		next = newTokens(*c.OAuth2, next)
+	}
+	return config.NewUserAgentRoundTripper("belay", next), nil
+}
+
+func inline(text string) config.SecretReader { return config.NewInlineSecret(text) }
+
+// plainTransport bounds what a peer can cost before there is a body; how long
+// it may take is bounded by each request's context.
+func plainTransport() *http.Transport {
+	return &http.Transport{
+		ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
+		MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second,
+	}
+}
+
+// httpConfigOf maps a MetricSource to prometheus/common's client configuration,
+// which validates it. Secrets are put in inline, so that nothing is read from
+// Belay's own files.
 func httpConfigOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (config.HTTPClientConfig, error) {
-	c := config.HTTPClientConfig{FollowRedirects: false, EnableHTTP2: true}
+	var c config.HTTPClientConfig
 	c.TLSConfig.MinVersion = config.TLSVersions["TLS12"]
 	look := func(ref v1alpha1.SecretKeyRef) (config.Secret, error) {
 		value, err := secret(ref)

@@ -7,8 +7,11 @@ package prometheus
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -25,15 +28,25 @@ const maxQuery = 4096
 // CountsQuery asks for the cumulative total and bad counters of every pod and
 // for the time of their samples, in one answer: each row carries the label k
 // with total, bad or ts. A bad series that was never born is absent, and counts
-// as 0.
+// as 0. It returns an error, which says what to do, for series that cannot be
+// asked for.
 func CountsQuery(total, bad v1alpha1.Series, pods Pods) (string, error) {
-	if len(pods.ReplicaSets) == 0 {
-		return "", fmt.Errorf("no ReplicaSet to ask about")
+	mine, err := pods.matchers()
+	if err != nil {
+		return "", err
+	}
+	totalSelector, err := selector(total, mine)
+	if err != nil {
+		return "", err
+	}
+	badSelector, err := selector(bad, mine)
+	if err != nil {
+		return "", err
 	}
 	query := strings.Join([]string{
-		row("total", "sum by (pod) ("+selector(total, pods)+")"),
-		row("bad", "sum by (pod) ("+selector(bad, pods)+")"),
-		row("ts", "min by (pod) (timestamp("+selector(total, pods)+"))"),
+		row("total", "sum by (pod) ("+totalSelector+")"),
+		row("bad", "sum by (pod) ("+badSelector+")"),
+		row("ts", "min by (pod) (timestamp("+totalSelector+"))"),
 	}, " or ")
 	if len(query) > maxQuery {
 		return "", fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), maxQuery)
@@ -45,34 +58,84 @@ func row(k, expression string) string {
 	return `label_replace(` + expression + `,"k","` + k + `","","")`
 }
 
+var (
+	metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
+	labelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+)
+
 // selector binds a series to the pods: Belay's own matchers first, then the
-// user's, every value quoted as a PromQL string.
-func selector(s v1alpha1.Series, pods Pods) string {
-	matchers := []string{
-		"namespace=" + strconv.Quote(pods.Namespace),
-		"pod=~" + strconv.Quote(podPattern(pods.ReplicaSets)),
+// user's, every value quoted as a PromQL string. What the API server has
+// checked is checked again, because it becomes a part of the query.
+func selector(s v1alpha1.Series, mine []string) (string, error) {
+	if !metricName.MatchString(s.Metric) {
+		return "", fmt.Errorf("%s is not a metric's name", quote(s.Metric))
 	}
+	matchers := slices.Clone(mine)
 	for _, m := range s.Matchers {
-		op := m.Op
-		if op == "" {
-			op = "="
+		if m.Op == "" {
+			m.Op = "="
 		}
-		matchers = append(matchers, m.Name+string(op)+strconv.Quote(m.Value))
+		switch {
+		case !labelName.MatchString(m.Name):
+			return "", fmt.Errorf("%s is not a label's name", quote(m.Name))
+		case slices.Contains(reserved, m.Name):
+			return "", fmt.Errorf("the label %s is set by Belay: remove this matcher", m.Name)
+		case m.Op != "=" && m.Op != "!=" && m.Op != "=~" && m.Op != "!~":
+			return "", fmt.Errorf("%s does not compare labels: use =, !=, =~ or !~", quote(string(m.Op)))
+		case !utf8.ValidString(m.Value):
+			return "", fmt.Errorf("the value of label %s is not UTF-8", m.Name)
+		}
+		if _, err := syntax.Parse(m.Value, syntax.Perl); err != nil && strings.HasSuffix(string(m.Op), "~") {
+			return "", fmt.Errorf("the value of label %s is no regular expression: %s", m.Name, quote(err.Error()))
+		}
+		matchers = append(matchers, m.Name+string(m.Op)+strconv.Quote(m.Value))
 	}
-	return s.Metric + "{" + strings.Join(matchers, ",") + "}"
+	return s.Metric + "{" + strings.Join(matchers, ",") + "}", nil
 }
 
-// podPattern matches the names a ReplicaSet gives its pods. PromQL anchors it.
+// reserved labels say whose series are asked for: only Belay sets them.
+var reserved = []string{"namespace", "pod", "__name__"}
+
+// matchers bind a selector to the pods.
+func (p Pods) matchers() ([]string, error) {
+	sets := map[string]string{}
+	for _, set := range p.ReplicaSets {
+		if other, taken := sets[podPrefix(set)]; taken && other != set {
+			return nil, fmt.Errorf("the pods of ReplicaSets %s and %s cannot be told apart by their names: give the Deployment a name of at most %d characters",
+				quote(other), quote(set), maxPodPrefix-len("-0123456789-"))
+		}
+		sets[podPrefix(set)] = set
+	}
+	if len(p.ReplicaSets) == 0 {
+		return nil, fmt.Errorf("no ReplicaSet to ask about")
+	}
+	return []string{
+		"namespace=" + strconv.Quote(p.Namespace),
+		"pod=~" + strconv.Quote(podPattern(p.ReplicaSets)),
+	}, nil
+}
+
+// maxPodPrefix is how much of a ReplicaSet's name and a hyphen a pod's generated
+// name begins with, before five random characters
+// (k8s.io/apiserver/pkg/storage/names.MaxGeneratedNameLength).
+const maxPodPrefix = 58
+
+func podPrefix(replicaSet string) string {
+	prefix := replicaSet + "-"
+	return prefix[:min(len(prefix), maxPodPrefix)]
+}
+
+// podPattern matches the names ReplicaSets give their pods. PromQL anchors it.
 func podPattern(sets []string) string {
 	quoted := make([]string, len(sets))
 	for i, s := range sets {
-		quoted[i] = regexp.QuoteMeta(s)
+		quoted[i] = regexp.QuoteMeta(podPrefix(s))
 	}
-	return "(" + strings.Join(quoted, "|") + ")-[a-z0-9]+"
+	return "(" + strings.Join(quoted, "|") + ")[a-z0-9]+"
 }
 
 // BelongsTo reports whether a pod has a name that the ReplicaSet gives.
 func BelongsTo(pod, replicaSet string) bool {
-	suffix, ok := strings.CutPrefix(pod, replicaSet+"-")
-	return ok && suffix != "" && !strings.Contains(suffix, "-")
+	suffix, ok := strings.CutPrefix(pod, podPrefix(replicaSet))
+	return ok && replicaSet != "" && suffix != "" && !strings.Contains(suffix, "-")
 }

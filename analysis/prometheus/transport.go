@@ -1,54 +1,45 @@
 package prometheus
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/api"
+
 	"belay.dev/belay/analysis"
 )
 
-// QueryError is an answer that did not come, or cannot be used.
-type QueryError struct {
-	Reason  analysis.Reason
-	Message string
+// limits bound what an answer may cost.
+type limits struct {
+	bytes  int64
+	series int
 }
 
-func (e *QueryError) Error() string { return string(e.Reason) + ": " + e.Message }
+// rowsPerPod is how many rows a counts query returns for one pod.
+const rowsPerPod = 3
 
-func failed(reason analysis.Reason, format string, args ...any) *QueryError {
-	message := fmt.Sprintf(format, args...)
-	if len(message) > 400 {
-		message = message[:400]
-	}
-	return &QueryError{Reason: reason, Message: message}
-}
+// rows of an answer.
+func (l limits) rows() int { return l.series * rowsPerPod }
 
-// receipt is what is kept of an HTTP answer beside its content.
-type receipt struct {
-	sha256 string
-	bytes  int
-	date   time.Time
-}
+// A row of a counts answer is written in 11 JSON marks (see marks); what is
+// around the rows in fewer than marksAround.
+const (
+	marksPerRow = 16
+	marksAround = 256
+)
 
-type receiptKey struct{}
-
-// bounded reads an answer whole before anything decodes it, up to limits, and
-// turns everything but a plain answer into a QueryError. It sits outside
-// http.Transport, so it counts decompressed bytes: a small compressed body
-// cannot become a large one behind it.
+// bounded turns everything but an answer within the limits into a QueryError.
+// It sits outside http.Transport, so it counts decompressed bytes: a small
+// compressed body cannot become a large one behind it.
 type bounded struct {
-	next      http.RoundTripper
-	maxBytes  int64
-	maxSeries int
+	next   http.RoundTripper
+	limits limits
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -57,74 +48,115 @@ func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, transportError(request.Context(), err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	if response.ContentLength > b.maxBytes {
-		return nil, failed(analysis.TooLarge, "the answer has %d bytes, %d are allowed", response.ContentLength, b.maxBytes)
+	if response.StatusCode/100 == 2 {
+		if response.ContentLength > b.limits.bytes {
+			_ = response.Body.Close()
+			return nil, failed(analysis.TooLarge, "the answer has %d bytes, %d are allowed", response.ContentLength, b.limits.bytes)
+		}
+		response.Body = &boundedBody{ReadCloser: response.Body, ctx: request.Context(), limits: b.limits}
+		return response, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, b.maxBytes+1))
-	if err != nil {
-		return nil, transportError(request.Context(), fmt.Errorf("read the answer: %w", err))
-	}
-	if int64(len(body)) > b.maxBytes {
-		return nil, failed(analysis.TooLarge, "the answer has more than %d bytes", b.maxBytes)
-	}
-	if err := statusError(response.StatusCode, body); err != nil {
+	said, _ := io.ReadAll(io.LimitReader(response.Body, maxQuoted))
+	_ = response.Body.Close()
+	response.Body = http.NoBody
+	if err := statusError(request.Method, response.StatusCode, string(said)); err != nil {
 		return nil, err
 	}
-	// Counted before decoding, because decoding many tiny series takes thirty
-	// times their size.
-	if n := bytes.Count(body, []byte(`"metric"`)); n > b.maxSeries*rowsPerPod {
-		return nil, failed(analysis.TooManySeries, "the answer has %d series, %d are allowed", n, b.maxSeries*rowsPerPod)
-	}
-	if r, ok := request.Context().Value(receiptKey{}).(*receipt); ok {
-		sum := sha256.Sum256(body)
-		r.sha256, r.bytes = "sha256:"+hex.EncodeToString(sum[:]), len(body)
-		r.date, _ = http.ParseTime(response.Header.Get("Date"))
-	}
-	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
 
-func statusError(code int, body []byte) error {
-	said := body[:min(len(body), 200)]
+// boundedBody is a body that fails past the limits instead of ending there: a
+// part of an answer must not look like the whole.
+type boundedBody struct {
+	io.ReadCloser
+	// ctx of the request, to tell a timeout from a body that broke off.
+	ctx    context.Context
+	limits limits
+	read   int64
+	marks  marks
+}
+
+// Read implements io.Reader. Its error is io.EOF or a *QueryError.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.read += int64(n)
+	b.marks.scan(p[:n])
 	switch {
-	case code >= 200 && code < 300:
-		return nil
-	case code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented:
-		// The client asks again with GET.
-		return nil
-	case code >= 300 && code < 400:
-		return failed(analysis.Redirected, "the source answered %d: redirects are not followed", code)
-	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return failed(analysis.Auth, "the source answered %d: check the MetricSource's credentials", code)
-	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
-		return failed(analysis.Overload, "the source answered %d", code)
-	case code == http.StatusBadRequest || code == http.StatusUnprocessableEntity:
-		return failed(analysis.BadQuery, "the source answered %d: %q", code, said)
-	case code >= 500:
-		return failed(analysis.HTTP5xx, "the source answered %d: %q", code, said)
-	default:
-		return failed(analysis.Malformed, "the source answered %d: %q", code, said)
+	case b.read > b.limits.bytes:
+		return 0, failed(analysis.TooLarge, "the answer has more than %d bytes", b.limits.bytes)
+	case b.marks.n > b.limits.rows()*marksPerRow+marksAround:
+		return 0, failed(analysis.TooManySeries, "the answer has more series, or labels, than %d rows need", b.limits.rows())
+	case err != nil && err != io.EOF: //nolint:errorlint // A reader's end is io.EOF itself.
+		return 0, bodyError(b.ctx, err)
+	}
+	return n, err
+}
+
+// marks counts what makes JSON costly to decode: decoding many tiny values takes
+// thirty times their size. Each value but the first has one of { [ , : before it.
+type marks struct {
+	n                 int
+	inString, escaped bool
+}
+
+func (m *marks) scan(p []byte) {
+	for _, c := range p {
+		switch {
+		case m.escaped:
+			m.escaped = false
+		case m.inString && c == '\\':
+			m.escaped = true
+		case c == '"':
+			m.inString = !m.inString
+		case !m.inString && (c == '{' || c == '[' || c == ',' || c == ':'):
+			m.n++
+		}
 	}
 }
 
-// transportError tells apart what kept an answer from coming.
-func transportError(ctx context.Context, err error) *QueryError {
-	var known *QueryError
-	var certificate *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
-	var record tls.RecordHeaderError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.As(err, &known):
-		return known
-	case ctx.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
-		return failed(analysis.Timeout, "no answer within the query timeout")
-	case errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &record):
-		return failed(analysis.TLSFailure, "%q", err.Error())
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return failed(analysis.Malformed, "the answer ended early")
-	default:
-		return failed(analysis.Unreachable, "%q", err.Error())
+// receipt is what is kept of an HTTP answer beside its content.
+type receipt struct {
+	sha256 string
+	date   time.Time
+}
+
+type receiptKey struct{}
+
+// reader is an api.Client that reads an answer once: the one it embeds, whose
+// URLs it uses, copies it again and again while its buffer grows.
+type reader struct {
+	api.Client
+	http *http.Client
+}
+
+// Do implements api.Client. A part of its error is a *QueryError.
+func (r *reader) Do(ctx context.Context, request *http.Request) (*http.Response, []byte, error) {
+	response, err := r.http.Do(request.WithContext(ctx))
+	if err != nil {
+		return nil, nil, err
 	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if kept, ok := ctx.Value(receiptKey{}).(*receipt); ok {
+		sum := sha256.Sum256(body)
+		kept.sha256 = "sha256:" + hex.EncodeToString(sum[:])
+		kept.date, _ = http.ParseTime(response.Header.Get("Date"))
+	}
+	return response, body, statusOfBody(response.StatusCode, body)
+}
+
+// statusOfBody refuses an answer that says neither success nor error: the API
+// client takes everything but "error" for a success. What is no JSON is left to
+// that client's own error.
+func statusOfBody(code int, body []byte) error {
+	var said struct {
+		Status string `json:"status"`
+	}
+	if code/100 != 2 || json.Unmarshal(body, &said) != nil || said.Status == "success" || said.Status == "error" {
+		return nil
+	}
+	return failed(analysis.Malformed, "the answer's status is %s", quote(said.Status))
 }

@@ -1,0 +1,90 @@
+package prometheus
+
+import (
+	"math"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"belay.dev/belay/analysis"
+)
+
+// maxSkew is how far a time of the source may be off.
+const maxSkew = 5 * time.Second
+
+// podName is what Kubernetes accepts as one (DNS-1123 subdomain). Names are kept
+// in the judge's state, so a source does not get to put other text there.
+var podName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+
+// podsOf reads a counts answer, evaluated at the time given, in the order of
+// its rows. The error is a *QueryError.
+func podsOf(value model.Value, at time.Time, l limits) ([]analysis.PodCounter, error) {
+	if value == nil {
+		return nil, failed(analysis.Malformed, "the answer has no data")
+	}
+	vector, ok := value.(model.Vector)
+	if !ok {
+		return nil, failed(analysis.WrongType, "the source answered a %s, a vector was asked for", value.Type())
+	}
+	if len(vector) > l.rows() {
+		return nil, failed(analysis.TooManySeries, "the answer has %d series, %d are allowed", len(vector), l.rows())
+	}
+	index := map[string]int{}
+	seen := map[[2]string]bool{}
+	var out []analysis.PodCounter
+	for _, sample := range vector {
+		if err := checkSample(sample, at); err != nil {
+			return nil, err
+		}
+		pod, k := string(sample.Metric["pod"]), string(sample.Metric["k"])
+		if seen[[2]string{pod, k}] {
+			return nil, failed(analysis.Malformed, "the answer has two rows of one pod and kind")
+		}
+		seen[[2]string{pod, k}] = true
+		i, known := index[pod]
+		if !known {
+			i = len(out)
+			index[pod] = i
+			out = append(out, analysis.PodCounter{Pod: pod})
+		}
+		if err := set(&out[i], k, float64(sample.Value), at); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func checkSample(sample *model.Sample, at time.Time) error {
+	if sample == nil || !podName.MatchString(string(sample.Metric["pod"])) {
+		return failed(analysis.Malformed, "the answer has a series without a pod's name")
+	}
+	value := float64(sample.Value)
+	switch {
+	case sample.Histogram != nil:
+		return failed(analysis.WrongType, "the answer has a native histogram, counters were asked for")
+	case math.IsNaN(value) || math.IsInf(value, 0) || value < 0:
+		return failed(analysis.Malformed, "pod %q reports %v", sample.Metric["pod"], value)
+	case sample.Timestamp.Time().Sub(at).Abs() > maxSkew:
+		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
+	}
+	return nil
+}
+
+func set(pod *analysis.PodCounter, k string, value float64, at time.Time) error {
+	switch k {
+	case "total":
+		pod.Total = value
+	case "bad":
+		pod.Bad = value
+	case "ts":
+		// Compared as seconds: a huge number does not fit a time.
+		if value > float64(at.Add(maxSkew).UnixMilli())/1000 {
+			return failed(analysis.ClockSkew, "pod %q has a sample from the future", pod.Pod)
+		}
+		pod.SampledAt = time.UnixMilli(int64(math.Round(value * 1000)))
+	default:
+		return failed(analysis.Malformed, "the answer has a row of unknown kind %s", quote(k))
+	}
+	return nil
+}
