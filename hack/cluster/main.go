@@ -26,6 +26,7 @@ Commands:
               --nodes=real   kubelet and containers (root, Linux; the default)
               --nodes=kwok   simulated nodes, --kwok-count N of them (no root)
   down        stop and remove everything that was started; --purge forgets data too
+  stop        end one process, as a fault: stop prometheus; up repairs it
   status      what runs, on which ports, under which URLs
   build       build binaries only: all, or those named
               (etcd kube-apiserver kubectl are what envtest needs)
@@ -50,10 +51,10 @@ func main() { os.Exit(play()) }
 
 // play runs one command and returns the exit status.
 func play() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer release()
 	commands := map[string]command{
-		"up": up, "down": down, "status": status, "build": build, "image": image, "kubeconfig": kubeconfig,
+		"up": up, "down": down, "stop": stop, "status": status, "build": build, "image": image, "kubeconfig": kubeconfig,
 	}
 	if len(os.Args) < 2 || os.Args[1] == "help" || os.Args[1] == "--help" || os.Args[1] == "-h" {
 		fmt.Print(usage)

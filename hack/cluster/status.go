@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"belay.dev/belay/hack/cluster/internal/process"
 	"belay.dev/belay/hack/cluster/internal/state"
@@ -54,6 +55,19 @@ func status(_ context.Context, args []string) error {
 	}
 	fmt.Printf("\n%s", summary(cluster, dir))
 	return nil
+}
+
+// stop ends one process, as a fault for tests.
+func stop(_ context.Context, args []string) error {
+	flags, stateDir := newFlags("stop")
+	dir, err := parse(flags, stateDir, args)
+	if err != nil {
+		return err
+	}
+	if flags.NArg() != 1 || !slices.Contains(children, flags.Arg(0)) {
+		return fmt.Errorf("stop needs one name of %s", strings.Join(children, ", "))
+	}
+	return process.NewTable(dir).Stop(flags.Arg(0), 5*time.Second)
 }
 
 // summary lists what a user of the cluster needs.

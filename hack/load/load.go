@@ -108,7 +108,7 @@ func (g *Generator) keep(r Result) {
 	g.results = append(g.results, r)
 }
 
-// Stop ends the stream and waits for the last answers.
+// Stop ends the stream and waits for the last answers. A second Stop does nothing.
 func (g *Generator) Stop() {
 	g.cancel()
 	<-g.done

@@ -90,6 +90,16 @@ func (s *Stage) Close(ctx context.Context) error {
 	return s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "down")
 }
 
+// Break ends one of the local cluster's processes; Repair starts it again.
+func (s *Stage) Break(ctx context.Context, process string) error {
+	return s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "stop", process)
+}
+
+// Repair starts whatever of the local cluster does not run.
+func (s *Stage) Repair(ctx context.Context) error {
+	return s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "up")
+}
+
 // Say writes a line of progress.
 func (s *Stage) Say(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.log, format+"\n", args...)

@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
+	"belay.dev/belay/hack/load"
+	"belay.dev/belay/hack/stage"
+)
+
+// journeyLimit bounds one journey; the longest takes about a minute.
+const journeyLimit = 4 * time.Minute
+
+// journey is one shop, guarded, under load from the first moment to the last.
+type journey struct {
+	stage.Shop
+	load *load.Generator
+}
+
+// begin serves v1, guards it and starts the load. Steps are short, so that the
+// journeys stay about behaviour and not about waiting.
+func begin(ctx context.Context, namespace string) *journey {
+	GinkgoHelper()
+	j := &journey{Shop: set.Shop("e2e-" + namespace)}
+	DeferCleanup(func(ctx context.Context) { Expect(j.Remove(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
+	DeferCleanup(j.report)
+	By("serving v1")
+	Expect(j.Serve(ctx, images["v1"])).To(Succeed())
+	Expect(j.Guard(ctx, "hold: 15s", "hold: 6s", "hold: 10s", "hold: 5s", "bake: 10s", "bake: 5s", "weight: 10,", "weight: 20,")).To(Succeed())
+	j.load = &load.Generator{URL: set.Addresses.Gateway, Host: j.Host(), Rate: 80}
+	j.load.Start(context.WithoutCancel(ctx))
+	DeferCleanup(j.load.Stop)
+	return j
+}
+
+// report shows what there is to know when a journey failed.
+func (j *journey) report(ctx context.Context) {
+	if !CurrentSpecReport().Failed() {
+		return
+	}
+	rollout, err := j.Rollout(ctx)
+	if err == nil {
+		AddReportEntry("rollout", stage.Describe(rollout))
+	}
+	logs, err := set.Logs(ctx)
+	AddReportEntry("controller", logs, err)
+}
+
+// release pushes a version and waits for how its run ends.
+func (j *journey) release(ctx context.Context, version string) v1alpha1.HistoryEntry {
+	GinkgoHelper()
+	By("releasing " + version)
+	Expect(j.Release(ctx, images[version])).To(Succeed())
+	entry, err := j.Finished(ctx, images[version])
+	Expect(err).NotTo(HaveOccurred())
+	return entry
+}
+
+// until waits for the Rollout to get somewhere.
+func (j *journey) until(ctx context.Context, what string, wanted func(*v1alpha1.Rollout) bool) *v1alpha1.Rollout {
+	GinkgoHelper()
+	By("waiting for the Rollout to " + what)
+	rollout, err := j.Await(ctx, what, wanted)
+	Expect(err).NotTo(HaveOccurred())
+	return rollout
+}
+
+// atWeight waits until the gateway gives the candidate a share.
+func (j *journey) atWeight(ctx context.Context, percent int32) *v1alpha1.Rollout {
+	GinkgoHelper()
+	return j.until(ctx, fmt.Sprintf("give the canary %d %%", percent), func(r *v1alpha1.Rollout) bool {
+		return r.Status.Phase == v1alpha1.PhaseStepping && r.Status.Step != nil && r.Status.Step.AcknowledgedAt != nil && r.Status.Step.Weight.Observed == percent
+	})
+}
+
+// onlyServed waits until every request of the last second got its answer from
+// one version: the users' own proof of where the traffic goes.
+func (j *journey) onlyServed(ctx context.Context, version string) {
+	GinkgoHelper()
+	By("seeing only " + version + " answer")
+	Eventually(func(g Gomega) {
+		recent := load.Count(j.load.Since(time.Now().Add(-time.Second)))
+		g.Expect(recent.Sent).To(BeNumerically(">", 10))
+		g.Expect(recent.By).To(HaveLen(1))
+		g.Expect(recent.By).To(HaveKey(version))
+	}).WithContext(ctx).Should(Succeed())
+}
+
+// noneFailed ends the load. Nobody may have failed, but by a bad canary itself.
+func (j *journey) noneFailed(bad string) load.Tally {
+	GinkgoHelper()
+	j.load.Stop()
+	tally := load.Count(j.load.Since(time.Time{}))
+	Expect(tally.Sent).To(BeNumerically(">", 300))
+	Expect(tally.Failed-tally.By[bad].Failed).To(BeZero(), "requests nobody may lose: %v of %v", tally.Unanswered, tally.By)
+	return tally
+}
+
+// evidenceOf checks a finished run as a stranger would: an unbroken chain over
+// every decision, pinned inputs, digests of what ran, verdicts with their query.
+func (j *journey) evidenceOf(ctx context.Context, entry v1alpha1.HistoryEntry) *v1alpha1.RolloutRun {
+	GinkgoHelper()
+	By("verifying the evidence of " + entry.Run)
+	var run *v1alpha1.RolloutRun
+	Eventually(func(g Gomega) {
+		var err error
+		run, err = j.Run(ctx, entry.Run)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(run.Status.Outcome).To(Equal(entry.Outcome))
+		g.Expect(run.Status.FinishedAt).NotTo(BeNil())
+	}).WithContext(ctx).WithTimeout(20 * time.Second).Should(Succeed())
+	Expect(evidence.Verify(run.Status.Decisions, run.Status.Head)).To(Succeed())
+	Expect(run.Spec.Image).To(Equal(entry.Image))
+	Expect(run.Spec.Controller.Version).NotTo(BeEmpty())
+	Expect(run.Spec.Guardrails).To(HaveLen(1))
+	hash, err := evidence.HashOf(run.Spec.Guardrails[0].Spec)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(run.Spec.Guardrails[0].Hash).To(Equal(hash))
+	return run
+}
+
+// judged returns what the run's evidence says of a trigger.
+func judged(run *v1alpha1.RolloutRun, trigger string) v1alpha1.TriggerAnalysis {
+	GinkgoHelper()
+	Expect(run.Status.Analysis).NotTo(BeNil())
+	for _, t := range run.Status.Analysis.Triggers {
+		if t.Name == trigger {
+			Expect(t.Query).NotTo(BeEmpty())
+			Expect(t.SamplesSHA256).NotTo(BeEmpty())
+			Expect(t.EvaluatedAt).NotTo(BeNil())
+			return t
+		}
+	}
+	Fail("no verdict of trigger " + trigger)
+	return v1alpha1.TriggerAnalysis{}
+}

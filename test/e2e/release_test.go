@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"context"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+var _ = Describe("A release", func() {
+	It("that is good is promoted, and every request is served", func(ctx context.Context) {
+		j := begin(ctx, "promote")
+		entry := j.release(ctx, "v2")
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomePromoted))
+		j.until(ctx, "be Ready", func(r *v1alpha1.Rollout) bool {
+			return r.Status.Stable.Image == images["v2"] && r.Status.Phase == v1alpha1.PhaseStable
+		})
+		j.onlyServed(ctx, "v2")
+		j.noneFailed("")
+		run := j.evidenceOf(ctx, entry)
+		Expect(run.Status.Images).To(HaveExactElements(HaveField("Digest", HavePrefix("sha256:"))))
+		verdict := judged(run, "fast-burn")
+		Expect(verdict.Outcome).To(Equal(v1alpha1.VerdictPass))
+		Expect(verdict.Canary.Total).To(BeNumerically(">", 50))
+		By("leaving only the user's own objects in the way of a request")
+		sets := &appsv1.ReplicaSetList{}
+		Expect(set.Client.List(ctx, sets, client.InNamespace(j.Namespace), client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleCanary})).To(Succeed())
+		Expect(sets.Items).To(BeEmpty())
+	}, NodeTimeout(journeyLimit))
+
+	It("with too many errors is rolled back by its SLO", func(ctx context.Context) {
+		j := begin(ctx, "slo")
+		entry := j.release(ctx, "errors")
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Trigger).To(Equal("shop/fast-burn"))
+		j.onlyServed(ctx, "v1")
+		tally := j.noneFailed("errors")
+		Expect(tally.By["errors"].Bad).NotTo(BeZero())
+		verdict := judged(j.evidenceOf(ctx, entry), "fast-burn")
+		Expect(verdict.FirstFailAt).NotTo(BeNil())
+		Expect(verdict.Canary.Bad).To(BeNumerically("<=", tally.By["errors"].Failed))
+	}, NodeTimeout(journeyLimit))
+
+	It("that breaks an invariant is rolled back by it", func(ctx context.Context) {
+		j := begin(ctx, "invariant")
+		entry := j.release(ctx, "double")
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Trigger).To(Equal("shop/ledger"))
+		j.onlyServed(ctx, "v1")
+		j.noneFailed("")
+		j.evidenceOf(ctx, entry)
+	}, NodeTimeout(journeyLimit))
+
+	It("whose pods crash is rolled back without Prometheus, and stays rejected", func(ctx context.Context) {
+		j := begin(ctx, "crash")
+		breakPrometheus(ctx)
+		entry := j.release(ctx, "crash")
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Trigger).To(Equal("shop/pods"))
+		j.onlyServed(ctx, "v1")
+		By("pushing the rejected version again")
+		Expect(j.Release(ctx, images["v1"])).To(Succeed())
+		j.until(ctx, "be stable at v1", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseStable })
+		Expect(j.Release(ctx, images["crash"])).To(Succeed())
+		rollout := j.until(ctx, "reject it at once", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseRolledBack })
+		Expect(rollout.Status.History).To(HaveLen(1))
+		tally := j.noneFailed("")
+		Expect(tally.By).NotTo(HaveKey("crash"))
+		j.evidenceOf(ctx, entry)
+	}, NodeTimeout(journeyLimit))
+
+	It("can be aborted by annotation, and tried again", func(ctx context.Context) {
+		j := begin(ctx, "abort")
+		Expect(j.Release(ctx, images["v2"])).To(Succeed())
+		j.atWeight(ctx, 20)
+		Expect(j.Act(ctx, v1alpha1.ActionAbort, "1", "the phones are ringing")).To(Succeed())
+		entry, err := j.Finished(ctx, images["v2"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Message).To(ContainSubstring("the phones are ringing"))
+		j.onlyServed(ctx, "v1")
+		Expect(j.evidenceOf(ctx, entry).Status.Decisions).To(ContainElement(
+			And(HaveField("Rule", "AbortRequested"), HaveField("Actor", Not(BeEmpty())))))
+		j.until(ctx, "end the rollback", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseRolledBack })
+		Expect(j.Act(ctx, v1alpha1.ActionRetry, "2", "it was the phones")).To(Succeed())
+		j.until(ctx, "promote v2", func(r *v1alpha1.Rollout) bool {
+			return r.Status.Phase == v1alpha1.PhaseStable && r.Status.Stable.Image == images["v2"]
+		})
+		j.onlyServed(ctx, "v2")
+		j.noneFailed("")
+	}, NodeTimeout(journeyLimit))
+})

@@ -1,0 +1,61 @@
+// Package e2e plays journeys of users on a real cluster: real pods, a real
+// gateway under steady load, a real Prometheus, Belay installed as users do.
+package e2e
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"belay.dev/belay/hack/stage"
+)
+
+func TestJourneys(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Journeys")
+}
+
+// versions are the shops that journeys release: one binary, many images.
+var versions = map[string][]string{
+	"v1":     nil,
+	"v2":     nil,
+	"errors": {"SHOP_ERROR_RATE=0.05"},
+	"double": {"SHOP_DOUBLE_CHARGE_RATE=0.05"},
+	// Crashes before it can become ready, so that it never gets a request.
+	"crash": {"SHOP_CRASH_AFTER=200ms"},
+}
+
+var (
+	set    *stage.Stage
+	images = map[string]string{}
+)
+
+var _ = BeforeSuite(func(ctx context.Context) {
+	var err error
+	By("opening the cluster")
+	set, err = stage.Open(ctx, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func(ctx context.Context) { Expect(set.Close(ctx)).To(Succeed()) }, NodeTimeout(3*time.Minute))
+
+	By("building and pushing the shop's versions")
+	binary, err := set.Build(ctx, "./hack/shop")
+	Expect(err).NotTo(HaveOccurred())
+	for version, faults := range versions {
+		_, err := set.Push(ctx, "shop:"+version, binary, append([]string{"SHOP_VERSION=" + version}, faults...)...)
+		Expect(err).NotTo(HaveOccurred())
+		images[version] = set.Addresses.Registry + "/shop:" + version
+	}
+
+	By("installing Belay")
+	installed, err := set.Installed(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(set.Install(ctx)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) {
+		if !installed && !set.Own {
+			Expect(set.Uninstall(ctx)).To(Succeed())
+		}
+	}, NodeTimeout(2*time.Minute))
+}, NodeTimeout(30*time.Minute))
