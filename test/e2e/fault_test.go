@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -36,7 +37,9 @@ var _ = Describe("When something breaks", func() {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(deployment.Spec.Paused).To(BeTrue())
 			g.Expect(deployment.Spec.Template.Spec.Containers[0].Image).To(Equal(images["errors"]))
-			g.Expect(deployment.Status.UpdatedReplicas).To(BeZero())
+			pods := &corev1.PodList{}
+			g.Expect(set.Client.List(ctx, pods, client.InNamespace(j.Namespace))).To(Succeed())
+			g.Expect(pods.Items).To(HaveEach(HaveField("Spec.Containers", HaveEach(HaveField("Image", images["v1"])))))
 		}).WithContext(ctx).WithTimeout(5 * time.Second).Should(Succeed())
 		j.onlyServed(ctx, "v1")
 		By("starting the controller")

@@ -49,7 +49,10 @@ func (j *journey) report(ctx context.Context) {
 		AddReportEntry("rollout", stage.Describe(rollout))
 	}
 	logs, err := set.Logs(ctx)
-	AddReportEntry("controller", logs, err)
+	if err != nil {
+		logs = err.Error()
+	}
+	AddReportEntry("controller", logs)
 }
 
 // release pushes a version and waits for how its run ends.
@@ -97,7 +100,7 @@ func (j *journey) noneFailed(bad string) load.Tally {
 	GinkgoHelper()
 	j.load.Stop()
 	tally := load.Count(j.load.Since(time.Time{}))
-	Expect(tally.Sent).To(BeNumerically(">", 300))
+	Expect(tally.Sent).To(BeNumerically(">", 100))
 	Expect(tally.Failed-tally.By[bad].Failed).To(BeZero(), "requests nobody may lose: %v of %v", tally.Unanswered, tally.By)
 	return tally
 }

@@ -25,7 +25,7 @@ var versions = map[string][]string{
 	"errors": {"SHOP_ERROR_RATE=0.05"},
 	"double": {"SHOP_DOUBLE_CHARGE_RATE=0.05"},
 	// Crashes before it can become ready, so that it never gets a request.
-	"crash": {"SHOP_CRASH_AFTER=200ms"},
+	"crash": {"SHOP_CRASH_AFTER=1ms"},
 }
 
 var (
