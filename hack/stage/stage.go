@@ -87,17 +87,17 @@ func (s *Stage) Close(ctx context.Context) error {
 	if !s.Own {
 		return nil
 	}
-	return s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "down")
+	return s.cluster(ctx, "down")
 }
 
 // Break ends one of the local cluster's processes; Repair starts it again.
 func (s *Stage) Break(ctx context.Context, process string) error {
-	return s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "stop", process)
+	return s.cluster(ctx, "stop", process)
 }
 
 // Repair starts whatever of the local cluster does not run.
 func (s *Stage) Repair(ctx context.Context) error {
-	return s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "up")
+	return s.cluster(ctx, "up")
 }
 
 // Say writes a line of progress.
@@ -107,7 +107,7 @@ func (s *Stage) Say(format string, args ...any) {
 
 func (s *Stage) startLocal(ctx context.Context) error {
 	s.Own = !answers(ctx, filepath.Join(s.Root, ".cluster", "kubeconfig"))
-	if err := s.run(ctx, "go", "-C", "hack/cluster", "run", ".", "up"); err != nil {
+	if err := s.cluster(ctx, "up"); err != nil {
 		return s.abandon(ctx, fmt.Errorf("start the local cluster: %w", err))
 	}
 	return s.source(filepath.Join(s.Root, ".cluster", "env"))
@@ -209,8 +209,9 @@ func (s *Stage) program(name string) string {
 	return name
 }
 
-func (s *Stage) run(ctx context.Context, name string, args ...string) error {
-	command := s.command(ctx, name, args...)
+// cluster runs a command of hack/cluster.
+func (s *Stage) cluster(ctx context.Context, args ...string) error {
+	command := s.command(ctx, "go", append([]string{"-C", "hack/cluster", "run", "."}, args...)...)
 	command.Stdout, command.Stderr = s.log, s.log
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("%s: %w", command, err)

@@ -1,0 +1,256 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// valid is one acceptable object of each kind, with everything that a rule
+// looks at; cases change one thing in it.
+var valid = map[string]string{
+	"Rollout": `{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: rules, namespace: shop}, spec: {
+		workloadRef: {name: rules}, traffic: {service: rules, routes: [{name: rules}], drain: 2s}, stepDeadline: 1h,
+		steps: [{weight: 10, hold: 1m}, {weight: 50, hold: 1m}], guardrails: [{name: rules}], promotion: {bake: 1m}}}`,
+	"Guardrail":        `{apiVersion: belay.dev/v1alpha1, kind: Guardrail, metadata: {name: rules, namespace: shop}, spec: {source: default, ` + guardrail + `}}`,
+	"ClusterGuardrail": `{apiVersion: belay.dev/v1alpha1, kind: ClusterGuardrail, metadata: {name: rules}, spec: {source: default, ` + guardrail + `}}`,
+	"MetricSource": `{apiVersion: belay.dev/v1alpha1, kind: MetricSource, metadata: {name: rules}, spec: {address: "https://prometheus.example:9090", scrapeInterval: 15s,
+		auth: {oauth2: {tokenURL: "https://tokens.example", clientID: belay, clientSecret: {name: s, key: k}}},
+		tls: {cert: {name: s, key: c}, key: {name: s, key: k}}, headers: [{name: X-Scope-OrgID, value: a}], limits: {timeout: 7s}}}`,
+	"RolloutRun": `{apiVersion: belay.dev/v1alpha1, kind: RolloutRun, metadata: {name: rules, namespace: shop}, spec: {
+		rollout: {name: rules, uid: u, generation: 1}, workload: rules, revision: aaaaaaaaaa, template: {}, stable: {revision: bbbbbbbbbb, template: {}},
+		traffic: {service: rules, routes: [{name: rules}]}, steps: [{weight: 10, hold: 1m}], controller: {version: v}, startedAt: "2026-01-01T00:00:00Z",
+		guardrails: [{kind: Guardrail, name: rules, uid: u, hash: "sha256:` + strings.Repeat("a", 64) + `", spec: {source: default, ` + guardrail + `}}]}}`,
+}
+
+const guardrail = `
+	slos: [{name: availability, objective: "99.9", indicator: {requests: {total: {metric: requests_total, matchers: [{name: code, op: "=~", value: ".*"}]}, bad: {metric: requests_total}}}}],
+	invariants: [{name: ledger, violations: {metric: violations_total}, checks: {metric: checks_total}}],
+	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}}],
+	whenBlind: {hold: 10m, then: Hold}`
+
+// change sets a path of an object; a nil value removes it.
+type change struct {
+	path  string
+	value any
+}
+
+// ruleCase breaks exactly one rule: base is accepted, base plus the changes is
+// refused with the message. A before is stored first, for rules of transition.
+type ruleCase struct {
+	kinds   []string
+	message string
+	before  []change
+	breaks  []change
+}
+
+// guardrails are the kinds with a guardrail's spec in them; a run pins one.
+var guardrails = []string{"Guardrail", "ClusterGuardrail", "RolloutRun"}
+
+const pinned = "spec.guardrails.0."
+
+func phase(p string) change { return change{"status.phase", p} }
+
+func history(runs ...string) change {
+	var entries []any
+	for _, run := range runs {
+		name, message, _ := strings.Cut(run, "=")
+		entries = append(entries, map[string]any{"run": name, "revision": "r", "outcome": "Promoted", "message": message,
+			"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:00Z"})
+	}
+	return change{"status.history", entries}
+}
+
+func decisions(whys ...string) change {
+	var records []any
+	for i, why := range whys {
+		records = append(records, map[string]any{"seq": int64(i + 1), "at": "2026-01-01T00:00:00Z", "rule": "R", "why": why, "phase": "Stepping", "hash": "sha256:" + strings.Repeat("a", 64)})
+	}
+	return change{"status.decisions", records}
+}
+
+var ruleCases = []ruleCase{
+	{guardrails, "a trigger names an slo that this guardrail does not define", nil, []change{{"spec.triggers.0.slo", "other"}}},
+	{guardrails, "a trigger names an invariant that this guardrail does not define", nil, []change{{"spec.triggers.1.invariant", "other"}}},
+	{guardrails, "objective must be above 0 and below 100 percent", nil, []change{{"spec.slos.0.objective", "0.0"}}},
+	{guardrails, "namespace, pod and __name__ are set by Belay: remove this matcher", nil, []change{{"spec.slos.0.indicator.requests.total.matchers.0.name", "pod"}}},
+	{guardrails, "set exactly one of burn, invariant and pods", nil, []change{{"spec.triggers.2.invariant", "ledger"}}},
+	{guardrails, "burn needs slo; invariant and pods do not take it", nil, []change{{"spec.triggers.2.slo", "availability"}}},
+	{guardrails, "short must not be longer than long", nil, []change{{"spec.triggers.0.burn.short", "6m"}}},
+	{guardrails, "long must be between 10s and 24h", nil, []change{{"spec.triggers.0.burn.long", "25h"}}},
+	{guardrails, "short must be between 5s and 2h", nil, []change{{"spec.triggers.0.burn.short", "1s"}}},
+	{guardrails, "readyWithin must be between 1s and 24h", nil, []change{{"spec.triggers.2.pods.readyWithin", "0s"}}},
+	{guardrails, "hold must be between 0s and 168h", nil, []change{{"spec.whenBlind.hold", "169h"}}},
+	{[]string{"MetricSource"}, "address must be an http or https URL", nil, []change{{"spec.address", "https://user@prometheus.example"}}},
+	{[]string{"MetricSource"}, "scrapeInterval must be between 1s and 10m", nil, []change{{"spec.scrapeInterval", "11m"}}},
+	{[]string{"MetricSource"}, "set exactly one of basic, authorization and oauth2", nil, []change{{"spec.auth.authorization", map[string]any{"credentials": map[string]any{"name": "s", "key": "k"}}}}},
+	{[]string{"MetricSource"}, "tokenURL must be an http or https URL", nil, []change{{"spec.auth.oauth2.tokenURL", "ftp://tokens.example"}}},
+	{[]string{"MetricSource"}, "cert and key go together", nil, []change{{"spec.tls.key", nil}}},
+	{[]string{"MetricSource"}, "this header is set by auth or by the client itself", nil, []change{{"spec.headers.0.name", "Authorization"}}},
+	{[]string{"MetricSource"}, "timeout must be between 100ms and 2m", nil, []change{{"spec.limits.timeout", "3m"}}},
+	{[]string{"Rollout"}, "the name must have at most 52 characters", nil, []change{{"metadata.name", strings.Repeat("n", 53)}}},
+	{[]string{"Rollout"}, "step weights must not fall", nil, []change{{"spec.steps.1.weight", int64(5)}}},
+	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
+	{[]string{"Rollout", "RolloutRun"}, "drain must be between 0s and 1h", nil, []change{{"spec.traffic.drain", "2h"}}},
+	{[]string{"Rollout", "RolloutRun"}, "hold must be between 0s and 168h", nil, []change{{"spec.steps.0.hold", "169h"}}},
+	{[]string{"Rollout"}, "bake must be between 0s and 168h", nil, []change{{"spec.promotion.bake", "169h"}}},
+	{[]string{"Rollout"}, "workloadRef is immutable", []change{{"metadata.labels", map[string]any{}}}, []change{{"spec.workloadRef.name", "other"}}},
+	{[]string{"Rollout"}, "epoch never decreases", []change{{"status.epoch", int64(7)}}, []change{{"status", nil}}},
+	{[]string{"Rollout"}, "phase", []change{phase("Stable")}, []change{phase("Promoting")}},
+	{[]string{"Rollout"}, "a Rollout starts in phase Stable", []change{{"status.message", "m"}}, []change{phase("Stepping")}},
+	{[]string{"Rollout"}, "history is a record", []change{history("a=one", "b=two")}, []change{history("a=changed", "b=two")}},
+	{[]string{"RolloutRun"}, "status cannot be erased: it is the run's evidence", []change{decisions("one")}, []change{{"status", nil}}},
+	{[]string{"RolloutRun"}, "a run's inputs are pinned when it starts and never change", []change{{"metadata.labels", map[string]any{}}}, []change{{"spec.image", "other"}}},
+	{[]string{"RolloutRun"}, "a run's outcome does not change", []change{{"status.outcome", "RolledBack"}}, []change{{"status.outcome", "Promoted"}}},
+	{[]string{"RolloutRun"}, "decisions are a", []change{decisions("one", "two")}, []change{decisions("one")}},
+}
+
+func TestRules(t *testing.T) {
+	for i, c := range ruleCases {
+		for _, kind := range c.kinds {
+			t.Run(fmt.Sprintf("%s/%s", kind, c.message), func(t *testing.T) { c.check(t, kind, fmt.Sprintf("rules-%d", i)) })
+		}
+	}
+}
+
+func (c ruleCase) check(t *testing.T, kind, name string) {
+	if kind == "RolloutRun" && len(c.kinds) == len(guardrails) {
+		c.breaks = []change{{pinned + c.breaks[0].path, c.breaks[0].value}}
+	}
+	base := object(t, valid[kind])
+	base.SetName(name)
+	if err := author(t, kind).Create(t.Context(), base); err != nil {
+		t.Fatalf("an acceptable %s was refused: %v", kind, err)
+	}
+	if len(c.before) == 0 {
+		broken := object(t, valid[kind])
+		broken.SetName(name + "-broken")
+		apply(t, broken, c.breaks)
+		c.refused(t, author(t, kind).Create(t.Context(), broken))
+		return
+	}
+	apply(t, base, c.before)
+	if err := c.update(t, base); err != nil {
+		t.Fatalf("an acceptable change was refused: %v", err)
+	}
+	apply(t, base, c.breaks)
+	c.refused(t, c.update(t, base))
+}
+
+// update writes the part of the object that the case is about.
+func (c ruleCase) update(t *testing.T, object *unstructured.Unstructured) error {
+	t.Helper()
+	if strings.HasPrefix(c.breaks[0].path, "status") {
+		return author(t, "").Status().Update(t.Context(), object)
+	}
+	return author(t, object.GetKind()).Update(t.Context(), object)
+}
+
+// author is who may write a kind: runs, and every status, are the controller's.
+// With the rights of an administrator on top, so that the rules decide and not RBAC.
+func author(t *testing.T, kind string) client.Client {
+	t.Helper()
+	if kind == "RolloutRun" || kind == "" {
+		return as(t, controller, "system:masters")
+	}
+	return admin
+}
+
+func (c ruleCase) refused(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("accepted, want %q", c.message)
+	}
+	if !strings.Contains(err.Error(), c.message) {
+		t.Fatalf("got %v, want %q", err, c.message)
+	}
+}
+
+// TestEveryRuleHasACase: a rule that nothing proves would be a promise.
+func TestEveryRuleHasACase(t *testing.T) {
+	definitions, err := read("crd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, definition := range definitions {
+		var crd apiextensionsv1.CustomResourceDefinition
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(definition.Object, &crd); err != nil {
+			t.Fatal(err)
+		}
+		messages := map[string]bool{}
+		collect(crd.Spec.Versions[0].Schema.OpenAPIV3Schema, messages)
+		for _, message := range slices.Sorted(maps.Keys(messages)) {
+			if !slices.ContainsFunc(ruleCases, func(c ruleCase) bool {
+				return slices.Contains(c.kinds, crd.Spec.Names.Kind) && strings.Contains(message, c.message)
+			}) {
+				t.Errorf("%s: no case breaks the rule %q", crd.Spec.Names.Kind, message)
+			}
+		}
+	}
+}
+
+func collect(schema *apiextensionsv1.JSONSchemaProps, into map[string]bool) {
+	for _, rule := range schema.XValidations {
+		into[rule.Message] = true
+	}
+	for _, property := range schema.Properties {
+		collect(&property, into)
+	}
+	if schema.Items != nil && schema.Items.Schema != nil {
+		collect(schema.Items.Schema, into)
+	}
+	if schema.AdditionalProperties != nil && schema.AdditionalProperties.Schema != nil {
+		collect(schema.AdditionalProperties.Schema, into)
+	}
+}
+
+func object(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	out := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(text, "\t", " ")), &out.Object); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func apply(t *testing.T, object *unstructured.Unstructured, changes []change) {
+	t.Helper()
+	for _, c := range changes {
+		object.Object = set(t, object.Object, strings.Split(c.path, "."), c.value).(map[string]any)
+	}
+}
+
+// set returns node with the value at the path; numbers index lists.
+func set(t *testing.T, node any, path []string, value any) any {
+	t.Helper()
+	if len(path) == 0 {
+		return value
+	}
+	switch n := node.(type) {
+	case []any:
+		var i int
+		if err := json.Unmarshal([]byte(path[0]), &i); err != nil || i >= len(n) {
+			t.Fatalf("no element %q", path[0])
+		}
+		n[i] = set(t, n[i], path[1:], value)
+		return n
+	case map[string]any:
+		if len(path) == 1 && value == nil {
+			delete(n, path[0])
+			return n
+		}
+		n[path[0]] = set(t, n[path[0]], path[1:], value)
+		return n
+	default:
+		return set(t, map[string]any{}, path, value)
+	}
+}
