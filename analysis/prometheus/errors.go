@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	prom "github.com/prometheus/client_golang/api/prometheus/v1"
 	"golang.org/x/oauth2"
@@ -85,6 +86,9 @@ func queryError(ctx context.Context, err error) *QueryError {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &said) && said.Type == prom.ErrBadResponse && strings.HasPrefix(said.Msg, "unexpected value type"):
+		// The client's own words for a type that it does not decode.
+		return failed(analysis.WrongType, "a vector was asked for: %s", quote(said.Msg))
 	case errors.As(err, &said):
 		return failed(apiReason(said.Type), "the source says: %s", quote(said.Msg))
 	case errors.As(err, &wrapped):
