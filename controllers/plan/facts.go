@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -144,6 +145,9 @@ func (f *facts) doing(reason, why string, e Effect) Decision {
 
 // phaseReason is the condition reason that goes with the phase.
 func (f *facts) phaseReason() string {
+	if deleting(f) {
+		return v1alpha1.ReasonReleasing
+	}
 	switch f.in.Status.Phase {
 	case v1alpha1.PhasePromoting:
 		return v1alpha1.ReasonPromoting
@@ -160,7 +164,7 @@ func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	return s[:n-3] + "..."
+	return strings.ToValidUTF8(s[:n-3], "") + "..."
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

@@ -11,21 +11,21 @@ import (
 func deleting(f *facts) bool { return f.in.Deleting != nil }
 
 func releaseTimedOut(f *facts) bool {
-	return deleting(f) && f.in.Now.Sub(*f.in.Deleting) > f.in.ReleaseTimeout && f.in.Route.Split != nil && f.in.Route.Fault.Reason == ""
+	return deleting(f) && f.in.Now.Sub(*f.in.Deleting) > f.in.ReleaseTimeout && f.in.Route.Split != nil
 }
 
 func forceRelease(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonReleasing, "an orderly release took longer than "+f.in.ReleaseTimeout.String(), ReleaseRoute{})
 }
 
-// released also holds when the route is gone or unusable: a deletion must not
-// wait for what nobody will bring back.
+// released also holds when the route is gone or refers to nothing of ours: a
+// deletion must not wait for what nobody will bring back.
 func released(f *facts) bool {
 	if !deleting(f) {
 		return false
 	}
 	timedOut := f.in.Now.Sub(*f.in.Deleting) > f.in.ReleaseTimeout
-	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut) || f.in.Route.Fault.Reason != ""
+	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut || f.in.Route.Fault.Reason != "")
 	canaryDone := !f.in.Canary.Exists || timedOut
 	return routeDone && canaryDone
 }
@@ -55,6 +55,10 @@ func deletingWithSplit(f *facts) bool {
 	return deleting(f) && f.stableServes() && f.in.Route.Split != nil && *f.in.Route.Split != 0
 }
 
+func takeTrafficForDeletion(f *facts) Decision {
+	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: taking the canary's traffic back")
+}
+
 func deletingWithRoute(f *facts) bool {
 	if !deleting(f) || f.in.Route.Split == nil {
 		return false
@@ -68,12 +72,35 @@ func releaseForDeletion(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
+func deletingJustZero(f *facts) bool {
+	return deleting(f) && f.in.Route.Split != nil && f.in.Canary.Exists && f.in.Route.Acknowledged && f.rollback().ZeroAt == nil
+}
+
+// noteZeroForDeletion keeps the start of the drain where a rollback keeps it.
+func noteZeroForDeletion(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonReleasing, "the gateway acknowledged weight 0 %")
+	if d.Status.Rollback == nil {
+		d.Status.Rollback = &v1alpha1.RollbackStatus{
+			Outcome: v1alpha1.OutcomeCancelled, Message: "the Rollout is being deleted", StartedAt: f.now(),
+		}
+	}
+	now := f.now()
+	d.Status.Rollback.ZeroAt = &now
+	d.Recheck = f.in.Spec.Traffic.Drain.Duration
+	return d
+}
+
+func deletingDraining(f *facts) bool {
+	return deleting(f) && f.in.Route.Split != nil && f.in.Canary.Exists && f.rollback().ZeroAt != nil && !f.drained()
+}
+
 func deletingWithCanary(f *facts) bool {
-	return deleting(f) && f.in.Route.Acknowledged && (f.in.Canary.Exists || f.in.Canary.Pods > 0)
+	reachable := f.in.Route.Acknowledged || f.in.Route.Split == nil && f.in.Route.Fault.Reason != ""
+	return deleting(f) && reachable && (f.in.Canary.Exists || f.in.Canary.Pods > 0)
 }
 
 func waitForRelease(f *facts) Decision {
-	return f.working(v1alpha1.ReasonReleasing, "waiting for the gateway to acknowledge the release")
+	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge the release")
 }
 
 func workloadMissing(f *facts) bool { return !f.in.Workload.Found }
@@ -142,12 +169,12 @@ func (f *facts) adoptDeclared(d *Decision) {
 }
 
 func cancelled(f *facts) bool {
-	return f.declared == f.stable && (f.inPhase(v1alpha1.PhaseGating, v1alpha1.PhaseStepping))
+	return f.declared == f.stable && f.inPhase(v1alpha1.PhaseGating, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting)
 }
 
 func cancel(f *facts) Decision {
 	why := "the Deployment declares the stable version again"
-	if f.inPhase(v1alpha1.PhaseStepping) {
+	if !gating(f) {
 		return f.beginRollback(v1alpha1.OutcomeCancelled, "", why)
 	}
 	return f.backToStable(why)
@@ -185,6 +212,9 @@ func supersede(f *facts) Decision {
 	if !f.inPhase(v1alpha1.PhaseGating) {
 		return f.beginRollback(v1alpha1.OutcomeSuperseded, "", why)
 	}
+	if f.rejection(f.declared) != nil {
+		return rejectAgain(f)
+	}
 	d := f.working(v1alpha1.ReasonProgressing, why)
 	f.becomeCandidate(&d)
 	return d
@@ -212,9 +242,7 @@ func rejectAgain(f *facts) Decision {
 	d := f.stuck(v1alpha1.ReasonRolledBack, "")
 	f.becomeCandidate(&d)
 	d.Why = fmt.Sprintf("%s was rejected before (%s) and does not run again by itself: revert it, push a new version, or retry", imageOf(&f.in.Workload.Declared), r.Message)
-	if f.inPhase(v1alpha1.PhaseStable) {
-		d.Status.Phase = v1alpha1.PhaseRolledBack
-	}
+	d.Status.Phase = v1alpha1.PhaseRolledBack
 	return d
 }
 

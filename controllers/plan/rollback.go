@@ -31,7 +31,7 @@ func abort(f *facts) Decision {
 		// Nothing has been given to the candidate yet, so there is nothing to undo.
 		d = f.working(v1alpha1.ReasonRolledBack, d.Why)
 		d.Status.Phase = v1alpha1.PhaseRolledBack
-		f.reject(&d, "abort", d.Why, f.in.Status.Run)
+		f.reject(&d, "abort", d.Why, "")
 	}
 	f.handle(&d, "")
 	return d
@@ -93,7 +93,17 @@ func deadlineRollback(f *facts) bool {
 	if f.in.Spec.OnDeadline != v1alpha1.Rollback || f.in.Spec.Mode == v1alpha1.ModeObserve || !f.onTrial() || f.in.Spec.Paused {
 		return false
 	}
-	return f.deadlineExceeded()
+	return f.deadlineExceeded() && !f.decided()
+}
+
+// decided holds when the present stage has all it waits for: then a deadline
+// that passed while nobody looked is no reason to roll back.
+func (f *facts) decided() bool {
+	if undecided(f) {
+		return false
+	}
+	acknowledged := f.step().AcknowledgedAt != nil && f.in.Route.Acknowledged && !stepWeightOff(f)
+	return baking(f) || stepping(f) && acknowledged && !stepCanaryUnready(f)
 }
 
 // deadlineExceeded says whether the present stage has been undecided for longer
@@ -134,12 +144,23 @@ func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Dec
 	d.Status.Epoch++
 	d.Status.Rollback = &v1alpha1.RollbackStatus{
 		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.now(),
-		Restore: f.inPhase(v1alpha1.PhaseBaking) ||
-			f.inPhase(v1alpha1.PhasePromoting) && (!f.in.Workload.Paused || f.declared != f.tried),
+		Restore: baking(f) || f.mayRoll(),
 	}
 	// Carry on at once: the next look takes the traffic back.
 	d.Recheck = 1
 	return d
+}
+
+// mayRoll says whether the Deployment of a promotion may be replacing its pods
+// already: it is seen unpaused, somebody paused it again with another template,
+// or the decision to unpause it is the last one recorded, and what is seen of
+// the Deployment may be older than that.
+func (f *facts) mayRoll() bool {
+	if !promoting(f) || !f.in.Workload.Paused {
+		return promoting(f)
+	}
+	recorded := f.in.Status.Decision != nil && f.in.Status.Decision.Rule == rulePromotionUnpauses
+	return f.promotion().FullAt != nil && (recorded || f.declared != f.tried)
 }
 
 func rollingBack(f *facts) bool { return f.inPhase(v1alpha1.PhaseRollingBack) }
@@ -186,17 +207,23 @@ func (f *facts) stableHash() string {
 	return f.in.Status.Stable.PodTemplateHash
 }
 
-// deploymentServes holds once a promotion has moved all requests to the
-// Deployment's new pods. From there the way back is the Deployment's own: with
-// the canary gone and the route at the user's Service, every restored pod takes
-// requests as soon as it is ready.
-func (f *facts) deploymentServes() bool {
-	return f.rollback().Restore && f.in.Route.Split != nil && *f.in.Route.Split == 0 && f.in.Route.StableHash != f.stableHash()
+// deploymentServes holds once a promotion has moved requests to the Deployment's
+// new pods. From there the way back is the Deployment's own: with the route at
+// the user's Service, which selects all of its pods, the old ones can go and
+// every restored one takes requests as soon as it is ready.
+func deploymentServes(f *facts) bool {
+	return rollingBack(f) && f.rollback().Restore && f.in.Route.Split != nil && *f.in.Route.Split != 100 && f.in.Route.StableHash != f.stableHash()
+}
+
+// releaseUnacknowledged keeps the template as it is until the gateway no longer
+// sends requests to the pods that restoring it takes away.
+func releaseUnacknowledged(f *facts) bool {
+	return rollingBack(f) && f.rollback().Restore && f.declared != f.stable &&
+		f.in.Route.Split == nil && !f.in.Route.Acknowledged && f.in.Route.Fault.Reason == ""
 }
 
 func rollbackServicesOff(f *facts) bool {
-	return rollingBack(f) && !bypassedRollback(f) && !f.deploymentServes() &&
-		f.in.Route.Split != nil && f.in.Route.StableHash != f.stableHash()
+	return rollingBack(f) && !bypassedRollback(f) && f.in.Route.Split != nil && f.in.Route.StableHash != f.stableHash()
 }
 
 func rollbackNoEndpoints(f *facts) bool {
@@ -212,7 +239,17 @@ func rollbackSplitOff(f *facts) bool {
 }
 
 func takeTrafficBack(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message, SetSplit{0})
+	return f.takeBack(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message)
+}
+
+// takeBack also forgets an earlier acknowledgement: whoever gave the canary a
+// share again started its connections anew.
+func (f *facts) takeBack(reason, why string) Decision {
+	d := f.doing(reason, why, SetSplit{0})
+	if d.Status.Rollback != nil {
+		d.Status.Rollback.ZeroAt = nil
+	}
+	return d
 }
 
 func rollbackUnacknowledged(f *facts) bool {
@@ -230,20 +267,25 @@ func rollbackJustZero(f *facts) bool {
 func noteZero(f *facts) Decision {
 	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
 	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged weight 0 %%, %.1f s after the decision", took.Seconds()))
-	now := f.now()
-	d.Status.Rollback.ZeroAt = &now
+	now, r := f.now(), f.rollback()
+	r.ZeroAt = &now
+	d.Status.Rollback = &r
 	d.Recheck = f.in.Spec.Traffic.Drain.Duration
 	return d
 }
 
-func rollbackDraining(f *facts) bool {
+func (f *facts) drained() bool {
 	over, _ := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
-	return rollingBack(f) && !bypassedRollback(f) && f.in.Canary.Exists && !over
+	return over
+}
+
+func rollbackDraining(f *facts) bool {
+	return rollingBack(f) && !bypassedRollback(f) && f.in.Route.Split != nil && f.in.Canary.Exists && !f.drained()
 }
 
 func drain(f *facts) Decision {
 	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
-	d := f.working(v1alpha1.ReasonRollingBack, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
 	d.Recheck = left
 	return d
 }
@@ -277,7 +319,7 @@ func unpauseStable(f *facts) Decision {
 }
 
 func rollbackUnsettled(f *facts) bool {
-	return rollingBack(f) && (f.rollback().Restore || bypassedRollback(f)) && !f.in.Workload.Paused && !f.in.Workload.Settled
+	return rollingBack(f) && !f.in.Workload.Settled && (f.rollback().Restore && !f.in.Workload.Paused || bypassedRollback(f))
 }
 
 func waitForWorkload(f *facts) Decision {
@@ -285,6 +327,7 @@ func waitForWorkload(f *facts) Decision {
 	if f.inPhase(v1alpha1.PhasePromoting) && f.deadlineExceeded() {
 		d.Standing = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}
 		d.Why = "the Deployment has not replaced its pods within stepDeadline; traffic stays on the canary"
+		d.Recheck = f.in.Watchdog
 	}
 	return d
 }

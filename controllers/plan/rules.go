@@ -35,14 +35,19 @@ func Rules() []string {
 	return names
 }
 
+// rulePromotionUnpauses is named, as a later look may rest on its record.
+const rulePromotionUnpauses = "PromotionUnpauses"
+
 // rules in order of safety: what must work when everything else is broken comes
 // first; what gives the candidate more comes last; Hold ends the table.
 var rules = []rule{
 	// Deletion: the user's Service and Deployment keep serving, whatever the state.
 	{"ReleaseTimedOut", releaseTimedOut, forceRelease},
 	{"Released", released, dropFinalizer},
-	{"DeletingTakesTrafficBack", deletingWithSplit, takeTrafficBack},
+	{"DeletingTakesTrafficBack", deletingWithSplit, takeTrafficForDeletion},
 	{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
+	{"DeletingAtZero", deletingJustZero, noteZeroForDeletion},
+	{"DeletingDrains", deletingDraining, drain},
 	{"DeletingRemovesCanary", deletingWithCanary, removeCanary},
 	{"Deleting", deleting, waitForRelease},
 
@@ -66,6 +71,8 @@ var rules = []rule{
 	{"StepDeadlineExceeded", deadlineRollback, rollBackOnDeadline},
 
 	// A rollback under way, in the order that keeps every request served.
+	{"RollbackReleasesFirst", deploymentServes, releaseRoute},
+	{"RollbackAwaitsRelease", releaseUnacknowledged, waitForRelease},
 	{"RollbackRestoresTemplate", restoreNeeded, restoreTemplate},
 	{"RollbackAwaitsStable", stableNotBack, waitForStable},
 	{"RollbackPointsServices", rollbackServicesOff, pointServices},
@@ -103,11 +110,11 @@ var rules = []rule{
 	// Promotion, in the order in which traffic never depends on a pod that goes.
 	{"PromotionScalesCanary", promotionShort, scaleForPromotion},
 	{"PromotionAwaitsCanary", promotionCanaryUnready, waitForCanary},
-	{"PromotionGivesAll", promotionNotFull, giveAll},
 	{"PromotionAwaitsRoute", promotionUnacknowledged, waitForRoute},
+	{"PromotionGivesAll", promotionNotFull, giveAll},
 	{"PromotionAtFull", promotionJustFull, noteFull},
 	{"PromotionDrainsStable", promotionDraining, drainStable},
-	{"PromotionUnpauses", promotionPaused, unpauseCandidate},
+	{rulePromotionUnpauses, promotionPaused, unpauseCandidate},
 	{"PromotionAwaitsWorkload", promotionUnsettled, waitForWorkload},
 	{"PromotionPointsServices", promotionServicesOff, pointServicesAtNew},
 	{"PromotionAwaitsEndpoints", promotionNoEndpoints, waitForEndpoints},
@@ -115,14 +122,17 @@ var rules = []rule{
 	{"PromotionShifted", promoting, startBake},
 
 	// The bake: the new version serves from the Deployment, triggers armed.
+	{"BakeTakesTraffic", bakeSplitOff, shiftAgain},
 	{"BakeRuns", bakeNotOver, bakeOn},
 	{"BakeUndecided", bakeUndecided, holdBake},
+	{"BakeAwaitsRoute", bakeUnacknowledged, waitForRoute},
 	{"BakeRemovesCanary", bakeCanaryLeft, removeCanary},
 	{"BakeReleasesRoute", bakeRouteLeft, releaseRoute},
 	{"Promoted", baking, finishPromotion},
 
 	// A step: routes first at 0, then pods, then requests, then judgement.
 	{"StepPointsServices", stepServicesOff, pointServices},
+	{"StepLowersWeight", stepOverweight, lowerStepWeight},
 	{"StepAwaitsStableEndpoints", stepNoStableEndpoints, waitForEndpoints},
 	{"StepSplitsRoute", stepNotSplit, splitAtZero},
 	{"StepAwaitsSplit", stepSplitUnacknowledged, waitForRoute},

@@ -31,8 +31,25 @@ func splitAtZero(f *facts) Decision {
 	return f.doing(f.phaseReason(), f.where()+": sharing the routes between stable and canary, all of it to stable", SetSplit{0})
 }
 
+// stepSplitUnacknowledged comes before anything wider: neither pods nor a larger
+// share for a route that the gateway does not follow.
 func stepSplitUnacknowledged(f *facts) bool {
-	return stepping(f) && !f.in.Canary.Exists && !f.in.Route.Acknowledged
+	narrower := f.observedWeight() >= 0 && f.observedWeight() < f.stepWeight()
+	return stepping(f) && !f.in.Route.Acknowledged && (!f.in.Canary.Exists || narrower)
+}
+
+func stepOverweight(f *facts) bool { return stepping(f) && f.observedWeight() > f.stepWeight() }
+
+// lowerStepWeight waits for no canary: less than somebody gave it is always due.
+func lowerStepWeight(f *facts) Decision {
+	if f.in.Route.StableEndpoints == 0 {
+		return waitForEndpoints(f)
+	}
+	weight := f.stepWeight()
+	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 {
+		weight = 0
+	}
+	return f.setWeight(weight, fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.where(), f.observedWeight()))
 }
 
 func stepShort(f *facts) bool {
@@ -45,9 +62,10 @@ func scaleForStep(f *facts) Decision {
 }
 
 // stepCanaryUnready holds a wider share back until the pods for it are ready and
-// the gateway can reach them.
+// the gateway can reach them, and the step itself when they no longer are at its
+// end.
 func stepCanaryUnready(f *facts) bool {
-	if !stepping(f) || f.observedWeight() == f.stepWeight() && f.step().AcknowledgedAt != nil {
+	if !stepping(f) || !stepWeightOff(f) && f.step().AcknowledgedAt != nil && stepHoldNotOver(f) {
 		return false
 	}
 	need := f.canaryNeed(f.stepWeight())
@@ -68,7 +86,16 @@ func (f *facts) whereStage() string {
 func stepWeightOff(f *facts) bool { return stepping(f) && f.observedWeight() != f.stepWeight() }
 
 func setStepWeight(f *facts) Decision {
-	return f.doing(f.phaseReason(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.where(), f.observedWeight(), f.stepWeight()), SetSplit{f.stepWeight()})
+	return f.setWeight(f.stepWeight(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.where(), f.observedWeight(), f.stepWeight()))
+}
+
+// setWeight begins the hold anew: it is the acknowledged weight that must stand.
+func (f *facts) setWeight(weight int32, why string) Decision {
+	d := f.doing(f.phaseReason(), why, SetSplit{weight})
+	if d.Status.Step != nil {
+		d.Status.Step.AcknowledgedAt = nil
+	}
+	return d
 }
 
 func stepUnacknowledged(f *facts) bool { return stepping(f) && !f.in.Route.Acknowledged }
@@ -77,8 +104,9 @@ func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().Acknow
 
 func noteAcknowledged(f *facts) Decision {
 	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.where(), f.stepWeight(), clock(f.in.Now.Add(f.stepHold()))))
-	now := f.now()
-	d.Status.Step.AcknowledgedAt = &now
+	now, step := f.now(), f.step()
+	step.AcknowledgedAt = &now
+	d.Status.Step = &step
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = f.stepHold()
 	f.announce(&d, "judge "+f.where(), now.Add(f.stepHold()))
@@ -188,8 +216,11 @@ func (f *facts) promotion() v1alpha1.PromotionStatus {
 	return *f.in.Status.Promotion
 }
 
-// filling is the first half of a promotion: everything moves to the canary.
-func (f *facts) filling() bool { return promoting(f) && f.promotion().FullAt == nil }
+// filling is the first half of a promotion: everything moves to the canary, and
+// must be there until the Deployment may replace its pods.
+func (f *facts) filling() bool {
+	return promoting(f) && (f.promotion().FullAt == nil || f.in.Workload.Paused)
+}
 
 func promotionShort(f *facts) bool {
 	return f.filling() && (!f.in.Canary.Exists || f.in.Canary.Desired < f.canaryNeed(100))
@@ -201,23 +232,32 @@ func scaleForPromotion(f *facts) Decision {
 
 func promotionCanaryUnready(f *facts) bool {
 	need := f.canaryNeed(100)
-	return f.filling() && f.observedWeight() < 100 && (f.in.Canary.Ready < need || f.in.Route.CanaryEndpoints < need)
+	return f.filling() && (f.in.Canary.Ready < need || f.in.Route.CanaryEndpoints < need)
 }
 
 func promotionNotFull(f *facts) bool { return f.filling() && f.observedWeight() != 100 }
 
 func giveAll(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonPromoting, "promotion: everything goes to the canary", SetSplit{100})
+	d := f.doing(v1alpha1.ReasonPromoting, "promotion: everything goes to the canary", SetSplit{100})
+	if d.Status.Promotion != nil {
+		d.Status.Promotion.FullAt = nil
+	}
+	return d
 }
 
-func promotionUnacknowledged(f *facts) bool { return promoting(f) && !f.in.Route.Acknowledged }
+// promotionUnacknowledged does not wait for routes that disagree: the next write
+// makes them agree.
+func promotionUnacknowledged(f *facts) bool {
+	return promoting(f) && !f.in.Route.Acknowledged && f.observedWeight() >= 0
+}
 
-func promotionJustFull(f *facts) bool { return f.filling() }
+func promotionJustFull(f *facts) bool { return promoting(f) && f.promotion().FullAt == nil }
 
 func noteFull(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonPromoting, "promotion: the gateway acknowledged weight 100 %")
-	now := f.now()
-	d.Status.Promotion.FullAt = &now
+	now, p := f.now(), f.promotion()
+	p.FullAt = &now
+	d.Status.Promotion = &p
 	d.Recheck = f.in.Spec.Traffic.Drain.Duration
 	return d
 }
@@ -265,15 +305,33 @@ func shiftToDeployment(f *facts) Decision {
 func startBake(f *facts) Decision {
 	bake := f.in.Spec.Promotion.Bake.Duration
 	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("the Deployment serves %s; baking until %s, triggers armed", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake))))
-	now := f.now()
-	d.Status.Phase = v1alpha1.PhaseBaking
-	d.Status.Promotion.ShiftedAt = &now
+	now, p := f.now(), f.promotion()
+	p.ShiftedAt = &now
+	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
 	d.Recheck = bake
 	f.announce(&d, "end of the bake", now.Add(bake))
 	return d
 }
 
 func baking(f *facts) bool { return f.inPhase(v1alpha1.PhaseBaking) }
+
+func bakeSplitOff(f *facts) bool { return baking(f) && f.observedWeight() != 0 }
+
+// shiftAgain bakes from the start: what was given to the canary was not baked.
+func shiftAgain(f *facts) Decision {
+	if f.in.Route.StableEndpoints == 0 {
+		return waitForEndpoints(f)
+	}
+	d := f.doing(v1alpha1.ReasonBaking, "bake: everything goes to the Deployment's new pods again", SetSplit{0})
+	now, p := f.now(), f.promotion()
+	p.ShiftedAt = &now
+	d.Status.Promotion = &p
+	return d
+}
+
+func bakeUnacknowledged(f *facts) bool {
+	return baking(f) && f.in.Route.Split != nil && !f.in.Route.Acknowledged
+}
 
 func bakeNotOver(f *facts) bool {
 	bake := max(f.in.Spec.Promotion.Bake.Duration, f.in.Spec.Traffic.Drain.Duration)

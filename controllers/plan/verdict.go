@@ -49,8 +49,8 @@ func Sum(armed []Armed, from, now time.Time) Verdict {
 		if worse(outcome, sum.Outcome) {
 			sum.Outcome, sum.Reason, sum.Message, sum.Trigger = outcome, reason, message, a.name()
 		}
-		sum.takeBlind(a, outcome, reason, message, now)
 	}
+	sum.takeBlind(armed, from, now)
 	return sum
 }
 
@@ -87,15 +87,24 @@ func (a Armed) reference(outcome v1alpha1.VerdictOutcome, reason string) v1alpha
 	return ref
 }
 
-func (v *Verdict) takeBlind(a Armed, outcome v1alpha1.VerdictOutcome, reason, message string, now time.Time) {
-	if a.Blind.Then != v1alpha1.Rollback || outcome == v1alpha1.VerdictPass || outcome == v1alpha1.VerdictFail || a.Verdict == nil || a.Verdict.BlindSince == nil {
-		return
-	}
-	if blind := now.Sub(a.Verdict.BlindSince.Time); blind > a.Blind.Hold.Duration {
+// takeBlind names the first trigger whose whenBlind says to roll back, unless one
+// failed: it is the reason for what follows, however many others are unknown.
+func (v *Verdict) takeBlind(armed []Armed, from, now time.Time) {
+	for _, a := range armed {
+		outcome, reason, message := a.judge(from, now)
+		unknown := outcome != v1alpha1.VerdictPass && outcome != v1alpha1.VerdictFail
+		if !unknown || a.Blind.Then != v1alpha1.Rollback || a.Verdict == nil || a.Verdict.BlindSince == nil {
+			continue
+		}
+		blind := now.Sub(a.Verdict.BlindSince.Time)
+		if blind <= a.Blind.Hold.Duration {
+			continue
+		}
 		v.BlindRollback = true
 		if v.Outcome != v1alpha1.VerdictFail {
-			v.Trigger, v.Outcome, v.Reason = a.name(), outcome, reason
+			v.Outcome, v.Reason, v.Trigger = outcome, reason, a.name()
 			v.Message = fmt.Sprintf("blind for %s, whenBlind allows %s: %s", blind.Round(time.Second), a.Blind.Hold.Duration, message)
 		}
+		return
 	}
 }
