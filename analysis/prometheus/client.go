@@ -45,7 +45,7 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 	if err != nil {
 		return nil, err
 	}
-	l := limits{bytes: spec.Limits.Bytes, series: int(spec.Limits.Series)}
+	l := limitsOf(spec.Limits)
 	urls, err := api.NewClient(api.Config{Address: spec.Address})
 	if err != nil {
 		return nil, fmt.Errorf("read the address: %w", err)

@@ -155,6 +155,15 @@ func raw(t *testing.T, answer []byte) string {
 	return "http://" + listener.Addr().String()
 }
 
+// emptyLabels are n labels with names of their own.
+func emptyLabels(n int) string {
+	var out strings.Builder
+	for i := range n {
+		fmt.Fprintf(&out, `"label_%d":"",`, i)
+	}
+	return out.String()
+}
+
 const opening = `{"status":"success","data":{"resultType":"vector","result":[`
 
 func TestSlowSource(t *testing.T) {
@@ -205,7 +214,16 @@ func TestLargeAnswer(t *testing.T) {
 		"a length too large":              {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "99999999999") }, analysis.TooLarge},
 		"a gzip bomb of spaces":           {gzipped(compressed(t, opening, bytes.Repeat([]byte(" "), 1<<20), 256)), analysis.TooLarge},
 		"a gzip bomb of series":           {gzipped(compressed(t, opening, tiny, 2000)), analysis.TooManySeries},
-		"just small enough, and wrong":    {flood(opening, long, 63), analysis.Malformed},
+		"just small enough, and wrong":    {flood(opening, long, 33), analysis.Malformed},
+		"just small enough, and well formed": {
+			say(http.StatusOK, vector(strings.TrimSuffix(strings.Repeat(string(long), 33), ","))), analysis.Malformed,
+		},
+		"as many labels as are let through": {
+			say(http.StatusOK, vector(`{"metric":{`+emptyLabels(24000)+`"pod":"a","k":"total"},"value":[1,"1"]}`)), analysis.ClockSkew,
+		},
+		"as many empty rows as are let through": {
+			say(http.StatusOK, vector(strings.TrimSuffix(strings.Repeat("{},", 24000), ","))), analysis.TooManySeries,
+		},
 		"an error of a megabyte": {
 			say(http.StatusOK, `{"status":"error","errorType":"bad_data","error":"`+strings.Repeat(marker, 1<<20/len(marker))+`"}`), analysis.BadQuery,
 		},

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -22,10 +20,13 @@ var evaluated = time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC)
 
 // defaults are what the API server puts into a MetricSource.
 func defaults(address string) v1alpha1.MetricSourceSpec {
-	return v1alpha1.MetricSourceSpec{
-		Address: address, ScrapeInterval: metav1.Duration{Duration: 15 * time.Second},
-		Limits: v1alpha1.MetricSourceLimits{Timeout: metav1.Duration{Duration: 7 * time.Second}, Series: 1000, Bytes: 4 << 20, InFlight: 8},
+	spec := v1alpha1.MetricSourceSpec{
+		Address: address,
+		Limits:  v1alpha1.MetricSourceLimits{Series: 1000, Bytes: 4 << 20, InFlight: 8},
 	}
+	spec.ScrapeInterval.Duration = 15 * time.Second
+	spec.Limits.Timeout.Duration = 7 * time.Second
+	return spec
 }
 
 func impatient(spec v1alpha1.MetricSourceSpec) v1alpha1.MetricSourceSpec {

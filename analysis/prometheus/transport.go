@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // limits bound what an answer may cost.
@@ -23,6 +24,21 @@ type limits struct {
 
 // rowsPerPod is how many rows a counts query returns for one pod.
 const rowsPerPod = 3
+
+// A row of a counts answer is a pod's name, of at most 253 bytes, and two
+// numbers. What is around the rows, such as a warning, gets bytesAround.
+const (
+	bytesPerRow = 400
+	bytesAround = 1 << 20
+)
+
+// limitsOf a MetricSource. Decoding takes six times the bytes of an answer, so
+// an answer does not get more of them than its rows can need.
+func limitsOf(l v1alpha1.MetricSourceLimits) limits {
+	out := limits{series: int(l.Series)}
+	out.bytes = min(l.Bytes, int64(out.rows())*bytesPerRow+bytesAround)
+	return out
+}
 
 // rows of an answer.
 func (l limits) rows() int { return l.series * rowsPerPod }
@@ -86,7 +102,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		return 0, failed(analysis.TooLarge, "the answer has more than %d bytes", b.limits.bytes)
 	case b.marks.n > b.limits.rows()*marksPerRow+marksAround:
 		return 0, failed(analysis.TooManySeries, "the answer has more series, or labels, than %d rows need", b.limits.rows())
-	case err != nil && err != io.EOF: //nolint:errorlint // A reader's end is io.EOF itself.
+	case err != nil && err != io.EOF:
 		return 0, bodyError(b.ctx, err)
 	}
 	return n, err
@@ -155,8 +171,9 @@ func statusOfBody(code int, body []byte) error {
 	var said struct {
 		Status string `json:"status"`
 	}
-	if code/100 != 2 || json.Unmarshal(body, &said) != nil || said.Status == "success" || said.Status == "error" {
-		return nil
+	err := json.Unmarshal(body, &said)
+	if err == nil && code/100 == 2 && said.Status != "success" && said.Status != "error" {
+		return failed(analysis.Malformed, "the answer's status is %s", quote(said.Status))
 	}
-	return failed(analysis.Malformed, "the answer's status is %s", quote(said.Status))
+	return nil
 }
