@@ -233,8 +233,7 @@ func (c *check) advance() {
 		c.require(gone, "promoted with the canary or the split left behind")
 		c.require(c.in.Status.Promotion != nil && c.elapsed(c.in.Status.Promotion.ShiftedAt, c.in.Spec.Promotion.Bake.Duration), "promoted before the bake is over")
 	case from == v1alpha1.PhaseBaking && c.in.Deleting == nil:
-		switch c.d.Effect.(type) {
-		case plan.DeleteCanary:
+		if _, ends := c.d.Effect.(plan.DeleteCanary); ends {
 			c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		}
 	}
