@@ -53,6 +53,7 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.Ana
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}
 	}
+	status.Triggers = worstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
 		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
 	}
@@ -181,9 +182,9 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 	reply := replies[key]
 	at := metav1.NewMicroTime(t.now)
 	entry := v1alpha1.TriggerAnalysis{
-		Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: &at, SamplesSHA256: reply.sha256,
+		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: &at, SamplesSHA256: reply.sha256,
 	}
-	before := findVerdict(t.run.Status.Analysis, g.Name, trigger.Name)
+	before := findVerdict(t.run.Status.Analysis, g, trigger.Name)
 	if before != nil && before.Outcome == v1alpha1.VerdictFail {
 		// A fail is final for a run: what was found stays as it was found.
 		return *before

@@ -46,9 +46,29 @@ func bindGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Roll
 	}
 	bound = append(bound, cluster...)
 	if blocked.Reason == "" {
+		blocked = roomFor(bound)
+	}
+	if blocked.Reason == "" {
 		blocked, err = sourcesAllowed(ctx, c, rollout.Namespace, bound)
 	}
 	return bound, blocked, err
+}
+
+// maxGuardrails is the API's own bound of what a run pins.
+const maxGuardrails = 32
+
+// roomFor refuses a run whose record could not hold what it must pass.
+func roomFor(bound []v1alpha1.PinnedGuardrail) plan.Blocked {
+	triggers := 0
+	for _, g := range bound {
+		triggers += len(g.Spec.Triggers)
+	}
+	if len(bound) <= maxGuardrails && triggers <= plan.MaxTriggers {
+		return plan.Blocked{}
+	}
+	return plan.Blocked{Reason: v1alpha1.ReasonTooManyTriggers, Message: fmt.Sprintf(
+		"%d guardrails with %d triggers bind this Rollout, a run can hold %d and %d: remove some from spec.guardrails, or narrow the selectors of ClusterGuardrails",
+		len(bound), triggers, maxGuardrails, plan.MaxTriggers)}
 }
 
 func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout) ([]v1alpha1.PinnedGuardrail, error) {

@@ -155,12 +155,18 @@ func (r *RolloutReconciler) pointService(ctx context.Context, w *world, name str
 			role = v1alpha1.RoleCanary
 		}
 		service.Labels = map[string]string{v1alpha1.LabelRollout: w.rollout.Name, v1alpha1.LabelRole: role}
-		service.Spec.Selector = maps.Clone(w.service.Spec.Selector)
+		if w.service != nil {
+			service.Spec.Selector = maps.Clone(w.service.Spec.Selector)
+			service.Spec.Ports = clusterPorts(w.service.Spec.Ports)
+		}
+		// Without the user's Service, the pair goes on as it was made.
+		if len(service.Spec.Ports) == 0 {
+			return fmt.Errorf("service %q does not exist, and its ports are not known: create it", w.target.Service)
+		}
 		if service.Spec.Selector == nil {
 			service.Spec.Selector = map[string]string{}
 		}
 		maps.Copy(service.Spec.Selector, narrowed)
-		service.Spec.Ports = clusterPorts(w.service.Spec.Ports)
 		return controllerutil.SetControllerReference(w.rollout, service, r.Client.Scheme())
 	})
 	return err

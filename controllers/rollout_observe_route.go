@@ -41,8 +41,7 @@ func (r *RolloutReconciler) observeRoute(ctx context.Context, w *world) error {
 	o, err := r.Router.Observe(ctx, w.target)
 	switch {
 	case errors.Is(err, traffic.ErrNotFound), errors.Is(err, traffic.ErrNotRouted):
-		w.input.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: err.Error()}
-		return nil
+		w.input.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: bounded(err.Error(), 1024)}
 	case err != nil:
 		return err
 	}
@@ -62,17 +61,18 @@ func (r *RolloutReconciler) observeRoute(ctx context.Context, w *world) error {
 func (r *RolloutReconciler) observeServices(ctx context.Context, w *world) error {
 	user := &corev1.Service{}
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: w.target.Namespace, Name: w.target.Service}, user)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
+		w.input.Route.ServiceMissing = true
 		w.input.Route.Fault = plan.Blocked{
 			Reason:  v1alpha1.ReasonServiceNotFound,
 			Message: fmt.Sprintf("Service %q does not exist: create it, or name another one in spec.traffic.service", w.target.Service),
 		}
-		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("read the Service: %w", err)
+	default:
+		w.service = user
 	}
-	w.service = user
 	stable, err := r.selectorOf(ctx, w, w.target.Stable)
 	if err != nil {
 		return err

@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,8 +23,33 @@ func (r *RolloutReconciler) observeGuardrails(ctx context.Context, w *world) err
 	if err != nil {
 		return err
 	}
-	w.guardrails, w.input.Blocked = bound, blocked
+	w.guardrails, w.input.Blocked = bound[:min(len(bound), maxGuardrails)], blocked
+	return r.observeRivals(ctx, w)
+}
+
+// observeRivals lets one Rollout alone decide about a Deployment: the oldest.
+func (r *RolloutReconciler) observeRivals(ctx context.Context, w *world) error {
+	all := &v1alpha1.RolloutList{}
+	if err := r.Client.List(ctx, all, client.InNamespace(w.rollout.Namespace)); err != nil {
+		return fmt.Errorf("list the Rollouts: %w", err)
+	}
+	for i := range all.Items {
+		if other := &all.Items[i]; claimsBefore(other, w.rollout) {
+			w.input.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: fmt.Sprintf(
+				"Rollout %q already guards Deployment %q: delete one of the two Rollouts", other.Name, w.rollout.Spec.WorkloadRef.Name)}
+		}
+	}
 	return nil
+}
+
+func claimsBefore(other, own *v1alpha1.Rollout) bool {
+	if other.UID == own.UID || other.Spec.WorkloadRef.Name != own.Spec.WorkloadRef.Name {
+		return false
+	}
+	if other.CreationTimestamp.Equal(&own.CreationTimestamp) {
+		return other.Name < own.Name
+	}
+	return other.CreationTimestamp.Before(&own.CreationTimestamp)
 }
 
 // silentPolls is how many polls of the analysis loop may fail to appear before
@@ -40,12 +67,12 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 			return err
 		}
 		for _, t := range g.Spec.Triggers {
-			a := plan.Armed{Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.WhenBlind}
+			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.WhenBlind}
 			if t.Pods != nil {
-				a.Verdict = w.judgePods(g.Name, t)
+				a.Verdict = w.judgePods(g, t)
 			} else {
 				a.SilentAfter = max(silentPolls*interval, 30*time.Second)
-				a.Verdict = findVerdict(w.run.Status.Analysis, g.Name, t.Name)
+				a.Verdict = findVerdict(w.run.Status.Analysis, g, t.Name)
 			}
 			armed = append(armed, a)
 		}
@@ -83,18 +110,18 @@ func stageStart(s *v1alpha1.RolloutStatus, now time.Time) time.Time {
 	return now
 }
 
-func (w *world) judgePods(guardrail string, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
+func (w *world) judgePods(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
 	v := workload.JudgePods(*t.Pods, w.judgedPods, w.input.Now)
 	at := metav1.NewMicroTime(w.input.Now)
-	return &v1alpha1.TriggerAnalysis{Guardrail: guardrail, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
+	return &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
 }
 
-func findVerdict(analysis *v1alpha1.AnalysisStatus, guardrail, trigger string) *v1alpha1.TriggerAnalysis {
+func findVerdict(analysis *v1alpha1.AnalysisStatus, g v1alpha1.PinnedGuardrail, trigger string) *v1alpha1.TriggerAnalysis {
 	if analysis == nil {
 		return nil
 	}
 	for i := range analysis.Triggers {
-		if t := &analysis.Triggers[i]; t.Guardrail == guardrail && t.Name == trigger {
+		if t := &analysis.Triggers[i]; t.Kind == g.Kind && t.Guardrail == g.Name && t.Name == trigger {
 			return t
 		}
 	}
@@ -109,23 +136,34 @@ const shownEvery = 30 * time.Second
 func shown(armed []plan.Armed, before []v1alpha1.VerdictStatus) []v1alpha1.VerdictStatus {
 	last := map[string]v1alpha1.VerdictStatus{}
 	for _, v := range before {
-		last[v.Guardrail+"/"+v.Trigger] = v
+		last[v.Kind+"/"+v.Guardrail+"/"+v.Trigger] = v
 	}
 	var out []v1alpha1.VerdictStatus
 	for _, a := range armed {
-		v := v1alpha1.VerdictStatus{Guardrail: a.Guardrail, Trigger: a.Trigger, Outcome: v1alpha1.VerdictInconclusive, Reason: plan.ReasonPending}
+		v := v1alpha1.VerdictStatus{Kind: a.Kind, Guardrail: a.Guardrail, Trigger: a.Trigger, Outcome: v1alpha1.VerdictInconclusive, Reason: plan.ReasonPending}
 		if a.Verdict != nil {
 			v.Outcome, v.Reason, v.Message = a.Verdict.Outcome, a.Verdict.Reason, a.Verdict.Message
 			if a.Verdict.EvaluatedAt != nil {
 				v.EvaluatedAt = ptr(metav1.NewTime(a.Verdict.EvaluatedAt.Truncate(time.Second)))
 			}
 		}
-		old, ok := last[v.Guardrail+"/"+v.Trigger]
+		old, ok := last[v.Kind+"/"+v.Guardrail+"/"+v.Trigger]
 		recent := ok && old.EvaluatedAt != nil && v.EvaluatedAt != nil && v.EvaluatedAt.Sub(old.EvaluatedAt.Time) < shownEvery
 		if ok && old.Outcome == v.Outcome && old.Reason == v.Reason && recent {
 			v = old
 		}
 		out = append(out, v)
 	}
-	return out
+	return worstFirst(out, func(v v1alpha1.VerdictStatus) v1alpha1.VerdictOutcome { return v.Outcome })
+}
+
+// worstFirst keeps what a status has room for. Within the bound the order stays.
+func worstFirst[T any](all []T, outcome func(T) v1alpha1.VerdictOutcome) []T {
+	if len(all) <= plan.MaxTriggers {
+		return all
+	}
+	slices.SortStableFunc(all, func(a, b T) int {
+		return plan.Severity(outcome(b)) - plan.Severity(outcome(a))
+	})
+	return all[:plan.MaxTriggers]
 }

@@ -14,7 +14,8 @@ const (
 	// ConditionTrafficConflict is True when something else changes the route.
 	ConditionTrafficConflict = "TrafficConflict"
 	// ConditionInvariantViolated is True when a self-check found a state that
-	// Belay must never leave behind; widening stops, rollback does not.
+	// Belay must never leave behind. It changes no decision: the planner's rules
+	// lead out of each such state by themselves.
 	ConditionInvariantViolated = "InvariantViolated"
 	// ConditionReachable of a MetricSource is True when its last query answered.
 	ConditionReachable = "Reachable"
@@ -36,9 +37,10 @@ const (
 	ReasonWorkloadNotFound   = "WorkloadNotFound"
 	ReasonWorkloadNotReady   = "WorkloadNotReady"
 	ReasonRouteNotFound      = "RouteNotFound"
-	ReasonRouteNotAccepted   = "RouteNotAccepted"
 	ReasonServiceNotFound    = "ServiceNotFound"
 	ReasonGuardrailNotFound  = "GuardrailNotFound"
+	ReasonTooManyTriggers    = "TooManyTriggers"
+	ReasonWorkloadClaimed    = "WorkloadClaimed"
 	ReasonMetricSourceDenied = "MetricSourceDenied"
 	ReasonGuardProven        = "GuardProven"
 	ReasonGuardMissing       = "GuardMissing"

@@ -354,6 +354,10 @@ type WeightChange struct {
 
 // VerdictStatus is the newest verdict of one trigger.
 type VerdictStatus struct {
+	// kind of the guardrail: Guardrail or ClusterGuardrail.
+	// +required
+	// +kubebuilder:validation:Enum=Guardrail;ClusterGuardrail
+	Kind string `json:"kind"`
 	// guardrail the trigger belongs to.
 	// +required
 	// +kubebuilder:validation:MaxLength=253

@@ -241,9 +241,10 @@ type DecisionRecord struct {
 
 // VerdictReference is a verdict as a decision saw it.
 type VerdictReference struct {
-	// trigger as guardrail/trigger.
+	// trigger as guardrail/trigger; a ClusterGuardrail's as
+	// ClusterGuardrail/guardrail/trigger.
 	// +required
-	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:MaxLength=340
 	Trigger string `json:"trigger"`
 	// outcome of the evaluation.
 	// +required
@@ -283,6 +284,10 @@ type AnalysisStatus struct {
 // TriggerAnalysis is one trigger's newest evaluation, with everything needed to
 // repeat it.
 type TriggerAnalysis struct {
+	// kind of the guardrail: Guardrail or ClusterGuardrail.
+	// +required
+	// +kubebuilder:validation:Enum=Guardrail;ClusterGuardrail
+	Kind string `json:"kind"`
 	// guardrail the trigger belongs to.
 	// +required
 	// +kubebuilder:validation:MaxLength=253

@@ -207,7 +207,12 @@ func services(hash, canary string) change {
 }
 
 func routeGone(in *plan.Input) {
-	in.Route = plan.Route{Fault: plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
+	in.Route = plan.Route{Acknowledged: true, Fault: plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
+}
+
+func serviceGone(in *plan.Input) {
+	in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
+	in.Route.ServiceMissing = true
 }
 
 func verdict(o v1alpha1.VerdictOutcome) change {

@@ -35,6 +35,14 @@ func each(dimensions [][]option, visit func(name string, in plan.Input)) {
 	walk(0, "", nil)
 }
 
+func all(changes ...change) change {
+	return func(in *plan.Input) {
+		for _, c := range changes {
+			c(in)
+		}
+	}
+}
+
 // stages are the phases with every state that the Rollout's own record of them
 // can be in, also those that only a crash or an older version leaves behind.
 func stages() []option {
@@ -43,13 +51,6 @@ func stages() []option {
 	nilRollback := func(in *plan.Input) { in.Status.Rollback = nil }
 	unpausing := func(in *plan.Input) {
 		in.Status.Decision = &v1alpha1.DecisionSummary{Seq: 9, Rule: "PromotionUnpauses", At: justNow}
-	}
-	all := func(changes ...change) change {
-		return func(in *plan.Input) {
-			for _, c := range changes {
-				c(in)
-			}
-		}
 	}
 	return []option{
 		{"fresh", fresh}, {"stable", same}, {"stable-pushed", candidate}, {"gating", gating}, {"rolled-back", rolledBack},
@@ -82,13 +83,14 @@ func routes() []option {
 	faulty := func(in *plan.Input) {
 		in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
 	}
+	serviceless := func(in *plan.Input) { faulty(in); in.Route.ServiceMissing = true }
 	var out []option
 	for _, weight := range []int32{-2, -1, 0, 10, 50, 100} {
 		place := split(weight)
 		if weight == -2 {
 			place = noSplit
 		}
-		for _, o := range []option{{"acked", same}, {"unacked", unacknowledged}, {"new-pods", shifted}, {"no-pair", foreign}, {"no-endpoints", stableEndpoints(0)}, {"faulty", faulty}} {
+		for _, o := range []option{{"acked", same}, {"unacked", unacknowledged}, {"new-pods", shifted}, {"no-pair", foreign}, {"no-endpoints", stableEndpoints(0)}, {"faulty", faulty}, {"serviceless", serviceless}, {"serviceless-new-pods", all(serviceless, shifted)}} {
 			out = append(out, option{fmt.Sprintf("split%d-%s", weight, o.name), func(in *plan.Input) { place(in); o.apply(in) }})
 		}
 	}

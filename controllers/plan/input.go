@@ -93,12 +93,17 @@ type Canary struct {
 
 // Route is what the routes say and what their parents acknowledged.
 type Route struct {
-	// Fault is a reason why the routes cannot be used, or empty.
+	// Fault is a reason why some route cannot be used, or empty. The rest of what
+	// is here speaks of the others.
 	Fault Blocked
+	// ServiceMissing is set while the user's Service does not exist: routes may
+	// not go back to it.
+	ServiceMissing bool
 	// Split is the candidate's share in percent; nil when the routes point at the
 	// user's Service.
 	Split *int32
-	// Acknowledged means every parent has accepted the routes as they are now.
+	// Acknowledged means every parent has accepted the usable routes as they are
+	// now; with none of them there is nobody to wait for.
 	Acknowledged bool
 	// StableHash is the pod-template-hash the stable Service selects.
 	StableHash string

@@ -25,7 +25,7 @@ func released(f *facts) bool {
 		return false
 	}
 	timedOut := f.in.Now.Sub(*f.in.Deleting) > f.in.ReleaseTimeout
-	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut || f.in.Route.Fault.Reason != "")
+	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut)
 	canaryDone := !f.in.Canary.Exists || timedOut
 	return routeDone && canaryDone
 }
@@ -95,8 +95,7 @@ func deletingDraining(f *facts) bool {
 }
 
 func deletingWithCanary(f *facts) bool {
-	reachable := f.in.Route.Acknowledged || f.in.Route.Split == nil && f.in.Route.Fault.Reason != ""
-	return deleting(f) && reachable && (f.in.Canary.Exists || f.in.Canary.Pods > 0)
+	return deleting(f) && f.in.Route.Acknowledged && (f.in.Canary.Exists || f.in.Canary.Pods > 0)
 }
 
 func waitForRelease(f *facts) Decision {

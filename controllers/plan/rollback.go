@@ -215,11 +215,15 @@ func deploymentServes(f *facts) bool {
 	return rollingBack(f) && f.rollback().Restore && f.in.Route.Split != nil && *f.in.Route.Split != 100 && f.in.Route.StableHash != f.stableHash()
 }
 
+// deploymentServesAlone holds while that way back is closed: the user's Service
+// does not exist, and the Deployment's new pods are all that serves.
+func deploymentServesAlone(f *facts) bool { return deploymentServes(f) && f.in.Route.ServiceMissing }
+
 // releaseUnacknowledged keeps the template as it is until the gateway no longer
 // sends requests to the pods that restoring it takes away.
 func releaseUnacknowledged(f *facts) bool {
 	return rollingBack(f) && f.rollback().Restore && f.declared != f.stable &&
-		f.in.Route.Split == nil && !f.in.Route.Acknowledged && f.in.Route.Fault.Reason == ""
+		f.in.Route.Split == nil && !f.in.Route.Acknowledged
 }
 
 func rollbackServicesOff(f *facts) bool {
@@ -253,7 +257,7 @@ func (f *facts) takeBack(reason, why string) Decision {
 }
 
 func rollbackUnacknowledged(f *facts) bool {
-	return rollingBack(f) && f.rollback().ZeroAt == nil && !f.in.Route.Acknowledged && f.in.Route.Fault.Reason == ""
+	return rollingBack(f) && f.rollback().ZeroAt == nil && !f.in.Route.Acknowledged
 }
 
 func waitForRoute(f *facts) Decision {
@@ -303,6 +307,10 @@ func removeCanary(f *facts) Decision {
 	}
 	return f.doing(f.phaseReason(), "the canary takes no traffic any more", DeleteCanary{})
 }
+
+// rollbackServiceMissing keeps the routes on the stable Service: at a Service
+// that does not exist every request would fail.
+func rollbackServiceMissing(f *facts) bool { return rollbackRouteLeft(f) && f.in.Route.ServiceMissing }
 
 func rollbackRouteLeft(f *facts) bool { return rollingBack(f) && f.in.Route.Split != nil }
 

@@ -71,6 +71,7 @@ var rules = []rule{
 	{"StepDeadlineExceeded", deadlineRollback, rollBackOnDeadline},
 
 	// A rollback under way, in the order that keeps every request served.
+	{"RollbackNeedsService", deploymentServesAlone, stuckOnRoute},
 	{"RollbackReleasesFirst", deploymentServes, releaseRoute},
 	{"RollbackAwaitsRelease", releaseUnacknowledged, waitForRelease},
 	{"RollbackRestoresTemplate", restoreNeeded, restoreTemplate},
@@ -82,6 +83,7 @@ var rules = []rule{
 	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackDrains", rollbackDraining, drain},
 	{"RollbackRemovesCanary", rollbackCanaryLeft, removeCanary},
+	{"RollbackAwaitsService", rollbackServiceMissing, stuckOnRoute},
 	{"RollbackReleasesRoute", rollbackRouteLeft, releaseRoute},
 	{"RollbackUnpauses", rollbackLeftPaused, unpauseStable},
 	{"RollbackAwaitsWorkload", rollbackUnsettled, waitForWorkload},

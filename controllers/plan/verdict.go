@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -14,8 +15,15 @@ const ReasonJudgeSilent = "JudgeSilent"
 // ReasonPending is the reason of an Inconclusive verdict before the first one.
 const ReasonPending = "Pending"
 
+// MaxTriggers is how many triggers a status has room for, the API's own bound. No
+// run starts with more; where a change adds to a run in progress, the worst are
+// shown, and all decide.
+const MaxTriggers = 64
+
 // Armed is one trigger that a run must pass, with its newest verdict.
 type Armed struct {
+	// Kind of the guardrail: Guardrail or ClusterGuardrail.
+	Kind      string
 	Guardrail string
 	Trigger   string
 	// Blind is what to do without a usable answer.
@@ -27,7 +35,14 @@ type Armed struct {
 	SilentAfter time.Duration
 }
 
-func (a Armed) name() string { return a.Guardrail + "/" + a.Trigger }
+// name is unique among a run's triggers: a tenant's Guardrail may have the name
+// of a ClusterGuardrail, but never stands for it.
+func (a Armed) name() string {
+	if a.Kind == "ClusterGuardrail" {
+		return a.Kind + "/" + a.Guardrail + "/" + a.Trigger
+	}
+	return a.Guardrail + "/" + a.Trigger
+}
 
 // rank orders outcomes by precedence: Fail > Error > Inconclusive > Pass.
 var rank = map[v1alpha1.VerdictOutcome]int{
@@ -51,16 +66,21 @@ func Sum(armed []Armed, from, now time.Time) Verdict {
 		}
 	}
 	sum.takeBlind(armed, from, now)
+	slices.SortStableFunc(sum.References, func(a, b v1alpha1.VerdictReference) int { return Severity(b.Outcome) - Severity(a.Outcome) })
+	sum.References = sum.References[:min(len(sum.References), MaxTriggers)]
 	return sum
 }
 
-func worse(a, b v1alpha1.VerdictOutcome) bool {
-	ra, ok := rank[a]
-	if !ok {
-		ra = rank[v1alpha1.VerdictError]
+// Severity orders outcomes, Fail highest; one that is not of the set counts as
+// Error.
+func Severity(o v1alpha1.VerdictOutcome) int {
+	if r, ok := rank[o]; ok {
+		return r
 	}
-	return ra > rank[b]
+	return rank[v1alpha1.VerdictError]
 }
+
+func worse(a, b v1alpha1.VerdictOutcome) bool { return Severity(a) > Severity(b) }
 
 func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, string) {
 	v := a.Verdict

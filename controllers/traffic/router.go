@@ -30,8 +30,9 @@ type Target struct {
 type Observation struct {
 	// Split is nil when every route points at the user's Service.
 	Split *Split
-	// Acknowledged means that every parent of every route has accepted it, with
-	// its references resolved, at its present generation.
+	// Acknowledged means that every parent of every usable route has accepted it,
+	// with its references resolved, at its present generation. With no usable route
+	// there is nobody to wait for, and it is true.
 	Acknowledged bool
 	// Mixed means that the routes disagree: some carry another split, or none.
 	Mixed bool
@@ -44,7 +45,9 @@ type Observation struct {
 // target's Services, and carry the resource version they have read, so that a
 // stale writer gets a conflict. Errors: ErrNotFound when a route does not
 // exist, ErrNotRouted when a route does not refer to the Service; anything else
-// is the API server's and worth a retry.
+// is the API server's and worth a retry. One unusable route keeps nobody from
+// the others: Observe returns what they say beside the error, Apply and Release
+// change them before they return it.
 type Router interface {
 	Observe(ctx context.Context, target Target) (Observation, error)
 	Apply(ctx context.Context, target Target, split Split) error

@@ -150,6 +150,14 @@ func TestCommandsCarryTheirAuthor(t *testing.T) {
 		return user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, []byte(document)))
 	}).WithTimeout(soon).Should(Succeed())
 	g.Expect(rollout.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationActionBy, "dev"))
+
+	for _, key := range []string{v1alpha1.AnnotationAction, v1alpha1.AnnotationActionReason, v1alpha1.AnnotationActionRevision} {
+		forged := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Retry"}}}`, key)
+		err := user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, forged))
+		g.Expect(err).To(MatchError(ContainSubstring("a command does not change")), key)
+	}
+	again := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Retry",%q:"2"}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken)
+	g.Expect(user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, again))).To(Succeed())
 }
 
 func TestStatusAndRunsAreTheControllersAlone(t *testing.T) {

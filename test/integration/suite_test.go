@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,7 +48,12 @@ func run(m *testing.M) (status int, err error) {
 			return 1, err
 		}
 	}
-	server := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd")}, ErrorIfCRDPathMissing: true, Scheme: scheme}
+	gateway, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	if err != nil {
+		return 1, fmt.Errorf("find Gateway API's definitions: %w", err)
+	}
+	crds := []string{filepath.Join("..", "..", "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}
+	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme}
 	if config, err = server.Start(); err != nil {
 		return 1, err
 	}

@@ -24,48 +24,46 @@ type Story struct {
 func Stories() []Story {
 	return []Story{
 		{Name: "promote", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push(second)}
+			return []event{push}
 		}},
 		{Name: "rollback-slo", Serves: first, Phase: v1alpha1.PhaseRolledBack, Rejects: second, Script: func() []event {
-			return []event{push(second), {atStep(1), fail}}
+			return []event{push, {atStep(1), fail}}
 		}},
 		{Name: "rollback-while-promoting", Serves: first, Phase: v1alpha1.PhaseRolledBack, Rejects: second, Script: func() []event {
-			return []event{push(second), {inPhase(v1alpha1.PhasePromoting), fail}}
+			return []event{push, {inPhase(v1alpha1.PhasePromoting), fail}}
 		}},
 		{Name: "rollback-while-baking", Serves: first, Phase: v1alpha1.PhaseStable, Rejects: second, Script: func() []event {
-			return []event{push(second), {inPhase(v1alpha1.PhaseBaking), fail}}
+			return []event{push, {inPhase(v1alpha1.PhaseBaking), fail}}
 		}},
 		{Name: "abort", Serves: first, Phase: v1alpha1.PhaseRolledBack, Rejects: second, Script: func() []event {
-			return []event{push(second), {atStep(0), command(v1alpha1.ActionAbort)}}
+			return []event{push, {atStep(0), command(v1alpha1.ActionAbort)}}
 		}},
 		{Name: "abort-and-retry", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push(second), {atStep(0), command(v1alpha1.ActionAbort)}, {inPhase(v1alpha1.PhaseRolledBack), command(v1alpha1.ActionRetry)}}
+			return []event{push, {atStep(0), command(v1alpha1.ActionAbort)}, {inPhase(v1alpha1.PhaseRolledBack), command(v1alpha1.ActionRetry)}}
 		}},
 		{Name: "blind-then-on", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push(second), {atStep(0), func(w *World) { w.blindUntil = w.at.Add(10 * time.Minute) }}}
+			return []event{push, {atStep(0), func(w *World) { w.blindUntil = w.at.Add(10 * time.Minute) }}}
 		}},
 		{Name: "supersede", Serves: third, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push(second), {atStep(1), func(w *World) { w.declare(third) }}}
+			return []event{push, {atStep(1), func(w *World) { w.declare(third) }}}
 		}},
 		{Name: "supersede-while-promoting", Serves: third, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push(second), {inPhase(v1alpha1.PhasePromoting), func(w *World) { w.declare(third) }}}
+			return []event{push, {inPhase(v1alpha1.PhasePromoting), func(w *World) { w.declare(third) }}}
 		}},
 		{Name: "revert", Serves: first, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push(second), {atStep(1), func(w *World) { w.declare(first) }}}
+			return []event{push, {atStep(1), func(w *World) { w.declare(first) }}}
 		}},
 		{Name: "delete-mid-step", Serves: first, Script: func() []event {
-			return []event{push(second), {atStep(1), remove}}
+			return []event{push, {atStep(1), remove}}
 		}},
 		{Name: "delete-while-promoting", Script: func() []event {
-			return []event{push(second), {inPhase(v1alpha1.PhasePromoting), remove}}
+			return []event{push, {inPhase(v1alpha1.PhasePromoting), remove}}
 		}},
 	}
 }
 
-// push declares a revision once the Rollout serves its stable one.
-func push(revision string) event {
-	return event{inPhase(v1alpha1.PhaseStable), func(w *World) { w.declare(revision) }}
-}
+// push declares the second revision once the Rollout serves the first.
+var push = event{inPhase(v1alpha1.PhaseStable), func(w *World) { w.declare(second) }}
 
 func inPhase(phase v1alpha1.Phase) func(*World) bool {
 	return func(w *World) bool { return w.status.Phase == phase }

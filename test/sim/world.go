@@ -229,7 +229,7 @@ func (w *World) remember() {
 // shows is whether the cluster looks other than it did.
 func (w *World) shows(was *cluster) bool {
 	return !reflect.DeepEqual(was.workload(&w.status), w.workload(&w.status)) ||
-		was.canary(&w.status) != w.cluster.canary(&w.status) || !reflect.DeepEqual(was.route(), w.route())
+		was.canary(&w.status) != w.canary(&w.status) || !reflect.DeepEqual(was.route(), w.route())
 }
 
 // rollDeployment is the Deployment controller: a rolling update with one pod

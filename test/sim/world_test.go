@@ -84,7 +84,7 @@ func TestDelaysAndLosses(t *testing.T) {
 // TestTheWorldSeesHarm takes the canary's pods away under traffic: a judge that
 // stays silent then proves nothing anywhere else.
 func TestTheWorldSeesHarm(t *testing.T) {
-	w := New(1, Fault{}, push(second), event{atStep(1), (*World).removeCanary})
+	w := New(1, Fault{}, push, event{atStep(1), (*World).removeCanary})
 	w.Run()
 	if len(w.violations) == 0 {
 		t.Error("the canary went under traffic, and nothing was reported")

@@ -3,6 +3,7 @@ package gatewayapi
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -41,35 +42,51 @@ func share(rules []gatewayv1.HTTPRouteRule, t traffic.Target, split traffic.Spli
 func originalRefs(rule gatewayv1.HTTPRouteRule, t traffic.Target, saved []gatewayv1.HTTPBackendRef) ([]gatewayv1.HTTPBackendRef, bool) {
 	shared := false
 	for _, ref := range rule.BackendRefs {
-		if refersTo(ref, t.Service) {
+		if refersTo(ref, t.Service, t) {
 			return rule.DeepCopy().BackendRefs, true
 		}
-		shared = shared || refersTo(ref, t.Stable)
+		shared = shared || refersTo(ref, t.Stable, t)
 	}
 	if !shared {
 		return nil, false
 	}
-	if len(saved) > 0 {
+	// Rules are known by their place. Somebody may have moved them during the run,
+	// so what was saved counts only for a rule that shares with the same others.
+	made := rebuilt(rule, t)
+	if sameBackends(saved, made) {
 		return saved, true
 	}
-	return rebuilt(rule, t), true
+	return made, true
 }
 
-// rebuilt makes the original references up from the pair when the saved ones
-// are lost: the stable reference, renamed, with the default weight.
+// rebuilt makes the original references up from the pair: the stable one,
+// renamed, with the weight that the two have together.
 func rebuilt(rule gatewayv1.HTTPRouteRule, t traffic.Target) []gatewayv1.HTTPBackendRef {
+	split, _ := splitOfRule(rule, t)
 	var refs []gatewayv1.HTTPBackendRef
 	for _, ref := range rule.DeepCopy().BackendRefs {
 		switch {
-		case refersTo(ref, t.Canary):
-		case refersTo(ref, t.Stable):
-			ref.Name, ref.Weight = gatewayv1.ObjectName(t.Service), nil
+		case refersTo(ref, t.Canary, t):
+		case refersTo(ref, t.Stable, t):
+			ref.Name = gatewayv1.ObjectName(t.Service)
+			if split != nil && split.Canary < 100 && ref.Weight != nil {
+				ref.Weight = ptr(*ref.Weight * 100 / (100 - split.Canary))
+			}
 			refs = append(refs, ref)
 		default:
 			refs = append(refs, ref)
 		}
 	}
+	if len(refs) == 1 {
+		refs[0].Weight = nil
+	}
 	return refs
+}
+
+func sameBackends(a, b []gatewayv1.HTTPBackendRef) bool {
+	return slices.EqualFunc(a, b, func(a, b gatewayv1.HTTPBackendRef) bool {
+		return a.Name == b.Name && equalOr(a.Namespace, b.Namespace) && equalOr(a.Port, b.Port)
+	})
 }
 
 func sharedRefs(original []gatewayv1.HTTPBackendRef, t traffic.Target, split traffic.Split) []gatewayv1.HTTPBackendRef {
@@ -83,7 +100,7 @@ func sharedRefs(original []gatewayv1.HTTPBackendRef, t traffic.Target, split tra
 		if alone {
 			weight = 1
 		}
-		if !refersTo(ref, t.Service) {
+		if !refersTo(ref, t.Service, t) {
 			other := *ref.DeepCopy()
 			other.Weight = ptr(weight * 100)
 			refs = append(refs, other)
@@ -137,11 +154,11 @@ func splitOfRule(rule gatewayv1.HTTPRouteRule, t traffic.Target) (split *traffic
 			weight = int64(*ref.Weight)
 		}
 		switch {
-		case refersTo(ref, t.Service):
+		case refersTo(ref, t.Service, t):
 			return nil, true
-		case refersTo(ref, t.Stable):
+		case refersTo(ref, t.Stable, t):
 			pair, stable = true, stable+weight
-		case refersTo(ref, t.Canary):
+		case refersTo(ref, t.Canary, t):
 			pair, canary = true, canary+weight
 		}
 	}
@@ -161,10 +178,13 @@ func equalSplit(a, b *traffic.Split) bool {
 	return *a == *b
 }
 
-// refersTo reports whether a backendRef names a Service of the route's own
-// namespace.
-func refersTo(ref gatewayv1.HTTPBackendRef, service string) bool {
-	if ref.Kind != nil && *ref.Kind != "Service" || ref.Group != nil && *ref.Group != "" || ref.Namespace != nil {
+// refersTo reports whether a backendRef names a Service of the target's
+// namespace, which is the route's own.
+func refersTo(ref gatewayv1.HTTPBackendRef, service string, t traffic.Target) bool {
+	if ref.Kind != nil && *ref.Kind != "Service" || ref.Group != nil && *ref.Group != "" {
+		return false
+	}
+	if ref.Namespace != nil && string(*ref.Namespace) != t.Namespace {
 		return false
 	}
 	return string(ref.Name) == service

@@ -5,6 +5,7 @@ package gatewayapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -34,27 +35,35 @@ func New(c client.Client, manager string) *Router { return &Router{client: c, ma
 // Observe reads the routes.
 func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observation, error) {
 	o := traffic.Observation{Acknowledged: true}
-	for i, name := range t.Routes {
+	var unusable []error
+	usable := 0
+	for _, name := range t.Routes {
 		route, err := r.get(ctx, t.Namespace, name)
-		if err != nil {
+		if err != nil && !errors.Is(err, traffic.ErrNotFound) {
 			return traffic.Observation{}, err
+		}
+		if err != nil {
+			unusable = append(unusable, err)
+			continue
 		}
 		split, routed, agrees := splitOf(route.Spec.Rules, t)
 		if !routed {
-			return traffic.Observation{}, fmt.Errorf("%w: HTTPRoute %q has no backendRef to Service %q", traffic.ErrNotRouted, name, t.Service)
+			unusable = append(unusable, fmt.Errorf("%w: HTTPRoute %q has no backendRef to Service %q", traffic.ErrNotRouted, name, t.Service))
+			continue
 		}
-		if !agrees || i > 0 && !equalSplit(o.Split, split) {
+		if !agrees || usable > 0 && !equalSplit(o.Split, split) {
 			o.Mixed = true
 		}
-		if i == 0 || o.Split == nil {
+		if usable == 0 || o.Split == nil {
 			o.Split = split
 		}
+		usable++
 		o.Acknowledged = o.Acknowledged && acknowledged(route)
 		if m := lastManager(route); m != r.manager && o.Manager == "" {
 			o.Manager = m
 		}
 	}
-	return o, nil
+	return o, errors.Join(unusable...)
 }
 
 // Apply writes the split to every route that does not carry it yet.
@@ -81,29 +90,43 @@ func (r *Router) Apply(ctx context.Context, t traffic.Target, split traffic.Spli
 // Release points every route back at the user's Service. A route that is gone
 // needs no release.
 func (r *Router) Release(ctx context.Context, t traffic.Target) error {
-	err := r.each(ctx, t, func(route *gatewayv1.HTTPRoute) error {
+	present := t
+	present.Routes = nil
+	for _, name := range t.Routes {
+		if _, err := r.get(ctx, t.Namespace, name); !errors.Is(err, traffic.ErrNotFound) {
+			present.Routes = append(present.Routes, name)
+		}
+	}
+	return r.each(ctx, present, func(route *gatewayv1.HTTPRoute) error {
 		route.Spec.Rules = restore(route.Spec.Rules, t, decodeOriginals(route.Annotations[v1alpha1.AnnotationOriginal]))
 		delete(route.Annotations, v1alpha1.AnnotationOriginal)
 		delete(route.Annotations, v1alpha1.AnnotationFence)
 		return nil
 	})
-	return client.IgnoreNotFound(err)
 }
 
 func (r *Router) each(ctx context.Context, t traffic.Target, change func(*gatewayv1.HTTPRoute) error) error {
+	var failed []error
 	for _, name := range t.Routes {
-		observed, err := r.get(ctx, t.Namespace, name)
-		if err != nil {
-			return err
+		if err := r.one(ctx, t.Namespace, name, change); err != nil {
+			failed = append(failed, err)
 		}
-		route := observed.DeepCopy()
-		if err := change(route); err != nil {
-			return err
-		}
-		patch := client.MergeFromWithOptions(observed, client.MergeFromWithOptimisticLock{})
-		if err := r.client.Patch(ctx, route, patch, client.FieldOwner(r.manager)); err != nil {
-			return fmt.Errorf("write HTTPRoute %q: %w", name, err)
-		}
+	}
+	return errors.Join(failed...)
+}
+
+func (r *Router) one(ctx context.Context, namespace, name string, change func(*gatewayv1.HTTPRoute) error) error {
+	observed, err := r.get(ctx, namespace, name)
+	if err != nil {
+		return err
+	}
+	route := observed.DeepCopy()
+	if err := change(route); err != nil {
+		return err
+	}
+	patch := client.MergeFromWithOptions(observed, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, route, patch, client.FieldOwner(r.manager)); err != nil {
+		return fmt.Errorf("write HTTPRoute %q: %w", name, err)
 	}
 	return nil
 }

@@ -115,6 +115,9 @@ func (c *check) stepWeight() int32 {
 // traffic: no write sends requests to a backend without ready pods, and only
 // what the step under test, or a promotion, allows is ever given.
 func (c *check) traffic() {
+	if _, release := c.d.Effect.(plan.ReleaseRoute); release {
+		c.require(!c.in.Route.ServiceMissing || c.in.Deleting != nil, "sends every request to a Service that does not exist")
+	}
 	to, ok := c.d.Effect.(plan.SetSplit)
 	if !ok {
 		return
@@ -155,10 +158,10 @@ func (c *check) scaleDown() {
 	default:
 		return
 	}
-	if c.in.Route.Fault.Reason != "" || c.in.Route.Split == nil {
+	if c.in.Route.Split == nil {
 		// The routes name the user's Service, or nothing: the canary's pods are
 		// taken out as any pod of a Service is.
-		c.require(c.in.Route.Acknowledged || c.in.Route.Fault.Reason != "" || c.zeroSince() != nil, "deletes a canary before its release is acknowledged")
+		c.require(c.in.Route.Acknowledged || c.zeroSince() != nil, "deletes a canary before its release is acknowledged")
 		return
 	}
 	c.require(c.observed() == 0, "deletes a canary that has %d %%", c.observed())
