@@ -43,6 +43,7 @@ const (
 	Healthy Reason = "Healthy"
 
 	BurnRateExceeded  Reason = "BurnRateExceeded"
+	RegressionFound   Reason = "Regression"
 	InvariantViolated Reason = "InvariantViolated"
 
 	Pending               Reason = "Pending"
@@ -50,6 +51,7 @@ const (
 	BelowMinSamples       Reason = "BelowMinSamples"
 	Stale                 Reason = "Stale"
 	PartialCoverage       Reason = "PartialCoverage"
+	EnvironmentIncident   Reason = "EnvironmentIncident"
 	InvariantNotExercised Reason = "InvariantNotExercised"
 
 	Timeout       Reason = "Timeout"
@@ -72,10 +74,10 @@ const (
 var outcomes = map[Reason]Outcome{
 	Healthy: Pass,
 
-	BurnRateExceeded: Fail, InvariantViolated: Fail,
+	BurnRateExceeded: Fail, RegressionFound: Fail, InvariantViolated: Fail,
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
-	PartialCoverage: Inconclusive, InvariantNotExercised: Inconclusive,
+	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive,
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,

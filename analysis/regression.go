@@ -1,0 +1,184 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// Regression judges a candidate by two bets at once: that it is worse than
+// stable, and that it is outside its budget. It fails only when both are won,
+// so that neither an incident both versions suffer nor a difference too small
+// to matter rolls anything back.
+//
+// Guarantee: a candidate that is at most Worse times as bad as stable at every
+// time, whatever stable does, or that stays within Allowed times its budget,
+// fails with probability at most Alpha/Triggers, however often and whenever it
+// is looked at and however the weights change. It takes the requests of an
+// interval as independent; to bursts that are not, the clip is an answer, not a
+// proof.
+type Regression struct {
+	// Budget is the bad share an objective allows: 1 − objective, in (0, 1).
+	Budget float64
+	// Worse is how many times as bad as stable a candidate may be, at least 1.
+	Worse float64
+	// Allowed is how many times its budget a candidate may burn.
+	Allowed float64
+	// Alpha is the share of healthy rollouts that may be rolled back.
+	Alpha float64
+	// Triggers that share Alpha in one rollout: each convicts at Alpha/Triggers
+	// (Bonferroni), so that all of them together stay below Alpha. 0 is 1.
+	Triggers int
+	// MinimumSamples the candidate must have served in this stage for a pass.
+	MinimumSamples int64
+}
+
+// RegressionState is the evidence of a run so far. It can be stored as JSON and
+// taken up again. One that was lost starts anew with Restarts raised by one in
+// both processes, which halves the share of false alarms that is left.
+type RegressionState struct {
+	// Relative is the evidence against "at most Worse times as bad as stable".
+	Relative EProcess `json:"relative"`
+	// Absolute is the evidence against "within Allowed times the budget".
+	Absolute EProcess `json:"absolute"`
+	// Since is the first poll observed, and Before the requests counted by then.
+	Since  time.Time `json:"since"`
+	Before float64   `json:"before"`
+}
+
+// regressionClip is the part of the evidence needed that one interval may
+// supply: a conviction takes at least four bad intervals.
+const regressionClip = 1.0 / 3
+
+// budgetPeriod is what an error budget is usually counted over.
+const budgetPeriod = 30 * 24 * time.Hour
+
+// displayAlpha is one minus the confidence of the intervals in a message.
+const displayAlpha = 0.05
+
+// Observe returns the state after a ledger's newest poll. The state given is
+// not changed. A poll observed twice adds nothing; one that was missed is
+// contained in the next. Settings that cannot be judged gather nothing.
+func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
+	if !r.sound() {
+		return s
+	}
+	if s.Since.IsZero() {
+		s.Since, s.Before = l.EvaluatedAt, l.Canary.Total+l.Stable.Total
+	}
+	clip := regressionClip * r.threshold()
+	s.Relative = s.Relative.observe(l.Canary, l.Stable, betRelative(r.Worse), clip)
+	s.Absolute = s.Absolute.observe(l.Canary, l.Stable, betAbsolute(r.Allowed*r.Budget), clip)
+	return s
+}
+
+// Judge says what the evidence of a state comes to. The ledger is the one
+// observed last.
+func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
+	if !r.sound() {
+		return Verdict{Reason: BadQuery, Message: fmt.Sprintf(
+			"budget %v, worse %v, allowed %v and alpha %v cannot be judged: budget, allowed times budget and alpha must be in (0, 1), worse at least 1",
+			r.Budget, r.Worse, r.Allowed, r.Alpha)}
+	}
+	if !l.Canary.sound() || !l.Stable.sound() || !l.Stage.sound() {
+		return Verdict{Reason: Malformed, Message: "the counts are no counts"}
+	}
+	need, falseAlarms := r.threshold(), r.falseAlarms(s)
+	growing := min(s.Relative.LogE(), s.Absolute.LogE())
+	recent := l.Window(recentWindow)
+	v := Verdict{Statistics: r.statistics(s, l)}
+	seen := r.sentence(s, l)
+	switch {
+	case r.won(s.Relative) && r.won(s.Absolute) && l.Canary.Bad >= minimumBad:
+		v.Reason, v.Message = RegressionFound, fmt.Sprintf("%s; evidence this strong arises in at most %s healthy rollouts, however often checked", seen, oneIn(falseAlarms))
+	case l.Stage.Total == 0:
+		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
+	case l.Stage.Total < float64(r.MinimumSamples):
+		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, seen)
+	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
+		v.Reason, v.Message = EnvironmentIncident, seen+"; the budget burns, but not shown to be by the candidate"
+	case growing > need/2:
+		// Half the evidence is too little to convict and too much to promote.
+		v.Reason, v.Message = Pending, seen+"; evidence of a regression is growing"
+	default:
+		v.Reason, v.Message = Healthy, seen
+	}
+	return v
+}
+
+// recentWindow is what an incident must show in to be going on.
+const recentWindow = time.Minute
+
+func (r Regression) sound() bool {
+	limit := r.Allowed * r.Budget
+	return r.Budget > 0 && r.Budget < 1 && limit > 0 && limit < maxRatio &&
+		r.Worse >= 1 && !math.IsInf(r.Worse, 0) && r.Alpha > 0 && r.Alpha < 1
+}
+
+// threshold is ln(Triggers/Alpha), the logarithm of the wealth that convicts.
+func (r Regression) threshold() float64 { return threshold(r.Alpha, r.Triggers) }
+
+func threshold(alpha float64, triggers int) float64 {
+	return math.Log(float64(max(1, triggers))) - math.Log(alpha)
+}
+
+func (r Regression) won(p EProcess) bool { return -p.logP() >= r.threshold() }
+
+// falseAlarms bounds the share of healthy rollouts in which any of the triggers
+// ever shows evidence as strong: the anytime-valid p-value of the weaker bet,
+// times the triggers.
+func (r Regression) falseAlarms(s RegressionState) float64 {
+	p := max(s.Relative.logP(), s.Absolute.logP())
+	return min(1, math.Exp(p)*float64(max(1, r.Triggers)))
+}
+
+// spent is the share of a 30 days' error budget that the rollout has cost so
+// far: the candidate's bad requests beyond what stable would have had.
+func (r Regression) spent(s RegressionState, l Ledger) float64 {
+	elapsed := l.EvaluatedAt.Sub(s.Since)
+	served := l.Canary.Total + l.Stable.Total - s.Before
+	if s.Since.IsZero() || elapsed <= 0 || served <= 0 {
+		return 0
+	}
+	excess := max(0, l.Canary.Bad-l.Canary.Total*l.Stable.Ratio())
+	return excess / (r.Budget * served * float64(budgetPeriod) / float64(elapsed))
+}
+
+func (r Regression) statistics(s RegressionState, l Ledger) []Statistic {
+	canaryLow, canaryHigh := Interval(l.Canary, displayAlpha)
+	stableLow, stableHigh := Interval(l.Stable, displayAlpha)
+	return []Statistic{
+		{"logRelative", s.Relative.LogE()}, {"logRelativePeak", s.Relative.LogPeak},
+		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak},
+		{"logThreshold", r.threshold()}, {"falseAlarms", r.falseAlarms(s)},
+		{"canaryLow", canaryLow}, {"canaryHigh", canaryHigh}, {"stableLow", stableLow}, {"stableHigh", stableHigh},
+		{"burn", l.Canary.Ratio() / r.Budget}, {"budgetSpent", r.spent(s, l)},
+		{"stageTotal", l.Stage.Total}, {"stageBad", l.Stage.Bad},
+	}
+}
+
+// sentence is what a person needs to see to believe the verdict.
+func (r Regression) sentence(s RegressionState, l Ledger) string {
+	return fmt.Sprintf("%s; burn %.1fx; rollout spent %s of the 30d budget",
+		compared(l), l.Canary.Ratio()/r.Budget, percent(r.spent(s, l)))
+}
+
+// compared states both versions' counts, rates and always-valid intervals.
+func compared(l Ledger) string {
+	arm := func(name string, c Counts) string {
+		low, high := Interval(c, displayAlpha)
+		return fmt.Sprintf("%s %s errors (%.0f/%.0f, 95 %% always-valid %s–%s)",
+			name, percent(c.Ratio()), c.Bad, c.Total, strings.TrimSuffix(percent(low), " %"), percent(high))
+	}
+	return arm("canary", l.Canary) + " vs " + arm("stable", l.Stable)
+}
+
+// oneIn prints a small probability as people say it.
+func oneIn(p float64) string {
+	n := 1 / p
+	if !(n < 1e9) {
+		return "1 of 1000000000"
+	}
+	return fmt.Sprintf("1 of %.0f", math.Floor(n+1e-6))
+}
