@@ -5,7 +5,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -223,7 +222,7 @@ func TestBudgetSpentNeedsTimeAndTraffic(t *testing.T) {
 	if got := vectors.spent(RegressionState{Since: at(0)}, l); got != 0 {
 		t.Errorf("a candidate better than stable spent %v, want 0", got)
 	}
-	if got := time.Duration(budgetPeriod); got != 720*time.Hour {
-		t.Errorf("period %v, want 30 days", got)
+	if got := budgetPeriod.Hours(); got != 720 {
+		t.Errorf("period of %v h, want 30 days", got)
 	}
 }
