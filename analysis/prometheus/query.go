@@ -13,6 +13,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -31,9 +33,13 @@ const maxQuery = 4096
 // as 0. It returns an error, which says what to do, for series that cannot be
 // asked for.
 func CountsQuery(total, bad v1alpha1.Series, pods Pods) (string, error) {
-	mine, err := pods.matchers()
+	bound, err := pods.Matchers()
 	if err != nil {
 		return "", err
+	}
+	mine := make([]string, len(bound))
+	for i, m := range bound {
+		mine[i] = m.String()
 	}
 	totalSelector, err := selector(total, mine)
 	if err != nil {
@@ -96,8 +102,12 @@ func selector(s v1alpha1.Series, mine []string) (string, error) {
 // reserved labels say whose series are asked for: only Belay sets them.
 var reserved = []string{"namespace", "pod", "__name__"}
 
-// matchers bind a selector to the pods.
-func (p Pods) matchers() ([]string, error) {
+// Matchers bind a selector to the pods. It returns an error when the pods'
+// names do not tell whose they are.
+func (p Pods) Matchers() ([]*labels.Matcher, error) {
+	if p.Namespace == "" || len(p.ReplicaSets) == 0 {
+		return nil, fmt.Errorf("no namespace or no ReplicaSet to ask about")
+	}
 	sets := map[string]string{}
 	for _, set := range p.ReplicaSets {
 		if other, taken := sets[podPrefix(set)]; taken && other != set {
@@ -106,13 +116,11 @@ func (p Pods) matchers() ([]string, error) {
 		}
 		sets[podPrefix(set)] = set
 	}
-	if len(p.ReplicaSets) == 0 {
-		return nil, fmt.Errorf("no ReplicaSet to ask about")
+	pod, err := labels.NewMatcher(labels.MatchRegexp, "pod", podPattern(p.ReplicaSets))
+	if err != nil {
+		return nil, fmt.Errorf("match the pods of %d ReplicaSets: %w", len(p.ReplicaSets), err)
 	}
-	return []string{
-		"namespace=" + strconv.Quote(p.Namespace),
-		"pod=~" + strconv.Quote(podPattern(p.ReplicaSets)),
-	}, nil
+	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "namespace", p.Namespace), pod}, nil
 }
 
 // maxPodPrefix is how much of a ReplicaSet's name and a hyphen a pod's generated

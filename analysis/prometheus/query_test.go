@@ -124,6 +124,7 @@ func TestCountsQueryRefuses(t *testing.T) {
 		wantErr string
 	}{
 		"no ReplicaSet":           {series("up"), Pods{Namespace: "shop"}, "no ReplicaSet"},
+		"no namespace":            {series("up"), Pods{ReplicaSets: shop.ReplicaSets}, "no namespace"},
 		"a metric with a matcher": {series(`up{pod="x"} or up`), shop, "not a metric's name"},
 		"a metric with a space":   {series("up "), shop, "not a metric's name"},
 		"no metric":               {series(""), shop, "not a metric's name"},
