@@ -38,7 +38,7 @@ Flags:
 
 func main() {
 	flag.Usage = func() {
-		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
+		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
 	keep := flag.Bool("keep", os.Getenv("KEEP") == "1", "leave everything running at the end (KEEP=1)")

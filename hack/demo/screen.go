@@ -75,7 +75,7 @@ func (s *screen) clear() { s.show(nil) }
 
 func (s *screen) erase() {
 	if len(s.block) > 0 {
-		_, _ = fmt.Fprintf(s.to, "\x1b[%dA\x1b[J", len(s.block))
+		fmt.Fprintf(s.to, "\x1b[%dA\x1b[J", len(s.block))
 	}
 	s.block = nil
 }

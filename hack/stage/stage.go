@@ -102,7 +102,7 @@ func (s *Stage) Repair(ctx context.Context) error {
 
 // Say writes a line of progress.
 func (s *Stage) Say(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.log, format+"\n", args...)
+	fmt.Fprintf(s.log, format+"\n", args...)
 }
 
 func (s *Stage) startLocal(ctx context.Context) error {

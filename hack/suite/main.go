@@ -50,7 +50,7 @@ var suites = []suite{
 
 func main() {
 	flag.Usage = func() {
-		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
+		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
 	run := flag.String("run", "", "run only tests (in e2e: journeys) that match this regular expression")
