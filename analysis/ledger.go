@@ -46,6 +46,10 @@ type Poll struct {
 type Ledger struct {
 	// EvaluatedAt of the newest poll.
 	EvaluatedAt time.Time `json:"at"`
+	// Since is the evaluation time of the first poll, and Before what the candidate
+	// had served by then.
+	Since  time.Time `json:"since"`
+	Before float64   `json:"before,omitempty"`
 	// Polls that changed anything.
 	Polls int `json:"polls"`
 	// Pods holds the last counters of every pod seen.
@@ -56,9 +60,13 @@ type Ledger struct {
 	// Bins are the canary's counts by poll, newest last, for burn windows.
 	Bins []Bin `json:"bins,omitempty"`
 	// StageFrom is when the present stage began, and Stage the canary's counts
-	// since the first poll after it.
-	StageFrom time.Time `json:"stageFrom"`
-	Stage     Counts    `json:"stage"`
+	// since the first poll after it; StageStable is stable's.
+	StageFrom   time.Time `json:"stageFrom"`
+	Stage       Counts    `json:"stage"`
+	StageStable Counts    `json:"stageStable"`
+	// Idle counts the newest polls in a row in which stable served requests and
+	// the candidate none.
+	Idle int `json:"idle,omitempty"`
 }
 
 type lastCounter struct {
@@ -118,12 +126,19 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	stable := next.take(p.Stable, false)
 	next.Canary, next.Stable = l.Canary.Add(canary), l.Stable.Add(stable)
 	next.Polls++
-	if !from.Equal(l.StageFrom) {
-		next.StageFrom, next.Stage = from, Counts{}
-		// What came in since the last poll may be from before the stage.
-		canary = Counts{}
+	if next.Polls == 1 {
+		next.Since, next.Before = p.EvaluatedAt, canary.Total
 	}
-	next.Stage = next.Stage.Add(canary)
+	next.Idle = 0
+	if canary.Total == 0 && stable.Total > 0 {
+		next.Idle = l.Idle + 1
+	}
+	if !from.Equal(l.StageFrom) {
+		next.StageFrom, next.Stage, next.StageStable, next.Idle = from, Counts{}, Counts{}, 0
+		// What came in since the last poll may be from before the stage.
+		canary, stable = Counts{}, Counts{}
+	}
+	next.Stage, next.StageStable = next.Stage.Add(canary), next.StageStable.Add(stable)
 	next.Bins = append(slices.Clone(l.Bins), Bin{p.EvaluatedAt.UnixMilli(), next.Canary.minus(l.Canary)})
 	next.Bins = compact(next.Bins)
 	next.EvaluatedAt = p.EvaluatedAt

@@ -44,6 +44,7 @@ const (
 
 	BurnRateExceeded  Reason = "BurnRateExceeded"
 	RegressionFound   Reason = "Regression"
+	BudgetExceeded    Reason = "BudgetSpent"
 	InvariantViolated Reason = "InvariantViolated"
 
 	Pending               Reason = "Pending"
@@ -53,6 +54,8 @@ const (
 	PartialCoverage       Reason = "PartialCoverage"
 	EnvironmentIncident   Reason = "EnvironmentIncident"
 	InvariantNotExercised Reason = "InvariantNotExercised"
+	WeightMismatch        Reason = "WeightMismatch"
+	BaselineMissing       Reason = "BaselineMissing"
 
 	Timeout       Reason = "Timeout"
 	Unreachable   Reason = "Unreachable"
@@ -74,10 +77,10 @@ const (
 var outcomes = map[Reason]Outcome{
 	Healthy: Pass,
 
-	BurnRateExceeded: Fail, RegressionFound: Fail, InvariantViolated: Fail,
+	BurnRateExceeded: Fail, RegressionFound: Fail, BudgetExceeded: Fail, InvariantViolated: Fail,
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
-	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive,
+	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,

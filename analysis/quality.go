@@ -11,6 +11,9 @@ type Quality struct {
 	ScrapeInterval time.Duration
 	// ReadyPods of the candidate, by the API server.
 	ReadyPods int
+	// Weight is the candidate's share of the requests as the gateway acknowledged
+	// it, in percent.
+	Weight int
 }
 
 // freshFor is how many scrape intervals old a sample may be, and coverage the
@@ -53,3 +56,34 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	}
 	return Verdict{}, true
 }
+
+// idlePolls is how many polls in a row a candidate may serve nothing while
+// stable serves.
+const idlePolls = 6
+
+// JudgeShare looks at whether the counts can be those of the candidate at its
+// weight: ok is false when it serves nothing any more while stable does, or a
+// share so far from the weight that the wrong pods must have been counted. A
+// share may differ much: requests also come past the routes.
+func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
+	if q.Weight <= 0 || q.Weight >= 100 {
+		return Verdict{}, true
+	}
+	total := l.Stage.Total + l.StageStable.Total
+	share, weight := l.Stage.Total/max(total, 1), float64(q.Weight)/100
+	switch {
+	case l.Idle >= idlePolls:
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the candidate's counters have not moved in %d polls, while stable served requests", l.Idle)}, false
+	case total < float64(minimum):
+		return Verdict{}, true
+	case l.Stage.Total > 0 && l.StageStable.Total == 0:
+		return Verdict{Reason: BaselineMissing, Message: fmt.Sprintf("stable should serve %d %% of the requests, but none were counted", 100-q.Weight)}, false
+	case share < weight/mismatch || 1-share < (1-weight)/mismatch:
+		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate served %s of the requests counted, its weight is %d %%: its pods may be counted as stable's, or the other way round",
+			percent(share), q.Weight)}, false
+	}
+	return Verdict{}, true
+}
+
+// mismatch is how many times smaller than asked for a side's share may be.
+const mismatch = 4

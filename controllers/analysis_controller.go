@@ -43,8 +43,20 @@ type trial struct {
 	readyPods  int
 	// stageFrom is when the present weight was acknowledged; zero before.
 	stageFrom time.Time
-	now       time.Time
-	ledgers   map[string]analysis.Ledger
+	// weight the candidate has by then, in percent: all of it in a promotion.
+	weight int
+	now    time.Time
+	state  judgeState
+}
+
+// judgeState is what a judge goes on from, wherever the last one stopped.
+type judgeState struct {
+	// Ledgers by question.
+	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
+	// Regressions by trigger.
+	Regressions map[string]analysis.RegressionState `json:"regressions,omitempty"`
+	// Lost counts the times that a state could not be read.
+	Lost int `json:"lost,omitempty"`
 }
 
 // Reconcile polls once, if it is time, and comes again when it is.
@@ -89,27 +101,43 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 	if start := stageStart(&rollout.Status, time.Time{}); !start.IsZero() {
 		t.stageFrom = start
 	}
+	t.weight = weightOf(&rollout.Status, run)
 	current, _, err := bindGuardrails(ctx, r.Client, rollout)
 	if err != nil {
 		return nil, err
 	}
 	t.guardrails = inForce(run.Spec.Guardrails, current)
-	if err := t.restore(); err != nil {
-		return nil, err
-	}
+	t.state = restore(run)
 	return t, r.lookAtPods(ctx, t)
 }
 
-// restore takes up the ledgers where an earlier poll, or an earlier process,
-// left them.
-func (t *trial) restore() error {
-	t.ledgers = map[string]analysis.Ledger{}
-	if a := t.run.Status.Analysis; a != nil && a.State != nil {
-		if err := json.Unmarshal(a.State.Raw, &t.ledgers); err != nil {
-			return fmt.Errorf("read the judge's state of run %s: %w", t.run.Name, err)
+func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
+	if s.Phase != v1alpha1.PhaseStepping {
+		return 100
+	}
+	if s.Step == nil || s.Step.AcknowledgedAt == nil || int(s.Step.Index) >= len(run.Spec.Steps) {
+		return 0
+	}
+	return int(run.Spec.Steps[s.Step.Index].Weight)
+}
+
+// restore takes up the state where an earlier poll, or an earlier process, left
+// it. One that cannot be read is gone: the judge starts anew, and says so to the
+// tests that must then ask for more evidence.
+func restore(run *v1alpha1.RolloutRun) judgeState {
+	var s judgeState
+	if a := run.Status.Analysis; a != nil && a.State != nil {
+		if err := json.Unmarshal(a.State.Raw, &s); err != nil {
+			s = judgeState{Lost: 1}
 		}
 	}
-	return nil
+	if s.Ledgers == nil {
+		s.Ledgers = map[string]analysis.Ledger{}
+	}
+	if s.Regressions == nil {
+		s.Regressions = map[string]analysis.RegressionState{}
+	}
+	return s
 }
 
 // lookAtPods finds every ReplicaSet that runs the candidate: the canary, and
@@ -162,9 +190,9 @@ func (r *AnalysisReconciler) pollEvery(ctx context.Context, t *trial) time.Durat
 	return max(every, fastestPoll)
 }
 
-// encode stores the ledgers in a run's status.
+// encode stores the state in a run's status.
 func (t *trial) encode() (*runtime.RawExtension, error) {
-	raw, err := json.Marshal(t.ledgers)
+	raw, err := json.Marshal(t.state)
 	if err != nil {
 		return nil, fmt.Errorf("encode the judge's state: %w", err)
 	}

@@ -18,9 +18,9 @@ import (
 
 // question is one query of a poll: an indicator or an invariant of a guardrail.
 type question struct {
-	key        string
-	source     string
-	total, bad v1alpha1.Series
+	key       string
+	source    string
+	indicator v1alpha1.Indicator
 }
 
 // reply is what came back.
@@ -38,7 +38,7 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.Ana
 	replies := r.ask(ctx, t)
 	for key, reply := range replies {
 		if reply.err == nil && reply.poll.Check() == nil {
-			t.ledgers[key] = t.ledgers[key].Advance(reply.poll, t.stageFrom)
+			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.poll, t.stageFrom)
 		}
 	}
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: ptr(metav1.NewMicroTime(t.now))}
@@ -73,13 +73,14 @@ func questionsOf(g v1alpha1.PinnedGuardrail) []question {
 		}
 		asked[key] = true
 		for _, slo := range g.Spec.SLOs {
-			if trigger.SLO == slo.Name && slo.Indicator.Requests != nil {
-				out = append(out, question{key, g.Spec.Source, slo.Indicator.Requests.Total, slo.Indicator.Requests.Bad})
+			if trigger.SLO == slo.Name {
+				out = append(out, question{key, g.Spec.Source, slo.Indicator})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
-				out = append(out, question{key, g.Spec.Source, invariant.Checks, invariant.Violations})
+				counts := v1alpha1.RequestsIndicator{Total: invariant.Checks, Bad: invariant.Violations}
+				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}})
 			}
 		}
 	}
@@ -129,7 +130,7 @@ func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) r
 		return out
 	}
 	sets := append([]string{t.stableSet}, t.canarySets...)
-	out.query, err = prometheus.CountsQuery(q.total, q.bad, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: sets})
+	out.query, err = prometheus.IndicatorQuery(q.indicator, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: sets})
 	if err != nil {
 		out.err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: err.Error()}
 		return out
@@ -189,12 +190,12 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 		// A fail is final for a run: what was found stays as it was found.
 		return *before
 	}
-	v := t.verdict(g, trigger, reply, t.ledgers[key])
+	v := t.verdict(g, trigger, reply)
 	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), bounded(v.Message, 512)
 	for _, s := range v.Statistics {
 		entry.Statistics = append(entry.Statistics, v1alpha1.Statistic{Name: s.Name, Value: strconv.FormatFloat(s.Value, 'g', 12, 64)})
 	}
-	if ledger, ok := t.ledgers[key]; ok && trigger.SLO != "" {
+	if ledger, ok := t.state.Ledgers[key]; ok && trigger.SLO != "" {
 		entry.Canary = &v1alpha1.ArmCounts{Total: int64(ledger.Canary.Total), Bad: int64(ledger.Canary.Bad)}
 		entry.Stable = &v1alpha1.ArmCounts{Total: int64(ledger.Stable.Total), Bad: int64(ledger.Stable.Bad)}
 	}
@@ -203,57 +204,6 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 	}
 	noteHistory(&entry, before)
 	return entry
-}
-
-func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply, ledger analysis.Ledger) analysis.Verdict {
-	if reply.err != nil {
-		return analysis.Verdict{Reason: reply.err.Reason, Message: reply.err.Message}
-	}
-	if trigger.Invariant != "" {
-		// A violation counts however little else is known; only a pass needs a
-		// complete and fresh answer.
-		v := analysis.JudgeInvariant(reply.poll, t.readyPods)
-		if v.Outcome() == analysis.Fail {
-			return v
-		}
-		if blind, ok := (analysis.Quality{ScrapeInterval: reply.interval, ReadyPods: t.readyPods}).Judge(reply.poll); !ok {
-			return blind
-		}
-		return v
-	}
-	if err := reply.poll.Check(); err != nil {
-		return analysis.Verdict{Reason: analysis.Malformed, Message: err.Error()}
-	}
-	if v, ok := (analysis.Quality{ScrapeInterval: reply.interval, ReadyPods: t.readyPods}).Judge(reply.poll); !ok {
-		return v
-	}
-	burn, err := burnOf(g.Spec, trigger)
-	if err != nil {
-		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
-	}
-	return burn.Judge(ledger)
-}
-
-// burnOf reads a burn trigger's numbers. The API server has checked their form.
-func burnOf(spec v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger) (analysis.Burn, error) {
-	for _, slo := range spec.SLOs {
-		if slo.Name != trigger.SLO || trigger.Burn == nil {
-			continue
-		}
-		objective, err := strconv.ParseFloat(slo.Objective, 64)
-		if err != nil {
-			return analysis.Burn{}, fmt.Errorf("read objective %q: %w", slo.Objective, err)
-		}
-		rate, err := strconv.ParseFloat(trigger.Burn.Rate, 64)
-		if err != nil {
-			return analysis.Burn{}, fmt.Errorf("read rate %q: %w", trigger.Burn.Rate, err)
-		}
-		return analysis.Burn{
-			Budget: 1 - objective/100, Rate: rate,
-			Long: trigger.Burn.Long.Duration, Short: trigger.Burn.Short.Duration, MinimumSamples: spec.MinimumSamples,
-		}, nil
-	}
-	return analysis.Burn{}, fmt.Errorf("trigger %q has no slo to judge", trigger.Name)
 }
 
 // maxChanges bounds a trigger's history to the API's own limit.

@@ -99,7 +99,9 @@ func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alph
 	return bound, nil
 }
 
+// pin writes out the default triggers, so that the record says all that decides.
 func pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec) (v1alpha1.PinnedGuardrail, error) {
+	spec.Triggers = spec.EffectiveTriggers()
 	hash, err := evidence.HashOf(spec)
 	if err != nil {
 		return v1alpha1.PinnedGuardrail{}, err

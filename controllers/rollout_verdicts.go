@@ -67,7 +67,7 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 			return err
 		}
 		for _, t := range g.Spec.Triggers {
-			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.WhenBlind}
+			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.Blind(t)}
 			if t.Pods != nil {
 				a.Verdict = w.judgePods(g, t)
 			} else {

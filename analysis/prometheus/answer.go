@@ -30,7 +30,7 @@ func podsOf(value model.Value, at time.Time, l limits) ([]analysis.PodCounter, e
 	if len(vector) > l.rows() {
 		return nil, failed(analysis.TooManySeries, "the answer has %d series, %d are allowed", len(vector), l.rows())
 	}
-	index := map[string]int{}
+	index, within := map[string]int{}, map[string]float64{}
 	seen := map[[2]string]bool{}
 	var out []analysis.PodCounter
 	for _, sample := range vector {
@@ -48,11 +48,34 @@ func podsOf(value model.Value, at time.Time, l limits) ([]analysis.PodCounter, e
 			index[pod] = i
 			out = append(out, analysis.PodCounter{Pod: pod})
 		}
+		if k == "within" {
+			within[pod] = float64(sample.Value)
+			continue
+		}
 		if err := set(&out[i], k, float64(sample.Value), at); err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, subtract(out, within, seen)
+}
+
+// subtract makes bad counts from a histogram's: what was not within the
+// threshold.
+func subtract(pods []analysis.PodCounter, within map[string]float64, seen map[[2]string]bool) error {
+	for i, p := range pods {
+		if !seen[[2]string{p.Pod, "count"}] {
+			continue
+		}
+		fast, known := within[p.Pod]
+		switch {
+		case !known:
+			return failed(analysis.BadQuery, "no bucket of the histogram ends at the threshold: choose a threshold that is a bucket's bound, or add the bucket")
+		case fast > p.Total:
+			return failed(analysis.Malformed, "pod %q counts %v observations within the threshold of %v", p.Pod, fast, p.Total)
+		}
+		pods[i].Bad = p.Total - fast
+	}
+	return nil
 }
 
 func checkSample(sample *model.Sample, at time.Time) error {
@@ -73,7 +96,7 @@ func checkSample(sample *model.Sample, at time.Time) error {
 
 func set(pod *analysis.PodCounter, k string, value float64, at time.Time) error {
 	switch k {
-	case "total":
+	case "total", "count":
 		pod.Total = value
 	case "bad":
 		pod.Bad = value

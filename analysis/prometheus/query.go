@@ -33,13 +33,9 @@ const maxQuery = 4096
 // as 0. It returns an error, which says what to do, for series that cannot be
 // asked for.
 func CountsQuery(total, bad v1alpha1.Series, pods Pods) (string, error) {
-	bound, err := pods.Matchers()
+	mine, err := pods.bound()
 	if err != nil {
 		return "", err
-	}
-	mine := make([]string, len(bound))
-	for i, m := range bound {
-		mine[i] = m.String()
 	}
 	totalSelector, err := selector(total, mine)
 	if err != nil {
@@ -49,11 +45,14 @@ func CountsQuery(total, bad v1alpha1.Series, pods Pods) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	query := strings.Join([]string{
+	return rows(
 		row("total", "sum by (pod) ("+totalSelector+")"),
 		row("bad", "sum by (pod) ("+badSelector+")"),
-		row("ts", "min by (pod) (timestamp("+totalSelector+"))"),
-	}, " or ")
+		row("ts", "min by (pod) (timestamp("+totalSelector+"))"))
+}
+
+func rows(of ...string) (string, error) {
+	query := strings.Join(of, " or ")
 	if len(query) > maxQuery {
 		return "", fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), maxQuery)
 	}
@@ -121,6 +120,19 @@ func (p Pods) Matchers() ([]*labels.Matcher, error) {
 		return nil, fmt.Errorf("match the pods of %d ReplicaSets: %w", len(p.ReplicaSets), err)
 	}
 	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "namespace", p.Namespace), pod}, nil
+}
+
+// bound is the matchers as text.
+func (p Pods) bound() ([]string, error) {
+	matchers, err := p.Matchers()
+	if err != nil {
+		return nil, err
+	}
+	mine := make([]string, len(matchers))
+	for i, m := range matchers {
+		mine[i] = m.String()
+	}
+	return mine, nil
 }
 
 // maxPodPrefix is how much of a ReplicaSet's name and a hyphen a pod's generated

@@ -54,8 +54,12 @@ type ClusterGuardrailSpec struct {
 
 // GuardrailSpec is objectives, invariants and triggers.
 //
-// +kubebuilder:validation:XValidation:rule="self.triggers.all(t, !has(t.slo) || (has(self.slos) && self.slos.exists(s, s.name == t.slo)))",message="a trigger names an slo that this guardrail does not define"
-// +kubebuilder:validation:XValidation:rule="self.triggers.all(t, !has(t.invariant) || (has(self.invariants) && self.invariants.exists(i, i.name == t.invariant)))",message="a trigger names an invariant that this guardrail does not define"
+// +kubebuilder:validation:XValidation:rule="has(self.triggers) || has(self.slos) || has(self.invariants)",message="give slos, invariants or triggers: without any there is nothing to judge"
+// +kubebuilder:validation:XValidation:rule="has(self.triggers) || (has(self.slos) ? self.slos.size() : 0) + (has(self.invariants) ? self.invariants.size() : 0) <= 15",message="more than 15 slos and invariants: name the triggers"
+// +kubebuilder:validation:XValidation:rule="has(self.triggers) || ((!has(self.slos) || self.slos.all(s, s.name != 'pods')) && (!has(self.invariants) || self.invariants.all(i, i.name != 'pods' && (!has(self.slos) || self.slos.all(s, s.name != i.name)))))",message="without triggers, slos and invariants give them their names: each needs its own, and pods is taken"
+// +kubebuilder:validation:XValidation:rule="!has(self.triggers) || self.triggers.all(t, !has(t.slo) || (has(self.slos) && self.slos.exists(s, s.name == t.slo)))",message="a trigger names an slo that this guardrail does not define"
+// +kubebuilder:validation:XValidation:rule="!has(self.triggers) || !has(self.slos) || self.triggers.all(t, !has(t.regression) || self.slos.all(s, s.name != t.slo || double(t.regression.burn) * (100.0 - double(s.objective)) < 90.0))",message="regression.burn times the budget must stay below 90 percent of all requests: lower burn, or raise the objective"
+// +kubebuilder:validation:XValidation:rule="!has(self.triggers) || self.triggers.all(t, !has(t.invariant) || (has(self.invariants) && self.invariants.exists(i, i.name == t.invariant)))",message="a trigger names an invariant that this guardrail does not define"
 type GuardrailSpec struct {
 	// source names the MetricSource that answers.
 	// +optional
@@ -77,13 +81,15 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Invariants []Invariant `json:"invariants,omitempty"`
 
-	// triggers are the only things that roll back.
-	// +required
+	// triggers are the only things that roll back. Without any, each slo gets a
+	// regression, each invariant a trigger of its name, and the canary's pods one
+	// called pods; a run pins them as if they were written here.
+	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	Triggers []Trigger `json:"triggers"`
+	Triggers []Trigger `json:"triggers,omitempty"`
 
 	// minimumSamples is how many requests the candidate must have served since
 	// the step began before an slo trigger can pass.
@@ -93,7 +99,8 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:Maximum=100000000
 	MinimumSamples int64 `json:"minimumSamples,omitempty"`
 
-	// whenBlind is what to do while the source gives no usable answer.
+	// whenBlind is what to do while the source gives no usable answer. A trigger
+	// may have its own.
 	// +optional
 	// +kubebuilder:default={}
 	WhenBlind WhenBlind `json:"whenBlind,omitempty"`
@@ -116,6 +123,13 @@ type SLO struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="objective must be above 0 and below 100 percent"
 	Objective string `json:"objective"`
 
+	// period over which the error budget is counted, in days: "30d".
+	// +optional
+	// +kubebuilder:default="30d"
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,2}d$`
+	// +kubebuilder:validation:MaxLength=4
+	Period string `json:"period,omitempty"`
+
 	// indicator says how good and bad requests are counted.
 	// +required
 	Indicator Indicator `json:"indicator"`
@@ -123,10 +137,60 @@ type SLO struct {
 
 // Indicator counts requests and the bad ones among them, from cumulative
 // counters. Belay binds every selector to the revision's pods.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.requests), has(self.latency), has(self.promQL)].filter(x, x).size() == 1",message="set exactly one of requests, latency and promQL"
 type Indicator struct {
 	// requests counts by status: total and bad.
+	// +optional
+	Requests *RequestsIndicator `json:"requests,omitempty"`
+	// latency counts what took longer than a threshold as bad: "p99 below 300 ms"
+	// is objective "99" with threshold 300ms.
+	// +optional
+	Latency *LatencyIndicator `json:"latency,omitempty"`
+	// promQL counts by expressions of your own.
+	// +optional
+	PromQL *PromQLIndicator `json:"promQL,omitempty"`
+}
+
+// LatencyIndicator is a classic histogram in seconds and a bound that is one of
+// its buckets'.
+type LatencyIndicator struct {
+	// histogram is the metric's name without _bucket and _count.
 	// +required
-	Requests *RequestsIndicator `json:"requests"`
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
+	// +kubebuilder:validation:MaxLength=190
+	Histogram string `json:"histogram"`
+
+	// matchers narrow the series. The labels namespace and pod are Belay's own.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Matchers []Matcher `json:"matchers,omitempty"`
+
+	// threshold above which a request is bad. A bucket must end there: between
+	// bounds a histogram knows nothing.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0s and at most 1h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms|us))+$`
+	// +kubebuilder:validation:Type=string
+	Threshold metav1.Duration `json:"threshold"`
+}
+
+// PromQLIndicator is two expressions that give cumulative counters. Belay adds
+// the revision's namespace and pods to every selector, sums by pod, and refuses
+// an expression that it cannot bind.
+type PromQLIndicator struct {
+	// total counts all requests: sum by (pod) (nginx_requests_total).
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Total string `json:"total"`
+	// bad counts the bad ones among them.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Bad string `json:"bad"`
 }
 
 // RequestsIndicator is two cumulative counters.
@@ -199,8 +263,9 @@ type Invariant struct {
 
 // Trigger is one explicit reason to roll back.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.burn), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of burn, invariant and pods"
-// +kubebuilder:validation:XValidation:rule="has(self.burn) == has(self.slo)",message="burn needs slo; invariant and pods do not take it"
+// +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, invariant and pods"
+// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods do not take it"
+// +kubebuilder:validation:XValidation:rule="!has(self.pods) || !has(self.whenBlind)",message="pods reads the API server, never a source: remove its whenBlind"
 type Trigger struct {
 	// name, unique in the guardrail.
 	// +required
@@ -209,15 +274,29 @@ type Trigger struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 
-	// slo that burn judges.
+	// slo that regression, burn or budgetSpent judges.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	SLO string `json:"slo,omitempty"`
+
+	// regression fires on evidence that the candidate is worse than stable and
+	// outside its budget.
+	// +optional
+	Regression *RegressionTrigger `json:"regression,omitempty"`
 
 	// burn fires when the candidate burns its error budget faster than rate in
 	// both windows.
 	// +optional
 	Burn *BurnTrigger `json:"burn,omitempty"`
+
+	// budgetSpent fires when this run alone has cost more than this percentage of
+	// the slo's error budget for its period: the candidate's bad requests beyond
+	// what stable would have had.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0 && double(self) <= 100.0",message="budgetSpent must be above 0 and at most 100 percent"
+	BudgetSpent string `json:"budgetSpent,omitempty"`
 
 	// invariant fires on any violation.
 	// +optional
@@ -227,6 +306,39 @@ type Trigger struct {
 	// pods fires on failing canary pods. It reads the API server only.
 	// +optional
 	Pods *PodsTrigger `json:"pods,omitempty"`
+
+	// whenBlind of this trigger, instead of the guardrail's.
+	// +optional
+	WhenBlind *WhenBlind `json:"whenBlind,omitempty"`
+}
+
+// RegressionTrigger compares the candidate with stable and with the budget by
+// always-valid tests: looking often costs no certainty.
+type RegressionTrigger struct {
+	// worseThan is how many times as bad as stable the candidate may be.
+	// +optional
+	// +kubebuilder:default="1.5"
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule="double(self) >= 1.0",message="worseThan must be at least 1"
+	WorseThan string `json:"worseThan,omitempty"`
+
+	// burn is how many times its budget the candidate may use up.
+	// +optional
+	// +kubebuilder:default="2"
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=9
+	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="burn must be above 0"
+	Burn string `json:"burn,omitempty"`
+
+	// falseAlarm is the share of healthy rollouts that all regression triggers of
+	// a run together may roll back.
+	// +optional
+	// +kubebuilder:default="0.001"
+	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,9}$`
+	// +kubebuilder:validation:MaxLength=11
+	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.000001 && double(self) <= 0.1",message="falseAlarm must be between 0.000001 and 0.1"
+	FalseAlarm string `json:"falseAlarm,omitempty"`
 }
 
 // BurnTrigger is a multi-window burn-rate rule (Google SRE Workbook, ch. 5).

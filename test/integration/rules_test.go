@@ -33,9 +33,12 @@ var valid = map[string]string{
 }
 
 const guardrail = `
-	slos: [{name: availability, objective: "99.9", indicator: {requests: {total: {metric: requests_total, matchers: [{name: code, op: "=~", value: ".*"}]}, bad: {metric: requests_total}}}}],
+	slos: [{name: availability, objective: "99.9", indicator: {requests: {total: {metric: requests_total, matchers: [{name: code, op: "=~", value: ".*"}]}, bad: {metric: requests_total}}}},
+		{name: latency, objective: "99", period: 28d, indicator: {latency: {histogram: request_duration_seconds, threshold: 300ms}}}],
 	invariants: [{name: ledger, violations: {metric: violations_total}, checks: {metric: checks_total}}],
-	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}}],
+	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}},
+		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001"}},
+		{name: budget, slo: latency, budgetSpent: "2", whenBlind: {hold: 1m, then: Rollback}}],
 	whenBlind: {hold: 10m, then: Hold}`
 
 // change sets a path of an object; a nil value removes it.
@@ -78,13 +81,33 @@ func decisions(whys ...string) change {
 	return change{"status.decisions", records}
 }
 
+func objectives(n int) []any {
+	var slos []any
+	for i := range n {
+		slos = append(slos, map[string]any{"name": fmt.Sprint("s", i), "objective": "99",
+			"indicator": map[string]any{"promQL": map[string]any{"total": "a", "bad": "b"}}})
+	}
+	return slos
+}
+
 var ruleCases = []ruleCase{
 	{guardrails, "a trigger names an slo that this guardrail does not define", nil, []change{{"spec.triggers.0.slo", "other"}}},
 	{guardrails, "a trigger names an invariant that this guardrail does not define", nil, []change{{"spec.triggers.1.invariant", "other"}}},
 	{guardrails, "objective must be above 0 and below 100 percent", nil, []change{{"spec.slos.0.objective", "0.0"}}},
 	{guardrails, "namespace, pod and __name__ are set by Belay: remove this matcher", nil, []change{{"spec.slos.0.indicator.requests.total.matchers.0.name", "pod"}}},
-	{guardrails, "set exactly one of burn, invariant and pods", nil, []change{{"spec.triggers.2.invariant", "ledger"}}},
-	{guardrails, "burn needs slo; invariant and pods do not take it", nil, []change{{"spec.triggers.2.slo", "availability"}}},
+	{guardrails, "set exactly one of requests, latency and promQL", nil, []change{{"spec.slos.0.indicator.promQL", map[string]any{"total": "a", "bad": "b"}}}},
+	{guardrails, "threshold must be above 0s and at most 1h", nil, []change{{"spec.slos.1.indicator.latency.threshold", "2h"}}},
+	{guardrails, "give slos, invariants or triggers", nil, []change{{"spec.triggers", nil}, {"spec.slos", nil}, {"spec.invariants", nil}}},
+	{guardrails, "more than 15 slos and invariants: name the triggers", nil, []change{{"spec.triggers", nil}, {"spec.slos", objectives(15)}}},
+	{guardrails, "without triggers, slos and invariants give them their names", nil, []change{{"spec.triggers", nil}, {"spec.slos.0.name", "ledger"}}},
+	{guardrails, "regression.burn times the budget must stay below 90 percent", nil, []change{{"spec.triggers.3.regression.burn", "950"}}},
+	{guardrails, "worseThan must be at least 1", nil, []change{{"spec.triggers.3.regression.worseThan", "0.9"}}},
+	{guardrails, "burn must be above 0", nil, []change{{"spec.triggers.3.regression.burn", "0"}}},
+	{guardrails, "falseAlarm must be between 0.000001 and 0.1", nil, []change{{"spec.triggers.3.regression.falseAlarm", "0.5"}}},
+	{guardrails, "budgetSpent must be above 0 and at most 100 percent", nil, []change{{"spec.triggers.4.budgetSpent", "101"}}},
+	{guardrails, "pods reads the API server, never a source: remove its whenBlind", nil, []change{{"spec.triggers.2.whenBlind", map[string]any{"then": "Rollback"}}}},
+	{guardrails, "set exactly one of regression, burn, budgetSpent, invariant and pods", nil, []change{{"spec.triggers.2.invariant", "ledger"}}},
+	{guardrails, "regression, burn and budgetSpent need slo; invariant and pods do not take it", nil, []change{{"spec.triggers.2.slo", "availability"}}},
 	{guardrails, "short must not be longer than long", nil, []change{{"spec.triggers.0.burn.short", "6m"}}},
 	{guardrails, "long must be between 10s and 24h", nil, []change{{"spec.triggers.0.burn.long", "25h"}}},
 	{guardrails, "short must be between 5s and 2h", nil, []change{{"spec.triggers.0.burn.short", "1s"}}},
@@ -124,7 +147,10 @@ func TestRules(t *testing.T) {
 
 func (c ruleCase) check(t *testing.T, kind, name string) {
 	if kind == "RolloutRun" && len(c.kinds) == len(guardrails) {
-		c.breaks = []change{{pinned + c.breaks[0].path, c.breaks[0].value}}
+		c.breaks = slices.Clone(c.breaks)
+		for i := range c.breaks {
+			c.breaks[i].path = pinned + c.breaks[i].path
+		}
 	}
 	base := object(t, valid[kind])
 	base.SetName(name)

@@ -1,0 +1,91 @@
+package prometheus
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// IndicatorQuery asks for the counters of an slo's indicator, as CountsQuery
+// does. It returns an error, which says what to do, for an indicator that cannot
+// be asked for.
+func IndicatorQuery(i v1alpha1.Indicator, pods Pods) (string, error) {
+	switch {
+	case i.Requests != nil:
+		return CountsQuery(i.Requests.Total, i.Requests.Bad, pods)
+	case i.Latency != nil:
+		return latencyQuery(*i.Latency, pods)
+	case i.PromQL != nil:
+		return promQLQuery(*i.PromQL, pods)
+	default:
+		return "", fmt.Errorf("the indicator is empty: set requests, latency or promQL")
+	}
+}
+
+// latencyQuery asks for all observations (count) and those of the bucket that
+// ends at the threshold (within). A pod that has the first without the second
+// has no such bucket: that must not look like no slow request, so the rows have
+// kinds of their own, and the reader demands both.
+func latencyQuery(l v1alpha1.LatencyIndicator, pods Pods) (string, error) {
+	mine, err := pods.bound()
+	if err != nil {
+		return "", err
+	}
+	count, err := selector(v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}, mine)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range l.Matchers {
+		if m.Name == "le" {
+			return "", fmt.Errorf("the label le is set by Belay: remove this matcher, and say threshold")
+		}
+	}
+	within, err := selector(v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: append([]v1alpha1.Matcher{
+		{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}, l.Matchers...)}, mine)
+	if err != nil {
+		return "", err
+	}
+	return rows(
+		row("count", "sum by (pod) ("+count+")"),
+		row("within", "sum by (pod) ("+within+")"),
+		row("ts", "min by (pod) (timestamp("+count+"))"))
+}
+
+// boundPattern matches the ways in which a bucket's bound is written: Prometheus
+// 3 writes whole numbers with a fraction, older exporters without.
+func boundPattern(seconds float64) string {
+	plain := regexp.QuoteMeta(strconv.FormatFloat(seconds, 'f', -1, 64))
+	fraction := `0*`
+	if !strings.Contains(plain, ".") {
+		fraction = `(\.0*)?`
+	}
+	short := regexp.QuoteMeta(strconv.FormatFloat(seconds, 'g', -1, 64))
+	if short == plain {
+		return plain + fraction
+	}
+	return plain + fraction + "|" + short
+}
+
+// promQLQuery binds a user's own expressions. A sample's time is lost in an
+// expression, so these counters are as fresh as the source's lookback allows.
+func promQLQuery(q v1alpha1.PromQLIndicator, pods Pods) (string, error) {
+	matchers, err := pods.Matchers()
+	if err != nil {
+		return "", err
+	}
+	total, err := Bind(q.Total, matchers, DefaultCaps())
+	if err != nil {
+		return "", fmt.Errorf("promQL.total: %w", err)
+	}
+	bad, err := Bind(q.Bad, matchers, DefaultCaps())
+	if err != nil {
+		return "", fmt.Errorf("promQL.bad: %w", err)
+	}
+	return rows(
+		row("total", "sum by (pod) ("+total+")"),
+		row("bad", "sum by (pod) ("+bad+")"),
+		row("ts", "min by (pod) (timestamp("+total+"))"))
+}
