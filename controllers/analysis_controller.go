@@ -29,6 +29,7 @@ import (
 type AnalysisReconciler struct {
 	Client  client.Client
 	Sources *Sources
+	Breaker *Breaker
 	Clock   clock.PassiveClock
 	// Workers judge at once, each another run.
 	Workers int

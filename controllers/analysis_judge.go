@@ -53,6 +53,7 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.Ana
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}
 	}
+	r.noteBlindness(t, replies)
 	status.Triggers = worstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
 		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
@@ -60,6 +61,19 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.Ana
 	var err error
 	status.State, err = t.encode()
 	return status, err
+}
+
+// noteBlindness tells the breaker which sources this run got answers from.
+func (r *AnalysisReconciler) noteBlindness(t *trial, replies map[string]reply) {
+	blind := map[string]bool{}
+	for _, g := range t.guardrails {
+		for _, q := range questionsOf(g) {
+			blind[q.source] = blind[q.source] || replies[q.key].err != nil
+		}
+	}
+	for source, is := range blind {
+		r.Breaker.Note(source, t.run.UID, is, t.now)
+	}
 }
 
 // questionsOf lists what a guardrail's triggers need to know, each once.

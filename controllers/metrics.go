@@ -19,6 +19,10 @@ var (
 	sourceQueries = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belay_source_queries_total", Help: "Queries to metric sources, by how they ended.",
 	}, []string{"outcome"})
+	// A source's name is the platform team's word, not a tenant's.
+	outages = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_source_outage", Help: "1 while so many runs are blind on a source that all of them hold.",
+	}, []string{"source"})
 	runSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "belay_run_duration_seconds", Help: "Duration of runs that ended, by outcome.",
 		Buckets: prometheus.ExponentialBuckets(15, 2, 12),
@@ -26,7 +30,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(decisions, runsEnded, runSeconds, sourceQueries)
+	metrics.Registry.MustRegister(decisions, runsEnded, runSeconds, sourceQueries, outages)
 }
 
 func (r *RolloutReconciler) countOutcome(w *world, finished *v1alpha1.HistoryEntry) {

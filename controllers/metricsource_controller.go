@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
@@ -22,6 +26,8 @@ import (
 type MetricSourceReconciler struct {
 	Client  client.Client
 	Sources *Sources
+	Breaker *Breaker
+	Events  events.EventRecorder
 	Clock   clock.PassiveClock
 	// Every is how often a source is asked.
 	Every time.Duration
@@ -35,6 +41,7 @@ func (r *MetricSourceReconciler) Reconcile(ctx context.Context, req reconcile.Re
 	}
 	if source.DeletionTimestamp != nil {
 		r.Sources.Forget(source.UID)
+		outages.DeleteLabelValues(source.Name)
 		return reconcile.Result{}, nil
 	}
 	next := source.DeepCopy()
@@ -52,6 +59,7 @@ func (r *MetricSourceReconciler) Reconcile(ctx context.Context, req reconcile.Re
 			ObservedGeneration: source.Generation, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
 		})
 	}
+	flipped := r.setOutage(next)
 	if equality.Semantic.DeepEqual(source.Status, next.Status) {
 		return reconcile.Result{RequeueAfter: r.Every}, nil
 	}
@@ -59,7 +67,33 @@ func (r *MetricSourceReconciler) Reconcile(ctx context.Context, req reconcile.Re
 	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
 		return retryOnConflict(ctx, "record whether the source answers", err)
 	}
+	if c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionOutage); flipped && c.Status == metav1.ConditionTrue {
+		r.Events.Eventf(next, nil, corev1.EventTypeWarning, c.Reason, "Hold", "%s", c.Message)
+	}
 	return reconcile.Result{RequeueAfter: r.Every}, nil
+}
+
+// setOutage shows what the breaker knows, and reports whether that is news. The
+// message of an outage is that of its beginning: it is not written anew at every
+// change of a number.
+func (r *MetricSourceReconciler) setOutage(source *v1alpha1.MetricSource) (flipped bool) {
+	now := r.Clock.Now()
+	blind, runs := r.Breaker.Blind(source.Name, now)
+	c := metav1.Condition{
+		Type: v1alpha1.ConditionOutage, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRunsServed,
+		Message: "the runs that ask it get answers", ObservedGeneration: source.Generation, LastTransitionTime: metav1.NewTime(now),
+	}
+	if isOutage(blind, runs) {
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonManyRunsBlind, outageMessage(blind, runs)
+	}
+	before := meta.FindStatusCondition(source.Status.Conditions, v1alpha1.ConditionOutage)
+	flipped = before == nil || before.Status != c.Status
+	if !flipped {
+		c.Message = before.Message
+	}
+	meta.SetStatusCondition(&source.Status.Conditions, c)
+	outages.WithLabelValues(source.Name).Set(map[metav1.ConditionStatus]float64{metav1.ConditionTrue: 1}[c.Status])
+	return flipped
 }
 
 func (r *MetricSourceReconciler) version(ctx context.Context, source *v1alpha1.MetricSource) (string, error) {
@@ -80,5 +114,8 @@ func unreachableReason(err error) string {
 
 // SetupWithManager registers the reconciler.
 func (r *MetricSourceReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.MetricSource{}).Complete(r)
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.MetricSource{}).
+		WatchesRawSource(source.Channel(r.Breaker.Changed, &handler.EnqueueRequestForObject{})).
+		Complete(r)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -62,16 +63,21 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 	}
 	var armed []plan.Armed
 	for _, g := range inForce(w.run.Spec.Guardrails, w.guardrails) {
-		interval, err := r.scrapeInterval(ctx, g)
+		source, err := r.sourceOf(ctx, g)
 		if err != nil {
 			return err
 		}
+		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
 		for _, t := range g.Spec.Triggers {
 			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.Blind(t)}
 			if t.Pods != nil {
 				a.Verdict = w.judgePods(g, t)
 			} else {
-				a.SilentAfter = max(silentPolls*interval, 30*time.Second)
+				a.SilentAfter = max(silentPolls*source.Spec.ScrapeInterval.Duration, 30*time.Second)
+				if outage {
+					// The source is at fault, not the candidate.
+					a.Blind.Then = v1alpha1.Hold
+				}
 				a.Verdict = findVerdict(w.run.Status.Analysis, g, t.Name)
 			}
 			armed = append(armed, a)
@@ -82,10 +88,11 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 	return nil
 }
 
-func (r *RolloutReconciler) scrapeInterval(ctx context.Context, g v1alpha1.PinnedGuardrail) (time.Duration, error) {
+// sourceOf is empty for a source that is gone: its triggers then fall silent.
+func (r *RolloutReconciler) sourceOf(ctx context.Context, g v1alpha1.PinnedGuardrail) (*v1alpha1.MetricSource, error) {
 	source := &v1alpha1.MetricSource{}
 	err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source)
-	return source.Spec.ScrapeInterval.Duration, client.IgnoreNotFound(err)
+	return source, client.IgnoreNotFound(err)
 }
 
 // judgedFrom is the time from which samples count for the present stage.

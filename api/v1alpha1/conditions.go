@@ -17,6 +17,9 @@ const (
 	// Belay must never leave behind. It changes no decision: the planner's rules
 	// lead out of each such state by themselves.
 	ConditionInvariantViolated = "InvariantViolated"
+	// ConditionOutage of a MetricSource is True while so many runs get no usable
+	// answer from it that the source must be at fault: all of them hold.
+	ConditionOutage = "Outage"
 	// ConditionReachable of a MetricSource is True when its last query answered.
 	ConditionReachable = "Reachable"
 )
@@ -51,6 +54,8 @@ const (
 	ReasonSelfCheckFailed    = "SelfCheckFailed"
 	ReasonReleasing          = "Releasing"
 	ReasonAnswered           = "Answered"
+	ReasonManyRunsBlind      = "ManyRunsBlind"
+	ReasonRunsServed         = "RunsServed"
 	ReasonUnreachable        = "Unreachable"
 	ReasonInvalidCredentials = "InvalidCredentials"
 )

@@ -141,11 +141,14 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 		return fmt.Errorf("set up the Rollout reconciler: %w", err)
 	}
 	sources := controllers.NewSources(mgr.GetAPIReader(), o.namespace, time.Minute)
-	judge := &controllers.AnalysisReconciler{Client: mgr.GetClient(), Sources: sources, Clock: clock.RealClock{}, Workers: 2 * o.workers}
+	breaker := controllers.NewBreaker()
+	judge := &controllers.AnalysisReconciler{Client: mgr.GetClient(), Sources: sources, Breaker: breaker, Clock: clock.RealClock{}, Workers: 2 * o.workers}
 	if err := judge.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}
-	pinger := &controllers.MetricSourceReconciler{Client: mgr.GetClient(), Sources: sources, Clock: clock.RealClock{}, Every: 30 * time.Second}
+	pinger := &controllers.MetricSourceReconciler{
+		Client: mgr.GetClient(), Sources: sources, Breaker: breaker, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Every: 30 * time.Second,
+	}
 	if err := pinger.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the MetricSource reconciler: %w", err)
 	}

@@ -1,0 +1,65 @@
+package controllers
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestBreaker(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	see := func(b *Breaker, runs, blind int) {
+		for i := range runs {
+			b.Note("default", types.UID(fmt.Sprint(i)), i < blind, now)
+		}
+	}
+	for name, tc := range map[string]struct {
+		runs, blind int
+		want        bool
+	}{
+		"nobody asks":         {0, 0, false},
+		"two runs, both":      {2, 2, false},
+		"three runs, all":     {3, 3, true},
+		"half of many":        {10, 5, true},
+		"fewer than half":     {10, 4, false},
+		"one of a thousand":   {1000, 1, false},
+		"all of a thousand":   {1000, 1000, true},
+		"everybody sees well": {10, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := NewBreaker()
+			see(b, tc.runs, tc.blind)
+			if got := isOutage(b.Blind("default", now)); got != tc.want {
+				t.Errorf("outage %v, want %v", got, tc.want)
+			}
+			if got := isOutage(b.Blind("other", now)); got {
+				t.Error("another source is out, too")
+			}
+		})
+	}
+}
+
+// TestBreakerTellsOnceAndForgets: the source is told when its outage begins and
+// when it ends, not at every poll; runs that no longer ask do not count.
+func TestBreakerTellsOnceAndForgets(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	b := NewBreaker()
+	poll := func(blind bool) {
+		now = now.Add(15 * time.Second)
+		for i := range 5 {
+			b.Note("default", types.UID(fmt.Sprint(i)), blind, now)
+		}
+	}
+	for _, blind := range []bool{false, true, true, true, false, false} {
+		poll(blind)
+	}
+	if got := len(b.Changed); got != 2 {
+		t.Errorf("told %d times, want once when it began and once when it ended", got)
+	}
+	poll(true)
+	if _, runs := b.Blind("default", now.Add(sightFor+time.Second)); runs != 0 {
+		t.Errorf("%d runs remembered that ask no more", runs)
+	}
+}
