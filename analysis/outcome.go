@@ -46,6 +46,8 @@ const (
 	RegressionFound   Reason = "Regression"
 	BudgetExceeded    Reason = "BudgetSpent"
 	InvariantViolated Reason = "InvariantViolated"
+	BudgetLow         Reason = "BudgetLow"
+	AlertFiring       Reason = "AlertFiring"
 
 	Pending               Reason = "Pending"
 	NoTraffic             Reason = "NoTraffic"
@@ -77,7 +79,7 @@ const (
 var outcomes = map[Reason]Outcome{
 	Healthy: Pass,
 
-	BurnRateExceeded: Fail, RegressionFound: Fail, BudgetExceeded: Fail, InvariantViolated: Fail,
+	BurnRateExceeded: Fail, RegressionFound: Fail, BudgetExceeded: Fail, BudgetLow: Fail, AlertFiring: Fail, InvariantViolated: Fail,
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
 	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,

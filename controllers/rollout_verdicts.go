@@ -25,6 +25,10 @@ func (r *RolloutReconciler) observeGuardrails(ctx context.Context, w *world) err
 		return err
 	}
 	w.guardrails, w.input.Blocked = bound[:min(len(bound), maxGuardrails)], blocked
+	w.input.Preflight = plan.Preflight{FreshFor: preflightFreshFor}
+	for _, g := range bound {
+		w.input.Preflight.Required = w.input.Preflight.Required || g.Spec.Preflight != nil
+	}
 	return r.observeRivals(ctx, w)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/api"
 	prom "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
@@ -64,11 +65,22 @@ const lookbackScrapes = 3
 // Counts sends a query made by CountsQuery for the evaluation time at. now is
 // our clock, for comparison with the source's. The error is a *QueryError.
 func (c *Client) Counts(ctx context.Context, query string, at, now time.Time) (Answer, error) {
+	value, answer, err := c.ask(ctx, query, at, now)
+	if err != nil {
+		return answer, err
+	}
+	answer.Pods, err = podsOf(value, at, c.limits)
+	return answer, err
+}
+
+// ask sends an instant query within the source's limits and checks whatever an
+// answer must keep to before its rows are read.
+func (c *Client) ask(ctx context.Context, query string, at, now time.Time) (model.Value, Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	done, err := c.turn(ctx)
 	if err != nil {
-		return Answer{}, err
+		return nil, Answer{}, err
 	}
 	defer done()
 	kept := &receipt{}
@@ -76,21 +88,20 @@ func (c *Client) Counts(ctx context.Context, query string, at, now time.Time) (A
 		prom.WithTimeout(c.timeout), prom.WithLookbackDelta(lookbackScrapes*c.scrape))
 	answer := Answer{SHA256: kept.sha256}
 	if err != nil {
-		return answer, queryError(ctx, err)
+		return nil, answer, queryError(ctx, err)
 	}
 	if !kept.date.IsZero() {
 		answer.Skew = kept.date.Sub(now.Truncate(time.Second))
 		// now is from before the query: what it took looks like a clock ahead.
 		if answer.Skew < -maxSkew || answer.Skew > maxSkew+c.timeout {
-			return answer, failed(analysis.ClockSkew, "the source's clock differs from ours by %s", answer.Skew)
+			return nil, answer, failed(analysis.ClockSkew, "the source's clock differs from ours by %s", answer.Skew)
 		}
 	}
 	if len(warnings) > 0 {
 		// A warning means a partial answer: truncated, or from some replicas only.
-		return answer, failed(analysis.Warning, "the source warns: %s", quote(warnings[0]))
+		return nil, answer, failed(analysis.Warning, "the source warns: %s", quote(warnings[0]))
 	}
-	answer.Pods, err = podsOf(value, at, c.limits)
-	return answer, err
+	return value, answer, nil
 }
 
 // turn waits until a query may run and returns what ends it.

@@ -42,6 +42,7 @@ const (
 	ReasonRouteNotFound      = "RouteNotFound"
 	ReasonServiceNotFound    = "ServiceNotFound"
 	ReasonGuardrailNotFound  = "GuardrailNotFound"
+	ReasonPreflight          = "Preflight"
 	ReasonTooManyTriggers    = "TooManyTriggers"
 	ReasonWorkloadClaimed    = "WorkloadClaimed"
 	ReasonMetricSourceDenied = "MetricSourceDenied"

@@ -99,6 +99,10 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:Maximum=100000000
 	MinimumSamples int64 `json:"minimumSamples,omitempty"`
 
+	// preflight says what each slo's service must have left before a run starts.
+	// +optional
+	Preflight *Preflight `json:"preflight,omitempty"`
+
 	// whenBlind is what to do while the source gives no usable answer. A trigger
 	// may have its own.
 	// +optional
@@ -390,6 +394,26 @@ type PodsTrigger struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	ReadyWithin metav1.Duration `json:"readyWithin,omitempty"`
+}
+
+// Preflight keeps a run from starting while the service, whatever versions serve
+// it, has no error budget to spare or its burn-rate alert fires: 14.4 times over
+// one hour and five minutes. Without an answer no run starts either.
+type Preflight struct {
+	// budgetRemaining is how many percent of each slo's budget must be left of its
+	// period.
+	// +optional
+	// +kubebuilder:default="10"
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule="double(self) <= 100.0",message="budgetRemaining must be at most 100 percent"
+	BudgetRemaining string `json:"budgetRemaining,omitempty"`
+
+	// onViolation is what to do then: Hold waits until it is over.
+	// +optional
+	// +kubebuilder:default=Hold
+	// +kubebuilder:validation:Enum=Hold
+	OnViolation HoldOrRollback `json:"onViolation,omitempty"`
 }
 
 // WhenBlind is what to do while a source gives no usable answer.

@@ -139,6 +139,11 @@ type RolloutStatus struct {
 	// +optional
 	Decision *DecisionSummary `json:"decision,omitempty"`
 
+	// preflight is whether the service can afford a run of the candidate. The
+	// analysis loop writes it.
+	// +optional
+	Preflight *PreflightStatus `json:"preflight,omitempty"`
+
 	// verdicts are the newest, one per guardrail and trigger.
 	// +optional
 	// +listType=atomic
@@ -380,6 +385,28 @@ type VerdictStatus struct {
 	// evaluatedAt is the evaluation time the source was asked for.
 	// +optional
 	EvaluatedAt *metav1.Time `json:"evaluatedAt,omitempty"`
+}
+
+// PreflightStatus is the newest pre-flight of a candidate.
+type PreflightStatus struct {
+	// revision it was made for.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Revision string `json:"revision"`
+	// outcome over all guardrails that ask for one: only Pass lets a run start.
+	// +required
+	Outcome VerdictOutcome `json:"outcome"`
+	// reason from a closed set.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+	// evaluatedAt is the evaluation time the source was asked for.
+	// +required
+	EvaluatedAt metav1.Time `json:"evaluatedAt"`
 }
 
 // VerdictOutcome is the result of one trigger's evaluation. Unknown is two

@@ -146,6 +146,10 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	if err := judge.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}
+	preflight := &controllers.PreflightReconciler{Client: mgr.GetClient(), Sources: sources, Clock: clock.RealClock{}, Workers: o.workers}
+	if err := preflight.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the pre-flight reconciler: %w", err)
+	}
 	pinger := &controllers.MetricSourceReconciler{
 		Client: mgr.GetClient(), Sources: sources, Breaker: breaker, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Every: 30 * time.Second,
 	}

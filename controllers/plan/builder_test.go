@@ -210,6 +210,17 @@ func routeGone(in *plan.Input) {
 	in.Route = plan.Route{Acknowledged: true, Fault: plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
 }
 
+func preflight(o v1alpha1.VerdictOutcome) change {
+	return func(in *plan.Input) {
+		in.Preflight = plan.Preflight{Required: true, FreshFor: 2 * time.Minute}
+		if o != "" {
+			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: triedRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
+		}
+	}
+}
+
+func later(d time.Duration) change { return func(in *plan.Input) { in.Now = in.Now.Add(d) } }
+
 func serviceGone(in *plan.Input) {
 	in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
 	in.Route.ServiceMissing = true

@@ -128,6 +128,7 @@ func circumstances() []option {
 		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observeOnly}, {"deadline", rollBackAtDeadline},
 		{"no-run", func(in *plan.Input) { in.Run.Exists = false }}, {"rejected", rejected(newerRevision)},
 		{"unfinalized", func(in *plan.Input) { in.FinalizerMissing = true }},
+		{"preflight", preflight("")}, {"preflight-failed", preflight(v1alpha1.VerdictFail)},
 		{"no-drain", func(in *plan.Input) { in.Spec.Traffic.Drain.Duration = 0 }},
 	}
 }

@@ -40,9 +40,18 @@ type Input struct {
 	Guard    Guard
 	Action   *Action
 
+	// Preflight is required when a guardrail asks for it.
+	Preflight Preflight
 	// Blocked says why no run may start: a guardrail or source that is missing or
 	// not allowed. Empty when nothing does.
 	Blocked Blocked
+}
+
+// Preflight is whether the service can afford a run. The answer is in the status.
+type Preflight struct {
+	Required bool
+	// FreshFor is how old an answer may be.
+	FreshFor time.Duration
 }
 
 // Blocked is a reason from the closed set, and a sentence.

@@ -335,6 +335,30 @@ func waitForStableReady(f *facts) Decision {
 	return f.stuck(v1alpha1.ReasonWorkloadNotReady, "the stable version has no ready pod: a candidate could not be compared, nor rolled back to it")
 }
 
+// preflightHolds: only a fresh Pass for this very candidate lets a run start.
+func preflightHolds(f *facts) bool {
+	return gating(f) && f.in.Preflight.Required && (f.preflight() == nil || f.preflight().Outcome != v1alpha1.VerdictPass)
+}
+
+// preflight is the answer for the candidate, nil while there is no fresh one.
+func (f *facts) preflight() *v1alpha1.PreflightStatus {
+	p := f.in.Status.Preflight
+	if p == nil || p.Revision != f.tried || f.in.Now.Sub(p.EvaluatedAt.Time) > f.in.Preflight.FreshFor {
+		return nil
+	}
+	return p
+}
+
+func waitForPreflight(f *facts) Decision {
+	p := f.preflight()
+	if p == nil {
+		return f.working(v1alpha1.ReasonPreflight, "waiting to hear whether the service can afford a release")
+	}
+	d := f.working(v1alpha1.ReasonPreflight, fmt.Sprintf("no run starts: pre-flight is %s (%s): %s", p.Outcome, p.Reason, p.Message))
+	d.Key = p.Reason
+	return d
+}
+
 func startRun(f *facts) Decision {
 	number := f.in.Run.Next + 1
 	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("run %d starts: %s against %s", number, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable)))

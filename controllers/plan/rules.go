@@ -107,6 +107,7 @@ var rules = []rule{
 	{"RouteUnusable", routeUnusable, stuckOnRoute},
 	{"Paused", paused, stayPaused},
 	{"StableNotReady", stableNotReady, waitForStableReady},
+	{"PreflightHolds", preflightHolds, waitForPreflight},
 	{"RunStarts", gating, startRun},
 
 	// Promotion, in the order in which traffic never depends on a pod that goes.

@@ -108,6 +108,12 @@ func lifecycleCases() []ruleCase {
 		{"route gone mid-step", given(step, routeGone), outcome{"RouteUnusable", nil, stepping, stuck, v1alpha1.ReasonRouteNotFound}},
 		{"mid-step", given(step, specPaused), outcome{"Paused", nil, stepping, work, v1alpha1.ReasonPaused}},
 		{"nothing to go back to", given(gating, stableReady(0)), outcome{"StableNotReady", nil, gate, stuck, v1alpha1.ReasonWorkloadNotReady}},
+		{"pre-flight not heard of", given(gating, preflight("")), outcome{"PreflightHolds", nil, gate, work, v1alpha1.ReasonPreflight}},
+		{"pre-flight failed", given(gating, preflight(v1alpha1.VerdictFail)), outcome{"PreflightHolds", nil, gate, work, v1alpha1.ReasonPreflight}},
+		{"pre-flight unknown", given(gating, preflight(v1alpha1.VerdictError)), outcome{"PreflightHolds", nil, gate, work, v1alpha1.ReasonPreflight}},
+		{"pre-flight of long ago", given(gating, preflight(v1alpha1.VerdictPass), later(time.Hour)), outcome{"PreflightHolds", nil, gate, work, v1alpha1.ReasonPreflight}},
+		{"pre-flight of another candidate", given(gating, preflight(v1alpha1.VerdictPass), declares(newerRevision), func(in *plan.Input) { in.Status.Candidate.Revision = newerRevision }), outcome{"PreflightHolds", nil, gate, work, v1alpha1.ReasonPreflight}},
+		{"pre-flight passed", given(gating, preflight(v1alpha1.VerdictPass)), outcome{"RunStarts", plan.CreateRun{}, stepping, work, progressing}},
 		{"all is well", given(gating), outcome{"RunStarts", plan.CreateRun{}, stepping, work, progressing}},
 		{"a phase from a newer version", given(func(in *plan.Input) { in.Status.Phase = "Dancing" }), outcome{"Hold", nil, "Dancing", work, v1alpha1.ReasonHolding}},
 	}

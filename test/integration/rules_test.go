@@ -39,7 +39,7 @@ const guardrail = `
 	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}},
 		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001"}},
 		{name: budget, slo: latency, budgetSpent: "2", whenBlind: {hold: 1m, then: Rollback}}],
-	whenBlind: {hold: 10m, then: Hold}`
+	preflight: {budgetRemaining: "10", onViolation: Hold}, whenBlind: {hold: 10m, then: Hold}`
 
 // change sets a path of an object; a nil value removes it.
 type change struct {
@@ -101,6 +101,7 @@ var ruleCases = []ruleCase{
 	{guardrails, "more than 15 slos and invariants: name the triggers", nil, []change{{"spec.triggers", nil}, {"spec.slos", objectives(15)}}},
 	{guardrails, "without triggers, slos and invariants give them their names", nil, []change{{"spec.triggers", nil}, {"spec.slos.0.name", "ledger"}}},
 	{guardrails, "regression.burn times the budget must stay below 90 percent", nil, []change{{"spec.triggers.3.regression.burn", "950"}}},
+	{guardrails, "budgetRemaining must be at most 100 percent", nil, []change{{"spec.preflight.budgetRemaining", "101"}}},
 	{guardrails, "worseThan must be at least 1", nil, []change{{"spec.triggers.3.regression.worseThan", "0.9"}}},
 	{guardrails, "burn must be above 0", nil, []change{{"spec.triggers.3.regression.burn", "0"}}},
 	{guardrails, "falseAlarm must be between 0.000001 and 0.1", nil, []change{{"spec.triggers.3.regression.falseAlarm", "0.5"}}},

@@ -76,6 +76,8 @@ func (c *check) phases() {
 	if from == v1alpha1.PhaseGating && to == v1alpha1.PhaseStepping {
 		c.require(c.in.Guard.Proven, "an unguarded run starts")
 		c.require(c.in.Blocked.Reason == "" && c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
+		passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
+		c.require(!c.in.Preflight.Required || passed, "a run starts that the service cannot afford")
 		c.require(c.in.Workload.StableReady > 0, "a run starts with nothing to go back to")
 	}
 }
