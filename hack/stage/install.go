@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -53,7 +55,7 @@ func (s *Stage) Install(ctx context.Context) error {
 		return err
 	}
 	manifests = strings.Replace(manifests, "image: belay-controller\n", "image: "+image+"\n", 1)
-	if err := s.Apply(ctx, manifests); err != nil {
+	if err := s.applyGuarded(ctx, manifests); err != nil {
 		return err
 	}
 	source := strings.ReplaceAll(sourceManifest, "PROMETHEUS", s.Addresses.Prometheus)
@@ -62,6 +64,29 @@ func (s *Stage) Install(ctx context.Context) error {
 		s.Apply(ctx, source),
 		s.kubectl(ctx, "-n", "belay", "rollout", "status", "deployment/belay-controller", "--timeout=90s"),
 	)
+}
+
+// guardSettles bounds how long an API server that has just started may take to
+// find the Rollouts that the guard's policies look at. Until then it refuses
+// updates of Deployments, as the guard asks of it.
+const guardSettles = time.Minute
+
+func (s *Stage) applyGuarded(ctx context.Context, manifests string) error {
+	ctx, cancel := context.WithTimeout(ctx, guardSettles)
+	defer cancel()
+	var refused error
+	err := wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
+		err := s.Apply(ctx, manifests)
+		if err != nil && strings.Contains(err.Error(), "failed to find resource referenced by paramKind") {
+			refused = err
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil && refused != nil {
+		return fmt.Errorf("the guard's policies did not find their Rollouts within %s: %w", guardSettles, refused)
+	}
+	return err
 }
 
 const sourceManifest = `apiVersion: belay.dev/v1alpha1
