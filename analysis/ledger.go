@@ -57,6 +57,9 @@ type Ledger struct {
 	// Canary and Stable are the counts since the first poll.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
+	// Fresh are the scrapes of the canary's pods that were new in the newest poll
+	// and hold bad requests. They are not stored.
+	Fresh []Scrape `json:"-"`
 	// Bins are the canary's counts by poll, newest last, for burn windows.
 	Bins []Bin `json:"bins,omitempty"`
 	// StageFrom is when the present stage began, and Stage the canary's counts
@@ -122,6 +125,7 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
 	next.forget(p.EvaluatedAt.Add(-forgetAfter), len(p.Canary)+len(p.Stable))
+	next.Fresh = nil
 	canary := next.take(p.Canary, true)
 	stable := next.take(p.Stable, false)
 	next.Canary, next.Stable = l.Canary.Add(canary), l.Stable.Add(stable)
@@ -152,14 +156,19 @@ func (l *Ledger) take(pods []PodCounter, newCountsWhole bool) Counts {
 	for _, c := range pods {
 		last, seen := l.Pods[c.Pod]
 		at := c.SampledAt.UnixMilli()
+		served := c.Counts
 		switch {
 		case seen && at <= last.SampledAt, !seen && len(l.Pods) >= maxPods:
 			// What cannot be remembered would count again at the next poll.
 			continue
 		case seen:
-			sum = sum.Add(delta(c.Counts, last.Counts))
-		case newCountsWhole:
-			sum = sum.Add(c.Counts)
+			served = delta(c.Counts, last.Counts)
+		case !newCountsWhole:
+			served = Counts{}
+		}
+		sum = sum.Add(served)
+		if newCountsWhole && served.Bad > 0 {
+			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
 		}
 		l.Pods[c.Pod] = lastCounter{c.Counts, at}
 	}

@@ -30,6 +30,9 @@ type Regression struct {
 	// Triggers that share Alpha in one rollout: each convicts at Alpha/Triggers
 	// (Bonferroni), so that all of them together stay below Alpha. 0 is 1.
 	Triggers int
+	// Clip is the share of the evidence needed that one interval may supply. 0 is
+	// a third: a conviction takes at least four bad intervals. +Inf is no clip.
+	Clip float64
 	// MinimumSamples the candidate must have served in this stage for a pass.
 	MinimumSamples int64
 }
@@ -42,14 +45,10 @@ type RegressionState struct {
 	Relative EProcess `json:"relative"`
 	// Absolute is the evidence against "within Allowed times the budget".
 	Absolute EProcess `json:"absolute"`
-	// Since is the first poll observed, and Before the requests counted by then.
-	Since  time.Time `json:"since"`
-	Before float64   `json:"before"`
 }
 
-// regressionClip is the part of the evidence needed that one interval may
-// supply: a conviction takes at least four bad intervals.
-const regressionClip = 1.0 / 3
+// defaultClip is a third.
+const defaultClip = 1.0 / 3
 
 // budgetPeriod is what an error budget is usually counted over.
 const budgetPeriod = 30 * 24 * time.Hour
@@ -64,10 +63,10 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if !r.sound() {
 		return s
 	}
-	if s.Since.IsZero() {
-		s.Since, s.Before = l.EvaluatedAt, l.Canary.Total+l.Stable.Total
+	clip := r.threshold() * r.Clip
+	if r.Clip == 0 {
+		clip = r.threshold() * defaultClip
 	}
-	clip := regressionClip * r.threshold()
 	s.Relative = s.Relative.observe(l.Canary, l.Stable, betRelative(r.Worse), clip)
 	s.Absolute = s.Absolute.observe(l.Canary, l.Stable, betAbsolute(r.Allowed*r.Budget), clip)
 	return s
@@ -78,27 +77,26 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
 	if !r.sound() {
 		return Verdict{Reason: BadQuery, Message: fmt.Sprintf(
-			"budget %v, worse %v, allowed %v and alpha %v cannot be judged: budget, allowed times budget and alpha must be in (0, 1), worse at least 1",
-			r.Budget, r.Worse, r.Allowed, r.Alpha)}
+			"budget %v, worse %v, allowed %v, alpha %v and clip %v cannot be judged: budget and alpha must be in (0, 1), worse at least 1, allowed times budget in (0, %v), clip not below 0",
+			r.Budget, r.Worse, r.Allowed, r.Alpha, r.Clip, maxRatio)}
 	}
 	if !l.Canary.sound() || !l.Stable.sound() || !l.Stage.sound() {
 		return Verdict{Reason: Malformed, Message: "the counts are no counts"}
 	}
-	need, falseAlarms := r.threshold(), r.falseAlarms(s)
 	growing := min(s.Relative.LogE(), s.Absolute.LogE())
 	recent := l.Window(recentWindow)
 	v := Verdict{Statistics: r.statistics(s, l)}
-	seen := r.sentence(s, l)
+	seen := r.sentence(l)
 	switch {
 	case r.won(s.Relative) && r.won(s.Absolute) && l.Canary.Bad >= minimumBad:
-		v.Reason, v.Message = RegressionFound, fmt.Sprintf("%s; evidence this strong arises in at most %s healthy rollouts, however often checked", seen, oneIn(falseAlarms))
+		v.Reason, v.Message = RegressionFound, seen+"; "+r.convinced(s)
 	case l.Stage.Total == 0:
 		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
 	case l.Stage.Total < float64(r.MinimumSamples):
 		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, seen)
 	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
 		v.Reason, v.Message = EnvironmentIncident, seen+"; the budget burns, but not shown to be by the candidate"
-	case growing > need/2:
+	case growing > r.threshold()/2:
 		// Half the evidence is too little to convict and too much to promote.
 		v.Reason, v.Message = Pending, seen+"; evidence of a regression is growing"
 	default:
@@ -113,7 +111,7 @@ const recentWindow = time.Minute
 func (r Regression) sound() bool {
 	limit := r.Allowed * r.Budget
 	return r.Budget > 0 && r.Budget < 1 && limit > 0 && limit < maxRatio &&
-		r.Worse >= 1 && !math.IsInf(r.Worse, 0) && r.Alpha > 0 && r.Alpha < 1
+		r.Worse >= 1 && !math.IsInf(r.Worse, 0) && r.Alpha > 0 && r.Alpha < 1 && r.Clip >= 0
 }
 
 // threshold is ln(Triggers/Alpha), the logarithm of the wealth that convicts.
@@ -123,7 +121,13 @@ func threshold(alpha float64, triggers int) float64 {
 	return math.Log(float64(max(1, triggers))) - math.Log(alpha)
 }
 
+// won bets stay won: the bound on false alarms is one on the peak.
 func (r Regression) won(p EProcess) bool { return -p.logP() >= r.threshold() }
+
+// holds is stricter: what was won has not been lost again since.
+func (r Regression) holds(p EProcess) bool {
+	return p.LogE() >= r.threshold()+float64(p.Restarts)*math.Ln2
+}
 
 // falseAlarms bounds the share of healthy rollouts in which any of the triggers
 // ever shows evidence as strong: the anytime-valid p-value of the weaker bet,
@@ -133,16 +137,9 @@ func (r Regression) falseAlarms(s RegressionState) float64 {
 	return min(1, math.Exp(p)*float64(max(1, r.Triggers)))
 }
 
-// spent is the share of a 30 days' error budget that the rollout has cost so
-// far: the candidate's bad requests beyond what stable would have had.
-func (r Regression) spent(s RegressionState, l Ledger) float64 {
-	elapsed := l.EvaluatedAt.Sub(s.Since)
-	served := l.Canary.Total + l.Stable.Total - s.Before
-	if s.Since.IsZero() || elapsed <= 0 || served <= 0 {
-		return 0
-	}
-	excess := max(0, l.Canary.Bad-l.Canary.Total*l.Stable.Ratio())
-	return excess / (r.Budget * served * float64(budgetPeriod) / float64(elapsed))
+// spent is the share of a 30 days' error budget that the rollout has cost so far.
+func (r Regression) spent(l Ledger) float64 {
+	return BudgetSpent{Budget: r.Budget, Period: budgetPeriod}.spent(l)
 }
 
 func (r Regression) statistics(s RegressionState, l Ledger) []Statistic {
@@ -153,15 +150,20 @@ func (r Regression) statistics(s RegressionState, l Ledger) []Statistic {
 		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak},
 		{"logThreshold", r.threshold()}, {"falseAlarms", r.falseAlarms(s)},
 		{"canaryLow", canaryLow}, {"canaryHigh", canaryHigh}, {"stableLow", stableLow}, {"stableHigh", stableHigh},
-		{"burn", l.Canary.Ratio() / r.Budget}, {"budgetSpent", r.spent(s, l)},
+		{"burn", l.Canary.Ratio() / r.Budget}, {"budgetSpent", r.spent(l)},
 		{"stageTotal", l.Stage.Total}, {"stageBad", l.Stage.Bad},
 	}
 }
 
 // sentence is what a person needs to see to believe the verdict.
-func (r Regression) sentence(s RegressionState, l Ledger) string {
+func (r Regression) sentence(l Ledger) string {
 	return fmt.Sprintf("%s; burn %.1fx; rollout spent %s of the 30d budget",
-		compared(l), l.Canary.Ratio()/r.Budget, percent(r.spent(s, l)))
+		compared(l), l.Canary.Ratio()/r.Budget, percent(r.spent(l)))
+}
+
+// convinced states the always-valid bound on false alarms.
+func (r Regression) convinced(s RegressionState) string {
+	return fmt.Sprintf("evidence this strong arises in at most %s healthy rollouts, however often checked", oneIn(r.falseAlarms(s)))
 }
 
 // compared states both versions' counts, rates and always-valid intervals.

@@ -68,6 +68,15 @@ func belayRegression() func(analysis.Ledger) analysis.Verdict {
 	}
 }
 
+func belayDefault() func(analysis.Ledger) analysis.Verdict {
+	d := analysis.Default(budget, 1, 0)
+	var s analysis.CombinedState
+	return func(l analysis.Ledger) analysis.Verdict {
+		s = d.Observe(s, l)
+		return d.Judge(s, l)
+	}
+}
+
 // naive is the fixed-sample test that peeking breaks: a one-sided z-test of two
 // proportions at 5 % on the counts so far.
 func naive() func(analysis.Ledger) analysis.Verdict {

@@ -22,6 +22,7 @@ var columns = []column{
 	{"burn alert, 2x stable", burnAlert(2)},
 	{"Belay burn", belay(belayBurn)},
 	{"Belay regression", belay(belayRegression)},
+	{"**Belay default**", belay(belayDefault)},
 }
 
 // row is a scenario under loads that the table shows as one.

@@ -1,0 +1,147 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Outage finds what burns an error budget fast, as soon as two scrapes of a pod
+// can show it. It fails when all of these hold:
+//
+//   - Burn exceeds its rate in both windows: it is severe, and goes on;
+//   - Evidence is won, relative to stable and to the budget, with no clip: it is
+//     the candidate, not an incident both versions suffer, and not chance;
+//   - no single moment explains it: scrapes that do not overlap are bad. This
+//     takes the place of the clip, against bursts of dependent requests.
+//
+// Guarantee: that of Evidence, whose bets it must win; Burn and the moments only
+// take away from what fails. While stable serves nothing, nothing can be
+// compared, and the guarantee is the absolute one alone: a candidate within
+// Allowed times its budget.
+type Outage struct {
+	Burn     Burn
+	Evidence Regression
+}
+
+// OutageState is the evidence of a run so far. It can be stored as JSON.
+type OutageState struct {
+	Evidence RegressionState `json:"evidence"`
+	// Moments of failing in the long window that cannot have one cause.
+	Moments []int64 `json:"moments,omitempty"`
+}
+
+// manyMoments is how many moments of failing no single burst explains.
+const manyMoments = 2
+
+// Observe returns the state after a ledger's newest poll. The state given is
+// not changed. A poll observed twice adds nothing; of one that was missed the
+// counts are contained in the next, the moments are not.
+func (o Outage) Observe(s OutageState, l Ledger) OutageState {
+	s.Evidence = o.Evidence.Observe(s.Evidence, l)
+	// Few requests make a ratio uncertain: half the rate marks a bad scrape.
+	s.Moments = moments(s.Moments, l.Fresh, o.Burn.Rate*o.Burn.Budget/2, l.EvaluatedAt.Add(-o.Burn.Long))
+	return s
+}
+
+// Judge says what the evidence of a state comes to. The ledger is the one
+// observed last.
+func (o Outage) Judge(s OutageState, l Ledger) Verdict {
+	v := o.Evidence.Judge(s.Evidence, l)
+	burn := o.Burn.Judge(l)
+	if v.Outcome() == Error || burn.Outcome() == Error {
+		if v.Outcome() != Error {
+			v = burn
+		}
+		return v
+	}
+	v.Statistics = append(v.Statistics, Statistic{"moments", float64(len(s.Moments))})
+	// Evidence speaks of itself alone; what it convicts still has to burn.
+	won := o.Evidence.holds(s.Evidence.Absolute) && len(s.Moments) >= manyMoments
+	compared := o.Evidence.holds(s.Evidence.Relative)
+	switch {
+	case burn.Outcome() != Fail:
+		v.Reason, v.Message = burn.Reason, burn.Message
+	case won && compared:
+		v.Reason, v.Message = RegressionFound, fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
+	case won && o.alone(s, l):
+		v.Reason, v.Message = BurnRateExceeded, burn.Message+"; stable serves nothing to compare with"
+	case won:
+		v.Reason, v.Message = EnvironmentIncident, burn.Message+"; not shown to be the candidate's own"
+	default:
+		v.Reason, v.Message = Pending, burn.Message+"; still too little to tell from chance or from one burst"
+	}
+	return v
+}
+
+// alone reports whether stable has served nothing in the short window: what
+// waits for stable to be compared is all that the candidate served in it.
+func (o Outage) alone(s OutageState, l Ledger) bool {
+	used := s.Evidence.Relative
+	return l.EvaluatedAt.Sub(l.Since) >= o.Burn.Short && l.Stable.Total == used.Stable.Total && l.Canary.minus(used.Canary).Total >= l.Window(o.Burn.Short).Total
+}
+
+// Combined is the faster of an outage's and a regression's judge, and fails
+// when either does.
+//
+// Guarantee, by a union bound: it fails at most the sum of both Alphas of
+// candidates that are healthy in the sense of Regression, however often and
+// whenever it is looked at.
+type Combined struct {
+	Outage     Outage
+	Regression Regression
+}
+
+// CombinedState is the evidence of a run so far. It can be stored as JSON.
+type CombinedState struct {
+	Outage     OutageState     `json:"outage"`
+	Regression RegressionState `json:"regression"`
+}
+
+// Default is the judge of an indicator that names none. triggers is how many
+// share the false alarms of a rollout, minimumSamples what a pass needs.
+//
+// Guarantee: of the rollouts of a candidate at most 1.5 times as bad as stable
+// at every time, or always within twice its budget, all triggers together roll
+// back at most 1.5 % (1 % as outages, 0.5 % as regressions). That is what is
+// proven for the worst such candidate; of candidates as good as stable,
+// hack/bench-judge counts fewer than 0.1 %, also where requests fail in bursts.
+//
+// The settings were chosen there: 36 times the budget ends 30 days' budget in
+// 20 hours, and lies above what single bursts do to a young canary.
+func Default(budget float64, triggers int, minimumSamples int64) Combined {
+	regression := Regression{Budget: budget, Worse: 1.5, Allowed: 2, Alpha: 0.005, Triggers: triggers, MinimumSamples: minimumSamples}
+	evidence := regression
+	evidence.Alpha, evidence.Clip = 0.01, math.Inf(1)
+	return Combined{
+		Outage: Outage{
+			Burn:     Burn{Budget: budget, Rate: 36, Long: 5 * time.Minute, Short: time.Minute, MinimumSamples: minimumSamples},
+			Evidence: evidence,
+		},
+		Regression: regression,
+	}
+}
+
+// AfterLosing is the state to go on from when states of a run were lost that
+// many times: each was one more chance to be wrong.
+func AfterLosing(states int) CombinedState {
+	evidence := RegressionState{Relative: EProcess{Restarts: states}, Absolute: EProcess{Restarts: states}}
+	return CombinedState{Outage: OutageState{Evidence: evidence}, Regression: evidence}
+}
+
+// Observe returns the state after a ledger's newest poll. The state given is
+// not changed, and a poll observed twice adds nothing.
+func (c Combined) Observe(s CombinedState, l Ledger) CombinedState {
+	return CombinedState{c.Outage.Observe(s.Outage, l), c.Regression.Observe(s.Regression, l)}
+}
+
+// Judge returns the worse of both verdicts. Of two that are equally bad, the
+// regression's says more, unless the outage's convicts.
+func (c Combined) Judge(s CombinedState, l Ledger) Verdict {
+	outage, regression := c.Outage.Judge(s.Outage, l), c.Regression.Judge(s.Regression, l)
+	worst := Worst(outage.Outcome(), regression.Outcome())
+	if outage.Outcome() == Fail || regression.Outcome() != worst {
+		return outage
+	}
+	return regression
+}

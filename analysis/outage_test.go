@@ -1,0 +1,195 @@
+package analysis
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// twoPods are the ledgers of a canary of two pods scraped every 15 s, at seconds
+// 5 and 10 of each interval, and of one stable pod at 8; polls come at 0, 15, …
+// The counts given are what every pod serves in each of the intervals.
+func twoPods(canary, stable []Counts) []Ledger {
+	l := Ledger{}.Advance(Poll{EvaluatedAt: at(0), Stable: []PodCounter{pod("s", -7, 1e6, 1e3)}}, start)
+	out := []Ledger{l}
+	a, s := Counts{}, Counts{1e6, 1e3}
+	for i, c := range canary {
+		a, s = a.Add(c), s.Add(stable[i])
+		second := 15 * i
+		l = l.Advance(Poll{
+			EvaluatedAt: at(second + 15),
+			Canary:      []PodCounter{pod("a", second+5, a.Total, a.Bad), pod("b", second+10, a.Total, a.Bad)},
+			Stable:      []PodCounter{pod("s", second+8, s.Total, s.Bad)},
+		}, start)
+		out = append(out, l)
+	}
+	return out
+}
+
+// firedAfter is the first poll at which the default judge fails, 0 for none,
+// with that verdict or the last one.
+func firedAfter(c Combined, all []Ledger) (int, Verdict) {
+	var s CombinedState
+	var v Verdict
+	for i, l := range all {
+		s = c.Observe(s, l)
+		if v = c.Judge(s, l); v.Outcome() == Fail {
+			return i, v
+		}
+	}
+	return 0, v
+}
+
+func TestDefaultJudges(t *testing.T) {
+	quiet := repeat(Counts{1000, 1}, 40)
+	burst := append([]Counts{{40, 30}}, repeat(Counts{40, 0}, 39)...)
+	early := append(repeat(Counts{40, 20}, 4), repeat(Counts{40, 0}, 36)...)
+	cases := map[string]struct {
+		canary, stable []Counts
+		wantAfter      int
+		wantReason     Reason
+		wantMessage    string
+	}{
+		"an outage is found with the second scrape": {
+			repeat(Counts{40, 20}, 40), quiet, 2, RegressionFound, "36x in both windows fires; evidence this strong",
+		},
+		"a small regression is found as one": {
+			repeat(Counts{400, 4}, 40), quiet, 4, RegressionFound, "evidence this strong",
+		},
+		"one burst on both pods is no outage": {
+			burst, quiet, 0, Healthy, "",
+		},
+		"an incident both versions suffer is not the candidate's": {
+			repeat(Counts{40, 20}, 40), repeat(Counts{1000, 500}, 40), 0, EnvironmentIncident, "not shown to be by the candidate",
+		},
+		"an incident that both versions have left behind is forgotten": {
+			early, append(repeat(Counts{1000, 500}, 4), quiet[4:]...), 0, Healthy, "",
+		},
+		"healthy": {repeat(Counts{400, 0}, 40), quiet, 0, Healthy, "canary 0.0 % errors (0/32000"},
+		"without stable's traffic a burning budget decides after the short window": {
+			repeat(Counts{40, 20}, 40), repeat(Counts{}, 40), 4, BurnRateExceeded, "stable serves nothing to compare with",
+		},
+		"nothing served": {repeat(Counts{}, 4), quiet, 0, NoTraffic, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			after, got := firedAfter(Default(0.001, 1, 100), twoPods(c.canary, c.stable))
+			if after != c.wantAfter || got.Reason != c.wantReason || !strings.Contains(got.Message, c.wantMessage) {
+				t.Errorf("fired after %d polls: %s %q; want %d, %s saying %q", after, got.Reason, got.Message, c.wantAfter, c.wantReason, c.wantMessage)
+			}
+			if len(got.Message) > 512 {
+				t.Errorf("a message of %d bytes, want at most 512: %s", len(got.Message), got.Message)
+			}
+		})
+	}
+}
+
+// Triggers share the alpha, so each needs more evidence.
+func TestDefaultSharesAlphaAmongTriggers(t *testing.T) {
+	all := twoPods(repeat(Counts{100, 1}, 40), repeat(Counts{1000, 1}, 40))
+	one, _ := firedAfter(Default(0.001, 1, 0), all)
+	many, _ := firedAfter(Default(0.001, 1000, 0), all)
+	if one == 0 || many <= one {
+		t.Errorf("fired after %d polls alone and %d with a thousand triggers, want later", one, many)
+	}
+}
+
+func TestDefaultContinuesWhereItWasStored(t *testing.T) {
+	d := Default(0.001, 1, 0)
+	all := twoPods(repeat(Counts{40, 3}, 40), repeat(Counts{1000, 1}, 40))
+	var want, got CombinedState
+	for _, l := range all {
+		want = d.Observe(want, l)
+		stored, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stored) > 2048 {
+			t.Errorf("a state of %d bytes, want at most 2048", len(stored))
+		}
+		got = CombinedState{}
+		if err := json.Unmarshal(stored, &got); err != nil {
+			t.Fatal(err)
+		}
+		got = d.Observe(d.Observe(got, l), l)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("stored and observed twice (-want +got):\n%s", diff)
+	}
+}
+
+func TestDefaultCostsMoreAfterLosingStates(t *testing.T) {
+	d := Default(0.001, 1, 0)
+	all := twoPods(repeat(Counts{40, 4}, 40), repeat(Counts{1000, 1}, 40))
+	fresh, _ := firedAfter(d, all)
+	s := AfterLosing(40)
+	for _, l := range all[:fresh+1] {
+		s = d.Observe(s, l)
+	}
+	if got := d.Judge(s, all[fresh]); got.Outcome() == Fail {
+		t.Errorf("convicted as soon after losing 40 states as after none: %s", got.Message)
+	}
+}
+
+func TestDefaultRefusesWhatItCannotJudge(t *testing.T) {
+	all := twoPods(repeat(Counts{40, 20}, 2), repeat(Counts{1000, 1}, 2))
+	for _, budget := range []float64{0, 1, -1, math.NaN(), math.Inf(1)} {
+		if _, got := firedAfter(Default(budget, 1, 0), all); got.Outcome() != Error {
+			t.Errorf("budget %v: %s, want an error", budget, got.Reason)
+		}
+	}
+	l := all[2]
+	l.Stable.Bad = math.NaN()
+	d := Default(0.001, 1, 0)
+	if got := d.Judge(d.Observe(CombinedState{}, l), l); got.Outcome() != Error {
+		t.Errorf("counts that are no numbers: %s, want an error", got.Reason)
+	}
+}
+
+func TestMoments(t *testing.T) {
+	scrape := func(from, to int64, bad float64) Scrape { return Scrape{from * 1000, to * 1000, Counts{100, bad}} }
+	cases := map[string]struct {
+		known []int64
+		fresh []Scrape
+		want  []int64
+	}{
+		"one scrape":                     {nil, []Scrape{scrape(0, 5, 9)}, []int64{5000}},
+		"one burst seen by three pods":   {nil, []Scrape{scrape(0, 5, 9), scrape(0, 9, 9), scrape(0, 12, 9)}, []int64{5000}},
+		"in two polls":                   {[]int64{5000}, []Scrape{scrape(3, 18, 9)}, []int64{5000}},
+		"two scrapes of one pod":         {[]int64{5000}, []Scrape{scrape(5, 20, 9)}, []int64{5000, 20000}},
+		"whatever the order":             {nil, []Scrape{scrape(20, 35, 9), scrape(5, 20, 9), scrape(0, 5, 9)}, []int64{5000, 20000, 35000}},
+		"the same poll again":            {[]int64{5000, 20000}, []Scrape{scrape(5, 20, 9)}, []int64{5000, 20000}},
+		"few bad requests are no moment": {nil, []Scrape{scrape(0, 5, 2)}, nil},
+		"what is old is forgotten":       {[]int64{-1000, 5000}, nil, []int64{5000}},
+	}
+	for name, c := range cases {
+		if got := moments(c.known, c.fresh, 0.02, time.UnixMilli(0)); !cmp.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	var many []Scrape
+	for i := range int64(100) {
+		many = append(many, scrape(i, i+1, 9))
+	}
+	if got := moments(nil, many, 0.02, time.UnixMilli(0)); len(got) != maxMoments || got[len(got)-1] != 100000 {
+		t.Errorf("kept %v, want the newest %d", got, maxMoments)
+	}
+}
+
+func TestLedgerHandsOutFreshScrapes(t *testing.T) {
+	l := replay(
+		both(5, pod("c", 4, 10, 1), pod("s", 4, 1000, 1)),
+		both(20, pod("c", 19, 30, 3), pod("s", 19, 1500, 9)),
+	)
+	want := []Scrape{{at(4).UnixMilli(), at(19).UnixMilli(), Counts{20, 2}}}
+	if diff := cmp.Diff(want, l.Fresh); diff != "" {
+		t.Errorf("fresh scrapes (-want +got):\n%s", diff)
+	}
+	if l = l.Advance(both(35, pod("c", 34, 50, 3), pod("s", 34, 1600, 10)), start); len(l.Fresh) != 0 {
+		t.Errorf("fresh scrapes without bad requests: %v, want none", l.Fresh)
+	}
+}
