@@ -7,7 +7,7 @@ CLUSTER := go -C hack/cluster run .
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-sim test-integration test-e2e bench generate lint verify build cluster-up cluster-down
+.PHONY: help demo test test-unit test-sim test-integration test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-e2e: ## Journeys on the real local cluster, under load
 
 bench: ## Benchmarks of the planner, the judge and the evidence
 	go test -run '^$$' -bench . -benchmem ./controllers/... ./analysis/...
+
+bench-judge: ## Detection times and false rollbacks of the judge and its peers, in a simulated service (RUNS=600 for exact ones)
+	go run ./hack/bench-judge -runs $(or $(RUNS),60)
 
 generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types
 	bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
