@@ -55,7 +55,7 @@ type judgeState struct {
 	// Ledgers by question.
 	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
 	// Regressions by trigger.
-	Regressions map[string]analysis.RegressionState `json:"regressions,omitempty"`
+	Regressions map[string]analysis.CombinedState `json:"regressions,omitempty"`
 	// Lost counts the times that a state could not be read.
 	Lost int `json:"lost,omitempty"`
 }
@@ -136,7 +136,7 @@ func restore(run *v1alpha1.RolloutRun) judgeState {
 		s.Ledgers = map[string]analysis.Ledger{}
 	}
 	if s.Regressions == nil {
-		s.Regressions = map[string]analysis.RegressionState{}
+		s.Regressions = map[string]analysis.CombinedState{}
 	}
 	return s
 }

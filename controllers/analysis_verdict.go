@@ -68,26 +68,27 @@ func (t *trial) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l
 		}
 		return rule.Judge(l), read.err
 	case trigger.Regression != nil:
-		rule := analysis.Regression{
-			Budget: budget, Worse: read.number("regression.worseThan", trigger.Regression.WorseThan),
-			Allowed: read.number("regression.burn", trigger.Regression.Burn), Alpha: read.number("regression.falseAlarm", trigger.Regression.FalseAlarm),
-			Triggers: t.regressions(), MinimumSamples: g.Spec.MinimumSamples,
-		}
+		rule := analysis.Default(budget, t.regressions(), g.Spec.MinimumSamples)
+		rule.Adjust(read.number("regression.worseThan", trigger.Regression.WorseThan),
+			read.number("regression.burn", trigger.Regression.Burn), read.number("regression.falseAlarm", trigger.Regression.FalseAlarm))
 		if read.err != nil {
 			return analysis.Verdict{}, read.err
 		}
-		key := triggerKey(g, trigger)
-		state, known := t.state.Regressions[key]
-		if !known {
-			// A state that was lost is one more chance to be wrong.
-			state.Relative.Restarts, state.Absolute.Restarts = t.state.Lost, t.state.Lost
-		}
-		state = rule.Observe(state, l)
-		t.state.Regressions[key] = state
-		return rule.Judge(state, l), nil
+		return t.judgeRegression(rule, triggerKey(g, trigger), l), nil
 	default:
 		return analysis.Verdict{}, fmt.Errorf("trigger %q judges nothing this version of Belay knows", trigger.Name)
 	}
+}
+
+// judgeRegression gathers a poll's evidence and says what there is so far.
+func (t *trial) judgeRegression(rule analysis.Combined, key string, l analysis.Ledger) analysis.Verdict {
+	state, known := t.state.Regressions[key]
+	if !known {
+		state = analysis.AfterLosing(t.state.Lost)
+	}
+	state = rule.Observe(state, l)
+	t.state.Regressions[key] = state
+	return rule.Judge(state, l)
 }
 
 func triggerKey(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger) string {

@@ -335,10 +335,11 @@ type RegressionTrigger struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="burn must be above 0"
 	Burn string `json:"burn,omitempty"`
 
-	// falseAlarm is the share of healthy rollouts that all regression triggers of
-	// a run together may roll back.
+	// falseAlarm is the proven upper bound of the share of healthy rollouts, also
+	// the worst of them, that all regression triggers of a run together roll back.
+	// Of versions as good as stable far fewer are: see docs/analysis.md.
 	// +optional
-	// +kubebuilder:default="0.001"
+	// +kubebuilder:default="0.015"
 	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,9}$`
 	// +kubebuilder:validation:MaxLength=11
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.000001 && double(self) <= 0.1",message="falseAlarm must be between 0.000001 and 0.1"

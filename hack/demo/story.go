@@ -22,8 +22,8 @@ type release struct {
 
 var releases = []release{
 	{version: "v2", what: "a good release", outcome: v1alpha1.OutcomePromoted},
-	{version: "v3", what: "fails 5 % of its requests", faults: []string{"SHOP_ERROR_RATE=0.05"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/fast-burn"},
-	{version: "v4", what: "charges 2 % of its customers twice", faults: []string{"SHOP_DOUBLE_CHARGE_RATE=0.02"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/ledger"},
+	{version: "v3", what: "fails 5 % of its requests", faults: []string{"SHOP_ERROR_RATE=0.05"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/availability"},
+	{version: "v4", what: "charges 2 % of its customers twice", faults: []string{"SHOP_DOUBLE_CHARGE_RATE=0.02"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/no-double-charge"},
 }
 
 // chapterLimit bounds one release; the longest takes less than a minute.

@@ -139,8 +139,9 @@ type Tally struct {
 // Answers are one version's.
 type Answers struct {
 	Count, Failed, Bad int
-	// FirstBad is the time of the first bad answer, Last that of the last answer.
-	FirstBad, Last time.Time
+	// First and Last are the times of the first and the last answer, FirstBad that
+	// of the first bad one.
+	First, FirstBad, Last time.Time
 }
 
 // Count sums results up.
@@ -163,6 +164,9 @@ func Count(results []Result) Tally {
 
 func (a *Answers) add(r Result) {
 	a.Count++
+	if a.First.IsZero() || r.At.Before(a.First) {
+		a.First = r.At
+	}
 	if r.At.After(a.Last) {
 		a.Last = r.At
 	}

@@ -47,7 +47,7 @@ var _ = Describe("When something breaks", func() {
 		entry, err := j.Finished(ctx, images["errors"])
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
-		Expect(entry.Trigger).To(Equal("shop/fast-burn"))
+		Expect(entry.Trigger).To(Equal("shop/availability"))
 		j.onlyServed(ctx, "v1")
 		j.noneFailed("errors")
 	}, NodeTimeout(journeyLimit))

@@ -24,7 +24,7 @@ var _ = Describe("A release", func() {
 		j.noneFailed("")
 		run := j.evidenceOf(ctx, entry)
 		Expect(run.Status.Images).To(HaveExactElements(HaveField("Digest", HavePrefix("sha256:"))))
-		verdict := judged(run, "fast-burn")
+		verdict := judged(run, "availability")
 		Expect(verdict.Outcome).To(Equal(v1alpha1.VerdictPass))
 		Expect(verdict.Canary.Total).To(BeNumerically(">", 50))
 		By("leaving only the user's own objects in the way of a request")
@@ -37,20 +37,57 @@ var _ = Describe("A release", func() {
 		j := begin(ctx, "slo")
 		entry := j.release(ctx, "errors")
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
-		Expect(entry.Trigger).To(Equal("shop/fast-burn"))
+		Expect(entry.Trigger).To(Equal("shop/availability"))
 		j.onlyServed(ctx, "v1")
 		tally := j.noneFailed("errors")
 		Expect(tally.By["errors"].Bad).NotTo(BeZero())
-		verdict := judged(j.evidenceOf(ctx, entry), "fast-burn")
+		verdict := judged(j.evidenceOf(ctx, entry), "availability")
 		Expect(verdict.FirstFailAt).NotTo(BeNil())
 		Expect(verdict.Canary.Bad).To(BeNumerically("<=", tally.By["errors"].Failed))
+	}, NodeTimeout(journeyLimit))
+
+	It("that answers too late is rolled back by its latency", func(ctx context.Context) {
+		j := begin(ctx, "latency")
+		entry := j.release(ctx, "slow")
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Trigger).To(Equal("shop/latency"))
+		j.onlyServed(ctx, "v1")
+		j.noneFailed("")
+		verdict := judged(j.evidenceOf(ctx, entry), "latency")
+		Expect(verdict.Reason).To(Equal("Regression"))
+		Expect(verdict.Canary.Bad).To(BeNumerically(">", 3))
+	}, NodeTimeout(journeyLimit))
+
+	It("waits while the service has no error budget to spare", func(ctx context.Context) {
+		j := begin(ctx, "preflight")
+		By("spending the budget with a bad release")
+		Expect(j.release(ctx, "errors").Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		guardrail := &v1alpha1.Guardrail{}
+		Expect(set.Client.Get(ctx, j.Key(), guardrail)).To(Succeed())
+		guardrail.Spec.Preflight = &v1alpha1.Preflight{BudgetRemaining: "10", OnViolation: v1alpha1.Hold}
+		Expect(set.Client.Update(ctx, guardrail)).To(Succeed())
+		Expect(j.Release(ctx, images["v2"])).To(Succeed())
+		held := j.until(ctx, "hold before the run", func(r *v1alpha1.Rollout) bool {
+			p := r.Status.Preflight
+			return r.Status.Phase == v1alpha1.PhaseGating && p != nil && p.Outcome == v1alpha1.VerdictFail && r.Status.Decision.Rule == "PreflightHolds" && r.Status.Decision.Key == p.Reason
+		})
+		Expect(held.Status.Preflight.Reason).To(Equal("BudgetLow"))
+		Expect(held.Status.Message).To(ContainSubstring("of the error budget is left"))
+		By("taking the pre-flight away")
+		Expect(set.Client.Get(ctx, j.Key(), guardrail)).To(Succeed())
+		guardrail.Spec.Preflight = nil
+		Expect(set.Client.Update(ctx, guardrail)).To(Succeed())
+		entry, err := j.Finished(ctx, images["v2"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomePromoted))
+		j.noneFailed("errors")
 	}, NodeTimeout(journeyLimit))
 
 	It("that breaks an invariant is rolled back by it", func(ctx context.Context) {
 		j := begin(ctx, "invariant")
 		entry := j.release(ctx, "double")
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
-		Expect(entry.Trigger).To(Equal("shop/ledger"))
+		Expect(entry.Trigger).To(Equal("shop/no-double-charge"))
 		j.onlyServed(ctx, "v1")
 		j.noneFailed("")
 		j.evidenceOf(ctx, entry)

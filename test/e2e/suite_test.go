@@ -23,6 +23,7 @@ var versions = map[string][]string{
 	"v1":     nil,
 	"v2":     nil,
 	"errors": {"SHOP_ERROR_RATE=0.05"},
+	"slow":   {"SHOP_ADDED_LATENCY=400ms"},
 	"double": {"SHOP_DOUBLE_CHARGE_RATE=0.05"},
 	// Crashes before it can become ready, so that it never gets a request.
 	"crash": {"SHOP_CRASH_AFTER=1ms"},

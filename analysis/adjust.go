@@ -1,0 +1,10 @@
+package analysis
+
+// Adjust replaces the default of how many times as bad as stable a candidate may
+// be, how many times its budget it may burn, and the proven bound of false
+// alarms, of which outages get two thirds and regressions the rest.
+func (c *Combined) Adjust(worse, allowed, alpha float64) {
+	c.Regression.Worse, c.Outage.Evidence.Worse = worse, worse
+	c.Regression.Allowed, c.Outage.Evidence.Allowed = allowed, allowed
+	c.Regression.Alpha, c.Outage.Evidence.Alpha = alpha/3, 2*alpha/3
+}

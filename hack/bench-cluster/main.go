@@ -1,0 +1,150 @@
+// Bench-cluster measures the judge on a real cluster: seconds from a bad
+// version's first bad response until it answers nothing any more, and how many
+// good versions are rolled back. Every version is judged by the default triggers.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"belay.dev/belay/hack/stage"
+)
+
+const usage = `Releases good and bad versions of the shop on a real cluster, over and over, and
+prints how soon the bad ones were out of service and how many good ones were
+rolled back. It takes about a minute a run and shop; the cluster is the one of
+make demo, or KUBECONFIG's.
+
+Flags:
+`
+
+// kind of version to release.
+type kind struct {
+	name   string
+	faults map[string]string
+	bad    bool
+}
+
+var kinds = []kind{
+	{name: "50 % errors", faults: map[string]string{"SHOP_ERROR_RATE": "0.5"}, bad: true},
+	{name: "5 % errors", faults: map[string]string{"SHOP_ERROR_RATE": "0.05"}, bad: true},
+	{name: "+300 ms", faults: map[string]string{"SHOP_ADDED_LATENCY": "300ms"}, bad: true},
+	{name: "healthy"},
+}
+
+func main() {
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
+	runs := flag.Int("runs", 10, "of each kind of bad version")
+	healthy := flag.Int("healthy", 50, "runs of good versions")
+	shops := flag.Int("shops", 2, "shops that release at the same time, each under its own load")
+	rate := flag.Int("rate", 100, "requests per second to each shop")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := bench(ctx, *runs, *healthy, *shops, *rate); err != nil {
+		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func bench(ctx context.Context, runs, healthy, shops, rate int) (err error) {
+	s, err := stage.Open(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		clear, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
+		defer cancel()
+		err = errors.Join(err, s.Close(clear))
+	}()
+	binary, err := s.Build(ctx, "./hack/shop")
+	if err != nil {
+		return err
+	}
+	if _, err := s.Push(ctx, "shop:bench", binary); err != nil {
+		return err
+	}
+	if err := s.Install(ctx); err != nil {
+		return err
+	}
+	releases := make(chan kind)
+	go func() {
+		defer close(releases)
+		for i := range max(runs, healthy) {
+			for _, k := range kinds {
+				if k.bad && i < runs || !k.bad && i < healthy {
+					releases <- k
+				}
+			}
+		}
+	}()
+	return playAll(ctx, s, releases, shops, rate)
+}
+
+// playAll lets every shop take the next release whenever it is done with one.
+func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops, rate int) error {
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	results, failures := map[string][]result{}, []error(nil)
+	for i := range shops {
+		wait.Go(func() {
+			shop := &shop{Shop: s.Shop(fmt.Sprintf("bench-%d", i)), stage: s, rate: rate}
+			err := shop.play(ctx, releases, func(k kind, r result) {
+				mu.Lock()
+				defer mu.Unlock()
+				results[k.name] = append(results[k.name], r)
+				fmt.Fprintf(os.Stderr, "%-12s %-12s %s  %s\n", k.name, r.outcome, seconds(r.took), r.message)
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failures = append(failures, err)
+			}
+		})
+	}
+	wait.Wait()
+	table(results, rate)
+	return errors.Join(failures...)
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%5.1f s", d.Seconds()) }
+
+func table(results map[string][]result, rate int) {
+	fmt.Printf("\nReal cluster, %d requests/s a shop, weight 10 %%, 5 s scrape, default triggers.\n\n", rate)
+	fmt.Println("| version | runs | rolled back | median to weight 0 | fastest | slowest |")
+	fmt.Println("|---|---|---|---|---|---|")
+	for _, k := range kinds {
+		var took []time.Duration
+		back := 0
+		for _, r := range results[k.name] {
+			if r.rolledBack {
+				back++
+				took = append(took, r.took)
+			}
+		}
+		slices.Sort(took)
+		row := fmt.Sprintf("| %s | %d | %d |", k.name, len(results[k.name]), back)
+		if len(took) > 0 && k.bad {
+			row += fmt.Sprintf(" %s | %s | %s |", seconds(median(took)), seconds(took[0]), seconds(took[len(took)-1]))
+		} else {
+			row += " | | |"
+		}
+		fmt.Println(row)
+	}
+}
+
+func median(sorted []time.Duration) time.Duration {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
