@@ -11,7 +11,8 @@ import (
 //
 //   - Burn exceeds its rate in both windows: it is severe, and goes on;
 //   - Evidence is won, relative to stable and to the budget, with no clip: it is
-//     the candidate, not an incident both versions suffer, and not chance;
+//     the candidate, not an incident both versions suffer, and not chance. It
+//     must hold now: an incident shows on one version a scrape before the other;
 //   - no single moment explains it: scrapes that do not overlap are bad. This
 //     takes the place of the clip, against bursts of dependent requests.
 //
@@ -56,7 +57,6 @@ func (o Outage) Judge(s OutageState, l Ledger) Verdict {
 		return v
 	}
 	v.Statistics = append(v.Statistics, Statistic{"moments", float64(len(s.Moments))})
-	// Evidence speaks of itself alone; what it convicts still has to burn.
 	won := o.Evidence.holds(s.Evidence.Absolute) && len(s.Moments) >= manyMoments
 	compared := o.Evidence.holds(s.Evidence.Relative)
 	switch {

@@ -16,8 +16,9 @@ import (
 // time, whatever stable does, or that stays within Allowed times its budget,
 // fails with probability at most Alpha/Triggers, however often and whenever it
 // is looked at and however the weights change. It takes the requests of an
-// interval as independent; to bursts that are not, the clip is an answer, not a
-// proof.
+// interval as independent, and both versions' as of the same time, though their
+// scrapes are up to an interval apart. To bursts, and to incidents that one
+// version shows a scrape before the other, the clip is an answer, not a proof.
 type Regression struct {
 	// Budget is the bad share an objective allows: 1 − objective, in (0, 1).
 	Budget float64
