@@ -27,7 +27,9 @@ func (c Counts) Ratio() float64 {
 
 // PodCounter is one pod's cumulative counters at a poll.
 type PodCounter struct {
-	Pod string
+	// Namespace of the pod; empty when the source did not say.
+	Namespace string
+	Pod       string
 	// Counts since the container started.
 	Counts
 	// SampledAt is when the source scraped them.

@@ -28,10 +28,11 @@ import (
 // for it.
 type AnalysisReconciler struct {
 	Client  client.Client
-	Sources *Sources
+	Asker   *Asker
 	Breaker *Breaker
 	Clock   clock.PassiveClock
-	// Workers judge at once, each another run.
+	// Workers judge at once, each another run. Most of them wait for an answer that
+	// they share.
 	Workers int
 }
 
@@ -42,6 +43,8 @@ type trial struct {
 	canarySets []string
 	stableSet  string
 	readyPods  int
+	// podCount is how many pods of both sides an answer may be about.
+	podCount int
 	// stageFrom is when the present weight was acknowledged; zero before.
 	stageFrom time.Time
 	// weight the candidate has by then, in percent: all of it in a promotion.
@@ -71,10 +74,11 @@ func (r *AnalysisReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 		return reconcile.Result{}, err
 	}
 	every := r.pollEvery(ctx, t)
-	if a := run.Status.Analysis; a != nil && a.EvaluatedAt != nil {
-		if left := every - t.now.Sub(a.EvaluatedAt.Time); left > 0 {
-			return reconcile.Result{RequeueAfter: left}, nil
-		}
+	// Polls come at multiples of the interval, so that runs can share queries.
+	slot := t.now.Truncate(every)
+	next := slot.Add(every).Sub(t.now)
+	if a := run.Status.Analysis; a != nil && a.EvaluatedAt != nil && !a.EvaluatedAt.Time.Before(slot) {
+		return reconcile.Result{RequeueAfter: next}, nil
 	}
 	status, err := r.judge(ctx, t)
 	if err != nil {
@@ -83,7 +87,7 @@ func (r *AnalysisReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 	if err := applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: status}, AnalysisFieldManager); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	return reconcile.Result{RequeueAfter: every}, nil
+	return reconcile.Result{RequeueAfter: max(time.Millisecond, slot.Add(every).Sub(r.Clock.Now()))}, nil
 }
 
 // look returns nil when there is nothing to judge: the run has ended, or its
@@ -154,11 +158,16 @@ func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
 	canary := workload.CanaryName(t.run.Spec.Workload, t.run.Spec.Revision)
 	for i := range sets.Items {
 		set := &sets.Items[i]
+		if set.Name == t.stableSet {
+			t.podCount += len(workload.OwnedBy(pods.Items, set))
+		}
 		if set.Name != canary && !runsCandidate(set, t.run) {
 			continue
 		}
 		t.canarySets = append(t.canarySets, set.Name)
-		t.readyPods += len(workload.ReadyPods(workload.OwnedBy(pods.Items, set)))
+		owned := workload.OwnedBy(pods.Items, set)
+		t.podCount += len(owned)
+		t.readyPods += len(workload.ReadyPods(owned))
 	}
 	return nil
 }

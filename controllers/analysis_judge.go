@@ -26,6 +26,8 @@ type question struct {
 // reply is what came back.
 type reply struct {
 	query    string
+	pods     []analysis.PodCounter
+	at       time.Time
 	poll     analysis.Poll
 	sha256   string
 	err      *prometheus.QueryError
@@ -137,28 +139,18 @@ func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) r
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: q.source}, source); err != nil {
 		return reply{err: &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", q.source)}}
 	}
-	out := reply{interval: source.Spec.ScrapeInterval.Duration}
-	c, err := r.Sources.Client(ctx, source, t.now)
+	pods := prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)}
+	// What evidence keeps is the query for this run alone, whoever shared the one
+	// that was sent: it gives the same rows.
+	query, err := prometheus.IndicatorQuery(q.indicator, pods)
 	if err != nil {
-		out.err = &prometheus.QueryError{Reason: analysis.Auth, Message: bounded(err.Error(), 400)}
-		return out
+		return reply{at: t.now, err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: err.Error()}, interval: source.Spec.ScrapeInterval.Duration}
 	}
-	sets := append([]string{t.stableSet}, t.canarySets...)
-	out.query, err = prometheus.IndicatorQuery(q.indicator, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: sets})
-	if err != nil {
-		out.err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: err.Error()}
-		return out
+	out := r.Asker.ask(ctx, source, q.indicator, pods, t.podCount)
+	out.query, out.interval = query, source.Spec.ScrapeInterval.Duration
+	if out.err == nil {
+		out.poll = t.split(out.pods, out.at)
 	}
-	answer, err := c.Counts(ctx, out.query, t.now, r.Clock.Now())
-	out.sha256 = answer.SHA256
-	sourceQueries.WithLabelValues(queryOutcome(err)).Inc()
-	if err != nil {
-		if !errors.As(err, &out.err) {
-			out.err = &prometheus.QueryError{Reason: analysis.Malformed, Message: bounded(err.Error(), 400)}
-		}
-		return out
-	}
-	out.poll = t.split(answer.Pods)
 	return out
 }
 
@@ -175,8 +167,8 @@ func queryOutcome(err error) string {
 }
 
 // split tells the arms apart by the names that ReplicaSets give their pods.
-func (t *trial) split(pods []analysis.PodCounter) analysis.Poll {
-	poll := analysis.Poll{EvaluatedAt: t.now}
+func (t *trial) split(pods []analysis.PodCounter, at time.Time) analysis.Poll {
+	poll := analysis.Poll{EvaluatedAt: at}
 	for _, pod := range pods {
 		if prometheus.BelongsTo(pod.Pod, t.stableSet) {
 			poll.Stable = append(poll.Stable, pod)
@@ -196,6 +188,9 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 	key := questionKey(g, trigger)
 	reply := replies[key]
 	at := metav1.NewMicroTime(t.now)
+	if !reply.at.IsZero() {
+		at = metav1.NewMicroTime(reply.at)
+	}
 	entry := v1alpha1.TriggerAnalysis{
 		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: &at, SamplesSHA256: reply.sha256,
 	}

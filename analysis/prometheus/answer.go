@@ -17,6 +17,15 @@ const maxSkew = 5 * time.Second
 // in the judge's state, so a source does not get to put other text there.
 var podName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 
+// owner is the pod that a row is about. An expression of the user's may have
+// dropped the namespace.
+type owner struct{ namespace, name string }
+
+type rowKey struct {
+	owner
+	kind string
+}
+
 // podsOf reads a counts answer, evaluated at the time given, in the order of
 // its rows. The error is a *QueryError.
 func podsOf(value model.Value, at time.Time, l limits) ([]analysis.PodCounter, error) {
@@ -30,23 +39,23 @@ func podsOf(value model.Value, at time.Time, l limits) ([]analysis.PodCounter, e
 	if len(vector) > l.rows() {
 		return nil, failed(analysis.TooManySeries, "the answer has %d series, %d are allowed", len(vector), l.rows())
 	}
-	index, within := map[string]int{}, map[string]float64{}
-	seen := map[[2]string]bool{}
+	index, within := map[owner]int{}, map[owner]float64{}
+	seen := map[rowKey]bool{}
 	var out []analysis.PodCounter
 	for _, sample := range vector {
 		if err := checkSample(sample, at); err != nil {
 			return nil, err
 		}
-		pod, k := string(sample.Metric["pod"]), string(sample.Metric["k"])
-		if seen[[2]string{pod, k}] {
+		pod, k := owner{string(sample.Metric["namespace"]), string(sample.Metric["pod"])}, string(sample.Metric["k"])
+		if seen[rowKey{pod, k}] {
 			return nil, failed(analysis.Malformed, "the answer has two rows of one pod and kind")
 		}
-		seen[[2]string{pod, k}] = true
+		seen[rowKey{pod, k}] = true
 		i, known := index[pod]
 		if !known {
 			i = len(out)
 			index[pod] = i
-			out = append(out, analysis.PodCounter{Pod: pod})
+			out = append(out, analysis.PodCounter{Namespace: pod.namespace, Pod: pod.name})
 		}
 		if k == "within" {
 			within[pod] = float64(sample.Value)
@@ -61,12 +70,13 @@ func podsOf(value model.Value, at time.Time, l limits) ([]analysis.PodCounter, e
 
 // subtract makes bad counts from a histogram's: what was not within the
 // threshold.
-func subtract(pods []analysis.PodCounter, within map[string]float64, seen map[[2]string]bool) error {
+func subtract(pods []analysis.PodCounter, within map[owner]float64, seen map[rowKey]bool) error {
 	for i, p := range pods {
-		if !seen[[2]string{p.Pod, "count"}] {
+		of := owner{p.Namespace, p.Pod}
+		if !seen[rowKey{of, "count"}] {
 			continue
 		}
-		fast, known := within[p.Pod]
+		fast, known := within[of]
 		switch {
 		case !known:
 			return failed(analysis.BadQuery, "no bucket of the histogram ends at the threshold: choose a threshold that is a bucket's bound, or add the bucket")
@@ -79,7 +89,7 @@ func subtract(pods []analysis.PodCounter, within map[string]float64, seen map[[2
 }
 
 func checkSample(sample *model.Sample, at time.Time) error {
-	if sample == nil || !podName.MatchString(string(sample.Metric["pod"])) {
+	if sample == nil || !podName.MatchString(string(sample.Metric["pod"])) || len(sample.Metric["namespace"]) > 63 {
 		return failed(analysis.Malformed, "the answer has a series without a pod's name")
 	}
 	value := float64(sample.Value)

@@ -4,17 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
 // Caps bound what a custom query may ask of a source. What is zero allows none.
 type Caps struct {
-	// Bytes of the expression. It bounds the time to parse too, which grows faster
-	// than an expression's nesting.
+	// Bytes of the expression. It bounds the stack and the time that parsing takes
+	// too, which grows faster than an expression's nesting.
 	Bytes int
 	// Depth of the expression's tree: a selector alone has 1.
 	Depth int
@@ -27,15 +29,27 @@ type Caps struct {
 	Steps int
 }
 
-// DefaultCaps leave room for a burn rate over an hour written out in full.
+// DefaultCaps leave room for a burn rate over an hour written out in full. The
+// API allows as many bytes.
 func DefaultCaps() Caps {
-	return Caps{Bytes: 2048, Depth: 24, Selectors: 16, Range: time.Hour, Steps: 240}
+	return Caps{Bytes: 1024, Depth: 24, Selectors: 16, Range: time.Hour, Steps: 240}
+}
+
+// CustomQuery binds a user's own expression to the pods. It returns an error,
+// which says what to do, for an expression that cannot be bound.
+func CustomQuery(expression string, pods Pods) (string, error) {
+	matchers, err := pods.Matchers()
+	if err != nil {
+		return "", err
+	}
+	return Bind(expression, matchers, DefaultCaps())
 }
 
 // Bind returns a custom PromQL expression with the matchers added to each of
 // its selectors, so that it speaks of nothing else. It refuses an expression
 // that could get around them or that costs more than the caps, with an error
-// that says what to do and quotes at most 256 bytes of the expression.
+// that says what to do and quotes at most 256 bytes of the expression. It keeps
+// an expression from writing the matchers' labels, not from dropping them.
 func Bind(expression string, matchers []*labels.Matcher, caps Caps) (string, error) {
 	switch {
 	case len(matchers) == 0:
@@ -52,41 +66,56 @@ func Bind(expression string, matchers []*labels.Matcher, caps Caps) (string, err
 	if t := parsed.Type(); t != parser.ValueTypeVector {
 		return "", fmt.Errorf("the expression gives a %s: write one that gives an instant vector", t)
 	}
-	b := binder{matchers: matchers, caps: caps}
-	if err := parser.Walk(&b, parsed, nil); err != nil {
+	selectors, err := bindAll(parsed, matchers, caps)
+	if err != nil {
 		return "", err
-	}
-	if b.selectors == 0 {
-		return "", errors.New("the expression has no selector, so it says nothing about any pod: name a metric")
 	}
 	bound := parsed.String()
 	if len(bound) > maxQuery {
 		return "", fmt.Errorf("the query has %d bytes with its matchers, %d are allowed: use fewer selectors", len(bound), maxQuery)
 	}
-	return bound, checkBound(bound, matchers, b.selectors)
+	if err := checkBound(bound, matchers, selectors); err != nil {
+		return "", err
+	}
+	return bound, nil
 }
 
 // promQL is a parser without experimental functions, which sources do not share.
 func promQL() parser.Parser { return parser.NewParser(parser.Options{}) }
 
-// checkBound parses the printed query as the source will. The text is what
+// bindAll adds the matchers to the tree's selectors and returns their number.
+func bindAll(tree parser.Expr, matchers []*labels.Matcher, caps Caps) (int, error) {
+	b := binder{matchers: matchers, caps: caps}
+	if err := parser.Walk(&b, tree, nil); err != nil {
+		return 0, err
+	}
+	if b.selectors == 0 {
+		return 0, errors.New("the expression has no selector, so it says nothing about any pod: name a metric")
+	}
+	return b.selectors, nil
+}
+
+// checkBound parses the printed query as the source will: every selector in it
+// must hold the matchers, and none may have come or gone. The text is what
 // keeps tenants apart, so it does not rest on the printer alone.
 func checkBound(query string, matchers []*labels.Matcher, selectors int) error {
 	parsed, err := promQL().ParseExpr(query)
 	if err != nil {
 		return fmt.Errorf("the expression cannot be written with its matchers, write it another way: %s", quote(err.Error()))
 	}
-	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
-		if s, ok := n.(*parser.VectorSelector); ok && hasAll(s.LabelMatchers, matchers) {
-			selectors--
+	for _, s := range parser.ExtractSelectors(parsed) {
+		if !hasAll(s, matchers) {
+			return errUnbound
 		}
-		return nil
-	})
+		selectors--
+	}
 	if selectors != 0 {
-		return errors.New("the expression cannot be written with its matchers: write it another way")
+		return errUnbound
 	}
 	return nil
 }
+
+var errUnbound = errors.New("the expression cannot be written with its matchers: write it another way")
 
 func hasAll(all, wanted []*labels.Matcher) bool {
 	for _, w := range wanted {
@@ -121,28 +150,33 @@ func (b *binder) Visit(n parser.Node, path []parser.Node) (parser.Visitor, error
 	case *parser.SubqueryExpr:
 		return b, b.checkSubquery(n, path)
 	case *parser.Call:
-		if n.Func.Name == "label_replace" || n.Func.Name == "label_join" {
-			return b, b.checkLabel(n.Args[1], n.Func.Name)
-		}
+		return b, b.checkCall(n)
 	case *parser.AggregateExpr:
-		if n.Op == parser.COUNT_VALUES {
-			return b, b.checkLabel(n.Param, "count_values")
-		}
+		return b, b.checkAggregate(n)
+	case *parser.BinaryExpr:
+		return b, b.checkMatching(n.VectorMatching)
+	case *parser.ParenExpr, *parser.UnaryExpr, *parser.NumberLiteral, *parser.StringLiteral:
+		return b, nil
+	default:
+		return nil, fmt.Errorf("the expression holds a %T, which Belay does not know: write it another way", n)
 	}
-	return b, nil
 }
 
 func (b *binder) bind(s *parser.VectorSelector) error {
 	b.selectors++
-	if b.selectors > b.caps.Selectors {
+	switch {
+	case b.selectors > b.caps.Selectors:
 		return fmt.Errorf("the expression has more than %d selectors: use fewer, or record a part of it by a rule", b.caps.Selectors)
-	}
-	if s.OriginalOffset != 0 || s.OriginalOffsetExpr != nil || s.Timestamp != nil || s.StartOrEnd != 0 {
+	case s.OriginalOffset != 0 || s.OriginalOffsetExpr != nil || s.Timestamp != nil || s.StartOrEnd != 0:
 		return errShifted
+	case s.Anchored || s.Smoothed:
+		return errors.New("anchored and smoothed read samples outside of the range, and few sources know them: remove them")
+	case !slices.ContainsFunc(s.LabelMatchers, namesMetric):
+		return errors.New("a selector names no metric, so it could read all of a pod's series: name one")
 	}
 	for _, m := range s.LabelMatchers {
-		if b.isReserved(m.Name) {
-			return fmt.Errorf("a selector names the label %s, which Belay sets: remove this matcher", m.Name)
+		if err := b.checkMatcher(m); err != nil {
+			return err
 		}
 	}
 	s.LabelMatchers = append(s.LabelMatchers, b.matchers...)
@@ -151,8 +185,64 @@ func (b *binder) bind(s *parser.VectorSelector) error {
 
 var errShifted = errors.New("offset and @ look at another time than the one that is judged: remove them")
 
+func namesMetric(m *labels.Matcher) bool {
+	return m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && m.Value != ""
+}
+
+// checkMatcher leaves to users the labels that exporters and scrapes set. Those
+// that begin with __ are the sources' own (__tenant_id__ of Mimir, __graphite__
+// of VictoriaMetrics): they choose what is searched, as vm_account_id does.
+func (b *binder) checkMatcher(m *labels.Matcher) error {
+	switch {
+	case b.isReserved(m.Name):
+		return fmt.Errorf("a selector names the label %s, which Belay sets: remove this matcher", m.Name)
+	case m.Name == model.MetricNameLabel && !namesMetric(m):
+		return errors.New("a selector compares the metric's name other than by =: name one metric, and join several by or")
+	case m.Name == model.MetricNameLabel:
+		return nil
+	case strings.HasPrefix(m.Name, "__"), m.Name == "vm_account_id", m.Name == "vm_project_id":
+		return fmt.Errorf("a selector names the label %s, by which a source chooses what it searches: remove this matcher", quote(m.Name))
+	default:
+		return nil
+	}
+}
+
 func (b *binder) isReserved(label string) bool {
 	return slices.ContainsFunc(b.matchers, func(m *labels.Matcher) bool { return m.Name == label })
+}
+
+// checkCall lets functions compute from the selected series. What they may not
+// do is make series up or relabel them as another pod's.
+func (b *binder) checkCall(c *parser.Call) error {
+	switch c.Func.Name {
+	case "label_replace", "label_join":
+		return b.checkLabel(c.Args[1], c.Func.Name)
+	case "absent", "absent_over_time":
+		return fmt.Errorf("%s makes a value of missing data, which Belay judges itself: remove it", c.Func.Name)
+	case "info":
+		return errors.New("info adds labels of series that are not selected: remove it")
+	}
+	given := false
+	for _, a := range c.Args {
+		switch a.Type() {
+		case parser.ValueTypeVector, parser.ValueTypeMatrix:
+			given = true
+		case parser.ValueTypeString:
+			// Text is a label's name in all functions that there are.
+			return fmt.Errorf("%s takes text, by which it could name a label that Belay sets: remove it", c.Func.Name)
+		}
+	}
+	if !given && c.Type() == parser.ValueTypeVector {
+		return fmt.Errorf("%s makes a series that is of no pod: give it a selector, or remove it", c.Func.Name)
+	}
+	return nil
+}
+
+func (b *binder) checkAggregate(a *parser.AggregateExpr) error {
+	if a.Op == parser.COUNT_VALUES {
+		return b.checkLabel(a.Param, "count_values")
+	}
+	return nil
 }
 
 // checkLabel refuses to let a query write the labels that tell whose a result is.
@@ -171,6 +261,22 @@ func unwrapped(e parser.Expr) parser.Expr {
 			return e
 		}
 		e = paren.Expr
+	}
+}
+
+// checkMatching refuses group_left and group_right that copy a label by which
+// Belay tells pods apart: one pod's numbers would pass for another's. Matching
+// on labels, or ignoring some, only drops labels.
+func (b *binder) checkMatching(m *parser.VectorMatching) error {
+	switch {
+	case m == nil:
+		return nil
+	case slices.ContainsFunc(m.Include, b.isReserved):
+		return errors.New("group_left or group_right copies a label that Belay sets: remove it from the list")
+	case m.FillValues.LHS != nil || m.FillValues.RHS != nil:
+		return errors.New("fill makes a value of missing data, which Belay judges itself: remove it")
+	default:
+		return nil
 	}
 }
 

@@ -10,12 +10,13 @@ import (
 )
 
 // IndicatorQuery asks for the counters of an slo's indicator, as CountsQuery
-// does. It returns an error, which says what to do, for an indicator that cannot
+// does, for one run or for many. Runs cannot share a query for promQL: an
+// expression may drop the namespace. It returns an error, which says what to do, for an indicator that cannot
 // be asked for.
-func IndicatorQuery(i v1alpha1.Indicator, pods Pods) (string, error) {
+func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 	switch {
 	case i.Requests != nil:
-		return CountsQuery(i.Requests.Total, i.Requests.Bad, pods)
+		return CountsQuery(i.Requests.Total, i.Requests.Bad, pods...)
 	case i.Latency != nil:
 		return latencyQuery(*i.Latency, pods)
 	case i.PromQL != nil:
@@ -29,8 +30,8 @@ func IndicatorQuery(i v1alpha1.Indicator, pods Pods) (string, error) {
 // ends at the threshold (within). A pod that has the first without the second
 // has no such bucket: that must not look like no slow request, so the rows have
 // kinds of their own, and the reader demands both.
-func latencyQuery(l v1alpha1.LatencyIndicator, pods Pods) (string, error) {
-	mine, err := pods.bound()
+func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
+	mine, err := bound(pods)
 	if err != nil {
 		return "", err
 	}
@@ -48,10 +49,10 @@ func latencyQuery(l v1alpha1.LatencyIndicator, pods Pods) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return rows(
-		row("count", "sum by (pod) ("+count+")"),
-		row("within", "sum by (pod) ("+within+")"),
-		row("ts", "min by (pod) (timestamp("+count+"))"))
+	return rows(len(pods),
+		row("count", sumByPod+"("+count+")"),
+		row("within", sumByPod+"("+within+")"),
+		row("ts", minByPod+"(timestamp("+count+"))"))
 }
 
 // boundPattern matches the ways in which a bucket's bound is written: Prometheus
@@ -71,8 +72,11 @@ func boundPattern(seconds float64) string {
 
 // promQLQuery binds a user's own expressions. A sample's time is lost in an
 // expression, so these counters are as fresh as the source's lookback allows.
-func promQLQuery(q v1alpha1.PromQLIndicator, pods Pods) (string, error) {
-	matchers, err := pods.Matchers()
+func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
+	if len(pods) != 1 {
+		return "", fmt.Errorf("one promQL query for %d runs: each has its own", len(pods))
+	}
+	matchers, err := Matchers(pods...)
 	if err != nil {
 		return "", err
 	}
@@ -84,7 +88,7 @@ func promQLQuery(q v1alpha1.PromQLIndicator, pods Pods) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("promQL.bad: %w", err)
 	}
-	return rows(
+	return rows(len(pods),
 		row("total", "sum by (pod) ("+total+")"),
 		row("bad", "sum by (pod) ("+bad+")"),
 		row("ts", "min by (pod) (timestamp("+total+"))"))

@@ -8,14 +8,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 )
 
 func latency(threshold time.Duration, matchers ...v1alpha1.Matcher) v1alpha1.Indicator {
-	return v1alpha1.Indicator{Latency: &v1alpha1.LatencyIndicator{Histogram: "request_duration_seconds", Threshold: metav1.Duration{Duration: threshold}, Matchers: matchers}}
+	l := &v1alpha1.LatencyIndicator{Histogram: "request_duration_seconds", Matchers: matchers}
+	l.Threshold.Duration = threshold
+	return v1alpha1.Indicator{Latency: l}
 }
 
 func TestIndicatorQuery(t *testing.T) {
@@ -27,13 +28,13 @@ func TestIndicatorQuery(t *testing.T) {
 	}{
 		"requests": {
 			v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "a"}, Bad: v1alpha1.Series{Metric: "b"}}},
-			`label_replace(sum by (pod) (a{S}),"k","total","","") or label_replace(sum by (pod) (b{S}),"k","bad","","") or label_replace(min by (pod) (timestamp(a{S})),"k","ts","","")`,
+			`label_replace(sum by (namespace, pod) (a{S}),"k","total","","") or label_replace(sum by (namespace, pod) (b{S}),"k","bad","","") or label_replace(min by (namespace, pod) (timestamp(a{S})),"k","ts","","")`,
 		},
 		"latency": {
 			latency(300*time.Millisecond, v1alpha1.Matcher{Name: "path", Value: "/"}),
-			`label_replace(sum by (pod) (request_duration_seconds_count{S,path="/"}),"k","count","","") or ` +
-				`label_replace(sum by (pod) (request_duration_seconds_bucket{S,le=~"0\\.30*",path="/"}),"k","within","","") or ` +
-				`label_replace(min by (pod) (timestamp(request_duration_seconds_count{S,path="/"})),"k","ts","","")`,
+			`label_replace(sum by (namespace, pod) (request_duration_seconds_count{S,path="/"}),"k","count","","") or ` +
+				`label_replace(sum by (namespace, pod) (request_duration_seconds_bucket{S,le=~"0\\.30*",path="/"}),"k","within","","") or ` +
+				`label_replace(min by (namespace, pod) (timestamp(request_duration_seconds_count{S,path="/"})),"k","ts","","")`,
 		},
 		"promQL": {
 			v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `a + on(pod) b`, Bad: `c{x="1"}`}},

@@ -46,7 +46,7 @@ func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time
 		return "", err
 	}
 	window := func(k, length string) string { return row(k, fmt.Sprintf(share, totalSelector, partSelector, length)) }
-	return rows(window("period", fmt.Sprintf("%.0fd", period.Hours()/24)), window("long", "1h"), window("short", "5m"))
+	return rows(1, window("period", fmt.Sprintf("%.0fd", period.Hours()/24)), window("long", "1h"), window("short", "5m"))
 }
 
 // Shares sends a query made by SharesQuery. A window without requests is NaN.

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -27,13 +25,14 @@ type Pods struct {
 // maxQuery is the longest query that is sent, in bytes.
 const maxQuery = 4096
 
-// CountsQuery asks for the cumulative total and bad counters of every pod and
+// CountsQuery asks for the cumulative total and bad counters of every pod, of one
+// run or of many, and
 // for the time of their samples, in one answer: each row carries the label k
 // with total, bad or ts. A bad series that was never born is absent, and counts
 // as 0. It returns an error, which says what to do, for series that cannot be
 // asked for.
-func CountsQuery(total, bad v1alpha1.Series, pods Pods) (string, error) {
-	mine, err := pods.bound()
+func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
+	mine, err := bound(pods)
 	if err != nil {
 		return "", err
 	}
@@ -45,16 +44,24 @@ func CountsQuery(total, bad v1alpha1.Series, pods Pods) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return rows(
-		row("total", "sum by (pod) ("+totalSelector+")"),
-		row("bad", "sum by (pod) ("+badSelector+")"),
-		row("ts", "min by (pod) (timestamp("+totalSelector+"))"))
+	return rows(len(pods),
+		row("total", sumByPod+"("+totalSelector+")"),
+		row("bad", sumByPod+"("+badSelector+")"),
+		row("ts", minByPod+"(timestamp("+totalSelector+"))"))
 }
 
-func rows(of ...string) (string, error) {
+// Rows of pods keep the labels that say whose they are.
+const (
+	sumByPod = "sum by (namespace, pod) "
+	minByPod = "min by (namespace, pod) "
+)
+
+// rows joins the parts of a query for so many runs. Each run adds its pods' names
+// to every selector.
+func rows(runs int, of ...string) (string, error) {
 	query := strings.Join(of, " or ")
-	if len(query) > maxQuery {
-		return "", fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), maxQuery)
+	if limit := maxQuery * max(1, runs); len(query) > limit {
+		return "", fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)
 	}
 	return query, nil
 }
@@ -100,40 +107,6 @@ func selector(s v1alpha1.Series, mine []string) (string, error) {
 
 // reserved labels say whose series are asked for: only Belay sets them.
 var reserved = []string{"namespace", "pod", "__name__"}
-
-// Matchers bind a selector to the pods. It returns an error when the pods'
-// names do not tell whose they are.
-func (p Pods) Matchers() ([]*labels.Matcher, error) {
-	if p.Namespace == "" || len(p.ReplicaSets) == 0 {
-		return nil, fmt.Errorf("no namespace or no ReplicaSet to ask about")
-	}
-	sets := map[string]string{}
-	for _, set := range p.ReplicaSets {
-		if other, taken := sets[podPrefix(set)]; taken && other != set {
-			return nil, fmt.Errorf("the pods of ReplicaSets %s and %s cannot be told apart by their names: give the Deployment a name of at most %d characters",
-				quote(other), quote(set), maxPodPrefix-len("-0123456789-"))
-		}
-		sets[podPrefix(set)] = set
-	}
-	pod, err := labels.NewMatcher(labels.MatchRegexp, "pod", podPattern(p.ReplicaSets))
-	if err != nil {
-		return nil, fmt.Errorf("match the pods of %d ReplicaSets: %w", len(p.ReplicaSets), err)
-	}
-	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "namespace", p.Namespace), pod}, nil
-}
-
-// bound is the matchers as text.
-func (p Pods) bound() ([]string, error) {
-	matchers, err := p.Matchers()
-	if err != nil {
-		return nil, err
-	}
-	mine := make([]string, len(matchers))
-	for i, m := range matchers {
-		mine[i] = m.String()
-	}
-	return mine, nil
-}
 
 // maxPodPrefix is how much of a ReplicaSet's name and a hyphen a pod's generated
 // name begins with, before five random characters

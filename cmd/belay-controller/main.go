@@ -29,6 +29,9 @@ import (
 // version is set at build time with -ldflags "-X main.version=…".
 var version = "development"
 
+// gather is how long a query waits for other runs to share it.
+const gather = 100 * time.Millisecond
+
 type options struct {
 	leaderElect    bool
 	namespace      string
@@ -37,6 +40,7 @@ type options struct {
 	healthAddress  string
 	probeUser      string
 	workers        int
+	judges         int
 	watchdog       time.Duration
 	guardRecheck   time.Duration
 	releaseTimeout time.Duration
@@ -53,6 +57,7 @@ func parse() options {
 	flag.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
 	flag.StringVar(&o.probeUser, "guard-probe-user", "", "identity of the guard's dry-runs; default: ServiceAccount guard-probe of the namespace")
 	flag.IntVar(&o.workers, "workers", 8, "Rollouts reconciled at once")
+	flag.IntVar(&o.judges, "judges", 2048, "runs judged at once; each waits for an answer that runs share, so many cost little")
 	flag.DurationVar(&o.watchdog, "watchdog", 10*time.Second, "how long a lost watch event can delay a rollout in progress")
 	flag.DurationVar(&o.guardRecheck, "guard-recheck", 5*time.Minute, "how often the proof of the guard is renewed")
 	flag.DurationVar(&o.releaseTimeout, "release-timeout", 2*time.Minute, "how long deleting a Rollout waits for an orderly release of its routes")
@@ -142,7 +147,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	}
 	sources := controllers.NewSources(mgr.GetAPIReader(), o.namespace, time.Minute)
 	breaker := controllers.NewBreaker()
-	judge := &controllers.AnalysisReconciler{Client: mgr.GetClient(), Sources: sources, Breaker: breaker, Clock: clock.RealClock{}, Workers: 2 * o.workers}
+	judge := &controllers.AnalysisReconciler{Client: mgr.GetClient(), Asker: controllers.NewAsker(sources, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := judge.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}

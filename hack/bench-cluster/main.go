@@ -50,15 +50,15 @@ func main() {
 	shops := flag.Int("shops", 2, "shops that release at the same time, each under its own load")
 	rate := flag.Int("rate", 100, "requests per second to each shop")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := bench(ctx, *runs, *healthy, *shops, *rate); err != nil {
+	if err := bench(*runs, *healthy, *shops, *rate); err != nil {
 		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ctx context.Context, runs, healthy, shops, rate int) (err error) {
+func bench(runs, healthy, shops, rate int) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	s, err := stage.Open(ctx, os.Stderr)
 	if err != nil {
 		return err

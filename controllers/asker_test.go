@@ -1,0 +1,221 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// fleet is a metrics source over HTTP that knows one canary and one stable pod
+// in each namespace. It stands in for Prometheus where a thousand services
+// would be needed: it reads the namespaces of a query and nothing else of it.
+type fleet struct {
+	*httptest.Server
+	now time.Time
+	// bad is a namespace whose pods report nonsense.
+	bad string
+
+	mu      sync.Mutex
+	queries []string
+	answers map[string][]byte
+}
+
+var (
+	ofNamespaces = regexp.MustCompile(`namespace=~?"([^"]*)"`)
+	ofKinds      = regexp.MustCompile(`"k","([a-z]+)"`)
+)
+
+func newFleet(tb testing.TB, now time.Time) *fleet {
+	f := &fleet{now: now, answers: map[string][]byte{}}
+	f.Server = httptest.NewServer(http.HandlerFunc(f.answer))
+	tb.Cleanup(f.Close)
+	return f
+}
+
+func (f *fleet) answer(w http.ResponseWriter, r *http.Request) {
+	query := r.FormValue("query")
+	f.mu.Lock()
+	f.queries = append(f.queries, query)
+	body, known := f.answers[query]
+	if !known {
+		body = f.rows(query)
+		f.answers[query] = body
+	}
+	f.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body)
+}
+
+func (f *fleet) rows(query string) []byte {
+	var result []map[string]any
+	add := func(namespace, pod, k, value string) {
+		result = append(result, map[string]any{
+			"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{float64(f.now.UnixMilli()) / 1000, value}})
+	}
+	for _, namespace := range strings.Split(ofNamespaces.FindStringSubmatch(query)[1], "|") {
+		for _, pod := range []string{"shop-stable-aaaaa", "shop-canary-bbbbb"} {
+			for _, k := range ofKinds.FindAllStringSubmatch(query, -1) {
+				value := map[string]string{"ts": fmt.Sprint(f.now.Unix()), "total": "100", "bad": "1"}[k[1]]
+				if namespace == f.bad {
+					value = "NaN"
+				}
+				add(namespace, pod, k[1], value)
+			}
+		}
+	}
+	body, err := json.Marshal(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+	if err != nil {
+		panic(err)
+	}
+	return body
+}
+
+func (f *fleet) source(series int32) *v1alpha1.MetricSource {
+	s := &v1alpha1.MetricSource{}
+	s.Name, s.UID, s.Generation = "default", types.UID(f.URL), 1
+	s.Spec.Address, s.Spec.ScrapeInterval = f.URL, metav1.Duration{Duration: 15 * time.Second}
+	s.Spec.Limits = v1alpha1.MetricSourceLimits{Timeout: metav1.Duration{Duration: 20 * time.Second}, Series: series, Bytes: 16 << 20, InFlight: 8}
+	return s
+}
+
+func requests(bad string) v1alpha1.Indicator {
+	return v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "requests"}, Bad: v1alpha1.Series{Metric: bad}}}
+}
+
+// poll lets so many runs ask about the indicators at once, and returns their
+// replies by run and indicator.
+func poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]reply {
+	tb.Helper()
+	out := make([][]reply, runs)
+	var asking sync.WaitGroup
+	for i := range runs {
+		out[i] = make([]reply, len(indicators))
+		pods := prometheus.Pods{Namespace: fmt.Sprintf("team-%d", i), ReplicaSets: []string{"shop-stable", "shop-canary"}}
+		for k, indicator := range indicators {
+			asking.Go(func() { out[i][k] = a.ask(tb.Context(), source, indicator, pods, 2) })
+		}
+	}
+	gathered(tb, a, runs*len(indicators))
+	c.Step(a.Gather)
+	asking.Wait()
+	return out
+}
+
+// gathered waits until so many questions wait to be sent.
+func gathered(tb testing.TB, a *Asker, questions int) {
+	tb.Helper()
+	err := wait.PollUntilContextTimeout(tb.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		waiting := 0
+		for _, b := range a.open {
+			waiting += len(b.members)
+		}
+		return waiting == questions, nil
+	})
+	if err != nil {
+		tb.Fatalf("wait for %d questions: %v", questions, err)
+	}
+}
+
+func TestRunsShareQueries(t *testing.T) {
+	now := time.Now()
+	tests := map[string]struct {
+		runs       int
+		series     int32
+		indicators []v1alpha1.Indicator
+		queries    int
+	}{
+		"one run asks alone":                   {1, 1000, []v1alpha1.Indicator{requests("errors")}, 1},
+		"two hundred ask together":             {200, 1000, []v1alpha1.Indicator{requests("errors")}, 1},
+		"each indicator by itself":             {200, 1000, []v1alpha1.Indicator{requests("errors"), requests("timeouts"), requests("lost")}, 3},
+		"no answer above the series limit":     {50, 10, []v1alpha1.Indicator{requests("errors")}, 10},
+		"expressions of one's own stay alone":  {5, 1000, []v1alpha1.Indicator{{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: "b"}}}, 5},
+		"a run above the limit asks all by it": {3, 1, []v1alpha1.Indicator{requests("errors")}, 3},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, now)
+			c := clocktesting.NewFakeClock(now)
+			a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+			replies := poll(t, a, c, f.source(tc.series), tc.runs, tc.indicators...)
+			if len(f.queries) != tc.queries {
+				t.Errorf("%d queries, want %d", len(f.queries), tc.queries)
+			}
+			for run, own := range replies {
+				for _, r := range own {
+					if tc.series == 1 {
+						continue
+					}
+					if r.err != nil || len(r.pods) != 2 || slices.ContainsFunc(r.pods, func(p analysis.PodCounter) bool {
+						return p.Namespace != fmt.Sprintf("team-%d", run) || p.Total != 100 || p.Bad != 1
+					}) {
+						t.Fatalf("run %d got %+v, %v", run, r.pods, r.err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestOneRunsNonsenseBlindsNobodyElse: what a single run's pods report is found
+// by asking in halves.
+func TestOneRunsNonsenseBlindsNobodyElse(t *testing.T) {
+	now := time.Now()
+	f := newFleet(t, now)
+	f.bad = "team-7"
+	c := clocktesting.NewFakeClock(now)
+	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+	for run, own := range poll(t, a, c, f.source(1000), 20, requests("errors")) {
+		if blind := own[0].err != nil; blind != (run == 7) {
+			t.Errorf("run %d: error %v", run, own[0].err)
+		}
+	}
+	if len(f.queries) > 11 {
+		t.Errorf("%d queries to find one of 20", len(f.queries))
+	}
+}
+
+// TestASlowSourceDelaysNoOther: one source answers only after the other has.
+func TestASlowSourceDelaysNoOther(t *testing.T) {
+	now := time.Now()
+	fast := newFleet(t, now)
+	answered := make(chan struct{})
+	slow := newFleet(t, now)
+	inner := slow.Config.Handler
+	slow.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-answered
+		inner.ServeHTTP(w, r)
+	})
+	c := clocktesting.NewFakeClock(now)
+	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+	late := make(chan reply, 1)
+	pods := prometheus.Pods{Namespace: "team-0", ReplicaSets: []string{"shop-stable", "shop-canary"}}
+	go func() { late <- a.ask(t.Context(), slow.source(1000), requests("errors"), pods, 2) }()
+	gathered(t, a, 1)
+	c.Step(a.Gather)
+	if r := poll(t, a, c, fast.source(1000), 3, requests("errors"))[0][0]; r.err != nil {
+		t.Errorf("the fast source: %v", r.err)
+	}
+	close(answered)
+	if r := <-late; r.err != nil || len(r.pods) != 2 {
+		t.Errorf("the slow source: %v, %+v", r.err, r.pods)
+	}
+}
