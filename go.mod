@@ -18,6 +18,8 @@ require (
 	sigs.k8s.io/gateway-api v1.6.3
 )
 
+require github.com/kylelemons/godebug v1.1.0 // indirect
+
 require (
 	cel.dev/expr v0.25.2 // indirect
 	github.com/Masterminds/semver/v3 v3.4.0 // indirect

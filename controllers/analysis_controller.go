@@ -99,6 +99,9 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 		return nil, client.IgnoreNotFound(err)
 	}
 	onTrial := inRun(rollout.Status.Phase) && rollout.Status.Phase != v1alpha1.PhaseRollingBack
+	if !inRun(rollout.Status.Phase) {
+		hideTriggers(run.Namespace, rollout.Name)
+	}
 	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !onTrial {
 		return nil, nil
 	}

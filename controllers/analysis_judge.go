@@ -51,6 +51,7 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.Ana
 				continue
 			}
 			entry := t.apply(g, trigger, replies)
+			showTrigger(t.run, entry)
 			status.Triggers = append(status.Triggers, entry)
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}

@@ -74,14 +74,14 @@ func (s *shop) release(ctx context.Context, k kind) (result, error) {
 		return result{}, err
 	}
 	entry, answers := after.Status.History[0], load.Count(s.load.Since(start)).By[version]
-	from := answers.FirstBad
-	if k.bad && from.IsZero() {
-		from = answers.First
+	out := result{outcome: entry.Outcome, rolledBack: entry.Outcome == v1alpha1.OutcomeRolledBack, message: entry.Message}
+	switch {
+	case !answers.FirstBad.IsZero():
+		out.took = answers.Last.Sub(answers.FirstBad)
+	case k.bad:
+		out.took = answers.Last.Sub(answers.First)
 	}
-	return result{
-		outcome: entry.Outcome, rolledBack: entry.Outcome == v1alpha1.OutcomeRolledBack,
-		took: answers.Last.Sub(from), message: entry.Message,
-	}, nil
+	return out, nil
 }
 
 // resting is between two runs.
