@@ -40,6 +40,9 @@ var kinds = []kind{
 	{name: "healthy"},
 }
 
+// followed is the kind whose longest run is drawn.
+const followed = "5 % errors"
+
 func main() {
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -49,14 +52,15 @@ func main() {
 	healthy := flag.Int("healthy", 50, "runs of good versions")
 	shops := flag.Int("shops", 2, "shops that release at the same time, each under its own load")
 	rate := flag.Int("rate", 100, "requests per second to each shop")
+	pictures := flag.String("pictures", "", "folder for the pictures that docs/analysis.md shows; none without")
 	flag.Parse()
-	if err := bench(*runs, *healthy, *shops, *rate); err != nil {
+	if err := bench(*runs, *healthy, *shops, *rate, *pictures); err != nil {
 		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func bench(runs, healthy, shops, rate int) (err error) {
+func bench(runs, healthy, shops, rate int, pictures string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := stage.Open(ctx, os.Stderr)
@@ -89,14 +93,19 @@ func bench(runs, healthy, shops, rate int) (err error) {
 			}
 		}
 	}()
-	return playAll(ctx, s, releases, shops, rate)
+	results, moments, err := playAll(ctx, s, releases, shops, rate)
+	table(results, rate)
+	if err != nil || pictures == "" {
+		return err
+	}
+	return errors.Join(drawEvidence(pictures, moments), drawSeconds(pictures, results))
 }
 
 // playAll lets every shop take the next release whenever it is done with one.
-func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops, rate int) error {
+func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops, rate int) (map[string][]result, []moment, error) {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
-	results, failures := map[string][]result{}, []error(nil)
+	results, failures, moments := map[string][]result{}, []error(nil), []moment(nil)
 	for i := range shops {
 		wait.Go(func() {
 			shop := &shop{Shop: s.Shop(fmt.Sprintf("bench-%d", i)), stage: s, rate: rate}
@@ -104,6 +113,9 @@ func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops, r
 				mu.Lock()
 				defer mu.Unlock()
 				results[k.name] = append(results[k.name], r)
+				if k.name == followed && r.rolledBack && len(r.moments) > len(moments) {
+					moments = r.moments
+				}
 				fmt.Fprintf(os.Stderr, "%-12s %-12s %s  %s\n", k.name, r.outcome, seconds(r.took), r.message)
 			})
 			mu.Lock()
@@ -114,8 +126,7 @@ func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops, r
 		})
 	}
 	wait.Wait()
-	table(results, rate)
-	return errors.Join(failures...)
+	return results, moments, errors.Join(failures...)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%5.1f s", d.Seconds()) }

@@ -29,6 +29,7 @@ type result struct {
 	// the version's last.
 	took    time.Duration
 	message string
+	moments []moment
 }
 
 // releaseLimit bounds one release.
@@ -67,14 +68,19 @@ func (s *shop) release(ctx context.Context, k kind) (result, error) {
 	if err := s.declare(ctx, version, k); err != nil {
 		return result{}, err
 	}
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	evidence := make(chan []moment, 1)
+	go func() { evidence <- s.watchEvidence(following, "availability") }()
 	after, err := s.Await(ctx, "end the run of "+version, func(r *v1alpha1.Rollout) bool {
 		return resting(r) && len(r.Status.History) > 0 && (len(before.Status.History) == 0 || r.Status.History[0].Run != before.Status.History[0].Run)
 	})
 	if err != nil {
 		return result{}, err
 	}
+	stop()
 	entry, answers := after.Status.History[0], load.Count(s.load.Since(start)).By[version]
-	out := result{outcome: entry.Outcome, rolledBack: entry.Outcome == v1alpha1.OutcomeRolledBack, message: entry.Message}
+	out := result{outcome: entry.Outcome, rolledBack: entry.Outcome == v1alpha1.OutcomeRolledBack, message: entry.Message, moments: <-evidence}
 	switch {
 	case !answers.FirstBad.IsZero():
 		out.took = answers.Last.Sub(answers.FirstBad)
