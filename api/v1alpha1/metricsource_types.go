@@ -219,11 +219,7 @@ type MetricSourceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ServerVersion string `json:"serverVersion,omitempty"`
-	// clockSkew is the source's clock minus ours at the last answer, in
-	// milliseconds.
-	// +optional
-	ClockSkewMilliseconds *int64 `json:"clockSkewMilliseconds,omitempty"`
-	// conditions: Reachable, and Ready for GitOps tools.
+	// conditions: Reachable, Outage, and Ready for GitOps tools.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -313,7 +313,8 @@ type TriggerAnalysis struct {
 	// blindSince is when usable answers stopped.
 	// +optional
 	BlindSince *metav1.MicroTime `json:"blindSince,omitempty"`
-	// query that was asked, exactly.
+	// query for this run alone. One that was shared with other runs gives the same
+	// rows.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Query string `json:"query,omitempty"`
@@ -335,7 +336,7 @@ type TriggerAnalysis struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	Statistics []Statistic `json:"statistics,omitempty"`
-	// samplesSha256 is SHA-256 over the raw answer.
+	// samplesSha256 is SHA-256 over the raw answer, which other runs may have shared.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	SamplesSHA256 string `json:"samplesSha256,omitempty"`
