@@ -161,7 +161,9 @@ func chainComplete(run *v1alpha1.RolloutRun, last *v1alpha1.DecisionSummary, fin
 	if last == nil || last.Seq == 0 {
 		return true
 	}
-	return headSeq(run) >= last.Seq && (finished == nil || run.Status.Outcome != "")
+	// A full chain keeps its last place for the record that ends the run.
+	written := headSeq(run) >= min(last.Seq, evidence.MaxDecisions-1)
+	return written && (finished == nil || run.Status.Outcome != "")
 }
 
 func headSeq(run *v1alpha1.RolloutRun) int32 {
