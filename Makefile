@@ -33,8 +33,10 @@ test-e2e: ## Journeys on the real local cluster, under load
 bench: ## Benchmarks of the planner, the judge and the evidence
 	go test -run '^$$' -bench . -benchmem ./controllers/... ./analysis/...
 
-bench-judge: ## Detection times and false rollbacks of the judge and its peers, in a simulated service (RUNS=600 for exact ones)
+bench-judge: ## The judge against its peers, and the cost of a poll (RUNS=600 for exact figures, CLUSTER=1 adds 80 real releases)
 	go run ./hack/bench-judge -runs $(or $(RUNS),60)
+	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers
+	$(if $(CLUSTER),go run ./hack/bench-cluster)
 
 generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types
 	bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...

@@ -76,15 +76,11 @@ func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 	if len(pods) != 1 {
 		return "", fmt.Errorf("one promQL query for %d runs: each has its own", len(pods))
 	}
-	matchers, err := Matchers(pods...)
-	if err != nil {
-		return "", err
-	}
-	total, err := Bind(q.Total, matchers, DefaultCaps())
+	total, err := CustomQuery(q.Total, pods[0])
 	if err != nil {
 		return "", fmt.Errorf("promQL.total: %w", err)
 	}
-	bad, err := Bind(q.Bad, matchers, DefaultCaps())
+	bad, err := CustomQuery(q.Bad, pods[0])
 	if err != nil {
 		return "", fmt.Errorf("promQL.bad: %w", err)
 	}
