@@ -182,6 +182,7 @@ var hostile = map[string]struct{ expression, wantErr string }{
 	"as many signs as there is room for": {strings.Repeat("-", 1022) + "up", saysDepth},
 	"100,000 open braces":                {"up" + strings.Repeat("{", 100_000), saysBytes},
 	"one byte too many":                  {"up" + strings.Repeat(" ", 1023), saysBytes},
+	"a value that quoting makes long":    {`up{a="` + strings.Repeat("\x7f", 900) + `"}` + strings.Repeat("+up", 12), "4096 are allowed: use fewer selectors"},
 
 	// Text that is none.
 	"nothing":                         {``, saysParse},
