@@ -66,6 +66,9 @@ func newCanvas(title string, maxX, maxY float64, xLabel, yLabel string) *canvas 
 	for i := range 6 {
 		x, y := maxX*float64(i)/5, maxY*float64(i)/5
 		fmt.Fprintf(c, `<text x="%.0f" y="%d" text-anchor="middle" fill="#555">%.0f</text>`, c.x(x), height-margin+18, x)
+		if yLabel == "" {
+			continue
+		}
 		fmt.Fprintf(c, `<text x="%d" y="%.0f" text-anchor="end" fill="#555">%.0f</text><path d="M%d %.0fH%d" stroke="#ddd"/>`, margin-6, c.y(y)+4, y, margin, c.y(y), width-20)
 	}
 	fmt.Fprintf(c, `<text x="%d" y="%d" text-anchor="middle">%s</text>`, width/2, height-12, xLabel)
@@ -76,14 +79,15 @@ func newCanvas(title string, maxX, maxY float64, xLabel, yLabel string) *canvas 
 func (c *canvas) x(v float64) float64 { return margin + v/c.maxX*(width-margin-20) }
 func (c *canvas) y(v float64) float64 { return height - margin - max(0, v)/c.maxY*(height-margin-40) }
 
-func (c *canvas) line(colour, label string, xs, ys []float64) {
+// line draws a curve. Its label stands so far above its end.
+func (c *canvas) line(colour, label string, above float64, xs, ys []float64) {
 	points := make([]string, len(xs))
 	for i := range xs {
 		points[i] = fmt.Sprintf("%.1f,%.1f", c.x(xs[i]), c.y(ys[i]))
 	}
 	last := len(xs) - 1
 	fmt.Fprintf(c, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/><text x="%.0f" y="%.0f" text-anchor="end" fill="%s">%s</text>`,
-		strings.Join(points, " "), colour, c.x(xs[last])-4, c.y(ys[last])-6, colour, label)
+		strings.Join(points, " "), colour, c.x(xs[last])-10, c.y(ys[last])-above, colour, label)
 }
 
 func (c *canvas) save(directory, name string) error {
@@ -96,6 +100,7 @@ func (c *canvas) save(directory, name string) error {
 
 // drawEvidence shows how the evidence of one run grew until it convicted.
 func drawEvidence(directory string, moments []moment) error {
+	moments = slices.DeleteFunc(slices.Clone(moments), func(m moment) bool { return m.threshold == 0 })
 	if len(moments) < 2 {
 		return fmt.Errorf("the run was polled %d times: too few to draw", len(moments))
 	}
@@ -103,13 +108,13 @@ func drawEvidence(directory string, moments []moment) error {
 	top := moments[0].threshold * 1.4
 	for _, m := range moments {
 		xs = append(xs, m.at.Sub(moments[0].at).Seconds())
-		relative, absolute, threshold = append(relative, m.relative), append(absolute, m.absolute), append(threshold, m.threshold)
+		relative, absolute, threshold = append(relative, m.relative), append(absolute, m.absolute), append(threshold, moments[len(moments)-1].threshold)
 		top = max(top, m.relative*1.1, m.absolute*1.1)
 	}
 	c := newCanvas("A release with 5 % errors: evidence of its regression", xs[len(xs)-1]+1, top, "seconds since the first poll", "ln E")
-	c.line("#888", "convicts", xs, threshold)
-	c.line("#c0392b", "worse than stable", xs, relative)
-	c.line("#2471a3", "outside its budget", xs, absolute)
+	c.line("#888", "convicts", 6, xs, threshold)
+	c.line("#c0392b", "worse than stable", 22, xs, relative)
+	c.line("#2471a3", "outside its budget", 6, xs, absolute)
 	return c.save(directory, "evidence.svg")
 }
 
