@@ -20,12 +20,15 @@ func Interval(c Counts, alpha float64) (low, high float64) {
 	return root(excluded, 0, c.Ratio()), root(excluded, 1, c.Ratio())
 }
 
+// precision of an interval's ends: far below what a verdict shows.
+const precision = 1e-10
+
 // root halves the way from a share that may be excluded to one that is not.
 func root(excluded func(float64) bool, from, to float64) float64 {
 	if !excluded(from) {
 		return from
 	}
-	for range 64 {
+	for math.Abs(to-from) > precision {
 		middle := (from + to) / 2
 		if excluded(middle) {
 			from = middle
