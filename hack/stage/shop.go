@@ -49,6 +49,10 @@ func (s *Stage) Shop(namespace string) Shop { return Shop{Namespace: namespace, 
 
 // Serve deploys the shop without Belay, and waits until all of its pods are ready.
 func (s Shop) Serve(ctx context.Context, image string) error {
+	// What an earlier stage left, with KEEP=1 or after a crash, would play along.
+	if err := s.Remove(ctx); err != nil {
+		return fmt.Errorf("remove what is left of an earlier shop: %w", err)
+	}
 	if err := s.stage.Apply(ctx, s.fill(shopManifest, "IMAGE", image)); err != nil {
 		return err
 	}
