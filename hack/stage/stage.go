@@ -87,7 +87,7 @@ func (s *Stage) Close(ctx context.Context) error {
 	if !s.Own {
 		return nil
 	}
-	return s.cluster(ctx, "down")
+	return s.cluster(ctx, "down", "--purge")
 }
 
 // Break ends one of the local cluster's processes; Repair starts it again.
