@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -19,12 +20,22 @@ type Breaker struct {
 	// Changed gets a MetricSource whose outage may have begun or ended.
 	Changed chan event.GenericEvent
 
-	mu   sync.Mutex
-	runs map[string]map[types.UID]sight
-	open map[string]bool
+	mu      sync.Mutex
+	sources map[string]*sights
 }
 
-// sight is what a run last saw of a source.
+// sights is what the runs that ask one source last saw of it.
+type sights struct {
+	// since is when this process first heard of the source.
+	since time.Time
+	runs  map[types.UID]sight
+	// blind counts the runs that saw nothing.
+	blind int
+	open  bool
+	// swept is when runs that no longer ask were last forgotten.
+	swept time.Time
+}
+
 type sight struct {
 	at    time.Time
 	blind bool
@@ -35,23 +46,29 @@ type sight struct {
 const (
 	outageRuns = 3
 	sightFor   = 2 * time.Minute
+	sweepEvery = 15 * time.Second
 )
+
+// knowsAfter is how long every run in progress has to say what it sees: a poll
+// and a query's deadline, several times.
+const knowsAfter = time.Minute
 
 // NewBreaker returns a Breaker that knows of no run.
 func NewBreaker() *Breaker {
-	return &Breaker{Changed: make(chan event.GenericEvent, 64), runs: map[string]map[types.UID]sight{}, open: map[string]bool{}}
+	return &Breaker{Changed: make(chan event.GenericEvent, 64), sources: map[string]*sights{}}
 }
 
 // Note records what a run saw of a source.
 func (b *Breaker) Note(source string, run types.UID, blind bool, now time.Time) {
 	b.mu.Lock()
-	if b.runs[source] == nil {
-		b.runs[source] = map[types.UID]sight{}
+	s := b.of(source, now)
+	s.see(run, sight{now, blind})
+	if now.Sub(s.swept) >= sweepEvery {
+		s.sweep(now)
 	}
-	b.runs[source][run] = sight{now, blind}
-	open := isOutage(b.count(source, now))
-	flipped := open != b.open[source]
-	b.open[source] = open
+	open := isOutage(s.blind, len(s.runs))
+	flipped := open != s.open
+	s.open = open
 	b.mu.Unlock()
 	if !flipped {
 		return
@@ -69,21 +86,55 @@ func (b *Breaker) Note(source string, run types.UID, blind bool, now time.Time) 
 func (b *Breaker) Blind(source string, now time.Time) (blind, runs int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.count(source, now)
+	s := b.of(source, now)
+	s.sweep(now)
+	return s.blind, len(s.runs)
 }
 
-func (b *Breaker) count(source string, now time.Time) (blind, runs int) {
-	for run, s := range b.runs[source] {
-		if now.Sub(s.at) > sightFor {
-			delete(b.runs[source], run)
-			continue
-		}
-		runs++
-		if s.blind {
-			blind++
-		}
+// Knows reports whether every run has had the time to say what it sees since
+// this process first heard of the source. Until then silence ends no outage that
+// an earlier process found: its runs would be rolled back for being blind.
+func (b *Breaker) Knows(source string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Sub(b.of(source, now).since) >= knowsAfter
+}
+
+// Forget drops a source that is gone.
+func (b *Breaker) Forget(source string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.sources, source)
+}
+
+func (b *Breaker) of(source string, now time.Time) *sights {
+	s := b.sources[source]
+	if s == nil {
+		s = &sights{since: now, swept: now, runs: map[types.UID]sight{}}
+		b.sources[source] = s
 	}
-	return blind, runs
+	return s
+}
+
+func (s *sights) see(run types.UID, is sight) {
+	if s.runs[run].blind {
+		s.blind--
+	}
+	if is.blind {
+		s.blind++
+	}
+	s.runs[run] = is
+}
+
+func (s *sights) sweep(now time.Time) {
+	s.swept = now
+	maps.DeleteFunc(s.runs, func(_ types.UID, is sight) bool {
+		old := now.Sub(is.at) > sightFor
+		if old && is.blind {
+			s.blind--
+		}
+		return old
+	})
 }
 
 func isOutage(blind, runs int) bool { return blind >= outageRuns && 2*blind >= runs }

@@ -5,7 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 func TestBreaker(t *testing.T) {
@@ -61,5 +65,54 @@ func TestBreakerTellsOnceAndForgets(t *testing.T) {
 	poll(true)
 	if _, runs := b.Blind("default", now.Add(sightFor+time.Second)); runs != 0 {
 		t.Errorf("%d runs remembered that ask no more", runs)
+	}
+}
+
+// TestAnOutageOutlivesTheControllerThatFoundIt: a new process has seen no run
+// yet. Until all of them have had the time to ask, what the source's status says
+// goes on, or the runs would be rolled back for being blind.
+func TestAnOutageOutlivesTheControllerThatFoundIt(t *testing.T) {
+	c := clocktesting.NewFakeClock(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
+	source := &v1alpha1.MetricSource{}
+	source.Name = "default"
+	found := &MetricSourceReconciler{Breaker: NewBreaker(), Clock: c}
+	for i := range 3 {
+		found.Breaker.Note("default", types.UID(fmt.Sprint(i)), true, c.Now())
+	}
+	out := func(r *MetricSourceReconciler) bool {
+		r.setOutage(source)
+		return meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
+	}
+	if !out(found) {
+		t.Fatal("three blind runs are no outage")
+	}
+	next := &MetricSourceReconciler{Breaker: NewBreaker(), Clock: c}
+	if !out(next) {
+		t.Error("the next process ends the outage before it has heard of any run")
+	}
+	next.Breaker.Note("default", "0", true, c.Now())
+	c.Step(knowsAfter - time.Second)
+	if !out(next) {
+		t.Error("one run's word ends the outage")
+	}
+	c.Step(time.Second)
+	if out(next) {
+		t.Error("the outage goes on though only one run is blind")
+	}
+}
+
+// TestASightReplacesTheLast: a run counts once, as what it saw last.
+func TestASightReplacesTheLast(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	b := NewBreaker()
+	for _, blind := range []bool{true, true, false, true} {
+		b.Note("default", "a", blind, now)
+	}
+	b.Note("default", "b", false, now)
+	if blind, runs := b.Blind("default", now); blind != 1 || runs != 2 {
+		t.Errorf("%d of %d blind, want 1 of 2", blind, runs)
+	}
+	if blind, runs := b.Blind("default", now.Add(sightFor+time.Second)); blind != 0 || runs != 0 {
+		t.Errorf("%d of %d are left of runs that ask no more", blind, runs)
 	}
 }

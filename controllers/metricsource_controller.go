@@ -8,12 +8,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -31,18 +33,22 @@ type MetricSourceReconciler struct {
 	Clock   clock.PassiveClock
 	// Every is how often a source is asked.
 	Every time.Duration
+	// Workers ask at once, each another source: a slow one delays no other.
+	Workers int
 }
 
 // Reconcile asks a source for its version and records the answer.
 func (r *MetricSourceReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	source := &v1alpha1.MetricSource{}
-	if err := r.Client.Get(ctx, req.NamespacedName, source); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
-	}
-	if source.DeletionTimestamp != nil {
-		r.Sources.Forget(source.UID)
-		outages.DeleteLabelValues(source.Name)
+	err := r.Client.Get(ctx, req.NamespacedName, source)
+	if apierrors.IsNotFound(err) {
+		r.Sources.Forget(req.Name)
+		r.Breaker.Forget(req.Name)
+		outages.DeleteLabelValues(req.Name)
 		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("read the MetricSource: %w", err)
 	}
 	next := source.DeepCopy()
 	next.Status.ObservedGeneration = source.Generation
@@ -75,7 +81,8 @@ func (r *MetricSourceReconciler) Reconcile(ctx context.Context, req reconcile.Re
 
 // setOutage shows what the breaker knows, and reports whether that is news. The
 // message of an outage is that of its beginning: it is not written anew at every
-// change of a number.
+// change of a number. An outage found by an earlier process goes on until this
+// one knows better.
 func (r *MetricSourceReconciler) setOutage(source *v1alpha1.MetricSource) (flipped bool) {
 	now := r.Clock.Now()
 	blind, runs := r.Breaker.Blind(source.Name, now)
@@ -83,10 +90,11 @@ func (r *MetricSourceReconciler) setOutage(source *v1alpha1.MetricSource) (flipp
 		Type: v1alpha1.ConditionOutage, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRunsServed,
 		Message: "the runs that ask it get answers", ObservedGeneration: source.Generation, LastTransitionTime: metav1.NewTime(now),
 	}
-	if isOutage(blind, runs) {
+	before := meta.FindStatusCondition(source.Status.Conditions, v1alpha1.ConditionOutage)
+	goesOn := before != nil && before.Status == metav1.ConditionTrue && !r.Breaker.Knows(source.Name, now)
+	if isOutage(blind, runs) || goesOn {
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonManyRunsBlind, outageMessage(blind, runs)
 	}
-	before := meta.FindStatusCondition(source.Status.Conditions, v1alpha1.ConditionOutage)
 	flipped = before == nil || before.Status != c.Status
 	if !flipped {
 		c.Message = before.Message
@@ -117,5 +125,6 @@ func (r *MetricSourceReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.MetricSource{}).
 		WatchesRawSource(source.Channel(r.Breaker.Changed, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
 }

@@ -23,27 +23,29 @@ type Sources struct {
 	namespace string
 	refresh   time.Duration
 
-	mu      sync.Mutex
-	clients map[types.UID]sourceClient
+	mu sync.Mutex
+	// clients by the source's name.
+	clients map[string]sourceClient
 }
 
 type sourceClient struct {
 	client     *prometheus.Client
+	uid        types.UID
 	generation int64
 	made       time.Time
 }
 
 // NewSources returns clients whose credentials come from Secrets in namespace.
 func NewSources(reader client.Reader, namespace string, refresh time.Duration) *Sources {
-	return &Sources{reader: reader, namespace: namespace, refresh: refresh, clients: map[types.UID]sourceClient{}}
+	return &Sources{reader: reader, namespace: namespace, refresh: refresh, clients: map[string]sourceClient{}}
 }
 
 // Client returns the client of a source.
 func (s *Sources) Client(ctx context.Context, source *v1alpha1.MetricSource, now time.Time) (*prometheus.Client, error) {
 	s.mu.Lock()
-	known, ok := s.clients[source.UID]
+	known, ok := s.clients[source.Name]
 	s.mu.Unlock()
-	if ok && known.generation == source.Generation && now.Sub(known.made) < s.refresh {
+	if ok && known.uid == source.UID && known.generation == source.Generation && now.Sub(known.made) < s.refresh {
 		return known.client, nil
 	}
 	made, err := prometheus.NewClient(source.Spec, func(ref v1alpha1.SecretKeyRef) (string, error) {
@@ -54,7 +56,7 @@ func (s *Sources) Client(ctx context.Context, source *v1alpha1.MetricSource, now
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clients[source.UID] = sourceClient{made, source.Generation, now}
+	s.clients[source.Name] = sourceClient{made, source.UID, source.Generation, now}
 	return made, nil
 }
 
@@ -71,8 +73,8 @@ func (s *Sources) secret(ctx context.Context, ref v1alpha1.SecretKeyRef) (string
 }
 
 // Forget drops the client of a source that is gone.
-func (s *Sources) Forget(uid types.UID) {
+func (s *Sources) Forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.clients, uid)
+	delete(s.clients, name)
 }

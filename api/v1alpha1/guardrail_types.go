@@ -419,10 +419,11 @@ type Preflight struct {
 
 // WhenBlind is what to do while a source gives no usable answer.
 type WhenBlind struct {
-	// hold is how long to keep the weight and ask again.
+	// hold is how long to keep the weight and ask again. Below 30 s a blind run
+	// could not be told from a source that is out for everybody.
 	// +optional
 	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="hold must be between 0s and 168h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="hold must be between 30s and 168h: it takes two polls to tell a blind run from a source that is out"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string

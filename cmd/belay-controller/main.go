@@ -156,7 +156,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 		return fmt.Errorf("set up the pre-flight reconciler: %w", err)
 	}
 	pinger := &controllers.MetricSourceReconciler{
-		Client: mgr.GetClient(), Sources: sources, Breaker: breaker, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Every: 30 * time.Second,
+		Client: mgr.GetClient(), Sources: sources, Breaker: breaker, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Every: 30 * time.Second, Workers: o.workers,
 	}
 	if err := pinger.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the MetricSource reconciler: %w", err)

@@ -113,7 +113,7 @@ var ruleCases = []ruleCase{
 	{guardrails, "long must be between 10s and 24h", nil, []change{{"spec.triggers.0.burn.long", "25h"}}},
 	{guardrails, "short must be between 5s and 2h", nil, []change{{"spec.triggers.0.burn.short", "1s"}}},
 	{guardrails, "readyWithin must be between 1s and 24h", nil, []change{{"spec.triggers.2.pods.readyWithin", "0s"}}},
-	{guardrails, "hold must be between 0s and 168h", nil, []change{{"spec.whenBlind.hold", "169h"}}},
+	{guardrails, "hold must be between 30s and 168h", nil, []change{{"spec.whenBlind.hold", "29s"}}},
 	{[]string{"MetricSource"}, "address must be an http or https URL", nil, []change{{"spec.address", "https://user@prometheus.example"}}},
 	{[]string{"MetricSource"}, "scrapeInterval must be between 1s and 10m", nil, []change{{"spec.scrapeInterval", "11m"}}},
 	{[]string{"MetricSource"}, "set exactly one of basic, authorization and oauth2", nil, []change{{"spec.auth.authorization", map[string]any{"credentials": map[string]any{"name": "s", "key": "k"}}}}},
