@@ -21,7 +21,7 @@ func Interval(c Counts, alpha float64) (low, high float64) {
 }
 
 // precision of an interval's ends: far below what a verdict shows.
-const precision = 1e-10
+const precision = 1e-8
 
 // root halves the way from a share that may be excluded to one that is not.
 func root(excluded func(float64) bool, from, to float64) float64 {

@@ -47,8 +47,10 @@ func (o Outage) Observe(s OutageState, l Ledger) OutageState {
 
 // Judge says what the evidence of a state comes to. The ledger is the one
 // observed last.
-func (o Outage) Judge(s OutageState, l Ledger) Verdict {
-	v := o.Evidence.Judge(s.Evidence, l)
+func (o Outage) Judge(s OutageState, l Ledger) Verdict { return o.judge(s, l, look(l)) }
+
+func (o Outage) judge(s OutageState, l Ledger, seen sides) Verdict {
+	v := o.Evidence.judge(s.Evidence, l, seen)
 	burn := o.Burn.Judge(l)
 	if v.Outcome() == Error || burn.Outcome() == Error {
 		if v.Outcome() != Error {
@@ -63,7 +65,7 @@ func (o Outage) Judge(s OutageState, l Ledger) Verdict {
 	case burn.Outcome() != Fail:
 		v.Reason, v.Message = burn.Reason, burn.Message
 	case won && compared:
-		v.Reason, v.Message = RegressionFound, fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
+		v.Reason, v.Message = RegressionFound, fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
 	case won && o.alone(s, l):
 		v.Reason, v.Message = BurnRateExceeded, burn.Message+"; stable serves nothing to compare with"
 	case won:
@@ -139,7 +141,8 @@ func (c Combined) Observe(s CombinedState, l Ledger) CombinedState {
 // Judge returns the worse of both verdicts. Of two that are equally bad, the
 // regression's says more, unless the outage's convicts.
 func (c Combined) Judge(s CombinedState, l Ledger) Verdict {
-	outage, regression := c.Outage.Judge(s.Outage, l), c.Regression.Judge(s.Regression, l)
+	seen := look(l)
+	outage, regression := c.Outage.judge(s.Outage, l, seen), c.Regression.judge(s.Regression, l, seen)
 	worst := Worst(outage.Outcome(), regression.Outcome())
 	if outage.Outcome() == Fail || regression.Outcome() != worst {
 		return outage

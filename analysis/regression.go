@@ -75,7 +75,9 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 
 // Judge says what the evidence of a state comes to. The ledger is the one
 // observed last.
-func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
+func (r Regression) Judge(s RegressionState, l Ledger) Verdict { return r.judge(s, l, look(l)) }
+
+func (r Regression) judge(s RegressionState, l Ledger, seen sides) Verdict {
 	if !r.sound() {
 		return Verdict{Reason: BadQuery, Message: fmt.Sprintf(
 			"budget %v, worse %v, allowed %v, alpha %v and clip %v cannot be judged: budget and alpha must be in (0, 1), worse at least 1, allowed times budget in (0, %v), clip not below 0",
@@ -86,22 +88,22 @@ func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
 	}
 	growing := min(s.Relative.LogE(), s.Absolute.LogE())
 	recent := l.Window(recentWindow)
-	v := Verdict{Statistics: r.statistics(s, l)}
-	seen := r.sentence(l)
+	v := Verdict{Statistics: r.statistics(s, l, seen)}
+	said := r.sentence(l, seen)
 	switch {
 	case r.won(s.Relative) && r.won(s.Absolute) && l.Canary.Bad >= minimumBad:
-		v.Reason, v.Message = RegressionFound, seen+"; "+r.convinced(s)
+		v.Reason, v.Message = RegressionFound, said+"; "+r.convinced(s)
 	case l.Stage.Total == 0:
 		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
 	case l.Stage.Total < float64(r.MinimumSamples):
-		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, seen)
+		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, said)
 	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
-		v.Reason, v.Message = EnvironmentIncident, seen+"; the budget burns, but not shown to be by the candidate"
+		v.Reason, v.Message = EnvironmentIncident, said+"; the budget burns, but not shown to be by the candidate"
 	case growing > r.threshold()/2:
 		// Half the evidence is too little to convict and too much to promote.
-		v.Reason, v.Message = Pending, seen+"; evidence of a regression is growing"
+		v.Reason, v.Message = Pending, said+"; evidence of a regression is growing"
 	default:
-		v.Reason, v.Message = Healthy, seen
+		v.Reason, v.Message = Healthy, said
 	}
 	return v
 }
@@ -143,23 +145,21 @@ func (r Regression) spent(l Ledger) float64 {
 	return BudgetSpent{Budget: r.Budget, Period: budgetPeriod}.spent(l)
 }
 
-func (r Regression) statistics(s RegressionState, l Ledger) []Statistic {
-	canaryLow, canaryHigh := Interval(l.Canary, displayAlpha)
-	stableLow, stableHigh := Interval(l.Stable, displayAlpha)
+func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statistic {
 	return []Statistic{
 		{"logRelative", s.Relative.LogE()}, {"logRelativePeak", s.Relative.LogPeak},
 		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak},
 		{"logThreshold", r.threshold()}, {"falseAlarms", r.falseAlarms(s)},
-		{"canaryLow", canaryLow}, {"canaryHigh", canaryHigh}, {"stableLow", stableLow}, {"stableHigh", stableHigh},
+		{"canaryLow", seen.canary.low}, {"canaryHigh", seen.canary.high}, {"stableLow", seen.stable.low}, {"stableHigh", seen.stable.high},
 		{"burn", l.Canary.Ratio() / r.Budget}, {"budgetSpent", r.spent(l)},
 		{"stageTotal", l.Stage.Total}, {"stageBad", l.Stage.Bad},
 	}
 }
 
 // sentence is what a person needs to see to believe the verdict.
-func (r Regression) sentence(l Ledger) string {
+func (r Regression) sentence(l Ledger, seen sides) string {
 	return fmt.Sprintf("%s; burn %.1fx; rollout spent %s of the 30d budget",
-		compared(l), l.Canary.Ratio()/r.Budget, percent(r.spent(l)))
+		seen, l.Canary.Ratio()/r.Budget, percent(r.spent(l)))
 }
 
 // convinced states the always-valid bound on false alarms.
@@ -167,14 +167,33 @@ func (r Regression) convinced(s RegressionState) string {
 	return fmt.Sprintf("evidence this strong arises in at most %s healthy rollouts, however often checked", oneIn(r.falseAlarms(s)))
 }
 
-// compared states both versions' counts, rates and always-valid intervals.
-func compared(l Ledger) string {
-	arm := func(name string, c Counts) string {
-		low, high := Interval(c, displayAlpha)
-		return fmt.Sprintf("%s %s errors (%.0f/%.0f, 95 %% always-valid %s–%s)",
-			name, percent(c.Ratio()), c.Bad, c.Total, strings.TrimSuffix(percent(low), " %"), percent(high))
-	}
-	return arm("canary", l.Canary) + " vs " + arm("stable", l.Stable)
+// sides are what both versions served and how bad it was, each with its
+// always-valid interval. Finding the interval costs more than all else in a
+// verdict, so two judges of one poll share it.
+type sides struct{ canary, stable side }
+
+type side struct {
+	Counts
+	low, high float64
+}
+
+func look(l Ledger) sides {
+	return sides{lookAt(l.Canary), lookAt(l.Stable)}
+}
+
+func lookAt(c Counts) side {
+	low, high := Interval(c, displayAlpha)
+	return side{c, low, high}
+}
+
+// String states both versions' counts, rates and intervals.
+func (s sides) String() string {
+	return "canary " + s.canary.String() + " vs stable " + s.stable.String()
+}
+
+func (s side) String() string {
+	return fmt.Sprintf("%s errors (%.0f/%.0f, 95 %% always-valid %s–%s)",
+		percent(s.Ratio()), s.Bad, s.Total, strings.TrimSuffix(percent(s.low), " %"), percent(s.high))
 }
 
 // oneIn prints a small probability as people say it.

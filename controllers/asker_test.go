@@ -43,10 +43,22 @@ var (
 )
 
 func newFleet(tb testing.TB, now time.Time) *fleet {
-	f := &fleet{now: now, answers: map[string][]byte{}}
-	f.Server = httptest.NewServer(http.HandlerFunc(f.answer))
+	f := serveFleet(now)
 	tb.Cleanup(f.Close)
 	return f
+}
+
+func serveFleet(now time.Time) *fleet {
+	f := &fleet{now: now, answers: map[string][]byte{}}
+	f.Server = httptest.NewServer(http.HandlerFunc(f.answer))
+	return f
+}
+
+// asked is the number of queries so far.
+func (f *fleet) asked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.queries)
 }
 
 func (f *fleet) answer(w http.ResponseWriter, r *http.Request) {
@@ -87,10 +99,12 @@ func (f *fleet) rows(query string) []byte {
 	return body
 }
 
-func (f *fleet) source(series int32) *v1alpha1.MetricSource {
+func (f *fleet) source(series int32) *v1alpha1.MetricSource { return sourceAt(f.URL, series) }
+
+func sourceAt(url string, series int32) *v1alpha1.MetricSource {
 	s := &v1alpha1.MetricSource{}
-	s.Name, s.UID, s.Generation = "default", types.UID(f.URL), 1
-	s.Spec.Address, s.Spec.ScrapeInterval = f.URL, metav1.Duration{Duration: 15 * time.Second}
+	s.Name, s.UID, s.Generation = "default", types.UID(url), 1
+	s.Spec.Address, s.Spec.ScrapeInterval = url, metav1.Duration{Duration: 15 * time.Second}
 	s.Spec.Limits = v1alpha1.MetricSourceLimits{Timeout: metav1.Duration{Duration: 20 * time.Second}, Series: series, Bytes: 16 << 20, InFlight: 8}
 	return s
 }

@@ -2,14 +2,19 @@ package prometheus
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/prometheus/client_golang/api"
-	prom "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/model"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
@@ -22,7 +27,7 @@ type SecretKey func(ref v1alpha1.SecretKeyRef) (string, error)
 // most the source's inFlight queries run, and the others wait for their turn or
 // their deadline.
 type Client struct {
-	api      prom.API
+	api      api.Client
 	timeout  time.Duration
 	scrape   time.Duration
 	limits   limits
@@ -39,6 +44,14 @@ type Answer struct {
 	Skew time.Duration
 }
 
+// receipt is what is kept of an answer beside its data.
+type receipt struct {
+	envelope
+	sha256 string
+	// date by the source's clock.
+	date time.Time
+}
+
 // NewClient builds a client from a MetricSource's spec. It returns an error for
 // a spec or a Secret that cannot be used; it does not connect.
 func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error) {
@@ -47,13 +60,12 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 		return nil, err
 	}
 	l := limitsOf(spec.Limits)
-	urls, err := api.NewClient(api.Config{Address: spec.Address})
+	c, err := api.NewClient(api.Config{Address: spec.Address, RoundTripper: &bounded{next: transport, limits: l}})
 	if err != nil {
 		return nil, fmt.Errorf("read the address: %w", err)
 	}
 	return &Client{
-		api:     prom.NewAPI(&reader{Client: urls, http: &http.Client{Transport: &bounded{next: transport, limits: l}}}),
-		timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
+		api: c, timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
 		limits: l, inFlight: make(chan struct{}, max(1, int(spec.Limits.InFlight))),
 	}, nil
 }
@@ -65,43 +77,83 @@ const lookbackScrapes = 3
 // Counts sends a query made by CountsQuery for the evaluation time at. now is
 // our clock, for comparison with the source's. The error is a *QueryError.
 func (c *Client) Counts(ctx context.Context, query string, at, now time.Time) (Answer, error) {
-	value, answer, err := c.ask(ctx, query, at, now)
+	pods := newCollector(at)
+	answer, err := c.ask(ctx, query, at, now, pods.take)
 	if err != nil {
 		return answer, err
 	}
-	answer.Pods, err = podsOf(value, at, c.limits)
+	answer.Pods, err = pods.counters()
 	return answer, err
 }
 
-// ask sends an instant query within the source's limits and checks whatever an
-// answer must keep to before its rows are read.
-func (c *Client) ask(ctx context.Context, query string, at, now time.Time) (model.Value, Answer, error) {
+// ask sends an instant query within the source's limits, gives the rows of its
+// answer to take, and checks whatever an answer must keep to before they count.
+func (c *Client) ask(ctx context.Context, query string, at, now time.Time, take func(*sample) error) (Answer, error) {
+	rows := &vectorReader{limit: c.limits.rows(), take: take}
+	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", url.Values{
+		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},
+		"timeout": {c.timeout.String()}, "lookback_delta": {(lookbackScrapes * c.scrape).String()},
+	}, rows.read)
+	answer := Answer{SHA256: got.sha256}
+	if err != nil {
+		return answer, err
+	}
+	if !got.date.IsZero() {
+		answer.Skew = got.date.Sub(now.Truncate(time.Second))
+		// now is from before the query: what it took looks like a clock ahead.
+		if answer.Skew < -maxSkew || answer.Skew > maxSkew+c.timeout {
+			return answer, failed(analysis.ClockSkew, "the source's clock differs from ours by %s", answer.Skew)
+		}
+	}
+	if got.warned {
+		// A warning means a partial answer: truncated, or from some replicas only.
+		return answer, failed(analysis.Warning, "the source warns: %s", quote(got.warning))
+	}
+	return answer, rows.outcome()
+}
+
+// send asks once, within the query timeout and the source's limits, and reads
+// the answer's data with data. The error is a *QueryError.
+func (c *Client) send(ctx context.Context, method, path string, form url.Values, data func(*jsontext.Decoder) error) (receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	done, err := c.turn(ctx)
 	if err != nil {
-		return nil, Answer{}, err
+		return receipt{}, err
 	}
 	defer done()
-	kept := &receipt{}
-	value, warnings, _, err := c.api.Query(context.WithValue(ctx, receiptKey{}, kept), query, at,
-		prom.WithTimeout(c.timeout), prom.WithLookbackDelta(lookbackScrapes*c.scrape))
-	answer := Answer{SHA256: kept.sha256}
+	response, body, err := c.do(ctx, method, path, form.Encode())
+	if err == nil && (response.StatusCode == http.StatusMethodNotAllowed || response.StatusCode == http.StatusNotImplemented) {
+		response, body, err = c.do(ctx, http.MethodGet, path, form.Encode())
+	}
 	if err != nil {
-		return nil, answer, queryError(ctx, err)
+		return receipt{}, queryError(ctx, err)
 	}
-	if !kept.date.IsZero() {
-		answer.Skew = kept.date.Sub(now.Truncate(time.Second))
-		// now is from before the query: what it took looks like a clock ahead.
-		if answer.Skew < -maxSkew || answer.Skew > maxSkew+c.timeout {
-			return nil, answer, failed(analysis.ClockSkew, "the source's clock differs from ours by %s", answer.Skew)
-		}
+	sum := sha256.Sum256(body)
+	got := receipt{sha256: "sha256:" + hex.EncodeToString(sum[:])}
+	got.date, _ = http.ParseTime(response.Header.Get("Date"))
+	got.envelope, err = decode(body, data)
+	return got, err
+}
+
+func (c *Client) do(ctx context.Context, method, path, form string) (*http.Response, []byte, error) {
+	target, body := c.api.URL(path, nil), io.Reader(nil)
+	if method == http.MethodPost {
+		body = strings.NewReader(form)
+	} else {
+		target.RawQuery = form
 	}
-	if len(warnings) > 0 {
-		// A warning means a partial answer: truncated, or from some replicas only.
-		return nil, answer, failed(analysis.Warning, "the source warns: %s", quote(warnings[0]))
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
+	if err != nil {
+		return nil, nil, err
 	}
-	return value, answer, nil
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		// Not sent: it tells net/http that a query may be sent again on a connection
+		// that turns out to be dead.
+		request.Header["Idempotency-Key"] = nil
+	}
+	return c.api.Do(ctx, request)
 }
 
 // turn waits until a query may run and returns what ends it.
@@ -119,19 +171,21 @@ var version = regexp.MustCompile(`^[0-9A-Za-z][-+.~_0-9A-Za-z]{0,63}$`)
 
 // Version asks the source for its version. The error is a *QueryError.
 func (c *Client) Version(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	done, err := c.turn(ctx)
+	var found string
+	_, err := c.send(ctx, http.MethodGet, "/api/v1/status/buildinfo", nil, func(d *jsontext.Decoder) error {
+		_, err := object(d, func(name []byte) error {
+			if string(name) != "version" {
+				return d.SkipValue()
+			}
+			return setText(d, &found)
+		})
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
-	defer done()
-	info, err := c.api.Buildinfo(ctx)
-	if err != nil {
-		return "", queryError(ctx, err)
+	if !version.MatchString(found) {
+		return "", failed(analysis.Malformed, "the source says its version is %s", quote(found))
 	}
-	if !version.MatchString(info.Version) {
-		return "", failed(analysis.Malformed, "the source says its version is %s", quote(info.Version))
-	}
-	return info.Version, nil
+	return found, nil
 }

@@ -11,9 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
-	prom "github.com/prometheus/client_golang/api/prometheus/v1"
 	"golang.org/x/oauth2"
 
 	"belay.dev/belay/analysis"
@@ -82,35 +80,13 @@ const statusCanceled = 499
 func queryError(ctx context.Context, err error) *QueryError {
 	var known *QueryError
 	var wrapped *url.Error
-	var said *prom.Error
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &said) && said.Type == prom.ErrBadResponse && strings.HasPrefix(said.Msg, "unexpected value type"):
-		// The client's own words for a type that it does not decode.
-		return failed(analysis.WrongType, "a vector was asked for: %s", quote(said.Msg))
-	case errors.As(err, &said):
-		return failed(apiReason(said.Type), "the source says: %s", quote(said.Msg))
 	case errors.As(err, &wrapped):
 		return transportError(ctx, wrapped.Err)
 	default:
 		return transportError(ctx, err)
-	}
-}
-
-// apiReason is the reason of an error that came with a status of success.
-func apiReason(kind prom.ErrorType) analysis.Reason {
-	switch kind {
-	case prom.ErrTimeout:
-		return analysis.Timeout
-	case prom.ErrCanceled, prom.ErrExec:
-		return analysis.Overload
-	case prom.ErrBadData:
-		return analysis.BadQuery
-	case prom.ErrServer:
-		return analysis.HTTP5xx
-	default:
-		return analysis.Malformed
 	}
 }
 

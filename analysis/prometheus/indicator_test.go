@@ -1,13 +1,14 @@
 package prometheus
 
 import (
+	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/common/model"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
@@ -97,15 +98,14 @@ func TestBoundPattern(t *testing.T) {
 }
 
 func TestLatencyAnswers(t *testing.T) {
-	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	vector := func(rows map[string]float64) model.Vector {
-		var out model.Vector
-		for k, v := range rows {
-			out = append(out, &model.Sample{Metric: model.Metric{"pod": "shop-6c7-abcde", "k": model.LabelValue(k)}, Value: model.SampleValue(v), Timestamp: model.TimeFromUnixNano(at.UnixNano())})
+	answer := func(counts map[string]float64) string {
+		var rows []string
+		for k, v := range counts {
+			rows = append(rows, rowOf("shop-6c7-abcde", k, fmt.Sprint(v)))
 		}
-		return out
+		return vector(rows...)
 	}
-	ts := float64(at.Unix())
+	ts := float64(evaluated.Unix())
 	tests := map[string]struct {
 		rows map[string]float64
 		bad  float64
@@ -118,7 +118,8 @@ func TestLatencyAnswers(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			pods, err := podsOf(vector(tc.rows), at, limits{series: 10, bytes: 1 << 20})
+			got, err := ask(t, connect(t, defaults(serve(t, say(http.StatusOK, answer(tc.rows))))))
+			pods := got.Pods
 			if reasonOf(err) != tc.want {
 				t.Fatalf("error %v, want reason %q", err, tc.want)
 			}

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -49,34 +47,32 @@ func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time
 	return rows(1, window("period", fmt.Sprintf("%.0fd", period.Hours()/24)), window("long", "1h"), window("short", "5m"))
 }
 
-// Shares sends a query made by SharesQuery. A window without requests is NaN.
-// The error is a *QueryError.
+// Shares sends a query made by SharesQuery. The error is a *QueryError.
 func (c *Client) Shares(ctx context.Context, query string, at, now time.Time) (analysis.Shares, error) {
-	value, _, err := c.ask(ctx, query, at, now)
+	shares := analysis.Shares{Period: math.NaN(), Long: math.NaN(), Short: math.NaN()}
+	_, err := c.ask(ctx, query, at, now, func(r *sample) error { return setShare(&shares, r) })
 	if err != nil {
 		return analysis.Shares{}, err
-	}
-	vector, ok := value.(model.Vector)
-	if !ok {
-		return analysis.Shares{}, failed(analysis.WrongType, "the source did not answer a vector")
-	}
-	shares := analysis.Shares{Period: math.NaN(), Long: math.NaN(), Short: math.NaN()}
-	into := map[model.LabelValue]*float64{"period": &shares.Period, "long": &shares.Long, "short": &shares.Short}
-	for _, sample := range vector {
-		share, known := into[sample.Metric["k"]]
-		if !known || sample.Histogram != nil {
-			return analysis.Shares{}, failed(analysis.Malformed, "the answer has a row that was not asked for")
-		}
-		*share = float64(sample.Value)
 	}
 	if math.IsNaN(shares.Period) {
 		return shares, failed(analysis.NoTraffic, "the source has counted no request of this service: check the slo's metric and labels")
 	}
 	// A service without requests just now burns nothing.
-	for _, share := range into {
+	for _, share := range []*float64{&shares.Long, &shares.Short} {
 		if math.IsNaN(*share) {
 			*share = 0
 		}
 	}
 	return shares, nil
+}
+
+// setShare reads one window. One without requests is NaN.
+func setShare(shares *analysis.Shares, r *sample) error {
+	into := map[string]*float64{"period": &shares.Period, "long": &shares.Long, "short": &shares.Short}
+	share, asked := into[string(r.kind)]
+	if !asked || r.histogram {
+		return failed(analysis.Malformed, "the answer has a row that was not asked for")
+	}
+	*share = r.value
+	return nil
 }

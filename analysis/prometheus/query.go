@@ -26,11 +26,10 @@ type Pods struct {
 const maxQuery = 4096
 
 // CountsQuery asks for the cumulative total and bad counters of every pod, of one
-// run or of many, and
-// for the time of their samples, in one answer: each row carries the label k
-// with total, bad or ts. A bad series that was never born is absent, and counts
-// as 0. It returns an error, which says what to do, for series that cannot be
-// asked for.
+// run or of many, and for the time of their samples, in one answer: each row
+// carries the label k with total, bad or ts. A bad series that was never born is
+// absent, and counts as 0. It returns an error, which says what to do, for series
+// that cannot be asked for.
 func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
 	mine, err := bound(pods)
 	if err != nil {
@@ -129,6 +128,10 @@ func podPattern(sets []string) string {
 
 // BelongsTo reports whether a pod has a name that the ReplicaSet gives.
 func BelongsTo(pod, replicaSet string) bool {
-	suffix, ok := strings.CutPrefix(pod, podPrefix(replicaSet))
+	kept := min(len(replicaSet), maxPodPrefix)
+	suffix, ok := strings.CutPrefix(pod, replicaSet[:kept])
+	if kept < maxPodPrefix && ok {
+		suffix, ok = strings.CutPrefix(suffix, "-")
+	}
 	return ok && replicaSet != "" && suffix != "" && !strings.Contains(suffix, "-")
 }
