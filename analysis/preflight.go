@@ -30,7 +30,11 @@ func (p Preflight) Judge(s Shares) Verdict {
 	left := 1 - s.Period/p.Budget
 	long, short := s.Long/p.Budget, s.Short/p.Budget
 	v := Verdict{Statistics: []Statistic{{"budgetRemaining", left}, {"burnLong", long}, {"burnShort", short}, {"budget", p.Budget}}}
-	seen := fmt.Sprintf("%.1f %% of the error budget is left; burn %.1fx over 1h, %.1fx over 5m", 100*max(left, -9.99), long, short)
+	kept := fmt.Sprintf("%.1f %% of the error budget is left", 100*left)
+	if left < 0 {
+		kept = fmt.Sprintf("none of the error budget is left, it is spent %.1f times", 1-left)
+	}
+	seen := fmt.Sprintf("%s; burn %.1fx over 1h, %.1fx over 5m", kept, long, short)
 	switch {
 	case long > alertRate && short > alertRate:
 		v.Reason, v.Message = AlertFiring, fmt.Sprintf("%s: %.4gx is an alert", seen, alertRate)

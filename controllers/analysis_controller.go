@@ -2,14 +2,15 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -18,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/workload"
 )
@@ -34,6 +34,9 @@ type AnalysisReconciler struct {
 	// Workers judge at once, each another run. Most of them wait for an answer that
 	// they share.
 	Workers int
+
+	mu       sync.Mutex
+	memories map[types.NamespacedName]*memory
 }
 
 // trial is one look at a run in progress.
@@ -50,42 +53,41 @@ type trial struct {
 	// weight the candidate has by then, in percent: all of it in a promotion.
 	weight int
 	now    time.Time
+	// before is the evaluation before this one, and state what it left.
+	before *v1alpha1.AnalysisStatus
 	state  judgeState
-}
-
-// judgeState is what a judge goes on from, wherever the last one stopped.
-type judgeState struct {
-	// Ledgers by question.
-	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
-	// Regressions by trigger.
-	Regressions map[string]analysis.CombinedState `json:"regressions,omitempty"`
-	// Lost counts the times that a state could not be read.
-	Lost int `json:"lost,omitempty"`
 }
 
 // Reconcile polls once, if it is time, and comes again when it is.
 func (r *AnalysisReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	run := &v1alpha1.RolloutRun{}
 	if err := r.Client.Get(ctx, req.NamespacedName, run); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req.NamespacedName)
+		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	t, err := r.look(ctx, run)
-	if err != nil || t == nil {
-		return reconcile.Result{}, err
-	}
-	every := r.pollEvery(ctx, t)
-	// Polls come at multiples of the interval, so that runs can share queries.
-	slot := t.now.Truncate(every)
-	next := slot.Add(every).Sub(t.now)
-	if a := run.Status.Analysis; a != nil && a.EvaluatedAt != nil && !a.EvaluatedAt.Time.Before(slot) {
-		return reconcile.Result{RequeueAfter: next}, nil
-	}
-	status, err := r.judge(ctx, t)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if err := applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: status}, AnalysisFieldManager); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+	if t == nil {
+		r.forget(req.NamespacedName)
+		return reconcile.Result{}, nil
+	}
+	m := r.recall(run)
+	every := r.pollEvery(ctx, t)
+	// Polls come at multiples of the interval, so that runs can share queries.
+	slot := t.now.Truncate(every)
+	if evaluatedAt(m.newest).Before(slot) {
+		t.before, t.state = m.newest, m.state
+		m.newest = r.judge(ctx, t)
+		m.state = t.state
+	}
+	if isNews(m.written, m.newest) {
+		if err := r.write(ctx, run, m); err != nil {
+			return reconcile.Result{}, client.IgnoreNotFound(err)
+		}
 	}
 	return reconcile.Result{RequeueAfter: max(time.Millisecond, slot.Add(every).Sub(r.Clock.Now()))}, nil
 }
@@ -115,7 +117,6 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 		return nil, err
 	}
 	t.guardrails = inForce(run.Spec.Guardrails, current)
-	t.state = restore(run)
 	return t, r.lookAtPods(ctx, t)
 }
 
@@ -129,34 +130,14 @@ func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
 	return int(run.Spec.Steps[s.Step.Index].Weight)
 }
 
-// restore takes up the state where an earlier poll, or an earlier process, left
-// it. One that cannot be read is gone: the judge starts anew, and says so to the
-// tests that must then ask for more evidence.
-func restore(run *v1alpha1.RolloutRun) judgeState {
-	var s judgeState
-	if a := run.Status.Analysis; a != nil && a.State != nil {
-		if err := json.Unmarshal(a.State.Raw, &s); err != nil {
-			s = judgeState{Lost: 1}
-		}
-	}
-	if s.Ledgers == nil {
-		s.Ledgers = map[string]analysis.Ledger{}
-	}
-	if s.Regressions == nil {
-		s.Regressions = map[string]analysis.CombinedState{}
-	}
-	return s
-}
-
 // lookAtPods finds every ReplicaSet that runs the candidate: the canary, and
 // during promotion and bake the Deployment's own.
 func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
 	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
-	if err := r.Client.List(ctx, sets, client.InNamespace(t.run.Namespace)); err != nil {
-		return fmt.Errorf("list the ReplicaSets: %w", err)
-	}
-	if err := r.Client.List(ctx, pods, client.InNamespace(t.run.Namespace)); err != nil {
-		return fmt.Errorf("list the pods: %w", err)
+	// They are only read, at every poll of every run: not worth copies.
+	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
+	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
+		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
 	}
 	canary := workload.CanaryName(t.run.Spec.Workload, t.run.Spec.Revision)
 	for i := range sets.Items {
@@ -177,6 +158,9 @@ func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
 
 func runsCandidate(set *appsv1.ReplicaSet, run *v1alpha1.RolloutRun) bool {
 	owner := metav1.GetControllerOf(set)
+	if deref(set.Spec.Replicas, 1) == 0 && set.Status.Replicas == 0 {
+		return false
+	}
 	if owner == nil || owner.Kind != "Deployment" || owner.Name != run.Spec.Workload {
 		return false
 	}
@@ -201,15 +185,6 @@ func (r *AnalysisReconciler) pollEvery(ctx context.Context, t *trial) time.Durat
 		}
 	}
 	return max(every, fastestPoll)
-}
-
-// encode stores the state in a run's status.
-func (t *trial) encode() (*runtime.RawExtension, error) {
-	raw, err := json.Marshal(t.state)
-	if err != nil {
-		return nil, fmt.Errorf("encode the judge's state: %w", err)
-	}
-	return &runtime.RawExtension{Raw: raw}, nil
 }
 
 // SetupWithManager registers the reconciler and what wakes it.

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/analysis"
@@ -36,14 +34,14 @@ type reply struct {
 
 // judge asks every question of a run at one evaluation time and applies every
 // trigger to the answers.
-func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.AnalysisStatus, error) {
+func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.AnalysisStatus {
 	replies := r.ask(ctx, t)
 	for key, reply := range replies {
 		if reply.err == nil && reply.poll.Check() == nil {
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.poll, t.stageFrom)
 		}
 	}
-	status := &v1alpha1.AnalysisStatus{EvaluatedAt: ptr(metav1.NewMicroTime(t.now))}
+	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
 	var all []analysis.Outcome
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
@@ -61,9 +59,7 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) (*v1alpha1.Ana
 	if len(all) > 0 {
 		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
 	}
-	var err error
-	status.State, err = t.encode()
-	return status, err
+	return status
 }
 
 // noteBlindness tells the breaker which sources this run got answers from.
@@ -116,41 +112,60 @@ func questionKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
 }
 
 // ask sends all questions at once; each source's own limit bounds how many run,
-// and a slow source delays only its own answers.
+// and a slow source delays only the runs that ask it.
 func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply {
-	replies := map[string]reply{}
-	var mu sync.Mutex
-	var wait sync.WaitGroup
+	waiting := map[string]pending{}
 	for _, g := range t.guardrails {
 		for _, q := range questionsOf(g) {
-			wait.Go(func() {
-				reply := r.askOne(ctx, t, q)
-				mu.Lock()
-				defer mu.Unlock()
-				replies[q.key] = reply
-			})
+			waiting[q.key] = r.askOne(ctx, t, q)
 		}
 	}
-	wait.Wait()
+	replies := map[string]reply{}
+	for key, p := range waiting {
+		out := p.await(ctx)
+		if out.err == nil {
+			out.poll = t.split(out.pods, out.at)
+		}
+		replies[key] = out
+	}
 	return replies
 }
 
-func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) reply {
+// pending is a question on its way: answer is nil when reply is all there will be.
+type pending struct {
+	reply
+	answer <-chan reply
+}
+
+func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) pending {
 	source := &v1alpha1.MetricSource{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: q.source}, source); err != nil {
-		return reply{err: &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", q.source)}}
+		return pending{reply: reply{err: &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", q.source)}}}
 	}
 	pods := prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)}
+	p := pending{reply: reply{at: t.now, interval: source.Spec.ScrapeInterval.Duration}}
 	// What evidence keeps is the query for this run alone, whoever shared the one
 	// that was sent: it gives the same rows.
-	query, err := prometheus.IndicatorQuery(q.indicator, pods)
-	if err != nil {
-		return reply{at: t.now, err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: err.Error()}, interval: source.Spec.ScrapeInterval.Duration}
+	var err error
+	if p.query, err = prometheus.IndicatorQuery(q.indicator, pods); err == nil {
+		p.answer, err = r.Asker.ask(ctx, source, q.indicator, pods, t.podCount)
 	}
-	out := r.Asker.ask(ctx, source, q.indicator, pods, t.podCount)
-	out.query, out.interval = query, source.Spec.ScrapeInterval.Duration
-	if out.err == nil {
-		out.poll = t.split(out.pods, out.at)
+	if err != nil {
+		p.err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}
+	}
+	return p
+}
+
+func (p pending) await(ctx context.Context) reply {
+	if p.answer == nil {
+		return p.reply
+	}
+	out := p.reply
+	select {
+	case got := <-p.answer:
+		out.pods, out.at, out.sha256, out.err = got.pods, got.at, got.sha256, got.err
+	case <-ctx.Done():
+		out.err = &prometheus.QueryError{Reason: analysis.Timeout, Message: "Belay stopped before an answer came"}
 	}
 	return out
 }
@@ -188,14 +203,14 @@ func (t *trial) split(pods []analysis.PodCounter, at time.Time) analysis.Poll {
 func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, replies map[string]reply) v1alpha1.TriggerAnalysis {
 	key := questionKey(g, trigger)
 	reply := replies[key]
-	at := metav1.NewMicroTime(t.now)
+	at := t.now
 	if !reply.at.IsZero() {
-		at = metav1.NewMicroTime(reply.at)
+		at = reply.at
 	}
 	entry := v1alpha1.TriggerAnalysis{
-		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: &at, SamplesSHA256: reply.sha256,
+		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at), SamplesSHA256: reply.sha256,
 	}
-	before := findVerdict(t.run.Status.Analysis, g, trigger.Name)
+	before := findVerdict(t.before, g.Kind, g.Name, trigger.Name)
 	if before != nil && before.Outcome == v1alpha1.VerdictFail {
 		// A fail is final for a run: what was found stays as it was found.
 		return *before
@@ -210,7 +225,7 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 		entry.Stable = &v1alpha1.ArmCounts{Total: int64(ledger.Stable.Total), Bad: int64(ledger.Stable.Bad)}
 	}
 	if !t.stageFrom.IsZero() {
-		entry.SamplesFrom = ptr(metav1.NewMicroTime(t.stageFrom))
+		entry.SamplesFrom = microTime(t.stageFrom)
 	}
 	noteHistory(&entry, before)
 	return entry

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,28 +59,18 @@ func NewAsker(sources *Sources, c clock.WithDelayedExecution, gather time.Durati
 	return &Asker{Sources: sources, Clock: c, Gather: gather, open: map[shape]*batch{}}
 }
 
-// ask returns the answer about a run's pods, of which it expects size.
-func (a *Asker) ask(ctx context.Context, source *v1alpha1.MetricSource, indicator v1alpha1.Indicator, pods prometheus.Pods, size int) reply {
-	m := member{pods, max(1, size), make(chan reply, 1)}
-	if err := a.join(ctx, source, indicator, m); err != nil {
-		return reply{err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}}
-	}
-	select {
-	case r := <-m.reply:
-		return r
-	case <-ctx.Done():
-		return reply{err: &prometheus.QueryError{Reason: analysis.Timeout, Message: "Belay stopped before an answer came"}}
-	}
-}
-
-func (a *Asker) join(ctx context.Context, source *v1alpha1.MetricSource, indicator v1alpha1.Indicator, m member) error {
+// ask joins a question about a run's pods, of which it expects size, to those
+// that can share a query with it. The answer, or why there is none, comes on the
+// channel. The error says why the question cannot be asked.
+func (a *Asker) ask(ctx context.Context, source *v1alpha1.MetricSource, indicator v1alpha1.Indicator, pods prometheus.Pods, size int) (<-chan reply, error) {
 	text, err := json.Marshal(indicator)
 	if err != nil {
-		return fmt.Errorf("encode the indicator: %w", err)
+		return nil, fmt.Errorf("encode the indicator: %w", err)
 	}
+	m := member{pods, max(1, size), make(chan reply, 1)}
 	key := shape{source: source.UID, generation: source.Generation, indicator: string(text)}
 	if indicator.PromQL != nil {
-		key.alone = m.pods.Namespace + "/" + fmt.Sprint(m.pods.ReplicaSets)
+		key.alone = m.pods.Namespace + "/" + strings.Join(m.pods.ReplicaSets, "/")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -92,7 +83,7 @@ func (a *Asker) join(ctx context.Context, source *v1alpha1.MetricSource, indicat
 		a.Clock.AfterFunc(a.Gather, func() { go a.send(ctx, key) })
 	}
 	b.members = append(b.members, m)
-	return nil
+	return m.reply, nil
 }
 
 // send closes a batch and asks for it, in as many queries as its answers need.

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"belay.dev/belay/analysis"
@@ -117,36 +115,30 @@ func requests(bad string) v1alpha1.Indicator {
 // replies by run and indicator.
 func poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]reply {
 	tb.Helper()
-	out := make([][]reply, runs)
-	var asking sync.WaitGroup
+	asked := make([][]<-chan reply, runs)
 	for i := range runs {
-		out[i] = make([]reply, len(indicators))
-		pods := prometheus.Pods{Namespace: fmt.Sprintf("team-%d", i), ReplicaSets: []string{"shop-stable", "shop-canary"}}
-		for k, indicator := range indicators {
-			asking.Go(func() { out[i][k] = a.ask(tb.Context(), source, indicator, pods, 2) })
+		for _, indicator := range indicators {
+			asked[i] = append(asked[i], ask(tb, a, source, fmt.Sprintf("team-%d", i), indicator))
 		}
 	}
-	gathered(tb, a, runs*len(indicators))
 	c.Step(a.Gather)
-	asking.Wait()
+	out := make([][]reply, runs)
+	for i := range runs {
+		for _, answer := range asked[i] {
+			out[i] = append(out[i], <-answer)
+		}
+	}
 	return out
 }
 
-// gathered waits until so many questions wait to be sent.
-func gathered(tb testing.TB, a *Asker, questions int) {
+func ask(tb testing.TB, a *Asker, source *v1alpha1.MetricSource, namespace string, indicator v1alpha1.Indicator) <-chan reply {
 	tb.Helper()
-	err := wait.PollUntilContextTimeout(tb.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		waiting := 0
-		for _, b := range a.open {
-			waiting += len(b.members)
-		}
-		return waiting == questions, nil
-	})
+	pods := prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}}
+	answer, err := a.ask(tb.Context(), source, indicator, pods, 2)
 	if err != nil {
-		tb.Fatalf("wait for %d questions: %v", questions, err)
+		tb.Fatal(err)
 	}
+	return answer
 }
 
 func TestRunsShareQueries(t *testing.T) {
@@ -220,10 +212,7 @@ func TestASlowSourceDelaysNoOther(t *testing.T) {
 	})
 	c := clocktesting.NewFakeClock(now)
 	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
-	late := make(chan reply, 1)
-	pods := prometheus.Pods{Namespace: "team-0", ReplicaSets: []string{"shop-stable", "shop-canary"}}
-	go func() { late <- a.ask(t.Context(), slow.source(1000), requests("errors"), pods, 2) }()
-	gathered(t, a, 1)
+	late := ask(t, a, slow.source(1000), "team-0", requests("errors"))
 	c.Step(a.Gather)
 	if r := poll(t, a, c, fast.source(1000), 3, requests("errors"))[0][0]; r.err != nil {
 		t.Errorf("the fast source: %v", r.err)

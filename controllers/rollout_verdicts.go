@@ -57,10 +57,6 @@ func claimsBefore(other, own *v1alpha1.Rollout) bool {
 	return other.CreationTimestamp.Before(&own.CreationTimestamp)
 }
 
-// silentPolls is how many polls of the analysis loop may fail to appear before
-// its silence counts as an error.
-const silentPolls = 6
-
 func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error {
 	if w.run == nil || w.input.Deleting != nil || w.run.Status.Outcome != "" {
 		return nil
@@ -77,12 +73,12 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 			if t.Pods != nil {
 				a.Verdict = w.judgePods(g, t)
 			} else {
-				a.SilentAfter = max(silentPolls*source.Spec.ScrapeInterval.Duration, 30*time.Second)
+				a.SilentAfter = silentAfter
 				if outage {
 					// The source is at fault, not the candidate.
 					a.Blind.Then = v1alpha1.Hold
 				}
-				a.Verdict = findVerdict(w.run.Status.Analysis, g, t.Name)
+				a.Verdict = findVerdict(w.run.Status.Analysis, g.Kind, g.Name, t.Name)
 			}
 			armed = append(armed, a)
 		}
@@ -127,12 +123,12 @@ func (w *world) judgePods(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alp
 	return &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
 }
 
-func findVerdict(analysis *v1alpha1.AnalysisStatus, g v1alpha1.PinnedGuardrail, trigger string) *v1alpha1.TriggerAnalysis {
+func findVerdict(analysis *v1alpha1.AnalysisStatus, kind, guardrail, trigger string) *v1alpha1.TriggerAnalysis {
 	if analysis == nil {
 		return nil
 	}
 	for i := range analysis.Triggers {
-		if t := &analysis.Triggers[i]; t.Kind == g.Kind && t.Guardrail == g.Name && t.Name == trigger {
+		if t := &analysis.Triggers[i]; t.Kind == kind && t.Guardrail == guardrail && t.Name == trigger {
 			return t
 		}
 	}

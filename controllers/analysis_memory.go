@@ -1,0 +1,153 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// memory is what this process knows of a run in progress. The run's record says
+// the same, but is written only when there is news: a fleet must not cost the
+// API server a write for every poll of every run. What a crash loses is contained
+// in the counters of the next poll.
+type memory struct {
+	run types.UID
+	// newest evaluation, and the state behind it.
+	newest *v1alpha1.AnalysisStatus
+	state  judgeState
+	// written is the newest that the API server has.
+	written *v1alpha1.AnalysisStatus
+}
+
+// judgeState is what a judge goes on from, wherever the last one stopped.
+type judgeState struct {
+	// Ledgers by question.
+	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
+	// Regressions by trigger.
+	Regressions map[string]analysis.CombinedState `json:"regressions,omitempty"`
+	// Lost counts the times that a state could not be read.
+	Lost int `json:"lost,omitempty"`
+}
+
+// recall returns what is known of a run: the memory of it, unless there is none
+// or its record is newer, because another process judged it meanwhile.
+func (r *AnalysisReconciler) recall(run *v1alpha1.RolloutRun) *memory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, recorded := r.memories[client.ObjectKeyFromObject(run)], run.Status.Analysis
+	if m != nil && m.run == run.UID && !evaluatedAt(recorded).After(evaluatedAt(m.newest)) {
+		return m
+	}
+	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded}
+	if r.memories == nil {
+		r.memories = map[types.NamespacedName]*memory{}
+	}
+	r.memories[client.ObjectKeyFromObject(run)] = m
+	return m
+}
+
+// forget drops a run that is judged no more.
+func (r *AnalysisReconciler) forget(run types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.memories, run)
+}
+
+func evaluatedAt(a *v1alpha1.AnalysisStatus) time.Time {
+	if a == nil || a.EvaluatedAt == nil {
+		return time.Time{}
+	}
+	return a.EvaluatedAt.Time
+}
+
+// restore takes up the state where an earlier process left it. One that cannot
+// be read is gone: the judge starts anew, and says so to the tests that must then
+// ask for more evidence.
+func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
+	var s judgeState
+	if recorded != nil && recorded.State != nil {
+		if err := json.Unmarshal(recorded.State.Raw, &s); err != nil {
+			s = judgeState{Lost: 1}
+		}
+	}
+	if s.Ledgers == nil {
+		s.Ledgers = map[string]analysis.Ledger{}
+	}
+	if s.Regressions == nil {
+		s.Regressions = map[string]analysis.CombinedState{}
+	}
+	return s
+}
+
+// recordEvery is how old a run's record of unchanged verdicts may become, and
+// silentAfter how old before the judge itself counts as silent.
+const (
+	recordEvery = 30 * time.Second
+	silentAfter = 3 * recordEvery
+)
+
+// isNews reports whether an evaluation says something that the record does not,
+// or the record is due anyway.
+func isNews(recorded, newest *v1alpha1.AnalysisStatus) bool {
+	if recorded == nil || evaluatedAt(newest).Sub(evaluatedAt(recorded)) >= recordEvery {
+		return true
+	}
+	if len(recorded.Triggers) != len(newest.Triggers) {
+		return true
+	}
+	return slices.ContainsFunc(newest.Triggers, func(t v1alpha1.TriggerAnalysis) bool {
+		was := findVerdict(recorded, t.Kind, t.Guardrail, t.Name)
+		return was == nil || was.Outcome != t.Outcome || was.Reason != t.Reason || !was.SamplesFrom.Equal(t.SamplesFrom) || evidenceMoved(was, &t)
+	})
+}
+
+// evidenceMoved reports whether a wealth has changed by a factor of e.
+func evidenceMoved(was, is *v1alpha1.TriggerAnalysis) bool {
+	for _, name := range []string{"logRelative", "logAbsolute"} {
+		if math.Abs(statistic(is, name)-statistic(was, name)) >= 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// statistic is 0 for one that the trigger does not have.
+func statistic(t *v1alpha1.TriggerAnalysis, name string) float64 {
+	for _, s := range t.Statistics {
+		if s.Name == name {
+			v, _ := strconv.ParseFloat(s.Value, 64)
+			return v
+		}
+	}
+	return 0
+}
+
+// write makes the newest evaluation a run's record, with the state to go on from.
+func (r *AnalysisReconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *memory) error {
+	raw, err := json.Marshal(m.state)
+	if err != nil {
+		return fmt.Errorf("encode the judge's state: %w", err)
+	}
+	record := *m.newest
+	record.State = &runtime.RawExtension{Raw: raw}
+	err = applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: &record}, AnalysisFieldManager)
+	if err == nil {
+		m.written = m.newest
+	}
+	return err
+}
+
+// microTime is a time as a record keeps it.
+func microTime(t time.Time) *metav1.MicroTime { return ptr(metav1.NewMicroTime(t)) }
