@@ -90,7 +90,25 @@ func (r *RolloutReconciler) observeWorkload(ctx context.Context, w *world) error
 	w.input.Workload = plan.Workload{
 		Found: true, Declared: declared, Paused: d.Spec.Paused, Replicas: workload.Replicas(d), Settled: workload.Settled(d),
 	}
+	w.readCanaryPods(pods.Items)
 	return w.readSets(sets.Items, pods.Items)
+}
+
+// readCanaryPods finds the candidate's pods by their labels: its ReplicaSet may be
+// gone before them.
+func (w *world) readCanaryPods(pods []corev1.Pod) {
+	candidate := w.rollout.Status.Candidate
+	if candidate == nil {
+		return
+	}
+	for i := range pods {
+		labels := pods[i].Labels
+		if labels[v1alpha1.LabelRole] == v1alpha1.RoleCanary && labels[v1alpha1.LabelRevision] == candidate.Revision {
+			w.canaryPods = append(w.canaryPods, pods[i])
+		}
+	}
+	w.judgedPods = append(w.judgedPods, w.canaryPods...)
+	w.input.Canary.Pods = int32(len(workload.Staying(w.canaryPods)))
 }
 
 // observeOrphanCanary looks for a canary whose Deployment is gone.
@@ -119,7 +137,7 @@ func (w *world) readSets(sets []appsv1.ReplicaSet, pods []corev1.Pod) error {
 		owned := workload.OwnedBy(pods, set)
 		switch {
 		case metav1.IsControlledBy(set, w.rollout):
-			w.readCanary(set, revision.Revision, owned)
+			w.readCanary(set, revision.Revision)
 		case metav1.IsControlledBy(set, w.deployment):
 			active += w.readDeploymentSet(set, revision, owned)
 		}
@@ -130,16 +148,18 @@ func (w *world) readSets(sets []appsv1.ReplicaSet, pods []corev1.Pod) error {
 	return nil
 }
 
-func (w *world) readCanary(set *appsv1.ReplicaSet, revision string, owned []corev1.Pod) {
+func (w *world) readCanary(set *appsv1.ReplicaSet, revision string) {
 	candidate := w.rollout.Status.Candidate
 	if candidate == nil || candidate.Revision != revision {
 		return
 	}
-	w.canary, w.canaryPods = set, owned
-	w.judgedPods = append(w.judgedPods, owned...)
-	w.input.Canary = plan.Canary{
-		Exists: set.DeletionTimestamp == nil, Desired: deref(set.Spec.Replicas, 1),
-		Ready: int32(len(workload.ReadyPods(owned))), Pods: int32(len(owned)),
+	w.canary = set
+	in := &w.input.Canary
+	in.Exists, in.Desired = set.DeletionTimestamp == nil, deref(set.Spec.Replicas, 1)
+	in.Ready = int32(len(workload.ReadyPods(w.canaryPods)))
+	if set.Spec.MinReadySeconds > 0 {
+		// The ReplicaSet's controller knows for how long they have been ready.
+		in.Ready = min(in.Ready, set.Status.AvailableReplicas)
 	}
 }
 
@@ -149,6 +169,7 @@ func (w *world) readDeploymentSet(set *appsv1.ReplicaSet, revision v1alpha1.Revi
 	revision.ReplicaSet, revision.PodTemplateHash = set.Name, hash
 	revision.Images = workload.WithDigests(revision.Images, ready)
 	in := &w.input.Workload
+	in.Ready += int32(len(ready))
 	if stable := w.rollout.Status.Stable; stable != nil && stable.PodTemplateHash == hash {
 		w.stable, in.StableReady = set, int32(len(ready))
 	}

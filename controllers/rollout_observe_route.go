@@ -25,7 +25,7 @@ func canaryService(rollout *v1alpha1.Rollout) string { return rollout.Name + "-c
 
 func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 	t := traffic.Target{
-		Namespace: rollout.Namespace, Service: rollout.Spec.Traffic.Service,
+		Namespace: rollout.Namespace, Owner: rollout.Name, Service: rollout.Spec.Traffic.Service,
 		Stable: stableService(rollout), Canary: canaryService(rollout), Epoch: rollout.Status.Epoch,
 	}
 	for _, route := range rollout.Spec.Traffic.Routes {
@@ -46,14 +46,15 @@ func (r *RolloutReconciler) observeRoute(ctx context.Context, w *world) error {
 		return err
 	}
 	w.input.Route.Acknowledged = o.Acknowledged
+	w.input.Route.Epoch = o.Epoch
 	w.routeOwner = o.Manager
-	if o.Split != nil {
+	switch {
+	case o.Mixed:
+		// Routes that disagree carry no known share; no step matches it, so the next
+		// write makes them agree.
+		w.input.Route.Split = ptr(int32(-1))
+	case o.Split != nil:
 		w.input.Route.Split = &o.Split.Canary
-		if o.Mixed {
-			// Routes that disagree carry no known share; no step matches it, so the
-			// next write makes them agree.
-			w.input.Route.Split = ptr(int32(-1))
-		}
 	}
 	return nil
 }
@@ -87,7 +88,20 @@ func (r *RolloutReconciler) observeServices(ctx context.Context, w *world) error
 	if in.StableEndpoints, err = r.readyEndpoints(ctx, w, w.target.Stable, appsv1.DefaultDeploymentUniqueLabelKey, in.StableHash); err != nil {
 		return err
 	}
-	in.CanaryEndpoints, err = r.readyEndpoints(ctx, w, w.target.Canary, v1alpha1.LabelRevision, in.CanaryRevision)
+	if in.CanaryEndpoints, err = r.readyEndpoints(ctx, w, w.target.Canary, v1alpha1.LabelRevision, in.CanaryRevision); err != nil {
+		return err
+	}
+	return r.observeCanaryOnService(ctx, w)
+}
+
+// observeCanaryOnService counts canary pods that go, but that the user's Service
+// still reaches: endpoints lag behind.
+func (r *RolloutReconciler) observeCanaryOnService(ctx context.Context, w *world) error {
+	if w.rollout.Status.Candidate == nil || len(w.canaryPods) == 0 {
+		return nil
+	}
+	reached, err := r.readyEndpoints(ctx, w, w.target.Service, v1alpha1.LabelRevision, w.rollout.Status.Candidate.Revision)
+	w.input.Canary.Pods = max(w.input.Canary.Pods, reached)
 	return err
 }
 

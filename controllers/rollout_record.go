@@ -75,7 +75,7 @@ func inRun(p v1alpha1.Phase) bool {
 
 // noteDigests keeps the digests the candidate's pods report.
 func (r *RolloutReconciler) noteDigests(w *world, status *v1alpha1.RolloutStatus) {
-	if status.Candidate == nil || !inRun(status.Phase) || len(w.canaryPods) == 0 {
+	if status.Candidate == nil || !inRun(status.Phase) || w.canary == nil || len(w.canaryPods) == 0 {
 		return
 	}
 	status.Candidate.Images = workload.WithDigests(status.Candidate.Images, workload.ReadyPods(w.canaryPods))

@@ -24,11 +24,13 @@ const (
 	// AnnotationActionBy is the authenticated author of the action. The guard
 	// stamps it at admission; what a client writes there is overwritten.
 	AnnotationActionBy = "belay.dev/action-by"
-	// AnnotationFence carries the epoch of the Rollout that last wrote a route,
-	// so that a superseded controller's late write is refused.
-	AnnotationFence = "belay.dev/fence"
-	// AnnotationOriginal keeps what a route said before a run, to put it back.
-	AnnotationOriginal = "belay.dev/original-backends"
+	// AnnotationFence, with a Rollout's name behind it, carries the epoch in which
+	// that Rollout last wrote a route, so that a superseded controller's late write
+	// is refused.
+	AnnotationFence = "belay.dev/fence."
+	// AnnotationOriginal, with a Rollout's name behind it, keeps what a route said
+	// before a run, to put it back.
+	AnnotationOriginal = "belay.dev/original."
 	// AnnotationGuardProbe marks the template of the dry-run that proves the guard.
 	AnnotationGuardProbe = "belay.dev/guard-probe"
 

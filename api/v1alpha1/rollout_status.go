@@ -312,6 +312,10 @@ type PromotionStatus struct {
 	// that the Deployment's pods can be replaced.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
+	// unpausedAt is when it was decided to let the Deployment replace its pods.
+	// From then on it may be doing so, whatever is seen of it.
+	// +optional
+	UnpausedAt *metav1.Time `json:"unpausedAt,omitempty"`
 	// shiftedAt is when the route acknowledged that the Deployment's new pods
 	// take everything; bake counts from here.
 	// +optional

@@ -861,6 +861,10 @@ func (in *PromotionStatus) DeepCopyInto(out *PromotionStatus) {
 		in, out := &in.FullAt, &out.FullAt
 		*out = (*in).DeepCopy()
 	}
+	if in.UnpausedAt != nil {
+		in, out := &in.UnpausedAt, &out.UnpausedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.ShiftedAt != nil {
 		in, out := &in.ShiftedAt, &out.ShiftedAt
 		*out = (*in).DeepCopy()

@@ -50,7 +50,7 @@ func given(changes ...change) plan.Input {
 		Status: v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: ptr(revision(stableRevision, stableHash))},
 		Workload: plan.Workload{
 			Found: true, Declared: revision(stableRevision, ""), Active: ptr(revision(stableRevision, stableHash)),
-			Replicas: replicas, Settled: true, StableReady: replicas,
+			Replicas: replicas, Settled: true, Ready: replicas, StableReady: replicas,
 			DeclaredHash: stableHash, DeclaredReady: replicas,
 		},
 		Route: plan.Route{Acknowledged: true, StableHash: stableHash, StableEndpoints: replicas},
@@ -112,7 +112,7 @@ func rolling(in *plan.Input) {
 
 func rolled(in *plan.Input) {
 	rolling(in)
-	in.Workload.Settled, in.Workload.StableReady, in.Workload.DeclaredReady = true, 0, replicas
+	in.Workload.Settled, in.Workload.StableReady, in.Workload.DeclaredReady, in.Workload.Ready = true, 0, replicas, replicas
 	in.Workload.CandidateHash = triedHash
 }
 
@@ -175,7 +175,9 @@ func paused(v bool) change  { return func(in *plan.Input) { in.Workload.Paused =
 func settled(v bool) change { return func(in *plan.Input) { in.Workload.Settled = v } }
 
 func stableReady(n int32) change {
-	return func(in *plan.Input) { in.Workload.StableReady, in.Route.StableEndpoints = n, n }
+	return func(in *plan.Input) {
+		in.Workload.StableReady, in.Workload.Ready, in.Route.StableEndpoints = n, n+in.Workload.DeclaredReady, n
+	}
 }
 
 func stableEndpoints(n int32) change { return func(in *plan.Input) { in.Route.StableEndpoints = n } }

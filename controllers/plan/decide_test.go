@@ -39,7 +39,7 @@ func TestWhoeverGivesTheCanaryAShareAgainStartsItsClockAnew(t *testing.T) {
 
 func TestRollbackRestoresTheTemplateWhenTheDeploymentMayRoll(t *testing.T) {
 	unpausing := func(in *plan.Input) {
-		in.Status.Decision = &v1alpha1.DecisionSummary{Seq: 9, Rule: "PromotionUnpauses", At: justNow}
+		in.Status.Promotion.UnpausedAt = &justNow
 	}
 	fail := verdict(v1alpha1.VerdictFail)
 	tests := map[string]struct {

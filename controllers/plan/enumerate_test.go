@@ -50,7 +50,7 @@ func stages() []option {
 	nilPromotion := func(in *plan.Input) { in.Status.Promotion = nil }
 	nilRollback := func(in *plan.Input) { in.Status.Rollback = nil }
 	unpausing := func(in *plan.Input) {
-		in.Status.Decision = &v1alpha1.DecisionSummary{Seq: 9, Rule: "PromotionUnpauses", At: justNow}
+		in.Status.Promotion.UnpausedAt = &justNow
 	}
 	return []option{
 		{"fresh", fresh}, {"stable", same}, {"stable-pushed", candidate}, {"gating", gating}, {"rolled-back", rolledBack},
@@ -99,7 +99,7 @@ func routes() []option {
 
 func workloads() []option {
 	missing := func(in *plan.Input) { in.Workload = plan.Workload{} }
-	idle := func(in *plan.Input) { in.Workload.Replicas, in.Workload.StableReady = 0, 0 }
+	idle := func(in *plan.Input) { in.Workload.Replicas, in.Workload.StableReady, in.Workload.Ready = 0, 0, 0 }
 	unpaused := func(declared string) change {
 		return func(in *plan.Input) { declares(declared)(in); in.Workload.Paused = false }
 	}
@@ -108,7 +108,7 @@ func workloads() []option {
 		{"tried-waits", declares(triedRevision)}, {"tried-rolls", func(in *plan.Input) { unpaused(triedRevision)(in); rolling(in) }},
 		{"tried-rolled", func(in *plan.Input) { unpaused(triedRevision)(in); rolled(in) }},
 		{"newer-waits", declares(newerRevision)}, {"newer-rolls", unpaused(newerRevision)},
-		{"no-stable-pod", func(in *plan.Input) { declares(triedRevision)(in); in.Workload.StableReady = 0 }},
+		{"no-stable-pod", func(in *plan.Input) { declares(triedRevision)(in); in.Workload.StableReady, in.Workload.Ready = 0, 0 }},
 		{"idle", idle}, {"missing", missing},
 	}
 }

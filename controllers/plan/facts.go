@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -40,6 +41,10 @@ func (f *facts) now() metav1.Time { return metav1.NewTime(f.in.Now) }
 // finish fills what every decision has: the shown weights, the message and a
 // wake-up that does not depend on any event arriving.
 func (f *facts) finish(d Decision) Decision {
+	if f.overdue(d) {
+		d.Why += fmt.Sprintf(" (undecided for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
+		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
+	}
 	d.Status.Message = truncate(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
@@ -51,6 +56,14 @@ func (f *facts) finish(d Decision) Decision {
 		d.Recheck = f.in.Watchdog
 	}
 	return d
+}
+
+// overdue holds for a decision that only waits on, in a stage that has been
+// undecided for longer than stepDeadline.
+func (f *facts) overdue(d Decision) bool {
+	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase &&
+		reflect.DeepEqual(d.Status.Step, f.in.Status.Step) && reflect.DeepEqual(d.Status.Promotion, f.in.Status.Promotion)
+	return waits && !deleting(f) && f.onTrial() && !f.in.Spec.Paused && f.deadlineExceeded() && !f.decided()
 }
 
 func (f *facts) showStep(d Decision, s *v1alpha1.StepStatus) {

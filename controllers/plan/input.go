@@ -76,6 +76,8 @@ type Workload struct {
 	// Settled means that the Deployment controller has observed the declared
 	// template and all its pods, and only those, are available.
 	Settled bool
+	// Ready counts ready pods of all the Deployment's ReplicaSets.
+	Ready int32
 	// StableReady counts ready pods of the stable revision's ReplicaSet.
 	StableReady int32
 	// DeclaredHash is the pod-template-hash of the ReplicaSet that runs the
@@ -96,7 +98,8 @@ type Canary struct {
 	Exists  bool
 	Desired int32
 	Ready   int32
-	// Pods that still exist, terminating ones included.
+	// Pods that the user's Service may still reach, also once the ReplicaSet is
+	// gone: those that are not terminating, or still an endpoint.
 	Pods int32
 }
 
@@ -111,6 +114,9 @@ type Route struct {
 	// Split is the candidate's share in percent; nil when the routes point at the
 	// user's Service.
 	Split *int32
+	// Epoch is the highest that a write of this Rollout's, or of one of its name
+	// before it, has left on a route.
+	Epoch int64
 	// Acknowledged means every parent has accepted the usable routes as they are
 	// now; with none of them there is nobody to wait for.
 	Acknowledged bool

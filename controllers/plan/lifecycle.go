@@ -94,6 +94,22 @@ func deletingDraining(f *facts) bool {
 	return deleting(f) && f.in.Route.Split != nil && f.in.Canary.Exists && f.rollback().ZeroAt != nil && !f.drained()
 }
 
+// deletingWithoutOthers keeps the canary while it may be all that serves: the
+// Deployment is replacing its pods, and too few of them are ready.
+func deletingWithoutOthers(f *facts) bool {
+	return deletingWithCanary(f) && f.in.Route.Split == nil && f.in.Canary.Ready > 0 && !f.deploymentCarries()
+}
+
+func waitForOthers(f *facts) Decision {
+	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.in.Workload.Ready, f.in.Workload.Replicas))
+}
+
+// deploymentCarries says whether three quarters of the Deployment's pods are
+// ready, whatever they run: what its own default maxUnavailable keeps.
+func (f *facts) deploymentCarries() bool {
+	return f.in.Workload.Ready*4 >= f.in.Workload.Replicas*3
+}
+
 func deletingWithCanary(f *facts) bool {
 	return deleting(f) && f.in.Route.Acknowledged && (f.in.Canary.Exists || f.in.Canary.Pods > 0)
 }
@@ -262,6 +278,16 @@ func (f *facts) rolledBackMessage() string {
 		imageOf(f.in.Status.Stable), because, imageOf(f.in.Status.Candidate))
 }
 
+// leftover is a share without a run: of a Rollout that was removed by force, or of
+// an old copy of the route that somebody applied.
+func leftover(f *facts) bool {
+	return f.in.Route.Split != nil && !f.in.Route.ServiceMissing && f.inPhase(v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseRolledBack)
+}
+
+func releaseLeftover(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonProgressing, "no run is in progress: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+}
+
 func newRevision(f *facts) bool {
 	return f.declared != f.stable && f.inPhase(v1alpha1.PhaseStable, v1alpha1.PhaseRolledBack)
 }
@@ -365,7 +391,7 @@ func startRun(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhaseStepping
 	d.Status.Run = RunName(f.in.Name, f.tried, number)
 	d.Status.Runs = number
-	d.Status.Epoch++
+	d.Status.Epoch = max(d.Status.Epoch, f.in.Route.Epoch) + 1
 	now := f.now()
 	d.Status.RunStartedAt = &now
 	d.Status.Step = &v1alpha1.StepStatus{Index: 0, EnteredAt: now}

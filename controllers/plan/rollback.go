@@ -153,14 +153,10 @@ func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Dec
 
 // mayRoll says whether the Deployment of a promotion may be replacing its pods
 // already: it is seen unpaused, somebody paused it again with another template,
-// or the decision to unpause it is the last one recorded, and what is seen of
-// the Deployment may be older than that.
+// or it was decided to unpause it, and what is seen may be older than that.
 func (f *facts) mayRoll() bool {
-	if !promoting(f) || !f.in.Workload.Paused {
-		return promoting(f)
-	}
-	recorded := f.in.Status.Decision != nil && f.in.Status.Decision.Rule == rulePromotionUnpauses
-	return f.promotion().FullAt != nil && (recorded || f.declared != f.tried)
+	p := f.promotion()
+	return promoting(f) && (!f.in.Workload.Paused || p.UnpausedAt != nil || p.FullAt != nil && f.declared != f.tried)
 }
 
 func rollingBack(f *facts) bool { return f.inPhase(v1alpha1.PhaseRollingBack) }
@@ -190,10 +186,16 @@ func stableNotBack(f *facts) bool {
 	if !rollingBack(f) || bypassedRollback(f) || f.in.Route.Split == nil || *f.in.Route.Split == 0 {
 		return false
 	}
-	if !f.rollback().Restore {
-		return f.in.Workload.StableReady == 0
+	ready, all := f.in.Workload.StableReady, f.in.Workload.Replicas
+	switch {
+	case all == 0:
+		// Somebody wants no pods at all: there is nothing to wait for.
+		return false
+	case !f.rollback().Restore, f.in.Route.CanaryEndpoints == 0:
+		return ready == 0
+	default:
+		return ready == 0 || ready*4 < all*3
 	}
-	return f.in.Workload.StableReady == 0 || f.in.Workload.StableReady*4 < f.in.Workload.Replicas*3
 }
 
 func waitForStable(f *facts) Decision {
@@ -231,7 +233,7 @@ func rollbackServicesOff(f *facts) bool {
 }
 
 func rollbackNoEndpoints(f *facts) bool {
-	return rollbackSplitOff(f) && f.in.Route.StableEndpoints == 0
+	return rollbackSplitOff(f) && f.in.Route.StableEndpoints == 0 && f.in.Workload.Replicas > 0
 }
 
 func pointServices(f *facts) Decision {
@@ -331,13 +333,7 @@ func rollbackUnsettled(f *facts) bool {
 }
 
 func waitForWorkload(f *facts) Decision {
-	d := f.working(f.phaseReason(), "waiting for the Deployment to replace its pods")
-	if f.inPhase(v1alpha1.PhasePromoting) && f.deadlineExceeded() {
-		d.Standing = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}
-		d.Why = "the Deployment has not replaced its pods within stepDeadline; traffic stays on the canary"
-		d.Recheck = f.in.Watchdog
-	}
-	return d
+	return f.working(f.phaseReason(), "waiting for the Deployment to replace its pods")
 }
 
 // finishRollback ends the run. Where the Rollout goes from here depends on why
@@ -379,6 +375,10 @@ func (f *facts) reject(d *Decision, trigger, message, run string) {
 	}
 }
 
+// keptEntries is how many finished runs a status keeps at least: the API server
+// refuses one that takes the newest away, also to make room for another.
+const keptEntries = 2
+
 func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message string) {
 	if f.in.Status.Run == "" || f.in.Status.Candidate == nil {
 		return
@@ -393,7 +393,7 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 	}
 	d.Finished = &entry
 	d.Status.History = append([]v1alpha1.HistoryEntry{entry}, d.Status.History...)
-	limit := max(1, int(f.in.Spec.HistoryLimit))
+	limit := max(keptEntries, int(f.in.Spec.HistoryLimit))
 	if len(d.Status.History) > limit {
 		d.Status.History = d.Status.History[:limit]
 	}

@@ -35,9 +35,6 @@ func Rules() []string {
 	return names
 }
 
-// rulePromotionUnpauses is named, as a later look may rest on its record.
-const rulePromotionUnpauses = "PromotionUnpauses"
-
 // rules in order of safety: what must work when everything else is broken comes
 // first; what gives the candidate more comes last; Hold ends the table.
 var rules = []rule{
@@ -48,6 +45,7 @@ var rules = []rule{
 	{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
 	{"DeletingAtZero", deletingJustZero, noteZeroForDeletion},
 	{"DeletingDrains", deletingDraining, drain},
+	{"DeletingAwaitsWorkload", deletingWithoutOthers, waitForOthers},
 	{"DeletingRemovesCanary", deletingWithCanary, removeCanary},
 	{"Deleting", deleting, waitForRelease},
 
@@ -89,6 +87,11 @@ var rules = []rule{
 	{"RollbackAwaitsWorkload", rollbackUnsettled, waitForWorkload},
 	{"RollbackDone", rollingBack, finishRollback},
 
+	// Requests that nobody answers, and shares that no run explains.
+	{"CanaryLost", canaryLost, takeFromLost},
+	{"CanaryLostWhileRolling", canaryLostWhileRolling, releaseFromLost},
+	{"LeftoverReleased", leftover, releaseLeftover},
+
 	// The declared template changed under a candidate.
 	{"Cancelled", cancelled, cancel},
 	{"Superseded", superseded, supersede},
@@ -117,7 +120,7 @@ var rules = []rule{
 	{"PromotionGivesAll", promotionNotFull, giveAll},
 	{"PromotionAtFull", promotionJustFull, noteFull},
 	{"PromotionDrainsStable", promotionDraining, drainStable},
-	{rulePromotionUnpauses, promotionPaused, unpauseCandidate},
+	{"PromotionUnpauses", promotionPaused, unpauseCandidate},
 	{"PromotionAwaitsWorkload", promotionUnsettled, waitForWorkload},
 	{"PromotionPointsServices", promotionServicesOff, pointServicesAtNew},
 	{"PromotionAwaitsEndpoints", promotionNoEndpoints, waitForEndpoints},

@@ -52,6 +52,33 @@ func lowerStepWeight(f *facts) Decision {
 	return f.setWeight(weight, fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.where(), f.observedWeight()))
 }
 
+// canaryLost holds while a share goes to a canary that has no endpoint left, and
+// there are stable ones: every one of those requests fails.
+func canaryLost(f *facts) bool {
+	taking := stepping(f) || promoting(f) && !f.mayRoll()
+	return taking && f.observedWeight() > 0 && f.in.Route.CanaryEndpoints == 0 &&
+		f.in.Route.StableEndpoints > 0 && f.in.Route.StableHash == f.stableHash()
+}
+
+func takeFromLost(f *facts) Decision {
+	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has", f.whereStage(), f.observedWeight()))
+	if d.Status.Promotion != nil {
+		d.Status.Promotion.FullAt = nil
+	}
+	return d
+}
+
+// canaryLostWhileRolling is the same while the Deployment replaces its pods: the
+// user's Service reaches every one of them that is ready.
+func canaryLostWhileRolling(f *facts) bool {
+	return f.mayRoll() && f.observedWeight() > 0 && f.in.Route.CanaryEndpoints == 0 &&
+		f.in.Workload.Ready > 0 && !f.in.Route.ServiceMissing && f.in.Route.StableHash == f.stableHash()
+}
+
+func releaseFromLost(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonPromoting, "promotion: the canary has no ready endpoint left: the routes go to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+}
+
 func stepShort(f *facts) bool {
 	return stepping(f) && (!f.in.Canary.Exists || f.in.Canary.Desired < f.canaryNeed(f.stepWeight()))
 }
@@ -171,10 +198,6 @@ func stepUndecided(f *facts) bool { return stepping(f) && undecided(f) }
 func holdUndecided(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %d %%: %s", f.where(), f.stepWeight(), f.undecidedBecause()))
 	d.Key = fmt.Sprintf("%d/%s/%s", f.step().Index, f.in.Verdict.Trigger, f.in.Verdict.Reason)
-	if f.deadlineExceeded() {
-		d.Standing = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}
-		d.Recheck = f.in.Watchdog
-	}
 	return d
 }
 
@@ -277,7 +300,12 @@ func drainStable(f *facts) Decision {
 func promotionPaused(f *facts) bool { return promoting(f) && f.in.Workload.Paused }
 
 func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonPromoting, "promotion: the Deployment may replace its pods", Unpause{f.tried})
+	d := f.doing(v1alpha1.ReasonPromoting, "promotion: the Deployment may replace its pods", Unpause{f.tried})
+	if p := d.Status.Promotion; p != nil && p.UnpausedAt == nil {
+		now := f.now()
+		p.UnpausedAt = &now
+	}
+	return d
 }
 
 func promotionUnsettled(f *facts) bool {
@@ -354,10 +382,6 @@ func bakeUndecided(f *facts) bool {
 func holdBake(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHolding, "bake is over but undecided: "+f.undecidedBecause())
 	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
-	if f.deadlineExceeded() {
-		d.Standing = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}
-		d.Recheck = f.in.Watchdog
-	}
 	return d
 }
 

@@ -16,20 +16,27 @@ type Split struct {
 // Target is the routes of one Rollout and the Services between which they share.
 type Target struct {
 	Namespace string
+	// Owner is the Rollout's name. Others may share their own Services' requests
+	// through the same routes.
+	Owner string
 	// Routes by name.
 	Routes []string
 	// Service is the user's own.
 	Service string
 	// Stable and Canary are the generated pair.
 	Stable, Canary string
-	// Epoch is written beside every change; the API server refuses a lower one.
+	// Epoch is written beside every change; the API server refuses one below what
+	// the owner's last write had.
 	Epoch int64
 }
 
 // Observation is what the routes say now.
 type Observation struct {
-	// Split is nil when every route points at the user's Service.
+	// Split is nil when every route points at the user's Service. Of routes that
+	// disagree it is the first.
 	Split *Split
+	// Epoch is the highest that a write of the owner's has left on a route.
+	Epoch int64
 	// Acknowledged means that every parent of every usable route has accepted it,
 	// with its references resolved, at its present generation. With no usable route
 	// there is nobody to wait for, and it is true.

@@ -82,6 +82,17 @@ func ReadyPods(pods []corev1.Pod) []corev1.Pod {
 	return ready
 }
 
+// Staying returns the pods that are not going away.
+func Staying(pods []corev1.Pod) []corev1.Pod {
+	var staying []corev1.Pod
+	for i := range pods {
+		if pods[i].DeletionTimestamp == nil {
+			staying = append(staying, pods[i])
+		}
+	}
+	return staying
+}
+
 // IsReady reports the pod's Ready condition.
 func IsReady(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {

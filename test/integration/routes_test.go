@@ -42,7 +42,7 @@ func TestOneBadRouteKeepsNobodyFromTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	router := gatewayapi.New(admin, "belay")
-	target := traffic.Target{Namespace: namespace.Name, Routes: []string{"web", "api"}, Service: "shop", Stable: "shop-stable", Canary: "shop-canary", Epoch: 1}
+	target := traffic.Target{Namespace: namespace.Name, Owner: "shop", Routes: []string{"web", "api"}, Service: "shop", Stable: "shop-stable", Canary: "shop-canary", Epoch: 1}
 	if err := router.Apply(ctx, target, traffic.Split{Canary: 25}); err != nil {
 		t.Fatal(err)
 	}

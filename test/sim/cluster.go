@@ -12,15 +12,17 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// pod of the Deployment or the canary. end is when a terminating one is gone.
+// pod of the Deployment or the canary. goes is when it begins to terminate, and
+// end when it is gone; both are zero for one that stays.
 type pod struct {
-	canary   bool
-	revision string
-	readyAt  time.Time
-	end      time.Time
+	canary    bool
+	revision  string
+	readyAt   time.Time
+	goes, end time.Time
 }
 
-func (p pod) ready(at time.Time) bool  { return p.end.IsZero() && !at.Before(p.readyAt) }
+func (p pod) stays(at time.Time) bool  { return p.goes.IsZero() || at.Before(p.goes) }
+func (p pod) ready(at time.Time) bool  { return p.stays(at) && !at.Before(p.readyAt) }
 func (p pod) exists(at time.Time) bool { return p.end.IsZero() || at.Before(p.end) }
 
 // cluster is everything outside of the Rollout. Each part has a version that
@@ -99,7 +101,7 @@ func (c *cluster) canaryEndpoints() int32 {
 
 // settled is workload.Settled as the Deployment's status would say it.
 func (c *cluster) settled() bool {
-	alive := c.count(func(p pod) bool { return !p.canary && p.end.IsZero() })
+	alive := c.count(func(p pod) bool { return !p.canary && p.stays(c.at) })
 	return !c.at.Before(c.rollsAt) && c.readyOf(c.declared) == c.replicas && alive == c.replicas
 }
 
@@ -118,6 +120,7 @@ func (c *cluster) workload(status *v1alpha1.RolloutStatus) plan.Workload {
 	w.DeclaredHash, w.DeclaredReplicaSet = w.Declared.PodTemplateHash, w.Declared.ReplicaSet
 	w.Declared.PodTemplateHash, w.Declared.ReplicaSet = "", ""
 	w.DeclaredReady = c.readyOf(c.declared)
+	w.Ready = c.count(func(p pod) bool { return !p.canary && p.ready(c.at) })
 	active := 0
 	for _, name := range c.sets {
 		r, ready := c.revision(name), c.readyOf(name)
@@ -142,8 +145,12 @@ func (c *cluster) canary(status *v1alpha1.RolloutStatus) plan.Canary {
 	if status.Candidate == nil || status.Candidate.Revision != c.canaryRevision && c.canaryRevision != "" {
 		return plan.Canary{}
 	}
-	own := func(p pod) bool { return p.canary && p.revision == status.Candidate.Revision && p.exists(c.at) }
-	return plan.Canary{Exists: c.canaryRevision != "", Desired: c.canaryReplicas, Ready: c.canaryReady(), Pods: c.count(own)}
+	own := func(p pod) bool { return p.canary && p.revision == status.Candidate.Revision && p.stays(c.at) }
+	out := plan.Canary{Exists: c.canaryRevision != "", Desired: c.canaryReplicas, Pods: c.count(own)}
+	if out.Exists {
+		out.Ready = c.canaryReady()
+	}
+	return out
 }
 
 func (c *cluster) route() plan.Route {

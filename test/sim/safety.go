@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"time"
+
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -22,16 +24,38 @@ func (w *World) judgeSplit(split *int32) {
 		if w.count(func(p pod) bool { return p.ready(w.at) }) == 0 {
 			w.broken("the user's Service has no ready pod")
 		}
+		if w.takenBack() && w.count(func(p pod) bool { return p.canary && p.ready(w.at) }) > 0 {
+			w.broken("the user's Service reaches a canary that was rolled back")
+		}
 		return
 	}
 	if *split > 0 {
 		w.lastShare = w.at
-		if w.canaryEndpointsNow() == 0 {
+		lost := w.lostUntil.Add(-5 * time.Minute)
+		noticing := w.at.Before(w.lostUntil) && w.at.Sub(lost) < reaction
+		if w.canaryEndpointsNow() == 0 && !noticing {
 			w.broken("%d %% go to a canary without ready pods", *split)
 		}
 	}
 	if *split < 100 && w.stableEndpointsNow() == 0 {
 		w.broken("%d %% go to a stable side without ready pods", 100-*split)
+	}
+}
+
+// reaction is how long the controller may take to notice, and the gateway to
+// follow, at the worst: after a crash, without events, with an old view.
+const reaction = lease + 20*time.Second
+
+// takenBack holds from a rollback on that did not have to go through the user's
+// Service: it must not reach the canary again.
+func (w *World) takenBack() bool {
+	switch r := w.status.Rollback; w.status.Phase {
+	case v1alpha1.PhaseRolledBack:
+		return true
+	case v1alpha1.PhaseRollingBack:
+		return r != nil && r.Outcome == v1alpha1.OutcomeRolledBack && !r.Restore && w.split == nil
+	default:
+		return false
 	}
 }
 

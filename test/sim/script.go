@@ -26,6 +26,15 @@ func Stories() []Story {
 		{Name: "promote", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
 			return []event{push}
 		}},
+		{Name: "canary-lost", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
+			return []event{push, {atStep(1), (*World).loseCanary}}
+		}},
+		{Name: "canary-lost-while-promoting", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
+			return []event{push, {inPhase(v1alpha1.PhasePromoting), (*World).loseCanary}}
+		}},
+		{Name: "canary-lost-while-rolling", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
+			return []event{push, {rollingOut, (*World).loseCanary}}
+		}},
 		{Name: "rollback-slo", Serves: first, Phase: v1alpha1.PhaseRolledBack, Rejects: second, Script: func() []event {
 			return []event{push, {atStep(1), fail}}
 		}},
@@ -67,6 +76,11 @@ var push = event{inPhase(v1alpha1.PhaseStable), func(w *World) { w.declare(secon
 
 func inPhase(phase v1alpha1.Phase) func(*World) bool {
 	return func(w *World) bool { return w.status.Phase == phase }
+}
+
+// rollingOut is while the Deployment of a promotion replaces its pods.
+func rollingOut(w *World) bool {
+	return w.status.Phase == v1alpha1.PhasePromoting && !w.paused && !w.settled()
 }
 
 // atStep is while the step's weight stands.

@@ -55,6 +55,8 @@ type World struct {
 	lookedAt  time.Time
 	crashed   bool
 	lastShare time.Time
+	// lostUntil is when a canary that a script made unready is ready again.
+	lostUntil time.Time
 
 	log        []string
 	violations []string
@@ -177,6 +179,7 @@ func (w *World) advance() {
 	}
 	for _, p := range w.pods {
 		sooner(p.readyAt)
+		sooner(p.goes)
 		sooner(p.end)
 	}
 	if w.onTrial() {
@@ -244,7 +247,7 @@ func (w *World) rollDeployment() {
 	if !slices.Contains(w.sets, w.declared) {
 		w.sets = append(w.sets, w.declared)
 	}
-	alive := func(p pod) bool { return !p.canary && p.end.IsZero() }
+	alive := func(p pod) bool { return !p.canary && p.goes.IsZero() }
 	current := func(p pod) bool { return alive(p) && p.revision == w.declared }
 	for w.count(alive) < w.replicas+1 && w.count(current) < w.replicas {
 		w.pods = append(w.pods, pod{revision: w.declared, readyAt: w.at.Add(w.delay(0.5, 12))})
@@ -253,13 +256,13 @@ func (w *World) rollDeployment() {
 		p := &w.pods[i]
 		ready := w.count(func(p pod) bool { return !p.canary && p.ready(w.at) })
 		if alive(*p) && p.revision != w.declared && (!p.ready(w.at) || ready >= w.replicas) {
-			p.end = w.at.Add(w.delay(0.5, 30))
+			p.goes, p.end = w.at, w.at.Add(w.delay(0.5, 30))
 		}
 	}
 }
 
 func (w *World) scaleCanaryPods() {
-	alive := func(p pod) bool { return p.canary && p.end.IsZero() }
+	alive := func(p pod) bool { return p.canary && p.goes.IsZero() }
 	for w.canaryRevision != "" && w.count(alive) < w.canaryReplicas {
 		w.pods = append(w.pods, pod{canary: true, revision: w.canaryRevision, readyAt: w.at.Add(w.delay(0.5, 12))})
 	}
@@ -298,13 +301,25 @@ func (w *World) setRoute(split *int32) {
 	w.routeVersion++
 }
 
-// removeCanary is the garbage collector's work, too.
+// removeCanary deletes the ReplicaSet; the garbage collector comes to its pods
+// later.
 func (w *World) removeCanary() {
 	w.canaryRevision, w.canaryReplicas = "", 0
 	w.canaryVersion++
 	for i := range w.pods {
-		if p := &w.pods[i]; p.canary && p.end.IsZero() {
-			p.end = w.at.Add(w.delay(0.5, 30))
+		if p := &w.pods[i]; p.canary && p.goes.IsZero() {
+			p.goes = w.at.Add(w.delay(0, 3))
+			p.end = p.goes.Add(w.delay(0.5, 30))
+		}
+	}
+}
+
+// loseCanary makes the canary's pods unready for a while.
+func (w *World) loseCanary() {
+	w.lostUntil = w.at.Add(5 * time.Minute)
+	for i := range w.pods {
+		if p := &w.pods[i]; p.canary {
+			p.readyAt = w.lostUntil
 		}
 	}
 }

@@ -3,6 +3,7 @@ package gatewayapi
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -15,8 +16,8 @@ import (
 
 // share replaces, in every rule that refers to the user's Service or to the
 // pair, those references by the pair with the split's weights. Where other
-// backends share the rule, all weights are scaled by 100 first, so that their
-// proportions stay exact. It returns the rules' original references for restore.
+// backends share the rule, all weights are scaled first, so that their
+// proportions stay as they are. It returns the rules' original references for restore.
 func share(rules []gatewayv1.HTTPRouteRule, t traffic.Target, split traffic.Split, saved originals) ([]gatewayv1.HTTPRouteRule, originals, error) {
 	out := make([]gatewayv1.HTTPRouteRule, len(rules))
 	kept := originals{}
@@ -62,7 +63,7 @@ func originalRefs(rule gatewayv1.HTTPRouteRule, t traffic.Target, saved []gatewa
 // rebuilt makes the original references up from the pair: the stable one,
 // renamed, with the weight that the two have together.
 func rebuilt(rule gatewayv1.HTTPRouteRule, t traffic.Target) []gatewayv1.HTTPBackendRef {
-	split, _ := splitOfRule(rule, t)
+	split, _, _ := splitOfRule(rule, t)
 	var refs []gatewayv1.HTTPBackendRef
 	for _, ref := range rule.DeepCopy().BackendRefs {
 		switch {
@@ -90,28 +91,48 @@ func sameBackends(a, b []gatewayv1.HTTPBackendRef) bool {
 }
 
 func sharedRefs(original []gatewayv1.HTTPBackendRef, t traffic.Target, split traffic.Split) []gatewayv1.HTTPBackendRef {
-	alone := len(original) == 1
+	scale := scaleOf(original)
 	var refs []gatewayv1.HTTPBackendRef
 	for _, ref := range original {
-		weight := int32(1)
-		if ref.Weight != nil {
-			weight = *ref.Weight
-		}
-		if alone {
-			weight = 1
+		weight := weightOf(ref) * scale
+		if len(original) == 1 {
+			weight = 100
 		}
 		if !refersTo(ref, t.Service, t) {
 			other := *ref.DeepCopy()
-			other.Weight = ptr(weight * 100)
+			other.Weight = ptr(int32(math.Round(weight)))
 			refs = append(refs, other)
 			continue
 		}
 		stable, canary := *ref.DeepCopy(), *ref.DeepCopy()
-		stable.Name, stable.Weight = gatewayv1.ObjectName(t.Stable), ptr(weight*(100-split.Canary))
-		canary.Name, canary.Weight = gatewayv1.ObjectName(t.Canary), ptr(weight*split.Canary)
+		given := int32(math.Round(weight * float64(split.Canary) / 100))
+		stable.Name, stable.Weight = gatewayv1.ObjectName(t.Stable), ptr(int32(math.Round(weight))-given)
+		canary.Name, canary.Weight = gatewayv1.ObjectName(t.Canary), &given
 		refs = append(refs, stable, canary)
 	}
 	return refs
+}
+
+// maxWeight is the largest that Gateway API takes.
+const maxWeight = 1_000_000
+
+// scaleOf is 100, which keeps all proportions exact, or as much as the largest
+// weight leaves room for.
+func scaleOf(refs []gatewayv1.HTTPBackendRef) float64 {
+	scale := 100.0
+	for _, ref := range refs {
+		if w := weightOf(ref); w > 0 {
+			scale = min(scale, maxWeight/w)
+		}
+	}
+	return scale
+}
+
+func weightOf(ref gatewayv1.HTTPBackendRef) float64 {
+	if ref.Weight == nil {
+		return 1
+	}
+	return float64(*ref.Weight)
 }
 
 // restore puts the saved references back.
@@ -126,49 +147,58 @@ func restore(rules []gatewayv1.HTTPRouteRule, t traffic.Target, saved originals)
 	return out
 }
 
-// splitOf reads the share back from a route's rules. ok is false when the rules
-// disagree or only some of them are shared.
+// splitOf reads the share back from a route's rules: the first that one of them
+// carries. ok is false when the rules disagree or only some of them are shared.
 func splitOf(rules []gatewayv1.HTTPRouteRule, t traffic.Target) (split *traffic.Split, routed, ok bool) {
-	first := true
-	ok = true
+	var seen []*traffic.Split
+	shut := false
 	for i := range rules {
-		one, refers := splitOfRule(rules[i], t)
-		if !refers {
-			continue
+		one, refers, serves := splitOfRule(rules[i], t)
+		routed = routed || refers
+		if refers && serves {
+			seen = append(seen, one)
 		}
-		routed = true
-		if !first && !equalSplit(split, one) {
-			ok = false
+		shut = shut || refers && !serves && one != nil
+	}
+	if len(seen) == 0 && shut {
+		// Whatever the share is, nobody gets it.
+		return &traffic.Split{}, routed, true
+	}
+	ok = true
+	for _, one := range seen {
+		ok = ok && equalSplit(one, seen[0])
+		if split == nil {
+			split = one
 		}
-		split, first = one, false
 	}
 	return split, routed, ok
 }
 
-func splitOfRule(rule gatewayv1.HTTPRouteRule, t traffic.Target) (split *traffic.Split, refers bool) {
-	var stable, canary int64
-	pair := false
+// splitOfRule is nil for a rule that names the user's Service. serves is false
+// for one whose weight for it, or for the pair, is 0: it has no share to agree on.
+func splitOfRule(rule gatewayv1.HTTPRouteRule, t traffic.Target) (split *traffic.Split, refers, serves bool) {
+	var stable, canary, own float64
+	pair, service := false, false
 	for _, ref := range rule.BackendRefs {
-		weight := int64(1)
-		if ref.Weight != nil {
-			weight = int64(*ref.Weight)
-		}
 		switch {
 		case refersTo(ref, t.Service, t):
-			return nil, true
+			service, own = true, own+weightOf(ref)
 		case refersTo(ref, t.Stable, t):
-			pair, stable = true, stable+weight
+			pair, stable = true, stable+weightOf(ref)
 		case refersTo(ref, t.Canary, t):
-			pair, canary = true, canary+weight
+			pair, canary = true, canary+weightOf(ref)
 		}
 	}
-	if !pair {
-		return nil, false
+	switch {
+	case service:
+		return nil, true, own > 0
+	case !pair:
+		return nil, false, false
+	case stable+canary == 0:
+		return &traffic.Split{}, true, false
+	default:
+		return &traffic.Split{Canary: int32(math.Round(100 * canary / (stable + canary)))}, true, true
 	}
-	if stable+canary == 0 {
-		return &traffic.Split{Canary: 0}, true
-	}
-	return &traffic.Split{Canary: int32(canary * 100 / (stable + canary))}, true
 }
 
 func equalSplit(a, b *traffic.Split) bool {

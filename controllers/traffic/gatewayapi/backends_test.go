@@ -44,6 +44,19 @@ func TestShare(t *testing.T) {
 			want: []gatewayv1.HTTPRouteRule{rule(
 				ref("shop-stable", ptr(int32(810))), ref("shop-canary", ptr(int32(90))), ref("legacy", ptr(int32(100))))},
 		},
+		"weights too large to multiply keep their proportion": {
+			before: []gatewayv1.HTTPRouteRule{rule(ref("shop", ptr(int32(30000))), ref("legacy", ptr(int32(10000))))},
+			split:  10,
+			want: []gatewayv1.HTTPRouteRule{rule(
+				ref("shop-stable", ptr(int32(900000))), ref("shop-canary", ptr(int32(100000))), ref("legacy", ptr(int32(333333))))},
+		},
+		"a rule that gives the Service nothing has no say in the share": {
+			before: []gatewayv1.HTTPRouteRule{rule(ref("shop", ptr(int32(0))), ref("legacy", ptr(int32(1)))), rule(ref("shop", nil))},
+			split:  25,
+			want: []gatewayv1.HTTPRouteRule{
+				rule(ref("shop-stable", ptr(int32(0))), ref("shop-canary", ptr(int32(0))), ref("legacy", ptr(int32(100)))),
+				rule(ref("shop-stable", ptr(int32(75))), ref("shop-canary", ptr(int32(25))))},
+		},
 		"a rule about another Service stays as it is": {
 			before: []gatewayv1.HTTPRouteRule{rule(ref("other", ptr(int32(7)))), rule(ref("shop", nil))},
 			split:  100,
@@ -85,5 +98,17 @@ func TestRestoreWithoutSavedReferencesFallsBackToTheService(t *testing.T) {
 func TestShareRefusesARouteThatDoesNotNameTheService(t *testing.T) {
 	if _, _, err := share([]gatewayv1.HTTPRouteRule{rule(ref("other", nil))}, shop, traffic.Split{}, nil); err == nil {
 		t.Fatal("want an error")
+	}
+}
+
+// TestAnUnsharedRuleIsNoReleasedRoute: somebody added a rule while the others are
+// shared. The share of the others must not vanish from sight, whatever the order.
+func TestAnUnsharedRuleIsNoReleasedRoute(t *testing.T) {
+	shared, added := rule(ref("shop-stable", ptr(int32(50))), ref("shop-canary", ptr(int32(50)))), rule(ref("shop", nil))
+	for name, rules := range map[string][]gatewayv1.HTTPRouteRule{"last": {shared, added}, "first": {added, shared}} {
+		split, routed, agrees := splitOf(rules, shop)
+		if split == nil || split.Canary != 50 || !routed || agrees {
+			t.Errorf("added %s: split %v, routed %v, agrees %v; want 50 %% that not all carry", name, split, routed, agrees)
+		}
 	}
 }

@@ -36,7 +36,7 @@ func New(c client.Client, manager string) *Router { return &Router{client: c, ma
 func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observation, error) {
 	o := traffic.Observation{Acknowledged: true}
 	var unusable []error
-	usable := 0
+	var rules []gatewayv1.HTTPRouteRule
 	for _, name := range t.Routes {
 		route, err := r.get(ctx, t.Namespace, name)
 		if err != nil && !errors.Is(err, traffic.ErrNotFound) {
@@ -46,30 +46,26 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 			unusable = append(unusable, err)
 			continue
 		}
-		split, routed, agrees := splitOf(route.Spec.Rules, t)
-		if !routed {
+		if _, routed, _ := splitOf(route.Spec.Rules, t); !routed {
 			unusable = append(unusable, fmt.Errorf("%w: HTTPRoute %q has no backendRef to Service %q", traffic.ErrNotRouted, name, t.Service))
 			continue
 		}
-		if !agrees || usable > 0 && !equalSplit(o.Split, split) {
-			o.Mixed = true
-		}
-		if usable == 0 || o.Split == nil {
-			o.Split = split
-		}
-		usable++
+		rules = append(rules, route.Spec.Rules...)
+		o.Epoch = max(o.Epoch, fenceOf(route, t))
 		o.Acknowledged = o.Acknowledged && acknowledged(route)
 		if m := lastManager(route); m != r.manager && o.Manager == "" {
 			o.Manager = m
 		}
 	}
+	split, _, agrees := splitOf(rules, t)
+	o.Split, o.Mixed = split, !agrees
 	return o, errors.Join(unusable...)
 }
 
 // Apply writes the split to every route that does not carry it yet.
 func (r *Router) Apply(ctx context.Context, t traffic.Target, split traffic.Split) error {
 	return r.each(ctx, t, func(route *gatewayv1.HTTPRoute) error {
-		rules, saved, err := share(route.Spec.Rules, t, split, decodeOriginals(route.Annotations[v1alpha1.AnnotationOriginal]))
+		rules, saved, err := share(route.Spec.Rules, t, split, decodeOriginals(route.Annotations[v1alpha1.AnnotationOriginal+t.Owner]))
 		if err != nil {
 			return fmt.Errorf("HTTPRoute %q: %w", route.Name, err)
 		}
@@ -81,8 +77,8 @@ func (r *Router) Apply(ctx context.Context, t traffic.Target, split traffic.Spli
 		if route.Annotations == nil {
 			route.Annotations = map[string]string{}
 		}
-		route.Annotations[v1alpha1.AnnotationOriginal] = encoded
-		route.Annotations[v1alpha1.AnnotationFence] = strconv.FormatInt(t.Epoch, 10)
+		route.Annotations[v1alpha1.AnnotationOriginal+t.Owner] = encoded
+		route.Annotations[v1alpha1.AnnotationFence+t.Owner] = strconv.FormatInt(t.Epoch, 10)
 		return nil
 	})
 }
@@ -98,11 +94,21 @@ func (r *Router) Release(ctx context.Context, t traffic.Target) error {
 		}
 	}
 	return r.each(ctx, present, func(route *gatewayv1.HTTPRoute) error {
-		route.Spec.Rules = restore(route.Spec.Rules, t, decodeOriginals(route.Annotations[v1alpha1.AnnotationOriginal]))
-		delete(route.Annotations, v1alpha1.AnnotationOriginal)
-		delete(route.Annotations, v1alpha1.AnnotationFence)
+		route.Spec.Rules = restore(route.Spec.Rules, t, decodeOriginals(route.Annotations[v1alpha1.AnnotationOriginal+t.Owner]))
+		delete(route.Annotations, v1alpha1.AnnotationOriginal+t.Owner)
+		delete(route.Annotations, v1alpha1.AnnotationFence+t.Owner)
 		return nil
 	})
+}
+
+// fenceOf is 0 for a route without the owner's fence, or with one that is no
+// number.
+func fenceOf(route *gatewayv1.HTTPRoute, t traffic.Target) int64 {
+	epoch, err := strconv.ParseInt(route.Annotations[v1alpha1.AnnotationFence+t.Owner], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return epoch
 }
 
 func (r *Router) each(ctx context.Context, t traffic.Target, change func(*gatewayv1.HTTPRoute) error) error {

@@ -35,6 +35,7 @@ func Check(in plan.Input, d plan.Decision) []string {
 	c.deletion()
 	c.rejected()
 	c.stableVersion()
+	c.history()
 	return c.out
 }
 
@@ -129,7 +130,7 @@ func (c *check) traffic() {
 		c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "gives %d %% to no ready pod", to.Weight)
 	}
 	if to.Weight < observed {
-		c.require(c.in.Workload.StableReady > 0 || c.in.Route.StableEndpoints > 0, "gives requests back to no stable pod")
+		c.require(c.in.Workload.StableReady > 0 || c.in.Route.StableEndpoints > 0 || c.in.Workload.Replicas == 0, "gives requests back to no stable pod")
 	}
 	if to.Weight <= observed || to.Weight == 0 {
 		return
@@ -160,6 +161,8 @@ func (c *check) scaleDown() {
 	default:
 		return
 	}
+	others := c.in.Workload.Ready*4 >= c.in.Workload.Replicas*3
+	c.require(c.in.Deleting == nil || c.in.Route.Split != nil || c.in.Canary.Ready == 0 || others, "deletes the pods that may be all that serves")
 	if c.in.Route.Split == nil {
 		// The routes name the user's Service, or nothing: the canary's pods are
 		// taken out as any pod of a Service is.
@@ -286,6 +289,16 @@ func (c *check) rejected() {
 	}
 	if c.in.Status.IsRejected(tried) != nil && c.d.Status.IsRejected(tried) == nil {
 		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection unasked")
+	}
+}
+
+// history: the API server refuses a status that takes the newest entry away, or
+// changes one.
+func (c *check) history() {
+	for i, was := range c.in.Status.History {
+		at := slices.IndexFunc(c.d.Status.History, func(is v1alpha1.HistoryEntry) bool { return is.Run == was.Run })
+		c.require(at >= 0 || i > 0, "forgets the newest run")
+		c.require(at < 0 || c.d.Status.History[at] == was, "changes a finished run")
 	}
 }
 
