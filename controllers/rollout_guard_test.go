@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 )
 
 // answering is a probe whose dry-runs are answered by a function.
@@ -78,4 +79,37 @@ func TestGuardReadsTheAnswer(t *testing.T) {
 			g.Expect(due).To(Equal(c.stands))
 		})
 	}
+}
+
+// TestGuardIsProbedOnlyBetweenRuns: a rollback waits for no dry-run.
+func TestGuardIsProbedOnlyBetweenRuns(t *testing.T) {
+	condition := metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGuardProven, Message: "before the restart"}
+	for phase, probed := range map[v1alpha1.Phase]bool{
+		"": true, v1alpha1.PhaseStable: true, v1alpha1.PhaseGating: true, v1alpha1.PhaseRolledBack: true,
+		v1alpha1.PhaseStepping: false, v1alpha1.PhasePromoting: false, v1alpha1.PhaseBaking: false, v1alpha1.PhaseRollingBack: false,
+	} {
+		g := NewWithT(t)
+		asked := false
+		r := &RolloutReconciler{Guard: answering(func(context.Context, *appsv1.Deployment) error {
+			asked = true
+			return nil
+		})}
+		rollout := &v1alpha1.Rollout{Status: v1alpha1.RolloutStatus{Phase: phase, Conditions: []metav1.Condition{condition}}}
+		w := &world{rollout: rollout, deployment: &appsv1.Deployment{}, input: plan.Input{Now: time.Now()}}
+		g.Expect(r.observeGuard(t.Context(), w)).To(Succeed())
+		g.Expect(asked).To(Equal(probed), string(phase))
+		if !probed {
+			g.Expect(w.input.Guard).To(Equal(plan.Guard{Proven: true, Reason: v1alpha1.ReasonGuardProven, Message: "before the restart"}))
+			g.Expect(w.guardDue).To(BeZero())
+		}
+	}
+}
+
+func TestGuardKeepsItsLastResultDuringARun(t *testing.T) {
+	g := NewWithT(t)
+	p := answering(func(context.Context, *appsv1.Deployment) error { return nil })
+	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{UID: "u"}}
+	g.Expect(p.Last(rollout)).To(BeZero(), "nothing is known, and nothing is claimed")
+	found, _ := p.Check(t.Context(), rollout, &appsv1.Deployment{}, time.Now())
+	g.Expect(p.Last(rollout)).To(Equal(found))
 }
