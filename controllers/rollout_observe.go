@@ -261,7 +261,14 @@ func (r *RolloutReconciler) observeGuard(ctx context.Context, w *world) error {
 	if w.deployment == nil || w.input.Deleting != nil {
 		return nil
 	}
-	w.input.Guard, w.guardDue = r.Guard.Check(ctx, w.rollout, w.deployment, w.input.Now)
+	switch w.rollout.Status.Phase {
+	case "", v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseRolledBack:
+		w.input.Guard, w.guardDue = r.Guard.Check(ctx, w.rollout, w.deployment, w.input.Now)
+	default:
+		// The proof decides whether a run starts. One in progress, and above all a
+		// rollback, waits for no dry-run.
+		w.input.Guard = r.Guard.Last(w.rollout)
+	}
 	return nil
 }
 

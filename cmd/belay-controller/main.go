@@ -124,7 +124,7 @@ func managerOptions(o options) ctrl.Options {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	return ctrl.Options{
-		Scheme: scheme(), Metrics: metrics, HealthProbeBindAddress: o.healthAddress,
+		Scheme: scheme(), Cache: cacheOptions(), Metrics: metrics, HealthProbeBindAddress: o.healthAddress,
 		LeaderElection: o.leaderElect, LeaderElectionID: "belay-controller", LeaderElectionNamespace: o.namespace,
 		// A graceful exit hands over at once instead of after the lease's 15 s.
 		LeaderElectionReleaseOnCancel: true,

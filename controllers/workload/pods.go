@@ -26,7 +26,8 @@ type PodsVerdict struct {
 
 // JudgePods applies a pods trigger to the candidate's pods as the API server
 // describes them. It needs no metrics, so it works when Prometheus does not.
-// Pods that are being deleted do not count.
+// Pods that are being deleted do not count. Their specs are not there: the cache
+// keeps none.
 func JudgePods(trigger v1alpha1.PodsTrigger, pods []corev1.Pod, now time.Time) PodsVerdict {
 	limit := int32(1)
 	if trigger.MaxRestarts != nil {

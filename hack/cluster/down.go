@@ -31,6 +31,9 @@ func down(ctx context.Context, args []string) error {
 	if err != nil && !*purge {
 		return err
 	}
+	if err != nil {
+		p.say("cluster.json cannot be read: clearing up as after a real cluster; net.ipv4.ip_forward stays as it is")
+	}
 	l := &local{progress: p, dir: dir, table: process.NewTable(dir), cluster: cluster}
 	if err := l.stopAll(ctx); err != nil {
 		return err
@@ -59,9 +62,7 @@ func (l *local) stopAll(ctx context.Context) error {
 	if strays > 0 {
 		l.say("stopped %d processes an interrupted command had left", strays)
 	}
-	// A simulated cluster touched nothing of the host, and may run beside a real
-	// one whose things must stay.
-	if os.Geteuid() == 0 && l.cluster.Mode == state.Real {
+	if os.Geteuid() == 0 && mayHaveTouchedHost(l.cluster) {
 		note(node.Sweep(l.dir))
 		note(node.RemoveBridge(l.dir, l.cluster.IPForward))
 	}
@@ -75,6 +76,11 @@ func (l *local) stopAll(ctx context.Context) error {
 	l.say("cluster is down")
 	return nil
 }
+
+// mayHaveTouchedHost is false for a simulated cluster alone. A state that cannot
+// be read, or is not there, may be a real one's: its mounts must be gone before
+// its folder goes.
+func mayHaveTouchedHost(c state.Cluster) bool { return c.Mode != state.Kwok }
 
 // removePods asks containerd, started again if need be, to undo its pods. What
 // this leaves, Sweep removes by force; so its failure is told, not fatal.

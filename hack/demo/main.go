@@ -30,6 +30,7 @@ const usage = `Three releases of a shop, watched by Belay: v2 is good and gets p
                        BELAY_GATEWAY          the Gateway's namespace/name
                        BELAY_GATEWAY_URL      the Gateway, as this machine reaches it
                        BELAY_REGISTRY         registry to push the shop's images to
+                       A Belay that is there is used as it is. Namespace shop must be free.
 
 The exit status is 0 only if the story went as told.
 

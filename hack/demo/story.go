@@ -37,9 +37,9 @@ type demo struct {
 	out    *screen
 	rate   int
 	images map[string]string
-	// installed is set when Belay was on the cluster before.
-	installed bool
-	ended     []chapter
+	// belay says whether Belay was on the cluster before; empty while nobody knows.
+	belay stage.Presence
+	ended []chapter
 }
 
 // chapter is a release that has ended.
@@ -51,7 +51,7 @@ type chapter struct {
 // prepare brings everything up to version v1 serving, guarded.
 func (d *demo) prepare(ctx context.Context) error {
 	var err error
-	if d.installed, err = d.stage.Installed(ctx); err != nil {
+	if d.belay, err = d.stage.Presence(ctx); err != nil {
 		return fmt.Errorf("ask the cluster whether Belay is there: %w", err)
 	}
 	d.out.say("building and pushing the shop: v1 good, v2 good, v3 with errors, v4 with double charges")
@@ -66,8 +66,7 @@ func (d *demo) prepare(ctx context.Context) error {
 		}
 		d.images[r.version] = d.stage.Addresses.Registry + "/" + name
 	}
-	d.out.say("building and installing Belay: CRDs, admission policies, roles, two replicas of the controller")
-	if err := d.stage.Install(ctx); err != nil {
+	if err := d.install(ctx); err != nil {
 		return err
 	}
 	d.out.say("deploying the shop v1: a plain Deployment, Service and HTTPRoute")
@@ -78,6 +77,16 @@ func (d *demo) prepare(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, chapterLimit)
 	defer cancel()
 	return d.shop.Guard(limited)
+}
+
+// install brings Belay in, unless somebody else did: theirs is used as it is.
+func (d *demo) install(ctx context.Context) error {
+	if d.belay == stage.Foreign {
+		d.out.say("Belay is on this cluster: the demo uses it as it is, and adds a MetricSource belay-stage that it removes at the end")
+		return d.stage.OfferSource(ctx)
+	}
+	d.out.say("building and installing Belay: CRDs, admission policies, roles, two replicas of the controller")
+	return d.stage.Install(ctx)
 }
 
 // release pushes one version and follows it to its end.
@@ -128,11 +137,26 @@ func (d *demo) clear(ctx context.Context) error {
 		return d.stage.Close(ctx)
 	}
 	err := d.shop.Remove(ctx)
-	if err == nil && !d.installed {
-		err = d.stage.Uninstall(ctx)
-	}
 	if err == nil {
-		d.out.say("the shop is gone; the cluster is as it was")
+		err = d.clearBelay(ctx)
 	}
 	return errors.Join(err, d.stage.Close(ctx))
+}
+
+// clearBelay removes what the demo brought in of Belay, and no more.
+func (d *demo) clearBelay(ctx context.Context) error {
+	var err error
+	left := "the shop is gone"
+	switch d.belay {
+	case stage.Absent:
+		left, err = "the shop and Belay are gone; the cluster is as it was", d.stage.Uninstall(ctx)
+	case stage.Staged:
+		left = "the shop is gone; Belay stays, now of this build: an earlier demo or test had installed it"
+	case stage.Foreign:
+		left, err = "the shop and the MetricSource belay-stage are gone; the Belay that was there stays as it was", d.stage.RemoveSource(ctx)
+	}
+	if err == nil {
+		d.out.say(left)
+	}
+	return err
 }

@@ -80,6 +80,10 @@ func (d *demo) explore() {
 		"  kubectl -n "+ns+" get rolloutruns -o yaml              # every decision and verdict of each release",
 		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # refused: rejected before",
 		"  kubectl -n belay logs deployment/belay-controller",
-		"  make cluster-down                                      # the end",
 	)
+	if d.stage.Own {
+		d.out.lines("  make cluster-down                                      # the end")
+		return
+	}
+	d.out.lines("  make demo                                              # once more, and clears up: the cluster itself is yours")
 }

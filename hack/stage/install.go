@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,9 +39,55 @@ func (s *Stage) Push(ctx context.Context, image, binary string, env ...string) (
 	return s.output(ctx, "go", args...)
 }
 
+// Presence says whether Belay is on a cluster, and who put it there.
+type Presence string
+
+// A stage installs where Belay is absent, and anew what a stage had installed.
+// It never changes an installation of somebody else's.
+const (
+	Absent  Presence = "Absent"
+	Staged  Presence = "Staged"
+	Foreign Presence = "Foreign"
+)
+
+// Presence looks for Belay on the cluster.
+func (s *Stage) Presence(ctx context.Context) (Presence, error) {
+	namespace := &corev1.Namespace{}
+	err := s.Client.Get(ctx, types.NamespacedName{Name: home}, namespace)
+	if client.IgnoreNotFound(err) != nil {
+		return "", fmt.Errorf("look for namespace %s: %w", home, err)
+	}
+	taken := err == nil
+	if taken && made(namespace) {
+		return Staged, nil
+	}
+	err = s.Client.List(ctx, &v1alpha1.RolloutList{}, client.Limit(1))
+	switch {
+	case err == nil:
+		return Foreign, nil
+	case !absent(err):
+		return "", fmt.Errorf("look for Rollouts: %w", err)
+	case taken:
+		return "", fmt.Errorf("namespace %s is there without Belay and without the label %s=true: Belay would be installed into it, and removed with it; use another cluster", home, label)
+	}
+	return Absent, nil
+}
+
+// home is Belay's namespace.
+const home = "belay"
+
 // Install builds Belay from this repository and installs config/default. It
-// returns when the policies, the CRDs and the controller are there.
+// returns when the policies, the CRDs and the controller are there. An
+// installation that no stage made is refused.
 func (s *Stage) Install(ctx context.Context) error {
+	presence, err := s.Presence(ctx)
+	if err != nil {
+		return err
+	}
+	if presence == Foreign {
+		return errors.New("this cluster has a Belay that no stage put there: installing this repository's would replace it;" +
+			" use another cluster, or uninstall it first as docs/guide.md says")
+	}
 	binary, err := s.Build(ctx, "./cmd/belay-controller")
 	if err != nil {
 		return err
@@ -54,16 +100,33 @@ func (s *Stage) Install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manifests = strings.Replace(manifests, "image: belay-controller\n", "image: "+image+"\n", 1)
+	if manifests, err = staged(manifests+"\n", image); err != nil {
+		return err
+	}
 	if err := s.applyGuarded(ctx, manifests); err != nil {
 		return err
 	}
-	source := strings.ReplaceAll(sourceManifest, "PROMETHEUS", s.Addresses.Prometheus)
 	return errors.Join(
 		s.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/part-of=belay"),
-		s.Apply(ctx, source),
-		s.kubectl(ctx, "-n", "belay", "rollout", "status", "deployment/belay-controller", "--timeout=90s"),
+		s.OfferSource(ctx),
+		s.kubectl(ctx, "-n", home, "rollout", "status", "deployment/belay-controller", "--timeout=90s"),
 	)
+}
+
+// staged puts the image into Belay's manifests, and the stage's mark on its
+// namespace: in the same apply, so that no crash leaves it without.
+func staged(manifests, image string) (string, error) {
+	const level = "    pod-security.kubernetes.io/enforce: restricted\n"
+	for _, pair := range [][2]string{
+		{"image: belay-controller\n", "image: " + image + "\n"},
+		{level, level + "    " + label + ": \"true\"\n"},
+	} {
+		if strings.Count(manifests, pair[0]) != 1 {
+			return "", fmt.Errorf("config/default has not exactly one line %q", strings.TrimSpace(pair[0]))
+		}
+		manifests = strings.Replace(manifests, pair[0], pair[1], 1)
+	}
+	return manifests, nil
 }
 
 // guardSettles bounds how long an API server that has just started may take to
@@ -89,21 +152,23 @@ func (s *Stage) applyGuarded(ctx context.Context, manifests string) error {
 	return err
 }
 
+// sourceManifest has a name of its own: default may be somebody else's.
 const sourceManifest = `apiVersion: belay.dev/v1alpha1
 kind: MetricSource
-metadata: {name: default}
+metadata: {name: belay-stage}
 spec:
   address: PROMETHEUS
   scrapeInterval: 5s
 `
 
-// Installed reports whether Belay was there before.
-func (s *Stage) Installed(ctx context.Context) (bool, error) {
-	err := s.Client.List(ctx, &v1alpha1.RolloutList{}, client.Limit(1))
-	if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil, err
+// OfferSource declares the MetricSource that the shop's Guardrail names.
+func (s *Stage) OfferSource(ctx context.Context) error {
+	return s.Apply(ctx, strings.ReplaceAll(sourceManifest, "PROMETHEUS", s.Addresses.Prometheus))
+}
+
+// RemoveSource removes it again.
+func (s *Stage) RemoveSource(ctx context.Context) error {
+	return s.kubectl(ctx, "delete", "--ignore-not-found", "metricsource", "belay-stage")
 }
 
 // Uninstall removes Belay. Its Rollouts must be gone: they could not be
@@ -121,18 +186,18 @@ func (s *Stage) Apply(ctx context.Context, manifests string) error {
 
 // Scale sets the size of the controller's Deployment and waits until it is so.
 func (s *Stage) Scale(ctx context.Context, replicas int) error {
-	if err := s.kubectl(ctx, "-n", "belay", "scale", "deployment/belay-controller", fmt.Sprintf("--replicas=%d", replicas)); err != nil {
+	if err := s.kubectl(ctx, "-n", home, "scale", "deployment/belay-controller", fmt.Sprintf("--replicas=%d", replicas)); err != nil {
 		return err
 	}
 	if replicas > 0 {
-		return s.kubectl(ctx, "-n", "belay", "rollout", "status", "deployment/belay-controller", "--timeout=90s")
+		return s.kubectl(ctx, "-n", home, "rollout", "status", "deployment/belay-controller", "--timeout=90s")
 	}
-	return s.kubectl(ctx, "-n", "belay", "wait", "--for=delete", "pod", "-l", "app=belay-controller", "--timeout=90s")
+	return s.kubectl(ctx, "-n", home, "wait", "--for=delete", "pod", "-l", "app=belay-controller", "--timeout=90s")
 }
 
 // Logs are the controller's, of all replicas.
 func (s *Stage) Logs(ctx context.Context) (string, error) {
-	return s.output(ctx, "kubectl", "-n", "belay", "logs", "-l", "app=belay-controller", "--tail=200", "--prefix")
+	return s.output(ctx, "kubectl", "-n", home, "logs", "-l", "app=belay-controller", "--tail=200", "--prefix")
 }
 
 // Table is what `kubectl get` prints.

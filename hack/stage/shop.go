@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,8 +48,23 @@ func (s Shop) Key() types.NamespacedName {
 // Shop names a shop on this stage; nothing is created.
 func (s *Stage) Shop(namespace string) Shop { return Shop{Namespace: namespace, stage: s} }
 
-// Serve deploys the shop without Belay, and waits until all of its pods are ready.
+// label marks what a stage made. Nothing without it is removed or played in.
+const label = "belay.dev/stage"
+
+// made reports whether a stage made an object.
+func made(object client.Object) bool { return object.GetLabels()[label] == "true" }
+
+// Serve deploys the shop without Belay, and waits until all of its pods are
+// ready. A namespace that no stage made is refused.
 func (s Shop) Serve(ctx context.Context, image string) error {
+	namespace, err := s.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	if namespace != nil && !made(namespace) {
+		return fmt.Errorf("namespace %[1]s is somebody else's: it has no label %[2]s=true, and the shop needs a namespace of that name to itself."+
+			" Use another cluster; or, when nothing in it is of use, `kubectl delete namespace %[1]s`", s.Namespace, label)
+	}
 	// What an earlier stage left, with KEEP=1 or after a crash, would play along.
 	if err := s.Remove(ctx); err != nil {
 		return fmt.Errorf("remove what is left of an earlier shop: %w", err)
@@ -153,29 +169,51 @@ func (s Shop) Finished(ctx context.Context, image string) (v1alpha1.HistoryEntry
 	return entry, err
 }
 
-// Remove deletes the Rollout, lets it release the route, then the namespace.
+// Remove deletes the Rollout, lets it release the route, then the namespace. It
+// leaves a namespace alone that no stage made.
 func (s Shop) Remove(ctx context.Context) error {
+	namespace, err := s.namespace(ctx)
+	if err != nil || namespace == nil || !made(namespace) {
+		return err
+	}
 	rollout := &v1alpha1.Rollout{}
 	rollout.Name, rollout.Namespace = Name, s.Namespace
-	if err := client.IgnoreNotFound(s.stage.Client.Delete(ctx, rollout)); err != nil {
+	if err := s.stage.Client.Delete(ctx, rollout); err != nil && !absent(err) {
 		return err
 	}
 	if err := s.await(ctx, rollout); err != nil {
 		return fmt.Errorf("wait for Rollout %s to release its route: %w", s.Key(), err)
 	}
-	namespace := &corev1.Namespace{}
-	namespace.Name = s.Namespace
-	if err := client.IgnoreNotFound(s.stage.Client.Delete(ctx, namespace)); err != nil {
+	// The one that was looked at: another may have taken its name meanwhile.
+	err = s.stage.Client.Delete(ctx, namespace, client.Preconditions{UID: &namespace.UID})
+	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	return s.await(ctx, namespace)
 }
 
+// namespace is the shop's, nil when there is none.
+func (s Shop) namespace(ctx context.Context) (*corev1.Namespace, error) {
+	namespace := &corev1.Namespace{}
+	err := s.stage.Client.Get(ctx, types.NamespacedName{Name: s.Namespace}, namespace)
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // no namespace is an answer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for namespace %s: %w", s.Namespace, err)
+	}
+	return namespace, nil
+}
+
+// absent reports that an object is not there, or not even its kind: a stage may
+// have ended between installing Belay and removing it.
+func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+
 // await waits until an object is gone.
 func (s Shop) await(ctx context.Context, object client.Object) error {
 	return wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
 		err := s.stage.Client.Get(ctx, client.ObjectKeyFromObject(object), object)
-		return apierrors.IsNotFound(err), nil
+		return absent(err), nil
 	})
 }
 

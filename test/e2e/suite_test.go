@@ -51,11 +51,12 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	}
 
 	By("installing Belay")
-	installed, err := set.Installed(ctx)
+	// An installation of somebody else's is no place for journeys: Install refuses.
+	before, err := set.Presence(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(set.Install(ctx)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
-		if !installed && !set.Own {
+		if before == stage.Absent && !set.Own {
 			Expect(set.Uninstall(ctx)).To(Succeed())
 		}
 	}, NodeTimeout(2*time.Minute))

@@ -38,6 +38,17 @@ func dev(t *testing.T) client.Client {
 	return as(t, "dev")
 }
 
+// sre has the verb bypass, and may edit Deployments.
+func sre(t *testing.T) client.Client {
+	t.Helper()
+	for name, role := range map[string]string{"sre": "belay-sre", "sre-deployer": "deployer"} {
+		create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "sre"}}})
+	}
+	return as(t, "sre")
+}
+
 func create(t *testing.T, object client.Object) {
 	t.Helper()
 	if err := admin.Create(t.Context(), object); err != nil && !apierrors.IsAlreadyExists(err) {
@@ -106,33 +117,31 @@ func TestGuardLetsBypassUnpause(t *testing.T) {
 	user := dev(t)
 	guarded(t, "bypass", true)
 	held(t, user, "bypass")
-	create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "sre"},
-		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "belay-sre"},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "sre"}}})
-	create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "sre-deployer"},
-		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "deployer"},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "sre"}}})
-	sre := as(t, "sre")
 	g.Eventually(func() error {
-		_, err := patch(t.Context(), sre, "bypass", `{"spec":{"paused":false}}`)
+		_, err := patch(t.Context(), sre(t), "bypass", `{"spec":{"paused":false}}`)
 		return err
 	}).WithTimeout(soon).Should(Succeed())
 }
 
-// TestGuardDeniesPushesWhilePodsMove walks a Rollout to Promoting, as the
-// controller would.
+// walk takes a Rollout from phase to phase, as the controller would.
+func walk(t *testing.T, name string, phases ...v1alpha1.Phase) {
+	t.Helper()
+	for _, phase := range phases {
+		rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
+		status := fmt.Appendf(nil, `{"status":{"phase":%q}}`, phase)
+		err := as(t, controller).Status().Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, status))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestGuardDeniesPushesWhilePodsMove(t *testing.T) {
 	g := NewWithT(t)
-	user, belay := dev(t), as(t, controller)
+	user := dev(t)
 	guarded(t, "busy", true)
 	held(t, user, "busy")
-	rollout := &v1alpha1.Rollout{}
-	key := types.NamespacedName{Namespace: "shop", Name: "busy"}
-	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting} {
-		g.Expect(belay.Get(t.Context(), key, rollout)).To(Succeed())
-		rollout.Status.Phase = phase
-		g.Expect(belay.Status().Update(t.Context(), rollout)).To(Succeed())
-	}
+	walk(t, "busy", v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting)
 	g.Eventually(func() string {
 		_, err := push(t.Context(), user, "busy", fmt.Sprintf("app:%d", time.Now().UnixNano()))
 		return fmt.Sprint(err)

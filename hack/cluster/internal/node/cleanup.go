@@ -83,7 +83,7 @@ func Sweep(dir state.Dir) error {
 	for _, task := range tasks {
 		containers = append(containers, task.Name())
 	}
-	err := errors.Join(killContainers(containers), unmountBelow(dir.Root), forgetCNI(), removeLogLinks(dir),
+	err := errors.Join(killContainers(containers), unmountBelow(dir.Root), forgetCNI(dir), removeLogLinks(dir),
 		removeCgroups(containers), removeDeadSockets())
 	if err != nil {
 		return err
@@ -203,8 +203,12 @@ func unmountBelow(root string) error {
 	return failed
 }
 
-// forgetCNI drops libcni's result cache of our network; its place is fixed.
-func forgetCNI() error {
+// forgetCNI drops libcni's result cache of our network. Its place is fixed: it
+// stays while another cluster's bridge is there, whose pods it speaks of.
+func forgetCNI(dir state.Dir) error {
+	if owner := ownerOfBridge(); owner != "" && owner != bridgeOwner(dir) {
+		return nil
+	}
 	files, _ := filepath.Glob("/var/lib/cni/results/" + networkName + "-*")
 	for _, file := range files {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -41,15 +41,7 @@ func Install(ctx context.Context, say func(string, ...any)) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("this machine lacks %s and has no apt-get: install them, or use --nodes=kwok", strings.Join(missing, ", "))
 	}
-	say("installing %s with apt-get", strings.Join(missing, ", "))
-	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, missing...)} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	return nil
+	return installPackages(ctx, missing, dpkgJournal, say)
 }
 
 // cgroup2Magic is CGROUP2_SUPER_MAGIC of linux/magic.h.

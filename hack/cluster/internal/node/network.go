@@ -53,8 +53,7 @@ func bridgeOwner(dir state.Dir) string {
 
 // RemoveBridge deletes the bridge if it is this cluster's, and puts forwarding back.
 func RemoveBridge(dir state.Dir, forwarding string) error {
-	alias, err := os.ReadFile("/sys/class/net/" + state.Bridge + "/ifalias")
-	if err == nil && strings.TrimSpace(string(alias)) == bridgeOwner(dir) {
+	if owner := ownerOfBridge(); owner == bridgeOwner(dir) {
 		if err := ip("link", "delete", state.Bridge); err != nil {
 			return err
 		}
@@ -66,6 +65,15 @@ func RemoveBridge(dir state.Dir, forwarding string) error {
 		return fmt.Errorf("put net.ipv4.ip_forward back to %s: %w", forwarding, err)
 	}
 	return nil
+}
+
+// ownerOfBridge is the mark of the cluster whose bridge is there, empty without one.
+func ownerOfBridge() string {
+	alias, err := os.ReadFile("/sys/class/net/" + state.Bridge + "/ifalias")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(alias))
 }
 
 func ip(args ...string) error {

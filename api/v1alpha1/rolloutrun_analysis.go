@@ -1,0 +1,134 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// AnalysisStatus is the judge's side of a run.
+type AnalysisStatus struct {
+	// verdict over all triggers: Fail > Error > Inconclusive > Pass.
+	// +optional
+	Verdict VerdictOutcome `json:"verdict,omitempty"`
+	// evaluatedAt is the evaluation time of the newest poll.
+	// +optional
+	EvaluatedAt *metav1.MicroTime `json:"evaluatedAt,omitempty"`
+	// triggers, one entry each.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Triggers []TriggerAnalysis `json:"triggers,omitempty"`
+	// state lets a restarted judge go on where it stopped: the last counters and
+	// the evidence so far, per trigger.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	State *runtime.RawExtension `json:"state,omitempty"`
+}
+
+// TriggerAnalysis is one trigger's newest evaluation, with everything needed to
+// repeat it.
+type TriggerAnalysis struct {
+	// kind of the guardrail: Guardrail or ClusterGuardrail.
+	// +required
+	// +kubebuilder:validation:Enum=Guardrail;ClusterGuardrail
+	Kind string `json:"kind"`
+	// guardrail the trigger belongs to.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Guardrail string `json:"guardrail"`
+	// name of the trigger.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// outcome of the evaluation.
+	// +required
+	Outcome VerdictOutcome `json:"outcome"`
+	// reason from a closed set.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+	// firstFailAt is when it first failed; a Fail is final for a run.
+	// +optional
+	FirstFailAt *metav1.MicroTime `json:"firstFailAt,omitempty"`
+	// blindSince is when usable answers stopped.
+	// +optional
+	BlindSince *metav1.MicroTime `json:"blindSince,omitempty"`
+	// query for this run alone. One that was shared with other runs gives the same
+	// rows.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Query string `json:"query,omitempty"`
+	// evaluatedAt is the evaluation time it was asked for.
+	// +optional
+	EvaluatedAt *metav1.MicroTime `json:"evaluatedAt,omitempty"`
+	// samplesFrom is the earliest time that counts for this step's samples.
+	// +optional
+	SamplesFrom *metav1.MicroTime `json:"samplesFrom,omitempty"`
+	// canary and stable are the requests counted over the run.
+	// +optional
+	Canary *ArmCounts `json:"canary,omitempty"`
+	// stable is the baseline.
+	// +optional
+	Stable *ArmCounts `json:"stable,omitempty"`
+	// statistics of the test, as decimal strings.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Statistics []Statistic `json:"statistics,omitempty"`
+	// samplesSha256 is SHA-256 over the raw answer, which other runs may have shared.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	SamplesSHA256 string `json:"samplesSha256,omitempty"`
+	// history is the changes of outcome, newest last.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	History []VerdictChange `json:"history,omitempty"`
+}
+
+// ArmCounts is the requests one side served, and the bad ones among them.
+type ArmCounts struct {
+	// total requests.
+	// +required
+	Total int64 `json:"total"`
+	// bad among them.
+	// +required
+	Bad int64 `json:"bad"`
+}
+
+// Statistic is a named number.
+type Statistic struct {
+	// name of it.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// value in decimal notation.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Value string `json:"value"`
+}
+
+// VerdictChange is a change of a trigger's outcome.
+type VerdictChange struct {
+	// at is the evaluation time.
+	// +required
+	At metav1.MicroTime `json:"at"`
+	// outcome from then on.
+	// +required
+	Outcome VerdictOutcome `json:"outcome"`
+	// reason from then on.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// message with the numbers.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
+}

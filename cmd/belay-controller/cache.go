@@ -1,0 +1,39 @@
+package main
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// cacheOptions keep of the cluster's objects what the reconcilers read. The
+// cache spans all namespaces, and of a Pod more than half is its spec, a sixth
+// says who wrote it.
+func cacheOptions() cache.Options {
+	strip := cache.TransformStripManagedFields()
+	return cache.Options{
+		DefaultTransform: strip,
+		ByObject: map[client.Object]cache.ByObject{
+			// Who pushed a template, and who took a route, is read from their managed fields.
+			&appsv1.Deployment{}:   {Transform: whole},
+			&gatewayv1.HTTPRoute{}: {Transform: whole},
+			&corev1.Pod{}:          {Transform: withoutSpec(strip)},
+		},
+	}
+}
+
+func whole(object any) (any, error) { return object, nil }
+
+// withoutSpec also drops a Pod's spec. Belay writes no pods, and judges them by
+// labels, owners and status.
+func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
+	return func(object any) (any, error) {
+		if pod, ok := object.(*corev1.Pod); ok {
+			pod.Spec = corev1.PodSpec{}
+		}
+		return then(object)
+	}
+}

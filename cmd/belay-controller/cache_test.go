@@ -1,0 +1,59 @@
+package main
+
+import (
+	"reflect"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// TestTheCacheKeepsWhatIsRead: the writer of a template or a route is read from
+// managed fields, and nobody else's are.
+func TestTheCacheKeepsWhatIsRead(t *testing.T) {
+	written := metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"app": "shop"}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}}
+	for _, c := range []struct {
+		object client.Object
+		kept   int
+	}{
+		{&appsv1.Deployment{ObjectMeta: written}, 1},
+		{&gatewayv1.HTTPRoute{ObjectMeta: written}, 1},
+		{&appsv1.ReplicaSet{ObjectMeta: written}, 0},
+		{&corev1.Pod{ObjectMeta: written}, 0},
+		{&corev1.Service{ObjectMeta: written}, 0},
+	} {
+		g := NewWithT(t)
+		out, err := transformOf(c.object)(c.object)
+		g.Expect(err).NotTo(HaveOccurred())
+		object, ok := out.(client.Object)
+		g.Expect(ok).To(BeTrue())
+		g.Expect(object.GetManagedFields()).To(HaveLen(c.kept), "%T", c.object)
+		g.Expect(object.GetLabels()).To(HaveKey("app"))
+	}
+}
+
+func TestTheCacheKeepsNoSpecOfAPod(t *testing.T) {
+	g := NewWithT(t)
+	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "node"}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+	_, err := transformOf(pod)(pod)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(pod.Spec).To(BeZero())
+	g.Expect(pod.Status.Phase).To(Equal(corev1.PodRunning))
+	gone := toolscache.DeletedFinalStateUnknown{Key: "shop/pod", Obj: pod}
+	g.Expect(transformOf(pod)(gone)).To(Equal(gone), "a tombstone passes")
+}
+
+func transformOf(object client.Object) toolscache.TransformFunc {
+	options := cacheOptions()
+	for kind, by := range options.ByObject {
+		if reflect.TypeOf(kind) == reflect.TypeOf(object) {
+			return by.Transform
+		}
+	}
+	return options.DefaultTransform
+}

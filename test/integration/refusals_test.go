@@ -1,0 +1,134 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// command gives a Rollout a command.
+func command(t *testing.T, c client.Client, rollout, action, token string) error {
+	t.Helper()
+	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, token)
+	object := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: rollout, Namespace: "shop"}}
+	return c.Patch(t.Context(), object, client.RawPatch(types.MergePatchType, document))
+}
+
+func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
+	user := dev(t)
+	guarded(t, "bounded", true)
+	NewWithT(t).Eventually(func() error { return command(t, user, "bounded", "Promote", "1") }).WithTimeout(soon).
+		Should(MatchError(ContainSubstring("belay.dev/action must be Abort or Retry")))
+	for name, c := range map[string]struct{ action, token, refused string }{
+		"abort":           {"Abort", "2", ""},
+		"retry":           {"Retry", "3", ""},
+		"lower case":      {"abort", "4", "must be Abort or Retry"},
+		"no action":       {"", "5", "must be Abort or Retry"},
+		"longest token":   {"Abort", strings.Repeat("t", 128), ""},
+		"too long, by 1":  {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
+		"no token at all": {"Promote", "", ""}, // and so no command
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			err := command(t, user, "bounded", c.action, c.token)
+			if c.refused == "" {
+				g.Expect(err).NotTo(HaveOccurred())
+				return
+			}
+			g.Expect(err).To(MatchError(ContainSubstring(c.refused)))
+		})
+	}
+}
+
+// TestCommandsTakeTheirVerb: whoever may write a Rollout may not abort it for that.
+func TestCommandsTakeTheirVerb(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "verbs", true)
+	for user, verbs := range map[string][]string{"writer": nil, "aborter": {"abort"}, "retrier": {"retry"}} {
+		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "verbs-" + user}, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"rollouts"}, Verbs: append([]string{"get", "patch"}, verbs...)}}}
+		create(t, role)
+		create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}})
+	}
+	for i, c := range []struct {
+		user, action string
+		accepted     bool
+	}{
+		{"writer", "Abort", false}, {"writer", "Retry", false},
+		{"aborter", "Abort", true}, {"aborter", "Retry", false},
+		{"retrier", "Abort", false}, {"retrier", "Retry", true},
+	} {
+		token := fmt.Sprint("t", i)
+		give := func() error { return command(t, as(t, c.user), "verbs", c.action, token) }
+		if c.accepted {
+			g.Eventually(give).WithTimeout(soon).Should(Succeed(), c.user+" "+c.action)
+			continue
+		}
+		g.Eventually(give).WithTimeout(soon).Should(MatchError(ContainSubstring("giving the command "+c.action+" takes the RBAC verb")), c.user+" "+c.action)
+	}
+}
+
+// TestStatusOfRunsAndSourcesIsTheControllersAlone updates what is there: an
+// administrator is refused, the controller is not.
+func TestStatusOfRunsAndSourcesIsTheControllersAlone(t *testing.T) {
+	belay := as(t, controller)
+	run, source := object(t, valid["RolloutRun"]), object(t, valid["MetricSource"])
+	run.SetName("status-of-run")
+	source.SetName("status-of-source")
+	NewWithT(t).Expect(belay.Create(t.Context(), run)).To(Succeed())
+	create(t, source)
+	for field, o := range map[string]client.Object{"message": run, "serverVersion": source} {
+		t.Run(o.GetName(), func(t *testing.T) {
+			g := NewWithT(t)
+			status := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"status":{%q:"seen"}}`, field))
+			copied, ok := o.DeepCopyObject().(client.Object)
+			g.Expect(ok).To(BeTrue())
+			err := admin.Status().Patch(t.Context(), copied, status)
+			g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+			g.Expect(err).To(MatchError(ContainSubstring("only Belay's controller writes status")))
+			g.Expect(belay.Status().Patch(t.Context(), copied, status)).To(Succeed())
+		})
+	}
+	t.Run("a run's labels", func(t *testing.T) {
+		g := NewWithT(t)
+		labels := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"forged":"yes"}}}`))
+		err := admin.Patch(t.Context(), run, labels)
+		g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+		g.Expect(belay.Patch(t.Context(), run, labels)).To(Succeed())
+	})
+}
+
+// TestBypassPushesWhilePodsMove: the verb bypass is the way around busy, and
+// around it alone: the template waits all the same.
+func TestBypassPushesWhilePodsMove(t *testing.T) {
+	g := NewWithT(t)
+	user := dev(t)
+	guarded(t, "hurry", true)
+	held(t, user, "hurry")
+	walk(t, "hurry", v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseStepping, v1alpha1.PhaseRollingBack)
+	image := func() string { return fmt.Sprintf("app:%d", time.Now().UnixNano()) }
+	g.Eventually(func() error {
+		_, err := push(t.Context(), user, "hurry", image())
+		return err
+	}).WithTimeout(soon).Should(MatchError(ContainSubstring("is moving pods")))
+
+	g.Eventually(func(g Gomega) {
+		d, err := push(t.Context(), sre(t), "hurry", image())
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(d.Spec.Paused).To(BeTrue())
+	}).WithTimeout(soon).Should(Succeed())
+	_, err := push(t.Context(), as(t, controller), "hurry", image())
+	g.Expect(err).NotTo(HaveOccurred(), "a rollback restores the template")
+}
