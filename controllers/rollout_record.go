@@ -143,14 +143,13 @@ func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
 	if chainComplete(w.run, last, finished) {
 		return nil
 	}
-	seq := headSeq(w.run)
 	chain := w.run.Status.Decisions
-	if seq < last.Seq {
+	if evidence.Count(chain) < last.Seq {
 		var err error
 		record := v1alpha1.DecisionRecord{
 			At: last.At, Rule: last.Rule, Why: last.Why, Phase: w.rollout.Status.Phase, Weight: last.Weight, Actor: last.Actor,
 		}
-		if chain, err = evidence.Append(chain, record, finished != nil); err != nil {
+		if chain, err = evidence.Append(chain, record, last.Seq, finished != nil); err != nil {
 			return err
 		}
 	}
@@ -162,15 +161,8 @@ func chainComplete(run *v1alpha1.RolloutRun, last *v1alpha1.DecisionSummary, fin
 		return true
 	}
 	// A full chain keeps its last place for the record that ends the run.
-	written := headSeq(run) >= min(last.Seq, evidence.MaxDecisions-1)
+	written := evidence.Count(run.Status.Decisions) >= last.Seq || evidence.Full(run.Status.Decisions)
 	return written && (finished == nil || run.Status.Outcome != "")
-}
-
-func headSeq(run *v1alpha1.RolloutRun) int32 {
-	if run.Status.Head == nil {
-		return 0
-	}
-	return run.Status.Head.Seq
 }
 
 func (r *RolloutReconciler) appendDecision(ctx context.Context, w *world, d plan.Decision) error {
@@ -188,7 +180,7 @@ func (r *RolloutReconciler) appendDecision(ctx context.Context, w *world, d plan
 	if d.Effect != nil {
 		record.Effect = d.Effect.String()
 	}
-	chain, err := evidence.Append(w.run.Status.Decisions, record, d.Finished != nil)
+	chain, err := evidence.Append(w.run.Status.Decisions, record, last.Seq, d.Finished != nil)
 	if err != nil {
 		return err
 	}
