@@ -67,7 +67,11 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if err := r.act(ctx, w, d.Effect); err != nil {
 		return retryOnConflict(ctx, "act: "+d.Effect.String(), err)
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, w.guardDue)}, nil
+	var owed time.Duration
+	if w.owed {
+		owed = r.Watchdog
+	}
+	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, w.guardDue, owed)}, nil
 }
 
 // retryOnConflict looks again after a lost optimistic lock: somebody else wrote
