@@ -68,7 +68,7 @@ func goesOnUnexplained(w *world, d plan.Decision) bool {
 }
 
 // completeChain writes what the run's record lacks of what the Rollout's status
-// says: the last decision and the outcome. A crash may have come
+// says: the last decision, the outcome, and its label. A crash may have come
 // between, or an earlier attempt failed.
 func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
 	last := w.rollout.Status.Decision
@@ -99,7 +99,7 @@ func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
 // does. A full chain has no place for more but the end.
 func chainComplete(run *v1alpha1.RolloutRun, last *v1alpha1.DecisionSummary, finished *v1alpha1.HistoryEntry) bool {
 	if finished != nil {
-		return run.Status.Outcome != ""
+		return run.Status.Outcome != "" && run.Labels[v1alpha1.LabelOutcome] == string(run.Status.Outcome)
 	}
 	return last == nil || last.Seq <= evidence.Count(run.Status.Decisions) || evidence.Full(run.Status.Decisions)
 }
@@ -181,6 +181,7 @@ func applyRunStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutR
 	return nil
 }
 
+// labelOutcome comes last, so the label says that the record is whole.
 func (r *RolloutReconciler) labelOutcome(ctx context.Context, run *v1alpha1.RolloutRun, outcome v1alpha1.Outcome) error {
 	labelled := &v1alpha1.RolloutRun{}
 	labelled.Namespace, labelled.Name = run.Namespace, run.Name
