@@ -45,6 +45,8 @@ type shop struct {
 	fails   func(*v1alpha1.Rollout) bool
 	failing bool
 	said    string
+	// written is what the last release wrote, to its end.
+	written []string
 }
 
 // open serves the good image, adopted and guarded, beside the shops of other tests.
@@ -126,10 +128,11 @@ func (s *shop) until(what string, reached func(*v1alpha1.Rollout) bool) *v1alpha
 		if s.api.dead {
 			s.start()
 		}
-		if r := s.rollout(); reached(r) {
+		r := s.rollout()
+		if reached(r) {
 			return r
 		}
-		s.judge()
+		s.judge(r)
 	}
 	s.t.Fatalf("never %s: %+v", what, s.rollout().Status)
 	return nil
@@ -151,20 +154,19 @@ func (s *shop) release(image string) {
 
 // judge writes what the analysis loop would about the run at its present
 // weight: it passes, unless the test says that it fails.
-func (s *shop) judge() {
+func (s *shop) judge(r *v1alpha1.Rollout) {
 	s.t.Helper()
-	r := s.rollout()
-	run := s.run(r.Status.Run)
-	if run == nil || run.Status.Outcome != "" {
-		return
-	}
 	outcome, reason := v1alpha1.VerdictPass, "Healthy"
 	s.failing = s.failing || s.fails != nil && s.fails(r)
 	if s.failing {
 		outcome, reason = v1alpha1.VerdictFail, "Regression"
 	}
-	said := fmt.Sprint(run.UID, outcome, stageOf(r), s.clock.Now().Unix()/60)
+	said := fmt.Sprint(r.Status.Run, outcome, stageOf(r), s.clock.Now().Unix()/60)
 	if said == s.said {
+		return
+	}
+	run := s.run(r.Status.Run)
+	if run == nil || run.Status.Outcome != "" {
 		return
 	}
 	s.said = said
