@@ -229,7 +229,7 @@ type DecisionRecord struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
-	// verdicts it rested on. Left out when sameVerdicts says so.
+	// verdicts it rested on, worst first. Left out when sameVerdicts says so.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -238,6 +238,11 @@ type DecisionRecord struct {
 	// as the newest record before it that has verdicts; only samples are newer.
 	// +optional
 	SameVerdicts bool `json:"sameVerdicts,omitempty"`
+	// moreVerdicts counts those that a long record has no room for: then verdicts
+	// holds the worst alone.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MoreVerdicts int32 `json:"moreVerdicts,omitempty"`
 	// missing counts the decisions between the record before and this one that
 	// could not be written.
 	// +optional

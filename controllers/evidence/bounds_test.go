@@ -38,7 +38,7 @@ func TestAChainStaysWithinItsBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := c[len(c)-1]
-	if Count(c) != MaxDecisions+1 || last.Missing == 0 || len(last.Verdicts) != 64 {
+	if Count(c) != MaxDecisions+1 || last.Missing == 0 || last.MoreVerdicts != 0 || len(last.Verdicts) != 64 {
 		t.Errorf("the last record accounts for %d decisions with %d missing and %d verdicts", Count(c), last.Missing, len(last.Verdicts))
 	}
 	raw, err := json.Marshal(c)
@@ -48,8 +48,17 @@ func TestAChainStaysWithinItsBytes(t *testing.T) {
 	if len(raw) > MaxBytes {
 		t.Errorf("%d bytes, at most %d", len(raw), MaxBytes)
 	}
-	if one, _ := json.Marshal(last); len(one) > maxRecord {
-		t.Errorf("a record of %d bytes, reckoned with %d", len(one), maxRecord)
+	for _, r := range c {
+		limit := maxRecord
+		if r.MoreVerdicts > 0 {
+			limit = maxTrimmed
+		}
+		if one, _ := json.Marshal(r); len(one) > limit {
+			t.Errorf("record %d has %d bytes, reckoned with %d", r.Seq, len(one), limit)
+		}
+	}
+	if before := c[len(c)-2]; before.MoreVerdicts != 63 || len(before.Verdicts) != 1 {
+		t.Errorf("the last but one has %d verdicts and %d more, want the worst alone", len(before.Verdicts), before.MoreVerdicts)
 	}
 	if err := Verify(c, Head(c)); err != nil {
 		t.Error(err)

@@ -68,6 +68,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		"actor":         {edit(func(r *v1alpha1.DecisionRecord) { r.Actor = "bob" }), "was changed"},
 		"verdict":       {edit(func(r *v1alpha1.DecisionRecord) { r.Verdicts = record("b").Verdicts }), "was changed"},
 		"missing":       {edit(func(r *v1alpha1.DecisionRecord) { r.Missing++ }), "was changed"},
+		"more verdicts": {edit(func(r *v1alpha1.DecisionRecord) { r.MoreVerdicts++ }), "was changed"},
 		"same verdicts": {edit(func(r *v1alpha1.DecisionRecord) { r.SameVerdicts = !r.SameVerdicts }), "was changed"},
 		"samples": {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord {
 			c[0].Verdicts[0].SamplesSHA256 = "sha256:01"
