@@ -32,6 +32,7 @@ const apart = 3
 // loses once the answer to it; a few of them in each release. Every release must
 // end as an undisturbed one.
 func TestEveryWriteMayFail(t *testing.T) {
+	t.Parallel()
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
