@@ -67,6 +67,7 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if err := r.act(ctx, w, d.Effect); err != nil {
 		return retryOnConflict(ctx, "act: "+d.Effect.String(), err)
 	}
+	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration
 	if w.owed {
 		owed = r.Watchdog
