@@ -19,6 +19,9 @@ var (
 	runsEnded = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belay_runs_total", Help: "Runs that ended, by outcome.",
 	}, []string{"outcome"})
+	evidenceFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "belay_evidence_failures_total", Help: "Writes of a run's record that failed, by what became of the decision: Waits or GoesOn.",
+	}, []string{"decision"})
 	sourceQueries = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belay_source_queries_total", Help: "Queries to metric sources, by how they ended.",
 	}, []string{"outcome"})
@@ -69,11 +72,11 @@ func hideTriggers(namespace, rollout string) {
 }
 
 func init() {
-	metrics.Registry.MustRegister(triggerStatistic, triggerOutcome, decisions, runsEnded, runSeconds, sourceQueries, outages)
+	metrics.Registry.MustRegister(triggerStatistic, triggerOutcome, decisions, runsEnded, runSeconds, evidenceFailures, sourceQueries, outages)
 }
 
-func (r *RolloutReconciler) countOutcome(w *world, finished *v1alpha1.HistoryEntry) {
+func countOutcome(finished *v1alpha1.HistoryEntry) {
 	outcome := string(finished.Outcome)
 	runsEnded.WithLabelValues(outcome).Inc()
-	runSeconds.WithLabelValues(outcome).Observe(finished.FinishedAt.Sub(w.run.Spec.StartedAt.Time).Seconds())
+	runSeconds.WithLabelValues(outcome).Observe(finished.FinishedAt.Sub(finished.StartedAt.Time).Seconds())
 }

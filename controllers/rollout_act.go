@@ -224,16 +224,15 @@ func (r *RolloutReconciler) unpause(ctx context.Context, w *world, revision stri
 	return r.Client.Patch(ctx, next, patch, client.FieldOwner(FieldManager))
 }
 
-// restoreTemplate writes the stable template back. It is pinned in the run, so
-// this works even when the stable ReplicaSet was cleaned up.
+// restoreTemplate writes the stable template back.
 func (r *RolloutReconciler) restoreTemplate(ctx context.Context, w *world, revision string) error {
-	if w.run == nil || w.run.Spec.Stable.Revision.Revision != revision {
-		return fmt.Errorf("run %q does not hold the template of revision %s", w.rollout.Status.Run, revision)
+	template, err := stableTemplate(w, revision)
+	if err != nil {
+		return err
 	}
-	raw := w.run.Spec.Stable.Template.Raw
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/resourceVersion", "value": w.deployment.ResourceVersion},
-		{"op": "replace", "path": "/spec/template", "value": json.RawMessage(raw)},
+		{"op": "replace", "path": "/spec/template", "value": json.RawMessage(template)},
 		{"op": "add", "path": "/spec/paused", "value": false},
 	})
 	if err != nil {
@@ -241,4 +240,24 @@ func (r *RolloutReconciler) restoreTemplate(ctx context.Context, w *world, revis
 	}
 	next := w.deployment.DeepCopy()
 	return r.Client.Patch(ctx, next, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(FieldManager))
+}
+
+// stableTemplate is pinned in the run, so a rollback works when the stable
+// ReplicaSet was cleaned up; and it is in the ReplicaSet, so it works when the
+// run's record was deleted.
+func stableTemplate(w *world, revision string) ([]byte, error) {
+	if w.run != nil && w.run.Spec.Stable.Revision.Revision == revision {
+		return w.run.Spec.Stable.Template.Raw, nil
+	}
+	if w.stable == nil {
+		return nil, fmt.Errorf("neither run %q nor a ReplicaSet holds the template of revision %s", w.rollout.Status.Run, revision)
+	}
+	held, err := workload.RevisionOf(w.stable.Spec.Template)
+	if err != nil {
+		return nil, err
+	}
+	if held != revision {
+		return nil, fmt.Errorf("run %q is gone, and ReplicaSet %q holds revision %s, not %s", w.rollout.Status.Run, w.stable.Name, held, revision)
+	}
+	return workload.CanonicalTemplate(w.stable.Spec.Template)
 }

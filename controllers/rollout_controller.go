@@ -67,7 +67,12 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if err := r.act(ctx, w, d.Effect); err != nil {
 		return retryOnConflict(ctx, "act: "+d.Effect.String(), err)
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, w.guardDue)}, nil
+	// Nothing may happen that would wake a Rollout whose record is still owed.
+	var owed time.Duration
+	if w.owed {
+		owed = r.Watchdog
+	}
+	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, w.guardDue, owed)}, nil
 }
 
 // retryOnConflict looks again after a lost optimistic lock: somebody else wrote

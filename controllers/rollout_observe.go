@@ -37,9 +37,11 @@ type world struct {
 	judgedPods []corev1.Pod
 	target     traffic.Target
 	routeOwner string
-	verdicts   []v1alpha1.VerdictStatus
-	guardDue   time.Duration
-	input      plan.Input
+	// owed is set when the run's record could not be written.
+	owed     bool
+	verdicts []v1alpha1.VerdictStatus
+	guardDue time.Duration
+	input    plan.Input
 }
 
 // observe makes every read of a reconcile, and judges nothing.

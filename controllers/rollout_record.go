@@ -9,8 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -29,9 +27,10 @@ const (
 // record writes down a decision before its effect. The status patch carries the
 // resource version that was observed, also when the status stays the same and
 // an effect follows: whoever decided on a stale Rollout loses here, before it
-// can touch anything. The run's chain follows, then the event.
+// can touch anything. The event and the run's chain follow. What the chain still
+// lacks of earlier decisions comes first, as the status holds only one.
 func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decision) error {
-	if err := r.completeChain(ctx, w); err != nil {
+	if err := r.explain(ctx, w, d, func(ctx context.Context) error { return r.completeChain(ctx, w) }); err != nil {
 		return err
 	}
 	next := w.rollout.DeepCopy()
@@ -56,12 +55,12 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 		return nil
 	}
 	r.announce(ctx, before, w, d)
-	if w.run == nil || w.run.Name != next.Status.Run {
-		// The run starts with this decision. Its record does not exist yet; the
-		// next look completes the chain.
+	if w.run == nil || w.run.Name != next.Status.Run || w.owed {
+		// The run starts with this decision and has no record yet, or its record
+		// could not be written a moment ago: the next look completes the chain.
 		return nil
 	}
-	return r.appendDecision(ctx, w, d)
+	return r.explain(ctx, w, d, func(ctx context.Context) error { return r.appendDecision(ctx, w, d) })
 }
 
 func inRun(p v1alpha1.Phase) bool {
@@ -96,6 +95,10 @@ func summarize(w *world, d plan.Decision, status *v1alpha1.RolloutStatus) bool {
 	if last == nil && d.Standing.State == plan.Done {
 		return false
 	}
+	if w.owed && !inRun(status.Phase) && !inRun(w.rollout.Status.Phase) {
+		// The status still holds the decision that the run's record lacks.
+		return false
+	}
 	var seq int32
 	if inRun(status.Phase) || inRun(w.rollout.Status.Phase) {
 		seq = 1
@@ -119,142 +122,14 @@ func (r *RolloutReconciler) announce(ctx context.Context, before *v1alpha1.Rollo
 	log.FromContext(ctx).Info(d.Why, "rule", d.Rule, "phase", w.rollout.Status.Phase, "run", w.rollout.Status.Run,
 		"weight", w.input.Route.Split, "effect", effect)
 	decisions.WithLabelValues(d.Rule).Inc()
+	if d.Finished != nil {
+		countOutcome(d.Finished)
+	}
 	kind := corev1.EventTypeNormal
 	if d.Standing.State == plan.Stuck || w.rollout.Status.Phase == v1alpha1.PhaseRollingBack && before.Status.Phase != v1alpha1.PhaseRollingBack {
 		kind = corev1.EventTypeWarning
 	}
 	r.Events.Eventf(w.rollout, nil, kind, d.Rule, "Decide", "%s", bounded(d.Why, 1000))
-}
-
-// completeChain writes the last recorded decision into the run's chain when a
-// crash came between the two writes.
-func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
-	last := w.rollout.Status.Decision
-	finished := finishedEntry(&w.rollout.Status, w.rollout.Status.Run)
-	if w.run == nil || chainComplete(w.run, last, finished) {
-		return nil
-	}
-	// The cache may lag behind our own last write: only the API server knows.
-	live := &v1alpha1.RolloutRun{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), live); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	w.run = live
-	if chainComplete(w.run, last, finished) {
-		return nil
-	}
-	seq := headSeq(w.run)
-	chain := w.run.Status.Decisions
-	if seq < last.Seq {
-		var err error
-		record := v1alpha1.DecisionRecord{
-			At: last.At, Rule: last.Rule, Why: last.Why, Phase: w.rollout.Status.Phase, Weight: last.Weight, Actor: last.Actor,
-		}
-		if chain, err = evidence.Append(chain, record, finished != nil); err != nil {
-			return err
-		}
-	}
-	return r.writeRun(ctx, w, chain, finished)
-}
-
-func chainComplete(run *v1alpha1.RolloutRun, last *v1alpha1.DecisionSummary, finished *v1alpha1.HistoryEntry) bool {
-	if last == nil || last.Seq == 0 {
-		return true
-	}
-	// A full chain keeps its last place for the record that ends the run.
-	written := headSeq(run) >= min(last.Seq, evidence.MaxDecisions-1)
-	return written && (finished == nil || run.Status.Outcome != "")
-}
-
-func headSeq(run *v1alpha1.RolloutRun) int32 {
-	if run.Status.Head == nil {
-		return 0
-	}
-	return run.Status.Head.Seq
-}
-
-func (r *RolloutReconciler) appendDecision(ctx context.Context, w *world, d plan.Decision) error {
-	last := w.rollout.Status.Decision
-	if last.Seq == 0 {
-		return nil
-	}
-	record := v1alpha1.DecisionRecord{
-		At: last.At, Rule: last.Rule, Why: last.Why, Phase: w.rollout.Status.Phase, Weight: last.Weight, Actor: last.Actor,
-		Verdicts: w.input.Verdict.References,
-	}
-	if s := w.rollout.Status.Step; s != nil {
-		record.Step = ptr(s.Index)
-	}
-	if d.Effect != nil {
-		record.Effect = d.Effect.String()
-	}
-	chain, err := evidence.Append(w.run.Status.Decisions, record, d.Finished != nil)
-	if err != nil {
-		return err
-	}
-	return r.writeRun(ctx, w, chain, d.Finished)
-}
-
-// finishedEntry is the history entry of a run; nil while it goes on.
-func finishedEntry(status *v1alpha1.RolloutStatus, run string) *v1alpha1.HistoryEntry {
-	for i := range status.History {
-		if status.History[i].Run == run {
-			return &status.History[i]
-		}
-	}
-	return nil
-}
-
-// writeRun applies what the Rollout loop owns of a run's status: everything but
-// analysis.
-func (r *RolloutReconciler) writeRun(ctx context.Context, w *world, chain []v1alpha1.DecisionRecord, finished *v1alpha1.HistoryEntry) error {
-	status := v1alpha1.RolloutRunStatus{Decisions: chain, Head: evidence.Head(chain), Images: w.run.Status.Images}
-	if c := w.rollout.Status.Candidate; c != nil && c.Revision == w.run.Spec.Revision {
-		status.Images = c.Images
-	}
-	if finished != nil {
-		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
-	}
-	if err := applyRunStatus(ctx, r.Client, w.run, status, FieldManager); err != nil {
-		return err
-	}
-	w.run = w.run.DeepCopy()
-	analysis := w.run.Status.Analysis
-	w.run.Status = status
-	w.run.Status.Analysis = analysis
-	if finished == nil {
-		return nil
-	}
-	r.countOutcome(w, finished)
-	return r.labelOutcome(ctx, w.run, finished.Outcome)
-}
-
-func applyRunStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, status v1alpha1.RolloutRunStatus, owner string) error {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
-	if err != nil {
-		return fmt.Errorf("encode the run's status: %w", err)
-	}
-	u := &unstructured.Unstructured{Object: map[string]any{"status": fields}}
-	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RolloutRun"))
-	u.SetNamespace(run.Namespace)
-	u.SetName(run.Name)
-	// The UID keeps a run that was deleted from being made again by this write.
-	u.SetUID(run.UID)
-	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(owner), client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("write the status of run %s: %w", run.Name, err)
-	}
-	return nil
-}
-
-func (r *RolloutReconciler) labelOutcome(ctx context.Context, run *v1alpha1.RolloutRun, outcome v1alpha1.Outcome) error {
-	labelled := &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, outcome)
-	err := r.Client.Patch(ctx, labelled, client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(FieldManager))
-	if err != nil {
-		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
-	}
-	return nil
 }
 
 // prune deletes runs beyond the history limit, when there is nothing else to do.

@@ -170,7 +170,8 @@ type RolloutRunStatus struct {
 	// head of the chain.
 	// +optional
 	Head *ChainHead `json:"head,omitempty"`
-	// decisions in order, each bound to the one before by its hash.
+	// decisions in order, each bound to the one before by its hash. At most 256 KiB
+	// of them; the one that ends the run always has a place.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
@@ -228,11 +229,25 @@ type DecisionRecord struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
-	// verdicts it rested on.
+	// verdicts it rested on, worst first. Left out when sameVerdicts says so.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Verdicts []VerdictReference `json:"verdicts,omitempty"`
+	// sameVerdicts says that it rested on the same outcomes, for the same reasons,
+	// as the newest record before it that has verdicts; only samples are newer.
+	// +optional
+	SameVerdicts bool `json:"sameVerdicts,omitempty"`
+	// moreVerdicts counts those that a long record has no room for: then verdicts
+	// holds the worst alone.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MoreVerdicts int32 `json:"moreVerdicts,omitempty"`
+	// missing counts the decisions between the record before and this one that
+	// could not be written.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Missing int32 `json:"missing,omitempty"`
 	// hash is SHA-256 over the record's canonical JSON without this field.
 	// +required
 	// +kubebuilder:validation:MaxLength=71

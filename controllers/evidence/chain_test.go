@@ -28,7 +28,7 @@ func chain(t *testing.T, rules ...string) []v1alpha1.DecisionRecord {
 	var out []v1alpha1.DecisionRecord
 	for _, rule := range rules {
 		var err error
-		if out, err = Append(out, record(rule), false); err != nil {
+		if out, err = Append(out, record(rule), int32(len(out)+1), false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -55,19 +55,25 @@ func TestVerifyFindsTampering(t *testing.T) {
 		tamper func([]v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord
 		want   string
 	}{
-		"seq":            {edit(func(r *v1alpha1.DecisionRecord) { r.Seq = 3 }), "record 2 has number 3"},
-		"prev":           {edit(func(r *v1alpha1.DecisionRecord) { r.Prev = "sha256:00" }), "does not follow"},
-		"at":             {edit(func(r *v1alpha1.DecisionRecord) { r.At = metav1.NewTime(at.Add(time.Second)) }), "was changed"},
-		"rule":           {edit(func(r *v1alpha1.DecisionRecord) { r.Rule = "z" }), "was changed"},
-		"why":            {edit(func(r *v1alpha1.DecisionRecord) { r.Why = "" }), "was changed"},
-		"phase":          {edit(func(r *v1alpha1.DecisionRecord) { r.Phase = v1alpha1.PhaseBaking }), "was changed"},
-		"step":           {edit(func(r *v1alpha1.DecisionRecord) { r.Step = &other }), "was changed"},
-		"no step":        {edit(func(r *v1alpha1.DecisionRecord) { r.Step = nil }), "was changed"},
-		"weight":         {edit(func(r *v1alpha1.DecisionRecord) { r.Weight = &v1alpha1.WeightChange{From: 10, To: 49} }), "was changed"},
-		"effect":         {edit(func(r *v1alpha1.DecisionRecord) { r.Effect += " " }), "was changed"},
-		"actor":          {edit(func(r *v1alpha1.DecisionRecord) { r.Actor = "bob" }), "was changed"},
-		"verdict":        {edit(func(r *v1alpha1.DecisionRecord) { r.Verdicts[0].Outcome = v1alpha1.VerdictFail }), "was changed"},
-		"samples":        {edit(func(r *v1alpha1.DecisionRecord) { r.Verdicts[0].SamplesSHA256 = "sha256:01" }), "was changed"},
+		"seq":           {edit(func(r *v1alpha1.DecisionRecord) { r.Seq = 3 }), "record 2 has number 3"},
+		"prev":          {edit(func(r *v1alpha1.DecisionRecord) { r.Prev = "sha256:00" }), "does not follow"},
+		"at":            {edit(func(r *v1alpha1.DecisionRecord) { r.At = metav1.NewTime(at.Add(time.Second)) }), "was changed"},
+		"rule":          {edit(func(r *v1alpha1.DecisionRecord) { r.Rule = "z" }), "was changed"},
+		"why":           {edit(func(r *v1alpha1.DecisionRecord) { r.Why = "" }), "was changed"},
+		"phase":         {edit(func(r *v1alpha1.DecisionRecord) { r.Phase = v1alpha1.PhaseBaking }), "was changed"},
+		"step":          {edit(func(r *v1alpha1.DecisionRecord) { r.Step = &other }), "was changed"},
+		"no step":       {edit(func(r *v1alpha1.DecisionRecord) { r.Step = nil }), "was changed"},
+		"weight":        {edit(func(r *v1alpha1.DecisionRecord) { r.Weight = &v1alpha1.WeightChange{From: 10, To: 49} }), "was changed"},
+		"effect":        {edit(func(r *v1alpha1.DecisionRecord) { r.Effect += " " }), "was changed"},
+		"actor":         {edit(func(r *v1alpha1.DecisionRecord) { r.Actor = "bob" }), "was changed"},
+		"verdict":       {edit(func(r *v1alpha1.DecisionRecord) { r.Verdicts = record("b").Verdicts }), "was changed"},
+		"missing":       {edit(func(r *v1alpha1.DecisionRecord) { r.Missing++ }), "was changed"},
+		"more verdicts": {edit(func(r *v1alpha1.DecisionRecord) { r.MoreVerdicts++ }), "was changed"},
+		"same verdicts": {edit(func(r *v1alpha1.DecisionRecord) { r.SameVerdicts = !r.SameVerdicts }), "was changed"},
+		"samples": {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord {
+			c[0].Verdicts[0].SamplesSHA256 = "sha256:01"
+			return c
+		}, "record 1 was changed"},
 		"hash":           {edit(func(r *v1alpha1.DecisionRecord) { r.Hash = "sha256:00" }), "was changed"},
 		"first deleted":  {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return c[1:] }, "a record is missing"},
 		"middle deleted": {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return slices.Delete(c, 1, 2) }, "a record is missing"},
@@ -76,7 +82,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		"two swapped":    {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { c[1], c[2] = c[2], c[1]; return c }, "out of order"},
 		"one twice":      {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return slices.Insert(c, 1, c[1]) }, "repeated"},
 		"one more": {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord {
-			c, _ = Append(c, record("z"), false)
+			c, _ = Append(c, record("z"), 4, false)
 			return c
 		}, "cut or grown"},
 		"rehashed middle": {edit(func(r *v1alpha1.DecisionRecord) { r.Why = "forged"; r.Hash, _ = Hash(*r) }), "does not follow"},
@@ -100,20 +106,23 @@ func TestVerifyFindsTampering(t *testing.T) {
 // run is recorded.
 func TestAFullChainKeepsRoomForItsEnd(t *testing.T) {
 	var full []v1alpha1.DecisionRecord
-	for range MaxDecisions + 10 {
-		full, _ = Append(full, record("a"), false)
+	for n := range int32(MaxDecisions + 10) {
+		full, _ = Append(full, record("a"), n+1, false)
 	}
 	if len(full) != MaxDecisions-1 {
 		t.Fatalf("%d records before the end, want %d", len(full), MaxDecisions-1)
 	}
-	ended, err := Append(full, record("end"), true)
+	ended, err := Append(full, record("end"), MaxDecisions+11, true)
 	if err != nil || len(ended) != MaxDecisions || ended[MaxDecisions-1].Rule != "end" {
 		t.Fatalf("%d records, %v", len(ended), err)
 	}
 	if err := Verify(ended, Head(ended)); err != nil {
 		t.Error(err)
 	}
-	if more, _ := Append(ended, record("more"), true); len(more) != MaxDecisions {
+	if missing := ended[MaxDecisions-1].Missing; missing != 11 || Count(ended) != MaxDecisions+11 {
+		t.Errorf("%d missing of %d, want 11 of %d", missing, Count(ended), MaxDecisions+11)
+	}
+	if more, _ := Append(ended, record("more"), MaxDecisions+12, true); len(more) != MaxDecisions {
 		t.Errorf("a chain of %d records", len(more))
 	}
 }
@@ -167,11 +176,11 @@ func BenchmarkAppend(b *testing.B) {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			var c []v1alpha1.DecisionRecord
 			for range n {
-				c, _ = Append(c, record("a"), false)
+				c, _ = Append(c, record("a"), int32(len(c)+1), false)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Append(c, record("b"), false); err != nil {
+				if _, err := Append(c, record("b"), int32(len(c)+1), false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,13 +2,16 @@ package e2e
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -76,6 +79,26 @@ var _ = Describe("When something breaks", func() {
 		j.noneFailed("")
 	}, NodeTimeout(journeyLimit))
 
+	It("another replica takes over when the leader dies in the middle of a step", func(ctx context.Context) {
+		j := begin(ctx, "leader")
+		Expect(j.Release(ctx, images["v2"])).To(Succeed())
+		before := j.atWeight(ctx, 20)
+		dead := leader(ctx)
+		By("ending the leader, " + dead)
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "belay", Name: dead}}
+		Expect(set.Client.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+		By("waiting for another leader")
+		Eventually(func() string { return leader(ctx) }).WithContext(ctx).WithTimeout(time.Minute).ShouldNot(Or(BeEmpty(), Equal(dead)))
+		entry, err := j.Finished(ctx, images["v2"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomePromoted))
+		Expect(entry.Run).To(Equal(before.Status.Run), "the new leader goes on where the old one stopped")
+		j.onlyServed(ctx, "v2")
+		j.noneFailed("")
+		run := j.evidenceOf(ctx, entry)
+		Expect(run.Status.Decisions).To(HaveEach(HaveField("Missing", BeZero())))
+	}, NodeTimeout(journeyLimit))
+
 	It("a step without Prometheus holds, neither passed nor failed, and goes on when it is back", func(ctx context.Context) {
 		j := begin(ctx, "blind")
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
@@ -103,6 +126,19 @@ var _ = Describe("When something breaks", func() {
 		j.evidenceOf(ctx, entry)
 	}, NodeTimeout(journeyLimit))
 })
+
+// leader is the pod that holds Belay's lease, whose holder is its host name and
+// a number of its process; empty while there is none.
+func leader(ctx context.Context) string {
+	GinkgoHelper()
+	lease := &coordinationv1.Lease{}
+	Expect(set.Client.Get(ctx, client.ObjectKey{Namespace: "belay", Name: "belay-controller"}, lease)).To(Succeed())
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	pod, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	return pod
+}
 
 func hasVerdict(r *v1alpha1.Rollout, outcome v1alpha1.VerdictOutcome) bool {
 	for _, v := range r.Status.Verdicts {

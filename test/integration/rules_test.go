@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -157,6 +158,10 @@ func (c ruleCase) check(t *testing.T, kind, name string) {
 	base.SetName(name)
 	if err := author(t, kind).Create(t.Context(), base); err != nil {
 		t.Fatalf("an acceptable %s was refused: %v", kind, err)
+	}
+	if kind == "ClusterGuardrail" {
+		// It would bind the Rollouts of other tests.
+		t.Cleanup(func() { _ = admin.Delete(context.WithoutCancel(t.Context()), base) })
 	}
 	if len(c.before) == 0 {
 		broken := object(t, valid[kind])
