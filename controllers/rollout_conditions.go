@@ -51,8 +51,8 @@ type setCondition func(kind string, value metav1.ConditionStatus, reason, messag
 // a trial.
 func setTrafficConflict(set setCondition, w *world) {
 	step, in := w.rollout.Status.Step, w.input.Route
-	trial := w.rollout.Status.Phase == v1alpha1.PhaseStepping && step != nil && step.AcknowledgedAt != nil
-	taken := trial && in.Fault.Reason == "" && (in.Split == nil || *in.Split != step.Weight.Desired)
+	trial := w.rollout.Status.Phase == v1alpha1.PhaseStepping && step != nil && step.AcknowledgedAt != nil && w.input.Deleting == nil
+	taken := trial && w.routeOwner != "" && in.Fault.Reason == "" && (in.Split == nil || *in.Split != step.Weight.Desired)
 	if !taken {
 		set(v1alpha1.ConditionTrafficConflict, metav1.ConditionFalse, v1alpha1.ReasonNoConflict, "nothing else changes the routes")
 		return

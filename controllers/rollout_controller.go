@@ -51,6 +51,9 @@ type RolloutReconciler struct {
 func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	rollout := &v1alpha1.Rollout{}
 	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
+		if apierrors.IsNotFound(err) {
+			hideConditions(req.NamespacedName)
+		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if rollout.DeletionTimestamp != nil && !hasFinalizer(rollout) {
@@ -64,6 +67,7 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if err := r.record(ctx, w, d); err != nil {
 		return retryOnConflict(ctx, "record", err)
 	}
+	showConditions(w.rollout)
 	if err := r.act(ctx, w, d.Effect); err != nil {
 		return retryOnConflict(ctx, "act: "+d.Effect.String(), err)
 	}

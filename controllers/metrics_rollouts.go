@@ -1,0 +1,46 @@
+package controllers
+
+import (
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+var rolloutCondition = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+	Name: "belay_rollout_condition", Help: "1 for a Rollout's condition that is True, 0 for one that is False. A condition that it does not have has no series.",
+}, []string{"namespace", "rollout", "condition"})
+
+// shownConditions is the closed set of the label condition.
+var shownConditions = []string{
+	v1alpha1.ConditionReady, v1alpha1.ConditionStalled, v1alpha1.ConditionGuarded, v1alpha1.ConditionTrafficConflict, v1alpha1.ConditionInvariantViolated,
+}
+
+// showConditions makes a Rollout's conditions series.
+func showConditions(rollout *v1alpha1.Rollout) {
+	for _, kind := range shownConditions {
+		labels := []string{rollout.Namespace, rollout.Name, kind}
+		at := slices.IndexFunc(rollout.Status.Conditions, func(c metav1.Condition) bool { return c.Type == kind })
+		switch {
+		case at < 0:
+			rolloutCondition.DeleteLabelValues(labels...)
+		case rollout.Status.Conditions[at].Status == metav1.ConditionTrue:
+			rolloutCondition.WithLabelValues(labels...).Set(1)
+		default:
+			rolloutCondition.WithLabelValues(labels...).Set(0)
+		}
+	}
+}
+
+// hideConditions ends the series of a Rollout that is gone.
+func hideConditions(rollout types.NamespacedName) {
+	for _, kind := range shownConditions {
+		rolloutCondition.DeleteLabelValues(rollout.Namespace, rollout.Name, kind)
+	}
+}
+
+func init() { metrics.Registry.MustRegister(rolloutCondition) }
