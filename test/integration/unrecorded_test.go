@@ -43,7 +43,7 @@ func TestRollbackNeedsNoRecord(t *testing.T) {
 		t.Fatalf("the record was written: %+v", run.Status)
 	}
 	s.api.forget()
-	expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE", `run RolledBack "shop/errors", labelled RolledBack`, "StepAcknowledged RollbackDone (6 missing before)")...)
+	expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE", `run RolledBack "shop/errors", labelled RolledBack`, "StepAcknowledged RollbackDone (7 missing before)")...)
 	run := s.run(r.Status.Run)
 	if got := evidence.Count(run.Status.Decisions); got != last.Seq {
 		t.Errorf("the record accounts for %d decisions, %d were taken", got, last.Seq)
