@@ -2,13 +2,10 @@ package controllers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,6 +45,8 @@ type trial struct {
 	readyPods  int
 	// podCount is how many pods of both sides an answer may be about.
 	podCount int
+	// pods of both sides that the API server lists, by name.
+	pods map[string]podSight
 	// stageFrom is when the present weight was acknowledged; zero before.
 	stageFrom time.Time
 	// weight the candidate has by then, in percent: all of it in a promotion.
@@ -128,32 +127,6 @@ func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
 		return 0
 	}
 	return int(run.Spec.Steps[s.Step.Index].Weight)
-}
-
-// lookAtPods finds every ReplicaSet that runs the candidate: the canary, and
-// during promotion and bake the Deployment's own.
-func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
-	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
-	// They are only read, at every poll of every run: not worth copies.
-	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
-	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
-		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
-	}
-	canary := workload.CanaryName(t.run.Spec.Workload, t.run.Spec.Revision)
-	for i := range sets.Items {
-		set := &sets.Items[i]
-		if set.Name == t.stableSet {
-			t.podCount += len(workload.OwnedBy(pods.Items, set))
-		}
-		if set.Name != canary && !runsCandidate(set, t.run) {
-			continue
-		}
-		t.canarySets = append(t.canarySets, set.Name)
-		owned := workload.OwnedBy(pods.Items, set)
-		t.podCount += len(owned)
-		t.readyPods += len(workload.ReadyPods(owned))
-	}
-	return nil
 }
 
 func runsCandidate(set *appsv1.ReplicaSet, run *v1alpha1.RolloutRun) bool {

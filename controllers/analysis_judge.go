@@ -19,6 +19,8 @@ type question struct {
 	key       string
 	source    string
 	indicator v1alpha1.Indicator
+	// invariant of which the indicator counts checks and violations.
+	invariant bool
 }
 
 // reply is what came back.
@@ -26,6 +28,8 @@ type reply struct {
 	query    string
 	pods     []analysis.PodCounter
 	at       time.Time
+	// counted is what the ledger counts, poll what a verdict may rest on.
+	counted  analysis.Poll
 	poll     analysis.Poll
 	sha256   string
 	err      *prometheus.QueryError
@@ -37,8 +41,8 @@ type reply struct {
 func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.AnalysisStatus {
 	replies := r.ask(ctx, t)
 	for key, reply := range replies {
-		if reply.err == nil && reply.poll.Check() == nil {
-			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.poll, t.stageFrom)
+		if reply.err == nil && reply.counted.Check() == nil {
+			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.counted, t.stageFrom)
 		}
 	}
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
@@ -87,13 +91,13 @@ func questionsOf(g v1alpha1.PinnedGuardrail) []question {
 		asked[key] = true
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, question{key, g.Spec.Source, slo.Indicator})
+				out = append(out, question{key: key, source: g.Spec.Source, indicator: slo.Indicator})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
 				counts := v1alpha1.RequestsIndicator{Total: invariant.Checks, Bad: invariant.Violations}
-				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}})
+				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}, true})
 			}
 		}
 	}
@@ -117,14 +121,16 @@ func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply
 	waiting := map[string]pending{}
 	for _, g := range t.guardrails {
 		for _, q := range questionsOf(g) {
-			waiting[q.key] = r.askOne(ctx, t, q)
+			p := r.askOne(ctx, t, q)
+			p.question = q
+			waiting[q.key] = p
 		}
 	}
 	replies := map[string]reply{}
 	for key, p := range waiting {
 		out := p.await(ctx)
 		if out.err == nil {
-			out.poll = t.split(out.pods, out.at)
+			out.counted, out.poll = t.split(p.question, out.pods, out.at)
 		}
 		replies[key] = out
 	}
@@ -134,6 +140,7 @@ func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply
 // pending is a question on its way: answer is nil when reply is all there will be.
 type pending struct {
 	reply
+	question question
 	answer <-chan reply
 }
 
@@ -180,23 +187,6 @@ func queryOutcome(err error) string {
 	default:
 		return string(analysis.Malformed)
 	}
-}
-
-// split tells the arms apart by the names that ReplicaSets give their pods.
-func (t *trial) split(pods []analysis.PodCounter, at time.Time) analysis.Poll {
-	poll := analysis.Poll{EvaluatedAt: at}
-	for _, pod := range pods {
-		if prometheus.BelongsTo(pod.Pod, t.stableSet) {
-			poll.Stable = append(poll.Stable, pod)
-			continue
-		}
-		for _, set := range t.canarySets {
-			if prometheus.BelongsTo(pod.Pod, set) {
-				poll.Canary = append(poll.Canary, pod)
-			}
-		}
-	}
-	return poll
 }
 
 // apply judges one trigger and sets the entry that evidence keeps of it.

@@ -189,15 +189,43 @@ func (b *bench) poll() {
 // recorded is what a run's record says of its first slo.
 func (b *bench) recorded(run types.NamespacedName) v1alpha1.TriggerAnalysis {
 	b.t.Helper()
+	return b.verdictOf(run, "availability")
+}
+
+func (b *bench) verdictOf(run types.NamespacedName, trigger string) v1alpha1.TriggerAnalysis {
+	b.t.Helper()
 	r := &v1alpha1.RolloutRun{}
 	if err := b.client.Get(b.t.Context(), run, r); err != nil {
 		b.t.Fatal(err)
 	}
-	if t := findVerdict(r.Status.Analysis, "Guardrail", "shop", "availability"); t != nil {
+	if t := findVerdict(r.Status.Analysis, "Guardrail", "shop", trigger); t != nil {
 		return *t
 	}
-	b.t.Fatal("the run has no verdict")
+	b.t.Fatalf("the run has no verdict of %s", trigger)
 	return v1alpha1.TriggerAnalysis{}
+}
+
+// edit changes the first run's guardrail, also as it was pinned.
+func (b *bench) edit(change func(*v1alpha1.GuardrailSpec)) {
+	b.t.Helper()
+	g, run := &v1alpha1.Guardrail{}, &v1alpha1.RolloutRun{}
+	if err := b.client.Get(b.t.Context(), types.NamespacedName{Namespace: b.runs[0].Namespace, Name: "shop"}, g); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.client.Get(b.t.Context(), b.runs[0], run); err != nil {
+		b.t.Fatal(err)
+	}
+	change(&g.Spec)
+	pinned, err := pin("Guardrail", g.Name, g.UID, g.Spec)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{pinned}
+	for _, o := range []client.Object{g, run} {
+		if err := b.client.Update(b.t.Context(), o); err != nil {
+			b.t.Fatal(err)
+		}
+	}
 }
 
 func TestARunIsRecordedWhenThereIsNews(t *testing.T) {

@@ -1,0 +1,114 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/controllers/workload"
+)
+
+// podSight is what the API server says of one pod.
+type podSight struct {
+	side  side
+	ready bool
+}
+
+type side int
+
+const (
+	sideStable side = iota + 1
+	sideCanary
+	// sidePast is a candidate's pod that an earlier run left behind: the canary
+	// ReplicaSet of one revision has the same name in every run.
+	sidePast
+)
+
+// createdSlack is how far the clocks of two API servers may be apart.
+const createdSlack = 5 * time.Second
+
+// lookAtPods finds every ReplicaSet that runs the candidate: the canary, and
+// during promotion and bake the Deployment's own.
+func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
+	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
+	// They are only read, at every poll of every run: not worth copies.
+	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
+	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
+		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
+	}
+	sides := map[types.UID]side{}
+	canary := workload.CanaryName(t.run.Spec.Workload, t.run.Spec.Revision)
+	for i := range sets.Items {
+		set := &sets.Items[i]
+		switch {
+		case set.Name == canary || runsCandidate(set, t.run):
+			t.canarySets = append(t.canarySets, set.Name)
+			sides[set.UID] = sideCanary
+		case set.Name == t.stableSet:
+			sides[set.UID] = sideStable
+		}
+	}
+	t.pods = map[string]podSight{}
+	for i := range pods.Items {
+		if owner := metav1.GetControllerOfNoCopy(&pods.Items[i]); owner != nil && sides[owner.UID] != 0 {
+			t.see(&pods.Items[i], sides[owner.UID])
+		}
+	}
+	return nil
+}
+
+func (t *trial) see(pod *corev1.Pod, of side) {
+	seen := podSight{side: of, ready: pod.DeletionTimestamp == nil && workload.IsReady(pod)}
+	if of == sideCanary && pod.CreationTimestamp.Add(createdSlack).Before(t.run.CreationTimestamp.Time) {
+		seen = podSight{side: sidePast}
+	}
+	t.pods[pod.Name] = seen
+	t.podCount++
+	if seen.side == sideCanary && seen.ready {
+		t.readyPods++
+	}
+}
+
+// split tells the arms apart, by the API server's word. counted is what the run
+// has served: also by pods that have ended since it began, which are in its
+// ledger. judged is what a verdict may rest on: of the candidate the ready pods,
+// because a dead one's last counters cover none of them, and any pod that
+// violated an invariant, which stays violated. Other pods of the answer are not
+// the run's: an earlier run's, which the source still remembers, or impostors.
+func (t *trial) split(q question, pods []analysis.PodCounter, at time.Time) (counted, judged analysis.Poll) {
+	counted, judged = analysis.Poll{EvaluatedAt: at}, analysis.Poll{EvaluatedAt: at}
+	known := t.state.Ledgers[q.key].Pods
+	for _, pod := range pods {
+		sight, listed := t.pods[pod.Pod]
+		if _, counts := known[pod.Pod]; !listed && counts {
+			sight.side = t.sideByName(pod.Pod)
+		}
+		switch sight.side {
+		case sideStable:
+			counted.Stable, judged.Stable = append(counted.Stable, pod), append(judged.Stable, pod)
+		case sideCanary:
+			counted.Canary = append(counted.Canary, pod)
+			if sight.ready || q.invariant && pod.Bad > 0 {
+				judged.Canary = append(judged.Canary, pod)
+			}
+		}
+	}
+	return counted, judged
+}
+
+// sideByName tells whose a pod was that the API server no longer lists.
+func (t *trial) sideByName(pod string) side {
+	if prometheus.BelongsTo(pod, t.stableSet) {
+		return sideStable
+	}
+	return sideCanary
+}
