@@ -25,9 +25,9 @@ type question struct {
 
 // reply is what came back.
 type reply struct {
-	query    string
-	pods     []analysis.PodCounter
-	at       time.Time
+	query string
+	pods  []analysis.PodCounter
+	at    time.Time
 	// counted is what the ledger counts, poll what a verdict may rest on.
 	counted  analysis.Poll
 	poll     analysis.Poll
@@ -47,18 +47,22 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.Anal
 	}
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
 	var all []analysis.Outcome
+	sights := blindness{}
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
 			if trigger.Pods != nil {
 				continue
 			}
 			entry := t.apply(g, trigger, replies)
+			sights.see(g.Spec.Source, &entry)
 			showTrigger(t.run, entry)
 			status.Triggers = append(status.Triggers, entry)
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}
 	}
-	r.noteBlindness(t, replies)
+	for source, blind := range sights {
+		r.Breaker.Note(source, t.run.UID, blind, t.now)
+	}
 	status.Triggers = worstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
 		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
@@ -66,17 +70,22 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.Anal
 	return status
 }
 
-// noteBlindness tells the breaker which sources this run got answers from.
-func (r *AnalysisReconciler) noteBlindness(t *trial, replies map[string]reply) {
-	blind := map[string]bool{}
-	for _, g := range t.guardrails {
-		for _, q := range questionsOf(g) {
-			blind[q.source] = blind[q.source] || replies[q.key].err != nil
-		}
+// blindness is, by source, whether one of a run's triggers gets no usable answer
+// from it. A source that says nothing of a run is not in it.
+type blindness map[string]bool
+
+// see leaves out what says nothing of the source: a fail, which is kept whatever
+// is answered later, and a fault of the guardrail.
+func (b blindness) see(source string, t *v1alpha1.TriggerAnalysis) {
+	own := t.Reason == string(analysis.BadQuery) || t.Reason == string(analysis.SourceMissing)
+	if t.Outcome != v1alpha1.VerdictFail && !own {
+		b[source] = b[source] || isBlind(t)
 	}
-	for source, is := range blind {
-		r.Breaker.Note(source, t.run.UID, is, t.now)
-	}
+}
+
+// isBlind reports whether a verdict is none for want of a usable answer.
+func isBlind(t *v1alpha1.TriggerAnalysis) bool {
+	return t.Outcome == v1alpha1.VerdictError || t.Reason == string(analysis.Stale) || t.Reason == string(analysis.PartialCoverage)
 }
 
 // questionsOf lists what a guardrail's triggers need to know, each once.
@@ -141,7 +150,7 @@ func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply
 type pending struct {
 	reply
 	question question
-	answer <-chan reply
+	answer   <-chan reply
 }
 
 func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) pending {
@@ -230,9 +239,8 @@ func noteHistory(entry *v1alpha1.TriggerAnalysis, before *v1alpha1.TriggerAnalys
 	if before != nil {
 		entry.History, entry.BlindSince = before.History, before.BlindSince
 	}
-	blind := entry.Outcome == v1alpha1.VerdictError || entry.Reason == string(analysis.Stale) || entry.Reason == string(analysis.PartialCoverage)
 	switch {
-	case !blind:
+	case !isBlind(entry):
 		entry.BlindSince = nil
 	case entry.BlindSince == nil:
 		entry.BlindSince = entry.EvaluatedAt

@@ -44,7 +44,7 @@ type shopSource struct {
 	clock instant
 
 	mu             sync.Mutex
-	down           bool
+	down, empty    bool
 	stable, canary analysis.Counts
 }
 
@@ -64,6 +64,11 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	now := float64(s.clock.Now().UnixMilli()) / 1000
 	var result []any
+	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
+	if s.empty {
+		_, _ = fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]}}`)
+		return
+	}
 	for _, namespace := range strings.Split(ofNamespaces.FindStringSubmatch(r.FormValue("query"))[1], "|") {
 		for pod, counts := range map[string]analysis.Counts{"shop-stable-aaaaa": s.stable, "shop-abcdef0123-bbbbb": s.canary} {
 			for k, v := range map[string]float64{"total": counts.Total, "bad": counts.Bad, "ts": now} {
@@ -72,7 +77,6 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
 }
 
@@ -313,6 +317,34 @@ func TestTheAnalysisLoopThroughAnHoursOutage(t *testing.T) {
 		if got := b.recorded(run); got.Outcome != v1alpha1.VerdictPass || got.BlindSince != nil {
 			t.Errorf("when its source is back a run is %s: %s", got.Outcome, got.Message)
 		}
+	}
+}
+
+// TestTheBreakerKnowsEveryBlindness: runs are blind, too, when a source answers
+// that it knows nothing; they are not when their own question cannot be asked.
+func TestTheBreakerKnowsEveryBlindness(t *testing.T) {
+	b := newBench(t, 3)
+	b.source.empty = true
+	b.poll()
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.PartialCoverage) || got.BlindSince == nil {
+		t.Fatalf("scraping is broken, and a run is %s", got.Reason)
+	}
+	if blind, runs := b.loop.Breaker.Blind("default", b.clock.Now()); blind != 3 || runs != 3 {
+		t.Errorf("without a series %d of %d runs are blind, want all 3", blind, runs)
+	}
+	b = newBench(t, 3)
+	for range b.runs {
+		b.edit(func(g *v1alpha1.GuardrailSpec) {
+			g.SLOs[0].Indicator = v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "vector(1)", Bad: "x"}}
+		})
+		b.runs = append(b.runs[1:], b.runs[0])
+	}
+	b.poll()
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.BadQuery) {
+		t.Fatalf("an expression that cannot be asked is %s", got.Reason)
+	}
+	if blind, runs := b.loop.Breaker.Blind("default", b.clock.Now()); blind != 0 || runs != 0 {
+		t.Errorf("%d of %d runs are blind by expressions of their own, want none", blind, runs)
 	}
 }
 
