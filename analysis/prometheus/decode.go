@@ -18,7 +18,8 @@ type envelope struct {
 	errorType string
 	message   string
 	hasData   bool
-	// warning is the first one; warned tells an empty one from none.
+	// warning is the first one, or that the answer is called partial; warned tells
+	// an empty one from none.
 	warning string
 	warned  bool
 }
@@ -41,6 +42,8 @@ func decode(body []byte, data func(*jsontext.Decoder) error) (envelope, error) {
 			return setText(d, &e.message)
 		case "warnings":
 			return e.readWarnings(d)
+		case "isPartial":
+			return e.readPartial(d)
 		case "data":
 			e.hasData = d.PeekKind() != 'n'
 			return data(d)
@@ -51,9 +54,14 @@ func decode(body []byte, data func(*jsontext.Decoder) error) (envelope, error) {
 	if err == nil && isObject {
 		_, err = d.ReadToken()
 	}
+	var known *QueryError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), len(body) == 0:
-		return e, failed(analysis.Malformed, "the answer ended early")
+	case errors.As(err, &known):
+		return e, known
+	case len(body) == 0:
+		return e, failed(analysis.Malformed, "the answer is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return e, errEndedEarly
 	case !isObject, !errors.Is(err, io.EOF):
 		return e, failed(analysis.Malformed, "the answer is not the JSON of a Prometheus API")
 	}
@@ -91,17 +99,44 @@ func apiReason(kind string) analysis.Reason {
 }
 
 func (e *envelope) readWarnings(d *jsontext.Decoder) error {
-	_, err := array(d, func() error {
+	if d.PeekKind() == 'n' {
+		return d.SkipValue()
+	}
+	isArray, err := array(d, func() error {
 		var said string
 		if err := setText(d, &said); err != nil {
 			return err
 		}
-		if !e.warned {
-			e.warning, e.warned = said, true
-		}
+		e.warn(said)
 		return nil
 	})
+	if err == nil && !isArray {
+		// What cannot be read may be a warning: the answer does not count.
+		return failed(analysis.Malformed, "the answer's warnings are no list")
+	}
 	return err
+}
+
+// readPartial reads how VictoriaMetrics marks an answer from which some of its
+// storage is missing (its documentation, "Cluster availability").
+func (e *envelope) readPartial(d *jsontext.Decoder) error {
+	switch d.PeekKind() {
+	case 't':
+		e.warn("isPartial")
+	case 'f', 'n':
+	default:
+		if err := d.SkipValue(); err != nil {
+			return err
+		}
+		return failed(analysis.Malformed, "the answer does not say whether it is partial")
+	}
+	return d.SkipValue()
+}
+
+func (e *envelope) warn(said string) {
+	if !e.warned {
+		e.warning, e.warned = said, true
+	}
 }
 
 // sample is one row of an instant query's answer. Its texts are valid until the next.
