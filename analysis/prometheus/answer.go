@@ -76,10 +76,14 @@ func (c *collector) check(r *sample) error {
 		return failed(analysis.WrongType, "the answer has a native histogram, counters were asked for")
 	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
 		return failed(analysis.Malformed, "pod %q reports %v", r.pod, r.value)
-	case math.Abs(r.at-seconds(c.at)) > maxSkew.Seconds():
+	case isAnotherTime(r.at, c.at):
 		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
 	}
 	return nil
+}
+
+func isAnotherTime(at float64, asked time.Time) bool {
+	return math.Abs(at-seconds(asked)) > maxSkew.Seconds()
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
