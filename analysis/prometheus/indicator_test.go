@@ -40,7 +40,13 @@ func TestIndicatorQuery(t *testing.T) {
 		"promQL": {
 			v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `a + on(pod) b`, Bad: `c{x="1"}`}},
 			`label_replace(sum by (pod) (a{S} + on (pod) b{S}),"k","total","","") or label_replace(sum by (pod) (c{S,x="1"}),"k","bad","","") or ` +
-				`label_replace(min by (pod) (timestamp(a{S} + on (pod) b{S})),"k","ts","","")`,
+				`label_replace(min by (pod) (label_replace(min by (pod) (timestamp(a{S})),"k","0","","") or ` +
+				`label_replace(min by (pod) (timestamp(b{S})),"k","1","","")),"k","ts","","")`,
+		},
+		"promQL that keeps dead pods": {
+			v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `max_over_time(a[1h]) + 0 * a`, Bad: `rate(b[5m])`}},
+			`label_replace(sum by (pod) (max_over_time(a{S}[1h]) + 0 * a{S}),"k","total","","") or label_replace(sum by (pod) (rate(b{S}[5m])),"k","bad","","") or ` +
+				`label_replace(min by (pod) (timestamp(a{S})),"k","ts","","")`,
 		},
 	}
 	for name, tc := range tests {
