@@ -3,11 +3,8 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
@@ -154,9 +151,9 @@ type pending struct {
 }
 
 func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) pending {
-	source := &v1alpha1.MetricSource{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: q.source}, source); err != nil {
-		return pending{reply: reply{err: &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", q.source)}}}
+	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
+	if denied != nil {
+		return pending{reply: reply{err: denied}}
 	}
 	pods := prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)}
 	p := pending{reply: reply{at: t.now, interval: source.Spec.ScrapeInterval.Duration}}

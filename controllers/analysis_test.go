@@ -45,6 +45,7 @@ type shopSource struct {
 
 	mu             sync.Mutex
 	down, empty    bool
+	asked          int
 	stable, canary analysis.Counts
 }
 
@@ -58,6 +59,7 @@ func newShopSource(t *testing.T, c instant) *shopSource {
 func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	if s.down {
 		http.Error(w, "down", http.StatusInternalServerError)
 		return

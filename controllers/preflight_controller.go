@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -103,9 +102,9 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	if err := errors.Join(read.err, err); err != nil {
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
-	source := &v1alpha1.MetricSource{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source); err != nil {
-		return analysis.Verdict{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", g.Spec.Source)}
+	source, denied := allowedSource(ctx, r.Client, rollout.Namespace, g.Spec.Source)
+	if denied != nil {
+		return analysis.Verdict{Reason: denied.Reason, Message: denied.Message}
 	}
 	c, err := r.Sources.Client(ctx, source, now)
 	if err != nil {
