@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/bits"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -98,9 +101,16 @@ func (a *Asker) send(ctx context.Context, key shape) {
 		deliver(b.members, reply{err: &prometheus.QueryError{Reason: analysis.Auth, Message: bounded(err.Error(), 400)}})
 		return
 	}
-	for _, part := range b.parts() {
-		go a.query(ctx, c, b, part, now)
+	// One deadline for all that is asked for the batch: halves do not add to it.
+	ctx, cancel := context.WithTimeout(ctx, b.source.Spec.Limits.Timeout.Duration)
+	defer cancel()
+	var parts sync.WaitGroup
+	for _, members := range b.parts() {
+		p := &part{asker: a, client: c, indicator: b.indicator, at: now}
+		p.more.Store(int32(4 * bits.Len(uint(len(members)))))
+		parts.Go(func() { p.query(ctx, members) })
 	}
+	parts.Wait()
 }
 
 // parts divides a batch so that no answer needs more series than the source's
@@ -118,57 +128,78 @@ func (b *batch) parts() [][]member {
 	return out
 }
 
-func (a *Asker) query(ctx context.Context, c *prometheus.Client, b *batch, members []member, at time.Time) {
+// part is what is asked at once, and in halves where the answer is too large.
+type part struct {
+	asker     *Asker
+	client    *prometheus.Client
+	indicator v1alpha1.Indicator
+	at        time.Time
+	// more is how many further queries may be sent: enough to find two runs that
+	// are too large. A source that answers everything so gets no storm of queries.
+	more atomic.Int32
+}
+
+func (p *part) query(ctx context.Context, members []member) {
 	pods := make([]prometheus.Pods, len(members))
 	for i, m := range members {
 		pods[i] = m.pods
 	}
-	query, err := prometheus.IndicatorQuery(b.indicator, pods...)
+	query, err := prometheus.IndicatorQuery(p.indicator, pods...)
 	if err != nil {
-		a.failed(ctx, c, b, members, at, &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)})
+		deliver(members, reply{at: p.at, err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}})
 		return
 	}
-	answer, err := c.Counts(ctx, query, at, a.Clock.Now())
+	answer, err := p.client.Counts(ctx, query, p.at, p.asker.Clock.Now())
 	sourceQueries.WithLabelValues(queryOutcome(err)).Inc()
-	if err != nil {
-		known := &prometheus.QueryError{}
-		if !errors.As(err, &known) {
-			known = &prometheus.QueryError{Reason: analysis.Malformed, Message: bounded(err.Error(), 400)}
-		}
-		a.failed(ctx, c, b, members, at, known)
+	if err == nil {
+		p.hand(answer, members)
 		return
 	}
-	rows := map[string][]analysis.PodCounter{}
+	known := &prometheus.QueryError{}
+	if !errors.As(err, &known) {
+		known = &prometheus.QueryError{Reason: analysis.Malformed, Message: bounded(err.Error(), 400)}
+	}
+	if len(members) == 1 || !isSize(known.Reason) || p.more.Add(-2) < 0 || ctx.Err() != nil {
+		deliver(members, reply{at: p.at, err: known})
+		return
+	}
+	var halves sync.WaitGroup
+	half := len(members) / 2
+	halves.Go(func() { p.query(ctx, members[:half]) })
+	halves.Go(func() { p.query(ctx, members[half:]) })
+	halves.Wait()
+}
+
+// isSize reports whether an answer to fewer runs may be within the limits. No
+// other fault goes away with fewer: it is the source's, or of one pod, which the
+// answer names.
+func isSize(r analysis.Reason) bool { return r == analysis.TooManySeries || r == analysis.TooLarge }
+
+// hand gives each run the rows of its own pods, or what is wrong with one of them.
+func (p *part) hand(answer prometheus.Answer, members []member) {
+	rows, faults := map[string][]analysis.PodCounter{}, map[string][]prometheus.Fault{}
+	alone := p.indicator.PromQL != nil
+	key := func(namespace string) string {
+		if alone {
+			return ""
+		}
+		return namespace
+	}
 	for _, pod := range answer.Pods {
-		rows[pod.Namespace] = append(rows[pod.Namespace], pod)
+		rows[key(pod.Namespace)] = append(rows[key(pod.Namespace)], pod)
+	}
+	for _, f := range answer.Faults {
+		faults[key(f.Namespace)] = append(faults[key(f.Namespace)], f)
 	}
 	for _, m := range members {
-		own := rows[m.pods.Namespace]
-		if b.indicator.PromQL != nil {
-			own = answer.Pods
+		r := reply{pods: ownPods(rows[key(m.pods.Namespace)], m.pods), at: p.at, sha256: answer.SHA256}
+		for _, f := range faults[key(m.pods.Namespace)] {
+			if isOwn(f.Pod, m.pods) {
+				r = reply{at: p.at, err: f.Err}
+				break
+			}
 		}
-		m.reply <- reply{pods: ownPods(own, m.pods), at: at, sha256: answer.SHA256}
-	}
-}
-
-// failed keeps one run's fault from blinding the others: what a single run's
-// series can cause is asked for again in halves.
-func (a *Asker) failed(ctx context.Context, c *prometheus.Client, b *batch, members []member, at time.Time, err *prometheus.QueryError) {
-	if len(members) > 1 && ofOneRun(err.Reason) {
-		half := len(members) / 2
-		a.query(ctx, c, b, members[:half], at)
-		a.query(ctx, c, b, members[half:], at)
-		return
-	}
-	deliver(members, reply{at: at, err: err})
-}
-
-func ofOneRun(r analysis.Reason) bool {
-	switch r {
-	case analysis.TooManySeries, analysis.TooLarge, analysis.Malformed, analysis.WrongType, analysis.BadQuery, analysis.ClockSkew:
-		return true
-	default:
-		return false
+		m.reply <- r
 	}
 }
 
@@ -179,14 +210,15 @@ func deliver(members []member, r reply) {
 }
 
 func ownPods(rows []analysis.PodCounter, pods prometheus.Pods) []analysis.PodCounter {
-	var own []analysis.PodCounter
+	own := make([]analysis.PodCounter, 0, len(rows))
 	for _, row := range rows {
-		for _, set := range pods.ReplicaSets {
-			if prometheus.BelongsTo(row.Pod, set) {
-				own = append(own, row)
-				break
-			}
+		if isOwn(row.Pod, pods) {
+			own = append(own, row)
 		}
 	}
 	return own
+}
+
+func isOwn(pod string, pods prometheus.Pods) bool {
+	return slices.ContainsFunc(pods.ReplicaSets, func(set string) bool { return prometheus.BelongsTo(pod, set) })
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,8 +28,8 @@ import (
 type fleet struct {
 	*httptest.Server
 	now time.Time
-	// bad is a namespace whose pods report nonsense.
-	bad string
+	// bad is a namespace whose pods report nonsense, large one with a thousand.
+	bad, large string
 
 	mu      sync.Mutex
 	queries []string
@@ -88,6 +89,9 @@ func (f *fleet) rows(query string) []byte {
 				}
 				add(namespace, pod, k[1], value)
 			}
+		}
+		for i := 0; i < 1000 && namespace == f.large; i++ {
+			add(namespace, fmt.Sprintf("shop-canary-x%d", i), "total", "1")
 		}
 	}
 	body, err := json.Marshal(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
@@ -181,8 +185,7 @@ func TestRunsShareQueries(t *testing.T) {
 	}
 }
 
-// TestOneRunsNonsenseBlindsNobodyElse: what a single run's pods report is found
-// by asking in halves.
+// TestOneRunsNonsenseBlindsNobodyElse: an answer names the pod that reports it.
 func TestOneRunsNonsenseBlindsNobodyElse(t *testing.T) {
 	now := time.Now()
 	f := newFleet(t, now)
@@ -194,8 +197,79 @@ func TestOneRunsNonsenseBlindsNobodyElse(t *testing.T) {
 			t.Errorf("run %d: error %v", run, own[0].err)
 		}
 	}
+	if len(f.queries) != 1 {
+		t.Errorf("%d queries, want 1", len(f.queries))
+	}
+}
+
+// TestARunThatIsTooLargeBlindsNobodyElse: it is found by asking in halves.
+func TestARunThatIsTooLargeBlindsNobodyElse(t *testing.T) {
+	now := time.Now()
+	f := newFleet(t, now)
+	f.large = "team-7"
+	c := clocktesting.NewFakeClock(now)
+	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+	for run, own := range poll(t, a, c, f.source(100), 20, requests("errors")) {
+		if blind := own[0].err != nil; blind != (run == 7) {
+			t.Errorf("run %d: error %v", run, own[0].err)
+		}
+	}
 	if len(f.queries) > 11 {
 		t.Errorf("%d queries to find one of 20", len(f.queries))
+	}
+}
+
+// TestNoStormOfQueries: what is wrong with an answer as a whole is not asked for
+// again, and what is too large not without end.
+func TestNoStormOfQueries(t *testing.T) {
+	now := time.Now()
+	page := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			_, _ = fmt.Fprint(w, body)
+		}
+	}
+	vector := func(at time.Time, value string) string {
+		var rows []string
+		for i := range 300 {
+			rows = append(rows, fmt.Sprintf(`{"metric":{"namespace":"team-%d","pod":"shop-canary-a","k":"total"},"value":[%d,%q]}`, i, at.Unix(), value))
+		}
+		return `{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(rows, ",") + `]}}`
+	}
+	for name, tc := range map[string]struct {
+		answer http.HandlerFunc
+		most   int32
+	}{
+		"a login page":          {page(200, "<html>log in</html>"), 1},
+		"400":                   {page(400, "no"), 1},
+		"404":                   {page(404, "no"), 1},
+		"503":                   {page(503, "no"), 1},
+		"a matrix":              {page(200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`), 1},
+		"another time":          {page(200, vector(now.Add(-time.Hour), "1")), 1},
+		"nonsense of every pod": {page(200, vector(now, "NaN")), 1},
+		"a clock 10 s behind": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", now.Add(-10*time.Second).UTC().Format(http.TimeFormat))
+		}, 1},
+		"always more than asked": {page(200, `{"status":"success","data":{"resultType":"vector","result":[`+strings.Repeat("{},", 40_000)+`{}]}}`), 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			f := newFleet(t, now)
+			f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				tc.answer(w, r)
+			})
+			c := clocktesting.NewFakeClock(now)
+			a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+			for run, own := range poll(t, a, c, f.source(1000), 300, requests("errors")) {
+				if own[0].err == nil {
+					t.Fatalf("run %d got an answer", run)
+				}
+			}
+			if n := asked.Load(); n > tc.most {
+				t.Errorf("300 runs took %d queries, want at most %d", n, tc.most)
+			}
+		})
 	}
 }
 

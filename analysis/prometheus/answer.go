@@ -29,28 +29,49 @@ type collector struct {
 	pods   []analysis.PodCounter
 	within []float64
 	seen   []kind
+	// faults are the pods whose rows cannot be used, by their place.
+	faults map[int]*QueryError
 	key    []byte
 }
 
 func newCollector(at time.Time) *collector {
-	return &collector{at: at, index: map[string]int{}}
+	return &collector{at: at, index: map[string]int{}, faults: map[int]*QueryError{}}
 }
 
-// take reads one row. The error is a *QueryError.
-func (c *collector) take(r *sample) error {
-	if err := c.check(r); err != nil {
-		return err
+// take reads one row. The error is of an answer that is wrong as a whole; what is
+// wrong with one pod's row is that pod's fault.
+func (c *collector) take(r *sample) *QueryError {
+	switch {
+	case !isPodName(r.pod) || len(r.namespace) > 63:
+		return failed(analysis.Malformed, "the answer has a series without a pod's name")
+	case !r.histogram && isAnotherTime(r.at, c.at):
+		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
+	}
+	k := kinds[string(r.kind)]
+	if k == 0 {
+		return failed(analysis.Malformed, "the answer has a row of unknown kind %s", quote(string(r.kind)))
 	}
 	i := c.podOf(r)
-	k, err := kindOf(r.kind)
+	if fault := c.set(i, k, r); fault != nil && c.faults[i] == nil {
+		c.faults[i] = fault
+	}
+	return nil
+}
+
+// set puts a row's value where it belongs, or says why it cannot be used.
+func (c *collector) set(i int, k kind, r *sample) *QueryError {
+	pod := &c.pods[i]
 	switch {
-	case err != nil:
-		return err
+	case r.histogram:
+		return failed(analysis.WrongType, "the answer has a native histogram, counters were asked for")
+	case r.invalid:
+		return errNoValue
+	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
+		return failed(analysis.Malformed, "pod %q reports %v", r.pod, r.value)
 	case c.seen[i]&k != 0:
 		return failed(analysis.Malformed, "the answer has two rows of one pod and kind")
 	}
 	c.seen[i] |= k
-	pod := &c.pods[i]
 	switch k {
 	case kindTotal, kindCount:
 		pod.Total = r.value
@@ -64,20 +85,6 @@ func (c *collector) take(r *sample) error {
 			return failed(analysis.ClockSkew, "pod %q has a sample from the future", pod.Pod)
 		}
 		pod.SampledAt = time.UnixMilli(int64(math.Round(r.value * 1000)))
-	}
-	return nil
-}
-
-func (c *collector) check(r *sample) error {
-	switch {
-	case !isPodName(r.pod) || len(r.namespace) > 63:
-		return failed(analysis.Malformed, "the answer has a series without a pod's name")
-	case r.histogram:
-		return failed(analysis.WrongType, "the answer has a native histogram, counters were asked for")
-	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
-		return failed(analysis.Malformed, "pod %q reports %v", r.pod, r.value)
-	case isAnotherTime(r.at, c.at):
-		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
 	}
 	return nil
 }
@@ -101,39 +108,37 @@ func (c *collector) podOf(r *sample) int {
 	return i
 }
 
-func kindOf(k []byte) (kind, error) {
-	switch string(k) {
-	case "total":
-		return kindTotal, nil
-	case "bad":
-		return kindBad, nil
-	case "ts":
-		return kindSampled, nil
-	case "count":
-		return kindCount, nil
-	case "within":
-		return kindWithin, nil
-	default:
-		return 0, failed(analysis.Malformed, "the answer has a row of unknown kind %s", quote(string(k)))
+var kinds = map[string]kind{"total": kindTotal, "bad": kindBad, "ts": kindSampled, "count": kindCount, "within": kindWithin}
+
+// finish gives the answer its pods, in the order of their first rows, and the
+// faults of those that cannot be used. A histogram's bad count is what was not
+// within the threshold.
+func (c *collector) finish(answer *Answer) {
+	good := c.pods[:0]
+	for i := range c.pods {
+		pod := c.pods[i]
+		fault := c.faults[i]
+		if c.seen[i]&kindCount != 0 && fault == nil {
+			fault = c.notWithin(i)
+			pod.Bad = pod.Total - c.within[i]
+		}
+		if fault != nil {
+			answer.Faults = append(answer.Faults, Fault{pod.Namespace, pod.Pod, fault})
+			continue
+		}
+		good = append(good, pod)
 	}
+	answer.Pods = good
 }
 
-// counters are the pods in the order of their first rows. A histogram's bad
-// count is what was not within the threshold.
-func (c *collector) counters() ([]analysis.PodCounter, error) {
-	for i := range c.pods {
-		pod := &c.pods[i]
-		switch {
-		case c.seen[i]&kindCount == 0:
-			continue
-		case c.seen[i]&kindWithin == 0:
-			return nil, failed(analysis.BadQuery, "no bucket of the histogram ends at the threshold: choose a threshold that is a bucket's bound, or add the bucket")
-		case c.within[i] > pod.Total:
-			return nil, failed(analysis.Malformed, "pod %q counts %v observations within the threshold of %v", pod.Pod, c.within[i], pod.Total)
-		}
-		pod.Bad = pod.Total - c.within[i]
+func (c *collector) notWithin(i int) *QueryError {
+	switch {
+	case c.seen[i]&kindWithin == 0:
+		return failed(analysis.BadQuery, "no bucket of the histogram ends at the threshold: choose a threshold that is a bucket's bound, or add the bucket")
+	case c.within[i] > c.pods[i].Total:
+		return failed(analysis.Malformed, "pod %q counts %v observations within the threshold of %v", c.pods[i].Pod, c.within[i], c.pods[i].Total)
 	}
-	return c.pods, nil
+	return nil
 }
 
 // isPodName reports what Kubernetes accepts as one (DNS-1123 subdomain). Names

@@ -38,10 +38,19 @@ type Client struct {
 type Answer struct {
 	// Pods by name.
 	Pods []analysis.PodCounter
+	// Faults are the pods of which the answer says what cannot be used. They are
+	// theirs alone: the others of the answer are not in doubt.
+	Faults []Fault
 	// SHA256 of the raw body, as sha256:hex; empty when no whole body came.
 	SHA256 string
 	// Skew is the source's clock minus ours; 0 when it did not say.
 	Skew time.Duration
+}
+
+// Fault is what is wrong with one pod's counters.
+type Fault struct {
+	Namespace, Pod string
+	Err            *QueryError
 }
 
 // receipt is what is kept of an answer beside its data.
@@ -79,16 +88,15 @@ const lookbackScrapes = 3
 func (c *Client) Counts(ctx context.Context, query string, at, now time.Time) (Answer, error) {
 	pods := newCollector(at)
 	answer, err := c.ask(ctx, query, at, now, pods.take)
-	if err != nil {
-		return answer, err
+	if err == nil {
+		pods.finish(&answer)
 	}
-	answer.Pods, err = pods.counters()
 	return answer, err
 }
 
 // ask sends an instant query within the source's limits, gives the rows of its
 // answer to take, and checks whatever an answer must keep to before they count.
-func (c *Client) ask(ctx context.Context, query string, at, now time.Time, take func(*sample) error) (Answer, error) {
+func (c *Client) ask(ctx context.Context, query string, at, now time.Time, take func(*sample) *QueryError) (Answer, error) {
 	rows := &vectorReader{limit: c.limits.rows(), take: take}
 	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", url.Values{
 		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},

@@ -145,22 +145,24 @@ type sample struct {
 	// at is the time it is for, in Unix seconds, and value as it was written.
 	at, value float64
 	histogram bool
+	// invalid says that the row has a value that is none.
+	invalid bool
 }
 
 // vectorReader reads the data of an instant query's answer and gives its rows away one
-// by one. err is the first thing wrong with them; what follows is still read, so
-// that a body that breaks off or has too many rows is called that.
+// by one. err is the first thing wrong with the answer; what follows is still read,
+// so that a body that breaks off or has too many rows is called that.
 type vectorReader struct {
 	limit int
-	take  func(*sample) error
+	take  func(*sample) *QueryError
 
 	kind string
 	rows int
 	row  sample
-	err  error
+	err  *QueryError
 }
 
-func (v *vectorReader) note(err error) {
+func (v *vectorReader) note(err *QueryError) {
 	if v.err == nil {
 		v.err = err
 	}
@@ -175,8 +177,10 @@ func (v *vectorReader) outcome() error {
 		return failed(analysis.WrongType, "the source answered a %s, a vector was asked for", v.kind)
 	case v.kind != "vector":
 		return failed(analysis.Malformed, "the source answered the unknown type %s", quote(v.kind))
+	case v.err != nil:
+		return v.err
 	}
-	return v.err
+	return nil
 }
 
 func (v *vectorReader) read(d *jsontext.Decoder) error {
@@ -276,16 +280,14 @@ func (v *vectorReader) readValue(d *jsontext.Decoder) error {
 		default:
 			err = strconv.ErrSyntax
 		}
-		if err != nil {
-			v.note(failed(analysis.Malformed, "the answer has a value that is none"))
-		}
+		v.row.invalid = v.row.invalid || err != nil
 		return nil
 	})
-	if n != 2 {
-		v.note(failed(analysis.Malformed, "the answer has a value that is none"))
-	}
+	v.row.invalid = v.row.invalid || n != 2
 	return err
 }
+
+var errNoValue = failed(analysis.Malformed, "the answer has a value that is none")
 
 // object reads an object's fields; field reads the value after each name, which
 // is valid until then. For any other value, which it takes, is is false.

@@ -86,13 +86,15 @@ type shareReader struct {
 // windowNames are the rows of an answer, and what they are called in messages.
 var windowNames = [3]struct{ kind, text string }{{"period", "the objective's period"}, {"long", "the last hour"}, {"short", "the last five minutes"}}
 
-func (w *shareReader) take(r *sample) error {
+func (w *shareReader) take(r *sample) *QueryError {
 	for i, window := range windowNames {
 		switch {
 		case string(r.kind) != window.kind:
 			continue
 		case r.histogram:
 			return failed(analysis.WrongType, "the answer has a native histogram, shares were asked for")
+		case r.invalid:
+			return errNoValue
 		case isAnotherTime(r.at, w.at):
 			return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
 		case w.seen[i]:
