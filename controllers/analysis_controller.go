@@ -52,6 +52,10 @@ type trial struct {
 	// weight the candidate has by then, in percent: all of it in a promotion.
 	weight int
 	now    time.Time
+	// every is the time between polls, and waiting what was asked before and is
+	// not answered yet.
+	every   time.Duration
+	waiting map[string]pending
 	// before is the evaluation before this one, and state what it left.
 	before *v1alpha1.AnalysisStatus
 	state  judgeState
@@ -79,9 +83,9 @@ func (r *AnalysisReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 	// Polls come at multiples of the interval, so that runs can share queries.
 	slot := t.now.Truncate(every)
 	if evaluatedAt(m.newest).Before(slot) {
-		t.before, t.state = m.newest, m.state
+		t.before, t.state, t.every, t.waiting = m.newest, m.state, every, m.waiting
 		m.newest = r.judge(ctx, t)
-		m.state = t.state
+		m.state, m.waiting = t.state, t.waiting
 	}
 	if isNews(m.written, m.newest) {
 		if err := r.write(ctx, run, m); err != nil {

@@ -31,6 +31,8 @@ type reply struct {
 	sha256   string
 	err      *prometheus.QueryError
 	interval time.Duration
+	// late says that the answer has not come yet.
+	late bool
 }
 
 // judge asks every question of a run at one evaluation time and applies every
@@ -38,7 +40,7 @@ type reply struct {
 func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.AnalysisStatus {
 	replies := r.ask(ctx, t)
 	for key, reply := range replies {
-		if reply.err == nil && reply.counted.Check() == nil {
+		if !reply.late && reply.err == nil && reply.counted.Check() == nil {
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.counted, t.stageFrom)
 		}
 	}
@@ -121,25 +123,39 @@ func questionKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
 	}
 }
 
-// ask sends all questions at once; each source's own limit bounds how many run,
-// and a slow source delays only the runs that ask it.
+// ask sends all questions at once and waits for answers for half a poll's time.
+// What has not come by then holds back no other verdict: it is late, and looked
+// for at the next poll, which does not ask again. A late answer from before the
+// present stage says nothing of it and is dropped.
 func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply {
 	waiting := map[string]pending{}
 	for _, g := range t.guardrails {
 		for _, q := range questionsOf(g) {
-			p := r.askOne(ctx, t, q)
-			p.question = q
+			p, asked := t.waiting[q.key]
+			if !asked {
+				p = r.askOne(ctx, t, q)
+				p.question = q
+			}
 			waiting[q.key] = p
 		}
 	}
-	replies := map[string]reply{}
+	patience, cancel := context.WithTimeout(ctx, t.every/2)
+	defer cancel()
+	replies, late := map[string]reply{}, map[string]pending{}
 	for key, p := range waiting {
-		out := p.await(ctx)
-		if out.err == nil {
+		out := p.await(patience)
+		switch {
+		case out.late:
+			p.late = true
+			late[key] = p
+		case out.at.Before(t.stageFrom) && out.err == nil:
+			out.late = true
+		case out.err == nil:
 			out.counted, out.poll = t.split(p.question, out.pods, out.at)
 		}
 		replies[key] = out
 	}
+	t.waiting = late
 	return replies
 }
 
@@ -173,14 +189,22 @@ func (p pending) await(ctx context.Context) reply {
 	if p.answer == nil {
 		return p.reply
 	}
-	out := p.reply
+	var got reply
 	select {
-	case got := <-p.answer:
-		out.pods, out.at, out.sha256, out.err = got.pods, got.at, got.sha256, got.err
-	case <-ctx.Done():
-		out.err = &prometheus.QueryError{Reason: analysis.Timeout, Message: "Belay stopped before an answer came"}
+	case got = <-p.answer:
+	default:
+		// One that is there is taken, however little time is left. For one that was
+		// late already, nobody waits again.
+		got = reply{at: p.at, late: true}
+		if !p.late {
+			select {
+			case got = <-p.answer:
+			case <-ctx.Done():
+			}
+		}
 	}
-	return out
+	got.query, got.interval = p.query, p.interval
+	return got
 }
 
 func queryOutcome(err error) string {
@@ -207,11 +231,15 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at), SamplesSHA256: reply.sha256,
 	}
 	before := findVerdict(t.before, g.Kind, g.Name, trigger.Name)
-	if before != nil && before.Outcome == v1alpha1.VerdictFail {
-		// A fail is final for a run: what was found stays as it was found.
+	if before != nil && (reply.late || before.Outcome == v1alpha1.VerdictFail) {
+		// A fail is final for a run: what was found stays as it was found. So does
+		// anything until there is an answer, and ages.
 		return *before
 	}
-	v := t.verdict(g, trigger, reply)
+	v := analysis.Verdict{Reason: analysis.Pending, Message: "the source has not answered yet"}
+	if !reply.late {
+		v = t.verdict(g, trigger, reply)
+	}
 	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), bounded(v.Message, 512)
 	for _, s := range v.Statistics {
 		entry.Statistics = append(entry.Statistics, v1alpha1.Statistic{Name: s.Name, Value: strconv.FormatFloat(s.Value, 'g', 12, 64)})

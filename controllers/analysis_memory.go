@@ -27,6 +27,8 @@ type memory struct {
 	// newest evaluation, and the state behind it.
 	newest *v1alpha1.AnalysisStatus
 	state  judgeState
+	// waiting is what has been asked and not been answered yet, by question.
+	waiting map[string]pending
 	// written is the newest that the API server has.
 	written *v1alpha1.AnalysisStatus
 }

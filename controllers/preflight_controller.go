@@ -74,20 +74,28 @@ func asksPreflight(bound []v1alpha1.PinnedGuardrail) bool {
 	return false
 }
 
-// judge returns the worst verdict of all objectives, with its name.
+// judge asks about all objectives at once and returns the worst verdict, with its
+// name.
 func (r *PreflightReconciler) judge(ctx context.Context, rollout *v1alpha1.Rollout, bound []v1alpha1.PinnedGuardrail, now time.Time) analysis.Verdict {
-	worst := analysis.Verdict{Reason: analysis.Healthy, Message: "no guardrail that asks has an slo"}
-	first := true
+	var asked []<-chan analysis.Verdict
 	for _, g := range bound {
 		if g.Spec.Preflight == nil {
 			continue
 		}
 		for _, slo := range g.Spec.SLOs {
-			v := r.judgeSLO(ctx, rollout, g, slo, now)
-			v.Message = g.Name + "/" + slo.Name + ": " + v.Message
-			if first || analysis.Worst(v.Outcome(), worst.Outcome()) != worst.Outcome() {
-				worst, first = v, false
-			}
+			answer := make(chan analysis.Verdict, 1)
+			asked = append(asked, answer)
+			go func() {
+				v := r.judgeSLO(ctx, rollout, g, slo, now)
+				v.Message = g.Name + "/" + slo.Name + ": " + v.Message
+				answer <- v
+			}()
+		}
+	}
+	worst := analysis.Verdict{Reason: analysis.Healthy, Message: "no guardrail that asks has an slo"}
+	for i, answer := range asked {
+		if v := <-answer; i == 0 || analysis.Worst(v.Outcome(), worst.Outcome()) != worst.Outcome() {
+			worst = v
 		}
 	}
 	return worst
