@@ -86,6 +86,7 @@ func (r *AnalysisReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 		t.before, t.state, t.every, t.waiting = m.newest, m.state, every, m.waiting
 		m.newest = r.judge(ctx, t)
 		m.state, m.waiting = t.state, t.waiting
+		m.shown.show(run, m.newest.Triggers)
 	}
 	if isNews(m.written, m.newest) {
 		if err := r.write(ctx, run, m); err != nil {
@@ -104,9 +105,6 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 		return nil, client.IgnoreNotFound(err)
 	}
 	onTrial := inRun(rollout.Status.Phase) && rollout.Status.Phase != v1alpha1.PhaseRollingBack
-	if !inRun(rollout.Status.Phase) {
-		hideTriggers(run.Namespace, rollout.Name)
-	}
 	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !onTrial {
 		return nil, nil
 	}

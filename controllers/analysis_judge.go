@@ -54,7 +54,6 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.Anal
 			}
 			entry := t.apply(g, trigger, replies)
 			sights.see(g.Spec.Source, &entry)
-			showTrigger(t.run, entry)
 			status.Triggers = append(status.Triggers, entry)
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}

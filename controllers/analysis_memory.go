@@ -29,6 +29,8 @@ type memory struct {
 	state  judgeState
 	// waiting is what has been asked and not been answered yet, by question.
 	waiting map[string]pending
+	// shown are the run's series.
+	shown shownTriggers
 	// written is the newest that the API server has.
 	written *v1alpha1.AnalysisStatus
 }
@@ -52,7 +54,11 @@ func (r *AnalysisReconciler) recall(run *v1alpha1.RolloutRun) *memory {
 	if m != nil && m.run == run.UID && !evaluatedAt(recorded).After(evaluatedAt(m.newest)) {
 		return m
 	}
-	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded}
+	var shown shownTriggers
+	if m != nil {
+		shown = m.shown
+	}
+	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown}
 	if r.memories == nil {
 		r.memories = map[types.NamespacedName]*memory{}
 	}
@@ -64,6 +70,9 @@ func (r *AnalysisReconciler) recall(run *v1alpha1.RolloutRun) *memory {
 func (r *AnalysisReconciler) forget(run types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if m := r.memories[run]; m != nil {
+		m.shown.hide()
+	}
 	delete(r.memories, run)
 }
 

@@ -125,7 +125,6 @@ func newBench(t *testing.T, runs int) *bench {
 	for i := range runs {
 		namespace := fmt.Sprintf("team-%d", i)
 		objects = append(objects, trialObjects(namespace, b.clock.Now())...)
-		t.Cleanup(func() { hideTriggers(namespace, "shop") })
 		b.runs = append(b.runs, types.NamespacedName{Namespace: namespace, Name: "shop-abcdef0123-1"})
 	}
 	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
@@ -135,11 +134,22 @@ func newBench(t *testing.T, runs int) *bench {
 			return c.SubResource(sub).Apply(ctx, a, opts...)
 		}}).Build()
 	b.restart()
+	t.Cleanup(b.stop)
 	return b
+}
+
+// stop ends the series of what was judged, as a process's end does.
+func (b *bench) stop() {
+	for _, run := range b.runs {
+		if b.loop != nil {
+			b.loop.forget(run)
+		}
+	}
 }
 
 // restart lets another process go on, which knows only what the API server does.
 func (b *bench) restart() {
+	b.stop()
 	b.loop = &AnalysisReconciler{
 		Client: b.client, Breaker: NewBreaker(), Clock: b.clock, Workers: 1,
 		Asker: NewAsker(NewSources(nil, "belay", 100*time.Hour), b.clock, 0),
