@@ -28,7 +28,6 @@ type reply struct {
 	// counted is what the ledger counts, poll what a verdict may rest on.
 	counted  analysis.Poll
 	poll     analysis.Poll
-	sha256   string
 	err      *prometheus.QueryError
 	interval time.Duration
 	// late says that the answer has not come yet.
@@ -227,7 +226,7 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 		at = reply.at
 	}
 	entry := v1alpha1.TriggerAnalysis{
-		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at), SamplesSHA256: reply.sha256,
+		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at),
 	}
 	before := findVerdict(t.before, g.Kind, g.Name, trigger.Name)
 	if before != nil && (reply.late || before.Outcome == v1alpha1.VerdictFail) {
@@ -238,6 +237,9 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 	v := analysis.Verdict{Reason: analysis.Pending, Message: "the source has not answered yet"}
 	if !reply.late {
 		v = t.verdict(g, trigger, reply)
+	}
+	if !reply.late && reply.err == nil {
+		entry.SamplesSHA256 = prometheus.Digest(reply.pods)
 	}
 	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), bounded(v.Message, 512)
 	for _, s := range v.Statistics {

@@ -95,7 +95,8 @@ func (a *Asker) send(ctx context.Context, key shape) {
 	b := a.open[key]
 	delete(a.open, key)
 	a.mu.Unlock()
-	now := a.Clock.Now()
+	// As a source takes it, so that what is recorded asks for the very same time.
+	now := a.Clock.Now().Truncate(time.Millisecond)
 	c, err := a.Sources.Client(ctx, b.source, now)
 	if err != nil {
 		deliver(b.members, reply{err: &prometheus.QueryError{Reason: analysis.Auth, Message: bounded(err.Error(), 400)}})
@@ -192,7 +193,7 @@ func (p *part) hand(answer prometheus.Answer, members []member) {
 		faults[key(f.Namespace)] = append(faults[key(f.Namespace)], f)
 	}
 	for _, m := range members {
-		r := reply{pods: ownPods(rows[key(m.pods.Namespace)], m.pods), at: p.at, sha256: answer.SHA256}
+		r := reply{pods: ownPods(rows[key(m.pods.Namespace)], m.pods), at: p.at}
 		for _, f := range faults[key(m.pods.Namespace)] {
 			if isOwn(f.Pod, m.pods) {
 				r = reply{at: p.at, err: f.Err}

@@ -2,8 +2,6 @@ package prometheus
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,8 +39,6 @@ type Answer struct {
 	// Faults are the pods of which the answer says what cannot be used. They are
 	// theirs alone: the others of the answer are not in doubt.
 	Faults []Fault
-	// SHA256 of the raw body, as sha256:hex; empty when no whole body came.
-	SHA256 string
 	// Skew is the source's clock minus ours; 0 when it did not say.
 	Skew time.Duration
 }
@@ -56,7 +52,6 @@ type Fault struct {
 // receipt is what is kept of an answer beside its data.
 type receipt struct {
 	envelope
-	sha256 string
 	// date by the source's clock.
 	date time.Time
 }
@@ -102,7 +97,7 @@ func (c *Client) ask(ctx context.Context, query string, at, now time.Time, take 
 		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},
 		"timeout": {c.timeout.String()}, "lookback_delta": {(lookbackScrapes * c.scrape).String()},
 	}, rows.read)
-	answer := Answer{SHA256: got.sha256}
+	answer := Answer{}
 	if err != nil {
 		return answer, err
 	}
@@ -137,8 +132,7 @@ func (c *Client) send(ctx context.Context, method, path string, form url.Values,
 	if err != nil {
 		return receipt{}, queryError(ctx, err)
 	}
-	sum := sha256.Sum256(body)
-	got := receipt{sha256: "sha256:" + hex.EncodeToString(sum[:])}
+	var got receipt
 	got.date, _ = http.ParseTime(response.Header.Get("Date"))
 	got.envelope, err = decode(body, data)
 	return got, err

@@ -253,7 +253,7 @@ type VerdictReference struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Reason string `json:"reason"`
-	// samplesSha256 is the hash of the raw answer it rests on.
+	// samplesSha256 is the hash of the counters it rests on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	SamplesSHA256 string `json:"samplesSha256,omitempty"`
@@ -336,7 +336,9 @@ type TriggerAnalysis struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	Statistics []Statistic `json:"statistics,omitempty"`
-	// samplesSha256 is SHA-256 over the raw answer, which other runs may have shared.
+	// samplesSha256 is SHA-256 over the counters of this run's pods, which query
+	// gives at evaluatedAt: one line for each pod, "namespace/pod total bad
+	// sampledAt", sorted, sampledAt in Unix milliseconds.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	SamplesSHA256 string `json:"samplesSha256,omitempty"`
