@@ -101,8 +101,10 @@ func (c *collector) podOf(r *sample) int {
 	i, known := c.index[string(c.key)]
 	if !known {
 		i = len(c.pods)
-		c.index[string(c.key)] = i
-		c.pods = append(c.pods, analysis.PodCounter{Namespace: string(r.namespace), Pod: string(r.pod)})
+		// One text holds both names.
+		key := string(c.key)
+		c.index[key] = i
+		c.pods = append(c.pods, analysis.PodCounter{Namespace: key[:len(r.namespace)], Pod: key[len(r.namespace)+1:]})
 		c.within, c.seen = append(c.within, 0), append(c.seen, 0)
 	}
 	return i

@@ -25,7 +25,9 @@ type SecretKey func(ref v1alpha1.SecretKeyRef) (string, error)
 // most the source's inFlight queries run, and the others wait for their turn or
 // their deadline.
 type Client struct {
-	api      api.Client
+	// base makes the URLs; its Do would hold an answer whole.
+	base     api.Client
+	http     http.Client
 	timeout  time.Duration
 	scrape   time.Duration
 	limits   limits
@@ -64,12 +66,13 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 		return nil, err
 	}
 	l := limitsOf(spec.Limits)
-	c, err := api.NewClient(api.Config{Address: spec.Address, RoundTripper: &bounded{next: transport, limits: l}})
+	carrier := &bounded{next: transport, limits: l}
+	base, err := api.NewClient(api.Config{Address: spec.Address, RoundTripper: carrier})
 	if err != nil {
 		return nil, fmt.Errorf("read the address: %w", err)
 	}
 	return &Client{
-		api: c, timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
+		base: base, http: http.Client{Transport: carrier}, timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
 		limits: l, inFlight: make(chan struct{}, max(1, int(spec.Limits.InFlight))),
 	}, nil
 }
@@ -125,21 +128,23 @@ func (c *Client) send(ctx context.Context, method, path string, form url.Values,
 		return receipt{}, err
 	}
 	defer done()
-	response, body, err := c.do(ctx, method, path, form.Encode())
+	response, err := c.do(ctx, method, path, form.Encode())
 	if err == nil && (response.StatusCode == http.StatusMethodNotAllowed || response.StatusCode == http.StatusNotImplemented) {
-		response, body, err = c.do(ctx, http.MethodGet, path, form.Encode())
+		_ = response.Body.Close()
+		response, err = c.do(ctx, http.MethodGet, path, form.Encode())
 	}
 	if err != nil {
 		return receipt{}, queryError(ctx, err)
 	}
+	defer func() { _ = response.Body.Close() }()
 	var got receipt
 	got.date, _ = http.ParseTime(response.Header.Get("Date"))
-	got.envelope, err = decode(body, data)
+	got.envelope, err = decode(response.Body, data)
 	return got, err
 }
 
-func (c *Client) do(ctx context.Context, method, path, form string) (*http.Response, []byte, error) {
-	target, body := c.api.URL(path, nil), io.Reader(nil)
+func (c *Client) do(ctx context.Context, method, path, form string) (*http.Response, error) {
+	target, body := c.base.URL(path, nil), io.Reader(nil)
 	if method == http.MethodPost {
 		body = strings.NewReader(form)
 	} else {
@@ -147,7 +152,7 @@ func (c *Client) do(ctx context.Context, method, path, form string) (*http.Respo
 	}
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -155,7 +160,7 @@ func (c *Client) do(ctx context.Context, method, path, form string) (*http.Respo
 		// that turns out to be dead.
 		request.Header["Idempotency-Key"] = nil
 	}
-	return c.api.Do(ctx, request)
+	return c.http.Do(request)
 }
 
 // turn waits until a query may run and returns what ends it.

@@ -24,14 +24,35 @@ type envelope struct {
 	warned  bool
 }
 
-// decode reads an answer in one pass and keeps nothing but its envelope; data
+// maxText is how long one text of an answer may be, in bytes: the longest is held
+// whole, and nothing else of an answer is.
+const maxText = 2 << 20
+
+// shortTexts fails where a text does not end in time.
+type shortTexts struct {
+	io.Reader
+	decoder *jsontext.Decoder
+	read    int64
+}
+
+// Read implements io.Reader.
+func (s *shortTexts) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if s.read += int64(n); s.read-s.decoder.InputOffset() > maxText {
+		return 0, failed(analysis.TooLarge, "the answer has a text of more than %d bytes", maxText)
+	}
+	return n, err
+}
+
+// decode reads an answer as it comes and keeps nothing but its envelope; data
 // reads the value of the field data and must take all of it. The error is a
 // *QueryError for a body that is no answer: what a good one says is left to the
 // caller.
-func decode(body []byte, data func(*jsontext.Decoder) error) (envelope, error) {
+func decode(body io.Reader, data func(*jsontext.Decoder) error) (envelope, error) {
 	var e envelope
 	// Names are not remembered, so that a million of them cost nothing.
-	d := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
+	d := new(jsontext.Decoder)
+	d.Reset(&shortTexts{Reader: body, decoder: d}, jsontext.AllowDuplicateNames(true))
 	isObject, err := object(d, func(name []byte) error {
 		switch string(name) {
 		case "status":
@@ -58,7 +79,7 @@ func decode(body []byte, data func(*jsontext.Decoder) error) (envelope, error) {
 	switch {
 	case errors.As(err, &known):
 		return e, known
-	case len(body) == 0:
+	case !isObject && errors.Is(err, io.EOF):
 		return e, failed(analysis.Malformed, "the answer is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return e, errEndedEarly

@@ -244,6 +244,11 @@ func TestLargeAnswer(t *testing.T) {
 		address := raw(t, []byte("HTTP/1.1 200 OK\r\nX-Fill: "+strings.Repeat(marker, 20<<20/len(marker))))
 		attack(t, connect(t, defaults(address)), analysis.Unreachable)
 	})
+	t.Run("one string without end, at the highest limits", func(t *testing.T) {
+		spec := defaults(serve(t, flood(`{"status":"`, filling, 1<<20)))
+		spec.Limits.Series, spec.Limits.Bytes = 20_000, 16<<20
+		attack(t, connect(t, spec), analysis.TooLarge)
+	})
 	t.Run("more rows than are allowed, one by one", func(t *testing.T) {
 		spec := defaults(serve(t, say(http.StatusOK, vector(counters("a", 9, 0, 1), counters("b", 9, 0, 1)))))
 		spec.Limits.Series = 1
