@@ -1,16 +1,13 @@
 package controllers
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -143,21 +140,6 @@ func statistic(t *v1alpha1.TriggerAnalysis, name string) float64 {
 		}
 	}
 	return 0
-}
-
-// write makes the newest evaluation a run's record, with the state to go on from.
-func (r *AnalysisReconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *memory) error {
-	raw, err := json.Marshal(m.state)
-	if err != nil {
-		return fmt.Errorf("encode the judge's state: %w", err)
-	}
-	record := *m.newest
-	record.State = &runtime.RawExtension{Raw: raw}
-	err = applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: &record}, AnalysisFieldManager)
-	if err == nil {
-		m.written = m.newest
-	}
-	return err
 }
 
 // microTime is a time as a record keeps it.
