@@ -56,6 +56,8 @@ type trial struct {
 	// not answered yet.
 	every   time.Duration
 	waiting map[string]pending
+	// posed are the run's questions as they are asked, by their keys.
+	posed map[string]posed
 	// before is the evaluation before this one, and state what it left.
 	before *v1alpha1.AnalysisStatus
 	state  judgeState
@@ -83,7 +85,7 @@ func (r *AnalysisReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 	// Polls come at multiples of the interval, so that runs can share queries.
 	slot := t.now.Truncate(every)
 	if evaluatedAt(m.newest).Before(slot) {
-		t.before, t.state, t.every, t.waiting = m.newest, m.state, every, m.waiting
+		t.before, t.state, t.every, t.waiting, t.posed = m.newest, m.state, every, m.waiting, m.posed
 		m.newest = r.judge(ctx, t)
 		m.state, m.waiting = t.state, t.waiting
 		m.shown.show(run, m.newest.Triggers)
@@ -113,7 +115,7 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 		t.stageFrom = start
 	}
 	t.weight = weightOf(&rollout.Status, run)
-	current, _, err := bindGuardrails(ctx, r.Client, rollout)
+	current, _, err := bindGuardrails(ctx, r.Client, rollout, run.Spec.Guardrails...)
 	if err != nil {
 		return nil, err
 	}

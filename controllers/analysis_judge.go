@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,8 @@ type question struct {
 	indicator v1alpha1.Indicator
 	// invariant of which the indicator counts checks and violations.
 	invariant bool
+	// hash of the guardrail it is from.
+	hash string
 }
 
 // reply is what came back.
@@ -97,13 +100,13 @@ func questionsOf(g v1alpha1.PinnedGuardrail) []question {
 		asked[key] = true
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, question{key: key, source: g.Spec.Source, indicator: slo.Indicator})
+				out = append(out, question{key, g.Spec.Source, slo.Indicator, false, g.Hash})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
 				counts := v1alpha1.RequestsIndicator{Total: invariant.Checks, Bad: invariant.Violations}
-				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}, true})
+				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}, true, g.Hash})
 			}
 		}
 	}
@@ -169,18 +172,35 @@ func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) p
 	if denied != nil {
 		return pending{reply: reply{err: denied}}
 	}
-	pods := prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)}
 	p := pending{reply: reply{at: t.now, interval: source.Spec.ScrapeInterval.Duration}}
-	// What evidence keeps is the query for this run alone, whoever shared the one
-	// that was sent: it gives the same rows.
-	var err error
-	if p.query, err = prometheus.IndicatorQuery(q.indicator, pods); err == nil {
-		p.answer, err = r.Asker.ask(ctx, source, q.indicator, pods, t.podCount)
-	}
+	known, err := t.inquiryOf(q)
 	if err != nil {
 		p.err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}
+		return p
 	}
+	p.query, p.answer = known.query, r.Asker.ask(ctx, source, known, t.podCount)
 	return p
+}
+
+// posed is an inquiry as an earlier poll made it.
+type posed struct {
+	inquiry
+	hash string
+}
+
+// inquiryOf makes an inquiry anew only when the guardrail or the run's ReplicaSets
+// have changed.
+func (t *trial) inquiryOf(q question) (inquiry, error) {
+	known, ok := t.posed[q.key]
+	sets := known.pods.ReplicaSets
+	if ok && known.hash == q.hash && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
+		return known.inquiry, nil
+	}
+	made, err := newInquiry(q.indicator, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
+	if err == nil && t.posed != nil {
+		t.posed[q.key] = posed{made, q.hash}
+	}
+	return made, err
 }
 
 func (p pending) await(ctx context.Context) reply {

@@ -26,6 +26,8 @@ type memory struct {
 	state  judgeState
 	// waiting is what has been asked and not been answered yet, by question.
 	waiting map[string]pending
+	// posed are the run's questions as they are asked, by their keys.
+	posed map[string]posed
 	// shown are the run's series.
 	shown shownTriggers
 	// written is the newest that the API server has.
@@ -55,7 +57,7 @@ func (r *AnalysisReconciler) recall(run *v1alpha1.RolloutRun) *memory {
 	if m != nil {
 		shown = m.shown
 	}
-	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown}
+	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown, posed: map[string]posed{}}
 	if r.memories == nil {
 		r.memories = map[types.NamespacedName]*memory{}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -57,6 +58,8 @@ func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
 			sides[set.UID] = sideStable
 		}
 	}
+	// In any order of the cache, the same question is asked.
+	slices.Sort(t.canarySets)
 	t.pods = map[string]podSight{}
 	for i := range pods.Items {
 		if owner := metav1.GetControllerOfNoCopy(&pods.Items[i]); owner != nil && sides[owner.UID] != 0 {

@@ -62,31 +62,50 @@ func NewAsker(sources *Sources, c clock.WithDelayedExecution, gather time.Durati
 	return &Asker{Sources: sources, Clock: c, Gather: gather, open: map[shape]*batch{}}
 }
 
+// inquiry is a question about one run's pods. It is made once for all polls.
+type inquiry struct {
+	indicator v1alpha1.Indicator
+	pods      prometheus.Pods
+	// shape of the indicator, the same for all that ask for the same.
+	shape string
+	// query for this run alone. It gives the same rows as one that runs share.
+	query string
+}
+
+// newInquiry returns an error, which says what to do, for what cannot be asked.
+func newInquiry(indicator v1alpha1.Indicator, pods prometheus.Pods) (inquiry, error) {
+	query, err := prometheus.IndicatorQuery(indicator, pods)
+	if err != nil {
+		return inquiry{}, fmt.Errorf("write the query: %w", err)
+	}
+	shape, err := json.Marshal(indicator)
+	if err != nil {
+		return inquiry{}, fmt.Errorf("encode the indicator: %w", err)
+	}
+	return inquiry{indicator, pods, string(shape), query}, nil
+}
+
 // ask joins a question about a run's pods, of which it expects size, to those
 // that can share a query with it. The answer, or why there is none, comes on the
-// channel. The error says why the question cannot be asked.
-func (a *Asker) ask(ctx context.Context, source *v1alpha1.MetricSource, indicator v1alpha1.Indicator, pods prometheus.Pods, size int) (<-chan reply, error) {
-	text, err := json.Marshal(indicator)
-	if err != nil {
-		return nil, fmt.Errorf("encode the indicator: %w", err)
-	}
-	m := member{pods, max(1, size), make(chan reply, 1)}
-	key := shape{source: source.UID, generation: source.Generation, indicator: string(text)}
-	if indicator.PromQL != nil {
-		key.alone = m.pods.Namespace + "/" + strings.Join(m.pods.ReplicaSets, "/")
+// channel.
+func (a *Asker) ask(ctx context.Context, source *v1alpha1.MetricSource, q inquiry, size int) <-chan reply {
+	m := member{q.pods, max(1, size), make(chan reply, 1)}
+	key := shape{source: source.UID, generation: source.Generation, indicator: q.shape}
+	if q.indicator.PromQL != nil {
+		key.alone = q.pods.Namespace + "/" + strings.Join(q.pods.ReplicaSets, "/")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b, gathering := a.open[key]
 	if !gathering {
-		b = &batch{source: source, indicator: indicator}
+		b = &batch{source: source, indicator: q.indicator}
 		a.open[key] = b
 		// The batch outlives the run that came first.
 		ctx = context.WithoutCancel(ctx)
 		a.Clock.AfterFunc(a.Gather, func() { go a.send(ctx, key) })
 	}
 	b.members = append(b.members, m)
-	return m.reply, nil
+	return m.reply
 }
 
 // send closes a batch and asks for it, in as many queries as its answers need.
@@ -141,16 +160,17 @@ type part struct {
 }
 
 func (p *part) query(ctx context.Context, members []member) {
-	pods := make([]prometheus.Pods, len(members))
+	pods, expected := make([]prometheus.Pods, len(members)), 0
 	for i, m := range members {
 		pods[i] = m.pods
+		expected += m.size
 	}
 	query, err := prometheus.IndicatorQuery(p.indicator, pods...)
 	if err != nil {
 		deliver(members, reply{at: p.at, err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}})
 		return
 	}
-	answer, err := p.client.Counts(ctx, query, p.at, p.asker.Clock.Now())
+	answer, err := p.client.Counts(ctx, query, expected, p.at, p.asker.Clock.Now())
 	sourceQueries.WithLabelValues(queryOutcome(err)).Inc()
 	if err == nil {
 		p.hand(answer, members)
@@ -178,30 +198,38 @@ func isSize(r analysis.Reason) bool { return r == analysis.TooManySeries || r ==
 
 // hand gives each run the rows of its own pods, or what is wrong with one of them.
 func (p *part) hand(answer prometheus.Answer, members []member) {
-	rows, faults := map[string][]analysis.PodCounter{}, map[string][]prometheus.Fault{}
+	// An expression of the user's is asked for one run alone.
 	alone := p.indicator.PromQL != nil
-	key := func(namespace string) string {
-		if alone {
-			return ""
-		}
-		return namespace
-	}
-	for _, pod := range answer.Pods {
-		rows[key(pod.Namespace)] = append(rows[key(pod.Namespace)], pod)
-	}
-	for _, f := range answer.Faults {
-		faults[key(f.Namespace)] = append(faults[key(f.Namespace)], f)
+	rows := make(map[string][]analysis.PodCounter, len(members))
+	for _, run := range inNamespaces(answer.Pods) {
+		rows[run[0].Namespace] = run
 	}
 	for _, m := range members {
-		r := reply{pods: ownPods(rows[key(m.pods.Namespace)], m.pods), at: p.at}
-		for _, f := range faults[key(m.pods.Namespace)] {
-			if isOwn(f.Pod, m.pods) {
+		own := rows[m.pods.Namespace]
+		if alone {
+			own = answer.Pods
+		}
+		r := reply{pods: ownPods(own, m.pods), at: p.at}
+		for _, f := range answer.Faults {
+			if (alone || f.Namespace == m.pods.Namespace) && isOwn(f.Pod, m.pods) {
 				r = reply{at: p.at, err: f.Err}
 				break
 			}
 		}
 		m.reply <- r
 	}
+}
+
+// inNamespaces sorts rows by namespace, in place, and cuts them there.
+func inNamespaces(rows []analysis.PodCounter) (out [][]analysis.PodCounter) {
+	slices.SortStableFunc(rows, func(a, b analysis.PodCounter) int { return strings.Compare(a.Namespace, b.Namespace) })
+	for begin, end := 0, 0; begin < len(rows); begin = end {
+		for end < len(rows) && rows[end].Namespace == rows[begin].Namespace {
+			end++
+		}
+		out = append(out, rows[begin:end])
+	}
+	return out
 }
 
 func deliver(members []member, r reply) {

@@ -115,34 +115,57 @@ func requests(bad string) v1alpha1.Indicator {
 	return v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "requests"}, Bad: v1alpha1.Series{Metric: bad}}}
 }
 
-// poll lets so many runs ask about the indicators at once, and returns their
-// replies by run and indicator.
-func poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]reply {
+// asking are the inquiries of runs, as their memories keep them from poll to poll.
+type asking [][]inquiry
+
+func fleetOf(tb testing.TB, runs int, indicators ...v1alpha1.Indicator) asking {
 	tb.Helper()
-	asked := make([][]<-chan reply, runs)
-	for i := range runs {
+	all := make(asking, runs)
+	for i := range all {
 		for _, indicator := range indicators {
-			asked[i] = append(asked[i], ask(tb, a, source, fmt.Sprintf("team-%d", i), indicator))
+			all[i] = append(all[i], about(tb, fmt.Sprintf("team-%d", i), indicator))
+		}
+	}
+	return all
+}
+
+func about(tb testing.TB, namespace string, indicator v1alpha1.Indicator) inquiry {
+	tb.Helper()
+	q, err := newInquiry(indicator, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return q
+}
+
+// poll lets all ask at once, and returns their replies by run and indicator.
+func (all asking) poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource) [][]reply {
+	tb.Helper()
+	asked := make([][]<-chan reply, len(all))
+	for i, own := range all {
+		for _, q := range own {
+			asked[i] = append(asked[i], a.ask(tb.Context(), source, q, 2))
 		}
 	}
 	c.Step(a.Gather)
-	out := make([][]reply, runs)
-	for i := range runs {
-		for _, answer := range asked[i] {
+	out := make([][]reply, len(all))
+	for i, own := range asked {
+		for _, answer := range own {
 			out[i] = append(out[i], <-answer)
 		}
 	}
 	return out
 }
 
+// poll lets so many runs ask about the indicators at once.
+func poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]reply {
+	tb.Helper()
+	return fleetOf(tb, runs, indicators...).poll(tb, a, c, source)
+}
+
 func ask(tb testing.TB, a *Asker, source *v1alpha1.MetricSource, namespace string, indicator v1alpha1.Indicator) <-chan reply {
 	tb.Helper()
-	pods := prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}}
-	answer, err := a.ask(tb.Context(), source, indicator, pods, 2)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return answer
+	return a.ask(tb.Context(), source, about(tb, namespace, indicator), 2)
 }
 
 func TestRunsShareQueries(t *testing.T) {

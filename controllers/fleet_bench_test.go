@@ -103,13 +103,14 @@ func BenchmarkFleetPoll(b *testing.B) {
 			c := clocktesting.NewFakeClock(now)
 			a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
 			source := sourceAt(url, 1000)
+			asks := fleetOf(b, runs, requests("errors"), requests("timeouts"), requests("lost"))
 			judge := analysis.Default(0.001, 3, 200)
 			ledgers, states := make([]analysis.Ledger, 3*runs), make([]analysis.CombinedState, 3*runs)
 			b.ReportAllocs()
 			var asked, judged time.Duration
 			for b.Loop() {
 				before := cpu()
-				replies := poll(b, a, c, source, runs, requests("errors"), requests("timeouts"), requests("lost"))
+				replies := asks.poll(b, a, c, source)
 				between := cpu()
 				// The fixture's samples do not age.
 				c.SetTime(now)

@@ -34,8 +34,11 @@ type collector struct {
 	key    []byte
 }
 
-func newCollector(at time.Time) *collector {
-	return &collector{at: at, index: map[string]int{}, faults: map[int]*QueryError{}}
+func newCollector(at time.Time, expected int) *collector {
+	return &collector{
+		at: at, index: make(map[string]int, expected), faults: map[int]*QueryError{},
+		pods: make([]analysis.PodCounter, 0, expected), within: make([]float64, 0, expected), seen: make([]kind, 0, expected),
+	}
 }
 
 // take reads one row. The error is of an answer that is wrong as a whole; what is

@@ -81,10 +81,11 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 // answer at all.
 const lookbackScrapes = 3
 
-// Counts sends a query made by CountsQuery for the evaluation time at. now is
-// our clock, for comparison with the source's. The error is a *QueryError.
-func (c *Client) Counts(ctx context.Context, query string, at, now time.Time) (Answer, error) {
-	pods := newCollector(at)
+// Counts sends a query made by CountsQuery for the evaluation time at, which is
+// expected to be answered for so many pods. now is our clock, for comparison with
+// the source's. The error is a *QueryError.
+func (c *Client) Counts(ctx context.Context, query string, expected int, at, now time.Time) (Answer, error) {
+	pods := newCollector(at, min(expected, c.limits.series))
 	answer, err := c.ask(ctx, query, at, now, pods.take)
 	if err == nil {
 		pods.finish(&answer)

@@ -113,8 +113,10 @@ var reserved = []string{"namespace", "pod", "__name__"}
 const maxPodPrefix = 58
 
 func podPrefix(replicaSet string) string {
-	prefix := replicaSet + "-"
-	return prefix[:min(len(prefix), maxPodPrefix)]
+	if len(replicaSet) >= maxPodPrefix {
+		return replicaSet[:maxPodPrefix]
+	}
+	return replicaSet + "-"
 }
 
 // podPattern matches the names ReplicaSets give their pods. PromQL anchors it.

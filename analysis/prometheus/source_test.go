@@ -64,7 +64,7 @@ func ask(t *testing.T, c *Client) (Answer, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	answer, err := c.Counts(ctx, "up", evaluated, evaluated)
+	answer, err := c.Counts(ctx, "up", 1, evaluated, evaluated)
 	if ctx.Err() != nil {
 		t.Fatalf("the query outlived its timeout by far")
 	}
