@@ -26,7 +26,7 @@ type question struct {
 // reply is what came back.
 type reply struct {
 	query string
-	pods  []analysis.PodCounter
+	pods  []prometheus.Counter
 	at    time.Time
 	// counted is what the ledger counts, poll what a verdict may rest on.
 	counted  analysis.Poll

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -87,25 +89,54 @@ func (t *trial) see(pod *corev1.Pod, of side) {
 // because a dead one's last counters cover none of them, and any pod that
 // violated an invariant, which stays violated. Other pods of the answer are not
 // the run's: an earlier run's, which the source still remembers, or impostors.
-func (t *trial) split(q question, pods []analysis.PodCounter, at time.Time) (counted, judged analysis.Poll) {
+func (t *trial) split(q question, counters []prometheus.Counter, at time.Time) (counted, judged analysis.Poll) {
 	counted, judged = analysis.Poll{EvaluatedAt: at}, analysis.Poll{EvaluatedAt: at}
 	known := t.state.Ledgers[q.key].Pods
-	for _, pod := range pods {
-		sight, listed := t.pods[pod.Pod]
-		if _, counts := known[pod.Pod]; !listed && counts {
-			sight.side = t.sideByName(pod.Pod)
+	for i := range counters {
+		c := &counters[i]
+		target := c.PodCounter
+		target.Pod = targetName(c)
+		sight, listed := t.pods[c.Pod]
+		if _, counts := known[target.Pod]; !listed && counts {
+			sight.side = t.sideByName(c.Pod)
 		}
 		switch sight.side {
 		case sideStable:
-			counted.Stable, judged.Stable = append(counted.Stable, pod), append(judged.Stable, pod)
+			counted.Stable = append(counted.Stable, target)
+			judged.Stable = addTarget(judged.Stable, c.PodCounter)
 		case sideCanary:
-			counted.Canary = append(counted.Canary, pod)
-			if sight.ready || q.invariant && pod.Bad > 0 {
-				judged.Canary = append(judged.Canary, pod)
+			counted.Canary = append(counted.Canary, target)
+			if sight.ready || q.invariant && c.Bad > 0 {
+				judged.Canary = addTarget(judged.Canary, c.PodCounter)
 			}
 		}
 	}
 	return counted, judged
+}
+
+// targetName tells the targets of a pod apart in a ledger. A source's text is not
+// kept there, only a hash of it.
+func targetName(c *prometheus.Counter) string {
+	if c.Instance == "" {
+		return c.Pod
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(c.Instance))
+	return c.Pod + "@" + strconv.FormatUint(uint64(h.Sum32()), 36)
+}
+
+// addTarget makes one counter of a pod's targets, which come one after another. It
+// is as fresh as the oldest of them.
+func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
+	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
+		return append(pods, target)
+	}
+	pod := &pods[len(pods)-1]
+	pod.Counts = pod.Add(target.Counts)
+	if target.SampledAt.Before(pod.SampledAt) {
+		pod.SampledAt = target.SampledAt
+	}
+	return pods
 }
 
 // sideByName tells whose a pod was that the API server no longer lists.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -37,9 +38,9 @@ func TestSplit(t *testing.T) {
 	see("shop-canary-young", sideCanary, -time.Second, corev1.ConditionFalse)
 	see("shop-canary-older", sideCanary, time.Minute, corev1.ConditionTrue)
 	tr.state.Ledgers["slo"] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: now, Canary: []analysis.PodCounter{counter("shop-canary-ended", 1, 0, now)}}, now)
-	var answer []analysis.PodCounter
+	var answer []prometheus.Counter
 	for _, name := range []string{"stable-aaaaa", "stable-ended", "canary-ready", "canary-young", "canary-older", "canary-ended", "canary-other"} {
-		answer = append(answer, counter("shop-"+name, 100, 1, now))
+		answer = append(answer, prometheus.Counter{PodCounter: counter("shop-"+name, 100, 1, now)})
 	}
 	counted, judged := tr.split(question{key: "slo"}, answer, now)
 	for what, got := range map[string][2]string{
@@ -56,6 +57,39 @@ func TestSplit(t *testing.T) {
 	}
 	if _, judged = tr.split(question{key: "slo", invariant: true}, answer, now); names(judged.Canary) != "shop-canary-ready shop-canary-young shop-canary-ended " {
 		t.Errorf("judged of an invariant: %q, want every pod of this run that violated it", names(judged.Canary))
+	}
+}
+
+// TestAScrapeOfOneContainerThatFails is no restart of the pod: each target counts
+// for itself, and the pod is one pod.
+func TestAScrapeOfOneContainerThatFails(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	tr := &trial{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, state: restore(nil),
+		pods: map[string]podSight{"shop-canary-a": {sideCanary, true}, "shop-stable-a": {sideStable, true}}}
+	q := question{key: "slo"}
+	poll := func(instances ...string) (judged analysis.Poll) {
+		now = now.Add(15 * time.Second)
+		var answer []prometheus.Counter
+		for _, pod := range []string{"shop-canary-a", "shop-stable-a"} {
+			for _, instance := range instances {
+				answer = append(answer, prometheus.Counter{PodCounter: counter(pod, 1000, 10, now), Instance: instance})
+			}
+		}
+		counted, judged := tr.split(q, answer, now)
+		tr.state.Ledgers["slo"] = tr.state.Ledgers["slo"].Advance(counted, time.Time{})
+		return judged
+	}
+	for range 4 {
+		if judged := poll("10.0.0.1:8080", "10.0.0.1:9090"); len(judged.Canary) != 1 || judged.Canary[0].Total != 2000 || judged.Canary[0].Bad != 20 {
+			t.Errorf("a pod of two targets is judged as %+v", judged.Canary)
+		}
+		if judged := poll("10.0.0.1:8080"); len(judged.Canary) != 1 || judged.Canary[0].Total != 1000 {
+			t.Errorf("a pod of one target is judged as %+v", judged.Canary)
+		}
+	}
+	l := tr.state.Ledgers["slo"]
+	if l.Canary != (analysis.Counts{Total: 2000, Bad: 20}) || l.Stable != (analysis.Counts{}) {
+		t.Errorf("counted %+v and %+v, want every request once", l.Canary, l.Stable)
 	}
 }
 

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -200,14 +201,14 @@ func isSize(r analysis.Reason) bool { return r == analysis.TooManySeries || r ==
 func (p *part) hand(answer prometheus.Answer, members []member) {
 	// An expression of the user's is asked for one run alone.
 	alone := p.indicator.PromQL != nil
-	rows := make(map[string][]analysis.PodCounter, len(members))
-	for _, run := range inNamespaces(answer.Pods) {
+	rows := make(map[string][]prometheus.Counter, len(members))
+	for _, run := range inNamespaces(answer.Counters) {
 		rows[run[0].Namespace] = run
 	}
 	for _, m := range members {
 		own := rows[m.pods.Namespace]
 		if alone {
-			own = answer.Pods
+			own = answer.Counters
 		}
 		r := reply{pods: ownPods(own, m.pods), at: p.at}
 		for _, f := range answer.Faults {
@@ -220,9 +221,12 @@ func (p *part) hand(answer prometheus.Answer, members []member) {
 	}
 }
 
-// inNamespaces sorts rows by namespace, in place, and cuts them there.
-func inNamespaces(rows []analysis.PodCounter) (out [][]analysis.PodCounter) {
-	slices.SortStableFunc(rows, func(a, b analysis.PodCounter) int { return strings.Compare(a.Namespace, b.Namespace) })
+// inNamespaces sorts rows by whose they are, in place, and cuts them between
+// namespaces.
+func inNamespaces(rows []prometheus.Counter) (out [][]prometheus.Counter) {
+	slices.SortFunc(rows, func(a, b prometheus.Counter) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Pod, b.Pod), strings.Compare(a.Instance, b.Instance))
+	})
 	for begin, end := 0, 0; begin < len(rows); begin = end {
 		for end < len(rows) && rows[end].Namespace == rows[begin].Namespace {
 			end++
@@ -238,8 +242,8 @@ func deliver(members []member, r reply) {
 	}
 }
 
-func ownPods(rows []analysis.PodCounter, pods prometheus.Pods) []analysis.PodCounter {
-	own := make([]analysis.PodCounter, 0, len(rows))
+func ownPods(rows []prometheus.Counter, pods prometheus.Pods) []prometheus.Counter {
+	own := make([]prometheus.Counter, 0, len(rows))
 	for _, row := range rows {
 		if isOwn(row.Pod, pods) {
 			own = append(own, row)

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -78,7 +77,7 @@ func (f *fleet) rows(query string) []byte {
 	var result []map[string]any
 	add := func(namespace, pod, k, value string) {
 		result = append(result, map[string]any{
-			"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{float64(f.now.UnixMilli()) / 1000, value}})
+			"metric": map[string]string{"namespace": namespace, "pod": pod, "instance": "10.0.0.1:8080", "k": k}, "value": []any{float64(f.now.UnixMilli()) / 1000, value}})
 	}
 	for _, namespace := range strings.Split(ofNamespaces.FindStringSubmatch(query)[1], "|") {
 		for _, pod := range []string{"shop-stable-aaaaa", "shop-canary-bbbbb"} {
@@ -197,7 +196,7 @@ func TestRunsShareQueries(t *testing.T) {
 					if tc.series == 1 {
 						continue
 					}
-					if r.err != nil || len(r.pods) != 2 || slices.ContainsFunc(r.pods, func(p analysis.PodCounter) bool {
+					if r.err != nil || len(r.pods) != 2 || slices.ContainsFunc(r.pods, func(p prometheus.Counter) bool {
 						return p.Namespace != fmt.Sprintf("team-%d", run) || p.Total != 100 || p.Bad != 1
 					}) {
 						t.Fatalf("run %d got %+v, %v", run, r.pods, r.err)

@@ -21,12 +21,12 @@ const (
 	kindWithin
 )
 
-// collector makes counters per pod of an answer's rows, evaluated at the time
+// collector makes counters per target of an answer's rows, evaluated at the time
 // given. An expression of the user's may have dropped the namespace.
 type collector struct {
 	at     time.Time
 	index  map[string]int
-	pods   []analysis.PodCounter
+	pods   []Counter
 	within []float64
 	seen   []kind
 	// faults are the pods whose rows cannot be used, by their place.
@@ -37,7 +37,7 @@ type collector struct {
 func newCollector(at time.Time, expected int) *collector {
 	return &collector{
 		at: at, index: make(map[string]int, expected), faults: map[int]*QueryError{},
-		pods: make([]analysis.PodCounter, 0, expected), within: make([]float64, 0, expected), seen: make([]kind, 0, expected),
+		pods: make([]Counter, 0, expected), within: make([]float64, 0, expected), seen: make([]kind, 0, expected),
 	}
 }
 
@@ -45,7 +45,7 @@ func newCollector(at time.Time, expected int) *collector {
 // wrong with one pod's row is that pod's fault.
 func (c *collector) take(r *sample) *QueryError {
 	switch {
-	case !isPodName(r.pod) || len(r.namespace) > 63:
+	case !isPodName(r.pod) || len(r.namespace) > 63 || len(r.instance) > 253:
 		return failed(analysis.Malformed, "the answer has a series without a pod's name")
 	case !r.histogram && isAnotherTime(r.at, c.at):
 		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
@@ -98,16 +98,19 @@ func isAnotherTime(at float64, asked time.Time) bool {
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// podOf is the place of a row's pod, a new one for the first of its rows.
+// podOf is the place of a row's target, a new one for the first of its rows.
 func (c *collector) podOf(r *sample) int {
 	c.key = append(append(append(c.key[:0], r.namespace...), '/'), r.pod...)
+	name := len(c.key)
+	c.key = append(append(c.key, ' '), r.instance...)
 	i, known := c.index[string(c.key)]
 	if !known {
 		i = len(c.pods)
-		// One text holds both names.
+		// One text holds all names.
 		key := string(c.key)
 		c.index[key] = i
-		c.pods = append(c.pods, analysis.PodCounter{Namespace: key[:len(r.namespace)], Pod: key[len(r.namespace)+1:]})
+		c.pods = append(c.pods, Counter{
+			PodCounter: analysis.PodCounter{Namespace: key[:len(r.namespace)], Pod: key[len(r.namespace)+1 : name]}, Instance: key[name+1:]})
 		c.within, c.seen = append(c.within, 0), append(c.seen, 0)
 	}
 	return i
@@ -115,7 +118,7 @@ func (c *collector) podOf(r *sample) int {
 
 var kinds = map[string]kind{"total": kindTotal, "bad": kindBad, "ts": kindSampled, "count": kindCount, "within": kindWithin}
 
-// finish gives the answer its pods, in the order of their first rows, and the
+// finish gives the answer its counters, in the order of their first rows, and the
 // faults of those that cannot be used. A histogram's bad count is what was not
 // within the threshold.
 func (c *collector) finish(answer *Answer) {
@@ -133,7 +136,7 @@ func (c *collector) finish(answer *Answer) {
 		}
 		good = append(good, pod)
 	}
-	answer.Pods = good
+	answer.Counters = good
 }
 
 func (c *collector) notWithin(i int) *QueryError {

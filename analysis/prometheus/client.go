@@ -36,13 +36,20 @@ type Client struct {
 
 // Answer is what a counts query returned.
 type Answer struct {
-	// Pods by name.
-	Pods []analysis.PodCounter
+	// Counters of the pods' targets.
+	Counters []Counter
 	// Faults are the pods of which the answer says what cannot be used. They are
 	// theirs alone: the others of the answer are not in doubt.
 	Faults []Fault
 	// Skew is the source's clock minus ours; 0 when it did not say.
 	Skew time.Duration
+}
+
+// Counter is what one scraped target of a pod counts. Most pods have one.
+type Counter struct {
+	analysis.PodCounter
+	// Instance is the target's, by the source's word; empty when it did not say.
+	Instance string
 }
 
 // Fault is what is wrong with one pod's counters.

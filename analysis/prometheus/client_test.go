@@ -19,10 +19,10 @@ func TestCountsReadsPods(t *testing.T) {
 		return time.Unix(evaluated.Unix()-int64(secondsAgo), 0).Add(250 * time.Millisecond)
 	}
 	want := Answer{
-		Pods: []analysis.PodCounter{
-			{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)},
-			{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)},
-			{Pod: "web-a-3", Counts: analysis.Counts{Total: 1000}},
+		Counters: []Counter{
+			{PodCounter: analysis.PodCounter{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)}},
+			{PodCounter: analysis.PodCounter{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)}},
+			{PodCounter: analysis.PodCounter{Pod: "web-a-3", Counts: analysis.Counts{Total: 1000}}},
 		},
 	}
 	got, err := ask(t, connect(t, defaults(serve(t, say(http.StatusOK, body)))))
@@ -62,8 +62,8 @@ func TestCountsAsksAgainWithGETWherePOSTIsNotAllowed(t *testing.T) {
 			}
 			say(http.StatusOK, vector(counters("a", 1, 0, 1)))(w, r)
 		})))
-		if answer, err := ask(t, c); err != nil || len(answer.Pods) != 1 {
-			t.Errorf("%d: %d pods, %v; want 1 pod", code, len(answer.Pods), err)
+		if answer, err := ask(t, c); err != nil || len(answer.Counters) != 1 {
+			t.Errorf("%d: %d pods, %v; want 1 pod", code, len(answer.Counters), err)
 		}
 	}
 }

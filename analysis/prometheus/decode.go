@@ -162,7 +162,7 @@ func (e *envelope) warn(said string) {
 
 // sample is one row of an instant query's answer. Its texts are valid until the next.
 type sample struct {
-	namespace, pod, kind []byte
+	namespace, pod, instance, kind []byte
 	// at is the time it is for, in Unix seconds, and value as it was written.
 	at, value float64
 	histogram bool
@@ -238,7 +238,7 @@ func (v *vectorReader) readRows(d *jsontext.Decoder) error {
 
 func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 	r := &v.row
-	*r = sample{namespace: r.namespace[:0], pod: r.pod[:0], kind: r.kind[:0]}
+	*r = sample{namespace: r.namespace[:0], pod: r.pod[:0], instance: r.instance[:0], kind: r.kind[:0]}
 	isObject, err := object(d, func(name []byte) error {
 		switch string(name) {
 		case "metric":
@@ -271,6 +271,8 @@ func (v *vectorReader) readLabels(d *jsontext.Decoder) error {
 			into = &v.row.namespace
 		case "pod":
 			into = &v.row.pod
+		case "instance":
+			into = &v.row.instance
 		case "k":
 			into = &v.row.kind
 		default:

@@ -36,8 +36,8 @@ func TestTheLargestAnswersStayWithinTheHeap(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			answer, err := ask(t, c)
 			runtime.ReadMemStats(&after)
-			if err != nil || len(answer.Pods) != tc.pods {
-				t.Fatalf("%d pods, %v; want %d", len(answer.Pods), err, tc.pods)
+			if err != nil || len(answer.Counters) != tc.pods {
+				t.Fatalf("%d pods, %v; want %d", len(answer.Counters), err, tc.pods)
 			}
 			t.Logf("%d KiB of answer: %d KiB allocated", len(body)>>10, (after.TotalAlloc-before.TotalAlloc)>>10)
 			if used := after.TotalAlloc - before.TotalAlloc; used > maxHeap {

@@ -31,7 +31,10 @@ func verdict(answer Answer, err error) analysis.Verdict {
 	if err != nil {
 		return analysis.Verdict{Reason: reasonOf(err), Message: err.Error()}
 	}
-	poll := analysis.Poll{EvaluatedAt: evaluated, Canary: answer.Pods}
+	poll := analysis.Poll{EvaluatedAt: evaluated}
+	for _, c := range answer.Counters {
+		poll.Canary = append(poll.Canary, c.PodCounter)
+	}
 	if err := poll.Check(); err != nil {
 		return analysis.Verdict{Reason: analysis.Malformed, Message: err.Error()}
 	}

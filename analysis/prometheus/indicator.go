@@ -54,9 +54,9 @@ func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
 		return "", err
 	}
 	return rows(len(pods),
-		row("count", sumByPod+"("+count+")"),
-		row("within", sumByPod+"("+within+")"),
-		row("ts", minByPod+"(timestamp("+count+"))"))
+		row("count", sumByTarget+"("+count+")"),
+		row("within", sumByTarget+"("+within+")"),
+		row("ts", minByTarget+"(timestamp("+count+"))"))
 }
 
 // boundPattern matches the ways in which a bucket's bound is written: Prometheus

@@ -337,8 +337,8 @@ type TriggerAnalysis struct {
 	// +kubebuilder:validation:MaxItems=32
 	Statistics []Statistic `json:"statistics,omitempty"`
 	// samplesSha256 is SHA-256 over the counters of this run's pods, which query
-	// gives at evaluatedAt: one line for each pod, "namespace/pod total bad
-	// sampledAt", sorted, sampledAt in Unix milliseconds.
+	// gives at evaluatedAt: one line for each target, "namespace/pod instance total
+	// bad sampledAt", sorted, sampledAt in Unix milliseconds.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	SamplesSHA256 string `json:"samplesSha256,omitempty"`
