@@ -158,7 +158,7 @@ func isPodName(name []byte) bool {
 	for i, b := range name {
 		alphanumeric := 'a' <= b && b <= 'z' || '0' <= b && b <= '9'
 		inside := i > 0 && i < len(name)-1
-		if !alphanumeric && !(inside && (b == '-' || b == '.')) {
+		if between := inside && (b == '-' || b == '.'); !alphanumeric && !between {
 			return false
 		}
 	}
