@@ -91,13 +91,11 @@ func isBlind(t *v1alpha1.TriggerAnalysis) bool {
 // questionsOf lists what a guardrail's triggers need to know, each once.
 func questionsOf(g v1alpha1.PinnedGuardrail) []question {
 	var out []question
-	asked := map[string]bool{}
 	for _, trigger := range g.Spec.Triggers {
 		key := questionKey(g, trigger)
-		if key == "" || asked[key] {
+		if key == "" || slices.ContainsFunc(out, func(q question) bool { return q.key == key }) {
 			continue
 		}
-		asked[key] = true
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
 				out = append(out, question{key, g.Spec.Source, slo.Indicator, false, g.Hash})
@@ -142,7 +140,7 @@ func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply
 	}
 	patience, cancel := context.WithTimeout(ctx, t.every/2)
 	defer cancel()
-	replies, late := map[string]reply{}, map[string]pending{}
+	replies, late := make(map[string]reply, len(waiting)), map[string]pending{}
 	for key, p := range waiting {
 		out := p.await(patience)
 		switch {
@@ -262,6 +260,7 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 		entry.SamplesSHA256 = prometheus.Digest(reply.pods)
 	}
 	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), bounded(v.Message, 512)
+	entry.Statistics = make([]v1alpha1.Statistic, 0, len(v.Statistics))
 	for _, s := range v.Statistics {
 		entry.Statistics = append(entry.Statistics, v1alpha1.Statistic{Name: s.Name, Value: strconv.FormatFloat(s.Value, 'g', 12, 64)})
 	}

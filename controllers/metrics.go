@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,8 +56,19 @@ type shownTriggers struct {
 }
 
 type shownTrigger struct {
-	outcome    string
-	statistics []string
+	outcome string
+	// statistics as they were recorded.
+	statistics []v1alpha1.Statistic
+}
+
+// statistic is the newest value shown by a name; empty for none.
+func (s shownTrigger) statistic(name string) string {
+	for i := range s.statistics {
+		if s.statistics[i].Name == name {
+			return s.statistics[i].Value
+		}
+	}
+	return ""
 }
 
 // show makes the newest verdicts of a run its series: those alone, so that a
@@ -68,14 +78,19 @@ func (s *shownTriggers) show(run *v1alpha1.RolloutRun, verdicts []v1alpha1.Trigg
 	for i := range verdicts {
 		name := triggerName(&verdicts[i])
 		was := s.triggers[name]
-		is := shownTrigger{string(verdicts[i].Outcome), make([]string, 0, len(was.statistics))}
-		triggerOutcome.WithLabelValues(next.namespace, next.rollout, name, is.outcome).Set(1)
+		is := shownTrigger{string(verdicts[i].Outcome), make([]v1alpha1.Statistic, 0, len(was.statistics))}
+		if is.outcome != was.outcome {
+			triggerOutcome.WithLabelValues(next.namespace, next.rollout, name, is.outcome).Set(1)
+		}
 		for _, statistic := range verdicts[i].Statistics {
 			value, err := strconv.ParseFloat(statistic.Value, 64)
-			if err == nil && shownStatistics[statistic.Name] {
-				triggerStatistic.WithLabelValues(next.namespace, next.rollout, name, statistic.Name).Set(value)
-				is.statistics = append(is.statistics, statistic.Name)
+			if err != nil || !shownStatistics[statistic.Name] {
+				continue
 			}
+			if was.statistic(statistic.Name) != statistic.Value {
+				triggerStatistic.WithLabelValues(next.namespace, next.rollout, name, statistic.Name).Set(value)
+			}
+			is.statistics = append(is.statistics, statistic)
 		}
 		next.triggers[name] = is
 	}
@@ -97,8 +112,8 @@ func (s *shownTriggers) end(stay map[string]shownTrigger) {
 			triggerOutcome.DeleteLabelValues(s.namespace, s.rollout, name, was.outcome)
 		}
 		for _, statistic := range was.statistics {
-			if !slices.Contains(is.statistics, statistic) {
-				triggerStatistic.DeleteLabelValues(s.namespace, s.rollout, name, statistic)
+			if is.statistic(statistic.Name) == "" {
+				triggerStatistic.DeleteLabelValues(s.namespace, s.rollout, name, statistic.Name)
 			}
 		}
 	}

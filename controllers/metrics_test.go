@@ -27,6 +27,11 @@ func TestTriggerSeriesFollowARun(t *testing.T) {
 	if o, s := show(verdict); o != 1 || s != 2 {
 		t.Errorf("%d outcomes and %d statistics, want 1 and the two of the closed set that are numbers", o, s)
 	}
+	verdict.Statistics = append([]v1alpha1.Statistic{{Name: "burn", Value: "2.5"}}, verdict.Statistics[1:]...)
+	show(verdict)
+	if got := testutil.ToFloat64(triggerStatistic.WithLabelValues("shop", "checkout", "shop/availability", "burn")); got != 2.5 {
+		t.Errorf("burn is %v, want the newest", got)
+	}
 	verdict.Outcome = v1alpha1.VerdictFail
 	if o, _ := show(verdict); o != 1 || testutil.ToFloat64(triggerOutcome.WithLabelValues("shop", "checkout", "shop/availability", "Fail")) != 1 {
 		t.Errorf("%d outcomes of one trigger, or another than Fail", o)

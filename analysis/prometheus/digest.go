@@ -1,11 +1,11 @@
 package prometheus
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Digest is SHA-256 over the counters of a run's pods, as sha256:hex. It is of one
@@ -17,15 +17,22 @@ import (
 // Unix milliseconds, 0 for none. Who asks the run's own query at its evaluation
 // time can compute it again, whoever else shared the query that was sent.
 func Digest(pods []Counter) string {
-	lines := make([]string, len(pods))
-	var line []byte
+	text, ends := make([]byte, 0, 96*len(pods)), make([]int, len(pods))
 	for i := range pods {
-		line = appendLine(line[:0], &pods[i])
-		lines[i] = string(line)
+		text = appendLine(text, &pods[i])
+		ends[i] = len(text)
 	}
-	slices.Sort(lines)
-	sum := sha256.Sum256([]byte(strings.Join(lines, "")))
-	return "sha256:" + hex.EncodeToString(sum[:])
+	lines, begin := make([][]byte, len(pods)), 0
+	for i, end := range ends {
+		lines[i], begin = text[begin:end], end
+	}
+	slices.SortFunc(lines, bytes.Compare)
+	sum := sha256.New()
+	for _, line := range lines {
+		// It never returns an error (package hash).
+		_, _ = sum.Write(line)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
 func appendLine(to []byte, pod *Counter) []byte {
