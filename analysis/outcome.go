@@ -71,6 +71,7 @@ const (
 	TooManySeries Reason = "TooManySeries"
 	Warning       Reason = "Warning"
 	ClockSkew     Reason = "ClockSkew"
+	Truncated     Reason = "Truncated"
 	Malformed     Reason = "Malformed"
 	WrongType     Reason = "WrongType"
 	SourceMissing Reason = "SourceMissing"
@@ -86,7 +87,7 @@ var outcomes = map[Reason]Outcome{
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,
-	ClockSkew: Error, Malformed: Error, WrongType: Error, SourceMissing: Error,
+	ClockSkew: Error, Truncated: Error, Malformed: Error, WrongType: Error, SourceMissing: Error,
 }
 
 // Outcome is the one outcome a reason belongs to; Error for a reason that is

@@ -2,13 +2,10 @@ package controllers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,11 +45,19 @@ type trial struct {
 	readyPods  int
 	// podCount is how many pods of both sides an answer may be about.
 	podCount int
+	// pods of both sides that the API server lists, by name.
+	pods map[string]podSight
 	// stageFrom is when the present weight was acknowledged; zero before.
 	stageFrom time.Time
 	// weight the candidate has by then, in percent: all of it in a promotion.
 	weight int
 	now    time.Time
+	// every is the time between polls, and waiting what was asked before and is
+	// not answered yet.
+	every   time.Duration
+	waiting map[string]pending
+	// posed are the run's questions as they are asked, by their keys.
+	posed map[string]posed
 	// before is the evaluation before this one, and state what it left.
 	before *v1alpha1.AnalysisStatus
 	state  judgeState
@@ -80,9 +85,10 @@ func (r *AnalysisReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 	// Polls come at multiples of the interval, so that runs can share queries.
 	slot := t.now.Truncate(every)
 	if evaluatedAt(m.newest).Before(slot) {
-		t.before, t.state = m.newest, m.state
+		t.before, t.state, t.every, t.waiting, t.posed = m.newest, m.state, every, m.waiting, m.posed
 		m.newest = r.judge(ctx, t)
-		m.state = t.state
+		m.state, m.waiting = t.state, t.waiting
+		m.shown.show(run, m.newest.Triggers)
 	}
 	if isNews(m.written, m.newest) {
 		if err := r.write(ctx, run, m); err != nil {
@@ -101,9 +107,6 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 		return nil, client.IgnoreNotFound(err)
 	}
 	onTrial := inRun(rollout.Status.Phase) && rollout.Status.Phase != v1alpha1.PhaseRollingBack
-	if !inRun(rollout.Status.Phase) {
-		hideTriggers(run.Namespace, rollout.Name)
-	}
 	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !onTrial {
 		return nil, nil
 	}
@@ -112,7 +115,7 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 		t.stageFrom = start
 	}
 	t.weight = weightOf(&rollout.Status, run)
-	current, _, err := bindGuardrails(ctx, r.Client, rollout)
+	current, _, err := bindGuardrails(ctx, r.Client, rollout, run.Spec.Guardrails...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,32 +131,6 @@ func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
 		return 0
 	}
 	return int(run.Spec.Steps[s.Step.Index].Weight)
-}
-
-// lookAtPods finds every ReplicaSet that runs the candidate: the canary, and
-// during promotion and bake the Deployment's own.
-func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
-	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
-	// They are only read, at every poll of every run: not worth copies.
-	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
-	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
-		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
-	}
-	canary := workload.CanaryName(t.run.Spec.Workload, t.run.Spec.Revision)
-	for i := range sets.Items {
-		set := &sets.Items[i]
-		if set.Name == t.stableSet {
-			t.podCount += len(workload.OwnedBy(pods.Items, set))
-		}
-		if set.Name != canary && !runsCandidate(set, t.run) {
-			continue
-		}
-		t.canarySets = append(t.canarySets, set.Name)
-		owned := workload.OwnedBy(pods.Items, set)
-		t.podCount += len(owned)
-		t.readyPods += len(workload.ReadyPods(owned))
-	}
-	return nil
 }
 
 func runsCandidate(set *appsv1.ReplicaSet, run *v1alpha1.RolloutRun) bool {

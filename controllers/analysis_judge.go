@@ -3,11 +3,9 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"strconv"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
@@ -19,17 +17,24 @@ type question struct {
 	key       string
 	source    string
 	indicator v1alpha1.Indicator
+	// invariant of which the indicator counts checks and violations.
+	invariant bool
+	// hash of the guardrail it is from.
+	hash string
 }
 
 // reply is what came back.
 type reply struct {
-	query    string
-	pods     []analysis.PodCounter
-	at       time.Time
+	query string
+	pods  []prometheus.Counter
+	at    time.Time
+	// counted is what the ledger counts, poll what a verdict may rest on.
+	counted  analysis.Poll
 	poll     analysis.Poll
-	sha256   string
 	err      *prometheus.QueryError
 	interval time.Duration
+	// late says that the answer has not come yet.
+	late bool
 }
 
 // judge asks every question of a run at one evaluation time and applies every
@@ -37,24 +42,27 @@ type reply struct {
 func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.AnalysisStatus {
 	replies := r.ask(ctx, t)
 	for key, reply := range replies {
-		if reply.err == nil && reply.poll.Check() == nil {
-			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.poll, t.stageFrom)
+		if !reply.late && reply.err == nil && reply.counted.Check() == nil {
+			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.counted, t.stageFrom)
 		}
 	}
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
 	var all []analysis.Outcome
+	sights := blindness{}
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
 			if trigger.Pods != nil {
 				continue
 			}
 			entry := t.apply(g, trigger, replies)
-			showTrigger(t.run, entry)
+			sights.see(g.Spec.Source, &entry)
 			status.Triggers = append(status.Triggers, entry)
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}
 	}
-	r.noteBlindness(t, replies)
+	for source, blind := range sights {
+		r.Breaker.Note(source, t.run.UID, blind, t.now)
+	}
 	status.Triggers = worstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
 		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
@@ -62,38 +70,41 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.Anal
 	return status
 }
 
-// noteBlindness tells the breaker which sources this run got answers from.
-func (r *AnalysisReconciler) noteBlindness(t *trial, replies map[string]reply) {
-	blind := map[string]bool{}
-	for _, g := range t.guardrails {
-		for _, q := range questionsOf(g) {
-			blind[q.source] = blind[q.source] || replies[q.key].err != nil
-		}
+// blindness is, by source, whether one of a run's triggers gets no usable answer
+// from it. A source that says nothing of a run is not in it.
+type blindness map[string]bool
+
+// see leaves out what says nothing of the source: a fail, which is kept whatever
+// is answered later, and a fault of the guardrail.
+func (b blindness) see(source string, t *v1alpha1.TriggerAnalysis) {
+	own := t.Reason == string(analysis.BadQuery) || t.Reason == string(analysis.SourceMissing)
+	if t.Outcome != v1alpha1.VerdictFail && !own {
+		b[source] = b[source] || isBlind(t)
 	}
-	for source, is := range blind {
-		r.Breaker.Note(source, t.run.UID, is, t.now)
-	}
+}
+
+// isBlind reports whether a verdict is none for want of a usable answer.
+func isBlind(t *v1alpha1.TriggerAnalysis) bool {
+	return t.Outcome == v1alpha1.VerdictError || t.Reason == string(analysis.Stale) || t.Reason == string(analysis.PartialCoverage)
 }
 
 // questionsOf lists what a guardrail's triggers need to know, each once.
 func questionsOf(g v1alpha1.PinnedGuardrail) []question {
 	var out []question
-	asked := map[string]bool{}
 	for _, trigger := range g.Spec.Triggers {
 		key := questionKey(g, trigger)
-		if key == "" || asked[key] {
+		if key == "" || slices.ContainsFunc(out, func(q question) bool { return q.key == key }) {
 			continue
 		}
-		asked[key] = true
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, question{key, g.Spec.Source, slo.Indicator})
+				out = append(out, question{key, g.Spec.Source, slo.Indicator, false, g.Hash})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
 				counts := v1alpha1.RequestsIndicator{Total: invariant.Checks, Bad: invariant.Violations}
-				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}})
+				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}, true, g.Hash})
 			}
 		}
 	}
@@ -111,63 +122,105 @@ func questionKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
 	}
 }
 
-// ask sends all questions at once; each source's own limit bounds how many run,
-// and a slow source delays only the runs that ask it.
+// ask sends all questions at once and waits for answers for half a poll's time.
+// What has not come by then holds back no other verdict: it is late, and looked
+// for at the next poll, which does not ask again. A late answer from before the
+// present stage says nothing of it and is dropped.
 func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply {
 	waiting := map[string]pending{}
 	for _, g := range t.guardrails {
 		for _, q := range questionsOf(g) {
-			waiting[q.key] = r.askOne(ctx, t, q)
+			p, asked := t.waiting[q.key]
+			if !asked {
+				p = r.askOne(ctx, t, q)
+				p.question = q
+			}
+			waiting[q.key] = p
 		}
 	}
-	replies := map[string]reply{}
+	patience, cancel := context.WithTimeout(ctx, t.every/2)
+	defer cancel()
+	replies, late := make(map[string]reply, len(waiting)), map[string]pending{}
 	for key, p := range waiting {
-		out := p.await(ctx)
-		if out.err == nil {
-			out.poll = t.split(out.pods, out.at)
+		out := p.await(patience)
+		switch {
+		case out.late:
+			p.late = true
+			late[key] = p
+		case out.at.Before(t.stageFrom) && out.err == nil:
+			out.late = true
+		case out.err == nil:
+			out.counted, out.poll = t.split(p.question, out.pods, out.at)
 		}
 		replies[key] = out
 	}
+	t.waiting = late
 	return replies
 }
 
 // pending is a question on its way: answer is nil when reply is all there will be.
 type pending struct {
 	reply
-	answer <-chan reply
+	question question
+	answer   <-chan reply
 }
 
 func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) pending {
-	source := &v1alpha1.MetricSource{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: q.source}, source); err != nil {
-		return pending{reply: reply{err: &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", q.source)}}}
+	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
+	if denied != nil {
+		return pending{reply: reply{err: denied}}
 	}
-	pods := prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)}
 	p := pending{reply: reply{at: t.now, interval: source.Spec.ScrapeInterval.Duration}}
-	// What evidence keeps is the query for this run alone, whoever shared the one
-	// that was sent: it gives the same rows.
-	var err error
-	if p.query, err = prometheus.IndicatorQuery(q.indicator, pods); err == nil {
-		p.answer, err = r.Asker.ask(ctx, source, q.indicator, pods, t.podCount)
-	}
+	known, err := t.inquiryOf(q)
 	if err != nil {
 		p.err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}
+		return p
 	}
+	p.query, p.answer = known.query, r.Asker.ask(ctx, source, known, t.podCount)
 	return p
+}
+
+// posed is an inquiry as an earlier poll made it.
+type posed struct {
+	inquiry
+	hash string
+}
+
+// inquiryOf makes an inquiry anew only when the guardrail or the run's ReplicaSets
+// have changed.
+func (t *trial) inquiryOf(q question) (inquiry, error) {
+	known, ok := t.posed[q.key]
+	sets := known.pods.ReplicaSets
+	if ok && known.hash == q.hash && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
+		return known.inquiry, nil
+	}
+	made, err := newInquiry(q.indicator, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
+	if err == nil && t.posed != nil {
+		t.posed[q.key] = posed{made, q.hash}
+	}
+	return made, err
 }
 
 func (p pending) await(ctx context.Context) reply {
 	if p.answer == nil {
 		return p.reply
 	}
-	out := p.reply
+	var got reply
 	select {
-	case got := <-p.answer:
-		out.pods, out.at, out.sha256, out.err = got.pods, got.at, got.sha256, got.err
-	case <-ctx.Done():
-		out.err = &prometheus.QueryError{Reason: analysis.Timeout, Message: "Belay stopped before an answer came"}
+	case got = <-p.answer:
+	default:
+		// One that is there is taken, however little time is left. For one that was
+		// late already, nobody waits again.
+		got = reply{at: p.at, late: true}
+		if !p.late {
+			select {
+			case got = <-p.answer:
+			case <-ctx.Done():
+			}
+		}
 	}
-	return out
+	got.query, got.interval = p.query, p.interval
+	return got
 }
 
 func queryOutcome(err error) string {
@@ -182,23 +235,6 @@ func queryOutcome(err error) string {
 	}
 }
 
-// split tells the arms apart by the names that ReplicaSets give their pods.
-func (t *trial) split(pods []analysis.PodCounter, at time.Time) analysis.Poll {
-	poll := analysis.Poll{EvaluatedAt: at}
-	for _, pod := range pods {
-		if prometheus.BelongsTo(pod.Pod, t.stableSet) {
-			poll.Stable = append(poll.Stable, pod)
-			continue
-		}
-		for _, set := range t.canarySets {
-			if prometheus.BelongsTo(pod.Pod, set) {
-				poll.Canary = append(poll.Canary, pod)
-			}
-		}
-	}
-	return poll
-}
-
 // apply judges one trigger and sets the entry that evidence keeps of it.
 func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, replies map[string]reply) v1alpha1.TriggerAnalysis {
 	key := questionKey(g, trigger)
@@ -208,15 +244,23 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 		at = reply.at
 	}
 	entry := v1alpha1.TriggerAnalysis{
-		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at), SamplesSHA256: reply.sha256,
+		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at),
 	}
 	before := findVerdict(t.before, g.Kind, g.Name, trigger.Name)
-	if before != nil && before.Outcome == v1alpha1.VerdictFail {
-		// A fail is final for a run: what was found stays as it was found.
+	if before != nil && (reply.late || before.Outcome == v1alpha1.VerdictFail) {
+		// A fail is final for a run: what was found stays as it was found. So does
+		// anything until there is an answer, and ages.
 		return *before
 	}
-	v := t.verdict(g, trigger, reply)
+	v := analysis.Verdict{Reason: analysis.Pending, Message: "the source has not answered yet"}
+	if !reply.late {
+		v = t.verdict(g, trigger, reply)
+	}
+	if !reply.late && reply.err == nil {
+		entry.SamplesSHA256 = prometheus.Digest(reply.pods)
+	}
 	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), bounded(v.Message, 512)
+	entry.Statistics = make([]v1alpha1.Statistic, 0, len(v.Statistics))
 	for _, s := range v.Statistics {
 		entry.Statistics = append(entry.Statistics, v1alpha1.Statistic{Name: s.Name, Value: strconv.FormatFloat(s.Value, 'g', 12, 64)})
 	}
@@ -240,9 +284,8 @@ func noteHistory(entry *v1alpha1.TriggerAnalysis, before *v1alpha1.TriggerAnalys
 	if before != nil {
 		entry.History, entry.BlindSince = before.History, before.BlindSince
 	}
-	blind := entry.Outcome == v1alpha1.VerdictError || entry.Reason == string(analysis.Stale) || entry.Reason == string(analysis.PartialCoverage)
 	switch {
-	case !blind:
+	case !isBlind(entry):
 		entry.BlindSince = nil
 	case entry.BlindSince == nil:
 		entry.BlindSince = entry.EvaluatedAt

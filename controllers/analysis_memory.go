@@ -1,16 +1,13 @@
 package controllers
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,6 +24,12 @@ type memory struct {
 	// newest evaluation, and the state behind it.
 	newest *v1alpha1.AnalysisStatus
 	state  judgeState
+	// waiting is what has been asked and not been answered yet, by question.
+	waiting map[string]pending
+	// posed are the run's questions as they are asked, by their keys.
+	posed map[string]posed
+	// shown are the run's series.
+	shown shownTriggers
 	// written is the newest that the API server has.
 	written *v1alpha1.AnalysisStatus
 }
@@ -50,7 +53,11 @@ func (r *AnalysisReconciler) recall(run *v1alpha1.RolloutRun) *memory {
 	if m != nil && m.run == run.UID && !evaluatedAt(recorded).After(evaluatedAt(m.newest)) {
 		return m
 	}
-	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded}
+	var shown shownTriggers
+	if m != nil {
+		shown = m.shown
+	}
+	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown, posed: map[string]posed{}}
 	if r.memories == nil {
 		r.memories = map[types.NamespacedName]*memory{}
 	}
@@ -62,6 +69,9 @@ func (r *AnalysisReconciler) recall(run *v1alpha1.RolloutRun) *memory {
 func (r *AnalysisReconciler) forget(run types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if m := r.memories[run]; m != nil {
+		m.shown.hide()
+	}
 	delete(r.memories, run)
 }
 
@@ -132,21 +142,6 @@ func statistic(t *v1alpha1.TriggerAnalysis, name string) float64 {
 		}
 	}
 	return 0
-}
-
-// write makes the newest evaluation a run's record, with the state to go on from.
-func (r *AnalysisReconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *memory) error {
-	raw, err := json.Marshal(m.state)
-	if err != nil {
-		return fmt.Errorf("encode the judge's state: %w", err)
-	}
-	record := *m.newest
-	record.State = &runtime.RawExtension{Raw: raw}
-	err = applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: &record}, AnalysisFieldManager)
-	if err == nil {
-		m.written = m.newest
-	}
-	return err
 }
 
 // microTime is a time as a record keeps it.

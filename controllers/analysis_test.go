@@ -44,7 +44,8 @@ type shopSource struct {
 	clock instant
 
 	mu             sync.Mutex
-	down           bool
+	down, empty    bool
+	asked          int
 	stable, canary analysis.Counts
 }
 
@@ -58,12 +59,18 @@ func newShopSource(t *testing.T, c instant) *shopSource {
 func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	if s.down {
 		http.Error(w, "down", http.StatusInternalServerError)
 		return
 	}
 	now := float64(s.clock.Now().UnixMilli()) / 1000
 	var result []any
+	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
+	if s.empty {
+		_, _ = fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]}}`)
+		return
+	}
 	for _, namespace := range strings.Split(ofNamespaces.FindStringSubmatch(r.FormValue("query"))[1], "|") {
 		for pod, counts := range map[string]analysis.Counts{"shop-stable-aaaaa": s.stable, "shop-abcdef0123-bbbbb": s.canary} {
 			for k, v := range map[string]float64{"total": counts.Total, "bad": counts.Bad, "ts": now} {
@@ -72,7 +79,6 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
 }
 
@@ -119,7 +125,6 @@ func newBench(t *testing.T, runs int) *bench {
 	for i := range runs {
 		namespace := fmt.Sprintf("team-%d", i)
 		objects = append(objects, trialObjects(namespace, b.clock.Now())...)
-		t.Cleanup(func() { hideTriggers(namespace, "shop") })
 		b.runs = append(b.runs, types.NamespacedName{Namespace: namespace, Name: "shop-abcdef0123-1"})
 	}
 	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
@@ -129,11 +134,22 @@ func newBench(t *testing.T, runs int) *bench {
 			return c.SubResource(sub).Apply(ctx, a, opts...)
 		}}).Build()
 	b.restart()
+	t.Cleanup(b.stop)
 	return b
+}
+
+// stop ends the series of what was judged, as a process's end does.
+func (b *bench) stop() {
+	for _, run := range b.runs {
+		if b.loop != nil {
+			b.loop.forget(run)
+		}
+	}
 }
 
 // restart lets another process go on, which knows only what the API server does.
 func (b *bench) restart() {
+	b.stop()
 	b.loop = &AnalysisReconciler{
 		Client: b.client, Breaker: NewBreaker(), Clock: b.clock, Workers: 1,
 		Asker: NewAsker(NewSources(nil, "belay", 100*time.Hour), b.clock, 0),
@@ -189,15 +205,43 @@ func (b *bench) poll() {
 // recorded is what a run's record says of its first slo.
 func (b *bench) recorded(run types.NamespacedName) v1alpha1.TriggerAnalysis {
 	b.t.Helper()
+	return b.verdictOf(run, "availability")
+}
+
+func (b *bench) verdictOf(run types.NamespacedName, trigger string) v1alpha1.TriggerAnalysis {
+	b.t.Helper()
 	r := &v1alpha1.RolloutRun{}
 	if err := b.client.Get(b.t.Context(), run, r); err != nil {
 		b.t.Fatal(err)
 	}
-	if t := findVerdict(r.Status.Analysis, "Guardrail", "shop", "availability"); t != nil {
+	if t := findVerdict(r.Status.Analysis, "Guardrail", "shop", trigger); t != nil {
 		return *t
 	}
-	b.t.Fatal("the run has no verdict")
+	b.t.Fatalf("the run has no verdict of %s", trigger)
 	return v1alpha1.TriggerAnalysis{}
+}
+
+// edit changes the first run's guardrail, also as it was pinned.
+func (b *bench) edit(change func(*v1alpha1.GuardrailSpec)) {
+	b.t.Helper()
+	g, run := &v1alpha1.Guardrail{}, &v1alpha1.RolloutRun{}
+	if err := b.client.Get(b.t.Context(), types.NamespacedName{Namespace: b.runs[0].Namespace, Name: "shop"}, g); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.client.Get(b.t.Context(), b.runs[0], run); err != nil {
+		b.t.Fatal(err)
+	}
+	change(&g.Spec)
+	pinned, err := pin("Guardrail", g.Name, g.UID, g.Spec)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{pinned}
+	for _, o := range []client.Object{g, run} {
+		if err := b.client.Update(b.t.Context(), o); err != nil {
+			b.t.Fatal(err)
+		}
+	}
 }
 
 func TestARunIsRecordedWhenThereIsNews(t *testing.T) {
@@ -285,6 +329,34 @@ func TestTheAnalysisLoopThroughAnHoursOutage(t *testing.T) {
 		if got := b.recorded(run); got.Outcome != v1alpha1.VerdictPass || got.BlindSince != nil {
 			t.Errorf("when its source is back a run is %s: %s", got.Outcome, got.Message)
 		}
+	}
+}
+
+// TestTheBreakerKnowsEveryBlindness: runs are blind, too, when a source answers
+// that it knows nothing; they are not when their own question cannot be asked.
+func TestTheBreakerKnowsEveryBlindness(t *testing.T) {
+	b := newBench(t, 3)
+	b.source.empty = true
+	b.poll()
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.PartialCoverage) || got.BlindSince == nil {
+		t.Fatalf("scraping is broken, and a run is %s", got.Reason)
+	}
+	if blind, runs := b.loop.Breaker.Blind("default", b.clock.Now()); blind != 3 || runs != 3 {
+		t.Errorf("without a series %d of %d runs are blind, want all 3", blind, runs)
+	}
+	b = newBench(t, 3)
+	for range b.runs {
+		b.edit(func(g *v1alpha1.GuardrailSpec) {
+			g.SLOs[0].Indicator = v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "vector(1)", Bad: "x"}}
+		})
+		b.runs = append(b.runs[1:], b.runs[0])
+	}
+	b.poll()
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.BadQuery) {
+		t.Fatalf("an expression that cannot be asked is %s", got.Reason)
+	}
+	if blind, runs := b.loop.Breaker.Blind("default", b.clock.Now()); blind != 0 || runs != 0 {
+		t.Errorf("%d of %d runs are blind by expressions of their own, want none", blind, runs)
 	}
 }
 

@@ -1,12 +1,16 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/bits"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -59,31 +63,50 @@ func NewAsker(sources *Sources, c clock.WithDelayedExecution, gather time.Durati
 	return &Asker{Sources: sources, Clock: c, Gather: gather, open: map[shape]*batch{}}
 }
 
+// inquiry is a question about one run's pods. It is made once for all polls.
+type inquiry struct {
+	indicator v1alpha1.Indicator
+	pods      prometheus.Pods
+	// shape of the indicator, the same for all that ask for the same.
+	shape string
+	// query for this run alone. It gives the same rows as one that runs share.
+	query string
+}
+
+// newInquiry returns an error, which says what to do, for what cannot be asked.
+func newInquiry(indicator v1alpha1.Indicator, pods prometheus.Pods) (inquiry, error) {
+	query, err := prometheus.IndicatorQuery(indicator, pods)
+	if err != nil {
+		return inquiry{}, fmt.Errorf("write the query: %w", err)
+	}
+	shape, err := json.Marshal(indicator)
+	if err != nil {
+		return inquiry{}, fmt.Errorf("encode the indicator: %w", err)
+	}
+	return inquiry{indicator, pods, string(shape), query}, nil
+}
+
 // ask joins a question about a run's pods, of which it expects size, to those
 // that can share a query with it. The answer, or why there is none, comes on the
-// channel. The error says why the question cannot be asked.
-func (a *Asker) ask(ctx context.Context, source *v1alpha1.MetricSource, indicator v1alpha1.Indicator, pods prometheus.Pods, size int) (<-chan reply, error) {
-	text, err := json.Marshal(indicator)
-	if err != nil {
-		return nil, fmt.Errorf("encode the indicator: %w", err)
-	}
-	m := member{pods, max(1, size), make(chan reply, 1)}
-	key := shape{source: source.UID, generation: source.Generation, indicator: string(text)}
-	if indicator.PromQL != nil {
-		key.alone = m.pods.Namespace + "/" + strings.Join(m.pods.ReplicaSets, "/")
+// channel.
+func (a *Asker) ask(ctx context.Context, source *v1alpha1.MetricSource, q inquiry, size int) <-chan reply {
+	m := member{q.pods, max(1, size), make(chan reply, 1)}
+	key := shape{source: source.UID, generation: source.Generation, indicator: q.shape}
+	if q.indicator.PromQL != nil {
+		key.alone = q.pods.Namespace + "/" + strings.Join(q.pods.ReplicaSets, "/")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b, gathering := a.open[key]
 	if !gathering {
-		b = &batch{source: source, indicator: indicator}
+		b = &batch{source: source, indicator: q.indicator}
 		a.open[key] = b
 		// The batch outlives the run that came first.
 		ctx = context.WithoutCancel(ctx)
 		a.Clock.AfterFunc(a.Gather, func() { go a.send(ctx, key) })
 	}
 	b.members = append(b.members, m)
-	return m.reply, nil
+	return m.reply
 }
 
 // send closes a batch and asks for it, in as many queries as its answers need.
@@ -92,15 +115,23 @@ func (a *Asker) send(ctx context.Context, key shape) {
 	b := a.open[key]
 	delete(a.open, key)
 	a.mu.Unlock()
-	now := a.Clock.Now()
+	// As a source takes it, so that what is recorded asks for the very same time.
+	now := a.Clock.Now().Truncate(time.Millisecond)
 	c, err := a.Sources.Client(ctx, b.source, now)
 	if err != nil {
 		deliver(b.members, reply{err: &prometheus.QueryError{Reason: analysis.Auth, Message: bounded(err.Error(), 400)}})
 		return
 	}
-	for _, part := range b.parts() {
-		go a.query(ctx, c, b, part, now)
+	// One deadline for all that is asked for the batch: halves do not add to it.
+	ctx, cancel := context.WithTimeout(ctx, b.source.Spec.Limits.Timeout.Duration)
+	defer cancel()
+	var parts sync.WaitGroup
+	for _, members := range b.parts() {
+		p := &part{asker: a, client: c, indicator: b.indicator, at: now}
+		p.more.Store(int32(4 * bits.Len(uint(len(members)))))
+		parts.Go(func() { p.query(ctx, members) })
 	}
+	parts.Wait()
 }
 
 // parts divides a batch so that no answer needs more series than the source's
@@ -118,58 +149,91 @@ func (b *batch) parts() [][]member {
 	return out
 }
 
-func (a *Asker) query(ctx context.Context, c *prometheus.Client, b *batch, members []member, at time.Time) {
-	pods := make([]prometheus.Pods, len(members))
+// part is what is asked at once, and in halves where the answer is too large.
+type part struct {
+	asker     *Asker
+	client    *prometheus.Client
+	indicator v1alpha1.Indicator
+	at        time.Time
+	// more is how many further queries may be sent: enough to find two runs that
+	// are too large. A source that answers everything so gets no storm of queries.
+	more atomic.Int32
+}
+
+func (p *part) query(ctx context.Context, members []member) {
+	pods, expected := make([]prometheus.Pods, len(members)), 0
 	for i, m := range members {
 		pods[i] = m.pods
+		expected += m.size
 	}
-	query, err := prometheus.IndicatorQuery(b.indicator, pods...)
+	query, err := prometheus.IndicatorQuery(p.indicator, pods...)
 	if err != nil {
-		a.failed(ctx, c, b, members, at, &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)})
+		deliver(members, reply{at: p.at, err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}})
 		return
 	}
-	answer, err := c.Counts(ctx, query, at, a.Clock.Now())
+	answer, err := p.client.Counts(ctx, query, expected, p.at, p.asker.Clock.Now())
 	sourceQueries.WithLabelValues(queryOutcome(err)).Inc()
-	if err != nil {
-		known := &prometheus.QueryError{}
-		if !errors.As(err, &known) {
-			known = &prometheus.QueryError{Reason: analysis.Malformed, Message: bounded(err.Error(), 400)}
-		}
-		a.failed(ctx, c, b, members, at, known)
+	if err == nil {
+		p.hand(answer, members)
 		return
 	}
-	rows := map[string][]analysis.PodCounter{}
-	for _, pod := range answer.Pods {
-		rows[pod.Namespace] = append(rows[pod.Namespace], pod)
+	known := &prometheus.QueryError{}
+	if !errors.As(err, &known) {
+		known = &prometheus.QueryError{Reason: analysis.Malformed, Message: bounded(err.Error(), 400)}
+	}
+	if len(members) == 1 || !isSize(known.Reason) || p.more.Add(-2) < 0 || ctx.Err() != nil {
+		deliver(members, reply{at: p.at, err: known})
+		return
+	}
+	var halves sync.WaitGroup
+	half := len(members) / 2
+	halves.Go(func() { p.query(ctx, members[:half]) })
+	halves.Go(func() { p.query(ctx, members[half:]) })
+	halves.Wait()
+}
+
+// isSize reports whether an answer to fewer runs may be within the limits. No
+// other fault goes away with fewer: it is the source's, or of one pod, which the
+// answer names.
+func isSize(r analysis.Reason) bool { return r == analysis.TooManySeries || r == analysis.TooLarge }
+
+// hand gives each run the rows of its own pods, or what is wrong with one of them.
+func (p *part) hand(answer prometheus.Answer, members []member) {
+	// An expression of the user's is asked for one run alone.
+	alone := p.indicator.PromQL != nil
+	rows := make(map[string][]prometheus.Counter, len(members))
+	for _, run := range inNamespaces(answer.Counters) {
+		rows[run[0].Namespace] = run
 	}
 	for _, m := range members {
 		own := rows[m.pods.Namespace]
-		if b.indicator.PromQL != nil {
-			own = answer.Pods
+		if alone {
+			own = answer.Counters
 		}
-		m.reply <- reply{pods: ownPods(own, m.pods), at: at, sha256: answer.SHA256}
+		r := reply{pods: ownPods(own, m.pods), at: p.at}
+		for _, f := range answer.Faults {
+			if (alone || f.Namespace == m.pods.Namespace) && isOwn(f.Pod, m.pods) {
+				r = reply{at: p.at, err: f.Err}
+				break
+			}
+		}
+		m.reply <- r
 	}
 }
 
-// failed keeps one run's fault from blinding the others: what a single run's
-// series can cause is asked for again in halves.
-func (a *Asker) failed(ctx context.Context, c *prometheus.Client, b *batch, members []member, at time.Time, err *prometheus.QueryError) {
-	if len(members) > 1 && ofOneRun(err.Reason) {
-		half := len(members) / 2
-		a.query(ctx, c, b, members[:half], at)
-		a.query(ctx, c, b, members[half:], at)
-		return
+// inNamespaces sorts rows by whose they are, in place, and cuts them between
+// namespaces.
+func inNamespaces(rows []prometheus.Counter) (out [][]prometheus.Counter) {
+	slices.SortFunc(rows, func(a, b prometheus.Counter) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Pod, b.Pod), strings.Compare(a.Instance, b.Instance))
+	})
+	for begin, end := 0, 0; begin < len(rows); begin = end {
+		for end < len(rows) && rows[end].Namespace == rows[begin].Namespace {
+			end++
+		}
+		out = append(out, rows[begin:end])
 	}
-	deliver(members, reply{at: at, err: err})
-}
-
-func ofOneRun(r analysis.Reason) bool {
-	switch r {
-	case analysis.TooManySeries, analysis.TooLarge, analysis.Malformed, analysis.WrongType, analysis.BadQuery, analysis.ClockSkew:
-		return true
-	default:
-		return false
-	}
+	return out
 }
 
 func deliver(members []member, r reply) {
@@ -178,15 +242,16 @@ func deliver(members []member, r reply) {
 	}
 }
 
-func ownPods(rows []analysis.PodCounter, pods prometheus.Pods) []analysis.PodCounter {
-	var own []analysis.PodCounter
+func ownPods(rows []prometheus.Counter, pods prometheus.Pods) []prometheus.Counter {
+	own := make([]prometheus.Counter, 0, len(rows))
 	for _, row := range rows {
-		for _, set := range pods.ReplicaSets {
-			if prometheus.BelongsTo(row.Pod, set) {
-				own = append(own, row)
-				break
-			}
+		if isOwn(row.Pod, pods) {
+			own = append(own, row)
 		}
 	}
 	return own
+}
+
+func isOwn(pod string, pods prometheus.Pods) bool {
+	return slices.ContainsFunc(pods.ReplicaSets, func(set string) bool { return prometheus.BelongsTo(pod, set) })
 }

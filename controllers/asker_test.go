@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -27,8 +27,8 @@ import (
 type fleet struct {
 	*httptest.Server
 	now time.Time
-	// bad is a namespace whose pods report nonsense.
-	bad string
+	// bad is a namespace whose pods report nonsense, large one with a thousand.
+	bad, large string
 
 	mu      sync.Mutex
 	queries []string
@@ -77,7 +77,7 @@ func (f *fleet) rows(query string) []byte {
 	var result []map[string]any
 	add := func(namespace, pod, k, value string) {
 		result = append(result, map[string]any{
-			"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{float64(f.now.UnixMilli()) / 1000, value}})
+			"metric": map[string]string{"namespace": namespace, "pod": pod, "instance": "10.0.0.1:8080", "k": k}, "value": []any{float64(f.now.UnixMilli()) / 1000, value}})
 	}
 	for _, namespace := range strings.Split(ofNamespaces.FindStringSubmatch(query)[1], "|") {
 		for _, pod := range []string{"shop-stable-aaaaa", "shop-canary-bbbbb"} {
@@ -88,6 +88,9 @@ func (f *fleet) rows(query string) []byte {
 				}
 				add(namespace, pod, k[1], value)
 			}
+		}
+		for i := 0; i < 1000 && namespace == f.large; i++ {
+			add(namespace, fmt.Sprintf("shop-canary-x%d", i), "total", "1")
 		}
 	}
 	body, err := json.Marshal(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
@@ -111,34 +114,57 @@ func requests(bad string) v1alpha1.Indicator {
 	return v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "requests"}, Bad: v1alpha1.Series{Metric: bad}}}
 }
 
-// poll lets so many runs ask about the indicators at once, and returns their
-// replies by run and indicator.
-func poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]reply {
+// asking are the inquiries of runs, as their memories keep them from poll to poll.
+type asking [][]inquiry
+
+func fleetOf(tb testing.TB, runs int, indicators ...v1alpha1.Indicator) asking {
 	tb.Helper()
-	asked := make([][]<-chan reply, runs)
-	for i := range runs {
+	all := make(asking, runs)
+	for i := range all {
 		for _, indicator := range indicators {
-			asked[i] = append(asked[i], ask(tb, a, source, fmt.Sprintf("team-%d", i), indicator))
+			all[i] = append(all[i], about(tb, fmt.Sprintf("team-%d", i), indicator))
+		}
+	}
+	return all
+}
+
+func about(tb testing.TB, namespace string, indicator v1alpha1.Indicator) inquiry {
+	tb.Helper()
+	q, err := newInquiry(indicator, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return q
+}
+
+// poll lets all ask at once, and returns their replies by run and indicator.
+func (all asking) poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource) [][]reply {
+	tb.Helper()
+	asked := make([][]<-chan reply, len(all))
+	for i, own := range all {
+		for _, q := range own {
+			asked[i] = append(asked[i], a.ask(tb.Context(), source, q, 2))
 		}
 	}
 	c.Step(a.Gather)
-	out := make([][]reply, runs)
-	for i := range runs {
-		for _, answer := range asked[i] {
+	out := make([][]reply, len(all))
+	for i, own := range asked {
+		for _, answer := range own {
 			out[i] = append(out[i], <-answer)
 		}
 	}
 	return out
 }
 
+// poll lets so many runs ask about the indicators at once.
+func poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]reply {
+	tb.Helper()
+	return fleetOf(tb, runs, indicators...).poll(tb, a, c, source)
+}
+
 func ask(tb testing.TB, a *Asker, source *v1alpha1.MetricSource, namespace string, indicator v1alpha1.Indicator) <-chan reply {
 	tb.Helper()
-	pods := prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}}
-	answer, err := a.ask(tb.Context(), source, indicator, pods, 2)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return answer
+	return a.ask(tb.Context(), source, about(tb, namespace, indicator), 2)
 }
 
 func TestRunsShareQueries(t *testing.T) {
@@ -170,7 +196,7 @@ func TestRunsShareQueries(t *testing.T) {
 					if tc.series == 1 {
 						continue
 					}
-					if r.err != nil || len(r.pods) != 2 || slices.ContainsFunc(r.pods, func(p analysis.PodCounter) bool {
+					if r.err != nil || len(r.pods) != 2 || slices.ContainsFunc(r.pods, func(p prometheus.Counter) bool {
 						return p.Namespace != fmt.Sprintf("team-%d", run) || p.Total != 100 || p.Bad != 1
 					}) {
 						t.Fatalf("run %d got %+v, %v", run, r.pods, r.err)
@@ -181,8 +207,7 @@ func TestRunsShareQueries(t *testing.T) {
 	}
 }
 
-// TestOneRunsNonsenseBlindsNobodyElse: what a single run's pods report is found
-// by asking in halves.
+// TestOneRunsNonsenseBlindsNobodyElse: an answer names the pod that reports it.
 func TestOneRunsNonsenseBlindsNobodyElse(t *testing.T) {
 	now := time.Now()
 	f := newFleet(t, now)
@@ -194,8 +219,79 @@ func TestOneRunsNonsenseBlindsNobodyElse(t *testing.T) {
 			t.Errorf("run %d: error %v", run, own[0].err)
 		}
 	}
+	if len(f.queries) != 1 {
+		t.Errorf("%d queries, want 1", len(f.queries))
+	}
+}
+
+// TestARunThatIsTooLargeBlindsNobodyElse: it is found by asking in halves.
+func TestARunThatIsTooLargeBlindsNobodyElse(t *testing.T) {
+	now := time.Now()
+	f := newFleet(t, now)
+	f.large = "team-7"
+	c := clocktesting.NewFakeClock(now)
+	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+	for run, own := range poll(t, a, c, f.source(100), 20, requests("errors")) {
+		if blind := own[0].err != nil; blind != (run == 7) {
+			t.Errorf("run %d: error %v", run, own[0].err)
+		}
+	}
 	if len(f.queries) > 11 {
 		t.Errorf("%d queries to find one of 20", len(f.queries))
+	}
+}
+
+// TestNoStormOfQueries: what is wrong with an answer as a whole is not asked for
+// again, and what is too large not without end.
+func TestNoStormOfQueries(t *testing.T) {
+	now := time.Now()
+	page := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			_, _ = fmt.Fprint(w, body)
+		}
+	}
+	vector := func(at time.Time, value string) string {
+		var rows []string
+		for i := range 300 {
+			rows = append(rows, fmt.Sprintf(`{"metric":{"namespace":"team-%d","pod":"shop-canary-a","k":"total"},"value":[%d,%q]}`, i, at.Unix(), value))
+		}
+		return `{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(rows, ",") + `]}}`
+	}
+	for name, tc := range map[string]struct {
+		answer http.HandlerFunc
+		most   int32
+	}{
+		"a login page":          {page(200, "<html>log in</html>"), 1},
+		"400":                   {page(400, "no"), 1},
+		"404":                   {page(404, "no"), 1},
+		"503":                   {page(503, "no"), 1},
+		"a matrix":              {page(200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`), 1},
+		"another time":          {page(200, vector(now.Add(-time.Hour), "1")), 1},
+		"nonsense of every pod": {page(200, vector(now, "NaN")), 1},
+		"a clock 10 s behind": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", now.Add(-10*time.Second).UTC().Format(http.TimeFormat))
+		}, 1},
+		"always more than asked": {page(200, `{"status":"success","data":{"resultType":"vector","result":[`+strings.Repeat("{},", 40_000)+`{}]}}`), 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			f := newFleet(t, now)
+			f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				tc.answer(w, r)
+			})
+			c := clocktesting.NewFakeClock(now)
+			a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+			for run, own := range poll(t, a, c, f.source(1000), 300, requests("errors")) {
+				if own[0].err == nil {
+					t.Fatalf("run %d got an answer", run)
+				}
+			}
+			if n := asked.Load(); n > tc.most {
+				t.Errorf("300 runs took %d queries, want at most %d", n, tc.most)
+			}
+		})
 	}
 }
 

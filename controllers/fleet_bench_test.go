@@ -17,6 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
 )
 
 // fixtureAt makes this test binary the fixture source of a benchmark, with
@@ -103,13 +104,14 @@ func BenchmarkFleetPoll(b *testing.B) {
 			c := clocktesting.NewFakeClock(now)
 			a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
 			source := sourceAt(url, 1000)
+			asks := fleetOf(b, runs, requests("errors"), requests("timeouts"), requests("lost"))
 			judge := analysis.Default(0.001, 3, 200)
 			ledgers, states := make([]analysis.Ledger, 3*runs), make([]analysis.CombinedState, 3*runs)
 			b.ReportAllocs()
 			var asked, judged time.Duration
 			for b.Loop() {
 				before := cpu()
-				replies := poll(b, a, c, source, runs, requests("errors"), requests("timeouts"), requests("lost"))
+				replies := asks.poll(b, a, c, source)
 				between := cpu()
 				// The fixture's samples do not age.
 				c.SetTime(now)
@@ -119,7 +121,7 @@ func BenchmarkFleetPoll(b *testing.B) {
 							b.Fatal(r.err)
 						}
 						n := 3*i + k
-						ledgers[n] = ledgers[n].Advance(analysis.Poll{EvaluatedAt: r.at, Canary: r.pods[1:], Stable: r.pods[:1]}, now)
+						ledgers[n] = ledgers[n].Advance(analysis.Poll{EvaluatedAt: r.at, Canary: podsOf(r.pods[:1]), Stable: podsOf(r.pods[1:])}, now)
 						states[n] = judge.Observe(states[n], ledgers[n])
 						judge.Judge(states[n], ledgers[n])
 					}
@@ -137,6 +139,13 @@ func BenchmarkFleetPoll(b *testing.B) {
 			b.ReportMetric(float64(len(state)), "state-B/indicator")
 		})
 	}
+}
+
+func podsOf(counters []prometheus.Counter) (out []analysis.PodCounter) {
+	for _, c := range counters {
+		out = append(out, c.PodCounter)
+	}
+	return out
 }
 
 // cpu is what this process has used.

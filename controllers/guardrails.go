@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -19,8 +20,9 @@ import (
 )
 
 // bindGuardrails returns the guardrails that bind a Rollout now, pinned with
-// their hashes, and why no run may start when one of them cannot be used.
-func bindGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout) ([]v1alpha1.PinnedGuardrail, plan.Blocked, error) {
+// their hashes, and why no run may start when one of them cannot be used. Of those
+// that are as they were pinned before, no hash is made again.
+func bindGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, plan.Blocked, error) {
 	var bound []v1alpha1.PinnedGuardrail
 	var blocked plan.Blocked
 	for _, ref := range rollout.Spec.Guardrails {
@@ -34,13 +36,13 @@ func bindGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Roll
 		if err != nil {
 			return nil, blocked, fmt.Errorf("read Guardrail %q: %w", ref.Name, err)
 		}
-		pinned, err := pin("Guardrail", g.Name, g.UID, g.Spec)
+		pinned, err := pin("Guardrail", g.Name, g.UID, g.Spec, before...)
 		if err != nil {
 			return nil, blocked, err
 		}
 		bound = append(bound, pinned)
 	}
-	cluster, err := bindClusterGuardrails(ctx, c, rollout)
+	cluster, err := bindClusterGuardrails(ctx, c, rollout, before...)
 	if err != nil {
 		return nil, blocked, err
 	}
@@ -71,7 +73,7 @@ func roomFor(bound []v1alpha1.PinnedGuardrail) plan.Blocked {
 		len(bound), triggers, maxGuardrails, plan.MaxTriggers)}
 }
 
-func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout) ([]v1alpha1.PinnedGuardrail, error) {
+func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, error) {
 	list := &v1alpha1.ClusterGuardrailList{}
 	if err := c.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list ClusterGuardrails: %w", err)
@@ -90,7 +92,7 @@ func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alph
 		if !matches(g.Spec.NamespaceSelector, namespace.Labels) || !matches(g.Spec.RolloutSelector, rollout.Labels) {
 			continue
 		}
-		pinned, err := pin("ClusterGuardrail", g.Name, g.UID, g.Spec.GuardrailSpec)
+		pinned, err := pin("ClusterGuardrail", g.Name, g.UID, g.Spec.GuardrailSpec, before...)
 		if err != nil {
 			return nil, err
 		}
@@ -100,8 +102,13 @@ func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alph
 }
 
 // pin writes out the default triggers, so that the record says all that decides.
-func pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec) (v1alpha1.PinnedGuardrail, error) {
+func pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before ...v1alpha1.PinnedGuardrail) (v1alpha1.PinnedGuardrail, error) {
 	spec.Triggers = spec.EffectiveTriggers()
+	for i := range before {
+		if p := &before[i]; p.Kind == kind && p.UID == uid && p.Name == name && equality.Semantic.DeepEqual(p.Spec, spec) {
+			return *p, nil
+		}
+	}
 	hash, err := evidence.HashOf(spec)
 	if err != nil {
 		return v1alpha1.PinnedGuardrail{}, err

@@ -51,24 +51,85 @@ var shownStatistics = map[string]bool{
 	"falseAlarms": true, "budgetSpent": true, "limit": true, "checks": true, "violations": true,
 }
 
-// showTrigger makes a verdict's numbers series.
-func showTrigger(run *v1alpha1.RolloutRun, t v1alpha1.TriggerAnalysis) {
-	labels := prometheus.Labels{"namespace": run.Namespace, "rollout": run.Spec.Rollout.Name, "trigger": t.Guardrail + "/" + t.Name}
-	triggerOutcome.DeletePartialMatch(labels)
-	triggerOutcome.MustCurryWith(labels).WithLabelValues(string(t.Outcome)).Set(1)
-	for _, s := range t.Statistics {
-		value, err := strconv.ParseFloat(s.Value, 64)
-		if err == nil && shownStatistics[s.Name] {
-			triggerStatistic.MustCurryWith(labels).WithLabelValues(s.Name).Set(value)
+// shownTriggers are the series of one run, so that each of them can be ended
+// without a search through those of all runs.
+type shownTriggers struct {
+	namespace, rollout string
+	triggers           map[string]shownTrigger
+}
+
+type shownTrigger struct {
+	outcome string
+	// statistics as they were recorded.
+	statistics []v1alpha1.Statistic
+}
+
+// statistic is the newest value shown by a name; empty for none.
+func (s shownTrigger) statistic(name string) string {
+	for i := range s.statistics {
+		if s.statistics[i].Name == name {
+			return s.statistics[i].Value
+		}
+	}
+	return ""
+}
+
+// show makes the newest verdicts of a run its series: those alone, so that a
+// trigger that is blind shows no old numbers.
+func (s *shownTriggers) show(run *v1alpha1.RolloutRun, verdicts []v1alpha1.TriggerAnalysis) {
+	next := shownTriggers{run.Namespace, run.Spec.Rollout.Name, make(map[string]shownTrigger, len(verdicts))}
+	for i := range verdicts {
+		name := triggerName(&verdicts[i])
+		was := s.triggers[name]
+		is := shownTrigger{string(verdicts[i].Outcome), make([]v1alpha1.Statistic, 0, len(was.statistics))}
+		if is.outcome != was.outcome {
+			triggerOutcome.WithLabelValues(next.namespace, next.rollout, name, is.outcome).Set(1)
+		}
+		for _, statistic := range verdicts[i].Statistics {
+			value, err := strconv.ParseFloat(statistic.Value, 64)
+			if err != nil || !shownStatistics[statistic.Name] {
+				continue
+			}
+			if was.statistic(statistic.Name) != statistic.Value {
+				triggerStatistic.WithLabelValues(next.namespace, next.rollout, name, statistic.Name).Set(value)
+			}
+			is.statistics = append(is.statistics, statistic)
+		}
+		next.triggers[name] = is
+	}
+	s.end(next.triggers)
+	*s = next
+}
+
+// hide ends the series of a run that is judged no more.
+func (s *shownTriggers) hide() {
+	s.end(nil)
+	s.triggers = nil
+}
+
+// end deletes the series that are not among those that stay.
+func (s *shownTriggers) end(stay map[string]shownTrigger) {
+	for name, was := range s.triggers {
+		is := stay[name]
+		if was.outcome != is.outcome {
+			triggerOutcome.DeleteLabelValues(s.namespace, s.rollout, name, was.outcome)
+		}
+		for _, statistic := range was.statistics {
+			if is.statistic(statistic.Name) == "" {
+				triggerStatistic.DeleteLabelValues(s.namespace, s.rollout, name, statistic.Name)
+			}
 		}
 	}
 }
 
-// hideTriggers ends the series of a Rollout that has no run in progress.
-func hideTriggers(namespace, rollout string) {
-	labels := prometheus.Labels{"namespace": namespace, "rollout": rollout}
-	triggerOutcome.DeletePartialMatch(labels)
-	triggerStatistic.DeletePartialMatch(labels)
+// triggerName is a trigger's name in verdicts and series: a tenant's Guardrail may
+// have the name of a ClusterGuardrail.
+func triggerName(t *v1alpha1.TriggerAnalysis) string {
+	name := t.Guardrail + "/" + t.Name
+	if t.Kind == "ClusterGuardrail" {
+		return t.Kind + "/" + name
+	}
+	return name
 }
 
 func init() {

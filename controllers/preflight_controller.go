@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -75,20 +74,28 @@ func asksPreflight(bound []v1alpha1.PinnedGuardrail) bool {
 	return false
 }
 
-// judge returns the worst verdict of all objectives, with its name.
+// judge asks about all objectives at once and returns the worst verdict, with its
+// name.
 func (r *PreflightReconciler) judge(ctx context.Context, rollout *v1alpha1.Rollout, bound []v1alpha1.PinnedGuardrail, now time.Time) analysis.Verdict {
-	worst := analysis.Verdict{Reason: analysis.Healthy, Message: "no guardrail that asks has an slo"}
-	first := true
+	var asked []<-chan analysis.Verdict
 	for _, g := range bound {
 		if g.Spec.Preflight == nil {
 			continue
 		}
 		for _, slo := range g.Spec.SLOs {
-			v := r.judgeSLO(ctx, rollout, g, slo, now)
-			v.Message = g.Name + "/" + slo.Name + ": " + v.Message
-			if first || analysis.Worst(v.Outcome(), worst.Outcome()) != worst.Outcome() {
-				worst, first = v, false
-			}
+			answer := make(chan analysis.Verdict, 1)
+			asked = append(asked, answer)
+			go func() {
+				v := r.judgeSLO(ctx, rollout, g, slo, now)
+				v.Message = g.Name + "/" + slo.Name + ": " + v.Message
+				answer <- v
+			}()
+		}
+	}
+	worst := analysis.Verdict{Reason: analysis.Healthy, Message: "no guardrail that asks has an slo"}
+	for i, answer := range asked {
+		if v := <-answer; i == 0 || analysis.Worst(v.Outcome(), worst.Outcome()) != worst.Outcome() {
+			worst = v
 		}
 	}
 	return worst
@@ -103,9 +110,9 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	if err := errors.Join(read.err, err); err != nil {
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
-	source := &v1alpha1.MetricSource{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source); err != nil {
-		return analysis.Verdict{Reason: analysis.SourceMissing, Message: fmt.Sprintf("MetricSource %q cannot be read", g.Spec.Source)}
+	source, denied := allowedSource(ctx, r.Client, rollout.Namespace, g.Spec.Source)
+	if denied != nil {
+		return analysis.Verdict{Reason: denied.Reason, Message: denied.Message}
 	}
 	c, err := r.Sources.Client(ctx, source, now)
 	if err != nil {

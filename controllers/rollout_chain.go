@@ -88,7 +88,7 @@ func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
 	chain := w.run.Status.Decisions
 	if last != nil && last.Seq > evidence.Count(chain) {
 		var err error
-		if chain, err = evidence.Append(chain, recordOf(w, last), last.Seq, finished != nil); err != nil {
+		if chain, err = evidence.Append(chain, decisionRecord(w, last), last.Seq, finished != nil); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func chainComplete(run *v1alpha1.RolloutRun, last *v1alpha1.DecisionSummary, fin
 	return last == nil || last.Seq <= evidence.Count(run.Status.Decisions) || evidence.Full(run.Status.Decisions)
 }
 
-func recordOf(w *world, last *v1alpha1.DecisionSummary) v1alpha1.DecisionRecord {
+func decisionRecord(w *world, last *v1alpha1.DecisionSummary) v1alpha1.DecisionRecord {
 	return v1alpha1.DecisionRecord{
 		At: last.At, Rule: last.Rule, Why: last.Why, Phase: w.rollout.Status.Phase, Weight: last.Weight, Actor: last.Actor,
 	}
@@ -115,7 +115,7 @@ func (r *RolloutReconciler) appendDecision(ctx context.Context, w *world, d plan
 	if last.Seq == 0 {
 		return nil
 	}
-	record := recordOf(w, last)
+	record := decisionRecord(w, last)
 	record.Verdicts = w.input.Verdict.References
 	if s := w.rollout.Status.Step; s != nil {
 		record.Step = ptr(s.Index)

@@ -7,9 +7,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -26,6 +29,34 @@ type Sources struct {
 	mu sync.Mutex
 	// clients by the source's name.
 	clients map[string]sourceClient
+}
+
+// allowedSource reads a source for a guardrail that is in force in a namespace.
+// Whoever asks it comes here: a guardrail can be changed to name a source after
+// the check that lets a run start.
+func allowedSource(ctx context.Context, c client.Reader, namespace, name string) (*v1alpha1.MetricSource, *prometheus.QueryError) {
+	missing := func(format string, args ...any) (*v1alpha1.MetricSource, *prometheus.QueryError) {
+		return nil, &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf(format, args...)}
+	}
+	source := &v1alpha1.MetricSource{}
+	if err := c.Get(ctx, types.NamespacedName{Name: name}, source); err != nil {
+		return missing("MetricSource %q cannot be read: ask the platform team for it, or name another one in the guardrail", name)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&source.Spec.NamespaceSelector)
+	if err != nil {
+		return missing("the namespaceSelector of MetricSource %q cannot be read, so it allows no namespace: correct it", name)
+	}
+	if selector.Empty() {
+		return source, nil
+	}
+	ns := &corev1.Namespace{}
+	if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
+		return missing("the labels of namespace %q cannot be read, by which MetricSource %q allows it", namespace, name)
+	}
+	if !selector.Matches(labels.Set(ns.Labels)) {
+		return missing("MetricSource %q does not allow namespace %q: ask the platform team to let its namespaceSelector match, or name another source in the guardrail", name, namespace)
+	}
+	return source, nil
 }
 
 type sourceClient struct {

@@ -21,36 +21,60 @@ const (
 	kindWithin
 )
 
-// collector makes counters per pod of an answer's rows, evaluated at the time
+// collector makes counters per target of an answer's rows, evaluated at the time
 // given. An expression of the user's may have dropped the namespace.
 type collector struct {
 	at     time.Time
 	index  map[string]int
-	pods   []analysis.PodCounter
+	pods   []Counter
 	within []float64
 	seen   []kind
+	// faults are the pods whose rows cannot be used, by their place.
+	faults map[int]*QueryError
 	key    []byte
 }
 
-func newCollector(at time.Time) *collector {
-	return &collector{at: at, index: map[string]int{}}
+func newCollector(at time.Time, expected int) *collector {
+	return &collector{
+		at: at, index: make(map[string]int, expected), faults: map[int]*QueryError{},
+		pods: make([]Counter, 0, expected), within: make([]float64, 0, expected), seen: make([]kind, 0, expected),
+	}
 }
 
-// take reads one row. The error is a *QueryError.
-func (c *collector) take(r *sample) error {
-	if err := c.check(r); err != nil {
-		return err
+// take reads one row. The error is of an answer that is wrong as a whole; what is
+// wrong with one pod's row is that pod's fault.
+func (c *collector) take(r *sample) *QueryError {
+	switch {
+	case !isPodName(r.pod) || len(r.namespace) > 63 || len(r.instance) > 253:
+		return failed(analysis.Malformed, "the answer has a series without a pod's name")
+	case !r.histogram && isAnotherTime(r.at, c.at):
+		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
+	}
+	k := kinds[string(r.kind)]
+	if k == 0 {
+		return failed(analysis.Malformed, "the answer has a row of unknown kind %s", quote(string(r.kind)))
 	}
 	i := c.podOf(r)
-	k, err := kindOf(r.kind)
+	if fault := c.set(i, k, r); fault != nil && c.faults[i] == nil {
+		c.faults[i] = fault
+	}
+	return nil
+}
+
+// set puts a row's value where it belongs, or says why it cannot be used.
+func (c *collector) set(i int, k kind, r *sample) *QueryError {
+	pod := &c.pods[i]
 	switch {
-	case err != nil:
-		return err
+	case r.histogram:
+		return failed(analysis.WrongType, "the answer has a native histogram, counters were asked for")
+	case r.invalid:
+		return errNoValue
+	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
+		return failed(analysis.Malformed, "pod %q reports %v", r.pod, r.value)
 	case c.seen[i]&k != 0:
 		return failed(analysis.Malformed, "the answer has two rows of one pod and kind")
 	}
 	c.seen[i] |= k
-	pod := &c.pods[i]
 	switch k {
 	case kindTotal, kindCount:
 		pod.Total = r.value
@@ -68,68 +92,61 @@ func (c *collector) take(r *sample) error {
 	return nil
 }
 
-func (c *collector) check(r *sample) error {
-	switch {
-	case !isPodName(r.pod) || len(r.namespace) > 63:
-		return failed(analysis.Malformed, "the answer has a series without a pod's name")
-	case r.histogram:
-		return failed(analysis.WrongType, "the answer has a native histogram, counters were asked for")
-	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
-		return failed(analysis.Malformed, "pod %q reports %v", r.pod, r.value)
-	case math.Abs(r.at-seconds(c.at)) > maxSkew.Seconds():
-		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
-	}
-	return nil
+func isAnotherTime(at float64, asked time.Time) bool {
+	return math.Abs(at-seconds(asked)) > maxSkew.Seconds()
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// podOf is the place of a row's pod, a new one for the first of its rows.
+// podOf is the place of a row's target, a new one for the first of its rows.
 func (c *collector) podOf(r *sample) int {
 	c.key = append(append(append(c.key[:0], r.namespace...), '/'), r.pod...)
+	name := len(c.key)
+	c.key = append(append(c.key, ' '), r.instance...)
 	i, known := c.index[string(c.key)]
 	if !known {
 		i = len(c.pods)
-		c.index[string(c.key)] = i
-		c.pods = append(c.pods, analysis.PodCounter{Namespace: string(r.namespace), Pod: string(r.pod)})
+		// One text holds all names.
+		key := string(c.key)
+		c.index[key] = i
+		c.pods = append(c.pods, Counter{
+			PodCounter: analysis.PodCounter{Namespace: key[:len(r.namespace)], Pod: key[len(r.namespace)+1 : name]}, Instance: key[name+1:]})
 		c.within, c.seen = append(c.within, 0), append(c.seen, 0)
 	}
 	return i
 }
 
-func kindOf(k []byte) (kind, error) {
-	switch string(k) {
-	case "total":
-		return kindTotal, nil
-	case "bad":
-		return kindBad, nil
-	case "ts":
-		return kindSampled, nil
-	case "count":
-		return kindCount, nil
-	case "within":
-		return kindWithin, nil
-	default:
-		return 0, failed(analysis.Malformed, "the answer has a row of unknown kind %s", quote(string(k)))
+var kinds = map[string]kind{"total": kindTotal, "bad": kindBad, "ts": kindSampled, "count": kindCount, "within": kindWithin}
+
+// finish gives the answer its counters, in the order of their first rows, and the
+// faults of those that cannot be used. A histogram's bad count is what was not
+// within the threshold.
+func (c *collector) finish(answer *Answer) {
+	good := c.pods[:0]
+	for i := range c.pods {
+		pod := c.pods[i]
+		fault := c.faults[i]
+		if c.seen[i]&kindCount != 0 && fault == nil {
+			fault = c.notWithin(i)
+			pod.Bad = pod.Total - c.within[i]
+		}
+		if fault != nil {
+			answer.Faults = append(answer.Faults, Fault{pod.Namespace, pod.Pod, fault})
+			continue
+		}
+		good = append(good, pod)
 	}
+	answer.Counters = good
 }
 
-// counters are the pods in the order of their first rows. A histogram's bad
-// count is what was not within the threshold.
-func (c *collector) counters() ([]analysis.PodCounter, error) {
-	for i := range c.pods {
-		pod := &c.pods[i]
-		switch {
-		case c.seen[i]&kindCount == 0:
-			continue
-		case c.seen[i]&kindWithin == 0:
-			return nil, failed(analysis.BadQuery, "no bucket of the histogram ends at the threshold: choose a threshold that is a bucket's bound, or add the bucket")
-		case c.within[i] > pod.Total:
-			return nil, failed(analysis.Malformed, "pod %q counts %v observations within the threshold of %v", pod.Pod, c.within[i], pod.Total)
-		}
-		pod.Bad = pod.Total - c.within[i]
+func (c *collector) notWithin(i int) *QueryError {
+	switch {
+	case c.seen[i]&kindWithin == 0:
+		return failed(analysis.BadQuery, "no bucket of the histogram ends at the threshold: choose a threshold that is a bucket's bound, or add the bucket")
+	case c.within[i] > c.pods[i].Total:
+		return failed(analysis.Malformed, "pod %q counts %v observations within the threshold of %v", c.pods[i].Pod, c.within[i], c.pods[i].Total)
 	}
-	return c.pods, nil
+	return nil
 }
 
 // isPodName reports what Kubernetes accepts as one (DNS-1123 subdomain). Names
@@ -141,7 +158,7 @@ func isPodName(name []byte) bool {
 	for i, b := range name {
 		alphanumeric := 'a' <= b && b <= 'z' || '0' <= b && b <= '9'
 		inside := i > 0 && i < len(name)-1
-		if !alphanumeric && !(inside && (b == '-' || b == '.')) {
+		if between := inside && (b == '-' || b == '.'); !alphanumeric && !between {
 			return false
 		}
 	}

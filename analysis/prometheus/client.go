@@ -2,8 +2,6 @@ package prometheus
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +25,9 @@ type SecretKey func(ref v1alpha1.SecretKeyRef) (string, error)
 // most the source's inFlight queries run, and the others wait for their turn or
 // their deadline.
 type Client struct {
-	api      api.Client
+	// base makes the URLs; its Do would hold an answer whole.
+	base     api.Client
+	http     http.Client
 	timeout  time.Duration
 	scrape   time.Duration
 	limits   limits
@@ -36,18 +36,31 @@ type Client struct {
 
 // Answer is what a counts query returned.
 type Answer struct {
-	// Pods by name.
-	Pods []analysis.PodCounter
-	// SHA256 of the raw body, as sha256:hex; empty when no whole body came.
-	SHA256 string
+	// Counters of the pods' targets.
+	Counters []Counter
+	// Faults are the pods of which the answer says what cannot be used. They are
+	// theirs alone: the others of the answer are not in doubt.
+	Faults []Fault
 	// Skew is the source's clock minus ours; 0 when it did not say.
 	Skew time.Duration
+}
+
+// Counter is what one scraped target of a pod counts. Most pods have one.
+type Counter struct {
+	analysis.PodCounter
+	// Instance is the target's, by the source's word; empty when it did not say.
+	Instance string
+}
+
+// Fault is what is wrong with one pod's counters.
+type Fault struct {
+	Namespace, Pod string
+	Err            *QueryError
 }
 
 // receipt is what is kept of an answer beside its data.
 type receipt struct {
 	envelope
-	sha256 string
 	// date by the source's clock.
 	date time.Time
 }
@@ -60,12 +73,13 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 		return nil, err
 	}
 	l := limitsOf(spec.Limits)
-	c, err := api.NewClient(api.Config{Address: spec.Address, RoundTripper: &bounded{next: transport, limits: l}})
+	carrier := &bounded{next: transport, limits: l}
+	base, err := api.NewClient(api.Config{Address: spec.Address, RoundTripper: carrier})
 	if err != nil {
 		return nil, fmt.Errorf("read the address: %w", err)
 	}
 	return &Client{
-		api: c, timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
+		base: base, http: http.Client{Transport: carrier}, timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
 		limits: l, inFlight: make(chan struct{}, max(1, int(spec.Limits.InFlight))),
 	}, nil
 }
@@ -74,27 +88,27 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 // answer at all.
 const lookbackScrapes = 3
 
-// Counts sends a query made by CountsQuery for the evaluation time at. now is
-// our clock, for comparison with the source's. The error is a *QueryError.
-func (c *Client) Counts(ctx context.Context, query string, at, now time.Time) (Answer, error) {
-	pods := newCollector(at)
+// Counts sends a query made by CountsQuery for the evaluation time at, which is
+// expected to be answered for so many pods. now is our clock, for comparison with
+// the source's. The error is a *QueryError.
+func (c *Client) Counts(ctx context.Context, query string, expected int, at, now time.Time) (Answer, error) {
+	pods := newCollector(at, min(expected, c.limits.series))
 	answer, err := c.ask(ctx, query, at, now, pods.take)
-	if err != nil {
-		return answer, err
+	if err == nil {
+		pods.finish(&answer)
 	}
-	answer.Pods, err = pods.counters()
 	return answer, err
 }
 
 // ask sends an instant query within the source's limits, gives the rows of its
 // answer to take, and checks whatever an answer must keep to before they count.
-func (c *Client) ask(ctx context.Context, query string, at, now time.Time, take func(*sample) error) (Answer, error) {
+func (c *Client) ask(ctx context.Context, query string, at, now time.Time, take func(*sample) *QueryError) (Answer, error) {
 	rows := &vectorReader{limit: c.limits.rows(), take: take}
 	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", url.Values{
 		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},
 		"timeout": {c.timeout.String()}, "lookback_delta": {(lookbackScrapes * c.scrape).String()},
 	}, rows.read)
-	answer := Answer{SHA256: got.sha256}
+	answer := Answer{}
 	if err != nil {
 		return answer, err
 	}
@@ -122,22 +136,23 @@ func (c *Client) send(ctx context.Context, method, path string, form url.Values,
 		return receipt{}, err
 	}
 	defer done()
-	response, body, err := c.do(ctx, method, path, form.Encode())
+	response, err := c.do(ctx, method, path, form.Encode())
 	if err == nil && (response.StatusCode == http.StatusMethodNotAllowed || response.StatusCode == http.StatusNotImplemented) {
-		response, body, err = c.do(ctx, http.MethodGet, path, form.Encode())
+		_ = response.Body.Close()
+		response, err = c.do(ctx, http.MethodGet, path, form.Encode())
 	}
 	if err != nil {
 		return receipt{}, queryError(ctx, err)
 	}
-	sum := sha256.Sum256(body)
-	got := receipt{sha256: "sha256:" + hex.EncodeToString(sum[:])}
+	defer func() { _ = response.Body.Close() }()
+	var got receipt
 	got.date, _ = http.ParseTime(response.Header.Get("Date"))
-	got.envelope, err = decode(body, data)
+	got.envelope, err = decode(response.Body, data)
 	return got, err
 }
 
-func (c *Client) do(ctx context.Context, method, path, form string) (*http.Response, []byte, error) {
-	target, body := c.api.URL(path, nil), io.Reader(nil)
+func (c *Client) do(ctx context.Context, method, path, form string) (*http.Response, error) {
+	target, body := c.base.URL(path, nil), io.Reader(nil)
 	if method == http.MethodPost {
 		body = strings.NewReader(form)
 	} else {
@@ -145,7 +160,7 @@ func (c *Client) do(ctx context.Context, method, path, form string) (*http.Respo
 	}
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -153,7 +168,7 @@ func (c *Client) do(ctx context.Context, method, path, form string) (*http.Respo
 		// that turns out to be dead.
 		request.Header["Idempotency-Key"] = nil
 	}
-	return c.api.Do(ctx, request)
+	return c.http.Do(request)
 }
 
 // turn waits until a query may run and returns what ends it.

@@ -1,8 +1,6 @@
 package prometheus
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,17 +15,15 @@ import (
 
 func TestCountsReadsPods(t *testing.T) {
 	body := vector(counters("web-a-1", 1234, 5, 4), counters("web-a-2", 10, 0, 9), rowOf("web-a-3", "total", "1e3"))
-	sum := sha256.Sum256([]byte(body))
 	sampled := func(secondsAgo int) time.Time {
 		return time.Unix(evaluated.Unix()-int64(secondsAgo), 0).Add(250 * time.Millisecond)
 	}
 	want := Answer{
-		Pods: []analysis.PodCounter{
-			{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)},
-			{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)},
-			{Pod: "web-a-3", Counts: analysis.Counts{Total: 1000}},
+		Counters: []Counter{
+			{PodCounter: analysis.PodCounter{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)}},
+			{PodCounter: analysis.PodCounter{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)}},
+			{PodCounter: analysis.PodCounter{Pod: "web-a-3", Counts: analysis.Counts{Total: 1000}}},
 		},
-		SHA256: "sha256:" + hex.EncodeToString(sum[:]),
 	}
 	got, err := ask(t, connect(t, defaults(serve(t, say(http.StatusOK, body)))))
 	if err != nil {
@@ -66,8 +62,8 @@ func TestCountsAsksAgainWithGETWherePOSTIsNotAllowed(t *testing.T) {
 			}
 			say(http.StatusOK, vector(counters("a", 1, 0, 1)))(w, r)
 		})))
-		if answer, err := ask(t, c); err != nil || len(answer.Pods) != 1 {
-			t.Errorf("%d: %d pods, %v; want 1 pod", code, len(answer.Pods), err)
+		if answer, err := ask(t, c); err != nil || len(answer.Counters) != 1 {
+			t.Errorf("%d: %d pods, %v; want 1 pod", code, len(answer.Counters), err)
 		}
 	}
 }

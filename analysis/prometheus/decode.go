@@ -18,19 +18,41 @@ type envelope struct {
 	errorType string
 	message   string
 	hasData   bool
-	// warning is the first one; warned tells an empty one from none.
+	// warning is the first one, or that the answer is called partial; warned tells
+	// an empty one from none.
 	warning string
 	warned  bool
 }
 
-// decode reads an answer in one pass and keeps nothing but its envelope; data
+// maxText is how long one text of an answer may be, in bytes: the longest is held
+// whole, and nothing else of an answer is.
+const maxText = 2 << 20
+
+// shortTexts fails where a text does not end in time.
+type shortTexts struct {
+	io.Reader
+	decoder *jsontext.Decoder
+	read    int64
+}
+
+// Read implements io.Reader.
+func (s *shortTexts) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if s.read += int64(n); s.read-s.decoder.InputOffset() > maxText {
+		return 0, failed(analysis.TooLarge, "the answer has a text of more than %d bytes", maxText)
+	}
+	return n, err
+}
+
+// decode reads an answer as it comes and keeps nothing but its envelope; data
 // reads the value of the field data and must take all of it. The error is a
 // *QueryError for a body that is no answer: what a good one says is left to the
 // caller.
-func decode(body []byte, data func(*jsontext.Decoder) error) (envelope, error) {
+func decode(body io.Reader, data func(*jsontext.Decoder) error) (envelope, error) {
 	var e envelope
 	// Names are not remembered, so that a million of them cost nothing.
-	d := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
+	d := new(jsontext.Decoder)
+	d.Reset(&shortTexts{Reader: body, decoder: d}, jsontext.AllowDuplicateNames(true))
 	isObject, err := object(d, func(name []byte) error {
 		switch string(name) {
 		case "status":
@@ -41,6 +63,8 @@ func decode(body []byte, data func(*jsontext.Decoder) error) (envelope, error) {
 			return setText(d, &e.message)
 		case "warnings":
 			return e.readWarnings(d)
+		case "isPartial":
+			return e.readPartial(d)
 		case "data":
 			e.hasData = d.PeekKind() != 'n'
 			return data(d)
@@ -51,9 +75,14 @@ func decode(body []byte, data func(*jsontext.Decoder) error) (envelope, error) {
 	if err == nil && isObject {
 		_, err = d.ReadToken()
 	}
+	var known *QueryError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), len(body) == 0:
-		return e, failed(analysis.Malformed, "the answer ended early")
+	case errors.As(err, &known):
+		return e, known
+	case !isObject && errors.Is(err, io.EOF):
+		return e, failed(analysis.Malformed, "the answer is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return e, errEndedEarly
 	case !isObject, !errors.Is(err, io.EOF):
 		return e, failed(analysis.Malformed, "the answer is not the JSON of a Prometheus API")
 	}
@@ -91,41 +120,70 @@ func apiReason(kind string) analysis.Reason {
 }
 
 func (e *envelope) readWarnings(d *jsontext.Decoder) error {
-	_, err := array(d, func() error {
+	if d.PeekKind() == 'n' {
+		return d.SkipValue()
+	}
+	isArray, err := array(d, func() error {
 		var said string
 		if err := setText(d, &said); err != nil {
 			return err
 		}
-		if !e.warned {
-			e.warning, e.warned = said, true
-		}
+		e.warn(said)
 		return nil
 	})
+	if err == nil && !isArray {
+		// What cannot be read may be a warning: the answer does not count.
+		return failed(analysis.Malformed, "the answer's warnings are no list")
+	}
 	return err
+}
+
+// readPartial reads how VictoriaMetrics marks an answer from which some of its
+// storage is missing (its documentation, "Cluster availability").
+func (e *envelope) readPartial(d *jsontext.Decoder) error {
+	switch d.PeekKind() {
+	case 't':
+		e.warn("isPartial")
+	case 'f', 'n':
+	default:
+		if err := d.SkipValue(); err != nil {
+			return err
+		}
+		return failed(analysis.Malformed, "the answer does not say whether it is partial")
+	}
+	return d.SkipValue()
+}
+
+func (e *envelope) warn(said string) {
+	if !e.warned {
+		e.warning, e.warned = said, true
+	}
 }
 
 // sample is one row of an instant query's answer. Its texts are valid until the next.
 type sample struct {
-	namespace, pod, kind []byte
+	namespace, pod, instance, kind []byte
 	// at is the time it is for, in Unix seconds, and value as it was written.
 	at, value float64
 	histogram bool
+	// invalid says that the row has a value that is none.
+	invalid bool
 }
 
 // vectorReader reads the data of an instant query's answer and gives its rows away one
-// by one. err is the first thing wrong with them; what follows is still read, so
-// that a body that breaks off or has too many rows is called that.
+// by one. err is the first thing wrong with the answer; what follows is still read,
+// so that a body that breaks off or has too many rows is called that.
 type vectorReader struct {
 	limit int
-	take  func(*sample) error
+	take  func(*sample) *QueryError
 
 	kind string
 	rows int
 	row  sample
-	err  error
+	err  *QueryError
 }
 
-func (v *vectorReader) note(err error) {
+func (v *vectorReader) note(err *QueryError) {
 	if v.err == nil {
 		v.err = err
 	}
@@ -140,8 +198,10 @@ func (v *vectorReader) outcome() error {
 		return failed(analysis.WrongType, "the source answered a %s, a vector was asked for", v.kind)
 	case v.kind != "vector":
 		return failed(analysis.Malformed, "the source answered the unknown type %s", quote(v.kind))
+	case v.err != nil:
+		return v.err
 	}
-	return v.err
+	return nil
 }
 
 func (v *vectorReader) read(d *jsontext.Decoder) error {
@@ -178,7 +238,7 @@ func (v *vectorReader) readRows(d *jsontext.Decoder) error {
 
 func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 	r := &v.row
-	*r = sample{namespace: r.namespace[:0], pod: r.pod[:0], kind: r.kind[:0]}
+	*r = sample{namespace: r.namespace[:0], pod: r.pod[:0], instance: r.instance[:0], kind: r.kind[:0]}
 	isObject, err := object(d, func(name []byte) error {
 		switch string(name) {
 		case "metric":
@@ -211,6 +271,8 @@ func (v *vectorReader) readLabels(d *jsontext.Decoder) error {
 			into = &v.row.namespace
 		case "pod":
 			into = &v.row.pod
+		case "instance":
+			into = &v.row.instance
 		case "k":
 			into = &v.row.kind
 		default:
@@ -241,16 +303,14 @@ func (v *vectorReader) readValue(d *jsontext.Decoder) error {
 		default:
 			err = strconv.ErrSyntax
 		}
-		if err != nil {
-			v.note(failed(analysis.Malformed, "the answer has a value that is none"))
-		}
+		v.row.invalid = v.row.invalid || err != nil
 		return nil
 	})
-	if n != 2 {
-		v.note(failed(analysis.Malformed, "the answer has a value that is none"))
-	}
+	v.row.invalid = v.row.invalid || n != 2
 	return err
 }
+
+var errNoValue = failed(analysis.Malformed, "the answer has a value that is none")
 
 // object reads an object's fields; field reads the value after each name, which
 // is valid until then. For any other value, which it takes, is is false.

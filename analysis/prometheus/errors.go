@@ -1,6 +1,8 @@
 package prometheus
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -120,14 +122,19 @@ func isTLS(err error) bool {
 		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error")
 }
 
+var errEndedEarly = failed(analysis.Truncated, "the answer ended early")
+
 // bodyError is the reason of an answer that began and did not end.
 func bodyError(ctx context.Context, err error) *QueryError {
 	reason := transportError(ctx, err)
+	var corrupt flate.CorruptInputError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return failed(analysis.Malformed, "the answer ended early")
+		return errEndedEarly
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
+		return failed(analysis.Malformed, "the answer is not compressed as it says: %s", quote(err.Error()))
 	case reason.Reason == analysis.Unreachable:
-		return failed(analysis.Malformed, "the answer broke off: %s", quote(err.Error()))
+		return failed(analysis.Truncated, "the answer broke off: %s", quote(err.Error()))
 	default:
 		return reason
 	}

@@ -1,25 +1,35 @@
 package prometheus
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Matchers bind a selector to the pods of one run or of many. Of many they match
-// every combination of a namespace and a name: who reads the answer still has to
-// tell whose a row is. It returns an error when the pods' names do not tell that.
-func Matchers(group ...Pods) ([]*labels.Matcher, error) {
+// binding is what the labels of a run's pods must be, or of many runs'.
+type binding struct {
+	// namespace is a pattern when of many is true.
+	namespace string
+	many      bool
+	pod       string
+}
+
+// bindingOf returns an error when the pods' names do not tell whose they are. Of
+// many runs a binding fits every combination of a namespace and a name: who reads
+// the answer still has to tell whose a row is.
+func bindingOf(group []Pods) (binding, error) {
 	if len(group) == 0 {
-		return nil, fmt.Errorf("no namespace or no ReplicaSet to ask about")
+		return binding{}, errNobody
 	}
-	var namespaces, sets []string
+	namespaces, sets := make([]string, 0, len(group)), make([]string, 0, 2*len(group))
 	for _, p := range group {
 		if err := p.check(); err != nil {
-			return nil, err
+			return binding{}, err
 		}
 		namespaces = append(namespaces, p.Namespace)
 		sets = append(sets, p.ReplicaSets...)
@@ -30,50 +40,55 @@ func Matchers(group ...Pods) ([]*labels.Matcher, error) {
 		slices.Sort(sets)
 		sets = slices.Compact(sets)
 	}
-	namespace := labels.MustNewMatcher(labels.MatchEqual, "namespace", namespaces[0])
-	if len(namespaces) > 1 {
+	b := binding{namespace: namespaces[0], many: len(namespaces) > 1, pod: podPattern(sets)}
+	if b.many {
 		for i, n := range namespaces {
 			namespaces[i] = regexp.QuoteMeta(n)
 		}
-		var err error
-		if namespace, err = labels.NewMatcher(labels.MatchRegexp, "namespace", strings.Join(namespaces, "|")); err != nil {
-			return nil, fmt.Errorf("match %d namespaces: %w", len(namespaces), err)
-		}
+		b.namespace = strings.Join(namespaces, "|")
 	}
-	pod, err := labels.NewMatcher(labels.MatchRegexp, "pod", podPattern(sets))
+	return b, nil
+}
+
+var errNobody = errors.New("no namespace or no ReplicaSet to ask about")
+
+// Matchers bind a selector to the pods.
+func (p Pods) Matchers() ([]*labels.Matcher, error) {
+	b, err := bindingOf([]Pods{p})
 	if err != nil {
-		return nil, fmt.Errorf("match the pods of %d ReplicaSets: %w", len(sets), err)
+		return nil, err
 	}
-	return []*labels.Matcher{namespace, pod}, nil
+	pod, err := labels.NewMatcher(labels.MatchRegexp, "pod", b.pod)
+	if err != nil {
+		return nil, fmt.Errorf("match the pods of %d ReplicaSets: %w", len(p.ReplicaSets), err)
+	}
+	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "namespace", b.namespace), pod}, nil
+}
+
+// bound is the matchers as text. They are printed for thousands of runs, so no
+// pattern is compiled for it.
+func bound(group []Pods) ([]string, error) {
+	b, err := bindingOf(group)
+	if err != nil {
+		return nil, err
+	}
+	is := "namespace="
+	if b.many {
+		is = "namespace=~"
+	}
+	return []string{is + strconv.Quote(b.namespace), "pod=~" + strconv.Quote(b.pod)}, nil
 }
 
 func (p Pods) check() error {
 	if p.Namespace == "" || len(p.ReplicaSets) == 0 {
-		return fmt.Errorf("no namespace or no ReplicaSet to ask about")
+		return errNobody
 	}
-	sets := map[string]string{}
-	for _, set := range p.ReplicaSets {
-		if other, taken := sets[podPrefix(set)]; taken && other != set {
+	for i, set := range p.ReplicaSets {
+		same := slices.IndexFunc(p.ReplicaSets[:i], func(other string) bool { return other != set && podPrefix(other) == podPrefix(set) })
+		if same >= 0 {
 			return fmt.Errorf("the pods of ReplicaSets %s and %s cannot be told apart by their names: give the Deployment a name of at most %d characters",
-				quote(other), quote(set), maxPodPrefix-len("-0123456789-"))
+				quote(p.ReplicaSets[same]), quote(set), maxPodPrefix-len("-0123456789-"))
 		}
-		sets[podPrefix(set)] = set
 	}
 	return nil
 }
-
-// bound is the matchers as text.
-func bound(group []Pods) ([]string, error) {
-	matchers, err := Matchers(group...)
-	if err != nil {
-		return nil, err
-	}
-	mine := make([]string, len(matchers))
-	for i, m := range matchers {
-		mine[i] = m.String()
-	}
-	return mine, nil
-}
-
-// Matchers bind a selector to the pods.
-func (p Pods) Matchers() ([]*labels.Matcher, error) { return Matchers(p) }

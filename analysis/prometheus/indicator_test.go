@@ -29,18 +29,24 @@ func TestIndicatorQuery(t *testing.T) {
 	}{
 		"requests": {
 			v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "a"}, Bad: v1alpha1.Series{Metric: "b"}}},
-			`label_replace(sum by (namespace, pod) (a{S}),"k","total","","") or label_replace(sum by (namespace, pod) (b{S}),"k","bad","","") or label_replace(min by (namespace, pod) (timestamp(a{S})),"k","ts","","")`,
+			`label_replace(sum by (namespace, pod, instance) (a{S}),"k","total","","") or label_replace(sum by (namespace, pod, instance) (b{S}),"k","bad","","") or label_replace(min by (namespace, pod, instance) (timestamp(a{S})),"k","ts","","")`,
 		},
 		"latency": {
 			latency(300*time.Millisecond, v1alpha1.Matcher{Name: "path", Value: "/"}),
-			`label_replace(sum by (namespace, pod) (request_duration_seconds_count{S,path="/"}),"k","count","","") or ` +
-				`label_replace(sum by (namespace, pod) (request_duration_seconds_bucket{S,le=~"0\\.30*",path="/"}),"k","within","","") or ` +
-				`label_replace(min by (namespace, pod) (timestamp(request_duration_seconds_count{S,path="/"})),"k","ts","","")`,
+			`label_replace(sum by (namespace, pod, instance) (request_duration_seconds_count{S,path="/"}),"k","count","","") or ` +
+				`label_replace(sum by (namespace, pod, instance) (request_duration_seconds_bucket{S,le=~"0\\.30*",path="/"}),"k","within","","") or ` +
+				`label_replace(min by (namespace, pod, instance) (timestamp(request_duration_seconds_count{S,path="/"})),"k","ts","","")`,
 		},
 		"promQL": {
 			v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `a + on(pod) b`, Bad: `c{x="1"}`}},
 			`label_replace(sum by (pod) (a{S} + on (pod) b{S}),"k","total","","") or label_replace(sum by (pod) (c{S,x="1"}),"k","bad","","") or ` +
-				`label_replace(min by (pod) (timestamp(a{S} + on (pod) b{S})),"k","ts","","")`,
+				`label_replace(min by (pod) (label_replace(min by (pod) (timestamp(a{S})),"k","0","","") or ` +
+				`label_replace(min by (pod) (timestamp(b{S})),"k","1","","")),"k","ts","","")`,
+		},
+		"promQL that keeps dead pods": {
+			v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `max_over_time(a[1h]) + 0 * a`, Bad: `rate(b[5m])`}},
+			`label_replace(sum by (pod) (max_over_time(a{S}[1h]) + 0 * a{S}),"k","total","","") or label_replace(sum by (pod) (rate(b{S}[5m])),"k","bad","","") or ` +
+				`label_replace(min by (pod) (timestamp(a{S})),"k","ts","","")`,
 		},
 	}
 	for name, tc := range tests {
@@ -119,7 +125,7 @@ func TestLatencyAnswers(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			got, err := ask(t, connect(t, defaults(serve(t, say(http.StatusOK, answer(tc.rows))))))
-			pods := got.Pods
+			pods := got.Counters
 			if reasonOf(err) != tc.want {
 				t.Fatalf("error %v, want reason %q", err, tc.want)
 			}

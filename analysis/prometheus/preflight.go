@@ -18,10 +18,11 @@ import (
 // returns an error, which says what to do, for an indicator that cannot be asked
 // for: an expression has no increase.
 func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time.Duration) (string, error) {
-	mine := []string{
-		"namespace=" + strconv.Quote(namespace),
-		"pod=~" + strconv.Quote(regexp.QuoteMeta(deployment)+"-[a-z0-9]+-[a-z0-9]+"),
+	names, err := podsOfDeployment(deployment)
+	if err != nil {
+		return "", err
 	}
+	mine := []string{"namespace=" + strconv.Quote(namespace), "pod=~" + strconv.Quote(names)}
 	var total, part v1alpha1.Series
 	share := "(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))"
 	switch {
@@ -47,32 +48,79 @@ func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time
 	return rows(1, window("period", fmt.Sprintf("%.0fd", period.Hours()/24)), window("long", "1h"), window("short", "5m"))
 }
 
-// Shares sends a query made by SharesQuery. The error is a *QueryError.
-func (c *Client) Shares(ctx context.Context, query string, at, now time.Time) (analysis.Shares, error) {
-	shares := analysis.Shares{Period: math.NaN(), Long: math.NaN(), Short: math.NaN()}
-	_, err := c.ask(ctx, query, at, now, func(r *sample) error { return setShare(&shares, r) })
-	if err != nil {
-		return analysis.Shares{}, err
+// maxHash is how long the hash is that a Deployment gives its ReplicaSets' names.
+const maxHash = 10
+
+// podsOfDeployment matches the names of pods of all a Deployment's ReplicaSets:
+// its own name, a hash and five random characters, with hyphens between them. Of a
+// long name, the hash is cut and the second hyphen lost.
+func podsOfDeployment(deployment string) (string, error) {
+	left := maxPodPrefix - len(deployment) - len("-")
+	names := regexp.QuoteMeta(deployment) + "-"
+	switch {
+	case left < 0:
+		return "", fmt.Errorf("the pods of Deployment %s cannot be told from others by their names: give it a name of at most %d characters", quote(deployment), maxPodPrefix-1)
+	case left <= maxHash:
+		return fmt.Sprintf("%s([a-z0-9]+-[a-z0-9]{5}|[a-z0-9]{%d})", names, left+5), nil
+	default:
+		return names + "[a-z0-9]+-[a-z0-9]{5}", nil
 	}
-	if math.IsNaN(shares.Period) {
-		return shares, failed(analysis.NoTraffic, "the source has counted no request of this service: check the slo's metric and labels")
-	}
-	// A service without requests just now burns nothing.
-	for _, share := range []*float64{&shares.Long, &shares.Short} {
-		if math.IsNaN(*share) {
-			*share = 0
-		}
-	}
-	return shares, nil
 }
 
-// setShare reads one window. One without requests is NaN.
-func setShare(shares *analysis.Shares, r *sample) error {
-	into := map[string]*float64{"period": &shares.Period, "long": &shares.Long, "short": &shares.Short}
-	share, asked := into[string(r.kind)]
-	if !asked || r.histogram {
-		return failed(analysis.Malformed, "the answer has a row that was not asked for")
+// Shares sends a query made by SharesQuery. The error is a *QueryError.
+func (c *Client) Shares(ctx context.Context, query string, at, now time.Time) (analysis.Shares, error) {
+	windows := shareReader{at: at}
+	if _, err := c.ask(ctx, query, at, now, windows.take); err != nil {
+		return analysis.Shares{}, err
 	}
-	*share = r.value
-	return nil
+	return windows.shares()
+}
+
+// shareReader reads the windows of an answer about a service.
+type shareReader struct {
+	at   time.Time
+	read [3]float64
+	seen [3]bool
+}
+
+// windowNames are the rows of an answer, and what they are called in messages.
+var windowNames = [3]struct{ kind, text string }{{"period", "the objective's period"}, {"long", "the last hour"}, {"short", "the last five minutes"}}
+
+func (w *shareReader) take(r *sample) *QueryError {
+	for i, window := range windowNames {
+		switch {
+		case string(r.kind) != window.kind:
+			continue
+		case r.histogram:
+			return failed(analysis.WrongType, "the answer has a native histogram, shares were asked for")
+		case r.invalid:
+			return errNoValue
+		case isAnotherTime(r.at, w.at):
+			return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
+		case w.seen[i]:
+			return failed(analysis.Malformed, "the answer has two rows of one window")
+		}
+		w.read[i], w.seen[i] = r.value, true
+		return nil
+	}
+	return failed(analysis.Malformed, "the answer has a row that was not asked for")
+}
+
+// shares tells a window without requests, which burns nothing and is NaN, from
+// one without samples, which says nothing and is absent.
+func (w *shareReader) shares() (analysis.Shares, error) {
+	for i, seen := range w.seen {
+		if !seen {
+			return analysis.Shares{}, failed(analysis.Stale, "the source has no samples of this service over %s: check that its pods are scraped, and the slo's metric and labels", windowNames[i].text)
+		}
+	}
+	if math.IsNaN(w.read[0]) {
+		return analysis.Shares{}, failed(analysis.NoTraffic, "the source has counted no request of this service: check the slo's metric and labels")
+	}
+	for i := range w.read {
+		if math.IsNaN(w.read[i]) {
+			w.read[i] = 0
+		}
+	}
+	return analysis.Shares{Period: w.read[0], Long: w.read[1], Short: w.read[2]}, nil
 }

@@ -25,9 +25,9 @@ type Pods struct {
 // maxQuery is the longest query that is sent, in bytes.
 const maxQuery = 4096
 
-// CountsQuery asks for the cumulative total and bad counters of every pod, of one
-// run or of many, and for the time of their samples, in one answer: each row
-// carries the label k with total, bad or ts. A bad series that was never born is
+// CountsQuery asks for the cumulative total and bad counters of every scraped
+// target of every pod, of one run or of many, and for the time of their samples,
+// in one answer: each row carries the label k with total, bad or ts. A bad series that was never born is
 // absent, and counts as 0. It returns an error, which says what to do, for series
 // that cannot be asked for.
 func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
@@ -44,15 +44,17 @@ func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
 		return "", err
 	}
 	return rows(len(pods),
-		row("total", sumByPod+"("+totalSelector+")"),
-		row("bad", sumByPod+"("+badSelector+")"),
-		row("ts", minByPod+"(timestamp("+totalSelector+"))"))
+		row("total", sumByTarget+"("+totalSelector+")"),
+		row("bad", sumByTarget+"("+badSelector+")"),
+		row("ts", minByTarget+"(timestamp("+totalSelector+"))"))
 }
 
-// Rows of pods keep the labels that say whose they are.
+// Rows keep the labels that say whose they are, and which target's: were the
+// containers of a pod one sum, a scrape that failed of one would look like a
+// restart of all, and count everything again.
 const (
-	sumByPod = "sum by (namespace, pod) "
-	minByPod = "min by (namespace, pod) "
+	sumByTarget = "sum by (namespace, pod, instance) "
+	minByTarget = "min by (namespace, pod, instance) "
 )
 
 // rows joins the parts of a query for so many runs. Each run adds its pods' names
@@ -113,8 +115,10 @@ var reserved = []string{"namespace", "pod", "__name__"}
 const maxPodPrefix = 58
 
 func podPrefix(replicaSet string) string {
-	prefix := replicaSet + "-"
-	return prefix[:min(len(prefix), maxPodPrefix)]
+	if len(replicaSet) >= maxPodPrefix {
+		return replicaSet[:maxPodPrefix]
+	}
+	return replicaSet + "-"
 }
 
 // podPattern matches the names ReplicaSets give their pods. PromQL anchors it.

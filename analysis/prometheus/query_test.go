@@ -43,16 +43,16 @@ func TestCountsQueryText(t *testing.T) {
 		"requests by status": {
 			total: series("http_requests_total"),
 			bad:   series("http_requests_total", v1alpha1.Matcher{Name: "code", Op: "=~", Value: "5.."}),
-			want: `label_replace(sum by (namespace, pod) (http_requests_total{` + mine + `}),"k","total","","")` +
-				` or label_replace(sum by (namespace, pod) (http_requests_total{` + mine + `,code=~"5.."}),"k","bad","","")` +
-				` or label_replace(min by (namespace, pod) (timestamp(http_requests_total{` + mine + `})),"k","ts","","")`,
+			want: `label_replace(sum by (namespace, pod, instance) (http_requests_total{` + mine + `}),"k","total","","")` +
+				` or label_replace(sum by (namespace, pod, instance) (http_requests_total{` + mine + `,code=~"5.."}),"k","bad","","")` +
+				` or label_replace(min by (namespace, pod, instance) (timestamp(http_requests_total{` + mine + `})),"k","ts","","")`,
 		},
 		"an invariant's checks and violations": {
 			total: series("ledger_checks_total", v1alpha1.Matcher{Name: "kind", Value: "sum"}),
 			bad:   series("ledger_violations_total", v1alpha1.Matcher{Name: "kind", Op: "!=", Value: ""}),
-			want: `label_replace(sum by (namespace, pod) (ledger_checks_total{` + mine + `,kind="sum"}),"k","total","","")` +
-				` or label_replace(sum by (namespace, pod) (ledger_violations_total{` + mine + `,kind!=""}),"k","bad","","")` +
-				` or label_replace(min by (namespace, pod) (timestamp(ledger_checks_total{` + mine + `,kind="sum"})),"k","ts","","")`,
+			want: `label_replace(sum by (namespace, pod, instance) (ledger_checks_total{` + mine + `,kind="sum"}),"k","total","","")` +
+				` or label_replace(sum by (namespace, pod, instance) (ledger_violations_total{` + mine + `,kind!=""}),"k","bad","","")` +
+				` or label_replace(min by (namespace, pod, instance) (timestamp(ledger_checks_total{` + mine + `,kind="sum"})),"k","ts","","")`,
 		},
 	}
 	for name, c := range cases {

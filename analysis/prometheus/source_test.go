@@ -57,15 +57,19 @@ func connect(t *testing.T, spec v1alpha1.MetricSourceSpec) *Client {
 // patience is how long a test waits for what must end long before.
 const patience = 30 * time.Second
 
-// ask sends one query. The context it gives ends long after the query timeout:
+// ask sends one query, of which a pod's fault is an error, as for a run that has
+// this pod. The context it gives ends long after the query timeout:
 // that Counts returns before it shows that the client keeps its own deadline.
 func ask(t *testing.T, c *Client) (Answer, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	answer, err := c.Counts(ctx, "up", evaluated, evaluated)
+	answer, err := c.Counts(ctx, "up", 1, evaluated, evaluated)
 	if ctx.Err() != nil {
 		t.Fatalf("the query outlived its timeout by far")
+	}
+	if err == nil && len(answer.Faults) > 0 {
+		return answer, answer.Faults[0].Err
 	}
 	return answer, err
 }

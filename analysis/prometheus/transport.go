@@ -26,8 +26,8 @@ const (
 	bytesAround = 1 << 20
 )
 
-// limitsOf a MetricSource. An answer is held whole while it is read, so it does
-// not get more bytes than its rows can need.
+// limitsOf a MetricSource. An answer does not get more bytes than its rows can
+// need.
 func limitsOf(l v1alpha1.MetricSourceLimits) limits {
 	out := limits{series: int(l.Series)}
 	out.bytes = min(l.Bytes, int64(out.rows())*bytesPerRow+bytesAround)

@@ -194,7 +194,7 @@ type MetricSourceLimits struct {
 	// +optional
 	// +kubebuilder:default=1000
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=100000
+	// +kubebuilder:validation:Maximum=20000
 	Series int32 `json:"series,omitempty"`
 	// bytes a decompressed answer may have.
 	// +optional

@@ -82,7 +82,9 @@ type TriggerAnalysis struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	Statistics []Statistic `json:"statistics,omitempty"`
-	// samplesSha256 is SHA-256 over the raw answer, which other runs may have shared.
+	// samplesSha256 is SHA-256 over the counters of this run's pods, which query
+	// gives at evaluatedAt: one line for each target, "namespace/pod instance total
+	// bad sampledAt", sorted, sampledAt in Unix milliseconds.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	SamplesSHA256 string `json:"samplesSha256,omitempty"`

@@ -268,7 +268,7 @@ type VerdictReference struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Reason string `json:"reason"`
-	// samplesSha256 is the hash of the raw answer it rests on.
+	// samplesSha256 is the hash of the counters it rests on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	SamplesSHA256 string `json:"samplesSha256,omitempty"`

@@ -151,7 +151,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	if err := judge.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}
-	preflight := &controllers.PreflightReconciler{Client: mgr.GetClient(), Sources: sources, Clock: clock.RealClock{}, Workers: o.workers}
+	preflight := &controllers.PreflightReconciler{Client: mgr.GetClient(), Sources: sources, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := preflight.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the pre-flight reconciler: %w", err)
 	}
