@@ -1,5 +1,9 @@
 package analysis
 
+// Given tells both judges what a complete and fresh answer looks like at this
+// poll, and whether stable should serve.
+func (c *Combined) Given(q Quality) { c.Regression.Quality, c.Outage.Evidence.Quality = q, q }
+
 // Adjust replaces the default of how many times as bad as stable a candidate may
 // be, how many times its budget it may burn, and the proven bound of false
 // alarms, of which outages get two thirds and regressions the rest.

@@ -12,11 +12,12 @@ func TestBudgetSpent(t *testing.T) {
 	// days bring 259.2 million, of which 0.1 % may fail.
 	ledger := func(bad float64) Ledger {
 		return Ledger{
+			Pods: map[string]lastCounter{"s": {SampledAt: start.Add(10 * time.Minute).UnixMilli(), Stable: true}},
 			Since: start, EvaluatedAt: start.Add(10 * time.Minute),
 			Canary: Counts{Total: 6000, Bad: bad}, Stable: Counts{Total: 54000, Bad: 54}, Stage: Counts{Total: 6000, Bad: bad},
 		}
 	}
-	rule := BudgetSpent{Budget: 0.001, Period: 30 * 24 * time.Hour, Limit: 0.001, MinimumSamples: 200}
+	rule := BudgetSpent{Budget: 0.001, Period: 30 * 24 * time.Hour, Limit: 0.001, MinimumSamples: 200, Quality: Quality{Weight: 10}}
 	tests := map[string]struct {
 		rule   BudgetSpent
 		ledger Ledger
@@ -29,7 +30,7 @@ func TestBudgetSpent(t *testing.T) {
 		"nothing at this weight": {rule, Ledger{Since: start, EvaluatedAt: start.Add(time.Minute)}, NoTraffic, 0},
 		"too few requests":       {BudgetSpent{Budget: 0.001, Period: time.Hour, Limit: 1, MinimumSamples: 7000}, ledger(0), BelowMinSamples, 0},
 		"a limit of nothing":     {BudgetSpent{Budget: 0.001, Period: time.Hour}, ledger(0), BadQuery, math.NaN()},
-		"two bad requests":       {BudgetSpent{Budget: 0.001, Period: time.Minute, Limit: 0.001}, Ledger{Since: start, EvaluatedAt: start.Add(time.Minute), Canary: Counts{Total: 100, Bad: 2}, Stage: Counts{Total: 100, Bad: 2}}, Healthy, 20},
+		"two bad requests":       {BudgetSpent{Budget: 0.001, Period: time.Minute, Limit: 0.001, Quality: Quality{Weight: 100}}, Ledger{Since: start, EvaluatedAt: start.Add(time.Minute), Canary: Counts{Total: 100, Bad: 2}, Stage: Counts{Total: 100, Bad: 2}}, Healthy, 20},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -77,6 +77,7 @@ type Ledger struct {
 type lastCounter struct {
 	Counts
 	SampledAt int64 `json:"t"`
+	Stable    bool  `json:"stable,omitempty"`
 }
 
 // Bin is what the canary served between two polls.
@@ -172,7 +173,7 @@ func (l *Ledger) take(pods []PodCounter, newCountsWhole bool) Counts {
 		if newCountsWhole && served.Bad > 0 {
 			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
 		}
-		l.Pods[c.Pod] = lastCounter{c.Counts, at}
+		l.Pods[c.Pod] = lastCounter{c.Counts, at, !newCountsWhole}
 	}
 	return sum
 }

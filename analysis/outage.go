@@ -17,9 +17,10 @@ import (
 //     takes the place of the clip, against bursts of dependent requests.
 //
 // Guarantee: that of Evidence, whose bets it must win; Burn and the moments only
-// take away from what fails. While stable serves nothing, nothing can be
-// compared, and the guarantee is the absolute one alone: a candidate within
-// Allowed times its budget.
+// take away from what fails. While stable is known to serve nothing, nothing can
+// be compared, and the guarantee is the absolute one alone: a candidate within
+// Allowed times its budget. A stable version of which nothing is known is not
+// one that serves nothing: it may suffer the same incident.
 type Outage struct {
 	Burn     Burn
 	Evidence Regression
@@ -68,6 +69,8 @@ func (o Outage) judge(s OutageState, l Ledger, seen sides) Verdict {
 		v.Reason, v.Message = RegressionFound, fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
 	case won && o.alone(s, l):
 		v.Reason, v.Message = BurnRateExceeded, burn.Message+"; stable serves nothing to compare with"
+	case won && o.Evidence.Quality.baselineMissing(l):
+		v.Reason, v.Message = BaselineMissing, burn.Message+"; stable should serve, but nothing is known of what it does"
 	case won:
 		v.Reason, v.Message = EnvironmentIncident, burn.Message+"; not shown to be the candidate's own"
 	default:
@@ -76,11 +79,12 @@ func (o Outage) judge(s OutageState, l Ledger, seen sides) Verdict {
 	return v
 }
 
-// alone reports whether stable has served nothing in the short window: what
-// waits for stable to be compared is all that the candidate served in it.
+// alone reports whether stable is known to have served nothing in the short
+// window: what waits for stable to be compared is all that the candidate served
+// in it.
 func (o Outage) alone(s OutageState, l Ledger) bool {
 	used := s.Evidence.Relative
-	return l.EvaluatedAt.Sub(l.Since) >= o.Burn.Short && l.Stable.Total == used.Stable.Total && l.Canary.minus(used.Canary).Total >= l.Window(o.Burn.Short).Total
+	return o.Evidence.Quality.knowsSilence(l) && l.EvaluatedAt.Sub(l.Since) >= o.Burn.Short && l.Stable.Total == used.Stable.Total && l.Canary.minus(used.Canary).Total >= l.Window(o.Burn.Short).Total
 }
 
 // Combined is the faster of an outage's and a regression's judge, and fails

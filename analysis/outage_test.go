@@ -77,12 +77,56 @@ func TestDefaultJudges(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			after, got := firedAfter(Default(0.001, 1, 100), twoPods(c.canary, c.stable))
+			judge := Default(0.001, 1, 100)
+			judge.Given(Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 2, Weight: 10})
+			after, got := firedAfter(judge, twoPods(c.canary, c.stable))
 			if after != c.wantAfter || got.Reason != c.wantReason || !strings.Contains(got.Message, c.wantMessage) {
 				t.Errorf("fired after %d polls: %s %q; want %d, %s saying %q", after, got.Reason, got.Message, c.wantAfter, c.wantReason, c.wantMessage)
 			}
 			if len(got.Message) > 512 {
 				t.Errorf("a message of %d bytes, want at most 512: %s", len(got.Message), got.Message)
+			}
+		})
+	}
+}
+
+// A candidate that fails may suffer what stable suffers, so it is not convicted
+// while nothing is known of stable.
+func TestOnlyAStableVersionKnownToServeNothingLeavesTheCandidateAlone(t *testing.T) {
+	cases := map[string]struct {
+		weight    int
+		stable    func(second int) []PodCounter
+		wantFail  bool
+		wantCause Reason
+	}{
+		"missing from the answers": {5, func(int) []PodCounter { return nil }, false, BaselineMissing},
+		"half of its pods missing": {5, func(second int) []PodCounter { return []PodCounter{pod("s2", second, 7, 0)} }, false, BaselineMissing},
+		"in every answer, without requests": {
+			5, func(second int) []PodCounter { return []PodCounter{pod("s", second, 1e6, 1e3), pod("s2", second, 7, 0)} }, true, BurnRateExceeded,
+		},
+		"not to serve any more": {100, func(int) []PodCounter { return nil }, true, BurnRateExceeded},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			quality := Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1, Weight: c.weight}
+			judge := Default(0.001, 1, 100)
+			judge.Given(quality)
+			l := Ledger{}.Advance(Poll{EvaluatedAt: at(0), Stable: []PodCounter{pod("s", -1, 1e6, 1e3), pod("s2", -1, 7, 0)}}, start)
+			var s CombinedState
+			var got Verdict
+			for i := 1; i <= 30 && got.Outcome() != Fail; i++ {
+				p := canary(15*i, pod("c", 15*i-1, float64(100*i), float64(5*i)))
+				p.Stable = c.stable(15*i - 1)
+				l = l.Advance(p, start)
+				s = judge.Observe(s, l)
+				got = judge.Judge(s, l)
+			}
+			if (got.Outcome() == Fail) != c.wantFail || got.Reason != c.wantCause {
+				t.Errorf("%s %q, want %s", got.Reason, got.Message, c.wantCause)
+			}
+			spent := BudgetSpent{Budget: 0.001, Period: 30 * 24 * time.Hour, Limit: 0.001, Quality: quality}.Judge(l)
+			if want := c.weight == 100; (spent.Outcome() == Fail) != want || !want && spent.Reason != BaselineMissing {
+				t.Errorf("budget: %s %q", spent.Reason, spent.Message)
 			}
 		})
 	}

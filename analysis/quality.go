@@ -32,7 +32,7 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	if q.ReadyPods == 0 {
 		return Verdict{Reason: Pending, Message: "the candidate has no ready pods"}, false
 	}
-	limit := freshFor*q.ScrapeInterval + grace
+	limit := q.freshness()
 	fresh := 0
 	var newest time.Time
 	for _, c := range p.Canary {
@@ -84,6 +84,41 @@ func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
 	}
 	return Verdict{}, true
 }
+
+// knowsSilence reports whether a stable version without requests is known to
+// serve none: it is not to serve any, or every one of its pods says so.
+func (q Quality) knowsSilence(l Ledger) bool {
+	fresh, known := q.stablePods(l)
+	return q.Weight >= 100 || known > 0 && fresh == known
+}
+
+// baselineMissing reports whether stable should serve, and nothing is known of
+// what it does serve.
+func (q Quality) baselineMissing(l Ledger) bool {
+	fresh, _ := q.stablePods(l)
+	return q.Weight < 100 && (fresh == 0 || l.Stable.Total == 0)
+}
+
+// stablePods is how many of stable's pods have a fresh sample, and how many have
+// not ended long ago.
+func (q Quality) stablePods(l Ledger) (fresh, known int) {
+	for _, c := range l.Pods {
+		if !c.Stable {
+			continue
+		}
+		age := l.EvaluatedAt.Sub(time.UnixMilli(c.SampledAt))
+		if age <= forgetAfter {
+			known++
+		}
+		if age <= q.freshness() {
+			fresh++
+		}
+	}
+	return fresh, known
+}
+
+// freshness is how old a fresh sample may be.
+func (q Quality) freshness() time.Duration { return freshFor*q.ScrapeInterval + grace }
 
 // mismatch is how many times smaller than asked for a side's share may be.
 const mismatch = 4

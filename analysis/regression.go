@@ -36,6 +36,8 @@ type Regression struct {
 	Clip float64
 	// MinimumSamples the candidate must have served in this stage for a pass.
 	MinimumSamples int64
+	// Quality says whether stable should serve. Without it, it should.
+	Quality Quality
 }
 
 // RegressionState is the evidence of a run so far. It can be stored as JSON and
@@ -97,6 +99,8 @@ func (r Regression) judge(s RegressionState, l Ledger, seen sides) Verdict {
 		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
 	case l.Stage.Total < float64(r.MinimumSamples):
 		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, said)
+	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget && r.Quality.baselineMissing(l):
+		v.Reason, v.Message = BaselineMissing, said+"; the budget burns, and nothing is known of what stable serves"
 	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
 		v.Reason, v.Message = EnvironmentIncident, said+"; the budget burns, but not shown to be by the candidate"
 	case growing > r.threshold()/2:
@@ -158,8 +162,12 @@ func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statis
 
 // sentence is what a person needs to see to believe the verdict.
 func (r Regression) sentence(l Ledger, seen sides) string {
-	return fmt.Sprintf("%s; burn %.1fx; rollout spent %s of the 30d budget",
-		seen, l.Canary.Ratio()/r.Budget, percent(r.spent(l)))
+	said := fmt.Sprintf("%s; burn %.1fx", seen, l.Canary.Ratio()/r.Budget)
+	if r.Quality.baselineMissing(l) {
+		// Without stable's requests the cost would be put far too high.
+		return said
+	}
+	return fmt.Sprintf("%s; rollout spent %s of the 30d budget", said, percent(r.spent(l)))
 }
 
 // convinced states the always-valid bound on false alarms.
