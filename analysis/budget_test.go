@@ -12,7 +12,7 @@ func TestBudgetSpent(t *testing.T) {
 	// days bring 259.2 million, of which 0.1 % may fail.
 	ledger := func(bad float64) Ledger {
 		return Ledger{
-			Pods: map[string]lastCounter{"s": {SampledAt: start.Add(10 * time.Minute).UnixMilli(), Stable: true}},
+			Pods:  map[string]lastCounter{"s": {SampledAt: start.Add(10 * time.Minute).UnixMilli(), Stable: true}},
 			Since: start, EvaluatedAt: start.Add(10 * time.Minute),
 			Canary: Counts{Total: 6000, Bad: bad}, Stable: Counts{Total: 54000, Bad: 54}, Stage: Counts{Total: 6000, Bad: bad},
 		}

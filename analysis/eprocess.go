@@ -49,8 +49,13 @@ func (p EProcess) LogE() float64 {
 // one more chance to be wrong: the i-th life may spend only 2^−i of α, which
 // keeps the sum below 2α.
 func (p EProcess) logP() float64 {
-	return min(0, float64(p.Restarts)*math.Ln2-p.LogPeak)
+	return min(0, p.restartCost()-p.LogPeak)
 }
+
+// net is ln E now, less what restarts have cost.
+func (p EProcess) net() float64 { return p.LogE() - p.restartCost() }
+
+func (p EProcess) restartCost() float64 { return float64(p.Restarts) * math.Ln2 }
 
 // bets are the log likelihood ratios ℓ_k of an interval's counts, one per
 // alternative. settled is false when the interval does not settle them yet.

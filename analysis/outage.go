@@ -61,7 +61,7 @@ func (o Outage) judge(s OutageState, l Ledger, seen sides) Verdict {
 	}
 	v.Statistics = append(v.Statistics, Statistic{"moments", float64(len(s.Moments))})
 	won := o.Evidence.holds(s.Evidence.Absolute) && len(s.Moments) >= manyMoments
-	compared := o.Evidence.holds(s.Evidence.Relative)
+	compared := o.Evidence.holds(s.Evidence.Relative) && s.Evidence.together()
 	switch {
 	case burn.Outcome() != Fail:
 		v.Reason, v.Message = burn.Reason, burn.Message

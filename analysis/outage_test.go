@@ -102,7 +102,9 @@ func TestOnlyAStableVersionKnownToServeNothingLeavesTheCandidateAlone(t *testing
 		"missing from the answers": {5, func(int) []PodCounter { return nil }, false, BaselineMissing},
 		"half of its pods missing": {5, func(second int) []PodCounter { return []PodCounter{pod("s2", second, 7, 0)} }, false, BaselineMissing},
 		"in every answer, without requests": {
-			5, func(second int) []PodCounter { return []PodCounter{pod("s", second, 1e6, 1e3), pod("s2", second, 7, 0)} }, true, BurnRateExceeded,
+			5, func(second int) []PodCounter {
+				return []PodCounter{pod("s", second, 1e6, 1e3), pod("s2", second, 7, 0)}
+			}, true, BurnRateExceeded,
 		},
 		"not to serve any more": {100, func(int) []PodCounter { return nil }, true, BurnRateExceeded},
 	}

@@ -10,7 +10,8 @@ import (
 // Regression judges a candidate by two bets at once: that it is worse than
 // stable, and that it is outside its budget. It fails only when both are won,
 // so that neither an incident both versions suffer nor a difference too small
-// to matter rolls anything back.
+// to matter rolls anything back. Both must stand won at one time: bets won at
+// different times, such as a trifle and then a shared incident, convict nobody.
 //
 // Guarantee: a candidate that is at most Worse times as bad as stable at every
 // time, whatever stable does, or that stays within Allowed times its budget,
@@ -48,6 +49,11 @@ type RegressionState struct {
 	Relative EProcess `json:"relative"`
 	// Absolute is the evidence against "within Allowed times the budget".
 	Absolute EProcess `json:"absolute"`
+	// LogPeak is ln of the highest that both bets stood at together: sup of the
+	// lesser one, after every look that settled both. Peaks at different times are
+	// two stories; only together do they tell of one regression. It is at most the
+	// peak of either bet, so Ville's bound on each holds for it too.
+	LogPeak float64 `json:"peak"`
 }
 
 // defaultClip is a third.
@@ -72,8 +78,18 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	}
 	s.Relative = s.Relative.observe(l.Canary, l.Stable, betRelative(r.Worse), clip)
 	s.Absolute = s.Absolute.observe(l.Canary, l.Stable, betAbsolute(r.Allowed*r.Budget), clip)
+	if s.together() {
+		s.LogPeak = max(s.LogPeak, s.log())
+	}
 	return s
 }
+
+// together reports whether both bets have settled the same requests: while
+// stable is not counted, the relative one speaks of the past.
+func (s RegressionState) together() bool { return s.Relative.Canary == s.Absolute.Canary }
+
+// log is ln of the lesser bet now, less what states lost have cost.
+func (s RegressionState) log() float64 { return min(s.Relative.net(), s.Absolute.net()) }
 
 // Judge says what the evidence of a state comes to. The ledger is the one
 // observed last.
@@ -93,15 +109,15 @@ func (r Regression) judge(s RegressionState, l Ledger, seen sides) Verdict {
 	v := Verdict{Statistics: r.statistics(s, l, seen)}
 	said := r.sentence(l, seen)
 	switch {
-	case r.won(s.Relative) && r.won(s.Absolute) && l.Canary.Bad >= minimumBad:
+	case s.LogPeak >= r.threshold() && l.Canary.Bad >= minimumBad:
 		v.Reason, v.Message = RegressionFound, said+"; "+r.convinced(s)
 	case l.Stage.Total == 0:
 		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
 	case l.Stage.Total < float64(r.MinimumSamples):
 		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, said)
-	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget && r.Quality.baselineMissing(l):
+	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget && r.Quality.baselineMissing(l):
 		v.Reason, v.Message = BaselineMissing, said+"; the budget burns, and nothing is known of what stable serves"
-	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
+	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
 		v.Reason, v.Message = EnvironmentIncident, said+"; the budget burns, but not shown to be by the candidate"
 	case growing > r.threshold()/2:
 		// Half the evidence is too little to convict and too much to promote.
@@ -128,20 +144,17 @@ func threshold(alpha float64, triggers int) float64 {
 	return math.Log(float64(max(1, triggers))) - math.Log(alpha)
 }
 
-// won bets stay won: the bound on false alarms is one on the peak.
-func (r Regression) won(p EProcess) bool { return -p.logP() >= r.threshold() }
+// wonOnce reports whether a bet was won at some time of the run.
+func (r Regression) wonOnce(p EProcess) bool { return -p.logP() >= r.threshold() }
 
 // holds is stricter: what was won has not been lost again since.
-func (r Regression) holds(p EProcess) bool {
-	return p.LogE() >= r.threshold()+float64(p.Restarts)*math.Ln2
-}
+func (r Regression) holds(p EProcess) bool { return p.net() >= r.threshold() }
 
 // falseAlarms bounds the share of healthy rollouts in which any of the triggers
-// ever shows evidence as strong: the anytime-valid p-value of the weaker bet,
+// ever shows evidence as strong: the anytime-valid p-value of the lesser bet,
 // times the triggers.
 func (r Regression) falseAlarms(s RegressionState) float64 {
-	p := max(s.Relative.logP(), s.Absolute.logP())
-	return min(1, math.Exp(p)*float64(max(1, r.Triggers)))
+	return min(1, math.Exp(-s.LogPeak)*float64(max(1, r.Triggers)))
 }
 
 // spent is the share of a 30 days' error budget that the rollout has cost so far.
@@ -152,7 +165,7 @@ func (r Regression) spent(l Ledger) float64 {
 func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statistic {
 	return []Statistic{
 		{"logRelative", s.Relative.LogE()}, {"logRelativePeak", s.Relative.LogPeak},
-		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak},
+		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak}, {"logPeak", s.LogPeak},
 		{"logThreshold", r.threshold()}, {"falseAlarms", r.falseAlarms(s)},
 		{"canaryLow", seen.canary.low}, {"canaryHigh", seen.canary.high}, {"stableLow", seen.stable.low}, {"stableHigh", seen.stable.high},
 		{"burn", l.Canary.Ratio() / r.Budget}, {"budgetSpent", r.spent(l)},

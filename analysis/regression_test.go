@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -95,6 +96,51 @@ func TestRegressionJudges(t *testing.T) {
 				t.Errorf("Judge() = %s %q, want %s saying %q", got.Reason, got.Message, c.wantReason, c.wantMessage)
 			}
 		})
+	}
+}
+
+// First a trifle: a third of the budget, where stable has no errors at all, wins
+// the relative bet. Then an incident that both suffer wins the absolute one.
+func TestBetsWonAtDifferentTimesConvictNobody(t *testing.T) {
+	parts := append(repeated(served(3000, 1, 12000, 0), 60), repeated(served(3000, 150, 12000, 600), 8)...)
+	parts = append(parts, repeated(served(3000, 1, 12000, 0), 12)...)
+	all := ledgers(parts...)
+	patient, quick := vectors, Default(0.001, 1, 100)
+	patient.Alpha = 0.005
+	var s RegressionState
+	var c CombinedState
+	for i, l := range all {
+		s, c = patient.Observe(s, l), quick.Observe(c, l)
+		for name, v := range map[string]Verdict{"patient": patient.Judge(s, l), "default": quick.Judge(c, l)} {
+			if v.Outcome() == Fail {
+				t.Fatalf("%s, interval %d: %s", name, i, v.Message)
+			}
+		}
+	}
+	if !patient.wonOnce(s.Relative) || !patient.wonOnce(s.Absolute) {
+		t.Errorf("peaks %v and %v, want both above %v: this test must be able to fail", s.Relative.LogPeak, s.Absolute.LogPeak, patient.threshold())
+	}
+}
+
+// A relative bet that was won before stable went missing says nothing of the
+// incident that came while it was.
+func TestABetThatIsNotSettledConvictsNobody(t *testing.T) {
+	parts := append(repeated(served(3000, 1, 12000, 0), 200), repeated(served(3000, 1500, 0, 0), 20)...)
+	all := ledgers(parts...)
+	patient, quick := vectors, Default(0.001, 1, 100)
+	patient.Alpha = 0.005
+	quick.Given(Quality{ScrapeInterval: 10 * time.Second, ReadyPods: 1, Weight: 20})
+	s, c := patient.observeAll(RegressionState{}, all), CombinedState{}
+	for _, l := range all {
+		c = quick.Observe(c, l)
+	}
+	l := all[len(all)-1]
+	if v := patient.Judge(s, l); v.Outcome() == Fail || !patient.holds(s.Relative) {
+		t.Errorf("patient: %s, relative at %v", v.Message, s.Relative.LogE())
+	}
+	l.Pods = map[string]lastCounter{}
+	if v := quick.Judge(c, l); v.Reason != BaselineMissing {
+		t.Errorf("default: %s %s", v.Reason, v.Message)
 	}
 }
 
