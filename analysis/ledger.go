@@ -56,6 +56,9 @@ type Ledger struct {
 	Polls int `json:"polls"`
 	// Pods holds the last counters of every pod seen.
 	Pods map[string]lastCounter `json:"pods,omitempty"`
+	// Unheld are the pods of the newest poll that are one too many to be held. They
+	// are not counted, so nothing can be judged.
+	Unheld int `json:"unheld,omitempty"`
 	// Canary and Stable are the counts since the first poll.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
@@ -74,12 +77,6 @@ type Ledger struct {
 	Idle int `json:"idle,omitempty"`
 }
 
-type lastCounter struct {
-	Counts
-	SampledAt int64 `json:"t"`
-	Stable    bool  `json:"stable,omitempty"`
-}
-
 // Bin is what the canary served between two polls.
 type Bin struct {
 	// At is the evaluation time in Unix milliseconds.
@@ -87,13 +84,8 @@ type Bin struct {
 	Counts
 }
 
-// maxPods and maxBins bound a ledger's size. A pod that has had no sample for
-// forgetAfter has ended, and makes room.
-const (
-	maxPods     = 500
-	maxBins     = 240
-	forgetAfter = 15 * time.Minute
-)
+// maxBins bounds a ledger's size, beside maxPods.
+const maxBins = 240
 
 // Check returns an error for counters that no exporter may show: negative,
 // infinite or missing numbers, more bad requests than requests.
@@ -114,9 +106,9 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 // Advance returns the ledger after a poll. from is when the present stage began.
 // The ledger given is not changed.
 //
-// A counter that fell has restarted: its new value is the delta. A counter with
-// an older sample than the last one comes from a replica that lags, and counts
-// nothing. A canary pod started during the run, so its whole value counts; a
+// A counter that fell and stays there has restarted: its new value is the delta.
+// A counter with an older sample than the last one comes from a replica that
+// lags, and counts nothing. A canary pod started during the run, so its whole value counts; a
 // stable pod's first value is only a baseline, because it may hold weeks of
 // requests that the first polls missed. A pod that is missing keeps its last
 // value, because a failed scrape is not a reset.
@@ -127,10 +119,10 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next := l
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
-	next.forget(p.EvaluatedAt.Add(-forgetAfter), len(p.Canary)+len(p.Stable))
-	next.Fresh = nil
-	canary := next.take(p.Canary, true)
-	stable := next.take(p.Stable, false)
+	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
+	next.Fresh, next.Unheld = nil, 0
+	canary := next.take(p.Canary, false)
+	stable := next.take(p.Stable, true)
 	next.Canary, next.Stable = l.Canary.Add(canary), l.Stable.Add(stable)
 	next.Polls++
 	if next.Polls == 1 {
@@ -153,48 +145,6 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 }
 
 func (c Counts) minus(d Counts) Counts { return Counts{c.Total - d.Total, c.Bad - d.Bad} }
-
-func (l *Ledger) take(pods []PodCounter, newCountsWhole bool) Counts {
-	var sum Counts
-	for _, c := range pods {
-		last, seen := l.Pods[c.Pod]
-		at := c.SampledAt.UnixMilli()
-		served := c.Counts
-		switch {
-		case seen && at <= last.SampledAt, !seen && len(l.Pods) >= maxPods:
-			// What cannot be remembered would count again at the next poll.
-			continue
-		case seen:
-			served = delta(c.Counts, last.Counts)
-		case !newCountsWhole:
-			served = Counts{}
-		}
-		sum = sum.Add(served)
-		if newCountsWhole && served.Bad > 0 {
-			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
-		}
-		l.Pods[c.Pod] = lastCounter{c.Counts, at, !newCountsWhole}
-	}
-	return sum
-}
-
-// forget drops pods without a sample since the time given, once a poll of n
-// pods might not fit beside them.
-func (l *Ledger) forget(since time.Time, n int) {
-	if len(l.Pods)+n <= maxPods {
-		return
-	}
-	maps.DeleteFunc(l.Pods, func(_ string, c lastCounter) bool { return c.SampledAt < since.UnixMilli() })
-}
-
-// delta looks at total and bad together: when total fell, the container has
-// restarted and both begin anew.
-func delta(now, last Counts) Counts {
-	if now.Total < last.Total || now.Bad < last.Bad {
-		return now
-	}
-	return now.minus(last)
-}
 
 // compact halves the resolution of the older half when there are too many bins;
 // long windows do not need it, short ones look at the newer half.

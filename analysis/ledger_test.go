@@ -62,9 +62,44 @@ func TestLedgerCounts(t *testing.T) {
 			polls:      []Poll{canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 30, 1)), canary(15, pod("a", 14, 50, 2))},
 			wantCanary: Counts{150, 12}, wantPolls: 3,
 		},
-		"a restart shows in bad alone when total has overtaken its old value": {
-			polls:      []Poll{canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 120, 1))},
-			wantCanary: Counts{220, 11}, wantPolls: 2,
+		"a counter that fell and came back was incomplete": {
+			polls:      []Poll{canary(5, pod("a", 4, 2000, 20)), canary(10, pod("a", 9, 1010, 10)), canary(15, pod("a", 14, 2040, 21))},
+			wantCanary: Counts{2040, 21}, wantPolls: 3,
+		},
+		"a bad row that is missing for some polls": {
+			polls: []Poll{
+				canary(5, pod("a", 4, 1000, 5)), canary(10, pod("a", 9, 2000, 0)), canary(15, pod("a", 14, 2500, 0)),
+				canary(20, pod("a", 19, 2800, 0)), canary(25, pod("a", 24, 3000, 6)),
+			},
+			wantCanary: Counts{3000, 6}, wantPolls: 5,
+		},
+		"a restart after which total has overtaken its old value": {
+			polls: []Poll{
+				canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 120, 1)), canary(15, pod("a", 14, 140, 1)),
+				canary(20, pod("a", 19, 160, 2)), canary(25, pod("a", 24, 180, 2)),
+			},
+			wantCanary: Counts{280, 12}, wantPolls: 5,
+		},
+		"one fallen sample that is polled again and again stays one": {
+			polls:      []Poll{canary(5, pod("a", 4, 100, 1)), canary(6, pod("a", 5, 50, 1)), canary(7, pod("a", 5, 50, 1)), canary(8, pod("a", 5, 50, 1))},
+			wantCanary: Counts{100, 1}, wantPolls: 4,
+		},
+		"a pod that restarts before its fall is believed": {
+			polls: []Poll{
+				canary(5, pod("a", 4, 100, 1)), canary(10, pod("a", 9, 50, 1)), canary(15, pod("a", 14, 20, 1)), canary(20, pod("a", 19, 30, 1)),
+			},
+			wantCanary: Counts{130, 2}, wantPolls: 4,
+		},
+		"more new errors than new requests are not believed": {
+			polls:      []Poll{canary(5, pod("a", 4, 10, 0)), canary(10, pod("a", 9, 15, 15))},
+			wantCanary: Counts{10, 0}, wantPolls: 2,
+		},
+		"a dead pod keeps what it served and adds nothing": {
+			polls: []Poll{
+				canary(5, pod("a", 4, 100, 9), pod("b", 4, 100, 0)), canary(10, pod("a", 9, 120, 20), pod("b", 9, 150, 0)),
+				canary(15, pod("a", 9, 120, 20), pod("b", 14, 200, 0)), canary(330, pod("b", 329, 300, 1)),
+			},
+			wantCanary: Counts{420, 21}, wantPolls: 4,
 		},
 		"a bad series born late counts from zero": {
 			polls:      []Poll{canary(5, pod("a", 4, 100, 0)), canary(10, pod("a", 9, 200, 5))},
@@ -187,8 +222,44 @@ func TestLedgerNeverCountsAPodItCannotRemember(t *testing.T) {
 		return p
 	}
 	l := replay(crowd(5, 10), crowd(10, 11), crowd(15, 12))
-	if want := (Counts{12 * maxPods, 0}); l.Canary != want || len(l.Pods) != maxPods {
-		t.Errorf("counted %v on %d pods, want %v on %d", l.Canary, len(l.Pods), want, maxPods)
+	if want := (Counts{12 * maxPods, 0}); l.Canary != want || len(l.Pods) != maxPods || l.Unheld != 50 {
+		t.Errorf("counted %v on %d pods, %d unheld; want %v on %d, and 50", l.Canary, len(l.Pods), l.Unheld, want, maxPods)
+	}
+	if v, ok := l.Complete(); ok || v.Reason != TooManySeries {
+		t.Errorf("judged as %s, want %s", v.Reason, TooManySeries)
+	}
+	if l = l.Advance(canary(20, pod("p0", 20, 20, 0)), start); l.Unheld != 0 {
+		t.Errorf("%d unheld of one pod", l.Unheld)
+	}
+	if v, ok := l.Complete(); !ok {
+		t.Errorf("a poll that is held: %s", v.Message)
+	}
+}
+
+// After a long silence every pod is old, also those that have just answered.
+func TestLedgerForgetsNoPodThatIsInThePoll(t *testing.T) {
+	crowd := func(second int, total, bad float64) Poll {
+		p := canary(second)
+		for i := range maxPods/2 + 10 {
+			p.Canary = append(p.Canary, pod(fmt.Sprintf("c%d", i), second, total, bad))
+		}
+		return p
+	}
+	l := replay(crowd(5, 1000, 3), crowd(20, 1010, 3), crowd(20+20*60, 1100, 3))
+	if want := (Counts{1100 * (maxPods/2 + 10), 3 * (maxPods/2 + 10)}); l.Canary != want {
+		t.Errorf("counted %v, want %v", l.Canary, want)
+	}
+}
+
+func TestAPodInDoubtHoldsAPass(t *testing.T) {
+	l := replay(canary(5, pod("a", 4, 1000, 5), pod("b", 4, 10, 0)), canary(10, pod("a", 9, 2000, 0), pod("b", 9, 20, 0)))
+	q := Quality{ScrapeInterval: 5 * time.Second, ReadyPods: 2, Weight: 100}
+	if v, ok := q.JudgeShare(l, 1); ok || v.Reason != PartialCoverage {
+		t.Errorf("%s, want %s", v.Reason, PartialCoverage)
+	}
+	l = l.Advance(canary(60, pod("b", 59, 90, 0)), start)
+	if v, ok := q.JudgeShare(l, 1); !ok {
+		t.Errorf("%s of a pod that has ended", v.Reason)
 	}
 }
 

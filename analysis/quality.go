@@ -62,10 +62,14 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 const idlePolls = 6
 
 // JudgeShare looks at whether the counts can be those of the candidate at its
-// weight: ok is false when it serves nothing any more while stable does, or a
+// weight. Of a pod whose counters fell, it is not known yet what it served: ok
+// is false while there is one. And ok is false when it serves nothing any more while stable does, or a
 // share so far from the weight that the wrong pods must have been counted. A
 // share may differ much: requests also come past the routes.
 func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
+	if n := q.doubtful(l); n > 0 {
+		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the counters of %d of the candidate's pods have fallen: restarted, or incomplete", n)}, false
+	}
 	if q.Weight <= 0 || q.Weight >= 100 {
 		return Verdict{}, true
 	}
@@ -99,6 +103,17 @@ func (q Quality) baselineMissing(l Ledger) bool {
 	return q.Weight < 100 && (fresh == 0 || l.Stable.Total == 0)
 }
 
+// doubtful is how many of the canary's pods show less than before.
+func (q Quality) doubtful(l Ledger) int {
+	n := 0
+	for _, c := range l.Pods {
+		if !c.Stable && c.Doubts != nil && l.age(c) <= q.freshness() {
+			n++
+		}
+	}
+	return n
+}
+
 // stablePods is how many of stable's pods have a fresh sample, and how many have
 // not ended long ago.
 func (q Quality) stablePods(l Ledger) (fresh, known int) {
@@ -106,7 +121,7 @@ func (q Quality) stablePods(l Ledger) (fresh, known int) {
 		if !c.Stable {
 			continue
 		}
-		age := l.EvaluatedAt.Sub(time.UnixMilli(c.SampledAt))
+		age := l.age(c)
 		if age <= forgetAfter {
 			known++
 		}

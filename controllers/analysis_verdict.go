@@ -33,6 +33,9 @@ func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, re
 		return v
 	}
 	ledger := t.state.Ledgers[questionKey(g, trigger)]
+	if v, ok := ledger.Complete(); !ok {
+		return v
+	}
 	v, err := t.judgeSLO(g, trigger, ledger, quality)
 	if err != nil {
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}

@@ -1,0 +1,130 @@
+package analysis
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// maxPods and forgetAfter bound how many pods a ledger holds: about 60 bytes
+// each, so 60 KB of an object that etcd takes up to 1.5 MB. A pod without a
+// sample for forgetAfter has ended, and makes room when it is needed.
+const (
+	maxPods     = 1000
+	forgetAfter = 15 * time.Minute
+)
+
+// lastCounter is what a pod showed last.
+type lastCounter struct {
+	Counts
+	SampledAt int64 `json:"t"`
+	Stable    bool  `json:"stable,omitempty"`
+	// Doubts are the newest samples in a row that showed less than Counts. They are
+	// not counted before there are enough of them.
+	Doubts *doubts `json:"doubts,omitempty"`
+}
+
+type doubts struct {
+	Counts
+	SampledAt int64 `json:"t"`
+	Samples   int   `json:"samples"`
+}
+
+// A counter that fell has restarted, or is incomplete: one of a pod's targets or
+// series was missing from the answer. What is missing comes back, so a fall is
+// believed when it lasts. Where the total carries on and bad alone fell, a row
+// that is missing is the likelier reason.
+const (
+	samplesOfARestart    = 2
+	samplesOfBadRestarts = 4
+)
+
+// follow returns what is known of a pod after another sample, and what it has
+// served since the last one that counted. ok is false when that is not known yet.
+func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Counts, ok bool) {
+	if d := now.minus(c.Counts); d.sound() {
+		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, d, true
+	}
+	samples := 1
+	if c.Doubts != nil && now.Total >= c.Doubts.Total && now.Bad >= c.Doubts.Bad {
+		samples += c.Doubts.Samples
+	}
+	enough := samplesOfARestart
+	if now.Total >= c.Total {
+		enough = samplesOfBadRestarts
+	}
+	if samples >= enough {
+		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, now, true
+	}
+	c.Doubts = &doubts{now, at, samples}
+	return c, Counts{}, false
+}
+
+// seenAt is the time of the newest sample, counted or not.
+func (c lastCounter) seenAt() int64 {
+	if c.Doubts != nil {
+		return c.Doubts.SampledAt
+	}
+	return c.SampledAt
+}
+
+func (l Ledger) age(c lastCounter) time.Duration {
+	return l.EvaluatedAt.Sub(time.UnixMilli(c.seenAt()))
+}
+
+// take counts what the pods of one version served since their last samples.
+func (l *Ledger) take(pods []PodCounter, stable bool) Counts {
+	var sum Counts
+	for _, c := range pods {
+		last, seen := l.Pods[c.Pod]
+		at := c.SampledAt.UnixMilli()
+		switch {
+		case seen && at <= last.seenAt():
+			continue
+		case !seen && len(l.Pods) >= maxPods:
+			// What cannot be remembered would count again at the next poll.
+			l.Unheld++
+			continue
+		}
+		next, served, ok := lastCounter{Counts: c.Counts, SampledAt: at, Stable: stable}, c.Counts, true
+		switch {
+		case seen:
+			next, served, ok = last.follow(c.Counts, at)
+		case stable:
+			served = Counts{}
+		}
+		l.Pods[c.Pod] = next
+		if !ok {
+			continue
+		}
+		sum = sum.Add(served)
+		if !stable && served.Bad > 0 {
+			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
+		}
+	}
+	return sum
+}
+
+// Complete reports whether all pods of the newest poll are counted. If not, the
+// verdict says so, whatever the counts say.
+func (l Ledger) Complete() (v Verdict, ok bool) {
+	if l.Unheld == 0 {
+		return Verdict{}, true
+	}
+	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the answer has %d pods more than the %d that can be told apart", l.Unheld, maxPods)}, false
+}
+
+// forget drops pods without a sample since the time given, once a poll might not
+// fit beside them. Those in the poll stay: forgotten, they would count whole.
+func (l *Ledger) forget(p Poll, since time.Time) {
+	if len(l.Pods)+len(p.Canary)+len(p.Stable) <= maxPods {
+		return
+	}
+	here := map[string]bool{}
+	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
+		for _, c := range pods {
+			here[c.Pod] = true
+		}
+	}
+	maps.DeleteFunc(l.Pods, func(name string, c lastCounter) bool { return !here[name] && c.seenAt() < since.UnixMilli() })
+}
