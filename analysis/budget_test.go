@@ -92,7 +92,7 @@ func TestLedgerCountsIdlePollsOfTheCandidateAlone(t *testing.T) {
 			t.Errorf("poll %d: idle %d, want %d", i, l.Idle, step.idle)
 		}
 	}
-	if l.StageStable.Total != 400 || l.Stage.Total != 20 || l.Before != 10 {
+	if l.StageStable.Total != 400 || l.Stage.Total != 10 || l.Before != 10 {
 		t.Errorf("stage %+v of stable %+v, before %v", l.Stage, l.StageStable, l.Before)
 	}
 }

@@ -72,9 +72,30 @@ func (l Ledger) age(c lastCounter) time.Duration {
 	return l.EvaluatedAt.Sub(time.UnixMilli(c.seenAt()))
 }
 
+// terms say what a poll's counts count for. Times are in Unix milliseconds.
+type terms struct {
+	// whole is set when the first value of a pod counts.
+	whole bool
+	// stage is when the present one began: it counts from a pod's first sample
+	// after that.
+	stage int64
+	// late is how old a pod's last sample may be at the least for its counts to be
+	// since the poll before.
+	late int64
+}
+
+// tally is what the pods of one version served since their last samples.
+type tally struct {
+	all, stage Counts
+	// late is the part of all that goes back further than the poll before, as far
+	// as lateFrom.
+	late     Counts
+	lateFrom int64
+}
+
 // take counts what the pods of one version served since their last samples.
-func (l *Ledger) take(pods []PodCounter, stable bool) Counts {
-	var sum Counts
+func (l *Ledger) take(pods []PodCounter, stable bool, t terms) tally {
+	var sum tally
 	for _, c := range pods {
 		last, seen := l.Pods[c.Pod]
 		at := c.SampledAt.UnixMilli()
@@ -90,19 +111,36 @@ func (l *Ledger) take(pods []PodCounter, stable bool) Counts {
 		switch {
 		case seen:
 			next, served, ok = last.follow(c.Counts, at)
-		case stable:
+		case !t.whole:
 			served = Counts{}
 		}
 		l.Pods[c.Pod] = next
 		if !ok {
 			continue
 		}
-		sum = sum.Add(served)
+		sum.add(served, last.SampledAt, seen, t)
 		if !stable && served.Bad > 0 {
 			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
 		}
 	}
 	return sum
+}
+
+// add adds what a pod served since its sample at the time given.
+func (s *tally) add(served Counts, since int64, seen bool, t terms) {
+	s.all = s.all.Add(served)
+	if !seen {
+		return
+	}
+	if since >= t.stage {
+		s.stage = s.stage.Add(served)
+	}
+	if since < t.late {
+		if s.late == (Counts{}) {
+			s.lateFrom = since
+		}
+		s.late, s.lateFrom = s.late.Add(served), min(s.lateFrom, since)
+	}
 }
 
 // Complete reports whether all pods of the newest poll are counted. If not, the
