@@ -104,9 +104,10 @@ type Ledger struct {
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
-	// Idle counts the newest polls in a row in which stable served requests and
-	// the candidate none.
-	Idle int `json:"idle,omitempty"`
+	// MovedAt is the poll at which the candidate's counts last rose in this stage, or
+	// the stage's first one, and Beside what stable has served since then.
+	MovedAt time.Time `json:"movedAt"`
+	Beside  float64   `json:"beside,omitempty"`
 }
 
 // Check returns an error for counters that no exporter may show: negative,
@@ -157,12 +158,12 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 		next.Since, next.Before = p.EvaluatedAt, canary.all.Total
 		bin.From = p.start().UnixMilli()
 	}
-	next.Idle = 0
-	if canary.all.Total == 0 && stable.all.Total > 0 {
-		next.Idle = l.Idle + 1
-	}
 	if !from.Equal(l.StageFrom) {
-		next.StageFrom, next.Stage, next.StageStable, next.Idle = from, Counts{}, Counts{}, 0
+		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
+	}
+	next.Beside += stable.all.Total
+	if first || canary.all.Total > 0 || !from.Equal(l.StageFrom) {
+		next.MovedAt, next.Beside = p.EvaluatedAt, 0
 	}
 	next.Stage, next.StageStable = next.Stage.Add(canary.stage), next.StageStable.Add(stable.stage)
 	next.Bins = addBins(l.Bins, bin.At, Bin{canary.lateFrom, bin.At, canary.late}, bin)

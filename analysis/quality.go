@@ -57,9 +57,18 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	return Verdict{}, true
 }
 
-// idlePolls is how many polls in a row a candidate may serve nothing while
-// stable serves.
-const idlePolls = 6
+// A candidate is idle when it has served nothing in idleScrapes intervals of its
+// source, while stable served so much that the candidate's share of it would be
+// idleShare requests: by chance it serves none in 1 of e^20 cases, and in 1 of
+// e^5 when requests that come past the routes make its share four times smaller.
+const (
+	idleScrapes = 6
+	idleShare   = 20
+)
+
+func (q Quality) idle(l Ledger) bool {
+	return l.EvaluatedAt.Sub(l.MovedAt) >= idleScrapes*q.ScrapeInterval && l.Beside*float64(q.Weight) >= idleShare*float64(100-q.Weight)
+}
 
 // JudgeShare looks at whether the counts can be those of the candidate at its
 // weight. Of a pod whose counters fell, it is not known yet what it served: ok
@@ -76,8 +85,9 @@ func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
 	total := l.Stage.Total + l.StageStable.Total
 	share, weight := l.Stage.Total/max(total, 1), float64(q.Weight)/100
 	switch {
-	case l.Idle >= idlePolls:
-		return Verdict{Reason: Stale, Message: fmt.Sprintf("the candidate's counters have not moved in %d polls, while stable served requests", l.Idle)}, false
+	case q.idle(l):
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the candidate's counters have not moved in %s, while stable served %.0f requests",
+			l.EvaluatedAt.Sub(l.MovedAt).Round(time.Second), l.Beside)}, false
 	case total < float64(minimum):
 		return Verdict{}, true
 	case l.Stage.Total > 0 && l.StageStable.Total == 0:
