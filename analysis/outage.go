@@ -87,12 +87,15 @@ func (o Outage) alone(s OutageState, l Ledger) bool {
 	return o.Evidence.Quality.knowsSilence(l) && l.EvaluatedAt.Sub(l.Since) >= o.Burn.Short && l.Stable.Total == used.Stable.Total && l.Canary.minus(used.Canary).Total >= l.Window(o.Burn.Short).Total
 }
 
-// Combined is the faster of an outage's and a regression's judge, and fails
-// when either does.
+// Combined is the faster of an outage's and a regression's judge, and fails when
+// either does.
 //
-// Guarantee, by a union bound: it fails at most the sum of both Alphas of
-// candidates that are healthy in the sense of Regression, however often and
-// whenever it is looked at.
+// Guarantee: it fails at most Outage.Evidence.Alpha of the candidates that are
+// healthy in the sense of Regression, however often and whenever it is looked
+// at. That is the bound of the outage's bets alone, for the regression's are the
+// same bets on the same looks, with a clip: min(ℓ, clip) ≤ ℓ, so their wealth is
+// never greater. Where the regression's Alpha is not greater either, whatever it
+// convicts, the outage's bets have won as well.
 type Combined struct {
 	Outage     Outage
 	Regression Regression
@@ -107,33 +110,48 @@ type CombinedState struct {
 // Default is the judge of an indicator that names none. triggers is how many
 // share the false alarms of a rollout, minimumSamples what a pass needs.
 //
-// Guarantee: of the rollouts of a candidate at most 1.5 times as bad as stable
-// at every time, or always within twice its budget, all triggers together roll
-// back at most 1.5 % (1 % as outages, 0.5 % as regressions). That is what is
-// proven for the worst such candidate; of candidates as good as stable,
+// Guarantee: of the rollouts of a candidate that is always within twice its
+// budget, all triggers together roll back at most 1 %; and as few of a candidate
+// that is at every time at most 1.5 times as bad as stable, except by an outage
+// while stable serves nothing, where there is nothing to compare with. That is
+// what is proven for the worst such candidate; of candidates as good as stable,
 // hack/bench-judge counts at most 0.1 % at a scrape interval of 15 s, also where
 // requests fail in bursts; at 5 s, bursts fool it about three times as often.
+// Triggers that are added during a run share from then on only: what the others
+// could spend before, they could spend alone.
 //
 // The settings were chosen there: 36 times the budget ends 30 days' budget in
 // 20 hours, and lies above what single bursts do to a young canary.
 func Default(budget float64, triggers int, minimumSamples int64) Combined {
-	regression := Regression{Budget: budget, Worse: 1.5, Allowed: 2, Alpha: 0.005, Triggers: triggers, MinimumSamples: minimumSamples}
-	evidence := regression
-	evidence.Alpha, evidence.Clip = 0.01, math.Inf(1)
-	return Combined{
+	bets := Regression{Budget: budget, Triggers: triggers, MinimumSamples: minimumSamples}
+	unclipped := bets
+	unclipped.Clip = math.Inf(1)
+	c := Combined{
 		Outage: Outage{
 			Burn:     Burn{Budget: budget, Rate: 36, Long: 5 * time.Minute, Short: time.Minute, MinimumSamples: minimumSamples},
-			Evidence: evidence,
+			Evidence: unclipped,
 		},
-		Regression: regression,
+		Regression: bets,
 	}
+	c.Adjust(1.5, 2, 0.01)
+	return c
 }
+
+// patience is how many times more evidence a regression needs than an outage. It
+// has its bound from the outage's bets, so this is no part of it: it is for
+// requests that do not fail independently.
+const patience = 2
 
 // AfterLosing is the state to go on from when states of a run were lost that
 // many times: each was one more chance to be wrong.
 func AfterLosing(states int) CombinedState {
 	evidence := RegressionState{Relative: EProcess{Restarts: states}, Absolute: EProcess{Restarts: states}}
 	return CombinedState{Outage: OutageState{Evidence: evidence}, Regression: evidence}
+}
+
+// Restarts is how many states of the run were lost before this one.
+func (s CombinedState) Restarts() int {
+	return max(s.Outage.Evidence.Relative.Restarts, s.Outage.Evidence.Absolute.Restarts, s.Regression.Relative.Restarts, s.Regression.Absolute.Restarts)
 }
 
 // Observe returns the state after a ledger's newest poll. The state given is

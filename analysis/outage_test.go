@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -176,8 +177,55 @@ func TestDefaultCostsMoreAfterLosingStates(t *testing.T) {
 	for _, l := range all[:fresh+1] {
 		s = d.Observe(s, l)
 	}
+	if s.Restarts() != 40 {
+		t.Errorf("%d restarts, want 40", s.Restarts())
+	}
 	if got := d.Judge(s, all[fresh]); got.Outcome() == Fail {
 		t.Errorf("convicted as soon after losing 40 states as after none: %s", got.Message)
+	}
+}
+
+func TestAdjustKeepsThePromiseOfAllTriggersAndLives(t *testing.T) {
+	d := Default(0.001, 3, 0)
+	for _, falseAlarm := range []float64{0.000001, 0.01, 0.1} {
+		d.Adjust(3, 4, falseAlarm)
+		for name, r := range map[string]Regression{"outage": d.Outage.Evidence, "regression": d.Regression} {
+			if r.Worse != 3 || r.Allowed != 4 || !r.sound() {
+				t.Errorf("%s: worse %v, allowed %v", name, r.Worse, r.Allowed)
+			}
+			lost := EProcess{Restarts: 1}
+			first, later := math.Exp(-r.threshold()), 2*math.Exp(-r.threshold()-lost.restartCost())
+			if got := 3 * (first + later); got > falseAlarm*(1+1e-9) {
+				t.Errorf("%s: three triggers spend %v, promised are %v", name, got, falseAlarm)
+			}
+		}
+		if d.Regression.Alpha > d.Outage.Evidence.Alpha {
+			t.Error("a regression convicts where an outage's bets have not won: the bound of one is none of both")
+		}
+	}
+	d.Adjust(1.5, 2, 0.01)
+	if diff := cmp.Diff(Default(0.001, 3, 0), d); diff != "" {
+		t.Errorf("the API's defaults are not the judge's:\n%s", diff)
+	}
+}
+
+// min(ℓ, clip) ≤ ℓ: what the patient judge has won, the quick one's bets have.
+func TestNoClippedWealthIsGreater(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		d, s := Default(0.001, 1, 0), CombinedState{}
+		c, stable := Counts{}, Counts{}
+		for range 60 {
+			c = c.Add(Counts{100, float64(rng.IntN(3) * rng.IntN(4))})
+			if rng.IntN(5) > 0 {
+				stable = stable.Add(Counts{1000, float64(rng.IntN(4))})
+			}
+			s = d.Observe(s, Ledger{EvaluatedAt: start, Canary: c, Stable: stable})
+			quick, patient := s.Outage.Evidence, s.Regression
+			if patient.Relative.LogE() > quick.Relative.LogE()+1e-9 || patient.Absolute.LogE() > quick.Absolute.LogE()+1e-9 || patient.LogPeak > quick.LogPeak+1e-9 {
+				t.Fatalf("clipped %+v\nis above %+v", patient, quick)
+			}
+		}
 	}
 }
 

@@ -27,7 +27,8 @@ type Regression struct {
 	Worse float64
 	// Allowed is how many times its budget a candidate may burn.
 	Allowed float64
-	// Alpha is the share of healthy rollouts that may be rolled back.
+	// Alpha is the share of healthy rollouts that may be rolled back while no state
+	// is lost. All lives after losses together may spend a ninth of it.
 	Alpha float64
 	// Triggers that share Alpha in one rollout: each convicts at Alpha/Triggers
 	// (Bonferroni), so that all of them together stay below Alpha. 0 is 1.
@@ -43,7 +44,7 @@ type Regression struct {
 
 // RegressionState is the evidence of a run so far. It can be stored as JSON and
 // taken up again. One that was lost starts anew with Restarts raised by one in
-// both processes, which halves the share of false alarms that is left.
+// both processes, and needs more evidence.
 type RegressionState struct {
 	// Relative is the evidence against "at most Worse times as bad as stable".
 	Relative EProcess `json:"relative"`

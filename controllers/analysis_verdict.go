@@ -8,8 +8,25 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// verdict judges one trigger on the reply to its question.
+// verdict judges one trigger on the reply to its question. It says how many
+// states were lost, whatever else it says: a state that is lost takes its own
+// count of that along.
 func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply) analysis.Verdict {
+	v := t.judgeReply(g, trigger, reply)
+	if trigger.Regression == nil {
+		return v
+	}
+	lost := t.state.Lost
+	if s, known := t.state.Regressions[triggerKey(g, trigger)]; known {
+		lost = s.Restarts()
+	}
+	if lost > 0 {
+		v.Statistics = append(v.Statistics, analysis.Statistic{Name: "restarts", Value: float64(lost)})
+	}
+	return v
+}
+
+func (t *trial) judgeReply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply) analysis.Verdict {
 	if reply.err != nil {
 		return analysis.Verdict{Reason: reply.err.Reason, Message: reply.err.Message}
 	}
