@@ -41,14 +41,14 @@ func (b *Bin) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// numbers reads an array of exactly n of them.
-func numbers(raw []byte, n int) ([]float64, error) {
+// numbers reads an array of as many of them as is allowed.
+func numbers(raw []byte, allowed ...int) ([]float64, error) {
 	var v []float64
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, err
 	}
-	if len(v) != n {
-		return nil, fmt.Errorf("%d numbers, want %d", len(v), n)
+	if !slices.Contains(allowed, len(v)) {
+		return nil, fmt.Errorf("%d numbers, want %v", len(v), allowed)
 	}
 	return v, nil
 }

@@ -187,7 +187,8 @@ func TestLedgerContinuesFromItsJSON(t *testing.T) {
 	polls := []Poll{
 		both(5, pod("c", 4, 10, 1), pod("s", 4, 1000, 1)),
 		both(10, pod("c", 9, 20, 1), pod("s", 9, 1500, 2)),
-		both(15, pod("c", 14, 5, 1), pod("s", 14, 1700, 2)),
+		both(15, pod("c", 14, 5, 1), pod("s", 14, 900, 2)),
+		both(16, pod("c", 14, 5, 1), pod("s", 15, 901, 2)),
 		both(20, pod("c", 19, 40, 3), pod("s", 19, 2100, 4)),
 	}
 	stored := Ledger{}

@@ -36,19 +36,15 @@ type OutageState struct {
 // manyMoments is how many moments of failing no single burst explains.
 const manyMoments = 2
 
-// Observe returns the state after a ledger's newest poll. The state given is
-// not changed. A poll observed twice adds nothing; of one that was missed the
-// counts are contained in the next, the moments are not.
-func (o Outage) Observe(s OutageState, l Ledger) OutageState {
-	s.Evidence = o.Evidence.Observe(s.Evidence, l)
-	// Few requests make a ratio uncertain: half the rate marks a bad scrape.
-	s.Moments = moments(s.Moments, l.Fresh, o.Burn.Rate*o.Burn.Budget/2, l.EvaluatedAt.Add(-o.Burn.Long))
-	return s
-}
-
 // Judge says what the evidence of a state comes to. The ledger is the one
 // observed last.
 func (o Outage) Judge(s OutageState, l Ledger) Verdict { return o.judge(s, l, look(l)) }
+
+// moments are those of failing in the long window after a poll.
+func (o Outage) moments(known []int64, l Ledger) []int64 {
+	// Few requests make a ratio uncertain: half the rate marks a bad scrape.
+	return moments(known, l.Fresh, o.Burn.Rate*o.Burn.Budget/2, l.EvaluatedAt.Add(-o.Burn.Long))
+}
 
 func (o Outage) judge(s OutageState, l Ledger, seen sides) Verdict {
 	v := o.Evidence.judge(s.Evidence, l, seen)
@@ -101,10 +97,13 @@ type Combined struct {
 	Regression Regression
 }
 
-// CombinedState is the evidence of a run so far. It can be stored as JSON.
+// CombinedState is the evidence of a run so far, and what it was gathered from.
+// It can be stored as JSON: about 1.5 KB, and 25 bytes for each of at most
+// maxLooks looks, after which 1.5 KB more stand for those that were forgotten.
 type CombinedState struct {
 	Outage     OutageState     `json:"outage"`
 	Regression RegressionState `json:"regression"`
+	Trail      Trail           `json:"trail"`
 }
 
 // Default is the judge of an indicator that names none. triggers is how many
@@ -149,15 +148,44 @@ func AfterLosing(states int) CombinedState {
 	return CombinedState{Outage: OutageState{Evidence: evidence}, Regression: evidence}
 }
 
+func (s CombinedState) evidence() Evidence { return Evidence{s.Outage.Evidence, s.Regression} }
+
+// continues is false for a state of which a part cannot be continued.
+func (s CombinedState) continues() bool {
+	for _, r := range []RegressionState{s.Outage.Evidence, s.Regression} {
+		if !r.Relative.continues(len(relativeFactors)) || !r.Absolute.continues(len(absoluteFactors)) || bad(r.LogPeak) {
+			return false
+		}
+	}
+	return true
+}
+
 // Restarts is how many states of the run were lost before this one.
 func (s CombinedState) Restarts() int {
 	return max(s.Outage.Evidence.Relative.Restarts, s.Outage.Evidence.Absolute.Restarts, s.Regression.Relative.Restarts, s.Regression.Absolute.Restarts)
 }
 
 // Observe returns the state after a ledger's newest poll. The state given is
-// not changed, and a poll observed twice adds nothing.
+// not changed. A poll observed twice adds nothing; of one that was missed the
+// counts are contained in the next, the moments are not. Settings that cannot be
+// judged gather nothing, and a state that cannot be continued is lost.
 func (c Combined) Observe(s CombinedState, l Ledger) CombinedState {
-	return CombinedState{c.Outage.Observe(s.Outage, l), c.Regression.Observe(s.Regression, l)}
+	if !c.Outage.Evidence.sound() || !c.Regression.sound() {
+		return s
+	}
+	if !s.continues() {
+		s = AfterLosing(s.Restarts() + 1)
+	}
+	trail, e := s.Trail.under(c.rule(), s.evidence()).follow(s.evidence(), l)
+	return CombinedState{OutageState{e.Quick, c.Outage.moments(s.Outage.Moments, l)}, e.Patient, trail}
+}
+
+func (c Combined) rule() Rule {
+	quick, patient := c.Outage.Evidence, c.Regression
+	return Rule{
+		Worse: patient.Worse, Limit: patient.Allowed * patient.Budget,
+		Quick: Stake{quick.threshold(), quick.clip()}, Patient: Stake{patient.threshold(), patient.clip()},
+	}
 }
 
 // Judge returns the worse of both verdicts. Of two that are equally bad, the

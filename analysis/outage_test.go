@@ -155,8 +155,8 @@ func TestDefaultContinuesWhereItWasStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(stored) > 2048 {
-			t.Errorf("a state of %d bytes, want at most 2048", len(stored))
+		if len(stored) > 2560 {
+			t.Errorf("a state of %d bytes, want at most 2560", len(stored))
 		}
 		got = CombinedState{}
 		if err := json.Unmarshal(stored, &got); err != nil {

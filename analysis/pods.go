@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
@@ -17,17 +18,42 @@ const (
 // lastCounter is what a pod showed last.
 type lastCounter struct {
 	Counts
-	SampledAt int64 `json:"t"`
-	Stable    bool  `json:"stable,omitempty"`
+	SampledAt int64
+	Stable    bool
 	// Doubts are the newest samples in a row that showed less than Counts. They are
 	// not counted before there are enough of them.
-	Doubts *doubts `json:"doubts,omitempty"`
+	Doubts *doubts
 }
 
 type doubts struct {
 	Counts
-	SampledAt int64 `json:"t"`
-	Samples   int   `json:"samples"`
+	SampledAt int64
+	Samples   int
+}
+
+// MarshalJSON makes it four numbers, or eight with doubts: there are many.
+func (c lastCounter) MarshalJSON() ([]byte, error) {
+	v := []float64{float64(c.SampledAt), c.Total, c.Bad, 0}
+	if c.Stable {
+		v[3] = 1
+	}
+	if d := c.Doubts; d != nil {
+		v = append(v, float64(d.SampledAt), d.Total, d.Bad, float64(d.Samples))
+	}
+	return json.Marshal(v)
+}
+
+// UnmarshalJSON reads them.
+func (c *lastCounter) UnmarshalJSON(raw []byte) error {
+	v, err := numbers(raw, 4, 8)
+	if err != nil {
+		return fmt.Errorf("a pod's counters: %w", err)
+	}
+	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), Stable: v[3] == 1}
+	if len(v) == 8 {
+		c.Doubts = &doubts{Counts{v[5], v[6]}, int64(v[4]), int(v[7])}
+	}
+	return nil
 }
 
 // A counter that fell has restarted, or is incomplete: one of a pod's targets or

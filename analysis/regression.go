@@ -73,16 +73,19 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if !r.sound() {
 		return s
 	}
-	clip := r.threshold() * r.Clip
-	if r.Clip == 0 {
-		clip = r.threshold() * defaultClip
+	return s.settle(l.Canary, l.Stable, r.Worse, r.Allowed*r.Budget, r.clip())
+}
+
+// clip is what one look may bring at most, 0 for no bound.
+func (r Regression) clip() float64 {
+	switch {
+	case r.Clip == 0:
+		return r.threshold() * defaultClip
+	case math.IsInf(r.Clip, 1):
+		return 0
+	default:
+		return r.threshold() * r.Clip
 	}
-	s.Relative = s.Relative.observe(l.Canary, l.Stable, betRelative(r.Worse), clip)
-	s.Absolute = s.Absolute.observe(l.Canary, l.Stable, betAbsolute(r.Allowed*r.Budget), clip)
-	if s.together() {
-		s.LogPeak = max(s.LogPeak, s.log())
-	}
-	return s
 }
 
 // together reports whether both bets have settled the same requests: while
