@@ -1,8 +1,13 @@
 package analysis
 
+import "time"
+
 // Given tells both judges what a complete and fresh answer looks like at this
-// poll, and whether stable should serve.
-func (c *Combined) Given(q Quality) { c.Regression.Quality, c.Outage.Evidence.Quality = q, q }
+// poll, whether stable should serve, and the period of the budget.
+func (c *Combined) Given(q Quality, period time.Duration) {
+	c.Regression.Quality, c.Outage.Evidence.Quality = q, q
+	c.Regression.Period, c.Outage.Evidence.Period = period, period
+}
 
 // Adjust replaces the default of how many times as bad as stable a candidate may
 // be, how many times its budget it may burn, and the proven bound of false

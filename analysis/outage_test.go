@@ -79,7 +79,7 @@ func TestDefaultJudges(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			judge := Default(0.001, 1, 100)
-			judge.Given(Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 2, Weight: 10})
+			judge.Given(Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 2, Weight: 10}, 0)
 			after, got := firedAfter(judge, twoPods(c.canary, c.stable))
 			if after != c.wantAfter || got.Reason != c.wantReason || !strings.Contains(got.Message, c.wantMessage) {
 				t.Errorf("fired after %d polls: %s %q; want %d, %s saying %q", after, got.Reason, got.Message, c.wantAfter, c.wantReason, c.wantMessage)
@@ -113,7 +113,7 @@ func TestOnlyAStableVersionKnownToServeNothingLeavesTheCandidateAlone(t *testing
 		t.Run(name, func(t *testing.T) {
 			quality := Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1, Weight: c.weight}
 			judge := Default(0.001, 1, 100)
-			judge.Given(quality)
+			judge.Given(quality, 7*24*time.Hour)
 			l := Ledger{}.Advance(Poll{EvaluatedAt: at(0), Stable: []PodCounter{pod("s", -1, 1e6, 1e3), pod("s2", -1, 7, 0)}}, start)
 			var s CombinedState
 			var got Verdict

@@ -38,6 +38,8 @@ type Regression struct {
 	Clip float64
 	// MinimumSamples the candidate must have served in this stage for a pass.
 	MinimumSamples int64
+	// Period that the budget is counted over, for what a run has cost. 0 is 30 days.
+	Period time.Duration
 	// Quality says whether stable should serve. Without it, it should.
 	Quality Quality
 }
@@ -161,9 +163,16 @@ func (r Regression) falseAlarms(s RegressionState) float64 {
 	return min(1, math.Exp(-s.LogPeak)*float64(max(1, r.Triggers)))
 }
 
-// spent is the share of a 30 days' error budget that the rollout has cost so far.
+// spent is the share of the period's error budget that the rollout has cost so far.
 func (r Regression) spent(l Ledger) float64 {
-	return BudgetSpent{Budget: r.Budget, Period: budgetPeriod}.spent(l)
+	return BudgetSpent{Budget: r.Budget, Period: r.period()}.spent(l)
+}
+
+func (r Regression) period() time.Duration {
+	if r.Period <= 0 {
+		return budgetPeriod
+	}
+	return r.Period
 }
 
 func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statistic {
@@ -184,7 +193,7 @@ func (r Regression) sentence(l Ledger, seen sides) string {
 		// Without stable's requests the cost would be put far too high.
 		return said
 	}
-	return fmt.Sprintf("%s; rollout spent %s of the 30d budget", said, percent(r.spent(l)))
+	return fmt.Sprintf("%s; rollout spent %s of the %.0fd budget", said, percent(r.spent(l)), r.period().Hours()/24)
 }
 
 // convinced states the always-valid bound on false alarms.

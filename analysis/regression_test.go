@@ -129,7 +129,7 @@ func TestABetThatIsNotSettledConvictsNobody(t *testing.T) {
 	all := ledgers(parts...)
 	patient, quick := vectors, Default(0.001, 1, 100)
 	patient.Alpha = 0.005
-	quick.Given(Quality{ScrapeInterval: 10 * time.Second, ReadyPods: 1, Weight: 20})
+	quick.Given(Quality{ScrapeInterval: 10 * time.Second, ReadyPods: 1, Weight: 20}, 0)
 	s, c := patient.observeAll(RegressionState{}, all), CombinedState{}
 	for _, l := range all {
 		c = quick.Observe(c, l)
@@ -152,6 +152,11 @@ func TestRegressionSaysItsNumbers(t *testing.T) {
 	want := "canary 4.9 % errors (39/800, 95 % always-valid 2.6–8.1 %) vs stable 0.1 % errors (4/3200, 95 % always-valid 0.008–0.5 %); " +
 		"burn 48.8x; rollout spent 0.015 % of the 30d budget; " +
 		"evidence this strong arises in at most 1 of 3623 healthy rollouts, however often checked"
+	weekly := vectors
+	weekly.Period = 7 * 24 * time.Hour
+	if got := weekly.Judge(RegressionState{}, all[len(all)-1]); !strings.Contains(got.Message, "spent 0.063 % of the 7d budget") {
+		t.Errorf("message %q, want the cost of a week's budget", got.Message)
+	}
 	if got.Message != want {
 		t.Errorf("message:\n%s\nwant:\n%s", got.Message, want)
 	}

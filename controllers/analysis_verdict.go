@@ -91,7 +91,7 @@ func (t *trial) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l
 		rule := analysis.Default(budget, t.regressions(), g.Spec.MinimumSamples)
 		rule.Adjust(read.number("regression.worseThan", trigger.Regression.WorseThan),
 			read.number("regression.burn", trigger.Regression.Burn), read.number("regression.falseAlarm", trigger.Regression.FalseAlarm))
-		rule.Given(q)
+		rule.Given(q, slo.PeriodDuration())
 		if read.err != nil {
 			return analysis.Verdict{}, read.err
 		}
