@@ -66,6 +66,20 @@ func TestLedgerCounts(t *testing.T) {
 			polls:      []Poll{canary(5, pod("a", 4, 2000, 20)), canary(10, pod("a", 9, 1010, 10)), canary(15, pod("a", 14, 2040, 21))},
 			wantCanary: Counts{2040, 21}, wantPolls: 3,
 		},
+		"a target that is missing for three polls, of a pod that is no younger": {
+			polls: []Poll{
+				canary(5, pod("a", 4, 2000, 20)), canary(10, pod("a", 9, 1010, 10)), canary(15, pod("a", 14, 1020, 10)),
+				canary(20, pod("a", 19, 1030, 10)), canary(25, pod("a", 24, 2080, 22)),
+			},
+			wantCanary: Counts{2080, 22}, wantPolls: 5,
+		},
+		"two replicas without sample times, one of which lags": {
+			polls: []Poll{
+				canary(15, pod("a", 15, 1000, 9)), canary(30, pod("a", 30, 850, 8)), canary(45, pod("a", 45, 950, 9)),
+				canary(60, pod("a", 60, 1300, 9)), canary(75, pod("a", 75, 1150, 9)),
+			},
+			wantCanary: Counts{1300, 9}, wantPolls: 5,
+		},
 		"a bad row that is missing for some polls": {
 			polls: []Poll{
 				canary(5, pod("a", 4, 1000, 5)), canary(10, pod("a", 9, 2000, 0)), canary(15, pod("a", 14, 2500, 0)),

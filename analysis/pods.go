@@ -57,12 +57,12 @@ func (c *lastCounter) UnmarshalJSON(raw []byte) error {
 }
 
 // A counter that fell has restarted, or is incomplete: one of a pod's targets or
-// series was missing from the answer. What is missing comes back, so a fall is
-// believed when it lasts. Where the total carries on and bad alone fell, a row
-// that is missing is the likelier reason.
+// series was missing from the answer, or a replica that lags gave it. What is
+// missing comes back, so a fall is believed when it lasts: soon where the total
+// is one that a restarted container can have reached, else later.
 const (
-	samplesOfARestart    = 2
-	samplesOfBadRestarts = 4
+	samplesOfARestart = 2
+	samplesOfAnyFall  = 4
 )
 
 // follow returns what is known of a pod after another sample, and what it has
@@ -71,19 +71,28 @@ func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Coun
 	if d := now.minus(c.Counts); d.sound() {
 		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, d, true
 	}
-	samples := 1
-	if c.Doubts != nil && now.Total >= c.Doubts.Total && now.Bad >= c.Doubts.Bad {
-		samples += c.Doubts.Samples
-	}
-	enough := samplesOfARestart
-	if now.Total >= c.Total {
-		enough = samplesOfBadRestarts
+	samples, enough := 1, samplesOfAnyFall
+	if d := c.Doubts; d != nil && now.Total >= d.Total && now.Bad >= d.Bad {
+		samples += d.Samples
+		if c.restarted(now, at) {
+			enough = samplesOfARestart
+		}
 	}
 	if samples >= enough {
 		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, now, true
 	}
 	c.Doubts = &doubts{now, at, samples}
 	return c, Counts{}, false
+}
+
+// paceChange is how many times slower a pod may have become since it restarted.
+const paceChange = 4
+
+// restarted reports whether a total fell to what a container that began after
+// the last sample can have served by now, at the pace of the newest samples.
+func (c lastCounter) restarted(now Counts, at int64) bool {
+	served, took := now.Total-c.Doubts.Total, float64(at-c.Doubts.SampledAt)
+	return now.Total < c.Total && now.Total*took <= paceChange*served*float64(at-c.SampledAt)
 }
 
 // seenAt is the time of the newest sample, counted or not.
