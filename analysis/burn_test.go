@@ -107,6 +107,10 @@ func TestALedgerThatBeginsMidRunBeginsWithABaseline(t *testing.T) {
 			t.Errorf("a run of second %d: counted %v, want %v", began, l.Canary, want)
 		}
 	}
+	mid.RunStart = time.Time{}
+	if l := (Ledger{}).Advance(mid, at(900)); l.Canary != (Counts{}) {
+		t.Errorf("a run of which the start is not known: counted %v", l.Canary)
+	}
 	mid.RunStart = start
 	l := Ledger{}.Advance(mid, at(900))
 	next := both(1215, pod("c", 1210, 6075, 156), pod("s", 1210, 1e6+1425, 3001))

@@ -41,7 +41,7 @@ type Poll struct {
 	EvaluatedAt    time.Time
 	Canary, Stable []PodCounter
 	// RunStart is when the run began: the candidate's pods are younger. Zero is not
-	// known, and then a ledger begins with its run.
+	// known, and then a ledger may have begun during its run.
 	RunStart time.Time
 	// ScrapeInterval of the source. Zero is not known, and then the slowest that
 	// polls keep up with.
@@ -54,16 +54,8 @@ const slowestScrape = 15 * time.Second
 // beginsWithin is how long after its run's start a ledger begins with it.
 const beginsWithin = time.Minute
 
-// start is since when the candidate's pods may have counted.
-func (p Poll) start() time.Time {
-	if p.RunStart.IsZero() {
-		return p.EvaluatedAt
-	}
-	return p.RunStart
-}
-
 // beginsRun reports whether all that the candidate's pods have counted is new.
-func (p Poll) beginsRun() bool { return p.EvaluatedAt.Sub(p.start()) <= beginsWithin }
+func (p Poll) beginsRun() bool { return p.EvaluatedAt.Sub(p.RunStart) <= beginsWithin }
 
 // freshness is how old the last sample of a pod may be that is scraped.
 func (p Poll) freshness() time.Duration {
@@ -156,7 +148,7 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	bin := Bin{l.EvaluatedAt.UnixMilli(), p.EvaluatedAt.UnixMilli(), canary.all.minus(canary.late)}
 	if first {
 		next.Since, next.Before = p.EvaluatedAt, canary.all.Total
-		bin.From = p.start().UnixMilli()
+		bin.From = p.RunStart.UnixMilli()
 	}
 	if !from.Equal(l.StageFrom) {
 		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}

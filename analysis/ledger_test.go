@@ -19,10 +19,12 @@ func pod(name string, second int, total, bad float64) PodCounter {
 	return PodCounter{Pod: name, Counts: Counts{total, bad}, SampledAt: at(second)}
 }
 
-func canary(second int, pods ...PodCounter) Poll { return Poll{EvaluatedAt: at(second), Canary: pods} }
+func canary(second int, pods ...PodCounter) Poll {
+	return Poll{EvaluatedAt: at(second), Canary: pods, RunStart: start}
+}
 
 func both(second int, c, s PodCounter) Poll {
-	return Poll{EvaluatedAt: at(second), Canary: []PodCounter{c}, Stable: []PodCounter{s}}
+	return Poll{EvaluatedAt: at(second), Canary: []PodCounter{c}, Stable: []PodCounter{s}, RunStart: start}
 }
 
 func replay(polls ...Poll) Ledger {
@@ -295,6 +297,7 @@ func TestLedgerMakesRoomForNewPodsWhenOldOnesHaveEnded(t *testing.T) {
 	for generation := range 6 {
 		second += int(forgetAfter/time.Second) + 60
 		p := canary(second)
+		p.RunStart = p.EvaluatedAt
 		for i := range maxPods / 2 {
 			p.Canary = append(p.Canary, pod(fmt.Sprintf("g%d-p%d", generation, i), second, 10, 1))
 		}
