@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -170,6 +171,49 @@ func TestLedgerCounts(t *testing.T) {
 				t.Errorf("the bins sum to %v, want %v", got, c.wantCanary)
 			}
 		})
+	}
+}
+
+// Answers with holes: pods that are missing, pods of which one of two targets or
+// the bad row is missing for a sample, and restarts between. What is counted is
+// never more than what was served, and in the end no less than that but for what
+// a restart took along.
+func TestLedgerNeverCountsMoreThanWasServed(t *testing.T) {
+	const pods, polls = 5, 400
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var l Ledger
+		var served, lost Counts
+		now, shown, holed := [pods]Counts{}, [pods]Counts{}, [pods]bool{}
+		for i := 1; i <= polls; i++ {
+			p := canary(5 * i)
+			for k := range pods {
+				d := Counts{Total: float64(10 + rng.IntN(10)), Bad: float64(rng.IntN(4))}
+				if !holed[k] && i > 10 && rng.IntN(60) == 0 {
+					lost, now[k], shown[k] = lost.Add(now[k].minus(shown[k])), Counts{}, Counts{}
+				}
+				served, now[k] = served.Add(d), now[k].Add(d)
+				seen, whole := now[k], holed[k] || i == polls || i <= 10
+				switch fault := rng.IntN(12); {
+				case whole || fault > 2:
+					holed[k], shown[k] = false, now[k]
+				case fault == 0:
+					continue
+				case fault == 1:
+					seen, holed[k] = Counts{now[k].Total, 0}, now[k].Bad > 0
+				default:
+					seen, holed[k] = Counts{math.Floor(now[k].Total / 2), math.Floor(now[k].Bad / 2)}, true
+				}
+				p.Canary = append(p.Canary, pod(fmt.Sprint(k), 5*i-1, seen.Total, seen.Bad))
+			}
+			l = l.Advance(p, start)
+			if l.Canary.Total > served.Total || l.Canary.Bad > served.Bad {
+				t.Fatalf("seed %d, poll %d: counted %v of %v", seed, i, l.Canary, served)
+			}
+		}
+		if short := served.minus(l.Canary); short.Total > lost.Total+0.02*served.Total {
+			t.Errorf("seed %d: counted %v of %v, restarts took %v", seed, l.Canary, served, lost)
+		}
 	}
 }
 
