@@ -17,6 +17,8 @@ type BudgetSpent struct {
 	Limit float64
 	// MinimumSamples the candidate must have served in this stage for a pass.
 	MinimumSamples int64
+	// Quality says whether stable should serve. Without it, it should.
+	Quality Quality
 }
 
 // Judge applies the rule to a ledger.
@@ -34,6 +36,10 @@ func (b BudgetSpent) Judge(l Ledger) Verdict {
 	switch {
 	case bad(spent) || bad(l.Stage.Total):
 		v.Reason, v.Message = Malformed, "the counts are not numbers"
+	case l.Canary.Total > 0 && b.Quality.baselineMissing(l):
+		// Without stable's requests, all that fails would count as the candidate's
+		// doing, and the period would seem to bring its requests alone.
+		v.Reason, v.Message = BaselineMissing, "what the candidate cost cannot be told: stable should serve, but nothing is known of what it does"
 	case spent > b.Limit && l.Canary.Bad >= minimumBad:
 		v.Reason, v.Message = BudgetExceeded, seen
 	case l.Stage.Total == 0:

@@ -12,11 +12,12 @@ func TestBudgetSpent(t *testing.T) {
 	// days bring 259.2 million, of which 0.1 % may fail.
 	ledger := func(bad float64) Ledger {
 		return Ledger{
+			Pods:  map[string]lastCounter{"s": {SampledAt: start.Add(10 * time.Minute).UnixMilli(), Stable: true}},
 			Since: start, EvaluatedAt: start.Add(10 * time.Minute),
 			Canary: Counts{Total: 6000, Bad: bad}, Stable: Counts{Total: 54000, Bad: 54}, Stage: Counts{Total: 6000, Bad: bad},
 		}
 	}
-	rule := BudgetSpent{Budget: 0.001, Period: 30 * 24 * time.Hour, Limit: 0.001, MinimumSamples: 200}
+	rule := BudgetSpent{Budget: 0.001, Period: 30 * 24 * time.Hour, Limit: 0.001, MinimumSamples: 200, Quality: Quality{Weight: 10}}
 	tests := map[string]struct {
 		rule   BudgetSpent
 		ledger Ledger
@@ -29,7 +30,7 @@ func TestBudgetSpent(t *testing.T) {
 		"nothing at this weight": {rule, Ledger{Since: start, EvaluatedAt: start.Add(time.Minute)}, NoTraffic, 0},
 		"too few requests":       {BudgetSpent{Budget: 0.001, Period: time.Hour, Limit: 1, MinimumSamples: 7000}, ledger(0), BelowMinSamples, 0},
 		"a limit of nothing":     {BudgetSpent{Budget: 0.001, Period: time.Hour}, ledger(0), BadQuery, math.NaN()},
-		"two bad requests":       {BudgetSpent{Budget: 0.001, Period: time.Minute, Limit: 0.001}, Ledger{Since: start, EvaluatedAt: start.Add(time.Minute), Canary: Counts{Total: 100, Bad: 2}, Stage: Counts{Total: 100, Bad: 2}}, Healthy, 20},
+		"two bad requests":       {BudgetSpent{Budget: 0.001, Period: time.Minute, Limit: 0.001, Quality: Quality{Weight: 100}}, Ledger{Since: start, EvaluatedAt: start.Add(time.Minute), Canary: Counts{Total: 100, Bad: 2}, Stage: Counts{Total: 100, Bad: 2}}, Healthy, 20},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -41,57 +42,5 @@ func TestBudgetSpent(t *testing.T) {
 				t.Errorf("spent %v, want %v", v.Statistics[0].Value, tc.spent)
 			}
 		})
-	}
-}
-
-func TestShareOfTheRequests(t *testing.T) {
-	tests := map[string]struct {
-		weight         int
-		canary, stable float64
-		idle           int
-		want           Reason
-	}{
-		"as the weight says":           {10, 100, 900, 0, ""},
-		"half of it comes past":        {10, 50, 950, 0, ""},
-		"hardly any":                   {10, 20, 980, 0, WeightMismatch},
-		"swapped":                      {10, 900, 100, 0, WeightMismatch},
-		"no baseline":                  {10, 500, 0, 0, BaselineMissing},
-		"too few to say":               {10, 0, 100, 0, ""},
-		"hung":                         {50, 500, 600, idlePolls, Stale},
-		"one poll of silence":          {50, 500, 600, 1, ""},
-		"all of it, as in a promotion": {100, 500, 0, idlePolls, ""},
-		"none of it, before the split": {0, 0, 900, idlePolls, ""},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			l := Ledger{Stage: Counts{Total: tc.canary}, StageStable: Counts{Total: tc.stable}, Idle: tc.idle}
-			v, ok := Quality{Weight: tc.weight}.JudgeShare(l, 200)
-			if v.Reason != tc.want || ok != (tc.want == "") {
-				t.Errorf("%v %q, want %q", ok, v.Reason, tc.want)
-			}
-		})
-	}
-}
-
-func TestLedgerCountsIdlePollsOfTheCandidateAlone(t *testing.T) {
-	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	var l Ledger
-	poll := func(canary, stable float64) {
-		at = at.Add(5 * time.Second)
-		l = l.Advance(Poll{EvaluatedAt: at,
-			Canary: []PodCounter{{Pod: "c", Counts: Counts{Total: canary}, SampledAt: at}},
-			Stable: []PodCounter{{Pod: "s", Counts: Counts{Total: stable}, SampledAt: at}}}, time.Time{})
-	}
-	for i, step := range []struct {
-		canary, stable float64
-		idle           int
-	}{{10, 100, 0}, {10, 200, 1}, {10, 300, 2}, {10, 300, 0}, {10, 400, 1}, {20, 500, 0}} {
-		poll(step.canary, step.stable)
-		if l.Idle != step.idle {
-			t.Errorf("poll %d: idle %d, want %d", i, l.Idle, step.idle)
-		}
-	}
-	if l.StageStable.Total != 400 || l.Stage.Total != 20 || l.Before != 10 {
-		t.Errorf("stage %+v of stable %+v, before %v", l.Stage, l.StageStable, l.Before)
 	}
 }

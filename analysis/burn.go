@@ -8,7 +8,8 @@ import (
 // Burn is a multi-window burn-rate rule on the candidate's own requests (Google
 // SRE Workbook, chapter 5): burn(W) = bad(W)/total(W)/budget, and it fires when
 // both windows exceed Rate. On a run shorter than a window, the window covers
-// what there is.
+// what there is. What came in after a gap between polls that is longer than a
+// window is in none: it is not known when it failed.
 type Burn struct {
 	// Budget is the bad share an objective allows: 1 − objective, in (0, 1).
 	Budget float64
@@ -38,6 +39,7 @@ func (b Burn) Judge(l Ledger) Verdict {
 	seen := fmt.Sprintf("canary %s errors (%.0f/%.0f) vs stable %s (%.0f/%.0f); burn %.1fx over %s, %.1fx over %s",
 		percent(long.Ratio()), long.Bad, long.Total, percent(l.Stable.Ratio()), l.Stable.Bad, l.Stable.Total,
 		burnLong, b.Long, burnShort, b.Short)
+	maybe := min(l.touching(b.Long).Ratio(), l.touching(b.Short).Ratio()) / b.Budget
 	switch {
 	case bad(burnLong) || bad(burnShort) || bad(l.Stage.Total):
 		v.Reason, v.Message = Malformed, "the counts are not numbers"
@@ -52,6 +54,8 @@ func (b Burn) Judge(l Ledger) Verdict {
 	case burnLong > b.Rate || burnShort > b.Rate:
 		// One window alone neither clears the candidate nor convicts it.
 		v.Reason, v.Message = Pending, seen+"; waiting for both windows to agree"
+	case maybe > b.Rate:
+		v.Reason, v.Message = Pending, seen+"; more failed in a gap between polls, it is not known when"
 	default:
 		v.Reason, v.Message = Healthy, seen
 	}

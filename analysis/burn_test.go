@@ -60,7 +60,7 @@ func TestBurn(t *testing.T) {
 		"a budget that is no number": {Burn{Budget: math.NaN(), Rate: 1}, traffic(Counts{100, 0}), BadQuery, "NaN"},
 		"a rate that is no number":   {Burn{Budget: 0.1, Rate: math.NaN()}, traffic(Counts{100, 0}), BadQuery, "NaN"},
 		"counts that are no numbers": {page, Ledger{
-			EvaluatedAt: at(10), Stage: Counts{1000, 0}, Bins: []Bin{{at(10).UnixMilli(), Counts{math.NaN(), 0}}},
+			EvaluatedAt: at(10), Stage: Counts{1000, 0}, Bins: []Bin{{at(0).UnixMilli(), at(10).UnixMilli(), Counts{math.NaN(), 0}}},
 		}, Malformed, "not numbers"},
 	}
 	for name, c := range cases {
@@ -70,6 +70,57 @@ func TestBurn(t *testing.T) {
 				t.Errorf("Judge() = %s %q, want %s saying %q", v.Reason, v.Message, c.wantReason, c.wantMessage)
 			}
 		})
+	}
+}
+
+// After 20 blind minutes, what failed may have failed right at their start.
+func TestBurnConvictsNobodyOfWhatFailedInAGap(t *testing.T) {
+	rule := Burn{Budget: 0.001, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute, MinimumSamples: 1}
+	seen := replay(canary(5, pod("a", 4, 1000, 0), pod("b", 4, 1000, 0)), canary(20, pod("a", 19, 1100, 0), pod("b", 19, 1100, 0)))
+	whole := seen.Advance(canary(1220, pod("a", 1219, 5000, 500), pod("b", 1219, 1200, 0)), start)
+	one := seen
+	for second := 35; second < 1220; second += 15 {
+		one = one.Advance(canary(second, pod("b", second-1, float64(1100+second), 0)), start)
+	}
+	one = one.Advance(canary(1220, pod("a", 1219, 5000, 500), pod("b", 1219, 2500, 0)), start)
+	for name, l := range map[string]Ledger{"no poll": whole, "one pod missing": one} {
+		if got := rule.Judge(l); got.Reason != Pending || !strings.Contains(got.Message, "not known when") {
+			t.Errorf("%s: %s %q, want Pending", name, got.Reason, got.Message)
+		}
+		for i := range 40 {
+			second := 1235 + 15*i
+			l = l.Advance(canary(second, pod("a", second-1, float64(5000+100*i), 500), pod("b", second-1, float64(2500+100*i), 0)), start)
+		}
+		if got := rule.Judge(l); got.Reason != Healthy {
+			t.Errorf("%s, ten minutes later: %s %q, want Healthy", name, got.Reason, got.Message)
+		}
+	}
+}
+
+// A Guardrail edited during a run begins a ledger: what the candidate did before
+// is not of the last minute, nor to be set against a stable counted from now.
+func TestALedgerThatBeginsMidRunBeginsWithABaseline(t *testing.T) {
+	mid := both(1200, pod("c", 1195, 6000, 156), pod("s", 1195, 1e6, 3000))
+	for began, want := range map[int]Counts{0: {}, 1139: {}, 1140: {6000, 156}} {
+		mid.RunStart = at(began)
+		if l := (Ledger{}).Advance(mid, at(900)); l.Canary != want || l.Before != want.Total || l.Window(time.Hour) != want {
+			t.Errorf("a run of second %d: counted %v, want %v", began, l.Canary, want)
+		}
+	}
+	mid.RunStart = time.Time{}
+	if l := (Ledger{}).Advance(mid, at(900)); l.Canary != (Counts{}) {
+		t.Errorf("a run of which the start is not known: counted %v", l.Canary)
+	}
+	mid.RunStart = start
+	l := Ledger{}.Advance(mid, at(900))
+	next := both(1215, pod("c", 1210, 6075, 156), pod("s", 1210, 1e6+1425, 3001))
+	next.Canary = append(next.Canary, pod("new", 1210, 30, 1))
+	l = l.Advance(next, at(900))
+	if want := (Counts{105, 1}); l.Canary != want {
+		t.Errorf("counted %v, want %v: a pod that joins later counts whole", l.Canary, want)
+	}
+	if s := Default(0.001, 1, 1).Observe(CombinedState{}, l); s.Outage.Evidence.Relative.LogE() > 1 {
+		t.Errorf("evidence of %v", s.Outage.Evidence.Relative.LogE())
 	}
 }
 

@@ -45,11 +45,27 @@ func (p EProcess) LogE() float64 {
 	return logSumExp(terms...) - math.Log(float64(len(p.LogBets)))
 }
 
-// logP is ln of the anytime-valid p-value, min(1, 1/sup E). Every restart is
-// one more chance to be wrong: the i-th life may spend only 2^−i of α, which
-// keeps the sum below 2α.
+// logP is ln of the anytime-valid p-value, min(1, 1/sup E), after restarts.
 func (p EProcess) logP() float64 {
-	return min(0, float64(p.Restarts)*math.Ln2-p.LogPeak)
+	return min(0, p.restartCost()-p.LogPeak)
+}
+
+// net is ln E now, less what restarts have cost.
+func (p EProcess) net() float64 { return p.LogE() - p.restartCost() }
+
+// firstLife is the part of a promised alpha that a process may spend before its
+// state is lost for the first time.
+const firstLife = 0.9
+
+// restartCost is ln of how many times more evidence a process needs after its
+// restarts. Every restart is one more chance to be wrong: the first life may
+// spend firstLife of alpha, and the i-th after it 2^−i of the rest, so that all
+// lives together never spend more than alpha.
+func (p EProcess) restartCost() float64 {
+	if p.Restarts <= 0 {
+		return 0
+	}
+	return math.Log(firstLife/(1-firstLife)) + float64(p.Restarts)*math.Ln2
 }
 
 // bets are the log likelihood ratios ℓ_k of an interval's counts, one per

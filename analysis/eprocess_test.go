@@ -196,13 +196,22 @@ func TestEProcessStaysFiniteAndSmall(t *testing.T) {
 	}
 }
 
+// Every life has its own threshold. What they may all spend together is the
+// alpha that is promised, of which the first life has nine tenths.
 func TestRestartsSpendTheFalseAlarmOnce(t *testing.T) {
-	p := EProcess{LogPeak: math.Log(1000)}
-	if got := math.Exp(p.logP()); !near(got, 0.001, 1e-12) {
-		t.Errorf("p = %v, want 0.001", got)
+	promised, spent := 0.01, 0.0
+	for lives := range 60 {
+		p := EProcess{LogPeak: math.Log(1 / (firstLife * promised)), Restarts: lives}
+		// The wealth of 1/alpha, times what the restarts cost, is reached this often.
+		spent += firstLife * promised * math.Exp(-p.restartCost())
+		if got, want := -p.logP(), p.LogPeak-p.restartCost(); !near(got, max(0, want), 1e-12) {
+			t.Errorf("%d restarts: ln p = %v, want %v", lives, -got, -want)
+		}
 	}
-	p.Restarts = 2
-	if got := math.Exp(p.logP()); !near(got, 0.004, 1e-12) {
-		t.Errorf("p = %v after two restarts, want 0.004", got)
+	if !near(spent, promised, 1e-9) {
+		t.Errorf("60 lives spend %v, want %v", spent, promised)
+	}
+	if got := math.Exp(EProcess{LogPeak: math.Log(1000)}.logP()); !near(got, 0.001, 1e-12) {
+		t.Errorf("p = %v, want 0.001", got)
 	}
 }

@@ -40,6 +40,30 @@ type PodCounter struct {
 type Poll struct {
 	EvaluatedAt    time.Time
 	Canary, Stable []PodCounter
+	// RunStart is when the run began: the candidate's pods are younger. Zero is not
+	// known, and then a ledger may have begun during its run.
+	RunStart time.Time
+	// ScrapeInterval of the source. Zero is not known, and then the slowest that
+	// polls keep up with.
+	ScrapeInterval time.Duration
+}
+
+// slowestScrape is how often polls come at least.
+const slowestScrape = 15 * time.Second
+
+// beginsWithin is how long after its run's start a ledger begins with it.
+const beginsWithin = time.Minute
+
+// beginsRun reports whether all that the candidate's pods have counted is new.
+func (p Poll) beginsRun() bool { return p.EvaluatedAt.Sub(p.RunStart) <= beginsWithin }
+
+// freshness is how old the last sample of a pod may be that is scraped.
+func (p Poll) freshness() time.Duration {
+	q := Quality{ScrapeInterval: p.ScrapeInterval}
+	if q.ScrapeInterval <= 0 {
+		q.ScrapeInterval = slowestScrape
+	}
+	return q.freshness()
 }
 
 // Ledger turns polls of cumulative counters into exact counts over a run. It
@@ -56,43 +80,27 @@ type Ledger struct {
 	Polls int `json:"polls"`
 	// Pods holds the last counters of every pod seen.
 	Pods map[string]lastCounter `json:"pods,omitempty"`
+	// Unheld are the pods of the newest poll that are one too many to be held. They
+	// are not counted, so nothing can be judged.
+	Unheld int `json:"unheld,omitempty"`
 	// Canary and Stable are the counts since the first poll.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
 	// Fresh are the scrapes of the canary's pods that were new in the newest poll
 	// and hold bad requests. They are not stored.
 	Fresh []Scrape `json:"-"`
-	// Bins are the canary's counts by poll, newest last, for burn windows.
+	// Bins are the canary's counts over time, newest last, for burn windows.
 	Bins []Bin `json:"bins,omitempty"`
 	// StageFrom is when the present stage began, and Stage the canary's counts
-	// since the first poll after it; StageStable is stable's.
+	// since each pod's first sample after it; StageStable is stable's.
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
-	// Idle counts the newest polls in a row in which stable served requests and
-	// the candidate none.
-	Idle int `json:"idle,omitempty"`
+	// MovedAt is the poll at which the candidate's counts last rose in this stage, or
+	// the stage's first one, and Beside what stable has served since then.
+	MovedAt time.Time `json:"movedAt"`
+	Beside  float64   `json:"beside,omitempty"`
 }
-
-type lastCounter struct {
-	Counts
-	SampledAt int64 `json:"t"`
-}
-
-// Bin is what the canary served between two polls.
-type Bin struct {
-	// At is the evaluation time in Unix milliseconds.
-	At int64 `json:"at"`
-	Counts
-}
-
-// maxPods and maxBins bound a ledger's size. A pod that has had no sample for
-// forgetAfter has ended, and makes room.
-const (
-	maxPods     = 500
-	maxBins     = 240
-	forgetAfter = 15 * time.Minute
-)
 
 // Check returns an error for counters that no exporter may show: negative,
 // infinite or missing numbers, more bad requests than requests.
@@ -113,12 +121,14 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 // Advance returns the ledger after a poll. from is when the present stage began.
 // The ledger given is not changed.
 //
-// A counter that fell has restarted: its new value is the delta. A counter with
-// an older sample than the last one comes from a replica that lags, and counts
-// nothing. A canary pod started during the run, so its whole value counts; a
-// stable pod's first value is only a baseline, because it may hold weeks of
-// requests that the first polls missed. A pod that is missing keeps its last
-// value, because a failed scrape is not a reset.
+// A counter that fell and stays there has restarted: its new value is the delta.
+// A counter with an older sample than the last one comes from a replica that
+// lags, and counts nothing. A canary pod started during the run, so its whole
+// value counts, unless the ledger begins after the run: what it then holds would
+// be set against a stable version counted from now. A stable pod's first value is
+// only a baseline, because it may hold weeks of requests that the first polls
+// missed. A pod that is missing keeps its last value, because a failed scrape is
+// not a reset.
 func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	if !p.EvaluatedAt.After(l.EvaluatedAt) {
 		return l
@@ -126,101 +136,31 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next := l
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
-	next.forget(p.EvaluatedAt.Add(-forgetAfter), len(p.Canary)+len(p.Stable))
-	next.Fresh = nil
-	canary := next.take(p.Canary, true)
-	stable := next.take(p.Stable, false)
-	next.Canary, next.Stable = l.Canary.Add(canary), l.Stable.Add(stable)
+	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
+	next.Fresh, next.Unheld = nil, 0
+	first := l.Polls == 0
+	terms := terms{stage: from.UnixMilli(), late: l.EvaluatedAt.Add(-p.freshness()).UnixMilli()}
+	stable := next.take(p.Stable, true, terms)
+	terms.whole = !first || p.beginsRun()
+	canary := next.take(p.Canary, false, terms)
+	next.Canary, next.Stable = l.Canary.Add(canary.all), l.Stable.Add(stable.all)
 	next.Polls++
-	if next.Polls == 1 {
-		next.Since, next.Before = p.EvaluatedAt, canary.Total
-	}
-	next.Idle = 0
-	if canary.Total == 0 && stable.Total > 0 {
-		next.Idle = l.Idle + 1
+	bin := Bin{l.EvaluatedAt.UnixMilli(), p.EvaluatedAt.UnixMilli(), canary.all.minus(canary.late)}
+	if first {
+		next.Since, next.Before = p.EvaluatedAt, canary.all.Total
+		bin.From = p.RunStart.UnixMilli()
 	}
 	if !from.Equal(l.StageFrom) {
-		next.StageFrom, next.Stage, next.StageStable, next.Idle = from, Counts{}, Counts{}, 0
-		// What came in since the last poll may be from before the stage.
-		canary, stable = Counts{}, Counts{}
+		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
 	}
-	next.Stage, next.StageStable = next.Stage.Add(canary), next.StageStable.Add(stable)
-	next.Bins = append(slices.Clone(l.Bins), Bin{p.EvaluatedAt.UnixMilli(), next.Canary.minus(l.Canary)})
-	next.Bins = compact(next.Bins)
+	next.Beside += stable.all.Total
+	if first || canary.all.Total > 0 || !from.Equal(l.StageFrom) {
+		next.MovedAt, next.Beside = p.EvaluatedAt, 0
+	}
+	next.Stage, next.StageStable = next.Stage.Add(canary.stage), next.StageStable.Add(stable.stage)
+	next.Bins = addBins(l.Bins, bin.At, Bin{canary.lateFrom, bin.At, canary.late}, bin)
 	next.EvaluatedAt = p.EvaluatedAt
 	return next
 }
 
 func (c Counts) minus(d Counts) Counts { return Counts{c.Total - d.Total, c.Bad - d.Bad} }
-
-func (l *Ledger) take(pods []PodCounter, newCountsWhole bool) Counts {
-	var sum Counts
-	for _, c := range pods {
-		last, seen := l.Pods[c.Pod]
-		at := c.SampledAt.UnixMilli()
-		served := c.Counts
-		switch {
-		case seen && at <= last.SampledAt, !seen && len(l.Pods) >= maxPods:
-			// What cannot be remembered would count again at the next poll.
-			continue
-		case seen:
-			served = delta(c.Counts, last.Counts)
-		case !newCountsWhole:
-			served = Counts{}
-		}
-		sum = sum.Add(served)
-		if newCountsWhole && served.Bad > 0 {
-			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
-		}
-		l.Pods[c.Pod] = lastCounter{c.Counts, at}
-	}
-	return sum
-}
-
-// forget drops pods without a sample since the time given, once a poll of n
-// pods might not fit beside them.
-func (l *Ledger) forget(since time.Time, n int) {
-	if len(l.Pods)+n <= maxPods {
-		return
-	}
-	maps.DeleteFunc(l.Pods, func(_ string, c lastCounter) bool { return c.SampledAt < since.UnixMilli() })
-}
-
-// delta looks at total and bad together: when total fell, the container has
-// restarted and both begin anew.
-func delta(now, last Counts) Counts {
-	if now.Total < last.Total || now.Bad < last.Bad {
-		return now
-	}
-	return now.minus(last)
-}
-
-// compact halves the resolution of the older half when there are too many bins;
-// long windows do not need it, short ones look at the newer half.
-func compact(bins []Bin) []Bin {
-	if len(bins) <= maxBins {
-		return bins
-	}
-	half := len(bins) / 2
-	var out []Bin
-	for i := 0; i < half; i += 2 {
-		b := bins[i]
-		if i+1 < half {
-			b = Bin{bins[i+1].At, bins[i].Add(bins[i+1].Counts)}
-		}
-		out = append(out, b)
-	}
-	return append(out, bins[half:]...)
-}
-
-// Window is what the canary served in the time up to the newest poll.
-func (l Ledger) Window(w time.Duration) Counts {
-	var sum Counts
-	start := l.EvaluatedAt.Add(-w).UnixMilli()
-	for _, b := range l.Bins {
-		if b.At > start {
-			sum = sum.Add(b.Counts)
-		}
-	}
-	return sum
-}

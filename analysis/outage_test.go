@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -77,12 +78,58 @@ func TestDefaultJudges(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			after, got := firedAfter(Default(0.001, 1, 100), twoPods(c.canary, c.stable))
+			judge := Default(0.001, 1, 100)
+			judge.Given(Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 2, Weight: 10}, 0)
+			after, got := firedAfter(judge, twoPods(c.canary, c.stable))
 			if after != c.wantAfter || got.Reason != c.wantReason || !strings.Contains(got.Message, c.wantMessage) {
 				t.Errorf("fired after %d polls: %s %q; want %d, %s saying %q", after, got.Reason, got.Message, c.wantAfter, c.wantReason, c.wantMessage)
 			}
 			if len(got.Message) > 512 {
 				t.Errorf("a message of %d bytes, want at most 512: %s", len(got.Message), got.Message)
+			}
+		})
+	}
+}
+
+// A candidate that fails may suffer what stable suffers, so it is not convicted
+// while nothing is known of stable.
+func TestOnlyAStableVersionKnownToServeNothingLeavesTheCandidateAlone(t *testing.T) {
+	cases := map[string]struct {
+		weight    int
+		stable    func(second int) []PodCounter
+		wantFail  bool
+		wantCause Reason
+	}{
+		"missing from the answers": {5, func(int) []PodCounter { return nil }, false, BaselineMissing},
+		"half of its pods missing": {5, func(second int) []PodCounter { return []PodCounter{pod("s2", second, 7, 0)} }, false, BaselineMissing},
+		"in every answer, without requests": {
+			5, func(second int) []PodCounter {
+				return []PodCounter{pod("s", second, 1e6, 1e3), pod("s2", second, 7, 0)}
+			}, true, BurnRateExceeded,
+		},
+		"not to serve any more": {100, func(int) []PodCounter { return nil }, true, BurnRateExceeded},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			quality := Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1, Weight: c.weight}
+			judge := Default(0.001, 1, 100)
+			judge.Given(quality, 7*24*time.Hour)
+			l := Ledger{}.Advance(Poll{EvaluatedAt: at(0), Stable: []PodCounter{pod("s", -1, 1e6, 1e3), pod("s2", -1, 7, 0)}}, start)
+			var s CombinedState
+			var got Verdict
+			for i := 1; i <= 30 && got.Outcome() != Fail; i++ {
+				p := canary(15*i, pod("c", 15*i-1, float64(100*i), float64(5*i)))
+				p.Stable = c.stable(15*i - 1)
+				l = l.Advance(p, start)
+				s = judge.Observe(s, l)
+				got = judge.Judge(s, l)
+			}
+			if (got.Outcome() == Fail) != c.wantFail || got.Reason != c.wantCause {
+				t.Errorf("%s %q, want %s", got.Reason, got.Message, c.wantCause)
+			}
+			spent := BudgetSpent{Budget: 0.001, Period: 30 * 24 * time.Hour, Limit: 0.001, Quality: quality}.Judge(l)
+			if want := c.weight == 100; (spent.Outcome() == Fail) != want || !want && spent.Reason != BaselineMissing {
+				t.Errorf("budget: %s %q", spent.Reason, spent.Message)
 			}
 		})
 	}
@@ -108,8 +155,8 @@ func TestDefaultContinuesWhereItWasStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(stored) > 2048 {
-			t.Errorf("a state of %d bytes, want at most 2048", len(stored))
+		if len(stored) > 2560 {
+			t.Errorf("a state of %d bytes, want at most 2560", len(stored))
 		}
 		got = CombinedState{}
 		if err := json.Unmarshal(stored, &got); err != nil {
@@ -130,8 +177,55 @@ func TestDefaultCostsMoreAfterLosingStates(t *testing.T) {
 	for _, l := range all[:fresh+1] {
 		s = d.Observe(s, l)
 	}
+	if s.Restarts() != 40 {
+		t.Errorf("%d restarts, want 40", s.Restarts())
+	}
 	if got := d.Judge(s, all[fresh]); got.Outcome() == Fail {
 		t.Errorf("convicted as soon after losing 40 states as after none: %s", got.Message)
+	}
+}
+
+func TestAdjustKeepsThePromiseOfAllTriggersAndLives(t *testing.T) {
+	d := Default(0.001, 3, 0)
+	for _, falseAlarm := range []float64{0.000001, 0.01, 0.1} {
+		d.Adjust(3, 4, falseAlarm)
+		for name, r := range map[string]Regression{"outage": d.Outage.Evidence, "regression": d.Regression} {
+			if r.Worse != 3 || r.Allowed != 4 || !r.sound() {
+				t.Errorf("%s: worse %v, allowed %v", name, r.Worse, r.Allowed)
+			}
+			lost := EProcess{Restarts: 1}
+			first, later := math.Exp(-r.threshold()), 2*math.Exp(-r.threshold()-lost.restartCost())
+			if got := 3 * (first + later); got > falseAlarm*(1+1e-9) {
+				t.Errorf("%s: three triggers spend %v, promised are %v", name, got, falseAlarm)
+			}
+		}
+		if d.Regression.Alpha > d.Outage.Evidence.Alpha {
+			t.Error("a regression convicts where an outage's bets have not won: the bound of one is none of both")
+		}
+	}
+	d.Adjust(1.5, 2, 0.01)
+	if diff := cmp.Diff(Default(0.001, 3, 0), d); diff != "" {
+		t.Errorf("the API's defaults are not the judge's:\n%s", diff)
+	}
+}
+
+// min(ℓ, clip) ≤ ℓ: what the patient judge has won, the quick one's bets have.
+func TestNoClippedWealthIsGreater(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		d, s := Default(0.001, 1, 0), CombinedState{}
+		c, stable := Counts{}, Counts{}
+		for range 60 {
+			c = c.Add(Counts{100, float64(rng.IntN(3) * rng.IntN(4))})
+			if rng.IntN(5) > 0 {
+				stable = stable.Add(Counts{1000, float64(rng.IntN(4))})
+			}
+			s = d.Observe(s, Ledger{EvaluatedAt: start, Canary: c, Stable: stable})
+			quick, patient := s.Outage.Evidence, s.Regression
+			if patient.Relative.LogE() > quick.Relative.LogE()+1e-9 || patient.Absolute.LogE() > quick.Absolute.LogE()+1e-9 || patient.LogPeak > quick.LogPeak+1e-9 {
+				t.Fatalf("clipped %+v\nis above %+v", patient, quick)
+			}
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	if q.ReadyPods == 0 {
 		return Verdict{Reason: Pending, Message: "the candidate has no ready pods"}, false
 	}
-	limit := freshFor*q.ScrapeInterval + grace
+	limit := q.freshness()
 	fresh := 0
 	var newest time.Time
 	for _, c := range p.Canary {
@@ -57,23 +57,37 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	return Verdict{}, true
 }
 
-// idlePolls is how many polls in a row a candidate may serve nothing while
-// stable serves.
-const idlePolls = 6
+// A candidate is idle when it has served nothing in idleScrapes intervals of its
+// source, while stable served so much that the candidate's share of it would be
+// idleShare requests: by chance it serves none in 1 of e^20 cases, and in 1 of
+// e^5 when requests that come past the routes make its share four times smaller.
+const (
+	idleScrapes = 6
+	idleShare   = 20
+)
+
+func (q Quality) idle(l Ledger) bool {
+	return l.EvaluatedAt.Sub(l.MovedAt) >= idleScrapes*q.ScrapeInterval && l.Beside*float64(q.Weight) >= idleShare*float64(100-q.Weight)
+}
 
 // JudgeShare looks at whether the counts can be those of the candidate at its
-// weight: ok is false when it serves nothing any more while stable does, or a
+// weight. Of a pod whose counters fell, it is not known yet what it served: ok
+// is false while there is one. And ok is false when it serves nothing any more while stable does, or a
 // share so far from the weight that the wrong pods must have been counted. A
 // share may differ much: requests also come past the routes.
 func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
+	if n := q.doubtful(l); n > 0 {
+		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the counters of %d of the candidate's pods have fallen: restarted, or incomplete", n)}, false
+	}
 	if q.Weight <= 0 || q.Weight >= 100 {
 		return Verdict{}, true
 	}
 	total := l.Stage.Total + l.StageStable.Total
 	share, weight := l.Stage.Total/max(total, 1), float64(q.Weight)/100
 	switch {
-	case l.Idle >= idlePolls:
-		return Verdict{Reason: Stale, Message: fmt.Sprintf("the candidate's counters have not moved in %d polls, while stable served requests", l.Idle)}, false
+	case q.idle(l):
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the candidate's counters have not moved in %s, while stable served %.0f requests",
+			l.EvaluatedAt.Sub(l.MovedAt).Round(time.Second), l.Beside)}, false
 	case total < float64(minimum):
 		return Verdict{}, true
 	case l.Stage.Total > 0 && l.StageStable.Total == 0:
@@ -84,6 +98,52 @@ func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
 	}
 	return Verdict{}, true
 }
+
+// knowsSilence reports whether a stable version without requests is known to
+// serve none: it is not to serve any, or every one of its pods says so.
+func (q Quality) knowsSilence(l Ledger) bool {
+	fresh, known := q.stablePods(l)
+	return q.Weight >= 100 || known > 0 && fresh == known
+}
+
+// baselineMissing reports whether stable should serve, and nothing is known of
+// what it does serve.
+func (q Quality) baselineMissing(l Ledger) bool {
+	fresh, _ := q.stablePods(l)
+	return q.Weight < 100 && (fresh == 0 || l.Stable.Total == 0)
+}
+
+// doubtful is how many of the canary's pods show less than before.
+func (q Quality) doubtful(l Ledger) int {
+	n := 0
+	for _, c := range l.Pods {
+		if !c.Stable && c.Doubts != nil && l.age(c) <= q.freshness() {
+			n++
+		}
+	}
+	return n
+}
+
+// stablePods is how many of stable's pods have a fresh sample, and how many have
+// not ended long ago.
+func (q Quality) stablePods(l Ledger) (fresh, known int) {
+	for _, c := range l.Pods {
+		if !c.Stable {
+			continue
+		}
+		age := l.age(c)
+		if age <= forgetAfter {
+			known++
+		}
+		if age <= q.freshness() {
+			fresh++
+		}
+	}
+	return fresh, known
+}
+
+// freshness is how old a fresh sample may be.
+func (q Quality) freshness() time.Duration { return freshFor*q.ScrapeInterval + grace }
 
 // mismatch is how many times smaller than asked for a side's share may be.
 const mismatch = 4

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -45,5 +46,70 @@ func TestQuality(t *testing.T) {
 				t.Errorf("outcome = %s, want Inconclusive", v.Outcome())
 			}
 		})
+	}
+}
+
+func TestShareOfTheRequests(t *testing.T) {
+	tests := map[string]struct {
+		weight         int
+		canary, stable float64
+		idle           time.Duration
+		beside         float64
+		want           Reason
+	}{
+		"as the weight says":             {10, 100, 900, 0, 0, ""},
+		"half of it comes past":          {10, 50, 950, 0, 0, ""},
+		"hardly any":                     {10, 20, 980, 0, 0, WeightMismatch},
+		"swapped":                        {10, 900, 100, 0, 0, WeightMismatch},
+		"no baseline":                    {10, 500, 0, 0, 0, BaselineMissing},
+		"too few to say":                 {10, 0, 100, 0, 0, ""},
+		"hung":                           {50, 500, 600, 90 * time.Second, 20, Stale},
+		"hung at a small weight":         {5, 50, 960, 90 * time.Second, 380, Stale},
+		"not yet for long":               {50, 500, 600, 89 * time.Second, 200, ""},
+		"hardly anything to serve":       {50, 500, 600, time.Hour, 19, ""},
+		"its share is below what is due": {5, 50, 960, time.Hour, 379, ""},
+		"all of it, as in a promotion":   {100, 500, 0, time.Hour, 100, ""},
+		"none of it, before the split":   {0, 0, 900, time.Hour, 100, ""},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := Ledger{Stage: Counts{Total: tc.canary}, StageStable: Counts{Total: tc.stable}, EvaluatedAt: at(0).Add(tc.idle), MovedAt: at(0), Beside: tc.beside}
+			v, ok := Quality{ScrapeInterval: 15 * time.Second, Weight: tc.weight}.JudgeShare(l, 200)
+			if v.Reason != tc.want || ok != (tc.want == "") {
+				t.Errorf("%v %q, want %q", ok, v.Reason, tc.want)
+			}
+		})
+	}
+}
+
+func TestLedgerKnowsSinceWhenTheCandidateIsIdle(t *testing.T) {
+	var l Ledger
+	for i, step := range []struct {
+		canary, stable, from float64
+		moved                int
+		beside               float64
+	}{{10, 100, 0, 5, 0}, {10, 200, 0, 5, 100}, {10, 300, 0, 5, 200}, {10, 300, 0, 5, 200}, {20, 400, 0, 25, 0}, {20, 500, 0, 25, 100}, {20, 600, 33, 35, 0}} {
+		second := 5 * (i + 1)
+		l = l.Advance(both(second, pod("c", second, step.canary, 0), pod("s", second, step.stable, 0)), at(int(step.from)))
+		if !l.MovedAt.Equal(at(step.moved)) || l.Beside != step.beside {
+			t.Errorf("poll %d: moved at %s, %v beside; want %s, %v", i, l.MovedAt, l.Beside, at(step.moved), step.beside)
+		}
+	}
+}
+
+// One run may ask a source every second for what another scrapes every 15 s.
+func TestAHealthyRunIsNotIdleHoweverOftenItIsPolled(t *testing.T) {
+	var l Ledger
+	q := Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1, Weight: 10}
+	for second := 1; second <= 300; second++ {
+		p := canary(second, pod("c", second/15*15, float64(10*(second/15)), 0))
+		for i := range 12 {
+			scraped := (second-i)/15*15 + i
+			p.Stable = append(p.Stable, pod(fmt.Sprintf("s%d", i), scraped, float64(90*(scraped+15)), 0))
+		}
+		l = l.Advance(p, start)
+		if v, ok := q.JudgeShare(l, 1e9); !ok {
+			t.Fatalf("second %d: %s", second, v.Message)
+		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 // Regression judges a candidate by two bets at once: that it is worse than
 // stable, and that it is outside its budget. It fails only when both are won,
 // so that neither an incident both versions suffer nor a difference too small
-// to matter rolls anything back.
+// to matter rolls anything back. Both must stand won at one time: bets won at
+// different times, such as a trifle and then a shared incident, convict nobody.
 //
 // Guarantee: a candidate that is at most Worse times as bad as stable at every
 // time, whatever stable does, or that stays within Allowed times its budget,
@@ -26,7 +27,8 @@ type Regression struct {
 	Worse float64
 	// Allowed is how many times its budget a candidate may burn.
 	Allowed float64
-	// Alpha is the share of healthy rollouts that may be rolled back.
+	// Alpha is the share of healthy rollouts that may be rolled back while no state
+	// is lost. All lives after losses together may spend a ninth of it.
 	Alpha float64
 	// Triggers that share Alpha in one rollout: each convicts at Alpha/Triggers
 	// (Bonferroni), so that all of them together stay below Alpha. 0 is 1.
@@ -36,16 +38,25 @@ type Regression struct {
 	Clip float64
 	// MinimumSamples the candidate must have served in this stage for a pass.
 	MinimumSamples int64
+	// Period that the budget is counted over, for what a run has cost. 0 is 30 days.
+	Period time.Duration
+	// Quality says whether stable should serve. Without it, it should.
+	Quality Quality
 }
 
 // RegressionState is the evidence of a run so far. It can be stored as JSON and
 // taken up again. One that was lost starts anew with Restarts raised by one in
-// both processes, which halves the share of false alarms that is left.
+// both processes, and needs more evidence.
 type RegressionState struct {
 	// Relative is the evidence against "at most Worse times as bad as stable".
 	Relative EProcess `json:"relative"`
 	// Absolute is the evidence against "within Allowed times the budget".
 	Absolute EProcess `json:"absolute"`
+	// LogPeak is ln of the highest that both bets stood at together: sup of the
+	// lesser one, after every look that settled both. Peaks at different times are
+	// two stories; only together do they tell of one regression. It is at most the
+	// peak of either bet, so Ville's bound on each holds for it too.
+	LogPeak float64 `json:"peak"`
 }
 
 // defaultClip is a third.
@@ -64,14 +75,27 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if !r.sound() {
 		return s
 	}
-	clip := r.threshold() * r.Clip
-	if r.Clip == 0 {
-		clip = r.threshold() * defaultClip
-	}
-	s.Relative = s.Relative.observe(l.Canary, l.Stable, betRelative(r.Worse), clip)
-	s.Absolute = s.Absolute.observe(l.Canary, l.Stable, betAbsolute(r.Allowed*r.Budget), clip)
-	return s
+	return s.settle(l.Canary, l.Stable, r.Worse, r.Allowed*r.Budget, r.clip())
 }
+
+// clip is what one look may bring at most, 0 for no bound.
+func (r Regression) clip() float64 {
+	switch {
+	case r.Clip == 0:
+		return r.threshold() * defaultClip
+	case math.IsInf(r.Clip, 1):
+		return 0
+	default:
+		return r.threshold() * r.Clip
+	}
+}
+
+// together reports whether both bets have settled the same requests: while
+// stable is not counted, the relative one speaks of the past.
+func (s RegressionState) together() bool { return s.Relative.Canary == s.Absolute.Canary }
+
+// log is ln of the lesser bet now, less what states lost have cost.
+func (s RegressionState) log() float64 { return min(s.Relative.net(), s.Absolute.net()) }
 
 // Judge says what the evidence of a state comes to. The ledger is the one
 // observed last.
@@ -91,13 +115,15 @@ func (r Regression) judge(s RegressionState, l Ledger, seen sides) Verdict {
 	v := Verdict{Statistics: r.statistics(s, l, seen)}
 	said := r.sentence(l, seen)
 	switch {
-	case r.won(s.Relative) && r.won(s.Absolute) && l.Canary.Bad >= minimumBad:
+	case s.LogPeak >= r.threshold() && l.Canary.Bad >= minimumBad:
 		v.Reason, v.Message = RegressionFound, said+"; "+r.convinced(s)
 	case l.Stage.Total == 0:
 		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
 	case l.Stage.Total < float64(r.MinimumSamples):
 		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, said)
-	case r.won(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
+	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget && r.Quality.baselineMissing(l):
+		v.Reason, v.Message = BaselineMissing, said+"; the budget burns, and nothing is known of what stable serves"
+	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
 		v.Reason, v.Message = EnvironmentIncident, said+"; the budget burns, but not shown to be by the candidate"
 	case growing > r.threshold()/2:
 		// Half the evidence is too little to convict and too much to promote.
@@ -124,31 +150,35 @@ func threshold(alpha float64, triggers int) float64 {
 	return math.Log(float64(max(1, triggers))) - math.Log(alpha)
 }
 
-// won bets stay won: the bound on false alarms is one on the peak.
-func (r Regression) won(p EProcess) bool { return -p.logP() >= r.threshold() }
+// wonOnce reports whether a bet was won at some time of the run.
+func (r Regression) wonOnce(p EProcess) bool { return -p.logP() >= r.threshold() }
 
 // holds is stricter: what was won has not been lost again since.
-func (r Regression) holds(p EProcess) bool {
-	return p.LogE() >= r.threshold()+float64(p.Restarts)*math.Ln2
-}
+func (r Regression) holds(p EProcess) bool { return p.net() >= r.threshold() }
 
 // falseAlarms bounds the share of healthy rollouts in which any of the triggers
-// ever shows evidence as strong: the anytime-valid p-value of the weaker bet,
+// ever shows evidence as strong: the anytime-valid p-value of the lesser bet,
 // times the triggers.
 func (r Regression) falseAlarms(s RegressionState) float64 {
-	p := max(s.Relative.logP(), s.Absolute.logP())
-	return min(1, math.Exp(p)*float64(max(1, r.Triggers)))
+	return min(1, math.Exp(-s.LogPeak)*float64(max(1, r.Triggers)))
 }
 
-// spent is the share of a 30 days' error budget that the rollout has cost so far.
+// spent is the share of the period's error budget that the rollout has cost so far.
 func (r Regression) spent(l Ledger) float64 {
-	return BudgetSpent{Budget: r.Budget, Period: budgetPeriod}.spent(l)
+	return BudgetSpent{Budget: r.Budget, Period: r.period()}.spent(l)
+}
+
+func (r Regression) period() time.Duration {
+	if r.Period <= 0 {
+		return budgetPeriod
+	}
+	return r.Period
 }
 
 func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statistic {
 	return []Statistic{
 		{"logRelative", s.Relative.LogE()}, {"logRelativePeak", s.Relative.LogPeak},
-		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak},
+		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak}, {"logPeak", s.LogPeak},
 		{"logThreshold", r.threshold()}, {"falseAlarms", r.falseAlarms(s)},
 		{"canaryLow", seen.canary.low}, {"canaryHigh", seen.canary.high}, {"stableLow", seen.stable.low}, {"stableHigh", seen.stable.high},
 		{"burn", l.Canary.Ratio() / r.Budget}, {"budgetSpent", r.spent(l)},
@@ -158,8 +188,12 @@ func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statis
 
 // sentence is what a person needs to see to believe the verdict.
 func (r Regression) sentence(l Ledger, seen sides) string {
-	return fmt.Sprintf("%s; burn %.1fx; rollout spent %s of the 30d budget",
-		seen, l.Canary.Ratio()/r.Budget, percent(r.spent(l)))
+	said := fmt.Sprintf("%s; burn %.1fx", seen, l.Canary.Ratio()/r.Budget)
+	if r.Quality.baselineMissing(l) {
+		// Without stable's requests the cost would be put far too high.
+		return said
+	}
+	return fmt.Sprintf("%s; rollout spent %s of the %.0fd budget", said, percent(r.spent(l)), r.period().Hours()/24)
 }
 
 // convinced states the always-valid bound on false alarms.

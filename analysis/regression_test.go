@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -98,6 +99,51 @@ func TestRegressionJudges(t *testing.T) {
 	}
 }
 
+// First a trifle: a third of the budget, where stable has no errors at all, wins
+// the relative bet. Then an incident that both suffer wins the absolute one.
+func TestBetsWonAtDifferentTimesConvictNobody(t *testing.T) {
+	parts := append(repeated(served(3000, 1, 12000, 0), 60), repeated(served(3000, 150, 12000, 600), 8)...)
+	parts = append(parts, repeated(served(3000, 1, 12000, 0), 12)...)
+	all := ledgers(parts...)
+	patient, quick := vectors, Default(0.001, 1, 100)
+	patient.Alpha = 0.005
+	var s RegressionState
+	var c CombinedState
+	for i, l := range all {
+		s, c = patient.Observe(s, l), quick.Observe(c, l)
+		for name, v := range map[string]Verdict{"patient": patient.Judge(s, l), "default": quick.Judge(c, l)} {
+			if v.Outcome() == Fail {
+				t.Fatalf("%s, interval %d: %s", name, i, v.Message)
+			}
+		}
+	}
+	if !patient.wonOnce(s.Relative) || !patient.wonOnce(s.Absolute) {
+		t.Errorf("peaks %v and %v, want both above %v: this test must be able to fail", s.Relative.LogPeak, s.Absolute.LogPeak, patient.threshold())
+	}
+}
+
+// A relative bet that was won before stable went missing says nothing of the
+// incident that came while it was.
+func TestABetThatIsNotSettledConvictsNobody(t *testing.T) {
+	parts := append(repeated(served(3000, 1, 12000, 0), 200), repeated(served(3000, 1500, 0, 0), 20)...)
+	all := ledgers(parts...)
+	patient, quick := vectors, Default(0.001, 1, 100)
+	patient.Alpha = 0.005
+	quick.Given(Quality{ScrapeInterval: 10 * time.Second, ReadyPods: 1, Weight: 20}, 0)
+	s, c := patient.observeAll(RegressionState{}, all), CombinedState{}
+	for _, l := range all {
+		c = quick.Observe(c, l)
+	}
+	l := all[len(all)-1]
+	if v := patient.Judge(s, l); v.Outcome() == Fail || !patient.holds(s.Relative) {
+		t.Errorf("patient: %s, relative at %v", v.Message, s.Relative.LogE())
+	}
+	l.Pods = map[string]lastCounter{}
+	if v := quick.Judge(c, l); v.Reason != BaselineMissing {
+		t.Errorf("default: %s %s", v.Reason, v.Message)
+	}
+}
+
 func TestRegressionSaysItsNumbers(t *testing.T) {
 	all := ledgers(regressed...)
 	got := vectors.Judge(vectors.observeAll(RegressionState{}, all), all[len(all)-1])
@@ -106,6 +152,11 @@ func TestRegressionSaysItsNumbers(t *testing.T) {
 	want := "canary 4.9 % errors (39/800, 95 % always-valid 2.6–8.1 %) vs stable 0.1 % errors (4/3200, 95 % always-valid 0.008–0.5 %); " +
 		"burn 48.8x; rollout spent 0.015 % of the 30d budget; " +
 		"evidence this strong arises in at most 1 of 3623 healthy rollouts, however often checked"
+	weekly := vectors
+	weekly.Period = 7 * 24 * time.Hour
+	if got := weekly.Judge(RegressionState{}, all[len(all)-1]); !strings.Contains(got.Message, "spent 0.063 % of the 7d budget") {
+		t.Errorf("message %q, want the cost of a week's budget", got.Message)
+	}
 	if got.Message != want {
 		t.Errorf("message:\n%s\nwant:\n%s", got.Message, want)
 	}

@@ -151,6 +151,7 @@ func (r *AnalysisReconciler) ask(ctx context.Context, t *trial) map[string]reply
 			out.late = true
 		case out.err == nil:
 			out.counted, out.poll = t.split(p.question, out.pods, out.at)
+			out.counted.RunStart, out.counted.ScrapeInterval = t.run.Spec.StartedAt.Time, out.interval
 		}
 		replies[key] = out
 	}

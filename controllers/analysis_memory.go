@@ -89,7 +89,7 @@ func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 	var s judgeState
 	if recorded != nil && recorded.State != nil {
 		if err := json.Unmarshal(recorded.State.Raw, &s); err != nil {
-			s = judgeState{Lost: 1}
+			s = judgeState{Lost: 1 + lostBefore(recorded)}
 		}
 	}
 	if s.Ledgers == nil {
@@ -99,6 +99,16 @@ func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 		s.Regressions = map[string]analysis.CombinedState{}
 	}
 	return s
+}
+
+// lostBefore counts the states of a run that were lost before: its verdicts say so,
+// as a state that cannot be read does not.
+func lostBefore(recorded *v1alpha1.AnalysisStatus) int {
+	lost := 0
+	for i := range recorded.Triggers {
+		lost = max(lost, int(statistic(&recorded.Triggers[i], "restarts")))
+	}
+	return lost
 }
 
 // recordEvery is how old a run's record of unchanged verdicts may become, and

@@ -76,6 +76,7 @@ func TestAScrapeOfOneContainerThatFails(t *testing.T) {
 			}
 		}
 		counted, judged := tr.split(q, answer, now)
+		counted.RunStart = time.Unix(1_800_000_000, 0)
 		tr.state.Ledgers["slo"] = tr.state.Ledgers["slo"].Advance(counted, time.Time{})
 		return judged
 	}

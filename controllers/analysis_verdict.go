@@ -8,8 +8,25 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// verdict judges one trigger on the reply to its question.
+// verdict judges one trigger on the reply to its question. It says how many
+// states were lost, whatever else it says: a state that is lost takes its own
+// count of that along.
 func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply) analysis.Verdict {
+	v := t.judgeReply(g, trigger, reply)
+	if trigger.Regression == nil {
+		return v
+	}
+	lost := t.state.Lost
+	if s, known := t.state.Regressions[triggerKey(g, trigger)]; known {
+		lost = s.Restarts()
+	}
+	if lost > 0 {
+		v.Statistics = append(v.Statistics, analysis.Statistic{Name: "restarts", Value: float64(lost)})
+	}
+	return v
+}
+
+func (t *trial) judgeReply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply) analysis.Verdict {
 	if reply.err != nil {
 		return analysis.Verdict{Reason: reply.err.Reason, Message: reply.err.Message}
 	}
@@ -33,7 +50,10 @@ func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, re
 		return v
 	}
 	ledger := t.state.Ledgers[questionKey(g, trigger)]
-	v, err := t.judgeSLO(g, trigger, ledger)
+	if v, ok := ledger.Complete(); !ok {
+		return v
+	}
+	v, err := t.judgeSLO(g, trigger, ledger, quality)
 	if err != nil {
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
@@ -47,7 +67,7 @@ func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, re
 
 // judgeSLO reads a trigger's numbers, whose form the API server has checked, and
 // applies it to a ledger.
-func (t *trial) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l analysis.Ledger) (analysis.Verdict, error) {
+func (t *trial) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l analysis.Ledger, q analysis.Quality) (analysis.Verdict, error) {
 	slo, ok := g.Spec.SLO(trigger.SLO)
 	if !ok {
 		return analysis.Verdict{}, fmt.Errorf("trigger %q names no slo of its guardrail", trigger.Name)
@@ -64,13 +84,14 @@ func (t *trial) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l
 	case trigger.BudgetSpent != "":
 		rule := analysis.BudgetSpent{
 			Budget: budget, Period: slo.PeriodDuration(), Limit: read.number("budgetSpent", trigger.BudgetSpent) / 100,
-			MinimumSamples: g.Spec.MinimumSamples,
+			MinimumSamples: g.Spec.MinimumSamples, Quality: q,
 		}
 		return rule.Judge(l), read.err
 	case trigger.Regression != nil:
 		rule := analysis.Default(budget, t.regressions(), g.Spec.MinimumSamples)
 		rule.Adjust(read.number("regression.worseThan", trigger.Regression.WorseThan),
 			read.number("regression.burn", trigger.Regression.Burn), read.number("regression.falseAlarm", trigger.Regression.FalseAlarm))
+		rule.Given(q, slo.PeriodDuration())
 		if read.err != nil {
 			return analysis.Verdict{}, read.err
 		}

@@ -42,8 +42,9 @@ func verdict(answer Answer, err error) analysis.Verdict {
 		return v
 	}
 	burn := analysis.Burn{Budget: 0.001, Rate: 14.4, Long: time.Hour, Short: 5 * time.Minute, MinimumSamples: 1}
-	ledger := analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: evaluated.Add(-time.Minute)}, evaluated)
-	return burn.Judge(ledger.Advance(poll, evaluated))
+	before := analysis.PodCounter{Pod: "a", SampledAt: evaluated.Add(-time.Minute)}
+	ledger := analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: before.SampledAt, Canary: []analysis.PodCounter{before}}, before.SampledAt)
+	return burn.Judge(ledger.Advance(poll, before.SampledAt))
 }
 
 func TestTheVerdictOfTheseTestsCanPassAndFail(t *testing.T) {

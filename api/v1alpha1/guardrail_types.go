@@ -232,7 +232,7 @@ type RegressionTrigger struct {
 	// the worst of them, that all regression triggers of a run together roll back.
 	// Of versions as good as stable far fewer are: see docs/analysis.md.
 	// +optional
-	// +kubebuilder:default="0.015"
+	// +kubebuilder:default="0.01"
 	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,9}$`
 	// +kubebuilder:validation:MaxLength=11
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.000001 && double(self) <= 0.1",message="falseAlarm must be between 0.000001 and 0.1"

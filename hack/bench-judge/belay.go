@@ -19,7 +19,10 @@ func clock(second float64) time.Time {
 
 // poll is what Belay's query answers at a second.
 func (w world) poll(now float64) analysis.Poll {
-	return analysis.Poll{EvaluatedAt: clock(now), Canary: newest("c", w.canary, now), Stable: newest("s", w.stable, now)}
+	return analysis.Poll{
+		EvaluatedAt: clock(now), Canary: newest("c", w.canary, now), Stable: newest("s", w.stable, now),
+		RunStart: clock(0), ScrapeInterval: scrapeEvery * time.Second,
+	}
 }
 
 func newest(name string, pods [][]sample, now float64) []analysis.PodCounter {
@@ -70,6 +73,8 @@ func belayRegression() func(analysis.Ledger) analysis.Verdict {
 
 func belayDefault() func(analysis.Ledger) analysis.Verdict {
 	d := analysis.Default(budget, 1, 0)
+	// Every load leaves a part to stable; how large it is makes no difference.
+	d.Given(analysis.Quality{ScrapeInterval: scrapeEvery * time.Second, ReadyPods: canaryPods, Weight: 20}, 0)
 	var s analysis.CombinedState
 	return func(l analysis.Ledger) analysis.Verdict {
 		s = d.Observe(s, l)

@@ -1,0 +1,176 @@
+package analysis
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Trail is what a run's evidence was gathered from: evidence depends not only on
+// the counts, but on when they were looked at. Recompute gathers it anew.
+//
+// It is bounded by forgetting: the evidence that the oldest looks came to takes
+// their place.
+type Trail struct {
+	// Rule is what the looks were taken under. With another one, such as a
+	// guardrail that was edited, a trail begins anew where it stands.
+	Rule Rule `json:"rule"`
+	// From is the time of the first look, in Unix milliseconds.
+	From int64 `json:"from"`
+	// Canary and Stable are the counts before Looks, and Before what they had come
+	// to; nil for nothing.
+	Canary Counts    `json:"canary"`
+	Stable Counts    `json:"stable"`
+	Before *Evidence `json:"before,omitempty"`
+	// Looks at which anything had moved, oldest first.
+	Looks []Look `json:"looks,omitempty"`
+}
+
+// Rule is all that the growth of the bets depends on beside the counts.
+type Rule struct {
+	// Worse and Limit are what the bets are against: more than Worse times stable's
+	// error ratio, and an error ratio above Limit.
+	Worse float64 `json:"worse"`
+	Limit float64 `json:"limit"`
+	// Quick are the outage's bets, Patient the regression's.
+	Quick   Stake `json:"quick"`
+	Patient Stake `json:"patient"`
+}
+
+// Stake is what convicts, and what one look may bring at most; both are
+// logarithms, and a Clip of 0 is none.
+type Stake struct {
+	Threshold float64 `json:"threshold"`
+	Clip      float64 `json:"clip,omitempty"`
+}
+
+// Evidence is what the bets of both judges have come to.
+type Evidence struct {
+	Quick   RegressionState `json:"quick"`
+	Patient RegressionState `json:"patient"`
+}
+
+// Look is what was counted since the look before.
+type Look struct {
+	// After is how long after the trail's first look, in milliseconds.
+	After          int64
+	Canary, Stable Counts
+}
+
+// maxLooks bounds a trail: 25 bytes each. The newest half of them is kept.
+const maxLooks = 120
+
+// MarshalJSON makes a look five numbers: there are many.
+func (l Look) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]float64{float64(l.After), l.Canary.Total, l.Canary.Bad, l.Stable.Total, l.Stable.Bad})
+}
+
+// UnmarshalJSON reads them.
+func (l *Look) UnmarshalJSON(raw []byte) error {
+	v, err := numbers(raw, 5)
+	if err != nil {
+		return fmt.Errorf("a look: %w", err)
+	}
+	*l = Look{After: int64(v[0]), Canary: Counts{v[1], v[2]}, Stable: Counts{v[3], v[4]}}
+	return nil
+}
+
+// Recompute gathers the evidence of a trail from its looks alone.
+func (t Trail) Recompute() Evidence {
+	e, _, _ := t.replay(t.Looks)
+	return e
+}
+
+// replay returns what looks from the trail's start come to, with the counts then.
+func (t Trail) replay(looks []Look) (e Evidence, canary, stable Counts) {
+	if t.Before != nil {
+		e = *t.Before
+	}
+	canary, stable = t.Canary, t.Stable
+	for _, l := range looks {
+		canary, stable = canary.Add(l.Canary), stable.Add(l.Stable)
+		e = e.settle(canary, stable, t.Rule)
+	}
+	return e, canary, stable
+}
+
+// settle returns the evidence after a look at cumulative counts.
+func (e Evidence) settle(canary, stable Counts, r Rule) Evidence {
+	e.Quick = e.Quick.settle(canary, stable, r.Worse, r.Limit, r.Quick.Clip)
+	e.Patient = e.Patient.settle(canary, stable, r.Worse, r.Limit, r.Patient.Clip)
+	return e
+}
+
+// settle returns a state after a look at cumulative counts. A clip of 0 is none.
+func (s RegressionState) settle(canary, stable Counts, worse, limit, clip float64) RegressionState {
+	if clip == 0 {
+		clip = math.Inf(1)
+	}
+	s.Relative = s.Relative.observe(canary, stable, betRelative(worse), clip)
+	s.Absolute = s.Absolute.observe(canary, stable, betAbsolute(limit), clip)
+	if s.together() {
+		s.LogPeak = max(s.LogPeak, s.log())
+	}
+	return s
+}
+
+// under returns the trail to go on with under a rule, from the evidence so far.
+func (t Trail) under(r Rule, e Evidence) Trail {
+	if t.Rule == r {
+		return t
+	}
+	_, canary, stable := t.replay(nil)
+	for _, l := range t.Looks {
+		canary, stable = canary.Add(l.Canary), stable.Add(l.Stable)
+	}
+	next := Trail{Rule: r, Canary: canary, Stable: stable}
+	if !e.empty() {
+		next.Before = &e
+	}
+	return next
+}
+
+// follow adds a look at a ledger to a trail and to the evidence it comes to. A
+// look at which nothing had moved, or at counts that are none, adds nothing.
+//
+// The bets are settled on the trail's own sums, not on the ledger's: of counts
+// that are not whole numbers the two may differ in the last bit.
+func (t Trail) follow(e Evidence, l Ledger) (Trail, Evidence) {
+	canary, stable := t.Canary, t.Stable
+	for _, k := range t.Looks {
+		canary, stable = canary.Add(k.Canary), stable.Add(k.Stable)
+	}
+	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable)}
+	if look == (Look{}) || !l.Canary.sound() || !l.Stable.sound() {
+		return t, e
+	}
+	if len(t.Looks) == 0 {
+		t.From = l.EvaluatedAt.UnixMilli()
+	}
+	look.After = l.EvaluatedAt.UnixMilli() - t.From
+	t.Looks = append(slices.Clone(t.Looks), look)
+	if len(t.Looks) > maxLooks {
+		t = t.shorten()
+	}
+	return t, e.settle(canary.Add(look.Canary), stable.Add(look.Stable), t.Rule)
+}
+
+// shorten puts the evidence of the older half in the place of its looks.
+func (t Trail) shorten() Trail {
+	half := len(t.Looks) / 2
+	before, canary, stable := t.replay(t.Looks[:half])
+	t.Before, t.Canary, t.Stable = &before, canary, stable
+	t.Looks = slices.Clone(t.Looks[half:])
+	return t
+}
+
+func (e Evidence) empty() bool { return e.Quick.empty() && e.Patient.empty() }
+
+func (s RegressionState) empty() bool {
+	return s.Relative.empty() && s.Absolute.empty() && s.LogPeak == 0
+}
+
+func (p EProcess) empty() bool {
+	return p.Looks == 0 && p.Restarts == 0 && p.Canary == (Counts{}) && p.Stable == (Counts{})
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"testing"
+
+	"belay.dev/belay/analysis"
+)
+
+// What a stranger computes from a run's record, without Belay's code, is what
+// Belay computed.
+func TestAStrangerComesToTheSameEvidence(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 here")
+	}
+	rng := rand.New(rand.NewPCG(5, 6)) // #nosec G404 -- a simulation must repeat
+	o := simulate(worse("1 %", 0.01), load{100, 0.2}, rng)
+	for _, polls := range []int{0, 1, 30, 300} {
+		d, s, l := analysis.Default(budget, 1, 0), analysis.AfterLosing(polls%2), analysis.Ledger{}
+		for i := range polls {
+			// More polls than the simulation has: its end comes again and again.
+			p := o.poll(float64(i * pollEvery % runFor))
+			l = l.Advance(p, clock(0))
+			if i*pollEvery >= runFor {
+				l.Canary, l.Stable = l.Canary.Add(analysis.Counts{Total: 300, Bad: float64(rng.IntN(2))}), l.Stable.Add(analysis.Counts{Total: 1200, Bad: float64(rng.IntN(4))})
+			}
+			s = d.Observe(s, l)
+		}
+		state, err := json.Marshal(map[string]any{"regressions": map[string]any{"Guardrail/shop/errors": s}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		command := exec.Command(python, "recompute.py") // #nosec G204 -- a test
+		command.Stdin = bytes.NewReader(state)
+		got, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, got)
+		}
+		want := ""
+		for name, v := range map[string]analysis.RegressionState{"quick": s.Outage.Evidence, "patient": s.Regression} {
+			line := fmt.Sprintf("Guardrail/shop/errors %s: logRelative %.9f logAbsolute %.9f logPeak %.9f", name, v.Relative.LogE(), v.Absolute.LogE(), v.LogPeak)
+			if !bytes.Contains(got, []byte(line)) {
+				want += line + "\n"
+			}
+		}
+		if want != "" {
+			t.Errorf("%d polls: python says\n%swant\n%s", polls, got, want)
+		}
+	}
+}
