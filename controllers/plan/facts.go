@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -61,9 +60,17 @@ func (f *facts) finish(d Decision) Decision {
 // overdue holds for a decision that only waits on, in a stage that has been
 // undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
-	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase &&
-		reflect.DeepEqual(d.Status.Step, f.in.Status.Step) && reflect.DeepEqual(d.Status.Promotion, f.in.Status.Promotion)
+	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.getsOn(d)
 	return waits && !deleting(f) && f.onTrial() && !f.in.Spec.Paused && f.deadlineExceeded() && !f.decided()
+}
+
+// getsOn reports whether a decision notes something that its stage waited for.
+func (f *facts) getsOn(d Decision) bool {
+	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
+		return true
+	}
+	p := d.Status.Promotion
+	return p != nil && (!p.FullAt.Equal(f.promotion().FullAt) || !p.ShiftedAt.Equal(f.promotion().ShiftedAt))
 }
 
 func (f *facts) showStep(d Decision, s *v1alpha1.StepStatus) {

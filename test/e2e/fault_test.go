@@ -58,7 +58,7 @@ var _ = Describe("When something breaks", func() {
 	It("deleting the Rollout in the middle of a step leaves the stable version serving", func(ctx context.Context) {
 		j := begin(ctx, "delete")
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		before := j.atWeight(ctx, 20)
+		before := j.atFirstWeight(ctx)
 		By("deleting the Rollout")
 		Expect(set.Client.Delete(ctx, before)).To(Succeed())
 		Eventually(func(g Gomega) {
@@ -82,7 +82,7 @@ var _ = Describe("When something breaks", func() {
 	It("another replica takes over when the leader dies in the middle of a step", func(ctx context.Context) {
 		j := begin(ctx, "leader")
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		before := j.atWeight(ctx, 20)
+		before := j.atFirstWeight(ctx)
 		dead := leader(ctx)
 		By("ending the leader, " + dead)
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "belay", Name: dead}}
@@ -102,7 +102,7 @@ var _ = Describe("When something breaks", func() {
 	It("a step without Prometheus holds, neither passed nor failed, and goes on when it is back", func(ctx context.Context) {
 		j := begin(ctx, "blind")
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		j.atWeight(ctx, 20)
+		j.atFirstWeight(ctx)
 		breakPrometheus(ctx)
 		held := j.until(ctx, "hold as Error", func(r *v1alpha1.Rollout) bool {
 			d := r.Status.Decision

@@ -74,11 +74,14 @@ func (j *journey) until(ctx context.Context, what string, wanted func(*v1alpha1.
 	return rollout
 }
 
-// atWeight waits until the gateway gives the candidate a share.
-func (j *journey) atWeight(ctx context.Context, percent int32) *v1alpha1.Rollout {
+// firstWeight is what the first step of a journey gives the candidate.
+const firstWeight = 20
+
+// atFirstWeight waits until the gateway gives the candidate its first share.
+func (j *journey) atFirstWeight(ctx context.Context) *v1alpha1.Rollout {
 	GinkgoHelper()
-	return j.until(ctx, fmt.Sprintf("give the canary %d %%", percent), func(r *v1alpha1.Rollout) bool {
-		return r.Status.Phase == v1alpha1.PhaseStepping && r.Status.Step != nil && r.Status.Step.AcknowledgedAt != nil && r.Status.Step.Weight.Observed == percent
+	return j.until(ctx, fmt.Sprintf("give the canary %d %%", firstWeight), func(r *v1alpha1.Rollout) bool {
+		return r.Status.Phase == v1alpha1.PhaseStepping && r.Status.Step != nil && r.Status.Step.AcknowledgedAt != nil && r.Status.Step.Weight.Observed == firstWeight
 	})
 }
 

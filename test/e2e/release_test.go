@@ -115,7 +115,7 @@ var _ = Describe("A release", func() {
 	It("can be aborted by annotation, and tried again", func(ctx context.Context) {
 		j := begin(ctx, "abort")
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		j.atWeight(ctx, 20)
+		j.atFirstWeight(ctx)
 		Expect(j.Act(ctx, v1alpha1.ActionAbort, "1", "the phones are ringing")).To(Succeed())
 		entry, err := j.Finished(ctx, images["v2"])
 		Expect(err).NotTo(HaveOccurred())
