@@ -26,40 +26,55 @@ type Burn struct {
 const minimumBad = 3
 
 // Judge applies the rule to a ledger.
-func (b Burn) Judge(l Ledger) Verdict {
+func (b Burn) Judge(l Ledger) Verdict { return b.find(l).verdict() }
+
+func (b Burn) find(l Ledger) finding {
 	if !(b.Budget > 0 && b.Budget < 1 && b.Rate > 0) {
-		return Verdict{Reason: BadQuery, Message: fmt.Sprintf("budget %v and rate %v cannot be judged: the budget must be in (0, 1), the rate above 0", b.Budget, b.Rate)}
+		return finding{reason: BadQuery, say: words(fmt.Sprintf("budget %v and rate %v cannot be judged: the budget must be in (0, 1), the rate above 0", b.Budget, b.Rate))}
 	}
 	long, short := l.Window(b.Long), l.Window(b.Short)
 	burnLong, burnShort := long.Ratio()/b.Budget, short.Ratio()/b.Budget
-	v := Verdict{Statistics: []Statistic{
-		{"burnLong", burnLong}, {"burnShort", burnShort}, {"rate", b.Rate}, {"budget", b.Budget},
-		{"stageTotal", l.Stage.Total}, {"stageBad", l.Stage.Bad},
+	f := finding{statistics: func() []Statistic {
+		return []Statistic{
+			{"burnLong", burnLong}, {"burnShort", burnShort}, {"rate", b.Rate}, {"budget", b.Budget},
+			{"stageTotal", l.Stage.Total}, {"stageBad", l.Stage.Bad},
+		}
 	}}
-	seen := fmt.Sprintf("canary %s errors (%.0f/%.0f) vs stable %s (%.0f/%.0f); burn %.1fx over %s, %.1fx over %s",
-		percent(long.Ratio()), long.Bad, long.Total, percent(l.Stable.Ratio()), l.Stable.Bad, l.Stable.Total,
-		burnLong, b.Long, burnShort, b.Short)
+	seen := func() string {
+		return fmt.Sprintf("canary %s errors (%.0f/%.0f) vs stable %s (%.0f/%.0f); burn %.1fx over %s, %.1fx over %s",
+			percent(long.Ratio()), long.Bad, long.Total, percent(l.Stable.Ratio()), l.Stable.Bad, l.Stable.Total,
+			burnLong, b.Long, burnShort, b.Short)
+	}
 	maybe := min(l.touching(b.Long).Ratio(), l.touching(b.Short).Ratio()) / b.Budget
 	switch {
 	case bad(burnLong) || bad(burnShort) || bad(l.Stage.Total):
-		v.Reason, v.Message = Malformed, "the counts are not numbers"
+		f.reason, f.say = Malformed, words("the counts are not numbers")
 	case burnLong > b.Rate && burnShort > b.Rate && long.Bad >= minimumBad:
-		v.Reason, v.Message = BurnRateExceeded, fmt.Sprintf("%s; %.4gx fires", seen, b.Rate)
+		f.reason, f.say = BurnRateExceeded, and(seen, fmt.Sprintf("; %.4gx fires", b.Rate))
 	case l.Stage.Total == 0:
-		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
+		f.reason, f.say = NoTraffic, words(noTraffic)
 	case l.Stage.Total < float64(b.MinimumSamples):
-		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, b.MinimumSamples, seen)
+		f.reason, f.say = BelowMinSamples, l.fewer(b.MinimumSamples, seen)
 	case burnLong > b.Rate && burnShort > b.Rate:
-		v.Reason, v.Message = Pending, fmt.Sprintf("%s; fewer than %d bad requests do not decide", seen, minimumBad)
+		f.reason, f.say = Pending, and(seen, fmt.Sprintf("; fewer than %d bad requests do not decide", minimumBad))
 	case burnLong > b.Rate || burnShort > b.Rate:
 		// One window alone neither clears the candidate nor convicts it.
-		v.Reason, v.Message = Pending, seen+"; waiting for both windows to agree"
+		f.reason, f.say = Pending, and(seen, "; waiting for both windows to agree")
 	case maybe > b.Rate:
-		v.Reason, v.Message = Pending, seen+"; more failed in a gap between polls, it is not known when"
+		f.reason, f.say = Pending, and(seen, "; more failed in a gap between polls, it is not known when")
 	default:
-		v.Reason, v.Message = Healthy, seen
+		f.reason, f.say = Healthy, seen
 	}
-	return v
+	return f
+}
+
+const noTraffic = "the candidate has served no request at this weight yet"
+
+// fewer says how many of the requests that a pass needs there are.
+func (l Ledger) fewer(minimum int64, seen func() string) func() string {
+	return func() string {
+		return fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, minimum, seen())
+	}
 }
 
 // percent prints a share with as many digits as a reader needs.

@@ -41,8 +41,14 @@ func (p EProcess) LogE() float64 {
 	if len(p.LogBets) == 0 {
 		return 0
 	}
-	terms := append(slices.Clone(p.LogBets), math.Log(float64(len(p.LogBets)))-math.Log(float64(p.Looks+1)))
-	return logSumExp(terms...) - math.Log(float64(len(p.LogBets)))
+	bets := math.Log(float64(len(p.LogBets)))
+	unspent := bets - math.Log(float64(p.Looks+1))
+	top := max(unspent, slices.Max(p.LogBets))
+	sum := 0.0
+	for _, b := range p.LogBets {
+		sum += math.Exp(b - top)
+	}
+	return top + math.Log(sum+math.Exp(unspent-top)) - bets
 }
 
 // logP is ln of the anytime-valid p-value, min(1, 1/sup E), after restarts.
@@ -100,7 +106,7 @@ func (p EProcess) observe(canary, stable Counts, b bets, clip float64) EProcess 
 	for k, l := range logRatios {
 		next[k] = stake
 		if len(p.LogBets) > 0 {
-			next[k] = logSumExp(p.LogBets[k], stake)
+			next[k] = logAdd(p.LogBets[k], stake)
 		}
 		next[k] += min(l, clip)
 	}
@@ -114,12 +120,12 @@ func (p EProcess) continues(alternatives int) bool {
 	if p.Looks == 0 {
 		return len(p.LogBets) == 0 && p.LogPeak == 0
 	}
-	for _, l := range append([]float64{p.LogPeak}, p.LogBets...) {
+	for _, l := range p.LogBets {
 		if math.IsNaN(l) || math.IsInf(l, 0) {
 			return false
 		}
 	}
-	return p.Looks > 0 && p.LogPeak >= 0 && len(p.LogBets) == alternatives
+	return p.Looks > 0 && p.LogPeak >= 0 && !math.IsInf(p.LogPeak, 0) && len(p.LogBets) == alternatives
 }
 
 // maxCount is how many requests a float64 counts exactly.
@@ -130,11 +136,7 @@ func (c Counts) sound() bool {
 	return !bad(c.Total) && !bad(c.Bad) && c.Bad <= c.Total && c.Total <= maxCount
 }
 
-func logSumExp(terms ...float64) float64 {
-	top := slices.Max(terms)
-	sum := 0.0
-	for _, t := range terms {
-		sum += math.Exp(t - top)
-	}
-	return top + math.Log(sum)
+// logAdd is ln(exp a + exp b).
+func logAdd(a, b float64) float64 {
+	return max(a, b) + math.Log1p(math.Exp(-math.Abs(a-b)))
 }

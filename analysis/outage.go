@@ -38,7 +38,7 @@ const manyMoments = 2
 
 // Judge says what the evidence of a state comes to. The ledger is the one
 // observed last.
-func (o Outage) Judge(s OutageState, l Ledger) Verdict { return o.judge(s, l, look(l)) }
+func (o Outage) Judge(s OutageState, l Ledger) Verdict { return o.find(s, l, look(l)).verdict() }
 
 // moments are those of failing in the long window after a poll.
 func (o Outage) moments(known []int64, l Ledger) []int64 {
@@ -46,33 +46,38 @@ func (o Outage) moments(known []int64, l Ledger) []int64 {
 	return moments(known, l.Fresh, o.Burn.Rate*o.Burn.Budget/2, l.EvaluatedAt.Add(-o.Burn.Long))
 }
 
-func (o Outage) judge(s OutageState, l Ledger, seen sides) Verdict {
-	v := o.Evidence.judge(s.Evidence, l, seen)
-	burn := o.Burn.Judge(l)
-	if v.Outcome() == Error || burn.Outcome() == Error {
-		if v.Outcome() != Error {
-			v = burn
-		}
-		return v
+func (o Outage) find(s OutageState, l Ledger, seen *sides) finding {
+	f := o.Evidence.find(s.Evidence, l, seen)
+	burn := o.Burn.find(l)
+	switch {
+	case f.outcome() == Error:
+		return f
+	case burn.outcome() == Error:
+		return burn
 	}
-	v.Statistics = append(v.Statistics, Statistic{"moments", float64(len(s.Moments))})
+	statistics := f.statistics
+	f.statistics = func() []Statistic {
+		return append(statistics(), Statistic{"moments", float64(len(s.Moments))})
+	}
 	won := o.Evidence.holds(s.Evidence.Absolute) && len(s.Moments) >= manyMoments
 	compared := o.Evidence.holds(s.Evidence.Relative) && s.Evidence.together()
 	switch {
-	case burn.Outcome() != Fail:
-		v.Reason, v.Message = burn.Reason, burn.Message
+	case burn.outcome() != Fail:
+		f.reason, f.say = burn.reason, burn.say
 	case won && compared:
-		v.Reason, v.Message = RegressionFound, fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
+		f.reason, f.say = RegressionFound, func() string {
+			return fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
+		}
 	case won && o.alone(s, l):
-		v.Reason, v.Message = BurnRateExceeded, burn.Message+"; stable serves nothing to compare with"
+		f.reason, f.say = BurnRateExceeded, and(burn.say, "; stable serves nothing to compare with")
 	case won && o.Evidence.Quality.baselineMissing(l):
-		v.Reason, v.Message = BaselineMissing, burn.Message+"; stable should serve, but nothing is known of what it does"
+		f.reason, f.say = BaselineMissing, and(burn.say, "; stable should serve, but nothing is known of what it does")
 	case won:
-		v.Reason, v.Message = EnvironmentIncident, burn.Message+"; not shown to be the candidate's own"
+		f.reason, f.say = EnvironmentIncident, and(burn.say, "; not shown to be the candidate's own")
 	default:
-		v.Reason, v.Message = Pending, burn.Message+"; still too little to tell from chance or from one burst"
+		f.reason, f.say = Pending, and(burn.say, "; still too little to tell from chance or from one burst")
 	}
-	return v
+	return f
 }
 
 // alone reports whether stable is known to have served nothing in the short
@@ -192,10 +197,10 @@ func (c Combined) rule() Rule {
 // regression's says more, unless the outage's convicts.
 func (c Combined) Judge(s CombinedState, l Ledger) Verdict {
 	seen := look(l)
-	outage, regression := c.Outage.judge(s.Outage, l, seen), c.Regression.judge(s.Regression, l, seen)
-	worst := Worst(outage.Outcome(), regression.Outcome())
-	if outage.Outcome() == Fail || regression.Outcome() != worst {
-		return outage
+	outage, regression := c.Outage.find(s.Outage, l, seen), c.Regression.find(s.Regression, l, seen)
+	worst := Worst(outage.outcome(), regression.outcome())
+	if outage.outcome() == Fail || regression.outcome() != worst {
+		return outage.verdict()
 	}
-	return regression
+	return regression.verdict()
 }

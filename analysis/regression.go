@@ -99,39 +99,41 @@ func (s RegressionState) log() float64 { return min(s.Relative.net(), s.Absolute
 
 // Judge says what the evidence of a state comes to. The ledger is the one
 // observed last.
-func (r Regression) Judge(s RegressionState, l Ledger) Verdict { return r.judge(s, l, look(l)) }
+func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
+	return r.find(s, l, look(l)).verdict()
+}
 
-func (r Regression) judge(s RegressionState, l Ledger, seen sides) Verdict {
+func (r Regression) find(s RegressionState, l Ledger, seen *sides) finding {
 	if !r.sound() {
-		return Verdict{Reason: BadQuery, Message: fmt.Sprintf(
+		return finding{reason: BadQuery, say: words(fmt.Sprintf(
 			"budget %v, worse %v, allowed %v, alpha %v and clip %v cannot be judged: budget and alpha must be in (0, 1), worse at least 1, allowed times budget in (0, %v), clip not below 0",
-			r.Budget, r.Worse, r.Allowed, r.Alpha, r.Clip, maxRatio)}
+			r.Budget, r.Worse, r.Allowed, r.Alpha, r.Clip, maxRatio))}
 	}
 	if !l.Canary.sound() || !l.Stable.sound() || !l.Stage.sound() {
-		return Verdict{Reason: Malformed, Message: "the counts are no counts"}
+		return finding{reason: Malformed, say: words("the counts are no counts")}
 	}
 	growing := min(s.Relative.LogE(), s.Absolute.LogE())
 	recent := l.Window(recentWindow)
-	v := Verdict{Statistics: r.statistics(s, l, seen)}
-	said := r.sentence(l, seen)
+	f := finding{statistics: func() []Statistic { return r.statistics(s, l, seen) }}
+	said := func() string { return r.sentence(l, seen) }
 	switch {
 	case s.LogPeak >= r.threshold() && l.Canary.Bad >= minimumBad:
-		v.Reason, v.Message = RegressionFound, said+"; "+r.convinced(s)
+		f.reason, f.say = RegressionFound, and(said, "; "+r.convinced(s))
 	case l.Stage.Total == 0:
-		v.Reason, v.Message = NoTraffic, "the candidate has served no request at this weight yet"
+		f.reason, f.say = NoTraffic, words(noTraffic)
 	case l.Stage.Total < float64(r.MinimumSamples):
-		v.Reason, v.Message = BelowMinSamples, fmt.Sprintf("%.0f of %d requests at this weight; %s", l.Stage.Total, r.MinimumSamples, said)
+		f.reason, f.say = BelowMinSamples, l.fewer(r.MinimumSamples, said)
 	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget && r.Quality.baselineMissing(l):
-		v.Reason, v.Message = BaselineMissing, said+"; the budget burns, and nothing is known of what stable serves"
+		f.reason, f.say = BaselineMissing, and(said, "; the budget burns, and nothing is known of what stable serves")
 	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
-		v.Reason, v.Message = EnvironmentIncident, said+"; the budget burns, but not shown to be by the candidate"
+		f.reason, f.say = EnvironmentIncident, and(said, "; the budget burns, but not shown to be by the candidate")
 	case growing > r.threshold()/2:
 		// Half the evidence is too little to convict and too much to promote.
-		v.Reason, v.Message = Pending, said+"; evidence of a regression is growing"
+		f.reason, f.say = Pending, and(said, "; evidence of a regression is growing")
 	default:
-		v.Reason, v.Message = Healthy, said
+		f.reason, f.say = Healthy, said
 	}
-	return v
+	return f
 }
 
 // recentWindow is what an incident must show in to be going on.
@@ -175,7 +177,8 @@ func (r Regression) period() time.Duration {
 	return r.Period
 }
 
-func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statistic {
+func (r Regression) statistics(s RegressionState, l Ledger, seen *sides) []Statistic {
+	seen.find()
 	return []Statistic{
 		{"logRelative", s.Relative.LogE()}, {"logRelativePeak", s.Relative.LogPeak},
 		{"logAbsolute", s.Absolute.LogE()}, {"logAbsolutePeak", s.Absolute.LogPeak}, {"logPeak", s.LogPeak},
@@ -187,7 +190,7 @@ func (r Regression) statistics(s RegressionState, l Ledger, seen sides) []Statis
 }
 
 // sentence is what a person needs to see to believe the verdict.
-func (r Regression) sentence(l Ledger, seen sides) string {
+func (r Regression) sentence(l Ledger, seen *sides) string {
 	said := fmt.Sprintf("%s; burn %.1fx", seen, l.Canary.Ratio()/r.Budget)
 	if r.Quality.baselineMissing(l) {
 		// Without stable's requests the cost would be put far too high.
@@ -203,29 +206,38 @@ func (r Regression) convinced(s RegressionState) string {
 
 // sides are what both versions served and how bad it was, each with its
 // always-valid interval. Finding the interval costs more than all else in a
-// verdict, so two judges of one poll share it.
-type sides struct{ canary, stable side }
+// verdict, so it is found once, when somebody asks.
+type sides struct {
+	canary, stable side
+	found          bool
+}
 
 type side struct {
 	Counts
 	low, high float64
 }
 
-func look(l Ledger) sides {
-	return sides{lookAt(l.Canary), lookAt(l.Stable)}
+func look(l Ledger) *sides {
+	return &sides{canary: side{Counts: l.Canary}, stable: side{Counts: l.Stable}}
 }
 
-func lookAt(c Counts) side {
-	low, high := Interval(c, displayAlpha)
-	return side{c, low, high}
+func (s *sides) find() {
+	if s.found {
+		return
+	}
+	for _, one := range []*side{&s.canary, &s.stable} {
+		one.low, one.high = Interval(one.Counts, displayAlpha)
+	}
+	s.found = true
 }
 
 // String states both versions' counts, rates and intervals.
-func (s sides) String() string {
+func (s *sides) String() string {
+	s.find()
 	return "canary " + s.canary.String() + " vs stable " + s.stable.String()
 }
 
-func (s side) String() string {
+func (s *side) String() string {
 	return fmt.Sprintf("%s errors (%.0f/%.0f, 95 %% always-valid %s–%s)",
 		percent(s.Ratio()), s.Bad, s.Total, strings.TrimSuffix(percent(s.low), " %"), percent(s.high))
 }

@@ -128,7 +128,7 @@ func TestReleaseThatFailsRollsBack(t *testing.T) {
 	s.fails = atWeight
 	s.until("rolled back", ended(better))
 	expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE", `RolledBack "shop/errors", rejected true`,
-		"TriggerFired RollbackTakesTraffic RollbackAtZero RollbackRemovesCanary RollbackReleasesRoute RollbackDone")...)
+		"TriggerFired RollbackTakesTraffic RollbackAtZero RollbackRemovesCanary RollbackRemovesCanary RollbackReleasesRoute RollbackDone")...)
 }
 
 func TestReleaseIsAborted(t *testing.T) {
