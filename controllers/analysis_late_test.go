@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -117,23 +114,7 @@ func TestPreflightAsksAboutAllObjectivesAtOnce(t *testing.T) {
 			g.SLOs = append(g.SLOs, slo)
 		}
 	})
-	rollout := &v1alpha1.Rollout{}
-	key := types.NamespacedName{Namespace: b.runs[0].Namespace, Name: "shop"}
-	if err := b.client.Get(t.Context(), key, rollout); err != nil {
-		t.Fatal(err)
-	}
-	rollout.Status.Phase, rollout.Status.Candidate = v1alpha1.PhaseGating, &v1alpha1.Revision{Revision: "abcdef0123"}
-	if err := b.client.Status().Update(t.Context(), rollout); err != nil {
-		t.Fatal(err)
-	}
-	p := &PreflightReconciler{Client: b.client, Sources: NewSources(nil, "belay", time.Hour), Clock: b.clock}
-	if _, err := p.Reconcile(t.Context(), reconcile.Request{NamespacedName: key}); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.client.Get(t.Context(), key, rollout); err != nil {
-		t.Fatal(err)
-	}
-	if got := rollout.Status.Preflight; got == nil || got.Reason == string(analysis.Timeout) {
+	if got := b.preflight(); got == nil || got.Reason == string(analysis.Timeout) {
 		t.Errorf("the pre-flight is %+v: the objectives were asked for one after another", got)
 	}
 }

@@ -3,13 +3,11 @@ package controllers
 import (
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
@@ -38,23 +36,7 @@ func TestADeniedSourceIsNotAsked(t *testing.T) {
 		t.Errorf("a run is %s: %s", got.Reason, got.Message)
 	}
 	b.edit(func(g *v1alpha1.GuardrailSpec) { g.Preflight = &v1alpha1.Preflight{BudgetRemaining: "10"} })
-	rollout := &v1alpha1.Rollout{}
-	key := types.NamespacedName{Namespace: b.runs[0].Namespace, Name: "shop"}
-	if err := b.client.Get(t.Context(), key, rollout); err != nil {
-		t.Fatal(err)
-	}
-	rollout.Status.Phase, rollout.Status.Candidate = v1alpha1.PhaseGating, &v1alpha1.Revision{Revision: "abcdef0123"}
-	if err := b.client.Status().Update(t.Context(), rollout); err != nil {
-		t.Fatal(err)
-	}
-	p := &PreflightReconciler{Client: b.client, Sources: NewSources(nil, "belay", time.Hour), Clock: b.clock}
-	if _, err := p.Reconcile(t.Context(), reconcile.Request{NamespacedName: key}); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.client.Get(t.Context(), key, rollout); err != nil {
-		t.Fatal(err)
-	}
-	if got := rollout.Status.Preflight; got == nil || got.Reason != string(analysis.SourceMissing) {
+	if got := b.preflight(); got == nil || got.Reason != string(analysis.SourceMissing) {
 		t.Errorf("a pre-flight is %+v", got)
 	}
 	if n := b.source.asked; n != 0 {
