@@ -14,11 +14,9 @@ import (
 
 // question is one query of a poll: an indicator or an invariant of a guardrail.
 type question struct {
-	key       string
-	source    string
-	indicator v1alpha1.Indicator
-	// invariant of which the indicator counts checks and violations.
-	invariant bool
+	key     string
+	source  string
+	subject subject
 	// hash of the guardrail it is from.
 	hash string
 }
@@ -98,13 +96,14 @@ func questionsOf(g v1alpha1.PinnedGuardrail) []question {
 		}
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, question{key, g.Spec.Source, slo.Indicator, false, g.Hash})
+				out = append(out, question{key, g.Spec.Source, subject{Indicator: slo.Indicator}, g.Hash})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
-				counts := v1alpha1.RequestsIndicator{Total: invariant.Checks, Bad: invariant.Violations}
-				out = append(out, question{key, g.Spec.Source, v1alpha1.Indicator{Requests: &counts}, true, g.Hash})
+				// Whatever it is called, runs that ask for the same share a query.
+				invariant.Name = ""
+				out = append(out, question{key, g.Spec.Source, subject{Invariant: &invariant}, g.Hash})
 			}
 		}
 	}
@@ -195,7 +194,7 @@ func (t *trial) inquiryOf(q question) (inquiry, error) {
 	if ok && known.hash == q.hash && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
 		return known.inquiry, nil
 	}
-	made, err := newInquiry(q.indicator, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
+	made, err := newInquiry(q.subject, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
 	if err == nil && t.posed != nil {
 		t.posed[q.key] = posed{made, q.hash}
 	}

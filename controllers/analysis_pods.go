@@ -106,7 +106,7 @@ func (t *trial) split(q question, counters []prometheus.Counter, at time.Time) (
 			judged.Stable = addTarget(judged.Stable, c.PodCounter)
 		case sideCanary:
 			counted.Canary = append(counted.Canary, target)
-			if sight.ready || q.invariant && c.Bad > 0 {
+			if sight.ready || q.subject.Invariant != nil && c.Bad > 0 {
 				judged.Canary = addTarget(judged.Canary, c.PodCounter)
 			}
 		}

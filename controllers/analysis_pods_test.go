@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ func TestSplit(t *testing.T) {
 	if tr.readyPods != 1 || tr.podCount != 4 {
 		t.Errorf("%d ready of %d pods, want 1 of 4", tr.readyPods, tr.podCount)
 	}
-	if _, judged = tr.split(question{key: "slo", invariant: true}, answer, now); names(judged.Canary) != "shop-canary-ready shop-canary-young shop-canary-ended " {
+	if _, judged = tr.split(question{key: "slo", subject: subject{Invariant: &v1alpha1.Invariant{}}}, answer, now); names(judged.Canary) != "shop-canary-ready shop-canary-young shop-canary-ended " {
 		t.Errorf("judged of an invariant: %q, want every pod of this run that violated it", names(judged.Canary))
 	}
 }
@@ -122,4 +123,27 @@ func TestARetryIsNotJudgedByTheDead(t *testing.T) {
 	if got := b.verdictOf(b.runs[0], "i"); got.Outcome == v1alpha1.VerdictFail {
 		t.Errorf("an earlier run's violations: %s, %s", got.Outcome, got.Message)
 	}
+}
+
+// TestAViolationOutlivesItsContainer: the violations of the last minutes may be
+// more than the checks since a restart, and still roll back.
+func TestAViolationOutlivesItsContainer(t *testing.T) {
+	b := newBench(t, 1)
+	b.edit(func(g *v1alpha1.GuardrailSpec) {
+		g.Invariants = []v1alpha1.Invariant{{Name: "ledger", Checks: v1alpha1.Series{Metric: "checks"}, Violations: v1alpha1.Series{Metric: "violations"}}}
+	})
+	b.source.mu.Lock()
+	b.source.canary = analysis.Counts{Total: 1, Bad: 3}
+	b.source.mu.Unlock()
+	b.poll()
+	run := &v1alpha1.RolloutRun{}
+	if err := b.client.Get(t.Context(), b.runs[0], run); err != nil {
+		t.Fatal(err)
+	}
+	for _, trigger := range run.Status.Analysis.Triggers {
+		if trigger.Name == "ledger" && trigger.Outcome == v1alpha1.VerdictFail && strings.Contains(trigger.Query, "max_over_time(violations") {
+			return
+		}
+	}
+	t.Errorf("three violations in one check are %+v", run.Status.Analysis.Triggers)
 }

@@ -38,16 +38,29 @@ type Asker struct {
 type shape struct {
 	source     types.UID
 	generation int64
-	indicator  string
+	subject    string
 	// alone keeps a run by itself.
 	alone string
 }
 
 // batch is the runs that will share a query.
 type batch struct {
-	source    *v1alpha1.MetricSource
-	indicator v1alpha1.Indicator
-	members   []member
+	source  *v1alpha1.MetricSource
+	subject subject
+	members []member
+}
+
+// subject is what is asked about: an slo's indicator or an invariant.
+type subject struct {
+	Indicator v1alpha1.Indicator
+	Invariant *v1alpha1.Invariant
+}
+
+func (s subject) query(pods ...prometheus.Pods) (string, error) {
+	if s.Invariant != nil {
+		return prometheus.InvariantQuery(*s.Invariant, pods...)
+	}
+	return prometheus.IndicatorQuery(s.Indicator, pods...)
 }
 
 // member is one run's part of a batch.
@@ -65,25 +78,25 @@ func NewAsker(sources *Sources, c clock.WithDelayedExecution, gather time.Durati
 
 // inquiry is a question about one run's pods. It is made once for all polls.
 type inquiry struct {
-	indicator v1alpha1.Indicator
-	pods      prometheus.Pods
-	// shape of the indicator, the same for all that ask for the same.
+	subject subject
+	pods    prometheus.Pods
+	// shape of what is asked, the same for all that ask for the same.
 	shape string
 	// query for this run alone. It gives the same rows as one that runs share.
 	query string
 }
 
 // newInquiry returns an error, which says what to do, for what cannot be asked.
-func newInquiry(indicator v1alpha1.Indicator, pods prometheus.Pods) (inquiry, error) {
-	query, err := prometheus.IndicatorQuery(indicator, pods)
+func newInquiry(of subject, pods prometheus.Pods) (inquiry, error) {
+	query, err := of.query(pods)
 	if err != nil {
 		return inquiry{}, fmt.Errorf("write the query: %w", err)
 	}
-	shape, err := json.Marshal(indicator)
+	shape, err := json.Marshal(of)
 	if err != nil {
-		return inquiry{}, fmt.Errorf("encode the indicator: %w", err)
+		return inquiry{}, fmt.Errorf("encode what is asked: %w", err)
 	}
-	return inquiry{indicator, pods, string(shape), query}, nil
+	return inquiry{of, pods, string(shape), query}, nil
 }
 
 // ask joins a question about a run's pods, of which it expects size, to those
@@ -91,15 +104,15 @@ func newInquiry(indicator v1alpha1.Indicator, pods prometheus.Pods) (inquiry, er
 // channel.
 func (a *Asker) ask(ctx context.Context, source *v1alpha1.MetricSource, q inquiry, size int) <-chan reply {
 	m := member{q.pods, max(1, size), make(chan reply, 1)}
-	key := shape{source: source.UID, generation: source.Generation, indicator: q.shape}
-	if q.indicator.PromQL != nil {
+	key := shape{source: source.UID, generation: source.Generation, subject: q.shape}
+	if q.subject.Indicator.PromQL != nil {
 		key.alone = q.pods.Namespace + "/" + strings.Join(q.pods.ReplicaSets, "/")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b, gathering := a.open[key]
 	if !gathering {
-		b = &batch{source: source, indicator: q.indicator}
+		b = &batch{source: source, subject: q.subject}
 		a.open[key] = b
 		// The batch outlives the run that came first.
 		ctx = context.WithoutCancel(ctx)
@@ -127,7 +140,7 @@ func (a *Asker) send(ctx context.Context, key shape) {
 	defer cancel()
 	var parts sync.WaitGroup
 	for _, members := range b.parts() {
-		p := &part{asker: a, client: c, indicator: b.indicator, at: now}
+		p := &part{asker: a, client: c, subject: b.subject, at: now}
 		p.more.Store(int32(4 * bits.Len(uint(len(members)))))
 		parts.Go(func() { p.query(ctx, members) })
 	}
@@ -151,10 +164,10 @@ func (b *batch) parts() [][]member {
 
 // part is what is asked at once, and in halves where the answer is too large.
 type part struct {
-	asker     *Asker
-	client    *prometheus.Client
-	indicator v1alpha1.Indicator
-	at        time.Time
+	asker   *Asker
+	client  *prometheus.Client
+	subject subject
+	at      time.Time
 	// more is how many further queries may be sent: enough to find two runs that
 	// are too large. A source that answers everything so gets no storm of queries.
 	more atomic.Int32
@@ -166,7 +179,7 @@ func (p *part) query(ctx context.Context, members []member) {
 		pods[i] = m.pods
 		expected += m.size
 	}
-	query, err := prometheus.IndicatorQuery(p.indicator, pods...)
+	query, err := p.subject.query(pods...)
 	if err != nil {
 		deliver(members, reply{at: p.at, err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}})
 		return
@@ -200,7 +213,7 @@ func isSize(r analysis.Reason) bool { return r == analysis.TooManySeries || r ==
 // hand gives each run the rows of its own pods, or what is wrong with one of them.
 func (p *part) hand(answer prometheus.Answer, members []member) {
 	// An expression of the user's is asked for one run alone.
-	alone := p.indicator.PromQL != nil
+	alone := p.subject.Indicator.PromQL != nil
 	rows := make(map[string][]prometheus.Counter, len(members))
 	for _, run := range inNamespaces(answer.Counters) {
 		rows[run[0].Namespace] = run

@@ -130,7 +130,7 @@ func fleetOf(tb testing.TB, runs int, indicators ...v1alpha1.Indicator) asking {
 
 func about(tb testing.TB, namespace string, indicator v1alpha1.Indicator) inquiry {
 	tb.Helper()
-	q, err := newInquiry(indicator, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
+	q, err := newInquiry(subject{Indicator: indicator}, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestAPinnedGuardrailIsHashedOnce(t *testing.T) {
 func TestAnInquiryFollowsTheRun(t *testing.T) {
 	tr := &trial{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, posed: map[string]posed{}}
 	tr.run.Namespace = "shop"
-	q := question{key: "k", indicator: requests("errors"), hash: "1"}
+	q := question{key: "k", subject: subject{Indicator: requests("errors")}, hash: "1"}
 	ask := func() string {
 		got, err := tr.inquiryOf(q)
 		if err != nil {
@@ -53,7 +53,7 @@ func TestAnInquiryFollowsTheRun(t *testing.T) {
 		return got.query
 	}
 	first := ask()
-	q.indicator = requests("timeouts")
+	q.subject.Indicator = requests("timeouts")
 	if ask() != first {
 		t.Error("the inquiry was made again")
 	}

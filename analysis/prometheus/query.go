@@ -31,6 +31,17 @@ const maxQuery = 4096
 // absent, and counts as 0. It returns an error, which says what to do, for series
 // that cannot be asked for.
 func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
+	return countsQuery(total, bad, "%s", pods)
+}
+
+// InvariantQuery asks for checks as total and violations as bad. Violations are
+// the most of the last 15 minutes: one that was counted while nobody could ask,
+// by a container that has restarted since, is still one.
+func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
+	return countsQuery(i.Checks, i.Violations, "max_over_time(%s[15m])", pods)
+}
+
+func countsQuery(total, bad v1alpha1.Series, ofBad string, pods []Pods) (string, error) {
 	mine, err := bound(pods)
 	if err != nil {
 		return "", err
@@ -45,7 +56,7 @@ func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
 	}
 	return rows(len(pods),
 		row("total", sumByTarget+"("+totalSelector+")"),
-		row("bad", sumByTarget+"("+badSelector+")"),
+		row("bad", sumByTarget+"("+fmt.Sprintf(ofBad, badSelector)+")"),
 		row("ts", minByTarget+"(timestamp("+totalSelector+"))"))
 }
 

@@ -196,3 +196,20 @@ func TestBelongsToAgreesWithTheQuery(t *testing.T) {
 		})
 	}
 }
+
+// TestInvariantQueryRemembersViolations: a container that restarted since has lost
+// its count, and the source has not.
+func TestInvariantQueryRemembersViolations(t *testing.T) {
+	const mine = `namespace="shop",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"`
+	want := `label_replace(sum by (namespace, pod, instance) (checks_total{` + mine + `}),"k","total","","")` +
+		` or label_replace(sum by (namespace, pod, instance) (max_over_time(violations_total{` + mine + `}[15m])),"k","bad","","")` +
+		` or label_replace(min by (namespace, pod, instance) (timestamp(checks_total{` + mine + `})),"k","ts","","")`
+	got, err := InvariantQuery(v1alpha1.Invariant{Checks: series("checks_total"), Violations: series("violations_total")}, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("query (-want +got):\n%s", diff)
+	}
+	vectorSelectors(t, got)
+}

@@ -112,7 +112,7 @@ func drawEvidence(directory string, moments []moment) error {
 		top = max(top, m.relative*1.1, m.absolute*1.1)
 	}
 	c := newCanvas("A release with 5 % errors: evidence of its regression", xs[len(xs)-1]+1, top, "seconds since the first poll", "ln E")
-	c.line("#888", "convicts", 6, xs, threshold)
+	c.line("#888", "convicts", -14, xs, threshold)
 	c.line("#c0392b", "worse than stable", 22, xs, relative)
 	c.line("#2471a3", "outside its budget", 6, xs, absolute)
 	return c.save(directory, "evidence.svg")
