@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// What is remembered of candidates that have ended.
+
+func (f *facts) reject(d *Decision, trigger, message, run string) {
+	entry := v1alpha1.RejectedRevision{
+		Revision: f.tried, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
+	}
+	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, without(d.Status.Rejected, f.tried)...)
+	if len(d.Status.Rejected) > 20 {
+		d.Status.Rejected = d.Status.Rejected[:20]
+	}
+}
+
+// keptEntries is how many finished runs a status keeps at least: the API server
+// refuses one that takes the newest away, also to make room for another.
+const keptEntries = 2
+
+func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message string) {
+	if f.in.Status.Run == "" || f.in.Status.Candidate == nil {
+		return
+	}
+	started := f.step().EnteredAt
+	if f.in.Status.RunStartedAt != nil {
+		started = *f.in.Status.RunStartedAt
+	}
+	entry := v1alpha1.HistoryEntry{
+		Run: f.in.Status.Run, Revision: f.tried, Image: f.in.Status.Candidate.Image, Outcome: outcome,
+		Trigger: trigger, Message: truncate(message, 1024), StartedAt: started, FinishedAt: f.now(),
+	}
+	d.Finished = &entry
+	d.Status.History = append([]v1alpha1.HistoryEntry{entry}, d.Status.History...)
+	limit := max(keptEntries, int(f.in.Spec.HistoryLimit))
+	if len(d.Status.History) > limit {
+		d.Status.History = d.Status.History[:limit]
+	}
+}
+
+func without(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
+	var kept []v1alpha1.RejectedRevision
+	for _, r := range list {
+		if r.Revision != revision {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+func (f *facts) runUnfinished() bool {
+	if f.in.Status.Run == "" {
+		return false
+	}
+	return len(f.in.Status.History) == 0 || f.in.Status.History[0].Run != f.in.Status.Run
+}
