@@ -72,9 +72,9 @@ func (q Quality) idle(l Ledger) bool {
 
 // JudgeShare looks at whether the counts can be those of the candidate at its
 // weight. Of a pod whose counters fell, it is not known yet what it served: ok
-// is false while there is one. And ok is false when it serves nothing any more while stable does, or a
-// share so far from the weight that the wrong pods must have been counted. A
-// share may differ much: requests also come past the routes.
+// is false while there is one. And ok is false when it serves nothing any more
+// while stable does, or a share so far from the weight that the wrong pods must
+// have been counted. A share may differ much: requests also come past the routes.
 func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
 	if n := q.doubtful(l); n > 0 {
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the counters of %d of the candidate's pods have fallen: restarted, or incomplete", n)}, false

@@ -115,15 +115,21 @@ func (s RegressionState) settle(canary, stable Counts, worse, limit, clip float6
 	return s
 }
 
+// counted is what all looks of the trail come to in counts.
+func (t Trail) counted() (canary, stable Counts) {
+	canary, stable = t.Canary, t.Stable
+	for _, l := range t.Looks {
+		canary, stable = canary.Add(l.Canary), stable.Add(l.Stable)
+	}
+	return canary, stable
+}
+
 // under returns the trail to go on with under a rule, from the evidence so far.
 func (t Trail) under(r Rule, e Evidence) Trail {
 	if t.Rule == r {
 		return t
 	}
-	_, canary, stable := t.replay(nil)
-	for _, l := range t.Looks {
-		canary, stable = canary.Add(l.Canary), stable.Add(l.Stable)
-	}
+	canary, stable := t.counted()
 	next := Trail{Rule: r, Canary: canary, Stable: stable}
 	if !e.empty() {
 		next.Before = &e
@@ -137,10 +143,7 @@ func (t Trail) under(r Rule, e Evidence) Trail {
 // The bets are settled on the trail's own sums, not on the ledger's: of counts
 // that are not whole numbers the two may differ in the last bit.
 func (t Trail) follow(e Evidence, l Ledger) (Trail, Evidence) {
-	canary, stable := t.Canary, t.Stable
-	for _, k := range t.Looks {
-		canary, stable = canary.Add(k.Canary), stable.Add(k.Stable)
-	}
+	canary, stable := t.counted()
 	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable)}
 	if look == (Look{}) || !l.Canary.sound() || !l.Stable.sound() {
 		return t, e

@@ -173,7 +173,7 @@ func (r *AnalysisReconciler) askOne(ctx context.Context, t *trial, q question) p
 	p := pending{reply: reply{at: t.now, interval: source.Spec.ScrapeInterval.Duration}}
 	known, err := t.inquiryOf(q)
 	if err != nil {
-		p.err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}
+		p.err = faultOf(analysis.BadQuery, err)
 		return p
 	}
 	p.query, p.answer = known.query, r.Asker.ask(ctx, source, known, t.podCount)

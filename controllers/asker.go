@@ -132,7 +132,7 @@ func (a *Asker) send(ctx context.Context, key shape) {
 	now := a.Clock.Now().Truncate(time.Millisecond)
 	c, err := a.Sources.Client(ctx, b.source, now)
 	if err != nil {
-		deliver(b.members, reply{err: &prometheus.QueryError{Reason: analysis.Auth, Message: bounded(err.Error(), 400)}})
+		deliver(b.members, reply{err: faultOf(analysis.Auth, err)})
 		return
 	}
 	// One deadline for all that is asked for the batch: halves do not add to it.
@@ -181,7 +181,7 @@ func (p *part) query(ctx context.Context, members []member) {
 	}
 	query, err := p.subject.query(pods...)
 	if err != nil {
-		deliver(members, reply{at: p.at, err: &prometheus.QueryError{Reason: analysis.BadQuery, Message: bounded(err.Error(), 400)}})
+		deliver(members, reply{at: p.at, err: faultOf(analysis.BadQuery, err)})
 		return
 	}
 	answer, err := p.client.Counts(ctx, query, expected, p.at, p.asker.Clock.Now())
@@ -192,7 +192,7 @@ func (p *part) query(ctx context.Context, members []member) {
 	}
 	known := &prometheus.QueryError{}
 	if !errors.As(err, &known) {
-		known = &prometheus.QueryError{Reason: analysis.Malformed, Message: bounded(err.Error(), 400)}
+		known = faultOf(analysis.Malformed, err)
 	}
 	if len(members) == 1 || !isSize(known.Reason) || p.more.Add(-2) < 0 || ctx.Err() != nil {
 		deliver(members, reply{at: p.at, err: known})
@@ -203,6 +203,11 @@ func (p *part) query(ctx context.Context, members []member) {
 	halves.Go(func() { p.query(ctx, members[:half]) })
 	halves.Go(func() { p.query(ctx, members[half:]) })
 	halves.Wait()
+}
+
+// faultOf is an error of ours as a reason not to decide.
+func faultOf(reason analysis.Reason, err error) *prometheus.QueryError {
+	return &prometheus.QueryError{Reason: reason, Message: bounded(err.Error(), 400)}
 }
 
 // isSize reports whether an answer to fewer runs may be within the limits. No

@@ -207,18 +207,24 @@ func TestRunsShareQueries(t *testing.T) {
 	}
 }
 
+// blindsOnly polls 20 runs once: one of them gets no answer, each other one does.
+func (f *fleet) blindsOnly(t *testing.T, now time.Time, source *v1alpha1.MetricSource, only int) {
+	t.Helper()
+	c := clocktesting.NewFakeClock(now)
+	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
+	for run, own := range poll(t, a, c, source, 20, requests("errors")) {
+		if blind := own[0].err != nil; blind != (run == only) {
+			t.Errorf("run %d: error %v", run, own[0].err)
+		}
+	}
+}
+
 // TestOneRunsNonsenseBlindsNobodyElse: an answer names the pod that reports it.
 func TestOneRunsNonsenseBlindsNobodyElse(t *testing.T) {
 	now := time.Now()
 	f := newFleet(t, now)
 	f.bad = "team-7"
-	c := clocktesting.NewFakeClock(now)
-	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
-	for run, own := range poll(t, a, c, f.source(1000), 20, requests("errors")) {
-		if blind := own[0].err != nil; blind != (run == 7) {
-			t.Errorf("run %d: error %v", run, own[0].err)
-		}
-	}
+	f.blindsOnly(t, now, f.source(1000), 7)
 	if len(f.queries) != 1 {
 		t.Errorf("%d queries, want 1", len(f.queries))
 	}
@@ -229,13 +235,7 @@ func TestARunThatIsTooLargeBlindsNobodyElse(t *testing.T) {
 	now := time.Now()
 	f := newFleet(t, now)
 	f.large = "team-7"
-	c := clocktesting.NewFakeClock(now)
-	a := NewAsker(NewSources(nil, "belay", time.Hour), c, time.Second)
-	for run, own := range poll(t, a, c, f.source(100), 20, requests("errors")) {
-		if blind := own[0].err != nil; blind != (run == 7) {
-			t.Errorf("run %d: error %v", run, own[0].err)
-		}
-	}
+	f.blindsOnly(t, now, f.source(100), 7)
 	if len(f.queries) > 11 {
 		t.Errorf("%d queries to find one of 20", len(f.queries))
 	}

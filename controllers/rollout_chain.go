@@ -53,9 +53,9 @@ func (r *RolloutReconciler) explain(ctx context.Context, w *world, d plan.Decisi
 // more, and the one that lets a deleted Rollout go: after that nobody completes
 // the record.
 func goesOnUnexplained(w *world, d plan.Decision) bool {
-	if deleting := w.input.Deleting; deleting != nil {
+	if w.input.Deleting != nil {
 		_, last := d.Effect.(plan.RemoveFinalizer)
-		return !last || w.input.Now.Sub(*deleting) > w.input.ReleaseTimeout
+		return !last || w.input.ReleaseOverdue()
 	}
 	switch d.Status.Phase {
 	case v1alpha1.PhaseStepping:

@@ -11,7 +11,7 @@ import (
 func deleting(f *facts) bool { return f.in.Deleting != nil }
 
 func releaseTimedOut(f *facts) bool {
-	return deleting(f) && f.in.Now.Sub(*f.in.Deleting) > f.in.ReleaseTimeout && f.in.Route.Split != nil
+	return f.in.ReleaseOverdue() && f.in.Route.Split != nil
 }
 
 func forceRelease(f *facts) Decision {
@@ -24,7 +24,7 @@ func released(f *facts) bool {
 	if !deleting(f) {
 		return false
 	}
-	timedOut := f.in.Now.Sub(*f.in.Deleting) > f.in.ReleaseTimeout
+	timedOut := f.in.ReleaseOverdue()
 	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut)
 	canaryDone := !f.in.Canary.Exists || timedOut
 	return routeDone && canaryDone

@@ -47,6 +47,12 @@ type Input struct {
 	Blocked Blocked
 }
 
+// ReleaseOverdue reports whether a deletion has waited longer for an orderly
+// release than it may.
+func (in Input) ReleaseOverdue() bool {
+	return in.Deleting != nil && in.Now.Sub(*in.Deleting) > in.ReleaseTimeout
+}
+
 // Preflight is whether the service can afford a run. The answer is in the status.
 type Preflight struct {
 	Required bool
