@@ -85,7 +85,8 @@ func (o Outage) find(s OutageState, l Ledger, seen *sides) finding {
 // in it.
 func (o Outage) alone(s OutageState, l Ledger) bool {
 	used := s.Evidence.Relative
-	return o.Evidence.Quality.knowsSilence(l) && l.EvaluatedAt.Sub(l.Since) >= o.Burn.Short && l.Stable.Total == used.Stable.Total && l.Canary.minus(used.Canary).Total >= l.Window(o.Burn.Short).Total
+	return o.Evidence.Quality.knowsSilence(l) && l.EvaluatedAt.Sub(l.Since) >= o.Burn.Short &&
+		l.Stable.Total == used.Stable.Total && l.Canary.minus(used.Canary).Total >= l.Window(o.Burn.Short).Total
 }
 
 // Combined is the faster of an outage's and a regression's judge, and fails when

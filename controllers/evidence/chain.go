@@ -102,9 +102,9 @@ func Count(chain []v1alpha1.DecisionRecord) int32 {
 
 // Append returns the chain with one more record, the run's decision of this
 // number, bound to the last one. Its verdicts come worst first. The records given
-// are not changed. What the
-// chain does not account for before it counts as missing. A full chain keeps its
-// last place for the record that ends the run, and otherwise grows no further.
+// are not changed. What the chain does not account for before it counts as missing.
+// A full chain keeps its last place for the record that ends the run, and otherwise
+// grows no further.
 func Append(chain []v1alpha1.DecisionRecord, record v1alpha1.DecisionRecord, number int32, terminal bool) ([]v1alpha1.DecisionRecord, error) {
 	if len(chain) >= MaxDecisions || !terminal && Full(chain) {
 		return chain, nil
