@@ -58,5 +58,13 @@ const (
 	ReasonManyRunsBlind      = "ManyRunsBlind"
 	ReasonRunsServed         = "RunsServed"
 	ReasonUnreachable        = "Unreachable"
+	ReasonHandingOver        = "HandingOver"
+	ReasonScaledToZero       = "ScaledToZero"
+	ReasonWrongVersionServes = "WrongVersionServes"
+	ReasonRefused            = "Refused"
+	ReasonServiceUnusable    = "ServiceUnusable"
+	ReasonRouteUnusable      = "RouteUnusable"
+	ReasonTriggerFired       = "TriggerFired"
+	ReasonNothingServes      = "NothingServes"
 	ReasonInvalidCredentials = "InvalidCredentials"
 )

@@ -2,7 +2,7 @@ package v1alpha1
 
 // Phase is where a Rollout stands. It is derived from decisions already
 // recorded, and shown; the planner reads it, with the rest of what it observed.
-// +kubebuilder:validation:Enum=Stable;Gating;Stepping;Promoting;Baking;RollingBack;RolledBack
+// +kubebuilder:validation:Enum=Stable;Gating;Stepping;Promoting;Baking;HandingOver;RollingBack;RolledBack
 type Phase string
 
 const (
@@ -12,10 +12,15 @@ const (
 	PhaseGating Phase = "Gating"
 	// PhaseStepping gives the candidate its share, step by step.
 	PhaseStepping Phase = "Stepping"
-	// PhasePromoting replaces the Deployment's pods while the canary serves.
+	// PhasePromoting grows the canary to full size and gives it all requests.
 	PhasePromoting Phase = "Promoting"
-	// PhaseBaking serves the new version from the Deployment, triggers armed.
+	// PhaseBaking has the canary serve alone, triggers armed, with the stable
+	// version still there at full size.
 	PhaseBaking Phase = "Baking"
+	// PhaseHandingOver gives the canary's ReplicaSet to the Deployment; or the
+	// Deployment takes a version over by its own strategy (a native promotion, a
+	// bypass).
+	PhaseHandingOver Phase = "HandingOver"
 	// PhaseRollingBack takes the candidate out of service.
 	PhaseRollingBack Phase = "RollingBack"
 	// PhaseRolledBack serves the stable version; the Deployment still declares
@@ -27,13 +32,14 @@ const (
 // RolloutStatus says the same to the API server; a test holds them equal.
 var phaseGraph = map[Phase][]Phase{
 	"":               {PhaseStable},
-	PhaseStable:      {PhaseGating, PhaseRolledBack},
-	PhaseGating:      {PhaseStable, PhaseStepping, PhaseRollingBack, PhaseRolledBack},
-	PhaseStepping:    {PhasePromoting, PhaseRollingBack},
-	PhasePromoting:   {PhaseBaking, PhaseRollingBack},
-	PhaseBaking:      {PhaseStable, PhaseRollingBack},
-	PhaseRollingBack: {PhaseStable, PhaseGating, PhaseRolledBack},
-	PhaseRolledBack:  {PhaseStable, PhaseGating},
+	PhaseStable:      {PhaseGating, PhaseRolledBack, PhaseHandingOver},
+	PhaseGating:      {PhaseStable, PhaseStepping, PhasePromoting, PhaseHandingOver, PhaseRolledBack},
+	PhaseStepping:    {PhasePromoting, PhaseHandingOver, PhaseRollingBack},
+	PhasePromoting:   {PhaseBaking, PhaseHandingOver, PhaseRollingBack},
+	PhaseBaking:      {PhasePromoting, PhaseHandingOver, PhaseRollingBack},
+	PhaseHandingOver: {PhaseStable, PhaseRollingBack},
+	PhaseRollingBack: {PhaseStable, PhaseGating, PhaseHandingOver, PhaseRolledBack},
+	PhaseRolledBack:  {PhaseStable, PhaseGating, PhaseHandingOver},
 }
 
 // MayFollow reports whether a Rollout in phase from may next be in phase p.
@@ -67,3 +73,23 @@ const (
 	// roll without Belay.
 	OutcomeBypassed Outcome = "Bypassed"
 )
+
+// InRun reports whether a run is in progress in this phase.
+func (p Phase) InRun() bool {
+	switch p {
+	case PhaseStepping, PhasePromoting, PhaseBaking, PhaseHandingOver, PhaseRollingBack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Armed reports whether the triggers can still roll back by weights in this phase.
+func (p Phase) Armed() bool {
+	switch p {
+	case PhaseStepping, PhasePromoting, PhaseBaking:
+		return true
+	default:
+		return false
+	}
+}

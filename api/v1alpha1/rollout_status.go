@@ -8,7 +8,7 @@ import (
 // observed again; everything else is read afresh at each reconcile.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="epoch never decreases: a superseded controller may not write"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || self.phase in {'Stable': ['Gating', 'RolledBack'], 'Gating': ['Stable', 'Stepping', 'RollingBack', 'RolledBack'], 'Stepping': ['Promoting', 'RollingBack'], 'Promoting': ['Baking', 'RollingBack'], 'Baking': ['Stable', 'RollingBack'], 'RollingBack': ['Stable', 'Gating', 'RolledBack'], 'RolledBack': ['Stable', 'Gating']}[oldSelf.phase]))",message="this phase may not follow the current one"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || self.phase in {'Stable': ['Gating', 'RolledBack', 'HandingOver'], 'Gating': ['Stable', 'Stepping', 'Promoting', 'HandingOver', 'RolledBack'], 'Stepping': ['Promoting', 'HandingOver', 'RollingBack'], 'Promoting': ['Baking', 'HandingOver', 'RollingBack'], 'Baking': ['Promoting', 'HandingOver', 'RollingBack'], 'HandingOver': ['Stable', 'RollingBack'], 'RollingBack': ['Stable', 'Gating', 'HandingOver', 'RolledBack'], 'RolledBack': ['Stable', 'Gating', 'HandingOver']}[oldSelf.phase]))",message="this phase may not follow the current one"
 // +kubebuilder:validation:XValidation:rule="has(oldSelf.phase) || !has(self.phase) || self.phase == 'Stable'",message="a Rollout starts in phase Stable"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="history is a record: finished entries do not change, and the newest is not removed"
 type RolloutStatus struct {
@@ -26,9 +26,21 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// stable is the version that serves.
+	// stable is the version that was promoted last: what a rollback goes back to.
 	// +optional
 	Stable *Revision `json:"stable,omitempty"`
+
+	// serving is what answers users now, for people: "1.4 95 %, 1.5 5 %".
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Serving string `json:"serving,omitempty"`
+
+	// previous are the versions that were stable before the present one, newest
+	// first: one of the first spec.fastRevert.revisions returns without steps.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Previous []PreviousRevision `json:"previous,omitempty"`
 
 	// candidate is the version on trial, or the one last rejected while the
 	// Deployment still declares it.
@@ -66,6 +78,16 @@ type RolloutStatus struct {
 	// promotion is how far the Deployment itself has taken the candidate over.
 	// +optional
 	Promotion *PromotionStatus `json:"promotion,omitempty"`
+
+	// directCallers is whom callers inside the cluster reach that use the user's
+	// Service without a route, while a run is in progress.
+	// +optional
+	DirectCallers *DirectCallersStatus `json:"directCallers,omitempty"`
+
+	// refusal is the effect that the API server last refused, and since when. The
+	// decision is repeated until it goes through.
+	// +optional
+	Refusal *Refusal `json:"refusal,omitempty"`
 
 	// decision is the last one recorded. The run's chain holds them all.
 	// +optional
@@ -248,6 +270,35 @@ type PromotionStatus struct {
 	// From then on it may be doing so, whatever is seen of it.
 	// +optional
 	UnpausedAt *metav1.Time `json:"unpausedAt,omitempty"`
+	// mode is how the Deployment takes the candidate over.
+	// +optional
+	Mode TakeOver `json:"mode,omitempty"`
+	// message says why it is taken over in this mode, and by whom in a bypass.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// actor let the Deployment roll without a judgement, in a bypass.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Actor string `json:"actor,omitempty"`
+	// fast is set for a version that returns without steps: see spec.fastRevert.
+	// +optional
+	Fast bool `json:"fast,omitempty"`
+	// size is spec.replicas of the Deployment while stable, canary and it agreed
+	// and all pods were available.
+	// +optional
+	Size *int32 `json:"size,omitempty"`
+	// sizeSince is since when size has stood without a change.
+	// +optional
+	SizeSince *metav1.Time `json:"sizeSince,omitempty"`
+	// handedAt is when it was decided to make the Deployment the canary's owner.
+	// From then on there is no way back by weights.
+	// +optional
+	HandedAt *metav1.Time `json:"handedAt,omitempty"`
+	// settledAt is when the Deployment was first seen to run the candidate alone,
+	// in a native promotion; its bake counts from here.
+	// +optional
+	SettledAt *metav1.Time `json:"settledAt,omitempty"`
 	// shiftedAt is when the route acknowledged that the Deployment's new pods
 	// take everything; bake counts from here.
 	// +optional
@@ -380,4 +431,74 @@ func (s *RolloutStatus) IsRejected(revision string) *RejectedRevision {
 		}
 	}
 	return nil
+}
+
+// TakeOver is how the Deployment takes a candidate over.
+// +kubebuilder:validation:Enum=HandOver;Native;Bypass;Unserved
+type TakeOver string
+
+const (
+	// TakeOverHandOver makes the Deployment the owner of the canary's ReplicaSet:
+	// no pod is replaced.
+	TakeOverHandOver TakeOver = "HandOver"
+	// TakeOverNative lets the Deployment go on by its own strategy.
+	TakeOverNative TakeOver = "Native"
+	// TakeOverBypass is a person's: somebody with the verb bypass unpaused the
+	// Deployment. Nothing was judged.
+	TakeOverBypass TakeOver = "Bypass"
+	// TakeOverUnserved lets the Deployment roll because nothing served: there was
+	// nothing to compare with, and nothing to go back to.
+	TakeOverUnserved TakeOver = "Unserved"
+)
+
+// PreviousRevision was stable once.
+type PreviousRevision struct {
+	// revision of the template.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
+	Revision string `json:"revision"`
+	// image of its first container.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+	// until is when another version took its place.
+	// +required
+	Until metav1.Time `json:"until"`
+}
+
+// DirectCallersStatus is whom callers of the user's Service reach.
+type DirectCallersStatus struct {
+	// mode in force: Stable where the Service is narrowed to the version that
+	// serves, else Any.
+	// +required
+	Mode DirectCallers `json:"mode"`
+	// candidatePercent is the candidate's share of the ready pods behind the
+	// user's Service: the share of direct calls it gets.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	CandidatePercent int32 `json:"candidatePercent"`
+	// putBack counts how often somebody took the narrowed selector away in this
+	// run, and Belay put it back.
+	// +optional
+	PutBack int32 `json:"putBack,omitempty"`
+	// message says why mode is not what the spec asks for.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+}
+
+// Refusal is an effect that the API server did not take.
+type Refusal struct {
+	// effect that was refused, in words.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	Effect string `json:"effect"`
+	// message of the API server, sanitised.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message"`
+	// since is when it was first refused.
+	// +required
+	Since metav1.Time `json:"since"`
 }
