@@ -251,10 +251,6 @@ type RollbackStatus struct {
 	// the drain counts from here.
 	// +optional
 	ZeroAt *metav1.Time `json:"zeroAt,omitempty"`
-	// restore says the Deployment was already rolling: the stable template is
-	// written back before traffic moves.
-	// +optional
-	Restore bool `json:"restore,omitempty"`
 }
 
 // PromotionStatus is how far the Deployment has taken the candidate over.
@@ -262,14 +258,10 @@ type PromotionStatus struct {
 	// startedAt is when the last step passed.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// fullAt is when the route acknowledged that the canary takes everything, so
-	// that the Deployment's pods can be replaced.
+	// fullAt is when the route acknowledged that the canary takes everything; the
+	// bake counts from here.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
-	// unpausedAt is when it was decided to let the Deployment replace its pods.
-	// From then on it may be doing so, whatever is seen of it.
-	// +optional
-	UnpausedAt *metav1.Time `json:"unpausedAt,omitempty"`
 	// mode is how the Deployment takes the candidate over.
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
@@ -299,10 +291,6 @@ type PromotionStatus struct {
 	// in a native promotion; its bake counts from here.
 	// +optional
 	SettledAt *metav1.Time `json:"settledAt,omitempty"`
-	// shiftedAt is when the route acknowledged that the Deployment's new pods
-	// take everything; bake counts from here.
-	// +optional
-	ShiftedAt *metav1.Time `json:"shiftedAt,omitempty"`
 }
 
 // DecisionSummary is the last recorded decision, in short.

@@ -912,10 +912,6 @@ func (in *PromotionStatus) DeepCopyInto(out *PromotionStatus) {
 		in, out := &in.FullAt, &out.FullAt
 		*out = (*in).DeepCopy()
 	}
-	if in.UnpausedAt != nil {
-		in, out := &in.UnpausedAt, &out.UnpausedAt
-		*out = (*in).DeepCopy()
-	}
 	if in.Size != nil {
 		in, out := &in.Size, &out.Size
 		*out = new(int32)
@@ -931,10 +927,6 @@ func (in *PromotionStatus) DeepCopyInto(out *PromotionStatus) {
 	}
 	if in.SettledAt != nil {
 		in, out := &in.SettledAt, &out.SettledAt
-		*out = (*in).DeepCopy()
-	}
-	if in.ShiftedAt != nil {
-		in, out := &in.ShiftedAt, &out.ShiftedAt
 		*out = (*in).DeepCopy()
 	}
 }

@@ -225,6 +225,8 @@ type Run struct {
 type Guard struct {
 	// Proven by a dry-run.
 	Proven bool
+	// Pending means that the first proof is still awaited: no reason for alarm.
+	Pending bool
 	// Message says what is wrong when it is not.
 	Message string
 	// Reason from the closed set.
