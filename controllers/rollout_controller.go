@@ -28,19 +28,28 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
+// Gate is the newest answer of a check that another reconciler makes.
+type Gate interface {
+	Last(rollout *v1alpha1.Rollout) (gates.Gate, bool)
+}
+
 // RolloutReconciler takes Rollouts from one version to the next.
 type RolloutReconciler struct {
 	Client client.Client
 	// Live reads past the cache, where a decision must see our own last write.
 	Live   client.Reader
 	Router traffic.Router
-	Guard  *GuardProbe
+	// Guard answers whether a pushed template would wait. It never waits itself.
+	Guard  Gate
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
 	// Version of the controller, for the evidence.
 	Version string
 	// Watchdog bounds how long a lost watch event can delay a rollout.
 	Watchdog time.Duration
+	// Calm is how long the sizes of stable and canary must have stood before a
+	// handover: one sync period of the horizontal pod autoscaler.
+	Calm time.Duration
 	// ReleaseTimeout bounds how long a deletion waits for an orderly release.
 	ReleaseTimeout time.Duration
 	// Workers reconcile at once, each another Rollout.
@@ -69,14 +78,14 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	}
 	showConditions(w.rollout)
 	if err := r.act(ctx, w, d.Effect); err != nil {
-		return retryOnConflict(ctx, "act: "+d.Effect.String(), err)
+		return retryOnConflict(ctx, "act: "+d.Effect.String(), r.noteRefusal(ctx, w, d.Effect, err))
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration
 	if w.owed {
 		owed = r.Watchdog
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, w.guardDue, owed)}, nil
+	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, owed)}, nil
 }
 
 // retryOnConflict looks again after a lost optimistic lock: somebody else wrote
@@ -99,66 +108,25 @@ func wakeUp(times ...time.Duration) time.Duration {
 	return first
 }
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and what wakes it. Work for one event
+// does not grow with the number of Rollouts: they are found by the cache's
+// indexes and by labels (package wake).
 func (r *RolloutReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	c := r.Client
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.Rollout{}).
-		Owns(&appsv1.ReplicaSet{}).
-		Owns(&corev1.Service{}).
-		Watches(&appsv1.Deployment{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			return ro.Spec.WorkloadRef.Name == o.GetName()
-		})).
-		Watches(&gatewayv1.HTTPRoute{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			for _, route := range ro.Spec.Traffic.Routes {
-				if route.Name == o.GetName() {
-					return true
-				}
-			}
-			return false
-		})).
-		Watches(&corev1.Pod{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			return o.GetLabels()[v1alpha1.LabelRole] == v1alpha1.RoleCanary && ro.Status.Candidate != nil &&
-				o.GetLabels()[v1alpha1.LabelRevision] == ro.Status.Candidate.Revision
-		})).
-		Watches(&discoveryv1.EndpointSlice{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			service := o.GetLabels()[discoveryv1.LabelServiceName]
-			return service == stableService(ro) || service == canaryService(ro)
-		})).
-		Watches(&v1alpha1.RolloutRun{}, handler.EnqueueRequestsFromMapFunc(rolloutOfRun)).
-		Watches(&v1alpha1.Guardrail{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			for _, g := range ro.Spec.Guardrails {
-				if g.Name == o.GetName() {
-					return true
-				}
-			}
-			return false
-		})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Named("rollout").
+		Watches(&v1alpha1.Rollout{}, wake.Self()).
+		Watches(workload.NewDeployment(), wake.RolloutsByWorkload(c)).
+		Watches(workload.NewSet(), wake.RolloutsByLabel(c)).
+		Watches(&corev1.Service{}, wake.RolloutsByService(c)).
+		Watches(&corev1.Service{}, wake.RolloutsByLabel(c)).
+		Watches(gateway.Route(), wake.RolloutsByRoute(c, "HTTPRoute")).
+		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByService(c)).
+		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByLabel(c)).
+		Watches(&corev1.Pod{}, r.podsOfRuns()).
+		Watches(&v1alpha1.RolloutRun{}, wake.RolloutsByRun(c)).
+		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
+		WatchesRawSource(r.Guard.Source()).
+		WithOptions(wake.Options(r.Workers)).
 		Complete(r)
-}
-
-// rolloutsWhere maps an object to the Rollouts of its namespace that it concerns.
-func (r *RolloutReconciler) rolloutsWhere(concerns func(client.Object, *v1alpha1.Rollout) bool) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
-		rollouts := &v1alpha1.RolloutList{}
-		if err := r.Client.List(ctx, rollouts, client.InNamespace(o.GetNamespace())); err != nil {
-			log.FromContext(ctx).Error(err, "list the Rollouts an event concerns; the watchdog will look instead")
-			return nil
-		}
-		var requests []reconcile.Request
-		for i := range rollouts.Items {
-			if concerns(o, &rollouts.Items[i]) {
-				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&rollouts.Items[i])})
-			}
-		}
-		return requests
-	})
-}
-
-func rolloutOfRun(_ context.Context, o client.Object) []reconcile.Request {
-	run, ok := o.(*v1alpha1.RolloutRun)
-	if !ok {
-		return nil
-	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}}}
 }

@@ -146,6 +146,7 @@ var rules = []rule{
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
 	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
 	{"NativeRemovesLeftover", leftoverCanary, removeLeftover},
+	{"NativeRunMissing", nativeRunMissing, createRun},
 	{"NativeSettled", nativeJustSettled, noteSettled},
 	{"NativeBakes", nativeBaking, holdNative},
 	{"NativeDone", native, finishNative},

@@ -22,12 +22,23 @@ type Target struct {
 	// Selector is the Deployment's own matchLabels. A side's Service selects by it
 	// and by the side's pod-template-hash.
 	Selector map[string]string
+	// Own are the pods of the Deployment's versions, and Others those of the other
+	// Deployments of the namespace: the user's Service must select each of the first
+	// and none of the second.
+	Own, Others []Pods
 	// StableHash and CanaryHash are the pod-template-hash of each side's pods;
 	// empty while a side has no ReplicaSet.
 	StableHash, CanaryHash string
 	// Epoch is written beside every change; the API server refuses one below what
 	// the owner's last write had.
 	Epoch int64
+}
+
+// Pods are the labels of a pod template, and whose it is, in words for a message:
+// `Deployment "cart"`, `the declared version`.
+type Pods struct {
+	Of     string
+	Labels map[string]string
 }
 
 // Split is the candidate's share of the requests, in percent.
