@@ -80,7 +80,7 @@ func (r *RolloutReconciler) leave(ctx context.Context, w *world) error {
 }
 
 func (r *RolloutReconciler) markWorkload(ctx context.Context, w *world, marks plan.Marks) error {
-	patch, err := workload.Mark(w.deployment, workload.Marks(marks))
+	patch, err := workload.Mark(w.deployment, workload.Marks{Rollout: marks.Rollout, Run: marks.Run, Rejected: marks.Rejected, Narrowed: marks.Narrowed})
 	if err := r.mergePatch(ctx, w.deployment, patch, err); err != nil {
 		return err
 	}

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -21,16 +21,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/wake"
+	"belay.dev/belay/controllers/workload"
 )
 
 // Gate is the newest answer of a check that another reconciler makes.
 type Gate interface {
+	// Last returns the newest answer for a Rollout, if there is any.
 	Last(rollout *v1alpha1.Rollout) (gates.Gate, bool)
+	// Changes wakes the loop for every Rollout whose answer has changed.
+	Changes() source.Source
 }
 
 // RolloutReconciler takes Rollouts from one version to the next.
@@ -85,7 +92,27 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if w.owed {
 		owed = r.Watchdog
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, owed)}, nil
+	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, owed), Priority: ptr(wake.Priority(w.rollout))}, nil
+}
+
+// podsOfRuns wakes the Rollouts of whose run in progress a pod is.
+func (r *RolloutReconciler) podsOfRuns() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		owner := metav1.GetControllerOfNoCopy(o)
+		if owner == nil || owner.Kind != "ReplicaSet" {
+			return nil
+		}
+		set := workload.NewSet()
+		if err := r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, set); err != nil {
+			// Gone, or not seen yet: its own events wake the Rollout.
+			return nil
+		}
+		name := set.GetLabels()[v1alpha1.LabelRollout]
+		if name == "" || set.GetLabels()[v1alpha1.LabelRun] == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+	})
 }
 
 // retryOnConflict looks again after a lost optimistic lock: somebody else wrote
@@ -126,7 +153,7 @@ func (r *RolloutReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Pod{}, r.podsOfRuns()).
 		Watches(&v1alpha1.RolloutRun{}, wake.RolloutsByRun(c)).
 		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
-		WatchesRawSource(r.Guard.Source()).
-		WithOptions(wake.Options(r.Workers)).
+		WatchesRawSource(r.Guard.Changes()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/workload"
@@ -138,7 +139,11 @@ func rejectionOf(run *v1alpha1.RolloutRun) v1alpha1.RejectedRevision {
 
 func (r *RolloutReconciler) observeGuard(_ context.Context, w *world) error {
 	if w.deployment != nil && w.input.Deleting == nil {
-		w.input.Guard = r.Guard.Last(w.rollout)
+		gate, ok := r.Guard.Last(w.rollout)
+		w.input.Guard = plan.Guard{Proven: gate.Outcome == gates.Open, Pending: gate.Outcome == gates.Unknown, Reason: gate.Reason, Message: gate.Message}
+		if !ok {
+			w.input.Guard = plan.Guard{Pending: true, Reason: v1alpha1.ReasonGuardUnproven, Message: "waiting for the first proof of the guard"}
+		}
 	}
 	return nil
 }
@@ -271,4 +276,3 @@ func deref[T any](p *T, fallback T) T {
 }
 
 func ptr[T any](v T) *T { return &v }
-

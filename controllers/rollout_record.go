@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -139,4 +140,32 @@ func (r *RolloutReconciler) prune(ctx context.Context, w *world, status *v1alpha
 		}
 	}
 	return nil
+}
+
+// noteRefusal shows in the status that the API server does not take an effect, and
+// since when. It returns the error, for the look after this one. A conflict is no
+// refusal: somebody else was first.
+func (r *RolloutReconciler) noteRefusal(ctx context.Context, w *world, effect plan.Effect, refused error) error {
+	if apierrors.IsConflict(refused) || ctx.Err() != nil {
+		return refused
+	}
+	next := w.rollout.DeepCopy()
+	refusal := &v1alpha1.Refusal{Effect: bounded(effect.String(), 256), Message: sanitised(refused), Since: metav1.NewTime(w.input.Now)}
+	if was := next.Status.Refusal; was != nil && was.Effect == refusal.Effect {
+		refusal.Since = was.Since
+		if was.Message == refusal.Message {
+			return refused
+		}
+	}
+	next.Status.Refusal = refusal
+	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
+		log.FromContext(ctx).V(1).Info("a refused effect could not be noted in the status", "error", err.Error())
+	}
+	return refused
+}
+
+// sanitised is an error as text for a status: one line, bounded.
+func sanitised(err error) string {
+	return strings.ToValidUTF8(bounded(strings.Join(strings.Fields(err.Error()), " "), 500), "")
 }

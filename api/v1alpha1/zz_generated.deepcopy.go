@@ -1382,6 +1382,11 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 		*out = new(HandledAction)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.HandledTokens != nil {
+		in, out := &in.HandledTokens, &out.HandledTokens
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))

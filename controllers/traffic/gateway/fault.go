@@ -13,19 +13,12 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
-// Pods are the labels of a pod template, and whose it is, in words for a message:
-// `Deployment "cart"`, `the new version`.
-type Pods struct {
-	Of     string
-	Labels map[string]string
-}
-
 // ServiceFault says why the user's Service cannot be shared out, and what to
 // change, as an ErrUnusable; nil when it can. Its selector must match each of own,
 // the versions of the Rollout's Deployment, and none of others, the other
 // Deployments of the namespace: requests of theirs would go to this Deployment
 // during a run.
-func ServiceFault(service *corev1.Service, own, others []Pods) error {
+func ServiceFault(service *corev1.Service, own, others []traffic.Pods) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: Service %q %s", traffic.ErrUnusable, service.Name, fmt.Sprintf(format, args...))
 	}

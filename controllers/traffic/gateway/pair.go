@@ -62,7 +62,7 @@ func (r *Router) observeServices(t traffic.Target, found services, o *traffic.Ob
 		o.Narrowed = found.user.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]
 		o.NarrowedBy = writerOf(found.user, "selector", r.manager)
 		o.Marked = o.Marked || r.serviceMarked(found.user, t.Owner)
-		if err := ServiceFault(found.user, nil, nil); err != nil {
+		if err := ServiceFault(found.user, t.Own, t.Others); err != nil {
 			unusable = append(unusable, err)
 		}
 	}
