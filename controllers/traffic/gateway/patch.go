@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -75,25 +76,19 @@ func (r *Router) write(ctx context.Context, object client.Object, resource schem
 	return nil
 }
 
-// testFailed reports whether a JSON patch was refused because one of its tests
-// failed. The API server answers that with 422 and the patch library's words, not
-// with the 409 of a conflict.
+// testFailed reports whether a JSON patch was refused because it does not fit the
+// object: ours fit the one that was read, so it has changed since. The API server
+// answers that with 422 and no cause, not with the 409 of a conflict; a change that
+// a rule refuses has causes.
 func testFailed(err error) bool {
 	if err == nil {
 		return false
 	}
-	const words = "test failed"
-	if strings.Contains(err.Error(), words) {
-		return true
-	}
 	var status apierrors.APIStatus
-	if !errors.As(err, &status) || status.Status().Details == nil {
-		return false
+	if !errors.As(err, &status) {
+		// A client that applies the patch itself has the patch library's words.
+		return strings.Contains(err.Error(), "test failed")
 	}
-	for _, cause := range status.Status().Details.Causes {
-		if strings.Contains(cause.Message, words) {
-			return true
-		}
-	}
-	return false
+	details := status.Status().Details
+	return status.Status().Reason == metav1.StatusReasonInvalid && (details == nil || len(details.Causes) == 0)
 }
