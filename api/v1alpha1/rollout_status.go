@@ -293,6 +293,9 @@ type PromotionStatus struct {
 	// sizeSince is since when size has stood without a change.
 	// +optional
 	SizeSince *metav1.Time `json:"sizeSince,omitempty"`
+	// handingSince is when the handover, or the native promotion, began.
+	// +optional
+	HandingSince *metav1.Time `json:"handingSince,omitempty"`
 	// handedAt is when it was decided to make the Deployment the canary's owner.
 	// From then on there is no way back by weights.
 	// +optional

@@ -921,6 +921,10 @@ func (in *PromotionStatus) DeepCopyInto(out *PromotionStatus) {
 		in, out := &in.SizeSince, &out.SizeSince
 		*out = (*in).DeepCopy()
 	}
+	if in.HandingSince != nil {
+		in, out := &in.HandingSince, &out.HandingSince
+		*out = (*in).DeepCopy()
+	}
 	if in.HandedAt != nil {
 		in, out := &in.HandedAt, &out.HandedAt
 		*out = (*in).DeepCopy()
