@@ -45,15 +45,9 @@ func (s stage) goesBack() bool { return len(s.before) > 0 }
 // pushes declare another template in the middle of a run.
 func pushes() []Story {
 	var all []Story
-	for _, s := range trialStages() {
-		outcome := superseded
+	for _, s := range stages() {
 		all = append(all,
 			story("supersede/"+s.name, third, promoted, s.inStage(declares(third))),
-			story("cancel/"+s.name, first, "", s.inStage(declares(first))))
-		_ = outcome
-	}
-	for _, s := range stages()[5:] {
-		all = append(all, story("supersede/"+s.name, third, promoted, s.inStage(declares(third))),
 			story("cancel/"+s.name, first, "", s.inStage(declares(first))))
 	}
 	return append(all,
@@ -71,7 +65,7 @@ func emergencies() []Story {
 		}
 		hotfix := story("bypass-other/"+s.name, third, v1alpha1.OutcomeBypassed, s.inStage(bypasses(third)))
 		all = append(all, same, hotfix, hotfix.named("bypass-other-recreate/"+s.name).with(recreate).with(mayBeDown),
-			deletion("delete-rollout/"+s.name, s), lossOfDeployment("delete-deployment/"+s.name, s), recreation("recreate-deployment/"+s.name, s))
+			deletion("delete-rollout/"+s.name, s), deletionOfBoth("delete-both/"+s.name, s), lossOfDeployment("delete-deployment/"+s.name, s), recreation("recreate-deployment/"+s.name, s))
 	}
 	unready := func(w *World) { w.neverReady = []string{second} }
 	return append(all,
@@ -82,6 +76,12 @@ func emergencies() []Story {
 		story("bypass-direct-callers", second, v1alpha1.OutcomeBypassed, script(event{atStep(1), bypasses(second)})).with(directCallers),
 		story("bypass-direct-callers-in-bake", third, v1alpha1.OutcomeBypassed, script(event{baking, bypasses(third)})).with(directCallers),
 		story("nothing-serves", second, promoted, script(event{held, (*World).loseStable})).with(mayBeDown).named("nothing-serves"),
+		deletion("delete-with-silent-gateway", stage{at: func(w *World) bool {
+			if atStep(1)(w) {
+				w.silenceGateway()
+			}
+			return atStep(1)(w)
+		}}).leaving(),
 		firstNeverReady(), unreadyCandidate(unready),
 	)
 }
@@ -94,6 +94,22 @@ func deletion(name string, s stage) Story {
 		end.Serves, end.Held = second, ""
 	}
 	return end
+}
+
+// leaving allows for what the end of a deletion's patience leaves behind.
+func (s Story) leaving() Story {
+	s.Leaves = true
+	wait := s.Script
+	s.Script = func() []event { return append(wait(), soon(10*time.Minute, (*World).speakGateway)) }
+	return s
+}
+
+// deletionOfBoth is a namespace's, or a release's that is taken down.
+func deletionOfBoth(name string, s stage) Story {
+	return Story{Name: name, Leaves: true, Script: s.inStage(func(w *World) {
+		w.deleteDeployment(false)
+		w.deleteRollout()
+	})}
 }
 
 func lossOfDeployment(name string, s stage) Story {

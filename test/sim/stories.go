@@ -88,7 +88,7 @@ func (s Story) scripted(events func() []event) Story { s.Script = events; return
 // revertToOlder promotes two versions, and declares the first again, which is not
 // one that returns without steps.
 func revertToOlder() []event {
-	return script(event{promotedOnce, declares(third)}, event{func(w *World) bool { return guarded(w) && len(w.ends) == 2 }, declares(first)})()
+	return script(event{promotedOnce, declares(third)}, event{ended(2), declares(first)})()
 }
 
 func recreate(w *World) { w.deployment.recreate = true }
@@ -130,6 +130,8 @@ func rollbacks() []Story {
 		rejection("gateway-silent-in-rollback", script(
 			event{atStep(1), func(w *World) { w.silenceGateway(); w.fail() }},
 			event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
+		story("gateway-silent-in-handover", second, promoted, script(
+			event{afterOwner, (*World).silenceGateway}, event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
 		rejection("pod-lost-while-rolling-back", script(event{baking, fail}, event{goingBack, func(w *World) { w.losePod(first) }})),
 		rejection("trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).either(second),
 	}

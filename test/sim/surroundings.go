@@ -31,6 +31,7 @@ func sizes() []Story {
 			story(name+"-at-zero", second, promoted, script(event{held, resizes(0)}, soon(3*time.Minute, resizes(4)))).with(history(limit)).with(mayBeDown),
 			rejection(name+"-rolled-back-at-zero", script(event{atStep(1), (*World).fail}, event{rolledBack, resizes(0)}, soon(3*time.Minute, resizes(4)))).with(history(limit)).with(mayBeDown))
 	}
+	all = append(all, fromZero()...)
 	race := func(at string, n int32) func() []event {
 		return script(event{beforeOwner, func(w *World) { w.hooks[at] = resizes(n) }})
 	}
@@ -53,6 +54,23 @@ func sizes() []Story {
 	return append(all, flapping)
 }
 
+// fromZero are Deployments that are scaled to 0 and back while a version is held.
+// The Deployment controller then scales up the declared template's set, or the
+// newest it has, and either may not be what is to serve.
+func fromZero() []Story {
+	upAndDown := []event{{held, resizes(0)}, soon(3*time.Minute, resizes(4))}
+	newest := func() []event {
+		return append(script(event{promotedOnce, declares(first)}, event{ended(2), declares(third)})(), upAndDown...)
+	}
+	declared := func() []event {
+		return append(revertToOlder(), upAndDown...)
+	}
+	return []Story{
+		story("wrong-version-from-zero", third, promoted, newest).with(mayBeDown).stalling(v1alpha1.ReasonWrongVersionServes),
+		story("held-version-from-zero", first, promoted, declared).with(mayBeDown).stalling(v1alpha1.ReasonWrongVersionServes),
+	}
+}
+
 // natives leave the promotion to the Deployment's own strategy.
 func natives() []Story {
 	promote := story("native", second, promoted, script()).with(native)
@@ -61,6 +79,8 @@ func natives() []Story {
 	return []Story{
 		promote, failing,
 		promote.named("native-recreate").with(recreate).with(mayBeDown),
+		promote.named("native-gateway-silent").scripted(script(event{func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) }, (*World).silenceGateway},
+			event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
 		promote.named("native-one-replica").with(replicas(1)),
 		promote.named("native-scaled").scripted(script(event{rolling, resizes(9)})),
 		promote.named("native-direct-callers").with(directCallers),
