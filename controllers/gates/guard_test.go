@@ -76,7 +76,7 @@ func TestWhatADryRunShows(t *testing.T) {
 		says   string
 	}{
 		"paused":          {paused: true, want: proven, says: "comes back paused"},
-		"not paused":      {want: missing, says: "kubectl apply -k config/guard"},
+		"not paused":      {want: missing, says: "kubectl apply --server-side -k config/guard"},
 		"locked":          {err: denied(metav1.StatusReasonForbidden, deniedLocked), want: locked, says: "waiting for a handover"},
 		"reached release": {err: denied(metav1.StatusReasonForbidden, deniedRelease), want: missing, says: "refused by policy belay-guard-release instead of being paused"},
 		"release could not be evaluated": {err: denied(metav1.StatusReasonInvalid, "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'x' denied request: expression resulted in error"),

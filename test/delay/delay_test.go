@@ -166,12 +166,12 @@ func (s *server) start(b *testing.B, priorities bool, idle int) *loop {
 // drain waits for that many looks at idle Rollouts.
 func (l *loop) drain(b *testing.B, n int) {
 	b.Helper()
-	deadline := time.NewTimer(5 * time.Minute)
-	defer deadline.Stop()
+	ctx, cancel := context.WithTimeout(b.Context(), 5 * time.Minute)
+	defer cancel()
 	for range n {
 		select {
 		case <-l.looks:
-		case <-deadline.C:
+		case <-ctx.Done():
 			b.Fatal("the loop did not look at all Rollouts within 5 minutes")
 		}
 	}
@@ -197,15 +197,15 @@ func (l *loop) measure(b *testing.B) time.Duration {
 
 func (l *loop) await(b *testing.B, want v1alpha1.VerdictOutcome) {
 	b.Helper()
-	deadline := time.NewTimer(2 * time.Minute)
-	defer deadline.Stop()
+	ctx, cancel := context.WithTimeout(b.Context(), 2 * time.Minute)
+	defer cancel()
 	for {
 		select {
 		case got := <-l.verdicts:
 			if got == want {
 				return
 			}
-		case <-deadline.C:
+		case <-ctx.Done():
 			b.Fatalf("the loop did not see the verdict %s within 2 minutes", want)
 		}
 	}
