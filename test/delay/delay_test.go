@@ -166,7 +166,7 @@ func (s *server) start(b *testing.B, priorities bool, idle int) *loop {
 // drain waits for that many looks at idle Rollouts.
 func (l *loop) drain(b *testing.B, n int) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), 5 * time.Minute)
+	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
 	defer cancel()
 	for range n {
 		select {
@@ -197,7 +197,7 @@ func (l *loop) measure(b *testing.B) time.Duration {
 
 func (l *loop) await(b *testing.B, want v1alpha1.VerdictOutcome) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), 2 * time.Minute)
+	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		select {
