@@ -205,12 +205,13 @@ func TestWhatChangesInARun(t *testing.T) {
 		now, want []rule
 		mixed     bool
 	}{
-		"rules are moved":                          {now: []rule{b, a}, want: []rule{before[1], before[0]}},
-		"a tester's rule is put first":             {now: []rule{tester, a, b}, want: []rule{tester, before[0], before[1]}},
-		"a rule is removed":                        {now: []rule{b}, want: []rule{before[1]}},
-		"a shared rule loses its canary reference": {now: []rule{a, matching("/b", ref("shop-stable", 80))}, want: before, mixed: true},
-		"a shared rule loses its stable reference": {now: []rule{a, matching("/b", ref("shop-canary", 20))}, want: before, mixed: true},
-		"a rule is applied again":                  {now: []rule{a, before[1]}, want: before, mixed: true},
+		"rules are moved":                           {now: []rule{b, a}, want: []rule{before[1], before[0]}},
+		"a tester's rule is put first":              {now: []rule{tester, a, b}, want: []rule{tester, before[0], before[1]}},
+		"a tester's rule that is like a shared one": {now: []rule{matching("/b", ref("shop-canary", 1)), a, b}, want: []rule{matching("/b", ref("shop-canary", 1)), before[0], before[1]}},
+		"a rule is removed":                         {now: []rule{b}, want: []rule{before[1]}},
+		"a shared rule loses its canary reference":  {now: []rule{a, matching("/b", ref("shop-stable", 80))}, want: before, mixed: true},
+		"a shared rule loses its stable reference":  {now: []rule{a, matching("/b", ref("shop-canary", 20))}, want: before, mixed: true},
+		"a rule is applied again":                   {now: []rule{a, before[1]}, want: before, mixed: true},
 		"a filter is added to both sides": {now: []rule{a, edited}, want: []rule{before[0],
 			{"matches": b["matches"], "backendRefs": []any{map[string]any{"name": "shop", "port": int64(80), "weight": int64(5), "filters": []any{map[string]any{"type": "URLRewrite"}}}}}}},
 	} {
