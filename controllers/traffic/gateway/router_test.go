@@ -41,6 +41,7 @@ func TestFieldsNewerThanBelaySurvive(t *testing.T) {
 			{"newer":{"keep":"me too"},"backendRefs":[{"name":"shop","port":80,"weight":1,"newer":[2]}]}]}}`
 	route := &unstructured.Unstructured{}
 	g.Expect(utiljson.Unmarshal([]byte(stored), &route.Object)).To(Succeed())
+	// A scheme without Gateway API's types keeps what they do not know.
 	scheme := runtime.NewScheme()
 	g.Expect(corev1.AddToScheme(scheme)).To(Succeed())
 	var documents []string

@@ -215,7 +215,7 @@ func (w *World) Follow() {
 func Accepted(parent gatewayv1.ParentReference, controller gatewayv1.GatewayController, generation int64) gatewayv1.RouteParentStatus {
 	entry := gatewayv1.RouteParentStatus{ParentRef: parent, ControllerName: controller}
 	for _, kind := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
-		entry.Conditions = append(entry.Conditions, metav1.Condition{Type: string(kind), Status: metav1.ConditionTrue, Reason: string(kind), ObservedGeneration: generation, LastTransitionTime: metav1.Now()})
+		entry.Conditions = append(entry.Conditions, metav1.Condition{Type: string(kind), Status: metav1.ConditionTrue, Reason: string(kind), ObservedGeneration: generation, LastTransitionTime: metav1.Unix(1, 0)})
 	}
 	return entry
 }
