@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"strings"
@@ -8,8 +9,12 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/controllers/traffic"
@@ -170,6 +175,49 @@ func TestEndpointsLagBehind(t *testing.T) {
 	g.Expect(o.Stable).To(BeEquivalentTo(2))
 	w.Follow()
 	g.Expect(observed(t, w, target).Canary).To(BeZero())
+}
+
+// TestEndpointsThatDoNotServe: of pods that are not ready, without a pod, or in a
+// slice whose port has no number.
+func TestEndpointsThatDoNotServe(t *testing.T) {
+	g, ctx := NewWithT(t), t.Context()
+	w := open(t)
+	w.Run(3, 2)
+	for i := range w.Pods {
+		w.Pods[i].Unready = w.Pods[i].Name == "shop-"+gatewaytest.Stable+"-0" || w.Pods[i].Name == "shop-"+gatewaytest.Canary+"-0"
+	}
+	g.Expect(w.Router().Point(ctx, w.Target())).To(Succeed())
+	w.Follow()
+	slices := &discoveryv1.EndpointSliceList{}
+	g.Expect(w.Client.List(ctx, slices, client.MatchingLabels{"kubernetes.io/service-name": "shop-canary"})).To(Succeed())
+	extra := slices.Items[0].DeepCopy()
+	extra.ObjectMeta = metav1.ObjectMeta{Name: "extra", Labels: extra.Labels}
+	extra.Ports[0].Port = nil
+	extra.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.8"}}, {Addresses: []string{"10.0.0.9"}, TargetRef: &corev1.ObjectReference{Name: "portless"}}}
+	w.Create(extra)
+	o := observed(t, w, w.Target())
+	g.Expect([]int32{o.Stable, o.Canary, o.Service, o.ServiceStable, o.ServiceCanary}).To(Equal([]int32{2, 1, 3, 2, 1}))
+	g.Expect(o.NoPort).To(HavePrefix("1 pod of the new version is ready, but without a port"))
+}
+
+// TestRemoveDeletesWhatItRead, not a Service that was made again since.
+func TestRemoveDeletesWhatItRead(t *testing.T) {
+	g, ctx := NewWithT(t), t.Context()
+	w := open(t)
+	g.Expect(w.Router().Point(ctx, w.Target())).To(Succeed())
+	var preconditions []*metav1.Preconditions
+	router := gateway.New(interceptor.NewClient(w.Client, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			defer func() { o.SetUID("u-" + types.UID(key.Name)) }()
+			return c.Get(ctx, key, o, opts...)
+		},
+		Delete: func(_ context.Context, _ client.WithWatch, _ client.Object, opts ...client.DeleteOption) error {
+			preconditions = append(preconditions, (&client.DeleteOptions{}).ApplyOptions(opts).Preconditions)
+			return nil
+		}}), gatewaytest.Manager)
+	g.Expect(router.Remove(ctx, w.Target())).To(Succeed())
+	stable, canary := types.UID("u-shop-stable"), types.UID("u-shop-canary")
+	g.Expect(preconditions).To(Equal([]*metav1.Preconditions{{UID: &stable}, {UID: &canary}}))
 }
 
 // TestARenamedPort: a version whose containers do not have the port that the

@@ -32,11 +32,12 @@ const (
 	Canary  = "9fd21c3b07"
 )
 
-// Pod is a ready pod with its named ports.
+// Pod is a pod with its named ports.
 type Pod struct {
-	Name   string
-	Labels map[string]string
-	Ports  map[string]int32
+	Name    string
+	Labels  map[string]string
+	Ports   map[string]int32
+	Unready bool
 }
 
 // World is an application of its own namespace: Service shop, whose port 80 needs
@@ -240,7 +241,7 @@ func (w *World) publish(service *corev1.Service) {
 			}
 			grouped[key].Labels[discoveryv1.LabelServiceName] = service.Name
 		}
-		ready := true
+		ready := !pod.Unready
 		grouped[key].Endpoints = append(grouped[key].Endpoints, discoveryv1.Endpoint{
 			Addresses: []string{fmt.Sprintf("10.0.0.%d", i+1)}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
 			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: w.namespace, Name: pod.Name}})
