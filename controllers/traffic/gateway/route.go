@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	routeKind     = gatewayv1.SchemeGroupVersion.WithKind("HTTPRoute")
+	routeKind     = gatewayv1.GroupVersion.WithKind("HTTPRoute")
 	routeResource = schema.GroupResource{Group: gatewayv1.GroupName, Resource: "httproutes"}
 )
 
