@@ -67,10 +67,11 @@ var rules = []rule{
 	{"RetryRequested", retryRequested, retry},
 	{"ActionRefused", actionPending, refuseAction},
 
+	// An earlier version of Belay started the run, by other rules: it may have let
+	// the Deployment roll itself.
+	{"FormerRun", formerRun, endFormerRun},
 	// Somebody with the right to do so let the Deployment roll unjudged.
 	{"Bypassed", bypassed, followBypass},
-	// An earlier version of Belay started the run, by other rules.
-	{"FormerRun", formerRun, endFormerRun},
 
 	// Triggers, armed from the first canary request to the change of the owner.
 	{"TriggerFired", triggerFired, rollBackOnTrigger},
