@@ -157,7 +157,7 @@ func bypassed(f *facts) bool {
 	if f.in.Workload.Paused || f.declared == f.stable {
 		return false
 	}
-	ours := handingOver(f) && f.declared == f.tried
+	ours := handingOver(f) && f.declared == f.tried && !handoverDue(f)
 	return !ours && !(rollingBack(f) && f.in.Canary.Handed)
 }
 
