@@ -149,7 +149,7 @@ func (f *facts) goNative(d *Decision, because string) {
 
 // handoverLockedEarly unlocks a Deployment whose handover must wait after all.
 func handoverLockedEarly(f *facts) bool {
-	return handoverDue(f) && f.in.Workload.Lock != "" && (handoverUncalm(f) || handoverSizeOff(f))
+	return handoverDue(f) && f.in.Workload.Lock != "" && (handoverUncalm(f) || handoverSizeOff(f) || undecided(f))
 }
 
 func handoverSizeOff(f *facts) bool {
@@ -174,7 +174,32 @@ func followSize(f *facts) Decision {
 func handoverUncalm(f *facts) bool {
 	p, n := f.promotion(), f.in.Workload.Replicas
 	over, _ := f.sinceElapsed(p.SizeSince, f.in.Calm)
-	return handoverDue(f) && (!f.sized() || p.Size == nil || *p.Size != n || !over || !f.in.Route.Acknowledged)
+	rest := f.sized() && p.Size != nil && *p.Size == n && over
+	return handoverDue(f) && (!rest || !f.in.Route.Acknowledged || handoverShareOff(f))
+}
+
+// handoverShareOff holds while somebody has given stable a share again: its pods
+// go with the change of the owner. Routes that point at the user's Service reach
+// both versions.
+func handoverShareOff(f *facts) bool {
+	return handoverDue(f) && f.in.Route.Split != nil && f.weightIsNot(100)
+}
+
+func handoverShareDue(f *facts) bool {
+	return handoverShareOff(f) && f.in.Route.Acknowledged && min(f.canaryReady(), f.in.Route.CanaryEndpoints) >= f.canaryNeed(100)
+}
+
+func giveAllAgain(f *facts) Decision {
+	return f.setWeight(100, fmt.Sprintf("handover: somebody gave the canary %d %%: everything goes to it again before the Deployment takes it over", f.observedWeight()))
+}
+
+// handoverUndecided: what passed the bake must still pass when the owner changes.
+func handoverUndecided(f *facts) bool { return handoverDue(f) && undecided(f) }
+
+func holdHandover(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonHolding, "handover waits, undecided: "+f.undecidedBecause())
+	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
+	return d
 }
 
 func waitForCalm(f *facts) Decision {
@@ -184,6 +209,8 @@ func waitForCalm(f *facts) Decision {
 	switch p := d.Status.Promotion; {
 	case !f.in.Route.Acknowledged:
 		return waitForRoute(f)
+	case handoverShareOff(f):
+		d.Why = fmt.Sprintf("handover: the canary has %d %% and needs %d reachable pods to get everything again: %d", f.observedWeight(), w.Replicas, f.in.Route.CanaryEndpoints)
 	case f.sized() && p != nil && p.SizeSince != nil:
 		_, left := f.sinceElapsed(p.SizeSince, f.in.Calm)
 		d.Why = fmt.Sprintf("handover: stable and canary have stood at %d since %s; waiting until %s, so that no autoscaler comes between", w.Replicas, clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))

@@ -164,7 +164,9 @@ var rules = []rule{
 	{"HandoverImpossible", handoverImpossible, promoteNatively},
 	{"HandoverUnlocks", handoverLockedEarly, unlock},
 	{"HandoverFollowsSize", handoverSizeOff, followSize},
+	{"HandoverSetsWeight", handoverShareDue, giveAllAgain},
 	{"HandoverAwaitsCalm", handoverUncalm, waitForCalm},
+	{"HandoverUndecided", handoverUndecided, holdHandover},
 	{"HandoverReleasesNarrowed", handoverSplitNarrowed, releaseRoute},
 	{"HandsOver", handingOver, handOver},
 
