@@ -118,7 +118,9 @@ func (f *facts) nativeBecause() string {
 	switch {
 	case f.in.Canary.Changed != "":
 		return "admission changed the canary's template, so that the Deployment would not take it over: " + truncate(f.in.Canary.Changed, 300)
-	case f.in.Canary.Exists && f.in.Workload.Chosen != "" && f.in.Workload.Chosen != f.in.Canary.Name:
+	case f.in.Canary.Exists && f.in.Workload.Chosen == "":
+		return fmt.Sprintf("the Deployment would not find its own template in the canary's ReplicaSet %s", f.in.Canary.Name)
+	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
 		return fmt.Sprintf("the Deployment would choose its ReplicaSet %s, which has the same template and is older", f.in.Workload.Chosen)
 	case f.deadlineExceeded() && handoverUncalm(f):
 		return fmt.Sprintf("the sizes of stable and canary did not come to rest at %d within stepDeadline %s", f.in.Workload.Replicas, f.in.Spec.StepDeadline.Duration)
