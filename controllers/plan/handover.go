@@ -249,7 +249,7 @@ func handed(f *facts) bool {
 // and the change of the owner. While it is paused it then spreads its size over
 // both sets and stays so.
 func handedSizeOff(f *facts) bool {
-	return handed(f) && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
+	return handed(f) && f.declared == f.tried && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
 }
 
 // adaptHanded lets all pods of both sets serve, and the Deployment go on by its
