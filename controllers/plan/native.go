@@ -62,15 +62,21 @@ func nativeFrozen(f *facts) bool {
 }
 
 // thawNative takes one of two versions out, so that the Deployment controller
-// keeps the other at its size: the older one, unless the newer was found bad.
+// keeps the other at its size. The one with the most ready pods stays, of equal
+// ones the candidate; stable's, when the candidate was found bad.
 func thawNative(f *facts) Decision {
-	out := f.in.Workload.Active[0]
-	if f.in.Verdict.Outcome == v1alpha1.VerdictFail {
-		for _, s := range f.in.Workload.Active {
-			if s.Revision == f.tried && f.in.Workload.Stable.Ready > 0 {
-				out = s
-			}
+	keep := f.in.Workload.Active[0]
+	for _, s := range f.in.Workload.Active {
+		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.tried {
+			keep = s
 		}
+	}
+	if f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Workload.Stable.Ready > 0 {
+		keep = f.in.Workload.Stable
+	}
+	out := f.in.Workload.Active[0]
+	if out.Name == keep.Name {
+		out = f.in.Workload.Active[1]
 	}
 	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: taking %s out, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
 }
