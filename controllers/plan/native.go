@@ -154,8 +154,16 @@ func finishNative(f *facts) Decision {
 	p := f.promotion()
 	set := f.alone()
 	if set == nil {
-		// At zero replicas no set has a size: the declared one is what comes next.
-		set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
+		// At zero replicas no set has a size. The candidate comes next, unless another
+		// template was declared, which nobody has judged.
+		set = &f.in.Workload.Stable
+		if f.declared == f.tried {
+			set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
+		}
+		if set.Revision == "" {
+			s := f.in.Status.Stable
+			set = &Set{Name: s.ReplicaSet, Revision: s.Revision, Hash: s.PodTemplateHash, Image: s.Image}
+		}
 	}
 	outcome, trigger := v1alpha1.OutcomePromoted, ""
 	why := "promoted " + imageOf(f.in.Status.Candidate) + ": " + p.Message
