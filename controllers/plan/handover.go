@@ -344,15 +344,14 @@ func waitForWorkload(f *facts) Decision {
 }
 
 func finishPromotion(f *facts) Decision {
+	if s := f.alone(); s != nil && s.Revision != f.tried {
+		return finishNative(f)
+	}
 	why := "promoted " + imageOf(f.in.Status.Candidate) + f.firedNote()
 	d := f.working(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
-	set := f.in.Canary.Set
-	if s := f.alone(); s != nil {
-		set = *s
-	}
-	f.becomeStable(&d, set)
+	f.becomeStable(&d, f.in.Canary.Set)
 	return d
 }
 
