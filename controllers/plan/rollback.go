@@ -144,7 +144,11 @@ func rollbackJustZero(f *facts) bool { return rollingBack(f) && f.rollback().Zer
 
 func noteZero(f *facts) Decision {
 	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged weight 0 %%, %.1f s after the decision", took.Seconds()))
+	what := "weight 0 %"
+	if f.in.Route.Split == nil {
+		what = "Service " + f.in.Spec.Traffic.Service + " in place of a share"
+	}
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, %.1f s after the decision", what, took.Seconds()))
 	now, r := f.now(), f.rollback()
 	r.ZeroAt = &now
 	d.Status.Rollback = &r
@@ -168,7 +172,7 @@ func narrowBack(f *facts) Decision {
 }
 
 func rollbackDraining(f *facts) bool {
-	return rollingBack(f) && f.in.Route.Split != nil && f.in.Canary.Exists && !f.drained()
+	return rollingBack(f) && f.in.Canary.Exists && !f.drained()
 }
 
 func drain(f *facts) Decision {

@@ -97,8 +97,8 @@ var rules = []rule{
 
 	{"RollbackAwaitsStable", rollbackNoStable, waitForStable},
 	{"RollbackAwaitsRoute", rollbackUnacknowledged, waitForRoute},
-	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackNarrowsService", rollbackNarrowOff, narrowBack},
+	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackDrains", rollbackDraining, drain},
 	{"RollbackRemovesCanary", rollbackCanaryLeft, removeCanary},
 	{"RollbackAwaitsService", rollbackReleaseBlocked, waitForService},
