@@ -292,6 +292,10 @@ func (f *facts) firedNote() string {
 
 func handedReleaseBlocked(f *facts) bool { return handedSplit(f) && f.releaseBlocked() }
 
+// handedNarrowedOff is a Service that selects a version with no pods, so that the
+// routes cannot go back to it.
+func handedNarrowedOff(f *facts) bool { return handedReleaseBlocked(f) && handedNarrowed(f) }
+
 func handedSplit(f *facts) bool { return handed(f) && f.in.Route.Split != nil }
 
 func handedNarrowed(f *facts) bool { return handed(f) && f.in.Route.Narrowed != "" }

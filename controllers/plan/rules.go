@@ -154,6 +154,7 @@ var rules = []rule{
 	// The Deployment takes the candidate over: its ReplicaSet, as it serves.
 	{"HandoverSizeChanged", handedSizeOff, adaptHanded},
 	{"HandoverAwaitsRecognition", handedUnrecognised, waitForRecognition},
+	{"HandoverWidensFirst", handedNarrowedOff, widenService},
 	{"HandoverReleaseBlocked", handedReleaseBlocked, waitForService},
 	{"HandoverReleasesRoute", handedSplit, releaseRoute},
 	{"HandoverWidensService", handedNarrowed, widenService},
