@@ -107,7 +107,17 @@ func deletingDraining(f *facts) bool {
 
 // deletingWithoutOthers keeps the canary while it may be all that serves.
 func deletingWithoutOthers(f *facts) bool {
-	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && !f.deploymentCarries()
+	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && (!f.deploymentCarries() || f.canaryAlone())
+}
+
+// canaryAlone reports whether taking the canary's pods away would take requests
+// away with them: it has a share, or the user's Service reaches nobody else.
+func (f *facts) canaryAlone() bool {
+	r := f.in.Route
+	if r.Split != nil {
+		return f.weightIsNot(0)
+	}
+	return r.Narrowed == "" && r.ServiceEndpoints > 0 && r.CanaryShare >= r.ServiceEndpoints
 }
 
 func waitForOthers(f *facts) Decision {
