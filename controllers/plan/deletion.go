@@ -97,7 +97,7 @@ func noteZeroForDeletion(f *facts) Decision {
 	}
 	now := f.now()
 	d.Status.Rollback.ZeroAt = &now
-	d.Recheck = f.in.Spec.Traffic.Drain.Duration
+	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
 	return d
 }
 
@@ -121,6 +121,12 @@ func (f *facts) canaryAlone() bool {
 }
 
 func waitForOthers(f *facts) Decision {
+	switch {
+	case f.in.Route.Split != nil && f.releaseBlocked():
+		return waitForService(f)
+	case f.deploymentCarries():
+		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("Service %s reaches only the canary's pods (%d): it stays until others are reachable", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
+	}
 	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
 
@@ -147,5 +153,9 @@ func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil && f.releaseBlocked() {
 		return waitForService(f)
 	}
-	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge the release"+f.unacknowledgedBecause())
+	what := "the release"
+	if f.in.Route.Split != nil {
+		what = fmt.Sprintf("weight %d %%", f.observedWeight())
+	}
+	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
 }
