@@ -92,6 +92,8 @@ var rules = []rule{
 	// Requests that nobody answers, and shares that no run explains.
 	{"CanaryLost", canaryLost, takeFromLost},
 	{"StableLost", stableLost, releaseFromLost},
+	{"LowersWeight", overweight, lowerWeight},
+	{"RepairsServices", servicesBroken, pointServices},
 	{"LeftoverReleased", leftover, releaseLeftover},
 	{"LeftoverWidened", leftoverNarrowed, widenService},
 
@@ -173,7 +175,6 @@ var rules = []rule{
 
 	// The trial: routes first at 0, then pods, then requests.
 	{"PointsServices", trialServicesOff, pointServices},
-	{"LowersWeight", overweight, lowerWeight},
 	{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
 	{"SplitsRoute", notSplit, splitAtZero},
 	{"AwaitsSplit", splitUnacknowledged, waitForRoute},
