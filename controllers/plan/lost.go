@@ -53,7 +53,7 @@ func takeFromLost(f *facts) Decision {
 // stableLost is the reverse: stable's share reaches nobody, and the user's own
 // Service still reaches somebody.
 func stableLost(f *facts) bool {
-	shares := stepping(f) || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
+	shares := f.onTrial() || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
 	return shares && f.in.Route.Split != nil && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 &&
 		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Route.Acknowledged && f.in.Workload.Replicas > 0
 }
