@@ -14,9 +14,9 @@ func native(f *facts) bool {
 	return handingOver(f) && f.takeOver() != v1alpha1.TakeOverHandOver
 }
 
-func nativeReleaseBlocked(f *facts) bool {
-	return native(f) && f.in.Route.Split != nil && f.in.Route.ServiceMissing
-}
+func nativeReleaseBlocked(f *facts) bool { return nativeSplit(f) && f.releaseBlocked() }
+
+func nativeNarrowedOff(f *facts) bool { return nativeReleaseBlocked(f) && nativeNarrowed(f) }
 
 func nativeSplit(f *facts) bool { return native(f) && f.in.Route.Split != nil }
 

@@ -94,6 +94,12 @@ var rules = []rule{
 	{"StableLost", stableLost, releaseFromLost},
 	{"LowersWeight", overweight, lowerWeight},
 	{"RepairsServices", servicesBroken, pointServices},
+	// A Deployment that replaces its pods by itself serves behind its own Service,
+	// also while no label or record can be written.
+	{"NativeWidensFirst", nativeNarrowedOff, widenService},
+	{"NativeReleaseBlocked", nativeReleaseBlocked, waitForService},
+	{"NativeReleases", nativeSplit, releaseForNative},
+	{"NativeWidensService", nativeNarrowed, widenService},
 	{"LeftoverReleased", leftover, releaseLeftover},
 	{"LeftoverWidened", leftoverNarrowed, widenService},
 
@@ -137,9 +143,7 @@ var rules = []rule{
 	{"RunStarts", gating, startRun},
 
 	// The Deployment takes the candidate over: by its own strategy.
-	{"NativeReleaseBlocked", nativeReleaseBlocked, waitForService},
-	{"NativeReleases", nativeSplit, releaseForNative},
-	{"NativeWidensService", nativeNarrowed, widenService},
+
 	{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
 	{"NativeTriggerFired", nativeFired, stopNative},
 	{"NativeReverted", nativeReverted, unpauseStable},
