@@ -133,11 +133,10 @@ func gate(f *facts) Decision {
 	return d
 }
 
-// leftoverCanary is a former run's set, which no run needs any more.
-func leftoverCanary(f *facts) bool {
-	idle := f.inPhase(v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseRolledBack) || native(f)
-	return idle && f.in.Canary.Leftover != ""
-}
+// idleLeftover is a former run's set, which no run needs any more.
+func idleLeftover(f *facts) bool { return f.idle() && f.in.Canary.Leftover != "" }
+
+func nativeLeftover(f *facts) bool { return native(f) && f.in.Canary.Leftover != "" }
 
 func removeLeftover(f *facts) Decision {
 	return f.doing(f.phaseReason(), fmt.Sprintf("ReplicaSet %s of a former run is still there", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})

@@ -123,11 +123,11 @@ var rules = []rule{
 	// A candidate that may not run.
 	{"Rejected", rejectedAgain, rejectAgain},
 	{"MarksWorkload", marksOff, markWorkload},
+	{"LeftoverRemoved", idleLeftover, removeLeftover},
 	{"RolledBack", rolledBack, stayRolledBack},
 
 	// A candidate that waits for its run.
 	{"NewRevision", newRevision, gate},
-	{"LeftoverRemoved", leftoverCanary, removeLeftover},
 	{"Unserved", unserved, rollUnserved},
 	{"Unguarded", unguarded, stuckUnguarded},
 	{"Stable", stable, stayStable},
@@ -152,7 +152,7 @@ var rules = []rule{
 	{"NativeUnpauses", nativePaused, unpauseCandidate},
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
 	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
-	{"NativeRemovesLeftover", leftoverCanary, removeLeftover},
+	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
 	{"NativeSettled", nativeJustSettled, noteSettled},
 	{"NativeBakes", nativeBaking, holdNative},
 	{"NativeDone", native, finishNative},
