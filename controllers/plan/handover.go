@@ -154,6 +154,10 @@ func handoverLockedEarly(f *facts) bool {
 	return handoverDue(f) && f.in.Workload.Lock != "" && (handoverUncalm(f) || handoverSizeOff(f) || undecided(f))
 }
 
+func unlockForNow(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonHandingOver, "the handover waits: the Deployment's template may change meanwhile", Unlock{})
+}
+
 func handoverSizeOff(f *facts) bool {
 	return handoverDue(f) && f.in.Canary.Exists && f.followedSize() != f.in.Canary.Desired
 }

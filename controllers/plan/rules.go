@@ -85,6 +85,7 @@ var rules = []rule{
 	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"RollbackTakesTraffic", rollbackSplitOff, takeTrafficBack},
 	{"UnlocksDeployment", lockLeft, unlock},
+	{"HandoverUnlocks", handoverLockedEarly, unlockForNow},
 
 	// Somebody else than stable has pods while the Deployment is held.
 	{"WrongVersionServes", wrongVersion, takeOutWrongVersion},
@@ -169,7 +170,6 @@ var rules = []rule{
 	{"HandoverAwaitsWorkload", handedUnsettled, waitForWorkload},
 	{"Promoted", handed, finishPromotion},
 	{"HandoverImpossible", handoverImpossible, promoteNatively},
-	{"HandoverUnlocks", handoverLockedEarly, unlock},
 	{"HandoverFollowsSize", handoverSizeOff, followSize},
 	{"HandoverSetsWeight", handoverShareDue, giveAllAgain},
 	{"HandoverAwaitsCalm", handoverUncalm, waitForCalm},
