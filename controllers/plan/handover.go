@@ -151,7 +151,8 @@ func (f *facts) goNative(d *Decision, because string) {
 
 // handoverLockedEarly unlocks a Deployment whose handover must wait after all.
 func handoverLockedEarly(f *facts) bool {
-	return handoverDue(f) && f.in.Workload.Lock != "" && (handoverUncalm(f) || handoverSizeOff(f) || undecided(f))
+	waits := handoverUncalm(f) || handoverSizeOff(f) || undecided(f) || f.in.Spec.Paused || f.in.Route.Fault.Reason != ""
+	return handoverDue(f) && f.in.Workload.Lock != "" && waits
 }
 
 func unlockForNow(f *facts) Decision {

@@ -213,16 +213,19 @@ func blocked(f *facts) bool { return gating(f) && f.in.Blocked.Reason != "" }
 func stuckBlocked(f *facts) Decision { return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message) }
 
 func routeUnusable(f *facts) bool {
-	return (gating(f) || f.onTrial()) && f.in.Route.Fault.Reason != ""
+	return (gating(f) || f.revocable()) && f.in.Route.Fault.Reason != ""
 }
 
 func stuckOnRoute(f *facts) Decision {
 	return f.stuck(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
 }
 
-func paused(f *facts) bool { return f.in.Spec.Paused && (gating(f) || f.onTrial()) }
+func paused(f *facts) bool { return f.in.Spec.Paused && (gating(f) || f.revocable()) }
 
 func stayPaused(f *facts) Decision {
+	if gating(f) {
+		return f.working(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
+	}
 	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.whereNow()+"; triggers stay armed")
 }
 
