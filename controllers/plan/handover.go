@@ -197,7 +197,11 @@ func handoverShareDue(f *facts) bool {
 }
 
 func giveAllAgain(f *facts) Decision {
-	return f.setWeight(100, fmt.Sprintf("handover: somebody gave the canary %d %%: everything goes to it again before the Deployment takes it over", f.observedWeight()))
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody gave the canary %d %%: everything goes to it again before the Deployment takes it over", f.observedWeight()), SetSplit{100})
+	p := f.promotion()
+	p.Size, p.SizeSince = nil, nil
+	d.Status.Promotion = &p
+	return d
 }
 
 // handoverUndecided: what passed the bake must still pass when the owner changes.
