@@ -138,6 +138,9 @@ func (f *facts) deadlineExceeded() bool {
 		if p.HandedAt != nil {
 			from, must = *p.HandedAt, 0
 		}
+		if p.SettledAt != nil {
+			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
+		}
 	}
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
 		from, must = r.StartedAt, f.in.Spec.Traffic.Drain.Duration
