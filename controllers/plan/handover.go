@@ -122,7 +122,7 @@ func (f *facts) nativeBecause() string {
 		return fmt.Sprintf("the Deployment would not find its own template in the canary's ReplicaSet %s", f.in.Canary.Name)
 	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
 		return fmt.Sprintf("the Deployment would choose its ReplicaSet %s, which has the same template and is older", f.in.Workload.Chosen)
-	case f.deadlineExceeded() && handoverUncalm(f):
+	case f.deadlineExceeded() && !f.sized():
 		return fmt.Sprintf("the sizes of stable and canary did not come to rest at %d within stepDeadline %s", f.in.Workload.Replicas, f.in.Spec.StepDeadline.Duration)
 	default:
 		return ""
