@@ -352,8 +352,12 @@ func waitForWorkload(f *facts) Decision {
 			available = s.Available
 		}
 	}
-	return f.working(f.phaseReason(), fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
-		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.because(), f.firedNote()))
+	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
+		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.because(), f.firedNote())
+	if native(f) && w.Paused {
+		why += "; somebody paused it: resume it, or declare another version"
+	}
+	return f.working(f.phaseReason(), why)
 }
 
 func finishPromotion(f *facts) Decision {

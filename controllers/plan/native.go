@@ -98,9 +98,10 @@ func handOverNative(f *facts) Decision {
 	return d
 }
 
-// nativePaused is nobody's bypass: that one is not paused.
+// nativePaused is nobody's bypass: that one is not paused, or by a person.
 func nativePaused(f *facts) bool {
-	return native(f) && f.declared == f.tried && (f.in.Workload.Paused || f.in.Workload.Lock != "")
+	ours := native(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
+	return ours && (f.in.Workload.Paused || f.in.Workload.Lock != "")
 }
 
 func unpauseCandidate(f *facts) Decision {

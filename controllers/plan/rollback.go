@@ -101,7 +101,8 @@ func lockLeft(f *facts) bool {
 	if f.in.Workload.Lock == "" {
 		return false
 	}
-	return !f.inPhase(v1alpha1.PhaseHandingOver) || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)
+	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.in.Workload.Lock == v1alpha1.RunLabel(f.in.Status.Run)
+	return !ours
 }
 
 func unlock(f *facts) Decision {
