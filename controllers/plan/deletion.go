@@ -21,7 +21,7 @@ func deletingHandedSplit(f *facts) bool {
 }
 
 func deletingHandedPaused(f *facts) bool {
-	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried
+	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried && !f.stoppedNative()
 }
 
 // released also holds when the route is gone or refers to nothing of ours: a

@@ -36,6 +36,11 @@ func nativeFired(f *facts) bool {
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
 }
 
+// stoppedNative is a native promotion that a trigger has stopped.
+func (f *facts) stoppedNative() bool {
+	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeFired(f))
+}
+
 // stopNative cannot take pods back by weights: it stops the roll and says what
 // does.
 func stopNative(f *facts) Decision {
