@@ -82,8 +82,8 @@ var rules = []rule{
 	// served.
 	{"RollbackFences", rollbackUnfenced, fenceCanary},
 	{"RollbackOvertaken", rollbackOvertaken, goOnHandingOver},
-	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"RollbackTakesTraffic", rollbackSplitOff, takeTrafficBack},
+	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"UnlocksDeployment", lockLeft, unlock},
 	{"HandoverUnlocks", handoverLockedEarly, unlockForNow},
 
