@@ -45,7 +45,7 @@ func leave(f *facts) Decision {
 	}
 	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {
-		f.endRun(&d, v1alpha1.OutcomeCancelled, "", "the Rollout was deleted")
+		f.endRunBy(&d, v1alpha1.OutcomeCancelled, "the Rollout was deleted")
 	}
 	return d
 }

@@ -179,7 +179,7 @@ func followBypass(f *facts) Decision {
 	}
 	if !f.in.Status.Phase.InRun() || f.declared != f.tried {
 		if f.runUnfinished() && f.in.Status.Phase.InRun() {
-			f.endRun(&d, v1alpha1.OutcomeSuperseded, "", why)
+			f.endRunBy(&d, v1alpha1.OutcomeSuperseded, why)
 		}
 		d.Status.Candidate = f.in.Workload.Declared.DeepCopy()
 		f.openRun(&d)
