@@ -120,7 +120,8 @@ func rollbackNoStable(f *facts) bool {
 }
 
 func waitForStable(f *facts) Decision {
-	return f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary goes: %d of %d ready, %d reachable", f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints))
+	return f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary goes: %d of %d ready, %d reachable; if %s cannot serve any more, bypass with a version that can",
+		f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints, imageOf(f.in.Status.Stable)))
 }
 
 func rollbackUnacknowledged(f *facts) bool {
