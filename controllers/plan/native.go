@@ -117,7 +117,8 @@ func unpauseCandidate(f *facts) Decision {
 // may be what was declared.
 func nativeUnsettled(f *facts) bool {
 	frozen := f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) == 1
-	return native(f) && !f.settled() && !frozen
+	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
+	return native(f) && !f.settled() && (!frozen || last)
 }
 
 func nativeCanaryLeft(f *facts) bool {

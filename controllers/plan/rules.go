@@ -144,7 +144,6 @@ var rules = []rule{
 	{"RunStarts", gating, startRun},
 
 	// The Deployment takes the candidate over: by its own strategy.
-
 	{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
 	{"NativeTriggerFired", nativeFired, stopNative},
 	{"NativeReverted", nativeReverted, unpauseStable},
