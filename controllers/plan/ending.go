@@ -138,6 +138,9 @@ func (f *facts) deadlineExceeded() bool {
 		if p.HandedAt != nil {
 			from, must = *p.HandedAt, 0
 		}
+		if handoverDue(f) && p.SizeSince != nil {
+			from, must = *p.SizeSince, f.in.Calm
+		}
 		if p.SettledAt != nil {
 			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
 		}

@@ -64,6 +64,9 @@ func bakeUndecided(f *facts) bool { return baking(f) && undecided(f) }
 func holdBake(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHolding, "bake is over but undecided: "+f.undecidedBecause())
 	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
+	if baking(f) {
+		f.noteSize(&d)
+	}
 	return d
 }
 
