@@ -110,21 +110,15 @@ func deletingWithoutOthers(f *facts) bool {
 	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && (!f.deploymentCarries() || f.canaryAlone())
 }
 
-// canaryAlone reports whether taking the canary's pods away would take requests
-// away with them: it has a share, or the user's Service reaches nobody else.
+// canaryAlone reports whether the user's Service, which the routes point at,
+// reaches the canary's pods and nobody else.
 func (f *facts) canaryAlone() bool {
 	r := f.in.Route
-	if r.Split != nil {
-		return f.weightIsNot(0)
-	}
-	return r.Narrowed == "" && r.ServiceEndpoints > 0 && r.CanaryShare >= r.ServiceEndpoints
+	return r.Split == nil && r.Narrowed == "" && r.ServiceEndpoints > 0 && r.CanaryShare >= r.ServiceEndpoints
 }
 
 func waitForOthers(f *facts) Decision {
-	switch {
-	case f.in.Route.Split != nil && f.releaseBlocked():
-		return waitForService(f)
-	case f.deploymentCarries():
+	if f.deploymentCarries() {
 		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("Service %s reaches only the canary's pods (%d): it stays until others are reachable", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
 	}
 	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
@@ -146,7 +140,8 @@ func (f *facts) deploymentCarries() bool {
 }
 
 func deletingWithCanary(f *facts) bool {
-	return deleting(f) && f.in.Route.Acknowledged && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
+	shares := f.in.Route.Split != nil && f.weightIsNot(0)
+	return deleting(f) && f.in.Route.Acknowledged && !shares && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
 func waitForRelease(f *facts) Decision {

@@ -115,7 +115,7 @@ func rollbackNoStable(f *facts) bool {
 		return false
 	}
 	shared := f.in.Route.Split != nil && f.in.Route.StableEndpoints == 0
-	last := f.in.Canary.Ready > 0 && (f.in.Workload.Stable.Ready == 0 || f.in.Route.Split == nil && f.canaryAlone())
+	last := f.in.Canary.Ready > 0 && (f.in.Workload.Stable.Ready == 0 || f.canaryAlone())
 	return shared || last
 }
 
