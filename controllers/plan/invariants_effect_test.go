@@ -115,7 +115,7 @@ func (c *checker) releases() {
 	c.require(!r.ServiceMissing, "sends every request to a Service that does not exist")
 	c.require(r.ServiceEndpoints > 0 || r.StableEndpoints == 0 && r.CanaryEndpoints == 0, "sends every request to a Service without endpoints")
 	gone := !c.in.Canary.Exists && c.in.Canary.Left == 0
-	lost := r.StableEndpoints == 0 && c.observed() < 100
+	lost := r.StableEndpoints == 0 && !c.has(100)
 	switch {
 	case c.in.Deleting != nil:
 		c.require(gone || c.in.Canary.Handed || c.in.Workload.Stable.Ready == 0 || r.StableEndpoints == 0, "releases a canary that may go first")
@@ -134,7 +134,7 @@ func (c *checker) scales(to int32) {
 	c.require(c.in.Deleting == nil && (c.trial() || c.beforeOwner()), "scales a canary that is on its way out")
 	c.require(!canary.Handed, "scales a set of the Deployment's")
 	if to < canary.Desired {
-		c.require(n == 0 && to == 0 || to == n && c.has(100) && !c.in1(v1alpha1.PhaseStepping), "scales the canary down from %d to %d", canary.Desired, to)
+		c.require(n == 0 && to == 0 || to == n && (c.has(100) && !c.in1(v1alpha1.PhaseStepping) || c.beforeOwner()), "scales the canary down from %d to %d", canary.Desired, to)
 		return
 	}
 	c.require(to <= n, "scales the canary to %d of %d", to, n)
@@ -197,7 +197,8 @@ func (c *checker) unpauses(to string) {
 		c.require(!c.in1(v1alpha1.PhaseRollingBack) || r.Split == nil && !c.in.Canary.Exists, "unpauses before the rollback is over")
 		return
 	}
-	c.require(to == c.tried && c.in1(v1alpha1.PhaseHandingOver), "unpauses an unjudged revision in phase %s", c.in.Status.Phase)
+	late := c.in.Deleting != nil && c.in1(v1alpha1.PhaseRollingBack) && c.in.Canary.Handed
+	c.require(to == c.tried && (c.in1(v1alpha1.PhaseHandingOver) || late), "unpauses an unjudged revision in phase %s", c.in.Status.Phase)
 	switch c.mode() {
 	case v1alpha1.TakeOverHandOver:
 		c.require(c.in.Canary.Handed, "unpauses before the owner changed")
@@ -209,7 +210,7 @@ func (c *checker) unpauses(to string) {
 	case v1alpha1.TakeOverBypass:
 		c.require(!w.Paused, "unpauses what a person has paused")
 	case v1alpha1.TakeOverUnserved:
-		c.require(r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
+		c.require(c.in.Deleting != nil || r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
 	}
 }
 

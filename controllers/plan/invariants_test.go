@@ -75,7 +75,9 @@ func (c *checker) shape() {
 // phases: the API server would take the status.
 func (c *checker) phases() {
 	from, to := c.in.Status.Phase, c.d.Status.Phase
-	c.require(to.MayFollow(from), "phase %q may not follow %q", to, from)
+	// A phase of a newer version stays: the API server refuses any other.
+	known := v1alpha1.PhaseStable.MayFollow(from) || len(from) == 0 || from.InRun() || c.in1(v1alpha1.PhaseGating)
+	c.require(!known || to.MayFollow(from), "phase %q may not follow %q", to, from)
 	c.require(c.d.Status.Epoch >= c.in.Status.Epoch, "the epoch fell")
 	c.require(c.d.Status.Runs >= c.in.Status.Runs, "run numbers are used again")
 	if from != to && (to == v1alpha1.PhaseRollingBack || !from.InRun() && to.InRun()) {
@@ -86,7 +88,9 @@ func (c *checker) phases() {
 	c.require(to != v1alpha1.PhaseStable && to != v1alpha1.PhaseGating && to != v1alpha1.PhaseRolledBack || !from.InRun() || c.d.Status.Promotion == nil && c.d.Status.Rollback == nil, "leaves a run's progress behind")
 }
 
-func (c *checker) in1(phases ...v1alpha1.Phase) bool { return slices.Contains(phases, c.in.Status.Phase) }
+func (c *checker) in1(phases ...v1alpha1.Phase) bool {
+	return slices.Contains(phases, c.in.Status.Phase)
+}
 
 func (c *checker) trial() bool {
 	return c.in1(v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking)
@@ -217,7 +221,7 @@ func (c *checker) promoted() {
 	if was.Revision != is.Revision {
 		c.require(c.in1(v1alpha1.PhaseHandingOver) && c.d.Status.Phase == v1alpha1.PhaseStable, "another version is stable in phase %s", c.in.Status.Phase)
 		alone := len(sets) == 1 && sets[0].Revision == is.Revision
-		none := c.in.Workload.Replicas == 0 && len(sets) == 0 && is.Revision == c.tried && c.declared == c.tried
+		none := c.in.Workload.Replicas == 0 && len(sets) == 0 && is.Revision == c.tried && (c.declared == c.tried || c.in.Canary.Handed)
 		c.require(alone || none, "calls revision %s stable, which does not run alone", is.Revision)
 		c.require(len(c.d.Status.Previous) > 0 && c.d.Status.Previous[0].Revision == was.Revision, "forgets what was stable before")
 	}
@@ -244,7 +248,7 @@ func (c *checker) fails() {
 func (c *checker) nobodyAnswers() {
 	r := c.in.Route
 	preceded := !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil
-	waits := c.d.Effect == nil && c.d.Status.Phase == c.in.Status.Phase
+	waits := c.d.Effect == nil && c.d.Status.Phase == c.in.Status.Phase && c.d.Status.Epoch == c.in.Status.Epoch && !c.in.Run.Former
 	if preceded || !waits || r.Split == nil || c.in.Deleting != nil {
 		return
 	}
