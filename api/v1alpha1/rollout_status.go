@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -119,6 +121,14 @@ type RolloutStatus struct {
 	// lastHandledAction is the last command acted on, or refused.
 	// +optional
 	LastHandledAction *HandledAction `json:"lastHandledAction,omitempty"`
+
+	// handledTokens are the tokens of the last commands, newest first: none of them
+	// is carried out again.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=128
+	HandledTokens []string `json:"handledTokens,omitempty"`
 
 	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
 	// InvariantViolated.
@@ -283,6 +293,9 @@ type PromotionStatus struct {
 	// sizeSince is since when size has stood without a change.
 	// +optional
 	SizeSince *metav1.Time `json:"sizeSince,omitempty"`
+	// handingSince is when the handover, or the native promotion, began.
+	// +optional
+	HandingSince *metav1.Time `json:"handingSince,omitempty"`
 	// handedAt is when it was decided to make the Deployment the canary's owner.
 	// From then on there is no way back by weights.
 	// +optional
@@ -409,6 +422,24 @@ type HandledAction struct {
 	// at is when.
 	// +required
 	At metav1.Time `json:"at"`
+}
+
+// maxHandledTokens is how many commands are remembered.
+const maxHandledTokens = 20
+
+// Handled reports whether a command with this token was acted on, or refused.
+func (s *RolloutStatus) Handled(token string) bool {
+	return slices.Contains(s.HandledTokens, token) || s.LastHandledAction != nil && s.LastHandledAction.Token == token
+}
+
+// Remember notes a command as handled.
+func (s *RolloutStatus) Remember(action HandledAction) {
+	if last := s.LastHandledAction; last != nil && !slices.Contains(s.HandledTokens, last.Token) {
+		s.HandledTokens = append([]string{last.Token}, s.HandledTokens...)
+	}
+	s.HandledTokens = append([]string{action.Token}, s.HandledTokens...)
+	s.HandledTokens = s.HandledTokens[:min(len(s.HandledTokens), maxHandledTokens)]
+	s.LastHandledAction = &action
 }
 
 // IsRejected returns the record of a rejected revision, or nil.

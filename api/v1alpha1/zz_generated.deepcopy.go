@@ -921,6 +921,10 @@ func (in *PromotionStatus) DeepCopyInto(out *PromotionStatus) {
 		in, out := &in.SizeSince, &out.SizeSince
 		*out = (*in).DeepCopy()
 	}
+	if in.HandingSince != nil {
+		in, out := &in.HandingSince, &out.HandingSince
+		*out = (*in).DeepCopy()
+	}
 	if in.HandedAt != nil {
 		in, out := &in.HandedAt, &out.HandedAt
 		*out = (*in).DeepCopy()
@@ -1381,6 +1385,11 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 		in, out := &in.LastHandledAction, &out.LastHandledAction
 		*out = new(HandledAction)
 		(*in).DeepCopyInto(*out)
+	}
+	if in.HandledTokens != nil {
+		in, out := &in.HandledTokens, &out.HandledTokens
+		*out = make([]string, len(*in))
+		copy(*out, *in)
 	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions

@@ -84,9 +84,7 @@ func (f *facts) refusalOf(a *Action) string {
 func (f *facts) handle(d *Decision, refused string) {
 	a := f.in.Action
 	d.Actor, d.Key = a.By, a.Token
-	d.Status.LastHandledAction = &v1alpha1.HandledAction{
-		Action: a.Action, Token: a.Token, By: a.By, Refused: truncate(refused, 512), At: f.now(),
-	}
+	d.Status.Remember(v1alpha1.HandledAction{Action: a.Action, Token: a.Token, By: a.By, Refused: truncate(refused, 512), At: f.now()})
 }
 
 func quoteReason(s string) string {

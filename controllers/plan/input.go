@@ -91,6 +91,9 @@ type Workload struct {
 	// Stable is the Deployment's own set of the stable revision, found by its
 	// template; the zero Set while there is none.
 	Stable Set
+	// StableUnmarked means that the stable set does not carry the labels by which
+	// its template is guarded.
+	StableUnmarked bool
 	// Active are the Deployment's own sets that have a size, oldest first. A set
 	// that was handed over counts, one that a run controls does not.
 	Active []Set

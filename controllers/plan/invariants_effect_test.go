@@ -54,7 +54,7 @@ func (c *checker) effect() {
 }
 
 func (c *checker) marks(m plan.Marks) {
-	c.require(m != c.in.Workload.Marks, "marks what is marked")
+	c.require(m != c.in.Workload.Marks || c.in.Workload.StableUnmarked, "marks what is marked")
 	c.require(m.Rollout == c.in.Name && c.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed, "marks another's Deployment")
 	c.require((m.Run != "") == c.in.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.in.Status.Phase)
 	held := c.in1(v1alpha1.PhaseRolledBack) && c.in.Status.IsRejected(c.declared) != nil
@@ -169,7 +169,7 @@ func (c *checker) handsOver(e plan.HandOver) {
 	c.require(c.in1(v1alpha1.PhaseHandingOver) && canary.Exists && !canary.Handed && !canary.Former, "hands over in phase %s", c.in.Status.Phase)
 	c.require(w.Paused && c.declared == c.tried, "hands over what is not held")
 	c.require(canary.Changed == "" && w.Chosen == canary.Name, "hands over what the Deployment would not choose")
-	c.require(c.in.Deleting == nil && c.in.Run.Exists, "hands over without a record")
+	c.require(c.in.Deleting == nil && (c.in.Run.Exists || e.Native), "hands over without a record")
 	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "hands over while a trigger fires")
 	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "does not note the time")
 	if e.Native {

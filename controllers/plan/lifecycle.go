@@ -69,7 +69,7 @@ func (f *facts) marks() Marks {
 
 // marksOff leaves the labels of a Deployment alone that another Rollout guards.
 func marksOff(f *facts) bool {
-	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && f.in.Workload.Marks != f.marks()
+	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
 }
 
 func markWorkload(f *facts) Decision {
@@ -197,9 +197,7 @@ func stayStable(f *facts) Decision {
 
 func gating(f *facts) bool { return f.inPhase(v1alpha1.PhaseGating) }
 
-func runMissing(f *facts) bool {
-	return (f.onTrial() || handingOver(f) && !f.in.Canary.Handed) && !f.in.Run.Exists
-}
+func runMissing(f *facts) bool { return (f.onTrial() || handoverDue(f)) && !f.in.Run.Exists }
 
 func createRun(f *facts) Decision {
 	d := f.doing(f.phaseReason(), "run "+f.in.Status.Run+" has no record yet", CreateRun{})

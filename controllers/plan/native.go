@@ -125,6 +125,10 @@ func nativeCanaryLeft(f *facts) bool {
 	return native(f) && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
+// nativeRunMissing comes late: no record keeps the routes from a Deployment that
+// rolls.
+func nativeRunMissing(f *facts) bool { return native(f) && !f.in.Run.Exists }
+
 func (f *facts) bakesNatively() bool {
 	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried && f.in.Spec.Promotion.Bake.Duration > 0
 }

@@ -153,6 +153,7 @@ var rules = []rule{
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
 	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
 	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
+	{"NativeRunMissing", nativeRunMissing, createRun},
 	{"NativeSettled", nativeJustSettled, noteSettled},
 	{"NativeBakes", nativeBaking, holdNative},
 	{"NativeDone", native, finishNative},

@@ -41,7 +41,7 @@ func gatingCases() []ruleCase {
 
 		works("RunMissing", "record lost", given(step, noRun), plan.CreateRun{}, stepping, progressing, run),
 		works("RunMissing", "in a handover", given(handingOver, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
-		works("RunMissing", "in a bypass", given(bypassing, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("NativeRunMissing", "after a bypass", given(bypassing, active(own(replicas)), noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 		stalls("Blocked", "guardrail missing", given(gating, blockedRun), nil, phase, v1alpha1.ReasonGuardrailNotFound, "no such guardrail"),
 		stalls("RouteUnusable", "route gone before the run", given(gating, routeGone), nil, phase, v1alpha1.ReasonRouteNotFound, "no such route"),
 		stalls("RouteUnusable", "route gone mid-step", given(step, routeGone), nil, stepping, v1alpha1.ReasonRouteNotFound),

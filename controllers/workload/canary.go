@@ -56,11 +56,10 @@ func Canary(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, rep
 // run has pinned, controlled by the Deployment: for when the Deployment's own has
 // been deleted.
 func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, replicas int32) (*unstructured.Unstructured, error) {
-	var pinned unstructured.Unstructured
-	if err := pinned.UnmarshalJSON([]byte(`{"apiVersion":"apps/v1","kind":"ReplicaSet","spec":{"template":` + string(run.Spec.Stable.Template.Raw) + `}}`)); err != nil {
-		return nil, fmt.Errorf("read the stable template that run %s has pinned: %w", run.Name, err)
+	template, err := DecodeTemplate(run.Spec.Stable.Template.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("the stable version of run %s: %w", run.Name, err)
 	}
-	template := Template(&pinned)
 	revision, err := RevisionOf(template)
 	if err != nil {
 		return nil, err

@@ -2,11 +2,13 @@ package workload
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -94,6 +96,8 @@ func (p jsonPatch) encode() ([]byte, error) {
 	if len(p) == 0 {
 		return nil, nil
 	}
+	// The API server compares the strings of a test as they are written, so they
+	// must be escaped as its own encoder does: "a && b" is "a \u0026\u0026 b".
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encode a patch: %w", err)
@@ -114,4 +118,20 @@ func controllerOf(object *unstructured.Unstructured) (int, metav1.OwnerReference
 func isControlledBy(object *unstructured.Unstructured, uid types.UID) bool {
 	_, owner := controllerOf(object)
 	return uid != "" && owner.UID == uid
+}
+
+// TestFailed reports whether the API server refused one of these patches because a
+// test in it does not hold: the object has changed since it was read. The answer is
+// then a 422 without a cause; what is refused by a rule has causes.
+func TestFailed(err error) bool {
+	if err == nil {
+		return false
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		// A client that applies the patch itself has the patch library's words.
+		return strings.Contains(err.Error(), "test failed")
+	}
+	details := status.Status().Details
+	return status.Status().Reason == metav1.StatusReasonInvalid && (details == nil || len(details.Causes) == 0)
 }

@@ -16,6 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -26,6 +27,16 @@ func Template(object *unstructured.Unstructured) map[string]any {
 	template, _, _ := unstructured.NestedFieldNoCopy(object.Object, "spec", "template")
 	m, _ := template.(map[string]any)
 	return m
+}
+
+// DecodeTemplate reads a template from JSON, such as one that a run has pinned,
+// with whole numbers kept whole.
+func DecodeTemplate(raw []byte) (map[string]any, error) {
+	var template map[string]any
+	if err := utiljson.Unmarshal(raw, &template); err != nil {
+		return nil, fmt.Errorf("decode a pod template: %w", err)
+	}
+	return template, nil
 }
 
 // CanonicalTemplate is the template as JSON with sorted keys, such that two

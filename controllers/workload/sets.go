@@ -23,6 +23,26 @@ const (
 	annotationMaxReplicas     = "deployment.kubernetes.io/max-replicas"
 )
 
+// Sets is an empty list to read ReplicaSets into, with the fields that Belay's
+// types do not know.
+func Sets() *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
+	return list
+}
+
+// NewSet is an empty ReplicaSet to read into.
+func NewSet() *unstructured.Unstructured { return empty("ReplicaSet") }
+
+// NewDeployment is an empty Deployment to read into.
+func NewDeployment() *unstructured.Unstructured { return empty("Deployment") }
+
+func empty(kind string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))
+	return u
+}
+
 // Set is what counts of a ReplicaSet.
 type Set struct {
 	Name string
