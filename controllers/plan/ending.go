@@ -133,11 +133,11 @@ func (f *facts) deadlineExceeded() bool {
 		if p.FullAt != nil {
 			from, must = *p.FullAt, f.in.Spec.Promotion.Bake.Duration
 		}
+		if p.HandingSince != nil && handingOver(f) {
+			from, must = *p.HandingSince, 0
+		}
 		if p.HandedAt != nil {
 			from, must = *p.HandedAt, 0
-		}
-		if handoverDue(f) && p.SizeSince != nil {
-			from, must = *p.SizeSince, f.in.Calm
 		}
 		if p.SettledAt != nil {
 			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
@@ -191,7 +191,8 @@ func followBypass(f *facts) Decision {
 	d.Key, d.Actor, d.Recheck = d.Status.Run, by, 1
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
 	return d
 }
 
@@ -208,7 +209,8 @@ func endFormerRun(f *facts) Decision {
 	why := "an earlier version of Belay started this run and had begun to promote it: the Deployment finishes by its own strategy, unjudged"
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverUnserved, Message: why}
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: why}
 	d.Key, d.Recheck = f.in.Status.Run, 1
 	return d
 }

@@ -73,7 +73,8 @@ func holdBake(f *facts) Decision {
 func startHandover(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; the Deployment takes the canary's ReplicaSet over", f.verdictSummary()))
 	p := f.promotion()
-	p.Mode = v1alpha1.TakeOverHandOver
+	now := f.now()
+	p.Mode, p.HandingSince = v1alpha1.TakeOverHandOver, &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	f.noteSize(&d)
 	d.Recheck = 1
@@ -145,7 +146,8 @@ func (f *facts) goNative(d *Decision, because string) {
 	if d.Status.Promotion != nil {
 		p = *d.Status.Promotion
 	}
-	p.Mode, p.Message = v1alpha1.TakeOverNative, truncate(because, 1024)
+	now := f.now()
+	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, truncate(because, 1024), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	d.Standing.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting natively: " + because

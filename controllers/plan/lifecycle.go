@@ -161,7 +161,8 @@ func rollUnserved(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonNothingServes, why)
 	f.openRun(&d)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
 	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
 	return d
 }
