@@ -133,11 +133,10 @@ func gate(f *facts) Decision {
 	return d
 }
 
-// leftoverCanary is a former run's set, which no run needs any more.
-func leftoverCanary(f *facts) bool {
-	idle := f.inPhase(v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseRolledBack) || native(f)
-	return idle && f.in.Canary.Leftover != ""
-}
+// idleLeftover is a former run's set, which no run needs any more.
+func idleLeftover(f *facts) bool { return f.idle() && f.in.Canary.Leftover != "" }
+
+func nativeLeftover(f *facts) bool { return native(f) && f.in.Canary.Leftover != "" }
 
 func removeLeftover(f *facts) Decision {
 	return f.doing(f.phaseReason(), fmt.Sprintf("ReplicaSet %s of a former run is still there", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})
@@ -162,7 +161,8 @@ func rollUnserved(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonNothingServes, why)
 	f.openRun(&d)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
 	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
 	return d
 }
@@ -212,16 +212,19 @@ func blocked(f *facts) bool { return gating(f) && f.in.Blocked.Reason != "" }
 func stuckBlocked(f *facts) Decision { return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message) }
 
 func routeUnusable(f *facts) bool {
-	return (gating(f) || f.onTrial()) && f.in.Route.Fault.Reason != ""
+	return (gating(f) || f.revocable()) && f.in.Route.Fault.Reason != ""
 }
 
 func stuckOnRoute(f *facts) Decision {
 	return f.stuck(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
 }
 
-func paused(f *facts) bool { return f.in.Spec.Paused && (gating(f) || f.onTrial()) }
+func paused(f *facts) bool { return f.in.Spec.Paused && (gating(f) || f.revocable()) }
 
 func stayPaused(f *facts) Decision {
+	if gating(f) {
+		return f.working(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
+	}
 	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.whereNow()+"; triggers stay armed")
 }
 

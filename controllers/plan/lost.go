@@ -26,10 +26,18 @@ func releaseLeftover(f *facts) Decision {
 func leftoverNarrowed(f *facts) bool { return f.in.Route.Narrowed != "" && f.idle() }
 
 // canaryLost holds while a share goes to a canary that has no endpoint left, and
-// there are stable ones: every one of those requests fails.
+// there are stable ones: every one of those requests fails. A handover, which
+// this would end, waits for the repair of the pair.
 func canaryLost(f *facts) bool {
 	return f.revocable() && f.weightIsNot(0) && f.in.Route.Split != nil && f.in.Route.CanaryEndpoints == 0 &&
-		f.in.Route.StableEndpoints > 0 && f.in.Route.PairCurrent
+		f.in.Route.StableEndpoints > 0 && (f.in.Route.PairCurrent || f.onTrial())
+}
+
+// servicesBroken is a pair that somebody changed or deleted while routes name it,
+// whatever else the run waits for.
+func servicesBroken(f *facts) bool {
+	shares := f.in.Route.Split != nil && !f.in.Canary.Former && !f.in.Route.ServiceMissing
+	return shares && !f.in.Route.PairCurrent && (f.revocable() || handed(f))
 }
 
 func takeFromLost(f *facts) Decision {
@@ -45,7 +53,7 @@ func takeFromLost(f *facts) Decision {
 // stableLost is the reverse: stable's share reaches nobody, and the user's own
 // Service still reaches somebody.
 func stableLost(f *facts) bool {
-	shares := stepping(f) || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
+	shares := f.onTrial() || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
 	return shares && f.in.Route.Split != nil && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 &&
 		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Route.Acknowledged && f.in.Workload.Replicas > 0
 }

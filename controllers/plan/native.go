@@ -14,9 +14,9 @@ func native(f *facts) bool {
 	return handingOver(f) && f.takeOver() != v1alpha1.TakeOverHandOver
 }
 
-func nativeReleaseBlocked(f *facts) bool {
-	return native(f) && f.in.Route.Split != nil && f.in.Route.ServiceMissing
-}
+func nativeReleaseBlocked(f *facts) bool { return nativeSplit(f) && f.releaseBlocked() }
+
+func nativeNarrowedOff(f *facts) bool { return nativeReleaseBlocked(f) && nativeNarrowed(f) }
 
 func nativeSplit(f *facts) bool { return native(f) && f.in.Route.Split != nil }
 
@@ -34,6 +34,11 @@ func nativeUnacknowledged(f *facts) bool {
 func nativeFired(f *facts) bool {
 	mode := native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
+}
+
+// stoppedNative is a native promotion that a trigger has stopped.
+func (f *facts) stoppedNative() bool {
+	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeFired(f))
 }
 
 // stopNative cannot take pods back by weights: it stops the roll and says what
@@ -62,15 +67,21 @@ func nativeFrozen(f *facts) bool {
 }
 
 // thawNative takes one of two versions out, so that the Deployment controller
-// keeps the other at its size: the older one, unless the newer was found bad.
+// keeps the other at its size. The one with the most ready pods stays, of equal
+// ones the candidate; stable's, when the candidate was found bad.
 func thawNative(f *facts) Decision {
-	out := f.in.Workload.Active[0]
-	if f.in.Verdict.Outcome == v1alpha1.VerdictFail {
-		for _, s := range f.in.Workload.Active {
-			if s.Revision == f.tried && f.in.Workload.Stable.Ready > 0 {
-				out = s
-			}
+	keep := f.in.Workload.Active[0]
+	for _, s := range f.in.Workload.Active {
+		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.tried {
+			keep = s
 		}
+	}
+	if f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Workload.Stable.Ready > 0 {
+		keep = f.in.Workload.Stable
+	}
+	out := f.in.Workload.Active[0]
+	if out.Name == keep.Name {
+		out = f.in.Workload.Active[1]
 	}
 	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: taking %s out, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
 }
@@ -92,9 +103,10 @@ func handOverNative(f *facts) Decision {
 	return d
 }
 
-// nativePaused is nobody's bypass: that one is not paused.
+// nativePaused is nobody's bypass: that one is not paused, or by a person.
 func nativePaused(f *facts) bool {
-	return native(f) && f.declared == f.tried && (f.in.Workload.Paused || f.in.Workload.Lock != "")
+	ours := native(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
+	return ours && (f.in.Workload.Paused || f.in.Workload.Lock != "")
 }
 
 func unpauseCandidate(f *facts) Decision {
@@ -105,7 +117,8 @@ func unpauseCandidate(f *facts) Decision {
 // may be what was declared.
 func nativeUnsettled(f *facts) bool {
 	frozen := f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) == 1
-	return native(f) && !f.settled() && !frozen
+	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
+	return native(f) && !f.settled() && (!frozen || last)
 }
 
 func nativeCanaryLeft(f *facts) bool {
@@ -152,8 +165,16 @@ func finishNative(f *facts) Decision {
 	p := f.promotion()
 	set := f.alone()
 	if set == nil {
-		// At zero replicas no set has a size: the declared one is what comes next.
-		set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
+		// At zero replicas no set has a size. The candidate comes next, unless another
+		// template was declared, which nobody has judged.
+		set = &f.in.Workload.Stable
+		if f.declared == f.tried {
+			set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
+		}
+		if set.Revision == "" {
+			s := f.in.Status.Stable
+			set = &Set{Name: s.ReplicaSet, Revision: s.Revision, Hash: s.PodTemplateHash, Image: s.Image}
+		}
 	}
 	outcome, trigger := v1alpha1.OutcomePromoted, ""
 	why := "promoted " + imageOf(f.in.Status.Candidate) + ": " + p.Message

@@ -67,10 +67,11 @@ var rules = []rule{
 	{"RetryRequested", retryRequested, retry},
 	{"ActionRefused", actionPending, refuseAction},
 
+	// An earlier version of Belay started the run, by other rules: it may have let
+	// the Deployment roll itself.
+	{"FormerRun", formerRun, endFormerRun},
 	// Somebody with the right to do so let the Deployment roll unjudged.
 	{"Bypassed", bypassed, followBypass},
-	// An earlier version of Belay started the run, by other rules.
-	{"FormerRun", formerRun, endFormerRun},
 
 	// Triggers, armed from the first canary request to the change of the owner.
 	{"TriggerFired", triggerFired, rollBackOnTrigger},
@@ -81,9 +82,10 @@ var rules = []rule{
 	// served.
 	{"RollbackFences", rollbackUnfenced, fenceCanary},
 	{"RollbackOvertaken", rollbackOvertaken, goOnHandingOver},
-	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"RollbackTakesTraffic", rollbackSplitOff, takeTrafficBack},
+	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"UnlocksDeployment", lockLeft, unlock},
+	{"HandoverUnlocks", handoverLockedEarly, unlockForNow},
 
 	// Somebody else than stable has pods while the Deployment is held.
 	{"WrongVersionServes", wrongVersion, takeOutWrongVersion},
@@ -91,13 +93,21 @@ var rules = []rule{
 	// Requests that nobody answers, and shares that no run explains.
 	{"CanaryLost", canaryLost, takeFromLost},
 	{"StableLost", stableLost, releaseFromLost},
+	{"LowersWeight", overweight, lowerWeight},
+	{"RepairsServices", servicesBroken, pointServices},
+	// A Deployment that replaces its pods by itself serves behind its own Service,
+	// also while no label or record can be written.
+	{"NativeWidensFirst", nativeNarrowedOff, widenService},
+	{"NativeReleaseBlocked", nativeReleaseBlocked, waitForService},
+	{"NativeReleases", nativeSplit, releaseForNative},
+	{"NativeWidensService", nativeNarrowed, widenService},
 	{"LeftoverReleased", leftover, releaseLeftover},
 	{"LeftoverWidened", leftoverNarrowed, widenService},
 
 	{"RollbackAwaitsStable", rollbackNoStable, waitForStable},
 	{"RollbackAwaitsRoute", rollbackUnacknowledged, waitForRoute},
-	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackNarrowsService", rollbackNarrowOff, narrowBack},
+	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackDrains", rollbackDraining, drain},
 	{"RollbackRemovesCanary", rollbackCanaryLeft, removeCanary},
 	{"RollbackAwaitsService", rollbackReleaseBlocked, waitForService},
@@ -114,11 +124,11 @@ var rules = []rule{
 	// A candidate that may not run.
 	{"Rejected", rejectedAgain, rejectAgain},
 	{"MarksWorkload", marksOff, markWorkload},
+	{"LeftoverRemoved", idleLeftover, removeLeftover},
 	{"RolledBack", rolledBack, stayRolledBack},
 
 	// A candidate that waits for its run.
 	{"NewRevision", newRevision, gate},
-	{"LeftoverRemoved", leftoverCanary, removeLeftover},
 	{"Unserved", unserved, rollUnserved},
 	{"Unguarded", unguarded, stuckUnguarded},
 	{"Stable", stable, stayStable},
@@ -134,9 +144,6 @@ var rules = []rule{
 	{"RunStarts", gating, startRun},
 
 	// The Deployment takes the candidate over: by its own strategy.
-	{"NativeReleaseBlocked", nativeReleaseBlocked, waitForService},
-	{"NativeReleases", nativeSplit, releaseForNative},
-	{"NativeWidensService", nativeNarrowed, widenService},
 	{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
 	{"NativeTriggerFired", nativeFired, stopNative},
 	{"NativeReverted", nativeReverted, unpauseStable},
@@ -145,7 +152,7 @@ var rules = []rule{
 	{"NativeUnpauses", nativePaused, unpauseCandidate},
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
 	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
-	{"NativeRemovesLeftover", leftoverCanary, removeLeftover},
+	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
 	{"NativeRunMissing", nativeRunMissing, createRun},
 	{"NativeSettled", nativeJustSettled, noteSettled},
 	{"NativeBakes", nativeBaking, holdNative},
@@ -154,6 +161,7 @@ var rules = []rule{
 	// The Deployment takes the candidate over: its ReplicaSet, as it serves.
 	{"HandoverSizeChanged", handedSizeOff, adaptHanded},
 	{"HandoverAwaitsRecognition", handedUnrecognised, waitForRecognition},
+	{"HandoverWidensFirst", handedNarrowedOff, widenService},
 	{"HandoverReleaseBlocked", handedReleaseBlocked, waitForService},
 	{"HandoverReleasesRoute", handedSplit, releaseRoute},
 	{"HandoverWidensService", handedNarrowed, widenService},
@@ -162,15 +170,15 @@ var rules = []rule{
 	{"HandoverAwaitsWorkload", handedUnsettled, waitForWorkload},
 	{"Promoted", handed, finishPromotion},
 	{"HandoverImpossible", handoverImpossible, promoteNatively},
-	{"HandoverUnlocks", handoverLockedEarly, unlock},
 	{"HandoverFollowsSize", handoverSizeOff, followSize},
+	{"HandoverSetsWeight", handoverShareDue, giveAllAgain},
 	{"HandoverAwaitsCalm", handoverUncalm, waitForCalm},
+	{"HandoverUndecided", handoverUndecided, holdHandover},
 	{"HandoverReleasesNarrowed", handoverSplitNarrowed, releaseRoute},
 	{"HandsOver", handingOver, handOver},
 
 	// The trial: routes first at 0, then pods, then requests.
 	{"PointsServices", trialServicesOff, pointServices},
-	{"LowersWeight", overweight, lowerWeight},
 	{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
 	{"SplitsRoute", notSplit, splitAtZero},
 	{"AwaitsSplit", splitUnacknowledged, waitForRoute},

@@ -37,7 +37,8 @@ func lowerWeight(f *facts) Decision {
 }
 
 func noStableEndpoints(f *facts) bool {
-	return f.onTrial() && f.in.Route.Split == nil && f.in.Route.StableEndpoints == 0
+	less := f.in.Route.Split == nil || f.in.Route.Mixed || f.observedWeight() > f.targetWeight()
+	return f.onTrial() && less && f.in.Route.StableEndpoints == 0
 }
 
 func waitForEndpoints(f *facts) Decision {
