@@ -106,16 +106,16 @@ func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.Rollout
 		}
 		return nil
 	}
-	seen := v.sets.canary(status.Run)
+	seen := v.canary()
 	if e, ok := effect.(plan.ScaleCanary); ok {
 		return w.scaleCanary(e.Replicas, seen, v, status)
 	}
 	if seen == nil {
-		return errConflict
+		return nil
 	}
-	now, err := w.seenSet(seen)
-	if err != nil {
-		return err
+	now := w.find(func(s *set) bool { return s.uid == seen.uid })
+	if now == nil {
+		return nil
 	}
 	switch e := effect.(type) {
 	case plan.FenceCanary:
@@ -123,29 +123,29 @@ func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.Rollout
 		now.version++
 	case plan.RemoveCanary:
 		w.judgeRemoval(now)
-		return w.removeCanary(now, e.Reject)
+		return w.removeCanary(now, seen, e.Reject)
 	}
 	return nil
 }
 
+// removeSet deletes by uid.
 func (w *World) removeSet(seen *set) error {
-	now, err := w.seenSet(seen)
-	if err == nil {
-		w.deleteSet(now.uid)
-	}
-	return err
+	w.deleteSet(seen.uid)
+	return nil
 }
 
 // removeCanary gives a borrowed set back once it is empty.
-func (w *World) removeCanary(s *set, reject bool) error {
+func (w *World) removeCanary(s, seen *set, reject bool) error {
 	switch {
 	case !s.borrowed || reject:
 		w.deleteSet(s.uid)
 		return nil
-	case s.size > 0:
-		s.size = 0
+	case seen.size > 0:
+		return w.sizeSet(seen, 0)
 	case w.podsOf(s) > 0:
 		return nil
+	case s.version != seen.version:
+		return errConflict
 	default:
 		s.owner, s.ownerRun, s.run, s.borrowed = w.deployment.uid, "", "", false
 	}
@@ -153,17 +153,24 @@ func (w *World) removeCanary(s *set, reject bool) error {
 	return nil
 }
 
+// sizeSet tests the set's owner and its size.
+func (w *World) sizeSet(seen *set, size int32) error {
+	now := w.find(func(s *set) bool { return s.uid == seen.uid })
+	if now == nil || now.size != seen.size || now.owner != seen.owner || now.ownerRun != seen.ownerRun {
+		return errConflict
+	}
+	if now.size != size {
+		now.size = size
+		now.version++
+	}
+	return nil
+}
+
 // scaleCanary borrows the Deployment's idle set of the same template, or makes
 // one, where the run has none.
 func (w *World) scaleCanary(replicas int32, seen *set, v view, status *v1alpha1.RolloutStatus) error {
 	if seen != nil {
-		now, err := w.seenSet(seen)
-		if err != nil {
-			return err
-		}
-		now.size = replicas
-		now.version++
-		return nil
+		return w.sizeSet(seen, replicas)
 	}
 	tried := status.Candidate.Revision
 	if v.deployment.deployment.declared != tried || w.canary(status.Run) != nil {
@@ -176,11 +183,6 @@ func (w *World) scaleCanary(replicas int32, seen *set, v view, status *v1alpha1.
 			return err
 		}
 		now.owner, now.ownerRun, now.run, now.borrowed = 0, status.Run, status.Run, true
-		now.version++
-		if w.interrupted("borrowed") {
-			return errCrashed
-		}
-		now.size = replicas
 		now.version++
 		return nil
 	}
@@ -219,7 +221,12 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 	}
 	switch e := effect.(type) {
 	case plan.MarkWorkload:
-		return w.onDeployment(seen, func() { d.marks = e.Marks })
+		err := w.onDeployment(seen, func() { d.marks = e.Marks })
+		if s := w.stable(status.Stable.Revision); err == nil && s != nil {
+			s.marked = true
+			s.version++
+		}
+		return err
 	case plan.HandOver:
 		return w.handOver(e, v, status)
 	case plan.Unlock:
@@ -285,8 +292,8 @@ func (w *World) handOver(e plan.HandOver, v view, status *v1alpha1.RolloutStatus
 	if w.interrupted("locked") {
 		return errCrashed
 	}
-	seen := v.sets.canary(status.Run)
-	if seen == nil || answer.replicas != e.Replicas && !e.Native || answer.declared != status.Candidate.Revision {
+	seen := v.canary()
+	if seen == nil || seen.size != e.Replicas || answer.replicas != e.Replicas && !e.Native || answer.declared != status.Candidate.Revision {
 		return errConflict
 	}
 	now, err := w.seenSet(seen)
@@ -305,13 +312,7 @@ func (w *World) handOver(e plan.HandOver, v view, status *v1alpha1.RolloutStatus
 
 func (w *World) raiseStable(replicas int32, v view, status *v1alpha1.RolloutStatus) error {
 	if seen := v.sets.stable(status.Stable.Revision); seen != nil {
-		now, err := w.seenSet(seen)
-		if err != nil {
-			return err
-		}
-		now.size = replicas
-		now.version++
-		return nil
+		return w.sizeSet(seen, replicas)
 	}
 	if w.stable(status.Stable.Revision) != nil {
 		return errConflict
@@ -324,7 +325,7 @@ func (w *World) raiseStable(replicas int32, v view, status *v1alpha1.RolloutStat
 }
 
 func (w *World) resizeHanded(v view, status *v1alpha1.RolloutStatus) error {
-	seen := v.sets.canary(status.Run)
+	seen := v.canary()
 	if seen == nil {
 		return errConflict
 	}
@@ -343,14 +344,9 @@ func (w *World) takeOut(e plan.TakeOut, v view) error {
 	if seen == nil {
 		return nil
 	}
+	w.disturbedRun = w.rollout.status.Run
 	if e.Delete {
 		return w.removeSet(seen)
 	}
-	now, err := w.seenSet(seen)
-	if err == nil {
-		w.disturbedRun = w.rollout.status.Run
-		now.size = 0
-		now.version++
-	}
-	return err
+	return w.sizeSet(seen, 0)
 }

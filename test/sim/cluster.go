@@ -5,7 +5,6 @@
 package sim
 
 import (
-	"hash/fnv"
 	"slices"
 	"time"
 
@@ -45,6 +44,8 @@ type set struct {
 	// run is the label; it stays when the owner changes.
 	run              string
 	borrowed, former bool
+	// marked is set while the stable set carries Belay's labels.
+	marked bool
 	// changed says what admission made of the template, which then is no longer
 	// the Deployment's.
 	changed string
@@ -184,25 +185,30 @@ func (c *cluster) sides() (current *set, others []*set) {
 // digest tells two looks at the cluster apart. It covers what the controllers
 // react to, not the passing of time.
 func (c *cluster) digest() uint64 {
-	h := fnv.New64a()
-	write := func(values ...int) {
-		for _, v := range values {
-			var b [8]byte
-			for i := range b {
-				b[i] = byte(v >> (8 * i))
-			}
-			_, _ = h.Write(b[:])
-		}
-	}
+	h := hash(offset)
+	write := h.add
 	c.digestWorkload(write)
 	n := &c.network
 	write(n.routeVersion, n.serviceVersion, n.pairVersion, truth(n.acknowledged(c.at)))
-	for _, hash := range []string{n.pairNow(c.at).stable, n.pairNow(c.at).canary, n.narrowedAt(c.at), ""} {
-		write(int(c.endpoints(hash)))
-		_, _ = h.Write([]byte(hash))
+	for _, selected := range []string{n.pairNow(c.at).stable, n.pairNow(c.at).canary, n.narrowedAt(c.at), ""} {
+		write(int(c.endpoints(selected)))
+		for _, b := range []byte(selected) {
+			write(int(b))
+		}
 	}
 	write(c.rollout.version)
-	return h.Sum64()
+	return uint64(h)
+}
+
+// hash is FNV-1a over numbers.
+type hash uint64
+
+const offset = 14695981039346656037
+
+func (h *hash) add(values ...int) {
+	for _, v := range values {
+		*h = (*h ^ hash(v)) * 1099511628211
+	}
 }
 
 func (c *cluster) digestWorkload(write func(...int)) {

@@ -31,7 +31,41 @@ type view struct {
 }
 
 func (w *World) view() view {
-	return view{w.look(0), w.look(1), w.look(2), w.look(3)}
+	v := view{w.look(0), w.look(1), w.look(2), w.look(3)}
+	status, cached := v.rollout.rollout.status, &v.deployment.deployment
+	rolls := status.Stable != nil && !cached.paused && cached.declared != status.Stable.Revision
+	if inHandover(status) || rolls || cached.uid == 0 {
+		v.deployment = w.clone()
+	}
+	if inHandover(status) {
+		v.sets = w.withLive(v.sets, status.Run)
+	}
+	return v
+}
+
+// inHandover holds from the decision about the first handover to its end: then
+// the Deployment and the canary are read past the cache.
+func inHandover(s *v1alpha1.RolloutStatus) bool {
+	return s.Phase == v1alpha1.PhaseHandingOver || s.Phase == v1alpha1.PhaseRollingBack && s.Promotion != nil && s.Promotion.HandedAt != nil
+}
+
+// withLive is a look at the ReplicaSets with the canary and its pods as they are.
+func (w *World) withLive(cached *cluster, run string) *cluster {
+	c, live := cached.clone(), w.canary(run)
+	if live == nil {
+		return c
+	}
+	c.at = w.at
+	other := func(uid int) bool { return uid != live.uid }
+	c.sets = slices.DeleteFunc(c.sets, func(s set) bool { return !other(s.uid) })
+	c.pods = slices.DeleteFunc(c.pods, func(p pod) bool { return !other(p.set) })
+	c.sets = append(c.sets, *live)
+	for _, p := range w.pods {
+		if !other(p.set) {
+			c.pods = append(c.pods, p)
+		}
+	}
+	return c
 }
 
 // look is a part of the cluster as the controller's cache has it: never older
@@ -48,8 +82,8 @@ func (w *World) look(part int) *cluster {
 func (w *World) observe(v view) plan.Input {
 	status := v.rollout.rollout.status
 	in := plan.Input{
-		Now: w.at, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
-		Spec: *w.spec.DeepCopy(), Status: *status.DeepCopy(), FinalizerMissing: !v.rollout.rollout.finalizer,
+		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
+		Spec: w.spec, Status: *status, FinalizerMissing: !v.rollout.rollout.finalizer,
 		Workload: v.workload(), Canary: v.candidate(), Route: v.route(),
 		Run:    plan.Run{Next: status.Runs, StablePinned: true},
 		Guard:  plan.Guard{Proven: true, Reason: v1alpha1.ReasonGuardProven},
@@ -89,15 +123,14 @@ func (v view) workload() plan.Workload {
 	}
 	if status.Stable != nil {
 		if s := c.stable(status.Stable.Revision); s != nil {
-			out.Stable = c.describe(s)
+			out.Stable, out.StableUnmarked = c.describe(s), !s.marked
 		}
 	}
-	canary := c.canary(status.Run)
-	chosen := c.find(func(s *set) bool {
-		return s.equals(d.declared) && (c.own(s) || canary != nil && s.uid == canary.uid)
-	})
-	if chosen != nil {
-		out.Chosen = chosen.name
+	if canary := v.canary(); canary != nil {
+		chosen := c.find(func(s *set) bool { return s.equals(d.declared) && (c.own(s) || s.uid == canary.uid) })
+		if chosen != nil {
+			out.Chosen = chosen.name
+		}
 	}
 	for _, s := range c.byAge() {
 		if c.own(s) && s.size > 0 {
@@ -116,30 +149,46 @@ func (c *cluster) byAge() []*set {
 	return all
 }
 
+// canary is the set of the run in progress, whoever controls it.
+func (v view) canary() *set {
+	status := v.rollout.rollout.status
+	if !status.Phase.InRun() {
+		return nil
+	}
+	return v.sets.canary(status.Run)
+}
+
 // candidate is what observing the run's set and its pods gives the planner.
 func (v view) candidate() plan.Canary {
-	c, run := v.sets, v.rollout.rollout.status.Run
+	c, status := v.sets, v.rollout.rollout.status
 	var out plan.Canary
-	if s := c.canary(run); s != nil {
+	found := v.canary()
+	if found != nil {
 		out = plan.Canary{
-			Set: c.describe(s), Exists: true, Handed: c.own(s), Recognised: s.number > 0,
-			Borrowed: s.borrowed, Former: s.former, Changed: s.changed, Epoch: s.epoch,
+			Set: c.describe(found), Exists: true, Handed: c.own(found), Recognised: c.recognised(found),
+			Borrowed: found.borrowed, Former: found.former, Changed: found.changed, Epoch: found.epoch,
 		}
 	}
-	if run != "" {
-		out.Left = c.count(func(p pod) bool { return p.run == run && p.exists(c.at) && (p.stays(c.at) || p.endpoint(c.at)) })
+	if status.Phase.InRun() && !out.Handed {
+		out.Left = c.count(func(p pod) bool { return p.run == status.Run && p.exists(c.at) && (p.stays(c.at) || p.endpoint(c.at)) })
 	}
 	for _, s := range c.byAge() {
-		if s.ownerRun != "" && s.ownerRun != run {
+		if s.ownerRun != "" && (found == nil || s.uid != found.uid) {
 			out.Leftover = s.name
 		}
 	}
 	return out
 }
 
+// recognised: the Deployment controller has given the set the highest number.
+func (c *cluster) recognised(s *set) bool {
+	higher := c.find(func(other *set) bool { return other.uid != s.uid && c.own(other) && other.number >= s.number })
+	return s.number > 0 && c.own(s) && higher == nil
+}
+
 // route is what observing the Services, their endpoints and the route gives.
 func (v view) route() plan.Route {
-	n, sides, status := &v.network.network, v.sides(), v.rollout.rollout.status
+	n, sides := &v.network.network, v.sides()
 	c, now := v.network, n.pairNow(v.network.at)
 	out := plan.Route{
 		Acknowledged: n.acknowledged(c.at), Epoch: n.routeEpoch, Narrowed: n.narrowed, NarrowedBy: n.narrowedBy,
@@ -161,7 +210,7 @@ func (v view) route() plan.Route {
 	if wide := n.narrowedAt(c.at); sides.canary != "" && (wide == "" || wide == sides.canary) {
 		out.CanaryShare = c.endpoints(sides.canary)
 	}
-	canary := v.sets.canary(status.Run)
+	canary := v.canary()
 	out.PairCurrent = sides.stable != "" && n.declared.stable == sides.stable && n.declared.canary != "" &&
 		(canary == nil || n.declared.canary == sides.canary)
 	return out
@@ -172,12 +221,15 @@ func (v view) route() plan.Route {
 func (v view) sides() pair {
 	c, status := v.sets, v.rollout.rollout.status
 	var p pair
+	if v.deployment.deployment.uid == 0 {
+		return p
+	}
 	if status.Stable != nil {
 		if s := c.stable(status.Stable.Revision); s != nil {
 			p.stable = s.hash
 		}
 	}
-	if status.Candidate == nil {
+	if status.Candidate == nil || !status.Phase.InRun() {
 		return p
 	}
 	tried := status.Candidate.Revision
@@ -185,7 +237,7 @@ func (v view) sides() pair {
 	if s := c.find(func(s *set) bool { return c.own(s) && s.equals(tried) && s.size == 0 }); s != nil {
 		p.canary = s.hash
 	}
-	if s := c.canary(status.Run); s != nil {
+	if s := v.canary(); s != nil {
 		p.canary = s.hash
 	}
 	return p

@@ -51,7 +51,14 @@ func (w *World) excuse(d time.Duration) {
 	}
 }
 
-func (w *World) excused() bool { return w.at.Before(w.excusedUntil) }
+// excused also holds when a deletion has waited as long as it may.
+func (w *World) excused() bool {
+	asked := w.rollout.deleting
+	return w.at.Before(w.excusedUntil) || asked != nil && w.at.Sub(*asked) > releaseTimeout
+}
+
+// releaseTimeout is how long a deletion waits for an orderly release.
+const releaseTimeout = 2 * time.Minute
 
 // disturb marks the run in progress as one in which pods may be made.
 func (w *World) disturb() {

@@ -20,6 +20,8 @@ type World struct {
 	fault  Fault
 	script []event
 	seen   []*cluster
+	// shown is the digest of the last of seen.
+	shown uint64
 	// lags are how late the controller sees the Deployment, the ReplicaSets, the
 	// network and the Rollout.
 	lags [4]time.Duration
@@ -196,7 +198,7 @@ func (w *World) quiet() bool {
 
 func (w *World) moving() bool {
 	n := &w.network
-	if !n.acknowledged(w.at) || w.at.Before(n.selectsAt) || w.at.Before(n.narrowsAt) || w.at.Before(w.syncAt) || w.at.Before(w.setsAt) {
+	if w.workloadDigest() != w.synced || !n.acknowledged(w.at) || w.at.Before(n.selectsAt) || w.at.Before(n.narrowsAt) || w.at.Before(w.syncAt) || w.at.Before(w.setsAt) {
 		return true
 	}
 	return slices.ContainsFunc(w.pods, func(p pod) bool {
@@ -280,13 +282,9 @@ func (w *World) controllers() {
 }
 
 func (w *World) workloadDigest() uint64 {
-	sum := uint64(14695981039346656037)
-	w.digestWorkload(func(values ...int) {
-		for _, v := range values {
-			sum = (sum ^ uint64(v)) * 1099511628211
-		}
-	})
-	return sum
+	h := hash(offset)
+	w.digestWorkload(h.add)
+	return uint64(h)
 }
 
 func (w *World) noteAvailability() {
@@ -309,8 +307,10 @@ func (w *World) noteAvailability() {
 // remember keeps what the cluster shows for whoever looks late, and wakes the
 // controller when that changed.
 func (w *World) remember() {
-	changed := len(w.seen) == 0 || w.seen[len(w.seen)-1].digest() != w.digest()
+	shown := w.digest()
+	changed := len(w.seen) == 0 || w.shown != shown
 	if changed {
+		w.shown = shown
 		w.seen = append(w.seen, w.clone())
 	}
 	for len(w.seen) > 1 && w.at.Sub(w.seen[1].at) > seconds(10) {
