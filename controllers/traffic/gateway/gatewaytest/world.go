@@ -102,23 +102,23 @@ func (w *World) counted(c client.WithWatch) client.WithWatch {
 			w.writes++
 			if w.race {
 				w.race = false
-				w.touch(o)
+				w.touch(ctx, o)
 			}
 			return c.Patch(ctx, o, patch, opts...)
 		},
 	})
 }
 
-func (w *World) touch(o client.Object) {
+func (w *World) touch(ctx context.Context, o client.Object) {
 	now := o.DeepCopyObject().(client.Object)
-	w.must(w.Client.Get(w.t.Context(), client.ObjectKeyFromObject(o), now))
+	w.must(w.Client.Get(ctx, client.ObjectKeyFromObject(o), now))
 	touched := maps.Clone(now.GetLabels())
 	if touched == nil {
 		touched = map[string]string{}
 	}
 	touched["touched"] += "x"
 	now.SetLabels(touched)
-	w.must(w.Client.Update(w.t.Context(), now))
+	w.must(w.Client.Update(ctx, now))
 }
 
 func (w *World) must(err error) {
