@@ -57,6 +57,7 @@ var rules = []rule{
 	{"Deleting", deleting, waitForRelease},
 
 	// Without the Deployment there is nothing to protect or promote.
+	{"WorkloadMissingReleases", workloadMissingLost, releaseForMissing},
 	{"WorkloadMissing", workloadMissing, stuckOnWorkload},
 	// Before the first look there is no stable version to go back to.
 	{"FinalizerMissing", finalizerMissing, addFinalizer},

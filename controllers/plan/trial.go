@@ -195,12 +195,7 @@ func setTargetWeight(f *facts) Decision {
 // that must stand.
 func (f *facts) setWeight(weight int32, why string) Decision {
 	d := f.doing(f.phaseReason(), why, SetSplit{weight})
-	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt = nil
-	}
-	if d.Status.Promotion != nil {
-		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil
-	}
+	f.forgetShare(&d)
 	return d
 }
 
