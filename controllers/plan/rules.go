@@ -152,10 +152,12 @@ var rules = []rule{
 	{"NativeHandsOver", nativeCanary, handOverNative},
 	{"NativeUnpauses", nativePaused, unpauseCandidate},
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
+	{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
+	{"NativeSettled", nativeJustSettled, noteSettled},
+	{"NativeDrains", nativeDraining, drainNative},
 	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
 	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
 	{"NativeRunMissing", nativeRunMissing, createRun},
-	{"NativeSettled", nativeJustSettled, noteSettled},
 	{"NativeBakes", nativeBaking, holdNative},
 	{"NativeDone", native, finishNative},
 
