@@ -47,6 +47,7 @@ var rules = []rule{
 	{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
 	{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
 	{"Released", released, leave},
+	{"DeletingFences", deletingUnfenced, fenceCanary},
 	{"DeletingTakesTrafficBack", deletingWithSplit, takeTrafficForDeletion},
 	{"DeletingWidensService", deletingNarrowed, widenService},
 	{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
