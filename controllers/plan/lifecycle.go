@@ -143,8 +143,9 @@ func removeLeftover(f *facts) Decision {
 }
 
 // unservedAfter is how long nothing must have served before a push goes out
-// unjudged: longer than a pod takes to be replaced by one that is there.
-const unservedAfter = 10 * time.Second
+// unjudged: longer than pods usually take to start, so that a restart of all of
+// them or a drained node is no reason.
+const unservedAfter = time.Minute
 
 // unserved holds when the stable version has no pod that serves, so that there is
 // nothing to compare with and nothing to go back to.
