@@ -166,11 +166,15 @@ func canaryUnready(f *facts) bool {
 
 func waitForCanary(f *facts) Decision {
 	need := f.canaryNeed(f.targetWeight())
-	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), f.canaryReady(), need)
-	if f.canaryReady() >= need {
-		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.where(), f.in.Route.CanaryEndpoints, need)
+	ready := f.canaryReady()
+	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), ready, need)
+	switch {
+	case ready >= need:
+		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d%s", f.where(), f.in.Route.CanaryEndpoints, need, f.because())
+	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
+		why = fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400))
 	}
-	return f.working(f.phaseReason(), why+f.because())
+	return f.working(f.phaseReason(), why)
 }
 
 // because says what keeps the canary's pods from being ready or reachable.
