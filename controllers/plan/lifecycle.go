@@ -136,8 +136,6 @@ func gate(f *facts) Decision {
 // idleLeftover is a former run's set, which no run needs any more.
 func idleLeftover(f *facts) bool { return f.idle() && f.in.Canary.Leftover != "" }
 
-
-
 func removeLeftover(f *facts) Decision {
 	return f.doing(f.phaseReason(), fmt.Sprintf("ReplicaSet %s of a former run is still there", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})
 }

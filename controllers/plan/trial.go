@@ -170,11 +170,12 @@ func waitForCanary(f *facts) Decision {
 	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), ready, need)
 	switch {
 	case ready >= need:
-		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d%s", f.where(), f.in.Route.CanaryEndpoints, need, f.because())
+		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.where(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
-		why = fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400))
+		// The cause begins with the count.
+		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400)))
 	}
-	return f.working(f.phaseReason(), why)
+	return f.working(f.phaseReason(), why+f.because())
 }
 
 // because says what keeps the canary's pods from being ready or reachable.
