@@ -345,25 +345,25 @@ func TestNarrowKeepsTheRest(t *testing.T) {
 
 // TestServiceFault: each fault has its words, with what to change.
 func TestServiceFault(t *testing.T) {
-	deployment := gateway.Pods{Of: "the stable version", Labels: map[string]string{"app": "shop", "tier": "web"}}
+	deployment := traffic.Pods{Of: "the stable version", Labels: map[string]string{"app": "shop", "tier": "web"}}
 	for name, c := range map[string]struct {
 		spec        corev1.ServiceSpec
 		annotations map[string]string
-		own, others []gateway.Pods
+		own, others []traffic.Pods
 		words       string
 	}{
-		"none":                 {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []gateway.Pods{deployment}, others: []gateway.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"app": "cart"}}}},
-		"narrowed by Belay":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "pod-template-hash": "x"}}, annotations: map[string]string{"belay.dev/narrowed.shop": "x"}, own: []gateway.Pods{deployment}},
+		"none":                 {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []traffic.Pods{deployment}, others: []traffic.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"app": "cart"}}}},
+		"narrowed by Belay":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "pod-template-hash": "x"}}, annotations: map[string]string{"belay.dev/narrowed.shop": "x"}, own: []traffic.Pods{deployment}},
 		"no selector":          {spec: corev1.ServiceSpec{}, words: `Service "shop" has no selector: give it the labels of the Deployment's pods`},
 		"headless":             {spec: corev1.ServiceSpec{ClusterIP: "None", Selector: map[string]string{"app": "shop"}}, words: "is headless (clusterIP: None)"},
 		"ExternalName":         {spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName}, words: "use one of type ClusterIP"},
 		"pinned":               {spec: corev1.ServiceSpec{Selector: map[string]string{"pod-template-hash": "x"}}, words: "remove that key"},
-		"another value":        {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "other"}}, own: []gateway.Pods{deployment}, words: `selects "app=other", but the pods of the stable version have "app=shop"`},
-		"a label they lack":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "zone": "a"}}, own: []gateway.Pods{deployment}, words: `selects "zone=a", but the pods of the stable version have no label "zone"`},
-		"one version of two":   {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []gateway.Pods{{Of: "the new version", Labels: map[string]string{"app": "shop"}}, deployment}, words: `but the pods of the new version have no label "tier"`},
-		"two Deployments":      {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []gateway.Pods{deployment}, others: []gateway.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"tier": "web"}}}, words: `also selects the pods of Deployment "cart" (by "tier=web")`},
-		"many Deployments":     {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, others: []gateway.Pods{{Of: "a", Labels: deployment.Labels}, {Of: "b", Labels: deployment.Labels}, {Of: "c", Labels: deployment.Labels}, {Of: "d", Labels: deployment.Labels}, {Of: "e", Labels: deployment.Labels}}, words: "the pods of a, b, c and 2 more (by"},
-		"several, all of them": {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []gateway.Pods{deployment, {Of: "the new version", Labels: map[string]string{"app": "shop"}}}},
+		"another value":        {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "other"}}, own: []traffic.Pods{deployment}, words: `selects "app=other", but the pods of the stable version have "app=shop"`},
+		"a label they lack":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "zone": "a"}}, own: []traffic.Pods{deployment}, words: `selects "zone=a", but the pods of the stable version have no label "zone"`},
+		"one version of two":   {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []traffic.Pods{{Of: "the new version", Labels: map[string]string{"app": "shop"}}, deployment}, words: `but the pods of the new version have no label "tier"`},
+		"two Deployments":      {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []traffic.Pods{deployment}, others: []traffic.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"tier": "web"}}}, words: `also selects the pods of Deployment "cart" (by "tier=web")`},
+		"many Deployments":     {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, others: []traffic.Pods{{Of: "a", Labels: deployment.Labels}, {Of: "b", Labels: deployment.Labels}, {Of: "c", Labels: deployment.Labels}, {Of: "d", Labels: deployment.Labels}, {Of: "e", Labels: deployment.Labels}}, words: "the pods of a, b, c and 2 more (by"},
+		"several, all of them": {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []traffic.Pods{deployment, {Of: "the new version", Labels: map[string]string{"app": "shop"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "shop", Annotations: c.annotations}, Spec: c.spec}
