@@ -17,7 +17,9 @@ func (f *facts) targetWeight() int32 {
 	return f.stepWeight()
 }
 
-func trialServicesOff(f *facts) bool { return f.onTrial() && !f.in.Route.PairCurrent }
+func trialServicesOff(f *facts) bool {
+	return f.onTrial() && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
+}
 
 func overweight(f *facts) bool {
 	return f.onTrial() && f.in.Route.Split != nil && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
