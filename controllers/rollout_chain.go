@@ -54,14 +54,17 @@ func (r *RolloutReconciler) explain(ctx context.Context, w *world, d plan.Decisi
 // the record.
 func goesOnUnexplained(w *world, d plan.Decision) bool {
 	if w.input.Deleting != nil {
-		_, last := d.Effect.(plan.RemoveFinalizer)
+		_, last := d.Effect.(plan.Leave)
 		return !last || w.input.ReleaseOverdue()
 	}
 	switch d.Status.Phase {
 	case v1alpha1.PhaseStepping:
 		return d.Weight != nil && d.Weight.To < d.Weight.From
 	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
-		return false
+		return d.Weight != nil && d.Weight.To < d.Weight.From
+	case v1alpha1.PhaseHandingOver:
+		_, hands := d.Effect.(plan.HandOver)
+		return !hands
 	default:
 		return true
 	}

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +37,7 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 	next := w.rollout.DeepCopy()
 	next.Status = d.Status
 	next.Status.ObservedGeneration = w.rollout.Generation
-	if inRun(next.Status.Phase) && w.verdicts != nil {
+	if next.Status.Phase.InRun() && w.verdicts != nil {
 		next.Status.Verdicts = w.verdicts
 	}
 	r.noteDigests(w, &next.Status)
@@ -63,22 +64,14 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 	return r.explain(ctx, w, d, func(ctx context.Context) error { return r.appendDecision(ctx, w, d) })
 }
 
-func inRun(p v1alpha1.Phase) bool {
-	switch p {
-	case v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking, v1alpha1.PhaseRollingBack:
-		return true
-	default:
-		return false
-	}
-}
-
 // noteDigests keeps the digests the candidate's pods report.
 func (r *RolloutReconciler) noteDigests(w *world, status *v1alpha1.RolloutStatus) {
-	if status.Candidate == nil || !inRun(status.Phase) || w.canary == nil || len(w.canaryPods) == 0 {
+	if status.Candidate == nil || !status.Phase.InRun() || w.canary == nil || len(w.canaryPods) == 0 {
 		return
 	}
 	status.Candidate.Images = workload.WithDigests(status.Candidate.Images, workload.ReadyPods(w.canaryPods))
-	status.Candidate.ReplicaSet = w.canary.Name
+	status.Candidate.ReplicaSet = w.canary.GetName()
+	status.Candidate.PodTemplateHash = w.input.Canary.Hash
 }
 
 // summarize puts the decision into the status when it is a new one: of another
@@ -95,12 +88,12 @@ func summarize(w *world, d plan.Decision, status *v1alpha1.RolloutStatus) bool {
 	if last == nil && d.Standing.State == plan.Done {
 		return false
 	}
-	if w.owed && !inRun(status.Phase) && !inRun(w.rollout.Status.Phase) {
+	if w.owed && !status.Phase.InRun() && !w.rollout.Status.Phase.InRun() {
 		// The status still holds the decision that the run's record lacks.
 		return false
 	}
 	var seq int32
-	if inRun(status.Phase) || inRun(w.rollout.Status.Phase) {
+	if status.Phase.InRun() || w.rollout.Status.Phase.InRun() {
 		seq = 1
 		if last != nil && !started {
 			seq = last.Seq + 1
@@ -134,7 +127,7 @@ func (r *RolloutReconciler) announce(ctx context.Context, before *v1alpha1.Rollo
 
 // prune deletes runs beyond the history limit, when there is nothing else to do.
 func (r *RolloutReconciler) prune(ctx context.Context, w *world, status *v1alpha1.RolloutStatus) error {
-	if inRun(status.Phase) || w.input.Deleting != nil {
+	if status.Phase.InRun() || w.input.Deleting != nil {
 		return nil
 	}
 	remembered := map[string]bool{}
@@ -147,4 +140,32 @@ func (r *RolloutReconciler) prune(ctx context.Context, w *world, status *v1alpha
 		}
 	}
 	return nil
+}
+
+// noteRefusal shows in the status that the API server does not take an effect, and
+// since when. It returns the error, for the look after this one. A conflict is no
+// refusal: somebody else was first.
+func (r *RolloutReconciler) noteRefusal(ctx context.Context, w *world, effect plan.Effect, refused error) error {
+	if apierrors.IsConflict(refused) || ctx.Err() != nil {
+		return refused
+	}
+	next := w.rollout.DeepCopy()
+	refusal := &v1alpha1.Refusal{Effect: bounded(effect.String(), 256), Message: sanitised(refused), Since: metav1.NewTime(w.input.Now)}
+	if was := next.Status.Refusal; was != nil && was.Effect == refusal.Effect {
+		refusal.Since = was.Since
+		if was.Message == refusal.Message {
+			return refused
+		}
+	}
+	next.Status.Refusal = refusal
+	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
+		log.FromContext(ctx).V(1).Info("a refused effect could not be noted in the status", "error", err.Error())
+	}
+	return refused
+}
+
+// sanitised is an error as text for a status: one line, bounded.
+func sanitised(err error) string {
+	return strings.ToValidUTF8(bounded(strings.Join(strings.Fields(err.Error()), " "), 500), "")
 }

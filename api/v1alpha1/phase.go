@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "time"
+
 // Phase is where a Rollout stands. It is derived from decisions already
 // recorded, and shown; the planner reads it, with the rest of what it observed.
 // +kubebuilder:validation:Enum=Stable;Gating;Stepping;Promoting;Baking;HandingOver;RollingBack;RolledBack
@@ -92,4 +94,34 @@ func (p Phase) Armed() bool {
 	default:
 		return false
 	}
+}
+
+// StageStart is the time from which samples count for the present stage: when
+// the gateway acknowledged the weight of the step, or everything in a bake, or
+// when the Deployment was first seen to run a natively promoted version alone;
+// now while it has not.
+func (s *RolloutStatus) StageStart(now time.Time) time.Time {
+	if p := s.Promotion; p != nil {
+		switch {
+		case p.SettledAt != nil:
+			return p.SettledAt.Time
+		case p.FullAt != nil:
+			return p.FullAt.Time
+		case s.Phase != PhaseHandingOver:
+			return now
+		}
+	}
+	if s.Step != nil && s.Step.AcknowledgedAt != nil {
+		return s.Step.AcknowledgedAt.Time
+	}
+	return now
+}
+
+// Judged reports whether the run in progress is judged by its triggers: not while
+// it is being taken out, and not when a person or necessity let it roll.
+func (s *RolloutStatus) Judged() bool {
+	if s.Phase == PhaseHandingOver && s.Promotion != nil {
+		return s.Promotion.Mode == TakeOverHandOver || s.Promotion.Mode == TakeOverNative
+	}
+	return s.Phase.Armed()
 }

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -119,6 +121,14 @@ type RolloutStatus struct {
 	// lastHandledAction is the last command acted on, or refused.
 	// +optional
 	LastHandledAction *HandledAction `json:"lastHandledAction,omitempty"`
+
+	// handledTokens are the tokens of the last commands, newest first: none of them
+	// is carried out again.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=128
+	HandledTokens []string `json:"handledTokens,omitempty"`
 
 	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
 	// InvariantViolated.
@@ -251,10 +261,6 @@ type RollbackStatus struct {
 	// the drain counts from here.
 	// +optional
 	ZeroAt *metav1.Time `json:"zeroAt,omitempty"`
-	// restore says the Deployment was already rolling: the stable template is
-	// written back before traffic moves.
-	// +optional
-	Restore bool `json:"restore,omitempty"`
 }
 
 // PromotionStatus is how far the Deployment has taken the candidate over.
@@ -262,14 +268,10 @@ type PromotionStatus struct {
 	// startedAt is when the last step passed.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// fullAt is when the route acknowledged that the canary takes everything, so
-	// that the Deployment's pods can be replaced.
+	// fullAt is when the route acknowledged that the canary takes everything; the
+	// bake counts from here.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
-	// unpausedAt is when it was decided to let the Deployment replace its pods.
-	// From then on it may be doing so, whatever is seen of it.
-	// +optional
-	UnpausedAt *metav1.Time `json:"unpausedAt,omitempty"`
 	// mode is how the Deployment takes the candidate over.
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
@@ -291,6 +293,9 @@ type PromotionStatus struct {
 	// sizeSince is since when size has stood without a change.
 	// +optional
 	SizeSince *metav1.Time `json:"sizeSince,omitempty"`
+	// handingSince is when the handover, or the native promotion, began.
+	// +optional
+	HandingSince *metav1.Time `json:"handingSince,omitempty"`
 	// handedAt is when it was decided to make the Deployment the canary's owner.
 	// From then on there is no way back by weights.
 	// +optional
@@ -299,10 +304,6 @@ type PromotionStatus struct {
 	// in a native promotion; its bake counts from here.
 	// +optional
 	SettledAt *metav1.Time `json:"settledAt,omitempty"`
-	// shiftedAt is when the route acknowledged that the Deployment's new pods
-	// take everything; bake counts from here.
-	// +optional
-	ShiftedAt *metav1.Time `json:"shiftedAt,omitempty"`
 }
 
 // DecisionSummary is the last recorded decision, in short.
@@ -421,6 +422,24 @@ type HandledAction struct {
 	// at is when.
 	// +required
 	At metav1.Time `json:"at"`
+}
+
+// maxHandledTokens is how many commands are remembered.
+const maxHandledTokens = 20
+
+// Handled reports whether a command with this token was acted on, or refused.
+func (s *RolloutStatus) Handled(token string) bool {
+	return slices.Contains(s.HandledTokens, token) || s.LastHandledAction != nil && s.LastHandledAction.Token == token
+}
+
+// Remember notes a command as handled.
+func (s *RolloutStatus) Remember(action HandledAction) {
+	if last := s.LastHandledAction; last != nil && !slices.Contains(s.HandledTokens, last.Token) {
+		s.HandledTokens = append([]string{last.Token}, s.HandledTokens...)
+	}
+	s.HandledTokens = append([]string{action.Token}, s.HandledTokens...)
+	s.HandledTokens = s.HandledTokens[:min(len(s.HandledTokens), maxHandledTokens)]
+	s.LastHandledAction = &action
 }
 
 // IsRejected returns the record of a rejected revision, or nil.

@@ -912,10 +912,6 @@ func (in *PromotionStatus) DeepCopyInto(out *PromotionStatus) {
 		in, out := &in.FullAt, &out.FullAt
 		*out = (*in).DeepCopy()
 	}
-	if in.UnpausedAt != nil {
-		in, out := &in.UnpausedAt, &out.UnpausedAt
-		*out = (*in).DeepCopy()
-	}
 	if in.Size != nil {
 		in, out := &in.Size, &out.Size
 		*out = new(int32)
@@ -925,16 +921,16 @@ func (in *PromotionStatus) DeepCopyInto(out *PromotionStatus) {
 		in, out := &in.SizeSince, &out.SizeSince
 		*out = (*in).DeepCopy()
 	}
+	if in.HandingSince != nil {
+		in, out := &in.HandingSince, &out.HandingSince
+		*out = (*in).DeepCopy()
+	}
 	if in.HandedAt != nil {
 		in, out := &in.HandedAt, &out.HandedAt
 		*out = (*in).DeepCopy()
 	}
 	if in.SettledAt != nil {
 		in, out := &in.SettledAt, &out.SettledAt
-		*out = (*in).DeepCopy()
-	}
-	if in.ShiftedAt != nil {
-		in, out := &in.ShiftedAt, &out.ShiftedAt
 		*out = (*in).DeepCopy()
 	}
 }
@@ -1389,6 +1385,11 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 		in, out := &in.LastHandledAction, &out.LastHandledAction
 		*out = new(HandledAction)
 		(*in).DeepCopyInto(*out)
+	}
+	if in.HandledTokens != nil {
+		in, out := &in.HandledTokens, &out.HandledTokens
+		*out = make([]string, len(*in))
+		copy(*out, *in)
 	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions

@@ -1,12 +1,13 @@
 package main
 
 import (
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/workload"
 )
 
 // cacheOptions keep of the cluster's objects what the reconcilers read. The
@@ -17,10 +18,12 @@ func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform: strip,
 		ByObject: map[client.Object]cache.ByObject{
-			// Who pushed a template, and who took a route, is read from their managed fields.
-			&appsv1.Deployment{}:   {Transform: whole},
-			&gatewayv1.HTTPRoute{}: {Transform: whole},
-			&corev1.Pod{}:          {Transform: withoutSpec(strip)},
+			// Who pushed a template, and who took a route or a Service, is read from their
+			// managed fields.
+			workload.NewDeployment(): {Transform: whole},
+			gateway.Route():          {Transform: whole},
+			&corev1.Service{}:        {Transform: whole},
+			&corev1.Pod{}:            {Transform: withoutSpec(strip)},
 		},
 	}
 }

@@ -91,6 +91,9 @@ type Workload struct {
 	// Stable is the Deployment's own set of the stable revision, found by its
 	// template; the zero Set while there is none.
 	Stable Set
+	// StableUnmarked means that the stable set does not carry the labels by which
+	// its template is guarded.
+	StableUnmarked bool
 	// Active are the Deployment's own sets that have a size, oldest first. A set
 	// that was handed over counts, one that a run controls does not.
 	Active []Set
@@ -225,6 +228,8 @@ type Run struct {
 type Guard struct {
 	// Proven by a dry-run.
 	Proven bool
+	// Pending means that the first proof is still awaited: no reason for alarm.
+	Pending bool
 	// Message says what is wrong when it is not.
 	Message string
 	// Reason from the closed set.

@@ -14,9 +14,9 @@ func SelfCheck(in Input) string {
 	}
 	weight := *in.Route.Split
 	switch {
-	case in.Status.Phase == v1alpha1.PhaseStepping && in.Status.Step != nil && weight > newFacts(in).stepWeight():
+	case in.Status.Phase == v1alpha1.PhaseStepping && in.Status.Step != nil && weight > newFacts(in).stepWeight() && !in.Route.Mixed:
 		return fmt.Sprintf("the canary has %d %% of the requests, more than the step under test allows", weight)
-	case weight > 0 && in.Route.CanaryEndpoints == 0 && in.Route.Acknowledged:
+	case weight > 0 && in.Route.CanaryEndpoints == 0 && in.Route.StableEndpoints > 0 && in.Route.Acknowledged:
 		return fmt.Sprintf("the canary has %d %% of the requests and no ready endpoint", weight)
 	case (in.Status.Phase == v1alpha1.PhaseStable || in.Status.Phase == v1alpha1.PhaseRolledBack) && weight > 0:
 		return fmt.Sprintf("no run is in progress, but the canary has %d %% of the requests", weight)

@@ -22,12 +22,23 @@ type Target struct {
 	// Selector is the Deployment's own matchLabels. A side's Service selects by it
 	// and by the side's pod-template-hash.
 	Selector map[string]string
+	// Own are the pods of the Deployment's versions, and Others those of the other
+	// Deployments of the namespace: the user's Service must select each of the first
+	// and none of the second.
+	Own, Others []Pods
 	// StableHash and CanaryHash are the pod-template-hash of each side's pods;
 	// empty while a side has no ReplicaSet.
 	StableHash, CanaryHash string
 	// Epoch is written beside every change; the API server refuses one below what
 	// the owner's last write had.
 	Epoch int64
+}
+
+// Pods are the labels of a pod template, and whose it is, in words for a message:
+// `Deployment "cart"`, `the declared version`.
+type Pods struct {
+	Of     string
+	Labels map[string]string
 }
 
 // Split is the candidate's share of the requests, in percent.
@@ -54,6 +65,12 @@ type Observation struct {
 	// Manager is the field manager that last wrote a route's rules, when it was not
 	// Belay.
 	Manager string
+	// Marked means that a route or the user's Service still carries something of
+	// Belay's for this owner: annotations, or ownership of fields. It is true from
+	// the first Apply or Narrow until Release, and Narrow with an empty hash, have
+	// done all they do; true without a run in progress, they were cut off and have
+	// to be repeated.
+	Marked bool
 
 	// ServiceMissing is set while the user's Service does not exist.
 	ServiceMissing bool
@@ -61,10 +78,11 @@ type Observation struct {
 	// target wants it: selectors, ports, labels.
 	PairCurrent bool
 	// Stable and Canary count the ready endpoints that a gateway can use for each
-	// side now: of pods that carry the side's hash, in slices of the side's Service
-	// that have the port the routes name. Service counts those behind the user's
-	// Service, whatever they run; ServiceStable and ServiceCanary those of each
-	// side.
+	// side now: of pods that carry the side's hash, with every port that the routes
+	// name. They are 0 until the endpoints have followed the last Point. Service
+	// counts those behind the user's Service, whatever they run; ServiceStable and
+	// ServiceCanary those of them that are known to be of a side, by the endpoints of
+	// the side's Service, ready or not.
 	Stable, Canary, Service, ServiceStable, ServiceCanary int32
 	// NoPort says in words which port the routes name that a side's pods with ready
 	// endpoints do not have; empty when there is none.
