@@ -5,14 +5,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/controllers/workload"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -135,7 +135,7 @@ func (s *shop) staysShared(replicas int32) {
 	s.T.Helper()
 	s.Eventually("the sets share the size out", func(g Gomega) {
 		sizes := s.Sizes()
-		g.Expect(sizes["v1"] + sizes["v2"]).To(Equal(replicas + surge(s.Deployment())))
+		g.Expect(sizes["v1"] + sizes["v2"]).To(Equal(replicas + s.surge()))
 		g.Expect(sizes["v2"]).To(BeNumerically("<", replicas))
 	})
 	shared := s.Sizes()
@@ -162,7 +162,7 @@ func TestRecreateWithAnotherSizeIsStuck(t *testing.T) {
 	s.unpause()
 	s.observed()
 	s.Stays("nothing happens after it either", during, func(g Gomega) { g.Expect(s.Sizes()).To(Equal(stuck)) })
-	s.resize("v2", 6)
+	s.resize("v2")
 	s.Settled("v2", 6)
 	s.made(map[string]int{"v1": 6, "v2": 6})
 	s.Served()
@@ -182,8 +182,8 @@ func TestAStaleAnnotationIsNoSaturation(t *testing.T) {
 			s := open(t, 4, nil)
 			s.hold("v2")
 			s.canary("v2", 4)
-			owner := *metav1.NewControllerRef(s.lock(), appsv1.SchemeGroupVersion.WithKind("Deployment"))
-			s.Must(s.patchSet(s.Set("v2"), operation{"replace", "/metadata/ownerReferences/0", owner}, operation{"add", "/metadata/annotations", tc.annotations}))
+			s.lock()
+			s.giveAs(s.Set("v2"), tc.annotations)
 			s.recognised("v2")
 			if len(tc.annotations) > 0 {
 				s.staysShared(4)
@@ -202,8 +202,9 @@ func TestAChangedCanaryIsNotRecognised(t *testing.T) {
 	s := open(t, 4, nil)
 	s.hold("v2")
 	s.makeRun("v2")
-	set := canarySet(s.Deployment(), s.run, 4)
-	set.Spec.Template.Spec.PriorityClassName = "system-cluster-critical"
+	set, err := workload.Canary(s.run, s.deployment(), 4)
+	s.Must(err)
+	s.Must(unstructured.SetNestedField(set.Object, "system-cluster-critical", "spec", "template", "spec", "priorityClassName"))
 	s.Must(admin.Create(t.Context(), set))
 	s.available("v2", 4)
 	s.give("v2", s.lock())
@@ -235,15 +236,16 @@ func TestTheOldestEqualSetIsChosen(t *testing.T) {
 	s.later()
 	s.hold("v1")
 	s.makeRun("v1")
-	set := canarySet(s.Deployment(), s.run, 2)
-	s.Must(admin.Create(t.Context(), set))
+	made, err := workload.Canary(s.run, s.deployment(), 2)
+	s.Must(err)
+	s.Must(admin.Create(t.Context(), made))
+	set := &appsv1.ReplicaSet{}
 	s.Eventually("the canary is available", func(g Gomega) {
-		g.Expect(admin.Get(t.Context(), types.NamespacedName{Namespace: s.Namespace, Name: set.Name}, set)).To(Succeed())
+		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(made), set)).To(Succeed())
 		g.Expect(set.Status.AvailableReplicas).To(Equal(int32(2)))
 	})
-	d := s.lock()
-	owner := *metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))
-	s.Must(s.patchSet(set, operation{"replace", "/metadata/ownerReferences/0", owner}, operation{"add", "/metadata/annotations", map[string]string{desiredAnnotation: "2", maxAnnotation: "3"}}))
+	s.lock()
+	s.giveAs(set, map[string]string{desiredAnnotation: "2", maxAnnotation: "3"})
 	s.unpause()
 	s.Eventually("the older one serves", func(g Gomega) {
 		for _, set := range s.Sets() {
@@ -269,13 +271,13 @@ func TestBorrowAndReturn(t *testing.T) {
 	s.Eventually("the idle set is recognised", func(g Gomega) { g.Expect(s.Set("v1").Annotations).To(HaveKeyWithValue(revisionAnnotation, "3")) })
 	s.makeRun("v1")
 	s.take("v1")
-	s.Must(s.patchSet(s.Set("v1"), operation{"replace", "/spec/replicas", 2}))
+	s.scaleSet("v1", 2)
 	s.available("v1", 2)
 	s.Stays("the Deployment leaves it alone", during, func(g Gomega) {
 		g.Expect(s.Sizes()).To(Equal(map[string]int32{"v1": 2, "v2": 2}))
 		g.Expect(s.Deployment().Status.Replicas).To(Equal(int32(2)))
 	})
-	s.Must(s.patchSet(s.Set("v1"), operation{"replace", "/spec/replicas", 0}))
+	s.scaleSet("v1", 0)
 	s.Eventually("it is empty", func(g Gomega) { g.Expect(s.Set("v1").Status.Replicas).To(BeZero()) })
 	s.returned("v1")
 	s.Stays("it stays empty", during, func(g Gomega) { g.Expect(s.Sizes()).To(Equal(map[string]int32{"v1": 0, "v2": 2})) })
@@ -287,16 +289,15 @@ func TestBorrowAndReturn(t *testing.T) {
 // take gives a run control of a set of the Deployment's own.
 func (s *shop) take(version string) {
 	s.T.Helper()
-	set := s.Set(version)
-	s.Must(s.patchSet(set, operation{"test", "/metadata/ownerReferences/0/uid", s.Deployment().UID}, operation{"test", "/spec/replicas", 0},
-		operation{"replace", "/metadata/ownerReferences/0", canarySet(s.Deployment(), s.run, 0).OwnerReferences[0]}))
+	s.patch(s.set(version), func(set *unstructured.Unstructured) ([]byte, error) {
+		return workload.TakeOwner(set, s.deployment(), s.run)
+	})
 }
 
 // returned gives the Deployment control again.
 func (s *shop) returned(version string) {
 	s.T.Helper()
-	owner := *metav1.NewControllerRef(s.Deployment(), appsv1.SchemeGroupVersion.WithKind("Deployment"))
-	s.Must(s.patchSet(s.Set(version), operation{"test", "/spec/replicas", 0}, operation{"test", "/status/replicas", 0}, operation{"replace", "/metadata/ownerReferences/0", owner}))
+	s.patch(s.set(version), func(set *unstructured.Unstructured) ([]byte, error) { return workload.Return(set, s.deployment()) })
 }
 
 // TestABorrowedSetIsHandedOver: a revert to a version that the Deployment still
@@ -309,7 +310,7 @@ func TestABorrowedSetIsHandedOver(t *testing.T) {
 	s.hold("v1")
 	s.makeRun("v1")
 	s.take("v1")
-	s.Must(s.patchSet(s.Set("v1"), operation{"replace", "/spec/replicas", 3}))
+	s.scaleSet("v1", 3)
 	s.available("v1", 3)
 	s.split("v2", "v1", 50)
 	s.split100()
@@ -330,13 +331,13 @@ func TestUnreadyPodsAreNoSaturation(t *testing.T) {
 	s.canary("v2", 4)
 	blip := s.podOf("v2")
 	s.Must(kube.Nodes.Behave(t.Context(), s.Namespace, func(p *corev1.Pod) cluster.Behaviour {
-		return cluster.Behaviour{End: time.Second, Unready: p.Name == blip}
+		return cluster.Behaviour{End: cluster.Grace, Unready: p.Name == blip}
 	}))
 	s.Eventually("a pod is not ready", func(g Gomega) { g.Expect(s.Set("v2").Status.ReadyReplicas).To(Equal(int32(3))) })
 	s.give("v2", s.lock())
 	s.recognised("v2")
 	s.Eventually("the stable set goes on serving", func(g Gomega) { g.Expect(s.Sizes()["v1"] + s.Sizes()["v2"]).To(Equal(int32(5))) })
-	s.Must(kube.Nodes.Behave(t.Context(), s.Namespace, func(*corev1.Pod) cluster.Behaviour { return cluster.Behaviour{End: time.Second} }))
+	s.Must(kube.Nodes.Behave(t.Context(), s.Namespace, func(*corev1.Pod) cluster.Behaviour { return cluster.Behaviour{End: cluster.Grace} }))
 	s.unpause()
 	s.Settled("v2", 4)
 	s.Served()

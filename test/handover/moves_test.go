@@ -3,19 +3,21 @@ package handover
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -56,42 +58,35 @@ func (s *shop) observed() {
 }
 
 // canary makes the declared version's ReplicaSet early, controlled by a run.
-func (s *shop) canary(version string, replicas int32) *appsv1.ReplicaSet {
+func (s *shop) canary(version string, replicas int32) {
 	s.T.Helper()
 	s.makeRun(version)
-	set := canarySet(s.Deployment(), s.run, replicas)
+	set, err := workload.Canary(s.run, s.live(workload.NewDeployment(), cluster.Name), replicas)
+	s.Must(err)
 	s.Must(admin.Create(s.T.Context(), set))
 	s.available(version, replicas)
-	return set
+}
+
+// live reads an object as it is now.
+func (s *shop) live(into *unstructured.Unstructured, name string) *unstructured.Unstructured {
+	s.T.Helper()
+	s.Must(admin.Get(s.T.Context(), types.NamespacedName{Namespace: s.Namespace, Name: name}, into))
+	return into
 }
 
 func (s *shop) makeRun(version string) {
 	s.T.Helper()
-	d := s.Deployment()
-	template, err := json.Marshal(d.Spec.Template)
+	template := workload.Template(s.live(workload.NewDeployment(), cluster.Name))
+	raw, err := json.Marshal(template)
 	s.Must(err)
-	revision := v1alpha1.Revision{Revision: "0123456789"}
+	revision, err := workload.Describe(template)
+	s.Must(err)
 	s.run = &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Name: cluster.Name + "-" + version, Namespace: s.Namespace}, Spec: v1alpha1.RolloutRunSpec{
-		Rollout: v1alpha1.RolloutIdentity{Name: cluster.Name, UID: "none", Generation: 1}, Workload: d.Name, Revision: revision.Revision, Template: runtime.RawExtension{Raw: template},
-		Stable:  v1alpha1.PinnedRevision{Revision: revision, Template: runtime.RawExtension{Raw: template}},
+		Rollout: v1alpha1.RolloutIdentity{Name: cluster.Name, UID: "none", Generation: 1}, Workload: cluster.Name, Revision: revision.Revision, Template: runtime.RawExtension{Raw: raw},
+		Stable:  v1alpha1.PinnedRevision{Revision: revision, Template: runtime.RawExtension{Raw: raw}},
 		Traffic: v1alpha1.Traffic{Service: cluster.Name, Routes: []v1alpha1.RouteRef{{Name: cluster.Name}}}, Steps: []v1alpha1.Step{{Weight: 50}},
 		Controller: v1alpha1.ControllerIdentity{Version: "test"}, StartedAt: metav1.Now()}}
 	s.Must(admin.Create(s.T.Context(), s.run))
-}
-
-// canarySet is what the Deployment controller would make of the declared
-// template, but for its owner and its hash.
-func canarySet(d *appsv1.Deployment, run *v1alpha1.RolloutRun, replicas int32) *appsv1.ReplicaSet {
-	hash := "canary" + run.Name[len(run.Name)-2:]
-	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name + "-" + hash}}
-	set.Spec.Replicas, set.Spec.Selector, set.Spec.Template = &replicas, d.Spec.Selector.DeepCopy(), *d.Spec.Template.DeepCopy()
-	set.Spec.MinReadySeconds = d.Spec.MinReadySeconds
-	set.Spec.Selector.MatchLabels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
-	set.Spec.Template.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
-	set.Labels = maps.Clone(set.Spec.Template.Labels)
-	set.Labels[v1alpha1.LabelRole] = v1alpha1.RoleCanary
-	set.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("RolloutRun"))}
-	return set
 }
 
 // available waits until a version's ReplicaSet is whole.
@@ -106,59 +101,78 @@ func (s *shop) available(version string, replicas int32) {
 	})
 }
 
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
+// patch sends what a builder makes of an object as it is now, and again when the
+// object has changed meanwhile: a status, say.
+func (s *shop) patch(object func() *unstructured.Unstructured, build func(*unstructured.Unstructured) ([]byte, error)) *unstructured.Unstructured {
+	s.T.Helper()
+	var patched *unstructured.Unstructured
+	s.Eventually("a write", func(g Gomega) {
+		patched = object()
+		patch, err := build(patched)
+		g.Expect(err).NotTo(HaveOccurred())
+		if patch == nil {
+			return
+		}
+		err = admin.Patch(s.T.Context(), patched, client.RawPatch(types.JSONPatchType, patch))
+		if err != nil && !workload.TestFailed(err) && !apierrors.IsConflict(err) {
+			s.T.Fatalf("patch %s: %v", patch, err)
+		}
+		g.Expect(err).NotTo(HaveOccurred())
+	})
+	return patched
 }
 
-func (s *shop) patchSet(set *appsv1.ReplicaSet, operations ...operation) error {
+// deployment reads the Deployment as it is now.
+func (s *shop) deployment() *unstructured.Unstructured {
 	s.T.Helper()
-	raw, err := json.Marshal(operations)
-	s.Must(err)
-	return admin.Patch(s.T.Context(), set, client.RawPatch(types.JSONPatchType, raw))
+	return s.live(workload.NewDeployment(), cluster.Name)
+}
+
+// set reads a version's set as it is now.
+func (s *shop) set(version string) func() *unstructured.Unstructured {
+	return func() *unstructured.Unstructured {
+		s.T.Helper()
+		return s.live(workload.NewSet(), s.Set(version).Name)
+	}
 }
 
 // lock keeps the template as it is while the ReplicaSet changes hands. The
 // response is what the next move is decided on.
-func (s *shop) lock() *appsv1.Deployment {
+func (s *shop) lock() *unstructured.Unstructured {
 	s.T.Helper()
-	s.PatchDeployment(types.MergePatchType, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelHandover, s.run.Name))
-	return s.Deployment()
+	return s.patch(s.deployment, func(d *unstructured.Unstructured) ([]byte, error) { return workload.Lock(d, s.run.Name) })
 }
 
-// give makes the Deployment the owner of a set, with the size that both agreed on
-// when d was read.
-func (s *shop) give(version string, d *appsv1.Deployment) {
+// give makes the Deployment, as it was when it was locked, the owner of a set.
+func (s *shop) give(version string, locked *unstructured.Unstructured) {
 	s.T.Helper()
-	set := s.Set(version)
-	owner := *metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))
-	replicas := *d.Spec.Replicas
-	annotations := map[string]string{}
-	maps.Copy(annotations, set.Annotations)
-	annotations[desiredAnnotation], annotations[maxAnnotation] = fmt.Sprint(replicas), fmt.Sprint(replicas+surge(d))
-	s.Must(s.patchSet(set,
-		operation{"test", "/metadata/resourceVersion", set.ResourceVersion},
-		operation{"test", "/metadata/ownerReferences/0/uid", set.OwnerReferences[0].UID},
-		operation{"test", "/spec/replicas", *set.Spec.Replicas},
-		operation{"replace", "/metadata/ownerReferences/0", owner},
-		operation{"add", "/metadata/annotations", annotations}))
+	s.patch(s.set(version), func(set *unstructured.Unstructured) ([]byte, error) { return workload.GiveOwner(set, locked) })
+}
+
+// giveAs is a handover as Belay does not do it: with these annotations.
+func (s *shop) giveAs(set *appsv1.ReplicaSet, annotations map[string]string) {
+	s.T.Helper()
+	owner := *metav1.NewControllerRef(s.Deployment(), appsv1.SchemeGroupVersion.WithKind("Deployment"))
+	patch, err := json.Marshal([]any{
+		map[string]any{"op": "replace", "path": "/metadata/ownerReferences/0", "value": owner},
+		map[string]any{"op": "add", "path": "/metadata/annotations", "value": annotations}})
+	s.Must(err)
+	s.Must(admin.Patch(s.T.Context(), set, client.RawPatch(types.JSONPatchType, patch)))
+}
+
+// scaleSet gives a set another size, and nothing else.
+func (s *shop) scaleSet(version string, replicas int32) {
+	s.T.Helper()
+	s.patch(s.set(version), func(set *unstructured.Unstructured) ([]byte, error) { return workload.Resize(set, replicas) })
 }
 
 // surge is what the Deployment controller allows beyond spec.replicas.
-func surge(d *appsv1.Deployment) int32 {
-	if d.Spec.Strategy.RollingUpdate == nil || *d.Spec.Replicas == 0 {
-		return 0
-	}
-	of := d.Spec.Strategy.RollingUpdate.MaxSurge
-	if of.Type == 0 {
-		return of.IntVal
-	}
-	percent := 0
-	if _, err := fmt.Sscanf(of.StrVal, "%d%%", &percent); err != nil {
-		panic(err)
-	}
-	return (*d.Spec.Replicas*int32(percent) + 99) / 100
+func (s *shop) surge() int32 {
+	s.T.Helper()
+	d := s.deployment()
+	most, err := workload.MaxReplicas(d)
+	s.Must(err)
+	return most - workload.Replicas(d)
 }
 
 // recognised waits until the Deployment controller has taken a set for the one
@@ -171,7 +185,7 @@ func (s *shop) recognised(version string) {
 // unpause lets the Deployment go on and unlocks it, in one write.
 func (s *shop) unpause() {
 	s.T.Helper()
-	s.PatchDeployment(types.MergePatchType, fmt.Sprintf(`{"metadata":{"labels":{%q:null}},"spec":{"paused":false}}`, v1alpha1.LabelHandover))
+	s.patch(s.deployment, func(d *unstructured.Unstructured) ([]byte, error) { return workload.Unpause(d, s.run.Spec.Revision) })
 }
 
 // handOver is the whole sequence: lock, owner, recognised, unpause.
@@ -182,14 +196,11 @@ func (s *shop) handOver(version string) {
 	s.unpause()
 }
 
-// resize gives a set another size, with the annotations that the Deployment
-// controller keeps beside it.
-func (s *shop) resize(version string, replicas int32) {
+// resize gives a set the Deployment's size, with the annotations that the
+// Deployment controller keeps beside it.
+func (s *shop) resize(version string) {
 	s.T.Helper()
-	set := s.Set(version)
-	set.Spec.Replicas = &replicas
-	set.Annotations[desiredAnnotation], set.Annotations[maxAnnotation] = fmt.Sprint(replicas), fmt.Sprint(replicas)
-	s.Must(admin.Update(s.T.Context(), set))
+	s.patch(s.set(version), func(set *unstructured.Unstructured) ([]byte, error) { return workload.ResizeWith(set, s.deployment()) })
 }
 
 // split points the route at a pair of Services, one for each version's set.
@@ -224,7 +235,7 @@ func (s *shop) route(backends ...[2]any) {
 	for _, b := range backends {
 		refs = append(refs, map[string]any{"name": b[0], "port": 80, "weight": b[1]})
 	}
-	raw, err := json.Marshal([]operation{{"replace", "/spec/rules/0/backendRefs", refs}})
+	raw, err := json.Marshal([]any{map[string]any{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": refs}})
 	s.Must(err)
 	r := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Name: cluster.Name, Namespace: s.Namespace}}
 	s.Must(admin.Patch(s.T.Context(), r, client.RawPatch(types.JSONPatchType, raw)))

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/controllers/workload"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -134,7 +135,7 @@ func TestDeletionsOfTheDeploymentLeaveARunsSet(t *testing.T) {
 func TestTwoActiveSetsWhilePausedNeverConverge(t *testing.T) {
 	s := open(t, 4, nil)
 	s.Must(kube.Nodes.Behave(t.Context(), s.Namespace, func(p *corev1.Pod) cluster.Behaviour {
-		return cluster.Behaviour{End: time.Second, Unready: p.Spec.Containers[0].Image == cluster.Image("v2")}
+		return cluster.Behaviour{End: cluster.Grace, Unready: p.Spec.Containers[0].Image == cluster.Image("v2")}
 	}))
 	s.Push("v2")
 	s.Eventually("a roll in the middle", func(g Gomega) { g.Expect(s.Sizes()).To(Equal(map[string]int32{"v1": 3, "v2": 2})) })
@@ -147,10 +148,9 @@ func TestTwoActiveSetsWhilePausedNeverConverge(t *testing.T) {
 		g.Expect(sizes["v1"]).To(BeNumerically(">", 3))
 		g.Expect(sizes["v2"]).To(BeNumerically(">", 2))
 	})
-	s.Must(kube.Nodes.Behave(t.Context(), s.Namespace, func(*corev1.Pod) cluster.Behaviour { return cluster.Behaviour{End: time.Second} }))
+	s.Must(kube.Nodes.Behave(t.Context(), s.Namespace, func(*corev1.Pod) cluster.Behaviour { return cluster.Behaviour{End: cluster.Grace} }))
 	s.available("v2", s.Sizes()["v2"])
-	set := s.Set("v1")
-	s.Must(s.patchSet(set, operation{"replace", "/spec/replicas", 0}))
+	s.scaleSet("v1", 0)
 	s.Settled("v2", 8)
 	s.Served()
 }
@@ -164,7 +164,7 @@ func TestAHeldDeploymentAtZeroLosesItsStableSet(t *testing.T) {
 	}{{0, true}, {1, false}} {
 		t.Run(fmt.Sprint("revisionHistoryLimit ", tc.limit), func(t *testing.T) {
 			s := open(t, 2, func(d *appsv1.Deployment) { d.Spec.RevisionHistoryLimit = &tc.limit })
-			template := s.Deployment().Spec.Template
+			s.makeRun("v1")
 			s.hold("v2")
 			s.Scale(0)
 			if !tc.lost {
@@ -178,7 +178,11 @@ func TestAHeldDeploymentAtZeroLosesItsStableSet(t *testing.T) {
 			s.Scale(2)
 			s.observed()
 			s.Stays("nothing comes up", during, func(g Gomega) { g.Expect(s.Sets()).To(BeEmpty()) })
-			s.Must(admin.Create(t.Context(), ownSet(s.Deployment(), template, "remade", 2)))
+			// With its size: the sync that scales an empty one up cleans it up in the end,
+			// as it still sees the size that it had before.
+			remade, err := workload.StableAgain(s.run, s.deployment(), 2)
+			s.Must(err)
+			s.Must(admin.Create(t.Context(), remade))
 			s.Settled("v1", 2)
 			s.Stays("it is kept", during, func(g Gomega) { g.Expect(s.Sizes()).To(Equal(map[string]int32{"v1": 2})) })
 		})
@@ -215,19 +219,6 @@ func TestARecognisedSetPushesTheStableOneOut(t *testing.T) {
 	s.Eventually("the stable set is lost", func(g Gomega) { g.Expect(s.Set("v2")).To(BeNil()) })
 	s.Scale(2)
 	s.Settled("v1", 2)
-}
-
-// ownSet is a set of the Deployment's own with another template. It must be made
-// with its size: the sync that scales an empty one up cleans it up in the end, as
-// it still sees the size that it had before.
-func ownSet(d *appsv1.Deployment, template corev1.PodTemplateSpec, hash string, replicas int32) *appsv1.ReplicaSet {
-	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name + "-" + hash}}
-	set.Spec.Replicas, set.Spec.Selector, set.Spec.Template = &replicas, d.Spec.Selector.DeepCopy(), *template.DeepCopy()
-	set.Spec.Selector.MatchLabels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
-	set.Spec.Template.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
-	set.Labels = set.Spec.Template.Labels
-	set.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))}
-	return set
 }
 
 // TestUndoBringsAnnotationsBack of the set that it goes back to, and no labels:

@@ -23,6 +23,11 @@ import (
 // nodeNames are the machines that pods are spread over.
 var nodeNames = []string{"node-0", "node-1", "node-2", "node-3"}
 
+// Grace is how long a pod answers after its deletion was asked for. The
+// EndpointSlice controller may take seconds to notice: when its cache lags it
+// tries again after one, then two.
+const Grace = 5 * time.Second
+
 // Behaviour is what becomes of a pod.
 type Behaviour struct {
 	// Ready is how long it takes from its creation until it is ready.
@@ -102,7 +107,7 @@ func startNodes(ctx context.Context, c cache.Cache, clients kubernetes.Interface
 }
 
 // Behave decides what becomes of a namespace's pods, those that are there too.
-// Without it they are ready at once and end after a second.
+// Without it they are ready at once and end after Grace.
 func (n *Nodes) Behave(ctx context.Context, namespace string, how func(*corev1.Pod) Behaviour) error {
 	n.mu.Lock()
 	n.behave[namespace] = how
@@ -207,7 +212,7 @@ func (n *Nodes) behaviour(pod *corev1.Pod) (Behaviour, time.Time) {
 	}
 	how := n.behave[pod.Namespace]
 	if how == nil {
-		return Behaviour{End: time.Second}, made
+		return Behaviour{End: Grace}, made
 	}
 	return how(pod), made
 }
