@@ -12,7 +12,7 @@ GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Watch one good release be promoted and two bad ones be rolled back (KEEP=1 leaves it running)
+demo: ## Watch one good release be promoted and three bad ones be rolled back (KEEP=1 leaves it running)
 	@go run ./hack/demo
 
 test: ## Run every test, with one closing line of totals (RUN=regexp narrows it)

@@ -10,7 +10,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=bro,categories={belay,all}
+// +kubebuilder:resource:shortName=bro;brollout;brollouts,categories={belay,all}
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.step.display`
 // +kubebuilder:printcolumn:name="Serving",type=string,JSONPath=`.status.serving`

@@ -12,7 +12,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=brun,categories=belay
+// +kubebuilder:resource:shortName=brun;brolloutrun;brolloutruns,categories=belay
 // +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.spec.rollout.name`
 // +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.spec.revision`
 // +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`

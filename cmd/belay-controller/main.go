@@ -25,6 +25,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/orphans"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/wake"
 )
@@ -159,6 +160,9 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	if err := rollouts.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the Rollout reconciler: %w", err)
 	}
+	if err := addJanitors(mgr); err != nil {
+		return err
+	}
 	sources := controllers.NewSources(mgr.GetAPIReader(), o.namespace, time.Minute)
 	breaker := controllers.NewBreaker()
 	judge := &controllers.AnalysisReconciler{Client: mgr.GetClient(), Asker: controllers.NewAsker(sources, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
@@ -177,6 +181,25 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	}
 	return nil
 }
+
+// addJanitors clean up after Rollouts that are gone.
+func addJanitors(mgr ctrl.Manager) error {
+	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: controllers.FieldManager, Workers: 1}
+	if err := labels.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the clean-up of labels: %w", err)
+	}
+	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, Keep: runsKeptFor, Limit: runsOfTheGone}
+	if err := runs.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the clean-up of runs: %w", err)
+	}
+	return nil
+}
+
+// runsOfTheGone and runsKeptFor bound the history of Rollouts that are gone.
+const (
+	runsOfTheGone = 10
+	runsKeptFor   = 30 * 24 * time.Hour
+)
 
 // probeClient acts as the guard's probe, an identity that nothing exempts.
 func probeClient(mgr ctrl.Manager, user string) (client.Client, error) {

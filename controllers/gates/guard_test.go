@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/flowcontrol"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -75,7 +76,7 @@ func TestWhatADryRunShows(t *testing.T) {
 		says   string
 	}{
 		"paused":          {paused: true, want: proven, says: "comes back paused"},
-		"not paused":      {want: missing, says: "kubectl apply -k config/guard"},
+		"not paused":      {want: missing, says: "kubectl apply --server-side -k config/guard"},
 		"locked":          {err: denied(metav1.StatusReasonForbidden, deniedLocked), want: locked, says: "waiting for a handover"},
 		"reached release": {err: denied(metav1.StatusReasonForbidden, deniedRelease), want: missing, says: "refused by policy belay-guard-release instead of being paused"},
 		"release could not be evaluated": {err: denied(metav1.StatusReasonInvalid, "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'x' denied request: expression resulted in error"),
@@ -329,4 +330,54 @@ func TestADeletedRolloutIsForgotten(t *testing.T) {
 	b.Expect(b.client.Delete(t.Context(), b.rollout())).To(Succeed())
 	b.Expect(b.look()).To(Equal(reconcile.Result{}))
 	b.Expect(b.guard.answers).To(BeEmpty())
+}
+
+// TestLastNeverWaits, not even for the dry-run of its own Rollout.
+func TestLastNeverWaits(t *testing.T) {
+	b := newGuardBench(t, metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGuardProven})
+	asked, done := make(chan struct{}), make(chan error, 1)
+	b.guard.Probe = answering(t, func(ctx context.Context, _ *appsv1.Deployment) error {
+		close(asked)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	go func() {
+		_, err := b.guard.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+		done <- err
+	}()
+	<-asked
+	b.Expect(b.last().Outcome).To(Equal(Open), "as the status says, while the first dry-run hangs")
+	b.Expect(done).NotTo(Receive())
+	b.Eventually(done).WithTimeout(2 * probeTimeout).Should(Receive(BeNil()))
+	b.Expect(b.last().Outcome).To(Equal(Open), "one failed renewal leaves the proof of before the restart")
+}
+
+// TestDryRunsAreLimited: on a cluster without the guard each Rollout asks every
+// 5 s, which must not become a load.
+func TestDryRunsAreLimited(t *testing.T) {
+	b := newGuardBench(t)
+	b.paused = true
+	limit := &countingLimit{RateLimiter: flowcontrol.NewFakeAlwaysRateLimiter()}
+	b.guard.Limit = limit
+	b.look()
+	b.after(time.Minute).look()
+	b.Expect(limit.waits).To(Equal(1), "once for each dry-run")
+	limit.err = context.Canceled
+	_, err := b.guard.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+	b.Expect(err).NotTo(HaveOccurred(), "the proof still stands")
+	b.after(5 * time.Minute)
+	_, err = b.guard.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+	b.Expect(err).To(MatchError(context.Canceled))
+	b.Expect(b.last().Outcome).To(Equal(Open), "the answer before is kept")
+}
+
+type countingLimit struct {
+	flowcontrol.RateLimiter
+	waits int
+	err   error
+}
+
+func (l *countingLimit) Wait(context.Context) error {
+	l.waits++
+	return l.err
 }

@@ -60,7 +60,7 @@ func probe(ctx context.Context, as client.Client, d *appsv1.Deployment, now time
 		return proven, "a pushed template comes back paused"
 	case err == nil:
 		return missing, "a pushed template would roll at once: no admission policy of Belay's pauses it; " +
-			"install them on this cluster: kubectl apply -k config/guard"
+			"install them on this cluster: kubectl apply --server-side -k config/guard"
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return unproven, fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s had no answer within %s; "+
 			"an admission webhook for Deployments is slow or hangs: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", d.Name, probeTimeout)
@@ -73,7 +73,7 @@ func probe(ctx context.Context, as client.Client, d *appsv1.Deployment, now time
 		return locked, fmt.Sprintf("waiting for a handover to end: until then changes of Deployment %s's template are refused", d.Name)
 	default:
 		return missing, fmt.Sprintf("a pushed template is refused by policy %s instead of being paused: "+
-			"policy %s or its binding is not in force; install all of them again: kubectl apply -k config/guard", policy, holdPolicy)
+			"policy %s or its binding is not in force; install all of them again: kubectl apply --server-side -k config/guard", policy, holdPolicy)
 	}
 }
 

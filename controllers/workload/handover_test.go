@@ -84,11 +84,6 @@ func otherOwner(u *unstructured.Unstructured) {
 	u.SetOwnerReferences(owners)
 }
 
-func get(u *unstructured.Unstructured, path ...string) any {
-	value, _, _ := unstructured.NestedFieldNoCopy(u.Object, path...)
-	return value
-}
-
 func TestLockAndUnlock(t *testing.T) {
 	lock := func(u *unstructured.Unstructured) ([]byte, error) { return Lock(u, "run-1") }
 	locked := goesThrough(t, deployment(t), types.JSONPatchType, lock)
@@ -141,6 +136,18 @@ func TestUnpauseTestsWhatRolls(t *testing.T) {
 	unlocked := deployment(t)
 	if got := goesThrough(t, unlocked, types.JSONPatchType, unpause); Paused(got) {
 		t.Error("a Deployment without a lock stays paused")
+	}
+}
+
+// TestStringsAreEscapedAsTheAPIServerDoes: its JSON patch library
+// (gopkg.in/evanphx/json-patch.v4, lazyNode.equal) compares bytes, and what it
+// compares with comes from encoding/json.
+func TestStringsAreEscapedAsTheAPIServerDoes(t *testing.T) {
+	d := deployment(t)
+	field("sh -c 'a && b < c > d'", "spec", "template", "metadata", "annotations", "a")(d)
+	patch, err := Unpause(d, revision(t, Template(d)))
+	if err != nil || !strings.Contains(string(patch), `"sh -c 'a \u0026\u0026 b \u003c c \u003e d'"`) {
+		t.Errorf("%s, %v", patch, err)
 	}
 }
 

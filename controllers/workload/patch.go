@@ -96,6 +96,8 @@ func (p jsonPatch) encode() ([]byte, error) {
 	if len(p) == 0 {
 		return nil, nil
 	}
+	// The API server compares the strings of a test as they are written, so they
+	// must be escaped as its own encoder does: "a && b" is "a \u0026\u0026 b".
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encode a patch: %w", err)

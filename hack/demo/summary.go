@@ -20,7 +20,7 @@ func (d *demo) summarize(ctx context.Context) error {
 	for _, c := range d.ended {
 		err = errors.Join(err, d.chapter(c, tally.By[c.version]))
 	}
-	for _, kind := range []string{"rollouts", "rolloutruns"} {
+	for _, kind := range []string{"rollouts.belay.dev", "rolloutruns.belay.dev"} {
 		table, tableErr := d.stage.Table(ctx, kind, "-n", d.shop.Namespace)
 		err = errors.Join(err, tableErr)
 		d.out.lines("", "$ kubectl get "+kind+" -n "+d.shop.Namespace, table)
@@ -60,6 +60,9 @@ func (d *demo) chapter(c chapter, a load.Answers) error {
 		line += fmt.Sprintf(", %.1f s from the first bad response to weight 0 (%d bad of %d)", a.Last.Sub(a.FirstBad).Seconds(), a.Bad, a.Count)
 	}
 	d.out.lines(line)
+	if c.zero != "" {
+		d.out.lines("           " + c.zero)
+	}
 	if c.entry.Outcome != c.outcome || c.entry.Trigger != c.trigger {
 		return fmt.Errorf("%s ended %s by %q, expected %s by %q: %s", c.version, c.entry.Outcome, c.entry.Trigger, c.outcome, c.trigger, c.entry.Message)
 	}
@@ -74,8 +77,8 @@ func (d *demo) explore() {
 		d.out.lines("  . " + filepath.Join(d.stage.Root, ".cluster", "env") + "      # kubectl and its configuration")
 	}
 	d.out.lines(
-		"  kubectl -n "+ns+" get rollouts,rolloutruns -o wide",
-		"  kubectl -n "+ns+" describe rollout shop",
+		"  kubectl -n "+ns+" get brollouts,rolloutruns -o wide",
+		"  kubectl -n "+ns+" describe brollout shop",
 		"  kubectl -n "+ns+" get events.events.k8s.io",
 		"  kubectl -n "+ns+" get rolloutruns -o yaml              # every decision and verdict of each release",
 		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # refused: rejected before",
