@@ -333,13 +333,15 @@ func (f *facts) alone() *Set {
 	return &f.in.Workload.Active[0]
 }
 
-// settled reports whether the Deployment runs one version, at full size.
+// settled reports whether the Deployment runs one version, at full size: the
+// declared one, unless it is held at another.
 func (f *facts) settled() bool {
 	s, n := f.alone(), f.in.Workload.Replicas
 	if n == 0 {
 		return f.in.Workload.Observed && len(f.in.Workload.Active) == 0
 	}
-	return s != nil && f.in.Workload.Observed && s.Desired == n && s.Available >= n
+	begun := s != nil && (f.in.Workload.Paused || s.Revision == f.declared)
+	return begun && f.in.Workload.Observed && s.Desired == n && s.Available >= n
 }
 
 // handedUnsettled does not wait for a Deployment that another template froze: a
