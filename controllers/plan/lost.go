@@ -16,7 +16,7 @@ func (f *facts) idle() bool {
 // leftover is a share without a run: of a Rollout that was removed by force, or of
 // an old copy of the route that somebody applied.
 func leftover(f *facts) bool {
-	return f.in.Route.Split != nil && !f.releaseBlocked() && f.idle()
+	return (f.in.Route.Split != nil || f.in.Route.Marked) && !f.releaseBlocked() && f.idle()
 }
 
 func releaseLeftover(f *facts) Decision {
