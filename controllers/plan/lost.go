@@ -84,6 +84,14 @@ func stableLost(f *facts) bool {
 		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Route.Acknowledged && f.in.Workload.Replicas > 0
 }
 
+// stableLostNarrowed: the user's Service reaches nobody only because it is
+// narrowed to the version that is lost.
+func stableLostNarrowed(f *facts) bool {
+	r := f.in.Route
+	lost := f.onTrial() && r.Split != nil && f.weightIsNot(100) && r.StableEndpoints == 0
+	return lost && r.Narrowed != "" && r.ServiceEndpoints == 0 && r.CanaryEndpoints > 0 && f.in.Workload.Replicas > 0
+}
+
 func releaseFromLost(f *facts) Decision {
 	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, whatever it reaches, until it has", f.where(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
 	f.forgetShare(&d)

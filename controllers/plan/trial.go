@@ -39,8 +39,8 @@ func lowerWeight(f *facts) Decision {
 }
 
 func noStableEndpoints(f *facts) bool {
-	less := f.in.Route.Split == nil || f.in.Route.Mixed || f.observedWeight() > f.targetWeight()
-	return f.onTrial() && less && f.in.Route.StableEndpoints == 0
+	rest := f.in.Route.Split == nil || f.in.Route.Mixed || weightOff(f) && f.targetWeight() < 100
+	return f.onTrial() && rest && f.in.Route.StableEndpoints == 0
 }
 
 func waitForEndpoints(f *facts) Decision {
