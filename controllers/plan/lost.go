@@ -36,7 +36,7 @@ func canaryLost(f *facts) bool {
 // servicesBroken is a pair that somebody changed or deleted while routes name it,
 // whatever else the run waits for.
 func servicesBroken(f *facts) bool {
-	shares := f.in.Route.Split != nil && !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
+	shares := (f.in.Route.Split != nil || handoverShareOff(f)) && !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
 	return shares && !f.in.Route.PairCurrent && (f.revocable() || handed(f))
 }
 
