@@ -106,7 +106,7 @@ func neighbours() []Story {
 func formers() []Story {
 	anew := func(name string, become func(*World)) Story {
 		return story(name, second, promoted, func() []event {
-			return []event{{func(*World) bool { return true }, become}}
+			return []event{{when: always, do: become}}
 		})
 	}
 	return []Story{
