@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	routeKind     = gatewayv1.GroupVersion.WithKind("HTTPRoute")
+	routeKind     = schema.GroupVersionKind{Group: gatewayv1.GroupVersion.Group, Version: gatewayv1.GroupVersion.Version, Kind: "HTTPRoute"}
 	routeResource = schema.GroupResource{Group: gatewayv1.GroupName, Resource: "httproutes"}
 )
 
