@@ -7,7 +7,7 @@ CLUSTER := go -C hack/cluster run .
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-sim test-integration test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
+.PHONY: help demo test test-unit test-sim test-integration test-handover test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-sim: ## The simulated world
 
 test-integration: ## API rules, guard and roles on a real API server
 	@go run ./hack/suite -run '$(RUN)' integration
+
+test-handover: ## The handover under Kubernetes' own Deployment controller and autoscaler
+	@go run ./hack/suite -run '$(RUN)' handover
 
 test-e2e: ## Journeys on the real local cluster, under load
 	@go run ./hack/suite -run '$(RUN)' e2e

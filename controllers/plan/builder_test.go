@@ -193,6 +193,7 @@ func baking(in *plan.Input) {
 func handingOver(in *plan.Input) {
 	baking(in)
 	in.Status.Phase = v1alpha1.PhaseHandingOver
+	in.Status.Promotion.HandingSince = ptr(ago(time.Minute))
 }
 
 // handed is the moment after the change of the owner: locked, paused, recognised.
@@ -218,7 +219,7 @@ func takeOver(mode v1alpha1.TakeOver) change {
 	return func(in *plan.Input) {
 		stepAt(1)(in)
 		in.Status.Phase = v1alpha1.PhaseHandingOver
-		in.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: recently, Mode: mode, Message: "because", Actor: "ann"}
+		in.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: recently, HandingSince: ptr(recently), Mode: mode, Message: "because", Actor: "ann"}
 		noSplit(in)
 	}
 }

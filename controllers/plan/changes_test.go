@@ -205,6 +205,10 @@ func sizeSince(at *metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Promotion.SizeSince = at }
 }
 
+func handingSince(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.HandingSince = at }
+}
+
 func handedAt(at *metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Promotion.HandedAt = at }
 }

@@ -56,6 +56,10 @@ func (f *facts) stableServes() bool {
 	return !f.in.Canary.Handed && f.in.Workload.Stable.Ready > 0 && f.in.Route.StableEndpoints > 0
 }
 
+// deletingUnfenced: a handover that was decided may have succeeded unseen; then
+// the Deployment already empties the stable set.
+func deletingUnfenced(f *facts) bool { return deleting(f) && f.unfenced() }
+
 func deletingWithSplit(f *facts) bool {
 	return deleting(f) && f.stableServes() && f.in.Route.Split != nil && f.weightIsNot(0)
 }

@@ -15,7 +15,7 @@ import (
 
 // every is how many inputs to go on by: a prime that no dimension's size shares,
 // so that all options meet. The whole product, 190 million, takes hours.
-var every = flag.Int("plan.every", 1009, "decide on each n-th of the enumerated inputs; 1 for all")
+var every = flag.Int("plan.every", 2003, "decide on each n-th of the enumerated inputs; 1 for all")
 
 // TestEveryDecisionKeepsThePromises enumerates inputs, also those that no run
 // should ever see, and holds every decision to what must always hold.
@@ -105,7 +105,7 @@ func stages() []option {
 		{"promoting", promoting}, {"promoting-nil", all(promoting, nilPromotion)},
 		{"baking-entered", all(baking, fullAt(&justNow))}, {"baking-done", baking}, {"baking-late", all(baking, fullAt(&longAgo))},
 		{"baking-shifted", all(baking, fullAt(nil))}, {"baking-nil", all(baking, nilPromotion)},
-		{"handover", handingOver}, {"handover-decided", all(handingOver, handedAt(&justNow), locked)}, {"handover-late", all(handingOver, fullAt(&longAgo), resting)},
+		{"handover", handingOver}, {"handover-decided", all(handingOver, handedAt(&justNow), locked)}, {"handover-late", all(handingOver, handingSince(&longAgo), resting)},
 		{"handover-nil", all(handingOver, nilPromotion)}, {"handed", handed}, {"handed-long", all(handed, handedAt(&longAgo))},
 		{"native", native}, {"native-begun", takeOver(v1alpha1.TakeOverNative)}, {"native-bakes", all(native, settledAt(&justNow))}, {"native-done", all(native, settledAt(&recently))},
 		{"bypass", bypassing}, {"unserved", takeOver(v1alpha1.TakeOverUnserved)},

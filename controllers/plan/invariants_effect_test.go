@@ -36,7 +36,7 @@ func (c *checker) effect() {
 	case plan.HandOver:
 		c.handsOver(e)
 	case plan.FenceCanary:
-		c.require(c.in1(v1alpha1.PhaseRollingBack) && e.Epoch == in.Status.Epoch && in.Canary.Epoch < e.Epoch, "fences with epoch %d", e.Epoch)
+		c.require((c.in1(v1alpha1.PhaseRollingBack) || c.in.Deleting != nil) && e.Epoch == in.Status.Epoch && in.Canary.Epoch < e.Epoch, "fences with epoch %d", e.Epoch)
 	case plan.ResizeHanded:
 		c.require(in.Canary.Handed && in.Workload.Recreate && in.Workload.Paused && e.Replicas == in.Workload.Replicas && in.Canary.Desired != e.Replicas, "resizes to %d", e.Replicas)
 	case plan.Unlock:
@@ -117,6 +117,8 @@ func (c *checker) releases() {
 	gone := !c.in.Canary.Exists && c.in.Canary.Left == 0
 	lost := r.StableEndpoints == 0 && !c.has(100)
 	switch {
+	case !c.in.Workload.Found && c.in.Deleting == nil:
+		c.require(r.ServiceEndpoints > 0, "releases to nobody")
 	case c.in.Deleting != nil:
 		c.require(gone || c.in.Canary.Handed || c.in.Workload.Stable.Ready == 0 || r.StableEndpoints == 0, "releases a canary that may go first")
 	case c.in1(v1alpha1.PhaseRollingBack):
@@ -152,7 +154,10 @@ func (c *checker) removes() {
 	c.require(!r.Mixed && c.observed() == 0, "removes a canary that has %d %%", c.observed())
 	zero := c.in.Status.Rollback
 	drained := zero != nil && c.elapsed(zero.ZeroAt, c.in.Spec.Traffic.Drain.Duration)
-	c.require(drained || overdue || r.Split == nil && (c.in.Deleting != nil && r.Acknowledged || c.byItself()), "removes a canary that is not drained")
+	if p := c.in.Status.Promotion; c.byItself() && p != nil {
+		drained = drained || r.Acknowledged && c.elapsed(p.SettledAt, c.in.Spec.Traffic.Drain.Duration)
+	}
+	c.require(drained || overdue || r.Split == nil && c.in.Deleting != nil && r.Acknowledged, "removes a canary that is not drained")
 	if c.in.Workload.Replicas == 0 || overdue || canary.Ready == 0 {
 		return
 	}

@@ -272,7 +272,7 @@ func (c *checker) deletion() {
 	}
 	overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
 	switch e := c.d.Effect.(type) {
-	case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary:
+	case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary, plan.FenceCanary:
 	case plan.SetSplit:
 		c.require(e.Weight == 0, "gives the canary %d %% while being deleted", e.Weight)
 	case plan.NarrowService:

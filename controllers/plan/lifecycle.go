@@ -136,15 +136,14 @@ func gate(f *facts) Decision {
 // idleLeftover is a former run's set, which no run needs any more.
 func idleLeftover(f *facts) bool { return f.idle() && f.in.Canary.Leftover != "" }
 
-func nativeLeftover(f *facts) bool { return native(f) && f.in.Canary.Leftover != "" }
-
 func removeLeftover(f *facts) Decision {
 	return f.doing(f.phaseReason(), fmt.Sprintf("ReplicaSet %s of a former run is still there", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})
 }
 
 // unservedAfter is how long nothing must have served before a push goes out
-// unjudged: longer than a pod takes to be replaced by one that is there.
-const unservedAfter = 10 * time.Second
+// unjudged: longer than pods usually take to start, so that a restart of all of
+// them or a drained node is no reason.
+const unservedAfter = time.Minute
 
 // unserved holds when the stable version has no pod that serves, so that there is
 // nothing to compare with and nothing to go back to.

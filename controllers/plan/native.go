@@ -125,6 +125,27 @@ func nativeCanaryLeft(f *facts) bool {
 	return native(f) && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
+// nativeLeftover is the canary of the run that a bypass has ended.
+func nativeLeftover(f *facts) bool { return native(f) && f.in.Canary.Leftover != "" }
+
+func nativeUnreleased(f *facts) bool {
+	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !f.in.Route.Acknowledged
+}
+
+// nativeDraining lets a canary's connections finish once the routes have left it
+// and the Deployment's own pods are there.
+func nativeDraining(f *facts) bool {
+	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !over
+}
+
+func drainNative(f *facts) Decision {
+	_, left := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	d := f.working(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d.Recheck = left
+	return d
+}
+
 // nativeRunMissing comes late: no record keeps the routes from a Deployment that
 // rolls.
 func nativeRunMissing(f *facts) bool { return native(f) && !f.in.Run.Exists }
@@ -133,15 +154,22 @@ func (f *facts) bakesNatively() bool {
 	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried && f.in.Spec.Promotion.Bake.Duration > 0
 }
 
-func nativeJustSettled(f *facts) bool { return f.bakesNatively() && f.promotion().SettledAt == nil }
+func nativeJustSettled(f *facts) bool {
+	needed := f.bakesNatively() || nativeCanaryLeft(f) || nativeLeftover(f)
+	return needed && f.promotion().SettledAt == nil
+}
 
+// noteSettled begins the drain of what is left of a canary, and the bake.
 func noteSettled(f *facts) Decision {
-	bake := f.in.Spec.Promotion.Bake.Duration
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake))))
+	d := f.working(v1alpha1.ReasonHandingOver, "one version is left in the Deployment: what is left of the canary goes")
+	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
+	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
+		d.Standing.Reason = v1alpha1.ReasonBaking
+		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake)))
+	}
 	now, p := f.now(), f.promotion()
 	p.SettledAt = &now
 	d.Status.Promotion = &p
-	d.Recheck = bake
 	return d
 }
 

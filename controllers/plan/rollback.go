@@ -33,13 +33,15 @@ func (f *facts) rollback() v1alpha1.RollbackStatus {
 
 // rollbackUnfenced holds until a handover that another controller may have begun
 // can no longer succeed: its write of the canary carries what was read before.
-func rollbackUnfenced(f *facts) bool {
+func rollbackUnfenced(f *facts) bool { return rollingBack(f) && f.unfenced() }
+
+func (f *facts) unfenced() bool {
 	c := f.in.Canary
-	return rollingBack(f) && f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch < f.in.Status.Epoch
+	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch < f.in.Status.Epoch
 }
 
 func fenceCanary(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonRollingBack, "keeping a handover that may still be on its way from the canary", FenceCanary{f.in.Status.Epoch})
+	return f.doing(f.phaseReason(), "keeping a handover that may still be on its way from the canary", FenceCanary{f.in.Status.Epoch})
 }
 
 // rollbackOvertaken holds when the handover came first: the Deployment already

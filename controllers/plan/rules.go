@@ -47,6 +47,7 @@ var rules = []rule{
 	{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
 	{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
 	{"Released", released, leave},
+	{"DeletingFences", deletingUnfenced, fenceCanary},
 	{"DeletingTakesTrafficBack", deletingWithSplit, takeTrafficForDeletion},
 	{"DeletingWidensService", deletingNarrowed, widenService},
 	{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
@@ -57,6 +58,7 @@ var rules = []rule{
 	{"Deleting", deleting, waitForRelease},
 
 	// Without the Deployment there is nothing to protect or promote.
+	{"WorkloadMissingReleases", workloadMissingLost, releaseForMissing},
 	{"WorkloadMissing", workloadMissing, stuckOnWorkload},
 	// Before the first look there is no stable version to go back to.
 	{"FinalizerMissing", finalizerMissing, addFinalizer},
@@ -151,10 +153,12 @@ var rules = []rule{
 	{"NativeHandsOver", nativeCanary, handOverNative},
 	{"NativeUnpauses", nativePaused, unpauseCandidate},
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
+	{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
+	{"NativeSettled", nativeJustSettled, noteSettled},
+	{"NativeDrains", nativeDraining, drainNative},
 	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
 	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
 	{"NativeRunMissing", nativeRunMissing, createRun},
-	{"NativeSettled", nativeJustSettled, noteSettled},
 	{"NativeBakes", nativeBaking, holdNative},
 	{"NativeDone", native, finishNative},
 

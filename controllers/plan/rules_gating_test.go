@@ -22,7 +22,7 @@ func gatingCases() []ruleCase {
 	return []ruleCase{
 		works("Unserved", "nothing serves", given(gating, down), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes, "no ready pod since 11:59:00Z", "without a judgement"),
 		works("Unserved", "also unguarded and blocked", given(gating, down, unproven, blockedRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes),
-		works("StableNotReady", "nothing serves, for a moment", given(gating, stableReady(0), unavailableFor(9*time.Second)), nil, phase, v1alpha1.ReasonWorkloadNotReady, "goes out at once"),
+		works("StableNotReady", "nothing serves, for a moment", given(gating, stableReady(0), unavailableFor(59*time.Second)), nil, phase, v1alpha1.ReasonWorkloadNotReady, "goes out at once"),
 		works("ScaledToZero", "nothing is meant to serve", given(gating, atZero, unavailableFor(time.Hour)), nil, phase, v1alpha1.ReasonScaledToZero, "scaled to 0"),
 		works("Paused", "nothing serves, but paused", given(gating, down, specPaused), nil, phase, v1alpha1.ReasonPaused, "no run of shop:b starts"),
 

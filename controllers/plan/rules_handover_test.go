@@ -56,9 +56,13 @@ func nativeEndCases() []ruleCase {
 		in.Status.Promotion.SettledAt, in.Status.Promotion.HandedAt = ptr(ago(2*time.Hour)), &longAgo
 	}
 	return []ruleCase{
-		works("NativeRemovesCanary", "settled", given(bypassed, canaryPods(2)), plan.RemoveCanary{}, phase, over),
-		works("NativeRemovesCanary", "pods terminate", given(bypassed, terminating), nil, phase, over),
-		works("NativeRemovesLeftover", "settled", given(bypassed, leftoverSet), plan.RemoveLeftover{Name: "shop-former"}, phase, over),
+		works("NativeAwaitsRelease", "a canary is left, and the gateway late", given(bypassed, canaryPods(2), unacknowledged), nil, phase, over, "acknowledge the release"),
+		works("NativeSettled", "a canary is left", given(bypassed, canaryPods(2)), nil, phase, over, "the canary goes"),
+		works("NativeDrains", "a canary is left", given(bypassed, canaryPods(2), settledAt(&justNow)), nil, phase, over, "until 12:00:04Z"),
+		works("NativeDrains", "the canary of a run that was bypassed", given(bypassed, leftoverSet, settledAt(&justNow)), nil, phase, over),
+		works("NativeRemovesCanary", "drained", given(bypassed, canaryPods(2), settledAt(&recently)), plan.RemoveCanary{}, phase, over),
+		works("NativeRemovesCanary", "pods terminate", given(bypassed, terminating, settledAt(&recently)), nil, phase, over),
+		works("NativeRemovesLeftover", "drained", given(bypassed, leftoverSet, settledAt(&recently)), plan.RemoveLeftover{Name: "shop-former"}, phase, over),
 		works("NativeSettled", "runs alone", given(nativeAlone, settledAt(nil)), nil, phase, v1alpha1.ReasonBaking, "watching it until 12:05:00Z"),
 		works("NativeBakes", "not over", given(nativeAlone, settledAt(&justNow)), nil, phase, v1alpha1.ReasonBaking, "until 12:04:59Z"),
 		works("NativeBakes", "not over for longer than stepDeadline", given(nativeAlone, longBake), nil, phase, v1alpha1.ReasonBaking),
@@ -118,7 +122,7 @@ func handoverCases() []ruleCase {
 	unobserved := func(in *plan.Input) { in.Workload.Observed = false }
 	beside := active(stable(replicas), newer(1))
 	noSize := all(sizeSince(nil), func(in *plan.Input) { in.Status.Promotion.Size = nil })
-	late := all(fullAt(&longAgo), stableReady(3), noSize)
+	late := all(handingSince(&longAgo), stableReady(3))
 	return []ruleCase{
 		works("HandoverImpossible", "admission changed the canary", given(handingOver, changed), nil, phase, over, "promoting natively", "a sidecar was added"),
 		works("HandoverImpossible", "an older set is equal", given(handingOver, chosen("shop-old")), nil, phase, over, "shop-old"),

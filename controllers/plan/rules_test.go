@@ -96,6 +96,8 @@ func deletionCases() []ruleCase {
 		works("DeletingTakesTrafficBack", "mid-step", given(step, soon), zero, phase, releasing),
 		works("DeletingTakesTrafficBack", "in a bake", given(baking, soon), zero, v1alpha1.PhaseBaking, releasing),
 		works("DeletingTakesTrafficBack", "in a handover before the owner changed", given(handingOver, locked, soon), zero, over, releasing),
+		works("DeletingFences", "a handover may be on its way", given(handingOver, handedAt(&justNow), soon), plan.FenceCanary{Epoch: 1}, over, releasing),
+		works("DeletingTakesTrafficBack", "fenced", given(handingOver, handedAt(&justNow), func(in *plan.Input) { in.Canary.Epoch = 1 }, soon), zero, over, releasing),
 		works("DeletingWidensService", "narrowed", given(step, split(0), narrowed(stableHash), soon), plan.NarrowService{}, phase, releasing, "all of its pods"),
 		works("DeletingAtZero", "at zero", given(step, split(0), soon), nil, phase, releasing, "acknowledged weight 0 %"),
 		works("DeletingDrains", "drain not over", given(rollingBack(&justNow), soon), nil, back, releasing, "until 12:00:04Z"),
@@ -123,7 +125,11 @@ func adoptionCases() []ruleCase {
 	claimed := func(in *plan.Input) {
 		in.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: "Rollout other has it"}
 	}
+	gone := func(in *plan.Input) { in.Workload, in.Route.StableEndpoints = plan.Workload{}, 0 }
 	return []ruleCase{
+		stalls("WorkloadMissingReleases", "stable's pods are gone", given(stepAt(0), gone), plan.ReleaseRoute{}, v1alpha1.PhaseStepping, v1alpha1.ReasonWorkloadNotFound, "Service shop, which has 5"),
+		stalls("WorkloadMissingReleases", "the canary's pods are gone", given(stepAt(0), workloadGone, canaryEndpoints(0)), plan.ReleaseRoute{}, v1alpha1.PhaseStepping, v1alpha1.ReasonWorkloadNotFound),
+		stalls("WorkloadMissing", "the canary has everything", given(baking, gone), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonWorkloadNotFound),
 		stalls("WorkloadMissing", "deleted meanwhile", given(workloadGone), nil, phase, v1alpha1.ReasonWorkloadNotFound, `"shop"`, "create it"),
 		works("FinalizerMissing", "first look", given(unfinalized), plan.AddFinalizer{}, phase, progressing, "adding the finalizer"),
 		works("Adopting", "one version runs", given(fresh), nil, phase, progressing, "adopted", "shop:a"),

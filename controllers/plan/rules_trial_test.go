@@ -57,7 +57,7 @@ func trialCases() []ruleCase {
 		works("StepPassed", "never smaller in a step", given(stepAt(0), canaryPods(3)), nil, phase, progressing),
 		works("ScalesCanary", "back from zero", given(step, begun, split(0), canaryPods(0)), plan.ScaleCanary{Replicas: 1}, phase, progressing),
 
-		works("AwaitsCanary", "not ready", given(step, begun, split(0), canaryReady(0), func(in *plan.Input) { in.Canary.Cause = "ImagePullBackOff" }), nil, phase, progressing, "0 of 1 ready: ImagePullBackOff"),
+		works("AwaitsCanary", "not ready", given(step, begun, split(0), canaryReady(0), func(in *plan.Input) { in.Canary.Cause = "0 of 1 ready: ImagePullBackOff" }), nil, phase, progressing, "pods: 0 of 1 ready: ImagePullBackOff"),
 		works("AwaitsCanary", "ready, but not for minReadySeconds", given(step, begun, split(0), func(in *plan.Input) { in.Canary.Available = 0 }), nil, phase, progressing, "0 of 1 ready"),
 		works("AwaitsCanary", "endpoints lag", given(step, begun, split(0), canaryEndpoints(0)), nil, phase, progressing, "Service to list the canary pods: 0 of 1"),
 		works("AwaitsCanary", "short at the end of the hold", given(stepAt(1), canaryReady(1)), nil, phase, progressing, "1 of 2 ready"),

@@ -17,7 +17,9 @@ func (f *facts) targetWeight() int32 {
 	return f.stepWeight()
 }
 
-func trialServicesOff(f *facts) bool { return f.onTrial() && !f.in.Route.PairCurrent }
+func trialServicesOff(f *facts) bool {
+	return f.onTrial() && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
+}
 
 func overweight(f *facts) bool {
 	return f.onTrial() && f.in.Route.Split != nil && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
@@ -166,9 +168,14 @@ func canaryUnready(f *facts) bool {
 
 func waitForCanary(f *facts) Decision {
 	need := f.canaryNeed(f.targetWeight())
-	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), f.canaryReady(), need)
-	if f.canaryReady() >= need {
+	ready := f.canaryReady()
+	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), ready, need)
+	switch {
+	case ready >= need:
 		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.where(), f.in.Route.CanaryEndpoints, need)
+	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
+		// The cause begins with the count.
+		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400)))
 	}
 	return f.working(f.phaseReason(), why+f.because())
 }
@@ -195,12 +202,7 @@ func setTargetWeight(f *facts) Decision {
 // that must stand.
 func (f *facts) setWeight(weight int32, why string) Decision {
 	d := f.doing(f.phaseReason(), why, SetSplit{weight})
-	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt = nil
-	}
-	if d.Status.Promotion != nil {
-		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil
-	}
+	f.forgetShare(&d)
 	return d
 }
 

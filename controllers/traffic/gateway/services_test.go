@@ -28,7 +28,9 @@ func service(w *gatewaytest.World, name string) *corev1.Service {
 	return gatewaytest.Get(w, name, &corev1.Service{})
 }
 
-// TestThePair: what the generated Services are made of.
+// TestThePair: what the generated Services are made of. They carry none of the
+// labels of the user's Service: a monitor that selects by those would count each pod
+// twice.
 func TestThePair(t *testing.T) {
 	g, ctx := NewWithT(t), t.Context()
 	w := open(t)
@@ -46,7 +48,7 @@ func TestThePair(t *testing.T) {
 	g.Expect(w.Router().Point(ctx, target)).To(Succeed())
 	for name, want := range map[string][2]string{"shop-stable": {"stable", target.StableHash}, "shop-canary": {"canary", target.CanaryHash}} {
 		s := service(w, name)
-		g.Expect(s.Labels).To(Equal(map[string]string{"app": "shop", "team": "a", "belay.dev/rollout": "shop", "belay.dev/role": want[0], "belay.dev/pod-template-hash": want[1]}))
+		g.Expect(s.Labels).To(Equal(map[string]string{"belay.dev/rollout": "shop", "belay.dev/role": want[0], "belay.dev/pod-template-hash": want[1]}))
 		g.Expect(s.OwnerReferences).To(BeEmpty())
 		g.Expect(s.Spec.Selector).To(Equal(map[string]string{"app": "shop", "track": "main", "pod-template-hash": want[1]}))
 		g.Expect(s.Spec.Ports).To(Equal([]corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("http"), AppProtocol: &protocol}}))
@@ -65,18 +67,16 @@ func TestThePairIsKeptWhole(t *testing.T) {
 		of     string
 		change func(*corev1.Service)
 	}{
-		"the stable selector":           {"shop-stable", func(s *corev1.Service) { delete(s.Spec.Selector, "pod-template-hash") }},
-		"a selector with a key more":    {"shop-canary", func(s *corev1.Service) { s.Spec.Selector["tier"] = "web" }},
-		"the canary's ports":            {"shop-canary", func(s *corev1.Service) { s.Spec.Ports[0].TargetPort = intstr.FromInt32(8080) }},
-		"the role":                      {"shop-canary", func(s *corev1.Service) { s.Labels["belay.dev/role"] = "stable" }},
-		"the hash that slices inherit":  {"shop-stable", func(s *corev1.Service) { delete(s.Labels, "belay.dev/pod-template-hash") }},
-		"a label of the user's Service": {"shop-stable", func(s *corev1.Service) { delete(s.Labels, "app") }},
-		"the type":                      {"shop-canary", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer }},
-		"addresses that are not ready":  {"shop-canary", func(s *corev1.Service) { s.Spec.PublishNotReadyAddresses = true }},
-		"a port of the user's":          {"shop", func(s *corev1.Service) { s.Spec.Ports[0].TargetPort = intstr.FromInt32(9090) }},
-		"a protocol of the user's":      {"shop", func(s *corev1.Service) { p := "http"; s.Spec.Ports[0].AppProtocol = &p }},
-		"a label more of the user's":    {"shop", func(s *corev1.Service) { s.Labels["team"] = "b" }},
-		"an owner":                      {"shop-stable", owned},
+		"the stable selector":          {"shop-stable", func(s *corev1.Service) { delete(s.Spec.Selector, "pod-template-hash") }},
+		"a selector with a key more":   {"shop-canary", func(s *corev1.Service) { s.Spec.Selector["tier"] = "web" }},
+		"the canary's ports":           {"shop-canary", func(s *corev1.Service) { s.Spec.Ports[0].TargetPort = intstr.FromInt32(8080) }},
+		"the role":                     {"shop-canary", func(s *corev1.Service) { s.Labels["belay.dev/role"] = "stable" }},
+		"the hash that slices inherit": {"shop-stable", func(s *corev1.Service) { delete(s.Labels, "belay.dev/pod-template-hash") }},
+		"the type":                     {"shop-canary", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer }},
+		"addresses that are not ready": {"shop-canary", func(s *corev1.Service) { s.Spec.PublishNotReadyAddresses = true }},
+		"a port of the user's":         {"shop", func(s *corev1.Service) { s.Spec.Ports[0].TargetPort = intstr.FromInt32(9090) }},
+		"a protocol of the user's":     {"shop", func(s *corev1.Service) { p := "http"; s.Spec.Ports[0].AppProtocol = &p }},
+		"an owner":                     {"shop-stable", owned},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, ctx := NewWithT(t), t.Context()
@@ -345,25 +345,25 @@ func TestNarrowKeepsTheRest(t *testing.T) {
 
 // TestServiceFault: each fault has its words, with what to change.
 func TestServiceFault(t *testing.T) {
-	deployment := gateway.Pods{Of: "the stable version", Labels: map[string]string{"app": "shop", "tier": "web"}}
+	deployment := traffic.Pods{Of: "the stable version", Labels: map[string]string{"app": "shop", "tier": "web"}}
 	for name, c := range map[string]struct {
 		spec        corev1.ServiceSpec
 		annotations map[string]string
-		own, others []gateway.Pods
+		own, others []traffic.Pods
 		words       string
 	}{
-		"none":                 {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []gateway.Pods{deployment}, others: []gateway.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"app": "cart"}}}},
-		"narrowed by Belay":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "pod-template-hash": "x"}}, annotations: map[string]string{"belay.dev/narrowed.shop": "x"}, own: []gateway.Pods{deployment}},
+		"none":                 {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []traffic.Pods{deployment}, others: []traffic.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"app": "cart"}}}},
+		"narrowed by Belay":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "pod-template-hash": "x"}}, annotations: map[string]string{"belay.dev/narrowed.shop": "x"}, own: []traffic.Pods{deployment}},
 		"no selector":          {spec: corev1.ServiceSpec{}, words: `Service "shop" has no selector: give it the labels of the Deployment's pods`},
 		"headless":             {spec: corev1.ServiceSpec{ClusterIP: "None", Selector: map[string]string{"app": "shop"}}, words: "is headless (clusterIP: None)"},
 		"ExternalName":         {spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName}, words: "use one of type ClusterIP"},
 		"pinned":               {spec: corev1.ServiceSpec{Selector: map[string]string{"pod-template-hash": "x"}}, words: "remove that key"},
-		"another value":        {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "other"}}, own: []gateway.Pods{deployment}, words: `selects "app=other", but the pods of the stable version have "app=shop"`},
-		"a label they lack":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "zone": "a"}}, own: []gateway.Pods{deployment}, words: `selects "zone=a", but the pods of the stable version have no label "zone"`},
-		"one version of two":   {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []gateway.Pods{{Of: "the new version", Labels: map[string]string{"app": "shop"}}, deployment}, words: `but the pods of the new version have no label "tier"`},
-		"two Deployments":      {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []gateway.Pods{deployment}, others: []gateway.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"tier": "web"}}}, words: `also selects the pods of Deployment "cart" (by "tier=web")`},
-		"many Deployments":     {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, others: []gateway.Pods{{Of: "a", Labels: deployment.Labels}, {Of: "b", Labels: deployment.Labels}, {Of: "c", Labels: deployment.Labels}, {Of: "d", Labels: deployment.Labels}, {Of: "e", Labels: deployment.Labels}}, words: "the pods of a, b, c and 2 more (by"},
-		"several, all of them": {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []gateway.Pods{deployment, {Of: "the new version", Labels: map[string]string{"app": "shop"}}}},
+		"another value":        {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "other"}}, own: []traffic.Pods{deployment}, words: `selects "app=other", but the pods of the stable version have "app=shop"`},
+		"a label they lack":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "zone": "a"}}, own: []traffic.Pods{deployment}, words: `selects "zone=a", but the pods of the stable version have no label "zone"`},
+		"one version of two":   {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []traffic.Pods{{Of: "the new version", Labels: map[string]string{"app": "shop"}}, deployment}, words: `but the pods of the new version have no label "tier"`},
+		"two Deployments":      {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, own: []traffic.Pods{deployment}, others: []traffic.Pods{{Of: `Deployment "cart"`, Labels: map[string]string{"tier": "web"}}}, words: `also selects the pods of Deployment "cart" (by "tier=web")`},
+		"many Deployments":     {spec: corev1.ServiceSpec{Selector: map[string]string{"tier": "web"}}, others: []traffic.Pods{{Of: "a", Labels: deployment.Labels}, {Of: "b", Labels: deployment.Labels}, {Of: "c", Labels: deployment.Labels}, {Of: "d", Labels: deployment.Labels}, {Of: "e", Labels: deployment.Labels}}, words: "the pods of a, b, c and 2 more (by"},
+		"several, all of them": {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}, own: []traffic.Pods{deployment, {Of: "the new version", Labels: map[string]string{"app": "shop"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "shop", Annotations: c.annotations}, Spec: c.spec}
