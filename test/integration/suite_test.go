@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -81,7 +82,7 @@ func startServer(keys string) (*envtest.Environment, *rest.Config, client.Client
 		return nil, nil, nil, fmt.Errorf("find Gateway API's definitions: %w", err)
 	}
 	crds := []string{filepath.Join("..", "..", "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}
-	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme}
+	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme, ControlPlaneStartTimeout: time.Minute}
 	server.ControlPlane.GetAPIServer().CertDir = keys
 	to, err := server.Start()
 	if err != nil {
