@@ -89,16 +89,12 @@ func all(changes ...change) change {
 func endpoints(in *plan.Input) {
 	r, c := &in.Route, in.Canary
 	r.StableEndpoints, r.CanaryEndpoints, r.ServiceEndpoints, r.CanaryShare = in.Workload.Stable.Ready, c.Ready, 0, 0
-	tried := triedRevision
-	if in.Status.Candidate != nil {
-		tried = in.Status.Candidate.Revision
-	}
 	if !c.Handed {
 		r.ServiceEndpoints, r.CanaryShare = c.Ready, c.Ready
 	}
 	for _, s := range in.Workload.Active {
 		r.ServiceEndpoints += s.Ready
-		if s.Revision == tried {
+		if c.Handed && s.Name == c.Name {
 			r.CanaryShare += s.Ready
 		}
 	}

@@ -190,19 +190,25 @@ func handoverUncalm(f *facts) bool {
 	return handoverDue(f) && (!rest || !f.in.Route.Acknowledged || handoverShareOff(f))
 }
 
-// handoverShareOff holds while somebody has given stable a share again: its pods
-// go with the change of the owner. Routes that point at the user's Service reach
-// both versions.
+// handoverShareOff holds while somebody has given stable a share again, or the
+// routes back to the whole Service: stable's pods go with the change of the owner.
 func handoverShareOff(f *facts) bool {
-	return handoverDue(f) && f.in.Route.Split != nil && f.weightIsNot(100)
+	if f.in.Route.Split != nil {
+		return handoverDue(f) && f.weightIsNot(100)
+	}
+	return handoverDue(f) && (f.in.Route.Narrowed == "" || f.in.Route.Narrowed != f.in.Canary.Hash)
 }
 
 func handoverShareDue(f *facts) bool {
-	return handoverShareOff(f) && f.in.Route.Acknowledged && min(f.canaryReady(), f.in.Route.CanaryEndpoints) >= f.canaryNeed(100)
+	return handoverShareOff(f) && f.in.Route.Acknowledged && f.in.Route.PairCurrent && min(f.canaryReady(), f.in.Route.CanaryEndpoints) >= f.canaryNeed(100)
 }
 
 func giveAllAgain(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody gave the canary %d %%: everything goes to it again before the Deployment takes it over", f.observedWeight()), SetSplit{100})
+	what := fmt.Sprintf("gave the canary %d %%", f.observedWeight())
+	if f.in.Route.Split == nil {
+		what = "pointed the routes back at Service " + f.in.Spec.Traffic.Service
+	}
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: everything goes to the canary again before the Deployment takes it over", what), SetSplit{100})
 	p := f.promotion()
 	p.Size, p.SizeSince = nil, nil
 	d.Status.Promotion = &p
@@ -333,13 +339,15 @@ func (f *facts) alone() *Set {
 	return &f.in.Workload.Active[0]
 }
 
-// settled reports whether the Deployment runs one version, at full size.
+// settled reports whether the Deployment runs one version, at full size: the
+// declared one, unless it is held at another.
 func (f *facts) settled() bool {
 	s, n := f.alone(), f.in.Workload.Replicas
 	if n == 0 {
 		return f.in.Workload.Observed && len(f.in.Workload.Active) == 0
 	}
-	return s != nil && f.in.Workload.Observed && s.Desired == n && s.Available >= n
+	begun := s != nil && (f.in.Workload.Paused || s.Revision == f.declared)
+	return begun && f.in.Workload.Observed && s.Desired == n && s.Available >= n
 }
 
 // handedUnsettled does not wait for a Deployment that another template froze: a

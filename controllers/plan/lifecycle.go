@@ -133,8 +133,10 @@ func gate(f *facts) Decision {
 	return d
 }
 
-// idleLeftover is a former run's set, which no run needs any more.
-func idleLeftover(f *facts) bool { return f.idle() && f.in.Canary.Leftover != "" }
+// idleLeftover is a former run's set, which no run needs any more, nor any route.
+func idleLeftover(f *facts) bool {
+	return f.idle() && f.in.Canary.Leftover != "" && f.in.Route.Split == nil
+}
 
 func removeLeftover(f *facts) Decision {
 	return f.doing(f.phaseReason(), fmt.Sprintf("ReplicaSet %s of a former run is still there", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})

@@ -36,7 +36,7 @@ func canaryLost(f *facts) bool {
 // servicesBroken is a pair that somebody changed or deleted while routes name it,
 // whatever else the run waits for.
 func servicesBroken(f *facts) bool {
-	shares := f.in.Route.Split != nil && !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
+	shares := (f.in.Route.Split != nil || handoverShareOff(f)) && !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
 	return shares && !f.in.Route.PairCurrent && (f.revocable() || handed(f))
 }
 
@@ -82,6 +82,14 @@ func stableLost(f *facts) bool {
 	shares := f.onTrial() || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
 	return shares && f.in.Route.Split != nil && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 &&
 		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Route.Acknowledged && f.in.Workload.Replicas > 0
+}
+
+// stableLostNarrowed: the user's Service reaches nobody only because it is
+// narrowed to the version that is lost.
+func stableLostNarrowed(f *facts) bool {
+	r := f.in.Route
+	lost := f.onTrial() && r.Split != nil && f.weightIsNot(100) && r.StableEndpoints == 0
+	return lost && r.Narrowed != "" && r.ServiceEndpoints == 0 && r.CanaryEndpoints > 0 && f.in.Workload.Replicas > 0
 }
 
 func releaseFromLost(f *facts) Decision {

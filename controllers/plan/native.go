@@ -113,12 +113,13 @@ func unpauseCandidate(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.tried})
 }
 
-// nativeUnsettled does not wait for a frozen version to get ready: a fix for it
-// may be what was declared.
+// nativeUnsettled does not wait for ever for a frozen version to get ready: a fix
+// for it may be what was declared.
 func nativeUnsettled(f *facts) bool {
 	frozen := f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) == 1
+	hopeless := frozen && (f.deploymentReady() == 0 || f.deadlineExceeded())
 	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
-	return native(f) && !f.settled() && (!frozen || last)
+	return native(f) && !f.settled() && (!hopeless || last)
 }
 
 func nativeCanaryLeft(f *facts) bool {

@@ -94,6 +94,7 @@ var rules = []rule{
 	{"RaisesStable", stableMissing, raiseStable},
 	// Requests that nobody answers, and shares that no run explains.
 	{"CanaryLost", canaryLost, takeFromLost},
+	{"StableLostWidens", stableLostNarrowed, widenService},
 	{"StableLost", stableLost, releaseFromLost},
 	{"LowersWeight", overweight, lowerWeight},
 	{"RepairsServices", servicesBroken, pointServices},

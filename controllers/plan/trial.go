@@ -39,8 +39,8 @@ func lowerWeight(f *facts) Decision {
 }
 
 func noStableEndpoints(f *facts) bool {
-	less := f.in.Route.Split == nil || f.in.Route.Mixed || f.observedWeight() > f.targetWeight()
-	return f.onTrial() && less && f.in.Route.StableEndpoints == 0
+	rest := f.in.Route.Split == nil || f.in.Route.Mixed || weightOff(f) && f.targetWeight() < 100
+	return f.onTrial() && rest && f.in.Route.StableEndpoints == 0
 }
 
 func waitForEndpoints(f *facts) Decision {
@@ -91,7 +91,9 @@ func (f *facts) narrowTarget() string {
 func narrowOff(f *facts) bool {
 	target := f.narrowTarget()
 	served := target == "" || target == f.in.Canary.Hash && f.in.Canary.Ready > 0 || target == f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
-	return f.onTrial() && f.in.Route.Narrowed != target && served
+	// What somebody took from a bake comes back first.
+	foreign := baking(f) && f.promotion().FullAt != nil && f.weightIsNot(100)
+	return f.onTrial() && f.in.Route.Narrowed != target && served && !foreign
 }
 
 // narrow counts how often it puts back what somebody took away, and gives up

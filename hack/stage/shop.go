@@ -101,6 +101,11 @@ func (s Shop) Release(ctx context.Context, image string) error {
 	return s.stage.Client.Patch(ctx, deployment, client.RawPatch(types.StrategicMergePatchType, []byte(patch)))
 }
 
+// Scale sets the Deployment's size, as kubectl scale does.
+func (s Shop) Scale(ctx context.Context, replicas int) error {
+	return s.stage.kubectl(ctx, "-n", s.Namespace, "scale", "deployment/"+Name, fmt.Sprintf("--replicas=%d", replicas))
+}
+
 // Undo declares the former version again, as kubectl does it.
 func (s Shop) Undo(ctx context.Context) error {
 	return s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "undo", "deployment/"+Name)

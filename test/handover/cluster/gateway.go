@@ -43,8 +43,9 @@ type Gateway struct {
 	// followed are the routes as the gateway acts on them.
 	followed map[types.NamespacedName]*gatewayv1.HTTPRoute
 	changed  map[types.NamespacedName]seen
-	// slices by Service and name.
+	// slices by Service and name, and the addresses that they call ready.
 	slices  map[types.NamespacedName]map[string]*discoveryv1.EndpointSlice
+	ready   map[types.NamespacedName][]string
 	manners map[string]Manners
 	traffic map[string]*Traffic
 }
@@ -57,7 +58,7 @@ type seen struct {
 
 func startGateway(ctx context.Context, c cache.Cache, admin client.Client, nodes *Nodes, clk clock.WithTicker) (*Gateway, error) {
 	g := &Gateway{admin: admin, cache: c, nodes: nodes, clock: clk, followed: map[types.NamespacedName]*gatewayv1.HTTPRoute{}, changed: map[types.NamespacedName]seen{},
-		slices: map[types.NamespacedName]map[string]*discoveryv1.EndpointSlice{}, manners: map[string]Manners{}, traffic: map[string]*Traffic{},
+		slices: map[types.NamespacedName]map[string]*discoveryv1.EndpointSlice{}, ready: map[types.NamespacedName][]string{}, manners: map[string]Manners{}, traffic: map[string]*Traffic{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[types.NamespacedName]{Clock: clk})}
 	routes, err := c.GetInformer(ctx, &gatewayv1.HTTPRoute{})
 	if err != nil {
@@ -128,6 +129,7 @@ func (g *Gateway) learn(o any, present bool) {
 	} else {
 		delete(g.slices[service], slice.Name)
 	}
+	g.ready[service] = readyIn(g.slices[service])
 }
 
 func (g *Gateway) work(ctx context.Context) {
@@ -193,11 +195,10 @@ func (g *Gateway) due(key types.NamespacedName, route *gatewayv1.HTTPRoute) (tim
 	return manners.Delay - g.clock.Since(g.changed[key].at), true
 }
 
-// ready are the addresses that a Service's slices call ready; the caller holds
-// the lock.
-func (g *Gateway) ready(service types.NamespacedName) []string {
+// readyIn are the addresses that a Service's slices call ready.
+func readyIn(all map[string]*discoveryv1.EndpointSlice) []string {
 	var addresses []string
-	for _, slice := range g.slices[service] {
+	for _, slice := range all {
 		for _, e := range slice.Endpoints {
 			if e.Conditions.Ready == nil || *e.Conditions.Ready {
 				addresses = append(addresses, e.Addresses...)
@@ -232,10 +233,8 @@ func (g *Gateway) sendOnce() {
 		}
 		traffic.direct.add(g.ask(types.NamespacedName{Namespace: namespace, Name: traffic.service}))
 		traffic.fail(g.clock.Now(), "a direct call", traffic.direct.last)
-		for key, route := range g.followed {
-			if key.Namespace == namespace {
-				g.sendThrough(route, traffic)
-			}
+		if route := g.followed[types.NamespacedName{Namespace: namespace, Name: traffic.route}]; route != nil {
+			g.sendThrough(route, traffic)
 		}
 	}
 }
@@ -268,7 +267,7 @@ func weightOf(ref gatewayv1.HTTPBackendRef) int32 {
 // ask is one request to every ready endpoint of a Service.
 func (g *Gateway) ask(service types.NamespacedName) answers {
 	a := answers{service: service.Name, share: 1, byImage: map[string]int{}}
-	for _, ip := range g.ready(service) {
+	for _, ip := range g.ready[service] {
 		pod, _ := g.nodes.At(ip)
 		if !pod.Answers {
 			a.dead = append(a.dead, pod.Name)

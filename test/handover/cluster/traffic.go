@@ -35,6 +35,7 @@ func (c *Counts) add(a answers) {
 // Traffic is what became of the requests to one namespace's application.
 type Traffic struct {
 	service string
+	route   string
 	open    bool
 	routed  Counts
 	direct  Counts
@@ -60,12 +61,16 @@ func (t *Traffic) fail(now time.Time, how string, a answers) {
 	}
 }
 
-// Open begins to send requests to a namespace's Service, directly and through
-// its routes, and to count what becomes of them.
-func (g *Gateway) Open(namespace, service string) {
+// Open begins to send requests to a namespace's Service, directly and through a
+// route, and to count what becomes of them. What was counted before stays.
+func (g *Gateway) Open(namespace, service, route string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.traffic[namespace] = &Traffic{service: service, open: true, routed: Counts{Answered: map[string]float64{}}, direct: Counts{Answered: map[string]float64{}}}
+	if t := g.traffic[namespace]; t != nil {
+		t.open = true
+		return
+	}
+	g.traffic[namespace] = &Traffic{service: service, route: route, open: true, routed: Counts{Answered: map[string]float64{}}, direct: Counts{Answered: map[string]float64{}}}
 }
 
 // Close sends no more requests there.

@@ -28,6 +28,9 @@ const Name = "shop"
 // else.
 const soon = 60 * time.Second
 
+// poll is how often a wait looks.
+const poll = 30 * time.Millisecond
+
 // World is one application in a namespace of its own.
 type World struct {
 	T         testing.TB
@@ -75,7 +78,7 @@ func (c *Cluster) Open(t testing.TB, replicas int32, change func(*appsv1.Deploym
 			g.Expect(w.Endpoints(Name)).To(HaveLen(int(replicas)))
 			g.Expect(c.Gateway.Follows(w.Key())).NotTo(BeNil())
 		})
-		c.Gateway.Open(w.Namespace, Name)
+		c.Gateway.Open(w.Namespace, Name, Name)
 	}
 	return w
 }
@@ -105,13 +108,13 @@ func (w *World) Must(err error) {
 // Eventually waits for a condition; what says in words which.
 func (w *World) Eventually(what string, holds func(Gomega)) {
 	w.T.Helper()
-	NewWithT(w.T).Eventually(holds).WithTimeout(soon).WithPolling(20*time.Millisecond).Should(Succeed(), func() string { return what + "\n" + w.String() })
+	NewWithT(w.T).Eventually(holds).WithTimeout(soon).WithPolling(poll).Should(Succeed(), func() string { return what + "\n" + w.String() })
 }
 
 // Stays holds a condition against what the controllers do for so long.
 func (w *World) Stays(what string, during time.Duration, holds func(Gomega)) {
 	w.T.Helper()
-	NewWithT(w.T).Consistently(holds).WithTimeout(during).WithPolling(20*time.Millisecond).Should(Succeed(), func() string { return what + "\n" + w.String() })
+	NewWithT(w.T).Consistently(holds).WithTimeout(during).WithPolling(poll).Should(Succeed(), func() string { return what + "\n" + w.String() })
 }
 
 // Deployment as it is now.
@@ -156,7 +159,7 @@ func (w *World) Sizes() map[string]int32 {
 func (w *World) Endpoints(service string) []string {
 	w.cluster.Gateway.mu.Lock()
 	defer w.cluster.Gateway.mu.Unlock()
-	return w.cluster.Gateway.ready(types.NamespacedName{Namespace: w.Namespace, Name: service})
+	return w.cluster.Gateway.ready[types.NamespacedName{Namespace: w.Namespace, Name: service}]
 }
 
 // Made counts the pods that have ever been made, by version.
