@@ -139,6 +139,13 @@ func (s *shop) empty() {
 // fill scales up again once nothing is left, and sends requests again once it
 // serves.
 func (s *shop) fill() {
+	s.emptied()
+	s.Scale(*s.Deployed.Spec.Replicas)
+	s.servesAgain()
+}
+
+// emptied waits until there is no pod, of the canary neither.
+func (s *shop) emptied() {
 	s.Eventually("no pods, the canary's neither", func(g Gomega) {
 		g.Expect(s.Deployment().Status.Replicas).To(BeZero())
 		for _, set := range s.Sets() {
@@ -146,8 +153,6 @@ func (s *shop) fill() {
 		}
 		g.Expect(s.Endpoints(cluster.Name)).To(BeEmpty())
 	})
-	s.Scale(replicas)
-	s.servesAgain()
 }
 
 // servesAgain sends requests again once there is somebody to answer them.
