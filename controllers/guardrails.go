@@ -104,7 +104,7 @@ func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alph
 		if err := errors.Join(inErr, thisErr); err != nil {
 			// It may have to bind. Bound by mistake it could roll back a run that it is
 			// not for; so the run in progress keeps what is pinned, and no new one starts.
-			unclear = plan.Blocked{Reason: reasonSelectorUnreadable, Message: fmt.Sprintf(
+			unclear = plan.Blocked{Reason: v1alpha1.ReasonSelectorUnreadable, Message: fmt.Sprintf(
 				"nobody can say whether ClusterGuardrail %q binds this Rollout: %s: correct the selector", g.Name, bounded(err.Error(), 400))}
 			continue
 		}
@@ -116,9 +116,6 @@ func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alph
 	}
 	return bound, unclear, nil
 }
-
-// reasonSelectorUnreadable: nobody can say what a selector selects.
-const reasonSelectorUnreadable = "SelectorUnreadable"
 
 // pin writes out the default triggers, so that the record says all that decides.
 func pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before ...v1alpha1.PinnedGuardrail) (v1alpha1.PinnedGuardrail, error) {

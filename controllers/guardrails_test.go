@@ -115,7 +115,7 @@ func TestAClusterGuardrailWithAnUnreadableSelector(t *testing.T) {
 			if len(bound) == 1 != tc.bound {
 				t.Errorf("%d guardrails bind", len(bound))
 			}
-			if (blocked.Reason == reasonSelectorUnreadable) != (tc.says != "") || !strings.Contains(blocked.Message, tc.says) {
+			if (blocked.Reason == v1alpha1.ReasonSelectorUnreadable) != (tc.says != "") || !strings.Contains(blocked.Message, tc.says) {
 				t.Errorf("%s: %s", blocked.Reason, blocked.Message)
 			}
 		})

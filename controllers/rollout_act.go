@@ -41,7 +41,11 @@ func (r *RolloutReconciler) act(ctx context.Context, w *world, effect plan.Effec
 	case plan.SetSplit:
 		return r.Router.Apply(ctx, w.target, traffic.Split{Canary: e.Weight})
 	case plan.ReleaseRoute:
-		return r.Router.Release(ctx, w.target)
+		if err := r.Router.Release(ctx, w.target); err != nil || w.rollout.Status.Phase.InRun() {
+			return err
+		}
+		// Outside a run nothing of Belay's stays, on the Service either.
+		return r.Router.Narrow(ctx, w.target, "")
 	default:
 		return r.actOnWorkload(ctx, w, effect)
 	}

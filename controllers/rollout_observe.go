@@ -175,7 +175,7 @@ func (r *RolloutReconciler) observeRoute(ctx context.Context, w *world) error {
 			Message: fmt.Sprintf("Service %q does not exist: create it, or name another one in spec.traffic.service", w.target.Service),
 		}
 	}
-	in.ServiceMissing, in.PairCurrent, in.Mixed = o.ServiceMissing, o.PairCurrent, o.Mixed
+	in.ServiceMissing, in.PairCurrent, in.Mixed, in.Marked = o.ServiceMissing, o.PairCurrent, o.Mixed, o.Marked
 	in.Acknowledged, in.Unacknowledged, in.Epoch = o.Acknowledged, o.Unacknowledged, o.Epoch
 	in.StableEndpoints, in.CanaryEndpoints = o.Stable, o.Canary
 	in.ServiceEndpoints, in.CanaryShare = o.Service, o.ServiceCanary

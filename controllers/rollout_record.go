@@ -46,9 +46,9 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 	if d.Effect == nil && equality.Semantic.DeepEqual(next.Status, w.rollout.Status) {
 		return r.prune(ctx, w, &next.Status)
 	}
-	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
 	before := w.rollout
-	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
+	evidence.Fit(&next.Status, evidence.MaxStatusBytes)
+	if err := r.writeStatus(ctx, w, d, next); err != nil {
 		return fmt.Errorf("write the Rollout's status: %w", err)
 	}
 	w.rollout = next
@@ -62,6 +62,30 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 		return nil
 	}
 	return r.explain(ctx, w, d, func(ctx context.Context) error { return r.appendDecision(ctx, w, d) })
+}
+
+// writeStatus carries the resource version that was observed. What the API server
+// does not take as it is, too large or against a rule, is written again with
+// nothing but what the decision rests on, when the decision takes requests or
+// pods away: a record that is refused never blocks a rollback.
+func (r *RolloutReconciler) writeStatus(ctx context.Context, w *world, d plan.Decision, next *v1alpha1.Rollout) error {
+	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager))
+	refused := apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsBadRequest(err)
+	if !refused || !goesOnUnexplained(w, d) {
+		return err
+	}
+	evidenceFailures.WithLabelValues("GoesOn").Inc()
+	log.FromContext(ctx).Error(err, "the status is refused; the smallest one that holds the decision is written instead", "rule", d.Rule)
+	least := w.rollout.DeepCopy()
+	s := &least.Status
+	s.Phase, s.Epoch, s.Run, s.Runs, s.RunStartedAt = d.Status.Phase, d.Status.Epoch, d.Status.Run, d.Status.Runs, d.Status.RunStartedAt
+	s.Candidate, s.Step, s.Rollback, s.Promotion, s.Rejected = d.Status.Candidate, d.Status.Step, d.Status.Rollback, d.Status.Promotion, d.Status.Rejected
+	s.LastHandledAction, s.HandledTokens = d.Status.LastHandledAction, d.Status.HandledTokens
+	s.Message = bounded(d.Why, 256)
+	evidence.Fit(s, 0)
+	next.Status = *s.DeepCopy()
+	return r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager))
 }
 
 // noteDigests keeps the digests the candidate's pods report.

@@ -67,4 +67,5 @@ const (
 	ReasonTriggerFired       = "TriggerFired"
 	ReasonNothingServes      = "NothingServes"
 	ReasonInvalidCredentials = "InvalidCredentials"
+	ReasonSelectorUnreadable = "SelectorUnreadable"
 )

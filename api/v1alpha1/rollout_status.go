@@ -1,8 +1,6 @@
 package v1alpha1
 
 import (
-	"slices"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -126,7 +124,7 @@ type RolloutStatus struct {
 	// is carried out again.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:MaxItems=10
 	// +kubebuilder:validation:items:MaxLength=128
 	HandledTokens []string `json:"handledTokens,omitempty"`
 
@@ -422,24 +420,6 @@ type HandledAction struct {
 	// at is when.
 	// +required
 	At metav1.Time `json:"at"`
-}
-
-// maxHandledTokens is how many commands are remembered.
-const maxHandledTokens = 20
-
-// Handled reports whether a command with this token was acted on, or refused.
-func (s *RolloutStatus) Handled(token string) bool {
-	return slices.Contains(s.HandledTokens, token) || s.LastHandledAction != nil && s.LastHandledAction.Token == token
-}
-
-// Remember notes a command as handled.
-func (s *RolloutStatus) Remember(action HandledAction) {
-	if last := s.LastHandledAction; last != nil && !slices.Contains(s.HandledTokens, last.Token) {
-		s.HandledTokens = append([]string{last.Token}, s.HandledTokens...)
-	}
-	s.HandledTokens = append([]string{action.Token}, s.HandledTokens...)
-	s.HandledTokens = s.HandledTokens[:min(len(s.HandledTokens), maxHandledTokens)]
-	s.LastHandledAction = &action
 }
 
 // IsRejected returns the record of a rejected revision, or nil.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -21,9 +22,11 @@ func cacheOptions() cache.Options {
 			// Who pushed a template, and who took a route or a Service, is read from their
 			// managed fields.
 			workload.NewDeployment(): {Transform: whole},
-			gateway.Route():          {Transform: whole},
-			&corev1.Service{}:        {Transform: whole},
-			&corev1.Pod{}:            {Transform: withoutSpec(strip)},
+			// The gates and janitors read labels and whether a Deployment is paused.
+			&appsv1.Deployment{}: {Transform: withoutTemplate(strip)},
+			gateway.Route():      {Transform: whole},
+			&corev1.Service{}:    {Transform: whole},
+			&corev1.Pod{}:        {Transform: withoutSpec(strip)},
 		},
 	}
 }
@@ -36,6 +39,16 @@ func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
 		if pod, ok := object.(*corev1.Pod); ok {
 			pod.Spec = corev1.PodSpec{}
+		}
+		return then(object)
+	}
+}
+
+// withoutTemplate also drops a Deployment's pod template, the largest part of it.
+func withoutTemplate(then toolscache.TransformFunc) toolscache.TransformFunc {
+	return func(object any) (any, error) {
+		if d, ok := object.(*appsv1.Deployment); ok {
+			d.Spec.Template = corev1.PodTemplateSpec{}
 		}
 		return then(object)
 	}

@@ -21,7 +21,7 @@ func deletingHandedSplit(f *facts) bool {
 }
 
 func deletingHandedPaused(f *facts) bool {
-	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried
+	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried && !f.stoppedNative()
 }
 
 // released also holds when the route is gone or refers to nothing of ours: a
@@ -45,7 +45,7 @@ func leave(f *facts) Decision {
 	}
 	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {
-		f.endRun(&d, v1alpha1.OutcomeCancelled, "", "the Rollout was deleted")
+		f.endRunBy(&d, v1alpha1.OutcomeCancelled, "the Rollout was deleted")
 	}
 	return d
 }
@@ -55,6 +55,10 @@ func leave(f *facts) Decision {
 func (f *facts) stableServes() bool {
 	return !f.in.Canary.Handed && f.in.Workload.Stable.Ready > 0 && f.in.Route.StableEndpoints > 0
 }
+
+// deletingUnfenced: a handover that was decided may have succeeded unseen; then
+// the Deployment already empties the stable set.
+func deletingUnfenced(f *facts) bool { return deleting(f) && f.unfenced() }
 
 func deletingWithSplit(f *facts) bool {
 	return deleting(f) && f.stableServes() && f.in.Route.Split != nil && f.weightIsNot(0)
@@ -97,7 +101,7 @@ func noteZeroForDeletion(f *facts) Decision {
 	}
 	now := f.now()
 	d.Status.Rollback.ZeroAt = &now
-	d.Recheck = f.in.Spec.Traffic.Drain.Duration
+	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
 	return d
 }
 
@@ -107,10 +111,20 @@ func deletingDraining(f *facts) bool {
 
 // deletingWithoutOthers keeps the canary while it may be all that serves.
 func deletingWithoutOthers(f *facts) bool {
-	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && !f.deploymentCarries()
+	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && (!f.deploymentCarries() || f.canaryAlone())
+}
+
+// canaryAlone reports whether the user's Service, which the routes point at,
+// reaches the canary's pods and nobody else.
+func (f *facts) canaryAlone() bool {
+	r := f.in.Route
+	return r.Split == nil && r.Narrowed == "" && r.ServiceEndpoints > 0 && r.CanaryShare >= r.ServiceEndpoints
 }
 
 func waitForOthers(f *facts) Decision {
+	if f.deploymentCarries() {
+		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("Service %s reaches only the canary's pods (%d): it stays until others are reachable", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
+	}
 	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
 
@@ -130,12 +144,17 @@ func (f *facts) deploymentCarries() bool {
 }
 
 func deletingWithCanary(f *facts) bool {
-	return deleting(f) && f.in.Route.Acknowledged && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
+	shares := f.in.Route.Split != nil && f.weightIsNot(0)
+	return deleting(f) && f.in.Route.Acknowledged && !shares && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
 func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil && f.releaseBlocked() {
 		return waitForService(f)
 	}
-	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge the release"+f.unacknowledgedBecause())
+	what := "the release"
+	if f.in.Route.Split != nil {
+		what = fmt.Sprintf("weight %d %%", f.observedWeight())
+	}
+	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
 }

@@ -133,8 +133,14 @@ func (f *facts) deadlineExceeded() bool {
 		if p.FullAt != nil {
 			from, must = *p.FullAt, f.in.Spec.Promotion.Bake.Duration
 		}
+		if p.HandingSince != nil && handingOver(f) {
+			from, must = *p.HandingSince, 0
+		}
 		if p.HandedAt != nil {
 			from, must = *p.HandedAt, 0
+		}
+		if p.SettledAt != nil {
+			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
 		}
 	}
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
@@ -155,7 +161,7 @@ func bypassed(f *facts) bool {
 	if f.in.Workload.Paused || f.declared == f.stable {
 		return false
 	}
-	ours := handingOver(f) && f.declared == f.tried
+	ours := handingOver(f) && f.declared == f.tried && !handoverDue(f)
 	return !ours && !(rollingBack(f) && f.in.Canary.Handed)
 }
 
@@ -174,7 +180,7 @@ func followBypass(f *facts) Decision {
 	}
 	if !f.in.Status.Phase.InRun() || f.declared != f.tried {
 		if f.runUnfinished() && f.in.Status.Phase.InRun() {
-			f.endRun(&d, v1alpha1.OutcomeSuperseded, "", why)
+			f.endRunBy(&d, v1alpha1.OutcomeSuperseded, why)
 		}
 		d.Status.Candidate = f.in.Workload.Declared.DeepCopy()
 		f.openRun(&d)
@@ -185,7 +191,8 @@ func followBypass(f *facts) Decision {
 	d.Key, d.Actor, d.Recheck = d.Status.Run, by, 1
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
 	return d
 }
 
@@ -202,7 +209,8 @@ func endFormerRun(f *facts) Decision {
 	why := "an earlier version of Belay started this run and had begun to promote it: the Deployment finishes by its own strategy, unjudged"
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverUnserved, Message: why}
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: why}
 	d.Key, d.Recheck = f.in.Status.Run, 1
 	return d
 }

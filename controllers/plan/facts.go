@@ -54,7 +54,8 @@ func (f *facts) finish(d Decision) Decision {
 	if to, ok := d.Effect.(SetSplit); ok {
 		d.Weight = &v1alpha1.WeightChange{From: f.observedWeight(), To: to.Weight}
 	}
-	if d.Standing.State == Working && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
+	waits := d.Standing.State == Working || d.Effect != nil
+	if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
 		d.Recheck = f.in.Watchdog
 	}
 	return d
@@ -73,7 +74,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 	}
 	d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
 	if f.in.Now.Sub(r.Since.Time) > f.in.Spec.StepDeadline.Duration {
-		d.Standing = Standing{Stuck, v1alpha1.ReasonRefused}
+		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
 	}
 	return d
 }

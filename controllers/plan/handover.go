@@ -64,13 +64,17 @@ func bakeUndecided(f *facts) bool { return baking(f) && undecided(f) }
 func holdBake(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHolding, "bake is over but undecided: "+f.undecidedBecause())
 	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
+	if baking(f) {
+		f.noteSize(&d)
+	}
 	return d
 }
 
 func startHandover(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; the Deployment takes the canary's ReplicaSet over", f.verdictSummary()))
 	p := f.promotion()
-	p.Mode = v1alpha1.TakeOverHandOver
+	now := f.now()
+	p.Mode, p.HandingSince = v1alpha1.TakeOverHandOver, &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	f.noteSize(&d)
 	d.Recheck = 1
@@ -118,9 +122,11 @@ func (f *facts) nativeBecause() string {
 	switch {
 	case f.in.Canary.Changed != "":
 		return "admission changed the canary's template, so that the Deployment would not take it over: " + truncate(f.in.Canary.Changed, 300)
-	case f.in.Canary.Exists && f.in.Workload.Chosen != "" && f.in.Workload.Chosen != f.in.Canary.Name:
+	case f.in.Canary.Exists && f.in.Workload.Chosen == "":
+		return fmt.Sprintf("the Deployment would not find its own template in the canary's ReplicaSet %s", f.in.Canary.Name)
+	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
 		return fmt.Sprintf("the Deployment would choose its ReplicaSet %s, which has the same template and is older", f.in.Workload.Chosen)
-	case f.deadlineExceeded() && handoverUncalm(f):
+	case f.deadlineExceeded() && !f.sized():
 		return fmt.Sprintf("the sizes of stable and canary did not come to rest at %d within stepDeadline %s", f.in.Workload.Replicas, f.in.Spec.StepDeadline.Duration)
 	default:
 		return ""
@@ -140,7 +146,8 @@ func (f *facts) goNative(d *Decision, because string) {
 	if d.Status.Promotion != nil {
 		p = *d.Status.Promotion
 	}
-	p.Mode, p.Message = v1alpha1.TakeOverNative, truncate(because, 1024)
+	now := f.now()
+	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, truncate(because, 1024), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	d.Standing.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting natively: " + because
@@ -149,7 +156,12 @@ func (f *facts) goNative(d *Decision, because string) {
 
 // handoverLockedEarly unlocks a Deployment whose handover must wait after all.
 func handoverLockedEarly(f *facts) bool {
-	return handoverDue(f) && f.in.Workload.Lock != "" && (handoverUncalm(f) || handoverSizeOff(f))
+	waits := handoverUncalm(f) || handoverSizeOff(f) || undecided(f) || f.in.Spec.Paused || f.in.Route.Fault.Reason != ""
+	return handoverDue(f) && f.in.Workload.Lock != "" && waits
+}
+
+func unlockForNow(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonHandingOver, "the handover waits: the Deployment's template may change meanwhile", Unlock{})
 }
 
 func handoverSizeOff(f *facts) bool {
@@ -174,7 +186,42 @@ func followSize(f *facts) Decision {
 func handoverUncalm(f *facts) bool {
 	p, n := f.promotion(), f.in.Workload.Replicas
 	over, _ := f.sinceElapsed(p.SizeSince, f.in.Calm)
-	return handoverDue(f) && (!f.sized() || p.Size == nil || *p.Size != n || !over || !f.in.Route.Acknowledged)
+	rest := f.sized() && p.Size != nil && *p.Size == n && over
+	return handoverDue(f) && (!rest || !f.in.Route.Acknowledged || handoverShareOff(f))
+}
+
+// handoverShareOff holds while somebody has given stable a share again, or the
+// routes back to the whole Service: stable's pods go with the change of the owner.
+func handoverShareOff(f *facts) bool {
+	if f.in.Route.Split != nil {
+		return handoverDue(f) && f.weightIsNot(100)
+	}
+	return handoverDue(f) && (f.in.Route.Narrowed == "" || f.in.Route.Narrowed != f.in.Canary.Hash)
+}
+
+func handoverShareDue(f *facts) bool {
+	return handoverShareOff(f) && f.in.Route.Acknowledged && f.in.Route.PairCurrent && min(f.canaryReady(), f.in.Route.CanaryEndpoints) >= f.canaryNeed(100)
+}
+
+func giveAllAgain(f *facts) Decision {
+	what := fmt.Sprintf("gave the canary %d %%", f.observedWeight())
+	if f.in.Route.Split == nil {
+		what = "pointed the routes back at Service " + f.in.Spec.Traffic.Service
+	}
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: everything goes to the canary again before the Deployment takes it over", what), SetSplit{100})
+	p := f.promotion()
+	p.Size, p.SizeSince = nil, nil
+	d.Status.Promotion = &p
+	return d
+}
+
+// handoverUndecided: what passed the bake must still pass when the owner changes.
+func handoverUndecided(f *facts) bool { return handoverDue(f) && undecided(f) }
+
+func holdHandover(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonHolding, "handover waits, undecided: "+f.undecidedBecause())
+	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
+	return d
 }
 
 func waitForCalm(f *facts) Decision {
@@ -184,6 +231,8 @@ func waitForCalm(f *facts) Decision {
 	switch p := d.Status.Promotion; {
 	case !f.in.Route.Acknowledged:
 		return waitForRoute(f)
+	case handoverShareOff(f):
+		d.Why = fmt.Sprintf("handover: the canary has %d %% and needs %d reachable pods to get everything again: %d", f.observedWeight(), w.Replicas, f.in.Route.CanaryEndpoints)
 	case f.sized() && p != nil && p.SizeSince != nil:
 		_, left := f.sinceElapsed(p.SizeSince, f.in.Calm)
 		d.Why = fmt.Sprintf("handover: stable and canary have stood at %d since %s; waiting until %s, so that no autoscaler comes between", w.Replicas, clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))
@@ -220,7 +269,7 @@ func handed(f *facts) bool {
 // and the change of the owner. While it is paused it then spreads its size over
 // both sets and stays so.
 func handedSizeOff(f *facts) bool {
-	return handed(f) && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
+	return handed(f) && f.declared == f.tried && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
 }
 
 // adaptHanded lets all pods of both sets serve, and the Deployment go on by its
@@ -263,6 +312,10 @@ func (f *facts) firedNote() string {
 
 func handedReleaseBlocked(f *facts) bool { return handedSplit(f) && f.releaseBlocked() }
 
+// handedNarrowedOff is a Service that selects a version with no pods, so that the
+// routes cannot go back to it.
+func handedNarrowedOff(f *facts) bool { return handedReleaseBlocked(f) && handedNarrowed(f) }
+
 func handedSplit(f *facts) bool { return handed(f) && f.in.Route.Split != nil }
 
 func handedNarrowed(f *facts) bool { return handed(f) && f.in.Route.Narrowed != "" }
@@ -286,13 +339,15 @@ func (f *facts) alone() *Set {
 	return &f.in.Workload.Active[0]
 }
 
-// settled reports whether the Deployment runs one version, at full size.
+// settled reports whether the Deployment runs one version, at full size: the
+// declared one, unless it is held at another.
 func (f *facts) settled() bool {
 	s, n := f.alone(), f.in.Workload.Replicas
 	if n == 0 {
 		return f.in.Workload.Observed && len(f.in.Workload.Active) == 0
 	}
-	return s != nil && f.in.Workload.Observed && s.Desired == n && s.Available >= n
+	begun := s != nil && (f.in.Workload.Paused || s.Revision == f.declared)
+	return begun && f.in.Workload.Observed && s.Desired == n && s.Available >= n
 }
 
 // handedUnsettled does not wait for a Deployment that another template froze: a
@@ -310,20 +365,23 @@ func waitForWorkload(f *facts) Decision {
 			available = s.Available
 		}
 	}
-	return f.working(f.phaseReason(), fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
-		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.because(), f.firedNote()))
+	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
+		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.because(), f.firedNote())
+	if native(f) && w.Paused {
+		why += "; somebody paused it: resume it, or declare another version"
+	}
+	return f.working(f.phaseReason(), why)
 }
 
 func finishPromotion(f *facts) Decision {
+	if s := f.alone(); s != nil && s.Revision != f.tried {
+		return finishNative(f)
+	}
 	why := "promoted " + imageOf(f.in.Status.Candidate) + f.firedNote()
 	d := f.working(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
-	set := f.in.Canary.Set
-	if s := f.alone(); s != nil {
-		set = *s
-	}
-	f.becomeStable(&d, set)
+	f.becomeStable(&d, f.in.Canary.Set)
 	return d
 }
 

@@ -40,6 +40,16 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 	}
 }
 
+// endRunBy ends a run from outside: one that was being rolled back ends as what
+// that rollback was for.
+func (f *facts) endRunBy(d *Decision, outcome v1alpha1.Outcome, why string) {
+	trigger := ""
+	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
+		outcome, trigger, why = r.Outcome, r.Trigger, r.Message
+	}
+	f.endRun(d, outcome, trigger, why)
+}
+
 func without(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
 	var kept []v1alpha1.RejectedRevision
 	for _, r := range list {

@@ -184,6 +184,9 @@ type Route struct {
 	// Split is the candidate's share in percent; nil when the routes point at the
 	// user's Service.
 	Split *int32
+	// Marked means that Belay's annotations or its ownership of fields are still on
+	// a route or on the user's Service.
+	Marked bool
 	// Mixed means that the routes disagree; Split is the first.
 	Mixed bool
 	// Epoch is the highest that a write of this Rollout's, or of one of its name

@@ -133,10 +133,9 @@ func gate(f *facts) Decision {
 	return d
 }
 
-// leftoverCanary is a former run's set, which no run needs any more.
-func leftoverCanary(f *facts) bool {
-	idle := f.inPhase(v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseRolledBack) || native(f)
-	return idle && f.in.Canary.Leftover != ""
+// idleLeftover is a former run's set, which no run needs any more, nor any route.
+func idleLeftover(f *facts) bool {
+	return f.idle() && f.in.Canary.Leftover != "" && f.in.Route.Split == nil
 }
 
 func removeLeftover(f *facts) Decision {
@@ -144,8 +143,9 @@ func removeLeftover(f *facts) Decision {
 }
 
 // unservedAfter is how long nothing must have served before a push goes out
-// unjudged: longer than a pod takes to be replaced by one that is there.
-const unservedAfter = 10 * time.Second
+// unjudged: longer than pods usually take to start, so that a restart of all of
+// them or a drained node is no reason.
+const unservedAfter = time.Minute
 
 // unserved holds when the stable version has no pod that serves, so that there is
 // nothing to compare with and nothing to go back to.
@@ -162,7 +162,8 @@ func rollUnserved(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonNothingServes, why)
 	f.openRun(&d)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
 	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
 	return d
 }
@@ -212,16 +213,19 @@ func blocked(f *facts) bool { return gating(f) && f.in.Blocked.Reason != "" }
 func stuckBlocked(f *facts) Decision { return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message) }
 
 func routeUnusable(f *facts) bool {
-	return (gating(f) || f.onTrial()) && f.in.Route.Fault.Reason != ""
+	return (gating(f) || f.revocable()) && f.in.Route.Fault.Reason != ""
 }
 
 func stuckOnRoute(f *facts) Decision {
 	return f.stuck(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
 }
 
-func paused(f *facts) bool { return f.in.Spec.Paused && (gating(f) || f.onTrial()) }
+func paused(f *facts) bool { return f.in.Spec.Paused && (gating(f) || f.revocable()) }
 
 func stayPaused(f *facts) Decision {
+	if gating(f) {
+		return f.working(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
+	}
 	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.whereNow()+"; triggers stay armed")
 }
 

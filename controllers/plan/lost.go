@@ -16,7 +16,7 @@ func (f *facts) idle() bool {
 // leftover is a share without a run: of a Rollout that was removed by force, or of
 // an old copy of the route that somebody applied.
 func leftover(f *facts) bool {
-	return f.in.Route.Split != nil && !f.releaseBlocked() && f.idle()
+	return (f.in.Route.Split != nil || f.in.Route.Marked) && !f.releaseBlocked() && f.idle()
 }
 
 func releaseLeftover(f *facts) Decision {
@@ -26,10 +26,18 @@ func releaseLeftover(f *facts) Decision {
 func leftoverNarrowed(f *facts) bool { return f.in.Route.Narrowed != "" && f.idle() }
 
 // canaryLost holds while a share goes to a canary that has no endpoint left, and
-// there are stable ones: every one of those requests fails.
+// there are stable ones: every one of those requests fails. A handover, which
+// this would end, waits for the repair of the pair.
 func canaryLost(f *facts) bool {
 	return f.revocable() && f.weightIsNot(0) && f.in.Route.Split != nil && f.in.Route.CanaryEndpoints == 0 &&
-		f.in.Route.StableEndpoints > 0 && f.in.Route.PairCurrent
+		f.in.Route.StableEndpoints > 0 && (f.in.Route.PairCurrent || f.onTrial())
+}
+
+// servicesBroken is a pair that somebody changed or deleted while routes name it,
+// whatever else the run waits for.
+func servicesBroken(f *facts) bool {
+	shares := (f.in.Route.Split != nil || handoverShareOff(f)) && !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
+	return shares && !f.in.Route.PairCurrent && (f.revocable() || handed(f))
 }
 
 func takeFromLost(f *facts) Decision {
@@ -42,19 +50,51 @@ func takeFromLost(f *facts) Decision {
 	return d
 }
 
+// workloadMissingLost holds while a side without endpoints has a share, the
+// Deployment is gone, and the user's Service reaches what is left.
+func workloadMissingLost(f *facts) bool {
+	r := f.in.Route
+	lost := r.StableEndpoints == 0 && f.weightIsNot(100) || r.CanaryEndpoints == 0 && f.weightIsNot(0)
+	return !f.in.Workload.Found && r.Split != nil && lost && r.ServiceEndpoints > 0 && !f.releaseBlocked()
+}
+
+func releaseForMissing(f *facts) Decision {
+	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.in.Spec.Traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
+	d.Standing.State = Stuck
+	f.forgetShare(&d)
+	return d
+}
+
+// forgetShare begins the hold, or the bake, anew: what was acknowledged stands no
+// more.
+func (f *facts) forgetShare(d *Decision) {
+	if d.Status.Step != nil {
+		d.Status.Step.AcknowledgedAt = nil
+	}
+	if d.Status.Promotion != nil {
+		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil
+	}
+}
+
 // stableLost is the reverse: stable's share reaches nobody, and the user's own
 // Service still reaches somebody.
 func stableLost(f *facts) bool {
-	shares := stepping(f) || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
+	shares := f.onTrial() || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
 	return shares && f.in.Route.Split != nil && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 &&
 		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Route.Acknowledged && f.in.Workload.Replicas > 0
 }
 
+// stableLostNarrowed: the user's Service reaches nobody only because it is
+// narrowed to the version that is lost.
+func stableLostNarrowed(f *facts) bool {
+	r := f.in.Route
+	lost := f.onTrial() && r.Split != nil && f.weightIsNot(100) && r.StableEndpoints == 0
+	return lost && r.Narrowed != "" && r.ServiceEndpoints == 0 && r.CanaryEndpoints > 0 && f.in.Workload.Replicas > 0
+}
+
 func releaseFromLost(f *facts) Decision {
 	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, whatever it reaches, until it has", f.where(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
-	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt = nil
-	}
+	f.forgetShare(&d)
 	return d
 }
 

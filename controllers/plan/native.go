@@ -14,9 +14,9 @@ func native(f *facts) bool {
 	return handingOver(f) && f.takeOver() != v1alpha1.TakeOverHandOver
 }
 
-func nativeReleaseBlocked(f *facts) bool {
-	return native(f) && f.in.Route.Split != nil && f.in.Route.ServiceMissing
-}
+func nativeReleaseBlocked(f *facts) bool { return nativeSplit(f) && f.releaseBlocked() }
+
+func nativeNarrowedOff(f *facts) bool { return nativeReleaseBlocked(f) && nativeNarrowed(f) }
 
 func nativeSplit(f *facts) bool { return native(f) && f.in.Route.Split != nil }
 
@@ -34,6 +34,11 @@ func nativeUnacknowledged(f *facts) bool {
 func nativeFired(f *facts) bool {
 	mode := native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
+}
+
+// stoppedNative is a native promotion that a trigger has stopped.
+func (f *facts) stoppedNative() bool {
+	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeFired(f))
 }
 
 // stopNative cannot take pods back by weights: it stops the roll and says what
@@ -62,15 +67,21 @@ func nativeFrozen(f *facts) bool {
 }
 
 // thawNative takes one of two versions out, so that the Deployment controller
-// keeps the other at its size: the older one, unless the newer was found bad.
+// keeps the other at its size. The one with the most ready pods stays, of equal
+// ones the candidate; stable's, when the candidate was found bad.
 func thawNative(f *facts) Decision {
-	out := f.in.Workload.Active[0]
-	if f.in.Verdict.Outcome == v1alpha1.VerdictFail {
-		for _, s := range f.in.Workload.Active {
-			if s.Revision == f.tried && f.in.Workload.Stable.Ready > 0 {
-				out = s
-			}
+	keep := f.in.Workload.Active[0]
+	for _, s := range f.in.Workload.Active {
+		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.tried {
+			keep = s
 		}
+	}
+	if f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Workload.Stable.Ready > 0 {
+		keep = f.in.Workload.Stable
+	}
+	out := f.in.Workload.Active[0]
+	if out.Name == keep.Name {
+		out = f.in.Workload.Active[1]
 	}
 	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: taking %s out, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
 }
@@ -92,24 +103,48 @@ func handOverNative(f *facts) Decision {
 	return d
 }
 
-// nativePaused is nobody's bypass: that one is not paused.
+// nativePaused is nobody's bypass: that one is not paused, or by a person.
 func nativePaused(f *facts) bool {
-	return native(f) && f.declared == f.tried && (f.in.Workload.Paused || f.in.Workload.Lock != "")
+	ours := native(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
+	return ours && (f.in.Workload.Paused || f.in.Workload.Lock != "")
 }
 
 func unpauseCandidate(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.tried})
 }
 
-// nativeUnsettled does not wait for a frozen version to get ready: a fix for it
-// may be what was declared.
+// nativeUnsettled does not wait for ever for a frozen version to get ready: a fix
+// for it may be what was declared.
 func nativeUnsettled(f *facts) bool {
 	frozen := f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) == 1
-	return native(f) && !f.settled() && !frozen
+	hopeless := frozen && (f.deploymentReady() == 0 || f.deadlineExceeded())
+	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
+	return native(f) && !f.settled() && (!hopeless || last)
 }
 
 func nativeCanaryLeft(f *facts) bool {
 	return native(f) && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
+}
+
+// nativeLeftover is the canary of the run that a bypass has ended.
+func nativeLeftover(f *facts) bool { return native(f) && f.in.Canary.Leftover != "" }
+
+func nativeUnreleased(f *facts) bool {
+	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !f.in.Route.Acknowledged
+}
+
+// nativeDraining lets a canary's connections finish once the routes have left it
+// and the Deployment's own pods are there.
+func nativeDraining(f *facts) bool {
+	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !over
+}
+
+func drainNative(f *facts) Decision {
+	_, left := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	d := f.working(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d.Recheck = left
+	return d
 }
 
 // nativeRunMissing comes late: no record keeps the routes from a Deployment that
@@ -120,15 +155,22 @@ func (f *facts) bakesNatively() bool {
 	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried && f.in.Spec.Promotion.Bake.Duration > 0
 }
 
-func nativeJustSettled(f *facts) bool { return f.bakesNatively() && f.promotion().SettledAt == nil }
+func nativeJustSettled(f *facts) bool {
+	needed := f.bakesNatively() || nativeCanaryLeft(f) || nativeLeftover(f)
+	return needed && f.promotion().SettledAt == nil
+}
 
+// noteSettled begins the drain of what is left of a canary, and the bake.
 func noteSettled(f *facts) Decision {
-	bake := f.in.Spec.Promotion.Bake.Duration
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake))))
+	d := f.working(v1alpha1.ReasonHandingOver, "one version is left in the Deployment: what is left of the canary goes")
+	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
+	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
+		d.Standing.Reason = v1alpha1.ReasonBaking
+		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake)))
+	}
 	now, p := f.now(), f.promotion()
 	p.SettledAt = &now
 	d.Status.Promotion = &p
-	d.Recheck = bake
 	return d
 }
 
@@ -152,8 +194,16 @@ func finishNative(f *facts) Decision {
 	p := f.promotion()
 	set := f.alone()
 	if set == nil {
-		// At zero replicas no set has a size: the declared one is what comes next.
-		set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
+		// At zero replicas no set has a size. The candidate comes next, unless another
+		// template was declared, which nobody has judged.
+		set = &f.in.Workload.Stable
+		if f.declared == f.tried {
+			set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
+		}
+		if set.Revision == "" {
+			s := f.in.Status.Stable
+			set = &Set{Name: s.ReplicaSet, Revision: s.Revision, Hash: s.PodTemplateHash, Image: s.Image}
+		}
 	}
 	outcome, trigger := v1alpha1.OutcomePromoted, ""
 	why := "promoted " + imageOf(f.in.Status.Candidate) + ": " + p.Message

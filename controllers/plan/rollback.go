@@ -33,13 +33,15 @@ func (f *facts) rollback() v1alpha1.RollbackStatus {
 
 // rollbackUnfenced holds until a handover that another controller may have begun
 // can no longer succeed: its write of the canary carries what was read before.
-func rollbackUnfenced(f *facts) bool {
+func rollbackUnfenced(f *facts) bool { return rollingBack(f) && f.unfenced() }
+
+func (f *facts) unfenced() bool {
 	c := f.in.Canary
-	return rollingBack(f) && f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch < f.in.Status.Epoch
+	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch < f.in.Status.Epoch
 }
 
 func fenceCanary(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonRollingBack, "keeping a handover that may still be on its way from the canary", FenceCanary{f.in.Status.Epoch})
+	return f.doing(f.phaseReason(), "keeping a handover that may still be on its way from the canary", FenceCanary{f.in.Status.Epoch})
 }
 
 // rollbackOvertaken holds when the handover came first: the Deployment already
@@ -101,7 +103,8 @@ func lockLeft(f *facts) bool {
 	if f.in.Workload.Lock == "" {
 		return false
 	}
-	return !f.inPhase(v1alpha1.PhaseHandingOver) || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)
+	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.in.Workload.Lock == v1alpha1.RunLabel(f.in.Status.Run)
+	return !ours
 }
 
 func unlock(f *facts) Decision {
@@ -114,12 +117,13 @@ func rollbackNoStable(f *facts) bool {
 		return false
 	}
 	shared := f.in.Route.Split != nil && f.in.Route.StableEndpoints == 0
-	last := f.in.Workload.Stable.Ready == 0 && f.in.Canary.Ready > 0
+	last := f.in.Canary.Ready > 0 && (f.in.Workload.Stable.Ready == 0 || f.canaryAlone())
 	return shared || last
 }
 
 func waitForStable(f *facts) Decision {
-	return f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary goes: %d of %d ready, %d reachable", f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints))
+	return f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary goes: %d of %d ready, %d reachable; if %s cannot serve any more, bypass with a version that can",
+		f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints, imageOf(f.in.Status.Stable)))
 }
 
 func rollbackUnacknowledged(f *facts) bool {
@@ -144,7 +148,11 @@ func rollbackJustZero(f *facts) bool { return rollingBack(f) && f.rollback().Zer
 
 func noteZero(f *facts) Decision {
 	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged weight 0 %%, %.1f s after the decision", took.Seconds()))
+	what := "weight 0 %"
+	if f.in.Route.Split == nil {
+		what = "Service " + f.in.Spec.Traffic.Service + " in place of a share"
+	}
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, %.1f s after the decision", what, took.Seconds()))
 	now, r := f.now(), f.rollback()
 	r.ZeroAt = &now
 	d.Status.Rollback = &r
@@ -168,7 +176,7 @@ func narrowBack(f *facts) Decision {
 }
 
 func rollbackDraining(f *facts) bool {
-	return rollingBack(f) && f.in.Route.Split != nil && f.in.Canary.Exists && !f.drained()
+	return rollingBack(f) && f.in.Canary.Exists && !f.drained()
 }
 
 func drain(f *facts) Decision {

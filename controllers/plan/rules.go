@@ -47,6 +47,7 @@ var rules = []rule{
 	{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
 	{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
 	{"Released", released, leave},
+	{"DeletingFences", deletingUnfenced, fenceCanary},
 	{"DeletingTakesTrafficBack", deletingWithSplit, takeTrafficForDeletion},
 	{"DeletingWidensService", deletingNarrowed, widenService},
 	{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
@@ -57,6 +58,7 @@ var rules = []rule{
 	{"Deleting", deleting, waitForRelease},
 
 	// Without the Deployment there is nothing to protect or promote.
+	{"WorkloadMissingReleases", workloadMissingLost, releaseForMissing},
 	{"WorkloadMissing", workloadMissing, stuckOnWorkload},
 	// Before the first look there is no stable version to go back to.
 	{"FinalizerMissing", finalizerMissing, addFinalizer},
@@ -67,10 +69,11 @@ var rules = []rule{
 	{"RetryRequested", retryRequested, retry},
 	{"ActionRefused", actionPending, refuseAction},
 
+	// An earlier version of Belay started the run, by other rules: it may have let
+	// the Deployment roll itself.
+	{"FormerRun", formerRun, endFormerRun},
 	// Somebody with the right to do so let the Deployment roll unjudged.
 	{"Bypassed", bypassed, followBypass},
-	// An earlier version of Belay started the run, by other rules.
-	{"FormerRun", formerRun, endFormerRun},
 
 	// Triggers, armed from the first canary request to the change of the owner.
 	{"TriggerFired", triggerFired, rollBackOnTrigger},
@@ -81,23 +84,33 @@ var rules = []rule{
 	// served.
 	{"RollbackFences", rollbackUnfenced, fenceCanary},
 	{"RollbackOvertaken", rollbackOvertaken, goOnHandingOver},
-	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"RollbackTakesTraffic", rollbackSplitOff, takeTrafficBack},
+	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"UnlocksDeployment", lockLeft, unlock},
+	{"HandoverUnlocks", handoverLockedEarly, unlockForNow},
 
 	// Somebody else than stable has pods while the Deployment is held.
 	{"WrongVersionServes", wrongVersion, takeOutWrongVersion},
 	{"RaisesStable", stableMissing, raiseStable},
 	// Requests that nobody answers, and shares that no run explains.
 	{"CanaryLost", canaryLost, takeFromLost},
+	{"StableLostWidens", stableLostNarrowed, widenService},
 	{"StableLost", stableLost, releaseFromLost},
+	{"LowersWeight", overweight, lowerWeight},
+	{"RepairsServices", servicesBroken, pointServices},
+	// A Deployment that replaces its pods by itself serves behind its own Service,
+	// also while no label or record can be written.
+	{"NativeWidensFirst", nativeNarrowedOff, widenService},
+	{"NativeReleaseBlocked", nativeReleaseBlocked, waitForService},
+	{"NativeReleases", nativeSplit, releaseForNative},
+	{"NativeWidensService", nativeNarrowed, widenService},
 	{"LeftoverReleased", leftover, releaseLeftover},
 	{"LeftoverWidened", leftoverNarrowed, widenService},
 
 	{"RollbackAwaitsStable", rollbackNoStable, waitForStable},
 	{"RollbackAwaitsRoute", rollbackUnacknowledged, waitForRoute},
-	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackNarrowsService", rollbackNarrowOff, narrowBack},
+	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackDrains", rollbackDraining, drain},
 	{"RollbackRemovesCanary", rollbackCanaryLeft, removeCanary},
 	{"RollbackAwaitsService", rollbackReleaseBlocked, waitForService},
@@ -114,11 +127,11 @@ var rules = []rule{
 	// A candidate that may not run.
 	{"Rejected", rejectedAgain, rejectAgain},
 	{"MarksWorkload", marksOff, markWorkload},
+	{"LeftoverRemoved", idleLeftover, removeLeftover},
 	{"RolledBack", rolledBack, stayRolledBack},
 
 	// A candidate that waits for its run.
 	{"NewRevision", newRevision, gate},
-	{"LeftoverRemoved", leftoverCanary, removeLeftover},
 	{"Unserved", unserved, rollUnserved},
 	{"Unguarded", unguarded, stuckUnguarded},
 	{"Stable", stable, stayStable},
@@ -134,9 +147,6 @@ var rules = []rule{
 	{"RunStarts", gating, startRun},
 
 	// The Deployment takes the candidate over: by its own strategy.
-	{"NativeReleaseBlocked", nativeReleaseBlocked, waitForService},
-	{"NativeReleases", nativeSplit, releaseForNative},
-	{"NativeWidensService", nativeNarrowed, widenService},
 	{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
 	{"NativeTriggerFired", nativeFired, stopNative},
 	{"NativeReverted", nativeReverted, unpauseStable},
@@ -144,16 +154,19 @@ var rules = []rule{
 	{"NativeHandsOver", nativeCanary, handOverNative},
 	{"NativeUnpauses", nativePaused, unpauseCandidate},
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
-	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
-	{"NativeRemovesLeftover", leftoverCanary, removeLeftover},
-	{"NativeRunMissing", nativeRunMissing, createRun},
+	{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
 	{"NativeSettled", nativeJustSettled, noteSettled},
+	{"NativeDrains", nativeDraining, drainNative},
+	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
+	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
+	{"NativeRunMissing", nativeRunMissing, createRun},
 	{"NativeBakes", nativeBaking, holdNative},
 	{"NativeDone", native, finishNative},
 
 	// The Deployment takes the candidate over: its ReplicaSet, as it serves.
 	{"HandoverSizeChanged", handedSizeOff, adaptHanded},
 	{"HandoverAwaitsRecognition", handedUnrecognised, waitForRecognition},
+	{"HandoverWidensFirst", handedNarrowedOff, widenService},
 	{"HandoverReleaseBlocked", handedReleaseBlocked, waitForService},
 	{"HandoverReleasesRoute", handedSplit, releaseRoute},
 	{"HandoverWidensService", handedNarrowed, widenService},
@@ -162,15 +175,15 @@ var rules = []rule{
 	{"HandoverAwaitsWorkload", handedUnsettled, waitForWorkload},
 	{"Promoted", handed, finishPromotion},
 	{"HandoverImpossible", handoverImpossible, promoteNatively},
-	{"HandoverUnlocks", handoverLockedEarly, unlock},
 	{"HandoverFollowsSize", handoverSizeOff, followSize},
+	{"HandoverSetsWeight", handoverShareDue, giveAllAgain},
 	{"HandoverAwaitsCalm", handoverUncalm, waitForCalm},
+	{"HandoverUndecided", handoverUndecided, holdHandover},
 	{"HandoverReleasesNarrowed", handoverSplitNarrowed, releaseRoute},
 	{"HandsOver", handingOver, handOver},
 
 	// The trial: routes first at 0, then pods, then requests.
 	{"PointsServices", trialServicesOff, pointServices},
-	{"LowersWeight", overweight, lowerWeight},
 	{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
 	{"SplitsRoute", notSplit, splitAtZero},
 	{"AwaitsSplit", splitUnacknowledged, waitForRoute},

@@ -17,7 +17,9 @@ func (f *facts) targetWeight() int32 {
 	return f.stepWeight()
 }
 
-func trialServicesOff(f *facts) bool { return f.onTrial() && !f.in.Route.PairCurrent }
+func trialServicesOff(f *facts) bool {
+	return f.onTrial() && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
+}
 
 func overweight(f *facts) bool {
 	return f.onTrial() && f.in.Route.Split != nil && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
@@ -37,7 +39,8 @@ func lowerWeight(f *facts) Decision {
 }
 
 func noStableEndpoints(f *facts) bool {
-	return f.onTrial() && f.in.Route.Split == nil && f.in.Route.StableEndpoints == 0
+	rest := f.in.Route.Split == nil || f.in.Route.Mixed || weightOff(f) && f.targetWeight() < 100
+	return f.onTrial() && rest && f.in.Route.StableEndpoints == 0
 }
 
 func waitForEndpoints(f *facts) Decision {
@@ -88,7 +91,9 @@ func (f *facts) narrowTarget() string {
 func narrowOff(f *facts) bool {
 	target := f.narrowTarget()
 	served := target == "" || target == f.in.Canary.Hash && f.in.Canary.Ready > 0 || target == f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
-	return f.onTrial() && f.in.Route.Narrowed != target && served
+	// What somebody took from a bake comes back first.
+	foreign := baking(f) && f.promotion().FullAt != nil && f.weightIsNot(100)
+	return f.onTrial() && f.in.Route.Narrowed != target && served && !foreign
 }
 
 // narrow counts how often it puts back what somebody took away, and gives up
@@ -165,9 +170,14 @@ func canaryUnready(f *facts) bool {
 
 func waitForCanary(f *facts) Decision {
 	need := f.canaryNeed(f.targetWeight())
-	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), f.canaryReady(), need)
-	if f.canaryReady() >= need {
+	ready := f.canaryReady()
+	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), ready, need)
+	switch {
+	case ready >= need:
 		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.where(), f.in.Route.CanaryEndpoints, need)
+	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
+		// The cause begins with the count.
+		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400)))
 	}
 	return f.working(f.phaseReason(), why+f.because())
 }
@@ -194,12 +204,7 @@ func setTargetWeight(f *facts) Decision {
 // that must stand.
 func (f *facts) setWeight(weight int32, why string) Decision {
 	d := f.doing(f.phaseReason(), why, SetSplit{weight})
-	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt = nil
-	}
-	if d.Status.Promotion != nil {
-		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil
-	}
+	f.forgetShare(&d)
 	return d
 }
 

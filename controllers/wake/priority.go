@@ -46,9 +46,7 @@ func Priority(rollout *v1alpha1.Rollout) int {
 // commanded reports whether a command waits to be handled. A fired trigger that
 // is not yet acted on comes as an event of its run instead.
 func commanded(rollout *v1alpha1.Rollout) bool {
-	token := rollout.Annotations[v1alpha1.AnnotationActionToken]
-	last := rollout.Status.LastHandledAction
-	return token != "" && (last == nil || last.Token != token)
+	return !rollout.Status.Handled(rollout.Annotations[v1alpha1.AnnotationActionToken])
 }
 
 // fired reports whether a run waits for its rollback: a trigger of it has fired

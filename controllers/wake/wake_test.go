@@ -64,6 +64,8 @@ func TestPriority(t *testing.T) {
 		r.Status.LastHandledAction = &v1alpha1.HandledAction{Token: handled}
 		return r
 	}
+	repeated := commanded(v1alpha1.PhaseRolledBack, "3")
+	repeated.Status.HandledTokens = []string{"3", "2"}
 	deleted := rollout("a", v1alpha1.PhaseStable)
 	deleted.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
 	first := rollout("a", v1alpha1.PhaseStable)
@@ -85,6 +87,7 @@ func TestPriority(t *testing.T) {
 		"command":           {commanded(v1alpha1.PhaseStepping, "1"), Urgent},
 		"first command":     {first, Urgent},
 		"command when idle": {commanded(v1alpha1.PhaseRolledBack, "1"), Urgent},
+		"command repeated":  {repeated, Idle},
 		"command handled":   {commanded(v1alpha1.PhaseRolledBack, "2"), Idle},
 	} {
 		t.Run(name, func(t *testing.T) { NewWithT(t).Expect(Priority(c.rollout)).To(Equal(c.want)) })

@@ -15,8 +15,14 @@ import (
 var _ = Describe("A release", func() {
 	It("that is good is promoted, and every request is served", func(ctx context.Context) {
 		j := begin(ctx, "promote")
-		entry := j.release(ctx, "v2")
+		Expect(j.Release(ctx, images["v2"])).To(Succeed())
+		j.until(ctx, "bake", inPhase(v1alpha1.PhaseBaking))
+		judgedPods := j.podsOf(ctx, "v2")
+		Expect(j.podsOf(ctx, "v1")).To(HaveLen(4), "stable stays at full size in the bake")
+		entry, err := j.Finished(ctx, images["v2"])
+		Expect(err).NotTo(HaveOccurred())
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomePromoted))
+		Expect(j.podsOf(ctx, "v2")).To(ConsistOf(judgedPods), "the pods that were judged are the pods that serve")
 		j.until(ctx, "be Ready", func(r *v1alpha1.Rollout) bool {
 			return r.Status.Stable.Image == images["v2"] && r.Status.Phase == v1alpha1.PhaseStable
 		})
@@ -28,9 +34,57 @@ var _ = Describe("A release", func() {
 		Expect(verdict.Outcome).To(Equal(v1alpha1.VerdictPass))
 		Expect(verdict.Canary.Total).To(BeNumerically(">", 50))
 		By("leaving only the user's own objects in the way of a request")
-		sets := &appsv1.ReplicaSetList{}
-		Expect(set.Client.List(ctx, sets, client.InNamespace(j.Namespace), client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleCanary})).To(Succeed())
-		Expect(sets.Items).To(BeEmpty())
+		Eventually(func(g Gomega) {
+			sets := &appsv1.ReplicaSetList{}
+			g.Expect(set.Client.List(ctx, sets, client.InNamespace(j.Namespace), client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleCanary})).To(Succeed())
+			g.Expect(sets.Items).To(BeEmpty())
+		}).WithContext(ctx).Should(Succeed())
+		By("going back at once, as kubectl does it")
+		Expect(j.Undo(ctx)).To(Succeed())
+		back, err := j.Finished(ctx, images["v1"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(back.Outcome).To(Equal(v1alpha1.OutcomePromoted))
+		run, err = j.Run(ctx, back.Run)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(run.Status.Decisions[0].Rule).To(Equal("RevertStarts"))
+		Expect(run.Status.Decisions).NotTo(ContainElement(HaveField("Rule", HavePrefix("Step"))))
+		j.onlyServed(ctx, "v1")
+		j.noneFailed("")
+	}, NodeTimeout(journeyLimit))
+
+	It("that fails only when it serves everybody is rolled back from the bake, by weights", func(ctx context.Context) {
+		j := begin(ctx, "bake")
+		Expect(j.Release(ctx, images["coupons"])).To(Succeed())
+		j.until(ctx, "bake", inPhase(v1alpha1.PhaseBaking))
+		stablePods := j.podsOf(ctx, "v1")
+		By("using the first coupon")
+		j.load.Coupons.Store(true)
+		entry, err := j.Finished(ctx, images["coupons"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Trigger).To(Equal("shop/no-double-charge"))
+		j.onlyServed(ctx, "v1")
+		Expect(j.podsOf(ctx, "v1")).To(ConsistOf(stablePods), "a rollback starts no pod")
+		j.noneFailed("")
+		j.evidenceOf(ctx, entry)
+	}, NodeTimeout(journeyLimit))
+
+	It("that somebody lets roll without a judgement is a run of its own, in the middle of a bake too", func(ctx context.Context) {
+		j := begin(ctx, "bypass")
+		Expect(j.Release(ctx, images["v2"])).To(Succeed())
+		j.until(ctx, "bake", inPhase(v1alpha1.PhaseBaking))
+		By("pushing a hotfix and resuming, as kubectl advises")
+		Expect(j.Release(ctx, images["v3"])).To(Succeed())
+		err := j.Resume(ctx)
+		Expect(err).To(MatchError(ContainSubstring("bypass-reason")), "the denial says what does")
+		By("bypassing the guard")
+		Expect(j.Bypass(ctx, "the shop is on fire")).To(Succeed())
+		entry, err := j.Finished(ctx, images["v3"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeBypassed))
+		Expect(entry.Message).To(ContainSubstring("the shop is on fire"))
+		j.onlyServed(ctx, "v3")
+		j.noneFailed("")
 	}, NodeTimeout(journeyLimit))
 
 	It("with too many errors is rolled back by its SLO", func(ctx context.Context) {

@@ -45,6 +45,24 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// TestRoutesWithoutAFenceAreNobodysBusiness: any number of other annotations.
+func TestRoutesWithoutAFenceAreNobodysBusiness(t *testing.T) {
+	g := NewWithT(t)
+	route := httpRoute("shop", "unfenced", "shop")
+	g.Expect(admin.Create(t.Context(), route)).To(Succeed())
+	// Thousands of keys: the condition that looks for a fence must not become too dear.
+	route.Annotations = map[string]string{}
+	for i := range 3000 {
+		route.Annotations[fmt.Sprintf("example.com/%06d", i)] = ""
+	}
+	g.Expect(admin.Update(t.Context(), route)).To(Succeed())
+	route.Annotations = nil
+	g.Expect(admin.Update(t.Context(), route)).To(Succeed())
+	forged := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"1"}}}`, v1alpha1.AnnotationFence+"shop"))
+	err := admin.Patch(t.Context(), route, forged)
+	g.Expect(err).To(MatchError(ContainSubstring("is written by Belay's controller alone")))
+}
+
 // fenced makes a route, and lets the controller write one fence and the next.
 func fenced(t *testing.T, name, before, after string) error {
 	t.Helper()

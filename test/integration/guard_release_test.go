@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -190,7 +189,7 @@ func TestWhatAMissingPolicyMakesOfAWrite(t *testing.T) {
 		g.Expect(d.Labels).To(HaveKey(v1alpha1.LabelRollout))
 	}
 	t.Run("hold", func(t *testing.T) {
-		without(t, &admissionregistrationv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-hold"}}, inForce)
+		without(t, inForce, mutating("hold"))
 		adopt(t, "missing", `{"spec":{"paused":false}}`)
 		NewWithT(t).Eventually(func() string {
 			// A dry-run: the first push that is still held leaves the Deployment paused.
@@ -199,7 +198,7 @@ func TestWhatAMissingPolicyMakesOfAWrite(t *testing.T) {
 		}).WithTimeout(soon).Should(And(ContainSubstring("belay-guard-release"), ContainSubstring("belay-guard-hold or its binding is not in force"), ContainSubstring("kubectl apply --server-side -k config/guard")))
 	})
 	t.Run("keep", func(t *testing.T) {
-		without(t, &admissionregistrationv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-keep"}}, inForce)
+		without(t, inForce, mutating("keep"))
 		for _, label := range []string{"null", `"other"`} {
 			NewWithT(t).Eventually(func() string {
 				_, err := patch(t.Context(), user, "missing", `{"metadata":{"labels":{"belay.dev/rollout":`+label+`}}}`)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -55,7 +56,7 @@ func run(m *testing.M) (status int, err error) {
 			return 1, err
 		}
 	}
-	if environment, config, admin, err = startServer(); err != nil {
+	if environment, config, admin, err = startServer(""); err != nil {
 		return 1, err
 	}
 	defer func() {
@@ -73,14 +74,16 @@ func run(m *testing.M) (status int, err error) {
 }
 
 // startServer is an API server with etcd, Belay's and Gateway API's definitions,
-// and nothing else of Belay's. The client is an administrator's.
-func startServer() (*envtest.Environment, *rest.Config, client.Client, error) {
+// and nothing else of Belay's. The client is an administrator's. With a folder of
+// its own for its keys the server can be stopped and started again.
+func startServer(keys string) (*envtest.Environment, *rest.Config, client.Client, error) {
 	gateway, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("find Gateway API's definitions: %w", err)
 	}
 	crds := []string{filepath.Join("..", "..", "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}
-	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme}
+	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme, ControlPlaneStartTimeout: time.Minute}
+	server.ControlPlane.GetAPIServer().CertDir = keys
 	to, err := server.Start()
 	if err != nil {
 		return nil, nil, nil, err

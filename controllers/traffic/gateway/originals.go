@@ -32,23 +32,33 @@ func digest(r rule) string {
 }
 
 // assign gives each rule, by its place, what was saved of it; nil when nothing
-// was. Of rules that are alike the first takes what was saved first.
-func (o originals) assign(rules []rule) [][]reference {
+// was. Of rules that are alike the first takes what was saved first, and one that
+// names only one Service of the pair takes what the others leave.
+func (o originals) assign(rules []rule, n names) [][]reference {
 	out := make([][]reference, len(rules))
+	if len(o) == 0 {
+		return out
+	}
 	used := make([]bool, len(o))
-	for i, r := range rules {
-		if len(o) == 0 {
-			break
-		}
-		known := digest(r)
-		for k, one := range o {
-			if !used[k] && one.Rule == known && len(one.BackendRefs) > 0 {
-				out[i], used[k] = one.BackendRefs, true
-				break
+	for _, certain := range []bool{true, false} {
+		for i, r := range rules {
+			if (n.standingOf(r, false) != foreign) != certain || n.standingOf(r, true) == foreign {
+				continue
 			}
+			out[i] = o.take(digest(r), used)
 		}
 	}
 	return out
+}
+
+func (o originals) take(digest string, used []bool) []reference {
+	for i, one := range o {
+		if !used[i] && one.Rule == digest && len(one.BackendRefs) > 0 {
+			used[i] = true
+			return one.BackendRefs
+		}
+	}
+	return nil
 }
 
 func (o originals) encode() (string, error) {

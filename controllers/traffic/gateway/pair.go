@@ -153,9 +153,8 @@ func desired(t traffic.Target, index int, user, existing *corev1.Service) (*core
 	if want.Labels == nil {
 		want.Labels = map[string]string{}
 	}
-	if user != nil {
-		maps.Copy(want.Labels, inherited(user.Labels))
-	}
+	// Not the user's labels: whatever selects Services by those, as a monitor does,
+	// would find each pod twice.
 	maps.Copy(want.Labels, map[string]string{
 		v1alpha1.LabelRollout: t.Owner,
 		v1alpha1.LabelRole:    [2]string{v1alpha1.RoleStable, v1alpha1.RoleCanary}[index],
@@ -175,21 +174,6 @@ func desired(t traffic.Target, index int, user, existing *corev1.Service) (*core
 	want.Spec.PublishNotReadyAddresses = false
 	want.Spec.Type = corev1.ServiceTypeClusterIP
 	return want, nil
-}
-
-// claims are labels by which tools take an object for one of theirs: Argo CD
-// would delete a Service with them that is not in its repository, and Helm and Flux
-// would count it as their own.
-var claims = []string{"app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "argocd.argoproj.io/", "helm.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/", "belay.dev/"}
-
-func inherited(labels map[string]string) map[string]string {
-	out := maps.Clone(labels)
-	maps.DeleteFunc(out, func(key, _ string) bool {
-		return slices.ContainsFunc(claims, func(claim string) bool {
-			return key == claim || strings.HasSuffix(claim, "/") && strings.HasPrefix(key, claim)
-		})
-	})
-	return out
 }
 
 // clusterPorts are the user's ports without what only the user's Service may

@@ -185,9 +185,12 @@ func (n names) unshared(r rule, saved []reference) []reference {
 			return withoutLoneWeight(made)
 		}
 		for i, before := range saved {
-			if weight, ok := before["weight"]; ok {
+			// Whoever may write the route may write what was saved.
+			weight, ok := before["weight"].(int64)
+			switch {
+			case ok && weight >= 0 && weight <= maxWeight:
 				made[i]["weight"] = weight
-			} else {
+			case before["weight"] == nil:
 				delete(made[i], "weight")
 			}
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	routeKind     = gatewayv1.SchemeGroupVersion.WithKind("HTTPRoute")
+	routeKind     = schema.GroupVersionKind{Group: gatewayv1.GroupVersion.Group, Version: gatewayv1.GroupVersion.Version, Kind: "HTTPRoute"}
 	routeResource = schema.GroupResource{Group: gatewayv1.GroupName, Resource: "httproutes"}
 )
 
@@ -86,7 +86,7 @@ func (r *route) fence() int64 {
 // Rollout.
 func (r *route) ports(n names) []int32 {
 	var out []int32
-	assigned := r.originals.assign(r.rules)
+	assigned := r.originals.assign(r.rules, n)
 	for i, one := range r.rules {
 		for _, ref := range n.unshared(one, assigned[i]) {
 			if n.roleOf(ref) == roleService && ref.port() != 0 {
@@ -100,7 +100,7 @@ func (r *route) ports(n names) []int32 {
 // faults say which rules cannot be shared out, and why.
 func (r *route) faults(n names) []error {
 	var out []error
-	assigned := r.originals.assign(r.rules)
+	assigned := r.originals.assign(r.rules, n)
 	for i, one := range r.rules {
 		original := n.unshared(one, assigned[i])
 		if fault := n.fault(original, traffic.Split{Canary: 1}); original != nil && fault != "" {

@@ -96,7 +96,7 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 
 // Apply writes the split to every route that does not carry it yet.
 func (r *Router) Apply(ctx context.Context, t traffic.Target, split traffic.Split) error {
-	return r.each(t, func(name string) error { return r.apply(ctx, t, name, split) })
+	return each(t, func(name string) error { return r.apply(ctx, t, name, split) })
 }
 
 func (r *Router) apply(ctx context.Context, t traffic.Target, name string, split traffic.Split) error {
@@ -116,18 +116,19 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, name string, split
 		return err
 	}
 	operations := append(operationsOf(changes, one.rules), annotate(one.object.GetAnnotations(),
-		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, r.fence(t))...)
+		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t))...)
 	return errors.Join(r.write(ctx, one.object, routeResource, operations), refused)
 }
 
-func (r *Router) fence(t traffic.Target) [2]string {
+// fenceOf is the annotation that a write of the target's epoch leaves.
+func fenceOf(t traffic.Target) [2]string {
 	return [2]string{v1alpha1.AnnotationFence + t.Owner, strconv.FormatInt(t.Epoch, 10)}
 }
 
 // Release points every route back at the user's Service, and then gives up what
 // Belay owns of it. A route that is gone needs no release.
 func (r *Router) Release(ctx context.Context, t traffic.Target) error {
-	return r.each(t, func(name string) error {
+	return each(t, func(name string) error {
 		err := r.release(ctx, t, name)
 		if errors.Is(err, traffic.ErrNotFound) {
 			return nil
@@ -142,7 +143,7 @@ func (r *Router) release(ctx context.Context, t traffic.Target, name string) err
 		return err
 	}
 	if restored := operationsOf(restore(one.rules, namesOf(t), one.originals), one.rules); len(restored) > 0 {
-		restored = append(restored, annotate(one.object.GetAnnotations(), r.fence(t))...)
+		restored = append(restored, annotate(one.object.GetAnnotations(), fenceOf(t))...)
 		if err := r.write(ctx, one.object, routeResource, restored); err != nil {
 			return err
 		}
@@ -155,7 +156,7 @@ func (r *Router) release(ctx context.Context, t traffic.Target, name string) err
 }
 
 // each changes every route, whatever becomes of the others.
-func (r *Router) each(t traffic.Target, change func(name string) error) error {
+func each(t traffic.Target, change func(name string) error) error {
 	var failed []error
 	for _, name := range t.Routes {
 		if err := change(name); err != nil {

@@ -29,7 +29,7 @@ type change struct {
 // A rule that cannot carry the split stays as it is; the errors say which and why.
 func share(rules []rule, n names, split traffic.Split, saved originals) (changes []change, kept originals, err error) {
 	var refused []error
-	assigned := saved.assign(rules)
+	assigned := saved.assign(rules, n)
 	found := false
 	for i, r := range rules {
 		original := n.unshared(r, assigned[i])
@@ -57,7 +57,7 @@ func share(rules []rule, n names, split traffic.Split, saved originals) (changes
 // restore puts the references of every shared rule back.
 func restore(rules []rule, n names, saved originals) []change {
 	var changes []change
-	assigned := saved.assign(rules)
+	assigned := saved.assign(rules, n)
 	for i, r := range rules {
 		if s := n.standingOf(r, assigned[i] != nil); s == shared || s == torn {
 			changes = append(changes, change{index: i, references: n.unshared(r, assigned[i])})
@@ -131,7 +131,7 @@ type ruleShare struct {
 // sharesOf has one entry for every rule that concerns the Rollout.
 func sharesOf(rules []rule, n names, saved originals) []ruleShare {
 	var out []ruleShare
-	assigned := saved.assign(rules)
+	assigned := saved.assign(rules, n)
 	for i, r := range rules {
 		s := n.standingOf(r, assigned[i] != nil)
 		if s == foreign {

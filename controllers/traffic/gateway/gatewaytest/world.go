@@ -32,11 +32,12 @@ const (
 	Canary  = "9fd21c3b07"
 )
 
-// Pod is a ready pod with its named ports.
+// Pod is a pod with its named ports.
 type Pod struct {
-	Name   string
-	Labels map[string]string
-	Ports  map[string]int32
+	Name    string
+	Labels  map[string]string
+	Ports   map[string]int32
+	Unready bool
 }
 
 // World is an application of its own namespace: Service shop, whose port 80 needs
@@ -101,23 +102,23 @@ func (w *World) counted(c client.WithWatch) client.WithWatch {
 			w.writes++
 			if w.race {
 				w.race = false
-				w.touch(o)
+				w.touch(ctx, o)
 			}
 			return c.Patch(ctx, o, patch, opts...)
 		},
 	})
 }
 
-func (w *World) touch(o client.Object) {
+func (w *World) touch(ctx context.Context, o client.Object) {
 	now := o.DeepCopyObject().(client.Object)
-	w.must(w.Client.Get(w.t.Context(), client.ObjectKeyFromObject(o), now))
+	w.must(w.Client.Get(ctx, client.ObjectKeyFromObject(o), now))
 	touched := maps.Clone(now.GetLabels())
 	if touched == nil {
 		touched = map[string]string{}
 	}
 	touched["touched"] += "x"
 	now.SetLabels(touched)
-	w.must(w.Client.Update(w.t.Context(), now))
+	w.must(w.Client.Update(ctx, now))
 }
 
 func (w *World) must(err error) {
@@ -215,7 +216,7 @@ func (w *World) Follow() {
 func Accepted(parent gatewayv1.ParentReference, controller gatewayv1.GatewayController, generation int64) gatewayv1.RouteParentStatus {
 	entry := gatewayv1.RouteParentStatus{ParentRef: parent, ControllerName: controller}
 	for _, kind := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
-		entry.Conditions = append(entry.Conditions, metav1.Condition{Type: string(kind), Status: metav1.ConditionTrue, Reason: string(kind), ObservedGeneration: generation, LastTransitionTime: metav1.Now()})
+		entry.Conditions = append(entry.Conditions, metav1.Condition{Type: string(kind), Status: metav1.ConditionTrue, Reason: string(kind), ObservedGeneration: generation, LastTransitionTime: metav1.Unix(1, 0)})
 	}
 	return entry
 }
@@ -240,7 +241,7 @@ func (w *World) publish(service *corev1.Service) {
 			}
 			grouped[key].Labels[discoveryv1.LabelServiceName] = service.Name
 		}
-		ready := true
+		ready := !pod.Unready
 		grouped[key].Endpoints = append(grouped[key].Endpoints, discoveryv1.Endpoint{
 			Addresses: []string{fmt.Sprintf("10.0.0.%d", i+1)}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
 			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: w.namespace, Name: pod.Name}})
