@@ -32,7 +32,7 @@ func (c *checker) effect() {
 	case plan.RemoveCanary:
 		c.removes()
 	case plan.RemoveLeftover:
-		c.require(in.Canary.Leftover == e.Name && !c.trial(), "removes ReplicaSet %s", e.Name)
+		c.require(in.Canary.Leftover == e.Name && !c.trial() && in.Route.Split == nil, "removes ReplicaSet %s", e.Name)
 	case plan.HandOver:
 		c.handsOver(e)
 	case plan.FenceCanary:
@@ -69,7 +69,7 @@ func (c *checker) narrows(hash string) {
 	switch hash {
 	case "":
 	case c.in.Canary.Hash:
-		c.require(c.in1(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) && p != nil && p.FullAt != nil && c.in.Canary.Ready > 0, "sends direct callers to the canary alone")
+		c.require(c.in1(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) && p != nil && p.FullAt != nil && c.has(100) && c.in.Canary.Ready > 0, "sends direct callers to the canary alone")
 	default:
 		c.require(hash == c.in.Workload.Stable.Hash && c.in.Workload.Stable.Ready > 0, "narrows to %s, which nobody serves", hash)
 	}
@@ -101,6 +101,8 @@ func (c *checker) sets(to int32) {
 	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "widens while paused, or by a route that cannot be used")
 	c.require(c.declared == c.tried && c.in.Workload.Paused, "widens what is not declared and held")
 	c.require(c.in.Run.Exists && !c.in.Run.Former, "widens without a record")
+	c.require(r.PairCurrent, "widens by Services that do not select the two sides")
+	c.require(to == 100 || r.StableEndpoints > 0, "leaves %d %% to no stable endpoint", 100-to)
 }
 
 // releases: routes go back to a Service that answers, and give nobody who is on
@@ -188,7 +190,8 @@ func (c *checker) handsOver(e plan.HandOver) {
 	c.require(w.Observed && len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name, "hands over beside another set")
 	c.require(p != nil && p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over what is not at rest")
 	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && !c.in.Verdict.BlindRollback, "hands over on verdict %q", c.in.Verdict.Outcome)
-	c.require(r.Acknowledged && (r.Split == nil || c.has(100)), "hands over while stable has a share")
+	behind := r.Split == nil && r.Narrowed != "" && r.Narrowed == canary.Hash
+	c.require(r.Acknowledged && (behind || c.has(100)), "hands over while stable has a share")
 	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "hands over while paused, or by a route that cannot be used")
 }
 

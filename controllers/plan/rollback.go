@@ -103,8 +103,8 @@ func lockLeft(f *facts) bool {
 	if f.in.Workload.Lock == "" {
 		return false
 	}
-	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.in.Workload.Lock == v1alpha1.RunLabel(f.in.Status.Run)
-	return !ours
+	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
+	return !ours || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)
 }
 
 func unlock(f *facts) Decision {

@@ -98,6 +98,7 @@ func lostCases() []ruleCase {
 		works("CanaryLost", "in a bake", given(baking, lost), zero, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("CanaryLost", "in a handover", given(handingOver, lost), zero, v1alpha1.PhaseRollingBack, over),
 		works("StepHolds", "stable too", given(step, acknowledgedAt(&justNow), canaryEndpoints(0), stableEndpoints(0), serviceEndpoints(0)), nil, phase, progressing),
+		works("StableLostWidens", "and the Service is narrowed to it", given(step, narrowed(stableHash), stableReady(0)), plan.NarrowService{}, phase, progressing),
 		works("StableLost", "mid-step", given(step, stableReady(0)), plan.ReleaseRoute{}, phase, progressing, "90 % and no ready endpoint", "Service shop"),
 		works("StableLost", "in a promotion", given(promoting, small, stableReady(0)), plan.ReleaseRoute{}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
 		works("StableLost", "rolling back", given(rollingBack(nil), stableReady(0)), plan.ReleaseRoute{}, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),

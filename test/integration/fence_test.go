@@ -6,6 +6,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -81,4 +82,14 @@ func fenced(t *testing.T, name, before, after string) error {
 		return write("null")
 	}
 	return write(fmt.Sprintf("%q", after))
+}
+
+func httpRoute(namespace, name, service string) *gatewayv1.HTTPRoute {
+	port, own := gatewayv1.PortNumber(80), gatewayv1.Namespace(namespace)
+	ref := gatewayv1.HTTPBackendRef{}
+	ref.Name, ref.Port, ref.Namespace = gatewayv1.ObjectName(service), &port, &own
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	route.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "gateway"}}
+	route.Spec.Rules = []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{ref}}}
+	return route
 }

@@ -185,19 +185,6 @@ func held(t *testing.T, c client.Client, name string) *appsv1.Deployment {
 	return d
 }
 
-// walk takes a Rollout from phase to phase, as the controller would.
-func walk(t *testing.T, name string, phases ...v1alpha1.Phase) {
-	t.Helper()
-	for _, phase := range phases {
-		rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
-		status := fmt.Appendf(nil, `{"status":{"phase":%q}}`, phase)
-		err := as(t, controller).Status().Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, status))
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // injecting is a webhook that adds an annotation to the template of one Deployment,
 // at every write, as one that injects sidecars would.
 func injecting(t *testing.T, name string) {

@@ -115,6 +115,8 @@ func (w *World) goOnLate() {
 	if l.record && !w.record(l.in, l.d, l.v) {
 		return
 	}
+	// What it makes anew carries no version; it takes a moment to be seen.
+	w.excuse(reaction)
 	w.carryOut(l.d, l.v)
 }
 

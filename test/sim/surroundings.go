@@ -159,7 +159,7 @@ func (w *World) becomeFormerPromotion() {
 	w.rollout.status = status
 	w.deployment.paused = false
 	w.allow(second)
-	w.disturbed()
+	w.disturb()
 }
 
 // becomeFormerBake: the Deployment has replaced its pods, and they serve.

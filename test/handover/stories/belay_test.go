@@ -64,7 +64,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errDead
 	}
 	made := write{verb: r.Method}
-	if r.Method != http.MethodGet {
+	if r.Method != http.MethodGet && !r.URL.Query().Has("dryRun") {
 		made.resource = resourceOf(r.URL.Path)
 		if r.Body != nil {
 			raw, err := io.ReadAll(r.Body)

@@ -41,16 +41,21 @@ type shop struct {
 	judged func(*v1alpha1.Rollout) v1alpha1.VerdictOutcome
 }
 
-// open serves v1, adopted and guarded.
-func open(t *testing.T, replicas int32, change func(*appsv1.Deployment)) *shop {
+// open serves v1, adopted and guarded by a Rollout with these fields instead of
+// the usual ones.
+func open(t *testing.T, replicas int32, change func(*appsv1.Deployment), fields ...func(spec map[string]any)) *shop {
 	t.Helper()
 	s := &shop{World: kube.Open(t, replicas, change)}
 	s.create(fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Guardrail, metadata: {name: shop, namespace: %s}, spec: {source: shops,
 		slos: [{name: errors, objective: "99.9", indicator: {requests: {total: {metric: requests_total}, bad: {metric: errors_total}}}}],
 		triggers: [{name: errors, slo: errors, regression: {}}]}}`, s.Namespace))
-	s.create(fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: %s}, spec: {
+	rollout := object(t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: %s}, spec: {
 		workloadRef: {name: shop}, traffic: {service: shop, routes: [{name: shop}], drain: 1s},
 		steps: [{weight: 50, hold: 0s}], guardrails: [{name: shop}], promotion: {bake: 0s}, fastRevert: {revisions: 0}, stepDeadline: 10m}}`, s.Namespace))
+	for _, set := range fields {
+		set(rollout.Object["spec"].(map[string]any))
+	}
+	s.Must(admin.Create(t.Context(), rollout))
 	as := rest.CopyConfig(kube.Config)
 	as.Impersonate = rest.ImpersonationConfig{UserName: user}
 	var err error
@@ -286,4 +291,4 @@ func (s *shop) made(want map[string]int) {
 }
 
 // soon bounds every wait.
-const soon = 90 * time.Second
+const soon = 2 * time.Minute

@@ -139,6 +139,13 @@ func (s *shop) empty() {
 // fill scales up again once nothing is left, and sends requests again once it
 // serves.
 func (s *shop) fill() {
+	s.emptied()
+	s.Scale(*s.Deployed.Spec.Replicas)
+	s.servesAgain()
+}
+
+// emptied waits until there is no pod, of the canary neither.
+func (s *shop) emptied() {
 	s.Eventually("no pods, the canary's neither", func(g Gomega) {
 		g.Expect(s.Deployment().Status.Replicas).To(BeZero())
 		for _, set := range s.Sets() {
@@ -146,8 +153,6 @@ func (s *shop) fill() {
 		}
 		g.Expect(s.Endpoints(cluster.Name)).To(BeEmpty())
 	})
-	s.Scale(replicas)
-	s.servesAgain()
 }
 
 // servesAgain sends requests again once there is somebody to answer them.
@@ -228,12 +233,15 @@ func (s *shop) released(p point) {
 	}
 }
 
-// deleteRun tries to: its ReplicaSet hangs on it.
+// deleteRun tries to: its ReplicaSet hangs on it. One that has ended may go.
 func (s *shop) deleteRun() {
 	run := &v1alpha1.RolloutRun{}
 	run.Namespace, run.Name = s.Namespace, s.rollout().Status.Run
-	if err := admin.Delete(s.T.Context(), run); err == nil {
-		s.T.Error("a run in progress could be deleted")
+	if err := admin.Get(s.T.Context(), client.ObjectKeyFromObject(run), run); err != nil {
+		s.T.Errorf("read the run: %v", err)
+	}
+	if err := admin.Delete(s.T.Context(), run); (err == nil) != (run.Status.Outcome != "") {
+		s.T.Errorf("delete a run with outcome %q: %v", run.Status.Outcome, err)
 	}
 }
 

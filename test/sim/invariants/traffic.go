@@ -61,7 +61,7 @@ func (c *check) releases() {
 		full := c.in.Status.Phase == v1alpha1.PhaseBaking || c.in.Status.Phase == v1alpha1.PhasePromoting
 		c.require(e.Hash == "" || e.Hash != c.in.Canary.Hash || full && c.observed() == 100 && c.in.Route.Acknowledged, "gives all direct callers to the candidate before its route is at 100 %%")
 	case plan.PointServices:
-		c.require(c.in.Workload.Stable.Name != "", "points the stable Service at no set")
+		c.require(c.in.Workload.Stable.Name != "" || c.observed() == 100, "points the stable Service at no set")
 		c.require(!c.in.Canary.Former, "points the Services of a former edition's run at other pods")
 	}
 }
