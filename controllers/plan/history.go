@@ -66,3 +66,27 @@ func (f *facts) runUnfinished() bool {
 	}
 	return len(f.in.Status.History) == 0 || f.in.Status.History[0].Run != f.in.Status.Run
 }
+
+// becomeStable makes the version that the Deployment runs the stable one.
+func (f *facts) becomeStable(d *Decision, set Set) {
+	next := revisionOf(set)
+	for _, known := range []*v1alpha1.Revision{f.in.Status.Candidate, f.in.Status.Stable} {
+		if known != nil && known.Revision == next.Revision {
+			next.Images, next.Image = known.Images, known.Image
+			break
+		}
+	}
+	if was := f.in.Status.Stable; was != nil && was.Revision != next.Revision {
+		previous := []v1alpha1.PreviousRevision{{Revision: was.Revision, Image: was.Image, Until: f.now()}}
+		for _, p := range f.in.Status.Previous {
+			if p.Revision != was.Revision && p.Revision != next.Revision && len(previous) < 10 {
+				previous = append(previous, p)
+			}
+		}
+		d.Status.Previous = previous
+	}
+	d.Status.Stable = next
+	d.Status.Phase = v1alpha1.PhaseStable
+	d.Status.Candidate, d.Status.Step, d.Status.Promotion, d.Status.Rollback, d.Status.Verdicts = nil, nil, nil, nil, nil
+	d.Recheck = 1
+}

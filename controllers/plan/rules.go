@@ -126,6 +126,8 @@ var rules = []rule{
 
 	// A candidate that may not run.
 	{"Rejected", rejectedAgain, rejectAgain},
+	// The decision that began a run is in no record before the run exists.
+	{"RunMissing", runMissing, createRun},
 	{"MarksWorkload", marksOff, markWorkload},
 	{"LeftoverRemoved", idleLeftover, removeLeftover},
 	{"RolledBack", rolledBack, stayRolledBack},
@@ -135,7 +137,6 @@ var rules = []rule{
 	{"Unserved", unserved, rollUnserved},
 	{"Unguarded", unguarded, stuckUnguarded},
 	{"Stable", stable, stayStable},
-	{"RunMissing", runMissing, createRun},
 	{"Blocked", blocked, stuckBlocked},
 	{"RouteUnusable", routeUnusable, stuckOnRoute},
 	{"Paused", paused, stayPaused},
@@ -153,13 +154,13 @@ var rules = []rule{
 	{"NativeThaws", nativeFrozen, thawNative},
 	{"NativeHandsOver", nativeCanary, handOverNative},
 	{"NativeUnpauses", nativePaused, unpauseCandidate},
+	{"NativeRunMissing", nativeRunMissing, createRun},
 	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
 	{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
 	{"NativeSettled", nativeJustSettled, noteSettled},
 	{"NativeDrains", nativeDraining, drainNative},
 	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
 	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
-	{"NativeRunMissing", nativeRunMissing, createRun},
 	{"NativeBakes", nativeBaking, holdNative},
 	{"NativeDone", native, finishNative},
 

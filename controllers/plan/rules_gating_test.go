@@ -40,8 +40,9 @@ func gatingCases() []ruleCase {
 		}), nil, v1alpha1.PhaseStable, v1alpha1.ReasonWorkloadClaimed),
 
 		works("RunMissing", "record lost", given(step, noRun), plan.CreateRun{}, stepping, progressing, run),
+		works("RunMissing", "before its name is on the Deployment", given(step, noRun, func(in *plan.Input) { in.Workload.Marks.Run = "" }), plan.CreateRun{}, stepping, progressing),
 		works("RunMissing", "in a handover", given(handingOver, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
-		works("NativeRunMissing", "after a bypass", given(bypassing, active(own(replicas)), noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("NativeRunMissing", "in a bypass", given(bypassing, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 		stalls("Blocked", "guardrail missing", given(gating, blockedRun), nil, phase, v1alpha1.ReasonGuardrailNotFound, "no such guardrail"),
 		stalls("RouteUnusable", "route gone before the run", given(gating, routeGone), nil, phase, v1alpha1.ReasonRouteNotFound, "no such route"),
 		stalls("RouteUnusable", "route gone mid-step", given(step, routeGone), nil, stepping, v1alpha1.ReasonRouteNotFound),

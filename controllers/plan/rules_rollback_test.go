@@ -46,6 +46,7 @@ func rollbackCases() []ruleCase {
 		works("UnlocksDeployment", "weight taken", given(handoverBack, fenced, split(0), locked), plan.Unlock{}, phase, back, "template may change again"),
 		works("UnlocksDeployment", "somebody's old copy", given(locked), plan.Unlock{}, v1alpha1.PhaseStable, v1alpha1.ReasonProgressing),
 		works("UnlocksDeployment", "another run's", given(handingOver, func(in *plan.Input) { in.Workload.Lock = "shop-x-7" }), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("UnlocksDeployment", "another version is declared", given(handed, declares(newerRevision)), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 		works("UnlocksDeployment", "bypassed in the middle", given(bypassing, locked), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 
 		works("RollbackAwaitsStable", "no stable pod", given(going, split(50), stableReady(0), serviceEndpoints(0)), nil, phase, back, "0 of 4 ready", "bypass"),

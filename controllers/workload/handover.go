@@ -100,6 +100,7 @@ func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 		return nil, err
 	}
 	p.entries(set, "annotations", sizeAnnotations(Replicas(deployment), maxReplicas))
+	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable})
 	p.removeLabels(set, v1alpha1.LabelBorrowed)
 	return p.encode()
 }

@@ -178,7 +178,7 @@ func TestGiveOwner(t *testing.T) {
 		if got := after.GetAnnotations(); got["deployment.kubernetes.io/desired-replicas"] != "3" || got["deployment.kubernetes.io/max-replicas"] != "4" || got["a"] != annotations["a"] {
 			t.Errorf("%s: annotations %v", name, got)
 		}
-		if got := asJSON(t, after.GetLabels()); got != `{"app":"shop","belay.dev/run":"run-1"}` {
+		if got := asJSON(t, after.GetLabels()); got != `{"app":"shop","belay.dev/role":"stable","belay.dev/run":"run-1"}` {
 			t.Errorf("%s: labels %s", name, got)
 		}
 	}

@@ -81,7 +81,7 @@ func (d *demo) explore() {
 		"  kubectl -n "+ns+" describe brollout shop",
 		"  kubectl -n "+ns+" get events.events.k8s.io",
 		"  kubectl -n "+ns+" get rolloutruns -o yaml              # every decision and verdict of each release",
-		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # refused: rejected before",
+		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # held: rejected before",
 		"  kubectl -n belay logs deployment/belay-controller",
 	)
 	if d.stage.Own {

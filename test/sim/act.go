@@ -251,7 +251,7 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 	case plan.RaiseStable:
 		return w.raiseStable(e.Replicas, v, status)
 	case plan.ResizeHanded:
-		return w.resizeHanded(v, status)
+		return w.resizeHanded(v)
 	case plan.TakeOut:
 		return w.takeOut(e, v)
 	default:
@@ -324,7 +324,7 @@ func (w *World) raiseStable(replicas int32, v view, status *v1alpha1.RolloutStat
 	return nil
 }
 
-func (w *World) resizeHanded(v view, status *v1alpha1.RolloutStatus) error {
+func (w *World) resizeHanded(v view) error {
 	seen := v.canary()
 	if seen == nil {
 		return errConflict

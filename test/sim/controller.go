@@ -180,7 +180,7 @@ func (w *World) record(in plan.Input, d plan.Decision, v view) bool {
 		}
 		w.log = append(w.log, w.line(in, d))
 	}
-	if stall := string(d.Standing.Reason); d.Standing.State == plan.Stuck && (len(w.stalls) == 0 || w.stalls[len(w.stalls)-1] != stall) {
+	if stall := d.Standing.Reason; d.Standing.State == plan.Stuck && (len(w.stalls) == 0 || w.stalls[len(w.stalls)-1] != stall) {
 		w.stalls = append(w.stalls, stall)
 	}
 	w.judgeRecord(in, d)

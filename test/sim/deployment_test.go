@@ -102,7 +102,7 @@ func TestDeploymentRollsByItself(t *testing.T) {
 				w.deployment.replicas, w.deployment.recreate, w.mayBeDown = 8, recreate, true
 				w.rollout.gone = true
 				w.trace = func(w *World) { least = min(least, w.count(func(p pod) bool { return p.ready(w.at) })) }
-			}, event{func(*World) bool { return true }, func(w *World) { w.declare(second) }})
+			}, event{always, func(w *World) { w.declare(second) }})
 			w.Run()
 			if ready := w.readyWith(second); ready != 8 || len(w.pods) != 8 {
 				t.Errorf("%d of 8 pods run the second version, %d in all", ready, len(w.pods))

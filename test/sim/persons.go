@@ -17,7 +17,7 @@ func (w *World) declare(revision string) {
 	}
 	if d.lock != "" {
 		w.refusedPushes++
-		w.script = append([]event{{after(w, 10*time.Second), func(w *World) { w.declare(revision) }}}, w.script...)
+		w.script = append([]event{soon(10*time.Second, declares(revision))}, w.script...)
 		return
 	}
 	w.specWrite(func() {
@@ -135,10 +135,4 @@ func (w *World) loseStable() {
 			p.endpointAt = p.readyAt
 		}
 	}
-}
-
-func after(w *World, d time.Duration) func(*World) bool {
-	due := w.at.Add(d)
-	w.timers = append(w.timers, due)
-	return func(w *World) bool { return !w.at.Before(due) }
 }

@@ -106,14 +106,16 @@ func commands(action v1alpha1.Action) func(*World) {
 
 // soon is an event some time after the one before it.
 func soon(d time.Duration, do func(*World)) event {
-	var due func(*World) bool
 	return event{func(w *World) bool {
-		if due == nil {
-			due = after(w, d)
+		due := w.playedAt.Add(d)
+		if w.at.Before(due) && !slices.Contains(w.timers, due) {
+			w.timers = append(w.timers, due)
 		}
-		return due(w)
+		return !w.at.Before(due)
 	}, do}
 }
+
+func always(*World) bool { return true }
 
 // Ends reports what is wrong with where a story has come to.
 func (s Story) Ends(w *World) []string {

@@ -121,8 +121,8 @@ func rollbacks() []Story {
 		rejection("abort", script(event{atStep(0), commands(v1alpha1.ActionAbort)})),
 		rejection("abort-while-held", script(event{held, commands(v1alpha1.ActionAbort)})).ending(""),
 		story("abort-and-retry", second, promoted, script(event{atStep(0), commands(v1alpha1.ActionAbort)}, event{rolledBack, commands(v1alpha1.ActionRetry)})),
-		Story{Name: "reject-then-fix", Serves: third, Phase: stable, Ended: promoted, Rejects: second, Script: script(event{atStep(0), fail}, event{rolledBack, declares(third)})},
-		Story{Name: "reject-then-undo", Serves: first, Phase: stable, Rejects: second, Script: script(event{baking, fail}, event{rolledBack, declares(first)})},
+		{Name: "reject-then-fix", Serves: third, Phase: stable, Ended: promoted, Rejects: second, Script: script(event{atStep(0), fail}, event{rolledBack, declares(third)})},
+		{Name: "reject-then-undo", Serves: first, Phase: stable, Rejects: second, Script: script(event{baking, fail}, event{rolledBack, declares(first)})},
 		rejection("reject-then-push-again", script(event{atStep(0), fail}, event{rolledBack, declares(first)}, event{guarded, declares(second)})),
 		rejection("borrowed-then-rejected", func() []event {
 			return append(revertToOlder(), event{func(w *World) bool { return atStep(0)(w) && w.rollout.status.Candidate.Revision == first }, fail})

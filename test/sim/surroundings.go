@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,8 +26,8 @@ func sizes() []Story {
 			end("scale-to-zero-recreate/"+s.name, s.inStage(resizes(0), soon(3*time.Minute, resizes(4)))).with(recreate).with(mayBeDown),
 		)
 	}
-	for _, limit := range []int32{0, 1} {
-		name := map[int32]string{0: "no-history", 1: "short-history"}[limit]
+	for limit, name := range []string{"no-history", "short-history"} {
+		limit := int32(limit)
 		all = append(all,
 			story(name+"-at-zero", second, promoted, script(event{held, resizes(0)}, soon(3*time.Minute, resizes(4)))).with(history(limit)).with(mayBeDown),
 			rejection(name+"-rolled-back-at-zero", script(event{atStep(1), (*World).fail}, event{rolledBack, resizes(0)}, soon(3*time.Minute, resizes(4)))).with(history(limit)).with(mayBeDown))
@@ -36,8 +37,8 @@ func sizes() []Story {
 		return script(event{beforeOwner, func(w *World) { w.hooks[at] = resizes(n) }})
 	}
 	for _, at := range []string{"locked", "handed"} {
-		for name, n := range map[string]int32{"up": 8, "down": 2, "zero": 0} {
-			s := story("race-"+name+"/"+at, second, promoted, race(at, n))
+		for _, n := range []int32{8, 2, 0} {
+			s := story(fmt.Sprintf("race-to-%d/%s", n, at), second, promoted, race(at, n))
 			if n == 0 {
 				s = story(s.Name, second, promoted, func() []event { return append(race(at, n)(), soon(3*time.Minute, resizes(4))) }).with(mayBeDown)
 			}
@@ -106,7 +107,7 @@ func neighbours() []Story {
 func formers() []Story {
 	anew := func(name string, become func(*World)) Story {
 		return story(name, second, promoted, func() []event {
-			return []event{{func(*World) bool { return true }, become}}
+			return []event{{when: always, do: become}}
 		})
 	}
 	return []Story{

@@ -25,6 +25,8 @@ type World struct {
 	// lags are how late the controller sees the Deployment, the ReplicaSets, the
 	// network and the Rollout.
 	lags [4]time.Duration
+	// playedAt is when the last event of the script happened.
+	playedAt time.Time
 	// commanded is set by the script for the next look.
 	commanded bool
 	timers    []time.Time
@@ -92,7 +94,7 @@ func New(seed uint64, fault Fault, setup func(*World), script ...event) *World {
 	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	revisions := int32(1)
 	w := &World{
-		start: start, random: rand.New(rand.NewPCG(seed, 0)), fault: fault, script: script, wake: start,
+		start: start, random: rand.New(rand.NewPCG(seed, 0)), fault: fault, script: script, wake: start, playedAt: start,
 		hooks: map[string]func(*World){},
 		cluster: &cluster{
 			at: start, born: 1,
@@ -243,12 +245,7 @@ func (w *World) tick() {
 		n.inFlight = []*int32{n.split}
 	}
 	w.timers = slices.DeleteFunc(w.timers, func(t time.Time) bool { return !t.After(w.at) })
-	for len(w.script) > 0 && w.script[0].when(w) {
-		do := w.script[0].do
-		w.script = w.script[1:]
-		do(w)
-		w.commanded = true
-	}
+	w.playScript()
 	w.controllers()
 	w.pods = slices.DeleteFunc(w.pods, func(p pod) bool { return !p.exists(w.at) })
 	w.noteAvailability()
@@ -257,6 +254,19 @@ func (w *World) tick() {
 		w.trace(w)
 	}
 	w.remember()
+}
+
+// playScript does what the script says is due.
+func (w *World) playScript() {
+	for len(w.script) > 0 {
+		next := w.script[0]
+		if !next.when(w) {
+			return
+		}
+		w.script, w.playedAt = w.script[1:], w.at
+		next.do(w)
+		w.commanded = true
+	}
 }
 
 // controllers are Kubernetes' own, each a little later than what it reacts to.
