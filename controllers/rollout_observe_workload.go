@@ -141,7 +141,12 @@ func (r *RolloutReconciler) describeWorkload(ctx context.Context, w *world, sets
 		PushedBy: bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
 	}
 	if !in.Paused {
-		in.Bypass = plan.Bypass{By: bounded(annotation[v1alpha1.AnnotationBypassBy], 256), Reason: bounded(annotation[v1alpha1.AnnotationBypassReason], 256)}
+		reason := annotation[v1alpha1.AnnotationBypassReason]
+		in.Bypass = plan.Bypass{
+			By: bounded(annotation[v1alpha1.AnnotationBypassBy], 256), Reason: bounded(reason, 256),
+			// A reason begins with the generation that its write found.
+			Fresh: strings.HasPrefix(reason, fmt.Sprintf("%d:", d.GetGeneration()-1)),
+		}
 	}
 	if stable := w.rollout.Status.Stable; stable != nil {
 		if set, ok := workload.Stable(sets, d.GetUID(), stable.Revision); ok {

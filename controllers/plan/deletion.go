@@ -24,6 +24,13 @@ func deletingHandedPaused(f *facts) bool {
 	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried && !f.stoppedNative()
 }
 
+// deletingReverted: a Deployment that declares the stable version again has
+// nothing to wait for, and nobody is left to let it go on.
+func deletingReverted(f *facts) bool {
+	reverted := f.in.Workload.Found && f.in.Workload.Paused && f.declared == f.stable && f.stable != ""
+	return released(f) && reverted && !f.in.ReleaseOverdue() && !f.in.Canary.Handed
+}
+
 // released also holds when the route is gone or refers to nothing of ours: a
 // deletion must not wait for what nobody will bring back.
 func released(f *facts) bool {

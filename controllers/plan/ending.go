@@ -72,6 +72,8 @@ func (f *facts) refusalOf(a *Action) string {
 		return fmt.Sprintf("Abort refused: %s is already rolled back", imageOf(f.in.Status.Candidate))
 	case a.Action == v1alpha1.ActionAbort && handingOver(f):
 		return "Abort refused: the Deployment is already taking the version over; declare the former version again: it returns without steps"
+	case a.Action == v1alpha1.ActionAbort && stable(f):
+		return fmt.Sprintf("Abort refused: no run is in progress, and %s serves; to go back declare the former version again", imageOf(f.in.Status.Stable))
 	case a.Action == v1alpha1.ActionAbort:
 		return fmt.Sprintf("Abort refused: no run is in progress in phase %s", f.in.Status.Phase)
 	case a.Action == v1alpha1.ActionRetry:
@@ -161,7 +163,9 @@ func bypassed(f *facts) bool {
 	if f.in.Workload.Paused || f.declared == f.stable {
 		return false
 	}
-	ours := handingOver(f) && f.declared == f.tried && !handoverDue(f)
+	// A person may let a native roll go on that a trigger has stopped.
+	goesOn := nativeFired(f) && f.in.Workload.Bypass.Fresh
+	ours := handingOver(f) && f.declared == f.tried && !handoverDue(f) && !goesOn
 	overtaken := rollingBack(f) && f.in.Canary.Handed
 	return !ours && !overtaken
 }

@@ -141,6 +141,8 @@ type Marks struct {
 type Bypass struct {
 	By     string
 	Reason string
+	// Fresh means that it was the last write of the Deployment's spec or metadata.
+	Fresh bool
 }
 
 // Canary is the candidate's ReplicaSet of the run in progress, whoever controls

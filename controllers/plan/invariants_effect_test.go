@@ -200,6 +200,10 @@ func (c *checker) unpauses(to string) {
 	w, r := c.in.Workload, c.in.Route
 	c.require(to == c.declared, "unpauses another template than is declared")
 	c.require(w.Paused || w.Lock != "", "unpauses what is not paused")
+	if to == c.stable && c.in.Deleting != nil {
+		c.require(r.Split == nil && !c.in.Canary.Exists, "unpauses stable in a deletion before routes and canary are released")
+		return
+	}
 	if to == c.stable {
 		c.require(!c.trial() && !c.beforeOwner(), "unpauses stable in a trial")
 		c.require(!c.in1(v1alpha1.PhaseRollingBack) || r.Split == nil && !c.in.Canary.Exists, "unpauses before the rollback is over")

@@ -278,7 +278,7 @@ func (c *checker) deletion() {
 	case plan.NarrowService:
 		c.require(e.Hash == "", "narrows the Service while being deleted")
 	case plan.Unpause:
-		c.require(c.in.Canary.Handed, "lets a Deployment roll while being deleted")
+		c.require(c.in.Canary.Handed || e.Revision == c.stable, "lets a Deployment roll while being deleted")
 	case nil:
 		c.require(!overdue, "still waits after the release timeout")
 	default:

@@ -46,6 +46,7 @@ var rules = []rule{
 	{"ReleaseTimedOut", releaseTimedOut, releaseForDeletion},
 	{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
 	{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
+	{"DeletingUnpauses", deletingReverted, unpauseStable},
 	{"Released", released, leave},
 	{"DeletingFences", deletingUnfenced, fenceCanary},
 	{"DeletingTakesTrafficBack", deletingWithSplit, takeTrafficForDeletion},

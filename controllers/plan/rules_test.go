@@ -83,6 +83,7 @@ func deletionCases() []ruleCase {
 	return []ruleCase{
 		works("ReleaseTimedOut", "with the split still there", given(step, late), plan.ReleaseRoute{}, phase, releasing, "Service shop"),
 		works("ReleaseTimedOut", "although the Service is gone", given(step, serviceGone, late), plan.ReleaseRoute{}, phase, releasing),
+		works("DeletingUnpauses", "the former version is declared again", given(declares(stableRevision), paused(true), soon), plan.Unpause{Revision: stableRevision}, v1alpha1.PhaseStable, releasing),
 		works("DeletingReleasesHanded", "the Deployment owns the canary", given(handed, soon), plan.ReleaseRoute{}, over, releasing),
 		works("DeletingUnpausesHanded", "routes released", given(handed, noSplit, soon), plan.Unpause{Revision: triedRevision}, over, releasing),
 		works("DeletingUnpausesHanded", "although the routes cannot be released", given(handed, serviceGone, soon), plan.Unpause{Revision: triedRevision}, over, releasing),
@@ -171,6 +172,7 @@ func candidateCases() []ruleCase {
 	step := stepAt(0)
 	unmarked := func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }
 	by := func(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "outage"} }
+	freshly := func(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "7: outage", Fresh: true} }
 	rolls := paused(false)
 	return []ruleCase{
 		works("FormerRun", "stepping", given(step, formerRun), nil, backPhase, back, "earlier version of Belay"),
@@ -187,6 +189,7 @@ func candidateCases() []ruleCase {
 		works("Bypassed", "in a bake", given(baking, rolls, by), nil, overPhase, over),
 		works("Bypassed", "in a handover before the owner changed", given(handingOver, rolls, by), nil, overPhase, over),
 		works("Bypassed", "in a handover, a newer one", given(handed, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over, "shop:c"),
+		works("Bypassed", "a native roll that a trigger had stopped", given(native, verdict(v1alpha1.VerdictFail), freshly), nil, overPhase, over, "ann let shop:b roll"),
 		works("Bypassed", "again, with a newer one", given(bypassing, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over, "shop:c"),
 		works("Bypassed", "rolling back", given(rollingBack(nil), rolls, by), nil, overPhase, over),
 		works("Bypassed", "rolled back", given(rolledBack, rolls, by), plan.CreateRun{}, overPhase, over),

@@ -195,4 +195,14 @@ func TestCommandsCarryTheirAuthor(t *testing.T) {
 	again := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Retry",%q:"2"}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken)
 	g.Expect(user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, again))).To(Succeed())
 	g.Expect(strings.Contains(rollout.Annotations[v1alpha1.AnnotationActionBy], "somebody")).To(BeFalse())
+
+	handled := []byte(`{"status":{"handledTokens":["2","1"]}}`)
+	g.Expect(as(t, controller).Status().Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, handled))).To(Succeed())
+	used := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Abort",%q:"1"}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken)
+	g.Expect(user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, used))).To(MatchError(ContainSubstring("was used for an earlier command")))
+
+	guarded(t, "tokenless", true)
+	rollout.Name = "tokenless"
+	none := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Abort"}}}`, v1alpha1.AnnotationAction)
+	g.Expect(user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, none))).To(MatchError(ContainSubstring("needs a fresh belay.dev/action-token")))
 }
