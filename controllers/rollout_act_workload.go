@@ -89,6 +89,9 @@ func (r *RolloutReconciler) scaleCanary(ctx context.Context, w *world, replicas 
 		patch, err := workload.TakeOwner(idle, w.deployment, w.run)
 		return r.patch(ctx, idle, patch, err)
 	}
+	if err := r.stillDecided(ctx, w); err != nil {
+		return err
+	}
 	set, err := workload.Canary(w.run, w.deployment, replicas)
 	if err != nil {
 		return apierrors.NewConflict(appsv1.Resource("deployments"), w.deployment.GetName(), err)
@@ -98,6 +101,21 @@ func (r *RolloutReconciler) scaleCanary(ctx context.Context, w *world, replicas 
 		return r.nameTaken(ctx, w, set, err)
 	}
 	return err
+}
+
+// stillDecided asks the API server whether the run goes on as it was decided. A
+// create carries no resource version: that of a controller that was suspended in
+// between must not come after the run.
+func (r *RolloutReconciler) stillDecided(ctx context.Context, w *world) error {
+	live := &v1alpha1.Rollout{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.rollout), live); err != nil {
+		return fmt.Errorf("read the Rollout: %w", err)
+	}
+	same := live.UID == w.rollout.UID && live.Status.Run == w.rollout.Status.Run && live.Status.Epoch == w.rollout.Status.Epoch
+	if !same || live.Status.Phase != w.rollout.Status.Phase || live.DeletionTimestamp != nil && w.rollout.DeletionTimestamp == nil {
+		return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("rollouts").GroupResource(), live.Name, fmt.Errorf("another decision was taken meanwhile"))
+	}
+	return nil
 }
 
 // nameTaken tells our own last write, which the cache has not caught up with,

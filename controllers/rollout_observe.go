@@ -268,11 +268,4 @@ func bounded(s string, n int) string {
 	return s
 }
 
-func deref[T any](p *T, fallback T) T {
-	if p == nil {
-		return fallback
-	}
-	return *p
-}
-
 func ptr[T any](v T) *T { return &v }

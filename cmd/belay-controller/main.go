@@ -188,7 +188,7 @@ func addJanitors(mgr ctrl.Manager) error {
 	if err := labels.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of labels: %w", err)
 	}
-	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, Keep: runsKeptFor, Limit: runsOfTheGone}
+	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: controllers.FieldManager, Keep: runsKeptFor, Limit: runsOfTheGone}
 	if err := runs.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of runs: %w", err)
 	}

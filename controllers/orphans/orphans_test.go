@@ -37,7 +37,7 @@ func newClient(t *testing.T, objects ...client.Object) client.WithWatch {
 			t.Fatal(err)
 		}
 	}
-	return fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).Build()
+	return fake.NewClientBuilder().WithScheme(s).WithStatusSubresource(&v1alpha1.RolloutRun{}).WithObjects(objects...).Build()
 }
 
 func rolloutFor(name, workload string) *v1alpha1.Rollout {
@@ -196,7 +196,38 @@ func TestRunsOfARolloutThatIsGone(t *testing.T) {
 	r.Limit = 1
 	_, err = r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(names(g, t, c)).To(ConsistOf("shop-4", "shop-5", "other-1"), "the newest, and the one that has not ended")
+	g.Expect(names(g, t, c)).To(ConsistOf("shop-5", "other-1"), "the newest: the one that ended just now, when its Rollout was found gone")
+}
+
+// TestARunWhoseRolloutWasTakenByForce ends, so that somebody may delete it, unless
+// its pods would go with it.
+func TestARunWhoseRolloutWasTakenByForce(t *testing.T) {
+	for name, owns := range map[string]bool{"alone": false, "with a ReplicaSet": true} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			run := runOf("shop", 1, -1)
+			objects := []client.Object{run}
+			if owns {
+				objects = append(objects, &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
+					Namespace: "shop", Name: "shop-9fd21c3b07", Labels: map[string]string{v1alpha1.LabelRun: run.Name},
+					OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("RolloutRun"))},
+				}})
+			}
+			c := newClient(t, objects...)
+			r := &Runs{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(now), FieldManager: "belay", Keep: 30 * day, Limit: 10}
+			_, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+			g.Expect(err).NotTo(HaveOccurred())
+			after := &v1alpha1.RolloutRun{}
+			g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(run), after)).To(Succeed())
+			if owns {
+				g.Expect(after.Status.Outcome).To(BeEmpty())
+				return
+			}
+			g.Expect(after.Status.Outcome).To(Equal(v1alpha1.OutcomeCancelled))
+			g.Expect(after.Status.FinishedAt.Time).To(BeTemporally("==", now))
+			g.Expect(after.Labels).To(HaveKeyWithValue(v1alpha1.LabelOutcome, string(v1alpha1.OutcomeCancelled)))
+		})
+	}
 }
 
 func TestRunsThatStay(t *testing.T) {

@@ -2,9 +2,12 @@ package orphans
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,6 +32,8 @@ type Runs struct {
 	Client client.Client
 	Live   client.Reader
 	Clock  clock.PassiveClock
+	// FieldManager of the writes.
+	FieldManager string
 	// Keep is for how long after its end a run stays, such as 30 days.
 	Keep time.Duration
 	// Limit is how many of them stay for each Rollout's name, the newest.
@@ -46,6 +51,11 @@ func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("list the runs of Rollout %s: %w", req.NamespacedName, err)
 	}
+	for i := range runs.Items {
+		if err := r.end(ctx, &runs.Items[i]); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
 	expired, next := evidence.Abandoned(runs.Items, r.Clock.Now(), r.Keep, r.Limit)
 	for i := range expired {
 		run := &expired[i]
@@ -55,6 +65,51 @@ func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		log.FromContext(ctx).Info("deleted a run whose Rollout is gone", "run", run.Name, "outcome", run.Status.Outcome)
 	}
 	return reconcile.Result{RequeueAfter: next}, nil
+}
+
+// end gives a run its outcome whose Rollout was taken away by force, without its
+// finalizer. One that still owns a ReplicaSet stays in progress: its pods may
+// serve, and would go with it.
+func (r *Runs) end(ctx context.Context, run *v1alpha1.RolloutRun) error {
+	if run.Status.Outcome != "" {
+		return nil
+	}
+	owns, err := r.ownsSet(ctx, run)
+	if err != nil || owns {
+		return err
+	}
+	message := fmt.Sprintf("Rollout %q is gone, and its finalizer was removed by force: what was not recorded yet is lost", run.Spec.Rollout.Name)
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{
+		"outcome": v1alpha1.OutcomeCancelled, "message": message, "finishedAt": r.Clock.Now().UTC().Format(time.RFC3339),
+	}})
+	if err != nil {
+		return fmt.Errorf("encode the outcome of run %s: %w", run.Name, err)
+	}
+	err = r.Client.Status().Patch(ctx, run, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(r.FieldManager))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("end run %s, whose Rollout is gone: %w", run.Name, err)
+	}
+	label := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, v1alpha1.OutcomeCancelled)
+	err = r.Client.Patch(ctx, run, client.RawPatch(types.MergePatchType, label), client.FieldOwner(r.FieldManager))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
+	}
+	return nil
+}
+
+func (r *Runs) ownsSet(ctx context.Context, run *v1alpha1.RolloutRun) (bool, error) {
+	sets := &metav1.PartialObjectMetadataList{}
+	sets.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
+	err := r.Live.List(ctx, sets, client.InNamespace(run.Namespace), client.MatchingLabels{v1alpha1.LabelRun: v1alpha1.RunLabel(run.Name)})
+	if err != nil {
+		return false, fmt.Errorf("list the ReplicaSets of run %s: %w", run.Name, err)
+	}
+	for i := range sets.Items {
+		if metav1.IsControlledBy(&sets.Items[i], run) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // SetupWithManager registers the reconciler and what wakes it: a run that is new

@@ -162,7 +162,8 @@ func bypassed(f *facts) bool {
 		return false
 	}
 	ours := handingOver(f) && f.declared == f.tried && !handoverDue(f)
-	return !ours && !(rollingBack(f) && f.in.Canary.Handed)
+	overtaken := rollingBack(f) && f.in.Canary.Handed
+	return !ours && !overtaken
 }
 
 // followBypass makes the bypass a run of its own, or the end of the one in

@@ -77,7 +77,10 @@ func (f *facts) becomeStable(d *Decision, set Set) {
 		}
 	}
 	if was := f.in.Status.Stable; was != nil && was.Revision != next.Revision {
-		previous := []v1alpha1.PreviousRevision{{Revision: was.Revision, Image: was.Image, Until: f.now()}}
+		var previous []v1alpha1.PreviousRevision
+		if !f.bypassedTo(was.Revision) {
+			previous = append(previous, v1alpha1.PreviousRevision{Revision: was.Revision, Image: was.Image, Until: f.now()})
+		}
 		for _, p := range f.in.Status.Previous {
 			if p.Revision != was.Revision && p.Revision != next.Revision && len(previous) < 10 {
 				previous = append(previous, p)
@@ -89,4 +92,15 @@ func (f *facts) becomeStable(d *Decision, set Set) {
 	d.Status.Phase = v1alpha1.PhaseStable
 	d.Status.Candidate, d.Status.Step, d.Status.Promotion, d.Status.Rollback, d.Status.Verdicts = nil, nil, nil, nil, nil
 	d.Recheck = 1
+}
+
+// bypassedTo reports whether a version became stable by a bypass: what was never
+// judged does not return without steps.
+func (f *facts) bypassedTo(revision string) bool {
+	for _, h := range f.in.Status.History {
+		if h.Revision == revision {
+			return h.Outcome == v1alpha1.OutcomeBypassed
+		}
+	}
+	return false
 }

@@ -16,6 +16,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -113,16 +114,10 @@ func every[T any](ctx context.Context, interval time.Duration, start T, do func(
 	b := &background[T]{cancel: cancel, done: make(chan struct{}), result: start}
 	go func() {
 		defer close(b.done)
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				do(ctx, &b.result)
-			}
-		}
+		_ = wait.PollUntilContextCancel(ctx, interval, false, func(ctx context.Context) (bool, error) {
+			do(ctx, &b.result)
+			return false, nil
+		})
 	}()
 	DeferCleanup(func() { b.stop() })
 	return b

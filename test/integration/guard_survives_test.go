@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -118,12 +119,8 @@ func (s *survivor) restart(t *testing.T) {
 	s.whileWriting(t, func(answered func(int)) {
 		g.Expect(api.Start()).To(Succeed())
 		answered(1)
-		over := time.NewTimer(41 * time.Second)
-		defer over.Stop()
-		select {
-		case <-over.C:
-		case <-t.Context().Done():
-		}
+		over := time.Now().Add(41 * time.Second)
+		g.Eventually(time.Now).WithTimeout(time.Minute).WithPolling(time.Second).Should(BeTemporally(">", over))
 		answered(1)
 	})
 }
@@ -204,18 +201,13 @@ func (s *survivor) whileWriting(t *testing.T, happens func(answered func(int))) 
 	var all sync.WaitGroup
 	for who, write := range s.writers() {
 		all.Go(func() {
-			tick := time.NewTicker(70 * time.Millisecond)
-			defer tick.Stop()
-			for ctx.Err() == nil {
+			_ = wait.PollUntilContextCancel(ctx, 70*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 				wrong, err := write(ctx)
 				if ctx.Err() == nil {
 					a.add(who, err, wrong)
 				}
-				select {
-				case <-ctx.Done():
-				case <-tick.C:
-				}
-			}
+				return false, nil
+			})
 		})
 	}
 	defer func() {

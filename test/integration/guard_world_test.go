@@ -47,7 +47,7 @@ func awaitGuard(ctx context.Context, c client.Client) error {
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, soon, true, func(ctx context.Context) (bool, error) {
 		pushed := d.DeepCopy()
 		if last = c.Patch(ctx, pushed, client.RawPatch(types.StrategicMergePatchType, templateOf("app:v2")), client.DryRunAll); last != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // a refusal is tried again until the deadline
 		}
 		last = c.Status().Patch(ctx, forged.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Stable"}}`)), client.DryRunAll)
 		refused := last != nil && strings.Contains(last.Error(), "belay-guard-status")

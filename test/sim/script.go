@@ -66,7 +66,10 @@ var (
 	beforeOwner = func(w *World) bool {
 		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt == nil
 	}
-	afterOwner   = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }
+	afterOwner = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }
+	handing    = func(w *World) bool {
+		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt != nil
+	}
 	goingBack    = inPhase(v1alpha1.PhaseRollingBack)
 	rolledBack   = inPhase(v1alpha1.PhaseRolledBack)
 	promotedOnce = ended(1)

@@ -133,6 +133,8 @@ func rollbacks() []Story {
 		story("gateway-silent-in-handover", second, promoted, script(
 			event{afterOwner, (*World).silenceGateway}, event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
 		rejection("pod-lost-while-rolling-back", script(event{baking, fail}, event{goingBack, func(w *World) { w.losePod(first) }})),
+		rejection("trigger-fires-once-handing-over", script(event{handing, (*World).fail})).either(second),
+		Story{Name: "deleted-once-handing-over", Serves: first, Script: script(event{handing, (*World).deleteRollout})}.either(second),
 		rejection("trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).either(second),
 	}
 }

@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (status int, err error) {
-	var log io.Writer = io.Discard
+	log := io.Discard
 	if path := os.Getenv("BELAY_LOG"); path != "" {
 		file, err := os.Create(path)
 		if err != nil {
@@ -84,7 +84,7 @@ func run(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	status = m.Run()
-	fmt.Print(table.String())
+	fmt.Fprint(os.Stdout, table.String())
 	return status, nil
 }
 

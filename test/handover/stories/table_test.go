@@ -256,10 +256,13 @@ func (s *shop) deleteDeployment() {
 func (s *shop) deployAnew() {
 	s.Eventually("the Deployment is gone with its sets", func(g Gomega) {
 		g.Expect(apierrors.IsNotFound(admin.Get(s.T.Context(), s.Key(), &appsv1.Deployment{}))).To(BeTrue())
+		left := 0
 		for _, set := range s.Sets() {
 			g.Expect(metav1.GetControllerOf(&set).Kind).NotTo(Equal("Deployment"), set.Name)
+			left += int(set.Status.ReadyReplicas)
 		}
 		g.Expect(s.Endpoints("shop-stable")).To(BeEmpty())
+		g.Expect(s.Endpoints(cluster.Name)).To(HaveLen(left))
 	})
 	again := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: cluster.Name, Namespace: s.Namespace}, Spec: s.Deployed.Spec}
 	s.Must(admin.Create(s.T.Context(), again))

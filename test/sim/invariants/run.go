@@ -152,7 +152,11 @@ func (c *check) stableVersion() {
 	alone := len(w.Active) == 1 && w.Active[0].Revision == is.Revision
 	c.require(alone || w.Replicas == 0 && is.Revision == c.declared(), "calls revision %s stable, which the Deployment does not run alone", is.Revision)
 	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver, "calls another version stable in phase %s", c.in.Status.Phase)
-	c.require(slices.ContainsFunc(c.d.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == was.Revision }), "forgets which version was stable before")
+	remembered := slices.ContainsFunc(c.d.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == was.Revision })
+	// What a bypass made stable was never judged, and does not return without steps.
+	last := slices.IndexFunc(c.in.Status.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == was.Revision })
+	judged := last < 0 || c.in.Status.History[last].Outcome != v1alpha1.OutcomeBypassed
+	c.require(remembered == judged, "of the version that was stable before it says %t, and it was judged: %t", remembered, judged)
 }
 
 // history: the API server refuses a status that takes the newest entry away, or
