@@ -76,8 +76,10 @@ func (s *survivor) upgrade(t *testing.T) {
 	}
 	g.Eventually(func(g Gomega) {
 		d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "adopted", Namespace: "shop"}}
-		g.Expect(s.admin.Patch(t.Context(), d, client.RawPatch(types.StrategicMergePatchType, templateOf(image())), client.DryRunAll)).To(Succeed())
+		g.Expect(s.admin.Patch(t.Context(), d, client.RawPatch(types.StrategicMergePatchType, templateOf(image())))).To(Succeed())
 		g.Expect(d.Spec.Paused).To(BeTrue())
+		unpause := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"paused":false}}`))
+		g.Expect(apierrors.IsForbidden(s.unpausing.Patch(t.Context(), d, unpause, client.DryRunAll))).To(BeTrue(), "each of its policies is in force")
 	}).WithTimeout(soon).Should(Succeed())
 
 	s.whileWriting(t, func(answered func(int)) {
@@ -136,7 +138,7 @@ func (s *survivor) loseDefinitions(t *testing.T) {
 		for _, o := range definitions {
 			g.Eventually(func() bool {
 				return apierrors.IsNotFound(s.admin.Get(t.Context(), client.ObjectKeyFromObject(o), o))
-			}).WithTimeout(soon).Should(BeTrue(), o.GetName())
+			}).WithTimeout(time.Minute).Should(BeTrue(), "%s is deleted: the API server tries that again with growing pauses", o.GetName())
 		}
 		answered(40)
 	})
