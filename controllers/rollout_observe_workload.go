@@ -217,7 +217,10 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 	for _, set := range sets {
 		u := w.sets[set.Name]
 		ours := u.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name && set.ControllerKind == "RolloutRun"
-		handed := w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
+		// A set that the Deployment owns although no handover was decided is none that
+		// was judged: the planner takes it out as any wrong version.
+		decided := status.Promotion != nil && status.Promotion.HandedAt != nil
+		handed := decided && w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
 		switch current := set.Run != "" && set.Run == v1alpha1.RunLabel(status.Run) && status.Phase.InRun(); {
 		case current && (ours || handed):
 			w.takeCanary(set, handed)

@@ -184,7 +184,10 @@ func stable(f *facts) bool { return f.inPhase(v1alpha1.PhaseStable) }
 
 func stayStable(f *facts) Decision {
 	d := Decision{Status: f.next(), Standing: Standing{Done, v1alpha1.ReasonStable}, Why: "serving " + imageOf(f.in.Status.Stable)}
-	switch {
+	switch w := f.in.Workload; {
+	case w.Replicas > 0 && w.Stable.Ready == 0:
+		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix, it goes out at once when none gets ready within %s",
+			imageOf(f.in.Status.Stable), w.Replicas, unservedAfter))
 	case f.in.Blocked.Reason != "":
 		d.Standing = Standing{Stuck, f.in.Blocked.Reason}
 		d.Why, d.Recheck = f.in.Blocked.Message, f.in.Watchdog
@@ -293,6 +296,9 @@ func startRun(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonProgressing, "")
 	f.openRun(&d)
 	d.Why = fmt.Sprintf("run %d starts: %s against %s", d.Status.Runs, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable))
+	if s := f.in.Status.Stable; s != nil && s.Image != "" && s.Image == f.in.Status.Candidate.Image {
+		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.tried, f.stable)
+	}
 	d.Status.Phase = v1alpha1.PhaseStepping
 	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
 	return d

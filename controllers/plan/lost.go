@@ -81,7 +81,7 @@ func (f *facts) forgetShare(d *Decision) {
 func stableLost(f *facts) bool {
 	shares := f.onTrial() || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
 	return shares && f.in.Route.Split != nil && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 &&
-		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Route.Acknowledged && f.in.Workload.Replicas > 0
+		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Workload.Replicas > 0
 }
 
 // stableLostNarrowed: the user's Service reaches nobody only because it is

@@ -48,8 +48,12 @@ func stopNative(f *facts) Decision {
 		f.in.Verdict.Trigger, f.in.Verdict.Message, imageOf(f.in.Status.Stable))
 	d := f.stuck(v1alpha1.ReasonTriggerFired, why)
 	d.Key = f.in.Verdict.Trigger
-	if !f.in.Workload.Paused && !f.settled() {
+	switch {
+	case !f.in.Workload.Paused && !f.settled():
 		d.Effect = Pause{}
+	case f.in.Workload.Lock != "":
+		// The way back is another template, which the lock would refuse.
+		d.Effect = Unlock{}
 	}
 	return d
 }

@@ -21,6 +21,7 @@ func nativeCases() []ruleCase {
 		works("NativeAwaitsWorkload", "a bypass waits for no gateway", given(bypassing, unacknowledged), nil, phase, over),
 		stalls("NativeTriggerFired", "rolling", given(native, fail), plan.Pause{}, phase, v1alpha1.ReasonTriggerFired, "declare shop:a again"),
 		stalls("NativeTriggerFired", "stopped", given(native, paused(true), fail), nil, phase, v1alpha1.ReasonTriggerFired, "kubectl set image"),
+		stalls("NativeTriggerFired", "stopped under the handover's lock", given(native, paused(true), locked, fail), plan.Unlock{}, phase, v1alpha1.ReasonTriggerFired),
 		stalls("NativeTriggerFired", "in its bake", given(nativeAlone, fail), nil, phase, v1alpha1.ReasonTriggerFired),
 		works("NativeAwaitsWorkload", "observed only", given(native, fail, observeOnly), nil, phase, over),
 		works("NativeAwaitsWorkload", "a bypass has no triggers", given(bypassing, fail), nil, phase, over),

@@ -87,8 +87,8 @@ type Observation struct {
 	// NoPort says in words which port the routes name that a side's pods with ready
 	// endpoints do not have; empty when there is none.
 	NoPort string
-	// Narrowed is the pod-template-hash in the user's Service's selector; empty
-	// when it selects all versions.
+	// Narrowed is the pod-template-hash that Narrow put into the user's Service's
+	// selector; empty when it selects all versions, or somebody else's choice of them.
 	Narrowed string
 	// NarrowedBy is the field manager that last wrote the user's Service's
 	// selector, when it was not Belay.

@@ -59,7 +59,10 @@ func (r *Router) observeServices(t traffic.Target, found services, o *traffic.Ob
 	var unusable []error
 	o.ServiceMissing = found.user == nil
 	if found.user != nil {
-		o.Narrowed = found.user.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]
+		// A hash that somebody else put there is a fault of the Service, below.
+		if narrowedByBelay(found.user) {
+			o.Narrowed = found.user.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]
+		}
 		o.NarrowedBy = writerOf(found.user, "selector", r.manager)
 		o.Marked = o.Marked || r.serviceMarked(found.user, t.Owner)
 		if err := ServiceFault(found.user, t.Own, t.Others); err != nil {
