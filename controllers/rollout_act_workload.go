@@ -140,7 +140,7 @@ func (r *RolloutReconciler) removeSet(ctx context.Context, w *world, set *unstru
 	}
 	_, borrowed := set.GetLabels()[v1alpha1.LabelBorrowed]
 	if !borrowed || reject || w.deployment == nil {
-		return r.deleteSet(ctx, set)
+		return r.deleteSet(ctx, set, client.Preconditions{UID: ptr(set.GetUID())})
 	}
 	read, err := workload.ReadSet(set)
 	if err != nil {
@@ -154,8 +154,8 @@ func (r *RolloutReconciler) removeSet(ctx context.Context, w *world, set *unstru
 	return r.patch(ctx, set, patch, err)
 }
 
-func (r *RolloutReconciler) deleteSet(ctx context.Context, set *unstructured.Unstructured) error {
-	err := r.Client.Delete(ctx, set, client.Preconditions{UID: ptr(set.GetUID())}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+func (r *RolloutReconciler) deleteSet(ctx context.Context, set *unstructured.Unstructured, provided client.Preconditions) error {
+	err := r.Client.Delete(ctx, set, provided, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	return client.IgnoreNotFound(err)
 }
 
@@ -198,7 +198,7 @@ func (r *RolloutReconciler) raiseStable(ctx context.Context, w *world, replicas 
 		patch, err := workload.Resize(w.stable, replicas)
 		return r.patch(ctx, w.stable, patch, err)
 	}
-	set, err := workload.StableAgain(w.run, w.deployment, replicas)
+	set, err := workload.StableAgain(w.run, w.deployment, w.rollout.Status.Stable.Revision, replicas)
 	if err != nil {
 		return err
 	}
@@ -214,8 +214,17 @@ func (r *RolloutReconciler) takeOut(ctx context.Context, w *world, e plan.TakeOu
 	if set == nil {
 		return nil
 	}
+	// Caches of two kinds have no order between them: the Deployment may roll
+	// although it seems paused.
+	live := workload.NewDeployment()
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.deployment), live); err != nil {
+		return fmt.Errorf("read the Deployment: %w", err)
+	}
+	if !workload.Paused(live) || live.GetUID() != w.deployment.GetUID() {
+		return apierrors.NewConflict(appsv1.Resource("deployments"), live.GetName(), fmt.Errorf("it is not paused any more"))
+	}
 	if e.Delete {
-		return r.deleteSet(ctx, set)
+		return r.deleteSet(ctx, set, client.Preconditions{UID: ptr(set.GetUID()), ResourceVersion: ptr(set.GetResourceVersion())})
 	}
 	patch, err := workload.Resize(set, 0)
 	return r.patch(ctx, set, patch, err)

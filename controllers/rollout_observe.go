@@ -117,7 +117,8 @@ func (w *world) takeRun(run *v1alpha1.RolloutRun) {
 	in := &w.input.Run
 	in.Exists, in.Former = true, run.Spec.Controller.Planner != plan.Version
 	stable := w.rollout.Status.Stable
-	in.StablePinned = stable != nil && run.Spec.Stable.Revision.Revision == stable.Revision && len(run.Spec.Stable.Template.Raw) > len(noTemplate)
+	pinned := stable != nil && run.Spec.Stable.Revision.Revision == stable.Revision && len(run.Spec.Stable.Template.Raw) > len(noTemplate)
+	in.StablePinned = pinned || stable != nil && run.Spec.Revision == stable.Revision
 	if !w.rollout.Status.Phase.InRun() {
 		return
 	}

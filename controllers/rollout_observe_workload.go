@@ -221,12 +221,17 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 		// was judged: the planner takes it out as any wrong version.
 		decided := status.Promotion != nil && status.Promotion.HandedAt != nil
 		handed := decided && w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
-		switch current := set.Run != "" && set.Run == v1alpha1.RunLabel(status.Run) && status.Phase.InRun(); {
-		case current && (ours || handed):
+		// Its owner tells a canary: labels can be taken away.
+		byOwner := w.run != nil && set.ControllerUID == w.run.UID
+		byLabel := handed && set.Run == v1alpha1.RunLabel(status.Run)
+		switch {
+		case status.Phase.InRun() && (byOwner || byLabel):
 			w.takeCanary(set, handed)
 		case set.ControllerUID == w.rollout.UID && status.Phase.InRun():
 			w.takeCanary(set, false)
 			w.input.Canary.Former = true
+		case set.Deleting:
+			// It is on its way.
 		case ours || set.ControllerUID == w.rollout.UID:
 			w.input.Canary.Leftover = set.Name
 		}

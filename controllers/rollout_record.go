@@ -81,6 +81,7 @@ func (r *RolloutReconciler) writeStatus(ctx context.Context, w *world, d plan.De
 	s := &least.Status
 	s.Phase, s.Epoch, s.Run, s.Runs, s.RunStartedAt = d.Status.Phase, d.Status.Epoch, d.Status.Run, d.Status.Runs, d.Status.RunStartedAt
 	s.Candidate, s.Step, s.Rollback, s.Promotion, s.Rejected = d.Status.Candidate, d.Status.Step, d.Status.Rollback, d.Status.Promotion, d.Status.Rejected
+	s.Stable, s.Previous, s.History = d.Status.Stable, d.Status.Previous, d.Status.History
 	s.LastHandledAction, s.HandledTokens = d.Status.LastHandledAction, d.Status.HandledTokens
 	s.Message = bounded(d.Why, 256)
 	evidence.Fit(s, 0)
@@ -176,10 +177,9 @@ func (r *RolloutReconciler) noteRefusal(ctx context.Context, w *world, effect pl
 	next := w.rollout.DeepCopy()
 	refusal := &v1alpha1.Refusal{Effect: bounded(effect.String(), 256), Message: sanitised(refused), Since: metav1.NewTime(w.input.Now)}
 	if was := next.Status.Refusal; was != nil && was.Effect == refusal.Effect {
-		refusal.Since = was.Since
-		if was.Message == refusal.Message {
-			return refused
-		}
+		// The first text stays: one that differs each time, by a port or a request's
+		// number, would wake the Rollout by its own writes.
+		return refused
 	}
 	next.Status.Refusal = refusal
 	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})

@@ -36,7 +36,7 @@ func (c *checker) effect() {
 	case plan.HandOver:
 		c.handsOver(e)
 	case plan.FenceCanary:
-		c.require((c.in1(v1alpha1.PhaseRollingBack) || c.in.Deleting != nil) && e.Epoch == in.Status.Epoch && in.Canary.Epoch < e.Epoch, "fences with epoch %d", e.Epoch)
+		c.require((c.in1(v1alpha1.PhaseRollingBack) || c.in.Deleting != nil) && e.Epoch == in.Status.Epoch && in.Canary.Epoch != e.Epoch, "fences with epoch %d", e.Epoch)
 	case plan.ResizeHanded:
 		c.require(in.Canary.Handed && in.Workload.Recreate && in.Workload.Paused && e.Replicas == in.Workload.Replicas && in.Canary.Desired != e.Replicas, "resizes to %d", e.Replicas)
 	case plan.Unlock:

@@ -37,7 +37,7 @@ func rollbackUnfenced(f *facts) bool { return rollingBack(f) && f.unfenced() }
 
 func (f *facts) unfenced() bool {
 	c := f.in.Canary
-	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch < f.in.Status.Epoch
+	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch != f.in.Status.Epoch
 }
 
 func fenceCanary(f *facts) Decision {

@@ -53,10 +53,14 @@ func Canary(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, rep
 }
 
 // StableAgain builds the stable version's ReplicaSet from the template that the
-// run has pinned, controlled by the Deployment: for when the Deployment's own has
-// been deleted.
-func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, replicas int32) (*unstructured.Unstructured, error) {
-	template, err := DecodeTemplate(run.Spec.Stable.Template.Raw)
+// run has pinned, as stable's or, once it was promoted, as its own; controlled by
+// the Deployment: for when the Deployment's own has been deleted.
+func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, stable string, replicas int32) (*unstructured.Unstructured, error) {
+	raw := run.Spec.Stable.Template.Raw
+	if run.Spec.Stable.Revision.Revision != stable && run.Spec.Revision == stable {
+		raw = run.Spec.Template.Raw
+	}
+	template, err := DecodeTemplate(raw)
 	if err != nil {
 		return nil, fmt.Errorf("the stable version of run %s: %w", run.Name, err)
 	}
@@ -64,8 +68,8 @@ func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured
 	if err != nil {
 		return nil, err
 	}
-	if revision != run.Spec.Stable.Revision.Revision {
-		return nil, fmt.Errorf("the stable template that run %s has pinned is revision %s, not %s", run.Name, revision, run.Spec.Stable.Revision.Revision)
+	if revision != stable {
+		return nil, fmt.Errorf("the stable template that run %s has pinned is revision %s, not %s", run.Name, revision, stable)
 	}
 	maxReplicas, err := MaxReplicas(deployment)
 	if err != nil {

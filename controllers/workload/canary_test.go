@@ -101,7 +101,7 @@ func TestCanaryNamesFit(t *testing.T) {
 
 func TestStableIsMadeAgainFromTheRun(t *testing.T) {
 	d, r := deployment(t), run(t)
-	again, err := StableAgain(r, d, 3)
+	again, err := StableAgain(r, d, r.Spec.Stable.Revision.Revision, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestStableIsMadeAgainFromTheRun(t *testing.T) {
 		t.Errorf("annotations %v", again.GetAnnotations())
 	}
 	r.Spec.Stable.Template.Raw = []byte(theTemplate)
-	if _, err := StableAgain(r, d, 3); err == nil {
+	if _, err := StableAgain(r, d, r.Spec.Stable.Revision.Revision, 3); err == nil {
 		t.Error("a template of another revision was made stable")
 	}
 }

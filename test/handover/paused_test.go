@@ -180,7 +180,7 @@ func TestAHeldDeploymentAtZeroLosesItsStableSet(t *testing.T) {
 			s.Stays("nothing comes up", during, func(g Gomega) { g.Expect(s.Sets()).To(BeEmpty()) })
 			// With its size: the sync that scales an empty one up cleans it up in the end,
 			// as it still sees the size that it had before.
-			remade, err := workload.StableAgain(s.run, s.deployment(), 2)
+			remade, err := workload.StableAgain(s.run, s.deployment(), s.run.Spec.Stable.Revision.Revision, 2)
 			s.Must(err)
 			s.Must(admin.Create(t.Context(), remade))
 			s.Settled("v1", 2)

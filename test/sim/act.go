@@ -189,6 +189,10 @@ func (w *World) scaleCanary(replicas int32, seen *set, v view, status *v1alpha1.
 	if w.setsRefused {
 		return errRefused
 	}
+	// A create carries no version: what was decided is asked for anew.
+	if live := w.rollout.status; w.rollout.gone || live.Run != status.Run || live.Epoch != status.Epoch || live.Phase != status.Phase {
+		return errConflict
+	}
 	s := set{name: "shop-" + tried, template: tried, hash: tried, ownerRun: status.Run, run: status.Run, size: replicas, desired: -1, limit: -1}
 	if w.named(s.name) != nil {
 		return errConflict
