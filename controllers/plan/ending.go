@@ -71,9 +71,9 @@ func (f *facts) refusalOf(a *Action) string {
 	case a.Action == v1alpha1.ActionAbort && f.inPhase(v1alpha1.PhaseRolledBack):
 		return fmt.Sprintf("Abort refused: %s is already rolled back", imageOf(f.in.Status.Candidate))
 	case a.Action == v1alpha1.ActionAbort && handingOver(f):
-		return "Abort refused: the Deployment is already taking the version over; declare the former version again: it returns without steps"
+		return fmt.Sprintf("Abort refused: the Deployment is already taking %s over. To go back %s", imageOf(f.in.Status.Candidate), f.wayBack())
 	case a.Action == v1alpha1.ActionAbort && stable(f):
-		return fmt.Sprintf("Abort refused: no run is in progress, and %s serves; to go back declare the former version again", imageOf(f.in.Status.Stable))
+		return fmt.Sprintf("Abort refused: no run is in progress, %s serves. To go back %s", imageOf(f.in.Status.Stable), f.wayBack())
 	case a.Action == v1alpha1.ActionAbort:
 		return fmt.Sprintf("Abort refused: no run is in progress in phase %s", f.in.Status.Phase)
 	case a.Action == v1alpha1.ActionRetry:

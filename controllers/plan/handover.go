@@ -307,7 +307,7 @@ func (f *facts) firedNote() string {
 	if f.in.Verdict.Outcome != v1alpha1.VerdictFail {
 		return ""
 	}
-	return fmt.Sprintf("; %s fires meanwhile (%s): declare %s again, it returns without steps", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), imageOf(f.in.Status.Stable))
+	return fmt.Sprintf("; %s fires meanwhile (%s). To go back %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
 }
 
 func handedReleaseBlocked(f *facts) bool { return handedSplit(f) && f.releaseBlocked() }
@@ -368,7 +368,7 @@ func waitForWorkload(f *facts) Decision {
 	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
 		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.because(), f.firedNote())
 	if native(f) && w.Paused {
-		why += "; somebody paused it: resume it, or declare another version"
+		why += fmt.Sprintf("; somebody paused it. To go on ask with kubectl rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.in.Spec.WorkloadRef.Name)
 	}
 	return f.working(f.phaseReason(), why)
 }

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -65,6 +67,29 @@ func (f *facts) runUnfinished() bool {
 		return false
 	}
 	return len(f.in.Status.History) == 0 || f.in.Status.History[0].Run != f.in.Status.Run
+}
+
+// wayBack says, to end a message, how the version before the present one comes
+// back where weights no longer help: the stable one while the Deployment takes
+// another over, and the one before it afterwards.
+func (f *facts) wayBack() string {
+	var to v1alpha1.Revision
+	fast := f.fastReverts() > 0
+	switch {
+	case !stable(f) && f.in.Status.Stable != nil:
+		to = *f.in.Status.Stable
+		// A Deployment that still rolls by itself rolls back by itself.
+		fast = fast && !f.bypassedTo(to.Revision) || native(f) && len(f.in.Workload.Active) > 1
+	case stable(f) && len(f.in.Status.Previous) > 0:
+		to.Revision, to.Image = f.in.Status.Previous[0].Revision, f.in.Status.Previous[0].Image
+	default:
+		return "declare the version you want (kubectl set image, or apply its manifest)"
+	}
+	say := fmt.Sprintf("declare %s again (revision %s; kubectl set image deployment/%s, or apply the former manifest)", imageOf(&to), to.Revision, f.in.Spec.WorkloadRef.Name)
+	if fast {
+		say += ", it returns without steps"
+	}
+	return say
 }
 
 // becomeStable makes the version that the Deployment runs the stable one.

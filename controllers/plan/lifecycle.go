@@ -319,19 +319,28 @@ func (f *facts) openRun(d *Decision) {
 // fastRevert holds for one of the versions that were stable before the present
 // one: it was judged, and goes back without steps.
 func fastRevert(f *facts) bool {
-	n := int32(1)
-	if f.in.Spec.FastRevert.Revisions != nil {
-		n = *f.in.Spec.FastRevert.Revisions
-	}
-	if !gating(f) || f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative {
+	if !gating(f) {
 		return false
 	}
 	for i, p := range f.in.Status.Previous {
-		if int32(i) < n && p.Revision == f.tried {
+		if int32(i) < f.fastReverts() && p.Revision == f.tried {
 			return true
 		}
 	}
 	return false
+}
+
+// fastReverts is how many of the versions that were stable before return without
+// steps.
+func (f *facts) fastReverts() int32 {
+	switch {
+	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative:
+		return 0
+	case f.in.Spec.FastRevert.Revisions != nil:
+		return *f.in.Spec.FastRevert.Revisions
+	default:
+		return 1
+	}
 }
 
 func startRevert(f *facts) Decision {

@@ -44,8 +44,7 @@ func (f *facts) stoppedNative() bool {
 // stopNative cannot take pods back by weights: it stops the roll and says what
 // does.
 func stopNative(f *facts) Decision {
-	why := fmt.Sprintf("%s: %s, in a native promotion: declare %s again (kubectl set image, or apply the former manifest), it returns without steps",
-		f.in.Verdict.Trigger, f.in.Verdict.Message, imageOf(f.in.Status.Stable))
+	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack())
 	d := f.stuck(v1alpha1.ReasonTriggerFired, why)
 	d.Key = f.in.Verdict.Trigger
 	switch {

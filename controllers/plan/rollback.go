@@ -49,7 +49,7 @@ func fenceCanary(f *facts) Decision {
 func rollbackOvertaken(f *facts) bool { return rollingBack(f) && f.in.Canary.Handed }
 
 func goOnHandingOver(f *facts) Decision {
-	why := fmt.Sprintf("the Deployment had already taken %s over when it was to be rolled back: %s; declare the former version again for a fast revert", imageOf(f.in.Status.Candidate), f.rollback().Message)
+	why := fmt.Sprintf("the Deployment had already taken %s over when it was to be rolled back: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
@@ -67,7 +67,7 @@ func rollbackServicesOff(f *facts) bool {
 }
 
 func pointServices(f *facts) Decision {
-	return f.doing(f.phaseReason(), "the Services do not select the stable and canary pods as they should", PointServices{})
+	return f.doing(f.phaseReason(), fmt.Sprintf("making Services %[1]s-stable and %[1]s-canary select the stable and the canary pods", f.in.Name), PointServices{})
 }
 
 // weightIsNot reports whether the routes give the canary another share, or
@@ -222,7 +222,11 @@ func waitForService(f *facts) Decision {
 func rollbackRouteLeft(f *facts) bool { return rollingBack(f) && f.in.Route.Split != nil }
 
 func releaseRoute(f *facts) Decision {
-	return f.doing(f.phaseReason(), "only one version is left to serve: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+	when := "handover"
+	if rollingBack(f) {
+		when = "only one version is left to serve"
+	}
+	return f.doing(f.phaseReason(), when+": the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
 func rollbackNarrowed(f *facts) bool { return rollingBack(f) && f.in.Route.Narrowed != "" }

@@ -34,7 +34,7 @@ func rollbackCases() []ruleCase {
 		works("RollbackFences", "a handover may be on its way", given(handoverBack), plan.FenceCanary{Epoch: 2}, phase, back),
 		works("RollbackTakesTraffic", "fenced", given(handoverBack, fenced), zero, phase, back, "5 % errors"),
 		works("RollbackTakesTraffic", "no handover was decided", given(handoverBack, handedAt(nil)), zero, phase, back),
-		works("RollbackOvertaken", "the handover came first", given(handoverBack, func(in *plan.Input) { in.Canary.Handed = true }), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "declare the former version again"),
+		works("RollbackOvertaken", "the handover came first", given(handoverBack, func(in *plan.Input) { in.Canary.Handed = true }), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "declare shop:a again"),
 		works("RollbackTakesTraffic", "canary has a share", given(going, split(50)), zero, phase, back),
 		works("RollbackTakesTraffic", "although the pair is wrong and refused", given(going, split(50), pairOff), zero, phase, back),
 		works("RollbackTakesTraffic", "in a bake", given(baking, asRollback), zero, phase, back),

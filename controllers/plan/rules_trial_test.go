@@ -32,7 +32,7 @@ func trialCases() []ruleCase {
 	large := all(scaled(20), active(stable(20)))
 	return []ruleCase{
 		works("PointsServices", "at the start", given(step, begun, noCanary, noSplit, pairOff), plan.PointServices{}, phase, progressing),
-		works("AwaitsStableEndpoints", "endpoints lag", given(step, begun, noCanary, noSplit, stableEndpoints(0)), nil, phase, progressing, "stable Service"),
+		works("AwaitsStableEndpoints", "endpoints lag", given(step, begun, noCanary, noSplit, stableEndpoints(0)), nil, phase, progressing, "Service shop-stable", "4 ready of 4"),
 		works("AwaitsStableEndpoints", "no such port", given(step, begun, noCanary, noSplit, stableEndpoints(0), portRenamed), nil, phase, progressing, `no port "web"`),
 		works("AwaitsStableEndpoints", "released in a step", given(step, noSplit, stableReady(0)), nil, phase, progressing),
 		works("AwaitsStableEndpoints", "lost before a wider share", given(stepAt(1), begun, split(10), stableEndpoints(0), portRenamed), nil, phase, progressing),

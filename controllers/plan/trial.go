@@ -44,7 +44,8 @@ func noStableEndpoints(f *facts) bool {
 }
 
 func waitForEndpoints(f *facts) Decision {
-	why := "waiting for the stable Service to have ready endpoints"
+	s := f.in.Workload.Stable
+	why := fmt.Sprintf("waiting for Service %s-stable to list a ready pod: stable has %d ready of %d", f.in.Name, s.Ready, s.Desired)
 	if f.in.Route.NoPort != "" {
 		why += ": " + f.in.Route.NoPort
 	}

@@ -75,7 +75,7 @@ func TestCommandsTakeTheirVerb(t *testing.T) {
 			g.Eventually(give).WithTimeout(soon).Should(Succeed(), c.user+" "+c.action)
 			continue
 		}
-		g.Eventually(give).WithTimeout(soon).Should(MatchError(ContainSubstring("giving the command "+c.action+" takes the RBAC verb")), c.user+" "+c.action)
+		g.Eventually(give).WithTimeout(soon).Should(MatchError(ContainSubstring("you may not give the command "+c.action+": it takes the verb ")), c.user+" "+c.action)
 	}
 }
 
