@@ -310,6 +310,8 @@ func (f *facts) firedNote() string {
 	return fmt.Sprintf("; %s fires meanwhile (%s). To go back %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
 }
 
+func handedReleasable(f *facts) bool { return handedSplit(f) && !f.releaseBlocked() }
+
 func handedReleaseBlocked(f *facts) bool { return handedSplit(f) && f.releaseBlocked() }
 
 // handedNarrowedOff is a Service that selects a version with no pods, so that the

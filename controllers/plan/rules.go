@@ -169,7 +169,7 @@ var rules = []rule{
 	{"HandoverSizeChanged", handedSizeOff, adaptHanded},
 	{"HandoverAwaitsRecognition", handedUnrecognised, waitForRecognition},
 	{"HandoverWidensFirst", handedNarrowedOff, widenService},
-	{"HandoverReleasesRoute", handedSplit, releaseRoute},
+	{"HandoverReleasesRoute", handedReleasable, releaseRoute},
 	{"HandoverWidensService", handedNarrowed, widenService},
 	{"HandoverUnpauses", handedPaused, unpauseHanded},
 	{"HandoverReleaseBlocked", handedReleaseBlocked, waitForService},

@@ -60,7 +60,7 @@ func (r *Router) observeServices(t traffic.Target, found services, o *traffic.Ob
 	o.ServiceMissing = found.user == nil
 	if found.user != nil {
 		// A hash that somebody else put there is a fault of the Service, below.
-		if narrowedByBelay(found.user) {
+		if _, ours := found.user.Annotations[annotationNarrowed+t.Owner]; ours {
 			o.Narrowed = found.user.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]
 		}
 		o.NarrowedBy = writerOf(found.user, "selector", r.manager)

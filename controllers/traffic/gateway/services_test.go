@@ -316,7 +316,7 @@ func TestNarrowRefuses(t *testing.T) {
 			g.Expect(w.Router().Narrow(ctx, w.Target(), gatewaytest.Stable)).To(And(MatchError(traffic.ErrUnusable), MatchError(ContainSubstring(c.words))))
 			g.Expect(w.Router().Narrow(ctx, w.Target(), "")).To(Succeed())
 			g.Expect(service(w, "shop")).To(Equal(before))
-			if o, _ := w.Router().Observe(ctx, w.Target()); o.Narrowed != before.Spec.Selector["pod-template-hash"] || o.Marked {
+			if o, _ := w.Router().Observe(ctx, w.Target()); o.Narrowed != "" || o.Marked {
 				t.Errorf("observed %+v", o)
 			}
 		})
