@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -64,5 +65,48 @@ func TestARefusedRecordBlocksNoRollback(t *testing.T) {
 				t.Errorf("the status says %s in epoch %d", after.Status.Phase, after.Status.Epoch)
 			}
 		})
+	}
+}
+
+// TestARefusedEffectIsShownOnce: the status says what the API server does not
+// take and since when; a text that differs each time writes nothing more, and a
+// conflict is no refusal.
+func TestARefusedEffectIsShownOnce(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "team"}}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(rollout).WithStatusSubresource(rollout).Build()
+	r := &RolloutReconciler{Client: c, Live: c}
+	read := func() *v1alpha1.Rollout {
+		t.Helper()
+		now := &v1alpha1.Rollout{}
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(rollout), now); err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	refuse := func(err error) {
+		t.Helper()
+		w := &world{rollout: read(), input: plan.Input{Now: at}}
+		if got := r.noteRefusal(t.Context(), w, plan.ScaleCanary{Replicas: 3}, err); !errors.Is(got, err) {
+			t.Errorf("the error became %v", got)
+		}
+		at = at.Add(time.Second)
+	}
+	refuse(apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("rollouts").GroupResource(), "shop", nil))
+	if got := read().Status.Refusal; got != nil {
+		t.Errorf("a conflict is shown as %+v", got)
+	}
+	refuse(errors.New("exceeded quota:\n pods=4"))
+	first := read()
+	if got := first.Status.Refusal; got == nil || got.Effect != "scale the canary to 3" || got.Message != "exceeded quota: pods=4" {
+		t.Fatalf("shown: %+v", got)
+	}
+	refuse(errors.New("read tcp 127.0.0.1:40512: connection reset"))
+	if again := read(); again.ResourceVersion != first.ResourceVersion {
+		t.Errorf("another text wrote the status again: %+v", again.Status.Refusal)
 	}
 }

@@ -30,6 +30,7 @@ func gatingCases() []ruleCase {
 		stalls("Unguarded", "waiting", given(gating, unproven), nil, phase, v1alpha1.ReasonGuardMissing),
 		works("Unguarded", "first proof awaited", given(pending), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardUnproven),
 		rests("Stable", "serving", given(), v1alpha1.PhaseStable, v1alpha1.ReasonStable, "serving shop:a"),
+		works("Stable", "nothing serves", given(stableReady(0)), nil, v1alpha1.PhaseStable, v1alpha1.ReasonWorkloadNotReady, "nothing serves", "push a fix"),
 		rests("Stable", "something to know", given(warned), v1alpha1.PhaseStable, v1alpha1.ReasonStable, "note: revisionHistoryLimit"),
 		rests("Stable", "at zero replicas", given(atZero), v1alpha1.PhaseStable, v1alpha1.ReasonStable),
 		stalls("Stable", "the next run blocked", given(blockedRun), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardrailNotFound),

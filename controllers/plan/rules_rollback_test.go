@@ -101,6 +101,7 @@ func lostCases() []ruleCase {
 		works("StepHolds", "stable too", given(step, acknowledgedAt(&justNow), canaryEndpoints(0), stableEndpoints(0), serviceEndpoints(0)), nil, phase, progressing),
 		works("StableLostWidens", "and the Service is narrowed to it", given(step, narrowed(stableHash), stableReady(0)), plan.NarrowService{}, phase, progressing),
 		works("StableLost", "mid-step", given(step, stableReady(0)), plan.ReleaseRoute{}, phase, progressing, "90 % and no ready endpoint", "Service shop"),
+		works("StableLost", "before the gateway acknowledges", given(step, stableReady(0), unacknowledged), plan.ReleaseRoute{}, phase, progressing),
 		works("StableLost", "in a promotion", given(promoting, small, stableReady(0)), plan.ReleaseRoute{}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
 		works("StableLost", "rolling back", given(rollingBack(nil), stableReady(0)), plan.ReleaseRoute{}, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("BakeRuns", "nobody misses it", given(baking, fullAt(&justNow), stableReady(0)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),

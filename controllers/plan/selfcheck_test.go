@@ -19,6 +19,7 @@ func TestSelfCheck(t *testing.T) {
 		"the same in a handover":       {given(handingOver, canaryReady(0)), true},
 		"canary at zero without a pod": {given(stepAt(0), split(0), noCanary), false},
 		"share outside of a run":       {given(split(10), canaryPods(1)), true},
+		"requests for no stable pod":   {given(stepAt(0), stableReady(0)), true},
 		"promotion gives all":          {given(promoting), false},
 		"handover":                     {given(handed), false},
 	}
