@@ -298,8 +298,9 @@ type PromotionStatus struct {
 	// From then on there is no way back by weights.
 	// +optional
 	HandedAt *metav1.Time `json:"handedAt,omitempty"`
-	// settledAt is when the Deployment was first seen to run the candidate alone,
-	// in a native promotion; its bake counts from here.
+	// settledAt is when the Deployment was first seen to run one version alone, in a
+	// native promotion or a bypass; the bake of the first and the drain of what is
+	// left of a canary count from here.
 	// +optional
 	SettledAt *metav1.Time `json:"settledAt,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -21,9 +22,10 @@ func (d *demo) summarize(ctx context.Context) error {
 		err = errors.Join(err, d.chapter(c, tally.By[c.version]))
 	}
 	for _, kind := range []string{"rollouts.belay.dev", "rolloutruns.belay.dev"} {
-		table, tableErr := d.stage.Table(ctx, kind, "-n", d.shop.Namespace)
+		args := []string{kind, "-n", d.shop.Namespace, "--sort-by=.metadata.creationTimestamp"}
+		table, tableErr := d.stage.Table(ctx, args...)
 		err = errors.Join(err, tableErr)
-		d.out.lines("", "$ kubectl get "+kind+" -n "+d.shop.Namespace, table)
+		d.out.lines("", "$ kubectl get "+strings.Join(args, " "), table)
 	}
 	d.out.lines("",
 		"Each run keeps every decision with its reason, each verdict with its exact query, time and counts, and the",
