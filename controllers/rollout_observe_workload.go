@@ -222,7 +222,7 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 		decided := status.Promotion != nil && status.Promotion.HandedAt != nil
 		handed := decided && w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
 		// Its owner tells a canary: labels can be taken away.
-		byOwner := w.run != nil && set.ControllerUID == w.run.UID
+		byOwner := set.ControllerKind == "RolloutRun" && set.ControllerName == status.Run
 		byLabel := handed && set.Run == v1alpha1.RunLabel(status.Run)
 		switch {
 		case status.Phase.InRun() && (byOwner || byLabel):

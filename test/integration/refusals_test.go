@@ -35,7 +35,7 @@ func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 		"no action":       {"", "5", "must be Abort or Retry"},
 		"longest token":   {"Abort", strings.Repeat("t", 128), ""},
 		"too long, by 1":  {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
-		"no token at all": {"Promote", "", ""}, // and so no command
+		"no token at all": {"Promote", "", "needs a fresh belay.dev/action-token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
