@@ -151,7 +151,9 @@ func (s *shop) emptied() {
 		for _, set := range s.Sets() {
 			g.Expect(set.Status.Replicas).To(BeZero(), set.Name)
 		}
-		g.Expect(s.Endpoints(cluster.Name)).To(BeEmpty())
+		for _, backend := range append(s.served(), cluster.Name) {
+			g.Expect(s.Endpoints(backend)).To(BeEmpty(), backend)
+		}
 	})
 }
 
