@@ -4,15 +4,17 @@ export CGO_ENABLED := 0
 export GOTOOLCHAIN := local
 
 CLUSTER := go -C hack/cluster run .
+HANDOVER := mkdir -p .cluster; rm -f $(CURDIR)/.cluster/handover.txt; BELAY_TABLE=$(CURDIR)/.cluster/handover.txt go run ./hack/suite -run '$(RUN)' handover; \
+	status=$$?; cat .cluster/handover.txt 2>/dev/null; exit $$status
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-sim test-integration test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
+.PHONY: help demo test test-unit test-sim test-integration test-handover test-extended test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Watch one good release be promoted and two bad ones be rolled back (KEEP=1 leaves it running)
+demo: ## Watch one good release be promoted and three bad ones be rolled back (KEEP=1 leaves it running)
 	@go run ./hack/demo
 
 test: ## Run every test, with one closing line of totals (RUN=regexp narrows it)
@@ -26,6 +28,12 @@ test-sim: ## The simulated world
 
 test-integration: ## API rules, guard and roles on a real API server
 	@go run ./hack/suite -run '$(RUN)' integration
+
+test-handover: ## The handover under Kubernetes' own Deployment controller and autoscaler
+	@$(HANDOVER)
+
+test-extended: ## The same with every disturbance at every point of a release (20 minutes)
+	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
 
 test-e2e: ## Journeys on the real local cluster, under load
 	@go run ./hack/suite -run '$(RUN)' e2e

@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -106,14 +106,11 @@ func (r *AnalysisReconciler) look(ctx context.Context, run *v1alpha1.RolloutRun)
 	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	onTrial := inRun(rollout.Status.Phase) && rollout.Status.Phase != v1alpha1.PhaseRollingBack
-	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !onTrial {
+	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
 		return nil, nil
 	}
 	t := &trial{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet}
-	if start := stageStart(&rollout.Status, time.Time{}); !start.IsZero() {
-		t.stageFrom = start
-	}
+	t.stageFrom = rollout.Status.StageStart(time.Time{})
 	t.weight = weightOf(&rollout.Status, run)
 	current, _, err := bindGuardrails(ctx, r.Client, rollout, run.Spec.Guardrails...)
 	if err != nil {
@@ -133,16 +130,18 @@ func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
 	return int(run.Spec.Steps[s.Step.Index].Weight)
 }
 
-func runsCandidate(set *appsv1.ReplicaSet, run *v1alpha1.RolloutRun) bool {
-	owner := metav1.GetControllerOf(set)
-	if deref(set.Spec.Replicas, 1) == 0 && set.Status.Replicas == 0 {
-		return false
+// runsCandidate finds the canary by its mark, and in a native promotion the
+// Deployment's own set by its template.
+func runsCandidate(set *unstructured.Unstructured, run *v1alpha1.RolloutRun) bool {
+	if set.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(run.Name) {
+		return true
 	}
+	owner := metav1.GetControllerOfNoCopy(set)
 	if owner == nil || owner.Kind != "Deployment" || owner.Name != run.Spec.Workload {
 		return false
 	}
-	revision, err := workload.RevisionOf(set.Spec.Template)
-	return err == nil && revision == run.Spec.Revision
+	read, err := workload.ReadSet(set)
+	return err == nil && read.Revision == run.Spec.Revision && (read.Desired > 0 || read.Pods > 0)
 }
 
 // fastestPoll and slowestPoll bound how often a run is judged.

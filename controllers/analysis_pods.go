@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,25 +38,24 @@ const (
 // createdSlack is how far the clocks of two API servers may be apart.
 const createdSlack = 5 * time.Second
 
-// lookAtPods finds every ReplicaSet that runs the candidate: the canary, and
-// during promotion and bake the Deployment's own.
+// lookAtPods finds every ReplicaSet that runs the candidate: the canary, and in a
+// native promotion the Deployment's own.
 func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
-	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
+	sets, pods := workload.Sets(), &corev1.PodList{}
 	// They are only read, at every poll of every run: not worth copies.
 	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
 	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
 		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
 	}
 	sides := map[types.UID]side{}
-	canary := workload.CanaryName(t.run.Spec.Workload, t.run.Spec.Revision)
 	for i := range sets.Items {
 		set := &sets.Items[i]
 		switch {
-		case set.Name == canary || runsCandidate(set, t.run):
-			t.canarySets = append(t.canarySets, set.Name)
-			sides[set.UID] = sideCanary
-		case set.Name == t.stableSet:
-			sides[set.UID] = sideStable
+		case set.GetName() == t.stableSet:
+			sides[set.GetUID()] = sideStable
+		case runsCandidate(set, t.run):
+			t.canarySets = append(t.canarySets, set.GetName())
+			sides[set.GetUID()] = sideCanary
 		}
 	}
 	// In any order of the cache, the same question is asked.

@@ -184,6 +184,9 @@ func trialObjects(namespace string, now time.Time) []client.Object {
 	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, guardrail, rollout, run}
 	for set, pod := range map[string]string{"shop-stable": "shop-stable-aaaaa", "shop-abcdef0123": "shop-abcdef0123-bbbbb"} {
 		owner := &appsv1.ReplicaSet{ObjectMeta: meta(set), Spec: appsv1.ReplicaSetSpec{Replicas: ptr(int32(1))}}
+		if set != "shop-stable" {
+			owner.Labels = map[string]string{v1alpha1.LabelRun: run.Name}
+		}
 		own := &corev1.Pod{ObjectMeta: meta(pod), Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}}
 		own.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(owner, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
 		objects = append(objects, owner, own)

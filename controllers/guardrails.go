@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,11 +43,14 @@ func bindGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Roll
 		}
 		bound = append(bound, pinned)
 	}
-	cluster, err := bindClusterGuardrails(ctx, c, rollout, before...)
+	cluster, unclear, err := bindClusterGuardrails(ctx, c, rollout, before...)
 	if err != nil {
 		return nil, blocked, err
 	}
 	bound = append(bound, cluster...)
+	if blocked.Reason == "" {
+		blocked = unclear
+	}
 	if blocked.Reason == "" {
 		blocked = roomFor(bound)
 	}
@@ -73,32 +77,44 @@ func roomFor(bound []v1alpha1.PinnedGuardrail) plan.Blocked {
 		len(bound), triggers, maxGuardrails, plan.MaxTriggers)}
 }
 
-func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, error) {
+// bindClusterGuardrails returns the ClusterGuardrails whose selectors match, and
+// why no run may start when nobody can say whether one does.
+func bindClusterGuardrails(ctx context.Context, c client.Client, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, plan.Blocked, error) {
+	var unclear plan.Blocked
 	list := &v1alpha1.ClusterGuardrailList{}
 	if err := c.List(ctx, list); err != nil {
-		return nil, fmt.Errorf("list ClusterGuardrails: %w", err)
+		return nil, unclear, fmt.Errorf("list ClusterGuardrails: %w", err)
 	}
 	if len(list.Items) == 0 {
-		return nil, nil
+		return nil, unclear, nil
 	}
 	namespace := &corev1.Namespace{}
 	if err := c.Get(ctx, types.NamespacedName{Name: rollout.Namespace}, namespace); err != nil {
-		return nil, fmt.Errorf("read the namespace's labels: %w", err)
+		return nil, unclear, fmt.Errorf("read the namespace's labels: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.ClusterGuardrail) int { return strings.Compare(a.Name, b.Name) })
 	var bound []v1alpha1.PinnedGuardrail
 	for i := range list.Items {
 		g := &list.Items[i]
-		if !matches(g.Spec.NamespaceSelector, namespace.Labels) || !matches(g.Spec.RolloutSelector, rollout.Labels) {
+		in, inErr := selects("namespaceSelector", g.Spec.NamespaceSelector, namespace.Labels)
+		this, thisErr := selects("rolloutSelector", g.Spec.RolloutSelector, rollout.Labels)
+		if inErr == nil && !in || thisErr == nil && !this {
+			continue
+		}
+		if err := errors.Join(inErr, thisErr); err != nil {
+			// It may have to bind. Bound by mistake it could roll back a run that it is
+			// not for; so the run in progress keeps what is pinned, and no new one starts.
+			unclear = plan.Blocked{Reason: v1alpha1.ReasonSelectorUnreadable, Message: fmt.Sprintf(
+				"nobody can say whether ClusterGuardrail %q binds this Rollout: %s: correct the selector", g.Name, bounded(err.Error(), 400))}
 			continue
 		}
 		pinned, err := pin("ClusterGuardrail", g.Name, g.UID, g.Spec.GuardrailSpec, before...)
 		if err != nil {
-			return nil, err
+			return nil, unclear, err
 		}
 		bound = append(bound, pinned)
 	}
-	return bound, nil
+	return bound, unclear, nil
 }
 
 // pin writes out the default triggers, so that the record says all that decides.
@@ -116,38 +132,30 @@ func pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before .
 	return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, UID: uid, Hash: hash, Spec: spec}, nil
 }
 
-// matches treats an unreadable selector as matching: a guardrail that cannot be
-// understood must bind, not vanish.
-func matches(selector metav1.LabelSelector, set map[string]string) bool {
+// selects reports whether a selector matches these labels. A selector that cannot
+// be read is an error, never an answer: it neither lets a guardrail bind or go, nor
+// allows a source. It is the one place that reads selectors.
+func selects(field string, selector metav1.LabelSelector, set map[string]string) (bool, error) {
 	s, err := metav1.LabelSelectorAsSelector(&selector)
-	return err != nil || s.Matches(labels.Set(set))
+	if err != nil {
+		return false, fmt.Errorf("%s cannot be read: %w", field, err)
+	}
+	return s.Matches(labels.Set(set)), nil
 }
 
 // sourcesAllowed checks that every source a guardrail asks exists and may be
 // named from the namespace.
 func sourcesAllowed(ctx context.Context, c client.Client, namespace string, bound []v1alpha1.PinnedGuardrail) (plan.Blocked, error) {
-	ns := &corev1.Namespace{}
 	for _, g := range bound {
 		if !asksSource(g.Spec) {
 			continue
 		}
-		source := &v1alpha1.MetricSource{}
-		err := c.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source)
-		if apierrors.IsNotFound(err) {
-			return plan.Blocked{Reason: v1alpha1.ReasonMetricSourceDenied,
-				Message: fmt.Sprintf("%s %q names MetricSource %q, which does not exist: ask the platform team for it", g.Kind, g.Name, g.Spec.Source)}, nil
-		}
+		_, denied, err := permittedSource(ctx, c, namespace, g.Spec.Source)
 		if err != nil {
-			return plan.Blocked{}, fmt.Errorf("read MetricSource %q: %w", g.Spec.Source, err)
+			return plan.Blocked{}, err
 		}
-		if ns.Name == "" {
-			if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
-				return plan.Blocked{}, fmt.Errorf("read the namespace's labels: %w", err)
-			}
-		}
-		if !matches(source.Spec.NamespaceSelector, ns.Labels) {
-			return plan.Blocked{Reason: v1alpha1.ReasonMetricSourceDenied,
-				Message: fmt.Sprintf("MetricSource %q does not allow namespace %q: its namespaceSelector must match", g.Spec.Source, namespace)}, nil
+		if denied != "" {
+			return plan.Blocked{Reason: v1alpha1.ReasonMetricSourceDenied, Message: fmt.Sprintf("%s %q: %s", g.Kind, g.Name, denied)}, nil
 		}
 	}
 	return plan.Blocked{}, nil

@@ -1,9 +1,15 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -65,5 +71,53 @@ func TestAnInquiryFollowsTheRun(t *testing.T) {
 	tr.canarySets = append(tr.canarySets, "shop-promoted")
 	if ask() == changed {
 		t.Error("a ReplicaSet that joined is not asked about")
+	}
+}
+
+// TestAClusterGuardrailWithAnUnreadableSelector neither binds by mistake nor is
+// left out: no run starts until somebody has corrected it. A selector beside it
+// that can be read and does not match settles the question.
+func TestAClusterGuardrailWithAnUnreadableSelector(t *testing.T) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := metav1.LabelSelector{}
+	team := func(name string) metav1.LabelSelector {
+		return metav1.LabelSelector{MatchLabels: map[string]string{"team": name}}
+	}
+	unreadable := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Maybe"}}}
+	for name, tc := range map[string]struct {
+		namespaces, rollouts metav1.LabelSelector
+		bound                bool
+		says                 string
+	}{
+		"all":                                 {all, all, true, ""},
+		"this team's":                         {team("shop"), team("shop"), true, ""},
+		"another team's":                      {team("bank"), all, false, ""},
+		"unreadable namespaces":               {unreadable, all, false, `ClusterGuardrail "house" binds this Rollout: namespaceSelector cannot be read: "Maybe" is not a valid label selector operator`},
+		"unreadable rollouts":                 {all, unreadable, false, `rolloutSelector cannot be read`},
+		"unreadable rollouts of another team": {team("bank"), unreadable, false, ""},
+		"unreadable namespaces, other label":  {unreadable, team("bank"), false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &v1alpha1.ClusterGuardrail{ObjectMeta: metav1.ObjectMeta{Name: "house"}}
+			g.Spec.NamespaceSelector, g.Spec.RolloutSelector = tc.namespaces, tc.rollouts
+			g.Spec.Triggers = []v1alpha1.Trigger{{Name: "pods", Pods: &v1alpha1.PodsTrigger{}}}
+			labels := map[string]string{"team": "shop"}
+			c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(g, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: labels}}).Build()
+			bound, blocked, err := bindGuardrails(t.Context(), c, &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", Labels: labels}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(bound) == 1 != tc.bound {
+				t.Errorf("%d guardrails bind", len(bound))
+			}
+			if (blocked.Reason == v1alpha1.ReasonSelectorUnreadable) != (tc.says != "") || !strings.Contains(blocked.Message, tc.says) {
+				t.Errorf("%s: %s", blocked.Reason, blocked.Message)
+			}
+		})
 	}
 }

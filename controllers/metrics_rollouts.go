@@ -15,6 +15,10 @@ var rolloutCondition = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 	Name: "belay_rollout_condition", Help: "1 for a Rollout's condition that is True, 0 for one that is False. A condition that it does not have has no series.",
 }, []string{"namespace", "rollout", "condition"})
 
+var rolloutStalled = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+	Name: "belay_rollout_stalled", Help: "1 for a Rollout that only a person can take further, by the reason of its condition Stalled. One that is not stalled has no series.",
+}, []string{"namespace", "rollout", "reason"})
+
 // shownConditions is the closed set of the label condition.
 var shownConditions = []string{
 	v1alpha1.ConditionReady, v1alpha1.ConditionStalled, v1alpha1.ConditionGuarded, v1alpha1.ConditionTrafficConflict, v1alpha1.ConditionInvariantViolated,
@@ -25,6 +29,9 @@ func showConditions(rollout *v1alpha1.Rollout) {
 	for _, kind := range shownConditions {
 		labels := []string{rollout.Namespace, rollout.Name, kind}
 		at := slices.IndexFunc(rollout.Status.Conditions, func(c metav1.Condition) bool { return c.Type == kind })
+		if kind == v1alpha1.ConditionStalled {
+			showStalled(rollout, at)
+		}
 		switch {
 		case at < 0:
 			rolloutCondition.DeleteLabelValues(labels...)
@@ -36,11 +43,20 @@ func showConditions(rollout *v1alpha1.Rollout) {
 	}
 }
 
+// showStalled keeps the one series of the present reason, of the API's closed set.
+func showStalled(rollout *v1alpha1.Rollout, at int) {
+	rolloutStalled.DeletePartialMatch(prometheus.Labels{"namespace": rollout.Namespace, "rollout": rollout.Name})
+	if at >= 0 && rollout.Status.Conditions[at].Status == metav1.ConditionTrue {
+		rolloutStalled.WithLabelValues(rollout.Namespace, rollout.Name, rollout.Status.Conditions[at].Reason).Set(1)
+	}
+}
+
 // hideConditions ends the series of a Rollout that is gone.
 func hideConditions(rollout types.NamespacedName) {
 	for _, kind := range shownConditions {
 		rolloutCondition.DeleteLabelValues(rollout.Namespace, rollout.Name, kind)
 	}
+	rolloutStalled.DeletePartialMatch(prometheus.Labels{"namespace": rollout.Namespace, "rollout": rollout.Name})
 }
 
-func init() { metrics.Registry.MustRegister(rolloutCondition) }
+func init() { metrics.Registry.MustRegister(rolloutCondition, rolloutStalled) }

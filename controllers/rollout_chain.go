@@ -54,14 +54,17 @@ func (r *RolloutReconciler) explain(ctx context.Context, w *world, d plan.Decisi
 // the record.
 func goesOnUnexplained(w *world, d plan.Decision) bool {
 	if w.input.Deleting != nil {
-		_, last := d.Effect.(plan.RemoveFinalizer)
+		_, last := d.Effect.(plan.Leave)
 		return !last || w.input.ReleaseOverdue()
 	}
 	switch d.Status.Phase {
 	case v1alpha1.PhaseStepping:
 		return d.Weight != nil && d.Weight.To < d.Weight.From
 	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
-		return false
+		return d.Weight != nil && d.Weight.To < d.Weight.From
+	case v1alpha1.PhaseHandingOver:
+		_, hands := d.Effect.(plan.HandOver)
+		return !hands
 	default:
 		return true
 	}
@@ -71,6 +74,9 @@ func goesOnUnexplained(w *world, d plan.Decision) bool {
 // says: the last decision, the outcome, and its label. A crash may have come
 // between, or an earlier attempt failed.
 func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
+	if err := r.completeFormer(ctx, w); err != nil {
+		return err
+	}
 	last := w.rollout.Status.Decision
 	finished := finishedEntry(&w.rollout.Status, w.rollout.Status.Run)
 	if w.run == nil || chainComplete(w.run, last, finished) {
@@ -93,6 +99,41 @@ func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
 		}
 	}
 	return r.writeRun(ctx, w, chain, finished)
+}
+
+// completeFormer gives runs their outcome that ended in the decision by which
+// another one began: a bypass of another version in the middle of a run.
+func (r *RolloutReconciler) completeFormer(ctx context.Context, w *world) error {
+	for i := range w.runs {
+		name := w.runs[i].Name
+		finished := finishedEntry(&w.rollout.Status, name)
+		if name == w.rollout.Status.Run || finished == nil || chainComplete(&w.runs[i], nil, finished) {
+			continue
+		}
+		run := &v1alpha1.RolloutRun{}
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(&w.runs[i]), run); err != nil {
+			if apierrors.IsNotFound(err) {
+				continue
+			}
+			return fmt.Errorf("read run %s: %w", name, err)
+		}
+		if chainComplete(run, nil, finished) {
+			continue
+		}
+		status := v1alpha1.RolloutRunStatus{Decisions: run.Status.Decisions, Head: run.Status.Head, Images: run.Status.Images}
+		end(&status, finished)
+		if err := applyRunStatus(ctx, r.Client, run, status, FieldManager); err != nil {
+			return err
+		}
+		if err := r.labelOutcome(ctx, run, finished.Outcome); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func end(status *v1alpha1.RolloutRunStatus, finished *v1alpha1.HistoryEntry) {
+	status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 }
 
 // chainComplete reports whether the run's record says what the Rollout's status
@@ -148,7 +189,7 @@ func (r *RolloutReconciler) writeRun(ctx context.Context, w *world, chain []v1al
 		status.Images = c.Images
 	}
 	if finished != nil {
-		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
+		end(&status, finished)
 	}
 	if err := applyRunStatus(ctx, r.Client, w.run, status, FieldManager); err != nil {
 		return err

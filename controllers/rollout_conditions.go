@@ -32,7 +32,11 @@ func setConditions(status *v1alpha1.RolloutStatus, w *world, d plan.Decision) {
 		set(v1alpha1.ConditionStalled, metav1.ConditionTrue, d.Standing.Reason, d.Why)
 	}
 	if g := w.input.Guard; g.Reason != "" {
-		set(v1alpha1.ConditionGuarded, asStatus(g.Proven), g.Reason, g.Message)
+		guarded := asStatus(g.Proven)
+		if g.Pending {
+			guarded = metav1.ConditionUnknown
+		}
+		set(v1alpha1.ConditionGuarded, guarded, g.Reason, g.Message)
 	}
 	setTrafficConflict(set, w)
 	setInvariantViolated(set, w)
@@ -66,5 +70,5 @@ func setInvariantViolated(set setCondition, w *world) {
 		set(v1alpha1.ConditionInvariantViolated, metav1.ConditionTrue, v1alpha1.ReasonSelfCheckFailed, broken)
 		return
 	}
-	set(v1alpha1.ConditionInvariantViolated, metav1.ConditionFalse, v1alpha1.ReasonSelfCheckPassed, "what Belay must never leave behind is not there")
+	set(v1alpha1.ConditionInvariantViolated, metav1.ConditionFalse, v1alpha1.ReasonSelfCheckPassed, "all self-checks pass")
 }

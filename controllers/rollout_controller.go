@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -21,12 +21,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/wake"
+	"belay.dev/belay/controllers/workload"
 )
+
+// Gate is the newest answer of a check that another reconciler makes.
+type Gate interface {
+	// Last returns the newest answer for a Rollout, if there is any.
+	Last(rollout *v1alpha1.Rollout) (gates.Gate, bool)
+	// Changes wakes the loop for every Rollout whose answer has changed.
+	Changes() source.Source
+}
 
 // RolloutReconciler takes Rollouts from one version to the next.
 type RolloutReconciler struct {
@@ -34,13 +46,17 @@ type RolloutReconciler struct {
 	// Live reads past the cache, where a decision must see our own last write.
 	Live   client.Reader
 	Router traffic.Router
-	Guard  *GuardProbe
+	// Guard answers whether a pushed template would wait. It never waits itself.
+	Guard  Gate
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
 	// Version of the controller, for the evidence.
 	Version string
 	// Watchdog bounds how long a lost watch event can delay a rollout.
 	Watchdog time.Duration
+	// Calm is how long the sizes of stable and canary must have stood before a
+	// handover: one sync period of the horizontal pod autoscaler.
+	Calm time.Duration
 	// ReleaseTimeout bounds how long a deletion waits for an orderly release.
 	ReleaseTimeout time.Duration
 	// Workers reconcile at once, each another Rollout.
@@ -69,14 +85,34 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	}
 	showConditions(w.rollout)
 	if err := r.act(ctx, w, d.Effect); err != nil {
-		return retryOnConflict(ctx, "act: "+d.Effect.String(), err)
+		return retryOnConflict(ctx, "act: "+d.Effect.String(), r.noteRefusal(ctx, w, d.Effect, err))
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration
 	if w.owed {
 		owed = r.Watchdog
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, w.guardDue, owed)}, nil
+	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, owed), Priority: ptr(wake.Priority(w.rollout))}, nil
+}
+
+// podsOfRuns wakes the Rollouts of whose run in progress a pod is.
+func (r *RolloutReconciler) podsOfRuns() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		owner := metav1.GetControllerOfNoCopy(o)
+		if owner == nil || owner.Kind != "ReplicaSet" {
+			return nil
+		}
+		set := workload.NewSet()
+		if err := r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, set); err != nil {
+			// Gone, or not seen yet: its own events wake the Rollout.
+			return nil
+		}
+		name := set.GetLabels()[v1alpha1.LabelRollout]
+		if name == "" || set.GetLabels()[v1alpha1.LabelRun] == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+	})
 }
 
 // retryOnConflict looks again after a lost optimistic lock: somebody else wrote
@@ -99,66 +135,25 @@ func wakeUp(times ...time.Duration) time.Duration {
 	return first
 }
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and what wakes it. Work for one event
+// does not grow with the number of Rollouts: they are found by the cache's
+// indexes and by labels (package wake).
 func (r *RolloutReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	c := r.Client
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.Rollout{}).
-		Owns(&appsv1.ReplicaSet{}).
-		Owns(&corev1.Service{}).
-		Watches(&appsv1.Deployment{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			return ro.Spec.WorkloadRef.Name == o.GetName()
-		})).
-		Watches(&gatewayv1.HTTPRoute{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			for _, route := range ro.Spec.Traffic.Routes {
-				if route.Name == o.GetName() {
-					return true
-				}
-			}
-			return false
-		})).
-		Watches(&corev1.Pod{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			return o.GetLabels()[v1alpha1.LabelRole] == v1alpha1.RoleCanary && ro.Status.Candidate != nil &&
-				o.GetLabels()[v1alpha1.LabelRevision] == ro.Status.Candidate.Revision
-		})).
-		Watches(&discoveryv1.EndpointSlice{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			service := o.GetLabels()[discoveryv1.LabelServiceName]
-			return service == stableService(ro) || service == canaryService(ro)
-		})).
-		Watches(&v1alpha1.RolloutRun{}, handler.EnqueueRequestsFromMapFunc(rolloutOfRun)).
-		Watches(&v1alpha1.Guardrail{}, r.rolloutsWhere(func(o client.Object, ro *v1alpha1.Rollout) bool {
-			for _, g := range ro.Spec.Guardrails {
-				if g.Name == o.GetName() {
-					return true
-				}
-			}
-			return false
-		})).
+		Named("rollout").
+		Watches(&v1alpha1.Rollout{}, wake.Self()).
+		Watches(workload.NewDeployment(), wake.RolloutsByWorkload(c)).
+		Watches(workload.NewSet(), wake.RolloutsByLabel(c)).
+		Watches(&corev1.Service{}, wake.RolloutsByService(c)).
+		Watches(&corev1.Service{}, wake.RolloutsByLabel(c)).
+		Watches(gateway.Route(), wake.RolloutsByRoute(c, "HTTPRoute")).
+		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByService(c)).
+		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByLabel(c)).
+		Watches(&corev1.Pod{}, r.podsOfRuns()).
+		Watches(&v1alpha1.RolloutRun{}, wake.RolloutsByRun(c)).
+		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
+		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
-}
-
-// rolloutsWhere maps an object to the Rollouts of its namespace that it concerns.
-func (r *RolloutReconciler) rolloutsWhere(concerns func(client.Object, *v1alpha1.Rollout) bool) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
-		rollouts := &v1alpha1.RolloutList{}
-		if err := r.Client.List(ctx, rollouts, client.InNamespace(o.GetNamespace())); err != nil {
-			log.FromContext(ctx).Error(err, "list the Rollouts an event concerns; the watchdog will look instead")
-			return nil
-		}
-		var requests []reconcile.Request
-		for i := range rollouts.Items {
-			if concerns(o, &rollouts.Items[i]) {
-				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&rollouts.Items[i])})
-			}
-		}
-		return requests
-	})
-}
-
-func rolloutOfRun(_ context.Context, o client.Object) []reconcile.Request {
-	run, ok := o.(*v1alpha1.RolloutRun)
-	if !ok {
-		return nil
-	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}}}
 }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +37,7 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 	next := w.rollout.DeepCopy()
 	next.Status = d.Status
 	next.Status.ObservedGeneration = w.rollout.Generation
-	if inRun(next.Status.Phase) && w.verdicts != nil {
+	if next.Status.Phase.InRun() && w.verdicts != nil {
 		next.Status.Verdicts = w.verdicts
 	}
 	r.noteDigests(w, &next.Status)
@@ -45,9 +46,9 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 	if d.Effect == nil && equality.Semantic.DeepEqual(next.Status, w.rollout.Status) {
 		return r.prune(ctx, w, &next.Status)
 	}
-	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
 	before := w.rollout
-	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
+	evidence.Fit(&next.Status, evidence.MaxStatusBytes)
+	if err := r.writeStatus(ctx, w, d, next); err != nil {
 		return fmt.Errorf("write the Rollout's status: %w", err)
 	}
 	w.rollout = next
@@ -63,22 +64,39 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, d plan.Decisio
 	return r.explain(ctx, w, d, func(ctx context.Context) error { return r.appendDecision(ctx, w, d) })
 }
 
-func inRun(p v1alpha1.Phase) bool {
-	switch p {
-	case v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking, v1alpha1.PhaseRollingBack:
-		return true
-	default:
-		return false
+// writeStatus carries the resource version that was observed. What the API server
+// does not take as it is, too large or against a rule, is written again with
+// nothing but what the decision rests on, when the decision takes requests or
+// pods away: a record that is refused never blocks a rollback.
+func (r *RolloutReconciler) writeStatus(ctx context.Context, w *world, d plan.Decision, next *v1alpha1.Rollout) error {
+	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager))
+	refused := apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsBadRequest(err)
+	if !refused || !goesOnUnexplained(w, d) {
+		return err
 	}
+	evidenceFailures.WithLabelValues("GoesOn").Inc()
+	log.FromContext(ctx).Error(err, "the status is refused; the smallest one that holds the decision is written instead", "rule", d.Rule)
+	least := w.rollout.DeepCopy()
+	s := &least.Status
+	s.Phase, s.Epoch, s.Run, s.Runs, s.RunStartedAt = d.Status.Phase, d.Status.Epoch, d.Status.Run, d.Status.Runs, d.Status.RunStartedAt
+	s.Candidate, s.Step, s.Rollback, s.Promotion, s.Rejected = d.Status.Candidate, d.Status.Step, d.Status.Rollback, d.Status.Promotion, d.Status.Rejected
+	s.Stable, s.Previous, s.History = d.Status.Stable, d.Status.Previous, d.Status.History
+	s.LastHandledAction, s.HandledTokens = d.Status.LastHandledAction, d.Status.HandledTokens
+	s.Message = bounded(d.Why, 256)
+	evidence.Fit(s, 0)
+	next.Status = *s.DeepCopy()
+	return r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager))
 }
 
 // noteDigests keeps the digests the candidate's pods report.
 func (r *RolloutReconciler) noteDigests(w *world, status *v1alpha1.RolloutStatus) {
-	if status.Candidate == nil || !inRun(status.Phase) || w.canary == nil || len(w.canaryPods) == 0 {
+	if status.Candidate == nil || !status.Phase.InRun() || w.canary == nil || len(w.canaryPods) == 0 {
 		return
 	}
 	status.Candidate.Images = workload.WithDigests(status.Candidate.Images, workload.ReadyPods(w.canaryPods))
-	status.Candidate.ReplicaSet = w.canary.Name
+	status.Candidate.ReplicaSet = w.canary.GetName()
+	status.Candidate.PodTemplateHash = w.input.Canary.Hash
 }
 
 // summarize puts the decision into the status when it is a new one: of another
@@ -95,12 +113,12 @@ func summarize(w *world, d plan.Decision, status *v1alpha1.RolloutStatus) bool {
 	if last == nil && d.Standing.State == plan.Done {
 		return false
 	}
-	if w.owed && !inRun(status.Phase) && !inRun(w.rollout.Status.Phase) {
+	if w.owed && !status.Phase.InRun() && !w.rollout.Status.Phase.InRun() {
 		// The status still holds the decision that the run's record lacks.
 		return false
 	}
 	var seq int32
-	if inRun(status.Phase) || inRun(w.rollout.Status.Phase) {
+	if status.Phase.InRun() || w.rollout.Status.Phase.InRun() {
 		seq = 1
 		if last != nil && !started {
 			seq = last.Seq + 1
@@ -134,7 +152,7 @@ func (r *RolloutReconciler) announce(ctx context.Context, before *v1alpha1.Rollo
 
 // prune deletes runs beyond the history limit, when there is nothing else to do.
 func (r *RolloutReconciler) prune(ctx context.Context, w *world, status *v1alpha1.RolloutStatus) error {
-	if inRun(status.Phase) || w.input.Deleting != nil {
+	if status.Phase.InRun() || w.input.Deleting != nil {
 		return nil
 	}
 	remembered := map[string]bool{}
@@ -147,4 +165,31 @@ func (r *RolloutReconciler) prune(ctx context.Context, w *world, status *v1alpha
 		}
 	}
 	return nil
+}
+
+// noteRefusal shows in the status that the API server does not take an effect, and
+// since when. It returns the error, for the look after this one. A conflict is no
+// refusal: somebody else was first.
+func (r *RolloutReconciler) noteRefusal(ctx context.Context, w *world, effect plan.Effect, refused error) error {
+	if apierrors.IsConflict(refused) || ctx.Err() != nil {
+		return refused
+	}
+	next := w.rollout.DeepCopy()
+	refusal := &v1alpha1.Refusal{Effect: bounded(effect.String(), 256), Message: sanitised(refused), Since: metav1.NewTime(w.input.Now)}
+	if was := next.Status.Refusal; was != nil && was.Effect == refusal.Effect {
+		// The first text stays: one that differs each time, by a port or a request's
+		// number, would wake the Rollout by its own writes.
+		return refused
+	}
+	next.Status.Refusal = refusal
+	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
+		log.FromContext(ctx).V(1).Info("a refused effect could not be noted in the status", "error", err.Error())
+	}
+	return refused
+}
+
+// sanitised is an error as text for a status: one line, bounded.
+func sanitised(err error) string {
+	return strings.ToValidUTF8(bounded(strings.Join(strings.Fields(err.Error()), " "), 500), "")
 }

@@ -58,7 +58,7 @@ func claimsBefore(other, own *v1alpha1.Rollout) bool {
 }
 
 func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error {
-	if w.run == nil || w.input.Deleting != nil || w.run.Status.Outcome != "" {
+	if w.run == nil || w.input.Deleting != nil || w.run.Status.Outcome != "" || !w.rollout.Status.Judged() {
 		return nil
 	}
 	var armed []plan.Armed
@@ -83,7 +83,7 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 			armed = append(armed, a)
 		}
 	}
-	w.input.Verdict = plan.Sum(armed, w.judgedFrom(), w.input.Now)
+	w.input.Verdict = plan.Sum(armed, w.rollout.Status.StageStart(w.input.Now), w.input.Now)
 	w.verdicts = shown(armed, w.rollout.Status.Verdicts)
 	return nil
 }
@@ -95,30 +95,8 @@ func (r *RolloutReconciler) sourceOf(ctx context.Context, g v1alpha1.PinnedGuard
 	return source, client.IgnoreNotFound(err)
 }
 
-// judgedFrom is the time from which samples count for the present stage.
-func (w *world) judgedFrom() time.Time {
-	return stageStart(&w.rollout.Status, w.input.Now)
-}
-
-// stageStart is when the gateway acknowledged the weight of the present step,
-// or the shift to the Deployment's pods; now while it has not.
-func stageStart(s *v1alpha1.RolloutStatus, now time.Time) time.Time {
-	if p := s.Promotion; p != nil {
-		if p.ShiftedAt != nil {
-			return p.ShiftedAt.Time
-		}
-		if p.FullAt != nil {
-			return p.FullAt.Time
-		}
-	}
-	if s.Step != nil && s.Step.AcknowledgedAt != nil {
-		return s.Step.AcknowledgedAt.Time
-	}
-	return now
-}
-
 func (w *world) judgePods(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
-	v := workload.JudgePods(*t.Pods, w.judgedPods, w.input.Now)
+	v := workload.JudgePods(*t.Pods, w.canarySet, w.judgedPods, w.input.Now)
 	at := metav1.NewMicroTime(w.input.Now)
 	return &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
 }

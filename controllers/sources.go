@@ -7,8 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -33,30 +32,43 @@ type Sources struct {
 
 // allowedSource reads a source for a guardrail that is in force in a namespace.
 // Whoever asks it comes here: a guardrail can be changed to name a source after
-// the check that lets a run start.
+// the check that lets a run start. What cannot be read is not asked.
 func allowedSource(ctx context.Context, c client.Reader, namespace, name string) (*v1alpha1.MetricSource, *prometheus.QueryError) {
-	missing := func(format string, args ...any) (*v1alpha1.MetricSource, *prometheus.QueryError) {
-		return nil, &prometheus.QueryError{Reason: analysis.SourceMissing, Message: fmt.Sprintf(format, args...)}
-	}
-	source := &v1alpha1.MetricSource{}
-	if err := c.Get(ctx, types.NamespacedName{Name: name}, source); err != nil {
-		return missing("MetricSource %q cannot be read: ask the platform team for it, or name another one in the guardrail", name)
-	}
-	selector, err := metav1.LabelSelectorAsSelector(&source.Spec.NamespaceSelector)
+	source, denied, err := permittedSource(ctx, c, namespace, name)
 	if err != nil {
-		return missing("the namespaceSelector of MetricSource %q cannot be read, so it allows no namespace: correct it", name)
+		denied = fmt.Sprintf("whether namespace %q may ask MetricSource %q could not be read; it is tried again: %q", namespace, name, bounded(err.Error(), 256))
 	}
-	if selector.Empty() {
-		return source, nil
-	}
-	ns := &corev1.Namespace{}
-	if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
-		return missing("the labels of namespace %q cannot be read, by which MetricSource %q allows it", namespace, name)
-	}
-	if !selector.Matches(labels.Set(ns.Labels)) {
-		return missing("MetricSource %q does not allow namespace %q: ask the platform team to let its namespaceSelector match, or name another source in the guardrail", name, namespace)
+	if denied != "" {
+		return nil, &prometheus.QueryError{Reason: analysis.SourceMissing, Message: denied}
 	}
 	return source, nil
+}
+
+// permittedSource decides whether a namespace may name a source: nil and why not,
+// when it may not or there is none. An error is the API server's, worth a retry.
+func permittedSource(ctx context.Context, c client.Reader, namespace, name string) (source *v1alpha1.MetricSource, denied string, err error) {
+	source = &v1alpha1.MetricSource{}
+	err = c.Get(ctx, types.NamespacedName{Name: name}, source)
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Sprintf("MetricSource %q does not exist: ask the platform team for it, or name another one in the guardrail", name), nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("read MetricSource %q: %w", name, err)
+	}
+	ns := &corev1.Namespace{}
+	if s := source.Spec.NamespaceSelector; len(s.MatchLabels)+len(s.MatchExpressions) > 0 {
+		if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
+			return nil, "", fmt.Errorf("read the labels of namespace %q, by which MetricSource %q allows it: %w", namespace, name, err)
+		}
+	}
+	allowed, err := selects("namespaceSelector", source.Spec.NamespaceSelector, ns.Labels)
+	switch {
+	case err != nil:
+		return nil, fmt.Sprintf("MetricSource %q allows no namespace, as its %s: correct it", name, bounded(err.Error(), 256)), nil
+	case !allowed:
+		return nil, fmt.Sprintf("MetricSource %q does not allow namespace %q: ask the platform team to let its namespaceSelector match, or name another source in the guardrail", name, namespace), nil
+	}
+	return source, "", nil
 }
 
 type sourceClient struct {

@@ -77,6 +77,11 @@ func TestAllowedSource(t *testing.T) {
 			if (got != nil) != tc.allowed || (denied == nil) != tc.allowed {
 				t.Errorf("got a source: %v, denied %v; want allowed %v", got != nil, denied, tc.allowed)
 			}
+			bound := []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "shop", Spec: v1alpha1.GuardrailSpec{Source: tc.source, Triggers: []v1alpha1.Trigger{{Name: "errors", SLO: "errors"}}}}}
+			blocked, err := sourcesAllowed(t.Context(), b.client, "shop", bound)
+			if err != nil || (blocked.Reason == "") != tc.allowed {
+				t.Errorf("a run may start: %v (%s), %v; whoever asks may: %v", blocked.Reason == "", blocked.Message, err, tc.allowed)
+			}
 		})
 	}
 }

@@ -27,7 +27,6 @@ const (
 // Reasons of a Rollout's conditions. The set is closed.
 const (
 	ReasonStable             = "Stable"
-	ReasonWaiting            = "Waiting"
 	ReasonProgressing        = "Progressing"
 	ReasonHolding            = "Holding"
 	ReasonPaused             = "Paused"
@@ -57,6 +56,13 @@ const (
 	ReasonAnswered           = "Answered"
 	ReasonManyRunsBlind      = "ManyRunsBlind"
 	ReasonRunsServed         = "RunsServed"
-	ReasonUnreachable        = "Unreachable"
+	ReasonHandingOver        = "HandingOver"
+	ReasonScaledToZero       = "ScaledToZero"
+	ReasonWrongVersionServes = "WrongVersionServes"
+	ReasonRefused            = "Refused"
+	ReasonServiceUnusable    = "ServiceUnusable"
+	ReasonTriggerFired       = "TriggerFired"
+	ReasonNothingServes      = "NothingServes"
 	ReasonInvalidCredentials = "InvalidCredentials"
+	ReasonSelectorUnreadable = "SelectorUnreadable"
 )

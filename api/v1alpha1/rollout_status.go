@@ -8,7 +8,7 @@ import (
 // observed again; everything else is read afresh at each reconcile.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="epoch never decreases: a superseded controller may not write"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || self.phase in {'Stable': ['Gating', 'RolledBack'], 'Gating': ['Stable', 'Stepping', 'RollingBack', 'RolledBack'], 'Stepping': ['Promoting', 'RollingBack'], 'Promoting': ['Baking', 'RollingBack'], 'Baking': ['Stable', 'RollingBack'], 'RollingBack': ['Stable', 'Gating', 'RolledBack'], 'RolledBack': ['Stable', 'Gating']}[oldSelf.phase]))",message="this phase may not follow the current one"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || self.phase in {'Stable': ['Gating', 'RolledBack', 'HandingOver'], 'Gating': ['Stable', 'Stepping', 'Promoting', 'HandingOver', 'RolledBack'], 'Stepping': ['Promoting', 'HandingOver', 'RollingBack'], 'Promoting': ['Baking', 'HandingOver', 'RollingBack'], 'Baking': ['Promoting', 'HandingOver', 'RollingBack'], 'HandingOver': ['Stable', 'RollingBack'], 'RollingBack': ['Stable', 'Gating', 'HandingOver', 'RolledBack'], 'RolledBack': ['Stable', 'Gating', 'HandingOver']}[oldSelf.phase]))",message="this phase may not follow the current one"
 // +kubebuilder:validation:XValidation:rule="has(oldSelf.phase) || !has(self.phase) || self.phase == 'Stable'",message="a Rollout starts in phase Stable"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="history is a record: finished entries do not change, and the newest is not removed"
 type RolloutStatus struct {
@@ -26,9 +26,21 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// stable is the version that serves.
+	// stable is the version that was promoted last: what a rollback goes back to.
 	// +optional
 	Stable *Revision `json:"stable,omitempty"`
+
+	// serving is what answers users now, for people: "1.4 95 %, 1.5 5 %".
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Serving string `json:"serving,omitempty"`
+
+	// previous are the versions that were stable before the present one, newest
+	// first: one of the first spec.fastRevert.revisions returns without steps.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Previous []PreviousRevision `json:"previous,omitempty"`
 
 	// candidate is the version on trial, or the one last rejected while the
 	// Deployment still declares it.
@@ -67,6 +79,16 @@ type RolloutStatus struct {
 	// +optional
 	Promotion *PromotionStatus `json:"promotion,omitempty"`
 
+	// directCallers is whom callers inside the cluster reach that use the user's
+	// Service without a route, while a run is in progress.
+	// +optional
+	DirectCallers *DirectCallersStatus `json:"directCallers,omitempty"`
+
+	// refusal is the effect that the API server last refused, and since when. The
+	// decision is repeated until it goes through.
+	// +optional
+	Refusal *Refusal `json:"refusal,omitempty"`
+
 	// decision is the last one recorded. The run's chain holds them all.
 	// +optional
 	Decision *DecisionSummary `json:"decision,omitempty"`
@@ -97,6 +119,14 @@ type RolloutStatus struct {
 	// lastHandledAction is the last command acted on, or refused.
 	// +optional
 	LastHandledAction *HandledAction `json:"lastHandledAction,omitempty"`
+
+	// handledTokens are the tokens of the last commands, newest first: none of them
+	// is carried out again.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:items:MaxLength=128
+	HandledTokens []string `json:"handledTokens,omitempty"`
 
 	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
 	// InvariantViolated.
@@ -229,10 +259,6 @@ type RollbackStatus struct {
 	// the drain counts from here.
 	// +optional
 	ZeroAt *metav1.Time `json:"zeroAt,omitempty"`
-	// restore says the Deployment was already rolling: the stable template is
-	// written back before traffic moves.
-	// +optional
-	Restore bool `json:"restore,omitempty"`
 }
 
 // PromotionStatus is how far the Deployment has taken the candidate over.
@@ -240,18 +266,43 @@ type PromotionStatus struct {
 	// startedAt is when the last step passed.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// fullAt is when the route acknowledged that the canary takes everything, so
-	// that the Deployment's pods can be replaced.
+	// fullAt is when the route acknowledged that the canary takes everything; the
+	// bake counts from here.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
-	// unpausedAt is when it was decided to let the Deployment replace its pods.
-	// From then on it may be doing so, whatever is seen of it.
+	// mode is how the Deployment takes the candidate over.
 	// +optional
-	UnpausedAt *metav1.Time `json:"unpausedAt,omitempty"`
-	// shiftedAt is when the route acknowledged that the Deployment's new pods
-	// take everything; bake counts from here.
+	Mode TakeOver `json:"mode,omitempty"`
+	// message says why it is taken over in this mode, and by whom in a bypass.
 	// +optional
-	ShiftedAt *metav1.Time `json:"shiftedAt,omitempty"`
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// actor let the Deployment roll without a judgement, in a bypass.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Actor string `json:"actor,omitempty"`
+	// fast is set for a version that returns without steps: see spec.fastRevert.
+	// +optional
+	Fast bool `json:"fast,omitempty"`
+	// size is spec.replicas of the Deployment while stable, canary and it agreed
+	// and all pods were available.
+	// +optional
+	Size *int32 `json:"size,omitempty"`
+	// sizeSince is since when size has stood without a change.
+	// +optional
+	SizeSince *metav1.Time `json:"sizeSince,omitempty"`
+	// handingSince is when the handover, or the native promotion, began.
+	// +optional
+	HandingSince *metav1.Time `json:"handingSince,omitempty"`
+	// handedAt is when it was decided to make the Deployment the canary's owner.
+	// From then on there is no way back by weights.
+	// +optional
+	HandedAt *metav1.Time `json:"handedAt,omitempty"`
+	// settledAt is when the Deployment was first seen to run one version alone, in a
+	// native promotion or a bypass; the bake of the first and the drain of what is
+	// left of a canary count from here.
+	// +optional
+	SettledAt *metav1.Time `json:"settledAt,omitempty"`
 }
 
 // DecisionSummary is the last recorded decision, in short.

@@ -10,16 +10,17 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=bro,categories={belay,all}
+// +kubebuilder:resource:shortName=bro;brollout;brollouts,categories={belay,all}
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.step.display`
-// +kubebuilder:printcolumn:name="Weight",type=integer,JSONPath=`.status.step.weight.observed`
-// +kubebuilder:printcolumn:name="Stable",type=string,JSONPath=`.status.stable.image`
+// +kubebuilder:printcolumn:name="Serving",type=string,JSONPath=`.status.serving`
+// +kubebuilder:printcolumn:name="Stable",type=string,priority=1,JSONPath=`.status.stable.image`
 // +kubebuilder:printcolumn:name="Candidate",type=string,JSONPath=`.status.candidate.image`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name must have at most 52 characters: Belay derives Service and run names from it"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name must be lower-case letters, digits and '-', beginning with a letter and without dots: Belay names Services NAME-stable and NAME-canary after it, and Services cannot have such names"
 type Rollout struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -66,6 +67,11 @@ type RolloutSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Promotion Promotion `json:"promotion,omitempty"`
+
+	// fastRevert lets a version that was promoted before return without steps.
+	// +optional
+	// +kubebuilder:default={}
+	FastRevert FastRevert `json:"fastRevert,omitempty"`
 
 	// stepDeadline bounds how long one step may stay undecided, as a duration
 	// such as 30m or 1h. Then onDeadline applies.
@@ -134,6 +140,14 @@ type Traffic struct {
 	// +kubebuilder:validation:MaxItems=8
 	Routes []RouteRef `json:"routes"`
 
+	// directCallers is whom callers reach that use the Service itself, not a route,
+	// while a run is in progress: Any leaves the Service alone, so that they reach
+	// both versions by their share of the pods; Stable narrows its selector to the
+	// version that serves.
+	// +optional
+	// +kubebuilder:default=Any
+	DirectCallers DirectCallers `json:"directCallers,omitempty"`
+
 	// drain is how long connections get to finish after the acknowledged weight
 	// is 0 and before the pods go.
 	// +optional
@@ -144,6 +158,17 @@ type Traffic struct {
 	// +kubebuilder:validation:Type=string
 	Drain metav1.Duration `json:"drain,omitempty"`
 }
+
+// DirectCallers is whom callers of the user's Service reach during a run.
+// +kubebuilder:validation:Enum=Any;Stable
+type DirectCallers string
+
+const (
+	// DirectCallersAny reaches both versions, by their share of the pods.
+	DirectCallersAny DirectCallers = "Any"
+	// DirectCallersStable reaches the version that serves.
+	DirectCallersStable DirectCallers = "Stable"
+)
 
 // RouteRef names a Gateway API route in the Rollout's own namespace.
 type RouteRef struct {
@@ -202,8 +227,9 @@ type GuardrailRef struct {
 
 // Promotion says what happens after the last step.
 type Promotion struct {
-	// bake is how long the triggers stay armed after the Deployment itself serves
-	// the new version.
+	// bake is how long the candidate serves alone before the Deployment takes it
+	// over, triggers armed. The stable version stays at full size meanwhile, so
+	// that a rollback is a change of weights.
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="bake must be between 0s and 168h"
@@ -211,6 +237,37 @@ type Promotion struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Bake metav1.Duration `json:"bake,omitempty"`
+
+	// mode is HandOver, which makes the Deployment the owner of the canary's
+	// ReplicaSet and replaces no pod, or Native, which lets the Deployment go on by
+	// its own strategy from the last step: for clusters without room for twice the
+	// pods. It is the weaker way: there is no bake with the stable version beside it.
+	// +optional
+	// +kubebuilder:default=HandOver
+	Mode PromotionMode `json:"mode,omitempty"`
+}
+
+// PromotionMode is how a candidate becomes the Deployment's own version.
+// +kubebuilder:validation:Enum=HandOver;Native
+type PromotionMode string
+
+const (
+	// PromotionHandOver hands the canary's ReplicaSet over.
+	PromotionHandOver PromotionMode = "HandOver"
+	// PromotionNative lets the Deployment roll by its own strategy.
+	PromotionNative PromotionMode = "Native"
+)
+
+// FastRevert says which versions return without steps.
+type FastRevert struct {
+	// revisions is how many of the versions that were stable before the present
+	// one go to full size and 100 % without steps, judged and baked, when the
+	// Deployment declares them again. 0 turns it off.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
+	Revisions *int32 `json:"revisions,omitempty"`
 }
 
 // HoldOrRollback is what to do when there is no decisive answer.

@@ -12,7 +12,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=brun,categories=belay
+// +kubebuilder:resource:shortName=brun;brolloutrun;brolloutruns,categories=belay
 // +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.spec.rollout.name`
 // +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.spec.revision`
 // +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`
@@ -81,7 +81,8 @@ type RolloutRunSpec struct {
 	// startedAt is when.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// startedBy is who wrote the Deployment's template, as its managed fields say.
+	// startedBy is who wrote the Deployment's template: the authenticated user and
+	// field manager that the guard stamped.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	StartedBy string `json:"startedBy,omitempty"`
@@ -140,6 +141,10 @@ type ControllerIdentity struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=128
 	Version string `json:"version"`
+	// planner is the version of the planner's rules: a run that another one
+	// started is ended safely, not continued. 0 is the first edition's.
+	// +optional
+	Planner int32 `json:"planner,omitempty"`
 }
 
 // RolloutRunStatus has two writers. The Rollout loop owns everything but

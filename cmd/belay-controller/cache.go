@@ -6,7 +6,9 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/workload"
 )
 
 // cacheOptions keep of the cluster's objects what the reconcilers read. The
@@ -17,10 +19,14 @@ func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform: strip,
 		ByObject: map[client.Object]cache.ByObject{
-			// Who pushed a template, and who took a route, is read from their managed fields.
-			&appsv1.Deployment{}:   {Transform: whole},
-			&gatewayv1.HTTPRoute{}: {Transform: whole},
-			&corev1.Pod{}:          {Transform: withoutSpec(strip)},
+			// Who pushed a template, and who took a route or a Service, is read from their
+			// managed fields.
+			workload.NewDeployment(): {Transform: whole},
+			// The gates and janitors read labels and whether a Deployment is paused.
+			&appsv1.Deployment{}: {Transform: withoutTemplate(strip)},
+			gateway.Route():      {Transform: whole},
+			&corev1.Service{}:    {Transform: whole},
+			&corev1.Pod{}:        {Transform: withoutSpec(strip)},
 		},
 	}
 }
@@ -33,6 +39,16 @@ func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
 		if pod, ok := object.(*corev1.Pod); ok {
 			pod.Spec = corev1.PodSpec{}
+		}
+		return then(object)
+	}
+}
+
+// withoutTemplate also drops a Deployment's pod template, the largest part of it.
+func withoutTemplate(then toolscache.TransformFunc) toolscache.TransformFunc {
+	return func(object any) (any, error) {
+		if d, ok := object.(*appsv1.Deployment); ok {
+			d.Spec.Template = corev1.PodTemplateSpec{}
 		}
 		return then(object)
 	}

@@ -8,9 +8,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/workload"
 )
 
 // TestTheCacheKeepsWhatIsRead: the writer of a template or a route is read from
@@ -21,11 +24,13 @@ func TestTheCacheKeepsWhatIsRead(t *testing.T) {
 		object client.Object
 		kept   int
 	}{
-		{&appsv1.Deployment{ObjectMeta: written}, 1},
-		{&gatewayv1.HTTPRoute{ObjectMeta: written}, 1},
+		{unstructuredOf(workload.NewDeployment(), written), 1},
+		{unstructuredOf(gateway.Route(), written), 1},
+		{&corev1.Service{ObjectMeta: written}, 1},
+		{&appsv1.Deployment{ObjectMeta: written}, 0},
 		{&appsv1.ReplicaSet{ObjectMeta: written}, 0},
 		{&corev1.Pod{ObjectMeta: written}, 0},
-		{&corev1.Service{ObjectMeta: written}, 0},
+		{unstructuredOf(workload.NewSet(), written), 0},
 	} {
 		g := NewWithT(t)
 		out, err := transformOf(c.object)(c.object)
@@ -48,10 +53,18 @@ func TestTheCacheKeepsNoSpecOfAPod(t *testing.T) {
 	g.Expect(transformOf(pod)(gone)).To(Equal(gone), "a tombstone passes")
 }
 
+func unstructuredOf(u *unstructured.Unstructured, meta metav1.ObjectMeta) *unstructured.Unstructured {
+	u.SetName(meta.Name)
+	u.SetLabels(meta.Labels)
+	u.SetManagedFields(meta.ManagedFields)
+	return u
+}
+
 func transformOf(object client.Object) toolscache.TransformFunc {
 	options := cacheOptions()
 	for kind, by := range options.ByObject {
-		if reflect.TypeOf(kind) == reflect.TypeOf(object) {
+		same := reflect.TypeOf(kind) == reflect.TypeOf(object)
+		if same && kind.GetObjectKind().GroupVersionKind() == object.GetObjectKind().GroupVersionKind() {
 			return by.Transform
 		}
 	}

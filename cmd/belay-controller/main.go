@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -23,7 +24,10 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers"
-	"belay.dev/belay/controllers/traffic/gatewayapi"
+	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/orphans"
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/wake"
 )
 
 // version is set at build time with -ldflags "-X main.version=…".
@@ -44,6 +48,7 @@ type options struct {
 	watchdog       time.Duration
 	guardRecheck   time.Duration
 	releaseTimeout time.Duration
+	calm           time.Duration
 	qps            float64
 	logs           zap.Options
 }
@@ -61,6 +66,7 @@ func parse() options {
 	flag.DurationVar(&o.watchdog, "watchdog", 10*time.Second, "how long a lost watch event can delay a rollout in progress")
 	flag.DurationVar(&o.guardRecheck, "guard-recheck", 5*time.Minute, "how often the proof of the guard is renewed")
 	flag.DurationVar(&o.releaseTimeout, "release-timeout", 2*time.Minute, "how long deleting a Rollout waits for an orderly release of its routes")
+	flag.DurationVar(&o.calm, "handover-calm", 15*time.Second, "how long the sizes of stable and canary must have stood before a handover: one sync period of the horizontal pod autoscaler")
 	flag.Float64Var(&o.qps, "kube-api-qps", 100, "requests per second to the API server, with twice that in a burst")
 	o.logs.BindFlags(flag.CommandLine)
 	flag.Usage = func() {
@@ -124,8 +130,11 @@ func managerOptions(o options) ctrl.Options {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	return ctrl.Options{
-		Scheme: scheme(), Cache: cacheOptions(), Metrics: metrics, HealthProbeBindAddress: o.healthAddress,
-		LeaderElection: o.leaderElect, LeaderElectionID: "belay-controller", LeaderElectionNamespace: o.namespace,
+		Scheme: scheme(), Cache: cacheOptions(), Metrics: metrics,
+		// Deployments, ReplicaSets and routes are read unstructured, from the cache.
+		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
+		HealthProbeBindAddress: o.healthAddress,
+		LeaderElection:         o.leaderElect, LeaderElectionID: "belay-controller", LeaderElectionNamespace: o.namespace,
 		// A graceful exit hands over at once instead of after the lease's 15 s.
 		LeaderElectionReleaseOnCancel: true,
 	}
@@ -136,14 +145,23 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	if err != nil {
 		return err
 	}
+	if err := wake.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	guard := &gates.Guard{Client: mgr.GetClient(), Probe: probe, Clock: clock.RealClock{}, Stands: o.guardRecheck, Workers: o.workers}
+	if err := guard.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the guard's proof: %w", err)
+	}
 	rollouts := &controllers.RolloutReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gatewayapi.New(mgr.GetClient(), controllers.FieldManager),
-		Guard:  controllers.NewGuardProbe(probe, o.guardRecheck, 5*time.Second),
-		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
-		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Workers: o.workers,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager),
+		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
+		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Calm: o.calm, Workers: o.workers,
 	}
 	if err := rollouts.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the Rollout reconciler: %w", err)
+	}
+	if err := addJanitors(mgr); err != nil {
+		return err
 	}
 	sources := controllers.NewSources(mgr.GetAPIReader(), o.namespace, time.Minute)
 	breaker := controllers.NewBreaker()
@@ -163,6 +181,25 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	}
 	return nil
 }
+
+// addJanitors clean up after Rollouts that are gone.
+func addJanitors(mgr ctrl.Manager) error {
+	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: controllers.FieldManager, Workers: 1}
+	if err := labels.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the clean-up of labels: %w", err)
+	}
+	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: controllers.FieldManager, Keep: runsKeptFor, Limit: runsOfTheGone}
+	if err := runs.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the clean-up of runs: %w", err)
+	}
+	return nil
+}
+
+// runsOfTheGone and runsKeptFor bound the history of Rollouts that are gone.
+const (
+	runsOfTheGone = 10
+	runsKeptFor   = 30 * 24 * time.Hour
+)
 
 // probeClient acts as the guard's probe, an identity that nothing exempts.
 func probeClient(mgr ctrl.Manager, user string) (client.Client, error) {

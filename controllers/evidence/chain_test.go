@@ -171,6 +171,42 @@ func TestExpired(t *testing.T) {
 	}
 }
 
+// TestAbandoned: what no Rollout keeps goes by age and by number; what has not
+// ended stays.
+func TestAbandoned(t *testing.T) {
+	const day = 24 * time.Hour
+	run := func(name string, ended time.Duration) v1alpha1.RolloutRun {
+		r := v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		r.Spec.StartedAt, r.Status.Outcome = metav1.NewTime(at.Add(-100*day)), v1alpha1.OutcomePromoted
+		r.Status.FinishedAt = &metav1.Time{Time: at.Add(-ended)}
+		return r
+	}
+	going, silent := run("going", day), run("does not say when", 0)
+	going.Status.Outcome, going.Status.FinishedAt, silent.Status.FinishedAt = "", nil, nil
+	runs := []v1alpha1.RolloutRun{run("b", 20*day), run("a", 30*day), going, run("c", 10*day), run("d", day), silent}
+	for name, tc := range map[string]struct {
+		limit int
+		want  []string
+		next  time.Duration
+	}{
+		"by age":    {10, []string{"does not say when", "a"}, 10 * day},
+		"by number": {2, []string{"does not say when", "a", "b"}, 20 * day},
+		"all":       {0, []string{"does not say when", "a", "b", "c", "d"}, 0},
+	} {
+		expired, next := Abandoned(runs, at.Time, 30*day, tc.limit)
+		var names []string
+		for _, r := range expired {
+			names = append(names, r.Name)
+		}
+		if !slices.Equal(names, tc.want) || next != tc.next {
+			t.Errorf("%s: expired %v, next in %s; want %v, %s", name, names, next, tc.want, tc.next)
+		}
+	}
+	if runs[0].Name != "b" || runs[5].Name != "does not say when" {
+		t.Error("the caller's list was changed")
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for _, n := range []int{10, 250} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {

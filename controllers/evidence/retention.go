@@ -1,7 +1,9 @@
 package evidence
 
 import (
+	"slices"
 	"sort"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -32,4 +34,33 @@ func Expired(runs []v1alpha1.RolloutRun, limit int, remembered map[string]bool) 
 		expired[i], expired[j] = expired[j], expired[i]
 	}
 	return expired
+}
+
+// Abandoned returns the finished runs that no Rollout keeps any more, oldest
+// first, of the runs of one Rollout that does not exist: those that finished
+// longer than keep ago, and those beyond the newest limit. Next is how long it
+// takes until another one expires; 0 when none will. Runs without an outcome never
+// expire: their ReplicaSets may still serve.
+func Abandoned(runs []v1alpha1.RolloutRun, now time.Time, keep time.Duration, limit int) (expired []v1alpha1.RolloutRun, next time.Duration) {
+	finished := slices.DeleteFunc(slices.Clone(runs), func(r v1alpha1.RolloutRun) bool { return r.Status.Outcome == "" })
+	slices.SortStableFunc(finished, func(a, b v1alpha1.RolloutRun) int { return finishedAt(&b).Compare(finishedAt(&a)) })
+	for i := range finished {
+		left := keep - now.Sub(finishedAt(&finished[i]))
+		switch {
+		case i >= limit || left <= 0:
+			expired = append(expired, finished[i])
+		case next == 0 || left < next:
+			next = left
+		}
+	}
+	slices.Reverse(expired)
+	return expired, next
+}
+
+// finishedAt is when a run ended; of a record that does not say, when it started.
+func finishedAt(run *v1alpha1.RolloutRun) time.Time {
+	if run.Status.FinishedAt != nil {
+		return run.Status.FinishedAt.Time
+	}
+	return run.Spec.StartedAt.Time
 }

@@ -12,6 +12,7 @@ func BenchmarkDecide(b *testing.B) {
 	for name, in := range map[string]plan.Input{
 		"stable": given(), "holding": given(stepAt(0), acknowledgedAt(&justNow)),
 		"trigger": given(stepAt(0), verdict(v1alpha1.VerdictFail)), "rollback": given(rollingBack(nil), split(10)),
+		"handover": given(handingOver), "promoted": given(handedAlone),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -9,14 +9,18 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// The cast of every case: four replicas, two steps, three revisions.
+// Every case has four replicas, two steps and three revisions.
 const (
 	stableRevision = "aaaaaaaaaa"
 	triedRevision  = "bbbbbbbbbb"
 	newerRevision  = "cccccccccc"
-	stableHash     = "hash-a"
-	triedHash      = "hash-b"
 	replicas       = 4
+	run            = "shop-bbbbbbbbbb-1"
+	stableSet      = "shop-a"
+	canarySet      = "shop-b"
+	ownSet         = "shop-own"
+	stableHash     = "hash-a"
+	canaryHash     = "hash-b"
 )
 
 var (
@@ -30,16 +34,25 @@ func ptr[T any](v T) *T { return &v }
 
 func minutes(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Minute} }
 
-func revision(name, hash string) v1alpha1.Revision {
-	return v1alpha1.Revision{Revision: name, Image: "shop:" + name[:1], PodTemplateHash: hash}
+func revision(name string) v1alpha1.Revision {
+	return v1alpha1.Revision{Revision: name, Image: image(name)}
+}
+
+func image(revision string) string { return "shop:" + revision[:1] }
+
+// set is a ReplicaSet of n pods, all of them available.
+func set(name, revision, hash string, n int32) plan.Set {
+	return plan.Set{Name: name, Revision: revision, Hash: hash, Image: image(revision), Desired: n, Pods: n, Ready: n, Available: n}
 }
 
 type change func(*plan.Input)
 
 // given is a Rollout that serves its stable version, with the changes applied.
 func given(changes ...change) plan.Input {
+	stable := revision(stableRevision)
+	stable.ReplicaSet, stable.PodTemplateHash = stableSet, stableHash
 	in := plan.Input{
-		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Name: "shop",
+		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
 		Spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Name: "shop"},
 			Traffic:     v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
@@ -47,26 +60,85 @@ func given(changes ...change) plan.Input {
 			Promotion:   v1alpha1.Promotion{Bake: minutes(5)}, StepDeadline: minutes(60),
 			OnDeadline: v1alpha1.Hold, Mode: v1alpha1.ModeEnforce, HistoryLimit: 3,
 		},
-		Status: v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: ptr(revision(stableRevision, stableHash))},
+		Status: v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: &stable},
 		Workload: plan.Workload{
-			Found: true, Declared: revision(stableRevision, ""), Active: ptr(revision(stableRevision, stableHash)),
-			Replicas: replicas, Settled: true, Ready: replicas, StableReady: replicas,
-			DeclaredHash: stableHash, DeclaredReady: replicas,
+			Found: true, Declared: revision(stableRevision), Replicas: replicas, Observed: true,
+			Marks: plan.Marks{Rollout: "shop"}, Stable: set(stableSet, stableRevision, stableHash, replicas),
 		},
-		Route: plan.Route{Acknowledged: true, StableHash: stableHash, StableEndpoints: replicas},
-		Run:   plan.Run{Exists: true},
+		Route: plan.Route{Acknowledged: true, PairCurrent: true},
+		Run:   plan.Run{Exists: true, StablePinned: true, Next: 1},
 		Guard: plan.Guard{Proven: true, Reason: v1alpha1.ReasonGuardProven},
 	}
+	active(in.Workload.Stable)(&in)
 	for _, c := range changes {
 		c(&in)
 	}
 	return in
 }
 
+// all is several changes as one.
+func all(changes ...change) change {
+	return func(in *plan.Input) {
+		for _, c := range changes {
+			c(in)
+		}
+	}
+}
+
+// endpoints follow the ready pods, as they do when nothing lags.
+func endpoints(in *plan.Input) {
+	r, c := &in.Route, in.Canary
+	r.StableEndpoints, r.CanaryEndpoints, r.ServiceEndpoints, r.CanaryShare = in.Workload.Stable.Ready, c.Ready, 0, 0
+	if !c.Handed {
+		r.ServiceEndpoints, r.CanaryShare = c.Ready, c.Ready
+	}
+	for _, s := range in.Workload.Active {
+		r.ServiceEndpoints += s.Ready
+		if c.Handed && s.Name == c.Name {
+			r.CanaryShare += s.Ready
+		}
+	}
+	switch r.Narrowed {
+	case stableHash:
+		r.ServiceEndpoints, r.CanaryShare = in.Workload.Stable.Ready, 0
+	case canaryHash:
+		r.ServiceEndpoints, r.CanaryShare = c.Ready, c.Ready
+	}
+}
+
+// active are the Deployment's own sets that have a size. The stable set is the
+// one of its revision among them, or empty.
+func active(sets ...plan.Set) change {
+	return func(in *plan.Input) {
+		in.Workload.Active = nil
+		stable := set(stableSet, stableRevision, stableHash, 0)
+		for _, s := range sets {
+			if s.Desired > 0 {
+				in.Workload.Active = append(in.Workload.Active, s)
+			}
+			if s.Revision == stableRevision {
+				stable = s
+			}
+		}
+		in.Workload.Stable = stable
+		endpoints(in)
+	}
+}
+
+func stable(n int32) plan.Set { return set(stableSet, stableRevision, stableHash, n) }
+func own(n int32) plan.Set    { return set(ownSet, triedRevision, "hash-own", n) }
+func newer(n int32) plan.Set  { return set("shop-c", newerRevision, "hash-c", n) }
+
+// unready has the pods but serves nobody yet.
+func unready(s plan.Set) plan.Set {
+	s.Ready, s.Available = 0, 0
+	return s
+}
+
 // The phases, each as it looks when all goes well.
 
 func candidate(in *plan.Input) {
-	in.Status.Candidate = ptr(revision(triedRevision, ""))
+	in.Status.Candidate = ptr(revision(triedRevision))
 	declares(triedRevision)(in)
 }
 
@@ -78,9 +150,10 @@ func gating(in *plan.Input) {
 func onTrial(phase v1alpha1.Phase) change {
 	return func(in *plan.Input) {
 		candidate(in)
-		in.Status.Phase, in.Status.Run, in.Status.Runs, in.Status.Epoch = phase, "shop-bbbbbbbbbb-1", 1, 1
+		in.Status.Phase, in.Status.Run, in.Status.Runs, in.Status.Epoch = phase, run, 1, 1
 		in.Status.RunStartedAt = ptr(recently)
-		in.Route.CanaryRevision = triedRevision
+		in.Workload.Marks.Run = run
+		in.Workload.Chosen = canarySet
 		in.Verdict = plan.Verdict{Outcome: v1alpha1.VerdictPass, Passing: 2, Total: 2}
 	}
 }
@@ -96,38 +169,79 @@ func stepAt(index int32) change {
 	}
 }
 
+// promoting has everything at the canary, acknowledged.
 func promoting(in *plan.Input) {
 	stepAt(1)(in)
 	in.Status.Phase = v1alpha1.PhasePromoting
-	in.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: recently, FullAt: ptr(recently)}
+	in.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: recently, Mode: v1alpha1.TakeOverHandOver}
 	canaryPods(replicas)(in)
 	split(100)(in)
 }
 
-// rolling is the Deployment replacing its pods, rolled when it has.
-func rolling(in *plan.Input) {
-	in.Workload.Paused, in.Workload.Settled = false, false
-	in.Workload.StableReady, in.Workload.DeclaredReady, in.Workload.DeclaredHash = 2, 2, triedHash
-}
-
-func rolled(in *plan.Input) {
-	rolling(in)
-	in.Workload.Settled, in.Workload.StableReady, in.Workload.DeclaredReady, in.Workload.Ready = true, 0, replicas, replicas
-	in.Workload.CandidateHash = triedHash
-}
-
-// shifted has the pair's stable side selecting the Deployment's new pods.
-func shifted(in *plan.Input) {
-	in.Route.StableHash, in.Route.StableEndpoints = triedHash, replicas
-}
-
+// baking is over, with both sides at rest.
 func baking(in *plan.Input) {
 	promoting(in)
-	rolled(in)
-	shifted(in)
-	split(0)(in)
 	in.Status.Phase = v1alpha1.PhaseBaking
-	in.Status.Promotion.ShiftedAt = ptr(recently)
+	in.Status.Promotion.FullAt = ptr(recently)
+	in.Status.Promotion.Size, in.Status.Promotion.SizeSince = ptr(int32(replicas)), ptr(recently)
+}
+
+func handingOver(in *plan.Input) {
+	baking(in)
+	in.Status.Phase = v1alpha1.PhaseHandingOver
+	in.Status.Promotion.HandingSince = ptr(ago(time.Minute))
+}
+
+// handed is the moment after the change of the owner: locked, paused, recognised.
+func handed(in *plan.Input) {
+	handingOver(in)
+	in.Status.Promotion.HandedAt = ptr(justNow)
+	in.Workload.Lock = run
+	in.Canary.Handed, in.Canary.Recognised = true, true
+	active(stable(replicas), in.Canary.Set)(in)
+}
+
+// handedAlone is the end of it: the Deployment runs the candidate alone.
+func handedAlone(in *plan.Input) {
+	handed(in)
+	in.Workload.Lock, in.Workload.Paused = "", false
+	active(in.Canary.Set)(in)
+	noSplit(in)
+}
+
+// takeOver is a Deployment that takes the candidate over by its own strategy,
+// before it has begun, with the routes released.
+func takeOver(mode v1alpha1.TakeOver) change {
+	return func(in *plan.Input) {
+		stepAt(1)(in)
+		in.Status.Phase = v1alpha1.PhaseHandingOver
+		in.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: recently, HandingSince: ptr(recently), Mode: mode, Message: "because", Actor: "ann"}
+		noSplit(in)
+	}
+}
+
+// native has its canary handed over and the Deployment rolling.
+func native(in *plan.Input) {
+	takeOver(v1alpha1.TakeOverNative)(in)
+	in.Canary.Handed, in.Workload.Paused = true, false
+	in.Status.Promotion.HandedAt = ptr(justNow)
+	active(stable(2), in.Canary.Set)(in)
+}
+
+// nativeAlone runs the candidate alone, its bake over.
+func nativeAlone(in *plan.Input) {
+	native(in)
+	in.Canary.Set = set(canarySet, triedRevision, canaryHash, replicas)
+	active(in.Canary.Set)(in)
+	in.Status.Promotion.SettledAt = ptr(recently)
+}
+
+// bypassing rolls without a judgement, half of it done, without a canary.
+func bypassing(in *plan.Input) {
+	takeOver(v1alpha1.TakeOverBypass)(in)
+	noCanary(in)
+	in.Workload.Paused, in.Workload.Chosen = false, ownSet
+	active(stable(2), own(2))(in)
 }
 
 // rollingBack takes step 2's candidate out; at is when weight 0 was acknowledged.
@@ -135,148 +249,26 @@ func rollingBack(at *metav1.Time) change {
 	return func(in *plan.Input) {
 		stepAt(1)(in)
 		split(0)(in)
-		in.Status.Phase = v1alpha1.PhaseRollingBack
+		in.Status.Phase, in.Status.Epoch = v1alpha1.PhaseRollingBack, 2
 		in.Status.Rollback = &v1alpha1.RollbackStatus{
 			Outcome: v1alpha1.OutcomeRolledBack, Trigger: "shop/errors", Message: "5 % errors", StartedAt: recently, ZeroAt: at,
 		}
 	}
 }
 
-func restoring(in *plan.Input) {
-	in.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: recently, FullAt: ptr(recently)}
-	in.Status.Rollback.Restore = true
-}
-
-func rollbackOutcome(o v1alpha1.Outcome) change {
-	return func(in *plan.Input) { in.Status.Rollback.Outcome = o }
+// handoverBack is a rollback from a handover that had been decided.
+func handoverBack(in *plan.Input) {
+	handingOver(in)
+	in.Status.Promotion.HandedAt = ptr(recently)
+	in.Status.Phase, in.Status.Epoch = v1alpha1.PhaseRollingBack, 2
+	in.Status.Rollback = &v1alpha1.RollbackStatus{
+		Outcome: v1alpha1.OutcomeRolledBack, Trigger: "shop/errors", Message: "5 % errors", StartedAt: justNow,
+	}
 }
 
 func rolledBack(in *plan.Input) {
 	candidate(in)
-	in.Status.Phase, in.Status.Run = v1alpha1.PhaseRolledBack, "shop-bbbbbbbbbb-1"
+	in.Status.Phase, in.Status.Run = v1alpha1.PhaseRolledBack, run
+	in.Workload.Marks.Rejected = triedRevision
 	rejected(triedRevision)(in)
 }
-
-// What may differ.
-
-func declares(name string) change {
-	return func(in *plan.Input) {
-		in.Workload.Declared = revision(name, "")
-		if name == stableRevision {
-			in.Workload.DeclaredHash, in.Workload.Settled = stableHash, true
-			return
-		}
-		in.Workload.DeclaredHash, in.Workload.DeclaredReady = "", 0
-		in.Workload.Paused, in.Workload.Settled = true, false
-	}
-}
-
-func paused(v bool) change  { return func(in *plan.Input) { in.Workload.Paused = v } }
-func settled(v bool) change { return func(in *plan.Input) { in.Workload.Settled = v } }
-
-func stableReady(n int32) change {
-	return func(in *plan.Input) {
-		in.Workload.StableReady, in.Workload.Ready, in.Route.StableEndpoints = n, n+in.Workload.DeclaredReady, n
-	}
-}
-
-func stableEndpoints(n int32) change { return func(in *plan.Input) { in.Route.StableEndpoints = n } }
-
-func canaryPods(n int32) change {
-	return func(in *plan.Input) {
-		in.Canary = plan.Canary{Exists: true, Desired: n, Ready: n, Pods: n}
-		in.Route.CanaryEndpoints = n
-	}
-}
-
-func canaryReady(n int32) change {
-	return func(in *plan.Input) { in.Canary.Ready, in.Route.CanaryEndpoints = n, n }
-}
-
-func noCanary(in *plan.Input) { in.Canary, in.Route.CanaryEndpoints = plan.Canary{}, 0 }
-
-func terminating(in *plan.Input) {
-	noCanary(in)
-	in.Canary.Pods = 2
-}
-
-func split(weight int32) change     { return func(in *plan.Input) { in.Route.Split = &weight } }
-func noSplit(in *plan.Input)        { in.Route.Split = nil }
-func unacknowledged(in *plan.Input) { in.Route.Acknowledged = false }
-
-func services(hash, canary string) change {
-	return func(in *plan.Input) { in.Route.StableHash, in.Route.CanaryRevision = hash, canary }
-}
-
-func routeGone(in *plan.Input) {
-	in.Route = plan.Route{Acknowledged: true, Fault: plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
-}
-
-func preflight(o v1alpha1.VerdictOutcome) change {
-	return func(in *plan.Input) {
-		in.Preflight = plan.Preflight{Required: true, FreshFor: 2 * time.Minute}
-		if o != "" {
-			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: triedRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
-		}
-	}
-}
-
-func later(d time.Duration) change { return func(in *plan.Input) { in.Now = in.Now.Add(d) } }
-
-func serviceGone(in *plan.Input) {
-	in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
-	in.Route.ServiceMissing = true
-}
-
-func verdict(o v1alpha1.VerdictOutcome) change {
-	return func(in *plan.Input) {
-		in.Verdict = plan.Verdict{Outcome: o, Reason: "Because", Trigger: "shop/errors", Message: "5 % errors", Passing: 1, Total: 2}
-	}
-}
-
-func blind(in *plan.Input) {
-	verdict(v1alpha1.VerdictError)(in)
-	in.Verdict.BlindRollback = true
-}
-
-func deleted(ago time.Duration) change {
-	return func(in *plan.Input) { in.Deleting = ptr(now.Add(-ago)) }
-}
-
-func action(a v1alpha1.Action, of string) change {
-	return func(in *plan.Input) {
-		in.Action = &plan.Action{Action: a, Token: "t1", Revision: of, Reason: "because", By: "ann"}
-	}
-}
-
-func rejected(names ...string) change {
-	return func(in *plan.Input) {
-		for _, name := range names {
-			in.Status.Rejected = append(in.Status.Rejected, v1alpha1.RejectedRevision{Revision: name, Message: "5 % errors", At: longAgo})
-		}
-	}
-}
-
-func unproven(in *plan.Input) {
-	in.Guard = plan.Guard{Reason: v1alpha1.ReasonGuardMissing, Message: "no guard"}
-}
-
-func observeOnly(in *plan.Input) { in.Spec.Mode = v1alpha1.ModeObserve }
-
-func entered(at metav1.Time) change {
-	return func(in *plan.Input) { in.Status.Step.EnteredAt = at }
-}
-
-func acknowledgedAt(at *metav1.Time) change {
-	return func(in *plan.Input) { in.Status.Step.AcknowledgedAt = at }
-}
-
-func fullAt(at *metav1.Time) change {
-	return func(in *plan.Input) { in.Status.Promotion.FullAt = at }
-}
-
-func shiftedAt(at *metav1.Time) change {
-	return func(in *plan.Input) { in.Status.Promotion.ShiftedAt = at }
-}
-
-func rollBackAtDeadline(in *plan.Input) { in.Spec.OnDeadline = v1alpha1.Rollback }

@@ -13,16 +13,18 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-func TestWhoeverGivesTheCanaryAShareAgainStartsItsClockAnew(t *testing.T) {
+func TestWhoeverChangesTheShareStartsItsClockAnew(t *testing.T) {
 	tests := map[string]struct {
 		in    plan.Input
 		clock func(v1alpha1.RolloutStatus) *metav1.Time
 	}{
 		"hold of a step":             {given(stepAt(0), split(50)), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Step.AcknowledgedAt }},
 		"hold of a step, given less": {given(stepAt(0), split(0)), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Step.AcknowledgedAt }},
+		"bake":                       {given(baking, split(50)), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Promotion.FullAt }},
+		"bake, its routes taken":     {given(baking, noSplit), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Promotion.FullAt }},
+		"rest before a handover":     {given(handingOver, split(50)), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Promotion.SizeSince }},
 		"drain of a rollback":        {given(rollingBack(&recently), split(50)), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Rollback.ZeroAt }},
 		"drain of a deletion":        {given(rollingBack(&recently), split(50), deleted(time.Second)), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Rollback.ZeroAt }},
-		"drain of the stable pods":   {given(promoting, split(50)), func(s v1alpha1.RolloutStatus) *metav1.Time { return s.Promotion.FullAt }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -37,28 +39,87 @@ func TestWhoeverGivesTheCanaryAShareAgainStartsItsClockAnew(t *testing.T) {
 	}
 }
 
-func TestRollbackRestoresTheTemplateWhenTheDeploymentMayRoll(t *testing.T) {
-	unpausing := func(in *plan.Input) {
-		in.Status.Promotion.UnpausedAt = &justNow
-	}
-	fail := verdict(v1alpha1.VerdictFail)
+func TestTheDeadlineCountsFromTheStageAndWhatItMustTake(t *testing.T) {
+	minutesAgo := func(n int) *metav1.Time { return ptr(ago(time.Duration(n) * time.Minute)) }
+	blind := verdict(v1alpha1.VerdictError)
 	tests := map[string]struct {
 		in   plan.Input
-		want bool
+		late bool
 	}{
-		"step":                                  {given(stepAt(1), fail), false},
-		"promotion before it unpauses":          {given(promoting, fail), false},
-		"promotion, unpause recorded but stale": {given(promoting, unpausing, fail), true},
-		"promotion, rolling":                    {given(promoting, rolling, fail), true},
-		"promotion, paused on a newer one":      {given(promoting, declares(newerRevision), fail), true},
-		"newer one before anything moved":       {given(promoting, fullAt(nil), declares(newerRevision), fail), false},
-		"bake":                                  {given(baking, fail), true},
+		"step, in hold and deadline":      {given(stepAt(0), blind, entered(*minutesAgo(60))), false},
+		"step, beyond":                    {given(stepAt(0), blind, entered(*minutesAgo(62))), true},
+		"bake, in bake and deadline":      {given(baking, blind, fullAt(minutesAgo(64))), false},
+		"bake, beyond":                    {given(baking, blind, fullAt(minutesAgo(66))), true},
+		"handover, after a long bake":     {given(handingOver, blind, fullAt(&longAgo), handingSince(minutesAgo(59))), false},
+		"handover, beyond":                {given(handingOver, blind, handingSince(minutesAgo(61))), true},
+		"native, in its bake":             {given(nativeAlone, blind, handedAt(&longAgo), handingSince(&longAgo), settledAt(minutesAgo(64))), false},
+		"native, beyond":                  {given(nativeAlone, blind, settledAt(minutesAgo(66))), true},
+		"rollback, in drain and deadline": {given(rollingBack(nil), unacknowledged, startedAt(*minutesAgo(60))), false},
+		"rollback, beyond":                {given(rollingBack(nil), unacknowledged, startedAt(*minutesAgo(61))), true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := plan.Decide(test.in)
-			if d.Rule != "TriggerFired" || d.Status.Rollback.Restore != test.want {
-				t.Errorf("%s: restore %v, want TriggerFired and %v", d.Rule, d.Status.Rollback.Restore, test.want)
+			if late := d.Standing == (plan.Standing{State: plan.Stuck, Reason: v1alpha1.ReasonDeadlineExceeded}); late != test.late {
+				t.Errorf("%s is %+v: %s", d.Rule, d.Standing, d.Why)
+			}
+		})
+	}
+}
+
+func startedAt(at metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Rollback.StartedAt = at }
+}
+
+func TestARefusedEffectIsShown(t *testing.T) {
+	refused := func(since metav1.Time, effect string) change {
+		return func(in *plan.Input) {
+			in.Status.Refusal = &v1alpha1.Refusal{Effect: effect, Message: "exceeded quota: pods", Since: since}
+		}
+	}
+	scale := plan.ScaleCanary{Replicas: 1}.String()
+	tests := map[string]struct {
+		change change
+		want   plan.Standing
+		shown  bool
+	}{
+		"just now":            {refused(justNow, scale), plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing}, true},
+		"beyond stepDeadline": {refused(longAgo, scale), plan.Standing{State: plan.Stuck, Reason: v1alpha1.ReasonRefused}, true},
+		"another effect":      {refused(longAgo, "something else"), plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := plan.Decide(given(stepAt(0), noCanary, split(0), test.change))
+			if d.Effect != (plan.ScaleCanary{Replicas: 1}) || d.Standing != test.want || d.Recheck <= 0 {
+				t.Errorf("%s: %v, %+v, again after %s", d.Rule, d.Effect, d.Standing, d.Recheck)
+			}
+			if shown := strings.Contains(d.Status.Message, "exceeded quota"); shown != test.shown || shown != (d.Status.Refusal != nil) {
+				t.Errorf("the refusal is %+v in %q", d.Status.Refusal, d.Status.Message)
+			}
+		})
+	}
+}
+
+func TestWhatServesIsShown(t *testing.T) {
+	tests := map[string]struct {
+		in   plan.Input
+		want string
+	}{
+		"stable":                        {given(), "a 100 %"},
+		"a step":                        {given(stepAt(0)), "a 90 %, b 10 %"},
+		"a step at 0":                   {given(stepAt(0), split(0)), "a 100 %"},
+		"the bake":                      {given(baking), "b 100 %"},
+		"routes disagree":               {given(stepAt(0), mixed(10)), "routes disagree"},
+		"released, both in the Service": {given(stepAt(1), noSplit), "a 67 %, b 33 %"},
+		"a bypass, half-way":            {given(bypassing), "a 50 %, b 50 %"},
+		"a native roll, half-way":       {given(native), "a 50 %, b 50 %"},
+		"promoted":                      {given(handedAlone), "b 100 %"},
+		"nothing":                       {given(stableReady(0)), "nothing"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := plan.Decide(test.in).Status.Serving; got != test.want {
+				t.Errorf("serving %q, want %q", got, test.want)
 			}
 		})
 	}
@@ -73,7 +134,7 @@ func TestFinishedRunsAreRemembered(t *testing.T) {
 	}
 	d := plan.Decide(given(append(drained, full, rejected(triedRevision))...))
 	want := v1alpha1.HistoryEntry{
-		Run: "shop-bbbbbbbbbb-1", Revision: triedRevision, Image: "shop:b", Outcome: v1alpha1.OutcomeRolledBack,
+		Run: run, Revision: triedRevision, Image: "shop:b", Outcome: v1alpha1.OutcomeRolledBack,
 		Trigger: "shop/errors", Message: "5 % errors", StartedAt: recently, FinishedAt: metav1.NewTime(now),
 	}
 	if diff := cmp.Diff(&want, d.Finished); diff != "" {
@@ -83,10 +144,58 @@ func TestFinishedRunsAreRemembered(t *testing.T) {
 		t.Errorf("history %v, want 3 entries with the finished run first", d.Status.History)
 	}
 	wantRejected := []v1alpha1.RejectedRevision{{
-		Revision: triedRevision, Trigger: "shop/errors", Message: "5 % errors", At: metav1.NewTime(now), Run: "shop-bbbbbbbbbb-1",
+		Revision: triedRevision, Trigger: "shop/errors", Message: "5 % errors", At: metav1.NewTime(now), Run: run,
 	}}
 	if diff := cmp.Diff(wantRejected, d.Status.Rejected); diff != "" {
 		t.Errorf("rejected (-want +got):\n%s", diff)
+	}
+}
+
+func TestARunThatIsEndedFromOutsideKeepsItsTrigger(t *testing.T) {
+	rolls := all(declares(newerRevision), paused(false))
+	tests := map[string]struct {
+		in      plan.Input
+		outcome v1alpha1.Outcome
+		trigger string
+	}{
+		"bypassed in a rollback":    {given(rollingBack(nil), rolls), v1alpha1.OutcomeRolledBack, "shop/errors"},
+		"bypassed in a step":        {given(stepAt(0), rolls), v1alpha1.OutcomeSuperseded, ""},
+		"deleted after a rollback":  {given(rollingBack(nil), noCanary, noSplit, deleted(time.Second)), v1alpha1.OutcomeRolledBack, "shop/errors"},
+		"deleted in a step's first": {given(stepAt(0), noCanary, noSplit, deleted(time.Second)), v1alpha1.OutcomeCancelled, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := plan.Decide(test.in).Finished
+			if f == nil || f.Outcome != test.outcome || f.Trigger != test.trigger {
+				t.Errorf("finished %+v, want %s by %q", f, test.outcome, test.trigger)
+			}
+		})
+	}
+}
+
+func TestAVersionThatNobodyJudgedIsNotCalledStable(t *testing.T) {
+	d := plan.Decide(given(bypassing, atZero, declares(newerRevision), paused(true)))
+	if d.Status.Phase != v1alpha1.PhaseStable || d.Status.Stable.Revision != stableRevision {
+		t.Errorf("%s: stable is %+v", d.Rule, d.Status.Stable)
+	}
+	d = plan.Decide(given(bypassing, atZero))
+	if d.Status.Stable.Revision != triedRevision || d.Finished.Outcome != v1alpha1.OutcomeBypassed {
+		t.Errorf("%s: stable is %+v after %+v", d.Rule, d.Status.Stable, d.Finished)
+	}
+}
+
+func TestWhatWasStableIsRememberedNewestFirst(t *testing.T) {
+	d := plan.Decide(given(handedAlone, previously(triedRevision, "dddddddddd")))
+	var got []string
+	for _, p := range d.Status.Previous {
+		got = append(got, p.Revision)
+	}
+	if diff := cmp.Diff([]string{stableRevision, "dddddddddd"}, got); diff != "" {
+		t.Errorf("previous (-want +got):\n%s", diff)
+	}
+	want := &v1alpha1.Revision{Revision: triedRevision, Image: "shop:b", ReplicaSet: canarySet, PodTemplateHash: canaryHash}
+	if diff := cmp.Diff(want, d.Status.Stable); diff != "" {
+		t.Errorf("stable (-want +got):\n%s", diff)
 	}
 }
 
@@ -100,103 +209,34 @@ func TestAbortBeforeARunNamesNoRun(t *testing.T) {
 
 func TestTextFromOutsideStaysBoundedAndValid(t *testing.T) {
 	for offset := range 4 {
-		long := func(in *plan.Input) {
-			verdict(v1alpha1.VerdictFail)(in)
-			in.Verdict.Message = strings.Repeat("x", offset) + strings.Repeat("日", 2000)
+		long := strings.Repeat("x", offset) + strings.Repeat("日", 2000)
+		tests := map[string]plan.Input{
+			"verdict": given(stepAt(0), verdict(v1alpha1.VerdictFail), func(in *plan.Input) { in.Verdict.Message, in.Verdict.Trigger = long, long }),
+			"native":  given(native, verdict(v1alpha1.VerdictFail), func(in *plan.Input) { in.Verdict.Message = long }),
+			"bypass":  given(stepAt(0), paused(false), func(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: long, Reason: long} }),
+			"cause":   given(stepAt(1), canaryReady(1), func(in *plan.Input) { in.Canary.Cause = long }),
+			"changed": given(handingOver, func(in *plan.Input) { in.Canary.Changed = long }),
+			"gateway": given(rollingBack(nil), unacknowledged, func(in *plan.Input) { in.Route.Unacknowledged = long }),
+			"command": given(stepAt(0), action(v1alpha1.Action(long), long)),
+			"image":   given(stepAt(0), declares(newerRevision), func(in *plan.Input) { in.Workload.Declared.Image = "shop:" + long }),
 		}
-		d := plan.Decide(given(stepAt(0), long))
-		for _, s := range []string{d.Status.Message, d.Status.Rollback.Message} {
-			if len(s) > 1024 || !utf8.ValidString(s) || !strings.HasSuffix(s, "...") {
-				t.Errorf("%d bytes, valid %v, ends in %q", len(s), utf8.ValidString(s), s[len(s)-6:])
+		for name, in := range tests {
+			s := plan.Decide(in).Status
+			texts := []string{s.Message, s.Serving}
+			if s.Rollback != nil {
+				texts = append(texts, s.Rollback.Message, s.Rollback.Trigger)
+			}
+			if s.Promotion != nil {
+				texts = append(texts, s.Promotion.Message, s.Promotion.Actor)
+			}
+			if s.LastHandledAction != nil {
+				texts = append(texts, s.LastHandledAction.Refused)
+			}
+			for _, text := range texts {
+				if len(text) > 1024 || !utf8.ValidString(text) {
+					t.Errorf("%s: %d bytes, valid %v: %q", name, len(text), utf8.ValidString(text), text[len(text)-6:])
+				}
 			}
 		}
-	}
-}
-
-// trigger is an armed one that was judged ago before now, on samples from then.
-func trigger(name string, outcome v1alpha1.VerdictOutcome, ago time.Duration) plan.Armed {
-	at := metav1.NewMicroTime(now.Add(-ago))
-	return plan.Armed{
-		Guardrail: "g", Trigger: name, SilentAfter: 30 * time.Second,
-		Verdict: &v1alpha1.TriggerAnalysis{Outcome: outcome, Reason: "R-" + name, Message: "M-" + name, EvaluatedAt: &at, SamplesFrom: &at},
-	}
-}
-
-func blindFor(a plan.Armed, d time.Duration, then v1alpha1.HoldOrRollback) plan.Armed {
-	a.Blind = v1alpha1.WhenBlind{Hold: minutes(10), Then: then}
-	a.Verdict = a.Verdict.DeepCopy()
-	a.Verdict.BlindSince = ptr(metav1.NewMicroTime(now.Add(-d)))
-	return a
-}
-
-func TestSum(t *testing.T) {
-	const pass, fail, inconclusive, failed = v1alpha1.VerdictPass, v1alpha1.VerdictFail, v1alpha1.VerdictInconclusive, v1alpha1.VerdictError
-	good, unsure := trigger("good", pass, 5*time.Second), trigger("unsure", inconclusive, 5*time.Second)
-	broken, bad := trigger("broken", failed, 5*time.Second), trigger("bad", fail, 5*time.Second)
-	pending := plan.Armed{Guardrail: "g", Trigger: "pending", SilentAfter: 30 * time.Second}
-	blindUnsure := blindFor(unsure, time.Hour, v1alpha1.Rollback)
-	tests := map[string]struct {
-		armed []plan.Armed
-		want  plan.Verdict
-	}{
-		"no trigger":                   {nil, plan.Verdict{Outcome: pass}},
-		"pass":                         {[]plan.Armed{good}, plan.Verdict{Outcome: pass, Passing: 1, Total: 1}},
-		"not judged yet":               {[]plan.Armed{good, pending}, plan.Verdict{Outcome: inconclusive, Reason: plan.ReasonPending, Trigger: "g/pending", Message: "not evaluated yet", Passing: 1, Total: 2}},
-		"pass on samples from before":  {[]plan.Armed{trigger("old", pass, 20*time.Second)}, plan.Verdict{Outcome: inconclusive, Reason: plan.ReasonPending, Trigger: "g/old", Message: "not evaluated at this weight yet", Total: 1}},
-		"pass gone silent":             {[]plan.Armed{trigger("old", pass, 31*time.Second)}, plan.Verdict{Outcome: failed, Reason: plan.ReasonJudgeSilent, Trigger: "g/old", Message: "no verdict for more than 30s", Total: 1}},
-		"fail stays, silent or not":    {[]plan.Armed{trigger("old", fail, time.Hour)}, plan.Verdict{Outcome: fail, Reason: "R-old", Trigger: "g/old", Message: "M-old", Total: 1}},
-		"error over inconclusive":      {[]plan.Armed{unsure, broken, good}, plan.Verdict{Outcome: failed, Reason: "R-broken", Trigger: "g/broken", Message: "M-broken", Passing: 1, Total: 3}},
-		"fail over error":              {[]plan.Armed{broken, bad}, plan.Verdict{Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Total: 2}},
-		"unknown outcome is no pass":   {[]plan.Armed{trigger("odd", "Odd", 5*time.Second)}, plan.Verdict{Outcome: "Odd", Reason: "R-odd", Trigger: "g/odd", Message: "M-odd", Total: 1}},
-		"blind, but holds":             {[]plan.Armed{blindFor(unsure, time.Hour, v1alpha1.Hold)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Total: 1}},
-		"blind, not long enough":       {[]plan.Armed{blindFor(unsure, 9*time.Minute, v1alpha1.Rollback)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Total: 1}},
-		"blind too long":               {[]plan.Armed{blindUnsure}, blindVerdict(1)},
-		"blind too long, named first":  {[]plan.Armed{blindUnsure, broken}, blindVerdict(2)},
-		"blind too long, named second": {[]plan.Armed{broken, blindUnsure}, blindVerdict(2)},
-		"fail over blind too long": {[]plan.Armed{bad, blindUnsure}, plan.Verdict{
-			Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Total: 2, BlindRollback: true}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got := plan.Sum(test.armed, now.Add(-10*time.Second), now)
-			if len(got.References) != len(test.armed) {
-				t.Errorf("%d references for %d triggers", len(got.References), len(test.armed))
-			}
-			got.References = nil
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("sum (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// blindVerdict names the trigger whose whenBlind says to roll back, whatever
-// else is wrong: it is the reason for what follows.
-func blindVerdict(total int) plan.Verdict {
-	return plan.Verdict{
-		Outcome: v1alpha1.VerdictInconclusive, Reason: "R-unsure", Trigger: "g/unsure", Total: total, BlindRollback: true,
-		Message: "blind for 1h0m0s, whenBlind allows 10m0s: M-unsure",
-	}
-}
-
-func TestSelfCheck(t *testing.T) {
-	tests := map[string]struct {
-		in     plan.Input
-		broken bool
-	}{
-		"serving":                      {given(), false},
-		"step at its weight":           {given(stepAt(0)), false},
-		"step above its weight":        {given(stepAt(0), split(50)), true},
-		"requests for no ready pod":    {given(stepAt(0), canaryReady(0)), true},
-		"canary at zero without a pod": {given(stepAt(0), split(0), noCanary), false},
-		"share outside of a run":       {given(split(10), canaryPods(1)), true},
-		"promotion gives all":          {given(promoting), false},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := plan.SelfCheck(test.in); (got != "") != test.broken {
-				t.Errorf("self-check says %q", got)
-			}
-		})
 	}
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -60,48 +61,141 @@ type Effect interface {
 type (
 	// AddFinalizer makes deletion release the route first.
 	AddFinalizer struct{}
-	// RemoveFinalizer lets a deletion finish.
-	RemoveFinalizer struct{}
+	// Leave removes what Belay has made and marked, the finalizer last: the pair of
+	// Services, the labels on the Deployment.
+	Leave struct{}
 	// CreateRun pins the inputs of status.run.
 	CreateRun struct{}
-	// PointServices makes the pair of Services select the stable pods by hash and
-	// the canary pods by revision.
-	PointServices struct{ StableHash, CanaryRevision string }
+	// MarkWorkload sets Belay's labels on the Deployment to these, and no others.
+	MarkWorkload struct{ Marks Marks }
+	// PointServices makes the pair of Services select the stable and the canary
+	// set's pods.
+	PointServices struct{}
+	// NarrowService makes the user's Service select only pods with this hash; with
+	// an empty one all of its pods.
+	NarrowService struct{ Hash string }
 	// SetSplit gives the candidate Weight percent of the requests.
 	SetSplit struct{ Weight int32 }
 	// ReleaseRoute points the routes back at the user's Service.
 	ReleaseRoute struct{}
-	// ScaleCanary creates the canary ReplicaSet or sets its size.
+	// ScaleCanary sets the canary's size. Where there is none it is borrowed from
+	// the Deployment's idle sets, or made.
 	ScaleCanary struct{ Replicas int32 }
-	// DeleteCanary deletes the canary ReplicaSet and its pods.
-	DeleteCanary struct{}
+	// RemoveCanary deletes the canary; a borrowed one is given back to the
+	// Deployment once it is empty. Reject keeps the Deployment controller from
+	// choosing it: a borrowed set of a rejected revision is deleted too.
+	RemoveCanary struct{ Reject bool }
+	// RemoveLeftover deletes the set of a former run.
+	RemoveLeftover struct{ Name string }
+	// HandOver locks the Deployment's template and makes the Deployment the owner
+	// of the canary, provided that its size is still Replicas everywhere; any size
+	// in a native promotion.
+	HandOver struct {
+		Replicas int32
+		Native   bool
+	}
+	// FenceCanary leaves the epoch on the canary, so that a handover that an older
+	// controller has begun fails.
+	FenceCanary struct{ Epoch int64 }
+	// ResizeHanded sets the handed-over set's size and the annotations that the
+	// Deployment controller keeps beside it.
+	ResizeHanded struct{ Replicas int32 }
+	// Unlock removes the handover's lock from the Deployment.
+	Unlock struct{}
 	// Unpause lets the Deployment roll to the template with this revision, and to
-	// no other.
+	// no other, and removes the handover's lock in the same write.
 	Unpause struct{ Revision string }
-	// RestoreTemplate writes the stable template back and unpauses.
-	RestoreTemplate struct{ Revision string }
+	// Pause stops the Deployment where it is.
+	Pause struct{}
+	// RaiseStable gives the stable set this size; where there is none it is made
+	// again from the template that the run has pinned.
+	RaiseStable struct{ Replicas int32 }
+	// TakeOut removes a set of the Deployment's that must not serve: Delete it, or
+	// only empty it.
+	TakeOut struct {
+		Name   string
+		Delete bool
+	}
 )
 
-func (AddFinalizer) effect()    {}
-func (RemoveFinalizer) effect() {}
-func (CreateRun) effect()       {}
-func (PointServices) effect()   {}
-func (SetSplit) effect()        {}
-func (ReleaseRoute) effect()    {}
-func (ScaleCanary) effect()     {}
-func (DeleteCanary) effect()    {}
-func (Unpause) effect()         {}
-func (RestoreTemplate) effect() {}
+func (AddFinalizer) effect()   {}
+func (Leave) effect()          {}
+func (CreateRun) effect()      {}
+func (MarkWorkload) effect()   {}
+func (PointServices) effect()  {}
+func (NarrowService) effect()  {}
+func (SetSplit) effect()       {}
+func (ReleaseRoute) effect()   {}
+func (ScaleCanary) effect()    {}
+func (RemoveCanary) effect()   {}
+func (RemoveLeftover) effect() {}
+func (HandOver) effect()       {}
+func (FenceCanary) effect()    {}
+func (ResizeHanded) effect()   {}
+func (Unlock) effect()         {}
+func (Unpause) effect()        {}
+func (Pause) effect()          {}
+func (RaiseStable) effect()    {}
+func (TakeOut) effect()        {}
 
-func (AddFinalizer) String() string    { return "add the finalizer" }
-func (RemoveFinalizer) String() string { return "remove the finalizer" }
-func (CreateRun) String() string       { return "create the run's record" }
-func (e PointServices) String() string {
-	return fmt.Sprintf("point the stable Service at hash %s and the canary Service at revision %s", e.StableHash, e.CanaryRevision)
+func (AddFinalizer) String() string { return "add the finalizer" }
+func (Leave) String() string {
+	return "remove the generated Services, the labels on the Deployment, and the finalizer"
 }
-func (e SetSplit) String() string        { return fmt.Sprintf("set the canary's weight to %d %%", e.Weight) }
-func (ReleaseRoute) String() string      { return "point the routes back at the user's Service" }
-func (e ScaleCanary) String() string     { return fmt.Sprintf("scale the canary to %d", e.Replicas) }
-func (DeleteCanary) String() string      { return "delete the canary" }
-func (e Unpause) String() string         { return "unpause the Deployment at revision " + e.Revision }
-func (e RestoreTemplate) String() string { return "write back the template of revision " + e.Revision }
+func (CreateRun) String() string      { return "create the run's record" }
+func (e MarkWorkload) String() string { return "label the Deployment: " + e.Marks.String() }
+func (PointServices) String() string {
+	return "make the pair of Services select the stable and the canary pods"
+}
+func (e NarrowService) String() string {
+	if e.Hash == "" {
+		return "let the user's Service select all versions"
+	}
+	return "let the user's Service select only pods with hash " + e.Hash
+}
+func (e SetSplit) String() string    { return fmt.Sprintf("set the canary's weight to %d %%", e.Weight) }
+func (ReleaseRoute) String() string  { return "point the routes back at the user's Service" }
+func (e ScaleCanary) String() string { return fmt.Sprintf("scale the canary to %d", e.Replicas) }
+func (e RemoveCanary) String() string {
+	if e.Reject {
+		return "delete the rejected canary"
+	}
+	return "remove the canary"
+}
+func (e RemoveLeftover) String() string { return "delete the ReplicaSet of a former run, " + e.Name }
+func (e HandOver) String() string {
+	if e.Native {
+		return "make the Deployment the owner of the canary"
+	}
+	return fmt.Sprintf("make the Deployment the owner of the canary at %d replicas", e.Replicas)
+}
+func (e FenceCanary) String() string { return fmt.Sprintf("fence the canary with epoch %d", e.Epoch) }
+func (e ResizeHanded) String() string {
+	return fmt.Sprintf("size the handed-over ReplicaSet to %d", e.Replicas)
+}
+func (Unlock) String() string    { return "unlock the Deployment" }
+func (e Unpause) String() string { return "unpause the Deployment at revision " + e.Revision }
+func (Pause) String() string     { return "pause the Deployment" }
+func (e RaiseStable) String() string {
+	return fmt.Sprintf("scale the stable ReplicaSet to %d", e.Replicas)
+}
+func (e TakeOut) String() string {
+	if e.Delete {
+		return "delete ReplicaSet " + e.Name
+	}
+	return "scale ReplicaSet " + e.Name + " to 0"
+}
+
+// String lists the labels that are set.
+func (m Marks) String() string {
+	var set []string
+	for _, label := range []struct{ name, value string }{{"rollout", m.Rollout}, {"run", m.Run}, {"rejected", m.Rejected}, {"narrowed", m.Narrowed}} {
+		if label.value != "" {
+			set = append(set, label.name+"="+label.value)
+		}
+	}
+	if len(set) == 0 {
+		return "none"
+	}
+	return strings.Join(set, ", ")
+}

@@ -14,8 +14,21 @@ func releaseTimedOut(f *facts) bool {
 	return f.in.ReleaseOverdue() && f.in.Route.Split != nil
 }
 
-func forceRelease(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonReleasing, "an orderly release took longer than "+f.in.ReleaseTimeout.String(), ReleaseRoute{})
+// deletingHandedSplit: once the Deployment owns the canary, its own pods serve
+// behind the user's Service, whatever the release waits for.
+func deletingHandedSplit(f *facts) bool {
+	return deleting(f) && f.in.Canary.Handed && f.in.Route.Split != nil && !f.releaseBlocked()
+}
+
+func deletingHandedPaused(f *facts) bool {
+	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried && !f.stoppedNative()
+}
+
+// deletingReverted: a Deployment that declares the stable version again has
+// nothing to wait for, and nobody is left to let it go on.
+func deletingReverted(f *facts) bool {
+	reverted := f.in.Workload.Found && f.in.Workload.Paused && f.declared == f.stable && f.stable != ""
+	return released(f) && reverted && !f.in.ReleaseOverdue() && !f.in.Canary.Handed
 }
 
 // released also holds when the route is gone or refers to nothing of ours: a
@@ -25,40 +38,56 @@ func released(f *facts) bool {
 		return false
 	}
 	timedOut := f.in.ReleaseOverdue()
-	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut)
-	canaryDone := !f.in.Canary.Exists || timedOut
+	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut) && (f.in.Route.Narrowed == "" || timedOut)
+	canaryDone := !f.in.Canary.Exists || f.in.Canary.Handed || timedOut
 	return routeDone && canaryDone
 }
 
-func dropFinalizer(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonReleasing, "the user's own Service and Deployment serve alone", RemoveFinalizer{})
+// leave is the last decision about a Rollout. A canary that a timeout leaves
+// behind goes with the run's record, at the latest.
+func leave(f *facts) Decision {
+	why := "deleted: the user's own Service and Deployment serve alone"
+	if f.in.Workload.Paused && f.declared != f.stable {
+		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then kubectl rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.in.Spec.WorkloadRef.Name)
+	}
+	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {
-		f.endRun(&d, v1alpha1.OutcomeCancelled, "", "the Rollout was deleted")
+		f.endRunBy(&d, v1alpha1.OutcomeCancelled, "the Rollout was deleted")
 	}
 	return d
 }
 
 // stableServes says whether taking the canary out of the route leaves pods that
-// serve: not while the Deployment replaces them or has replaced them.
+// serve.
 func (f *facts) stableServes() bool {
-	return f.in.Status.Promotion == nil && f.in.Workload.StableReady > 0 && f.in.Route.StableHash == f.stableHash()
+	return !f.in.Canary.Handed && f.in.Workload.Stable.Ready > 0 && f.in.Route.StableEndpoints > 0
 }
 
+// deletingUnfenced: a handover that was decided may have succeeded unseen; then
+// the Deployment already empties the stable set.
+func deletingUnfenced(f *facts) bool { return deleting(f) && f.unfenced() }
+
 func deletingWithSplit(f *facts) bool {
-	return deleting(f) && f.stableServes() && f.in.Route.Split != nil && *f.in.Route.Split != 0
+	return deleting(f) && f.stableServes() && f.in.Route.Split != nil && f.weightIsNot(0)
 }
 
 func takeTrafficForDeletion(f *facts) Decision {
 	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: taking the canary's traffic back")
 }
 
+func deletingNarrowed(f *facts) bool { return deleting(f) && f.in.Route.Narrowed != "" }
+
+func widenService(f *facts) Decision {
+	return f.doing(f.phaseReason(), "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
+}
+
 func deletingWithRoute(f *facts) bool {
-	if !deleting(f) || f.in.Route.Split == nil {
+	if !deleting(f) || f.in.Route.Split == nil || f.releaseBlocked() && !f.in.ReleaseOverdue() {
 		return false
 	}
 	// With stable pods serving, the canary goes first: the user's Service would
 	// give it a share again.
-	return !f.stableServes() || f.in.Route.Acknowledged && !f.in.Canary.Exists && f.in.Canary.Pods == 0
+	return !f.stableServes() || f.in.Route.Acknowledged && !f.in.Canary.Exists && f.in.Canary.Left == 0
 }
 
 func releaseForDeletion(f *facts) Decision {
@@ -66,7 +95,7 @@ func releaseForDeletion(f *facts) Decision {
 }
 
 func deletingJustZero(f *facts) bool {
-	return deleting(f) && f.in.Route.Split != nil && f.in.Canary.Exists && f.in.Route.Acknowledged && f.rollback().ZeroAt == nil
+	return deleting(f) && f.in.Route.Split != nil && !f.weightIsNot(0) && f.in.Canary.Exists && f.in.Route.Acknowledged && f.rollback().ZeroAt == nil
 }
 
 // noteZeroForDeletion keeps the start of the drain where a rollback keeps it.
@@ -79,7 +108,7 @@ func noteZeroForDeletion(f *facts) Decision {
 	}
 	now := f.now()
 	d.Status.Rollback.ZeroAt = &now
-	d.Recheck = f.in.Spec.Traffic.Drain.Duration
+	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
 	return d
 }
 
@@ -87,26 +116,52 @@ func deletingDraining(f *facts) bool {
 	return deleting(f) && f.in.Route.Split != nil && f.in.Canary.Exists && f.rollback().ZeroAt != nil && !f.drained()
 }
 
-// deletingWithoutOthers keeps the canary while it may be all that serves: the
-// Deployment is replacing its pods, and too few of them are ready.
+// deletingWithoutOthers keeps the canary while it may be all that serves.
 func deletingWithoutOthers(f *facts) bool {
-	return deletingWithCanary(f) && f.in.Route.Split == nil && f.in.Canary.Ready > 0 && !f.deploymentCarries()
+	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && (!f.deploymentCarries() || f.canaryAlone())
+}
+
+// canaryAlone reports whether the user's Service, which the routes point at,
+// reaches the canary's pods and nobody else.
+func (f *facts) canaryAlone() bool {
+	r := f.in.Route
+	return r.Split == nil && r.Narrowed == "" && r.ServiceEndpoints > 0 && r.CanaryShare >= r.ServiceEndpoints
 }
 
 func waitForOthers(f *facts) Decision {
-	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.in.Workload.Ready, f.in.Workload.Replicas))
+	if f.deploymentCarries() {
+		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("Service %s reaches only the canary's pods (%d): it stays until others are reachable", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
+	}
+	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
+}
+
+// deploymentReady counts the ready pods of the Deployment's own sets.
+func (f *facts) deploymentReady() int32 {
+	var ready int32
+	for _, s := range f.in.Workload.Active {
+		ready += s.Ready
+	}
+	return ready
 }
 
 // deploymentCarries says whether three quarters of the Deployment's pods are
 // ready, whatever they run: what its own default maxUnavailable keeps.
 func (f *facts) deploymentCarries() bool {
-	return f.in.Workload.Ready*4 >= f.in.Workload.Replicas*3
+	return f.deploymentReady()*4 >= f.in.Workload.Replicas*3
 }
 
 func deletingWithCanary(f *facts) bool {
-	return deleting(f) && f.in.Route.Acknowledged && (f.in.Canary.Exists || f.in.Canary.Pods > 0)
+	shares := f.in.Route.Split != nil && f.weightIsNot(0)
+	return deleting(f) && f.in.Route.Acknowledged && !shares && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
 func waitForRelease(f *facts) Decision {
-	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge the release")
+	if f.in.Route.Split != nil && f.releaseBlocked() {
+		return waitForService(f)
+	}
+	what := "the release"
+	if f.in.Route.Split != nil {
+		what = fmt.Sprintf("weight %d %%", f.observedWeight())
+	}
+	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
 }

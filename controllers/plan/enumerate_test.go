@@ -5,13 +5,53 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
-	"belay.dev/belay/test/sim/invariants"
 )
+
+// every is how many inputs to go on by: a prime that no dimension's size shares,
+// so that all options meet. The whole product, 190 million, takes hours.
+var every = flag.Int("plan.every", 2003, "decide on each n-th of the enumerated inputs; 1 for all")
+
+// TestEveryDecisionKeepsThePromises enumerates inputs, also those that no run
+// should ever see, and holds every decision to what must always hold.
+func TestEveryDecisionKeepsThePromises(t *testing.T) {
+	enumerate(t, *every, verdicts(), circumstances())
+}
+
+// TestDecisionsOnWhatIsObservedKeepThePromises goes through what is observed more
+// closely, with nothing else going on.
+func TestDecisionsOnWhatIsObservedKeepThePromises(t *testing.T) {
+	enumerate(t, max(1, *every/59), []option{{"pass", verdict(v1alpha1.VerdictPass)}})
+}
+
+func enumerate(t *testing.T, every int, besides ...[]option) {
+	total := 0
+	for _, stage := range stages() {
+		t.Run(stage.name, func(t *testing.T) {
+			count, failures := 0, map[string]int{}
+			dimensions := append([][]option{{stage}, workloads(), canaries(), splits(), routes()}, besides...)
+			each(dimensions, every, func(name func() string, in plan.Input) {
+				count++
+				_, found := violations(in)
+				for _, violation := range found {
+					if failures[violation]++; failures[violation] == 1 {
+						t.Errorf("%s: %s", name(), violation)
+					}
+				}
+			})
+			for violation, n := range failures {
+				t.Logf("%d times: %s", n, violation)
+			}
+			total += count
+		})
+	}
+	t.Logf("%d inputs", total)
+}
 
 type option struct {
 	name  string
@@ -20,103 +60,124 @@ type option struct {
 
 func same(*plan.Input) {}
 
-// each is every way to apply one option of each dimension, in order.
-func each(dimensions [][]option, visit func(name string, in plan.Input)) {
-	var walk func(int, string, []change)
-	walk = func(i int, name string, changes []change) {
-		if i == len(dimensions) {
-			visit(name, given(changes...))
-			return
-		}
-		for _, o := range dimensions[i] {
-			walk(i+1, name+"/"+o.name, append(slices.Clip(changes), o.apply))
-		}
+// each visits every n-th combination of one option of each dimension.
+func each(dimensions [][]option, every int, visit func(name func() string, in plan.Input)) {
+	size := 1
+	for _, d := range dimensions {
+		size *= len(d)
 	}
-	walk(0, "", nil)
-}
-
-func all(changes ...change) change {
-	return func(in *plan.Input) {
-		for _, c := range changes {
-			c(in)
+	for i := 0; i < size; i += every {
+		chosen, rest := make([]option, len(dimensions)), i
+		for at := len(dimensions) - 1; at >= 0; at-- {
+			chosen[at] = dimensions[at][rest%len(dimensions[at])]
+			rest /= len(dimensions[at])
 		}
+		in := given()
+		for _, o := range chosen {
+			o.apply(&in)
+		}
+		visit(func() string {
+			names := make([]string, len(chosen))
+			for at, o := range chosen {
+				names[at] = o.name
+			}
+			return strings.Join(names, "/")
+		}, in)
 	}
 }
 
 // stages are the phases with every state that the Rollout's own record of them
-// can be in, also those that only a crash or an older version leaves behind.
+// can be in, also those that only a crash or another version leaves behind.
 func stages() []option {
 	nilStep := func(in *plan.Input) { in.Status.Step = nil }
 	nilPromotion := func(in *plan.Input) { in.Status.Promotion = nil }
 	nilRollback := func(in *plan.Input) { in.Status.Rollback = nil }
-	unpausing := func(in *plan.Input) {
-		in.Status.Promotion.UnpausedAt = &justNow
+	finished := func(in *plan.Input) {
+		in.Status.History = []v1alpha1.HistoryEntry{{Run: "shop-x-3", Outcome: v1alpha1.OutcomePromoted}, {Run: "shop-x-2"}, {Run: "shop-x-1"}}
 	}
+	resting := func(in *plan.Input) { sizeSince(nil)(in); in.Status.Promotion.Size = nil }
 	return []option{
-		{"fresh", fresh}, {"stable", same}, {"stable-pushed", candidate}, {"gating", gating}, {"rolled-back", rolledBack},
+		{"fresh", fresh}, {"stable", finished}, {"gating", gating}, {"gating-before", all(gating, previously(triedRevision))}, {"rolled-back", rolledBack},
 		{"step1-entered", all(stepAt(0), acknowledgedAt(nil), entered(justNow))},
 		{"step1-late", all(stepAt(0), acknowledgedAt(nil), entered(longAgo))},
 		{"step1-held", all(stepAt(0), acknowledgedAt(&justNow))},
 		{"step1-done", stepAt(0)}, {"step2-done", stepAt(1)}, {"step-nil", all(stepAt(0), nilStep)},
-		{"promoting", all(promoting, fullAt(nil))}, {"promoting-full", all(promoting, fullAt(&justNow))},
-		{"promoting-drained", promoting}, {"promoting-unpausing", all(promoting, unpausing)}, {"promoting-nil", all(promoting, nilPromotion)},
-		{"baking", all(baking, shiftedAt(&justNow))}, {"baking-done", baking}, {"baking-late", all(baking, shiftedAt(&longAgo))}, {"baking-nil", all(baking, nilPromotion)},
+		{"promoting", promoting}, {"promoting-nil", all(promoting, nilPromotion)},
+		{"baking-entered", all(baking, fullAt(&justNow))}, {"baking-done", baking}, {"baking-late", all(baking, fullAt(&longAgo))},
+		{"baking-shifted", all(baking, fullAt(nil))}, {"baking-nil", all(baking, nilPromotion)},
+		{"handover", handingOver}, {"handover-decided", all(handingOver, handedAt(&justNow), locked)}, {"handover-late", all(handingOver, handingSince(&longAgo), resting)},
+		{"handover-nil", all(handingOver, nilPromotion)}, {"handed", handed}, {"handed-long", all(handed, handedAt(&longAgo))},
+		{"native", native}, {"native-begun", takeOver(v1alpha1.TakeOverNative)}, {"native-bakes", all(native, settledAt(&justNow))}, {"native-done", all(native, settledAt(&recently))},
+		{"bypass", bypassing}, {"unserved", takeOver(v1alpha1.TakeOverUnserved)},
 		{"back", rollingBack(nil)}, {"back-zero", rollingBack(&justNow)}, {"back-drained", rollingBack(&recently)},
-		{"back-bypassed", all(rollingBack(nil), rollbackOutcome(v1alpha1.OutcomeBypassed))},
-		{"back-superseded", all(rollingBack(&recently), rollbackOutcome(v1alpha1.OutcomeSuperseded))},
-		{"back-restoring", all(rollingBack(nil), restoring)}, {"back-restoring-drained", all(rollingBack(&recently), restoring)},
-		{"back-nil", all(rollingBack(nil), nilRollback)},
-		{"unknown", all(stepAt(0), func(in *plan.Input) { in.Status.Phase = "Dancing" })},
+		{"back-superseded", all(rollingBack(&recently), rollbackOutcome(v1alpha1.OutcomeSuperseded), finished)},
+		{"back-handover", handoverBack}, {"back-nil", all(rollingBack(nil), nilRollback)},
+		{"unknown", all(stepAt(0), func(in *plan.Input) { in.Status.Phase, in.Workload.Marks.Run = "Dancing", "" })},
+	}
+}
+
+// workloads are what the Deployment declares and runs.
+func workloads() []option {
+	rolls := func(name string) change { return all(declares(name), paused(false)) }
+	noStable := func(in *plan.Input) { in.Workload.Stable = plan.Set{} }
+	down := all(declares(triedRevision), stableReady(0), unavailableFor(time.Minute))
+	return []option{
+		{"tried-held", declares(triedRevision)}, {"tried-down", down}, {"tried-weak", all(declares(triedRevision), stableReady(1))},
+		{"tried-wrong", all(declares(triedRevision), active(own(replicas)))}, {"tried-beside", all(declares(triedRevision), active(stable(2), newer(2)))},
+		{"tried-replaced", all(declares(triedRevision), active(newer(replicas)))}, {"tried-lost", all(declares(triedRevision), active(), noStable)},
+		{"tried-8", all(declares(triedRevision), scaled(8))}, {"tried-1", all(declares(triedRevision), scaled(1), active(stable(1)))},
+		{"tried-0", all(declares(triedRevision), atZero)}, {"tried-to-0", all(declares(triedRevision), scaled(0))},
+		{"tried-rolls", all(rolls(triedRevision), active(stable(2), own(2)))}, {"tried-alone", all(rolls(triedRevision), active(own(replicas)))}, {"tried-starts", rolls(triedRevision)},
+		{"stable", declares(stableRevision)}, {"stable-held", all(declares(stableRevision), paused(true))}, {"stable-mix", all(declares(stableRevision), paused(true), active(stable(2), own(2)))},
+		{"newer-held", declares(newerRevision)}, {"newer-mix", all(declares(newerRevision), active(stable(3), unready(own(1))))}, {"newer-frozen", all(declares(newerRevision), active(unready(own(replicas))))},
+		{"newer-0", all(declares(newerRevision), atZero)}, {"newer-rolls", all(rolls(newerRevision), active(stable(2), newer(2)))},
+		{"unobserved", func(in *plan.Input) { in.Workload.Observed = false }}, {"missing", workloadGone},
 	}
 }
 
 func canaries() []option {
-	short := func(in *plan.Input) { canaryPods(replicas)(in); canaryReady(1)(in) }
-	dead := func(in *plan.Input) { canaryPods(replicas)(in); canaryReady(0)(in) }
+	owned := func(n int32) change {
+		return func(in *plan.Input) {
+			if !slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseHandingOver, v1alpha1.PhaseRollingBack}, in.Status.Phase) {
+				return
+			}
+			canaryPods(n)(in)
+			in.Canary.Handed, in.Canary.Recognised = true, true
+			active(append(slices.Clone(in.Workload.Active), in.Canary.Set)...)(in)
+		}
+	}
 	return []option{
-		{"none", noCanary}, {"terminating", terminating}, {"dead", dead}, {"short", short}, {"small", canaryPods(1)}, {"full", canaryPods(replicas)},
+		{"as-is", same}, {"none", noCanary}, {"terminating", terminating}, {"dead", all(canaryPods(replicas), canaryReady(0))},
+		{"short", all(canaryPods(replicas), canaryReady(1))}, {"small", canaryPods(1)}, {"full", canaryPods(replicas)}, {"empty", canaryPods(0)},
+		{"changed", all(canaryPods(replicas), func(in *plan.Input) { in.Canary.Changed = "a sidecar" })},
+		{"not-chosen", all(canaryPods(replicas), func(in *plan.Input) { in.Workload.Chosen = ownSet })},
+		{"fenced", all(canaryPods(replicas), func(in *plan.Input) { in.Canary.Epoch = 2 })},
+		{"owned", owned(replicas)}, {"owned-small", owned(1)}, {"owned-unrecognised", all(owned(replicas), unrecognised)},
+	}
+}
+
+func splits() []option {
+	return []option{
+		{"split-as-is", same}, {"no-split", noSplit}, {"0", split(0)}, {"10", split(10)}, {"50", split(50)}, {"100", split(100)}, {"mixed-0", mixed(0)}, {"mixed-100", mixed(100)},
 	}
 }
 
 func routes() []option {
-	foreign := func(in *plan.Input) { in.Route.StableHash, in.Route.CanaryRevision = "", "" }
 	faulty := func(in *plan.Input) {
-		in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
-	}
-	serviceless := func(in *plan.Input) { faulty(in); in.Route.ServiceMissing = true }
-	var out []option
-	for _, weight := range []int32{-2, -1, 0, 10, 50, 100} {
-		place := split(weight)
-		if weight == -2 {
-			place = noSplit
-		}
-		for _, o := range []option{{"acked", same}, {"unacked", unacknowledged}, {"new-pods", shifted}, {"no-pair", foreign}, {"no-endpoints", stableEndpoints(0)}, {"faulty", faulty}, {"serviceless", serviceless}, {"serviceless-new-pods", all(serviceless, shifted)}} {
-			out = append(out, option{fmt.Sprintf("split%d-%s", weight, o.name), func(in *plan.Input) { place(in); o.apply(in) }})
-		}
-	}
-	return append(out, option{"gone", routeGone})
-}
-
-func workloads() []option {
-	missing := func(in *plan.Input) { in.Workload = plan.Workload{} }
-	idle := func(in *plan.Input) { in.Workload.Replicas, in.Workload.StableReady, in.Workload.Ready = 0, 0, 0 }
-	unpaused := func(declared string) change {
-		return func(in *plan.Input) { declares(declared)(in); in.Workload.Paused = false }
+		in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceUnusable, Message: "a filter cannot be shared out"}
 	}
 	return []option{
-		{"stable", unpaused(stableRevision)}, {"stable-paused", func(in *plan.Input) { declares(stableRevision)(in); in.Workload.Paused = true }},
-		{"tried-waits", declares(triedRevision)}, {"tried-rolls", func(in *plan.Input) { unpaused(triedRevision)(in); rolling(in) }},
-		{"tried-rolled", func(in *plan.Input) { unpaused(triedRevision)(in); rolled(in) }},
-		{"newer-waits", declares(newerRevision)}, {"newer-rolls", unpaused(newerRevision)},
-		{"no-stable-pod", func(in *plan.Input) { declares(triedRevision)(in); in.Workload.StableReady, in.Workload.Ready = 0, 0 }},
-		{"idle", idle}, {"missing", missing},
+		{"acked", same}, {"unacked", unacknowledged}, {"pair-off", pairOff}, {"no-stable-endpoint", stableEndpoints(0)}, {"no-canary-endpoint", canaryEndpoints(0)},
+		{"no-endpoint", all(stableEndpoints(0), canaryEndpoints(0), serviceEndpoints(0))}, {"no-port", portRenamed}, {"only-canary", func(in *plan.Input) { in.Route.ServiceEndpoints = in.Route.CanaryShare }},
+		{"pair-deleted", all(pairOff, stableEndpoints(0), canaryEndpoints(0))}, {"faulty", faulty}, {"serviceless", serviceGone}, {"gone", routeGone},
+		{"narrowed-stable", narrowed(stableHash)}, {"narrowed-canary", narrowed(canaryHash)},
 	}
 }
 
 func verdicts() []option {
 	return []option{
-		{"pass", verdict(v1alpha1.VerdictPass)}, {"fail", verdict(v1alpha1.VerdictFail)}, {"inconclusive", verdict(v1alpha1.VerdictInconclusive)},
-		{"error", verdict(v1alpha1.VerdictError)}, {"none", verdict("")}, {"blind", blind},
+		{"as-is", same}, {"pass", verdict(v1alpha1.VerdictPass)}, {"fail", verdict(v1alpha1.VerdictFail)}, {"inconclusive", verdict(v1alpha1.VerdictInconclusive)},
+		{"none", verdict("")}, {"blind", blind},
 	}
 }
 
@@ -126,73 +187,44 @@ func circumstances() []option {
 		{"plain", same}, {"deleting", deleted(time.Second)}, {"deleting-late", deleted(time.Hour)},
 		{"abort", action(v1alpha1.ActionAbort, "")}, {"retry", action(v1alpha1.ActionRetry, triedRevision)},
 		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observeOnly}, {"deadline", rollBackAtDeadline},
-		{"no-run", func(in *plan.Input) { in.Run.Exists = false }}, {"rejected", rejected(newerRevision)},
-		{"unfinalized", func(in *plan.Input) { in.FinalizerMissing = true }},
-		{"preflight", preflight("")}, {"preflight-failed", preflight(v1alpha1.VerdictFail)},
-		{"no-drain", func(in *plan.Input) { in.Spec.Traffic.Drain.Duration = 0 }},
-	}
-}
-
-// every is how many inputs to go on by: a prime that no dimension's size shares,
-// so that all options meet. The whole product takes about a minute.
-var every = flag.Int("plan.every", 13, "decide on each n-th of the enumerated inputs; 1 for all")
-
-// TestEveryDecisionKeepsThePromises enumerates inputs, also those that no run
-// should ever see, and holds every decision to the invariants.
-func TestEveryDecisionKeepsThePromises(t *testing.T) {
-	for _, stage := range stages() {
-		t.Run(stage.name, func(t *testing.T) {
-			t.Parallel()
-			count, failures := 0, map[string]int{}
-			each([][]option{{stage}, workloads(), canaries(), routes(), verdicts(), circumstances()}, func(name string, in plan.Input) {
-				if count++; count%*every != 0 {
-					return
-				}
-				for _, violation := range violations(in) {
-					if failures[violation]++; failures[violation] == 1 {
-						t.Errorf("%s: %s", name, violation)
-					}
-				}
-			})
-			for violation, n := range failures {
-				t.Logf("%d times: %s", n, violation)
-			}
-			t.Logf("%d inputs", count / *every)
-		})
+		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
+		{"preflight", preflight("")}, {"native", nativeMode}, {"direct", func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }},
+		{"unmarked", func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }}, {"leftover", leftoverSet},
+		{"no-drain", func(in *plan.Input) { in.Spec.Traffic.Drain.Duration = 0 }}, {"no-bake", func(in *plan.Input) { in.Spec.Promotion.Bake.Duration = 0 }},
 	}
 }
 
 // violations decides on copies and compares: once for what Decide leaves of its
 // input, twice for determinism.
-func violations(in plan.Input) (out []string) {
+func violations(in plan.Input) (d plan.Decision, out []string) {
 	defer func() {
 		if r := recover(); r != nil {
 			out = append(out, fmt.Sprintf("panics: %v", r))
 		}
 	}()
-	given, again := clone(in), clone(in)
-	d := plan.Decide(given)
-	out = invariants.Check(in, d)
+	given := clone(in)
+	d = plan.Decide(given)
+	out = check(in, d)
 	if !reflect.DeepEqual(given, in) {
 		out = append(out, d.Rule+": changes its input")
 	}
-	if !reflect.DeepEqual(plan.Decide(again), d) {
+	if again := plan.Decide(given); !reflect.DeepEqual(again, d) {
 		out = append(out, d.Rule+": decides differently the second time")
 	}
 	if in.Status.Phase == v1alpha1.PhaseRollingBack && in.Verdict.Outcome != v1alpha1.VerdictPass {
-		again.Verdict = plan.Verdict{Outcome: v1alpha1.VerdictPass}
-		if without := plan.Decide(again); without.Rule != d.Rule || without.Effect != d.Effect {
+		given.Verdict = plan.Verdict{Outcome: v1alpha1.VerdictPass}
+		if without := plan.Decide(given); without.Rule != d.Rule || without.Effect != d.Effect {
 			out = append(out, d.Rule+": a rollback depends on the verdict")
 		}
 	}
-	return out
+	return d, out
 }
 
 // clone shares nothing with in that a decision could reach.
 func clone(in plan.Input) plan.Input {
 	in.Spec, in.Status = *in.Spec.DeepCopy(), *in.Status.DeepCopy()
 	in.Workload.Declared = *in.Workload.Declared.DeepCopy()
-	in.Workload.Active = in.Workload.Active.DeepCopy()
+	in.Workload.Active = slices.Clone(in.Workload.Active)
 	in.Run.Rejected = slices.Clone(in.Run.Rejected)
 	if in.Route.Split != nil {
 		in.Route.Split = ptr(*in.Route.Split)

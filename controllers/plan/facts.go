@@ -40,19 +40,41 @@ func (f *facts) now() metav1.Time { return metav1.NewTime(f.in.Now) }
 // finish fills what every decision has: the shown weights, the message and a
 // wake-up that does not depend on any event arriving.
 func (f *facts) finish(d Decision) Decision {
+	d = f.showRefusal(d)
 	if f.overdue(d) {
-		d.Why += fmt.Sprintf(" (undecided for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
+		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
 	}
 	d.Status.Message = truncate(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
 	}
+	d.Status.Serving = f.serving()
+	f.showDirectCallers(&d)
 	if to, ok := d.Effect.(SetSplit); ok {
 		d.Weight = &v1alpha1.WeightChange{From: f.observedWeight(), To: to.Weight}
 	}
-	if d.Standing.State == Working && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
+	waits := d.Standing.State == Working || d.Effect != nil
+	if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
 		d.Recheck = f.in.Watchdog
+	}
+	return d
+}
+
+// showRefusal says of a repeated effect why the API server does not take it. One
+// that goes on for longer than stepDeadline needs a person.
+func (f *facts) showRefusal(d Decision) Decision {
+	r := f.in.Status.Refusal
+	if r == nil {
+		return d
+	}
+	if d.Effect == nil || truncate(d.Effect.String(), 256) != r.Effect {
+		d.Status.Refusal = nil
+		return d
+	}
+	d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
+	if f.in.Now.Sub(r.Since.Time) > f.in.Spec.StepDeadline.Duration {
+		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
 	}
 	return d
 }
@@ -61,7 +83,8 @@ func (f *facts) finish(d Decision) Decision {
 // undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
 	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.getsOn(d)
-	return waits && !deleting(f) && f.onTrial() && !f.in.Spec.Paused && f.deadlineExceeded() && !f.decided()
+	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Standing.Reason == v1alpha1.ReasonScaledToZero
+	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
 
 // getsOn reports whether a decision notes something that its stage waited for.
@@ -69,15 +92,18 @@ func (f *facts) getsOn(d Decision) bool {
 	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
 		return true
 	}
-	p := d.Status.Promotion
-	return p != nil && (!p.FullAt.Equal(f.promotion().FullAt) || !p.ShiftedAt.Equal(f.promotion().ShiftedAt))
+	if r := d.Status.Rollback; r != nil && !r.ZeroAt.Equal(f.rollback().ZeroAt) {
+		return true
+	}
+	p, was := d.Status.Promotion, f.promotion()
+	return p != nil && (!p.FullAt.Equal(was.FullAt) || !p.SizeSince.Equal(was.SizeSince) || !p.SettledAt.Equal(was.SettledAt) || p.Mode != was.Mode)
 }
 
 func (f *facts) showStep(d Decision, s *v1alpha1.StepStatus) {
 	s.Display = fmt.Sprintf("%d/%d", s.Index+1, len(f.in.Spec.Steps))
 	s.Weight.Desired = f.desiredWeight(d.Status)
 	s.Weight.Observed = -1
-	if f.in.Route.Acknowledged {
+	if f.in.Route.Acknowledged && !f.in.Route.Mixed {
 		s.Weight.Observed = f.observedWeight()
 	}
 	if d.Status.Phase != v1alpha1.PhaseStepping && d.Status.Phase != v1alpha1.PhaseBaking {
@@ -90,11 +116,87 @@ func (f *facts) desiredWeight(s v1alpha1.RolloutStatus) int32 {
 	switch s.Phase {
 	case v1alpha1.PhaseStepping:
 		return f.weightAt(s.Step.Index)
-	case v1alpha1.PhasePromoting:
+	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
 		return 100
+	case v1alpha1.PhaseHandingOver:
+		if f.in.Route.Split != nil {
+			return *f.in.Route.Split
+		}
+		return 0
 	default:
 		return 0
 	}
+}
+
+// serving is what answers users now, for people: "1.4 95 %, 1.5 5 %".
+func (f *facts) serving() string {
+	if !f.in.Workload.Found || f.in.Status.Stable == nil {
+		return ""
+	}
+	stable, candidate := tagOf(f.in.Status.Stable), tagOf(f.in.Status.Candidate)
+	switch split := f.in.Route.Split; {
+	case split != nil && f.in.Route.Mixed:
+		return "routes disagree"
+	case split != nil && *split == 0:
+		return stable + " 100 %"
+	case split != nil && *split == 100:
+		return candidate + " 100 %"
+	case split != nil:
+		return fmt.Sprintf("%s %d %%, %s %d %%", stable, 100-*split, candidate, *split)
+	}
+	behind, own := f.in.Route.ServiceEndpoints, f.in.Route.CanaryShare
+	var ready int32
+	for _, s := range f.in.Workload.Active {
+		ready += s.Ready
+		if s.Revision == f.tried && s.Name != f.in.Canary.Name {
+			own += s.Ready
+		}
+	}
+	own = min(own, behind)
+	switch {
+	case behind == 0 && ready == 0:
+		return "nothing"
+	case behind == 0 || own == 0:
+		return stable + " 100 %"
+	case own == behind:
+		return candidate + " 100 %"
+	default:
+		return fmt.Sprintf("%s %d %%, %s %d %%", stable, 100-100*own/behind, candidate, 100*own/behind)
+	}
+}
+
+// tagOf is the end of an image's name that tells its versions apart.
+func tagOf(r *v1alpha1.Revision) string {
+	if r == nil {
+		return "?"
+	}
+	image := r.Image[strings.LastIndexByte(r.Image, '/')+1:]
+	if name, tag, ok := strings.Cut(image, ":"); ok && !strings.Contains(name, "@") {
+		return truncate(tag, 40)
+	}
+	return truncate(r.Revision, 40)
+}
+
+// showDirectCallers says whom callers of the Service itself reach during a run.
+func (f *facts) showDirectCallers(d *Decision) {
+	if !d.Status.Phase.InRun() {
+		d.Status.DirectCallers = nil
+		return
+	}
+	shown := v1alpha1.DirectCallersStatus{Mode: v1alpha1.DirectCallersAny}
+	if was := f.in.Status.DirectCallers; was != nil {
+		shown.PutBack, shown.Message = was.PutBack, was.Message
+	}
+	if now := d.Status.DirectCallers; now != nil {
+		shown.PutBack, shown.Message = max(shown.PutBack, now.PutBack), now.Message
+	}
+	if f.in.Route.Narrowed != "" {
+		shown.Mode = v1alpha1.DirectCallersStable
+	}
+	if f.in.Route.ServiceEndpoints > 0 {
+		shown.CandidatePercent = min(100, 100*f.in.Route.CanaryShare/f.in.Route.ServiceEndpoints)
+	}
+	d.Status.DirectCallers = &shown
 }
 
 func (f *facts) weightAt(index int32) int32 {
@@ -122,20 +224,40 @@ func (f *facts) step() v1alpha1.StepStatus {
 func (f *facts) stepWeight() int32 { return f.weightAt(f.step().Index) }
 
 // canaryNeed is the number of pods that a weight asks for: ceil(weight × N),
-// and at least one, so that there is something to judge.
+// and at least one, so that there is something to judge; none where the
+// Deployment wants none.
 func (f *facts) canaryNeed(weight int32) int32 {
-	need := (weight*f.in.Workload.Replicas + 99) / 100
-	return max(1, need)
+	if f.in.Workload.Replicas == 0 {
+		return 0
+	}
+	return max(1, int32((int64(weight)*int64(f.in.Workload.Replicas)+99)/100))
 }
 
-// where names the step for people.
+// canaryReady counts the canary's pods that have been ready for as long as the
+// Deployment asks for.
+func (f *facts) canaryReady() int32 { return min(f.in.Canary.Ready, f.in.Canary.Available) }
+
+// where names the stage for people.
 func (f *facts) where() string {
+	switch f.in.Status.Phase {
+	case v1alpha1.PhasePromoting:
+		return "promotion"
+	case v1alpha1.PhaseBaking:
+		return "bake"
+	case v1alpha1.PhaseHandingOver:
+		return "handover"
+	}
 	s := f.step()
 	name := ""
 	if int(s.Index) < len(f.in.Spec.Steps) && f.in.Spec.Steps[s.Index].Name != "" {
 		name = " (" + f.in.Spec.Steps[s.Index].Name + ")"
 	}
 	return fmt.Sprintf("step %d of %d%s", s.Index+1, len(f.in.Spec.Steps), name)
+}
+
+// whereNow is where, with the weight.
+func (f *facts) whereNow() string {
+	return fmt.Sprintf("%s, weight %d %%", f.where(), f.observedWeight())
 }
 
 func (f *facts) sinceElapsed(from *metav1.Time, d time.Duration) (over bool, left time.Duration) {
@@ -159,7 +281,7 @@ func (f *facts) stuck(reason, why string) Decision {
 func (f *facts) doing(reason, why string, e Effect) Decision {
 	d := f.working(reason, why)
 	d.Effect = e
-	d.Key = e.String()
+	d.Key = truncate(e.String(), 128)
 	return d
 }
 
@@ -173,6 +295,8 @@ func (f *facts) phaseReason() string {
 		return v1alpha1.ReasonPromoting
 	case v1alpha1.PhaseBaking:
 		return v1alpha1.ReasonBaking
+	case v1alpha1.PhaseHandingOver:
+		return v1alpha1.ReasonHandingOver
 	case v1alpha1.PhaseRollingBack:
 		return v1alpha1.ReasonRollingBack
 	default:

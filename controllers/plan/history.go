@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -40,6 +42,16 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 	}
 }
 
+// endRunBy ends a run from outside: one that was being rolled back ends as what
+// that rollback was for.
+func (f *facts) endRunBy(d *Decision, outcome v1alpha1.Outcome, why string) {
+	trigger := ""
+	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
+		outcome, trigger, why = r.Outcome, r.Trigger, r.Message
+	}
+	f.endRun(d, outcome, trigger, why)
+}
+
 func without(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
 	var kept []v1alpha1.RejectedRevision
 	for _, r := range list {
@@ -55,4 +67,65 @@ func (f *facts) runUnfinished() bool {
 		return false
 	}
 	return len(f.in.Status.History) == 0 || f.in.Status.History[0].Run != f.in.Status.Run
+}
+
+// wayBack says, to end a message, how the version before the present one comes
+// back where weights no longer help: the stable one while the Deployment takes
+// another over, and the one before it afterwards.
+func (f *facts) wayBack() string {
+	var to v1alpha1.Revision
+	fast := f.fastReverts() > 0
+	switch {
+	case !stable(f) && f.in.Status.Stable != nil:
+		to = *f.in.Status.Stable
+		// A Deployment that still rolls by itself rolls back by itself.
+		fast = fast && !f.bypassedTo(to.Revision) || native(f) && len(f.in.Workload.Active) > 1
+	case stable(f) && len(f.in.Status.Previous) > 0:
+		to.Revision, to.Image = f.in.Status.Previous[0].Revision, f.in.Status.Previous[0].Image
+	default:
+		return "declare the version you want (kubectl set image, or apply its manifest)"
+	}
+	say := fmt.Sprintf("declare %s again (revision %s; kubectl set image deployment/%s, or apply the former manifest)", imageOf(&to), to.Revision, f.in.Spec.WorkloadRef.Name)
+	if fast {
+		say += ", it returns without steps"
+	}
+	return say
+}
+
+// becomeStable makes the version that the Deployment runs the stable one.
+func (f *facts) becomeStable(d *Decision, set Set) {
+	next := revisionOf(set)
+	for _, known := range []*v1alpha1.Revision{f.in.Status.Candidate, f.in.Status.Stable} {
+		if known != nil && known.Revision == next.Revision {
+			next.Images, next.Image = known.Images, known.Image
+			break
+		}
+	}
+	if was := f.in.Status.Stable; was != nil && was.Revision != next.Revision {
+		var previous []v1alpha1.PreviousRevision
+		if !f.bypassedTo(was.Revision) {
+			previous = append(previous, v1alpha1.PreviousRevision{Revision: was.Revision, Image: was.Image, Until: f.now()})
+		}
+		for _, p := range f.in.Status.Previous {
+			if p.Revision != was.Revision && p.Revision != next.Revision && len(previous) < 10 {
+				previous = append(previous, p)
+			}
+		}
+		d.Status.Previous = previous
+	}
+	d.Status.Stable = next
+	d.Status.Phase = v1alpha1.PhaseStable
+	d.Status.Candidate, d.Status.Step, d.Status.Promotion, d.Status.Rollback, d.Status.Verdicts = nil, nil, nil, nil, nil
+	d.Recheck = 1
+}
+
+// bypassedTo reports whether a version became stable by a bypass: what was never
+// judged does not return without steps.
+func (f *facts) bypassedTo(revision string) bool {
+	for _, h := range f.in.Status.History {
+		if h.Revision == revision {
+			return h.Outcome == v1alpha1.OutcomeBypassed
+		}
+	}
+	return false
 }

@@ -22,6 +22,10 @@ type Input struct {
 	// so that a lost event delays a rollout but never stops it.
 	Watchdog time.Duration
 
+	// Calm is how long the sizes of stable and canary must have stood before a
+	// handover: one sync period of the horizontal pod autoscaler.
+	Calm time.Duration
+
 	// Spec is the Rollout's; while a run is in progress its steps are the pinned
 	// ones.
 	Spec v1alpha1.RolloutSpec
@@ -70,49 +74,111 @@ type Blocked struct {
 type Workload struct {
 	// Found is false when there is no such Deployment.
 	Found bool
-	// Revision of the declared template, with its images.
+	// Declared is the revision of its template, with its images.
 	Declared v1alpha1.Revision
-	// Active is the one revision whose ReplicaSet has pods; nil when there is
-	// none or more than one.
-	Active *v1alpha1.Revision
 	// Paused as the Deployment declares it.
 	Paused bool
 	// Replicas the Deployment declares.
 	Replicas int32
-	// Settled means that the Deployment controller has observed the declared
-	// template and all its pods, and only those, are available.
-	Settled bool
-	// Ready counts ready pods of all the Deployment's ReplicaSets.
-	Ready int32
-	// StableReady counts ready pods of the stable revision's ReplicaSet.
-	StableReady int32
-	// DeclaredHash is the pod-template-hash of the ReplicaSet that runs the
-	// declared template; empty while there is none.
-	DeclaredHash string
-	// DeclaredReplicaSet is its name.
-	DeclaredReplicaSet string
-	// CandidateReplicaSet is the Deployment's ReplicaSet that runs the candidate's
-	// template, and CandidateHash its pod-template-hash.
-	CandidateReplicaSet string
-	CandidateHash       string
-	// DeclaredReady counts its ready pods.
-	DeclaredReady int32
+	// Recreate is its strategy: it empties the old set before it fills the new one.
+	Recreate bool
+	// Observed means that the Deployment controller has seen what is declared now.
+	Observed bool
+	// Marks are Belay's labels on the Deployment.
+	Marks Marks
+	// Lock is the run that Belay's handover label names; empty without one.
+	Lock string
+	// Stable is the Deployment's own set of the stable revision, found by its
+	// template; the zero Set while there is none.
+	Stable Set
+	// StableUnmarked means that the stable set does not carry the labels by which
+	// its template is guarded.
+	StableUnmarked bool
+	// Active are the Deployment's own sets that have a size, oldest first. A set
+	// that was handed over counts, one that a run controls does not.
+	Active []Set
+	// Chosen is the name of the set that the Deployment controller would take for
+	// the declared template if the canary were the Deployment's: of the equal ones
+	// the oldest.
+	Chosen string
+	// UnavailableSince is since when the Deployment has had no available pod; nil
+	// while it has one, or when that is not known.
+	UnavailableSince *time.Time
+	// PushedBy and Bypass are what the guard stamped.
+	PushedBy string
+	Bypass   Bypass
+	// Warning is what the user should know of the autoscaler or the history limit;
+	// empty when there is nothing.
+	Warning string
 }
 
-// Canary is the candidate's ReplicaSet.
+// Set is a ReplicaSet.
+type Set struct {
+	Name string
+	// Revision of its template, and its pod-template-hash.
+	Revision string
+	Hash     string
+	// Image of its first container.
+	Image string
+	// Desired is its size; Pods, Ready and Available are what its status counts.
+	Desired, Pods, Ready, Available int32
+}
+
+// Marks are the labels that tell the admission policies, without a look-up, what
+// Belay knows of a Deployment.
+type Marks struct {
+	// Rollout that guards it.
+	Rollout string
+	// Run in progress, as v1alpha1.RunLabel gives it.
+	Run string
+	// Rejected is the declared revision while it is a rejected one.
+	Rejected string
+	// Narrowed is the Service that is narrowed to one version during a run.
+	Narrowed string
+}
+
+// Bypass is who last let the Deployment roll unjudged, and why.
+type Bypass struct {
+	By     string
+	Reason string
+	// Fresh means that it was the last write of the Deployment's spec or metadata.
+	Fresh bool
+}
+
+// Canary is the candidate's ReplicaSet of the run in progress, whoever controls
+// it.
 type Canary struct {
-	Exists  bool
-	Desired int32
-	Ready   int32
-	// Pods that the user's Service may still reach, also once the ReplicaSet is
-	// gone: those that are not terminating, or still an endpoint.
-	Pods int32
+	Set
+	Exists bool
+	// Handed means that the Deployment controls it.
+	Handed bool
+	// Recognised means that the Deployment controller has taken it for the set of
+	// its template.
+	Recognised bool
+	// Borrowed means that it was the Deployment's own, idle, before the run.
+	Borrowed bool
+	// Former means that the first edition made it: the Rollout controls it, and its
+	// pods carry Belay's labels.
+	Former bool
+	// Changed says what admission changed in its template; empty when it is the
+	// Deployment's own. The Deployment controller would not take a changed one.
+	Changed string
+	// Epoch that the last fence left on it.
+	Epoch int64
+	// Left counts its pods that the user's Service may still reach, also once the
+	// set is gone: those that are not terminating, or still an endpoint.
+	Left int32
+	// Cause says why pods are missing or not ready; empty when it is not known.
+	Cause string
+	// Leftover is the name of a set of a former run that is still there; empty when
+	// there is none.
+	Leftover string
 }
 
 // Route is what the routes say and what their parents acknowledged.
 type Route struct {
-	// Fault is a reason why some route cannot be used, or empty. The rest of what
-	// is here speaks of the others.
+	// Fault is a reason why some route or the Service cannot be used, or empty. The
+	// rest of what is here speaks of the others.
 	Fault Blocked
 	// ServiceMissing is set while the user's Service does not exist: routes may
 	// not go back to it.
@@ -120,26 +186,42 @@ type Route struct {
 	// Split is the candidate's share in percent; nil when the routes point at the
 	// user's Service.
 	Split *int32
+	// Marked means that Belay's annotations or its ownership of fields are still on
+	// a route or on the user's Service.
+	Marked bool
+	// Mixed means that the routes disagree; Split is the first.
+	Mixed bool
 	// Epoch is the highest that a write of this Rollout's, or of one of its name
 	// before it, has left on a route.
 	Epoch int64
 	// Acknowledged means every parent has accepted the usable routes as they are
 	// now; with none of them there is nobody to wait for.
 	Acknowledged bool
-	// StableHash is the pod-template-hash the stable Service selects.
-	StableHash string
-	// CanaryRevision is the revision the canary Service selects.
-	CanaryRevision string
-	// StableEndpoints and CanaryEndpoints count ready endpoints of the pods that
-	// the Services select now.
-	StableEndpoints int32
-	CanaryEndpoints int32
+	// Unacknowledged names the parent and condition that are missing.
+	Unacknowledged string
+	// PairCurrent means that the pair of Services is whole and selects the stable
+	// and the canary set's pods.
+	PairCurrent bool
+	// StableEndpoints, CanaryEndpoints and ServiceEndpoints count ready endpoints
+	// with the port that the routes name: behind each of the pair, and behind the
+	// user's Service, whatever version they run; CanaryShare of those run the
+	// candidate.
+	StableEndpoints, CanaryEndpoints, ServiceEndpoints, CanaryShare int32
+	// NoPort says which side has ready pods without the port that the routes name.
+	NoPort string
+	// Narrowed is the pod-template-hash that the user's Service selects; empty when
+	// it selects all versions. NarrowedBy last wrote it, when that was not Belay.
+	Narrowed, NarrowedBy string
 }
 
 // Run is the RolloutRun in progress.
 type Run struct {
 	// Exists is false when status names a run that is not there.
 	Exists bool
+	// Former means that another version of the planner started it.
+	Former bool
+	// StablePinned means that it holds the stable version's whole template.
+	StablePinned bool
 	// Rejected are revisions that finished runs of this Rollout's name rejected;
 	// they outlive the Rollout and its status.
 	Rejected []v1alpha1.RejectedRevision
@@ -151,6 +233,8 @@ type Run struct {
 type Guard struct {
 	// Proven by a dry-run.
 	Proven bool
+	// Pending means that the first proof is still awaited: no reason for alarm.
+	Pending bool
 	// Message says what is wrong when it is not.
 	Message string
 	// Reason from the closed set.

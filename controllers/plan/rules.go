@@ -4,6 +4,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
+// Version of the rules. A run that another version started is ended safely, not
+// continued.
+const Version = 2
+
 // rule is one row: when it matches, decide says what to do.
 type rule struct {
 	name    string
@@ -39,9 +43,14 @@ func Rules() []string {
 // first; what gives the candidate more comes last; Hold ends the table.
 var rules = []rule{
 	// Deletion: the user's Service and Deployment keep serving, whatever the state.
-	{"ReleaseTimedOut", releaseTimedOut, forceRelease},
-	{"Released", released, dropFinalizer},
+	{"ReleaseTimedOut", releaseTimedOut, releaseForDeletion},
+	{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
+	{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
+	{"DeletingUnpauses", deletingReverted, unpauseStable},
+	{"Released", released, leave},
+	{"DeletingFences", deletingUnfenced, fenceCanary},
 	{"DeletingTakesTrafficBack", deletingWithSplit, takeTrafficForDeletion},
+	{"DeletingWidensService", deletingNarrowed, widenService},
 	{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
 	{"DeletingAtZero", deletingJustZero, noteZeroForDeletion},
 	{"DeletingDrains", deletingDraining, drain},
@@ -50,6 +59,7 @@ var rules = []rule{
 	{"Deleting", deleting, waitForRelease},
 
 	// Without the Deployment there is nothing to protect or promote.
+	{"WorkloadMissingReleases", workloadMissingLost, releaseForMissing},
 	{"WorkloadMissing", workloadMissing, stuckOnWorkload},
 	// Before the first look there is no stable version to go back to.
 	{"FinalizerMissing", finalizerMissing, addFinalizer},
@@ -60,37 +70,55 @@ var rules = []rule{
 	{"RetryRequested", retryRequested, retry},
 	{"ActionRefused", actionPending, refuseAction},
 
+	// An earlier version of Belay started the run, by other rules: it may have let
+	// the Deployment roll itself.
+	{"FormerRun", formerRun, endFormerRun},
 	// Somebody with the right to do so let the Deployment roll unjudged.
 	{"Bypassed", bypassed, followBypass},
 
-	// Triggers, armed from the first canary request to the end of the bake.
+	// Triggers, armed from the first canary request to the change of the owner.
 	{"TriggerFired", triggerFired, rollBackOnTrigger},
 	{"BlindTooLong", blindTooLong, rollBackOnTrigger},
 	{"StepDeadlineExceeded", deadlineRollback, rollBackOnDeadline},
 
-	// A rollback under way, in the order that keeps every request served.
-	{"RollbackNeedsService", deploymentServesAlone, stuckOnRoute},
-	{"RollbackReleasesFirst", deploymentServes, releaseRoute},
-	{"RollbackAwaitsRelease", releaseUnacknowledged, waitForRelease},
-	{"RollbackRestoresTemplate", restoreNeeded, restoreTemplate},
-	{"RollbackAwaitsStable", stableNotBack, waitForStable},
-	{"RollbackPointsServices", rollbackServicesOff, pointServices},
-	{"RollbackAwaitsEndpoints", rollbackNoEndpoints, waitForEndpoints},
+	// A rollback under way: weights first, in the order that keeps every request
+	// served.
+	{"RollbackFences", rollbackUnfenced, fenceCanary},
+	{"RollbackOvertaken", rollbackOvertaken, goOnHandingOver},
 	{"RollbackTakesTraffic", rollbackSplitOff, takeTrafficBack},
+	{"RollbackPointsServices", rollbackServicesOff, pointServices},
+	{"UnlocksDeployment", lockLeft, unlock},
+	{"HandoverUnlocks", handoverLockedEarly, unlockForNow},
+
+	// Somebody else than stable has pods while the Deployment is held.
+	{"WrongVersionServes", wrongVersion, takeOutWrongVersion},
+	{"RaisesStable", stableMissing, raiseStable},
+	// Requests that nobody answers, and shares that no run explains.
+	{"CanaryLost", canaryLost, takeFromLost},
+	{"StableLostWidens", stableLostNarrowed, widenService},
+	{"StableLost", stableLost, releaseFromLost},
+	{"LowersWeight", overweight, lowerWeight},
+	{"RepairsServices", servicesBroken, pointServices},
+	// A Deployment that replaces its pods by itself serves behind its own Service,
+	// also while no label or record can be written.
+	{"NativeWidensFirst", nativeNarrowedOff, widenService},
+	{"NativeReleaseBlocked", nativeReleaseBlocked, waitForService},
+	{"NativeReleases", nativeSplit, releaseForNative},
+	{"NativeWidensService", nativeNarrowed, widenService},
+	{"LeftoverReleased", leftover, releaseLeftover},
+	{"LeftoverWidened", leftoverNarrowed, widenService},
+
+	{"RollbackAwaitsStable", rollbackNoStable, waitForStable},
 	{"RollbackAwaitsRoute", rollbackUnacknowledged, waitForRoute},
+	{"RollbackNarrowsService", rollbackNarrowOff, narrowBack},
 	{"RollbackAtZero", rollbackJustZero, noteZero},
 	{"RollbackDrains", rollbackDraining, drain},
 	{"RollbackRemovesCanary", rollbackCanaryLeft, removeCanary},
-	{"RollbackAwaitsService", rollbackServiceMissing, stuckOnRoute},
+	{"RollbackAwaitsService", rollbackReleaseBlocked, waitForService},
 	{"RollbackReleasesRoute", rollbackRouteLeft, releaseRoute},
+	{"RollbackWidensService", rollbackNarrowed, widenService},
 	{"RollbackUnpauses", rollbackLeftPaused, unpauseStable},
-	{"RollbackAwaitsWorkload", rollbackUnsettled, waitForWorkload},
 	{"RollbackDone", rollingBack, finishRollback},
-
-	// Requests that nobody answers, and shares that no run explains.
-	{"CanaryLost", canaryLost, takeFromLost},
-	{"CanaryLostWhileRolling", canaryLostWhileRolling, releaseFromLost},
-	{"LeftoverReleased", leftover, releaseLeftover},
 
 	// The declared template changed under a candidate.
 	{"Cancelled", cancelled, cancel},
@@ -99,59 +127,85 @@ var rules = []rule{
 
 	// A candidate that may not run.
 	{"Rejected", rejectedAgain, rejectAgain},
+	// The decision that began a run is in no record before the run exists.
+	{"RunMissing", runMissing, createRun},
+	{"MarksWorkload", marksOff, markWorkload},
+	{"LeftoverRemoved", idleLeftover, removeLeftover},
 	{"RolledBack", rolledBack, stayRolledBack},
 
 	// A candidate that waits for its run.
 	{"NewRevision", newRevision, gate},
+	{"Unserved", unserved, rollUnserved},
 	{"Unguarded", unguarded, stuckUnguarded},
 	{"Stable", stable, stayStable},
-	{"RunMissing", runMissing, createRun},
 	{"Blocked", blocked, stuckBlocked},
 	{"RouteUnusable", routeUnusable, stuckOnRoute},
 	{"Paused", paused, stayPaused},
+	{"EmptiesCanary", scaledToZero, emptyCanary},
+	{"ScaledToZero", atZeroReplicas, waitForReplicas},
 	{"StableNotReady", stableNotReady, waitForStableReady},
+	{"RevertStarts", fastRevert, startRevert},
 	{"PreflightHolds", preflightHolds, waitForPreflight},
 	{"RunStarts", gating, startRun},
 
-	// Promotion, in the order in which traffic never depends on a pod that goes.
-	{"PromotionScalesCanary", promotionShort, scaleForPromotion},
-	{"PromotionAwaitsCanary", promotionCanaryUnready, waitForCanary},
-	{"PromotionAwaitsRoute", promotionUnacknowledged, waitForRoute},
-	{"PromotionGivesAll", promotionNotFull, giveAll},
-	{"PromotionAtFull", promotionJustFull, noteFull},
-	{"PromotionDrainsStable", promotionDraining, drainStable},
-	{"PromotionUnpauses", promotionPaused, unpauseCandidate},
-	{"PromotionAwaitsWorkload", promotionUnsettled, waitForWorkload},
-	{"PromotionPointsServices", promotionServicesOff, pointServicesAtNew},
-	{"PromotionAwaitsEndpoints", promotionNoEndpoints, waitForEndpoints},
-	{"PromotionShifts", promotionNotShifted, shiftToDeployment},
-	{"PromotionShifted", promoting, startBake},
+	// The Deployment takes the candidate over: by its own strategy.
+	{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
+	{"NativeTriggerFired", nativeFired, stopNative},
+	{"NativeReverted", nativeReverted, unpauseStable},
+	{"NativeThaws", nativeFrozen, thawNative},
+	{"NativeHandsOver", nativeCanary, handOverNative},
+	{"NativeUnpauses", nativePaused, unpauseCandidate},
+	{"NativeRunMissing", nativeRunMissing, createRun},
+	{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
+	{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
+	{"NativeSettled", nativeJustSettled, noteSettled},
+	{"NativeDrains", nativeDraining, drainNative},
+	{"NativeRemovesCanary", nativeCanaryLeft, removeCanary},
+	{"NativeRemovesLeftover", nativeLeftover, removeLeftover},
+	{"NativeBakes", nativeBaking, holdNative},
+	{"NativeDone", native, finishNative},
 
-	// The bake: the new version serves from the Deployment, triggers armed.
-	{"BakeTakesTraffic", bakeSplitOff, shiftAgain},
-	{"BakeRuns", bakeNotOver, bakeOn},
-	{"BakeUndecided", bakeUndecided, holdBake},
-	{"BakeAwaitsRoute", bakeUnacknowledged, waitForRoute},
-	{"BakeRemovesCanary", bakeCanaryLeft, removeCanary},
-	{"BakeReleasesRoute", bakeRouteLeft, releaseRoute},
-	{"Promoted", baking, finishPromotion},
+	// The Deployment takes the candidate over: its ReplicaSet, as it serves.
+	{"HandoverSizeChanged", handedSizeOff, adaptHanded},
+	{"HandoverAwaitsRecognition", handedUnrecognised, waitForRecognition},
+	{"HandoverWidensFirst", handedNarrowedOff, widenService},
+	{"HandoverReleasesRoute", handedReleasable, releaseRoute},
+	{"HandoverWidensService", handedNarrowed, widenService},
+	{"HandoverUnpauses", handedPaused, unpauseHanded},
+	{"HandoverReleaseBlocked", handedReleaseBlocked, waitForService},
+	{"HandoverAwaitsRoute", handedUnacknowledged, waitForRoute},
+	{"HandoverAwaitsWorkload", handedUnsettled, waitForWorkload},
+	{"Promoted", handed, finishPromotion},
+	{"HandoverImpossible", handoverImpossible, promoteNatively},
+	{"HandoverFollowsSize", handoverSizeOff, followSize},
+	{"HandoverSetsWeight", handoverShareDue, giveAllAgain},
+	{"HandoverAwaitsCalm", handoverUncalm, waitForCalm},
+	{"HandoverUndecided", handoverUndecided, holdHandover},
+	{"HandoverReleasesNarrowed", handoverSplitNarrowed, releaseRoute},
+	{"HandsOver", handingOver, handOver},
 
-	// A step: routes first at 0, then pods, then requests, then judgement.
-	{"StepPointsServices", stepServicesOff, pointServices},
-	{"StepLowersWeight", stepOverweight, lowerStepWeight},
-	{"StepAwaitsStableEndpoints", stepNoStableEndpoints, waitForEndpoints},
-	{"StepSplitsRoute", stepNotSplit, splitAtZero},
-	{"StepAwaitsSplit", stepSplitUnacknowledged, waitForRoute},
-	{"StepScalesCanary", stepShort, scaleForStep},
-	{"StepAwaitsCanary", stepCanaryUnready, waitForCanary},
-	{"StepSetsWeight", stepWeightOff, setStepWeight},
-	{"StepAwaitsRoute", stepUnacknowledged, waitForRoute},
+	// The trial: routes first at 0, then pods, then requests.
+	{"PointsServices", trialServicesOff, pointServices},
+	{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
+	{"SplitsRoute", notSplit, splitAtZero},
+	{"AwaitsSplit", splitUnacknowledged, waitForRoute},
+	{"NarrowsService", narrowOff, narrow},
+	{"ScalesCanary", sizeOff, scaleCanary},
+	{"AwaitsCanary", canaryUnready, waitForCanary},
+	{"SetsWeight", weightOff, setTargetWeight},
+	{"AwaitsRoute", unacknowledged, waitForRoute},
+
+	// Then judgement.
 	{"StepAcknowledged", stepJustAcknowledged, noteAcknowledged},
 	{"TriggerObserved", triggerObserved, holdObserved},
 	{"StepHolds", stepHoldNotOver, holdStep},
 	{"StepUndecided", stepUndecided, holdUndecided},
 	{"StepPassed", stepHasNext, nextStep},
 	{"StepsPassed", stepping, startPromotion},
+	{"BakeStarts", justFull, startBake},
+	{"BakeRuns", bakeNotOver, bakeOn},
+	{"BakeUndecided", bakeUndecided, holdBake},
+	{"BakePassed", baking, startHandover},
 
 	// Nothing matched: keep everything as it is.
 	{"Hold", always, hold},

@@ -3,7 +3,9 @@ package plan_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -32,5 +34,71 @@ func TestReferencesKeepTheWorst(t *testing.T) {
 	sum := plan.Sum(all, now, now)
 	if len(sum.References) != plan.MaxTriggers || sum.References[0].Trigger != "late/errors" || sum.Outcome != v1alpha1.VerdictFail {
 		t.Errorf("%d references, first %+v, outcome %s", len(sum.References), sum.References[0], sum.Outcome)
+	}
+}
+
+// trigger is an armed one that was judged ago before now, on samples from then.
+func trigger(name string, outcome v1alpha1.VerdictOutcome, ago time.Duration) plan.Armed {
+	at := metav1.NewMicroTime(now.Add(-ago))
+	return plan.Armed{
+		Guardrail: "g", Trigger: name, SilentAfter: 30 * time.Second,
+		Verdict: &v1alpha1.TriggerAnalysis{Outcome: outcome, Reason: "R-" + name, Message: "M-" + name, EvaluatedAt: &at, SamplesFrom: &at},
+	}
+}
+
+func blindFor(a plan.Armed, d time.Duration, then v1alpha1.HoldOrRollback) plan.Armed {
+	a.Blind = v1alpha1.WhenBlind{Hold: minutes(10), Then: then}
+	a.Verdict = a.Verdict.DeepCopy()
+	a.Verdict.BlindSince = ptr(metav1.NewMicroTime(now.Add(-d)))
+	return a
+}
+
+func TestSum(t *testing.T) {
+	const pass, fail, inconclusive, failed = v1alpha1.VerdictPass, v1alpha1.VerdictFail, v1alpha1.VerdictInconclusive, v1alpha1.VerdictError
+	good, unsure := trigger("good", pass, 5*time.Second), trigger("unsure", inconclusive, 5*time.Second)
+	broken, bad := trigger("broken", failed, 5*time.Second), trigger("bad", fail, 5*time.Second)
+	pending := plan.Armed{Guardrail: "g", Trigger: "pending", SilentAfter: 30 * time.Second}
+	blindUnsure := blindFor(unsure, time.Hour, v1alpha1.Rollback)
+	tests := map[string]struct {
+		armed []plan.Armed
+		want  plan.Verdict
+	}{
+		"no trigger":                   {nil, plan.Verdict{Outcome: pass}},
+		"pass":                         {[]plan.Armed{good}, plan.Verdict{Outcome: pass, Passing: 1, Total: 1}},
+		"not judged yet":               {[]plan.Armed{good, pending}, plan.Verdict{Outcome: inconclusive, Reason: plan.ReasonPending, Trigger: "g/pending", Message: "not evaluated yet", Passing: 1, Total: 2}},
+		"pass on samples from before":  {[]plan.Armed{trigger("old", pass, 20*time.Second)}, plan.Verdict{Outcome: inconclusive, Reason: plan.ReasonPending, Trigger: "g/old", Message: "not evaluated at this weight yet", Total: 1}},
+		"pass gone silent":             {[]plan.Armed{trigger("old", pass, 31*time.Second)}, plan.Verdict{Outcome: failed, Reason: plan.ReasonJudgeSilent, Trigger: "g/old", Message: "no verdict for more than 30s", Total: 1}},
+		"fail stays, silent or not":    {[]plan.Armed{trigger("old", fail, time.Hour)}, plan.Verdict{Outcome: fail, Reason: "R-old", Trigger: "g/old", Message: "M-old", Total: 1}},
+		"error over inconclusive":      {[]plan.Armed{unsure, broken, good}, plan.Verdict{Outcome: failed, Reason: "R-broken", Trigger: "g/broken", Message: "M-broken", Passing: 1, Total: 3}},
+		"fail over error":              {[]plan.Armed{broken, bad}, plan.Verdict{Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Total: 2}},
+		"unknown outcome is no pass":   {[]plan.Armed{trigger("odd", "Odd", 5*time.Second)}, plan.Verdict{Outcome: "Odd", Reason: "R-odd", Trigger: "g/odd", Message: "M-odd", Total: 1}},
+		"blind, but holds":             {[]plan.Armed{blindFor(unsure, time.Hour, v1alpha1.Hold)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Total: 1}},
+		"blind, not long enough":       {[]plan.Armed{blindFor(unsure, 9*time.Minute, v1alpha1.Rollback)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Total: 1}},
+		"blind too long":               {[]plan.Armed{blindUnsure}, blindVerdict(1)},
+		"blind too long, named first":  {[]plan.Armed{blindUnsure, broken}, blindVerdict(2)},
+		"blind too long, named second": {[]plan.Armed{broken, blindUnsure}, blindVerdict(2)},
+		"fail over blind too long": {[]plan.Armed{bad, blindUnsure}, plan.Verdict{
+			Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Total: 2, BlindRollback: true}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := plan.Sum(test.armed, now.Add(-10*time.Second), now)
+			if len(got.References) != len(test.armed) {
+				t.Errorf("%d references for %d triggers", len(got.References), len(test.armed))
+			}
+			got.References = nil
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("sum (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// blindVerdict names the trigger whose whenBlind says to roll back, whatever
+// else is wrong: it is the reason for what follows.
+func blindVerdict(total int) plan.Verdict {
+	return plan.Verdict{
+		Outcome: v1alpha1.VerdictInconclusive, Reason: "R-unsure", Trigger: "g/unsure", Total: total, BlindRollback: true,
+		Message: "blind for 1h0m0s, whenBlind allows 10m0s: M-unsure",
 	}
 }

@@ -1,6 +1,6 @@
 // Package traffic is the port through which a share of the requests reaches the
-// candidate. It says what a split is and what a router must keep; adapters do
-// it for one kind of route. It decides nothing.
+// candidate. It says what a distribution is and what a router must keep;
+// adapters do it for one kind of route. It decides nothing.
 package traffic
 
 import (
@@ -8,12 +8,8 @@ import (
 	"errors"
 )
 
-// Split is the candidate's share of the requests, in percent.
-type Split struct {
-	Canary int32
-}
-
-// Target is the routes of one Rollout and the Services between which they share.
+// Target is the routes of one Rollout, the user's Service, and the pods of the
+// two sides between which requests are shared.
 type Target struct {
 	Namespace string
 	// Owner is the Rollout's name. Others may share their own Services' requests
@@ -23,42 +19,107 @@ type Target struct {
 	Routes []string
 	// Service is the user's own.
 	Service string
-	// Stable and Canary are the generated pair.
-	Stable, Canary string
+	// Selector is the Deployment's own matchLabels. A side's Service selects by it
+	// and by the side's pod-template-hash.
+	Selector map[string]string
+	// Own are the pods of the Deployment's versions, and Others those of the other
+	// Deployments of the namespace: the user's Service must select each of the first
+	// and none of the second.
+	Own, Others []Pods
+	// StableHash and CanaryHash are the pod-template-hash of each side's pods;
+	// empty while a side has no ReplicaSet.
+	StableHash, CanaryHash string
 	// Epoch is written beside every change; the API server refuses one below what
 	// the owner's last write had.
 	Epoch int64
 }
 
-// Observation is what the routes say now.
-type Observation struct {
-	// Split is nil when every route points at the user's Service. Of routes that
-	// disagree it is the first.
-	Split *Split
-	// Epoch is the highest that a write of the owner's has left on a route.
-	Epoch int64
-	// Acknowledged means that every parent of every usable route has accepted it,
-	// with its references resolved, at its present generation. With no usable route
-	// there is nobody to wait for, and it is true.
-	Acknowledged bool
-	// Mixed means that the routes disagree: some carry another split, or none.
-	Mixed bool
-	// Manager is the field manager that last wrote a route, when it was not Belay.
-	Manager string
+// Pods are the labels of a pod template, and whose it is, in words for a message:
+// `Deployment "cart"`, `the declared version`.
+type Pods struct {
+	Of     string
+	Labels map[string]string
 }
 
-// Router observes and changes where requests go. Apply and Release are absolute
-// and safe to repeat; they change nothing of a route but the references to the
-// target's Services, and carry the resource version they have read, so that a
-// stale writer gets a conflict. Errors: ErrNotFound when a route does not
-// exist, ErrNotRouted when a route does not refer to the Service; anything else
-// is the API server's and worth a retry. One unusable route keeps nobody from
-// the others: Observe returns what they say beside the error, Apply and Release
-// change them before they return it.
+// Split is the candidate's share of the requests, in percent.
+type Split struct {
+	Canary int32
+}
+
+// Observation is what the routes and Services say now.
+type Observation struct {
+	// Split is nil when every route points at the user's Service.
+	Split *Split
+	// Mixed means that the routes disagree: some carry another split, or none. Split
+	// is then the first.
+	Mixed bool
+	// Epoch is the highest that a write of the owner's has left on a route.
+	Epoch int64
+	// Acknowledged means that for every parent of every usable route some status
+	// entry reports Accepted and ResolvedRefs at the route's present generation.
+	// With no usable route there is nobody to wait for, and it is true.
+	Acknowledged bool
+	// Unacknowledged names what is missing: the route, the parent, the condition
+	// and what the gateway says of it. Empty when Acknowledged.
+	Unacknowledged string
+	// Manager is the field manager that last wrote a route's rules, when it was not
+	// Belay.
+	Manager string
+	// Marked means that a route or the user's Service still carries something of
+	// Belay's for this owner: annotations, or ownership of fields. It is true from
+	// the first Apply or Narrow until Release, and Narrow with an empty hash, have
+	// done all they do; true without a run in progress, they were cut off and have
+	// to be repeated.
+	Marked bool
+
+	// ServiceMissing is set while the user's Service does not exist.
+	ServiceMissing bool
+	// PairCurrent means that the pair of generated Services is whole and as the
+	// target wants it: selectors, ports, labels.
+	PairCurrent bool
+	// Stable and Canary count the ready endpoints that a gateway can use for each
+	// side now: of pods that carry the side's hash, with every port that the routes
+	// name. They are 0 until the endpoints have followed the last Point. Service
+	// counts those behind the user's Service, whatever they run; ServiceStable and
+	// ServiceCanary those of them that are known to be of a side, by the endpoints of
+	// the side's Service, ready or not.
+	Stable, Canary, Service, ServiceStable, ServiceCanary int32
+	// NoPort says in words which port the routes name that a side's pods with ready
+	// endpoints do not have; empty when there is none.
+	NoPort string
+	// Narrowed is the pod-template-hash that Narrow put into the user's Service's
+	// selector; empty when it selects all versions, or somebody else's choice of them.
+	Narrowed string
+	// NarrowedBy is the field manager that last wrote the user's Service's
+	// selector, when it was not Belay.
+	NarrowedBy string
+}
+
+// Router observes and changes where requests go. Every write is absolute and
+// safe to repeat, changes nothing but what is named here, carries the resource
+// version it was read at, so that a stale writer gets a conflict, and leaves no
+// field ownership behind once the run has ended.
+//
+// Errors: ErrNotFound when a route does not exist, ErrNotRouted when a route
+// does not refer to the Service, ErrUnusable when a route or the Service cannot
+// be shared out as it is; anything else is the API server's and worth a retry.
+// One unusable route keeps nobody from the others: Observe returns what they say
+// beside the error, Apply and Release change them before they return it.
 type Router interface {
+	// Observe reads the routes and Services.
 	Observe(ctx context.Context, target Target) (Observation, error)
+	// Point makes the pair of Services, whole: selector, ports, labels.
+	Point(ctx context.Context, target Target) error
+	// Apply gives the canary side its share, and the stable side the rest.
 	Apply(ctx context.Context, target Target, split Split) error
+	// Release points the routes back at the user's Service.
 	Release(ctx context.Context, target Target) error
+	// Narrow makes the user's Service select only pods with this
+	// pod-template-hash; with an empty one, all of its pods again.
+	Narrow(ctx context.Context, target Target, hash string) error
+	// Remove deletes the pair of Services. It is the last write of a Rollout that
+	// is being deleted, after Release.
+	Remove(ctx context.Context, target Target) error
 }
 
 var (
@@ -66,4 +127,7 @@ var (
 	ErrNotFound = errors.New("route not found")
 	// ErrNotRouted means that no backendRef of a route names the Service.
 	ErrNotRouted = errors.New("route does not refer to the Service")
+	// ErrUnusable means that a route or the Service cannot be shared out as it is;
+	// the message says what to change.
+	ErrUnusable = errors.New("cannot be shared out")
 )

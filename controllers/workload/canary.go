@@ -1,115 +1,137 @@
 package workload
 
 import (
+	"fmt"
 	"maps"
+	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// CanaryName is the name of the canary ReplicaSet of one revision. The
-// Deployment controller's own names end in another alphabet, so they cannot
-// collide.
-func CanaryName(deployment, revision string) string { return deployment + "-" + revision }
+// maxNameLength is the API server's bound of a ReplicaSet's name.
+const maxNameLength = 253
 
-// Canary builds the canary ReplicaSet: the template on trial, controlled by the
-// Rollout so that the Deployment controller leaves it alone, and labelled like
-// the Deployment's pods so that budgets, policies and monitors keep matching.
-func Canary(rollout *v1alpha1.Rollout, deployment *appsv1.Deployment, template corev1.PodTemplateSpec, revision string, replicas int32) *appsv1.ReplicaSet {
-	template = TemplateOf(template)
-	template.Labels = maps.Clone(template.Labels)
-	if template.Labels == nil {
-		template.Labels = map[string]string{}
+// CanaryName is the name of the ReplicaSet that Belay makes for one revision: the
+// Deployment's name, cut so that both fit, and the revision, as the Deployment
+// controller names its own. Should that one's hash ever be the same, it counts up
+// its collisionCount and takes another.
+func CanaryName(deployment, revision string) string {
+	if limit := maxNameLength - 1 - len(revision); len(deployment) > limit {
+		deployment = strings.TrimRight(deployment[:limit], "-.")
 	}
-	template.Labels[v1alpha1.LabelRevision] = revision
-	template.Labels[v1alpha1.LabelRole] = v1alpha1.RoleCanary
+	return deployment + "-" + revision
+}
 
-	selector := deployment.Spec.Selector.DeepCopy()
-	if selector.MatchLabels == nil {
-		selector.MatchLabels = map[string]string{}
+// Canary builds the ReplicaSet of the version on trial: what the Deployment
+// controller would make of the declared template, with the revision as
+// pod-template-hash, but controlled by the run. The template is the Deployment's
+// to the last field and carries no mark of Belay, so that budgets, policies and
+// monitors see ordinary pods and the Deployment can take the set over as it is.
+// It fails when the Deployment does not declare the run's revision.
+func Canary(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, replicas int32) (*unstructured.Unstructured, error) {
+	declared, err := RevisionOf(Template(deployment))
+	if err != nil {
+		return nil, err
 	}
-	selector.MatchLabels[v1alpha1.LabelRevision] = revision
-	selector.MatchLabels[v1alpha1.LabelRole] = v1alpha1.RoleCanary
+	if declared != run.Spec.Revision {
+		return nil, fmt.Errorf("the Deployment %s declares revision %s, and run %s is of %s", deployment.GetName(), declared, run.Name, run.Spec.Revision)
+	}
+	set := newSet(deployment, Template(deployment), declared, replicas)
+	set.SetOwnerReferences([]metav1.OwnerReference{runReference(run)})
+	labels := set.GetLabels()
+	labels[v1alpha1.LabelRollout] = run.Spec.Rollout.Name
+	labels[v1alpha1.LabelRole] = v1alpha1.RoleCanary
+	labels[v1alpha1.LabelRun] = v1alpha1.RunLabel(run.Name)
+	set.SetLabels(labels)
+	return set, nil
+}
 
-	return &appsv1.ReplicaSet{
-		TypeMeta: metav1.TypeMeta{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "ReplicaSet"},
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: rollout.Namespace,
-			Name:      CanaryName(deployment.Name, revision),
-			Labels:    template.Labels,
-			OwnerReferences: []metav1.OwnerReference{
-				*metav1.NewControllerRef(rollout, v1alpha1.GroupVersion.WithKind("Rollout")),
-			},
-		},
-		Spec: appsv1.ReplicaSetSpec{
-			Replicas:        &replicas,
-			MinReadySeconds: deployment.Spec.MinReadySeconds,
-			Selector:        selector,
-			Template:        template,
-		},
+// StableAgain builds the stable version's ReplicaSet from the template that the
+// run has pinned, as stable's or, once it was promoted, as its own; controlled by
+// the Deployment: for when the Deployment's own has been deleted.
+func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, stable string, replicas int32) (*unstructured.Unstructured, error) {
+	raw := run.Spec.Stable.Template.Raw
+	if run.Spec.Stable.Revision.Revision != stable && run.Spec.Revision == stable {
+		raw = run.Spec.Template.Raw
+	}
+	template, err := DecodeTemplate(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the stable version of run %s: %w", run.Name, err)
+	}
+	revision, err := RevisionOf(template)
+	if err != nil {
+		return nil, err
+	}
+	if revision != stable {
+		return nil, fmt.Errorf("the stable template that run %s has pinned is revision %s, not %s", run.Name, revision, stable)
+	}
+	maxReplicas, err := MaxReplicas(deployment)
+	if err != nil {
+		return nil, err
+	}
+	set := newSet(deployment, template, revision, replicas)
+	set.SetOwnerReferences([]metav1.OwnerReference{deploymentReference(deployment)})
+	set.SetAnnotations(sizeAnnotations(Replicas(deployment), maxReplicas))
+	labels := set.GetLabels()
+	labels[v1alpha1.LabelRollout] = run.Spec.Rollout.Name
+	labels[v1alpha1.LabelRole] = v1alpha1.RoleStable
+	set.SetLabels(labels)
+	return set, nil
+}
+
+// newSet is what getNewReplicaSet in pkg/controller/deployment/sync.go makes,
+// without owner and annotations.
+func newSet(deployment *unstructured.Unstructured, template map[string]any, hash string, replicas int32) *unstructured.Unstructured {
+	template = runtime.DeepCopyJSON(template)
+	metadata := childMap(template, "metadata")
+	podLabels := childMap(metadata, "labels")
+	podLabels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
+
+	selector := map[string]any{}
+	if declared, found, err := unstructured.NestedMap(deployment.Object, "spec", "selector"); err == nil && found {
+		selector = declared
+	}
+	childMap(selector, "matchLabels")[appsv1.DefaultDeploymentUniqueLabelKey] = hash
+
+	labels := maps.Clone(podLabels)
+	spec := map[string]any{"replicas": int64(replicas), "selector": selector, "template": template}
+	if seconds, ok := integer(deployment, "spec", "minReadySeconds"); ok && seconds != 0 {
+		spec["minReadySeconds"] = seconds
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": appsv1.SchemeGroupVersion.String(), "kind": "ReplicaSet",
+		"metadata": map[string]any{"namespace": deployment.GetNamespace(), "name": CanaryName(deployment.GetName(), hash), "labels": labels},
+		"spec":     spec,
+	}}
+}
+
+// childMap returns the map below a key, and makes it when it is not there.
+func childMap(parent map[string]any, key string) map[string]any {
+	if child, ok := parent[key].(map[string]any); ok && child != nil {
+		return child
+	}
+	child := map[string]any{}
+	parent[key] = child
+	return child
+}
+
+func sizeAnnotations(replicas, maxReplicas int32) map[string]string {
+	return map[string]string{
+		annotationDesiredReplicas: strconv.Itoa(int(replicas)),
+		annotationMaxReplicas:     strconv.Itoa(int(maxReplicas)),
 	}
 }
 
-// Settled reports whether the Deployment controller has observed the declared
-// template and all its pods, and only those, are available.
-func Settled(d *appsv1.Deployment) bool {
-	want := Replicas(d)
-	return d.Status.ObservedGeneration >= d.Generation &&
-		d.Status.UpdatedReplicas == want &&
-		d.Status.AvailableReplicas >= want &&
-		d.Status.Replicas == want
+func runReference(run *v1alpha1.RolloutRun) metav1.OwnerReference {
+	return *metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("RolloutRun"))
 }
 
-// Replicas is what the Deployment declares; the API's default is 1.
-func Replicas(d *appsv1.Deployment) int32 {
-	if d.Spec.Replicas == nil {
-		return 1
-	}
-	return *d.Spec.Replicas
-}
-
-// ReadyPods returns the pods that are ready and not going away.
-func ReadyPods(pods []corev1.Pod) []corev1.Pod {
-	var ready []corev1.Pod
-	for i := range pods {
-		if pods[i].DeletionTimestamp == nil && IsReady(&pods[i]) {
-			ready = append(ready, pods[i])
-		}
-	}
-	return ready
-}
-
-// Staying returns the pods that are not going away.
-func Staying(pods []corev1.Pod) []corev1.Pod {
-	var staying []corev1.Pod
-	for i := range pods {
-		if pods[i].DeletionTimestamp == nil {
-			staying = append(staying, pods[i])
-		}
-	}
-	return staying
-}
-
-// IsReady reports the pod's Ready condition.
-func IsReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
-// OwnedBy returns the objects' pods that the ReplicaSet controls.
-func OwnedBy(pods []corev1.Pod, owner *appsv1.ReplicaSet) []corev1.Pod {
-	var owned []corev1.Pod
-	for i := range pods {
-		if ref := metav1.GetControllerOf(&pods[i]); ref != nil && ref.UID == owner.UID {
-			owned = append(owned, pods[i])
-		}
-	}
-	return owned
+func deploymentReference(deployment *unstructured.Unstructured) metav1.OwnerReference {
+	return *metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))
 }

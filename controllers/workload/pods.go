@@ -1,82 +1,96 @@
 package workload
 
 import (
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"belay.dev/belay/api/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
-// Reasons of the pods trigger. Like every verdict's reason they are a closed set.
-const (
-	ReasonPodsHealthy     = "Healthy"
-	ReasonPodsRestarting  = "PodsRestarting"
-	ReasonPodsNotReady    = "PodsNotReady"
-	ReasonPodsNotObserved = "PodsNotObserved"
-)
-
-// PodsVerdict is what a pods trigger makes of the candidate's pods.
-type PodsVerdict struct {
-	Outcome v1alpha1.VerdictOutcome
-	Reason  string
-	Message string
+// OwnedBy returns the pods that the owner, a ReplicaSet, controls.
+func OwnedBy(pods []corev1.Pod, owner types.UID) []corev1.Pod {
+	return filterPods(pods, func(pod *corev1.Pod) bool {
+		ref := metav1.GetControllerOfNoCopy(pod)
+		return ref != nil && ref.UID == owner
+	})
 }
 
-// JudgePods applies a pods trigger to the candidate's pods as the API server
-// describes them. It needs no metrics, so it works when Prometheus does not.
-// Pods that are being deleted do not count. Their specs are not there: the cache
-// keeps none.
-func JudgePods(trigger v1alpha1.PodsTrigger, pods []corev1.Pod, now time.Time) PodsVerdict {
-	limit := int32(1)
-	if trigger.MaxRestarts != nil {
-		limit = *trigger.MaxRestarts
-	}
-	judged := 0
+// ActivePods returns the pods that count: those that are not being deleted and
+// have not ended, by eviction for example. The ReplicaSet controller makes others
+// in the place of the rest.
+func ActivePods(pods []corev1.Pod) []corev1.Pod { return filterPods(pods, isActive) }
+
+// ReadyPods returns the active pods that are ready.
+func ReadyPods(pods []corev1.Pod) []corev1.Pod {
+	return filterPods(pods, func(pod *corev1.Pod) bool { return isActive(pod) && IsReady(pod) })
+}
+
+func filterPods(pods []corev1.Pod, keep func(*corev1.Pod) bool) []corev1.Pod {
+	var kept []corev1.Pod
 	for i := range pods {
-		pod := &pods[i]
-		if pod.DeletionTimestamp != nil {
-			continue
-		}
-		judged++
-		if v, failed := judgePod(pod, limit, trigger.ReadyWithin.Duration, now); failed {
-			return v
+		if keep(&pods[i]) {
+			kept = append(kept, pods[i])
 		}
 	}
-	if judged == 0 {
-		return PodsVerdict{v1alpha1.VerdictInconclusive, ReasonPodsNotObserved, "the candidate has no pods yet"}
-	}
-	return PodsVerdict{v1alpha1.VerdictPass, ReasonPodsHealthy, fmt.Sprintf("%d pods, no container restarted more than %d times", judged, limit)}
+	return kept
 }
 
-func judgePod(pod *corev1.Pod, limit int32, readyWithin time.Duration, now time.Time) (PodsVerdict, bool) {
-	for _, c := range pod.Status.ContainerStatuses {
-		if c.RestartCount > limit {
-			return PodsVerdict{v1alpha1.VerdictFail, ReasonPodsRestarting,
-				fmt.Sprintf("container %q of pod %s restarted %d times%s; %d tolerated", c.Name, pod.Name, c.RestartCount, lastExit(c), limit)}, true
-		}
-	}
-	waited := now.Sub(pod.CreationTimestamp.Time)
-	if readyWithin > 0 && !IsReady(pod) && waited > readyWithin {
-		return PodsVerdict{v1alpha1.VerdictFail, ReasonPodsNotReady,
-			fmt.Sprintf("pod %s is not ready %s after its creation%s; %s tolerated", pod.Name, waited.Round(time.Second), waitingBecause(pod), readyWithin)}, true
-	}
-	return PodsVerdict{}, false
+// isActive is IsPodActive in pkg/controller/controller_utils.go.
+func isActive(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
 }
 
-func lastExit(c corev1.ContainerStatus) string {
-	if t := c.LastTerminationState.Terminated; t != nil {
-		return fmt.Sprintf(" (last exit code %d)", t.ExitCode)
-	}
-	return ""
+// IsReady reports the pod's condition Ready.
+func IsReady(pod *corev1.Pod) bool {
+	c := condition(pod, corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionTrue
 }
 
-func waitingBecause(pod *corev1.Pod) string {
-	for _, c := range pod.Status.ContainerStatuses {
-		if c.State.Waiting != nil && c.State.Waiting.Reason != "" {
-			return fmt.Sprintf(" (container %q waits: %.64q)", c.Name, c.State.Waiting.Reason)
+// ReadySince is when the pod last became ready; false when it is not ready.
+func ReadySince(pod *corev1.Pod) (time.Time, bool) {
+	if c := condition(pod, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		return c.LastTransitionTime.Time, true
+	}
+	return time.Time{}, false
+}
+
+// UnreadySince is since when an unready pod might serve and does not: when it lost
+// readiness, or, if it has never been ready, when a node was found for it. wasReady
+// tells the two apart. Both are unset for a pod that is ready.
+func UnreadySince(pod *corev1.Pod) (since time.Time, wasReady bool) {
+	ready := condition(pod, corev1.PodReady)
+	if ready != nil && ready.Status == corev1.ConditionTrue {
+		return time.Time{}, false
+	}
+	since = pod.CreationTimestamp.Time
+	if c := condition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionTrue && c.LastTransitionTime.After(since) {
+		since = c.LastTransitionTime.Time
+	}
+	if ready == nil {
+		return since, false
+	}
+	began := since
+	if start := pod.Status.StartTime; start != nil && start.After(began) {
+		began = start.Time
+	}
+	// A kubelet sets Ready to False when it starts a pod, in the write that sets
+	// startTime, and its time changes only with its value: a later one means that
+	// the pod was ready in between.
+	if ready.LastTransitionTime.Sub(began) >= startSlack {
+		return ready.LastTransitionTime.Time, true
+	}
+	return since, false
+}
+
+// startSlack allows for times in whole seconds, written one after the other.
+const startSlack = 2 * time.Second
+
+func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if pod.Status.Conditions[i].Type == kind {
+			return &pod.Status.Conditions[i]
 		}
 	}
-	return ""
+	return nil
 }

@@ -1,6 +1,10 @@
-// Package workload knows Deployments and ReplicaSets: revisions of pod
-// templates, what runs and is ready, and how the canary ReplicaSet looks. Its
-// builders are pure; it decides nothing.
+// Package workload knows Deployments, ReplicaSets and pods: the revision of a
+// pod template, which ReplicaSet the Deployment controller would take, why pods
+// are not ready, and the writes that hand a ReplicaSet over. It is pure: readers
+// and builders, no client and no clock. It decides nothing.
+//
+// Deployments and ReplicaSets are read unstructured, so that fields of a newer
+// Kubernetes than Belay's types are compared and copied too.
 package workload
 
 import (
@@ -8,33 +12,49 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// TemplateOf returns a copy of a template without what the Deployment
-// controller and Belay add to it, so that the same version compares equal
-// whichever object it was read from.
-func TemplateOf(template corev1.PodTemplateSpec) corev1.PodTemplateSpec {
-	t := *template.DeepCopy()
-	for _, label := range []string{appsv1.DefaultDeploymentUniqueLabelKey, v1alpha1.LabelRevision, v1alpha1.LabelRole} {
-		delete(t.Labels, label)
+// Template returns the pod template of a Deployment or ReplicaSet, not a copy;
+// nil when it has none.
+func Template(object *unstructured.Unstructured) map[string]any {
+	template, _, _ := unstructured.NestedFieldNoCopy(object.Object, "spec", "template")
+	m, _ := template.(map[string]any)
+	return m
+}
+
+// DecodeTemplate reads a template from JSON, such as one that a run has pinned,
+// with whole numbers kept whole.
+func DecodeTemplate(raw []byte) (map[string]any, error) {
+	var template map[string]any
+	if err := utiljson.Unmarshal(raw, &template); err != nil {
+		return nil, fmt.Errorf("decode a pod template: %w", err)
 	}
-	t.Name, t.GenerateName = "", ""
-	return t
+	return template, nil
 }
 
-// CanonicalTemplate is the template's canonical JSON: keys sorted, no white
-// space, nothing that depends on where it was read.
-func CanonicalTemplate(template corev1.PodTemplateSpec) ([]byte, error) {
-	return canonicalJSON(TemplateOf(template))
+// CanonicalTemplate is the template as JSON with sorted keys, such that two
+// templates have the same bytes exactly when the Deployment controller takes
+// them for equal: quantities by value, empty maps and lists as absent, the label
+// pod-template-hash ignored. Fields that Belay's types do not know are kept as
+// they stand. It fails when a known field has another type than Kubernetes gives
+// it. The result is itself a template with the same revision.
+func CanonicalTemplate(template map[string]any) ([]byte, error) {
+	canonical, err := normalise(template)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(canonical)
 }
 
-// RevisionOf is the first 10 hex digits of SHA-256 over the canonical JSON.
-func RevisionOf(template corev1.PodTemplateSpec) (string, error) {
+// RevisionOf is the first 10 hex digits of SHA-256 over the canonical template.
+func RevisionOf(template map[string]any) (string, error) {
 	canonical, err := CanonicalTemplate(template)
 	if err != nil {
 		return "", err
@@ -43,54 +63,41 @@ func RevisionOf(template corev1.PodTemplateSpec) (string, error) {
 	return hex.EncodeToString(sum[:])[:10], nil
 }
 
-// canonicalJSON encodes through a generic value, because encoding/json sorts
-// the keys of maps but not the fields of structs.
-func canonicalJSON(v any) ([]byte, error) {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encode the pod template: %w", err)
-	}
-	var generic map[string]any
-	if err := json.Unmarshal(raw, &generic); err != nil {
-		return nil, fmt.Errorf("normalise the pod template: %w", err)
-	}
-	return json.Marshal(generic)
-}
-
-// Describe returns the revision of a template with its images.
-func Describe(template corev1.PodTemplateSpec) (v1alpha1.Revision, error) {
-	revision, err := RevisionOf(template)
-	if err != nil {
-		return v1alpha1.Revision{}, err
-	}
-	r := v1alpha1.Revision{Revision: revision}
-	for _, c := range template.Spec.Containers {
-		if r.Image == "" {
-			r.Image = bounded(c.Image)
-		}
-		r.Images = append(r.Images, v1alpha1.ContainerImage{Container: c.Name, Image: bounded(c.Image)})
-	}
-	if len(r.Images) > maxImages {
-		r.Images = r.Images[:maxImages]
-	}
-	return r, nil
-}
-
-// maxImages and maxImageLength are the API's own bounds.
+// maxImages and maxImageLength are the API's own bounds of Revision.images.
 const (
 	maxImages      = 32
 	maxImageLength = 512
 )
 
-func bounded(image string) string {
-	if len(image) > maxImageLength {
-		return image[:maxImageLength]
+// Describe returns the revision of a template with the images of its containers,
+// init containers excepted; at most 32, each cut at 512 bytes.
+func Describe(template map[string]any) (v1alpha1.Revision, error) {
+	revision, err := RevisionOf(template)
+	if err != nil {
+		return v1alpha1.Revision{}, err
 	}
-	return image
+	r := v1alpha1.Revision{Revision: revision}
+	containers, _, err := unstructured.NestedSlice(template, "spec", "containers")
+	if err != nil {
+		return v1alpha1.Revision{}, fmt.Errorf("read the containers of the pod template: %w", err)
+	}
+	for i, c := range containers {
+		container, _ := c.(map[string]any)
+		name, _ := container["name"].(string)
+		image, _ := container["image"].(string)
+		image = cut(image, maxImageLength)
+		if i == 0 {
+			r.Image = image
+		}
+		if i < maxImages {
+			r.Images = append(r.Images, v1alpha1.ContainerImage{Container: name, Image: image})
+		}
+	}
+	return r, nil
 }
 
-// WithDigests fills in the digests that ready pods report. Where pods disagree
-// the digest stays empty: a tag that moved is not evidence of one version.
+// WithDigests fills in the digests that the pods report. Where pods disagree the
+// digest stays as it was: a tag that moved is not evidence of one version.
 func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1.ContainerImage {
 	seen := map[string]string{}
 	for i := range pods {
@@ -119,10 +126,8 @@ func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1
 // registry/shop@sha256:….
 func digestOf(imageID string) string {
 	const marker = "sha256:"
-	for i := len(imageID) - len(marker); i >= 0; i-- {
-		if imageID[i:i+len(marker)] == marker && len(imageID)-i == len(marker)+64 {
-			return imageID[i:]
-		}
+	if i := strings.LastIndex(imageID, marker); i >= 0 && len(imageID)-i == len(marker)+64 {
+		return imageID[i:]
 	}
 	return ""
 }

@@ -105,6 +105,12 @@ var listeners = []struct{ port, owner string }{
 func (l *local) prepareFiles(context.Context) error {
 	for _, listener := range listeners {
 		_, running := l.table.Running(listener.owner)
+		if listener.port == "kube-apiserver" {
+			// The relay has the same port on the bridge: an API server that is started
+			// again keeps it, and with it everybody's kubeconfig.
+			_, relayed := l.table.Running("relay")
+			running = running || relayed
+		}
 		if _, err := l.cluster.Port(listener.port, running); err != nil {
 			return err
 		}

@@ -17,6 +17,8 @@ type follower struct {
 	image    string
 	seq      int32
 	verdicts map[string]v1alpha1.VerdictOutcome
+	// zero is what the decision said that found the canary without requests.
+	zero string
 }
 
 // look tells what is new. What cannot be read now is read next time.
@@ -42,6 +44,9 @@ func (f *follower) decisions(run *v1alpha1.RolloutRun) {
 			continue
 		}
 		f.seq = d.Seq
+		if d.Rule == "RollbackAtZero" {
+			f.zero = d.Why
+		}
 		f.demo.out.say(fmt.Sprintf("%-25s %s", d.Rule, d.Why))
 	}
 }

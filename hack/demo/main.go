@@ -19,8 +19,9 @@ import (
 	"belay.dev/belay/hack/stage"
 )
 
-const usage = `Three releases of a shop, watched by Belay: v2 is good and gets promoted, v3 fails
-5 % of its requests and v4 charges some customers twice; both get rolled back.
+const usage = `Four releases of a shop, watched by Belay: v2 is good and gets promoted; v3 fails
+5 % of its requests, v4 charges some customers twice, and v5 charges coupons twice,
+which shows only when it already serves everybody: all three get rolled back.
 
   make demo            start a local cluster, play, clean up
   KEEP=1 make demo     leave everything running, with the commands to explore it

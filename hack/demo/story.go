@@ -18,12 +18,15 @@ type release struct {
 	what    string
 	outcome v1alpha1.Outcome
 	trigger string
+	// coupons are used from the bake on: the fault shows only then.
+	coupons bool
 }
 
 var releases = []release{
 	{version: "v2", what: "a good release", outcome: v1alpha1.OutcomePromoted},
 	{version: "v3", what: "fails 5 % of its requests", faults: []string{"SHOP_ERROR_RATE=0.05"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/availability"},
 	{version: "v4", what: "charges 2 % of its customers twice", faults: []string{"SHOP_DOUBLE_CHARGE_RATE=0.02"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/no-double-charge"},
+	{version: "v5", what: "charges coupons twice, and the first coupon is used in the bake", faults: []string{"SHOP_DOUBLE_CHARGE_COUPONS=true"}, outcome: v1alpha1.OutcomeRolledBack, trigger: "shop/no-double-charge", coupons: true},
 }
 
 // chapterLimit bounds one release; the longest takes less than a minute.
@@ -46,6 +49,8 @@ type demo struct {
 type chapter struct {
 	release
 	entry v1alpha1.HistoryEntry
+	// zero says how long the rollback took to take the last request away.
+	zero string
 }
 
 // prepare brings everything up to version v1 serving, guarded.
@@ -54,7 +59,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	if d.belay, err = d.stage.Presence(ctx); err != nil {
 		return fmt.Errorf("ask the cluster whether Belay is there: %w", err)
 	}
-	d.out.say("building and pushing the shop: v1 good, v2 good, v3 with errors, v4 with double charges")
+	d.out.say("building and pushing the shop: v1 good, v2 good, v3 with errors, v4 and v5 with double charges")
 	binary, err := d.stage.Build(ctx, "./hack/shop")
 	if err != nil {
 		return err
@@ -103,6 +108,7 @@ func (d *demo) release(ctx context.Context, r release) error {
 	var entry *v1alpha1.HistoryEntry
 	rollout, err := d.shop.Await(ctx, "finish "+r.version, func(rollout *v1alpha1.Rollout) bool {
 		follower.look(ctx, rollout)
+		d.load.Coupons.Store(r.coupons && rollout.Status.Phase == v1alpha1.PhaseBaking)
 		entry = newest(rollout, image)
 		return entry != nil && idle(rollout)
 	})
@@ -112,7 +118,7 @@ func (d *demo) release(ctx context.Context, r release) error {
 	// The last decisions reach the run's record right after the status.
 	follower.look(ctx, rollout)
 	d.out.clear()
-	d.ended = append(d.ended, chapter{release: r, entry: *entry})
+	d.ended = append(d.ended, chapter{release: r, entry: *entry, zero: follower.zero})
 	return nil
 }
 

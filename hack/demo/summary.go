@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -20,10 +21,11 @@ func (d *demo) summarize(ctx context.Context) error {
 	for _, c := range d.ended {
 		err = errors.Join(err, d.chapter(c, tally.By[c.version]))
 	}
-	for _, kind := range []string{"rollouts", "rolloutruns"} {
-		table, tableErr := d.stage.Table(ctx, kind, "-n", d.shop.Namespace)
+	for _, kind := range []string{"rollouts.belay.dev", "rolloutruns.belay.dev"} {
+		args := []string{kind, "-n", d.shop.Namespace, "--sort-by=.metadata.creationTimestamp"}
+		table, tableErr := d.stage.Table(ctx, args...)
 		err = errors.Join(err, tableErr)
-		d.out.lines("", "$ kubectl get "+kind+" -n "+d.shop.Namespace, table)
+		d.out.lines("", "$ kubectl get "+strings.Join(args, " "), table)
 	}
 	d.out.lines("",
 		"Each run keeps every decision with its reason, each verdict with its exact query, time and counts, and the",
@@ -60,6 +62,9 @@ func (d *demo) chapter(c chapter, a load.Answers) error {
 		line += fmt.Sprintf(", %.1f s from the first bad response to weight 0 (%d bad of %d)", a.Last.Sub(a.FirstBad).Seconds(), a.Bad, a.Count)
 	}
 	d.out.lines(line)
+	if c.zero != "" {
+		d.out.lines("           " + c.zero)
+	}
 	if c.entry.Outcome != c.outcome || c.entry.Trigger != c.trigger {
 		return fmt.Errorf("%s ended %s by %q, expected %s by %q: %s", c.version, c.entry.Outcome, c.entry.Trigger, c.outcome, c.trigger, c.entry.Message)
 	}
@@ -74,11 +79,11 @@ func (d *demo) explore() {
 		d.out.lines("  . " + filepath.Join(d.stage.Root, ".cluster", "env") + "      # kubectl and its configuration")
 	}
 	d.out.lines(
-		"  kubectl -n "+ns+" get rollouts,rolloutruns -o wide",
-		"  kubectl -n "+ns+" describe rollout shop",
+		"  kubectl -n "+ns+" get brollouts,rolloutruns -o wide",
+		"  kubectl -n "+ns+" describe brollout shop",
 		"  kubectl -n "+ns+" get events.events.k8s.io",
 		"  kubectl -n "+ns+" get rolloutruns -o yaml              # every decision and verdict of each release",
-		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # refused: rejected before",
+		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # held: rejected before",
 		"  kubectl -n belay logs deployment/belay-controller",
 	)
 	if d.stage.Own {

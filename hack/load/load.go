@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,8 @@ type Generator struct {
 	URL, Host string
 	// Rate in requests per second.
 	Rate int
+	// Coupons makes customers come with a coupon, from when it is set.
+	Coupons atomic.Bool
 
 	mu      sync.Mutex
 	results []Result
@@ -86,6 +89,9 @@ func (g *Generator) once(client *http.Client) Result {
 		return r
 	}
 	request.Host = g.Host
+	if g.Coupons.Load() {
+		request.Header.Set("X-Shop-Coupon", "SPRING")
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		r.Err = err.Error()

@@ -13,8 +13,10 @@ type faults struct {
 	errorRate        float64
 	addedLatency     time.Duration
 	doubleChargeRate float64
-	crashAfter       time.Duration
-	drain            time.Duration
+	// doubleChargeCoupons charges everybody twice who comes with a coupon.
+	doubleChargeCoupons bool
+	crashAfter          time.Duration
+	drain               time.Duration
 }
 
 // readFaults refuses what it cannot read: a demo with a misspelt fault would
@@ -47,6 +49,13 @@ func readFaults(getenv func(string) string) (faults, error) {
 			return f, fmt.Errorf("%s=%q: want a duration, e.g. 300ms", name, value)
 		}
 		*target = duration
+	}
+	if value := getenv("SHOP_DOUBLE_CHARGE_COUPONS"); value != "" {
+		on, err := strconv.ParseBool(value)
+		if err != nil {
+			return f, fmt.Errorf("SHOP_DOUBLE_CHARGE_COUPONS=%q: want true or false", value)
+		}
+		f.doubleChargeCoupons = on
 	}
 	return f, nil
 }

@@ -140,7 +140,8 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 	order := s.orders.Add(1)
 	charges := 1
-	if s.faults.doubleChargeRate > 0 && s.chance() < s.faults.doubleChargeRate {
+	coupon := s.faults.doubleChargeCoupons && r.Header.Get("X-Shop-Coupon") != ""
+	if coupon || s.faults.doubleChargeRate > 0 && s.chance() < s.faults.doubleChargeRate {
 		charges = 2 // the bug: a retry without an idempotency key
 	}
 	for range charges {

@@ -101,6 +101,32 @@ func (s Shop) Release(ctx context.Context, image string) error {
 	return s.stage.Client.Patch(ctx, deployment, client.RawPatch(types.StrategicMergePatchType, []byte(patch)))
 }
 
+// Scale sets the Deployment's size, as kubectl scale does.
+func (s Shop) Scale(ctx context.Context, replicas int) error {
+	return s.stage.kubectl(ctx, "-n", s.Namespace, "scale", "deployment/"+Name, fmt.Sprintf("--replicas=%d", replicas))
+}
+
+// Undo declares the former version again, as kubectl does it.
+func (s Shop) Undo(ctx context.Context) error {
+	return s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "undo", "deployment/"+Name)
+}
+
+// Resume is what kubectl advises for a Deployment that is paused. The guard
+// refuses it.
+func (s Shop) Resume(ctx context.Context) error {
+	return s.stage.kubectl(ctx, "-n", s.Namespace, "patch", "deployment", Name, "--type=merge", "-p", `{"spec":{"paused":false}}`)
+}
+
+// Bypass lets the Deployment roll without a judgement, for a reason.
+func (s Shop) Bypass(ctx context.Context, reason string) error {
+	d, err := s.Deployment(ctx)
+	if err != nil {
+		return err
+	}
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d: %s"}},"spec":{"paused":false}}`, v1alpha1.AnnotationBypassReason, d.Generation, reason)
+	return s.stage.Client.Patch(ctx, d, client.RawPatch(types.MergePatchType, []byte(patch)))
+}
+
 // Act gives the Rollout a command by annotation.
 func (s Shop) Act(ctx context.Context, action v1alpha1.Action, token, reason string) error {
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q,%q:%q,%q:%q}}}`, v1alpha1.AnnotationAction, action,

@@ -21,6 +21,7 @@ const usage = `Runs test suites and sums them up: go run ./hack/suite [suite...]
   unit          packages, the planner's enumeration, the local cluster's own tests
   sim           the simulated world
   integration   a real API server with etcd, built on first use
+  handover      Kubernetes' own Deployment controller and autoscaler, built on first use
   e2e           journeys on the real local cluster, started and stopped if needed
 
 Without names, all of them in this order. The exit status is 0 only if every
@@ -45,6 +46,7 @@ var suites = []suite{
 	{name: "unit", what: "the local cluster's own packages", dir: "hack/cluster", packages: []string{"./..."}},
 	{name: "sim", what: "the simulated world", packages: []string{"./test/sim/..."}},
 	{name: "integration", what: "a real API server", packages: []string{"./test/integration/..."}, flags: []string{"-count=1", "-timeout=10m"}, prepare: buildAPIServer},
+	{name: "handover", what: "Kubernetes' own controllers", packages: []string{"./test/handover/..."}, flags: []string{"-count=1", "-parallel=6", "-timeout=60m"}, prepare: buildControlPlane},
 	{name: "e2e", what: "journeys on the real local cluster", packages: []string{"./test/e2e/..."}, flags: []string{"-count=1", "-timeout=30m"}, live: true},
 }
 
@@ -127,17 +129,28 @@ func (s suite) run(ctx context.Context, pattern string, t *totals) error {
 
 // buildAPIServer builds what the integration tests start.
 func buildAPIServer(ctx context.Context) error {
-	if os.Getenv("KUBEBUILDER_ASSETS") != "" {
-		return nil
-	}
-	command := exec.CommandContext(ctx, "go", "-C", "hack/cluster", "run", ".", "build", "etcd", "kube-apiserver", "kubectl")
-	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("build the API server: %w", err)
-	}
+	return build(ctx, "etcd", "kube-apiserver", "kubectl")
+}
+
+// buildControlPlane builds what the handover tests start.
+func buildControlPlane(ctx context.Context) error {
+	return build(ctx, "etcd", "kube-apiserver", "kubectl", "kube-controller-manager")
+}
+
+// build builds programs of Kubernetes, unless KUBEBUILDER_ASSETS was given from
+// outside, and says where they are.
+func build(ctx context.Context, programs ...string) error {
 	assets, err := filepath.Abs(filepath.Join(".cluster", "bin"))
 	if err != nil {
 		return err
+	}
+	if given := os.Getenv("KUBEBUILDER_ASSETS"); given != "" && given != assets {
+		return nil
+	}
+	command := exec.CommandContext(ctx, "go", append([]string{"-C", "hack/cluster", "run", ".", "build"}, programs...)...)
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", strings.Join(programs, ", "), err)
 	}
 	return errors.Join(os.Setenv("KUBEBUILDER_ASSETS", assets), os.Setenv("PATH", assets+string(os.PathListSeparator)+os.Getenv("PATH")))
 }

@@ -7,6 +7,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
@@ -72,6 +74,24 @@ func (j *journey) until(ctx context.Context, what string, wanted func(*v1alpha1.
 	rollout, err := j.Await(ctx, what, wanted)
 	Expect(err).NotTo(HaveOccurred())
 	return rollout
+}
+
+func inPhase(phase v1alpha1.Phase) func(*v1alpha1.Rollout) bool {
+	return func(r *v1alpha1.Rollout) bool { return r.Status.Phase == phase }
+}
+
+// podsOf are the names of the pods of a version that are not on their way out.
+func (j *journey) podsOf(ctx context.Context, version string) []string {
+	GinkgoHelper()
+	pods := &corev1.PodList{}
+	Expect(set.Client.List(ctx, pods, client.InNamespace(j.Namespace))).To(Succeed())
+	var names []string
+	for _, pod := range pods.Items {
+		if pod.DeletionTimestamp == nil && pod.Spec.Containers[0].Image == images[version] {
+			names = append(names, pod.Name)
+		}
+	}
+	return names
 }
 
 // firstWeight is what the first step of a journey gives the candidate.

@@ -22,9 +22,12 @@ func TestJourneys(t *testing.T) {
 var versions = map[string][]string{
 	"v1":     nil,
 	"v2":     nil,
+	"v3":     nil,
 	"errors": {"SHOP_ERROR_RATE=0.05"},
 	"slow":   {"SHOP_ADDED_LATENCY=400ms"},
 	"double": {"SHOP_DOUBLE_CHARGE_RATE=0.05"},
+	// Charges twice whoever comes with a coupon; until then it is good.
+	"coupons": {"SHOP_DOUBLE_CHARGE_COUPONS=true"},
 	// Crashes before it can become ready, so that it never gets a request.
 	"crash": {"SHOP_CRASH_AFTER=1ms"},
 }

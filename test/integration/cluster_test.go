@@ -2,7 +2,6 @@ package integration
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,12 +11,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"belay.dev/belay/controllers/traffic/gateway/gatewaytest"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -38,6 +37,8 @@ type cluster struct {
 	opened bool
 	// endpoints are the pods that the gateway knows behind each Service.
 	endpoints map[string][]string
+	// made counts the pods that were ever made of each image.
+	made map[string]int
 
 	deployment *appsv1.Deployment
 	sets       []appsv1.ReplicaSet
@@ -48,7 +49,7 @@ func (c *cluster) tick() {
 	c.t.Helper()
 	c.moving = false
 	c.read()
-	c.rollDeployment()
+	c.syncDeployment()
 	c.serveEndpoints()
 	c.followRoute()
 	c.runPods()
@@ -95,81 +96,8 @@ func (c *cluster) did(err error) {
 	c.moving = true
 }
 
-// rollDeployment makes the new ReplicaSet first and empties the old ones when
-// its pods are ready. Paused, it only keeps what there is at its size.
-func (c *cluster) rollDeployment() {
-	c.t.Helper()
-	d := c.deployment
-	hash := templateHash(d.Spec.Template)
-	var current *appsv1.ReplicaSet
-	var old []*appsv1.ReplicaSet
-	for i := range c.sets {
-		set := &c.sets[i]
-		switch {
-		case !metav1.IsControlledBy(set, d):
-		case set.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == hash:
-			current = set
-		default:
-			old = append(old, set)
-		}
-	}
-	switch {
-	case d.Spec.Paused:
-	case current == nil:
-		c.did(admin.Create(c.t.Context(), replicaSet(d, hash)))
-	case *current.Spec.Replicas != *d.Spec.Replicas:
-		c.resize(current, *d.Spec.Replicas)
-	case c.ready(current) == *d.Spec.Replicas:
-		for _, set := range old {
-			c.resize(set, 0)
-		}
-	}
-	status := appsv1.DeploymentStatus{ObservedGeneration: d.Generation}
-	for _, set := range append(old, current) {
-		if set == nil {
-			continue
-		}
-		status.Replicas += int32(len(workload.OwnedBy(c.pods, set)))
-		status.AvailableReplicas += c.ready(set)
-	}
-	if current != nil {
-		status.UpdatedReplicas = int32(len(workload.OwnedBy(c.pods, current)))
-	}
-	status.ReadyReplicas = status.AvailableReplicas
-	if !equality.Semantic.DeepEqual(status, d.Status) {
-		d.Status = status
-		c.did(admin.Status().Update(c.t.Context(), d))
-	}
-}
-
-func (c *cluster) resize(set *appsv1.ReplicaSet, replicas int32) {
-	c.t.Helper()
-	if *set.Spec.Replicas != replicas {
-		set.Spec.Replicas = &replicas
-		c.did(admin.Update(c.t.Context(), set))
-	}
-}
-
 func (c *cluster) ready(set *appsv1.ReplicaSet) int32 {
-	return int32(len(workload.ReadyPods(workload.OwnedBy(c.pods, set))))
-}
-
-func templateHash(template corev1.PodTemplateSpec) string {
-	raw, err := json.Marshal(workload.TemplateOf(template))
-	if err != nil {
-		panic(err)
-	}
-	return fmt.Sprintf("%x", sha256.Sum256(raw))[:8]
-}
-
-func replicaSet(d *appsv1.Deployment, hash string) *appsv1.ReplicaSet {
-	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name + "-" + hash}}
-	set.Spec.Replicas, set.Spec.Selector, set.Spec.Template = d.Spec.Replicas, d.Spec.Selector.DeepCopy(), *d.Spec.Template.DeepCopy()
-	set.Spec.Selector.MatchLabels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
-	set.Spec.Template.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
-	set.Labels = set.Spec.Template.Labels
-	set.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))}
-	return set
+	return int32(len(workload.ReadyPods(workload.OwnedBy(c.pods, set.UID))))
 }
 
 // runPods makes and ends pods as the ReplicaSets say, and lets those start that
@@ -179,7 +107,7 @@ func (c *cluster) runPods() {
 	owned := map[string]bool{}
 	for i := range c.sets {
 		set := &c.sets[i]
-		pods := workload.OwnedBy(c.pods, set)
+		pods := workload.OwnedBy(c.pods, set.UID)
 		for j := range pods {
 			owned[pods[j].Name] = true
 			switch {
@@ -190,7 +118,9 @@ func (c *cluster) runPods() {
 			}
 		}
 		for range *set.Spec.Replicas - int32(len(pods)) {
-			c.did(admin.Create(c.t.Context(), podOf(set)))
+			pod := podOf(set)
+			c.did(admin.Create(c.t.Context(), pod))
+			c.made[pod.Spec.Containers[0].Image]++
 		}
 		status := appsv1.ReplicaSetStatus{Replicas: int32(len(pods)), ReadyReplicas: c.ready(set), AvailableReplicas: c.ready(set), ObservedGeneration: set.Generation}
 		if !equality.Semantic.DeepEqual(status, set.Status) {
@@ -230,7 +160,8 @@ func (c *cluster) startPod(pod *corev1.Pod) {
 	c.did(admin.Status().Update(c.t.Context(), pod))
 }
 
-// serveEndpoints lists the ready pods behind each Service.
+// serveEndpoints lists the ready pods behind each Service, under the Service's
+// own labels.
 func (c *cluster) serveEndpoints() {
 	c.t.Helper()
 	services, present := &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}
@@ -239,43 +170,47 @@ func (c *cluster) serveEndpoints() {
 	c.endpoints = map[string][]string{}
 	for i := range services.Items {
 		service := &services.Items[i]
-		var endpoints []discoveryv1.Endpoint
+		wanted := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: service.Name, Labels: maps.Clone(service.Labels)},
+			AddressType: discoveryv1.AddressTypeIPv4, Ports: portsOf(service)}
+		metav1.SetMetaDataLabel(&wanted.ObjectMeta, discoveryv1.LabelServiceName, service.Name)
 		for _, pod := range workload.ReadyPods(c.pods) {
 			if labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels)) {
-				endpoints = append(endpoints, discoveryv1.Endpoint{Addresses: []string{"10.0.0.1"}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod.Name, Namespace: pod.Namespace}})
+				wanted.Endpoints = append(wanted.Endpoints, discoveryv1.Endpoint{Addresses: []string{"10.0.0.1"}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod.Name, Namespace: pod.Namespace}})
 				c.endpoints[service.Name] = append(c.endpoints[service.Name], pod.Name)
 			}
 		}
 		at := slices.IndexFunc(present.Items, func(s discoveryv1.EndpointSlice) bool { return s.Name == service.Name })
 		if at < 0 {
-			slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: service.Name, Labels: map[string]string{discoveryv1.LabelServiceName: service.Name}},
-				AddressType: discoveryv1.AddressTypeIPv4, Endpoints: endpoints}
-			c.did(admin.Create(c.t.Context(), slice))
+			c.did(admin.Create(c.t.Context(), wanted))
 			continue
 		}
 		slice := &present.Items[at]
-		if !equality.Semantic.DeepEqual(slice.Endpoints, endpoints) {
-			slice.Endpoints = endpoints
+		if !equality.Semantic.DeepEqual(slice.Endpoints, wanted.Endpoints) || !equality.Semantic.DeepEqual(slice.Labels, wanted.Labels) || !equality.Semantic.DeepEqual(slice.Ports, wanted.Ports) {
+			slice.Endpoints, slice.Labels, slice.Ports = wanted.Endpoints, wanted.Labels, wanted.Ports
 			c.did(admin.Update(c.t.Context(), slice))
 		}
 	}
+}
+
+func portsOf(service *corev1.Service) []discoveryv1.EndpointPort {
+	var ports []discoveryv1.EndpointPort
+	for _, p := range service.Spec.Ports {
+		number := p.TargetPort.IntVal
+		ports = append(ports, discoveryv1.EndpointPort{Name: &p.Name, Port: &number, Protocol: &p.Protocol})
+	}
+	return ports
 }
 
 // followRoute takes over the route as it is, and says so. Whatever it follows
 // must be able to answer.
 func (c *cluster) followRoute() {
 	c.t.Helper()
-	c.followed = nil
 	route := &gatewayv1.HTTPRoute{}
 	c.must(admin.Get(c.t.Context(), client.ObjectKey{Namespace: c.namespace, Name: "shop"}, route))
 	c.followed = route.DeepCopy()
-	var conditions []metav1.Condition
-	for _, kind := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
-		meta.SetStatusCondition(&conditions, metav1.Condition{Type: string(kind), Status: metav1.ConditionTrue, Reason: string(kind), ObservedGeneration: route.Generation})
-	}
 	if p := route.Status.Parents; len(p) == 1 && p[0].Conditions[0].ObservedGeneration == route.Generation {
 		return
 	}
-	route.Status.Parents = []gatewayv1.RouteParentStatus{{ParentRef: route.Spec.ParentRefs[0], ControllerName: "belay.dev/test", Conditions: conditions}}
+	route.Status.Parents = []gatewayv1.RouteParentStatus{gatewaytest.Accepted(route.Spec.ParentRefs[0], "belay.dev/test", route.Generation)}
 	c.did(admin.Status().Update(c.t.Context(), route))
 }

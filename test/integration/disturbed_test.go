@@ -19,9 +19,9 @@ var stories = map[string]struct {
 	fails func(*shop) func(*v1alpha1.Rollout) bool
 	from  string
 }{
-	"promotion":               {func(*shop) func(*v1alpha1.Rollout) bool { return nil }, ""},
-	"rollback from a step":    {func(*shop) func(*v1alpha1.Rollout) bool { return atWeight }, "TriggerFired"},
-	"rollback of a promotion": {func(s *shop) func(*v1alpha1.Rollout) bool { return s.rolling }, "TriggerFired"},
+	"promotion":            {func(*shop) func(*v1alpha1.Rollout) bool { return nil }, ""},
+	"rollback from a step": {func(*shop) func(*v1alpha1.Rollout) bool { return atWeight }, "TriggerFired"},
+	"rollback from a bake": {func(*shop) func(*v1alpha1.Rollout) bool { return inPhase(v1alpha1.PhaseBaking) }, "TriggerFired"},
 }
 
 // apart is how many writes lie between two faults, so that the controller has

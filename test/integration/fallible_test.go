@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -88,7 +90,7 @@ func (f *fallible) write(object any, verb string, carryOut func() error) error {
 	if r, ok := object.(*v1alpha1.Rollout); ok && r.Status.Decision != nil {
 		f.decision = r.Status.Decision.Rule
 	}
-	what := fmt.Sprintf("%s %T for %s", verb, object, f.decision)
+	what := fmt.Sprintf("%s %s for %s", verb, kindOf(object), f.decision)
 	if f.dead {
 		return fmt.Errorf("%w: the process has ended", errMade)
 	}
@@ -111,6 +113,14 @@ func (f *fallible) write(object any, verb string, carryOut func() error) error {
 	default:
 		return carryOut()
 	}
+}
+
+// kindOf names what is written, typed or not.
+func kindOf(object any) string {
+	if u, ok := object.(*unstructured.Unstructured); ok {
+		return u.GetKind()
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", object), "*")
 }
 
 func (f *fallible) get(o client.Object, key client.ObjectKey, ask func() error) error {

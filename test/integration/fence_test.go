@@ -6,6 +6,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -45,6 +46,24 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// TestRoutesWithoutAFenceAreNobodysBusiness: any number of other annotations.
+func TestRoutesWithoutAFenceAreNobodysBusiness(t *testing.T) {
+	g := NewWithT(t)
+	route := httpRoute("shop", "unfenced", "shop")
+	g.Expect(admin.Create(t.Context(), route)).To(Succeed())
+	// Thousands of keys: the condition that looks for a fence must not become too dear.
+	route.Annotations = map[string]string{}
+	for i := range 3000 {
+		route.Annotations[fmt.Sprintf("example.com/%06d", i)] = ""
+	}
+	g.Expect(admin.Update(t.Context(), route)).To(Succeed())
+	route.Annotations = nil
+	g.Expect(admin.Update(t.Context(), route)).To(Succeed())
+	forged := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"1"}}}`, v1alpha1.AnnotationFence+"shop"))
+	err := admin.Patch(t.Context(), route, forged)
+	g.Expect(err).To(MatchError(ContainSubstring("is written by Belay's controller alone")))
+}
+
 // fenced makes a route, and lets the controller write one fence and the next.
 func fenced(t *testing.T, name, before, after string) error {
 	t.Helper()
@@ -63,4 +82,14 @@ func fenced(t *testing.T, name, before, after string) error {
 		return write("null")
 	}
 	return write(fmt.Sprintf("%q", after))
+}
+
+func httpRoute(namespace, name, service string) *gatewayv1.HTTPRoute {
+	port, own := gatewayv1.PortNumber(80), gatewayv1.Namespace(namespace)
+	ref := gatewayv1.HTTPBackendRef{}
+	ref.Name, ref.Port, ref.Namespace = gatewayv1.ObjectName(service), &port, &own
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	route.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "gateway"}}
+	route.Spec.Rules = []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{ref}}}
+	return route
 }

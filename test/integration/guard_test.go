@@ -10,154 +10,181 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// soon bounds how long the API server may take to enforce a new policy or see
-// a new parameter.
-const soon = 20 * time.Second
+// image is one that nobody has pushed before.
+func image() string { return fmt.Sprintf("app:%d", time.Now().UnixNano()) }
 
-// dev is an app team's member: may edit Deployments and Belay's objects, and
-// nothing that needs Belay's own rights.
-func dev(t *testing.T) client.Client {
-	t.Helper()
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "deployer"}, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get", "list", "create", "update", "patch"}}}}
-	create(t, role)
-	for _, name := range []string{"deployer", "belay-view", "belay-edit"} {
-		create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "dev-" + name},
-			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
-			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "dev"}}})
-	}
-	return as(t, "dev")
-}
-
-// sre has the verb bypass, and may edit Deployments.
-func sre(t *testing.T) client.Client {
-	t.Helper()
-	for name, role := range map[string]string{"sre": "belay-sre", "sre-deployer": "deployer"} {
-		create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
-			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "sre"}}})
-	}
-	return as(t, "sre")
-}
-
-func create(t *testing.T, object client.Object) {
-	t.Helper()
-	if err := admin.Create(t.Context(), object); err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatal(err)
-	}
-}
-
-// guarded makes a Deployment and, if asked for, the Rollout that names it.
-func guarded(t *testing.T, name string, withRollout bool) {
-	t.Helper()
-	labels := map[string]string{"app": name}
-	create(t, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}, Spec: appsv1.DeploymentSpec{
-		Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app:v1"}}}}}})
-	if withRollout {
-		rollout := object(t, strings.ReplaceAll(valid["Rollout"], "rules", name))
-		create(t, rollout)
-	}
-}
-
-func push(ctx context.Context, c client.Client, name, image string) (*appsv1.Deployment, error) {
-	return patch(ctx, c, name, fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":%q}]}}}}`, image))
-}
-
-func patch(ctx context.Context, c client.Client, name, document string) (*appsv1.Deployment, error) {
-	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
-	return deployment, c.Patch(ctx, deployment, client.RawPatch(types.StrategicMergePatchType, []byte(document)))
-}
-
-// held pushes new images until one comes back paused: then the policies are in
-// force for this Deployment.
-func held(t *testing.T, c client.Client, name string) {
-	t.Helper()
-	NewWithT(t).Eventually(func(g Gomega) {
-		d, err := push(t.Context(), c, name, fmt.Sprintf("app:%d", time.Now().UnixNano()))
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(d.Spec.Paused).To(BeTrue())
-	}).WithTimeout(soon).Should(Succeed())
-}
-
-func TestGuardPausesPushes(t *testing.T) {
-	g := NewWithT(t)
-	user := dev(t)
-	guarded(t, "paused", true)
-	guarded(t, "free", false)
-	held(t, user, "paused")
-
-	unrelated, err := push(t.Context(), user, "free", "app:v2")
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(unrelated.Spec.Paused).To(BeFalse(), "a Deployment without a Rollout is nobody's business")
-
-	_, err = patch(t.Context(), user, "paused", `{"spec":{"paused":false}}`)
-	g.Expect(err).To(HaveOccurred(), "only Belay, or who may bypass, lets it roll")
-	g.Expect(err.Error()).To(ContainSubstring("bypass"))
-
-	_, err = patch(t.Context(), as(t, controller), "paused", `{"spec":{"paused":false}}`)
-	g.Expect(err).NotTo(HaveOccurred())
-	scaled, err := patch(t.Context(), user, "paused", `{"spec":{"replicas":3}}`)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(scaled.Spec.Paused).To(BeFalse(), "scaling is not a release")
-}
-
-func TestGuardLetsBypassUnpause(t *testing.T) {
-	g := NewWithT(t)
-	user := dev(t)
-	guarded(t, "bypass", true)
-	held(t, user, "bypass")
-	g.Eventually(func() error {
-		_, err := patch(t.Context(), sre(t), "bypass", `{"spec":{"paused":false}}`)
+// writers are the ways in which a new template reaches the API server.
+var writers = map[string]func(context.Context, client.Client, *appsv1.Deployment) error{
+	"patch": func(ctx context.Context, c client.Client, d *appsv1.Deployment) error {
+		return c.Patch(ctx, d, client.RawPatch(types.StrategicMergePatchType, templateOf(image())))
+	},
+	"patch that unpauses": func(ctx context.Context, c client.Client, d *appsv1.Deployment) error {
+		document := fmt.Appendf(nil, `{"spec":{"paused":false,"template":{"spec":{"containers":[{"name":"app","image":%q}]}}}}`, image())
+		return c.Patch(ctx, d, client.RawPatch(types.StrategicMergePatchType, document))
+	},
+	"restart": func(ctx context.Context, c client.Client, d *appsv1.Deployment) error {
+		document := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, image())
+		return c.Patch(ctx, d, client.RawPatch(types.StrategicMergePatchType, document))
+	},
+	// As kubectl writes it: the template and the annotations of the old ReplicaSet.
+	"undo": func(ctx context.Context, c client.Client, d *appsv1.Deployment) error {
+		template := d.Spec.Template.DeepCopy()
+		template.Spec.Containers[0].Image = image()
+		return c.Patch(ctx, d, client.RawPatch(types.JSONPatchType, undo(template, map[string]string{"deployment.kubernetes.io/revision": "1"})))
+	},
+	"replace of the whole object": func(ctx context.Context, c client.Client, d *appsv1.Deployment) error {
+		whole := deployment(d.Name, image())
+		whole.Namespace, whole.ResourceVersion = d.Namespace, d.ResourceVersion
+		err := c.Update(ctx, whole)
+		whole.DeepCopyInto(d)
 		return err
-	}).WithTimeout(soon).Should(Succeed())
+	},
+	"server-side apply": func(ctx context.Context, c client.Client, d *appsv1.Deployment) error {
+		whole := deployment(d.Name, image())
+		whole.Namespace = d.Namespace
+		raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(whole)
+		if err != nil {
+			return err
+		}
+		u := &unstructured.Unstructured{Object: raw}
+		u.SetAPIVersion("apps/v1")
+		u.SetKind("Deployment")
+		unstructured.RemoveNestedField(u.Object, "status")
+		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("gitops"), client.ForceOwnership); err != nil {
+			return err
+		}
+		return c.Get(ctx, client.ObjectKeyFromObject(d), d)
+	},
 }
 
-// walk takes a Rollout from phase to phase, as the controller would.
-func walk(t *testing.T, name string, phases ...v1alpha1.Phase) {
-	t.Helper()
-	for _, phase := range phases {
-		rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
-		status := fmt.Appendf(nil, `{"status":{"phase":%q}}`, phase)
-		err := as(t, controller).Status().Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, status))
-		if err != nil {
-			t.Fatal(err)
+// undo is the patch of `kubectl rollout undo`.
+func undo(template *corev1.PodTemplateSpec, annotations map[string]string) []byte {
+	return jsonPatch(map[string]any{"op": "replace", "path": "/spec/template", "value": template},
+		map[string]any{"op": "add", "path": "/metadata/annotations", "value": annotations})
+}
+
+// TestGuardHoldsEveryPush: whoever pushes, and however, gets the Deployment back
+// paused and labelled, whether it was paused before or not.
+func TestGuardHoldsEveryPush(t *testing.T) {
+	users := map[string]client.Client{"dev": dev(t), "sre without a reason": sre(t), "cluster administrator": admin,
+		"the Deployment controller": as(t, deploymentController, "system:masters")}
+	n := 0
+	for who, user := range users {
+		for how, write := range writers {
+			for _, paused := range []bool{false, true} {
+				n++
+				name := fmt.Sprint("held-", n)
+				t.Run(fmt.Sprint(who, ", ", how, ", paused before: ", paused), func(t *testing.T) {
+					g := NewWithT(t)
+					d := guarded(t, name, false)
+					adopt(t, name, fmt.Sprintf(`{"spec":{"paused":%v}}`, paused))
+					g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(d), d)).To(Succeed())
+					before := d.Spec.Template.DeepCopy()
+					g.Expect(write(t.Context(), user, d)).To(Succeed())
+					g.Expect(d.Spec.Template).NotTo(Equal(*before), "the template changed")
+					g.Expect(d.Spec.Paused).To(BeTrue())
+					g.Expect(d.Labels).To(HaveKeyWithValue(v1alpha1.LabelRollout, name))
+				})
+			}
 		}
 	}
 }
 
-func TestGuardDeniesPushesWhilePodsMove(t *testing.T) {
+func TestGuardLeavesAllElseAlone(t *testing.T) {
 	g := NewWithT(t)
 	user := dev(t)
-	guarded(t, "busy", true)
-	held(t, user, "busy")
-	walk(t, "busy", v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting)
-	g.Eventually(func() string {
-		_, err := push(t.Context(), user, "busy", fmt.Sprintf("app:%d", time.Now().UnixNano()))
-		return fmt.Sprint(err)
-	}).WithTimeout(soon).Should(And(ContainSubstring("denied"), ContainSubstring("again")))
+	guarded(t, "rolls", false)
+	scaled, err := patch(t.Context(), user, "rolls", `{"metadata":{"labels":{"team":"a"},"annotations":{"note":"b"}},"spec":{"replicas":3,"strategy":{"rollingUpdate":{"maxSurge":2}}}}`)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(scaled.Spec.Paused).To(BeFalse(), "scaling is not a release")
+	g.Expect(scaled.Labels).To(HaveKeyWithValue("team", "a"))
+	g.Expect(scaled.Annotations).To(Equal(map[string]string{"note": "b"}))
+
+	create(t, deployment("free", "app:v1"))
+	for how, write := range writers {
+		t.Run("a Deployment without the label, "+how, func(t *testing.T) {
+			g := NewWithT(t)
+			d := &appsv1.Deployment{}
+			g.Expect(admin.Get(t.Context(), types.NamespacedName{Namespace: "shop", Name: "free"}, d)).To(Succeed())
+			g.Expect(write(t.Context(), user, d)).To(Succeed())
+			g.Expect(d.Spec.Paused).To(BeFalse())
+			g.Expect(d.Annotations).NotTo(HaveKey(v1alpha1.AnnotationPushedBy))
+		})
+	}
+	_, err = patch(t.Context(), user, "free", `{"spec":{"paused":true}}`)
+	g.Expect(err).NotTo(HaveOccurred())
+	resumed, err := patch(t.Context(), user, "free", `{"spec":{"paused":false}}`)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(resumed.Spec.Paused).To(BeFalse())
 }
 
+// TestGuardExemptsBelay: the controller unpauses, locks, sets and removes its
+// labels, and leaves no stamp.
+func TestGuardExemptsBelay(t *testing.T) {
+	g := NewWithT(t)
+	belay := as(t, controller)
+	guarded(t, "exempt", false)
+	_, err := push(t.Context(), dev(t), "exempt", image())
+	g.Expect(err).NotTo(HaveOccurred())
+	adopt(t, "exempt", `{"metadata":{"labels":{"belay.dev/handover":"run-1","belay.dev/rejected":"aaaaaaaaaa"}}}`)
+	unpaused, err := patch(t.Context(), belay, "exempt", `{"metadata":{"labels":{"belay.dev/handover":null}},"spec":{"paused":false}}`)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(unpaused.Spec.Paused).To(BeFalse())
+	pushed, err := push(t.Context(), belay, "exempt", image())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(pushed.Spec.Paused).To(BeFalse())
+	g.Expect(pushed.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationPushedBy, HavePrefix("dev")), "the controller's own writes are not stamped")
+	g.Expect(belay.Patch(t.Context(), pushed, client.RawPatch(types.JSONPatchType, []byte(
+		`[{"op":"test","path":"/metadata/labels/belay.dev~1rollout","value":"exempt"},{"op":"remove","path":"/metadata/labels/belay.dev~1rollout"}]`)))).To(Succeed())
+	g.Expect(pushed.Labels).NotTo(HaveKey(v1alpha1.LabelRollout))
+}
+
+// TestCreatingADeploymentIsNotGuarded holds what docs/security.md says of it.
+func TestCreatingADeploymentIsNotGuarded(t *testing.T) {
+	g := NewWithT(t)
+	d := deployment("created", "app:v1")
+	d.Labels = map[string]string{v1alpha1.LabelRollout: "created"}
+	g.Expect(dev(t).Create(t.Context(), d)).To(Succeed())
+	g.Expect(d.Spec.Paused).To(BeFalse())
+}
+
+// TestAWebhookCannotSlipATemplateIn: a webhook runs after the guard's mutations,
+// which are then not asked again. Such a write is refused.
+func TestAWebhookCannotSlipATemplateIn(t *testing.T) {
+	g := NewWithT(t)
+	user := dev(t)
+	guarded(t, "webhook", false)
+	injecting(t, "webhook")
+	scale := func() string {
+		_, err := patch(t.Context(), user, "webhook", fmt.Sprintf(`{"metadata":{"annotations":{"again":%q}}}`, image()))
+		return fmt.Sprint(err)
+	}
+	g.Eventually(scale).WithTimeout(soon).Should(And(ContainSubstring("belay-guard-release"), ContainSubstring("is not paused")))
+	// A push that is held is still held when the webhook has changed it as well.
+	pushed, err := push(t.Context(), user, "webhook", image())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(pushed.Spec.Paused).To(BeTrue())
+	g.Expect(pushed.Spec.Template.Annotations).To(HaveKey("injected"))
+}
+
+// TestCommandsCarryTheirAuthor: what a client says of the author is overwritten.
 func TestCommandsCarryTheirAuthor(t *testing.T) {
 	g := NewWithT(t)
 	user := dev(t)
 	guarded(t, "commands", true)
 	document := fmt.Sprintf(`{"metadata":{"annotations":{%q:"Abort",%q:"1",%q:"somebody-else"}}}`,
 		v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken, v1alpha1.AnnotationActionBy)
-	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "commands", Namespace: "shop"}}
-	g.Eventually(func() error {
-		return user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, []byte(document)))
-	}).WithTimeout(soon).Should(Succeed())
+	rollout := &v1alpha1.Rollout{}
+	rollout.Name, rollout.Namespace = "commands", "shop"
+	g.Expect(user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, []byte(document)))).To(Succeed())
 	g.Expect(rollout.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationActionBy, "dev"))
 
 	for _, key := range []string{v1alpha1.AnnotationAction, v1alpha1.AnnotationActionReason, v1alpha1.AnnotationActionRevision} {
@@ -167,19 +194,15 @@ func TestCommandsCarryTheirAuthor(t *testing.T) {
 	}
 	again := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Retry",%q:"2"}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken)
 	g.Expect(user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, again))).To(Succeed())
-}
+	g.Expect(strings.Contains(rollout.Annotations[v1alpha1.AnnotationActionBy], "somebody")).To(BeFalse())
 
-func TestStatusAndRunsAreTheControllersAlone(t *testing.T) {
-	g := NewWithT(t)
-	user := dev(t)
-	guarded(t, "status", true)
-	rollout := &v1alpha1.Rollout{}
-	g.Expect(user.Get(t.Context(), types.NamespacedName{Namespace: "shop", Name: "status"}, rollout)).To(Succeed())
-	rollout.Status.Phase = v1alpha1.PhaseStable
-	for who, c := range map[string]client.Client{"dev": user, "admin": admin} {
-		g.Expect(apierrors.IsForbidden(c.Status().Update(t.Context(), rollout))).To(BeTrue(), who)
-		run := object(t, valid["RolloutRun"])
-		run.SetName("forged-" + who)
-		g.Expect(apierrors.IsForbidden(c.Create(t.Context(), run))).To(BeTrue(), who)
-	}
+	handled := []byte(`{"status":{"handledTokens":["2","1"]}}`)
+	g.Expect(as(t, controller).Status().Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, handled))).To(Succeed())
+	used := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Abort",%q:"1"}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken)
+	g.Expect(user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, used))).To(MatchError(ContainSubstring("was used for an earlier command")))
+
+	guarded(t, "tokenless", true)
+	rollout.Name = "tokenless"
+	none := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Abort"}}}`, v1alpha1.AnnotationAction)
+	g.Expect(user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, none))).To(MatchError(ContainSubstring("needs a fresh belay.dev/action-token")))
 }

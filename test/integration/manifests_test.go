@@ -20,9 +20,13 @@ import (
 
 // read returns the objects of every YAML file in a folder of config.
 func read(folder string) ([]*unstructured.Unstructured, error) {
-	files, err := filepath.Glob(filepath.Join("..", "..", "config", folder, "*.yaml"))
+	return readFolder(filepath.Join("..", "..", "config", folder))
+}
+
+func readFolder(path string) ([]*unstructured.Unstructured, error) {
+	files, err := filepath.Glob(filepath.Join(path, "*.yaml"))
 	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("no manifests in config/%s: %w", folder, err)
+		return nil, fmt.Errorf("no manifests in %s: %w", path, err)
 	}
 	var objects []*unstructured.Unstructured
 	for _, file := range files {
@@ -48,22 +52,22 @@ func read(folder string) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// install puts the guard and the roles in place, as config/default would.
-func install(ctx context.Context) error {
+// install puts folders of config in place, as config/default would.
+func install(ctx context.Context, c client.Client, folders ...string) error {
 	for _, name := range []string{"belay", "shop"} {
 		namespace := &corev1.Namespace{}
 		namespace.Name = name
-		if err := admin.Create(ctx, namespace); err != nil {
+		if err := c.Create(ctx, namespace); err != nil {
 			return err
 		}
 	}
-	for _, folder := range []string{"guard", "rbac"} {
+	for _, folder := range folders {
 		objects, err := read(folder)
 		if err != nil {
 			return err
 		}
 		for _, object := range objects {
-			if err := admin.Create(ctx, object); err != nil {
+			if err := c.Create(ctx, object); err != nil {
 				return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 			}
 		}

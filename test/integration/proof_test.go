@@ -2,88 +2,143 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 )
 
 // guardProbe is the identity that the probe's dry-runs run under.
 const guardProbe = "system:serviceaccount:belay:guard-probe"
 
-// proof asks for the reason of the condition Guarded, anew each time.
-func proof(t *testing.T, name string) func() string {
+// The dry-runs that prove the guard, on a Deployment that is paused or not. The
+// first must come back paused, labelled and stamped; the second must be refused.
+const (
+	probePush   = `{"metadata":{"labels":{"belay.dev/rollout":null}},"spec":{"paused":false,"template":{"metadata":{"annotations":{"belay.dev/guard-probe":"1"}}}}}`
+	probeBypass = `{"metadata":{"annotations":{"belay.dev/bypass-reason":"%d: guard-probe"}}}`
+)
+
+// proof is what a dry-run says: nothing, or the API server's refusal.
+func proof(t *testing.T, name, document string) (*appsv1.Deployment, string) {
 	t.Helper()
-	probe := controllers.NewGuardProbe(as(t, guardProbe), 0, 0)
-	return func() string {
-		deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
-		guard, _ := probe.Check(context.WithoutCancel(t.Context()), &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{UID: types.UID(name)}}, deployment, time.Now())
-		if guard.Proven != (guard.Reason == v1alpha1.ReasonGuardProven) {
-			t.Errorf("proven %v for the reason %s: %s", guard.Proven, guard.Reason, guard.Message)
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
+	ctx := context.WithoutCancel(t.Context())
+	if err := as(t, guardProbe).Patch(ctx, d, client.RawPatch(types.MergePatchType, []byte(document)), client.DryRunAll, client.FieldOwner("belay-controller")); err != nil {
+		return d, err.Error()
+	}
+	return d, ""
+}
+
+// present is the Deployment's generation; a dry-run's answer has the next one.
+func present(t *testing.T, name string) int64 {
+	t.Helper()
+	d := &appsv1.Deployment{}
+	if err := admin.Get(context.WithoutCancel(t.Context()), types.NamespacedName{Namespace: "shop", Name: name}, d); err != nil {
+		t.Fatal(err)
+	}
+	return d.Generation
+}
+
+// proven: both dry-runs say that the guard is in force.
+func proven(t *testing.T, names ...string) func(Gomega) {
+	return func(g Gomega) {
+		for _, name := range names {
+			d, refused := proof(t, name, probePush)
+			g.Expect(refused).To(BeEmpty())
+			g.Expect(d.Spec.Paused).To(BeTrue(), name)
+			g.Expect(d.Labels).To(HaveKeyWithValue(v1alpha1.LabelRollout, name))
+			g.Expect(d.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationPushedBy, guardProbe+" (belay-controller)"))
+			_, refused = proof(t, name, fmt.Sprintf(probeBypass, present(t, name)))
+			g.Expect(refused).To(ContainSubstring("takes the verb bypass on rollouts.belay.dev/" + name))
 		}
-		return guard.Reason
 	}
 }
 
-// without removes an object of config for the rest of the test, and returns
-// when all is in force again.
-func without(t *testing.T, object client.Object, again func(Gomega)) {
+// without removes objects of config for the rest of the test, and returns when all
+// is in force again.
+func without(t *testing.T, again func(Gomega), objects ...client.Object) {
 	t.Helper()
 	g := NewWithT(t)
-	g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(object), object)).To(Succeed())
-	g.Expect(admin.Delete(t.Context(), object)).To(Succeed())
+	for _, object := range objects {
+		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(object), object)).To(Succeed())
+		g.Expect(admin.Delete(t.Context(), object)).To(Succeed())
+	}
 	t.Cleanup(func() {
-		object.SetResourceVersion("")
-		object.SetUID("")
-		g.Expect(admin.Create(context.WithoutCancel(t.Context()), object)).To(Succeed())
+		for _, object := range objects {
+			object.SetResourceVersion("")
+			object.SetUID("")
+			g.Expect(admin.Create(context.WithoutCancel(t.Context()), object)).To(Succeed())
+		}
 		g.Eventually(again).WithTimeout(soon).Should(Succeed())
 	})
 }
 
-// TestGuardIsProvenOrNot asks for both kinds of Deployment: one that rolls and
-// one that is held. A held one is paused in any case, which proves nothing.
-func TestGuardIsProvenOrNot(t *testing.T) {
-	g := NewWithT(t)
-	guarded(t, "proof-rolls", true)
-	guarded(t, "proof-held", true)
-	rolls, held := proof(t, "proof-rolls"), proof(t, "proof-held")
-	_, err := patch(t.Context(), admin, "proof-held", `{"spec":{"paused":true}}`)
-	g.Expect(err).NotTo(HaveOccurred())
-	both := func(reason string) func(Gomega) {
-		return func(g Gomega) {
-			g.Expect(rolls()).To(Equal(reason))
-			g.Expect(held()).To(Equal(reason))
-		}
-	}
-	proven := both(v1alpha1.ReasonGuardProven)
-	g.Eventually(proven).WithTimeout(soon).Should(Succeed())
+func mutating(name string) client.Object {
+	return &admissionregistrationv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-" + name}}
+}
 
-	t.Run("no binding of the pause policy", func(t *testing.T) {
-		without(t, &admissionregistrationv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-pause"}}, proven)
-		NewWithT(t).Eventually(both(v1alpha1.ReasonGuardMissing)).WithTimeout(soon).Should(Succeed())
-	})
-	t.Run("no binding at all", func(t *testing.T) {
-		without(t, &admissionregistrationv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-pause"}}, proven)
-		without(t, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-unpause"}}, func(g Gomega) {
-			held := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "proof-held", Namespace: "shop"}}
-			unpause := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"paused":false}}`))
-			err := as(t, guardProbe).Patch(context.WithoutCancel(t.Context()), held, unpause, client.DryRunAll)
-			g.Expect(err).To(MatchError(ContainSubstring("is held by Rollout")))
+func validating(name string) client.Object {
+	return &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-" + name}}
+}
+
+// TestTheGuardCanBeProven asks for both kinds of Deployment, one that rolls and one
+// that is held, what the dry-runs answer while a part of the guard is missing.
+func TestTheGuardCanBeProven(t *testing.T) {
+	guarded(t, "proof-rolls", false)
+	guarded(t, "proof-held", false)
+	adopt(t, "proof-held", `{"spec":{"paused":true}}`)
+	names := []string{"proof-rolls", "proof-held"}
+	allowed(t, admin, guardProbe, "patch", "apps", "deployments")
+	inForce := proven(t, names...)
+	NewWithT(t).Eventually(inForce).WithTimeout(soon).Should(Succeed())
+
+	const accepted = ""
+	for missing, c := range map[string]struct {
+		objects []client.Object
+		// push and bypass are what the refusals say; paused, label and stamp what the
+		// answer to an accepted push has.
+		push, bypass         string
+		paused, label, stamp bool
+	}{
+		"hold's binding": {objects: []client.Object{mutating("hold")}, push: "belay-guard-hold or its binding is not in force", bypass: "takes the verb bypass"},
+		"hold itself": {objects: []client.Object{&admissionregistrationv1.MutatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-hold"}}},
+			push: "belay-guard-hold or its binding is not in force", bypass: "takes the verb bypass"},
+		"keep":             {objects: []client.Object{mutating("keep")}, push: "guards it for Rollout", bypass: "takes the verb bypass"},
+		"stamp":            {objects: []client.Object{mutating("stamp")}, push: accepted, bypass: "takes the verb bypass", paused: true, label: true},
+		"release":          {objects: []client.Object{validating("release")}, push: accepted, bypass: accepted, paused: true, label: true, stamp: true},
+		"hold and release": {objects: []client.Object{mutating("hold"), validating("release")}, push: accepted, bypass: accepted, label: true, stamp: true},
+		"all of it": {objects: []client.Object{mutating("hold"), mutating("keep"), mutating("stamp"), validating("release")},
+			push: accepted, bypass: accepted},
+	} {
+		t.Run(missing, func(t *testing.T) {
+			without(t, inForce, c.objects...)
+			says := func(g Gomega, refused, want string) {
+				if want == accepted {
+					g.Expect(refused).To(BeEmpty())
+					return
+				}
+				g.Expect(refused).To(And(ContainSubstring("'belay-guard-release'"), ContainSubstring(want)))
+			}
+			NewWithT(t).Eventually(func(g Gomega) {
+				for _, name := range names {
+					d, refused := proof(t, name, probePush)
+					says(g, refused, c.push)
+					if c.push == accepted {
+						g.Expect(d.Spec.Paused).To(Equal(c.paused))
+						g.Expect(d.Labels[v1alpha1.LabelRollout] != "").To(Equal(c.label))
+						g.Expect(d.Annotations[v1alpha1.AnnotationPushedBy] != "").To(Equal(c.stamp))
+					}
+					_, refused = proof(t, name, fmt.Sprintf(probeBypass, present(t, name)))
+					says(g, refused, c.bypass)
+				}
+			}).WithTimeout(soon).Should(Succeed())
 		})
-		NewWithT(t).Eventually(both(v1alpha1.ReasonGuardMissing)).WithTimeout(soon).Should(Succeed())
-	})
-	t.Run("no rights", func(t *testing.T) {
-		without(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-probe"}}, proven)
-		NewWithT(t).Eventually(both(v1alpha1.ReasonGuardUnproven)).WithTimeout(soon).Should(Succeed())
-	})
-	NewWithT(t).Expect(held()).To(Equal(v1alpha1.ReasonGuardProven))
+	}
 }

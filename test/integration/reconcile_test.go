@@ -50,7 +50,7 @@ func (s *shop) settle(image, before string) string {
 	s.must(admin.List(s.t.Context(), pods, client.InNamespace(s.namespace)))
 	route := &gatewayv1.HTTPRoute{}
 	s.must(admin.Get(s.t.Context(), s.key(), route))
-	out += fmt.Sprintf("%d canaries, %d pods, route to", len(canaries.Items), len(pods.Items))
+	out += fmt.Sprintf("%d canaries, %d pods, made %d of CANDIDATE and %d of BEFORE, route to", len(canaries.Items), len(pods.Items), s.cluster.made[image], s.cluster.made[before])
 	for _, ref := range route.Spec.Rules[0].BackendRefs {
 		out += fmt.Sprintf(" %s", ref.Name)
 	}
@@ -101,7 +101,8 @@ func expect(t *testing.T, got string, want ...string) {
 	}
 }
 
-var isServed = []string{"0 canaries, 2 pods, route to shop with 0 annotations"}
+// isServed: two pods behind the user's Service, and nothing of Belay's left.
+var isServed = []string{"0 canaries, 2 pods, ", "route to shop with 0 annotations"}
 
 func TestReleasePromotes(t *testing.T) {
 	s := open(t)
@@ -111,7 +112,23 @@ func TestReleasePromotes(t *testing.T) {
 		t.Errorf("digest %q of what ran", digest)
 	}
 	expect(t, s.settle(better, good), append(isServed, "phase Stable, stable CANDIDATE, candidate false, deployment CANDIDATE paused false",
-		`history CANDIDATE Promoted "", rejected false`, `run Promoted "", labelled Promoted: RunStarts StepPointsServices`, "BakeReleasesRoute Promoted")...)
+		"made 2 of CANDIDATE and 2 of BEFORE", `history CANDIDATE Promoted "", rejected false`, `run Promoted "", labelled Promoted: RunStarts MarksWorkload PointsServices SplitsRoute ScalesCanary`,
+		"BakePassed HandsOver HandoverReleasesRoute HandoverUnpauses Promoted")...)
+}
+
+// TestReleaseThatFailsAloneRollsBack: after it has had all requests for a while,
+// and while the Deployment is about to take it over, it is still a change of weights.
+func TestReleaseThatFailsAloneRollsBack(t *testing.T) {
+	for name, at := range map[string]func(*v1alpha1.Rollout) bool{"baking": inPhase(v1alpha1.PhaseBaking), "handing over": inPhase(v1alpha1.PhaseHandingOver)} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			s.release(better)
+			s.fails = at
+			s.until("rolled back", ended(better))
+			expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE, candidate true, deployment CANDIDATE paused true",
+				"made 2 of CANDIDATE and 2 of BEFORE", `RolledBack "shop/errors", rejected true`, "TriggerFired RollbackTakesTraffic RollbackAtZero RollbackRemovesCanary")...)
+		})
+	}
 }
 
 func TestReleaseWhosePodsCrashRollsBack(t *testing.T) {
@@ -128,7 +145,7 @@ func TestReleaseThatFailsRollsBack(t *testing.T) {
 	s.fails = atWeight
 	s.until("rolled back", ended(better))
 	expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE", `RolledBack "shop/errors", rejected true`,
-		"TriggerFired RollbackTakesTraffic RollbackAtZero RollbackRemovesCanary RollbackRemovesCanary RollbackReleasesRoute RollbackDone")...)
+		"made 1 of CANDIDATE and 2 of BEFORE", "TriggerFired RollbackTakesTraffic RollbackAtZero RollbackRemovesCanary RollbackRemovesCanary RollbackReleasesRoute RollbackDone")...)
 }
 
 func TestReleaseIsAborted(t *testing.T) {
@@ -163,25 +180,19 @@ func TestDeletionInAStepLeavesStableServing(t *testing.T) {
 	}
 }
 
-// TestTheTemplateComesBackWithoutTheRecord deletes the run's record when a
-// trigger has fired in the middle of a promotion.
-func TestTheTemplateComesBackWithoutTheRecord(t *testing.T) {
+// TestARollbackNeedsNoRun: the collectors of Kubernetes may delete a run in
+// progress, and with it goes its ReplicaSet.
+func TestARollbackNeedsNoRun(t *testing.T) {
 	s := open(t)
 	s.release(better)
-	s.fails = s.rolling
+	s.fails = inPhase(v1alpha1.PhaseBaking)
 	run := s.until("rolling back", inPhase(v1alpha1.PhaseRollingBack)).Status.Run
-	s.must(admin.Delete(t.Context(), &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: run}}))
+	s.must(as(t, garbageCollector, "system:masters").Delete(t.Context(), &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: run}}))
 	s.until("rolled back", ended(better))
-	d := s.deployment()
-	if image := d.Spec.Template.Spec.Containers[0].Image; image != good || d.Spec.Paused {
-		t.Errorf("the Deployment declares %s, paused %v", image, d.Spec.Paused)
-	}
 	if r := s.rollout(); r.Status.Stable.Image != good || len(r.Status.Rejected) != 1 || s.run(run) != nil {
 		t.Errorf("ended as %+v", r.Status)
 	}
-}
-
-// rolling holds while a promotion replaces the Deployment's pods.
-func (s *shop) rolling(r *v1alpha1.Rollout) bool {
-	return r.Status.Phase == v1alpha1.PhasePromoting && !s.deployment().Spec.Paused
+	if d := s.deployment(); !d.Spec.Paused {
+		t.Error("the rejected version was let go")
+	}
 }

@@ -1,19 +1,31 @@
 package integration
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // TestRoles asks the API server itself who may do what.
 func TestRoles(t *testing.T) {
-	for user, role := range map[string]string{"viewer": "belay-view", "editor": "belay-edit"} {
-		create(t, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: user},
-			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}})
+	for user, role := range map[string]string{"viewer": "belay-view", "editor": "belay-edit", "owner": "belay-admin", "oncall": "belay-sre"} {
+		bind(t, admin, user, role)
+		verb := map[string]string{"viewer": "list", "editor": "update"}[user]
+		if verb == "" {
+			verb = "bypass"
+		}
+		allowed(t, admin, user, verb, v1alpha1.GroupVersion.Group, "rollouts")
 	}
 	cases := []struct {
 		user, verb, group, resource, subresource, namespace string
@@ -26,7 +38,34 @@ func TestRoles(t *testing.T) {
 		{"editor", "patch", "belay.dev", "rollouts", "status", "shop", false},
 		{"editor", "delete", "belay.dev", "rolloutruns", "", "shop", false},
 		{"editor", "bypass", "belay.dev", "rollouts", "", "shop", false},
+		{"owner", "bypass", "belay.dev", "rollouts", "", "shop", true},
+		{"owner", "update", "belay.dev", "guardrails", "", "shop", true},
+		{"owner", "update", "belay.dev", "clusterguardrails", "", "", false},
+		{"oncall", "patch", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "update", "belay.dev", "rollouts", "", "shop", false},
+		{"oncall", "delete", "belay.dev", "rollouts", "", "shop", false},
+		{"oncall", "abort", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "retry", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "bypass", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "patch", "apps", "deployments", "", "shop", false},
+		{"oncall", "update", "belay.dev", "metricsources", "", "", true},
+		{"oncall", "delete", "belay.dev", "rolloutruns", "", "shop", false},
+		{guardProbe, "patch", "apps", "deployments", "", "shop", true},
+		{guardProbe, "bypass", "belay.dev", "rollouts", "", "shop", false},
+		{guardProbe, "update", "apps", "deployments", "", "shop", false},
+		{controller, "bypass", "belay.dev", "rollouts", "", "shop", false},
 		{controller, "patch", "apps", "deployments", "", "shop", true},
+		{controller, "update", "apps", "deployments", "", "shop", false},
+		{controller, "update", "apps", "deployments", "finalizers", "shop", true},
+		{controller, "update", "belay.dev", "rolloutruns", "finalizers", "shop", true},
+		{controller, "delete", "belay.dev", "rolloutruns", "", "shop", true},
+		{controller, "create", "apps", "replicasets", "", "shop", true},
+		{controller, "patch", "apps", "replicasets", "", "shop", true},
+		{controller, "delete", "apps", "replicasets", "", "shop", true},
+		{controller, "patch", "", "services", "", "shop", true},
+		{controller, "delete", "", "services", "", "shop", true},
+		{controller, "watch", "autoscaling", "horizontalpodautoscalers", "", "shop", true},
+		{controller, "update", "autoscaling", "horizontalpodautoscalers", "", "shop", false},
 		{controller, "patch", "belay.dev", "rollouts", "status", "shop", true},
 		{controller, "update", "belay.dev", "rollouts", "status", "shop", false},
 		{controller, "update", "belay.dev", "rollouts", "", "shop", false},
@@ -54,6 +93,70 @@ func TestRoles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRolesAtWork does as each role what it is for, and what it is not for.
+func TestRolesAtWork(t *testing.T) {
+	grant(t, admin, "role-edit", "belay-view", "belay-edit")
+	grant(t, admin, "role-admin", "belay-view", "belay-edit", "belay-admin")
+	grant(t, admin, "role-sre", "belay-sre")
+	bind(t, admin, "role-view", "belay-view")
+	bind(t, admin, "role-sre-alone", "belay-sre")
+	allowed(t, admin, "role-view", "list", v1alpha1.GroupVersion.Group, "rollouts")
+	allowed(t, admin, "role-sre-alone", "bypass", v1alpha1.GroupVersion.Group, "rollouts")
+	acts := map[string]func(context.Context, client.Client) error{
+		"read": func(ctx context.Context, c client.Client) error {
+			return errors.Join(c.List(ctx, &v1alpha1.RolloutList{}, client.InNamespace("shop")), c.List(ctx, &v1alpha1.RolloutRunList{}, client.InNamespace("shop")))
+		},
+		"abort": func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionAbort) },
+		"retry": func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionRetry) },
+		"edit": func(ctx context.Context, c client.Client) error {
+			r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "roles", Namespace: "shop"}}
+			return c.Patch(ctx, r, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"mode":"Observe"}}`)), client.DryRunAll)
+		},
+		"resume": func(ctx context.Context, c client.Client) error { return resume(ctx, c, "") },
+		"bypass": func(ctx context.Context, c client.Client) error { return resume(ctx, c, "outage") },
+	}
+	guarded(t, "roles", true)
+	held(t, as(t, "role-edit"), "roles")
+	for role, may := range map[string][]string{
+		"role-view":      {"read"},
+		"role-edit":      {"read", "abort", "retry", "edit"},
+		"role-admin":     {"read", "abort", "retry", "edit", "bypass"},
+		"role-sre":       {"read", "abort", "retry", "bypass"},
+		"role-sre-alone": {"read", "abort", "retry"},
+	} {
+		for act, do := range acts {
+			t.Run(role+" "+act, func(t *testing.T) {
+				err := do(t.Context(), as(t, role))
+				if slices.Contains(may, act) && err != nil {
+					t.Errorf("may not: %v", err)
+				}
+				if !slices.Contains(may, act) && !apierrors.IsForbidden(err) {
+					t.Errorf("want it refused, got %v", err)
+				}
+			})
+		}
+	}
+}
+
+// give is a command in a dry-run.
+func give(ctx context.Context, c client.Client, action v1alpha1.Action) error {
+	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, image())
+	return c.Patch(ctx, &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "roles", Namespace: "shop"}}, client.RawPatch(types.MergePatchType, document), client.DryRunAll)
+}
+
+// resume unpauses the Deployment in a dry-run, with a reason if there is one.
+func resume(ctx context.Context, c client.Client, reason string) error {
+	d := &appsv1.Deployment{}
+	if err := admin.Get(ctx, types.NamespacedName{Namespace: "shop", Name: "roles"}, d); err != nil {
+		return err
+	}
+	document := `{"spec":{"paused":false}}`
+	if reason != "" {
+		document = `{` + reasoned(d, "GEN: "+reason) + `,"spec":{"paused":false}}`
+	}
+	return c.Patch(ctx, d, client.RawPatch(types.MergePatchType, []byte(document)), client.DryRunAll)
 }
 
 // TestRolesAggregate: who has the cluster's own view, edit or admin role gets

@@ -14,18 +14,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/controllers/traffic"
-	"belay.dev/belay/controllers/traffic/gatewayapi"
+	"belay.dev/belay/controllers/traffic/gateway"
 )
-
-func httpRoute(namespace, name, service string) *gatewayv1.HTTPRoute {
-	port, own := gatewayv1.PortNumber(80), gatewayv1.Namespace(namespace)
-	ref := gatewayv1.HTTPBackendRef{}
-	ref.Name, ref.Port, ref.Namespace = gatewayv1.ObjectName(service), &port, &own
-	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	route.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "gateway"}}
-	route.Spec.Rules = []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{ref}}}
-	return route
-}
 
 // TestOneBadRouteKeepsNobodyFromTheOthers takes traffic back from the route that
 // is left when another one of the Rollout is gone, and when one was pointed
@@ -44,8 +34,8 @@ func TestOneBadRouteKeepsNobodyFromTheOthers(t *testing.T) {
 	if err := admin.Create(ctx, httpRoute(namespace.Name, "elsewhere", "other")); err != nil {
 		t.Fatal(err)
 	}
-	router := gatewayapi.New(as(t, controller), "belay")
-	target := traffic.Target{Namespace: namespace.Name, Owner: "shop", Routes: []string{"web", "api"}, Service: "shop", Stable: "shop-stable", Canary: "shop-canary", Epoch: 1}
+	router := gateway.New(watching(t, belayItself), "belay")
+	target := traffic.Target{Namespace: namespace.Name, Owner: "shop", Routes: []string{"web", "api"}, Service: "shop", Selector: map[string]string{"app": "shop"}, StableHash: "6c77698f9a", CanaryHash: "9fd21c3b07", Epoch: 1}
 	if err := router.Apply(ctx, target, traffic.Split{Canary: 25}); err != nil {
 		t.Fatal(err)
 	}
@@ -94,9 +84,9 @@ func TestTwoRolloutsShareARoute(t *testing.T) {
 	if err := admin.Create(ctx, route); err != nil {
 		t.Fatal(err)
 	}
-	router := gatewayapi.New(as(t, controller), "belay")
+	router := gateway.New(watching(t, belayItself), "belay")
 	target := func(owner string, epoch int64) traffic.Target {
-		return traffic.Target{Namespace: namespace.Name, Owner: owner, Routes: []string{"web"}, Service: owner, Stable: owner + "-stable", Canary: owner + "-canary", Epoch: epoch}
+		return traffic.Target{Namespace: namespace.Name, Owner: owner, Routes: []string{"web"}, Service: owner, Selector: map[string]string{"app": owner}, StableHash: "6c77698f9a", CanaryHash: "9fd21c3b07", Epoch: epoch}
 	}
 	shop, cart := target("shop", 9), target("cart", 2)
 	for _, step := range []struct {

@@ -123,6 +123,7 @@ var ruleCases = []ruleCase{
 	{[]string{"MetricSource"}, "this header is set by auth or by the client itself", nil, []change{{"spec.headers.0.name", "Authorization"}}},
 	{[]string{"MetricSource"}, "timeout must be between 100ms and 2m", nil, []change{{"spec.limits.timeout", "3m"}}},
 	{[]string{"Rollout"}, "the name must have at most 52 characters", nil, []change{{"metadata.name", strings.Repeat("n", 53)}}},
+	{[]string{"Rollout"}, "the name must be lower-case letters, digits and '-', beginning with a letter", nil, []change{{"metadata.name", "shop.api"}}},
 	{[]string{"Rollout"}, "step weights must not fall", nil, []change{{"spec.steps.1.weight", int64(5)}}},
 	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
 	{[]string{"Rollout", "RolloutRun"}, "drain must be between 0s and 1h", nil, []change{{"spec.traffic.drain", "2h"}}},

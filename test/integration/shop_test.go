@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +18,8 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers"
-	"belay.dev/belay/controllers/traffic/gatewayapi"
+	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/traffic/gateway"
 )
 
 // Images of the shop; the kubelet of these tests restarts a container of the
@@ -38,6 +38,7 @@ type shop struct {
 	clock      *clocktesting.FakePassiveClock
 	api        *fallible
 	reconciler *controllers.RolloutReconciler
+	guard      *gates.Guard
 	cluster    *cluster
 	// analysis is the other loop's access.
 	analysis client.Client
@@ -58,7 +59,7 @@ func open(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s := &shop{t: t, namespace: namespace.Name, clock: clocktesting.NewFakePassiveClock(time.Now()), api: newFallible(t), analysis: as(t, controller)}
-	s.cluster = &cluster{t: t, namespace: s.namespace, leaving: map[string]bool{}}
+	s.cluster = &cluster{t: t, namespace: s.namespace, leaving: map[string]bool{}, made: map[string]int{}}
 	s.start()
 	labels := map[string]string{"app": "shop"}
 	replicas := int32(2)
@@ -76,7 +77,6 @@ func open(t *testing.T) *shop {
 	create(t, object(t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: %s}, spec: {
 		workloadRef: {name: shop}, traffic: {service: shop, routes: [{name: shop}], drain: 1s},
 		steps: [{weight: 50, hold: 1s}], guardrails: [{name: shop}], promotion: {bake: 1s}, historyLimit: 20}}`, s.namespace)))
-	s.awaitGuard()
 	s.until("adopted and stable", func(r *v1alpha1.Rollout) bool {
 		return r.Status.Phase == v1alpha1.PhaseStable && r.Status.Stable != nil && len(r.Finalizers) > 0 && r.Status.Message == "serving "+good
 	})
@@ -87,29 +87,29 @@ func open(t *testing.T) *shop {
 // start is a new process of the controller.
 func (s *shop) start() {
 	s.api.revive()
+	s.guard = &gates.Guard{Client: admin, Probe: as(s.t, guardProbe), Clock: s.clock, Stands: time.Hour}
 	s.reconciler = &controllers.RolloutReconciler{
-		Client: s.api.client, Live: s.api.client, Router: gatewayapi.New(s.api.client, controllers.FieldManager),
-		Guard:  controllers.NewGuardProbe(as(s.t, "system:serviceaccount:belay:guard-probe"), time.Hour, time.Second),
-		Events: &events.FakeRecorder{}, Clock: s.clock, Version: "test", Watchdog: 10 * time.Second, ReleaseTimeout: time.Hour, Workers: 1,
+		Client: s.api.client, Live: s.api.client, Router: gateway.New(s.api.client, controllers.FieldManager), Guard: s.guard,
+		Events: &events.FakeRecorder{}, Clock: s.clock, Version: "test", Watchdog: 10 * time.Second, Calm: time.Second, ReleaseTimeout: time.Hour, Workers: 1,
 	}
 }
 
-// awaitGuard waits until the API server enforces the policies for the new Rollout.
-func (s *shop) awaitGuard() {
+// prove is the other loop of the controller, which checks the guard until it holds.
+func (s *shop) prove() {
 	s.t.Helper()
-	probe := as(s.t, "system:serviceaccount:belay:guard-probe")
-	NewWithT(s.t).Eventually(func(g Gomega) {
-		d := s.deployment()
-		patch := []byte(`{"spec":{"template":{"metadata":{"annotations":{"probe":"1"}}}}}`)
-		g.Expect(probe.Patch(s.t.Context(), d, client.RawPatch(types.MergePatchType, patch), client.DryRunAll)).To(Succeed())
-		g.Expect(d.Spec.Paused).To(BeTrue())
-	}).WithTimeout(soon).WithPolling(20 * time.Millisecond).Should(Succeed())
+	if gate, ok := s.guard.Last(s.rollout()); ok && gate.Outcome == gates.Open {
+		return
+	}
+	if _, err := s.guard.Reconcile(s.t.Context(), reconcile.Request{NamespacedName: s.key()}); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // look is one reconcile, and what the rest of the cluster makes of it. A second
 // passes.
 func (s *shop) look() error {
 	s.t.Helper()
+	s.prove()
 	_, err := s.reconciler.Reconcile(s.t.Context(), reconcile.Request{NamespacedName: s.key()})
 	s.clock.SetTime(s.clock.Now().Add(time.Second))
 	if s.api.takeWrites() || s.cluster.moving {
@@ -187,7 +187,7 @@ func stageOf(r *v1alpha1.Rollout) string {
 		stage += fmt.Sprint(r.Status.Step.AcknowledgedAt)
 	}
 	if p := r.Status.Promotion; p != nil {
-		stage += fmt.Sprint(p.FullAt, p.ShiftedAt)
+		stage += fmt.Sprint(p.FullAt, p.HandedAt)
 	}
 	return stage
 }

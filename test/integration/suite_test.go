@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -31,6 +33,8 @@ var (
 	config *rest.Config
 	admin  client.Client
 	scheme = runtime.NewScheme()
+	// environment is the API server that all tests but the destructive ones share.
+	environment *envtest.Environment
 )
 
 func TestMain(m *testing.M) {
@@ -52,37 +56,59 @@ func run(m *testing.M) (status int, err error) {
 			return 1, err
 		}
 	}
-	gateway, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		return 1, fmt.Errorf("find Gateway API's definitions: %w", err)
-	}
-	crds := []string{filepath.Join("..", "..", "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}
-	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme}
-	if config, err = server.Start(); err != nil {
+	if environment, config, admin, err = startServer(""); err != nil {
 		return 1, err
 	}
-	// No client waits for its own limit.
-	config.QPS = -1
 	defer func() {
-		if stopErr := server.Stop(); err == nil {
+		if stopErr := environment.Stop(); err == nil {
 			err = stopErr
 		}
 	}()
-	if admin, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+	if err := install(context.Background(), admin, "guard", "rbac"); err != nil {
 		return 1, err
 	}
-	if err := install(context.Background()); err != nil {
+	if err := awaitGuard(context.Background(), admin); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
 }
 
+// startServer is an API server with etcd, Belay's and Gateway API's definitions,
+// and nothing else of Belay's. The client is an administrator's. With a folder of
+// its own for its keys the server can be stopped and started again.
+func startServer(keys string) (*envtest.Environment, *rest.Config, client.Client, error) {
+	gateway, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("find Gateway API's definitions: %w", err)
+	}
+	crds := []string{filepath.Join("..", "..", "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}
+	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme, ControlPlaneStartTimeout: time.Minute}
+	server.ControlPlane.GetAPIServer().CertDir = keys
+	to, err := server.Start()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	// No client waits for its own limit.
+	to.QPS = -1
+	c, err := client.New(to, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, server.Stop())
+	}
+	return server, to, c, nil
+}
+
 // as is a client of somebody else.
 func as(t *testing.T, user string, groups ...string) client.Client {
 	t.Helper()
-	c := rest.CopyConfig(config)
-	c.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
-	out, err := client.New(c, client.Options{Scheme: scheme, Mapper: admin.RESTMapper()})
+	return impersonated(t, config, admin, user, groups...)
+}
+
+// impersonated is a client of somebody else, of an API server of one's own.
+func impersonated(t *testing.T, to *rest.Config, c client.Client, user string, groups ...string) client.Client {
+	t.Helper()
+	to = rest.CopyConfig(to)
+	to.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
+	out, err := client.New(to, client.Options{Scheme: scheme, Mapper: c.RESTMapper()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,69 +1,107 @@
-// Package sim runs the planner against a simulated world: a Deployment, its
-// controller and pods, a canary, a pair of Services, a route and the gateway
-// that follows it, all in virtual time. No Kubernetes, no goroutine, no clock:
-// a seed decides every delay, so that a failure repeats.
+// Package sim runs the planner against a simulated world: a Deployment with the
+// Deployment controller's own rules, ReplicaSets and pods, the guard, Services,
+// a route and the gateway that follows it, all in virtual time. No Kubernetes, no
+// goroutine, no clock: a seed decides every delay, so that a failure repeats.
 package sim
 
 import (
 	"slices"
 	"time"
 
-	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 )
 
-// pod of the Deployment or the canary. goes is when it begins to terminate, and
-// end when it is gone; both are zero for one that stays.
+// deployment is the user's. version is its resourceVersion without the status,
+// which the writes of Belay do not depend on.
+type deployment struct {
+	// uid is 0 while there is no Deployment.
+	uid                  int
+	version              int
+	generation, observed int
+	declared             string
+	paused, recreate     bool
+	replicas, history    int32
+	minReady             time.Duration
+	marks                plan.Marks
+	lock                 string
+	pushedBy             string
+	bypass               plan.Bypass
+	// unavailableSince is set while no pod of it is available.
+	unavailableSince time.Time
+}
+
+// set is a ReplicaSet. Its controller is a Deployment by uid, or a run by name,
+// or nobody: an orphan.
+type set struct {
+	name string
+	// created orders the sets by age.
+	created  int
+	template string
+	hash     string
+	uid      int
+	owner    int
+	ownerRun string
+	// run is the label; it stays when the owner changes.
+	run              string
+	borrowed, former bool
+	// marked is set while the stable set carries Belay's labels.
+	marked bool
+	// changed says what admission made of the template, which then is no longer
+	// the Deployment's.
+	changed string
+	size    int32
+	// desired and limit are the annotations desired-replicas and max-replicas; -1
+	// when absent. number is the annotation revision; 0 when absent.
+	desired, limit int32
+	number         int
+	version        int
+	epoch          int64
+}
+
+// equals is EqualIgnoreHash of the Deployment controller.
+func (s *set) equals(template string) bool {
+	return s.template == template && s.changed == "" && !s.former
+}
+
+// pod of a ReplicaSet. goes is when it begins to terminate, leaves when it is no
+// endpoint any more, end when it is gone; all are zero for one that stays.
 type pod struct {
-	canary    bool
-	revision  string
-	readyAt   time.Time
-	goes, end time.Time
+	set                 int
+	template, hash, run string
+	readyAt, endpointAt time.Time
+	goes, leaves, end   time.Time
 }
 
 func (p pod) stays(at time.Time) bool  { return p.goes.IsZero() || at.Before(p.goes) }
 func (p pod) ready(at time.Time) bool  { return p.stays(at) && !at.Before(p.readyAt) }
 func (p pod) exists(at time.Time) bool { return p.end.IsZero() || at.Before(p.end) }
 
-// cluster is everything outside of the Rollout. Each part has a version that
+// endpoint is whether a Service lists the pod and it answers: a little later than
+// it is ready, and for a little while after it began to terminate.
+func (p pod) endpoint(at time.Time) bool {
+	return !at.Before(p.endpointAt) && (p.goes.IsZero() || at.Before(p.leaves))
+}
+
+// cluster is everything outside of the controller. Each object has a version that
 // rises with every write, as a stale writer's must fail.
 type cluster struct {
-	at time.Time
-
-	declared string
-	paused   bool
-	replicas int32
-	// rollsAt is when the Deployment controller acts on the newest declaration.
-	rollsAt           time.Time
-	deploymentVersion int
-	// sets are the revisions that the Deployment has a ReplicaSet of.
-	sets []string
-	pods []pod
-
-	canaryRevision string
-	canaryReplicas int32
-	canaryVersion  int
-
-	// stableHash and canarySelects are what the pair of Services selects, from
-	// selectsAt on also in their endpoints; empty when there is no such Service.
-	stableHash, canarySelects string
-	selectsAt                 time.Time
-
-	// split is the route's; nil when it names the user's Service. Until
-	// acknowledgedAt the gateway may follow any of inFlight.
-	split          *int32
-	inFlight       []*int32
-	acknowledgedAt time.Time
-	routeVersion   int
+	at         time.Time
+	deployment deployment
+	sets       []set
+	pods       []pod
+	// born counts sets and Deployments, for uids and ages.
+	born    int
+	network network
+	rollout rollout
 }
 
 func (c *cluster) clone() *cluster {
 	d := *c
-	d.sets, d.pods, d.inFlight = slices.Clone(c.sets), slices.Clone(c.pods), slices.Clone(c.inFlight)
+	d.sets, d.pods = slices.Clone(c.sets), slices.Clone(c.pods)
+	d.network.inFlight = slices.Clone(c.network.inFlight)
+	d.rollout.runs = slices.Clone(c.rollout.runs)
 	return &d
 }
-
-func hashOf(revision string) string { return "hash-" + revision }
 
 func (c *cluster) count(match func(pod) bool) int32 {
 	var n int32
@@ -75,92 +113,119 @@ func (c *cluster) count(match func(pod) bool) int32 {
 	return n
 }
 
-func (c *cluster) readyOf(revision string) int32 {
-	return c.count(func(p pod) bool { return !p.canary && p.revision == revision && p.ready(c.at) })
-}
-
-func (c *cluster) canaryReady() int32 {
-	return c.count(func(p pod) bool { return p.canary && p.ready(c.at) })
-}
-
-// stableEndpoints counts what the stable Service reaches: pods of the Deployment
-// and of the canary share its hash only when they run the same ReplicaSet.
-func (c *cluster) stableEndpoints() int32 {
-	if c.stableHash == "" || c.at.Before(c.selectsAt) {
-		return 0
-	}
-	return c.count(func(p pod) bool { return !p.canary && hashOf(p.revision) == c.stableHash && p.ready(c.at) })
-}
-
-func (c *cluster) canaryEndpoints() int32 {
-	if c.canarySelects == "" || c.at.Before(c.selectsAt) {
-		return 0
-	}
-	return c.count(func(p pod) bool { return p.canary && p.revision == c.canarySelects && p.ready(c.at) })
-}
-
-// settled is workload.Settled as the Deployment's status would say it.
-func (c *cluster) settled() bool {
-	alive := c.count(func(p pod) bool { return !p.canary && p.stays(c.at) })
-	return !c.at.Before(c.rollsAt) && c.readyOf(c.declared) == c.replicas && alive == c.replicas
-}
-
-// revision describes one version; its hash is known once a ReplicaSet runs it.
-func (c *cluster) revision(name string) v1alpha1.Revision {
-	r := v1alpha1.Revision{Revision: name, Image: "shop:" + name[:1]}
-	if slices.Contains(c.sets, name) {
-		r.PodTemplateHash, r.ReplicaSet = hashOf(name), "shop-"+hashOf(name)
-	}
-	return r
-}
-
-// workload is what observing the Deployment gives the planner.
-func (c *cluster) workload(status *v1alpha1.RolloutStatus) plan.Workload {
-	w := plan.Workload{Found: true, Declared: c.revision(c.declared), Paused: c.paused, Replicas: c.replicas, Settled: c.settled()}
-	w.DeclaredHash, w.DeclaredReplicaSet = w.Declared.PodTemplateHash, w.Declared.ReplicaSet
-	w.Declared.PodTemplateHash, w.Declared.ReplicaSet = "", ""
-	w.DeclaredReady = c.readyOf(c.declared)
-	w.Ready = c.count(func(p pod) bool { return !p.canary && p.ready(c.at) })
-	active := 0
-	for _, name := range c.sets {
-		r, ready := c.revision(name), c.readyOf(name)
-		if status.Stable != nil && status.Stable.PodTemplateHash == r.PodTemplateHash {
-			w.StableReady = ready
-		}
-		if status.Candidate != nil && status.Candidate.Revision == name {
-			w.CandidateHash, w.CandidateReplicaSet = r.PodTemplateHash, r.ReplicaSet
-		}
-		if ready > 0 {
-			active++
-			w.Active = &r
+// find returns the set that matches and was created first, or nil.
+func (c *cluster) find(match func(*set) bool) *set {
+	var found *set
+	for i := range c.sets {
+		if s := &c.sets[i]; match(s) && (found == nil || s.created < found.created) {
+			found = s
 		}
 	}
-	if active != 1 {
-		w.Active = nil
-	}
-	return w
+	return found
 }
 
-func (c *cluster) canary(status *v1alpha1.RolloutStatus) plan.Canary {
-	if status.Candidate == nil || status.Candidate.Revision != c.canaryRevision && c.canaryRevision != "" {
-		return plan.Canary{}
-	}
-	own := func(p pod) bool { return p.canary && p.revision == status.Candidate.Revision && p.stays(c.at) }
-	out := plan.Canary{Exists: c.canaryRevision != "", Desired: c.canaryReplicas, Pods: c.count(own)}
-	if out.Exists {
-		out.Ready = c.canaryReady()
-	}
-	return out
+func (c *cluster) named(name string) *set {
+	return c.find(func(s *set) bool { return s.name == name })
 }
 
-func (c *cluster) route() plan.Route {
-	r := plan.Route{
-		Acknowledged: !c.at.Before(c.acknowledgedAt), StableHash: c.stableHash, CanaryRevision: c.canarySelects,
-		StableEndpoints: c.stableEndpoints(), CanaryEndpoints: c.canaryEndpoints(),
+// own is whether the Deployment that exists controls the set.
+func (c *cluster) own(s *set) bool { return s.owner != 0 && s.owner == c.deployment.uid }
+
+// canary is the set of a run, whoever controls it.
+func (c *cluster) canary(run string) *set {
+	if run == "" {
+		return nil
 	}
-	if c.split != nil {
-		weight := *c.split
-		r.Split = &weight
+	return c.find(func(s *set) bool { return s.run == run })
+}
+
+// stable is the Deployment's own set of a revision: one with a size before one
+// without.
+func (c *cluster) stable(revision string) *set {
+	matches := func(s *set) bool { return c.own(s) && s.equals(revision) }
+	if active := c.find(func(s *set) bool { return matches(s) && s.size > 0 }); active != nil {
+		return active
 	}
-	return r
+	return c.find(matches)
+}
+
+// The status of a set, as its pods make it.
+func (c *cluster) podsOf(s *set) int32 {
+	return c.count(func(p pod) bool { return p.set == s.uid && p.stays(c.at) })
+}
+
+func (c *cluster) readyOf(s *set) int32 {
+	return c.count(func(p pod) bool { return p.set == s.uid && p.ready(c.at) })
+}
+
+func (c *cluster) availableOf(s *set) int32 {
+	return c.count(func(p pod) bool {
+		return p.set == s.uid && p.ready(c.at) && !c.at.Before(p.readyAt.Add(c.deployment.minReady))
+	})
+}
+
+// readyWith counts the ready pods of one version, whoever made them.
+func (c *cluster) readyWith(template string) int32 {
+	return c.count(func(p pod) bool { return p.template == template && p.ready(c.at) })
+}
+
+// sides of the Deployment controller: the set of the declared template, the oldest
+// of equal ones, and all the others; oldest first.
+func (c *cluster) sides() (current *set, others []*set) {
+	current = c.find(func(s *set) bool { return c.own(s) && s.equals(c.deployment.declared) })
+	for i := range c.sets {
+		if s := &c.sets[i]; c.own(s) && s != current {
+			others = append(others, s)
+		}
+	}
+	slices.SortFunc(others, func(a, b *set) int { return a.created - b.created })
+	return current, others
+}
+
+// digest tells two looks at the cluster apart. It covers what the controllers
+// react to, not the passing of time.
+func (c *cluster) digest() uint64 {
+	h := hash(offset)
+	write := h.add
+	c.digestWorkload(write)
+	n := &c.network
+	write(n.routeVersion, n.serviceVersion, n.pairVersion, truth(n.acknowledged(c.at)))
+	for _, selected := range []string{n.pairNow(c.at).stable, n.pairNow(c.at).canary, n.narrowedAt(c.at), ""} {
+		write(int(c.endpoints(selected)))
+		for _, b := range []byte(selected) {
+			write(int(b))
+		}
+	}
+	write(c.rollout.version)
+	return uint64(h)
+}
+
+// hash is FNV-1a over numbers.
+type hash uint64
+
+const offset = 14695981039346656037
+
+func (h *hash) add(values ...int) {
+	for _, v := range values {
+		*h = (*h ^ hash(v)) * 1099511628211
+	}
+}
+
+func (c *cluster) digestWorkload(write func(...int)) {
+	d := &c.deployment
+	write(d.uid, d.version, d.observed)
+	for i := range c.sets {
+		s := &c.sets[i]
+		write(s.uid, s.version, int(c.podsOf(s)), int(c.readyOf(s)), int(c.availableOf(s)))
+	}
+	if d.recreate {
+		write(len(c.pods))
+	}
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

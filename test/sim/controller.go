@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,142 +13,178 @@ import (
 	"belay.dev/belay/test/sim/invariants"
 )
 
-// poll is how often the judge asks its source; samples need as long again after
-// a change of the weight before they say anything.
-const poll = 5 * time.Second
+// Fault says what goes wrong besides the script.
+type Fault struct {
+	// CrashAt stops the controller at its n-th write, from 1; 0 never.
+	CrashAt int
+	// Crash is where at that write.
+	Crash CrashPoint
+	// GoesOn is when the controller that stopped before its record or its effect
+	// goes on after all, beside the one that took its place; 0 never.
+	GoesOn time.Duration
+	// LostEvents leaves the controller with its own wake-ups.
+	LostEvents bool
+	// Stale lets the controller see each part of the cluster as it was a while ago.
+	Stale bool
+}
+
+// CrashPoint is a place in the course of one reconcile.
+type CrashPoint string
+
+// The places: before the decision is recorded, before the effect, between two
+// writes of one effect, and after it.
+const (
+	BeforeRecord CrashPoint = "before the record"
+	BeforeEffect CrashPoint = "before the effect"
+	WithinEffect CrashPoint = "within the effect"
+	AfterEffect  CrashPoint = "after the effect"
+)
 
 // lease is how long another controller takes to go on where one crashed.
 const lease = 20 * time.Second
+
+// late is what a controller that was suspended is about to write.
+type late struct {
+	at     time.Time
+	in     plan.Input
+	d      plan.Decision
+	v      view
+	record bool
+}
 
 // reconcile is the controller's loop: observe, decide, record, act.
 func (w *World) reconcile() {
 	w.looks++
 	w.lookedAt, w.crashed = w.at, false
-	if w.gone {
-		w.wake = w.at.Add(limitTime)
+	w.wake = w.at.Add(limitTime)
+	if w.rollout.gone {
 		return
 	}
-	workload, canary, route := w.look(0), w.look(1), w.look(2)
-	in := w.observe(workload, canary, route)
+	v := w.view()
+	in := w.observe(v)
 	d := plan.Decide(in)
 	for _, violation := range invariants.Check(in, d) {
+		w.last = d
 		w.broken("%s", violation)
 	}
 	w.wake = w.at.Add(time.Minute)
 	if d.Recheck > 0 {
 		w.wake = w.at.Add(max(d.Recheck, time.Millisecond))
 	}
-	news := w.record(in, d)
-	if !news && d.Effect == nil {
+	write := d.Effect != nil || w.isNews(d, v.rollout.rollout.status)
+	if write {
+		w.writes++
+	}
+	crash := w.fault.CrashAt > 0 && write && w.fault.CrashAt == w.writes
+	if crash && w.fault.Crash == BeforeRecord {
+		w.crash(&late{in: in, d: d, v: v, record: true})
 		return
 	}
-	w.writes++
-	crash := w.fault.CrashAt == w.writes
-	if !crash || w.fault.AfterEffect {
-		w.act(d.Effect, workload, canary, route)
+	if !w.record(in, d, v) {
+		w.wake = w.at.Add(200 * time.Millisecond)
+		return
 	}
+	if crash && w.fault.Crash == BeforeEffect {
+		w.crash(&late{in: in, d: d, v: v})
+		return
+	}
+	w.within = crash && w.fault.Crash == WithinEffect
+	taken := w.carryOut(d, v)
+	w.within = false
 	if crash {
-		w.crashed = true
-		w.wake = w.at.Add(lease)
-		return
-	}
-	if !w.fault.LostEvents {
+		w.crash(nil)
+	} else if taken && write && !w.fault.LostEvents && w.wake.After(w.at.Add(10*time.Millisecond)) {
 		w.wake = w.at.Add(10 * time.Millisecond)
 	}
 }
 
-// look is a part of the cluster as the controller's cache has it: never older
-// than what it saw before, as a watch delivers in order.
-func (w *World) look(part int) *cluster {
-	for i := len(w.seen) - 1; i > 0; i-- {
-		if w.at.Sub(w.seen[i].at) >= w.lags[part] {
-			return w.seen[i]
-		}
+// crash leaves the field to another controller, after the lease. What the one
+// that stopped was about to do may still come.
+func (w *World) crash(rest *late) {
+	w.crashed = true
+	w.wake = w.at.Add(lease)
+	if rest != nil && w.fault.GoesOn > 0 {
+		rest.at = w.at.Add(w.fault.GoesOn)
+		w.late = rest
 	}
-	return w.seen[0]
 }
 
-func (w *World) observe(workload, canary, route *cluster) plan.Input {
-	in := plan.Input{
-		Now: w.at, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Name: "shop",
-		Spec: *w.spec.DeepCopy(), Status: *w.status.DeepCopy(), FinalizerMissing: !w.finalizer,
-		Workload: workload.workload(&w.status), Canary: canary.canary(&w.status), Route: route.route(),
-		Run:    plan.Run{Next: w.status.Runs},
-		Guard:  plan.Guard{Proven: true, Reason: v1alpha1.ReasonGuardProven},
-		Action: w.action, Deleting: w.deleting,
+func (w *World) goOnLate() {
+	l := w.late
+	w.late = nil
+	if l.record && !w.record(l.in, l.d, l.v) {
+		return
 	}
-	for _, run := range w.runs {
-		in.Run.Exists = in.Run.Exists || run == w.status.Run
-	}
-	if in.Run.Exists {
-		in.Verdict = w.verdict()
-	}
-	return in
+	// What it makes anew carries no version; it takes a moment to be seen.
+	w.excuse(reaction)
+	w.carryOut(l.d, l.v)
 }
 
-func (w *World) onTrial() bool {
-	switch w.status.Phase {
-	case v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
+// carryOut acts, and keeps a refusal in the status. It reports whether the API
+// server took what was to be written.
+func (w *World) carryOut(d plan.Decision, v view) bool {
+	if d.Effect == nil {
 		return true
-	default:
+	}
+	err := w.act(d.Effect, v, &d.Status)
+	switch {
+	case errors.Is(err, errConflict):
+		w.wake = w.at.Add(200 * time.Millisecond)
+	case errors.Is(err, errRefused):
+		next := w.rollout.status.DeepCopy()
+		since := metav1.NewTime(w.at)
+		if r := next.Refusal; r != nil && r.Effect == d.Effect.String() {
+			since = r.Since
+		}
+		next.Refusal = &v1alpha1.Refusal{Effect: d.Effect.String(), Message: err.Error(), Since: since}
+		w.writeStatus(next)
+		w.wake = w.at.Add(10 * time.Second)
+	case err != nil && !errors.Is(err, errCrashed):
+		w.broken("%s: %v", d.Effect, err)
+	}
+	return err == nil
+}
+
+func (w *World) writeStatus(next *v1alpha1.RolloutStatus) {
+	if reflect.DeepEqual(next, w.rollout.status) {
+		return
+	}
+	w.rollout.status = next
+	w.rollout.version++
+}
+
+// isNews is whether a decision is another one than the last that was recorded.
+func (w *World) isNews(d plan.Decision, status *v1alpha1.RolloutStatus) bool {
+	last := status.Decision
+	return !d.Repeats && (last == nil || last.Rule != d.Rule || last.Key != d.Key || d.Status.Run != status.Run)
+}
+
+// record takes the status as the API server does: with the version that was
+// observed, and through the phase graph. It reports whether that went through.
+func (w *World) record(in plan.Input, d plan.Decision, v view) bool {
+	if v.rollout.rollout.version != w.rollout.version {
 		return false
 	}
-}
-
-// verdict is what the analysis loop has written by now, summed up as the Rollout
-// loop does.
-func (w *World) verdict() plan.Verdict {
-	from := w.stageStart()
-	at := metav1.NewMicroTime(w.at.Truncate(poll))
-	samples := metav1.NewMicroTime(from)
-	t := &v1alpha1.TriggerAnalysis{Outcome: v1alpha1.VerdictPass, Reason: "Healthy", EvaluatedAt: &at, SamplesFrom: &samples}
-	switch {
-	case w.failing == w.status.Run:
-		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictFail, "BurnRate", "5.0 % errors"
-	case w.at.Before(w.blindUntil):
-		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictError, "Unreachable", "connection refused"
-	case at.Sub(from) < 2*poll:
-		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictInconclusive, "TooFewSamples", "100 of 200 requests"
-	}
-	armed := []plan.Armed{{Guardrail: "shop", Trigger: "errors", SilentAfter: 6 * poll, Verdict: t}}
-	return plan.Sum(armed, from, w.at)
-}
-
-func (w *World) stageStart() time.Time {
-	s := &w.status
-	switch {
-	case s.Promotion != nil && s.Promotion.ShiftedAt != nil:
-		return s.Promotion.ShiftedAt.Time
-	case s.Promotion != nil && s.Promotion.FullAt != nil:
-		return s.Promotion.FullAt.Time
-	case s.Step != nil && s.Step.AcknowledgedAt != nil:
-		return s.Step.AcknowledgedAt.Time
-	default:
-		return w.at
-	}
-}
-
-// record takes the status as the API server does, through its phase graph, and
-// reports whether the decision is a new one.
-func (w *World) record(in plan.Input, d plan.Decision) bool {
 	w.last = d
-	if !d.Status.Phase.MayFollow(w.status.Phase) {
-		w.broken("the API server refuses phase %s after %s", d.Status.Phase, w.status.Phase)
+	was, next := w.rollout.status, d.Status.DeepCopy()
+	if !next.Phase.MayFollow(was.Phase) {
+		w.broken("the API server refuses phase %s after %s", next.Phase, was.Phase)
 	}
-	last, next := w.status.Decision, d.Status
-	if h := next.LastHandledAction; h != nil && w.action != nil && h.Token == w.action.Token {
-		w.action = nil
+	if h := next.LastHandledAction; h != nil && w.rollout.action != nil && h.Token == w.rollout.action.Token {
+		w.rollout.action = nil
 	}
-	if d.Repeats || last != nil && last.Rule == d.Rule && last.Key == d.Key && next.Run == w.status.Run {
-		w.status = next
-		return false
+	if w.isNews(d, was) {
+		next.Decision = &v1alpha1.DecisionSummary{Rule: d.Rule, Key: d.Key, Why: d.Why, At: metav1.NewTime(w.at)}
+		if was.Decision != nil {
+			next.Decision.Seq = was.Decision.Seq + 1
+		}
+		w.log = append(w.log, w.line(in, d))
 	}
-	next.Decision = &v1alpha1.DecisionSummary{Rule: d.Rule, Key: d.Key, Why: d.Why, At: metav1.NewTime(w.at)}
-	if last != nil {
-		next.Decision.Seq = last.Seq + 1
+	if stall := d.Standing.Reason; d.Standing.State == plan.Stuck && (len(w.stalls) == 0 || w.stalls[len(w.stalls)-1] != stall) {
+		w.stalls = append(w.stalls, stall)
 	}
-	w.status = next
-	w.log = append(w.log, w.line(in, d))
+	w.judgeRecord(in, d)
+	w.writeStatus(next)
 	return true
 }
 
@@ -159,55 +197,5 @@ func (w *World) line(in plan.Input, d plan.Decision) string {
 	if d.Weight != nil {
 		weight = fmt.Sprintf("%d>%d", d.Weight.From, d.Weight.To)
 	}
-	return fmt.Sprintf("%8.2fs  %-11s  %5s  %-24s  %s", w.at.Sub(w.start).Seconds(), d.Status.Phase, weight, d.Rule, d.Why)
-}
-
-// act carries out an effect on the cluster as it is now. What was decided on an
-// older version of the object it writes is refused.
-func (w *World) act(effect plan.Effect, workload, canary, route *cluster) {
-	switch e := effect.(type) {
-	case plan.AddFinalizer:
-		w.finalizer = true
-	case plan.RemoveFinalizer:
-		w.gone, w.finalizer = true, false
-		// The garbage collector takes what the Rollout controlled.
-		w.removeCanary()
-		w.stableHash, w.canarySelects = "", ""
-	case plan.CreateRun:
-		w.runs = append(w.runs, w.status.Run)
-	case plan.PointServices:
-		w.stableHash, w.canarySelects = e.StableHash, e.CanaryRevision
-		w.selectsAt = w.at.Add(w.delay(0.01, 2))
-	case plan.SetSplit:
-		if route.routeVersion == w.routeVersion {
-			weight := e.Weight
-			w.setRoute(&weight)
-		}
-	case plan.ReleaseRoute:
-		if route.routeVersion == w.routeVersion {
-			w.setRoute(nil)
-		}
-	case plan.ScaleCanary:
-		if canary.canaryVersion == w.canaryVersion {
-			w.canaryRevision, w.canaryReplicas = w.status.Candidate.Revision, e.Replicas
-			w.canaryVersion++
-		}
-	case plan.DeleteCanary:
-		w.judgeRemoval()
-		w.removeCanary()
-	case plan.Unpause:
-		if workload.deploymentVersion == w.deploymentVersion {
-			w.writeDeployment(w.declared)
-		}
-	case plan.RestoreTemplate:
-		if workload.deploymentVersion == w.deploymentVersion {
-			w.writeDeployment(e.Revision)
-		}
-	}
-}
-
-func (w *World) writeDeployment(revision string) {
-	w.declared, w.paused = revision, false
-	w.deploymentVersion++
-	w.rollsAt = w.at.Add(w.delay(0.05, 1))
+	return fmt.Sprintf("%9.2fs  %-11s  %6s  %-26s  %s", w.at.Sub(w.start).Seconds(), d.Status.Phase, weight, d.Rule, d.Why)
 }

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -10,7 +12,9 @@ import (
 // Story is a script with the end that every run of it must reach, whatever
 // crashes, is late or is lost on the way.
 type Story struct {
-	Name   string
+	Name string
+	// Setup changes the world before it begins.
+	Setup  func(*World)
 	Script func() []event
 	// Serves is the revision that all requests reach in the end, and Phase the
 	// Rollout's; empty when the Rollout is gone.
@@ -18,110 +22,156 @@ type Story struct {
 	Phase  v1alpha1.Phase
 	// Rejects is a revision that must not run again by itself; empty for none.
 	Rejects string
+	// Ended is the outcome that the last run must have; empty for any.
+	Ended v1alpha1.Outcome
+	// Stalls is the reason of a standing that must have been shown; empty for none.
+	Stalls string
+	// Held is the revision that the Deployment stays paused at; empty when it is not
+	// paused in the end.
+	Held string
+	// Racing stories end in one of two ways, by what comes first: then Serves may
+	// also be Or.
+	Or string
+	// Leaves allows a canary to be left, where a deletion could not wait any longer.
+	Leaves bool
 }
 
-// Stories are one release each, told to its end.
-func Stories() []Story {
-	return []Story{
-		{Name: "promote", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push}
-		}},
-		{Name: "canary-lost", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {atStep(1), (*World).loseCanary}}
-		}},
-		{Name: "canary-lost-while-promoting", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {inPhase(v1alpha1.PhasePromoting), (*World).loseCanary}}
-		}},
-		{Name: "canary-lost-while-rolling", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {rollingOut, (*World).loseCanary}}
-		}},
-		{Name: "rollback-slo", Serves: first, Phase: v1alpha1.PhaseRolledBack, Rejects: second, Script: func() []event {
-			return []event{push, {atStep(1), fail}}
-		}},
-		{Name: "rollback-while-promoting", Serves: first, Phase: v1alpha1.PhaseRolledBack, Rejects: second, Script: func() []event {
-			return []event{push, {inPhase(v1alpha1.PhasePromoting), fail}}
-		}},
-		{Name: "rollback-while-baking", Serves: first, Phase: v1alpha1.PhaseStable, Rejects: second, Script: func() []event {
-			return []event{push, {inPhase(v1alpha1.PhaseBaking), fail}}
-		}},
-		{Name: "abort", Serves: first, Phase: v1alpha1.PhaseRolledBack, Rejects: second, Script: func() []event {
-			return []event{push, {atStep(0), command(v1alpha1.ActionAbort)}}
-		}},
-		{Name: "abort-and-retry", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {atStep(0), command(v1alpha1.ActionAbort)}, {inPhase(v1alpha1.PhaseRolledBack), command(v1alpha1.ActionRetry)}}
-		}},
-		{Name: "blind-then-on", Serves: second, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {atStep(0), func(w *World) { w.blindUntil = w.at.Add(10 * time.Minute) }}}
-		}},
-		{Name: "supersede", Serves: third, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {atStep(1), func(w *World) { w.declare(third) }}}
-		}},
-		{Name: "supersede-while-promoting", Serves: third, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {inPhase(v1alpha1.PhasePromoting), func(w *World) { w.declare(third) }}}
-		}},
-		{Name: "revert", Serves: first, Phase: v1alpha1.PhaseStable, Script: func() []event {
-			return []event{push, {atStep(1), func(w *World) { w.declare(first) }}}
-		}},
-		{Name: "delete-mid-step", Serves: first, Script: func() []event {
-			return []event{push, {atStep(1), remove}}
-		}},
-		{Name: "delete-while-promoting", Script: func() []event {
-			return []event{push, {inPhase(v1alpha1.PhasePromoting), remove}}
-		}},
-	}
-}
+// push declares the second revision once the Rollout guards the first.
+var push = event{guarded, func(w *World) { w.declare(second) }}
 
-// push declares the second revision once the Rollout serves the first.
-var push = event{inPhase(v1alpha1.PhaseStable), func(w *World) { w.declare(second) }}
+// guarded is while the label holds a pushed template.
+func guarded(w *World) bool {
+	return w.rollout.status.Phase == v1alpha1.PhaseStable && w.deployment.marks.Rollout != ""
+}
 
 func inPhase(phase v1alpha1.Phase) func(*World) bool {
-	return func(w *World) bool { return w.status.Phase == phase }
-}
-
-// rollingOut is while the Deployment of a promotion replaces its pods.
-func rollingOut(w *World) bool {
-	return w.status.Phase == v1alpha1.PhasePromoting && !w.paused && !w.settled()
+	return func(w *World) bool { return w.rollout.status.Phase == phase }
 }
 
 // atStep is while the step's weight stands.
 func atStep(index int32) func(*World) bool {
 	return func(w *World) bool {
-		s := w.status.Step
-		return w.status.Phase == v1alpha1.PhaseStepping && s != nil && s.Index == index && s.AcknowledgedAt != nil
+		s := w.rollout.status.Step
+		return w.rollout.status.Phase == v1alpha1.PhaseStepping && s != nil && s.Index == index && s.AcknowledgedAt != nil
 	}
 }
 
-func fail(w *World) { w.failing = w.status.Run }
+// Stages of a run, for what may happen in any of them.
+var (
+	held      = inPhase(v1alpha1.PhaseGating)
+	promoting = func(w *World) bool {
+		return w.rollout.status.Phase == v1alpha1.PhasePromoting && w.network.split != nil
+	}
+	baking      = inPhase(v1alpha1.PhaseBaking)
+	beforeOwner = func(w *World) bool {
+		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt == nil
+	}
+	afterOwner = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }
+	handing    = func(w *World) bool {
+		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt != nil
+	}
+	goingBack    = inPhase(v1alpha1.PhaseRollingBack)
+	rolledBack   = inPhase(v1alpha1.PhaseRolledBack)
+	promotedOnce = ended(1)
+)
 
-func remove(w *World) { at := w.at; w.deleting = &at }
+// ended is while nothing is in progress after so many runs.
+func ended(runs int) func(*World) bool {
+	return func(w *World) bool { return guarded(w) && len(w.ends) >= runs }
+}
 
-func command(action v1alpha1.Action) func(*World) {
-	return func(w *World) {
-		revision := ""
-		if w.status.Candidate != nil && action == v1alpha1.ActionRetry {
-			revision = w.status.Candidate.Revision
+// handed is whether the Deployment owns the set of the run in progress.
+func (w *World) handed() bool {
+	s := w.canary(w.rollout.status.Run)
+	return s != nil && w.own(s)
+}
+
+// rolling is while the Deployment replaces its pods by itself.
+func rolling(w *World) bool {
+	active := 0
+	for i := range w.sets {
+		if w.own(&w.sets[i]) && w.sets[i].size > 0 {
+			active++
 		}
-		w.action = &plan.Action{Action: action, Token: string(action), Revision: revision, By: "alice", Reason: "a test"}
 	}
+	return !w.deployment.paused && active > 1
 }
+
+func declares(revision string) func(*World) { return func(w *World) { w.declare(revision) } }
+
+func bypasses(revision string) func(*World) { return func(w *World) { w.bypass(revision) } }
+
+func resizes(replicas int32) func(*World) { return func(w *World) { w.resize(replicas) } }
+
+func commands(action v1alpha1.Action) func(*World) {
+	return func(w *World) { w.command(action) }
+}
+
+// soon is an event some time after the one before it.
+func soon(d time.Duration, do func(*World)) event {
+	return event{func(w *World) bool {
+		due := w.playedAt.Add(d)
+		if w.at.Before(due) && !slices.Contains(w.timers, due) {
+			w.timers = append(w.timers, due)
+		}
+		return !w.at.Before(due)
+	}, do}
+}
+
+func always(*World) bool { return true }
 
 // Ends reports what is wrong with where a story has come to.
 func (s Story) Ends(w *World) []string {
-	wrong := w.violations
-	expect := func(ok bool, what string) {
+	wrong := slices.Clone(w.violations)
+	expect := func(ok bool, format string, args ...any) {
 		if !ok {
-			wrong = append(wrong, "in the end "+what)
+			wrong = append(wrong, "in the end "+fmt.Sprintf(format, args...))
 		}
 	}
-	expect(w.status.Phase == s.Phase || s.Phase == "", "the phase is "+string(w.status.Phase))
-	expect(w.gone == (s.Phase == ""), "the Rollout is there, or gone, unlike the story")
-	expect(w.split == nil, "the route does not name the user's Service")
-	expect(w.canaryRevision == "", "the canary is left")
+	status, n, d := w.rollout.status, &w.network, &w.deployment
+	expect(s.Phase == "" || s.Or != "" || status.Phase == s.Phase, "the phase is %s: %s", status.Phase, status.Message)
+	expect(w.rollout.gone == (s.Phase == ""), "the Rollout is there, or gone, unlike the story")
+	expect(n.split == nil && len(n.inFlight) == 1, "the route does not name the user's Service")
+	expect(n.narrowed == "", "the user's Service is narrowed to %s", n.narrowed)
+	expect(d.lock == "", "the Deployment is locked for %s", d.lock)
+	s.endsMarked(w, expect)
+	var sets []string
+	for i := range w.sets {
+		if t := &w.sets[i]; t.ownerRun != "" {
+			sets = append(sets, t.name)
+		}
+	}
+	expect(len(sets) == 0 || s.Leaves, "ReplicaSets of runs are left: %v", sets)
 	if s.Serves != "" {
-		expect(w.readyOf(s.Serves) == w.replicas, "not every replica runs "+s.Serves)
+		serves := w.readyWith(s.Serves) == d.replicas || s.Or != "" && w.readyWith(s.Or) == d.replicas
+		expect(serves, "%d of %d replicas run %s", w.readyWith(s.Serves), d.replicas, s.Serves)
+		expect(w.count(func(p pod) bool { return p.stays(w.at) }) == d.replicas || s.Leaves, "there are %d pods for %d replicas", len(w.pods), d.replicas)
 	}
 	if s.Rejects != "" {
-		expect(w.status.IsRejected(s.Rejects) != nil, "revision "+s.Rejects+" is not rejected")
+		expect(status.IsRejected(s.Rejects) != nil, "revision %s is not rejected", s.Rejects)
+	}
+	if s.Ended != "" {
+		expect(len(w.ends) > 0 && w.ends[len(w.ends)-1] == string(s.Ended), "the runs ended %v", w.ends)
+	}
+	if s.Stalls != "" {
+		expect(slices.Contains(w.stalls, s.Stalls), "the stalls shown are %v", w.stalls)
+	}
+	if d.uid != 0 && s.Or == "" {
+		expect(d.paused == (s.Held != ""), "the Deployment is paused at %s, or not, unlike the story", d.declared)
+		expect(s.Held == "" || d.declared == s.Held, "the Deployment declares %s", d.declared)
 	}
 	return wrong
+}
+
+// endsMarked: the labels say what the status does.
+func (s Story) endsMarked(w *World, expect func(bool, string, ...any)) {
+	d, status := &w.deployment, w.rollout.status
+	want := plan.Marks{Rollout: "shop"}
+	if status.Phase == v1alpha1.PhaseRolledBack && status.IsRejected(d.declared) != nil {
+		want.Rejected = d.declared
+	}
+	if w.rollout.gone || d.uid == 0 {
+		want = plan.Marks{}
+	}
+	expect(d.marks == want, "the Deployment's labels are %s, not %s", d.marks, want)
 }

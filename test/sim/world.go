@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"time"
 
@@ -13,19 +12,6 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// Fault says what goes wrong besides the script.
-type Fault struct {
-	// CrashAt stops the controller at its n-th write, from 1; 0 never.
-	CrashAt int
-	// AfterEffect moves the crash from between record and effect to right after
-	// the effect.
-	AfterEffect bool
-	// LostEvents leaves the controller with its own wake-ups.
-	LostEvents bool
-	// Stale lets the controller see each part of the cluster as it was a while ago.
-	Stale bool
-}
-
 // World is the cluster, the Rollout in it, and the controller that is judged.
 type World struct {
 	*cluster
@@ -34,31 +20,54 @@ type World struct {
 	fault  Fault
 	script []event
 	seen   []*cluster
-	lags   [3]time.Duration
+	// shown is the digest of the last of seen.
+	shown uint64
+	// lags are how late the controller sees the Deployment, the ReplicaSets, the
+	// network and the Rollout.
+	lags [4]time.Duration
+	// playedAt is when the last event of the script happened.
+	playedAt time.Time
 	// commanded is set by the script for the next look.
 	commanded bool
+	timers    []time.Time
+	// hooks run inside of an effect, between two of its writes.
+	hooks map[string]func(*World)
 
-	spec       v1alpha1.RolloutSpec
-	status     v1alpha1.RolloutStatus
-	action     *plan.Action
-	deleting   *time.Time
-	finalizer  bool
-	gone       bool
-	runs       []string
+	spec v1alpha1.RolloutSpec
+	// failing is the run whose trigger fires, blindUntil until when its source
+	// does not answer.
 	failing    string
 	blindUntil time.Time
+	neverReady []string
+	// quota is how many pods there may be, 0 for any number; setsRefused keeps
+	// Belay from making ReplicaSets.
+	quota         int32
+	setsRefused   bool
+	gatewaySilent bool
+	// admission changes the template of every set that Belay makes.
+	admission bool
+	// formerRun was started by the first edition of Belay.
+	formerRun string
 
-	last      plan.Decision
-	wake      time.Time
-	writes    int
-	looks     int
-	lookedAt  time.Time
-	crashed   bool
-	lastShare time.Time
-	// lostUntil is when a canary that a script made unready is ready again.
-	lostUntil time.Time
+	// syncAt and setsAt are when the Deployment and the ReplicaSet controller look
+	// next, synced what the former has seen.
+	syncAt, setsAt time.Time
+	synced         uint64
 
+	last     plan.Decision
+	wake     time.Time
+	writes   int
+	looks    int
+	lookedAt time.Time
+	crashed  bool
+	within   bool
+	late     *late
+
+	safety
+	// trace is shown every instant; nil in most runs.
+	trace      func(*World)
 	log        []string
+	stalls     []string
 	violations []string
 }
 
@@ -81,25 +90,31 @@ func duration(d time.Duration) metav1.Duration { return metav1.Duration{Duration
 
 // New is a world that serves the first revision from a settled Deployment, with
 // a Rollout just created.
-func New(seed uint64, fault Fault, script ...event) *World {
+func New(seed uint64, fault Fault, setup func(*World), script ...event) *World {
 	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	revisions := int32(1)
 	w := &World{
-		start: start, random: rand.New(rand.NewPCG(seed, 0)), fault: fault, script: script, wake: start,
+		start: start, random: rand.New(rand.NewPCG(seed, 0)), fault: fault, script: script, wake: start, playedAt: start,
+		hooks: map[string]func(*World){},
 		cluster: &cluster{
-			at: start, declared: first, replicas: 4, rollsAt: start, sets: []string{first},
-			inFlight: []*int32{nil}, acknowledgedAt: start, selectsAt: start,
+			at: start, born: 1,
+			deployment: deployment{uid: 1, version: 1, generation: 1, observed: 1, declared: first, replicas: 4, history: 10},
+			network:    network{inFlight: []*int32{nil}},
+			rollout:    rollout{version: 1, status: &v1alpha1.RolloutStatus{ObservedGeneration: -1}},
 		},
 		spec: v1alpha1.RolloutSpec{
-			WorkloadRef: v1alpha1.WorkloadRef{Name: "shop"},
-			Traffic:     v1alpha1.Traffic{Service: "shop", Drain: duration(seconds(5))},
+			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "shop"},
+			Traffic:     v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
 			Steps:       []v1alpha1.Step{{Weight: 10, Hold: duration(time.Minute)}, {Weight: 50, Hold: duration(time.Minute)}},
-			Promotion:   v1alpha1.Promotion{Bake: duration(2 * time.Minute)}, StepDeadline: duration(time.Hour),
+			Promotion:   v1alpha1.Promotion{Bake: duration(2 * time.Minute), Mode: v1alpha1.PromotionHandOver},
+			FastRevert:  v1alpha1.FastRevert{Revisions: &revisions}, StepDeadline: duration(time.Hour),
 			OnDeadline: v1alpha1.Hold, Mode: v1alpha1.ModeEnforce, HistoryLimit: 10,
 		},
 	}
-	for range w.replicas {
-		w.pods = append(w.pods, pod{revision: first, readyAt: start})
+	if setup != nil {
+		setup(w)
 	}
+	w.serveFirst()
 	if fault.Stale {
 		for i := range w.lags {
 			w.lags[i] = w.delay(0, 3)
@@ -109,12 +124,33 @@ func New(seed uint64, fault Fault, script ...event) *World {
 	return w
 }
 
+// serveFirst makes the ReplicaSet of the first revision and its pods.
+func (w *World) serveFirst() {
+	d := &w.deployment
+	s := w.createSet(set{
+		name: "shop-hash-" + first, template: first, hash: "hash-" + first, owner: d.uid, size: d.replicas,
+		number: 1, desired: d.replicas, limit: d.replicas + w.maxSurge(),
+	})
+	w.allow(first)
+	for range d.replicas {
+		w.createPod(s)
+	}
+	for i := range w.pods {
+		if p := &w.pods[i]; p.readyAt.Sub(w.at) < limitTime {
+			p.readyAt, p.endpointAt = w.start, w.start
+		}
+	}
+}
+
 func (w *World) delay(from, to float64) time.Duration {
 	return seconds(from + w.random.Float64()*(to-from))
 }
 
 func (w *World) broken(format string, args ...any) {
-	w.violations = append(w.violations, fmt.Sprintf("+%.1fs %s: %s", w.at.Sub(w.start).Seconds(), w.last.Rule, fmt.Sprintf(format, args...)))
+	text := fmt.Sprintf("+%.2fs %s after %s: %s", w.at.Sub(w.start).Seconds(), w.rollout.status.Phase, w.last.Rule, fmt.Sprintf(format, args...))
+	if n := len(w.violations); n == 0 || w.violations[n-1] != text {
+		w.violations = append(w.violations, text)
+	}
 }
 
 // limit bounds the virtual time and the looks any script may take.
@@ -126,7 +162,10 @@ const (
 // Run goes on until the script is played, the controller has nothing left to do
 // and nothing moves, and reports whether that came within the limits.
 func (w *World) Run() bool {
-	for w.at.Sub(w.start) < limitTime && w.looks < limitLooks && len(w.violations) < 20 {
+	for w.at.Sub(w.start) < limitTime && w.looks < limitLooks && len(w.violations) < 10 {
+		if w.late != nil && !w.at.Before(w.late.at) {
+			w.goOnLate()
+		}
 		if !w.at.Before(w.wake) {
 			w.reconcile()
 		}
@@ -136,20 +175,22 @@ func (w *World) Run() bool {
 		}
 		w.advance()
 	}
-	w.broken("not settled after %s and %d looks, in phase %s", w.at.Sub(w.start), w.looks, w.status.Phase)
+	w.broken("not settled after %s and %d looks, %d events of the script left: %s", w.at.Sub(w.start), w.looks, len(w.script), w.last.Why)
 	return false
 }
 
 // Settled means that nothing is left to happen: only time passes.
 func (w *World) Settled() bool {
-	if len(w.script) > 0 || w.moving() {
+	if len(w.script) > 0 || w.late != nil || w.moving() {
 		return false
 	}
-	if w.gone {
+	if w.rollout.gone {
 		return true
 	}
-	resting := w.status.Phase == v1alpha1.PhaseStable || w.status.Phase == v1alpha1.PhaseRolledBack
-	return resting && w.last.Effect == nil && w.last.Standing.State != plan.Working && w.quiet()
+	phase := w.rollout.status.Phase
+	resting := phase == v1alpha1.PhaseStable || phase == v1alpha1.PhaseRolledBack
+	ended := resting && w.last.Standing.State != plan.Working || w.deployment.uid == 0 && w.last.Standing.State == plan.Stuck
+	return ended && w.last.Effect == nil && w.quiet()
 }
 
 // quiet means that whoever looks late has seen everything, too.
@@ -158,31 +199,40 @@ func (w *World) quiet() bool {
 }
 
 func (w *World) moving() bool {
-	if w.at.Before(w.acknowledgedAt) || w.at.Before(w.rollsAt) || w.at.Before(w.selectsAt) {
+	n := &w.network
+	if w.workloadDigest() != w.synced || !n.acknowledged(w.at) || w.at.Before(n.selectsAt) || w.at.Before(n.narrowsAt) || w.at.Before(w.syncAt) || w.at.Before(w.setsAt) {
 		return true
 	}
-	return slices.ContainsFunc(w.pods, func(p pod) bool { return p.exists(w.at) && !p.ready(w.at) })
+	return slices.ContainsFunc(w.pods, func(p pod) bool {
+		return p.exists(w.at) && !p.ready(w.at) && !slices.Contains(w.neverReady, p.template)
+	})
 }
 
 // advance moves time to whatever comes next: the controller's wake-up, or a
 // change of the cluster, which wakes it when events arrive.
 func (w *World) advance() {
 	next := w.at.Add(time.Minute)
-	sooner := func(t time.Time) {
-		if t.After(w.at) && t.Before(next) {
-			next = t
+	sooner := func(times ...time.Time) {
+		for _, t := range times {
+			if t.After(w.at) && t.Before(next) {
+				next = t
+			}
 		}
 	}
-	sooner(w.wake)
-	for _, t := range []time.Time{w.acknowledgedAt, w.rollsAt, w.selectsAt} {
-		sooner(t)
+	n := &w.network
+	sooner(w.wake, n.acknowledgedAt, n.selectsAt, n.narrowsAt, w.syncAt, w.setsAt)
+	sooner(w.timers...)
+	if w.late != nil {
+		sooner(w.late.at)
 	}
-	for _, p := range w.pods {
-		sooner(p.readyAt)
-		sooner(p.goes)
-		sooner(p.end)
+	for i := range w.pods {
+		p := &w.pods[i]
+		sooner(p.readyAt, p.endpointAt, p.goes, p.leaves, p.end)
+		if w.deployment.minReady > 0 {
+			sooner(p.readyAt.Add(w.deployment.minReady))
+		}
 	}
-	if w.onTrial() {
+	if w.rollout.status.Phase.InRun() {
 		sooner(w.at.Truncate(poll).Add(poll))
 	}
 	w.at = next
@@ -190,34 +240,93 @@ func (w *World) advance() {
 
 // tick lets everything but the controller act at this instant.
 func (w *World) tick() {
-	before := w.clone()
-	if !w.at.Before(w.acknowledgedAt) {
-		w.inFlight = []*int32{w.split}
+	n := &w.network
+	if n.acknowledged(w.at) {
+		n.inFlight = []*int32{n.split}
 	}
-	w.rollDeployment()
-	for len(w.script) > 0 && w.script[0].when(w) {
-		do := w.script[0].do
-		w.script = w.script[1:]
-		do(w)
+	w.timers = slices.DeleteFunc(w.timers, func(t time.Time) bool { return !t.After(w.at) })
+	w.playScript()
+	w.controllers()
+	w.pods = slices.DeleteFunc(w.pods, func(p pod) bool { return !p.exists(w.at) })
+	w.noteAvailability()
+	w.judge()
+	if w.trace != nil {
+		w.trace(w)
+	}
+	w.remember()
+}
+
+// playScript does what the script says is due.
+func (w *World) playScript() {
+	for len(w.script) > 0 {
+		next := w.script[0]
+		if !next.when(w) {
+			return
+		}
+		w.script, w.playedAt = w.script[1:], w.at
+		next.do(w)
 		w.commanded = true
 	}
-	w.scaleCanaryPods()
-	w.pods = slices.DeleteFunc(w.pods, func(p pod) bool { return !p.exists(w.at) })
-	w.judge(before)
-	w.remember()
+}
+
+// controllers are Kubernetes' own, each a little later than what it reacts to.
+func (w *World) controllers() {
+	w.collectGarbage()
+	state := w.workloadDigest()
+	switch {
+	case w.syncAt.After(w.at):
+	case !w.syncAt.IsZero():
+		w.syncAt, w.synced = time.Time{}, state
+		w.syncDeployment()
+	case state != w.synced:
+		w.syncAt = w.at.Add(w.delay(0.05, 1))
+	}
+	switch {
+	case w.setsAt.After(w.at):
+	case !w.setsAt.IsZero():
+		w.setsAt = time.Time{}
+		w.syncSets()
+	case w.setsOff():
+		w.setsAt = w.at.Add(w.delay(0.05, 1))
+	}
+}
+
+func (w *World) workloadDigest() uint64 {
+	h := hash(offset)
+	w.digestWorkload(h.add)
+	return uint64(h)
+}
+
+func (w *World) noteAvailability() {
+	d := &w.deployment
+	if d.replicas == 0 {
+		d.unavailableSince = time.Time{}
+		return
+	}
+	for i := range w.sets {
+		if s := &w.sets[i]; w.own(s) && w.availableOf(s) > 0 {
+			d.unavailableSince = time.Time{}
+			return
+		}
+	}
+	if d.unavailableSince.IsZero() {
+		d.unavailableSince = w.at
+	}
 }
 
 // remember keeps what the cluster shows for whoever looks late, and wakes the
 // controller when that changed.
 func (w *World) remember() {
-	changed := len(w.seen) == 0 || w.shows(w.seen[len(w.seen)-1])
+	shown := w.digest()
+	changed := len(w.seen) == 0 || w.shown != shown
 	if changed {
+		w.shown = shown
 		w.seen = append(w.seen, w.clone())
 	}
 	for len(w.seen) > 1 && w.at.Sub(w.seen[1].at) > seconds(10) {
 		w.seen = w.seen[1:]
 	}
-	judged := w.onTrial() && w.at.Equal(w.at.Truncate(poll))
+	judged := w.rollout.status.Phase.InRun() && w.at.Equal(w.at.Truncate(poll))
 	if w.fault.LostEvents || w.crashed || !changed && !judged && !w.commanded {
 		return
 	}
@@ -225,101 +334,6 @@ func (w *World) remember() {
 	for _, lag := range append(w.lags[:], 10*time.Millisecond) {
 		if soon := w.at.Add(lag); soon.After(w.at) && soon.Before(w.wake) {
 			w.wake = soon
-		}
-	}
-}
-
-// shows is whether the cluster looks other than it did.
-func (w *World) shows(was *cluster) bool {
-	return !reflect.DeepEqual(was.workload(&w.status), w.workload(&w.status)) ||
-		was.canary(&w.status) != w.canary(&w.status) || !reflect.DeepEqual(was.route(), w.route())
-}
-
-// rollDeployment is the Deployment controller: a rolling update with one pod
-// more and one pod less than declared, nothing while paused.
-func (w *World) rollDeployment() {
-	if w.at.Before(w.rollsAt) {
-		return
-	}
-	if w.paused {
-		return
-	}
-	if !slices.Contains(w.sets, w.declared) {
-		w.sets = append(w.sets, w.declared)
-	}
-	alive := func(p pod) bool { return !p.canary && p.goes.IsZero() }
-	current := func(p pod) bool { return alive(p) && p.revision == w.declared }
-	for w.count(alive) < w.replicas+1 && w.count(current) < w.replicas {
-		w.pods = append(w.pods, pod{revision: w.declared, readyAt: w.at.Add(w.delay(0.5, 12))})
-	}
-	for i := range w.pods {
-		p := &w.pods[i]
-		ready := w.count(func(p pod) bool { return !p.canary && p.ready(w.at) })
-		if alive(*p) && p.revision != w.declared && (!p.ready(w.at) || ready >= w.replicas) {
-			p.goes, p.end = w.at, w.at.Add(w.delay(0.5, 30))
-		}
-	}
-}
-
-func (w *World) scaleCanaryPods() {
-	alive := func(p pod) bool { return p.canary && p.goes.IsZero() }
-	for w.canaryRevision != "" && w.count(alive) < w.canaryReplicas {
-		w.pods = append(w.pods, pod{canary: true, revision: w.canaryRevision, readyAt: w.at.Add(w.delay(0.5, 12))})
-	}
-}
-
-// declare writes the Deployment's template as the API server would take it from
-// somebody who is not Belay: paused by the guard, and refused while pods move.
-func (w *World) declare(revision string) {
-	if w.declared == revision {
-		return
-	}
-	if w.status.Phase == v1alpha1.PhasePromoting || w.status.Phase == v1alpha1.PhaseRollingBack {
-		retry := event{after(w, 10*time.Second), func(w *World) { w.declare(revision) }}
-		w.script = append([]event{retry}, w.script...)
-		return
-	}
-	w.declared, w.paused = revision, true
-	w.deploymentVersion++
-	w.rollsAt = w.at.Add(w.delay(0.05, 1))
-}
-
-func after(w *World, d time.Duration) func(*World) bool {
-	due := w.at.Add(d)
-	return func(w *World) bool { return !w.at.Before(due) }
-}
-
-// setRoute writes the route. The gateway follows some time later.
-func (w *World) setRoute(split *int32) {
-	same := split == nil && w.split == nil || split != nil && w.split != nil && *split == *w.split
-	if same {
-		return
-	}
-	w.split = split
-	w.inFlight = append(w.inFlight, split)
-	w.acknowledgedAt = w.at.Add(w.delay(0.02, 4))
-	w.routeVersion++
-}
-
-// removeCanary deletes the ReplicaSet; the garbage collector comes to its pods
-// later.
-func (w *World) removeCanary() {
-	w.canaryRevision, w.canaryReplicas = "", 0
-	w.canaryVersion++
-	for i := range w.pods {
-		if p := &w.pods[i]; p.canary && p.goes.IsZero() {
-			p.goes = w.at.Add(w.delay(0, 3))
-			p.end = p.goes.Add(w.delay(0.5, 30))
-		}
-	}
-}
-
-// loseCanary makes the canary's pods unready for a while.
-func (w *World) loseCanary() {
-	w.lostUntil = w.at.Add(5 * time.Minute)
-	for i := range w.pods {
-		if p := &w.pods[i]; p.canary {
-			p.readyAt = w.lostUntil
 		}
 	}
 }

@@ -1,0 +1,107 @@
+package evidence
+
+import (
+	"encoding/json"
+	"strings"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// MaxStatusBytes is how large a Rollout's status may be, as JSON. It is written
+// often and kept by every watcher; the run's record is where evidence is long.
+const MaxStatusBytes = 64 << 10
+
+// keptHistory is how many of the newest entries stay: the API refuses a status
+// without the one that was newest, and this write may add another.
+const keptHistory = 2
+
+// keptMessage is how many bytes of a condition's message stay when there is no
+// room.
+const keptMessage = 256
+
+// Fit makes a status smaller until its JSON has at most limit bytes, and reports
+// whether it has. What people can find elsewhere goes first: messages of verdicts
+// that pass, then of the others (the run has them), the oldest history entries
+// (the runs have them), the text of the last decision (the run's chain has it),
+// messages of rejections, the images of all containers, the verdicts, and the end
+// of long condition messages. History entries go whole, as the API does not let
+// one change. What decides stays: phase, stable, candidate, run, epoch, step,
+// rollback, promotion, rejected revisions, handled commands and the two newest
+// history entries. A limit of 0 leaves the smallest status.
+func Fit(status *v1alpha1.RolloutStatus, limit int) bool {
+	if fits(status, limit) {
+		return true
+	}
+	// Others may hold parts of it, the cache above all.
+	*status = *status.DeepCopy()
+	for _, drop := range []func(*v1alpha1.RolloutStatus){dropPassMessages, dropVerdictMessages} {
+		drop(status)
+		if fits(status, limit) {
+			return true
+		}
+	}
+	for len(status.History) > keptHistory {
+		status.History = status.History[:len(status.History)-1]
+		if fits(status, limit) {
+			return true
+		}
+	}
+	for _, drop := range []func(*v1alpha1.RolloutStatus){dropDecisionText, dropRejectionMessages, dropImages, dropVerdicts, cutConditions} {
+		drop(status)
+		if fits(status, limit) {
+			return true
+		}
+	}
+	return false
+}
+
+func fits(status *v1alpha1.RolloutStatus, limit int) bool {
+	encoded, err := json.Marshal(status)
+	return err == nil && len(encoded) <= limit
+}
+
+func dropPassMessages(s *v1alpha1.RolloutStatus) {
+	for i := range s.Verdicts {
+		if s.Verdicts[i].Outcome == v1alpha1.VerdictPass {
+			s.Verdicts[i].Message = ""
+		}
+	}
+}
+
+func dropVerdictMessages(s *v1alpha1.RolloutStatus) {
+	for i := range s.Verdicts {
+		s.Verdicts[i].Message = ""
+	}
+}
+
+// dropDecisionText leaves the rule, the key and the number, by which the next
+// decision is told from this one.
+func dropDecisionText(s *v1alpha1.RolloutStatus) {
+	if s.Decision != nil {
+		s.Decision.Why = ""
+	}
+}
+
+func dropRejectionMessages(s *v1alpha1.RolloutStatus) {
+	for i := range s.Rejected {
+		s.Rejected[i].Message = ""
+	}
+}
+
+func dropImages(s *v1alpha1.RolloutStatus) {
+	for _, r := range []*v1alpha1.Revision{s.Stable, s.Candidate} {
+		if r != nil {
+			r.Images = nil
+		}
+	}
+}
+
+func dropVerdicts(s *v1alpha1.RolloutStatus) { s.Verdicts = nil }
+
+func cutConditions(s *v1alpha1.RolloutStatus) {
+	for i := range s.Conditions {
+		if m := s.Conditions[i].Message; len(m) > keptMessage {
+			s.Conditions[i].Message = strings.ToValidUTF8(m[:keptMessage], "")
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package gates
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/flowcontrol"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/wake"
+)
+
+const (
+	// retryAfter is when a check that proved nothing is made again.
+	retryAfter = 5 * time.Second
+	// settlingTime is how long after the Deployment got its label a guard that does not
+	// answer yet is waited for: the API server reads new policies when it gets to it.
+	settlingTime = 30 * time.Second
+)
+
+// Guard proves for every Rollout that a pushed template would wait. It does so
+// by dry-runs in its own workers, keeps the newest answer of each in memory, and
+// wakes the Rollout loop when one changes.
+type Guard struct {
+	// Client reads Rollouts and Deployments, with the indexes of package wake.
+	Client client.Reader
+	// Probe makes the dry-runs: as an identity that nothing exempts from the guard.
+	Probe client.Client
+	Clock clock.PassiveClock
+	// Stands is how long a proof stands before it is renewed. One that could not be
+	// renewed counts for as long again.
+	Stands time.Duration
+	// Workers make dry-runs at once, each for another Rollout.
+	Workers int
+	// Limit bounds the dry-runs per second that the API server has to admit; nil
+	// bounds nothing.
+	Limit flowcontrol.RateLimiter
+
+	mu      sync.Mutex
+	answers map[types.NamespacedName]answer
+	// wakes is the queue of the loop that reads the answers.
+	wakes workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+// answer is what is known of one Rollout's guard.
+type answer struct {
+	uid types.UID
+	// deployment that was checked; another one of its name is checked anew.
+	deployment types.UID
+	// labelled is when the Deployment was first seen with the Rollout's label; zero
+	// while it has none.
+	labelled time.Time
+	// proven is when the guard was last seen to hold; zero when it never was.
+	provenAt time.Time
+	gate     Gate
+}
+
+// Last returns the newest answer for a Rollout without a new look, and whether
+// there is any. After a restart, until the first look, that is the one in the
+// Rollout's status. It never waits.
+func (g *Guard) Last(rollout *v1alpha1.Rollout) (Gate, bool) {
+	g.mu.Lock()
+	known, ok := g.answers[client.ObjectKeyFromObject(rollout)]
+	g.mu.Unlock()
+	if !ok || known.uid != rollout.UID {
+		return guardOfStatus(rollout)
+	}
+	gate := known.gate
+	if gate.Outcome == Open && g.Clock.Since(known.provenAt) > 2*g.Stands {
+		gate.Outcome, gate.Reason = Unknown, v1alpha1.ReasonGuardUnproven
+		gate.Message = fmt.Sprintf("the guard was last proven at %s, and a new dry-run still waits for others: admission webhooks for Deployments "+
+			"are slow or hang: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", known.provenAt.UTC().Format(time.RFC3339))
+	}
+	return gate, true
+}
+
+// Reconcile checks the guard of one Rollout if it is time, and says when it is
+// due again.
+func (g *Guard) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	rollout := &v1alpha1.Rollout{}
+	err := g.Client.Get(ctx, req.NamespacedName, rollout)
+	if apierrors.IsNotFound(err) || err == nil && rollout.DeletionTimestamp != nil {
+		g.mu.Lock()
+		delete(g.answers, req.NamespacedName)
+		g.mu.Unlock()
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("read the Rollout: %w", err)
+	}
+	deployment := &appsv1.Deployment{}
+	err = g.Client.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Spec.WorkloadRef.Name}, deployment)
+	if client.IgnoreNotFound(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("read the Deployment: %w", err)
+	}
+	if err != nil {
+		deployment = nil
+	}
+	next, err := g.look(ctx, rollout, deployment)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	g.keep(rollout, next)
+	if next.gate.Until.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	now, priority := g.Clock.Now(), wake.Idle
+	if next.settling(now) {
+		// Somebody waits for the first proof; a renewal comes after those.
+		priority = wake.Normal
+	}
+	return reconcile.Result{RequeueAfter: max(next.gate.Until.Sub(now), time.Millisecond), Priority: &priority}, nil
+}
+
+// settling reports whether the guard is so new that the API server may not
+// enforce it yet: nothing has ever been found out about it.
+func (a answer) settling(now time.Time) bool {
+	return a.gate.Outcome != Open && a.gate.Outcome != Closed && now.Sub(a.labelled) < settlingTime
+}
+
+// look returns what is known of a guard now, with a dry-run when that is due.
+func (g *Guard) look(ctx context.Context, rollout *v1alpha1.Rollout, d *appsv1.Deployment) (answer, error) {
+	name := rollout.Spec.WorkloadRef.Name
+	next := answer{uid: rollout.UID}
+	switch {
+	case d == nil:
+		next.gate = unknown("Deployment %s does not exist: create it, or delete the Rollout", name)
+		return next, nil
+	case d.Labels[v1alpha1.LabelRollout] == "":
+		next.gate = unknown("the Deployment is not labelled yet: the guard holds Deployment %s from when Belay sets its label %s", name, v1alpha1.LabelRollout)
+		return next, nil
+	case d.Labels[v1alpha1.LabelRollout] != rollout.Name:
+		next.gate = unknown("Deployment %s is labelled for another Rollout, %q: delete one of the two", name, d.Labels[v1alpha1.LabelRollout])
+		return next, nil
+	}
+	now := g.Clock.Now()
+	g.mu.Lock()
+	last, ok := g.answers[client.ObjectKeyFromObject(rollout)]
+	g.mu.Unlock()
+	if !ok || last.uid != rollout.UID || last.deployment != d.UID || last.labelled.IsZero() {
+		last = answer{uid: rollout.UID, deployment: d.UID, labelled: now}
+		if before, ok := guardOfStatus(rollout); ok && before.Outcome != Unknown {
+			// The controller was restarted: a guard that was judged before is not new.
+			last.gate, last.provenAt = before, now.Add(-g.Stands)
+		}
+	}
+	if now.Before(last.gate.Until) {
+		return last, nil
+	}
+	if g.Limit != nil {
+		if err := g.Limit.Wait(ctx); err != nil {
+			return answer{}, fmt.Errorf("wait for the limit of dry-runs: %w", err)
+		}
+	}
+	found, message := probe(ctx, g.Probe, d, g.Clock.Now())
+	return last.after(found, message, g.Clock.Now(), g.Stands), nil
+}
+
+// after is what is known after a dry-run.
+func (a answer) after(found finding, message string, now time.Time, stands time.Duration) answer {
+	gate := Gate{Name: GuardName, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: bounded(message, 512), Until: now.Add(retryAfter)}
+	switch {
+	case found == proven:
+		gate.Outcome, gate.Reason, gate.Until = Open, v1alpha1.ReasonGuardProven, now.Add(stands)
+		a.provenAt = now
+	case found == missing && a.settling(now):
+		gate.Message = "waiting for the API server to enforce the guard: a new policy or label takes some seconds"
+	case found == missing:
+		gate.Outcome, gate.Reason = Closed, v1alpha1.ReasonGuardMissing
+	case a.gate.Outcome == Open && now.Sub(a.provenAt) <= 2*stands:
+		// Nothing speaks against the last proof.
+		gate.Outcome, gate.Reason, gate.Message = Open, a.gate.Reason, a.gate.Message
+	}
+	a.gate = gate
+	return a
+}
+
+func unknown(format string, args ...any) Gate {
+	return Gate{Name: GuardName, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: bounded(fmt.Sprintf(format, args...), 512)}
+}
+
+// keep stores an answer, and wakes the Rollout when it says something new.
+func (g *Guard) keep(rollout *v1alpha1.Rollout, next answer) {
+	key := client.ObjectKeyFromObject(rollout)
+	g.mu.Lock()
+	last, ok := g.answers[key]
+	if g.answers == nil {
+		g.answers = map[types.NamespacedName]answer{}
+	}
+	g.answers[key] = next
+	queue := g.wakes
+	g.mu.Unlock()
+	before, now := last.gate, next.gate
+	before.Until, now.Until = time.Time{}, time.Time{}
+	if queue != nil && (!ok || before != now) {
+		wake.Enqueue(queue, rollout, true)
+	}
+}
+
+// Changes wakes a loop for every Rollout whose answer has changed. It takes one
+// loop, as a source of its controller (builder.WatchesRawSource).
+func (g *Guard) Changes() source.Source {
+	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.wakes = q
+		return nil
+	})
+}
+
+// SetupWithManager registers the reconciler and what wakes it: a Rollout that is
+// new or deleted, and a Deployment whose identity or label changed.
+func (g *Guard) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("guard").
+		Watches(&v1alpha1.Rollout{}, wake.Self(), builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || (e.ObjectOld.GetDeletionTimestamp() == nil) != (e.ObjectNew.GetDeletionTimestamp() == nil)
+		}})).
+		Watches(&appsv1.Deployment{}, wake.RolloutsByWorkload(g.Client), builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetLabels()[v1alpha1.LabelRollout] != e.ObjectNew.GetLabels()[v1alpha1.LabelRollout]
+		}})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: g.Workers}).
+		Complete(g)
+}

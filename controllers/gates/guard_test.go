@@ -1,0 +1,383 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/flowcontrol"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/wake"
+)
+
+var start = time.Date(2026, 11, 25, 18, 0, 0, 0, time.UTC)
+
+func testScheme(t testing.TB) *runtime.Scheme {
+	t.Helper()
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// answering is a client whose dry-runs a function answers.
+func answering(t testing.TB, answer func(context.Context, *appsv1.Deployment) error) client.Client {
+	t.Helper()
+	return interceptor.NewClient(fake.NewClientBuilder().WithScheme(testScheme(t)).Build(), interceptor.Funcs{
+		Patch: func(ctx context.Context, _ client.WithWatch, o client.Object, _ client.Patch, opts ...client.PatchOption) error {
+			d, ok := o.(*appsv1.Deployment)
+			options := (&client.PatchOptions{}).ApplyOptions(opts)
+			if !ok || len(options.DryRun) != 1 {
+				return errors.New("no dry-run of a Deployment")
+			}
+			return answer(ctx, d)
+		},
+	})
+}
+
+func denied(reason metav1.StatusReason, causes ...string) error {
+	err := apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "shop", nil)
+	err.ErrStatus.Reason = reason
+	for _, message := range causes {
+		err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{Message: message})
+	}
+	return err
+}
+
+const (
+	deniedLocked  = "ValidatingAdmissionPolicy 'belay-guard-hold' with binding 'belay-guard-hold' denied request: deployment shop is being handed over by run shop-1: try again in a few seconds"
+	deniedRelease = "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'belay-guard-release' denied request: deployment shop is held by Rollout shop"
+)
+
+func TestWhatADryRunShows(t *testing.T) {
+	for name, c := range map[string]struct {
+		paused bool
+		err    error
+		want   finding
+		says   string
+	}{
+		"paused":          {paused: true, want: proven, says: "comes back paused"},
+		"not paused":      {want: missing, says: "kubectl apply --server-side -k config/guard"},
+		"locked":          {err: denied(metav1.StatusReasonForbidden, deniedLocked), want: locked, says: "waiting for a handover"},
+		"reached release": {err: denied(metav1.StatusReasonForbidden, deniedRelease), want: missing, says: "refused by policy belay-guard-release instead of being paused"},
+		"release could not be evaluated": {err: denied(metav1.StatusReasonInvalid, "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'x' denied request: expression resulted in error"),
+			want: unproven, says: "was refused"},
+		"another policy quotes it": {err: denied(metav1.StatusReasonForbidden, "ValidatingAdmissionPolicy 'house' denied request: see "+deniedRelease), want: unproven, says: "was refused"},
+		"no rights":                {err: apierrors.NewForbidden(schema.GroupResource{}, "", errors.New(deniedLocked)), want: unproven, says: "was refused"},
+		"no answer":                {err: context.DeadlineExceeded, want: unproven, says: "had no answer within 2s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			as := answering(t, func(ctx context.Context, d *appsv1.Deployment) error {
+				at, bounded := ctx.Deadline()
+				g.Expect(bounded && time.Until(at) <= probeTimeout).To(BeTrue(), "a dry-run has an end")
+				if errors.Is(c.err, context.DeadlineExceeded) {
+					<-ctx.Done()
+				}
+				d.Spec.Paused = c.paused
+				return c.err
+			})
+			found, message := probe(t.Context(), as, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}, start)
+			g.Expect(found).To(Equal(c.want), message)
+			g.Expect(message).To(ContainSubstring(c.says))
+		})
+	}
+}
+
+// guardBench is one Rollout with its Deployment, and a guard whose dry-runs the
+// test answers.
+type guardBench struct {
+	*GomegaWithT
+	t      *testing.T
+	clock  *clocktesting.FakePassiveClock
+	client client.Client
+	guard  *Guard
+	// paused and err are the API server's next answer.
+	paused bool
+	err    error
+	asked  int
+	queue  priorityqueue.PriorityQueue[reconcile.Request]
+}
+
+var shop = types.NamespacedName{Namespace: "shop", Name: "shop"}
+
+func newGuardBench(t *testing.T, conditions ...metav1.Condition) *guardBench {
+	b := &guardBench{GomegaWithT: NewWithT(t), t: t, clock: clocktesting.NewFakePassiveClock(start), queue: priorityqueue.New[reconcile.Request](t.Name())}
+	t.Cleanup(b.queue.ShutDown)
+	rollout := &v1alpha1.Rollout{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", UID: "u1"},
+		Spec:       v1alpha1.RolloutSpec{WorkloadRef: v1alpha1.WorkloadRef{Name: "shop"}},
+		Status:     v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Conditions: conditions},
+	}
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", UID: "d1", Labels: map[string]string{v1alpha1.LabelRollout: "shop"}}}
+	b.client = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(rollout, deployment).Build()
+	b.guard = &Guard{Client: b.client, Clock: b.clock, Stands: 5 * time.Minute, Probe: answering(t, func(_ context.Context, d *appsv1.Deployment) error {
+		b.asked++
+		d.Spec.Paused = b.paused
+		return b.err
+	})}
+	b.Expect(b.guard.Changes().Start(t.Context(), b.queue)).To(Succeed())
+	return b
+}
+
+func (b *guardBench) rollout() *v1alpha1.Rollout {
+	b.t.Helper()
+	r := &v1alpha1.Rollout{}
+	b.Expect(b.client.Get(b.t.Context(), shop, r)).To(Succeed())
+	return r
+}
+
+func (b *guardBench) look() reconcile.Result {
+	b.t.Helper()
+	result, err := b.guard.Reconcile(b.t.Context(), reconcile.Request{NamespacedName: shop})
+	b.Expect(err).NotTo(HaveOccurred())
+	return result
+}
+
+func (b *guardBench) last() Gate {
+	b.t.Helper()
+	gate, ok := b.guard.Last(b.rollout())
+	b.Expect(ok).To(BeTrue())
+	return gate
+}
+
+// woken reports whether the Rollout loop was woken since it was last asked.
+func (b *guardBench) woken() bool {
+	b.t.Helper()
+	end, lowest := reconcile.Request{NamespacedName: types.NamespacedName{Name: "end"}}, wake.Idle-1
+	b.queue.AddWithOpts(priorityqueue.AddOpts{Priority: &lowest}, end)
+	woken := false
+	for {
+		r, _, _ := b.queue.GetWithPriority()
+		b.queue.Done(r)
+		if r == end {
+			return woken
+		}
+		woken = woken || r.NamespacedName == shop
+	}
+}
+
+func (b *guardBench) label(labels map[string]string) {
+	b.t.Helper()
+	d := &appsv1.Deployment{}
+	b.Expect(b.client.Get(b.t.Context(), shop, d)).To(Succeed())
+	d.Labels = labels
+	b.Expect(b.client.Update(b.t.Context(), d)).To(Succeed())
+}
+
+func (b *guardBench) after(d time.Duration) *guardBench {
+	b.clock.SetTime(b.clock.Now().Add(d))
+	return b
+}
+
+func TestAProofStandsAndIsRenewed(t *testing.T) {
+	b := newGuardBench(t)
+	_, ok := b.guard.Last(b.rollout())
+	b.Expect(ok).To(BeFalse(), "nothing is known, and nothing is claimed")
+	b.paused = true
+	b.Expect(b.look().RequeueAfter).To(Equal(5 * time.Minute))
+	b.Expect(b.last().Outcome).To(Equal(Open))
+	b.Expect(b.last().Reason).To(Equal(v1alpha1.ReasonGuardProven))
+	b.Expect(b.woken()).To(BeTrue())
+	b.after(4 * time.Minute)
+	b.Expect(b.look().RequeueAfter).To(Equal(time.Minute), "an event between asks nobody")
+	b.Expect(b.asked).To(Equal(1))
+	b.after(time.Minute).look()
+	b.Expect(b.asked).To(Equal(2))
+	b.Expect(b.woken()).To(BeFalse(), "the same answer is no news")
+}
+
+// TestAFreshGuardIsWaitedFor: the API server reads policies when it gets to it.
+func TestAFreshGuardIsWaitedFor(t *testing.T) {
+	b := newGuardBench(t)
+	for range 6 {
+		result := b.look()
+		b.Expect(result.RequeueAfter).To(Equal(5 * time.Second))
+		b.Expect(*result.Priority).To(Equal(wake.Normal), "a first proof comes before renewals")
+		b.Expect(b.last().Outcome).To(Equal(Unknown))
+		b.Expect(b.last().Message).To(ContainSubstring("waiting for the API server to enforce the guard"))
+		b.after(5 * time.Second)
+	}
+	b.Expect(b.woken()).To(BeTrue())
+	result := b.look()
+	b.Expect(b.last().Outcome).To(Equal(Closed), "30 s are over")
+	b.Expect(b.last().Reason).To(Equal(v1alpha1.ReasonGuardMissing))
+	b.Expect(*result.Priority).To(Equal(wake.Idle))
+	b.Expect(b.woken()).To(BeTrue())
+	b.paused = true
+	b.after(5 * time.Second).look()
+	b.Expect(b.last().Outcome).To(Equal(Open))
+}
+
+// TestAGuardThatWasProvenIsNotFresh: what goes missing is said at once.
+func TestAGuardThatWasProvenIsNotFresh(t *testing.T) {
+	b := newGuardBench(t)
+	b.paused = true
+	b.look()
+	b.paused = false
+	b.after(5 * time.Minute).look()
+	b.Expect(b.last().Outcome).To(Equal(Closed))
+}
+
+func TestWithoutItsLabelADeploymentIsNotAsked(t *testing.T) {
+	b := newGuardBench(t)
+	for labels, says := range map[string]string{"": "is not labelled yet", "other": `labelled for another Rollout, "other"`} {
+		b.label(map[string]string{v1alpha1.LabelRollout: labels})
+		b.Expect(b.look()).To(Equal(reconcile.Result{}))
+		b.Expect(b.last().Outcome).To(Equal(Unknown))
+		b.Expect(b.last().Message).To(ContainSubstring(says))
+	}
+	b.Expect(b.asked).To(BeZero())
+	b.after(time.Hour).label(map[string]string{v1alpha1.LabelRollout: "shop"})
+	b.look()
+	b.Expect(b.last().Message).To(ContainSubstring("waiting for the API server"), "the time counts from the label")
+}
+
+func TestADeploymentThatIsGone(t *testing.T) {
+	b := newGuardBench(t)
+	b.Expect(b.client.Delete(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}})).To(Succeed())
+	b.look()
+	b.Expect(b.last().Outcome).To(Equal(Unknown))
+	b.Expect(b.last().Message).To(ContainSubstring("Deployment shop does not exist"))
+	b.Expect(b.asked).To(BeZero())
+}
+
+// TestARenewalThatFailsLeavesTheProof for as long again, and no longer.
+func TestARenewalThatFailsLeavesTheProof(t *testing.T) {
+	for name, err := range map[string]error{"refused": errors.New("webhook down"), "locked": denied(metav1.StatusReasonForbidden, deniedLocked)} {
+		t.Run(name, func(t *testing.T) {
+			b := newGuardBench(t)
+			b.paused = true
+			b.look()
+			b.Expect(b.woken()).To(BeTrue())
+			b.err = err
+			b.Expect(b.after(5 * time.Minute).look().RequeueAfter).To(Equal(5 * time.Second))
+			b.Expect(b.last().Outcome).To(Equal(Open))
+			b.Expect(b.woken()).To(BeFalse())
+			b.after(5*time.Minute + time.Second)
+			b.Expect(b.last().Outcome).To(Equal(Unknown), "also while the next dry-run waits for a worker")
+			b.Expect(b.last().Message).To(ContainSubstring("last proven at 2026-11-25T18:00:00Z"))
+			b.look()
+			b.Expect(b.last().Outcome).To(Equal(Unknown))
+			b.Expect(b.woken()).To(BeTrue())
+		})
+	}
+}
+
+func TestALockShowsNothing(t *testing.T) {
+	b := newGuardBench(t)
+	b.err = denied(metav1.StatusReasonForbidden, deniedLocked)
+	b.look()
+	b.Expect(b.last().Outcome).To(Equal(Unknown))
+	b.Expect(b.last().Message).To(ContainSubstring("waiting for a handover to end"))
+}
+
+// TestAfterARestart the status says what was known, until the first look.
+func TestAfterARestart(t *testing.T) {
+	for name, c := range map[string]struct {
+		status metav1.ConditionStatus
+		reason string
+		before Outcome
+		then   Outcome
+	}{
+		"proven":   {metav1.ConditionTrue, v1alpha1.ReasonGuardProven, Open, Closed},
+		"missing":  {metav1.ConditionFalse, v1alpha1.ReasonGuardMissing, Closed, Closed},
+		"unproven": {metav1.ConditionFalse, v1alpha1.ReasonGuardUnproven, Unknown, Unknown},
+		"unknown":  {metav1.ConditionUnknown, v1alpha1.ReasonGuardUnproven, Unknown, Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newGuardBench(t, metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: c.status, Reason: c.reason, Message: "before"})
+			b.Expect(b.last()).To(Equal(Gate{Name: GuardName, Outcome: c.before, Reason: c.reason, Message: "before"}))
+			b.look()
+			b.Expect(b.last().Outcome).To(Equal(c.then), "what was judged before is not new: 30 s are not waited for again")
+		})
+	}
+}
+
+func TestAnotherRolloutOfTheSameNameIsNotThisOne(t *testing.T) {
+	b := newGuardBench(t)
+	b.paused = true
+	b.look()
+	again := b.rollout()
+	again.UID = "u2"
+	_, ok := b.guard.Last(again)
+	b.Expect(ok).To(BeFalse())
+}
+
+func TestADeletedRolloutIsForgotten(t *testing.T) {
+	b := newGuardBench(t)
+	b.paused = true
+	b.look()
+	b.Expect(b.client.Delete(t.Context(), b.rollout())).To(Succeed())
+	b.Expect(b.look()).To(Equal(reconcile.Result{}))
+	b.Expect(b.guard.answers).To(BeEmpty())
+}
+
+// TestLastNeverWaits, not even for the dry-run of its own Rollout.
+func TestLastNeverWaits(t *testing.T) {
+	b := newGuardBench(t, metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGuardProven})
+	asked, done := make(chan struct{}), make(chan error, 1)
+	b.guard.Probe = answering(t, func(ctx context.Context, _ *appsv1.Deployment) error {
+		close(asked)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	go func() {
+		_, err := b.guard.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+		done <- err
+	}()
+	<-asked
+	b.Expect(b.last().Outcome).To(Equal(Open), "as the status says, while the first dry-run hangs")
+	b.Expect(done).NotTo(Receive())
+	b.Eventually(done).WithTimeout(2 * probeTimeout).Should(Receive(BeNil()))
+	b.Expect(b.last().Outcome).To(Equal(Open), "one failed renewal leaves the proof of before the restart")
+}
+
+// TestDryRunsAreLimited: on a cluster without the guard each Rollout asks every
+// 5 s, which must not become a load.
+func TestDryRunsAreLimited(t *testing.T) {
+	b := newGuardBench(t)
+	b.paused = true
+	limit := &countingLimit{RateLimiter: flowcontrol.NewFakeAlwaysRateLimiter()}
+	b.guard.Limit = limit
+	b.look()
+	b.after(time.Minute).look()
+	b.Expect(limit.waits).To(Equal(1), "once for each dry-run")
+	limit.err = context.Canceled
+	_, err := b.guard.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+	b.Expect(err).NotTo(HaveOccurred(), "the proof still stands")
+	b.after(5 * time.Minute)
+	_, err = b.guard.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+	b.Expect(err).To(MatchError(context.Canceled))
+	b.Expect(b.last().Outcome).To(Equal(Open), "the answer before is kept")
+}
+
+type countingLimit struct {
+	flowcontrol.RateLimiter
+	waits int
+	err   error
+}
+
+func (l *countingLimit) Wait(context.Context) error {
+	l.waits++
+	return l.err
+}

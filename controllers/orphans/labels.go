@@ -1,0 +1,144 @@
+package orphans
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// ReasonUnlabelled is the reason of the event on a Deployment that lost its
+// labels.
+const ReasonUnlabelled = "RolloutGone"
+
+// guardLabels are all that the admission policies look at on a Deployment.
+var guardLabels = []string{v1alpha1.LabelRollout, v1alpha1.LabelRejected, v1alpha1.LabelRun, v1alpha1.LabelNarrowed, v1alpha1.LabelHandover}
+
+// lookAgain is when a Deployment is looked at again that changed under the write.
+const lookAgain = 5 * time.Second
+
+// Labels takes Belay's labels from Deployments that no Rollout is for, so that the
+// guard holds nobody for ever: the Rollout that the label names does not exist, or
+// is for another Deployment, as when a manifest was copied with its labels.
+type Labels struct {
+	// Client reads from the cache and writes; Live reads past the cache.
+	Client client.Client
+	Live   client.Reader
+	Events events.EventRecorder
+	// FieldManager of the write.
+	FieldManager string
+	Workers      int
+}
+
+// Reconcile looks at one Deployment.
+func (r *Labels) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	d := &appsv1.Deployment{}
+	if err := r.Client.Get(ctx, req.NamespacedName, d); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	name := d.Labels[v1alpha1.LabelRollout]
+	if name == "" || d.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil
+	}
+	rollout, err := find(ctx, r.Client, r.Live, types.NamespacedName{Namespace: d.Namespace, Name: name})
+	if err != nil || rollout != nil && rollout.Spec.WorkloadRef.Name == d.Name {
+		return reconcile.Result{}, err
+	}
+	removed, err := r.remove(ctx, d)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
+		// It changed meanwhile, or is gone: look again at what the cache has then.
+		log.FromContext(ctx).V(1).Info("the labels were not removed", "error", err.Error())
+		return reconcile.Result{RequeueAfter: lookAgain}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("remove the labels of Rollout %q from Deployment %s: %w", name, d.Name, err)
+	}
+	why := fmt.Sprintf("Rollout %q does not exist", name)
+	if rollout != nil {
+		why = fmt.Sprintf("Rollout %q is for Deployment %q", name, rollout.Spec.WorkloadRef.Name)
+	}
+	r.Events.Eventf(d, nil, corev1.EventTypeNormal, ReasonUnlabelled, "RemoveLabels", "%s", explain(why, d, removed))
+	return reconcile.Result{}, nil
+}
+
+// remove takes the labels away in one JSON patch: those that the guard put back
+// have no field owner, so that an apply could not. It tests the resource version
+// that was judged.
+func (r *Labels) remove(ctx context.Context, d *appsv1.Deployment) (removed []string, err error) {
+	type operation struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value string `json:"value,omitempty"`
+	}
+	patch := []operation{{Op: "test", Path: "/metadata/resourceVersion", Value: d.ResourceVersion}}
+	for _, key := range guardLabels {
+		if _, ok := d.Labels[key]; ok {
+			patch = append(patch, operation{Op: "remove", Path: "/metadata/labels/" + strings.ReplaceAll(key, "/", "~1")})
+			removed = append(removed, key)
+		}
+	}
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return nil, err
+	}
+	target := &appsv1.Deployment{}
+	target.Namespace, target.Name = d.Namespace, d.Name
+	return removed, r.Client.Patch(ctx, target, client.RawPatch(types.JSONPatchType, body), client.FieldOwner(r.FieldManager))
+}
+
+// explain says what was done, and what a person may have to do. It stays below
+// the 1024 bytes of an event: names have at most 253 each.
+func explain(why string, d *appsv1.Deployment, removed []string) string {
+	said := []string{fmt.Sprintf("%s: removed %s; Belay no longer holds changes of this Deployment's template.", why, strings.Join(removed, ", "))}
+	if rejected := d.Labels[v1alpha1.LabelRejected]; rejected != "" {
+		said = append(said, fmt.Sprintf("The template that it declares now, revision %s, was rejected before.", rejected))
+	}
+	if d.Spec.Paused {
+		said = append(said, fmt.Sprintf("It stays paused; to let it roll out what it declares: kubectl -n %s rollout resume deployment/%s.", d.Namespace, d.Name))
+	}
+	if service := d.Labels[v1alpha1.LabelNarrowed]; service != "" {
+		said = append(said, fmt.Sprintf("Service %s may still select one version only: remove pod-template-hash from its selector.", service))
+	}
+	return strings.Join(said, " ")
+}
+
+// SetupWithManager registers the reconciler and what wakes it: a labelled
+// Deployment, and the end of a Rollout.
+func (r *Labels) SetupWithManager(mgr ctrl.Manager) error {
+	labelled := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetLabels()[v1alpha1.LabelRollout] != "" })
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("orphaned-labels").
+		For(&appsv1.Deployment{}, builder.WithPredicates(labelled)).
+		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(workloadOf), builder.WithPredicates(predicate.Funcs{
+			CreateFunc: func(event.CreateEvent) bool { return false },
+			UpdateFunc: func(event.UpdateEvent) bool { return false },
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Complete(r)
+}
+
+func workloadOf(_ context.Context, o client.Object) []reconcile.Request {
+	rollout, ok := o.(*v1alpha1.Rollout)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Spec.WorkloadRef.Name}}}
+}

@@ -1,0 +1,141 @@
+package orphans
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
+)
+
+// Runs deletes the finished runs of Rollouts that are gone, when nobody needs
+// them any more. Those of a Rollout that exists are its own loop's.
+type Runs struct {
+	// Client reads Rollouts from the cache and deletes; Live reads past the cache.
+	// Whole runs are read live: nothing else needs them in memory.
+	Client client.Client
+	Live   client.Reader
+	Clock  clock.PassiveClock
+	// FieldManager of the writes.
+	FieldManager string
+	// Keep is for how long after its end a run stays, such as 30 days.
+	Keep time.Duration
+	// Limit is how many of them stay for each Rollout's name, the newest.
+	Limit int
+}
+
+// Reconcile looks at the runs of one Rollout's name.
+func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	rollout, err := find(ctx, r.Client, r.Live, req.NamespacedName)
+	if err != nil || rollout != nil {
+		return reconcile.Result{}, err
+	}
+	runs := &v1alpha1.RolloutRunList{}
+	err = r.Live.List(ctx, runs, client.InNamespace(req.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: req.Name})
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("list the runs of Rollout %s: %w", req.NamespacedName, err)
+	}
+	for i := range runs.Items {
+		if err := r.end(ctx, &runs.Items[i]); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	expired, next := evidence.Abandoned(runs.Items, r.Clock.Now(), r.Keep, r.Limit)
+	for i := range expired {
+		run := &expired[i]
+		if err := r.Client.Delete(ctx, run, client.Preconditions{UID: &run.UID}); client.IgnoreNotFound(err) != nil {
+			return reconcile.Result{}, fmt.Errorf("delete run %s, whose Rollout is gone: %w", run.Name, err)
+		}
+		log.FromContext(ctx).Info("deleted a run whose Rollout is gone", "run", run.Name, "outcome", run.Status.Outcome)
+	}
+	return reconcile.Result{RequeueAfter: next}, nil
+}
+
+// end gives a run its outcome whose Rollout was taken away by force, without its
+// finalizer. One that still owns a ReplicaSet stays in progress: its pods may
+// serve, and would go with it.
+func (r *Runs) end(ctx context.Context, run *v1alpha1.RolloutRun) error {
+	if run.Status.Outcome != "" {
+		return nil
+	}
+	owns, err := r.ownsSet(ctx, run)
+	if err != nil || owns {
+		return err
+	}
+	message := fmt.Sprintf("Rollout %q is gone, and its finalizer was removed by force: what was not recorded yet is lost", run.Spec.Rollout.Name)
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{
+		"outcome": v1alpha1.OutcomeCancelled, "message": message, "finishedAt": r.Clock.Now().UTC().Format(time.RFC3339),
+	}})
+	if err != nil {
+		return fmt.Errorf("encode the outcome of run %s: %w", run.Name, err)
+	}
+	err = r.Client.Status().Patch(ctx, run, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(r.FieldManager))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("end run %s, whose Rollout is gone: %w", run.Name, err)
+	}
+	label := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, v1alpha1.OutcomeCancelled)
+	err = r.Client.Patch(ctx, run, client.RawPatch(types.MergePatchType, label), client.FieldOwner(r.FieldManager))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
+	}
+	return nil
+}
+
+func (r *Runs) ownsSet(ctx context.Context, run *v1alpha1.RolloutRun) (bool, error) {
+	sets := &metav1.PartialObjectMetadataList{}
+	sets.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
+	err := r.Live.List(ctx, sets, client.InNamespace(run.Namespace), client.MatchingLabels{v1alpha1.LabelRun: v1alpha1.RunLabel(run.Name)})
+	if err != nil {
+		return false, fmt.Errorf("list the ReplicaSets of run %s: %w", run.Name, err)
+	}
+	for i := range sets.Items {
+		if metav1.IsControlledBy(&sets.Items[i], run) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// SetupWithManager registers the reconciler and what wakes it: a run that is new
+// to the controller or finished, as metadata, and the end of a Rollout. One
+// worker is enough: nothing waits for it.
+func (r *Runs) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("orphaned-runs").
+		WatchesMetadata(&v1alpha1.RolloutRun{}, handler.EnqueueRequestsFromMapFunc(rolloutOf), builder.WithPredicates(predicate.Funcs{
+			UpdateFunc: func(e event.UpdateEvent) bool {
+				return e.ObjectOld.GetLabels()[v1alpha1.LabelOutcome] != e.ObjectNew.GetLabels()[v1alpha1.LabelOutcome]
+			},
+			DeleteFunc: func(event.DeleteEvent) bool { return false },
+		})).
+		Watches(&v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{
+			CreateFunc: func(event.CreateEvent) bool { return false },
+			UpdateFunc: func(event.UpdateEvent) bool { return false },
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
+		Complete(r)
+}
+
+func rolloutOf(_ context.Context, o client.Object) []reconcile.Request {
+	name := o.GetLabels()[v1alpha1.LabelRollout]
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+}

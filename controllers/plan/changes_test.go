@@ -1,0 +1,218 @@
+package plan_test
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// What may differ from a phase that goes well.
+
+// declares has the guard hold what is not stable.
+func declares(name string) change {
+	return func(in *plan.Input) {
+		in.Workload.Declared, in.Workload.Paused = revision(name), name != stableRevision
+		if in.Workload.Marks.Rejected != name {
+			in.Workload.Marks.Rejected = ""
+		}
+	}
+}
+
+func paused(v bool) change { return func(in *plan.Input) { in.Workload.Paused = v } }
+
+func scaled(n int32) change { return func(in *plan.Input) { in.Workload.Replicas = n } }
+
+// atZero is a Deployment that wants and runs nothing.
+func atZero(in *plan.Input) {
+	scaled(0)(in)
+	active()(in)
+}
+
+func stableReady(n int32) change {
+	return func(in *plan.Input) {
+		in.Workload.Stable.Ready, in.Workload.Stable.Available = n, n
+		for i := range in.Workload.Active {
+			if in.Workload.Active[i].Revision == stableRevision {
+				in.Workload.Active[i] = in.Workload.Stable
+			}
+		}
+		endpoints(in)
+	}
+}
+
+func stableEndpoints(n int32) change { return func(in *plan.Input) { in.Route.StableEndpoints = n } }
+func canaryEndpoints(n int32) change { return func(in *plan.Input) { in.Route.CanaryEndpoints = n } }
+
+func serviceEndpoints(n int32) change {
+	return func(in *plan.Input) { in.Route.ServiceEndpoints = n }
+}
+
+func canaryPods(n int32) change {
+	return func(in *plan.Input) {
+		in.Canary = plan.Canary{Set: set(canarySet, triedRevision, canaryHash, n), Exists: true}
+		endpoints(in)
+	}
+}
+
+func canaryReady(n int32) change {
+	return func(in *plan.Input) {
+		in.Canary.Ready, in.Canary.Available = n, n
+		endpoints(in)
+	}
+}
+
+func noCanary(in *plan.Input) {
+	in.Canary = plan.Canary{}
+	endpoints(in)
+}
+
+func terminating(in *plan.Input) {
+	noCanary(in)
+	in.Canary.Left = 2
+}
+
+func leftoverSet(in *plan.Input) { in.Canary.Leftover = "shop-former" }
+
+func split(weight int32) change { return func(in *plan.Input) { in.Route.Split = &weight } }
+
+func mixed(weight int32) change {
+	return func(in *plan.Input) { in.Route.Split, in.Route.Mixed = &weight, true }
+}
+
+func noSplit(in *plan.Input)        { in.Route.Split = nil }
+func unacknowledged(in *plan.Input) { in.Route.Acknowledged = false }
+func pairOff(in *plan.Input)        { in.Route.PairCurrent = false }
+
+// narrowed is directCallers Stable in force.
+func narrowed(hash string) change {
+	return func(in *plan.Input) {
+		in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable
+		in.Route.Narrowed, in.Workload.Marks.Narrowed = hash, "shop"
+		in.Status.DirectCallers = &v1alpha1.DirectCallersStatus{Mode: v1alpha1.DirectCallersStable}
+		endpoints(in)
+	}
+}
+
+func routeGone(in *plan.Input) {
+	in.Route = plan.Route{Acknowledged: true, Fault: plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
+}
+
+func serviceGone(in *plan.Input) {
+	in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
+	in.Route.ServiceMissing = true
+	in.Route.ServiceEndpoints, in.Route.CanaryShare = 0, 0
+}
+
+// portRenamed is a Service whose port the stable pods do not have.
+func portRenamed(in *plan.Input) {
+	in.Route.ServiceEndpoints, in.Route.CanaryShare = 0, 0
+	in.Route.NoPort = "8 ready pods have no port \"web\""
+}
+
+func later(d time.Duration) change { return func(in *plan.Input) { in.Now = in.Now.Add(d) } }
+
+func verdict(o v1alpha1.VerdictOutcome) change {
+	return func(in *plan.Input) {
+		in.Verdict = plan.Verdict{Outcome: o, Reason: "Because", Trigger: "shop/errors", Message: "5 % errors", Passing: 1, Total: 2}
+	}
+}
+
+func blind(in *plan.Input) {
+	verdict(v1alpha1.VerdictError)(in)
+	in.Verdict.BlindRollback = true
+}
+
+func preflight(o v1alpha1.VerdictOutcome) change {
+	return func(in *plan.Input) {
+		in.Preflight = plan.Preflight{Required: true, FreshFor: 2 * time.Minute}
+		if o != "" {
+			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: triedRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
+		}
+	}
+}
+
+func deleted(ago time.Duration) change {
+	return func(in *plan.Input) { in.Deleting = ptr(now.Add(-ago)) }
+}
+
+func action(a v1alpha1.Action, of string) change {
+	return func(in *plan.Input) {
+		in.Action = &plan.Action{Action: a, Token: "t1", Revision: of, Reason: "because", By: "ann"}
+	}
+}
+
+func rejected(names ...string) change {
+	return func(in *plan.Input) {
+		for _, name := range names {
+			in.Status.Rejected = append(in.Status.Rejected, v1alpha1.RejectedRevision{Revision: name, Message: "5 % errors", At: longAgo, Run: "shop-x-7"})
+		}
+	}
+}
+
+// previously stable versions, newest first.
+func previously(names ...string) change {
+	return func(in *plan.Input) {
+		for _, name := range names {
+			in.Status.Previous = append(in.Status.Previous, v1alpha1.PreviousRevision{Revision: name, Image: image(name), Until: longAgo})
+		}
+	}
+}
+
+func fresh(in *plan.Input)      { in.Status = v1alpha1.RolloutStatus{} }
+func specPaused(in *plan.Input) { in.Spec.Paused = true }
+func unproven(in *plan.Input) {
+	in.Guard = plan.Guard{Reason: v1alpha1.ReasonGuardMissing, Message: "no guard"}
+}
+func observeOnly(in *plan.Input)        { in.Spec.Mode = v1alpha1.ModeObserve }
+func rollBackAtDeadline(in *plan.Input) { in.Spec.OnDeadline = v1alpha1.Rollback }
+func noRun(in *plan.Input)              { in.Run.Exists = false }
+func formerRun(in *plan.Input)          { in.Run.Former, in.Canary.Former = true, in.Canary.Exists }
+func recreate(in *plan.Input)           { in.Workload.Recreate = true }
+func locked(in *plan.Input)             { in.Workload.Lock = run }
+func unrecognised(in *plan.Input)       { in.Canary.Recognised = false }
+func workloadGone(in *plan.Input)       { in.Workload = plan.Workload{} }
+func nativeMode(in *plan.Input)         { in.Spec.Promotion.Mode = v1alpha1.PromotionNative }
+func unfinalized(in *plan.Input)        { in.FinalizerMissing = true }
+
+func blockedRun(in *plan.Input) {
+	in.Blocked = plan.Blocked{Reason: v1alpha1.ReasonGuardrailNotFound, Message: "no such guardrail"}
+}
+
+func unavailableFor(d time.Duration) change {
+	return func(in *plan.Input) { in.Workload.UnavailableSince = ptr(now.Add(-d)) }
+}
+
+func rollbackOutcome(o v1alpha1.Outcome) change {
+	return func(in *plan.Input) { in.Status.Rollback.Outcome = o }
+}
+
+func entered(at metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Step.EnteredAt = at }
+}
+
+func acknowledgedAt(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Step.AcknowledgedAt = at }
+}
+
+func fullAt(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.FullAt = at }
+}
+
+func sizeSince(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.SizeSince = at }
+}
+
+func handingSince(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.HandingSince = at }
+}
+
+func handedAt(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.HandedAt = at }
+}
+
+func settledAt(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.SettledAt = at }
+}

@@ -1,0 +1,252 @@
+package plan_test
+
+import (
+	"slices"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// effect: each kind of effect has its own conditions, the first of which is that
+// it changes what was observed: otherwise it would be repeated for ever.
+func (c *checker) effect() {
+	in := c.in
+	switch e := c.d.Effect.(type) {
+	case plan.AddFinalizer:
+		c.require(in.FinalizerMissing, "the finalizer is there")
+	case plan.CreateRun:
+		c.require(c.d.Status.Run != "" && c.d.Status.Phase.InRun(), "creates a run that is not in progress")
+		c.require(!c.d.Repeats || !in.Run.Exists, "creates a run again")
+	case plan.MarkWorkload:
+		c.marks(e.Marks)
+	case plan.PointServices:
+		c.require(!in.Route.PairCurrent, "points a pair that is current")
+	case plan.NarrowService:
+		c.narrows(e.Hash)
+	case plan.SetSplit:
+		c.sets(e.Weight)
+	case plan.ReleaseRoute:
+		c.releases()
+	case plan.ScaleCanary:
+		c.scales(e.Replicas)
+	case plan.RemoveCanary:
+		c.removes()
+	case plan.RemoveLeftover:
+		c.require(in.Canary.Leftover == e.Name && !c.trial() && in.Route.Split == nil, "removes ReplicaSet %s", e.Name)
+	case plan.HandOver:
+		c.handsOver(e)
+	case plan.FenceCanary:
+		c.require((c.in1(v1alpha1.PhaseRollingBack) || c.in.Deleting != nil) && e.Epoch == in.Status.Epoch && in.Canary.Epoch != e.Epoch, "fences with epoch %d", e.Epoch)
+	case plan.ResizeHanded:
+		c.require(in.Canary.Handed && in.Workload.Recreate && in.Workload.Paused && e.Replicas == in.Workload.Replicas && in.Canary.Desired != e.Replicas, "resizes to %d", e.Replicas)
+	case plan.Unlock:
+		c.require(in.Workload.Lock != "" && !in.Canary.Handed || in.Workload.Lock != v1alpha1.RunLabel(in.Status.Run) || !c.in1(v1alpha1.PhaseHandingOver) || c.mode() == v1alpha1.TakeOverBypass || c.declared != c.tried || in.Verdict.Outcome == v1alpha1.VerdictFail, "unlocks in the middle of a handover")
+		c.require(in.Workload.Lock != "", "unlocks what is not locked")
+	case plan.Unpause:
+		c.unpauses(e.Revision)
+	case plan.Pause:
+		c.require(!in.Workload.Paused && c.byItself() && c.mode() == v1alpha1.TakeOverNative && in.Verdict.Outcome == v1alpha1.VerdictFail, "pauses")
+	case plan.RaiseStable:
+		c.require(in.Workload.Paused && e.Replicas == in.Workload.Replicas && in.Workload.Stable.Desired != e.Replicas && !c.in1(v1alpha1.PhaseHandingOver), "raises stable to %d", e.Replicas)
+	case plan.TakeOut:
+		c.takesOut(e)
+	}
+}
+
+func (c *checker) marks(m plan.Marks) {
+	c.require(m != c.in.Workload.Marks || c.in.Workload.StableUnmarked, "marks what is marked")
+	c.require(m.Rollout == c.in.Name && c.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed, "marks another's Deployment")
+	c.require((m.Run != "") == c.in.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.in.Status.Phase)
+	held := c.in1(v1alpha1.PhaseRolledBack) && c.in.Status.IsRejected(c.declared) != nil
+	c.require(m.Rejected == "" || held && m.Rejected == c.declared, "calls %q rejected", m.Rejected)
+	c.require(!c.in1(v1alpha1.PhaseRollingBack), "labels before a rollback is over")
+	c.require(m.Narrowed == "" || c.in.Status.Phase.InRun(), "names a narrowed Service outside of a run")
+}
+
+func (c *checker) narrows(hash string) {
+	r, p := c.in.Route, c.in.Status.Promotion
+	c.require(r.Narrowed != hash, "narrows to %q again", hash)
+	switch hash {
+	case "":
+	case c.in.Canary.Hash:
+		c.require(c.in1(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) && p != nil && p.FullAt != nil && c.has(100) && c.in.Canary.Ready > 0, "sends direct callers to the canary alone")
+	default:
+		c.require(hash == c.in.Workload.Stable.Hash && c.in.Workload.Stable.Ready > 0, "narrows to %s, which nobody serves", hash)
+	}
+}
+
+// sets: no write sends requests to a side without endpoints, and only what the
+// stage allows is ever given.
+func (c *checker) sets(to int32) {
+	r, has := c.in.Route, c.observed()
+	c.require(r.Split == nil || r.Mixed || has != to, "sets %d %% again", to)
+	if to < has || r.Split == nil && to == 0 {
+		c.require(r.StableEndpoints > 0 || c.in.Workload.Replicas == 0, "gives requests to no stable endpoint")
+	}
+	if to > 0 {
+		c.require(c.in.Canary.Ready > 0 && r.CanaryEndpoints > 0, "gives %d %% to no ready pod", to)
+	}
+	if to == 0 || to < has {
+		return
+	}
+	limit := c.stepWeight()
+	if c.in1(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) || c.beforeOwner() {
+		limit = 100
+	}
+	c.require(c.trial() || c.beforeOwner(), "widens in phase %s", c.in.Status.Phase)
+	c.require(to <= limit, "widens to %d %%, %d %% is allowed", to, limit)
+	c.require(c.in.Canary.Available >= c.need(to) && r.CanaryEndpoints >= c.need(to), "widens with %d of %d pods", min(c.in.Canary.Available, r.CanaryEndpoints), c.need(to))
+	c.require(r.Acknowledged, "widens a share the gateway has not acknowledged")
+	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
+	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "widens while paused, or by a route that cannot be used")
+	c.require(c.declared == c.tried && c.in.Workload.Paused, "widens what is not declared and held")
+	c.require(c.in.Run.Exists && !c.in.Run.Former, "widens without a record")
+	c.require(r.PairCurrent, "widens by Services that do not select the two sides")
+	c.require(to == 100 || r.StableEndpoints > 0, "leaves %d %% to no stable endpoint", 100-to)
+}
+
+// releases: routes go back to a Service that answers, and give nobody who is on
+// trial a larger share, unless the other way is that nobody answers.
+func (c *checker) releases() {
+	r := c.in.Route
+	c.require(r.Split != nil, "releases what is not shared")
+	overdue := c.in.Deleting != nil && c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
+	if overdue {
+		return
+	}
+	c.require(!r.ServiceMissing, "sends every request to a Service that does not exist")
+	c.require(r.ServiceEndpoints > 0 || r.StableEndpoints == 0 && r.CanaryEndpoints == 0, "sends every request to a Service without endpoints")
+	gone := !c.in.Canary.Exists && c.in.Canary.Left == 0
+	lost := r.StableEndpoints == 0 && !c.has(100)
+	switch {
+	case !c.in.Workload.Found && c.in.Deleting == nil:
+		c.require(r.ServiceEndpoints > 0, "releases to nobody")
+	case c.in.Deleting != nil:
+		c.require(gone || c.in.Canary.Handed || c.in.Workload.Stable.Ready == 0 || r.StableEndpoints == 0, "releases a canary that may go first")
+	case c.in1(v1alpha1.PhaseRollingBack):
+		c.require(gone || lost, "releases while the canary is there")
+	case c.trial():
+		c.require(lost, "releases in a trial")
+	case c.beforeOwner():
+		c.require(r.Narrowed != "" && r.Narrowed == c.in.Canary.Hash && c.has(100), "releases before the handover")
+	}
+}
+
+func (c *checker) scales(to int32) {
+	canary, n := c.in.Canary, c.in.Workload.Replicas
+	c.require(!canary.Exists || canary.Desired != to, "scales to %d again", to)
+	c.require(c.in.Deleting == nil && (c.trial() || c.beforeOwner()), "scales a canary that is on its way out")
+	c.require(!canary.Handed, "scales a set of the Deployment's")
+	if to < canary.Desired {
+		c.require(n == 0 && to == 0 || to == n && (c.has(100) && !c.in1(v1alpha1.PhaseStepping) || c.beforeOwner()), "scales the canary down from %d to %d", canary.Desired, to)
+		return
+	}
+	c.require(to <= n, "scales the canary to %d of %d", to, n)
+	c.require(to-min(canary.Ready, canary.Available) <= max(1, n/4), "has %d pods unready at once", to-min(canary.Ready, canary.Available))
+	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "grows the canary while a trigger fires")
+}
+
+// removes: pods go only when they get nothing, their connections had the time to
+// finish, and somebody else serves.
+func (c *checker) removes() {
+	canary, r := c.in.Canary, c.in.Route
+	overdue := c.in.Deleting != nil && c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
+	c.require(canary.Exists && !canary.Handed, "removes no canary")
+	c.require(c.in.Deleting != nil || c.in1(v1alpha1.PhaseRollingBack) || c.byItself(), "removes the canary in phase %s", c.in.Status.Phase)
+	c.require(!r.Mixed && c.observed() == 0, "removes a canary that has %d %%", c.observed())
+	zero := c.in.Status.Rollback
+	drained := zero != nil && c.elapsed(zero.ZeroAt, c.in.Spec.Traffic.Drain.Duration)
+	if p := c.in.Status.Promotion; c.byItself() && p != nil {
+		drained = drained || r.Acknowledged && c.elapsed(p.SettledAt, c.in.Spec.Traffic.Drain.Duration)
+	}
+	c.require(drained || overdue || r.Split == nil && c.in.Deleting != nil && r.Acknowledged, "removes a canary that is not drained")
+	if c.in.Workload.Replicas == 0 || overdue || canary.Ready == 0 {
+		return
+	}
+	c.require(c.othersReady() > 0, "removes the pods that are all that serves")
+	if r.Split == nil && r.Narrowed == "" {
+		c.require(r.ServiceEndpoints == 0 || r.ServiceEndpoints > r.CanaryShare || c.byItself(), "removes the only endpoints of the Service")
+	}
+}
+
+// handsOver: the owner changes only of what is at rest, passed, chosen, and has
+// all requests.
+func (c *checker) handsOver(e plan.HandOver) {
+	w, canary, r, p := c.in.Workload, c.in.Canary, c.in.Route, c.in.Status.Promotion
+	c.require(c.in1(v1alpha1.PhaseHandingOver) && canary.Exists && !canary.Handed && !canary.Former, "hands over in phase %s", c.in.Status.Phase)
+	c.require(w.Paused && c.declared == c.tried, "hands over what is not held")
+	c.require(canary.Changed == "" && w.Chosen == canary.Name, "hands over what the Deployment would not choose")
+	c.require(c.in.Deleting == nil && (c.in.Run.Exists || e.Native), "hands over without a record")
+	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "hands over while a trigger fires")
+	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "does not note the time")
+	if e.Native {
+		c.require(c.mode() == v1alpha1.TakeOverNative && e.Replicas == canary.Desired, "hands over natively in mode %s", c.mode())
+		c.require(r.Split == nil && r.Acknowledged && r.Narrowed == "", "hands over before the routes reach all pods")
+		return
+	}
+	n := w.Replicas
+	full := func(s plan.Set) bool { return s.Desired == n && s.Pods == n && s.Available == n }
+	c.require(c.mode() == v1alpha1.TakeOverHandOver && n > 0 && e.Replicas == n && full(w.Stable) && full(canary.Set), "hands over at unequal sizes")
+	c.require(w.Observed && len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name, "hands over beside another set")
+	c.require(p != nil && p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over what is not at rest")
+	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && !c.in.Verdict.BlindRollback, "hands over on verdict %q", c.in.Verdict.Outcome)
+	behind := r.Split == nil && r.Narrowed != "" && r.Narrowed == canary.Hash
+	c.require(r.Acknowledged && (behind || c.has(100)), "hands over while stable has a share")
+	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "hands over while paused, or by a route that cannot be used")
+}
+
+// unpauses: a Deployment rolls only to what was judged, or back.
+func (c *checker) unpauses(to string) {
+	w, r := c.in.Workload, c.in.Route
+	c.require(to == c.declared, "unpauses another template than is declared")
+	c.require(w.Paused || w.Lock != "", "unpauses what is not paused")
+	if to == c.stable && c.in.Deleting != nil {
+		c.require(r.Split == nil && !c.in.Canary.Exists, "unpauses stable in a deletion before routes and canary are released")
+		return
+	}
+	if to == c.stable {
+		c.require(!c.trial() && !c.beforeOwner(), "unpauses stable in a trial")
+		c.require(!c.in1(v1alpha1.PhaseRollingBack) || r.Split == nil && !c.in.Canary.Exists, "unpauses before the rollback is over")
+		return
+	}
+	late := c.in.Deleting != nil && c.in1(v1alpha1.PhaseRollingBack) && c.in.Canary.Handed
+	c.require(to == c.tried && (c.in1(v1alpha1.PhaseHandingOver) || late), "unpauses an unjudged revision in phase %s", c.in.Status.Phase)
+	switch c.mode() {
+	case v1alpha1.TakeOverHandOver:
+		c.require(c.in.Canary.Handed, "unpauses before the owner changed")
+		blocked := r.ServiceMissing || r.ServiceEndpoints == 0
+		c.require(r.Split == nil || blocked, "unpauses while the routes may go back")
+	case v1alpha1.TakeOverNative:
+		c.require(c.in.Deleting != nil || r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
+		c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "rolls on while a trigger fires")
+	case v1alpha1.TakeOverBypass:
+		c.require(!w.Paused, "unpauses what a person has paused")
+	case v1alpha1.TakeOverUnserved:
+		c.require(c.in.Deleting != nil || r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
+	}
+}
+
+// takesOut: what serves goes only when another set does, or when it must never
+// serve.
+func (c *checker) takesOut(e plan.TakeOut) {
+	sets := c.in.Workload.Active
+	at := slices.IndexFunc(sets, func(s plan.Set) bool { return s.Name == e.Name })
+	c.require(at >= 0 && c.in.Workload.Paused, "takes ReplicaSet %s out", e.Name)
+	if at < 0 {
+		return
+	}
+	out := sets[at]
+	if e.Delete {
+		bad := out.Revision != c.stable && (out.Revision == c.declared || c.in.Status.IsRejected(out.Revision) != nil)
+		c.require(bad && !c.in1(v1alpha1.PhaseHandingOver), "deletes ReplicaSet %s", e.Name)
+		return
+	}
+	c.require(c.in1(v1alpha1.PhaseHandingOver) || out.Revision != c.stable, "takes stable out")
+	others := c.othersReady() - out.Ready
+	if c.in.Canary.Handed && c.in.Canary.Name == out.Name {
+		others = c.othersReady()
+	} else if c.in.Canary.Handed {
+		others += c.in.Canary.Ready
+	}
+	c.require(out.Ready == 0 || others > 0, "takes out the pods that are all that serves")
+}

@@ -1,0 +1,350 @@
+package plan_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// checker holds one decision to what must always hold, from the words of the
+// design, without the planner's own predicates.
+type checker struct {
+	in  plan.Input
+	d   plan.Decision
+	out []string
+
+	stable, tried, declared string
+}
+
+// check returns what is wrong with d as the decision on in, or nothing.
+func check(in plan.Input, d plan.Decision) []string {
+	c := &checker{in: in, d: d, declared: in.Workload.Declared.Revision}
+	if in.Status.Stable != nil {
+		c.stable = in.Status.Stable.Revision
+	}
+	if in.Status.Candidate != nil {
+		c.tried = in.Status.Candidate.Revision
+	}
+	c.shape()
+	c.phases()
+	c.starts()
+	c.advances()
+	c.promoted()
+	c.fails()
+	c.nobodyAnswers()
+	c.deletion()
+	c.rejections()
+	c.history()
+	c.changesSomething()
+	c.effect()
+	return c.out
+}
+
+func (c *checker) require(ok bool, format string, args ...any) {
+	if !ok {
+		c.out = append(c.out, c.d.Rule+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// shape: a decision can be explained, fits the API's bounds, and wakes up again.
+func (c *checker) shape() {
+	s := c.d.Status
+	c.require(slices.Contains(plan.Rules(), c.d.Rule), "is not a rule")
+	c.require(c.d.Why != "" && s.Message != "", "does not say why")
+	c.require(len(s.Message) <= 1024 && utf8.ValidString(s.Message), "message has %d bytes", len(s.Message))
+	c.require(len(s.Serving) <= 256, "serving has %d bytes", len(s.Serving))
+	c.require(len(s.Rejected) <= 20 && len(s.History) <= 20 && len(s.Previous) <= 10, "lists are too long")
+	c.require(c.d.Standing.State != "" && c.d.Standing.Reason != "", "has no standing")
+	c.require(!c.d.Repeats || c.d.Rule == "RunMissing" || c.d.Rule == "NativeRunMissing", "is recorded nowhere")
+	c.require(c.d.Recheck >= 0 && c.d.Recheck <= c.in.Watchdog, "looks again after %s", c.d.Recheck)
+	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0, "works, but never looks again")
+	c.require(!s.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")
+	if to, ok := c.d.Effect.(plan.SetSplit); ok {
+		c.require(to.Weight >= 0 && to.Weight <= 100, "weight %d", to.Weight)
+		c.require(c.d.Weight != nil && c.d.Weight.To == to.Weight, "the shown weight is not the effect's")
+	}
+}
+
+// phases: the API server would take the status.
+func (c *checker) phases() {
+	from, to := c.in.Status.Phase, c.d.Status.Phase
+	// A phase of a newer version stays: the API server refuses any other.
+	known := v1alpha1.PhaseStable.MayFollow(from) || len(from) == 0 || from.InRun() || c.in1(v1alpha1.PhaseGating)
+	c.require(!known || to.MayFollow(from), "phase %q may not follow %q", to, from)
+	c.require(c.d.Status.Epoch >= c.in.Status.Epoch, "the epoch fell")
+	c.require(c.d.Status.Runs >= c.in.Status.Runs, "run numbers are used again")
+	if from != to && (to == v1alpha1.PhaseRollingBack || !from.InRun() && to.InRun()) {
+		c.require(c.d.Status.Epoch > c.in.Status.Epoch, "a run or rollback begins in the epoch of the last")
+		c.require(to == v1alpha1.PhaseRollingBack || c.d.Status.Epoch > c.in.Route.Epoch, "a run begins in an epoch that a route has seen")
+	}
+	c.require(to != v1alpha1.PhaseRollingBack || c.d.Status.Rollback != nil || c.in.Status.Rollback == nil && from == to, "rolls back for no reason")
+	c.require(to != v1alpha1.PhaseStable && to != v1alpha1.PhaseGating && to != v1alpha1.PhaseRolledBack || !from.InRun() || c.d.Status.Promotion == nil && c.d.Status.Rollback == nil, "leaves a run's progress behind")
+}
+
+func (c *checker) in1(phases ...v1alpha1.Phase) bool {
+	return slices.Contains(phases, c.in.Status.Phase)
+}
+
+func (c *checker) trial() bool {
+	return c.in1(v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking)
+}
+
+func (c *checker) mode() v1alpha1.TakeOver {
+	if p := c.in.Status.Promotion; p != nil && p.Mode != "" {
+		return p.Mode
+	}
+	return v1alpha1.TakeOverHandOver
+}
+
+// beforeOwner is the part of a handover in which weights are still the way back.
+func (c *checker) beforeOwner() bool {
+	return c.in1(v1alpha1.PhaseHandingOver) && c.mode() == v1alpha1.TakeOverHandOver && !c.in.Canary.Handed
+}
+
+func (c *checker) byItself() bool {
+	return c.in1(v1alpha1.PhaseHandingOver) && c.mode() != v1alpha1.TakeOverHandOver
+}
+
+func (c *checker) enforced() bool { return c.in.Spec.Mode != v1alpha1.ModeObserve }
+
+func (c *checker) observed() int32 {
+	if c.in.Route.Split == nil {
+		return 0
+	}
+	return *c.in.Route.Split
+}
+
+// has reports whether the routes give the canary exactly this share.
+func (c *checker) has(weight int32) bool {
+	return c.in.Route.Split != nil && *c.in.Route.Split == weight && !c.in.Route.Mixed
+}
+
+// need is the number of pods a weight asks for: ceil(weight × N), at least one.
+func (c *checker) need(weight int32) int32 {
+	n := weight * c.in.Workload.Replicas
+	if n%100 != 0 {
+		return n/100 + 1
+	}
+	return max(n/100, 1)
+}
+
+func (c *checker) stepWeight() int32 {
+	if s := c.in.Status.Step; s != nil && int(s.Index) < len(c.in.Spec.Steps) {
+		return c.in.Spec.Steps[s.Index].Weight
+	}
+	return c.in.Spec.Steps[0].Weight
+}
+
+func (c *checker) elapsed(from *metav1.Time, d time.Duration) bool {
+	return from != nil && c.in.Now.Sub(from.Time) >= d
+}
+
+// othersReady counts ready pods that are not of the run's canary.
+func (c *checker) othersReady() (n int32) {
+	for _, s := range c.in.Workload.Active {
+		if !c.in.Canary.Handed || s.Name != c.in.Canary.Name {
+			n += s.Ready
+		}
+	}
+	return n
+}
+
+// starts: a run starts guarded, unblocked, from one version that serves.
+func (c *checker) starts() {
+	from, to := c.in.Status.Phase, c.d.Status.Phase
+	if from != v1alpha1.PhaseGating || to != v1alpha1.PhaseStepping && to != v1alpha1.PhasePromoting {
+		if from == v1alpha1.PhaseGating && to == v1alpha1.PhaseHandingOver && c.in.Workload.Paused {
+			c.require(c.in.Workload.Stable.Ready == 0 && c.in.Workload.Replicas > 0, "a push goes out unjudged while stable serves")
+			c.require(c.d.Status.IsRejected(c.tried) == nil, "a rejected version goes out")
+		}
+		return
+	}
+	c.require(c.in.Guard.Proven, "an unguarded run starts")
+	c.require(c.in.Blocked.Reason == "" && c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
+	c.require(c.in.Workload.Paused && c.declared == c.tried, "a run starts of what is not held")
+	sets := c.in.Workload.Active
+	c.require(c.in.Workload.Stable.Ready > 0 && len(sets) == 1 && sets[0].Revision == c.stable, "a run starts beside something else than stable")
+	passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
+	before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.tried })
+	c.require(!c.in.Preflight.Required || passed || before && to == v1alpha1.PhasePromoting, "a run starts that the service cannot afford")
+	c.require(to == v1alpha1.PhaseStepping || before, "a version skips its steps that was never stable")
+}
+
+// advances: only a Pass, on an acknowledged weight that stood for the hold, with
+// its pods ready, leads on.
+func (c *checker) advances() {
+	was, is := c.in.Status.Step, c.d.Status.Step
+	from, to := c.in.Status.Phase, c.d.Status.Phase
+	native := to == v1alpha1.PhaseHandingOver && c.d.Status.Promotion != nil && c.d.Status.Promotion.Mode == v1alpha1.TakeOverNative
+	stepped := from == v1alpha1.PhaseStepping && to == from && was != nil && is != nil && is.Index != was.Index
+	promoted := from == v1alpha1.PhaseStepping && (to == v1alpha1.PhasePromoting || native)
+	switch {
+	case stepped, promoted:
+		c.require(was != nil, "leaves a step that was never entered")
+		if was == nil {
+			return
+		}
+		c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
+		c.require(!promoted || int(was.Index) == len(c.in.Spec.Steps)-1, "promotes from step %d", was.Index)
+		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "advances on verdict %q", c.in.Verdict.Outcome)
+		c.require(c.has(c.stepWeight()) && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
+		c.require(min(c.in.Canary.Ready, c.in.Canary.Available) >= c.need(c.stepWeight()), "advances without its canary pods")
+		c.require(c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration), "advances before the hold is over")
+		c.require(!c.in.Spec.Paused && c.in.Workload.Replicas > 0, "advances while paused, or of nothing")
+	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
+		c.require(c.has(100) && c.in.Route.Acknowledged, "bakes at a weight that is not acknowledged")
+		c.require(c.in.Canary.Available >= c.need(100), "bakes with %d canary pods", c.in.Canary.Available)
+	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && c.in.Workload.Paused && !c.in.Run.Former:
+		p := c.in.Status.Promotion
+		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
+		c.require(c.has(100) && c.in.Route.Acknowledged, "ends a bake that does not serve alone")
+		c.require(p != nil && c.elapsed(p.FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
+	}
+}
+
+// promoted: what is called stable runs alone, and only the run's own version is
+// called promoted.
+func (c *checker) promoted() {
+	was, is := c.in.Status.Stable, c.d.Status.Stable
+	if was == nil || c.d.Status.Phase == c.in.Status.Phase {
+		c.require(was == nil || is != nil, "forgets the stable version")
+		return
+	}
+	sets := c.in.Workload.Active
+	if was.Revision != is.Revision {
+		c.require(c.in1(v1alpha1.PhaseHandingOver) && c.d.Status.Phase == v1alpha1.PhaseStable, "another version is stable in phase %s", c.in.Status.Phase)
+		alone := len(sets) == 1 && sets[0].Revision == is.Revision
+		none := c.in.Workload.Replicas == 0 && len(sets) == 0 && is.Revision == c.tried && (c.declared == c.tried || c.in.Canary.Handed)
+		c.require(alone || none, "calls revision %s stable, which does not run alone", is.Revision)
+		c.require(len(c.d.Status.Previous) > 0 && c.d.Status.Previous[0].Revision == was.Revision, "forgets what was stable before")
+	}
+	if f := c.d.Finished; f != nil && f.Outcome == v1alpha1.OutcomePromoted {
+		c.require(is.Revision == c.tried, "calls %s promoted, but %s is stable", c.tried, is.Revision)
+		c.require(c.in.Route.Split == nil && c.in.Route.Narrowed == "", "ends with the routes shared or the Service narrowed")
+		c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "promoted with a canary left behind")
+	}
+}
+
+// fails: a failing trigger leads to a rollback while weights are the way back,
+// unless deletion, a person's command or a bypass came first.
+func (c *checker) fails() {
+	failed := c.in.Verdict.Outcome == v1alpha1.VerdictFail || c.in.Verdict.BlindRollback
+	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil || c.in.Run.Former
+	bypassed := !c.in.Workload.Paused && c.declared != c.stable
+	if failed && c.enforced() && (c.trial() || c.beforeOwner()) && !preceded && !bypassed {
+		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
+	}
+}
+
+// nobodyAnswers: a share that reaches nobody, or that no step allows, is never
+// only waited upon while somebody else could answer.
+func (c *checker) nobodyAnswers() {
+	r := c.in.Route
+	preceded := !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil
+	waits := c.d.Effect == nil && c.d.Status.Phase == c.in.Status.Phase && c.d.Status.Epoch == c.in.Status.Epoch && !c.in.Run.Former
+	if preceded || !waits || r.Split == nil || c.in.Deleting != nil {
+		return
+	}
+	if c.trial() || c.beforeOwner() {
+		lost := c.observed() > 0 && r.CanaryEndpoints == 0 && r.StableEndpoints > 0
+		c.require(!lost, "leaves %d %% of the requests without an answer", c.observed())
+	}
+	if c.trial() && !r.Mixed && r.PairCurrent && r.Acknowledged {
+		lost := c.observed() < 100 && r.StableEndpoints == 0 && r.ServiceEndpoints > 0 && c.in.Workload.Replicas > 0
+		c.require(!lost, "leaves stable's %d %% of the requests without an answer", 100-c.observed())
+	}
+	if c.in1(v1alpha1.PhaseStepping) && r.StableEndpoints > 0 {
+		c.require(c.observed() <= c.stepWeight(), "leaves the canary %d %%", c.observed())
+	}
+}
+
+// deletion ends, and gives nobody anything new.
+func (c *checker) deletion() {
+	if c.in.Deleting == nil {
+		return
+	}
+	overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
+	switch e := c.d.Effect.(type) {
+	case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary, plan.FenceCanary:
+	case plan.SetSplit:
+		c.require(e.Weight == 0, "gives the canary %d %% while being deleted", e.Weight)
+	case plan.NarrowService:
+		c.require(e.Hash == "", "narrows the Service while being deleted")
+	case plan.Unpause:
+		c.require(c.in.Canary.Handed || e.Revision == c.stable, "lets a Deployment roll while being deleted")
+	case nil:
+		c.require(!overdue, "still waits after the release timeout")
+	default:
+		c.require(false, "starts something while being deleted: %s", e)
+	}
+	if _, leaves := c.d.Effect.(plan.Leave); leaves {
+		c.require(c.in.Route.Split == nil, "lets go of routes that still name Belay's Services")
+		c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue, "lets go of a canary")
+		c.require(c.in.Route.Narrowed == "" || overdue, "lets go of a narrowed Service")
+	}
+}
+
+// rejections: a rejected revision does not run again by itself.
+func (c *checker) rejections() {
+	to := c.d.Status.Phase
+	if to != v1alpha1.PhaseGating && to != v1alpha1.PhaseStepping && to != v1alpha1.PhasePromoting || c.d.Status.Candidate == nil {
+		return
+	}
+	tried := c.d.Status.Candidate.Revision
+	if c.in.Status.Phase != to || c.tried != tried {
+		c.require(c.d.Status.IsRejected(tried) == nil, "rejected revision %s is on its way again", tried)
+	}
+	if c.in.Status.IsRejected(tried) != nil && c.d.Status.IsRejected(tried) == nil {
+		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection unasked")
+	}
+}
+
+// history: the API server refuses a status that takes the newest entry away, or
+// changes one; and a run that ends is in it once.
+func (c *checker) history() {
+	for i, was := range c.in.Status.History {
+		at := slices.IndexFunc(c.d.Status.History, func(is v1alpha1.HistoryEntry) bool { return is.Run == was.Run })
+		c.require(at >= 0 || i > 0, "forgets the newest run")
+		c.require(at < 0 || c.d.Status.History[at] == was, "changes a finished run")
+	}
+	if f := c.d.Finished; f != nil {
+		c.require(c.d.Status.History[0] == *f && f.Run == c.in.Status.Run && f.Message != "", "the finished run is not the newest in the history")
+	}
+	ended := c.in.Status.Phase.InRun() && !c.d.Status.Phase.InRun() && c.in.Status.Run != "" && c.tried != ""
+	replaced := c.in.Status.Phase.InRun() && c.d.Status.Run != c.in.Status.Run
+	c.require(!ended && !replaced || c.d.Finished != nil || len(c.in.Status.History) > 0 && c.in.Status.History[0].Run == c.in.Status.Run, "a run ends without an outcome")
+}
+
+// changesSomething: a decision that looks again at once has noted something, so
+// that the next one differs.
+func (c *checker) changesSomething() {
+	if c.d.Effect != nil || c.d.Recheck == 0 || c.d.Recheck > time.Millisecond {
+		return
+	}
+	was, is := c.in.Status, c.d.Status
+	same := was.Phase == is.Phase && was.Run == is.Run && reflect.DeepEqual(was.Candidate, is.Candidate) &&
+		reflect.DeepEqual(was.Promotion, is.Promotion) && reflect.DeepEqual(was.Rollback, is.Rollback) && reflect.DeepEqual(was.Rejected, is.Rejected) &&
+		stepPart(was.Step) == stepPart(is.Step) && putBack(was.DirectCallers) == putBack(is.DirectCallers) && reflect.DeepEqual(was.LastHandledAction, is.LastHandledAction)
+	c.require(!same, "looks again at once, and nothing has changed")
+}
+
+func stepPart(s *v1alpha1.StepStatus) string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprint(s.Index, s.AcknowledgedAt)
+}
+
+func putBack(d *v1alpha1.DirectCallersStatus) int32 {
+	if d == nil {
+		return 0
+	}
+	return d.PutBack
+}

@@ -1,0 +1,84 @@
+package plan_test
+
+import (
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+func gatingCases() []ruleCase {
+	const progressing = v1alpha1.ReasonProgressing
+	const phase, stepping = v1alpha1.PhaseGating, v1alpha1.PhaseStepping
+	step := stepAt(0)
+	down := all(stableReady(0), unavailableFor(time.Minute))
+	pending := func(in *plan.Input) {
+		in.Guard = plan.Guard{Pending: true, Reason: v1alpha1.ReasonGuardUnproven, Message: "the first dry-run is awaited"}
+	}
+	warned := func(in *plan.Input) { in.Workload.Warning = "revisionHistoryLimit is 0" }
+	other := func(in *plan.Input) { in.Status.Candidate.Revision = newerRevision }
+	back := previously(triedRevision, newerRevision)
+	twoBack := previously(newerRevision, triedRevision)
+	return []ruleCase{
+		works("Unserved", "nothing serves", given(gating, down), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes, "no ready pod since 11:59:00Z", "without a judgement"),
+		works("Unserved", "also unguarded and blocked", given(gating, down, unproven, blockedRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes),
+		works("StableNotReady", "nothing serves, for a moment", given(gating, stableReady(0), unavailableFor(59*time.Second)), nil, phase, v1alpha1.ReasonWorkloadNotReady, "goes out at once"),
+		works("ScaledToZero", "nothing is meant to serve", given(gating, atZero, unavailableFor(time.Hour)), nil, phase, v1alpha1.ReasonScaledToZero, "scaled to 0"),
+		works("Paused", "nothing serves, but paused", given(gating, down, specPaused), nil, phase, v1alpha1.ReasonPaused, "no run of shop:b starts"),
+
+		stalls("Unguarded", "serving", given(unproven), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardMissing, "no guard"),
+		stalls("Unguarded", "waiting", given(gating, unproven), nil, phase, v1alpha1.ReasonGuardMissing),
+		works("Unguarded", "first proof awaited", given(pending), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardUnproven),
+		rests("Stable", "serving", given(), v1alpha1.PhaseStable, v1alpha1.ReasonStable, "serving shop:a"),
+		works("Stable", "nothing serves", given(stableReady(0)), nil, v1alpha1.PhaseStable, v1alpha1.ReasonWorkloadNotReady, "nothing serves", "push a fix"),
+		rests("Stable", "something to know", given(warned), v1alpha1.PhaseStable, v1alpha1.ReasonStable, "note: revisionHistoryLimit"),
+		rests("Stable", "at zero replicas", given(atZero), v1alpha1.PhaseStable, v1alpha1.ReasonStable),
+		stalls("Stable", "the next run blocked", given(blockedRun), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardrailNotFound),
+		stalls("Stable", "the route gone", given(routeGone), nil, v1alpha1.PhaseStable, v1alpha1.ReasonRouteNotFound),
+		stalls("Stable", "another Rollout's labels stay", given(func(in *plan.Input) {
+			in.Workload.Marks.Rollout = "other"
+			in.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: "Rollout other has it"}
+		}), nil, v1alpha1.PhaseStable, v1alpha1.ReasonWorkloadClaimed),
+
+		works("RunMissing", "record lost", given(step, noRun), plan.CreateRun{}, stepping, progressing, run),
+		works("RunMissing", "before its name is on the Deployment", given(step, noRun, func(in *plan.Input) { in.Workload.Marks.Run = "" }), plan.CreateRun{}, stepping, progressing),
+		works("RunMissing", "in a handover", given(handingOver, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("NativeRunMissing", "in a bypass", given(bypassing, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		stalls("Blocked", "guardrail missing", given(gating, blockedRun), nil, phase, v1alpha1.ReasonGuardrailNotFound, "no such guardrail"),
+		stalls("RouteUnusable", "route gone before the run", given(gating, routeGone), nil, phase, v1alpha1.ReasonRouteNotFound, "no such route"),
+		stalls("RouteUnusable", "route gone mid-step", given(step, routeGone), nil, stepping, v1alpha1.ReasonRouteNotFound),
+		stalls("RouteUnusable", "Service gone in a handover", given(handingOver, serviceGone), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonServiceNotFound),
+		works("Paused", "before the run", given(gating, specPaused), nil, phase, v1alpha1.ReasonPaused, "no run of shop:b starts"),
+		works("Paused", "mid-step", given(step, specPaused), nil, stepping, v1alpha1.ReasonPaused, "step 1 of 2 (smoke), weight 10 %", "triggers stay armed"),
+		works("Paused", "in a bake", given(baking, specPaused), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonPaused, "bake"),
+		works("Paused", "in a handover", given(handingOver, specPaused), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonPaused, "handover"),
+		works("HandoverReleasesRoute", "too late to pause", given(handed, specPaused), plan.ReleaseRoute{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+
+		works("EmptiesCanary", "mid-step", given(step, atZero), plan.ScaleCanary{}, stepping, v1alpha1.ReasonScaledToZero, "scaled to 0"),
+		works("EmptiesCanary", "in a bake", given(baking, atZero), plan.ScaleCanary{}, v1alpha1.PhaseBaking, v1alpha1.ReasonScaledToZero),
+		works("EmptiesCanary", "in a handover", given(handingOver, atZero), plan.ScaleCanary{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonScaledToZero),
+		works("ScaledToZero", "before the run", given(gating, atZero), nil, phase, v1alpha1.ReasonScaledToZero, "shop:b waits", "goes on when it is scaled up"),
+		works("ScaledToZero", "mid-step", given(step, atZero, canaryPods(0)), nil, stepping, v1alpha1.ReasonScaledToZero),
+		works("ScaledToZero", "mid-step for a day", given(step, atZero, canaryPods(0), entered(longAgo), rollBackAtDeadline), nil, stepping, v1alpha1.ReasonScaledToZero),
+		works("StableNotReady", "two versions run", given(gating, active(unready(stable(2)), newer(2))), nil, phase, v1alpha1.ReasonWorkloadNotReady, "2 versions"),
+
+		works("RevertStarts", "what was stable before", given(gating, back), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "without steps"),
+		works("RevertStarts", "whatever the pre-flight says", given(gating, back, preflight(v1alpha1.VerdictFail)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing),
+		works("RevertStarts", "two versions back, of two", given(gating, twoBack, revisions(2)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing),
+		works("RunStarts", "two versions back, of one", given(gating, twoBack), plan.CreateRun{}, stepping, progressing),
+		works("RunStarts", "fast reverts turned off", given(gating, back, revisions(0)), plan.CreateRun{}, stepping, progressing),
+		works("RunStarts", "a native promotion has no full canary", given(gating, back, nativeMode), plan.CreateRun{}, stepping, progressing),
+		works("PreflightHolds", "not heard of", given(gating, preflight("")), nil, phase, v1alpha1.ReasonPreflight, "can afford a release"),
+		works("PreflightHolds", "failed", given(gating, preflight(v1alpha1.VerdictFail)), nil, phase, v1alpha1.ReasonPreflight, "5 % of the budget is left"),
+		works("PreflightHolds", "unknown", given(gating, preflight(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonPreflight),
+		works("PreflightHolds", "of long ago", given(gating, preflight(v1alpha1.VerdictPass), later(time.Hour)), nil, phase, v1alpha1.ReasonPreflight),
+		works("PreflightHolds", "of another candidate", given(gating, preflight(v1alpha1.VerdictPass), declares(newerRevision), other), nil, phase, v1alpha1.ReasonPreflight),
+		works("RunStarts", "pre-flight passed", given(gating, preflight(v1alpha1.VerdictPass)), plan.CreateRun{}, stepping, progressing),
+		works("RunStarts", "all is well", given(gating), plan.CreateRun{}, stepping, progressing, "run 2 starts", "shop:b against shop:a"),
+		works("Hold", "a phase from a newer version", given(func(in *plan.Input) { in.Status.Phase = "Dancing" }), nil, "Dancing", v1alpha1.ReasonHolding),
+	}
+}
+
+func revisions(n int32) change {
+	return func(in *plan.Input) { in.Spec.FastRevert.Revisions = &n }
+}

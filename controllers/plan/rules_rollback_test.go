@@ -1,0 +1,150 @@
+package plan_test
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+func rollbackCases() []ruleCase {
+	const back, phase = v1alpha1.ReasonRollingBack, v1alpha1.PhaseRollingBack
+	step, fail := stepAt(0), verdict(v1alpha1.VerdictFail)
+	going, draining, drained := rollingBack(nil), rollingBack(&justNow), rollingBack(&recently)
+	gone := all(drained, noCanary)
+	zero := plan.SetSplit{Weight: 0}
+	fenced := func(in *plan.Input) { in.Canary.Epoch = in.Status.Epoch }
+	superseded := rollbackOutcome(v1alpha1.OutcomeSuperseded)
+	return []ruleCase{
+		works("TriggerFired", "mid-step", given(step, fail), nil, phase, back, "shop/errors: 5 % errors", "step 1 of 2 (smoke), weight 10 %"),
+		works("TriggerFired", "paused by the spec", given(step, specPaused, fail), nil, phase, back),
+		works("TriggerFired", "the route is gone", given(step, routeGone, fail), nil, phase, back),
+		works("TriggerFired", "promoting", given(promoting, fail), nil, phase, back, "promotion"),
+		works("TriggerFired", "baking", given(baking, fail), nil, phase, back, "bake"),
+		works("TriggerFired", "in a handover before the owner changed", given(handingOver, locked, handedAt(&justNow), fail), nil, phase, back, "handover"),
+		works("TriggerFired", "and the stable version is declared again", given(step, fail, declares(stableRevision)), nil, phase, back),
+		works("BlindTooLong", "whenBlind rolls back", given(step, blind), nil, phase, back, "5 % errors"),
+		works("BlindTooLong", "in a handover", given(handingOver, blind), nil, phase, back),
+		works("StepDeadlineExceeded", "canary never ready", given(step, acknowledgedAt(nil), canaryReady(0), split(0), entered(longAgo), rollBackAtDeadline), nil, phase, back, "stepDeadline 1h0m0s"),
+		works("StepDeadlineExceeded", "promotion never full", given(promoting, split(50), canaryReady(1), func(in *plan.Input) { in.Status.Promotion.StartedAt = longAgo }, rollBackAtDeadline), nil, phase, back),
+		works("StepDeadlineExceeded", "bake undecided", given(baking, fullAt(&longAgo), verdict(v1alpha1.VerdictError), rollBackAtDeadline), nil, phase, back, "is Error"),
+
+		works("RollbackFences", "a handover may be on its way", given(handoverBack), plan.FenceCanary{Epoch: 2}, phase, back),
+		works("RollbackTakesTraffic", "fenced", given(handoverBack, fenced), zero, phase, back, "5 % errors"),
+		works("RollbackTakesTraffic", "no handover was decided", given(handoverBack, handedAt(nil)), zero, phase, back),
+		works("RollbackOvertaken", "the handover came first", given(handoverBack, func(in *plan.Input) { in.Canary.Handed = true }), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "declare shop:a again"),
+		works("RollbackTakesTraffic", "canary has a share", given(going, split(50)), zero, phase, back),
+		works("RollbackTakesTraffic", "although the pair is wrong and refused", given(going, split(50), pairOff), zero, phase, back),
+		works("RollbackTakesTraffic", "in a bake", given(baking, asRollback), zero, phase, back),
+		works("RollbackTakesTraffic", "routes disagree", given(going, mixed(0)), zero, phase, back),
+		works("RollbackTakesTraffic", "scaled to nothing", given(going, split(50), atZero), zero, phase, back),
+		works("RollbackTakesTraffic", "the user's Service is gone", given(going, split(10), serviceGone), zero, phase, back),
+		works("RollbackPointsServices", "nothing behind the pair", given(going, split(50), pairOff, stableEndpoints(0)), plan.PointServices{}, phase, back),
+		works("RollbackPointsServices", "pair changed in the drain", given(draining, pairOff), plan.PointServices{}, phase, back),
+		works("UnlocksDeployment", "weight taken", given(handoverBack, fenced, split(0), locked), plan.Unlock{}, phase, back, "template may change again"),
+		works("UnlocksDeployment", "somebody's old copy", given(locked), plan.Unlock{}, v1alpha1.PhaseStable, v1alpha1.ReasonProgressing),
+		works("UnlocksDeployment", "another run's", given(handingOver, func(in *plan.Input) { in.Workload.Lock = "shop-x-7" }), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("UnlocksDeployment", "another version is declared", given(handed, declares(newerRevision)), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("UnlocksDeployment", "bypassed in the middle", given(bypassing, locked), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+
+		works("RollbackAwaitsStable", "no stable pod", given(going, split(50), stableReady(0), serviceEndpoints(0)), nil, phase, back, "0 of 4 ready", "bypass"),
+		works("RollbackAwaitsStable", "released, and the canary alone serves", given(going, noSplit, stableReady(0)), nil, phase, back),
+		works("RollbackAwaitsStable", "released, and stable's pods have no such port", given(going, noSplit, serviceEndpoints(2)), nil, phase, back),
+		works("RollbackAwaitsRoute", "unacknowledged", given(going, unacknowledged), nil, phase, back, "acknowledge weight 0 %"),
+		works("RollbackNarrowsService", "direct callers still reach the canary", given(going, narrowed(canaryHash)), plan.NarrowService{Hash: stableHash}, phase, back, "Service shop", "stable pods"),
+		works("RollbackNarrowsService", "all requests still reach the canary", given(handoverBack, fenced, noSplit, narrowed(canaryHash)), plan.NarrowService{Hash: stableHash}, phase, back),
+		works("RollbackAtZero", "acknowledged", given(going), nil, phase, back, "weight 0 %, 600.0 s after"),
+		works("RollbackAtZero", "never split", given(going, noSplit, noCanary), nil, phase, back, "Service shop"),
+		works("RollbackDrains", "drain not over", given(draining), nil, phase, back, "until 12:00:04Z"),
+		works("RollbackDrains", "requests went by the Service", given(handoverBack, fenced, noSplit, narrowed(stableHash), zeroAt(&justNow)), nil, phase, back),
+		works("RollbackRemovesCanary", "drained", given(drained), plan.RemoveCanary{Reject: true}, phase, back),
+		works("RollbackRemovesCanary", "superseded: it may come back", given(drained, superseded), plan.RemoveCanary{}, phase, back),
+		works("RollbackRemovesCanary", "pods terminate", given(drained, terminating), nil, phase, back, "2 canary pods"),
+		works("RollbackRemovesCanary", "scaled to nothing", given(drained, atZero), plan.RemoveCanary{Reject: true}, phase, back),
+		stalls("RollbackAwaitsService", "the user's Service is gone", given(gone, serviceGone), nil, phase, v1alpha1.ReasonServiceNotFound, "create it"),
+		works("RollbackAwaitsService", "the user's Service has no such port", given(gone, portRenamed), nil, phase, back, `no port "web"`),
+		works("RollbackReleasesRoute", "canary gone", given(gone), plan.ReleaseRoute{}, phase, back, "Service shop"),
+		works("RollbackWidensService", "released", given(gone, noSplit, narrowed(stableHash)), plan.NarrowService{}, phase, back),
+		works("RollbackUnpauses", "stable declared, but paused", given(gone, noSplit, declares(stableRevision), paused(true)), plan.Unpause{Revision: stableRevision}, phase, back),
+		stalls("RollbackDone", "rejected one declared", given(gone, noSplit), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "rolled back to shop:a: 5 % errors"),
+		works("RollbackDone", "stable declared", given(gone, noSplit, declares(stableRevision)), nil, v1alpha1.PhaseStable, back),
+		works("RollbackDone", "superseded", given(gone, noSplit, declares(newerRevision), superseded), nil, v1alpha1.PhaseStable, back),
+		works("RollbackAwaitsRoute", "never acknowledged", given(going, unacknowledged, func(in *plan.Input) { in.Route.Unacknowledged = "route shop, parent gw: Accepted is False" }), nil, phase, back, "parent gw"),
+		stalls("RollbackAwaitsRoute", "not acknowledged for hours", given(going, unacknowledged, later(2*time.Hour)), nil, phase, v1alpha1.ReasonDeadlineExceeded, "stepDeadline 1h0m0s"),
+	}
+}
+
+// asRollback turns a stage into the rollback of it.
+func asRollback(in *plan.Input) {
+	in.Status.Phase, in.Status.Epoch = v1alpha1.PhaseRollingBack, in.Status.Epoch+1
+	in.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeRolledBack, Trigger: "shop/errors", Message: "5 % errors", StartedAt: justNow}
+}
+
+func lostCases() []ruleCase {
+	const progressing, over = v1alpha1.ReasonProgressing, v1alpha1.ReasonHandingOver
+	const phase, overPhase = v1alpha1.PhaseStepping, v1alpha1.PhaseHandingOver
+	step := stepAt(0)
+	zero := plan.SetSplit{Weight: 0}
+	lost := canaryReady(0)
+	cause := func(in *plan.Input) { in.Canary.Cause = "ImagePullBackOff on shop:b" }
+	small := all(canaryPods(2), split(50))
+	return []ruleCase{
+		works("CanaryLost", "at the end of the hold", given(step, lost, cause), zero, phase, progressing, "10 % and no ready endpoint", "ImagePullBackOff"),
+		works("CanaryLost", "in the hold", given(step, acknowledgedAt(&justNow), lost), zero, phase, progressing),
+		works("CanaryLost", "while paused", given(step, specPaused, lost), zero, phase, progressing),
+		works("CanaryLost", "its Service deleted while paused", given(step, specPaused, pairOff, canaryEndpoints(0)), zero, phase, progressing),
+		works("CanaryLost", "in a promotion", given(promoting, small, lost), zero, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
+		works("CanaryLost", "in a bake", given(baking, lost), zero, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("CanaryLost", "in a handover", given(handingOver, lost), zero, v1alpha1.PhaseRollingBack, over),
+		works("StepHolds", "stable too", given(step, acknowledgedAt(&justNow), canaryEndpoints(0), stableEndpoints(0), serviceEndpoints(0)), nil, phase, progressing),
+		works("StableLostWidens", "and the Service is narrowed to it", given(step, narrowed(stableHash), stableReady(0)), plan.NarrowService{}, phase, progressing),
+		works("StableLost", "mid-step", given(step, stableReady(0)), plan.ReleaseRoute{}, phase, progressing, "90 % and no ready endpoint", "Service shop"),
+		works("StableLost", "before the gateway acknowledges", given(step, stableReady(0), unacknowledged), plan.ReleaseRoute{}, phase, progressing),
+		works("StableLost", "in a promotion", given(promoting, small, stableReady(0)), plan.ReleaseRoute{}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
+		works("StableLost", "rolling back", given(rollingBack(nil), stableReady(0)), plan.ReleaseRoute{}, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		works("BakeRuns", "nobody misses it", given(baking, fullAt(&justNow), stableReady(0)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("LowersWeight", "canary ready", given(step, split(50)), plan.SetSplit{Weight: 10}, phase, progressing, "50 %", "more than the step allows"),
+		works("LowersWeight", "while paused", given(step, specPaused, split(100)), plan.SetSplit{Weight: 10}, phase, progressing),
+		works("LowersWeight", "endpoints lag", given(step, split(50), func(in *plan.Input) { in.Canary.Ready = 0 }), zero, phase, progressing),
+		works("LowersWeight", "routes disagree", given(step, mixed(10)), zero, phase, progressing, "routes disagree"),
+		works("RepairsServices", "while paused", given(step, specPaused, pairOff), plan.PointServices{}, phase, progressing),
+		works("RepairsServices", "in a handover", given(handingOver, pairOff, canaryEndpoints(0)), plan.PointServices{}, overPhase, over),
+		works("RepairsServices", "after the owner changed", given(handed, unrecognised, pairOff), plan.PointServices{}, overPhase, over),
+
+		works("NativeWidensFirst", "narrowed to nobody", given(takeOver(v1alpha1.TakeOverBypass), split(10), narrowed(canaryHash), canaryReady(0)), plan.NarrowService{}, overPhase, over),
+		stalls("NativeReleaseBlocked", "no Service", given(takeOver(v1alpha1.TakeOverNative), split(50), serviceGone), nil, overPhase, v1alpha1.ReasonServiceNotFound),
+		works("NativeReleaseBlocked", "no such port", given(takeOver(v1alpha1.TakeOverNative), split(50), portRenamed), nil, overPhase, over, "the routes stay where they are"),
+		works("NativeReleases", "native", given(takeOver(v1alpha1.TakeOverNative), split(50)), plan.ReleaseRoute{}, overPhase, over),
+		works("NativeReleases", "a bypass, neither marked nor recorded", given(bypassing, split(10), noRun, func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }), plan.ReleaseRoute{}, overPhase, over),
+		works("NativeWidensService", "released", given(takeOver(v1alpha1.TakeOverNative), narrowed(stableHash)), plan.NarrowService{}, overPhase, over),
+		works("LeftoverReleased", "serving", given(split(10)), plan.ReleaseRoute{}, v1alpha1.PhaseStable, progressing, "no run is in progress"),
+		works("LeftoverReleased", "rolled back", given(rolledBack, split(10)), plan.ReleaseRoute{}, v1alpha1.PhaseRolledBack, progressing),
+		works("LeftoverReleased", "before the run", given(gating, mixed(0)), plan.ReleaseRoute{}, v1alpha1.PhaseGating, progressing),
+		stalls("Stable", "a share without a run, and no Service", given(split(10), serviceGone), nil, v1alpha1.PhaseStable, v1alpha1.ReasonServiceNotFound),
+		works("LeftoverWidened", "serving", given(narrowed(stableHash)), plan.NarrowService{}, v1alpha1.PhaseStable, progressing),
+	}
+}
+
+func wrongVersionCases() []ruleCase {
+	const wrong = v1alpha1.ReasonWrongVersionServes
+	const phase = v1alpha1.PhaseRolledBack
+	candidates := own(replicas)
+	lost := func(in *plan.Input) { in.Workload.Stable = plan.Set{} }
+	return []ruleCase{
+		stalls("WrongVersionServes", "back from zero with the rejected one", given(rolledBack, active(candidates)), plan.TakeOut{Name: ownSet, Delete: true}, phase, wrong, "4 pods of shop:b", "held at shop:a"),
+		stalls("WrongVersionServes", "back from zero with one rejected before", given(rolledBack, rejected(newerRevision), active(newer(replicas))), plan.TakeOut{Name: "shop-c", Delete: true}, phase, wrong),
+		stalls("WrongVersionServes", "another one beside stable", given(gating, active(stable(2), newer(2))), plan.TakeOut{Name: "shop-c"}, v1alpha1.PhaseGating, wrong),
+		stalls("RaisesStable", "another one in stable's place", given(gating, active(newer(replicas))), plan.RaiseStable{Replicas: replicas}, v1alpha1.PhaseGating, wrong, "shop:a has no pods"),
+		stalls("RaisesStable", "its set is gone", given(rolledBack, active(), lost), plan.RaiseStable{Replicas: replicas}, phase, wrong),
+		stalls("RolledBack", "its set is gone, and no run has its template", given(rolledBack, active(), lost, func(in *plan.Input) { in.Run.StablePinned = false }), nil, phase, v1alpha1.ReasonRolledBack),
+		stalls("RolledBack", "at zero", given(rolledBack, atZero, lost), nil, phase, v1alpha1.ReasonRolledBack),
+		rests("Stable", "nothing is held", given(active(stable(2), newer(2))), v1alpha1.PhaseStable, v1alpha1.ReasonStable),
+		works("StepPassed", "the run's own set counts for nobody", given(stepAt(0)), nil, v1alpha1.PhaseStepping, v1alpha1.ReasonProgressing),
+	}
+}
+
+func zeroAt(at *metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Rollback.ZeroAt = at }
+}

@@ -1,0 +1,116 @@
+package plan_test
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+func ago(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(-d)) }
+
+func trialCases() []ruleCase {
+	const progressing, phase = v1alpha1.ReasonProgressing, v1alpha1.PhaseStepping
+	const promotes, promotion = v1alpha1.ReasonPromoting, v1alpha1.PhasePromoting
+	step, begun := stepAt(0), acknowledgedAt(nil)
+	direct := func(in *plan.Input) {
+		in.Spec.Traffic.DirectCallers, in.Workload.Marks.Narrowed = v1alpha1.DirectCallersStable, "shop"
+	}
+	putBack := func(n int32) change {
+		return func(in *plan.Input) {
+			in.Status.DirectCallers = &v1alpha1.DirectCallersStatus{Mode: v1alpha1.DirectCallersStable, PutBack: n}
+			in.Route.NarrowedBy = "helm"
+		}
+	}
+	gaveUp := func(in *plan.Input) {
+		in.Status.DirectCallers = &v1alpha1.DirectCallersStatus{Mode: v1alpha1.DirectCallersAny, PutBack: 3}
+		in.Workload.Marks.Narrowed = ""
+	}
+	filling := func(ready int32) change { return all(promoting, split(50), canaryPods(2), canaryReady(ready)) }
+	large := all(scaled(20), active(stable(20)))
+	return []ruleCase{
+		works("PointsServices", "at the start", given(step, begun, noCanary, noSplit, pairOff), plan.PointServices{}, phase, progressing),
+		works("AwaitsStableEndpoints", "endpoints lag", given(step, begun, noCanary, noSplit, stableEndpoints(0)), nil, phase, progressing, "Service shop-stable", "4 ready of 4"),
+		works("AwaitsStableEndpoints", "no such port", given(step, begun, noCanary, noSplit, stableEndpoints(0), portRenamed), nil, phase, progressing, `no port "web"`),
+		works("AwaitsStableEndpoints", "released in a step", given(step, noSplit, stableReady(0)), nil, phase, progressing),
+		works("AwaitsStableEndpoints", "lost before a wider share", given(stepAt(1), begun, split(10), stableEndpoints(0), portRenamed), nil, phase, progressing),
+		works("AwaitsCanary", "stable lost before the last share", given(promoting, split(50), stableEndpoints(0), portRenamed, canaryReady(3), canaryEndpoints(3), serviceEndpoints(0)), nil, promotion, promotes),
+		works("SplitsRoute", "no split yet", given(step, begun, noCanary, noSplit), plan.SetSplit{}, phase, progressing, "all of it to stable"),
+		works("SplitsRoute", "somebody took it away in a bake", given(baking, noSplit), plan.SetSplit{}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("AwaitsSplit", "unacknowledged, no canary", given(step, begun, noCanary, split(0), unacknowledged), nil, phase, progressing, "acknowledge weight 0 %"),
+		works("AwaitsSplit", "unacknowledged before a wider share", given(step, begun, split(0), unacknowledged), nil, phase, progressing),
+		works("NarrowsService", "before the first pod", given(step, begun, noCanary, split(0), direct), plan.NarrowService{Hash: stableHash}, phase, progressing, "hash-a"),
+		works("NarrowsService", "the canary serves alone", given(baking, narrowed(stableHash)), plan.NarrowService{Hash: canaryHash}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("SetsWeight", "somebody took the share of a canary that is to be narrowed to", given(baking, split(50), narrowed(stableHash)), plan.SetSplit{Weight: 100}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("NarrowsService", "somebody took it away", given(step, direct, putBack(0)), plan.NarrowService{Hash: stableHash}, phase, progressing, `field manager "helm"`, "1 of 3 times"),
+		works("NarrowsService", "somebody took it away for the third time", given(step, direct, putBack(2)), nil, phase, progressing, "3 times", "direct callers reach both versions"),
+		works("StepPassed", "given up", given(step, direct, gaveUp), nil, phase, progressing),
+		works("NarrowsService", "no longer asked for", given(step, narrowed(stableHash), func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersAny }), plan.NarrowService{}, phase, progressing, "all of its pods"),
+		works("SetsWeight", "stable has no pod to narrow to", given(stepAt(1), begun, split(10), direct, func(in *plan.Input) { in.Workload.Stable.Ready = 0 }), plan.SetSplit{Weight: 50}, phase, progressing),
+
+		works("ScalesCanary", "no canary", given(step, begun, noCanary, split(0)), plan.ScaleCanary{Replicas: 1}, phase, progressing, "weight 10 % of 4 replicas needs 1"),
+		works("ScalesCanary", "the first wave", given(stepAt(1), large, begun, split(10), canaryPods(2)), plan.ScaleCanary{Replicas: 7}, phase, progressing, "needs 10", "7 first"),
+		works("AwaitsCanary", "the wave is not ready", given(stepAt(1), large, begun, split(10), canaryPods(7), canaryReady(2)), nil, phase, progressing, "2 of 10 ready"),
+		works("ScalesCanary", "the next wave", given(stepAt(1), large, begun, split(10), canaryPods(7)), plan.ScaleCanary{Replicas: 10}, phase, progressing),
+		works("ScalesCanary", "promotion, a wave of one", given(filling(2)), plan.ScaleCanary{Replicas: 3}, promotion, promotes, "3 first"),
+		works("ScalesCanary", "in a bake, with the Deployment up", given(baking, scaled(8), active(stable(8))), plan.ScaleCanary{Replicas: 6}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("ScalesCanary", "in a bake, with the Deployment down", given(baking, scaled(2), active(stable(2))), plan.ScaleCanary{Replicas: 2}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("StepPassed", "never smaller in a step", given(stepAt(0), canaryPods(3)), nil, phase, progressing),
+		works("ScalesCanary", "back from zero", given(step, begun, split(0), canaryPods(0)), plan.ScaleCanary{Replicas: 1}, phase, progressing),
+
+		works("AwaitsCanary", "not ready", given(step, begun, split(0), canaryReady(0), func(in *plan.Input) { in.Canary.Cause = "0 of 1 ready: ImagePullBackOff" }), nil, phase, progressing, "pods: 0 of 1 ready: ImagePullBackOff"),
+		works("AwaitsCanary", "ready, but not for minReadySeconds", given(step, begun, split(0), func(in *plan.Input) { in.Canary.Available = 0 }), nil, phase, progressing, "0 of 1 ready"),
+		works("AwaitsCanary", "endpoints lag", given(step, begun, split(0), canaryEndpoints(0)), nil, phase, progressing, "Service to list the canary pods: 0 of 1"),
+		works("AwaitsCanary", "short at the end of the hold", given(stepAt(1), canaryReady(1)), nil, phase, progressing, "1 of 2 ready"),
+		works("AwaitsCanary", "lost, its share taken", given(baking, canaryReady(0), split(0), fullAt(nil)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("AwaitsCanary", "short of a full promotion", given(promoting, canaryReady(3)), nil, promotion, promotes, "3 of 4 ready"),
+		stalls("AwaitsCanary", "never ready in time", given(step, begun, split(0), canaryReady(0), entered(longAgo)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
+		works("Paused", "not ready in time, but paused", given(step, begun, specPaused, split(0), canaryReady(0), entered(longAgo)), nil, phase, v1alpha1.ReasonPaused),
+
+		works("SetsWeight", "canary ready", given(step, begun, split(0)), plan.SetSplit{Weight: 10}, phase, progressing, "weight 0 % to 10 %"),
+		works("SetsWeight", "canary full", given(promoting, split(50)), plan.SetSplit{Weight: 100}, promotion, promotes),
+		works("SetsWeight", "shifted back in a bake", given(baking, split(0), fullAt(nil)), plan.SetSplit{Weight: 100}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("LowersWeight", "canary ready, routes disagree", given(promoting, mixed(100)), plan.SetSplit{}, promotion, promotes),
+		works("AwaitsRoute", "unacknowledged", given(step, begun, unacknowledged), nil, phase, progressing, "acknowledge weight 10 %"),
+		works("AwaitsRoute", "full, unacknowledged", given(promoting, unacknowledged), nil, promotion, promotes, "acknowledge weight 100 %"),
+		stalls("AwaitsRoute", "never acknowledged in time", given(step, begun, unacknowledged, entered(longAgo)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
+	}
+}
+
+func judgementCases() []ruleCase {
+	const progressing, holding, phase = v1alpha1.ReasonProgressing, v1alpha1.ReasonHolding, v1alpha1.PhaseStepping
+	step, begun := stepAt(0), acknowledgedAt(nil)
+	noTrigger := func(in *plan.Input) { in.Verdict = plan.Verdict{Outcome: v1alpha1.VerdictPass} }
+	return []ruleCase{
+		works("StepAcknowledged", "acknowledged", given(step, begun), nil, phase, progressing, "weight 10 %", "until 12:01:00Z"),
+		stalls("TriggerObserved", "observing", given(step, observeOnly, verdict(v1alpha1.VerdictFail)), nil, phase, v1alpha1.ReasonTriggerObserved, "would roll back", "5 % errors"),
+		stalls("TriggerObserved", "observing a bake", given(baking, observeOnly, verdict(v1alpha1.VerdictFail)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonTriggerObserved),
+		works("StepHolds", "hold not over", given(step, acknowledgedAt(&justNow)), nil, phase, progressing, "10 % until 12:00:59Z", "2 of 2 triggers pass"),
+		works("StepHolds", "no trigger is bound", given(step, noTrigger, acknowledgedAt(&justNow)), nil, phase, progressing, "no trigger is bound"),
+		works("StepUndecided", "no answer", given(step, verdict(v1alpha1.VerdictError)), nil, phase, holding, "holding at 10 %", "Error (Because): 5 % errors"),
+		works("StepUndecided", "not decisive", given(step, verdict(v1alpha1.VerdictInconclusive)), nil, phase, holding),
+		works("StepUndecided", "no verdict at all", given(step, func(in *plan.Input) { in.Verdict = plan.Verdict{} }), nil, phase, holding, "no verdict yet"),
+		works("StepUndecided", "blind, observed only", given(step, blind, observeOnly), nil, phase, holding),
+		stalls("StepUndecided", "no answer past the deadline", given(step, entered(longAgo), verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
+		works("StepPassed", "passed", given(step), nil, phase, progressing, "step 1 of 2 (smoke) passed at 10 %"),
+		works("StepPassed", "passed while the controller was down", given(step, entered(longAgo), acknowledgedAt(&longAgo), rollBackAtDeadline), nil, phase, progressing),
+		works("StepsPassed", "the last one passed", given(stepAt(1)), nil, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "the last one", "promoting"),
+		works("StepsPassed", "natively", given(stepAt(1), nativeMode), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "promotion.mode is Native"),
+	}
+}
+
+func bakeCases() []ruleCase {
+	const bakes, phase = v1alpha1.ReasonBaking, v1alpha1.PhaseBaking
+	return []ruleCase{
+		works("BakeStarts", "full and acknowledged", given(promoting), nil, phase, bakes, "shop:b serves alone", "until 12:05:00Z", "shop:a beside it"),
+		works("BakeStarts", "whatever the verdict", given(promoting, verdict(v1alpha1.VerdictError)), nil, phase, bakes),
+		works("BakeStarts", "anew", given(baking, fullAt(nil)), nil, phase, bakes),
+		works("BakeRuns", "not over", given(baking, fullAt(&justNow)), nil, phase, bakes, "until 12:04:59Z", "2 of 2 triggers pass"),
+		works("BakeUndecided", "no answer", given(baking, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "bake is over but undecided"),
+		stalls("BakeUndecided", "no answer past the deadline", given(baking, fullAt(&longAgo), verdict(v1alpha1.VerdictInconclusive)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
+		works("BakePassed", "passed", given(baking), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "bake passed", "takes the canary's ReplicaSet over"),
+		works("BakePassed", "passed while the controller was down", given(baking, fullAt(&longAgo), rollBackAtDeadline), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+	}
+}

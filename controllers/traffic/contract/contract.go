@@ -1,0 +1,307 @@
+// Package contract is what every traffic.Router must keep, as one suite of tests.
+// A router's own tests run it over a world that the router can act on.
+package contract
+
+import (
+	"errors"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"belay.dev/belay/controllers/traffic"
+)
+
+// World is one application with requests, in a cluster of its own.
+type World interface {
+	// Router is what the suite tests.
+	Router() traffic.Router
+	// Target names one usable route, a Service, both sides with a hash, and epoch 1.
+	Target() traffic.Target
+	// Run makes so many ready pods of each side, and nothing else run.
+	Run(stable, canary int)
+	// Follow lets the cluster catch up: endpoints with Services, and whoever serves
+	// the routes with what they say.
+	Follow()
+	// Writes counts the writes that were made through the router, refused ones too.
+	Writes() int
+	// Race makes somebody else change whatever the router writes next, after it
+	// was read.
+	Race()
+	// LoseService and LoseRoute delete the user's Service and the route.
+	LoseService()
+	LoseRoute()
+}
+
+// Run tests a router. Every test opens a world of its own.
+func Run(t *testing.T, open func(t *testing.T) World) {
+	for _, c := range []struct {
+		name string
+		test func(*suite)
+	}{
+		{"before a run nothing is shared", (*suite).nothingShared},
+		{"the pair is whole after Point", (*suite).pairWhole},
+		{"a share is read back as it was written", (*suite).sharesReadBack},
+		{"a share is acknowledged by who serves it", (*suite).acknowledged},
+		{"a repeated write writes nothing", (*suite).repeatsAreFree},
+		{"a released route is as before", (*suite).released},
+		{"endpoints are counted by side", (*suite).endpoints},
+		{"a side without a hash has no endpoints", (*suite).emptySide},
+		{"the Service is narrowed and widened", (*suite).narrowed},
+		{"a stale writer gets a conflict", (*suite).staleWriter},
+		{"a lost Service is said, and keeps nobody from a release", (*suite).lostService},
+		{"a lost route is said, and needs no release", (*suite).lostRoute},
+		{"the pair is removed", (*suite).removed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := open(t)
+			c.test(&suite{t: t, world: w, router: w.Router(), target: w.Target()})
+		})
+	}
+}
+
+type suite struct {
+	t      *testing.T
+	world  World
+	router traffic.Router
+	target traffic.Target
+}
+
+func (s *suite) observe() traffic.Observation {
+	s.t.Helper()
+	o, err := s.router.Observe(s.t.Context(), s.target)
+	if err != nil {
+		s.t.Fatalf("observe: %v", err)
+	}
+	return o
+}
+
+func (s *suite) must(what string, err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func (s *suite) point() { s.t.Helper(); s.must("point", s.router.Point(s.t.Context(), s.target)) }
+
+func (s *suite) apply(canary int32) {
+	s.t.Helper()
+	s.must("apply", s.router.Apply(s.t.Context(), s.target, traffic.Split{Canary: canary}))
+}
+
+func (s *suite) release() {
+	s.t.Helper()
+	s.must("release", s.router.Release(s.t.Context(), s.target))
+}
+
+func (s *suite) narrow(hash string) {
+	s.t.Helper()
+	s.must("narrow", s.router.Narrow(s.t.Context(), s.target, hash))
+}
+
+// writes is how many an action makes.
+func (s *suite) writes(action func()) int {
+	before := s.world.Writes()
+	action()
+	return s.world.Writes() - before
+}
+
+func (s *suite) nothingShared() {
+	o := s.observe()
+	if o.Split != nil || o.Mixed || o.Epoch != 0 || o.Marked || o.PairCurrent || o.Narrowed != "" || o.ServiceMissing {
+		s.t.Errorf("observed %+v before anything was written", o)
+	}
+	if n := s.writes(s.release) + s.writes(func() { s.narrow("") }); n != 0 {
+		s.t.Errorf("releasing what was never shared made %d writes", n)
+	}
+}
+
+func (s *suite) pairWhole() {
+	s.point()
+	if o := s.observe(); !o.PairCurrent || o.Split != nil {
+		s.t.Errorf("observed %+v, want a current pair and no share", o)
+	}
+	s.target.CanaryHash = "another"
+	if o := s.observe(); o.PairCurrent {
+		s.t.Error("the pair counts as current although the canary side has other pods now")
+	}
+	s.point()
+	if o := s.observe(); !o.PairCurrent {
+		s.t.Error("the pair is not current after it was pointed anew")
+	}
+}
+
+func (s *suite) sharesReadBack() {
+	s.point()
+	for i, share := range []int32{0, 1, 5, 33, 50, 99, 100, 7, 0} {
+		s.target.Epoch = int64(i + 1)
+		s.apply(share)
+		o := s.observe()
+		if o.Split == nil || o.Split.Canary != share || o.Mixed || o.Epoch != s.target.Epoch || !o.Marked || o.Manager != "" {
+			s.t.Errorf("observed %+v (split %+v) after %d %% in epoch %d", o, o.Split, share, s.target.Epoch)
+		}
+	}
+}
+
+func (s *suite) acknowledged() {
+	s.point()
+	s.world.Follow()
+	if o := s.observe(); !o.Acknowledged || o.Unacknowledged != "" {
+		s.t.Errorf("not acknowledged although who serves the route has followed: %q", o.Unacknowledged)
+	}
+	s.apply(20)
+	if o := s.observe(); o.Acknowledged || o.Unacknowledged == "" {
+		s.t.Errorf("acknowledged is %v, missing is %q, before anybody has followed the write", o.Acknowledged, o.Unacknowledged)
+	}
+	s.world.Follow()
+	if o := s.observe(); !o.Acknowledged || o.Unacknowledged != "" {
+		s.t.Errorf("not acknowledged after the write was followed: %q", o.Unacknowledged)
+	}
+}
+
+func (s *suite) repeatsAreFree() {
+	hash := s.target.CanaryHash
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"point", s.point}, {"apply", func() { s.apply(20) }}, {"narrow", func() { s.narrow(hash) }},
+		{"widen", func() { s.narrow("") }}, {"release", s.release},
+	} {
+		if first := s.writes(step.do); first == 0 {
+			s.t.Errorf("%s wrote nothing", step.name)
+		}
+		if again := s.writes(step.do); again != 0 {
+			s.t.Errorf("%s again made %d writes", step.name, again)
+		}
+	}
+}
+
+func (s *suite) released() {
+	s.point()
+	s.apply(50)
+	s.release()
+	o := s.observe()
+	if o.Split != nil || o.Mixed || o.Epoch != 0 || o.Marked || !o.PairCurrent {
+		s.t.Errorf("observed %+v after the release, want no share, no mark and the pair still there", o)
+	}
+}
+
+func (s *suite) endpoints() {
+	s.point()
+	s.world.Run(3, 2)
+	s.world.Follow()
+	if o := s.observe(); o.Stable != 3 || o.Canary != 2 || o.Service != 5 || o.ServiceStable != 3 || o.ServiceCanary != 2 || o.NoPort != "" {
+		s.t.Errorf("counted %+v, want 3 and 2 of 5", o)
+	}
+	s.world.Run(3, 0)
+	s.world.Follow()
+	if o := s.observe(); o.Stable != 3 || o.Canary != 0 || o.Service != 3 || o.ServiceCanary != 0 {
+		s.t.Errorf("counted %+v, want the canary's gone", o)
+	}
+}
+
+func (s *suite) emptySide() {
+	s.world.Run(3, 2)
+	s.target.CanaryHash = ""
+	s.point()
+	s.world.Follow()
+	if o := s.observe(); !o.PairCurrent || o.Stable != 3 || o.Canary != 0 || o.Service != 5 || o.ServiceCanary != 0 {
+		s.t.Errorf("counted %+v, want no endpoint for a side without a hash", o)
+	}
+}
+
+func (s *suite) narrowed() {
+	s.point()
+	s.world.Run(3, 2)
+	s.narrow(s.target.StableHash)
+	s.world.Follow()
+	if o := s.observe(); o.Narrowed != s.target.StableHash || o.NarrowedBy != "" || o.Service != 3 || o.ServiceStable != 3 || o.ServiceCanary != 0 || !o.Marked {
+		s.t.Errorf("observed %+v, want the Service narrowed to the stable side", o)
+	}
+	s.narrow(s.target.CanaryHash)
+	s.world.Follow()
+	if o := s.observe(); o.Narrowed != s.target.CanaryHash || o.Service != 2 || o.ServiceCanary != 2 {
+		s.t.Errorf("observed %+v, want the Service narrowed to the canary side", o)
+	}
+	s.narrow("")
+	s.world.Follow()
+	if o := s.observe(); o.Narrowed != "" || o.Service != 5 || o.Marked {
+		s.t.Errorf("observed %+v, want the whole Service and no mark", o)
+	}
+}
+
+func (s *suite) staleWriter() {
+	ctx := s.t.Context()
+	s.point()
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"point", func() error {
+			t := s.target
+			t.CanaryHash = "another"
+			return s.router.Point(ctx, t)
+		}},
+		{"apply", func() error { return s.router.Apply(ctx, s.target, traffic.Split{Canary: 20}) }},
+		{"release", func() error { return s.router.Release(ctx, s.target) }},
+		{"narrow", func() error { return s.router.Narrow(ctx, s.target, s.target.CanaryHash) }},
+		{"widen", func() error { return s.router.Narrow(ctx, s.target, "") }},
+	} {
+		s.world.Race()
+		if err := step.do(); !apierrors.IsConflict(err) {
+			s.t.Errorf("%s of what changed after it was read says %v, want a conflict", step.name, err)
+		}
+		s.must(step.name+" after the conflict", step.do())
+	}
+}
+
+func (s *suite) lostService() {
+	ctx := s.t.Context()
+	s.point()
+	s.apply(50)
+	s.narrow(s.target.StableHash)
+	s.world.LoseService()
+	if o := s.observe(); !o.ServiceMissing || o.Service != 0 {
+		s.t.Errorf("observed %+v, want the Service missing", o)
+	}
+	s.target.StableHash, s.target.CanaryHash = s.target.CanaryHash, s.target.StableHash
+	s.point()
+	if o := s.observe(); !o.PairCurrent {
+		s.t.Error("the pair does not go on without the user's Service")
+	}
+	if err := s.router.Narrow(ctx, s.target, s.target.StableHash); !errors.Is(err, traffic.ErrUnusable) {
+		s.t.Errorf("narrowing a lost Service says %v, want that it is unusable", err)
+	}
+	s.narrow("")
+	s.apply(0)
+	s.release()
+	if o := s.observe(); o.Split != nil || o.Marked {
+		s.t.Errorf("observed %+v after the release", o)
+	}
+}
+
+func (s *suite) lostRoute() {
+	ctx := s.t.Context()
+	s.point()
+	s.world.LoseRoute()
+	o, err := s.router.Observe(ctx, s.target)
+	if !errors.Is(err, traffic.ErrNotFound) || !o.Acknowledged || o.Split != nil || !o.PairCurrent {
+		s.t.Errorf("observed %+v and %v, want no route, nobody to wait for, and the rest", o, err)
+	}
+	if err := s.router.Apply(ctx, s.target, traffic.Split{Canary: 0}); !errors.Is(err, traffic.ErrNotFound) {
+		s.t.Errorf("applying says %v, want that the route was not found", err)
+	}
+	s.release()
+}
+
+func (s *suite) removed() {
+	ctx := s.t.Context()
+	s.point()
+	for range 2 {
+		s.must("remove", s.router.Remove(ctx, s.target))
+		if o := s.observe(); o.PairCurrent || o.ServiceMissing {
+			s.t.Errorf("observed %+v after the pair was removed", o)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package gateway_test
+
+import (
+	"context"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/controllers/traffic/contract"
+	"belay.dev/belay/controllers/traffic/gateway/gatewaytest"
+)
+
+var scheme = runtime.NewScheme()
+
+func init() {
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(gatewayv1.Install(scheme))
+}
+
+// open makes an application on a fake client.
+func open(t *testing.T) *gatewaytest.World {
+	t.Helper()
+	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&gatewayv1.HTTPRoute{}).WithReturnManagedFields().Build()
+	c = interceptor.NewClient(c, interceptor.Funcs{Patch: countGenerations})
+	return gatewaytest.New(t, c, c, "shop")
+}
+
+// countGenerations does what the fake client leaves out: a changed route has a
+// new generation.
+func countGenerations(ctx context.Context, c client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+	route, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return c.Patch(ctx, o, patch, opts...)
+	}
+	before := route.DeepCopy()
+	if err := c.Patch(ctx, o, patch, opts...); err != nil {
+		return err
+	}
+	if equality.Semantic.DeepEqual(before.Object["spec"], route.Object["spec"]) {
+		return nil
+	}
+	route.SetGeneration(route.GetGeneration() + 1)
+	return c.Update(ctx, route, client.FieldOwner(gatewaytest.Manager))
+}
+
+func TestContract(t *testing.T) {
+	contract.Run(t, func(t *testing.T) contract.World { return open(t) })
+}

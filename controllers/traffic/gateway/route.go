@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/traffic"
+)
+
+var (
+	routeKind     = schema.GroupVersionKind{Group: gatewayv1.GroupVersion.Group, Version: gatewayv1.GroupVersion.Version, Kind: "HTTPRoute"}
+	routeResource = schema.GroupResource{Group: gatewayv1.GroupName, Resource: "httproutes"}
+)
+
+// Route is an empty route of the form that a Router reads: unstructured, because
+// a typed one loses the fields that Belay's Gateway API does not know. Watch this
+// form, so that both use one cache.
+func Route() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(routeKind)
+	return u
+}
+
+// route is an HTTPRoute as it was read, and what it says for one Rollout.
+type route struct {
+	object    *unstructured.Unstructured
+	rules     []rule
+	originals originals
+	owner     string
+	parents   []gatewayv1.ParentReference
+	status    []gatewayv1.RouteParentStatus
+}
+
+func (r *Router) route(ctx context.Context, t traffic.Target, name string) (*route, error) {
+	object := Route()
+	err := r.client.Get(ctx, types.NamespacedName{Namespace: t.Namespace, Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("%w: HTTPRoute %q: create it, or name another one in spec.traffic.routes", traffic.ErrNotFound, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read HTTPRoute %q: %w", name, err)
+	}
+	spec, _ := object.Object["spec"].(map[string]any)
+	out := &route{
+		object: object, owner: t.Owner, rules: rulesOf(spec),
+		originals: decodeOriginals(object.GetAnnotations()[v1alpha1.AnnotationOriginal+t.Owner]),
+	}
+	var common gatewayv1.CommonRouteSpec
+	var status gatewayv1.RouteStatus
+	if err := decodePart(map[string]any{"parentRefs": spec["parentRefs"]}, &common); err != nil {
+		return nil, fmt.Errorf("read the parents of HTTPRoute %q: %w", name, err)
+	}
+	reported, _ := object.Object["status"].(map[string]any)
+	if err := decodePart(map[string]any{"parents": reported["parents"]}, &status); err != nil {
+		return nil, fmt.Errorf("read the status of HTTPRoute %q: %w", name, err)
+	}
+	out.parents, out.status = common.ParentRefs, status.Parents
+	return out, nil
+}
+
+func decodePart(part map[string]any, into any) error {
+	return runtime.DefaultUnstructuredConverter.FromUnstructured(part, into)
+}
+
+// fence is 0 for a route without the owner's fence, or with one that is no
+// number.
+func (r *route) fence() int64 {
+	epoch, err := strconv.ParseInt(r.object.GetAnnotations()[v1alpha1.AnnotationFence+r.owner], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return epoch
+}
+
+// ports are those that the backendRefs name of the rules that concern the
+// Rollout.
+func (r *route) ports(n names) []int32 {
+	var out []int32
+	assigned := r.originals.assign(r.rules, n)
+	for i, one := range r.rules {
+		for _, ref := range n.unshared(one, assigned[i]) {
+			if n.roleOf(ref) == roleService && ref.port() != 0 {
+				out = append(out, ref.port())
+			}
+		}
+	}
+	return out
+}
+
+// faults say which rules cannot be shared out, and why.
+func (r *route) faults(n names) []error {
+	var out []error
+	assigned := r.originals.assign(r.rules, n)
+	for i, one := range r.rules {
+		original := n.unshared(one, assigned[i])
+		if fault := n.fault(original, traffic.Split{Canary: 1}); original != nil && fault != "" {
+			out = append(out, fmt.Errorf("%w: HTTPRoute %q: rule %d: %s", traffic.ErrUnusable, r.object.GetName(), i, fault))
+		}
+	}
+	if len(r.parents) == 0 {
+		out = append(out, fmt.Errorf("%w: HTTPRoute %q has no parentRefs, so that no Gateway serves it: name one", traffic.ErrUnusable, r.object.GetName()))
+	}
+	return out
+}
+
+// marked means that Belay has not given the route up for this Rollout: one of its
+// annotations is there, or fields that it owns for no other Rollout.
+func (r *route) marked(manager string) bool {
+	annotations := r.object.GetAnnotations()
+	return marks(annotations, v1alpha1.AnnotationFence+r.owner, v1alpha1.AnnotationOriginal+r.owner) ||
+		owned(r.object, manager) && !r.inUseByOthers()
+}
+
+func (r *route) inUseByOthers() bool {
+	return markedByOthers(r.object.GetAnnotations(), r.owner, v1alpha1.AnnotationFence, v1alpha1.AnnotationOriginal)
+}
+
+func operationsOf(changes []change, rules []rule) []operation {
+	var out []operation
+	for _, c := range changes {
+		if !equality.Semantic.DeepEqual(c.references, rules[c.index].references()) {
+			out = append(out, operation{Op: "replace", Path: fmt.Sprintf("/spec/rules/%d/backendRefs", c.index), Value: c.references})
+		}
+	}
+	return out
+}

@@ -1,0 +1,169 @@
+package wake
+
+import (
+	"context"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// found is a Rollout that an event concerns.
+type found struct {
+	rollout *v1alpha1.Rollout
+	// urgent is set when the object of the event, not the Rollout, makes it so.
+	urgent bool
+}
+
+// mapping finds the Rollouts that an object concerns.
+type mapping func(ctx context.Context, o client.Object) ([]found, error)
+
+// Self wakes a Rollout for its own events. It takes the place of For: use it with
+// Named and Watches. A deleted Rollout is woken too, so that what is kept of it
+// can be dropped.
+func Self() handler.EventHandler {
+	return mapped(func(_ context.Context, o client.Object) ([]found, error) {
+		rollout, ok := o.(*v1alpha1.Rollout)
+		if !ok {
+			return nil, nil
+		}
+		return []found{{rollout: rollout}}, nil
+	})
+}
+
+// RolloutsByWorkload wakes the Rollouts of a Deployment.
+func RolloutsByWorkload(c client.Reader) handler.EventHandler {
+	return indexed(c, ByWorkload, client.Object.GetName)
+}
+
+// RolloutsByService wakes the Rollouts whose own Service an object is, or, for an
+// EndpointSlice, belongs to.
+func RolloutsByService(c client.Reader) handler.EventHandler {
+	return indexed(c, ByService, func(o client.Object) string {
+		if _, ok := o.(*discoveryv1.EndpointSlice); ok {
+			return o.GetLabels()[discoveryv1.LabelServiceName]
+		}
+		return o.GetName()
+	})
+}
+
+// RolloutsByRoute wakes the Rollouts that name a route of this kind: HTTPRoute or
+// GRPCRoute.
+func RolloutsByRoute(c client.Reader, kind string) handler.EventHandler {
+	return indexed(c, ByRoute, func(o client.Object) string { return RouteKey(kind, o.GetName()) })
+}
+
+// RolloutsByGuardrail wakes the Rollouts that name a Guardrail.
+func RolloutsByGuardrail(c client.Reader) handler.EventHandler {
+	return indexed(c, ByGuardrail, client.Object.GetName)
+}
+
+// RolloutsByLabel wakes the Rollout that an object's label belay.dev/rollout
+// names: ReplicaSets, generated Services, and their EndpointSlices, which inherit
+// the Service's labels.
+func RolloutsByLabel(c client.Reader) handler.EventHandler {
+	return mapped(labelled(c))
+}
+
+// RolloutsByRun wakes the Rollout of a run, urgently when a trigger of it has
+// fired. It takes runs whole or as metadata.
+func RolloutsByRun(c client.Reader) handler.EventHandler {
+	byLabel := labelled(c)
+	return mapped(func(ctx context.Context, o client.Object) ([]found, error) {
+		all, err := byLabel(ctx, o)
+		for i := range all {
+			all[i].urgent = all[i].rollout.Status.Phase.Armed() && fired(o)
+		}
+		return all, err
+	})
+}
+
+func labelled(c client.Reader) mapping {
+	return func(ctx context.Context, o client.Object) ([]found, error) {
+		name := o.GetLabels()[v1alpha1.LabelRollout]
+		if run, ok := o.(*v1alpha1.RolloutRun); ok {
+			name = run.Spec.Rollout.Name
+		}
+		if name == "" {
+			return nil, nil
+		}
+		rollout := &v1alpha1.Rollout{}
+		err := c.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: name}, rollout)
+		if apierrors.IsNotFound(err) {
+			// Its own event comes when it is created.
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return []found{{rollout: rollout}}, nil
+	}
+}
+
+func indexed(c client.Reader, index string, value func(client.Object) string) handler.EventHandler {
+	return mapped(func(ctx context.Context, o client.Object) ([]found, error) {
+		v := value(o)
+		if v == "" {
+			return nil, nil
+		}
+		rollouts, err := Rollouts(ctx, c, o.GetNamespace(), index, v)
+		var all []found
+		for i := range rollouts {
+			all = append(all, found{rollout: &rollouts[i]})
+		}
+		return all, err
+	})
+}
+
+// mapped enqueues what a mapping finds, by priority. An object of the initial list
+// and one that a resync repeats are no news.
+func mapped(find mapping) handler.EventHandler {
+	enqueue := func(ctx context.Context, q queue, changed bool, o client.Object) {
+		all, err := find(ctx, o)
+		if err != nil {
+			log.FromContext(ctx).Error(err, "find the Rollouts that an event concerns; the watchdog looks instead")
+			return
+		}
+		for _, f := range all {
+			if f.urgent {
+				add(q, client.ObjectKeyFromObject(f.rollout), Urgent)
+				continue
+			}
+			Enqueue(q, f.rollout, changed)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			enqueue(ctx, q, !e.IsInInitialList, e.Object)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			changed := e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion()
+			if changed && relabelled(e.ObjectOld, e.ObjectNew) {
+				enqueue(ctx, q, changed, e.ObjectOld)
+			}
+			enqueue(ctx, q, changed, e.ObjectNew)
+		},
+		DeleteFunc:  func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, true, e.Object) },
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q queue) { enqueue(ctx, q, true, e.Object) },
+	}
+}
+
+// relabelled reports whether an object may have concerned another Rollout before.
+func relabelled(before, now client.Object) bool {
+	for _, key := range []string{v1alpha1.LabelRollout, discoveryv1.LabelServiceName} {
+		if before.GetLabels()[key] != now.GetLabels()[key] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,88 @@
+package wake
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Indexes of Rollouts in the cache, for client.MatchingFields. Each is looked up
+// together with a namespace.
+const (
+	// ByWorkload is the name of the Deployment.
+	ByWorkload = "spec.workloadRef.name"
+	// ByService is the name of the user's Service.
+	ByService = "spec.traffic.service"
+	// ByRoute is RouteKey of each route.
+	ByRoute = "spec.traffic.routes"
+	// ByGuardrail is the name of each Guardrail.
+	ByGuardrail = "spec.guardrails"
+)
+
+// RouteKey is a route in the index ByRoute. Routes of different kinds may share a
+// name.
+func RouteKey(kind, name string) string {
+	if kind == "" {
+		kind = "HTTPRoute"
+	}
+	return kind + "/" + name
+}
+
+// Values returns what a Rollout is found by in each index.
+func Values() map[string]client.IndexerFunc {
+	of := func(values func(*v1alpha1.RolloutSpec) []string) client.IndexerFunc {
+		return func(o client.Object) []string {
+			rollout, ok := o.(*v1alpha1.Rollout)
+			if !ok {
+				return nil
+			}
+			return values(&rollout.Spec)
+		}
+	}
+	return map[string]client.IndexerFunc{
+		ByWorkload: of(func(s *v1alpha1.RolloutSpec) []string { return present(s.WorkloadRef.Name) }),
+		ByService:  of(func(s *v1alpha1.RolloutSpec) []string { return present(s.Traffic.Service) }),
+		ByRoute: of(func(s *v1alpha1.RolloutSpec) (keys []string) {
+			for _, r := range s.Traffic.Routes {
+				keys = append(keys, RouteKey(r.Kind, r.Name))
+			}
+			return keys
+		}),
+		ByGuardrail: of(func(s *v1alpha1.RolloutSpec) (names []string) {
+			for _, g := range s.Guardrails {
+				names = append(names, g.Name)
+			}
+			return names
+		}),
+	}
+}
+
+func present(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
+}
+
+// Index adds all indexes to a manager's cache (mgr.GetFieldIndexer). It is called
+// once, before the manager starts and before any controller uses them.
+func Index(ctx context.Context, indexer client.FieldIndexer) error {
+	for field, values := range Values() {
+		if err := indexer.IndexField(ctx, &v1alpha1.Rollout{}, field, values); err != nil {
+			return fmt.Errorf("index Rollouts by %s: %w", field, err)
+		}
+	}
+	return nil
+}
+
+// Rollouts lists the Rollouts of a namespace by one of the indexes.
+func Rollouts(ctx context.Context, c client.Reader, namespace, index, value string) ([]v1alpha1.Rollout, error) {
+	list := &v1alpha1.RolloutList{}
+	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{index: value}); err != nil {
+		return nil, fmt.Errorf("list the Rollouts of namespace %s with %s %q: %w", namespace, index, value, err)
+	}
+	return list.Items, nil
+}

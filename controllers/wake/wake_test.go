@@ -1,0 +1,245 @@
+package wake
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+func scheme(t testing.TB) *runtime.Scheme {
+	t.Helper()
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme} {
+		if err := add(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// indexedClient is a client with Belay's indexes, as the manager's cache has them.
+func indexedClient(t testing.TB, objects ...client.Object) client.Client {
+	t.Helper()
+	b := fake.NewClientBuilder().WithScheme(scheme(t)).WithObjects(objects...)
+	for field, values := range Values() {
+		b = b.WithIndex(&v1alpha1.Rollout{}, field, values)
+	}
+	return b.Build()
+}
+
+func rollout(name string, phase v1alpha1.Phase) *v1alpha1.Rollout {
+	return &v1alpha1.Rollout{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+		Spec: v1alpha1.RolloutSpec{
+			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "deploy-" + name},
+			Traffic:     v1alpha1.Traffic{Service: "svc-" + name, Routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "web"}, {Name: "only-" + name}}},
+			Guardrails:  []v1alpha1.GuardrailRef{{Name: "house"}},
+		},
+		Status: v1alpha1.RolloutStatus{Phase: phase},
+	}
+}
+
+func TestPriority(t *testing.T) {
+	commanded := func(phase v1alpha1.Phase, handled string) *v1alpha1.Rollout {
+		r := rollout("a", phase)
+		r.Annotations = map[string]string{v1alpha1.AnnotationActionToken: "2"}
+		r.Status.LastHandledAction = &v1alpha1.HandledAction{Token: handled}
+		return r
+	}
+	repeated := commanded(v1alpha1.PhaseRolledBack, "3")
+	repeated.Status.HandledTokens = []string{"3", "2"}
+	deleted := rollout("a", v1alpha1.PhaseStable)
+	deleted.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+	first := rollout("a", v1alpha1.PhaseStable)
+	first.Annotations = map[string]string{v1alpha1.AnnotationActionToken: "1"}
+	for name, c := range map[string]struct {
+		rollout *v1alpha1.Rollout
+		want    int
+	}{
+		"new":               {rollout("a", ""), Normal},
+		"stable":            {rollout("a", v1alpha1.PhaseStable), Idle},
+		"rolled back":       {rollout("a", v1alpha1.PhaseRolledBack), Idle},
+		"gating":            {rollout("a", v1alpha1.PhaseGating), Normal},
+		"stepping":          {rollout("a", v1alpha1.PhaseStepping), Normal},
+		"promoting":         {rollout("a", v1alpha1.PhasePromoting), Normal},
+		"baking":            {rollout("a", v1alpha1.PhaseBaking), Normal},
+		"handing over":      {rollout("a", v1alpha1.PhaseHandingOver), Urgent},
+		"rolling back":      {rollout("a", v1alpha1.PhaseRollingBack), Urgent},
+		"deleted":           {deleted, Urgent},
+		"command":           {commanded(v1alpha1.PhaseStepping, "1"), Urgent},
+		"first command":     {first, Urgent},
+		"command when idle": {commanded(v1alpha1.PhaseRolledBack, "1"), Urgent},
+		"command repeated":  {repeated, Idle},
+		"command handled":   {commanded(v1alpha1.PhaseRolledBack, "2"), Idle},
+	} {
+		t.Run(name, func(t *testing.T) { NewWithT(t).Expect(Priority(c.rollout)).To(Equal(c.want)) })
+	}
+}
+
+// taken are the Rollouts a queue holds, each as name@priority, in the order in
+// which a worker gets them.
+func taken(t *testing.T, feed func(q workqueue.TypedRateLimitingInterface[reconcile.Request])) []string {
+	t.Helper()
+	q := priorityqueue.New[reconcile.Request](t.Name())
+	defer q.ShutDown()
+	feed(q)
+	// The last one marks the end: nothing has a lower priority.
+	last := reconcile.Request{NamespacedName: client.ObjectKey{Name: "end"}}
+	lowest := Idle - 1
+	q.AddWithOpts(priorityqueue.AddOpts{Priority: &lowest}, last)
+	var got []string
+	for {
+		r, priority, _ := q.GetWithPriority()
+		if r == last {
+			return got
+		}
+		got = append(got, fmt.Sprintf("%s@%d", r.Name, priority))
+		q.Done(r)
+	}
+}
+
+func update(h handler.EventHandler, t *testing.T, before, now client.Object) []string {
+	t.Helper()
+	before.SetResourceVersion("1")
+	now.SetResourceVersion("2")
+	return taken(t, func(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		h.Update(t.Context(), event.UpdateEvent{ObjectOld: before, ObjectNew: now}, q)
+	})
+}
+
+func named(o client.Object, name string, labels map[string]string) client.Object {
+	o.SetNamespace("shop")
+	o.SetName(name)
+	o.SetLabels(labels)
+	return o
+}
+
+func TestWhomAnEventWakes(t *testing.T) {
+	elsewhere := rollout("a", v1alpha1.PhaseStable)
+	elsewhere.Namespace = "other"
+	c := indexedClient(t, rollout("a", v1alpha1.PhaseStable), rollout("b", v1alpha1.PhaseRollingBack), elsewhere)
+	slice := func(labels map[string]string) client.Object { return named(&discoveryv1.EndpointSlice{}, "s", labels) }
+	for name, tc := range map[string]struct {
+		h      handler.EventHandler
+		object client.Object
+		want   []string
+	}{
+		"Deployment":                {RolloutsByWorkload(c), named(&appsv1.Deployment{}, "deploy-a", nil), []string{"a@0"}},
+		"foreign Deployment":        {RolloutsByWorkload(c), named(&appsv1.Deployment{}, "a", nil), nil},
+		"Service":                   {RolloutsByService(c), named(&corev1.Service{}, "svc-b", nil), []string{"b@100"}},
+		"slice of the Service":      {RolloutsByService(c), slice(map[string]string{discoveryv1.LabelServiceName: "svc-a"}), []string{"a@0"}},
+		"slice without Service":     {RolloutsByService(c), slice(nil), nil},
+		"slice of a generated one":  {RolloutsByLabel(c), slice(map[string]string{v1alpha1.LabelRollout: "b"}), []string{"b@100"}},
+		"route of two":              {RolloutsByRoute(c, "HTTPRoute"), named(&gatewayv1.HTTPRoute{}, "web", nil), []string{"b@100", "a@0"}},
+		"route without a kind":      {RolloutsByRoute(c, "HTTPRoute"), named(&gatewayv1.HTTPRoute{}, "only-a", nil), []string{"a@0"}},
+		"route of another kind":     {RolloutsByRoute(c, "GRPCRoute"), named(&gatewayv1.GRPCRoute{}, "web", nil), nil},
+		"Guardrail":                 {RolloutsByGuardrail(c), named(&v1alpha1.Guardrail{}, "house", nil), []string{"b@100", "a@0"}},
+		"foreign Guardrail":         {RolloutsByGuardrail(c), named(&v1alpha1.Guardrail{}, "garage", nil), nil},
+		"ReplicaSet":                {RolloutsByLabel(c), named(&appsv1.ReplicaSet{}, "x", map[string]string{v1alpha1.LabelRollout: "a"}), []string{"a@0"}},
+		"ReplicaSet without label":  {RolloutsByLabel(c), named(&appsv1.ReplicaSet{}, "x", nil), nil},
+		"ReplicaSet of one gone":    {RolloutsByLabel(c), named(&appsv1.ReplicaSet{}, "x", map[string]string{v1alpha1.LabelRollout: "gone"}), nil},
+		"the Rollout itself":        {Self(), rollout("a", v1alpha1.PhaseStable), []string{"a@0"}},
+		"the Rollout, rolling back": {Self(), rollout("b", v1alpha1.PhaseRollingBack), []string{"b@100"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, _ := tc.object.DeepCopyObject().(client.Object)
+			NewWithT(t).Expect(update(tc.h, t, before, tc.object)).To(Equal(tc.want))
+		})
+	}
+}
+
+// TestAnObjectThatMovesWakesBoth: whom it concerned before and whom it does now.
+func TestAnObjectThatMovesWakesBoth(t *testing.T) {
+	c := indexedClient(t, rollout("a", v1alpha1.PhaseStable), rollout("b", v1alpha1.PhaseStable))
+	of := func(name string) client.Object {
+		return named(&appsv1.ReplicaSet{}, "x", map[string]string{v1alpha1.LabelRollout: name})
+	}
+	NewWithT(t).Expect(update(RolloutsByLabel(c), t, of("a"), of("b"))).To(ConsistOf("a@0", "b@0"))
+}
+
+func TestAFiredTriggerIsUrgent(t *testing.T) {
+	run := func(of string, verdict v1alpha1.VerdictOutcome, outcome v1alpha1.Outcome) *v1alpha1.RolloutRun {
+		r := &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: of + "-1"}}
+		r.Spec.Rollout.Name = of
+		r.Status.Outcome = outcome
+		r.Status.Analysis = &v1alpha1.AnalysisStatus{Verdict: verdict}
+		return r
+	}
+	metadata := func(labels map[string]string) client.Object {
+		return named(&metav1.PartialObjectMetadata{}, "r", labels)
+	}
+	c := indexedClient(t, rollout("a", v1alpha1.PhaseStepping), rollout("idle", v1alpha1.PhaseStable))
+	for name, tc := range map[string]struct {
+		run  client.Object
+		want []string
+	}{
+		"passes":                  {run("a", v1alpha1.VerdictPass, ""), []string{"a@0"}},
+		"fails":                   {run("a", v1alpha1.VerdictFail, ""), []string{"a@100"}},
+		"failed, has an outcome":  {run("a", v1alpha1.VerdictFail, v1alpha1.OutcomeRolledBack), []string{"a@0"}},
+		"a late verdict":          {run("idle", v1alpha1.VerdictFail, ""), []string{"idle@0"}},
+		"metadata":                {metadata(map[string]string{v1alpha1.LabelRollout: "a"}), []string{"a@100"}},
+		"metadata of an idle one": {metadata(map[string]string{v1alpha1.LabelRollout: "idle"}), []string{"idle@0"}},
+		"metadata, finished": {metadata(map[string]string{v1alpha1.LabelRollout: "a", v1alpha1.LabelOutcome: "Promoted"}),
+			[]string{"a@0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, _ := tc.run.DeepCopyObject().(client.Object)
+			NewWithT(t).Expect(update(RolloutsByRun(c), t, before, tc.run)).To(Equal(tc.want))
+		})
+	}
+}
+
+// TestNoNewsIsIdle: what the initial list and a resync repeat comes last, unless
+// the Rollout itself is in a hurry.
+func TestNoNewsIsIdle(t *testing.T) {
+	g := NewWithT(t)
+	idle, busy := rollout("idle", v1alpha1.PhaseStable), rollout("busy", v1alpha1.PhaseRollingBack)
+	g.Expect(taken(t, func(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		Self().Create(t.Context(), event.CreateEvent{Object: idle, IsInInitialList: true}, q)
+		Self().Create(t.Context(), event.CreateEvent{Object: busy, IsInInitialList: true}, q)
+	})).To(Equal([]string{"busy@100", "idle@-100"}))
+	g.Expect(taken(t, func(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		Self().Update(t.Context(), event.UpdateEvent{ObjectOld: idle, ObjectNew: idle}, q)
+	})).To(Equal([]string{"idle@-100"}))
+	g.Expect(taken(t, func(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		Self().Create(t.Context(), event.CreateEvent{Object: idle}, q)
+	})).To(Equal([]string{"idle@0"}))
+	g.Expect(taken(t, func(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		Self().Delete(t.Context(), event.DeleteEvent{Object: idle}, q)
+	})).To(Equal([]string{"idle@0"}), "a deleted Rollout is dropped from memory")
+}
+
+// TestAPlainQueueIsFine: without priorities the Rollout comes all the same.
+func TestAPlainQueueIsFine(t *testing.T) {
+	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	defer q.ShutDown()
+	Enqueue(q, rollout("a", v1alpha1.PhaseStable), true)
+	NewWithT(t).Expect(q.Len()).To(Equal(1))
+}
+
+func TestARolloutWithoutTrafficHasNoServiceToFindItBy(t *testing.T) {
+	g := NewWithT(t)
+	r := rollout("a", v1alpha1.PhaseStable)
+	r.Spec.Traffic = v1alpha1.Traffic{}
+	g.Expect(Values()[ByService](r)).To(BeEmpty())
+	g.Expect(Values()[ByRoute](r)).To(BeEmpty())
+	g.Expect(Values()[ByWorkload](r)).To(Equal([]string{"deploy-a"}))
+}

@@ -1,0 +1,163 @@
+package workload
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Bounds of a described difference.
+const (
+	maxDifferences      = 3
+	maxDifferenceValue  = 48
+	maxDifferencePath   = 160
+	maxDifferenceLength = 480
+)
+
+// SameTemplate reports whether the Deployment controller takes a ReplicaSet's
+// template for the Deployment's; if not, difference says what is different, from
+// the Deployment's to the ReplicaSet's. Read a canary back with it when it has
+// been created: an admission plugin may have changed it.
+func SameTemplate(set, deployment *unstructured.Unstructured) (same bool, difference string, err error) {
+	declared, err := normalise(Template(deployment))
+	if err != nil {
+		return false, "", fmt.Errorf("the Deployment %s: %w", token(deployment.GetName(), 253), err)
+	}
+	actual, err := normalise(Template(set))
+	if err != nil {
+		return false, "", fmt.Errorf("ReplicaSet %s: %w", token(set.GetName(), 253), err)
+	}
+	difference = Difference(declared, actual)
+	return difference == "", difference, nil
+}
+
+// Difference names the first fields in which b differs from a, at most three,
+// such as
+//
+//	spec.containers[0].resources.limits.cpu: "1" -> "2"
+//
+// It is bounded, and safe to show; empty when there is none.
+func Difference(a, b map[string]any) string {
+	d := differ{}
+	d.maps("", a, b)
+	if d.found > len(d.shown) {
+		d.shown = append(d.shown, fmt.Sprintf("and %d more", d.found-len(d.shown)))
+	}
+	return cut(strings.Join(d.shown, "; "), maxDifferenceLength)
+}
+
+type differ struct {
+	shown []string
+	found int
+}
+
+func (d *differ) maps(path string, a, b map[string]any) {
+	keys := map[string]bool{}
+	for key := range a {
+		keys[key] = true
+	}
+	for key := range b {
+		keys[key] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		was, hadIt := a[key]
+		is, hasIt := b[key]
+		d.values(child(path, key), was, is, hadIt, hasIt)
+	}
+}
+
+func (d *differ) values(path string, a, b any, inA, inB bool) {
+	if inA && inB {
+		switch was := a.(type) {
+		case map[string]any:
+			if is, ok := b.(map[string]any); ok {
+				d.maps(path, was, is)
+				return
+			}
+		case []any:
+			if is, ok := b.([]any); ok {
+				for i := range max(len(was), len(is)) {
+					d.values(fmt.Sprintf("%s[%d]", path, i), at(was, i), at(is, i), i < len(was), i < len(is))
+				}
+				return
+			}
+		}
+		if sameValue(a, b) {
+			return
+		}
+	}
+	d.found++
+	if len(d.shown) < maxDifferences {
+		d.shown = append(d.shown, fmt.Sprintf("%s: %s -> %s", cut(path, maxDifferencePath), shownValue(a, inA), shownValue(b, inB)))
+	}
+}
+
+func at(list []any, i int) any {
+	if i < len(list) {
+		return list[i]
+	}
+	return nil
+}
+
+// sameValue compares what is neither a map nor a list; numbers come as
+// json.Number or as they were decoded.
+func sameValue(a, b any) bool {
+	if reflect.DeepEqual(a, b) {
+		return true
+	}
+	was, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	is, err := json.Marshal(b)
+	return err == nil && string(was) == string(is)
+}
+
+func shownValue(v any, present bool) string {
+	if !present {
+		return "absent"
+	}
+	if s, ok := v.(string); ok {
+		if len(s) > maxDifferenceValue {
+			s = cut(s, maxDifferenceValue) + "…"
+		}
+		return fmt.Sprintf("%q", s)
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return "unreadable"
+	}
+	// JSON is its own quoting, but for characters that turn a line around.
+	text := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, string(raw))
+	if len(text) > maxDifferenceValue {
+		return cut(text, maxDifferenceValue) + "…"
+	}
+	return text
+}
+
+// child appends a key to a path: .name, or ["app.kubernetes.io/name"] when the
+// key is not one word.
+func child(path, key string) string {
+	word := key != "" && len(key) <= 63 && strings.IndexFunc(key, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	}) < 0
+	switch {
+	case !word:
+		return fmt.Sprintf("%s[%.63q]", path, key)
+	case path == "":
+		return key
+	default:
+		return path + "." + key
+	}
+}

@@ -1,0 +1,226 @@
+package workload
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// The writes of a handover, as JSON patches (types.JSONPatchType) to send to the
+// API server as they are. Each says what it was decided on, and is refused when
+// that no longer holds: read again and decide anew. A nil patch without error
+// means that the object already is as wanted. None needs anything but the API
+// server.
+
+// Lock sets the label belay.dev/handover on the Deployment: from then on changes
+// of its template are refused. What the handover is decided on is the object that
+// this write returns. It fails while another run's lock is there.
+func Lock(deployment *unstructured.Unstructured, run string) ([]byte, error) {
+	wanted := v1alpha1.RunLabel(run)
+	if present, ok := deployment.GetLabels()[v1alpha1.LabelHandover]; ok {
+		if present == wanted {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("the Deployment %s is locked for the handover of run %s; it is unlocked when that ends", deployment.GetName(), token(present, 63))
+	}
+	var p jsonPatch
+	p.testUnchanged(deployment)
+	p.entries(deployment, "labels", map[string]string{v1alpha1.LabelHandover: wanted})
+	return p.encode()
+}
+
+// Unlock removes the lock that was read, whoever set it.
+func Unlock(deployment *unstructured.Unstructured) ([]byte, error) {
+	var p jsonPatch
+	p.removeLabels(deployment, v1alpha1.LabelHandover)
+	return p.encode()
+}
+
+// Unpause lets the Deployment roll, and unlocks it in the same write. It tests the
+// uid and the whole template, as the guard does not hold Belay's own writes; the
+// resource version is not tested, since status and size change all the time. It
+// fails when the template that was read is not the given revision.
+func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, error) {
+	template := Template(deployment)
+	declared, err := RevisionOf(template)
+	if err != nil {
+		return nil, err
+	}
+	if declared != revision {
+		return nil, fmt.Errorf("the Deployment %s declares revision %s, not %s: it stays paused", deployment.GetName(), declared, token(revision, 63))
+	}
+	_, locked := deployment.GetLabels()[v1alpha1.LabelHandover]
+	if !Paused(deployment) && !locked {
+		return nil, nil
+	}
+	var p jsonPatch
+	p.test(string(deployment.GetUID()), "metadata", "uid")
+	p.test(template, "spec", "template")
+	p.removeLabels(deployment, v1alpha1.LabelHandover)
+	p.add(false, "spec", "paused")
+	return p.encode()
+}
+
+// Pause holds the Deployment as it is, if its template is still what was read.
+func Pause(deployment *unstructured.Unstructured) ([]byte, error) {
+	if Paused(deployment) {
+		return nil, nil
+	}
+	var p jsonPatch
+	p.test(string(deployment.GetUID()), "metadata", "uid")
+	p.test(Template(deployment), "spec", "template")
+	p.add(true, "spec", "paused")
+	return p.encode()
+}
+
+// GiveOwner makes the Deployment the owner of a set that a run controls, with the
+// size annotations that the Deployment controller would write for the Deployment
+// as given: that is what Lock returned. It tests the owner, the size and the
+// resource version of the set. It fails for a set that neither a run nor the
+// Deployment controls.
+func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
+	if isControlledBy(set, deployment.GetUID()) {
+		return nil, nil
+	}
+	if err := requireRun(set); err != nil {
+		return nil, err
+	}
+	maxReplicas, err := MaxReplicas(deployment)
+	if err != nil {
+		return nil, err
+	}
+	var p jsonPatch
+	p.testUnchanged(set)
+	p.test(size(set), "spec", "replicas")
+	if err := p.own(set, deploymentReference(deployment)); err != nil {
+		return nil, err
+	}
+	p.entries(set, "annotations", sizeAnnotations(Replicas(deployment), maxReplicas))
+	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable})
+	p.removeLabels(set, v1alpha1.LabelBorrowed)
+	return p.encode()
+}
+
+// TakeOwner borrows one of the Deployment's idle sets for a run, which then
+// controls it. It tests the owner, the size and the resource version. It fails
+// for a set that has or wants pods, or that the Deployment does not control.
+func TakeOwner(set, deployment *unstructured.Unstructured, run *v1alpha1.RolloutRun) ([]byte, error) {
+	if isControlledBy(set, run.UID) {
+		return nil, nil
+	}
+	if !isControlledBy(set, deployment.GetUID()) {
+		return nil, fmt.Errorf("the ReplicaSet %s cannot be borrowed: the Deployment %s does not control it", set.GetName(), deployment.GetName())
+	}
+	if err := requireIdle(set, "borrowed"); err != nil {
+		return nil, err
+	}
+	var p jsonPatch
+	p.testUnchanged(set)
+	p.test(size(set), "spec", "replicas")
+	if err := p.own(set, runReference(run)); err != nil {
+		return nil, err
+	}
+	p.entries(set, "labels", map[string]string{
+		v1alpha1.LabelBorrowed: "true",
+		v1alpha1.LabelRollout:  run.Spec.Rollout.Name,
+		v1alpha1.LabelRole:     v1alpha1.RoleCanary,
+		v1alpha1.LabelRun:      v1alpha1.RunLabel(run.Name),
+	})
+	return p.encode()
+}
+
+// Return gives a borrowed set back to the Deployment. It fails while the set has
+// or wants pods, which the Deployment controller would count as its own, and for
+// a set that was not borrowed.
+func Return(set, deployment *unstructured.Unstructured) ([]byte, error) {
+	if isControlledBy(set, deployment.GetUID()) {
+		return nil, nil
+	}
+	if _, borrowed := set.GetLabels()[v1alpha1.LabelBorrowed]; !borrowed {
+		return nil, fmt.Errorf("the ReplicaSet %s was not borrowed from the Deployment %s: delete it instead", set.GetName(), deployment.GetName())
+	}
+	if err := requireRun(set); err != nil {
+		return nil, err
+	}
+	if err := requireIdle(set, "given back"); err != nil {
+		return nil, err
+	}
+	var p jsonPatch
+	p.testUnchanged(set)
+	p.test(size(set), "spec", "replicas")
+	if err := p.own(set, deploymentReference(deployment)); err != nil {
+		return nil, err
+	}
+	p.removeLabels(set, v1alpha1.LabelBorrowed, v1alpha1.LabelRole, v1alpha1.LabelRun)
+	return p.encode()
+}
+
+// Resize sets the number of a set's pods. It tests the set's owner and its size as
+// read, not the resource version: its status changes with every pod.
+func Resize(set *unstructured.Unstructured, replicas int32) ([]byte, error) {
+	if size(set) == replicas {
+		return nil, nil
+	}
+	var p jsonPatch
+	p.testOwnerAndSize(set)
+	p.replace(replicas, "spec", "replicas")
+	return p.encode()
+}
+
+// ResizeWith gives a set of the Deployment's the Deployment's own size, and both
+// size annotations with it. Without them every look of the Deployment controller
+// is a scaling event that ends early, and a paused Deployment with strategy
+// Recreate never goes on.
+func ResizeWith(set, deployment *unstructured.Unstructured) ([]byte, error) {
+	replicas := Replicas(deployment)
+	maxReplicas, err := MaxReplicas(deployment)
+	if err != nil {
+		return nil, err
+	}
+	wanted, present := sizeAnnotations(replicas, maxReplicas), set.GetAnnotations()
+	current := size(set) == replicas
+	for key, value := range wanted {
+		current = current && present[key] == value
+	}
+	if current {
+		return nil, nil
+	}
+	var p jsonPatch
+	p.testOwnerAndSize(set)
+	p.replace(replicas, "spec", "replicas")
+	p.entries(set, "annotations", wanted)
+	return p.encode()
+}
+
+func (p *jsonPatch) testOwnerAndSize(set *unstructured.Unstructured) {
+	p.test(string(set.GetUID()), "metadata", "uid")
+	if i, owner := controllerOf(set); i >= 0 {
+		p.test(string(owner.UID), "metadata", "ownerReferences", fmt.Sprint(i), "uid")
+	}
+	p.test(size(set), "spec", "replicas")
+}
+
+func requireRun(set *unstructured.Unstructured) error {
+	_, owner := controllerOf(set)
+	if !isRun(owner) {
+		return fmt.Errorf("the ReplicaSet %s is controlled by %s %s, not by a RolloutRun: it is left alone",
+			set.GetName(), token(owner.Kind, 63), token(owner.Name, 253))
+	}
+	return nil
+}
+
+func isRun(owner metav1.OwnerReference) bool {
+	version, err := schema.ParseGroupVersion(owner.APIVersion)
+	return err == nil && version.Group == v1alpha1.GroupVersion.Group && owner.Kind == "RolloutRun"
+}
+
+func requireIdle(set *unstructured.Unstructured, what string) error {
+	if wanted, pods := size(set), count(set, "status", "replicas"); wanted != 0 || pods != 0 {
+		return fmt.Errorf("the ReplicaSet %s cannot be %s: it has %d pods and wants %d; it must be at 0 first", set.GetName(), what, pods, wanted)
+	}
+	return nil
+}

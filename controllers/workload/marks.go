@@ -1,0 +1,86 @@
+package workload
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Marks are the labels by which the guard knows about a Deployment what it cannot
+// look up. An empty one is absent. The lock of a handover is not among them: see
+// Lock.
+type Marks struct {
+	// Rollout that guards the Deployment. Without it the guard leaves it alone.
+	Rollout string
+	// Rejected is the declared revision while it is a rejected one.
+	Rejected string
+	// Run in progress, by its name.
+	Run string
+	// Narrowed is the Service that is narrowed to one version.
+	Narrowed string
+}
+
+func (m Marks) labels() map[string]string {
+	return map[string]string{
+		v1alpha1.LabelRollout:  m.Rollout,
+		v1alpha1.LabelRejected: m.Rejected,
+		v1alpha1.LabelRun:      v1alpha1.RunLabel(m.Run),
+		v1alpha1.LabelNarrowed: m.Narrowed,
+	}
+}
+
+// Mark is the JSON merge patch (types.MergePatchType) that makes the Deployment's
+// marks these; nil when they are. It carries the resource version: a write in
+// between is a conflict.
+func Mark(deployment *unstructured.Unstructured, marks Marks) ([]byte, error) {
+	labels, changed := deployment.GetLabels(), map[string]any{}
+	for key, wanted := range marks.labels() {
+		switch present, ok := labels[key]; {
+		case wanted == "" && ok:
+			changed[key] = nil
+		case wanted != "" && present != wanted:
+			changed[key] = wanted
+		}
+	}
+	return labelPatch(deployment, changed)
+}
+
+// MarkSet is the JSON merge patch (types.MergePatchType) that labels a ReplicaSet
+// as the Rollout's, so that its template is guarded, with the role that it has
+// now; nil when it is so labelled. It carries the resource version.
+func MarkSet(set *unstructured.Unstructured, rollout, role string) ([]byte, error) {
+	labels, changed := set.GetLabels(), map[string]any{}
+	for key, wanted := range map[string]string{v1alpha1.LabelRollout: rollout, v1alpha1.LabelRole: role} {
+		if labels[key] != wanted {
+			changed[key] = wanted
+		}
+	}
+	return labelPatch(set, changed)
+}
+
+func labelPatch(object *unstructured.Unstructured, changed map[string]any) ([]byte, error) {
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	raw, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": object.GetResourceVersion(), "labels": changed}})
+	if err != nil {
+		return nil, fmt.Errorf("encode a patch: %w", err)
+	}
+	return raw, nil
+}
+
+// Unlabel removes Belay's labels from a Deployment or ReplicaSet: a JSON patch
+// (types.JSONPatchType), because a label that the guard has put back has no field
+// owner who could drop it. Nil when there are none.
+func Unlabel(object *unstructured.Unstructured) ([]byte, error) {
+	var p jsonPatch
+	p.removeLabels(object, v1alpha1.LabelRollout, v1alpha1.LabelRejected, v1alpha1.LabelRun, v1alpha1.LabelNarrowed,
+		v1alpha1.LabelHandover, v1alpha1.LabelBorrowed, v1alpha1.LabelRole)
+	if len(p) > 0 {
+		p = append(jsonPatch{{Op: "test", Path: "/metadata/uid", Value: string(object.GetUID())}}, p...)
+	}
+	return p.encode()
+}

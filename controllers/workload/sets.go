@@ -1,0 +1,240 @@
+package workload
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Annotations of the Deployment controller on ReplicaSets
+// (pkg/controller/deployment/util/deployment_util.go).
+const (
+	annotationRevision        = "deployment.kubernetes.io/revision"
+	annotationDesiredReplicas = "deployment.kubernetes.io/desired-replicas"
+	annotationMaxReplicas     = "deployment.kubernetes.io/max-replicas"
+)
+
+// Sets is an empty list to read ReplicaSets into, with the fields that Belay's
+// types do not know.
+func Sets() *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
+	return list
+}
+
+// NewSet is an empty ReplicaSet to read into.
+func NewSet() *unstructured.Unstructured { return empty("ReplicaSet") }
+
+// NewDeployment is an empty Deployment to read into.
+func NewDeployment() *unstructured.Unstructured { return empty("Deployment") }
+
+func empty(kind string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))
+	return u
+}
+
+// Set is what counts of a ReplicaSet.
+type Set struct {
+	Name string
+	UID  types.UID
+	// Revision of its template, and Hash, the value of pod-template-hash that its
+	// pods carry.
+	Revision, Hash string
+	// The controller owner; empty when there is none.
+	ControllerKind, ControllerName string
+	ControllerUID                  types.UID
+	// Desired is spec.replicas. Pods, Ready and Available are what the status
+	// reports.
+	Desired, Pods, Ready, Available int32
+	// ScaledFor is the Deployment's size that the Deployment controller last saw
+	// when it set this one's; nil when that is not written on it.
+	ScaledFor *int32
+	// Number is the Deployment controller's own count of versions, 0 when it has
+	// written none on it: see Recognised.
+	Number int64
+	// Borrowed says that it is one of the Deployment's own, taken for a run.
+	Borrowed bool
+	// Run is the label belay.dev/run: v1alpha1.RunLabel of the run that it was made
+	// or borrowed for.
+	Run string
+	// Deleting says that it is being deleted.
+	Deleting bool
+	// Failure is why its pods cannot be made, as the ReplicaSet controller says:
+	// quota, pod security, admission. It is bounded and quoted; empty when they can.
+	Failure string
+	Created time.Time
+}
+
+// ReadSet reads a ReplicaSet. It fails when its template cannot be read.
+func ReadSet(rs *unstructured.Unstructured) (Set, error) {
+	revision, err := RevisionOf(Template(rs))
+	if err != nil {
+		return Set{}, fmt.Errorf("ReplicaSet %s: %w", token(rs.GetName(), 253), err)
+	}
+	hash, _, _ := unstructured.NestedString(rs.Object, "spec", "template", "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
+	set := Set{
+		Name: rs.GetName(), UID: rs.GetUID(), Revision: revision, Hash: hash,
+		Desired:   size(rs),
+		Pods:      count(rs, "status", "replicas"),
+		Ready:     count(rs, "status", "readyReplicas"),
+		Available: count(rs, "status", "availableReplicas"),
+		Run:       rs.GetLabels()[v1alpha1.LabelRun],
+		Deleting:  rs.GetDeletionTimestamp() != nil,
+		Failure:   failure(rs),
+		Created:   rs.GetCreationTimestamp().Time,
+	}
+	_, set.Borrowed = rs.GetLabels()[v1alpha1.LabelBorrowed]
+	if owner := metav1.GetControllerOfNoCopy(rs); owner != nil {
+		set.ControllerKind, set.ControllerName, set.ControllerUID = owner.Kind, owner.Name, owner.UID
+	}
+	annotations := rs.GetAnnotations()
+	if n, err := strconv.ParseInt(annotations[annotationRevision], 10, 64); err == nil {
+		set.Number = n
+	}
+	if n, err := strconv.ParseInt(annotations[annotationDesiredReplicas], 10, 32); err == nil {
+		scaledFor := int32(n)
+		set.ScaledFor = &scaledFor
+	}
+	return set, nil
+}
+
+// failure is the ReplicaSet's condition ReplicaFailure, which says why pods
+// cannot be created or deleted.
+func failure(rs *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(rs.Object, "status", "conditions")
+	for _, c := range conditions {
+		condition, _ := c.(map[string]any)
+		if condition["type"] != string(appsv1.ReplicaSetReplicaFailure) || condition["status"] != "True" {
+			continue
+		}
+		reason, _ := condition["reason"].(string)
+		message, _ := condition["message"].(string)
+		return fmt.Sprintf("%s: %s", token(reason, 64), quoted(message, 240))
+	}
+	return ""
+}
+
+// ControlledBy returns the sets that the owner controls.
+func ControlledBy(sets []Set, owner types.UID) []Set {
+	return filter(sets, func(s Set) bool { return s.ControllerUID == owner && owner != "" })
+}
+
+// Active returns the sets that the Deployment controls and that are to have pods,
+// oldest first. With more than one a paused Deployment does not converge.
+func Active(sets []Set, deployment types.UID) []Set {
+	return oldestFirst(filter(ControlledBy(sets, deployment), Set.active))
+}
+
+// OldestActive is the first of Active.
+func OldestActive(sets []Set, deployment types.UID) (Set, bool) {
+	return first(Active(sets, deployment))
+}
+
+// Stable finds the set that runs a revision for the Deployment: among several
+// with the same template the one with most pods, then the oldest. It is found by
+// its template, never by a remembered name or hash: both change when the set is
+// made again.
+func Stable(sets []Set, deployment types.UID, revision string) (Set, bool) {
+	equal := oldestFirst(filter(ControlledBy(sets, deployment), func(s Set) bool { return s.Revision == revision }))
+	slices.SortStableFunc(equal, func(a, b Set) int { return int(b.Desired) - int(a.Desired) })
+	return first(equal)
+}
+
+// NewReplicaSet is the one of a Deployment's sets that the Deployment controller
+// would take for the declared template: the oldest with an equal one, then the
+// first by name (FindNewReplicaSet in deployment_util.go). What the sets are is
+// the caller's choice: Chosen adds the canary.
+func NewReplicaSet(sets []Set, declared string) (Set, bool) {
+	return first(oldestFirst(filter(sets, func(s Set) bool { return s.Revision == declared })))
+}
+
+// Chosen is the set that the Deployment controller would take for the declared
+// template once the canary is the Deployment's. A handover is safe only when it is
+// the canary itself.
+func Chosen(sets []Set, deployment types.UID, canary Set, declared string) (Set, bool) {
+	own := filter(ControlledBy(sets, deployment), func(s Set) bool { return s.UID != canary.UID })
+	return NewReplicaSet(append(own, canary), declared)
+}
+
+// ScaledWhilePaused is the set that a paused Deployment's controller keeps at
+// spec.replicas: the only active one; with none active, the one with the declared
+// template, whether it has been judged or not, else the newest. There is none when
+// the Deployment has no sets, or when several are active, which it then leaves or
+// scales in proportion (FindActiveOrLatest in deployment_util.go).
+func ScaledWhilePaused(sets []Set, deployment types.UID, declared string) (Set, bool) {
+	own := oldestFirst(ControlledBy(sets, deployment))
+	active := filter(own, Set.active)
+	switch {
+	case len(active) == 1:
+		return active[0], true
+	case len(active) > 1 || len(own) == 0:
+		return Set{}, false
+	}
+	if declaredSet, ok := NewReplicaSet(own, declared); ok {
+		return declaredSet, true
+	}
+	return own[len(own)-1], true
+}
+
+// Recognised reports whether the Deployment controller has taken a set for its
+// newest: it numbers versions, and the newest has the highest number. A set that
+// was made for a run has none before; one that was borrowed has an older one.
+func Recognised(set Set, sets []Set, deployment types.UID) bool {
+	if set.Number == 0 || set.ControllerUID != deployment {
+		return false
+	}
+	for _, other := range ControlledBy(sets, deployment) {
+		if other.UID != set.UID && other.Number >= set.Number {
+			return false
+		}
+	}
+	return true
+}
+
+// Saturated reports whether the Deployment controller takes a set for complete at
+// a Deployment's size, and so scales the others to 0 (IsSaturated in
+// deployment_util.go).
+func (s Set) Saturated(replicas int32) bool {
+	return s.Desired == replicas && s.ScaledFor != nil && *s.ScaledFor == replicas && s.Available == replicas
+}
+
+func (s Set) active() bool { return s.Desired > 0 }
+
+func filter(sets []Set, keep func(Set) bool) []Set {
+	var kept []Set
+	for _, set := range sets {
+		if keep(set) {
+			kept = append(kept, set)
+		}
+	}
+	return kept
+}
+
+// oldestFirst sorts in place as ReplicaSetsByCreationTimestamp in
+// pkg/controller/controller_utils.go does.
+func oldestFirst(sets []Set) []Set {
+	slices.SortFunc(sets, func(a, b Set) int {
+		if order := a.Created.Compare(b.Created); order != 0 {
+			return order
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return sets
+}
+
+func first(sets []Set) (Set, bool) {
+	if len(sets) == 0 {
+		return Set{}, false
+	}
+	return sets[0], true
+}

@@ -1,0 +1,71 @@
+package workload
+
+import (
+	"fmt"
+	"strings"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// HPAWarning names the metrics of a HorizontalPodAutoscaler that grow both sides
+// without need while a canary runs beside stable, and what to do; empty when there
+// are none. They are those that do not fall when pods are added: memory, and
+// external or object metrics with a target of type Value. With n stable and c
+// canary pods and a metric at r times its target, the autoscaler then asks for
+// r(n+c) pods on each side, and more at every look: at full size for r above about
+// 0.55, until it is at its maximum.
+func HPAWarning(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
+	var named []string
+	for _, metric := range hpa.Spec.Metrics {
+		if name := runsAway(metric); name != "" {
+			named = append(named, name)
+		}
+	}
+	if len(named) == 0 {
+		return ""
+	}
+	more := ""
+	if extra := len(named) - maxWarned; extra > 0 {
+		more = fmt.Sprintf(" and %d more", extra)
+		named = named[:maxWarned]
+	}
+	return fmt.Sprintf("HorizontalPodAutoscaler %s scales on %s%s: that does not fall when pods are added, so with a full-size canary beside stable it may grow both to its maximum of %d pods each; set spec.promotion.mode: Native, or scale on another metric",
+		hpa.Name, strings.Join(named, ", "), more, hpa.Spec.MaxReplicas)
+}
+
+const maxWarned = 3
+
+// runsAway names a metric that does not fall when pods are added.
+func runsAway(metric autoscalingv2.MetricSpec) string {
+	switch {
+	case metric.Resource != nil && metric.Resource.Name == corev1.ResourceMemory:
+		return "memory"
+	case metric.ContainerResource != nil && metric.ContainerResource.Name == corev1.ResourceMemory:
+		return fmt.Sprintf("memory of container %s", token(metric.ContainerResource.Container, 63))
+	case metric.External != nil && metric.External.Target.Type == autoscalingv2.ValueMetricType:
+		return fmt.Sprintf("external metric %s (target type Value)", token(metric.External.Metric.Name, 63))
+	case metric.Object != nil && metric.Object.Target.Type == autoscalingv2.ValueMetricType:
+		return fmt.Sprintf("metric %s of %s %s (target type Value)", token(metric.Object.Metric.Name, 63),
+			token(metric.Object.DescribedObject.Kind, 63), token(metric.Object.DescribedObject.Name, 63))
+	default:
+		return ""
+	}
+}
+
+// minHistory is how many idle ReplicaSets a held Deployment must keep, so that the
+// Deployment controller's clean-up cannot take the stable version's while the
+// Deployment is at 0 replicas.
+const minHistory = 2
+
+// HistoryWarning says that a Deployment keeps too few old ReplicaSets; empty when
+// it keeps enough.
+func HistoryWarning(deployment *unstructured.Unstructured) string {
+	limit, ok := integer(deployment, "spec", "revisionHistoryLimit")
+	if !ok || limit >= minHistory {
+		return ""
+	}
+	return fmt.Sprintf("Deployment %s has spec.revisionHistoryLimit %d: while it is held at 0 replicas, the Deployment controller may delete the ReplicaSet of the stable version; set it to %d or more",
+		deployment.GetName(), limit, minHistory)
+}

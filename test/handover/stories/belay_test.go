@@ -1,0 +1,182 @@
+package stories
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"belay.dev/belay/controllers"
+	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/wake"
+)
+
+// user is the identity that Belay runs under.
+const user = "system:serviceaccount:belay:controller"
+
+// calm is how long the sizes must have stood before a handover: the period of
+// this cluster's autoscalers.
+const calm = time.Second
+
+// belay is one process of the controller, for one namespace.
+type belay struct {
+	wire *wire
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// write is a request of the controller's that changes something.
+type write struct {
+	verb, resource, body string
+}
+
+// wire is the connection of one process to the API server.
+type wire struct {
+	dead atomic.Bool
+	mu   sync.Mutex
+	// after is called once a write has been answered, before the controller learns
+	// of it.
+	after func(write)
+	under http.RoundTripper
+}
+
+var errDead = errors.New("this process of the controller has been killed")
+
+// RoundTrip sends nothing any more for a process that was killed, and does not
+// let it know what became of its last write.
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.dead.Load() {
+		return nil, errDead
+	}
+	made := write{verb: r.Method}
+	if r.Method != http.MethodGet && !r.URL.Query().Has("dryRun") {
+		made.resource = resourceOf(r.URL.Path)
+		if r.Body != nil {
+			raw, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			made.body = string(raw)
+			r.Body = io.NopCloser(bytes.NewReader(raw))
+		}
+	}
+	response, err := w.under.RoundTrip(r)
+	w.mu.Lock()
+	after := w.after
+	w.mu.Unlock()
+	if after != nil && err == nil && made.resource != "" && response.StatusCode < 300 {
+		after(made)
+	}
+	if w.dead.Load() {
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		return nil, errDead
+	}
+	return response, err
+}
+
+// resourceOf a path …/namespaces/NAMESPACE/RESOURCE/NAME.
+func resourceOf(path string) string {
+	_, rest, _ := strings.Cut(path, "/namespaces/")
+	parts := strings.Split(rest, "/")
+	if len(parts) < 2 {
+		return ""
+	}
+	return parts[1]
+}
+
+// start runs Belay as cmd/belay-controller does, for one namespace. The analysis
+// loop does not run: the test writes its verdicts.
+func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
+	t.Helper()
+	b := &belay{wire: &wire{}, done: make(chan struct{})}
+	b.wire.after = func(w write) {
+		if after != nil {
+			after(b, w)
+		}
+	}
+	config := rest.CopyConfig(kube.Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	config.Wrap(func(under http.RoundTripper) http.RoundTripper {
+		b.wire.under = under
+		return b.wire
+	})
+	skip := true
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{namespace: {}}},
+		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}}, Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: &skip}})
+	if err == nil {
+		err = register(mgr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	go func() {
+		defer close(b.done)
+		if err := mgr.Start(ctx); err != nil && !b.wire.dead.Load() {
+			t.Errorf("Belay stops: %v", err)
+		}
+	}()
+	return b
+}
+
+// register registers the reconcilers that decide.
+func register(mgr ctrl.Manager) error {
+	if err := wake.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	probing := rest.CopyConfig(mgr.GetConfig())
+	probing.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:belay:guard-probe"}
+	probe, err := client.New(probing, client.Options{Scheme: scheme, Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return err
+	}
+	guard := &gates.Guard{Client: mgr.GetClient(), Probe: probe, Clock: clock.RealClock{}, Stands: time.Hour, Workers: 1}
+	if err := guard.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	rollouts := &controllers.RolloutReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager), Guard: guard,
+		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: 2 * time.Second, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
+	return rollouts.SetupWithManager(mgr)
+}
+
+// kill ends the process where it stands: nothing of it reaches the API server
+// any more.
+func (b *belay) kill() {
+	b.wire.dead.Store(true)
+	b.stop()
+}
+
+// end stops the process and waits for it.
+func (b *belay) end() {
+	b.stop()
+	<-b.done
+}
+
+// locks reports whether a write has locked the Deployment for the handover.
+func (w write) locks() bool {
+	return w.resource == "deployments" && w.verb == http.MethodPatch && strings.Contains(w.body, "belay.dev~1handover") && strings.Contains(w.body, `"add"`)
+}
+
+// gives reports whether a write has made the Deployment a set's owner.
+func (w write) gives() bool {
+	return w.resource == "replicasets" && w.verb == http.MethodPatch && strings.Contains(w.body, "ownerReferences") && strings.Contains(w.body, `"Deployment"`)
+}

@@ -1,0 +1,137 @@
+package integration
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/orphans"
+)
+
+// gateOf asks for the guard's gate of a Rollout, anew each time, as if it had been
+// proven before: what is missing is then said at once.
+func gateOf(t *testing.T, name string) func() (gates.Outcome, string) {
+	t.Helper()
+	key := types.NamespacedName{Namespace: "shop", Name: name}
+	return func() (gates.Outcome, string) {
+		ctx := context.WithoutCancel(t.Context())
+		rollout := &v1alpha1.Rollout{}
+		if err := admin.Get(ctx, key, rollout); err != nil {
+			return "", err.Error()
+		}
+		rollout.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonGuardMissing}}
+		guard := &gates.Guard{Client: remembering{admin, rollout}, Probe: as(t, guardProbe), Clock: clock.RealClock{}, Stands: time.Minute}
+		if _, err := guard.Reconcile(ctx, reconcile.Request{NamespacedName: key}); err != nil {
+			return "", err.Error()
+		}
+		gate, _ := guard.Last(rollout)
+		return gate.Outcome, gate.Message
+	}
+}
+
+// remembering reads one Rollout as it is given.
+type remembering struct {
+	client.Reader
+	rollout *v1alpha1.Rollout
+}
+
+func (r remembering) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if into, ok := o.(*v1alpha1.Rollout); ok {
+		r.rollout.DeepCopyInto(into)
+		return nil
+	}
+	return r.Reader.Get(ctx, key, o, opts...)
+}
+
+// TestGateOfTheGuard asks for both kinds of Deployment: one that rolls and
+// one that is held. A held one is paused in any case, which proves nothing.
+func TestGateOfTheGuard(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "gate-rolls", true)
+	guarded(t, "gate-held", true)
+	rolls, held := gateOf(t, "gate-rolls"), gateOf(t, "gate-held")
+	adopt(t, "gate-held", `{"spec":{"paused":true}}`)
+	both := func(outcome gates.Outcome, says string) func(Gomega) {
+		return func(g Gomega) {
+			for _, ask := range []func() (gates.Outcome, string){rolls, held} {
+				got, message := ask()
+				g.Expect(got).To(Equal(outcome), message)
+				g.Expect(message).To(ContainSubstring(says))
+			}
+		}
+	}
+	open := both(gates.Open, "comes back paused")
+	g.Eventually(open).WithTimeout(soon).Should(Succeed())
+
+	t.Run("nothing pauses, and belay-guard-release refuses", func(t *testing.T) {
+		without(t, open, mutating("hold"))
+		NewWithT(t).Eventually(both(gates.Closed, "policy belay-guard-hold or its binding is not in force")).WithTimeout(soon).Should(Succeed())
+	})
+	t.Run("nothing pauses or refuses", func(t *testing.T) {
+		without(t, open, mutating("hold"), validating("release"))
+		NewWithT(t).Eventually(both(gates.Closed, "would roll at once")).WithTimeout(soon).Should(Succeed())
+	})
+	t.Run("no rights", func(t *testing.T) {
+		without(t, open, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-probe"}})
+		NewWithT(t).Eventually(both(gates.Unknown, "could not be checked")).WithTimeout(soon).Should(Succeed())
+	})
+	t.Run("a handover locks the template", func(t *testing.T) {
+		guarded(t, "gate-locked", true)
+		adopt(t, "gate-locked", `{"metadata":{"labels":{"belay.dev/handover":"gate-1"}}}`)
+		outcome, message := gateOf(t, "gate-locked")()
+		NewWithT(t).Expect(outcome).To(Equal(gates.Unknown))
+		NewWithT(t).Expect(message).To(ContainSubstring("waiting for a handover to end"))
+	})
+}
+
+// TestOrphanedLabelsGoThroughTheGuard: the controller takes them away, as whoever
+// is not exempt could not, and not from a Deployment that changed meanwhile.
+func TestOrphanedLabelsGoThroughTheGuard(t *testing.T) {
+	g := NewWithT(t)
+	d := guarded(t, "orphaned", false)
+	adopt(t, "orphaned", `{"metadata":{"labels":{"belay.dev/rejected":"9fd21c3b07","belay.dev/handover":"orphaned-1"}},"spec":{"paused":true}}`)
+	recorder := events.NewFakeRecorder(4)
+	janitor := &orphans.Labels{Client: as(t, controller, "system:masters"), Live: admin, Events: recorder, FieldManager: "belay"}
+	stale := &orphans.Labels{Client: staleReader{janitor.Client, d.DeepCopy()}, Live: admin, Events: recorder, FieldManager: "belay"}
+	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(d)}
+
+	result, err := stale.Reconcile(t.Context(), request)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(result.RequeueAfter).NotTo(BeZero(), "the Deployment changed since it was read")
+	g.Expect(admin.Get(t.Context(), request.NamespacedName, d)).To(Succeed())
+	g.Expect(d.Labels).To(HaveKey(v1alpha1.LabelRollout))
+	g.Expect(recorder.Events).To(BeEmpty())
+
+	_, err = janitor.Reconcile(t.Context(), request)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(admin.Get(t.Context(), request.NamespacedName, d)).To(Succeed())
+	g.Expect(d.Labels).To(BeEmpty())
+	g.Expect(d.Spec.Paused).To(BeTrue())
+	g.Expect(<-recorder.Events).To(ContainSubstring("It stays paused"))
+}
+
+// staleReader reads one Deployment as it was.
+type staleReader struct {
+	client.Client
+	was *appsv1.Deployment
+}
+
+func (r staleReader) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if into, ok := o.(*appsv1.Deployment); ok {
+		r.was.DeepCopyInto(into)
+		return nil
+	}
+	return r.Client.Get(ctx, key, o, opts...)
+}

@@ -1,0 +1,116 @@
+package sim
+
+import (
+	"time"
+)
+
+// pair is what the two generated Services select; empty while there is none.
+type pair struct{ stable, canary string }
+
+// everything in the place of a hash is a Service whose selector has none.
+const everything = "*"
+
+// network is the Services, the route, and the gateway that follows them later.
+type network struct {
+	// declared pair is in the endpoints from selectsAt on; until then before is.
+	declared, before pair
+	selectsAt        time.Time
+	pairVersion      int
+
+	// narrowed is the hash in the selector of the user's Service; until narrowsAt
+	// its endpoints are those of wide.
+	narrowed, wide string
+	narrowedBy     string
+	narrowsAt      time.Time
+	serviceVersion int
+
+	// split is the route's; nil when it names the user's Service. Until
+	// acknowledgedAt the gateway may follow any of inFlight.
+	split          *int32
+	inFlight       []*int32
+	acknowledgedAt time.Time
+	routeVersion   int
+	routeEpoch     int64
+}
+
+func (n *network) acknowledged(at time.Time) bool { return !at.Before(n.acknowledgedAt) }
+
+// pairNow is what the endpoints of the generated Services are made from. The
+// gateway keeps the old ones until it has the new ones.
+func (n *network) pairNow(at time.Time) pair {
+	if at.Before(n.selectsAt) {
+		return n.before
+	}
+	return n.declared
+}
+
+func (n *network) narrowedAt(at time.Time) string {
+	if at.Before(n.narrowsAt) {
+		return n.wide
+	}
+	return n.narrowed
+}
+
+// endpoints counts the pods with a hash that a Service reaches; all of the
+// Deployment's and the canary's with an empty one.
+func (c *cluster) endpoints(hash string) int32 {
+	all := hash == "" || hash == everything
+	return c.count(func(p pod) bool { return (all || p.hash == hash) && p.endpoint(c.at) })
+}
+
+// side counts the endpoints of one of the generated Services: none while it does
+// not exist.
+func (c *cluster) side(hash string) int32 {
+	if hash == "" {
+		return 0
+	}
+	return c.endpoints(hash)
+}
+
+// behindService counts the endpoints of the user's Service.
+func (c *cluster) behindService() int32 { return c.endpoints(c.network.narrowedAt(c.at)) }
+
+// setRoute writes the route. The gateway follows some time later; a silent one
+// only when it is back.
+func (w *World) setRoute(split *int32, epoch int64) {
+	n := &w.network
+	n.routeEpoch = max(n.routeEpoch, epoch)
+	n.routeVersion++
+	if same(split, n.split) {
+		return
+	}
+	n.split = split
+	n.inFlight = append(n.inFlight, split)
+	n.acknowledgedAt = w.at.Add(w.delay(0.02, 4))
+	if w.gatewaySilent {
+		n.acknowledgedAt = w.at.Add(2 * limitTime)
+	}
+}
+
+func same(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+
+// point makes the pair of Services; their endpoints follow.
+func (w *World) point(p pair) {
+	n := &w.network
+	n.before, n.declared = n.pairNow(w.at), p
+	n.selectsAt = w.at.Add(w.delay(0.01, 2))
+	n.pairVersion++
+}
+
+// narrow changes the selector of the user's Service; its endpoints follow.
+func (w *World) narrow(hash, by string) {
+	n := &w.network
+	n.wide, n.narrowed, n.narrowedBy = n.narrowedAt(w.at), hash, by
+	n.narrowsAt = w.at.Add(w.delay(0.01, 2))
+	n.serviceVersion++
+}
+
+// silenceGateway keeps it from acknowledging anything; speakGateway ends that.
+func (w *World) silenceGateway() { w.gatewaySilent = true }
+
+func (w *World) speakGateway() {
+	w.gatewaySilent = false
+	if !w.network.acknowledged(w.at) {
+		w.network.acknowledgedAt = w.at.Add(w.delay(0.02, 4))
+	}
+}
