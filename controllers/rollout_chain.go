@@ -3,11 +3,13 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -16,31 +18,113 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// evidencePatience bounds each attempt to write the run's record on the way to
-// an effect that must not wait for it.
+// evidencePatience bounds each attempt to write a run's record on the way to an
+// effect that must not wait for it.
 const evidencePatience = 2 * time.Second
 
-// explain runs one write of the run's record. Where it fails, what gives the
-// candidate more must wait: what cannot be explained must not ship. What takes
-// requests or pods away goes on, and the record is owed.
-func (r *RolloutReconciler) explain(ctx context.Context, w *world, d plan.Decision, write func(context.Context) error) error {
-	goesOn := goesOnUnexplained(w, d)
-	if goesOn {
+// inputs are those of the newest recorded decision of each Rollout, so that the next
+// record holds only the difference. What is not known here is recorded whole.
+type inputs struct {
+	mu   sync.Mutex
+	last map[types.NamespacedName]recordedInput
+}
+
+type recordedInput struct {
+	// hash of the record that the input belongs to.
+	hash      string
+	canonical []byte
+}
+
+func (i *inputs) before(rollout *v1alpha1.Rollout) []byte {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	last, ok := i.last[client.ObjectKeyFromObject(rollout)]
+	if record := rollout.Status.Record; !ok || record == nil || record.Hash != last.hash {
+		return nil
+	}
+	return last.canonical
+}
+
+// note keeps the input of the decision that was just recorded.
+func (i *inputs) note(w *world, t plan.Result) {
+	record := w.rollout.Status.Record
+	if t.Record == nil || record == nil || len(record.Pending) == 0 {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	newest := record.Pending[len(record.Pending)-1].Decision
+	if newest.Input == nil || newest.Input.Change == "" || !w.rollout.Status.Phase.InRun() {
+		delete(i.last, client.ObjectKeyFromObject(w.rollout))
+		return
+	}
+	if i.last == nil {
+		i.last = map[types.NamespacedName]recordedInput{}
+	}
+	i.last[client.ObjectKeyFromObject(w.rollout)] = recordedInput{newest.Hash, w.canonical}
+}
+
+func (i *inputs) forget(rollout types.NamespacedName) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.last, rollout)
+}
+
+// extendRecord is where the run's record ends after a decision, without what the
+// runs hold by now.
+func (r *RolloutReconciler) extendRecord(w *world, t plan.Result) (*v1alpha1.RecordStatus, error) {
+	end := w.rollout.Status.Record
+	if end != nil {
+		kept := *end
+		kept.Pending = evidence.Unwritten(end.Pending, w.runs)
+		end = &kept
+	}
+	if t.Record == nil {
+		return end, nil
+	}
+	entry := evidence.Entry{Record: *t.Record, Number: t.Status.Decision.Seq, Last: t.Finished != nil}
+	var err error
+	if w.canonical, err = w.input.Canonical(); err != nil {
+		return nil, err
+	}
+	if entry.Record.Input, err = evidence.Describe(plan.Version, r.inputs.before(w.rollout), w.canonical); err != nil {
+		return nil, err
+	}
+	run := t.Status.Run
+	var known []v1alpha1.DecisionRecord
+	if w.run != nil && w.run.Name == run && end != nil {
+		known = evidence.With(w.run.Status.Decisions, run, end.Pending)
+	}
+	return evidence.Extend(end, run, known, entry)
+}
+
+// smallest is a record without what waits in it, for a status that the API server
+// does not take as it is. What it loses counts as missing in the run.
+func smallest(record *v1alpha1.RecordStatus) *v1alpha1.RecordStatus {
+	if record == nil {
+		return nil
+	}
+	small := *record
+	small.Pending = nil
+	return &small
+}
+
+// writeRuns gives the runs the decisions that wait, when it is time, and their
+// outcome. Where that fails, what gives the candidate more must wait: what cannot
+// be explained must not ship. What takes requests or pods away goes on.
+func (r *RolloutReconciler) writeRuns(ctx context.Context, w *world, t plan.Result) error {
+	if t.GoesOn {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, evidencePatience)
 		defer cancel()
 	}
-	err := write(ctx)
+	err := r.completeRuns(ctx, w)
 	switch {
 	case err == nil:
 		return nil
-	case goesOn && apierrors.IsNotFound(err):
-		// The run's record was deleted: there is nothing left to complete.
-		w.run = nil
-		return nil
-	case goesOn:
+	case t.GoesOn:
 		evidenceFailures.WithLabelValues("GoesOn").Inc()
-		log.FromContext(ctx).Error(err, "the run's record cannot be written; the decision is carried out all the same", "rule", d.Rule, "run", w.rollout.Status.Run)
+		log.FromContext(ctx).Error(err, "the run's record cannot be written; the decision is carried out all the same", "rule", t.Rule, "run", w.rollout.Status.Run)
 		w.owed = true
 		return nil
 	default:
@@ -49,126 +133,79 @@ func (r *RolloutReconciler) explain(ctx context.Context, w *world, d plan.Decisi
 	}
 }
 
-// goesOnUnexplained holds for every decision but those that give the candidate
-// more, and the one that lets a deleted Rollout go: after that nobody completes
-// the record.
-func goesOnUnexplained(w *world, d plan.Decision) bool {
-	if w.input.Deleting != nil {
-		_, last := d.Effect.(plan.Leave)
-		return !last || w.input.ReleaseOverdue()
+// completeRuns writes what the runs lack of what the Rollout's status says:
+// decisions that wait, the outcome, and its label. A crash may have come between,
+// or an earlier attempt failed. One decision may end a run and begin another.
+func (r *RolloutReconciler) completeRuns(ctx context.Context, w *world) error {
+	status := &w.rollout.Status
+	var pending []v1alpha1.PendingDecision
+	if status.Record != nil {
+		pending = evidence.Unwritten(status.Record.Pending, w.runs)
 	}
-	switch d.Status.Phase {
-	case v1alpha1.PhaseStepping:
-		return d.Weight != nil && d.Weight.To < d.Weight.From
-	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
-		return d.Weight != nil && d.Weight.To < d.Weight.From
-	case v1alpha1.PhaseHandingOver:
-		_, hands := d.Effect.(plan.HandOver)
-		return !hands
-	default:
-		return true
-	}
-}
-
-// completeChain writes what the run's record lacks of what the Rollout's status
-// says: the last decision, the outcome, and its label. A crash may have come
-// between, or an earlier attempt failed.
-func (r *RolloutReconciler) completeChain(ctx context.Context, w *world) error {
-	if err := r.completeFormer(ctx, w); err != nil {
-		return err
-	}
-	last := w.rollout.Status.Decision
-	finished := finishedEntry(&w.rollout.Status, w.rollout.Status.Run)
-	if w.run == nil || chainComplete(w.run, last, finished) {
-		return nil
-	}
-	// The cache may lag behind our own last write: only the API server knows.
-	live := &v1alpha1.RolloutRun{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), live); err != nil {
-		return fmt.Errorf("read run %s: %w", w.run.Name, err)
-	}
-	w.run = live
-	if chainComplete(w.run, last, finished) {
-		return nil
-	}
-	chain := w.run.Status.Decisions
-	if last != nil && last.Seq > evidence.Count(chain) {
-		var err error
-		if chain, err = evidence.Append(chain, decisionRecord(w, last), last.Seq, finished != nil); err != nil {
-			return err
-		}
-	}
-	return r.writeRun(ctx, w, chain, finished)
-}
-
-// completeFormer gives runs their outcome that ended in the decision by which
-// another one began: a bypass of another version in the middle of a run.
-func (r *RolloutReconciler) completeFormer(ctx context.Context, w *world) error {
+	due := evidence.Due(status, pending)
 	for i := range w.runs {
-		name := w.runs[i].Name
-		finished := finishedEntry(&w.rollout.Status, name)
-		if name == w.rollout.Status.Run || finished == nil || chainComplete(&w.runs[i], nil, finished) {
+		run := &w.runs[i]
+		finished := finishedEntry(status, run.Name)
+		lacks := due && waits(pending, run.Name)
+		if !lacks && complete(run, finished) {
 			continue
 		}
-		run := &v1alpha1.RolloutRun{}
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(&w.runs[i]), run); err != nil {
-			if apierrors.IsNotFound(err) {
-				continue
-			}
-			return fmt.Errorf("read run %s: %w", name, err)
-		}
-		if chainComplete(run, nil, finished) {
-			continue
-		}
-		status := v1alpha1.RolloutRunStatus{Decisions: run.Status.Decisions, Head: run.Status.Head, Images: run.Status.Images}
-		end(&status, finished)
-		if err := applyRunStatus(ctx, r.Client, run, status, FieldManager); err != nil {
+		written, err := r.completeRun(ctx, w, run, finished)
+		if err != nil {
 			return err
 		}
-		if err := r.labelOutcome(ctx, run, finished.Outcome); err != nil {
-			return err
+		w.runs[i] = *written
+		if w.run != nil && w.run.Name == run.Name {
+			w.run = written
 		}
 	}
 	return nil
 }
 
-func end(status *v1alpha1.RolloutRunStatus, finished *v1alpha1.HistoryEntry) {
-	status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
+func waits(pending []v1alpha1.PendingDecision, run string) bool {
+	for _, p := range pending {
+		if p.Run == run {
+			return true
+		}
+	}
+	return false
 }
 
-// chainComplete reports whether the run's record says what the Rollout's status
-// does. A full chain has no place for more but the end.
-func chainComplete(run *v1alpha1.RolloutRun, last *v1alpha1.DecisionSummary, finished *v1alpha1.HistoryEntry) bool {
+// complete reports whether a run's record has its end.
+func complete(run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) bool {
+	return finished == nil || run.Status.Outcome != "" && run.Labels[v1alpha1.LabelOutcome] == string(run.Status.Outcome)
+}
+
+// completeRun applies what the Rollout loop owns of a run's status: everything but
+// analysis. It reads past the cache, which may lag behind our own last write.
+func (r *RolloutReconciler) completeRun(ctx context.Context, w *world, cached *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) (*v1alpha1.RolloutRun, error) {
+	run := &v1alpha1.RolloutRun{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err != nil {
+		// One that was deleted has nothing left to complete.
+		return cached, client.IgnoreNotFound(err)
+	}
+	status := v1alpha1.RolloutRunStatus{Images: run.Status.Images, Decisions: run.Status.Decisions}
+	if record := w.rollout.Status.Record; record != nil {
+		status.Decisions = evidence.With(run.Status.Decisions, run.Name, record.Pending)
+	}
+	status.Head = evidence.Head(status.Decisions)
+	if c := w.rollout.Status.Candidate; c != nil && c.Revision == run.Spec.Revision {
+		status.Images = c.Images
+	}
 	if finished != nil {
-		return run.Status.Outcome != "" && run.Labels[v1alpha1.LabelOutcome] == string(run.Status.Outcome)
+		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 	}
-	return last == nil || last.Seq <= evidence.Count(run.Status.Decisions) || evidence.Full(run.Status.Decisions)
-}
-
-func decisionRecord(w *world, last *v1alpha1.DecisionSummary) v1alpha1.DecisionRecord {
-	return v1alpha1.DecisionRecord{
-		At: last.At, Rule: last.Rule, Why: last.Why, Phase: w.rollout.Status.Phase, Weight: last.Weight, Actor: last.Actor,
+	if run.Status.Outcome == "" || len(status.Decisions) > len(run.Status.Decisions) {
+		if err := applyRunStatus(ctx, r.Client, run, status, FieldManager); err != nil {
+			return nil, err
+		}
 	}
-}
-
-func (r *RolloutReconciler) appendDecision(ctx context.Context, w *world, d plan.Decision) error {
-	last := w.rollout.Status.Decision
-	if last.Seq == 0 {
-		return nil
+	status.Analysis = run.Status.Analysis
+	run.Status = status
+	if complete(run, finished) {
+		return run, nil
 	}
-	record := decisionRecord(w, last)
-	record.Verdicts = w.input.Verdict.References
-	if s := w.rollout.Status.Step; s != nil {
-		record.Step = ptr(s.Index)
-	}
-	if d.Effect != nil {
-		record.Effect = d.Effect.String()
-	}
-	chain, err := evidence.Append(w.run.Status.Decisions, record, last.Seq, d.Finished != nil)
-	if err != nil {
-		return err
-	}
-	return r.writeRun(ctx, w, chain, d.Finished)
+	return run, r.labelOutcome(ctx, run, finished.Outcome)
 }
 
 // finishedEntry is the history entry of a run; nil while it goes on.
@@ -179,29 +216,6 @@ func finishedEntry(status *v1alpha1.RolloutStatus, run string) *v1alpha1.History
 		}
 	}
 	return nil
-}
-
-// writeRun applies what the Rollout loop owns of a run's status: everything but
-// analysis.
-func (r *RolloutReconciler) writeRun(ctx context.Context, w *world, chain []v1alpha1.DecisionRecord, finished *v1alpha1.HistoryEntry) error {
-	status := v1alpha1.RolloutRunStatus{Decisions: chain, Head: evidence.Head(chain), Images: w.run.Status.Images}
-	if c := w.rollout.Status.Candidate; c != nil && c.Revision == w.run.Spec.Revision {
-		status.Images = c.Images
-	}
-	if finished != nil {
-		end(&status, finished)
-	}
-	if err := applyRunStatus(ctx, r.Client, w.run, status, FieldManager); err != nil {
-		return err
-	}
-	w.run = w.run.DeepCopy()
-	analysis := w.run.Status.Analysis
-	w.run.Status = status
-	w.run.Status.Analysis = analysis
-	if finished == nil {
-		return nil
-	}
-	return r.labelOutcome(ctx, w.run, finished.Outcome)
 }
 
 func applyRunStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, status v1alpha1.RolloutRunStatus, owner string) error {
@@ -228,6 +242,9 @@ func (r *RolloutReconciler) labelOutcome(ctx context.Context, run *v1alpha1.Roll
 	labelled.Namespace, labelled.Name = run.Namespace, run.Name
 	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, outcome)
 	err := r.Client.Patch(ctx, labelled, client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(FieldManager))
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
 	}

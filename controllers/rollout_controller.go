@@ -61,6 +61,8 @@ type RolloutReconciler struct {
 	ReleaseTimeout time.Duration
 	// Workers reconcile at once, each another Rollout.
 	Workers int
+
+	inputs inputs
 }
 
 // Reconcile takes one look, one decision, and at most one effect.
@@ -69,6 +71,7 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
 		if apierrors.IsNotFound(err) {
 			hideConditions(req.NamespacedName)
+			r.inputs.forget(req.NamespacedName)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -79,20 +82,20 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}
-	d := plan.Decide(w.input)
-	if err := r.record(ctx, w, d); err != nil {
+	t := plan.Transition(w.input)
+	if err := r.record(ctx, w, t); err != nil {
 		return retryOnConflict(ctx, "record", err)
 	}
 	showConditions(w.rollout)
-	if err := r.act(ctx, w, d.Effect); err != nil {
-		return retryOnConflict(ctx, "act: "+d.Effect.String(), r.noteRefusal(ctx, w, d.Effect, err))
+	if err := r.act(ctx, w, t.Effect); err != nil {
+		return retryOnConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect, err))
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration
 	if w.owed {
 		owed = r.Watchdog
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(d.Recheck, owed), Priority: ptr(wake.Priority(w.rollout))}, nil
+	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: ptr(wake.Priority(w.rollout))}, nil
 }
 
 // podsOfRuns wakes the Rollouts of whose run in progress a pod is.

@@ -38,11 +38,11 @@ type world struct {
 	canaryPods []corev1.Pod
 	judgedPods []corev1.Pod
 	target     traffic.Target
-	routeOwner string
 	// owed is set when the run's record could not be written.
-	owed     bool
-	verdicts []v1alpha1.VerdictStatus
-	input    plan.Input
+	owed  bool
+	input plan.Input
+	// canonical is the input as the decision's record keeps it.
+	canonical []byte
 }
 
 // observe makes every read of a reconcile, and judges nothing.
@@ -50,7 +50,7 @@ func (r *RolloutReconciler) observe(ctx context.Context, rollout *v1alpha1.Rollo
 	w := &world{rollout: rollout, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}}
 	w.input = plan.Input{
 		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, Calm: r.Calm,
-		Name: rollout.Name, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
+		Name: rollout.Name, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
 		FinalizerMissing: !hasFinalizer(rollout), Action: pendingAction(rollout),
 	}
 	if rollout.DeletionTimestamp != nil {
@@ -181,7 +181,7 @@ func (r *RolloutReconciler) observeRoute(ctx context.Context, w *world) error {
 	in.StableEndpoints, in.CanaryEndpoints = o.Stable, o.Canary
 	in.ServiceEndpoints, in.CanaryShare = o.Service, o.ServiceCanary
 	in.NoPort, in.Narrowed, in.NarrowedBy = o.NoPort, o.Narrowed, o.NarrowedBy
-	w.routeOwner = o.Manager
+	in.Owner = o.Manager
 	if o.Split != nil {
 		in.Split = &o.Split.Canary
 	}

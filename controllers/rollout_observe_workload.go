@@ -305,6 +305,9 @@ func (r *RolloutReconciler) describePods(ctx context.Context, w *world, sets []w
 	if in.Hash == "" {
 		in.Hash = hash
 	}
+	if w.canary != nil && len(w.canaryPods) > 0 {
+		in.Images = workload.WithDigests(w.rollout.Status.Candidate.Images, workload.ReadyPods(w.canaryPods))
+	}
 	in.Cause = workload.Cause(w.canarySet, w.canaryPods, w.input.Now)
 	return nil
 }

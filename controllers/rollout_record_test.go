@@ -53,7 +53,7 @@ func TestARefusedRecordBlocksNoRollback(t *testing.T) {
 			w := &world{rollout: observed, input: plan.Input{Now: time.Now(), Status: observed.Status}}
 			d := plan.Decision{Rule: "X", Why: strings.Repeat("why ", 250), Status: *observed.Status.DeepCopy(), Standing: plan.Standing{State: plan.Working, Reason: "X"}}
 			d.Status.Phase, d.Status.Epoch, d.Status.Message = c.phase, 4, d.Why
-			err := r.record(t.Context(), w, d)
+			err := r.record(t.Context(), w, plan.Result{Decision: d, GoesOn: c.recorded})
 			if (err == nil) != c.recorded {
 				t.Fatalf("recording ended with %v", err)
 			}

@@ -84,7 +84,7 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 		}
 	}
 	w.input.Verdict = plan.Sum(armed, w.rollout.Status.StageStart(w.input.Now), w.input.Now)
-	w.verdicts = shown(armed, w.rollout.Status.Verdicts)
+	w.input.Verdict.Shown = shown(armed, w.rollout.Status.Verdicts)
 	return nil
 }
 

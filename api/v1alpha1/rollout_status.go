@@ -93,6 +93,11 @@ type RolloutStatus struct {
 	// +optional
 	Decision *DecisionSummary `json:"decision,omitempty"`
 
+	// record is where the newest run's record ends, with the decisions that it does
+	// not hold yet.
+	// +optional
+	Record *RecordStatus `json:"record,omitempty"`
+
 	// preflight is whether the service can afford a run of the candidate. The
 	// analysis loop writes it.
 	// +optional

@@ -253,6 +253,9 @@ type DecisionRecord struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Missing int32 `json:"missing,omitempty"`
+	// input that the decision was made from.
+	// +optional
+	Input *RecordedInput `json:"input,omitempty"`
 	// hash is SHA-256 over the record's canonical JSON without this field.
 	// +required
 	// +kubebuilder:validation:MaxLength=71

@@ -35,7 +35,11 @@ func (f *facts) next() v1alpha1.RolloutStatus {
 	return *f.in.Status.DeepCopy()
 }
 
-func (f *facts) now() metav1.Time { return metav1.NewTime(f.in.Now) }
+// now is the present time as a status keeps it, in whole seconds: the next one, so
+// that no wait that counts from it is shorter than was asked for.
+func (f *facts) now() metav1.Time {
+	return metav1.NewTime(f.in.Now.Add(time.Second - time.Nanosecond).Truncate(time.Second))
+}
 
 // finish fills what every decision has: the shown weights, the message and a
 // wake-up that does not depend on any event arriving.

@@ -26,6 +26,8 @@ type Input struct {
 	// handover: one sync period of the horizontal pod autoscaler.
 	Calm time.Duration
 
+	// Generation of the Spec.
+	Generation int64
 	// Spec is the Rollout's; while a run is in progress its steps are the pinned
 	// ones.
 	Spec v1alpha1.RolloutSpec
@@ -168,6 +170,9 @@ type Canary struct {
 	// Left counts its pods that the user's Service may still reach, also once the
 	// set is gone: those that are not terminating, or still an endpoint.
 	Left int32
+	// Images are the candidate's, with the digests that its ready pods report; nil
+	// while it has no pod.
+	Images []v1alpha1.ContainerImage
 	// Cause says why pods are missing or not ready; empty when it is not known.
 	Cause string
 	// Leftover is the name of a set of a former run that is still there; empty when
@@ -191,6 +196,8 @@ type Route struct {
 	Marked bool
 	// Mixed means that the routes disagree; Split is the first.
 	Mixed bool
+	// Owner is the field manager that last wrote the shares, when that was not Belay.
+	Owner string
 	// Epoch is the highest that a write of this Rollout's, or of one of its name
 	// before it, has left on a route.
 	Epoch int64
@@ -266,4 +273,6 @@ type Verdict struct {
 	BlindRollback bool
 	// References are the verdicts as evidence names them.
 	References []v1alpha1.VerdictReference
+	// Shown are the verdicts as the status shows them; nil when nothing is judged.
+	Shown []v1alpha1.VerdictStatus
 }

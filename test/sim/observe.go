@@ -246,7 +246,7 @@ func (v view) sides() pair {
 // verdict is what the analysis loop has written by now, summed up as the Rollout
 // loop does.
 func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
-	from := w.stageStart(status)
+	from := status.StageStart(w.at)
 	at := metav1.NewMicroTime(w.at.Truncate(poll))
 	samples := metav1.NewMicroTime(from)
 	t := &v1alpha1.TriggerAnalysis{Outcome: v1alpha1.VerdictPass, Reason: "Healthy", EvaluatedAt: &at, SamplesFrom: &samples}
@@ -260,18 +260,4 @@ func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
 	}
 	armed := []plan.Armed{{Guardrail: "shop", Trigger: "errors", SilentAfter: 6 * poll, Verdict: t}}
 	return plan.Sum(armed, from, w.at)
-}
-
-// stageStart is from when on samples speak of the present stage.
-func (w *World) stageStart(s *v1alpha1.RolloutStatus) time.Time {
-	switch {
-	case s.Promotion != nil && s.Promotion.SettledAt != nil:
-		return s.Promotion.SettledAt.Time
-	case s.Promotion != nil && s.Promotion.FullAt != nil:
-		return s.Promotion.FullAt.Time
-	case s.Step != nil && s.Step.AcknowledgedAt != nil:
-		return s.Step.AcknowledgedAt.Time
-	default:
-		return w.at
-	}
 }

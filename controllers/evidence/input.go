@@ -1,0 +1,61 @@
+package evidence
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// maxChange is the API's bound on one difference between two inputs.
+const maxChange = 16 << 10
+
+// Describe returns what a decision's record keeps of its input, given as canonical
+// JSON: its digest, and the difference to the input of the record before. Without
+// one before it keeps the whole.
+func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, error) {
+	out := &v1alpha1.RecordedInput{Planner: planner, SHA256: digest(input), Whole: before == nil}
+	change := input
+	if before != nil {
+		var err error
+		if change, err = jsonpatch.CreateMergePatch(before, input); err != nil {
+			return nil, fmt.Errorf("compare the planner's inputs: %w", err)
+		}
+	}
+	if len(change) > maxChange {
+		out.Whole = false
+		return out, nil
+	}
+	out.Change = string(change)
+	return out, nil
+}
+
+// Rebuild returns the input that a record describes, given that of the record
+// before, or nil without it. An error says why the input is not known: it was not
+// kept, or it does not have its digest.
+func Rebuild(before []byte, recorded *v1alpha1.RecordedInput) ([]byte, error) {
+	switch {
+	case recorded == nil || recorded.Change == "":
+		return nil, fmt.Errorf("the record does not hold the input")
+	case recorded.Whole:
+		before = []byte("{}")
+	case before == nil:
+		return nil, fmt.Errorf("the input before it, which it is a difference to, is not known")
+	}
+	input, err := jsonpatch.MergePatch(before, []byte(recorded.Change))
+	if err != nil {
+		return nil, fmt.Errorf("apply the difference: %w", err)
+	}
+	if got := digest(input); got != recorded.SHA256 {
+		return nil, fmt.Errorf("the input has digest %s, the record says %s", got, recorded.SHA256)
+	}
+	return input, nil
+}
+
+func digest(input []byte) string {
+	sum := sha256.Sum256(input)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
