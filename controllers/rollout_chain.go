@@ -184,14 +184,11 @@ func (r *RolloutReconciler) completeRun(ctx context.Context, w *world, cached *v
 		// One that was deleted has nothing left to complete.
 		return cached, client.IgnoreNotFound(err)
 	}
-	status := v1alpha1.RolloutRunStatus{Images: run.Status.Images, Decisions: run.Status.Decisions}
+	status := v1alpha1.RolloutRunStatus{Images: imagesOf(&w.rollout.Status, run), Decisions: run.Status.Decisions}
 	if record := w.rollout.Status.Record; record != nil {
 		status.Decisions = evidence.With(run.Status.Decisions, run.Name, record.Pending)
 	}
 	status.Head = evidence.Head(status.Decisions)
-	if c := w.rollout.Status.Candidate; c != nil && c.Revision == run.Spec.Revision {
-		status.Images = c.Images
-	}
 	if finished != nil {
 		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 	}
@@ -206,6 +203,17 @@ func (r *RolloutReconciler) completeRun(ctx context.Context, w *world, cached *v
 		return run, nil
 	}
 	return run, r.labelOutcome(ctx, run, finished.Outcome)
+}
+
+// imagesOf are a run's, as the status knows them of its version on trial or by now
+// stable, or as the run had them.
+func imagesOf(status *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) []v1alpha1.ContainerImage {
+	for _, known := range []*v1alpha1.Revision{status.Candidate, status.Stable} {
+		if known != nil && known.Revision == run.Spec.Revision && len(known.Images) > 0 {
+			return known.Images
+		}
+	}
+	return run.Status.Images
 }
 
 // finishedEntry is the history entry of a run; nil while it goes on.

@@ -168,9 +168,12 @@ func Unwritten(pending []v1alpha1.PendingDecision, runs []v1alpha1.RolloutRun) [
 	return left
 }
 
-// maxBatch is how many decisions wait at most before they go to the run in the
-// middle of a step.
-const maxBatch = 12
+// maxBatch and maxBatchBytes are how many decisions wait at most before they go to
+// the run in the middle of a step.
+const (
+	maxBatch      = 12
+	maxBatchBytes = 12 << 10
+)
 
 // Due reports whether the unwritten decisions go to the run now: at the end of a
 // step or a phase, when no run is in progress, and when many wait.
@@ -179,7 +182,7 @@ func Due(status *v1alpha1.RolloutStatus, unwritten []v1alpha1.PendingDecision) b
 		return false
 	}
 	first, newest := unwritten[0], unwritten[len(unwritten)-1].Decision
-	if !status.Phase.InRun() || len(unwritten) >= maxBatch || first.Run != status.Run {
+	if !status.Phase.InRun() || len(unwritten) >= maxBatch || pendingBytes(unwritten) > maxBatchBytes || first.Run != status.Run {
 		return true
 	}
 	return first.Decision.Phase != newest.Phase || !equalStep(first.Decision.Step, newest.Step)

@@ -143,6 +143,8 @@ func (f *fallible) get(o client.Object, key client.ObjectKey, ask func() error) 
 // forget begins a new count, without faults.
 func (f *fallible) forget() { f.writes, f.faulty = nil, nil }
 
+func (f *fallible) forgetWrites() { f.writes = nil }
+
 func (f *fallible) revive() { f.dead = false }
 
 // takeWrites reports whether there was a write since the last time.
