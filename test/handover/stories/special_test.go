@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
 )
 
 func historyLimit(n int32) func(*appsv1.Deployment) {
@@ -72,10 +73,11 @@ func TestAdmissionChangesTheCanary(t *testing.T) {
 func (s *shop) decisions() string {
 	s.T.Helper()
 	run := &v1alpha1.RolloutRun{}
-	run.Name, run.Namespace = s.rollout().Status.Run, s.Namespace
+	rollout := s.rollout()
+	run.Name, run.Namespace = rollout.Status.Run, s.Namespace
 	s.Must(admin.Get(s.T.Context(), client.ObjectKeyFromObject(run), run))
 	var out strings.Builder
-	for _, d := range run.Status.Decisions {
+	for _, d := range evidence.With(run.Status.Decisions, run.Name, rollout.Status.Record.Pending) {
 		fmt.Fprintf(&out, "%s: %s\n", d.Rule, d.Why)
 	}
 	return out.String()
