@@ -6,22 +6,44 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about deletion: the user's Service and Deployment keep serving.
+// deletion applies from the moment the Rollout's deletion is asked for until the
+// finalizer is gone. It comes first because the person who deletes a Rollout
+// expects it to end whatever the state: routes and Service go back to the user's,
+// and pods that serve stay.
+var deletion = table{
+	name:    "Deletion",
+	about:   "The Rollout is being deleted. Your Service and Deployment keep serving, whatever the state.",
+	applies: deleting,
+	rules: []rule{
+		{"ReleaseTimedOut", releaseTimedOut, releaseForDeletion},
+		{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
+		{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
+		{"DeletingUnpauses", deletingReverted, unpauseStable},
+		{"Released", released, leave},
+		{"DeletingFences", handoverInFlight, fenceCanary},
+		{"DeletingTakesTrafficBack", deletingCanaryWeighted, takeTrafficForDeletion},
+		{"DeletingWidensService", narrowed, widenService},
+		{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
+		{"DeletingAtZero", deletingJustZero, noteZeroForDeletion},
+		{"DeletingDrains", deletingDraining, drain},
+		{"DeletingAwaitsWorkload", deletingOnlyCanaryServes, waitForOthers},
+		{"DeletingRemovesCanary", deletingWithCanary, removeCanary},
+		{"Deleting", always, waitForRelease},
+	},
+}
 
-func deleting(f *facts) bool { return f.in.Deleting != nil }
+func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSplit(f) }
 
-func releaseTimedOut(f *facts) bool {
-	return f.in.ReleaseOverdue() && f.in.Route.Split != nil
+func releaseForDeletion(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
 // deletingHandedSplit: once the Deployment owns the canary, its own pods serve
 // behind the user's Service, whatever the release waits for.
-func deletingHandedSplit(f *facts) bool {
-	return deleting(f) && f.in.Canary.Handed && f.in.Route.Split != nil && !f.releaseBlocked()
-}
+func deletingHandedSplit(f *facts) bool { return f.in.Canary.Handed && routesReleasable(f) }
 
 func deletingHandedPaused(f *facts) bool {
-	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried && !f.stoppedNative()
+	return f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried && !f.stoppedNative()
 }
 
 // deletingReverted: a Deployment that declares the stable version again has
@@ -34,9 +56,6 @@ func deletingReverted(f *facts) bool {
 // released also holds when the route is gone or refers to nothing of ours: a
 // deletion must not wait for what nobody will bring back.
 func released(f *facts) bool {
-	if !deleting(f) {
-		return false
-	}
 	timedOut := f.in.ReleaseOverdue()
 	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut) && (f.in.Route.Narrowed == "" || timedOut)
 	canaryDone := !f.in.Canary.Exists || f.in.Canary.Handed || timedOut
@@ -57,32 +76,20 @@ func leave(f *facts) Decision {
 	return d
 }
 
+func deletingCanaryWeighted(f *facts) bool { return f.stableServes() && canaryWeighted(f) }
+
+func takeTrafficForDeletion(f *facts) Decision {
+	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: taking the canary's traffic back")
+}
+
 // stableServes says whether taking the canary out of the route leaves pods that
 // serve.
 func (f *facts) stableServes() bool {
 	return !f.in.Canary.Handed && f.in.Workload.Stable.Ready > 0 && f.in.Route.StableEndpoints > 0
 }
 
-// deletingUnfenced: a handover that was decided may have succeeded unseen; then
-// the Deployment already empties the stable set.
-func deletingUnfenced(f *facts) bool { return deleting(f) && f.unfenced() }
-
-func deletingWithSplit(f *facts) bool {
-	return deleting(f) && f.stableServes() && f.in.Route.Split != nil && f.weightIsNot(0)
-}
-
-func takeTrafficForDeletion(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: taking the canary's traffic back")
-}
-
-func deletingNarrowed(f *facts) bool { return deleting(f) && f.in.Route.Narrowed != "" }
-
-func widenService(f *facts) Decision {
-	return f.doing(f.phaseReason(), "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
-}
-
 func deletingWithRoute(f *facts) bool {
-	if !deleting(f) || f.in.Route.Split == nil || f.releaseBlocked() && !f.in.ReleaseOverdue() {
+	if !routesSplit(f) || f.releaseBlocked() && !f.in.ReleaseOverdue() {
 		return false
 	}
 	// With stable pods serving, the canary goes first: the user's Service would
@@ -90,12 +97,8 @@ func deletingWithRoute(f *facts) bool {
 	return !f.stableServes() || f.in.Route.Acknowledged && !f.in.Canary.Exists && f.in.Canary.Left == 0
 }
 
-func releaseForDeletion(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
-}
-
 func deletingJustZero(f *facts) bool {
-	return deleting(f) && f.in.Route.Split != nil && !f.weightIsNot(0) && f.in.Canary.Exists && f.in.Route.Acknowledged && f.rollback().ZeroAt == nil
+	return routesSplit(f) && !canaryWeighted(f) && f.in.Canary.Exists && f.in.Route.Acknowledged && f.rollback().ZeroAt == nil
 }
 
 // noteZeroForDeletion keeps the start of the drain where a rollback keeps it.
@@ -113,11 +116,11 @@ func noteZeroForDeletion(f *facts) Decision {
 }
 
 func deletingDraining(f *facts) bool {
-	return deleting(f) && f.in.Route.Split != nil && f.in.Canary.Exists && f.rollback().ZeroAt != nil && !f.drained()
+	return routesSplit(f) && f.rollback().ZeroAt != nil && canaryDraining(f)
 }
 
-// deletingWithoutOthers keeps the canary while it may be all that serves.
-func deletingWithoutOthers(f *facts) bool {
+// deletingOnlyCanaryServes keeps the canary while it may be all that serves.
+func deletingOnlyCanaryServes(f *facts) bool {
 	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && (!f.deploymentCarries() || f.canaryAlone())
 }
 
@@ -151,8 +154,7 @@ func (f *facts) deploymentCarries() bool {
 }
 
 func deletingWithCanary(f *facts) bool {
-	shares := f.in.Route.Split != nil && f.weightIsNot(0)
-	return deleting(f) && f.in.Route.Acknowledged && !shares && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
+	return f.in.Route.Acknowledged && !canaryWeighted(f) && canaryLeft(f)
 }
 
 func waitForRelease(f *facts) Decision {

@@ -6,33 +6,55 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about a Deployment that takes a version over by its own strategy: a
-// native promotion, a bypass, and a push while nothing serves. Its pods serve
-// behind the user's Service, all of them.
-
-func native(f *facts) bool {
-	return handingOver(f) && f.takeOver() != v1alpha1.TakeOverHandOver
+// nativeTraffic applies in HandingOver in the modes Native, Bypass and Unserved. A
+// Deployment that replaces its pods by itself serves behind its own Service. That
+// comes before labels and records, and does not wait for either.
+var nativeTraffic = table{
+	name:    "The Deployment's own strategy: traffic",
+	about:   "HandingOver in the modes Native, Bypass and Unserved: your Service reaches all pods, also while no label or record can be written.",
+	applies: native,
+	rules: []rule{
+		{"NativeWidensFirst", narrowedToNobody, widenService},
+		{"NativeReleaseBlocked", routesBlocked, waitForService},
+		{"NativeReleases", routesSplit, releaseForNative},
+		{"NativeWidensService", narrowed, widenService},
+	},
 }
 
-func nativeReleaseBlocked(f *facts) bool { return nativeSplit(f) && f.releaseBlocked() }
-
-func nativeNarrowedOff(f *facts) bool { return nativeReleaseBlocked(f) && nativeNarrowed(f) }
-
-func nativeSplit(f *facts) bool { return native(f) && f.in.Route.Split != nil }
+// nativePromotion applies in HandingOver in the modes Native, Bypass and Unserved,
+// once the routes are the user's own, and answers always.
+var nativePromotion = table{
+	name:    "The Deployment's own strategy: the roll",
+	about:   "HandingOver in the modes Native, Bypass and Unserved, once routes and Service are your own.",
+	applies: native,
+	rules: []rule{
+		{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
+		{"NativeTriggerFired", nativeFired, stopNative},
+		{"NativeReverted", pausedAtStable, unpauseStable},
+		{"NativeThaws", nativeFrozen, thawNative},
+		{"NativeHandsOver", canaryAdoptable, handOverNative},
+		{"NativeUnpauses", nativePaused, unpauseCandidate},
+		{"NativeRunMissing", nativeRunMissing, createRun},
+		{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
+		{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
+		{"NativeSettled", nativeJustSettled, noteSettled},
+		{"NativeDrains", nativeDraining, drainNative},
+		{"NativeRemovesCanary", canaryLeft, removeCanary},
+		{"NativeRemovesLeftover", leftoverOfBypassed, removeLeftover},
+		{"NativeBakes", nativeBaking, holdNative},
+		{"NativeDone", always, finishNative},
+	},
+}
 
 func releaseForNative(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods: the routes go to the whole Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
-func nativeNarrowed(f *facts) bool { return native(f) && f.in.Route.Narrowed != "" }
-
 // nativeUnacknowledged does not hold a bypass back, which is under way.
-func nativeUnacknowledged(f *facts) bool {
-	return native(f) && !f.in.Route.Acknowledged && f.in.Workload.Paused
-}
+func nativeUnacknowledged(f *facts) bool { return unacknowledged(f) && f.in.Workload.Paused }
 
 func nativeFired(f *facts) bool {
-	mode := native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried
+	mode := f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
 }
 
@@ -57,16 +79,10 @@ func stopNative(f *facts) Decision {
 	return d
 }
 
-// nativeReverted: the former version is declared again before the Deployment had
-// replaced its pods.
-func nativeReverted(f *facts) bool {
-	return native(f) && f.declared == f.stable && f.in.Workload.Paused
-}
-
 // nativeFrozen holds when another template came in the middle of the roll: the
 // guard paused it, with pods of two versions.
 func nativeFrozen(f *facts) bool {
-	return native(f) && f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) > 1
+	return f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) > 1
 }
 
 // thawNative takes one of two versions out, so that the Deployment controller
@@ -89,12 +105,12 @@ func thawNative(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: taking %s out, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
 }
 
-// nativeCanary hands the canary over at the size it has: its pods need not be
+// canaryAdoptable hands the canary over at the size it has: its pods need not be
 // started again.
-func nativeCanary(f *facts) bool {
+func canaryAdoptable(f *facts) bool {
 	c := f.in.Canary
 	usable := c.Exists && !c.Handed && !c.Former && c.Changed == "" && f.in.Workload.Chosen == c.Name
-	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && usable && f.in.Workload.Paused && f.declared == f.tried
+	return f.takeOver() == v1alpha1.TakeOverNative && usable && f.in.Workload.Paused && f.declared == f.tried
 }
 
 func handOverNative(f *facts) Decision {
@@ -108,13 +124,16 @@ func handOverNative(f *facts) Decision {
 
 // nativePaused is nobody's bypass: that one is not paused, or by a person.
 func nativePaused(f *facts) bool {
-	ours := native(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
-	return ours && (f.in.Workload.Paused || f.in.Workload.Lock != "")
+	return f.takeOver() != v1alpha1.TakeOverBypass && heldAtCandidate(f)
 }
 
 func unpauseCandidate(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.tried})
 }
+
+// nativeRunMissing comes late: no record keeps the routes from a Deployment that
+// rolls.
+func nativeRunMissing(f *facts) bool { return !f.in.Run.Exists }
 
 // nativeUnsettled does not wait for ever for a frozen version to get ready: a fix
 // for it may be what was declared.
@@ -122,44 +141,15 @@ func nativeUnsettled(f *facts) bool {
 	frozen := f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) == 1
 	hopeless := frozen && (f.deploymentReady() == 0 || f.deadlineExceeded())
 	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
-	return native(f) && !f.settled() && (!hopeless || last)
+	return unsettled(f) && (!hopeless || last)
 }
-
-func nativeCanaryLeft(f *facts) bool {
-	return native(f) && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
-}
-
-// nativeLeftover is the canary of the run that a bypass has ended.
-func nativeLeftover(f *facts) bool { return native(f) && f.in.Canary.Leftover != "" }
 
 func nativeUnreleased(f *facts) bool {
-	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !f.in.Route.Acknowledged
-}
-
-// nativeDraining lets a canary's connections finish once the routes have left it
-// and the Deployment's own pods are there.
-func nativeDraining(f *facts) bool {
-	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
-	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !over
-}
-
-func drainNative(f *facts) Decision {
-	_, left := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
-	d := f.working(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
-	d.Recheck = left
-	return d
-}
-
-// nativeRunMissing comes late: no record keeps the routes from a Deployment that
-// rolls.
-func nativeRunMissing(f *facts) bool { return native(f) && !f.in.Run.Exists }
-
-func (f *facts) bakesNatively() bool {
-	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried && f.in.Spec.Promotion.Bake.Duration > 0
+	return (canaryLeft(f) || leftoverOfBypassed(f)) && unacknowledged(f)
 }
 
 func nativeJustSettled(f *facts) bool {
-	needed := f.bakesNatively() || nativeCanaryLeft(f) || nativeLeftover(f)
+	needed := f.bakesNatively() || canaryLeft(f) || leftoverOfBypassed(f)
 	return needed && f.promotion().SettledAt == nil
 }
 
@@ -175,6 +165,27 @@ func noteSettled(f *facts) Decision {
 	p.SettledAt = &now
 	d.Status.Promotion = &p
 	return d
+}
+
+// nativeDraining lets a canary's connections finish once the routes have left it
+// and the Deployment's own pods are there.
+func nativeDraining(f *facts) bool {
+	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	return (canaryLeft(f) || leftoverOfBypassed(f)) && !over
+}
+
+func drainNative(f *facts) Decision {
+	_, left := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	d := f.working(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d.Recheck = left
+	return d
+}
+
+// leftoverOfBypassed is the canary of the run that a bypass has ended.
+func leftoverOfBypassed(f *facts) bool { return f.in.Canary.Leftover != "" }
+
+func (f *facts) bakesNatively() bool {
+	return f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried && f.in.Spec.Promotion.Bake.Duration > 0
 }
 
 func nativeBaking(f *facts) bool {

@@ -6,7 +6,42 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about taking a candidate out of service by weights.
+// rollbackTraffic applies in RollingBack. It comes before every repair and wait:
+// the weight goes back at once, provided that no handover can still succeed and
+// that stable answers.
+var rollbackTraffic = table{
+	name:    "Rollback: traffic",
+	about:   "RollingBack, by weights alone: the stable pods have been there all the time.",
+	applies: rollingBack,
+	rules: []rule{
+		{"RollbackFences", handoverInFlight, fenceCanary},
+		{"RollbackOvertaken", canaryHanded, goOnHandingOver},
+		{"RollbackTakesTraffic", rollbackCanaryWeighted, takeTrafficBack},
+		{"RollbackPointsServices", rollbackServicesOff, pointServices},
+	},
+}
+
+// rollbackRest applies in RollingBack, once the weight is 0 or cannot be. It
+// comes after the table that looks for requests that nobody answers, and does
+// each thing only when all requests are served without it. It answers always.
+var rollbackRest = table{
+	name:    "Rollback: removing the canary",
+	about:   "RollingBack, in the order that keeps every request served.",
+	applies: rollingBack,
+	rules: []rule{
+		{"RollbackAwaitsStable", onlyCanaryServes, waitForStable},
+		{"RollbackAwaitsRoute", zeroUnacknowledged, waitForRoute},
+		{"RollbackNarrowsService", rollbackNarrowedElsewhere, narrowBack},
+		{"RollbackAtZero", zeroJustAcknowledged, noteZero},
+		{"RollbackDrains", canaryDraining, drain},
+		{"RollbackRemovesCanary", canaryLeft, removeCanary},
+		{"RollbackAwaitsService", routesBlocked, waitForService},
+		{"RollbackReleasesRoute", routesSplit, releaseRoute},
+		{"RollbackWidensService", narrowed, widenService},
+		{"RollbackUnpauses", pausedAtStable, unpauseStable},
+		{"RollbackDone", always, finishRollback},
+	},
+}
 
 // beginRollback records the intent; the rows for RollingBack carry it out.
 func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Decision {
@@ -22,8 +57,6 @@ func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Dec
 	return d
 }
 
-func rollingBack(f *facts) bool { return f.inPhase(v1alpha1.PhaseRollingBack) }
-
 func (f *facts) rollback() v1alpha1.RollbackStatus {
 	if f.in.Status.Rollback == nil {
 		return v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeRolledBack, StartedAt: f.now()}
@@ -31,11 +64,10 @@ func (f *facts) rollback() v1alpha1.RollbackStatus {
 	return *f.in.Status.Rollback
 }
 
-// rollbackUnfenced holds until a handover that another controller may have begun
+// handoverInFlight holds until a handover that another controller may have begun
 // can no longer succeed: its write of the canary carries what was read before.
-func rollbackUnfenced(f *facts) bool { return rollingBack(f) && f.unfenced() }
-
-func (f *facts) unfenced() bool {
+// When it has succeeded unseen, the Deployment already empties the stable set.
+func handoverInFlight(f *facts) bool {
 	c := f.in.Canary
 	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch != f.in.Status.Epoch
 }
@@ -44,9 +76,9 @@ func fenceCanary(f *facts) Decision {
 	return f.doing(f.phaseReason(), "keeping a handover that may still be on its way from the canary", FenceCanary{f.in.Status.Epoch})
 }
 
-// rollbackOvertaken holds when the handover came first: the Deployment already
-// empties the stable set, and there is no way back by weights.
-func rollbackOvertaken(f *facts) bool { return rollingBack(f) && f.in.Canary.Handed }
+// canaryHanded holds in a rollback when the handover came first: the Deployment
+// already empties the stable set, and there is no way back by weights.
+func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
 func goOnHandingOver(f *facts) Decision {
 	why := fmt.Sprintf("the Deployment had already taken %s over when it was to be rolled back: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
@@ -60,27 +92,10 @@ func goOnHandingOver(f *facts) Decision {
 	return d
 }
 
-// rollbackServicesOff leaves the pair of a former edition's run alone: its pods
-// carry other labels.
-func rollbackServicesOff(f *facts) bool {
-	return rollingBack(f) && !f.in.Canary.Former && f.in.Route.Split != nil && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
-}
-
-func pointServices(f *facts) Decision {
-	return f.doing(f.phaseReason(), fmt.Sprintf("making Services %[1]s-stable and %[1]s-canary select the stable and the canary pods", f.in.Name), PointServices{})
-}
-
-// weightIsNot reports whether the routes give the canary another share, or
-// disagree.
-func (f *facts) weightIsNot(weight int32) bool {
-	return f.in.Route.Mixed || f.observedWeight() != weight
-}
-
-// rollbackSplitOff waits for stable pods that can take the requests, unless
+// rollbackCanaryWeighted waits for stable pods that can take the requests, unless
 // nobody wants any.
-func rollbackSplitOff(f *facts) bool {
-	can := f.in.Route.StableEndpoints > 0 || f.in.Workload.Replicas == 0
-	return rollingBack(f) && f.in.Route.Split != nil && f.weightIsNot(0) && can
+func rollbackCanaryWeighted(f *facts) bool {
+	return canaryWeighted(f) && (f.in.Route.StableEndpoints > 0 || f.in.Workload.Replicas == 0)
 }
 
 func takeTrafficBack(f *facts) Decision {
@@ -97,26 +112,22 @@ func (f *facts) takeBack(reason, why string) Decision {
 	return d
 }
 
-// lockLeft is a lock that no handover explains: an interrupted one's, or one that
-// came back with somebody's old copy of the Deployment.
-func lockLeft(f *facts) bool {
-	if f.in.Workload.Lock == "" {
-		return false
-	}
-	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
-	return !ours || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)
+// rollbackServicesOff leaves the pair of a former edition's run alone: its pods
+// carry other labels.
+func rollbackServicesOff(f *facts) bool {
+	return !f.in.Canary.Former && routesSplit(f) && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
 }
 
-func unlock(f *facts) Decision {
-	return f.doing(f.phaseReason(), "no handover is in progress: the Deployment's template may change again", Unlock{})
+func pointServices(f *facts) Decision {
+	return f.doing(f.phaseReason(), fmt.Sprintf("making Services %[1]s-stable and %[1]s-canary select the stable and the canary pods", f.in.Name), PointServices{})
 }
 
-// rollbackNoStable keeps the canary while it is all that serves.
-func rollbackNoStable(f *facts) bool {
-	if !rollingBack(f) || f.in.Workload.Replicas == 0 {
+// onlyCanaryServes keeps the canary of a rollback while it is all that serves.
+func onlyCanaryServes(f *facts) bool {
+	if f.in.Workload.Replicas == 0 {
 		return false
 	}
-	shared := f.in.Route.Split != nil && f.in.Route.StableEndpoints == 0
+	shared := routesSplit(f) && f.in.Route.StableEndpoints == 0
 	last := f.in.Canary.Ready > 0 && (f.in.Workload.Stable.Ready == 0 || f.canaryAlone())
 	return shared || last
 }
@@ -126,9 +137,7 @@ func waitForStable(f *facts) Decision {
 		f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints, imageOf(f.in.Status.Stable)))
 }
 
-func rollbackUnacknowledged(f *facts) bool {
-	return rollingBack(f) && f.rollback().ZeroAt == nil && !f.in.Route.Acknowledged
-}
+func zeroUnacknowledged(f *facts) bool { return zeroJustAcknowledged(f) && unacknowledged(f) }
 
 func waitForRoute(f *facts) Decision {
 	if f.in.Route.Split == nil {
@@ -144,7 +153,17 @@ func (f *facts) unacknowledgedBecause() string {
 	return ": " + truncate(f.in.Route.Unacknowledged, 400)
 }
 
-func rollbackJustZero(f *facts) bool { return rollingBack(f) && f.rollback().ZeroAt == nil }
+// rollbackNarrowedElsewhere: direct callers follow the routes back to stable.
+func rollbackNarrowedElsewhere(f *facts) bool {
+	return narrowed(f) && f.in.Route.Narrowed != f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
+}
+
+func narrowBack(f *facts) Decision {
+	return f.doing(f.phaseReason(), "callers of Service "+f.in.Spec.Traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
+}
+
+// zeroJustAcknowledged follows the row that waits for the gateway.
+func zeroJustAcknowledged(f *facts) bool { return f.rollback().ZeroAt == nil }
 
 func noteZero(f *facts) Decision {
 	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
@@ -165,19 +184,7 @@ func (f *facts) drained() bool {
 	return over
 }
 
-// rollbackNarrowOff: direct callers follow the routes back to stable.
-func rollbackNarrowOff(f *facts) bool {
-	n := f.in.Route.Narrowed
-	return rollingBack(f) && n != "" && n != f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
-}
-
-func narrowBack(f *facts) Decision {
-	return f.doing(f.phaseReason(), "callers of Service "+f.in.Spec.Traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
-}
-
-func rollbackDraining(f *facts) bool {
-	return rollingBack(f) && f.in.Canary.Exists && !f.drained()
-}
+func canaryDraining(f *facts) bool { return f.in.Canary.Exists && !f.drained() }
 
 func drain(f *facts) Decision {
 	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
@@ -186,8 +193,9 @@ func drain(f *facts) Decision {
 	return d
 }
 
-func rollbackCanaryLeft(f *facts) bool {
-	return rollingBack(f) && (f.in.Canary.Exists || f.in.Canary.Left > 0)
+// canaryLeft is a canary, or pods of one, that the Deployment has not taken over.
+func canaryLeft(f *facts) bool {
+	return !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
 // removeCanary deletes a rejected set outright: an idle one would be what the
@@ -200,14 +208,6 @@ func removeCanary(f *facts) Decision {
 	return f.doing(f.phaseReason(), "the canary takes no traffic any more", RemoveCanary{reject})
 }
 
-// releaseBlocked keeps the routes from a Service where every request would fail.
-func (f *facts) releaseBlocked() bool {
-	r := f.in.Route
-	return r.ServiceMissing || r.ServiceEndpoints == 0 && (r.StableEndpoints > 0 || r.CanaryEndpoints > 0)
-}
-
-func rollbackReleaseBlocked(f *facts) bool { return rollbackRouteLeft(f) && f.releaseBlocked() }
-
 func waitForService(f *facts) Decision {
 	if f.in.Route.ServiceMissing {
 		return f.stuck(v1alpha1.ReasonServiceNotFound, fmt.Sprintf("Service %q does not exist: create it, the routes cannot go back to it", f.in.Spec.Traffic.Service))
@@ -219,8 +219,6 @@ func waitForService(f *facts) Decision {
 	return f.working(f.phaseReason(), why)
 }
 
-func rollbackRouteLeft(f *facts) bool { return rollingBack(f) && f.in.Route.Split != nil }
-
 func releaseRoute(f *facts) Decision {
 	when := "handover"
 	if rollingBack(f) {
@@ -229,11 +227,7 @@ func releaseRoute(f *facts) Decision {
 	return f.doing(f.phaseReason(), when+": the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
-func rollbackNarrowed(f *facts) bool { return rollingBack(f) && f.in.Route.Narrowed != "" }
-
-func rollbackLeftPaused(f *facts) bool {
-	return rollingBack(f) && f.declared == f.stable && f.in.Workload.Paused
-}
+func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }
 
 func unpauseStable(f *facts) Decision {
 	return f.doing(f.phaseReason(), "the Deployment declares the stable version again", Unpause{f.stable})

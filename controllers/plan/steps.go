@@ -7,30 +7,18 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about judging a step.
-
-func stepping(f *facts) bool { return f.inPhase(v1alpha1.PhaseStepping) }
-
-func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
-
-func noteAcknowledged(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.where(), f.stepWeight(), clock(f.in.Now.Add(f.stepHold()))))
-	now, step := f.now(), f.step()
-	step.AcknowledgedAt = &now
-	d.Status.Step = &step
-	d.Key = fmt.Sprint(f.step().Index)
-	d.Recheck = max(1, f.stepHold())
-	f.announce(&d, "judge "+f.where(), now.Add(f.stepHold()))
-	return d
-}
-
-func (f *facts) announce(d *Decision, next string, at time.Time) {
-	if d.Status.Step == nil {
-		return
-	}
-	t := f.now()
-	t.Time = at
-	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
+// steps applies in Stepping, and answers always. It comes after the rows of trial:
+// a step is judged only when pods and weight are as it asks, and acknowledged.
+var steps = table{
+	name:    "Steps: judgement",
+	about:   "Stepping, with the weight acknowledged: hold, verdicts, next step.",
+	applies: stepping,
+	rules: []rule{
+		{"StepHolds", stepHolding, holdStep},
+		{"StepUndecided", undecided, holdUndecided},
+		{"StepPassed", stepHasNext, nextStep},
+		{"StepsPassed", always, startPromotion},
+	},
 }
 
 func (f *facts) stepHold() time.Duration {
@@ -41,19 +29,9 @@ func (f *facts) stepHold() time.Duration {
 	return f.in.Spec.Steps[i].Hold.Duration
 }
 
-func triggerObserved(f *facts) bool {
-	return f.onTrial() && f.in.Verdict.Outcome == v1alpha1.VerdictFail
-}
-
-func holdObserved(f *facts) Decision {
-	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.whereNow()))
-	d.Key = f.in.Verdict.Trigger
-	return d
-}
-
-func stepHoldNotOver(f *facts) bool {
+func stepHolding(f *facts) bool {
 	over, _ := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
-	return stepping(f) && !over
+	return !over
 }
 
 func holdStep(f *facts) Decision {
@@ -75,8 +53,6 @@ func (f *facts) verdictSummary() string {
 
 func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictPass }
 
-func stepUndecided(f *facts) bool { return stepping(f) && undecided(f) }
-
 // holdUndecided is the third outcome at work: no pass, no fail, so neither more
 // nor less traffic.
 func holdUndecided(f *facts) Decision {
@@ -93,9 +69,7 @@ func (f *facts) undecidedBecause() string {
 	return fmt.Sprintf("%s is %s (%s): %s", v.Trigger, v.Outcome, v.Reason, v.Message)
 }
 
-func stepHasNext(f *facts) bool {
-	return stepping(f) && int(f.step().Index)+1 < len(f.in.Spec.Steps)
-}
+func stepHasNext(f *facts) bool { return int(f.step().Index)+1 < len(f.in.Spec.Steps) }
 
 func nextStep(f *facts) Decision {
 	d := f.working(f.phaseReason(), fmt.Sprintf("%s passed at %d %%: %s", f.where(), f.stepWeight(), f.verdictSummary()))

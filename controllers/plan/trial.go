@@ -2,45 +2,49 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about giving the candidate its share: in a step the step's, in a
-// promotion and a bake everything.
+// trial applies in Stepping, Promoting and Baking. It comes after all that can
+// hold a run back or end it: these rows give the candidate more. First the routes
+// are split at 0, then come pods, then requests; an Observe trigger ends what the
+// three phases have in common.
+var trial = table{
+	name:    "Steps, promotion and bake: routes, pods, weight",
+	about:   "Stepping, Promoting and Baking: routes first at 0, then pods, then requests. The weight is the step's; in Promoting and Baking 100. W is Progressing, Promoting or Baking.",
+	applies: onTrial,
+	rules: []rule{
+		{"PointsServices", trialServicesOff, pointServices},
+		{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
+		{"SplitsRoute", notSplit, splitAtZero},
+		{"AwaitsSplit", splitUnacknowledged, waitForRoute},
+		{"NarrowsService", narrowOff, narrow},
+		{"ScalesCanary", sizeOff, scaleCanary},
+		{"AwaitsCanary", canaryUnready, waitForCanary},
+		{"SetsWeight", weightOff, setTargetWeight},
+		{"AwaitsRoute", unacknowledged, waitForRoute},
+		{"StepAcknowledged", stepJustAcknowledged, noteAcknowledged},
+		{"TriggerObserved", triggerObserved, holdObserved},
+	},
+}
 
 // targetWeight is what the stage gives the candidate.
 func (f *facts) targetWeight() int32 {
-	if f.inPhase(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) {
+	if givesAll(f) {
 		return 100
 	}
 	return f.stepWeight()
 }
 
 func trialServicesOff(f *facts) bool {
-	return f.onTrial() && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
-}
-
-func overweight(f *facts) bool {
-	return f.onTrial() && f.in.Route.Split != nil && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
-}
-
-// lowerWeight waits for no canary: less than somebody gave it is always due.
-func lowerWeight(f *facts) Decision {
-	weight := f.targetWeight()
-	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
-		weight = 0
-	}
-	why := fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.where(), f.observedWeight())
-	if f.in.Route.Mixed {
-		why = f.where() + ": the routes disagree about the canary's weight"
-	}
-	return f.setWeight(weight, why)
+	return !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
 }
 
 func noStableEndpoints(f *facts) bool {
-	rest := f.in.Route.Split == nil || f.in.Route.Mixed || weightOff(f) && f.targetWeight() < 100
-	return f.onTrial() && rest && f.in.Route.StableEndpoints == 0
+	rest := notSplit(f) || f.in.Route.Mixed || weightOff(f) && f.targetWeight() < 100
+	return rest && f.in.Route.StableEndpoints == 0
 }
 
 func waitForEndpoints(f *facts) Decision {
@@ -52,8 +56,6 @@ func waitForEndpoints(f *facts) Decision {
 	return f.working(f.phaseReason(), why)
 }
 
-func notSplit(f *facts) bool { return f.onTrial() && f.in.Route.Split == nil }
-
 func splitAtZero(f *facts) Decision {
 	return f.setWeight(0, f.where()+": sharing the routes between stable and canary, all of it to stable")
 }
@@ -61,7 +63,7 @@ func splitAtZero(f *facts) Decision {
 // splitUnacknowledged comes before anything wider: neither pods nor a larger
 // share for a route that the gateway does not follow.
 func splitUnacknowledged(f *facts) bool {
-	return f.onTrial() && !f.in.Route.Acknowledged && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight())
+	return unacknowledged(f) && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight())
 }
 
 // gaveUpNarrowing is how often a selector is put back that somebody took away.
@@ -82,7 +84,7 @@ func (f *facts) narrowTarget() string {
 	switch {
 	case !f.narrows():
 		return ""
-	case f.inPhase(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) && f.promotion().FullAt != nil:
+	case givesAll(f) && f.promotion().FullAt != nil:
 		return f.in.Canary.Hash
 	default:
 		return f.in.Workload.Stable.Hash
@@ -94,7 +96,7 @@ func narrowOff(f *facts) bool {
 	served := target == "" || target == f.in.Canary.Hash && f.in.Canary.Ready > 0 || target == f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
 	// What somebody took from a bake comes back first.
 	foreign := baking(f) && f.promotion().FullAt != nil && f.weightIsNot(100)
-	return f.onTrial() && f.in.Route.Narrowed != target && served && !foreign
+	return f.in.Route.Narrowed != target && served && !foreign
 }
 
 // narrow counts how often it puts back what somebody took away, and gives up
@@ -147,7 +149,7 @@ func (f *facts) wantedSize() int32 {
 }
 
 func sizeOff(f *facts) bool {
-	return f.onTrial() && (!f.in.Canary.Exists || f.in.Canary.Desired != f.wantedSize())
+	return !f.in.Canary.Exists || f.in.Canary.Desired != f.wantedSize()
 }
 
 func scaleCanary(f *facts) Decision {
@@ -162,7 +164,8 @@ func scaleCanary(f *facts) Decision {
 // canaryUnready holds a wider share back until the pods for it are ready and the
 // gateway can reach them, and the step itself when they no longer are at its end.
 func canaryUnready(f *facts) bool {
-	if !f.onTrial() || !weightOff(f) && (baking(f) || f.step().AcknowledgedAt != nil && stepHoldNotOver(f)) {
+	held := baking(f) || stepping(f) && f.step().AcknowledgedAt != nil && stepHolding(f)
+	if held && !weightOff(f) {
 		return false
 	}
 	need := f.canaryNeed(f.targetWeight())
@@ -195,18 +198,39 @@ func (f *facts) because() string {
 	}
 }
 
-func weightOff(f *facts) bool { return f.onTrial() && f.weightIsNot(f.targetWeight()) }
+func weightOff(f *facts) bool { return f.weightIsNot(f.targetWeight()) }
 
 func setTargetWeight(f *facts) Decision {
 	return f.setWeight(f.targetWeight(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.where(), f.observedWeight(), f.targetWeight()))
 }
 
-// setWeight begins the hold, or the bake, anew: it is the acknowledged weight
-// that must stand.
-func (f *facts) setWeight(weight int32, why string) Decision {
-	d := f.doing(f.phaseReason(), why, SetSplit{weight})
-	f.forgetShare(&d)
+func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
+
+func noteAcknowledged(f *facts) Decision {
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.where(), f.stepWeight(), clock(f.in.Now.Add(f.stepHold()))))
+	now, step := f.now(), f.step()
+	step.AcknowledgedAt = &now
+	d.Status.Step = &step
+	d.Key = fmt.Sprint(f.step().Index)
+	d.Recheck = max(1, f.stepHold())
+	f.announce(&d, "judge "+f.where(), now.Add(f.stepHold()))
 	return d
 }
 
-func unacknowledged(f *facts) bool { return f.onTrial() && !f.in.Route.Acknowledged }
+func (f *facts) announce(d *Decision, next string, at time.Time) {
+	if d.Status.Step == nil {
+		return
+	}
+	t := f.now()
+	t.Time = at
+	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
+}
+
+// triggerObserved: in mode Enforce the run would have been rolled back above.
+func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
+
+func holdObserved(f *facts) Decision {
+	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.whereNow()))
+	d.Key = f.in.Verdict.Trigger
+	return d
+}

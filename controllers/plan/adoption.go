@@ -1,0 +1,80 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// adoption applies always, and is passed by a Rollout that has adopted its
+// Deployment. It comes before everything else but deletion because without the
+// Deployment there is nothing to protect or promote, and before the first look
+// there is no stable version to go back to.
+var adoption = table{
+	name:    "Adoption",
+	about:   "In every phase: without the Deployment, the finalizer and a stable version nothing else is decided.",
+	applies: always,
+	rules: []rule{
+		{"WorkloadMissingReleases", workloadMissingLost, releaseForMissing},
+		{"WorkloadMissing", workloadMissing, stuckOnWorkload},
+		{"FinalizerMissing", finalizerMissing, addFinalizer},
+		{"Adopting", notAdopted, adopt},
+	},
+}
+
+// workloadMissingLost holds while a side without endpoints has a share, the
+// Deployment is gone, and the user's Service reaches what is left.
+func workloadMissingLost(f *facts) bool {
+	r := f.in.Route
+	lost := r.StableEndpoints == 0 && f.weightIsNot(100) || r.CanaryEndpoints == 0 && f.weightIsNot(0)
+	return workloadMissing(f) && routesReleasable(f) && lost && r.ServiceEndpoints > 0
+}
+
+func releaseForMissing(f *facts) Decision {
+	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.in.Spec.Traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
+	d.Standing.State = Stuck
+	f.forgetShare(&d)
+	return d
+}
+
+func workloadMissing(f *facts) bool { return !f.in.Workload.Found }
+
+func stuckOnWorkload(f *facts) Decision {
+	return f.stuck(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist: create it, or delete this Rollout", f.in.Spec.WorkloadRef.Name))
+}
+
+func finalizerMissing(f *facts) bool { return f.in.FinalizerMissing }
+
+func addFinalizer(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonProgressing, "adding the finalizer", AddFinalizer{})
+}
+
+func notAdopted(f *facts) bool { return f.in.Status.Phase == "" || f.in.Status.Stable == nil }
+
+// adopt takes the version that runs as stable. What the Deployment declares may
+// already differ: a Rollout can be made again while a rejected one waits. Until
+// then the Deployment carries no label, and nothing holds back a fix.
+func adopt(f *facts) Decision {
+	active := f.in.Workload.Active
+	switch {
+	case f.in.Blocked.Reason == v1alpha1.ReasonWorkloadClaimed:
+		return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message)
+	case len(active) > 1:
+		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q runs %d versions: waiting for one of them to be left", f.in.Spec.WorkloadRef.Name, len(active)))
+	case len(active) == 0 || active[0].Ready == 0:
+		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod yet: waiting for one; until then nothing holds a new version back", f.in.Spec.WorkloadRef.Name))
+	}
+	d := f.working(v1alpha1.ReasonProgressing, "")
+	d.Status.Phase = v1alpha1.PhaseStable
+	d.Status.Stable = revisionOf(active[0])
+	d.Why = "adopted the Deployment at " + imageOf(d.Status.Stable)
+	d.Status.Runs = f.in.Run.Next
+	// What an earlier Rollout of this name rejected stays rejected.
+	d.Status.Rejected = f.in.Run.Rejected
+	d.Recheck = 1
+	return d
+}
+
+func revisionOf(s Set) *v1alpha1.Revision {
+	return &v1alpha1.Revision{Revision: s.Revision, Image: s.Image, ReplicaSet: s.Name, PodTemplateHash: s.Hash}
+}

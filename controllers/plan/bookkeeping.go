@@ -1,0 +1,85 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// bookkeeping applies always. It comes after the rollback, which depends on no
+// record and no label, and before whatever takes a candidate further: the declared
+// version, the run's record and the labels are right first.
+var bookkeeping = table{
+	name:    "Another version, the run's record, the labels",
+	about:   "In every phase but RollingBack: another version is declared, or the run's record or a label is missing.",
+	applies: always,
+	rules: []rule{
+		{"Cancelled", cancelled, cancel},
+		{"Superseded", superseded, supersede},
+		{"RunMissing", runMissing, createRun},
+		{"MarksWorkload", labelsWrong, markWorkload},
+	},
+}
+
+func cancelled(f *facts) bool { return cancellable(f) && f.declared == f.stable }
+
+func cancel(f *facts) Decision {
+	why := "the Deployment declares the stable version again"
+	if !gating(f) {
+		return f.beginRollback(v1alpha1.OutcomeCancelled, "", why)
+	}
+	return f.backToStable(why)
+}
+
+// superseded holds when a newer template came while another was on trial.
+func superseded(f *facts) bool {
+	return cancellable(f) && f.declared != f.tried && f.declared != f.stable
+}
+
+func supersede(f *facts) Decision {
+	why := fmt.Sprintf("%s came before %s was decided", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	if !gating(f) {
+		return f.beginRollback(v1alpha1.OutcomeSuperseded, "", why)
+	}
+	if f.rejection(f.declared) != nil {
+		return rejectAgain(f)
+	}
+	d := f.working(v1alpha1.ReasonProgressing, why)
+	f.becomeCandidate(&d)
+	return d
+}
+
+// runMissing: the decision that began a run is in no record before the run exists.
+func runMissing(f *facts) bool { return revocable(f) && !f.in.Run.Exists }
+
+func createRun(f *facts) Decision {
+	d := f.doing(f.phaseReason(), "run "+f.in.Status.Run+" has no record yet", CreateRun{})
+	d.Repeats = true
+	d.Recheck = 1
+	return d
+}
+
+// labelsWrong leaves the labels of a Deployment alone that another Rollout guards.
+func labelsWrong(f *facts) bool {
+	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
+}
+
+// marks are Belay's labels on the Deployment as they should be: all that the
+// admission policies can know.
+func (f *facts) marks() Marks {
+	m := Marks{Rollout: f.in.Name}
+	if f.in.Status.Phase.InRun() {
+		m.Run = v1alpha1.RunLabel(f.in.Status.Run)
+		if f.narrows() || f.in.Route.Narrowed != "" {
+			m.Narrowed = f.in.Spec.Traffic.Service
+		}
+	}
+	if f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.tried && f.rejection(f.declared) != nil {
+		m.Rejected = f.declared
+	}
+	return m
+}
+
+func markWorkload(f *facts) Decision {
+	return f.doing(f.phaseReason(), "labelling the Deployment, so that the guard knows of it", MarkWorkload{f.marks()})
+}

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// handoverAfterOwner applies in HandingOver, mode HandOver, once the Deployment
+// owns the canary, and answers always. Routes and Service become the user's own,
+// the Deployment goes on by itself, and the run ends when it has.
+var handoverAfterOwner = table{
+	name:    "Handover: after the change of owner",
+	about:   "HandingOver, mode HandOver: the Deployment owns the canary's ReplicaSet, and the way back is a fast revert.",
+	applies: handed,
+	rules: []rule{
+		{"HandoverSizeChanged", handedSizeOff, adaptHanded},
+		{"HandoverAwaitsRecognition", handedUnrecognised, waitForRecognition},
+		{"HandoverWidensFirst", narrowedToNobody, widenService},
+		{"HandoverReleasesRoute", routesReleasable, releaseRoute},
+		{"HandoverWidensService", narrowed, widenService},
+		{"HandoverUnpauses", heldAtCandidate, unpauseHanded},
+		{"HandoverReleaseBlocked", routesBlocked, waitForService},
+		{"HandoverAwaitsRoute", unacknowledged, waitForRoute},
+		{"HandoverAwaitsWorkload", unsettled, waitForWorkload},
+		{"Promoted", always, finishPromotion},
+	},
+}
+
+// recognisedWithin bounds how long the Deployment controller may take to find the
+// set that it was given.
+const recognisedWithin = 30 * time.Second
+
+// handedSizeOff is the one race: somebody scaled the Deployment between the lock
+// and the change of the owner. While it is paused it then spreads its size over
+// both sets and stays so.
+func handedSizeOff(f *facts) bool {
+	return f.declared == f.tried && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
+}
+
+// adaptHanded lets all pods of both sets serve, and the Deployment go on by its
+// own strategy. Recreate would empty the set that serves, and does nothing while
+// it is paused: there the set is sized as the Deployment controller would.
+func adaptHanded(f *facts) Decision {
+	why := fmt.Sprintf("handover: the Deployment was scaled to %d just now, its new ReplicaSet has %d", f.in.Workload.Replicas, f.in.Canary.Desired)
+	switch {
+	case f.in.Workload.Recreate:
+		return f.doing(v1alpha1.ReasonHandingOver, why+": sizing it", ResizeHanded{f.in.Workload.Replicas})
+	case f.in.Route.Split != nil && !f.releaseBlocked():
+		return f.doing(v1alpha1.ReasonHandingOver, why+": the routes go to the whole Service at once", ReleaseRoute{})
+	case f.in.Route.Narrowed != "":
+		return f.doing(v1alpha1.ReasonHandingOver, why+": the Service selects all of its pods", NarrowService{})
+	default:
+		return unpauseHanded(f)
+	}
+}
+
+func handedUnrecognised(f *facts) bool {
+	over, _ := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
+	return !f.in.Canary.Recognised && f.in.Workload.Paused && !over
+}
+
+func waitForRecognition(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.firedNote())
+	_, left := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
+	d.Recheck = max(1, left)
+	return d
+}
+
+// firedNote says of a trigger that fired too late for a change of weights what
+// to do.
+func (f *facts) firedNote() string {
+	if f.in.Verdict.Outcome != v1alpha1.VerdictFail {
+		return ""
+	}
+	return fmt.Sprintf("; %s fires meanwhile (%s). To go back %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
+}
+
+// heldAtCandidate is a Deployment that declares the candidate, and is paused or
+// locked.
+func heldAtCandidate(f *facts) bool {
+	return f.declared == f.tried && (f.in.Workload.Paused || f.in.Workload.Lock != "")
+}
+
+func unpauseHanded(f *facts) Decision {
+	return f.doing(f.phaseReason(), "handover: the Deployment goes on by itself, with nothing left to roll"+f.firedNote(), Unpause{f.tried})
+}
+
+// alone is the one set that the Deployment runs; nil while there are more, or
+// none.
+func (f *facts) alone() *Set {
+	if len(f.in.Workload.Active) != 1 {
+		return nil
+	}
+	return &f.in.Workload.Active[0]
+}
+
+// settled reports whether the Deployment runs one version, at full size: the
+// declared one, unless it is held at another.
+func (f *facts) settled() bool {
+	s, n := f.alone(), f.in.Workload.Replicas
+	if n == 0 {
+		return f.in.Workload.Observed && len(f.in.Workload.Active) == 0
+	}
+	begun := s != nil && (f.in.Workload.Paused || s.Revision == f.declared)
+	return begun && f.in.Workload.Observed && s.Desired == n && s.Available >= n
+}
+
+// unsettled does not wait, in a handover, for a Deployment that another template
+// froze: a newer version waits for its own run.
+func unsettled(f *facts) bool { return !f.settled() }
+
+func waitForWorkload(f *facts) Decision {
+	w := f.in.Workload
+	if len(w.Active) > 1 && w.Paused && w.Lock == "" && f.declared != f.tried {
+		return thawNative(f)
+	}
+	var available int32
+	for _, s := range w.Active {
+		if s.Revision == f.tried {
+			available = s.Available
+		}
+	}
+	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
+		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.because(), f.firedNote())
+	if native(f) && w.Paused {
+		why += fmt.Sprintf("; somebody paused it. To go on ask with kubectl rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.in.Spec.WorkloadRef.Name)
+	}
+	return f.working(f.phaseReason(), why)
+}
+
+func finishPromotion(f *facts) Decision {
+	if s := f.alone(); s != nil && s.Revision != f.tried {
+		return finishNative(f)
+	}
+	why := "promoted " + imageOf(f.in.Status.Candidate) + f.firedNote()
+	d := f.working(v1alpha1.ReasonStable, why)
+	d.Key = f.in.Status.Run
+	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
+	f.becomeStable(&d, f.in.Canary.Set)
+	return d
+}
