@@ -33,7 +33,7 @@ func cancel(f *facts) Decision {
 
 // superseded holds when a newer template came while another was on trial.
 func superseded(f *facts) bool {
-	return cancellable(f) && f.declared != f.tried && f.declared != f.stable
+	return cancellable(f) && f.declared != f.candidate && f.declared != f.stable
 }
 
 func supersede(f *facts) Decision {
@@ -74,7 +74,7 @@ func (f *facts) marks() Marks {
 			m.Narrowed = f.in.Spec.Traffic.Service
 		}
 	}
-	if f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.tried && f.rejection(f.declared) != nil {
+	if f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate && f.rejection(f.declared) != nil {
 		m.Rejected = f.declared
 	}
 	return m

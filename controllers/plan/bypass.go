@@ -46,7 +46,7 @@ func bypassed(f *facts) bool {
 	}
 	// A person may let a native roll go on that a trigger has stopped.
 	goesOn := nativeFired(f) && f.in.Workload.Bypass.Fresh
-	ours := handingOver(f) && f.declared == f.tried && !handoverDue(f) && !goesOn
+	ours := handingOver(f) && f.declared == f.candidate && !handoverDue(f) && !goesOn
 	overtaken := rollingBack(f) && f.in.Canary.Handed
 	return !ours && !overtaken
 }
@@ -64,7 +64,7 @@ func followBypass(f *facts) Decision {
 	if rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack {
 		f.reject(&d, f.rollback().Trigger, f.rollback().Message, f.in.Status.Run)
 	}
-	if !f.in.Status.Phase.InRun() || f.declared != f.tried {
+	if !f.in.Status.Phase.InRun() || f.declared != f.candidate {
 		if f.runUnfinished() && f.in.Status.Phase.InRun() {
 			f.endRunBy(&d, v1alpha1.OutcomeSuperseded, why)
 		}

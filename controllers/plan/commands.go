@@ -25,7 +25,7 @@ func (f *facts) actionFor(a v1alpha1.Action) bool {
 	if f.in.Action.Action != a {
 		return false
 	}
-	return f.in.Action.Revision == "" || f.in.Action.Revision == f.tried
+	return f.in.Action.Revision == "" || f.in.Action.Revision == f.candidate
 }
 
 func abortRequested(f *facts) bool { return f.actionFor(v1alpha1.ActionAbort) && cancellable(f) }
@@ -43,13 +43,13 @@ func abort(f *facts) Decision {
 }
 
 func retryRequested(f *facts) bool {
-	return f.actionFor(v1alpha1.ActionRetry) && f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.tried
+	return f.actionFor(v1alpha1.ActionRetry) && f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
 }
 
 func retry(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("retry of %s asked for by %s%s", imageOf(f.in.Status.Candidate), f.in.Action.By, quoteReason(f.in.Action.Reason)))
 	d.Status.Phase = v1alpha1.PhaseGating
-	d.Status.Rejected = without(d.Status.Rejected, f.tried)
+	d.Status.Rejected = without(d.Status.Rejected, f.candidate)
 	d.Status.Rollback, d.Status.Step, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
 	f.handle(&d, "")
 	return d
@@ -64,8 +64,8 @@ func refuseAction(f *facts) Decision {
 
 func (f *facts) refusalOf(a *Action) string {
 	switch {
-	case a.Revision != "" && a.Revision != f.tried:
-		return fmt.Sprintf("%s refused: it is for revision %q, the candidate is %q", a.Action, truncate(a.Revision, 64), f.tried)
+	case a.Revision != "" && a.Revision != f.candidate:
+		return fmt.Sprintf("%s refused: it is for revision %q, the candidate is %q", a.Action, truncate(a.Revision, 64), f.candidate)
 	case a.Action == v1alpha1.ActionAbort && rollingBack(f):
 		return fmt.Sprintf("Abort refused: already rolling back since %s", clock(f.rollback().StartedAt.Time))
 	case a.Action == v1alpha1.ActionAbort && f.inPhase(v1alpha1.PhaseRolledBack):

@@ -12,10 +12,10 @@ import (
 
 // facts is an Input with what several rules derive from it.
 type facts struct {
-	in       Input
-	stable   string
-	tried    string
-	declared string
+	in        Input
+	stable    string
+	candidate string
+	declared  string
 }
 
 func newFacts(in Input) *facts {
@@ -24,7 +24,7 @@ func newFacts(in Input) *facts {
 		f.stable = in.Status.Stable.Revision
 	}
 	if in.Status.Candidate != nil {
-		f.tried = in.Status.Candidate.Revision
+		f.candidate = in.Status.Candidate.Revision
 	}
 	return f
 }
@@ -82,13 +82,13 @@ func (f *facts) showRefusal(d Decision) Decision {
 // overdue holds for a decision that only waits on, in a stage that has been
 // undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
-	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.getsOn(d)
+	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
 	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Standing.Reason == v1alpha1.ReasonScaledToZero
 	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
 
-// getsOn reports whether a decision notes something that its stage waited for.
-func (f *facts) getsOn(d Decision) bool {
+// progressed reports whether a decision notes something that its stage waited for.
+func (f *facts) progressed(d Decision) bool {
 	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
 		return true
 	}
@@ -148,7 +148,7 @@ func (f *facts) serving() string {
 	var ready int32
 	for _, s := range f.in.Workload.Active {
 		ready += s.Ready
-		if s.Revision == f.tried && s.Name != f.in.Canary.Name {
+		if s.Revision == f.candidate && s.Name != f.in.Canary.Name {
 			own += s.Ready
 		}
 	}

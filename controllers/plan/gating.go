@@ -88,7 +88,7 @@ func waitForStableReady(f *facts) Decision {
 // one: it was judged, and goes back without steps.
 func fastRevert(f *facts) bool {
 	for i, p := range f.in.Status.Previous {
-		if int32(i) < f.fastReverts() && p.Revision == f.tried {
+		if int32(i) < f.fastReverts() && p.Revision == f.candidate {
 			return true
 		}
 	}
@@ -125,7 +125,7 @@ func preflightHolds(f *facts) bool {
 // preflight is the answer for the candidate, nil while there is no fresh one.
 func (f *facts) preflight() *v1alpha1.PreflightStatus {
 	p := f.in.Status.Preflight
-	if p == nil || p.Revision != f.tried || f.in.Now.Sub(p.EvaluatedAt.Time) > f.in.Preflight.FreshFor {
+	if p == nil || p.Revision != f.candidate || f.in.Now.Sub(p.EvaluatedAt.Time) > f.in.Preflight.FreshFor {
 		return nil
 	}
 	return p
@@ -146,7 +146,7 @@ func startRun(f *facts) Decision {
 	f.openRun(&d)
 	d.Why = fmt.Sprintf("run %d starts: %s against %s", d.Status.Runs, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable))
 	if s := f.in.Status.Stable; s != nil && s.Image != "" && s.Image == f.in.Status.Candidate.Image {
-		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.tried, f.stable)
+		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.candidate, f.stable)
 	}
 	d.Status.Phase = v1alpha1.PhaseStepping
 	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1

@@ -36,7 +36,7 @@ const recognisedWithin = 30 * time.Second
 // and the change of the owner. While it is paused it then spreads its size over
 // both sets and stays so.
 func handedSizeOff(f *facts) bool {
-	return f.declared == f.tried && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
+	return f.declared == f.candidate && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
 }
 
 // adaptHanded lets all pods of both sets serve, and the Deployment go on by its
@@ -80,11 +80,11 @@ func (f *facts) firedNote() string {
 // heldAtCandidate is a Deployment that declares the candidate, and is paused or
 // locked.
 func heldAtCandidate(f *facts) bool {
-	return f.declared == f.tried && (f.in.Workload.Paused || f.in.Workload.Lock != "")
+	return f.declared == f.candidate && (f.in.Workload.Paused || f.in.Workload.Lock != "")
 }
 
 func unpauseHanded(f *facts) Decision {
-	return f.doing(f.phaseReason(), "handover: the Deployment goes on by itself, with nothing left to roll"+f.firedNote(), Unpause{f.tried})
+	return f.doing(f.phaseReason(), "handover: the Deployment goes on by itself, with nothing left to roll"+f.firedNote(), Unpause{f.candidate})
 }
 
 // alone is the one set that the Deployment runs; nil while there are more, or
@@ -113,12 +113,12 @@ func unsettled(f *facts) bool { return !f.settled() }
 
 func waitForWorkload(f *facts) Decision {
 	w := f.in.Workload
-	if len(w.Active) > 1 && w.Paused && w.Lock == "" && f.declared != f.tried {
+	if len(w.Active) > 1 && w.Paused && w.Lock == "" && f.declared != f.candidate {
 		return thawNative(f)
 	}
 	var available int32
 	for _, s := range w.Active {
-		if s.Revision == f.tried {
+		if s.Revision == f.candidate {
 			available = s.Available
 		}
 	}
@@ -131,7 +131,7 @@ func waitForWorkload(f *facts) Decision {
 }
 
 func finishPromotion(f *facts) Decision {
-	if s := f.alone(); s != nil && s.Revision != f.tried {
+	if s := f.alone(); s != nil && s.Revision != f.candidate {
 		return finishNative(f)
 	}
 	why := "promoted " + imageOf(f.in.Status.Candidate) + f.firedNote()

@@ -10,9 +10,9 @@ import (
 
 func (f *facts) reject(d *Decision, trigger, message, run string) {
 	entry := v1alpha1.RejectedRevision{
-		Revision: f.tried, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
+		Revision: f.candidate, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
 	}
-	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, without(d.Status.Rejected, f.tried)...)
+	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, without(d.Status.Rejected, f.candidate)...)
 	if len(d.Status.Rejected) > 20 {
 		d.Status.Rejected = d.Status.Rejected[:20]
 	}
@@ -31,7 +31,7 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 		started = *f.in.Status.RunStartedAt
 	}
 	entry := v1alpha1.HistoryEntry{
-		Run: f.in.Status.Run, Revision: f.tried, Image: f.in.Status.Candidate.Image, Outcome: outcome,
+		Run: f.in.Status.Run, Revision: f.candidate, Image: f.in.Status.Candidate.Image, Outcome: outcome,
 		Trigger: trigger, Message: truncate(message, 1024), StartedAt: started, FinishedAt: f.now(),
 	}
 	d.Finished = &entry

@@ -70,7 +70,7 @@ func (f *facts) backToStable(why string) Decision {
 
 // rejectedAgain leaves a version alone that is already shown as rejected.
 func rejectedAgain(f *facts) bool {
-	shown := f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.tried
+	shown := f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
 	return !gating(f) && !shown && f.declared != f.stable && f.rejection(f.declared) != nil
 }
 
@@ -97,7 +97,7 @@ func removeLeftover(f *facts) Decision {
 }
 
 func rolledBack(f *facts) bool {
-	return f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.tried
+	return f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
 }
 
 func stayRolledBack(f *facts) Decision {
@@ -106,7 +106,7 @@ func stayRolledBack(f *facts) Decision {
 
 func (f *facts) rolledBackMessage() string {
 	because := f.rollback().Message
-	if r := f.in.Status.IsRejected(f.tried); r != nil {
+	if r := f.in.Status.IsRejected(f.candidate); r != nil {
 		because = r.Message
 	}
 	return fmt.Sprintf("rolled back to %s: %s; the Deployment still declares %s: revert it, push a new version, or retry",

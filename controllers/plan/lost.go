@@ -33,7 +33,7 @@ func lockedWithoutHandover(f *facts) bool {
 	if f.in.Workload.Lock == "" {
 		return false
 	}
-	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
+	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.candidate
 	return !ours || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)
 }
 

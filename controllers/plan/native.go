@@ -54,7 +54,7 @@ func releaseForNative(f *facts) Decision {
 func nativeUnacknowledged(f *facts) bool { return unacknowledged(f) && f.in.Workload.Paused }
 
 func nativeFired(f *facts) bool {
-	mode := f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried
+	mode := f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
 }
 
@@ -82,7 +82,7 @@ func stopNative(f *facts) Decision {
 // nativeFrozen holds when another template came in the middle of the roll: the
 // guard paused it, with pods of two versions.
 func nativeFrozen(f *facts) bool {
-	return f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) > 1
+	return f.in.Workload.Paused && f.declared != f.candidate && len(f.in.Workload.Active) > 1
 }
 
 // thawNative takes one of two versions out, so that the Deployment controller
@@ -91,7 +91,7 @@ func nativeFrozen(f *facts) bool {
 func thawNative(f *facts) Decision {
 	keep := f.in.Workload.Active[0]
 	for _, s := range f.in.Workload.Active {
-		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.tried {
+		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.candidate {
 			keep = s
 		}
 	}
@@ -110,7 +110,7 @@ func thawNative(f *facts) Decision {
 func canaryAdoptable(f *facts) bool {
 	c := f.in.Canary
 	usable := c.Exists && !c.Handed && !c.Former && c.Changed == "" && f.in.Workload.Chosen == c.Name
-	return f.takeOver() == v1alpha1.TakeOverNative && usable && f.in.Workload.Paused && f.declared == f.tried
+	return f.takeOver() == v1alpha1.TakeOverNative && usable && f.in.Workload.Paused && f.declared == f.candidate
 }
 
 func handOverNative(f *facts) Decision {
@@ -128,7 +128,7 @@ func nativePaused(f *facts) bool {
 }
 
 func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.tried})
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.candidate})
 }
 
 // nativeRunMissing comes late: no record keeps the routes from a Deployment that
@@ -138,7 +138,7 @@ func nativeRunMissing(f *facts) bool { return !f.in.Run.Exists }
 // nativeUnsettled does not wait for ever for a frozen version to get ready: a fix
 // for it may be what was declared.
 func nativeUnsettled(f *facts) bool {
-	frozen := f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) == 1
+	frozen := f.in.Workload.Paused && f.declared != f.candidate && len(f.in.Workload.Active) == 1
 	hopeless := frozen && (f.deploymentReady() == 0 || f.deadlineExceeded())
 	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
 	return unsettled(f) && (!hopeless || last)
@@ -185,7 +185,7 @@ func drainNative(f *facts) Decision {
 func leftoverOfBypassed(f *facts) bool { return f.in.Canary.Leftover != "" }
 
 func (f *facts) bakesNatively() bool {
-	return f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried && f.in.Spec.Promotion.Bake.Duration > 0
+	return f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate && f.in.Spec.Promotion.Bake.Duration > 0
 }
 
 func nativeBaking(f *facts) bool {
@@ -211,7 +211,7 @@ func finishNative(f *facts) Decision {
 		// At zero replicas no set has a size. The candidate comes next, unless another
 		// template was declared, which nobody has judged.
 		set = &f.in.Workload.Stable
-		if f.declared == f.tried {
+		if f.declared == f.candidate {
 			set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
 		}
 		if set.Revision == "" {

@@ -82,7 +82,7 @@ func nextStep(f *facts) Decision {
 // startPromotion goes on to full size, or leaves the rest to the Deployment.
 func startPromotion(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %d %%, the last one: %s; promoting", f.where(), f.stepWeight(), f.verdictSummary()))
-	d.Key = f.tried
+	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}
 	if f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative {
