@@ -18,7 +18,7 @@ var adoption = table{
 		{"WorkloadMissingReleases", workloadMissingLost, releaseForMissing},
 		{"WorkloadMissing", workloadMissing, stuckOnWorkload},
 		{"FinalizerMissing", finalizerMissing, addFinalizer},
-		{"Adopting", notAdopted, adopt},
+		{"Adopting", unadopted, adopt},
 	},
 }
 
@@ -49,7 +49,7 @@ func addFinalizer(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonProgressing, "adding the finalizer", AddFinalizer{})
 }
 
-func notAdopted(f *facts) bool { return f.in.Status.Phase == "" || f.in.Status.Stable == nil }
+func unadopted(f *facts) bool { return f.in.Status.Phase == "" || f.in.Status.Stable == nil }
 
 // adopt takes the version that runs as stable. What the Deployment declares may
 // already differ: a Rollout can be made again while a rejected one waits. Until

@@ -12,16 +12,16 @@ import (
 var bake = table{
 	name:    "Promotion and bake",
 	about:   "Promoting and Baking, with 100 % acknowledged and stable still at full size.",
-	applies: givesAll,
+	applies: atFullWeight,
 	rules: []rule{
-		{"BakeStarts", justFull, startBake},
-		{"BakeRuns", bakeRunning, bakeOn},
+		{"BakeStarts", fullWeightReached, startBake},
+		{"BakeRuns", bakeRunning, waitForBake},
 		{"BakeUndecided", undecided, holdBake},
 		{"BakePassed", always, startHandover},
 	},
 }
 
-func justFull(f *facts) bool {
+func fullWeightReached(f *facts) bool {
 	return f.inPhase(v1alpha1.PhasePromoting) || f.promotion().FullAt == nil
 }
 
@@ -41,7 +41,7 @@ func bakeRunning(f *facts) bool {
 	return !over
 }
 
-func bakeOn(f *facts) Decision {
+func waitForBake(f *facts) Decision {
 	_, left := f.sinceElapsed(f.promotion().FullAt, f.in.Spec.Promotion.Bake.Duration)
 	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
 	f.noteSize(&d)

@@ -45,7 +45,7 @@ func supersede(f *facts) Decision {
 		return rejectAgain(f)
 	}
 	d := f.working(v1alpha1.ReasonProgressing, why)
-	f.becomeCandidate(&d)
+	f.takeAsCandidate(&d)
 	return d
 }
 

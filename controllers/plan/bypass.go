@@ -45,7 +45,7 @@ func bypassed(f *facts) bool {
 		return false
 	}
 	// A person may let a native roll go on that a trigger has stopped.
-	goesOn := nativeFired(f) && f.in.Workload.Bypass.Fresh
+	goesOn := nativeTriggerFired(f) && f.in.Workload.Bypass.Fresh
 	ours := handingOver(f) && f.declared == f.candidate && !handoverDue(f) && !goesOn
 	overtaken := rollingBack(f) && f.in.Canary.Handed
 	return !ours && !overtaken

@@ -49,7 +49,7 @@ func retryRequested(f *facts) bool {
 func retry(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("retry of %s asked for by %s%s", imageOf(f.in.Status.Candidate), f.in.Action.By, quoteReason(f.in.Action.Reason)))
 	d.Status.Phase = v1alpha1.PhaseGating
-	d.Status.Rejected = without(d.Status.Rejected, f.candidate)
+	d.Status.Rejected = withoutRevision(d.Status.Rejected, f.candidate)
 	d.Status.Rollback, d.Status.Step, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
 	f.handle(&d, "")
 	return d

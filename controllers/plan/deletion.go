@@ -43,7 +43,7 @@ func releaseForDeletion(f *facts) Decision {
 func deletingHandedSplit(f *facts) bool { return f.in.Canary.Handed && routesReleasable(f) }
 
 func deletingHandedPaused(f *facts) bool {
-	return f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.candidate && !f.stoppedNative()
+	return f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.candidate && !f.nativeStopped()
 }
 
 // deletingReverted: a Deployment that declares the stable version again has

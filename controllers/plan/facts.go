@@ -237,8 +237,8 @@ func (f *facts) canaryNeed(weight int32) int32 {
 // Deployment asks for.
 func (f *facts) canaryReady() int32 { return min(f.in.Canary.Ready, f.in.Canary.Available) }
 
-// where names the stage for people.
-func (f *facts) where() string {
+// stage names the stage for people.
+func (f *facts) stage() string {
 	switch f.in.Status.Phase {
 	case v1alpha1.PhasePromoting:
 		return "promotion"
@@ -255,9 +255,9 @@ func (f *facts) where() string {
 	return fmt.Sprintf("step %d of %d%s", s.Index+1, len(f.in.Spec.Steps), name)
 }
 
-// whereNow is where, with the weight.
-func (f *facts) whereNow() string {
-	return fmt.Sprintf("%s, weight %d %%", f.where(), f.observedWeight())
+// stageAndWeight is the stage, with the weight.
+func (f *facts) stageAndWeight() string {
+	return fmt.Sprintf("%s, weight %d %%", f.stage(), f.observedWeight())
 }
 
 func (f *facts) sinceElapsed(from *metav1.Time, d time.Duration) (over bool, left time.Duration) {

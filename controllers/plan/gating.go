@@ -16,7 +16,7 @@ var obstacles = table{
 	rules: []rule{
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
 		{"Paused", paused, stayPaused},
-		{"EmptiesCanary", canaryOfNone, emptyCanary},
+		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
 		{"ScaledToZero", atZeroReplicas, waitForReplicas},
 	},
 }
@@ -47,11 +47,11 @@ func stayPaused(f *facts) Decision {
 	if gating(f) {
 		return f.working(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
 	}
-	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.whereNow()+"; triggers stay armed")
+	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; triggers stay armed")
 }
 
-// canaryOfNone is a canary with pods of a Deployment that wants none.
-func canaryOfNone(f *facts) bool {
+// canaryOfEmptyDeployment is a canary with pods of a Deployment that wants none.
+func canaryOfEmptyDeployment(f *facts) bool {
 	return atZeroReplicas(f) && !gating(f) && f.in.Canary.Exists && f.in.Canary.Desired > 0
 }
 

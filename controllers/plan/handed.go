@@ -15,8 +15,8 @@ var handoverAfterOwner = table{
 	about:   "HandingOver, mode HandOver: the Deployment owns the canary's ReplicaSet, and the way back is a fast revert.",
 	applies: handed,
 	rules: []rule{
-		{"HandoverSizeChanged", handedSizeOff, adaptHanded},
-		{"HandoverAwaitsRecognition", handedUnrecognised, waitForRecognition},
+		{"HandoverSizeChanged", scaledDuringHandover, adaptToNewSize},
+		{"HandoverAwaitsRecognition", canaryUnrecognised, waitForRecognition},
 		{"HandoverWidensFirst", narrowedToNobody, widenService},
 		{"HandoverReleasesRoute", routesReleasable, releaseRoute},
 		{"HandoverWidensService", narrowed, widenService},
@@ -32,17 +32,17 @@ var handoverAfterOwner = table{
 // set that it was given.
 const recognisedWithin = 30 * time.Second
 
-// handedSizeOff is the one race: somebody scaled the Deployment between the lock
+// scaledDuringHandover is the one race: somebody scaled the Deployment between the lock
 // and the change of the owner. While it is paused it then spreads its size over
 // both sets and stays so.
-func handedSizeOff(f *facts) bool {
+func scaledDuringHandover(f *facts) bool {
 	return f.declared == f.candidate && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
 }
 
-// adaptHanded lets all pods of both sets serve, and the Deployment go on by its
+// adaptToNewSize lets all pods of both sets serve, and the Deployment go on by its
 // own strategy. Recreate would empty the set that serves, and does nothing while
 // it is paused: there the set is sized as the Deployment controller would.
-func adaptHanded(f *facts) Decision {
+func adaptToNewSize(f *facts) Decision {
 	why := fmt.Sprintf("handover: the Deployment was scaled to %d just now, its new ReplicaSet has %d", f.in.Workload.Replicas, f.in.Canary.Desired)
 	switch {
 	case f.in.Workload.Recreate:
@@ -56,21 +56,21 @@ func adaptHanded(f *facts) Decision {
 	}
 }
 
-func handedUnrecognised(f *facts) bool {
+func canaryUnrecognised(f *facts) bool {
 	over, _ := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
 	return !f.in.Canary.Recognised && f.in.Workload.Paused && !over
 }
 
 func waitForRecognition(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.firedNote())
+	d := f.working(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.lateTriggerNote())
 	_, left := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
 	d.Recheck = max(1, left)
 	return d
 }
 
-// firedNote says of a trigger that fired too late for a change of weights what
+// lateTriggerNote says of a trigger that fired too late for a change of weights what
 // to do.
-func (f *facts) firedNote() string {
+func (f *facts) lateTriggerNote() string {
 	if f.in.Verdict.Outcome != v1alpha1.VerdictFail {
 		return ""
 	}
@@ -84,12 +84,12 @@ func heldAtCandidate(f *facts) bool {
 }
 
 func unpauseHanded(f *facts) Decision {
-	return f.doing(f.phaseReason(), "handover: the Deployment goes on by itself, with nothing left to roll"+f.firedNote(), Unpause{f.candidate})
+	return f.doing(f.phaseReason(), "handover: the Deployment goes on by itself, with nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate})
 }
 
-// alone is the one set that the Deployment runs; nil while there are more, or
+// onlyActiveSet is the one set that the Deployment runs; nil while there are more, or
 // none.
-func (f *facts) alone() *Set {
+func (f *facts) onlyActiveSet() *Set {
 	if len(f.in.Workload.Active) != 1 {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (f *facts) alone() *Set {
 // settled reports whether the Deployment runs one version, at full size: the
 // declared one, unless it is held at another.
 func (f *facts) settled() bool {
-	s, n := f.alone(), f.in.Workload.Replicas
+	s, n := f.onlyActiveSet(), f.in.Workload.Replicas
 	if n == 0 {
 		return f.in.Workload.Observed && len(f.in.Workload.Active) == 0
 	}
@@ -114,7 +114,7 @@ func unsettled(f *facts) bool { return !f.settled() }
 func waitForWorkload(f *facts) Decision {
 	w := f.in.Workload
 	if len(w.Active) > 1 && w.Paused && w.Lock == "" && f.declared != f.candidate {
-		return thawNative(f)
+		return takeOneVersionOut(f)
 	}
 	var available int32
 	for _, s := range w.Active {
@@ -123,7 +123,7 @@ func waitForWorkload(f *facts) Decision {
 		}
 	}
 	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
-		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.because(), f.firedNote())
+		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.canaryProblem(), f.lateTriggerNote())
 	if native(f) && w.Paused {
 		why += fmt.Sprintf("; somebody paused it. To go on ask with kubectl rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.in.Spec.WorkloadRef.Name)
 	}
@@ -131,10 +131,10 @@ func waitForWorkload(f *facts) Decision {
 }
 
 func finishPromotion(f *facts) Decision {
-	if s := f.alone(); s != nil && s.Revision != f.candidate {
+	if s := f.onlyActiveSet(); s != nil && s.Revision != f.candidate {
 		return finishNative(f)
 	}
-	why := "promoted " + imageOf(f.in.Status.Candidate) + f.firedNote()
+	why := "promoted " + imageOf(f.in.Status.Candidate) + f.lateTriggerNote()
 	d := f.working(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)

@@ -17,11 +17,11 @@ var handoverBeforeOwner = table{
 	applies: handoverDue,
 	rules: []rule{
 		{"HandoverImpossible", handoverImpossible, promoteNatively},
-		{"HandoverFollowsSize", handoverSizeOff, followSize},
-		{"HandoverSetsWeight", handoverShareDue, giveAllAgain},
-		{"HandoverAwaitsCalm", handoverUncalm, waitForCalm},
+		{"HandoverFollowsSize", canarySizeBehind, followSize},
+		{"HandoverSetsWeight", weightRestorable, restoreFullWeight},
+		{"HandoverAwaitsCalm", sizesUnsteady, waitForSteadySizes},
 		{"HandoverUndecided", undecided, holdHandover},
-		{"HandoverReleasesNarrowed", handoverSplitNarrowed, releaseRoute},
+		{"HandoverReleasesNarrowed", splitBesideNarrowed, releaseRoute},
 		{"HandsOver", always, handOver},
 	},
 }
@@ -42,9 +42,9 @@ func (f *facts) takeOver() v1alpha1.TakeOver {
 
 // handoverImpossible holds when the Deployment controller would not take this
 // set, or the sizes do not come to rest.
-func handoverImpossible(f *facts) bool { return f.nativeBecause() != "" }
+func handoverImpossible(f *facts) bool { return f.nativeReason() != "" }
 
-func (f *facts) nativeBecause() string {
+func (f *facts) nativeReason() string {
 	switch {
 	case f.in.Canary.Changed != "":
 		return "admission changed the canary's template, so that the Deployment would not take it over: " + truncate(f.in.Canary.Changed, 300)
@@ -61,13 +61,13 @@ func (f *facts) nativeBecause() string {
 
 func promoteNatively(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHandingOver, "")
-	f.goNative(&d, f.nativeBecause())
+	f.switchToNative(&d, f.nativeReason())
 	d.Recheck = 1
 	return d
 }
 
-// goNative leaves the promotion to the Deployment's own strategy.
-func (f *facts) goNative(d *Decision, because string) {
+// switchToNative leaves the promotion to the Deployment's own strategy.
+func (f *facts) switchToNative(d *Decision, because string) {
 	p := f.promotion()
 	if d.Status.Promotion != nil {
 		p = *d.Status.Promotion
@@ -80,7 +80,7 @@ func (f *facts) goNative(d *Decision, because string) {
 	d.Key = "native"
 }
 
-func handoverSizeOff(f *facts) bool {
+func canarySizeBehind(f *facts) bool {
 	return f.in.Canary.Exists && f.followedSize() != f.in.Canary.Desired
 }
 
@@ -99,20 +99,20 @@ func followSize(f *facts) Decision {
 	return d
 }
 
-// handoverShareOff holds while somebody has given stable a share again, or the
+// canaryLacksWeight holds while somebody has given stable a share again, or the
 // routes back to the whole Service: stable's pods go with the change of the owner.
-func handoverShareOff(f *facts) bool {
+func canaryLacksWeight(f *facts) bool {
 	if routesSplit(f) {
 		return f.weightIsNot(100)
 	}
 	return !narrowed(f) || f.in.Route.Narrowed != f.in.Canary.Hash
 }
 
-func handoverShareDue(f *facts) bool {
-	return handoverShareOff(f) && f.in.Route.Acknowledged && f.in.Route.PairCurrent && min(f.canaryReady(), f.in.Route.CanaryEndpoints) >= f.canaryNeed(100)
+func weightRestorable(f *facts) bool {
+	return canaryLacksWeight(f) && f.in.Route.Acknowledged && f.in.Route.PairCurrent && min(f.canaryReady(), f.in.Route.CanaryEndpoints) >= f.canaryNeed(100)
 }
 
-func giveAllAgain(f *facts) Decision {
+func restoreFullWeight(f *facts) Decision {
 	what := fmt.Sprintf("gave the canary %d %%", f.observedWeight())
 	if f.in.Route.Split == nil {
 		what = "pointed the routes back at Service " + f.in.Spec.Traffic.Service
@@ -148,28 +148,28 @@ func (f *facts) noteSize(d *Decision) {
 	d.Status.Promotion = &p
 }
 
-func handoverUncalm(f *facts) bool {
+func sizesUnsteady(f *facts) bool {
 	p, n := f.promotion(), f.in.Workload.Replicas
 	over, _ := f.sinceElapsed(p.SizeSince, f.in.Calm)
 	rest := f.sized() && p.Size != nil && *p.Size == n && over
-	return !rest || unacknowledged(f) || handoverShareOff(f)
+	return !rest || unacknowledged(f) || canaryLacksWeight(f)
 }
 
-func waitForCalm(f *facts) Decision {
+func waitForSteadySizes(f *facts) Decision {
 	w, c := f.in.Workload, f.in.Canary
 	d := f.working(v1alpha1.ReasonHandingOver, "")
 	f.noteSize(&d)
 	switch p := d.Status.Promotion; {
 	case !f.in.Route.Acknowledged:
 		return waitForRoute(f)
-	case handoverShareOff(f):
+	case canaryLacksWeight(f):
 		d.Why = fmt.Sprintf("handover: the canary has %d %% and needs %d reachable pods to get everything again: %d", f.observedWeight(), w.Replicas, f.in.Route.CanaryEndpoints)
 	case f.sized() && p != nil && p.SizeSince != nil:
 		_, left := f.sinceElapsed(p.SizeSince, f.in.Calm)
 		d.Why = fmt.Sprintf("handover: stable and canary have stood at %d since %s; waiting until %s, so that no autoscaler comes between", w.Replicas, clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))
 		d.Recheck = max(1, left)
 	default:
-		d.Why = fmt.Sprintf("handover: waiting for %d available pods on both sides: stable %d, canary %d%s", w.Replicas, w.Stable.Available, c.Available, f.because())
+		d.Why = fmt.Sprintf("handover: waiting for %d available pods on both sides: stable %d, canary %d%s", w.Replicas, w.Stable.Available, c.Available, f.canaryProblem())
 	}
 	return d
 }
@@ -180,9 +180,9 @@ func holdHandover(f *facts) Decision {
 	return d
 }
 
-// handoverSplitNarrowed: with the user's Service narrowed to the candidate it
+// splitBesideNarrowed: with the user's Service narrowed to the candidate it
 // reaches what the canary Service does, and the routes can go to it first.
-func handoverSplitNarrowed(f *facts) bool {
+func splitBesideNarrowed(f *facts) bool {
 	return routesReleasable(f) && narrowed(f) && f.in.Route.Narrowed == f.in.Canary.Hash
 }
 

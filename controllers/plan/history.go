@@ -12,7 +12,7 @@ func (f *facts) reject(d *Decision, trigger, message, run string) {
 	entry := v1alpha1.RejectedRevision{
 		Revision: f.candidate, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
 	}
-	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, without(d.Status.Rejected, f.candidate)...)
+	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, withoutRevision(d.Status.Rejected, f.candidate)...)
 	if len(d.Status.Rejected) > 20 {
 		d.Status.Rejected = d.Status.Rejected[:20]
 	}
@@ -52,7 +52,7 @@ func (f *facts) endRunBy(d *Decision, outcome v1alpha1.Outcome, why string) {
 	f.endRun(d, outcome, trigger, why)
 }
 
-func without(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
+func withoutRevision(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
 	var kept []v1alpha1.RejectedRevision
 	for _, r := range list {
 		if r.Revision != revision {

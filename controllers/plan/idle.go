@@ -17,7 +17,7 @@ var leftovers = table{
 	rules: []rule{
 		{"LeftoverReleased", leftoverRoutes, releaseLeftover},
 		{"LeftoverWidened", narrowed, widenService},
-		{"Reverted", reverted, settleReverted},
+		{"Reverted", reverted, acceptRevert},
 		{"Rejected", rejectedAgain, rejectAgain},
 	},
 }
@@ -32,9 +32,9 @@ var withoutRun = table{
 	rules: []rule{
 		{"LeftoverRemoved", leftoverSet, removeLeftover},
 		{"RolledBack", rolledBack, stayRolledBack},
-		{"NewRevision", newRevision, gate},
-		{"Unserved", unserved, rollUnserved},
-		{"Unguarded", unguarded, stuckUnguarded},
+		{"NewRevision", newRevision, beginGating},
+		{"Unserved", nothingServes, rollUnserved},
+		{"Unguarded", unguarded, waitForGuard},
 		{"Stable", stable, stayStable},
 		{"Blocked", blocked, stuckBlocked},
 	},
@@ -54,7 +54,7 @@ func reverted(f *facts) bool {
 	return f.declared == f.stable && (f.inPhase(v1alpha1.PhaseRolledBack) || stable(f) && f.in.Workload.Paused)
 }
 
-func settleReverted(f *facts) Decision {
+func acceptRevert(f *facts) Decision {
 	return f.backToStable("the Deployment declares the stable version again")
 }
 
@@ -77,7 +77,7 @@ func rejectedAgain(f *facts) bool {
 func rejectAgain(f *facts) Decision {
 	r := f.rejection(f.declared)
 	d := f.stuck(v1alpha1.ReasonRolledBack, "")
-	f.becomeCandidate(&d)
+	f.takeAsCandidate(&d)
 	d.Why = fmt.Sprintf("%s was rejected at %s (run %s: %s) and does not start again by itself; %s serves: push another version, revert, or retry",
 		imageOf(&f.in.Workload.Declared), clock(r.At.Time), r.Run, truncate(r.Message, 400), imageOf(f.in.Status.Stable))
 	d.Status.Phase = v1alpha1.PhaseRolledBack
@@ -115,15 +115,15 @@ func (f *facts) rolledBackMessage() string {
 
 func newRevision(f *facts) bool { return !gating(f) && f.declared != f.stable }
 
-func gate(f *facts) Decision {
+func beginGating(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("%s waits, paused, to be judged", imageOf(&f.in.Workload.Declared)))
-	f.becomeCandidate(&d)
+	f.takeAsCandidate(&d)
 	d.Status.Phase = v1alpha1.PhaseGating
 	d.Recheck = 1
 	return d
 }
 
-func (f *facts) becomeCandidate(d *Decision) {
+func (f *facts) takeAsCandidate(d *Decision) {
 	d.Key = f.declared
 	d.Status.Candidate = f.in.Workload.Declared.DeepCopy()
 	d.Status.Step, d.Status.Rollback, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
@@ -134,9 +134,9 @@ func (f *facts) becomeCandidate(d *Decision) {
 // them or a drained node is no reason.
 const unservedAfter = time.Minute
 
-// unserved holds when the stable version has no pod that serves, so that there is
+// nothingServes holds when the stable version has no pod that serves, so that there is
 // nothing to compare with and nothing to go back to.
-func unserved(f *facts) bool {
+func nothingServes(f *facts) bool {
 	w := f.in.Workload
 	down := w.Replicas > 0 && w.Stable.Ready == 0 && w.UnavailableSince != nil && f.in.Now.Sub(*w.UnavailableSince) >= unservedAfter
 	return gating(f) && down && !f.in.Spec.Paused
@@ -157,8 +157,8 @@ func rollUnserved(f *facts) Decision {
 
 func unguarded(f *facts) bool { return !f.in.Guard.Proven }
 
-// stuckUnguarded waits, without alarm, for a proof that is only not there yet.
-func stuckUnguarded(f *facts) Decision {
+// waitForGuard waits, without alarm, for a proof that is only not there yet.
+func waitForGuard(f *facts) Decision {
 	if f.in.Guard.Pending {
 		return f.working(f.in.Guard.Reason, f.in.Guard.Message)
 	}

@@ -16,14 +16,14 @@ var unanswered = table{
 	applies: always,
 	rules: []rule{
 		{"UnlocksDeployment", lockedWithoutHandover, unlock},
-		{"HandoverUnlocks", lockedTooEarly, unlockForNow},
-		{"WrongVersionServes", wrongVersion, takeOutWrongVersion},
+		{"HandoverUnlocks", lockedBeforeReady, unlockForNow},
+		{"WrongVersionServes", wrongVersionServes, takeOutWrongVersion},
 		{"RaisesStable", stableWithoutPods, raiseStable},
-		{"CanaryLost", canaryLost, takeFromLost},
+		{"CanaryLost", canaryLost, takeWeightFromLostCanary},
 		{"StableLostWidens", stableLostNarrowed, widenService},
-		{"StableLost", stableLost, releaseFromLost},
-		{"LowersWeight", overweight, lowerWeight},
-		{"RepairsServices", servicesBroken, pointServices},
+		{"StableLost", stableLost, releaseFromLostStable},
+		{"LowersWeight", weightTooHigh, lowerWeight},
+		{"RepairsServices", namedPairOutdated, pointServices},
 	},
 }
 
@@ -41,9 +41,9 @@ func unlock(f *facts) Decision {
 	return f.doing(f.phaseReason(), "no handover is in progress: the Deployment's template may change again", Unlock{})
 }
 
-// lockedTooEarly is a Deployment whose handover must wait after all.
-func lockedTooEarly(f *facts) bool {
-	waits := handoverUncalm(f) || handoverSizeOff(f) || undecided(f) || paused(f) || routeUnusable(f)
+// lockedBeforeReady is a Deployment whose handover must wait after all.
+func lockedBeforeReady(f *facts) bool {
+	waits := sizesUnsteady(f) || canarySizeBehind(f) || undecided(f) || paused(f) || routeUnusable(f)
 	return handoverDue(f) && f.in.Workload.Lock != "" && waits
 }
 
@@ -51,9 +51,9 @@ func unlockForNow(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the handover waits: the Deployment's template may change meanwhile", Unlock{})
 }
 
-// wrong is a set of the Deployment's that has a size while the Deployment is held
+// wrongSet is a set of the Deployment's that has a size while the Deployment is held
 // at stable, and is not stable's.
-func (f *facts) wrong() *Set {
+func (f *facts) wrongSet() *Set {
 	if !f.in.Workload.Paused || handingOver(f) || f.in.Canary.Handed || f.declared == f.stable {
 		return nil
 	}
@@ -65,12 +65,12 @@ func (f *facts) wrong() *Set {
 	return nil
 }
 
-// wrongVersion: a held Deployment that comes back from zero gets the pods of its
+// wrongVersionServes: a held Deployment that comes back from zero gets the pods of its
 // newest ReplicaSet, and one that is paused in the middle of a roll keeps two.
 // Stable is raised first, and of the others only one that may never serve goes
 // before stable does.
-func wrongVersion(f *facts) bool {
-	s := f.wrong()
+func wrongVersionServes(f *facts) bool {
+	s := f.wrongSet()
 	return s != nil && (f.mayNotServe(s) || f.in.Workload.Stable.Ready > 0)
 }
 
@@ -79,7 +79,7 @@ func (f *facts) mayNotServe(s *Set) bool {
 }
 
 func takeOutWrongVersion(f *facts) Decision {
-	s := f.wrong()
+	s := f.wrongSet()
 	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %d pods of %s, although the Deployment is held at %s: taking it out", s.Name, s.Desired, s.Image, imageOf(f.in.Status.Stable)),
 		TakeOut{Name: s.Name, Delete: f.mayNotServe(s)})
 	d.Standing.State = Stuck
@@ -97,7 +97,7 @@ func stableWithoutPods(f *facts) bool {
 	if w.Stable.Name == "" {
 		return f.in.Run.StablePinned
 	}
-	return w.Stable.Desired == 0 && f.wrong() != nil
+	return w.Stable.Desired == 0 && f.wrongSet() != nil
 }
 
 func raiseStable(f *facts) Decision {
@@ -115,8 +115,8 @@ func canaryLost(f *facts) bool {
 		f.in.Route.StableEndpoints > 0 && (f.in.Route.PairCurrent || onTrial(f))
 }
 
-func takeFromLost(f *facts) Decision {
-	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has%s", f.where(), f.observedWeight(), f.because()))
+func takeWeightFromLostCanary(f *facts) Decision {
+	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has%s", f.stage(), f.observedWeight(), f.canaryProblem()))
 	if handingOver(f) {
 		d.Status.Phase = v1alpha1.PhaseRollingBack
 		d.Status.Epoch++
@@ -143,13 +143,13 @@ func stableLost(f *facts) bool {
 	return shares && stableWithoutEndpoint(f) && f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent
 }
 
-func releaseFromLost(f *facts) Decision {
-	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, whatever it reaches, until it has", f.where(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
+func releaseFromLostStable(f *facts) Decision {
+	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, whatever it reaches, until it has", f.stage(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
 	f.forgetShare(&d)
 	return d
 }
 
-func overweight(f *facts) bool {
+func weightTooHigh(f *facts) bool {
 	return onTrial(f) && routesSplit(f) && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
 }
 
@@ -159,17 +159,17 @@ func lowerWeight(f *facts) Decision {
 	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
 		weight = 0
 	}
-	why := fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.where(), f.observedWeight())
+	why := fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.stage(), f.observedWeight())
 	if f.in.Route.Mixed {
-		why = f.where() + ": the routes disagree about the canary's weight"
+		why = f.stage() + ": the routes disagree about the canary's weight"
 	}
 	return f.setWeight(weight, why)
 }
 
-// servicesBroken is a pair that somebody changed or deleted while routes name it,
+// namedPairOutdated is a pair that somebody changed or deleted while routes name it,
 // whatever else the run waits for.
-func servicesBroken(f *facts) bool {
-	named := routesSplit(f) || handoverDue(f) && handoverShareOff(f)
+func namedPairOutdated(f *facts) bool {
+	named := routesSplit(f) || handoverDue(f) && canaryLacksWeight(f)
 	usable := !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
 	return (revocable(f) || handed(f)) && named && usable && !f.in.Route.PairCurrent
 }

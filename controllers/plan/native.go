@@ -29,19 +29,19 @@ var nativePromotion = table{
 	applies: native,
 	rules: []rule{
 		{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
-		{"NativeTriggerFired", nativeFired, stopNative},
+		{"NativeTriggerFired", nativeTriggerFired, stopNative},
 		{"NativeReverted", pausedAtStable, unpauseStable},
-		{"NativeThaws", nativeFrozen, thawNative},
+		{"NativeThaws", pausedWithTwoVersions, takeOneVersionOut},
 		{"NativeHandsOver", canaryAdoptable, handOverNative},
-		{"NativeUnpauses", nativePaused, unpauseCandidate},
+		{"NativeUnpauses", pausedByBelay, unpauseCandidate},
 		{"NativeRunMissing", nativeRunMissing, createRun},
 		{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
 		{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
 		{"NativeSettled", nativeJustSettled, noteSettled},
 		{"NativeDrains", nativeDraining, drainNative},
 		{"NativeRemovesCanary", canaryLeft, removeCanary},
-		{"NativeRemovesLeftover", leftoverOfBypassed, removeLeftover},
-		{"NativeBakes", nativeBaking, holdNative},
+		{"NativeRemovesLeftover", leftoverExists, removeLeftover},
+		{"NativeBakes", nativeBaking, waitForNativeBake},
 		{"NativeDone", always, finishNative},
 	},
 }
@@ -53,14 +53,14 @@ func releaseForNative(f *facts) Decision {
 // nativeUnacknowledged does not hold a bypass back, which is under way.
 func nativeUnacknowledged(f *facts) bool { return unacknowledged(f) && f.in.Workload.Paused }
 
-func nativeFired(f *facts) bool {
+func nativeTriggerFired(f *facts) bool {
 	mode := f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
 }
 
-// stoppedNative is a native promotion that a trigger has stopped.
-func (f *facts) stoppedNative() bool {
-	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeFired(f))
+// nativeStopped is a native promotion that a trigger has stopped.
+func (f *facts) nativeStopped() bool {
+	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeTriggerFired(f))
 }
 
 // stopNative cannot take pods back by weights: it stops the roll and says what
@@ -79,16 +79,16 @@ func stopNative(f *facts) Decision {
 	return d
 }
 
-// nativeFrozen holds when another template came in the middle of the roll: the
+// pausedWithTwoVersions holds when another template came in the middle of the roll: the
 // guard paused it, with pods of two versions.
-func nativeFrozen(f *facts) bool {
+func pausedWithTwoVersions(f *facts) bool {
 	return f.in.Workload.Paused && f.declared != f.candidate && len(f.in.Workload.Active) > 1
 }
 
-// thawNative takes one of two versions out, so that the Deployment controller
+// takeOneVersionOut takes one of two versions out, so that the Deployment controller
 // keeps the other at its size. The one with the most ready pods stays, of equal
 // ones the candidate; stable's, when the candidate was found bad.
-func thawNative(f *facts) Decision {
+func takeOneVersionOut(f *facts) Decision {
 	keep := f.in.Workload.Active[0]
 	for _, s := range f.in.Workload.Active {
 		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.candidate {
@@ -122,8 +122,8 @@ func handOverNative(f *facts) Decision {
 	return d
 }
 
-// nativePaused is nobody's bypass: that one is not paused, or by a person.
-func nativePaused(f *facts) bool {
+// pausedByBelay is nobody's bypass: that one is not paused, or by a person.
+func pausedByBelay(f *facts) bool {
 	return f.takeOver() != v1alpha1.TakeOverBypass && heldAtCandidate(f)
 }
 
@@ -145,11 +145,11 @@ func nativeUnsettled(f *facts) bool {
 }
 
 func nativeUnreleased(f *facts) bool {
-	return (canaryLeft(f) || leftoverOfBypassed(f)) && unacknowledged(f)
+	return (canaryLeft(f) || leftoverExists(f)) && unacknowledged(f)
 }
 
 func nativeJustSettled(f *facts) bool {
-	needed := f.bakesNatively() || canaryLeft(f) || leftoverOfBypassed(f)
+	needed := f.bakesNatively() || canaryLeft(f) || leftoverExists(f)
 	return needed && f.promotion().SettledAt == nil
 }
 
@@ -171,7 +171,7 @@ func noteSettled(f *facts) Decision {
 // and the Deployment's own pods are there.
 func nativeDraining(f *facts) bool {
 	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
-	return (canaryLeft(f) || leftoverOfBypassed(f)) && !over
+	return (canaryLeft(f) || leftoverExists(f)) && !over
 }
 
 func drainNative(f *facts) Decision {
@@ -181,8 +181,8 @@ func drainNative(f *facts) Decision {
 	return d
 }
 
-// leftoverOfBypassed is the canary of the run that a bypass has ended.
-func leftoverOfBypassed(f *facts) bool { return f.in.Canary.Leftover != "" }
+// leftoverExists is the canary of the run that a bypass has ended.
+func leftoverExists(f *facts) bool { return f.in.Canary.Leftover != "" }
 
 func (f *facts) bakesNatively() bool {
 	return f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate && f.in.Spec.Promotion.Bake.Duration > 0
@@ -193,7 +193,7 @@ func nativeBaking(f *facts) bool {
 	return f.bakesNatively() && (!over || undecided(f))
 }
 
-func holdNative(f *facts) Decision {
+func waitForNativeBake(f *facts) Decision {
 	over, left := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Promotion.Bake.Duration)
 	if over {
 		return holdBake(f)
@@ -206,7 +206,7 @@ func holdNative(f *facts) Decision {
 // finishNative ends the run with whatever version the Deployment was left with.
 func finishNative(f *facts) Decision {
 	p := f.promotion()
-	set := f.alone()
+	set := f.onlyActiveSet()
 	if set == nil {
 		// At zero replicas no set has a size. The candidate comes next, unless another
 		// template was declared, which nobody has judged.

@@ -32,8 +32,8 @@ func stepping(f *facts) bool { return f.inPhase(v1alpha1.PhaseStepping) }
 
 func baking(f *facts) bool { return f.inPhase(v1alpha1.PhaseBaking) }
 
-// givesAll is the part of a trial in which the candidate gets all requests.
-func givesAll(f *facts) bool { return f.inPhase(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) }
+// atFullWeight is the part of a trial in which the candidate gets all requests.
+func atFullWeight(f *facts) bool { return f.inPhase(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) }
 
 // onTrial is Stepping, Promoting and Baking.
 func onTrial(f *facts) bool { return f.in.Status.Phase.Armed() }

@@ -15,9 +15,9 @@ var rollbackTraffic = table{
 	applies: rollingBack,
 	rules: []rule{
 		{"RollbackFences", handoverInFlight, fenceCanary},
-		{"RollbackOvertaken", canaryHanded, goOnHandingOver},
-		{"RollbackTakesTraffic", rollbackCanaryWeighted, takeTrafficBack},
-		{"RollbackPointsServices", rollbackServicesOff, pointServices},
+		{"RollbackOvertaken", canaryHanded, continueHandover},
+		{"RollbackTakesTraffic", rollbackCanaryWeighted, takeWeightBack},
+		{"RollbackPointsServices", rollbackPairOutdated, pointServices},
 	},
 }
 
@@ -80,7 +80,7 @@ func fenceCanary(f *facts) Decision {
 // already empties the stable set, and there is no way back by weights.
 func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
-func goOnHandingOver(f *facts) Decision {
+func continueHandover(f *facts) Decision {
 	why := fmt.Sprintf("the Deployment had already taken %s over when it was to be rolled back: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
@@ -98,11 +98,11 @@ func rollbackCanaryWeighted(f *facts) bool {
 	return canaryWeighted(f) && (f.in.Route.StableEndpoints > 0 || f.in.Workload.Replicas == 0)
 }
 
-func takeTrafficBack(f *facts) Decision {
+func takeWeightBack(f *facts) Decision {
 	return f.takeBack(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message)
 }
 
-// takeBack also forgets an earlier acknowledgement: whoever gave the canary a
+// takeBack also forgets an earlier acknowledgement: writerOf gave the canary a
 // share again started its connections anew.
 func (f *facts) takeBack(reason, why string) Decision {
 	d := f.doing(reason, why, SetSplit{0})
@@ -112,9 +112,9 @@ func (f *facts) takeBack(reason, why string) Decision {
 	return d
 }
 
-// rollbackServicesOff leaves the pair of a former edition's run alone: its pods
+// rollbackPairOutdated leaves the pair of a former edition's run alone: its pods
 // carry other labels.
-func rollbackServicesOff(f *facts) bool {
+func rollbackPairOutdated(f *facts) bool {
 	return !f.in.Canary.Former && routesSplit(f) && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
 }
 

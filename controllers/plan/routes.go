@@ -12,7 +12,7 @@ func canaryWeighted(f *facts) bool { return routesSplit(f) && f.weightIsNot(0) }
 
 func routesSplit(f *facts) bool { return f.in.Route.Split != nil }
 
-func notSplit(f *facts) bool { return !routesSplit(f) }
+func routesUnsplit(f *facts) bool { return !routesSplit(f) }
 
 func unacknowledged(f *facts) bool { return !f.in.Route.Acknowledged }
 

@@ -14,7 +14,7 @@ var steps = table{
 	about:   "Stepping, with the weight acknowledged: hold, verdicts, next step.",
 	applies: stepping,
 	rules: []rule{
-		{"StepHolds", stepHolding, holdStep},
+		{"StepHolds", holdRunning, holdStep},
 		{"StepUndecided", undecided, holdUndecided},
 		{"StepPassed", stepHasNext, nextStep},
 		{"StepsPassed", always, startPromotion},
@@ -29,7 +29,7 @@ func (f *facts) stepHold() time.Duration {
 	return f.in.Spec.Steps[i].Hold.Duration
 }
 
-func stepHolding(f *facts) bool {
+func holdRunning(f *facts) bool {
 	over, _ := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
 	return !over
 }
@@ -37,7 +37,7 @@ func stepHolding(f *facts) bool {
 func holdStep(f *facts) Decision {
 	_, left := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
 	until := f.in.Now.Add(left)
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: canary at %d %% until %s; %s", f.where(), f.stepWeight(), clock(until), f.verdictSummary()))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: canary at %d %% until %s; %s", f.stage(), f.stepWeight(), clock(until), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = left
 	return d
@@ -56,7 +56,7 @@ func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictP
 // holdUndecided is the third outcome at work: no pass, no fail, so neither more
 // nor less traffic.
 func holdUndecided(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %d %%: %s", f.where(), f.stepWeight(), f.undecidedBecause()))
+	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %d %%: %s", f.stage(), f.stepWeight(), f.undecidedBecause()))
 	d.Key = fmt.Sprintf("%d/%s/%s", f.step().Index, f.in.Verdict.Trigger, f.in.Verdict.Reason)
 	return d
 }
@@ -72,7 +72,7 @@ func (f *facts) undecidedBecause() string {
 func stepHasNext(f *facts) bool { return int(f.step().Index)+1 < len(f.in.Spec.Steps) }
 
 func nextStep(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s passed at %d %%: %s", f.where(), f.stepWeight(), f.verdictSummary()))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s passed at %d %%: %s", f.stage(), f.stepWeight(), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
 	d.Recheck = 1
@@ -81,12 +81,12 @@ func nextStep(f *facts) Decision {
 
 // startPromotion goes on to full size, or leaves the rest to the Deployment.
 func startPromotion(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %d %%, the last one: %s; promoting", f.where(), f.stepWeight(), f.verdictSummary()))
+	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %d %%, the last one: %s; promoting", f.stage(), f.stepWeight(), f.verdictSummary()))
 	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}
 	if f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative {
-		f.goNative(&d, "promotion.mode is Native: the Deployment goes on by its own strategy")
+		f.switchToNative(&d, "promotion.mode is Native: the Deployment goes on by its own strategy")
 	}
 	d.Recheck = 1
 	return d

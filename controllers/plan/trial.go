@@ -16,34 +16,34 @@ var trial = table{
 	about:   "Stepping, Promoting and Baking: routes first at 0, then pods, then requests. The weight is the step's; in Promoting and Baking 100. W is Progressing, Promoting or Baking.",
 	applies: onTrial,
 	rules: []rule{
-		{"PointsServices", trialServicesOff, pointServices},
+		{"PointsServices", pairOutdated, pointServices},
 		{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
-		{"SplitsRoute", notSplit, splitAtZero},
+		{"SplitsRoute", routesUnsplit, splitAtZero},
 		{"AwaitsSplit", splitUnacknowledged, waitForRoute},
-		{"NarrowsService", narrowOff, narrow},
-		{"ScalesCanary", sizeOff, scaleCanary},
+		{"NarrowsService", narrowingWrong, narrow},
+		{"ScalesCanary", canarySizeWrong, scaleCanary},
 		{"AwaitsCanary", canaryUnready, waitForCanary},
-		{"SetsWeight", weightOff, setTargetWeight},
+		{"SetsWeight", weightWrong, setTargetWeight},
 		{"AwaitsRoute", unacknowledged, waitForRoute},
 		{"StepAcknowledged", stepJustAcknowledged, noteAcknowledged},
-		{"TriggerObserved", triggerObserved, holdObserved},
+		{"TriggerObserved", triggerObserved, holdObservedTrigger},
 	},
 }
 
 // targetWeight is what the stage gives the candidate.
 func (f *facts) targetWeight() int32 {
-	if givesAll(f) {
+	if atFullWeight(f) {
 		return 100
 	}
 	return f.stepWeight()
 }
 
-func trialServicesOff(f *facts) bool {
+func pairOutdated(f *facts) bool {
 	return !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
 }
 
 func noStableEndpoints(f *facts) bool {
-	rest := notSplit(f) || f.in.Route.Mixed || weightOff(f) && f.targetWeight() < 100
+	rest := routesUnsplit(f) || f.in.Route.Mixed || weightWrong(f) && f.targetWeight() < 100
 	return rest && f.in.Route.StableEndpoints == 0
 }
 
@@ -57,7 +57,7 @@ func waitForEndpoints(f *facts) Decision {
 }
 
 func splitAtZero(f *facts) Decision {
-	return f.setWeight(0, f.where()+": sharing the routes between stable and canary, all of it to stable")
+	return f.setWeight(0, f.stage()+": sharing the routes between stable and canary, all of it to stable")
 }
 
 // splitUnacknowledged comes before anything wider: neither pods nor a larger
@@ -84,14 +84,14 @@ func (f *facts) narrowTarget() string {
 	switch {
 	case !f.narrows():
 		return ""
-	case givesAll(f) && f.promotion().FullAt != nil:
+	case atFullWeight(f) && f.promotion().FullAt != nil:
 		return f.in.Canary.Hash
 	default:
 		return f.in.Workload.Stable.Hash
 	}
 }
 
-func narrowOff(f *facts) bool {
+func narrowingWrong(f *facts) bool {
 	target := f.narrowTarget()
 	served := target == "" || target == f.in.Canary.Hash && f.in.Canary.Ready > 0 || target == f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
 	// What somebody took from a bake comes back first.
@@ -114,11 +114,11 @@ func narrow(f *facts) Decision {
 	d.Status.DirectCallers = was.DeepCopy()
 	d.Status.DirectCallers.PutBack++
 	d.Why = fmt.Sprintf("%s took the selector of Service %s away that narrows it to one version: putting it back (%d of %d times)",
-		whoever(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
+		writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
 	if d.Status.DirectCallers.PutBack == gaveUpNarrowing {
 		d.Effect = nil
 		d.Why = fmt.Sprintf("%s took the selector of Service %s away %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
-			whoever(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, gaveUpNarrowing)
+			writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, gaveUpNarrowing)
 		d.Status.DirectCallers.Message = truncate(d.Why, 512)
 		d.Recheck = 1
 	}
@@ -126,7 +126,7 @@ func narrow(f *facts) Decision {
 	return d
 }
 
-func whoever(manager string) string {
+func writerOf(manager string) string {
 	if manager == "" {
 		return "somebody"
 	}
@@ -148,13 +148,13 @@ func (f *facts) wantedSize() int32 {
 	return max(has, min(need, f.canaryReady()+wave))
 }
 
-func sizeOff(f *facts) bool {
+func canarySizeWrong(f *facts) bool {
 	return !f.in.Canary.Exists || f.in.Canary.Desired != f.wantedSize()
 }
 
 func scaleCanary(f *facts) Decision {
 	need, size := f.canaryNeed(f.targetWeight()), f.wantedSize()
-	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs %d canary pods", f.where(), f.targetWeight(), f.in.Workload.Replicas, need)
+	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs %d canary pods", f.stage(), f.targetWeight(), f.in.Workload.Replicas, need)
 	if size < need {
 		why += fmt.Sprintf("; %d first", size)
 	}
@@ -164,8 +164,8 @@ func scaleCanary(f *facts) Decision {
 // canaryUnready holds a wider share back until the pods for it are ready and the
 // gateway can reach them, and the step itself when they no longer are at its end.
 func canaryUnready(f *facts) bool {
-	held := baking(f) || stepping(f) && f.step().AcknowledgedAt != nil && stepHolding(f)
-	if held && !weightOff(f) {
+	held := baking(f) || stepping(f) && f.step().AcknowledgedAt != nil && holdRunning(f)
+	if held && !weightWrong(f) {
 		return false
 	}
 	need := f.canaryNeed(f.targetWeight())
@@ -175,19 +175,19 @@ func canaryUnready(f *facts) bool {
 func waitForCanary(f *facts) Decision {
 	need := f.canaryNeed(f.targetWeight())
 	ready := f.canaryReady()
-	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), ready, need)
+	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.stage(), ready, need)
 	switch {
 	case ready >= need:
-		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.where(), f.in.Route.CanaryEndpoints, need)
+		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.stage(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
 		// The cause begins with the count.
-		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400)))
+		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.stage(), truncate(f.in.Canary.Cause, 400)))
 	}
-	return f.working(f.phaseReason(), why+f.because())
+	return f.working(f.phaseReason(), why+f.canaryProblem())
 }
 
-// because says what keeps the canary's pods from being ready or reachable.
-func (f *facts) because() string {
+// canaryProblem says what keeps the canary's pods from being ready or reachable.
+func (f *facts) canaryProblem() string {
 	switch {
 	case f.in.Route.NoPort != "":
 		return ": " + truncate(f.in.Route.NoPort, 400)
@@ -198,22 +198,22 @@ func (f *facts) because() string {
 	}
 }
 
-func weightOff(f *facts) bool { return f.weightIsNot(f.targetWeight()) }
+func weightWrong(f *facts) bool { return f.weightIsNot(f.targetWeight()) }
 
 func setTargetWeight(f *facts) Decision {
-	return f.setWeight(f.targetWeight(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.where(), f.observedWeight(), f.targetWeight()))
+	return f.setWeight(f.targetWeight(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.stage(), f.observedWeight(), f.targetWeight()))
 }
 
 func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
 
 func noteAcknowledged(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.where(), f.stepWeight(), clock(f.in.Now.Add(f.stepHold()))))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.stage(), f.stepWeight(), clock(f.in.Now.Add(f.stepHold()))))
 	now, step := f.now(), f.step()
 	step.AcknowledgedAt = &now
 	d.Status.Step = &step
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = max(1, f.stepHold())
-	f.announce(&d, "judge "+f.where(), now.Add(f.stepHold()))
+	f.announce(&d, "judge "+f.stage(), now.Add(f.stepHold()))
 	return d
 }
 
@@ -229,8 +229,8 @@ func (f *facts) announce(d *Decision, next string, at time.Time) {
 // triggerObserved: in mode Enforce the run would have been rolled back above.
 func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
 
-func holdObserved(f *facts) Decision {
-	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.whereNow()))
+func holdObservedTrigger(f *facts) Decision {
+	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
 	d.Key = f.in.Verdict.Trigger
 	return d
 }

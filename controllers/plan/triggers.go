@@ -14,8 +14,8 @@ var triggers = table{
 	applies: revocable,
 	rules: []rule{
 		{"TriggerFired", triggerFired, rollBackOnTrigger},
-		{"BlindTooLong", blindTooLong, rollBackOnTrigger},
-		{"StepDeadlineExceeded", deadlineRollback, rollBackOnDeadline},
+		{"BlindTooLong", blindForTooLong, rollBackOnTrigger},
+		{"StepDeadlineExceeded", deadlinePassed, rollBackOnDeadline},
 	},
 }
 
@@ -23,16 +23,16 @@ func triggerFired(f *facts) bool {
 	return f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.Outcome == v1alpha1.VerdictFail
 }
 
-func blindTooLong(f *facts) bool {
+func blindForTooLong(f *facts) bool {
 	return f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.BlindRollback
 }
 
 func rollBackOnTrigger(f *facts) Decision {
 	return f.beginRollback(v1alpha1.OutcomeRolledBack, f.in.Verdict.Trigger,
-		fmt.Sprintf("%s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.whereNow()))
+		fmt.Sprintf("%s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
 }
 
-func deadlineRollback(f *facts) bool {
+func deadlinePassed(f *facts) bool {
 	if f.in.Spec.OnDeadline != v1alpha1.Rollback || f.in.Spec.Mode == v1alpha1.ModeObserve || !onTrial(f) || f.in.Spec.Paused {
 		return false
 	}
@@ -77,5 +77,5 @@ func (f *facts) deadlineExceeded() bool {
 
 func rollBackOnDeadline(f *facts) Decision {
 	return f.beginRollback(v1alpha1.OutcomeRolledBack, "deadline",
-		fmt.Sprintf("undecided for longer than stepDeadline %s, at %s: %s", f.in.Spec.StepDeadline.Duration, f.whereNow(), f.undecidedBecause()))
+		fmt.Sprintf("undecided for longer than stepDeadline %s, at %s: %s", f.in.Spec.StepDeadline.Duration, f.stageAndWeight(), f.undecidedBecause()))
 }
