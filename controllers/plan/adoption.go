@@ -60,9 +60,9 @@ func adopt(f *facts) Decision {
 	case f.in.Blocked.Reason == v1alpha1.ReasonWorkloadClaimed:
 		return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message)
 	case len(active) > 1:
-		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q runs %d versions: waiting for one of them to be left", f.in.Spec.WorkloadRef.Name, len(active)))
+		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q runs %d versions: waiting until only one is left", f.in.Spec.WorkloadRef.Name, len(active)))
 	case len(active) == 0 || active[0].Ready == 0:
-		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod yet: waiting for one; until then nothing holds a new version back", f.in.Spec.WorkloadRef.Name))
+		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod yet: waiting for one; until then new versions are not held back", f.in.Spec.WorkloadRef.Name))
 	}
 	d := f.working(v1alpha1.ReasonProgressing, "")
 	d.Status.Phase = v1alpha1.PhaseStable

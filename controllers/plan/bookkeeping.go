@@ -37,10 +37,11 @@ func superseded(f *facts) bool {
 }
 
 func supersede(f *facts) Decision {
-	why := fmt.Sprintf("%s came before %s was decided", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	why := fmt.Sprintf("%s was declared before the run of %s had ended", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
 	if !gating(f) {
 		return f.beginRollback(v1alpha1.OutcomeSuperseded, "", why)
 	}
+	why = fmt.Sprintf("%s was declared before a run of %s had started", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
 	if f.rejection(f.declared) != nil {
 		return rejectAgain(f)
 	}
@@ -53,7 +54,7 @@ func supersede(f *facts) Decision {
 func runMissing(f *facts) bool { return revocable(f) && !f.in.Run.Exists }
 
 func createRun(f *facts) Decision {
-	d := f.doing(f.phaseReason(), "run "+f.in.Status.Run+" has no record yet", CreateRun{})
+	d := f.doing(f.phaseReason(), "creating the record of run "+f.in.Status.Run, CreateRun{})
 	d.Repeats = true
 	d.Recheck = 1
 	return d
@@ -81,5 +82,5 @@ func (f *facts) marks() Marks {
 }
 
 func markWorkload(f *facts) Decision {
-	return f.doing(f.phaseReason(), "labelling the Deployment, so that the guard knows of it", MarkWorkload{f.marks()})
+	return f.doing(f.phaseReason(), "labelling the Deployment for the guard", MarkWorkload{f.marks()})
 }

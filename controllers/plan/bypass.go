@@ -27,9 +27,9 @@ func formerRun(f *facts) bool {
 
 func endFormerRun(f *facts) Decision {
 	if stepping(f) {
-		return f.beginRollback(v1alpha1.OutcomeCancelled, "upgrade", "an earlier version of Belay started this run: it is rolled back, and the version starts anew")
+		return f.beginRollback(v1alpha1.OutcomeCancelled, "upgrade", "an earlier version of Belay started this run: it is rolled back, and a new run starts")
 	}
-	why := "an earlier version of Belay started this run and had begun to promote it: the Deployment finishes by its own strategy, unjudged"
+	why := "an earlier version of Belay started this run and had begun to promote it: the Deployment finishes by its own strategy, without being judged"
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()
@@ -56,9 +56,9 @@ func bypassed(f *facts) bool {
 func followBypass(f *facts) Decision {
 	image := imageOf(&f.in.Workload.Declared)
 	by, reason := f.in.Workload.Bypass.By, f.in.Workload.Bypass.Reason
-	why := fmt.Sprintf("%s let %s roll without a judgement%s", by, image, quoteReason(reason))
+	why := fmt.Sprintf("%s let %s roll out without being judged%s", by, image, quoteReason(reason))
 	if by == "" {
-		why = fmt.Sprintf("%s rolls without a judgement, and no bypass says why: it was declared before the guard was in force, or the guard is not", image)
+		why = fmt.Sprintf("%s rolls out without being judged, and no bypass was recorded: it was declared before the guard was in force, or the guard is not in force", image)
 	}
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	if rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack {

@@ -79,7 +79,7 @@ func leave(f *facts) Decision {
 func deletingCanaryWeighted(f *facts) bool { return f.stableServes() && canaryWeighted(f) }
 
 func takeTrafficForDeletion(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: taking the canary's traffic back")
+	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: setting the canary's weight to 0 %")
 }
 
 // stableServes says whether taking the canary out of the route leaves pods that
@@ -133,7 +133,7 @@ func (f *facts) canaryAlone() bool {
 
 func waitForOthers(f *facts) Decision {
 	if f.deploymentCarries() {
-		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("Service %s reaches only the canary's pods (%d): it stays until others are reachable", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
+		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
 	}
 	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
@@ -161,7 +161,7 @@ func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil && f.releaseBlocked() {
 		return waitForService(f)
 	}
-	what := "the release"
+	what := "the routes to Service " + f.in.Spec.Traffic.Service
 	if f.in.Route.Split != nil {
 		what = fmt.Sprintf("weight %d %%", f.observedWeight())
 	}

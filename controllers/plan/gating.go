@@ -78,7 +78,7 @@ func waitForStableReady(f *facts) Decision {
 	if len(w.Active) > 1 {
 		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
 	}
-	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, it goes out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
+	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version goes out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
 	d := f.working(v1alpha1.ReasonWorkloadNotReady, why)
 	d.Recheck = unservedAfter
 	return d
@@ -134,7 +134,7 @@ func (f *facts) preflight() *v1alpha1.PreflightStatus {
 func waitForPreflight(f *facts) Decision {
 	p := f.preflight()
 	if p == nil {
-		return f.working(v1alpha1.ReasonPreflight, "waiting to hear whether the service can afford a release")
+		return f.working(v1alpha1.ReasonPreflight, "no run starts: waiting for the pre-flight check")
 	}
 	d := f.working(v1alpha1.ReasonPreflight, fmt.Sprintf("no run starts: pre-flight is %s (%s): %s", p.Outcome, p.Reason, p.Message))
 	d.Key = p.Reason

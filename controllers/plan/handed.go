@@ -48,9 +48,9 @@ func adaptToNewSize(f *facts) Decision {
 	case f.in.Workload.Recreate:
 		return f.doing(v1alpha1.ReasonHandingOver, why+": sizing it", ResizeHanded{f.in.Workload.Replicas})
 	case f.in.Route.Split != nil && !f.releaseBlocked():
-		return f.doing(v1alpha1.ReasonHandingOver, why+": the routes go to the whole Service at once", ReleaseRoute{})
+		return f.doing(v1alpha1.ReasonHandingOver, why+": the routes go to Service "+f.in.Spec.Traffic.Service+" at once", ReleaseRoute{})
 	case f.in.Route.Narrowed != "":
-		return f.doing(v1alpha1.ReasonHandingOver, why+": the Service selects all of its pods", NarrowService{})
+		return f.doing(v1alpha1.ReasonHandingOver, why+": Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
 	default:
 		return unpauseHanded(f)
 	}
@@ -84,7 +84,7 @@ func heldAtCandidate(f *facts) bool {
 }
 
 func unpauseHanded(f *facts) Decision {
-	return f.doing(f.phaseReason(), "handover: the Deployment goes on by itself, with nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate})
+	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate})
 }
 
 // onlyActiveSet is the one set that the Deployment runs; nil while there are more, or

@@ -53,7 +53,7 @@ func (f *facts) nativeReason() string {
 	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
 		return fmt.Sprintf("the Deployment would choose its ReplicaSet %s, which has the same template and is older", f.in.Workload.Chosen)
 	case f.deadlineExceeded() && !f.sized():
-		return fmt.Sprintf("the sizes of stable and canary did not come to rest at %d within stepDeadline %s", f.in.Workload.Replicas, f.in.Spec.StepDeadline.Duration)
+		return fmt.Sprintf("stable and canary did not both keep %d available pods for %s within stepDeadline %s", f.in.Workload.Replicas, f.in.Calm, f.in.Spec.StepDeadline.Duration)
 	default:
 		return ""
 	}
@@ -117,7 +117,7 @@ func restoreFullWeight(f *facts) Decision {
 	if f.in.Route.Split == nil {
 		what = "pointed the routes back at Service " + f.in.Spec.Traffic.Service
 	}
-	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: everything goes to the canary again before the Deployment takes it over", what), SetSplit{100})
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: setting the weight to 100 %% again before the Deployment takes the canary over", what), SetSplit{100})
 	p := f.promotion()
 	p.Size, p.SizeSince = nil, nil
 	d.Status.Promotion = &p
@@ -163,10 +163,10 @@ func waitForSteadySizes(f *facts) Decision {
 	case !f.in.Route.Acknowledged:
 		return waitForRoute(f)
 	case canaryLacksWeight(f):
-		d.Why = fmt.Sprintf("handover: the canary has %d %% and needs %d reachable pods to get everything again: %d", f.observedWeight(), w.Replicas, f.in.Route.CanaryEndpoints)
+		d.Why = fmt.Sprintf("handover: the canary has weight %d %%, and %d of the %d reachable pods that it needs for 100 %%", f.observedWeight(), f.in.Route.CanaryEndpoints, w.Replicas)
 	case f.sized() && p != nil && p.SizeSince != nil:
 		_, left := f.sinceElapsed(p.SizeSince, f.in.Calm)
-		d.Why = fmt.Sprintf("handover: stable and canary have stood at %d since %s; waiting until %s, so that no autoscaler comes between", w.Replicas, clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))
+		d.Why = fmt.Sprintf("handover: stable and canary have had %d pods each since %s; waiting until %s, so that no autoscaler changes that meanwhile", w.Replicas, clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))
 		d.Recheck = max(1, left)
 	default:
 		d.Why = fmt.Sprintf("handover: waiting for %d available pods on both sides: stable %d, canary %d%s", w.Replicas, w.Stable.Available, c.Available, f.canaryProblem())

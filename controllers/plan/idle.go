@@ -93,7 +93,7 @@ func (f *facts) rejection(revision string) *v1alpha1.RejectedRevision {
 func leftoverSet(f *facts) bool { return f.in.Canary.Leftover != "" && !routesSplit(f) }
 
 func removeLeftover(f *facts) Decision {
-	return f.doing(f.phaseReason(), fmt.Sprintf("ReplicaSet %s of a former run is still there", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})
+	return f.doing(f.phaseReason(), fmt.Sprintf("deleting ReplicaSet %s of a former run", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})
 }
 
 func rolledBack(f *facts) bool {
@@ -116,7 +116,7 @@ func (f *facts) rolledBackMessage() string {
 func newRevision(f *facts) bool { return !gating(f) && f.declared != f.stable }
 
 func beginGating(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("%s waits, paused, to be judged", imageOf(&f.in.Workload.Declared)))
+	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("new version %s: held back until a run has promoted it", imageOf(&f.in.Workload.Declared)))
 	f.takeAsCandidate(&d)
 	d.Status.Phase = v1alpha1.PhaseGating
 	d.Recheck = 1
@@ -144,7 +144,7 @@ func nothingServes(f *facts) bool {
 
 // rollUnserved is a run like any other in the record: with no step.
 func rollUnserved(f *facts) Decision {
-	why := fmt.Sprintf("%s has had no ready pod since %s: %s goes out at once, by the Deployment's own strategy, without a judgement",
+	why := fmt.Sprintf("%s has had no ready pod since %s: %s goes out at once, by the Deployment's own strategy, without being judged",
 		imageOf(f.in.Status.Stable), clock(*f.in.Workload.UnavailableSince), imageOf(f.in.Status.Candidate))
 	d := f.working(v1alpha1.ReasonNothingServes, why)
 	f.openRun(&d)

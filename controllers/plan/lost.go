@@ -38,7 +38,7 @@ func lockedWithoutHandover(f *facts) bool {
 }
 
 func unlock(f *facts) Decision {
-	return f.doing(f.phaseReason(), "no handover is in progress: the Deployment's template may change again", Unlock{})
+	return f.doing(f.phaseReason(), "no handover is in progress: unlocking the Deployment's template", Unlock{})
 }
 
 // lockedBeforeReady is a Deployment whose handover must wait after all.
@@ -48,7 +48,7 @@ func lockedBeforeReady(f *facts) bool {
 }
 
 func unlockForNow(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the handover waits: the Deployment's template may change meanwhile", Unlock{})
+	return f.doing(v1alpha1.ReasonHandingOver, "the handover waits: unlocking the Deployment's template meanwhile", Unlock{})
 }
 
 // wrongSet is a set of the Deployment's that has a size while the Deployment is held
@@ -80,8 +80,11 @@ func (f *facts) mayNotServe(s *Set) bool {
 
 func takeOutWrongVersion(f *facts) Decision {
 	s := f.wrongSet()
-	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %d pods of %s, although the Deployment is held at %s: taking it out", s.Name, s.Desired, s.Image, imageOf(f.in.Status.Stable)),
-		TakeOut{Name: s.Name, Delete: f.mayNotServe(s)})
+	effect, does := TakeOut{Name: s.Name, Delete: f.mayNotServe(s)}, "scaling it to 0"
+	if effect.Delete {
+		does = "deleting it"
+	}
+	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %d pods of %s, although the Deployment is held at %s: %s", s.Name, s.Desired, s.Image, imageOf(f.in.Status.Stable), does), effect)
 	d.Standing.State = Stuck
 	d.Recheck = 1
 	return d
@@ -144,7 +147,7 @@ func stableLost(f *facts) bool {
 }
 
 func releaseFromLostStable(f *facts) Decision {
-	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, whatever it reaches, until it has", f.stage(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
+	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, which reaches other pods, until stable has one", f.stage(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
 	f.forgetShare(&d)
 	return d
 }

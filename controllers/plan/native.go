@@ -47,7 +47,7 @@ var nativePromotion = table{
 }
 
 func releaseForNative(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods: the routes go to the whole Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods by its own strategy: the routes go to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
 // nativeUnacknowledged does not hold a bypass back, which is under way.
@@ -102,7 +102,7 @@ func takeOneVersionOut(f *facts) Decision {
 	if out.Name == keep.Name {
 		out = f.in.Workload.Active[1]
 	}
-	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: taking %s out, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
+	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: scaling %s to 0, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
 }
 
 // canaryAdoptable hands the canary over at the size it has: its pods need not be
@@ -155,7 +155,7 @@ func nativeJustSettled(f *facts) bool {
 
 // noteSettled begins the drain of what is left of a canary, and the bake.
 func noteSettled(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "one version is left in the Deployment: what is left of the canary goes")
+	d := f.working(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
 	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
 	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
 		d.Standing.Reason = v1alpha1.ReasonBaking
@@ -230,7 +230,7 @@ func finishNative(f *facts) Decision {
 	case p.Mode == v1alpha1.TakeOverBypass:
 		outcome, trigger, why = v1alpha1.OutcomeBypassed, "bypass", p.Message
 	case !f.settled():
-		outcome, why = v1alpha1.OutcomeSuperseded, fmt.Sprintf("%s came before %s was ready", imageOf(&f.in.Workload.Declared), set.Image)
+		outcome, why = v1alpha1.OutcomeSuperseded, fmt.Sprintf("%s was declared before %s was ready", imageOf(&f.in.Workload.Declared), set.Image)
 	}
 	d := f.working(v1alpha1.ReasonStable, why)
 	d.Key, d.Actor = f.in.Status.Run, p.Actor

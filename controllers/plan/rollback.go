@@ -73,7 +73,7 @@ func handoverInFlight(f *facts) bool {
 }
 
 func fenceCanary(f *facts) Decision {
-	return f.doing(f.phaseReason(), "keeping a handover that may still be on its way from the canary", FenceCanary{f.in.Status.Epoch})
+	return f.doing(f.phaseReason(), "making sure that a handover that was decided before can no longer change the owner of the canary's ReplicaSet", FenceCanary{f.in.Status.Epoch})
 }
 
 // canaryHanded holds in a rollback when the handover came first: the Deployment
@@ -81,7 +81,7 @@ func fenceCanary(f *facts) Decision {
 func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
 func continueHandover(f *facts) Decision {
-	why := fmt.Sprintf("the Deployment had already taken %s over when it was to be rolled back: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
+	why := fmt.Sprintf("the Deployment had already taken %s over when the rollback was decided: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
@@ -99,7 +99,7 @@ func rollbackCanaryWeighted(f *facts) bool {
 }
 
 func takeWeightBack(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message)
+	return f.takeBack(v1alpha1.ReasonRollingBack, "setting the canary's weight to 0 %: "+f.rollback().Message)
 }
 
 // takeBack also forgets an earlier acknowledgement: writerOf gave the canary a
@@ -169,7 +169,7 @@ func noteZero(f *facts) Decision {
 	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
 	what := "weight 0 %"
 	if f.in.Route.Split == nil {
-		what = "Service " + f.in.Spec.Traffic.Service + " in place of a share"
+		what = "the routes to Service " + f.in.Spec.Traffic.Service
 	}
 	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, %.1f s after the decision", what, took.Seconds()))
 	now, r := f.now(), f.rollback()
@@ -205,7 +205,7 @@ func removeCanary(f *facts) Decision {
 		return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to go", f.in.Canary.Left))
 	}
 	reject := rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack
-	return f.doing(f.phaseReason(), "the canary takes no traffic any more", RemoveCanary{reject})
+	return f.doing(f.phaseReason(), "the canary gets no traffic any more: removing it", RemoveCanary{reject})
 }
 
 func waitForService(f *facts) Decision {
@@ -230,7 +230,7 @@ func releaseRoute(f *facts) Decision {
 func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }
 
 func unpauseStable(f *facts) Decision {
-	return f.doing(f.phaseReason(), "the Deployment declares the stable version again", Unpause{f.stable})
+	return f.doing(f.phaseReason(), "the Deployment declares the stable version again: unpausing it", Unpause{f.stable})
 }
 
 // finishRollback ends the run. Where the Rollout goes from here depends on why

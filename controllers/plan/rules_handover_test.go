@@ -17,7 +17,7 @@ func nativeCases() []ruleCase {
 	newerHeld := all(declares(newerRevision), paused(true))
 	deadline := func(in *plan.Input) { in.Status.Promotion.HandedAt = &longAgo }
 	return []ruleCase{
-		works("NativeAwaitsRoute", "release unacknowledged", given(begun, unacknowledged), nil, phase, over, "acknowledge the release"),
+		works("NativeAwaitsRoute", "release unacknowledged", given(begun, unacknowledged), nil, phase, over, "acknowledge the routes to Service shop"),
 		works("NativeAwaitsWorkload", "a bypass waits for no gateway", given(bypassing, unacknowledged), nil, phase, over),
 		stalls("NativeTriggerFired", "rolling", given(native, fail), plan.Pause{}, phase, v1alpha1.ReasonTriggerFired, "declare shop:a again"),
 		stalls("NativeTriggerFired", "stopped", given(native, paused(true), fail), nil, phase, v1alpha1.ReasonTriggerFired, "kubectl set image"),
@@ -27,7 +27,7 @@ func nativeCases() []ruleCase {
 		works("NativeAwaitsWorkload", "a bypass has no triggers", given(bypassing, fail), nil, phase, over),
 		works("NativeReverted", "in the middle", given(native, declares(stableRevision), paused(true)), plan.Unpause{Revision: stableRevision}, phase, over),
 		works("NativeReverted", "a bypass", given(bypassing, declares(stableRevision), paused(true)), plan.Unpause{Revision: stableRevision}, phase, over),
-		works("NativeThaws", "the candidate has as many", given(bypassing, newerHeld), plan.TakeOut{Name: stableSet}, phase, over, "taking shop:a out", "2 versions"),
+		works("NativeThaws", "the candidate has as many", given(bypassing, newerHeld), plan.TakeOut{Name: stableSet}, phase, over, "scaling shop:a to 0", "2 versions"),
 		works("NativeThaws", "stable still has more", given(bypassing, active(stable(3), own(1)), newerHeld), plan.TakeOut{Name: ownSet}, phase, over),
 		works("NativeThaws", "the candidate has none", given(bypassing, active(stable(3), unready(own(2))), newerHeld), plan.TakeOut{Name: ownSet}, phase, over),
 		works("NativeThaws", "the candidate was found bad", given(native, active(stable(1), own(3)), fail, newerHeld), plan.TakeOut{Name: ownSet}, phase, over),
@@ -57,8 +57,8 @@ func nativeEndCases() []ruleCase {
 		in.Status.Promotion.SettledAt, in.Status.Promotion.HandedAt = ptr(ago(2*time.Hour)), &longAgo
 	}
 	return []ruleCase{
-		works("NativeAwaitsRelease", "a canary is left, and the gateway late", given(bypassed, canaryPods(2), unacknowledged), nil, phase, over, "acknowledge the release"),
-		works("NativeSettled", "a canary is left", given(bypassed, canaryPods(2)), nil, phase, over, "the canary goes"),
+		works("NativeAwaitsRelease", "a canary is left, and the gateway late", given(bypassed, canaryPods(2), unacknowledged), nil, phase, over, "acknowledge the routes to Service shop"),
+		works("NativeSettled", "a canary is left", given(bypassed, canaryPods(2)), nil, phase, over, "removing what is left of the canary"),
 		works("NativeDrains", "a canary is left", given(bypassed, canaryPods(2), settledAt(&justNow)), nil, phase, over, "until 12:00:04Z"),
 		works("NativeDrains", "the canary of a run that was bypassed", given(bypassed, leftoverSet, settledAt(&justNow)), nil, phase, over),
 		works("NativeRemovesCanary", "drained", given(bypassed, canaryPods(2), settledAt(&recently)), plan.RemoveCanary{}, phase, over),
@@ -72,7 +72,7 @@ func nativeEndCases() []ruleCase {
 		works("NativeDone", "bypassed", given(bypassed), nil, stablePhase, settled, "because"),
 		works("NativeDone", "undone", given(nativeAlone, declares(stableRevision), active(stable(replicas)), fail), nil, stablePhase, settled, "back to shop:a: shop/errors: 5 % errors"),
 		works("NativeDone", "undone without a trigger", given(nativeAlone, declares(stableRevision), active(stable(replicas))), nil, stablePhase, settled, "back at shop:a"),
-		works("NativeDone", "a fix came before it was ready", given(takeOver(v1alpha1.TakeOverUnserved), noCanary, active(unready(own(replicas))), newerHeld), nil, stablePhase, settled, "shop:c came before shop:b was ready"),
+		works("NativeDone", "a fix came before it was ready", given(takeOver(v1alpha1.TakeOverUnserved), noCanary, active(unready(own(replicas))), newerHeld), nil, stablePhase, settled, "shop:c was declared before shop:b was ready"),
 		works("NativeDone", "at zero", given(bypassing, atZero), nil, stablePhase, settled),
 		works("NativeDone", "at zero, and a newer one waits", given(bypassing, atZero, newerHeld), nil, stablePhase, settled),
 	}
@@ -104,7 +104,7 @@ func handedCases() []ruleCase {
 		works("HandoverWidensService", "released", given(handed, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over),
 		works("HandoverUnpauses", "released", given(handed, noSplit), plan.Unpause{Revision: triedRevision}, phase, over, "nothing left to roll"),
 		works("HandoverUnpauses", "unpaused by somebody, still locked", given(handed, noSplit, paused(false)), plan.Unpause{Revision: triedRevision}, phase, over),
-		works("HandoverAwaitsRoute", "unacknowledged", given(handed, noSplit, unpaused, unacknowledged), nil, phase, over, "acknowledge the release"),
+		works("HandoverAwaitsRoute", "unacknowledged", given(handed, noSplit, unpaused, unacknowledged), nil, phase, over, "acknowledge the routes to Service shop"),
 		works("HandoverAwaitsWorkload", "stable's pods go", given(handed, noSplit, unpaused), nil, phase, over, "2 versions"),
 		works("HandoverAwaitsWorkload", "a pod is not available", given(handedAlone, func(in *plan.Input) { in.Workload.Active[0].Available = 3 }), nil, phase, over, "3 of 4 pods available"),
 		works("HandoverAwaitsWorkload", "a newer one froze it", given(handed, noSplit, newerHeld), plan.TakeOut{Name: stableSet}, phase, over),
@@ -129,9 +129,9 @@ func handoverCases() []ruleCase {
 		works("HandoverImpossible", "admission changed the canary", given(handingOver, changed), nil, phase, over, "promoting natively", "a sidecar was added"),
 		works("HandoverImpossible", "an older set is equal", given(handingOver, chosen("shop-old")), nil, phase, over, "shop-old"),
 		works("HandoverImpossible", "no set is equal", given(handingOver, chosen("")), nil, phase, over, canarySet),
-		works("HandoverImpossible", "never at rest", given(handingOver, late), nil, phase, over, "did not come to rest at 4", "stepDeadline 1h0m0s"),
+		works("HandoverImpossible", "never at rest", given(handingOver, late), nil, phase, over, "did not both keep 4 available pods for 15s", "stepDeadline 1h0m0s"),
 		works("HandoverAwaitsCalm", "at rest since a moment, after hours of an undecided bake", given(handingOver, fullAt(&longAgo), sizeSince(&justNow)), nil, phase, over),
-		works("HandoverUnlocks", "no longer at rest", given(handingOver, locked, stableReady(3)), plan.Unlock{}, phase, over, "may change meanwhile"),
+		works("HandoverUnlocks", "no longer at rest", given(handingOver, locked, stableReady(3)), plan.Unlock{}, phase, over, "unlocking the Deployment's template meanwhile"),
 		works("HandoverUnlocks", "scaled to 0", given(handingOver, locked, atZero), plan.Unlock{}, phase, over),
 		works("HandoverUnlocks", "undecided", given(handingOver, locked, verdict(v1alpha1.VerdictError)), plan.Unlock{}, phase, over),
 		works("HandoverUnlocks", "paused", given(handingOver, locked, specPaused), plan.Unlock{}, phase, over),
@@ -143,9 +143,9 @@ func handoverCases() []ruleCase {
 		works("RepairsServices", "somebody took the split and the pair away", given(handingOver, noSplit, pairOff), plan.PointServices{}, phase, over),
 		works("HandoverAwaitsCalm", "the pair is not there, and cannot be", given(handingOver, split(50), pairOff, func(in *plan.Input) { in.Workload.Stable = plan.Set{} }), nil, phase, over),
 		works("HandoverSetsWeight", "routes disagree", given(handingOver, mixed(100)), plan.SetSplit{Weight: 100}, phase, over),
-		works("HandoverAwaitsCalm", "somebody gave stable a share, canary short", given(handingOver, split(50), canaryEndpoints(3)), nil, phase, over, "needs 4 reachable pods", "3"),
+		works("HandoverAwaitsCalm", "somebody gave stable a share, canary short", given(handingOver, split(50), canaryEndpoints(3)), nil, phase, over, "3 of the 4 reachable pods", "3"),
 		works("HandoverAwaitsCalm", "not for long enough", given(handingOver, sizeSince(&justNow)), nil, phase, over, "since 11:59:59Z", "until 12:00:14Z"),
-		works("HandoverAwaitsCalm", "at rest for the first time", given(handingOver, noSize), nil, phase, over, "stood at 4"),
+		works("HandoverAwaitsCalm", "at rest for the first time", given(handingOver, noSize), nil, phase, over, "had 4 pods each"),
 		works("HandoverAwaitsCalm", "a stable pod short", given(handingOver, stableReady(3)), nil, phase, over, "stable 3, canary 4"),
 		works("HandoverAwaitsCalm", "a canary pod short", given(handingOver, canaryReady(3)), nil, phase, over, "stable 4, canary 3"),
 		works("HandoverAwaitsCalm", "not observed by the Deployment controller", given(handingOver, unobserved), nil, phase, over),

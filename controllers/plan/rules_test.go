@@ -111,11 +111,11 @@ func deletionCases() []ruleCase {
 		works("DeletingReleasesRoute", "stable does not serve", given(baking, stableReady(0), soon), plan.ReleaseRoute{}, v1alpha1.PhaseBaking, releasing),
 		works("DeletingReleasesRoute", "a bypass in progress", given(bypassing, stableReady(0), split(10), soon), plan.ReleaseRoute{}, over, releasing),
 		works("DeletingAwaitsWorkload", "released while stable has too few pods", given(baking, stableReady(2), noSplit, soon), nil, v1alpha1.PhaseBaking, releasing, "2 of 4 ready"),
-		works("DeletingAwaitsWorkload", "released, but nobody else is reachable", given(baking, noSplit, serviceEndpoints(4), soon), nil, v1alpha1.PhaseBaking, releasing, "reaches only the canary's pods (4)"),
+		works("DeletingAwaitsWorkload", "released, but nobody else is reachable", given(baking, noSplit, serviceEndpoints(4), soon), nil, v1alpha1.PhaseBaking, releasing, "reaches only canary pods (4)"),
 		works("Deleting", "the canary has everything and the Service no such port", given(baking, stableEndpoints(0), portRenamed, soon), nil, v1alpha1.PhaseBaking, releasing, "no port"),
 		works("DeletingRemovesCanary", "released while stable has enough", given(baking, stableReady(3), noSplit, soon), plan.RemoveCanary{}, v1alpha1.PhaseBaking, releasing),
 		works("Deleting", "weight unacknowledged", given(step, split(0), unacknowledged, soon), nil, phase, releasing, "acknowledge weight 0 %"),
-		works("Deleting", "release unacknowledged", given(step, noSplit, noCanary, unacknowledged, soon), nil, phase, releasing, "acknowledge the release"),
+		works("Deleting", "release unacknowledged", given(step, noSplit, noCanary, unacknowledged, soon), nil, phase, releasing, "acknowledge the routes to Service shop"),
 		stalls("Deleting", "the Service is gone", given(rollingBack(&recently), noCanary, serviceGone, soon), nil, back, v1alpha1.ReasonServiceNotFound, "create it"),
 	}
 }
@@ -181,7 +181,7 @@ func candidateCases() []ruleCase {
 		works("FormerRun", "baking", given(baking, formerRun, rolls), nil, overPhase, over),
 
 		works("Bypassed", "pushed with a bypass", given(declares(triedRevision), rolls, by), plan.CreateRun{}, overPhase, over, "ann let shop:b roll", `"outage"`),
-		works("Bypassed", "nobody says why", given(declares(triedRevision), rolls), plan.CreateRun{}, overPhase, over, "no bypass says why"),
+		works("Bypassed", "nobody says why", given(declares(triedRevision), rolls), plan.CreateRun{}, overPhase, over, "no bypass was recorded"),
 		works("Bypassed", "while it waits", given(gating, rolls, by), plan.CreateRun{}, overPhase, over),
 		works("Bypassed", "mid-step", given(step, rolls, by), nil, overPhase, over),
 		works("Bypassed", "mid-step, a newer one", given(step, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over),
@@ -200,7 +200,7 @@ func candidateCases() []ruleCase {
 		works("Cancelled", "reverted while promoting", given(promoting, declares(stableRevision)), nil, backPhase, back),
 		works("Cancelled", "reverted in a bake", given(baking, declares(stableRevision)), nil, backPhase, back),
 		works("Cancelled", "reverted in a handover", given(handingOver, declares(stableRevision)), nil, backPhase, back),
-		works("Superseded", "newer before the run", given(gating, declares(newerRevision)), nil, gate, progressing, "shop:c came before shop:b"),
+		works("Superseded", "newer before the run", given(gating, declares(newerRevision)), nil, gate, progressing, "shop:c was declared before a run of shop:b"),
 		stalls("Superseded", "newer, but rejected before", given(gating, declares(newerRevision), rejected(newerRevision)), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "was rejected at 07:00:00Z", "retry"),
 		works("Superseded", "newer mid-step", given(step, declares(newerRevision)), nil, backPhase, back),
 		works("Superseded", "newer while promoting", given(promoting, declares(newerRevision)), nil, backPhase, back),
@@ -221,7 +221,7 @@ func candidateCases() []ruleCase {
 		works("LeftoverRemoved", "rolled back", given(rolledBack, leftoverSet), plan.RemoveLeftover{Name: "shop-former"}, v1alpha1.PhaseRolledBack, progressing),
 		works("LeftoverRemoved", "before a run", given(gating, leftoverSet), plan.RemoveLeftover{Name: "shop-former"}, gate, progressing),
 		stalls("RolledBack", "still declared", given(rolledBack), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "rolled back to shop:a", "5 % errors", "revert it, push a new version, or retry"),
-		works("NewRevision", "pushed", given(declares(triedRevision)), nil, gate, progressing, "shop:b waits"),
+		works("NewRevision", "pushed", given(declares(triedRevision)), nil, gate, progressing, "new version shop:b"),
 		works("NewRevision", "fix after a rollback", given(rolledBack, declares(newerRevision)), nil, gate, progressing, "shop:c"),
 	}
 }

@@ -57,7 +57,7 @@ func waitForEndpoints(f *facts) Decision {
 }
 
 func splitAtZero(f *facts) Decision {
-	return f.setWeight(0, f.stage()+": sharing the routes between stable and canary, all of it to stable")
+	return f.setWeight(0, f.stage()+": splitting the routes between stable and canary, with weight 0 % for the canary")
 }
 
 // splitUnacknowledged comes before anything wider: neither pods nor a larger
@@ -113,11 +113,11 @@ func narrow(f *facts) Decision {
 	}
 	d.Status.DirectCallers = was.DeepCopy()
 	d.Status.DirectCallers.PutBack++
-	d.Why = fmt.Sprintf("%s took the selector of Service %s away that narrows it to one version: putting it back (%d of %d times)",
+	d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version: putting it back (%d of %d times)",
 		writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
 	if d.Status.DirectCallers.PutBack == gaveUpNarrowing {
 		d.Effect = nil
-		d.Why = fmt.Sprintf("%s took the selector of Service %s away %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
+		d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
 			writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, gaveUpNarrowing)
 		d.Status.DirectCallers.Message = truncate(d.Why, 512)
 		d.Recheck = 1
