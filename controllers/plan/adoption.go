@@ -6,10 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// adoption applies always, and is passed by a Rollout that has adopted its
-// Deployment. It comes before everything else but deletion because without the
-// Deployment there is nothing to protect or promote, and before the first look
-// there is no stable version to go back to.
+// adoption applies always; a Rollout that has adopted its Deployment passes it.
+// It comes right after deletion: without the Deployment there is nothing to
+// protect or promote, and before adoption there is no stable version to go back
+// to.
 var adoption = table{
 	name:    "Adoption",
 	about:   "In every phase: without the Deployment, the finalizer and a stable version nothing else is decided.",
@@ -22,8 +22,8 @@ var adoption = table{
 	},
 }
 
-// workloadMissingLost holds while a side without endpoints has a share, the
-// Deployment is gone, and the user's Service reaches what is left.
+// workloadMissingLost holds while the Deployment is gone, some requests go to a
+// side without endpoints, and the user's Service still has some.
 func workloadMissingLost(f *facts) bool {
 	r := f.in.Route
 	lost := r.StableEndpoints == 0 && f.weightIsNot(100) || r.CanaryEndpoints == 0 && f.weightIsNot(0)
@@ -51,9 +51,10 @@ func addFinalizer(f *facts) Decision {
 
 func unadopted(f *facts) bool { return f.in.Status.Phase == "" || f.in.Status.Stable == nil }
 
-// adopt takes the version that runs as stable. What the Deployment declares may
-// already differ: a Rollout can be made again while a rejected one waits. Until
-// then the Deployment carries no label, and nothing holds back a fix.
+// adopt takes the version that runs as stable. The Deployment may already
+// declare another one, for example when a Rollout is created again while its
+// rejected version is still declared. Before adoption the Deployment has no
+// label of Belay's, so the guard does not hold back a fix.
 func adopt(f *facts) Decision {
 	active := f.in.Workload.Active
 	switch {

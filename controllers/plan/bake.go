@@ -6,9 +6,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// bake applies in Promoting and Baking, and answers always. It comes after the
-// rows of trial, which bring all requests to the canary, and bring them back when
-// somebody takes them away.
+// bake applies in Promoting and Baking; its last row always matches. It comes
+// after the rows of trial, which set the weight to 100, and set it again when
+// somebody changes it.
 var bake = table{
 	name:    "Promotion and bake",
 	about:   "Promoting and Baking, with 100 % acknowledged and stable still at full size.",

@@ -6,9 +6,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// bookkeeping applies always. It comes after the rollback, which depends on no
-// record and no label, and before whatever takes a candidate further: the declared
-// version, the run's record and the labels are right first.
+// bookkeeping applies always. It comes after the rollback, which must not
+// depend on a record or a label, and before the rows that take a candidate
+// further, which rely on both.
 var bookkeeping = table{
 	name:    "Another version, the run's record, the labels",
 	about:   "In every phase but RollingBack: another version is declared, or the run's record or a label is missing.",
@@ -31,7 +31,8 @@ func cancel(f *facts) Decision {
 	return f.backToStable(why)
 }
 
-// superseded holds when a newer template came while another was on trial.
+// superseded holds when another template is declared while the candidate is in
+// Gating or in a run.
 func superseded(f *facts) bool {
 	return cancellable(f) && f.declared != f.candidate && f.declared != f.stable
 }
@@ -50,7 +51,8 @@ func supersede(f *facts) Decision {
 	return d
 }
 
-// runMissing: the decision that began a run is in no record before the run exists.
+// runMissing holds until the run of a candidate exists: the decision that began
+// it is recorded there.
 func runMissing(f *facts) bool { return revocable(f) && !f.in.Run.Exists }
 
 func createRun(f *facts) Decision {
@@ -60,13 +62,14 @@ func createRun(f *facts) Decision {
 	return d
 }
 
-// labelsWrong leaves the labels of a Deployment alone that another Rollout guards.
+// labelsWrong is false for a Deployment that another Rollout guards: its labels
+// are not ours.
 func labelsWrong(f *facts) bool {
 	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
 }
 
-// marks are Belay's labels on the Deployment as they should be: all that the
-// admission policies can know.
+// marks are Belay's labels on the Deployment as they should be. The admission
+// policies know nothing else.
 func (f *facts) marks() Marks {
 	m := Marks{Rollout: f.in.Name}
 	if f.in.Status.Phase.InRun() {

@@ -6,9 +6,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// unplanned applies always: in every phase somebody else may have let the
-// Deployment roll, or another version of Belay may have begun the run. It comes
-// before the triggers because such a run is not continued, whatever they say.
+// unplanned applies always: in every phase somebody else may let the Deployment
+// roll, or the run may be that of another version of Belay. It comes before the
+// triggers because such a run is not continued, whatever its triggers say.
 var unplanned = table{
 	name:    "Former runs and bypasses",
 	about:   "In every phase: another version of Belay started the run, or somebody lets the Deployment roll unjudged.",
@@ -19,8 +19,8 @@ var unplanned = table{
 	},
 }
 
-// formerRun: what another version's rules have begun is not continued. It may
-// have let the Deployment roll itself.
+// formerRun holds for a run that another version of the rules started. It is
+// not continued: that version may have let the Deployment roll by itself.
 func formerRun(f *facts) bool {
 	return f.in.Run.Exists && f.in.Run.Former && (revocable(f) || handed(f))
 }
@@ -38,8 +38,8 @@ func endFormerRun(f *facts) Decision {
 	return d
 }
 
-// bypassed holds when the Deployment rolls to something else than stable and
-// Belay did not let it: in every phase.
+// bypassed holds, in every phase, when the Deployment rolls to a version other
+// than stable without Belay having unpaused it.
 func bypassed(f *facts) bool {
 	if f.in.Workload.Paused || f.declared == f.stable {
 		return false
@@ -51,8 +51,8 @@ func bypassed(f *facts) bool {
 	return !ours && !overtaken
 }
 
-// followBypass makes the bypass a run of its own, or the end of the one in
-// progress when it tries the same version.
+// followBypass makes the bypass a run of its own; when it lets the candidate of
+// the run in progress roll, it becomes the end of that run.
 func followBypass(f *facts) Decision {
 	image := imageOf(&f.in.Workload.Declared)
 	by, reason := f.in.Workload.Bypass.By, f.in.Workload.Bypass.Reason

@@ -6,8 +6,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// commands applies while a command has no answer. It is answered once, before
-// anything that can fail or wait.
+// commands applies while a command has not been answered. It comes before
+// everything that can fail or wait, and answers a command once.
 var commands = table{
 	name:    "Commands",
 	about:   "A command waits for its answer, in any phase.",
@@ -33,7 +33,7 @@ func abortRequested(f *facts) bool { return f.actionFor(v1alpha1.ActionAbort) &&
 func abort(f *facts) Decision {
 	d := f.beginRollback(v1alpha1.OutcomeRolledBack, "abort", fmt.Sprintf("aborted by %s%s", f.in.Action.By, quoteReason(f.in.Action.Reason)))
 	if gating(f) {
-		// Nothing has been given to the candidate yet, so there is nothing to undo.
+		// There is no run yet, so nothing has to be undone.
 		d = f.working(v1alpha1.ReasonRolledBack, d.Why)
 		d.Status.Phase = v1alpha1.PhaseRolledBack
 		f.reject(&d, "abort", d.Why, "")

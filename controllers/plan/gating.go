@@ -6,9 +6,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// obstacles applies in Gating, and in a run until the canary's owner changes. It
-// comes before all that starts a run or gives a candidate more, and after all
-// that takes something away, which no obstacle holds back.
+// obstacles applies in Gating, and in a run until the canary's owner changes.
+// It comes before the rows that start a run or give the candidate more, and
+// after those that take something from it, which no obstacle may hold back.
 var obstacles = table{
 	name:    "Obstacles",
 	about:   "From Gating until the owner changes: a run neither starts nor goes on while one of these holds. Triggers stay armed.",
@@ -21,8 +21,8 @@ var obstacles = table{
 	},
 }
 
-// beforeRun applies in Gating, and answers always. It comes last of what there is
-// in Gating: all that may hold a run back has been asked.
+// beforeRun applies in Gating; its last row always matches. It comes last of
+// the tables for Gating: everything that may hold a run back has been asked.
 var beforeRun = table{
 	name:    "Gating",
 	about:   "Gating, with no obstacle left: when and how the run starts.",
@@ -50,7 +50,8 @@ func stayPaused(f *facts) Decision {
 	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; triggers stay armed")
 }
 
-// canaryOfEmptyDeployment is a canary with pods of a Deployment that wants none.
+// canaryOfEmptyDeployment holds while the canary of a Deployment with 0
+// replicas has pods.
 func canaryOfEmptyDeployment(f *facts) bool {
 	return atZeroReplicas(f) && !gating(f) && f.in.Canary.Exists && f.in.Canary.Desired > 0
 }
@@ -59,15 +60,16 @@ func emptyCanary(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: the canary goes too", ScaleCanary{0})
 }
 
-// atZeroReplicas: somebody, or an autoscaler, wants no pod at all. The run waits
-// as it is.
+// atZeroReplicas holds while a person or an autoscaler has scaled the
+// Deployment to 0. The run waits as it is.
 func atZeroReplicas(f *facts) bool { return f.in.Workload.Replicas == 0 }
 
 func waitForReplicas(f *facts) Decision {
 	return f.working(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
 }
 
-// stableNotReady: a run starts from one version that serves, and alone.
+// stableNotReady holds while not exactly one version runs, or it has no ready
+// pod.
 func stableNotReady(f *facts) bool {
 	w := f.in.Workload
 	return w.Stable.Ready == 0 || len(w.Active) != 1
@@ -84,8 +86,8 @@ func waitForStableReady(f *facts) Decision {
 	return d
 }
 
-// fastRevert holds for one of the versions that were stable before the present
-// one: it was judged, and goes back without steps.
+// fastRevert holds for a candidate that was stable not long ago: it has been
+// judged, and returns without steps.
 func fastRevert(f *facts) bool {
 	for i, p := range f.in.Status.Previous {
 		if int32(i) < f.fastReverts() && p.Revision == f.candidate {
@@ -95,8 +97,7 @@ func fastRevert(f *facts) bool {
 	return false
 }
 
-// fastReverts is how many of the versions that were stable before return without
-// steps.
+// fastReverts is how many former stable versions return without steps.
 func (f *facts) fastReverts() int32 {
 	switch {
 	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative:
@@ -117,12 +118,13 @@ func startRevert(f *facts) Decision {
 	return d
 }
 
-// preflightHolds: only a fresh Pass for this very candidate lets a run start.
+// preflightHolds holds until there is a fresh pre-flight Pass for this very
+// candidate.
 func preflightHolds(f *facts) bool {
 	return f.in.Preflight.Required && (f.preflight() == nil || f.preflight().Outcome != v1alpha1.VerdictPass)
 }
 
-// preflight is the answer for the candidate, nil while there is no fresh one.
+// preflight is the result for the candidate, nil while there is no fresh one.
 func (f *facts) preflight() *v1alpha1.PreflightStatus {
 	p := f.in.Status.Preflight
 	if p == nil || p.Revision != f.candidate || f.in.Now.Sub(p.EvaluatedAt.Time) > f.in.Preflight.FreshFor {
@@ -153,7 +155,7 @@ func startRun(f *facts) Decision {
 	return d
 }
 
-// openRun fills in what every new run has.
+// openRun sets the fields that every new run has.
 func (f *facts) openRun(d *Decision) {
 	number := f.in.Run.Next + 1
 	now := f.now()
@@ -165,8 +167,9 @@ func (f *facts) openRun(d *Decision) {
 	d.Status.Rollback, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil
 }
 
-// RunName is the name of a Rollout's run: deterministic, so that creating it
-// twice finds the first, and never reused, as the number only rises.
+// RunName is the name of a Rollout's run. It is deterministic, so that creating
+// a run twice finds the first, and never used again, because the number only
+// rises.
 func RunName(rollout, revision string, number int32) string {
 	return fmt.Sprintf("%s-%s-%d", rollout, revision, number)
 }

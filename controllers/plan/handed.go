@@ -8,8 +8,9 @@ import (
 )
 
 // handoverAfterOwner applies in HandingOver, mode HandOver, once the Deployment
-// owns the canary, and answers always. Routes and Service become the user's own,
-// the Deployment goes on by itself, and the run ends when it has.
+// owns the canary; its last row always matches. Routes and Service go back to
+// the user's own, the Deployment is unpaused, and the run ends when the
+// Deployment runs one version.
 var handoverAfterOwner = table{
 	name:    "Handover: after the change of owner",
 	about:   "HandingOver, mode HandOver: the Deployment owns the canary's ReplicaSet, and the way back is a fast revert.",
@@ -28,20 +29,20 @@ var handoverAfterOwner = table{
 	},
 }
 
-// recognisedWithin bounds how long the Deployment controller may take to find the
-// set that it was given.
+// recognisedWithin bounds how long Belay waits for the Deployment controller to
+// write its revision on the ReplicaSet that was handed over.
 const recognisedWithin = 30 * time.Second
 
-// scaledDuringHandover is the one race: somebody scaled the Deployment between the lock
-// and the change of the owner. While it is paused it then spreads its size over
-// both sets and stays so.
+// scaledDuringHandover holds when somebody scaled the Deployment between its
+// lock and the change of owner. A paused Deployment then spreads its replicas
+// over both ReplicaSets, and leaves them so.
 func scaledDuringHandover(f *facts) bool {
 	return f.declared == f.candidate && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
 }
 
-// adaptToNewSize lets all pods of both sets serve, and the Deployment go on by its
-// own strategy. Recreate would empty the set that serves, and does nothing while
-// it is paused: there the set is sized as the Deployment controller would.
+// adaptToNewSize lets all pods of both ReplicaSets serve, and the Deployment go
+// on by its own strategy. With Recreate that would empty the ReplicaSet that
+// serves, so the new one is sized as the Deployment controller would do it.
 func adaptToNewSize(f *facts) Decision {
 	why := fmt.Sprintf("handover: the Deployment was scaled to %d just now, its new ReplicaSet has %d", f.in.Workload.Replicas, f.in.Canary.Desired)
 	switch {
@@ -68,8 +69,8 @@ func waitForRecognition(f *facts) Decision {
 	return d
 }
 
-// lateTriggerNote says of a trigger that fired too late for a change of weights what
-// to do.
+// lateTriggerNote says what to do about a trigger that fires when the owner has
+// already changed.
 func (f *facts) lateTriggerNote() string {
 	if f.in.Verdict.Outcome != v1alpha1.VerdictFail {
 		return ""
@@ -77,8 +78,8 @@ func (f *facts) lateTriggerNote() string {
 	return fmt.Sprintf("; %s fires meanwhile (%s). To go back %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
 }
 
-// heldAtCandidate is a Deployment that declares the candidate, and is paused or
-// locked.
+// heldAtCandidate holds while the Deployment declares the candidate and is
+// paused or locked.
 func heldAtCandidate(f *facts) bool {
 	return f.declared == f.candidate && (f.in.Workload.Paused || f.in.Workload.Lock != "")
 }
@@ -87,8 +88,8 @@ func unpauseHanded(f *facts) Decision {
 	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate})
 }
 
-// onlyActiveSet is the one set that the Deployment runs; nil while there are more, or
-// none.
+// onlyActiveSet is the Deployment's one ReplicaSet with a size; nil while it
+// has several, or none.
 func (f *facts) onlyActiveSet() *Set {
 	if len(f.in.Workload.Active) != 1 {
 		return nil
@@ -96,8 +97,8 @@ func (f *facts) onlyActiveSet() *Set {
 	return &f.in.Workload.Active[0]
 }
 
-// settled reports whether the Deployment runs one version, at full size: the
-// declared one, unless it is held at another.
+// settled reports whether the Deployment runs one version at full size: the
+// declared one, unless it is paused at another.
 func (f *facts) settled() bool {
 	s, n := f.onlyActiveSet(), f.in.Workload.Replicas
 	if n == 0 {
@@ -107,8 +108,8 @@ func (f *facts) settled() bool {
 	return begun && f.in.Workload.Observed && s.Desired == n && s.Available >= n
 }
 
-// unsettled does not wait, in a handover, for a Deployment that another template
-// froze: a newer version waits for its own run.
+// unsettled is false, too, for a Deployment that is paused at one version
+// because another was declared: that one waits for its own run.
 func unsettled(f *facts) bool { return !f.settled() }
 
 func waitForWorkload(f *facts) Decision {

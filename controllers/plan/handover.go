@@ -8,7 +8,7 @@ import (
 )
 
 // handoverBeforeOwner applies in HandingOver, mode HandOver, before the owner
-// changes, and answers always. The triggers above stay armed: until the last row
+// changes; its last row always matches. The triggers stay armed: until that row
 // the way back is a change of weights. The sequence is in
 // docs/adr/20261125-promotion-hands-the-replicaset-over.md.
 var handoverBeforeOwner = table{
@@ -41,7 +41,7 @@ func (f *facts) takeOver() v1alpha1.TakeOver {
 }
 
 // handoverImpossible holds when the Deployment controller would not take this
-// set, or the sizes do not come to rest.
+// ReplicaSet, or the numbers of pods do not stay the same for long enough.
 func handoverImpossible(f *facts) bool { return f.nativeReason() != "" }
 
 func (f *facts) nativeReason() string {
@@ -84,7 +84,7 @@ func canarySizeBehind(f *facts) bool {
 	return f.in.Canary.Exists && f.followedSize() != f.in.Canary.Desired
 }
 
-// followedSize is the canary's next size on the way to the Deployment's.
+// followedSize is the canary's next size on its way to that of the Deployment.
 func (f *facts) followedSize() int32 {
 	n, has := f.in.Workload.Replicas, f.in.Canary.Desired
 	if has >= n {
@@ -99,8 +99,9 @@ func followSize(f *facts) Decision {
 	return d
 }
 
-// canaryLacksWeight holds while somebody has given stable a share again, or the
-// routes back to the whole Service: stable's pods go with the change of the owner.
+// canaryLacksWeight holds while requests reach stable pods, because somebody
+// changed the weight or pointed the routes at the user's Service. With the
+// change of owner those pods go.
 func canaryLacksWeight(f *facts) bool {
 	if routesSplit(f) {
 		return f.weightIsNot(100)
@@ -124,16 +125,16 @@ func restoreFullWeight(f *facts) Decision {
 	return d
 }
 
-// sized reports whether both sides have the size that the Deployment declares,
-// with every pod available, and nothing else has pods.
+// sized reports whether stable and canary both have the Deployment's replicas,
+// all available, and no other ReplicaSet has pods.
 func (f *facts) sized() bool {
 	w, n := f.in.Workload, f.in.Workload.Replicas
 	full := func(s Set) bool { return s.Desired == n && s.Pods == n && s.Available == n }
 	return w.Observed && w.Paused && len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name && full(w.Stable) && full(f.in.Canary.Set) && n > 0
 }
 
-// noteSize keeps since when the sizes have stood, so that a handover does not
-// meet an autoscaler's next change.
+// noteSize records since when the sizes have been the same. A handover waits
+// for one period of an autoscaler without a change.
 func (f *facts) noteSize(d *Decision) {
 	p, n := f.promotion(), f.in.Workload.Replicas
 	switch {
@@ -180,8 +181,9 @@ func holdHandover(f *facts) Decision {
 	return d
 }
 
-// splitBesideNarrowed: with the user's Service narrowed to the candidate it
-// reaches what the canary Service does, and the routes can go to it first.
+// splitBesideNarrowed holds when the user's Service is narrowed to the
+// candidate: it reaches the same pods as the canary Service, so the routes can
+// go to it before the owner changes.
 func splitBesideNarrowed(f *facts) bool {
 	return routesReleasable(f) && narrowed(f) && f.in.Route.Narrowed == f.in.Canary.Hash
 }

@@ -7,9 +7,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// leftovers applies in Stable, Gating and RolledBack, where no run explains a
-// share. It comes before the labels and the candidate, because it is about
-// requests; and what was rejected is known before the labels that say so.
+// leftovers applies in Stable, Gating and RolledBack, where no run needs split
+// routes. It comes before the labels and the candidate because requests come
+// first, and because the labels say whether the declared version is rejected.
 var leftovers = table{
 	name:    "No run: leftovers, reverts, rejected versions",
 	about:   "Stable, Gating and RolledBack: routes and Service as you declared them, and a declared version that needs no run.",
@@ -22,9 +22,9 @@ var leftovers = table{
 	},
 }
 
-// withoutRun applies in Stable, Gating and RolledBack. It comes after the labels,
-// so that the guard is told before a candidate is taken up. For Stable and
-// RolledBack it answers always; Gating goes on below.
+// withoutRun applies in Stable, Gating and RolledBack. It comes after the
+// labels, so that the guard is in force before a candidate is looked at. In
+// Stable and RolledBack one of its rows always matches.
 var withoutRun = table{
 	name:    "No run: the declared version",
 	about:   "Stable, Gating and RolledBack: is there a candidate, and what stands against a run.",
@@ -40,8 +40,8 @@ var withoutRun = table{
 	},
 }
 
-// leftoverRoutes is a share without a run: of a Rollout that was removed by force,
-// or of an old copy of the route that somebody applied.
+// leftoverRoutes are routes that are split without a run: their Rollout was
+// removed by force, or somebody applied an old copy of the route.
 func leftoverRoutes(f *facts) bool {
 	return (routesSplit(f) || f.in.Route.Marked) && !f.releaseBlocked()
 }
@@ -68,7 +68,8 @@ func (f *facts) backToStable(why string) Decision {
 	return d
 }
 
-// rejectedAgain leaves a version alone that is already shown as rejected.
+// rejectedAgain is false for a version that the status already shows as
+// rejected.
 func rejectedAgain(f *facts) bool {
 	shown := f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
 	return !gating(f) && !shown && f.declared != f.stable && f.rejection(f.declared) != nil
@@ -89,7 +90,8 @@ func (f *facts) rejection(revision string) *v1alpha1.RejectedRevision {
 	return f.in.Status.IsRejected(revision)
 }
 
-// leftoverSet is a former run's set, which no run needs any more, nor any route.
+// leftoverSet is the ReplicaSet of a former run, which neither a run nor a
+// route needs.
 func leftoverSet(f *facts) bool { return f.in.Canary.Leftover != "" && !routesSplit(f) }
 
 func removeLeftover(f *facts) Decision {
@@ -129,20 +131,20 @@ func (f *facts) takeAsCandidate(d *Decision) {
 	d.Status.Step, d.Status.Rollback, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
 }
 
-// unservedAfter is how long nothing must have served before a push goes out
-// unjudged: longer than pods usually take to start, so that a restart of all of
-// them or a drained node is no reason.
+// unservedAfter is how long no pod must have been available before a new
+// version goes out without being judged. It is longer than pods usually take to
+// start, so that a restart of all of them or a drained node is no reason.
 const unservedAfter = time.Minute
 
-// nothingServes holds when the stable version has no pod that serves, so that there is
-// nothing to compare with and nothing to go back to.
+// nothingServes holds when stable has no available pod: there is nothing to
+// compare with, and nothing to go back to.
 func nothingServes(f *facts) bool {
 	w := f.in.Workload
 	down := w.Replicas > 0 && w.Stable.Ready == 0 && w.UnavailableSince != nil && f.in.Now.Sub(*w.UnavailableSince) >= unservedAfter
 	return gating(f) && down && !f.in.Spec.Paused
 }
 
-// rollUnserved is a run like any other in the record: with no step.
+// rollUnserved opens a run without steps, so that the record has it.
 func rollUnserved(f *facts) Decision {
 	why := fmt.Sprintf("%s has had no ready pod since %s: %s goes out at once, by the Deployment's own strategy, without being judged",
 		imageOf(f.in.Status.Stable), clock(*f.in.Workload.UnavailableSince), imageOf(f.in.Status.Candidate))
@@ -157,7 +159,7 @@ func rollUnserved(f *facts) Decision {
 
 func unguarded(f *facts) bool { return !f.in.Guard.Proven }
 
-// waitForGuard waits, without alarm, for a proof that is only not there yet.
+// waitForGuard does not raise an alarm while the first proof is still awaited.
 func waitForGuard(f *facts) Decision {
 	if f.in.Guard.Pending {
 		return f.working(f.in.Guard.Reason, f.in.Guard.Message)

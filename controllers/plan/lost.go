@@ -6,10 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// unanswered applies always, and each row says in which phases it can happen. It
-// comes before everything that waits: a lock that nobody needs, versions that
-// serve and must not, requests that go where no endpoint is, and weights and
-// Services that somebody else has changed.
+// unanswered applies always; each row says in which phases it can happen. It
+// comes before everything that waits: a lock without a handover, versions that
+// must not serve, requests that go to a side without endpoints, and weights and
+// Services that somebody changed.
 var unanswered = table{
 	name:    "Requests without an answer, versions that must not serve",
 	about:   "In every phase, also while paused: a lock that nobody needs, a version that must not serve, requests that reach no endpoint.",
@@ -27,8 +27,8 @@ var unanswered = table{
 	},
 }
 
-// lockedWithoutHandover is a lock that no handover explains: an interrupted one's,
-// or one that came back with somebody's old copy of the Deployment.
+// lockedWithoutHandover is a lock that an interrupted handover left, or that
+// came back with an old copy of the Deployment.
 func lockedWithoutHandover(f *facts) bool {
 	if f.in.Workload.Lock == "" {
 		return false
@@ -41,7 +41,8 @@ func unlock(f *facts) Decision {
 	return f.doing(f.phaseReason(), "no handover is in progress: unlocking the Deployment's template", Unlock{})
 }
 
-// lockedBeforeReady is a Deployment whose handover must wait after all.
+// lockedBeforeReady is a locked Deployment whose handover has to wait after
+// all.
 func lockedBeforeReady(f *facts) bool {
 	waits := sizesUnsteady(f) || canarySizeBehind(f) || undecided(f) || paused(f) || routeUnusable(f)
 	return handoverDue(f) && f.in.Workload.Lock != "" && waits
@@ -51,8 +52,8 @@ func unlockForNow(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the handover waits: unlocking the Deployment's template meanwhile", Unlock{})
 }
 
-// wrongSet is a set of the Deployment's that has a size while the Deployment is held
-// at stable, and is not stable's.
+// wrongSet is a ReplicaSet of the Deployment's that has pods although the
+// Deployment is paused at stable and this is another version.
 func (f *facts) wrongSet() *Set {
 	if !f.in.Workload.Paused || handingOver(f) || f.in.Canary.Handed || f.declared == f.stable {
 		return nil
@@ -65,10 +66,10 @@ func (f *facts) wrongSet() *Set {
 	return nil
 }
 
-// wrongVersionServes: a held Deployment that comes back from zero gets the pods of its
-// newest ReplicaSet, and one that is paused in the middle of a roll keeps two.
-// Stable is raised first, and of the others only one that may never serve goes
-// before stable does.
+// wrongVersionServes happens when a paused Deployment is scaled up from 0,
+// which scales its newest ReplicaSet, or is paused in the middle of a roll.
+// Stable is scaled up first; before stable is ready only a version goes that
+// may never serve.
 func wrongVersionServes(f *facts) bool {
 	s := f.wrongSet()
 	return s != nil && (f.mayNotServe(s) || f.in.Workload.Stable.Ready > 0)
@@ -90,8 +91,8 @@ func takeOutWrongVersion(f *facts) Decision {
 	return d
 }
 
-// stableWithoutPods holds while the Deployment is held and nothing runs stable,
-// or another set was scaled up in its place.
+// stableWithoutPods holds while the Deployment is paused and stable has no
+// ReplicaSet, or an empty one beside one that must not serve.
 func stableWithoutPods(f *facts) bool {
 	w := f.in.Workload
 	if !w.Paused || w.Replicas == 0 || handingOver(f) || f.in.Canary.Handed || !w.Observed || f.in.Status.Stable == nil {
@@ -110,9 +111,9 @@ func raiseStable(f *facts) Decision {
 	return d
 }
 
-// canaryLost holds while a share goes to a canary that has no endpoint left, and
-// there are stable ones: every one of those requests fails. A handover, which
-// this would end, waits for the repair of the pair.
+// canaryLost holds while requests go to a canary without an endpoint although
+// stable has some: each of them fails. In a handover, which this would end, the
+// pair of Services is repaired first.
 func canaryLost(f *facts) bool {
 	return revocable(f) && canaryWeighted(f) && f.in.Route.CanaryEndpoints == 0 &&
 		f.in.Route.StableEndpoints > 0 && (f.in.Route.PairCurrent || onTrial(f))
@@ -128,19 +129,19 @@ func takeWeightFromLostCanary(f *facts) Decision {
 	return d
 }
 
-// stableLostNarrowed: the user's Service reaches nobody only because it is
-// narrowed to the version that is lost.
+// stableLostNarrowed holds when stable has a weight and no endpoint, and the
+// user's Service has none either because it is narrowed to stable.
 func stableLostNarrowed(f *facts) bool {
 	return onTrial(f) && stableWithoutEndpoint(f) && narrowed(f) && f.in.Route.ServiceEndpoints == 0 && f.in.Route.CanaryEndpoints > 0
 }
 
-// stableWithoutEndpoint holds while stable's share of the requests reaches nobody.
+// stableWithoutEndpoint holds while stable has a weight and no endpoint.
 func stableWithoutEndpoint(f *facts) bool {
 	return routesSplit(f) && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 && f.in.Workload.Replicas > 0
 }
 
-// stableLost is the reverse: stable's share reaches nobody, and the user's own
-// Service still reaches somebody.
+// stableLost holds while stable has a weight and no endpoint, and the user's
+// Service has some.
 func stableLost(f *facts) bool {
 	shares := onTrial(f) || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
 	return shares && stableWithoutEndpoint(f) && f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent
@@ -156,7 +157,8 @@ func weightTooHigh(f *facts) bool {
 	return onTrial(f) && routesSplit(f) && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
 }
 
-// lowerWeight waits for no canary: less than somebody gave it is always due.
+// lowerWeight does not wait for canary pods: less weight than somebody set is
+// always right.
 func lowerWeight(f *facts) Decision {
 	weight := f.targetWeight()
 	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
@@ -169,8 +171,8 @@ func lowerWeight(f *facts) Decision {
 	return f.setWeight(weight, why)
 }
 
-// namedPairOutdated is a pair that somebody changed or deleted while routes name it,
-// whatever else the run waits for.
+// namedPairOutdated holds when routes name the pair of Services and somebody
+// has changed or deleted it.
 func namedPairOutdated(f *facts) bool {
 	named := routesSplit(f) || handoverDue(f) && canaryLacksWeight(f)
 	usable := !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""

@@ -6,9 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// nativeTraffic applies in HandingOver in the modes Native, Bypass and Unserved. A
-// Deployment that replaces its pods by itself serves behind its own Service. That
-// comes before labels and records, and does not wait for either.
+// nativeTraffic applies in HandingOver in the modes Native, Bypass and
+// Unserved. A Deployment that replaces its pods by its own strategy serves
+// behind its own Service. That comes before labels and records, and waits for
+// neither.
 var nativeTraffic = table{
 	name:    "The Deployment's own strategy: traffic",
 	about:   "HandingOver in the modes Native, Bypass and Unserved: your Service reaches all pods, also while no label or record can be written.",
@@ -21,8 +22,9 @@ var nativeTraffic = table{
 	},
 }
 
-// nativePromotion applies in HandingOver in the modes Native, Bypass and Unserved,
-// once the routes are the user's own, and answers always.
+// nativePromotion applies in HandingOver in the modes Native, Bypass and
+// Unserved, once the routes point at the user's Service; its last row always
+// matches.
 var nativePromotion = table{
 	name:    "The Deployment's own strategy: the roll",
 	about:   "HandingOver in the modes Native, Bypass and Unserved, once routes and Service are your own.",
@@ -50,7 +52,8 @@ func releaseForNative(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods by its own strategy: the routes go to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
-// nativeUnacknowledged does not hold a bypass back, which is under way.
+// nativeUnacknowledged is false for a Deployment that already rolls, as in a
+// bypass.
 func nativeUnacknowledged(f *facts) bool { return unacknowledged(f) && f.in.Workload.Paused }
 
 func nativeTriggerFired(f *facts) bool {
@@ -58,13 +61,14 @@ func nativeTriggerFired(f *facts) bool {
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
 }
 
-// nativeStopped is a native promotion that a trigger has stopped.
+// nativeStopped holds for a bypass, and for a native promotion in which a
+// trigger fired: Belay does not unpause it.
 func (f *facts) nativeStopped() bool {
 	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeTriggerFired(f))
 }
 
-// stopNative cannot take pods back by weights: it stops the roll and says what
-// does.
+// stopNative cannot go back by weights: it pauses the Deployment and says what
+// to declare.
 func stopNative(f *facts) Decision {
 	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack())
 	d := f.stuck(v1alpha1.ReasonTriggerFired, why)
@@ -73,21 +77,22 @@ func stopNative(f *facts) Decision {
 	case !f.in.Workload.Paused && !f.settled():
 		d.Effect = Pause{}
 	case f.in.Workload.Lock != "":
-		// The way back is another template, which the lock would refuse.
+		// To go back another template is declared, which the lock would refuse.
 		d.Effect = Unlock{}
 	}
 	return d
 }
 
-// pausedWithTwoVersions holds when another template came in the middle of the roll: the
-// guard paused it, with pods of two versions.
+// pausedWithTwoVersions holds when another template was declared in the middle
+// of a roll: the guard paused the Deployment while two versions had pods.
 func pausedWithTwoVersions(f *facts) bool {
 	return f.in.Workload.Paused && f.declared != f.candidate && len(f.in.Workload.Active) > 1
 }
 
-// takeOneVersionOut takes one of two versions out, so that the Deployment controller
-// keeps the other at its size. The one with the most ready pods stays, of equal
-// ones the candidate; stable's, when the candidate was found bad.
+// takeOneVersionOut scales one of two versions to 0, so that the Deployment
+// controller keeps the other at its size. The one with more ready pods stays,
+// the candidate when they are equal, and stable when a trigger of the candidate
+// fired.
 func takeOneVersionOut(f *facts) Decision {
 	keep := f.in.Workload.Active[0]
 	for _, s := range f.in.Workload.Active {
@@ -105,8 +110,8 @@ func takeOneVersionOut(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: scaling %s to 0, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
 }
 
-// canaryAdoptable hands the canary over at the size it has: its pods need not be
-// started again.
+// canaryAdoptable holds when the Deployment can become the owner of the canary
+// at its present size, so that its pods need not be started again.
 func canaryAdoptable(f *facts) bool {
 	c := f.in.Canary
 	usable := c.Exists && !c.Handed && !c.Former && c.Changed == "" && f.in.Workload.Chosen == c.Name
@@ -122,7 +127,7 @@ func handOverNative(f *facts) Decision {
 	return d
 }
 
-// pausedByBelay is nobody's bypass: that one is not paused, or by a person.
+// pausedByBelay is false in a bypass: only a person pauses that.
 func pausedByBelay(f *facts) bool {
 	return f.takeOver() != v1alpha1.TakeOverBypass && heldAtCandidate(f)
 }
@@ -131,12 +136,12 @@ func unpauseCandidate(f *facts) Decision {
 	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.candidate})
 }
 
-// nativeRunMissing comes late: no record keeps the routes from a Deployment that
-// rolls.
+// nativeRunMissing comes after the traffic: routes must not wait for a record
+// while the Deployment rolls.
 func nativeRunMissing(f *facts) bool { return !f.in.Run.Exists }
 
-// nativeUnsettled does not wait for ever for a frozen version to get ready: a fix
-// for it may be what was declared.
+// nativeUnsettled does not wait for a version that never gets ready while the
+// Deployment is paused at it: the declared version may be its fix.
 func nativeUnsettled(f *facts) bool {
 	frozen := f.in.Workload.Paused && f.declared != f.candidate && len(f.in.Workload.Active) == 1
 	hopeless := frozen && (f.deploymentReady() == 0 || f.deadlineExceeded())
@@ -153,7 +158,7 @@ func nativeJustSettled(f *facts) bool {
 	return needed && f.promotion().SettledAt == nil
 }
 
-// noteSettled begins the drain of what is left of a canary, and the bake.
+// noteSettled starts the drain of a canary that is left, and the bake.
 func noteSettled(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
 	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
@@ -167,8 +172,8 @@ func noteSettled(f *facts) Decision {
 	return d
 }
 
-// nativeDraining lets a canary's connections finish once the routes have left it
-// and the Deployment's own pods are there.
+// nativeDraining lets the connections of a canary that is left finish, once the
+// routes point elsewhere and the Deployment's own pods are there.
 func nativeDraining(f *facts) bool {
 	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
 	return (canaryLeft(f) || leftoverExists(f)) && !over
@@ -181,7 +186,7 @@ func drainNative(f *facts) Decision {
 	return d
 }
 
-// leftoverExists is the canary of the run that a bypass has ended.
+// leftoverExists is the canary of a run that a bypass has ended.
 func leftoverExists(f *facts) bool { return f.in.Canary.Leftover != "" }
 
 func (f *facts) bakesNatively() bool {
@@ -203,13 +208,13 @@ func waitForNativeBake(f *facts) Decision {
 	return d
 }
 
-// finishNative ends the run with whatever version the Deployment was left with.
+// finishNative ends the run with the version that the Deployment runs.
 func finishNative(f *facts) Decision {
 	p := f.promotion()
 	set := f.onlyActiveSet()
 	if set == nil {
 		// At zero replicas no set has a size. The candidate comes next, unless another
-		// template was declared, which nobody has judged.
+		// template was declared, which has not been judged.
 		set = &f.in.Workload.Stable
 		if f.declared == f.candidate {
 			set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}

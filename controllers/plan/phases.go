@@ -4,7 +4,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// What the tables apply to: a phase, a few of them, or a part of one.
+// The conditions of the tables: one phase, several, or a part of one.
 
 func (f *facts) inPhase(phases ...v1alpha1.Phase) bool {
 	for _, p := range phases {
@@ -23,7 +23,7 @@ func stable(f *facts) bool { return f.inPhase(v1alpha1.PhaseStable) }
 
 func gating(f *facts) bool { return f.inPhase(v1alpha1.PhaseGating) }
 
-// idle is every phase without a run.
+// idle is the phases without a run.
 func idle(f *facts) bool {
 	return f.inPhase(v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseRolledBack)
 }
@@ -32,36 +32,38 @@ func stepping(f *facts) bool { return f.inPhase(v1alpha1.PhaseStepping) }
 
 func baking(f *facts) bool { return f.inPhase(v1alpha1.PhaseBaking) }
 
-// atFullWeight is the part of a trial in which the candidate gets all requests.
+// atFullWeight is the phases in which the candidate has weight 100.
 func atFullWeight(f *facts) bool { return f.inPhase(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) }
 
-// onTrial is Stepping, Promoting and Baking.
+// onTrial is the phases in which triggers are armed and weights change.
 func onTrial(f *facts) bool { return f.in.Status.Phase.Armed() }
 
 func handingOver(f *facts) bool { return f.inPhase(v1alpha1.PhaseHandingOver) }
 
-// native is a Deployment that takes the candidate over by its own strategy.
+// native is a handover by the Deployment's own strategy: a native promotion, a
+// bypass, or a push while nothing serves.
 func native(f *facts) bool {
 	return handingOver(f) && f.takeOver() != v1alpha1.TakeOverHandOver
 }
 
-// handoverDue is the part of a handover before the owner changes.
+// handoverDue is a handover of the canary's ReplicaSet before its owner
+// changes.
 func handoverDue(f *facts) bool {
 	return handingOver(f) && f.takeOver() == v1alpha1.TakeOverHandOver && !f.in.Canary.Handed
 }
 
-// handed holds once the Deployment owns the canary in a handover. From here the
-// way back is a fast revert.
+// handed is a handover of the canary's ReplicaSet after its owner has changed.
+// From here the way back is a fast revert.
 func handed(f *facts) bool {
 	return handingOver(f) && f.takeOver() == v1alpha1.TakeOverHandOver && f.in.Canary.Handed
 }
 
-// revocable holds while the way back is a change of weights: until the owner of
-// the canary changes.
+// revocable is a run before the owner of the canary changes: the way back is a
+// change of weights.
 func revocable(f *facts) bool { return onTrial(f) || handoverDue(f) }
 
-// cancellable holds while a candidate can be given up without a fast revert:
-// before its run, and in it while it is revocable.
+// cancellable is Gating, and a run while it is revocable: the candidate can be
+// given up.
 func cancellable(f *facts) bool { return gating(f) || revocable(f) }
 
 func rollingBack(f *facts) bool { return f.inPhase(v1alpha1.PhaseRollingBack) }

@@ -6,9 +6,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// rollbackTraffic applies in RollingBack. It comes before every repair and wait:
-// the weight goes back at once, provided that no handover can still succeed and
-// that stable answers.
+// rollbackTraffic applies in RollingBack. It comes before every repair and
+// every wait: the weight goes to 0 as soon as no handover can succeed any more
+// and stable has an endpoint.
 var rollbackTraffic = table{
 	name:    "Rollback: traffic",
 	about:   "RollingBack, by weights alone: the stable pods have been there all the time.",
@@ -21,9 +21,9 @@ var rollbackTraffic = table{
 	},
 }
 
-// rollbackRest applies in RollingBack, once the weight is 0 or cannot be. It
-// comes after the table that looks for requests that nobody answers, and does
-// each thing only when all requests are served without it. It answers always.
+// rollbackRest applies in RollingBack; its last row always matches. It comes
+// after the table about requests without an answer, and removes something only
+// when all requests are served without it.
 var rollbackRest = table{
 	name:    "Rollback: removing the canary",
 	about:   "RollingBack, in the order that keeps every request served.",
@@ -52,7 +52,7 @@ func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Dec
 	d.Status.Rollback = &v1alpha1.RollbackStatus{
 		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.now(),
 	}
-	// Carry on at once: the next look takes the traffic back.
+	// Go on at once: the next decision sets the weight to 0.
 	d.Recheck = 1
 	return d
 }
@@ -64,9 +64,9 @@ func (f *facts) rollback() v1alpha1.RollbackStatus {
 	return *f.in.Status.Rollback
 }
 
-// handoverInFlight holds until a handover that another controller may have begun
-// can no longer succeed: its write of the canary carries what was read before.
-// When it has succeeded unseen, the Deployment already empties the stable set.
+// handoverInFlight holds while a handover that was decided may still succeed,
+// for example by an older instance of the controller. A new epoch on the canary
+// changes its resourceVersion, so that such a write fails.
 func handoverInFlight(f *facts) bool {
 	c := f.in.Canary
 	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch != f.in.Status.Epoch
@@ -76,8 +76,8 @@ func fenceCanary(f *facts) Decision {
 	return f.doing(f.phaseReason(), "making sure that a handover that was decided before can no longer change the owner of the canary's ReplicaSet", FenceCanary{f.in.Status.Epoch})
 }
 
-// canaryHanded holds in a rollback when the handover came first: the Deployment
-// already empties the stable set, and there is no way back by weights.
+// canaryHanded holds in a rollback when the handover was faster: the Deployment
+// already scales stable down, and weights do not lead back.
 func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
 func continueHandover(f *facts) Decision {
@@ -92,8 +92,8 @@ func continueHandover(f *facts) Decision {
 	return d
 }
 
-// rollbackCanaryWeighted waits for stable pods that can take the requests, unless
-// nobody wants any.
+// rollbackCanaryWeighted waits for a stable endpoint that can take the
+// requests, unless the Deployment has 0 replicas.
 func rollbackCanaryWeighted(f *facts) bool {
 	return canaryWeighted(f) && (f.in.Route.StableEndpoints > 0 || f.in.Workload.Replicas == 0)
 }
@@ -102,8 +102,8 @@ func takeWeightBack(f *facts) Decision {
 	return f.takeBack(v1alpha1.ReasonRollingBack, "setting the canary's weight to 0 %: "+f.rollback().Message)
 }
 
-// takeBack also forgets an earlier acknowledgement: writerOf gave the canary a
-// share again started its connections anew.
+// takeBack also forgets that weight 0 was acknowledged before: with a weight
+// the canary got new connections.
 func (f *facts) takeBack(reason, why string) Decision {
 	d := f.doing(reason, why, SetSplit{0})
 	if d.Status.Rollback != nil {
@@ -112,8 +112,8 @@ func (f *facts) takeBack(reason, why string) Decision {
 	return d
 }
 
-// rollbackPairOutdated leaves the pair of a former edition's run alone: its pods
-// carry other labels.
+// rollbackPairOutdated is false for a run of the first edition of Belay, whose
+// pods have other labels.
 func rollbackPairOutdated(f *facts) bool {
 	return !f.in.Canary.Former && routesSplit(f) && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
 }
@@ -122,7 +122,7 @@ func pointServices(f *facts) Decision {
 	return f.doing(f.phaseReason(), fmt.Sprintf("making Services %[1]s-stable and %[1]s-canary select the stable and the canary pods", f.in.Name), PointServices{})
 }
 
-// onlyCanaryServes keeps the canary of a rollback while it is all that serves.
+// onlyCanaryServes holds while the canary is all that answers requests.
 func onlyCanaryServes(f *facts) bool {
 	if f.in.Workload.Replicas == 0 {
 		return false
@@ -153,7 +153,8 @@ func (f *facts) unacknowledgedBecause() string {
 	return ": " + truncate(f.in.Route.Unacknowledged, 400)
 }
 
-// rollbackNarrowedElsewhere: direct callers follow the routes back to stable.
+// rollbackNarrowedElsewhere holds while the user's Service is narrowed to
+// another version than stable, and stable has ready pods.
 func rollbackNarrowedElsewhere(f *facts) bool {
 	return narrowed(f) && f.in.Route.Narrowed != f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
 }
@@ -162,7 +163,8 @@ func narrowBack(f *facts) Decision {
 	return f.doing(f.phaseReason(), "callers of Service "+f.in.Spec.Traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
 }
 
-// zeroJustAcknowledged follows the row that waits for the gateway.
+// zeroJustAcknowledged takes the acknowledgement for granted: the row above
+// waits for it.
 func zeroJustAcknowledged(f *facts) bool { return f.rollback().ZeroAt == nil }
 
 func noteZero(f *facts) Decision {
@@ -193,13 +195,15 @@ func drain(f *facts) Decision {
 	return d
 }
 
-// canaryLeft is a canary, or pods of one, that the Deployment has not taken over.
+// canaryLeft holds while the canary or pods of it exist and the Deployment does
+// not own them.
 func canaryLeft(f *facts) bool {
 	return !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
-// removeCanary deletes a rejected set outright: an idle one would be what the
-// Deployment controller scales up when a held Deployment comes back from zero.
+// removeCanary deletes the ReplicaSet of a rejected version even if it was the
+// Deployment's before: a paused Deployment that is scaled up from 0 scales its
+// newest ReplicaSet.
 func removeCanary(f *facts) Decision {
 	if !f.in.Canary.Exists {
 		return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to go", f.in.Canary.Left))
@@ -233,8 +237,8 @@ func unpauseStable(f *facts) Decision {
 	return f.doing(f.phaseReason(), "the Deployment declares the stable version again: unpausing it", Unpause{f.stable})
 }
 
-// finishRollback ends the run. Where the Rollout goes from here depends on why
-// the candidate was taken out.
+// finishRollback ends the run. The next phase depends on why it was rolled
+// back, and on what the Deployment declares now.
 func finishRollback(f *facts) Decision {
 	r := f.rollback()
 	d := f.working(f.phaseReason(), r.Message)

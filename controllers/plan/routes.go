@@ -1,12 +1,12 @@
 package plan
 
-// weightIsNot reports whether the routes give the canary another share, or
-// disagree.
+// weightIsNot reports whether the canary has another weight, or the routes
+// disagree about it.
 func (f *facts) weightIsNot(weight int32) bool {
 	return f.in.Route.Mixed || f.observedWeight() != weight
 }
 
-// canaryWeighted reports whether the routes give the canary a share, or disagree
+// canaryWeighted holds while the canary has a weight, or the routes disagree
 // about it.
 func canaryWeighted(f *facts) bool { return routesSplit(f) && f.weightIsNot(0) }
 
@@ -16,7 +16,8 @@ func routesUnsplit(f *facts) bool { return !routesSplit(f) }
 
 func unacknowledged(f *facts) bool { return !f.in.Route.Acknowledged }
 
-// releaseBlocked keeps the routes from a Service where every request would fail.
+// releaseBlocked holds while requests would fail if the routes pointed at the
+// user's Service.
 func (f *facts) releaseBlocked() bool {
 	r := f.in.Route
 	return r.ServiceMissing || r.ServiceEndpoints == 0 && (r.StableEndpoints > 0 || r.CanaryEndpoints > 0)
@@ -24,22 +25,23 @@ func (f *facts) releaseBlocked() bool {
 
 func routesReleasable(f *facts) bool { return routesSplit(f) && !f.releaseBlocked() }
 
-// routesBlocked are split routes that cannot go back to the user's Service yet.
+// routesBlocked holds while the routes are split and cannot go back to the
+// user's Service.
 func routesBlocked(f *facts) bool { return routesSplit(f) && f.releaseBlocked() }
 
-// narrowed is a user's Service that selects one version only.
+// narrowed holds while the user's Service selects one version only.
 func narrowed(f *facts) bool { return f.in.Route.Narrowed != "" }
 
-// narrowedToNobody is a Service that selects a version with no endpoint, so that
-// the routes cannot go back to it.
+// narrowedToNobody holds while the routes cannot go back to the user's Service
+// because it is narrowed to a version without endpoints.
 func narrowedToNobody(f *facts) bool { return routesBlocked(f) && narrowed(f) }
 
 func widenService(f *facts) Decision {
 	return f.doing(f.phaseReason(), "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
 }
 
-// forgetShare begins the hold, or the bake, anew: what was acknowledged stands no
-// more.
+// forgetShare makes the hold or the bake begin anew: the acknowledged weight is
+// no longer there.
 func (f *facts) forgetShare(d *Decision) {
 	if d.Status.Step != nil {
 		d.Status.Step.AcknowledgedAt = nil
@@ -49,8 +51,8 @@ func (f *facts) forgetShare(d *Decision) {
 	}
 }
 
-// setWeight begins the hold, or the bake, anew: it is the acknowledged weight
-// that must stand.
+// setWeight makes the hold or the bake begin anew: they count from the
+// acknowledgement of this weight.
 func (f *facts) setWeight(weight int32, why string) Decision {
 	d := f.doing(f.phaseReason(), why, SetSplit{weight})
 	f.forgetShare(&d)

@@ -6,8 +6,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Version of the rules. A run that another version started is ended safely, not
-// continued.
+// Version of the rules. A run that another version started is ended safely and
+// not continued.
 const Version = 2
 
 // rule is one row of a table: when matches holds, decide says what to do.
@@ -17,8 +17,8 @@ type rule struct {
 	decide  func(*facts) Decision
 }
 
-// table is the rows that are asked while applies holds. A row takes for granted
-// what applies says, and that no row above it matched.
+// table is rows that are asked while applies holds. A row relies on what
+// applies says, and on no row above it having matched.
 type table struct {
 	// name and about are the heading and the first sentence in docs/rules.md.
 	name, about string

@@ -7,8 +7,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// steps applies in Stepping, and answers always. It comes after the rows of trial:
-// a step is judged only when pods and weight are as it asks, and acknowledged.
+// steps applies in Stepping; its last row always matches. It comes after the
+// rows of trial: a step is judged only while pods and weight are as it asks,
+// and the gateway has acknowledged them.
 var steps = table{
 	name:    "Steps: judgement",
 	about:   "Stepping, with the weight acknowledged: hold, verdicts, next step.",
@@ -53,8 +54,8 @@ func (f *facts) verdictSummary() string {
 
 func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictPass }
 
-// holdUndecided is the third outcome at work: no pass, no fail, so neither more
-// nor less traffic.
+// holdUndecided is for a verdict that is neither Pass nor Fail: the weight
+// stays where it is.
 func holdUndecided(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %d %%: %s", f.stage(), f.stepWeight(), f.undecidedBecause()))
 	d.Key = fmt.Sprintf("%d/%s/%s", f.step().Index, f.in.Verdict.Trigger, f.in.Verdict.Reason)
@@ -79,7 +80,7 @@ func nextStep(f *facts) Decision {
 	return d
 }
 
-// startPromotion goes on to full size, or leaves the rest to the Deployment.
+// startPromotion goes on to weight 100, or leaves the rest to the Deployment.
 func startPromotion(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %d %%, the last one: %s; promoting", f.stage(), f.stepWeight(), f.verdictSummary()))
 	d.Key = f.candidate

@@ -7,10 +7,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// trial applies in Stepping, Promoting and Baking. It comes after all that can
-// hold a run back or end it: these rows give the candidate more. First the routes
-// are split at 0, then come pods, then requests; an Observe trigger ends what the
-// three phases have in common.
+// trial applies in Stepping, Promoting and Baking. It comes after everything
+// that can end a run or hold it back, because these rows give the candidate
+// more: first routes at weight 0, then pods, then weight. The tables steps and
+// bake judge what it has set up.
 var trial = table{
 	name:    "Steps, promotion and bake: routes, pods, weight",
 	about:   "Stepping, Promoting and Baking: routes first at 0, then pods, then requests. The weight is the step's; in Promoting and Baking 100. W is Progressing, Promoting or Baking.",
@@ -30,7 +30,7 @@ var trial = table{
 	},
 }
 
-// targetWeight is what the stage gives the candidate.
+// targetWeight is the weight that the step, promotion or bake asks for.
 func (f *facts) targetWeight() int32 {
 	if atFullWeight(f) {
 		return 100
@@ -60,17 +60,17 @@ func splitAtZero(f *facts) Decision {
 	return f.setWeight(0, f.stage()+": splitting the routes between stable and canary, with weight 0 % for the canary")
 }
 
-// splitUnacknowledged comes before anything wider: neither pods nor a larger
-// share for a route that the gateway does not follow.
+// splitUnacknowledged keeps pods and weight from growing while the gateway has
+// not acknowledged the routes.
 func splitUnacknowledged(f *facts) bool {
 	return unacknowledged(f) && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight())
 }
 
-// gaveUpNarrowing is how often a selector is put back that somebody took away.
+// gaveUpNarrowing is how often Belay puts the selector back before it gives up.
 const gaveUpNarrowing = 3
 
-// narrows reports whether the user's Service is narrowed to one version for the
-// time of a run.
+// narrows reports whether the user's Service selects one version only during
+// this run.
 func (f *facts) narrows() bool {
 	if f.in.Spec.Traffic.DirectCallers != v1alpha1.DirectCallersStable || f.in.Canary.Former {
 		return false
@@ -94,13 +94,13 @@ func (f *facts) narrowTarget() string {
 func narrowingWrong(f *facts) bool {
 	target := f.narrowTarget()
 	served := target == "" || target == f.in.Canary.Hash && f.in.Canary.Ready > 0 || target == f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
-	// What somebody took from a bake comes back first.
+	// A weight that somebody took away during the bake is restored first.
 	foreign := baking(f) && f.promotion().FullAt != nil && f.weightIsNot(100)
 	return f.in.Route.Narrowed != target && served && !foreign
 }
 
-// narrow counts how often it puts back what somebody took away, and gives up
-// after a few times rather than fight.
+// narrow counts how often it puts the selector back, and gives up after a few
+// times rather than fight with another writer.
 func narrow(f *facts) Decision {
 	target := f.narrowTarget()
 	if target == "" {
@@ -133,9 +133,10 @@ func writerOf(manager string) string {
 	return fmt.Sprintf("field manager %q", truncate(manager, 64))
 }
 
-// wantedSize grows the canary in waves, at most a quarter of the Deployment's
-// pods unready at once: unready pods hold an autoscaler back. It shrinks only
-// with the Deployment, once it serves alone.
+// wantedSize grows the canary in waves: at most a quarter of the Deployment's
+// pods are unready at once, because unready pods keep an autoscaler from
+// scaling up. The canary shrinks only with the Deployment, once it has all
+// requests.
 func (f *facts) wantedSize() int32 {
 	need, has := f.canaryNeed(f.targetWeight()), f.in.Canary.Desired
 	if !f.in.Canary.Exists {
@@ -161,8 +162,9 @@ func scaleCanary(f *facts) Decision {
 	return f.doing(f.phaseReason(), why, ScaleCanary{size})
 }
 
-// canaryUnready holds a wider share back until the pods for it are ready and the
-// gateway can reach them, and the step itself when they no longer are at its end.
+// canaryUnready holds while the pods for the weight are not ready or not
+// reachable by the gateway. It does not interrupt a hold or a bake that has
+// begun; a step checks it again at the end of its hold.
 func canaryUnready(f *facts) bool {
 	held := baking(f) || stepping(f) && f.step().AcknowledgedAt != nil && holdRunning(f)
 	if held && !weightWrong(f) {
@@ -186,7 +188,7 @@ func waitForCanary(f *facts) Decision {
 	return f.working(f.phaseReason(), why+f.canaryProblem())
 }
 
-// canaryProblem says what keeps the canary's pods from being ready or reachable.
+// canaryProblem says why the canary's pods are not ready or not reachable.
 func (f *facts) canaryProblem() string {
 	switch {
 	case f.in.Route.NoPort != "":
@@ -226,7 +228,8 @@ func (f *facts) announce(d *Decision, next string, at time.Time) {
 	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
 }
 
-// triggerObserved: in mode Enforce the run would have been rolled back above.
+// triggerObserved is for mode Observe: in mode Enforce a row of triggers would
+// have rolled back.
 func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
 
 func holdObservedTrigger(f *facts) Decision {

@@ -6,8 +6,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// triggers applies from the first canary request to the change of the owner,
-// while weights are the way back. It comes before all that waits or repairs.
+// triggers applies in a run until the owner of the canary changes, while
+// weights are the way back. It comes before everything that waits or repairs.
 var triggers = table{
 	name:    "Triggers",
 	about:   "Stepping, Promoting, Baking, and HandingOver before the owner changes: what rolls a candidate back.",
@@ -39,8 +39,8 @@ func deadlinePassed(f *facts) bool {
 	return f.in.Workload.Replicas > 0 && f.deadlineExceeded() && !f.decided()
 }
 
-// decided holds when the present stage has all it waits for: then a deadline
-// that passed while nobody looked is no reason to roll back.
+// decided holds when the step or bake has all that it waits for. A deadline
+// that passed while the controller was down is then no reason to roll back.
 func (f *facts) decided() bool {
 	if undecided(f) || f.weightIsNot(f.targetWeight()) || !f.in.Route.Acknowledged {
 		return false
@@ -49,8 +49,9 @@ func (f *facts) decided() bool {
 	return baking(f) && f.promotion().FullAt != nil || stepping(f) && acknowledged && !canaryUnready(f)
 }
 
-// deadlineExceeded says whether the present stage has been undecided for longer
-// than stepDeadline, beyond the hold or bake that it must take anyway.
+// deadlineExceeded reports whether the step, bake, handover or rollback has
+// taken longer than stepDeadline, beyond the hold, bake or drain that it must
+// take anyway.
 func (f *facts) deadlineExceeded() bool {
 	from, must := f.step().EnteredAt, f.stepHold()
 	if p := f.in.Status.Promotion; p != nil {
