@@ -13,13 +13,13 @@ import (
 // docs/adr/20261125-promotion-hands-the-replicaset-over.md.
 var handoverBeforeOwner = table{
 	name:    "Handover: before the change of owner",
-	about:   "HandingOver, mode HandOver: everything is at rest, and all requests go to the canary, before the Deployment becomes its owner.",
+	about:   "HandingOver, mode HandOver: stable and canary keep their size, and all requests go to the canary, before the Deployment becomes its owner.",
 	applies: handoverDue,
 	rules: []rule{
 		{"HandoverImpossible", handoverImpossible, promoteNatively},
 		{"HandoverFollowsSize", canarySizeBehind, followSize},
 		{"HandoverSetsWeight", weightRestorable, restoreFullWeight},
-		{"HandoverAwaitsCalm", sizesUnsteady, waitForSteadySizes},
+		{"HandoverAwaitsSteadySize", sizesUnsteady, waitForSteadySizes},
 		{"HandoverUndecided", undecided, holdHandover},
 		{"HandoverReleasesNarrowed", splitBesideNarrowed, releaseRoute},
 		{"HandsOver", always, handOver},

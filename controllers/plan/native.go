@@ -33,7 +33,7 @@ var nativePromotion = table{
 		{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
 		{"NativeTriggerFired", nativeTriggerFired, stopNative},
 		{"NativeReverted", pausedAtStable, unpauseStable},
-		{"NativeThaws", pausedWithTwoVersions, takeOneVersionOut},
+		{"NativeKeepsOneVersion", pausedWithTwoVersions, takeOneVersionOut},
 		{"NativeHandsOver", canaryAdoptable, handOverNative},
 		{"NativeUnpauses", pausedByBelay, unpauseCandidate},
 		{"NativeRunMissing", nativeRunMissing, createRun},

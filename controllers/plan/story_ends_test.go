@@ -73,10 +73,10 @@ func TestAFixGoesOutWhenNothingServes(t *testing.T) {
 
 func TestAFixOfAVersionThatNeverServed(t *testing.T) {
 	w := newWorld(t, bypassing).happens(active(stable(1), unready(own(3))), declares(newerRevision))
-	w.goes("NativeThaws").happens(active(stable(replicas))).goes("NativeDone", "MarksWorkload", "NewRevision", "RunStarts").
+	w.goes("NativeKeepsOneVersion").happens(active(stable(replicas))).goes("NativeDone", "MarksWorkload", "NewRevision", "RunStarts").
 		ends(v1alpha1.PhaseStepping, stableRevision, v1alpha1.OutcomeCancelled)
 	w = newWorld(t, bypassing).happens(active(unready(stable(1)), unready(own(3))), declares(newerRevision))
-	w.goes("NativeThaws", "NativeDone").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomeBypassed)
+	w.goes("NativeKeepsOneVersion", "NativeDone").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomeBypassed)
 }
 
 func TestAHeldDeploymentComesBackFromZeroWithTheWrongVersion(t *testing.T) {

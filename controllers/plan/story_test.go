@@ -150,8 +150,8 @@ func TestAPromotionReplacesNoPod(t *testing.T) {
 
 func TestAHandoverWaitsForRestAfterTheBake(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts", "+5m").happens(stableReady(3)).
-		goes("BakePassed", "HandoverAwaitsCalm").happens(stableReady(4)).
-		goes("HandoverAwaitsCalm", "+14s", "HandoverAwaitsCalm", "+1s", "HandsOver")
+		goes("BakePassed", "HandoverAwaitsSteadySize").happens(stableReady(4)).
+		goes("HandoverAwaitsSteadySize", "+14s", "HandoverAwaitsSteadySize", "+1s", "HandsOver")
 }
 
 func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
@@ -185,7 +185,7 @@ func (w *world) toNarrowedHandover() *world {
 		"SplitsRoute", "+ack", "NarrowsService", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed",
 		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
 		"ScalesCanary", "ScalesCanary", "SetsWeight", "+ack", "BakeStarts", "NarrowsService", "BakeRuns", "+5m", "BakePassed",
-		"HandoverReleasesNarrowed", "HandoverAwaitsCalm", "+ack")
+		"HandoverReleasesNarrowed", "HandoverAwaitsSteadySize", "+ack")
 }
 
 func TestDirectCallersFollowAPromotion(t *testing.T) {
