@@ -17,8 +17,8 @@ func gatingCases() []ruleCase {
 	}
 	warned := func(in *plan.Input) { in.Workload.Warning = "revisionHistoryLimit is 0" }
 	other := func(in *plan.Input) { in.Status.Candidate.Revision = newerRevision }
-	back := previously(triedRevision, newerRevision)
-	twoBack := previously(newerRevision, triedRevision)
+	back := previously(candidateRevision, newerRevision)
+	twoBack := previously(newerRevision, candidateRevision)
 	return []ruleCase{
 		works("Unserved", "nothing serves", given(gating, down), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes, "no ready pod since 11:59:00Z", "without being judged"),
 		works("Unserved", "also unguarded and blocked", given(gating, down, unproven, blockedRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes),

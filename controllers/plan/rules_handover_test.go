@@ -34,11 +34,11 @@ func nativeCases() []ruleCase {
 		works("NativeKeepsOneVersion", "the candidate's set is the older one", given(bypassing, active(own(3), stable(1)), newerHeld), plan.TakeOut{Name: stableSet}, phase, over),
 
 		works("NativeHandsOver", "as it is", given(begun), plan.HandOver{Replicas: 2, Native: true}, phase, over, "2 of 4 pods"),
-		works("NativeUnpauses", "admission changed the canary", given(begun, changed), plan.Unpause{Revision: triedRevision}, phase, over, "own strategy"),
-		works("NativeUnpauses", "another set would be chosen", given(begun, chosen(ownSet)), plan.Unpause{Revision: triedRevision}, phase, over),
-		works("NativeUnpauses", "handed over", given(native, paused(true)), plan.Unpause{Revision: triedRevision}, phase, over),
-		works("NativeUnpauses", "nothing serves", given(unserved, noCanary), plan.Unpause{Revision: triedRevision}, phase, over),
-		works("NativeUnpauses", "still locked", given(native, locked), plan.Unpause{Revision: triedRevision}, phase, over),
+		works("NativeUnpauses", "admission changed the canary", given(begun, changed), plan.Unpause{Revision: candidateRevision}, phase, over, "own strategy"),
+		works("NativeUnpauses", "another set would be chosen", given(begun, chosen(ownSet)), plan.Unpause{Revision: candidateRevision}, phase, over),
+		works("NativeUnpauses", "handed over", given(native, paused(true)), plan.Unpause{Revision: candidateRevision}, phase, over),
+		works("NativeUnpauses", "nothing serves", given(unserved, noCanary), plan.Unpause{Revision: candidateRevision}, phase, over),
+		works("NativeUnpauses", "still locked", given(native, locked), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("NativeAwaitsWorkload", "rolling", given(native), nil, phase, over, "2 of 4 pods available, 2 versions"),
 		works("NativeAwaitsWorkload", "a person paused the bypass", given(bypassing, paused(true)), nil, phase, over, "somebody paused it"),
 		stalls("NativeAwaitsWorkload", "for hours", given(native, deadline), nil, phase, v1alpha1.ReasonDeadlineExceeded, "stepDeadline"),
@@ -84,13 +84,13 @@ func handedCases() []ruleCase {
 	unpaused := all(paused(false), func(in *plan.Input) { in.Workload.Lock = "" })
 	newerHeld := all(declares(newerRevision), paused(true), func(in *plan.Input) { in.Workload.Lock = "" })
 	spread := all(scaled(8), func(in *plan.Input) {
-		in.Canary.Set = set(canarySet, triedRevision, canaryHash, 2)
+		in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 2)
 	}, func(in *plan.Input) { active(stable(8), in.Canary.Set)(in) })
 	return []ruleCase{
 		works("HandoverSizeChanged", "scaled in the middle", given(handed, unrecognised, spread), plan.ReleaseRoute{}, phase, over, "scaled to 8 just now", "has 2"),
-		works("HandoverSizeChanged", "released", given(handed, spread, noSplit), plan.Unpause{Revision: triedRevision}, phase, over),
+		works("HandoverSizeChanged", "released", given(handed, spread, noSplit), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("HandoverSizeChanged", "released to the narrowed Service", given(handed, spread, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over),
-		works("HandoverSizeChanged", "the Service is gone", given(handed, spread, serviceGone), plan.Unpause{Revision: triedRevision}, phase, over),
+		works("HandoverSizeChanged", "the Service is gone", given(handed, spread, serviceGone), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("HandoverSizeChanged", "Recreate", given(handed, spread, recreate), plan.ResizeHanded{Replicas: 8}, phase, over),
 		works("HandoverAwaitsWorkload", "frozen by a newer one in the middle", given(handed, spread, noSplit, newerHeld), plan.TakeOut{Name: canarySet}, phase, over, "shop:c was declared"),
 		works("HandoverAwaitsRecognition", "not yet", given(handed, unrecognised), nil, phase, over, canarySet),
@@ -98,12 +98,12 @@ func handedCases() []ruleCase {
 		works("HandoverReleasesRoute", "recognised", given(handed), plan.ReleaseRoute{}, phase, over, "Service shop"),
 		works("HandoverReleasesRoute", "never recognised", given(handed, unrecognised, later(time.Minute)), plan.ReleaseRoute{}, phase, over),
 		works("HandoverWidensFirst", "narrowed to the set that went", given(handed, unpaused, stableReady(0), narrowed(stableHash)), plan.NarrowService{}, phase, over),
-		works("HandoverUnpauses", "although the routes cannot be released", given(handed, serviceGone), plan.Unpause{Revision: triedRevision}, phase, over),
+		works("HandoverUnpauses", "although the routes cannot be released", given(handed, serviceGone), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("HandoverReleaseBlocked", "no such port", given(handed, unpaused, portRenamed), nil, phase, over, `no port "web"`),
 		stalls("HandoverReleaseBlocked", "no Service", given(handed, unpaused, serviceGone), nil, phase, v1alpha1.ReasonServiceNotFound),
 		works("HandoverWidensService", "released", given(handed, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over),
-		works("HandoverUnpauses", "released", given(handed, noSplit), plan.Unpause{Revision: triedRevision}, phase, over, "nothing left to roll"),
-		works("HandoverUnpauses", "unpaused by somebody, still locked", given(handed, noSplit, paused(false)), plan.Unpause{Revision: triedRevision}, phase, over),
+		works("HandoverUnpauses", "released", given(handed, noSplit), plan.Unpause{Revision: candidateRevision}, phase, over, "nothing left to roll"),
+		works("HandoverUnpauses", "unpaused by somebody, still locked", given(handed, noSplit, paused(false)), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("HandoverAwaitsRoute", "unacknowledged", given(handed, noSplit, unpaused, unacknowledged), nil, phase, over, "acknowledge the routes to Service shop"),
 		works("HandoverAwaitsWorkload", "stable's pods go", given(handed, noSplit, unpaused), nil, phase, over, "2 versions"),
 		works("HandoverAwaitsWorkload", "a pod is not available", given(handedAlone, func(in *plan.Input) { in.Workload.Active[0].Available = 3 }), nil, phase, over, "3 of 4 pods available"),
