@@ -6,11 +6,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// adoption applies always; a Rollout that has adopted its Deployment passes it.
+// adoptionTable applies always; a Rollout that has adopted its Deployment passes it.
 // It comes right after deletion: without the Deployment there is nothing to
 // protect or promote, and before adoption there is no stable version to go back
 // to.
-var adoption = table{
+var adoptionTable = table{
 	name:    "Adoption",
 	about:   "In every phase: without the Deployment, the finalizer and a stable version nothing else is decided.",
 	applies: always,
@@ -33,7 +33,7 @@ func workloadMissingLost(f *facts) bool {
 func releaseForMissing(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.in.Spec.Traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
 	d.Standing.State = Stuck
-	f.forgetShare(&d)
+	f.restartHold(&d)
 	return d
 }
 

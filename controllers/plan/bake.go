@@ -6,10 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// bake applies in Promoting and Baking; its last row always matches. It comes
-// after the rows of trial, which set the weight to 100, and set it again when
+// bakeTable applies in Promoting and Baking; its last row always matches. It comes
+// after the rows of trialTable, which set the weight to 100, and set it again when
 // somebody changes it.
-var bake = table{
+var bakeTable = table{
 	name:    "Promotion and bake",
 	about:   "Promoting and Baking, with 100 % acknowledged and stable still at full size.",
 	applies: atFullWeight,

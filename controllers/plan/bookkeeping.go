@@ -6,10 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// bookkeeping applies always. It comes after the rollback, which must not
+// bookkeepingTable applies always. It comes after the rollback, which must not
 // depend on a record or a label, and before the rows that take a candidate
 // further, which rely on both.
-var bookkeeping = table{
+var bookkeepingTable = table{
 	name:    "Another version, the run's record, the labels",
 	about:   "In every phase but RollingBack: another version is declared, or the run's record or a label is missing.",
 	applies: always,

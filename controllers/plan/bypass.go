@@ -6,10 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// unplanned applies always: in every phase somebody else may let the Deployment
+// unplannedTable applies always: in every phase somebody else may let the Deployment
 // roll, or the run may be that of another version of Belay. It comes before the
 // triggers because such a run is not continued, whatever its triggers say.
-var unplanned = table{
+var unplannedTable = table{
 	name:    "Former runs and bypasses",
 	about:   "In every phase: another version of Belay started the run, or somebody lets the Deployment roll unjudged.",
 	applies: always,
@@ -29,7 +29,7 @@ func endFormerRun(f *facts) Decision {
 	if stepping(f) {
 		return f.beginRollback(v1alpha1.OutcomeCancelled, "upgrade", "an earlier version of Belay started this run: it is rolled back, and a new run starts")
 	}
-	why := "an earlier version of Belay started this run and had begun to promote it: the Deployment finishes by its own strategy, without being judged"
+	why := "an earlier version of Belay started this run and had begun to promote it: the version goes out by the Deployment's own strategy, without being judged"
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()

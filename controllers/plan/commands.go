@@ -6,9 +6,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// commands applies while a command has not been answered. It comes before
+// commandsTable applies while a command has not been answered. It comes before
 // everything that can fail or wait, and answers a command once.
-var commands = table{
+var commandsTable = table{
 	name:    "Commands",
 	about:   "A command waits for its answer, in any phase.",
 	applies: commanded,

@@ -6,11 +6,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// deletion applies from the request to delete the Rollout until its finalizer
+// deletionTable applies from the request to delete the Rollout until its finalizer
 // is gone; its last row always matches. It comes first because deletion must
 // work in every state: routes and Service go back to the user's own, and pods
 // that serve stay.
-var deletion = table{
+var deletionTable = table{
 	name:    "Deletion",
 	about:   "The Rollout is being deleted. Your Service and Deployment keep serving, whatever the state.",
 	applies: deleting,

@@ -6,10 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// obstacles applies in Gating, and in a run until the canary's owner changes.
+// obstaclesTable applies in Gating, and in a run until the canary's owner changes.
 // It comes before the rows that start a run or give the candidate more, and
 // after those that take something from it, which no obstacle may hold back.
-var obstacles = table{
+var obstaclesTable = table{
 	name:    "Obstacles",
 	about:   "From Gating until the owner changes: a run neither starts nor goes on while one of these holds. Triggers stay armed.",
 	applies: cancellable,
@@ -21,9 +21,9 @@ var obstacles = table{
 	},
 }
 
-// beforeRun applies in Gating; its last row always matches. It comes last of
+// beforeRunTable applies in Gating; its last row always matches. It comes last of
 // the tables for Gating: everything that may hold a run back has been asked.
-var beforeRun = table{
+var beforeRunTable = table{
 	name:    "Gating",
 	about:   "Gating, with no obstacle left: when and how the run starts.",
 	applies: gating,

@@ -7,11 +7,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// handoverAfterOwner applies in HandingOver, mode HandOver, once the Deployment
+// handoverAfterOwnerTable applies in HandingOver, mode HandOver, once the Deployment
 // owns the canary; its last row always matches. Routes and Service go back to
 // the user's own, the Deployment is unpaused, and the run ends when the
 // Deployment runs one version.
-var handoverAfterOwner = table{
+var handoverAfterOwnerTable = table{
 	name:    "Handover: after the change of owner",
 	about:   "HandingOver, mode HandOver: the Deployment owns the canary's ReplicaSet, and the way back is a fast revert.",
 	applies: handed,

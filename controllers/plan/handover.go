@@ -7,11 +7,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// handoverBeforeOwner applies in HandingOver, mode HandOver, before the owner
+// handoverBeforeOwnerTable applies in HandingOver, mode HandOver, before the owner
 // changes; its last row always matches. The triggers stay armed: until that row
 // the way back is a change of weights. The sequence is in
 // docs/adr/20261125-promotion-hands-the-replicaset-over.md.
-var handoverBeforeOwner = table{
+var handoverBeforeOwnerTable = table{
 	name:    "Handover: before the change of owner",
 	about:   "HandingOver, mode HandOver: stable and canary keep their size, and all requests go to the canary, before the Deployment becomes its owner.",
 	applies: handoverDue,

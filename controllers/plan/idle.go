@@ -7,10 +7,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// leftovers applies in Stable, Gating and RolledBack, where no run needs split
+// leftoversTable applies in Stable, Gating and RolledBack, where no run needs split
 // routes. It comes before the labels and the candidate because requests come
 // first, and because the labels say whether the declared version is rejected.
-var leftovers = table{
+var leftoversTable = table{
 	name:    "No run: leftovers, reverts, rejected versions",
 	about:   "Stable, Gating and RolledBack: routes and Service as you declared them, and a declared version that needs no run.",
 	applies: idle,
@@ -22,10 +22,10 @@ var leftovers = table{
 	},
 }
 
-// withoutRun applies in Stable, Gating and RolledBack. It comes after the
+// withoutRunTable applies in Stable, Gating and RolledBack. It comes after the
 // labels, so that the guard is in force before a candidate is looked at. In
 // Stable and RolledBack one of its rows always matches.
-var withoutRun = table{
+var withoutRunTable = table{
 	name:    "No run: the declared version",
 	about:   "Stable, Gating and RolledBack: is there a candidate, and what stands against a run.",
 	applies: idle,

@@ -6,11 +6,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// unanswered applies always; each row says in which phases it can happen. It
+// unansweredTable applies always; each row says in which phases it can happen. It
 // comes before everything that waits: a lock without a handover, versions that
 // must not serve, requests that go to a side without endpoints, and weights and
 // Services that somebody changed.
-var unanswered = table{
+var unansweredTable = table{
 	name:    "Requests without an answer, versions that must not serve",
 	about:   "In every phase, also while paused: a lock that nobody needs, a version that must not serve, requests that reach no endpoint.",
 	applies: always,
@@ -149,7 +149,7 @@ func stableLost(f *facts) bool {
 
 func releaseFromLostStable(f *facts) Decision {
 	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, which reaches other pods, until stable has one", f.stage(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
-	f.forgetShare(&d)
+	f.restartHold(&d)
 	return d
 }
 

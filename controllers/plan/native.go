@@ -6,11 +6,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// nativeTraffic applies in HandingOver in the modes Native, Bypass and
+// nativeTrafficTable applies in HandingOver in the modes Native, Bypass and
 // Unserved. A Deployment that replaces its pods by its own strategy serves
 // behind its own Service. That comes before labels and records, and waits for
 // neither.
-var nativeTraffic = table{
+var nativeTrafficTable = table{
 	name:    "The Deployment's own strategy: traffic",
 	about:   "HandingOver in the modes Native, Bypass and Unserved: your Service reaches all pods, also while no label or record can be written.",
 	applies: native,
@@ -22,10 +22,10 @@ var nativeTraffic = table{
 	},
 }
 
-// nativePromotion applies in HandingOver in the modes Native, Bypass and
+// nativePromotionTable applies in HandingOver in the modes Native, Bypass and
 // Unserved, once the routes point at the user's Service; its last row always
 // matches.
-var nativePromotion = table{
+var nativePromotionTable = table{
 	name:    "The Deployment's own strategy: the roll",
 	about:   "HandingOver in the modes Native, Bypass and Unserved, once routes and Service are your own.",
 	applies: native,

@@ -6,10 +6,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// rollbackTraffic applies in RollingBack. It comes before every repair and
+// rollbackTrafficTable applies in RollingBack. It comes before every repair and
 // every wait: the weight goes to 0 as soon as no handover can succeed any more
 // and stable has an endpoint.
-var rollbackTraffic = table{
+var rollbackTrafficTable = table{
 	name:    "Rollback: traffic",
 	about:   "RollingBack, by weights alone: the stable pods have been there all the time.",
 	applies: rollingBack,
@@ -21,10 +21,10 @@ var rollbackTraffic = table{
 	},
 }
 
-// rollbackRest applies in RollingBack; its last row always matches. It comes
+// rollbackRestTable applies in RollingBack; its last row always matches. It comes
 // after the table about requests without an answer, and removes something only
 // when all requests are served without it.
-var rollbackRest = table{
+var rollbackRestTable = table{
 	name:    "Rollback: removing the canary",
 	about:   "RollingBack, in the order that keeps every request served.",
 	applies: rollingBack,

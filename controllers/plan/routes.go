@@ -40,9 +40,9 @@ func widenService(f *facts) Decision {
 	return f.doing(f.phaseReason(), "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
 }
 
-// forgetShare makes the hold or the bake begin anew: the acknowledged weight is
+// restartHold makes the hold or the bake begin anew: the acknowledged weight is
 // no longer there.
-func (f *facts) forgetShare(d *Decision) {
+func (f *facts) restartHold(d *Decision) {
 	if d.Status.Step != nil {
 		d.Status.Step.AcknowledgedAt = nil
 	}
@@ -55,6 +55,6 @@ func (f *facts) forgetShare(d *Decision) {
 // acknowledgement of this weight.
 func (f *facts) setWeight(weight int32, why string) Decision {
 	d := f.doing(f.phaseReason(), why, SetSplit{weight})
-	f.forgetShare(&d)
+	f.restartHold(&d)
 	return d
 }

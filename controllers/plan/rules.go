@@ -30,32 +30,32 @@ type table struct {
 // first, what gives the candidate more comes last. A phase has two tables where
 // rows for every phase come between its urgent part and the rest.
 var tables = []table{
-	deletion,
-	adoption,
-	commands,
-	unplanned,
-	triggers,
-	rollbackTraffic,
-	unanswered,
-	nativeTraffic,
-	leftovers,
-	rollbackRest,
-	bookkeeping,
-	withoutRun,
-	obstacles,
-	beforeRun,
-	nativePromotion,
-	handoverAfterOwner,
-	handoverBeforeOwner,
-	trial,
-	steps,
-	bake,
-	otherwise,
+	deletionTable,
+	adoptionTable,
+	commandsTable,
+	unplannedTable,
+	triggersTable,
+	rollbackTrafficTable,
+	unansweredTable,
+	nativeTrafficTable,
+	leftoversTable,
+	rollbackRestTable,
+	bookkeepingTable,
+	withoutRunTable,
+	obstaclesTable,
+	beforeRunTable,
+	nativePromotionTable,
+	handoverAfterOwnerTable,
+	handoverBeforeOwnerTable,
+	trialTable,
+	stepsTable,
+	bakeTable,
+	otherwiseTable,
 }
 
-// otherwise is for what no other table answers: a phase that this version does
+// otherwiseTable is for what no other table answers: a phase that this version does
 // not know.
-var otherwise = table{
+var otherwiseTable = table{
 	name:    "Otherwise",
 	about:   "Nothing matched, as in a phase that this version of Belay does not know.",
 	applies: always,

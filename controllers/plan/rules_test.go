@@ -176,7 +176,7 @@ func candidateCases() []ruleCase {
 	rolls := paused(false)
 	return []ruleCase{
 		works("FormerRun", "stepping", given(step, formerRun), nil, backPhase, back, "earlier version of Belay"),
-		works("FormerRun", "promoting, paused", given(promoting, formerRun), nil, overPhase, over, "by its own strategy"),
+		works("FormerRun", "promoting, paused", given(promoting, formerRun), nil, overPhase, over, "by the Deployment's own strategy"),
 		works("FormerRun", "promoting, rolling", given(promoting, formerRun, rolls), nil, overPhase, over, "earlier version of Belay"),
 		works("FormerRun", "baking", given(baking, formerRun, rolls), nil, overPhase, over),
 

@@ -7,10 +7,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// steps applies in Stepping; its last row always matches. It comes after the
+// stepsTable applies in Stepping; its last row always matches. It comes after the
 // rows of trial: a step is judged only while pods and weight are as it asks,
 // and the gateway has acknowledged them.
-var steps = table{
+var stepsTable = table{
 	name:    "Steps: judgement",
 	about:   "Stepping, with the weight acknowledged: hold, verdicts, next step.",
 	applies: stepping,

@@ -7,11 +7,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// trial applies in Stepping, Promoting and Baking. It comes after everything
+// trialTable applies in Stepping, Promoting and Baking. It comes after everything
 // that can end a run or hold it back, because these rows give the candidate
 // more: first routes at weight 0, then pods, then weight. The tables steps and
 // bake judge what it has set up.
-var trial = table{
+var trialTable = table{
 	name:    "Steps, promotion and bake: routes, pods, weight",
 	about:   "Stepping, Promoting and Baking: routes first at 0, then pods, then requests. The weight is the step's; in Promoting and Baking 100. W is Progressing, Promoting or Baking.",
 	applies: onTrial,
@@ -228,7 +228,7 @@ func (f *facts) announce(d *Decision, next string, at time.Time) {
 	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
 }
 
-// triggerObserved is for mode Observe: in mode Enforce a row of triggers would
+// triggerObserved is for mode Observe: in mode Enforce a row of triggersTable would
 // have rolled back.
 func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
 

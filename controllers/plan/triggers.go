@@ -6,9 +6,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// triggers applies in a run until the owner of the canary changes, while
+// triggersTable applies in a run until the owner of the canary changes, while
 // weights are the way back. It comes before everything that waits or repairs.
-var triggers = table{
+var triggersTable = table{
 	name:    "Triggers",
 	about:   "Stepping, Promoting, Baking, and HandingOver before the owner changes: what rolls a candidate back.",
 	applies: revocable,
