@@ -52,7 +52,7 @@ func serviceEndpoints(n int32) change {
 
 func canaryPods(n int32) change {
 	return func(in *plan.Input) {
-		in.Canary = plan.Canary{Set: set(canarySet, triedRevision, canaryHash, n), Exists: true}
+		in.Canary = plan.Canary{Set: set(canarySet, candidateRevision, canaryHash, n), Exists: true}
 		endpoints(in)
 	}
 }
@@ -129,7 +129,7 @@ func preflight(o v1alpha1.VerdictOutcome) change {
 	return func(in *plan.Input) {
 		in.Preflight = plan.Preflight{Required: true, FreshFor: 2 * time.Minute}
 		if o != "" {
-			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: triedRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
+			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: candidateRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
 		}
 	}
 }

@@ -132,9 +132,9 @@ func TestFinishedRunsAreRemembered(t *testing.T) {
 			in.Status.History = append(in.Status.History, v1alpha1.HistoryEntry{Run: "old"})
 		}
 	}
-	d := plan.Decide(given(append(drained, full, rejected(triedRevision))...))
+	d := plan.Decide(given(append(drained, full, rejected(candidateRevision))...))
 	want := v1alpha1.HistoryEntry{
-		Run: run, Revision: triedRevision, Image: "shop:b", Outcome: v1alpha1.OutcomeRolledBack,
+		Run: run, Revision: candidateRevision, Image: "shop:b", Outcome: v1alpha1.OutcomeRolledBack,
 		Trigger: "shop/errors", Message: "5 % errors", StartedAt: recently, FinishedAt: metav1.NewTime(now),
 	}
 	if diff := cmp.Diff(&want, d.Finished); diff != "" {
@@ -144,7 +144,7 @@ func TestFinishedRunsAreRemembered(t *testing.T) {
 		t.Errorf("history %v, want 3 entries with the finished run first", d.Status.History)
 	}
 	wantRejected := []v1alpha1.RejectedRevision{{
-		Revision: triedRevision, Trigger: "shop/errors", Message: "5 % errors", At: metav1.NewTime(now), Run: run,
+		Revision: candidateRevision, Trigger: "shop/errors", Message: "5 % errors", At: metav1.NewTime(now), Run: run,
 	}}
 	if diff := cmp.Diff(wantRejected, d.Status.Rejected); diff != "" {
 		t.Errorf("rejected (-want +got):\n%s", diff)
@@ -179,13 +179,13 @@ func TestAVersionThatNobodyJudgedIsNotCalledStable(t *testing.T) {
 		t.Errorf("%s: stable is %+v", d.Rule, d.Status.Stable)
 	}
 	d = plan.Decide(given(bypassing, atZero))
-	if d.Status.Stable.Revision != triedRevision || d.Finished.Outcome != v1alpha1.OutcomeBypassed {
+	if d.Status.Stable.Revision != candidateRevision || d.Finished.Outcome != v1alpha1.OutcomeBypassed {
 		t.Errorf("%s: stable is %+v after %+v", d.Rule, d.Status.Stable, d.Finished)
 	}
 }
 
 func TestWhatWasStableIsRememberedNewestFirst(t *testing.T) {
-	d := plan.Decide(given(handedAlone, previously(triedRevision, "dddddddddd")))
+	d := plan.Decide(given(handedAlone, previously(candidateRevision, "dddddddddd")))
 	var got []string
 	for _, p := range d.Status.Previous {
 		got = append(got, p.Revision)
@@ -193,7 +193,7 @@ func TestWhatWasStableIsRememberedNewestFirst(t *testing.T) {
 	if diff := cmp.Diff([]string{stableRevision, "dddddddddd"}, got); diff != "" {
 		t.Errorf("previous (-want +got):\n%s", diff)
 	}
-	want := &v1alpha1.Revision{Revision: triedRevision, Image: "shop:b", ReplicaSet: canarySet, PodTemplateHash: canaryHash}
+	want := &v1alpha1.Revision{Revision: candidateRevision, Image: "shop:b", ReplicaSet: canarySet, PodTemplateHash: canaryHash}
 	if diff := cmp.Diff(want, d.Status.Stable); diff != "" {
 		t.Errorf("stable (-want +got):\n%s", diff)
 	}

@@ -6,8 +6,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// SelfCheck looks for states that no decision may leave behind, and returns
-// what is wrong, or nothing. The same checks judge the planner in its tests.
+// SelfCheck looks for states that no decision may leave behind. It returns what
+// is wrong, or nothing. The planner's tests use the same checks.
 func SelfCheck(in Input) string {
 	if in.Route.Split == nil || !in.Workload.Found {
 		return ""

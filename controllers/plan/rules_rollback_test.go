@@ -43,7 +43,7 @@ func rollbackCases() []ruleCase {
 		works("RollbackTakesTraffic", "the user's Service is gone", given(going, split(10), serviceGone), zero, phase, back),
 		works("RollbackPointsServices", "nothing behind the pair", given(going, split(50), pairOff, stableEndpoints(0)), plan.PointServices{}, phase, back),
 		works("RollbackPointsServices", "pair changed in the drain", given(draining, pairOff), plan.PointServices{}, phase, back),
-		works("UnlocksDeployment", "weight taken", given(handoverBack, fenced, split(0), locked), plan.Unlock{}, phase, back, "template may change again"),
+		works("UnlocksDeployment", "weight taken", given(handoverBack, fenced, split(0), locked), plan.Unlock{}, phase, back, "unlocking the Deployment's template"),
 		works("UnlocksDeployment", "somebody's old copy", given(locked), plan.Unlock{}, v1alpha1.PhaseStable, v1alpha1.ReasonProgressing),
 		works("UnlocksDeployment", "another run's", given(handingOver, func(in *plan.Input) { in.Workload.Lock = "shop-x-7" }), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 		works("UnlocksDeployment", "another version is declared", given(handed, declares(newerRevision)), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),

@@ -37,7 +37,7 @@ func trialCases() []ruleCase {
 		works("AwaitsStableEndpoints", "released in a step", given(step, noSplit, stableReady(0)), nil, phase, progressing),
 		works("AwaitsStableEndpoints", "lost before a wider share", given(stepAt(1), begun, split(10), stableEndpoints(0), portRenamed), nil, phase, progressing),
 		works("AwaitsCanary", "stable lost before the last share", given(promoting, split(50), stableEndpoints(0), portRenamed, canaryReady(3), canaryEndpoints(3), serviceEndpoints(0)), nil, promotion, promotes),
-		works("SplitsRoute", "no split yet", given(step, begun, noCanary, noSplit), plan.SetSplit{}, phase, progressing, "all of it to stable"),
+		works("SplitsRoute", "no split yet", given(step, begun, noCanary, noSplit), plan.SetSplit{}, phase, progressing, "weight 0 % for the canary"),
 		works("SplitsRoute", "somebody took it away in a bake", given(baking, noSplit), plan.SetSplit{}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("AwaitsSplit", "unacknowledged, no canary", given(step, begun, noCanary, split(0), unacknowledged), nil, phase, progressing, "acknowledge weight 0 %"),
 		works("AwaitsSplit", "unacknowledged before a wider share", given(step, begun, split(0), unacknowledged), nil, phase, progressing),

@@ -35,16 +35,16 @@ func TestAPromotedVersionGivesWayAtOnce(t *testing.T) {
 }
 
 func TestANativePromotionStopsWhenATriggerFires(t *testing.T) {
-	w := newWorld(t).happens(nativeMode, declares(triedRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
+	w := newWorld(t).happens(nativeMode, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
 		"SplitsRoute", "+ack", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed",
 		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
 		"NativeReleases", "NativeAwaitsRoute", "+ack", "NativeHandsOver", "NativeUnpauses", "NativeAwaitsWorkload")
 	w.goes("+fail", "NativeTriggerFired", "NativeTriggerFired")
 	w.happens(declares(stableRevision), paused(true)).goes("NativeReverted", "NativeAwaitsWorkload").
-		happens(func(in *plan.Input) { in.Canary.Set = set(canarySet, triedRevision, canaryHash, 0) }, active(stable(replicas))).
+		happens(func(in *plan.Input) { in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 0) }, active(stable(replicas))).
 		goes("NativeDone", "MarksWorkload", "Stable").
 		ends(v1alpha1.PhaseStable, stableRevision, v1alpha1.OutcomeRolledBack)
-	if w.in.Status.IsRejected(triedRevision) == nil {
+	if w.in.Status.IsRejected(candidateRevision) == nil {
 		t.Error("the version that a trigger stopped is not rejected")
 	}
 }
@@ -52,7 +52,7 @@ func TestANativePromotionStopsWhenATriggerFires(t *testing.T) {
 func TestABypassInAStepKeepsTheCanaryUntilOthersServe(t *testing.T) {
 	w := newWorld(t, stepAt(1)).happens(paused(false)).goes("Bypassed", "NativeReleases", "NativeAwaitsWorkload").
 		happens(active(own(replicas))).goes("NativeAwaitsRelease", "+ack", "NativeSettled", "NativeDrains", "+5s", "NativeRemovesCanary", "NativeDone")
-	w.ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomeBypassed)
+	w.ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomeBypassed)
 }
 
 func TestABypassOfAnotherVersionInABakeEndsTheRun(t *testing.T) {
@@ -65,18 +65,18 @@ func TestABypassOfAnotherVersionInABakeEndsTheRun(t *testing.T) {
 }
 
 func TestAFixGoesOutWhenNothingServes(t *testing.T) {
-	newWorld(t, stableReady(0), unavailableFor(0)).happens(declares(triedRevision)).
+	newWorld(t, stableReady(0), unavailableFor(0)).happens(declares(candidateRevision)).
 		goes("NewRevision", "StableNotReady", "+1m", "Unserved", "MarksWorkload", "NativeUnpauses", "NativeAwaitsWorkload").
 		happens(active(own(replicas))).goes("NativeDone").
-		ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomePromoted)
+		ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestAFixOfAVersionThatNeverServed(t *testing.T) {
 	w := newWorld(t, bypassing).happens(active(stable(1), unready(own(3))), declares(newerRevision))
-	w.goes("NativeThaws").happens(active(stable(replicas))).goes("NativeDone", "MarksWorkload", "NewRevision", "RunStarts").
+	w.goes("NativeKeepsOneVersion").happens(active(stable(replicas))).goes("NativeDone", "MarksWorkload", "NewRevision", "RunStarts").
 		ends(v1alpha1.PhaseStepping, stableRevision, v1alpha1.OutcomeCancelled)
 	w = newWorld(t, bypassing).happens(active(unready(stable(1)), unready(own(3))), declares(newerRevision))
-	w.goes("NativeThaws", "NativeDone").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomeBypassed)
+	w.goes("NativeKeepsOneVersion", "NativeDone").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomeBypassed)
 }
 
 func TestAHeldDeploymentComesBackFromZeroWithTheWrongVersion(t *testing.T) {

@@ -15,9 +15,9 @@ const ReasonJudgeSilent = "JudgeSilent"
 // ReasonPending is the reason of an Inconclusive verdict before the first one.
 const ReasonPending = "Pending"
 
-// MaxTriggers is how many triggers a status has room for, the API's own bound. No
-// run starts with more; where a change adds to a run in progress, the worst are
-// shown, and all decide.
+// MaxTriggers is how many triggers a status has room for, the API's own bound.
+// No run starts with more. When a change adds more to a run in progress, all of
+// them decide, and the worst are shown.
 const MaxTriggers = 64
 
 // Armed is one trigger that a run must pass, with its newest verdict.
@@ -31,7 +31,7 @@ type Armed struct {
 	// Verdict is nil before the first one.
 	Verdict *v1alpha1.TriggerAnalysis
 	// SilentAfter is how old a verdict may be before the judge counts as silent;
-	// 0 for triggers that are judged at every look.
+	// 0 for triggers that are judged in every reconcile.
 	SilentAfter time.Duration
 }
 
