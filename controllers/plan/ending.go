@@ -163,23 +163,43 @@ func bypassed(f *facts) bool {
 	if f.in.Workload.Paused || f.declared == f.stable {
 		return false
 	}
-	// A person may let a native roll go on that a trigger has stopped.
-	goesOn := nativeFired(f) && f.in.Workload.Bypass.Fresh
+	// A person may let a native roll go on that a trigger has stopped, or keep what
+	// it has come to.
+	goesOn := nativeFired(f) && f.in.Status.HandledBypass != nil && f.bypass().Reason != ""
 	ours := handingOver(f) && f.declared == f.tried && !handoverDue(f) && !goesOn
 	overtaken := rollingBack(f) && f.in.Canary.Handed
 	return !ours && !overtaken
+}
+
+// bypass is the one that was not handled yet; the zero Bypass without one.
+func (f *facts) bypass() Bypass {
+	b, handled := f.in.Workload.Bypass, f.in.Status.HandledBypass
+	if handled != nil && *handled == b.Reason {
+		return Bypass{}
+	}
+	return b
+}
+
+// handleBypass keeps what is on the Deployment now from being taken for a later
+// bypass.
+func (f *facts) handleBypass(d *Decision) {
+	d.Status.HandledBypass = new(truncate(f.in.Workload.Bypass.Reason, 256))
 }
 
 // followBypass makes the bypass a run of its own, or the end of the one in
 // progress when it tries the same version.
 func followBypass(f *facts) Decision {
 	image := imageOf(&f.in.Workload.Declared)
-	by, reason := f.in.Workload.Bypass.By, f.in.Workload.Bypass.Reason
+	by, reason := f.bypass().By, f.bypass().Reason
 	why := fmt.Sprintf("%s let %s roll without a judgement%s", by, image, quoteReason(reason))
-	if by == "" {
+	switch {
+	case by != "" && nativeFired(f):
+		why = fmt.Sprintf("%s keeps %s although %s fires (%s)%s", by, image, f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 300), quoteReason(reason))
+	case by == "":
 		why = fmt.Sprintf("%s rolls without a judgement, and no bypass says why: it was declared before the guard was in force, or the guard is not", image)
 	}
 	d := f.working(v1alpha1.ReasonHandingOver, why)
+	f.handleBypass(&d)
 	if rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack {
 		f.reject(&d, f.rollback().Trigger, f.rollback().Message, f.in.Status.Run)
 	}

@@ -69,7 +69,7 @@ func releaseForMissing(f *facts) Decision {
 // more.
 func (f *facts) forgetShare(d *Decision) {
 	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt = nil
+		d.Status.Step.AcknowledgedAt, d.Status.Step.Wave = nil, nil
 	}
 	if d.Status.Promotion != nil {
 		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil

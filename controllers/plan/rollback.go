@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -76,6 +77,56 @@ func (f *facts) weightIsNot(weight int32) bool {
 	return f.in.Route.Mixed || f.observedWeight() != weight
 }
 
+// growsWithin bounds how long a candidate that nobody has found bad keeps the
+// requests that stable has too few pods for.
+const growsWithin = 30 * time.Second
+
+// rollbackShort holds for that time while fewer stable pods than canary pods can
+// take requests, and all of them are to come back. Whatever is to be taken from
+// its users is taken at once.
+func rollbackShort(f *facts) bool {
+	r := f.rollback()
+	harmless := r.Outcome == v1alpha1.OutcomeCancelled || r.Outcome == v1alpha1.OutcomeSuperseded
+	if !rollingBack(f) || !harmless || f.in.Route.Split == nil || f.weightIsNot(100) || f.in.Workload.Lock != "" {
+		return false
+	}
+	over, _ := f.sinceElapsed(&r.StartedAt, growsWithin)
+	return !over && f.in.Route.StableEndpoints > 0 && f.stableShort()
+}
+
+// stableShort compares what can take requests on both sides, as far as the
+// Deployment wants it.
+func (f *facts) stableShort() bool {
+	return f.in.Route.StableEndpoints < min(f.in.Route.CanaryEndpoints, f.in.Workload.Replicas)
+}
+
+func waitForSize(f *facts) Decision {
+	r := f.rollback()
+	_, left := f.sinceElapsed(&r.StartedAt, growsWithin)
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s; the requests go back when stable has %d reachable pods, as the canary has, at %s at the latest: it has %d of %d ready",
+		r.Message, min(f.in.Route.CanaryEndpoints, f.in.Workload.Replicas), clock(f.in.Now.Add(left)), f.in.Workload.Stable.Ready, f.in.Workload.Replicas))
+	d.Recheck = left
+	return d
+}
+
+// smallStable says, to end a message, that all requests come back to what may be
+// too small for them; empty when it is not.
+func (f *facts) smallStable() string {
+	p, w, r := f.promotion(), f.in.Workload, f.in.Route
+	if p.FullAt == nil && (r.Split == nil || f.weightIsNot(100)) {
+		return ""
+	}
+	note := ""
+	if f.stableShort() {
+		note = fmt.Sprintf("; stable has fewer reachable pods for them than the canary: %d, not %d", r.StableEndpoints, r.CanaryEndpoints)
+	}
+	if p.FullReplicas != nil && w.Replicas < *p.FullReplicas {
+		note += fmt.Sprintf("; the Deployment was scaled from %d to %d replicas in the bake, for what %s needs: stable may be too small until an autoscaler or kubectl scale deployment/%s grows it",
+			*p.FullReplicas, w.Replicas, imageOf(f.in.Status.Candidate), f.in.Spec.WorkloadRef.Name)
+	}
+	return note
+}
+
 // rollbackSplitOff waits for stable pods that can take the requests, unless
 // nobody wants any.
 func rollbackSplitOff(f *facts) bool {
@@ -84,7 +135,7 @@ func rollbackSplitOff(f *facts) bool {
 }
 
 func takeTrafficBack(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message)
+	return f.takeBack(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message+f.smallStable())
 }
 
 // takeBack also forgets an earlier acknowledgement: whoever gave the canary a
@@ -181,7 +232,7 @@ func rollbackDraining(f *facts) bool {
 
 func drain(f *facts) Decision {
 	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
-	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left))+f.smallStable())
 	d.Recheck = left
 	return d
 }

@@ -85,6 +85,7 @@ var rules = []rule{
 	// served.
 	{"RollbackFences", rollbackUnfenced, fenceCanary},
 	{"RollbackOvertaken", rollbackOvertaken, goOnHandingOver},
+	{"RollbackAwaitsSize", rollbackShort, waitForSize},
 	{"RollbackTakesTraffic", rollbackSplitOff, takeTrafficBack},
 	{"RollbackPointsServices", rollbackServicesOff, pointServices},
 	{"UnlocksDeployment", lockLeft, unlock},
@@ -190,6 +191,7 @@ var rules = []rule{
 	{"SplitsRoute", notSplit, splitAtZero},
 	{"AwaitsSplit", splitUnacknowledged, waitForRoute},
 	{"NarrowsService", narrowOff, narrow},
+	{"WithdrawsWave", waveStuck, withdrawWave},
 	{"ScalesCanary", sizeOff, scaleCanary},
 	{"AwaitsCanary", canaryUnready, waitForCanary},
 	{"SetsWeight", weightOff, setTargetWeight},

@@ -142,6 +142,9 @@ func (f *facts) wantedSize() int32 {
 	if has > need && f.targetWeight() == 100 && !f.weightIsNot(100) {
 		return need
 	}
+	if f.waveWithdrawn() {
+		need = f.canaryNeed(f.observedWeight())
+	}
 	wave := max(1, f.in.Workload.Replicas/4)
 	return max(has, min(need, f.canaryReady()+wave))
 }
@@ -156,7 +159,9 @@ func scaleCanary(f *facts) Decision {
 	if size < need {
 		why += fmt.Sprintf("; %d first", size)
 	}
-	return f.doing(f.phaseReason(), why, ScaleCanary{size})
+	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
+	f.noteWave(&d, size)
+	return d
 }
 
 // canaryUnready holds a wider share back until the pods for it are ready and the
@@ -178,9 +183,9 @@ func waitForCanary(f *facts) Decision {
 		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.where(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
 		// The cause begins with the count.
-		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400)))
+		return f.awaitWave(fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400)))
 	}
-	return f.working(f.phaseReason(), why+f.because())
+	return f.awaitWave(why + f.because())
 }
 
 // because says what keeps the canary's pods from being ready or reachable.

@@ -14,6 +14,9 @@ import (
 // a change of the weight before they say anything.
 const poll = 5 * time.Second
 
+// progressDeadline is the Deployment's, Kubernetes' own default.
+const progressDeadline = 10 * time.Minute
+
 // rollout is the Rollout and its runs. status is replaced, never changed.
 type rollout struct {
 	version         int
@@ -116,7 +119,7 @@ func (v view) workload() plan.Workload {
 	}
 	out := plan.Workload{
 		Found: true, Declared: revision(d.declared), Paused: d.paused, Replicas: d.replicas, Recreate: d.recreate,
-		Observed: d.observed >= d.generation, Marks: d.marks, Lock: d.lock, PushedBy: d.pushedBy, Bypass: d.bypass,
+		Observed: d.observed >= d.generation, ProgressDeadline: progressDeadline, Marks: d.marks, Lock: d.lock, PushedBy: d.pushedBy, Bypass: d.bypass,
 	}
 	if since := d.unavailableSince; !since.IsZero() {
 		out.UnavailableSince = &since
