@@ -97,14 +97,21 @@ func rollbackShort(f *facts) bool {
 // stableShort compares what can take requests on both sides, as far as the
 // Deployment wants it.
 func (f *facts) stableShort() bool {
-	return f.in.Route.StableEndpoints < min(f.in.Route.CanaryEndpoints, f.in.Workload.Replicas)
+	stable, canary := f.reachable()
+	return stable < min(canary, f.in.Workload.Replicas)
+}
+
+// reachable counts ready pods that are endpoints: the one follows the other late.
+func (f *facts) reachable() (stable, canary int32) {
+	return min(f.in.Route.StableEndpoints, f.in.Workload.Stable.Ready), min(f.in.Route.CanaryEndpoints, f.in.Canary.Ready)
 }
 
 func waitForSize(f *facts) Decision {
 	r := f.rollback()
 	_, left := f.sinceElapsed(&r.StartedAt, growsWithin)
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s; the requests go back when stable has %d reachable pods, as the canary has, at %s at the latest: it has %d of %d ready",
-		r.Message, min(f.in.Route.CanaryEndpoints, f.in.Workload.Replicas), clock(f.in.Now.Add(left)), f.in.Workload.Stable.Ready, f.in.Workload.Replicas))
+	stable, canary := f.reachable()
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s; stable has %d reachable pods, and the canary has all requests on %d: they go back when stable has %d, at %s at the latest",
+		r.Message, stable, canary, min(canary, f.in.Workload.Replicas), clock(f.in.Now.Add(left))))
 	d.Recheck = left
 	return d
 }
@@ -118,10 +125,11 @@ func (f *facts) smallStable() string {
 	}
 	note := ""
 	if f.stableShort() {
-		note = fmt.Sprintf("; stable has fewer reachable pods for them than the canary: %d, not %d", r.StableEndpoints, r.CanaryEndpoints)
+		stable, canary := f.reachable()
+		note = fmt.Sprintf("; stable has %d reachable pods for all requests, fewer than the canary's %d", stable, canary)
 	}
 	if p.FullReplicas != nil && w.Replicas < *p.FullReplicas {
-		note += fmt.Sprintf("; the Deployment was scaled from %d to %d replicas in the bake, for what %s needs: stable may be too small until an autoscaler or kubectl scale deployment/%s grows it",
+		note += fmt.Sprintf("; the Deployment was scaled from %d to %d replicas while %s had all requests: stable may be too small for them until an autoscaler, or kubectl scale deployment/%s, grows it",
 			*p.FullReplicas, w.Replicas, imageOf(f.in.Status.Candidate), f.in.Spec.WorkloadRef.Name)
 	}
 	return note
