@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -138,7 +140,7 @@ func (f *facts) deadlineExceeded() bool {
 		if p.HandingSince != nil && handingOver(f) {
 			from, must = *p.HandingSince, 0
 		}
-		if p.HandedAt != nil {
+		if p.HandedAt != nil && p.HandedAt.After(from.Time) {
 			from, must = *p.HandedAt, 0
 		}
 		if p.SettledAt != nil {
@@ -203,6 +205,8 @@ func followBypass(f *facts) Decision {
 	if rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack {
 		f.reject(&d, f.rollback().Trigger, f.rollback().Message, f.in.Status.Run)
 	}
+	// A set that was handed over, or may be yet, stays the run's canary.
+	var handedAt *metav1.Time
 	if !f.in.Status.Phase.InRun() || f.declared != f.tried {
 		if f.runUnfinished() && f.in.Status.Phase.InRun() {
 			f.endRunBy(&d, v1alpha1.OutcomeSuperseded, why)
@@ -212,12 +216,13 @@ func followBypass(f *facts) Decision {
 		d.Effect = CreateRun{}
 	} else {
 		d.Status.Epoch++
+		handedAt = f.promotion().HandedAt
 	}
 	d.Key, d.Actor, d.Recheck = d.Status.Run, by, 1
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
 	now := f.now()
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, HandedAt: handedAt, Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
 	return d
 }
 

@@ -15,7 +15,7 @@ func nativeCases() []ruleCase {
 	chosen := func(name string) change { return func(in *plan.Input) { in.Workload.Chosen = name } }
 	changed := func(in *plan.Input) { in.Canary.Changed = "a sidecar was added" }
 	newerHeld := all(declares(newerRevision), paused(true))
-	deadline := func(in *plan.Input) { in.Status.Promotion.HandedAt = &longAgo }
+	deadline := all(handingSince(&longAgo), handedAt(&longAgo))
 	return []ruleCase{
 		works("NativeAwaitsRoute", "release unacknowledged", given(begun, unacknowledged), nil, phase, over, "acknowledge the release"),
 		works("NativeAwaitsWorkload", "a bypass waits for no gateway", given(bypassing, unacknowledged), nil, phase, over),

@@ -49,6 +49,45 @@ func TestANativePromotionStopsWhenATriggerFires(t *testing.T) {
 	}
 }
 
+func TestANativePromotionThatATriggerStoppedIsKeptByABypass(t *testing.T) {
+	w := newWorld(t, nativeAlone, handedAt(&longAgo), settledAt(&justNow), handledBypass("")).goes("+fail", "NativeTriggerFired", "NativeTriggerFired").happens(byAnn).goes("Bypassed")
+	p := w.in.Status.Promotion
+	if p.HandedAt == nil || !p.HandedAt.Equal(&longAgo) || p.Actor != "ann" || *w.in.Status.HandledBypass != "7: outage" {
+		t.Errorf("the run goes on with %+v, handled %v: the handed-over set is no canary any more", p, w.in.Status.HandledBypass)
+	}
+	w.goes("NativeDone").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomeBypassed)
+	if h := w.in.Status.History[0]; h.Trigger != "bypass" || h.Message != `ann keeps shop:b although shop/errors fires (5 % errors): "7: outage"` {
+		t.Errorf("the history says %s: %s", h.Trigger, h.Message)
+	}
+	// Nothing has been written since: the next native promotion is none that anybody keeps.
+	w.happens(func(in *plan.Input) { in.Canary = plan.Canary{} }, nativeAlone, func(in *plan.Input) { in.Status.HandledBypass = w.in.Status.HandledBypass }).goes("+fail", "NativeTriggerFired")
+}
+
+func TestABypassThatIsOnTheDeploymentAlreadyIsNoNewOne(t *testing.T) {
+	for name, w := range map[string]*world{
+		"adopted": newWorld(t, fresh, byAnn).goes("Adopting"),
+		"native":  newWorld(t, stepAt(1), nativeMode, byAnn).goes("StepsPassed"),
+	} {
+		if h := w.in.Status.HandledBypass; h == nil || *h != "7: outage" {
+			t.Errorf("%s: handled is %v", name, h)
+		}
+	}
+}
+
+func TestAWaveIsWithdrawnAndTriedAgain(t *testing.T) {
+	stuck := func(in *plan.Input) { in.Canary.Ready, in.Canary.Available = 2, 2; endpoints(in) }
+	w := newWorld(t, stepAt(1)).goes("StepsPassed", "ScalesCanary").happens(stuck).goes("AwaitsCanary", "+9m59s", "AwaitsCanary")
+	for range 3 {
+		w.goes("+1s", "WithdrawsWave", "AwaitsCanary", "+9m59s", "AwaitsCanary", "+1s", "ScalesCanary").happens(stuck).goes("AwaitsCanary", "+9m59s", "AwaitsCanary")
+	}
+	w.happens(canaryReady(3)).goes("ScalesCanary", "SetsWeight")
+	if s := w.in.Status.Step; s.Wave != nil {
+		t.Errorf("with its share written the canary still waits for %+v", s.Wave)
+	}
+	// A canary that was lost comes back with all of its pods.
+	w.goes("+ack", "BakeStarts").happens(canaryReady(0)).goes("CanaryLost", "+ack", "AwaitsCanary", "+9m").happens(canaryReady(1)).goes("AwaitsCanary")
+}
+
 func TestABypassInAStepKeepsTheCanaryUntilOthersServe(t *testing.T) {
 	w := newWorld(t, stepAt(1)).happens(paused(false)).goes("Bypassed", "NativeReleases", "NativeAwaitsWorkload").
 		happens(active(own(replicas))).goes("NativeAwaitsRelease", "+ack", "NativeSettled", "NativeDrains", "+5s", "NativeRemovesCanary", "NativeDone")

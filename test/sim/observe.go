@@ -152,13 +152,19 @@ func (c *cluster) byAge() []*set {
 	return all
 }
 
-// canary is the set of the run in progress, whoever controls it.
+// canary is the set of the run in progress, whoever controls it: the Deployment
+// only when its handover was decided.
 func (v view) canary() *set {
 	status := v.rollout.rollout.status
 	if !status.Phase.InRun() {
 		return nil
 	}
-	return v.sets.canary(status.Run)
+	s := v.sets.canary(status.Run)
+	decided := status.Promotion != nil && status.Promotion.HandedAt != nil
+	if s != nil && v.sets.own(s) && !decided {
+		return nil
+	}
+	return s
 }
 
 // candidate is what observing the run's set and its pods gives the planner.
