@@ -230,7 +230,7 @@ type StepStatus struct {
 // as the Deployment's progressDeadlineSeconds; those that are not ready then are
 // withdrawn, and asked for again after the same time.
 type WaveStatus struct {
-	// size that the canary was to have.
+	// size that the canary was to have, or the one it was withdrawn to.
 	// +required
 	Size int32 `json:"size"`
 	// askedAt is when the size was asked for, or first seen not to be ready.

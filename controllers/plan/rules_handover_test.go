@@ -45,6 +45,7 @@ func nativeCases() []ruleCase {
 		works("NativeAwaitsWorkload", "rolling", given(native), nil, phase, over, "2 of 4 pods available, 2 versions"),
 		works("NativeAwaitsWorkload", "a person paused the bypass", given(bypassing, paused(true)), nil, phase, over, "somebody paused it"),
 		stalls("NativeAwaitsWorkload", "for hours", given(native, deadline), nil, phase, v1alpha1.ReasonDeadlineExceeded, "stepDeadline"),
+		works("NativeAwaitsWorkload", "a bypass of what was handed over hours ago", given(native, handedAt(&longAgo), func(in *plan.Input) { in.Status.Promotion.Mode = v1alpha1.TakeOverBypass }), nil, phase, over),
 		works("NativeAwaitsWorkload", "frozen, and only the canary serves", given(bypassing, canaryPods(2), active(unready(own(2))), newerHeld), nil, phase, over),
 	}
 }

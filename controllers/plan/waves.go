@@ -14,29 +14,35 @@ import (
 // time that the Deployment gives new pods, and the canary serves without them.
 func waveStuck(f *facts) bool {
 	w := f.step().Wave
-	if !f.onTrial() || w == nil || w.WithdrawnAt != nil || !weightOff(f) || f.in.Route.Mixed {
+	if w == nil || !weightOff(f) || f.in.Canary.Ready == 0 || f.in.Canary.Desired <= f.waveFloor() {
 		return false
 	}
 	over, _ := f.sinceElapsed(&w.AskedAt, f.in.Workload.ProgressDeadline)
-	return over && f.in.Canary.Ready > 0 && f.in.Canary.Desired > f.waveFloor()
+	return over && w.WithdrawnAt == nil || f.waveWithdrawn()
 }
 
 // waveFloor is the size without the pods that are not ready, and never less than
-// the present share needs.
+// the present share needs. A wave that is withdrawn already goes no further.
 func (f *facts) waveFloor() int32 {
-	return max(f.in.Canary.Ready, f.canaryNeed(f.observedWeight()))
+	floor := max(f.in.Canary.Ready, f.canaryNeed(f.observedWeight()))
+	if f.waveWithdrawn() {
+		floor = max(floor, f.step().Wave.Size)
+	}
+	return floor
 }
 
 // withdrawWave leaves it to the ReplicaSet controller to take the pods that are not
 // ready: those go first.
 func withdrawWave(f *facts) Decision {
 	size, bound := f.waveFloor(), f.in.Workload.ProgressDeadline
-	because := f.because()
+	if f.waveWithdrawn() {
+		return f.doing(f.phaseReason(), fmt.Sprintf("%s: withdrawing the canary pods that are not ready: %d of %d", f.where(), f.in.Canary.Desired-f.in.Canary.Ready, f.in.Canary.Desired), ScaleCanary{size})
+	}
 	why := fmt.Sprintf("%s: %d of %d canary pods have not become ready within %s (the Deployment's progressDeadlineSeconds)%s: withdrawing them, so that they do not keep an autoscaler from scaling up; the next try is at %s",
-		f.where(), f.in.Canary.Desired-f.in.Canary.Ready, f.in.Canary.Desired, bound, because, clock(f.in.Now.Add(bound)))
+		f.where(), f.in.Canary.Desired-f.in.Canary.Ready, f.in.Canary.Desired, bound, f.because(), clock(f.in.Now.Add(bound)))
 	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
 	w, now := *f.step().Wave, f.now()
-	w.WithdrawnAt, w.Message = &now, truncate(f.in.Canary.Cause, 512)
+	w.Size, w.WithdrawnAt, w.Message = size, &now, truncate(f.in.Canary.Cause, 512)
 	d.Status.Step.Wave = &w
 	f.staysOverdue(&d)
 	return d
@@ -45,7 +51,7 @@ func withdrawWave(f *facts) Decision {
 // waveWithdrawn holds until a withdrawn wave is to be tried again.
 func (f *facts) waveWithdrawn() bool {
 	w := f.step().Wave
-	if w == nil || w.WithdrawnAt == nil || !f.in.Canary.Exists || f.in.Canary.Desired == 0 {
+	if w == nil || w.WithdrawnAt == nil {
 		return false
 	}
 	over, _ := f.sinceElapsed(w.WithdrawnAt, f.in.Workload.ProgressDeadline)
