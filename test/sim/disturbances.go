@@ -55,7 +55,10 @@ func pushes() []Story {
 		story("superseded-with-stable-short-for-long", third, promoted, script(event{baking, func(w *World) {
 			w.quota = 6
 			superseding(w)
-		}}, soon(3*time.Minute, func(w *World) { w.quota = 0 }))),
+		}}, event{func(w *World) bool { return goingBack(w) && w.network.split != nil && *w.network.split == 0 }, func(w *World) {
+			w.disturb()
+			w.quota = 0
+		}})).with(mayBeDown),
 		story("push-twice", third, promoted, script(event{atStep(1), declares(third)}, event{goingBack, declares(second)}, soon(time.Second, declares(third)))),
 		story("revert-and-push", second, promoted, script(event{atStep(1), declares(first)}, soon(2*time.Second, declares(second)))))
 }
