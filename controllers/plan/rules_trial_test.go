@@ -66,6 +66,7 @@ func trialCases() []ruleCase {
 		works("WithdrawsWave", "no more than the present share needs", given(filling(1), unreadyOf(4), wave(4, time.Hour)), plan.ScaleCanary{Replicas: 2}, promotion, promotes),
 		works("WithdrawsWave", "no pod that is ready, if not for minReadySeconds", given(filling(3), unreadyOf(4), wave(4, time.Hour), func(in *plan.Input) { in.Canary.Available = 2 }), plan.ScaleCanary{Replicas: 3}, promotion, promotes),
 		works("WithdrawsWave", "recorded, and not done yet", given(filling(2), unreadyOf(3), wave(2, time.Hour), withdrawn(time.Minute)), plan.ScaleCanary{Replicas: 2}, promotion, promotes, "1 of 3"),
+		works("WithdrawsWave", "recorded, and not done until the next try was due", given(filling(2), unreadyOf(3), wave(2, time.Hour), withdrawn(10*time.Minute)), plan.ScaleCanary{Replicas: 2}, promotion, promotes, "1 of 3", "next try is at 12:10:00Z"),
 		works("AwaitsCanary", "the wave is withdrawn, and a pod is lost that the share does not need", given(stepAt(1), begun, split(10), canaryPods(2), scaled(8), active(stable(8)), unreadyOf(2), canaryReady(1), wave(2, time.Hour), withdrawn(time.Minute)), nil, phase, progressing),
 		works("StepPassed", "a pod is lost beyond what the share needs", given(step, canaryPods(3), canaryReady(2), wave(3, time.Hour)), nil, phase, progressing),
 		works("WithdrawsWave", "by the Deployment's own deadline", given(filling(2), unreadyOf(3), wave(3, time.Minute), func(in *plan.Input) { in.Workload.ProgressDeadline = time.Minute }), plan.ScaleCanary{Replicas: 2}, promotion, promotes),

@@ -18,7 +18,7 @@ func waveStuck(f *facts) bool {
 		return false
 	}
 	over, _ := f.sinceElapsed(&w.AskedAt, f.in.Workload.ProgressDeadline)
-	return over && w.WithdrawnAt == nil || f.waveWithdrawn()
+	return over
 }
 
 // waveFloor is the size without the pods that are not ready, and never less than
