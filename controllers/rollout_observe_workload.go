@@ -138,15 +138,13 @@ func (r *RolloutReconciler) describeWorkload(ctx context.Context, w *world, sets
 			Rejected: label[v1alpha1.LabelRejected], Narrowed: label[v1alpha1.LabelNarrowed],
 		},
 		Lock: label[v1alpha1.LabelHandover], UnavailableSince: unavailableSince(d),
-		PushedBy: bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
-	}
-	if !in.Paused {
-		reason := annotation[v1alpha1.AnnotationBypassReason]
-		in.Bypass = plan.Bypass{
-			By: bounded(annotation[v1alpha1.AnnotationBypassBy], 256), Reason: bounded(reason, 256),
-			// A reason begins with the generation that its write found.
-			Fresh: strings.HasPrefix(reason, fmt.Sprintf("%d:", d.GetGeneration()-1)),
-		}
+		ProgressDeadline: workload.ProgressDeadline(d),
+		PushedBy:         bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
+		Bypass: plan.Bypass{
+			By: bounded(annotation[v1alpha1.AnnotationBypassBy], 256),
+			// Whole characters, so that what the status keeps of it is equal.
+			Reason: strings.ToValidUTF8(bounded(annotation[v1alpha1.AnnotationBypassReason], 256), ""),
+		},
 	}
 	if stable := w.rollout.Status.Stable; stable != nil {
 		if set, ok := workload.Stable(sets, d.GetUID(), stable.Revision); ok {

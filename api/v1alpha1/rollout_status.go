@@ -133,6 +133,14 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	HandledTokens []string `json:"handledTokens,omitempty"`
 
+	// handledBypass is the reason of the last bypass that was followed, or that the
+	// Deployment already bore when it was adopted or a native promotion began: on
+	// the Deployment it lets nothing roll any more. Empty when there was none;
+	// absent while that is not known.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	HandledBypass *string `json:"handledBypass,omitempty"`
+
 	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
 	// InvariantViolated.
 	// +optional
@@ -211,6 +219,9 @@ type StepStatus struct {
 	// replicas of the canary ReplicaSet.
 	// +optional
 	Replicas ReplicaStatus `json:"replicas,omitempty"`
+	// wave is the canary's last growth, while the pods of it are awaited.
+	// +optional
+	Wave *WaveStatus `json:"wave,omitempty"`
 	// next is what happens next.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
@@ -218,6 +229,25 @@ type StepStatus struct {
 	// nextAt is the earliest time for it.
 	// +optional
 	NextAt *metav1.Time `json:"nextAt,omitempty"`
+}
+
+// WaveStatus is one growth of the canary. Its pods have as long to become ready
+// as the Deployment's progressDeadlineSeconds; those that are not ready then are
+// withdrawn, and asked for again after the same time.
+type WaveStatus struct {
+	// size that the canary was to have, or the one it was withdrawn to.
+	// +required
+	Size int32 `json:"size"`
+	// askedAt is when the size was asked for, or first seen not to be ready.
+	// +required
+	AskedAt metav1.Time `json:"askedAt"`
+	// withdrawnAt is when the pods that were not ready were withdrawn.
+	// +optional
+	WithdrawnAt *metav1.Time `json:"withdrawnAt,omitempty"`
+	// message says why they were not ready, when they were withdrawn.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
 }
 
 // WeightStatus compares what was asked of the route with what it acknowledged.
@@ -275,6 +305,11 @@ type PromotionStatus struct {
 	// bake counts from here.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
+	// fullReplicas is the largest spec.replicas of the Deployment with which a bake
+	// of this run began. An autoscaler that lowers it in the bake sizes the
+	// Deployment for the candidate, and stable with it.
+	// +optional
+	FullReplicas *int32 `json:"fullReplicas,omitempty"`
 	// mode is how the Deployment takes the candidate over.
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`

@@ -72,6 +72,7 @@ func adopt(f *facts) Decision {
 	d.Status.Runs = f.in.Run.Next
 	// What an earlier Rollout of this name rejected stays rejected.
 	d.Status.Rejected = f.in.Run.Rejected
+	f.handleBypass(&d)
 	d.Recheck = 1
 	return d
 }

@@ -30,6 +30,10 @@ func startBake(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("%s serves alone; baking until %s with %s beside it, triggers armed", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake)), imageOf(f.in.Status.Stable)))
 	now, p := f.now(), f.promotion()
 	p.FullAt = &now
+	n := f.in.Workload.Replicas
+	if p.FullReplicas == nil || *p.FullReplicas < n {
+		p.FullReplicas = &n
+	}
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
 	d.Recheck = max(1, bake)
 	f.announce(&d, "end of the bake", now.Add(bake))

@@ -62,7 +62,7 @@ func given(changes ...change) plan.Input {
 		},
 		Status: v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: &stable},
 		Workload: plan.Workload{
-			Found: true, Declared: revision(stableRevision), Replicas: replicas, Observed: true,
+			Found: true, Declared: revision(stableRevision), Replicas: replicas, Observed: true, ProgressDeadline: 10 * time.Minute,
 			Marks: plan.Marks{Rollout: "shop"}, Stable: set(stableSet, stableRevision, stableHash, replicas),
 		},
 		Route: plan.Route{Acknowledged: true, PairCurrent: true},

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -44,26 +46,49 @@ func bypassed(f *facts) bool {
 	if f.in.Workload.Paused || f.declared == f.stable {
 		return false
 	}
-	// A person may let a native roll go on that a trigger has stopped.
-	goesOn := nativeTriggerFired(f) && f.in.Workload.Bypass.Fresh
+	// A person may let a native roll go on that a trigger has stopped, or keep what
+	// it has come to.
+	goesOn := nativeTriggerFired(f) && f.in.Status.HandledBypass != nil && f.bypass().Reason != ""
 	ours := handingOver(f) && f.declared == f.candidate && !handoverDue(f) && !goesOn
 	overtaken := rollingBack(f) && f.in.Canary.Handed
 	return !ours && !overtaken
+}
+
+// bypass is the one that was not handled yet; the zero Bypass without one.
+func (f *facts) bypass() Bypass {
+	b, handled := f.in.Workload.Bypass, f.in.Status.HandledBypass
+	if handled != nil && *handled == b.Reason {
+		return Bypass{}
+	}
+	return b
+}
+
+// handleBypass keeps what is on the Deployment now from being taken for a later
+// bypass.
+func (f *facts) handleBypass(d *Decision) {
+	reason := truncate(f.in.Workload.Bypass.Reason, 256)
+	d.Status.HandledBypass = &reason
 }
 
 // followBypass makes the bypass a run of its own; when it lets the candidate of
 // the run in progress roll, it becomes the end of that run.
 func followBypass(f *facts) Decision {
 	image := imageOf(&f.in.Workload.Declared)
-	by, reason := f.in.Workload.Bypass.By, f.in.Workload.Bypass.Reason
+	by, reason := f.bypass().By, f.bypass().Reason
 	why := fmt.Sprintf("%s let %s roll out without being judged%s", by, image, quoteReason(reason))
-	if by == "" {
+	switch {
+	case by != "" && nativeTriggerFired(f):
+		why = fmt.Sprintf("%s keeps %s although %s fires (%s)%s", by, image, f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 300), quoteReason(reason))
+	case by == "":
 		why = fmt.Sprintf("%s rolls out without being judged, and no bypass was recorded: it was declared before the guard was in force, or the guard is not in force", image)
 	}
 	d := f.working(v1alpha1.ReasonHandingOver, why)
+	f.handleBypass(&d)
 	if rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack {
 		f.reject(&d, f.rollback().Trigger, f.rollback().Message, f.in.Status.Run)
 	}
+	// A set that was handed over, or may be yet, stays the run's canary.
+	var handedAt *metav1.Time
 	if !f.in.Status.Phase.InRun() || f.declared != f.candidate {
 		if f.runUnfinished() && f.in.Status.Phase.InRun() {
 			f.endRunBy(&d, v1alpha1.OutcomeSuperseded, why)
@@ -73,11 +98,12 @@ func followBypass(f *facts) Decision {
 		d.Effect = CreateRun{}
 	} else {
 		d.Status.Epoch++
+		handedAt = f.promotion().HandedAt
 	}
 	d.Key, d.Actor, d.Recheck = d.Status.Run, by, 1
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
 	now := f.now()
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, HandedAt: handedAt, Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
 	return d
 }

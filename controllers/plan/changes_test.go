@@ -216,3 +216,25 @@ func handedAt(at *metav1.Time) change {
 func settledAt(at *metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Promotion.SettledAt = at }
 }
+
+func byAnn(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "7: outage"} }
+
+// handledBypass was followed, or was there before.
+func handledBypass(reason string) change {
+	return func(in *plan.Input) { in.Status.HandledBypass = &reason }
+}
+
+func promotedAt(at metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.StartedAt = at }
+}
+
+// wave is the canary's last growth, asked for some time ago.
+func wave(size int32, asked time.Duration) change {
+	return func(in *plan.Input) { in.Status.Step.Wave = &v1alpha1.WaveStatus{Size: size, AskedAt: ago(asked)} }
+}
+
+func withdrawn(since time.Duration) change {
+	return func(in *plan.Input) {
+		in.Status.Step.Wave.WithdrawnAt, in.Status.Step.Wave.Message = ptr(ago(since)), "2 of 3 ready: no node has room"
+	}
+}

@@ -78,6 +78,7 @@ func (f *facts) switchToNative(d *Decision, because string) {
 	d.Standing.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting natively: " + because
 	d.Key = "native"
+	f.handleBypass(d)
 }
 
 func canarySizeBehind(f *facts) bool {

@@ -103,10 +103,12 @@ type Workload struct {
 	// the declared template if the canary were the Deployment's: of the equal ones
 	// the oldest.
 	Chosen string
+	// ProgressDeadline is how long the Deployment gives new pods to become ready.
+	ProgressDeadline time.Duration
 	// UnavailableSince is since when the Deployment has had no available pod; nil
 	// while it has one, or when that is not known.
 	UnavailableSince *time.Time
-	// PushedBy and Bypass are what the guard stamped.
+	// PushedBy and Bypass are what the guard stamped, however long ago.
 	PushedBy string
 	Bypass   Bypass
 	// Warning is what the user should know of the autoscaler or the history limit;
@@ -139,12 +141,11 @@ type Marks struct {
 	Narrowed string
 }
 
-// Bypass is who last let the Deployment roll unjudged, and why.
+// Bypass is who last let the Deployment roll unjudged, and why: the reason begins
+// with the Deployment's generation at that time, so that no two are equal.
 type Bypass struct {
 	By     string
 	Reason string
-	// Fresh means that it was the last write of the Deployment's spec or metadata.
-	Fresh bool
 }
 
 // Canary is the candidate's ReplicaSet of the run in progress, whoever controls

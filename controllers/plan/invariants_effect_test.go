@@ -138,7 +138,10 @@ func (c *checker) scales(to int32) {
 	c.require(c.in.Deleting == nil && (c.trial() || c.beforeOwner()), "scales a canary that is on its way out")
 	c.require(!canary.Handed, "scales a set of the Deployment's")
 	if to < canary.Desired {
-		c.require(n == 0 && to == 0 || to == n && (c.has(100) && !c.in1(v1alpha1.PhaseStepping) || c.beforeOwner()), "scales the canary down from %d to %d", canary.Desired, to)
+		ready := to >= canary.Ready && canary.Ready > 0 && to >= c.need(c.observed())
+		w := c.d.Status.Step
+		withdraws := c.trial() && ready && w != nil && w.Wave != nil && w.Wave.WithdrawnAt != nil && c.elapsed(&w.Wave.AskedAt, c.in.Workload.ProgressDeadline)
+		c.require(withdraws || n == 0 && to == 0 || to == n && (c.has(100) && !c.in1(v1alpha1.PhaseStepping) || c.beforeOwner()), "scales the canary down from %d to %d", canary.Desired, to)
 		return
 	}
 	c.require(to <= n, "scales the canary to %d of %d", to, n)

@@ -70,7 +70,7 @@ func (f *facts) nativeStopped() bool {
 // stopNative cannot go back by weights: it pauses the Deployment and says what
 // to declare.
 func stopNative(f *facts) Decision {
-	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack())
+	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s; to keep %s all the same %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack(), imageOf(f.in.Status.Candidate), f.wayOn())
 	d := f.stuck(v1alpha1.ReasonTriggerFired, why)
 	d.Key = f.in.Verdict.Trigger
 	switch {
@@ -81,6 +81,16 @@ func stopNative(f *facts) Decision {
 		d.Effect = Unlock{}
 	}
 	return d
+}
+
+// wayOn says, to end a message, how a person with the verb bypass keeps a version
+// that a trigger has stopped.
+func (f *facts) wayOn() string {
+	name := f.in.Spec.WorkloadRef.Name
+	if f.in.Workload.Paused || !f.settled() {
+		return fmt.Sprintf("ask with kubectl rollout resume deployment/%s and run the command that the refusal prints (verb bypass)", name)
+	}
+	return fmt.Sprintf("give a reason (verb bypass): kubectl annotate deployment/%[1]s --overwrite %[2]s=\"$(kubectl get deployment/%[1]s -o jsonpath={.metadata.generation}): WHY\"", name, v1alpha1.AnnotationBypassReason)
 }
 
 // pausedWithTwoVersions holds when another template was declared in the middle

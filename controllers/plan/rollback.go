@@ -16,6 +16,7 @@ var rollbackTrafficTable = table{
 	rules: []rule{
 		{"RollbackFences", handoverInFlight, fenceCanary},
 		{"RollbackOvertaken", canaryHanded, continueHandover},
+		{"RollbackAwaitsSize", stableShortForNow, waitForSize},
 		{"RollbackTakesTraffic", rollbackCanaryWeighted, takeWeightBack},
 		{"RollbackPointsServices", rollbackPairOutdated, pointServices},
 	},
@@ -99,7 +100,7 @@ func rollbackCanaryWeighted(f *facts) bool {
 }
 
 func takeWeightBack(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, "setting the canary's weight to 0 %: "+f.rollback().Message)
+	return f.takeBack(v1alpha1.ReasonRollingBack, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
 }
 
 // takeBack also forgets that weight 0 was acknowledged before: with a weight
@@ -190,7 +191,7 @@ func canaryDraining(f *facts) bool { return f.in.Canary.Exists && !f.drained() }
 
 func drain(f *facts) Decision {
 	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
-	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left))+f.smallStable())
 	d.Recheck = left
 	return d
 }

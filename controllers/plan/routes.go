@@ -44,7 +44,7 @@ func widenService(f *facts) Decision {
 // no longer there.
 func (f *facts) restartHold(d *Decision) {
 	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt = nil
+		d.Status.Step.AcknowledgedAt, d.Status.Step.Wave = nil, nil
 	}
 	if d.Status.Promotion != nil {
 		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil

@@ -15,14 +15,17 @@ func nativeCases() []ruleCase {
 	chosen := func(name string) change { return func(in *plan.Input) { in.Workload.Chosen = name } }
 	changed := func(in *plan.Input) { in.Canary.Changed = "a sidecar was added" }
 	newerHeld := all(declares(newerRevision), paused(true))
-	deadline := func(in *plan.Input) { in.Status.Promotion.HandedAt = &longAgo }
+	deadline := all(handingSince(&longAgo), handedAt(&longAgo))
 	return []ruleCase{
 		works("NativeAwaitsRoute", "release unacknowledged", given(begun, unacknowledged), nil, phase, over, "acknowledge the routes to Service shop"),
 		works("NativeAwaitsWorkload", "a bypass waits for no gateway", given(bypassing, unacknowledged), nil, phase, over),
 		stalls("NativeTriggerFired", "rolling", given(native, fail), plan.Pause{}, phase, v1alpha1.ReasonTriggerFired, "declare shop:a again"),
 		stalls("NativeTriggerFired", "stopped", given(native, paused(true), fail), nil, phase, v1alpha1.ReasonTriggerFired, "kubectl set image"),
 		stalls("NativeTriggerFired", "stopped under the handover's lock", given(native, paused(true), locked, fail), plan.Unlock{}, phase, v1alpha1.ReasonTriggerFired),
-		stalls("NativeTriggerFired", "in its bake", given(nativeAlone, fail), nil, phase, v1alpha1.ReasonTriggerFired),
+		stalls("NativeTriggerFired", "in its bake", given(nativeAlone, fail), nil, phase, v1alpha1.ReasonTriggerFired, "to keep shop:b", "kubectl annotate deployment/shop"),
+		stalls("NativeTriggerFired", "in its bake, and the bypass is an old one", given(nativeAlone, fail, byAnn, handledBypass("7: outage")), nil, phase, v1alpha1.ReasonTriggerFired),
+		stalls("NativeTriggerFired", "in its bake, and nobody knows how old the bypass is", given(nativeAlone, fail, byAnn), nil, phase, v1alpha1.ReasonTriggerFired),
+		stalls("NativeTriggerFired", "a bypass that left it paused", given(native, paused(true), fail, byAnn, handledBypass("")), nil, phase, v1alpha1.ReasonTriggerFired, "kubectl rollout resume deployment/shop"),
 		works("NativeAwaitsWorkload", "observed only", given(native, fail, observeOnly), nil, phase, over),
 		works("NativeAwaitsWorkload", "a bypass has no triggers", given(bypassing, fail), nil, phase, over),
 		works("NativeReverted", "in the middle", given(native, declares(stableRevision), paused(true)), plan.Unpause{Revision: stableRevision}, phase, over),
@@ -42,6 +45,7 @@ func nativeCases() []ruleCase {
 		works("NativeAwaitsWorkload", "rolling", given(native), nil, phase, over, "2 of 4 pods available, 2 versions"),
 		works("NativeAwaitsWorkload", "a person paused the bypass", given(bypassing, paused(true)), nil, phase, over, "somebody paused it"),
 		stalls("NativeAwaitsWorkload", "for hours", given(native, deadline), nil, phase, v1alpha1.ReasonDeadlineExceeded, "stepDeadline"),
+		works("NativeAwaitsWorkload", "a bypass of what was handed over hours ago", given(native, handedAt(&longAgo), func(in *plan.Input) { in.Status.Promotion.Mode = v1alpha1.TakeOverBypass }), nil, phase, over),
 		works("NativeAwaitsWorkload", "frozen, and only the canary serves", given(bypassing, canaryPods(2), active(unready(own(2))), newerHeld), nil, phase, over),
 	}
 }

@@ -17,6 +17,8 @@ func rollbackCases() []ruleCase {
 	zero := plan.SetSplit{Weight: 0}
 	fenced := func(in *plan.Input) { in.Canary.Epoch = in.Status.Epoch }
 	superseded := rollbackOutcome(v1alpha1.OutcomeSuperseded)
+	short := all(baking, asRollback, stableReady(2))
+	shrunk := func(in *plan.Input) { in.Status.Promotion.FullReplicas = ptr(int32(10)) }
 	return []ruleCase{
 		works("TriggerFired", "mid-step", given(step, fail), nil, phase, back, "shop/errors: 5 % errors", "step 1 of 2 (smoke), weight 10 %"),
 		works("TriggerFired", "paused by the spec", given(step, specPaused, fail), nil, phase, back),
@@ -41,6 +43,19 @@ func rollbackCases() []ruleCase {
 		works("RollbackTakesTraffic", "routes disagree", given(going, mixed(0)), zero, phase, back),
 		works("RollbackTakesTraffic", "scaled to nothing", given(going, split(50), atZero), zero, phase, back),
 		works("RollbackTakesTraffic", "the user's Service is gone", given(going, split(10), serviceGone), zero, phase, back),
+		works("RollbackAwaitsSize", "superseded in a bake", given(short, superseded), nil, phase, back, "5 % errors", "stable has 2 reachable pods", "all requests on 4", "when stable has 4, at 12:00:29Z at the latest"),
+		works("RollbackAwaitsSize", "cancelled in a bake", given(short, rollbackOutcome(v1alpha1.OutcomeCancelled)), nil, phase, back),
+		works("RollbackAwaitsSize", "superseded in a bake, endpoints lag behind the loss", given(short, superseded, stableEndpoints(4)), nil, phase, back, "stable has 2 reachable pods"),
+		works("RollbackTakesTraffic", "superseded in a bake, stable as large", given(baking, asRollback, superseded), zero, phase, back),
+		works("RollbackTakesTraffic", "superseded in a bake, for long enough", given(short, superseded, later(29*time.Second)), zero, phase, back, "stable has 2 reachable pods for all requests, fewer than the canary's 4"),
+		works("RollbackTakesTraffic", "superseded in a bake, and the canary is lost", given(short, superseded, canaryReady(0)), zero, phase, back),
+		works("RollbackTakesTraffic", "superseded in a bake, and the Deployment wants no more", given(short, superseded, scaled(2)), zero, phase, back),
+		works("RollbackTakesTraffic", "superseded in a step", given(stepAt(1), asRollback, superseded, stableReady(1)), zero, phase, back),
+		works("RollbackPointsServices", "superseded in a bake, nothing behind the pair", given(short, superseded, pairOff, stableEndpoints(0)), plan.PointServices{}, phase, back),
+		works("RollbackTakesTraffic", "superseded under the handover's lock", given(short, superseded, locked), zero, phase, back),
+		works("RollbackTakesTraffic", "a trigger fired in a bake", given(short), zero, phase, back, "stable has 2 reachable pods for all requests, fewer than the canary's 4"),
+		works("RollbackTakesTraffic", "a trigger fired in a bake for which stable has shrunk", given(baking, asRollback, shrunk), zero, phase, back, "from 10 to 4 replicas while shop:b had all requests", "kubectl scale deployment/shop"),
+		works("RollbackDrains", "stable has shrunk in the bake", given(baking, asRollback, shrunk, split(0), zeroAt(&justNow)), nil, phase, back, "from 10 to 4 replicas"),
 		works("RollbackPointsServices", "nothing behind the pair", given(going, split(50), pairOff, stableEndpoints(0)), plan.PointServices{}, phase, back),
 		works("RollbackPointsServices", "pair changed in the drain", given(draining, pairOff), plan.PointServices{}, phase, back),
 		works("UnlocksDeployment", "weight taken", given(handoverBack, fenced, split(0), locked), plan.Unlock{}, phase, back, "unlocking the Deployment's template"),

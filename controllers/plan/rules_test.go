@@ -172,7 +172,8 @@ func candidateCases() []ruleCase {
 	step := stepAt(0)
 	unmarked := func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }
 	by := func(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "outage"} }
-	freshly := func(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "7: outage", Fresh: true} }
+	fail := verdict(v1alpha1.VerdictFail)
+	freshly := all(by, handledBypass("7: another one"))
 	rolls := paused(false)
 	return []ruleCase{
 		works("FormerRun", "stepping", given(step, formerRun), nil, backPhase, back, "earlier version of Belay"),
@@ -189,7 +190,9 @@ func candidateCases() []ruleCase {
 		works("Bypassed", "in a bake", given(baking, rolls, by), nil, overPhase, over),
 		works("Bypassed", "in a handover before the owner changed", given(handingOver, rolls, by), nil, overPhase, over),
 		works("Bypassed", "in a handover, a newer one", given(handed, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over, "shop:c"),
-		works("Bypassed", "a native roll that a trigger had stopped", given(native, verdict(v1alpha1.VerdictFail), freshly), nil, overPhase, over, "ann let shop:b roll"),
+		works("Bypassed", "nobody says why, and what the Deployment bears was for another roll", given(declares(candidateRevision), rolls, by, handledBypass("outage")), plan.CreateRun{}, overPhase, over, "no bypass was recorded"),
+		works("Bypassed", "a native roll that a trigger had stopped", given(native, fail, freshly), nil, overPhase, over, "ann keeps shop:b although shop/errors fires (5 % errors)", `"outage"`),
+		works("Bypassed", "a native promotion that a trigger stopped when it had settled", given(nativeAlone, fail, freshly), nil, overPhase, over, "ann keeps shop:b"),
 		works("Bypassed", "again, with a newer one", given(bypassing, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over, "shop:c"),
 		works("Bypassed", "rolling back", given(rollingBack(nil), rolls, by), nil, overPhase, over),
 		works("Bypassed", "rolled back", given(rolledBack, rolls, by), plan.CreateRun{}, overPhase, over),

@@ -21,6 +21,7 @@ var trialTable = table{
 		{"SplitsRoute", routesUnsplit, splitAtZero},
 		{"AwaitsSplit", splitUnacknowledged, waitForRoute},
 		{"NarrowsService", narrowingWrong, narrow},
+		{"WithdrawsWave", waveStuck, withdrawWave},
 		{"ScalesCanary", canarySizeWrong, scaleCanary},
 		{"AwaitsCanary", canaryUnready, waitForCanary},
 		{"SetsWeight", weightWrong, setTargetWeight},
@@ -145,6 +146,9 @@ func (f *facts) wantedSize() int32 {
 	if has > need && f.targetWeight() == 100 && !f.weightIsNot(100) {
 		return need
 	}
+	if f.waveWithdrawn() {
+		need = f.canaryNeed(f.observedWeight())
+	}
 	wave := max(1, f.in.Workload.Replicas/4)
 	return max(has, min(need, f.canaryReady()+wave))
 }
@@ -159,7 +163,9 @@ func scaleCanary(f *facts) Decision {
 	if size < need {
 		why += fmt.Sprintf("; %d first", size)
 	}
-	return f.doing(f.phaseReason(), why, ScaleCanary{size})
+	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
+	f.noteWave(&d, size)
+	return d
 }
 
 // canaryUnready holds while the pods for the weight are not ready or not
@@ -183,9 +189,9 @@ func waitForCanary(f *facts) Decision {
 		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.stage(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
 		// The cause begins with the count.
-		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.stage(), truncate(f.in.Canary.Cause, 400)))
+		return f.awaitWave(fmt.Sprintf("%s: waiting for canary pods: %s", f.stage(), truncate(f.in.Canary.Cause, 400)))
 	}
-	return f.working(f.phaseReason(), why+f.canaryProblem())
+	return f.awaitWave(why + f.canaryProblem())
 }
 
 // canaryProblem says why the canary's pods are not ready or not reachable.

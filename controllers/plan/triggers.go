@@ -62,7 +62,7 @@ func (f *facts) deadlineExceeded() bool {
 		if p.HandingSince != nil && handingOver(f) {
 			from, must = *p.HandingSince, 0
 		}
-		if p.HandedAt != nil {
+		if p.HandedAt != nil && p.HandedAt.After(from.Time) {
 			from, must = *p.HandedAt, 0
 		}
 		if p.SettledAt != nil {

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -11,6 +12,16 @@ import (
 
 // Replicas is what the Deployment declares; the API's default is 1.
 func Replicas(deployment *unstructured.Unstructured) int32 { return size(deployment) }
+
+// ProgressDeadline is the Deployment's spec.progressDeadlineSeconds, by default
+// the 10 minutes that the API server fills in.
+func ProgressDeadline(deployment *unstructured.Unstructured) time.Duration {
+	seconds, found, _ := unstructured.NestedInt64(deployment.Object, "spec", "progressDeadlineSeconds")
+	if !found {
+		seconds = 600
+	}
+	return time.Duration(seconds) * time.Second
+}
 
 // Paused is the Deployment's spec.paused.
 func Paused(deployment *unstructured.Unstructured) bool {

@@ -172,7 +172,7 @@ func (w *World) record(in plan.Input, t plan.Result, v view) bool {
 		w.log = append(w.log, w.line(in, d))
 	}
 	if t.Record != nil && w.records != nil {
-		w.keep(in, t)
+		w.recordDecision(in, t)
 	}
 	if stall := d.Standing.Reason; d.Standing.State == plan.Stuck && (len(w.stalls) == 0 || w.stalls[len(w.stalls)-1] != stall) {
 		w.stalls = append(w.stalls, stall)

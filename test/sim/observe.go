@@ -14,6 +14,9 @@ import (
 // a change of the weight before they say anything.
 const poll = 5 * time.Second
 
+// progressDeadline is the Deployment's, Kubernetes' own default.
+const progressDeadline = 10 * time.Minute
+
 // rollout is the Rollout and its runs. status is replaced, never changed.
 type rollout struct {
 	version         int
@@ -116,7 +119,7 @@ func (v view) workload() plan.Workload {
 	}
 	out := plan.Workload{
 		Found: true, Declared: revision(d.declared), Paused: d.paused, Replicas: d.replicas, Recreate: d.recreate,
-		Observed: d.observed >= d.generation, Marks: d.marks, Lock: d.lock, PushedBy: d.pushedBy, Bypass: d.bypass,
+		Observed: d.observed >= d.generation, ProgressDeadline: progressDeadline, Marks: d.marks, Lock: d.lock, PushedBy: d.pushedBy, Bypass: d.bypass,
 	}
 	if since := d.unavailableSince; !since.IsZero() {
 		out.UnavailableSince = &since
@@ -149,13 +152,19 @@ func (c *cluster) byAge() []*set {
 	return all
 }
 
-// canary is the set of the run in progress, whoever controls it.
+// canary is the set of the run in progress, whoever controls it: the Deployment
+// only when its handover was decided.
 func (v view) canary() *set {
 	status := v.rollout.rollout.status
 	if !status.Phase.InRun() {
 		return nil
 	}
-	return v.sets.canary(status.Run)
+	s := v.sets.canary(status.Run)
+	decided := status.Promotion != nil && status.Promotion.HandedAt != nil
+	if s != nil && v.sets.own(s) && !decided {
+		return nil
+	}
+	return s
 }
 
 // candidate is what observing the run's set and its pods gives the planner.

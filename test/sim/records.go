@@ -13,8 +13,8 @@ type runRecord struct {
 	input []byte
 }
 
-// keep extends a run's record as the controller does, but writes it at once.
-func (w *World) keep(in plan.Input, t plan.Result) {
+// recordDecision extends a run's record as the controller does, but writes it at once.
+func (w *World) recordDecision(in plan.Input, t plan.Result) {
 	run := t.Status.Run
 	r := w.records[run]
 	if r == nil {

@@ -73,9 +73,9 @@ func (c *check) releasesRejected() {
 	c.require(!back || lost || c.in.Canary.Left == 0 && !c.in.Canary.Exists, "the routes go to a Service that still reaches %d pods of the rejected canary", c.in.Canary.Left)
 }
 
-// canary: it grows in waves, shrinks only with the Deployment, and goes when the
-// gateway acknowledged that it gets nothing and its connections had the time to
-// finish.
+// canary: it grows in waves, shrinks only with the Deployment or to what is ready,
+// and goes when the gateway acknowledged that it gets nothing and its connections
+// had the time to finish.
 func (c *check) canary() {
 	switch e := c.d.Effect.(type) {
 	case plan.ScaleCanary:
@@ -102,6 +102,7 @@ func (c *check) scales(size int32) {
 	}
 	if size < k.Desired {
 		c.require(size >= c.need(c.observed()) || size >= n, "scales the canary to %d, %d %% need %d", size, c.observed(), c.need(c.observed()))
+		c.require(size >= k.Ready || size >= n, "scales the canary to %d, below the %d pods that are ready", size, k.Ready)
 	}
 }
 
