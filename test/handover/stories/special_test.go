@@ -1,8 +1,6 @@
 package stories
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -39,55 +37,6 @@ func TestAQuotaTooSmallForTheCanary(t *testing.T) {
 	s.promoted("v2", 4)
 	s.Served()
 	s.made(map[string]int{"v1": 4, "v2": 4})
-}
-
-// TestAdmissionChangesTheCanary: the Deployment controller would not take such a
-// set over. The Deployment rolls by its own strategy instead, and that is said.
-func TestAdmissionChangesTheCanary(t *testing.T) {
-	t.Parallel()
-	s := open(t, 4, nil)
-	name := "inject-" + s.Namespace
-	s.create(fmt.Sprintf(`{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingAdmissionPolicy, metadata: {name: %s}, spec: {
-		failurePolicy: Fail, reinvocationPolicy: Never,
-		matchConstraints: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}, objectSelector: {matchLabels: {belay.dev/role: canary}},
-			resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [replicasets]}]},
-		mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: 'Object{spec: Object.spec{template: Object.spec.template{metadata: Object.spec.template.metadata{annotations: {"injected": "yes"}}}}}'}}]}}`,
-		name, s.Namespace))
-	s.create(fmt.Sprintf(`{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingAdmissionPolicyBinding, metadata: {name: %[1]s}, spec: {policyName: %[1]s}}`, name))
-	s.Eventually("the policy is in force", func(g Gomega) {
-		set := s.Set("v1")
-		probe := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: s.Namespace, Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleCanary}}, Spec: set.Spec}
-		g.Expect(admin.Create(t.Context(), probe, client.DryRunAll)).To(Succeed())
-		g.Expect(probe.Spec.Template.Annotations).To(HaveKey("injected"))
-	})
-	s.Push("v2")
-	s.promoted("v2", 4)
-	s.Served()
-	if why := s.decisions(); !strings.Contains(why, "admission changed the canary's template") || !strings.Contains(why, "injected") {
-		t.Errorf("the record does not say what happened:\n%s", why)
-	}
-}
-
-// decisions of the last run, one a line.
-func (s *shop) decisions() string {
-	s.T.Helper()
-	run := &v1alpha1.RolloutRun{}
-	run.Name, run.Namespace = s.rollout().Status.Run, s.Namespace
-	s.Must(admin.Get(s.T.Context(), client.ObjectKeyFromObject(run), run))
-	var out strings.Builder
-	for _, d := range run.Status.Decisions {
-		fmt.Fprintf(&out, "%s: %s\n", d.Rule, d.Why)
-	}
-	return out.String()
-}
-
-// TestNativePromotion rolls by the Deployment's own strategy from the last step.
-func TestNativePromotion(t *testing.T) {
-	t.Parallel()
-	s := open(t, 4, nil, func(spec map[string]any) { spec["promotion"] = map[string]any{"mode": "Native", "bake": "0s"} })
-	s.Push("v2")
-	s.promoted("v2", 4)
-	s.Served()
 }
 
 // TestDirectCallersReachStable alone, until the new version has everything.
