@@ -91,6 +91,9 @@ var rules = []rule{
 	{"HandoverUnlocks", handoverLockedEarly, unlockForNow},
 
 	// Somebody else than stable has pods while the Deployment is held.
+	{"AdoptedLosesShare", adoptedShare, takeShareFromAdopted},
+	{"AdoptedNarrowsService", adoptedNarrowed, narrowFromAdopted},
+	{"AdoptedAwaitsRoute", adoptedUnacknowledged, waitForRoute},
 	{"WrongVersionServes", wrongVersion, takeOutWrongVersion},
 	{"RaisesStable", stableMissing, raiseStable},
 	// Requests that nobody answers, and shares that no run explains.

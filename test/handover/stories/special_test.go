@@ -1,6 +1,10 @@
 package stories
 
 import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -11,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/handover/cluster"
 )
 
 func historyLimit(n int32) func(*appsv1.Deployment) {
@@ -56,6 +61,69 @@ func TestDirectCallersReachStable(t *testing.T) {
 	if s.Requests().Direct[image("v2")] == 0 {
 		t.Error("no direct call ever reached the new version")
 	}
+}
+
+// TestAppliesOfANarrowedService: a client-side apply of the user's manifest, which
+// has no hash, merges and keeps the one that narrows; a server-side one strips it,
+// and it is put back.
+func TestAppliesOfANarrowedService(t *testing.T) {
+	t.Parallel()
+	s := open(t, 2, nil, func(spec map[string]any) { spec["traffic"].(map[string]any)["directCallers"] = "Stable" })
+	s.verdict(undecidedIn(v1alpha1.PhaseStepping))
+	s.Push("v2")
+	s.atStep()
+	hash := s.Set("v1").Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+	narrowed := map[string]string{"app": cluster.Name, appsv1.DefaultDeploymentUniqueLabelKey: hash}
+	manifest := filepath.Join(t.TempDir(), "service.yaml")
+	s.Must(os.WriteFile(manifest, fmt.Appendf(nil, `{apiVersion: v1, kind: Service, metadata: {name: shop, namespace: %s, labels: {team: a}}, spec: {selector: {app: shop}, ports: [{name: http, port: 80}]}}`, s.Namespace), 0o600))
+	for range 2 {
+		// The first one writes what the second compares with.
+		if out, err := s.Kubectl("apply", "-f", manifest); err != nil {
+			t.Fatalf("kubectl apply: %v\n%s", err, out)
+		}
+		if got := s.selector(); !maps.Equal(got, narrowed) {
+			t.Errorf("after kubectl apply the selector is %v, want %v", got, narrowed)
+		}
+	}
+	if d := s.rollout().Status.DirectCallers; d == nil || d.Mode != v1alpha1.DirectCallersStable || d.PutBack != 0 {
+		t.Errorf("after client-side applies status.directCallers is %+v", d)
+	}
+	if out, err := s.Kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", manifest); err != nil {
+		t.Fatalf("kubectl apply --server-side: %v\n%s", err, out)
+	}
+	s.until("put back", func(g Gomega, r *v1alpha1.Rollout) {
+		g.Expect(r.Status.DirectCallers.PutBack).To(Equal(int32(1)))
+		g.Expect(s.selector()).To(Equal(narrowed))
+	})
+	s.verdict(nil)
+	s.promoted("v2", 2)
+	s.Served()
+}
+
+// TestABorrowedSetVanishes: the Deployment's clean-up, or anybody, deletes the
+// former version's ReplicaSet while a run has it. It is made again.
+func TestABorrowedSetVanishes(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, nil)
+	s.Push("v2")
+	s.promoted("v2", 3)
+	s.verdict(undecidedIn(v1alpha1.PhaseStepping))
+	s.Push("v1")
+	s.atStep()
+	borrowed := s.Set("v1")
+	if _, ok := borrowed.Labels[v1alpha1.LabelBorrowed]; !ok {
+		t.Errorf("the set of v1 was not borrowed: labels %v", borrowed.Labels)
+	}
+	s.Must(admin.Delete(t.Context(), borrowed))
+	s.Eventually("another set of v1, the run's", func(g Gomega) {
+		set := s.Set("v1")
+		g.Expect(set).NotTo(BeNil())
+		g.Expect(set.UID).NotTo(Equal(borrowed.UID))
+		g.Expect(metav1.GetControllerOf(set)).To(HaveField("Kind", "RolloutRun"))
+		g.Expect(set.Status.AvailableReplicas).To(Equal(int32(2)))
+	})
+	s.verdict(nil)
+	s.promoted("v1", 3)
 }
 
 // TestPushedAtZero waits for replicas; then the version that was stable comes up

@@ -187,15 +187,24 @@ func (s *shop) orphan() {
 // version. Nothing is promoted by that, and nobody loses a request: the adopted
 // set loses its share, then it goes, and the trial begins anew.
 func TestAnOrphanedCanaryIsAdopted(t *testing.T) {
-	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseStepping, v1alpha1.PhaseBaking} {
-		t.Run(string(phase), func(t *testing.T) {
+	for _, tc := range []struct {
+		phase   v1alpha1.Phase
+		callers string
+	}{{v1alpha1.PhaseStepping, "Any"}, {v1alpha1.PhaseBaking, "Any"}, {v1alpha1.PhaseBaking, "Stable"}} {
+		phase := tc.phase
+		t.Run(fmt.Sprintf("%s, directCallers %s", phase, tc.callers), func(t *testing.T) {
 			t.Parallel()
-			s := open(t, 4, nil)
+			s := open(t, 4, nil, func(spec map[string]any) { spec["traffic"].(map[string]any)["directCallers"] = tc.callers })
 			s.verdict(undecidedIn(phase))
 			s.Push("v2")
 			s.inPhase(phase)
 			if phase == v1alpha1.PhaseStepping {
 				s.atStep()
+			}
+			if tc.callers == "Stable" {
+				s.Eventually("direct callers reach the canary", func(g Gomega) {
+					g.Expect(s.selector()).To(HaveKeyWithValue(appsv1.DefaultDeploymentUniqueLabelKey, s.Set("v2").Labels[appsv1.DefaultDeploymentUniqueLabelKey]))
+				})
 			}
 			said, first := s.says("WrongVersionServes"), s.Set("v2").UID
 			s.orphan()
@@ -225,6 +234,24 @@ func TestAnOrphanedCanaryIsAdopted(t *testing.T) {
 			s.Served()
 		})
 	}
+	t.Run(string(v1alpha1.PhaseHandingOver), func(t *testing.T) {
+		t.Parallel()
+		s := open(t, 4, nil)
+		s.verdict(undecidedIn(v1alpha1.PhaseHandingOver))
+		s.Push("v2")
+		s.inPhase(v1alpha1.PhaseHandingOver)
+		said := s.says("AdoptedLosesShare")
+		s.orphan()
+		s.until("the run ends, without a promotion", func(g Gomega, r *v1alpha1.Rollout) {
+			g.Expect(said.Load()).To(BeTrue(), "AdoptedLosesShare is recorded")
+			g.Expect(r.Status.History).To(HaveLen(1))
+			g.Expect(r.Status.History[0].Outcome).To(Equal(v1alpha1.OutcomeCancelled))
+			g.Expect(r.Status.Stable.Image).To(Equal(image("v1")))
+		})
+		s.verdict(nil)
+		s.promoted("v2", 4)
+		s.Served()
+	})
 	t.Run(string(v1alpha1.PhaseRollingBack), func(t *testing.T) {
 		t.Parallel()
 		s := open(t, 4, nil, func(spec map[string]any) { spec["traffic"].(map[string]any)["drain"] = "5s" })
