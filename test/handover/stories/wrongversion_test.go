@@ -234,37 +234,42 @@ func TestAnOrphanedCanaryIsAdopted(t *testing.T) {
 			s.Served()
 		})
 	}
-	t.Run(string(v1alpha1.PhaseHandingOver), func(t *testing.T) {
-		t.Parallel()
-		s := open(t, 4, nil)
-		s.verdict(undecidedIn(v1alpha1.PhaseHandingOver))
-		s.Push("v2")
-		s.inPhase(v1alpha1.PhaseHandingOver)
-		said := s.says("AdoptedLosesShare")
-		s.orphan()
-		s.until("the run ends, without a promotion", func(g Gomega, r *v1alpha1.Rollout) {
-			g.Expect(said.Load()).To(BeTrue(), "AdoptedLosesShare is recorded")
-			g.Expect(r.Status.History).To(HaveLen(1))
-			g.Expect(r.Status.History[0].Outcome).To(Equal(v1alpha1.OutcomeCancelled))
-			g.Expect(r.Status.Stable.Image).To(Equal(image("v1")))
-		})
-		s.verdict(nil)
-		s.promoted("v2", 4)
-		s.Served()
+}
+
+// TestAnAdoptedCanaryIsNotHandedOver: until the owner changes by a decision, the run
+// is rolled back, and the version starts anew.
+func TestAnAdoptedCanaryIsNotHandedOver(t *testing.T) {
+	t.Parallel()
+	s := open(t, 4, nil)
+	s.verdict(undecidedIn(v1alpha1.PhaseHandingOver))
+	s.Push("v2")
+	s.inPhase(v1alpha1.PhaseHandingOver)
+	said := s.says("AdoptedLosesShare")
+	s.orphan()
+	s.until("the run ends, without a promotion", func(g Gomega, r *v1alpha1.Rollout) {
+		g.Expect(said.Load()).To(BeTrue(), "AdoptedLosesShare is recorded")
+		g.Expect(r.Status.History).To(HaveLen(1))
+		g.Expect(r.Status.History[0].Outcome).To(Equal(v1alpha1.OutcomeCancelled))
+		g.Expect(r.Status.Stable.Image).To(Equal(image("v1")))
 	})
-	t.Run(string(v1alpha1.PhaseRollingBack), func(t *testing.T) {
-		t.Parallel()
-		s := open(t, 4, nil, func(spec map[string]any) { spec["traffic"].(map[string]any)["drain"] = "5s" })
-		s.verdict(inStep(v1alpha1.VerdictFail))
-		s.Push("v2")
-		s.inPhase(v1alpha1.PhaseRollingBack)
-		s.orphan()
-		s.rolledBack(4)
-		if s.Set("v2") != nil {
-			t.Error("the rejected version's set is left")
-		}
-		s.Served()
-	})
+	s.verdict(nil)
+	s.promoted("v2", 4)
+	s.Served()
+}
+
+// TestAnAdoptedCanaryIsRolledBack like any other.
+func TestAnAdoptedCanaryIsRolledBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, 4, nil, func(spec map[string]any) { spec["traffic"].(map[string]any)["drain"] = "5s" })
+	s.verdict(inStep(v1alpha1.VerdictFail))
+	s.Push("v2")
+	s.inPhase(v1alpha1.PhaseRollingBack)
+	s.orphan()
+	s.rolledBack(4)
+	if s.Set("v2") != nil {
+		t.Error("the rejected version's set is left")
+	}
+	s.Served()
 }
 
 // undecidedIn withholds the verdict in a phase, and before it in Promoting: times
