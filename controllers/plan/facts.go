@@ -41,6 +41,7 @@ func (f *facts) now() metav1.Time { return metav1.NewTime(f.in.Now) }
 // wake-up that does not depend on any event arriving.
 func (f *facts) finish(d Decision) Decision {
 	d = f.showRefusal(d)
+	f.showChanged(&d)
 	if f.overdue(d) {
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
@@ -77,6 +78,14 @@ func (f *facts) showRefusal(d Decision) Decision {
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
 	}
 	return d
+}
+
+// showChanged says during the trial how it will end: that the Deployment will not
+// take this canary over is known as soon as the canary is there.
+func (f *facts) showChanged(d *Decision) {
+	if f.onTrial() && f.in.Canary.Changed != "" && d.Effect == nil && d.Status.Phase == f.in.Status.Phase {
+		d.Why = truncate(d.Why, 480) + "; the promotion will be native, as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+	}
 }
 
 // overdue holds for a decision that only waits on, in a stage that has been

@@ -56,8 +56,14 @@ func TestAdmissionChangesTheCanary(t *testing.T) {
 	t.Parallel()
 	s := open(t, 4, nil)
 	s.injectIntoCanaries()
-	said := s.says("HandoverImpossible")
+	s.verdict(undecidedIn(v1alpha1.PhaseStepping))
 	s.Push("v2")
+	s.until("the message says in the first step how the run will end", func(g Gomega, r *v1alpha1.Rollout) {
+		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseStepping))
+		g.Expect(r.Status.Message).To(And(ContainSubstring("the promotion will be native"), ContainSubstring("injected")))
+	})
+	said := s.says("HandoverImpossible")
+	s.verdict(nil)
 	s.promoted("v2", 4)
 	s.Served()
 	if !said.Load() {
