@@ -42,19 +42,12 @@ func servicesBroken(f *facts) bool {
 
 func takeFromLost(f *facts) Decision {
 	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has%s", f.where(), f.observedWeight(), f.because()))
-	f.cancelHandover(&d)
-	return d
-}
-
-// cancelHandover ends a handover whose canary cannot be handed over any more: the
-// run is rolled back, and the version starts anew.
-func (f *facts) cancelHandover(d *Decision) {
-	if !handingOver(f) {
-		return
+	if handingOver(f) {
+		d.Status.Phase = v1alpha1.PhaseRollingBack
+		d.Status.Epoch++
+		d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: truncate(d.Why, 1024), StartedAt: f.now()}
 	}
-	d.Status.Phase = v1alpha1.PhaseRollingBack
-	d.Status.Epoch++
-	d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: truncate(d.Why, 1024), StartedAt: f.now()}
+	return d
 }
 
 // workloadMissingLost holds while a side without endpoints has a share, the
@@ -105,16 +98,35 @@ func releaseFromLost(f *facts) Decision {
 	return d
 }
 
+// adoptable holds while a canary that lost its owner, the run, is not the
+// Deployment's by any decision. The Deployment controller adopts such a set at
+// once, takes it for the declared version, and may scale stable to 0 although it is
+// paused: when the canary has the Deployment's size, as in a bake.
+func adoptable(f *facts) bool {
+	before := f.onTrial() || rollingBack(f) || handoverDue(f)
+	return before && f.in.Canary.Adopted != "" && !f.in.Canary.Exists && f.promotion().HandedAt == nil && f.in.Workload.Paused
+}
+
+func adopted(f *facts) bool { return adoptable(f) && f.in.Run.Exists }
+
+// takeCanaryBack leaves its pods and its share as they are: it is what may be all
+// that serves. Without it the Deployment controller keeps stable at its size again.
+func takeCanaryBack(f *facts) Decision {
+	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("%s: ReplicaSet %s lost its owner, run %s, and the Deployment adopts it, unjudged: taking it back, so that stable keeps its %d pods; find out who removed the owner",
+		f.where(), f.in.Canary.Adopted, f.in.Status.Run, f.in.Workload.Replicas), TakeBack{f.in.Canary.Adopted})
+	d.Standing.State = Stuck
+	d.Recheck = 1
+	return d
+}
+
 // wrong is a set of the Deployment's that has a size while the Deployment is held
-// at stable, and is not stable's. Until a handover is decided that holds in
-// HandingOver too.
+// at stable, and is not stable's.
 func (f *facts) wrong() *Set {
-	decided := handingOver(f) && !(handoverDue(f) && f.promotion().HandedAt == nil)
-	if !f.in.Workload.Paused || decided || f.in.Canary.Handed || f.declared == f.stable {
+	if !f.in.Workload.Paused || handingOver(f) || f.in.Canary.Handed || f.declared == f.stable {
 		return nil
 	}
 	for i := range f.in.Workload.Active {
-		if s := &f.in.Workload.Active[i]; s.Revision != f.stable {
+		if s := &f.in.Workload.Active[i]; s.Revision != f.stable && !(adoptable(f) && s.Name == f.in.Canary.Adopted) {
 			return s
 		}
 	}
@@ -132,46 +144,6 @@ func wrongVersion(f *facts) bool {
 
 func (f *facts) mayNotServe(s *Set) bool {
 	return s.Revision == f.declared || f.rejection(s.Revision) != nil
-}
-
-// adopted: the canary has lost its owner, the run, and the Deployment controller
-// has adopted it, as any set without an owner that the selector matches. Requests
-// may still reach it, and go to stable before it is taken out.
-func (f *facts) adopted() *Set {
-	s := f.wrong()
-	if s == nil || s.Revision != f.tried || f.in.Canary.Exists {
-		return nil
-	}
-	return s
-}
-
-func adoptedShared(f *facts) bool {
-	return f.adopted() != nil && f.in.Route.Split != nil && f.in.Route.CanaryEndpoints > 0 && f.in.Route.StableEndpoints > 0
-}
-
-func adoptedShare(f *facts) bool { return adoptedShared(f) && f.weightIsNot(0) }
-
-func takeShareFromAdopted(f *facts) Decision {
-	return f.takeFromAdopted(f.setWeight(0, fmt.Sprintf("%d %% of the requests go to stable", f.observedWeight())))
-}
-
-func adoptedUnacknowledged(f *facts) bool { return adoptedShared(f) && !f.in.Route.Acknowledged }
-
-// adoptedNarrowed: callers of the user's Service reach only the adopted set.
-func adoptedNarrowed(f *facts) bool {
-	s := f.adopted()
-	return s != nil && f.in.Route.Narrowed != "" && f.in.Route.Narrowed == s.Hash && f.in.Workload.Stable.Ready > 0
-}
-
-func narrowFromAdopted(f *facts) Decision { return f.takeFromAdopted(narrowBack(f)) }
-
-func (f *facts) takeFromAdopted(d Decision) Decision {
-	s := f.adopted()
-	d.Why = fmt.Sprintf("%s: ReplicaSet %s, with %d pods of %s, lost its owner, the run, and the Deployment adopted it: %s, then the set is deleted and the trial starts anew; find out who removed its owner",
-		f.where(), s.Name, s.Desired, s.Image, d.Why)
-	d.Standing = Standing{Stuck, v1alpha1.ReasonWrongVersionServes}
-	f.cancelHandover(&d)
-	return d
 }
 
 func takeOutWrongVersion(f *facts) Decision {

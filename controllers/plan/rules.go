@@ -83,6 +83,7 @@ var rules = []rule{
 
 	// A rollback under way: weights first, in the order that keeps every request
 	// served.
+	{"TakesCanaryBack", adopted, takeCanaryBack},
 	{"RollbackFences", rollbackUnfenced, fenceCanary},
 	{"RollbackOvertaken", rollbackOvertaken, goOnHandingOver},
 	{"RollbackTakesTraffic", rollbackSplitOff, takeTrafficBack},
@@ -91,9 +92,6 @@ var rules = []rule{
 	{"HandoverUnlocks", handoverLockedEarly, unlockForNow},
 
 	// Somebody else than stable has pods while the Deployment is held.
-	{"AdoptedLosesShare", adoptedShare, takeShareFromAdopted},
-	{"AdoptedNarrowsService", adoptedNarrowed, narrowFromAdopted},
-	{"AdoptedAwaitsRoute", adoptedUnacknowledged, waitForRoute},
 	{"WrongVersionServes", wrongVersion, takeOutWrongVersion},
 	{"RaisesStable", stableMissing, raiseStable},
 	// Requests that nobody answers, and shares that no run explains.

@@ -131,6 +131,7 @@ func lostCases() []ruleCase {
 // decided, and the routes still reach it.
 func adoptedCanary(in *plan.Input) {
 	all(noCanary, active(stable(replicas), own(replicas)), canaryEndpoints(replicas))(in)
+	in.Canary.Adopted = ownSet
 }
 
 func wrongVersionCases() []ruleCase {
@@ -141,15 +142,11 @@ func wrongVersionCases() []ruleCase {
 	return []ruleCase{
 		stalls("WrongVersionServes", "back from zero with the rejected one", given(rolledBack, active(candidates)), plan.TakeOut{Name: ownSet, Delete: true}, phase, wrong, "4 pods of shop:b", "held at shop:a"),
 		stalls("WrongVersionServes", "back from zero with one rejected before", given(rolledBack, rejected(newerRevision), active(newer(replicas))), plan.TakeOut{Name: "shop-c", Delete: true}, phase, wrong),
-		stalls("AdoptedLosesShare", "in a step", given(stepAt(0), adoptedCanary), plan.SetSplit{}, v1alpha1.PhaseStepping, wrong, "10 % of the requests go to stable", "the Deployment adopted it"),
-		stalls("AdoptedLosesShare", "in a bake", given(baking, fullAt(&justNow), adoptedCanary), plan.SetSplit{}, v1alpha1.PhaseBaking, wrong, "100 % of the requests"),
-		stalls("AdoptedLosesShare", "before a handover is decided", given(handingOver, adoptedCanary), plan.SetSplit{}, v1alpha1.PhaseRollingBack, wrong),
-		stalls("AdoptedNarrowsService", "in a bake", given(baking, fullAt(&justNow), adoptedCanary, split(0), narrowed("hash-own")), plan.NarrowService{Hash: stableHash}, v1alpha1.PhaseBaking, wrong),
-		stalls("AdoptedNarrowsService", "released to the narrowed Service", given(handingOver, adoptedCanary, noSplit, narrowed("hash-own")), plan.NarrowService{Hash: stableHash}, v1alpha1.PhaseRollingBack, wrong),
-		works("AdoptedAwaitsRoute", "at zero", given(stepAt(0), adoptedCanary, split(0), unacknowledged), nil, v1alpha1.PhaseStepping, v1alpha1.ReasonProgressing, "acknowledge weight 0 %"),
-		works("AdoptedAwaitsRoute", "in a rollback", given(rollingBack(nil), adoptedCanary, unacknowledged), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
-		stalls("WrongVersionServes", "an adopted canary without a share", given(stepAt(0), adoptedCanary, split(0)), plan.TakeOut{Name: ownSet, Delete: true}, v1alpha1.PhaseStepping, wrong),
-		stalls("WrongVersionServes", "an adopted canary while stable reaches nobody", given(baking, fullAt(&justNow), adoptedCanary, stableEndpoints(0)), plan.TakeOut{Name: ownSet, Delete: true}, v1alpha1.PhaseBaking, wrong),
+		stalls("TakesCanaryBack", "in a step", given(stepAt(0), adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseStepping, wrong, "the Deployment adopts it"),
+		stalls("TakesCanaryBack", "in a bake, with stable scaled to 0", given(baking, fullAt(&justNow), adoptedCanary, active(own(replicas))), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseBaking, wrong),
+		stalls("TakesCanaryBack", "before a handover is decided", given(handingOver, adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseHandingOver, wrong),
+		stalls("TakesCanaryBack", "in a rollback", given(rollingBack(nil), adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseRollingBack, wrong),
+		works("RunMissing", "the run of an adopted canary is gone", given(stepAt(0), adoptedCanary, noRun), plan.CreateRun{}, v1alpha1.PhaseStepping, v1alpha1.ReasonProgressing),
 		stalls("WrongVersionServes", "another one beside stable", given(gating, active(stable(2), newer(2))), plan.TakeOut{Name: "shop-c"}, v1alpha1.PhaseGating, wrong),
 		stalls("RaisesStable", "another one in stable's place", given(gating, active(newer(replicas))), plan.RaiseStable{Replicas: replicas}, v1alpha1.PhaseGating, wrong, "shop:a has no pods"),
 		stalls("RaisesStable", "its set is gone", given(rolledBack, active(), lost), plan.RaiseStable{Replicas: replicas}, phase, wrong),

@@ -63,20 +63,20 @@ func TestABudgetCountsBothSides(t *testing.T) {
 		{"half-must-stay", nil, &half, n / 2, n},
 		{"all-must-stay", nil, &all, n, n},
 	}
-	for _, b := range budgets {
-		s.Must(admin.Create(t.Context(), &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: b.name, Namespace: s.Namespace},
-			Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: b.most, MinAvailable: b.least, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": cluster.Name}}}}))
-	}
+	// One at a time: the disruption controller takes one budget for each pod.
 	counts := func(when string, expected int32, desired func(i int) int32) {
 		t.Helper()
-		s.Eventually("what the budgets count "+when, func(g Gomega) {
-			for i, b := range budgets {
-				budget := &policyv1.PodDisruptionBudget{}
-				g.Expect(admin.Get(t.Context(), client.ObjectKey{Namespace: s.Namespace, Name: b.name}, budget)).To(Succeed())
+		for i, b := range budgets {
+			budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: b.name, Namespace: s.Namespace},
+				Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: b.most, MinAvailable: b.least, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": cluster.Name}}}}
+			s.Must(admin.Create(t.Context(), budget))
+			s.Eventually(b.name+" "+when, func(g Gomega) {
+				g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(budget), budget)).To(Succeed())
 				g.Expect(budget.Status).To(And(HaveField("ExpectedPods", expected), HaveField("CurrentHealthy", expected), HaveField("DesiredHealthy", desired(i)),
-					HaveField("DisruptionsAllowed", expected-desired(i))), b.name)
-			}
-		})
+					HaveField("DisruptionsAllowed", expected-desired(i))))
+			})
+			s.Must(admin.Delete(t.Context(), budget))
+		}
 	}
 	counts("before the run", n, func(i int) int32 { return budgets[i].desired })
 	s.verdict(undecidedIn(v1alpha1.PhaseBaking))

@@ -184,8 +184,9 @@ func (s *shop) orphan() {
 
 // TestAnOrphanedCanaryIsAdopted: the Deployment controller adopts every ReplicaSet
 // without an owner that its selector matches, and takes this one for the declared
-// version. Nothing is promoted by that, and nobody loses a request: the adopted
-// set loses its share, then it goes, and the trial begins anew.
+// version; one of the Deployment's size, as in a bake, lets it scale stable to 0.
+// Nothing is promoted by that, and nobody loses a request: the run takes its set
+// back, and stable gets its size again.
 func TestAnOrphanedCanaryIsAdopted(t *testing.T) {
 	for _, tc := range []struct {
 		phase   v1alpha1.Phase
@@ -206,15 +207,9 @@ func TestAnOrphanedCanaryIsAdopted(t *testing.T) {
 					g.Expect(s.selector()).To(HaveKeyWithValue(appsv1.DefaultDeploymentUniqueLabelKey, s.Set("v2").Labels[appsv1.DefaultDeploymentUniqueLabelKey]))
 				})
 			}
-			said, first := s.says("WrongVersionServes"), s.Set("v2").UID
+			said, first := s.says("TakesCanaryBack"), s.Set("v2").UID
 			s.orphan()
-			s.Eventually("the adopted set is taken out, and a run's own made", func(g Gomega) {
-				g.Expect(said.Load()).To(BeTrue(), "WrongVersionServes is recorded")
-				set := s.Set("v2")
-				g.Expect(set).NotTo(BeNil())
-				g.Expect(set.UID).NotTo(Equal(first))
-				g.Expect(metav1.GetControllerOf(set)).To(HaveField("Kind", "RolloutRun"))
-			})
+			s.takenBack(said, first)
 			s.until("on trial again, with everything that stable had", func(g Gomega, r *v1alpha1.Rollout) {
 				g.Expect(r.Status.Phase).To(Equal(phase))
 				g.Expect(s.Set("v1").Status.AvailableReplicas).To(Equal(int32(4)))
@@ -236,22 +231,31 @@ func TestAnOrphanedCanaryIsAdopted(t *testing.T) {
 	}
 }
 
-// TestAnAdoptedCanaryIsNotHandedOver: until the owner changes by a decision, the run
-// is rolled back, and the version starts anew.
+// takenBack waits until the run has its set again, the same one.
+func (s *shop) takenBack(said *atomic.Bool, set types.UID) {
+	s.T.Helper()
+	s.Eventually("the run takes its set back", func(g Gomega) {
+		g.Expect(said.Load()).To(BeTrue(), "TakesCanaryBack is recorded")
+		now := s.Set("v2")
+		g.Expect(now).NotTo(BeNil())
+		g.Expect(now.UID).To(Equal(set))
+		g.Expect(metav1.GetControllerOf(now)).To(HaveField("Kind", "RolloutRun"))
+		g.Expect(s.Set("v1").Status.AvailableReplicas).To(Equal(*s.Deployment().Spec.Replicas))
+	})
+}
+
+// TestAnAdoptedCanaryIsNotHandedOver: the bake is over, and an adoption is still no
+// handover.
 func TestAnAdoptedCanaryIsNotHandedOver(t *testing.T) {
 	t.Parallel()
 	s := open(t, 4, nil)
 	s.verdict(undecidedIn(v1alpha1.PhaseHandingOver))
 	s.Push("v2")
 	s.inPhase(v1alpha1.PhaseHandingOver)
-	said := s.says("AdoptedLosesShare")
+	said, first := s.says("TakesCanaryBack"), s.Set("v2").UID
 	s.orphan()
-	s.until("the run ends, without a promotion", func(g Gomega, r *v1alpha1.Rollout) {
-		g.Expect(said.Load()).To(BeTrue(), "AdoptedLosesShare is recorded")
-		g.Expect(r.Status.History).To(HaveLen(1))
-		g.Expect(r.Status.History[0].Outcome).To(Equal(v1alpha1.OutcomeCancelled))
-		g.Expect(r.Status.Stable.Image).To(Equal(image("v1")))
-	})
+	s.takenBack(said, first)
+	s.Stays("nothing is promoted", time.Second, func(g Gomega) { g.Expect(s.rollout().Status.Stable.Image).To(Equal(image("v1"))) })
 	s.verdict(nil)
 	s.promoted("v2", 4)
 	s.Served()
@@ -285,14 +289,14 @@ func undecidedIn(phase v1alpha1.Phase) func(*v1alpha1.Rollout) v1alpha1.VerdictO
 
 // TestTheCollectorOrphansTheCanary: a run that is deleted with its dependents
 // orphaned, by one of Kubernetes' own controllers, leaves its ReplicaSet to the
-// Deployment's adoption. The run is made again and starts anew.
+// Deployment's adoption. The run's record is made again, and takes the set back.
 func TestTheCollectorOrphansTheCanary(t *testing.T) {
 	t.Parallel()
 	s := open(t, 4, nil)
 	s.verdict(undecidedIn(v1alpha1.PhaseStepping))
 	s.Push("v2")
 	s.atStep()
-	said := s.says("WrongVersionServes")
+	said, first := s.says("TakesCanaryBack"), s.Set("v2").UID
 	run := &v1alpha1.RolloutRun{}
 	run.Name, run.Namespace = s.rollout().Status.Run, s.Namespace
 	as := rest.CopyConfig(kube.Config)
@@ -300,12 +304,7 @@ func TestTheCollectorOrphansTheCanary(t *testing.T) {
 	c, err := client.New(as, client.Options{Scheme: scheme, Mapper: admin.RESTMapper()})
 	s.Must(err)
 	s.Must(c.Delete(t.Context(), run, client.PropagationPolicy(metav1.DeletePropagationOrphan)))
-	s.Eventually("the adopted set is taken out, and a run's own made", func(g Gomega) {
-		g.Expect(said.Load()).To(BeTrue(), "WrongVersionServes is recorded")
-		set := s.Set("v2")
-		g.Expect(set).NotTo(BeNil())
-		g.Expect(metav1.GetControllerOf(set)).To(HaveField("Kind", "RolloutRun"))
-	})
+	s.takenBack(said, first)
 	s.Stays("nothing is promoted", time.Second, func(g Gomega) { g.Expect(s.rollout().Status.Phase).To(Equal(v1alpha1.PhaseStepping)) })
 	s.verdict(nil)
 	s.promoted("v2", 4)
