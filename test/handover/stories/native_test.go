@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
@@ -180,32 +179,6 @@ func TestABypassInANativePromotion(t *testing.T) {
 	s.Served()
 	h := s.rollout().Status.History
 	if len(h) != 2 || h[0].Outcome != v1alpha1.OutcomeBypassed || h[0].Image != image("v3") || h[1].Outcome != v1alpha1.OutcomeSuperseded || h[1].Image != image("v2") {
-		t.Errorf("the history is %+v", h)
-	}
-}
-
-// TestABypassOfAStoppedNativePromotion: a trigger stops the roll with pods of two
-// versions; a person who takes it upon himself lets it go on to its end.
-func TestABypassOfAStoppedNativePromotion(t *testing.T) {
-	t.Parallel()
-	s := open(t, 4, nil, natively)
-	s.inTheMiddle()
-	s.verdict(always(v1alpha1.VerdictFail))
-	s.until("stopped, and the message says what to push", func(g Gomega, r *v1alpha1.Rollout) {
-		g.Expect(s.Deployment().Spec.Paused).To(BeTrue())
-		g.Expect(r.Status.Message).To(ContainSubstring("To go back declare " + image("v1") + " again"))
-		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseHandingOver))
-	})
-	// With every new pod available the Deployment controller would finish although it
-	// is paused: the new set is then saturated.
-	sizes := s.Sizes()
-	s.Stays("the roll has stopped", time.Second, func(g Gomega) { g.Expect(s.Sizes()).To(Equal(sizes)) })
-	s.PatchDeployment(types.StrategicMergePatchType, fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d: it is the dashboard"}},"spec":{"paused":false}}`,
-		v1alpha1.AnnotationBypassReason, s.Deployment().Generation))
-	s.Must(kube.Nodes.Behave(t.Context(), s.Namespace, func(*corev1.Pod) cluster.Behaviour { return cluster.Behaviour{End: cluster.Grace} }))
-	s.promoted("v2", 4)
-	s.Served()
-	if h := s.rollout().Status.History; len(h) != 1 || h[0].Outcome != v1alpha1.OutcomeBypassed || h[0].Image != image("v2") {
 		t.Errorf("the history is %+v", h)
 	}
 }
