@@ -49,6 +49,8 @@ func (r *RolloutReconciler) actOnWorkload(ctx context.Context, w *world, effect 
 		return r.raiseStable(ctx, w, e.Replicas)
 	case plan.TakeOut:
 		return r.takeOut(ctx, w, e)
+	case plan.TakeBack:
+		return r.takeBack(ctx, w, e.Name)
 	default:
 		return fmt.Errorf("unknown effect %T: this is a bug in Belay", effect)
 	}
@@ -227,5 +229,30 @@ func (r *RolloutReconciler) takeOut(ctx context.Context, w *world, e plan.TakeOu
 		return r.deleteSet(ctx, set, client.Preconditions{UID: ptr(set.GetUID()), ResourceVersion: ptr(set.GetResourceVersion())})
 	}
 	patch, err := workload.Resize(set, 0)
+	return r.patch(ctx, set, patch, err)
+}
+
+// takeBack asks the API server whether the Deployment is still held and the run
+// there: the garbage collector deletes the set of a run that is gone.
+func (r *RolloutReconciler) takeBack(ctx context.Context, w *world, name string) error {
+	set := w.sets[name]
+	if set == nil || w.run == nil {
+		return nil
+	}
+	if err := r.stillDecided(ctx, w); err != nil {
+		return err
+	}
+	run := &v1alpha1.RolloutRun{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), run); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read the run: %w", err)
+	}
+	live := workload.NewDeployment()
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.deployment), live); err != nil {
+		return fmt.Errorf("read the Deployment: %w", err)
+	}
+	if run.UID != w.run.UID || run.DeletionTimestamp != nil || !workload.Paused(live) {
+		return apierrors.NewConflict(appsv1.Resource("replicasets"), name, fmt.Errorf("its run has gone, or the Deployment is not paused any more"))
+	}
+	patch, err := workload.TakeBack(set, live, w.run)
 	return r.patch(ctx, set, patch, err)
 }

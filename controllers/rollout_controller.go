@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -148,6 +150,7 @@ func (r *RolloutReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Rollout{}, wake.Self()).
 		Watches(workload.NewDeployment(), wake.RolloutsByWorkload(c)).
 		Watches(workload.NewSet(), wake.RolloutsByLabel(c)).
+		Watches(&autoscalingv2.HorizontalPodAutoscaler{}, wake.RolloutsByAutoscaler(c), builder.WithPredicates(wake.AutoscalerChanged())).
 		Watches(&corev1.Service{}, wake.RolloutsByService(c)).
 		Watches(&corev1.Service{}, wake.RolloutsByLabel(c)).
 		Watches(gateway.Route(), wake.RolloutsByRoute(c, "HTTPRoute")).

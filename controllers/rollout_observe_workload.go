@@ -230,6 +230,8 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 			w.input.Canary.Former = true
 		case set.Deleting:
 			// It is on its way.
+		case !decided && status.Phase.InRun() && set.Run == v1alpha1.RunLabel(status.Run) && w.ownedByDeployment(set):
+			w.input.Canary.Adopted = set.Name
 		case ours || set.ControllerUID == w.rollout.UID:
 			w.input.Canary.Leftover = set.Name
 		}
@@ -242,6 +244,12 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 	}
 	w.input.Canary.Recognised = w.canary != nil && workload.Recognised(w.canarySet, sets, w.deployment.GetUID())
 	return r.describePods(ctx, w, sets)
+}
+
+// ownedByDeployment holds for a set that nobody controls too: the Deployment
+// controller adopts it.
+func (w *world) ownedByDeployment(set workload.Set) bool {
+	return set.ControllerUID == "" || w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
 }
 
 func (w *world) takeCanary(set workload.Set, handed bool) {

@@ -116,6 +116,8 @@ type (
 		Name   string
 		Delete bool
 	}
+	// TakeBack makes the run the owner of its set again.
+	TakeBack struct{ Name string }
 )
 
 func (AddFinalizer) effect()   {}
@@ -137,6 +139,7 @@ func (Unpause) effect()        {}
 func (Pause) effect()          {}
 func (RaiseStable) effect()    {}
 func (TakeOut) effect()        {}
+func (TakeBack) effect()       {}
 
 func (AddFinalizer) String() string { return "add the finalizer" }
 func (Leave) String() string {
@@ -185,6 +188,8 @@ func (e TakeOut) String() string {
 	}
 	return "scale ReplicaSet " + e.Name + " to 0"
 }
+
+func (e TakeBack) String() string { return "take ReplicaSet " + e.Name + " back" }
 
 // String lists the labels that are set.
 func (m Marks) String() string {

@@ -44,6 +44,7 @@ func (f *facts) now() metav1.Time {
 // when to look again at the latest.
 func (f *facts) finish(d Decision) Decision {
 	d = f.showRefusal(d)
+	f.showChanged(&d)
 	if f.overdue(d) {
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
@@ -80,6 +81,14 @@ func (f *facts) showRefusal(d Decision) Decision {
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
 	}
 	return d
+}
+
+// showChanged says during the trial how it will end: that the Deployment will not
+// take this canary over is known as soon as the canary is there.
+func (f *facts) showChanged(d *Decision) {
+	if onTrial(f) && f.in.Canary.Changed != "" && d.Effect == nil && d.Status.Phase == f.in.Status.Phase {
+		d.Why = truncate(d.Why, 480) + "; the promotion will be native, as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+	}
 }
 
 // overdue holds for a decision that only waits, when the step, bake or handover

@@ -176,6 +176,9 @@ type Canary struct {
 	Images []v1alpha1.ContainerImage
 	// Cause says why pods are missing or not ready; empty when it is not known.
 	Cause string
+	// Adopted is the name of the run's set when the run is not its owner any more,
+	// although no handover was decided: the Deployment owns it, or nobody yet.
+	Adopted string
 	// Leftover is the name of a set of a former run that is still there; empty when
 	// there is none.
 	Leftover string

@@ -35,6 +35,7 @@ var tables = []table{
 	commandsTable,
 	unplannedTable,
 	triggersTable,
+	ownerTable,
 	rollbackTrafficTable,
 	unansweredTable,
 	nativeTrafficTable,

@@ -142,6 +142,13 @@ func lostCases() []ruleCase {
 	}
 }
 
+// adoptedCanary: the run's set is the Deployment's, although no handover was
+// decided, and the routes still reach it.
+func adoptedCanary(in *plan.Input) {
+	all(noCanary, active(stable(replicas), own(replicas)), canaryEndpoints(replicas))(in)
+	in.Canary.Adopted = ownSet
+}
+
 func wrongVersionCases() []ruleCase {
 	const wrong = v1alpha1.ReasonWrongVersionServes
 	const phase = v1alpha1.PhaseRolledBack
@@ -150,6 +157,11 @@ func wrongVersionCases() []ruleCase {
 	return []ruleCase{
 		stalls("WrongVersionServes", "back from zero with the rejected one", given(rolledBack, active(candidates)), plan.TakeOut{Name: ownSet, Delete: true}, phase, wrong, "4 pods of shop:b", "held at shop:a"),
 		stalls("WrongVersionServes", "back from zero with one rejected before", given(rolledBack, rejected(newerRevision), active(newer(replicas))), plan.TakeOut{Name: "shop-c", Delete: true}, phase, wrong),
+		stalls("TakesCanaryBack", "in a step", given(stepAt(0), adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseStepping, wrong, "the Deployment adopts it"),
+		stalls("TakesCanaryBack", "in a bake, with stable scaled to 0", given(baking, fullAt(&justNow), adoptedCanary, active(own(replicas))), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseBaking, wrong),
+		stalls("TakesCanaryBack", "before a handover is decided", given(handingOver, adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseHandingOver, wrong),
+		stalls("TakesCanaryBack", "in a rollback", given(rollingBack(nil), adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseRollingBack, wrong),
+		works("RunMissing", "the run of an adopted canary is gone", given(stepAt(0), adoptedCanary, noRun), plan.CreateRun{}, v1alpha1.PhaseStepping, v1alpha1.ReasonProgressing),
 		stalls("WrongVersionServes", "another one beside stable", given(gating, active(stable(2), newer(2))), plan.TakeOut{Name: "shop-c"}, v1alpha1.PhaseGating, wrong),
 		stalls("RaisesStable", "another one in stable's place", given(gating, active(newer(replicas))), plan.RaiseStable{Replicas: replicas}, v1alpha1.PhaseGating, wrong, "shop:a has no pods"),
 		stalls("RaisesStable", "its set is gone", given(rolledBack, active(), lost), plan.RaiseStable{Replicas: replicas}, phase, wrong),

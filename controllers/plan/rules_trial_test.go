@@ -127,6 +127,7 @@ func bakeCases() []ruleCase {
 	return []ruleCase{
 		works("BakeStarts", "full and acknowledged", given(promoting), nil, phase, bakes, "shop:b serves alone", "until 12:05:00Z", "shop:a beside it"),
 		works("BakeStarts", "whatever the verdict", given(promoting, verdict(v1alpha1.VerdictError)), nil, phase, bakes),
+		works("BakeRuns", "admission changed the canary", given(baking, fullAt(&justNow), func(in *plan.Input) { in.Canary.Changed = "a sidecar was added" }), nil, phase, bakes, "the promotion will be native", "a sidecar was added"),
 		works("BakeStarts", "anew", given(baking, fullAt(nil)), nil, phase, bakes),
 		works("BakeRuns", "not over", given(baking, fullAt(&justNow)), nil, phase, bakes, "until 12:04:59Z", "2 of 2 triggers pass"),
 		works("BakeUndecided", "no answer", given(baking, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "bake is over but undecided"),

@@ -86,8 +86,12 @@ func startPromotion(f *facts) Decision {
 	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}
-	if f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative {
+	switch {
+	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative:
 		f.switchToNative(&d, "promotion.mode is Native: the Deployment goes on by its own strategy")
+	case f.in.Canary.Changed != "":
+		// A bake would judge pods that the Deployment replaces afterwards.
+		f.switchToNative(&d, f.nativeReason())
 	}
 	d.Recheck = 1
 	return d

@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -143,6 +144,9 @@ func TestWhomAnEventWakes(t *testing.T) {
 		want   []string
 	}{
 		"Deployment":                {RolloutsByWorkload(c), named(&appsv1.Deployment{}, "deploy-a", nil), []string{"a@0"}},
+		"autoscaler of it":          {RolloutsByAutoscaler(c), autoscaler("Deployment", "deploy-a"), []string{"a@0"}},
+		"autoscaler of a set":       {RolloutsByAutoscaler(c), autoscaler("ReplicaSet", "deploy-a"), nil},
+		"autoscaler of another":     {RolloutsByAutoscaler(c), autoscaler("Deployment", "a"), nil},
 		"foreign Deployment":        {RolloutsByWorkload(c), named(&appsv1.Deployment{}, "a", nil), nil},
 		"Service":                   {RolloutsByService(c), named(&corev1.Service{}, "svc-b", nil), []string{"b@100"}},
 		"slice of the Service":      {RolloutsByService(c), slice(map[string]string{discoveryv1.LabelServiceName: "svc-a"}), []string{"a@0"}},
@@ -163,6 +167,25 @@ func TestWhomAnEventWakes(t *testing.T) {
 			before, _ := tc.object.DeepCopyObject().(client.Object)
 			NewWithT(t).Expect(update(tc.h, t, before, tc.object)).To(Equal(tc.want))
 		})
+	}
+}
+
+func autoscaler(kind, name string) *autoscalingv2.HorizontalPodAutoscaler {
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: kind, Name: name}}}
+	hpa.Namespace, hpa.Name = "shop", "any"
+	return hpa
+}
+
+func TestAnAutoscalersStatusIsNoNews(t *testing.T) {
+	looked, retargeted := autoscaler("Deployment", "deploy-a"), autoscaler("Deployment", "deploy-b")
+	looked.Status.CurrentReplicas = 3
+	for _, c := range []struct {
+		now  *autoscalingv2.HorizontalPodAutoscaler
+		want bool
+	}{{looked, false}, {retargeted, true}} {
+		if got := AutoscalerChanged().Update(event.UpdateEvent{ObjectOld: autoscaler("Deployment", "deploy-a"), ObjectNew: c.now}); got != c.want {
+			t.Errorf("woken by %+v: %v", c.now, got)
+		}
 	}
 }
 

@@ -133,6 +133,30 @@ func TakeOwner(set, deployment *unstructured.Unstructured, run *v1alpha1.Rollout
 	return p.encode()
 }
 
+// TakeBack makes the run the owner of its set again, whatever size it has, after
+// the Deployment has adopted it or while nobody controls it. It tests the owner and
+// the resource version. It fails for a set that belongs to another run, or that
+// something else than the Deployment controls.
+func TakeBack(set, deployment *unstructured.Unstructured, run *v1alpha1.RolloutRun) ([]byte, error) {
+	if isControlledBy(set, run.UID) {
+		return nil, nil
+	}
+	if made := set.GetLabels()[v1alpha1.LabelRun]; made != v1alpha1.RunLabel(run.Name) {
+		return nil, fmt.Errorf("the ReplicaSet %s is of run %q, not of %s: it is left alone", set.GetName(), token(made, 63), run.Name)
+	}
+	var p jsonPatch
+	p.testUnchanged(set)
+	if i, owner := controllerOf(set); i < 0 {
+		p.add(append(set.GetOwnerReferences(), runReference(run)), "metadata", "ownerReferences")
+	} else if owner.UID != deployment.GetUID() {
+		return nil, fmt.Errorf("the ReplicaSet %s is controlled by %s %s: it is left alone", set.GetName(), token(owner.Kind, 63), token(owner.Name, 253))
+	} else if err := p.own(set, runReference(run)); err != nil {
+		return nil, err
+	}
+	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleCanary})
+	return p.encode()
+}
+
 // Return gives a borrowed set back to the Deployment. It fails while the set has
 // or wants pods, which the Deployment controller would count as its own, and for
 // a set that was not borrowed.

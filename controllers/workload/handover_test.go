@@ -237,6 +237,31 @@ func TestBorrowAndReturn(t *testing.T) {
 	}
 }
 
+func TestTakeBack(t *testing.T) {
+	d, r := deployment(t), run(t)
+	back := func(u *unstructured.Unstructured) ([]byte, error) { return TakeBack(u, d, r) }
+	adopted := set(t, "Deployment", d.GetUID(), 3)
+	adopted.SetLabels(map[string]string{"app": "shop", "belay.dev/run": v1alpha1.RunLabel(r.Name), "belay.dev/role": "canary"})
+	orphan := adopted.DeepCopy()
+	orphan.SetOwnerReferences(orphan.GetOwnerReferences()[:1])
+	for name, u := range map[string]*unstructured.Unstructured{"adopted": adopted, "orphan": orphan} {
+		owners := goesThrough(t, u, types.JSONPatchType, back).GetOwnerReferences()
+		if len(owners) != 2 || owners[0].UID != "c-1" || owners[1].UID != r.UID || !*owners[1].Controller {
+			t.Errorf("%s: owners %+v", name, owners)
+		}
+		refused(t, u, types.JSONPatchType, back, field("990", "metadata", "resourceVersion"))
+	}
+	refused(t, adopted, types.JSONPatchType, back, otherOwner)
+	foreign := set(t, "Rollout", "x-1", 3)
+	foreign.SetLabels(adopted.GetLabels())
+	unmarked := set(t, "Deployment", d.GetUID(), 3)
+	for name, u := range map[string]*unstructured.Unstructured{"somebody else's": foreign, "of no run": unmarked} {
+		if patch, err := TakeBack(u, d, r); err == nil {
+			t.Errorf("%s was taken: %s", name, patch)
+		}
+	}
+}
+
 func TestResize(t *testing.T) {
 	resize := func(u *unstructured.Unstructured) ([]byte, error) { return Resize(u, 0) }
 	canary := set(t, "RolloutRun", "r-1", 3)

@@ -33,6 +33,9 @@ const user = "system:serviceaccount:belay:controller"
 // this cluster's autoscalers.
 const calm = time.Second
 
+// watchdog is how often the controller looks although nothing woke it.
+const watchdog = 2 * time.Second
+
 // belay is one process of the controller, for one namespace.
 type belay struct {
 	wire *wire
@@ -154,7 +157,7 @@ func register(mgr ctrl.Manager) error {
 		return err
 	}
 	rollouts := &controllers.RolloutReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager), Guard: guard,
-		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: 2 * time.Second, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
+		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }
 

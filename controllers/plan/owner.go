@@ -1,0 +1,41 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// ownerTable applies in a run before the handover. It comes before the rollback,
+// which would otherwise wait for a set that Belay does not own, and before the
+// table about wrong versions, which would take it out while it serves.
+var ownerTable = table{
+	name:    "The canary's owner",
+	about:   "Stepping, Promoting, Baking, RollingBack, and HandingOver before the owner changes: the run owns the canary.",
+	applies: beforeOwnerChanges,
+	rules: []rule{
+		{"TakesCanaryBack", canaryAdopted, takeCanaryBack},
+	},
+}
+
+func beforeOwnerChanges(f *facts) bool { return onTrial(f) || rollingBack(f) || handoverDue(f) }
+
+// adoptable holds while a canary that lost its owner, the run, is not the
+// Deployment's by any decision. The Deployment controller adopts such a set at
+// once, takes it for the declared version, and may scale stable to 0 although it is
+// paused: when the canary has the Deployment's size, as in a bake.
+func adoptable(f *facts) bool {
+	return beforeOwnerChanges(f) && f.in.Canary.Adopted != "" && !f.in.Canary.Exists && f.promotion().HandedAt == nil && f.in.Workload.Paused
+}
+
+func canaryAdopted(f *facts) bool { return adoptable(f) && f.in.Run.Exists }
+
+// takeCanaryBack leaves its pods and its share as they are: it is what may be all
+// that serves. Without it the Deployment controller keeps stable at its size again.
+func takeCanaryBack(f *facts) Decision {
+	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("%s: ReplicaSet %s lost its owner, run %s, and the Deployment adopts it, unjudged: taking it back, so that stable keeps its %d pods; find out who removed the owner",
+		f.stage(), f.in.Canary.Adopted, f.in.Status.Run, f.in.Workload.Replicas), TakeBack{f.in.Canary.Adopted})
+	d.Standing.State = Stuck
+	d.Recheck = 1
+	return d
+}
