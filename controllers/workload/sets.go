@@ -135,11 +135,6 @@ func Active(sets []Set, deployment types.UID) []Set {
 	return oldestFirst(filter(ControlledBy(sets, deployment), Set.active))
 }
 
-// OldestActive is the first of Active.
-func OldestActive(sets []Set, deployment types.UID) (Set, bool) {
-	return first(Active(sets, deployment))
-}
-
 // Stable finds the set that runs a revision for the Deployment: among several
 // with the same template the one with most pods, then the oldest. It is found by
 // its template, never by a remembered name or hash: both change when the set is
