@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/jsonpatch"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/workload"
 )
@@ -72,7 +73,7 @@ func (r *RolloutReconciler) mergePatch(ctx context.Context, object *unstructured
 }
 
 func asConflict(object *unstructured.Unstructured, err error) error {
-	if !workload.TestFailed(err) {
+	if !jsonpatch.TestFailed(err) {
 		return err
 	}
 	return apierrors.NewConflict(appsv1.Resource(object.GetKind()), object.GetName(), err)

@@ -133,11 +133,7 @@ func (r *RolloutReconciler) describeWorkload(ctx context.Context, w *world, sets
 	in := plan.Workload{
 		Found: true, Declared: declared, Paused: workload.Paused(d), Replicas: workload.Replicas(d),
 		Recreate: strategy == string(appsv1.RecreateDeploymentStrategyType), Observed: observed >= d.GetGeneration(),
-		Marks: plan.Marks{
-			Rollout: label[v1alpha1.LabelRollout], Run: label[v1alpha1.LabelRun],
-			Rejected: label[v1alpha1.LabelRejected], Narrowed: label[v1alpha1.LabelNarrowed],
-		},
-		Lock: label[v1alpha1.LabelHandover], UnavailableSince: unavailableSince(d),
+		Marks: v1alpha1.MarksOf(label), Lock: label[v1alpha1.LabelHandover], UnavailableSince: unavailableSince(d),
 		PushedBy: bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
 	}
 	if !in.Paused {
