@@ -20,6 +20,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -191,14 +192,10 @@ func unavailableSince(d *unstructured.Unstructured) *time.Time {
 func (r *RolloutReconciler) warn(ctx context.Context, w *world) error {
 	w.input.Workload.Warning = workload.HistoryWarning(w.deployment)
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
-	if err := r.Client.List(ctx, hpas, client.InNamespace(w.rollout.Namespace)); err != nil {
+	if err := r.Client.List(ctx, hpas, client.InNamespace(w.rollout.Namespace), client.MatchingFields{wake.ByTarget: w.deployment.GetName()}); err != nil {
 		return fmt.Errorf("list the autoscalers: %w", err)
 	}
 	for i := range hpas.Items {
-		target := hpas.Items[i].Spec.ScaleTargetRef
-		if target.Kind != "Deployment" || target.Name != w.deployment.GetName() {
-			continue
-		}
 		if warning := workload.HPAWarning(&hpas.Items[i]); warning != "" {
 			w.input.Workload.Warning = warning
 		}
