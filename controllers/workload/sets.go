@@ -50,6 +50,8 @@ type Set struct {
 	// Revision of its template, and Hash, the value of pod-template-hash that its
 	// pods carry.
 	Revision, Hash string
+	// Image of its first container, as Describe gives it.
+	Image string
 	// The controller owner; empty when there is none.
 	ControllerKind, ControllerName string
 	ControllerUID                  types.UID
@@ -83,7 +85,7 @@ func ReadSet(rs *unstructured.Unstructured) (Set, error) {
 	}
 	hash, _, _ := unstructured.NestedString(rs.Object, "spec", "template", "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
 	set := Set{
-		Name: rs.GetName(), UID: rs.GetUID(), Revision: revision, Hash: hash,
+		Name: rs.GetName(), UID: rs.GetUID(), Revision: revision, Hash: hash, Image: firstImage(Template(rs)),
 		Desired:   size(rs),
 		Pods:      count(rs, "status", "replicas"),
 		Ready:     count(rs, "status", "readyReplicas"),

@@ -22,7 +22,7 @@ func TestReadSet(t *testing.T) {
 		t.Errorf("read %+v", read)
 	}
 	read.ScaledFor, read.Failure = nil, ""
-	want := Set{Name: "shop-9", UID: "s-9", Revision: "4a45a2ab1d", Hash: "6c77698f9a", ControllerKind: "Deployment", ControllerName: "shop", ControllerUID: "d-1",
+	want := Set{Name: "shop-9", UID: "s-9", Revision: "4a45a2ab1d", Hash: "6c77698f9a", Image: "shop:1", ControllerKind: "Deployment", ControllerName: "shop", ControllerUID: "d-1",
 		Desired: 5, Pods: 4, Ready: 3, Available: 2, Number: 12, Borrowed: true, Run: "run-1", Deleting: true, Created: now.Add(-time.Hour)}
 	if !read.Created.Equal(want.Created) {
 		t.Errorf("created %s", read.Created)
