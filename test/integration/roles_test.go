@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 )
 
 // TestRoles asks the API server itself who may do what.
@@ -162,7 +163,7 @@ func resume(ctx context.Context, c client.Client, reason string) error {
 // TestRolesAggregate: who has the cluster's own view, edit or admin role gets
 // Belay's with it.
 func TestRolesAggregate(t *testing.T) {
-	objects, err := read("rbac")
+	objects, err := build.Config("rbac")
 	if err != nil {
 		t.Fatal(err)
 	}
