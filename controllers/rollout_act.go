@@ -83,8 +83,8 @@ func (r *RolloutReconciler) leave(ctx context.Context, w *world) error {
 	return r.setFinalizer(ctx, w, false)
 }
 
-func (r *RolloutReconciler) markWorkload(ctx context.Context, w *world, marks plan.Marks) error {
-	patch, err := workload.Mark(w.deployment, workload.Marks{Rollout: marks.Rollout, Run: marks.Run, Rejected: marks.Rejected, Narrowed: marks.Narrowed})
+func (r *RolloutReconciler) markWorkload(ctx context.Context, w *world, marks v1alpha1.Marks) error {
+	patch, err := workload.Mark(w.deployment, marks)
 	if err := r.mergePatch(ctx, w.deployment, patch, err); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/jsonpatch"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/workload"
 )
@@ -74,7 +76,7 @@ func (r *RolloutReconciler) mergePatch(ctx context.Context, object *unstructured
 }
 
 func asConflict(object *unstructured.Unstructured, err error) error {
-	if !workload.TestFailed(err) {
+	if !jsonpatch.TestFailed(err) {
 		return err
 	}
 	return apierrors.NewConflict(appsv1.Resource(object.GetKind()), object.GetName(), err)
@@ -120,17 +122,30 @@ func (r *RolloutReconciler) stillDecided(ctx context.Context, w *world) error {
 	return nil
 }
 
+// cacheCatchesUp is how long the cache may take to show a write of our own.
+const cacheCatchesUp = 2 * time.Second
+
 // nameTaken tells our own last write, which the cache has not caught up with,
-// from a ReplicaSet that somebody else has.
+// from a ReplicaSet that stays in the way: that one is shown, and tried again with
+// the ordinary back-off.
 func (r *RolloutReconciler) nameTaken(ctx context.Context, w *world, set *unstructured.Unstructured, err error) error {
 	present := workload.NewSet()
 	if readErr := r.Live.Get(ctx, client.ObjectKeyFromObject(set), present); readErr != nil {
 		return client.IgnoreNotFound(readErr)
 	}
-	if metav1.IsControlledBy(present, w.run) || present.GetDeletionTimestamp() != nil {
+	made := present.GetCreationTimestamp()
+	switch {
+	case present.GetDeletionTimestamp() != nil:
+		return fmt.Errorf("ReplicaSet %s is being deleted since %s: Belay makes it again when it is gone; finalizers that keep it: %q",
+			set.GetName(), present.GetDeletionTimestamp().UTC().Format(time.RFC3339), present.GetFinalizers())
+	case !metav1.IsControlledBy(present, w.run):
+		return fmt.Errorf("ReplicaSet %s exists and is not of this run: delete it, Belay needs that name", set.GetName())
+	case r.Clock.Since(made.Time) < cacheCatchesUp:
 		return apierrors.NewConflict(appsv1.Resource("replicasets"), set.GetName(), err)
+	default:
+		return fmt.Errorf("ReplicaSet %s was made for this run at %s, and is not among those that Deployment %s selects: compare its labels with the Deployment's selector; if they do not match, delete it and Belay makes it again",
+			set.GetName(), made.UTC().Format(time.RFC3339), w.deployment.GetName())
 	}
-	return fmt.Errorf("ReplicaSet %s exists and is not of this run: delete it, Belay needs that name", set.GetName())
 }
 
 // removeSet deletes a run's set. One that was borrowed goes back to the

@@ -24,8 +24,13 @@ import (
 type world struct {
 	rollout    *v1alpha1.Rollout
 	deployment *unstructured.Unstructured
-	// sets are the ReplicaSets that the Deployment's selector matches, by name.
+	// declared is what described, a Deployment as it was read, declares.
+	declared  v1alpha1.Revision
+	described *unstructured.Unstructured
+	// sets are the ReplicaSets that the Deployment's selector matches, by name, and
+	// read what was read of them: a revision takes about 0.6 ms to compute.
 	sets   map[string]*unstructured.Unstructured
+	read   map[string]workload.Set
 	canary *unstructured.Unstructured
 	stable *unstructured.Unstructured
 	// canarySet is what was read of the canary.
@@ -47,7 +52,7 @@ type world struct {
 
 // observe makes every read of a reconcile, and judges nothing.
 func (r *RolloutReconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout) (*world, error) {
-	w := &world{rollout: rollout, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}}
+	w := &world{rollout: rollout, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}, read: map[string]workload.Set{}}
 	w.input = plan.Input{
 		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, Calm: r.Calm,
 		Name: rollout.Name, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
@@ -206,6 +211,8 @@ func (r *RolloutReconciler) aimTarget(ctx context.Context, w *world) error {
 	if w.stable != nil {
 		t.Own = append(t.Own, traffic.Pods{Of: "the stable version", Labels: templateLabels(w.stable)})
 	}
+	// Which of them the user's Service selects, no index can tell. To read them all
+	// costs about 1 µs for each (BenchmarkAimTarget).
 	others := &unstructured.UnstructuredList{}
 	others.SetGroupVersionKind(w.deployment.GroupVersionKind())
 	if err := r.Client.List(ctx, others, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
@@ -235,10 +242,7 @@ func (w *world) canaryHash() string {
 	}
 	revision := w.rollout.Status.Candidate.Revision
 	if idle := w.borrowable(revision); idle != nil {
-		read, err := workload.ReadSet(idle)
-		if err == nil {
-			return read.Hash
-		}
+		return w.read[idle.GetName()].Hash
 	}
 	return revision
 }

@@ -20,6 +20,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -57,8 +58,8 @@ func (r *RolloutReconciler) readDeployment(ctx context.Context, w *world, key ty
 	err := r.Client.Get(ctx, key, d)
 	live := w.inHandover()
 	if err == nil && !live && !workload.Paused(d) && w.rollout.Status.Stable != nil {
-		declared, err := workload.RevisionOf(workload.Template(d))
-		live = err == nil && declared != w.rollout.Status.Stable.Revision
+		declared, err := w.describe(d)
+		live = err == nil && declared.Revision != w.rollout.Status.Stable.Revision
 	}
 	if live || apierrors.IsNotFound(err) {
 		d = workload.NewDeployment()
@@ -71,6 +72,18 @@ func (r *RolloutReconciler) readDeployment(ctx context.Context, w *world, key ty
 		return nil, fmt.Errorf("read the Deployment: %w", err)
 	}
 	return d, nil
+}
+
+// describe computes the revision of a Deployment's template once in a look.
+func (w *world) describe(d *unstructured.Unstructured) (v1alpha1.Revision, error) {
+	if w.described == d {
+		return w.declared, nil
+	}
+	declared, err := workload.Describe(workload.Template(d))
+	if err == nil {
+		w.described, w.declared = d, declared
+	}
+	return declared, err
 }
 
 // inHandover holds from the decision about the first handover to its end.
@@ -115,7 +128,7 @@ func (r *RolloutReconciler) readSets(ctx context.Context, w *world, selector lab
 		if err != nil {
 			return nil, err
 		}
-		w.sets[u.GetName()] = u
+		w.sets[u.GetName()], w.read[u.GetName()] = u, set
 		sets = append(sets, set)
 	}
 	return sets, nil
@@ -123,7 +136,7 @@ func (r *RolloutReconciler) readSets(ctx context.Context, w *world, selector lab
 
 func (r *RolloutReconciler) describeWorkload(ctx context.Context, w *world, sets []workload.Set) error {
 	d := w.deployment
-	declared, err := workload.Describe(workload.Template(d))
+	declared, err := w.describe(d)
 	if err != nil {
 		return err
 	}
@@ -133,11 +146,7 @@ func (r *RolloutReconciler) describeWorkload(ctx context.Context, w *world, sets
 	in := plan.Workload{
 		Found: true, Declared: declared, Paused: workload.Paused(d), Replicas: workload.Replicas(d),
 		Recreate: strategy == string(appsv1.RecreateDeploymentStrategyType), Observed: observed >= d.GetGeneration(),
-		Marks: plan.Marks{
-			Rollout: label[v1alpha1.LabelRollout], Run: label[v1alpha1.LabelRun],
-			Rejected: label[v1alpha1.LabelRejected], Narrowed: label[v1alpha1.LabelNarrowed],
-		},
-		Lock: label[v1alpha1.LabelHandover], UnavailableSince: unavailableSince(d),
+		Marks: v1alpha1.MarksOf(label), Lock: label[v1alpha1.LabelHandover], UnavailableSince: unavailableSince(d),
 		ProgressDeadline: workload.ProgressDeadline(d),
 		PushedBy:         bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
 		Bypass: plan.Bypass{
@@ -148,27 +157,23 @@ func (r *RolloutReconciler) describeWorkload(ctx context.Context, w *world, sets
 	}
 	if stable := w.rollout.Status.Stable; stable != nil {
 		if set, ok := workload.Stable(sets, d.GetUID(), stable.Revision); ok {
-			w.stable, in.Stable = w.sets[set.Name], w.planSet(set)
+			w.stable, in.Stable = w.sets[set.Name], planSet(set)
 			in.StableUnmarked = w.stable.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name || w.stable.GetLabels()[v1alpha1.LabelRole] != v1alpha1.RoleStable
 		}
 	}
 	for _, set := range workload.Active(sets, d.GetUID()) {
-		in.Active = append(in.Active, w.planSet(set))
+		in.Active = append(in.Active, planSet(set))
 	}
 	w.input.Workload = in
 	return r.warn(ctx, w)
 }
 
 // planSet is what the planner sees of a ReplicaSet.
-func (w *world) planSet(set workload.Set) plan.Set {
-	out := plan.Set{
-		Name: set.Name, Revision: set.Revision, Hash: set.Hash,
+func planSet(set workload.Set) plan.Set {
+	return plan.Set{
+		Name: set.Name, Revision: set.Revision, Hash: set.Hash, Image: set.Image,
 		Desired: set.Desired, Pods: set.Pods, Ready: set.Ready, Available: set.Available,
 	}
-	if revision, err := workload.Describe(workload.Template(w.sets[set.Name])); err == nil {
-		out.Image = revision.Image
-	}
-	return out
 }
 
 // unavailableSince is when the Deployment lost its minimum of available pods, as
@@ -193,14 +198,10 @@ func unavailableSince(d *unstructured.Unstructured) *time.Time {
 func (r *RolloutReconciler) warn(ctx context.Context, w *world) error {
 	w.input.Workload.Warning = workload.HistoryWarning(w.deployment)
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
-	if err := r.Client.List(ctx, hpas, client.InNamespace(w.rollout.Namespace)); err != nil {
+	if err := r.Client.List(ctx, hpas, client.InNamespace(w.rollout.Namespace), client.MatchingFields{wake.ByTarget: w.deployment.GetName()}); err != nil {
 		return fmt.Errorf("list the autoscalers: %w", err)
 	}
 	for i := range hpas.Items {
-		target := hpas.Items[i].Spec.ScaleTargetRef
-		if target.Kind != "Deployment" || target.Name != w.deployment.GetName() {
-			continue
-		}
 		if warning := workload.HPAWarning(&hpas.Items[i]); warning != "" {
 			w.input.Workload.Warning = warning
 		}
@@ -256,7 +257,7 @@ func (w *world) takeCanary(set workload.Set, handed bool) {
 	u := w.sets[set.Name]
 	w.canary, w.canarySet = u, set
 	in := &w.input.Canary
-	in.Set = w.planSet(set)
+	in.Set = planSet(set)
 	in.Exists, in.Handed, in.Borrowed = !set.Deleting, handed, set.Borrowed
 	if epoch, err := strconv.ParseInt(u.GetAnnotations()[v1alpha1.AnnotationFence+w.rollout.Name], 10, 64); err == nil {
 		in.Epoch = epoch
@@ -324,8 +325,8 @@ func (w *world) borrowable(revision string) *unstructured.Unstructured {
 		return nil
 	}
 	var all []workload.Set
-	for _, u := range w.sets {
-		if set, err := workload.ReadSet(u); err == nil && metav1.IsControlledBy(u, w.deployment) && !set.Deleting {
+	for name, set := range w.read {
+		if metav1.IsControlledBy(w.sets[name], w.deployment) && !set.Deleting {
 			all = append(all, set)
 		}
 	}

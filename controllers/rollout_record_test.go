@@ -9,14 +9,17 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/workload"
 )
 
 // TestARefusedRecordBlocksNoRollback: the API server takes no status with a long
@@ -65,6 +68,40 @@ func TestARefusedRecordBlocksNoRollback(t *testing.T) {
 				t.Errorf("the status says %s in epoch %d", after.Status.Phase, after.Status.Epoch)
 			}
 		})
+	}
+}
+
+// TestANameThatIsTaken: only our own last write, which the cache is about to show,
+// is looked at again at once.
+func TestANameThatIsTaken(t *testing.T) {
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	run := &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Name: "shop-1", Namespace: "team", UID: "r-1"}}
+	deployment := workload.NewDeployment()
+	deployment.SetName("shop")
+	for name, c := range map[string]struct {
+		change func(*unstructured.Unstructured)
+		says   string
+	}{
+		"our own, a moment ago": {func(*unstructured.Unstructured) {}, ""},
+		"our own, and not found by its labels": {func(u *unstructured.Unstructured) { u.SetCreationTimestamp(metav1.NewTime(at.Add(-2 * time.Second))) },
+			"compare its labels with the Deployment's selector"},
+		"being deleted": {func(u *unstructured.Unstructured) {
+			u.SetDeletionTimestamp(&metav1.Time{Time: at})
+			u.SetFinalizers([]string{"example.com/stay"})
+		}, `is being deleted since 2026-11-25T12:00:00Z: Belay makes it again when it is gone; finalizers that keep it: ["example.com/stay"]`},
+		"somebody else's": {func(u *unstructured.Unstructured) { u.SetOwnerReferences(nil) }, "is not of this run: delete it"},
+	} {
+		set := workload.NewSet()
+		set.SetNamespace("team")
+		set.SetName("shop-0123456789")
+		set.SetCreationTimestamp(metav1.NewTime(at.Add(-time.Second)))
+		set.SetOwnerReferences([]metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("RolloutRun"))})
+		c.change(set)
+		r := &RolloutReconciler{Live: fake.NewClientBuilder().WithObjects(set).Build(), Clock: clocktesting.NewFakePassiveClock(at)}
+		err := r.nameTaken(t.Context(), &world{run: run, deployment: deployment}, set, errors.New("it exists"))
+		if atOnce := c.says == ""; err == nil || apierrors.IsConflict(err) != atOnce || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

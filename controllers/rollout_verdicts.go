@@ -13,6 +13,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -34,12 +35,12 @@ func (r *RolloutReconciler) observeGuardrails(ctx context.Context, w *world) err
 
 // observeRivals lets one Rollout alone decide about a Deployment: the oldest.
 func (r *RolloutReconciler) observeRivals(ctx context.Context, w *world) error {
-	all := &v1alpha1.RolloutList{}
-	if err := r.Client.List(ctx, all, client.InNamespace(w.rollout.Namespace)); err != nil {
-		return fmt.Errorf("list the Rollouts: %w", err)
+	all, err := wake.Rollouts(ctx, r.Client, w.rollout.Namespace, wake.ByWorkload, w.rollout.Spec.WorkloadRef.Name)
+	if err != nil {
+		return err
 	}
-	for i := range all.Items {
-		if other := &all.Items[i]; claimsBefore(other, w.rollout) {
+	for i := range all {
+		if other := &all[i]; claimsBefore(other, w.rollout) {
 			w.input.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: fmt.Sprintf(
 				"Rollout %q already guards Deployment %q: delete one of the two Rollouts", other.Name, w.rollout.Spec.WorkloadRef.Name)}
 		}
@@ -47,8 +48,9 @@ func (r *RolloutReconciler) observeRivals(ctx context.Context, w *world) error {
 	return nil
 }
 
+// claimsBefore compares two Rollouts for one Deployment.
 func claimsBefore(other, own *v1alpha1.Rollout) bool {
-	if other.UID == own.UID || other.Spec.WorkloadRef.Name != own.Spec.WorkloadRef.Name {
+	if other.UID == own.UID {
 		return false
 	}
 	if other.CreationTimestamp.Equal(&own.CreationTimestamp) {

@@ -71,6 +71,30 @@ func startedAt(at metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Rollback.StartedAt = at }
 }
 
+// TestAHandoverThatIsRefusedIsNoNews: its time stays, but not for so long that the
+// Deployment controller would have no time left to recognise the set.
+func TestAHandoverThatIsRefusedIsNoNews(t *testing.T) {
+	seconds := func(n int) metav1.Time { return ago(time.Duration(n) * time.Second) }
+	toNative := func(in *plan.Input) {
+		takeOver(v1alpha1.TakeOverNative)(in)
+		in.Workload.Chosen = canarySet
+	}
+	for name, base := range map[string]change{"handover": handingOver, "native": toNative} {
+		for _, test := range []struct {
+			at   *metav1.Time
+			want metav1.Time
+		}{{nil, seconds(0)}, {ptr(seconds(1)), seconds(1)}, {ptr(seconds(14)), seconds(14)}, {ptr(seconds(15)), seconds(0)}, {&longAgo, seconds(0)}} {
+			d := plan.Decide(given(base, handedAt(test.at)))
+			if _, ok := d.Effect.(plan.HandOver); !ok {
+				t.Fatalf("%s, decided at %s: %s does %v", name, test.at, d.Rule, d.Effect)
+			}
+			if got := d.Status.Promotion.HandedAt; !got.Equal(&test.want) {
+				t.Errorf("%s, decided at %s: now at %s, want %s", name, test.at, got, &test.want)
+			}
+		}
+	}
+}
+
 func TestARefusedEffectIsShown(t *testing.T) {
 	refused := func(since metav1.Time, effect string) change {
 		return func(in *plan.Input) {

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -190,17 +189,3 @@ func (e TakeOut) String() string {
 }
 
 func (e TakeBack) String() string { return "take ReplicaSet " + e.Name + " back" }
-
-// String lists the labels that are set.
-func (m Marks) String() string {
-	var set []string
-	for _, label := range []struct{ name, value string }{{"rollout", m.Rollout}, {"run", m.Run}, {"rejected", m.Rejected}, {"narrowed", m.Narrowed}} {
-		if label.value != "" {
-			set = append(set, label.name+"="+label.value)
-		}
-	}
-	if len(set) == 0 {
-		return "none"
-	}
-	return strings.Join(set, ", ")
-}

@@ -192,9 +192,21 @@ func splitBesideNarrowed(f *facts) bool {
 func handOver(f *facts) Decision {
 	n := f.in.Workload.Replicas
 	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: the Deployment becomes the owner of ReplicaSet %s, with %d pods", f.in.Canary.Name, n), HandOver{Replicas: n})
-	now, p := f.now(), f.promotion()
-	p.HandedAt = &now
-	d.Status.Promotion = &p
+	f.noteHanded(&d)
 	d.Recheck = time.Second
 	return d
+}
+
+// noteHanded keeps when the Deployment may have become the owner. A write that the
+// API server refuses is decided again at every look: that is no news, and the time
+// stays while the Deployment controller would still have half of recognisedWithin
+// to find the set.
+func (f *facts) noteHanded(d *Decision) {
+	p := f.promotion()
+	if old, _ := f.sinceElapsed(p.HandedAt, recognisedWithin/2); p.HandedAt != nil && !old {
+		return
+	}
+	now := f.now()
+	p.HandedAt = &now
+	d.Status.Promotion = &p
 }

@@ -128,18 +128,8 @@ type Set struct {
 	Desired, Pods, Ready, Available int32
 }
 
-// Marks are the labels that tell the admission policies, without a look-up, what
-// Belay knows of a Deployment.
-type Marks struct {
-	// Rollout that guards it.
-	Rollout string
-	// Run in progress, as v1alpha1.RunLabel gives it.
-	Run string
-	// Rejected is the declared revision while it is a rejected one.
-	Rejected string
-	// Narrowed is the Service that is narrowed to one version during a run.
-	Narrowed string
-}
+// Marks are Belay's labels on a Deployment, with Run as v1alpha1.RunLabel gives it.
+type Marks = v1alpha1.Marks
 
 // Bypass is who last let the Deployment roll unjudged, and why: the reason begins
 // with the Deployment's generation at that time, so that no two are equal.

@@ -131,9 +131,7 @@ func canaryAdoptable(f *facts) bool {
 func handOverNative(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("the Deployment becomes the owner of ReplicaSet %s, with %d of %d pods", f.in.Canary.Name, f.in.Canary.Desired, f.in.Workload.Replicas),
 		HandOver{Replicas: f.in.Canary.Desired, Native: true})
-	now, p := f.now(), f.promotion()
-	p.HandedAt = &now
-	d.Status.Promotion = &p
+	f.noteHanded(&d)
 	return d
 }
 

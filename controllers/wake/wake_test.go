@@ -43,7 +43,20 @@ func indexedClient(t testing.TB, objects ...client.Object) client.Client {
 	for field, values := range Values() {
 		b = b.WithIndex(&v1alpha1.Rollout{}, field, values)
 	}
-	return b.Build()
+	return b.WithIndex(&autoscalingv2.HorizontalPodAutoscaler{}, ByTarget, Target).Build()
+}
+
+func TestAutoscalersOfADeployment(t *testing.T) {
+	g := NewWithT(t)
+	scales := func(name, kind, target string) *autoscalingv2.HorizontalPodAutoscaler {
+		return &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+			Spec: autoscalingv2.HorizontalPodAutoscalerSpec{ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: kind, Name: target}}}
+	}
+	c := indexedClient(t, scales("own", "Deployment", "web"), scales("other", "Deployment", "api"), scales("set", "StatefulSet", "web"))
+	found := &autoscalingv2.HorizontalPodAutoscalerList{}
+	g.Expect(c.List(t.Context(), found, client.InNamespace("shop"), client.MatchingFields{ByTarget: "web"})).To(Succeed())
+	g.Expect(found.Items).To(HaveLen(1))
+	g.Expect(found.Items[0].Name).To(Equal("own"))
 }
 
 func rollout(name string, phase v1alpha1.Phase) *v1alpha1.Rollout {

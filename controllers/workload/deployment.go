@@ -29,17 +29,6 @@ func Paused(deployment *unstructured.Unstructured) bool {
 	return paused
 }
 
-// Settled reports whether the Deployment controller has observed the declared
-// template and all its pods, and only those, are available.
-func Settled(deployment *unstructured.Unstructured) bool {
-	want := Replicas(deployment)
-	observed, _ := integer(deployment, "status", "observedGeneration")
-	return observed >= deployment.GetGeneration() &&
-		count(deployment, "status", "updatedReplicas") == want &&
-		count(deployment, "status", "availableReplicas") >= want &&
-		count(deployment, "status", "replicas") == want
-}
-
 // MaxReplicas is how many pods the Deployment's own strategy may have at once:
 // what it declares and its surge (MaxSurge and ResolveFenceposts in
 // pkg/controller/deployment/util/deployment_util.go). The Deployment controller

@@ -300,20 +300,20 @@ func TestResizeWithTheDeployment(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
-	all := Marks{Rollout: "shop", Rejected: "0123456789", Run: strings.Repeat("r", 70), Narrowed: "svc"}
-	mark := func(m Marks) builder {
+	all := v1alpha1.Marks{Rollout: "shop", Rejected: "0123456789", Run: strings.Repeat("r", 70), Narrowed: "svc"}
+	mark := func(m v1alpha1.Marks) builder {
 		return func(u *unstructured.Unstructured) ([]byte, error) { return Mark(u, m) }
 	}
 	marked := goesThrough(t, deployment(t), types.MergePatchType, mark(all))
 	if got := asJSON(t, marked.GetLabels()); got != `{"belay.dev/narrowed":"svc","belay.dev/rejected":"0123456789","belay.dev/rollout":"shop","belay.dev/run":"`+strings.Repeat("r", 63)+`","team":"a"}` {
 		t.Errorf("labels %s", got)
 	}
-	idle := goesThrough(t, marked, types.MergePatchType, mark(Marks{Rollout: "shop"}))
+	idle := goesThrough(t, marked, types.MergePatchType, mark(v1alpha1.Marks{Rollout: "shop"}))
 	if got := asJSON(t, idle.GetLabels()); got != `{"belay.dev/rollout":"shop","team":"a"}` {
 		t.Errorf("labels %s", got)
 	}
-	refused(t, marked, types.MergePatchType, mark(Marks{}), field("990", "metadata", "resourceVersion"))
-	if patch, err := Mark(deployment(t), Marks{}); patch != nil || err != nil {
+	refused(t, marked, types.MergePatchType, mark(v1alpha1.Marks{}), field("990", "metadata", "resourceVersion"))
+	if patch, err := Mark(deployment(t), v1alpha1.Marks{}); patch != nil || err != nil {
 		t.Errorf("nothing to remove, and it is removed: %s, %v", patch, err)
 	}
 	marked.SetLabels(map[string]string{"team": "a", "belay.dev/rollout": "shop", "belay.dev/handover": "run-1"})
@@ -326,11 +326,5 @@ func TestMarks(t *testing.T) {
 	role := func(u *unstructured.Unstructured) ([]byte, error) { return MarkSet(u, "shop", "stable") }
 	if got := goesThrough(t, set(t, "Deployment", "d-1", 1), types.MergePatchType, role).GetLabels(); got["belay.dev/role"] != "stable" || got["belay.dev/rollout"] != "shop" {
 		t.Errorf("labels %v", got)
-	}
-}
-
-func TestPointersAreEscaped(t *testing.T) {
-	if got := pointer([]string{"metadata", "labels", "a~b/c"}); got != "/metadata/labels/a~0b~1c" {
-		t.Error(got)
 	}
 }

@@ -64,6 +64,7 @@ func newFallible(t *testing.T) *fallible {
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			return f.get(o, key, func() error { return c.Get(ctx, key, o, opts...) })
 		},
+		List: listIndexed,
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return f.write(o, "create", func() error { return c.Create(ctx, o, opts...) })
 		},

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 )
 
 // TestRoles asks the API server itself who may do what.
@@ -71,8 +72,8 @@ func TestRoles(t *testing.T) {
 		{controller, "update", "belay.dev", "rollouts", "", "shop", false},
 		{controller, "update", "belay.dev", "rolloutruns", "status", "shop", false},
 		{controller, "update", "belay.dev", "metricsources", "status", "", false},
-		{controller, "update", "belay.dev", "rollouts", "finalizers", "shop", true},
-		{controller, "update", "", "services", "", "shop", true},
+		{controller, "update", "belay.dev", "rollouts", "finalizers", "shop", false},
+		{controller, "update", "", "services", "", "shop", false},
 		{controller, "delete", "apps", "deployments", "", "shop", false},
 		{controller, "update", "belay.dev", "rolloutruns", "", "shop", false},
 		{controller, "get", "", "secrets", "", "shop", false},
@@ -162,7 +163,7 @@ func resume(ctx context.Context, c client.Client, reason string) error {
 // TestRolesAggregate: who has the cluster's own view, edit or admin role gets
 // Belay's with it.
 func TestRolesAggregate(t *testing.T) {
-	objects, err := read("rbac")
+	objects, err := build.Config("rbac")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/test/build"
 )
 
 // valid is one acceptable object of each kind, with everything that a rule
@@ -210,7 +212,7 @@ func (c ruleCase) refused(t *testing.T, err error) {
 
 // TestEveryRuleHasACase: a rule that nothing proves would be a promise.
 func TestEveryRuleHasACase(t *testing.T) {
-	definitions, err := read("crd")
+	definitions, err := build.Config("crd")
 	if err != nil {
 		t.Fatal(err)
 	}
