@@ -136,12 +136,18 @@ func runsCandidate(set *unstructured.Unstructured, run *v1alpha1.RolloutRun) boo
 	if set.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(run.Name) {
 		return true
 	}
+	return runsForWorkload(set, run, run.Spec.Revision)
+}
+
+// runsForWorkload reports whether a set is the Deployment's own, runs the revision
+// and has pods or is to have some.
+func runsForWorkload(set *unstructured.Unstructured, run *v1alpha1.RolloutRun, revision string) bool {
 	owner := metav1.GetControllerOfNoCopy(set)
 	if owner == nil || owner.Kind != "Deployment" || owner.Name != run.Spec.Workload {
 		return false
 	}
 	read, err := workload.ReadSet(set)
-	return err == nil && read.Revision == run.Spec.Revision && (read.Desired > 0 || read.Pods > 0)
+	return err == nil && read.Revision == revision && (read.Desired > 0 || read.Pods > 0)
 }
 
 // fastestPoll and slowestPoll bound how often a run is judged.

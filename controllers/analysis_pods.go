@@ -11,11 +11,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -47,6 +49,7 @@ func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
 	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
 		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
 	}
+	t.stableSet = stableSetOf(sets.Items, t.run)
 	sides := map[types.UID]side{}
 	for i := range sets.Items {
 		set := &sets.Items[i]
@@ -67,6 +70,22 @@ func (r *AnalysisReconciler) lookAtPods(ctx context.Context, t *trial) error {
 		}
 	}
 	return nil
+}
+
+// stableSetOf is the name of the ReplicaSet that runs the stable version: the one of
+// when the run began, or, once that was deleted and made again under another name,
+// the Deployment's own with the same template.
+func stableSetOf(sets []unstructured.Unstructured, run *v1alpha1.RolloutRun) string {
+	pinned := run.Spec.Stable.ReplicaSet
+	if slices.ContainsFunc(sets, func(set unstructured.Unstructured) bool { return set.GetName() == pinned }) {
+		return pinned
+	}
+	for i := range sets {
+		if runsForWorkload(&sets[i], run, run.Spec.Stable.Revision.Revision) {
+			return sets[i].GetName()
+		}
+	}
+	return pinned
 }
 
 func (t *trial) see(pod *corev1.Pod, of side) {
@@ -139,7 +158,7 @@ func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysi
 
 // sideByName tells whose a pod was that the API server no longer lists.
 func (t *trial) sideByName(pod string) side {
-	if prometheus.BelongsTo(pod, t.stableSet) {
+	if prometheus.BelongsTo(pod, t.stableSet) || prometheus.BelongsTo(pod, t.run.Spec.Stable.ReplicaSet) {
 		return sideStable
 	}
 	return sideCanary

@@ -5,13 +5,17 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 )
 
 func counter(pod string, total, bad float64, at time.Time) analysis.PodCounter {
@@ -146,4 +150,64 @@ func TestAViolationOutlivesItsContainer(t *testing.T) {
 		}
 	}
 	t.Errorf("three violations in one check are %+v", run.Status.Analysis.Triggers)
+}
+
+// TestStableIsMadeAgainUnderAnotherName: in the middle of a run the stable version's
+// ReplicaSet is deleted, and the Deployment's next one has another hash in its name.
+// It is known by its template, and goes on being compared with.
+func TestStableIsMadeAgainUnderAnotherName(t *testing.T) {
+	b := newBench(t, 1)
+	namespace := b.runs[0].Namespace
+	again := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-again", UID: "again"}, Spec: appsv1.ReplicaSetSpec{Replicas: ptr(int32(1))}}
+	again.Spec.Template.Spec.Containers = []corev1.Container{{Name: "shop", Image: "shop:1"}}
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop", UID: "deployment"}}
+	again.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))}
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision, err := workload.RevisionOf(workload.Template(&unstructured.Unstructured{Object: raw}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &v1alpha1.RolloutRun{}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(b.client.Get(t.Context(), b.runs[0], run))
+	run.Spec.Stable.Revision.Revision = revision
+	must(b.client.Update(t.Context(), run))
+	polls := func() {
+		for range 12 {
+			b.source.serve(500, 0)
+			b.poll()
+		}
+	}
+	polls()
+	before := b.recorded(b.runs[0]).Stable.Total
+
+	was, pod := &appsv1.ReplicaSet{}, &corev1.Pod{}
+	must(b.client.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "shop-stable"}, was))
+	must(b.client.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "shop-stable-aaaaa"}, pod))
+	fresh := pod.DeepCopy()
+	fresh.Name, fresh.UID, fresh.ResourceVersion = "shop-again-ccccc", "fresh", ""
+	fresh.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(again, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
+	must(b.client.Delete(t.Context(), was))
+	must(b.client.Delete(t.Context(), pod))
+	must(b.client.Create(t.Context(), again))
+	must(b.client.Create(t.Context(), fresh))
+	b.source.mu.Lock()
+	b.source.stablePod, b.source.stable = fresh.Name, analysis.Counts{}
+	b.source.mu.Unlock()
+	polls()
+	got := b.recorded(b.runs[0])
+	if got.Outcome != v1alpha1.VerdictPass || got.Stable.Total < before+10*450 || got.Stable.Total > before+12*450 {
+		t.Errorf("the verdict is %s: %s; of stable %d requests were counted before and %d in the end, want 12 polls of 450 more", got.Outcome, got.Message, before, got.Stable.Total)
+	}
+	if got.Canary.Total > 24*50 {
+		t.Errorf("%d requests count as the candidate's, which had %d", got.Canary.Total, 24*50)
+	}
 }

@@ -47,10 +47,12 @@ type shopSource struct {
 	down, empty    bool
 	asked          int
 	stable, canary analysis.Counts
+	// stablePod is the name of the stable version's pod.
+	stablePod string
 }
 
 func newShopSource(t *testing.T, c instant) *shopSource {
-	s := &shopSource{clock: c}
+	s := &shopSource{clock: c, stablePod: "shop-stable-aaaaa"}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.answer))
 	t.Cleanup(s.Close)
 	return s
@@ -72,7 +74,7 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, namespace := range strings.Split(ofNamespaces.FindStringSubmatch(r.FormValue("query"))[1], "|") {
-		for pod, counts := range map[string]analysis.Counts{"shop-stable-aaaaa": s.stable, "shop-abcdef0123-bbbbb": s.canary} {
+		for pod, counts := range map[string]analysis.Counts{s.stablePod: s.stable, "shop-abcdef0123-bbbbb": s.canary} {
 			for k, v := range map[string]float64{"total": counts.Total, "bad": counts.Bad, "ts": now} {
 				result = append(result, map[string]any{
 					"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{now, fmt.Sprintf("%.3f", v)}})

@@ -223,8 +223,10 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 		// Its owner tells a canary: labels can be taken away.
 		byOwner := set.ControllerKind == "RolloutRun" && set.ControllerName == status.Run
 		byLabel := handed && set.Run == v1alpha1.RunLabel(status.Run)
+		// Until somebody adopts a set without an owner it stays the run's.
+		orphaned := set.ControllerUID == "" && u.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name && set.Run == v1alpha1.RunLabel(status.Run)
 		switch {
-		case status.Phase.InRun() && (byOwner || byLabel):
+		case status.Phase.InRun() && (byOwner || byLabel || orphaned):
 			w.takeCanary(set, handed)
 		case set.ControllerUID == w.rollout.UID && status.Phase.InRun():
 			w.takeCanary(set, false)

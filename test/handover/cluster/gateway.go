@@ -195,10 +195,14 @@ func (g *Gateway) due(key types.NamespacedName, route *gatewayv1.HTTPRoute) (tim
 	return manners.Delay - g.clock.Since(g.changed[key].at), true
 }
 
-// readyIn are the addresses that a Service's slices call ready.
+// readyIn are the addresses that a Service's slices call ready. Pods without the
+// Service's named port stand in a slice without ports: nobody can be sent there.
 func readyIn(all map[string]*discoveryv1.EndpointSlice) []string {
 	var addresses []string
 	for _, slice := range all {
+		if len(slice.Ports) == 0 {
+			continue
+		}
 		for _, e := range slice.Endpoints {
 			if e.Conditions.Ready == nil || *e.Conditions.Ready {
 				addresses = append(addresses, e.Addresses...)

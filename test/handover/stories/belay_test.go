@@ -20,6 +20,7 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/traffic/gateway"
@@ -41,6 +42,19 @@ type belay struct {
 	wire *wire
 	stop context.CancelFunc
 	done chan struct{}
+	// looks counts reconciles of the Rollout loop, and writes what it has written.
+	looks, writes atomic.Int64
+}
+
+// counted is the guard's gate, which the Rollout loop asks once in every look.
+type counted struct {
+	*gates.Guard
+	looks *atomic.Int64
+}
+
+func (c counted) Last(rollout *v1alpha1.Rollout) (gates.Gate, bool) {
+	c.looks.Add(1)
+	return c.Guard.Last(rollout)
 }
 
 // write is a request of the controller's that changes something.
@@ -51,7 +65,9 @@ type write struct {
 // wire is the connection of one process to the API server.
 type wire struct {
 	dead atomic.Bool
-	mu   sync.Mutex
+	// patient lets a dry-run wait for its answer beyond the caller's time-out.
+	patient atomic.Bool
+	mu      sync.Mutex
 	// after is called once a write has been answered, before the controller learns
 	// of it.
 	after func(write)
@@ -77,6 +93,9 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 			made.body = string(raw)
 			r.Body = io.NopCloser(bytes.NewReader(raw))
 		}
+	}
+	if w.patient.Load() && r.URL.Query().Has("dryRun") {
+		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
 	response, err := w.under.RoundTrip(r)
 	w.mu.Lock()
@@ -110,6 +129,7 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 	t.Helper()
 	b := &belay{wire: &wire{}, done: make(chan struct{})}
 	b.wire.after = func(w write) {
+		b.writes.Add(1)
 		if after != nil {
 			after(b, w)
 		}
@@ -125,7 +145,7 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}}, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip}})
 	if err == nil {
-		err = register(mgr)
+		err = register(mgr, &b.looks)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +162,7 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 }
 
 // register registers the reconcilers that decide.
-func register(mgr ctrl.Manager) error {
+func register(mgr ctrl.Manager, looks *atomic.Int64) error {
 	if err := wake.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
@@ -152,7 +172,7 @@ func register(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	guard := &gates.Guard{Client: mgr.GetClient(), Probe: probe, Clock: clock.RealClock{}, Stands: time.Hour, Workers: 1}
+	guard := counted{&gates.Guard{Client: mgr.GetClient(), Probe: probe, Clock: clock.RealClock{}, Stands: time.Hour, Workers: 1}, looks}
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}

@@ -276,6 +276,15 @@ func (s *shop) backends() string {
 	return strings.Join(names, " ")
 }
 
+// service is nil when there is none of that name.
+func (s *shop) service(name string) *corev1.Service {
+	service := &corev1.Service{}
+	if err := admin.Get(context.WithoutCancel(s.T.Context()), client.ObjectKey{Namespace: s.Namespace, Name: name}, service); err != nil {
+		return nil
+	}
+	return service
+}
+
 func (s *shop) selector() map[string]string {
 	service := &corev1.Service{}
 	if err := admin.Get(context.WithoutCancel(s.T.Context()), s.Key(), service); err != nil {
