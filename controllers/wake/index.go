@@ -26,7 +26,7 @@ const (
 // name.
 func RouteKey(kind, name string) string {
 	if kind == "" {
-		kind = "HTTPRoute"
+		kind = v1alpha1.KindHTTPRoute
 	}
 	return kind + "/" + name
 }
