@@ -90,15 +90,17 @@ func TestAKindThatIsNotInstalled(t *testing.T) {
 	g.Expect(gatewaytest.Get(w, "shop", &gatewayv1.HTTPRoute{}).Spec.Rules[0].BackendRefs).To(HaveLen(1))
 }
 
-// TestAnUnknownKind is one that a newer API accepts: it is an error, never a route
-// without a share.
+// TestAnUnknownKind is one that a newer API accepts: it is an error, and keeps
+// nobody from the other routes.
 func TestAnUnknownKind(t *testing.T) {
 	g, ctx := NewWithT(t), t.Context()
 	w := open(t)
 	target := w.Target()
 	target.Routes = append(target.Routes, traffic.Route{Kind: "TCPRoute", Name: "shop"})
-	_, err := w.Router().Observe(ctx, target)
+	g.Expect(w.Router().Apply(ctx, target, traffic.Split{Canary: 20})).To(MatchError(traffic.ErrUnusable))
+	o, err := w.Router().Observe(ctx, target)
 	g.Expect(err).To(MatchError(traffic.ErrUnusable))
+	g.Expect(o.Split).To(HaveValue(Equal(traffic.Split{Canary: 20})), "the HTTPRoute has its share")
 	g.Expect(err).To(MatchError(ContainSubstring(`a route of kind "TCPRoute": this version of Belay knows GRPCRoute and HTTPRoute`)))
 	g.Expect(w.Router().Release(ctx, target)).To(MatchError(traffic.ErrUnusable))
 }

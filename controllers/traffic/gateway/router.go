@@ -67,7 +67,7 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 	var waiting []string
 	for _, ref := range t.Routes {
 		one, err := r.route(ctx, t, ref)
-		if errors.Is(err, traffic.ErrNotFound) {
+		if errors.Is(err, traffic.ErrNotFound) || errors.Is(err, traffic.ErrUnusable) {
 			unusable = append(unusable, err)
 			continue
 		}

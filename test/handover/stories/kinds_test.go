@@ -16,7 +16,7 @@ import (
 // answers every request, and both are their users' again.
 func TestKindsOfRoutes(t *testing.T) {
 	t.Parallel()
-	s := open(t, 3, nil)
+	s := open(t, 3, nil, func(spec map[string]any) { spec["steps"] = []any{map[string]any{"weight": 50, "hold": "2s"}} })
 	port := gatewayv1.PortNumber(80)
 	route := &gatewayv1.GRPCRoute{}
 	route.Name, route.Namespace = cluster.Name, s.Namespace
