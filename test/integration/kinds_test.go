@@ -139,6 +139,7 @@ func TestKindsThatAreInstalledLater(t *testing.T) {
 		kinds[resource] = uninstall(g, c, resource+"."+gatewayv1.GroupName)
 	}
 	runningDeployment(t, c, "shop")
+	createOn(t, c, object(t, `{apiVersion: belay.dev/v1alpha1, kind: Guardrail, metadata: {name: shop, namespace: shop}, spec: {triggers: [{name: pods, pods: {readyWithin: 5m}}]}}`))
 	createOn(t, c, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "shop"},
 		Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}, Ports: []corev1.ServicePort{{Port: 80}}}})
 	createOn(t, c, object(t, `{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: shop}, spec: {workloadRef: {name: shop},
