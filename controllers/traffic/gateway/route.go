@@ -22,6 +22,9 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
+// version is the one that a Router reads and writes.
+var version = schema.GroupVersion{Group: gatewayv1.GroupVersion.Group, Version: gatewayv1.GroupVersion.Version}
+
 // resources are those of the kinds of routes that a Router knows.
 var resources = map[string]string{v1alpha1.KindHTTPRoute: "httproutes", v1alpha1.KindGRPCRoute: "grpcroutes"}
 
@@ -33,7 +36,7 @@ func Kinds() []string { return slices.Sorted(maps.Keys(resources)) }
 // Watch this form, so that both use one cache.
 func Route(kind string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(gatewayv1.SchemeGroupVersion.WithKind(kind))
+	u.SetGroupVersionKind(version.WithKind(kind))
 	return u
 }
 
@@ -42,7 +45,7 @@ func IsRoute(o client.Object) bool {
 	kind := o.GetObjectKind().GroupVersionKind()
 	_, known := resources[kind.Kind]
 	_, form := o.(*unstructured.Unstructured)
-	return form && known && kind.GroupVersion() == gatewayv1.SchemeGroupVersion
+	return form && known && kind.GroupVersion() == version
 }
 
 // route is a route as it was read, and what it says for one Rollout.
@@ -90,7 +93,7 @@ func (r *Router) read(ctx context.Context, namespace string, ref traffic.Route) 
 		return nil, fmt.Errorf("%w: %s: create it, or name another one in spec.traffic.routes", traffic.ErrNotFound, ref)
 	case meta.IsNoMatchError(err):
 		return nil, fmt.Errorf("%w: %s: the API server does not serve %ss of %s: install Gateway API's CustomResourceDefinition for them, or take the route out of spec.traffic.routes",
-			traffic.ErrNotFound, ref, ref.Kind, gatewayv1.SchemeGroupVersion)
+			traffic.ErrNotFound, ref, ref.Kind, version)
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	}
