@@ -145,7 +145,7 @@ func wakeUp(times ...time.Duration) time.Duration {
 // indexes and by labels (package wake).
 func (r *RolloutReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	c := r.Client
-	return ctrl.NewControllerManagedBy(mgr).
+	builder := ctrl.NewControllerManagedBy(mgr).
 		Named("rollout").
 		Watches(&v1alpha1.Rollout{}, wake.Self()).
 		Watches(workload.NewDeployment(), wake.RolloutsByWorkload(c)).
@@ -153,13 +153,15 @@ func (r *RolloutReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&autoscalingv2.HorizontalPodAutoscaler{}, wake.RolloutsByAutoscaler(c), builder.WithPredicates(wake.AutoscalerChanged())).
 		Watches(&corev1.Service{}, wake.RolloutsByService(c)).
 		Watches(&corev1.Service{}, wake.RolloutsByLabel(c)).
-		Watches(gateway.Route(), wake.RolloutsByRoute(c, "HTTPRoute")).
 		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByService(c)).
 		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByLabel(c)).
 		Watches(&corev1.Pod{}, r.podsOfRuns()).
 		Watches(&v1alpha1.RolloutRun{}, wake.RolloutsByRun(c)).
 		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
 		WatchesRawSource(r.Guard.Changes()).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
-		Complete(r)
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
+	for _, kind := range gateway.Kinds() {
+		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), gateway.Route(kind), wake.RolloutsByRoute(c, kind), r.Watchdog))
+	}
+	return builder.Complete(r)
 }

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func (r *RolloutReconciler) observeGuard(_ context.Context, w *world) error {
 func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 	t := traffic.Target{Namespace: rollout.Namespace, Owner: rollout.Name, Service: rollout.Spec.Traffic.Service, Epoch: rollout.Status.Epoch}
 	for _, route := range rollout.Spec.Traffic.Routes {
-		t.Routes = append(t.Routes, route.Name)
+		t.Routes = append(t.Routes, traffic.Route{Kind: cmp.Or(route.Kind, v1alpha1.KindHTTPRoute), Name: route.Name})
 	}
 	return t
 }

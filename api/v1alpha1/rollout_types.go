@@ -132,9 +132,11 @@ type Traffic struct {
 	// +kubebuilder:validation:MaxLength=63
 	Service string `json:"service"`
 
-	// routes whose backendRefs name the service, in the same namespace.
+	// routes whose backendRefs name the service, in the same namespace. Kinds may
+	// be mixed.
 	// +required
 	// +listType=map
+	// +listMapKey=kind
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
@@ -170,12 +172,20 @@ const (
 	DirectCallersStable DirectCallers = "Stable"
 )
 
+// Kinds of routes.
+const (
+	// KindHTTPRoute is the kind of a route that names none.
+	KindHTTPRoute = "HTTPRoute"
+	// KindGRPCRoute is served as v1 from Gateway API 1.1 on.
+	KindGRPCRoute = "GRPCRoute"
+)
+
 // RouteRef names a Gateway API route in the Rollout's own namespace.
 type RouteRef struct {
-	// kind is HTTPRoute (gateway.networking.k8s.io/v1).
+	// kind is HTTPRoute or GRPCRoute (gateway.networking.k8s.io/v1).
 	// +optional
 	// +kubebuilder:default=HTTPRoute
-	// +kubebuilder:validation:Enum=HTTPRoute
+	// +kubebuilder:validation:Enum=HTTPRoute;GRPCRoute
 	Kind string `json:"kind,omitempty"`
 
 	// name of the route.

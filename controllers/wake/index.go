@@ -41,7 +41,7 @@ func Target(o client.Object) []string {
 // name.
 func RouteKey(kind, name string) string {
 	if kind == "" {
-		kind = "HTTPRoute"
+		kind = v1alpha1.KindHTTPRoute
 	}
 	return kind + "/" + name
 }

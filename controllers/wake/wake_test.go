@@ -64,7 +64,7 @@ func rollout(name string, phase v1alpha1.Phase) *v1alpha1.Rollout {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
 		Spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "deploy-" + name},
-			Traffic:     v1alpha1.Traffic{Service: "svc-" + name, Routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "web"}, {Name: "only-" + name}}},
+			Traffic:     v1alpha1.Traffic{Service: "svc-" + name, Routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "web"}, {Name: "only-" + name}, {Kind: "GRPCRoute", Name: "rpc"}}},
 			Guardrails:  []v1alpha1.GuardrailRef{{Name: "house"}},
 		},
 		Status: v1alpha1.RolloutStatus{Phase: phase},
@@ -167,6 +167,7 @@ func TestWhomAnEventWakes(t *testing.T) {
 		"slice of a generated one":  {RolloutsByLabel(c), slice(map[string]string{v1alpha1.LabelRollout: "b"}), []string{"b@100"}},
 		"route of two":              {RolloutsByRoute(c, "HTTPRoute"), named(&gatewayv1.HTTPRoute{}, "web", nil), []string{"b@100", "a@0"}},
 		"route without a kind":      {RolloutsByRoute(c, "HTTPRoute"), named(&gatewayv1.HTTPRoute{}, "only-a", nil), []string{"a@0"}},
+		"gRPC route of two":         {RolloutsByRoute(c, "GRPCRoute"), named(&gatewayv1.GRPCRoute{}, "rpc", nil), []string{"b@100", "a@0"}},
 		"route of another kind":     {RolloutsByRoute(c, "GRPCRoute"), named(&gatewayv1.GRPCRoute{}, "web", nil), nil},
 		"Guardrail":                 {RolloutsByGuardrail(c), named(&v1alpha1.Guardrail{}, "house", nil), []string{"b@100", "a@0"}},
 		"foreign Guardrail":         {RolloutsByGuardrail(c), named(&v1alpha1.Guardrail{}, "garage", nil), nil},
