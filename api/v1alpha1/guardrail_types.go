@@ -312,9 +312,16 @@ type Preflight struct {
 	// onViolation is what to do then: Hold waits until it is over.
 	// +optional
 	// +kubebuilder:default=Hold
-	// +kubebuilder:validation:Enum=Hold
-	OnViolation HoldOrRollback `json:"onViolation,omitempty"`
+	OnViolation PreflightAction `json:"onViolation,omitempty"`
 }
+
+// PreflightAction is what to do while a service cannot afford a run. There is
+// nothing to roll back before one.
+// +kubebuilder:validation:Enum=Hold
+type PreflightAction string
+
+// PreflightHold waits until the service can afford it.
+const PreflightHold PreflightAction = "Hold"
 
 // WhenBlind is what to do while a source gives no usable answer.
 type WhenBlind struct {
