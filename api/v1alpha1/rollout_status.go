@@ -12,6 +12,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="has(oldSelf.phase) || !has(self.phase) || self.phase == 'Stable'",message="a Rollout starts in phase Stable"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="history is a record: finished entries do not change, and the newest is not removed"
 type RolloutStatus struct {
+	// conditions are Ready, Reconciling, Stalled, Guarded, TrafficConflict,
+	// InvariantViolated.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
 	// observedGeneration is the generation of the spec this status speaks of;
 	// -1 until the controller has seen the Rollout.
 	// +optional
@@ -127,14 +135,6 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxItems=10
 	// +kubebuilder:validation:items:MaxLength=128
 	HandledTokens []string `json:"handledTokens,omitempty"`
-
-	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
-	// InvariantViolated.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=16
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // Revision is one version of the pod template.
@@ -142,6 +142,7 @@ type Revision struct {
 	// revision is the first 10 hex digits of SHA-256 over the template's
 	// canonical JSON, without the pod-template-hash label.
 	// +required
+	// +kubebuilder:validation:MaxLength=10
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
 	Revision string `json:"revision"`
 
@@ -243,7 +244,7 @@ type ReplicaStatus struct {
 type RollbackStatus struct {
 	// outcome the run will have: RolledBack, Superseded or Cancelled.
 	// +required
-	Outcome Outcome `json:"outcome"`
+	Outcome Outcome `json:"outcome,omitempty"`
 	// trigger that fired, as guardrail/trigger, or abort or deadline.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
@@ -318,7 +319,7 @@ type DecisionSummary struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Key string `json:"key,omitempty"`
-	// why, with its numbers.
+	// why it was taken, with its numbers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Why string `json:"why,omitempty"`
@@ -328,7 +329,7 @@ type DecisionSummary struct {
 	// weight of the candidate before and after.
 	// +optional
 	Weight *WeightChange `json:"weight,omitempty"`
-	// actor, when a person asked for it.
+	// actor is the person who asked for it, if one did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
@@ -360,7 +361,7 @@ type HistoryEntry struct {
 	Image string `json:"image,omitempty"`
 	// outcome of the run.
 	// +required
-	Outcome Outcome `json:"outcome"`
+	Outcome Outcome `json:"outcome,omitempty"`
 	// trigger that ended it, if one did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
