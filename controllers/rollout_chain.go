@@ -54,7 +54,7 @@ func (i *inputs) note(w *world, t plan.Result) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	newest := record.Pending[len(record.Pending)-1].Decision
-	if newest.Input == nil || newest.Input.Change == "" || !w.rollout.Status.Phase.InRun() {
+	if newest.Input == nil || newest.Input.Form == v1alpha1.InputDigest || !w.rollout.Status.Phase.InRun() {
 		delete(i.last, client.ObjectKeyFromObject(w.rollout))
 		return
 	}

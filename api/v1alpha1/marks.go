@@ -9,13 +9,13 @@ import "strings"
 // +kubebuilder:object:generate=false
 type Marks struct {
 	// Rollout that guards the Deployment. Without it the guard leaves it alone.
-	Rollout string
+	Rollout string `json:"rollout,omitempty"`
 	// Run in progress, by its name or as RunLabel gives it.
-	Run string
+	Run string `json:"run,omitempty"`
 	// Rejected is the declared revision while it is a rejected one.
-	Rejected string
+	Rejected string `json:"rejected,omitempty"`
 	// Narrowed is the Service that is narrowed to one version during a run.
-	Narrowed string
+	Narrowed string `json:"narrowed,omitempty"`
 }
 
 // MarksOf reads the marks from a Deployment's labels.

@@ -17,7 +17,7 @@ type DecisionSummary struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Key string `json:"key,omitempty"`
-	// why, with its numbers.
+	// why it was decided, with its numbers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Why string `json:"why,omitempty"`
@@ -27,7 +27,7 @@ type DecisionSummary struct {
 	// weight of the candidate before and after.
 	// +optional
 	Weight *WeightChange `json:"weight,omitempty"`
-	// actor, when a person asked for it.
+	// actor who asked for it, when a person did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
@@ -59,7 +59,7 @@ type HistoryEntry struct {
 	Image string `json:"image,omitempty"`
 	// outcome of the run.
 	// +required
-	Outcome Outcome `json:"outcome"`
+	Outcome Outcome `json:"outcome,omitempty"`
 	// trigger that ended it, if one did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256

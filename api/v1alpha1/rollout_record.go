@@ -38,9 +38,9 @@ type PendingDecision struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Run string `json:"run"`
-	// decision, as the run will hold it.
+	// decision as the run will hold it.
 	// +required
-	Decision DecisionRecord `json:"decision"`
+	Decision DecisionRecord `json:"decision,omitzero"`
 }
 
 // RecordedInput is what a decision was made from, for whoever makes it again: the
@@ -55,12 +55,25 @@ type RecordedInput struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	SHA256 string `json:"sha256"`
-	// whole means that change is the whole input, and not a difference.
-	// +optional
-	Whole bool `json:"whole,omitempty"`
-	// change is the JSON merge patch (RFC 7386) from the input of the record before
-	// to this one. Empty when there was no room for it.
+	// form of what is kept of the input.
+	// +required
+	Form InputForm `json:"form,omitempty"`
+	// change is the whole input, or the JSON merge patch (RFC 7386) from the input of
+	// the record before to this one; empty in form Digest.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
 	Change string `json:"change,omitempty"`
 }
+
+// InputForm is what a record keeps of a decision's input.
+// +kubebuilder:validation:Enum=Whole;Difference;Digest
+type InputForm string
+
+const (
+	// InputWhole keeps all of it.
+	InputWhole InputForm = "Whole"
+	// InputDifference keeps what differs from the input of the record before.
+	InputDifference InputForm = "Difference"
+	// InputDigest keeps its digest alone: there was no room for more.
+	InputDigest InputForm = "Digest"
+)

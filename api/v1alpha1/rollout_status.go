@@ -12,6 +12,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="has(oldSelf.phase) || !has(self.phase) || self.phase == 'Stable'",message="a Rollout starts in phase Stable"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="history is a record: finished entries do not change, and the newest is not removed"
 type RolloutStatus struct {
+	// conditions are Ready, Reconciling, Stalled, Guarded, TrafficConflict,
+	// InvariantViolated.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
 	// observedGeneration is the generation of the spec this status speaks of;
 	// -1 until the controller has seen the Rollout.
 	// +optional
@@ -141,13 +149,6 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxLength=256
 	HandledBypass *string `json:"handledBypass,omitempty"`
 
-	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
-	// InvariantViolated.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=16
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // Revision is one version of the pod template.
@@ -155,6 +156,7 @@ type Revision struct {
 	// revision is the first 10 hex digits of SHA-256 over the template's
 	// canonical JSON, without the pod-template-hash label.
 	// +required
+	// +kubebuilder:validation:MaxLength=10
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
 	Revision string `json:"revision"`
 
@@ -278,7 +280,7 @@ type ReplicaStatus struct {
 type RollbackStatus struct {
 	// outcome the run will have: RolledBack, Superseded or Cancelled.
 	// +required
-	Outcome Outcome `json:"outcome"`
+	Outcome Outcome `json:"outcome,omitempty"`
 	// trigger that fired, as guardrail/trigger, or abort or deadline.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256

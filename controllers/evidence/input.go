@@ -17,16 +17,17 @@ const maxChange = 16 << 10
 // JSON: its digest, and the difference to the input of the record before. Without
 // one before it keeps the whole.
 func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, error) {
-	out := &v1alpha1.RecordedInput{Planner: planner, SHA256: digest(input), Whole: before == nil}
+	out := &v1alpha1.RecordedInput{Planner: planner, SHA256: digest(input), Form: v1alpha1.InputWhole}
 	change := input
 	if before != nil {
+		out.Form = v1alpha1.InputDifference
 		var err error
 		if change, err = jsonpatch.CreateMergePatch(before, input); err != nil {
 			return nil, fmt.Errorf("compare the planner's inputs: %w", err)
 		}
 	}
 	if len(change) > maxChange {
-		out.Whole = false
+		out.Form = v1alpha1.InputDigest
 		return out, nil
 	}
 	out.Change = string(change)
@@ -38,9 +39,9 @@ func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, err
 // kept, or it does not have its digest.
 func Rebuild(before []byte, recorded *v1alpha1.RecordedInput) ([]byte, error) {
 	switch {
-	case recorded == nil || recorded.Change == "":
+	case recorded == nil || recorded.Form == v1alpha1.InputDigest:
 		return nil, fmt.Errorf("the record does not hold the input")
-	case recorded.Whole:
+	case recorded.Form == v1alpha1.InputWhole:
 		before = []byte("{}")
 	case before == nil:
 		return nil, fmt.Errorf("the input before it, which it is a difference to, is not known")

@@ -103,7 +103,7 @@ func trim(r *v1alpha1.DecisionRecord, end *v1alpha1.RecordStatus, known []v1alph
 	long := end.Bytes > trimFrom
 	if r.Input != nil && (long || pendingBytes(end.Pending) > maxPendingBytes) {
 		input := *r.Input
-		input.Change, input.Whole = "", false
+		input.Change, input.Form = "", v1alpha1.InputDigest
 		r.Input = &input
 	}
 	complete := len(known) > 0 && known[len(known)-1].Hash == end.Hash

@@ -87,7 +87,7 @@ func TestVerdictsStayWithoutTheRecordBefore(t *testing.T) {
 func TestWhatWaitsIsBounded(t *testing.T) {
 	wait, does := record("wait"), record("does")
 	wait.Effect = ""
-	does.Input = &v1alpha1.RecordedInput{SHA256: "sha256:00", Whole: true, Change: strings.Repeat("c", 2000)}
+	does.Input = &v1alpha1.RecordedInput{SHA256: "sha256:00", Form: v1alpha1.InputWhole, Change: strings.Repeat("c", 2000)}
 	var end *v1alpha1.RecordStatus
 	number := int32(0)
 	add := func(r v1alpha1.DecisionRecord, last bool) int {
@@ -110,7 +110,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	if n := add(does, true); n != maxPending || end.Decisions != number {
 		t.Errorf("%d wait, the record accounts for %d of %d", n, end.Decisions, number)
 	}
-	if kept := end.Pending[maxPending-1].Decision.Input; kept.SHA256 == "" || kept.Change != "" || kept.Whole || does.Input.Change == "" {
+	if kept := end.Pending[maxPending-1].Decision.Input; kept.SHA256 == "" || kept.Change != "" || kept.Form != v1alpha1.InputDigest || does.Input.Change == "" {
 		t.Errorf("a full status keeps %d bytes of an input", len(kept.Change))
 	}
 	if bytes := pendingBytes(end.Pending); bytes > MaxStatusBytes*3/4 {
@@ -173,7 +173,7 @@ func TestInputsAreRebuilt(t *testing.T) {
 		}
 		kept, before = append(kept, r), input
 	}
-	if kept[2].Whole || kept[2].Change != `{"E":"é"}` {
+	if kept[2].Form != v1alpha1.InputDifference || kept[2].Change != `{"E":"é"}` {
 		t.Errorf("the difference is %s", kept[2].Change)
 	}
 	for name, tc := range map[string]struct {
@@ -182,7 +182,7 @@ func TestInputsAreRebuilt(t *testing.T) {
 		because string
 	}{
 		"none":               {before, nil, "does not hold the input"},
-		"no room":            {before, &v1alpha1.RecordedInput{SHA256: "sha256:00"}, "does not hold the input"},
+		"no room":            {before, &v1alpha1.RecordedInput{SHA256: "sha256:00", Form: v1alpha1.InputDigest}, "does not hold the input"},
 		"nothing before":     {nil, kept[1], "is not known"},
 		"another one before": {canonical(t, `{"A":7,"F":1}`), kept[1], "has digest"},
 	} {
@@ -191,8 +191,8 @@ func TestInputsAreRebuilt(t *testing.T) {
 		}
 	}
 	long, err := Describe(2, nil, canonical(t, fmt.Sprintf(`{"A":%q}`, strings.Repeat("a", maxChange))))
-	if err != nil || long.Change != "" || long.Whole || long.SHA256 == "" {
-		t.Errorf("a long input is kept as %d bytes, whole %v: %v", len(long.Change), long.Whole, err)
+	if err != nil || long.Change != "" || long.Form != v1alpha1.InputDigest || long.SHA256 == "" {
+		t.Errorf("a long input is kept as %d bytes, form %s: %v", len(long.Change), long.Form, err)
 	}
 }
 

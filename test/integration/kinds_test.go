@@ -36,6 +36,7 @@ import (
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/traffic/gateway/gatewaytest"
 	"belay.dev/belay/controllers/wake"
+	"belay.dev/belay/test/build"
 )
 
 // TestKindsOfRoutes: what the API accepts in spec.traffic.routes.
@@ -194,7 +195,7 @@ func TestKindsThatAreInstalledLater(t *testing.T) {
 func uninstall(g Gomega, c client.Client, name string) *unstructured.Unstructured {
 	folder, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
 	g.Expect(err).NotTo(HaveOccurred())
-	all, err := readFolder(filepath.Join(strings.TrimSpace(string(folder)), "config", "crd", "standard"))
+	all, err := build.Objects(filepath.Join(strings.TrimSpace(string(folder)), "config", "crd", "standard"))
 	g.Expect(err).NotTo(HaveOccurred())
 	var definition *unstructured.Unstructured
 	for _, o := range all {

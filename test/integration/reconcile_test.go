@@ -72,7 +72,7 @@ func (s *shop) evidenceOf(name string) string {
 		s.t.Error(err)
 	}
 	for _, d := range made {
-		if d.Outcome != replay.Same && run.Status.Decisions[d.Seq-1].Input.Change != "" {
+		if d.Outcome != replay.Same && run.Status.Decisions[d.Seq-1].Input.Form != v1alpha1.InputDigest {
 			s.t.Errorf("run %s, decision %d (%s): %s: %s", name, d.Seq, d.Rule, d.Outcome, d.Message)
 		}
 	}
