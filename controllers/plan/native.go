@@ -56,15 +56,17 @@ func releaseForNative(f *facts) Decision {
 // bypass.
 func nativeUnacknowledged(f *facts) bool { return unacknowledged(f) && f.in.Workload.Paused }
 
+// nativeTriggerFired asks for the phase itself: it is also asked outside of its
+// table.
 func nativeTriggerFired(f *facts) bool {
-	mode := f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate
+	mode := native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
 }
 
 // nativeStopped holds for a bypass, and for a native promotion in which a
 // trigger fired: Belay does not unpause it.
 func (f *facts) nativeStopped() bool {
-	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeTriggerFired(f))
+	return native(f) && f.takeOver() == v1alpha1.TakeOverBypass || nativeTriggerFired(f)
 }
 
 // stopNative cannot go back by weights: it pauses the Deployment and says what
