@@ -148,7 +148,6 @@ type RolloutStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	HandledBypass *string `json:"handledBypass,omitempty"`
-
 }
 
 // Revision is one version of the pod template.
