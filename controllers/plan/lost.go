@@ -59,7 +59,7 @@ func (f *facts) wrongSet() *Set {
 		return nil
 	}
 	for i := range f.in.Workload.Active {
-		if s := &f.in.Workload.Active[i]; s.Revision != f.stable && !(adoptable(f) && s.Name == f.in.Canary.Adopted) {
+		if s := &f.in.Workload.Active[i]; s.Revision != f.stable && (s.Name != f.in.Canary.Adopted || !adoptable(f)) {
 			return s
 		}
 	}
