@@ -27,6 +27,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/traffic/gateway"
@@ -84,10 +85,11 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}
-	t := plan.Transition(w.input)
+	t, violations := invariants.Freeze(w.input, plan.Transition(w.input))
 	if err := r.record(ctx, w, t); err != nil {
 		return retryOnConflict(ctx, "record", err)
 	}
+	r.tellViolations(rollout, violations)
 	showConditions(w.rollout)
 	if err := r.act(ctx, w, t.Effect); err != nil {
 		return retryOnConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect, err))

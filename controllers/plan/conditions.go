@@ -40,7 +40,6 @@ func setConditions(in Input, d *Decision) {
 		set(v1alpha1.ConditionGuarded, guarded(g), g.Reason, g.Message)
 	}
 	setTrafficConflict(set, in)
-	setInvariantViolated(set, in)
 }
 
 func guarded(g Guard) metav1.ConditionStatus {
@@ -67,12 +66,4 @@ func setTrafficConflict(set setCondition, in Input) {
 	}
 	set(v1alpha1.ConditionTrafficConflict, metav1.ConditionTrue, v1alpha1.ReasonForeignWrite,
 		"field manager "+truncate(r.Owner, 128)+" changed backendRefs during the run: let it ignore spec.rules of this route, or apply it when no run is in progress")
-}
-
-func setInvariantViolated(set setCondition, in Input) {
-	if broken := SelfCheck(in); broken != "" {
-		set(v1alpha1.ConditionInvariantViolated, metav1.ConditionTrue, v1alpha1.ReasonSelfCheckFailed, broken)
-		return
-	}
-	set(v1alpha1.ConditionInvariantViolated, metav1.ConditionFalse, v1alpha1.ReasonSelfCheckPassed, "all self-checks pass")
 }

@@ -60,6 +60,14 @@ func Transition(in Input) Result {
 	return r
 }
 
+// Shown is a decision that is shown in the status and not recorded.
+func Shown(in Input, d Decision) Result {
+	d.Status.ObservedGeneration = in.Generation
+	d.Status.Message = truncate(d.Why, 1024)
+	setConditions(in, &d)
+	return Result{Decision: d}
+}
+
 // showCandidate keeps what the candidate's pods report: the digests of its images
 // and the name and hash of their ReplicaSet.
 func showCandidate(in Input, s *v1alpha1.RolloutStatus) {

@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
-	"belay.dev/belay/test/sim/invariants"
 )
 
 // Fault says what goes wrong besides the script.
@@ -63,10 +63,11 @@ func (w *World) reconcile() {
 	v := w.view()
 	in := w.observe(v)
 	t := plan.Transition(in)
-	for _, violation := range invariants.Check(in, t.Decision) {
+	for _, violation := range invariants.Of(in, t.Decision) {
 		w.last = t.Decision
-		w.broken("%s", violation)
+		w.broken("%s", violation.Message)
 	}
+	t, _ = invariants.Freeze(in, t)
 	w.wake = w.at.Add(time.Minute)
 	if t.Recheck > 0 {
 		w.wake = w.at.Add(max(t.Recheck, time.Millisecond))

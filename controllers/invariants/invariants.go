@@ -1,7 +1,8 @@
-// Package invariants says what must hold of every decision, whatever was
-// observed. It judges one decision against the input it rests on, in its own
-// words and without the planner's predicates, so that the planner's enumeration
-// and the simulated world hold it to the same promises.
+// Package invariants says what must hold whatever was observed: of the state that
+// Belay keeps, and of every decision. It judges in its own words and without the
+// planner's predicates, so that the simulated world and the controller itself hold
+// the planner to the same promises. In production a violation freezes what would
+// give a candidate more, and never a rollback.
 package invariants
 
 import (
@@ -15,37 +16,72 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-type check struct {
-	in  plan.Input
-	d   plan.Decision
-	out []string
+// Violation is an invariant that does not hold.
+type Violation struct {
+	// Name of the invariant, of those that Names lists.
+	Name string
+	// Message says what is wrong, with its numbers; for a decision it begins with the
+	// rule.
+	Message string
 }
 
-// Check returns what is wrong with d as the decision on in, or nothing.
-func Check(in plan.Input, d plan.Decision) []string {
+type check struct {
+	in   plan.Input
+	d    plan.Decision
+	name string
+	out  []Violation
+}
+
+// decisions are the invariants of a decision. The exceptions that each allows stand
+// beside it.
+var decisions = []struct {
+	name  string
+	holds func(*check)
+}{
+	{"DecisionIsExplained", (*check).shape},
+	{"LooksAgain", (*check).wakeUp},
+	{"PhaseMayFollow", (*check).phases},
+	{"WeightWithinStep", (*check).weights},
+	{"RoutesLeadToPods", (*check).releases},
+	{"CanaryGoesLast", (*check).canary},
+	{"DeploymentIsHeld", (*check).deployment},
+	{"HandoverIsExact", (*check).handover},
+	{"OnlyWrongVersionsGo", (*check).emergencies},
+	{"NothingAdvancesUnjudged", (*check).advance},
+	{"FailRollsBack", (*check).failure},
+	{"DeletionOnlyReleases", (*check).deletion},
+	{"NothingIsLeftOfARun", (*check).rest},
+	{"RejectedStaysRejected", (*check).rejected},
+	{"StableIsWhatRuns", (*check).stableVersion},
+	{"HistoryDoesNotChange", (*check).history},
+}
+
+// Names lists all invariants: the label of their metric.
+func Names() []string {
+	var names []string
+	for _, i := range states {
+		names = append(names, i.name)
+	}
+	for _, i := range decisions {
+		names = append(names, i.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Of returns what is wrong with d as the decision on in, or nothing.
+func Of(in plan.Input, d plan.Decision) []Violation {
 	c := &check{in: in, d: d}
-	c.shape()
-	c.wakeUp()
-	c.phases()
-	c.weights()
-	c.releases()
-	c.canary()
-	c.deployment()
-	c.handover()
-	c.emergencies()
-	c.advance()
-	c.failure()
-	c.deletion()
-	c.rest()
-	c.rejected()
-	c.stableVersion()
-	c.history()
+	for _, i := range decisions {
+		c.name = i.name
+		i.holds(c)
+	}
 	return c.out
 }
 
 func (c *check) require(ok bool, format string, args ...any) {
 	if !ok {
-		c.out = append(c.out, c.d.Rule+": "+fmt.Sprintf(format, args...))
+		c.out = append(c.out, Violation{c.name, c.d.Rule + ": " + fmt.Sprintf(format, args...)})
 	}
 }
 

@@ -1,6 +1,7 @@
 package invariants
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ func TestCheckAccepts(t *testing.T) {
 		{"rolling back", given(because(true)), entering(v1alpha1.PhaseRollingBack)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if wrong := Check(c.in, c.do(c.in)); len(wrong) > 0 {
+			if wrong := Of(c.in, c.do(c.in)); len(wrong) > 0 {
 				t.Errorf("%q", wrong)
 			}
 		})
@@ -162,7 +163,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"narrowing unasked", given(), doing(plan.NarrowService{Hash: "a"}), "is to reach any version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if wrong := strings.Join(Check(c.in, c.do(c.in)), "\n"); !strings.Contains(wrong, c.says) {
+			if wrong := fmt.Sprint(Of(c.in, c.do(c.in))); !strings.Contains(wrong, c.says) {
 				t.Errorf("nobody said %q; said was %q", c.says, wrong)
 			}
 		})
