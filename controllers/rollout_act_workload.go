@@ -265,7 +265,10 @@ func (r *RolloutReconciler) takeBack(ctx context.Context, w *world, name string)
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.deployment), live); err != nil {
 		return fmt.Errorf("read the Deployment: %w", err)
 	}
-	if run.UID != w.run.UID || run.DeletionTimestamp != nil || !workload.Paused(live) {
+	if run.DeletionTimestamp != nil {
+		return fmt.Errorf("run %s is being deleted: ReplicaSet %s is not given back to it", run.Name, name)
+	}
+	if run.UID != w.run.UID || !workload.Paused(live) {
 		return apierrors.NewConflict(appsv1.Resource("replicasets"), name, fmt.Errorf("its run has gone, or the Deployment is not paused any more"))
 	}
 	patch, err := workload.TakeBack(set, live, w.run)

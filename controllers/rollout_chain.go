@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,7 +55,7 @@ func (i *inputs) note(w *world, t plan.Result) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	newest := record.Pending[len(record.Pending)-1].Decision
-	if newest.Input == nil || newest.Input.Form == v1alpha1.InputDigest || !w.rollout.Status.Phase.InRun() {
+	if newest.Input == nil || newest.Input.Form == v1alpha1.InputDigest || newest.Input.SHA256 != evidence.Digest(w.canonical) || !w.rollout.Status.Phase.InRun() {
 		delete(i.last, client.ObjectKeyFromObject(w.rollout))
 		return
 	}
@@ -72,18 +73,12 @@ func (i *inputs) forget(rollout types.NamespacedName) {
 
 // extendRecord is where the run's record ends after a decision, without what the
 // runs hold by now.
-func (r *RolloutReconciler) extendRecord(w *world, t plan.Result) (*v1alpha1.RecordStatus, error) {
-	end := w.rollout.Status.Record
-	if end != nil {
-		kept := *end
-		kept.Pending = evidence.Unwritten(end.Pending, w.runs)
-		end = &kept
-	}
-	if t.Record == nil {
-		return end, nil
+func (r *RolloutReconciler) extendRecord(ctx context.Context, w *world, t plan.Result) (*v1alpha1.RecordStatus, error) {
+	end, err := r.endOfRecord(ctx, w, t.Status.Run)
+	if err != nil || t.Record == nil {
+		return end, err
 	}
 	entry := evidence.Entry{Record: *t.Record, Number: t.Status.Decision.Seq, Last: t.Finished != nil}
-	var err error
 	if w.canonical, err = w.input.Canonical(); err != nil {
 		return nil, err
 	}
@@ -98,15 +93,82 @@ func (r *RolloutReconciler) extendRecord(w *world, t plan.Result) (*v1alpha1.Rec
 	return evidence.Extend(end, run, known, entry)
 }
 
-// smallest is a record without what waits in it, for a status that the API server
-// does not take as it is. What it loses counts as missing in the run.
-func smallest(record *v1alpha1.RecordStatus) *v1alpha1.RecordStatus {
-	if record == nil {
-		return nil
+// endOfRecord is where the record of a run ends before the present decision. Where
+// the status does not go on where the run ends, the run is right: what the status
+// lost counts as missing.
+func (r *RolloutReconciler) endOfRecord(ctx context.Context, w *world, run string) (*v1alpha1.RecordStatus, error) {
+	end := w.rollout.Status.Record
+	if end != nil {
+		kept := *end
+		kept.Pending = evidence.Unwritten(end.Pending, w.runs)
+		end = &kept
+		if err := r.dropLost(ctx, w, end); err != nil {
+			return nil, err
+		}
 	}
-	small := *record
-	small.Pending = nil
-	return &small
+	if w.run == nil || w.run.Name != run || evidence.Follows(end, run, w.run.Status.Decisions) {
+		return end, nil
+	}
+	// The cache may lag behind our own last write: only the API server knows.
+	live := &v1alpha1.RolloutRun{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), live); err != nil {
+		return end, client.IgnoreNotFound(err)
+	}
+	if evidence.Follows(end, run, live.Status.Decisions) {
+		return end, nil
+	}
+	if end != nil && end.Run == run {
+		evidenceFailures.WithLabelValues("Lost").Inc()
+		log.FromContext(ctx).Info("the status does not go on where the run's record ends: it goes on from the run", "run", run)
+	}
+	return evidence.EndOf(run, live.Status.Decisions, end), nil
+}
+
+// dropLost drops what waits for runs that are gone, or were never made: nobody will
+// hold it.
+func (r *RolloutReconciler) dropLost(ctx context.Context, w *world, end *v1alpha1.RecordStatus) error {
+	gone := map[string]bool{}
+	for _, p := range end.Pending {
+		known := slices.ContainsFunc(w.runs, func(run v1alpha1.RolloutRun) bool { return run.Name == p.Run })
+		if _, asked := gone[p.Run]; known || asked || p.Run == w.rollout.Status.Run {
+			continue
+		}
+		err := r.Live.Get(ctx, client.ObjectKey{Namespace: w.rollout.Namespace, Name: p.Run}, &v1alpha1.RolloutRun{})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("read run %s: %w", p.Run, err)
+		}
+		gone[p.Run] = err != nil
+	}
+	before := len(end.Pending)
+	end.Pending = slices.DeleteFunc(slices.Clone(end.Pending), func(p v1alpha1.PendingDecision) bool { return gone[p.Run] })
+	if n := before - len(end.Pending); n > 0 {
+		evidenceFailures.WithLabelValues("Lost").Add(float64(n))
+		log.FromContext(ctx).Info("decisions of runs that do not exist are dropped", "decisions", n)
+	}
+	return nil
+}
+
+// smallest is the record for a status that the API server does not take as it is:
+// what waited is lost and counts as missing, and only the present decision waits, in
+// its shortest form.
+func (r *RolloutReconciler) smallest(ctx context.Context, w *world, t plan.Result) (*v1alpha1.RecordStatus, error) {
+	run := t.Status.Run
+	var held []v1alpha1.DecisionRecord
+	live := &v1alpha1.RolloutRun{}
+	switch err := r.Live.Get(ctx, client.ObjectKey{Namespace: w.rollout.Namespace, Name: run}, live); {
+	case err == nil:
+		held = live.Status.Decisions
+	case client.IgnoreNotFound(err) != nil && w.run != nil && w.run.Name == run:
+		held = w.run.Status.Decisions
+	}
+	end := evidence.EndOf(run, held, nil)
+	if t.Record == nil {
+		return end, nil
+	}
+	short := *t.Record
+	short.Why, short.Effect, short.Input = bounded(short.Why, 256), bounded(short.Effect, 128), nil
+	short.Verdicts = short.Verdicts[:min(1, len(short.Verdicts))]
+	return evidence.Extend(end, run, held, evidence.Entry{Record: short, Number: t.Status.Decision.Seq, Last: t.Finished != nil})
 }
 
 // writeRuns gives the runs the decisions that wait, when it is time, and their
@@ -129,7 +191,7 @@ func (r *RolloutReconciler) writeRuns(ctx context.Context, w *world, t plan.Resu
 		return nil
 	default:
 		evidenceFailures.WithLabelValues("Waits").Inc()
-		return err
+		return r.noteRefusal(ctx, w, plan.WriteRun, err)
 	}
 }
 

@@ -92,7 +92,7 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	r.tellViolations(rollout, violations)
 	showConditions(w.rollout)
 	if err := r.act(ctx, w, t.Effect); err != nil {
-		return retryOnConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect, err))
+		return retryOnConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect.String(), err))
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
@@ -99,6 +101,9 @@ func (r *RolloutReconciler) observeRuns(ctx context.Context, w *world) error {
 			return err
 		}
 	}
+	if record := w.rollout.Status.Record; record != nil {
+		w.input.Run.Owed = evidence.Due(&w.rollout.Status, evidence.Unwritten(record.Pending, w.runs))
+	}
 	if len(w.input.Run.Rejected) > maxRejected {
 		w.input.Run.Rejected = w.input.Run.Rejected[:maxRejected]
 	}
@@ -114,6 +119,7 @@ func (r *RolloutReconciler) observeNewRun(ctx context.Context, w *world) error {
 		return client.IgnoreNotFound(err)
 	}
 	w.takeRun(run)
+	w.runs = append(w.runs, *run)
 	return nil
 }
 
@@ -269,7 +275,7 @@ func hasFinalizer(rollout *v1alpha1.Rollout) bool {
 
 func bounded(s string, n int) string {
 	if len(s) > n {
-		return s[:n]
+		return strings.ToValidUTF8(s[:n], "")
 	}
 	return s
 }

@@ -219,7 +219,9 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 		// A set that the Deployment owns although no handover was decided is none that
 		// was judged: the planner takes it out as any wrong version.
 		decided := status.Promotion != nil && status.Promotion.HandedAt != nil
-		handed := decided && w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
+		// A fence of the present epoch means that no handover has succeeded since.
+		fenced := status.Phase == v1alpha1.PhaseRollingBack && w.fenceOf(u) == status.Epoch
+		handed := decided && !fenced && w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
 		// Its owner tells a canary: labels can be taken away.
 		byOwner := set.ControllerKind == "RolloutRun" && set.ControllerName == status.Run
 		byLabel := handed && set.Run == v1alpha1.RunLabel(status.Run)
@@ -233,7 +235,7 @@ func (r *RolloutReconciler) describeCanary(ctx context.Context, w *world, sets [
 			w.input.Canary.Former = true
 		case set.Deleting:
 			// It is on its way.
-		case !decided && status.Phase.InRun() && set.Run == v1alpha1.RunLabel(status.Run) && w.ownedByDeployment(set):
+		case (!decided || fenced) && status.Phase.InRun() && set.Run == v1alpha1.RunLabel(status.Run) && w.ownedByDeployment(set):
 			w.input.Canary.Adopted = set.Name
 		case ours || set.ControllerUID == w.rollout.UID:
 			w.input.Canary.Leftover = set.Name
@@ -255,15 +257,22 @@ func (w *world) ownedByDeployment(set workload.Set) bool {
 	return set.ControllerUID == "" || w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
 }
 
+// fenceOf is the epoch that the last fence has left on a set; 0 without one.
+func (w *world) fenceOf(set *unstructured.Unstructured) int64 {
+	epoch, err := strconv.ParseInt(set.GetAnnotations()[v1alpha1.AnnotationFence+w.rollout.Name], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return epoch
+}
+
 func (w *world) takeCanary(set workload.Set, handed bool) {
 	u := w.sets[set.Name]
 	w.canary, w.canarySet = u, set
 	in := &w.input.Canary
 	in.Set = planSet(set)
 	in.Exists, in.Handed, in.Borrowed = !set.Deleting, handed, set.Borrowed
-	if epoch, err := strconv.ParseInt(u.GetAnnotations()[v1alpha1.AnnotationFence+w.rollout.Name], 10, 64); err == nil {
-		in.Epoch = epoch
-	}
+	in.Epoch = w.fenceOf(u)
 	candidate := w.rollout.Status.Candidate
 	if candidate == nil || set.Revision == candidate.Revision || w.run == nil {
 		return

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,6 +24,9 @@ const (
 	AnalysisFieldManager = "belay-analysis"
 )
 
+// errNoRecord is what an API server with the definitions of an older Belay does.
+var errNoRecord = errors.New("the API server dropped status.record: apply the CustomResourceDefinitions of this version (config/crd)")
+
 // record writes down a decision before its effect. The status patch carries the
 // resource version that was observed, also when the status stays the same and
 // an effect follows: whoever decided on a stale Rollout loses here, before it
@@ -31,7 +35,7 @@ const (
 func (r *RolloutReconciler) record(ctx context.Context, w *world, t plan.Result) error {
 	next := w.rollout.DeepCopy()
 	next.Status = t.Status
-	recorded, err := r.extendRecord(w, t)
+	recorded, err := r.extendRecord(ctx, w, t)
 	if err != nil {
 		return err
 	}
@@ -45,6 +49,13 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, t plan.Result)
 	evidence.Fit(&next.Status, evidence.MaxStatusBytes)
 	if err := r.writeStatus(ctx, w, t, next); err != nil {
 		return fmt.Errorf("write the Rollout's status: %w", err)
+	}
+	if t.Record != nil && next.Status.Record == nil {
+		evidenceFailures.WithLabelValues("Lost").Inc()
+		if !t.GoesOn {
+			return errNoRecord
+		}
+		log.FromContext(ctx).Error(errNoRecord, "the decision is carried out all the same", "rule", t.Rule)
 	}
 	w.rollout = next
 	r.inputs.note(w, t)
@@ -72,7 +83,12 @@ func (r *RolloutReconciler) writeStatus(ctx context.Context, w *world, t plan.Re
 	s.Phase, s.Epoch, s.Run, s.Runs, s.RunStartedAt = t.Status.Phase, t.Status.Epoch, t.Status.Run, t.Status.Runs, t.Status.RunStartedAt
 	s.Candidate, s.Step, s.Rollback, s.Promotion, s.Rejected = t.Status.Candidate, t.Status.Step, t.Status.Rollback, t.Status.Promotion, t.Status.Rejected
 	s.Stable, s.Previous, s.History = t.Status.Stable, t.Status.Previous, t.Status.History
-	s.Record = smallest(next.Status.Record)
+	if s.Record, err = r.smallest(ctx, w, t); err != nil {
+		return err
+	}
+	if s.Decision = t.Status.Decision; s.Decision != nil {
+		s.Decision.Why = bounded(s.Decision.Why, 256)
+	}
 	s.LastHandledAction, s.HandledTokens = t.Status.LastHandledAction, t.Status.HandledTokens
 	s.Message = bounded(t.Why, 256)
 	evidence.Fit(s, 0)
@@ -133,12 +149,12 @@ func (r *RolloutReconciler) prune(ctx context.Context, w *world, status *v1alpha
 // noteRefusal shows in the status that the API server does not take an effect, and
 // since when. It returns the error, for the look after this one. A conflict is no
 // refusal: somebody else was first.
-func (r *RolloutReconciler) noteRefusal(ctx context.Context, w *world, effect plan.Effect, refused error) error {
+func (r *RolloutReconciler) noteRefusal(ctx context.Context, w *world, effect string, refused error) error {
 	if apierrors.IsConflict(refused) || ctx.Err() != nil {
 		return refused
 	}
 	next := w.rollout.DeepCopy()
-	refusal := &v1alpha1.Refusal{Effect: bounded(effect.String(), 256), Message: sanitised(refused), Since: metav1.NewTime(w.input.Now)}
+	refusal := &v1alpha1.Refusal{Effect: bounded(effect, 256), Message: sanitised(refused), Since: metav1.NewTime(w.input.Now)}
 	if was := next.Status.Refusal; was != nil && was.Effect == refusal.Effect {
 		// The first text stays: one that differs each time, by a port or a request's
 		// number, would wake the Rollout by its own writes.

@@ -128,7 +128,7 @@ func TestARefusedEffectIsShownOnce(t *testing.T) {
 	refuse := func(err error) {
 		t.Helper()
 		w := &world{rollout: read(), input: plan.Input{Now: at}}
-		if got := r.noteRefusal(t.Context(), w, plan.ScaleCanary{Replicas: 3}, err); !errors.Is(got, err) {
+		if got := r.noteRefusal(t.Context(), w, plan.ScaleCanary{Replicas: 3}.String(), err); !errors.Is(got, err) {
 			t.Errorf("the error became %v", got)
 		}
 		at = at.Add(time.Second)

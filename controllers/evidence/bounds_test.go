@@ -30,7 +30,7 @@ func TestAChainStaysWithinItsBytes(t *testing.T) {
 	for n := range int32(MaxDecisions) {
 		c, _ = appended(c, largest(int(n)), n+1, false)
 	}
-	if !Full(endOf(c)) {
+	if !Full(EndOf(run, c, nil)) {
 		t.Errorf("%d records of the largest kind, and not full", len(c))
 	}
 	c, err := appended(c, largest(MaxDecisions), MaxDecisions+1, true)

@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,22 +25,9 @@ func record(rule string) v1alpha1.DecisionRecord {
 
 const run = "shop-9fd21c3b07-1"
 
-// endOf is where a record ends that holds a chain and nothing else.
-func endOf(chain []v1alpha1.DecisionRecord) *v1alpha1.RecordStatus {
-	end := &v1alpha1.RecordStatus{Run: run, Decisions: Count(chain)}
-	if head := Head(chain); head != nil {
-		end.Seq, end.Hash = head.Seq, head.Hash
-	}
-	for _, r := range chain {
-		raw, _ := json.Marshal(r)
-		end.Bytes += int32(len(raw)) + 1
-	}
-	return end
-}
-
 // appended is a chain with one more decision, written to the run at once.
 func appended(chain []v1alpha1.DecisionRecord, r v1alpha1.DecisionRecord, number int32, last bool) ([]v1alpha1.DecisionRecord, error) {
-	end, err := Extend(endOf(chain), run, chain, Entry{Record: r, Number: number, Last: last})
+	end, err := Extend(EndOf(run, chain, nil), run, chain, Entry{Record: r, Number: number, Last: last})
 	if err != nil {
 		return nil, err
 	}

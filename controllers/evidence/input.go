@@ -17,7 +17,7 @@ const maxChange = 16 << 10
 // JSON: its digest, and the difference to the input of the record before. Without
 // one before it keeps the whole.
 func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, error) {
-	out := &v1alpha1.RecordedInput{Planner: planner, SHA256: digest(input), Form: v1alpha1.InputWhole}
+	out := &v1alpha1.RecordedInput{Planner: planner, SHA256: Digest(input), Form: v1alpha1.InputWhole}
 	change := input
 	if before != nil {
 		out.Form = v1alpha1.InputDifference
@@ -50,13 +50,14 @@ func Rebuild(before []byte, recorded *v1alpha1.RecordedInput) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("apply the difference: %w", err)
 	}
-	if got := digest(input); got != recorded.SHA256 {
+	if got := Digest(input); got != recorded.SHA256 {
 		return nil, fmt.Errorf("the input has digest %s, the record says %s", got, recorded.SHA256)
 	}
 	return input, nil
 }
 
-func digest(input []byte) string {
+// Digest is the SHA-256 of an input in canonical JSON, as sha256:hex.
+func Digest(input []byte) string {
 	sum := sha256.Sum256(input)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }

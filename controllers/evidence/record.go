@@ -100,16 +100,17 @@ func hasRoom(pending []v1alpha1.PendingDecision, e Entry) bool {
 }
 
 func trim(r *v1alpha1.DecisionRecord, end *v1alpha1.RecordStatus, known []v1alpha1.DecisionRecord, last bool) {
-	long := end.Bytes > trimFrom
-	if r.Input != nil && (long || pendingBytes(end.Pending) > maxPendingBytes) {
+	full := pendingBytes(end.Pending) > maxPendingBytes
+	long := end.Bytes > trimFrom || full
+	if r.Input != nil && long {
 		input := *r.Input
 		input.Change, input.Form = "", v1alpha1.InputDigest
 		r.Input = &input
 	}
 	complete := len(known) > 0 && known[len(known)-1].Hash == end.Hash
 	switch n := len(r.Verdicts); {
-	case last || n == 0:
-	case complete && repeatsVerdicts(known, *r):
+	case n == 0 || last && !full:
+	case complete && !last && repeatsVerdicts(known, *r):
 		r.Verdicts, r.SameVerdicts = nil, true
 	case n > 1 && long:
 		r.Verdicts, r.MoreVerdicts = r.Verdicts[:1], int32(n-1)
@@ -140,16 +141,61 @@ func repeatsVerdicts(chain []v1alpha1.DecisionRecord, record v1alpha1.DecisionRe
 
 func equalStep(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
-// With returns a run's record with those pending decisions of the run that it
-// lacks.
+// EndOf returns where a run's record ends that holds a chain, with what waits in
+// before for other runs; before may be nil.
+func EndOf(run string, chain []v1alpha1.DecisionRecord, before *v1alpha1.RecordStatus) *v1alpha1.RecordStatus {
+	end := &v1alpha1.RecordStatus{Run: run, Decisions: Count(chain)}
+	if head := Head(chain); head != nil {
+		end.Seq, end.Hash = head.Seq, head.Hash
+	}
+	for i := range chain {
+		raw, err := json.Marshal(chain[i])
+		if err != nil {
+			raw = make([]byte, maxRecord)
+		}
+		end.Bytes += int32(len(raw)) + 1
+	}
+	if before != nil {
+		for _, p := range before.Pending {
+			if p.Run != run {
+				end.Pending = append(end.Pending, p)
+			}
+		}
+	}
+	return end
+}
+
+// With returns a run's record with those pending decisions of the run that follow
+// its last one.
 func With(chain []v1alpha1.DecisionRecord, run string, pending []v1alpha1.PendingDecision) []v1alpha1.DecisionRecord {
-	whole, last := slices.Clone(chain), int32(len(chain))
+	whole := slices.Clone(chain)
+	seq, hash := lastOf(chain)
 	for _, p := range pending {
-		if p.Run == run && p.Decision.Seq > last {
-			whole = append(whole, p.Decision)
+		if d := p.Decision; p.Run == run && d.Seq == seq+1 && d.Prev == hash {
+			whole, seq, hash = append(whole, d), d.Seq, d.Hash
 		}
 	}
 	return whole
+}
+
+func lastOf(chain []v1alpha1.DecisionRecord) (seq int32, hash string) {
+	if head := Head(chain); head != nil {
+		return head.Seq, head.Hash
+	}
+	return 0, ""
+}
+
+// Follows reports whether what a status says of a run's record goes on where the
+// run ends: its pending decisions follow the run's last one, or there is none left
+// and it ends there. It does not when another build began the run, when the status
+// was restored from a backup, or when a status was refused and lost what waited.
+func Follows(end *v1alpha1.RecordStatus, run string, chain []v1alpha1.DecisionRecord) bool {
+	if end == nil || end.Run != run {
+		return len(chain) == 0
+	}
+	whole := With(chain, run, end.Pending)
+	_, hash := lastOf(whole)
+	return hash == end.Hash
 }
 
 // Unwritten returns the pending decisions that the runs' records lack. A run that
@@ -157,7 +203,7 @@ func With(chain []v1alpha1.DecisionRecord, run string, pending []v1alpha1.Pendin
 func Unwritten(pending []v1alpha1.PendingDecision, runs []v1alpha1.RolloutRun) []v1alpha1.PendingDecision {
 	written := map[string]int32{}
 	for i := range runs {
-		written[runs[i].Name] = int32(len(runs[i].Status.Decisions))
+		written[runs[i].Name], _ = lastOf(runs[i].Status.Decisions)
 	}
 	var left []v1alpha1.PendingDecision
 	for _, p := range pending {

@@ -43,7 +43,7 @@ func TestDecisionsWaitAndVerify(t *testing.T) {
 		t.Errorf("%d wait for a run that is not there yet", len(left))
 	}
 	raw := With(nil, run, end.Pending)
-	if got := endOf(raw); got.Bytes != end.Bytes || got.Decisions != end.Decisions {
+	if got := EndOf(run, raw, nil); got.Bytes != end.Bytes || got.Decisions != end.Decisions {
 		t.Errorf("the record ends at %d bytes and %d decisions, it has %d and %d", end.Bytes, end.Decisions, got.Bytes, got.Decisions)
 	}
 }
@@ -60,6 +60,22 @@ func TestAnotherRunBeginsAnotherRecord(t *testing.T) {
 		if err := Verify(one, Head(one)); err != nil || len(one) != 1 {
 			t.Errorf("%s has %d records: %v", name, len(one), err)
 		}
+	}
+}
+
+// TestARecordGoesOnWhereTheRunEnds, whoever wrote it so far: nothing is lost, and
+// what waits for another run stays.
+func TestARecordGoesOnWhereTheRunEnds(t *testing.T) {
+	held := chain(t, "a", "b", "c")
+	before := extend(t, nil, "shop-2", Entry{Record: record("x"), Number: 1})
+	end := EndOf(run, held, before)
+	end = extend(t, end, run, Entry{Record: record("d"), Number: 4})
+	whole := With(held, run, end.Pending)
+	if err := Verify(whole, &v1alpha1.ChainHead{Seq: end.Seq, Hash: end.Hash}); err != nil || len(whole) != 4 || whole[3].Missing != 0 {
+		t.Errorf("%d records, the last misses %d: %v", len(whole), whole[len(whole)-1].Missing, err)
+	}
+	if other := With(nil, "shop-2", end.Pending); len(other) != 1 {
+		t.Errorf("%d decisions wait for the other run", len(other))
 	}
 }
 

@@ -27,7 +27,7 @@ func fullWeightReached(f *facts) bool {
 
 func startBake(f *facts) Decision {
 	bake := f.in.Spec.Promotion.Bake.Duration
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("%s serves alone; baking until %s with %s beside it, triggers armed", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake)), imageOf(f.in.Status.Stable)))
+	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("%s serves alone; baking until %s with %s beside it, triggers armed", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
 	now, p := f.now(), f.promotion()
 	p.FullAt = &now
 	n := f.in.Workload.Replicas

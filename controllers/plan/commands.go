@@ -28,7 +28,10 @@ func (f *facts) actionFor(a v1alpha1.Action) bool {
 	return f.in.Action.Revision == "" || f.in.Action.Revision == f.candidate
 }
 
-func abortRequested(f *facts) bool { return f.actionFor(v1alpha1.ActionAbort) && cancellable(f) }
+// abortRequested also ends the wait of a rollback for more stable pods.
+func abortRequested(f *facts) bool {
+	return f.actionFor(v1alpha1.ActionAbort) && (cancellable(f) || rollingBack(f) && stableShortForNow(f))
+}
 
 func abort(f *facts) Decision {
 	d := f.beginRollback(v1alpha1.OutcomeRolledBack, "abort", fmt.Sprintf("aborted by %s%s", f.in.Action.By, quoteReason(f.in.Action.Reason)))

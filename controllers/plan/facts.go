@@ -65,6 +65,9 @@ func (f *facts) finish(d Decision) Decision {
 	return d
 }
 
+// WriteRun is a refusal's effect when it is the run's record that cannot be written.
+const WriteRun = "write the run's record"
+
 // showRefusal adds to the message why the API server refuses the effect of this
 // decision. A refusal that lasts longer than stepDeadline needs a person.
 func (f *facts) showRefusal(d Decision) Decision {
@@ -72,11 +75,15 @@ func (f *facts) showRefusal(d Decision) Decision {
 	if r == nil {
 		return d
 	}
-	if d.Effect == nil || truncate(d.Effect.String(), 256) != r.Effect {
+	switch {
+	case r.Effect == WriteRun && f.in.Run.Owed:
+		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so that the candidate gets nothing more: " + r.Message
+	case d.Effect != nil && truncate(d.Effect.String(), 256) == r.Effect:
+		d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
+	default:
 		d.Status.Refusal = nil
 		return d
 	}
-	d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
 	if f.in.Now.Sub(r.Since.Time) > f.in.Spec.StepDeadline.Duration {
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
 	}
@@ -260,6 +267,8 @@ func (f *facts) stage() string {
 		return "bake"
 	case v1alpha1.PhaseHandingOver:
 		return "handover"
+	case v1alpha1.PhaseRollingBack:
+		return "rollback"
 	}
 	s := f.step()
 	name := ""

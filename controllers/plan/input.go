@@ -221,6 +221,8 @@ type Run struct {
 	Exists bool
 	// Former means that another version of the planner started it.
 	Former bool
+	// Owed means that it lacks decisions which it should hold by now.
+	Owed bool
 	// StablePinned means that it holds the stable version's whole template.
 	StablePinned bool
 	// Rejected are revisions that finished runs of this Rollout's name rejected;

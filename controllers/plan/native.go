@@ -174,7 +174,7 @@ func noteSettled(f *facts) Decision {
 	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
 	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
 		d.Standing.Reason = v1alpha1.ReasonBaking
-		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake)))
+		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)))
 	}
 	now, p := f.now(), f.promotion()
 	p.SettledAt = &now

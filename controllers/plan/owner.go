@@ -23,12 +23,17 @@ func beforeOwnerChanges(f *facts) bool { return onTrial(f) || rollingBack(f) || 
 // adoptable holds while a canary that lost its owner, the run, is not the
 // Deployment's by any decision. The Deployment controller adopts such a set at
 // once, takes it for the declared version, and may scale stable to 0 although it is
-// paused: when the canary has the Deployment's size, as in a bake.
+// paused: when the canary has the Deployment's size, as in a bake. Without its run
+// it goes back to a run that is made again, but not in a rollback.
 func adoptable(f *facts) bool {
-	return beforeOwnerChanges(f) && f.in.Canary.Adopted != "" && !f.in.Canary.Exists && f.promotion().HandedAt == nil && f.in.Workload.Paused
+	return beforeOwnerChanges(f) && f.in.Canary.Adopted != "" && !f.in.Canary.Exists && f.in.Workload.Paused && (f.in.Run.Exists || !rollingBack(f))
 }
 
-func canaryAdopted(f *facts) bool { return adoptable(f) && f.in.Run.Exists }
+// canaryAdopted lets a rollback take the requests away first, where stable can
+// answer them.
+func canaryAdopted(f *facts) bool {
+	return adoptable(f) && f.in.Run.Exists && (!rollingBack(f) || !rollbackCanaryWeighted(f))
+}
 
 // takeCanaryBack leaves its pods and its share as they are: it is what may be all
 // that serves. Without it the Deployment controller keeps stable at its size again.

@@ -18,6 +18,10 @@ func (in Input) Canonical() ([]byte, error) {
 		s.History[i].Message, s.History[i].Trigger, s.History[i].Image = "", "", ""
 	}
 	in.Status, in.Verdict.Shown = s, nil
+	if s.Stable != nil {
+		// Only an adoption looks at the rejections that runs remember.
+		in.Run.Rejected = nil
+	}
 	raw, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("encode the planner's input: %w", err)

@@ -2,6 +2,9 @@ package plan
 
 import (
 	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -51,12 +54,16 @@ func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Dec
 	d.Status.Phase = v1alpha1.PhaseRollingBack
 	d.Status.Epoch++
 	d.Status.Rollback = &v1alpha1.RollbackStatus{
-		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.now(),
+		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.began(),
 	}
 	// Go on at once: the next decision sets the weight to 0.
 	d.Recheck = 1
 	return d
 }
+
+// began is the present time rounded down: what is said to have been done within
+// some time of it never took longer.
+func (f *facts) began() metav1.Time { return metav1.NewTime(f.in.Now.Truncate(time.Second)) }
 
 func (f *facts) rollback() v1alpha1.RollbackStatus {
 	if f.in.Status.Rollback == nil {
@@ -174,7 +181,7 @@ func noteZero(f *facts) Decision {
 	if f.in.Route.Split == nil {
 		what = "the routes to Service " + f.in.Spec.Traffic.Service
 	}
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, %.1f s after the decision", what, took.Seconds()))
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, within %.1f s of the decision", what, took.Seconds()))
 	now, r := f.now(), f.rollback()
 	r.ZeroAt = &now
 	d.Status.Rollback = &r

@@ -152,6 +152,7 @@ func commandCases() []ruleCase {
 		works("AbortRequested", "promoting", given(promoting, abort), nil, phase, back),
 		works("AbortRequested", "while the trigger fires", given(baking, fail, abort), nil, phase, back, "aborted"),
 		works("AbortRequested", "before the owner changes", given(handingOver, abort), nil, phase, back),
+		works("AbortRequested", "while a rollback waits for stable pods", given(baking, asRollback, stableReady(2), rollbackOutcome(v1alpha1.OutcomeSuperseded), abort), nil, phase, back, "aborted"),
 		works("AbortRequested", "before the run", given(gating, action(v1alpha1.ActionAbort, candidateRevision)), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("RetryRequested", "after a rollback", given(rolledBack, action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseGating, progressing, "retry of shop:b"),
 		works("ActionRefused", "nothing to abort", given(abort), nil, v1alpha1.PhaseStable, progressing, "no run is in progress"),

@@ -18,8 +18,7 @@ const growsWithin = 30 * time.Second
 // its users is taken at once.
 func stableShortForNow(f *facts) bool {
 	r := f.rollback()
-	harmless := r.Outcome == v1alpha1.OutcomeCancelled || r.Outcome == v1alpha1.OutcomeSuperseded
-	if !harmless || f.in.Route.Split == nil || f.weightIsNot(100) || f.in.Workload.Lock != "" {
+	if r.Outcome != v1alpha1.OutcomeSuperseded || f.in.Route.Split == nil || f.weightIsNot(100) || f.in.Workload.Lock != "" {
 		return false
 	}
 	over, _ := f.sinceElapsed(&r.StartedAt, growsWithin)

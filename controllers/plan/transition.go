@@ -116,13 +116,19 @@ func recordOf(in Input, d Decision) *v1alpha1.DecisionRecord {
 	return r
 }
 
-// eventOf tells people of starts, steps, weights, holds with a new reason, commands
-// and outcomes. What Belay does in between is in the run's record.
+// eventOf tells people of starts, steps, weights, holds with a new reason, commands,
+// the acknowledgement that a rollback has taken everything back, and outcomes. What Belay does in between is in the run's record.
 func eventOf(in Input, d Decision) *Event {
 	was, is := in.Status, d.Status
 	starts := was.Phase.InRun() != is.Phase.InRun() || was.Run != is.Run
 	moves := was.Phase != is.Phase || d.Weight != nil || stepIndex(was.Step) != stepIndex(is.Step)
-	says := d.Standing.State == Stuck || d.Standing.Reason != readyReason(was.Conditions) || d.Actor != ""
+	says := d.Standing.State == Stuck || d.Standing.Reason != readyReason(was.Conditions) || d.Standing.Reason == v1alpha1.ReasonHolding || d.Actor != ""
+	if was, is := was.Rollback, is.Rollback; is != nil && is.ZeroAt != nil && (was == nil || was.ZeroAt == nil) {
+		says = true
+	}
+	if _, last := d.Effect.(Leave); last {
+		says = true
+	}
 	if !starts && !moves && !says && d.Finished == nil {
 		return nil
 	}

@@ -215,7 +215,7 @@ func setTargetWeight(f *facts) Decision {
 func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
 
 func noteAcknowledged(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.stage(), f.stepWeight(), clock(f.in.Now.Add(f.stepHold()))))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.stage(), f.stepWeight(), clock(f.now().Add(f.stepHold()))))
 	now, step := f.now(), f.step()
 	step.AcknowledgedAt = &now
 	d.Status.Step = &step

@@ -39,7 +39,7 @@ func withdrawWave(f *facts) Decision {
 		return f.doing(f.phaseReason(), fmt.Sprintf("%s: withdrawing the canary pods that are not ready: %d of %d", f.stage(), f.in.Canary.Desired-f.in.Canary.Ready, f.in.Canary.Desired), ScaleCanary{size})
 	}
 	why := fmt.Sprintf("%s: %d of %d canary pods have not become ready within %s (the Deployment's progressDeadlineSeconds)%s: withdrawing them, so that they do not keep an autoscaler from scaling up; the next try is at %s",
-		f.stage(), f.in.Canary.Desired-f.in.Canary.Ready, f.in.Canary.Desired, bound, f.canaryProblem(), clock(f.in.Now.Add(bound)))
+		f.stage(), f.in.Canary.Desired-f.in.Canary.Ready, f.in.Canary.Desired, bound, f.canaryProblem(), clock(f.now().Add(bound)))
 	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
 	w, now := *f.step().Wave, f.now()
 	w.Size, w.WithdrawnAt, w.Message = size, &now, truncate(f.in.Canary.Cause, 512)
