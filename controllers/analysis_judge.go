@@ -61,7 +61,7 @@ func (r *AnalysisReconciler) judge(ctx context.Context, t *trial) *v1alpha1.Anal
 	for source, blind := range sights {
 		r.Breaker.Note(source, t.run.UID, blind, t.now)
 	}
-	status.Triggers = worstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
+	status.Triggers = v1alpha1.WorstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
 		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
 	}
@@ -246,7 +246,7 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 	entry := v1alpha1.TriggerAnalysis{
 		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at),
 	}
-	before := findVerdict(t.before, g.Kind, g.Name, trigger.Name)
+	before := t.before.Trigger(g.Kind, g.Name, trigger.Name)
 	if before != nil && (reply.late || before.Outcome == v1alpha1.VerdictFail) {
 		// A fail is final for a run: what was found stays as it was found. So does
 		// anything until there is an answer, and ages.

@@ -55,7 +55,7 @@ func (b *bench) verdictOfSlow() v1alpha1.TriggerAnalysis {
 	if err := b.client.Get(b.t.Context(), b.runs[0], run); err != nil {
 		b.t.Fatal(err)
 	}
-	if v := findVerdict(run.Status.Analysis, "Guardrail", "slow", "availability"); v != nil {
+	if v := run.Status.Analysis.Trigger("Guardrail", "slow", "availability"); v != nil {
 		return *v
 	}
 	b.t.Fatal("no verdict of the slow source's trigger")
@@ -86,7 +86,7 @@ func TestASlowSourceHoldsBackNoVerdictOfItsRun(t *testing.T) {
 		p.answer = again
 		waiting[key] = p
 	}
-	b.clock.Step(recordEvery)
+	b.clock.Step(v1alpha1.VerdictsRenewed)
 	b.poll()
 	if got := b.verdictOfSlow(); got.Reason == string(analysis.Pending) {
 		t.Errorf("once it has answered, its trigger is still %s", got.Message)

@@ -111,24 +111,17 @@ func lostBefore(recorded *v1alpha1.AnalysisStatus) int {
 	return lost
 }
 
-// recordEvery is how old a run's record of unchanged verdicts may become, and
-// silentAfter how old before the judge itself counts as silent.
-const (
-	recordEvery = 30 * time.Second
-	silentAfter = 3 * recordEvery
-)
-
 // isNews reports whether an evaluation says something that the record does not,
 // or the record is due anyway.
 func isNews(recorded, newest *v1alpha1.AnalysisStatus) bool {
-	if recorded == nil || evaluatedAt(newest).Sub(evaluatedAt(recorded)) >= recordEvery {
+	if recorded == nil || evaluatedAt(newest).Sub(evaluatedAt(recorded)) >= v1alpha1.VerdictsRenewed {
 		return true
 	}
 	if len(recorded.Triggers) != len(newest.Triggers) {
 		return true
 	}
 	return slices.ContainsFunc(newest.Triggers, func(t v1alpha1.TriggerAnalysis) bool {
-		was := findVerdict(recorded, t.Kind, t.Guardrail, t.Name)
+		was := recorded.Trigger(t.Kind, t.Guardrail, t.Name)
 		return was == nil || was.Outcome != t.Outcome || was.Reason != t.Reason || !was.SamplesFrom.Equal(t.SamplesFrom) || evidenceMoved(was, &t)
 	})
 }

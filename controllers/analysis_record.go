@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/plan"
 )
 
 // maxTriggersSize and maxStateSize bound a run's record of its analysis, in bytes
@@ -26,7 +25,7 @@ func (r *AnalysisReconciler) write(ctx context.Context, run *v1alpha1.RolloutRun
 	if err != nil {
 		return err
 	}
-	err = applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: record}, AnalysisFieldManager)
+	err = applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: record}, v1alpha1.AnalysisFieldManager)
 	if err == nil {
 		m.written = m.newest
 	}
@@ -65,7 +64,7 @@ func fitting(triggers []v1alpha1.TriggerAnalysis) ([]v1alpha1.TriggerAnalysis, e
 	for i := range out {
 		order[i] = &out[i]
 	}
-	slices.SortStableFunc(order, func(a, b *v1alpha1.TriggerAnalysis) int { return plan.Severity(a.Outcome) - plan.Severity(b.Outcome) })
+	slices.SortStableFunc(order, func(a, b *v1alpha1.TriggerAnalysis) int { return a.Outcome.Severity() - b.Outcome.Severity() })
 	for _, t := range order {
 		if over > 0 && t.Outcome != v1alpha1.VerdictFail {
 			over -= len(t.Query)

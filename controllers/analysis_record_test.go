@@ -9,14 +9,13 @@ import (
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/plan"
 )
 
 // largest is as many triggers as a run may have, each as large as it may be.
 func largest(outcomes ...v1alpha1.VerdictOutcome) []v1alpha1.TriggerAnalysis {
 	at := microTime(time.Unix(1_800_000_000, 0))
 	var out []v1alpha1.TriggerAnalysis
-	for i := range plan.MaxTriggers {
+	for i := range v1alpha1.MaxTriggers {
 		t := v1alpha1.TriggerAnalysis{
 			Kind: "ClusterGuardrail", Guardrail: strings.Repeat("g", 253), Name: fmt.Sprint("trigger-", i), Outcome: outcomes[i%len(outcomes)], Reason: "Regression",
 			Message: strings.Repeat("m", 512), Query: strings.Repeat(`"`, 4096), EvaluatedAt: at, SamplesFrom: at, FirstFailAt: at,
@@ -41,7 +40,7 @@ func TestTheLargestRecordIsWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			newest := &v1alpha1.AnalysisStatus{Triggers: largest(outcomes...)}
 			state := restore(nil)
-			for i := range plan.MaxTriggers {
+			for i := range v1alpha1.MaxTriggers {
 				var pods []analysis.PodCounter
 				for k := range 500 {
 					pods = append(pods, counter(fmt.Sprintf("%s-%d", strings.Repeat("p", 60), k), 1, 0, time.Unix(1, 0)))

@@ -219,7 +219,7 @@ func (b *bench) verdictOf(run types.NamespacedName, trigger string) v1alpha1.Tri
 	if err := b.client.Get(b.t.Context(), run, r); err != nil {
 		b.t.Fatal(err)
 	}
-	if t := findVerdict(r.Status.Analysis, "Guardrail", "shop", trigger); t != nil {
+	if t := r.Status.Analysis.Trigger("Guardrail", "shop", trigger); t != nil {
 		return *t
 	}
 	b.t.Fatalf("the run has no verdict of %s", trigger)
@@ -260,7 +260,7 @@ func TestARunIsRecordedWhenThereIsNews(t *testing.T) {
 	if got.Outcome != v1alpha1.VerdictPass {
 		t.Fatalf("a healthy candidate is %s: %s", got.Outcome, got.Message)
 	}
-	due := int(polls * pollsEvery / recordEvery)
+	due := int(polls * pollsEvery / v1alpha1.VerdictsRenewed)
 	if b.writes < due || b.writes > due+6 {
 		t.Errorf("%d polls of 5 min took %d writes, want one every 30 s and a few for news", polls, b.writes)
 	}
@@ -290,7 +290,7 @@ func TestAnotherProcessGoesOnWhereOneStopped(t *testing.T) {
 		b.poll()
 	}
 	b.restart()
-	b.clock.Step(recordEvery)
+	b.clock.Step(v1alpha1.VerdictsRenewed)
 	b.source.serve(500, 0)
 	b.poll()
 	got := b.recorded(b.runs[0])
@@ -318,7 +318,7 @@ func TestTheAnalysisLoopThroughAnHoursOutage(t *testing.T) {
 			t.Errorf("without its source a run is %s", got.Outcome)
 		}
 	}
-	if most := len(b.runs) * int(time.Hour/recordEvery+2); b.writes-before > most {
+	if most := len(b.runs) * int(time.Hour/v1alpha1.VerdictsRenewed+2); b.writes-before > most {
 		t.Errorf("an hour of errors took %d writes, want at most %d", b.writes-before, most)
 	}
 	if len(b.loop.memories) != len(b.runs) {

@@ -69,12 +69,12 @@ func roomFor(bound []v1alpha1.PinnedGuardrail) plan.Blocked {
 	for _, g := range bound {
 		triggers += len(g.Spec.Triggers)
 	}
-	if len(bound) <= maxGuardrails && triggers <= plan.MaxTriggers {
+	if len(bound) <= maxGuardrails && triggers <= v1alpha1.MaxTriggers {
 		return plan.Blocked{}
 	}
 	return plan.Blocked{Reason: v1alpha1.ReasonTooManyTriggers, Message: fmt.Sprintf(
 		"%d guardrails with %d triggers bind this Rollout, a run can hold %d and %d: remove some from spec.guardrails, or narrow the selectors of ClusterGuardrails",
-		len(bound), triggers, maxGuardrails, plan.MaxTriggers)}
+		len(bound), triggers, maxGuardrails, v1alpha1.MaxTriggers)}
 }
 
 // bindClusterGuardrails returns the ClusterGuardrails whose selectors match, and

@@ -70,7 +70,7 @@ func (r *MetricSourceReconciler) Reconcile(ctx context.Context, req reconcile.Re
 		return reconcile.Result{RequeueAfter: r.Every}, nil
 	}
 	patch := client.MergeFromWithOptions(source, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
+	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 		return retryOnConflict(ctx, "record whether the source answers", err)
 	}
 	if c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionOutage); flipped && c.Status == metav1.ConditionTrue {

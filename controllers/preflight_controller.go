@@ -31,12 +31,9 @@ type PreflightReconciler struct {
 	Workers int
 }
 
-// An answer is renewed every preflightEvery while a candidate waits, and counts
-// for preflightFreshFor.
-const (
-	preflightEvery    = 30 * time.Second
-	preflightFreshFor = 2 * time.Minute
-)
+// preflightEvery is how often an answer is renewed while a candidate waits. It counts
+// for v1alpha1.PreflightFreshFor.
+const preflightEvery = 30 * time.Second
 
 // Reconcile asks once, if it is time, and comes again while the candidate waits.
 func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
@@ -142,7 +139,7 @@ func (r *PreflightReconciler) write(ctx context.Context, rollout *v1alpha1.Rollo
 	u.SetName(rollout.Name)
 	// The UID keeps a Rollout that was deleted from being made again by this write.
 	u.SetUID(rollout.UID)
-	err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(AnalysisFieldManager), client.ForceOwnership)
+	err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(v1alpha1.AnalysisFieldManager), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("write the pre-flight of Rollout %s: %w", rollout.Name, err)
 	}

@@ -59,7 +59,7 @@ func (r *RolloutReconciler) setFinalizer(ctx context.Context, w *world, present 
 		controllerutil.RemoveFinalizer(next, v1alpha1.Finalizer)
 	}
 	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	return client.IgnoreNotFound(r.Client.Patch(ctx, next, patch, client.FieldOwner(FieldManager)))
+	return client.IgnoreNotFound(r.Client.Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)))
 }
 
 // leave takes the finalizer away last: until then it can be repeated.
@@ -102,7 +102,7 @@ func (r *RolloutReconciler) createRun(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	err = r.Client.Create(ctx, run, client.FieldOwner(FieldManager))
+	err = r.Client.Create(ctx, run, client.FieldOwner(v1alpha1.FieldManager))
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
@@ -178,7 +178,7 @@ func decodeTemplate(raw runtime.RawExtension, into *map[string]any) error {
 func templateWriter(d *unstructured.Unstructured) string {
 	newest, at := "", metav1.Time{}
 	for _, m := range d.GetManagedFields() {
-		if m.Subresource == "" && m.Manager != FieldManager && m.Manager != "kube-controller-manager" && m.Time != nil && !m.Time.Before(&at) {
+		if m.Subresource == "" && m.Manager != v1alpha1.FieldManager && m.Manager != "kube-controller-manager" && m.Time != nil && !m.Time.Before(&at) {
 			newest, at = m.Manager, *m.Time
 		}
 	}

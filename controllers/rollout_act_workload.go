@@ -64,7 +64,7 @@ func (r *RolloutReconciler) patch(ctx context.Context, object *unstructured.Unst
 	if err != nil || patch == nil {
 		return err
 	}
-	err = r.Client.Patch(ctx, object.DeepCopy(), client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(FieldManager))
+	err = r.Client.Patch(ctx, object.DeepCopy(), client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(v1alpha1.FieldManager))
 	return asConflict(object, err)
 }
 
@@ -72,7 +72,7 @@ func (r *RolloutReconciler) mergePatch(ctx context.Context, object *unstructured
 	if err != nil || patch == nil {
 		return err
 	}
-	return r.Client.Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(FieldManager))
+	return r.Client.Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(v1alpha1.FieldManager))
 }
 
 func asConflict(object *unstructured.Unstructured, err error) error {
@@ -100,7 +100,7 @@ func (r *RolloutReconciler) scaleCanary(ctx context.Context, w *world, replicas 
 	if err != nil {
 		return apierrors.NewConflict(appsv1.Resource("deployments"), w.deployment.GetName(), err)
 	}
-	err = r.Client.Create(ctx, set, client.FieldOwner(FieldManager))
+	err = r.Client.Create(ctx, set, client.FieldOwner(v1alpha1.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
 		return r.nameTaken(ctx, w, set, err)
 	}
@@ -186,7 +186,7 @@ func (r *RolloutReconciler) handOver(ctx context.Context, w *world, e plan.HandO
 	}
 	locked := w.deployment.DeepCopy()
 	if patch != nil {
-		if err := asConflict(locked, r.Client.Patch(ctx, locked, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(FieldManager))); err != nil {
+		if err := asConflict(locked, r.Client.Patch(ctx, locked, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(v1alpha1.FieldManager))); err != nil {
 			return err
 		}
 	}
@@ -219,7 +219,7 @@ func (r *RolloutReconciler) raiseStable(ctx context.Context, w *world, replicas 
 	if err != nil {
 		return err
 	}
-	err = r.Client.Create(ctx, set, client.FieldOwner(FieldManager))
+	err = r.Client.Create(ctx, set, client.FieldOwner(v1alpha1.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
 		return apierrors.NewConflict(appsv1.Resource("replicasets"), set.GetName(), err)
 	}

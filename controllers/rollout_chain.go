@@ -193,7 +193,7 @@ func (r *RolloutReconciler) completeRun(ctx context.Context, w *world, cached *v
 		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 	}
 	if run.Status.Outcome == "" || len(status.Decisions) > len(run.Status.Decisions) {
-		if err := applyRunStatus(ctx, r.Client, run, status, FieldManager); err != nil {
+		if err := applyRunStatus(ctx, r.Client, run, status, v1alpha1.FieldManager); err != nil {
 			return nil, err
 		}
 	}
@@ -249,7 +249,7 @@ func (r *RolloutReconciler) labelOutcome(ctx context.Context, run *v1alpha1.Roll
 	labelled := &v1alpha1.RolloutRun{}
 	labelled.Namespace, labelled.Name = run.Namespace, run.Name
 	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, outcome)
-	err := r.Client.Patch(ctx, labelled, client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(FieldManager))
+	err := r.Client.Patch(ctx, labelled, client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(v1alpha1.FieldManager))
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -17,12 +17,6 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// Field managers of Belay's two writers.
-const (
-	FieldManager         = "belay"
-	AnalysisFieldManager = "belay-analysis"
-)
-
 // record writes down a decision before its effect. The status patch carries the
 // resource version that was observed, also when the status stays the same and
 // an effect follows: whoever decided on a stale Rollout loses here, before it
@@ -60,7 +54,7 @@ func (r *RolloutReconciler) record(ctx context.Context, w *world, t plan.Result)
 // pods away: a record that is refused never blocks a rollback.
 func (r *RolloutReconciler) writeStatus(ctx context.Context, w *world, t plan.Result, next *v1alpha1.Rollout) error {
 	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager))
+	err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager))
 	refused := apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsBadRequest(err)
 	if !refused || !t.GoesOn {
 		return err
@@ -77,7 +71,7 @@ func (r *RolloutReconciler) writeStatus(ctx context.Context, w *world, t plan.Re
 	s.Message = bounded(t.Why, 256)
 	evidence.Fit(s, 0)
 	next.Status = *s.DeepCopy()
-	return r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager))
+	return r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager))
 }
 
 // changed reports whether a status says anything new. That the runs hold what was
@@ -146,7 +140,7 @@ func (r *RolloutReconciler) noteRefusal(ctx context.Context, w *world, effect pl
 	}
 	next.Status.Refusal = refusal
 	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(FieldManager)); err != nil {
+	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 		log.FromContext(ctx).V(1).Info("a refused effect could not be noted in the status", "error", err.Error())
 	}
 	return refused

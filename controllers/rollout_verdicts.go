@@ -3,8 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +24,7 @@ func (r *RolloutReconciler) observeGuardrails(ctx context.Context, w *world) err
 		return err
 	}
 	w.guardrails, w.input.Blocked = bound[:min(len(bound), maxGuardrails)], blocked
-	w.input.Preflight = plan.Preflight{FreshFor: preflightFreshFor}
+	w.input.Preflight = plan.Preflight{FreshFor: v1alpha1.PreflightFreshFor}
 	for _, g := range bound {
 		w.input.Preflight.Required = w.input.Preflight.Required || g.Spec.Preflight != nil
 	}
@@ -75,18 +73,18 @@ func (r *RolloutReconciler) observeVerdicts(ctx context.Context, w *world) error
 			if t.Pods != nil {
 				a.Verdict = w.judgePods(g, t)
 			} else {
-				a.SilentAfter = silentAfter
+				a.SilentAfter = v1alpha1.VerdictsSilent
 				if outage {
 					// The source is at fault, not the candidate.
 					a.Blind.Then = v1alpha1.Hold
 				}
-				a.Verdict = findVerdict(w.run.Status.Analysis, g.Kind, g.Name, t.Name)
+				a.Verdict = w.run.Status.Analysis.Trigger(g.Kind, g.Name, t.Name)
 			}
 			armed = append(armed, a)
 		}
 	}
 	w.input.Verdict = plan.Sum(armed, w.rollout.Status.StageStart(w.input.Now), w.input.Now)
-	w.input.Verdict.Shown = shown(armed, w.rollout.Status.Verdicts)
+	w.input.Verdict.Shown = plan.Shown(armed, w.rollout.Status.Verdicts)
 	return nil
 }
 
@@ -101,56 +99,4 @@ func (w *world) judgePods(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alp
 	v := workload.JudgePods(*t.Pods, w.canarySet, w.judgedPods, w.input.Now)
 	at := metav1.NewMicroTime(w.input.Now)
 	return &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
-}
-
-func findVerdict(analysis *v1alpha1.AnalysisStatus, kind, guardrail, trigger string) *v1alpha1.TriggerAnalysis {
-	if analysis == nil {
-		return nil
-	}
-	for i := range analysis.Triggers {
-		if t := &analysis.Triggers[i]; t.Kind == kind && t.Guardrail == guardrail && t.Name == trigger {
-			return t
-		}
-	}
-	return nil
-}
-
-// shownEvery is how often a verdict that only repeats itself is shown anew.
-const shownEvery = 30 * time.Second
-
-// shown is the verdicts for the status. One with the same outcome and reason is
-// left as it was for a while, so that the status is not written at every poll.
-func shown(armed []plan.Armed, before []v1alpha1.VerdictStatus) []v1alpha1.VerdictStatus {
-	last := map[string]v1alpha1.VerdictStatus{}
-	for _, v := range before {
-		last[v.Kind+"/"+v.Guardrail+"/"+v.Trigger] = v
-	}
-	var out []v1alpha1.VerdictStatus
-	for _, a := range armed {
-		v := v1alpha1.VerdictStatus{Kind: a.Kind, Guardrail: a.Guardrail, Trigger: a.Trigger, Outcome: v1alpha1.VerdictInconclusive, Reason: plan.ReasonPending}
-		if a.Verdict != nil {
-			v.Outcome, v.Reason, v.Message = a.Verdict.Outcome, a.Verdict.Reason, a.Verdict.Message
-			if a.Verdict.EvaluatedAt != nil {
-				v.EvaluatedAt = ptr(metav1.NewTime(a.Verdict.EvaluatedAt.Truncate(time.Second)))
-			}
-		}
-		old, ok := last[v.Kind+"/"+v.Guardrail+"/"+v.Trigger]
-		recent := ok && old.EvaluatedAt != nil && v.EvaluatedAt != nil && v.EvaluatedAt.Sub(old.EvaluatedAt.Time) < shownEvery
-		if ok && old.Outcome == v.Outcome && old.Reason == v.Reason && recent {
-			v = old
-		}
-		out = append(out, v)
-	}
-	return worstFirst(out, func(v v1alpha1.VerdictStatus) v1alpha1.VerdictOutcome { return v.Outcome })
-}
-
-// worstFirst keeps what a status has room for. Within the bound the order stays.
-func worstFirst[T any](all []T, outcome func(T) v1alpha1.VerdictOutcome) []T {
-	if len(all) <= plan.MaxTriggers {
-		return all
-	}
-	slices.SortStableFunc(all, func(a, b T) int {
-		return plan.Severity(outcome(b)) - plan.Severity(outcome(a))
-	})
-	return all[:plan.MaxTriggers]
 }

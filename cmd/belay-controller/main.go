@@ -153,7 +153,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 		return fmt.Errorf("set up the guard's proof: %w", err)
 	}
 	rollouts := &controllers.RolloutReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager),
 		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
 		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Calm: o.calm, Workers: o.workers,
 	}
@@ -184,11 +184,11 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 
 // addJanitors clean up after Rollouts that are gone.
 func addJanitors(mgr ctrl.Manager) error {
-	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: controllers.FieldManager, Workers: 1}
+	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
 	if err := labels.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of labels: %w", err)
 	}
-	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: controllers.FieldManager, Keep: runsKeptFor, Limit: runsOfTheGone}
+	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: runsKeptFor, Limit: runsOfTheGone}
 	if err := runs.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of runs: %w", err)
 	}

@@ -176,7 +176,7 @@ func register(mgr ctrl.Manager, looks *atomic.Int64) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	rollouts := &controllers.RolloutReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager), Guard: guard,
+	rollouts := &controllers.RolloutReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Guard: guard,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }
