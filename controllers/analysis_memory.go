@@ -148,4 +148,4 @@ func statistic(t *v1alpha1.TriggerAnalysis, name string) float64 {
 }
 
 // microTime is a time as a record keeps it.
-func microTime(t time.Time) *metav1.MicroTime { return ptr(metav1.NewMicroTime(t)) }
+func microTime(t time.Time) *metav1.MicroTime { return new(metav1.NewMicroTime(t)) }

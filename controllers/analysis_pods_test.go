@@ -158,7 +158,7 @@ func TestAViolationOutlivesItsContainer(t *testing.T) {
 func TestStableIsMadeAgainUnderAnotherName(t *testing.T) {
 	b := newBench(t, 1)
 	namespace := b.runs[0].Namespace
-	again := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-again", UID: "again"}, Spec: appsv1.ReplicaSetSpec{Replicas: ptr(int32(1))}}
+	again := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-again", UID: "again"}, Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(1))}}
 	again.Spec.Template.Spec.Containers = []corev1.Container{{Name: "shop", Image: "shop:1"}}
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop", UID: "deployment"}}
 	again.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))}

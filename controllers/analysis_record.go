@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/runs"
 )
 
 // maxTriggersSize and maxStateSize bound a run's record of its analysis, in bytes
@@ -25,7 +26,7 @@ func (r *AnalysisReconciler) write(ctx context.Context, run *v1alpha1.RolloutRun
 	if err != nil {
 		return err
 	}
-	err = applyRunStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: record}, v1alpha1.AnalysisFieldManager)
+	err = runs.ApplyStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: record}, v1alpha1.AnalysisFieldManager)
 	if err == nil {
 		m.written = m.newest
 	}

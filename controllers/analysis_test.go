@@ -185,7 +185,7 @@ func trialObjects(namespace string, now time.Time) []client.Object {
 	}}
 	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, guardrail, rollout, run}
 	for set, pod := range map[string]string{"shop-stable": "shop-stable-aaaaa", "shop-abcdef0123": "shop-abcdef0123-bbbbb"} {
-		owner := &appsv1.ReplicaSet{ObjectMeta: meta(set), Spec: appsv1.ReplicaSetSpec{Replicas: ptr(int32(1))}}
+		owner := &appsv1.ReplicaSet{ObjectMeta: meta(set), Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(1))}}
 		if set != "shop-stable" {
 			owner.Labels = map[string]string{v1alpha1.LabelRun: run.Name}
 		}

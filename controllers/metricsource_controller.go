@@ -22,6 +22,7 @@ import (
 
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/wake"
 )
 
 // MetricSourceReconciler says on each MetricSource whether it answers.
@@ -71,7 +72,7 @@ func (r *MetricSourceReconciler) Reconcile(ctx context.Context, req reconcile.Re
 	}
 	patch := client.MergeFromWithOptions(source, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
-		return retryOnConflict(ctx, "record whether the source answers", err)
+		return wake.AfterConflict(ctx, "record whether the source answers", err)
 	}
 	if c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionOutage); flipped && c.Status == metav1.ConditionTrue {
 		r.Events.Eventf(next, nil, corev1.EventTypeWarning, c.Reason, "Hold", "%s", c.Message)

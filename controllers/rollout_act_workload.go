@@ -157,7 +157,7 @@ func (r *RolloutReconciler) removeSet(ctx context.Context, w *world, set *unstru
 	}
 	_, borrowed := set.GetLabels()[v1alpha1.LabelBorrowed]
 	if !borrowed || reject || w.deployment == nil {
-		return r.deleteSet(ctx, set, client.Preconditions{UID: ptr(set.GetUID())})
+		return r.deleteSet(ctx, set, client.Preconditions{UID: new(set.GetUID())})
 	}
 	read, err := workload.ReadSet(set)
 	if err != nil {
@@ -241,7 +241,7 @@ func (r *RolloutReconciler) takeOut(ctx context.Context, w *world, e plan.TakeOu
 		return apierrors.NewConflict(appsv1.Resource("deployments"), live.GetName(), fmt.Errorf("it is not paused any more"))
 	}
 	if e.Delete {
-		return r.deleteSet(ctx, set, client.Preconditions{UID: ptr(set.GetUID()), ResourceVersion: ptr(set.GetResourceVersion())})
+		return r.deleteSet(ctx, set, client.Preconditions{UID: new(set.GetUID()), ResourceVersion: new(set.GetResourceVersion())})
 	}
 	patch, err := workload.Resize(set, 0)
 	return r.patch(ctx, set, patch, err)

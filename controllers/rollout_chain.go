@@ -7,8 +7,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -16,6 +14,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/runs"
 )
 
 // evidencePatience bounds each attempt to write a run's record on the way to an
@@ -193,7 +192,7 @@ func (r *RolloutReconciler) completeRun(ctx context.Context, w *world, cached *v
 		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 	}
 	if run.Status.Outcome == "" || len(status.Decisions) > len(run.Status.Decisions) {
-		if err := applyRunStatus(ctx, r.Client, run, status, v1alpha1.FieldManager); err != nil {
+		if err := runs.ApplyStatus(ctx, r.Client, run, status, v1alpha1.FieldManager); err != nil {
 			return nil, err
 		}
 	}
@@ -222,24 +221,6 @@ func finishedEntry(status *v1alpha1.RolloutStatus, run string) *v1alpha1.History
 		if status.History[i].Run == run {
 			return &status.History[i]
 		}
-	}
-	return nil
-}
-
-func applyRunStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, status v1alpha1.RolloutRunStatus, owner string) error {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
-	if err != nil {
-		return fmt.Errorf("encode the run's status: %w", err)
-	}
-	u := &unstructured.Unstructured{Object: map[string]any{"status": fields}}
-	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RolloutRun"))
-	u.SetNamespace(run.Namespace)
-	u.SetName(run.Name)
-	// The UID keeps a run that was deleted from being made again by this write.
-	u.SetUID(run.UID)
-	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(owner), client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("write the status of run %s: %w", run.Name, err)
 	}
 	return nil
 }

@@ -21,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -86,18 +85,18 @@ func (r *RolloutReconciler) Reconcile(ctx context.Context, req reconcile.Request
 	}
 	t := plan.Transition(w.input)
 	if err := r.record(ctx, w, t); err != nil {
-		return retryOnConflict(ctx, "record", err)
+		return wake.AfterConflict(ctx, "record", err)
 	}
 	showConditions(w.rollout)
 	if err := r.act(ctx, w, t.Effect); err != nil {
-		return retryOnConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect, err))
+		return wake.AfterConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect, err))
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration
 	if w.owed {
 		owed = r.Watchdog
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: ptr(wake.Priority(w.rollout))}, nil
+	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: new(wake.Priority(w.rollout))}, nil
 }
 
 // podsOfRuns wakes the Rollouts of whose run in progress a pod is.
@@ -118,16 +117,6 @@ func (r *RolloutReconciler) podsOfRuns() handler.EventHandler {
 		}
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
 	})
-}
-
-// retryOnConflict looks again after a lost optimistic lock: somebody else wrote
-// first, which is the lock doing its work and no fault worth an error.
-func retryOnConflict(ctx context.Context, what string, err error) (reconcile.Result, error) {
-	if apierrors.IsConflict(err) {
-		log.FromContext(ctx).V(1).Info("looking again: the object changed meanwhile", "while", what)
-		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
-	}
-	return reconcile.Result{}, fmt.Errorf("%s: %w", what, err)
 }
 
 func wakeUp(times ...time.Duration) time.Duration {

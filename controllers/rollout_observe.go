@@ -273,5 +273,3 @@ func bounded(s string, n int) string {
 	}
 	return s
 }
-
-func ptr[T any](v T) *T { return &v }
