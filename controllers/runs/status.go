@@ -15,8 +15,7 @@ import (
 
 // ApplyStatus writes the fields of a run's status that owner has, by server-side
 // apply: what another field manager wrote stays, and what owner wrote before and
-// leaves out now is removed. A
-// run that was deleted is not made again.
+// leaves out now is removed. A run that was deleted is not made again.
 func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, status v1alpha1.RolloutRunStatus, owner string) error {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
 )
 
@@ -37,7 +37,7 @@ type shop struct {
 	namespace  string
 	clock      *clocktesting.FakePassiveClock
 	api        *fallible
-	reconciler *controllers.RolloutReconciler
+	reconciler *rollout.Reconciler
 	guard      *gates.Guard
 	cluster    *cluster
 	// analysis is the other loop's access.
@@ -88,7 +88,7 @@ func open(t *testing.T) *shop {
 func (s *shop) start() {
 	s.api.revive()
 	s.guard = &gates.Guard{Client: admin, Probe: as(s.t, guardProbe), Clock: s.clock, Stands: time.Hour}
-	s.reconciler = &controllers.RolloutReconciler{
+	s.reconciler = &rollout.Reconciler{
 		Client: s.api.client, Live: s.api.client, Router: gateway.New(s.api.client, v1alpha1.FieldManager), Guard: s.guard,
 		Events: &events.FakeRecorder{}, Clock: s.clock, Version: "test", Watchdog: 10 * time.Second, Calm: time.Second, ReleaseTimeout: time.Hour, Workers: 1,
 	}
