@@ -85,7 +85,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, w *world) error {
 		}
 	}
 	w.input.Verdict = plan.Sum(armed, w.rollout.Status.StageStart(w.input.Now), w.input.Now)
-	w.input.Verdict.Shown = plan.Shown(armed, w.rollout.Status.Verdicts)
+	w.input.Verdict.Shown = plan.ShownVerdicts(armed, w.rollout.Status.Verdicts)
 	return nil
 }
 

@@ -11,10 +11,10 @@ import (
 // shownEvery is how often a verdict that only repeats itself is shown anew.
 const shownEvery = 30 * time.Second
 
-// Shown is the verdicts for the status, whose present ones are before. One with the
-// same outcome and reason is left as it was for a while, so that the status is not
-// written at every poll.
-func Shown(armed []Armed, before []v1alpha1.VerdictStatus) []v1alpha1.VerdictStatus {
+// ShownVerdicts returns the verdicts for the status, which shows before until now. One
+// with the same outcome and reason stays as it was for a while, so that the status is
+// not written at every poll.
+func ShownVerdicts(armed []Armed, before []v1alpha1.VerdictStatus) []v1alpha1.VerdictStatus {
 	last := map[string]v1alpha1.VerdictStatus{}
 	for _, v := range before {
 		last[v.Kind+"/"+v.Guardrail+"/"+v.Trigger] = v
