@@ -43,7 +43,7 @@ bench: ## Benchmarks of the planner, the judge and the evidence
 
 bench-judge: ## The judge against its peers, and the cost of a poll (RUNS=600 for exact figures, CLUSTER=1 adds 80 real releases)
 	go run ./hack/bench-judge -runs $(or $(RUNS),60)
-	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers
+	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers/sources
 	$(if $(CLUSTER),go run ./hack/bench-cluster)
 
 generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types

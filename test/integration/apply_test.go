@@ -15,7 +15,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 )
 
 // applyOwns makes the shop's own objects those of the field manager "gitops", as if
@@ -26,7 +25,7 @@ func (s *shop) applyOwns() {
 		s.must(admin.Get(s.t.Context(), s.key(), object))
 		creators := sets.New[string]()
 		for _, entry := range object.GetManagedFields() {
-			if entry.Subresource == "" && entry.Manager != controllers.FieldManager {
+			if entry.Subresource == "" && entry.Manager != v1alpha1.FieldManager {
 				creators.Insert(entry.Manager)
 			}
 		}
@@ -79,7 +78,7 @@ func TestAnApplyAfterARunMeetsNoConflict(t *testing.T) {
 				for _, object := range []client.Object{&corev1.Service{}, &gatewayv1.HTTPRoute{}} {
 					s.must(admin.Get(t.Context(), s.key(), object))
 					for _, entry := range object.GetManagedFields() {
-						wrote[fmt.Sprintf("%T", object)] = wrote[fmt.Sprintf("%T", object)] || entry.Manager == controllers.FieldManager
+						wrote[fmt.Sprintf("%T", object)] = wrote[fmt.Sprintf("%T", object)] || entry.Manager == v1alpha1.FieldManager
 					}
 				}
 				return ended(better)(r)

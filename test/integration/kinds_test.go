@@ -30,8 +30,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/traffic/gateway/gatewaytest"
@@ -243,7 +243,7 @@ func runController(t *testing.T, to *rest.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rollouts := &controllers.RolloutReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager), Guard: openGate{},
+	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Guard: openGate{},
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: time.Second, ReleaseTimeout: time.Minute, Calm: time.Second, Workers: 1}
 	for _, err := range []error{wake.Index(t.Context(), mgr.GetFieldIndexer()), rollouts.SetupWithManager(mgr)} {
 		if err != nil {

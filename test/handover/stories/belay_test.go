@@ -21,8 +21,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/wake"
 )
@@ -176,7 +176,7 @@ func register(mgr ctrl.Manager, looks *atomic.Int64) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	rollouts := &controllers.RolloutReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager), Guard: guard,
+	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Guard: guard,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -200,7 +199,7 @@ func (s *shop) judge(ctx context.Context, said *string) {
 		s.T.Errorf("a verdict: %v", err)
 		return
 	}
-	err := s.analysis.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(controllers.AnalysisFieldManager), client.ForceOwnership)
+	err := s.analysis.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(v1alpha1.AnalysisFieldManager), client.ForceOwnership)
 	switch {
 	case err == nil:
 		*said = saying
