@@ -85,5 +85,5 @@ func (f *facts) marks() Marks {
 }
 
 func markWorkload(f *facts) Decision {
-	return f.doing(f.phaseReason(), "labelling the Deployment for the guard", MarkWorkload{f.marks()})
+	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+f.marks().String(), MarkWorkload{f.marks()})
 }

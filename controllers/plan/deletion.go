@@ -68,7 +68,7 @@ func released(f *facts) bool {
 func leave(f *facts) Decision {
 	why := "deleted: the user's own Service and Deployment serve alone"
 	if f.in.Workload.Paused && f.declared != f.stable {
-		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then kubectl rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
 	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {

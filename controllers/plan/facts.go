@@ -94,7 +94,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 // take this canary over is known as soon as the canary is there.
 func (f *facts) showChanged(d *Decision) {
 	if onTrial(f) && f.in.Canary.Changed != "" && d.Effect == nil && d.Status.Phase == f.in.Status.Phase {
-		d.Why = truncate(d.Why, 480) + "; the promotion will be native, as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+		d.Why = truncate(d.Why, 480) + "; the promotion will be native (by the Deployment's own strategy), as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
 	}
 }
 
@@ -232,6 +232,14 @@ func (f *facts) observedWeight() int32 {
 		return 0
 	}
 	return *f.in.Route.Split
+}
+
+// kubectl is the command that acts in the Rollout's namespace.
+func (f *facts) kubectl() string {
+	if f.in.Namespace == "" {
+		return "kubectl"
+	}
+	return "kubectl -n " + f.in.Namespace
 }
 
 // step is the step in progress; a status without one counts as the first.

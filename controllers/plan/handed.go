@@ -126,7 +126,7 @@ func waitForWorkload(f *facts) Decision {
 	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
 		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.canaryProblem(), f.lateTriggerNote())
 	if native(f) && w.Paused {
-		why += fmt.Sprintf("; somebody paused it. To go on ask with kubectl rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; somebody paused it. To go on ask with %s rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
 	return f.working(f.phaseReason(), why)
 }

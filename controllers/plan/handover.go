@@ -51,7 +51,7 @@ func (f *facts) nativeReason() string {
 	case f.in.Canary.Exists && f.in.Workload.Chosen == "":
 		return fmt.Sprintf("the Deployment would not find its own template in the canary's ReplicaSet %s", f.in.Canary.Name)
 	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
-		return fmt.Sprintf("the Deployment would choose its ReplicaSet %s, which has the same template and is older", f.in.Workload.Chosen)
+		return fmt.Sprintf("the Deployment already has an older ReplicaSet %s with this template, and would use that instead of the canary", f.in.Workload.Chosen)
 	case f.deadlineExceeded() && !f.sized():
 		return fmt.Sprintf("stable and canary did not both keep %d available pods for %s within stepDeadline %s", f.in.Workload.Replicas, f.in.Calm, f.in.Spec.StepDeadline.Duration)
 	default:

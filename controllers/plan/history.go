@@ -85,7 +85,7 @@ func (f *facts) wayBack() string {
 	default:
 		return "declare the version you want (kubectl set image, or apply its manifest)"
 	}
-	say := fmt.Sprintf("declare %s again (revision %s; kubectl set image deployment/%s, or apply the former manifest)", imageOf(&to), to.Revision, f.in.Spec.WorkloadRef.Name)
+	say := fmt.Sprintf("declare %s again (revision %s; %s set image deployment/%s, or apply the former manifest)", imageOf(&to), to.Revision, f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	if fast {
 		say += ", it returns without steps"
 	}

@@ -35,8 +35,8 @@ type Input struct {
 	Status v1alpha1.RolloutStatus
 	// FinalizerMissing is set until deletion is sure to release the route first.
 	FinalizerMissing bool
-	// Name of the Rollout, which run names derive from.
-	Name string
+	// Name of the Rollout, which run names derive from, and its Namespace.
+	Name, Namespace string
 
 	Workload Workload
 	Canary   Canary

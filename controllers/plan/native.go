@@ -90,9 +90,9 @@ func stopNative(f *facts) Decision {
 func (f *facts) wayOn() string {
 	name := f.in.Spec.WorkloadRef.Name
 	if f.in.Workload.Paused || !f.settled() {
-		return fmt.Sprintf("ask with kubectl rollout resume deployment/%s and run the command that the refusal prints (verb bypass)", name)
+		return fmt.Sprintf("ask with %s rollout resume deployment/%s and run the command that the refusal prints (verb bypass)", f.kubectl(), name)
 	}
-	return fmt.Sprintf("give a reason (verb bypass): kubectl annotate deployment/%[1]s --overwrite %[2]s=\"$(kubectl get deployment/%[1]s -o jsonpath={.metadata.generation}): WHY\"", name, v1alpha1.AnnotationBypassReason)
+	return fmt.Sprintf("give a reason (verb bypass): %[3]s annotate deployment/%[1]s --overwrite %[2]s=\"$(%[3]s get deployment/%[1]s -o jsonpath={.metadata.generation}): WHY\"", name, v1alpha1.AnnotationBypassReason, f.kubectl())
 }
 
 // pausedWithTwoVersions holds when another template was declared in the middle

@@ -81,7 +81,7 @@ func handoverInFlight(f *facts) bool {
 }
 
 func fenceCanary(f *facts) Decision {
-	return f.doing(f.phaseReason(), "making sure that a handover that was decided before can no longer change the owner of the canary's ReplicaSet", FenceCanary{f.in.Status.Epoch})
+	return f.doing(f.phaseReason(), "cancelling a handover that may still be under way, so that it cannot change the owner of the canary's ReplicaSet any more", FenceCanary{f.in.Status.Epoch})
 }
 
 // canaryHanded holds in a rollback when the handover was faster: the Deployment

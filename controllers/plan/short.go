@@ -60,8 +60,8 @@ func (f *facts) smallStable() string {
 		note = fmt.Sprintf("; stable has %d reachable pods for all requests, fewer than the canary's %d", stable, canary)
 	}
 	if p.FullReplicas != nil && w.Replicas < *p.FullReplicas {
-		note += fmt.Sprintf("; the Deployment was scaled from %d to %d replicas while %s had all requests: stable may be too small for them until an autoscaler, or kubectl scale deployment/%s, grows it",
-			*p.FullReplicas, w.Replicas, imageOf(f.in.Status.Candidate), f.in.Spec.WorkloadRef.Name)
+		note += fmt.Sprintf("; the Deployment was scaled from %d to %d replicas while %s had all requests: stable may be too small for them until an autoscaler, or %s scale deployment/%s, grows it",
+			*p.FullReplicas, w.Replicas, imageOf(f.in.Status.Candidate), f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
 	return note
 }

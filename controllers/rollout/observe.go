@@ -58,7 +58,7 @@ func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout) (*w
 	w := &world{rollout: rollout, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}, read: map[string]workload.Set{}}
 	w.input = plan.Input{
 		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, Calm: r.Calm,
-		Name: rollout.Name, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
+		Name: rollout.Name, Namespace: rollout.Namespace, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
 		FinalizerMissing: !hasFinalizer(rollout), Action: pendingAction(rollout),
 	}
 	if rollout.DeletionTimestamp != nil {

@@ -92,6 +92,10 @@ func (f *fallible) write(object any, verb string, carryOut func() error) error {
 		f.decision = r.Status.Decision.Rule
 	}
 	what := fmt.Sprintf("%s %s for %s", verb, kindOf(object), f.decision)
+	if verb == "run's status" {
+		// It comes with whichever decision fills a batch.
+		what = verb
+	}
 	if f.dead {
 		return fmt.Errorf("%w: the process has ended", errMade)
 	}

@@ -63,12 +63,12 @@ func TestAdmissionChangesTheCanary(t *testing.T) {
 		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseStepping))
 		g.Expect(r.Status.Message).To(And(ContainSubstring("the promotion will be native"), ContainSubstring("injected")))
 	})
-	said := s.says("HandoverImpossible")
+	bakes := s.says("BakeStarts")
 	s.verdict(nil)
 	s.promoted("v2", 4)
 	s.Served()
-	if !said.Load() {
-		t.Error("HandoverImpossible was never the status's decision")
+	if bakes.Load() {
+		t.Error("pods were baked that the Deployment replaces")
 	}
 	if why := s.decisions(); !strings.Contains(why, "admission changed the canary's template") || !strings.Contains(why, "injected") {
 		t.Errorf("the record does not say what happened:\n%s", why)

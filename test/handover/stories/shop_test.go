@@ -247,15 +247,18 @@ func (s *shop) alone(version string, replicas int32) {
 		d := s.Deployment()
 		g.Expect(*d.Spec.Replicas).To(Equal(replicas))
 		g.Expect(d.Status.ObservedGeneration).To(Equal(d.Generation))
+		active := 0
 		for _, set := range s.Sets() {
 			want := int32(0)
 			if set.Spec.Template.Spec.Containers[0].Image == cluster.Image(version) && (*set.Spec.Replicas > 0 || replicas == 0) {
 				want = replicas
+				active++
 			}
 			g.Expect(*set.Spec.Replicas).To(Equal(want), "the size of "+set.Name)
 			g.Expect(set.Status.AvailableReplicas).To(Equal(want), "the available pods of "+set.Name)
 			g.Expect(metav1.GetControllerOf(&set).Kind).To(Equal("Deployment"), "the owner of "+set.Name)
 		}
+		g.Expect(active).To(BeNumerically(">", 0), "ReplicaSets of %s", version)
 		g.Expect(s.backends()).To(Equal("shop"))
 		g.Expect(s.Endpoints(cluster.Name)).To(HaveLen(int(replicas)))
 		g.Expect(s.selector()).To(Equal(map[string]string{"app": cluster.Name}))
