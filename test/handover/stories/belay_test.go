@@ -126,6 +126,11 @@ func resourceOf(path string) string {
 // start runs Belay as cmd/belay-controller does, for one namespace. The analysis
 // loop does not run: the test writes its verdicts.
 func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
+	return startCalm(t, namespace, calm, after)
+}
+
+// startCalm is start with another time that the sizes must have stood.
+func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*belay, write)) *belay {
 	t.Helper()
 	b := &belay{wire: &wire{}, done: make(chan struct{})}
 	b.wire.after = func(w write) {
@@ -145,7 +150,7 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}}, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip}})
 	if err == nil {
-		err = register(mgr, &b.looks)
+		err = register(mgr, calm, &b.looks)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +167,7 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 }
 
 // register registers the reconcilers that decide.
-func register(mgr ctrl.Manager, looks *atomic.Int64) error {
+func register(mgr ctrl.Manager, calm time.Duration, looks *atomic.Int64) error {
 	if err := wake.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
