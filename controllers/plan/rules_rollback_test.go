@@ -125,6 +125,8 @@ func lostCases() []ruleCase {
 		works("LowersWeight", "endpoints lag", given(step, split(50), func(in *plan.Input) { in.Canary.Ready = 0 }), zero, phase, progressing),
 		works("LowersWeight", "routes disagree", given(step, mixed(10)), zero, phase, progressing, "routes disagree"),
 		works("RepairsServices", "while paused", given(step, specPaused, pairOff), plan.PointServices{}, phase, progressing),
+		works("RepairsServices", "in a bake", given(baking, fullAt(&justNow), pairOff), plan.PointServices{}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("RepairsServices", "while promoting", given(promoting, pairOff), plan.PointServices{}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
 		works("RepairsServices", "in a handover", given(handingOver, pairOff, canaryEndpoints(0)), plan.PointServices{}, overPhase, over),
 		works("RepairsServices", "after the owner changed", given(handed, unrecognised, pairOff), plan.PointServices{}, overPhase, over),
 
