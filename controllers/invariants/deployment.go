@@ -36,7 +36,9 @@ func (c *check) unpauses(revision string) {
 	if byHandOver(c.in.Status.Promotion) {
 		c.require(c.in.Canary.Handed, "unpauses before the Deployment owns the set: every pod would be made anew")
 	}
-	c.require(c.in.Route.Split == nil || c.in.Workload.Recreate, "unpauses while the route still shares requests out")
+	// A lock for as long as a Service is missing would refuse the push that mends it.
+	blocked := c.in.Canary.Handed && (c.in.Route.ServiceMissing || c.in.Route.ServiceEndpoints == 0)
+	c.require(c.in.Route.Split == nil || c.in.Workload.Recreate || blocked, "unpauses while the route still shares requests out")
 	c.require(c.in.Route.Narrowed == "", "unpauses while the user's Service selects one version")
 }
 

@@ -42,13 +42,17 @@ func increases(in plan.Input, d plan.Decision) bool {
 	if was, is := in.Status.Step, d.Status.Step; was != nil && is != nil && is.Index > was.Index {
 		advances = true
 	}
+	if from == v1alpha1.PhaseHandingOver {
+		// Its shares and sizes follow what the candidate has already: only the change of
+		// the owner gives it more.
+		_, hands := d.Effect.(plan.HandOver)
+		return hands
+	}
 	switch e := d.Effect.(type) {
 	case plan.SetSplit:
 		return advances || in.Route.Split != nil && e.Weight > *in.Route.Split
 	case plan.ScaleCanary:
 		return advances || e.Replicas > in.Canary.Desired
-	case plan.HandOver:
-		return true
 	default:
 		return advances
 	}

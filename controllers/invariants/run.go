@@ -87,8 +87,11 @@ func (c *check) failure() {
 	}
 	if c.in.Status.Phase == v1alpha1.PhaseRollingBack && c.d.Status.Phase == v1alpha1.PhaseRollingBack {
 		switch c.d.Effect.(type) {
-		case plan.ScaleCanary, plan.HandOver, plan.CreateRun:
+		case plan.ScaleCanary, plan.HandOver:
 			c.require(false, "gives a candidate more that is being taken back")
+		case plan.CreateRun:
+			// A set that the Deployment has adopted needs a run to go back to.
+			c.require(c.in.Canary.Adopted != "", "gives a candidate more that is being taken back")
 		}
 	}
 }

@@ -25,7 +25,9 @@ func (c *check) weights() {
 		return
 	}
 	limit := c.stepWeight()
-	promotes := c.in.Status.Phase == v1alpha1.PhasePromoting || c.in.Status.Phase == v1alpha1.PhaseBaking
+	p := c.in.Status.Phase
+	// In a handover before the owner changes a share that somebody took is given back.
+	promotes := p == v1alpha1.PhasePromoting || p == v1alpha1.PhaseBaking || p == v1alpha1.PhaseHandingOver && byHandOver(c.in.Status.Promotion) && !c.in.Canary.Handed
 	if promotes {
 		limit = 100
 	}
@@ -97,7 +99,8 @@ func (c *check) scales(size int32) {
 	if size > k.Desired {
 		c.require(size <= n, "scales the canary to %d of %d", size, n)
 		c.require(size <= min(k.Ready, k.Desired)+max(1, n/4), "starts %d pods at once with %d ready", size-k.Ready, k.Ready)
-		c.require(c.in.Route.Split != nil, "makes canary pods that the user's Service alone reaches by the route")
+		alone := c.in.Route.Narrowed != "" && c.in.Route.Narrowed == k.Hash || c.in.Status.Phase == v1alpha1.PhaseHandingOver
+		c.require(c.in.Route.Split != nil || alone, "makes canary pods that the user's Service alone reaches by the route")
 		c.require(c.in.Workload.Paused && c.declared() == c.tried(), "grows a canary of another template than is held")
 	}
 	if size < k.Desired {

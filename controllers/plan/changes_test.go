@@ -43,6 +43,7 @@ func stableReady(n int32) change {
 	}
 }
 
+func stableSized(n int32) change     { return func(in *plan.Input) { in.Workload.Stable.Desired = n } }
 func stableEndpoints(n int32) change { return func(in *plan.Input) { in.Route.StableEndpoints = n } }
 func canaryEndpoints(n int32) change { return func(in *plan.Input) { in.Route.CanaryEndpoints = n } }
 

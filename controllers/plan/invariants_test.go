@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -62,7 +63,7 @@ func (c *checker) shape() {
 	c.require(len(s.Serving) <= 256, "serving has %d bytes", len(s.Serving))
 	c.require(len(s.Rejected) <= 20 && len(s.History) <= 20 && len(s.Previous) <= 10, "lists are too long")
 	c.require(c.d.Standing.State != "" && c.d.Standing.Reason != "", "has no standing")
-	c.require(!c.d.Repeats || c.d.Rule == "RunMissing" || c.d.Rule == "NativeRunMissing", "is recorded nowhere")
+	c.require(!c.d.Repeats || strings.HasSuffix(c.d.Rule, "RunMissing"), "is recorded nowhere")
 	c.require(c.d.Recheck >= 0 && c.d.Recheck <= c.in.Watchdog, "looks again after %s", c.d.Recheck)
 	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0, "works, but never looks again")
 	c.require(!s.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")

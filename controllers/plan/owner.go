@@ -15,6 +15,7 @@ var ownerTable = table{
 	applies: beforeOwnerChanges,
 	rules: []rule{
 		{"TakesCanaryBack", canaryAdopted, takeCanaryBack},
+		{"CanaryRunMissing", runOfAdoptedMissing, createRun},
 	},
 }
 
@@ -24,15 +25,26 @@ func beforeOwnerChanges(f *facts) bool { return onTrial(f) || rollingBack(f) || 
 // Deployment's by any decision. The Deployment controller adopts such a set at
 // once, takes it for the declared version, and may scale stable to 0 although it is
 // paused: when the canary has the Deployment's size, as in a bake. Without its run
-// it goes back to a run that is made again, but not in a rollback.
+// it goes back to one that is made again, which in a rollback takes the template that
+// it was made from.
 func adoptable(f *facts) bool {
-	return beforeOwnerChanges(f) && f.in.Canary.Adopted != "" && !f.in.Canary.Exists && f.in.Workload.Paused && (f.in.Run.Exists || !rollingBack(f))
+	return beforeOwnerChanges(f) && f.in.Canary.Adopted != "" && !f.in.Canary.Exists && f.in.Workload.Paused && (f.in.Run.Exists || !rollingBack(f) || f.declared == f.candidate)
 }
 
 // canaryAdopted lets a rollback take the requests away first, where stable can
 // answer them.
 func canaryAdopted(f *facts) bool {
-	return adoptable(f) && f.in.Run.Exists && (!rollingBack(f) || !rollbackCanaryWeighted(f))
+	return adoptable(f) && f.in.Run.Exists && !stableTakesAll(f)
+}
+
+func runOfAdoptedMissing(f *facts) bool {
+	return adoptable(f) && rollingBack(f) && !f.in.Run.Exists && !stableTakesAll(f)
+}
+
+// stableTakesAll holds in a rollback that can take the requests away at once: stable
+// has endpoints and the Deployment controller keeps it at its size.
+func stableTakesAll(f *facts) bool {
+	return rollingBack(f) && rollbackCanaryWeighted(f) && f.in.Workload.Stable.Desired >= f.in.Workload.Replicas
 }
 
 // takeCanaryBack leaves its pods and its share as they are: it is what may be all

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 )
 
@@ -63,6 +64,12 @@ func TestEachRuleDecides(t *testing.T) {
 				}
 				for _, violation := range check(c.in, d) {
 					t.Error(violation)
+				}
+				for _, violation := range invariants.Of(c.in, d) {
+					t.Errorf("%s: %s", violation.Name, violation.Message)
+				}
+				if held, _ := invariants.Freeze(c.in, plan.Result{Decision: d}); held.Standing.Reason == v1alpha1.ReasonSelfCheckFailed {
+					t.Errorf("the controller would hold it back: %s", held.Why)
 				}
 			})
 		}

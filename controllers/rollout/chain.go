@@ -73,7 +73,7 @@ func (i *inputs) forget(rollout types.NamespacedName) {
 // extendRecord is where the run's record ends after a decision, without what the
 // runs hold by now.
 func (r *Reconciler) extendRecord(ctx context.Context, w *world, t plan.Result) (*v1alpha1.RecordStatus, error) {
-	end, err := r.endOfRecord(ctx, w, t.Status.Run)
+	end, err := r.endOfRecord(ctx, w, t.Status.Run, t.GoesOn)
 	if err != nil || t.Record == nil {
 		return end, err
 	}
@@ -95,15 +95,15 @@ func (r *Reconciler) extendRecord(ctx context.Context, w *world, t plan.Result) 
 // endOfRecord is where the record of a run ends before the present decision. Where
 // the status does not go on where the run ends, the run is right: what the status
 // lost counts as missing.
-func (r *Reconciler) endOfRecord(ctx context.Context, w *world, run string) (*v1alpha1.RecordStatus, error) {
+func (r *Reconciler) endOfRecord(ctx context.Context, w *world, run string, goesOn bool) (*v1alpha1.RecordStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, evidencePatience)
+	defer cancel()
 	end := w.rollout.Status.Record
 	if end != nil {
 		kept := *end
 		kept.Pending = evidence.Unwritten(end.Pending, w.runs)
 		end = &kept
-		if err := r.dropLost(ctx, w, end); err != nil {
-			return nil, err
-		}
+		r.dropLost(ctx, w, end)
 	}
 	if w.run == nil || w.run.Name != run || evidence.Follows(end, run, w.run.Status.Decisions) {
 		return end, nil
@@ -111,7 +111,10 @@ func (r *Reconciler) endOfRecord(ctx context.Context, w *world, run string) (*v1
 	// The cache may lag behind our own last write: only the API server knows.
 	live := &v1alpha1.RolloutRun{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), live); err != nil {
-		return end, client.IgnoreNotFound(err)
+		if apierrors.IsNotFound(err) || goesOn {
+			return end, nil
+		}
+		return nil, fmt.Errorf("read run %s: %w", run, err)
 	}
 	if evidence.Follows(end, run, live.Status.Decisions) {
 		return end, nil
@@ -124,8 +127,8 @@ func (r *Reconciler) endOfRecord(ctx context.Context, w *world, run string) (*v1
 }
 
 // dropLost drops what waits for runs that are gone, or were never made: nobody will
-// hold it.
-func (r *Reconciler) dropLost(ctx context.Context, w *world, end *v1alpha1.RecordStatus) error {
+// hold it. What cannot be read waits on.
+func (r *Reconciler) dropLost(ctx context.Context, w *world, end *v1alpha1.RecordStatus) {
 	gone := map[string]bool{}
 	for _, p := range end.Pending {
 		known := slices.ContainsFunc(w.runs, func(run v1alpha1.RolloutRun) bool { return run.Name == p.Run })
@@ -133,10 +136,7 @@ func (r *Reconciler) dropLost(ctx context.Context, w *world, end *v1alpha1.Recor
 			continue
 		}
 		err := r.Live.Get(ctx, client.ObjectKey{Namespace: w.rollout.Namespace, Name: p.Run}, &v1alpha1.RolloutRun{})
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("read run %s: %w", p.Run, err)
-		}
-		gone[p.Run] = err != nil
+		gone[p.Run] = apierrors.IsNotFound(err)
 	}
 	before := len(end.Pending)
 	end.Pending = slices.DeleteFunc(slices.Clone(end.Pending), func(p v1alpha1.PendingDecision) bool { return gone[p.Run] })
@@ -144,7 +144,6 @@ func (r *Reconciler) dropLost(ctx context.Context, w *world, end *v1alpha1.Recor
 		evidenceFailures.WithLabelValues("Lost").Add(float64(n))
 		log.FromContext(ctx).Info("decisions of runs that do not exist are dropped", "decisions", n)
 	}
-	return nil
 }
 
 // smallest is the record for a status that the API server does not take as it is:
@@ -221,6 +220,16 @@ func (r *Reconciler) completeRuns(ctx context.Context, w *world) error {
 		}
 	}
 	return nil
+}
+
+// owes reports whether a run lacks what it should hold by now: completeRuns has
+// something to write.
+func (w *world) owes() bool {
+	status := &w.rollout.Status
+	if status.Record != nil && evidence.Due(status, evidence.Unwritten(status.Record.Pending, w.runs)) {
+		return true
+	}
+	return slices.ContainsFunc(w.runs, func(run v1alpha1.RolloutRun) bool { return !complete(&run, finishedEntry(status, run.Name)) })
 }
 
 func waits(pending []v1alpha1.PendingDecision, run string) bool {

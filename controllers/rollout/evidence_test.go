@@ -32,6 +32,8 @@ type book struct {
 	refuse  func(*v1alpha1.Rollout) bool
 	prune   bool
 	runDown bool
+	// unreadable runs: the API server answers from its cache alone.
+	unreadable bool
 	// desired is the canary's size, as a part of the input.
 	desired int32
 }
@@ -68,7 +70,13 @@ func openBook(t *testing.T, runs ...*v1alpha1.RolloutRun) *book {
 			return c.SubResource(sub).Apply(ctx, o, opts...)
 		},
 	}).Build()
-	b.r = &Reconciler{Client: b.client, Live: b.client, Events: &events.FakeRecorder{}}
+	live := interceptor.NewClient(b.client.(client.WithWatch), interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		if _, ok := o.(*v1alpha1.RolloutRun); ok && b.unreadable {
+			return apierrors.NewTimeoutError("read of rolloutruns", 1)
+		}
+		return c.Get(ctx, key, o, opts...)
+	}})
+	b.r = &Reconciler{Client: b.client, Live: live, Events: &events.FakeRecorder{}}
 	return b
 }
 
@@ -230,8 +238,10 @@ func TestWhatWaitsForARunThatWasNeverMadeGoes(t *testing.T) {
 func TestDefinitionsOfAnOlderBelay(t *testing.T) {
 	b := openBook(t, runOf("shop-1"))
 	b.prune = true
-	if err := b.decides("SetsWeight"); err == nil || !strings.Contains(err.Error(), "config/crd") {
-		t.Errorf("recording it said %v", err)
+	for range 3 {
+		if err := b.decides("SetsWeight"); err == nil || !strings.Contains(err.Error(), "config/crd") {
+			t.Errorf("recording it said %v", err)
+		}
 	}
 	b.must(b.decides("TriggerFired", rollsBack))
 }
@@ -289,5 +299,54 @@ func TestInputsFollowTheirRecord(t *testing.T) {
 			t.Errorf("decision %d, %d missing before: %v", p.Decision.Seq, p.Decision.Missing, err)
 		}
 		before = input
+	}
+}
+
+// TestAnOwedLabelWritesNothing: another run lacks nothing but its label, which is
+// refused. The status says so once, and is not written at each look.
+func TestAnOwedLabelWritesNothing(t *testing.T) {
+	b := openBook(t, runOf("shop-1"), runOf("shop-0", "RunStarts"))
+	b.must(b.decides("RunStarts"))
+	rollout := b.rollout()
+	at := metav1.NewTime(b.at)
+	rollout.Status.History = []v1alpha1.HistoryEntry{{Run: "shop-0", Outcome: v1alpha1.OutcomeRolledBack, StartedAt: at, FinishedAt: at}}
+	b.must(b.client.Status().Update(t.Context(), rollout))
+	b.runDown = true
+	look := func() *v1alpha1.Rollout {
+		t.Helper()
+		observed := b.rollout()
+		w := &world{rollout: observed, input: plan.Input{Now: b.at, Status: *observed.Status.DeepCopy()}}
+		b.must(b.r.observeRuns(t.Context(), w))
+		if !w.input.Run.Owed {
+			t.Fatal("nothing is owed")
+		}
+		d := plan.Decision{Rule: "StepHolds", Status: *observed.Status.DeepCopy()}
+		if err := b.r.record(t.Context(), w, plan.Result{Decision: d}); err == nil {
+			t.Fatal("the release goes on")
+		}
+		b.at = b.at.Add(time.Second)
+		return b.rollout()
+	}
+	first := look()
+	if r := first.Status.Refusal; r == nil || r.Effect != plan.WriteRun {
+		t.Fatalf("the status shows %+v", r)
+	}
+	for range 3 {
+		if again := look(); again.ResourceVersion != first.ResourceVersion {
+			t.Fatalf("the status was written again: %+v", again.Status.Refusal)
+		}
+	}
+}
+
+// TestARollbackWaitsForNoRead of a run: what cannot be read waits on.
+func TestARollbackWaitsForNoRead(t *testing.T) {
+	b := openBook(t, runOf("shop-1", "RunStarts", "SplitsRoute"))
+	b.unreadable = true
+	b.must(b.decides("TriggerFired", rollsBack))
+	if phase := b.rollout().Status.Phase; phase != v1alpha1.PhaseRollingBack {
+		t.Errorf("the phase is %s", phase)
+	}
+	if err := b.decides("SetsWeight", func(t *plan.Result) { t.Status.Phase = v1alpha1.PhaseStepping }); err == nil {
+		t.Error("the candidate gets more, and nobody knows where its record ends")
 	}
 }

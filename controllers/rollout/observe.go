@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/evidence"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
@@ -101,9 +100,7 @@ func (r *Reconciler) observeRuns(ctx context.Context, w *world) error {
 			return err
 		}
 	}
-	if record := w.rollout.Status.Record; record != nil {
-		w.input.Run.Owed = evidence.Due(&w.rollout.Status, evidence.Unwritten(record.Pending, w.runs))
-	}
+	w.input.Run.Owed = w.owes()
 	if len(w.input.Run.Rejected) > maxRejected {
 		w.input.Run.Rejected = w.input.Run.Rejected[:maxRejected]
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,9 @@ func (r *Reconciler) record(ctx context.Context, w *world, t plan.Result) error 
 	}
 	next.Status.Record = recorded
 	if t.Effect == nil && !changed(&w.rollout.Status, &next.Status) {
+		if unrecorded(&next.Status) && !t.GoesOn {
+			return errNoRecord
+		}
 		if err := r.writeRuns(ctx, w, t); err != nil {
 			return err
 		}
@@ -44,7 +48,7 @@ func (r *Reconciler) record(ctx context.Context, w *world, t plan.Result) error 
 	if err := r.writeStatus(ctx, w, t, next); err != nil {
 		return fmt.Errorf("write the Rollout's status: %w", err)
 	}
-	if t.Record != nil && next.Status.Record == nil {
+	if unrecorded(&next.Status) {
 		evidenceFailures.WithLabelValues("Lost").Inc()
 		if !t.GoesOn {
 			return errNoRecord
@@ -57,6 +61,12 @@ func (r *Reconciler) record(ctx context.Context, w *world, t plan.Result) error 
 		r.announce(ctx, w, t)
 	}
 	return r.writeRuns(ctx, w, t)
+}
+
+// unrecorded holds for a run whose decisions are numbered and have no record: the
+// API server has dropped it.
+func unrecorded(s *v1alpha1.RolloutStatus) bool {
+	return s.Phase.InRun() && s.Decision != nil && s.Decision.Seq > 0 && s.Record == nil
 }
 
 // writeStatus carries the resource version that was observed. What the API server
@@ -95,6 +105,10 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *world, t plan.Result, n
 func changed(was, next *v1alpha1.RolloutStatus) bool {
 	if !next.Phase.InRun() || was.Record == nil || next.Record == nil || was.Record.Seq != next.Record.Seq {
 		return !equality.Semantic.DeepEqual(was, next)
+	}
+	others := func(p v1alpha1.PendingDecision) bool { return p.Run != next.Run }
+	if slices.ContainsFunc(was.Record.Pending, others) != slices.ContainsFunc(next.Record.Pending, others) {
+		return true
 	}
 	same := *next
 	same.Record = was.Record
