@@ -43,14 +43,14 @@ bench: ## Benchmarks of the planner, the judge and the evidence
 
 bench-judge: ## The judge against its peers, and the cost of a poll (RUNS=600 for exact figures, CLUSTER=1 adds 80 real releases)
 	go run ./hack/bench-judge -runs $(or $(RUNS),60)
-	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers
+	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers/sources
 	$(if $(CLUSTER),go run ./hack/bench-cluster)
 
 generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types
 	bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	bin/controller-gen crd:allowDangerousTypes=false paths=./api/... output:crd:dir=config/crd
 
-lint: bin/golangci-lint ## Linters and import rules
+lint: bin/golangci-lint ## Linters, import rules and API conventions
 	bin/golangci-lint run ./...
 	cd hack/cluster && ../../bin/golangci-lint run ./...
 
@@ -74,4 +74,4 @@ bin/controller-gen: hack/tools/go.mod
 
 bin/golangci-lint: hack/tools/go.mod
 	@echo "building golangci-lint (a minute or two, the first time)"
-	@go -C hack/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@go -C hack/tools build -o ../../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter

@@ -8,8 +8,8 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True when only a person can make it go on.
 	ConditionStalled = "Stalled"
-	// ConditionGuarded is True when a dry-run has shown that a pushed template
-	// comes back paused.
+	// ConditionGuarded is True when dry-runs have shown that a pushed template
+	// comes back paused and that a bypass takes its verb.
 	ConditionGuarded = "Guarded"
 	// ConditionTrafficConflict is True when something else changes the route.
 	ConditionTrafficConflict = "TrafficConflict"

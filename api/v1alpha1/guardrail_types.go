@@ -14,7 +14,10 @@ import (
 // +kubebuilder:printcolumn:name="Triggers",type=string,JSONPath=`.spec.triggers[*].name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Guardrail struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says what is measured and what rolls back.
@@ -31,7 +34,10 @@ type Guardrail struct {
 // +kubebuilder:printcolumn:name="Triggers",type=string,JSONPath=`.spec.triggers[*].name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterGuardrail struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says where it binds, what is measured and what rolls back.
@@ -117,7 +123,7 @@ type SLO struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 
 	// objective is the share of good requests, in percent, above 0 and below
 	// 100: "99.9".
@@ -147,7 +153,7 @@ type Invariant struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 
 	// violations counts them; any on the candidate's pods is one too many.
 	// +required
@@ -164,12 +170,12 @@ type Invariant struct {
 // +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods do not take it"
 // +kubebuilder:validation:XValidation:rule="!has(self.pods) || !has(self.whenBlind)",message="pods reads the API server, never a source: remove its whenBlind"
 type Trigger struct {
-	// name, unique in the guardrail.
+	// name is unique in the guardrail.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 
 	// slo that regression, burn or budgetSpent judges.
 	// +optional
@@ -306,9 +312,16 @@ type Preflight struct {
 	// onViolation is what to do then: Hold waits until it is over.
 	// +optional
 	// +kubebuilder:default=Hold
-	// +kubebuilder:validation:Enum=Hold
-	OnViolation HoldOrRollback `json:"onViolation,omitempty"`
+	OnViolation PreflightAction `json:"onViolation,omitempty"`
 }
+
+// PreflightAction is what to do while a service cannot afford a run. There is
+// nothing to roll back before one.
+// +kubebuilder:validation:Enum=Hold
+type PreflightAction string
+
+// PreflightHold waits until the service can afford it.
+const PreflightHold PreflightAction = "Hold"
 
 // WhenBlind is what to do while a source gives no usable answer.
 type WhenBlind struct {

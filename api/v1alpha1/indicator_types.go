@@ -54,12 +54,12 @@ type PromQLIndicator struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	Total string `json:"total"`
+	Total string `json:"total,omitempty"`
 	// bad counts the bad ones among them.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	Bad string `json:"bad"`
+	Bad string `json:"bad,omitempty"`
 }
 
 // RequestsIndicator is two cumulative counters.
@@ -101,7 +101,7 @@ type Matcher struct {
 	// +kubebuilder:default="="
 	Op MatchOp `json:"op,omitempty"`
 
-	// value, or RE2 regular expression for =~ and !~.
+	// value or, for =~ and !~, an RE2 regular expression.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Value string `json:"value,omitempty"`

@@ -15,7 +15,10 @@ import (
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.serverVersion`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MetricSource struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says where the endpoint is, and how it may be used.
@@ -90,13 +93,13 @@ type MetricSourceAuth struct {
 
 // BasicAuth is a user name and the password's place.
 type BasicAuth struct {
-	// username.
+	// username to present.
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	Username string `json:"username"`
 	// password is read from a Secret.
 	// +required
-	Password SecretKeyRef `json:"password"`
+	Password SecretKeyRef `json:"password,omitzero"`
 }
 
 // Authorization is a scheme and the credentials' place.
@@ -108,7 +111,7 @@ type Authorization struct {
 	Type string `json:"type,omitempty"`
 	// credentials are read from a Secret.
 	// +required
-	Credentials SecretKeyRef `json:"credentials"`
+	Credentials SecretKeyRef `json:"credentials,omitzero"`
 }
 
 // OAuth2 is the client credentials flow (RFC 6749, 4.4).
@@ -119,7 +122,7 @@ type OAuth2 struct {
 	ClientID string `json:"clientID"`
 	// clientSecret is read from a Secret.
 	// +required
-	ClientSecret SecretKeyRef `json:"clientSecret"`
+	ClientSecret SecretKeyRef `json:"clientSecret,omitzero"`
 	// tokenURL that grants tokens.
 	// +required
 	// +kubebuilder:validation:MaxLength=512
@@ -172,12 +175,12 @@ type SecretKeyRef struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 	// key in the Secret.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	Key string `json:"key"`
+	Key string `json:"key,omitempty"`
 }
 
 // MetricSourceLimits bound what a source can cost.
@@ -212,6 +215,12 @@ type MetricSourceLimits struct {
 
 // MetricSourceStatus says whether the source answers.
 type MetricSourceStatus struct {
+	// conditions are Reachable, Outage, and Ready for GitOps tools.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
@@ -219,12 +228,6 @@ type MetricSourceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ServerVersion string `json:"serverVersion,omitempty"`
-	// conditions: Reachable, Outage, and Ready for GitOps tools.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=8
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // MetricSourceList is a list of MetricSources.

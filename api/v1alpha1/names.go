@@ -65,6 +65,11 @@ const (
 	// AnnotationGuardProbe marks the template of the dry-run that proves the guard.
 	AnnotationGuardProbe = "belay.dev/guard-probe"
 
+	// FieldManager is what Belay's controller writes as, and AnalysisFieldManager its
+	// judge: what is one loop's, the other's server-side apply leaves alone.
+	FieldManager         = "belay"
+	AnalysisFieldManager = "belay-analysis"
+
 	// Finalizer releases the route before a Rollout goes.
 	Finalizer = "belay.dev/release"
 

@@ -99,21 +99,21 @@ func (p Phase) Armed() bool {
 // StageStart is the time from which samples count for the present stage: when
 // the gateway acknowledged the weight of the step, or everything in a bake, or
 // when the Deployment was first seen to run a natively promoted version alone;
-// now while it has not. The status keeps whole seconds, so the stage counts from
-// the next one: a sample from before the acknowledgement never passes it.
+// now while it has not. The status keeps these times rounded up to whole seconds: a
+// sample from before the acknowledgement never passes the stage.
 func (s *RolloutStatus) StageStart(now time.Time) time.Time {
 	if p := s.Promotion; p != nil {
 		switch {
 		case p.SettledAt != nil:
-			return p.SettledAt.Add(time.Second)
+			return p.SettledAt.Time
 		case p.FullAt != nil:
-			return p.FullAt.Add(time.Second)
+			return p.FullAt.Time
 		case s.Phase != PhaseHandingOver:
 			return now
 		}
 	}
 	if s.Step != nil && s.Step.AcknowledgedAt != nil {
-		return s.Step.AcknowledgedAt.Add(time.Second)
+		return s.Step.AcknowledgedAt.Time
 	}
 	return now
 }

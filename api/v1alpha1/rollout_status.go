@@ -12,6 +12,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="has(oldSelf.phase) || !has(self.phase) || self.phase == 'Stable'",message="a Rollout starts in phase Stable"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="history is a record: finished entries do not change, and the newest is not removed"
 type RolloutStatus struct {
+	// conditions are Ready, Reconciling, Stalled, Guarded, TrafficConflict,
+	// InvariantViolated.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
 	// observedGeneration is the generation of the spec this status speaks of;
 	// -1 until the controller has seen the Rollout.
 	// +optional
@@ -93,6 +101,11 @@ type RolloutStatus struct {
 	// +optional
 	Decision *DecisionSummary `json:"decision,omitempty"`
 
+	// record is where the newest run's record ends, with the decisions that it does
+	// not hold yet.
+	// +optional
+	Record *RecordStatus `json:"record,omitempty"`
+
 	// preflight is whether the service can afford a run of the candidate. The
 	// analysis loop writes it.
 	// +optional
@@ -128,13 +141,13 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	HandledTokens []string `json:"handledTokens,omitempty"`
 
-	// conditions: Ready, Reconciling, Stalled, Guarded, TrafficConflict,
-	// InvariantViolated.
+	// handledBypass is the reason of the last bypass that was followed, or that the
+	// Deployment already bore when it was adopted or a native promotion began: on
+	// the Deployment it lets nothing roll any more. Empty when there was none;
+	// absent while that is not known.
 	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=16
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +kubebuilder:validation:MaxLength=256
+	HandledBypass *string `json:"handledBypass,omitempty"`
 }
 
 // Revision is one version of the pod template.
@@ -142,6 +155,7 @@ type Revision struct {
 	// revision is the first 10 hex digits of SHA-256 over the template's
 	// canonical JSON, without the pod-template-hash label.
 	// +required
+	// +kubebuilder:validation:MaxLength=10
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
 	Revision string `json:"revision"`
 
@@ -206,6 +220,9 @@ type StepStatus struct {
 	// replicas of the canary ReplicaSet.
 	// +optional
 	Replicas ReplicaStatus `json:"replicas,omitempty"`
+	// wave is the canary's last growth, while the pods of it are awaited.
+	// +optional
+	Wave *WaveStatus `json:"wave,omitempty"`
 	// next is what happens next.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
@@ -213,6 +230,25 @@ type StepStatus struct {
 	// nextAt is the earliest time for it.
 	// +optional
 	NextAt *metav1.Time `json:"nextAt,omitempty"`
+}
+
+// WaveStatus is one growth of the canary. Its pods have as long to become ready
+// as the Deployment's progressDeadlineSeconds; those that are not ready then are
+// withdrawn, and asked for again after the same time.
+type WaveStatus struct {
+	// size that the canary was to have, or the one it was withdrawn to.
+	// +required
+	Size int32 `json:"size"`
+	// askedAt is when the size was asked for, or first seen not to be ready.
+	// +required
+	AskedAt metav1.Time `json:"askedAt"`
+	// withdrawnAt is when the pods that were not ready were withdrawn.
+	// +optional
+	WithdrawnAt *metav1.Time `json:"withdrawnAt,omitempty"`
+	// message says why they were not ready, when they were withdrawn.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
 }
 
 // WeightStatus compares what was asked of the route with what it acknowledged.
@@ -243,7 +279,7 @@ type ReplicaStatus struct {
 type RollbackStatus struct {
 	// outcome the run will have: RolledBack, Superseded or Cancelled.
 	// +required
-	Outcome Outcome `json:"outcome"`
+	Outcome Outcome `json:"outcome,omitempty"`
 	// trigger that fired, as guardrail/trigger, or abort or deadline.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
@@ -270,6 +306,11 @@ type PromotionStatus struct {
 	// bake counts from here.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
+	// fullReplicas is the largest spec.replicas of the Deployment with which a bake
+	// of this run began. An autoscaler that lowers it in the bake sizes the
+	// Deployment for the candidate, and stable with it.
+	// +optional
+	FullReplicas *int32 `json:"fullReplicas,omitempty"`
 	// mode is how the Deployment takes the candidate over.
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
@@ -303,132 +344,4 @@ type PromotionStatus struct {
 	// left of a canary count from here.
 	// +optional
 	SettledAt *metav1.Time `json:"settledAt,omitempty"`
-}
-
-// DecisionSummary is the last recorded decision, in short.
-type DecisionSummary struct {
-	// seq in the run's chain; 0 outside a run.
-	// +required
-	Seq int32 `json:"seq"`
-	// rule of the planner that matched.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	Rule string `json:"rule"`
-	// key tells this decision from the next one of the same rule.
-	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	Key string `json:"key,omitempty"`
-	// why, with its numbers.
-	// +optional
-	// +kubebuilder:validation:MaxLength=1024
-	Why string `json:"why,omitempty"`
-	// at is when it was taken.
-	// +required
-	At metav1.Time `json:"at"`
-	// weight of the candidate before and after.
-	// +optional
-	Weight *WeightChange `json:"weight,omitempty"`
-	// actor, when a person asked for it.
-	// +optional
-	// +kubebuilder:validation:MaxLength=256
-	Actor string `json:"actor,omitempty"`
-}
-
-// WeightChange is the candidate's share before and after a decision.
-type WeightChange struct {
-	// from percent.
-	// +required
-	From int32 `json:"from"`
-	// to percent.
-	// +required
-	To int32 `json:"to"`
-}
-
-// HistoryEntry is one finished run.
-type HistoryEntry struct {
-	// run is the RolloutRun's name.
-	// +required
-	// +kubebuilder:validation:MaxLength=253
-	Run string `json:"run"`
-	// revision that was tried.
-	// +required
-	// +kubebuilder:validation:MaxLength=10
-	Revision string `json:"revision"`
-	// image of its first container.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	Image string `json:"image,omitempty"`
-	// outcome of the run.
-	// +required
-	Outcome Outcome `json:"outcome"`
-	// trigger that ended it, if one did.
-	// +optional
-	// +kubebuilder:validation:MaxLength=256
-	Trigger string `json:"trigger,omitempty"`
-	// message with the numbers.
-	// +optional
-	// +kubebuilder:validation:MaxLength=1024
-	Message string `json:"message,omitempty"`
-	// startedAt and finishedAt bound the run.
-	// +required
-	StartedAt metav1.Time `json:"startedAt"`
-	// finishedAt is when the outcome was recorded.
-	// +required
-	FinishedAt metav1.Time `json:"finishedAt"`
-}
-
-// RejectedRevision never runs again by itself.
-type RejectedRevision struct {
-	// revision that was rejected.
-	// +required
-	// +kubebuilder:validation:MaxLength=10
-	Revision string `json:"revision"`
-	// trigger that rejected it.
-	// +optional
-	// +kubebuilder:validation:MaxLength=256
-	Trigger string `json:"trigger,omitempty"`
-	// message with the numbers.
-	// +optional
-	// +kubebuilder:validation:MaxLength=1024
-	Message string `json:"message,omitempty"`
-	// at is when.
-	// +required
-	At metav1.Time `json:"at"`
-	// run that rejected it.
-	// +required
-	// +kubebuilder:validation:MaxLength=253
-	Run string `json:"run"`
-}
-
-// HandledAction is a command that was acted on or refused.
-type HandledAction struct {
-	// action that was asked for.
-	// +required
-	// +kubebuilder:validation:MaxLength=32
-	Action Action `json:"action"`
-	// token of the command.
-	// +required
-	// +kubebuilder:validation:MaxLength=128
-	Token string `json:"token"`
-	// by is the authenticated author.
-	// +optional
-	// +kubebuilder:validation:MaxLength=256
-	By string `json:"by,omitempty"`
-	// refused says why nothing was done; empty when it was.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	Refused string `json:"refused,omitempty"`
-	// at is when.
-	// +required
-	At metav1.Time `json:"at"`
-}
-
-// IsRejected returns the record of a rejected revision, or nil.
-func (s *RolloutStatus) IsRejected(revision string) *RejectedRevision {
-	for i := range s.Rejected {
-		if s.Rejected[i].Revision == revision {
-			return &s.Rejected[i]
-		}
-	}
-	return nil
 }

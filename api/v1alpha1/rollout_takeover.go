@@ -26,6 +26,7 @@ const (
 type PreviousRevision struct {
 	// revision of the template.
 	// +required
+	// +kubebuilder:validation:MaxLength=10
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
 	Revision string `json:"revision"`
 	// image of its first container.
@@ -42,7 +43,7 @@ type DirectCallersStatus struct {
 	// mode in force: Stable where the Service is narrowed to the version that
 	// serves, else Any.
 	// +required
-	Mode DirectCallers `json:"mode"`
+	Mode DirectCallers `json:"mode,omitempty"`
 	// candidatePercent is the candidate's share of the ready pods behind the
 	// user's Service: the share of direct calls it gets.
 	// +required

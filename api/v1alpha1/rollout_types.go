@@ -22,12 +22,15 @@ import (
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name must have at most 52 characters: Belay derives Service and run names from it"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name must be lower-case letters, digits and '-', beginning with a letter and without dots: Belay names Services NAME-stable and NAME-canary after it, and Services cannot have such names"
 type Rollout struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says what to roll out and how carefully.
 	// +required
-	Spec RolloutSpec `json:"spec"`
+	Spec RolloutSpec `json:"spec,omitzero"`
 
 	// status says where the rollout stands, and why. Only Belay writes it.
 	// +optional
@@ -41,11 +44,11 @@ type RolloutSpec struct {
 	// delete the Rollout and create another one.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="workloadRef is immutable: delete this Rollout (the Deployment keeps running) and create one for the other workload"
-	WorkloadRef WorkloadRef `json:"workloadRef"`
+	WorkloadRef WorkloadRef `json:"workloadRef,omitzero"`
 
 	// traffic names the Service and the routes whose requests are shared out.
 	// +required
-	Traffic Traffic `json:"traffic"`
+	Traffic Traffic `json:"traffic,omitzero"`
 
 	// steps are taken in order. Weights must not fall from one step to the next.
 	// +required
@@ -53,7 +56,7 @@ type RolloutSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=50
 	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || s.weight >= self[i - 1].weight)",message="step weights must not fall: a rollout only ever widens, and a rollback goes to 0 at once"
-	Steps []Step `json:"steps"`
+	Steps []Step `json:"steps,omitempty"`
 
 	// guardrails judge the candidate besides the ClusterGuardrails, which bind by
 	// themselves. All must pass; a trigger of any of them rolls back.
@@ -120,7 +123,7 @@ type WorkloadRef struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=52
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 }
 
 // Traffic says which requests a step's weight shares out.
@@ -130,15 +133,17 @@ type Traffic struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	Service string `json:"service"`
+	Service string `json:"service,omitempty"`
 
-	// routes whose backendRefs name the service, in the same namespace.
+	// routes whose backendRefs name the service, in the same namespace. Kinds may
+	// be mixed.
 	// +required
 	// +listType=map
+	// +listMapKey=kind
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
-	Routes []RouteRef `json:"routes"`
+	Routes []RouteRef `json:"routes,omitempty"`
 
 	// directCallers is whom callers reach that use the Service itself, not a route,
 	// while a run is in progress: Any leaves the Service alone, so that they reach
@@ -170,19 +175,27 @@ const (
 	DirectCallersStable DirectCallers = "Stable"
 )
 
+// Kinds of routes.
+const (
+	// KindHTTPRoute is the kind of a route that names none.
+	KindHTTPRoute = "HTTPRoute"
+	// KindGRPCRoute is served as v1 from Gateway API 1.1 on.
+	KindGRPCRoute = "GRPCRoute"
+)
+
 // RouteRef names a Gateway API route in the Rollout's own namespace.
 type RouteRef struct {
-	// kind is HTTPRoute (gateway.networking.k8s.io/v1).
+	// kind is HTTPRoute or GRPCRoute (gateway.networking.k8s.io/v1).
 	// +optional
 	// +kubebuilder:default=HTTPRoute
-	// +kubebuilder:validation:Enum=HTTPRoute
+	// +kubebuilder:validation:Enum=HTTPRoute;GRPCRoute
 	Kind string `json:"kind,omitempty"`
 
 	// name of the route.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 }
 
 // Step is one widening of the candidate's share. It passes when the canary is
@@ -222,7 +235,7 @@ type GuardrailRef struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 }
 
 // Promotion says what happens after the last step.

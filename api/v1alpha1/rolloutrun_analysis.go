@@ -13,7 +13,7 @@ type AnalysisStatus struct {
 	// evaluatedAt is the evaluation time of the newest poll.
 	// +optional
 	EvaluatedAt *metav1.MicroTime `json:"evaluatedAt,omitempty"`
-	// triggers, one entry each.
+	// triggers are their newest evaluations, one entry each.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -33,7 +33,7 @@ type TriggerAnalysis struct {
 	// kind of the guardrail: Guardrail or ClusterGuardrail.
 	// +required
 	// +kubebuilder:validation:Enum=Guardrail;ClusterGuardrail
-	Kind string `json:"kind"`
+	Kind string `json:"kind,omitempty"`
 	// guardrail the trigger belongs to.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
@@ -44,7 +44,7 @@ type TriggerAnalysis struct {
 	Name string `json:"name"`
 	// outcome of the evaluation.
 	// +required
-	Outcome VerdictOutcome `json:"outcome"`
+	Outcome VerdictOutcome `json:"outcome,omitempty"`
 	// reason from a closed set.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
@@ -124,7 +124,7 @@ type VerdictChange struct {
 	At metav1.MicroTime `json:"at"`
 	// outcome from then on.
 	// +required
-	Outcome VerdictOutcome `json:"outcome"`
+	Outcome VerdictOutcome `json:"outcome,omitempty"`
 	// reason from then on.
 	// +required
 	// +kubebuilder:validation:MaxLength=63

@@ -23,13 +23,16 @@ import (
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 // +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="!oldSelf.hasValue() || !has(oldSelf.value().status) || has(self.status)",message="status cannot be erased: it is the run's evidence"
 type RolloutRun struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec is the run's inputs, pinned when it started.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run's inputs are pinned when it starts and never change"
-	Spec RolloutRunSpec `json:"spec"`
+	Spec RolloutRunSpec `json:"spec,omitzero"`
 
 	// status is what was decided, on which evidence.
 	// +optional
@@ -64,7 +67,7 @@ type RolloutRunSpec struct {
 	Stable PinnedRevision `json:"stable"`
 	// traffic as the Rollout declared it.
 	// +required
-	Traffic Traffic `json:"traffic"`
+	Traffic Traffic `json:"traffic,omitzero"`
 	// steps as the Rollout declared them.
 	// +required
 	// +listType=atomic
@@ -130,7 +133,7 @@ type PinnedGuardrail struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	Hash string `json:"hash"`
-	// spec, whole.
+	// spec of it, whole.
 	// +required
 	Spec GuardrailSpec `json:"spec"`
 }
@@ -153,7 +156,7 @@ type ControllerIdentity struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="a run's outcome does not change"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.decisions) || (has(self.decisions) && self.decisions.size() >= oldSelf.decisions.size() && (oldSelf.decisions.size() == 0 || self.decisions[oldSelf.decisions.size() - 1] == oldSelf.decisions[oldSelf.decisions.size() - 1]))",message="decisions are append-only"
 type RolloutRunStatus struct {
-	// outcome, once the run has ended.
+	// outcome of the run, once it has ended.
 	// +optional
 	Outcome Outcome `json:"outcome,omitempty"`
 	// trigger that ended it, if one did.
@@ -213,13 +216,13 @@ type DecisionRecord struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Rule string `json:"rule"`
-	// why, with its numbers.
+	// why it was taken, with its numbers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Why string `json:"why,omitempty"`
 	// phase after the decision.
 	// +required
-	Phase Phase `json:"phase"`
+	Phase Phase `json:"phase,omitempty"`
 	// step index, when there is one.
 	// +optional
 	Step *int32 `json:"step,omitempty"`
@@ -230,7 +233,7 @@ type DecisionRecord struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Effect string `json:"effect,omitempty"`
-	// actor, when a person asked for it.
+	// actor is the person who asked for it, if one did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
@@ -253,6 +256,9 @@ type DecisionRecord struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Missing int32 `json:"missing,omitempty"`
+	// input that the decision was made from.
+	// +optional
+	Input *RecordedInput `json:"input,omitempty"`
 	// hash is SHA-256 over the record's canonical JSON without this field.
 	// +required
 	// +kubebuilder:validation:MaxLength=71
@@ -268,7 +274,7 @@ type VerdictReference struct {
 	Trigger string `json:"trigger"`
 	// outcome of the evaluation.
 	// +required
-	Outcome VerdictOutcome `json:"outcome"`
+	Outcome VerdictOutcome `json:"outcome,omitempty"`
 	// reason from a closed set.
 	// +required
 	// +kubebuilder:validation:MaxLength=63

@@ -9,7 +9,7 @@ type VerdictStatus struct {
 	// kind of the guardrail: Guardrail or ClusterGuardrail.
 	// +required
 	// +kubebuilder:validation:Enum=Guardrail;ClusterGuardrail
-	Kind string `json:"kind"`
+	Kind string `json:"kind,omitempty"`
 	// guardrail the trigger belongs to.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
@@ -20,7 +20,7 @@ type VerdictStatus struct {
 	Trigger string `json:"trigger"`
 	// outcome of the evaluation.
 	// +required
-	Outcome VerdictOutcome `json:"outcome"`
+	Outcome VerdictOutcome `json:"outcome,omitempty"`
 	// reason from a closed set.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
@@ -42,7 +42,7 @@ type PreflightStatus struct {
 	Revision string `json:"revision"`
 	// outcome over all guardrails that ask for one: only Pass lets a run start.
 	// +required
-	Outcome VerdictOutcome `json:"outcome"`
+	Outcome VerdictOutcome `json:"outcome,omitempty"`
 	// reason from a closed set.
 	// +required
 	// +kubebuilder:validation:MaxLength=63

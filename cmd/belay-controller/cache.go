@@ -17,14 +17,14 @@ import (
 func cacheOptions() cache.Options {
 	strip := cache.TransformStripManagedFields()
 	return cache.Options{
-		DefaultTransform: strip,
+		// Not by object, which fails at the start for a kind that is not installed.
+		DefaultTransform: exceptRoutes(strip),
 		ByObject: map[client.Object]cache.ByObject{
 			// Who pushed a template, and who took a route or a Service, is read from their
 			// managed fields.
 			workload.NewDeployment(): {Transform: whole},
 			// The gates and janitors read labels and whether a Deployment is paused.
 			&appsv1.Deployment{}: {Transform: withoutTemplate(strip)},
-			gateway.Route():      {Transform: whole},
 			&corev1.Service{}:    {Transform: whole},
 			&corev1.Pod{}:        {Transform: withoutSpec(strip)},
 		},
@@ -32,6 +32,16 @@ func cacheOptions() cache.Options {
 }
 
 func whole(object any) (any, error) { return object, nil }
+
+// exceptRoutes leaves routes whole.
+func exceptRoutes(then toolscache.TransformFunc) toolscache.TransformFunc {
+	return func(object any) (any, error) {
+		if o, ok := object.(client.Object); ok && gateway.IsRoute(o) {
+			return object, nil
+		}
+		return then(object)
+	}
+}
 
 // withoutSpec also drops a Pod's spec. Belay writes no pods, and judges them by
 // labels, owners and status.

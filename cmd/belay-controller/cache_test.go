@@ -7,11 +7,16 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/workload"
 )
@@ -25,7 +30,8 @@ func TestTheCacheKeepsWhatIsRead(t *testing.T) {
 		kept   int
 	}{
 		{unstructuredOf(workload.NewDeployment(), written), 1},
-		{unstructuredOf(gateway.Route(), written), 1},
+		{unstructuredOf(gateway.Route(v1alpha1.KindHTTPRoute), written), 1},
+		{unstructuredOf(gateway.Route(v1alpha1.KindGRPCRoute), written), 1},
 		{&corev1.Service{ObjectMeta: written}, 1},
 		{&appsv1.Deployment{ObjectMeta: written}, 0},
 		{&appsv1.ReplicaSet{ObjectMeta: written}, 0},
@@ -40,6 +46,20 @@ func TestTheCacheKeepsWhatIsRead(t *testing.T) {
 		g.Expect(object.GetManagedFields()).To(HaveLen(c.kept), "%T", c.object)
 		g.Expect(object.GetLabels()).To(HaveKey("app"))
 	}
+}
+
+// TestTheCacheNeedsNoGatewayAPI: a cluster may have some of its kinds, or none.
+func TestTheCacheNeedsNoGatewayAPI(t *testing.T) {
+	g := NewWithT(t)
+	options := cacheOptions()
+	options.Scheme = scheme()
+	mapper := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range []schema.GroupVersionKind{appsv1.SchemeGroupVersion.WithKind("Deployment"), corev1.SchemeGroupVersion.WithKind("Service"), corev1.SchemeGroupVersion.WithKind("Pod")} {
+		mapper.Add(kind, meta.RESTScopeNamespace)
+	}
+	options.Mapper = mapper
+	_, err := cache.New(&rest.Config{}, options)
+	g.Expect(err).NotTo(HaveOccurred())
 }
 
 func TestTheCacheKeepsNoSpecOfAPod(t *testing.T) {

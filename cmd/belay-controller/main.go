@@ -23,9 +23,11 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/judge"
 	"belay.dev/belay/controllers/orphans"
+	"belay.dev/belay/controllers/rollout"
+	"belay.dev/belay/controllers/sources"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/wake"
 )
@@ -152,8 +154,8 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the guard's proof: %w", err)
 	}
-	rollouts := &controllers.RolloutReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager),
+	rollouts := &rollout.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager),
 		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
 		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Calm: o.calm, Workers: o.workers,
 	}
@@ -163,18 +165,18 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	if err := addJanitors(mgr); err != nil {
 		return err
 	}
-	sources := controllers.NewSources(mgr.GetAPIReader(), o.namespace, time.Minute)
-	breaker := controllers.NewBreaker()
-	judge := &controllers.AnalysisReconciler{Client: mgr.GetClient(), Asker: controllers.NewAsker(sources, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
-	if err := judge.SetupWithManager(mgr); err != nil {
+	clients := sources.NewClients(mgr.GetAPIReader(), o.namespace, time.Minute)
+	breaker := sources.NewBreaker()
+	analysis := &judge.Reconciler{Client: mgr.GetClient(), Asker: sources.NewAsker(clients, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
+	if err := analysis.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}
-	preflight := &controllers.PreflightReconciler{Client: mgr.GetClient(), Sources: sources, Clock: clock.RealClock{}, Workers: o.judges}
+	preflight := &judge.PreflightReconciler{Client: mgr.GetClient(), Sources: clients, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := preflight.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the pre-flight reconciler: %w", err)
 	}
-	pinger := &controllers.MetricSourceReconciler{
-		Client: mgr.GetClient(), Sources: sources, Breaker: breaker, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Every: 30 * time.Second, Workers: o.workers,
+	pinger := &sources.Reconciler{
+		Client: mgr.GetClient(), Sources: clients, Breaker: breaker, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Every: 30 * time.Second, Workers: o.workers,
 	}
 	if err := pinger.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the MetricSource reconciler: %w", err)
@@ -184,11 +186,11 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 
 // addJanitors clean up after Rollouts that are gone.
 func addJanitors(mgr ctrl.Manager) error {
-	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: controllers.FieldManager, Workers: 1}
+	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
 	if err := labels.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of labels: %w", err)
 	}
-	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: controllers.FieldManager, Keep: runsKeptFor, Limit: runsOfTheGone}
+	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: runsKeptFor, Limit: runsOfTheGone}
 	if err := runs.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of runs: %w", err)
 	}

@@ -28,12 +28,12 @@ func largest(n int) v1alpha1.DecisionRecord {
 func TestAChainStaysWithinItsBytes(t *testing.T) {
 	var c []v1alpha1.DecisionRecord
 	for n := range int32(MaxDecisions) {
-		c, _ = Append(c, largest(int(n)), n+1, false)
+		c, _ = appended(c, largest(int(n)), n+1, false)
 	}
-	if !Full(c) {
+	if !Full(EndOf(run, c, nil)) {
 		t.Errorf("%d records of the largest kind, and not full", len(c))
 	}
-	c, err := Append(c, largest(MaxDecisions), MaxDecisions+1, true)
+	c, err := appended(c, largest(MaxDecisions), MaxDecisions+1, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +69,8 @@ func TestAChainStaysWithinItsBytes(t *testing.T) {
 // after a gap says how many decisions it is.
 func TestALostDecisionIsCounted(t *testing.T) {
 	c := chain(t, "a", "b")
-	c, _ = Append(c, record("f"), 6, false)
-	c, _ = Append(c, record("g"), 7, false)
+	c, _ = appended(c, record("f"), 6, false)
+	c, _ = appended(c, record("g"), 7, false)
 	if c[2].Seq != 3 || c[2].Missing != 3 || c[3].Seq != 4 || c[3].Missing != 0 || Count(c) != 7 {
 		t.Errorf("got %+v", c)
 	}
@@ -109,7 +109,7 @@ func TestVerdictsAreKeptWhereTheyMatter(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := chain(t, "a", "b")
-			c, err := Append(c, tc.next, 3, tc.terminal)
+			c, err := appended(c, tc.next, 3, tc.terminal)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,11 +125,11 @@ func TestVerdictsAreKeptWhereTheyMatter(t *testing.T) {
 	c := chain(t, "a", "b")
 	bare := record("x")
 	bare.Verdicts = nil
-	c, _ = Append(c, bare, 3, false)
+	c, _ = appended(c, bare, 3, false)
 	if c[2].SameVerdicts || len(Verdicts(c)) != 0 {
 		t.Error("a record that rests on no verdicts borrows the ones before it")
 	}
-	if c, _ = Append(c, record("y"), 4, false); len(c[3].Verdicts) != 1 {
+	if c, _ = appended(c, record("y"), 4, false); len(c[3].Verdicts) != 1 {
 		t.Error("the first verdicts after a record without any were left out")
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -58,38 +57,6 @@ func canonicalJSON(v any) ([]byte, error) {
 	return json.Marshal(generic)
 }
 
-// MaxDecisions and MaxBytes bound a run's chain. The chain shares its object, and
-// the 1.5 MiB that etcd takes of one, with the pinned inputs and the analysis.
-const (
-	MaxDecisions = 256
-	MaxBytes     = 256 << 10
-)
-
-// maxRecord is more than a record takes that has all the API allows, and
-// maxTrimmed more than one whose verdicts are trimmed.
-const (
-	maxRecord  = 48 << 10
-	maxTrimmed = 12 << 10
-)
-
-// trimFrom is from how many bytes on a chain saves room for later decisions: of
-// a record's verdicts it then keeps the worst alone.
-const trimFrom = 96 << 10
-
-// Full reports whether only the record that ends the run still has a place.
-func Full(chain []v1alpha1.DecisionRecord) bool {
-	return len(chain) >= MaxDecisions-1 || size(chain) > MaxBytes-maxRecord-maxTrimmed
-}
-
-// size is the chain's length in bytes; one that cannot be encoded counts as full.
-func size(chain []v1alpha1.DecisionRecord) int {
-	raw, err := json.Marshal(chain)
-	if err != nil {
-		return MaxBytes
-	}
-	return len(raw)
-}
-
 // Count is how many decisions a chain accounts for: its records, and those that
 // a record says are missing before it.
 func Count(chain []v1alpha1.DecisionRecord) int32 {
@@ -99,54 +66,6 @@ func Count(chain []v1alpha1.DecisionRecord) int32 {
 	}
 	return n
 }
-
-// Append returns the chain with one more record, the run's decision of this
-// number, bound to the last one. Its verdicts come worst first. The records given
-// are not changed. What the chain does not account for before it counts as missing.
-// A full chain keeps its last place for the record that ends the run, and otherwise
-// grows no further.
-func Append(chain []v1alpha1.DecisionRecord, record v1alpha1.DecisionRecord, number int32, terminal bool) ([]v1alpha1.DecisionRecord, error) {
-	if len(chain) >= MaxDecisions || !terminal && Full(chain) {
-		return chain, nil
-	}
-	record.Seq, record.Prev, record.SameVerdicts, record.MoreVerdicts = 1, "", false, 0
-	record.Missing = max(0, number-1-Count(chain))
-	if n := len(chain); n > 0 {
-		record.Seq, record.Prev = chain[n-1].Seq+1, chain[n-1].Hash
-	}
-	switch n := len(record.Verdicts); {
-	case terminal || n == 0:
-	case repeatsVerdicts(chain, record):
-		record.Verdicts, record.SameVerdicts = nil, true
-	case n > 1 && size(chain) > trimFrom:
-		record.Verdicts, record.MoreVerdicts = record.Verdicts[:1], int32(n-1)
-	}
-	hash, err := Hash(record)
-	if err != nil {
-		return nil, err
-	}
-	record.Hash = hash
-	return append(append([]v1alpha1.DecisionRecord{}, chain...), record), nil
-}
-
-// repeatsVerdicts reports whether a record's verdicts say what the newest record
-// with verdicts says, within the same phase and step. Only the samples behind
-// them may differ: those matter where a step or a phase ends.
-func repeatsVerdicts(chain []v1alpha1.DecisionRecord, record v1alpha1.DecisionRecord) bool {
-	if len(chain) == 0 {
-		return false
-	}
-	last := chain[len(chain)-1]
-	if last.Phase != record.Phase || !equalStep(last.Step, record.Step) {
-		return false
-	}
-	return slices.EqualFunc(Verdicts(chain), record.Verdicts, func(a, b v1alpha1.VerdictReference) bool {
-		a.SamplesSHA256, b.SamplesSHA256 = "", ""
-		return a == b
-	})
-}
-
-func equalStep(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // Verdicts returns those of the last record: its own, or the ones it repeats.
 func Verdicts(chain []v1alpha1.DecisionRecord) []v1alpha1.VerdictReference {

@@ -23,19 +23,30 @@ func record(rule string) v1alpha1.DecisionRecord {
 	}
 }
 
+const run = "shop-9fd21c3b07-1"
+
+// appended is a chain with one more decision, written to the run at once.
+func appended(chain []v1alpha1.DecisionRecord, r v1alpha1.DecisionRecord, number int32, last bool) ([]v1alpha1.DecisionRecord, error) {
+	end, err := Extend(EndOf(run, chain, nil), run, chain, Entry{Record: r, Number: number, Last: last})
+	if err != nil {
+		return nil, err
+	}
+	return With(chain, run, end.Pending), nil
+}
+
 func chain(t *testing.T, rules ...string) []v1alpha1.DecisionRecord {
 	t.Helper()
 	var out []v1alpha1.DecisionRecord
 	for _, rule := range rules {
 		var err error
-		if out, err = Append(out, record(rule), int32(len(out)+1), false); err != nil {
+		if out, err = appended(out, record(rule), int32(len(out)+1), false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return out
 }
 
-func TestVerifyAcceptsWhatAppendMade(t *testing.T) {
+func TestVerifyAcceptsWhatExtendMade(t *testing.T) {
 	for n := range 5 {
 		made := chain(t, []string{"a", "b", "c", "d"}[:n]...)
 		if err := Verify(made, Head(made)); err != nil {
@@ -82,7 +93,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		"two swapped":    {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { c[1], c[2] = c[2], c[1]; return c }, "out of order"},
 		"one twice":      {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return slices.Insert(c, 1, c[1]) }, "repeated"},
 		"one more": {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord {
-			c, _ = Append(c, record("z"), 4, false)
+			c, _ = appended(c, record("z"), 4, false)
 			return c
 		}, "cut or grown"},
 		"rehashed middle": {edit(func(r *v1alpha1.DecisionRecord) { r.Why = "forged"; r.Hash, _ = Hash(*r) }), "does not follow"},
@@ -107,12 +118,12 @@ func TestVerifyFindsTampering(t *testing.T) {
 func TestAFullChainKeepsRoomForItsEnd(t *testing.T) {
 	var full []v1alpha1.DecisionRecord
 	for n := range int32(MaxDecisions + 10) {
-		full, _ = Append(full, record("a"), n+1, false)
+		full, _ = appended(full, record("a"), n+1, false)
 	}
 	if len(full) != MaxDecisions-1 {
 		t.Fatalf("%d records before the end, want %d", len(full), MaxDecisions-1)
 	}
-	ended, err := Append(full, record("end"), MaxDecisions+11, true)
+	ended, err := appended(full, record("end"), MaxDecisions+11, true)
 	if err != nil || len(ended) != MaxDecisions || ended[MaxDecisions-1].Rule != "end" {
 		t.Fatalf("%d records, %v", len(ended), err)
 	}
@@ -122,7 +133,7 @@ func TestAFullChainKeepsRoomForItsEnd(t *testing.T) {
 	if missing := ended[MaxDecisions-1].Missing; missing != 11 || Count(ended) != MaxDecisions+11 {
 		t.Errorf("%d missing of %d, want 11 of %d", missing, Count(ended), MaxDecisions+11)
 	}
-	if more, _ := Append(ended, record("more"), MaxDecisions+12, true); len(more) != MaxDecisions {
+	if more, _ := appended(ended, record("more"), MaxDecisions+12, true); len(more) != MaxDecisions {
 		t.Errorf("a chain of %d records", len(more))
 	}
 }
@@ -207,16 +218,16 @@ func TestAbandoned(t *testing.T) {
 	}
 }
 
-func BenchmarkAppend(b *testing.B) {
+func BenchmarkExtend(b *testing.B) {
 	for _, n := range []int{10, 250} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			var c []v1alpha1.DecisionRecord
 			for range n {
-				c, _ = Append(c, record("a"), int32(len(c)+1), false)
+				c, _ = appended(c, record("a"), int32(len(c)+1), false)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Append(c, record("b"), int32(len(c)+1), false); err != nil {
+				if _, err := appended(c, record("b"), int32(len(c)+1), false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -3,6 +3,7 @@ package gates
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,16 +41,16 @@ func testScheme(t testing.TB) *runtime.Scheme {
 }
 
 // answering is a client whose dry-runs a function answers.
-func answering(t testing.TB, answer func(context.Context, *appsv1.Deployment) error) client.Client {
+func answering(t testing.TB, answer func(ctx context.Context, d *appsv1.Deployment, second bool) error) client.Client {
 	t.Helper()
 	return interceptor.NewClient(fake.NewClientBuilder().WithScheme(testScheme(t)).Build(), interceptor.Funcs{
-		Patch: func(ctx context.Context, _ client.WithWatch, o client.Object, _ client.Patch, opts ...client.PatchOption) error {
+		Patch: func(ctx context.Context, _ client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			d, ok := o.(*appsv1.Deployment)
 			options := (&client.PatchOptions{}).ApplyOptions(opts)
 			if !ok || len(options.DryRun) != 1 {
 				return errors.New("no dry-run of a Deployment")
 			}
-			return answer(ctx, d)
+			return answer(ctx, d, bypasses(t, p))
 		},
 	})
 }
@@ -65,17 +66,31 @@ func denied(reason metav1.StatusReason, causes ...string) error {
 
 const (
 	deniedLocked  = "ValidatingAdmissionPolicy 'belay-guard-hold' with binding 'belay-guard-hold' denied request: deployment shop is being handed over by run shop-1: try again in a few seconds"
+	deniedBypass  = "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'belay-guard-release' denied request: the annotation belay.dev/bypass-reason takes the verb bypass"
 	deniedRelease = "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'belay-guard-release' denied request: deployment shop is held by Rollout shop"
 )
 
+// bypasses reports whether a dry-run is the second one, which asks for a bypass.
+func bypasses(t testing.TB, p client.Patch) bool {
+	t.Helper()
+	raw, err := p.Data(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(raw), v1alpha1.AnnotationBypassReason)
+}
+
 func TestWhatADryRunShows(t *testing.T) {
+	refused := denied(metav1.StatusReasonForbidden, deniedBypass)
 	for name, c := range map[string]struct {
 		paused bool
-		err    error
-		want   finding
-		says   string
+		// err answers the push; bypass answers the second dry-run, at the generation.
+		err, bypass error
+		generation  int64
+		want        finding
+		says        string
 	}{
-		"paused":          {paused: true, want: proven, says: "comes back paused"},
+		"paused":          {paused: true, bypass: refused, want: proven, says: "comes back paused"},
 		"not paused":      {want: missing, says: "kubectl apply --server-side -k config/guard"},
 		"locked":          {err: denied(metav1.StatusReasonForbidden, deniedLocked), want: locked, says: "waiting for a handover"},
 		"reached release": {err: denied(metav1.StatusReasonForbidden, deniedRelease), want: missing, says: "refused by policy belay-guard-release instead of being paused"},
@@ -84,19 +99,30 @@ func TestWhatADryRunShows(t *testing.T) {
 		"another policy quotes it": {err: denied(metav1.StatusReasonForbidden, "ValidatingAdmissionPolicy 'house' denied request: see "+deniedRelease), want: unproven, says: "was refused"},
 		"no rights":                {err: apierrors.NewForbidden(schema.GroupResource{}, "", errors.New(deniedLocked)), want: unproven, says: "was refused"},
 		"no answer":                {err: context.DeadlineExceeded, want: unproven, says: "had no answer within 2s"},
+
+		"a bypass is accepted":                  {paused: true, generation: 8, want: missing, says: "policy belay-guard-release or its binding is not in force"},
+		"a bypass for a generation that is old": {paused: true, generation: 9, want: unproven, says: "changed between two dry-runs"},
+		"a bypass that changes nothing":         {paused: true, generation: 7, want: unproven, says: "changed between two dry-runs"},
+		"a bypass that another policy refuses":  {paused: true, bypass: denied(metav1.StatusReasonForbidden, "ValidatingAdmissionPolicy 'house' denied request: no"), want: unproven, says: "was refused"},
+		"a bypass without an answer":            {paused: true, bypass: context.DeadlineExceeded, want: unproven, says: "had no answer within 2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			as := answering(t, func(ctx context.Context, d *appsv1.Deployment) error {
+			as := answering(t, func(ctx context.Context, d *appsv1.Deployment, second bool) error {
 				at, bounded := ctx.Deadline()
 				g.Expect(bounded && time.Until(at) <= probeTimeout).To(BeTrue(), "a dry-run has an end")
-				if errors.Is(c.err, context.DeadlineExceeded) {
+				err := c.err
+				// The push would make generation 8.
+				d.Spec.Paused, d.Generation = c.paused, 8
+				if second {
+					err, d.Generation = c.bypass, c.generation
+				}
+				if errors.Is(err, context.DeadlineExceeded) {
 					<-ctx.Done()
 				}
-				d.Spec.Paused = c.paused
-				return c.err
+				return err
 			})
-			found, message := probe(t.Context(), as, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}, start)
+			found, message := probe(t.Context(), as, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "shop", Generation: 3}}, start)
 			g.Expect(found).To(Equal(c.want), message)
 			g.Expect(message).To(ContainSubstring(c.says))
 		})
@@ -130,7 +156,10 @@ func newGuardBench(t *testing.T, conditions ...metav1.Condition) *guardBench {
 	}
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", UID: "d1", Labels: map[string]string{v1alpha1.LabelRollout: "shop"}}}
 	b.client = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(rollout, deployment).Build()
-	b.guard = &Guard{Client: b.client, Clock: b.clock, Stands: 5 * time.Minute, Probe: answering(t, func(_ context.Context, d *appsv1.Deployment) error {
+	b.guard = &Guard{Client: b.client, Clock: b.clock, Stands: 5 * time.Minute, Probe: answering(t, func(_ context.Context, d *appsv1.Deployment, second bool) error {
+		if second {
+			return denied(metav1.StatusReasonForbidden, deniedBypass)
+		}
 		b.asked++
 		d.Spec.Paused = b.paused
 		return b.err
@@ -336,7 +365,7 @@ func TestADeletedRolloutIsForgotten(t *testing.T) {
 func TestLastNeverWaits(t *testing.T) {
 	b := newGuardBench(t, metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGuardProven})
 	asked, done := make(chan struct{}), make(chan error, 1)
-	b.guard.Probe = answering(t, func(ctx context.Context, _ *appsv1.Deployment) error {
+	b.guard.Probe = answering(t, func(ctx context.Context, _ *appsv1.Deployment, _ bool) error {
 		close(asked)
 		<-ctx.Done()
 		return ctx.Err()

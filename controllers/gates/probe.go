@@ -21,14 +21,14 @@ import (
 // somebody else's that hangs can cost.
 const probeTimeout = 2 * time.Second
 
-// finding is what one dry-run has shown.
+// finding is what the dry-runs have shown.
 type finding int
 
 const (
-	// proven: the change came back paused.
+	// proven: the change came back paused, and a bypass was refused.
 	proven finding = iota
-	// missing: the change was not paused; a policy that should have done it is not
-	// in force.
+	// missing: the change was not paused, or a bypass not refused; a policy that
+	// should have done it is not in force.
 	missing
 	// locked: a handover locks the template; nothing was shown.
 	locked
@@ -36,45 +36,101 @@ const (
 	unproven
 )
 
-// probe asks the API server, in a dry-run, to change a Deployment's template and
-// to let it roll, and looks whether the answer is paused. Only the guard can have
-// done that, even for a Deployment that was paused before: the request itself
-// says otherwise. The client acts as an identity that has none of Belay's
-// privileges, and not the verb bypass.
+// probe asks the API server in two dry-runs whether the guard is in force. The
+// client acts as an identity that has none of Belay's privileges, and not the verb
+// bypass.
 func probe(ctx context.Context, as client.Client, d *appsv1.Deployment, now time.Time) (finding, string) {
+	found, message, generation := probeHold(ctx, as, d, now)
+	if found != proven {
+		return found, message
+	}
+	if found, refusal := probeRelease(ctx, as, d, generation); found != proven {
+		return found, refusal
+	}
+	return proven, message
+}
+
+// probeHold asks to change a Deployment's template and to let it roll, and looks
+// whether the answer is paused. Only the guard can have done that, even for a
+// Deployment that was paused before: the request itself says otherwise. It also
+// returns the Deployment's present generation.
+func probeHold(ctx context.Context, as client.Client, d *appsv1.Deployment, now time.Time) (finding, string, int64) {
 	annotations := map[string]string{v1alpha1.AnnotationGuardProbe: now.UTC().Format(time.RFC3339Nano)}
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{
+	answer, err := dryRun(ctx, as, d, map[string]any{"spec": map[string]any{
 		"paused":   false,
 		"template": map[string]any{"metadata": map[string]any{"annotations": annotations}},
 	}})
+	switch {
+	case err == nil && answer.Spec.Paused:
+		// The answer has the generation that the change would make.
+		return proven, "a pushed template comes back paused", answer.Generation - 1
+	case err == nil:
+		return missing, "a pushed template would roll at once: no admission policy of Belay's pauses it; " +
+			"install them on this cluster: kubectl apply --server-side -k config/guard", 0
+	}
+	policy, words := denial(err)
+	switch {
+	case policy == "":
+		return unproven, unanswered(d, err), 0
+	case strings.Contains(words, lockedWords):
+		return locked, fmt.Sprintf("waiting for a handover to end: until then changes of Deployment %s's template are refused", d.Name), 0
+	default:
+		return missing, fmt.Sprintf("a pushed template is refused by policy %s instead of being paused: "+
+			"policy %s or its binding is not in force; install all of them again: kubectl apply --server-side -k config/guard", policy, holdPolicy), 0
+	}
+}
+
+// probeRelease asks to unpause a Deployment with the reason that a bypass takes, and
+// looks whether that is refused, as the identity may not bypass. A reason names the
+// generation that it was written for: when the Deployment has changed in between,
+// it is none, and a write that lets nothing roll is accepted. The answer then has
+// another generation, and nothing was shown.
+func probeRelease(ctx context.Context, as client.Client, d *appsv1.Deployment, generation int64) (finding, string) {
+	reason := fmt.Sprintf("%d: dry-run that proves the guard", generation)
+	answer, err := dryRun(ctx, as, d, map[string]any{
+		"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationBypassReason: reason}},
+		"spec":     map[string]any{"paused": false},
+	})
+	if err == nil && answer.Generation == generation+1 {
+		return missing, fmt.Sprintf("a bypass by an identity without the verb bypass would be accepted: policy %s or its binding is not in force, "+
+			"or the identity of the dry-runs has the verb; install all policies again: kubectl apply --server-side -k config/guard", releasePolicy)
+	}
+	if err == nil {
+		return unproven, fmt.Sprintf("the guard could not be checked: Deployment %s changed between two dry-runs", d.Name)
+	}
+	if policy, _ := denial(err); policy != releasePolicy {
+		return unproven, unanswered(d, err)
+	}
+	return proven, ""
+}
+
+// errNoAnswer is a dry-run that had no answer in time.
+var errNoAnswer = errors.New("no answer")
+
+// dryRun returns what a merge patch would make of a Deployment.
+func dryRun(ctx context.Context, as client.Client, d *appsv1.Deployment, change map[string]any) (*appsv1.Deployment, error) {
+	patch, err := json.Marshal(change)
 	if err != nil {
-		return unproven, err.Error()
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	answer := &appsv1.Deployment{}
 	answer.Namespace, answer.Name = d.Namespace, d.Name
 	err = as.Patch(ctx, answer, client.RawPatch(types.MergePatchType, patch), client.DryRunAll)
-	switch {
-	case err == nil && answer.Spec.Paused:
-		return proven, "a pushed template comes back paused"
-	case err == nil:
-		return missing, "a pushed template would roll at once: no admission policy of Belay's pauses it; " +
-			"install them on this cluster: kubectl apply --server-side -k config/guard"
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return unproven, fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s had no answer within %s; "+
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, errNoAnswer
+	}
+	return answer, err
+}
+
+// unanswered says of a dry-run that it showed nothing, and why.
+func unanswered(d *appsv1.Deployment, err error) string {
+	if errors.Is(err, errNoAnswer) {
+		return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s had no answer within %s; "+
 			"an admission webhook for Deployments is slow or hangs: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", d.Name, probeTimeout)
 	}
-	policy, words := denial(err)
-	switch {
-	case policy == "":
-		return unproven, fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s was refused: %q", d.Name, bounded(err.Error(), 300))
-	case strings.Contains(words, lockedWords):
-		return locked, fmt.Sprintf("waiting for a handover to end: until then changes of Deployment %s's template are refused", d.Name)
-	default:
-		return missing, fmt.Sprintf("a pushed template is refused by policy %s instead of being paused: "+
-			"policy %s or its binding is not in force; install all of them again: kubectl apply --server-side -k config/guard", policy, holdPolicy)
-	}
+	return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s was refused: %q", d.Name, bounded(err.Error(), 300))
 }
 
 const (
@@ -82,6 +138,8 @@ const (
 	policyPrefix = "belay-guard-"
 	// holdPolicy is the one that pauses.
 	holdPolicy = "belay-guard-hold"
+	// releasePolicy is the one that refuses whoever may not bypass.
+	releasePolicy = "belay-guard-release"
 	// lockedWords are in the denial of a template change during a handover.
 	lockedWords = "try again in a few seconds"
 )

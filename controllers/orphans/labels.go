@@ -2,7 +2,6 @@ package orphans
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -23,14 +22,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/jsonpatch"
 )
 
 // ReasonUnlabelled is the reason of the event on a Deployment that lost its
 // labels.
 const ReasonUnlabelled = "RolloutGone"
-
-// guardLabels are all that the admission policies look at on a Deployment.
-var guardLabels = []string{v1alpha1.LabelRollout, v1alpha1.LabelRejected, v1alpha1.LabelRun, v1alpha1.LabelNarrowed, v1alpha1.LabelHandover}
 
 // lookAgain is when a Deployment is looked at again that changed under the write.
 const lookAgain = 5 * time.Second
@@ -79,23 +76,13 @@ func (r *Labels) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	return reconcile.Result{}, nil
 }
 
-// remove takes the labels away in one JSON patch: those that the guard put back
-// have no field owner, so that an apply could not. It tests the resource version
-// that was judged.
+// remove takes the labels away in one patch. It tests the resource version that
+// was judged.
 func (r *Labels) remove(ctx context.Context, d *appsv1.Deployment) (removed []string, err error) {
-	type operation struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value string `json:"value,omitempty"`
-	}
-	patch := []operation{{Op: "test", Path: "/metadata/resourceVersion", Value: d.ResourceVersion}}
-	for _, key := range guardLabels {
-		if _, ok := d.Labels[key]; ok {
-			patch = append(patch, operation{Op: "remove", Path: "/metadata/labels/" + strings.ReplaceAll(key, "/", "~1")})
-			removed = append(removed, key)
-		}
-	}
-	body, err := json.Marshal(patch)
+	var patch jsonpatch.Patch
+	patch.Test(d.ResourceVersion, "metadata", "resourceVersion")
+	removed = patch.RemoveLabels(d.Labels, v1alpha1.WorkloadLabels()...)
+	body, err := patch.Encode()
 	if err != nil {
 		return nil, err
 	}

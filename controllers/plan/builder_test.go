@@ -11,16 +11,16 @@ import (
 
 // Every case has four replicas, two steps and three revisions.
 const (
-	stableRevision = "aaaaaaaaaa"
-	triedRevision  = "bbbbbbbbbb"
-	newerRevision  = "cccccccccc"
-	replicas       = 4
-	run            = "shop-bbbbbbbbbb-1"
-	stableSet      = "shop-a"
-	canarySet      = "shop-b"
-	ownSet         = "shop-own"
-	stableHash     = "hash-a"
-	canaryHash     = "hash-b"
+	stableRevision    = "aaaaaaaaaa"
+	candidateRevision = "bbbbbbbbbb"
+	newerRevision     = "cccccccccc"
+	replicas          = 4
+	run               = "shop-bbbbbbbbbb-1"
+	stableSet         = "shop-a"
+	canarySet         = "shop-b"
+	ownSet            = "shop-own"
+	stableHash        = "hash-a"
+	canaryHash        = "hash-b"
 )
 
 var (
@@ -62,7 +62,7 @@ func given(changes ...change) plan.Input {
 		},
 		Status: v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: &stable},
 		Workload: plan.Workload{
-			Found: true, Declared: revision(stableRevision), Replicas: replicas, Observed: true,
+			Found: true, Declared: revision(stableRevision), Replicas: replicas, Observed: true, ProgressDeadline: 10 * time.Minute,
 			Marks: plan.Marks{Rollout: "shop"}, Stable: set(stableSet, stableRevision, stableHash, replicas),
 		},
 		Route: plan.Route{Acknowledged: true, PairCurrent: true},
@@ -126,7 +126,7 @@ func active(sets ...plan.Set) change {
 }
 
 func stable(n int32) plan.Set { return set(stableSet, stableRevision, stableHash, n) }
-func own(n int32) plan.Set    { return set(ownSet, triedRevision, "hash-own", n) }
+func own(n int32) plan.Set    { return set(ownSet, candidateRevision, "hash-own", n) }
 func newer(n int32) plan.Set  { return set("shop-c", newerRevision, "hash-c", n) }
 
 // unready has the pods but serves nobody yet.
@@ -138,8 +138,8 @@ func unready(s plan.Set) plan.Set {
 // The phases, each as it looks when all goes well.
 
 func candidate(in *plan.Input) {
-	in.Status.Candidate = ptr(revision(triedRevision))
-	declares(triedRevision)(in)
+	in.Status.Candidate = ptr(revision(candidateRevision))
+	declares(candidateRevision)(in)
 }
 
 func gating(in *plan.Input) {
@@ -231,7 +231,7 @@ func native(in *plan.Input) {
 // nativeAlone runs the candidate alone, its bake over.
 func nativeAlone(in *plan.Input) {
 	native(in)
-	in.Canary.Set = set(canarySet, triedRevision, canaryHash, replicas)
+	in.Canary.Set = set(canarySet, candidateRevision, canaryHash, replicas)
 	active(in.Canary.Set)(in)
 	in.Status.Promotion.SettledAt = ptr(recently)
 }
@@ -269,6 +269,6 @@ func handoverBack(in *plan.Input) {
 func rolledBack(in *plan.Input) {
 	candidate(in)
 	in.Status.Phase, in.Status.Run = v1alpha1.PhaseRolledBack, run
-	in.Workload.Marks.Rejected = triedRevision
-	rejected(triedRevision)(in)
+	in.Workload.Marks.Rejected = candidateRevision
+	rejected(candidateRevision)(in)
 }

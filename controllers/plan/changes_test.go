@@ -43,6 +43,7 @@ func stableReady(n int32) change {
 	}
 }
 
+func stableSized(n int32) change     { return func(in *plan.Input) { in.Workload.Stable.Desired = n } }
 func stableEndpoints(n int32) change { return func(in *plan.Input) { in.Route.StableEndpoints = n } }
 func canaryEndpoints(n int32) change { return func(in *plan.Input) { in.Route.CanaryEndpoints = n } }
 
@@ -52,7 +53,7 @@ func serviceEndpoints(n int32) change {
 
 func canaryPods(n int32) change {
 	return func(in *plan.Input) {
-		in.Canary = plan.Canary{Set: set(canarySet, triedRevision, canaryHash, n), Exists: true}
+		in.Canary = plan.Canary{Set: set(canarySet, candidateRevision, canaryHash, n), Exists: true}
 		endpoints(in)
 	}
 }
@@ -129,7 +130,7 @@ func preflight(o v1alpha1.VerdictOutcome) change {
 	return func(in *plan.Input) {
 		in.Preflight = plan.Preflight{Required: true, FreshFor: 2 * time.Minute}
 		if o != "" {
-			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: triedRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
+			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: candidateRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
 		}
 	}
 }
@@ -215,4 +216,26 @@ func handedAt(at *metav1.Time) change {
 
 func settledAt(at *metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Promotion.SettledAt = at }
+}
+
+func byAnn(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "7: outage"} }
+
+// handledBypass was followed, or was there before.
+func handledBypass(reason string) change {
+	return func(in *plan.Input) { in.Status.HandledBypass = &reason }
+}
+
+func promotedAt(at metav1.Time) change {
+	return func(in *plan.Input) { in.Status.Promotion.StartedAt = at }
+}
+
+// wave is the canary's last growth, asked for some time ago.
+func wave(size int32, asked time.Duration) change {
+	return func(in *plan.Input) { in.Status.Step.Wave = &v1alpha1.WaveStatus{Size: size, AskedAt: ago(asked)} }
+}
+
+func withdrawn(since time.Duration) change {
+	return func(in *plan.Input) {
+		in.Status.Step.Wave.WithdrawnAt, in.Status.Step.Wave.Message = ptr(ago(since)), "2 of 3 ready: no node has room"
+	}
 }

@@ -71,6 +71,30 @@ func startedAt(at metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Rollback.StartedAt = at }
 }
 
+// TestAHandoverThatIsRefusedIsNoNews: its time stays, but not for so long that the
+// Deployment controller would have no time left to recognise the set.
+func TestAHandoverThatIsRefusedIsNoNews(t *testing.T) {
+	seconds := func(n int) metav1.Time { return ago(time.Duration(n) * time.Second) }
+	toNative := func(in *plan.Input) {
+		takeOver(v1alpha1.TakeOverNative)(in)
+		in.Workload.Chosen = canarySet
+	}
+	for name, base := range map[string]change{"handover": handingOver, "native": toNative} {
+		for _, test := range []struct {
+			at   *metav1.Time
+			want metav1.Time
+		}{{nil, seconds(0)}, {ptr(seconds(1)), seconds(1)}, {ptr(seconds(14)), seconds(14)}, {ptr(seconds(15)), seconds(0)}, {&longAgo, seconds(0)}} {
+			d := plan.Decide(given(base, handedAt(test.at)))
+			if _, ok := d.Effect.(plan.HandOver); !ok {
+				t.Fatalf("%s, decided at %s: %s does %v", name, test.at, d.Rule, d.Effect)
+			}
+			if got := d.Status.Promotion.HandedAt; !got.Equal(&test.want) {
+				t.Errorf("%s, decided at %s: now at %s, want %s", name, test.at, got, &test.want)
+			}
+		}
+	}
+}
+
 func TestARefusedEffectIsShown(t *testing.T) {
 	refused := func(since metav1.Time, effect string) change {
 		return func(in *plan.Input) {
@@ -132,9 +156,9 @@ func TestFinishedRunsAreRemembered(t *testing.T) {
 			in.Status.History = append(in.Status.History, v1alpha1.HistoryEntry{Run: "old"})
 		}
 	}
-	d := plan.Decide(given(append(drained, full, rejected(triedRevision))...))
+	d := plan.Decide(given(append(drained, full, rejected(candidateRevision))...))
 	want := v1alpha1.HistoryEntry{
-		Run: run, Revision: triedRevision, Image: "shop:b", Outcome: v1alpha1.OutcomeRolledBack,
+		Run: run, Revision: candidateRevision, Image: "shop:b", Outcome: v1alpha1.OutcomeRolledBack,
 		Trigger: "shop/errors", Message: "5 % errors", StartedAt: recently, FinishedAt: metav1.NewTime(now),
 	}
 	if diff := cmp.Diff(&want, d.Finished); diff != "" {
@@ -144,7 +168,7 @@ func TestFinishedRunsAreRemembered(t *testing.T) {
 		t.Errorf("history %v, want 3 entries with the finished run first", d.Status.History)
 	}
 	wantRejected := []v1alpha1.RejectedRevision{{
-		Revision: triedRevision, Trigger: "shop/errors", Message: "5 % errors", At: metav1.NewTime(now), Run: run,
+		Revision: candidateRevision, Trigger: "shop/errors", Message: "5 % errors", At: metav1.NewTime(now), Run: run,
 	}}
 	if diff := cmp.Diff(wantRejected, d.Status.Rejected); diff != "" {
 		t.Errorf("rejected (-want +got):\n%s", diff)
@@ -179,13 +203,13 @@ func TestAVersionThatNobodyJudgedIsNotCalledStable(t *testing.T) {
 		t.Errorf("%s: stable is %+v", d.Rule, d.Status.Stable)
 	}
 	d = plan.Decide(given(bypassing, atZero))
-	if d.Status.Stable.Revision != triedRevision || d.Finished.Outcome != v1alpha1.OutcomeBypassed {
+	if d.Status.Stable.Revision != candidateRevision || d.Finished.Outcome != v1alpha1.OutcomeBypassed {
 		t.Errorf("%s: stable is %+v after %+v", d.Rule, d.Status.Stable, d.Finished)
 	}
 }
 
 func TestWhatWasStableIsRememberedNewestFirst(t *testing.T) {
-	d := plan.Decide(given(handedAlone, previously(triedRevision, "dddddddddd")))
+	d := plan.Decide(given(handedAlone, previously(candidateRevision, "dddddddddd")))
 	var got []string
 	for _, p := range d.Status.Previous {
 		got = append(got, p.Revision)
@@ -193,7 +217,7 @@ func TestWhatWasStableIsRememberedNewestFirst(t *testing.T) {
 	if diff := cmp.Diff([]string{stableRevision, "dddddddddd"}, got); diff != "" {
 		t.Errorf("previous (-want +got):\n%s", diff)
 	}
-	want := &v1alpha1.Revision{Revision: triedRevision, Image: "shop:b", ReplicaSet: canarySet, PodTemplateHash: canaryHash}
+	want := &v1alpha1.Revision{Revision: candidateRevision, Image: "shop:b", ReplicaSet: canarySet, PodTemplateHash: canaryHash}
 	if diff := cmp.Diff(want, d.Status.Stable); diff != "" {
 		t.Errorf("stable (-want +got):\n%s", diff)
 	}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -116,6 +115,8 @@ type (
 		Name   string
 		Delete bool
 	}
+	// TakeBack makes the run the owner of its set again.
+	TakeBack struct{ Name string }
 )
 
 func (AddFinalizer) effect()   {}
@@ -137,6 +138,7 @@ func (Unpause) effect()        {}
 func (Pause) effect()          {}
 func (RaiseStable) effect()    {}
 func (TakeOut) effect()        {}
+func (TakeBack) effect()       {}
 
 func (AddFinalizer) String() string { return "add the finalizer" }
 func (Leave) String() string {
@@ -186,16 +188,4 @@ func (e TakeOut) String() string {
 	return "scale ReplicaSet " + e.Name + " to 0"
 }
 
-// String lists the labels that are set.
-func (m Marks) String() string {
-	var set []string
-	for _, label := range []struct{ name, value string }{{"rollout", m.Rollout}, {"run", m.Run}, {"rejected", m.Rejected}, {"narrowed", m.Narrowed}} {
-		if label.value != "" {
-			set = append(set, label.name+"="+label.value)
-		}
-	}
-	if len(set) == 0 {
-		return "none"
-	}
-	return strings.Join(set, ", ")
-}
+func (e TakeBack) String() string { return "take ReplicaSet " + e.Name + " back" }

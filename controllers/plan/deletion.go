@@ -6,49 +6,69 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about deletion: the user's Service and Deployment keep serving.
-
-func deleting(f *facts) bool { return f.in.Deleting != nil }
-
-func releaseTimedOut(f *facts) bool {
-	return f.in.ReleaseOverdue() && f.in.Route.Split != nil
+// deletionTable applies from the request to delete the Rollout until its finalizer
+// is gone; its last row always matches. It comes first because deletion must
+// work in every state: routes and Service go back to the user's own, and pods
+// that serve stay.
+var deletionTable = table{
+	name:    "Deletion",
+	about:   "The Rollout is being deleted. Your Service and Deployment keep serving, whatever the state.",
+	applies: deleting,
+	rules: []rule{
+		{"ReleaseTimedOut", releaseTimedOut, releaseForDeletion},
+		{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
+		{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
+		{"DeletingUnpauses", deletingReverted, unpauseStable},
+		{"Released", released, leave},
+		{"DeletingFences", handoverInFlight, fenceCanary},
+		{"DeletingTakesTrafficBack", deletingCanaryWeighted, takeTrafficForDeletion},
+		{"DeletingWidensService", narrowed, widenService},
+		{"DeletingReleasesRoute", deletingWithRoute, releaseForDeletion},
+		{"DeletingAtZero", deletingJustZero, noteZeroForDeletion},
+		{"DeletingDrains", deletingDraining, drain},
+		{"DeletingAwaitsWorkload", deletingOnlyCanaryServes, waitForOthers},
+		{"DeletingRemovesCanary", deletingWithCanary, removeCanary},
+		{"Deleting", always, waitForRelease},
+	},
 }
 
-// deletingHandedSplit: once the Deployment owns the canary, its own pods serve
-// behind the user's Service, whatever the release waits for.
-func deletingHandedSplit(f *facts) bool {
-	return deleting(f) && f.in.Canary.Handed && f.in.Route.Split != nil && !f.releaseBlocked()
+func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSplit(f) }
+
+func releaseForDeletion(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
+
+// deletingHandedSplit holds once the Deployment owns the canary: then the
+// user's Service reaches its pods, whatever else the deletion waits for.
+func deletingHandedSplit(f *facts) bool { return f.in.Canary.Handed && routesReleasable(f) }
 
 func deletingHandedPaused(f *facts) bool {
-	return deleting(f) && f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.tried && !f.stoppedNative()
+	return f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.candidate && !f.nativeStopped()
 }
 
-// deletingReverted: a Deployment that declares the stable version again has
-// nothing to wait for, and nobody is left to let it go on.
+// deletingReverted holds when the Deployment is paused at the stable version:
+// nobody would unpause it once Belay is gone.
 func deletingReverted(f *facts) bool {
 	reverted := f.in.Workload.Found && f.in.Workload.Paused && f.declared == f.stable && f.stable != ""
 	return released(f) && reverted && !f.in.ReleaseOverdue() && !f.in.Canary.Handed
 }
 
-// released also holds when the route is gone or refers to nothing of ours: a
-// deletion must not wait for what nobody will bring back.
+// released also holds when the route does not exist or does not refer to
+// Belay's Services: a deletion must not wait for something that will not come
+// back.
 func released(f *facts) bool {
-	if !deleting(f) {
-		return false
-	}
 	timedOut := f.in.ReleaseOverdue()
 	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut) && (f.in.Route.Narrowed == "" || timedOut)
 	canaryDone := !f.in.Canary.Exists || f.in.Canary.Handed || timedOut
 	return routeDone && canaryDone
 }
 
-// leave is the last decision about a Rollout. A canary that a timeout leaves
-// behind goes with the run's record, at the latest.
+// leave is the last decision about a Rollout. A canary that is left after the
+// timeout is deleted together with its run, which controls it.
 func leave(f *facts) Decision {
 	why := "deleted: the user's own Service and Deployment serve alone"
 	if f.in.Workload.Paused && f.declared != f.stable {
-		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then kubectl rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
 	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {
@@ -57,48 +77,32 @@ func leave(f *facts) Decision {
 	return d
 }
 
-// stableServes says whether taking the canary out of the route leaves pods that
-// serve.
+func deletingCanaryWeighted(f *facts) bool { return f.stableServes() && canaryWeighted(f) }
+
+func takeTrafficForDeletion(f *facts) Decision {
+	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: setting the canary's weight to 0 %")
+}
+
+// stableServes reports whether stable pods can take all requests.
 func (f *facts) stableServes() bool {
 	return !f.in.Canary.Handed && f.in.Workload.Stable.Ready > 0 && f.in.Route.StableEndpoints > 0
 }
 
-// deletingUnfenced: a handover that was decided may have succeeded unseen; then
-// the Deployment already empties the stable set.
-func deletingUnfenced(f *facts) bool { return deleting(f) && f.unfenced() }
-
-func deletingWithSplit(f *facts) bool {
-	return deleting(f) && f.stableServes() && f.in.Route.Split != nil && f.weightIsNot(0)
-}
-
-func takeTrafficForDeletion(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: taking the canary's traffic back")
-}
-
-func deletingNarrowed(f *facts) bool { return deleting(f) && f.in.Route.Narrowed != "" }
-
-func widenService(f *facts) Decision {
-	return f.doing(f.phaseReason(), "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
-}
-
 func deletingWithRoute(f *facts) bool {
-	if !deleting(f) || f.in.Route.Split == nil || f.releaseBlocked() && !f.in.ReleaseOverdue() {
+	if !routesSplit(f) || f.releaseBlocked() && !f.in.ReleaseOverdue() {
 		return false
 	}
-	// With stable pods serving, the canary goes first: the user's Service would
-	// give it a share again.
+	// While stable serves the canary is removed first: the user's Service would send
+	// it requests again.
 	return !f.stableServes() || f.in.Route.Acknowledged && !f.in.Canary.Exists && f.in.Canary.Left == 0
 }
 
-func releaseForDeletion(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
-}
-
 func deletingJustZero(f *facts) bool {
-	return deleting(f) && f.in.Route.Split != nil && !f.weightIsNot(0) && f.in.Canary.Exists && f.in.Route.Acknowledged && f.rollback().ZeroAt == nil
+	return routesSplit(f) && !canaryWeighted(f) && f.in.Canary.Exists && f.in.Route.Acknowledged && f.rollback().ZeroAt == nil
 }
 
-// noteZeroForDeletion keeps the start of the drain where a rollback keeps it.
+// noteZeroForDeletion keeps the start of the drain in the same field as a
+// rollback.
 func noteZeroForDeletion(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonReleasing, "the gateway acknowledged weight 0 %")
 	if d.Status.Rollback == nil {
@@ -113,16 +117,17 @@ func noteZeroForDeletion(f *facts) Decision {
 }
 
 func deletingDraining(f *facts) bool {
-	return deleting(f) && f.in.Route.Split != nil && f.in.Canary.Exists && f.rollback().ZeroAt != nil && !f.drained()
+	return routesSplit(f) && f.rollback().ZeroAt != nil && canaryDraining(f)
 }
 
-// deletingWithoutOthers keeps the canary while it may be all that serves.
-func deletingWithoutOthers(f *facts) bool {
+// deletingOnlyCanaryServes holds while the canary serves and the Deployment's
+// own pods cannot replace it.
+func deletingOnlyCanaryServes(f *facts) bool {
 	return deletingWithCanary(f) && f.in.Canary.Ready > 0 && (!f.deploymentCarries() || f.canaryAlone())
 }
 
-// canaryAlone reports whether the user's Service, which the routes point at,
-// reaches the canary's pods and nobody else.
+// canaryAlone reports whether the routes point at the user's Service and it
+// reaches canary pods only.
 func (f *facts) canaryAlone() bool {
 	r := f.in.Route
 	return r.Split == nil && r.Narrowed == "" && r.ServiceEndpoints > 0 && r.CanaryShare >= r.ServiceEndpoints
@@ -130,7 +135,7 @@ func (f *facts) canaryAlone() bool {
 
 func waitForOthers(f *facts) Decision {
 	if f.deploymentCarries() {
-		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("Service %s reaches only the canary's pods (%d): it stays until others are reachable", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
+		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
 	}
 	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
@@ -144,22 +149,21 @@ func (f *facts) deploymentReady() int32 {
 	return ready
 }
 
-// deploymentCarries says whether three quarters of the Deployment's pods are
-// ready, whatever they run: what its own default maxUnavailable keeps.
+// deploymentCarries reports whether three quarters of the Deployment's pods are
+// ready, of whatever version: the share that its default maxUnavailable keeps.
 func (f *facts) deploymentCarries() bool {
 	return f.deploymentReady()*4 >= f.in.Workload.Replicas*3
 }
 
 func deletingWithCanary(f *facts) bool {
-	shares := f.in.Route.Split != nil && f.weightIsNot(0)
-	return deleting(f) && f.in.Route.Acknowledged && !shares && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
+	return f.in.Route.Acknowledged && !canaryWeighted(f) && canaryLeft(f)
 }
 
 func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil && f.releaseBlocked() {
 		return waitForService(f)
 	}
-	what := "the release"
+	what := "the routes to Service " + f.in.Spec.Traffic.Service
 	if f.in.Route.Split != nil {
 		what = fmt.Sprintf("weight %d %%", f.observedWeight())
 	}

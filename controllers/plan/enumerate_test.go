@@ -97,7 +97,7 @@ func stages() []option {
 	}
 	resting := func(in *plan.Input) { sizeSince(nil)(in); in.Status.Promotion.Size = nil }
 	return []option{
-		{"fresh", fresh}, {"stable", finished}, {"gating", gating}, {"gating-before", all(gating, previously(triedRevision))}, {"rolled-back", rolledBack},
+		{"fresh", fresh}, {"stable", finished}, {"gating", gating}, {"gating-before", all(gating, previously(candidateRevision))}, {"rolled-back", rolledBack},
 		{"step1-entered", all(stepAt(0), acknowledgedAt(nil), entered(justNow))},
 		{"step1-late", all(stepAt(0), acknowledgedAt(nil), entered(longAgo))},
 		{"step1-held", all(stepAt(0), acknowledgedAt(&justNow))},
@@ -120,14 +120,14 @@ func stages() []option {
 func workloads() []option {
 	rolls := func(name string) change { return all(declares(name), paused(false)) }
 	noStable := func(in *plan.Input) { in.Workload.Stable = plan.Set{} }
-	down := all(declares(triedRevision), stableReady(0), unavailableFor(time.Minute))
+	down := all(declares(candidateRevision), stableReady(0), unavailableFor(time.Minute))
 	return []option{
-		{"tried-held", declares(triedRevision)}, {"tried-down", down}, {"tried-weak", all(declares(triedRevision), stableReady(1))},
-		{"tried-wrong", all(declares(triedRevision), active(own(replicas)))}, {"tried-beside", all(declares(triedRevision), active(stable(2), newer(2)))},
-		{"tried-replaced", all(declares(triedRevision), active(newer(replicas)))}, {"tried-lost", all(declares(triedRevision), active(), noStable)},
-		{"tried-8", all(declares(triedRevision), scaled(8))}, {"tried-1", all(declares(triedRevision), scaled(1), active(stable(1)))},
-		{"tried-0", all(declares(triedRevision), atZero)}, {"tried-to-0", all(declares(triedRevision), scaled(0))},
-		{"tried-rolls", all(rolls(triedRevision), active(stable(2), own(2)))}, {"tried-alone", all(rolls(triedRevision), active(own(replicas)))}, {"tried-starts", rolls(triedRevision)},
+		{"candidate-held", declares(candidateRevision)}, {"candidate-down", down}, {"candidate-weak", all(declares(candidateRevision), stableReady(1))},
+		{"candidate-wrong", all(declares(candidateRevision), active(own(replicas)))}, {"candidate-beside", all(declares(candidateRevision), active(stable(2), newer(2)))},
+		{"candidate-replaced", all(declares(candidateRevision), active(newer(replicas)))}, {"candidate-lost", all(declares(candidateRevision), active(), noStable)},
+		{"candidate-8", all(declares(candidateRevision), scaled(8))}, {"candidate-1", all(declares(candidateRevision), scaled(1), active(stable(1)))},
+		{"candidate-0", all(declares(candidateRevision), atZero)}, {"candidate-to-0", all(declares(candidateRevision), scaled(0))},
+		{"candidate-rolls", all(rolls(candidateRevision), active(stable(2), own(2)))}, {"candidate-alone", all(rolls(candidateRevision), active(own(replicas)))}, {"candidate-starts", rolls(candidateRevision)},
 		{"stable", declares(stableRevision)}, {"stable-held", all(declares(stableRevision), paused(true))}, {"stable-mix", all(declares(stableRevision), paused(true), active(stable(2), own(2)))},
 		{"newer-held", declares(newerRevision)}, {"newer-mix", all(declares(newerRevision), active(stable(3), unready(own(1))))}, {"newer-frozen", all(declares(newerRevision), active(unready(own(replicas))))},
 		{"newer-0", all(declares(newerRevision), atZero)}, {"newer-rolls", all(rolls(newerRevision), active(stable(2), newer(2)))},
@@ -185,7 +185,7 @@ func verdicts() []option {
 func circumstances() []option {
 	return []option{
 		{"plain", same}, {"deleting", deleted(time.Second)}, {"deleting-late", deleted(time.Hour)},
-		{"abort", action(v1alpha1.ActionAbort, "")}, {"retry", action(v1alpha1.ActionRetry, triedRevision)},
+		{"abort", action(v1alpha1.ActionAbort, "")}, {"retry", action(v1alpha1.ActionRetry, candidateRevision)},
 		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observeOnly}, {"deadline", rollBackAtDeadline},
 		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
 		{"preflight", preflight("")}, {"native", nativeMode}, {"direct", func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }},

@@ -10,12 +10,12 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// facts is an Input with what several rules derive from it.
+// facts is an Input, with values that several rules derive from it.
 type facts struct {
-	in       Input
-	stable   string
-	tried    string
-	declared string
+	in        Input
+	stable    string
+	candidate string
+	declared  string
 }
 
 func newFacts(in Input) *facts {
@@ -24,23 +24,27 @@ func newFacts(in Input) *facts {
 		f.stable = in.Status.Stable.Revision
 	}
 	if in.Status.Candidate != nil {
-		f.tried = in.Status.Candidate.Revision
+		f.candidate = in.Status.Candidate.Revision
 	}
 	return f
 }
 
-// next is the status to start a decision from: a copy, so that what was
-// observed stays as it was.
+// next is a copy of the observed status, for a decision to change.
 func (f *facts) next() v1alpha1.RolloutStatus {
 	return *f.in.Status.DeepCopy()
 }
 
-func (f *facts) now() metav1.Time { return metav1.NewTime(f.in.Now) }
+// now is the present time as a status keeps it, in whole seconds: the next one, so
+// that no wait that counts from it is shorter than was asked for.
+func (f *facts) now() metav1.Time {
+	return metav1.NewTime(f.in.Now.Add(time.Second - time.Nanosecond).Truncate(time.Second))
+}
 
-// finish fills what every decision has: the shown weights, the message and a
-// wake-up that does not depend on any event arriving.
+// finish fills in what every decision has: the shown weights, the message, and
+// when to look again at the latest.
 func (f *facts) finish(d Decision) Decision {
 	d = f.showRefusal(d)
+	f.showChanged(&d)
 	if f.overdue(d) {
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
@@ -61,34 +65,50 @@ func (f *facts) finish(d Decision) Decision {
 	return d
 }
 
-// showRefusal says of a repeated effect why the API server does not take it. One
-// that goes on for longer than stepDeadline needs a person.
+// WriteRun is a refusal's effect when it is the run's record that cannot be written.
+const WriteRun = "write the run's record"
+
+// showRefusal adds to the message why the API server refuses the effect of this
+// decision. A refusal that lasts longer than stepDeadline needs a person.
 func (f *facts) showRefusal(d Decision) Decision {
 	r := f.in.Status.Refusal
 	if r == nil {
 		return d
 	}
-	if d.Effect == nil || truncate(d.Effect.String(), 256) != r.Effect {
+	switch {
+	case r.Effect == WriteRun && f.in.Run.Owed:
+		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so that the candidate gets nothing more: " + r.Message
+	case d.Effect != nil && truncate(d.Effect.String(), 256) == r.Effect:
+		d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
+	default:
 		d.Status.Refusal = nil
 		return d
 	}
-	d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
 	if f.in.Now.Sub(r.Since.Time) > f.in.Spec.StepDeadline.Duration {
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
 	}
 	return d
 }
 
-// overdue holds for a decision that only waits on, in a stage that has been
-// undecided for longer than stepDeadline.
+// showChanged says during the trial how it will end: that the Deployment will not
+// take this canary over is known as soon as the canary is there.
+func (f *facts) showChanged(d *Decision) {
+	if onTrial(f) && f.in.Canary.Changed != "" && d.Effect == nil && d.Status.Phase == f.in.Status.Phase {
+		d.Why = truncate(d.Why, 480) + "; the promotion will be native (by the Deployment's own strategy), as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+	}
+}
+
+// overdue holds for a decision that only waits, when the step, bake or handover
+// has been undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
-	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.getsOn(d)
+	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
 	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Standing.Reason == v1alpha1.ReasonScaledToZero
 	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
 
-// getsOn reports whether a decision notes something that its stage waited for.
-func (f *facts) getsOn(d Decision) bool {
+// progressed reports whether a decision records something that was being waited
+// for.
+func (f *facts) progressed(d Decision) bool {
 	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
 		return true
 	}
@@ -128,7 +148,7 @@ func (f *facts) desiredWeight(s v1alpha1.RolloutStatus) int32 {
 	}
 }
 
-// serving is what answers users now, for people: "1.4 95 %, 1.5 5 %".
+// serving says which versions answer users now: "1.4 95 %, 1.5 5 %".
 func (f *facts) serving() string {
 	if !f.in.Workload.Found || f.in.Status.Stable == nil {
 		return ""
@@ -148,7 +168,7 @@ func (f *facts) serving() string {
 	var ready int32
 	for _, s := range f.in.Workload.Active {
 		ready += s.Ready
-		if s.Revision == f.tried && s.Name != f.in.Canary.Name {
+		if s.Revision == f.candidate && s.Name != f.in.Canary.Name {
 			own += s.Ready
 		}
 	}
@@ -165,7 +185,7 @@ func (f *facts) serving() string {
 	}
 }
 
-// tagOf is the end of an image's name that tells its versions apart.
+// tagOf is the tag of an image, or its revision where there is none.
 func tagOf(r *v1alpha1.Revision) string {
 	if r == nil {
 		return "?"
@@ -177,7 +197,8 @@ func tagOf(r *v1alpha1.Revision) string {
 	return truncate(r.Revision, 40)
 }
 
-// showDirectCallers says whom callers of the Service itself reach during a run.
+// showDirectCallers says which pods in-cluster callers of the Service reach
+// during a run.
 func (f *facts) showDirectCallers(d *Decision) {
 	if !d.Status.Phase.InRun() {
 		d.Status.DirectCallers = nil
@@ -213,6 +234,14 @@ func (f *facts) observedWeight() int32 {
 	return *f.in.Route.Split
 }
 
+// kubectl is the command that acts in the Rollout's namespace.
+func (f *facts) kubectl() string {
+	if f.in.Namespace == "" {
+		return "kubectl"
+	}
+	return "kubectl -n " + f.in.Namespace
+}
+
 // step is the step in progress; a status without one counts as the first.
 func (f *facts) step() v1alpha1.StepStatus {
 	if f.in.Status.Step == nil {
@@ -223,9 +252,9 @@ func (f *facts) step() v1alpha1.StepStatus {
 
 func (f *facts) stepWeight() int32 { return f.weightAt(f.step().Index) }
 
-// canaryNeed is the number of pods that a weight asks for: ceil(weight × N),
-// and at least one, so that there is something to judge; none where the
-// Deployment wants none.
+// canaryNeed is the number of pods for a weight: ceil(weight × N / 100), at
+// least one, so that there is something to judge; 0 where the Deployment has no
+// replicas.
 func (f *facts) canaryNeed(weight int32) int32 {
 	if f.in.Workload.Replicas == 0 {
 		return 0
@@ -233,12 +262,12 @@ func (f *facts) canaryNeed(weight int32) int32 {
 	return max(1, int32((int64(weight)*int64(f.in.Workload.Replicas)+99)/100))
 }
 
-// canaryReady counts the canary's pods that have been ready for as long as the
-// Deployment asks for.
+// canaryReady counts the canary's pods that have been ready for at least the
+// Deployment's minReadySeconds.
 func (f *facts) canaryReady() int32 { return min(f.in.Canary.Ready, f.in.Canary.Available) }
 
-// where names the stage for people.
-func (f *facts) where() string {
+// stage names the step, promotion, bake or handover in a message.
+func (f *facts) stage() string {
 	switch f.in.Status.Phase {
 	case v1alpha1.PhasePromoting:
 		return "promotion"
@@ -246,6 +275,8 @@ func (f *facts) where() string {
 		return "bake"
 	case v1alpha1.PhaseHandingOver:
 		return "handover"
+	case v1alpha1.PhaseRollingBack:
+		return "rollback"
 	}
 	s := f.step()
 	name := ""
@@ -255,9 +286,9 @@ func (f *facts) where() string {
 	return fmt.Sprintf("step %d of %d%s", s.Index+1, len(f.in.Spec.Steps), name)
 }
 
-// whereNow is where, with the weight.
-func (f *facts) whereNow() string {
-	return fmt.Sprintf("%s, weight %d %%", f.where(), f.observedWeight())
+// stageAndWeight is the stage, with the weight.
+func (f *facts) stageAndWeight() string {
+	return fmt.Sprintf("%s, weight %d %%", f.stage(), f.observedWeight())
 }
 
 func (f *facts) sinceElapsed(from *metav1.Time, d time.Duration) (over bool, left time.Duration) {
@@ -268,12 +299,13 @@ func (f *facts) sinceElapsed(from *metav1.Time, d time.Duration) (over bool, lef
 	return left <= 0, max(left, 0)
 }
 
-// working is a decision that makes or awaits progress.
+// working is a decision after which Belay goes on by itself.
 func (f *facts) working(reason, why string) Decision {
 	return Decision{Why: why, Status: f.next(), Standing: Standing{Working, reason}}
 }
 
-// stuck is a decision that only a person, or the world, can take further.
+// stuck is a decision that holds until a person, or something outside of Belay,
+// changes something.
 func (f *facts) stuck(reason, why string) Decision {
 	return Decision{Why: why, Status: f.next(), Standing: Standing{Stuck, reason}, Recheck: f.in.Watchdog}
 }

@@ -10,16 +10,16 @@ import (
 
 func (f *facts) reject(d *Decision, trigger, message, run string) {
 	entry := v1alpha1.RejectedRevision{
-		Revision: f.tried, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
+		Revision: f.candidate, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
 	}
-	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, without(d.Status.Rejected, f.tried)...)
+	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, withoutRevision(d.Status.Rejected, f.candidate)...)
 	if len(d.Status.Rejected) > 20 {
 		d.Status.Rejected = d.Status.Rejected[:20]
 	}
 }
 
 // keptEntries is how many finished runs a status keeps at least: the API server
-// refuses one that takes the newest away, also to make room for another.
+// refuses a status without the two newest.
 const keptEntries = 2
 
 func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message string) {
@@ -31,7 +31,7 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 		started = *f.in.Status.RunStartedAt
 	}
 	entry := v1alpha1.HistoryEntry{
-		Run: f.in.Status.Run, Revision: f.tried, Image: f.in.Status.Candidate.Image, Outcome: outcome,
+		Run: f.in.Status.Run, Revision: f.candidate, Image: f.in.Status.Candidate.Image, Outcome: outcome,
 		Trigger: trigger, Message: truncate(message, 1024), StartedAt: started, FinishedAt: f.now(),
 	}
 	d.Finished = &entry
@@ -42,8 +42,8 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 	}
 }
 
-// endRunBy ends a run from outside: one that was being rolled back ends as what
-// that rollback was for.
+// endRunBy ends a run for a reason outside of it. A run that was being rolled
+// back keeps the outcome of that rollback.
 func (f *facts) endRunBy(d *Decision, outcome v1alpha1.Outcome, why string) {
 	trigger := ""
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
@@ -52,7 +52,7 @@ func (f *facts) endRunBy(d *Decision, outcome v1alpha1.Outcome, why string) {
 	f.endRun(d, outcome, trigger, why)
 }
 
-func without(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
+func withoutRevision(list []v1alpha1.RejectedRevision, revision string) []v1alpha1.RejectedRevision {
 	var kept []v1alpha1.RejectedRevision
 	for _, r := range list {
 		if r.Revision != revision {
@@ -69,23 +69,23 @@ func (f *facts) runUnfinished() bool {
 	return len(f.in.Status.History) == 0 || f.in.Status.History[0].Run != f.in.Status.Run
 }
 
-// wayBack says, to end a message, how the version before the present one comes
-// back where weights no longer help: the stable one while the Deployment takes
-// another over, and the one before it afterwards.
+// wayBack says, as the end of a message, how to return to the former version
+// where weights no longer help: to stable while the Deployment takes another
+// version over, to the one before stable afterwards.
 func (f *facts) wayBack() string {
 	var to v1alpha1.Revision
 	fast := f.fastReverts() > 0
 	switch {
 	case !stable(f) && f.in.Status.Stable != nil:
 		to = *f.in.Status.Stable
-		// A Deployment that still rolls by itself rolls back by itself.
+		// A Deployment in the middle of a roll goes back by its own strategy.
 		fast = fast && !f.bypassedTo(to.Revision) || native(f) && len(f.in.Workload.Active) > 1
 	case stable(f) && len(f.in.Status.Previous) > 0:
 		to.Revision, to.Image = f.in.Status.Previous[0].Revision, f.in.Status.Previous[0].Image
 	default:
 		return "declare the version you want (kubectl set image, or apply its manifest)"
 	}
-	say := fmt.Sprintf("declare %s again (revision %s; kubectl set image deployment/%s, or apply the former manifest)", imageOf(&to), to.Revision, f.in.Spec.WorkloadRef.Name)
+	say := fmt.Sprintf("declare %s again (revision %s; %s set image deployment/%s, or apply the former manifest)", imageOf(&to), to.Revision, f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	if fast {
 		say += ", it returns without steps"
 	}
@@ -119,8 +119,8 @@ func (f *facts) becomeStable(d *Decision, set Set) {
 	d.Recheck = 1
 }
 
-// bypassedTo reports whether a version became stable by a bypass: what was never
-// judged does not return without steps.
+// bypassedTo reports whether a version became stable by a bypass. It was never
+// judged, so it does not return without steps.
 func (f *facts) bypassedTo(revision string) bool {
 	for _, h := range f.in.Status.History {
 		if h.Revision == revision {

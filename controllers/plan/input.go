@@ -26,6 +26,8 @@ type Input struct {
 	// handover: one sync period of the horizontal pod autoscaler.
 	Calm time.Duration
 
+	// Generation of the Spec.
+	Generation int64
 	// Spec is the Rollout's; while a run is in progress its steps are the pinned
 	// ones.
 	Spec v1alpha1.RolloutSpec
@@ -33,8 +35,8 @@ type Input struct {
 	Status v1alpha1.RolloutStatus
 	// FinalizerMissing is set until deletion is sure to release the route first.
 	FinalizerMissing bool
-	// Name of the Rollout, which run names derive from.
-	Name string
+	// Name of the Rollout, which run names derive from, and its Namespace.
+	Name, Namespace string
 
 	Workload Workload
 	Canary   Canary
@@ -101,10 +103,12 @@ type Workload struct {
 	// the declared template if the canary were the Deployment's: of the equal ones
 	// the oldest.
 	Chosen string
+	// ProgressDeadline is how long the Deployment gives new pods to become ready.
+	ProgressDeadline time.Duration
 	// UnavailableSince is since when the Deployment has had no available pod; nil
 	// while it has one, or when that is not known.
 	UnavailableSince *time.Time
-	// PushedBy and Bypass are what the guard stamped.
+	// PushedBy and Bypass are what the guard stamped, however long ago.
 	PushedBy string
 	Bypass   Bypass
 	// Warning is what the user should know of the autoscaler or the history limit;
@@ -124,25 +128,14 @@ type Set struct {
 	Desired, Pods, Ready, Available int32
 }
 
-// Marks are the labels that tell the admission policies, without a look-up, what
-// Belay knows of a Deployment.
-type Marks struct {
-	// Rollout that guards it.
-	Rollout string
-	// Run in progress, as v1alpha1.RunLabel gives it.
-	Run string
-	// Rejected is the declared revision while it is a rejected one.
-	Rejected string
-	// Narrowed is the Service that is narrowed to one version during a run.
-	Narrowed string
-}
+// Marks are Belay's labels on a Deployment, with Run as v1alpha1.RunLabel gives it.
+type Marks = v1alpha1.Marks
 
-// Bypass is who last let the Deployment roll unjudged, and why.
+// Bypass is who last let the Deployment roll unjudged, and why: the reason begins
+// with the Deployment's generation at that time, so that no two are equal.
 type Bypass struct {
 	By     string
 	Reason string
-	// Fresh means that it was the last write of the Deployment's spec or metadata.
-	Fresh bool
 }
 
 // Canary is the candidate's ReplicaSet of the run in progress, whoever controls
@@ -168,8 +161,14 @@ type Canary struct {
 	// Left counts its pods that the user's Service may still reach, also once the
 	// set is gone: those that are not terminating, or still an endpoint.
 	Left int32
+	// Images are the candidate's, with the digests that its ready pods report; nil
+	// while it has no pod.
+	Images []v1alpha1.ContainerImage
 	// Cause says why pods are missing or not ready; empty when it is not known.
 	Cause string
+	// Adopted is the name of the run's set when the run is not its owner any more,
+	// although no handover was decided: the Deployment owns it, or nobody yet.
+	Adopted string
 	// Leftover is the name of a set of a former run that is still there; empty when
 	// there is none.
 	Leftover string
@@ -191,6 +190,8 @@ type Route struct {
 	Marked bool
 	// Mixed means that the routes disagree; Split is the first.
 	Mixed bool
+	// Owner is the field manager that last wrote the shares, when that was not Belay.
+	Owner string
 	// Epoch is the highest that a write of this Rollout's, or of one of its name
 	// before it, has left on a route.
 	Epoch int64
@@ -220,6 +221,8 @@ type Run struct {
 	Exists bool
 	// Former means that another version of the planner started it.
 	Former bool
+	// Owed means that it lacks decisions which it should hold by now.
+	Owed bool
 	// StablePinned means that it holds the stable version's whole template.
 	StablePinned bool
 	// Rejected are revisions that finished runs of this Rollout's name rejected;
@@ -266,4 +269,6 @@ type Verdict struct {
 	BlindRollback bool
 	// References are the verdicts as evidence names them.
 	References []v1alpha1.VerdictReference
+	// Shown are the verdicts as the status shows them; nil when nothing is judged.
+	Shown []v1alpha1.VerdictStatus
 }

@@ -40,7 +40,7 @@ func (c *checker) effect() {
 	case plan.ResizeHanded:
 		c.require(in.Canary.Handed && in.Workload.Recreate && in.Workload.Paused && e.Replicas == in.Workload.Replicas && in.Canary.Desired != e.Replicas, "resizes to %d", e.Replicas)
 	case plan.Unlock:
-		c.require(in.Workload.Lock != "" && !in.Canary.Handed || in.Workload.Lock != v1alpha1.RunLabel(in.Status.Run) || !c.in1(v1alpha1.PhaseHandingOver) || c.mode() == v1alpha1.TakeOverBypass || c.declared != c.tried || in.Verdict.Outcome == v1alpha1.VerdictFail, "unlocks in the middle of a handover")
+		c.require(in.Workload.Lock != "" && !in.Canary.Handed || in.Workload.Lock != v1alpha1.RunLabel(in.Status.Run) || !c.in1(v1alpha1.PhaseHandingOver) || c.mode() == v1alpha1.TakeOverBypass || c.declared != c.candidate || in.Verdict.Outcome == v1alpha1.VerdictFail, "unlocks in the middle of a handover")
 		c.require(in.Workload.Lock != "", "unlocks what is not locked")
 	case plan.Unpause:
 		c.unpauses(e.Revision)
@@ -99,7 +99,7 @@ func (c *checker) sets(to int32) {
 	c.require(r.Acknowledged, "widens a share the gateway has not acknowledged")
 	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
 	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "widens while paused, or by a route that cannot be used")
-	c.require(c.declared == c.tried && c.in.Workload.Paused, "widens what is not declared and held")
+	c.require(c.declared == c.candidate && c.in.Workload.Paused, "widens what is not declared and held")
 	c.require(c.in.Run.Exists && !c.in.Run.Former, "widens without a record")
 	c.require(r.PairCurrent, "widens by Services that do not select the two sides")
 	c.require(to == 100 || r.StableEndpoints > 0, "leaves %d %% to no stable endpoint", 100-to)
@@ -138,7 +138,10 @@ func (c *checker) scales(to int32) {
 	c.require(c.in.Deleting == nil && (c.trial() || c.beforeOwner()), "scales a canary that is on its way out")
 	c.require(!canary.Handed, "scales a set of the Deployment's")
 	if to < canary.Desired {
-		c.require(n == 0 && to == 0 || to == n && (c.has(100) && !c.in1(v1alpha1.PhaseStepping) || c.beforeOwner()), "scales the canary down from %d to %d", canary.Desired, to)
+		ready := to >= canary.Ready && canary.Ready > 0 && to >= c.need(c.observed())
+		w := c.d.Status.Step
+		withdraws := c.trial() && ready && w != nil && w.Wave != nil && w.Wave.WithdrawnAt != nil && c.elapsed(&w.Wave.AskedAt, c.in.Workload.ProgressDeadline)
+		c.require(withdraws || n == 0 && to == 0 || to == n && (c.has(100) && !c.in1(v1alpha1.PhaseStepping) || c.beforeOwner()), "scales the canary down from %d to %d", canary.Desired, to)
 		return
 	}
 	c.require(to <= n, "scales the canary to %d of %d", to, n)
@@ -174,7 +177,7 @@ func (c *checker) removes() {
 func (c *checker) handsOver(e plan.HandOver) {
 	w, canary, r, p := c.in.Workload, c.in.Canary, c.in.Route, c.in.Status.Promotion
 	c.require(c.in1(v1alpha1.PhaseHandingOver) && canary.Exists && !canary.Handed && !canary.Former, "hands over in phase %s", c.in.Status.Phase)
-	c.require(w.Paused && c.declared == c.tried, "hands over what is not held")
+	c.require(w.Paused && c.declared == c.candidate, "hands over what is not held")
 	c.require(canary.Changed == "" && w.Chosen == canary.Name, "hands over what the Deployment would not choose")
 	c.require(c.in.Deleting == nil && (c.in.Run.Exists || e.Native), "hands over without a record")
 	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "hands over while a trigger fires")
@@ -210,7 +213,7 @@ func (c *checker) unpauses(to string) {
 		return
 	}
 	late := c.in.Deleting != nil && c.in1(v1alpha1.PhaseRollingBack) && c.in.Canary.Handed
-	c.require(to == c.tried && (c.in1(v1alpha1.PhaseHandingOver) || late), "unpauses an unjudged revision in phase %s", c.in.Status.Phase)
+	c.require(to == c.candidate && (c.in1(v1alpha1.PhaseHandingOver) || late), "unpauses an unjudged revision in phase %s", c.in.Status.Phase)
 	switch c.mode() {
 	case v1alpha1.TakeOverHandOver:
 		c.require(c.in.Canary.Handed, "unpauses before the owner changed")

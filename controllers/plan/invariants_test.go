@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -20,7 +21,7 @@ type checker struct {
 	d   plan.Decision
 	out []string
 
-	stable, tried, declared string
+	stable, candidate, declared string
 }
 
 // check returns what is wrong with d as the decision on in, or nothing.
@@ -30,7 +31,7 @@ func check(in plan.Input, d plan.Decision) []string {
 		c.stable = in.Status.Stable.Revision
 	}
 	if in.Status.Candidate != nil {
-		c.tried = in.Status.Candidate.Revision
+		c.candidate = in.Status.Candidate.Revision
 	}
 	c.shape()
 	c.phases()
@@ -62,7 +63,7 @@ func (c *checker) shape() {
 	c.require(len(s.Serving) <= 256, "serving has %d bytes", len(s.Serving))
 	c.require(len(s.Rejected) <= 20 && len(s.History) <= 20 && len(s.Previous) <= 10, "lists are too long")
 	c.require(c.d.Standing.State != "" && c.d.Standing.Reason != "", "has no standing")
-	c.require(!c.d.Repeats || c.d.Rule == "RunMissing" || c.d.Rule == "NativeRunMissing", "is recorded nowhere")
+	c.require(!c.d.Repeats || strings.HasSuffix(c.d.Rule, "RunMissing"), "is recorded nowhere")
 	c.require(c.d.Recheck >= 0 && c.d.Recheck <= c.in.Watchdog, "looks again after %s", c.d.Recheck)
 	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0, "works, but never looks again")
 	c.require(!s.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")
@@ -162,17 +163,17 @@ func (c *checker) starts() {
 	if from != v1alpha1.PhaseGating || to != v1alpha1.PhaseStepping && to != v1alpha1.PhasePromoting {
 		if from == v1alpha1.PhaseGating && to == v1alpha1.PhaseHandingOver && c.in.Workload.Paused {
 			c.require(c.in.Workload.Stable.Ready == 0 && c.in.Workload.Replicas > 0, "a push goes out unjudged while stable serves")
-			c.require(c.d.Status.IsRejected(c.tried) == nil, "a rejected version goes out")
+			c.require(c.d.Status.IsRejected(c.candidate) == nil, "a rejected version goes out")
 		}
 		return
 	}
 	c.require(c.in.Guard.Proven, "an unguarded run starts")
 	c.require(c.in.Blocked.Reason == "" && c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
-	c.require(c.in.Workload.Paused && c.declared == c.tried, "a run starts of what is not held")
+	c.require(c.in.Workload.Paused && c.declared == c.candidate, "a run starts of what is not held")
 	sets := c.in.Workload.Active
 	c.require(c.in.Workload.Stable.Ready > 0 && len(sets) == 1 && sets[0].Revision == c.stable, "a run starts beside something else than stable")
 	passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
-	before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.tried })
+	before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.candidate })
 	c.require(!c.in.Preflight.Required || passed || before && to == v1alpha1.PhasePromoting, "a run starts that the service cannot afford")
 	c.require(to == v1alpha1.PhaseStepping || before, "a version skips its steps that was never stable")
 }
@@ -221,12 +222,12 @@ func (c *checker) promoted() {
 	if was.Revision != is.Revision {
 		c.require(c.in1(v1alpha1.PhaseHandingOver) && c.d.Status.Phase == v1alpha1.PhaseStable, "another version is stable in phase %s", c.in.Status.Phase)
 		alone := len(sets) == 1 && sets[0].Revision == is.Revision
-		none := c.in.Workload.Replicas == 0 && len(sets) == 0 && is.Revision == c.tried && (c.declared == c.tried || c.in.Canary.Handed)
+		none := c.in.Workload.Replicas == 0 && len(sets) == 0 && is.Revision == c.candidate && (c.declared == c.candidate || c.in.Canary.Handed)
 		c.require(alone || none, "calls revision %s stable, which does not run alone", is.Revision)
 		c.require(len(c.d.Status.Previous) > 0 && c.d.Status.Previous[0].Revision == was.Revision, "forgets what was stable before")
 	}
 	if f := c.d.Finished; f != nil && f.Outcome == v1alpha1.OutcomePromoted {
-		c.require(is.Revision == c.tried, "calls %s promoted, but %s is stable", c.tried, is.Revision)
+		c.require(is.Revision == c.candidate, "calls %s promoted, but %s is stable", c.candidate, is.Revision)
 		c.require(c.in.Route.Split == nil && c.in.Route.Narrowed == "", "ends with the routes shared or the Service narrowed")
 		c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "promoted with a canary left behind")
 	}
@@ -297,11 +298,11 @@ func (c *checker) rejections() {
 	if to != v1alpha1.PhaseGating && to != v1alpha1.PhaseStepping && to != v1alpha1.PhasePromoting || c.d.Status.Candidate == nil {
 		return
 	}
-	tried := c.d.Status.Candidate.Revision
-	if c.in.Status.Phase != to || c.tried != tried {
-		c.require(c.d.Status.IsRejected(tried) == nil, "rejected revision %s is on its way again", tried)
+	candidate := c.d.Status.Candidate.Revision
+	if c.in.Status.Phase != to || c.candidate != candidate {
+		c.require(c.d.Status.IsRejected(candidate) == nil, "rejected revision %s is on its way again", candidate)
 	}
-	if c.in.Status.IsRejected(tried) != nil && c.d.Status.IsRejected(tried) == nil {
+	if c.in.Status.IsRejected(candidate) != nil && c.d.Status.IsRejected(candidate) == nil {
 		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection unasked")
 	}
 }
@@ -317,7 +318,7 @@ func (c *checker) history() {
 	if f := c.d.Finished; f != nil {
 		c.require(c.d.Status.History[0] == *f && f.Run == c.in.Status.Run && f.Message != "", "the finished run is not the newest in the history")
 	}
-	ended := c.in.Status.Phase.InRun() && !c.d.Status.Phase.InRun() && c.in.Status.Run != "" && c.tried != ""
+	ended := c.in.Status.Phase.InRun() && !c.d.Status.Phase.InRun() && c.in.Status.Run != "" && c.candidate != ""
 	replaced := c.in.Status.Phase.InRun() && c.d.Status.Run != c.in.Status.Run
 	c.require(!ended && !replaced || c.d.Finished != nil || len(c.in.Status.History) > 0 && c.in.Status.History[0].Run == c.in.Status.Run, "a run ends without an outcome")
 }

@@ -6,118 +6,72 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about requests that nobody answers, shares that no run explains, and
-// versions that serve and must not.
-
-func (f *facts) idle() bool {
-	return f.inPhase(v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseRolledBack)
+// unansweredTable applies always; each row says in which phases it can happen. It
+// comes before everything that waits: a lock without a handover, versions that
+// must not serve, requests that go to a side without endpoints, and weights and
+// Services that somebody changed.
+var unansweredTable = table{
+	name:    "Requests without an answer, versions that must not serve",
+	about:   "In every phase, also while paused: a lock that nobody needs, a version that must not serve, requests that reach no endpoint.",
+	applies: always,
+	rules: []rule{
+		{"UnlocksDeployment", lockedWithoutHandover, unlock},
+		{"HandoverUnlocks", lockedBeforeReady, unlockForNow},
+		{"WrongVersionServes", wrongVersionServes, takeOutWrongVersion},
+		{"RaisesStable", stableWithoutPods, raiseStable},
+		{"CanaryLost", canaryLost, takeWeightFromLostCanary},
+		{"StableLostWidens", stableLostNarrowed, widenService},
+		{"StableLost", stableLost, releaseFromLostStable},
+		{"LowersWeight", weightTooHigh, lowerWeight},
+		{"RepairsServices", namedPairOutdated, pointServices},
+	},
 }
 
-// leftover is a share without a run: of a Rollout that was removed by force, or of
-// an old copy of the route that somebody applied.
-func leftover(f *facts) bool {
-	return (f.in.Route.Split != nil || f.in.Route.Marked) && !f.releaseBlocked() && f.idle()
-}
-
-func releaseLeftover(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonProgressing, "no run is in progress: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
-}
-
-func leftoverNarrowed(f *facts) bool { return f.in.Route.Narrowed != "" && f.idle() }
-
-// canaryLost holds while a share goes to a canary that has no endpoint left, and
-// there are stable ones: every one of those requests fails. A handover, which
-// this would end, waits for the repair of the pair.
-func canaryLost(f *facts) bool {
-	return f.revocable() && f.weightIsNot(0) && f.in.Route.Split != nil && f.in.Route.CanaryEndpoints == 0 &&
-		f.in.Route.StableEndpoints > 0 && (f.in.Route.PairCurrent || f.onTrial())
-}
-
-// servicesBroken is a pair that somebody changed or deleted while routes name it,
-// whatever else the run waits for.
-func servicesBroken(f *facts) bool {
-	shares := (f.in.Route.Split != nil || handoverShareOff(f)) && !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
-	return shares && !f.in.Route.PairCurrent && (f.revocable() || handed(f))
-}
-
-func takeFromLost(f *facts) Decision {
-	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has%s", f.where(), f.observedWeight(), f.because()))
-	if handingOver(f) {
-		d.Status.Phase = v1alpha1.PhaseRollingBack
-		d.Status.Epoch++
-		d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: truncate(d.Why, 1024), StartedAt: f.now()}
+// lockedWithoutHandover is a lock that an interrupted handover left, or that
+// came back with an old copy of the Deployment.
+func lockedWithoutHandover(f *facts) bool {
+	if f.in.Workload.Lock == "" {
+		return false
 	}
-	return d
+	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.candidate
+	return !ours || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)
 }
 
-// workloadMissingLost holds while a side without endpoints has a share, the
-// Deployment is gone, and the user's Service reaches what is left.
-func workloadMissingLost(f *facts) bool {
-	r := f.in.Route
-	lost := r.StableEndpoints == 0 && f.weightIsNot(100) || r.CanaryEndpoints == 0 && f.weightIsNot(0)
-	return !f.in.Workload.Found && r.Split != nil && lost && r.ServiceEndpoints > 0 && !f.releaseBlocked()
+func unlock(f *facts) Decision {
+	return f.doing(f.phaseReason(), "no handover is in progress: unlocking the Deployment's template", Unlock{})
 }
 
-func releaseForMissing(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.in.Spec.Traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
-	d.Standing.State = Stuck
-	f.forgetShare(&d)
-	return d
+// lockedBeforeReady is a locked Deployment whose handover has to wait after
+// all.
+func lockedBeforeReady(f *facts) bool {
+	waits := sizesUnsteady(f) || canarySizeBehind(f) || undecided(f) || paused(f) || routeUnusable(f)
+	return handoverDue(f) && f.in.Workload.Lock != "" && waits
 }
 
-// forgetShare begins the hold, or the bake, anew: what was acknowledged stands no
-// more.
-func (f *facts) forgetShare(d *Decision) {
-	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt = nil
-	}
-	if d.Status.Promotion != nil {
-		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil
-	}
+func unlockForNow(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonHandingOver, "the handover waits: unlocking the Deployment's template meanwhile", Unlock{})
 }
 
-// stableLost is the reverse: stable's share reaches nobody, and the user's own
-// Service still reaches somebody.
-func stableLost(f *facts) bool {
-	shares := f.onTrial() || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
-	return shares && f.in.Route.Split != nil && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 &&
-		f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent && f.in.Workload.Replicas > 0
-}
-
-// stableLostNarrowed: the user's Service reaches nobody only because it is
-// narrowed to the version that is lost.
-func stableLostNarrowed(f *facts) bool {
-	r := f.in.Route
-	lost := f.onTrial() && r.Split != nil && f.weightIsNot(100) && r.StableEndpoints == 0
-	return lost && r.Narrowed != "" && r.ServiceEndpoints == 0 && r.CanaryEndpoints > 0 && f.in.Workload.Replicas > 0
-}
-
-func releaseFromLost(f *facts) Decision {
-	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, whatever it reaches, until it has", f.where(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
-	f.forgetShare(&d)
-	return d
-}
-
-// wrong is a set of the Deployment's that has a size while the Deployment is held
-// at stable, and is not stable's.
-func (f *facts) wrong() *Set {
+// wrongSet is a ReplicaSet of the Deployment's that has pods although the
+// Deployment is paused at stable and this is another version.
+func (f *facts) wrongSet() *Set {
 	if !f.in.Workload.Paused || handingOver(f) || f.in.Canary.Handed || f.declared == f.stable {
 		return nil
 	}
 	for i := range f.in.Workload.Active {
-		if s := &f.in.Workload.Active[i]; s.Revision != f.stable {
+		if s := &f.in.Workload.Active[i]; s.Revision != f.stable && (s.Name != f.in.Canary.Adopted || !adoptable(f)) {
 			return s
 		}
 	}
 	return nil
 }
 
-// wrongVersion: a held Deployment that comes back from zero gets the pods of its
-// newest ReplicaSet, and one that is paused in the middle of a roll keeps two.
-// Stable is raised first, and of the others only one that may never serve goes
-// before stable does.
-func wrongVersion(f *facts) bool {
-	s := f.wrong()
+// wrongVersionServes happens when a paused Deployment is scaled up from 0,
+// which scales its newest ReplicaSet, or is paused in the middle of a roll.
+// Stable is scaled up first; before stable is ready only a version goes that
+// may never serve.
+func wrongVersionServes(f *facts) bool {
+	s := f.wrongSet()
 	return s != nil && (f.mayNotServe(s) || f.in.Workload.Stable.Ready > 0)
 }
 
@@ -126,17 +80,20 @@ func (f *facts) mayNotServe(s *Set) bool {
 }
 
 func takeOutWrongVersion(f *facts) Decision {
-	s := f.wrong()
-	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %d pods of %s, although the Deployment is held at %s: taking it out", s.Name, s.Desired, s.Image, imageOf(f.in.Status.Stable)),
-		TakeOut{Name: s.Name, Delete: f.mayNotServe(s)})
+	s := f.wrongSet()
+	effect, does := TakeOut{Name: s.Name, Delete: f.mayNotServe(s)}, "scaling it to 0"
+	if effect.Delete {
+		does = "deleting it"
+	}
+	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %d pods of %s, although the Deployment is held at %s: %s", s.Name, s.Desired, s.Image, imageOf(f.in.Status.Stable), does), effect)
 	d.Standing.State = Stuck
 	d.Recheck = 1
 	return d
 }
 
-// stableMissing holds while the Deployment is held and nothing runs stable, or
-// another set was scaled up in its place.
-func stableMissing(f *facts) bool {
+// stableWithoutPods holds while the Deployment is paused and stable has no
+// ReplicaSet, or an empty one beside one that must not serve.
+func stableWithoutPods(f *facts) bool {
 	w := f.in.Workload
 	if !w.Paused || w.Replicas == 0 || handingOver(f) || f.in.Canary.Handed || !w.Observed || f.in.Status.Stable == nil {
 		return false
@@ -144,7 +101,7 @@ func stableMissing(f *facts) bool {
 	if w.Stable.Name == "" {
 		return f.in.Run.StablePinned
 	}
-	return w.Stable.Desired == 0 && f.wrong() != nil
+	return w.Stable.Desired == 0 && f.wrongSet() != nil
 }
 
 func raiseStable(f *facts) Decision {
@@ -152,4 +109,72 @@ func raiseStable(f *facts) Decision {
 	d.Standing.State = Stuck
 	d.Recheck = 1
 	return d
+}
+
+// canaryLost holds while requests go to a canary without an endpoint although
+// stable has some: each of them fails. In a handover, which this would end, the
+// pair of Services is repaired first.
+func canaryLost(f *facts) bool {
+	return revocable(f) && canaryWeighted(f) && f.in.Route.CanaryEndpoints == 0 &&
+		f.in.Route.StableEndpoints > 0 && (f.in.Route.PairCurrent || onTrial(f))
+}
+
+func takeWeightFromLostCanary(f *facts) Decision {
+	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has%s", f.stage(), f.observedWeight(), f.canaryProblem()))
+	if handingOver(f) {
+		d.Status.Phase = v1alpha1.PhaseRollingBack
+		d.Status.Epoch++
+		d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: truncate(d.Why, 1024), StartedAt: f.now()}
+	}
+	return d
+}
+
+// stableLostNarrowed holds when stable has a weight and no endpoint, and the
+// user's Service has none either because it is narrowed to stable.
+func stableLostNarrowed(f *facts) bool {
+	return onTrial(f) && stableWithoutEndpoint(f) && narrowed(f) && f.in.Route.ServiceEndpoints == 0 && f.in.Route.CanaryEndpoints > 0
+}
+
+// stableWithoutEndpoint holds while stable has a weight and no endpoint.
+func stableWithoutEndpoint(f *facts) bool {
+	return routesSplit(f) && f.weightIsNot(100) && f.in.Route.StableEndpoints == 0 && f.in.Workload.Replicas > 0
+}
+
+// stableLost holds while stable has a weight and no endpoint, and the user's
+// Service has some.
+func stableLost(f *facts) bool {
+	shares := onTrial(f) || rollingBack(f) && f.in.Canary.Exists && !f.in.Canary.Handed
+	return shares && stableWithoutEndpoint(f) && f.in.Route.ServiceEndpoints > 0 && f.in.Route.PairCurrent
+}
+
+func releaseFromLostStable(f *facts) Decision {
+	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, which reaches other pods, until stable has one", f.stage(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
+	f.restartHold(&d)
+	return d
+}
+
+func weightTooHigh(f *facts) bool {
+	return onTrial(f) && routesSplit(f) && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
+}
+
+// lowerWeight does not wait for canary pods: less weight than somebody set is
+// always right.
+func lowerWeight(f *facts) Decision {
+	weight := f.targetWeight()
+	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
+		weight = 0
+	}
+	why := fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.stage(), f.observedWeight())
+	if f.in.Route.Mixed {
+		why = f.stage() + ": the routes disagree about the canary's weight"
+	}
+	return f.setWeight(weight, why)
+}
+
+// namedPairOutdated holds when routes name the pair of Services and somebody
+// has changed or deleted it.
+func namedPairOutdated(f *facts) bool {
+	named := routesSplit(f) || handoverDue(f) && canaryLacksWeight(f)
+	usable := !f.in.Canary.Former && !f.in.Route.ServiceMissing && f.in.Workload.Stable.Name != ""
+	return (revocable(f) || handed(f)) && named && usable && !f.in.Route.PairCurrent
 }

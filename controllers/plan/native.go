@@ -6,76 +6,109 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about a Deployment that takes a version over by its own strategy: a
-// native promotion, a bypass, and a push while nothing serves. Its pods serve
-// behind the user's Service, all of them.
-
-func native(f *facts) bool {
-	return handingOver(f) && f.takeOver() != v1alpha1.TakeOverHandOver
+// nativeTrafficTable applies in HandingOver in the modes Native, Bypass and
+// Unserved. A Deployment that replaces its pods by its own strategy serves
+// behind its own Service. That comes before labels and records, and waits for
+// neither.
+var nativeTrafficTable = table{
+	name:    "The Deployment's own strategy: traffic",
+	about:   "HandingOver in the modes Native, Bypass and Unserved: your Service reaches all pods, also while no label or record can be written.",
+	applies: native,
+	rules: []rule{
+		{"NativeWidensFirst", narrowedToNobody, widenService},
+		{"NativeReleaseBlocked", routesBlocked, waitForService},
+		{"NativeReleases", routesSplit, releaseForNative},
+		{"NativeWidensService", narrowed, widenService},
+	},
 }
 
-func nativeReleaseBlocked(f *facts) bool { return nativeSplit(f) && f.releaseBlocked() }
-
-func nativeNarrowedOff(f *facts) bool { return nativeReleaseBlocked(f) && nativeNarrowed(f) }
-
-func nativeSplit(f *facts) bool { return native(f) && f.in.Route.Split != nil }
+// nativePromotionTable applies in HandingOver in the modes Native, Bypass and
+// Unserved, once the routes point at the user's Service; its last row always
+// matches.
+var nativePromotionTable = table{
+	name:    "The Deployment's own strategy: the roll",
+	about:   "HandingOver in the modes Native, Bypass and Unserved, once routes and Service are your own.",
+	applies: native,
+	rules: []rule{
+		{"NativeAwaitsRoute", nativeUnacknowledged, waitForRoute},
+		{"NativeTriggerFired", nativeTriggerFired, stopNative},
+		{"NativeReverted", pausedAtStable, unpauseStable},
+		{"NativeKeepsOneVersion", pausedWithTwoVersions, takeOneVersionOut},
+		{"NativeHandsOver", canaryAdoptable, handOverNative},
+		{"NativeUnpauses", pausedByBelay, unpauseCandidate},
+		{"NativeRunMissing", nativeRunMissing, createRun},
+		{"NativeAwaitsWorkload", nativeUnsettled, waitForWorkload},
+		{"NativeAwaitsRelease", nativeUnreleased, waitForRoute},
+		{"NativeSettled", nativeJustSettled, noteSettled},
+		{"NativeDrains", nativeDraining, drainNative},
+		{"NativeRemovesCanary", canaryLeft, removeCanary},
+		{"NativeRemovesLeftover", leftoverExists, removeLeftover},
+		{"NativeBakes", nativeBaking, waitForNativeBake},
+		{"NativeDone", always, finishNative},
+	},
+}
 
 func releaseForNative(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods: the routes go to the whole Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods by its own strategy: the routes go to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
-func nativeNarrowed(f *facts) bool { return native(f) && f.in.Route.Narrowed != "" }
+// nativeUnacknowledged is false for a Deployment that already rolls, as in a
+// bypass.
+func nativeUnacknowledged(f *facts) bool { return unacknowledged(f) && f.in.Workload.Paused }
 
-// nativeUnacknowledged does not hold a bypass back, which is under way.
-func nativeUnacknowledged(f *facts) bool {
-	return native(f) && !f.in.Route.Acknowledged && f.in.Workload.Paused
-}
-
-func nativeFired(f *facts) bool {
-	mode := native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried
+// nativeTriggerFired asks for the phase itself: it is also asked outside of its
+// table.
+func nativeTriggerFired(f *facts) bool {
+	mode := native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate
 	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
 }
 
-// stoppedNative is a native promotion that a trigger has stopped.
-func (f *facts) stoppedNative() bool {
-	return native(f) && (f.takeOver() == v1alpha1.TakeOverBypass || nativeFired(f))
+// nativeStopped holds for a bypass, and for a native promotion in which a
+// trigger fired: Belay does not unpause it.
+func (f *facts) nativeStopped() bool {
+	return native(f) && f.takeOver() == v1alpha1.TakeOverBypass || nativeTriggerFired(f)
 }
 
-// stopNative cannot take pods back by weights: it stops the roll and says what
-// does.
+// stopNative cannot go back by weights: it pauses the Deployment and says what
+// to declare.
 func stopNative(f *facts) Decision {
-	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack())
+	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s; to keep %s all the same %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack(), imageOf(f.in.Status.Candidate), f.wayOn())
 	d := f.stuck(v1alpha1.ReasonTriggerFired, why)
 	d.Key = f.in.Verdict.Trigger
 	switch {
 	case !f.in.Workload.Paused && !f.settled():
 		d.Effect = Pause{}
 	case f.in.Workload.Lock != "":
-		// The way back is another template, which the lock would refuse.
+		// To go back another template is declared, which the lock would refuse.
 		d.Effect = Unlock{}
 	}
 	return d
 }
 
-// nativeReverted: the former version is declared again before the Deployment had
-// replaced its pods.
-func nativeReverted(f *facts) bool {
-	return native(f) && f.declared == f.stable && f.in.Workload.Paused
+// wayOn says, to end a message, how a person with the verb bypass keeps a version
+// that a trigger has stopped.
+func (f *facts) wayOn() string {
+	name := f.in.Spec.WorkloadRef.Name
+	if f.in.Workload.Paused || !f.settled() {
+		return fmt.Sprintf("ask with %s rollout resume deployment/%s and run the command that the refusal prints (verb bypass)", f.kubectl(), name)
+	}
+	return fmt.Sprintf("give a reason (verb bypass): %[3]s annotate deployment/%[1]s --overwrite %[2]s=\"$(%[3]s get deployment/%[1]s -o jsonpath={.metadata.generation}): WHY\"", name, v1alpha1.AnnotationBypassReason, f.kubectl())
 }
 
-// nativeFrozen holds when another template came in the middle of the roll: the
-// guard paused it, with pods of two versions.
-func nativeFrozen(f *facts) bool {
-	return native(f) && f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) > 1
+// pausedWithTwoVersions holds when another template was declared in the middle
+// of a roll: the guard paused the Deployment while two versions had pods.
+func pausedWithTwoVersions(f *facts) bool {
+	return f.in.Workload.Paused && f.declared != f.candidate && len(f.in.Workload.Active) > 1
 }
 
-// thawNative takes one of two versions out, so that the Deployment controller
-// keeps the other at its size. The one with the most ready pods stays, of equal
-// ones the candidate; stable's, when the candidate was found bad.
-func thawNative(f *facts) Decision {
+// takeOneVersionOut scales one of two versions to 0, so that the Deployment
+// controller keeps the other at its size. The one with more ready pods stays,
+// the candidate when they are equal, and stable when a trigger of the candidate
+// fired.
+func takeOneVersionOut(f *facts) Decision {
 	keep := f.in.Workload.Active[0]
 	for _, s := range f.in.Workload.Active {
-		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.tried {
+		if s.Ready > keep.Ready || s.Ready == keep.Ready && s.Revision == f.candidate {
 			keep = s
 		}
 	}
@@ -86,61 +119,74 @@ func thawNative(f *facts) Decision {
 	if out.Name == keep.Name {
 		out = f.in.Workload.Active[1]
 	}
-	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: taking %s out, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
+	return f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("%s was declared while the Deployment ran %d versions: scaling %s to 0, so that one is left", imageOf(&f.in.Workload.Declared), len(f.in.Workload.Active), out.Image), TakeOut{Name: out.Name})
 }
 
-// nativeCanary hands the canary over at the size it has: its pods need not be
-// started again.
-func nativeCanary(f *facts) bool {
+// canaryAdoptable holds when the Deployment can become the owner of the canary
+// at its present size, so that its pods need not be started again.
+func canaryAdoptable(f *facts) bool {
 	c := f.in.Canary
 	usable := c.Exists && !c.Handed && !c.Former && c.Changed == "" && f.in.Workload.Chosen == c.Name
-	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && usable && f.in.Workload.Paused && f.declared == f.tried
+	return f.takeOver() == v1alpha1.TakeOverNative && usable && f.in.Workload.Paused && f.declared == f.candidate
 }
 
 func handOverNative(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("the Deployment becomes the owner of ReplicaSet %s, with %d of %d pods", f.in.Canary.Name, f.in.Canary.Desired, f.in.Workload.Replicas),
 		HandOver{Replicas: f.in.Canary.Desired, Native: true})
+	f.noteHanded(&d)
+	return d
+}
+
+// pausedByBelay is false in a bypass: only a person pauses that.
+func pausedByBelay(f *facts) bool {
+	return f.takeOver() != v1alpha1.TakeOverBypass && heldAtCandidate(f)
+}
+
+func unpauseCandidate(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.candidate})
+}
+
+// nativeRunMissing comes after the traffic: routes must not wait for a record
+// while the Deployment rolls.
+func nativeRunMissing(f *facts) bool { return !f.in.Run.Exists }
+
+// nativeUnsettled does not wait for a version that never gets ready while the
+// Deployment is paused at it: the declared version may be its fix.
+func nativeUnsettled(f *facts) bool {
+	frozen := f.in.Workload.Paused && f.declared != f.candidate && len(f.in.Workload.Active) == 1
+	hopeless := frozen && (f.deploymentReady() == 0 || f.deadlineExceeded())
+	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
+	return unsettled(f) && (!hopeless || last)
+}
+
+func nativeUnreleased(f *facts) bool {
+	return (canaryLeft(f) || leftoverExists(f)) && unacknowledged(f)
+}
+
+func nativeJustSettled(f *facts) bool {
+	needed := f.bakesNatively() || canaryLeft(f) || leftoverExists(f)
+	return needed && f.promotion().SettledAt == nil
+}
+
+// noteSettled starts the drain of a canary that is left, and the bake.
+func noteSettled(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
+	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
+	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
+		d.Standing.Reason = v1alpha1.ReasonBaking
+		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)))
+	}
 	now, p := f.now(), f.promotion()
-	p.HandedAt = &now
+	p.SettledAt = &now
 	d.Status.Promotion = &p
 	return d
 }
 
-// nativePaused is nobody's bypass: that one is not paused, or by a person.
-func nativePaused(f *facts) bool {
-	ours := native(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
-	return ours && (f.in.Workload.Paused || f.in.Workload.Lock != "")
-}
-
-func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.tried})
-}
-
-// nativeUnsettled does not wait for ever for a frozen version to get ready: a fix
-// for it may be what was declared.
-func nativeUnsettled(f *facts) bool {
-	frozen := f.in.Workload.Paused && f.declared != f.tried && len(f.in.Workload.Active) == 1
-	hopeless := frozen && (f.deploymentReady() == 0 || f.deadlineExceeded())
-	last := f.in.Canary.Exists && !f.in.Canary.Handed && f.in.Canary.Ready > 0 && f.deploymentReady() == 0
-	return native(f) && !f.settled() && (!hopeless || last)
-}
-
-func nativeCanaryLeft(f *facts) bool {
-	return native(f) && !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
-}
-
-// nativeLeftover is the canary of the run that a bypass has ended.
-func nativeLeftover(f *facts) bool { return native(f) && f.in.Canary.Leftover != "" }
-
-func nativeUnreleased(f *facts) bool {
-	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !f.in.Route.Acknowledged
-}
-
-// nativeDraining lets a canary's connections finish once the routes have left it
-// and the Deployment's own pods are there.
+// nativeDraining lets the connections of a canary that is left finish, once the
+// routes point elsewhere and the Deployment's own pods are there.
 func nativeDraining(f *facts) bool {
 	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
-	return (nativeCanaryLeft(f) || nativeLeftover(f)) && !over
+	return (canaryLeft(f) || leftoverExists(f)) && !over
 }
 
 func drainNative(f *facts) Decision {
@@ -150,31 +196,11 @@ func drainNative(f *facts) Decision {
 	return d
 }
 
-// nativeRunMissing comes late: no record keeps the routes from a Deployment that
-// rolls.
-func nativeRunMissing(f *facts) bool { return native(f) && !f.in.Run.Exists }
+// leftoverExists is the canary of a run that a bypass has ended.
+func leftoverExists(f *facts) bool { return f.in.Canary.Leftover != "" }
 
 func (f *facts) bakesNatively() bool {
-	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.tried && f.in.Spec.Promotion.Bake.Duration > 0
-}
-
-func nativeJustSettled(f *facts) bool {
-	needed := f.bakesNatively() || nativeCanaryLeft(f) || nativeLeftover(f)
-	return needed && f.promotion().SettledAt == nil
-}
-
-// noteSettled begins the drain of what is left of a canary, and the bake.
-func noteSettled(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "one version is left in the Deployment: what is left of the canary goes")
-	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
-	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
-		d.Standing.Reason = v1alpha1.ReasonBaking
-		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(bake)))
-	}
-	now, p := f.now(), f.promotion()
-	p.SettledAt = &now
-	d.Status.Promotion = &p
-	return d
+	return f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate && f.in.Spec.Promotion.Bake.Duration > 0
 }
 
 func nativeBaking(f *facts) bool {
@@ -182,7 +208,7 @@ func nativeBaking(f *facts) bool {
 	return f.bakesNatively() && (!over || undecided(f))
 }
 
-func holdNative(f *facts) Decision {
+func waitForNativeBake(f *facts) Decision {
 	over, left := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Promotion.Bake.Duration)
 	if over {
 		return holdBake(f)
@@ -192,15 +218,15 @@ func holdNative(f *facts) Decision {
 	return d
 }
 
-// finishNative ends the run with whatever version the Deployment was left with.
+// finishNative ends the run with the version that the Deployment runs.
 func finishNative(f *facts) Decision {
 	p := f.promotion()
-	set := f.alone()
+	set := f.onlyActiveSet()
 	if set == nil {
 		// At zero replicas no set has a size. The candidate comes next, unless another
-		// template was declared, which nobody has judged.
+		// template was declared, which has not been judged.
 		set = &f.in.Workload.Stable
-		if f.declared == f.tried {
+		if f.declared == f.candidate {
 			set = &Set{Revision: f.declared, Image: f.in.Workload.Declared.Image}
 		}
 		if set.Revision == "" {
@@ -219,7 +245,7 @@ func finishNative(f *facts) Decision {
 	case p.Mode == v1alpha1.TakeOverBypass:
 		outcome, trigger, why = v1alpha1.OutcomeBypassed, "bypass", p.Message
 	case !f.settled():
-		outcome, why = v1alpha1.OutcomeSuperseded, fmt.Sprintf("%s came before %s was ready", imageOf(&f.in.Workload.Declared), set.Image)
+		outcome, why = v1alpha1.OutcomeSuperseded, fmt.Sprintf("%s was declared before %s was ready", imageOf(&f.in.Workload.Declared), set.Image)
 	}
 	d := f.working(v1alpha1.ReasonStable, why)
 	d.Key, d.Actor = f.in.Status.Run, p.Actor

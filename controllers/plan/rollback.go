@@ -2,11 +2,50 @@ package plan
 
 import (
 	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about taking a candidate out of service by weights.
+// rollbackTrafficTable applies in RollingBack. It comes before every repair and
+// every wait: the weight goes to 0 as soon as no handover can succeed any more
+// and stable has an endpoint.
+var rollbackTrafficTable = table{
+	name:    "Rollback: traffic",
+	about:   "RollingBack, by weights alone: the stable pods have been there all the time.",
+	applies: rollingBack,
+	rules: []rule{
+		{"RollbackFences", handoverInFlight, fenceCanary},
+		{"RollbackOvertaken", canaryHanded, continueHandover},
+		{"RollbackAwaitsSize", stableShortForNow, waitForSize},
+		{"RollbackTakesTraffic", rollbackCanaryWeighted, takeWeightBack},
+		{"RollbackPointsServices", rollbackPairOutdated, pointServices},
+	},
+}
+
+// rollbackRestTable applies in RollingBack; its last row always matches. It comes
+// after the table about requests without an answer, and removes something only
+// when all requests are served without it.
+var rollbackRestTable = table{
+	name:    "Rollback: removing the canary",
+	about:   "RollingBack, in the order that keeps every request served.",
+	applies: rollingBack,
+	rules: []rule{
+		{"RollbackAwaitsStable", onlyCanaryServes, waitForStable},
+		{"RollbackAwaitsRoute", zeroUnacknowledged, waitForRoute},
+		{"RollbackNarrowsService", rollbackNarrowedElsewhere, narrowBack},
+		{"RollbackAtZero", zeroJustAcknowledged, noteZero},
+		{"RollbackDrains", canaryDraining, drain},
+		{"RollbackRemovesCanary", canaryLeft, removeCanary},
+		{"RollbackAwaitsService", routesBlocked, waitForService},
+		{"RollbackReleasesRoute", routesSplit, releaseRoute},
+		{"RollbackWidensService", narrowed, widenService},
+		{"RollbackUnpauses", pausedAtStable, unpauseStable},
+		{"RollbackDone", always, finishRollback},
+	},
+}
 
 // beginRollback records the intent; the rows for RollingBack carry it out.
 func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Decision {
@@ -15,14 +54,16 @@ func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Dec
 	d.Status.Phase = v1alpha1.PhaseRollingBack
 	d.Status.Epoch++
 	d.Status.Rollback = &v1alpha1.RollbackStatus{
-		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.now(),
+		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.began(),
 	}
-	// Carry on at once: the next look takes the traffic back.
+	// Go on at once: the next decision sets the weight to 0.
 	d.Recheck = 1
 	return d
 }
 
-func rollingBack(f *facts) bool { return f.inPhase(v1alpha1.PhaseRollingBack) }
+// began is the present time rounded down: what is said to have been done within
+// some time of it never took longer.
+func (f *facts) began() metav1.Time { return metav1.NewTime(f.in.Now.Truncate(time.Second)) }
 
 func (f *facts) rollback() v1alpha1.RollbackStatus {
 	if f.in.Status.Rollback == nil {
@@ -31,25 +72,24 @@ func (f *facts) rollback() v1alpha1.RollbackStatus {
 	return *f.in.Status.Rollback
 }
 
-// rollbackUnfenced holds until a handover that another controller may have begun
-// can no longer succeed: its write of the canary carries what was read before.
-func rollbackUnfenced(f *facts) bool { return rollingBack(f) && f.unfenced() }
-
-func (f *facts) unfenced() bool {
+// handoverInFlight holds while a handover that was decided may still succeed,
+// for example by an older instance of the controller. A new epoch on the canary
+// changes its resourceVersion, so that such a write fails.
+func handoverInFlight(f *facts) bool {
 	c := f.in.Canary
 	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch != f.in.Status.Epoch
 }
 
 func fenceCanary(f *facts) Decision {
-	return f.doing(f.phaseReason(), "keeping a handover that may still be on its way from the canary", FenceCanary{f.in.Status.Epoch})
+	return f.doing(f.phaseReason(), "cancelling a handover that may still be under way, so that it cannot change the owner of the canary's ReplicaSet any more", FenceCanary{f.in.Status.Epoch})
 }
 
-// rollbackOvertaken holds when the handover came first: the Deployment already
-// empties the stable set, and there is no way back by weights.
-func rollbackOvertaken(f *facts) bool { return rollingBack(f) && f.in.Canary.Handed }
+// canaryHanded holds in a rollback when the handover was faster: the Deployment
+// already scales stable down, and weights do not lead back.
+func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
-func goOnHandingOver(f *facts) Decision {
-	why := fmt.Sprintf("the Deployment had already taken %s over when it was to be rolled back: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
+func continueHandover(f *facts) Decision {
+	why := fmt.Sprintf("the Deployment had already taken %s over when the rollback was decided: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
 	d := f.working(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
@@ -60,35 +100,18 @@ func goOnHandingOver(f *facts) Decision {
 	return d
 }
 
-// rollbackServicesOff leaves the pair of a former edition's run alone: its pods
-// carry other labels.
-func rollbackServicesOff(f *facts) bool {
-	return rollingBack(f) && !f.in.Canary.Former && f.in.Route.Split != nil && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
+// rollbackCanaryWeighted waits for a stable endpoint that can take the
+// requests, unless the Deployment has 0 replicas.
+func rollbackCanaryWeighted(f *facts) bool {
+	return canaryWeighted(f) && (f.in.Route.StableEndpoints > 0 || f.in.Workload.Replicas == 0)
 }
 
-func pointServices(f *facts) Decision {
-	return f.doing(f.phaseReason(), fmt.Sprintf("making Services %[1]s-stable and %[1]s-canary select the stable and the canary pods", f.in.Name), PointServices{})
+func takeWeightBack(f *facts) Decision {
+	return f.takeBack(v1alpha1.ReasonRollingBack, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
 }
 
-// weightIsNot reports whether the routes give the canary another share, or
-// disagree.
-func (f *facts) weightIsNot(weight int32) bool {
-	return f.in.Route.Mixed || f.observedWeight() != weight
-}
-
-// rollbackSplitOff waits for stable pods that can take the requests, unless
-// nobody wants any.
-func rollbackSplitOff(f *facts) bool {
-	can := f.in.Route.StableEndpoints > 0 || f.in.Workload.Replicas == 0
-	return rollingBack(f) && f.in.Route.Split != nil && f.weightIsNot(0) && can
-}
-
-func takeTrafficBack(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, "taking the canary's traffic back: "+f.rollback().Message)
-}
-
-// takeBack also forgets an earlier acknowledgement: whoever gave the canary a
-// share again started its connections anew.
+// takeBack also forgets that weight 0 was acknowledged before: with a weight
+// the canary got new connections.
 func (f *facts) takeBack(reason, why string) Decision {
 	d := f.doing(reason, why, SetSplit{0})
 	if d.Status.Rollback != nil {
@@ -97,26 +120,22 @@ func (f *facts) takeBack(reason, why string) Decision {
 	return d
 }
 
-// lockLeft is a lock that no handover explains: an interrupted one's, or one that
-// came back with somebody's old copy of the Deployment.
-func lockLeft(f *facts) bool {
-	if f.in.Workload.Lock == "" {
-		return false
-	}
-	ours := handingOver(f) && f.takeOver() != v1alpha1.TakeOverBypass && f.declared == f.tried
-	return !ours || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)
+// rollbackPairOutdated is false for a run of the first edition of Belay, whose
+// pods have other labels.
+func rollbackPairOutdated(f *facts) bool {
+	return !f.in.Canary.Former && routesSplit(f) && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
 }
 
-func unlock(f *facts) Decision {
-	return f.doing(f.phaseReason(), "no handover is in progress: the Deployment's template may change again", Unlock{})
+func pointServices(f *facts) Decision {
+	return f.doing(f.phaseReason(), fmt.Sprintf("making Services %[1]s-stable and %[1]s-canary select the stable and the canary pods", f.in.Name), PointServices{})
 }
 
-// rollbackNoStable keeps the canary while it is all that serves.
-func rollbackNoStable(f *facts) bool {
-	if !rollingBack(f) || f.in.Workload.Replicas == 0 {
+// onlyCanaryServes holds while the canary is all that answers requests.
+func onlyCanaryServes(f *facts) bool {
+	if f.in.Workload.Replicas == 0 {
 		return false
 	}
-	shared := f.in.Route.Split != nil && f.in.Route.StableEndpoints == 0
+	shared := routesSplit(f) && f.in.Route.StableEndpoints == 0
 	last := f.in.Canary.Ready > 0 && (f.in.Workload.Stable.Ready == 0 || f.canaryAlone())
 	return shared || last
 }
@@ -126,9 +145,7 @@ func waitForStable(f *facts) Decision {
 		f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints, imageOf(f.in.Status.Stable)))
 }
 
-func rollbackUnacknowledged(f *facts) bool {
-	return rollingBack(f) && f.rollback().ZeroAt == nil && !f.in.Route.Acknowledged
-}
+func zeroUnacknowledged(f *facts) bool { return zeroJustAcknowledged(f) && unacknowledged(f) }
 
 func waitForRoute(f *facts) Decision {
 	if f.in.Route.Split == nil {
@@ -144,15 +161,27 @@ func (f *facts) unacknowledgedBecause() string {
 	return ": " + truncate(f.in.Route.Unacknowledged, 400)
 }
 
-func rollbackJustZero(f *facts) bool { return rollingBack(f) && f.rollback().ZeroAt == nil }
+// rollbackNarrowedElsewhere holds while the user's Service is narrowed to
+// another version than stable, and stable has ready pods.
+func rollbackNarrowedElsewhere(f *facts) bool {
+	return narrowed(f) && f.in.Route.Narrowed != f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
+}
+
+func narrowBack(f *facts) Decision {
+	return f.doing(f.phaseReason(), "callers of Service "+f.in.Spec.Traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
+}
+
+// zeroJustAcknowledged takes the acknowledgement for granted: the row above
+// waits for it.
+func zeroJustAcknowledged(f *facts) bool { return f.rollback().ZeroAt == nil }
 
 func noteZero(f *facts) Decision {
 	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
 	what := "weight 0 %"
 	if f.in.Route.Split == nil {
-		what = "Service " + f.in.Spec.Traffic.Service + " in place of a share"
+		what = "the routes to Service " + f.in.Spec.Traffic.Service
 	}
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, %.1f s after the decision", what, took.Seconds()))
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, within %.1f s of the decision", what, took.Seconds()))
 	now, r := f.now(), f.rollback()
 	r.ZeroAt = &now
 	d.Status.Rollback = &r
@@ -165,48 +194,31 @@ func (f *facts) drained() bool {
 	return over
 }
 
-// rollbackNarrowOff: direct callers follow the routes back to stable.
-func rollbackNarrowOff(f *facts) bool {
-	n := f.in.Route.Narrowed
-	return rollingBack(f) && n != "" && n != f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
-}
-
-func narrowBack(f *facts) Decision {
-	return f.doing(f.phaseReason(), "callers of Service "+f.in.Spec.Traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
-}
-
-func rollbackDraining(f *facts) bool {
-	return rollingBack(f) && f.in.Canary.Exists && !f.drained()
-}
+func canaryDraining(f *facts) bool { return f.in.Canary.Exists && !f.drained() }
 
 func drain(f *facts) Decision {
 	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
-	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left))+f.smallStable())
 	d.Recheck = left
 	return d
 }
 
-func rollbackCanaryLeft(f *facts) bool {
-	return rollingBack(f) && (f.in.Canary.Exists || f.in.Canary.Left > 0)
+// canaryLeft holds while the canary or pods of it exist and the Deployment does
+// not own them.
+func canaryLeft(f *facts) bool {
+	return !f.in.Canary.Handed && (f.in.Canary.Exists || f.in.Canary.Left > 0)
 }
 
-// removeCanary deletes a rejected set outright: an idle one would be what the
-// Deployment controller scales up when a held Deployment comes back from zero.
+// removeCanary deletes the ReplicaSet of a rejected version even if it was the
+// Deployment's before: a paused Deployment that is scaled up from 0 scales its
+// newest ReplicaSet.
 func removeCanary(f *facts) Decision {
 	if !f.in.Canary.Exists {
 		return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to go", f.in.Canary.Left))
 	}
 	reject := rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack
-	return f.doing(f.phaseReason(), "the canary takes no traffic any more", RemoveCanary{reject})
+	return f.doing(f.phaseReason(), "the canary gets no traffic any more: removing it", RemoveCanary{reject})
 }
-
-// releaseBlocked keeps the routes from a Service where every request would fail.
-func (f *facts) releaseBlocked() bool {
-	r := f.in.Route
-	return r.ServiceMissing || r.ServiceEndpoints == 0 && (r.StableEndpoints > 0 || r.CanaryEndpoints > 0)
-}
-
-func rollbackReleaseBlocked(f *facts) bool { return rollbackRouteLeft(f) && f.releaseBlocked() }
 
 func waitForService(f *facts) Decision {
 	if f.in.Route.ServiceMissing {
@@ -219,8 +231,6 @@ func waitForService(f *facts) Decision {
 	return f.working(f.phaseReason(), why)
 }
 
-func rollbackRouteLeft(f *facts) bool { return rollingBack(f) && f.in.Route.Split != nil }
-
 func releaseRoute(f *facts) Decision {
 	when := "handover"
 	if rollingBack(f) {
@@ -229,18 +239,14 @@ func releaseRoute(f *facts) Decision {
 	return f.doing(f.phaseReason(), when+": the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
 }
 
-func rollbackNarrowed(f *facts) bool { return rollingBack(f) && f.in.Route.Narrowed != "" }
-
-func rollbackLeftPaused(f *facts) bool {
-	return rollingBack(f) && f.declared == f.stable && f.in.Workload.Paused
-}
+func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }
 
 func unpauseStable(f *facts) Decision {
-	return f.doing(f.phaseReason(), "the Deployment declares the stable version again", Unpause{f.stable})
+	return f.doing(f.phaseReason(), "the Deployment declares the stable version again: unpausing it", Unpause{f.stable})
 }
 
-// finishRollback ends the run. Where the Rollout goes from here depends on why
-// the candidate was taken out.
+// finishRollback ends the run. The next phase depends on why it was rolled
+// back, and on what the Deployment declares now.
 func finishRollback(f *facts) Decision {
 	r := f.rollback()
 	d := f.working(f.phaseReason(), r.Message)

@@ -17,10 +17,10 @@ func gatingCases() []ruleCase {
 	}
 	warned := func(in *plan.Input) { in.Workload.Warning = "revisionHistoryLimit is 0" }
 	other := func(in *plan.Input) { in.Status.Candidate.Revision = newerRevision }
-	back := previously(triedRevision, newerRevision)
-	twoBack := previously(newerRevision, triedRevision)
+	back := previously(candidateRevision, newerRevision)
+	twoBack := previously(newerRevision, candidateRevision)
 	return []ruleCase{
-		works("Unserved", "nothing serves", given(gating, down), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes, "no ready pod since 11:59:00Z", "without a judgement"),
+		works("Unserved", "nothing serves", given(gating, down), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes, "no ready pod since 11:59:00Z", "without being judged"),
 		works("Unserved", "also unguarded and blocked", given(gating, down, unproven, blockedRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes),
 		works("StableNotReady", "nothing serves, for a moment", given(gating, stableReady(0), unavailableFor(59*time.Second)), nil, phase, v1alpha1.ReasonWorkloadNotReady, "goes out at once"),
 		works("ScaledToZero", "nothing is meant to serve", given(gating, atZero, unavailableFor(time.Hour)), nil, phase, v1alpha1.ReasonScaledToZero, "scaled to 0"),
@@ -68,7 +68,7 @@ func gatingCases() []ruleCase {
 		works("RunStarts", "two versions back, of one", given(gating, twoBack), plan.CreateRun{}, stepping, progressing),
 		works("RunStarts", "fast reverts turned off", given(gating, back, revisions(0)), plan.CreateRun{}, stepping, progressing),
 		works("RunStarts", "a native promotion has no full canary", given(gating, back, nativeMode), plan.CreateRun{}, stepping, progressing),
-		works("PreflightHolds", "not heard of", given(gating, preflight("")), nil, phase, v1alpha1.ReasonPreflight, "can afford a release"),
+		works("PreflightHolds", "not heard of", given(gating, preflight("")), nil, phase, v1alpha1.ReasonPreflight, "waiting for the pre-flight check"),
 		works("PreflightHolds", "failed", given(gating, preflight(v1alpha1.VerdictFail)), nil, phase, v1alpha1.ReasonPreflight, "5 % of the budget is left"),
 		works("PreflightHolds", "unknown", given(gating, preflight(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonPreflight),
 		works("PreflightHolds", "of long ago", given(gating, preflight(v1alpha1.VerdictPass), later(time.Hour)), nil, phase, v1alpha1.ReasonPreflight),

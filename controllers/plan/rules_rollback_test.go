@@ -17,6 +17,8 @@ func rollbackCases() []ruleCase {
 	zero := plan.SetSplit{Weight: 0}
 	fenced := func(in *plan.Input) { in.Canary.Epoch = in.Status.Epoch }
 	superseded := rollbackOutcome(v1alpha1.OutcomeSuperseded)
+	short := all(baking, asRollback, stableReady(2))
+	shrunk := func(in *plan.Input) { in.Status.Promotion.FullReplicas = ptr(int32(10)) }
 	return []ruleCase{
 		works("TriggerFired", "mid-step", given(step, fail), nil, phase, back, "shop/errors: 5 % errors", "step 1 of 2 (smoke), weight 10 %"),
 		works("TriggerFired", "paused by the spec", given(step, specPaused, fail), nil, phase, back),
@@ -41,9 +43,22 @@ func rollbackCases() []ruleCase {
 		works("RollbackTakesTraffic", "routes disagree", given(going, mixed(0)), zero, phase, back),
 		works("RollbackTakesTraffic", "scaled to nothing", given(going, split(50), atZero), zero, phase, back),
 		works("RollbackTakesTraffic", "the user's Service is gone", given(going, split(10), serviceGone), zero, phase, back),
+		works("RollbackAwaitsSize", "superseded in a bake", given(short, superseded), nil, phase, back, "5 % errors", "stable has 2 reachable pods", "all requests on 4", "when stable has 4, at 12:00:29Z at the latest"),
+		works("RollbackTakesTraffic", "cancelled in a bake: what is taken back may be bad", given(short, rollbackOutcome(v1alpha1.OutcomeCancelled)), zero, phase, back),
+		works("RollbackAwaitsSize", "superseded in a bake, endpoints lag behind the loss", given(short, superseded, stableEndpoints(4)), nil, phase, back, "stable has 2 reachable pods"),
+		works("RollbackTakesTraffic", "superseded in a bake, stable as large", given(baking, asRollback, superseded), zero, phase, back),
+		works("RollbackTakesTraffic", "superseded in a bake, for long enough", given(short, superseded, later(29*time.Second)), zero, phase, back, "stable has 2 reachable pods for all requests, fewer than the canary's 4"),
+		works("RollbackTakesTraffic", "superseded in a bake, and the canary is lost", given(short, superseded, canaryReady(0)), zero, phase, back),
+		works("RollbackTakesTraffic", "superseded in a bake, and the Deployment wants no more", given(short, superseded, scaled(2)), zero, phase, back),
+		works("RollbackTakesTraffic", "superseded in a step", given(stepAt(1), asRollback, superseded, stableReady(1)), zero, phase, back),
+		works("RollbackPointsServices", "superseded in a bake, nothing behind the pair", given(short, superseded, pairOff, stableEndpoints(0)), plan.PointServices{}, phase, back),
+		works("RollbackTakesTraffic", "superseded under the handover's lock", given(short, superseded, locked), zero, phase, back),
+		works("RollbackTakesTraffic", "a trigger fired in a bake", given(short), zero, phase, back, "stable has 2 reachable pods for all requests, fewer than the canary's 4"),
+		works("RollbackTakesTraffic", "a trigger fired in a bake for which stable has shrunk", given(baking, asRollback, shrunk), zero, phase, back, "from 10 to 4 replicas while shop:b had all requests", "kubectl scale deployment/shop"),
+		works("RollbackDrains", "stable has shrunk in the bake", given(baking, asRollback, shrunk, split(0), zeroAt(&justNow)), nil, phase, back, "from 10 to 4 replicas"),
 		works("RollbackPointsServices", "nothing behind the pair", given(going, split(50), pairOff, stableEndpoints(0)), plan.PointServices{}, phase, back),
 		works("RollbackPointsServices", "pair changed in the drain", given(draining, pairOff), plan.PointServices{}, phase, back),
-		works("UnlocksDeployment", "weight taken", given(handoverBack, fenced, split(0), locked), plan.Unlock{}, phase, back, "template may change again"),
+		works("UnlocksDeployment", "weight taken", given(handoverBack, fenced, split(0), locked), plan.Unlock{}, phase, back, "unlocking the Deployment's template"),
 		works("UnlocksDeployment", "somebody's old copy", given(locked), plan.Unlock{}, v1alpha1.PhaseStable, v1alpha1.ReasonProgressing),
 		works("UnlocksDeployment", "another run's", given(handingOver, func(in *plan.Input) { in.Workload.Lock = "shop-x-7" }), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 		works("UnlocksDeployment", "another version is declared", given(handed, declares(newerRevision)), plan.Unlock{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
@@ -55,7 +70,7 @@ func rollbackCases() []ruleCase {
 		works("RollbackAwaitsRoute", "unacknowledged", given(going, unacknowledged), nil, phase, back, "acknowledge weight 0 %"),
 		works("RollbackNarrowsService", "direct callers still reach the canary", given(going, narrowed(canaryHash)), plan.NarrowService{Hash: stableHash}, phase, back, "Service shop", "stable pods"),
 		works("RollbackNarrowsService", "all requests still reach the canary", given(handoverBack, fenced, noSplit, narrowed(canaryHash)), plan.NarrowService{Hash: stableHash}, phase, back),
-		works("RollbackAtZero", "acknowledged", given(going), nil, phase, back, "weight 0 %, 600.0 s after"),
+		works("RollbackAtZero", "acknowledged", given(going), nil, phase, back, "weight 0 %, within 600.0 s of the decision"),
 		works("RollbackAtZero", "never split", given(going, noSplit, noCanary), nil, phase, back, "Service shop"),
 		works("RollbackDrains", "drain not over", given(draining), nil, phase, back, "until 12:00:04Z"),
 		works("RollbackDrains", "requests went by the Service", given(handoverBack, fenced, noSplit, narrowed(stableHash), zeroAt(&justNow)), nil, phase, back),
@@ -110,6 +125,8 @@ func lostCases() []ruleCase {
 		works("LowersWeight", "endpoints lag", given(step, split(50), func(in *plan.Input) { in.Canary.Ready = 0 }), zero, phase, progressing),
 		works("LowersWeight", "routes disagree", given(step, mixed(10)), zero, phase, progressing, "routes disagree"),
 		works("RepairsServices", "while paused", given(step, specPaused, pairOff), plan.PointServices{}, phase, progressing),
+		works("RepairsServices", "in a bake", given(baking, fullAt(&justNow), pairOff), plan.PointServices{}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
+		works("RepairsServices", "while promoting", given(promoting, pairOff), plan.PointServices{}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
 		works("RepairsServices", "in a handover", given(handingOver, pairOff, canaryEndpoints(0)), plan.PointServices{}, overPhase, over),
 		works("RepairsServices", "after the owner changed", given(handed, unrecognised, pairOff), plan.PointServices{}, overPhase, over),
 
@@ -127,6 +144,13 @@ func lostCases() []ruleCase {
 	}
 }
 
+// adoptedCanary: the run's set is the Deployment's, although no handover was
+// decided, and the routes still reach it.
+func adoptedCanary(in *plan.Input) {
+	all(noCanary, active(stable(replicas), own(replicas)), canaryEndpoints(replicas))(in)
+	in.Canary.Adopted = ownSet
+}
+
 func wrongVersionCases() []ruleCase {
 	const wrong = v1alpha1.ReasonWrongVersionServes
 	const phase = v1alpha1.PhaseRolledBack
@@ -135,6 +159,15 @@ func wrongVersionCases() []ruleCase {
 	return []ruleCase{
 		stalls("WrongVersionServes", "back from zero with the rejected one", given(rolledBack, active(candidates)), plan.TakeOut{Name: ownSet, Delete: true}, phase, wrong, "4 pods of shop:b", "held at shop:a"),
 		stalls("WrongVersionServes", "back from zero with one rejected before", given(rolledBack, rejected(newerRevision), active(newer(replicas))), plan.TakeOut{Name: "shop-c", Delete: true}, phase, wrong),
+		stalls("TakesCanaryBack", "in a step", given(stepAt(0), adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseStepping, wrong, "the Deployment adopts it"),
+		stalls("TakesCanaryBack", "in a bake, with stable scaled to 0", given(baking, fullAt(&justNow), adoptedCanary, active(own(replicas))), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseBaking, wrong),
+		stalls("TakesCanaryBack", "before a handover is decided", given(handingOver, adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseHandingOver, wrong),
+		stalls("TakesCanaryBack", "in a rollback", given(rollingBack(nil), adoptedCanary), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseRollingBack, wrong),
+		works("RollbackTakesTraffic", "of an adopted canary first", given(rollingBack(nil), adoptedCanary, split(50)), plan.SetSplit{}, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		stalls("TakesCanaryBack", "in a rollback, stable is already scaled to 0 and its endpoints lag", given(rollingBack(nil), adoptedCanary, split(100), stableSized(0), active(own(replicas))), plan.TakeBack{Name: ownSet}, v1alpha1.PhaseRollingBack, wrong),
+		works("CanaryRunMissing", "the run of an adopted canary is gone in a rollback", given(rollingBack(nil), adoptedCanary, noRun, split(100), stableSized(0), stableEndpoints(0), active(own(replicas))), plan.CreateRun{}, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		stalls("WrongVersionServes", "another version is declared meanwhile", given(rollingBack(nil), adoptedCanary, noRun, split(0), declares(newerRevision), active(stable(replicas), own(2))), plan.TakeOut{Name: ownSet}, v1alpha1.PhaseRollingBack, wrong),
+		works("RunMissing", "the run of an adopted canary is gone", given(stepAt(0), adoptedCanary, noRun), plan.CreateRun{}, v1alpha1.PhaseStepping, v1alpha1.ReasonProgressing),
 		stalls("WrongVersionServes", "another one beside stable", given(gating, active(stable(2), newer(2))), plan.TakeOut{Name: "shop-c"}, v1alpha1.PhaseGating, wrong),
 		stalls("RaisesStable", "another one in stable's place", given(gating, active(newer(replicas))), plan.RaiseStable{Replicas: replicas}, v1alpha1.PhaseGating, wrong, "shop:a has no pods"),
 		stalls("RaisesStable", "its set is gone", given(rolledBack, active(), lost), plan.RaiseStable{Replicas: replicas}, phase, wrong),

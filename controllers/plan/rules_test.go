@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 )
 
@@ -64,6 +65,12 @@ func TestEachRuleDecides(t *testing.T) {
 				for _, violation := range check(c.in, d) {
 					t.Error(violation)
 				}
+				for _, violation := range invariants.Of(c.in, d) {
+					t.Errorf("%s: %s", violation.Name, violation.Message)
+				}
+				if held, _ := invariants.Freeze(c.in, plan.Result{Decision: d}); held.Standing.Reason == v1alpha1.ReasonSelfCheckFailed {
+					t.Errorf("the controller would hold it back: %s", held.Why)
+				}
 			})
 		}
 	}
@@ -85,9 +92,9 @@ func deletionCases() []ruleCase {
 		works("ReleaseTimedOut", "although the Service is gone", given(step, serviceGone, late), plan.ReleaseRoute{}, phase, releasing),
 		works("DeletingUnpauses", "the former version is declared again", given(declares(stableRevision), paused(true), soon), plan.Unpause{Revision: stableRevision}, v1alpha1.PhaseStable, releasing),
 		works("DeletingReleasesHanded", "the Deployment owns the canary", given(handed, soon), plan.ReleaseRoute{}, over, releasing),
-		works("DeletingUnpausesHanded", "routes released", given(handed, noSplit, soon), plan.Unpause{Revision: triedRevision}, over, releasing),
-		works("DeletingUnpausesHanded", "although the routes cannot be released", given(handed, serviceGone, soon), plan.Unpause{Revision: triedRevision}, over, releasing),
-		works("DeletingUnpausesHanded", "a native roll that was paused", given(native, paused(true), soon), plan.Unpause{Revision: triedRevision}, over, releasing),
+		works("DeletingUnpausesHanded", "routes released", given(handed, noSplit, soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
+		works("DeletingUnpausesHanded", "although the routes cannot be released", given(handed, serviceGone, soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
+		works("DeletingUnpausesHanded", "a native roll that was paused", given(native, paused(true), soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
 		works("Released", "a native roll that a trigger stopped", given(native, paused(true), verdict(v1alpha1.VerdictFail), soon), plan.Leave{}, over, releasing, "stays paused"),
 		works("Released", "nothing of ours left", given(soon), plan.Leave{}, v1alpha1.PhaseStable, releasing, "serve alone"),
 		works("Released", "the route is gone too", given(step, routeGone, noCanary, soon), plan.Leave{}, phase, releasing, "stays paused at shop:b"),
@@ -111,11 +118,11 @@ func deletionCases() []ruleCase {
 		works("DeletingReleasesRoute", "stable does not serve", given(baking, stableReady(0), soon), plan.ReleaseRoute{}, v1alpha1.PhaseBaking, releasing),
 		works("DeletingReleasesRoute", "a bypass in progress", given(bypassing, stableReady(0), split(10), soon), plan.ReleaseRoute{}, over, releasing),
 		works("DeletingAwaitsWorkload", "released while stable has too few pods", given(baking, stableReady(2), noSplit, soon), nil, v1alpha1.PhaseBaking, releasing, "2 of 4 ready"),
-		works("DeletingAwaitsWorkload", "released, but nobody else is reachable", given(baking, noSplit, serviceEndpoints(4), soon), nil, v1alpha1.PhaseBaking, releasing, "reaches only the canary's pods (4)"),
+		works("DeletingAwaitsWorkload", "released, but nobody else is reachable", given(baking, noSplit, serviceEndpoints(4), soon), nil, v1alpha1.PhaseBaking, releasing, "reaches only canary pods (4)"),
 		works("Deleting", "the canary has everything and the Service no such port", given(baking, stableEndpoints(0), portRenamed, soon), nil, v1alpha1.PhaseBaking, releasing, "no port"),
 		works("DeletingRemovesCanary", "released while stable has enough", given(baking, stableReady(3), noSplit, soon), plan.RemoveCanary{}, v1alpha1.PhaseBaking, releasing),
 		works("Deleting", "weight unacknowledged", given(step, split(0), unacknowledged, soon), nil, phase, releasing, "acknowledge weight 0 %"),
-		works("Deleting", "release unacknowledged", given(step, noSplit, noCanary, unacknowledged, soon), nil, phase, releasing, "acknowledge the release"),
+		works("Deleting", "release unacknowledged", given(step, noSplit, noCanary, unacknowledged, soon), nil, phase, releasing, "acknowledge the routes to Service shop"),
 		stalls("Deleting", "the Service is gone", given(rollingBack(&recently), noCanary, serviceGone, soon), nil, back, v1alpha1.ReasonServiceNotFound, "create it"),
 	}
 }
@@ -152,14 +159,15 @@ func commandCases() []ruleCase {
 		works("AbortRequested", "promoting", given(promoting, abort), nil, phase, back),
 		works("AbortRequested", "while the trigger fires", given(baking, fail, abort), nil, phase, back, "aborted"),
 		works("AbortRequested", "before the owner changes", given(handingOver, abort), nil, phase, back),
-		works("AbortRequested", "before the run", given(gating, action(v1alpha1.ActionAbort, triedRevision)), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
+		works("AbortRequested", "while a rollback waits for stable pods", given(baking, asRollback, stableReady(2), rollbackOutcome(v1alpha1.OutcomeSuperseded), abort), nil, phase, back, "aborted"),
+		works("AbortRequested", "before the run", given(gating, action(v1alpha1.ActionAbort, candidateRevision)), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("RetryRequested", "after a rollback", given(rolledBack, action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseGating, progressing, "retry of shop:b"),
 		works("ActionRefused", "nothing to abort", given(abort), nil, v1alpha1.PhaseStable, progressing, "no run is in progress"),
 		works("ActionRefused", "already rolling back", given(rollingBack(nil), abort), nil, phase, back, "already rolling back since 11:50:00Z"),
 		works("ActionRefused", "already rolled back", given(rolledBack, abort), nil, v1alpha1.PhaseRolledBack, progressing, "already rolled back"),
 		works("ActionRefused", "the owner has changed", given(handed, abort), nil, over, v1alpha1.ReasonHandingOver, "without steps"),
 		works("ActionRefused", "in a native roll", given(native, abort), nil, over, v1alpha1.ReasonHandingOver, "without steps"),
-		works("ActionRefused", "another revision", given(step, action(v1alpha1.ActionAbort, newerRevision)), nil, v1alpha1.PhaseStepping, progressing, newerRevision, triedRevision),
+		works("ActionRefused", "another revision", given(step, action(v1alpha1.ActionAbort, newerRevision)), nil, v1alpha1.PhaseStepping, progressing, newerRevision, candidateRevision),
 		works("ActionRefused", "retry of what runs", given(step, action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseStepping, progressing, "Retry refused"),
 		works("ActionRefused", "retry of what is not declared", given(rolledBack, declares(newerRevision), action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseRolledBack, progressing),
 		works("ActionRefused", "unknown", given(step, action("Dance", "")), nil, v1alpha1.PhaseStepping, progressing, `"Dance"`, "Abort or Retry"),
@@ -172,16 +180,17 @@ func candidateCases() []ruleCase {
 	step := stepAt(0)
 	unmarked := func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }
 	by := func(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "outage"} }
-	freshly := func(in *plan.Input) { in.Workload.Bypass = plan.Bypass{By: "ann", Reason: "7: outage", Fresh: true} }
+	fail := verdict(v1alpha1.VerdictFail)
+	freshly := all(by, handledBypass("7: another one"))
 	rolls := paused(false)
 	return []ruleCase{
 		works("FormerRun", "stepping", given(step, formerRun), nil, backPhase, back, "earlier version of Belay"),
-		works("FormerRun", "promoting, paused", given(promoting, formerRun), nil, overPhase, over, "by its own strategy"),
+		works("FormerRun", "promoting, paused", given(promoting, formerRun), nil, overPhase, over, "by the Deployment's own strategy"),
 		works("FormerRun", "promoting, rolling", given(promoting, formerRun, rolls), nil, overPhase, over, "earlier version of Belay"),
 		works("FormerRun", "baking", given(baking, formerRun, rolls), nil, overPhase, over),
 
-		works("Bypassed", "pushed with a bypass", given(declares(triedRevision), rolls, by), plan.CreateRun{}, overPhase, over, "ann let shop:b roll", `"outage"`),
-		works("Bypassed", "nobody says why", given(declares(triedRevision), rolls), plan.CreateRun{}, overPhase, over, "no bypass says why"),
+		works("Bypassed", "pushed with a bypass", given(declares(candidateRevision), rolls, by), plan.CreateRun{}, overPhase, over, "ann let shop:b roll", `"outage"`),
+		works("Bypassed", "nobody says why", given(declares(candidateRevision), rolls), plan.CreateRun{}, overPhase, over, "no bypass was recorded"),
 		works("Bypassed", "while it waits", given(gating, rolls, by), plan.CreateRun{}, overPhase, over),
 		works("Bypassed", "mid-step", given(step, rolls, by), nil, overPhase, over),
 		works("Bypassed", "mid-step, a newer one", given(step, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over),
@@ -189,7 +198,9 @@ func candidateCases() []ruleCase {
 		works("Bypassed", "in a bake", given(baking, rolls, by), nil, overPhase, over),
 		works("Bypassed", "in a handover before the owner changed", given(handingOver, rolls, by), nil, overPhase, over),
 		works("Bypassed", "in a handover, a newer one", given(handed, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over, "shop:c"),
-		works("Bypassed", "a native roll that a trigger had stopped", given(native, verdict(v1alpha1.VerdictFail), freshly), nil, overPhase, over, "ann let shop:b roll"),
+		works("Bypassed", "nobody says why, and what the Deployment bears was for another roll", given(declares(candidateRevision), rolls, by, handledBypass("outage")), plan.CreateRun{}, overPhase, over, "no bypass was recorded"),
+		works("Bypassed", "a native roll that a trigger had stopped", given(native, fail, freshly), nil, overPhase, over, "ann keeps shop:b although shop/errors fires (5 % errors)", `"outage"`),
+		works("Bypassed", "a native promotion that a trigger stopped when it had settled", given(nativeAlone, fail, freshly), nil, overPhase, over, "ann keeps shop:b"),
 		works("Bypassed", "again, with a newer one", given(bypassing, declares(newerRevision), rolls, by), plan.CreateRun{}, overPhase, over, "shop:c"),
 		works("Bypassed", "rolling back", given(rollingBack(nil), rolls, by), nil, overPhase, over),
 		works("Bypassed", "rolled back", given(rolledBack, rolls, by), plan.CreateRun{}, overPhase, over),
@@ -200,7 +211,7 @@ func candidateCases() []ruleCase {
 		works("Cancelled", "reverted while promoting", given(promoting, declares(stableRevision)), nil, backPhase, back),
 		works("Cancelled", "reverted in a bake", given(baking, declares(stableRevision)), nil, backPhase, back),
 		works("Cancelled", "reverted in a handover", given(handingOver, declares(stableRevision)), nil, backPhase, back),
-		works("Superseded", "newer before the run", given(gating, declares(newerRevision)), nil, gate, progressing, "shop:c came before shop:b"),
+		works("Superseded", "newer before the run", given(gating, declares(newerRevision)), nil, gate, progressing, "shop:c was declared before a run of shop:b"),
 		stalls("Superseded", "newer, but rejected before", given(gating, declares(newerRevision), rejected(newerRevision)), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "was rejected at 07:00:00Z", "retry"),
 		works("Superseded", "newer mid-step", given(step, declares(newerRevision)), nil, backPhase, back),
 		works("Superseded", "newer while promoting", given(promoting, declares(newerRevision)), nil, backPhase, back),
@@ -214,14 +225,14 @@ func candidateCases() []ruleCase {
 		stalls("Rejected", "another rejected one", given(rolledBack, declares(newerRevision), rejected(newerRevision)), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("MarksWorkload", "after the adoption", given(unmarked), plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop"}}, stable, progressing),
 		works("MarksWorkload", "stable's ReplicaSet too", given(func(in *plan.Input) { in.Workload.StableUnmarked = true }), plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop"}}, stable, progressing),
-		works("MarksWorkload", "of a rejected one", given(rolledBack, unmarked), plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Rejected: triedRevision}}, v1alpha1.PhaseRolledBack, progressing),
+		works("MarksWorkload", "of a rejected one", given(rolledBack, unmarked), plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Rejected: candidateRevision}}, v1alpha1.PhaseRolledBack, progressing),
 		works("MarksWorkload", "before the first share", given(step, unmarked, noSplit, noCanary, func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }),
 			plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Run: run, Narrowed: "shop"}}, v1alpha1.PhaseStepping, progressing),
 		works("LeftoverRemoved", "serving", given(leftoverSet), plan.RemoveLeftover{Name: "shop-former"}, stable, progressing),
 		works("LeftoverRemoved", "rolled back", given(rolledBack, leftoverSet), plan.RemoveLeftover{Name: "shop-former"}, v1alpha1.PhaseRolledBack, progressing),
 		works("LeftoverRemoved", "before a run", given(gating, leftoverSet), plan.RemoveLeftover{Name: "shop-former"}, gate, progressing),
 		stalls("RolledBack", "still declared", given(rolledBack), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "rolled back to shop:a", "5 % errors", "revert it, push a new version, or retry"),
-		works("NewRevision", "pushed", given(declares(triedRevision)), nil, gate, progressing, "shop:b waits"),
+		works("NewRevision", "pushed", given(declares(candidateRevision)), nil, gate, progressing, "new version shop:b"),
 		works("NewRevision", "fix after a rollback", given(rolledBack, declares(newerRevision)), nil, gate, progressing, "shop:c"),
 	}
 }

@@ -30,6 +30,8 @@ func trialCases() []ruleCase {
 	}
 	filling := func(ready int32) change { return all(promoting, split(50), canaryPods(2), canaryReady(ready)) }
 	large := all(scaled(20), active(stable(20)))
+	unreadyOf := func(n int32) change { return func(in *plan.Input) { in.Canary.Desired, in.Canary.Pods = n, n } }
+	noRoom := func(in *plan.Input) { in.Canary.Cause = "2 of 3 ready: no node has room" }
 	return []ruleCase{
 		works("PointsServices", "at the start", given(step, begun, noCanary, noSplit, pairOff), plan.PointServices{}, phase, progressing),
 		works("AwaitsStableEndpoints", "endpoints lag", given(step, begun, noCanary, noSplit, stableEndpoints(0)), nil, phase, progressing, "Service shop-stable", "4 ready of 4"),
@@ -37,7 +39,7 @@ func trialCases() []ruleCase {
 		works("AwaitsStableEndpoints", "released in a step", given(step, noSplit, stableReady(0)), nil, phase, progressing),
 		works("AwaitsStableEndpoints", "lost before a wider share", given(stepAt(1), begun, split(10), stableEndpoints(0), portRenamed), nil, phase, progressing),
 		works("AwaitsCanary", "stable lost before the last share", given(promoting, split(50), stableEndpoints(0), portRenamed, canaryReady(3), canaryEndpoints(3), serviceEndpoints(0)), nil, promotion, promotes),
-		works("SplitsRoute", "no split yet", given(step, begun, noCanary, noSplit), plan.SetSplit{}, phase, progressing, "all of it to stable"),
+		works("SplitsRoute", "no split yet", given(step, begun, noCanary, noSplit), plan.SetSplit{}, phase, progressing, "weight 0 % for the canary"),
 		works("SplitsRoute", "somebody took it away in a bake", given(baking, noSplit), plan.SetSplit{}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("AwaitsSplit", "unacknowledged, no canary", given(step, begun, noCanary, split(0), unacknowledged), nil, phase, progressing, "acknowledge weight 0 %"),
 		works("AwaitsSplit", "unacknowledged before a wider share", given(step, begun, split(0), unacknowledged), nil, phase, progressing),
@@ -59,6 +61,25 @@ func trialCases() []ruleCase {
 		works("ScalesCanary", "in a bake, with the Deployment down", given(baking, scaled(2), active(stable(2))), plan.ScaleCanary{Replicas: 2}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("StepPassed", "never smaller in a step", given(stepAt(0), canaryPods(3)), nil, phase, progressing),
 		works("ScalesCanary", "back from zero", given(step, begun, split(0), canaryPods(0)), plan.ScaleCanary{Replicas: 1}, phase, progressing),
+
+		works("WithdrawsWave", "a pod of a promotion", given(filling(2), unreadyOf(3), wave(3, 10*time.Minute), noRoom), plan.ScaleCanary{Replicas: 2}, promotion, promotes, "1 of 3 canary pods", "within 10m0s", "no node has room", "next try is at 12:10:00Z"),
+		works("WithdrawsWave", "no more than the present share needs", given(filling(1), unreadyOf(4), wave(4, time.Hour)), plan.ScaleCanary{Replicas: 2}, promotion, promotes),
+		works("WithdrawsWave", "no pod that is ready, if not for minReadySeconds", given(filling(3), unreadyOf(4), wave(4, time.Hour), func(in *plan.Input) { in.Canary.Available = 2 }), plan.ScaleCanary{Replicas: 3}, promotion, promotes),
+		works("WithdrawsWave", "recorded, and not done yet", given(filling(2), unreadyOf(3), wave(2, time.Hour), withdrawn(time.Minute)), plan.ScaleCanary{Replicas: 2}, promotion, promotes, "1 of 3"),
+		works("WithdrawsWave", "recorded, and not done until the next try was due", given(filling(2), unreadyOf(3), wave(2, time.Hour), withdrawn(10*time.Minute)), plan.ScaleCanary{Replicas: 2}, promotion, promotes, "1 of 3", "next try is at 12:10:00Z"),
+		works("AwaitsCanary", "the wave is withdrawn, and a pod is lost that the share does not need", given(stepAt(1), begun, split(10), canaryPods(2), scaled(8), active(stable(8)), unreadyOf(2), canaryReady(1), wave(2, time.Hour), withdrawn(time.Minute)), nil, phase, progressing),
+		works("StepPassed", "a pod is lost beyond what the share needs", given(step, canaryPods(3), canaryReady(2), wave(3, time.Hour)), nil, phase, progressing),
+		works("WithdrawsWave", "by the Deployment's own deadline", given(filling(2), unreadyOf(3), wave(3, time.Minute), func(in *plan.Input) { in.Workload.ProgressDeadline = time.Minute }), plan.ScaleCanary{Replicas: 2}, promotion, promotes),
+		stalls("WithdrawsWave", "in a stage that takes too long", given(filling(2), unreadyOf(3), wave(3, time.Hour), promotedAt(longAgo)), plan.ScaleCanary{Replicas: 2}, promotion, v1alpha1.ReasonDeadlineExceeded),
+		works("AwaitsCanary", "the wave has time left", given(filling(2), unreadyOf(3), wave(3, 10*time.Minute-time.Second)), nil, promotion, promotes, "2 of 4 ready"),
+		works("AwaitsCanary", "nothing serves beside the wave", given(stepAt(1), large, begun, split(0), canaryPods(5), canaryReady(0), wave(5, time.Hour)), nil, phase, progressing),
+		works("AwaitsCanary", "pods that the share has are lost", given(promoting, canaryReady(3), wave(4, time.Hour)), nil, promotion, promotes, "3 of 4 ready"),
+		works("Paused", "the wave is stuck, but paused", given(filling(2), unreadyOf(3), wave(3, time.Hour), specPaused), nil, promotion, v1alpha1.ReasonPaused),
+		works("AwaitsCanary", "the wave is withdrawn", given(filling(2), wave(3, time.Hour), withdrawn(time.Minute)), nil, promotion, promotes, "2 of 4 ready", "withdrawn at 11:59:00Z", "no node has room", "next try is at 12:09:00Z"),
+		works("ScalesCanary", "the wave is withdrawn, and the present share needs more", given(filling(2), scaled(8), active(stable(8)), wave(3, time.Hour), withdrawn(time.Minute)), plan.ScaleCanary{Replicas: 4}, promotion, promotes),
+		works("ScalesCanary", "a withdrawn wave again", given(filling(2), wave(3, time.Hour), withdrawn(10*time.Minute)), plan.ScaleCanary{Replicas: 3}, promotion, promotes, "3 first"),
+		stalls("ScalesCanary", "a withdrawn wave again, in a stage that takes too long", given(filling(2), wave(3, time.Hour), withdrawn(10*time.Minute), promotedAt(longAgo)), plan.ScaleCanary{Replicas: 3}, promotion, v1alpha1.ReasonDeadlineExceeded),
+		works("ScalesCanary", "the wave is withdrawn, and the canary is gone", given(filling(2), wave(3, time.Hour), withdrawn(time.Minute), noCanary, split(0)), plan.ScaleCanary{Replicas: 1}, promotion, promotes),
 
 		works("AwaitsCanary", "not ready", given(step, begun, split(0), canaryReady(0), func(in *plan.Input) { in.Canary.Cause = "0 of 1 ready: ImagePullBackOff" }), nil, phase, progressing, "pods: 0 of 1 ready: ImagePullBackOff"),
 		works("AwaitsCanary", "ready, but not for minReadySeconds", given(step, begun, split(0), func(in *plan.Input) { in.Canary.Available = 0 }), nil, phase, progressing, "0 of 1 ready"),
@@ -106,6 +127,7 @@ func bakeCases() []ruleCase {
 	return []ruleCase{
 		works("BakeStarts", "full and acknowledged", given(promoting), nil, phase, bakes, "shop:b serves alone", "until 12:05:00Z", "shop:a beside it"),
 		works("BakeStarts", "whatever the verdict", given(promoting, verdict(v1alpha1.VerdictError)), nil, phase, bakes),
+		works("BakeRuns", "admission changed the canary", given(baking, fullAt(&justNow), func(in *plan.Input) { in.Canary.Changed = "a sidecar was added" }), nil, phase, bakes, "the promotion will be native", "a sidecar was added"),
 		works("BakeStarts", "anew", given(baking, fullAt(nil)), nil, phase, bakes),
 		works("BakeRuns", "not over", given(baking, fullAt(&justNow)), nil, phase, bakes, "until 12:04:59Z", "2 of 2 triggers pass"),
 		works("BakeUndecided", "no answer", given(baking, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "bake is over but undecided"),

@@ -7,30 +7,19 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about judging a step.
-
-func stepping(f *facts) bool { return f.inPhase(v1alpha1.PhaseStepping) }
-
-func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
-
-func noteAcknowledged(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.where(), f.stepWeight(), clock(f.in.Now.Add(f.stepHold()))))
-	now, step := f.now(), f.step()
-	step.AcknowledgedAt = &now
-	d.Status.Step = &step
-	d.Key = fmt.Sprint(f.step().Index)
-	d.Recheck = max(1, f.stepHold())
-	f.announce(&d, "judge "+f.where(), now.Add(f.stepHold()))
-	return d
-}
-
-func (f *facts) announce(d *Decision, next string, at time.Time) {
-	if d.Status.Step == nil {
-		return
-	}
-	t := f.now()
-	t.Time = at
-	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
+// stepsTable applies in Stepping; its last row always matches. It comes after the
+// rows of trial: a step is judged only while pods and weight are as it asks,
+// and the gateway has acknowledged them.
+var stepsTable = table{
+	name:    "Steps: judgement",
+	about:   "Stepping, with the weight acknowledged: hold, verdicts, next step.",
+	applies: stepping,
+	rules: []rule{
+		{"StepHolds", holdRunning, holdStep},
+		{"StepUndecided", undecided, holdUndecided},
+		{"StepPassed", stepHasNext, nextStep},
+		{"StepsPassed", always, startPromotion},
+	},
 }
 
 func (f *facts) stepHold() time.Duration {
@@ -41,25 +30,15 @@ func (f *facts) stepHold() time.Duration {
 	return f.in.Spec.Steps[i].Hold.Duration
 }
 
-func triggerObserved(f *facts) bool {
-	return f.onTrial() && f.in.Verdict.Outcome == v1alpha1.VerdictFail
-}
-
-func holdObserved(f *facts) Decision {
-	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.whereNow()))
-	d.Key = f.in.Verdict.Trigger
-	return d
-}
-
-func stepHoldNotOver(f *facts) bool {
+func holdRunning(f *facts) bool {
 	over, _ := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
-	return stepping(f) && !over
+	return !over
 }
 
 func holdStep(f *facts) Decision {
 	_, left := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
 	until := f.in.Now.Add(left)
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: canary at %d %% until %s; %s", f.where(), f.stepWeight(), clock(until), f.verdictSummary()))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: canary at %d %% until %s; %s", f.stage(), f.stepWeight(), clock(until), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = left
 	return d
@@ -75,12 +54,10 @@ func (f *facts) verdictSummary() string {
 
 func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictPass }
 
-func stepUndecided(f *facts) bool { return stepping(f) && undecided(f) }
-
-// holdUndecided is the third outcome at work: no pass, no fail, so neither more
-// nor less traffic.
+// holdUndecided is for a verdict that is neither Pass nor Fail: the weight
+// stays where it is.
 func holdUndecided(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %d %%: %s", f.where(), f.stepWeight(), f.undecidedBecause()))
+	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %d %%: %s", f.stage(), f.stepWeight(), f.undecidedBecause()))
 	d.Key = fmt.Sprintf("%d/%s/%s", f.step().Index, f.in.Verdict.Trigger, f.in.Verdict.Reason)
 	return d
 }
@@ -93,26 +70,28 @@ func (f *facts) undecidedBecause() string {
 	return fmt.Sprintf("%s is %s (%s): %s", v.Trigger, v.Outcome, v.Reason, v.Message)
 }
 
-func stepHasNext(f *facts) bool {
-	return stepping(f) && int(f.step().Index)+1 < len(f.in.Spec.Steps)
-}
+func stepHasNext(f *facts) bool { return int(f.step().Index)+1 < len(f.in.Spec.Steps) }
 
 func nextStep(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s passed at %d %%: %s", f.where(), f.stepWeight(), f.verdictSummary()))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s passed at %d %%: %s", f.stage(), f.stepWeight(), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
 	d.Recheck = 1
 	return d
 }
 
-// startPromotion goes on to full size, or leaves the rest to the Deployment.
+// startPromotion goes on to weight 100, or leaves the rest to the Deployment.
 func startPromotion(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %d %%, the last one: %s; promoting", f.where(), f.stepWeight(), f.verdictSummary()))
-	d.Key = f.tried
+	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %d %%, the last one: %s; promoting", f.stage(), f.stepWeight(), f.verdictSummary()))
+	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}
-	if f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative {
-		f.goNative(&d, "promotion.mode is Native: the Deployment goes on by its own strategy")
+	switch {
+	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative:
+		f.switchToNative(&d, "promotion.mode is Native: the Deployment goes on by its own strategy")
+	case f.in.Canary.Changed != "":
+		// A bake would judge pods that the Deployment replaces afterwards.
+		f.switchToNative(&d, f.nativeReason())
 	}
 	d.Recheck = 1
 	return d

@@ -123,7 +123,7 @@ func (w *world) apply(effect plan.Effect) {
 // toFull takes a push to 100 %, acknowledged, by way of both steps.
 func (w *world) toFull() *world {
 	w.t.Helper()
-	return w.happens(declares(triedRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
+	return w.happens(declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
 		"SplitsRoute", "AwaitsSplit", "+ack", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack", "StepAcknowledged", "StepHolds", "+1m", "StepPassed",
 		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
 		"ScalesCanary", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack")
@@ -136,7 +136,7 @@ func (w *world) toHandover() *world {
 
 // rolled is the Deployment that has gone on by itself to the set it was given.
 func rolled(in *plan.Input) {
-	in.Canary.Set = set(canarySet, triedRevision, canaryHash, in.Workload.Replicas)
+	in.Canary.Set = set(canarySet, candidateRevision, canaryHash, in.Workload.Replicas)
 	active(in.Canary.Set)(in)
 }
 
@@ -145,13 +145,13 @@ func recognised(in *plan.Input) { in.Canary.Recognised = true }
 func TestAPromotionReplacesNoPod(t *testing.T) {
 	w := newWorld(t).toHandover().goes("HandsOver", "HandoverAwaitsRecognition").happens(recognised).
 		goes("HandoverReleasesRoute", "HandoverUnpauses", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled)
-	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomePromoted)
+	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestAHandoverWaitsForRestAfterTheBake(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts", "+5m").happens(stableReady(3)).
-		goes("BakePassed", "HandoverAwaitsCalm").happens(stableReady(4)).
-		goes("HandoverAwaitsCalm", "+14s", "HandoverAwaitsCalm", "+1s", "HandsOver")
+		goes("BakePassed", "HandoverAwaitsSteadySize").happens(stableReady(4)).
+		goes("HandoverAwaitsSteadySize", "+14s", "HandoverAwaitsSteadySize", "+1s", "HandsOver")
 }
 
 func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
@@ -168,7 +168,7 @@ func TestARollbackThatComesTooLateGoesOn(t *testing.T) {
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).goes("+fail", "TriggerFired").
 		happens(func(in *plan.Input) { in.Canary.Handed, in.Canary.Recognised = true, true }, func(in *plan.Input) { active(stable(replicas), in.Canary.Set)(in) }).
 		goes("RollbackOvertaken", "HandoverReleasesRoute", "HandoverUnpauses", "+ack", "HandoverAwaitsWorkload").happens(rolled).
-		goes("Promoted").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomePromoted)
+		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestARollbackFromABakeIsAChangeOfWeights(t *testing.T) {
@@ -181,17 +181,17 @@ func direct(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCal
 
 func (w *world) toNarrowedHandover() *world {
 	w.t.Helper()
-	return w.happens(direct, declares(triedRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
+	return w.happens(direct, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
 		"SplitsRoute", "+ack", "NarrowsService", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed",
 		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
 		"ScalesCanary", "ScalesCanary", "SetsWeight", "+ack", "BakeStarts", "NarrowsService", "BakeRuns", "+5m", "BakePassed",
-		"HandoverReleasesNarrowed", "HandoverAwaitsCalm", "+ack")
+		"HandoverReleasesNarrowed", "HandoverAwaitsSteadySize", "+ack")
 }
 
 func TestDirectCallersFollowAPromotion(t *testing.T) {
 	w := newWorld(t).toNarrowedHandover().goes("HandsOver").happens(recognised).
 		goes("HandoverWidensService", "HandoverUnpauses", "HandoverAwaitsWorkload").happens(rolled)
-	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomePromoted)
+	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestARollbackOfRequestsThatGoByTheNarrowedServiceDrains(t *testing.T) {
@@ -203,14 +203,14 @@ func TestARollbackOfRequestsThatGoByTheNarrowedServiceDrains(t *testing.T) {
 func TestAnAutoscalerComesBetweenLockAndOwner(t *testing.T) {
 	spread := func(in *plan.Input) {
 		in.Workload.Replicas = 8
-		in.Canary.Set = set(canarySet, triedRevision, canaryHash, 2)
+		in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 2)
 		active(stable(8), in.Canary.Set)(in)
 	}
 	newWorld(t).toHandover().goes("HandsOver").happens(spread).
 		goes("HandoverSizeChanged", "HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
-		goes("Promoted").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomePromoted)
+		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 	newWorld(t).happens(recreate).toHandover().goes("HandsOver").happens(spread).
 		goes("HandoverSizeChanged", "HandoverAwaitsRecognition").happens(recognised).
 		goes("HandoverReleasesRoute", "HandoverUnpauses", "+ack", "HandoverAwaitsWorkload").happens(rolled).
-		goes("Promoted").ends(v1alpha1.PhaseStable, triedRevision, v1alpha1.OutcomePromoted)
+		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }

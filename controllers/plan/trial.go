@@ -2,45 +2,50 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Rules about giving the candidate its share: in a step the step's, in a
-// promotion and a bake everything.
+// trialTable applies in Stepping, Promoting and Baking. It comes after everything
+// that can end a run or hold it back, because these rows give the candidate
+// more: first routes at weight 0, then pods, then weight. The tables steps and
+// bake judge what it has set up.
+var trialTable = table{
+	name:    "Steps, promotion and bake: routes, pods, weight",
+	about:   "Stepping, Promoting and Baking: routes first at 0, then pods, then requests. The weight is the step's; in Promoting and Baking 100. W is Progressing, Promoting or Baking.",
+	applies: onTrial,
+	rules: []rule{
+		{"PointsServices", pairOutdated, pointServices},
+		{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
+		{"SplitsRoute", routesUnsplit, splitAtZero},
+		{"AwaitsSplit", splitUnacknowledged, waitForRoute},
+		{"NarrowsService", narrowingWrong, narrow},
+		{"WithdrawsWave", waveStuck, withdrawWave},
+		{"ScalesCanary", canarySizeWrong, scaleCanary},
+		{"AwaitsCanary", canaryUnready, waitForCanary},
+		{"SetsWeight", weightWrong, setTargetWeight},
+		{"AwaitsRoute", unacknowledged, waitForRoute},
+		{"StepAcknowledged", stepJustAcknowledged, noteAcknowledged},
+		{"TriggerObserved", triggerObserved, holdObservedTrigger},
+	},
+}
 
-// targetWeight is what the stage gives the candidate.
+// targetWeight is the weight that the step, promotion or bake asks for.
 func (f *facts) targetWeight() int32 {
-	if f.inPhase(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) {
+	if atFullWeight(f) {
 		return 100
 	}
 	return f.stepWeight()
 }
 
-func trialServicesOff(f *facts) bool {
-	return f.onTrial() && !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
-}
-
-func overweight(f *facts) bool {
-	return f.onTrial() && f.in.Route.Split != nil && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
-}
-
-// lowerWeight waits for no canary: less than somebody gave it is always due.
-func lowerWeight(f *facts) Decision {
-	weight := f.targetWeight()
-	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
-		weight = 0
-	}
-	why := fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.where(), f.observedWeight())
-	if f.in.Route.Mixed {
-		why = f.where() + ": the routes disagree about the canary's weight"
-	}
-	return f.setWeight(weight, why)
+func pairOutdated(f *facts) bool {
+	return !f.in.Route.PairCurrent && f.in.Workload.Stable.Name != ""
 }
 
 func noStableEndpoints(f *facts) bool {
-	rest := f.in.Route.Split == nil || f.in.Route.Mixed || weightOff(f) && f.targetWeight() < 100
-	return f.onTrial() && rest && f.in.Route.StableEndpoints == 0
+	rest := routesUnsplit(f) || f.in.Route.Mixed || weightWrong(f) && f.targetWeight() < 100
+	return rest && f.in.Route.StableEndpoints == 0
 }
 
 func waitForEndpoints(f *facts) Decision {
@@ -52,23 +57,21 @@ func waitForEndpoints(f *facts) Decision {
 	return f.working(f.phaseReason(), why)
 }
 
-func notSplit(f *facts) bool { return f.onTrial() && f.in.Route.Split == nil }
-
 func splitAtZero(f *facts) Decision {
-	return f.setWeight(0, f.where()+": sharing the routes between stable and canary, all of it to stable")
+	return f.setWeight(0, f.stage()+": splitting the routes between stable and canary, with weight 0 % for the canary")
 }
 
-// splitUnacknowledged comes before anything wider: neither pods nor a larger
-// share for a route that the gateway does not follow.
+// splitUnacknowledged keeps pods and weight from growing while the gateway has
+// not acknowledged the routes.
 func splitUnacknowledged(f *facts) bool {
-	return f.onTrial() && !f.in.Route.Acknowledged && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight())
+	return unacknowledged(f) && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight())
 }
 
-// gaveUpNarrowing is how often a selector is put back that somebody took away.
+// gaveUpNarrowing is how often Belay puts the selector back before it gives up.
 const gaveUpNarrowing = 3
 
-// narrows reports whether the user's Service is narrowed to one version for the
-// time of a run.
+// narrows reports whether the user's Service selects one version only during
+// this run.
 func (f *facts) narrows() bool {
 	if f.in.Spec.Traffic.DirectCallers != v1alpha1.DirectCallersStable || f.in.Canary.Former {
 		return false
@@ -82,23 +85,23 @@ func (f *facts) narrowTarget() string {
 	switch {
 	case !f.narrows():
 		return ""
-	case f.inPhase(v1alpha1.PhasePromoting, v1alpha1.PhaseBaking) && f.promotion().FullAt != nil:
+	case atFullWeight(f) && f.promotion().FullAt != nil:
 		return f.in.Canary.Hash
 	default:
 		return f.in.Workload.Stable.Hash
 	}
 }
 
-func narrowOff(f *facts) bool {
+func narrowingWrong(f *facts) bool {
 	target := f.narrowTarget()
 	served := target == "" || target == f.in.Canary.Hash && f.in.Canary.Ready > 0 || target == f.in.Workload.Stable.Hash && f.in.Workload.Stable.Ready > 0
-	// What somebody took from a bake comes back first.
+	// A weight that somebody took away during the bake is restored first.
 	foreign := baking(f) && f.promotion().FullAt != nil && f.weightIsNot(100)
-	return f.onTrial() && f.in.Route.Narrowed != target && served && !foreign
+	return f.in.Route.Narrowed != target && served && !foreign
 }
 
-// narrow counts how often it puts back what somebody took away, and gives up
-// after a few times rather than fight.
+// narrow counts how often it puts the selector back, and gives up after a few
+// times rather than fight with another writer.
 func narrow(f *facts) Decision {
 	target := f.narrowTarget()
 	if target == "" {
@@ -111,12 +114,12 @@ func narrow(f *facts) Decision {
 	}
 	d.Status.DirectCallers = was.DeepCopy()
 	d.Status.DirectCallers.PutBack++
-	d.Why = fmt.Sprintf("%s took the selector of Service %s away that narrows it to one version: putting it back (%d of %d times)",
-		whoever(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
+	d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version: putting it back (%d of %d times)",
+		writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
 	if d.Status.DirectCallers.PutBack == gaveUpNarrowing {
 		d.Effect = nil
-		d.Why = fmt.Sprintf("%s took the selector of Service %s away %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
-			whoever(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, gaveUpNarrowing)
+		d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
+			writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, gaveUpNarrowing)
 		d.Status.DirectCallers.Message = truncate(d.Why, 512)
 		d.Recheck = 1
 	}
@@ -124,16 +127,17 @@ func narrow(f *facts) Decision {
 	return d
 }
 
-func whoever(manager string) string {
+func writerOf(manager string) string {
 	if manager == "" {
 		return "somebody"
 	}
 	return fmt.Sprintf("field manager %q", truncate(manager, 64))
 }
 
-// wantedSize grows the canary in waves, at most a quarter of the Deployment's
-// pods unready at once: unready pods hold an autoscaler back. It shrinks only
-// with the Deployment, once it serves alone.
+// wantedSize grows the canary in waves: at most a quarter of the Deployment's
+// pods are unready at once, because unready pods keep an autoscaler from
+// scaling up. The canary shrinks only with the Deployment, once it has all
+// requests.
 func (f *facts) wantedSize() int32 {
 	need, has := f.canaryNeed(f.targetWeight()), f.in.Canary.Desired
 	if !f.in.Canary.Exists {
@@ -142,27 +146,34 @@ func (f *facts) wantedSize() int32 {
 	if has > need && f.targetWeight() == 100 && !f.weightIsNot(100) {
 		return need
 	}
+	if f.waveWithdrawn() {
+		need = f.canaryNeed(f.observedWeight())
+	}
 	wave := max(1, f.in.Workload.Replicas/4)
 	return max(has, min(need, f.canaryReady()+wave))
 }
 
-func sizeOff(f *facts) bool {
-	return f.onTrial() && (!f.in.Canary.Exists || f.in.Canary.Desired != f.wantedSize())
+func canarySizeWrong(f *facts) bool {
+	return !f.in.Canary.Exists || f.in.Canary.Desired != f.wantedSize()
 }
 
 func scaleCanary(f *facts) Decision {
 	need, size := f.canaryNeed(f.targetWeight()), f.wantedSize()
-	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs %d canary pods", f.where(), f.targetWeight(), f.in.Workload.Replicas, need)
+	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs %d canary pods", f.stage(), f.targetWeight(), f.in.Workload.Replicas, need)
 	if size < need {
 		why += fmt.Sprintf("; %d first", size)
 	}
-	return f.doing(f.phaseReason(), why, ScaleCanary{size})
+	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
+	f.noteWave(&d, size)
+	return d
 }
 
-// canaryUnready holds a wider share back until the pods for it are ready and the
-// gateway can reach them, and the step itself when they no longer are at its end.
+// canaryUnready holds while the pods for the weight are not ready or not
+// reachable by the gateway. It does not interrupt a hold or a bake that has
+// begun; a step checks it again at the end of its hold.
 func canaryUnready(f *facts) bool {
-	if !f.onTrial() || !weightOff(f) && (baking(f) || f.step().AcknowledgedAt != nil && stepHoldNotOver(f)) {
+	held := baking(f) || stepping(f) && f.step().AcknowledgedAt != nil && holdRunning(f)
+	if held && !weightWrong(f) {
 		return false
 	}
 	need := f.canaryNeed(f.targetWeight())
@@ -172,19 +183,19 @@ func canaryUnready(f *facts) bool {
 func waitForCanary(f *facts) Decision {
 	need := f.canaryNeed(f.targetWeight())
 	ready := f.canaryReady()
-	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.where(), ready, need)
+	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.stage(), ready, need)
 	switch {
 	case ready >= need:
-		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.where(), f.in.Route.CanaryEndpoints, need)
+		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.stage(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
 		// The cause begins with the count.
-		return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for canary pods: %s", f.where(), truncate(f.in.Canary.Cause, 400)))
+		return f.awaitWave(fmt.Sprintf("%s: waiting for canary pods: %s", f.stage(), truncate(f.in.Canary.Cause, 400)))
 	}
-	return f.working(f.phaseReason(), why+f.because())
+	return f.awaitWave(why + f.canaryProblem())
 }
 
-// because says what keeps the canary's pods from being ready or reachable.
-func (f *facts) because() string {
+// canaryProblem says why the canary's pods are not ready or not reachable.
+func (f *facts) canaryProblem() string {
 	switch {
 	case f.in.Route.NoPort != "":
 		return ": " + truncate(f.in.Route.NoPort, 400)
@@ -195,18 +206,40 @@ func (f *facts) because() string {
 	}
 }
 
-func weightOff(f *facts) bool { return f.onTrial() && f.weightIsNot(f.targetWeight()) }
+func weightWrong(f *facts) bool { return f.weightIsNot(f.targetWeight()) }
 
 func setTargetWeight(f *facts) Decision {
-	return f.setWeight(f.targetWeight(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.where(), f.observedWeight(), f.targetWeight()))
+	return f.setWeight(f.targetWeight(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.stage(), f.observedWeight(), f.targetWeight()))
 }
 
-// setWeight begins the hold, or the bake, anew: it is the acknowledged weight
-// that must stand.
-func (f *facts) setWeight(weight int32, why string) Decision {
-	d := f.doing(f.phaseReason(), why, SetSplit{weight})
-	f.forgetShare(&d)
+func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
+
+func noteAcknowledged(f *facts) Decision {
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.stage(), f.stepWeight(), clock(f.now().Add(f.stepHold()))))
+	now, step := f.now(), f.step()
+	step.AcknowledgedAt = &now
+	d.Status.Step = &step
+	d.Key = fmt.Sprint(f.step().Index)
+	d.Recheck = max(1, f.stepHold())
+	f.announce(&d, "judge "+f.stage(), now.Add(f.stepHold()))
 	return d
 }
 
-func unacknowledged(f *facts) bool { return f.onTrial() && !f.in.Route.Acknowledged }
+func (f *facts) announce(d *Decision, next string, at time.Time) {
+	if d.Status.Step == nil {
+		return
+	}
+	t := f.now()
+	t.Time = at
+	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
+}
+
+// triggerObserved is for mode Observe: in mode Enforce a row of triggersTable would
+// have rolled back.
+func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
+
+func holdObservedTrigger(f *facts) Decision {
+	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
+	d.Key = f.in.Verdict.Trigger
+	return d
+}

@@ -15,11 +15,6 @@ const ReasonJudgeSilent = "JudgeSilent"
 // ReasonPending is the reason of an Inconclusive verdict before the first one.
 const ReasonPending = "Pending"
 
-// MaxTriggers is how many triggers a status has room for, the API's own bound. No
-// run starts with more; where a change adds to a run in progress, the worst are
-// shown, and all decide.
-const MaxTriggers = 64
-
 // Armed is one trigger that a run must pass, with its newest verdict.
 type Armed struct {
 	// Kind of the guardrail: Guardrail or ClusterGuardrail.
@@ -31,7 +26,7 @@ type Armed struct {
 	// Verdict is nil before the first one.
 	Verdict *v1alpha1.TriggerAnalysis
 	// SilentAfter is how old a verdict may be before the judge counts as silent;
-	// 0 for triggers that are judged at every look.
+	// 0 for triggers that are judged in every reconcile.
 	SilentAfter time.Duration
 }
 
@@ -42,11 +37,6 @@ func (a Armed) name() string {
 		return a.Kind + "/" + a.Guardrail + "/" + a.Trigger
 	}
 	return a.Guardrail + "/" + a.Trigger
-}
-
-// rank orders outcomes by precedence: Fail > Error > Inconclusive > Pass.
-var rank = map[v1alpha1.VerdictOutcome]int{
-	v1alpha1.VerdictPass: 0, v1alpha1.VerdictInconclusive: 1, v1alpha1.VerdictError: 2, v1alpha1.VerdictFail: 3,
 }
 
 // Sum combines the armed triggers. A pass counts only when its samples were
@@ -66,21 +56,12 @@ func Sum(armed []Armed, from, now time.Time) Verdict {
 		}
 	}
 	sum.takeBlind(armed, from, now)
-	slices.SortStableFunc(sum.References, func(a, b v1alpha1.VerdictReference) int { return Severity(b.Outcome) - Severity(a.Outcome) })
-	sum.References = sum.References[:min(len(sum.References), MaxTriggers)]
+	slices.SortStableFunc(sum.References, func(a, b v1alpha1.VerdictReference) int { return b.Outcome.Severity() - a.Outcome.Severity() })
+	sum.References = sum.References[:min(len(sum.References), v1alpha1.MaxTriggers)]
 	return sum
 }
 
-// Severity orders outcomes, Fail highest; one that is not of the set counts as
-// Error.
-func Severity(o v1alpha1.VerdictOutcome) int {
-	if r, ok := rank[o]; ok {
-		return r
-	}
-	return rank[v1alpha1.VerdictError]
-}
-
-func worse(a, b v1alpha1.VerdictOutcome) bool { return Severity(a) > Severity(b) }
+func worse(a, b v1alpha1.VerdictOutcome) bool { return a.Severity() > b.Severity() }
 
 func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, string) {
 	v := a.Verdict

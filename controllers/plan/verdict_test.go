@@ -27,12 +27,12 @@ func TestATenantsGuardrailDoesNotStandForTheClusters(t *testing.T) {
 
 func TestReferencesKeepTheWorst(t *testing.T) {
 	var all []plan.Armed
-	for i := range plan.MaxTriggers {
+	for i := range v1alpha1.MaxTriggers {
 		all = append(all, armed("Guardrail", fmt.Sprint("g", i), v1alpha1.VerdictPass))
 	}
 	all = append(all, armed("Guardrail", "late", v1alpha1.VerdictFail))
 	sum := plan.Sum(all, now, now)
-	if len(sum.References) != plan.MaxTriggers || sum.References[0].Trigger != "late/errors" || sum.Outcome != v1alpha1.VerdictFail {
+	if len(sum.References) != v1alpha1.MaxTriggers || sum.References[0].Trigger != "late/errors" || sum.Outcome != v1alpha1.VerdictFail {
 		t.Errorf("%d references, first %+v, outcome %s", len(sum.References), sum.References[0], sum.Outcome)
 	}
 }

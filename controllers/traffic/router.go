@@ -1,11 +1,12 @@
 // Package traffic is the port through which a share of the requests reaches the
 // candidate. It says what a distribution is and what a router must keep;
-// adapters do it for one kind of route. It decides nothing.
+// adapters do it for the kinds of routes that they know. It decides nothing.
 package traffic
 
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Target is the routes of one Rollout, the user's Service, and the pods of the
@@ -15,8 +16,8 @@ type Target struct {
 	// Owner is the Rollout's name. Others may share their own Services' requests
 	// through the same routes.
 	Owner string
-	// Routes by name.
-	Routes []string
+	// Routes of the namespace; of each kind, each name once.
+	Routes []Route
 	// Service is the user's own.
 	Service string
 	// Selector is the Deployment's own matchLabels. A side's Service selects by it
@@ -33,6 +34,12 @@ type Target struct {
 	// the owner's last write had.
 	Epoch int64
 }
+
+// Route names a route. Routes of different kinds may have the same name.
+type Route struct{ Kind, Name string }
+
+// String is for messages: `HTTPRoute "web"`.
+func (r Route) String() string { return fmt.Sprintf("%s %q", r.Kind, r.Name) }
 
 // Pods are the labels of a pod template, and whose it is, in words for a message:
 // `Deployment "cart"`, `the declared version`.
@@ -100,7 +107,7 @@ type Observation struct {
 // version it was read at, so that a stale writer gets a conflict, and leaves no
 // field ownership behind once the run has ended.
 //
-// Errors: ErrNotFound when a route does not exist, ErrNotRouted when a route
+// Errors: ErrNotFound when a route, or its kind, does not exist, ErrNotRouted when a route
 // does not refer to the Service, ErrUnusable when a route or the Service cannot
 // be shared out as it is; anything else is the API server's and worth a retry.
 // One unusable route keeps nobody from the others: Observe returns what they say
@@ -123,7 +130,8 @@ type Router interface {
 }
 
 var (
-	// ErrNotFound means that a named route does not exist.
+	// ErrNotFound means that a named route does not exist, or that its kind is not
+	// installed; the message says which.
 	ErrNotFound = errors.New("route not found")
 	// ErrNotRouted means that no backendRef of a route names the Service.
 	ErrNotRouted = errors.New("route does not refer to the Service")

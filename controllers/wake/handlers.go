@@ -3,7 +3,9 @@ package wake
 import (
 	"context"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -11,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -44,6 +47,28 @@ func Self() handler.EventHandler {
 // RolloutsByWorkload wakes the Rollouts of a Deployment.
 func RolloutsByWorkload(c client.Reader) handler.EventHandler {
 	return indexed(c, ByWorkload, client.Object.GetName)
+}
+
+// RolloutsByAutoscaler wakes the Rollouts of the Deployment that an autoscaler
+// targets.
+func RolloutsByAutoscaler(c client.Reader) handler.EventHandler {
+	return indexed(c, ByWorkload, func(o client.Object) string {
+		hpa, ok := o.(*autoscalingv2.HorizontalPodAutoscaler)
+		if !ok || hpa.Spec.ScaleTargetRef.Kind != "Deployment" {
+			return ""
+		}
+		return hpa.Spec.ScaleTargetRef.Name
+	})
+}
+
+// AutoscalerChanged lets the changes of an autoscaler's spec through: its status
+// changes with every look that it takes.
+func AutoscalerChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
+		now, both := e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
+		return !ok || !both || !equality.Semantic.DeepEqual(before.Spec, now.Spec)
+	}}
 }
 
 // RolloutsByService wakes the Rollouts whose own Service an object is, or, for an

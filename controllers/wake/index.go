@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -22,11 +23,25 @@ const (
 	ByGuardrail = "spec.guardrails"
 )
 
+// ByTarget is an index of HorizontalPodAutoscalers: the name of the Deployment
+// that one scales. It is looked up together with a namespace.
+const ByTarget = "spec.scaleTargetRef.name"
+
+// Target returns what an autoscaler is found by in ByTarget: nothing when it
+// scales something else than a Deployment.
+func Target(o client.Object) []string {
+	hpa, ok := o.(*autoscalingv2.HorizontalPodAutoscaler)
+	if !ok || hpa.Spec.ScaleTargetRef.Kind != "Deployment" {
+		return nil
+	}
+	return present(hpa.Spec.ScaleTargetRef.Name)
+}
+
 // RouteKey is a route in the index ByRoute. Routes of different kinds may share a
 // name.
 func RouteKey(kind, name string) string {
 	if kind == "" {
-		kind = "HTTPRoute"
+		kind = v1alpha1.KindHTTPRoute
 	}
 	return kind + "/" + name
 }
@@ -74,6 +89,9 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		if err := indexer.IndexField(ctx, &v1alpha1.Rollout{}, field, values); err != nil {
 			return fmt.Errorf("index Rollouts by %s: %w", field, err)
 		}
+	}
+	if err := indexer.IndexField(ctx, &autoscalingv2.HorizontalPodAutoscaler{}, ByTarget, Target); err != nil {
+		return fmt.Errorf("index HorizontalPodAutoscalers by %s: %w", ByTarget, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,7 +43,20 @@ func indexedClient(t testing.TB, objects ...client.Object) client.Client {
 	for field, values := range Values() {
 		b = b.WithIndex(&v1alpha1.Rollout{}, field, values)
 	}
-	return b.Build()
+	return b.WithIndex(&autoscalingv2.HorizontalPodAutoscaler{}, ByTarget, Target).Build()
+}
+
+func TestAutoscalersOfADeployment(t *testing.T) {
+	g := NewWithT(t)
+	scales := func(name, kind, target string) *autoscalingv2.HorizontalPodAutoscaler {
+		return &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+			Spec: autoscalingv2.HorizontalPodAutoscalerSpec{ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: kind, Name: target}}}
+	}
+	c := indexedClient(t, scales("own", "Deployment", "web"), scales("other", "Deployment", "api"), scales("set", "StatefulSet", "web"))
+	found := &autoscalingv2.HorizontalPodAutoscalerList{}
+	g.Expect(c.List(t.Context(), found, client.InNamespace("shop"), client.MatchingFields{ByTarget: "web"})).To(Succeed())
+	g.Expect(found.Items).To(HaveLen(1))
+	g.Expect(found.Items[0].Name).To(Equal("own"))
 }
 
 func rollout(name string, phase v1alpha1.Phase) *v1alpha1.Rollout {
@@ -50,7 +64,7 @@ func rollout(name string, phase v1alpha1.Phase) *v1alpha1.Rollout {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
 		Spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "deploy-" + name},
-			Traffic:     v1alpha1.Traffic{Service: "svc-" + name, Routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "web"}, {Name: "only-" + name}}},
+			Traffic:     v1alpha1.Traffic{Service: "svc-" + name, Routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "web"}, {Name: "only-" + name}, {Kind: "GRPCRoute", Name: "rpc"}}},
 			Guardrails:  []v1alpha1.GuardrailRef{{Name: "house"}},
 		},
 		Status: v1alpha1.RolloutStatus{Phase: phase},
@@ -143,6 +157,9 @@ func TestWhomAnEventWakes(t *testing.T) {
 		want   []string
 	}{
 		"Deployment":                {RolloutsByWorkload(c), named(&appsv1.Deployment{}, "deploy-a", nil), []string{"a@0"}},
+		"autoscaler of it":          {RolloutsByAutoscaler(c), autoscaler("Deployment", "deploy-a"), []string{"a@0"}},
+		"autoscaler of a set":       {RolloutsByAutoscaler(c), autoscaler("ReplicaSet", "deploy-a"), nil},
+		"autoscaler of another":     {RolloutsByAutoscaler(c), autoscaler("Deployment", "a"), nil},
 		"foreign Deployment":        {RolloutsByWorkload(c), named(&appsv1.Deployment{}, "a", nil), nil},
 		"Service":                   {RolloutsByService(c), named(&corev1.Service{}, "svc-b", nil), []string{"b@100"}},
 		"slice of the Service":      {RolloutsByService(c), slice(map[string]string{discoveryv1.LabelServiceName: "svc-a"}), []string{"a@0"}},
@@ -150,6 +167,7 @@ func TestWhomAnEventWakes(t *testing.T) {
 		"slice of a generated one":  {RolloutsByLabel(c), slice(map[string]string{v1alpha1.LabelRollout: "b"}), []string{"b@100"}},
 		"route of two":              {RolloutsByRoute(c, "HTTPRoute"), named(&gatewayv1.HTTPRoute{}, "web", nil), []string{"b@100", "a@0"}},
 		"route without a kind":      {RolloutsByRoute(c, "HTTPRoute"), named(&gatewayv1.HTTPRoute{}, "only-a", nil), []string{"a@0"}},
+		"gRPC route of two":         {RolloutsByRoute(c, "GRPCRoute"), named(&gatewayv1.GRPCRoute{}, "rpc", nil), []string{"b@100", "a@0"}},
 		"route of another kind":     {RolloutsByRoute(c, "GRPCRoute"), named(&gatewayv1.GRPCRoute{}, "web", nil), nil},
 		"Guardrail":                 {RolloutsByGuardrail(c), named(&v1alpha1.Guardrail{}, "house", nil), []string{"b@100", "a@0"}},
 		"foreign Guardrail":         {RolloutsByGuardrail(c), named(&v1alpha1.Guardrail{}, "garage", nil), nil},
@@ -163,6 +181,25 @@ func TestWhomAnEventWakes(t *testing.T) {
 			before, _ := tc.object.DeepCopyObject().(client.Object)
 			NewWithT(t).Expect(update(tc.h, t, before, tc.object)).To(Equal(tc.want))
 		})
+	}
+}
+
+func autoscaler(kind, name string) *autoscalingv2.HorizontalPodAutoscaler {
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: kind, Name: name}}}
+	hpa.Namespace, hpa.Name = "shop", "any"
+	return hpa
+}
+
+func TestAnAutoscalersStatusIsNoNews(t *testing.T) {
+	looked, retargeted := autoscaler("Deployment", "deploy-a"), autoscaler("Deployment", "deploy-b")
+	looked.Status.CurrentReplicas = 3
+	for _, c := range []struct {
+		now  *autoscalingv2.HorizontalPodAutoscaler
+		want bool
+	}{{looked, false}, {retargeted, true}} {
+		if got := AutoscalerChanged().Update(event.UpdateEvent{ObjectOld: autoscaler("Deployment", "deploy-a"), ObjectNew: c.now}); got != c.want {
+			t.Errorf("woken by %+v: %v", c.now, got)
+		}
 	}
 }
 

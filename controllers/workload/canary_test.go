@@ -62,8 +62,8 @@ func TestTheCanaryIsTheDeploymentsNextReplicaSet(t *testing.T) {
 	if owner == nil || owner.Kind != "RolloutRun" || owner.UID != "r-1" || owner.APIVersion != "belay.dev/v1alpha1" || owner.BlockOwnerDeletion == nil || !*owner.BlockOwnerDeletion {
 		t.Errorf("controlled by %+v", owner)
 	}
-	if same, difference, err := SameTemplate(canary, d); !same || difference != "" || err != nil {
-		t.Errorf("same %v, difference %q, %v", same, difference, err)
+	if got := Difference(Template(d), Template(canary)); got != "" {
+		t.Errorf("difference %q", got)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestStableIsMadeAgainFromTheRun(t *testing.T) {
 	}
 }
 
-func TestSameTemplateSaysWhatAdmissionChanged(t *testing.T) {
+func TestDifferenceSaysWhatAdmissionChanged(t *testing.T) {
 	d, r := deployment(t), run(t)
 	canary, err := Canary(r, d, 1)
 	if err != nil {
@@ -141,18 +141,17 @@ func TestSameTemplateSaysWhatAdmissionChanged(t *testing.T) {
 	if err := unstructured.SetNestedField(canary.Object, "yes", "spec", "template", "metadata", "annotations", "sidecar.istio.io/inject"); err != nil {
 		t.Fatal(err)
 	}
-	same, difference, err := SameTemplate(canary, d)
 	want := `metadata.annotations["sidecar.istio.io/inject"]: absent -> "yes"; spec.containers[0].resources.limits.cpu: "1" -> "2"; spec.containers[1]: absent -> {"image":"proxy:1","name":"istio-proxy","resourc…`
-	if same || err != nil || difference != want {
-		t.Errorf("same %v, %v, difference\n%s, want\n%s", same, err, difference, want)
+	if got := Difference(Template(d), Template(canary)); got != want {
+		t.Errorf("difference\n%s, want\n%s", got, want)
 	}
 	// What is written differently and means the same is no difference.
 	if err := unstructured.SetNestedSlice(canary.Object, []any{map[string]any{"name": "app", "image": "shop:2", "args": []any{}, "resources": map[string]any{"limits": map[string]any{"cpu": "1000m"}}}}, "spec", "template", "spec", "containers"); err != nil {
 		t.Fatal(err)
 	}
 	unstructured.RemoveNestedField(canary.Object, "spec", "template", "metadata", "annotations", "sidecar.istio.io/inject")
-	if same, difference, err := SameTemplate(canary, d); !same || err != nil {
-		t.Errorf("1000m is not 1: %q, %v", difference, err)
+	if got := Difference(Template(d), Template(canary)); got != "" {
+		t.Errorf("1000m is not 1: %q", got)
 	}
 }
 
@@ -162,11 +161,11 @@ func TestDifferencesAreBoundedAndQuoted(t *testing.T) {
 		key := strings.Repeat("\u202e\x1b[31m", 20) + string(rune('a'+i))
 		a[key], b[key] = strings.Repeat("x\n", 500), map[string]any{"k": strings.Repeat("\u202e", 100)}
 	}
-	got := Difference(a, b)
-	if len(got) > maxDifferenceLength || strings.ContainsAny(got, "\n\x1b\u202e") || !strings.Contains(Difference(map[string]any{"a": "1", "b": "1", "c": "1", "d": "1", "e": "1"}, nil), "and 2 more") {
+	got := difference(a, b)
+	if len(got) > maxDifferenceLength || strings.ContainsAny(got, "\n\x1b\u202e") || !strings.Contains(difference(map[string]any{"a": "1", "b": "1", "c": "1", "d": "1", "e": "1"}, nil), "and 2 more") {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
-	if got := Difference(map[string]any{"n": int64(1), "l": []any{"a"}, "gone": true}, map[string]any{"n": float64(1), "l": []any{"a", "b"}}); got != `gone: true -> absent; l[1]: absent -> "b"` {
+	if got := difference(map[string]any{"n": int64(1), "l": []any{"a"}, "gone": true}, map[string]any{"n": float64(1), "l": []any{"a", "b"}}); got != `gone: true -> absent; l[1]: absent -> "b"` {
 		t.Error(got)
 	}
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -12,21 +13,20 @@ import (
 // Replicas is what the Deployment declares; the API's default is 1.
 func Replicas(deployment *unstructured.Unstructured) int32 { return size(deployment) }
 
+// ProgressDeadline is the Deployment's spec.progressDeadlineSeconds, by default
+// the 10 minutes that the API server fills in.
+func ProgressDeadline(deployment *unstructured.Unstructured) time.Duration {
+	seconds, found, _ := unstructured.NestedInt64(deployment.Object, "spec", "progressDeadlineSeconds")
+	if !found {
+		seconds = 600
+	}
+	return time.Duration(seconds) * time.Second
+}
+
 // Paused is the Deployment's spec.paused.
 func Paused(deployment *unstructured.Unstructured) bool {
 	paused, _, _ := unstructured.NestedBool(deployment.Object, "spec", "paused")
 	return paused
-}
-
-// Settled reports whether the Deployment controller has observed the declared
-// template and all its pods, and only those, are available.
-func Settled(deployment *unstructured.Unstructured) bool {
-	want := Replicas(deployment)
-	observed, _ := integer(deployment, "status", "observedGeneration")
-	return observed >= deployment.GetGeneration() &&
-		count(deployment, "status", "updatedReplicas") == want &&
-		count(deployment, "status", "availableReplicas") >= want &&
-		count(deployment, "status", "replicas") == want
 }
 
 // MaxReplicas is how many pods the Deployment's own strategy may have at once:

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // Bounds of a described difference.
@@ -20,30 +18,25 @@ const (
 	maxDifferenceLength = 480
 )
 
-// SameTemplate reports whether the Deployment controller takes a ReplicaSet's
-// template for the Deployment's; if not, difference says what is different, from
-// the Deployment's to the ReplicaSet's. Read a canary back with it when it has
-// been created: an admission plugin may have changed it.
-func SameTemplate(set, deployment *unstructured.Unstructured) (same bool, difference string, err error) {
-	declared, err := normalise(Template(deployment))
-	if err != nil {
-		return false, "", fmt.Errorf("the Deployment %s: %w", token(deployment.GetName(), 253), err)
-	}
-	actual, err := normalise(Template(set))
-	if err != nil {
-		return false, "", fmt.Errorf("ReplicaSet %s: %w", token(set.GetName(), 253), err)
-	}
-	difference = Difference(declared, actual)
-	return difference == "", difference, nil
-}
-
-// Difference names the first fields in which b differs from a, at most three,
-// such as
+// Difference names the first fields in which template b differs from template a
+// for the Deployment controller, at most three, such as
 //
 //	spec.containers[0].resources.limits.cpu: "1" -> "2"
 //
-// It is bounded, and safe to show; empty when there is none.
+// What it ignores is no difference: pod-template-hash, and another way to write
+// the same. A template that has a field of another type than Kubernetes gives it
+// is compared as it stands. The text is bounded, and safe to show; empty when
+// there is no difference.
 func Difference(a, b map[string]any) string {
+	was, errA := normalise(a)
+	is, errB := normalise(b)
+	if errA != nil || errB != nil {
+		was, is = a, b
+	}
+	return difference(was, is)
+}
+
+func difference(a, b map[string]any) string {
 	d := differ{}
 	d.maps("", a, b)
 	if d.found > len(d.shown) {

@@ -30,14 +30,14 @@ func Lock(deployment *unstructured.Unstructured, run string) ([]byte, error) {
 	var p jsonPatch
 	p.testUnchanged(deployment)
 	p.entries(deployment, "labels", map[string]string{v1alpha1.LabelHandover: wanted})
-	return p.encode()
+	return p.Encode()
 }
 
 // Unlock removes the lock that was read, whoever set it.
 func Unlock(deployment *unstructured.Unstructured) ([]byte, error) {
 	var p jsonPatch
-	p.removeLabels(deployment, v1alpha1.LabelHandover)
-	return p.encode()
+	p.RemoveLabels(deployment.GetLabels(), v1alpha1.LabelHandover)
+	return p.Encode()
 }
 
 // Unpause lets the Deployment roll, and unlocks it in the same write. It tests the
@@ -58,11 +58,11 @@ func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, er
 		return nil, nil
 	}
 	var p jsonPatch
-	p.test(string(deployment.GetUID()), "metadata", "uid")
-	p.test(template, "spec", "template")
-	p.removeLabels(deployment, v1alpha1.LabelHandover)
-	p.add(false, "spec", "paused")
-	return p.encode()
+	p.Test(string(deployment.GetUID()), "metadata", "uid")
+	p.Test(template, "spec", "template")
+	p.RemoveLabels(deployment.GetLabels(), v1alpha1.LabelHandover)
+	p.Add(false, "spec", "paused")
+	return p.Encode()
 }
 
 // Pause holds the Deployment as it is, if its template is still what was read.
@@ -71,10 +71,10 @@ func Pause(deployment *unstructured.Unstructured) ([]byte, error) {
 		return nil, nil
 	}
 	var p jsonPatch
-	p.test(string(deployment.GetUID()), "metadata", "uid")
-	p.test(Template(deployment), "spec", "template")
-	p.add(true, "spec", "paused")
-	return p.encode()
+	p.Test(string(deployment.GetUID()), "metadata", "uid")
+	p.Test(Template(deployment), "spec", "template")
+	p.Add(true, "spec", "paused")
+	return p.Encode()
 }
 
 // GiveOwner makes the Deployment the owner of a set that a run controls, with the
@@ -95,14 +95,14 @@ func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	}
 	var p jsonPatch
 	p.testUnchanged(set)
-	p.test(size(set), "spec", "replicas")
+	p.Test(size(set), "spec", "replicas")
 	if err := p.own(set, deploymentReference(deployment)); err != nil {
 		return nil, err
 	}
 	p.entries(set, "annotations", sizeAnnotations(Replicas(deployment), maxReplicas))
 	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable})
-	p.removeLabels(set, v1alpha1.LabelBorrowed)
-	return p.encode()
+	p.RemoveLabels(set.GetLabels(), v1alpha1.LabelBorrowed)
+	return p.Encode()
 }
 
 // TakeOwner borrows one of the Deployment's idle sets for a run, which then
@@ -120,7 +120,7 @@ func TakeOwner(set, deployment *unstructured.Unstructured, run *v1alpha1.Rollout
 	}
 	var p jsonPatch
 	p.testUnchanged(set)
-	p.test(size(set), "spec", "replicas")
+	p.Test(size(set), "spec", "replicas")
 	if err := p.own(set, runReference(run)); err != nil {
 		return nil, err
 	}
@@ -130,7 +130,31 @@ func TakeOwner(set, deployment *unstructured.Unstructured, run *v1alpha1.Rollout
 		v1alpha1.LabelRole:     v1alpha1.RoleCanary,
 		v1alpha1.LabelRun:      v1alpha1.RunLabel(run.Name),
 	})
-	return p.encode()
+	return p.Encode()
+}
+
+// TakeBack makes the run the owner of its set again, whatever size it has, after
+// the Deployment has adopted it or while nobody controls it. It tests the owner and
+// the resource version. It fails for a set that belongs to another run, or that
+// something else than the Deployment controls.
+func TakeBack(set, deployment *unstructured.Unstructured, run *v1alpha1.RolloutRun) ([]byte, error) {
+	if isControlledBy(set, run.UID) {
+		return nil, nil
+	}
+	if made := set.GetLabels()[v1alpha1.LabelRun]; made != v1alpha1.RunLabel(run.Name) {
+		return nil, fmt.Errorf("the ReplicaSet %s is of run %q, not of %s: it is left alone", set.GetName(), token(made, 63), run.Name)
+	}
+	var p jsonPatch
+	p.testUnchanged(set)
+	if i, owner := controllerOf(set); i < 0 {
+		p.Add(append(set.GetOwnerReferences(), runReference(run)), "metadata", "ownerReferences")
+	} else if owner.UID != deployment.GetUID() {
+		return nil, fmt.Errorf("the ReplicaSet %s is controlled by %s %s: it is left alone", set.GetName(), token(owner.Kind, 63), token(owner.Name, 253))
+	} else if err := p.own(set, runReference(run)); err != nil {
+		return nil, err
+	}
+	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleCanary})
+	return p.Encode()
 }
 
 // Return gives a borrowed set back to the Deployment. It fails while the set has
@@ -151,12 +175,12 @@ func Return(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	}
 	var p jsonPatch
 	p.testUnchanged(set)
-	p.test(size(set), "spec", "replicas")
+	p.Test(size(set), "spec", "replicas")
 	if err := p.own(set, deploymentReference(deployment)); err != nil {
 		return nil, err
 	}
-	p.removeLabels(set, v1alpha1.LabelBorrowed, v1alpha1.LabelRole, v1alpha1.LabelRun)
-	return p.encode()
+	p.RemoveLabels(set.GetLabels(), v1alpha1.LabelBorrowed, v1alpha1.LabelRole, v1alpha1.LabelRun)
+	return p.Encode()
 }
 
 // Resize sets the number of a set's pods. It tests the set's owner and its size as
@@ -167,8 +191,8 @@ func Resize(set *unstructured.Unstructured, replicas int32) ([]byte, error) {
 	}
 	var p jsonPatch
 	p.testOwnerAndSize(set)
-	p.replace(replicas, "spec", "replicas")
-	return p.encode()
+	p.Replace(replicas, "spec", "replicas")
+	return p.Encode()
 }
 
 // ResizeWith gives a set of the Deployment's the Deployment's own size, and both
@@ -191,17 +215,17 @@ func ResizeWith(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	}
 	var p jsonPatch
 	p.testOwnerAndSize(set)
-	p.replace(replicas, "spec", "replicas")
+	p.Replace(replicas, "spec", "replicas")
 	p.entries(set, "annotations", wanted)
-	return p.encode()
+	return p.Encode()
 }
 
 func (p *jsonPatch) testOwnerAndSize(set *unstructured.Unstructured) {
-	p.test(string(set.GetUID()), "metadata", "uid")
+	p.Test(string(set.GetUID()), "metadata", "uid")
 	if i, owner := controllerOf(set); i >= 0 {
-		p.test(string(owner.UID), "metadata", "ownerReferences", fmt.Sprint(i), "uid")
+		p.Test(string(owner.UID), "metadata", "ownerReferences", fmt.Sprint(i), "uid")
 	}
-	p.test(size(set), "spec", "replicas")
+	p.Test(size(set), "spec", "replicas")
 }
 
 func requireRun(set *unstructured.Unstructured) error {

@@ -237,6 +237,31 @@ func TestBorrowAndReturn(t *testing.T) {
 	}
 }
 
+func TestTakeBack(t *testing.T) {
+	d, r := deployment(t), run(t)
+	back := func(u *unstructured.Unstructured) ([]byte, error) { return TakeBack(u, d, r) }
+	adopted := set(t, "Deployment", d.GetUID(), 3)
+	adopted.SetLabels(map[string]string{"app": "shop", "belay.dev/run": v1alpha1.RunLabel(r.Name), "belay.dev/role": "canary"})
+	orphan := adopted.DeepCopy()
+	orphan.SetOwnerReferences(orphan.GetOwnerReferences()[:1])
+	for name, u := range map[string]*unstructured.Unstructured{"adopted": adopted, "orphan": orphan} {
+		owners := goesThrough(t, u, types.JSONPatchType, back).GetOwnerReferences()
+		if len(owners) != 2 || owners[0].UID != "c-1" || owners[1].UID != r.UID || !*owners[1].Controller {
+			t.Errorf("%s: owners %+v", name, owners)
+		}
+		refused(t, u, types.JSONPatchType, back, field("990", "metadata", "resourceVersion"))
+	}
+	refused(t, adopted, types.JSONPatchType, back, otherOwner)
+	foreign := set(t, "Rollout", "x-1", 3)
+	foreign.SetLabels(adopted.GetLabels())
+	unmarked := set(t, "Deployment", d.GetUID(), 3)
+	for name, u := range map[string]*unstructured.Unstructured{"somebody else's": foreign, "of no run": unmarked} {
+		if patch, err := TakeBack(u, d, r); err == nil {
+			t.Errorf("%s was taken: %s", name, patch)
+		}
+	}
+}
+
 func TestResize(t *testing.T) {
 	resize := func(u *unstructured.Unstructured) ([]byte, error) { return Resize(u, 0) }
 	canary := set(t, "RolloutRun", "r-1", 3)
@@ -275,20 +300,20 @@ func TestResizeWithTheDeployment(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
-	all := Marks{Rollout: "shop", Rejected: "0123456789", Run: strings.Repeat("r", 70), Narrowed: "svc"}
-	mark := func(m Marks) builder {
+	all := v1alpha1.Marks{Rollout: "shop", Rejected: "0123456789", Run: strings.Repeat("r", 70), Narrowed: "svc"}
+	mark := func(m v1alpha1.Marks) builder {
 		return func(u *unstructured.Unstructured) ([]byte, error) { return Mark(u, m) }
 	}
 	marked := goesThrough(t, deployment(t), types.MergePatchType, mark(all))
 	if got := asJSON(t, marked.GetLabels()); got != `{"belay.dev/narrowed":"svc","belay.dev/rejected":"0123456789","belay.dev/rollout":"shop","belay.dev/run":"`+strings.Repeat("r", 63)+`","team":"a"}` {
 		t.Errorf("labels %s", got)
 	}
-	idle := goesThrough(t, marked, types.MergePatchType, mark(Marks{Rollout: "shop"}))
+	idle := goesThrough(t, marked, types.MergePatchType, mark(v1alpha1.Marks{Rollout: "shop"}))
 	if got := asJSON(t, idle.GetLabels()); got != `{"belay.dev/rollout":"shop","team":"a"}` {
 		t.Errorf("labels %s", got)
 	}
-	refused(t, marked, types.MergePatchType, mark(Marks{}), field("990", "metadata", "resourceVersion"))
-	if patch, err := Mark(deployment(t), Marks{}); patch != nil || err != nil {
+	refused(t, marked, types.MergePatchType, mark(v1alpha1.Marks{}), field("990", "metadata", "resourceVersion"))
+	if patch, err := Mark(deployment(t), v1alpha1.Marks{}); patch != nil || err != nil {
 		t.Errorf("nothing to remove, and it is removed: %s, %v", patch, err)
 	}
 	marked.SetLabels(map[string]string{"team": "a", "belay.dev/rollout": "shop", "belay.dev/handover": "run-1"})
@@ -301,11 +326,5 @@ func TestMarks(t *testing.T) {
 	role := func(u *unstructured.Unstructured) ([]byte, error) { return MarkSet(u, "shop", "stable") }
 	if got := goesThrough(t, set(t, "Deployment", "d-1", 1), types.MergePatchType, role).GetLabels(); got["belay.dev/role"] != "stable" || got["belay.dev/rollout"] != "shop" {
 		t.Errorf("labels %v", got)
-	}
-}
-
-func TestPointersAreEscaped(t *testing.T) {
-	if got := pointer([]string{"metadata", "labels", "a~b/c"}); got != "/metadata/labels/a~0b~1c" {
-		t.Error(got)
 	}
 }

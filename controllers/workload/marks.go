@@ -9,35 +9,12 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Marks are the labels by which the guard knows about a Deployment what it cannot
-// look up. An empty one is absent. The lock of a handover is not among them: see
-// Lock.
-type Marks struct {
-	// Rollout that guards the Deployment. Without it the guard leaves it alone.
-	Rollout string
-	// Rejected is the declared revision while it is a rejected one.
-	Rejected string
-	// Run in progress, by its name.
-	Run string
-	// Narrowed is the Service that is narrowed to one version.
-	Narrowed string
-}
-
-func (m Marks) labels() map[string]string {
-	return map[string]string{
-		v1alpha1.LabelRollout:  m.Rollout,
-		v1alpha1.LabelRejected: m.Rejected,
-		v1alpha1.LabelRun:      v1alpha1.RunLabel(m.Run),
-		v1alpha1.LabelNarrowed: m.Narrowed,
-	}
-}
-
 // Mark is the JSON merge patch (types.MergePatchType) that makes the Deployment's
 // marks these; nil when they are. It carries the resource version: a write in
 // between is a conflict.
-func Mark(deployment *unstructured.Unstructured, marks Marks) ([]byte, error) {
+func Mark(deployment *unstructured.Unstructured, marks v1alpha1.Marks) ([]byte, error) {
 	labels, changed := deployment.GetLabels(), map[string]any{}
-	for key, wanted := range marks.labels() {
+	for key, wanted := range marks.Labels() {
 		switch present, ok := labels[key]; {
 		case wanted == "" && ok:
 			changed[key] = nil
@@ -77,10 +54,10 @@ func labelPatch(object *unstructured.Unstructured, changed map[string]any) ([]by
 // owner who could drop it. Nil when there are none.
 func Unlabel(object *unstructured.Unstructured) ([]byte, error) {
 	var p jsonPatch
-	p.removeLabels(object, v1alpha1.LabelRollout, v1alpha1.LabelRejected, v1alpha1.LabelRun, v1alpha1.LabelNarrowed,
-		v1alpha1.LabelHandover, v1alpha1.LabelBorrowed, v1alpha1.LabelRole)
-	if len(p) > 0 {
-		p = append(jsonPatch{{Op: "test", Path: "/metadata/uid", Value: string(object.GetUID())}}, p...)
+	p.Test(string(object.GetUID()), "metadata", "uid")
+	keys := append(v1alpha1.WorkloadLabels(), v1alpha1.LabelBorrowed, v1alpha1.LabelRole)
+	if removed := p.RemoveLabels(object.GetLabels(), keys...); len(removed) == 0 {
+		return nil, nil
 	}
-	return p.encode()
+	return p.Encode()
 }

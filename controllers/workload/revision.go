@@ -76,7 +76,7 @@ func Describe(template map[string]any) (v1alpha1.Revision, error) {
 	if err != nil {
 		return v1alpha1.Revision{}, err
 	}
-	r := v1alpha1.Revision{Revision: revision}
+	r := v1alpha1.Revision{Revision: revision, Image: firstImage(template)}
 	containers, _, err := unstructured.NestedSlice(template, "spec", "containers")
 	if err != nil {
 		return v1alpha1.Revision{}, fmt.Errorf("read the containers of the pod template: %w", err)
@@ -86,14 +86,23 @@ func Describe(template map[string]any) (v1alpha1.Revision, error) {
 		name, _ := container["name"].(string)
 		image, _ := container["image"].(string)
 		image = cut(image, maxImageLength)
-		if i == 0 {
-			r.Image = image
-		}
 		if i < maxImages {
 			r.Images = append(r.Images, v1alpha1.ContainerImage{Container: name, Image: image})
 		}
 	}
 	return r, nil
+}
+
+// firstImage is the image of the first container; empty when it cannot be read.
+func firstImage(template map[string]any) string {
+	containers, _, _ := unstructured.NestedFieldNoCopy(template, "spec", "containers")
+	list, _ := containers.([]any)
+	if len(list) == 0 {
+		return ""
+	}
+	container, _ := list[0].(map[string]any)
+	image, _ := container["image"].(string)
+	return cut(image, maxImageLength)
 }
 
 // WithDigests fills in the digests that the pods report. Where pods disagree the

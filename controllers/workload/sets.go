@@ -50,6 +50,8 @@ type Set struct {
 	// Revision of its template, and Hash, the value of pod-template-hash that its
 	// pods carry.
 	Revision, Hash string
+	// Image of its first container, as Describe gives it.
+	Image string
 	// The controller owner; empty when there is none.
 	ControllerKind, ControllerName string
 	ControllerUID                  types.UID
@@ -83,7 +85,7 @@ func ReadSet(rs *unstructured.Unstructured) (Set, error) {
 	}
 	hash, _, _ := unstructured.NestedString(rs.Object, "spec", "template", "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
 	set := Set{
-		Name: rs.GetName(), UID: rs.GetUID(), Revision: revision, Hash: hash,
+		Name: rs.GetName(), UID: rs.GetUID(), Revision: revision, Hash: hash, Image: firstImage(Template(rs)),
 		Desired:   size(rs),
 		Pods:      count(rs, "status", "replicas"),
 		Ready:     count(rs, "status", "readyReplicas"),
@@ -133,11 +135,6 @@ func ControlledBy(sets []Set, owner types.UID) []Set {
 // oldest first. With more than one a paused Deployment does not converge.
 func Active(sets []Set, deployment types.UID) []Set {
 	return oldestFirst(filter(ControlledBy(sets, deployment), Set.active))
-}
-
-// OldestActive is the first of Active.
-func OldestActive(sets []Set, deployment types.UID) (Set, bool) {
-	return first(Active(sets, deployment))
 }
 
 // Stable finds the set that runs a revision for the Deployment: among several

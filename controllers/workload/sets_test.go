@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -23,7 +22,7 @@ func TestReadSet(t *testing.T) {
 		t.Errorf("read %+v", read)
 	}
 	read.ScaledFor, read.Failure = nil, ""
-	want := Set{Name: "shop-9", UID: "s-9", Revision: "4a45a2ab1d", Hash: "6c77698f9a", ControllerKind: "Deployment", ControllerName: "shop", ControllerUID: "d-1",
+	want := Set{Name: "shop-9", UID: "s-9", Revision: "4a45a2ab1d", Hash: "6c77698f9a", Image: "shop:1", ControllerKind: "Deployment", ControllerName: "shop", ControllerUID: "d-1",
 		Desired: 5, Pods: 4, Ready: 3, Available: 2, Number: 12, Borrowed: true, Run: "run-1", Deleting: true, Created: now.Add(-time.Hour)}
 	if !read.Created.Equal(want.Created) {
 		t.Errorf("created %s", read.Created)
@@ -63,9 +62,6 @@ func TestWhichSetIsWhich(t *testing.T) {
 
 	if got := names(Active(sets, "d-1")); got != "b-v1 v2" {
 		t.Errorf("active: %s", got)
-	}
-	if got, ok := OldestActive(sets, "d-1"); !ok || got.Name != "b-v1" {
-		t.Errorf("oldest active: %s", got.Name)
 	}
 	if got, ok := Stable(sets, "d-1", "v1"); !ok || got.Name != "b-v1" {
 		t.Errorf("stable, with pods: %s", got.Name)
@@ -166,27 +162,6 @@ func TestSaturated(t *testing.T) {
 		"one available, not to be so": {Set{Desired: 3, Available: 4, ScaledFor: &three}, false},
 	} {
 		if got := tc.set.Saturated(3); got != tc.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
-func TestSettled(t *testing.T) {
-	for name, tc := range map[string]struct {
-		change func(*unstructured.Unstructured)
-		want   bool
-	}{
-		"all are updated and available": {func(*unstructured.Unstructured) {}, true},
-		"the newest spec is not seen":   {field(int64(4), "metadata", "generation"), false},
-		"one is not updated":            {field(int64(1), "status", "updatedReplicas"), false},
-		"one is not available":          {field(int64(1), "status", "availableReplicas"), false},
-		"an old one is left":            {field(int64(3), "status", "replicas"), false},
-		"nothing is observed":           {without("status"), false},
-	} {
-		d := object(t, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"shop","generation":3},"spec":{"replicas":2},
-			"status":{"observedGeneration":3,"replicas":2,"updatedReplicas":2,"availableReplicas":2}}`)
-		tc.change(d)
-		if got := Settled(d); got != tc.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

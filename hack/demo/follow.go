@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
 	"belay.dev/belay/hack/load"
 )
 
@@ -24,7 +25,7 @@ type follower struct {
 // look tells what is new. What cannot be read now is read next time.
 func (f *follower) look(ctx context.Context, rollout *v1alpha1.Rollout) {
 	if run, err := f.demo.shop.Run(ctx, f.runOf(rollout)); err == nil && run.Spec.Image == f.image {
-		f.decisions(run)
+		f.decisions(run, rollout.Status.Record)
 		f.changes(run)
 	}
 	f.demo.out.show(f.demo.standing(rollout))
@@ -38,8 +39,13 @@ func (f *follower) runOf(rollout *v1alpha1.Rollout) string {
 	return rollout.Status.Run
 }
 
-func (f *follower) decisions(run *v1alpha1.RolloutRun) {
-	for _, d := range run.Status.Decisions {
+// decisions are those that the run holds and those on their way to it.
+func (f *follower) decisions(run *v1alpha1.RolloutRun, record *v1alpha1.RecordStatus) {
+	all := run.Status.Decisions
+	if record != nil {
+		all = evidence.With(all, run.Name, record.Pending)
+	}
+	for _, d := range all {
 		if d.Seq <= f.seq {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
+	"belay.dev/belay/controllers/replay"
 	"belay.dev/belay/hack/load"
 	"belay.dev/belay/hack/stage"
 )
@@ -141,7 +142,9 @@ func (j *journey) evidenceOf(ctx context.Context, entry v1alpha1.HistoryEntry) *
 		g.Expect(run.Status.Outcome).To(Equal(entry.Outcome))
 		g.Expect(run.Status.FinishedAt).NotTo(BeNil())
 	}).WithContext(ctx).WithTimeout(20 * time.Second).Should(Succeed())
-	Expect(evidence.Verify(run.Status.Decisions, run.Status.Head)).To(Succeed())
+	made, err := replay.Run(run)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(made).To(HaveEach(HaveField("Outcome", replay.Same)), "every decision is made again from the record alone")
 	Expect(run.Spec.Image).To(Equal(entry.Image))
 	Expect(run.Spec.Controller.Version).NotTo(BeEmpty())
 	Expect(run.Spec.Guardrails).To(HaveLen(1))

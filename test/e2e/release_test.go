@@ -124,7 +124,7 @@ var _ = Describe("A release", func() {
 		Expect(j.release(ctx, "errors").Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
 		guardrail := &v1alpha1.Guardrail{}
 		Expect(set.Client.Get(ctx, j.Key(), guardrail)).To(Succeed())
-		guardrail.Spec.Preflight = &v1alpha1.Preflight{BudgetRemaining: "10", OnViolation: v1alpha1.Hold}
+		guardrail.Spec.Preflight = &v1alpha1.Preflight{BudgetRemaining: "10", OnViolation: v1alpha1.PreflightHold}
 		Expect(set.Client.Update(ctx, guardrail)).To(Succeed())
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
 		held := j.until(ctx, "hold before the run", func(r *v1alpha1.Rollout) bool {

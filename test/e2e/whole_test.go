@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -30,26 +31,39 @@ var _ = Describe("A whole service", func() {
 		Expect(j.Scale(ctx, 20)).To(Succeed())
 		j.until(ctx, "serve with 20 pods", func(*v1alpha1.Rollout) bool { return len(j.podsOf(ctx, "v1")) == 20 && j.available(ctx) == 20 })
 		made := j.watchPods(ctx)
-		callers := j.callDirectly(ctx)
+		var stage atomic.Value
+		stage.Store("before")
+		callers := j.callDirectly(ctx, &stage)
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		shares := map[string]string{}
+		shares := map[string]int32{}
 		rollout := j.until(ctx, "promote v2", func(r *v1alpha1.Rollout) bool {
+			at := "between"
 			if d := r.Status.DirectCallers; d != nil && r.Status.Step != nil && r.Status.Step.Weight.Observed >= 0 {
-				at := fmt.Sprintf("%s, weight %d %%", r.Status.Phase, r.Status.Step.Weight.Observed)
-				shares[at] = fmt.Sprintf("%s, candidate %d %%", d.Mode, d.CandidatePercent)
+				at = fmt.Sprintf("%s, weight %d %%, %d %% of the pods", r.Status.Phase, r.Status.Step.Weight.Observed, d.CandidatePercent)
+				shares[at] = d.CandidatePercent
 			}
+			stage.Store(at)
 			return len(r.Status.History) > 0 && r.Status.Phase == v1alpha1.PhaseStable
 		})
 		Expect(rollout.Status.History[0].Outcome).To(Equal(v1alpha1.OutcomePromoted))
 		j.onlyServed(ctx, "v2")
 		j.noneFailed("")
 		Expect(made.stop()).To(HaveLen(20), "pods made from the push to the end: the canary's, and no more")
-		AddReportEntry("direct callers, as the status says", fmt.Sprint(shares))
 		by := callers.stop()
-		AddReportEntry("direct callers, as they were answered", fmt.Sprint(by.answers))
+		AddReportEntry("direct callers by stage and version", fmt.Sprint(by.answers))
 		Expect(by.failed).To(BeEmpty(), "of %v", by.answers)
-		Expect(by.answers).To(And(HaveKey("v1"), HaveKey("v2")))
-		Expect(shares).NotTo(BeEmpty())
+		Expect(by.answers["before"]).To(And(HaveKey("v1"), Not(HaveKey("v2"))))
+		measured := 0
+		for at, percent := range shares {
+			v1, v2 := by.answers[at]["v1"], by.answers[at]["v2"]
+			if v1+v2 < 60 {
+				continue
+			}
+			measured++
+			// Of 60 answers a share is within 20 points in more than 99.8 %.
+			Expect(100*v2/(v1+v2)).To(BeNumerically("~", percent, 20), "%s: v1 %d, v2 %d", at, v1, v2)
+		}
+		Expect(measured).To(BeNumerically(">=", 2), "stages with 60 answers, of %v", by.answers)
 	}, NodeTimeout(2*journeyLimit))
 
 	It("goes on through restarts of the API server in a step, a bake and a handover, and stops nobody else", func(ctx context.Context) {
@@ -74,7 +88,11 @@ var _ = Describe("A whole service", func() {
 		})
 		restart("bake")
 		j.until(ctx, "hand over", inPhase(v1alpha1.PhaseHandingOver))
-		restart("handover")
+		restart("handover, before it is decided")
+		j.until(ctx, "decide the handover", func(r *v1alpha1.Rollout) bool {
+			return r.Status.Phase == v1alpha1.PhaseStable || r.Status.Promotion != nil && r.Status.Promotion.HandedAt != nil
+		})
+		restart("handover, once it is decided")
 		entry, err := j.Finished(ctx, images["v3"])
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomePromoted))
@@ -147,18 +165,20 @@ func (j *journey) watchPods(ctx context.Context) *background[map[string]bool] {
 
 // called is what direct callers met.
 type called struct {
-	answers map[string]int
+	// answers by stage and version.
+	answers map[string]map[string]int
 	failed  []string
 }
 
 // callDirectly calls the Service as a client inside the cluster does: one of its
 // ready endpoints, by chance, as kube-proxy would choose it. The local cluster has
 // no kube-proxy.
-func (j *journey) callDirectly(ctx context.Context) *background[called] {
+func (j *journey) callDirectly(ctx context.Context, at *atomic.Value) *background[called] {
 	GinkgoHelper()
 	var mu sync.Mutex
 	httpClient := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	return every(ctx, 50*time.Millisecond, called{answers: map[string]int{}}, func(ctx context.Context, c *called) {
+	return every(ctx, 50*time.Millisecond, called{answers: map[string]map[string]int{}}, func(ctx context.Context, c *called) {
+		before := at.Load().(string)
 		slices := &discoveryv1.EndpointSliceList{}
 		if err := set.Client.List(ctx, slices, client.InNamespace(j.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: stage.Name}); err != nil {
 			return
@@ -188,7 +208,13 @@ func (j *journey) callDirectly(ctx context.Context) *background[called] {
 			c.failed = append(c.failed, response.Status)
 			return
 		}
-		c.answers[response.Header.Get("X-Shop-Version")]++
+		// An answer counts where the stage did not change meanwhile.
+		if now := at.Load().(string); now == before {
+			if c.answers[now] == nil {
+				c.answers[now] = map[string]int{}
+			}
+			c.answers[now][response.Header.Get("X-Shop-Version")]++
+		}
 	})
 }
 

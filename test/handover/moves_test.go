@@ -17,6 +17,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/jsonpatch"
 	"belay.dev/belay/controllers/workload"
 	"belay.dev/belay/test/handover/cluster"
 )
@@ -114,7 +115,7 @@ func (s *shop) patch(object func() *unstructured.Unstructured, build func(*unstr
 			return
 		}
 		err = admin.Patch(s.T.Context(), patched, client.RawPatch(types.JSONPatchType, patch))
-		if err != nil && !workload.TestFailed(err) && !apierrors.IsConflict(err) {
+		if err != nil && !jsonpatch.TestFailed(err) && !apierrors.IsConflict(err) {
 			s.T.Fatalf("patch %s: %v", patch, err)
 		}
 		g.Expect(err).NotTo(HaveOccurred())

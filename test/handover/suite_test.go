@@ -8,21 +8,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -42,18 +36,15 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (status int, err error) {
 	ctrllog.SetLogger(zap.New(zap.WriteTo(io.Discard)))
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return 1, err
-		}
-	}
-	gateway, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	scheme, err := build.Scheme()
 	if err != nil {
-		return 1, fmt.Errorf("find Gateway API's definitions: %w", err)
+		return 1, err
 	}
-	kube, err = cluster.Start(context.Background(), cluster.Options{Scheme: scheme, Clock: clock.RealClock{}, AutoscalerPeriod: time.Second,
-		CRDs: []string{filepath.Join("..", "..", "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}})
+	crds, err := build.Definitions()
+	if err != nil {
+		return 1, err
+	}
+	kube, err = cluster.Start(context.Background(), cluster.Options{Scheme: scheme, Clock: clock.RealClock{}, AutoscalerPeriod: time.Second, CRDs: crds})
 	if err != nil {
 		return 1, err
 	}

@@ -2,9 +2,11 @@ package integration
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -56,6 +58,36 @@ func TestARejectedVersionIsBypassed(t *testing.T) {
 	})
 	if h := r.Status.History[0]; h.Outcome != v1alpha1.OutcomeBypassed || r.Status.IsRejected(rejected) == nil {
 		t.Errorf("history %s %q, rejected %v", h.Outcome, h.Message, r.Status.Rejected)
+	}
+	expect(t, s.settle(better, good), append(isServed, "deployment CANDIDATE paused false")...)
+}
+
+// TestAStoppedNativePromotionIsKept by a reason alone, when a trigger fired once
+// all pods ran the new version: the Deployment's generation does not rise.
+func TestAStoppedNativePromotionIsKept(t *testing.T) {
+	s := open(t)
+	s.must(admin.Patch(t.Context(), s.rollout(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"promotion":{"mode":"Native","bake":"1h"}}}`))))
+	s.release(better)
+	s.fails = func(r *v1alpha1.Rollout) bool {
+		return r.Status.Promotion != nil && r.Status.Promotion.SettledAt != nil
+	}
+	stopped := func(r *v1alpha1.Rollout) bool {
+		return meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionStalled) && r.Status.Decision.Rule == "NativeTriggerFired"
+	}
+	s.until("stopped", stopped)
+	s.until("still stopped", stopped)
+	d := s.deployment()
+	document := fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d: known and harmless"}}}`, v1alpha1.AnnotationBypassReason, d.Generation)
+	s.must(sre(t).Patch(t.Context(), d, client.RawPatch(types.MergePatchType, []byte(document))))
+	r := s.until("ended", ended(better))
+	run := s.run(r.Status.History[0].Run)
+	for _, word := range []string{"sre", "keeps " + better, "shop/errors", "known and harmless"} {
+		if run.Status.Outcome != v1alpha1.OutcomeBypassed || !strings.Contains(run.Status.Message, word) {
+			t.Errorf("the run ended %s without %q: %s", run.Status.Outcome, word, run.Status.Message)
+		}
+	}
+	if now := s.deployment().Generation; now != d.Generation {
+		t.Errorf("the generation rose from %d to %d: this is another case", d.Generation, now)
 	}
 	expect(t, s.settle(better, good), append(isServed, "deployment CANDIDATE paused false")...)
 }

@@ -64,6 +64,7 @@ func newFallible(t *testing.T) *fallible {
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			return f.get(o, key, func() error { return c.Get(ctx, key, o, opts...) })
 		},
+		List: listIndexed,
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return f.write(o, "create", func() error { return c.Create(ctx, o, opts...) })
 		},
@@ -91,6 +92,10 @@ func (f *fallible) write(object any, verb string, carryOut func() error) error {
 		f.decision = r.Status.Decision.Rule
 	}
 	what := fmt.Sprintf("%s %s for %s", verb, kindOf(object), f.decision)
+	if verb == "run's status" {
+		// It comes with whichever decision fills a batch.
+		what = verb
+	}
 	if f.dead {
 		return fmt.Errorf("%w: the process has ended", errMade)
 	}
@@ -142,6 +147,8 @@ func (f *fallible) get(o client.Object, key client.ObjectKey, ask func() error) 
 
 // forget begins a new count, without faults.
 func (f *fallible) forget() { f.writes, f.faulty = nil, nil }
+
+func (f *fallible) forgetWrites() { f.writes = nil }
 
 func (f *fallible) revive() { f.dead = false }
 

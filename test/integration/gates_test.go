@@ -83,6 +83,10 @@ func TestGateOfTheGuard(t *testing.T) {
 		without(t, open, mutating("hold"), validating("release"))
 		NewWithT(t).Eventually(both(gates.Closed, "would roll at once")).WithTimeout(soon).Should(Succeed())
 	})
+	t.Run("nothing refuses a bypass", func(t *testing.T) {
+		without(t, open, validating("release"))
+		NewWithT(t).Eventually(both(gates.Closed, "policy belay-guard-release or its binding is not in force")).WithTimeout(soon).Should(Succeed())
+	})
 	t.Run("no rights", func(t *testing.T) {
 		without(t, open, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-probe"}})
 		NewWithT(t).Eventually(both(gates.Unknown, "could not be checked")).WithTimeout(soon).Should(Succeed())

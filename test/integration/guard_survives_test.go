@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 )
 
 // TestTheGuardSurvives takes an API server of its own through an upgrade from the
@@ -69,7 +70,7 @@ type survivor struct {
 // label, then the old policies away.
 func (s *survivor) upgrade(t *testing.T) {
 	g := NewWithT(t)
-	first, err := readFolder(filepath.Join("testdata", "first-edition"))
+	first, err := build.Objects(filepath.Join("testdata", "first-edition"))
 	g.Expect(err).NotTo(HaveOccurred())
 	for _, o := range first {
 		g.Expect(s.admin.Create(t.Context(), o)).To(Succeed())
@@ -84,7 +85,7 @@ func (s *survivor) upgrade(t *testing.T) {
 
 	s.whileWriting(t, func(answered func(int)) {
 		answered(5)
-		folder, err := read("guard")
+		folder, err := build.Config("guard")
 		g.Expect(err).NotTo(HaveOccurred())
 		for _, o := range folder {
 			g.Expect(s.admin.Create(t.Context(), o)).To(Succeed())
@@ -129,7 +130,7 @@ func (s *survivor) restart(t *testing.T) {
 // held stays held, until the runbook's command.
 func (s *survivor) loseDefinitions(t *testing.T) {
 	g := NewWithT(t)
-	definitions, err := read("crd")
+	definitions, err := build.Config("crd")
 	g.Expect(err).NotTo(HaveOccurred())
 	s.whileWriting(t, func(answered func(int)) {
 		for _, o := range definitions {

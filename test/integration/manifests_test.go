@@ -1,83 +1,31 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/test/build"
 )
 
-// read returns the objects of every YAML file in a folder of config.
-func read(folder string) ([]*unstructured.Unstructured, error) {
-	return readFolder(filepath.Join("..", "..", "config", folder))
-}
-
-func readFolder(path string) ([]*unstructured.Unstructured, error) {
-	files, err := filepath.Glob(filepath.Join(path, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("no manifests in %s: %w", path, err)
-	}
-	var objects []*unstructured.Unstructured
-	for _, file := range files {
-		if filepath.Base(file) == "kustomization.yaml" {
-			continue
-		}
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {
-			object := &unstructured.Unstructured{}
-			if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
-			if len(object.Object) > 0 {
-				objects = append(objects, object)
-			}
-		}
-	}
-	return objects, nil
-}
-
-// install puts folders of config in place, as config/default would.
+// install puts folders of config in place, and makes the namespace that most tests
+// use.
 func install(ctx context.Context, c client.Client, folders ...string) error {
-	for _, name := range []string{"belay", "shop"} {
-		namespace := &corev1.Namespace{}
-		namespace.Name = name
-		if err := c.Create(ctx, namespace); err != nil {
-			return err
-		}
+	namespace := &corev1.Namespace{}
+	namespace.Name = "shop"
+	if err := c.Create(ctx, namespace); err != nil {
+		return err
 	}
-	for _, folder := range folders {
-		objects, err := read(folder)
-		if err != nil {
-			return err
-		}
-		for _, object := range objects {
-			if err := c.Create(ctx, object); err != nil {
-				return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
-			}
-		}
-	}
-	return nil
+	return build.Install(ctx, c, folders...)
 }
 
 // TestSamples: every kind has a sample, and a user can apply each as it is.
 func TestSamples(t *testing.T) {
-	objects, err := read("samples")
+	objects, err := build.Config("samples")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +47,7 @@ func TestSamples(t *testing.T) {
 // TestCRDs: each definition fits an annotation of 256 KB, for `kubectl apply`,
 // and shows people what they look for.
 func TestCRDs(t *testing.T) {
-	objects, err := read("crd")
+	objects, err := build.Config("crd")
 	if err != nil {
 		t.Fatal(err)
 	}

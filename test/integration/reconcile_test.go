@@ -13,7 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/evidence"
+	"belay.dev/belay/controllers/replay"
 )
 
 func ended(image string) func(*v1alpha1.Rollout) bool {
@@ -59,16 +59,22 @@ func (s *shop) settle(image, before string) string {
 	return strings.NewReplacer(image, "CANDIDATE", before, "BEFORE").Replace(out + s.evidenceOf(h.Run))
 }
 
-// evidenceOf checks a finished run's record as a stranger would, and lists what
-// was decided but for waiting, which depends on how long things took.
+// evidenceOf checks a finished run's record as a stranger would, makes each of its
+// decisions again, and lists what was decided but for waiting, which depends on how long things took.
 func (s *shop) evidenceOf(name string) string {
 	s.t.Helper()
 	run := s.run(name)
 	if run == nil {
 		s.t.Fatalf("run %s has no record", name)
 	}
-	if err := evidence.Verify(run.Status.Decisions, run.Status.Head); err != nil {
-		s.t.Errorf("run %s: %v", name, err)
+	made, err := replay.Run(run)
+	if err != nil {
+		s.t.Error(err)
+	}
+	for _, d := range made {
+		if d.Outcome != replay.Same && run.Status.Decisions[d.Seq-1].Input.Form != v1alpha1.InputDigest {
+			s.t.Errorf("run %s, decision %d (%s): %s: %s", name, d.Seq, d.Rule, d.Outcome, d.Message)
+		}
 	}
 	if run.Status.FinishedAt == nil || len(run.Status.Images) != 1 {
 		s.t.Errorf("run %s finished at %v with images %v", name, run.Status.FinishedAt, run.Status.Images)

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 )
 
 // TestRoles asks the API server itself who may do what.
@@ -62,6 +63,10 @@ func TestRoles(t *testing.T) {
 		{controller, "create", "apps", "replicasets", "", "shop", true},
 		{controller, "patch", "apps", "replicasets", "", "shop", true},
 		{controller, "delete", "apps", "replicasets", "", "shop", true},
+		{controller, "watch", "gateway.networking.k8s.io", "grpcroutes", "", "shop", true},
+		{controller, "patch", "gateway.networking.k8s.io", "grpcroutes", "", "shop", true},
+		{controller, "update", "gateway.networking.k8s.io", "grpcroutes", "", "shop", false},
+		{controller, "patch", "gateway.networking.k8s.io", "grpcroutes", "status", "shop", false},
 		{controller, "patch", "", "services", "", "shop", true},
 		{controller, "delete", "", "services", "", "shop", true},
 		{controller, "watch", "autoscaling", "horizontalpodautoscalers", "", "shop", true},
@@ -71,8 +76,8 @@ func TestRoles(t *testing.T) {
 		{controller, "update", "belay.dev", "rollouts", "", "shop", false},
 		{controller, "update", "belay.dev", "rolloutruns", "status", "shop", false},
 		{controller, "update", "belay.dev", "metricsources", "status", "", false},
-		{controller, "update", "belay.dev", "rollouts", "finalizers", "shop", true},
-		{controller, "update", "", "services", "", "shop", true},
+		{controller, "update", "belay.dev", "rollouts", "finalizers", "shop", false},
+		{controller, "update", "", "services", "", "shop", false},
 		{controller, "delete", "apps", "deployments", "", "shop", false},
 		{controller, "update", "belay.dev", "rolloutruns", "", "shop", false},
 		{controller, "get", "", "secrets", "", "shop", false},
@@ -162,7 +167,7 @@ func resume(ctx context.Context, c client.Client, reason string) error {
 // TestRolesAggregate: who has the cluster's own view, edit or admin role gets
 // Belay's with it.
 func TestRolesAggregate(t *testing.T) {
-	objects, err := read("rbac")
+	objects, err := build.Config("rbac")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,14 +35,14 @@ func TestOneBadRouteKeepsNobodyFromTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	router := gateway.New(watching(t, belayItself), "belay")
-	target := traffic.Target{Namespace: namespace.Name, Owner: "shop", Routes: []string{"web", "api"}, Service: "shop", Selector: map[string]string{"app": "shop"}, StableHash: "6c77698f9a", CanaryHash: "9fd21c3b07", Epoch: 1}
+	target := traffic.Target{Namespace: namespace.Name, Owner: "shop", Routes: httpRoutes("web", "api"), Service: "shop", Selector: map[string]string{"app": "shop"}, StableHash: "6c77698f9a", CanaryHash: "9fd21c3b07", Epoch: 1}
 	if err := router.Apply(ctx, target, traffic.Split{Canary: 25}); err != nil {
 		t.Fatal(err)
 	}
 	if err := admin.Delete(ctx, httpRoute(namespace.Name, "web", "")); err != nil {
 		t.Fatal(err)
 	}
-	target.Routes = []string{"web", "elsewhere", "api"}
+	target.Routes = httpRoutes("web", "elsewhere", "api")
 
 	seen, err := router.Observe(ctx, target)
 	if !errors.Is(err, traffic.ErrNotFound) || !errors.Is(err, traffic.ErrNotRouted) {
@@ -86,7 +86,7 @@ func TestTwoRolloutsShareARoute(t *testing.T) {
 	}
 	router := gateway.New(watching(t, belayItself), "belay")
 	target := func(owner string, epoch int64) traffic.Target {
-		return traffic.Target{Namespace: namespace.Name, Owner: owner, Routes: []string{"web"}, Service: owner, Selector: map[string]string{"app": owner}, StableHash: "6c77698f9a", CanaryHash: "9fd21c3b07", Epoch: epoch}
+		return traffic.Target{Namespace: namespace.Name, Owner: owner, Routes: httpRoutes("web"), Service: owner, Selector: map[string]string{"app": owner}, StableHash: "6c77698f9a", CanaryHash: "9fd21c3b07", Epoch: epoch}
 	}
 	shop, cart := target("shop", 9), target("cart", 2)
 	for _, step := range []struct {

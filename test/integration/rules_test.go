@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/test/build"
 )
 
 // valid is one acceptable object of each kind, with everything that a rule
@@ -103,6 +105,7 @@ var ruleCases = []ruleCase{
 	{guardrails, "without triggers, slos and invariants give them their names", nil, []change{{"spec.triggers", nil}, {"spec.slos.0.name", "ledger"}}},
 	{guardrails, "regression.burn times the budget must stay below 90 percent", nil, []change{{"spec.triggers.3.regression.burn", "950"}}},
 	{guardrails, "budgetRemaining must be at most 100 percent", nil, []change{{"spec.preflight.budgetRemaining", "101"}}},
+	{guardrails, `preflight.onViolation: Unsupported value: "Rollback": supported values: "Hold"`, nil, []change{{"spec.preflight.onViolation", "Rollback"}}},
 	{guardrails, "worseThan must be at least 1", nil, []change{{"spec.triggers.3.regression.worseThan", "0.9"}}},
 	{guardrails, "burn must be above 0", nil, []change{{"spec.triggers.3.regression.burn", "0"}}},
 	{guardrails, "falseAlarm must be between 0.000001 and 0.1", nil, []change{{"spec.triggers.3.regression.falseAlarm", "0.5"}}},
@@ -210,7 +213,7 @@ func (c ruleCase) refused(t *testing.T, err error) {
 
 // TestEveryRuleHasACase: a rule that nothing proves would be a promise.
 func TestEveryRuleHasACase(t *testing.T) {
-	definitions, err := read("crd")
+	definitions, err := build.Config("crd")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
 )
 
@@ -37,7 +37,7 @@ type shop struct {
 	namespace  string
 	clock      *clocktesting.FakePassiveClock
 	api        *fallible
-	reconciler *controllers.RolloutReconciler
+	reconciler *rollout.Reconciler
 	guard      *gates.Guard
 	cluster    *cluster
 	// analysis is the other loop's access.
@@ -88,8 +88,8 @@ func open(t *testing.T) *shop {
 func (s *shop) start() {
 	s.api.revive()
 	s.guard = &gates.Guard{Client: admin, Probe: as(s.t, guardProbe), Clock: s.clock, Stands: time.Hour}
-	s.reconciler = &controllers.RolloutReconciler{
-		Client: s.api.client, Live: s.api.client, Router: gateway.New(s.api.client, controllers.FieldManager), Guard: s.guard,
+	s.reconciler = &rollout.Reconciler{
+		Client: s.api.client, Live: s.api.client, Router: gateway.New(s.api.client, v1alpha1.FieldManager), Guard: s.guard,
 		Events: &events.FakeRecorder{}, Clock: s.clock, Version: "test", Watchdog: 10 * time.Second, Calm: time.Second, ReleaseTimeout: time.Hour, Workers: 1,
 	}
 }
@@ -174,7 +174,7 @@ func (s *shop) judge(r *v1alpha1.Rollout) {
 	u := object(s.t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: RolloutRun, metadata: {name: %s, namespace: %s, uid: %s}, status: {analysis: {verdict: %[4]s, evaluatedAt: %[5]q,
 		triggers: [{kind: Guardrail, guardrail: shop, name: errors, outcome: %[4]s, reason: %[6]s, message: "as the test says", evaluatedAt: %[5]q, samplesFrom: %[5]q}]}}}`,
 		run.Name, s.namespace, run.UID, outcome, now, reason))
-	err := s.analysis.Status().Apply(s.t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(controllers.AnalysisFieldManager), client.ForceOwnership)
+	err := s.analysis.Status().Apply(s.t.Context(), client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(v1alpha1.AnalysisFieldManager), client.ForceOwnership)
 	if err != nil {
 		s.t.Fatal(err)
 	}

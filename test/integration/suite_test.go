@@ -8,22 +8,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 )
 
 // controller is the identity Belay runs under.
@@ -32,7 +27,7 @@ const controller = "system:serviceaccount:belay:controller"
 var (
 	config *rest.Config
 	admin  client.Client
-	scheme = runtime.NewScheme()
+	scheme *runtime.Scheme
 	// environment is the API server that all tests but the destructive ones share.
 	environment *envtest.Environment
 )
@@ -51,10 +46,8 @@ func run(m *testing.M) (status int, err error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return 1, fmt.Errorf("KUBEBUILDER_ASSETS is not set: run `make test-integration`")
 	}
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return 1, err
-		}
+	if scheme, err = build.Scheme(); err != nil {
+		return 1, err
 	}
 	if environment, config, admin, err = startServer(""); err != nil {
 		return 1, err
@@ -77,11 +70,10 @@ func run(m *testing.M) (status int, err error) {
 // and nothing else of Belay's. The client is an administrator's. With a folder of
 // its own for its keys the server can be stopped and started again.
 func startServer(keys string) (*envtest.Environment, *rest.Config, client.Client, error) {
-	gateway, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	crds, err := build.Definitions()
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("find Gateway API's definitions: %w", err)
+		return nil, nil, nil, err
 	}
-	crds := []string{filepath.Join("..", "..", "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}
 	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme, ControlPlaneStartTimeout: time.Minute}
 	server.ControlPlane.GetAPIServer().CertDir = keys
 	to, err := server.Start()

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/traffic/contract"
 	"belay.dev/belay/controllers/traffic/gateway"
@@ -20,9 +21,13 @@ import (
 
 // TestRouterContract runs the routers' contract on a real API server.
 func TestRouterContract(t *testing.T) {
-	contract.Run(t, func(t *testing.T) contract.World {
-		return gatewaytest.New(t, watching(t, nil), watching(t, belayItself), newNamespace(t))
-	})
+	for _, kind := range gateway.Kinds() {
+		t.Run(kind, func(t *testing.T) {
+			contract.Run(t, func(t *testing.T) contract.World {
+				return gatewaytest.NewOf(t, kind, watching(t, nil), watching(t, belayItself), newNamespace(t))
+			})
+		})
+	}
 }
 
 // belayItself is allowed everything: what the controller's role allows is tested
@@ -72,8 +77,15 @@ const (
 )
 
 func targetIn(namespace string) traffic.Target {
-	return traffic.Target{Namespace: namespace, Owner: "shop", Routes: []string{"shop"}, Service: "shop",
+	return traffic.Target{Namespace: namespace, Owner: "shop", Routes: httpRoutes("shop"), Service: "shop",
 		Selector: map[string]string{"app": "shop"}, StableHash: "6c77698f9a", CanaryHash: "9fd21c3b07", Epoch: 1}
+}
+
+func httpRoutes(names ...string) (out []traffic.Route) {
+	for _, name := range names {
+		out = append(out, traffic.Route{Kind: v1alpha1.KindHTTPRoute, Name: name})
+	}
+	return out
 }
 
 func ownsNothing(g *WithT, o client.Object) {

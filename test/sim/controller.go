@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
-	"belay.dev/belay/test/sim/invariants"
 )
 
 // Fault says what goes wrong besides the script.
@@ -47,7 +47,7 @@ const lease = 20 * time.Second
 type late struct {
 	at     time.Time
 	in     plan.Input
-	d      plan.Decision
+	t      plan.Result
 	v      view
 	record bool
 }
@@ -62,34 +62,35 @@ func (w *World) reconcile() {
 	}
 	v := w.view()
 	in := w.observe(v)
-	d := plan.Decide(in)
-	for _, violation := range invariants.Check(in, d) {
-		w.last = d
-		w.broken("%s", violation)
+	t := plan.Transition(in)
+	for _, violation := range invariants.Of(in, t.Decision) {
+		w.last = t.Decision
+		w.broken("%s", violation.Message)
 	}
+	t, _ = invariants.Freeze(in, t)
 	w.wake = w.at.Add(time.Minute)
-	if d.Recheck > 0 {
-		w.wake = w.at.Add(max(d.Recheck, time.Millisecond))
+	if t.Recheck > 0 {
+		w.wake = w.at.Add(max(t.Recheck, time.Millisecond))
 	}
-	write := d.Effect != nil || w.isNews(d, v.rollout.rollout.status)
+	write := t.Effect != nil || t.News
 	if write {
 		w.writes++
 	}
 	crash := w.fault.CrashAt > 0 && write && w.fault.CrashAt == w.writes
 	if crash && w.fault.Crash == BeforeRecord {
-		w.crash(&late{in: in, d: d, v: v, record: true})
+		w.crash(&late{in: in, t: t, v: v, record: true})
 		return
 	}
-	if !w.record(in, d, v) {
+	if !w.record(in, t, v) {
 		w.wake = w.at.Add(200 * time.Millisecond)
 		return
 	}
 	if crash && w.fault.Crash == BeforeEffect {
-		w.crash(&late{in: in, d: d, v: v})
+		w.crash(&late{in: in, t: t, v: v})
 		return
 	}
 	w.within = crash && w.fault.Crash == WithinEffect
-	taken := w.carryOut(d, v)
+	taken := w.carryOut(t.Decision, v)
 	w.within = false
 	if crash {
 		w.crash(nil)
@@ -112,12 +113,12 @@ func (w *World) crash(rest *late) {
 func (w *World) goOnLate() {
 	l := w.late
 	w.late = nil
-	if l.record && !w.record(l.in, l.d, l.v) {
+	if l.record && !w.record(l.in, l.t, l.v) {
 		return
 	}
 	// What it makes anew carries no version; it takes a moment to be seen.
 	w.excuse(reaction)
-	w.carryOut(l.d, l.v)
+	w.carryOut(l.t.Decision, l.v)
 }
 
 // carryOut acts, and keeps a refusal in the status. It reports whether the API
@@ -153,18 +154,13 @@ func (w *World) writeStatus(next *v1alpha1.RolloutStatus) {
 	w.rollout.version++
 }
 
-// isNews is whether a decision is another one than the last that was recorded.
-func (w *World) isNews(d plan.Decision, status *v1alpha1.RolloutStatus) bool {
-	last := status.Decision
-	return !d.Repeats && (last == nil || last.Rule != d.Rule || last.Key != d.Key || d.Status.Run != status.Run)
-}
-
 // record takes the status as the API server does: with the version that was
 // observed, and through the phase graph. It reports whether that went through.
-func (w *World) record(in plan.Input, d plan.Decision, v view) bool {
+func (w *World) record(in plan.Input, t plan.Result, v view) bool {
 	if v.rollout.rollout.version != w.rollout.version {
 		return false
 	}
+	d := t.Decision
 	w.last = d
 	was, next := w.rollout.status, d.Status.DeepCopy()
 	if !next.Phase.MayFollow(was.Phase) {
@@ -173,12 +169,11 @@ func (w *World) record(in plan.Input, d plan.Decision, v view) bool {
 	if h := next.LastHandledAction; h != nil && w.rollout.action != nil && h.Token == w.rollout.action.Token {
 		w.rollout.action = nil
 	}
-	if w.isNews(d, was) {
-		next.Decision = &v1alpha1.DecisionSummary{Rule: d.Rule, Key: d.Key, Why: d.Why, At: metav1.NewTime(w.at)}
-		if was.Decision != nil {
-			next.Decision.Seq = was.Decision.Seq + 1
-		}
+	if t.News {
 		w.log = append(w.log, w.line(in, d))
+	}
+	if t.Record != nil && w.records != nil {
+		w.recordDecision(in, t)
 	}
 	if stall := d.Standing.Reason; d.Standing.State == plan.Stuck && (len(w.stalls) == 0 || w.stalls[len(w.stalls)-1] != stall) {
 		w.stalls = append(w.stalls, stall)

@@ -51,8 +51,23 @@ func pushes() []Story {
 			story("cancel/"+s.name, first, "", s.inStage(declares(first))))
 	}
 	return append(all,
+		story("superseded-with-stable-short", third, promoted, script(event{baking, superseding})),
+		story("superseded-with-stable-short-for-long", third, promoted, script(event{baking, func(w *World) {
+			w.quota = 6
+			superseding(w)
+		}}, event{func(w *World) bool { return goingBack(w) && w.network.split != nil && *w.network.split == 0 }, func(w *World) {
+			w.disturb()
+			w.quota = 0
+		}})).with(mayBeDown),
 		story("push-twice", third, promoted, script(event{atStep(1), declares(third)}, event{goingBack, declares(second)}, soon(time.Second, declares(third)))),
 		story("revert-and-push", second, promoted, script(event{atStep(1), declares(first)}, soon(2*time.Second, declares(second)))))
+}
+
+// superseding declares a newer version when two of the stable pods are gone.
+func superseding(w *World) {
+	w.losePod(first)
+	w.losePod(first)
+	w.declare(third)
 }
 
 // emergencies are bypasses, deletions, and what goes out while nothing serves.
@@ -67,7 +82,6 @@ func emergencies() []Story {
 		all = append(all, same, hotfix, hotfix.named("bypass-other-recreate/"+s.name).with(recreate).with(mayBeDown),
 			deletion("delete-rollout/"+s.name, s), deletionOfBoth("delete-both/"+s.name, s), lossOfDeployment("delete-deployment/"+s.name, s), recreation("recreate-deployment/"+s.name, s))
 	}
-	unready := func(w *World) { w.neverReady = []string{second} }
 	return append(all,
 		story("bypass-twice", third, v1alpha1.OutcomeBypassed, script(event{atStep(1), bypasses(second)}, soon(5*time.Second, bypasses(third)))),
 		story("bypass-twice-later", third, v1alpha1.OutcomeBypassed, script(event{atStep(1), bypasses(second)}, event{rolling, bypasses(third)})),
@@ -82,7 +96,7 @@ func emergencies() []Story {
 			}
 			return atStep(1)(w)
 		}}).leaving(),
-		firstNeverReady(), unreadyCandidate(unready),
+		firstNeverReady(), unreadyCandidate(unready(second)),
 	)
 }
 

@@ -14,6 +14,9 @@ import (
 // a change of the weight before they say anything.
 const poll = 5 * time.Second
 
+// progressDeadline is the Deployment's, Kubernetes' own default.
+const progressDeadline = 10 * time.Minute
+
 // rollout is the Rollout and its runs. status is replaced, never changed.
 type rollout struct {
 	version         int
@@ -116,7 +119,7 @@ func (v view) workload() plan.Workload {
 	}
 	out := plan.Workload{
 		Found: true, Declared: revision(d.declared), Paused: d.paused, Replicas: d.replicas, Recreate: d.recreate,
-		Observed: d.observed >= d.generation, Marks: d.marks, Lock: d.lock, PushedBy: d.pushedBy, Bypass: d.bypass,
+		Observed: d.observed >= d.generation, ProgressDeadline: progressDeadline, Marks: d.marks, Lock: d.lock, PushedBy: d.pushedBy, Bypass: d.bypass,
 	}
 	if since := d.unavailableSince; !since.IsZero() {
 		out.UnavailableSince = &since
@@ -149,13 +152,19 @@ func (c *cluster) byAge() []*set {
 	return all
 }
 
-// canary is the set of the run in progress, whoever controls it.
+// canary is the set of the run in progress, whoever controls it: the Deployment
+// only when its handover was decided.
 func (v view) canary() *set {
 	status := v.rollout.rollout.status
 	if !status.Phase.InRun() {
 		return nil
 	}
-	return v.sets.canary(status.Run)
+	s := v.sets.canary(status.Run)
+	decided := status.Promotion != nil && status.Promotion.HandedAt != nil
+	if s != nil && v.sets.own(s) && !decided {
+		return nil
+	}
+	return s
 }
 
 // candidate is what observing the run's set and its pods gives the planner.
@@ -246,7 +255,7 @@ func (v view) sides() pair {
 // verdict is what the analysis loop has written by now, summed up as the Rollout
 // loop does.
 func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
-	from := w.stageStart(status)
+	from := status.StageStart(w.at)
 	at := metav1.NewMicroTime(w.at.Truncate(poll))
 	samples := metav1.NewMicroTime(from)
 	t := &v1alpha1.TriggerAnalysis{Outcome: v1alpha1.VerdictPass, Reason: "Healthy", EvaluatedAt: &at, SamplesFrom: &samples}
@@ -260,18 +269,4 @@ func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
 	}
 	armed := []plan.Armed{{Guardrail: "shop", Trigger: "errors", SilentAfter: 6 * poll, Verdict: t}}
 	return plan.Sum(armed, from, w.at)
-}
-
-// stageStart is from when on samples speak of the present stage.
-func (w *World) stageStart(s *v1alpha1.RolloutStatus) time.Time {
-	switch {
-	case s.Promotion != nil && s.Promotion.SettledAt != nil:
-		return s.Promotion.SettledAt.Time
-	case s.Promotion != nil && s.Promotion.FullAt != nil:
-		return s.Promotion.FullAt.Time
-	case s.Step != nil && s.Step.AcknowledgedAt != nil:
-		return s.Step.AcknowledgedAt.Time
-	default:
-		return w.at
-	}
 }

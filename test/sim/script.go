@@ -67,7 +67,11 @@ var (
 		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt == nil
 	}
 	afterOwner = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }
-	handing    = func(w *World) bool {
+	settled    = func(w *World) bool {
+		p := w.rollout.status.Promotion
+		return inPhase(v1alpha1.PhaseHandingOver)(w) && p.SettledAt != nil
+	}
+	handing = func(w *World) bool {
 		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt != nil
 	}
 	goingBack    = inPhase(v1alpha1.PhaseRollingBack)

@@ -109,6 +109,7 @@ func rollbacks() []Story {
 	deadline := inStep.named("rollback-at-deadline").scripted(script(event{atStep(0), func(w *World) { w.blindUntil = w.at.Add(3 * time.Hour) }}))
 	return []Story{
 		inStep, inBake,
+		inBake.named("rollback-from-a-bake-that-shrank").scripted(script(event{baking, resizes(2)}, soon(time.Minute, fail))),
 		rejection("rollback-at-once", script(event{inPhase(v1alpha1.PhaseStepping), fail})),
 		rejection("rollback-while-promoting", script(event{promoting, fail})),
 		rejection("rollback-before-the-owner-changes", script(event{beforeOwner, fail})),

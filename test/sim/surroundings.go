@@ -77,8 +77,18 @@ func natives() []Story {
 	promote := story("native", second, promoted, script()).with(native)
 	failing := story("native-trigger-fires", first, v1alpha1.OutcomeRolledBack, script(event{rolling, (*World).fail}, event{stalled, declares(first)})).with(native).stalling(v1alpha1.ReasonTriggerFired)
 	failing.Rejects = second
+	kept := story("native-bypass-once-settled", second, v1alpha1.OutcomeBypassed, script(event{settled, (*World).fail}, event{stalled, (*World).keep})).
+		with(native).stalling(v1alpha1.ReasonTriggerFired)
+	// What was a bypass once says nothing of a later trigger.
+	again := story("native-bypass-of-old", third, v1alpha1.OutcomeBypassed, script(
+		event{atStep(0), bypasses(second)}, event{promotedOnce, declares(third)}, event{settled, (*World).fail}, event{stalled, nothing}, soon(10*time.Minute, (*World).keep))).
+		with(native).stalling(v1alpha1.ReasonTriggerFired)
 	return []Story{
-		promote, failing,
+		promote, failing, kept, again,
+		kept.named("native-bypass-then-scaled").scripted(script(event{rolling, (*World).fail}, event{stalled, func(w *World) {
+			w.bypass(second)
+			w.resize(6)
+		}})),
 		promote.named("native-recreate").with(recreate).with(mayBeDown),
 		promote.named("native-gateway-silent").scripted(script(event{func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) }, (*World).silenceGateway},
 			event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
@@ -91,6 +101,8 @@ func natives() []Story {
 	}
 }
 
+func nothing(*World) {}
+
 // neighbours are the quotas and other controllers of a cluster.
 func neighbours() []Story {
 	return []Story{
@@ -100,7 +112,16 @@ func neighbours() []Story {
 			with(func(w *World) { w.quota = 4 }).stalling(v1alpha1.ReasonDeadlineExceeded),
 		rejection("no-room-for-twice-the-pods", script(event{stalled, commands(v1alpha1.ActionAbort)})).
 			with(func(w *World) { w.quota = 6 }).stalling(v1alpha1.ReasonDeadlineExceeded),
+		story("wave-withdrawn", second, promoted, script(event{atStep(1), unready(second)}, soon(15*time.Minute, unready()))),
+		story("wave-withdrawn-and-scaled", second, promoted, script(
+			event{atStep(0), unready(second)}, soon(16*time.Minute, resizes(8)), soon(20*time.Minute, unready()))),
 	}
+}
+
+// unready keeps the pods that are made from now on of these versions from ever
+// becoming ready: no node has what they ask for.
+func unready(revisions ...string) func(*World) {
+	return func(w *World) { w.neverReady = revisions }
 }
 
 // formers find a run of the first edition in progress.

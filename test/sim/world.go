@@ -65,8 +65,10 @@ type World struct {
 
 	safety
 	// trace is shown every instant; nil in most runs.
-	trace      func(*World)
-	log        []string
+	trace func(*World)
+	log   []string
+	// records are the runs' records by name; nil when nobody asks for them.
+	records    map[string]*runRecord
 	stalls     []string
 	violations []string
 }

@@ -19,7 +19,7 @@ var required = []string{string(gatewayv1.RouteConditionAccepted), string(gateway
 func (r *route) unacknowledged() string {
 	for _, parent := range r.parents {
 		if missing := r.missing(parent); missing != "" {
-			return fmt.Sprintf("HTTPRoute %q at generation %d: %s: %s", r.object.GetName(), r.object.GetGeneration(), r.parentWords(parent), missing)
+			return fmt.Sprintf("%s at generation %d: %s: %s", r.ref, r.object.GetGeneration(), r.parentWords(parent), missing)
 		}
 	}
 	return ""

@@ -6,6 +6,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/traffic"
 )
 
 func named(name string, section string) gatewayv1.ParentReference {
@@ -65,11 +68,11 @@ func TestAcknowledgement(t *testing.T) {
 		"halves of two controllers":     {parents: []gatewayv1.ParentReference{gw}, status: []gatewayv1.RouteParentStatus{said(gw, "a", 9, yes, no), said(gw, "b", 9, no, yes)}, words: []string{`condition ResolvedRefs is "False"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			object := Route()
+			object := Route(v1alpha1.KindHTTPRoute)
 			object.SetName("shop")
 			object.SetNamespace("shop")
 			object.SetGeneration(9)
-			missing := (&route{object: object, parents: c.parents, status: c.status}).unacknowledged()
+			missing := (&route{ref: traffic.Route{Kind: v1alpha1.KindHTTPRoute, Name: "shop"}, object: object, parents: c.parents, status: c.status}).unacknowledged()
 			if len(c.words) == 0 && missing != "" {
 				t.Errorf("missing %q, want nothing", missing)
 			}

@@ -14,7 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic/contract"
+	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/traffic/gateway/gatewaytest"
 )
 
@@ -25,12 +27,18 @@ func init() {
 	utilruntime.Must(gatewayv1.Install(scheme))
 }
 
-// open makes an application on a fake client.
+// open makes an application with an HTTPRoute on a fake client.
 func open(t *testing.T) *gatewaytest.World {
 	t.Helper()
-	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&gatewayv1.HTTPRoute{}).WithReturnManagedFields().Build()
+	return openWith(t, v1alpha1.KindHTTPRoute)
+}
+
+// openWith makes one with a route of the kind.
+func openWith(t *testing.T, kind string) *gatewaytest.World {
+	t.Helper()
+	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}).WithReturnManagedFields().Build()
 	c = interceptor.NewClient(c, interceptor.Funcs{Patch: countGenerations})
-	return gatewaytest.New(t, c, c, "shop")
+	return gatewaytest.NewOf(t, kind, c, c, "shop")
 }
 
 // countGenerations does what the fake client leaves out: a changed route has a
@@ -52,5 +60,9 @@ func countGenerations(ctx context.Context, c client.WithWatch, o client.Object, 
 }
 
 func TestContract(t *testing.T) {
-	contract.Run(t, func(t *testing.T) contract.World { return open(t) })
+	for _, kind := range gateway.Kinds() {
+		t.Run(kind, func(t *testing.T) {
+			contract.Run(t, func(t *testing.T) contract.World { return openWith(t, kind) })
+		})
+	}
 }

@@ -10,12 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 )
 
 // namedPort is a port number of the Service that a route names.
 type namedPort struct {
-	route  string
+	route  traffic.Route
 	number int32
 }
 
@@ -27,13 +28,13 @@ func portFaults(user *corev1.Service, ports []namedPort) []error {
 	var out []error
 	for i, port := range ports {
 		if portOf(user, port.number) == nil && slices.Index(ports, port) == i {
-			out = append(out, fmt.Errorf("%w: HTTPRoute %q names port %d, which Service %q does not have: correct the backendRef, or add the port", traffic.ErrUnusable, port.route, port.number, user.Name))
+			out = append(out, fmt.Errorf("%w: %s names port %d, which Service %q does not have: correct the backendRef, or add the port", traffic.ErrUnusable, port.route, port.number, user.Name))
 		}
 	}
 	return out
 }
 
-// portOf is a Service's port by its number. HTTPRoutes are about TCP, and HTTP/3
+// portOf is a Service's port by its number. Routes are about TCP, and HTTP/3
 // gives the same number to UDP.
 func portOf(service *corev1.Service, number int32) *corev1.ServicePort {
 	for i := range service.Spec.Ports {
@@ -147,6 +148,14 @@ func noPort(found services, s side, b backing) string {
 	if port := portOf(found.user, b.lacking.number); port != nil && port.TargetPort.Type == intstr.String {
 		wanted = fmt.Sprintf("a port named %s, which port %d of Service %q needs", quoted(port.TargetPort.StrVal), port.Port, found.user.Name)
 	}
-	return fmt.Sprintf("%d %s of %s %s ready, but without %s: requests through HTTPRoute %q would get 503; name the container's port so, or change the Service's targetPort",
-		len(b.portless), pods, s.words, verb, wanted, b.lacking.route)
+	return fmt.Sprintf("%d %s of %s %s ready, but without %s: requests through %s would get %s; name the container's port so, or change the Service's targetPort",
+		len(b.portless), pods, s.words, verb, wanted, b.lacking.route, refusalOf(b.lacking.route))
+}
+
+// refusalOf is what callers get from a gateway that has no pod for a request.
+func refusalOf(route traffic.Route) string {
+	if route.Kind == v1alpha1.KindGRPCRoute {
+		return "the gRPC status UNAVAILABLE"
+	}
+	return "503"
 }

@@ -8,10 +8,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"belay.dev/belay/controllers/jsonpatch"
 	"belay.dev/belay/controllers/traffic"
 )
 
-var hashPath = "/spec/selector/" + escape(appsv1.DefaultDeploymentUniqueLabelKey)
+var hashPath = jsonpatch.Pointer("spec", "selector", appsv1.DefaultDeploymentUniqueLabelKey)
 
 // Narrow makes the user's Service select only pods with the hash; with an empty
 // one it selects all of its pods again, and Belay gives up what it owns of it.

@@ -2,31 +2,20 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/controllers/jsonpatch"
 )
 
-// operation is one step of a JSON patch (RFC 6902).
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
-}
+// operation is one step of a JSON patch.
+type operation = jsonpatch.Operation
 
-// escape makes a map's key one element of a JSON pointer.
-func escape(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
-}
-
-func annotationPath(key string) string { return "/metadata/annotations/" + escape(key) }
+func annotationPath(key string) string { return jsonpatch.Pointer("metadata", "annotations", key) }
 
 // annotate sets the annotations that differ, in order, and the map that holds
 // them first when there is none.
@@ -62,33 +51,16 @@ func (r *Router) write(ctx context.Context, object client.Object, resource schem
 		return nil
 	}
 	operations = append([]operation{{Op: "test", Path: "/metadata/resourceVersion", Value: object.GetResourceVersion()}}, operations...)
-	document, err := json.Marshal(operations)
+	document, err := jsonpatch.Patch(operations).Encode()
 	if err != nil {
 		return fmt.Errorf("encode the change of %s %q: %w", resource, object.GetName(), err)
 	}
 	err = r.client.Patch(ctx, object, client.RawPatch(types.JSONPatchType, document), client.FieldOwner(r.manager))
-	if testFailed(err) {
+	if jsonpatch.TestFailed(err) {
 		err = apierrors.NewConflict(resource, object.GetName(), fmt.Errorf("it changed after it was read"))
 	}
 	if err != nil {
 		return fmt.Errorf("write %s %q: %w", resource, object.GetName(), err)
 	}
 	return nil
-}
-
-// testFailed reports whether a JSON patch was refused because it does not fit the
-// object: ours fit the one that was read, so it has changed since. The API server
-// answers that with 422 and no cause, not with the 409 of a conflict; a change that
-// a rule refuses has causes.
-func testFailed(err error) bool {
-	if err == nil {
-		return false
-	}
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		// A client that applies the patch itself has the patch library's words.
-		return strings.Contains(err.Error(), "test failed")
-	}
-	details := status.Status().Details
-	return status.Status().Reason == metav1.StatusReasonInvalid && (details == nil || len(details.Causes) == 0)
 }

@@ -3,36 +3,54 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 )
 
-var (
-	routeKind     = schema.GroupVersionKind{Group: gatewayv1.GroupVersion.Group, Version: gatewayv1.GroupVersion.Version, Kind: "HTTPRoute"}
-	routeResource = schema.GroupResource{Group: gatewayv1.GroupName, Resource: "httproutes"}
-)
+// version is the one that a Router reads and writes.
+var version = schema.GroupVersion{Group: gatewayv1.GroupVersion.Group, Version: gatewayv1.GroupVersion.Version}
 
-// Route is an empty route of the form that a Router reads: unstructured, because
-// a typed one loses the fields that Belay's Gateway API does not know. Watch this
-// form, so that both use one cache.
-func Route() *unstructured.Unstructured {
+// resources are those of the kinds of routes that a Router knows.
+var resources = map[string]string{v1alpha1.KindHTTPRoute: "httproutes", v1alpha1.KindGRPCRoute: "grpcroutes"}
+
+// Kinds are the kinds of routes that a Router knows, in order.
+func Kinds() []string { return slices.Sorted(maps.Keys(resources)) }
+
+// Route is an empty route of a kind, in the form that a Router reads: unstructured,
+// because a typed one loses the fields that Belay's Gateway API does not know.
+// Watch this form, so that both use one cache.
+func Route(kind string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(routeKind)
+	u.SetGroupVersionKind(version.WithKind(kind))
 	return u
 }
 
-// route is an HTTPRoute as it was read, and what it says for one Rollout.
+// IsRoute reports whether an object has the form of Route.
+func IsRoute(o client.Object) bool {
+	kind := o.GetObjectKind().GroupVersionKind()
+	_, known := resources[kind.Kind]
+	_, form := o.(*unstructured.Unstructured)
+	return form && known && kind.GroupVersion() == version
+}
+
+// route is a route as it was read, and what it says for one Rollout.
 type route struct {
+	ref       traffic.Route
 	object    *unstructured.Unstructured
 	rules     []rule
 	originals originals
@@ -41,31 +59,49 @@ type route struct {
 	status    []gatewayv1.RouteParentStatus
 }
 
-func (r *Router) route(ctx context.Context, t traffic.Target, name string) (*route, error) {
-	object := Route()
-	err := r.client.Get(ctx, types.NamespacedName{Namespace: t.Namespace, Name: name}, object)
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("%w: HTTPRoute %q: create it, or name another one in spec.traffic.routes", traffic.ErrNotFound, name)
-	}
+func (r *Router) route(ctx context.Context, t traffic.Target, ref traffic.Route) (*route, error) {
+	object, err := r.read(ctx, t.Namespace, ref)
 	if err != nil {
-		return nil, fmt.Errorf("read HTTPRoute %q: %w", name, err)
+		return nil, err
 	}
 	spec, _ := object.Object["spec"].(map[string]any)
 	out := &route{
-		object: object, owner: t.Owner, rules: rulesOf(spec),
+		ref: ref, object: object, owner: t.Owner, rules: rulesOf(spec),
 		originals: decodeOriginals(object.GetAnnotations()[v1alpha1.AnnotationOriginal+t.Owner]),
 	}
 	var common gatewayv1.CommonRouteSpec
 	var status gatewayv1.RouteStatus
 	if err := decodePart(map[string]any{"parentRefs": spec["parentRefs"]}, &common); err != nil {
-		return nil, fmt.Errorf("read the parents of HTTPRoute %q: %w", name, err)
+		return nil, fmt.Errorf("read the parents of %s: %w", ref, err)
 	}
 	reported, _ := object.Object["status"].(map[string]any)
 	if err := decodePart(map[string]any{"parents": reported["parents"]}, &status); err != nil {
-		return nil, fmt.Errorf("read the status of HTTPRoute %q: %w", name, err)
+		return nil, fmt.Errorf("read the status of %s: %w", ref, err)
 	}
 	out.parents, out.status = common.ParentRefs, status.Parents
 	return out, nil
+}
+
+func (r *Router) read(ctx context.Context, namespace string, ref traffic.Route) (*unstructured.Unstructured, error) {
+	if _, known := resources[ref.Kind]; !known {
+		return nil, fmt.Errorf("%w: a route of kind %s: this version of Belay knows %s", traffic.ErrUnusable, quoted(ref.Kind), strings.Join(Kinds(), " and "))
+	}
+	object := Route(ref.Kind)
+	err := r.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, object)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("%w: %s: create it, or name another one in spec.traffic.routes", traffic.ErrNotFound, ref)
+	case meta.IsNoMatchError(err):
+		return nil, fmt.Errorf("%w: %s: the API server does not serve %ss of %s: install Gateway API's CustomResourceDefinition for them, or take the route out of spec.traffic.routes",
+			traffic.ErrNotFound, ref, ref.Kind, version)
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", ref, err)
+	}
+	return object, nil
+}
+
+func (r *route) resource() schema.GroupResource {
+	return schema.GroupResource{Group: gatewayv1.GroupName, Resource: resources[r.ref.Kind]}
 }
 
 func decodePart(part map[string]any, into any) error {
@@ -104,11 +140,11 @@ func (r *route) faults(n names) []error {
 	for i, one := range r.rules {
 		original := n.unshared(one, assigned[i])
 		if fault := n.fault(original, traffic.Split{Canary: 1}); original != nil && fault != "" {
-			out = append(out, fmt.Errorf("%w: HTTPRoute %q: rule %d: %s", traffic.ErrUnusable, r.object.GetName(), i, fault))
+			out = append(out, fmt.Errorf("%w: %s: rule %d: %s", traffic.ErrUnusable, r.ref, i, fault))
 		}
 	}
 	if len(r.parents) == 0 {
-		out = append(out, fmt.Errorf("%w: HTTPRoute %q has no parentRefs, so that no Gateway serves it: name one", traffic.ErrUnusable, r.object.GetName()))
+		out = append(out, fmt.Errorf("%w: %s has no parentRefs, so that no Gateway serves it: name one", traffic.ErrUnusable, r.ref))
 	}
 	return out
 }

@@ -1,5 +1,5 @@
-// Package gateway shares requests through Gateway API's HTTPRoutes. For the time
-// of a run every backendRef to the user's Service becomes a pair of Services of
+// Package gateway shares requests through Gateway API's HTTPRoutes and GRPCRoutes,
+// which differ in nothing that matters here but their name. For the time of a run every backendRef to the user's Service becomes a pair of Services of
 // Belay's own, one for each version. The rest of a route stays as the user wrote
 // it, and when the run has ended Belay owns none of its fields.
 package gateway
@@ -18,7 +18,7 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
-// Router is traffic.Router over HTTPRoutes.
+// Router is traffic.Router over HTTPRoutes and GRPCRoutes.
 type Router struct {
 	client client.Client
 	// manager is the field manager of Belay's own writes.
@@ -28,8 +28,9 @@ type Router struct {
 var _ traffic.Router = (*Router)(nil)
 
 // New returns a Router that reads and writes through c as the field manager. What
-// c caches must keep its managed fields: of HTTPRoutes, which are read in the form
-// of Route, and of Services. EndpointSlices are read by the Service's name; pods
+// c caches must keep its managed fields: of routes, which are read in the form of
+// Route, and of Services. A kind of route need not be installed before a Rollout
+// names it. EndpointSlices are read by the Service's name; pods
 // are not read.
 func New(c client.Client, manager string) *Router { return &Router{client: c, manager: manager} }
 
@@ -48,7 +49,7 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	var ports []namedPort
 	for _, one := range routes {
 		for _, port := range one.ports(namesOf(t)) {
-			ports = append(ports, namedPort{route: one.object.GetName(), number: port})
+			ports = append(ports, namedPort{route: one.ref, number: port})
 		}
 	}
 	unusable = append(unusable, portFaults(services.user, ports)...)
@@ -64,9 +65,9 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 	n := namesOf(t)
 	var shares []ruleShare
 	var waiting []string
-	for _, name := range t.Routes {
-		one, err := r.route(ctx, t, name)
-		if errors.Is(err, traffic.ErrNotFound) {
+	for _, ref := range t.Routes {
+		one, err := r.route(ctx, t, ref)
+		if errors.Is(err, traffic.ErrNotFound) || errors.Is(err, traffic.ErrUnusable) {
 			unusable = append(unusable, err)
 			continue
 		}
@@ -77,7 +78,7 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 		o.Epoch = max(o.Epoch, one.fence())
 		said := sharesOf(one.rules, n, one.originals)
 		if len(said) == 0 {
-			unusable = append(unusable, fmt.Errorf("%w: HTTPRoute %q has no backendRef to Service %q: add one, or take the route out of spec.traffic.routes", traffic.ErrNotRouted, name, t.Service))
+			unusable = append(unusable, fmt.Errorf("%w: %s has no backendRef to Service %q: add one, or take the route out of spec.traffic.routes", traffic.ErrNotRouted, ref, t.Service))
 			continue
 		}
 		usable, shares = append(usable, one), append(shares, said...)
@@ -96,17 +97,17 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 
 // Apply writes the split to every route that does not carry it yet.
 func (r *Router) Apply(ctx context.Context, t traffic.Target, split traffic.Split) error {
-	return each(t, func(name string) error { return r.apply(ctx, t, name, split) })
+	return each(t, func(ref traffic.Route) error { return r.apply(ctx, t, ref, split) })
 }
 
-func (r *Router) apply(ctx context.Context, t traffic.Target, name string, split traffic.Split) error {
-	one, err := r.route(ctx, t, name)
+func (r *Router) apply(ctx context.Context, t traffic.Target, ref traffic.Route, split traffic.Split) error {
+	one, err := r.route(ctx, t, ref)
 	if err != nil {
 		return err
 	}
 	changes, kept, refused := share(one.rules, namesOf(t), split, one.originals)
 	if refused != nil {
-		refused = fmt.Errorf("HTTPRoute %q: %w", name, refused)
+		refused = fmt.Errorf("%s: %w", ref, refused)
 	}
 	if len(changes) == 0 {
 		return refused
@@ -117,7 +118,7 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, name string, split
 	}
 	operations := append(operationsOf(changes, one.rules), annotate(one.object.GetAnnotations(),
 		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t))...)
-	return errors.Join(r.write(ctx, one.object, routeResource, operations), refused)
+	return errors.Join(r.write(ctx, one.object, one.resource(), operations), refused)
 }
 
 // fenceOf is the annotation that a write of the target's epoch leaves.
@@ -128,8 +129,8 @@ func fenceOf(t traffic.Target) [2]string {
 // Release points every route back at the user's Service, and then gives up what
 // Belay owns of it. A route that is gone needs no release.
 func (r *Router) Release(ctx context.Context, t traffic.Target) error {
-	return each(t, func(name string) error {
-		err := r.release(ctx, t, name)
+	return each(t, func(ref traffic.Route) error {
+		err := r.release(ctx, t, ref)
 		if errors.Is(err, traffic.ErrNotFound) {
 			return nil
 		}
@@ -137,14 +138,14 @@ func (r *Router) Release(ctx context.Context, t traffic.Target) error {
 	})
 }
 
-func (r *Router) release(ctx context.Context, t traffic.Target, name string) error {
-	one, err := r.route(ctx, t, name)
+func (r *Router) release(ctx context.Context, t traffic.Target, ref traffic.Route) error {
+	one, err := r.route(ctx, t, ref)
 	if err != nil {
 		return err
 	}
 	if restored := operationsOf(restore(one.rules, namesOf(t), one.originals), one.rules); len(restored) > 0 {
 		restored = append(restored, annotate(one.object.GetAnnotations(), fenceOf(t))...)
-		if err := r.write(ctx, one.object, routeResource, restored); err != nil {
+		if err := r.write(ctx, one.object, one.resource(), restored); err != nil {
 			return err
 		}
 	}
@@ -152,14 +153,14 @@ func (r *Router) release(ctx context.Context, t traffic.Target, name string) err
 	if !one.inUseByOthers() {
 		given = slices.Concat(given, disown(one.object, r.manager))
 	}
-	return r.write(ctx, one.object, routeResource, given)
+	return r.write(ctx, one.object, one.resource(), given)
 }
 
 // each changes every route, whatever becomes of the others.
-func each(t traffic.Target, change func(name string) error) error {
+func each(t traffic.Target, change func(ref traffic.Route) error) error {
 	var failed []error
-	for _, name := range t.Routes {
-		if err := change(name); err != nil {
+	for _, ref := range t.Routes {
+		if err := change(ref); err != nil {
 			failed = append(failed, err)
 		}
 	}

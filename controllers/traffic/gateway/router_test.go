@@ -31,11 +31,24 @@ func observed(t *testing.T, w *gatewaytest.World, target traffic.Target) traffic
 	return o
 }
 
+func httpRoutes(names ...string) (out []traffic.Route) {
+	for _, name := range names {
+		out = append(out, traffic.Route{Kind: v1alpha1.KindHTTPRoute, Name: name})
+	}
+	return out
+}
+
 // TestFieldsNewerThanBelaySurvive: nothing of a route is written but its
 // backendRefs and Belay's two annotations.
 func TestFieldsNewerThanBelaySurvive(t *testing.T) {
+	for _, kind := range gateway.Kinds() {
+		t.Run(kind, func(t *testing.T) { newerFieldsSurvive(t, kind) })
+	}
+}
+
+func newerFieldsSurvive(t *testing.T, kind string) {
 	g, ctx := NewWithT(t), t.Context()
-	const stored = `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"shop","namespace":"shop","annotations":{"team":"shop"}},
+	stored := `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"` + kind + `","metadata":{"name":"shop","namespace":"shop","annotations":{"team":"shop"}},
 		"spec":{"newer":1,"parentRefs":[{"name":"gateway","newer":true}],"rules":[
 			{"newer":{"keep":"me"},"backendRefs":[{"name":"other","port":80,"newer":[1]}]},
 			{"newer":{"keep":"me too"},"backendRefs":[{"name":"shop","port":80,"weight":1,"newer":[2]}]}]}}`
@@ -54,13 +67,13 @@ func TestFieldsNewerThanBelaySurvive(t *testing.T) {
 			}
 			return c.Patch(ctx, o, patch, opts...)
 		}})
-	before := gateway.Route()
+	before := gateway.Route(kind)
 	g.Expect(c.Get(ctx, client.ObjectKeyFromObject(route), before)).To(Succeed())
 	router := gateway.New(c, "belay")
-	target := traffic.Target{Namespace: "shop", Owner: "shop", Routes: []string{"shop"}, Service: "shop", Epoch: 4}
+	target := traffic.Target{Namespace: "shop", Owner: "shop", Routes: []traffic.Route{{Kind: kind, Name: "shop"}}, Service: "shop", Epoch: 4}
 
 	g.Expect(router.Apply(ctx, target, traffic.Split{Canary: 30})).To(Succeed())
-	shared := gateway.Route()
+	shared := gateway.Route(kind)
 	g.Expect(c.Get(ctx, client.ObjectKeyFromObject(route), shared)).To(Succeed())
 	rules, _, err := unstructured.NestedSlice(shared.Object, "spec", "rules")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -73,7 +86,7 @@ func TestFieldsNewerThanBelaySurvive(t *testing.T) {
 		Not(ContainSubstring("/spec/rules/0")), Not(ContainSubstring("keep"))))
 
 	g.Expect(router.Release(ctx, target)).To(Succeed())
-	after := gateway.Route()
+	after := gateway.Route(kind)
 	g.Expect(c.Get(ctx, client.ObjectKeyFromObject(route), after)).To(Succeed())
 	g.Expect(after.Object["spec"]).To(Equal(before.Object["spec"]))
 	g.Expect(after.GetAnnotations()).To(Equal(map[string]string{"team": "shop"}))
@@ -206,7 +219,7 @@ func TestOneBadRouteKeepsNobodyFromTheOthers(t *testing.T) {
 	w.Create(gatewaytest.NewRoute("elsewhere", gatewaytest.Reference("other")))
 	target := w.Target()
 	g.Expect(w.Router().Apply(ctx, target, traffic.Split{Canary: 25})).To(Succeed())
-	target.Routes = []string{"gone", "elsewhere", "shop"}
+	target.Routes = httpRoutes("gone", "elsewhere", "shop")
 	o, err := w.Router().Observe(ctx, target)
 	g.Expect(err).To(And(MatchError(traffic.ErrNotFound), MatchError(traffic.ErrNotRouted)))
 	g.Expect(o.Split).To(HaveValue(Equal(traffic.Split{Canary: 25})))

@@ -86,7 +86,10 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	}()
 	server := &envtest.Environment{CRDDirectoryPaths: o.CRDs, ErrorIfCRDPathMissing: true, Scheme: o.Scheme, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute}
 	// A hundred informers and a whole suite's worlds are no reason to make anybody wait.
-	server.ControlPlane.GetAPIServer().Configure().Set("enable-priority-and-fairness", "false").Set("max-requests-inflight", "4000").Set("max-mutating-requests-inflight", "4000")
+	server.ControlPlane.GetAPIServer().Configure().Set("enable-priority-and-fairness", "false").Set("max-requests-inflight", "4000").Set("max-mutating-requests-inflight", "4000").
+		// Some distributions have it: an owner reference with blockOwnerDeletion then
+		// takes the right to update the owner's finalizers.
+		Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 	if c.Config, err = server.Start(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -17,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // every is how often each Service and each backend of a route is sent a request.
@@ -30,19 +33,26 @@ type Manners struct {
 	Silent bool
 }
 
-// Gateway follows HTTPRoutes some time after they change, says so in their
+// routeKey is a route of one kind.
+type routeKey struct {
+	kind string
+	types.NamespacedName
+}
+
+// Gateway follows HTTPRoutes and GRPCRoutes some time after they change, says so in their
 // status, and sends requests where they point.
 type Gateway struct {
 	admin client.Client
 	cache cache.Cache
 	nodes *Nodes
 	clock clock.WithTicker
-	queue workqueue.TypedDelayingInterface[types.NamespacedName]
+	queue workqueue.TypedDelayingInterface[routeKey]
 
 	mu sync.Mutex
-	// followed are the routes as the gateway acts on them.
-	followed map[types.NamespacedName]*gatewayv1.HTTPRoute
-	changed  map[types.NamespacedName]seen
+	// followed are the routes as the gateway acts on them: of a GRPCRoute what it has
+	// in common with an HTTPRoute.
+	followed map[routeKey]*gatewayv1.HTTPRoute
+	changed  map[routeKey]seen
 	// slices by Service and name, and the addresses that they call ready.
 	slices  map[types.NamespacedName]map[string]*discoveryv1.EndpointSlice
 	ready   map[types.NamespacedName][]string
@@ -57,18 +67,20 @@ type seen struct {
 }
 
 func startGateway(ctx context.Context, c cache.Cache, admin client.Client, nodes *Nodes, clk clock.WithTicker) (*Gateway, error) {
-	g := &Gateway{admin: admin, cache: c, nodes: nodes, clock: clk, followed: map[types.NamespacedName]*gatewayv1.HTTPRoute{}, changed: map[types.NamespacedName]seen{},
+	g := &Gateway{admin: admin, cache: c, nodes: nodes, clock: clk, followed: map[routeKey]*gatewayv1.HTTPRoute{}, changed: map[routeKey]seen{},
 		slices: map[types.NamespacedName]map[string]*discoveryv1.EndpointSlice{}, ready: map[types.NamespacedName][]string{}, manners: map[string]Manners{}, traffic: map[string]*Traffic{},
-		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[types.NamespacedName]{Clock: clk})}
-	routes, err := c.GetInformer(ctx, &gatewayv1.HTTPRoute{})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := routes.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { g.queue.Add(client.ObjectKeyFromObject(o.(client.Object))) },
-		UpdateFunc: func(_, o any) { g.queue.Add(client.ObjectKeyFromObject(o.(client.Object))) },
-	}); err != nil {
-		return nil, err
+		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[routeKey]{Clock: clk})}
+	for _, kind := range []client.Object{&gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}} {
+		routes, err := c.GetInformer(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := routes.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { g.queue.Add(keyOf(o.(client.Object))) },
+			UpdateFunc: func(_, o any) { g.queue.Add(keyOf(o.(client.Object))) },
+		}); err != nil {
+			return nil, err
+		}
 	}
 	endpoints, err := c.GetInformer(ctx, &discoveryv1.EndpointSlice{})
 	if err != nil {
@@ -96,21 +108,55 @@ func (g *Gateway) Behave(ctx context.Context, namespace string, how Manners) err
 	g.mu.Lock()
 	g.manners[namespace] = how
 	g.mu.Unlock()
-	routes := &gatewayv1.HTTPRouteList{}
-	if err := g.cache.List(ctx, routes, client.InNamespace(namespace)); err != nil {
+	https, grpcs := &gatewayv1.HTTPRouteList{}, &gatewayv1.GRPCRouteList{}
+	if err := errors.Join(g.cache.List(ctx, https, client.InNamespace(namespace)), g.cache.List(ctx, grpcs, client.InNamespace(namespace))); err != nil {
 		return err
 	}
-	for i := range routes.Items {
-		g.queue.Add(client.ObjectKeyFromObject(&routes.Items[i]))
+	for i := range https.Items {
+		g.queue.Add(keyOf(&https.Items[i]))
+	}
+	for i := range grpcs.Items {
+		g.queue.Add(keyOf(&grpcs.Items[i]))
 	}
 	return nil
 }
 
-// Follows is the route as the gateway acts on it; nil before it follows it.
+// keyOf tells routes of different kinds apart.
+func keyOf(o client.Object) routeKey {
+	kind := v1alpha1.KindHTTPRoute
+	if _, ok := o.(*gatewayv1.GRPCRoute); ok {
+		kind = v1alpha1.KindGRPCRoute
+	}
+	return routeKey{kind, client.ObjectKeyFromObject(o)}
+}
+
+// Follows is the HTTPRoute as the gateway acts on it; nil before it follows it.
 func (g *Gateway) Follows(key types.NamespacedName) *gatewayv1.HTTPRoute {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.followed[key]
+	return g.followed[routeKey{v1alpha1.KindHTTPRoute, key}]
+}
+
+// read is a route as it is, and what the gateway acts on of it. Its status is
+// written through status.
+func (g *Gateway) read(ctx context.Context, key routeKey) (route client.Object, acts *gatewayv1.HTTPRoute, status *gatewayv1.RouteStatus, err error) {
+	if key.kind == v1alpha1.KindHTTPRoute {
+		http := &gatewayv1.HTTPRoute{}
+		err := g.cache.Get(ctx, key.NamespacedName, http)
+		return http, http.DeepCopy(), &http.Status.RouteStatus, err
+	}
+	grpc := &gatewayv1.GRPCRoute{}
+	err = g.cache.Get(ctx, key.NamespacedName, grpc)
+	acts = &gatewayv1.HTTPRoute{ObjectMeta: *grpc.ObjectMeta.DeepCopy()}
+	acts.Spec.CommonRouteSpec, acts.Status.RouteStatus = *grpc.Spec.CommonRouteSpec.DeepCopy(), *grpc.Status.RouteStatus.DeepCopy()
+	for _, rule := range grpc.Spec.Rules {
+		var refs []gatewayv1.HTTPBackendRef
+		for _, ref := range rule.BackendRefs {
+			refs = append(refs, gatewayv1.HTTPBackendRef{BackendRef: *ref.BackendRef.DeepCopy()})
+		}
+		acts.Spec.Rules = append(acts.Spec.Rules, gatewayv1.HTTPRouteRule{BackendRefs: refs})
+	}
+	return grpc, acts, &grpc.Status.RouteStatus, err
 }
 
 func (g *Gateway) learn(o any, present bool) {
@@ -148,28 +194,27 @@ func (g *Gateway) work(ctx context.Context) {
 }
 
 // follow takes a changed route over when its time has come, and says so.
-func (g *Gateway) follow(ctx context.Context, key types.NamespacedName) (time.Duration, error) {
-	route := &gatewayv1.HTTPRoute{}
-	if err := g.cache.Get(ctx, key, route); err != nil {
+func (g *Gateway) follow(ctx context.Context, key routeKey) (time.Duration, error) {
+	route, acts, status, err := g.read(ctx, key)
+	if err != nil {
 		return 0, client.IgnoreNotFound(err)
 	}
-	if left, due := g.due(key, route); !due || left > 0 {
+	if left, due := g.due(key, acts); !due || left > 0 {
 		return left, nil
 	}
 	g.mu.Lock()
-	g.followed[key] = route.DeepCopy()
+	g.followed[key] = acts
 	g.mu.Unlock()
-	status := gatewayv1.HTTPRouteStatus{}
-	for _, parent := range route.Spec.ParentRefs {
+	status.Parents = nil
+	for _, parent := range acts.Spec.ParentRefs {
 		entry := gatewayv1.RouteParentStatus{ParentRef: parent, ControllerName: "belay.dev/handover-test"}
 		for _, kind := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
 			entry.Conditions = append(entry.Conditions, metav1.Condition{Type: string(kind), Status: metav1.ConditionTrue, Reason: string(kind),
-				ObservedGeneration: route.Generation, LastTransitionTime: metav1.NewTime(g.clock.Now())})
+				ObservedGeneration: acts.Generation, LastTransitionTime: metav1.NewTime(g.clock.Now())})
 		}
 		status.Parents = append(status.Parents, entry)
 	}
-	route.Status = status
-	err := g.admin.Status().Update(ctx, route)
+	err = g.admin.Status().Update(ctx, route)
 	if apierrors.IsConflict(err) {
 		return 0, nil
 	}
@@ -178,7 +223,7 @@ func (g *Gateway) follow(ctx context.Context, key types.NamespacedName) (time.Du
 
 // due is how long the gateway still takes to follow a route; false when it
 // follows it already, or is silent.
-func (g *Gateway) due(key types.NamespacedName, route *gatewayv1.HTTPRoute) (time.Duration, bool) {
+func (g *Gateway) due(key routeKey, route *gatewayv1.HTTPRoute) (time.Duration, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	said := len(route.Status.Parents) > 0 && route.Status.Parents[0].Conditions[0].ObservedGeneration == route.Generation
@@ -195,10 +240,14 @@ func (g *Gateway) due(key types.NamespacedName, route *gatewayv1.HTTPRoute) (tim
 	return manners.Delay - g.clock.Since(g.changed[key].at), true
 }
 
-// readyIn are the addresses that a Service's slices call ready.
+// readyIn are the addresses that a Service's slices call ready. Pods without the
+// Service's named port stand in a slice without ports: nobody can be sent there.
 func readyIn(all map[string]*discoveryv1.EndpointSlice) []string {
 	var addresses []string
 	for _, slice := range all {
+		if len(slice.Ports) == 0 {
+			continue
+		}
 		for _, e := range slice.Endpoints {
 			if e.Conditions.Ready == nil || *e.Conditions.Ready {
 				addresses = append(addresses, e.Addresses...)
@@ -233,8 +282,10 @@ func (g *Gateway) sendOnce() {
 		}
 		traffic.direct.add(g.ask(types.NamespacedName{Namespace: namespace, Name: traffic.service}))
 		traffic.fail(g.clock.Now(), "a direct call", traffic.direct.last)
-		if route := g.followed[types.NamespacedName{Namespace: namespace, Name: traffic.route}]; route != nil {
-			g.sendThrough(route, traffic)
+		for _, kind := range []string{v1alpha1.KindHTTPRoute, v1alpha1.KindGRPCRoute} {
+			if route := g.followed[routeKey{kind, types.NamespacedName{Namespace: namespace, Name: traffic.route}}]; route != nil {
+				g.sendThrough(route, traffic)
+			}
 		}
 	}
 }

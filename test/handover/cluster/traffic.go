@@ -61,8 +61,8 @@ func (t *Traffic) fail(now time.Time, how string, a answers) {
 	}
 }
 
-// Open begins to send requests to a namespace's Service, directly and through a
-// route, and to count what becomes of them. What was counted before stays.
+// Open begins to send requests to a namespace's Service, directly and through the
+// HTTPRoute and the GRPCRoute of a name, and to count what becomes of them. What was counted before stays.
 func (g *Gateway) Open(namespace, service, route string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

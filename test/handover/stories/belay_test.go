@@ -20,8 +20,9 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"belay.dev/belay/controllers"
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/wake"
 )
@@ -33,11 +34,27 @@ const user = "system:serviceaccount:belay:controller"
 // this cluster's autoscalers.
 const calm = time.Second
 
+// watchdog is how often the controller looks although nothing woke it.
+const watchdog = 2 * time.Second
+
 // belay is one process of the controller, for one namespace.
 type belay struct {
 	wire *wire
 	stop context.CancelFunc
 	done chan struct{}
+	// looks counts reconciles of the Rollout loop, and writes what it has written.
+	looks, writes atomic.Int64
+}
+
+// counted is the guard's gate, which the Rollout loop asks once in every look.
+type counted struct {
+	*gates.Guard
+	looks *atomic.Int64
+}
+
+func (c counted) Last(rollout *v1alpha1.Rollout) (gates.Gate, bool) {
+	c.looks.Add(1)
+	return c.Guard.Last(rollout)
 }
 
 // write is a request of the controller's that changes something.
@@ -48,7 +65,9 @@ type write struct {
 // wire is the connection of one process to the API server.
 type wire struct {
 	dead atomic.Bool
-	mu   sync.Mutex
+	// patient lets a dry-run wait for its answer beyond the caller's time-out.
+	patient atomic.Bool
+	mu      sync.Mutex
 	// after is called once a write has been answered, before the controller learns
 	// of it.
 	after func(write)
@@ -74,6 +93,9 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 			made.body = string(raw)
 			r.Body = io.NopCloser(bytes.NewReader(raw))
 		}
+	}
+	if w.patient.Load() && r.URL.Query().Has("dryRun") {
+		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
 	response, err := w.under.RoundTrip(r)
 	w.mu.Lock()
@@ -104,9 +126,15 @@ func resourceOf(path string) string {
 // start runs Belay as cmd/belay-controller does, for one namespace. The analysis
 // loop does not run: the test writes its verdicts.
 func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
+	return startCalm(t, namespace, calm, after)
+}
+
+// startCalm is start with another time that the sizes must have stood.
+func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*belay, write)) *belay {
 	t.Helper()
 	b := &belay{wire: &wire{}, done: make(chan struct{})}
 	b.wire.after = func(w write) {
+		b.writes.Add(1)
 		if after != nil {
 			after(b, w)
 		}
@@ -122,7 +150,7 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}}, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip}})
 	if err == nil {
-		err = register(mgr)
+		err = register(mgr, calm, &b.looks)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +167,7 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 }
 
 // register registers the reconcilers that decide.
-func register(mgr ctrl.Manager) error {
+func register(mgr ctrl.Manager, calm time.Duration, looks *atomic.Int64) error {
 	if err := wake.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
@@ -149,12 +177,12 @@ func register(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	guard := &gates.Guard{Client: mgr.GetClient(), Probe: probe, Clock: clock.RealClock{}, Stands: time.Hour, Workers: 1}
+	guard := counted{&gates.Guard{Client: mgr.GetClient(), Probe: probe, Clock: clock.RealClock{}, Stands: time.Hour, Workers: 1}, looks}
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	rollouts := &controllers.RolloutReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), controllers.FieldManager), Guard: guard,
-		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: 2 * time.Second, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
+	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Guard: guard,
+		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }
 

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -200,7 +199,7 @@ func (s *shop) judge(ctx context.Context, said *string) {
 		s.T.Errorf("a verdict: %v", err)
 		return
 	}
-	err := s.analysis.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(controllers.AnalysisFieldManager), client.ForceOwnership)
+	err := s.analysis.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(v1alpha1.AnalysisFieldManager), client.ForceOwnership)
 	switch {
 	case err == nil:
 		*said = saying
@@ -248,15 +247,18 @@ func (s *shop) alone(version string, replicas int32) {
 		d := s.Deployment()
 		g.Expect(*d.Spec.Replicas).To(Equal(replicas))
 		g.Expect(d.Status.ObservedGeneration).To(Equal(d.Generation))
+		active := 0
 		for _, set := range s.Sets() {
 			want := int32(0)
 			if set.Spec.Template.Spec.Containers[0].Image == cluster.Image(version) && (*set.Spec.Replicas > 0 || replicas == 0) {
 				want = replicas
+				active++
 			}
 			g.Expect(*set.Spec.Replicas).To(Equal(want), "the size of "+set.Name)
 			g.Expect(set.Status.AvailableReplicas).To(Equal(want), "the available pods of "+set.Name)
 			g.Expect(metav1.GetControllerOf(&set).Kind).To(Equal("Deployment"), "the owner of "+set.Name)
 		}
+		g.Expect(active).To(BeNumerically(">", 0), "ReplicaSets of %s", version)
 		g.Expect(s.backends()).To(Equal("shop"))
 		g.Expect(s.Endpoints(cluster.Name)).To(HaveLen(int(replicas)))
 		g.Expect(s.selector()).To(Equal(map[string]string{"app": cluster.Name}))
@@ -274,6 +276,15 @@ func (s *shop) backends() string {
 		names = append(names, string(ref.Name))
 	}
 	return strings.Join(names, " ")
+}
+
+// service is nil when there is none of that name.
+func (s *shop) service(name string) *corev1.Service {
+	service := &corev1.Service{}
+	if err := admin.Get(context.WithoutCancel(s.T.Context()), client.ObjectKey{Namespace: s.Namespace, Name: name}, service); err != nil {
+		return nil
+	}
+	return service
 }
 
 func (s *shop) selector() map[string]string {

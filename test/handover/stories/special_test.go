@@ -2,7 +2,9 @@ package stories
 
 import (
 	"fmt"
-	"strings"
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -13,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/handover/cluster"
 )
 
 func historyLimit(n int32) func(*appsv1.Deployment) {
@@ -41,55 +44,6 @@ func TestAQuotaTooSmallForTheCanary(t *testing.T) {
 	s.made(map[string]int{"v1": 4, "v2": 4})
 }
 
-// TestAdmissionChangesTheCanary: the Deployment controller would not take such a
-// set over. The Deployment rolls by its own strategy instead, and that is said.
-func TestAdmissionChangesTheCanary(t *testing.T) {
-	t.Parallel()
-	s := open(t, 4, nil)
-	name := "inject-" + s.Namespace
-	s.create(fmt.Sprintf(`{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingAdmissionPolicy, metadata: {name: %s}, spec: {
-		failurePolicy: Fail, reinvocationPolicy: Never,
-		matchConstraints: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}, objectSelector: {matchLabels: {belay.dev/role: canary}},
-			resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [replicasets]}]},
-		mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: 'Object{spec: Object.spec{template: Object.spec.template{metadata: Object.spec.template.metadata{annotations: {"injected": "yes"}}}}}'}}]}}`,
-		name, s.Namespace))
-	s.create(fmt.Sprintf(`{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingAdmissionPolicyBinding, metadata: {name: %[1]s}, spec: {policyName: %[1]s}}`, name))
-	s.Eventually("the policy is in force", func(g Gomega) {
-		set := s.Set("v1")
-		probe := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: s.Namespace, Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleCanary}}, Spec: set.Spec}
-		g.Expect(admin.Create(t.Context(), probe, client.DryRunAll)).To(Succeed())
-		g.Expect(probe.Spec.Template.Annotations).To(HaveKey("injected"))
-	})
-	s.Push("v2")
-	s.promoted("v2", 4)
-	s.Served()
-	if why := s.decisions(); !strings.Contains(why, "admission changed the canary's template") || !strings.Contains(why, "injected") {
-		t.Errorf("the record does not say what happened:\n%s", why)
-	}
-}
-
-// decisions of the last run, one a line.
-func (s *shop) decisions() string {
-	s.T.Helper()
-	run := &v1alpha1.RolloutRun{}
-	run.Name, run.Namespace = s.rollout().Status.Run, s.Namespace
-	s.Must(admin.Get(s.T.Context(), client.ObjectKeyFromObject(run), run))
-	var out strings.Builder
-	for _, d := range run.Status.Decisions {
-		fmt.Fprintf(&out, "%s: %s\n", d.Rule, d.Why)
-	}
-	return out.String()
-}
-
-// TestNativePromotion rolls by the Deployment's own strategy from the last step.
-func TestNativePromotion(t *testing.T) {
-	t.Parallel()
-	s := open(t, 4, nil, func(spec map[string]any) { spec["promotion"] = map[string]any{"mode": "Native", "bake": "0s"} })
-	s.Push("v2")
-	s.promoted("v2", 4)
-	s.Served()
-}
-
 // TestDirectCallersReachStable alone, until the new version has everything.
 func TestDirectCallersReachStable(t *testing.T) {
 	t.Parallel()
@@ -107,6 +61,69 @@ func TestDirectCallersReachStable(t *testing.T) {
 	if s.Requests().Direct[image("v2")] == 0 {
 		t.Error("no direct call ever reached the new version")
 	}
+}
+
+// TestAppliesOfANarrowedService: a client-side apply of the user's manifest, which
+// has no hash, merges and keeps the one that narrows; a server-side one strips it,
+// and it is put back.
+func TestAppliesOfANarrowedService(t *testing.T) {
+	t.Parallel()
+	s := open(t, 2, nil, func(spec map[string]any) { spec["traffic"].(map[string]any)["directCallers"] = "Stable" })
+	s.verdict(undecidedIn(v1alpha1.PhaseStepping))
+	s.Push("v2")
+	s.atStep()
+	hash := s.Set("v1").Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+	narrowed := map[string]string{"app": cluster.Name, appsv1.DefaultDeploymentUniqueLabelKey: hash}
+	manifest := filepath.Join(t.TempDir(), "service.yaml")
+	s.Must(os.WriteFile(manifest, fmt.Appendf(nil, `{apiVersion: v1, kind: Service, metadata: {name: shop, namespace: %s, labels: {team: a}}, spec: {selector: {app: shop}, ports: [{name: http, port: 80}]}}`, s.Namespace), 0o600))
+	for range 2 {
+		// The first one writes what the second compares with.
+		if out, err := s.Kubectl("apply", "-f", manifest); err != nil {
+			t.Fatalf("kubectl apply: %v\n%s", err, out)
+		}
+		if got := s.selector(); !maps.Equal(got, narrowed) {
+			t.Errorf("after kubectl apply the selector is %v, want %v", got, narrowed)
+		}
+	}
+	if d := s.rollout().Status.DirectCallers; d == nil || d.Mode != v1alpha1.DirectCallersStable || d.PutBack != 0 {
+		t.Errorf("after client-side applies status.directCallers is %+v", d)
+	}
+	if out, err := s.Kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", manifest); err != nil {
+		t.Fatalf("kubectl apply --server-side: %v\n%s", err, out)
+	}
+	s.until("put back", func(g Gomega, r *v1alpha1.Rollout) {
+		g.Expect(r.Status.DirectCallers.PutBack).To(Equal(int32(1)))
+		g.Expect(s.selector()).To(Equal(narrowed))
+	})
+	s.verdict(nil)
+	s.promoted("v2", 2)
+	s.Served()
+}
+
+// TestABorrowedSetVanishes: the Deployment's clean-up, or anybody, deletes the
+// former version's ReplicaSet while a run has it. It is made again.
+func TestABorrowedSetVanishes(t *testing.T) {
+	t.Parallel()
+	s := open(t, 3, nil)
+	s.Push("v2")
+	s.promoted("v2", 3)
+	s.verdict(undecidedIn(v1alpha1.PhaseStepping))
+	s.Push("v1")
+	s.atStep()
+	borrowed := s.Set("v1")
+	if _, ok := borrowed.Labels[v1alpha1.LabelBorrowed]; !ok {
+		t.Errorf("the set of v1 was not borrowed: labels %v", borrowed.Labels)
+	}
+	s.Must(admin.Delete(t.Context(), borrowed))
+	s.Eventually("another set of v1, the run's", func(g Gomega) {
+		set := s.Set("v1")
+		g.Expect(set).NotTo(BeNil())
+		g.Expect(set.UID).NotTo(Equal(borrowed.UID))
+		g.Expect(metav1.GetControllerOf(set)).To(HaveField("Kind", "RolloutRun"))
+		g.Expect(set.Status.AvailableReplicas).To(Equal(int32(2)))
+	})
+	s.verdict(nil)
+	s.promoted("v1", 3)
 }
 
 // TestPushedAtZero waits for replicas; then the version that was stable comes up

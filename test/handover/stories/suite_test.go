@@ -5,37 +5,28 @@
 package stories
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 	"belay.dev/belay/test/handover/cluster"
 )
 
 var (
 	kube   *cluster.Cluster
 	admin  client.Client
-	scheme = runtime.NewScheme()
+	scheme *runtime.Scheme
 )
 
 // extended runs the whole table; without it a few cells of each row and column.
@@ -60,17 +51,14 @@ func run(m *testing.M) (status int, err error) {
 		log = file
 	}
 	ctrllog.SetLogger(zap.New(zap.WriteTo(log), zap.UseDevMode(true)))
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return 1, err
-		}
+	if scheme, err = build.Scheme(); err != nil {
+		return 1, err
 	}
-	gateway, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	crds, err := build.Definitions()
 	if err != nil {
-		return 1, fmt.Errorf("find Gateway API's definitions: %w", err)
+		return 1, err
 	}
-	kube, err = cluster.Start(context.Background(), cluster.Options{Scheme: scheme, Clock: clock.RealClock{}, AutoscalerPeriod: time.Second,
-		CRDs: []string{filepath.Join(root, "config", "crd"), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard")}})
+	kube, err = cluster.Start(context.Background(), cluster.Options{Scheme: scheme, Clock: clock.RealClock{}, AutoscalerPeriod: time.Second, CRDs: crds})
 	if err != nil {
 		return 1, err
 	}
@@ -88,58 +76,12 @@ func run(m *testing.M) (status int, err error) {
 	return status, nil
 }
 
-// root of the module.
-var root = filepath.Join("..", "..", "..")
-
-// install puts the guard and the roles in place, as config/default would, and
-// the source that the guardrails name.
+// install puts the guard and the roles in place, and the source that the guardrails
+// name.
 func install(ctx context.Context) error {
-	namespace := &corev1.Namespace{}
-	namespace.Name = "belay"
-	if err := admin.Create(ctx, namespace); err != nil {
+	if err := build.Install(ctx, admin, "guard", "rbac"); err != nil {
 		return err
-	}
-	for _, folder := range []string{"guard", "rbac"} {
-		objects, err := read(folder)
-		if err != nil {
-			return err
-		}
-		for _, object := range objects {
-			if err := admin.Create(ctx, object); err != nil {
-				return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
-			}
-		}
 	}
 	return admin.Create(ctx, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "belay.dev/v1alpha1", "kind": "MetricSource",
 		"metadata": map[string]any{"name": "shops"}, "spec": map[string]any{"address": "https://prometheus.example:9090"}}})
-}
-
-// read returns the objects of every YAML file in a folder of config.
-func read(folder string) ([]*unstructured.Unstructured, error) {
-	files, err := filepath.Glob(filepath.Join(root, "config", folder, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("no manifests in config/%s: %w", folder, err)
-	}
-	var objects []*unstructured.Unstructured
-	for _, file := range files {
-		if filepath.Base(file) == "kustomization.yaml" {
-			continue
-		}
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {
-			object := &unstructured.Unstructured{}
-			if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
-			if len(object.Object) > 0 {
-				objects = append(objects, object)
-			}
-		}
-	}
-	return objects, nil
 }

@@ -55,6 +55,7 @@ var disturbances = []disturbance{
 	{name: "scaled down", happens: func(s *shop) { s.Scale(2) }, size: 2, standard: []string{"bake", "locked", "owner changed", "rolling back"}},
 	{name: "to 0 and back", happens: (*shop).empty, then: (*shop).fill, standard: []string{"held", "step", "bake", "owner changed"}},
 	{name: "autoscaled", before: (*shop).autoscale, happens: func(s *shop) { kube.Metrics.Set(s.Namespace, "load", 60) }, size: 6, standard: []string{"promoting", "handing over", "locked"}},
+	{name: "autoscaled down", before: (*shop).autoscale, happens: func(s *shop) { kube.Metrics.Set(s.Namespace, "load", 20) }, size: 2, standard: []string{"bake"}},
 	{name: "killed", happens: func(s *shop) { s.belay.kill() }, then: (*shop).restart, once: true, standard: []string{"promoting", "locked", "owner changed", "rolling back"}},
 	{name: "two leaders", happens: func(s *shop) { s.second(start(s.T, s.Namespace, s.wrote)) }, once: true, standard: []string{"handing over", "owner changed"}},
 	{name: "Rollout deleted", happens: deletion(metav1.DeletePropagationBackground), ends: (*shop).released, standard: []string{"held", "step", "locked", "owner changed"}},
@@ -184,6 +185,7 @@ func (s *shop) autoscale() {
 	ten, one := resource.MustParse("10"), int32(1)
 	s.Must(admin.Create(s.T.Context(), &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Name: cluster.Name, Namespace: s.Namespace}, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: cluster.Name}, MinReplicas: &one, MaxReplicas: 30,
+		Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: new(int32)}},
 		Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
 			Metric: autoscalingv2.MetricIdentifier{Name: "load"}, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &ten}}}}}}))
 	s.Eventually("the autoscaler is active", func(g Gomega) {

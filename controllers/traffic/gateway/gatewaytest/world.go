@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/traffic/gateway"
 )
@@ -41,7 +42,7 @@ type Pod struct {
 }
 
 // World is an application of its own namespace: Service shop, whose port 80 needs
-// the pods' port "http", and HTTPRoute shop.
+// the pods' port "http", and a route shop of one kind.
 type World struct {
 	// Client is everybody else's.
 	Client client.WithWatch
@@ -49,23 +50,35 @@ type World struct {
 	Pods []Pod
 
 	t         *testing.T
+	kind      string
 	namespace string
 	router    *gateway.Router
 	writes    int
 	race      bool
 }
 
-// New makes the application. Belay writes through belay, everybody else through c.
+// New makes the application, with an HTTPRoute. Belay writes through belay,
+// everybody else through c.
 func New(t *testing.T, c, belay client.WithWatch, namespace string) *World {
 	t.Helper()
-	w := &World{Client: c, t: t, namespace: namespace}
+	return NewOf(t, v1alpha1.KindHTTPRoute, c, belay, namespace)
+}
+
+// NewOf is New with a route of the kind.
+func NewOf(t *testing.T, kind string, c, belay client.WithWatch, namespace string) *World {
+	t.Helper()
+	w := &World{Client: c, t: t, kind: kind, namespace: namespace}
 	w.router = gateway.New(w.counted(belay), Manager)
 	w.Create(&corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: App, Labels: map[string]string{"app": App}},
 		Spec: corev1.ServiceSpec{Selector: map[string]string{"app": App},
 			Ports: []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("http")}}},
 	})
-	w.Create(NewRoute(App, Reference(App)))
+	if kind == v1alpha1.KindGRPCRoute {
+		w.Create(NewGRPCRoute(App, Reference(App).BackendRef))
+	} else {
+		w.Create(NewRoute(App, Reference(App)))
+	}
 	w.Run(2, 0)
 	return w
 }
@@ -76,6 +89,19 @@ func Reference(service string) gatewayv1.HTTPBackendRef {
 	ref := gatewayv1.HTTPBackendRef{}
 	ref.Name, ref.Port, ref.Weight = gatewayv1.ObjectName(service), &port, &weight
 	return ref
+}
+
+// NewGRPCRoute has one rule.
+func NewGRPCRoute(name string, refs ...gatewayv1.BackendRef) *gatewayv1.GRPCRoute {
+	route := &gatewayv1.GRPCRoute{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	route.Generation = 1
+	route.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "gateway"}}
+	rule := gatewayv1.GRPCRouteRule{}
+	for _, ref := range refs {
+		rule.BackendRefs = append(rule.BackendRefs, gatewayv1.GRPCBackendRef{BackendRef: ref})
+	}
+	route.Spec.Rules = []gatewayv1.GRPCRouteRule{rule}
+	return route
 }
 
 // NewRoute has one rule.
@@ -156,7 +182,7 @@ func (w *World) Router() traffic.Router { return w.router }
 // Target names the application's route and Service.
 func (w *World) Target() traffic.Target {
 	return traffic.Target{
-		Namespace: w.namespace, Owner: App, Routes: []string{App}, Service: App,
+		Namespace: w.namespace, Owner: App, Routes: []traffic.Route{{Kind: w.kind, Name: App}}, Service: App,
 		Selector: map[string]string{"app": App}, StableHash: Stable, CanaryHash: Canary, Epoch: 1,
 	}
 }
@@ -176,7 +202,7 @@ func (w *World) LoseService() {
 // LoseRoute deletes the route.
 func (w *World) LoseRoute() {
 	w.t.Helper()
-	w.must(w.Client.Delete(w.t.Context(), Get(w, App, &gatewayv1.HTTPRoute{})))
+	w.must(w.Client.Delete(w.t.Context(), Get(w, App, gateway.Route(w.kind))))
 }
 
 // Run replaces all pods.
@@ -200,16 +226,28 @@ func (w *World) Follow() {
 	for i := range all.Items {
 		w.publish(&all.Items[i])
 	}
-	routes := &gatewayv1.HTTPRouteList{}
-	w.must(w.Client.List(ctx, routes, client.InNamespace(w.namespace)))
-	for i := range routes.Items {
-		route := &routes.Items[i]
-		route.Status.Parents = nil
-		for _, parent := range route.Spec.ParentRefs {
-			route.Status.Parents = append(route.Status.Parents, Accepted(parent, "example.org/gateway", route.Generation))
-		}
-		w.must(w.Client.Status().Update(ctx, route))
+	https, grpcs := &gatewayv1.HTTPRouteList{}, &gatewayv1.GRPCRouteList{}
+	w.must(w.Client.List(ctx, https, client.InNamespace(w.namespace)))
+	for i := range https.Items {
+		route := &https.Items[i]
+		w.acknowledge(route, route.Spec.ParentRefs, &route.Status.RouteStatus)
 	}
+	w.must(w.Client.List(ctx, grpcs, client.InNamespace(w.namespace)))
+	for i := range grpcs.Items {
+		route := &grpcs.Items[i]
+		w.acknowledge(route, route.Spec.ParentRefs, &route.Status.RouteStatus)
+	}
+}
+
+// acknowledge writes what a gateway says that serves the route as it is. status is
+// the route's own.
+func (w *World) acknowledge(route client.Object, parents []gatewayv1.ParentReference, status *gatewayv1.RouteStatus) {
+	w.t.Helper()
+	status.Parents = nil
+	for _, parent := range parents {
+		status.Parents = append(status.Parents, Accepted(parent, "example.org/gateway", route.GetGeneration()))
+	}
+	w.must(w.Client.Status().Update(w.t.Context(), route))
 }
 
 // Accepted is what a controller says of a parent that serves a generation.

@@ -1,0 +1,58 @@
+package v1alpha1
+
+import (
+	"slices"
+	"time"
+)
+
+// MaxTriggers is how many triggers a status has room for: the bound of
+// RolloutStatus.Verdicts and AnalysisStatus.Triggers. No run starts with more. When
+// a change adds more to a run in progress, all of them decide, and the worst are
+// shown.
+const MaxTriggers = 64
+
+// The judge writes a run's unchanged verdicts again when they are VerdictsRenewed
+// old. Verdicts older than VerdictsSilent mean that it judges no more.
+const (
+	VerdictsRenewed = 30 * time.Second
+	VerdictsSilent  = 3 * VerdictsRenewed
+)
+
+// PreflightFreshFor is how long the answer of a pre-flight counts.
+const PreflightFreshFor = 2 * time.Minute
+
+// severities orders outcomes by precedence: Fail > Error > Inconclusive > Pass.
+var severities = map[VerdictOutcome]int{VerdictPass: 0, VerdictInconclusive: 1, VerdictError: 2, VerdictFail: 3}
+
+// Severity orders outcomes, Fail highest; one that is not of the set counts as
+// Error.
+func (o VerdictOutcome) Severity() int {
+	if s, ok := severities[o]; ok {
+		return s
+	}
+	return severities[VerdictError]
+}
+
+// WorstFirst returns what a status has room for: all, in their order, when they are
+// at most MaxTriggers, or else the most severe, most severe first. It may reorder all.
+func WorstFirst[T any](all []T, outcome func(T) VerdictOutcome) []T {
+	if len(all) <= MaxTriggers {
+		return all
+	}
+	slices.SortStableFunc(all, func(a, b T) int { return outcome(b).Severity() - outcome(a).Severity() })
+	return all[:MaxTriggers]
+}
+
+// Trigger returns the newest evaluation of a guardrail's trigger; nil before the
+// first one.
+func (a *AnalysisStatus) Trigger(kind, guardrail, name string) *TriggerAnalysis {
+	if a == nil {
+		return nil
+	}
+	for i := range a.Triggers {
+		if t := &a.Triggers[i]; t.Kind == kind && t.Guardrail == guardrail && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}

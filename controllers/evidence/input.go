@@ -1,0 +1,63 @@
+package evidence
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// maxChange is the API's bound on one difference between two inputs.
+const maxChange = 16 << 10
+
+// Describe returns what a decision's record keeps of its input, given as canonical
+// JSON: its digest, and the difference to the input of the record before. Without
+// one before it keeps the whole.
+func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, error) {
+	out := &v1alpha1.RecordedInput{Planner: planner, SHA256: Digest(input), Form: v1alpha1.InputWhole}
+	change := input
+	if before != nil {
+		out.Form = v1alpha1.InputDifference
+		var err error
+		if change, err = jsonpatch.CreateMergePatch(before, input); err != nil {
+			return nil, fmt.Errorf("compare the planner's inputs: %w", err)
+		}
+	}
+	if len(change) > maxChange {
+		out.Form = v1alpha1.InputDigest
+		return out, nil
+	}
+	out.Change = string(change)
+	return out, nil
+}
+
+// Rebuild returns the input that a record describes, given that of the record
+// before, or nil without it. An error says why the input is not known: it was not
+// kept, or it does not have its digest.
+func Rebuild(before []byte, recorded *v1alpha1.RecordedInput) ([]byte, error) {
+	switch {
+	case recorded == nil || recorded.Form == v1alpha1.InputDigest:
+		return nil, fmt.Errorf("the record does not hold the input")
+	case recorded.Form == v1alpha1.InputWhole:
+		before = []byte("{}")
+	case before == nil:
+		return nil, fmt.Errorf("the input before it, which it is a difference to, is not known")
+	}
+	input, err := jsonpatch.MergePatch(before, []byte(recorded.Change))
+	if err != nil {
+		return nil, fmt.Errorf("apply the difference: %w", err)
+	}
+	if got := Digest(input); got != recorded.SHA256 {
+		return nil, fmt.Errorf("the input has digest %s, the record says %s", got, recorded.SHA256)
+	}
+	return input, nil
+}
+
+// Digest is the SHA-256 of an input in canonical JSON, as sha256:hex.
+func Digest(input []byte) string {
+	sum := sha256.Sum256(input)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,235 @@
+package evidence
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// MaxDecisions and MaxBytes bound a run's record. It shares its object, and the
+// 1.5 MiB that etcd takes of one, with the pinned inputs and the analysis.
+const (
+	MaxDecisions = 256
+	MaxBytes     = 256 << 10
+)
+
+// maxRecord is more than a decision takes that has all the API allows, and
+// maxTrimmed more than one that is trimmed.
+const (
+	maxRecord  = 64 << 10
+	maxTrimmed = 12 << 10
+)
+
+// trimFrom is from how many bytes on a record saves room for later decisions: it
+// then keeps the worst of a decision's verdicts alone, and only the digest of its
+// input.
+const trimFrom = 96 << 10
+
+// Bounds of what waits in a Rollout's status, which has 64 KiB in all. Waits are
+// not recorded beyond maxWaits; maxPending is the API's own bound.
+const (
+	maxPending      = 32
+	maxWaits        = 20
+	maxPendingBytes = 20 << 10
+)
+
+// Full reports whether only the decision that ends the run still has a place.
+func Full(end *v1alpha1.RecordStatus) bool {
+	return end.Seq >= MaxDecisions-1 || end.Bytes > MaxBytes-maxRecord-maxTrimmed
+}
+
+// Entry is a decision that is to be recorded.
+type Entry struct {
+	Record v1alpha1.DecisionRecord
+	// Number of the decision in its run, from 1. What the record does not account for
+	// before it counts as missing.
+	Number int32
+	// Last means that it ends the run: it always has a place.
+	Last bool
+}
+
+// Extend returns where a record ends with one more decision, which is bound to the
+// one before and waits there until the RolloutRun holds it. Its verdicts come worst
+// first. End may be another run's, or nil for the first run: then a new record
+// begins. Known is the record so far; where it does not reach to the end, the
+// decision is recorded whole. What is given is not changed. A full record keeps its
+// last place for the decision that ends the run, and otherwise grows no further.
+func Extend(end *v1alpha1.RecordStatus, run string, known []v1alpha1.DecisionRecord, e Entry) (*v1alpha1.RecordStatus, error) {
+	next := &v1alpha1.RecordStatus{Run: run}
+	if end != nil {
+		next.Pending = slices.Clone(end.Pending)
+		if end.Run == run {
+			next.Seq, next.Hash, next.Decisions, next.Bytes = end.Seq, end.Hash, end.Decisions, end.Bytes
+		}
+	}
+	if next.Seq >= MaxDecisions || !e.Last && Full(next) || !hasRoom(next.Pending, e) {
+		return next, nil
+	}
+	r := e.Record
+	r.Seq, r.Prev, r.SameVerdicts, r.MoreVerdicts = next.Seq+1, next.Hash, false, 0
+	r.Missing = max(0, e.Number-1-next.Decisions)
+	trim(&r, next, known, e.Last)
+	hash, err := Hash(r)
+	if err != nil {
+		return nil, err
+	}
+	r.Hash = hash
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode a decision: %w", err)
+	}
+	next.Seq, next.Hash, next.Decisions, next.Bytes = r.Seq, hash, next.Decisions+r.Missing+1, next.Bytes+int32(len(raw))+1
+	next.Pending = append(next.Pending, v1alpha1.PendingDecision{Run: run, Decision: r})
+	return next, nil
+}
+
+// hasRoom drops waits first: a decision that neither changes anything nor ends the
+// run can be missing.
+func hasRoom(pending []v1alpha1.PendingDecision, e Entry) bool {
+	wait := e.Record.Effect == "" && !e.Last && len(pending) > 0 && pending[len(pending)-1].Decision.Phase == e.Record.Phase
+	switch n := len(pending); {
+	case wait:
+		return n < maxWaits
+	case e.Last:
+		return n < maxPending
+	default:
+		return n < maxPending-1
+	}
+}
+
+func trim(r *v1alpha1.DecisionRecord, end *v1alpha1.RecordStatus, known []v1alpha1.DecisionRecord, last bool) {
+	full := pendingBytes(end.Pending) > maxPendingBytes
+	long := end.Bytes > trimFrom || full
+	if r.Input != nil && long {
+		input := *r.Input
+		input.Change, input.Form = "", v1alpha1.InputDigest
+		r.Input = &input
+	}
+	complete := len(known) > 0 && known[len(known)-1].Hash == end.Hash
+	switch n := len(r.Verdicts); {
+	case n == 0 || last && !full:
+	case complete && !last && repeatsVerdicts(known, *r):
+		r.Verdicts, r.SameVerdicts = nil, true
+	case n > 1 && long:
+		r.Verdicts, r.MoreVerdicts = r.Verdicts[:1], int32(n-1)
+	}
+}
+
+func pendingBytes(pending []v1alpha1.PendingDecision) int {
+	raw, err := json.Marshal(pending)
+	if err != nil {
+		return maxPendingBytes + 1
+	}
+	return len(raw)
+}
+
+// repeatsVerdicts reports whether a decision's verdicts say what the newest one
+// with verdicts says, within the same phase and step. Only the samples behind
+// them may differ: those matter where a step or a phase ends.
+func repeatsVerdicts(chain []v1alpha1.DecisionRecord, record v1alpha1.DecisionRecord) bool {
+	last := chain[len(chain)-1]
+	if last.Phase != record.Phase || !equalStep(last.Step, record.Step) {
+		return false
+	}
+	return slices.EqualFunc(Verdicts(chain), record.Verdicts, func(a, b v1alpha1.VerdictReference) bool {
+		a.SamplesSHA256, b.SamplesSHA256 = "", ""
+		return a == b
+	})
+}
+
+func equalStep(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+
+// EndOf returns where a run's record ends that holds a chain, with what waits in
+// before for other runs; before may be nil.
+func EndOf(run string, chain []v1alpha1.DecisionRecord, before *v1alpha1.RecordStatus) *v1alpha1.RecordStatus {
+	end := &v1alpha1.RecordStatus{Run: run, Decisions: Count(chain)}
+	if head := Head(chain); head != nil {
+		end.Seq, end.Hash = head.Seq, head.Hash
+	}
+	for i := range chain {
+		raw, err := json.Marshal(chain[i])
+		if err != nil {
+			raw = make([]byte, maxRecord)
+		}
+		end.Bytes += int32(len(raw)) + 1
+	}
+	if before != nil {
+		for _, p := range before.Pending {
+			if p.Run != run {
+				end.Pending = append(end.Pending, p)
+			}
+		}
+	}
+	return end
+}
+
+// With returns a run's record with those pending decisions of the run that follow
+// its last one.
+func With(chain []v1alpha1.DecisionRecord, run string, pending []v1alpha1.PendingDecision) []v1alpha1.DecisionRecord {
+	whole := slices.Clone(chain)
+	seq, hash := lastOf(chain)
+	for _, p := range pending {
+		if d := p.Decision; p.Run == run && d.Seq == seq+1 && d.Prev == hash {
+			whole, seq, hash = append(whole, d), d.Seq, d.Hash
+		}
+	}
+	return whole
+}
+
+func lastOf(chain []v1alpha1.DecisionRecord) (seq int32, hash string) {
+	if head := Head(chain); head != nil {
+		return head.Seq, head.Hash
+	}
+	return 0, ""
+}
+
+// Follows reports whether what a status says of a run's record goes on where the
+// run ends: its pending decisions follow the run's last one, or there is none left
+// and it ends there. It does not when another build began the run, when the status
+// was restored from a backup, or when a status was refused and lost what waited.
+func Follows(end *v1alpha1.RecordStatus, run string, chain []v1alpha1.DecisionRecord) bool {
+	if end == nil || end.Run != run {
+		return len(chain) == 0
+	}
+	whole := With(chain, run, end.Pending)
+	_, hash := lastOf(whole)
+	return hash == end.Hash
+}
+
+// Unwritten returns the pending decisions that the runs' records lack. A run that
+// is not there keeps its own.
+func Unwritten(pending []v1alpha1.PendingDecision, runs []v1alpha1.RolloutRun) []v1alpha1.PendingDecision {
+	written := map[string]int32{}
+	for i := range runs {
+		written[runs[i].Name], _ = lastOf(runs[i].Status.Decisions)
+	}
+	var left []v1alpha1.PendingDecision
+	for _, p := range pending {
+		if p.Decision.Seq > written[p.Run] {
+			left = append(left, p)
+		}
+	}
+	return left
+}
+
+// maxBatch and maxBatchBytes are how many decisions wait at most before they go to
+// the run in the middle of a step.
+const (
+	maxBatch      = 12
+	maxBatchBytes = 12 << 10
+)
+
+// Due reports whether the unwritten decisions go to the run now: at the end of a
+// step or a phase, when no run is in progress, and when many wait.
+func Due(status *v1alpha1.RolloutStatus, unwritten []v1alpha1.PendingDecision) bool {
+	if len(unwritten) == 0 {
+		return false
+	}
+	first, newest := unwritten[0], unwritten[len(unwritten)-1].Decision
+	if !status.Phase.InRun() || len(unwritten) >= maxBatch || pendingBytes(unwritten) > maxBatchBytes || first.Run != status.Run {
+		return true
+	}
+	return first.Decision.Phase != newest.Phase || !equalStep(first.Decision.Step, newest.Step)
+}

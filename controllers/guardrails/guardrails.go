@@ -1,0 +1,175 @@
+// Package guardrails decides which guardrails bind a Rollout, and whether a source
+// of metrics may be named in a namespace. It reads the API server and asks no source.
+package guardrails
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	utilstrings "k8s.io/utils/strings"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
+)
+
+// Blocked is why no run may start: a reason of the API's closed set, and a sentence.
+// An empty one blocks nothing.
+type Blocked struct {
+	Reason  string
+	Message string
+}
+
+// Bind returns the guardrails that bind a Rollout now, pinned with
+// their hashes, and why no run may start when one of them cannot be used. Of those
+// that are as they were pinned before, no hash is made again.
+func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, Blocked, error) {
+	var bound []v1alpha1.PinnedGuardrail
+	var blocked Blocked
+	for _, ref := range rollout.Spec.Guardrails {
+		g := &v1alpha1.Guardrail{}
+		err := c.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: ref.Name}, g)
+		if apierrors.IsNotFound(err) {
+			blocked = Blocked{Reason: v1alpha1.ReasonGuardrailNotFound,
+				Message: fmt.Sprintf("Guardrail %q does not exist: create it, or remove it from spec.guardrails", ref.Name)}
+			continue
+		}
+		if err != nil {
+			return nil, blocked, fmt.Errorf("read Guardrail %q: %w", ref.Name, err)
+		}
+		pinned, err := Pin("Guardrail", g.Name, g.UID, g.Spec, before...)
+		if err != nil {
+			return nil, blocked, err
+		}
+		bound = append(bound, pinned)
+	}
+	cluster, unclear, err := bindCluster(ctx, c, rollout, before...)
+	if err != nil {
+		return nil, blocked, err
+	}
+	bound = append(bound, cluster...)
+	if blocked.Reason == "" {
+		blocked = unclear
+	}
+	if blocked.Reason == "" {
+		blocked = roomFor(bound)
+	}
+	if blocked.Reason == "" {
+		blocked, err = sourcesAllowed(ctx, c, rollout.Namespace, bound)
+	}
+	return bound, blocked, err
+}
+
+// MaxPinned is how many guardrails a run pins at most, the API's own bound.
+const MaxPinned = 32
+
+// roomFor refuses a run whose record could not hold what it must pass.
+func roomFor(bound []v1alpha1.PinnedGuardrail) Blocked {
+	triggers := 0
+	for _, g := range bound {
+		triggers += len(g.Spec.Triggers)
+	}
+	if len(bound) <= MaxPinned && triggers <= v1alpha1.MaxTriggers {
+		return Blocked{}
+	}
+	return Blocked{Reason: v1alpha1.ReasonTooManyTriggers, Message: fmt.Sprintf(
+		"%d guardrails with %d triggers bind this Rollout, a run can hold %d and %d: remove some from spec.guardrails, or narrow the selectors of ClusterGuardrails",
+		len(bound), triggers, MaxPinned, v1alpha1.MaxTriggers)}
+}
+
+// bindCluster returns the ClusterGuardrails whose selectors match, and
+// why no run may start when nobody can say whether one does.
+func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, Blocked, error) {
+	var unclear Blocked
+	list := &v1alpha1.ClusterGuardrailList{}
+	if err := c.List(ctx, list); err != nil {
+		return nil, unclear, fmt.Errorf("list ClusterGuardrails: %w", err)
+	}
+	if len(list.Items) == 0 {
+		return nil, unclear, nil
+	}
+	namespace := &corev1.Namespace{}
+	if err := c.Get(ctx, types.NamespacedName{Name: rollout.Namespace}, namespace); err != nil {
+		return nil, unclear, fmt.Errorf("read the namespace's labels: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.ClusterGuardrail) int { return strings.Compare(a.Name, b.Name) })
+	var bound []v1alpha1.PinnedGuardrail
+	for i := range list.Items {
+		g := &list.Items[i]
+		in, inErr := selects("namespaceSelector", g.Spec.NamespaceSelector, namespace.Labels)
+		this, thisErr := selects("rolloutSelector", g.Spec.RolloutSelector, rollout.Labels)
+		if inErr == nil && !in || thisErr == nil && !this {
+			continue
+		}
+		if err := errors.Join(inErr, thisErr); err != nil {
+			// It may have to bind. Bound by mistake it could roll back a run that it is
+			// not for; so the run in progress keeps what is pinned, and no new one starts.
+			unclear = Blocked{Reason: v1alpha1.ReasonSelectorUnreadable, Message: fmt.Sprintf(
+				"nobody can say whether ClusterGuardrail %q binds this Rollout: %s: correct the selector", g.Name, utilstrings.ShortenString(err.Error(), 400))}
+			continue
+		}
+		pinned, err := Pin("ClusterGuardrail", g.Name, g.UID, g.Spec.GuardrailSpec, before...)
+		if err != nil {
+			return nil, unclear, err
+		}
+		bound = append(bound, pinned)
+	}
+	return bound, unclear, nil
+}
+
+// Pin makes a guardrail part of a run: with its hash, and the default triggers written
+// out, so that the record says all that decides. Of one that is among those pinned
+// before, unchanged, no hash is made again.
+func Pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before ...v1alpha1.PinnedGuardrail) (v1alpha1.PinnedGuardrail, error) {
+	spec.Triggers = spec.EffectiveTriggers()
+	for i := range before {
+		if p := &before[i]; p.Kind == kind && p.UID == uid && p.Name == name && equality.Semantic.DeepEqual(p.Spec, spec) {
+			return *p, nil
+		}
+	}
+	hash, err := evidence.HashOf(spec)
+	if err != nil {
+		return v1alpha1.PinnedGuardrail{}, err
+	}
+	return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, UID: uid, Hash: hash, Spec: spec}, nil
+}
+
+// selects reports whether a selector matches these labels. A selector that cannot
+// be read is an error, never an answer: it neither lets a guardrail bind or go, nor
+// allows a source. It is the one place that reads selectors.
+func selects(field string, selector metav1.LabelSelector, set map[string]string) (bool, error) {
+	s, err := metav1.LabelSelectorAsSelector(&selector)
+	if err != nil {
+		return false, fmt.Errorf("%s cannot be read: %w", field, err)
+	}
+	return s.Matches(labels.Set(set)), nil
+}
+
+// InForce returns the pinned guardrails of a run and, where one has changed since or
+// came later, the new one too: a change can add to what a run must pass, never
+// take from it.
+func InForce(pinned, current []v1alpha1.PinnedGuardrail) []v1alpha1.PinnedGuardrail {
+	out := slices.Clone(pinned)
+	for _, now := range current {
+		same := slices.ContainsFunc(pinned, func(p v1alpha1.PinnedGuardrail) bool {
+			return p.Kind == now.Kind && p.Name == now.Name && p.Hash == now.Hash
+		})
+		if same {
+			continue
+		}
+		if slices.ContainsFunc(pinned, func(p v1alpha1.PinnedGuardrail) bool { return p.Kind == now.Kind && p.Name == now.Name }) {
+			now.Name += "@" + strings.TrimPrefix(now.Hash, "sha256:")[:8]
+		}
+		out = append(out, now)
+	}
+	return out
+}

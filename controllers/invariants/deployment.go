@@ -1,0 +1,105 @@
+package invariants
+
+import (
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// deployment: it rolls only to what was judged, bypassed or let through, or back.
+func (c *check) deployment() {
+	switch e := c.d.Effect.(type) {
+	case plan.Unpause:
+		c.unpauses(e.Revision)
+	case plan.Pause:
+		c.require(c.before().Mode == v1alpha1.TakeOverNative && c.in.Verdict.Outcome == v1alpha1.VerdictFail, "pauses a Deployment whose roll is in order")
+	case plan.Unlock:
+		c.require(c.in.Workload.Lock != "", "unlocks what is not locked")
+	case plan.MarkWorkload:
+		c.require(e.Marks.Rollout == c.in.Name || c.in.Deleting != nil, "takes the label that guards the Deployment away")
+		c.require(e.Marks.Rejected == "" || e.Marks.Rejected == c.declared() && c.in.Status.IsRejected(c.declared()) != nil, "calls %q rejected", e.Marks.Rejected)
+		c.require(e.Marks.Run == "" || c.in.Status.Phase.InRun(), "names a run that is not in progress")
+	}
+}
+
+func (c *check) unpauses(revision string) {
+	c.require(revision == c.declared(), "unpauses another template than is declared")
+	if revision == c.stable() {
+		c.require(c.in.Route.Split == nil || c.observed() == 0 || c.in.Canary.Handed, "unpauses at stable while the canary takes requests")
+		return
+	}
+	c.require(revision == c.tried(), "unpauses %s, which is not the candidate", revision)
+	if c.in.Deleting != nil {
+		c.require(c.in.Canary.Handed, "unpauses a candidate while being deleted")
+		return
+	}
+	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver, "unpauses the candidate in phase %s", c.in.Status.Phase)
+	if byHandOver(c.in.Status.Promotion) {
+		c.require(c.in.Canary.Handed, "unpauses before the Deployment owns the set: every pod would be made anew")
+	}
+	// A lock for as long as a Service is missing would refuse the push that mends it.
+	blocked := c.in.Canary.Handed && (c.in.Route.ServiceMissing || c.in.Route.ServiceEndpoints == 0)
+	c.require(c.in.Route.Split == nil || c.in.Workload.Recreate || blocked, "unpauses while the route still shares requests out")
+	c.require(c.in.Route.Narrowed == "", "unpauses while the user's Service selects one version")
+}
+
+// handover: it replaces no pod, so everything stands still, at one size, and the
+// Deployment would take this very set.
+func (c *check) handover() {
+	e, ok := c.d.Effect.(plan.HandOver)
+	if !ok {
+		return
+	}
+	w, k := c.in.Workload, c.in.Canary
+	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver && c.in.Deleting == nil, "hands over in phase %s", c.in.Status.Phase)
+	c.require(w.Paused && c.declared() == c.tried(), "hands over to a Deployment that is not held at the candidate")
+	c.require(k.Exists && !k.Handed && !k.Former && k.Changed == "" && w.Chosen == k.Name, "hands over a set that the Deployment would not choose")
+	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "hands over without a record of when")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail || c.in.Spec.Mode == v1alpha1.ModeObserve, "hands over while a trigger fires")
+	if e.Native {
+		c.require(c.before().Mode == v1alpha1.TakeOverNative, "hands over natively in mode %s", c.before().Mode)
+		c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged && c.in.Route.Narrowed == "", "hands over natively while the route shares requests out")
+		return
+	}
+	n := w.Replicas
+	whole := func(s plan.Set) bool { return s.Desired == n && s.Pods == n && s.Available == n }
+	c.require(n > 0 && e.Replicas == n && whole(w.Stable) && whole(k.Set), "hands over at %d: stable has %d, canary %d of %d", e.Replicas, w.Stable.Available, k.Available, n)
+	c.require(len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name && w.Observed, "hands over beside another set")
+	p := c.before()
+	c.require(p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over before the sizes have stood for %s", c.in.Calm)
+	c.require(c.in.Route.Acknowledged, "hands over before the gateway acknowledged where the requests go")
+	alone := c.in.Route.Split != nil && c.observed() == 100 || c.in.Route.Split == nil && c.in.Route.Narrowed == k.Hash
+	c.require(alone, "hands over while the stable pods take requests")
+}
+
+// emergencies: what is taken out is not what serves by right.
+func (c *check) emergencies() {
+	w := c.in.Workload
+	switch e := c.d.Effect.(type) {
+	case plan.TakeOut:
+		c.require(e.Name != "" && (e.Name != w.Stable.Name || c.in.Status.Phase == v1alpha1.PhaseHandingOver), "takes the stable set out")
+		c.require(w.Paused, "takes a set out of a Deployment that rolls by itself")
+		wrong := false
+		for _, s := range w.Active {
+			bad := s.Revision != c.stable() && (s.Revision == c.declared() || c.in.Status.IsRejected(s.Revision) != nil)
+			wrong = wrong || s.Name == e.Name && bad
+		}
+		c.require(wrong || c.othersReady(e.Name) || w.Replicas == 0, "takes out the only pods that are ready")
+		c.require(!e.Delete || e.Name != w.Stable.Name, "deletes the stable set")
+	case plan.RaiseStable:
+		c.require(w.Paused && e.Replicas == w.Replicas, "gives stable %d of %d", e.Replicas, w.Replicas)
+		c.require(c.in.Status.Phase != v1alpha1.PhaseHandingOver, "raises stable while the Deployment takes another version over")
+	case plan.ResizeHanded:
+		c.require(c.in.Canary.Handed && w.Paused && e.Replicas == w.Replicas, "sizes a set that is not handed over to %d", e.Replicas)
+	case plan.FenceCanary:
+		c.require(e.Epoch > c.in.Canary.Epoch && !c.in.Canary.Handed, "fences with epoch %d after %d", e.Epoch, c.in.Canary.Epoch)
+	}
+}
+
+// othersReady is whether any other set than this has a ready pod.
+func (c *check) othersReady(name string) bool {
+	ready := c.in.Canary.Name != name && c.in.Canary.Ready > 0
+	for _, s := range c.in.Workload.Active {
+		ready = ready || s.Name != name && s.Ready > 0
+	}
+	return ready
+}

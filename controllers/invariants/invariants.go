@@ -1,0 +1,195 @@
+// Package invariants says what must hold whatever was observed: of the state that
+// Belay keeps, and of every decision. It judges in its own words and without the
+// planner's predicates, so that the simulated world and the controller itself hold
+// the planner to the same promises. In production a violation freezes what would
+// give a candidate more, and never a rollback.
+package invariants
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// Violation is an invariant that does not hold.
+type Violation struct {
+	// Name of the invariant, of those that Names lists.
+	Name string
+	// Message says what is wrong, with its numbers; for a decision it begins with the
+	// rule.
+	Message string
+}
+
+type check struct {
+	in   plan.Input
+	d    plan.Decision
+	name string
+	out  []Violation
+}
+
+// decisions are the invariants of a decision. The exceptions that each allows stand
+// beside it.
+var decisions = []struct {
+	name  string
+	holds func(*check)
+}{
+	{"DecisionIsExplained", (*check).shape},
+	{"LooksAgain", (*check).wakeUp},
+	{"PhaseMayFollow", (*check).phases},
+	{"WeightWithinStep", (*check).weights},
+	{"RoutesLeadToPods", (*check).releases},
+	{"CanaryGoesLast", (*check).canary},
+	{"DeploymentIsHeld", (*check).deployment},
+	{"HandoverIsExact", (*check).handover},
+	{"OnlyWrongVersionsGo", (*check).emergencies},
+	{"NothingAdvancesUnjudged", (*check).advance},
+	{"FailRollsBack", (*check).failure},
+	{"DeletionOnlyReleases", (*check).deletion},
+	{"NothingIsLeftOfARun", (*check).rest},
+	{"RejectedStaysRejected", (*check).rejected},
+	{"StableIsWhatRuns", (*check).stableVersion},
+	{"HistoryDoesNotChange", (*check).history},
+}
+
+// Names lists all invariants: the label of their metric.
+func Names() []string {
+	var names []string
+	for _, i := range states {
+		names = append(names, i.name)
+	}
+	for _, i := range decisions {
+		names = append(names, i.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Of returns what is wrong with d as the decision on in, or nothing.
+func Of(in plan.Input, d plan.Decision) []Violation {
+	c := &check{in: in, d: d}
+	for _, i := range decisions {
+		c.name = i.name
+		i.holds(c)
+	}
+	return c.out
+}
+
+func (c *check) require(ok bool, format string, args ...any) {
+	if !ok {
+		c.out = append(c.out, Violation{c.name, c.d.Rule + ": " + fmt.Sprintf(format, args...)})
+	}
+}
+
+// shape: a decision can be explained and fits the API's bounds.
+func (c *check) shape() {
+	c.require(slices.Contains(plan.Rules(), c.d.Rule), "is not a rule")
+	c.require(c.d.Why != "", "does not say why")
+	c.require(len(c.d.Status.Message) <= 1024, "message has %d bytes", len(c.d.Status.Message))
+	c.require(len(c.d.Key) <= 128, "key has %d bytes", len(c.d.Key))
+	c.require(len(c.d.Status.Rejected) <= 20, "%d rejected revisions", len(c.d.Status.Rejected))
+	c.require(len(c.d.Status.Previous) <= 10, "%d previous revisions", len(c.d.Status.Previous))
+	c.require(c.d.Standing.State != "" && c.d.Standing.Reason != "", "has no standing")
+	if p := c.d.Status.Promotion; p != nil {
+		c.require(len(p.Message) <= 1024 && len(p.Actor) <= 256, "promotion message of %d bytes, actor of %d", len(p.Message), len(p.Actor))
+	}
+	if to, ok := c.d.Effect.(plan.SetSplit); ok {
+		c.require(to.Weight >= 0 && to.Weight <= 100, "weight %d", to.Weight)
+		c.require(c.d.Weight != nil && c.d.Weight.To == to.Weight, "the shown weight is not the effect's")
+	}
+}
+
+// wakeUp: nothing in progress depends on a watch event arriving.
+func (c *check) wakeUp() {
+	c.require(c.d.Recheck >= 0, "looks again after %s", c.d.Recheck)
+	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0 && c.d.Recheck <= c.in.Watchdog, "works, and looks again after %s", c.d.Recheck)
+	c.require(!c.in.Status.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")
+}
+
+// phases: the API server would take the status, and a run starts only guarded,
+// with something to go back to.
+func (c *check) phases() {
+	from, to := c.in.Status.Phase, c.d.Status.Phase
+	c.require(to.MayFollow(from), "phase %q may not follow %q", to, from)
+	c.require(c.d.Status.Epoch >= c.in.Status.Epoch, "the epoch fell")
+	if from == to {
+		return
+	}
+	if to == v1alpha1.PhaseRollingBack || to == v1alpha1.PhaseStepping || from == v1alpha1.PhaseGating && to == v1alpha1.PhasePromoting {
+		c.require(c.d.Status.Epoch > c.in.Status.Epoch, "a run or rollback begins in the epoch of the last")
+	}
+	if from == v1alpha1.PhaseGating && (to == v1alpha1.PhaseStepping || to == v1alpha1.PhasePromoting) {
+		c.require(c.in.Guard.Proven, "an unguarded run starts")
+		c.require(c.in.Blocked.Reason == "" && c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
+		c.require(c.in.Workload.Stable.Ready > 0, "a run starts with nothing to go back to")
+		c.require(len(c.in.Workload.Active) == 1 && c.in.Workload.Active[0].Revision == c.stable(), "a run starts on something else than one set of stable")
+		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not held")
+	}
+	if from == v1alpha1.PhaseGating && to == v1alpha1.PhaseStepping {
+		passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
+		c.require(!c.in.Preflight.Required || passed, "a run starts that the service cannot afford")
+	}
+	if from == v1alpha1.PhaseGating && to == v1alpha1.PhasePromoting {
+		c.require(slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.tried() }), "skips the steps of a version that was never stable")
+	}
+}
+
+func (c *check) stable() string {
+	if c.in.Status.Stable == nil {
+		return ""
+	}
+	return c.in.Status.Stable.Revision
+}
+
+func (c *check) tried() string {
+	if c.in.Status.Candidate == nil {
+		return ""
+	}
+	return c.in.Status.Candidate.Revision
+}
+
+func (c *check) declared() string { return c.in.Workload.Declared.Revision }
+
+// before is the promotion as it was recorded; the zero one without any.
+func (c *check) before() v1alpha1.PromotionStatus {
+	if c.in.Status.Promotion == nil {
+		return v1alpha1.PromotionStatus{}
+	}
+	return *c.in.Status.Promotion
+}
+
+// byHandOver is whether the Deployment takes the candidate over as it serves.
+func byHandOver(p *v1alpha1.PromotionStatus) bool {
+	return p == nil || p.Mode == "" || p.Mode == v1alpha1.TakeOverHandOver
+}
+
+func (c *check) observed() int32 {
+	if c.in.Route.Split == nil {
+		return 0
+	}
+	return *c.in.Route.Split
+}
+
+// need is the number of pods a weight asks for: ceil(weight × N), at least one.
+func (c *check) need(weight int32) int32 {
+	n := int64(weight) * int64(c.in.Workload.Replicas)
+	if n%100 != 0 {
+		return int32(n/100) + 1
+	}
+	return max(int32(n/100), min(1, c.in.Workload.Replicas))
+}
+
+func (c *check) stepWeight() int32 {
+	if s := c.in.Status.Step; s != nil && int(s.Index) < len(c.in.Spec.Steps) {
+		return c.in.Spec.Steps[s.Index].Weight
+	}
+	return c.in.Spec.Steps[0].Weight
+}
+
+func (c *check) elapsed(from *metav1.Time, d time.Duration) bool {
+	return from != nil && c.in.Now.Sub(from.Time) >= d
+}

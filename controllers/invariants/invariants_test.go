@@ -1,0 +1,171 @@
+package invariants
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+const (
+	serving = "aaaaaaaaaa"
+	tried   = "bbbbbbbbbb"
+)
+
+var (
+	now  = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	past = metav1.NewTime(now.Add(-10 * time.Minute))
+)
+
+func at(weight int32) *int32 { return &weight }
+
+// given is a run whose first of two steps has stood for its hold and passes, with
+// a full canary, changed by what a case is about.
+func given(changes ...func(*plan.Input)) plan.Input {
+	stable, canary := plan.Set{Name: "shop-a", Revision: serving, Hash: "a", Desired: 4, Pods: 4, Ready: 4, Available: 4}, plan.Set{Name: "shop-b", Revision: tried, Hash: "b", Desired: 4, Pods: 4, Ready: 4, Available: 4}
+	in := plan.Input{
+		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
+		Spec: v1alpha1.RolloutSpec{
+			Traffic: v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
+			Steps:   []v1alpha1.Step{{Weight: 10, Hold: metav1.Duration{Duration: time.Minute}}, {Weight: 50, Hold: metav1.Duration{Duration: time.Minute}}},
+		},
+		Status: v1alpha1.RolloutStatus{
+			Phase: v1alpha1.PhaseStepping, Epoch: 1, Run: "shop-1",
+			Stable: &v1alpha1.Revision{Revision: serving}, Candidate: &v1alpha1.Revision{Revision: tried},
+			Step: &v1alpha1.StepStatus{EnteredAt: past, AcknowledgedAt: &past},
+		},
+		Workload: plan.Workload{
+			Found: true, Declared: v1alpha1.Revision{Revision: tried}, Paused: true, Replicas: 4, Observed: true,
+			Stable: stable, Active: []plan.Set{stable}, Chosen: "shop-b",
+		},
+		Canary:  plan.Canary{Set: canary, Exists: true},
+		Route:   plan.Route{Split: at(10), Acknowledged: true, PairCurrent: true, StableEndpoints: 4, CanaryEndpoints: 4, ServiceEndpoints: 8},
+		Run:     plan.Run{Exists: true},
+		Verdict: plan.Verdict{Outcome: v1alpha1.VerdictPass},
+		Guard:   plan.Guard{Proven: true},
+	}
+	for _, change := range changes {
+		change(&in)
+	}
+	return in
+}
+
+func in(phase v1alpha1.Phase) func(*plan.Input) {
+	return func(in *plan.Input) {
+		in.Status.Phase = phase
+		switch phase {
+		case v1alpha1.PhaseHandingOver, v1alpha1.PhaseBaking:
+			size := int32(4)
+			in.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: past, FullAt: &past, Size: &size, SizeSince: &past}
+			in.Route.Split = at(100)
+		case v1alpha1.PhaseRollingBack:
+			in.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeRolledBack, StartedAt: past, ZeroAt: &past}
+			in.Route.Split = at(0)
+		}
+	}
+}
+
+// doing is a decision that is in order but for its effect.
+func doing(effect plan.Effect) func(plan.Input) plan.Decision {
+	return func(in plan.Input) plan.Decision {
+		d := plan.Decision{
+			Rule: plan.Rules()[0], Why: "a test", Status: *in.Status.DeepCopy(), Effect: effect, Recheck: time.Second,
+			Standing: plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing},
+		}
+		if to, ok := effect.(plan.SetSplit); ok {
+			d.Weight = &v1alpha1.WeightChange{To: to.Weight}
+		}
+		if _, ok := effect.(plan.HandOver); ok {
+			d.Status.Promotion.HandedAt = &past
+		}
+		return d
+	}
+}
+
+// entering is a decision that goes to another phase.
+func entering(phase v1alpha1.Phase) func(plan.Input) plan.Decision {
+	return func(in plan.Input) plan.Decision {
+		d := doing(nil)(in)
+		d.Status.Phase = phase
+		d.Status.Epoch++
+		return d
+	}
+}
+
+func because(fail bool) func(*plan.Input) {
+	return func(in *plan.Input) {
+		if fail {
+			in.Verdict.Outcome = v1alpha1.VerdictFail
+		} else {
+			in.Verdict.Outcome = v1alpha1.VerdictInconclusive
+		}
+	}
+}
+
+// TestCheckAccepts are decisions that are in order.
+func TestCheckAccepts(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		in   plan.Input
+		do   func(plan.Input) plan.Decision
+	}{
+		{"a wait", given(), doing(nil)},
+		{"the weight of the step", given(func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10})},
+		{"taking it all back", given(in(v1alpha1.PhaseBaking)), doing(plan.SetSplit{})},
+		{"removing a drained canary", given(in(v1alpha1.PhaseRollingBack)), doing(plan.RemoveCanary{Reject: true})},
+		{"handing over", given(in(v1alpha1.PhaseHandingOver)), doing(plan.HandOver{Replicas: 4})},
+		{"rolling back", given(because(true)), entering(v1alpha1.PhaseRollingBack)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if wrong := Of(c.in, c.do(c.in)); len(wrong) > 0 {
+				t.Errorf("%q", wrong)
+			}
+		})
+	}
+}
+
+// TestCheckRefuses are decisions that break one promise each.
+func TestCheckRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		in   plan.Input
+		do   func(plan.Input) plan.Decision
+		says string
+	}{
+		{"more than the step", given(), doing(plan.SetSplit{Weight: 50}), "10 % is allowed"},
+		{"no canary endpoint", given(func(in *plan.Input) { in.Route.Split, in.Route.CanaryEndpoints = at(0), 0 }), doing(plan.SetSplit{Weight: 10}), "to no ready pod"},
+		{"no stable endpoint", given(func(in *plan.Input) { in.Route.StableEndpoints = 0 }), doing(plan.SetSplit{}), "a stable side without endpoints"},
+		{"widening on a fail", given(because(true), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), "while a trigger fires"},
+		{"widening unacknowledged", given(func(in *plan.Input) { in.Route.Split, in.Route.Acknowledged = at(0), false }), doing(plan.SetSplit{Weight: 10}), "has not acknowledged"},
+		{"a fail that is ignored", given(because(true)), doing(nil), "does not roll back"},
+		{"a fail in the bake", given(in(v1alpha1.PhaseBaking), because(true)), doing(nil), "does not roll back"},
+		{"promoting on unknown", given(because(false), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), `on verdict "Inconclusive"`},
+		{"ending the bake on unknown", given(in(v1alpha1.PhaseBaking), because(false)), entering(v1alpha1.PhaseHandingOver), `ends the bake on verdict "Inconclusive"`},
+		{"skipping the bake", given(), entering(v1alpha1.PhaseBaking), "may not follow"},
+		{"too many pods at once", given(func(in *plan.Input) { in.Canary.Desired, in.Canary.Ready = 1, 1 }), doing(plan.ScaleCanary{Replicas: 4}), "at once"},
+		{"removing a canary under traffic", given(in(v1alpha1.PhaseRollingBack), func(in *plan.Input) { in.Route.Split = at(10) }), doing(plan.RemoveCanary{Reject: true}), "that has 10 %"},
+		{"removing all that serves", given(in(v1alpha1.PhaseRollingBack), func(in *plan.Input) { in.Workload.Stable.Ready = 0 }), doing(plan.RemoveCanary{Reject: true}), "all that serves"},
+		{"releasing to the rejected", given(in(v1alpha1.PhaseRollingBack), func(in *plan.Input) { in.Canary.Left = 2 }), doing(plan.ReleaseRoute{}), "still reaches 2 pods"},
+		{"a handover while stable serves", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = at(50) }), doing(plan.HandOver{Replicas: 4}), "while the stable pods take requests"},
+		{"a handover of another size", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Workload.Replicas = 6 }), doing(plan.HandOver{Replicas: 6}), "hands over at 6"},
+		{"a handover of what would not be chosen", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Workload.Chosen = "shop-old" }), doing(plan.HandOver{Replicas: 4}), "would not choose"},
+		{"unpausing before the owner changes", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = nil }), doing(plan.Unpause{Revision: tried}), "before the Deployment owns the set"},
+		{"unpausing in a step", given(), doing(plan.Unpause{Revision: tried}), "unpauses the candidate in phase Stepping"},
+		{"taking stable out", given(), doing(plan.TakeOut{Name: "shop-a"}), "takes the stable set out"},
+		{"leaving with a split", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.Leave{}), "still name Belay's Services"},
+		{"starting in a deletion", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.ScaleCanary{Replicas: 4}), "starts something while being deleted"},
+		{"an end with something left", given(in(v1alpha1.PhaseRollingBack)), entering(v1alpha1.PhaseRolledBack), "the run ends with its canary left"},
+		{"narrowing unasked", given(), doing(plan.NarrowService{Hash: "a"}), "is to reach any version"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if wrong := fmt.Sprint(Of(c.in, c.do(c.in))); !strings.Contains(wrong, c.says) {
+				t.Errorf("nobody said %q; said was %q", c.says, wrong)
+			}
+		})
+	}
+}

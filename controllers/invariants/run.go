@@ -1,0 +1,173 @@
+package invariants
+
+import (
+	"slices"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// advance: only a Pass, on an acknowledged weight that stood for the hold, with
+// its pods ready, leads on.
+func (c *check) advance() {
+	was, is := c.in.Status.Step, c.d.Status.Step
+	from, to := c.in.Status.Phase, c.d.Status.Phase
+	bypassed := c.d.Status.Promotion != nil && c.d.Status.Promotion.Mode == v1alpha1.TakeOverBypass
+	stepped := from == v1alpha1.PhaseStepping && to == from && was != nil && is != nil && is.Index != was.Index
+	promoted := from == v1alpha1.PhaseStepping && (to == v1alpha1.PhasePromoting || to == v1alpha1.PhaseHandingOver && !bypassed)
+	switch {
+	case stepped, promoted:
+		c.passesStep(stepped)
+	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
+		c.require(c.observed() == 100 && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate takes everything")
+	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.in.Run.Former:
+		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
+		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
+	}
+	c.takesOver(from, to)
+	if f := c.d.Finished; f != nil && f.Outcome == v1alpha1.OutcomePromoted {
+		c.finishesPromotion()
+	}
+}
+
+func (c *check) passesStep(stepped bool) {
+	was, is := c.in.Status.Step, c.d.Status.Step
+	c.require(was != nil, "leaves a step that was never entered")
+	if was == nil || c.in.Run.Former {
+		return
+	}
+	c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
+	c.require(stepped || int(was.Index) == len(c.in.Spec.Steps)-1, "promotes from step %d", was.Index)
+	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "advances on verdict %q", c.in.Verdict.Outcome)
+	c.require(c.observed() == c.stepWeight() && c.in.Route.Split != nil && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
+	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
+	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration), "advances before the hold is over")
+}
+
+// takesOver: what the Deployment takes over unjudged, nobody was to judge.
+func (c *check) takesOver(from, to v1alpha1.Phase) {
+	p := c.d.Status.Promotion
+	if to != v1alpha1.PhaseHandingOver || from == to || p == nil {
+		return
+	}
+	switch p.Mode {
+	case v1alpha1.TakeOverBypass:
+		c.require(!c.in.Workload.Paused && c.declared() != c.stable(), "calls a Deployment that is held bypassed")
+	case v1alpha1.TakeOverUnserved:
+		down := c.in.Workload.Replicas > 0 && c.in.Workload.Stable.Ready == 0 && c.in.Workload.UnavailableSince != nil
+		c.require(c.in.Run.Former || down, "lets a version through although stable serves")
+		c.require(c.in.Status.IsRejected(c.tried()) == nil, "lets a rejected version through")
+	case v1alpha1.TakeOverNative:
+		c.require(from == v1alpha1.PhaseStepping || from == v1alpha1.PhaseHandingOver, "promotes natively from phase %s", from)
+	default:
+		c.require(from == v1alpha1.PhaseBaking || from == v1alpha1.PhaseRollingBack && c.in.Canary.Handed, "hands over from phase %s", from)
+	}
+}
+
+// finishesPromotion: one set is left, and nothing of the run.
+func (c *check) finishesPromotion() {
+	w := c.in.Workload
+	c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged, "promoted before the routes are back")
+	c.require(c.in.Route.Narrowed == "", "promoted while the Service is narrowed")
+	c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "promoted with a canary left behind")
+	c.require(w.Lock == "", "promoted with the Deployment locked")
+	alone := len(w.Active) == 1 && w.Active[0].Revision == c.tried() && w.Active[0].Available >= w.Replicas
+	c.require(alone || w.Replicas == 0, "promoted before the Deployment runs the candidate alone")
+}
+
+// failure: a failing trigger leads to a rollback from wherever it can be a change
+// of weights, unless deletion or a person's command came first.
+func (c *check) failure() {
+	failed := c.in.Verdict.Outcome == v1alpha1.VerdictFail || c.in.Verdict.BlindRollback
+	beforeOwner := c.in.Status.Phase == v1alpha1.PhaseHandingOver && byHandOver(c.in.Status.Promotion) && !c.in.Canary.Handed
+	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil ||
+		c.in.Run.Former || !c.in.Workload.Paused && c.declared() != c.stable()
+	if failed && (c.in.Status.Phase.Armed() || beforeOwner) && !preceded && c.in.Spec.Mode != v1alpha1.ModeObserve {
+		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
+	}
+	if c.in.Status.Phase == v1alpha1.PhaseRollingBack && c.d.Status.Phase == v1alpha1.PhaseRollingBack {
+		switch c.d.Effect.(type) {
+		case plan.ScaleCanary, plan.HandOver:
+			c.require(false, "gives a candidate more that is being taken back")
+		case plan.CreateRun:
+			// A set that the Deployment has adopted needs a run to go back to.
+			c.require(c.in.Canary.Adopted != "", "gives a candidate more that is being taken back")
+		}
+	}
+}
+
+// deletion ends, and gives nobody anything new.
+func (c *check) deletion() {
+	if c.in.Deleting == nil {
+		return
+	}
+	switch c.d.Effect.(type) {
+	case plan.AddFinalizer, plan.CreateRun, plan.ScaleCanary, plan.HandOver, plan.RaiseStable:
+		c.require(false, "starts something while being deleted")
+	case plan.Leave:
+		overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
+		c.require(c.in.Route.Split == nil, "lets go of routes that still name Belay's Services")
+		c.require(c.in.Route.Narrowed == "" || overdue, "leaves the user's Service narrowed")
+		c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue, "leaves the canary behind")
+	case nil:
+		c.require(c.in.Now.Sub(*c.in.Deleting) <= c.in.ReleaseTimeout, "still waits after the release timeout")
+	}
+}
+
+// rest: a run ends with nothing of it left.
+func (c *check) rest() {
+	from, to := c.in.Status.Phase, c.d.Status.Phase
+	if !from.InRun() || to.InRun() || c.in.Deleting != nil || !c.in.Workload.Found {
+		return
+	}
+	c.require(c.in.Route.Split == nil, "the run ends with the route shared out")
+	c.require(c.in.Route.Narrowed == "", "the run ends with the Service narrowed")
+	c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "the run ends with its canary left")
+	c.require(c.in.Workload.Lock == "", "the run ends with the Deployment locked")
+	c.require(c.d.Finished != nil, "the run ends without an outcome")
+}
+
+// rejected: a rejected revision does not run again by itself.
+func (c *check) rejected() {
+	to := c.d.Status.Phase
+	starts := to == v1alpha1.PhaseGating || to == v1alpha1.PhaseStepping || to == v1alpha1.PhasePromoting
+	if !starts || c.d.Status.Candidate == nil {
+		return
+	}
+	tried := c.d.Status.Candidate.Revision
+	same := c.in.Status.Phase == to && c.tried() == tried
+	if !same {
+		c.require(c.d.Status.IsRejected(tried) == nil, "rejected revision %s is on its way again", tried)
+	}
+	if c.in.Status.IsRejected(tried) != nil && c.d.Status.IsRejected(tried) == nil {
+		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection unasked")
+	}
+}
+
+// stableVersion: what is called stable is what the Deployment runs alone.
+func (c *check) stableVersion() {
+	was, is := c.in.Status.Stable, c.d.Status.Stable
+	if was == nil || is == nil || was.Revision == is.Revision {
+		c.require(was == nil || is != nil, "forgets the stable version")
+		return
+	}
+	w := c.in.Workload
+	alone := len(w.Active) == 1 && w.Active[0].Revision == is.Revision
+	c.require(alone || w.Replicas == 0 && is.Revision == c.declared(), "calls revision %s stable, which the Deployment does not run alone", is.Revision)
+	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver, "calls another version stable in phase %s", c.in.Status.Phase)
+	remembered := slices.ContainsFunc(c.d.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == was.Revision })
+	// What a bypass made stable was never judged, and does not return without steps.
+	last := slices.IndexFunc(c.in.Status.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == was.Revision })
+	judged := last < 0 || c.in.Status.History[last].Outcome != v1alpha1.OutcomeBypassed
+	c.require(remembered == judged, "of the version that was stable before it says %t, and it was judged: %t", remembered, judged)
+}
+
+// history: the API server refuses a status that takes the newest entry away, or
+// changes one.
+func (c *check) history() {
+	for i, was := range c.in.Status.History {
+		at := slices.IndexFunc(c.d.Status.History, func(is v1alpha1.HistoryEntry) bool { return is.Run == was.Run })
+		c.require(at >= 0 || i > 0, "forgets the newest run")
+		c.require(at < 0 || c.d.Status.History[at] == was, "changes a finished run")
+	}
+}

@@ -1,0 +1,140 @@
+package invariants
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// weights: no write sends requests to a side without endpoints, and only what the
+// step under test, or a promotion, allows is ever given.
+func (c *check) weights() {
+	to, ok := c.d.Effect.(plan.SetSplit)
+	if !ok {
+		return
+	}
+	observed := c.observed()
+	if to.Weight > 0 {
+		c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "gives %d %% to no ready pod", to.Weight)
+	}
+	if to.Weight < 100 && c.in.Workload.Replicas > 0 {
+		c.require(c.in.Route.StableEndpoints > 0, "gives %d %% to a stable side without endpoints", 100-to.Weight)
+	}
+	if to.Weight <= observed || to.Weight == 0 {
+		return
+	}
+	limit := c.stepWeight()
+	p := c.in.Status.Phase
+	// In a handover before the owner changes a share that somebody took is given back.
+	promotes := p == v1alpha1.PhasePromoting || p == v1alpha1.PhaseBaking || p == v1alpha1.PhaseHandingOver && byHandOver(c.in.Status.Promotion) && !c.in.Canary.Handed
+	if promotes {
+		limit = 100
+	}
+	need := c.need(to.Weight)
+	c.require(c.in.Status.Phase == v1alpha1.PhaseStepping || promotes, "widens in phase %s", c.in.Status.Phase)
+	c.require(to.Weight <= limit, "widens to %d %%, %d %% is allowed", to.Weight, limit)
+	c.require(c.in.Canary.Ready >= need && c.in.Canary.Available >= need && c.in.Route.CanaryEndpoints >= need,
+		"widens with %d of %d pods", min(c.in.Canary.Available, c.in.Canary.Ready, c.in.Route.CanaryEndpoints), need)
+	c.require(c.in.Route.Acknowledged, "widens a share the gateway has not acknowledged")
+	c.require(c.in.Route.PairCurrent, "widens through Services that do not select the two sets")
+	c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
+	c.require(!c.in.Spec.Paused, "widens while paused")
+	c.require(c.in.Deleting == nil, "widens while being deleted")
+	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "widens while the Deployment rolls by itself")
+}
+
+// releases: the routes go back to a Service that answers, and not while it would
+// reach a candidate that was rejected.
+func (c *check) releases() {
+	switch e := c.d.Effect.(type) {
+	case plan.ReleaseRoute:
+		overdue := c.in.Deleting != nil && c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
+		c.require(!c.in.Route.ServiceMissing || overdue, "sends every request to a Service that does not exist")
+		answers := c.in.Route.ServiceEndpoints > 0 || c.in.Route.StableEndpoints == 0 && c.in.Route.CanaryEndpoints == 0
+		native := c.in.Status.Phase == v1alpha1.PhaseHandingOver && !byHandOver(c.in.Status.Promotion)
+		c.require(answers || overdue || native, "sends every request to a Service without endpoints")
+		c.releasesRejected()
+	case plan.NarrowService:
+		selected := e.Hash == "" || e.Hash == c.in.Workload.Stable.Hash && c.in.Workload.Stable.Ready > 0 || e.Hash == c.in.Canary.Hash && c.in.Canary.Ready > 0
+		c.require(selected, "narrows the Service to %s, which has no ready pod", e.Hash)
+		c.require(e.Hash == "" || c.in.Spec.Traffic.DirectCallers == v1alpha1.DirectCallersStable, "narrows a Service that is to reach any version")
+		c.require(e.Hash == "" || c.in.Status.Phase.InRun() && c.in.Deleting == nil, "narrows the Service without a run")
+		full := c.in.Status.Phase == v1alpha1.PhaseBaking || c.in.Status.Phase == v1alpha1.PhasePromoting
+		c.require(e.Hash == "" || e.Hash != c.in.Canary.Hash || full && c.observed() == 100 && c.in.Route.Acknowledged, "gives all direct callers to the candidate before its route is at 100 %%")
+	case plan.PointServices:
+		c.require(c.in.Workload.Stable.Name != "" || c.observed() == 100, "points the stable Service at no set")
+		c.require(!c.in.Canary.Former, "points the Services of a former edition's run at other pods")
+	}
+}
+
+func (c *check) releasesRejected() {
+	r := c.in.Status.Rollback
+	back := c.in.Status.Phase == v1alpha1.PhaseRollingBack && r != nil && r.Outcome == v1alpha1.OutcomeRolledBack
+	lost := c.in.Route.StableEndpoints == 0
+	c.require(!back || lost || c.in.Canary.Left == 0 && !c.in.Canary.Exists, "the routes go to a Service that still reaches %d pods of the rejected canary", c.in.Canary.Left)
+}
+
+// canary: it grows in waves, shrinks only with the Deployment or to what is ready,
+// and goes when the gateway acknowledged that it gets nothing and its connections
+// had the time to finish.
+func (c *check) canary() {
+	switch e := c.d.Effect.(type) {
+	case plan.ScaleCanary:
+		c.scales(e.Replicas)
+	case plan.RemoveCanary:
+		c.removes(e.Reject)
+	case plan.RemoveLeftover:
+		c.require(e.Name != "" && e.Name != c.in.Workload.Stable.Name, "removes %q, the set that serves", e.Name)
+		c.require(e.Name != c.in.Canary.Name || !c.in.Status.Phase.InRun(), "removes the canary of the run in progress")
+		c.require(c.in.Route.Split == nil, "removes a set that the route may name")
+	}
+}
+
+func (c *check) scales(size int32) {
+	n, k := c.in.Workload.Replicas, c.in.Canary
+	c.require(c.in.Deleting == nil, "scales a canary while being deleted")
+	c.require(c.in.Status.Phase.Armed() || c.in.Status.Phase == v1alpha1.PhaseHandingOver, "scales the canary in phase %s", c.in.Status.Phase)
+	c.require(!k.Handed, "scales a set that the Deployment controls")
+	if size > k.Desired {
+		c.require(size <= n, "scales the canary to %d of %d", size, n)
+		c.require(size <= min(k.Ready, k.Desired)+max(1, n/4), "starts %d pods at once with %d ready", size-k.Ready, k.Ready)
+		alone := c.in.Route.Narrowed != "" && c.in.Route.Narrowed == k.Hash || c.in.Status.Phase == v1alpha1.PhaseHandingOver
+		c.require(c.in.Route.Split != nil || alone, "makes canary pods that the user's Service alone reaches by the route")
+		c.require(c.in.Workload.Paused && c.declared() == c.tried(), "grows a canary of another template than is held")
+	}
+	if size < k.Desired {
+		c.require(size >= c.need(c.observed()) || size >= n, "scales the canary to %d, %d %% need %d", size, c.observed(), c.need(c.observed()))
+		c.require(size >= k.Ready || size >= n, "scales the canary to %d, below the %d pods that are ready", size, k.Ready)
+	}
+}
+
+func (c *check) removes(reject bool) {
+	r := c.in.Status.Rollback
+	c.require(!c.in.Canary.Handed, "removes a set that the Deployment controls")
+	c.require(!reject || r != nil && r.Outcome == v1alpha1.OutcomeRolledBack, "rejects a canary that was not")
+	c.require(c.in.Route.Acknowledged || c.zeroSince() != nil || c.in.Canary.Ready == 0, "removes a canary before its release is acknowledged")
+	others := c.in.Workload.Stable.Ready
+	for _, s := range c.in.Workload.Active {
+		if s.Name != c.in.Workload.Stable.Name {
+			others += s.Ready
+		}
+	}
+	c.require(others > 0 || c.in.Canary.Ready == 0 || c.in.Workload.Replicas == 0, "removes the pods that may be all that serves")
+	if c.in.Route.Split == nil {
+		return
+	}
+	c.require(c.observed() == 0, "removes a canary that has %d %%", c.observed())
+	zero := c.zeroSince()
+	c.require(zero != nil, "removes a canary whose weight 0 was never acknowledged")
+	if zero != nil {
+		c.require(c.in.Now.Sub(zero.Time) >= c.in.Spec.Traffic.Drain.Duration, "removes a canary before its drain is over")
+	}
+}
+
+func (c *check) zeroSince() *metav1.Time {
+	if r := c.in.Status.Rollback; r != nil {
+		return r.ZeroAt
+	}
+	return nil
+}

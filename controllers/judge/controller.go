@@ -1,0 +1,191 @@
+// Package judge is the loop that asks metric sources about runs in progress and
+// writes verdicts into them, and the one that asks before a run whether the service
+// can afford it. Neither touches traffic, and the Rollout loop waits for neither.
+package judge
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/sources"
+	"belay.dev/belay/controllers/workload"
+)
+
+// Reconciler asks metric sources about runs in progress and writes
+// verdicts into them. It never touches traffic, and the Rollout loop never waits
+// for it.
+type Reconciler struct {
+	Client  client.Client
+	Asker   *sources.Asker
+	Breaker *sources.Breaker
+	Clock   clock.PassiveClock
+	// Workers judge at once, each another run. Most of them wait for an answer that
+	// they share.
+	Workers int
+
+	mu       sync.Mutex
+	memories map[types.NamespacedName]*memory
+}
+
+// trial is one look at a run in progress.
+type trial struct {
+	run        *v1alpha1.RolloutRun
+	guardrails []v1alpha1.PinnedGuardrail
+	canarySets []string
+	stableSet  string
+	readyPods  int
+	// podCount is how many pods of both sides an answer may be about.
+	podCount int
+	// pods of both sides that the API server lists, by name.
+	pods map[string]podSight
+	// stageFrom is when the present weight was acknowledged; zero before.
+	stageFrom time.Time
+	// weight the candidate has by then, in percent: all of it in a promotion.
+	weight int
+	now    time.Time
+	// every is the time between polls, and waiting what was asked before and is
+	// not answered yet.
+	every   time.Duration
+	waiting map[string]pending
+	// posed are the run's questions as they are asked, by their keys.
+	posed map[string]posed
+	// before is the evaluation before this one, and state what it left.
+	before *v1alpha1.AnalysisStatus
+	state  judgeState
+}
+
+// Reconcile polls once, if it is time, and comes again when it is.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	run := &v1alpha1.RolloutRun{}
+	if err := r.Client.Get(ctx, req.NamespacedName, run); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req.NamespacedName)
+		}
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	t, err := r.look(ctx, run)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if t == nil {
+		r.forget(req.NamespacedName)
+		return reconcile.Result{}, nil
+	}
+	m := r.recall(run)
+	every := r.pollEvery(ctx, t)
+	// Polls come at multiples of the interval, so that runs can share queries.
+	slot := t.now.Truncate(every)
+	if evaluatedAt(m.newest).Before(slot) {
+		t.before, t.state, t.every, t.waiting, t.posed = m.newest, m.state, every, m.waiting, m.posed
+		m.newest = r.judge(ctx, t)
+		m.state, m.waiting = t.state, t.waiting
+		m.shown.show(run, m.newest.Triggers)
+	}
+	if isNews(m.written, m.newest) {
+		if err := r.write(ctx, run, m); err != nil {
+			return reconcile.Result{}, client.IgnoreNotFound(err)
+		}
+	}
+	return reconcile.Result{RequeueAfter: max(time.Millisecond, slot.Add(every).Sub(r.Clock.Now()))}, nil
+}
+
+// look returns nil when there is nothing to judge: the run has ended, or its
+// Rollout is gone or at another run.
+func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*trial, error) {
+	rollout := &v1alpha1.Rollout{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}, rollout)
+	if err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
+		return nil, nil
+	}
+	t := &trial{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet}
+	t.stageFrom = rollout.Status.StageStart(time.Time{})
+	t.weight = weightOf(&rollout.Status, run)
+	current, _, err := guardrails.Bind(ctx, r.Client, rollout, run.Spec.Guardrails...)
+	if err != nil {
+		return nil, err
+	}
+	t.guardrails = guardrails.InForce(run.Spec.Guardrails, current)
+	return t, r.lookAtPods(ctx, t)
+}
+
+func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
+	if s.Phase != v1alpha1.PhaseStepping {
+		return 100
+	}
+	if s.Step == nil || s.Step.AcknowledgedAt == nil || int(s.Step.Index) >= len(run.Spec.Steps) {
+		return 0
+	}
+	return int(run.Spec.Steps[s.Step.Index].Weight)
+}
+
+// runsCandidate finds the canary by its mark, and in a native promotion the
+// Deployment's own set by its template.
+func runsCandidate(set *unstructured.Unstructured, run *v1alpha1.RolloutRun) bool {
+	if set.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(run.Name) {
+		return true
+	}
+	return runsForWorkload(set, run, run.Spec.Revision)
+}
+
+// runsForWorkload reports whether a set is the Deployment's own, runs the revision
+// and has pods or is to have some.
+func runsForWorkload(set *unstructured.Unstructured, run *v1alpha1.RolloutRun, revision string) bool {
+	owner := metav1.GetControllerOfNoCopy(set)
+	if owner == nil || owner.Kind != "Deployment" || owner.Name != run.Spec.Workload {
+		return false
+	}
+	read, err := workload.ReadSet(set)
+	return err == nil && read.Revision == revision && (read.Desired > 0 || read.Pods > 0)
+}
+
+// fastestPoll and slowestPoll bound how often a run is judged.
+const (
+	fastestPoll = time.Second
+	slowestPoll = 15 * time.Second
+)
+
+// pollEvery is the shortest scrape interval of the sources in use: asking more
+// often sees nothing new.
+func (r *Reconciler) pollEvery(ctx context.Context, t *trial) time.Duration {
+	every := slowestPoll
+	for _, g := range t.guardrails {
+		source := &v1alpha1.MetricSource{}
+		if err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source); err == nil {
+			every = min(every, source.Spec.ScrapeInterval.Duration)
+		}
+	}
+	return max(every, fastestPoll)
+}
+
+// SetupWithManager registers the reconciler and what wakes it.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("analysis").
+		For(&v1alpha1.RolloutRun{}).
+		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+			rollout, ok := o.(*v1alpha1.Rollout)
+			if !ok || rollout.Status.Run == "" {
+				return nil
+			}
+			return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Run}}}
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Complete(r)
+}

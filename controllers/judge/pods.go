@@ -1,0 +1,165 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
+)
+
+// podSight is what the API server says of one pod.
+type podSight struct {
+	side  side
+	ready bool
+}
+
+type side int
+
+const (
+	sideStable side = iota + 1
+	sideCanary
+	// sidePast is a candidate's pod that an earlier run left behind: the canary
+	// ReplicaSet of one revision has the same name in every run.
+	sidePast
+)
+
+// createdSlack is how far the clocks of two API servers may be apart.
+const createdSlack = 5 * time.Second
+
+// lookAtPods finds every ReplicaSet that runs the candidate: the canary, and in a
+// native promotion the Deployment's own.
+func (r *Reconciler) lookAtPods(ctx context.Context, t *trial) error {
+	sets, pods := workload.Sets(), &corev1.PodList{}
+	// They are only read, at every poll of every run: not worth copies.
+	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
+	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
+		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
+	}
+	t.stableSet = stableSetOf(sets.Items, t.run)
+	sides := map[types.UID]side{}
+	for i := range sets.Items {
+		set := &sets.Items[i]
+		switch {
+		case set.GetName() == t.stableSet:
+			sides[set.GetUID()] = sideStable
+		case runsCandidate(set, t.run):
+			t.canarySets = append(t.canarySets, set.GetName())
+			sides[set.GetUID()] = sideCanary
+		}
+	}
+	// In any order of the cache, the same question is asked.
+	slices.Sort(t.canarySets)
+	t.pods = map[string]podSight{}
+	for i := range pods.Items {
+		if owner := metav1.GetControllerOfNoCopy(&pods.Items[i]); owner != nil && sides[owner.UID] != 0 {
+			t.see(&pods.Items[i], sides[owner.UID])
+		}
+	}
+	return nil
+}
+
+// stableSetOf is the name of the ReplicaSet that runs the stable version: the one of
+// when the run began, or, once that was deleted and made again under another name,
+// the Deployment's own with the same template.
+func stableSetOf(sets []unstructured.Unstructured, run *v1alpha1.RolloutRun) string {
+	pinned := run.Spec.Stable.ReplicaSet
+	if slices.ContainsFunc(sets, func(set unstructured.Unstructured) bool { return set.GetName() == pinned }) {
+		return pinned
+	}
+	for i := range sets {
+		if runsForWorkload(&sets[i], run, run.Spec.Stable.Revision.Revision) {
+			return sets[i].GetName()
+		}
+	}
+	return pinned
+}
+
+func (t *trial) see(pod *corev1.Pod, of side) {
+	seen := podSight{side: of, ready: pod.DeletionTimestamp == nil && workload.IsReady(pod)}
+	if of == sideCanary && pod.CreationTimestamp.Add(createdSlack).Before(t.run.CreationTimestamp.Time) {
+		seen = podSight{side: sidePast}
+	}
+	t.pods[pod.Name] = seen
+	t.podCount++
+	if seen.side == sideCanary && seen.ready {
+		t.readyPods++
+	}
+}
+
+// split tells the arms apart, by the API server's word. counted is what the run
+// has served: also by pods that have ended since it began, which are in its
+// ledger. judged is what a verdict may rest on: of the candidate the ready pods,
+// because a dead one's last counters cover none of them, and any pod that
+// violated an invariant, which stays violated. Other pods of the answer are not
+// the run's: an earlier run's, which the source still remembers, or impostors.
+func (t *trial) split(q question, counters []prometheus.Counter, at time.Time) (counted, judged analysis.Poll) {
+	counted, judged = analysis.Poll{EvaluatedAt: at}, analysis.Poll{EvaluatedAt: at}
+	known := t.state.Ledgers[q.key].Pods
+	for i := range counters {
+		c := &counters[i]
+		target := c.PodCounter
+		target.Pod = targetName(c)
+		sight, listed := t.pods[c.Pod]
+		if _, counts := known[target.Pod]; !listed && counts {
+			sight.side = t.sideByName(c.Pod)
+		}
+		switch sight.side {
+		case sideStable:
+			counted.Stable = append(counted.Stable, target)
+			judged.Stable = addTarget(judged.Stable, c.PodCounter)
+		case sideCanary:
+			counted.Canary = append(counted.Canary, target)
+			if sight.ready || q.subject.Invariant != nil && c.Bad > 0 {
+				judged.Canary = addTarget(judged.Canary, c.PodCounter)
+			}
+		}
+	}
+	return counted, judged
+}
+
+// targetName tells the targets of a pod apart in a ledger. A source's text is not
+// kept there, only a hash of it.
+func targetName(c *prometheus.Counter) string {
+	if c.Instance == "" {
+		return c.Pod
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(c.Instance))
+	return c.Pod + "@" + strconv.FormatUint(uint64(h.Sum32()), 36)
+}
+
+// addTarget makes one counter of a pod's targets, which come one after another. It
+// is as fresh as the oldest of them.
+func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
+	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
+		return append(pods, target)
+	}
+	pod := &pods[len(pods)-1]
+	pod.Counts = pod.Add(target.Counts)
+	if target.SampledAt.Before(pod.SampledAt) {
+		pod.SampledAt = target.SampledAt
+	}
+	return pods
+}
+
+// sideByName tells whose a pod was that the API server no longer lists.
+func (t *trial) sideByName(pod string) side {
+	if prometheus.BelongsTo(pod, t.stableSet) || prometheus.BelongsTo(pod, t.run.Spec.Stable.ReplicaSet) {
+		return sideStable
+	}
+	return sideCanary
+}

@@ -1,0 +1,159 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	utilstrings "k8s.io/utils/strings"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/sources"
+)
+
+// PreflightReconciler asks, for Rollouts whose candidate waits, whether the
+// service can afford a run, and writes the answer to status.preflight. Like the
+// rest of the analysis loop it touches nothing else.
+type PreflightReconciler struct {
+	Client  client.Client
+	Sources *sources.Clients
+	Clock   clock.PassiveClock
+	// Workers ask at once, each for another Rollout.
+	Workers int
+}
+
+// preflightEvery is how often an answer is renewed while a candidate waits. It counts
+// for v1alpha1.PreflightFreshFor.
+const preflightEvery = 30 * time.Second
+
+// Reconcile asks once, if it is time, and comes again while the candidate waits.
+func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	rollout := &v1alpha1.Rollout{}
+	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if rollout.Status.Phase != v1alpha1.PhaseGating || rollout.Status.Candidate == nil || rollout.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil
+	}
+	bound, _, err := guardrails.Bind(ctx, r.Client, rollout)
+	if err != nil || !asksPreflight(bound) {
+		return reconcile.Result{}, err
+	}
+	now, revision := r.Clock.Now(), rollout.Status.Candidate.Revision
+	if last := rollout.Status.Preflight; last != nil && last.Revision == revision {
+		if left := preflightEvery - now.Sub(last.EvaluatedAt.Time); left > 0 {
+			return reconcile.Result{RequeueAfter: left}, nil
+		}
+	}
+	v := r.judge(ctx, rollout, bound, now)
+	answer := v1alpha1.PreflightStatus{
+		Revision: revision, Outcome: v1alpha1.VerdictOutcome(v.Outcome()), Reason: string(v.Reason),
+		Message: utilstrings.ShortenString(v.Message, 512), EvaluatedAt: metav1.NewTime(now),
+	}
+	return reconcile.Result{RequeueAfter: preflightEvery}, r.write(ctx, rollout, answer)
+}
+
+func asksPreflight(bound []v1alpha1.PinnedGuardrail) bool {
+	for _, g := range bound {
+		if g.Spec.Preflight != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// judge asks about all objectives at once and returns the worst verdict, with its
+// name.
+func (r *PreflightReconciler) judge(ctx context.Context, rollout *v1alpha1.Rollout, bound []v1alpha1.PinnedGuardrail, now time.Time) analysis.Verdict {
+	var asked []<-chan analysis.Verdict
+	for _, g := range bound {
+		if g.Spec.Preflight == nil {
+			continue
+		}
+		for _, slo := range g.Spec.SLOs {
+			answer := make(chan analysis.Verdict, 1)
+			asked = append(asked, answer)
+			go func() {
+				v := r.judgeSLO(ctx, rollout, g, slo, now)
+				v.Message = g.Name + "/" + slo.Name + ": " + v.Message
+				answer <- v
+			}()
+		}
+	}
+	worst := analysis.Verdict{Reason: analysis.Healthy, Message: "no guardrail that asks has an slo"}
+	for i, answer := range asked {
+		if v := <-answer; i == 0 || analysis.Worst(v.Outcome(), worst.Outcome()) != worst.Outcome() {
+			worst = v
+		}
+	}
+	return worst
+}
+
+func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v1alpha1.SLO, now time.Time) analysis.Verdict {
+	read := numbers{}
+	rule := analysis.Preflight{
+		Budget: 1 - read.number("objective", slo.Objective)/100, Remaining: read.number("preflight.budgetRemaining", g.Spec.Preflight.BudgetRemaining) / 100,
+	}
+	query, err := prometheus.SharesQuery(slo.Indicator, rollout.Namespace, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
+	if err := errors.Join(read.err, err); err != nil {
+		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
+	}
+	source, denied := allowedSource(ctx, r.Client, rollout.Namespace, g.Spec.Source)
+	if denied != nil {
+		return analysis.Verdict{Reason: denied.Reason, Message: denied.Message}
+	}
+	c, err := r.Sources.Client(ctx, source, now)
+	if err != nil {
+		return analysis.Verdict{Reason: analysis.Auth, Message: utilstrings.ShortenString(err.Error(), 400)}
+	}
+	shares, err := c.Shares(ctx, query, now, r.Clock.Now())
+	sources.CountQuery(err)
+	var failed *prometheus.QueryError
+	switch {
+	case errors.As(err, &failed):
+		return analysis.Verdict{Reason: failed.Reason, Message: failed.Message}
+	case err != nil:
+		return analysis.Verdict{Reason: analysis.Malformed, Message: utilstrings.ShortenString(err.Error(), 400)}
+	}
+	return rule.Judge(shares)
+}
+
+// write applies the one field this loop owns.
+func (r *PreflightReconciler) write(ctx context.Context, rollout *v1alpha1.Rollout, answer v1alpha1.PreflightStatus) error {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&answer)
+	if err != nil {
+		return fmt.Errorf("encode the pre-flight: %w", err)
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"preflight": fields}}}
+	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Rollout"))
+	u.SetNamespace(rollout.Namespace)
+	u.SetName(rollout.Name)
+	// The UID keeps a Rollout that was deleted from being made again by this write.
+	u.SetUID(rollout.UID)
+	err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(v1alpha1.AnalysisFieldManager), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("write the pre-flight of Rollout %s: %w", rollout.Name, err)
+	}
+	return nil
+}
+
+// SetupWithManager registers the reconciler and what wakes it.
+func (r *PreflightReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("preflight").
+		For(&v1alpha1.Rollout{}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Complete(r)
+}

@@ -1,0 +1,74 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// bakeTable applies in Promoting and Baking; its last row always matches. It comes
+// after the rows of trialTable, which set the weight to 100, and set it again when
+// somebody changes it.
+var bakeTable = table{
+	name:    "Promotion and bake",
+	about:   "Promoting and Baking, with 100 % acknowledged and stable still at full size.",
+	applies: atFullWeight,
+	rules: []rule{
+		{"BakeStarts", fullWeightReached, startBake},
+		{"BakeRuns", bakeRunning, waitForBake},
+		{"BakeUndecided", undecided, holdBake},
+		{"BakePassed", always, startHandover},
+	},
+}
+
+func fullWeightReached(f *facts) bool {
+	return f.inPhase(v1alpha1.PhasePromoting) || f.promotion().FullAt == nil
+}
+
+func startBake(f *facts) Decision {
+	bake := f.in.Spec.Promotion.Bake.Duration
+	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("%s serves alone; baking until %s with %s beside it, triggers armed", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
+	now, p := f.now(), f.promotion()
+	p.FullAt = &now
+	n := f.in.Workload.Replicas
+	if p.FullReplicas == nil || *p.FullReplicas < n {
+		p.FullReplicas = &n
+	}
+	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
+	d.Recheck = max(1, bake)
+	f.announce(&d, "end of the bake", now.Add(bake))
+	return d
+}
+
+func bakeRunning(f *facts) bool {
+	over, _ := f.sinceElapsed(f.promotion().FullAt, f.in.Spec.Promotion.Bake.Duration)
+	return !over
+}
+
+func waitForBake(f *facts) Decision {
+	_, left := f.sinceElapsed(f.promotion().FullAt, f.in.Spec.Promotion.Bake.Duration)
+	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
+	f.noteSize(&d)
+	d.Recheck = left
+	return d
+}
+
+func holdBake(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonHolding, "bake is over but undecided: "+f.undecidedBecause())
+	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
+	if baking(f) {
+		f.noteSize(&d)
+	}
+	return d
+}
+
+func startHandover(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; the Deployment takes the canary's ReplicaSet over", f.verdictSummary()))
+	p := f.promotion()
+	now := f.now()
+	p.Mode, p.HandingSince = v1alpha1.TakeOverHandOver, &now
+	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
+	f.noteSize(&d)
+	d.Recheck = 1
+	return d
+}

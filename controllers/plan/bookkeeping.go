@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// bookkeepingTable applies always. It comes after the rollback, which must not
+// depend on a record or a label, and before the rows that take a candidate
+// further, which rely on both.
+var bookkeepingTable = table{
+	name:    "Another version, the run's record, the labels",
+	about:   "In every phase but RollingBack: another version is declared, or the run's record or a label is missing.",
+	applies: always,
+	rules: []rule{
+		{"Cancelled", cancelled, cancel},
+		{"Superseded", superseded, supersede},
+		{"RunMissing", runMissing, createRun},
+		{"MarksWorkload", labelsWrong, markWorkload},
+	},
+}
+
+func cancelled(f *facts) bool { return cancellable(f) && f.declared == f.stable }
+
+func cancel(f *facts) Decision {
+	why := "the Deployment declares the stable version again"
+	if !gating(f) {
+		return f.beginRollback(v1alpha1.OutcomeCancelled, "", why)
+	}
+	return f.backToStable(why)
+}
+
+// superseded holds when another template is declared while the candidate is in
+// Gating or in a run.
+func superseded(f *facts) bool {
+	return cancellable(f) && f.declared != f.candidate && f.declared != f.stable
+}
+
+func supersede(f *facts) Decision {
+	why := fmt.Sprintf("%s was declared before the run of %s had ended", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	if !gating(f) {
+		return f.beginRollback(v1alpha1.OutcomeSuperseded, "", why)
+	}
+	why = fmt.Sprintf("%s was declared before a run of %s had started", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	if f.rejection(f.declared) != nil {
+		return rejectAgain(f)
+	}
+	d := f.working(v1alpha1.ReasonProgressing, why)
+	f.takeAsCandidate(&d)
+	return d
+}
+
+// runMissing holds until the run of a candidate exists: the decision that began
+// it is recorded there.
+func runMissing(f *facts) bool { return revocable(f) && !f.in.Run.Exists }
+
+func createRun(f *facts) Decision {
+	d := f.doing(f.phaseReason(), "creating the record of run "+f.in.Status.Run, CreateRun{})
+	d.Repeats = true
+	d.Recheck = 1
+	return d
+}
+
+// labelsWrong is false for a Deployment that another Rollout guards: its labels
+// are not ours.
+func labelsWrong(f *facts) bool {
+	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
+}
+
+// marks are Belay's labels on the Deployment as they should be. The admission
+// policies know nothing else.
+func (f *facts) marks() Marks {
+	m := Marks{Rollout: f.in.Name}
+	if f.in.Status.Phase.InRun() {
+		m.Run = v1alpha1.RunLabel(f.in.Status.Run)
+		if f.narrows() || f.in.Route.Narrowed != "" {
+			m.Narrowed = f.in.Spec.Traffic.Service
+		}
+	}
+	if f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate && f.rejection(f.declared) != nil {
+		m.Rejected = f.declared
+	}
+	return m
+}
+
+func markWorkload(f *facts) Decision {
+	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+f.marks().String(), MarkWorkload{f.marks()})
+}

@@ -1,0 +1,69 @@
+package plan
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// setConditions shows a decision as conditions that kstatus reads rightly:
+// Reconciling and Stalled exclude each other, and every condition carries the
+// generation it speaks of.
+func setConditions(in Input, d *Decision) {
+	conditions := &d.Status.Conditions
+	set := func(kind string, value metav1.ConditionStatus, reason, message string) {
+		meta.SetStatusCondition(conditions, metav1.Condition{
+			Type: kind, Status: value, Reason: reason, Message: truncate(message, 1024),
+			ObservedGeneration: in.Generation, LastTransitionTime: metav1.NewTime(in.Now.Truncate(time.Second)),
+		})
+	}
+	ready := metav1.ConditionFalse
+	if d.Standing.State == Done && in.Guard.Proven {
+		ready = metav1.ConditionTrue
+	}
+	set(v1alpha1.ConditionReady, ready, d.Standing.Reason, d.Why)
+	// One that stays keeps the time since when it holds.
+	for _, c := range []struct {
+		kind  string
+		state Progressing
+	}{{v1alpha1.ConditionReconciling, Working}, {v1alpha1.ConditionStalled, Stuck}} {
+		if d.Standing.State == c.state {
+			set(c.kind, metav1.ConditionTrue, d.Standing.Reason, d.Why)
+		} else {
+			meta.RemoveStatusCondition(conditions, c.kind)
+		}
+	}
+	if g := in.Guard; g.Reason != "" {
+		set(v1alpha1.ConditionGuarded, guarded(g), g.Reason, g.Message)
+	}
+	setTrafficConflict(set, in)
+}
+
+func guarded(g Guard) metav1.ConditionStatus {
+	switch {
+	case g.Pending:
+		return metav1.ConditionUnknown
+	case g.Proven:
+		return metav1.ConditionTrue
+	default:
+		return metav1.ConditionFalse
+	}
+}
+
+type setCondition func(kind string, value metav1.ConditionStatus, reason, message string)
+
+// setTrafficConflict names whoever changed the routes during a step.
+func setTrafficConflict(set setCondition, in Input) {
+	step, r := in.Status.Step, in.Route
+	trial := in.Status.Phase == v1alpha1.PhaseStepping && step != nil && step.AcknowledgedAt != nil && in.Deleting == nil
+	taken := trial && r.Owner != "" && r.Fault.Reason == "" && (r.Split == nil || *r.Split != step.Weight.Desired)
+	if !taken {
+		set(v1alpha1.ConditionTrafficConflict, metav1.ConditionFalse, v1alpha1.ReasonNoConflict, "nothing else changes the routes")
+		return
+	}
+	set(v1alpha1.ConditionTrafficConflict, metav1.ConditionTrue, v1alpha1.ReasonForeignWrite,
+		"field manager "+truncate(r.Owner, 128)+" changed backendRefs during the run: let it ignore spec.rules of this route, or apply it when no run is in progress")
+}

@@ -1,0 +1,175 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// obstaclesTable applies in Gating, and in a run until the canary's owner changes.
+// It comes before the rows that start a run or give the candidate more, and
+// after those that take something from it, which no obstacle may hold back.
+var obstaclesTable = table{
+	name:    "Obstacles",
+	about:   "From Gating until the owner changes: a run neither starts nor goes on while one of these holds. Triggers stay armed.",
+	applies: cancellable,
+	rules: []rule{
+		{"RouteUnusable", routeUnusable, stuckOnRoute},
+		{"Paused", paused, stayPaused},
+		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
+		{"ScaledToZero", atZeroReplicas, waitForReplicas},
+	},
+}
+
+// beforeRunTable applies in Gating; its last row always matches. It comes last of
+// the tables for Gating: everything that may hold a run back has been asked.
+var beforeRunTable = table{
+	name:    "Gating",
+	about:   "Gating, with no obstacle left: when and how the run starts.",
+	applies: gating,
+	rules: []rule{
+		{"StableNotReady", stableNotReady, waitForStableReady},
+		{"RevertStarts", fastRevert, startRevert},
+		{"PreflightHolds", preflightHolds, waitForPreflight},
+		{"RunStarts", always, startRun},
+	},
+}
+
+func routeUnusable(f *facts) bool { return f.in.Route.Fault.Reason != "" }
+
+func stuckOnRoute(f *facts) Decision {
+	return f.stuck(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
+}
+
+func paused(f *facts) bool { return f.in.Spec.Paused }
+
+func stayPaused(f *facts) Decision {
+	if gating(f) {
+		return f.working(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
+	}
+	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; triggers stay armed")
+}
+
+// canaryOfEmptyDeployment holds while the canary of a Deployment with 0
+// replicas has pods.
+func canaryOfEmptyDeployment(f *facts) bool {
+	return atZeroReplicas(f) && !gating(f) && f.in.Canary.Exists && f.in.Canary.Desired > 0
+}
+
+func emptyCanary(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: the canary goes too", ScaleCanary{0})
+}
+
+// atZeroReplicas holds while a person or an autoscaler has scaled the
+// Deployment to 0. The run waits as it is.
+func atZeroReplicas(f *facts) bool { return f.in.Workload.Replicas == 0 }
+
+func waitForReplicas(f *facts) Decision {
+	return f.working(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
+}
+
+// stableNotReady holds while not exactly one version runs, or it has no ready
+// pod.
+func stableNotReady(f *facts) bool {
+	w := f.in.Workload
+	return w.Stable.Ready == 0 || len(w.Active) != 1
+}
+
+func waitForStableReady(f *facts) Decision {
+	w := f.in.Workload
+	if len(w.Active) > 1 {
+		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
+	}
+	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version goes out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
+	d := f.working(v1alpha1.ReasonWorkloadNotReady, why)
+	d.Recheck = unservedAfter
+	return d
+}
+
+// fastRevert holds for a candidate that was stable not long ago: it has been
+// judged, and returns without steps.
+func fastRevert(f *facts) bool {
+	for i, p := range f.in.Status.Previous {
+		if int32(i) < f.fastReverts() && p.Revision == f.candidate {
+			return true
+		}
+	}
+	return false
+}
+
+// fastReverts is how many former stable versions return without steps.
+func (f *facts) fastReverts() int32 {
+	switch {
+	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative:
+		return 0
+	case f.in.Spec.FastRevert.Revisions != nil:
+		return *f.in.Spec.FastRevert.Revisions
+	default:
+		return 1
+	}
+}
+
+func startRevert(f *facts) Decision {
+	d := startRun(f)
+	d.Why = fmt.Sprintf("run %d starts: back to %s, which was stable before; it goes to full size and 100 %% without steps", d.Status.Runs, imageOf(f.in.Status.Candidate))
+	d.Status.Phase = v1alpha1.PhasePromoting
+	d.Status.Step.Index = max(0, int32(len(f.in.Spec.Steps))-1)
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Fast: true}
+	return d
+}
+
+// preflightHolds holds until there is a fresh pre-flight Pass for this very
+// candidate.
+func preflightHolds(f *facts) bool {
+	return f.in.Preflight.Required && (f.preflight() == nil || f.preflight().Outcome != v1alpha1.VerdictPass)
+}
+
+// preflight is the result for the candidate, nil while there is no fresh one.
+func (f *facts) preflight() *v1alpha1.PreflightStatus {
+	p := f.in.Status.Preflight
+	if p == nil || p.Revision != f.candidate || f.in.Now.Sub(p.EvaluatedAt.Time) > f.in.Preflight.FreshFor {
+		return nil
+	}
+	return p
+}
+
+func waitForPreflight(f *facts) Decision {
+	p := f.preflight()
+	if p == nil {
+		return f.working(v1alpha1.ReasonPreflight, "no run starts: waiting for the pre-flight check")
+	}
+	d := f.working(v1alpha1.ReasonPreflight, fmt.Sprintf("no run starts: pre-flight is %s (%s): %s", p.Outcome, p.Reason, p.Message))
+	d.Key = p.Reason
+	return d
+}
+
+func startRun(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonProgressing, "")
+	f.openRun(&d)
+	d.Why = fmt.Sprintf("run %d starts: %s against %s", d.Status.Runs, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable))
+	if s := f.in.Status.Stable; s != nil && s.Image != "" && s.Image == f.in.Status.Candidate.Image {
+		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.candidate, f.stable)
+	}
+	d.Status.Phase = v1alpha1.PhaseStepping
+	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
+	return d
+}
+
+// openRun sets the fields that every new run has.
+func (f *facts) openRun(d *Decision) {
+	number := f.in.Run.Next + 1
+	now := f.now()
+	d.Status.Run = RunName(f.in.Name, d.Status.Candidate.Revision, number)
+	d.Status.Runs = number
+	d.Status.Epoch = max(d.Status.Epoch, f.in.Route.Epoch) + 1
+	d.Status.RunStartedAt = &now
+	d.Status.Step = &v1alpha1.StepStatus{Index: 0, EnteredAt: now}
+	d.Status.Rollback, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil
+}
+
+// RunName is the name of a Rollout's run. It is deterministic, so that creating
+// a run twice finds the first, and never used again, because the number only
+// rises.
+func RunName(rollout, revision string, number int32) string {
+	return fmt.Sprintf("%s-%s-%d", rollout, revision, number)
+}

@@ -1,0 +1,144 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// handoverAfterOwnerTable applies in HandingOver, mode HandOver, once the Deployment
+// owns the canary; its last row always matches. Routes and Service go back to
+// the user's own, the Deployment is unpaused, and the run ends when the
+// Deployment runs one version.
+var handoverAfterOwnerTable = table{
+	name:    "Handover: after the change of owner",
+	about:   "HandingOver, mode HandOver: the Deployment owns the canary's ReplicaSet, and the way back is a fast revert.",
+	applies: handed,
+	rules: []rule{
+		{"HandoverSizeChanged", scaledDuringHandover, adaptToNewSize},
+		{"HandoverAwaitsRecognition", canaryUnrecognised, waitForRecognition},
+		{"HandoverWidensFirst", narrowedToNobody, widenService},
+		{"HandoverReleasesRoute", routesReleasable, releaseRoute},
+		{"HandoverWidensService", narrowed, widenService},
+		{"HandoverUnpauses", heldAtCandidate, unpauseHanded},
+		{"HandoverReleaseBlocked", routesBlocked, waitForService},
+		{"HandoverAwaitsRoute", unacknowledged, waitForRoute},
+		{"HandoverAwaitsWorkload", unsettled, waitForWorkload},
+		{"Promoted", always, finishPromotion},
+	},
+}
+
+// recognisedWithin bounds how long Belay waits for the Deployment controller to
+// write its revision on the ReplicaSet that was handed over.
+const recognisedWithin = 30 * time.Second
+
+// scaledDuringHandover holds when somebody scaled the Deployment between its
+// lock and the change of owner. A paused Deployment then spreads its replicas
+// over both ReplicaSets, and leaves them so.
+func scaledDuringHandover(f *facts) bool {
+	return f.declared == f.candidate && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
+}
+
+// adaptToNewSize lets all pods of both ReplicaSets serve, and the Deployment go
+// on by its own strategy. With Recreate that would empty the ReplicaSet that
+// serves, so the new one is sized as the Deployment controller would do it.
+func adaptToNewSize(f *facts) Decision {
+	why := fmt.Sprintf("handover: the Deployment was scaled to %d just now, its new ReplicaSet has %d", f.in.Workload.Replicas, f.in.Canary.Desired)
+	switch {
+	case f.in.Workload.Recreate:
+		return f.doing(v1alpha1.ReasonHandingOver, why+": sizing it", ResizeHanded{f.in.Workload.Replicas})
+	case f.in.Route.Split != nil && !f.releaseBlocked():
+		return f.doing(v1alpha1.ReasonHandingOver, why+": the routes go to Service "+f.in.Spec.Traffic.Service+" at once", ReleaseRoute{})
+	case f.in.Route.Narrowed != "":
+		return f.doing(v1alpha1.ReasonHandingOver, why+": Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
+	default:
+		return unpauseHanded(f)
+	}
+}
+
+func canaryUnrecognised(f *facts) bool {
+	over, _ := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
+	return !f.in.Canary.Recognised && f.in.Workload.Paused && !over
+}
+
+func waitForRecognition(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.lateTriggerNote())
+	_, left := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
+	d.Recheck = max(1, left)
+	return d
+}
+
+// lateTriggerNote says what to do about a trigger that fires when the owner has
+// already changed.
+func (f *facts) lateTriggerNote() string {
+	if f.in.Verdict.Outcome != v1alpha1.VerdictFail {
+		return ""
+	}
+	return fmt.Sprintf("; %s fires meanwhile (%s). To go back %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
+}
+
+// heldAtCandidate holds while the Deployment declares the candidate and is
+// paused or locked.
+func heldAtCandidate(f *facts) bool {
+	return f.declared == f.candidate && (f.in.Workload.Paused || f.in.Workload.Lock != "")
+}
+
+func unpauseHanded(f *facts) Decision {
+	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate})
+}
+
+// onlyActiveSet is the Deployment's one ReplicaSet with a size; nil while it
+// has several, or none.
+func (f *facts) onlyActiveSet() *Set {
+	if len(f.in.Workload.Active) != 1 {
+		return nil
+	}
+	return &f.in.Workload.Active[0]
+}
+
+// settled reports whether the Deployment runs one version at full size: the
+// declared one, unless it is paused at another.
+func (f *facts) settled() bool {
+	s, n := f.onlyActiveSet(), f.in.Workload.Replicas
+	if n == 0 {
+		return f.in.Workload.Observed && len(f.in.Workload.Active) == 0
+	}
+	begun := s != nil && (f.in.Workload.Paused || s.Revision == f.declared)
+	return begun && f.in.Workload.Observed && s.Desired == n && s.Available >= n
+}
+
+// unsettled is false, too, for a Deployment that is paused at one version
+// because another was declared: that one waits for its own run.
+func unsettled(f *facts) bool { return !f.settled() }
+
+func waitForWorkload(f *facts) Decision {
+	w := f.in.Workload
+	if len(w.Active) > 1 && w.Paused && w.Lock == "" && f.declared != f.candidate {
+		return takeOneVersionOut(f)
+	}
+	var available int32
+	for _, s := range w.Active {
+		if s.Revision == f.candidate {
+			available = s.Available
+		}
+	}
+	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
+		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.canaryProblem(), f.lateTriggerNote())
+	if native(f) && w.Paused {
+		why += fmt.Sprintf("; somebody paused it. To go on ask with %s rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.kubectl(), f.in.Spec.WorkloadRef.Name)
+	}
+	return f.working(f.phaseReason(), why)
+}
+
+func finishPromotion(f *facts) Decision {
+	if s := f.onlyActiveSet(); s != nil && s.Revision != f.candidate {
+		return finishNative(f)
+	}
+	why := "promoted " + imageOf(f.in.Status.Candidate) + f.lateTriggerNote()
+	d := f.working(v1alpha1.ReasonStable, why)
+	d.Key = f.in.Status.Run
+	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
+	f.becomeStable(&d, f.in.Canary.Set)
+	return d
+}

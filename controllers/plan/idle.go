@@ -1,0 +1,190 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// leftoversTable applies in Stable, Gating and RolledBack, where no run needs split
+// routes. It comes before the labels and the candidate because requests come
+// first, and because the labels say whether the declared version is rejected.
+var leftoversTable = table{
+	name:    "No run: leftovers, reverts, rejected versions",
+	about:   "Stable, Gating and RolledBack: routes and Service as you declared them, and a declared version that needs no run.",
+	applies: idle,
+	rules: []rule{
+		{"LeftoverReleased", leftoverRoutes, releaseLeftover},
+		{"LeftoverWidened", narrowed, widenService},
+		{"Reverted", reverted, acceptRevert},
+		{"Rejected", rejectedAgain, rejectAgain},
+	},
+}
+
+// withoutRunTable applies in Stable, Gating and RolledBack. It comes after the
+// labels, so that the guard is in force before a candidate is looked at. In
+// Stable and RolledBack one of its rows always matches.
+var withoutRunTable = table{
+	name:    "No run: the declared version",
+	about:   "Stable, Gating and RolledBack: is there a candidate, and what stands against a run.",
+	applies: idle,
+	rules: []rule{
+		{"LeftoverRemoved", leftoverSet, removeLeftover},
+		{"RolledBack", rolledBack, stayRolledBack},
+		{"NewRevision", newRevision, beginGating},
+		{"Unserved", nothingServes, rollUnserved},
+		{"Unguarded", unguarded, waitForGuard},
+		{"Stable", stable, stayStable},
+		{"Blocked", blocked, stuckBlocked},
+	},
+}
+
+// leftoverRoutes are routes that are split without a run: their Rollout was
+// removed by force, or somebody applied an old copy of the route.
+func leftoverRoutes(f *facts) bool {
+	return (routesSplit(f) || f.in.Route.Marked) && !f.releaseBlocked()
+}
+
+func releaseLeftover(f *facts) Decision {
+	return f.doing(v1alpha1.ReasonProgressing, "no run is in progress: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+}
+
+func reverted(f *facts) bool {
+	return f.declared == f.stable && (f.inPhase(v1alpha1.PhaseRolledBack) || stable(f) && f.in.Workload.Paused)
+}
+
+func acceptRevert(f *facts) Decision {
+	return f.backToStable("the Deployment declares the stable version again")
+}
+
+func (f *facts) backToStable(why string) Decision {
+	if f.in.Workload.Paused {
+		return f.doing(v1alpha1.ReasonProgressing, why, Unpause{f.stable})
+	}
+	d := f.working(v1alpha1.ReasonProgressing, why)
+	d.Status.Phase = v1alpha1.PhaseStable
+	d.Status.Candidate, d.Status.Step, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
+	return d
+}
+
+// rejectedAgain is false for a version that the status already shows as
+// rejected.
+func rejectedAgain(f *facts) bool {
+	shown := f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
+	return !gating(f) && !shown && f.declared != f.stable && f.rejection(f.declared) != nil
+}
+
+func rejectAgain(f *facts) Decision {
+	r := f.rejection(f.declared)
+	d := f.stuck(v1alpha1.ReasonRolledBack, "")
+	f.takeAsCandidate(&d)
+	d.Why = fmt.Sprintf("%s was rejected at %s (run %s: %s) and does not start again by itself; %s serves: push another version, revert, or retry",
+		imageOf(&f.in.Workload.Declared), clock(r.At.Time), r.Run, truncate(r.Message, 400), imageOf(f.in.Status.Stable))
+	d.Status.Phase = v1alpha1.PhaseRolledBack
+	d.Recheck = 1
+	return d
+}
+
+func (f *facts) rejection(revision string) *v1alpha1.RejectedRevision {
+	return f.in.Status.IsRejected(revision)
+}
+
+// leftoverSet is the ReplicaSet of a former run, which neither a run nor a
+// route needs.
+func leftoverSet(f *facts) bool { return f.in.Canary.Leftover != "" && !routesSplit(f) }
+
+func removeLeftover(f *facts) Decision {
+	return f.doing(f.phaseReason(), fmt.Sprintf("deleting ReplicaSet %s of a former run", f.in.Canary.Leftover), RemoveLeftover{f.in.Canary.Leftover})
+}
+
+func rolledBack(f *facts) bool {
+	return f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
+}
+
+func stayRolledBack(f *facts) Decision {
+	return Decision{Why: f.rolledBackMessage(), Status: f.next(), Standing: Standing{Stuck, v1alpha1.ReasonRolledBack}}
+}
+
+func (f *facts) rolledBackMessage() string {
+	because := f.rollback().Message
+	if r := f.in.Status.IsRejected(f.candidate); r != nil {
+		because = r.Message
+	}
+	return fmt.Sprintf("rolled back to %s: %s; the Deployment still declares %s: revert it, push a new version, or retry",
+		imageOf(f.in.Status.Stable), because, imageOf(f.in.Status.Candidate))
+}
+
+func newRevision(f *facts) bool { return !gating(f) && f.declared != f.stable }
+
+func beginGating(f *facts) Decision {
+	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("new version %s: held back until a run has promoted it", imageOf(&f.in.Workload.Declared)))
+	f.takeAsCandidate(&d)
+	d.Status.Phase = v1alpha1.PhaseGating
+	d.Recheck = 1
+	return d
+}
+
+func (f *facts) takeAsCandidate(d *Decision) {
+	d.Key = f.declared
+	d.Status.Candidate = f.in.Workload.Declared.DeepCopy()
+	d.Status.Step, d.Status.Rollback, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
+}
+
+// unservedAfter is how long no pod must have been available before a new
+// version goes out without being judged. It is longer than pods usually take to
+// start, so that a restart of all of them or a drained node is no reason.
+const unservedAfter = time.Minute
+
+// nothingServes holds when stable has no available pod: there is nothing to
+// compare with, and nothing to go back to.
+func nothingServes(f *facts) bool {
+	w := f.in.Workload
+	down := w.Replicas > 0 && w.Stable.Ready == 0 && w.UnavailableSince != nil && f.in.Now.Sub(*w.UnavailableSince) >= unservedAfter
+	return gating(f) && down && !f.in.Spec.Paused
+}
+
+// rollUnserved opens a run without steps, so that the record has it.
+func rollUnserved(f *facts) Decision {
+	why := fmt.Sprintf("%s has had no ready pod since %s: %s goes out at once, by the Deployment's own strategy, without being judged",
+		imageOf(f.in.Status.Stable), clock(*f.in.Workload.UnavailableSince), imageOf(f.in.Status.Candidate))
+	d := f.working(v1alpha1.ReasonNothingServes, why)
+	f.openRun(&d)
+	d.Status.Phase = v1alpha1.PhaseHandingOver
+	now := f.now()
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
+	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
+	return d
+}
+
+func unguarded(f *facts) bool { return !f.in.Guard.Proven }
+
+// waitForGuard does not raise an alarm while the first proof is still awaited.
+func waitForGuard(f *facts) Decision {
+	if f.in.Guard.Pending {
+		return f.working(f.in.Guard.Reason, f.in.Guard.Message)
+	}
+	return f.stuck(f.in.Guard.Reason, f.in.Guard.Message)
+}
+
+func stayStable(f *facts) Decision {
+	d := Decision{Status: f.next(), Standing: Standing{Done, v1alpha1.ReasonStable}, Why: "serving " + imageOf(f.in.Status.Stable)}
+	switch w := f.in.Workload; {
+	case w.Replicas > 0 && w.Stable.Ready == 0:
+		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix, it goes out at once when none gets ready within %s",
+			imageOf(f.in.Status.Stable), w.Replicas, unservedAfter))
+	case f.in.Blocked.Reason != "":
+		d.Standing = Standing{Stuck, f.in.Blocked.Reason}
+		d.Why, d.Recheck = f.in.Blocked.Message, f.in.Watchdog
+	case f.in.Route.Fault.Reason != "":
+		d.Standing = Standing{Stuck, f.in.Route.Fault.Reason}
+		d.Why, d.Recheck = f.in.Route.Fault.Message, f.in.Watchdog
+	case f.in.Workload.Warning != "":
+		d.Why += "; note: " + f.in.Workload.Warning
+	}
+	return d
+}
+
+func blocked(f *facts) bool { return f.in.Blocked.Reason != "" }
+
+func stuckBlocked(f *facts) Decision { return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message) }

@@ -1,0 +1,60 @@
+package plan
+
+// weightIsNot reports whether the canary has another weight, or the routes
+// disagree about it.
+func (f *facts) weightIsNot(weight int32) bool {
+	return f.in.Route.Mixed || f.observedWeight() != weight
+}
+
+// canaryWeighted holds while the canary has a weight, or the routes disagree
+// about it.
+func canaryWeighted(f *facts) bool { return routesSplit(f) && f.weightIsNot(0) }
+
+func routesSplit(f *facts) bool { return f.in.Route.Split != nil }
+
+func routesUnsplit(f *facts) bool { return !routesSplit(f) }
+
+func unacknowledged(f *facts) bool { return !f.in.Route.Acknowledged }
+
+// releaseBlocked holds while requests would fail if the routes pointed at the
+// user's Service.
+func (f *facts) releaseBlocked() bool {
+	r := f.in.Route
+	return r.ServiceMissing || r.ServiceEndpoints == 0 && (r.StableEndpoints > 0 || r.CanaryEndpoints > 0)
+}
+
+func routesReleasable(f *facts) bool { return routesSplit(f) && !f.releaseBlocked() }
+
+// routesBlocked holds while the routes are split and cannot go back to the
+// user's Service.
+func routesBlocked(f *facts) bool { return routesSplit(f) && f.releaseBlocked() }
+
+// narrowed holds while the user's Service selects one version only.
+func narrowed(f *facts) bool { return f.in.Route.Narrowed != "" }
+
+// narrowedToNobody holds while the routes cannot go back to the user's Service
+// because it is narrowed to a version without endpoints.
+func narrowedToNobody(f *facts) bool { return routesBlocked(f) && narrowed(f) }
+
+func widenService(f *facts) Decision {
+	return f.doing(f.phaseReason(), "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
+}
+
+// restartHold makes the hold or the bake begin anew: the acknowledged weight is
+// no longer there.
+func (f *facts) restartHold(d *Decision) {
+	if d.Status.Step != nil {
+		d.Status.Step.AcknowledgedAt, d.Status.Step.Wave = nil, nil
+	}
+	if d.Status.Promotion != nil {
+		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil
+	}
+}
+
+// setWeight makes the hold or the bake begin anew: they count from the
+// acknowledgement of this weight.
+func (f *facts) setWeight(weight int32, why string) Decision {
+	d := f.doing(f.phaseReason(), why, SetSplit{weight})
+	f.restartHold(&d)
+	return d
+}

@@ -1,0 +1,82 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// triggersTable applies in a run until the owner of the canary changes, while
+// weights are the way back. It comes before everything that waits or repairs.
+var triggersTable = table{
+	name:    "Triggers",
+	about:   "Stepping, Promoting, Baking, and HandingOver before the owner changes: what rolls a candidate back.",
+	applies: revocable,
+	rules: []rule{
+		{"TriggerFired", triggerFired, rollBackOnTrigger},
+		{"BlindTooLong", blindForTooLong, rollBackOnTrigger},
+		{"StepDeadlineExceeded", deadlinePassed, rollBackOnDeadline},
+	},
+}
+
+func triggerFired(f *facts) bool {
+	return f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.Outcome == v1alpha1.VerdictFail
+}
+
+func blindForTooLong(f *facts) bool {
+	return f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.BlindRollback
+}
+
+func rollBackOnTrigger(f *facts) Decision {
+	return f.beginRollback(v1alpha1.OutcomeRolledBack, f.in.Verdict.Trigger,
+		fmt.Sprintf("%s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
+}
+
+func deadlinePassed(f *facts) bool {
+	if f.in.Spec.OnDeadline != v1alpha1.Rollback || f.in.Spec.Mode == v1alpha1.ModeObserve || !onTrial(f) || f.in.Spec.Paused {
+		return false
+	}
+	return f.in.Workload.Replicas > 0 && f.deadlineExceeded() && !f.decided()
+}
+
+// decided holds when the step or bake has all that it waits for. A deadline
+// that passed while the controller was down is then no reason to roll back.
+func (f *facts) decided() bool {
+	if undecided(f) || f.weightIsNot(f.targetWeight()) || !f.in.Route.Acknowledged {
+		return false
+	}
+	acknowledged := f.step().AcknowledgedAt != nil
+	return baking(f) && f.promotion().FullAt != nil || stepping(f) && acknowledged && !canaryUnready(f)
+}
+
+// deadlineExceeded reports whether the step, bake, handover or rollback has
+// taken longer than stepDeadline, beyond the hold, bake or drain that it must
+// take anyway.
+func (f *facts) deadlineExceeded() bool {
+	from, must := f.step().EnteredAt, f.stepHold()
+	if p := f.in.Status.Promotion; p != nil {
+		from, must = p.StartedAt, 0
+		if p.FullAt != nil {
+			from, must = *p.FullAt, f.in.Spec.Promotion.Bake.Duration
+		}
+		if p.HandingSince != nil && handingOver(f) {
+			from, must = *p.HandingSince, 0
+		}
+		if p.HandedAt != nil && p.HandedAt.After(from.Time) {
+			from, must = *p.HandedAt, 0
+		}
+		if p.SettledAt != nil {
+			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
+		}
+	}
+	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
+		from, must = r.StartedAt, f.in.Spec.Traffic.Drain.Duration
+	}
+	over, _ := f.sinceElapsed(&from, must+f.in.Spec.StepDeadline.Duration)
+	return over
+}
+
+func rollBackOnDeadline(f *facts) Decision {
+	return f.beginRollback(v1alpha1.OutcomeRolledBack, "deadline",
+		fmt.Sprintf("undecided for longer than stepDeadline %s, at %s: %s", f.in.Spec.StepDeadline.Duration, f.stageAndWeight(), f.undecidedBecause()))
+}

@@ -1,0 +1,162 @@
+// Package replay makes a run's decisions again from its record alone, and compares.
+// It reads nothing but the RolloutRun: no cluster, no clock, no source.
+package replay
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/evidence"
+	"belay.dev/belay/controllers/plan"
+)
+
+// Outcome is what making one decision again has shown.
+type Outcome string
+
+const (
+	// Same means that the recorded input gives the recorded decision.
+	Same Outcome = "Same"
+	// Differs means that it gives another one: the record was changed, or the planner
+	// is not the one that decided.
+	Differs Outcome = "Differs"
+	// NotComparable means that the decision cannot be made again: another version of
+	// the planner made it, or its input was not kept.
+	NotComparable Outcome = "NotComparable"
+)
+
+// Decision is one recorded decision, made again.
+type Decision struct {
+	// Seq in the run's record, from 1, and the Rule that was recorded.
+	Seq     int32
+	Rule    string
+	Outcome Outcome
+	// Message says what differs, or why it cannot be compared; empty when it is the
+	// same.
+	Message string
+}
+
+// Run verifies the run's record and makes each of its decisions again, in order. An
+// error means that the record itself does not hold together, so that nothing in it
+// can be relied on.
+func Run(run *v1alpha1.RolloutRun) ([]Decision, error) {
+	if err := evidence.Verify(run.Status.Decisions, run.Status.Head); err != nil {
+		return nil, fmt.Errorf("the record of run %s does not verify: %w", run.Name, err)
+	}
+	return Records(run.Status.Decisions), nil
+}
+
+// Records makes the decisions of a record again, which must begin with its first.
+func Records(records []v1alpha1.DecisionRecord) []Decision {
+	var input []byte
+	out := make([]Decision, 0, len(records))
+	for i := range records {
+		var d Decision
+		d, input = again(records[:i+1], input)
+		out = append(out, d)
+	}
+	return out
+}
+
+// again makes the last decision of a record again, given the input of the one
+// before, and returns its own input; nil when that is not known.
+func again(records []v1alpha1.DecisionRecord, before []byte) (Decision, []byte) {
+	r := records[len(records)-1]
+	d := Decision{Seq: r.Seq, Rule: r.Rule, Outcome: NotComparable}
+	input, err := evidence.Rebuild(before, r.Input)
+	if err != nil {
+		d.Message = err.Error()
+		return d, nil
+	}
+	if r.Input.Planner != plan.Version {
+		d.Message = fmt.Sprintf("version %d of the rules decided, this is version %d", r.Input.Planner, plan.Version)
+		return d, input
+	}
+	in, err := plan.Read(input)
+	if err != nil {
+		d.Message = err.Error()
+		return d, input
+	}
+	d.Outcome = Same
+	if d.Message = difference(records, plan.Transition(in).Record); d.Message != "" {
+		d.Outcome = Differs
+	}
+	return d, input
+}
+
+// difference names the fields in which the last record is not what was decided
+// again; empty when there are none.
+func difference(records []v1alpha1.DecisionRecord, got *v1alpha1.DecisionRecord) string {
+	want := records[len(records)-1]
+	if got == nil {
+		return fmt.Sprintf("recorded is %s, made again the input gives no new decision", want.Rule)
+	}
+	if want.SameVerdicts || want.MoreVerdicts > 0 {
+		// What was left out of the record is compared as far as it is there.
+		want.Verdicts = evidence.Verdicts(records)
+		got.Verdicts = asKept(got.Verdicts, want)
+	}
+	want.Seq, want.Prev, want.Hash, want.Missing, want.Input = 0, "", "", 0, nil
+	want.SameVerdicts, want.MoreVerdicts = false, 0
+	recorded, made := fields(want), fields(*got)
+	for _, name := range slices.Sorted(keys(recorded, made)) {
+		if recorded[name] != made[name] {
+			return fmt.Sprintf("%s: recorded is %s, made again it is %s", name, orNothing(recorded[name]), orNothing(made[name]))
+		}
+	}
+	return ""
+}
+
+// asKept are verdicts as far as a record kept them: the worst alone in a long
+// record, without the samples where only those were newer.
+func asKept(verdicts []v1alpha1.VerdictReference, kept v1alpha1.DecisionRecord) []v1alpha1.VerdictReference {
+	out := slices.Clone(verdicts)
+	if kept.MoreVerdicts > 0 && len(out) > len(kept.Verdicts) {
+		return out[:len(kept.Verdicts)]
+	}
+	if len(out) != len(kept.Verdicts) {
+		return out
+	}
+	for i := range out {
+		out[i].SamplesSHA256 = kept.Verdicts[i].SamplesSHA256
+	}
+	return out
+}
+
+func fields(r v1alpha1.DecisionRecord) map[string]string {
+	out := map[string]string{}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return map[string]string{"record": err.Error()}
+	}
+	var each map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &each); err != nil {
+		return map[string]string{"record": err.Error()}
+	}
+	for name, value := range each {
+		out[name] = string(value)
+	}
+	return out
+}
+
+func keys(maps ...map[string]string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		seen := map[string]bool{}
+		for _, m := range maps {
+			for name := range m {
+				if !seen[name] && !yield(name) {
+					return
+				}
+				seen[name] = true
+			}
+		}
+	}
+}
+
+func orNothing(text string) string {
+	if text == "" {
+		return "nothing"
+	}
+	return text
+}

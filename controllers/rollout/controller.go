@@ -1,0 +1,158 @@
+// Package rollout is the loop that takes Rollouts from one version to the next. It
+// observes, decides, records and acts, and talks to the API server only: the linter
+// sees that it imports no client of metrics.
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/invariants"
+	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/traffic"
+	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/wake"
+	"belay.dev/belay/controllers/workload"
+)
+
+// Gate is the newest answer of a check that another reconciler makes.
+type Gate interface {
+	// Last returns the newest answer for a Rollout, if there is any.
+	Last(rollout *v1alpha1.Rollout) (gates.Gate, bool)
+	// Changes wakes the loop for every Rollout whose answer has changed.
+	Changes() source.Source
+}
+
+// Reconciler takes Rollouts from one version to the next.
+type Reconciler struct {
+	Client client.Client
+	// Live reads past the cache, where a decision must see our own last write.
+	Live   client.Reader
+	Router traffic.Router
+	// Guard answers whether a pushed template would wait. It never waits itself.
+	Guard  Gate
+	Events events.EventRecorder
+	Clock  clock.PassiveClock
+	// Version of the controller, for the evidence.
+	Version string
+	// Watchdog bounds how long a lost watch event can delay a rollout.
+	Watchdog time.Duration
+	// Calm is how long the sizes of stable and canary must have stood before a
+	// handover: one sync period of the horizontal pod autoscaler.
+	Calm time.Duration
+	// ReleaseTimeout bounds how long a deletion waits for an orderly release.
+	ReleaseTimeout time.Duration
+	// Workers reconcile at once, each another Rollout.
+	Workers int
+
+	inputs inputs
+}
+
+// Reconcile takes one look, one decision, and at most one effect.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	rollout := &v1alpha1.Rollout{}
+	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
+		if apierrors.IsNotFound(err) {
+			hideConditions(req.NamespacedName)
+			r.inputs.forget(req.NamespacedName)
+		}
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if rollout.DeletionTimestamp != nil && !hasFinalizer(rollout) {
+		return reconcile.Result{}, nil
+	}
+	w, err := r.observe(ctx, rollout)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
+	}
+	t, violations := invariants.Freeze(w.input, plan.Transition(w.input))
+	if err := r.record(ctx, w, t); err != nil {
+		return wake.AfterConflict(ctx, "record", err)
+	}
+	r.tellViolations(rollout, violations)
+	showConditions(w.rollout)
+	if err := r.act(ctx, w, t.Effect); err != nil {
+		return wake.AfterConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect.String(), err))
+	}
+	// Nothing may happen that would wake a Rollout whose record is still owed.
+	var owed time.Duration
+	if w.owed {
+		owed = r.Watchdog
+	}
+	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: new(wake.Priority(w.rollout))}, nil
+}
+
+// podsOfRuns wakes the Rollouts of whose run in progress a pod is.
+func (r *Reconciler) podsOfRuns() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		owner := metav1.GetControllerOfNoCopy(o)
+		if owner == nil || owner.Kind != "ReplicaSet" {
+			return nil
+		}
+		set := workload.NewSet()
+		if err := r.Client.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, set); err != nil {
+			// Gone, or not seen yet: its own events wake the Rollout.
+			return nil
+		}
+		name := set.GetLabels()[v1alpha1.LabelRollout]
+		if name == "" || set.GetLabels()[v1alpha1.LabelRun] == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+	})
+}
+
+func wakeUp(times ...time.Duration) time.Duration {
+	var first time.Duration
+	for _, t := range times {
+		if t > 0 && (first == 0 || t < first) {
+			first = t
+		}
+	}
+	return first
+}
+
+// SetupWithManager registers the reconciler and what wakes it. Work for one event
+// does not grow with the number of Rollouts: they are found by the cache's
+// indexes and by labels (package wake).
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	c := r.Client
+	builder := ctrl.NewControllerManagedBy(mgr).
+		Named("rollout").
+		Watches(&v1alpha1.Rollout{}, wake.Self()).
+		Watches(workload.NewDeployment(), wake.RolloutsByWorkload(c)).
+		Watches(workload.NewSet(), wake.RolloutsByLabel(c)).
+		Watches(&autoscalingv2.HorizontalPodAutoscaler{}, wake.RolloutsByAutoscaler(c), builder.WithPredicates(wake.AutoscalerChanged())).
+		Watches(&corev1.Service{}, wake.RolloutsByService(c)).
+		Watches(&corev1.Service{}, wake.RolloutsByLabel(c)).
+		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByService(c)).
+		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByLabel(c)).
+		Watches(&corev1.Pod{}, r.podsOfRuns()).
+		Watches(&v1alpha1.RolloutRun{}, wake.RolloutsByRun(c)).
+		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
+		WatchesRawSource(r.Guard.Changes()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
+	for _, kind := range gateway.Kinds() {
+		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), gateway.Route(kind), wake.RolloutsByRoute(c, kind), r.Watchdog))
+	}
+	return builder.Complete(r)
+}

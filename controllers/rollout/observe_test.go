@@ -1,0 +1,56 @@
+package rollout
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"belay.dev/belay/controllers/workload"
+)
+
+// TestALookReadsEachTemplateOnce: a template that changed behind its back would
+// show a second reading.
+func TestALookReadsEachTemplateOnce(t *testing.T) {
+	const image = "registry.example/shop:v1"
+	object := func(u *unstructured.Unstructured, name string) *unstructured.Unstructured {
+		u.SetName(name)
+		u.Object["spec"] = map[string]any{"replicas": int64(0), "template": map[string]any{
+			"metadata": map[string]any{"labels": map[string]any{"app": "shop", "pod-template-hash": "abc"}},
+			"spec":     map[string]any{"containers": []any{map[string]any{"name": "shop", "image": image}}},
+		}}
+		return u
+	}
+	unreadable := func(u *unstructured.Unstructured) {
+		u.Object["spec"].(map[string]any)["template"] = map[string]any{"spec": int64(7)}
+	}
+	d := object(workload.NewDeployment(), "shop")
+	d.SetUID("d-1")
+	set := object(workload.NewSet(), "shop-abc")
+	set.SetOwnerReferences([]metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))})
+	read, err := workload.ReadSet(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{deployment: d, sets: map[string]*unstructured.Unstructured{"shop-abc": set}, read: map[string]workload.Set{"shop-abc": read}}
+	first, err := w.describe(d)
+	if err != nil || first.Image != image || first.Revision != read.Revision {
+		t.Fatalf("described as %+v, %v", first, err)
+	}
+
+	unreadable(d)
+	unreadable(set)
+	if again, err := w.describe(d); err != nil || again.Revision != first.Revision {
+		t.Errorf("described again as %+v, %v", again, err)
+	}
+	if w.borrowable(first.Revision) != set {
+		t.Error("the idle set is not found")
+	}
+	if got := planSet(read).Image; got != image {
+		t.Errorf("the planner sees image %q", got)
+	}
+	if _, err := w.describe(d.DeepCopy()); err == nil {
+		t.Error("another reading of the Deployment is taken for the first")
+	}
+}

@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/wake"
+	"belay.dev/belay/controllers/workload"
+)
+
+func (r *Reconciler) observeGuardrails(ctx context.Context, w *world) error {
+	if w.input.Deleting != nil {
+		return nil
+	}
+	bound, blocked, err := guardrails.Bind(ctx, r.Client, w.rollout)
+	if err != nil {
+		return err
+	}
+	w.guardrails, w.input.Blocked = bound[:min(len(bound), guardrails.MaxPinned)], plan.Blocked(blocked)
+	w.input.Preflight = plan.Preflight{FreshFor: v1alpha1.PreflightFreshFor}
+	for _, g := range bound {
+		w.input.Preflight.Required = w.input.Preflight.Required || g.Spec.Preflight != nil
+	}
+	return r.observeRivals(ctx, w)
+}
+
+// observeRivals lets one Rollout alone decide about a Deployment: the oldest.
+func (r *Reconciler) observeRivals(ctx context.Context, w *world) error {
+	all, err := wake.Rollouts(ctx, r.Client, w.rollout.Namespace, wake.ByWorkload, w.rollout.Spec.WorkloadRef.Name)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if other := &all[i]; claimsBefore(other, w.rollout) {
+			w.input.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: fmt.Sprintf(
+				"Rollout %q already guards Deployment %q: delete one of the two Rollouts", other.Name, w.rollout.Spec.WorkloadRef.Name)}
+		}
+	}
+	return nil
+}
+
+// claimsBefore compares two Rollouts for one Deployment.
+func claimsBefore(other, own *v1alpha1.Rollout) bool {
+	if other.UID == own.UID {
+		return false
+	}
+	if other.CreationTimestamp.Equal(&own.CreationTimestamp) {
+		return other.Name < own.Name
+	}
+	return other.CreationTimestamp.Before(&own.CreationTimestamp)
+}
+
+func (r *Reconciler) observeVerdicts(ctx context.Context, w *world) error {
+	if w.run == nil || w.input.Deleting != nil || w.run.Status.Outcome != "" || !w.rollout.Status.Judged() {
+		return nil
+	}
+	var armed []plan.Armed
+	for _, g := range guardrails.InForce(w.run.Spec.Guardrails, w.guardrails) {
+		source, err := r.sourceOf(ctx, g)
+		if err != nil {
+			return err
+		}
+		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
+		for _, t := range g.Spec.Triggers {
+			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.Blind(t)}
+			if t.Pods != nil {
+				a.Verdict = w.judgePods(g, t)
+			} else {
+				a.SilentAfter = v1alpha1.VerdictsSilent
+				if outage {
+					// The source is at fault, not the candidate.
+					a.Blind.Then = v1alpha1.Hold
+				}
+				a.Verdict = w.run.Status.Analysis.Trigger(g.Kind, g.Name, t.Name)
+			}
+			armed = append(armed, a)
+		}
+	}
+	w.input.Verdict = plan.Sum(armed, w.rollout.Status.StageStart(w.input.Now), w.input.Now)
+	w.input.Verdict.Shown = plan.ShownVerdicts(armed, w.rollout.Status.Verdicts)
+	return nil
+}
+
+// sourceOf is empty for a source that is gone: its triggers then fall silent.
+func (r *Reconciler) sourceOf(ctx context.Context, g v1alpha1.PinnedGuardrail) (*v1alpha1.MetricSource, error) {
+	source := &v1alpha1.MetricSource{}
+	err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source)
+	return source, client.IgnoreNotFound(err)
+}
+
+func (w *world) judgePods(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
+	v := workload.JudgePods(*t.Pods, w.canarySet, w.judgedPods, w.input.Now)
+	at := metav1.NewMicroTime(w.input.Now)
+	return &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
+}

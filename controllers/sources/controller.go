@@ -1,0 +1,132 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	utilstrings "k8s.io/utils/strings"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/wake"
+)
+
+// Reconciler says on each MetricSource whether it answers.
+type Reconciler struct {
+	Client  client.Client
+	Sources *Clients
+	Breaker *Breaker
+	Events  events.EventRecorder
+	Clock   clock.PassiveClock
+	// Every is how often a source is asked.
+	Every time.Duration
+	// Workers ask at once, each another source: a slow one delays no other.
+	Workers int
+}
+
+// Reconcile asks a source for its version and records the answer.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	source := &v1alpha1.MetricSource{}
+	err := r.Client.Get(ctx, req.NamespacedName, source)
+	if apierrors.IsNotFound(err) {
+		r.Sources.Forget(req.Name)
+		r.Breaker.Forget(req.Name)
+		outages.DeleteLabelValues(req.Name)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("read the MetricSource: %w", err)
+	}
+	next := source.DeepCopy()
+	next.Status.ObservedGeneration = source.Generation
+	version, err := r.version(ctx, source)
+	value, reason, message := metav1.ConditionTrue, v1alpha1.ReasonAnswered, "it answers"
+	if err != nil {
+		value, reason, message = metav1.ConditionFalse, unreachableReason(err), utilstrings.ShortenString(err.Error(), 512)
+	} else {
+		next.Status.ServerVersion = version
+	}
+	for _, kind := range []string{v1alpha1.ConditionReachable, v1alpha1.ConditionReady} {
+		meta.SetStatusCondition(&next.Status.Conditions, metav1.Condition{
+			Type: kind, Status: value, Reason: reason, Message: message,
+			ObservedGeneration: source.Generation, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+		})
+	}
+	flipped := r.setOutage(next)
+	if equality.Semantic.DeepEqual(source.Status, next.Status) {
+		return reconcile.Result{RequeueAfter: r.Every}, nil
+	}
+	patch := client.MergeFromWithOptions(source, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
+		return wake.AfterConflict(ctx, "record whether the source answers", err)
+	}
+	if c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionOutage); flipped && c.Status == metav1.ConditionTrue {
+		r.Events.Eventf(next, nil, corev1.EventTypeWarning, c.Reason, "Hold", "%s", c.Message)
+	}
+	return reconcile.Result{RequeueAfter: r.Every}, nil
+}
+
+// setOutage shows what the breaker knows, and reports whether that is news. The
+// message of an outage is that of its beginning: it is not written anew at every
+// change of a number. An outage found by an earlier process goes on until this
+// one knows better.
+func (r *Reconciler) setOutage(source *v1alpha1.MetricSource) (flipped bool) {
+	now := r.Clock.Now()
+	blind, runs := r.Breaker.Blind(source.Name, now)
+	c := metav1.Condition{
+		Type: v1alpha1.ConditionOutage, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRunsServed,
+		Message: "the runs that ask it get answers", ObservedGeneration: source.Generation, LastTransitionTime: metav1.NewTime(now),
+	}
+	before := meta.FindStatusCondition(source.Status.Conditions, v1alpha1.ConditionOutage)
+	goesOn := before != nil && before.Status == metav1.ConditionTrue && !r.Breaker.Knows(source.Name, now)
+	if isOutage(blind, runs) || goesOn {
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonManyRunsBlind, outageMessage(blind, runs)
+	}
+	flipped = before == nil || before.Status != c.Status
+	if !flipped {
+		c.Message = before.Message
+	}
+	meta.SetStatusCondition(&source.Status.Conditions, c)
+	outages.WithLabelValues(source.Name).Set(map[metav1.ConditionStatus]float64{metav1.ConditionTrue: 1}[c.Status])
+	return flipped
+}
+
+func (r *Reconciler) version(ctx context.Context, source *v1alpha1.MetricSource) (string, error) {
+	c, err := r.Sources.Client(ctx, source, r.Clock.Now())
+	if err != nil {
+		return "", fmt.Errorf("use the credentials: %w", err)
+	}
+	return c.Version(ctx)
+}
+
+func unreachableReason(err error) string {
+	var answer *prometheus.QueryError
+	if errors.As(err, &answer) {
+		return string(answer.Reason)
+	}
+	return v1alpha1.ReasonInvalidCredentials
+}
+
+// SetupWithManager registers the reconciler.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.MetricSource{}).
+		WatchesRawSource(source.Channel(r.Breaker.Changed, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Complete(r)
+}

@@ -1,0 +1,82 @@
+// Package sources keeps what Belay knows of metric sources: a client for each, the
+// queries that runs share, and whether a source is out.
+package sources
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Clients keeps one client per MetricSource, so that its limit on queries in
+// flight holds for all runs together. A client is made anew when the spec
+// changes, and after a while, so that rotated Secrets apply without a restart.
+type Clients struct {
+	// reader is uncached: Secrets are read when needed and kept nowhere.
+	reader    client.Reader
+	namespace string
+	refresh   time.Duration
+
+	mu sync.Mutex
+	// clients by the source's name.
+	clients map[string]sourceClient
+}
+
+type sourceClient struct {
+	client     *prometheus.Client
+	uid        types.UID
+	generation int64
+	made       time.Time
+}
+
+// NewClients returns clients whose credentials come from Secrets in namespace.
+func NewClients(reader client.Reader, namespace string, refresh time.Duration) *Clients {
+	return &Clients{reader: reader, namespace: namespace, refresh: refresh, clients: map[string]sourceClient{}}
+}
+
+// Client returns the client of a source.
+func (s *Clients) Client(ctx context.Context, source *v1alpha1.MetricSource, now time.Time) (*prometheus.Client, error) {
+	s.mu.Lock()
+	known, ok := s.clients[source.Name]
+	s.mu.Unlock()
+	if ok && known.uid == source.UID && known.generation == source.Generation && now.Sub(known.made) < s.refresh {
+		return known.client, nil
+	}
+	made, err := prometheus.NewClient(source.Spec, func(ref v1alpha1.SecretKeyRef) (string, error) {
+		return s.secret(ctx, ref)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("MetricSource %q: %w", source.Name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients[source.Name] = sourceClient{made, source.UID, source.Generation, now}
+	return made, nil
+}
+
+func (s *Clients) secret(ctx context.Context, ref v1alpha1.SecretKeyRef) (string, error) {
+	secret := &corev1.Secret{}
+	if err := s.reader.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: ref.Name}, secret); err != nil {
+		return "", err
+	}
+	value, ok := secret.Data[ref.Key]
+	if !ok {
+		return "", fmt.Errorf("it has no such key")
+	}
+	return string(value), nil
+}
+
+// Forget drops the client of a source that is gone.
+func (s *Clients) Forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, name)
+}

@@ -1,0 +1,78 @@
+package wake
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// Optional is a source of the events of a kind that need not be installed. When
+// the API server serves the kind at the start, the controller waits for its cache
+// as for any other. When not, the controller starts without it, and looks for it
+// again at every interval; once it is there it is watched from then on. object is
+// an unstructured one, which says its kind.
+func Optional(c cache.Cache, mapper meta.RESTMapper, object client.Object, events handler.EventHandler, every time.Duration) source.SyncingSource {
+	return &optional{kind: object.GetObjectKind().GroupVersionKind(), mapper: mapper, watch: source.Kind(c, object, events), every: every}
+}
+
+type optional struct {
+	kind   schema.GroupVersionKind
+	mapper meta.RESTMapper
+	watch  source.SyncingSource
+	every  time.Duration
+	// awaited is set while nothing is watched.
+	awaited atomic.Bool
+}
+
+// Start does not wait.
+func (o *optional) Start(ctx context.Context, q queue) error {
+	if o.installed(ctx) {
+		return o.watch.Start(ctx, q)
+	}
+	o.awaited.Store(true)
+	log.FromContext(ctx).Info("not installed: no Rollout can use this kind until it is", "kind", o.kind.String())
+	go o.await(ctx, q)
+	return nil
+}
+
+// await returns when the kind is watched or the controller stops.
+func (o *optional) await(ctx context.Context, q queue) {
+	err := wait.PollUntilContextCancel(ctx, o.every, false, func(ctx context.Context) (bool, error) { return o.installed(ctx), nil })
+	if err != nil {
+		return
+	}
+	log.FromContext(ctx).Info("installed meanwhile: watching it", "kind", o.kind.String())
+	if err := o.watch.Start(ctx, q); err != nil {
+		log.FromContext(ctx).Error(err, "watch a kind that was installed later; the watchdog looks instead", "kind", o.kind.String())
+	}
+}
+
+// installed is false also when the API server does not say: then it is asked again.
+func (o *optional) installed(ctx context.Context) bool {
+	_, err := o.mapper.RESTMapping(o.kind.GroupKind(), o.kind.Version)
+	if err != nil && !meta.IsNoMatchError(err) {
+		log.FromContext(ctx).Error(err, "ask the API server whether a kind is installed", "kind", o.kind.String())
+	}
+	return err == nil
+}
+
+// WaitForSync waits for the cache of a kind that was there at the start.
+func (o *optional) WaitForSync(ctx context.Context) error {
+	if o.awaited.Load() {
+		return nil
+	}
+	return o.watch.WaitForSync(ctx)
+}
+
+// String names the source in logs.
+func (o *optional) String() string { return fmt.Sprintf("kind source, if installed: %s", o.kind) }
