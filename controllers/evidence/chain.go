@@ -41,8 +41,7 @@ func HashOf(v any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(canonical)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
+	return Digest(canonical), nil
 }
 
 func canonicalJSON(v any) ([]byte, error) {

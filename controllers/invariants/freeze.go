@@ -2,24 +2,27 @@ package invariants
 
 import (
 	"fmt"
-	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 )
 
-// Freeze returns the result with the condition InvariantViolated, and what is
-// violated. A result that would give the candidate more while anything is violated
-// is held back: nothing is recorded or done, and the status says why. Everything
-// else goes on, rollbacks above all.
-func Freeze(in plan.Input, t plan.Result) (plan.Result, []Violation) {
-	violations := append(Observed(in), Of(in, t.Decision)...)
+// Check returns what is wrong with the state that was observed and with the decision
+// on it, or nothing.
+func Check(in plan.Input, d plan.Decision) []Violation {
+	return append(Observed(in), Of(in, d)...)
+}
+
+// Freeze returns the result with the condition InvariantViolated, which says what
+// Check has found. A result that would give the candidate more while anything is
+// violated is held back: nothing is recorded or done, and the status says why.
+// Everything else goes on, rollbacks above all.
+func Freeze(in plan.Input, t plan.Result, violations []Violation) plan.Result {
 	if len(violations) == 0 {
-		show(in, &t, metav1.ConditionFalse, v1alpha1.ReasonSelfCheckPassed, "all self-checks pass")
-		return t, nil
+		plan.SetCondition(in, &t.Decision, v1alpha1.ConditionInvariantViolated, metav1.ConditionFalse, v1alpha1.ReasonSelfCheckPassed, "all self-checks pass")
+		return t
 	}
 	first := violations[0]
 	message := first.Name + ": " + first.Message
@@ -29,8 +32,8 @@ func Freeze(in plan.Input, t plan.Result) (plan.Result, []Violation) {
 	if increases(in, t.Decision) {
 		t = hold(in, t, message)
 	}
-	show(in, &t, metav1.ConditionTrue, v1alpha1.ReasonSelfCheckFailed, message)
-	return t, violations
+	plan.SetCondition(in, &t.Decision, v1alpha1.ConditionInvariantViolated, metav1.ConditionTrue, v1alpha1.ReasonSelfCheckFailed, message)
+	return t
 }
 
 // increases reports whether a decision gives the candidate more requests or pods,
@@ -70,11 +73,4 @@ func hold(in plan.Input, t plan.Result, message string) plan.Result {
 		Status: *in.Status.DeepCopy(), Standing: plan.Standing{State: plan.Stuck, Reason: v1alpha1.ReasonSelfCheckFailed}, Recheck: in.Watchdog,
 	}
 	return plan.Shown(in, d)
-}
-
-func show(in plan.Input, t *plan.Result, value metav1.ConditionStatus, reason, message string) {
-	meta.SetStatusCondition(&t.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionInvariantViolated, Status: value, Reason: reason, Message: message[:min(len(message), 1024)],
-		ObservedGeneration: in.Generation, LastTransitionTime: metav1.NewTime(in.Now.Truncate(time.Second)),
-	})
 }

@@ -56,6 +56,9 @@ var decisions = []struct {
 	{"HistoryDoesNotChange", (*check).history},
 }
 
+// rules are asked for once: every decision is checked.
+var rules = plan.Rules()
+
 // Names lists all invariants: the label of their metric.
 func Names() []string {
 	var names []string
@@ -87,7 +90,7 @@ func (c *check) require(ok bool, format string, args ...any) {
 
 // shape: a decision can be explained and fits the API's bounds.
 func (c *check) shape() {
-	c.require(slices.Contains(plan.Rules(), c.d.Rule), "is not a rule")
+	c.require(slices.Contains(rules, c.d.Rule), "is not a rule")
 	c.require(c.d.Why != "", "does not say why")
 	c.require(len(c.d.Status.Message) <= 1024, "message has %d bytes", len(c.d.Status.Message))
 	c.require(len(c.d.Key) <= 128, "key has %d bytes", len(c.d.Key))

@@ -90,7 +90,9 @@ func TestFreeze(t *testing.T) {
 		"nothing is broken": {given(func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t2, violations := Freeze(c.in, plan.Result{Decision: c.do(c.in), News: true, Record: &v1alpha1.DecisionRecord{}})
+			d := c.do(c.in)
+			violations := Check(c.in, d)
+			t2 := Freeze(c.in, plan.Result{Decision: d, News: true, Record: &v1alpha1.DecisionRecord{}}, violations)
 			held := t2.Effect == nil && t2.Record == nil && t2.Standing.Reason == v1alpha1.ReasonSelfCheckFailed
 			if held != c.held || held && t2.Status.Phase != c.in.Status.Phase {
 				t.Errorf("held back: %v (%s), want %v", held, t2.Why, c.held)
@@ -114,7 +116,7 @@ func TestEveryViolationHasAName(t *testing.T) {
 	}
 	bad := given(func(in *plan.Input) { in.Route.CanaryEndpoints = 0 })
 	d := plan.Decision{Status: v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRolledBack}}
-	all := append(Observed(bad), Of(bad, d)...)
+	all := Check(bad, d)
 	if len(all) < 5 {
 		t.Errorf("only %d violations", len(all))
 	}

@@ -13,12 +13,8 @@ import (
 // Reconciling and Stalled exclude each other, and every condition carries the
 // generation it speaks of.
 func setConditions(in Input, d *Decision) {
-	conditions := &d.Status.Conditions
 	set := func(kind string, value metav1.ConditionStatus, reason, message string) {
-		meta.SetStatusCondition(conditions, metav1.Condition{
-			Type: kind, Status: value, Reason: reason, Message: truncate(message, 1024),
-			ObservedGeneration: in.Generation, LastTransitionTime: metav1.NewTime(in.Now.Truncate(time.Second)),
-		})
+		SetCondition(in, d, kind, value, reason, message)
 	}
 	ready := metav1.ConditionFalse
 	if d.Standing.State == Done && in.Guard.Proven {
@@ -33,13 +29,22 @@ func setConditions(in Input, d *Decision) {
 		if d.Standing.State == c.state {
 			set(c.kind, metav1.ConditionTrue, d.Standing.Reason, d.Why)
 		} else {
-			meta.RemoveStatusCondition(conditions, c.kind)
+			meta.RemoveStatusCondition(&d.Status.Conditions, c.kind)
 		}
 	}
 	if g := in.Guard; g.Reason != "" {
 		set(v1alpha1.ConditionGuarded, guarded(g), g.Reason, g.Message)
 	}
 	setTrafficConflict(set, in)
+}
+
+// SetCondition sets a condition of a decision's status, which speaks of the Input's
+// generation and keeps its time while it does not change.
+func SetCondition(in Input, d *Decision, kind string, value metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&d.Status.Conditions, metav1.Condition{
+		Type: kind, Status: value, Reason: reason, Message: truncate(message, 1024),
+		ObservedGeneration: in.Generation, LastTransitionTime: metav1.NewTime(in.Now.Truncate(time.Second)),
+	})
 }
 
 func guarded(g Guard) metav1.ConditionStatus {

@@ -117,7 +117,8 @@ func recordOf(in Input, d Decision) *v1alpha1.DecisionRecord {
 }
 
 // eventOf tells people of starts, steps, weights, holds with a new reason, commands,
-// the acknowledgement that a rollback has taken everything back, and outcomes. What Belay does in between is in the run's record.
+// the acknowledgement that a rollback has taken everything back, and outcomes. What
+// Belay does in between is in the run's record.
 func eventOf(in Input, d Decision) *Event {
 	was, is := in.Status, d.Status
 	starts := was.Phase.InRun() != is.Phase.InRun() || was.Run != is.Run

@@ -5,6 +5,7 @@ package replay
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -100,7 +101,9 @@ func difference(records []v1alpha1.DecisionRecord, got *v1alpha1.DecisionRecord)
 	want.Seq, want.Prev, want.Hash, want.Missing, want.Input = 0, "", "", 0, nil
 	want.SameVerdicts, want.MoreVerdicts = false, 0
 	recorded, made := fields(want), fields(*got)
-	for _, name := range slices.Sorted(keys(recorded, made)) {
+	either := maps.Clone(recorded)
+	maps.Copy(either, made)
+	for _, name := range slices.Sorted(maps.Keys(either)) {
 		if recorded[name] != made[name] {
 			return fmt.Sprintf("%s: recorded is %s, made again it is %s", name, orNothing(recorded[name]), orNothing(made[name]))
 		}
@@ -138,20 +141,6 @@ func fields(r v1alpha1.DecisionRecord) map[string]string {
 		out[name] = string(value)
 	}
 	return out
-}
-
-func keys(maps ...map[string]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		seen := map[string]bool{}
-		for _, m := range maps {
-			for name := range m {
-				if !seen[name] && !yield(name) {
-					return
-				}
-				seen[name] = true
-			}
-		}
-	}
 }
 
 func orNothing(text string) string {

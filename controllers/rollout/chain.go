@@ -197,16 +197,11 @@ func (r *Reconciler) writeRuns(ctx context.Context, w *world, t plan.Result) err
 // decisions that wait, the outcome, and its label. A crash may have come between,
 // or an earlier attempt failed. One decision may end a run and begin another.
 func (r *Reconciler) completeRuns(ctx context.Context, w *world) error {
-	status := &w.rollout.Status
-	var pending []v1alpha1.PendingDecision
-	if status.Record != nil {
-		pending = evidence.Unwritten(status.Record.Pending, w.runs)
-	}
-	due := evidence.Due(status, pending)
+	due := w.due()
 	for i := range w.runs {
 		run := &w.runs[i]
-		finished := finishedEntry(status, run.Name)
-		lacks := due && waits(pending, run.Name)
+		finished := finishedEntry(&w.rollout.Status, run.Name)
+		lacks := slices.ContainsFunc(due, func(p v1alpha1.PendingDecision) bool { return p.Run == run.Name })
 		if !lacks && complete(run, finished) {
 			continue
 		}
@@ -225,20 +220,22 @@ func (r *Reconciler) completeRuns(ctx context.Context, w *world) error {
 // owes reports whether a run lacks what it should hold by now: completeRuns has
 // something to write.
 func (w *world) owes() bool {
-	status := &w.rollout.Status
-	if status.Record != nil && evidence.Due(status, evidence.Unwritten(status.Record.Pending, w.runs)) {
-		return true
-	}
-	return slices.ContainsFunc(w.runs, func(run v1alpha1.RolloutRun) bool { return !complete(&run, finishedEntry(status, run.Name)) })
+	return len(w.due()) > 0 || slices.ContainsFunc(w.runs, func(run v1alpha1.RolloutRun) bool {
+		return !complete(&run, finishedEntry(&w.rollout.Status, run.Name))
+	})
 }
 
-func waits(pending []v1alpha1.PendingDecision, run string) bool {
-	for _, p := range pending {
-		if p.Run == run {
-			return true
-		}
+// due are the decisions that the runs lack, when it is time to write them.
+func (w *world) due() []v1alpha1.PendingDecision {
+	status := &w.rollout.Status
+	if status.Record == nil {
+		return nil
 	}
-	return false
+	unwritten := evidence.Unwritten(status.Record.Pending, w.runs)
+	if !evidence.Due(status, unwritten) {
+		return nil
+	}
+	return unwritten
 }
 
 // complete reports whether a run's record has its end.

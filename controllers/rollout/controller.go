@@ -84,7 +84,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}
-	t, violations := invariants.Freeze(w.input, plan.Transition(w.input))
+	t := plan.Transition(w.input)
+	violations := invariants.Check(w.input, t.Decision)
+	t = invariants.Freeze(w.input, t, violations)
 	if err := r.record(ctx, w, t); err != nil {
 		return wake.AfterConflict(ctx, "record", err)
 	}

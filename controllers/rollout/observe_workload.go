@@ -150,9 +150,8 @@ func (r *Reconciler) describeWorkload(ctx context.Context, w *world, sets []work
 		ProgressDeadline: workload.ProgressDeadline(d),
 		PushedBy:         bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
 		Bypass: plan.Bypass{
-			By: bounded(annotation[v1alpha1.AnnotationBypassBy], 256),
-			// Whole characters, so that what the status keeps of it is equal.
-			Reason: strings.ToValidUTF8(bounded(annotation[v1alpha1.AnnotationBypassReason], 256), ""),
+			By:     bounded(annotation[v1alpha1.AnnotationBypassBy], 256),
+			Reason: bounded(annotation[v1alpha1.AnnotationBypassReason], 256),
 		},
 	}
 	if stable := w.rollout.Status.Stable; stable != nil {

@@ -63,11 +63,12 @@ func (w *World) reconcile() {
 	v := w.view()
 	in := w.observe(v)
 	t := plan.Transition(in)
-	for _, violation := range invariants.Of(in, t.Decision) {
+	wrong := invariants.Of(in, t.Decision)
+	for _, violation := range wrong {
 		w.last = t.Decision
 		w.broken("%s", violation.Message)
 	}
-	t, _ = invariants.Freeze(in, t)
+	t = invariants.Freeze(in, t, append(invariants.Observed(in), wrong...))
 	w.wake = w.at.Add(time.Minute)
 	if t.Recheck > 0 {
 		w.wake = w.at.Add(max(t.Recheck, time.Millisecond))
