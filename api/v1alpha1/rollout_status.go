@@ -251,14 +251,17 @@ type WaveStatus struct {
 	Message string `json:"message,omitempty"`
 }
 
-// WeightStatus compares what was asked of the route with what it acknowledged.
+// WeightStatus compares the wanted share with the one that is in force.
 type WeightStatus struct {
-	// desired percent.
+	// desired percent. Without spec.traffic the bake, with both sides at full size,
+	// wants 50.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Desired int32 `json:"desired"`
-	// observed percent, as the route acknowledged it; -1 while it has not.
+	// observed percent, as the route acknowledged it; -1 while it has not. Without
+	// spec.traffic it is the canary's share of the ready pods, rounded down: pods
+	// are whole, so it may be above desired.
 	// +required
 	// +kubebuilder:validation:Minimum=-1
 	// +kubebuilder:validation:Maximum=100

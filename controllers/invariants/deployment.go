@@ -25,6 +25,7 @@ func (c *check) unpauses(revision string) {
 	c.require(revision == c.declared(), "unpauses another template than is declared")
 	if revision == c.stable() {
 		c.require(c.in.Route.Split == nil || c.observed() == 0 || c.in.Canary.Handed, "unpauses at stable while the canary takes requests")
+		c.require(!c.byPods() || !c.in.Canary.Exists || c.in.Canary.Handed || c.in.Canary.Ready == 0, "unpauses at stable while %d canary pods take requests", c.in.Canary.Ready)
 		return
 	}
 	c.require(revision == c.tried(), "unpauses %s, which is not the candidate", revision)
@@ -67,7 +68,8 @@ func (c *check) handover() {
 	p := c.before()
 	c.require(p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over before the sizes have stood for %s", c.in.Calm)
 	c.require(c.in.Route.Acknowledged, "hands over before the gateway acknowledged where the requests go")
-	alone := c.in.Route.Split != nil && c.observed() == 100 || c.in.Route.Split == nil && c.in.Route.Narrowed == k.Hash
+	// Where pods are the weight the stable pods leave as in a rolling update.
+	alone := c.byPods() || c.in.Route.Split != nil && c.observed() == 100 || c.in.Route.Split == nil && c.in.Route.Narrowed == k.Hash
 	c.require(alone, "hands over while the stable pods take requests")
 }
 
