@@ -25,7 +25,8 @@ func (c *check) unpauses(revision string) {
 	c.require(revision == c.declared(), "unpauses another template than is declared")
 	if revision == c.stable() {
 		c.require(c.in.Route.Split == nil || c.observed() == 0 || c.in.Canary.Handed, "unpauses at stable while the canary takes requests")
-		c.require(!c.byPods() || !c.in.Canary.Exists || c.in.Canary.Handed || c.in.Canary.Ready == 0, "unpauses at stable while %d canary pods take requests", c.in.Canary.Ready)
+		back := c.in.Status.Phase == v1alpha1.PhaseRollingBack
+		c.require(!c.byPods() || !back || c.in.Canary.Ready == 0 || c.in.Canary.Handed, "unpauses at stable while %d canary pods take requests", c.in.Canary.Ready)
 		return
 	}
 	c.require(revision == c.tried(), "unpauses %s, which is not the candidate", revision)
