@@ -61,7 +61,7 @@ type clause struct {
 	test, without func(*suite)
 }
 
-func every(Capabilities) bool       { return true }
+func every(Capabilities) bool     { return true }
 func shares(c Capabilities) bool  { return c.Shares }
 func pairs(c Capabilities) bool   { return c.Pair }
 func narrows(c Capabilities) bool { return c.Narrows }
