@@ -55,11 +55,11 @@ func deletingReverted(f *facts) bool {
 
 // released also holds when the route does not exist or does not refer to
 // Belay's Services: a deletion must not wait for something that will not come
-// back.
+// back. Where pods are the weight those of the canary answer until they go.
 func released(f *facts) bool {
 	timedOut := f.in.ReleaseOverdue()
 	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut) && (f.in.Route.Narrowed == "" || timedOut)
-	canaryDone := !f.in.Canary.Exists || f.in.Canary.Handed || timedOut
+	canaryDone := !f.in.Canary.Exists && !f.podsAnswer() || f.in.Canary.Handed || timedOut
 	return routeDone && canaryDone
 }
 

@@ -141,10 +141,13 @@ func scaleToZero(f *facts) Decision {
 	return f.takeBack(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("scaling the canary from %d pods to 0: %s%s", f.in.Canary.Desired, f.rollback().Message, f.smallStable()))
 }
 
+// podsAnswer holds while canary pods that nobody has told to terminate are left.
+func (f *facts) podsAnswer() bool { return f.replicaWeighted() && f.in.Canary.Left > 0 }
+
 // canaryPodsLeft holds until the last canary pod terminates: from then on Services
 // do not list it.
 func canaryPodsLeft(f *facts) bool {
-	return f.replicaWeighted() && zeroJustAcknowledged(f) && f.in.Canary.Left > 0
+	return zeroJustAcknowledged(f) && f.podsAnswer()
 }
 
 func waitForPods(f *facts) Decision {

@@ -137,7 +137,8 @@ func writerOf(manager string) string {
 
 // wantedSize grows the canary in waves: at most a quarter of the Deployment's
 // pods are unready at once, because unready pods keep an autoscaler from
-// scaling up. The canary shrinks only with the Deployment, once it has all
+// scaling up. Of a set that was just emptied the ready ones are on their way out. The
+// canary shrinks only with the Deployment, once it has all
 // requests.
 func (f *facts) wantedSize() int32 {
 	need, has := f.canaryNeed(f.targetWeight()), f.in.Canary.Desired
@@ -151,7 +152,7 @@ func (f *facts) wantedSize() int32 {
 		need = f.presentNeed()
 	}
 	wave := max(1, f.in.Workload.Replicas/4)
-	return max(has, min(need, f.canaryReady()+wave))
+	return max(has, min(need, min(f.canaryReady(), has)+wave))
 }
 
 func canarySizeWrong(f *facts) bool {
