@@ -181,7 +181,7 @@ func noteZero(f *facts) Decision {
 	what := "the gateway acknowledged weight 0 %"
 	switch {
 	case f.replicaWeighted():
-		what = "no canary pod takes new requests"
+		what = "the last canary pod began to terminate"
 	case f.in.Route.Split == nil:
 		what = "the gateway acknowledged the routes to Service " + f.traffic.Service
 	}

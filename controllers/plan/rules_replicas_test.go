@@ -75,7 +75,7 @@ func replicasCases() []ruleCase {
 		works("RollbackScalesDown", "neither side answers", given(going, stableReady(0), canaryReady(0)), plan.ScaleCanary{Replicas: 0}, backPhase, back),
 		works("RollbackAwaitsStable", "the canary alone answers", given(going, stableReady(0)), nil, backPhase, back, "0 of 4 ready"),
 		works("RollbackAwaitsPods", "not terminating yet", given(going, canaryPods(0), podsLeft(2)), nil, backPhase, back, "waiting for 2 canary pods to terminate"),
-		works("RollbackAtZero", "the last one terminates", given(zero), nil, backPhase, back, "no canary pod takes new requests, within 600.0 s"),
+		works("RollbackAtZero", "the last one terminates", given(zero), nil, backPhase, back, "the last canary pod began to terminate, within 600.0 s"),
 		works("RollbackRemovesCanary", "without a drain of Belay's", given(zero, zeroAt(&justNow)), plan.RemoveCanary{Reject: true}, backPhase, back),
 		stalls("RollbackDone", "nothing is left", given(zero, zeroAt(&justNow), noCanary), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("DeletingRemovesCanary", "stable serves", given(step, deleted(time.Second)), plan.RemoveCanary{}, phase, v1alpha1.ReasonReleasing, "removing the canary's 1 pods: 4 pods of the Deployment serve"),
@@ -132,10 +132,10 @@ func TestASizeIsAWeight(t *testing.T) {
 func TestTheCanarysSizeGivesTheShare(t *testing.T) {
 	for n := int32(1); n <= 200; n++ {
 		for weight := int32(1); weight <= 50; weight++ {
-			in := given(stepAt(0), byPods, scaled(n), active(stable(n)), canaryPods(0), acknowledgedAt(nil))
+			// One that is too large shrinks to its size at once; one that grows does so in
+			// waves.
+			in := given(stepAt(0), byPods, scaled(n), active(stable(n)), canaryPods(n+1))
 			in.Spec.Steps[0].Weight = weight
-			// As many as there may be at once: the size is not cut into waves.
-			in.Canary.Ready, in.Canary.Available = n, n
 			e, ok := plan.Decide(in).Effect.(plan.ScaleCanary)
 			if !ok {
 				t.Fatalf("%d %% of %d: %s", weight, n, plan.Decide(in).Why)
