@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -104,5 +105,25 @@ func TestGatesAreKeptInTheRecord(t *testing.T) {
 	}
 	if diff := cmp.Diff(in.Gates, again.Gates); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTheGuardIsShownAsACondition(t *testing.T) {
+	for outcome, want := range map[plan.GateOutcome]metav1.ConditionStatus{
+		plan.Open: metav1.ConditionTrue, plan.Closed: metav1.ConditionFalse, plan.Unknown: metav1.ConditionUnknown,
+	} {
+		status := plan.Transition(given(gate(plan.Gate{Name: plan.GateGuard, Outcome: outcome, Reason: "Because", Message: "of this"}))).Status
+		guarded := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionGuarded)
+		if guarded == nil || guarded.Status != want || guarded.Reason != "Because" || guarded.Message != "of this" {
+			t.Errorf("%s: %+v", outcome, guarded)
+		}
+		if ready := meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady); ready != (outcome == plan.Open) {
+			t.Errorf("%s: ready is %t", outcome, ready)
+		}
+	}
+	before := metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionTrue, Reason: "Before"}
+	in := given(workloadGone, func(in *plan.Input) { in.Gates, in.Status.Conditions = nil, []metav1.Condition{before} })
+	if after := meta.FindStatusCondition(plan.Transition(in).Status.Conditions, v1alpha1.ConditionGuarded); *after != before {
+		t.Errorf("not asked, it is %+v", after)
 	}
 }
