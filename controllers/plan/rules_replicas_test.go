@@ -204,7 +204,7 @@ func TestNoRouteIsTouchedWithoutOne(t *testing.T) {
 	}
 	readiness := []option{{"all-ready", same}, {"no-stable", stableReady(0)}, {"no-canary", unreadyCanary}, {"left", podsLeft(2)}}
 	dimensions := [][]option{stages(), workloads(), canaries(), readiness, verdicts(), circumstances()}
-	each(dimensions, 97, func(name func() string, in plan.Input) {
+	each(dimensions, 293, func(name func() string, in plan.Input) {
 		total++
 		byPods(&in)
 		d, found := violations(in)

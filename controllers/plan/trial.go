@@ -137,9 +137,8 @@ func writerOf(manager string) string {
 
 // wantedSize grows the canary in waves: at most a quarter of the Deployment's
 // pods are unready at once, because unready pods keep an autoscaler from
-// scaling up. Of a set that was just emptied the ready ones are on their way out. The
-// canary shrinks only with the Deployment, once it has all
-// requests.
+// scaling up. Ready pods beyond the set's size are on their way out. The canary
+// shrinks only with the Deployment, once it has all requests.
 func (f *facts) wantedSize() int32 {
 	need, has := f.canaryNeed(f.targetWeight()), f.in.Canary.Desired
 	if !f.in.Canary.Exists {

@@ -39,11 +39,11 @@ func (r Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observat
 	for i := range sets.Items {
 		ready := readyOf(&sets.Items[i])
 		o.Service += ready
-		switch hash := sets.Items[i].GetLabels()[appsv1.DefaultDeploymentUniqueLabelKey]; {
-		case hash == "":
-		case hash == t.StableHash:
+		switch sets.Items[i].GetLabels()[appsv1.DefaultDeploymentUniqueLabelKey] {
+		case "":
+		case t.StableHash:
 			o.Stable += ready
-		case hash == t.CanaryHash:
+		case t.CanaryHash:
 			o.Canary += ready
 		}
 	}
