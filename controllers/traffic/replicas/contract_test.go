@@ -94,9 +94,10 @@ func TestOtherVersionsCountAsPods(t *testing.T) {
 	w := open(t)
 	w.Run(3, 1)
 	w.set("shop", "third", "shop", 2)
+	w.set("shop", "", "shop", 1)
 	w.target.StableHash = ""
 	o, err := w.Router().Observe(t.Context(), w.target)
-	if err != nil || o.Service != 6 || o.Stable != 0 || o.Canary != 1 || o.ServiceStable != 0 || o.ServiceCanary != 1 {
+	if err != nil || o.Service != 7 || o.Stable != 0 || o.Canary != 1 || o.ServiceStable != 0 || o.ServiceCanary != 1 {
 		t.Errorf("observed %+v, %v", o, err)
 	}
 }

@@ -28,9 +28,7 @@ func New(r client.Reader) Router { return Router{reader: r} }
 // matches. A pod that terminates is not ready any more.
 func (r Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observation, error) {
 	o := traffic.Observation{Acknowledged: true, PairCurrent: true}
-	if t.Workload == nil {
-		return o, nil
-	}
+	// A selector that is nil, as without a Deployment, matches nothing.
 	sets := &unstructured.UnstructuredList{}
 	sets.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
 	if err := r.reader.List(ctx, sets, client.InNamespace(t.Namespace), client.MatchingLabelsSelector{Selector: t.Workload}); err != nil {
