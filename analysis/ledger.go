@@ -108,9 +108,9 @@ func (p Poll) Check() error {
 	for _, c := range slices.Concat(p.Canary, p.Stable) {
 		switch {
 		case bad(c.Total) || bad(c.Bad):
-			return fmt.Errorf("pod %q reports %v requests, %v bad", c.Pod, c.Total, c.Bad)
+			return fmt.Errorf("pod %q reports %v requests, %v of them bad: counters must be finite and not negative", c.Pod, c.Total, c.Bad)
 		case c.Bad > c.Total:
-			return fmt.Errorf("pod %q reports %v bad requests of %v: bad must be a part of total", c.Pod, c.Bad, c.Total)
+			return fmt.Errorf("pod %q reports %v bad requests of %v: the series of bad must be a subset of those of total", c.Pod, c.Bad, c.Total)
 		}
 	}
 	return nil

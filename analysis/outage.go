@@ -66,16 +66,16 @@ func (o Outage) find(s OutageState, l Ledger, seen *sides) finding {
 		f.reason, f.say = burn.reason, burn.say
 	case won && compared:
 		f.reason, f.say = RegressionFound, func() string {
-			return fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
+			return fmt.Sprintf("%s; burn is above %.4gx in both windows; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
 		}
 	case won && o.alone(s, l):
-		f.reason, f.say = BurnRateExceeded, and(burn.say, "; stable serves nothing to compare with")
+		f.reason, f.say = BurnRateExceeded, and(burn.say, "; stable serves no requests to compare with")
 	case won && o.Evidence.Quality.baselineMissing(l):
-		f.reason, f.say = BaselineMissing, and(burn.say, "; stable should serve, but nothing is known of what it does")
+		f.reason, f.say = BaselineMissing, and(burn.say, "; "+noBaseline)
 	case won:
-		f.reason, f.say = EnvironmentIncident, and(burn.say, "; not shown to be the candidate's own")
+		f.reason, f.say = EnvironmentIncident, and(burn.say, "; the candidate is not shown to be worse than stable")
 	default:
-		f.reason, f.say = Pending, and(burn.say, "; still too little to tell from chance or from one burst")
+		f.reason, f.say = Pending, and(burn.say, "; not enough evidence yet to rule out chance or a single burst")
 	}
 	return f
 }

@@ -184,7 +184,7 @@ func (l Ledger) Complete() (v Verdict, ok bool) {
 	if l.Unheld == 0 {
 		return Verdict{}, true
 	}
-	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the answer has %d pods more than the %d that can be told apart", l.Unheld, maxPods)}, false
+	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
 }
 
 // forget drops pods without a sample since the time given, once a poll might not

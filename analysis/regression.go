@@ -40,8 +40,10 @@ type Regression struct {
 	MinimumSamples int64
 	// Period that the budget is counted over, for what a run has cost. 0 is 30 days.
 	Period time.Duration
-	// Quality says whether stable should serve. Without it, it should.
+	// Quality says whether stable should serve requests; the zero value says it should.
 	Quality Quality
+	// BadName is what a bad request is called in messages; see BudgetSpent.
+	BadName string
 }
 
 // RegressionState is the evidence of a run so far. It can be stored as JSON and
@@ -106,11 +108,11 @@ func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
 func (r Regression) find(s RegressionState, l Ledger, seen *sides) finding {
 	if !r.sound() {
 		return finding{reason: BadQuery, say: words(fmt.Sprintf(
-			"budget %v, worse %v, allowed %v, alpha %v and clip %v cannot be judged: budget and alpha must be in (0, 1), worse at least 1, allowed times budget in (0, %v), clip not below 0",
-			r.Budget, r.Worse, r.Allowed, r.Alpha, r.Clip, maxRatio))}
+			"settings out of range: budget %v and falseAlarm %v must be between 0 and 1, worseThan %v at least 1, burn %v times the budget below %v, clip %v not negative",
+			r.Budget, r.Alpha, r.Worse, r.Allowed, maxRatio, r.Clip))}
 	}
 	if !l.Canary.sound() || !l.Stable.sound() || !l.Stage.sound() {
-		return finding{reason: Malformed, say: words("the counts are no counts")}
+		return finding{reason: Malformed, say: words(invalidCounts)}
 	}
 	growing := min(s.Relative.LogE(), s.Absolute.LogE())
 	recent := l.Window(recentWindow)
@@ -124,12 +126,12 @@ func (r Regression) find(s RegressionState, l Ledger, seen *sides) finding {
 	case l.Stage.Total < float64(r.MinimumSamples):
 		f.reason, f.say = BelowMinSamples, l.fewer(r.MinimumSamples, said)
 	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget && r.Quality.baselineMissing(l):
-		f.reason, f.say = BaselineMissing, and(said, "; the budget burns, and nothing is known of what stable serves")
+		f.reason, f.say = BaselineMissing, and(said, "; the error budget burns, and "+noBaseline)
 	case r.wonOnce(s.Absolute) && recent.Bad >= minimumBad && recent.Ratio() > r.Allowed*r.Budget:
-		f.reason, f.say = EnvironmentIncident, and(said, "; the budget burns, but not shown to be by the candidate")
+		f.reason, f.say = EnvironmentIncident, and(said, "; the error budget burns, but the candidate is not shown to be worse than stable")
 	case growing > r.threshold()/2:
-		// Half the evidence is too little to convict and too much to promote.
-		f.reason, f.say = Pending, and(said, "; evidence of a regression is growing")
+		// Half the evidence is too little to fail and too much to pass.
+		f.reason, f.say = Pending, and(said, "; there is some evidence of a regression, not enough to roll back")
 	default:
 		f.reason, f.say = Healthy, said
 	}
@@ -191,17 +193,17 @@ func (r Regression) statistics(s RegressionState, l Ledger, seen *sides) []Stati
 
 // sentence is what a person needs to see to believe the verdict.
 func (r Regression) sentence(l Ledger, seen *sides) string {
-	said := fmt.Sprintf("%s; burn %.1fx", seen, l.Canary.Ratio()/r.Budget)
+	said := fmt.Sprintf("%s; burn %.1fx", seen.text(r.BadName), l.Canary.Ratio()/r.Budget)
 	if r.Quality.baselineMissing(l) {
 		// Without stable's requests the cost would be put far too high.
 		return said
 	}
-	return fmt.Sprintf("%s; rollout spent %s of the %.0fd budget", said, percent(r.spent(l)), r.period().Hours()/24)
+	return fmt.Sprintf("%s; this run has spent %s of the %.0f-day error budget", said, percent(r.spent(l)), r.period().Hours()/24)
 }
 
 // convinced states the always-valid bound on false alarms.
 func (r Regression) convinced(s RegressionState) string {
-	return fmt.Sprintf("evidence this strong arises in at most %s healthy rollouts, however often checked", oneIn(r.falseAlarms(s)))
+	return fmt.Sprintf("chance of this in a healthy release: at most %s, if requests fail independently of each other", oneIn(r.falseAlarms(s)))
 }
 
 // sides are what both versions served and how bad it was, each with its
@@ -231,22 +233,22 @@ func (s *sides) find() {
 	s.found = true
 }
 
-// String states both versions' counts, rates and intervals.
-func (s *sides) String() string {
+// text states both versions' counts, ratios and intervals.
+func (s *sides) text(badName string) string {
 	s.find()
-	return "canary " + s.canary.String() + " vs stable " + s.stable.String()
+	return "canary " + s.canary.text(badName) + ", stable " + s.stable.text(badName)
 }
 
-func (s *side) String() string {
-	return fmt.Sprintf("%s errors (%.0f/%.0f, 95 %% always-valid %s–%s)",
-		percent(s.Ratio()), s.Bad, s.Total, strings.TrimSuffix(percent(s.low), " %"), percent(s.high))
+func (s *side) text(badName string) string {
+	return fmt.Sprintf("%s %s (%.0f/%.0f, 95 %% interval %s–%s)",
+		percent(s.Ratio()), nameOfBad(badName), s.Bad, s.Total, strings.TrimSuffix(percent(s.low), " %"), percent(s.high))
 }
 
-// oneIn prints a small probability as people say it.
+// oneIn prints a small probability as "1 in n", with n at most 1e9.
 func oneIn(p float64) string {
 	n := 1 / p
 	if !(n < 1e9) {
-		return "1 of 1000000000"
+		return "1 in 1000000000"
 	}
-	return fmt.Sprintf("1 of %.0f", math.Floor(n+1e-6))
+	return fmt.Sprintf("1 in %.0f", math.Floor(n+1e-6))
 }

@@ -55,7 +55,7 @@ const (
 	ReasonReleasing          = "Releasing"
 	ReasonAnswered           = "Answered"
 	ReasonManyRunsBlind      = "ManyRunsBlind"
-	ReasonRunsServed         = "RunsServed"
+	ReasonNoOutage           = "NoOutage"
 	ReasonHandingOver        = "HandingOver"
 	ReasonScaledToZero       = "ScaledToZero"
 	ReasonWrongVersionServes = "WrongVersionServes"

@@ -167,7 +167,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	}
 	clients := sources.NewClients(mgr.GetAPIReader(), o.namespace, time.Minute)
 	breaker := sources.NewBreaker()
-	analysis := &judge.Reconciler{Client: mgr.GetClient(), Asker: sources.NewAsker(clients, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
+	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := analysis.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}
