@@ -236,7 +236,7 @@ func (s *sides) find() {
 // text states both versions' counts, ratios and intervals.
 func (s *sides) text(badName string) string {
 	s.find()
-	return "canary " + s.canary.text(badName) + ", stable " + s.stable.text(badName)
+	return fmt.Sprintf("canary %s, stable %s", s.canary.text(badName), s.stable.text(badName))
 }
 
 func (s *side) text(badName string) string {

@@ -22,9 +22,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// text is one literal and where it stands.
+// text is one literal and where it stands. A format has verbs. An optional one has no
+// words of its own: it need not be in a row, but may be a part of one.
 type text struct {
-	value, at string
+	value, at        string
+	format, optional bool
 }
 
 // words tells a message from a name, a path or a format of numbers: two words, one
@@ -64,7 +66,7 @@ func goTexts(root, directory string) ([]text, error) {
 			case *ast.BasicLit:
 				if value, ok := message(n); ok {
 					at := files.Position(n.Pos())
-					out = append(out, text{value, fmt.Sprintf("%s/%s:%d", directory, filepath.Base(at.Filename), at.Line)})
+					out = append(out, text{value: value, at: fmt.Sprintf("%s/%s:%d", directory, filepath.Base(at.Filename), at.Line), format: true})
 				}
 			}
 			return true
@@ -105,8 +107,12 @@ func crdTexts(root string) ([]text, error) {
 	})
 }
 
-// celText is a text within a CEL expression.
-var celText = regexp.MustCompile(`'((?:[^'\\]|\\.)*)'`)
+// celText is a text within a CEL expression; celRaw is one that spans quotes, which
+// only commands do.
+var (
+	celText = regexp.MustCompile(`'((?:[^'\\]|\\.)*)'`)
+	celRaw  = regexp.MustCompile(`(?s)""".*?"""`)
+)
 
 // policyTexts returns the denials of the admission policies: their messages, and
 // the texts within expressions that make one.
@@ -117,10 +123,8 @@ func policyTexts(root string) ([]text, error) {
 			return []string{value}
 		case "messageExpression", "expression":
 			var out []string
-			for _, m := range celText.FindAllStringSubmatch(value, -1) {
-				if words.MatchString(m[1]) {
-					out = append(out, m[1])
-				}
+			for _, m := range celText.FindAllStringSubmatch(celRaw.ReplaceAllString(value, ""), -1) {
+				out = append(out, m[1])
 			}
 			return out
 		}
@@ -147,7 +151,7 @@ func yamlTexts(folder string, texts func(key, value string) []string) ([]text, e
 			}
 			walk(value, func(key, value string) {
 				for _, one := range texts(key, value) {
-					out = append(out, text{one, filepath.Base(path)})
+					out = append(out, text{value: one, at: filepath.Base(path), optional: !words.MatchString(one)})
 				}
 			})
 		}
