@@ -232,7 +232,7 @@ func TestRegressionSharesAlphaAmongTriggers(t *testing.T) {
 		0: {RegressionFound, "1 in 3623,"},
 		1: {RegressionFound, "1 in 3623,"},
 		3: {RegressionFound, "1 in 1207,"}, // ln 3000 = 8.006
-		4: {Pending, "some evidence"},            // ln 4000 = 8.294
+		4: {Pending, "some evidence"},      // ln 4000 = 8.294
 	}
 	for triggers, c := range cases {
 		r := vectors

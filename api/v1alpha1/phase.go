@@ -8,23 +8,23 @@ import "time"
 type Phase string
 
 const (
-	// PhaseStable: one version serves, and no other is declared.
+	// PhaseStable means: one version serves, and no other is declared.
 	PhaseStable Phase = "Stable"
-	// PhaseGating: a candidate waits for its run to start.
+	// PhaseGating means: a candidate waits for its run to start.
 	PhaseGating Phase = "Gating"
-	// PhaseStepping: the candidate gets its weight step by step.
+	// PhaseStepping means: the candidate gets its weight step by step.
 	PhaseStepping Phase = "Stepping"
-	// PhasePromoting: the canary is scaled to full size and gets all requests.
+	// PhasePromoting means: the canary is scaled to full size and gets all requests.
 	PhasePromoting Phase = "Promoting"
-	// PhaseBaking: the canary gets all requests, triggers can still roll it back, and the
+	// PhaseBaking means: the canary gets all requests, triggers can still roll it back, and the
 	// stable version stays at full size.
 	PhaseBaking Phase = "Baking"
-	// PhaseHandingOver: the Deployment becomes the owner of the canary's ReplicaSet, or
+	// PhaseHandingOver means: the Deployment becomes the owner of the canary's ReplicaSet, or
 	// rolls out the version by its own strategy (a native promotion, a bypass).
 	PhaseHandingOver Phase = "HandingOver"
-	// PhaseRollingBack: requests go back to stable and the canary is removed.
+	// PhaseRollingBack means: requests go back to stable and the canary is removed.
 	PhaseRollingBack Phase = "RollingBack"
-	// PhaseRolledBack: the stable version serves; the Deployment still declares the
+	// PhaseRolledBack means: the stable version serves; the Deployment still declares the
 	// rejected one and is paused.
 	PhaseRolledBack Phase = "RolledBack"
 )
@@ -61,16 +61,16 @@ func (p Phase) MayFollow(from Phase) bool {
 type Outcome string
 
 const (
-	// OutcomePromoted: the candidate became the stable version.
+	// OutcomePromoted means: the candidate became the stable version.
 	OutcomePromoted Outcome = "Promoted"
-	// OutcomeRolledBack: a trigger or an abort rejected the candidate.
+	// OutcomeRolledBack means: a trigger or an abort rejected the candidate.
 	OutcomeRolledBack Outcome = "RolledBack"
-	// OutcomeSuperseded: another template was declared before the run ended.
+	// OutcomeSuperseded means: another template was declared before the run ended.
 	OutcomeSuperseded Outcome = "Superseded"
-	// OutcomeCancelled: the stable template was declared again, or the Rollout was
+	// OutcomeCancelled means: the stable template was declared again, or the Rollout was
 	// deleted.
 	OutcomeCancelled Outcome = "Cancelled"
-	// OutcomeBypassed: somebody with the verb bypass let the Deployment roll out without
+	// OutcomeBypassed means: somebody with the verb bypass let the Deployment roll out without
 	// Belay's checks.
 	OutcomeBypassed Outcome = "Bypassed"
 )

@@ -70,10 +70,10 @@ type RecordedInput struct {
 type InputForm string
 
 const (
-	// InputWhole: all of it.
+	// InputWhole means: all of it.
 	InputWhole InputForm = "Whole"
-	// InputDifference: the difference from the input of the record before.
+	// InputDifference means: the difference from the input of the record before.
 	InputDifference InputForm = "Difference"
-	// InputDigest: only its digest, because there was no room for more.
+	// InputDigest means: only its digest, because there was no room for more.
 	InputDigest InputForm = "Digest"
 )

@@ -9,15 +9,15 @@ import (
 type TakeOver string
 
 const (
-	// TakeOverHandOver: the Deployment becomes the owner of the canary's ReplicaSet, and no
+	// TakeOverHandOver means: the Deployment becomes the owner of the canary's ReplicaSet, and no
 	// pod is replaced.
 	TakeOverHandOver TakeOver = "HandOver"
-	// TakeOverNative: the Deployment rolls out by its own strategy.
+	// TakeOverNative means: the Deployment rolls out by its own strategy.
 	TakeOverNative TakeOver = "Native"
-	// TakeOverBypass: somebody with the verb bypass unpaused the Deployment, without
+	// TakeOverBypass means: somebody with the verb bypass unpaused the Deployment, without
 	// Belay's checks.
 	TakeOverBypass TakeOver = "Bypass"
-	// TakeOverUnserved: the Deployment rolls out without steps because stable has no ready
+	// TakeOverUnserved means: the Deployment rolls out without steps because stable has no ready
 	// pod, so that there is nothing to compare with or to go back to.
 	TakeOverUnserved TakeOver = "Unserved"
 )

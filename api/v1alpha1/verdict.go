@@ -62,12 +62,12 @@ type PreflightStatus struct {
 type VerdictOutcome string
 
 const (
-	// VerdictPass: complete and fresh data, and the trigger does not fire.
+	// VerdictPass means: complete and fresh data, and the trigger does not fire.
 	VerdictPass VerdictOutcome = "Pass"
-	// VerdictFail: the trigger fires.
+	// VerdictFail means: the trigger fires.
 	VerdictFail VerdictOutcome = "Fail"
-	// VerdictInconclusive: the data does not decide.
+	// VerdictInconclusive means: the data does not decide.
 	VerdictInconclusive VerdictOutcome = "Inconclusive"
-	// VerdictError: there is no usable response.
+	// VerdictError means: there is no usable response.
 	VerdictError VerdictOutcome = "Error"
 )

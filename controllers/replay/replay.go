@@ -17,12 +17,12 @@ import (
 type Outcome string
 
 const (
-	// Same: the recorded input gives the recorded decision.
+	// Same means: the recorded input gives the recorded decision.
 	Same Outcome = "Same"
-	// Differs: the recorded input gives another decision. The record was changed, or the
+	// Differs means: the recorded input gives another decision. The record was changed, or the
 	// planner is not the one that decided.
 	Differs Outcome = "Differs"
-	// NotComparable: the decision cannot be replayed. Another version of the planner made
+	// NotComparable means: the decision cannot be replayed. Another version of the planner made
 	// it, or its input was not kept.
 	NotComparable Outcome = "NotComparable"
 )
