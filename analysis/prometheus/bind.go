@@ -101,7 +101,7 @@ func bindAll(tree parser.Expr, matchers []*labels.Matcher, caps Caps) (int, erro
 func checkBound(query string, matchers []*labels.Matcher, selectors int) error {
 	parsed, err := promQL().ParseExpr(query)
 	if err != nil {
-		return fmt.Errorf("Belay's matchers cannot be added to the expression, rewrite it: %s", quote(err.Error()))
+		return fmt.Errorf("the expression cannot be combined with Belay's matchers, rewrite it: %s", quote(err.Error()))
 	}
 	for _, s := range parser.ExtractSelectors(parsed) {
 		if !hasAll(s, matchers) {
@@ -115,7 +115,7 @@ func checkBound(query string, matchers []*labels.Matcher, selectors int) error {
 	return nil
 }
 
-var errUnbound = errors.New("Belay's matchers cannot be added to the expression: rewrite it")
+var errUnbound = errors.New("the expression cannot be combined with Belay's matchers: rewrite it")
 
 func hasAll(all, wanted []*labels.Matcher) bool {
 	for _, w := range wanted {

@@ -163,7 +163,7 @@ var hostile = map[string]struct{ expression, wantErr string }{
 	"a range that is the query's":        {`rate(up[range()])`, saysComputed},
 	"a range that is the larger":         {`rate(up[max_of(5m, 10y)])`, saysComputed},
 	"a computed range of a subquery":     {`max_over_time(up[(1h * 24):1m])`, saysComputed},
-	"a range too short to write":         {`rate(up[0.0001])`, "cannot be added to the expression"},
+	"a range too short to write":         {`rate(up[0.0001])`, "cannot be combined with"},
 	"17 selectors":                       {"up" + strings.Repeat("+up", 16), saysSelectors},
 	"a sum that nests to the left":       {"up" + strings.Repeat("+1", 24), saysDepth},
 	"a power that nests to the right":    {strings.Repeat("2^", 24) + "up", saysDepth},

@@ -180,15 +180,15 @@ func TestCheckBoundReadsTheText(t *testing.T) {
 		wantErr string
 	}{
 		"as printed":                  {`a{$M} + b{$M}`, ""},
-		"text that does not parse":    {`a{$M} + b{$M`, "cannot be added to the expression"},
-		"a selector lost":             {`a{$M}`, "cannot be added to the expression"},
-		"a selector too many":         {`a{$M} + b{$M} + c{$M}`, "cannot be added to the expression"},
-		"an unbound one beside":       {`a{$M} + b{$M} + c`, "cannot be added to the expression"},
-		"one that lacks a matcher":    {`a{$M} + b{namespace="shop"}`, "cannot be added to the expression"},
-		"one of another namespace":    {`a{$M} + b{namespace="bank",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be added to the expression"},
-		"one with another operator":   {`a{$M} + b{namespace!="shop",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be added to the expression"},
-		"the matchers in a comment":   {"a{$M} + b # {$M}", "cannot be added to the expression"},
-		"the matchers in a text":      {`a{$M} + b{c="{namespace=\"shop\"}"}`, "cannot be added to the expression"},
+		"text that does not parse":    {`a{$M} + b{$M`, "cannot be combined with"},
+		"a selector lost":             {`a{$M}`, "cannot be combined with"},
+		"a selector too many":         {`a{$M} + b{$M} + c{$M}`, "cannot be combined with"},
+		"an unbound one beside":       {`a{$M} + b{$M} + c`, "cannot be combined with"},
+		"one that lacks a matcher":    {`a{$M} + b{namespace="shop"}`, "cannot be combined with"},
+		"one of another namespace":    {`a{$M} + b{namespace="bank",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be combined with"},
+		"one with another operator":   {`a{$M} + b{namespace!="shop",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be combined with"},
+		"the matchers in a comment":   {"a{$M} + b # {$M}", "cannot be combined with"},
+		"the matchers in a text":      {`a{$M} + b{c="{namespace=\"shop\"}"}`, "cannot be combined with"},
 		"the matchers and the others": {`a{$M,c="d"} + b{$M,pod!="x"}`, ""},
 	}
 	for name, c := range cases {
