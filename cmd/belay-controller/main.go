@@ -201,7 +201,7 @@ func addJanitors(mgr ctrl.Manager) error {
 // orphanedRuns and runsKeptFor bound the history of deleted Rollouts.
 const (
 	orphanedRuns = 10
-	runsKeptFor   = 30 * 24 * time.Hour
+	runsKeptFor  = 30 * 24 * time.Hour
 )
 
 // probeClient returns a client with the identity of the guard's dry-runs, which no policy
