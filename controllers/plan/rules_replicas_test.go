@@ -61,6 +61,8 @@ func replicasCases() []ruleCase {
 		works("CanaryNotReady", "in the hold", given(held, canaryReady(0)), nil, phase, progressing, "0 of 1 canary pods are ready", "begins anew"),
 		works("CanaryNotReady", "in a bake", given(bake, canaryReady(0)), nil, bakePhase, baked),
 		works("CanaryNotReady", "in a handover", given(handingOver, byPods, canaryReady(0)), nil, backPhase, back, "0 of 4 canary pods are ready"),
+		works("ScaledToZero", "its canary too, before the stable pods", given(held, scaled(0), canaryPods(0)), nil, phase, v1alpha1.ReasonScaledToZero),
+		works("WithdrawsWave", "beside a stable side that is short", given(second, acknowledgedAt(nil), canaryPods(2), canaryReady(1), stableReady(2), wave(2, 11*time.Minute)), plan.ScaleCanary{Replicas: 1}, phase, progressing, "1 of 2 canary pods have not become ready"),
 		works("TriggerFired", "in a step", given(step, verdict(v1alpha1.VerdictFail)), nil, backPhase, back, "at step 1 of 2 (smoke), weight 20 %"),
 		works("BakeStarts", "as many pods as stable", given(promoting, byPods), nil, bakePhase, baked, "4 of 8 ready pods run shop:b", "shop:a beside it"),
 		works("AwaitsCanary", "a promotion without all of its pods", given(promoting, byPods, canaryReady(3)), nil, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "3 of 4 ready"),
