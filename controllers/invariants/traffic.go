@@ -10,7 +10,7 @@ import (
 // weights: no write sends requests to a side without endpoints, and only what the
 // step under test, or a promotion, allows is ever given.
 func (c *check) weights() {
-	to, ok := c.d.Effect.(plan.SetSplit)
+	to, ok := plan.EffectOf[plan.SetSplit](c.d)
 	if !ok {
 		return
 	}
@@ -46,8 +46,8 @@ func (c *check) weights() {
 
 // releases: the routes go back to a Service that answers, and not while it would
 // reach a candidate that was rejected.
-func (c *check) releases() {
-	switch e := c.d.Effect.(type) {
+func (c *check) releases(effect plan.Effect) {
+	switch e := effect.(type) {
 	case plan.ReleaseRoute:
 		overdue := c.in.Deleting != nil && c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
 		c.require(!c.in.Route.ServiceMissing || overdue, "sends every request to a Service that does not exist")
@@ -78,8 +78,8 @@ func (c *check) releasesRejected() {
 // canary: it grows in waves, shrinks only with the Deployment or to what is ready,
 // and goes when the gateway acknowledged that it gets nothing and its connections
 // had the time to finish.
-func (c *check) canary() {
-	switch e := c.d.Effect.(type) {
+func (c *check) canary(effect plan.Effect) {
+	switch e := effect.(type) {
 	case plan.ScaleCanary:
 		c.scales(e.Replicas)
 	case plan.RemoveCanary:

@@ -151,7 +151,7 @@ func startRun(f *facts) Decision {
 		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.candidate, f.stable)
 	}
 	d.Status.Phase = v1alpha1.PhaseStepping
-	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
+	d.Effects, d.Key, d.Recheck = []Effect{CreateRun{}}, d.Status.Run, 1
 	return d
 }
 

@@ -10,8 +10,14 @@ import (
 // effect: each kind of effect has its own conditions, the first of which is that
 // it changes what was observed: otherwise it would be repeated for ever.
 func (c *checker) effect() {
+	for _, e := range c.d.Effects {
+		c.effectIs(e)
+	}
+}
+
+func (c *checker) effectIs(effect plan.Effect) {
 	in := c.in
-	switch e := c.d.Effect.(type) {
+	switch e := effect.(type) {
 	case plan.AddFinalizer:
 		c.require(in.FinalizerMissing, "the finalizer is there")
 	case plan.CreateRun:

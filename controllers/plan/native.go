@@ -77,10 +77,10 @@ func stopNative(f *facts) Decision {
 	d.Key = f.in.Verdict.Trigger
 	switch {
 	case !f.in.Workload.Paused && !f.settled():
-		d.Effect = Pause{}
+		d.Effects = []Effect{Pause{}}
 	case f.in.Workload.Lock != "":
 		// To go back another template is declared, which the lock would refuse.
-		d.Effect = Unlock{}
+		d.Effects = []Effect{Unlock{}}
 	}
 	return d
 }

@@ -61,7 +61,9 @@ func (w *world) decides(i int, rule string) {
 		w.ended = append(w.ended, d.Finished.Outcome)
 	}
 	w.in.Status = d.Status
-	w.apply(d.Effect)
+	for _, e := range d.Effects {
+		w.apply(e)
+	}
 }
 
 // happens changes the world in the middle of a story.

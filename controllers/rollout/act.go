@@ -18,14 +18,12 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// act carries out a decision's one effect. Every effect is absolute, so that
+// act carries out one effect of a decision. Every effect is absolute, so that
 // repeating it changes nothing, and carries what it was decided on: a resource
 // version, a UID or a revision.
 func (r *Reconciler) act(ctx context.Context, w *world, effect plan.Effect) error {
 	w.target.Epoch = w.rollout.Status.Epoch
 	switch e := effect.(type) {
-	case nil:
-		return nil
 	case plan.AddFinalizer:
 		return r.setFinalizer(ctx, w, true)
 	case plan.Leave:

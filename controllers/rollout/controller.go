@@ -67,7 +67,8 @@ type Reconciler struct {
 	inputs inputs
 }
 
-// Reconcile takes one look, one decision, and at most one effect.
+// Reconcile takes one look and one decision, and carries it out up to the first
+// effect that fails.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	rollout := &v1alpha1.Rollout{}
 	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
@@ -92,8 +93,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	r.tellViolations(rollout, violations)
 	showConditions(w.rollout)
-	if err := r.act(ctx, w, t.Effect); err != nil {
-		return wake.AfterConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect.String(), err))
+	for _, effect := range t.Effects {
+		if err := r.act(ctx, w, effect); err != nil {
+			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, w, effect.String(), err))
+		}
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration

@@ -61,7 +61,9 @@ type World struct {
 	lookedAt time.Time
 	crashed  bool
 	within   bool
-	late     *late
+	// several are the writes of decisions with several effects.
+	several []several
+	late    *late
 
 	safety
 	// trace is shown every instant; nil in most runs.
@@ -192,7 +194,7 @@ func (w *World) Settled() bool {
 	phase := w.rollout.status.Phase
 	resting := phase == v1alpha1.PhaseStable || phase == v1alpha1.PhaseRolledBack
 	ended := resting && w.last.Standing.State != plan.Working || w.deployment.uid == 0 && w.last.Standing.State == plan.Stuck
-	return ended && w.last.Effect == nil && w.quiet()
+	return ended && len(w.last.Effects) == 0 && w.quiet()
 }
 
 // quiet means that whoever looks late has seen everything, too.
