@@ -1,4 +1,4 @@
-package sim
+package world
 
 import (
 	"errors"
@@ -43,8 +43,8 @@ const (
 	AfterEffect    CrashPoint = "after the effect"
 )
 
-// lease is how long another controller takes to go on where one crashed.
-const lease = 20 * time.Second
+// Lease is how long another controller takes to go on where one crashed.
+const Lease = 20 * time.Second
 
 // several is a write of a decision with this many effects.
 type several struct{ write, effects int }
@@ -116,7 +116,7 @@ func (w *World) reconcile() {
 // that stopped was about to do may still come.
 func (w *World) crash(rest *late) {
 	w.crashed = true
-	w.wake = w.at.Add(lease)
+	w.wake = w.at.Add(Lease)
 	if rest != nil && w.fault.GoesOn > 0 {
 		rest.at = w.at.Add(w.fault.GoesOn)
 		w.late = rest
