@@ -106,10 +106,10 @@ func TestEveryCrashPoint(t *testing.T) {
 					report(t, fmt.Sprintf("write %d of %d, %s, goes on after %s", n, undisturbed.Writes(), fault.Crash, fault.GoesOn), w, wrong)
 				}
 			}
-			for _, n := range undisturbed.several {
-				for done := 1; done < n.effects; done++ {
-					w, wrong := tell(s, 1, Fault{CrashAt: n.write, Crash: BetweenEffects, Done: done})
-					report(t, fmt.Sprintf("write %d of %d, after %d of %d effects", n.write, undisturbed.writes, done, n.effects), w, wrong)
+			for _, n := range undisturbed.Several() {
+				for done := 1; done < n.Effects; done++ {
+					w, wrong := tell(s, 1, world.Fault{CrashAt: n.Write, Crash: world.BetweenEffects, Done: done})
+					report(t, fmt.Sprintf("write %d of %d, after %d of %d effects", n.Write, undisturbed.Writes(), done, n.Effects), w, wrong)
 				}
 			}
 		})

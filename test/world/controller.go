@@ -46,8 +46,12 @@ const (
 // Lease is how long another controller takes to go on where one crashed.
 const Lease = 20 * time.Second
 
-// several is a write of a decision with this many effects.
-type several struct{ write, effects int }
+// Several is the number of a write, from 1, that records a decision with this many
+// effects.
+type Several struct{ Write, Effects int }
+
+// Several are the writes so far of decisions with several effects.
+func (w *World) Several() []Several { return w.several }
 
 // late is what a controller that was suspended is about to write.
 type late struct {
@@ -97,7 +101,7 @@ func (w *World) reconcile() {
 		return
 	}
 	if len(t.Effects) > 1 {
-		w.several = append(w.several, several{w.writes, len(t.Effects)})
+		w.several = append(w.several, Several{w.writes, len(t.Effects)})
 	}
 	w.within = crash && w.fault.Crash == WithinEffect
 	if crash && w.fault.Crash == BetweenEffects && w.fault.Done < len(t.Effects) {

@@ -62,7 +62,7 @@ type World struct {
 	crashed  bool
 	within   bool
 	// several are the writes of decisions with several effects.
-	several []several
+	several []Several
 	late    *late
 
 	safety
