@@ -16,7 +16,7 @@ func (c *check) deployment(effect plan.Effect) {
 		c.require(c.in.Workload.Lock != "", "unlocks what is not locked")
 	case plan.MarkWorkload:
 		c.require(e.Marks.Rollout == c.in.Name || c.in.Deleting != nil, "takes the label that guards the Deployment away")
-		c.require(e.Marks.Rejected == "" || e.Marks.Rejected == c.declared() && c.in.Status.IsRejected(c.declared()) != nil, "calls %q rejected", e.Marks.Rejected)
+		c.require(e.Marks.Rejected == "" || e.Marks.Rejected == c.declared() && c.d.Status.IsRejected(c.declared()) != nil, "calls %q rejected", e.Marks.Rejected)
 		c.require(e.Marks.Run == "" || c.d.Status.Phase.InRun(), "names a run that is not in progress")
 	}
 }

@@ -35,6 +35,7 @@ func startBake(f *facts) Decision {
 		p.FullReplicas = &n
 	}
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
+	f.noteSize(&d)
 	d.Recheck = max(1, bake)
 	f.announce(&d, "end of the bake", now.Add(bake))
 	return d

@@ -65,25 +65,32 @@ func createRun(f *facts) Decision {
 // labelsWrong is false for a Deployment that another Rollout guards: its labels
 // are not ours.
 func labelsWrong(f *facts) bool {
-	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
+	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks(f.in.Status) || f.in.Workload.StableUnmarked)
 }
 
-// marks are Belay's labels on the Deployment as they should be. The admission
-// policies know nothing else.
-func (f *facts) marks() Marks {
+// marks are Belay's labels on the Deployment as they should be with a status. The
+// admission policies know nothing else.
+func (f *facts) marks(s v1alpha1.RolloutStatus) Marks {
 	m := Marks{Rollout: f.in.Name}
-	if f.in.Status.Phase.InRun() {
-		m.Run = v1alpha1.RunLabel(f.in.Status.Run)
+	if s.Phase.InRun() {
+		m.Run = v1alpha1.RunLabel(s.Run)
 		if f.narrows() || f.in.Route.Narrowed != "" {
 			m.Narrowed = f.in.Spec.Traffic.Service
 		}
 	}
-	if f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate && f.rejection(f.declared) != nil {
+	if s.Phase == v1alpha1.PhaseRolledBack && f.declared == f.candidate && s.IsRejected(f.declared) != nil {
 		m.Rejected = f.declared
 	}
 	return m
 }
 
+// remark lets a decision that ends a run set the labels that hold from then on.
+func (f *facts) remark(d *Decision) {
+	if m := f.marks(d.Status); f.in.Workload.Marks != m && f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed {
+		d.Effects = append(d.Effects, MarkWorkload{m})
+	}
+}
+
 func markWorkload(f *facts) Decision {
-	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+f.marks().String(), MarkWorkload{f.marks()})
+	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+f.marks(f.in.Status).String(), MarkWorkload{f.marks(f.in.Status)})
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ type Decision struct {
 	Rule string
 	// Why in one sentence, with its numbers.
 	Why string
+	// Shown is what the status says from then on; empty for Why.
+	Shown string
 	// Key tells this decision from the next one of the same rule; a decision with
 	// the rule and key of the last one is not recorded again.
 	Key string
@@ -37,6 +40,9 @@ type Decision struct {
 	// Finished is the history entry this decision adds, if any.
 	Finished *v1alpha1.HistoryEntry
 }
+
+// shown is what the status and its conditions say.
+func (d Decision) shown() string { return cmp.Or(d.Shown, d.Why) }
 
 // Progressing tells the three standings a GitOps tool knows apart.
 type Progressing string

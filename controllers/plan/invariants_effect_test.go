@@ -26,7 +26,7 @@ func (c *checker) effectIs(effect plan.Effect) {
 	case plan.MarkWorkload:
 		c.marks(e.Marks)
 	case plan.PointServices:
-		c.require(!in.Route.PairCurrent, "points a pair that is current")
+		c.require(!in.Route.PairCurrent || c.d.Status.Run != in.Status.Run, "points a pair that is current")
 	case plan.NarrowService:
 		c.narrows(e.Hash)
 	case plan.SetSplit:
@@ -62,11 +62,11 @@ func (c *checker) effectIs(effect plan.Effect) {
 func (c *checker) marks(m plan.Marks) {
 	c.require(m != c.in.Workload.Marks || c.in.Workload.StableUnmarked, "marks what is marked")
 	c.require(m.Rollout == c.in.Name && c.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed, "marks another's Deployment")
-	c.require((m.Run != "") == c.in.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.in.Status.Phase)
-	held := c.in1(v1alpha1.PhaseRolledBack) && c.in.Status.IsRejected(c.declared) != nil
+	c.require((m.Run != "") == c.d.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.d.Status.Phase)
+	held := c.d.Status.Phase == v1alpha1.PhaseRolledBack && c.d.Status.IsRejected(c.declared) != nil
 	c.require(m.Rejected == "" || held && m.Rejected == c.declared, "calls %q rejected", m.Rejected)
-	c.require(!c.in1(v1alpha1.PhaseRollingBack), "labels before a rollback is over")
-	c.require(m.Narrowed == "" || c.in.Status.Phase.InRun(), "names a narrowed Service outside of a run")
+	c.require(c.d.Status.Phase != v1alpha1.PhaseRollingBack, "labels before a rollback is over")
+	c.require(m.Narrowed == "" || c.d.Status.Phase.InRun(), "names a narrowed Service outside of a run")
 }
 
 func (c *checker) narrows(hash string) {
@@ -224,7 +224,8 @@ func (c *checker) unpauses(to string) {
 	case v1alpha1.TakeOverHandOver:
 		c.require(c.in.Canary.Handed, "unpauses before the owner changed")
 		blocked := r.ServiceMissing || r.ServiceEndpoints == 0
-		c.require(r.Split == nil || blocked, "unpauses while the routes may go back")
+		_, released := plan.EffectOf[plan.ReleaseRoute](c.d)
+		c.require(r.Split == nil || blocked || released, "unpauses while the routes may go back")
 	case v1alpha1.TakeOverNative:
 		c.require(c.in.Deleting != nil || r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
 		c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "rolls on while a trigger fires")

@@ -261,9 +261,10 @@ func finishRollback(f *facts) Decision {
 		d.Status.Phase = v1alpha1.PhaseRolledBack
 		d.Standing = Standing{Stuck, v1alpha1.ReasonRolledBack}
 		d.Why = f.rolledBackMessage()
-		return d
+	} else {
+		d.Status.Phase = v1alpha1.PhaseStable
+		d.Status.Candidate, d.Status.Step, d.Status.Verdicts = nil, nil, nil
 	}
-	d.Status.Phase = v1alpha1.PhaseStable
-	d.Status.Candidate, d.Status.Step, d.Status.Verdicts = nil, nil, nil
+	f.remark(&d)
 	return d
 }

@@ -125,10 +125,9 @@ func (w *world) apply(effect plan.Effect) {
 // toFull takes a push to 100 %, acknowledged, by way of both steps.
 func (w *world) toFull() *world {
 	w.t.Helper()
-	return w.happens(declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
-		"SplitsRoute", "AwaitsSplit", "+ack", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack", "StepAcknowledged", "StepHolds", "+1m", "StepPassed",
-		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
-		"ScalesCanary", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack")
+	return w.happens(declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
+		"SplitsRoute", "AwaitsSplit", "+ack", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack", "StepAcknowledged", "StepHolds", "+1m", "StepPassed", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
+		"ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack")
 }
 
 func (w *world) toHandover() *world {
@@ -146,8 +145,8 @@ func recognised(in *plan.Input) { in.Canary.Recognised = true }
 
 func TestAPromotionReplacesNoPod(t *testing.T) {
 	w := newWorld(t).toHandover().goes("HandsOver", "HandoverAwaitsRecognition").happens(recognised).
-		goes("HandoverReleasesRoute", "HandoverUnpauses", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled)
-	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
+		goes("HandoverReleases", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled)
+	w.goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestAHandoverWaitsForRestAfterTheBake(t *testing.T) {
@@ -161,7 +160,7 @@ func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
 	// The write of the owner failed after the lock.
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).
 		goes("+fail", "TriggerFired", "RollbackFences", "RollbackTakesTraffic", "UnlocksDeployment", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
-			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "MarksWorkload", "RolledBack").
+			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
 
@@ -169,13 +168,13 @@ func TestARollbackThatComesTooLateGoesOn(t *testing.T) {
 	w := newWorld(t).toHandover().goes("HandsOver")
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).goes("+fail", "TriggerFired").
 		happens(func(in *plan.Input) { in.Canary.Handed, in.Canary.Recognised = true, true }, func(in *plan.Input) { active(stable(replicas), in.Canary.Set)(in) }).
-		goes("RollbackOvertaken", "HandoverReleasesRoute", "HandoverUnpauses", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+		goes("RollbackOvertaken", "HandoverReleases", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestARollbackFromABakeIsAChangeOfWeights(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts", "+fail", "TriggerFired", "RollbackTakesTraffic", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "+5s",
-		"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "MarksWorkload", "RolledBack").
+		"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
 
@@ -183,17 +182,16 @@ func direct(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCal
 
 func (w *world) toNarrowedHandover() *world {
 	w.t.Helper()
-	return w.happens(direct, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
-		"SplitsRoute", "+ack", "NarrowsService", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed",
-		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
-		"ScalesCanary", "ScalesCanary", "SetsWeight", "+ack", "BakeStarts", "NarrowsService", "BakeRuns", "+5m", "BakePassed",
+	return w.happens(direct, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
+		"SplitsRoute", "+ack", "NarrowsService", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
+		"ScalesCanary", "SetsWeight", "+ack", "BakeStarts", "NarrowsService", "BakeRuns", "+5m", "BakePassed",
 		"HandoverReleasesNarrowed", "HandoverAwaitsSteadySize", "+ack")
 }
 
 func TestDirectCallersFollowAPromotion(t *testing.T) {
 	w := newWorld(t).toNarrowedHandover().goes("HandsOver").happens(recognised).
-		goes("HandoverWidensService", "HandoverUnpauses", "HandoverAwaitsWorkload").happens(rolled)
-	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
+		goes("HandoverReleases", "HandoverAwaitsWorkload").happens(rolled)
+	w.goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestARollbackOfRequestsThatGoByTheNarrowedServiceDrains(t *testing.T) {
@@ -209,10 +207,10 @@ func TestAnAutoscalerComesBetweenLockAndOwner(t *testing.T) {
 		active(stable(8), in.Canary.Set)(in)
 	}
 	newWorld(t).toHandover().goes("HandsOver").happens(spread).
-		goes("HandoverSizeChanged", "HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+		goes("HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 	newWorld(t).happens(recreate).toHandover().goes("HandsOver").happens(spread).
 		goes("HandoverSizeChanged", "HandoverAwaitsRecognition").happens(recognised).
-		goes("HandoverReleasesRoute", "HandoverUnpauses", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+		goes("HandoverReleases", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }

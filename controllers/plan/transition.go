@@ -50,6 +50,9 @@ func Transition(in Input) Result {
 		}
 	}
 	setConditions(in, &d)
+	if left := quietFor(in, d); left > 0 {
+		return quiet(in, d, left)
+	}
 	r := Result{Decision: d, News: news, GoesOn: goesOn(in, d)}
 	if news {
 		r.Event = eventOf(in, d)
@@ -87,7 +90,8 @@ func numberOf(in Input, d Decision) (int32, bool) {
 	switch {
 	case d.Repeats:
 		return 0, false
-	case last == nil && d.Standing.State == Done:
+	case d.Standing.State == Done && d.Finished == nil && (last == nil || readyReason(in.Status.Conditions) == d.Standing.Reason):
+		// The end of the run has said so already.
 		return 0, false
 	case last != nil && last.Rule == d.Rule && last.Key == truncate(d.Key, 128) && !started:
 		return 0, false

@@ -33,6 +33,10 @@ func (r *Reconciler) act(ctx context.Context, w *world, effect plan.Effect) erro
 	case plan.MarkWorkload:
 		return r.markWorkload(ctx, w, e.Marks)
 	case plan.PointServices:
+		if w.rollout.Status.Phase.InRun() {
+			// The run may have begun with this decision.
+			w.target.CanaryHash = w.canaryHash()
+		}
 		return r.Router.Point(ctx, w.target)
 	case plan.NarrowService:
 		return r.Router.Narrow(ctx, w.target, e.Hash)

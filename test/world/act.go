@@ -29,7 +29,7 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 		w.rollout.runs = append(w.rollout.runs, status.Run)
 		w.rollout.version++
 	case plan.PointServices:
-		return w.onPair(v, func() { w.point(v.sides()) })
+		return w.onPair(v, func() { w.point(v.sides(status)) })
 	case plan.NarrowService:
 		return w.onService(v, func() { w.narrow(e.Hash, "") })
 	case plan.SetSplit:

@@ -197,7 +197,7 @@ func (c *cluster) recognised(s *set) bool {
 
 // route is what observing the Services, their endpoints and the route gives.
 func (v view) route() plan.Route {
-	n, sides := &v.network.network, v.sides()
+	n, sides := &v.network.network, v.sides(v.rollout.rollout.status)
 	c, now := v.network, n.pairNow(v.network.at)
 	out := plan.Route{
 		Acknowledged: n.acknowledged(c.at), Epoch: n.routeEpoch, Narrowed: n.narrowed, NarrowedBy: n.narrowedBy,
@@ -227,8 +227,8 @@ func (v view) route() plan.Route {
 
 // sides are the hashes that the pair of Services should select: the stable set's,
 // and the canary's, or that of the set which would become it.
-func (v view) sides() pair {
-	c, status := v.sets, v.rollout.rollout.status
+func (v view) sides(status *v1alpha1.RolloutStatus) pair {
+	c := v.sets
 	var p pair
 	if v.deployment.deployment.uid == 0 {
 		return p
