@@ -222,7 +222,8 @@ const (
 )
 
 // Due reports whether the unwritten decisions go to the run now: at the end of a
-// step or a phase, when no run is in progress, and when many wait.
+// step, when the promotion or a rollback begins, when no run is in progress, and when
+// many wait.
 func Due(status *v1alpha1.RolloutStatus, unwritten []v1alpha1.PendingDecision) bool {
 	if len(unwritten) == 0 {
 		return false
@@ -231,5 +232,11 @@ func Due(status *v1alpha1.RolloutStatus, unwritten []v1alpha1.PendingDecision) b
 	if !status.Phase.InRun() || len(unwritten) >= maxBatch || pendingBytes(unwritten) > maxBatchBytes || first.Run != status.Run {
 		return true
 	}
-	return first.Decision.Phase != newest.Phase || !equalStep(first.Decision.Step, newest.Step)
+	return promotes(first.Decision.Phase) != promotes(newest.Phase) || first.Decision.Phase != newest.Phase && !promotes(newest.Phase) ||
+		!equalStep(first.Decision.Step, newest.Step)
+}
+
+// promotes holds for the phases in which the candidate has everything, or gets it.
+func promotes(p v1alpha1.Phase) bool {
+	return p == v1alpha1.PhasePromoting || p == v1alpha1.PhaseBaking || p == v1alpha1.PhaseHandingOver
 }

@@ -47,7 +47,7 @@ func decisive(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	s.Conditions = conditions
 	if s.Step != nil {
 		step := *s.Step
-		step.Replicas, step.Weight.Observed = v1alpha1.ReplicaStatus{}, 0
+		step.Replicas, step.Weight = v1alpha1.ReplicaStatus{}, v1alpha1.WeightStatus{}
 		s.Step = &step
 	}
 	if s.DirectCallers != nil {

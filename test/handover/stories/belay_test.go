@@ -190,7 +190,8 @@ func register(mgr ctrl.Manager, calm time.Duration, looks *atomic.Int64) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Guard: guard,
+	noting := rollout.Noting(mgr.GetClient())
+	rollouts := &rollout.Reconciler{Client: noting, Live: mgr.GetAPIReader(), Router: gateway.New(noting, v1alpha1.FieldManager), Guard: guard,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }
