@@ -52,7 +52,7 @@ func (c *check) handover() {
 		return
 	}
 	w, k := c.in.Workload, c.in.Canary
-	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver && c.in.Deleting == nil, "hands over in phase %s", c.in.Status.Phase)
+	c.require(c.d.Status.Phase == v1alpha1.PhaseHandingOver && c.in.Deleting == nil, "hands over in phase %s", c.d.Status.Phase)
 	c.require(w.Paused && c.declared() == c.tried(), "hands over to a Deployment that is not held at the candidate")
 	c.require(k.Exists && !k.Handed && !k.Former && k.Changed == "" && w.Chosen == k.Name, "hands over a set that the Deployment would not choose")
 	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "hands over without a record of when")

@@ -65,7 +65,11 @@ func createRun(f *facts) Decision {
 // labelsWrong is false for a Deployment that another Rollout guards: its labels
 // are not ours.
 func labelsWrong(f *facts) bool {
-	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks(f.in.Status) || f.in.Workload.StableUnmarked)
+	present, wanted := f.in.Workload.Marks, f.marks(f.in.Status)
+	if f.givenBack() && present.Run == "" {
+		wanted.Run, wanted.Narrowed = "", ""
+	}
+	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (present != wanted || f.in.Workload.StableUnmarked)
 }
 
 // marks are Belay's labels on the Deployment as they should be with a status. The
@@ -82,6 +86,12 @@ func (f *facts) marks(s v1alpha1.RolloutStatus) Marks {
 		m.Rejected = f.declared
 	}
 	return m
+}
+
+// givenBack holds in a handover once nothing is left that a bypass would have to
+// undo first: the write that unpauses the Deployment takes the labels that say so.
+func (f *facts) givenBack() bool {
+	return handed(f) && routesUnsplit(f) && !narrowed(f)
 }
 
 // remark lets a decision that ends a run set the labels that hold from then on.

@@ -20,14 +20,14 @@ func setConditions(in Input, d *Decision) {
 	if d.Standing.State == Done && in.Guard.Proven {
 		ready = metav1.ConditionTrue
 	}
-	set(v1alpha1.ConditionReady, ready, d.Standing.Reason, d.shown())
+	set(v1alpha1.ConditionReady, ready, d.Standing.Reason, d.Why)
 	// One that stays keeps the time since when it holds.
 	for _, c := range []struct {
 		kind  string
 		state Progressing
 	}{{v1alpha1.ConditionReconciling, Working}, {v1alpha1.ConditionStalled, Stuck}} {
 		if d.Standing.State == c.state {
-			set(c.kind, metav1.ConditionTrue, d.Standing.Reason, d.shown())
+			set(c.kind, metav1.ConditionTrue, d.Standing.Reason, d.Why)
 		} else {
 			meta.RemoveStatusCondition(&d.Status.Conditions, c.kind)
 		}

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -15,8 +14,6 @@ type Decision struct {
 	Rule string
 	// Why in one sentence, with its numbers.
 	Why string
-	// Shown is what the status says from then on; empty for Why.
-	Shown string
 	// Key tells this decision from the next one of the same rule; a decision with
 	// the rule and key of the last one is not recorded again.
 	Key string
@@ -40,9 +37,6 @@ type Decision struct {
 	// Finished is the history entry this decision adds, if any.
 	Finished *v1alpha1.HistoryEntry
 }
-
-// shown is what the status and its conditions say.
-func (d Decision) shown() string { return cmp.Or(d.Shown, d.Why) }
 
 // Progressing tells the three standings a GitOps tool knows apart.
 type Progressing string
@@ -131,8 +125,12 @@ type (
 	// Unlock removes the handover's lock from the Deployment.
 	Unlock struct{}
 	// Unpause lets the Deployment roll to the template with this revision, and to
-	// no other, and removes the handover's lock in the same write.
-	Unpause struct{ Revision string }
+	// no other, and removes the handover's lock in the same write; Unmark also the
+	// labels by which a refusal undoes what a run has done to the routes.
+	Unpause struct {
+		Revision string
+		Unmark   bool
+	}
 	// Pause stops the Deployment where it is.
 	Pause struct{}
 	// RaiseStable gives the stable set this size; where there is none it is made

@@ -50,7 +50,7 @@ func (f *facts) finish(d Decision) Decision {
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
 		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
 	}
-	d.Status.Message = truncate(d.shown(), 1024)
+	d.Status.Message = truncate(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
 	}

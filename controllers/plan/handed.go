@@ -97,13 +97,13 @@ func (f *facts) giveBack(why string) Decision {
 		effects, does = append(effects, NarrowService{}), append(does, "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again")
 	}
 	if heldAtCandidate(f) {
-		effects, does = append(effects, Unpause{f.candidate}), append(does, "the Deployment is unpaused")
+		effects, does = append(effects, Unpause{f.candidate, !routesBlocked(f)}), append(does, "the Deployment is unpaused")
 	}
 	return f.doing(v1alpha1.ReasonHandingOver, why+strings.Join(does, ", ")+f.lateTriggerNote(), effects...)
 }
 
 func unpauseHanded(f *facts) Decision {
-	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate})
+	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate, f.givenBack()})
 }
 
 // onlyActiveSet is the Deployment's one ReplicaSet with a size; nil while it
@@ -158,10 +158,6 @@ func finishPromotion(f *facts) Decision {
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
 	f.becomeStable(&d, f.in.Canary.Set)
-	if f.declared == f.candidate && f.in.Blocked.Reason == "" && f.in.Route.Fault.Reason == "" && f.in.Workload.Warning == "" {
-		// Nothing is left to do or to say: the same write shows the end.
-		d.Standing.State, d.Shown = Done, servingMessage(&d.Status)
-	}
 	f.remark(&d)
 	return d
 }

@@ -60,7 +60,7 @@ func acceptRevert(f *facts) Decision {
 
 func (f *facts) backToStable(why string) Decision {
 	if f.in.Workload.Paused {
-		return f.doing(v1alpha1.ReasonProgressing, why, Unpause{f.stable})
+		return f.doing(v1alpha1.ReasonProgressing, why, Unpause{Revision: f.stable})
 	}
 	d := f.working(v1alpha1.ReasonProgressing, why)
 	d.Status.Phase = v1alpha1.PhaseStable
@@ -167,10 +167,8 @@ func waitForGuard(f *facts) Decision {
 	return f.stuck(f.in.Guard.Reason, f.in.Guard.Message)
 }
 
-func servingMessage(s *v1alpha1.RolloutStatus) string { return "serving " + imageOf(s.Stable) }
-
 func stayStable(f *facts) Decision {
-	d := Decision{Status: f.next(), Standing: Standing{Done, v1alpha1.ReasonStable}, Why: servingMessage(&f.in.Status)}
+	d := Decision{Status: f.next(), Standing: Standing{Done, v1alpha1.ReasonStable}, Why: "serving " + imageOf(f.in.Status.Stable)}
 	switch w := f.in.Workload; {
 	case w.Replicas > 0 && w.Stable.Ready == 0:
 		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix, it goes out at once when none gets ready within %s",

@@ -182,7 +182,7 @@ func (c *checker) removes() {
 // all requests.
 func (c *checker) handsOver(e plan.HandOver) {
 	w, canary, r, p := c.in.Workload, c.in.Canary, c.in.Route, c.in.Status.Promotion
-	c.require(c.in1(v1alpha1.PhaseHandingOver) && canary.Exists && !canary.Handed && !canary.Former, "hands over in phase %s", c.in.Status.Phase)
+	c.require(c.d.Status.Phase == v1alpha1.PhaseHandingOver && canary.Exists && !canary.Handed && !canary.Former, "hands over in phase %s", c.d.Status.Phase)
 	c.require(w.Paused && c.declared == c.candidate, "hands over what is not held")
 	c.require(canary.Changed == "" && w.Chosen == canary.Name, "hands over what the Deployment would not choose")
 	c.require(c.in.Deleting == nil && (c.in.Run.Exists || e.Native), "hands over without a record")

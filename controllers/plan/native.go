@@ -143,7 +143,7 @@ func pausedByBelay(f *facts) bool {
 }
 
 func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.candidate})
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{Revision: f.candidate})
 }
 
 // nativeRunMissing comes after the traffic: routes must not wait for a record

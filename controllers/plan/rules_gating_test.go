@@ -53,7 +53,7 @@ func gatingCases() []ruleCase {
 		works("Paused", "mid-step", given(step, specPaused), nil, stepping, v1alpha1.ReasonPaused, "step 1 of 2 (smoke), weight 10 %", "triggers stay armed"),
 		works("Paused", "in a bake", given(baking, specPaused), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonPaused, "bake"),
 		works("Paused", "in a handover", given(handingOver, specPaused), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonPaused, "handover"),
-		works("HandoverReleases", "too late to pause", given(handed, specPaused), plan.ReleaseRoute{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver).then(plan.Unpause{Revision: candidateRevision}),
+		works("HandoverReleases", "too late to pause", given(handed, specPaused), plan.ReleaseRoute{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver).then(plan.Unpause{Revision: candidateRevision, Unmark: true}),
 
 		works("EmptiesCanary", "mid-step", given(step, atZero), plan.ScaleCanary{}, stepping, v1alpha1.ReasonScaledToZero, "scaled to 0"),
 		works("EmptiesCanary", "in a bake", given(baking, atZero), plan.ScaleCanary{}, v1alpha1.PhaseBaking, v1alpha1.ReasonScaledToZero),

@@ -105,7 +105,7 @@ func deletionCases() []ruleCase {
 		works("ReleaseTimedOut", "although the Service is gone", given(step, serviceGone, late), plan.ReleaseRoute{}, phase, releasing),
 		works("DeletingUnpauses", "the former version is declared again", given(declares(stableRevision), paused(true), soon), plan.Unpause{Revision: stableRevision}, v1alpha1.PhaseStable, releasing),
 		works("DeletingReleasesHanded", "the Deployment owns the canary", given(handed, soon), plan.ReleaseRoute{}, over, releasing),
-		works("DeletingUnpausesHanded", "routes released", given(handed, noSplit, soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
+		works("DeletingUnpausesHanded", "routes released", given(handed, noSplit, soon), plan.Unpause{Revision: candidateRevision, Unmark: true}, over, releasing),
 		works("DeletingUnpausesHanded", "although the routes cannot be released", given(handed, serviceGone, soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
 		works("DeletingUnpausesHanded", "a native roll that was paused", given(native, paused(true), soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
 		works("Released", "a native roll that a trigger stopped", given(native, paused(true), verdict(v1alpha1.VerdictFail), soon), plan.Leave{}, over, releasing, "stays paused"),

@@ -132,7 +132,8 @@ func bakeCases() []ruleCase {
 		works("BakeRuns", "not over", given(baking, fullAt(&justNow)), nil, phase, bakes, "until 12:04:59Z", "2 of 2 triggers pass"),
 		works("BakeUndecided", "no answer", given(baking, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "bake is over but undecided"),
 		stalls("BakeUndecided", "no answer past the deadline", given(baking, fullAt(&longAgo), verdict(v1alpha1.VerdictInconclusive)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
-		works("BakePassed", "passed", given(baking), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "bake passed", "takes the canary's ReplicaSet over"),
-		works("BakePassed", "passed while the controller was down", given(baking, fullAt(&longAgo), rollBackAtDeadline), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("BakePassed", "passed", given(baking), plan.HandOver{Replicas: replicas}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "bake passed", "takes the canary's ReplicaSet over"),
+		works("BakePassed", "sizes have not stood long enough", given(baking, sizeSince(&justNow)), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("BakePassed", "passed while the controller was down", given(baking, fullAt(&longAgo), rollBackAtDeadline), plan.HandOver{Replicas: replicas}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 	}
 }

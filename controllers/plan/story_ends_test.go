@@ -26,7 +26,7 @@ func TestACancelledRunLeavesStableUnpaused(t *testing.T) {
 }
 
 func TestAPromotedVersionGivesWayAtOnce(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver").happens(recognised).goes("HandoverReleases", "+ack").happens(rolled).goes("Promoted")
+	w := newWorld(t).toHandover().happens(recognised).goes("HandoverReleases", "+ack").happens(rolled).goes("Promoted")
 	// The former version is declared again. The set that was handed over is now the
 	// stable one.
 	w.happens(func(in *plan.Input) {

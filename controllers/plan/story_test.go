@@ -111,6 +111,9 @@ func (w *world) apply(effect plan.Effect) {
 		in.Workload.Lock = ""
 	case plan.Unpause:
 		in.Workload.Paused, in.Workload.Lock = false, ""
+		if e.Unmark {
+			in.Workload.Marks.Run, in.Workload.Marks.Narrowed = "", ""
+		}
 	case plan.Pause:
 		in.Workload.Paused = true
 	case plan.TakeOut:
@@ -144,7 +147,7 @@ func rolled(in *plan.Input) {
 func recognised(in *plan.Input) { in.Canary.Recognised = true }
 
 func TestAPromotionReplacesNoPod(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver", "HandoverAwaitsRecognition").happens(recognised).
+	w := newWorld(t).toHandover().goes("HandoverAwaitsRecognition").happens(recognised).
 		goes("HandoverReleases", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled)
 	w.goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
@@ -156,7 +159,7 @@ func TestAHandoverWaitsForRestAfterTheBake(t *testing.T) {
 }
 
 func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver")
+	w := newWorld(t).toHandover()
 	// The write of the owner failed after the lock.
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).
 		goes("+fail", "TriggerFired", "RollbackFences", "RollbackTakesTraffic", "UnlocksDeployment", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
@@ -165,7 +168,7 @@ func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
 }
 
 func TestARollbackThatComesTooLateGoesOn(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver")
+	w := newWorld(t).toHandover()
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).goes("+fail", "TriggerFired").
 		happens(func(in *plan.Input) { in.Canary.Handed, in.Canary.Recognised = true, true }, func(in *plan.Input) { active(stable(replicas), in.Canary.Set)(in) }).
 		goes("RollbackOvertaken", "HandoverReleases", "+ack", "HandoverAwaitsWorkload").happens(rolled).
@@ -206,10 +209,10 @@ func TestAnAutoscalerComesBetweenLockAndOwner(t *testing.T) {
 		in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 2)
 		active(stable(8), in.Canary.Set)(in)
 	}
-	newWorld(t).toHandover().goes("HandsOver").happens(spread).
+	newWorld(t).toHandover().happens(spread).
 		goes("HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
-	newWorld(t).happens(recreate).toHandover().goes("HandsOver").happens(spread).
+	newWorld(t).happens(recreate).toHandover().happens(spread).
 		goes("HandoverSizeChanged", "HandoverAwaitsRecognition").happens(recognised).
 		goes("HandoverReleases", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)

@@ -90,8 +90,7 @@ func numberOf(in Input, d Decision) (int32, bool) {
 	switch {
 	case d.Repeats:
 		return 0, false
-	case d.Standing.State == Done && d.Finished == nil && (last == nil || readyReason(in.Status.Conditions) == d.Standing.Reason):
-		// The end of the run has said so already.
+	case last == nil && d.Standing.State == Done:
 		return 0, false
 	case last != nil && last.Rule == d.Rule && last.Key == truncate(d.Key, 128) && !started:
 		return 0, false

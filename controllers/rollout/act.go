@@ -87,7 +87,7 @@ func (r *Reconciler) leave(ctx context.Context, w *world) error {
 
 func (r *Reconciler) markWorkload(ctx context.Context, w *world, marks v1alpha1.Marks) error {
 	patch, err := workload.Mark(w.deployment, marks)
-	if err := r.mergePatch(ctx, w.deployment, patch, err); err != nil {
+	if err := r.patch(ctx, w.deployment, patch, err); err != nil {
 		return err
 	}
 	if w.stable == nil {

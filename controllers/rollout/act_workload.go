@@ -42,7 +42,11 @@ func (r *Reconciler) actOnWorkload(ctx context.Context, w *world, effect plan.Ef
 		if w.input.Workload.Declared.Revision != e.Revision {
 			return apierrors.NewConflict(appsv1.Resource("deployments"), w.deployment.GetName(), fmt.Errorf("it declares another revision now"))
 		}
-		patch, err := workload.Unpause(w.deployment, e.Revision)
+		var unmarked []string
+		if e.Unmark {
+			unmarked = []string{v1alpha1.LabelRun, v1alpha1.LabelNarrowed}
+		}
+		patch, err := workload.Unpause(w.deployment, e.Revision, unmarked...)
 		return r.patch(ctx, w.deployment, patch, err)
 	case plan.Pause:
 		patch, err := workload.Pause(w.deployment)

@@ -40,11 +40,12 @@ func Unlock(deployment *unstructured.Unstructured) ([]byte, error) {
 	return p.Encode()
 }
 
-// Unpause lets the Deployment roll, and unlocks it in the same write. It tests the
+// Unpause lets the Deployment roll, and in the same write unlocks it and removes the
+// labels that are named. It tests the
 // uid and the whole template, as the guard does not hold Belay's own writes; the
 // resource version is not tested, since status and size change all the time. It
 // fails when the template that was read is not the given revision.
-func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, error) {
+func Unpause(deployment *unstructured.Unstructured, revision string, labels ...string) ([]byte, error) {
 	template := Template(deployment)
 	declared, err := RevisionOf(template)
 	if err != nil {
@@ -60,7 +61,7 @@ func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, er
 	var p jsonPatch
 	p.Test(string(deployment.GetUID()), "metadata", "uid")
 	p.Test(template, "spec", "template")
-	p.RemoveLabels(deployment.GetLabels(), v1alpha1.LabelHandover)
+	p.RemoveLabels(deployment.GetLabels(), append(labels, v1alpha1.LabelHandover)...)
 	p.Add(false, "spec", "paused")
 	return p.Encode()
 }

@@ -245,7 +245,12 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 		}
 		w.judgeUnpause(e.Revision)
 		if d.paused || d.lock != "" {
-			w.specWrite(func() { d.paused, d.lock = false, "" })
+			w.specWrite(func() {
+				d.paused, d.lock = false, ""
+				if e.Unmark {
+					d.marks.Run, d.marks.Narrowed = "", ""
+				}
+			})
 		}
 	case plan.Pause:
 		if seen.declared != d.declared {
@@ -305,7 +310,7 @@ func (w *World) handOver(e plan.HandOver, v view, status *v1alpha1.RolloutStatus
 		return errConflict
 	}
 	w.judgeHandOver(now, e)
-	now.owner, now.ownerRun, now.borrowed = answer.uid, "", false
+	now.owner, now.ownerRun, now.borrowed, now.marked = answer.uid, "", false, true
 	now.desired, now.limit = answer.replicas, answer.replicas+w.maxSurge()
 	now.version++
 	if w.interrupted("handed") {

@@ -34,6 +34,8 @@ type World struct {
 	hooks map[string]func(*World)
 
 	spec v1alpha1.RolloutSpec
+	// calm is how long the sizes must have stood before a handover.
+	calm time.Duration
 	// failing is the run whose trigger fires, blindUntil until when its source
 	// does not answer.
 	failing    string
@@ -106,6 +108,7 @@ func newWorld(seed uint64, fault Fault, setup func(*World), script ...event) *Wo
 			network:    network{inFlight: []*int32{nil}},
 			rollout:    rollout{version: 1, status: &v1alpha1.RolloutStatus{ObservedGeneration: -1}},
 		},
+		calm: 15 * time.Second,
 		spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "shop"},
 			Traffic:     v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
