@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -109,5 +110,5 @@ func (f *facts) grow(d *Decision) {
 		return
 	}
 	grown := scaleCanary(next)
-	d.Status, d.Effects, d.Why = grown.Status, grown.Effects, d.Why+"; "+grown.Why
+	d.Status, d.Effects, d.Why = grown.Status, grown.Effects, d.Why+"; "+strings.TrimPrefix(grown.Why, "promotion: ")
 }

@@ -45,7 +45,8 @@ const quiet = 3 * time.Second
 func TestRequestsOfARun(t *testing.T) {
 	s := open(t, 3, nil, func(spec map[string]any) {
 		delete(spec, "guardrails")
-		spec["steps"], spec["historyLimit"] = []any{map[string]any{"weight": int64(50), "hold": "2s"}}, int64(1)
+		spec["steps"], spec["historyLimit"] = []any{map[string]any{"weight": int64(50), "hold": "2s"}}, int64(20)
+		spec["promotion"] = map[string]any{"bake": "2s"}
 	})
 	s.verdict(always(silent))
 	s.belay.end()
