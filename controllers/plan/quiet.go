@@ -20,10 +20,14 @@ const shortWait = 5 * time.Second
 // effect, concludes something or waits longer.
 func quietFor(in Input, d Decision) time.Duration {
 	last := in.Status.Decision
-	if last == nil || len(d.Effects) > 0 || d.Standing.State != Working || !equality.Semantic.DeepEqual(decisive(in.Status), decisive(d.Status)) {
+	if last == nil || len(d.Effects) > 0 || d.Standing.State != Working {
 		return 0
 	}
-	return max(0, last.At.Add(shortWait).Sub(in.Now))
+	left := last.At.Add(shortWait).Sub(in.Now)
+	if left <= 0 || !equality.Semantic.DeepEqual(decisive(in.Status), decisive(d.Status)) {
+		return 0
+	}
+	return left
 }
 
 // quiet is a decision that leaves the status as it is until its time comes.
