@@ -69,7 +69,7 @@ func labelsWrong(f *facts) bool {
 	if f.givenBack() && present.Run == "" {
 		wanted.Run, wanted.Narrowed = "", ""
 	}
-	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (present != wanted || f.in.Workload.StableUnmarked)
+	return f.claimed() == nil && (present != wanted || f.in.Workload.StableUnmarked)
 }
 
 // marks are Belay's labels on the Deployment as they should be with a status. The
@@ -96,7 +96,7 @@ func (f *facts) givenBack() bool {
 
 // remark lets a decision that ends a run set the labels that hold from then on.
 func (f *facts) remark(d *Decision) {
-	if m := f.marks(d.Status); f.in.Workload.Marks != m && f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed {
+	if m := f.marks(d.Status); f.in.Workload.Marks != m && f.claimed() == nil {
 		d.Effects = append(d.Effects, MarkWorkload{m})
 	}
 }
