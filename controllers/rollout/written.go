@@ -141,14 +141,17 @@ func (n noting) note(ctx context.Context, o client.Object, err error) error {
 	return err
 }
 
+// Create notes what was made.
 func (n noting) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {
 	return n.note(ctx, o, n.Client.Create(ctx, o, opts...))
 }
 
+// Patch notes what was changed.
 func (n noting) Patch(ctx context.Context, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
 	return n.note(ctx, o, n.Client.Patch(ctx, o, patch, opts...))
 }
 
+// Status returns a writer that notes what was changed.
 func (n noting) Status() client.SubResourceWriter { return notingStatus{n.Client.Status(), n} }
 
 type notingStatus struct {
@@ -156,6 +159,7 @@ type notingStatus struct {
 	of noting
 }
 
+// Patch notes the object, which the answer holds whole.
 func (n notingStatus) Patch(ctx context.Context, o client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 	return n.of.note(ctx, o, n.SubResourceWriter.Patch(ctx, o, patch, opts...))
 }

@@ -9,16 +9,18 @@ import (
 func TestRequestsAreCountedByVerbAndResource(t *testing.T) {
 	status := http.StatusOK
 	c := &Requests{}
-	counted := c.Wrap(roundTripper(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: status}, nil }))
+	counted := c.Wrap(roundTripper(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: status, Body: http.NoBody}, nil }))
 	send := func(method, path string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, "https://kube.example"+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := counted.RoundTrip(r); err != nil {
+		response, err := counted.RoundTrip(r)
+		if err != nil {
 			t.Fatal(err)
 		}
+		_ = response.Body.Close()
 	}
 	for range 2 {
 		send("PATCH", "/apis/belay.dev/v1alpha1/namespaces/shop/rollouts/shop/status?fieldManager=belay")
