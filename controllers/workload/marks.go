@@ -48,9 +48,9 @@ func Mark(deployment *unstructured.Unstructured, marks v1alpha1.Marks) ([]byte, 
 	return p.Encode()
 }
 
-// MarkSet is the JSON merge patch (types.MergePatchType) that labels a ReplicaSet
-// as the Rollout's, so that its template is guarded, with the role that it has
-// now; nil when it is so labelled. It carries the resource version.
+// MarkSet is the JSON merge patch (types.MergePatchType) that labels a ReplicaSet with its
+// Rollout, so that its template is guarded, and with its role; nil when it has the labels.
+// It has the resource version.
 func MarkSet(set *unstructured.Unstructured, rollout, role string) ([]byte, error) {
 	labels, changed := set.GetLabels(), map[string]any{}
 	for key, wanted := range map[string]string{v1alpha1.LabelRollout: rollout, v1alpha1.LabelRole: role} {
@@ -72,9 +72,9 @@ func labelPatch(object *unstructured.Unstructured, changed map[string]any) ([]by
 	return raw, nil
 }
 
-// Unlabel removes Belay's labels from a Deployment or ReplicaSet: a JSON patch
-// (types.JSONPatchType), because a label that the guard has put back has no field
-// owner who could drop it. Nil when there are none.
+// Unlabel removes Belay's labels from a Deployment or ReplicaSet; nil when it has none. It
+// is a JSON patch (types.JSONPatchType), because a label that the guard has put back has
+// no field owner, and so no apply can remove it.
 func Unlabel(object *unstructured.Unstructured) ([]byte, error) {
 	var p jsonPatch
 	p.Test(string(object.GetUID()), "metadata", "uid")

@@ -30,8 +30,8 @@ var stories = map[string]struct {
 const apart = 3
 
 // repairs are the rules that do what a decision with several effects has left undone
-// when it was interrupted.
-var repairs = regexp.MustCompile(` (MarksWorkload|PointsServices|ScalesCanary|HandsOver|HandoverUnpauses)\b`)
+// when it was interrupted, or that may also wait.
+var repairs = regexp.MustCompile(` (MarksWorkload|PointsServices|ScalesCanary|HandsOver|HandoverUnpauses|RollbackRemovesCanary)\b`)
 
 // TestEveryWriteMayFail ends the process once before every write of a story, and
 // loses once the answer to it; a few of them in each release. Every release must
