@@ -9,7 +9,9 @@ import (
 func TestRequestsAreCountedByVerbAndResource(t *testing.T) {
 	status := http.StatusOK
 	c := &Requests{}
-	counted := c.Wrap(roundTripper(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: status, Body: http.NoBody}, nil }))
+	counted := c.Wrap(roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Body: http.NoBody}, nil
+	}))
 	send := func(method, path string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, "https://kube.example"+path, nil)
