@@ -49,15 +49,15 @@ func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
 	return r.describeCanary(ctx, w, sets)
 }
 
-// readDeployment reads past the cache where a decision must see our own last
-// write, or would be drastic if the cache were behind: in a handover, and when
-// the Deployment seems to roll although nobody let it. It is nil when there is no
-// such Deployment.
+// readDeployment reads past the cache where a decision must see what another
+// process may have written, or would be drastic if the cache were behind: in a
+// handover that this process has not gone on with yet, and when the Deployment seems
+// to roll although nobody let it. It is nil when there is no such Deployment.
 func (r *Reconciler) readDeployment(ctx context.Context, w *world, key types.NamespacedName) (*unstructured.Unstructured, error) {
 	d := workload.NewDeployment()
 	err := r.Client.Get(ctx, key, d)
-	live := w.inHandover()
-	if err == nil && !live && !workload.Paused(d) && w.rollout.Status.Stable != nil {
+	live := w.mustReadLive()
+	if err == nil && !w.inHandover() && !workload.Paused(d) && w.rollout.Status.Stable != nil {
 		declared, err := w.describe(d)
 		live = err == nil && declared.Revision != w.rollout.Status.Stable.Revision
 	}
@@ -92,6 +92,10 @@ func (w *world) inHandover() bool {
 	return s.Phase == v1alpha1.PhaseHandingOver || s.Phase == v1alpha1.PhaseRollingBack && s.Promotion != nil && s.Promotion.HandedAt != nil
 }
 
+// mustReadLive holds in a handover while somebody else wrote the Rollout last: after
+// a restart, and beside another process, the cache may lack what was decided there.
+func (w *world) mustReadLive() bool { return w.inHandover() && !w.follows }
+
 func selectorOf(d *unstructured.Unstructured) (labels.Selector, error) {
 	raw, _, _ := unstructured.NestedMap(d.Object, "spec", "selector")
 	declared := &metav1.LabelSelector{}
@@ -114,7 +118,7 @@ func (r *Reconciler) readSets(ctx context.Context, w *world, selector labels.Sel
 	var sets []workload.Set
 	for i := range list.Items {
 		u := &list.Items[i]
-		if w.inHandover() && u.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(w.rollout.Status.Run) {
+		if w.mustReadLive() && u.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(w.rollout.Status.Run) {
 			live := workload.NewSet()
 			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(u), live); err != nil {
 				if apierrors.IsNotFound(err) {

@@ -39,11 +39,12 @@ func Unlock(deployment *unstructured.Unstructured) ([]byte, error) {
 	return p.Encode()
 }
 
-// Unpause lets the Deployment roll out, and unlocks it in the same write. It tests the
-// uid and the whole template, because the guard does not check Belay's own writes. It
-// does not test the resource version, because status and size change all the time. It
+// Unpause lets the Deployment roll, and in the same write unlocks it and removes the
+// labels that are named. It tests the uid and the whole template, because the guard
+// does not check Belay's own writes. It does not test the resource version, because
+// status and size change all the time. It
 // fails when the template that was read is not the given revision.
-func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, error) {
+func Unpause(deployment *unstructured.Unstructured, revision string, labels ...string) ([]byte, error) {
 	template := Template(deployment)
 	declared, err := RevisionOf(template)
 	if err != nil {
@@ -59,7 +60,7 @@ func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, er
 	var p jsonPatch
 	p.Test(string(deployment.GetUID()), "metadata", "uid")
 	p.Test(template, "spec", "template")
-	p.RemoveLabels(deployment.GetLabels(), v1alpha1.LabelHandover)
+	p.RemoveLabels(deployment.GetLabels(), append(labels, v1alpha1.LabelHandover)...)
 	p.Add(false, "spec", "paused")
 	return p.Encode()
 }

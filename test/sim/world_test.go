@@ -106,6 +106,12 @@ func TestEveryCrashPoint(t *testing.T) {
 					report(t, fmt.Sprintf("write %d of %d, %s, goes on after %s", n, undisturbed.Writes(), fault.Crash, fault.GoesOn), w, wrong)
 				}
 			}
+			for _, n := range undisturbed.Several() {
+				for done := 1; done < n.Effects; done++ {
+					w, wrong := tell(s, 1, world.Fault{CrashAt: n.Write, Crash: world.BetweenEffects, Done: done})
+					report(t, fmt.Sprintf("write %d of %d, after %d of %d effects", n.Write, undisturbed.Writes(), done, n.Effects), w, wrong)
+				}
+			}
 		})
 	}
 }

@@ -32,7 +32,7 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 		w.rollout.runs = append(w.rollout.runs, status.Run)
 		w.rollout.version++
 	case plan.PointServices:
-		return w.onPair(v, func() { w.point(v.sides()) })
+		return w.onPair(v, func() { w.point(v.sides(status)) })
 	case plan.NarrowService:
 		return w.onService(v, func() { w.narrow(e.Hash, "") })
 	case plan.SetSplit:
@@ -248,7 +248,12 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 		}
 		w.judgeUnpause(e.Revision)
 		if d.paused || d.lock != "" {
-			w.specWrite(func() { d.paused, d.lock = false, "" })
+			w.specWrite(func() {
+				d.paused, d.lock = false, ""
+				if e.Unmark {
+					d.marks.Run, d.marks.Narrowed = "", ""
+				}
+			})
 		}
 	case plan.Pause:
 		if seen.declared != d.declared {
@@ -308,7 +313,7 @@ func (w *World) handOver(e plan.HandOver, v view, status *v1alpha1.RolloutStatus
 		return errConflict
 	}
 	w.judgeHandOver(now, e)
-	now.owner, now.ownerRun, now.borrowed = answer.uid, "", false
+	now.owner, now.ownerRun, now.borrowed, now.marked = answer.uid, "", false, true
 	now.desired, now.limit = answer.replicas, answer.replicas+w.maxSurge()
 	now.version++
 	if w.interrupted("handed") {

@@ -19,6 +19,8 @@ type Fault struct {
 	CrashAt int
 	// Crash is where at that write.
 	Crash CrashPoint
+	// Done is how many effects are done at a crash between two.
+	Done int
 	// GoesOn is when the controller that stopped before its record or its effect
 	// goes on after all, beside the one that took its place; 0 never.
 	GoesOn time.Duration
@@ -32,16 +34,24 @@ type Fault struct {
 type CrashPoint string
 
 // The places: before the decision is recorded, before the effect, between two
-// writes of one effect, and after it.
+// writes of one effect, between two effects, and after the last.
 const (
-	BeforeRecord CrashPoint = "before the record"
-	BeforeEffect CrashPoint = "before the effect"
-	WithinEffect CrashPoint = "within the effect"
-	AfterEffect  CrashPoint = "after the effect"
+	BeforeRecord   CrashPoint = "before the record"
+	BeforeEffect   CrashPoint = "before the effect"
+	WithinEffect   CrashPoint = "within the effect"
+	BetweenEffects CrashPoint = "between two effects of one decision"
+	AfterEffect    CrashPoint = "after the effect"
 )
 
 // Lease is how long another controller takes to go on where one crashed.
 const Lease = 20 * time.Second
+
+// Several is the number of a write, from 1, that records a decision with this many
+// effects.
+type Several struct{ Write, Effects int }
+
+// Several are the writes so far of decisions with several effects.
+func (w *World) Several() []Several { return w.several }
 
 // late is what a controller that was suspended is about to write.
 type late struct {
@@ -73,7 +83,7 @@ func (w *World) reconcile() {
 	if t.Recheck > 0 {
 		w.wake = w.at.Add(max(t.Recheck, time.Millisecond))
 	}
-	write := t.Effect != nil || t.News
+	write := len(t.Effects) > 0 || t.News
 	if write {
 		w.writes++
 	}
@@ -90,7 +100,13 @@ func (w *World) reconcile() {
 		w.crash(&late{in: in, t: t, v: v})
 		return
 	}
+	if len(t.Effects) > 1 {
+		w.several = append(w.several, Several{w.writes, len(t.Effects)})
+	}
 	w.within = crash && w.fault.Crash == WithinEffect
+	if crash && w.fault.Crash == BetweenEffects && w.fault.Done < len(t.Effects) {
+		t.Effects = t.Effects[:w.fault.Done]
+	}
 	taken := w.carryOut(t.Decision, v)
 	w.within = false
 	if crash {
@@ -122,27 +138,33 @@ func (w *World) goOnLate() {
 	w.carryOut(l.t.Decision, l.v)
 }
 
-// carryOut acts, and keeps a refusal in the status. It reports whether the API
-// server took what was to be written.
+// carryOut acts up to the first effect that fails, and keeps a refusal in the
+// status. It reports whether the API server took what was to be written.
 func (w *World) carryOut(d plan.Decision, v view) bool {
-	if d.Effect == nil {
-		return true
+	for _, effect := range d.Effects {
+		if !w.carryOutOne(effect, v, &d.Status) {
+			return false
+		}
 	}
-	err := w.act(d.Effect, v, &d.Status)
+	return true
+}
+
+func (w *World) carryOutOne(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) bool {
+	err := w.act(effect, v, status)
 	switch {
 	case errors.Is(err, errConflict):
 		w.wake = w.at.Add(200 * time.Millisecond)
 	case errors.Is(err, errRefused):
 		next := w.rollout.status.DeepCopy()
 		since := metav1.NewTime(w.at)
-		if r := next.Refusal; r != nil && r.Effect == d.Effect.String() {
+		if r := next.Refusal; r != nil && r.Effect == effect.String() {
 			since = r.Since
 		}
-		next.Refusal = &v1alpha1.Refusal{Effect: d.Effect.String(), Message: err.Error(), Since: since}
+		next.Refusal = &v1alpha1.Refusal{Effect: effect.String(), Message: err.Error(), Since: since}
 		w.writeStatus(next)
 		w.wake = w.at.Add(10 * time.Second)
 	case err != nil && !errors.Is(err, errCrashed):
-		w.broken("%s: %v", d.Effect, err)
+		w.broken("%s: %v", effect, err)
 	}
 	return err == nil
 }

@@ -85,7 +85,7 @@ func (w *World) look(part int) *cluster {
 func (w *World) observe(v view) plan.Input {
 	status := v.rollout.rollout.status
 	in := plan.Input{
-		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
+		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, Calm: w.calm, Name: "shop",
 		Spec: w.spec, Status: *status, FinalizerMissing: !v.rollout.rollout.finalizer,
 		Workload: v.workload(), Canary: v.candidate(), Route: v.route(),
 		Run:    plan.Run{Next: status.Runs, StablePinned: true},
@@ -200,7 +200,7 @@ func (c *cluster) recognised(s *set) bool {
 
 // route is what observing the Services, their endpoints and the route gives.
 func (v view) route() plan.Route {
-	n, sides := &v.network.network, v.sides()
+	n, sides := &v.network.network, v.sides(v.rollout.rollout.status)
 	c, now := v.network, n.pairNow(v.network.at)
 	out := plan.Route{
 		Acknowledged: n.acknowledged(c.at), Epoch: n.routeEpoch, Narrowed: n.narrowed, NarrowedBy: n.narrowedBy,
@@ -230,8 +230,8 @@ func (v view) route() plan.Route {
 
 // sides are the hashes that the pair of Services should select: the stable set's,
 // and the canary's, or that of the set which would become it.
-func (v view) sides() pair {
-	c, status := v.sets, v.rollout.rollout.status
+func (v view) sides(status *v1alpha1.RolloutStatus) pair {
+	c := v.sets
 	var p pair
 	if v.deployment.deployment.uid == 0 {
 		return p

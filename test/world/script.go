@@ -73,8 +73,11 @@ var (
 	promoting = func(w *World) bool {
 		return w.rollout.status.Phase == v1alpha1.PhasePromoting && (w.network.split != nil || w.spec.ReplicaWeighted())
 	}
-	baking      = inPhase(v1alpha1.PhaseBaking)
+	baking = inPhase(v1alpha1.PhaseBaking)
+	// beforeOwner is in a handover that still waits: a story that asks for it lets the
+	// sizes stand for longer than the bake.
 	beforeOwner = func(w *World) bool {
+		w.calm = 3 * time.Minute
 		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt == nil
 	}
 	afterOwner = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }

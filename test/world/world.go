@@ -34,6 +34,8 @@ type World struct {
 	hooks map[string]func(*World)
 
 	spec v1alpha1.RolloutSpec
+	// calm is how long the sizes must have stood before a handover.
+	calm time.Duration
 	// failing is the run whose trigger fires, blindUntil until when its source
 	// does not answer.
 	failing    string
@@ -61,7 +63,9 @@ type World struct {
 	lookedAt time.Time
 	crashed  bool
 	within   bool
-	late     *late
+	// several are the writes of decisions with several effects.
+	several []Several
+	late    *late
 
 	safety
 	// trace is shown every instant; nil in most runs.
@@ -104,6 +108,7 @@ func newWorld(seed uint64, fault Fault, setup func(*World), script ...event) *Wo
 			network:    network{inFlight: []*int32{nil}},
 			rollout:    rollout{version: 1, status: &v1alpha1.RolloutStatus{ObservedGeneration: -1}},
 		},
+		calm: 15 * time.Second,
 		spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "shop"},
 			Traffic:     &v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
@@ -198,7 +203,7 @@ func (w *World) Settled() bool {
 	phase := w.rollout.status.Phase
 	resting := phase == v1alpha1.PhaseStable || phase == v1alpha1.PhaseRolledBack
 	ended := resting && w.last.Standing.State != plan.Working || w.deployment.uid == 0 && w.last.Standing.State == plan.Stuck
-	return ended && w.last.Effect == nil && w.quiet()
+	return ended && len(w.last.Effects) == 0 && w.quiet()
 }
 
 // quiet means that whoever looks late has seen everything, too.
