@@ -16,7 +16,7 @@ type safety struct {
 	// mayBeDown: the story itself takes all pods away.
 	mayBeDown bool
 
-	excusedUntil time.Time
+	excusedUntil, mayBeDownUntil time.Time
 	// disturbedRun had its size changed or pods lost: pods may be made in it.
 	disturbedRun   string
 	disturbedUntil time.Time
@@ -91,7 +91,7 @@ func (w *World) judge() {
 func (w *World) judgeService() {
 	ready := max(w.endpoints(""), w.count(func(p pod) bool { return p.ready(w.at) }))
 	least := w.deployment.replicas - w.maxUnavailable()
-	if ready < least && !w.mayBeDown && !w.excused() && !w.disturbed() {
+	if ready < least && !w.mayBeDown && !w.at.Before(w.mayBeDownUntil) && !w.excused() && !w.disturbed() {
 		w.broken("%d pods serve, %d at least should", ready, least)
 	}
 }
@@ -100,6 +100,9 @@ func (w *World) judgeService() {
 // ready pod, as long as there is one anywhere; and the candidate has no more than
 // its step allows.
 func (w *World) judgeSplit(split *int32) {
+	if w.network.routeGone {
+		return
+	}
 	now := w.network.pairNow(w.at)
 	if split == nil {
 		if w.behindService() == 0 && w.endpoints("") > 0 && !w.excused() {

@@ -36,9 +36,12 @@ type Story struct {
 	Leaves bool
 }
 
-// Begin is a world at the start of the story, with the delays of a seed.
-func (s Story) Begin(seed uint64, fault Fault) *World {
-	return newWorld(seed, fault, s.Setup, s.Script()...)
+// Begin is a world at the start of the story, with the delays of a seed, and what
+// goes wrong in it.
+func (s Story) Begin(seed uint64, disturbances ...Disturbance) *World {
+	w := newWorld(seed, s.Setup, s.Script()...)
+	w.disturbances = disturbances
+	return w
 }
 
 // Summary is the course of a story that was played, in one line: how long it took,
