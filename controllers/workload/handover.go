@@ -81,7 +81,8 @@ func Pause(deployment *unstructured.Unstructured) ([]byte, error) {
 // size annotations that the Deployment controller would write for the Deployment
 // as given: that is what Lock returned. It tests the owner, the size and the
 // resource version of the set. It fails for a set that neither a run nor the
-// Deployment controls.
+// Deployment controls. From then on the run knows its set by the label alone, so
+// that is written too.
 func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	if isControlledBy(set, deployment.GetUID()) {
 		return nil, nil
@@ -100,7 +101,8 @@ func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 		return nil, err
 	}
 	p.entries(set, "annotations", sizeAnnotations(Replicas(deployment), maxReplicas))
-	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable})
+	_, run := controllerOf(set)
+	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable, v1alpha1.LabelRun: v1alpha1.RunLabel(run.Name)})
 	p.RemoveLabels(set.GetLabels(), v1alpha1.LabelBorrowed)
 	return p.Encode()
 }

@@ -341,7 +341,7 @@ func (w *World) handOver(e plan.HandOver, v view, status *v1alpha1.RolloutStatus
 		return errConflict
 	}
 	w.judgeHandOver(now, e)
-	now.owner, now.ownerRun, now.borrowed = answer.uid, "", false
+	now.owner, now.ownerRun, now.run, now.borrowed = answer.uid, "", status.Run, false
 	now.desired, now.limit = answer.replicas, answer.replicas+w.maxSurge()
 	now.version++
 	if w.interrupted("handed") {

@@ -27,9 +27,9 @@ var deletions = []kind{
 
 // edits change an object between a decision and its effect.
 var edits = []kind{
-	{name: "edit-route-to-the-service", place: acting, at: isSplit, strike: foreign((*World).overwriteRoute)},
-	{name: "edit-route-to-the-canary", place: acting, at: isSplit, strike: foreign(func(w *World) { w.setRoute(weightOf(100), 0) })},
-	{name: "edit-route-to-stable", place: acting, at: isSplit, strike: foreign(func(w *World) { w.setRoute(weightOf(0), 0) })},
+	{name: "edit-route-to-the-service", place: acting, at: isSplit, strike: writesRoute(nil)},
+	{name: "edit-route-to-the-canary", place: acting, at: isSplit, strike: writesRoute(weightOf(100))},
+	{name: "edit-route-to-stable", place: acting, at: isSplit, strike: writesRoute(weightOf(0))},
 	{name: "edit-service-selector", place: acting, at: isNarrowed, strike: foreign((*World).stripSelector)},
 	{name: "edit-pair-selectors", place: acting, at: hasPair, strike: foreign(func(w *World) { w.point(pair{everything, everything}) })},
 	{name: "edit-canary-to-zero", place: acting, at: both(during, hasCanary), strike: foreign(func(w *World) { w.editCanary(func(s *set) { s.size = 0 }) })},
@@ -49,6 +49,13 @@ var edits = []kind{
 		w.rollout.finalizer = false
 		w.rollout.version++
 	})},
+}
+
+func writesRoute(split *int32) func(*World, late) error {
+	return foreign(func(w *World) {
+		w.routeEditedAt = w.at
+		w.setRoute(split, 0)
+	})
 }
 
 func weightOf(n int32) *int32 { return &n }
