@@ -305,7 +305,7 @@ func (r *Reconciler) describePods(ctx context.Context, w *world, sets []workload
 		}
 	}
 	in := &w.input.Canary
-	if !in.Handed {
+	if !in.Handed && !w.deploymentRuns(hash) {
 		in.Left = int32(len(workload.ActivePods(w.canaryPods)))
 	}
 	if in.Hash == "" {
@@ -316,6 +316,17 @@ func (r *Reconciler) describePods(ctx context.Context, w *world, sets []workload
 	}
 	in.Cause = workload.Cause(w.canarySet, w.canaryPods, w.input.Now)
 	return nil
+}
+
+// deploymentRuns reports whether the Deployment controls a set with this hash that has
+// pods: they are its own then, whatever was tried, and go with its next version.
+func (w *world) deploymentRuns(hash string) bool {
+	for _, set := range w.read {
+		if w.deployment != nil && set.Hash == hash && set.ControllerUID == w.deployment.GetUID() && set.Pods > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // borrowable is the Deployment's own idle set that runs a revision.

@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -45,7 +47,9 @@ func RunSetsOf(sets []Set, o RunOwner) RunSets {
 	label := v1alpha1.RunLabel(o.Run)
 	for i := range sets {
 		set := &sets[i]
-		ours := set.Rollout == o.Rollout && set.ControllerKind == "RolloutRun"
+		// Without its label a set is known by the name of its run, which begins with the
+		// Rollout's.
+		ours := set.ControllerKind == "RolloutRun" && (set.Rollout == o.Rollout || set.Rollout == "" && strings.HasPrefix(set.ControllerName, o.Rollout+"-"))
 		// A set that the Deployment owns although no handover was decided is none that
 		// was judged: the planner takes it out as any wrong version.
 		fenced := o.FencedAt > 0 && o.FenceOf(set) == o.FencedAt

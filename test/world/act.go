@@ -384,6 +384,9 @@ func (w *World) takeOut(e plan.TakeOut, v view) error {
 	if seen == nil {
 		return nil
 	}
+	if !w.deployment.paused {
+		return errConflict
+	}
 	w.disturbedRun = w.rollout.status.Run
 	if e.Delete {
 		return w.removeSet(seen)

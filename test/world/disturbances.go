@@ -95,7 +95,7 @@ func emergencies() []Story {
 				w.silenceGateway()
 			}
 			return atStep(1)(w)
-		}}).leaving(),
+		}}).leaving().silent(),
 		firstNeverReady(), unreadyCandidate(unready(second)),
 	)
 }
@@ -151,5 +151,5 @@ func firstNeverReady() Story {
 }
 
 func unreadyCandidate(setup func(*World)) Story {
-	return rejection("candidate-never-ready", script(event{stalled, commands(v1alpha1.ActionAbort)})).with(setup).stalling(v1alpha1.ReasonDeadlineExceeded)
+	return rejection("candidate-never-ready", script(event{stalled(v1alpha1.ReasonDeadlineExceeded), commands(v1alpha1.ActionAbort)})).with(setup).stalling(v1alpha1.ReasonDeadlineExceeded)
 }

@@ -44,6 +44,8 @@ type kind struct {
 	// strike lets it happen. An error is what the controller gets for an answer;
 	// errCrashed stops it.
 	strike func(w *World, rest late) error
+	// spares says of which stories it would change the point; nil for none.
+	spares func(Story) bool
 	// ends is the story with the end that it may have after this disturbance, for one
 	// that may differ from the undisturbed one; the comment says why.
 	ends func(Story) Story
@@ -109,6 +111,7 @@ func answers(err error, lasts time.Duration) func(*World, late) error {
 	return func(w *World, _ late) error {
 		if lasts > 0 {
 			w.downUntil, w.excusedUntil = w.at.Add(lasts), w.at.Add(lasts+reaction)
+			w.disturbedUntil = w.excusedUntil
 			w.timers = append(w.timers, w.downUntil)
 		}
 		return err
@@ -132,6 +135,11 @@ func happens(do func(*World)) func(*World, late) error {
 }
 
 var kinds = slices.Concat(crashes, answersLost, caches, gateways, deletions, edits)
+
+// applies is whether a kind means something at a write of a story.
+func (k *kind) applies(s Story, w Write) bool {
+	return k.place != fromTheStart && (k.at == nil || k.at(w)) && (k.spares == nil || !k.spares(s))
+}
 
 // crashes stop the controller; another one goes on after the lease.
 var crashes = []kind{
@@ -181,19 +189,23 @@ var caches = []kind{
 	{name: "late-events-5s", place: looked, strike: happens(func(w *World) { w.eventsLateBy, w.eventsLateUntil = seconds(5), w.at.Add(time.Minute) })},
 }
 
+// ownSilence spares stories about a gateway: another silence would end the first, and
+// nobody else's write helps while it lasts.
+func ownSilence(s Story) bool { return s.silentGateway }
+
 // gateways acknowledge late, never, or what is not current any more.
 var gateways = []kind{
-	{name: "gateway-silent-2m", place: looked, strike: happens(func(w *World) {
+	{name: "gateway-silent-90s", place: looked, spares: ownSilence, strike: happens(func(w *World) {
 		w.silenceGateway()
-		w.later(2*time.Minute, (*World).speakGateway)
+		w.later(90*time.Second, (*World).speakGateway)
 	})},
-	{name: "gateway-slow-20s", place: looked, strike: happens(func(w *World) {
+	{name: "gateway-slow-20s", place: looked, spares: ownSilence, strike: happens(func(w *World) {
 		w.gatewaySlow = seconds(20)
 		w.later(5*time.Minute, func(w *World) { w.gatewaySlow = 0 })
 	})},
-	{name: "gateway-one-generation-behind-2m", place: looked, strike: happens(func(w *World) {
+	{name: "gateway-one-generation-behind-90s", place: looked, spares: ownSilence, strike: happens(func(w *World) {
 		w.gatewayBehind = true
-		w.later(2*time.Minute, func(w *World) {
+		w.later(90*time.Second, func(w *World) {
 			w.gatewayBehind = false
 			w.speakGateway()
 		})

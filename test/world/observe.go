@@ -262,7 +262,11 @@ func (v view) candidate() plan.Canary {
 		out.Changed, out.Epoch = s.changed, s.epoch
 	}
 	if status.Phase.InRun() && !out.Handed {
-		out.Left = c.count(func(p pod) bool { return p.run == status.Run && p.exists(c.at) && (p.stays(c.at) || p.endpoint(c.at)) })
+		// Pods of a set that the Deployment controls are its own, whatever was tried.
+		out.Left = c.count(func(p pod) bool {
+			own := c.find(func(s *set) bool { return s.uid == p.set && c.own(s) }) != nil
+			return p.run == status.Run && !own && p.exists(c.at) && (p.stays(c.at) || p.endpoint(c.at))
+		})
 	}
 	return out
 }

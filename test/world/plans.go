@@ -117,23 +117,23 @@ type Played struct {
 	World *World
 }
 
-// Each plays plans of single disturbances of the story: at each write, of the kinds
-// that mean something there, those that choose takes. The course up to the write is
-// played once for all of them.
-func (s Story) Each(seed uint64, choose func(write, kind int) bool, played func(Played)) {
+// Each plays plans of single disturbances of the story: of all that mean something,
+// the nth being counted from 1, those that choose takes. The course up to a write is
+// played once for all that strike there.
+func (s Story) Each(seed uint64, choose func(d Disturbance, nth int) bool, played func(Played)) {
+	nth := 0
 	w := s.Begin(seed)
 	w.atWrite = func(write Write, before *World) {
-		meaning := 0
 		for i := range kinds {
 			k := &kinds[i]
-			if k.place == fromTheStart || k.at != nil && !k.at(write) {
+			if !k.applies(s, write) {
 				continue
 			}
-			meaning++
-			if !choose(write.Number, meaning) {
-				continue
-			}
+			nth++
 			p := Plan{s.Name, seed, []Disturbance{{k.name, write.Number}}}
+			if !choose(p.Disturbances[0], nth) {
+				continue
+			}
 			fork := before.fork()
 			fork.disturbances = p.Disturbances
 			fork.Run()

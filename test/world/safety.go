@@ -118,7 +118,13 @@ func (w *World) judgeSplit(split *int32) {
 	if w.endpoints("") == 0 || w.excused() {
 		return
 	}
-	if *split > w.permitted {
+	if unheard := (w.gatewaySilent || w.gatewayBehind) && !same(split, w.network.split); unheard && w.disturbed() {
+		// What Belay has written since, and the gateway does not follow, helps nobody.
+		return
+	}
+	// A bypass ends whatever the gateway follows.
+	bypassed := len(w.ends) > 0 && w.ends[len(w.ends)-1] == string(v1alpha1.OutcomeBypassed) && !w.rollout.status.Phase.InRun() && w.network.split == nil
+	if *split > w.permitted && !bypassed {
 		w.broken("%d %% go to the candidate, %d %% are allowed", *split, w.permitted)
 	}
 	if *split > 0 && w.side(now.canary) == 0 {
@@ -202,7 +208,7 @@ func (w *World) judgeBirth(s *set) {
 // and none has for the drain time. Behind the user's Service they go like any
 // other pod.
 func (w *World) judgeRemoval(s *set) {
-	if w.network.split == nil && len(w.network.inFlight) == 1 {
+	if w.network.routeGone || w.network.split == nil && len(w.network.inFlight) == 1 {
 		return
 	}
 	if idle := w.at.Sub(w.lastShare); w.readyOf(s) > 0 && idle < w.spec.Traffic.Drain.Duration {

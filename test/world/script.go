@@ -32,6 +32,8 @@ type Story struct {
 	// Racing stories end in one of two ways, by what comes first: then Serves may
 	// also be Or.
 	Or string
+	// silentGateway marks a story whose own gateway is silent for a while.
+	silentGateway bool
 	// Leaves allows a canary to be left, where a deletion could not wait any longer.
 	Leaves bool
 }
@@ -93,9 +95,17 @@ var (
 	promotedOnce = ended(1)
 )
 
-// ended is while nothing is in progress after so many runs.
+// ended is while nothing is in progress after so many runs whose version serves.
 func ended(runs int) func(*World) bool {
-	return func(w *World) bool { return guarded(w) && len(w.ends) >= runs }
+	return func(w *World) bool {
+		serve := 0
+		for _, outcome := range w.ends {
+			if outcome == string(promoted) || outcome == string(v1alpha1.OutcomeBypassed) {
+				serve++
+			}
+		}
+		return guarded(w) && serve >= runs
+	}
 }
 
 // handed is whether the Deployment owns the set of the run in progress.
@@ -163,7 +173,7 @@ func (s Story) Ends(w *World) []string {
 	if s.Serves != "" {
 		serves := w.readyWith(s.Serves) == d.replicas || s.Or != "" && w.readyWith(s.Or) == d.replicas
 		expect(serves, "%d of %d replicas run %s", w.readyWith(s.Serves), d.replicas, s.Serves)
-		expect(w.count(func(p pod) bool { return p.stays(w.at) }) == d.replicas || s.Leaves, "there are %d pods for %d replicas", len(w.pods), d.replicas)
+		expect(w.count(func(p pod) bool { return p.goes.IsZero() }) == d.replicas || s.Leaves, "there are %d pods for %d replicas", len(w.pods), d.replicas)
 	}
 	if s.Rejects != "" {
 		expect(status.IsRejected(s.Rejects) != nil, "revision %s is not rejected", s.Rejects)

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"slices"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -130,9 +131,9 @@ func rollbacks() []Story {
 		}).rejecting(first, third),
 		rejection("gateway-silent-in-rollback", script(
 			event{atStep(1), func(w *World) { w.silenceGateway(); w.fail() }},
-			event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
+			event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		story("gateway-silent-in-handover", second, promoted, script(
-			event{afterOwner, (*World).silenceGateway}, event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
+			event{afterOwner, (*World).silenceGateway}, event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		rejection("pod-lost-while-rolling-back", script(event{baking, fail}, event{goingBack, func(w *World) { w.losePod(first) }})),
 		rejection("trigger-fires-once-handing-over", script(event{handing, (*World).fail})).either(second),
 		Story{Name: "deleted-once-handing-over", Serves: first, Script: script(event{handing, (*World).deleteRollout})}.either(second),
@@ -140,7 +141,13 @@ func rollbacks() []Story {
 	}
 }
 
-func stalled(w *World) bool { return len(w.stalls) > 0 }
+// stalled is once a standing with this reason was shown.
+func stalled(reason string) func(*World) bool {
+	return func(w *World) bool { return slices.Contains(w.stalls, reason) }
+}
+
+// silent marks a story whose own gateway is silent for a while.
+func (s Story) silent() Story { s.silentGateway = true; return s }
 
 func (s Story) ending(outcome v1alpha1.Outcome) Story { s.Ended = outcome; return s }
 
