@@ -16,6 +16,9 @@ type Story struct {
 	// Setup changes the world before it begins.
 	Setup  func(*World)
 	Script func() []event
+	// Scenes are the script of a portable story; nil for one that only the world in
+	// memory can play.
+	Scenes []Scene
 	// Serves is the revision that all requests reach in the end, and Phase the
 	// Rollout's; empty when the Rollout is gone.
 	Serves string
