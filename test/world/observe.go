@@ -180,7 +180,7 @@ func (w *World) observe(v view) plan.Input {
 		Spec: w.spec, Status: *status, FinalizerMissing: !v.rollout.rollout.finalizer,
 		Workload: v.workload(), Canary: v.candidate(), Route: v.route(),
 		Run:    plan.Run{Next: status.Runs, StablePinned: true},
-		Guard:  plan.Guard{Proven: true, Reason: v1alpha1.ReasonGuardProven},
+		Gates:  []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven}},
 		Action: v.rollout.rollout.action, Deleting: v.rollout.rollout.deleting,
 	}
 	// A run that the cache does not know is asked for.
