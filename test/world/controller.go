@@ -46,7 +46,7 @@ func (w *World) reconcile() {
 	if t.Recheck > 0 {
 		w.wake = w.at.Add(max(t.Recheck, time.Millisecond))
 	}
-	write := t.Effect != nil || t.News
+	write := len(effectsOf(t.Decision)) > 0 || t.News
 	w.striking = nil
 	if write {
 		w.noteWrite(t)
@@ -73,7 +73,7 @@ func (w *World) noteWrite(t plan.Result) {
 		before := w.fork()
 		before.looks--
 		before.wake = w.at
-		w.atWrite(Write{Number: w.writes + 1, Records: t.News, Effect: t.Effect, before: before}, before)
+		w.atWrite(Write{Number: w.writes + 1, Records: t.News, Effects: effectsOf(t.Decision), before: before}, before)
 	}
 	w.writes++
 	for _, d := range w.disturbances {
@@ -140,22 +140,50 @@ func (w *World) goOnLate() {
 	w.carryOut(l.t.Decision, l.v)
 }
 
-// carryOut acts, and keeps a refusal in the status. It reports whether the API
-// server took what was to be written.
+// effectsOf are a decision's effects, in order.
+func effectsOf(d plan.Decision) []plan.Effect {
+	if d.Effect == nil {
+		return nil
+	}
+	return []plan.Effect{d.Effect}
+}
+
+// carryOut acts up to the first effect that fails, and keeps a refusal in the status.
+// It reports whether the API server took what was to be written.
 func (w *World) carryOut(d plan.Decision, v view) bool {
+	effects := effectsOf(d)
 	err := w.strikeAll(acting)
-	switch {
-	case err != nil:
-	case d.Effect == nil:
-		return true
-	case w.at.Before(w.downUntil):
-		err = errRefused
-	default:
-		err = w.act(d.Effect, v, &d.Status)
+	if len(effects) == 0 {
+		return !w.stopped(err)
 	}
-	if lost := w.strikeAll(acted); lost != nil {
-		err = lost
+	for i, effect := range effects {
+		if err == nil {
+			err = w.perform(effect, v, &d.Status)
+		}
+		at := acted
+		if i < len(effects)-1 {
+			at = afterFirst + place(i)
+		}
+		if lost := w.strikeAll(at); lost != nil {
+			err = lost
+		}
+		if err != nil {
+			w.failed(effect, err)
+			return false
+		}
 	}
+	return true
+}
+
+func (w *World) perform(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) error {
+	if w.at.Before(w.downUntil) {
+		return errRefused
+	}
+	return w.act(effect, v, status)
+}
+
+// failed is what the controller makes of an effect that it could not carry out.
+func (w *World) failed(effect plan.Effect, err error) {
 	switch {
 	case errors.Is(err, errCrashed):
 		w.crash()
@@ -164,18 +192,17 @@ func (w *World) carryOut(d plan.Decision, v view) bool {
 	case errors.Is(err, errRefused), errors.Is(err, errLost):
 		next := w.rollout.status.DeepCopy()
 		since := metav1.NewTime(w.at)
-		if r := next.Refusal; r != nil && r.Effect == d.Effect.String() {
+		if r := next.Refusal; r != nil && r.Effect == effect.String() {
 			since = r.Since
 		}
-		next.Refusal = &v1alpha1.Refusal{Effect: d.Effect.String(), Message: err.Error(), Since: since}
+		next.Refusal = &v1alpha1.Refusal{Effect: effect.String(), Message: err.Error(), Since: since}
 		if !w.at.Before(w.downUntil) {
 			w.writeStatus(next)
 		}
 		w.wake = w.at.Add(10 * time.Second)
-	case err != nil:
-		w.broken("%s: %v", d.Effect, err)
+	default:
+		w.broken("%s: %v", effect, err)
 	}
-	return err == nil
 }
 
 func (w *World) writeStatus(next *v1alpha1.RolloutStatus) {

@@ -14,7 +14,7 @@ type Write struct {
 	Number int
 	// Records is whether it is another decision than the last.
 	Records bool
-	Effect  plan.Effect
+	Effects []plan.Effect
 	before  *World
 }
 
@@ -27,12 +27,15 @@ const (
 	looked
 	// recorded is when the status was written, and no answer has come yet.
 	recorded
-	// acting is before the effect.
+	// acting is before the first effect.
 	acting
 	// within is between two writes of one effect.
 	within
-	// acted is when the effect was carried out, and no answer has come yet.
+	// acted is when the last effect was carried out, and no answer has come yet.
 	acted
+	// afterFirst is between the first effect of a decision and the next; the places
+	// after the second and so on follow it.
+	afterFirst
 )
 
 // kind of disturbance.
@@ -71,15 +74,22 @@ func kindNamed(name string) (*kind, bool) {
 // errLost is an answer that does not come, whatever became of the request.
 var errLost = errors.New("connection reset by peer")
 
-func hasEffect(w Write) bool { return w.Effect != nil }
-func records(w Write) bool   { return w.Records }
+func hasEffect(w Write) bool { return len(w.Effects) > 0 }
 
 // severalWrites holds for effects that are more than one request.
 func severalWrites(w Write) bool {
-	_, hands := w.Effect.(plan.HandOver)
-	_, marks := w.Effect.(plan.MarkWorkload)
-	_, leaves := w.Effect.(plan.Leave)
-	return hands || marks || leaves
+	return slices.ContainsFunc(w.Effects, func(e plan.Effect) bool {
+		switch e.(type) {
+		case plan.HandOver, plan.MarkWorkload, plan.Leave:
+			return true
+		}
+		return false
+	})
+}
+
+// moreEffects holds for decisions with more than so many effects.
+func moreEffects(than int) func(Write) bool {
+	return func(w Write) bool { return len(w.Effects) > than }
 }
 
 // during holds for writes of a run in progress, while its canary is the run's.
@@ -146,6 +156,9 @@ var crashes = []kind{
 	{name: "crash-before-record", place: looked, strike: stop},
 	{name: "crash-before-effect", place: acting, at: hasEffect, strike: stop},
 	{name: "crash-within-effect", place: within, at: severalWrites, strike: stop},
+	{name: "crash-after-first-effect", place: afterFirst, at: moreEffects(1), strike: stop},
+	{name: "crash-after-second-effect", place: afterFirst + 1, at: moreEffects(2), strike: stop},
+	{name: "crash-after-third-effect", place: afterFirst + 2, at: moreEffects(3), strike: stop},
 	{name: "crash-after-effect", place: acted, at: hasEffect, strike: stop},
 	{name: "resumes-before-record-30s", place: looked, strike: comesBack(Lease+10*time.Second, true)},
 	{name: "resumes-before-record-3m", place: looked, strike: comesBack(3*time.Minute, true)},
@@ -169,9 +182,10 @@ var answersLost = []kind{
 // caches are late, or their events are.
 var caches = []kind{
 	{name: "lagging-caches", place: fromTheStart, strike: happens(func(w *World) {
-		for i := range w.lags {
-			w.lags[i] = w.delay(0, 3)
+		for _, part := range []int{partDeployment, partSets, partServices, partRollout} {
+			w.lags[part] = w.delay(0, 3)
 		}
+		w.lags[partRoute] = w.lags[partServices]
 	})},
 	{name: "no-events", place: fromTheStart, strike: happens(func(w *World) { w.deafUntil = w.at.Add(limitTime) })},
 	{name: "stale-deployment-2s", place: looked, strike: stale(seconds(2), partDeployment)},

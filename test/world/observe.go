@@ -298,9 +298,9 @@ func (v view) shares(out *plan.Route) {
 	switch {
 	case n.routeGone:
 		out.Acknowledged = true
-		out.Fault = plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: `HTTPRoute "web" does not exist`}
+		out.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: `HTTPRoute "web" does not exist`}
 	case out.ServiceMissing:
-		out.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: `Service "shop" does not exist`}
+		out.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceNotFound, Message: `Service "shop" does not exist`}
 	}
 	if n.routeGone {
 		return

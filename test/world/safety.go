@@ -118,7 +118,7 @@ func (w *World) judgeSplit(split *int32) {
 	if w.endpoints("") == 0 || w.excused() {
 		return
 	}
-	if unheard := (w.gatewaySilent || w.gatewayBehind) && !same(split, w.network.split); unheard && (w.disturbed() || w.mayBeDown) {
+	if w.unheard && !same(split, w.network.split) && (w.disturbed() || w.mayBeDown) {
 		// What Belay has written since, and the gateway does not follow, helps nobody.
 		return
 	}

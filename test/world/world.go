@@ -60,6 +60,8 @@ type World struct {
 	// gatewaySlow, and one that is behind follows the last but one write.
 	gatewaySilent, gatewayBehind bool
 	gatewaySlow                  time.Duration
+	// unheard is from the beginning of a silence until the gateway has caught up.
+	unheard bool
 	// admission changes the template of every set that Belay makes.
 	admission bool
 	// formerRun was started by the first edition of Belay.
@@ -280,6 +282,12 @@ func (w *World) advance() {
 // tick lets everything but the controller act at this instant.
 func (w *World) tick() {
 	n := &w.network
+	switch {
+	case w.gatewaySilent || w.gatewayBehind:
+		w.unheard = true
+	case n.acknowledged(w.at):
+		w.unheard = false
+	}
 	if n.acknowledged(w.at) {
 		n.inFlight = []*int32{n.split}
 	}
