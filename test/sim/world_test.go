@@ -117,6 +117,9 @@ func TestSingleDisturbances(t *testing.T) {
 		total += plans[kind]
 		summary = append(summary, fmt.Sprintf("%s %d", kind, plans[kind]))
 	}
+	if all := flag.Lookup("test.run").Value.String() == ""; all && total < 10_000 {
+		t.Errorf("only %d plans were played", total)
+	}
 	t.Logf("%d plans in %.0f s: %s", total, time.Since(begin).Seconds(), strings.Join(summary, ", "))
 }
 
