@@ -287,8 +287,11 @@ func (f *facts) canaryNeed(weight int32) int32 {
 }
 
 // canaryReady counts the canary's pods that have been ready for at least the
-// Deployment's minReadySeconds.
-func (f *facts) canaryReady() int32 { return min(f.in.Canary.Ready, f.in.Canary.Available) }
+// Deployment's minReadySeconds, and that stay: a ReplicaSet that somebody just made
+// smaller still counts the others.
+func (f *facts) canaryReady() int32 {
+	return min(f.in.Canary.Ready, f.in.Canary.Available, f.in.Canary.Desired)
+}
 
 // stage names the step, promotion, bake or handover in a message.
 func (f *facts) stage() string {

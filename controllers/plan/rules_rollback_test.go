@@ -116,6 +116,7 @@ func lostCases() []ruleCase {
 		works("CanaryLost", "in a promotion", given(promoting, small, lost), zero, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
 		works("CanaryLost", "in a bake", given(baking, lost), zero, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("CanaryLost", "in a handover", given(handingOver, lost), zero, v1alpha1.PhaseRollingBack, over),
+		works("CanaryLostWidens", "in a handover, released to the narrowed Service", given(handingOver, narrowed(canaryHash), noSplit, serviceEndpoints(0)), plan.NarrowService{}, v1alpha1.PhaseRollingBack, over, "selects only the canary"),
 		works("StepHolds", "stable too", given(step, acknowledgedAt(&justNow), canaryEndpoints(0), stableEndpoints(0), serviceEndpoints(0)), nil, phase, progressing),
 		works("StableLostWidens", "and the Service is narrowed to it", given(step, narrowed(stableHash), stableReady(0)), plan.NarrowService{}, phase, progressing),
 		works("StableLost", "mid-step", given(step, stableReady(0)), plan.ReleaseRoute{}, phase, progressing, "90 % and no ready endpoint", "Service shop"),

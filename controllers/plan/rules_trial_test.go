@@ -56,6 +56,7 @@ func trialCases() []ruleCase {
 		works("ScalesCanary", "the first wave", given(stepAt(1), large, begun, split(10), canaryPods(2)), plan.ScaleCanary{Replicas: 7}, phase, progressing, "needs 10", "7 first"),
 		works("AwaitsCanary", "the wave is not ready", given(stepAt(1), large, begun, split(10), canaryPods(7), canaryReady(2)), nil, phase, progressing, "2 of 10 ready"),
 		works("ScalesCanary", "the next wave", given(stepAt(1), large, begun, split(10), canaryPods(7)), plan.ScaleCanary{Replicas: 10}, phase, progressing),
+		works("ScalesCanary", "somebody made it smaller, and its pods are still counted", given(stepAt(1), begun, split(10), canaryPods(2), func(in *plan.Input) { in.Canary.Desired = 0 }), plan.ScaleCanary{Replicas: 1}, phase, progressing),
 		works("ScalesCanary", "promotion, a wave of one", given(filling(2)), plan.ScaleCanary{Replicas: 3}, promotion, promotes, "3 first"),
 		works("ScalesCanary", "in a bake, with the Deployment up", given(baking, scaled(8), active(stable(8))), plan.ScaleCanary{Replicas: 6}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("ScalesCanary", "in a bake, with the Deployment down", given(baking, scaled(2), active(stable(2))), plan.ScaleCanary{Replicas: 2}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),

@@ -198,7 +198,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, w *world) error {
 	if o.Split != nil {
 		in.Split = &o.Split.Canary
 	}
-	if w.rollout.Status.Candidate != nil && w.input.Canary.Hash != "" {
+	if hash := w.input.Canary.Hash; w.rollout.Status.Candidate != nil && hash != "" && !w.deploymentRuns(hash) {
 		w.input.Canary.Left = max(w.input.Canary.Left, o.ServiceCanary)
 	}
 	return nil

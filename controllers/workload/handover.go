@@ -80,7 +80,8 @@ func Pause(deployment *unstructured.Unstructured) ([]byte, error) {
 // GiveOwner makes the Deployment the owner of a set that a run controls, and adds the
 // size annotations that the Deployment controller would write. deployment must be the
 // object that Lock returned. It tests the owner, the size and the resource version of the
-// set. It fails for a set that neither a run nor the Deployment controls.
+// set. It fails for a set that neither a run nor the Deployment controls. It also sets the
+// label belay.dev/run: once the owner has changed, only that tells whose set it is.
 func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	if isControlledBy(set, deployment.GetUID()) {
 		return nil, nil
@@ -99,7 +100,8 @@ func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 		return nil, err
 	}
 	p.entries(set, "annotations", sizeAnnotations(Replicas(deployment), maxReplicas))
-	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable})
+	_, run := controllerOf(set)
+	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable, v1alpha1.LabelRun: v1alpha1.RunLabel(run.Name)})
 	p.RemoveLabels(set.GetLabels(), v1alpha1.LabelBorrowed)
 	return p.Encode()
 }

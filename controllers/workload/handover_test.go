@@ -164,7 +164,8 @@ func TestGiveOwner(t *testing.T) {
 	d := deployment(t)
 	give := func(u *unstructured.Unstructured) ([]byte, error) { return GiveOwner(u, d) }
 	canary := set(t, "RolloutRun", "r-1", 3)
-	canary.SetLabels(map[string]string{"app": "shop", "belay.dev/borrowed": "true", "belay.dev/run": "run-1"})
+	// Somebody has taken the label belay.dev/run away.
+	canary.SetLabels(map[string]string{"app": "shop", "belay.dev/borrowed": "true"})
 	for name, annotations := range map[string]map[string]string{"no annotations": nil, "others": {"a": "b", "deployment.kubernetes.io/desired-replicas": "9"}} {
 		canary.SetAnnotations(annotations)
 		after := goesThrough(t, canary, types.JSONPatchType, give)
@@ -178,7 +179,7 @@ func TestGiveOwner(t *testing.T) {
 		if got := after.GetAnnotations(); got["deployment.kubernetes.io/desired-replicas"] != "3" || got["deployment.kubernetes.io/max-replicas"] != "4" || got["a"] != annotations["a"] {
 			t.Errorf("%s: annotations %v", name, got)
 		}
-		if got := asJSON(t, after.GetLabels()); got != `{"app":"shop","belay.dev/role":"stable","belay.dev/run":"run-1"}` {
+		if got := asJSON(t, after.GetLabels()); got != `{"app":"shop","belay.dev/role":"stable","belay.dev/run":"its-owner"}` {
 			t.Errorf("%s: labels %s", name, got)
 		}
 	}
