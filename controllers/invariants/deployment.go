@@ -69,7 +69,7 @@ func (c *check) handover() {
 	c.require(n > 0 && e.Replicas == n && whole(w.Stable) && whole(k.Set), "hands over at %d: stable has %d, canary %d of %d", e.Replicas, w.Stable.Available, k.Available, n)
 	c.require(len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name && w.Observed, "hands over beside another set")
 	p := c.before()
-	c.require(p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over before the sizes have stood for %s", c.in.Calm)
+	c.require(p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.SteadyFor), "hands over before the sizes have stood for %s", c.in.SteadyFor)
 	c.require(c.in.Route.Acknowledged, "hands over before the gateway acknowledged where the requests go")
 	// Where pods are the weight the stable pods leave as in a rolling update.
 	alone := c.byPods() || c.in.Route.Split != nil && c.observed() == 100 || c.in.Route.Split == nil && c.in.Route.Narrowed == k.Hash

@@ -109,7 +109,7 @@ func (c *check) shape() {
 	c.require(len(c.d.Key) <= 128, "key has %d bytes", len(c.d.Key))
 	c.require(len(c.d.Status.Rejected) <= 20, "%d rejected revisions", len(c.d.Status.Rejected))
 	c.require(len(c.d.Status.Previous) <= 10, "%d previous revisions", len(c.d.Status.Previous))
-	c.require(c.d.Standing.State != "" && c.d.Standing.Reason != "", "has no standing")
+	c.require(c.d.Progress != "" && c.d.Reason != "", "is shown by no condition")
 	if p := c.d.Status.Promotion; p != nil {
 		c.require(len(p.Message) <= 1024 && len(p.Actor) <= 256, "promotion message of %d bytes, actor of %d", len(p.Message), len(p.Actor))
 	}
@@ -122,7 +122,7 @@ func (c *check) shape() {
 // wakeUp: nothing in progress depends on a watch event arriving.
 func (c *check) wakeUp() {
 	c.require(c.d.Recheck >= 0, "looks again after %s", c.d.Recheck)
-	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0 && c.d.Recheck <= c.in.Watchdog, "works, and looks again after %s", c.d.Recheck)
+	c.require(c.d.Progress != plan.Reconciling || c.d.Recheck > 0 && c.d.Recheck <= c.in.Watchdog, "reconciles, and looks again after %s", c.d.Recheck)
 	c.require(!c.in.Status.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")
 }
 

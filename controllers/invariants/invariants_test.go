@@ -29,7 +29,7 @@ func at(weight int32) *int32 { return &weight }
 func given(changes ...func(*plan.Input)) plan.Input {
 	stable, canary := plan.Set{Name: "shop-a", Revision: serving, Hash: "a", Desired: 4, Pods: 4, Ready: 4, Available: 4}, plan.Set{Name: "shop-b", Revision: tried, Hash: "b", Desired: 4, Pods: 4, Ready: 4, Available: 4}
 	in := plan.Input{
-		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
+		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, SteadyFor: 15 * time.Second, Name: "shop",
 		Spec: v1alpha1.RolloutSpec{
 			Traffic: &v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
 			Steps:   []v1alpha1.Step{{Weight: 10, Hold: metav1.Duration{Duration: time.Minute}}, {Weight: 50, Hold: metav1.Duration{Duration: time.Minute}}},
@@ -75,7 +75,7 @@ func doing(effect plan.Effect) func(plan.Input) plan.Decision {
 	return func(in plan.Input) plan.Decision {
 		d := plan.Decision{
 			Rule: plan.Rules()[0], Why: "a test", Status: *in.Status.DeepCopy(), Recheck: time.Second,
-			Standing: plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing},
+			Progress: plan.Reconciling, Reason: v1alpha1.ReasonProgressing,
 		}
 		if effect != nil {
 			d.Effects = []plan.Effect{effect}

@@ -69,7 +69,7 @@ func (c *check) size() {
 		c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
 		c.require(!c.in.Spec.Paused, "widens while paused")
 	}
-	stays := from.Armed() && c.d.Status.Phase == from && len(c.d.Effects) == 0 && c.d.Standing.State == plan.Working && c.in.Action == nil
+	stays := from.Armed() && c.d.Status.Phase == from && len(c.d.Effects) == 0 && c.d.Progress == plan.Reconciling && c.in.Action == nil
 	if stays && k.Exists && c.in.Deleting == nil && c.in.Workload.Replicas > 0 && c.in.Route.StableEndpoints > 0 {
 		c.require(k.Desired <= c.need(limit), "leaves the canary %d pods, the stage allows %d", k.Desired, c.need(limit))
 	}

@@ -32,7 +32,7 @@ func workloadMissingLost(f *facts) bool {
 
 func releaseForMissing(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
-	d.Standing.State = Stuck
+	d.Progress = Stalled
 	f.restartHold(&d)
 	return d
 }
@@ -40,7 +40,7 @@ func releaseForMissing(f *facts) Decision {
 func workloadMissing(f *facts) bool { return !f.in.Workload.Found }
 
 func stuckOnWorkload(f *facts) Decision {
-	return f.stuck(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist: create it, or delete this Rollout", f.in.Spec.WorkloadRef.Name))
+	return f.stalled(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist: create it, or delete this Rollout", f.in.Spec.WorkloadRef.Name))
 }
 
 func finalizerMissing(f *facts) bool { return f.in.FinalizerMissing }
@@ -59,13 +59,13 @@ func adopt(f *facts) Decision {
 	active, claim := f.in.Workload.Active, f.claimed()
 	switch {
 	case claim != nil:
-		return f.stuck(claim.Reason, claim.Message)
+		return f.stalled(claim.Reason, claim.Message)
 	case len(active) > 1:
-		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q runs %d versions: waiting until only one is left", f.in.Spec.WorkloadRef.Name, len(active)))
+		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q runs %d versions: waiting until only one is left", f.in.Spec.WorkloadRef.Name, len(active)))
 	case len(active) == 0 || active[0].Ready == 0:
-		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod yet: waiting for one; until then new versions are not held back", f.in.Spec.WorkloadRef.Name))
+		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod yet: waiting for one; until then new versions are not held back", f.in.Spec.WorkloadRef.Name))
 	}
-	d := f.working(v1alpha1.ReasonProgressing, "")
+	d := f.reconciling(v1alpha1.ReasonProgressing, "")
 	d.Status.Phase = v1alpha1.PhaseStable
 	d.Status.Stable = revisionOf(active[0])
 	d.Why = "adopted the Deployment at " + imageOf(d.Status.Stable)

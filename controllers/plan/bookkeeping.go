@@ -46,7 +46,7 @@ func supersede(f *facts) Decision {
 	if f.rejection(f.declared) != nil {
 		return rejectAgain(f)
 	}
-	d := f.working(v1alpha1.ReasonProgressing, why)
+	d := f.reconciling(v1alpha1.ReasonProgressing, why)
 	f.takeAsCandidate(&d)
 	return d
 }

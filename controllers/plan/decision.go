@@ -19,8 +19,10 @@ type Decision struct {
 	Key string
 	// Status to record before the effect: phase, step, history and so on.
 	Status v1alpha1.RolloutStatus
-	// Standing is how conditions show it.
-	Standing Standing
+	// Progress is the condition that is True with this decision, and Reason that
+	// condition's reason.
+	Progress Progress
+	Reason   string
 	// Effects to carry out after recording, in this order, up to the first that
 	// fails. Several stand together only where none needs the answer to another:
 	// after a crash between two of them the tables ask for what is left.
@@ -38,21 +40,17 @@ type Decision struct {
 	Finished *v1alpha1.HistoryEntry
 }
 
-// Progressing tells the three standings a GitOps tool knows apart.
-type Progressing string
+// Progress is a condition of the Rollout: one of three, of which one is True.
+type Progress string
 
-// The standings: done, working, or waiting for a person.
 const (
-	Done    Progressing = "Done"
-	Working Progressing = "Working"
-	Stuck   Progressing = "Stuck"
+	// Ready means that there is nothing to do.
+	Ready Progress = v1alpha1.ConditionReady
+	// Reconciling means that Belay goes on by itself.
+	Reconciling Progress = v1alpha1.ConditionReconciling
+	// Stalled means that somebody else has to change something first.
+	Stalled Progress = v1alpha1.ConditionStalled
 )
-
-// Standing is a condition's worth of a decision.
-type Standing struct {
-	State  Progressing
-	Reason string
-}
 
 // Effect is one idempotent, absolute change. The set is closed.
 type Effect interface {

@@ -107,7 +107,7 @@ func deletingJustZero(f *facts) bool {
 // noteZeroForDeletion keeps the start of the drain in the same field as a
 // rollback.
 func noteZeroForDeletion(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonReleasing, "the gateway acknowledged weight 0 %")
+	d := f.reconciling(v1alpha1.ReasonReleasing, "the gateway acknowledged weight 0 %")
 	if d.Status.Rollback == nil {
 		d.Status.Rollback = &v1alpha1.RollbackStatus{
 			Outcome: v1alpha1.OutcomeCancelled, Message: "the Rollout is being deleted", StartedAt: f.now(),
@@ -139,11 +139,11 @@ func (f *facts) canaryAlone() bool {
 func waitForOthers(f *facts) Decision {
 	switch {
 	case f.deploymentCarries() && f.replicaWeighted():
-		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are ready: only canary pods are (%d)", f.in.Route.CanaryShare))
+		return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are ready: only canary pods are (%d)", f.in.Route.CanaryShare))
 	case f.deploymentCarries():
-		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
+		return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
 	}
-	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
+	return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
 
 // deploymentReady counts the ready pods of the Deployment's own sets.
@@ -173,5 +173,5 @@ func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil {
 		what = fmt.Sprintf("weight %d %%", f.observedWeight())
 	}
-	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
+	return f.reconciling(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
 }

@@ -130,9 +130,9 @@ func (f *facts) heldBy(g *Gate, why string) Decision {
 	if g.Name == GatePreflight {
 		reason = v1alpha1.ReasonPreflight
 	}
-	d := f.working(reason, why)
+	d := f.reconciling(reason, why)
 	if g.Outcome == Closed && g.Until.IsZero() {
-		d = f.stuck(reason, why)
+		d = f.stalled(reason, why)
 	}
 	if !g.Until.IsZero() {
 		d.Recheck = g.Until.Sub(f.in.Now)

@@ -57,7 +57,7 @@ func canaryUnrecognised(f *facts) bool {
 }
 
 func waitForRecognition(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.lateTriggerNote())
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.lateTriggerNote())
 	_, left := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
 	d.Recheck = max(1, left)
 	return d
@@ -146,7 +146,7 @@ func waitForWorkload(f *facts) Decision {
 	if native(f) && w.Paused {
 		why += fmt.Sprintf("; somebody paused it. To go on ask with %s rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
-	return f.working(f.phaseReason(), why)
+	return f.reconciling(f.phaseReason(), why)
 }
 
 func finishPromotion(f *facts) Decision {
@@ -154,7 +154,7 @@ func finishPromotion(f *facts) Decision {
 		return finishNative(f)
 	}
 	why := "promoted " + imageOf(f.in.Status.Candidate) + f.lateTriggerNote()
-	d := f.working(v1alpha1.ReasonStable, why)
+	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
 	f.becomeStable(&d, f.in.Canary.Set)

@@ -53,14 +53,14 @@ func (f *facts) nativeReason() string {
 	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
 		return fmt.Sprintf("the Deployment already has an older ReplicaSet %s with this template, and would use that instead of the canary", f.in.Workload.Chosen)
 	case f.deadlineExceeded() && !f.sized():
-		return fmt.Sprintf("stable and canary did not both keep %d available pods for %s within stepDeadline %s", f.in.Workload.Replicas, f.in.Calm, f.in.Spec.StepDeadline.Duration)
+		return fmt.Sprintf("stable and canary did not both keep %d available pods for %s within stepDeadline %s", f.in.Workload.Replicas, f.in.SteadyFor, f.in.Spec.StepDeadline.Duration)
 	default:
 		return ""
 	}
 }
 
 func promoteNatively(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "")
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "")
 	f.switchToNative(&d, f.nativeReason())
 	d.Recheck = 1
 	return d
@@ -75,7 +75,7 @@ func (f *facts) switchToNative(d *Decision, because string) {
 	now := f.now()
 	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, truncate(because, 1024), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
-	d.Standing.Reason = v1alpha1.ReasonHandingOver
+	d.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting natively: " + because
 	d.Key = "native"
 	f.handleBypass(d)
@@ -159,14 +159,14 @@ func (f *facts) noteSize(d *Decision) {
 
 func sizesUnsteady(f *facts) bool {
 	p, n := f.promotion(), f.in.Workload.Replicas
-	over, _ := f.sinceElapsed(p.SizeSince, f.in.Calm)
+	over, _ := f.sinceElapsed(p.SizeSince, f.in.SteadyFor)
 	rest := f.sized() && p.Size != nil && *p.Size == n && over
 	return !rest || unacknowledged(f) || canaryLacksWeight(f)
 }
 
 func waitForSteadySizes(f *facts) Decision {
 	w, c := f.in.Workload, f.in.Canary
-	d := f.working(v1alpha1.ReasonHandingOver, "")
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "")
 	f.noteSize(&d)
 	switch p := d.Status.Promotion; {
 	case !f.in.Route.Acknowledged:
@@ -174,7 +174,7 @@ func waitForSteadySizes(f *facts) Decision {
 	case canaryLacksWeight(f):
 		d.Why = fmt.Sprintf("handover: the canary has weight %d %%, and %d of the %d reachable pods that it needs for 100 %%", f.observedWeight(), f.in.Route.CanaryEndpoints, w.Replicas)
 	case f.sized() && p != nil && p.SizeSince != nil:
-		_, left := f.sinceElapsed(p.SizeSince, f.in.Calm)
+		_, left := f.sinceElapsed(p.SizeSince, f.in.SteadyFor)
 		d.Why = fmt.Sprintf("handover: stable and canary have had %d pods each since %s; waiting until %s, so that no autoscaler changes that meanwhile", w.Replicas, clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))
 		d.Recheck = max(1, left)
 	default:
@@ -184,7 +184,7 @@ func waitForSteadySizes(f *facts) Decision {
 }
 
 func holdHandover(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHolding, "handover waits, undecided: "+f.undecidedBecause())
+	d := f.reconciling(v1alpha1.ReasonHolding, "handover waits, undecided: "+f.undecidedBecause())
 	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
 	return d
 }

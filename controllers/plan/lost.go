@@ -87,7 +87,7 @@ func takeOutWrongVersion(f *facts) Decision {
 		does = "deleting it"
 	}
 	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %d pods of %s, although the Deployment is held at %s: %s", s.Name, s.Desired, s.Image, imageOf(f.in.Status.Stable), does), effect)
-	d.Standing.State = Stuck
+	d.Progress = Stalled
 	d.Recheck = 1
 	return d
 }
@@ -107,7 +107,7 @@ func stableWithoutPods(f *facts) bool {
 
 func raiseStable(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("the Deployment is held, and %s has no pods: scaling it up", imageOf(f.in.Status.Stable)), RaiseStable{f.in.Workload.Replicas})
-	d.Standing.State = Stuck
+	d.Progress = Stalled
 	d.Recheck = 1
 	return d
 }

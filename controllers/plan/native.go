@@ -73,7 +73,7 @@ func (f *facts) nativeStopped() bool {
 // to declare.
 func stopNative(f *facts) Decision {
 	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s; to keep %s all the same %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack(), imageOf(f.in.Status.Candidate), f.wayOn())
-	d := f.stuck(v1alpha1.ReasonTriggerFired, why)
+	d := f.stalled(v1alpha1.ReasonTriggerFired, why)
 	d.Key = f.in.Verdict.Trigger
 	switch {
 	case !f.in.Workload.Paused && !f.settled():
@@ -170,10 +170,10 @@ func nativeJustSettled(f *facts) bool {
 
 // noteSettled starts the drain of a canary that is left, and the bake.
 func noteSettled(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
 	d.Recheck = max(1, f.traffic.Drain.Duration)
 	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
-		d.Standing.Reason = v1alpha1.ReasonBaking
+		d.Reason = v1alpha1.ReasonBaking
 		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)))
 	}
 	now, p := f.now(), f.promotion()
@@ -191,7 +191,7 @@ func nativeDraining(f *facts) bool {
 
 func drainNative(f *facts) Decision {
 	_, left := f.sinceElapsed(f.promotion().SettledAt, f.traffic.Drain.Duration)
-	d := f.working(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
 	d.Recheck = left
 	return d
 }
@@ -213,7 +213,7 @@ func waitForNativeBake(f *facts) Decision {
 	if over {
 		return holdBake(f)
 	}
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("watching %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
+	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("watching %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
 	d.Recheck = left
 	return d
 }
@@ -247,7 +247,7 @@ func finishNative(f *facts) Decision {
 	case !f.settled():
 		outcome, why = v1alpha1.OutcomeSuperseded, fmt.Sprintf("%s was declared before %s was ready", imageOf(&f.in.Workload.Declared), set.Image)
 	}
-	d := f.working(v1alpha1.ReasonStable, why)
+	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key, d.Actor = f.in.Status.Run, p.Actor
 	if outcome == v1alpha1.OutcomeRolledBack {
 		f.reject(&d, trigger, why, f.in.Status.Run)

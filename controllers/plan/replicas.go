@@ -124,7 +124,7 @@ func restartWithoutPods(f *facts) Decision {
 	if handingOver(f) {
 		return f.beginRollback(v1alpha1.OutcomeCancelled, "", why)
 	}
-	d := f.working(f.phaseReason(), why+"; the time of this stage begins anew when they are")
+	d := f.reconciling(f.phaseReason(), why+"; the time of this stage begins anew when they are")
 	f.restartHold(&d)
 	d.Recheck = 1
 	return d
@@ -151,7 +151,7 @@ func canaryPodsLeft(f *facts) bool {
 }
 
 func waitForPods(f *facts) Decision {
-	return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to terminate", f.in.Canary.Left)+f.smallStable())
+	return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to terminate", f.in.Canary.Left)+f.smallStable())
 }
 
 // noStablePods holds in a step while no stable pod is ready: the canary answers all
@@ -161,5 +161,5 @@ func noStablePods(f *facts) bool {
 }
 
 func waitForStablePods(f *facts) Decision {
-	return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for a ready stable pod: 0 of %d are ready, and %d canary pods answer all requests", f.stage(), f.in.Workload.Replicas, f.in.Canary.Ready))
+	return f.reconciling(f.phaseReason(), fmt.Sprintf("%s: waiting for a ready stable pod: 0 of %d are ready, and %d canary pods answer all requests", f.stage(), f.in.Workload.Replicas, f.in.Canary.Ready))
 }

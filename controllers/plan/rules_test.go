@@ -18,7 +18,7 @@ type outcome struct {
 	Rule    string
 	Effects []plan.Effect
 	Phase   v1alpha1.Phase
-	State   plan.Progressing
+	State   plan.Progress
 	Reason  string
 }
 
@@ -31,11 +31,11 @@ type ruleCase struct {
 }
 
 func works(rule, name string, in plan.Input, e plan.Effect, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Working, reason}, words}
+	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Reconciling, reason}, words}
 }
 
 func stalls(rule, name string, in plan.Input, e plan.Effect, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Stuck, reason}, words}
+	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Stalled, reason}, words}
 }
 
 func one(e plan.Effect) []plan.Effect {
@@ -52,7 +52,7 @@ func (c ruleCase) then(more ...plan.Effect) ruleCase {
 }
 
 func rests(rule, name string, in plan.Input, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, nil, phase, plan.Done, reason}, words}
+	return ruleCase{name, in, outcome{rule, nil, phase, plan.Ready, reason}, words}
 }
 
 func TestEachRuleDecides(t *testing.T) {
@@ -66,7 +66,7 @@ func TestEachRuleDecides(t *testing.T) {
 			t.Run(c.want.Rule+"/"+c.name, func(t *testing.T) {
 				d := plan.Decide(c.in)
 				reached[d.Rule] = true
-				got := outcome{d.Rule, d.Effects, d.Status.Phase, d.Standing.State, d.Standing.Reason}
+				got := outcome{d.Rule, d.Effects, d.Status.Phase, d.Progress, d.Reason}
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("decision (-want +got):\n%swhy: %s", diff, d.Why)
 				}
@@ -81,7 +81,7 @@ func TestEachRuleDecides(t *testing.T) {
 				for _, violation := range invariants.Of(c.in, d) {
 					t.Errorf("%s: %s", violation.Name, violation.Message)
 				}
-				if held := invariants.Freeze(c.in, plan.Result{Decision: d}, invariants.Check(c.in, d)); held.Standing.Reason == v1alpha1.ReasonSelfCheckFailed {
+				if held := invariants.Freeze(c.in, plan.Result{Decision: d}, invariants.Check(c.in, d)); held.Reason == v1alpha1.ReasonSelfCheckFailed {
 					t.Errorf("the controller would hold it back: %s", held.Why)
 				}
 			})

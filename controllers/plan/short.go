@@ -41,7 +41,7 @@ func waitForSize(f *facts) Decision {
 	r := f.rollback()
 	_, left := f.sinceElapsed(&r.StartedAt, growsWithin)
 	stable, canary := f.reachable()
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s; stable has %d reachable pods, and the canary has all requests on %d: they go back when stable has %d, at %s at the latest",
+	d := f.reconciling(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s; stable has %d reachable pods, and the canary has all requests on %d: they go back when stable has %d, at %s at the latest",
 		r.Message, stable, canary, min(canary, f.in.Workload.Replicas), clock(f.in.Now.Add(left))))
 	d.Recheck = left
 	return d

@@ -55,7 +55,7 @@ func waitForEndpoints(f *facts) Decision {
 	if f.in.Route.NoPort != "" {
 		why += ": " + f.in.Route.NoPort
 	}
-	return f.working(f.phaseReason(), why)
+	return f.reconciling(f.phaseReason(), why)
 }
 
 func splitAtZero(f *facts) Decision {
@@ -223,7 +223,7 @@ func noteAcknowledged(f *facts) Decision {
 	if f.replicaWeighted() {
 		what = "canary at " + f.stepShare()
 	}
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: %s; holding until %s", f.stage(), what, clock(f.now().Add(f.stepHold()))))
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: %s; holding until %s", f.stage(), what, clock(f.now().Add(f.stepHold()))))
 	now, step := f.now(), f.step()
 	step.AcknowledgedAt = &now
 	d.Status.Step = &step
@@ -247,7 +247,7 @@ func (f *facts) announce(d *Decision, next string, at time.Time) {
 func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
 
 func holdObservedTrigger(f *facts) Decision {
-	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
+	d := f.stalled(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
 	d.Key = f.in.Verdict.Trigger
 	return d
 }

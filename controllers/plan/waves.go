@@ -75,7 +75,7 @@ func (f *facts) noteWave(d *Decision, size int32) {
 
 // awaitWave waits for canary pods, until they are withdrawn or tried again.
 func (f *facts) awaitWave(why string) Decision {
-	d := f.working(f.phaseReason(), why)
+	d := f.reconciling(f.phaseReason(), why)
 	s := d.Status.Step
 	if s == nil {
 		return d
@@ -99,6 +99,6 @@ func (f *facts) awaitWave(why string) Decision {
 // withdrawn or tried again.
 func (f *facts) staysOverdue(d *Decision) {
 	if f.deadlineExceeded() && !f.decided() {
-		d.Standing = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}
+		d.Progress, d.Reason = Stalled, v1alpha1.ReasonDeadlineExceeded
 	}
 }
