@@ -196,9 +196,11 @@ func (e HandOver) String() string {
 	}
 	return fmt.Sprintf("make the Deployment the owner of the canary at %d replicas", e.Replicas)
 }
-func (e FenceCanary) String() string { return fmt.Sprintf("fence the canary with epoch %d", e.Epoch) }
+func (e FenceCanary) String() string {
+	return fmt.Sprintf("mark the canary with epoch %d, so that an older handover fails", e.Epoch)
+}
 func (e ResizeHanded) String() string {
-	return fmt.Sprintf("size the handed-over ReplicaSet to %d", e.Replicas)
+	return fmt.Sprintf("scale the handed-over ReplicaSet to %d", e.Replicas)
 }
 func (Unlock) String() string    { return "unlock the Deployment" }
 func (e Unpause) String() string { return "unpause the Deployment at revision " + e.Revision }

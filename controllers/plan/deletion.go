@@ -35,7 +35,7 @@ var deletionTable = table{
 func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSplit(f) }
 
 func releaseForDeletion(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 // deletingHandedSplit holds once the Deployment owns the canary: then the
@@ -66,12 +66,12 @@ func released(f *facts) bool {
 // leave is the last decision about a Rollout. A canary that is left after the
 // timeout is deleted together with its run, which controls it.
 func leave(f *facts) Decision {
-	why := "deleted: the user's own Service and Deployment serve alone"
+	why := "the Rollout is deleted: your Service and Deployment serve without it"
 	if f.replicaWeighted() {
-		why = "deleted: the Deployment's pods serve alone"
+		why = "the Rollout is deleted: the Deployment serves without it"
 	}
 	if f.in.Workload.Paused && f.declared != f.stable {
-		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out without being judged", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
 	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {
@@ -143,7 +143,7 @@ func waitForOthers(f *facts) Decision {
 	case f.deploymentCarries():
 		return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
 	}
-	return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
+	return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary is removed: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
 
 // deploymentReady counts the ready pods of the Deployment's own sets.

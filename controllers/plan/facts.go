@@ -86,7 +86,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 	}
 	switch {
 	case r.Effect == WriteRun && f.in.Run.Owed:
-		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so that the candidate gets nothing more: " + r.Message
+		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so the run does not advance: " + r.Message
 	case slices.ContainsFunc(d.Effects, func(e Effect) bool { return truncate(e.String(), 256) == r.Effect }):
 		d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
 	default:
@@ -103,7 +103,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 // take this canary over is known as soon as the canary is there.
 func (f *facts) showChanged(d *Decision) {
 	if onTrial(f) && f.in.Canary.Changed != "" && len(d.Effects) == 0 && d.Status.Phase == f.in.Status.Phase {
-		d.Why = truncate(d.Why, 480) + "; the promotion will be native (by the Deployment's own strategy), as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+		d.Why = truncate(d.Why, 480) + "; the promotion will be by the Deployment's own strategy, because an admission webhook or policy changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
 	}
 }
 
@@ -361,6 +361,14 @@ func (f *facts) phaseReason() string {
 	default:
 		return v1alpha1.ReasonProgressing
 	}
+}
+
+// count is a number with its noun, for messages: `1 pod`, `2 pods`.
+func count(n int32, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func truncate(s string, n int) string {

@@ -45,9 +45,9 @@ func paused(f *facts) bool { return f.in.Spec.Paused }
 
 func stayPaused(f *facts) Decision {
 	if gating(f) {
-		return f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
+		return f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts until that is false", imageOf(f.in.Status.Candidate)))
 	}
-	return f.reconciling(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; triggers stay armed")
+	return f.reconciling(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; a trigger that fires still rolls back")
 }
 
 // canaryOfEmptyDeployment holds while the canary of a Deployment with 0
@@ -57,7 +57,7 @@ func canaryOfEmptyDeployment(f *facts) bool {
 }
 
 func emptyCanary(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: the canary goes too", ScaleCanary{0})
+	return f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: scaling the canary to 0 too", ScaleCanary{0})
 }
 
 // atZeroReplicas holds while a person or an autoscaler has scaled the
@@ -80,7 +80,7 @@ func waitForStableReady(f *facts) Decision {
 	if len(w.Active) > 1 {
 		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
 	}
-	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version goes out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
+	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version rolls out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
 	d := f.reconciling(v1alpha1.ReasonWorkloadNotReady, why)
 	d.Recheck = unservedAfter
 	return d

@@ -90,7 +90,7 @@ func fenceCanary(f *facts) Decision {
 func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
 func continueHandover(f *facts) Decision {
-	why := fmt.Sprintf("the Deployment had already taken %s over when the rollback was decided: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
+	why := fmt.Sprintf("the Deployment had already taken %s over when the rollback was decided: %s. To go back, %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
 	d := f.reconciling(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
@@ -142,7 +142,7 @@ func onlyCanaryServes(f *facts) bool {
 }
 
 func waitForStable(f *facts) Decision {
-	return f.reconciling(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary goes: %d of %d ready, %d reachable; if %s cannot serve any more, bypass with a version that can",
+	return f.reconciling(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary is removed: %d of %d ready, %d reachable; if %s cannot serve any more, let a version that can roll out by a bypass",
 		f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints, imageOf(f.in.Status.Stable)))
 }
 
@@ -169,7 +169,7 @@ func rollbackNarrowedElsewhere(f *facts) bool {
 }
 
 func narrowBack(f *facts) Decision {
-	return f.doing(f.phaseReason(), "callers of Service "+f.traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
+	return f.doing(f.phaseReason(), "limiting Service "+f.traffic.Service+" to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
 }
 
 // zeroJustAcknowledged takes the acknowledgement for granted: the row above
@@ -222,21 +222,21 @@ func canaryLeft(f *facts) bool {
 // newest ReplicaSet.
 func removeCanary(f *facts) Decision {
 	if !f.in.Canary.Exists {
-		return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to go", f.in.Canary.Left))
+		return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for canary pods to terminate: %d", f.in.Canary.Left))
 	}
 	reject := rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack
-	why := "the canary gets no traffic any more: removing it"
+	why := "the canary gets no requests any more: removing it"
 	if f.replicaWeighted() && f.in.Canary.Ready > 0 {
-		why = fmt.Sprintf("removing the canary's %d pods: %d pods of the Deployment serve", f.in.Canary.Desired, f.deploymentReady())
+		why = fmt.Sprintf("removing the canary (%s): the Deployment has %s", count(f.in.Canary.Desired, "pod"), count(f.deploymentReady(), "ready pod"))
 	}
 	return f.doing(f.phaseReason(), why, RemoveCanary{reject})
 }
 
 func waitForService(f *facts) Decision {
 	if f.in.Route.ServiceMissing {
-		return f.stalled(v1alpha1.ReasonServiceNotFound, fmt.Sprintf("Service %q does not exist: create it, the routes cannot go back to it", f.traffic.Service))
+		return f.stalled(v1alpha1.ReasonServiceNotFound, fmt.Sprintf("Service %q does not exist: create it, so that the routes can go back to it", f.traffic.Service))
 	}
-	why := fmt.Sprintf("the routes stay where they are: Service %q has no ready endpoint with the port that they name", f.traffic.Service)
+	why := fmt.Sprintf("the routes cannot go back to Service %q yet: it has no ready endpoint with the port that they name", f.traffic.Service)
 	if f.in.Route.NoPort != "" {
 		why += ": " + f.in.Route.NoPort
 	}
@@ -248,7 +248,7 @@ func releaseRoute(f *facts) Decision {
 	if rollingBack(f) {
 		when = "only one version is left to serve"
 	}
-	return f.doing(f.phaseReason(), when+": the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
+	return f.doing(f.phaseReason(), when+": pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }

@@ -39,7 +39,7 @@ func holdRunning(f *facts) bool {
 func holdStep(f *facts) Decision {
 	_, left := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
 	until := f.in.Now.Add(left)
-	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: canary at %s until %s; %s", f.stage(), f.stepShare(), clock(until), f.verdictSummary()))
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: holding at %s until %s; %s", f.stage(), f.stepShare(), clock(until), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = left
 	return d
@@ -48,7 +48,7 @@ func holdStep(f *facts) Decision {
 func (f *facts) verdictSummary() string {
 	v := f.in.Verdict
 	if v.Total == 0 {
-		return "no trigger is bound"
+		return "there are no triggers"
 	}
 	return fmt.Sprintf("%d of %d triggers pass", v.Passing, v.Total)
 }
@@ -58,7 +58,7 @@ func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictP
 // holdUndecided is for a verdict that is neither Pass nor Fail: the weight
 // stays where it is.
 func holdUndecided(f *facts) Decision {
-	d := f.reconciling(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %s: %s", f.stage(), f.stepShare(), f.undecidedBecause()))
+	d := f.reconciling(v1alpha1.ReasonHolding, fmt.Sprintf("%s: the hold is over, staying at %s: %s", f.stage(), f.stepShare(), f.undecidedBecause()))
 	d.Key = fmt.Sprintf("%d/%s/%s", f.step().Index, f.in.Verdict.Trigger, f.in.Verdict.Reason)
 	return d
 }
@@ -90,7 +90,7 @@ func startPromotion(f *facts) Decision {
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}
 	switch {
 	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative:
-		f.switchToNative(&d, "promotion.mode is Native: the Deployment goes on by its own strategy")
+		f.switchToNative(&d, "promotion.mode is Native")
 	case f.in.Canary.Changed != "":
 		// A bake would judge pods that the Deployment replaces afterwards.
 		f.switchToNative(&d, f.nativeReason())

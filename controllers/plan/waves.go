@@ -89,6 +89,9 @@ func (f *facts) awaitWave(why string) Decision {
 		d.Why += fmt.Sprintf("; the pods that were not ready were withdrawn at %s%s; the next try is at %s",
 			clock(from.Time), quoteReason(w.Message), clock(from.Add(f.in.Workload.ProgressDeadline)))
 	}
+	if f.deadlineRollsBack() {
+		d.Why += "; rolls back at " + clock(f.deadline()) + " unless they are ready by then"
+	}
 	if _, left := f.sinceElapsed(&from, f.in.Workload.ProgressDeadline); left > 0 {
 		d.Recheck = max(time.Millisecond, left)
 	}
