@@ -141,8 +141,8 @@ func TestCheckRefuses(t *testing.T) {
 		says string
 	}{
 		{"more than the step", given(), doing(plan.SetSplit{Weight: 50}), "10 % is allowed"},
-		{"no canary endpoint", given(func(in *plan.Input) { in.Route.Split, in.Route.CanaryEndpoints = at(0), 0 }), doing(plan.SetSplit{Weight: 10}), "to no ready pod"},
-		{"no stable endpoint", given(func(in *plan.Input) { in.Route.StableEndpoints = 0 }), doing(plan.SetSplit{}), "a stable side without endpoints"},
+		{"no canary endpoint", given(func(in *plan.Input) { in.Route.Split, in.Route.CanaryEndpoints = at(0), 0 }), doing(plan.SetSplit{Weight: 10}), "to a canary without ready pods"},
+		{"no stable endpoint", given(func(in *plan.Input) { in.Route.StableEndpoints = 0 }), doing(plan.SetSplit{}), "to stable, which has no endpoints"},
 		{"widening on a fail", given(because(true), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), "while a trigger fires"},
 		{"widening unacknowledged", given(func(in *plan.Input) { in.Route.Split, in.Route.Acknowledged = at(0), false }), doing(plan.SetSplit{Weight: 10}), "has not acknowledged"},
 		{"a fail that is ignored", given(because(true)), doing(nil), "does not roll back"},
@@ -157,9 +157,9 @@ func TestCheckRefuses(t *testing.T) {
 		{"a handover while stable serves", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = at(50) }), doing(plan.HandOver{Replicas: 4}), "while the stable pods take requests"},
 		{"a handover of another size", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Workload.Replicas = 6 }), doing(plan.HandOver{Replicas: 6}), "hands over at 6"},
 		{"a handover of what would not be chosen", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Workload.Chosen = "shop-old" }), doing(plan.HandOver{Replicas: 4}), "would not choose"},
-		{"unpausing before the owner changes", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = nil }), doing(plan.Unpause{Revision: tried}), "before the Deployment owns the set"},
+		{"unpausing before the owner changes", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = nil }), doing(plan.Unpause{Revision: tried}), "before the Deployment owns the canary"},
 		{"unpausing in a step", given(), doing(plan.Unpause{Revision: tried}), "unpauses the candidate in phase Stepping"},
-		{"taking stable out", given(), doing(plan.TakeOut{Name: "shop-a"}), "takes the stable set out"},
+		{"taking stable out", given(), doing(plan.TakeOut{Name: "shop-a"}), "removes the stable ReplicaSet"},
 		{"leaving with a split", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.Leave{}), "still name Belay's Services"},
 		{"starting in a deletion", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.ScaleCanary{Replicas: 4}), "starts something while being deleted"},
 		{"an end with something left", given(in(v1alpha1.PhaseRollingBack)), entering(v1alpha1.PhaseRolledBack), "the run ends with its canary left"},

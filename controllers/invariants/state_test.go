@@ -29,7 +29,7 @@ func TestObserved(t *testing.T) {
 		says string
 	}{
 		"a step at its weight":       {given(), ""},
-		"a step above its weight":    {given(split(50)), "WeightWithinStep: the canary has 50 % of the requests, the step under test allows 10 %"},
+		"a step above its weight":    {given(split(50)), "WeightWithinStep: the canary has 50 % of the requests, the step allows 10 %"},
 		"routes that disagree":       {given(split(50), func(in *plan.Input) { in.Route.Mixed = true }), ""},
 		"a canary without endpoints": {given(func(in *plan.Input) { in.Route.CanaryEndpoints = 0 }), "SideHasEndpoints: the canary has 10 %"},
 		"that nobody acknowledged":   {given(func(in *plan.Input) { in.Route.CanaryEndpoints, in.Route.Acknowledged = 0, false }), ""},
