@@ -24,7 +24,8 @@ func quietFor(in Input, d Decision) time.Duration {
 		return 0
 	}
 	left := last.At.Add(shortWait).Sub(in.Now)
-	if left <= 0 || !equality.Semantic.DeepEqual(decisive(in.Status), decisive(d.Status)) {
+	// A clock that was ahead when the last decision was recorded hides nothing.
+	if left <= 0 || left > shortWait || !equality.Semantic.DeepEqual(decisive(in.Status), decisive(d.Status)) {
 		return 0
 	}
 	return left
