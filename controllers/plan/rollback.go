@@ -22,6 +22,7 @@ var rollbackTrafficTable = table{
 		{"RollbackAwaitsSize", stableShortForNow, waitForSize},
 		{"RollbackTakesTraffic", rollbackCanaryWeighted, takeWeightBack},
 		{"RollbackPointsServices", rollbackPairOutdated, pointServices},
+		{"RollbackReleasesFormer", formerPairUnseen, releaseFormerPair},
 	},
 }
 
@@ -44,6 +45,7 @@ var rollbackRestTable = table{
 		{"RollbackReleasesRoute", routesSplit, releaseRoute},
 		{"RollbackWidensService", narrowed, widenService},
 		{"RollbackUnpauses", pausedAtStable, unpauseStable},
+		{"RollbackAwaitsRelease", unacknowledged, waitForRelease},
 		{"RollbackDone", always, finishRollback},
 	},
 }
@@ -105,6 +107,17 @@ func continueHandover(f *facts) Decision {
 // requests, unless the Deployment has 0 replicas.
 func rollbackCanaryWeighted(f *facts) bool {
 	return canaryWeighted(f) && (f.in.Route.StableEndpoints > 0 || f.in.Workload.Replicas == 0)
+}
+
+// formerPairUnseen holds while the routes name Services of the first edition of
+// Belay, which do not show what they select, so that no endpoint of them is counted.
+func formerPairUnseen(f *facts) bool {
+	unseen := f.in.Canary.Former && !f.in.Route.PairCurrent && f.in.Route.StableEndpoints == 0
+	return unseen && routesReleasable(f) && f.in.Workload.Stable.Ready > 0
+}
+
+func releaseFormerPair(f *facts) Decision {
+	return f.doing(f.phaseReason(), "the generated Services are those of an earlier version of Belay: the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 func takeWeightBack(f *facts) Decision {

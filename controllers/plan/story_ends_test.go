@@ -13,14 +13,14 @@ import (
 
 func TestASupersededRunEndsByWeightsAndTheNextBegins(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts").happens(declares(newerRevision)).
-		goes("Superseded", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone",
+		goes("Superseded", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "+ack", "RollbackDone",
 			"NewRevision", "RunStarts").
 		ends(v1alpha1.PhaseStepping, stableRevision, v1alpha1.OutcomeSuperseded)
 }
 
 func TestACancelledRunLeavesStableUnpaused(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts").happens(declares(stableRevision), paused(true)).
-		goes("Cancelled", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackUnpauses", "RollbackDone",
+		goes("Cancelled", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackUnpauses", "RollbackAwaitsRelease", "+ack", "RollbackDone",
 			"Stable").
 		ends(v1alpha1.PhaseStable, stableRevision, v1alpha1.OutcomeCancelled)
 }

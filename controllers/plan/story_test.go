@@ -163,7 +163,7 @@ func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
 	// The write of the owner failed after the lock.
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).
 		goes("+fail", "TriggerFired", "RollbackFences", "RollbackTakesTraffic", "UnlocksDeployment", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
-			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "RolledBack").
+			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackAwaitsRelease", "+ack", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
 
@@ -177,7 +177,7 @@ func TestARollbackThatComesTooLateGoesOn(t *testing.T) {
 
 func TestARollbackFromABakeIsAChangeOfWeights(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts", "+fail", "TriggerFired", "RollbackTakesTraffic", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "+5s",
-		"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "RolledBack").
+		"RollbackRemovesCanary", "RollbackReleasesRoute", "+ack", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
 

@@ -6,8 +6,10 @@ import (
 	"testing"
 )
 
-// TestMain collects garbage less often: the tests make much of it, and keep little.
+// TestMain collects garbage only once there are 256 MiB of it: the tests make much,
+// and keep little.
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(256 << 20)
 	os.Exit(m.Run())
 }

@@ -277,14 +277,9 @@ func (w *World) reconcileOldReplicaSets(current *set, others []*set) bool {
 	if spare <= 0 {
 		return false
 	}
-	down := int32(0)
-	for _, s := range others {
-		unhealthy := min(spare-down, s.size-w.availableOf(s))
-		if down >= spare || s.size == 0 || unhealthy <= 0 {
-			continue
-		}
-		w.scaleReplicaSet(s, s.size-unhealthy, false)
-		down += unhealthy
+	down, ok := w.cleanupUnhealthyReplicas(others, spare)
+	if !ok {
+		return false
 	}
 	available := w.availableOf(current)
 	for _, s := range others {
@@ -301,6 +296,27 @@ func (w *World) reconcileOldReplicaSets(current *set, others []*set) bool {
 		down += take
 	}
 	return down > 0
+}
+
+// cleanupUnhealthyReplicas reports false for an older set that has more available pods
+// than it still wants: the sync ends there, and another follows the set's status.
+func (w *World) cleanupUnhealthyReplicas(others []*set, most int32) (int32, bool) {
+	down := int32(0)
+	for _, s := range others {
+		if down >= most {
+			break
+		}
+		unhealthy := min(most-down, s.size-w.availableOf(s))
+		switch {
+		case s.size == 0 || unhealthy == 0:
+			continue
+		case unhealthy < 0:
+			return 0, false
+		}
+		w.scaleReplicaSet(s, s.size-unhealthy, false)
+		down += unhealthy
+	}
+	return down, true
 }
 
 // complete is DeploymentComplete.

@@ -113,3 +113,15 @@ func TestDeploymentRollsByItself(t *testing.T) {
 		})
 	}
 }
+
+// TestAnOlderSetThatIsBehindItsSizeStopsTheSync: rolling.go takes an older set with more
+// available pods than it wants for an error, and scales nothing down.
+func TestAnOlderSetThatIsBehindItsSizeStopsTheSync(t *testing.T) {
+	w := given(deployment{declared: second, replicas: 4, history: 10},
+		set{template: first, size: 4, number: 1, desired: 4, limit: 5}, set{template: second, size: 1, number: 2, desired: 4, limit: 5})
+	w.sets[0].size = 3
+	current, others := w.sides()
+	if w.reconcileOldReplicaSets(current, others) || w.sets[0].size != 3 {
+		t.Errorf("the sets are %s", sizesOf(w))
+	}
+}

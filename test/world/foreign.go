@@ -2,7 +2,6 @@ package world
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -32,7 +31,7 @@ var edits = []kind{
 	{name: "edit-route-to-the-canary", place: acting, spares: ownSilence, at: isSplit, strike: writesRoute(weightOf(100))},
 	{name: "edit-route-to-stable", place: acting, spares: ownSilence, at: isSplit, strike: writesRoute(weightOf(0))},
 	{name: "edit-service-selector", place: acting, spares: ownSilence, at: isNarrowed, strike: foreign((*World).stripSelector)},
-	{name: "edit-pair-selectors", place: acting, spares: formersOrOwnSilence, at: hasPair, strike: foreign(func(w *World) { w.point(pair{everything, everything}) })},
+	{name: "edit-pair-selectors", place: acting, spares: ownSilence, at: hasPair, strike: foreign(func(w *World) { w.point(pair{everything, everything}) })},
 	{name: "edit-canary-to-zero", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.editCanary(func(s *set) { s.size = 0 }) })},
 	{name: "edit-canary-to-more", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.editCanary(func(s *set) { s.size += 3 }) })},
 	{name: "edit-canary-labels", place: acting, spares: ownSilence, at: both(during, hasCanary), strike: foreign(func(w *World) { w.editCanary(func(s *set) { s.run = "" }) })},
@@ -62,12 +61,6 @@ var edits = []kind{
 func racesOrOwnSilence(s Story) bool {
 	waits := []string{"push-into-a-bypass", "bypass-twice-later", "native-trigger-fires", "native-bypass-then-scaled", "native-scaled", "native-superseded", "native-reverted"}
 	return s.Or != "" || ownSilence(s) || slices.Contains(waits, s.Name)
-}
-
-// formersOrOwnSilence also spares runs of the first edition, of which the pods have
-// labels that Belay does not write any more.
-func formersOrOwnSilence(s Story) bool {
-	return strings.HasPrefix(s.Name, "former-") || ownSilence(s)
 }
 
 // withoutStable: a Rollout that is deleted at the same time makes nothing new, so

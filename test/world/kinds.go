@@ -182,10 +182,9 @@ var answersLost = []kind{
 // caches are late, or their events are.
 var caches = []kind{
 	{name: "lagging-caches", place: fromTheStart, strike: happens(func(w *World) {
-		for _, part := range []int{partDeployment, partSets, partServices, partRollout} {
+		for part := range w.lags {
 			w.lags[part] = w.delay(0, 3)
 		}
-		w.lags[partRoute] = w.lags[partServices]
 	})},
 	{name: "no-events", place: fromTheStart, strike: happens(func(w *World) { w.deafUntil = w.at.Add(limitTime) })},
 	{name: "stale-deployment-2s", place: looked, strike: stale(seconds(2), partDeployment)},

@@ -7,8 +7,9 @@ import (
 // pair is what the two generated Services select; empty while there is none.
 type pair struct{ stable, canary string }
 
-// everything in the place of a hash is a Service whose selector has none.
-const everything = "*"
+// everything in the place of a hash is a Service whose selector has none, formerStable
+// the first edition's, which selects by labels of Belay's.
+const everything, formerStable = "*", "former-stable"
 
 // network is the Services, the route, and the gateway that follows them later.
 type network struct {
@@ -57,7 +58,9 @@ func (n *network) narrowedAt(at time.Time) string {
 // Deployment's and the canary's with an empty one.
 func (c *cluster) endpoints(hash string) int32 {
 	all := hash == "" || hash == everything
-	return c.count(func(p pod) bool { return (all || p.hash == hash) && p.endpoint(c.at) })
+	return c.count(func(p pod) bool {
+		return (all || p.hash == hash || hash == formerStable && p.run == "") && p.endpoint(c.at)
+	})
 }
 
 // side counts the endpoints of one of the generated Services: none while it does

@@ -29,11 +29,12 @@ func (w *World) end(p *pod, within float64) {
 	p.end = p.leaves.Add(w.delay(0.5, 30))
 }
 
-// collectGarbage deletes the sets of Deployments that are gone.
+// collectGarbage deletes the sets of Deployments that are gone, and those of runs whose
+// Rollout is.
 func (w *World) collectGarbage() {
 	var orphans []int
 	for i := range w.sets {
-		if s := &w.sets[i]; s.owner != 0 && s.owner != w.deployment.uid {
+		if s := &w.sets[i]; s.owner != 0 && s.owner != w.deployment.uid || s.ownerRun != "" && w.rollout.gone {
 			orphans = append(orphans, s.uid)
 		}
 	}

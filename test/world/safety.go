@@ -131,7 +131,8 @@ func (w *World) judgeSplit(split *int32) {
 	if *split > 0 && w.side(now.canary) == 0 {
 		w.broken("%d %% go to a canary without endpoints", *split)
 	}
-	if *split < 100 && w.side(now.stable) == 0 {
+	// Nothing is to serve once somebody has scaled the Deployment to 0.
+	if *split < 100 && w.side(now.stable) == 0 && (w.deployment.uid == 0 || w.deployment.replicas > 0) {
 		w.broken("%d %% go to a stable side without endpoints", 100-*split)
 	}
 }

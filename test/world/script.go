@@ -83,9 +83,9 @@ var (
 	}
 	baking = inPhase(v1alpha1.PhaseBaking)
 	// beforeOwner is in a handover that still waits: a story that asks for it lets the
-	// sizes stand for longer than the bake.
+	// sizes stand for longer than the bake and any delay of its end.
 	beforeOwner = func(w *World) bool {
-		w.steadyFor = 3 * time.Minute
+		w.steadyFor = 10 * time.Minute
 		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt == nil
 	}
 	afterOwner = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }

@@ -163,7 +163,7 @@ func (w *World) becomeFormer(phase v1alpha1.Phase, size, weight int32) *v1alpha1
 		p.readyAt, p.endpointAt = w.at, w.at
 	}
 	n := &w.network
-	n.before = pair{"hash-" + first, "former-canary"}
+	n.before = pair{formerStable, "former-canary"}
 	n.declared = n.before
 	n.split, n.inFlight = &weight, []*int32{&weight}
 	w.permitted = 100
@@ -196,7 +196,6 @@ func (w *World) becomeFormerBake() {
 	w.becomeFormerPromotion()
 	n := &w.network
 	none := int32(0)
-	n.declared.stable, n.before.stable = "hash-"+second, "hash-"+second
 	n.split, n.inFlight = &none, []*int32{&none}
 	w.rollout.status.Phase = v1alpha1.PhaseBaking
 	for i := range w.sets {
