@@ -81,29 +81,30 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if rollout.DeletionTimestamp != nil && !hasFinalizer(rollout) {
 		return reconcile.Result{}, nil
 	}
-	w, err := r.observe(ctx, rollout, own.last(rollout))
+	l, err := r.observe(ctx, rollout, own.last(rollout))
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}
-	t := plan.Transition(w.input)
-	violations := invariants.Check(w.input, t.Decision)
-	t = invariants.Freeze(w.input, t, violations)
-	if err := r.record(ctx, w, t); err != nil {
+	t := plan.Transition(l.input)
+	violations := invariants.Check(l.input, t.Decision)
+	t = invariants.Freeze(l.input, t, violations)
+	d, err := r.record(ctx, l, t)
+	if err != nil {
 		return wake.AfterConflict(ctx, "record", err)
 	}
 	r.tellViolations(rollout, violations)
-	showConditions(w.rollout)
+	showConditions(d.recorded)
 	for _, effect := range t.Effects {
-		if err := r.act(ctx, w, effect); err != nil {
-			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, w, effect.String(), err))
+		if err := r.act(ctx, d, effect); err != nil {
+			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, d, effect.String(), err))
 		}
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration
-	if w.owed {
+	if d.owed {
 		owed = r.Watchdog
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: new(wake.Priority(w.rollout))}, nil
+	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: new(wake.Priority(d.recorded))}, nil
 }
 
 // podsOfRuns wakes the Rollouts of whose run in progress a pod is.

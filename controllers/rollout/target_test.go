@@ -29,15 +29,15 @@ func TestARolloutWithoutTrafficSharesByPods(t *testing.T) {
 	}
 	routes, pods := gateway.New(nil, ""), replicas.New(nil)
 	r := &Reconciler{Router: routes, Replicas: pods}
-	w := &world{rollout: rollout}
-	if r.router(w) != traffic.Router(pods) {
+	l := &look{rollout: rollout}
+	if r.router(l) != traffic.Router(pods) {
 		t.Error("a Rollout without traffic is asked for its routes")
 	}
 	run := &v1alpha1.RolloutRun{}
 	run.Spec.Traffic = &v1alpha1.Traffic{Service: "shop"}
 	rollout.Status.Phase = v1alpha1.PhaseStepping
-	w.takeRun(run)
-	if r.router(w) != traffic.Router(routes) || w.target.Service != "shop" {
-		t.Errorf("the run's own traffic is not taken: %+v", w.target)
+	l.takeRun(run)
+	if r.router(l) != traffic.Router(routes) || l.target.Service != "shop" {
+		t.Errorf("the run's own traffic is not taken: %+v", l.target)
 	}
 }
