@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -209,10 +208,9 @@ func (r *Reconciler) handOver(ctx context.Context, d decided, e plan.HandOver) e
 	return r.patch(ctx, d.canary.object, patch, err)
 }
 
-// fenceCanary changes the canary's resource version, which a handover's write
-// tests, and tests it itself: a handover that was faster is no fence's to hide.
+// fenceCanary leaves a canary alone that is gone: no handover can give it away.
 func (r *Reconciler) fenceCanary(ctx context.Context, d decided, epoch int64) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"resourceVersion":%q,"annotations":{%q:%q}}}`, d.canary.object.GetResourceVersion(), v1alpha1.AnnotationFence+d.recorded.Name, strconv.FormatInt(epoch, 10))
+	patch := workload.Fence(d.canary.object, d.recorded.Name, epoch)
 	return client.IgnoreNotFound(r.mergePatch(ctx, d.canary.object, patch, nil))
 }
 

@@ -27,21 +27,23 @@ import (
 	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
-	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
 // Reconciler takes Rollouts from one version to the next.
 type Reconciler struct {
-	// Client reads from a cache. One that Noting returned spares looks at a cache that
+	// Client reads from a cache. One that TrackWrites returned spares looks at a cache that
 	// is behind the Reconciler's own writes.
 	Client client.Client
 	// Live reads past the cache, where a decision must see our own last write.
 	Live client.Reader
-	// Router shares requests through routes, and Replicas where a Rollout names none:
-	// by the number of pods.
-	Router, Replicas traffic.Router
+	// Router shares requests through routes, and ByPods where a Rollout names none: by
+	// the number of pods.
+	Router, ByPods traffic.Router
+	// Routes are an empty object of each kind of route that wakes the loop, in the form
+	// that Router reads.
+	Routes []client.Object
 	// Guard answers whether a pushed template would wait. It never waits itself.
 	Guard  Gate
 	Events events.EventRecorder
@@ -81,7 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if rollout.DeletionTimestamp != nil && !hasFinalizer(rollout) {
 		return reconcile.Result{}, nil
 	}
-	l, err := r.observe(ctx, rollout, own.last(rollout))
+	l, err := r.observe(ctx, rollout, own.wroteLast(rollout))
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}
@@ -157,8 +159,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
 		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
-	for _, kind := range gateway.Kinds() {
-		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), gateway.Route(kind), wake.RolloutsByRoute(c, kind), r.Watchdog))
+	for _, route := range r.Routes {
+		kind := route.GetObjectKind().GroupVersionKind().Kind
+		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), route, wake.RolloutsByRoute(c, kind), r.Watchdog))
 	}
 	return builder.Complete(r)
 }

@@ -169,7 +169,7 @@ func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 // that it started with.
 func (r *Reconciler) router(l *look) traffic.Router {
 	if l.input.Spec.ReplicaWeighted() {
-		return r.Replicas
+		return r.ByPods
 	}
 	return r.Router
 }

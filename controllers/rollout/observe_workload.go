@@ -236,7 +236,7 @@ func (l *look) runOwner() workload.RunOwner {
 	s := &l.rollout.Status
 	o := workload.RunOwner{
 		Rollout: l.rollout.Name, RolloutUID: l.rollout.UID, HandOverDecided: s.Promotion != nil && s.Promotion.HandedAt != nil,
-		FenceOf: func(set *workload.Set) int64 { return l.fenceOf(l.sets[set.Name].object) },
+		FenceOf: func(set *workload.Set) int64 { return workload.FenceOf(l.sets[set.Name].object, l.rollout.Name) },
 	}
 	if l.deployment != nil {
 		o.Deployment = l.deployment.GetUID()
@@ -250,21 +250,12 @@ func (l *look) runOwner() workload.RunOwner {
 	return o
 }
 
-// fenceOf is the epoch that the last fence has left on a set; 0 without one.
-func (l *look) fenceOf(set *unstructured.Unstructured) int64 {
-	epoch, err := strconv.ParseInt(set.GetAnnotations()[v1alpha1.AnnotationFence+l.rollout.Name], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return epoch
-}
-
 func (l *look) takeCanary(set seenSet, handed bool) {
 	l.canary = set
 	in := &l.input.Canary
 	in.Set = planSet(set.Set)
 	in.Exists, in.Handed, in.Borrowed = !set.Deleting, handed, set.Borrowed
-	in.Epoch = l.fenceOf(set.object)
+	in.Epoch = workload.FenceOf(set.object, l.rollout.Name)
 	candidate := l.rollout.Status.Candidate
 	if candidate == nil || set.Revision == candidate.Revision || l.run == nil {
 		return

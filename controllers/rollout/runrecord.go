@@ -277,7 +277,8 @@ func (r *Reconciler) completeRun(ctx context.Context, recorded *v1alpha1.Rollout
 	if complete(run, finished) {
 		return run, nil
 	}
-	return run, r.labelOutcome(ctx, run, finished.Outcome)
+	// The label comes last, so that it says that the record is whole.
+	return run, runs.LabelOutcome(ctx, r.Client, run, finished.Outcome, v1alpha1.FieldManager)
 }
 
 // imagesOf are a run's, as the status knows them of its version on trial or by now
@@ -297,21 +298,6 @@ func finishedEntry(status *v1alpha1.RolloutStatus, run string) *v1alpha1.History
 		if status.History[i].Run == run {
 			return &status.History[i]
 		}
-	}
-	return nil
-}
-
-// labelOutcome comes last, so the label says that the record is whole.
-func (r *Reconciler) labelOutcome(ctx context.Context, run *v1alpha1.RolloutRun, outcome v1alpha1.Outcome) error {
-	labelled := &v1alpha1.RolloutRun{}
-	labelled.Namespace, labelled.Name = run.Namespace, run.Name
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, outcome)
-	err := r.Client.Patch(ctx, labelled, client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(v1alpha1.FieldManager))
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
 	}
 	return nil
 }
