@@ -55,8 +55,8 @@ func (f *facts) now() metav1.Time {
 // overdue holds for a decision that only waits, when the step, bake or handover
 // has been undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
-	waits := len(d.Effects) == 0 && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
-	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Standing.Reason == v1alpha1.ReasonScaledToZero
+	waits := len(d.Effects) == 0 && d.Progress == Reconciling && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
+	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Reason == v1alpha1.ReasonScaledToZero
 	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
 
@@ -177,19 +177,19 @@ func (f *facts) sinceElapsed(from *metav1.Time, d time.Duration) (over bool, lef
 	return left <= 0, max(left, 0)
 }
 
-// working is a decision after which Belay goes on by itself.
-func (f *facts) working(reason, why string) Decision {
-	return Decision{Why: why, Status: f.next(), Standing: Standing{Working, reason}}
+// reconciling is a decision after which Belay goes on by itself.
+func (f *facts) reconciling(reason, why string) Decision {
+	return Decision{Why: why, Status: f.next(), Progress: Reconciling, Reason: reason}
 }
 
-// stuck is a decision that holds until a person, or something outside of Belay,
+// stalled is a decision that holds until a person, or something outside of Belay,
 // changes something.
-func (f *facts) stuck(reason, why string) Decision {
-	return Decision{Why: why, Status: f.next(), Standing: Standing{Stuck, reason}, Recheck: f.in.Watchdog}
+func (f *facts) stalled(reason, why string) Decision {
+	return Decision{Why: why, Status: f.next(), Progress: Stalled, Reason: reason, Recheck: f.in.Watchdog}
 }
 
 func (f *facts) doing(reason, why string, e ...Effect) Decision {
-	d := f.working(reason, why)
+	d := f.reconciling(reason, why)
 	d.Effects = e
 	d.Key = truncate(d.Does(), 128)
 	return d
@@ -212,6 +212,14 @@ func (f *facts) phaseReason() string {
 	default:
 		return v1alpha1.ReasonProgressing
 	}
+}
+
+// count is a number with its noun, for messages: `1 pod`, `2 pods`.
+func count(n int32, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func truncate(s string, n int) string {

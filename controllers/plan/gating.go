@@ -38,16 +38,16 @@ var beforeRunTable = table{
 func routeUnusable(f *facts) bool { return f.in.Route.Fault.Reason != "" }
 
 func stuckOnRoute(f *facts) Decision {
-	return f.stuck(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
+	return f.stalled(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
 }
 
 func paused(f *facts) bool { return f.in.Spec.Paused }
 
 func stayPaused(f *facts) Decision {
 	if gating(f) {
-		return f.working(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
+		return f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts until that is false", imageOf(f.in.Status.Candidate)))
 	}
-	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; triggers stay armed")
+	return f.reconciling(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; a trigger that fires still rolls back")
 }
 
 // canaryOfEmptyDeployment holds while the canary of a Deployment with 0
@@ -57,7 +57,7 @@ func canaryOfEmptyDeployment(f *facts) bool {
 }
 
 func emptyCanary(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: the canary goes too", ScaleCanary{0})
+	return f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: scaling the canary to 0 too", ScaleCanary{0})
 }
 
 // atZeroReplicas holds while a person or an autoscaler has scaled the
@@ -65,7 +65,7 @@ func emptyCanary(f *facts) Decision {
 func atZeroReplicas(f *facts) bool { return f.in.Workload.Replicas == 0 }
 
 func waitForReplicas(f *facts) Decision {
-	return f.working(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
+	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
 }
 
 // stableNotReady holds while not exactly one version runs, or it has no ready
@@ -78,10 +78,10 @@ func stableNotReady(f *facts) bool {
 func waitForStableReady(f *facts) Decision {
 	w := f.in.Workload
 	if len(w.Active) > 1 {
-		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
+		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
 	}
-	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version goes out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
-	d := f.working(v1alpha1.ReasonWorkloadNotReady, why)
+	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version rolls out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
+	d := f.reconciling(v1alpha1.ReasonWorkloadNotReady, why)
 	d.Recheck = unservedAfter
 	return d
 }
@@ -123,7 +123,7 @@ func startRevert(f *facts) Decision {
 }
 
 func startRun(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonProgressing, "")
+	d := f.reconciling(v1alpha1.ReasonProgressing, "")
 	f.openRun(&d)
 	d.Why = fmt.Sprintf("run %d starts: %s against %s", d.Status.Runs, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable))
 	if s := f.in.Status.Stable; s != nil && s.Image != "" && s.Image == f.in.Status.Candidate.Image {

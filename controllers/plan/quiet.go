@@ -20,7 +20,7 @@ const shortWait = 5 * time.Second
 // effect, concludes something or waits longer.
 func quietFor(in Input, d Decision) time.Duration {
 	last := in.Status.Decision
-	if last == nil || len(d.Effects) > 0 || d.Standing.State != Working {
+	if last == nil || len(d.Effects) > 0 || d.Progress != Reconciling {
 		return 0
 	}
 	left := last.At.Add(shortWait).Sub(in.Now)

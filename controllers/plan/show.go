@@ -18,7 +18,7 @@ func (f *facts) finish(d Decision) Decision {
 	f.showChanged(&d)
 	if f.overdue(d) {
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
-		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
+		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonDeadlineExceeded, f.in.Watchdog
 	}
 	d.Status.Message = truncate(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
@@ -32,7 +32,7 @@ func (f *facts) finish(d Decision) Decision {
 	if to, ok := EffectOf[ScaleCanary](d); ok && f.replicaWeighted() {
 		d.Weight = &v1alpha1.WeightChange{From: f.shareOf(f.in.Canary.Desired), To: f.shareOf(to.Replicas)}
 	}
-	waits := d.Standing.State == Working || len(d.Effects) > 0
+	waits := d.Progress == Reconciling || len(d.Effects) > 0
 	if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
 		d.Recheck = f.in.Watchdog
 	}
@@ -51,7 +51,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 	}
 	switch {
 	case r.Effect == WriteRun && f.in.Run.Owed:
-		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so that the candidate gets nothing more: " + r.Message
+		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so the run does not advance: " + r.Message
 	case slices.ContainsFunc(d.Effects, func(e Effect) bool { return truncate(e.String(), 256) == r.Effect }):
 		d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
 	default:
@@ -59,7 +59,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 		return d
 	}
 	if f.in.Now.Sub(r.Since.Time) > f.in.Spec.StepDeadline.Duration {
-		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
+		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonRefused, f.in.Watchdog
 	}
 	return d
 }
@@ -68,7 +68,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 // take this canary over is known as soon as the canary is there.
 func (f *facts) showChanged(d *Decision) {
 	if onTrial(f) && f.in.Canary.Changed != "" && len(d.Effects) == 0 && d.Status.Phase == f.in.Status.Phase {
-		d.Why = truncate(d.Why, 480) + "; the promotion will be native (by the Deployment's own strategy), as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+		d.Why = truncate(d.Why, 480) + "; the promotion will be by the Deployment's own strategy, because an admission webhook or policy changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
 	}
 }
 

@@ -58,7 +58,7 @@ type seenSet struct {
 func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, follows bool) (*look, error) {
 	l := &look{rollout: rollout, follows: follows, target: targetOf(rollout), sets: map[string]seenSet{}}
 	l.input = plan.Input{
-		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, Calm: r.Calm,
+		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, SteadyFor: r.SteadyFor,
 		Name: rollout.Name, Namespace: rollout.Namespace, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
 		FinalizerMissing: !hasFinalizer(rollout), Action: pendingAction(rollout),
 	}

@@ -246,7 +246,7 @@ func runController(t *testing.T, to *rest.Config) {
 	}
 	tracked := rollout.TrackWrites(mgr.GetClient())
 	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), Guard: openGate{},
-		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: time.Second, ReleaseTimeout: time.Minute, Calm: time.Second, Workers: 1}
+		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: time.Second, ReleaseTimeout: time.Minute, SteadyFor: time.Second, Workers: 1}
 	for _, err := range []error{wake.Index(t.Context(), mgr.GetFieldIndexer()), rollouts.SetupWithManager(mgr)} {
 		if err != nil {
 			t.Fatal(err)
