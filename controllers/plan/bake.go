@@ -41,7 +41,7 @@ func startBake(f *facts) Decision {
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
 	f.noteSize(&d)
 	d.Recheck = max(1, bake)
-	f.announce(&d, "end of the bake", now.Add(bake))
+	f.sayNext(&d, "end of the bake", now.Add(bake))
 	return d
 }
 
@@ -83,14 +83,7 @@ func startHandover(f *facts) Decision {
 // next look: everything has stood still for long enough. Both writes test that what
 // this rests on has not changed.
 func (f *facts) handOverAtOnce(d *Decision) {
-	in := f.in
-	in.Status = d.Status
-	next := newFacts(in)
-	for _, r := range handoverBeforeOwnerTable.rules[:len(handoverBeforeOwnerTable.rules)-1] {
-		if r.matches(next) {
-			return
-		}
+	if handed, ok := handoverBeforeOwnerTable.comesTo("HandsOver", f.after(*d)); ok {
+		d.Status, d.Effects, d.Recheck = handed.Status, handed.Effects, handed.Recheck
 	}
-	handed := handOver(next)
-	d.Status, d.Effects, d.Recheck = handed.Status, handed.Effects, handed.Recheck
 }

@@ -75,7 +75,7 @@ func (f *facts) refusalOf(a *Action) string {
 		return fmt.Sprintf("Abort refused: %s is already rolled back", imageOf(f.in.Status.Candidate))
 	case a.Action == v1alpha1.ActionAbort && handingOver(f):
 		return fmt.Sprintf("Abort refused: the Deployment is already taking %s over. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBack())
-	case a.Action == v1alpha1.ActionAbort && stable(f):
+	case a.Action == v1alpha1.ActionAbort && inStable(f):
 		return fmt.Sprintf("Abort refused: no run is in progress, %s serves. To go back, %s", imageOf(f.in.Status.Stable), f.wayBack())
 	case a.Action == v1alpha1.ActionAbort:
 		return fmt.Sprintf("Abort refused: no run is in progress in phase %s", f.in.Status.Phase)

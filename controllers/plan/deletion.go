@@ -83,7 +83,7 @@ func leave(f *facts) Decision {
 func deletingCanaryWeighted(f *facts) bool { return f.stableServes() && canaryWeighted(f) }
 
 func takeTrafficForDeletion(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonReleasing, SetSplit{0}, "the Rollout is being deleted: setting the canary's weight to 0 %")
+	return f.takeRequests(v1alpha1.ReasonReleasing, SetSplit{0}, "the Rollout is being deleted: setting the canary's weight to 0 %")
 }
 
 // stableServes reports whether stable pods can take all requests.

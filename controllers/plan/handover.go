@@ -87,11 +87,11 @@ func canarySizeBehind(f *facts) bool {
 
 // followedSize is the canary's next size on its way to that of the Deployment.
 func (f *facts) followedSize() int32 {
-	n, has := f.in.Workload.Replicas, f.in.Canary.Desired
-	if has >= n {
+	n := f.in.Workload.Replicas
+	if f.in.Canary.Desired >= n {
 		return n
 	}
-	return max(has, min(n, f.canaryReady()+max(1, n/4)))
+	return f.oneWaveTowards(n)
 }
 
 func followSize(f *facts) Decision {

@@ -76,11 +76,11 @@ func (f *facts) wayBack() string {
 	var to v1alpha1.Revision
 	fast := f.fastReverts() > 0
 	switch {
-	case !stable(f) && f.in.Status.Stable != nil:
+	case !inStable(f) && f.in.Status.Stable != nil:
 		to = *f.in.Status.Stable
 		// A Deployment in the middle of a roll goes back by its own strategy.
 		fast = fast && !f.bypassedTo(to.Revision) || native(f) && len(f.in.Workload.Active) > 1
-	case stable(f) && len(f.in.Status.Previous) > 0:
+	case inStable(f) && len(f.in.Status.Previous) > 0:
 		to.Revision, to.Image = f.in.Status.Previous[0].Revision, f.in.Status.Previous[0].Image
 	default:
 		return "declare the version you want (kubectl set image, or apply its manifest)"

@@ -35,7 +35,7 @@ var withoutRunTable = table{
 		{"NewRevision", newRevision, beginGating},
 		{"Unserved", nothingServes, rollUnserved},
 		{"Blocked", rolloutHeld, waitForRollout},
-		{"Stable", stable, stayStable},
+		{"Stable", inStable, stayStable},
 	},
 }
 
@@ -50,7 +50,7 @@ func releaseLeftover(f *facts) Decision {
 }
 
 func reverted(f *facts) bool {
-	return f.declared == f.stable && (f.inPhase(v1alpha1.PhaseRolledBack) || stable(f) && f.in.Workload.Paused)
+	return f.declared == f.stable && (f.inPhase(v1alpha1.PhaseRolledBack) || inStable(f) && f.in.Workload.Paused)
 }
 
 func acceptRevert(f *facts) Decision {

@@ -19,7 +19,7 @@ func always(*facts) bool { return true }
 
 func deleting(f *facts) bool { return f.in.Deleting != nil }
 
-func stable(f *facts) bool { return f.inPhase(v1alpha1.PhaseStable) }
+func inStable(f *facts) bool { return f.inPhase(v1alpha1.PhaseStable) }
 
 func gating(f *facts) bool { return f.inPhase(v1alpha1.PhaseGating) }
 

@@ -138,7 +138,7 @@ func canaryRemovable(f *facts) bool {
 }
 
 func scaleToZero(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("scaling the canary from %d to 0 pods: %s%s", f.in.Canary.Desired, f.rollback().Message, f.smallStable()))
+	return f.takeRequests(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("scaling the canary from %d to 0 pods: %s%s", f.in.Canary.Desired, f.rollback().Message, f.smallStable()))
 }
 
 // podsAnswer holds while canary pods that nobody has told to terminate are left.

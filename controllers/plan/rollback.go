@@ -121,12 +121,12 @@ func releaseFormerPair(f *facts) Decision {
 }
 
 func takeWeightBack(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, SetSplit{0}, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
+	return f.takeRequests(v1alpha1.ReasonRollingBack, SetSplit{0}, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
 }
 
-// takeBack also forgets that weight 0 was acknowledged before: with a weight
+// takeRequests also forgets that weight 0 was acknowledged before: with a weight
 // the canary got new connections.
-func (f *facts) takeBack(reason string, zero Effect, why string) Decision {
+func (f *facts) takeRequests(reason string, zero Effect, why string) Decision {
 	d := f.doing(reason, why, zero)
 	if d.Status.Rollback != nil {
 		d.Status.Rollback.ZeroAt = nil

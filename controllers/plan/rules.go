@@ -26,6 +26,28 @@ type table struct {
 	rules       []rule
 }
 
+// first is the first row that matches, and whether there is one.
+func (t table) first(f *facts) (rule, bool) {
+	if !t.applies(f) {
+		return rule{}, false
+	}
+	for _, r := range t.rules {
+		if r.matches(f) {
+			return r, true
+		}
+	}
+	return rule{}, false
+}
+
+// comesTo returns what the named row decides, if it is the first that matches.
+func (t table) comesTo(name string, f *facts) (Decision, bool) {
+	r, ok := t.first(f)
+	if !ok || r.name != name {
+		return Decision{}, false
+	}
+	return r.decide(f), true
+}
+
 // tables in order of safety: what must work when everything else is broken comes
 // first, what gives the candidate more comes last. A phase has two tables where
 // rows for every phase come between its urgent part and the rest.
@@ -71,15 +93,10 @@ var otherwiseTable = table{
 func Decide(in Input) Decision {
 	f := newFacts(in)
 	for _, t := range tables {
-		if !t.applies(f) {
-			continue
-		}
-		for _, r := range t.rules {
-			if r.matches(f) {
-				d := r.decide(f)
-				d.Rule = r.name
-				return f.finish(d)
-			}
+		if r, ok := t.first(f); ok {
+			d := r.decide(f)
+			d.Rule = r.name
+			return f.finish(d)
 		}
 	}
 	panic("unreachable: the last rule matches everything")

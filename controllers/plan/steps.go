@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -78,7 +77,7 @@ func nextStep(f *facts) Decision {
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
 	d.Recheck = 1
-	f.grow(&d)
+	f.grow(&d, f.after(d).stage()+": ")
 	return d
 }
 
@@ -96,19 +95,16 @@ func startPromotion(f *facts) Decision {
 		f.switchToNative(&d, f.nativeReason())
 	}
 	d.Recheck = 1
-	f.grow(&d)
+	f.grow(&d, "")
 	return d
 }
 
 // grow lets a decision that takes the run a stage further ask for the first pods of
-// that stage, as the next look would: they wait for nothing that it changes.
-func (f *facts) grow(d *Decision) {
-	in := f.in
-	in.Status = d.Status
-	next := newFacts(in)
-	if !onTrial(next) || noStableEndpoints(next) || noStablePods(next) || waveStuck(next) || !canarySizeWrong(next) {
-		return
+// that stage, as the next look would: they wait for nothing that it changes. The
+// message names the stage, where it has not yet.
+func (f *facts) grow(d *Decision, stage string) {
+	next := f.after(*d)
+	if grown, ok := trialTable.comesTo("ScalesCanary", next); ok {
+		d.Status, d.Effects, d.Why = grown.Status, grown.Effects, d.Why+"; "+stage+next.podsAskedFor()
 	}
-	grown := scaleCanary(next)
-	d.Status, d.Effects, d.Why = grown.Status, grown.Effects, d.Why+"; "+strings.TrimPrefix(grown.Why, "promotion: ")
 }

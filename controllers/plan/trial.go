@@ -135,23 +135,33 @@ func writerOf(manager string) string {
 	return fmt.Sprintf("field manager %q", truncate(manager, 64))
 }
 
-// wantedSize grows the canary in waves: at most a quarter of the Deployment's
-// pods are unready at once, because unready pods keep an autoscaler from
-// scaling up. Ready pods beyond the set's size are on their way out. The canary
+// canarySize is how many pods the canary's ReplicaSet is asked for; 0 without one.
+func (f *facts) canarySize() int32 {
+	if !f.in.Canary.Exists {
+		return 0
+	}
+	return f.in.Canary.Desired
+}
+
+// oneWaveTowards grows the canary in waves: at most a quarter of the Deployment's
+// pods are unready at once, because unready pods keep an autoscaler from scaling up.
+// Ready pods beyond the set's size are on their way out. It never shrinks.
+func (f *facts) oneWaveTowards(need int32) int32 {
+	has, wave := f.canarySize(), max(1, f.in.Workload.Replicas/4)
+	return max(has, min(need, min(f.canaryReady(), has)+wave))
+}
+
+// wantedSize is the canary's next size on its way to what the weight needs. The canary
 // shrinks only with the Deployment, once it has all requests.
 func (f *facts) wantedSize() int32 {
-	need, has := f.canaryNeed(f.targetWeight()), f.in.Canary.Desired
-	if !f.in.Canary.Exists {
-		has = 0
-	}
-	if has > need && f.targetWeight() == 100 && !f.weightIsNot(100) {
+	need := f.canaryNeed(f.targetWeight())
+	if f.canarySize() > need && f.targetWeight() == 100 && !f.weightIsNot(100) {
 		return need
 	}
 	if f.waveWithdrawn() {
 		need = f.presentNeed()
 	}
-	wave := max(1, f.in.Workload.Replicas/4)
-	return max(has, min(need, min(f.canaryReady(), has)+wave))
+	return f.oneWaveTowards(need)
 }
 
 func canarySizeWrong(f *facts) bool {
@@ -159,17 +169,24 @@ func canarySizeWrong(f *facts) bool {
 }
 
 func scaleCanary(f *facts) Decision {
+	size := f.wantedSize()
+	d := f.doing(f.phaseReason(), f.stage()+": "+f.podsAskedFor(), ScaleCanary{size})
+	f.noteWave(&d, size)
+	return d
+}
+
+// podsAskedFor says how many canary pods the weight needs, and how many of them come
+// first.
+func (f *facts) podsAskedFor() string {
 	need, size := f.canaryNeed(f.targetWeight()), f.wantedSize()
-	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs canary pods: %d", f.stage(), f.targetWeight(), f.in.Workload.Replicas, need)
+	why := fmt.Sprintf("weight %d %% of %d replicas needs canary pods: %d", f.targetWeight(), f.in.Workload.Replicas, need)
 	if f.replicaWeighted() {
-		why = fmt.Sprintf("%s: %s", f.stage(), f.needOfPods())
+		why = f.needOfPods()
 	}
 	if size < need {
 		why += fmt.Sprintf("; scaling to %d first", size)
 	}
-	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
-	f.noteWave(&d, size)
-	return d
+	return why
 }
 
 // canaryUnready holds while the pods for the weight are not ready or not
@@ -229,11 +246,12 @@ func noteAcknowledged(f *facts) Decision {
 	d.Status.Step = &step
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = max(1, f.stepHold())
-	f.announce(&d, "judge "+f.stage(), now.Add(f.stepHold()))
+	f.sayNext(&d, "judge "+f.stage(), now.Add(f.stepHold()))
 	return d
 }
 
-func (f *facts) announce(d *Decision, next string, at time.Time) {
+// sayNext shows what the step waits for, and until when.
+func (f *facts) sayNext(d *Decision, next string, at time.Time) {
 	if d.Status.Step == nil {
 		return
 	}

@@ -21,61 +21,61 @@ import (
 // act carries out one effect of a decision. Every effect is absolute, so that
 // repeating it changes nothing, and carries what it was decided on: a resource
 // version, a UID or a revision.
-func (r *Reconciler) act(ctx context.Context, w *world, effect plan.Effect) error {
-	w.target.Epoch = w.rollout.Status.Epoch
+func (r *Reconciler) act(ctx context.Context, d decided, effect plan.Effect) error {
+	d.target.Epoch = d.recorded.Status.Epoch
 	switch e := effect.(type) {
 	case plan.AddFinalizer:
-		return r.setFinalizer(ctx, w, true)
+		return r.setFinalizer(ctx, d, true)
 	case plan.Leave:
-		return r.leave(ctx, w)
+		return r.leave(ctx, d)
 	case plan.CreateRun:
-		return r.createRun(ctx, w)
+		return r.createRun(ctx, d)
 	case plan.MarkWorkload:
-		return r.markWorkload(ctx, w, e.Marks)
+		return r.markWorkload(ctx, d, e.Marks)
 	case plan.PointServices:
-		if w.rollout.Status.Phase.InRun() {
+		if d.recorded.Status.Phase.InRun() {
 			// The run may have begun with this decision.
-			w.target.CanaryHash = w.canaryHash()
+			d.target.CanaryHash = d.canaryHash(d.recorded.Status.Candidate)
 		}
-		return r.router(w).Point(ctx, w.target)
+		return r.router(d.look).Point(ctx, d.target)
 	case plan.NarrowService:
-		return r.router(w).Narrow(ctx, w.target, e.Hash)
+		return r.router(d.look).Narrow(ctx, d.target, e.Hash)
 	case plan.SetSplit:
-		return r.router(w).Apply(ctx, w.target, traffic.Split{Canary: e.Weight})
+		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight})
 	case plan.ReleaseRoute:
-		if err := r.router(w).Release(ctx, w.target); err != nil || w.rollout.Status.Phase.InRun() {
+		if err := r.router(d.look).Release(ctx, d.target); err != nil || d.recorded.Status.Phase.InRun() {
 			return err
 		}
 		// Outside a run nothing of Belay's stays, on the Service either.
-		return r.router(w).Narrow(ctx, w.target, "")
+		return r.router(d.look).Narrow(ctx, d.target, "")
 	default:
-		return r.actOnWorkload(ctx, w, effect)
+		return r.actOnWorkload(ctx, d, effect)
 	}
 }
 
-func (r *Reconciler) setFinalizer(ctx context.Context, w *world, present bool) error {
-	next := w.rollout.DeepCopy()
+func (r *Reconciler) setFinalizer(ctx context.Context, d decided, present bool) error {
+	next := d.recorded.DeepCopy()
 	if present {
 		controllerutil.AddFinalizer(next, v1alpha1.Finalizer)
 	} else {
 		controllerutil.RemoveFinalizer(next, v1alpha1.Finalizer)
 	}
-	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	patch := client.MergeFromWithOptions(d.recorded.DeepCopy(), client.MergeFromWithOptimisticLock{})
 	return client.IgnoreNotFound(r.Client.Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)))
 }
 
 // leave takes the finalizer away last: until then it can be repeated. The pair of
 // Services goes whatever the Rollout names now: it may have named routes before.
-func (r *Reconciler) leave(ctx context.Context, w *world) error {
-	if err := r.Router.Remove(ctx, w.target); err != nil {
+func (r *Reconciler) leave(ctx context.Context, d decided) error {
+	if err := r.Router.Remove(ctx, d.target); err != nil {
 		return fmt.Errorf("remove the generated Services: %w", err)
 	}
-	objects := []*unstructured.Unstructured{w.deployment, w.stable}
-	if w.input.Canary.Handed {
-		objects = append(objects, w.canary)
+	objects := []*unstructured.Unstructured{d.deployment, d.stable.object}
+	if d.input.Canary.Handed {
+		objects = append(objects, d.canary.object)
 	}
 	for _, object := range objects {
-		if object == nil || object.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name {
+		if object == nil || object.GetLabels()[v1alpha1.LabelRollout] != d.recorded.Name {
 			continue
 		}
 		patch, err := workload.Unlabel(object)
@@ -83,25 +83,25 @@ func (r *Reconciler) leave(ctx context.Context, w *world) error {
 			return err
 		}
 	}
-	return r.setFinalizer(ctx, w, false)
+	return r.setFinalizer(ctx, d, false)
 }
 
-func (r *Reconciler) markWorkload(ctx context.Context, w *world, marks v1alpha1.Marks) error {
-	patch, err := workload.Mark(w.deployment, marks)
-	if err := r.patch(ctx, w.deployment, patch, err); err != nil {
+func (r *Reconciler) markWorkload(ctx context.Context, d decided, marks v1alpha1.Marks) error {
+	patch, err := workload.Mark(d.deployment, marks)
+	if err := r.patch(ctx, d.deployment, patch, err); err != nil {
 		return err
 	}
-	if w.stable == nil {
+	if d.stable.object == nil {
 		return nil
 	}
-	patch, err = workload.MarkSet(w.stable, w.rollout.Name, v1alpha1.RoleStable)
-	return r.mergePatch(ctx, w.stable, patch, err)
+	patch, err = workload.MarkSet(d.stable.object, d.recorded.Name, v1alpha1.RoleStable)
+	return r.mergePatch(ctx, d.stable.object, patch, err)
 }
 
 // createRun pins the run's inputs. Finding it there already is success when it
 // is this Rollout's.
-func (r *Reconciler) createRun(ctx context.Context, w *world) error {
-	run, err := r.buildRun(w)
+func (r *Reconciler) createRun(ctx context.Context, d decided) error {
+	run, err := r.buildRun(d)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (r *Reconciler) createRun(ctx context.Context, w *world) error {
 		// The cache has not seen it yet; the next look will.
 		return client.IgnoreNotFound(err)
 	}
-	if found.Spec.Rollout.UID != w.rollout.UID {
+	if found.Spec.Rollout.UID != d.recorded.UID {
 		return fmt.Errorf("run %s exists and belongs to another Rollout", run.Name)
 	}
 	return nil
@@ -124,39 +124,39 @@ func (r *Reconciler) createRun(ctx context.Context, w *world) error {
 // ReplicaSet is gone.
 const noTemplate = "{}"
 
-func (r *Reconciler) buildRun(w *world) (*v1alpha1.RolloutRun, error) {
-	status := &w.rollout.Status
-	if w.deployment == nil {
-		return nil, fmt.Errorf("Deployment %q does not exist", w.rollout.Spec.WorkloadRef.Name) //nolint:staticcheck // ST1005: it begins with a kind
+func (r *Reconciler) buildRun(d decided) (*v1alpha1.RolloutRun, error) {
+	status := &d.recorded.Status
+	if d.deployment == nil {
+		return nil, fmt.Errorf("Deployment %q does not exist", d.recorded.Spec.WorkloadRef.Name) //nolint:staticcheck // ST1005: it begins with a kind
 	}
-	template, err := rawTemplate(w.deployment)
+	template, err := rawTemplate(d.deployment)
 	if err != nil {
 		return nil, err
 	}
 	stable := runtime.RawExtension{Raw: []byte(noTemplate)}
-	if w.stable != nil {
-		if stable, err = rawTemplate(w.stable); err != nil {
+	if d.stable.object != nil {
+		if stable, err = rawTemplate(d.stable.object); err != nil {
 			return nil, err
 		}
 	}
 	pinned := *status.Stable.DeepCopy()
-	if w.stable != nil {
-		pinned.ReplicaSet, pinned.PodTemplateHash = w.stable.GetName(), w.input.Workload.Stable.Hash
+	if d.stable.object != nil {
+		pinned.ReplicaSet, pinned.PodTemplateHash = d.stable.Name, d.input.Workload.Stable.Hash
 	}
-	by := w.input.Workload.PushedBy
+	by := d.input.Workload.PushedBy
 	if by == "" {
-		by = templateWriter(w.deployment)
+		by = templateWriter(d.deployment)
 	}
 	return &v1alpha1.RolloutRun{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: w.rollout.Namespace, Name: status.Run,
-			Labels: map[string]string{v1alpha1.LabelRollout: w.rollout.Name, v1alpha1.LabelRevision: status.Candidate.Revision},
+			Namespace: d.recorded.Namespace, Name: status.Run,
+			Labels: map[string]string{v1alpha1.LabelRollout: d.recorded.Name, v1alpha1.LabelRevision: status.Candidate.Revision},
 		},
 		Spec: v1alpha1.RolloutRunSpec{
-			Rollout:  v1alpha1.RolloutIdentity{Name: w.rollout.Name, UID: w.rollout.UID, Generation: w.rollout.Generation},
-			Workload: w.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
+			Rollout:  v1alpha1.RolloutIdentity{Name: d.recorded.Name, UID: d.recorded.UID, Generation: d.recorded.Generation},
+			Workload: d.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
 			Stable:  v1alpha1.PinnedRevision{Revision: pinned, Template: stable},
-			Traffic: w.rollout.Spec.Traffic.DeepCopy(), Steps: w.rollout.Spec.DeepCopy().Steps, Guardrails: w.guardrails,
+			Traffic: d.recorded.Spec.Traffic.DeepCopy(), Steps: d.recorded.Spec.DeepCopy().Steps, Guardrails: d.guardrails,
 			Controller: v1alpha1.ControllerIdentity{Version: r.Version, Planner: plan.Version},
 			StartedAt:  *status.RunStartedAt, StartedBy: by,
 		},

@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -20,43 +19,43 @@ import (
 )
 
 // actOnWorkload carries out the effects on the Deployment and its ReplicaSets.
-func (r *Reconciler) actOnWorkload(ctx context.Context, w *world, effect plan.Effect) error {
+func (r *Reconciler) actOnWorkload(ctx context.Context, d decided, effect plan.Effect) error {
 	switch e := effect.(type) {
 	case plan.ScaleCanary:
-		return r.scaleCanary(ctx, w, e.Replicas)
+		return r.scaleCanary(ctx, d, e.Replicas)
 	case plan.RemoveCanary:
-		return r.removeSet(ctx, w, w.canary, e.Reject)
+		return r.removeSet(ctx, d, d.canary, e.Reject)
 	case plan.RemoveLeftover:
-		return r.removeSet(ctx, w, w.sets[e.Name], false)
+		return r.removeSet(ctx, d, d.sets[e.Name], false)
 	case plan.HandOver:
-		return r.handOver(ctx, w, e)
+		return r.handOver(ctx, d, e)
 	case plan.FenceCanary:
-		return r.fenceCanary(ctx, w, e.Epoch)
+		return r.fenceCanary(ctx, d, e.Epoch)
 	case plan.ResizeHanded:
-		patch, err := workload.ResizeWith(w.canary, w.deployment)
-		return r.patch(ctx, w.canary, patch, err)
+		patch, err := workload.ResizeWith(d.canary.object, d.deployment)
+		return r.patch(ctx, d.canary.object, patch, err)
 	case plan.Unlock:
-		patch, err := workload.Unlock(w.deployment)
-		return r.patch(ctx, w.deployment, patch, err)
+		patch, err := workload.Unlock(d.deployment)
+		return r.patch(ctx, d.deployment, patch, err)
 	case plan.Unpause:
-		if w.input.Workload.Declared.Revision != e.Revision {
-			return apierrors.NewConflict(appsv1.Resource("deployments"), w.deployment.GetName(), fmt.Errorf("it declares another revision now"))
+		if d.input.Workload.Declared.Revision != e.Revision {
+			return apierrors.NewConflict(appsv1.Resource("deployments"), d.deployment.GetName(), fmt.Errorf("it declares another revision now"))
 		}
 		var unmarked []string
 		if e.Unmark {
 			unmarked = []string{v1alpha1.LabelRun, v1alpha1.LabelNarrowed}
 		}
-		patch, err := workload.Unpause(w.deployment, e.Revision, unmarked...)
-		return r.patch(ctx, w.deployment, patch, err)
+		patch, err := workload.Unpause(d.deployment, e.Revision, unmarked...)
+		return r.patch(ctx, d.deployment, patch, err)
 	case plan.Pause:
-		patch, err := workload.Pause(w.deployment)
-		return r.patch(ctx, w.deployment, patch, err)
+		patch, err := workload.Pause(d.deployment)
+		return r.patch(ctx, d.deployment, patch, err)
 	case plan.RaiseStable:
-		return r.raiseStable(ctx, w, e.Replicas)
+		return r.raiseStable(ctx, d, e.Replicas)
 	case plan.TakeOut:
-		return r.takeOut(ctx, w, e)
+		return r.takeOut(ctx, d, e)
 	case plan.TakeBack:
-		return r.takeBack(ctx, w, e.Name)
+		return r.takeBack(ctx, d, e.Name)
 	default:
 		return fmt.Errorf("unknown effect %T: this is a bug in Belay", effect)
 	}
@@ -88,25 +87,25 @@ func asConflict(object *unstructured.Unstructured, err error) error {
 
 // scaleCanary takes the canary from the Deployment's idle sets, or makes it, when
 // there is none.
-func (r *Reconciler) scaleCanary(ctx context.Context, w *world, replicas int32) error {
-	if w.canary != nil {
-		patch, err := workload.Resize(w.canary, replicas)
-		return r.patch(ctx, w.canary, patch, err)
+func (r *Reconciler) scaleCanary(ctx context.Context, d decided, replicas int32) error {
+	if canary := d.canary.object; canary != nil {
+		patch, err := workload.Resize(canary, replicas)
+		return r.patch(ctx, canary, patch, err)
 	}
-	if idle := w.borrowable(w.run.Spec.Revision); idle != nil {
-		patch, err := workload.TakeOwner(idle, w.deployment, w.run)
-		return r.patch(ctx, idle, patch, err)
+	if idle, ok := d.borrowable(d.run.Spec.Revision); ok {
+		patch, err := workload.TakeOwner(idle.object, d.deployment, d.run)
+		return r.patch(ctx, idle.object, patch, err)
 	}
-	if err := r.stillDecided(ctx, w); err != nil {
+	if err := r.stillDecided(ctx, d); err != nil {
 		return err
 	}
-	set, err := workload.Canary(w.run, w.deployment, replicas)
+	set, err := workload.Canary(d.run, d.deployment, replicas)
 	if err != nil {
-		return apierrors.NewConflict(appsv1.Resource("deployments"), w.deployment.GetName(), err)
+		return apierrors.NewConflict(appsv1.Resource("deployments"), d.deployment.GetName(), err)
 	}
 	err = r.Client.Create(ctx, set, client.FieldOwner(v1alpha1.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
-		return r.nameTaken(ctx, w, set, err)
+		return r.nameTaken(ctx, d, set, err)
 	}
 	return err
 }
@@ -119,16 +118,16 @@ const decisionStands = time.Second
 // it has just answered that by taking the record. A create carries no resource
 // version: that of a controller that was suspended in between must not come after
 // the run.
-func (r *Reconciler) stillDecided(ctx context.Context, w *world) error {
-	if r.Clock.Since(w.input.Now) < decisionStands {
+func (r *Reconciler) stillDecided(ctx context.Context, d decided) error {
+	if r.Clock.Since(d.input.Now) < decisionStands {
 		return nil
 	}
 	live := &v1alpha1.Rollout{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.rollout), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.recorded), live); err != nil {
 		return fmt.Errorf("read the Rollout: %w", err)
 	}
-	same := live.UID == w.rollout.UID && live.Status.Run == w.rollout.Status.Run && live.Status.Epoch == w.rollout.Status.Epoch
-	if !same || live.Status.Phase != w.rollout.Status.Phase || live.DeletionTimestamp != nil && w.rollout.DeletionTimestamp == nil {
+	same := live.UID == d.recorded.UID && live.Status.Run == d.recorded.Status.Run && live.Status.Epoch == d.recorded.Status.Epoch
+	if !same || live.Status.Phase != d.recorded.Status.Phase || live.DeletionTimestamp != nil && d.recorded.DeletionTimestamp == nil {
 		return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("rollouts").GroupResource(), live.Name, fmt.Errorf("another decision was taken meanwhile"))
 	}
 	return nil
@@ -140,7 +139,7 @@ const cacheCatchesUp = 2 * time.Second
 // nameTaken tells our own last write, which the cache has not caught up with,
 // from a ReplicaSet that stays in the way: that one is shown, and tried again with
 // the ordinary back-off.
-func (r *Reconciler) nameTaken(ctx context.Context, w *world, set *unstructured.Unstructured, err error) error {
+func (r *Reconciler) nameTaken(ctx context.Context, d decided, set *unstructured.Unstructured, err error) error {
 	present := workload.NewSet()
 	if readErr := r.Live.Get(ctx, client.ObjectKeyFromObject(set), present); readErr != nil {
 		return client.IgnoreNotFound(readErr)
@@ -150,37 +149,32 @@ func (r *Reconciler) nameTaken(ctx context.Context, w *world, set *unstructured.
 	case present.GetDeletionTimestamp() != nil:
 		return fmt.Errorf("ReplicaSet %s is being deleted since %s: Belay makes it again when it is gone; finalizers that keep it: %q",
 			set.GetName(), present.GetDeletionTimestamp().UTC().Format(time.RFC3339), present.GetFinalizers())
-	case !metav1.IsControlledBy(present, w.run):
+	case !metav1.IsControlledBy(present, d.run):
 		return fmt.Errorf("ReplicaSet %s exists and is not of this run: delete it, Belay needs that name", set.GetName())
 	case r.Clock.Since(made.Time) < cacheCatchesUp:
 		return apierrors.NewConflict(appsv1.Resource("replicasets"), set.GetName(), err)
 	default:
 		return fmt.Errorf("ReplicaSet %s was made for this run at %s, and is not among those that Deployment %s selects: compare its labels with the Deployment's selector; if they do not match, delete it and Belay makes it again",
-			set.GetName(), made.UTC().Format(time.RFC3339), w.deployment.GetName())
+			set.GetName(), made.UTC().Format(time.RFC3339), d.deployment.GetName())
 	}
 }
 
 // removeSet deletes a run's set. One that was borrowed goes back to the
 // Deployment, empty, unless it holds a rejected version: the Deployment controller
 // would scale that up when a held Deployment comes back from zero.
-func (r *Reconciler) removeSet(ctx context.Context, w *world, set *unstructured.Unstructured, reject bool) error {
-	if set == nil {
+func (r *Reconciler) removeSet(ctx context.Context, d decided, set seenSet, reject bool) error {
+	if set.object == nil {
 		return nil
 	}
-	_, borrowed := set.GetLabels()[v1alpha1.LabelBorrowed]
-	if !borrowed || reject || w.deployment == nil {
-		return r.deleteSet(ctx, set, client.Preconditions{UID: new(set.GetUID())})
+	if !set.Borrowed || reject || d.deployment == nil {
+		return r.deleteSet(ctx, set.object, client.Preconditions{UID: new(set.UID)})
 	}
-	read, err := workload.ReadSet(set)
-	if err != nil {
-		return err
+	if set.Desired == 0 && set.Pods == 0 {
+		patch, err := workload.Return(set.object, d.deployment)
+		return r.patch(ctx, set.object, patch, err)
 	}
-	if read.Desired == 0 && read.Pods == 0 {
-		patch, err := workload.Return(set, w.deployment)
-		return r.patch(ctx, set, patch, err)
-	}
-	patch, err := workload.Resize(set, 0)
-	return r.patch(ctx, set, patch, err)
+	patch, err := workload.Resize(set.object, 0)
+	return r.patch(ctx, set.object, patch, err)
 }
 
 func (r *Reconciler) deleteSet(ctx context.Context, set *unstructured.Unstructured, provided client.Preconditions) error {
@@ -191,12 +185,12 @@ func (r *Reconciler) deleteSet(ctx context.Context, set *unstructured.Unstructur
 // handOver locks the Deployment and gives it the canary. Between the two lie the
 // milliseconds in which an autoscaler could come: what the lock's answer says of
 // the size is what the second write is decided on.
-func (r *Reconciler) handOver(ctx context.Context, w *world, e plan.HandOver) error {
-	patch, err := workload.Lock(w.deployment, w.rollout.Status.Run)
+func (r *Reconciler) handOver(ctx context.Context, d decided, e plan.HandOver) error {
+	patch, err := workload.Lock(d.deployment, d.recorded.Status.Run)
 	if err != nil {
 		return err
 	}
-	locked := w.deployment.DeepCopy()
+	locked := d.deployment.DeepCopy()
 	if patch != nil {
 		if err := asConflict(locked, r.Client.Patch(ctx, locked, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(v1alpha1.FieldManager))); err != nil {
 			return err
@@ -206,28 +200,27 @@ func (r *Reconciler) handOver(ctx context.Context, w *world, e plan.HandOver) er
 	if err != nil {
 		return err
 	}
-	same := declared == w.rollout.Status.Candidate.Revision && (e.Native || workload.Replicas(locked) == e.Replicas)
-	if !same || w.canarySet.Desired != e.Replicas {
+	same := declared == d.recorded.Status.Candidate.Revision && (e.Native || workload.Replicas(locked) == e.Replicas)
+	if !same || d.canary.Desired != e.Replicas {
 		return apierrors.NewConflict(appsv1.Resource("deployments"), locked.GetName(), fmt.Errorf("its size or template changed just before the handover"))
 	}
-	patch, err = workload.GiveOwner(w.canary, locked)
-	return r.patch(ctx, w.canary, patch, err)
+	patch, err = workload.GiveOwner(d.canary.object, locked)
+	return r.patch(ctx, d.canary.object, patch, err)
 }
 
-// fenceCanary changes the canary's resource version, which a handover's write
-// tests, and tests it itself: a handover that was faster is no fence's to hide.
-func (r *Reconciler) fenceCanary(ctx context.Context, w *world, epoch int64) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"resourceVersion":%q,"annotations":{%q:%q}}}`, w.canary.GetResourceVersion(), v1alpha1.AnnotationFence+w.rollout.Name, strconv.FormatInt(epoch, 10))
-	return client.IgnoreNotFound(r.mergePatch(ctx, w.canary, patch, nil))
+// fenceCanary leaves a canary alone that is gone: no handover can give it away.
+func (r *Reconciler) fenceCanary(ctx context.Context, d decided, epoch int64) error {
+	patch := workload.Fence(d.canary.object, d.recorded.Name, epoch)
+	return client.IgnoreNotFound(r.mergePatch(ctx, d.canary.object, patch, nil))
 }
 
 // raiseStable scales the stable set up, or makes it again as the run has pinned it.
-func (r *Reconciler) raiseStable(ctx context.Context, w *world, replicas int32) error {
-	if w.stable != nil {
-		patch, err := workload.Resize(w.stable, replicas)
-		return r.patch(ctx, w.stable, patch, err)
+func (r *Reconciler) raiseStable(ctx context.Context, d decided, replicas int32) error {
+	if stable := d.stable.object; stable != nil {
+		patch, err := workload.Resize(stable, replicas)
+		return r.patch(ctx, stable, patch, err)
 	}
-	set, err := workload.StableAgain(w.run, w.deployment, w.rollout.Status.Stable.Revision, replicas)
+	set, err := workload.StableAgain(d.run, d.deployment, d.recorded.Status.Stable.Revision, replicas)
 	if err != nil {
 		return err
 	}
@@ -238,18 +231,18 @@ func (r *Reconciler) raiseStable(ctx context.Context, w *world, replicas int32) 
 	return err
 }
 
-func (r *Reconciler) takeOut(ctx context.Context, w *world, e plan.TakeOut) error {
-	set := w.sets[e.Name]
+func (r *Reconciler) takeOut(ctx context.Context, d decided, e plan.TakeOut) error {
+	set := d.sets[e.Name].object
 	if set == nil {
 		return nil
 	}
 	// Caches of two kinds have no order between them: the Deployment may roll
 	// although it seems paused.
 	live := workload.NewDeployment()
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.deployment), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.deployment), live); err != nil {
 		return fmt.Errorf("read the Deployment: %w", err)
 	}
-	if !workload.Paused(live) || live.GetUID() != w.deployment.GetUID() {
+	if !workload.Paused(live) || live.GetUID() != d.deployment.GetUID() {
 		return apierrors.NewConflict(appsv1.Resource("deployments"), live.GetName(), fmt.Errorf("it is not paused any more"))
 	}
 	if e.Delete {
@@ -261,28 +254,28 @@ func (r *Reconciler) takeOut(ctx context.Context, w *world, e plan.TakeOut) erro
 
 // takeBack asks the API server whether the Deployment is still held and the run
 // there: the garbage collector deletes the set of a run that is gone.
-func (r *Reconciler) takeBack(ctx context.Context, w *world, name string) error {
-	set := w.sets[name]
-	if set == nil || w.run == nil {
+func (r *Reconciler) takeBack(ctx context.Context, d decided, name string) error {
+	set := d.sets[name].object
+	if set == nil || d.run == nil {
 		return nil
 	}
-	if err := r.stillDecided(ctx, w); err != nil {
+	if err := r.stillDecided(ctx, d); err != nil {
 		return err
 	}
 	run := &v1alpha1.RolloutRun{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), run); client.IgnoreNotFound(err) != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.run), run); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read the run: %w", err)
 	}
 	live := workload.NewDeployment()
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.deployment), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.deployment), live); err != nil {
 		return fmt.Errorf("read the Deployment: %w", err)
 	}
 	if run.DeletionTimestamp != nil {
 		return fmt.Errorf("run %s is being deleted: ReplicaSet %s is not given back to it", run.Name, name)
 	}
-	if run.UID != w.run.UID || !workload.Paused(live) {
+	if run.UID != d.run.UID || !workload.Paused(live) {
 		return apierrors.NewConflict(appsv1.Resource("replicasets"), name, fmt.Errorf("its run has gone, or the Deployment is not paused any more"))
 	}
-	patch, err := workload.TakeBack(set, live, w.run)
+	patch, err := workload.TakeBack(set, live, d.run)
 	return r.patch(ctx, set, patch, err)
 }

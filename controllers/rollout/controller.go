@@ -27,21 +27,23 @@ import (
 	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
-	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
 // Reconciler takes Rollouts from one version to the next.
 type Reconciler struct {
-	// Client reads from a cache. One that Noting returned spares looks at a cache that
+	// Client reads from a cache. One that TrackWrites returned spares looks at a cache that
 	// is behind the Reconciler's own writes.
 	Client client.Client
 	// Live reads past the cache, where a decision must see our own last write.
 	Live client.Reader
-	// Router shares requests through routes, and Replicas where a Rollout names none:
-	// by the number of pods.
-	Router, Replicas traffic.Router
+	// Router shares requests through routes, and ByPods where a Rollout names none: by
+	// the number of pods.
+	Router, ByPods traffic.Router
+	// Routes are an empty object of each kind of route that wakes the loop, in the form
+	// that Router reads.
+	Routes []client.Object
 	// Guard answers whether a pushed template would wait. It never waits itself.
 	Guard  Gate
 	Events events.EventRecorder
@@ -81,29 +83,30 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if rollout.DeletionTimestamp != nil && !hasFinalizer(rollout) {
 		return reconcile.Result{}, nil
 	}
-	w, err := r.observe(ctx, rollout, own.last(rollout))
+	l, err := r.observe(ctx, rollout, own.wroteLast(rollout))
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}
-	t := plan.Transition(w.input)
-	violations := invariants.Check(w.input, t.Decision)
-	t = invariants.Freeze(w.input, t, violations)
-	if err := r.record(ctx, w, t); err != nil {
+	t := plan.Transition(l.input)
+	violations := invariants.Check(l.input, t.Decision)
+	t = invariants.Freeze(l.input, t, violations)
+	d, err := r.record(ctx, l, t)
+	if err != nil {
 		return wake.AfterConflict(ctx, "record", err)
 	}
 	r.tellViolations(rollout, violations)
-	showConditions(w.rollout)
+	showConditions(d.recorded)
 	for _, effect := range t.Effects {
-		if err := r.act(ctx, w, effect); err != nil {
-			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, w, effect.String(), err))
+		if err := r.act(ctx, d, effect); err != nil {
+			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, d, effect.String(), err))
 		}
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration
-	if w.owed {
+	if d.owed {
 		owed = r.Watchdog
 	}
-	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: new(wake.Priority(w.rollout))}, nil
+	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: new(wake.Priority(d.recorded))}, nil
 }
 
 // podsOfRuns wakes the Rollouts of whose run in progress a pod is.
@@ -156,8 +159,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
 		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
-	for _, kind := range gateway.Kinds() {
-		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), gateway.Route(kind), wake.RolloutsByRoute(c, kind), r.Watchdog))
+	for _, route := range r.Routes {
+		kind := route.GetObjectKind().GroupVersionKind().Kind
+		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), route, wake.RolloutsByRoute(c, kind), r.Watchdog))
 	}
 	return builder.Complete(r)
 }

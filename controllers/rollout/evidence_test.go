@@ -110,8 +110,8 @@ func (b *book) decides(rule string, change ...func(*plan.Result)) error {
 	observed := b.rollout()
 	in := plan.Input{Now: b.at, Name: "shop", Status: *observed.Status.DeepCopy()}
 	in.Canary.Desired = b.desired
-	w := &world{rollout: observed, input: in}
-	if err := b.r.observeRuns(b.t.Context(), w); err != nil {
+	l := &look{rollout: observed, input: in}
+	if err := b.r.observeRuns(b.t.Context(), l); err != nil {
 		b.t.Fatal(err)
 	}
 	last := int32(0)
@@ -128,7 +128,8 @@ func (b *book) decides(rule string, change ...func(*plan.Result)) error {
 	if len(t.Effects) == 0 {
 		t.Record.Effect = ""
 	}
-	return b.r.record(b.t.Context(), w, t)
+	_, err := b.r.record(b.t.Context(), l, t)
+	return err
 }
 
 func rollsBack(t *plan.Result) { t.Status.Phase, t.GoesOn = v1alpha1.PhaseRollingBack, true }
@@ -315,13 +316,13 @@ func TestAnOwedLabelWritesNothing(t *testing.T) {
 	look := func() *v1alpha1.Rollout {
 		t.Helper()
 		observed := b.rollout()
-		w := &world{rollout: observed, input: plan.Input{Now: b.at, Status: *observed.Status.DeepCopy()}}
-		b.must(b.r.observeRuns(t.Context(), w))
-		if !w.input.Run.Owed {
+		l := &look{rollout: observed, input: plan.Input{Now: b.at, Status: *observed.Status.DeepCopy()}}
+		b.must(b.r.observeRuns(t.Context(), l))
+		if !l.input.Run.Owed {
 			t.Fatal("nothing is owed")
 		}
 		d := plan.Decision{Rule: "StepHolds", Status: *observed.Status.DeepCopy()}
-		if err := b.r.record(t.Context(), w, plan.Result{Decision: d}); err == nil {
+		if _, err := b.r.record(t.Context(), l, plan.Result{Decision: d}); err == nil {
 			t.Fatal("the release goes on")
 		}
 		b.at = b.at.Add(time.Second)

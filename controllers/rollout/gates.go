@@ -22,26 +22,26 @@ type Gate interface {
 }
 
 // observeGates collects the answers of the gates, and the guardrails that bind.
-func (r *Reconciler) observeGates(ctx context.Context, w *world) error {
-	if w.input.Deleting != nil {
+func (r *Reconciler) observeGates(ctx context.Context, l *look) error {
+	if l.input.Deleting != nil {
 		return nil
 	}
-	if w.deployment != nil {
-		w.input.Gates = append(w.input.Gates, r.Guard.Last(w.rollout))
+	if l.deployment != nil {
+		l.input.Gates = append(l.input.Gates, r.Guard.Last(l.rollout))
 	}
-	claim, err := r.claim(ctx, w.rollout)
+	claim, err := r.claim(ctx, l.rollout)
 	if err != nil {
 		return err
 	}
-	bound, blocked, err := guardrails.Bind(ctx, r.Client, w.rollout)
+	bound, blocked, err := guardrails.Bind(ctx, r.Client, l.rollout)
 	if err != nil {
 		return err
 	}
-	w.guardrails = bound[:min(len(bound), guardrails.MaxPinned)]
-	w.input.Gates = append(w.input.Gates, claim, closedBy(plan.GateGuardrails, blocked.Reason, blocked.Message))
+	l.guardrails = bound[:min(len(bound), guardrails.MaxPinned)]
+	l.input.Gates = append(l.input.Gates, claim, gateOf(plan.GateGuardrails, blocked.Reason, blocked.Message))
 	asks := slices.ContainsFunc(bound, func(g v1alpha1.PinnedGuardrail) bool { return g.Spec.Preflight != nil })
-	if asks && w.rollout.Status.Phase == v1alpha1.PhaseGating {
-		w.input.Gates = append(w.input.Gates, plan.PreflightGate(w.rollout.Status, w.input.Now))
+	if asks && l.rollout.Status.Phase == v1alpha1.PhaseGating {
+		l.input.Gates = append(l.input.Gates, plan.PreflightGate(l.rollout.Status, l.input.Now))
 	}
 	return nil
 }
@@ -54,11 +54,11 @@ func (r *Reconciler) claim(ctx context.Context, rollout *v1alpha1.Rollout) (plan
 	}
 	for i := range all {
 		if other := &all[i]; claimsBefore(other, rollout) {
-			return closedBy(plan.GateClaim, v1alpha1.ReasonWorkloadClaimed, fmt.Sprintf(
+			return gateOf(plan.GateClaim, v1alpha1.ReasonWorkloadClaimed, fmt.Sprintf(
 				"Rollout %q already guards Deployment %q: delete one of the two Rollouts", other.Name, rollout.Spec.WorkloadRef.Name)), nil
 		}
 	}
-	return closedBy(plan.GateClaim, "", ""), nil
+	return gateOf(plan.GateClaim, "", ""), nil
 }
 
 // claimsBefore compares two Rollouts for one Deployment.
@@ -72,8 +72,8 @@ func claimsBefore(other, own *v1alpha1.Rollout) bool {
 	return other.CreationTimestamp.Before(&own.CreationTimestamp)
 }
 
-// closedBy is a gate that is open without a reason against it.
-func closedBy(name plan.GateName, reason, message string) plan.Gate {
+// gateOf is a gate that is closed for a reason, and open without one.
+func gateOf(name plan.GateName, reason, message string) plan.Gate {
 	if reason == "" {
 		return plan.Gate{Name: name, Outcome: plan.Open}
 	}

@@ -47,7 +47,7 @@ func TestObserveGates(t *testing.T) {
 	for name, test := range map[string]struct {
 		own    *v1alpha1.Rollout
 		others []client.Object
-		change func(*world)
+		change func(*look)
 		want   []plan.Gate
 	}{
 		"nothing in the way": {own: rollout("own", born), want: []plan.Gate{provenGuard, claim, guardrailsOpen}},
@@ -61,22 +61,22 @@ func TestObserveGates(t *testing.T) {
 			Message: `Guardrail "slo" does not exist: create it, or remove it from spec.guardrails`,
 		}}},
 		"a pre-flight": {own: rollout("own", born, named), others: []client.Object{asking}, want: []plan.Gate{provenGuard, claim, guardrailsOpen, waiting}},
-		"a pre-flight, without a candidate that waits": {own: rollout("own", born, named), others: []client.Object{asking}, change: func(w *world) {
-			w.rollout.Status.Phase = v1alpha1.PhaseStepping
+		"a pre-flight, without a candidate that waits": {own: rollout("own", born, named), others: []client.Object{asking}, change: func(l *look) {
+			l.rollout.Status.Phase = v1alpha1.PhaseStepping
 		}, want: []plan.Gate{provenGuard, claim, guardrailsOpen}},
-		"no Deployment": {own: rollout("own", born), change: func(w *world) { w.deployment = nil }, want: []plan.Gate{claim, guardrailsOpen}},
-		"a deletion":    {own: rollout("own", born), change: func(w *world) { w.input.Deleting = &now }},
+		"no Deployment": {own: rollout("own", born), change: func(l *look) { l.deployment = nil }, want: []plan.Gate{claim, guardrailsOpen}},
+		"a deletion":    {own: rollout("own", born), change: func(l *look) { l.input.Deleting = &now }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Reconciler{Client: indexed(t, append(test.others, test.own)...), Guard: fixedGuard{}}
-			w := &world{rollout: test.own, deployment: workload.NewDeployment(), input: plan.Input{Now: now}}
+			l := &look{rollout: test.own, deployment: workload.NewDeployment(), input: plan.Input{Now: now}}
 			if test.change != nil {
-				test.change(w)
+				test.change(l)
 			}
-			if err := r.observeGates(t.Context(), w); err != nil {
+			if err := r.observeGates(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, w.input.Gates); diff != "" {
+			if diff := cmp.Diff(test.want, l.input.Gates); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -19,26 +19,23 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// world is one look at the cluster: the planner's input, and the objects that
-// recording and acting start from. Deployments and ReplicaSets are unstructured,
-// so that fields newer than Belay survive and count.
-type world struct {
+// look is one look at the cluster: the planner's input, and the objects that
+// recording and acting start from. A decision changes nothing in it: what is known
+// after one is a decided. Deployments and ReplicaSets are unstructured, so that fields
+// newer than Belay survive and count.
+type look struct {
 	rollout    *v1alpha1.Rollout
 	deployment *unstructured.Unstructured
 	// declared is what described, a Deployment as it was read, declares.
 	declared  v1alpha1.Revision
 	described *unstructured.Unstructured
-	// sets are the ReplicaSets that the Deployment's selector matches, by name, and
-	// read what was read of them: a revision takes about 0.6 ms to compute.
-	sets   map[string]*unstructured.Unstructured
-	read   map[string]workload.Set
-	canary *unstructured.Unstructured
-	stable *unstructured.Unstructured
-	// canarySet is what was read of the canary.
-	canarySet  workload.Set
-	run        *v1alpha1.RolloutRun
-	runs       []v1alpha1.RolloutRun
-	guardrails []v1alpha1.PinnedGuardrail
+	// sets are the ReplicaSets that the Deployment's selector matches, by name. Where
+	// there is no canary, or no stable, its object is nil.
+	sets           map[string]seenSet
+	canary, stable seenSet
+	run            *v1alpha1.RolloutRun
+	runs           []v1alpha1.RolloutRun
+	guardrails     []v1alpha1.PinnedGuardrail
 	// canaryPods are the canary's; judgedPods add the Deployment's own pods of the
 	// candidate in a native promotion.
 	canaryPods []corev1.Pod
@@ -47,95 +44,102 @@ type world struct {
 	// follows means that the newest write of the Rollout was this process's own, and
 	// that the cache shows everything that it wrote.
 	follows bool
-	// owed is set when the run's record could not be written.
-	owed  bool
-	input plan.Input
-	// canonical is the input as the decision's record keeps it.
-	canonical []byte
+	input   plan.Input
+}
+
+// seenSet is a ReplicaSet, and what was read of it: a revision takes about 0.6 ms to
+// compute.
+type seenSet struct {
+	object *unstructured.Unstructured
+	workload.Set
 }
 
 // observe makes every read of a reconcile, and judges nothing.
-func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, follows bool) (*world, error) {
-	w := &world{rollout: rollout, follows: follows, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}, read: map[string]workload.Set{}}
-	w.input = plan.Input{
+func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, follows bool) (*look, error) {
+	l := &look{rollout: rollout, follows: follows, target: targetOf(rollout), sets: map[string]seenSet{}}
+	l.input = plan.Input{
 		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, SteadyFor: r.SteadyFor,
 		Name: rollout.Name, Namespace: rollout.Namespace, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
 		FinalizerMissing: !hasFinalizer(rollout), Action: pendingAction(rollout),
 	}
 	if rollout.DeletionTimestamp != nil {
-		w.input.Deleting = &rollout.DeletionTimestamp.Time
+		l.input.Deleting = &rollout.DeletionTimestamp.Time
 	}
-	looks := []func(context.Context, *world) error{
+	// Their order matters. A run in progress replaces the declared steps and traffic
+	// (takeRun), by which all others look. The router is told the hashes of stable and
+	// canary, which come with the workload, and what it counts raises Canary.Left. Which
+	// verdicts count depends on the guardrails that bind, which come with the gates.
+	parts := []func(context.Context, *look) error{
 		r.observeRuns, r.observeWorkload, r.observeRoute, r.observeGates, r.observeVerdicts,
 	}
-	for _, look := range looks {
-		if err := look(ctx, w); err != nil {
+	for _, part := range parts {
+		if err := part(ctx, l); err != nil {
 			return nil, err
 		}
 	}
-	return w, nil
+	return l, nil
 }
 
-func (r *Reconciler) observeRuns(ctx context.Context, w *world) error {
+func (r *Reconciler) observeRuns(ctx context.Context, l *look) error {
 	list := &v1alpha1.RolloutRunList{}
-	err := r.Client.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: w.rollout.Name})
+	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: l.rollout.Name})
 	if err != nil {
 		return fmt.Errorf("list the runs: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.RolloutRun) int { return b.Spec.StartedAt.Compare(a.Spec.StartedAt.Time) })
-	w.runs = list.Items
-	w.input.Run.Next = max(w.rollout.Status.Runs, highestNumber(list.Items))
+	l.runs = list.Items
+	l.input.Run.Next = max(l.rollout.Status.Runs, highestNumber(list.Items))
 	settled := map[string]bool{}
 	for i := range list.Items {
 		run := &list.Items[i]
-		if run.Name == w.rollout.Status.Run {
-			w.takeRun(run)
+		if run.Name == l.rollout.Status.Run {
+			l.takeRun(run)
 		}
 		// Newest first: what was promoted after a rejection is rejected no more.
 		if run.Status.Outcome == v1alpha1.OutcomeRolledBack && !settled[run.Spec.Revision] {
-			w.input.Run.Rejected = append(w.input.Run.Rejected, rejectionOf(run))
+			l.input.Run.Rejected = append(l.input.Run.Rejected, rejectionOf(run))
 		}
 		settled[run.Spec.Revision] = settled[run.Spec.Revision] || run.Status.Outcome == v1alpha1.OutcomeRolledBack || run.Status.Outcome == v1alpha1.OutcomePromoted
 	}
-	if w.run == nil && w.rollout.Status.Phase.InRun() {
-		if err := r.observeNewRun(ctx, w); err != nil {
+	if l.run == nil && l.rollout.Status.Phase.InRun() {
+		if err := r.observeNewRun(ctx, l); err != nil {
 			return err
 		}
 	}
-	w.input.Run.Owed = w.owes()
-	if len(w.input.Run.Rejected) > maxRejected {
-		w.input.Run.Rejected = w.input.Run.Rejected[:maxRejected]
+	l.input.Run.Owed = owes(&l.rollout.Status, l.runs)
+	if len(l.input.Run.Rejected) > maxRejected {
+		l.input.Run.Rejected = l.input.Run.Rejected[:maxRejected]
 	}
 	return nil
 }
 
 // observeNewRun asks the API server for a run that the cache does not know: it
 // may be as new as our own last write.
-func (r *Reconciler) observeNewRun(ctx context.Context, w *world) error {
+func (r *Reconciler) observeNewRun(ctx context.Context, l *look) error {
 	run := &v1alpha1.RolloutRun{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Status.Run}, run)
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: l.rollout.Namespace, Name: l.rollout.Status.Run}, run)
 	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	w.takeRun(run)
-	w.runs = append(w.runs, *run)
+	l.takeRun(run)
+	l.runs = append(l.runs, *run)
 	return nil
 }
 
 // takeRun lets a run in progress go on by the steps and routes it started with.
-func (w *world) takeRun(run *v1alpha1.RolloutRun) {
-	w.run = run
-	in := &w.input.Run
+func (l *look) takeRun(run *v1alpha1.RolloutRun) {
+	l.run = run
+	in := &l.input.Run
 	in.Exists, in.Former = true, run.Spec.Controller.Planner != plan.Version
-	stable := w.rollout.Status.Stable
+	stable := l.rollout.Status.Stable
 	pinned := stable != nil && run.Spec.Stable.Revision.Revision == stable.Revision && len(run.Spec.Stable.Template.Raw) > len(noTemplate)
 	in.StablePinned = pinned || stable != nil && run.Spec.Revision == stable.Revision
-	if !w.rollout.Status.Phase.InRun() {
+	if !l.rollout.Status.Phase.InRun() {
 		return
 	}
-	w.input.Spec.Steps = run.Spec.Steps
-	w.input.Spec.Traffic = run.Spec.Traffic
-	w.target = targetOf(&v1alpha1.Rollout{ObjectMeta: w.rollout.ObjectMeta, Spec: w.input.Spec, Status: w.rollout.Status})
+	l.input.Spec.Steps = run.Spec.Steps
+	l.input.Spec.Traffic = run.Spec.Traffic
+	l.target = targetOf(&v1alpha1.Rollout{ObjectMeta: l.rollout.ObjectMeta, Spec: l.input.Spec, Status: l.rollout.Status})
 }
 
 // maxRejected is the API's own bound.
@@ -163,19 +167,19 @@ func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 
 // router is how this look's requests are shared. A run in progress keeps the one
 // that it started with.
-func (r *Reconciler) router(w *world) traffic.Router {
-	if w.input.Spec.ReplicaWeighted() {
-		return r.Replicas
+func (r *Reconciler) router(l *look) traffic.Router {
+	if l.input.Spec.ReplicaWeighted() {
+		return r.ByPods
 	}
 	return r.Router
 }
 
-func (r *Reconciler) observeRoute(ctx context.Context, w *world) error {
-	if err := r.aimTarget(ctx, w); err != nil {
+func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
+	if err := r.aimTarget(ctx, l); err != nil {
 		return err
 	}
-	o, err := r.router(w).Observe(ctx, w.target)
-	in := &w.input.Route
+	o, err := r.router(l).Observe(ctx, l.target)
+	in := &l.input.Route
 	switch {
 	case errors.Is(err, traffic.ErrNotFound), errors.Is(err, traffic.ErrNotRouted):
 		in.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: bounded(err.Error(), 1024)}
@@ -186,7 +190,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, w *world) error {
 	case o.ServiceMissing:
 		in.Fault = plan.Fault{
 			Reason:  v1alpha1.ReasonServiceNotFound,
-			Message: fmt.Sprintf("Service %q does not exist: create it, or name another one in spec.traffic.service", w.target.Service),
+			Message: fmt.Sprintf("Service %q does not exist: create it, or name another one in spec.traffic.service", l.target.Service),
 		}
 	}
 	in.ServiceMissing, in.PairCurrent, in.Mixed, in.Marked = o.ServiceMissing, o.PairCurrent, o.Mixed, o.Marked
@@ -198,43 +202,43 @@ func (r *Reconciler) observeRoute(ctx context.Context, w *world) error {
 	if o.Split != nil {
 		in.Split = &o.Split.Canary
 	}
-	if hash := w.input.Canary.Hash; w.rollout.Status.Candidate != nil && hash != "" && !w.deploymentRuns(hash) {
-		w.input.Canary.Left = max(w.input.Canary.Left, o.ServiceCanary)
+	if hash := l.input.Canary.Hash; l.rollout.Status.Candidate != nil && hash != "" && !l.deploymentRuns(hash) {
+		l.input.Canary.Left = max(l.input.Canary.Left, o.ServiceCanary)
 	}
 	return nil
 }
 
 // aimTarget tells the router which pods are whose.
-func (r *Reconciler) aimTarget(ctx context.Context, w *world) error {
-	if w.deployment == nil {
+func (r *Reconciler) aimTarget(ctx context.Context, l *look) error {
+	if l.deployment == nil {
 		return nil
 	}
-	t := &w.target
-	t.Selector, _, _ = unstructured.NestedStringMap(w.deployment.Object, "spec", "selector", "matchLabels")
+	t := &l.target
+	t.Selector, _, _ = unstructured.NestedStringMap(l.deployment.Object, "spec", "selector", "matchLabels")
 	var err error
-	if t.Workload, err = selectorOf(w.deployment); err != nil {
+	if t.Workload, err = selectorOf(l.deployment); err != nil {
 		return err
 	}
-	t.StableHash = w.input.Workload.Stable.Hash
-	if w.rollout.Status.Phase.InRun() {
-		t.CanaryHash = w.canaryHash()
+	t.StableHash = l.input.Workload.Stable.Hash
+	if l.rollout.Status.Phase.InRun() {
+		t.CanaryHash = l.canaryHash(l.rollout.Status.Candidate)
 	}
-	if w.input.Spec.ReplicaWeighted() {
+	if l.input.Spec.ReplicaWeighted() {
 		return nil
 	}
-	t.Own = append(t.Own, traffic.Pods{Of: "the declared version", Labels: templateLabels(w.deployment)})
-	if w.stable != nil {
-		t.Own = append(t.Own, traffic.Pods{Of: "the stable version", Labels: templateLabels(w.stable)})
+	t.Own = append(t.Own, traffic.Pods{Of: "the declared version", Labels: templateLabels(l.deployment)})
+	if l.stable.object != nil {
+		t.Own = append(t.Own, traffic.Pods{Of: "the stable version", Labels: templateLabels(l.stable.object)})
 	}
 	// Which of them the user's Service selects, no index can tell. To read them all
 	// costs about 1 µs for each (BenchmarkAimTarget).
 	others := &unstructured.UnstructuredList{}
-	others.SetGroupVersionKind(w.deployment.GroupVersionKind())
-	if err := r.Client.List(ctx, others, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+	others.SetGroupVersionKind(l.deployment.GroupVersionKind())
+	if err := r.Client.List(ctx, others, client.InNamespace(l.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list the Deployments: %w", err)
 	}
 	for i := range others.Items {
-		if other := &others.Items[i]; other.GetUID() != w.deployment.GetUID() {
+		if other := &others.Items[i]; other.GetUID() != l.deployment.GetUID() {
 			t.Others = append(t.Others, traffic.Pods{Of: fmt.Sprintf("Deployment %q", other.GetName()), Labels: templateLabels(other)})
 		}
 	}
@@ -248,18 +252,17 @@ func templateLabels(object *unstructured.Unstructured) map[string]string {
 
 // canaryHash is known before there is a canary: a borrowed set has its own, a new
 // one gets the revision.
-func (w *world) canaryHash() string {
-	if w.input.Canary.Exists {
-		return w.input.Canary.Hash
+func (l *look) canaryHash(candidate *v1alpha1.Revision) string {
+	if l.input.Canary.Exists {
+		return l.input.Canary.Hash
 	}
-	if w.rollout.Status.Candidate == nil {
+	if candidate == nil {
 		return ""
 	}
-	revision := w.rollout.Status.Candidate.Revision
-	if idle := w.borrowable(revision); idle != nil {
-		return w.read[idle.GetName()].Hash
+	if idle, ok := l.borrowable(candidate.Revision); ok {
+		return idle.Hash
 	}
-	return revision
+	return candidate.Revision
 }
 
 // pendingAction is a command whose token has not been handled.

@@ -28,16 +28,16 @@ func BenchmarkAimTarget(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("%d Deployments", n), func(b *testing.B) {
 			r := &Reconciler{Client: cachedDeployments(b, n)}
-			w := &world{rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}}, deployment: benchDeployment(0)}
+			l := &look{rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}}, deployment: benchDeployment(0)}
 			b.ReportAllocs()
 			for b.Loop() {
-				w.target.Own, w.target.Others = nil, nil
-				if err := r.aimTarget(b.Context(), w); err != nil {
+				l.target.Own, l.target.Others = nil, nil
+				if err := r.aimTarget(b.Context(), l); err != nil {
 					b.Fatal(err)
 				}
 			}
-			if len(w.target.Others) != n-1 {
-				b.Fatalf("%d other Deployments", len(w.target.Others))
+			if len(l.target.Others) != n-1 {
+				b.Fatalf("%d other Deployments", len(l.target.Others))
 			}
 		})
 	}

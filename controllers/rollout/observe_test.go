@@ -33,24 +33,24 @@ func TestALookReadsEachTemplateOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{deployment: d, sets: map[string]*unstructured.Unstructured{"shop-abc": set}, read: map[string]workload.Set{"shop-abc": read}}
-	first, err := w.describe(d)
+	l := &look{deployment: d, sets: map[string]seenSet{"shop-abc": {set, read}}}
+	first, err := l.describe(d)
 	if err != nil || first.Image != image || first.Revision != read.Revision {
 		t.Fatalf("described as %+v, %v", first, err)
 	}
 
 	unreadable(d)
 	unreadable(set)
-	if again, err := w.describe(d); err != nil || again.Revision != first.Revision {
+	if again, err := l.describe(d); err != nil || again.Revision != first.Revision {
 		t.Errorf("described again as %+v, %v", again, err)
 	}
-	if w.borrowable(first.Revision) != set {
+	if idle, ok := l.borrowable(first.Revision); !ok || idle.object != set {
 		t.Error("the idle set is not found")
 	}
 	if got := planSet(read).Image; got != image {
 		t.Errorf("the planner sees image %q", got)
 	}
-	if _, err := w.describe(d.DeepCopy()); err == nil {
+	if _, err := l.describe(d.DeepCopy()); err == nil {
 		t.Error("another reading of the Deployment is taken for the first")
 	}
 }
@@ -68,12 +68,12 @@ func TestPodsThatAreTheDeploymentsOwn(t *testing.T) {
 		"of another version":         {workload.Set{Hash: "i", ControllerUID: d.GetUID(), Pods: 2}, false},
 		"the Deployment's, but idle": {workload.Set{Hash: "h", ControllerUID: d.GetUID()}, false},
 	} {
-		w := &world{deployment: d, read: map[string]workload.Set{"s": c.set}}
-		if got := w.deploymentRuns("h"); got != c.want {
+		l := &look{deployment: d, sets: map[string]seenSet{"s": {Set: c.set}}}
+		if got := l.deploymentRuns("h"); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
-	if (&world{read: map[string]workload.Set{"s": {Hash: "h", Pods: 2}}}).deploymentRuns("h") {
+	if (&look{sets: map[string]seenSet{"s": {Set: workload.Set{Hash: "h", Pods: 2}}}}).deploymentRuns("h") {
 		t.Error("there is no Deployment")
 	}
 }

@@ -24,42 +24,42 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
-	key := types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Spec.WorkloadRef.Name}
-	d, err := r.readDeployment(ctx, w, key)
+func (r *Reconciler) observeWorkload(ctx context.Context, l *look) error {
+	key := types.NamespacedName{Namespace: l.rollout.Namespace, Name: l.rollout.Spec.WorkloadRef.Name}
+	d, err := r.readDeployment(ctx, l, key)
 	if err != nil {
 		return err
 	}
-	selector := labels.SelectorFromSet(labels.Set{v1alpha1.LabelRollout: w.rollout.Name, v1alpha1.LabelRole: v1alpha1.RoleCanary})
+	selector := labels.SelectorFromSet(labels.Set{v1alpha1.LabelRollout: l.rollout.Name, v1alpha1.LabelRole: v1alpha1.RoleCanary})
 	if d != nil {
-		w.deployment = d
+		l.deployment = d
 		if selector, err = selectorOf(d); err != nil {
 			return err
 		}
 	}
-	sets, err := r.readSets(ctx, w, selector)
+	sets, err := r.readSets(ctx, l, selector)
 	if err != nil {
 		return err
 	}
 	if d != nil {
-		if err := r.describeWorkload(ctx, w, sets); err != nil {
+		if err := r.describeWorkload(ctx, l, sets); err != nil {
 			return err
 		}
 	}
-	return r.describeCanary(ctx, w, sets)
+	return r.describeCanary(ctx, l, sets)
 }
 
 // readDeployment reads past the cache where a decision must see what another
 // process may have written, or would be drastic if the cache were behind: in a
 // handover that this process has not gone on with yet, and when the Deployment seems
 // to roll although nobody let it. It is nil when there is no such Deployment.
-func (r *Reconciler) readDeployment(ctx context.Context, w *world, key types.NamespacedName) (*unstructured.Unstructured, error) {
+func (r *Reconciler) readDeployment(ctx context.Context, l *look, key types.NamespacedName) (*unstructured.Unstructured, error) {
 	d := workload.NewDeployment()
 	err := r.Client.Get(ctx, key, d)
-	live := w.mustReadLive()
-	if err == nil && !w.inHandover() && !workload.Paused(d) && w.rollout.Status.Stable != nil {
-		declared, err := w.describe(d)
-		live = err == nil && declared.Revision != w.rollout.Status.Stable.Revision
+	live := l.mustReadLive()
+	if err == nil && !l.inHandover() && !workload.Paused(d) && l.rollout.Status.Stable != nil {
+		declared, err := l.describe(d)
+		live = err == nil && declared.Revision != l.rollout.Status.Stable.Revision
 	}
 	if live || apierrors.IsNotFound(err) {
 		d = workload.NewDeployment()
@@ -75,26 +75,26 @@ func (r *Reconciler) readDeployment(ctx context.Context, w *world, key types.Nam
 }
 
 // describe computes the revision of a Deployment's template once in a look.
-func (w *world) describe(d *unstructured.Unstructured) (v1alpha1.Revision, error) {
-	if w.described == d {
-		return w.declared, nil
+func (l *look) describe(d *unstructured.Unstructured) (v1alpha1.Revision, error) {
+	if l.described == d {
+		return l.declared, nil
 	}
 	declared, err := workload.Describe(workload.Template(d))
 	if err == nil {
-		w.described, w.declared = d, declared
+		l.described, l.declared = d, declared
 	}
 	return declared, err
 }
 
 // inHandover holds from the decision about the first handover to its end.
-func (w *world) inHandover() bool {
-	s := &w.rollout.Status
+func (l *look) inHandover() bool {
+	s := &l.rollout.Status
 	return s.Phase == v1alpha1.PhaseHandingOver || s.Phase == v1alpha1.PhaseRollingBack && s.Promotion != nil && s.Promotion.HandedAt != nil
 }
 
 // mustReadLive holds in a handover while somebody else wrote the Rollout last: after
 // a restart, and beside another process, the cache may lack what was decided there.
-func (w *world) mustReadLive() bool { return w.inHandover() && !w.follows }
+func (l *look) mustReadLive() bool { return l.inHandover() && !l.follows }
 
 func selectorOf(d *unstructured.Unstructured) (labels.Selector, error) {
 	raw, _, _ := unstructured.NestedMap(d.Object, "spec", "selector")
@@ -109,16 +109,16 @@ func selectorOf(d *unstructured.Unstructured) (labels.Selector, error) {
 	return selector, nil
 }
 
-func (r *Reconciler) readSets(ctx context.Context, w *world, selector labels.Selector) ([]workload.Set, error) {
+func (r *Reconciler) readSets(ctx context.Context, l *look, selector labels.Selector) ([]workload.Set, error) {
 	list := workload.Sets()
-	err := r.Client.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector})
+	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("list the ReplicaSets: %w", err)
 	}
 	var sets []workload.Set
 	for i := range list.Items {
 		u := &list.Items[i]
-		if w.mustReadLive() && u.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(w.rollout.Status.Run) {
+		if l.mustReadLive() && u.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(l.rollout.Status.Run) {
 			live := workload.NewSet()
 			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(u), live); err != nil {
 				if apierrors.IsNotFound(err) {
@@ -132,15 +132,15 @@ func (r *Reconciler) readSets(ctx context.Context, w *world, selector labels.Sel
 		if err != nil {
 			return nil, err
 		}
-		w.sets[u.GetName()], w.read[u.GetName()] = u, set
+		l.sets[u.GetName()] = seenSet{u, set}
 		sets = append(sets, set)
 	}
 	return sets, nil
 }
 
-func (r *Reconciler) describeWorkload(ctx context.Context, w *world, sets []workload.Set) error {
-	d := w.deployment
-	declared, err := w.describe(d)
+func (r *Reconciler) describeWorkload(ctx context.Context, l *look, sets []workload.Set) error {
+	d := l.deployment
+	declared, err := l.describe(d)
 	if err != nil {
 		return err
 	}
@@ -158,17 +158,18 @@ func (r *Reconciler) describeWorkload(ctx context.Context, w *world, sets []work
 			Reason: bounded(annotation[v1alpha1.AnnotationBypassReason], 256),
 		},
 	}
-	if stable := w.rollout.Status.Stable; stable != nil {
+	if stable := l.rollout.Status.Stable; stable != nil {
 		if set, ok := workload.Stable(sets, d.GetUID(), stable.Revision); ok {
-			w.stable, in.Stable = w.sets[set.Name], planSet(set)
-			in.StableUnmarked = w.stable.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name || w.stable.GetLabels()[v1alpha1.LabelRole] != v1alpha1.RoleStable
+			l.stable, in.Stable = l.sets[set.Name], planSet(set)
+			marks := l.stable.object.GetLabels()
+			in.StableUnmarked = marks[v1alpha1.LabelRollout] != l.rollout.Name || marks[v1alpha1.LabelRole] != v1alpha1.RoleStable
 		}
 	}
 	for _, set := range workload.Active(sets, d.GetUID()) {
 		in.Active = append(in.Active, planSet(set))
 	}
-	w.input.Workload = in
-	return r.warn(ctx, w)
+	l.input.Workload = in
+	return r.warn(ctx, l)
 }
 
 // planSet is what the planner sees of a ReplicaSet.
@@ -198,15 +199,15 @@ func unavailableSince(d *unstructured.Unstructured) *time.Time {
 
 // warn looks for what will surprise people later: an autoscaler that runs away
 // beside a canary at full size, a history without room for stable.
-func (r *Reconciler) warn(ctx context.Context, w *world) error {
-	w.input.Workload.Warning = workload.HistoryWarning(w.deployment)
+func (r *Reconciler) warn(ctx context.Context, l *look) error {
+	l.input.Workload.Warning = workload.HistoryWarning(l.deployment)
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
-	if err := r.Client.List(ctx, hpas, client.InNamespace(w.rollout.Namespace), client.MatchingFields{wake.ByTarget: w.deployment.GetName()}); err != nil {
+	if err := r.Client.List(ctx, hpas, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByTarget: l.deployment.GetName()}); err != nil {
 		return fmt.Errorf("list the autoscalers: %w", err)
 	}
 	for i := range hpas.Items {
 		if warning := workload.HPAWarning(&hpas.Items[i]); warning != "" {
-			w.input.Workload.Warning = warning
+			l.input.Workload.Warning = warning
 		}
 	}
 	return nil
@@ -214,31 +215,31 @@ func (r *Reconciler) warn(ctx context.Context, w *world) error {
 
 // describeCanary finds the ReplicaSet of the run in progress by its mark and its
 // owner, whatever its template has become, and those of former runs.
-func (r *Reconciler) describeCanary(ctx context.Context, w *world, sets []workload.Set) error {
-	status := &w.rollout.Status
-	runs := workload.RunSetsOf(sets, w.runOwner())
+func (r *Reconciler) describeCanary(ctx context.Context, l *look, sets []workload.Set) error {
+	status := &l.rollout.Status
+	runs := workload.RunSetsOf(sets, l.runOwner())
 	if runs.Canary != nil {
-		w.takeCanary(*runs.Canary, runs.Handed)
+		l.takeCanary(l.sets[runs.Canary.Name], runs.Handed)
 	}
-	w.input.Canary.Former, w.input.Canary.Adopted, w.input.Canary.Leftover = runs.Former, runs.Adopted, runs.Leftover
-	if w.deployment == nil || status.Candidate == nil {
+	l.input.Canary.Former, l.input.Canary.Adopted, l.input.Canary.Leftover = runs.Former, runs.Adopted, runs.Leftover
+	if l.deployment == nil || status.Candidate == nil {
 		return nil
 	}
-	if set, ok := workload.Chosen(sets, w.deployment.GetUID(), w.canarySet, w.input.Workload.Declared.Revision); ok && w.canary != nil {
-		w.input.Workload.Chosen = set.Name
+	if set, ok := workload.Chosen(sets, l.deployment.GetUID(), l.canary.Set, l.input.Workload.Declared.Revision); ok && l.canary.object != nil {
+		l.input.Workload.Chosen = set.Name
 	}
-	w.input.Canary.Recognised = w.canary != nil && workload.Recognised(w.canarySet, sets, w.deployment.GetUID())
-	return r.describePods(ctx, w, sets)
+	l.input.Canary.Recognised = l.canary.object != nil && workload.Recognised(l.canary.Set, sets, l.deployment.GetUID())
+	return r.describePods(ctx, l, sets)
 }
 
-func (w *world) runOwner() workload.RunOwner {
-	s := &w.rollout.Status
+func (l *look) runOwner() workload.RunOwner {
+	s := &l.rollout.Status
 	o := workload.RunOwner{
-		Rollout: w.rollout.Name, RolloutUID: w.rollout.UID, HandOverDecided: s.Promotion != nil && s.Promotion.HandedAt != nil,
-		FenceOf: func(set *workload.Set) int64 { return w.fenceOf(w.sets[set.Name]) },
+		Rollout: l.rollout.Name, RolloutUID: l.rollout.UID, HandOverDecided: s.Promotion != nil && s.Promotion.HandedAt != nil,
+		FenceOf: func(set *workload.Set) int64 { return workload.FenceOf(l.sets[set.Name].object, l.rollout.Name) },
 	}
-	if w.deployment != nil {
-		o.Deployment = w.deployment.GetUID()
+	if l.deployment != nil {
+		o.Deployment = l.deployment.GetUID()
 	}
 	if s.Phase.InRun() {
 		o.Run = s.Run
@@ -249,29 +250,19 @@ func (w *world) runOwner() workload.RunOwner {
 	return o
 }
 
-// fenceOf is the epoch that the last fence has left on a set; 0 without one.
-func (w *world) fenceOf(set *unstructured.Unstructured) int64 {
-	epoch, err := strconv.ParseInt(set.GetAnnotations()[v1alpha1.AnnotationFence+w.rollout.Name], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return epoch
-}
-
-func (w *world) takeCanary(set workload.Set, handed bool) {
-	u := w.sets[set.Name]
-	w.canary, w.canarySet = u, set
-	in := &w.input.Canary
-	in.Set = planSet(set)
+func (l *look) takeCanary(set seenSet, handed bool) {
+	l.canary = set
+	in := &l.input.Canary
+	in.Set = planSet(set.Set)
 	in.Exists, in.Handed, in.Borrowed = !set.Deleting, handed, set.Borrowed
-	in.Epoch = w.fenceOf(u)
-	candidate := w.rollout.Status.Candidate
-	if candidate == nil || set.Revision == candidate.Revision || w.run == nil {
+	in.Epoch = workload.FenceOf(set.object, l.rollout.Name)
+	candidate := l.rollout.Status.Candidate
+	if candidate == nil || set.Revision == candidate.Revision || l.run == nil {
 		return
 	}
 	wanted := map[string]any{}
-	if err := decodeTemplate(w.run.Spec.Template, &wanted); err == nil {
-		in.Changed = workload.Difference(wanted, workload.Template(u))
+	if err := decodeTemplate(l.run.Spec.Template, &wanted); err == nil {
+		in.Changed = workload.Difference(wanted, workload.Template(set.object))
 	}
 	if in.Changed == "" {
 		in.Changed = "its revision is " + set.Revision
@@ -279,54 +270,54 @@ func (w *world) takeCanary(set workload.Set, handed bool) {
 }
 
 // describePods reads the candidate's pods: only those.
-func (r *Reconciler) describePods(ctx context.Context, w *world, sets []workload.Set) error {
-	if !w.rollout.Status.Phase.InRun() {
+func (r *Reconciler) describePods(ctx context.Context, l *look, sets []workload.Set) error {
+	if !l.rollout.Status.Phase.InRun() {
 		return nil
 	}
-	candidate := w.rollout.Status.Candidate.Revision
-	hash := w.canaryHash()
+	candidate := l.rollout.Status.Candidate.Revision
+	hash := l.canaryHash(l.rollout.Status.Candidate)
 	pods := &corev1.PodList{}
 	matching := client.MatchingLabels{appsv1.DefaultDeploymentUniqueLabelKey: hash}
-	if w.input.Canary.Former {
+	if l.input.Canary.Former {
 		matching = client.MatchingLabels{v1alpha1.LabelRevision: candidate, v1alpha1.LabelRole: v1alpha1.RoleCanary}
 	}
-	selector, err := selectorOf(w.deployment)
+	selector, err := selectorOf(l.deployment)
 	if err != nil {
 		return err
 	}
-	if err := r.Client.List(ctx, pods, client.InNamespace(w.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+	if err := r.Client.List(ctx, pods, client.InNamespace(l.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
 		return fmt.Errorf("list the Deployment's pods: %w", err)
 	}
 	for i := range pods.Items {
 		if labels.SelectorFromSet(labels.Set(matching)).Matches(labels.Set(pods.Items[i].Labels)) {
-			w.canaryPods = append(w.canaryPods, pods.Items[i])
+			l.canaryPods = append(l.canaryPods, pods.Items[i])
 		}
 	}
-	w.judgedPods = append(w.judgedPods, w.canaryPods...)
-	for _, set := range workload.ControlledBy(sets, w.deployment.GetUID()) {
-		if set.Revision == candidate && set.UID != w.canarySet.UID {
-			w.judgedPods = append(w.judgedPods, workload.OwnedBy(pods.Items, set.UID)...)
+	l.judgedPods = append(l.judgedPods, l.canaryPods...)
+	for _, set := range workload.ControlledBy(sets, l.deployment.GetUID()) {
+		if set.Revision == candidate && set.UID != l.canary.UID {
+			l.judgedPods = append(l.judgedPods, workload.OwnedBy(pods.Items, set.UID)...)
 		}
 	}
-	in := &w.input.Canary
-	if !in.Handed && !w.deploymentRuns(hash) {
-		in.Left = int32(len(workload.ActivePods(w.canaryPods)))
+	in := &l.input.Canary
+	if !in.Handed && !l.deploymentRuns(hash) {
+		in.Left = int32(len(workload.ActivePods(l.canaryPods)))
 	}
 	if in.Hash == "" {
 		in.Hash = hash
 	}
-	if w.canary != nil && len(w.canaryPods) > 0 {
-		in.Images = workload.WithDigests(w.rollout.Status.Candidate.Images, workload.ReadyPods(w.canaryPods))
+	if l.canary.object != nil && len(l.canaryPods) > 0 {
+		in.Images = workload.WithDigests(l.rollout.Status.Candidate.Images, workload.ReadyPods(l.canaryPods))
 	}
-	in.Cause = workload.Cause(w.canarySet, w.canaryPods, w.input.Now)
+	in.Cause = workload.Cause(l.canary.Set, l.canaryPods, l.input.Now)
 	return nil
 }
 
 // deploymentRuns reports whether the Deployment controls a set with this hash that has
 // pods: they are its own then, whatever was tried, and go with its next version.
-func (w *world) deploymentRuns(hash string) bool {
-	for _, set := range w.read {
-		if w.deployment != nil && set.Hash == hash && set.ControllerUID == w.deployment.GetUID() && set.Pods > 0 {
+func (l *look) deploymentRuns(hash string) bool {
+	for _, set := range l.sets {
+		if l.deployment != nil && set.Hash == hash && set.ControllerUID == l.deployment.GetUID() && set.Pods > 0 {
 			return true
 		}
 	}
@@ -334,21 +325,21 @@ func (w *world) deploymentRuns(hash string) bool {
 }
 
 // borrowable is the Deployment's own idle set that runs a revision.
-func (w *world) borrowable(revision string) *unstructured.Unstructured {
-	if w.deployment == nil {
-		return nil
+func (l *look) borrowable(revision string) (seenSet, bool) {
+	if l.deployment == nil {
+		return seenSet{}, false
 	}
 	var all []workload.Set
-	for name, set := range w.read {
-		if metav1.IsControlledBy(w.sets[name], w.deployment) && !set.Deleting {
-			all = append(all, set)
+	for _, set := range l.sets {
+		if metav1.IsControlledBy(set.object, l.deployment) && !set.Deleting {
+			all = append(all, set.Set)
 		}
 	}
 	set, ok := workload.NewReplicaSet(all, revision)
 	if !ok || set.Desired > 0 || set.Pods > 0 {
-		return nil
+		return seenSet{}, false
 	}
-	return w.sets[set.Name]
+	return l.sets[set.Name], true
 }
 
 // highestNumber is the largest number any run's name ends in.

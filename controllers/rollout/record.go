@@ -22,45 +22,58 @@ import (
 // errNoRecord is what an API server with the definitions of an older Belay does.
 var errNoRecord = errors.New("the API server dropped status.record: apply the CustomResourceDefinitions of this version (config/crd)")
 
+// decided is a look after a decision was recorded: what its effects are carried out
+// from.
+type decided struct {
+	*look
+	// recorded is the Rollout with the decision in its status; the look's own is the
+	// one that was observed.
+	recorded *v1alpha1.Rollout
+	// owed means that the run's record could not be written.
+	owed bool
+}
+
 // record writes down a decision before its effect. The status patch carries the
 // resource version that was observed, also when the status stays the same and
 // an effect follows: whoever decided on a stale Rollout loses here, before it
 // can touch anything. The decision's record is part of that status; it goes to the
 // run with others, where a step ends. The event follows.
-func (r *Reconciler) record(ctx context.Context, w *world, t plan.Result) error {
-	next := w.rollout.DeepCopy()
+func (r *Reconciler) record(ctx context.Context, l *look, t plan.Result) (decided, error) {
+	d := decided{look: l, recorded: l.rollout}
+	next := l.rollout.DeepCopy()
 	next.Status = t.Status
-	recorded, err := r.extendRecord(ctx, w, t)
-	if err != nil {
-		return err
+	var canonical []byte
+	var err error
+	if next.Status.Record, canonical, err = r.extendRecord(ctx, l, t); err != nil {
+		return d, err
 	}
-	next.Status.Record = recorded
-	if len(t.Effects) == 0 && !changed(&w.rollout.Status, &next.Status) {
+	if len(t.Effects) == 0 && !changed(&l.rollout.Status, &next.Status) {
 		if unrecorded(&next.Status) && !t.GoesOn {
-			return errNoRecord
+			return d, errNoRecord
 		}
-		if err := r.writeRuns(ctx, w, t); err != nil {
-			return err
+		if d.owed, err = r.writeRuns(ctx, d, t); err != nil {
+			return d, err
 		}
-		return r.prune(ctx, w, &next.Status)
+		return d, r.prune(ctx, l, &next.Status)
 	}
 	evidence.Fit(&next.Status, evidence.MaxStatusBytes)
-	if err := r.writeStatus(ctx, w, t, next); err != nil {
-		return fmt.Errorf("write the Rollout's status: %w", err)
+	if err := r.writeStatus(ctx, l, t, next); err != nil {
+		return d, fmt.Errorf("write the Rollout's status: %w", err)
 	}
 	if unrecorded(&next.Status) {
 		evidenceFailures.WithLabelValues("Lost").Inc()
 		if !t.GoesOn {
-			return errNoRecord
+			return d, errNoRecord
 		}
 		log.FromContext(ctx).Error(errNoRecord, "the decision is carried out all the same", "rule", t.Rule)
 	}
-	w.rollout = next
-	r.inputs.note(w, t)
+	d.recorded = next
+	r.inputs.note(next, canonical, t)
 	if t.News {
-		r.announce(ctx, w, t)
+		r.announce(ctx, d, t)
 	}
-	return r.writeRuns(ctx, w, t)
+	d.owed, err = r.writeRuns(ctx, d, t)
+	return d, err
 }
 
 // unrecorded holds for a run whose decisions are numbered and have no record: the
@@ -73,8 +86,8 @@ func unrecorded(s *v1alpha1.RolloutStatus) bool {
 // does not take as it is, too large or against a rule, is written again with
 // nothing but what the decision rests on, when the decision takes requests or
 // pods away: a record that is refused never blocks a rollback.
-func (r *Reconciler) writeStatus(ctx context.Context, w *world, t plan.Result, next *v1alpha1.Rollout) error {
-	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+func (r *Reconciler) writeStatus(ctx context.Context, l *look, t plan.Result, next *v1alpha1.Rollout) error {
+	patch := client.MergeFromWithOptions(l.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
 	err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager))
 	refused := apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsBadRequest(err)
 	if !refused || !t.GoesOn {
@@ -82,12 +95,12 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *world, t plan.Result, n
 	}
 	evidenceFailures.WithLabelValues("GoesOn").Inc()
 	log.FromContext(ctx).Error(err, "the status is refused; the smallest one that holds the decision is written instead", "rule", t.Rule)
-	least := w.rollout.DeepCopy()
+	least := l.rollout.DeepCopy()
 	s := &least.Status
 	s.Phase, s.Epoch, s.Run, s.Runs, s.RunStartedAt = t.Status.Phase, t.Status.Epoch, t.Status.Run, t.Status.Runs, t.Status.RunStartedAt
 	s.Candidate, s.Step, s.Rollback, s.Promotion, s.Rejected = t.Status.Candidate, t.Status.Step, t.Status.Rollback, t.Status.Promotion, t.Status.Rejected
 	s.Stable, s.Previous, s.History = t.Status.Stable, t.Status.Previous, t.Status.History
-	if s.Record, err = r.smallest(ctx, w, t); err != nil {
+	if s.Record, err = r.smallest(ctx, l, t); err != nil {
 		return err
 	}
 	if s.Decision = t.Status.Decision; s.Decision != nil {
@@ -116,9 +129,9 @@ func changed(was, next *v1alpha1.RolloutStatus) bool {
 }
 
 // announce logs a decision and makes it an event, once, after it was recorded.
-func (r *Reconciler) announce(ctx context.Context, w *world, t plan.Result) {
-	log.FromContext(ctx).Info(t.Why, "rule", t.Rule, "phase", w.rollout.Status.Phase, "run", w.rollout.Status.Run,
-		"weight", w.input.Route.Split, "effect", t.Does())
+func (r *Reconciler) announce(ctx context.Context, d decided, t plan.Result) {
+	log.FromContext(ctx).Info(t.Why, "rule", t.Rule, "phase", d.recorded.Status.Phase, "run", d.recorded.Status.Run,
+		"weight", d.input.Route.Split, "effect", t.Does())
 	decisions.WithLabelValues(t.Rule).Inc()
 	if t.Finished != nil {
 		countOutcome(t.Finished)
@@ -130,19 +143,19 @@ func (r *Reconciler) announce(ctx context.Context, w *world, t plan.Result) {
 	if t.Event.Warning {
 		kind = corev1.EventTypeWarning
 	}
-	r.Events.Eventf(w.rollout, nil, kind, t.Event.Reason, "Decide", "%s", t.Event.Message)
+	r.Events.Eventf(d.recorded, nil, kind, t.Event.Reason, "Decide", "%s", t.Event.Message)
 }
 
 // prune deletes runs beyond the history limit, when there is nothing else to do.
-func (r *Reconciler) prune(ctx context.Context, w *world, status *v1alpha1.RolloutStatus) error {
-	if status.Phase.InRun() || w.input.Deleting != nil {
+func (r *Reconciler) prune(ctx context.Context, l *look, status *v1alpha1.RolloutStatus) error {
+	if status.Phase.InRun() || l.input.Deleting != nil {
 		return nil
 	}
 	remembered := map[string]bool{}
 	for _, rejected := range status.Rejected {
 		remembered[rejected.Revision] = true
 	}
-	for _, run := range evidence.Expired(w.runs, int(max(1, w.rollout.Spec.HistoryLimit)), remembered) {
+	for _, run := range evidence.Expired(l.runs, int(max(1, l.rollout.Spec.HistoryLimit)), remembered) {
 		if err := r.Client.Delete(ctx, &run); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("delete the expired run %s: %w", run.Name, err)
 		}
@@ -153,19 +166,19 @@ func (r *Reconciler) prune(ctx context.Context, w *world, status *v1alpha1.Rollo
 // noteRefusal shows in the status that the API server does not take an effect, and
 // since when. It returns the error, for the look after this one. A conflict is no
 // refusal: somebody else was first.
-func (r *Reconciler) noteRefusal(ctx context.Context, w *world, effect string, refused error) error {
+func (r *Reconciler) noteRefusal(ctx context.Context, d decided, effect string, refused error) error {
 	if apierrors.IsConflict(refused) || ctx.Err() != nil {
 		return refused
 	}
-	next := w.rollout.DeepCopy()
-	refusal := &v1alpha1.Refusal{Effect: bounded(effect, 256), Message: sanitised(refused), Since: metav1.NewTime(w.input.Now)}
+	next := d.recorded.DeepCopy()
+	refusal := &v1alpha1.Refusal{Effect: bounded(effect, 256), Message: sanitised(refused), Since: metav1.NewTime(d.input.Now)}
 	if was := next.Status.Refusal; was != nil && was.Effect == refusal.Effect {
 		// The first text stays: one that differs each time, by a port or a request's
 		// number, would wake the Rollout by its own writes.
 		return refused
 	}
 	next.Status.Refusal = refusal
-	patch := client.MergeFromWithOptions(w.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	patch := client.MergeFromWithOptions(d.recorded.DeepCopy(), client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 		log.FromContext(ctx).V(1).Info("a refused effect could not be noted in the status", "error", err.Error())
 	}

@@ -53,10 +53,10 @@ func TestARefusedRecordBlocksNoRollback(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &Reconciler{Client: c1, Live: c1, Events: &events.FakeRecorder{}}
-			w := &world{rollout: observed, input: plan.Input{Now: time.Now(), Status: observed.Status}}
+			l := &look{rollout: observed, input: plan.Input{Now: time.Now(), Status: observed.Status}}
 			d := plan.Decision{Rule: "X", Why: strings.Repeat("why ", 250), Status: *observed.Status.DeepCopy(), Progress: plan.Reconciling, Reason: "X"}
 			d.Status.Phase, d.Status.Epoch, d.Status.Message = c.phase, 4, d.Why
-			err := r.record(t.Context(), w, plan.Result{Decision: d, GoesOn: c.recorded})
+			_, err := r.record(t.Context(), l, plan.Result{Decision: d, GoesOn: c.recorded})
 			if (err == nil) != c.recorded {
 				t.Fatalf("recording ended with %v", err)
 			}
@@ -98,7 +98,7 @@ func TestANameThatIsTaken(t *testing.T) {
 		set.SetOwnerReferences([]metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("RolloutRun"))})
 		c.change(set)
 		r := &Reconciler{Live: fake.NewClientBuilder().WithObjects(set).Build(), Clock: clocktesting.NewFakePassiveClock(at)}
-		err := r.nameTaken(t.Context(), &world{run: run, deployment: deployment}, set, errors.New("it exists"))
+		err := r.nameTaken(t.Context(), decided{look: &look{run: run, deployment: deployment}}, set, errors.New("it exists"))
 		if atOnce := c.says == ""; err == nil || apierrors.IsConflict(err) != atOnce || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -127,8 +127,8 @@ func TestARefusedEffectIsShownOnce(t *testing.T) {
 	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	refuse := func(err error) {
 		t.Helper()
-		w := &world{rollout: read(), input: plan.Input{Now: at}}
-		if got := r.noteRefusal(t.Context(), w, plan.ScaleCanary{Replicas: 3}.String(), err); !errors.Is(got, err) {
+		d := decided{look: &look{input: plan.Input{Now: at}}, recorded: read()}
+		if got := r.noteRefusal(t.Context(), d, plan.ScaleCanary{Replicas: 3}.String(), err); !errors.Is(got, err) {
 			t.Errorf("the error became %v", got)
 		}
 		at = at.Add(time.Second)

@@ -6,8 +6,6 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
-	"belay.dev/belay/controllers/traffic/gateway"
-	"belay.dev/belay/controllers/traffic/replicas"
 )
 
 // TestTheTargetNamesRoutesByKind: an empty kind is the default.
@@ -20,6 +18,12 @@ func TestTheTargetNamesRoutesByKind(t *testing.T) {
 	}
 }
 
+// stubRouter is asked for nothing: it is told from another one.
+type stubRouter struct {
+	traffic.Router
+	shares string
+}
+
 // TestARolloutWithoutTrafficSharesByPods: nothing of a route is in its target, and its
 // own router is asked. A run in progress decides by the traffic that it has pinned.
 func TestARolloutWithoutTrafficSharesByPods(t *testing.T) {
@@ -27,17 +31,17 @@ func TestARolloutWithoutTrafficSharesByPods(t *testing.T) {
 	if got := targetOf(rollout); got.Service != "" || got.Routes != nil {
 		t.Errorf("the target is %+v", got)
 	}
-	routes, pods := gateway.New(nil, ""), replicas.New(nil)
-	r := &Reconciler{Router: routes, Replicas: pods}
-	w := &world{rollout: rollout}
-	if r.router(w) != traffic.Router(pods) {
+	routes, pods := &stubRouter{shares: "routes"}, &stubRouter{shares: "pods"}
+	r := &Reconciler{Router: routes, ByPods: pods}
+	l := &look{rollout: rollout}
+	if r.router(l) != traffic.Router(pods) {
 		t.Error("a Rollout without traffic is asked for its routes")
 	}
 	run := &v1alpha1.RolloutRun{}
 	run.Spec.Traffic = &v1alpha1.Traffic{Service: "shop"}
 	rollout.Status.Phase = v1alpha1.PhaseStepping
-	w.takeRun(run)
-	if r.router(w) != traffic.Router(routes) || w.target.Service != "shop" {
-		t.Errorf("the run's own traffic is not taken: %+v", w.target)
+	l.takeRun(run)
+	if r.router(l) != traffic.Router(routes) || l.target.Service != "shop" {
+		t.Errorf("the run's own traffic is not taken: %+v", l.target)
 	}
 }

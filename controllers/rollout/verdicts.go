@@ -14,12 +14,12 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-func (r *Reconciler) observeVerdicts(ctx context.Context, w *world) error {
-	if w.run == nil || w.input.Deleting != nil || w.run.Status.Outcome != "" || !w.rollout.Status.Judged() {
+func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
+	if l.run == nil || l.input.Deleting != nil || l.run.Status.Outcome != "" || !l.rollout.Status.Judged() {
 		return nil
 	}
 	var armed []plan.Armed
-	for _, g := range guardrails.InForce(w.run.Spec.Guardrails, w.guardrails) {
+	for _, g := range guardrails.InForce(l.run.Spec.Guardrails, l.guardrails) {
 		source, err := r.sourceOf(ctx, g)
 		if err != nil {
 			return err
@@ -28,20 +28,20 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, w *world) error {
 		for _, t := range g.Spec.Triggers {
 			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.Blind(t)}
 			if t.Pods != nil {
-				a.Verdict = w.judgePods(g, t)
+				a.Verdict = l.judgePods(g, t)
 			} else {
 				a.SilentAfter = v1alpha1.VerdictsSilent
 				if outage {
 					// The source is at fault, not the candidate.
 					a.Blind.Then = v1alpha1.Hold
 				}
-				a.Verdict = w.run.Status.Analysis.Trigger(g.Kind, g.Name, t.Name)
+				a.Verdict = l.run.Status.Analysis.Trigger(g.Kind, g.Name, t.Name)
 			}
 			armed = append(armed, a)
 		}
 	}
-	w.input.Verdict = plan.Sum(armed, w.rollout.Status.StageStart(w.input.Now), w.input.Now)
-	w.input.Verdict.Shown = plan.ShownVerdicts(armed, w.rollout.Status.Verdicts)
+	l.input.Verdict = plan.Sum(armed, l.rollout.Status.StageStart(l.input.Now), l.input.Now)
+	l.input.Verdict.Shown = plan.ShownVerdicts(armed, l.rollout.Status.Verdicts)
 	return nil
 }
 
@@ -52,8 +52,8 @@ func (r *Reconciler) sourceOf(ctx context.Context, g v1alpha1.PinnedGuardrail) (
 	return source, client.IgnoreNotFound(err)
 }
 
-func (w *world) judgePods(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
-	v := workload.JudgePods(*t.Pods, w.canarySet, w.judgedPods, w.input.Now)
-	at := metav1.NewMicroTime(w.input.Now)
+func (l *look) judgePods(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
+	v := workload.JudgePods(*t.Pods, l.canary.Set, l.judgedPods, l.input.Now)
+	at := metav1.NewMicroTime(l.input.Now)
 	return &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v.Outcome, Reason: v.Reason, Message: v.Message, EvaluatedAt: &at}
 }

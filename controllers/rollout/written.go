@@ -59,7 +59,7 @@ type object struct {
 type writesKey struct{}
 
 // of returns what was written for a Rollout, and a context in which a client that
-// Noting returned adds to it.
+// TrackWrites returned adds to it.
 func (w *written) of(ctx context.Context, rollout types.NamespacedName, now time.Time) (*writes, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,9 +99,9 @@ func (w *writes) seen(ctx context.Context, cache client.Reader, now time.Time) b
 	return len(w.behind) == 0
 }
 
-// last reports whether the newest write of a Rollout was this process's: then what
+// wroteLast reports whether the newest write of a Rollout was this process's: then what
 // it has seen of its own writes is all that was decided.
-func (w *writes) last(rollout *v1alpha1.Rollout) bool {
+func (w *writes) wroteLast(rollout *v1alpha1.Rollout) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.status != "" && w.status == rollout.ResourceVersion
@@ -125,15 +125,15 @@ func emptyLike(o client.Object) client.Object {
 	return reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
 }
 
-// Noting returns a client whose creates and patches a Reconciler can wait for in its
+// TrackWrites returns a client whose creates and patches a Reconciler can wait for in its
 // cache. The Reconciler's Router and the Reconciler itself write through one.
-func Noting(c client.Client) client.Client { return noting{c} }
+func TrackWrites(c client.Client) client.Client { return tracked{c} }
 
-type noting struct{ client.Client }
+type tracked struct{ client.Client }
 
-func (n noting) note(ctx context.Context, o client.Object, err error) error {
+func (t tracked) note(ctx context.Context, o client.Object, err error) error {
 	if known, ok := ctx.Value(writesKey{}).(*writes); ok && err == nil {
-		kind, unknown := n.GroupVersionKindFor(o)
+		kind, unknown := t.GroupVersionKindFor(o)
 		if unknown == nil {
 			known.note(kind, o)
 		}
@@ -142,31 +142,31 @@ func (n noting) note(ctx context.Context, o client.Object, err error) error {
 }
 
 // Create notes what was made.
-func (n noting) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {
-	return n.note(ctx, o, n.Client.Create(ctx, o, opts...))
+func (t tracked) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {
+	return t.note(ctx, o, t.Client.Create(ctx, o, opts...))
 }
 
 // Patch notes what was changed.
-func (n noting) Patch(ctx context.Context, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
-	return n.note(ctx, o, n.Client.Patch(ctx, o, patch, opts...))
+func (t tracked) Patch(ctx context.Context, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+	return t.note(ctx, o, t.Client.Patch(ctx, o, patch, opts...))
 }
 
 // Status returns a writer that notes what was changed.
-func (n noting) Status() client.SubResourceWriter { return notingStatus{n.Client.Status(), n} }
+func (t tracked) Status() client.SubResourceWriter { return trackedStatus{t.Client.Status(), t} }
 
-type notingStatus struct {
+type trackedStatus struct {
 	client.SubResourceWriter
-	of noting
+	of tracked
 }
 
 // Patch notes the object, which the answer holds whole.
-func (n notingStatus) Patch(ctx context.Context, o client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-	return n.of.note(ctx, o, n.SubResourceWriter.Patch(ctx, o, patch, opts...))
+func (t trackedStatus) Patch(ctx context.Context, o client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+	return t.of.note(ctx, o, t.SubResourceWriter.Patch(ctx, o, patch, opts...))
 }
 
 // Apply notes the answer as the type that the cache has it in.
-func (n notingStatus) Apply(ctx context.Context, o runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
-	err := n.SubResourceWriter.Apply(ctx, o, opts...)
+func (t trackedStatus) Apply(ctx context.Context, o runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+	err := t.SubResourceWriter.Apply(ctx, o, opts...)
 	answer, ok := o.(interface {
 		metav1.Object
 		schema.ObjectKind
@@ -174,12 +174,12 @@ func (n notingStatus) Apply(ctx context.Context, o runtime.ApplyConfiguration, o
 	if err != nil || !ok {
 		return err
 	}
-	typed, unknown := n.of.Scheme().New(answer.GroupVersionKind())
+	typed, unknown := t.of.Scheme().New(answer.GroupVersionKind())
 	if answered, ok := typed.(client.Object); unknown == nil && ok {
 		answered.SetNamespace(answer.GetNamespace())
 		answered.SetName(answer.GetName())
 		answered.SetResourceVersion(answer.GetResourceVersion())
-		return n.of.note(ctx, answered, nil)
+		return t.of.note(ctx, answered, nil)
 	}
 	return err
 }

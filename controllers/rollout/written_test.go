@@ -79,7 +79,7 @@ func TestALookWaitsForWhatWasWritten(t *testing.T) {
 			if !own.seen(ctx, cache, now) {
 				t.Error("a look waits before anything was written")
 			}
-			if err := write(ctx, Noting(server)); err != nil {
+			if err := write(ctx, TrackWrites(server)); err != nil {
 				t.Fatal(err)
 			}
 			own, ctx = all.of(t.Context(), key, now.Add(10*time.Millisecond))
@@ -91,7 +91,7 @@ func TestALookWaitsForWhatWasWritten(t *testing.T) {
 				t.Error("a look waits although the cache shows the write")
 			}
 			behind = true
-			if err := write(ctx, Noting(server)); name != "a ReplicaSet made" && err != nil {
+			if err := write(ctx, TrackWrites(server)); name != "a ReplicaSet made" && err != nil {
 				t.Fatal(err)
 			}
 			if !own.seen(ctx, cache, now.Add(time.Second)) {
@@ -105,7 +105,7 @@ func TestALookWaitsForWhatWasWritten(t *testing.T) {
 func TestWhoWroteLast(t *testing.T) {
 	own := &writes{behind: map[object]answer{}}
 	rollout := &v1alpha1.Rollout{}
-	if own.last(rollout) {
+	if own.wroteLast(rollout) {
 		t.Error("after a restart nothing is one's own")
 	}
 	rollout.ResourceVersion = "7"
@@ -113,11 +113,11 @@ func TestWhoWroteLast(t *testing.T) {
 	other := &unstructured.Unstructured{}
 	other.SetResourceVersion("9")
 	own.note(appsv1.SchemeGroupVersion.WithKind("Deployment"), other)
-	if !own.last(rollout) {
+	if !own.wroteLast(rollout) {
 		t.Error("the version that was just written is not known")
 	}
 	rollout.ResourceVersion = "8"
-	if own.last(rollout) {
+	if own.wroteLast(rollout) {
 		t.Error("a version that somebody else wrote is taken for one's own")
 	}
 }

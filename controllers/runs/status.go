@@ -1,5 +1,5 @@
-// Package runs writes the status of RolloutRuns. Two loops do so; each owns other fields
-// of it.
+// Package runs writes the status of RolloutRuns, and the label that says how one ended.
+// Two loops write the status; each owns other fields of it.
 package runs
 
 import (
@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -30,6 +31,19 @@ func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun,
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(owner), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("write the status of run %s: %w", run.Name, err)
+	}
+	return nil
+}
+
+// LabelOutcome labels a run with its outcome, by a merge patch of owner. A run that was
+// deleted needs none.
+func LabelOutcome(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, outcome v1alpha1.Outcome, owner string) error {
+	labelled := &v1alpha1.RolloutRun{}
+	labelled.Namespace, labelled.Name = run.Namespace, run.Name
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, outcome)
+	err := c.Patch(ctx, labelled, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(owner))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
 	}
 	return nil
 }

@@ -40,6 +40,15 @@ func Route(kind string) *unstructured.Unstructured {
 	return u
 }
 
+// Routes are an empty route of each supported kind, in the order of Kinds.
+func Routes() []client.Object {
+	var all []client.Object
+	for _, kind := range Kinds() {
+		all = append(all, Route(kind))
+	}
+	return all
+}
+
 // IsRoute reports whether an object is a route in the form of Route.
 func IsRoute(o client.Object) bool {
 	kind := o.GetObjectKind().GroupVersionKind()

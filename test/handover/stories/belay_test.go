@@ -192,8 +192,8 @@ func register(mgr ctrl.Manager, steadyFor time.Duration, looks *atomic.Int64) er
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	noting := rollout.Noting(mgr.GetClient())
-	rollouts := &rollout.Reconciler{Client: noting, Live: mgr.GetAPIReader(), Router: gateway.New(noting, v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: guard,
+	tracked := rollout.TrackWrites(mgr.GetClient())
+	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), Guard: guard,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, SteadyFor: steadyFor, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }

@@ -46,22 +46,22 @@ func (i *inputs) before(rollout *v1alpha1.Rollout) []byte {
 }
 
 // note keeps the input of the decision that was just recorded.
-func (i *inputs) note(w *world, t plan.Result) {
-	record := w.rollout.Status.Record
+func (i *inputs) note(rollout *v1alpha1.Rollout, canonical []byte, t plan.Result) {
+	record := rollout.Status.Record
 	if t.Record == nil || record == nil || len(record.Pending) == 0 {
 		return
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	newest := record.Pending[len(record.Pending)-1].Decision
-	if newest.Input == nil || newest.Input.Form == v1alpha1.InputDigest || newest.Input.SHA256 != evidence.Digest(w.canonical) || !w.rollout.Status.Phase.InRun() {
-		delete(i.last, client.ObjectKeyFromObject(w.rollout))
+	if newest.Input == nil || newest.Input.Form == v1alpha1.InputDigest || newest.Input.SHA256 != evidence.Digest(canonical) || !rollout.Status.Phase.InRun() {
+		delete(i.last, client.ObjectKeyFromObject(rollout))
 		return
 	}
 	if i.last == nil {
 		i.last = map[types.NamespacedName]recordedInput{}
 	}
-	i.last[client.ObjectKeyFromObject(w.rollout)] = recordedInput{newest.Hash, w.canonical}
+	i.last[client.ObjectKeyFromObject(rollout)] = recordedInput{newest.Hash, canonical}
 }
 
 func (i *inputs) forget(rollout types.NamespacedName) {
@@ -71,46 +71,49 @@ func (i *inputs) forget(rollout types.NamespacedName) {
 }
 
 // extendRecord is where the run's record ends after a decision, without what the
-// runs hold by now.
-func (r *Reconciler) extendRecord(ctx context.Context, w *world, t plan.Result) (*v1alpha1.RecordStatus, error) {
-	end, err := r.endOfRecord(ctx, w, t.Status.Run, t.GoesOn)
+// runs hold by now. With it comes the input as the decision's record keeps it; nil
+// without a record.
+func (r *Reconciler) extendRecord(ctx context.Context, l *look, t plan.Result) (*v1alpha1.RecordStatus, []byte, error) {
+	end, err := r.endOfRecord(ctx, l, t.Status.Run, t.GoesOn)
 	if err != nil || t.Record == nil {
-		return end, err
+		return end, nil, err
 	}
 	entry := evidence.Entry{Record: *t.Record, Number: t.Status.Decision.Seq, Last: t.Finished != nil}
-	if w.canonical, err = w.input.Canonical(); err != nil {
-		return nil, err
+	canonical, err := l.input.Canonical()
+	if err != nil {
+		return nil, nil, err
 	}
-	if entry.Record.Input, err = evidence.Describe(plan.Version, r.inputs.before(w.rollout), w.canonical); err != nil {
-		return nil, err
+	if entry.Record.Input, err = evidence.Describe(plan.Version, r.inputs.before(l.rollout), canonical); err != nil {
+		return nil, nil, err
 	}
 	run := t.Status.Run
 	var known []v1alpha1.DecisionRecord
-	if w.run != nil && w.run.Name == run && end != nil {
-		known = evidence.With(w.run.Status.Decisions, run, end.Pending)
+	if l.run != nil && l.run.Name == run && end != nil {
+		known = evidence.With(l.run.Status.Decisions, run, end.Pending)
 	}
-	return evidence.Extend(end, run, known, entry)
+	extended, err := evidence.Extend(end, run, known, entry)
+	return extended, canonical, err
 }
 
 // endOfRecord is where the record of a run ends before the present decision. Where
 // the status does not go on where the run ends, the run is right: what the status
 // lost counts as missing.
-func (r *Reconciler) endOfRecord(ctx context.Context, w *world, run string, goesOn bool) (*v1alpha1.RecordStatus, error) {
+func (r *Reconciler) endOfRecord(ctx context.Context, l *look, run string, goesOn bool) (*v1alpha1.RecordStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, evidencePatience)
 	defer cancel()
-	end := w.rollout.Status.Record
+	end := l.rollout.Status.Record
 	if end != nil {
 		kept := *end
-		kept.Pending = evidence.Unwritten(end.Pending, w.runs)
+		kept.Pending = evidence.Unwritten(end.Pending, l.runs)
 		end = &kept
-		r.dropLost(ctx, w, end)
+		r.dropLost(ctx, l, end)
 	}
-	if w.run == nil || w.run.Name != run || evidence.Follows(end, run, w.run.Status.Decisions) {
+	if l.run == nil || l.run.Name != run || evidence.Follows(end, run, l.run.Status.Decisions) {
 		return end, nil
 	}
 	// The cache may lag behind our own last write: only the API server knows.
 	live := &v1alpha1.RolloutRun{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.run), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(l.run), live); err != nil {
 		if apierrors.IsNotFound(err) || goesOn {
 			return end, nil
 		}
@@ -128,14 +131,14 @@ func (r *Reconciler) endOfRecord(ctx context.Context, w *world, run string, goes
 
 // dropLost drops what waits for runs that are gone, or were never made: nobody will
 // hold it. What cannot be read waits on.
-func (r *Reconciler) dropLost(ctx context.Context, w *world, end *v1alpha1.RecordStatus) {
+func (r *Reconciler) dropLost(ctx context.Context, l *look, end *v1alpha1.RecordStatus) {
 	gone := map[string]bool{}
 	for _, p := range end.Pending {
-		known := slices.ContainsFunc(w.runs, func(run v1alpha1.RolloutRun) bool { return run.Name == p.Run })
-		if _, asked := gone[p.Run]; known || asked || p.Run == w.rollout.Status.Run {
+		known := slices.ContainsFunc(l.runs, func(run v1alpha1.RolloutRun) bool { return run.Name == p.Run })
+		if _, asked := gone[p.Run]; known || asked || p.Run == l.rollout.Status.Run {
 			continue
 		}
-		err := r.Live.Get(ctx, client.ObjectKey{Namespace: w.rollout.Namespace, Name: p.Run}, &v1alpha1.RolloutRun{})
+		err := r.Live.Get(ctx, client.ObjectKey{Namespace: l.rollout.Namespace, Name: p.Run}, &v1alpha1.RolloutRun{})
 		gone[p.Run] = apierrors.IsNotFound(err)
 	}
 	before := len(end.Pending)
@@ -149,15 +152,15 @@ func (r *Reconciler) dropLost(ctx context.Context, w *world, end *v1alpha1.Recor
 // smallest is the record for a status that the API server does not take as it is:
 // what waited is lost and counts as missing, and only the present decision waits, in
 // its shortest form.
-func (r *Reconciler) smallest(ctx context.Context, w *world, t plan.Result) (*v1alpha1.RecordStatus, error) {
+func (r *Reconciler) smallest(ctx context.Context, l *look, t plan.Result) (*v1alpha1.RecordStatus, error) {
 	run := t.Status.Run
 	var held []v1alpha1.DecisionRecord
 	live := &v1alpha1.RolloutRun{}
-	switch err := r.Live.Get(ctx, client.ObjectKey{Namespace: w.rollout.Namespace, Name: run}, live); {
+	switch err := r.Live.Get(ctx, client.ObjectKey{Namespace: l.rollout.Namespace, Name: run}, live); {
 	case err == nil:
 		held = live.Status.Decisions
-	case client.IgnoreNotFound(err) != nil && w.run != nil && w.run.Name == run:
-		held = w.run.Status.Decisions
+	case client.IgnoreNotFound(err) != nil && l.run != nil && l.run.Name == run:
+		held = l.run.Status.Decisions
 	}
 	end := evidence.EndOf(run, held, nil)
 	if t.Record == nil {
@@ -171,47 +174,47 @@ func (r *Reconciler) smallest(ctx context.Context, w *world, t plan.Result) (*v1
 
 // writeRuns gives the runs the decisions that wait, when it is time, and their
 // outcome. Where that fails, what gives the candidate more must wait: what cannot
-// be explained must not ship. What takes requests or pods away goes on.
-func (r *Reconciler) writeRuns(ctx context.Context, w *world, t plan.Result) error {
+// be explained must not ship. What takes requests or pods away goes on, and the record
+// is owed.
+func (r *Reconciler) writeRuns(ctx context.Context, d decided, t plan.Result) (owed bool, err error) {
 	if t.GoesOn {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, evidencePatience)
 		defer cancel()
 	}
-	err := r.completeRuns(ctx, w)
+	err = r.completeRuns(ctx, d)
 	switch {
 	case err == nil:
-		return nil
+		return false, nil
 	case t.GoesOn:
 		evidenceFailures.WithLabelValues("GoesOn").Inc()
-		log.FromContext(ctx).Error(err, "the run's record cannot be written; the decision is carried out all the same", "rule", t.Rule, "run", w.rollout.Status.Run)
-		w.owed = true
-		return nil
+		log.FromContext(ctx).Error(err, "the run's record cannot be written; the decision is carried out all the same", "rule", t.Rule, "run", d.recorded.Status.Run)
+		return true, nil
 	default:
 		evidenceFailures.WithLabelValues("Waits").Inc()
-		return r.noteRefusal(ctx, w, plan.WriteRun, err)
+		return false, r.noteRefusal(ctx, d, plan.WriteRun, err)
 	}
 }
 
 // completeRuns writes what the runs lack of what the Rollout's status says:
 // decisions that wait, the outcome, and its label. A crash may have come between,
 // or an earlier attempt failed. One decision may end a run and begin another.
-func (r *Reconciler) completeRuns(ctx context.Context, w *world) error {
-	due := w.due()
-	for i := range w.runs {
-		run := &w.runs[i]
-		finished := finishedEntry(&w.rollout.Status, run.Name)
-		lacks := slices.ContainsFunc(due, func(p v1alpha1.PendingDecision) bool { return p.Run == run.Name })
+func (r *Reconciler) completeRuns(ctx context.Context, d decided) error {
+	lacking := due(&d.recorded.Status, d.runs)
+	for i := range d.runs {
+		run := &d.runs[i]
+		finished := finishedEntry(&d.recorded.Status, run.Name)
+		lacks := slices.ContainsFunc(lacking, func(p v1alpha1.PendingDecision) bool { return p.Run == run.Name })
 		if !lacks && complete(run, finished) {
 			continue
 		}
-		written, err := r.completeRun(ctx, w, run, finished)
+		written, err := r.completeRun(ctx, &d.recorded.Status, run, finished)
 		if err != nil {
 			return err
 		}
-		w.runs[i] = *written
-		if w.run != nil && w.run.Name == run.Name {
-			w.run = written
+		d.runs[i] = *written
+		if d.run != nil && d.run.Name == run.Name {
+			d.run = written
 		}
 	}
 	return nil
@@ -219,19 +222,18 @@ func (r *Reconciler) completeRuns(ctx context.Context, w *world) error {
 
 // owes reports whether a run lacks what it should hold by now: completeRuns has
 // something to write.
-func (w *world) owes() bool {
-	return len(w.due()) > 0 || slices.ContainsFunc(w.runs, func(run v1alpha1.RolloutRun) bool {
-		return !complete(&run, finishedEntry(&w.rollout.Status, run.Name))
+func owes(status *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
+	return len(due(status, runs)) > 0 || slices.ContainsFunc(runs, func(run v1alpha1.RolloutRun) bool {
+		return !complete(&run, finishedEntry(status, run.Name))
 	})
 }
 
 // due are the decisions that the runs lack, when it is time to write them.
-func (w *world) due() []v1alpha1.PendingDecision {
-	status := &w.rollout.Status
+func due(status *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) []v1alpha1.PendingDecision {
 	if status.Record == nil {
 		return nil
 	}
-	unwritten := evidence.Unwritten(status.Record.Pending, w.runs)
+	unwritten := evidence.Unwritten(status.Record.Pending, runs)
 	if !evidence.Due(status, unwritten) {
 		return nil
 	}
@@ -246,16 +248,16 @@ func complete(run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) bool {
 // completeRun applies what the Rollout loop owns of a run's status: everything but
 // analysis. It reads past the cache where that does not hold all that the Rollout's
 // status goes on from.
-func (r *Reconciler) completeRun(ctx context.Context, w *world, cached *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) (*v1alpha1.RolloutRun, error) {
+func (r *Reconciler) completeRun(ctx context.Context, recorded *v1alpha1.RolloutStatus, cached *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) (*v1alpha1.RolloutRun, error) {
 	run := cached.DeepCopy()
-	if !evidence.Follows(w.rollout.Status.Record, run.Name, run.Status.Decisions) {
+	if !evidence.Follows(recorded.Record, run.Name, run.Status.Decisions) {
 		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err != nil {
 			// One that was deleted has nothing left to complete.
 			return cached, client.IgnoreNotFound(err)
 		}
 	}
-	status := v1alpha1.RolloutRunStatus{Images: imagesOf(&w.rollout.Status, run), Decisions: run.Status.Decisions}
-	if record := w.rollout.Status.Record; record != nil {
+	status := v1alpha1.RolloutRunStatus{Images: imagesOf(recorded, run), Decisions: run.Status.Decisions}
+	if record := recorded.Record; record != nil {
 		status.Decisions = evidence.With(run.Status.Decisions, run.Name, record.Pending)
 	}
 	status.Head = evidence.Head(status.Decisions)
@@ -275,7 +277,8 @@ func (r *Reconciler) completeRun(ctx context.Context, w *world, cached *v1alpha1
 	if complete(run, finished) {
 		return run, nil
 	}
-	return run, r.labelOutcome(ctx, run, finished.Outcome)
+	// The label comes last, so that it says that the record is whole.
+	return run, runs.LabelOutcome(ctx, r.Client, run, finished.Outcome, v1alpha1.FieldManager)
 }
 
 // imagesOf are a run's, as the status knows them of its version on trial or by now
@@ -295,21 +298,6 @@ func finishedEntry(status *v1alpha1.RolloutStatus, run string) *v1alpha1.History
 		if status.History[i].Run == run {
 			return &status.History[i]
 		}
-	}
-	return nil
-}
-
-// labelOutcome comes last, so the label says that the record is whole.
-func (r *Reconciler) labelOutcome(ctx context.Context, run *v1alpha1.RolloutRun, outcome v1alpha1.Outcome) error {
-	labelled := &v1alpha1.RolloutRun{}
-	labelled.Namespace, labelled.Name = run.Namespace, run.Name
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, outcome)
-	err := r.Client.Patch(ctx, labelled, client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(v1alpha1.FieldManager))
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
 	}
 	return nil
 }
