@@ -156,7 +156,7 @@ func (r *Reconciler) buildRun(w *world) (*v1alpha1.RolloutRun, error) {
 			Rollout:  v1alpha1.RolloutIdentity{Name: w.rollout.Name, UID: w.rollout.UID, Generation: w.rollout.Generation},
 			Workload: w.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
 			Stable:  v1alpha1.PinnedRevision{Revision: pinned, Template: stable},
-			Traffic: w.rollout.Spec.Traffic.DeepCopy(), Steps: w.rollout.Spec.DeepCopy().Steps, Guardrails: w.guardrails,
+			Traffic: w.input.Spec.Traffic.DeepCopy(), Steps: w.rollout.Spec.DeepCopy().Steps, Guardrails: w.guardrails,
 			Controller: v1alpha1.ControllerIdentity{Version: r.Version, Planner: plan.Version},
 			StartedAt:  *status.RunStartedAt, StartedBy: by,
 		},

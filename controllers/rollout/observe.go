@@ -101,6 +101,9 @@ func (r *Reconciler) observeRuns(ctx context.Context, w *world) error {
 		if err := r.observeNewRun(ctx, w); err != nil {
 			return err
 		}
+		if w.run == nil {
+			w.takeTrafficBefore()
+		}
 	}
 	w.input.Run.Owed = w.owes()
 	if len(w.input.Run.Rejected) > maxRejected {
@@ -134,8 +137,36 @@ func (w *world) takeRun(run *v1alpha1.RolloutRun) {
 		return
 	}
 	w.input.Spec.Steps = run.Spec.Steps
+	w.takeTraffic(run)
+}
+
+// takeTraffic lets the look go on with the routes that a run has split.
+func (w *world) takeTraffic(run *v1alpha1.RolloutRun) {
 	w.input.Spec.Traffic = run.Spec.Traffic
 	w.target = targetOf(&v1alpha1.Rollout{ObjectMeta: w.rollout.ObjectMeta, Spec: w.input.Spec, Status: w.rollout.Status})
+}
+
+// takeTrafficBefore finds the routes of a bypass whose run is yet to be made: those of
+// the run that it interrupted. One decision ended that run and began this one, so the
+// history gives both the same time. It may have interrupted a bypass without a run, too.
+func (w *world) takeTrafficBefore() {
+	s := &w.rollout.Status
+	if s.Promotion == nil || s.Promotion.Mode != v1alpha1.TakeOverBypass {
+		return
+	}
+	began := s.RunStartedAt
+	for i := range s.History {
+		ended := &s.History[i]
+		if !ended.FinishedAt.Equal(began) {
+			return
+		}
+		at := slices.IndexFunc(w.runs, func(run v1alpha1.RolloutRun) bool { return run.Name == ended.Run })
+		if at >= 0 {
+			w.takeTraffic(&w.runs[at])
+			return
+		}
+		began = &ended.StartedAt
+	}
 }
 
 // maxRejected is the API's own bound.
