@@ -30,16 +30,18 @@ type inputs struct {
 }
 
 type recordedInput struct {
-	// hash of the record that the input belongs to.
-	hash      string
+	// run and hash of the record that the input belongs to.
+	run, hash string
 	canonical []byte
 }
 
-func (i *inputs) before(rollout *v1alpha1.Rollout) []byte {
+// before is the input that the next record of a run is the difference from. The first
+// record of a run has none, also where one decision ends a run and begins another.
+func (i *inputs) before(rollout *v1alpha1.Rollout, run string) []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	last, ok := i.last[client.ObjectKeyFromObject(rollout)]
-	if record := rollout.Status.Record; !ok || record == nil || record.Hash != last.hash {
+	if record := rollout.Status.Record; !ok || last.run != run || record == nil || record.Hash != last.hash {
 		return nil
 	}
 	return last.canonical
@@ -53,7 +55,8 @@ func (i *inputs) note(w *world, t plan.Result) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	newest := record.Pending[len(record.Pending)-1].Decision
+	pending := record.Pending[len(record.Pending)-1]
+	newest := pending.Decision
 	if newest.Input == nil || newest.Input.Form == v1alpha1.InputDigest || newest.Input.SHA256 != evidence.Digest(w.canonical) || !w.rollout.Status.Phase.InRun() {
 		delete(i.last, client.ObjectKeyFromObject(w.rollout))
 		return
@@ -61,7 +64,7 @@ func (i *inputs) note(w *world, t plan.Result) {
 	if i.last == nil {
 		i.last = map[types.NamespacedName]recordedInput{}
 	}
-	i.last[client.ObjectKeyFromObject(w.rollout)] = recordedInput{newest.Hash, w.canonical}
+	i.last[client.ObjectKeyFromObject(w.rollout)] = recordedInput{pending.Run, newest.Hash, w.canonical}
 }
 
 func (i *inputs) forget(rollout types.NamespacedName) {
@@ -81,7 +84,7 @@ func (r *Reconciler) extendRecord(ctx context.Context, w *world, t plan.Result) 
 	if w.canonical, err = w.input.Canonical(); err != nil {
 		return nil, err
 	}
-	if entry.Record.Input, err = evidence.Describe(plan.Version, r.inputs.before(w.rollout), w.canonical); err != nil {
+	if entry.Record.Input, err = evidence.Describe(plan.Version, r.inputs.before(w.rollout, t.Status.Run), w.canonical); err != nil {
 		return nil, err
 	}
 	run := t.Status.Run
