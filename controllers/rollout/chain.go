@@ -250,14 +250,35 @@ func complete(run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) bool {
 // analysis. It reads past the cache where that does not hold all that the Rollout's
 // status goes on from.
 func (r *Reconciler) completeRun(ctx context.Context, w *world, cached *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) (*v1alpha1.RolloutRun, error) {
-	run := cached.DeepCopy()
-	if !evidence.Follows(w.rollout.Status.Record, run.Name, run.Status.Decisions) {
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err != nil {
-			// One that was deleted has nothing left to complete.
-			return cached, client.IgnoreNotFound(err)
+	var err error
+	run, behind := cached.DeepCopy(), !evidence.Follows(w.rollout.Status.Record, cached.Name, cached.Status.Decisions)
+	if !behind {
+		err = r.applyRun(ctx, w, run, finished)
+	}
+	if behind || apierrors.IsConflict(err) {
+		run = &v1alpha1.RolloutRun{}
+		if err = r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err == nil {
+			err = r.applyRun(ctx, w, run, finished)
 		}
 	}
-	status := v1alpha1.RolloutRunStatus{Images: imagesOf(&w.rollout.Status, run), Decisions: run.Status.Decisions}
+	switch {
+	case apierrors.IsNotFound(err):
+		// One that was deleted has nothing left to complete.
+		return cached, nil
+	case err != nil:
+		return nil, err
+	case complete(run, finished):
+		return run, nil
+	default:
+		return run, r.labelOutcome(ctx, run, finished.Outcome)
+	}
+}
+
+// applyRun adds to a run what it lacks, if it is still as it was read: an apply removes
+// what it leaves out, and so would take away what another process has added since.
+func (r *Reconciler) applyRun(ctx context.Context, w *world, run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) error {
+	status := run.Status
+	status.Analysis, status.Images = nil, imagesOf(&w.rollout.Status, run)
 	if record := w.rollout.Status.Record; record != nil {
 		status.Decisions = evidence.With(run.Status.Decisions, run.Name, record.Pending)
 	}
@@ -265,20 +286,14 @@ func (r *Reconciler) completeRun(ctx context.Context, w *world, cached *v1alpha1
 	if finished != nil {
 		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 	}
-	if run.Status.Outcome == "" || len(status.Decisions) > len(run.Status.Decisions) {
-		if err := runs.ApplyStatus(ctx, r.Client, run, status, v1alpha1.FieldManager); err != nil {
-			if apierrors.IsNotFound(err) {
-				return cached, nil
-			}
-			return nil, err
+	if len(status.Decisions) > len(run.Status.Decisions) || finished != nil && run.Status.Outcome == "" {
+		if err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, status, v1alpha1.FieldManager); err != nil {
+			return err
 		}
 	}
 	status.Analysis = run.Status.Analysis
 	run.Status = status
-	if complete(run, finished) {
-		return run, nil
-	}
-	return run, r.labelOutcome(ctx, run, finished.Outcome)
+	return nil
 }
 
 // imagesOf are a run's, as the status knows them of its version on trial or by now

@@ -50,7 +50,7 @@ func TestALookWaitsForWhatWasWritten(t *testing.T) {
 			return c.Status().Patch(ctx, next, client.MergeFrom(rollout))
 		},
 		"a run completed": func(ctx context.Context, c client.Client) error {
-			return runs.ApplyStatus(ctx, c, run, v1alpha1.RolloutRunStatus{Outcome: v1alpha1.OutcomePromoted}, v1alpha1.FieldManager)
+			return runs.ApplyStatus(ctx, c, run, "", v1alpha1.RolloutRunStatus{Outcome: v1alpha1.OutcomePromoted}, v1alpha1.FieldManager)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
