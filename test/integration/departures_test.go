@@ -74,7 +74,7 @@ func TestABypassWithAnotherVersionInARunCanBeReplayed(t *testing.T) {
 // TestABypassAfterTrafficWasRemovedReleasesTheRoutes: a run keeps its routes when
 // spec.traffic is removed, and so does the bypass that interrupts it.
 func TestABypassAfterTrafficWasRemovedReleasesTheRoutes(t *testing.T) {
-	for name, dies := range map[string]string{"undisturbed": "", "the process ends before the run is made": "create RolloutRun for Bypassed"} {
+	for name, dies := range map[string]string{"undisturbed": "", "the process ends before the run is made": "create v1alpha1.RolloutRun for Bypassed"} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
 			s.release(better)
