@@ -210,6 +210,10 @@ type StepStatus struct {
 	// enteredAt is when the step began.
 	// +required
 	EnteredAt metav1.Time `json:"enteredAt"`
+	// resumedAt is when the run last went on after spec.paused, or after the Deployment
+	// had 0 replicas. stepDeadline counts from then.
+	// +optional
+	ResumedAt *metav1.Time `json:"resumedAt,omitempty"`
 	// acknowledgedAt is when the gateway first acknowledged the step's weight with the
 	// canary ready. hold counts from then.
 	// +optional

@@ -1592,6 +1592,10 @@ func (in *Step) DeepCopy() *Step {
 func (in *StepStatus) DeepCopyInto(out *StepStatus) {
 	*out = *in
 	in.EnteredAt.DeepCopyInto(&out.EnteredAt)
+	if in.ResumedAt != nil {
+		in, out := &in.ResumedAt, &out.ResumedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.AcknowledgedAt != nil {
 		in, out := &in.AcknowledgedAt, &out.AcknowledgedAt
 		*out = (*in).DeepCopy()

@@ -51,7 +51,7 @@ type options struct {
 	watchdog       time.Duration
 	guardRecheck   time.Duration
 	releaseTimeout time.Duration
-	calm           time.Duration
+	steadyFor      time.Duration
 	qps            float64
 	logs           zap.Options
 }
@@ -69,7 +69,7 @@ func parse() options {
 	flag.DurationVar(&o.watchdog, "watchdog", 10*time.Second, "interval at which a rollout in progress is checked without an event")
 	flag.DurationVar(&o.guardRecheck, "guard-recheck", 5*time.Minute, "how often the guard is checked")
 	flag.DurationVar(&o.releaseTimeout, "release-timeout", 2*time.Minute, "how long deleting a Rollout waits for its routes to be restored in order")
-	flag.DurationVar(&o.calm, "handover-calm", 15*time.Second, "how long the sizes of stable and canary must have stood before a handover: one sync period of the horizontal pod autoscaler")
+	flag.DurationVar(&o.steadyFor, "handover-steady-for", 15*time.Second, "how long stable and canary must have had the same number of pods before a handover: one sync period of the horizontal pod autoscaler")
 	flag.Float64Var(&o.qps, "kube-api-qps", 100, "requests per second to the API server; bursts may have twice as many")
 	o.logs.BindFlags(flag.CommandLine)
 	flag.Usage = func() {
@@ -160,7 +160,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	rollouts := &rollout.Reconciler{
 		Client: noting, Live: mgr.GetAPIReader(), Router: gateway.New(noting, v1alpha1.FieldManager), Replicas: replicas.New(mgr.GetClient()),
 		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
-		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Calm: o.calm, Workers: o.workers,
+		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, SteadyFor: o.steadyFor, Workers: o.workers,
 	}
 	if err := rollouts.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the Rollout reconciler: %w", err)

@@ -11,9 +11,9 @@ func (c *check) deployment(effect plan.Effect) {
 	case plan.Unpause:
 		c.unpauses(e.Revision)
 	case plan.Pause:
-		c.require(c.before().Mode == v1alpha1.TakeOverNative && c.in.Verdict.Outcome == v1alpha1.VerdictFail, "pauses a Deployment whose roll is in order")
+		c.require(c.before().Mode == v1alpha1.TakeOverNative && c.in.Verdict.Outcome == v1alpha1.VerdictFail, "pauses a Deployment that rolls as it should")
 	case plan.Unlock:
-		c.require(c.in.Workload.Lock != "", "unlocks what is not locked")
+		c.require(c.in.Workload.Lock != "", "unlocks a Deployment that is not locked")
 	case plan.MarkWorkload:
 		c.require(e.Marks.Rollout == c.in.Name || c.in.Deleting != nil, "takes the label that guards the Deployment away")
 		c.require(e.Marks.Rejected == "" || e.Marks.Rejected == c.declared() && c.d.Status.IsRejected(c.declared()) != nil, "calls %q rejected", e.Marks.Rejected)
@@ -36,13 +36,13 @@ func (c *check) unpauses(revision string) {
 	}
 	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver, "unpauses the candidate in phase %s", c.in.Status.Phase)
 	if byHandOver(c.in.Status.Promotion) {
-		c.require(c.in.Canary.Handed, "unpauses before the Deployment owns the set: every pod would be made anew")
+		c.require(c.in.Canary.Handed, "unpauses before the Deployment owns the canary's ReplicaSet: every pod would be replaced")
 	}
 	// A lock for as long as a Service is missing would refuse the push that mends it.
 	blocked := c.in.Canary.Handed && (c.in.Route.ServiceMissing || c.in.Route.ServiceEndpoints == 0)
 	_, releases := plan.EffectOf[plan.ReleaseRoute](c.earlier)
 	widens, narrows := plan.EffectOf[plan.NarrowService](c.earlier)
-	c.require(c.in.Route.Split == nil || releases || c.in.Workload.Recreate || blocked, "unpauses while the route still shares requests out")
+	c.require(c.in.Route.Split == nil || releases || c.in.Workload.Recreate || blocked, "unpauses while the routes are still split")
 	c.require(c.in.Route.Narrowed == "" || narrows && widens.Hash == "", "unpauses while the user's Service selects one version")
 }
 
@@ -56,20 +56,20 @@ func (c *check) handover() {
 	w, k := c.in.Workload, c.in.Canary
 	c.require(c.d.Status.Phase == v1alpha1.PhaseHandingOver && c.in.Deleting == nil, "hands over in phase %s", c.d.Status.Phase)
 	c.require(w.Paused && c.declared() == c.tried(), "hands over to a Deployment that is not held at the candidate")
-	c.require(k.Exists && !k.Handed && !k.Former && k.Changed == "" && w.Chosen == k.Name, "hands over a set that the Deployment would not choose")
+	c.require(k.Exists && !k.Handed && !k.Former && k.Changed == "" && w.Chosen == k.Name, "hands over a ReplicaSet that the Deployment would not choose")
 	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "hands over without a record of when")
 	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail || c.in.Spec.Mode == v1alpha1.ModeObserve, "hands over while a trigger fires")
 	if e.Native {
 		c.require(c.before().Mode == v1alpha1.TakeOverNative, "hands over natively in mode %s", c.before().Mode)
-		c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged && c.in.Route.Narrowed == "", "hands over natively while the route shares requests out")
+		c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged && c.in.Route.Narrowed == "", "hands over natively while the routes are split")
 		return
 	}
 	n := w.Replicas
 	whole := func(s plan.Set) bool { return s.Desired == n && s.Pods == n && s.Available == n }
 	c.require(n > 0 && e.Replicas == n && whole(w.Stable) && whole(k.Set), "hands over at %d: stable has %d, canary %d of %d", e.Replicas, w.Stable.Available, k.Available, n)
-	c.require(len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name && w.Observed, "hands over beside another set")
+	c.require(len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name && w.Observed, "hands over while another ReplicaSet has pods")
 	p := c.before()
-	c.require(p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over before the sizes have stood for %s", c.in.Calm)
+	c.require(p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.SteadyFor), "hands over before the sizes have stayed the same for %s", c.in.SteadyFor)
 	c.require(c.in.Route.Acknowledged, "hands over before the gateway acknowledged where the requests go")
 	// Where pods are the weight the stable pods leave as in a rolling update.
 	alone := c.byPods() || c.in.Route.Split != nil && c.observed() == 100 || c.in.Route.Split == nil && c.in.Route.Narrowed == k.Hash
@@ -81,22 +81,22 @@ func (c *check) emergencies(effect plan.Effect) {
 	w := c.in.Workload
 	switch e := effect.(type) {
 	case plan.TakeOut:
-		c.require(e.Name != "" && (e.Name != w.Stable.Name || c.in.Status.Phase == v1alpha1.PhaseHandingOver), "takes the stable set out")
-		c.require(w.Paused, "takes a set out of a Deployment that rolls by itself")
+		c.require(e.Name != "" && (e.Name != w.Stable.Name || c.in.Status.Phase == v1alpha1.PhaseHandingOver), "removes the stable ReplicaSet")
+		c.require(w.Paused, "scales a ReplicaSet of a Deployment that is not paused to 0")
 		wrong := false
 		for _, s := range w.Active {
 			bad := s.Revision != c.stable() && (s.Revision == c.declared() || c.in.Status.IsRejected(s.Revision) != nil)
 			wrong = wrong || s.Name == e.Name && bad
 		}
-		c.require(wrong || c.othersReady(e.Name) || w.Replicas == 0, "takes out the only pods that are ready")
-		c.require(!e.Delete || e.Name != w.Stable.Name, "deletes the stable set")
+		c.require(wrong || c.othersReady(e.Name) || w.Replicas == 0, "removes the only ready pods")
+		c.require(!e.Delete || e.Name != w.Stable.Name, "deletes the stable ReplicaSet")
 	case plan.RaiseStable:
-		c.require(w.Paused && e.Replicas == w.Replicas, "gives stable %d of %d", e.Replicas, w.Replicas)
-		c.require(c.in.Status.Phase != v1alpha1.PhaseHandingOver, "raises stable while the Deployment takes another version over")
+		c.require(w.Paused && e.Replicas == w.Replicas, "scales stable to %d of %d replicas", e.Replicas, w.Replicas)
+		c.require(c.in.Status.Phase != v1alpha1.PhaseHandingOver, "scales stable up while the Deployment rolls to another version")
 	case plan.ResizeHanded:
-		c.require(c.in.Canary.Handed && w.Paused && e.Replicas == w.Replicas, "sizes a set that is not handed over to %d", e.Replicas)
+		c.require(c.in.Canary.Handed && w.Paused && e.Replicas == w.Replicas, "scales a ReplicaSet that was not handed over to %d", e.Replicas)
 	case plan.FenceCanary:
-		c.require(e.Epoch > c.in.Canary.Epoch && !c.in.Canary.Handed, "fences with epoch %d after %d", e.Epoch, c.in.Canary.Epoch)
+		c.require(e.Epoch > c.in.Canary.Epoch && !c.in.Canary.Handed, "writes epoch %d after epoch %d", e.Epoch, c.in.Canary.Epoch)
 	}
 }
 

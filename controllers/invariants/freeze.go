@@ -68,8 +68,8 @@ func unjudged(p *v1alpha1.PromotionStatus) bool {
 // hold keeps everything as it is until the next look.
 func hold(in plan.Input, t plan.Result, message string) plan.Result {
 	d := plan.Decision{
-		Rule: t.Rule, Why: fmt.Sprintf("%s is held back, a self-check fails: %s; the weight stays, a rollback would not be held back", t.Rule, message),
-		Status: *in.Status.DeepCopy(), Standing: plan.Standing{State: plan.Stuck, Reason: v1alpha1.ReasonSelfCheckFailed}, Recheck: in.Watchdog,
+		Rule: t.Rule, Why: fmt.Sprintf("%s is not carried out, because a self-check fails: %s; the weight stays, and triggers still roll back", t.Rule, message),
+		Status: *in.Status.DeepCopy(), Progress: plan.Stalled, Reason: v1alpha1.ReasonSelfCheckFailed, Recheck: in.Watchdog,
 	}
 	return plan.Shown(in, d)
 }

@@ -20,7 +20,7 @@ func TestARunStartsWithItsGatesOpen(t *testing.T) {
 		says(plan.GatePreflight, plan.Open)(in)
 	}
 	guard := func(gates ...plan.Gate) func(*plan.Input) { return func(in *plan.Input) { in.Gates = gates } }
-	const unaffordable = "a run starts that the service cannot afford"
+	const unaffordable = "a run starts although the pre-flight check does not pass"
 	for _, c := range []struct {
 		name   string
 		to     v1alpha1.Phase
@@ -28,8 +28,8 @@ func TestARunStartsWithItsGatesOpen(t *testing.T) {
 		says   string
 	}{
 		{"guarded", steps, func(*plan.Input) {}, ""},
-		{"no guard", steps, guard(), "an unguarded run starts"},
-		{"guard unknown", revert, guard(plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown}), "an unguarded run starts"},
+		{"no guard", steps, guard(), "a run starts while the guard is not proven"},
+		{"guard unknown", revert, guard(plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown}), "a run starts while the guard is not proven"},
 		{"claimed", revert, says(plan.GateClaim, plan.Closed), `gate "claim" is Closed`},
 		{"guardrail missing", revert, says(plan.GateGuardrails, plan.Closed), `gate "guardrails" is Closed`},
 		{"pre-flight passed", steps, passed, ""},

@@ -109,7 +109,7 @@ func (c *check) shape() {
 	c.require(len(c.d.Key) <= 128, "key has %d bytes", len(c.d.Key))
 	c.require(len(c.d.Status.Rejected) <= 20, "%d rejected revisions", len(c.d.Status.Rejected))
 	c.require(len(c.d.Status.Previous) <= 10, "%d previous revisions", len(c.d.Status.Previous))
-	c.require(c.d.Standing.State != "" && c.d.Standing.Reason != "", "has no standing")
+	c.require(c.d.Progress != "" && c.d.Reason != "", "is shown by no condition")
 	if p := c.d.Status.Promotion; p != nil {
 		c.require(len(p.Message) <= 1024 && len(p.Actor) <= 256, "promotion message of %d bytes, actor of %d", len(p.Message), len(p.Actor))
 	}
@@ -122,7 +122,7 @@ func (c *check) shape() {
 // wakeUp: nothing in progress depends on a watch event arriving.
 func (c *check) wakeUp() {
 	c.require(c.d.Recheck >= 0, "looks again after %s", c.d.Recheck)
-	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0 && c.d.Recheck <= c.in.Watchdog, "works, and looks again after %s", c.d.Recheck)
+	c.require(c.d.Progress != plan.Reconciling || c.d.Recheck > 0 && c.d.Recheck <= c.in.Watchdog, "reconciles, and looks again after %s", c.d.Recheck)
 	c.require(!c.in.Status.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")
 }
 
@@ -131,7 +131,7 @@ func (c *check) wakeUp() {
 func (c *check) phases() {
 	from, to := c.in.Status.Phase, c.d.Status.Phase
 	c.require(to.MayFollow(from), "phase %q may not follow %q", to, from)
-	c.require(c.d.Status.Epoch >= c.in.Status.Epoch, "the epoch fell")
+	c.require(c.d.Status.Epoch >= c.in.Status.Epoch, "the epoch decreased")
 	if from == to {
 		return
 	}
@@ -140,10 +140,10 @@ func (c *check) phases() {
 	}
 	if from == v1alpha1.PhaseGating && (to == v1alpha1.PhaseStepping || to == v1alpha1.PhasePromoting) {
 		c.gates(to)
-		c.require(c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
+		c.require(c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a run starts while a gate is closed")
 		c.require(c.in.Workload.Stable.Ready > 0, "a run starts with nothing to go back to")
-		c.require(len(c.in.Workload.Active) == 1 && c.in.Workload.Active[0].Revision == c.stable(), "a run starts on something else than one set of stable")
-		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not held")
+		c.require(len(c.in.Workload.Active) == 1 && c.in.Workload.Active[0].Revision == c.stable(), "a run starts while another ReplicaSet than stable's has pods")
+		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not paused")
 	}
 	if from == v1alpha1.PhaseGating && to == v1alpha1.PhasePromoting {
 		c.require(slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.tried() }), "skips the steps of a version that was never stable")
@@ -163,12 +163,12 @@ func (c *check) gates(to v1alpha1.Phase) {
 			c.require(open, "a run starts while gate %q is %s", g.Name, g.Outcome)
 		case plan.GatePreflight:
 			passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
-			c.require(open && passed || revert, "a run starts that the service cannot afford")
+			c.require(open && passed || revert, "a run starts although the pre-flight check does not pass")
 		default:
 			c.require(open || revert, "a run starts while gate %q is %s", g.Name, g.Outcome)
 		}
 	}
-	c.require(guarded, "an unguarded run starts")
+	c.require(guarded, "a run starts while the guard is not proven")
 }
 
 func (c *check) stable() string {

@@ -29,7 +29,7 @@ func at(weight int32) *int32 { return &weight }
 func given(changes ...func(*plan.Input)) plan.Input {
 	stable, canary := plan.Set{Name: "shop-a", Revision: serving, Hash: "a", Desired: 4, Pods: 4, Ready: 4, Available: 4}, plan.Set{Name: "shop-b", Revision: tried, Hash: "b", Desired: 4, Pods: 4, Ready: 4, Available: 4}
 	in := plan.Input{
-		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
+		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, SteadyFor: 15 * time.Second, Name: "shop",
 		Spec: v1alpha1.RolloutSpec{
 			Traffic: &v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
 			Steps:   []v1alpha1.Step{{Weight: 10, Hold: metav1.Duration{Duration: time.Minute}}, {Weight: 50, Hold: metav1.Duration{Duration: time.Minute}}},
@@ -75,7 +75,7 @@ func doing(effect plan.Effect) func(plan.Input) plan.Decision {
 	return func(in plan.Input) plan.Decision {
 		d := plan.Decision{
 			Rule: plan.Rules()[0], Why: "a test", Status: *in.Status.DeepCopy(), Recheck: time.Second,
-			Standing: plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing},
+			Progress: plan.Reconciling, Reason: v1alpha1.ReasonProgressing,
 		}
 		if effect != nil {
 			d.Effects = []plan.Effect{effect}
@@ -141,8 +141,8 @@ func TestCheckRefuses(t *testing.T) {
 		says string
 	}{
 		{"more than the step", given(), doing(plan.SetSplit{Weight: 50}), "10 % is allowed"},
-		{"no canary endpoint", given(func(in *plan.Input) { in.Route.Split, in.Route.CanaryEndpoints = at(0), 0 }), doing(plan.SetSplit{Weight: 10}), "to no ready pod"},
-		{"no stable endpoint", given(func(in *plan.Input) { in.Route.StableEndpoints = 0 }), doing(plan.SetSplit{}), "a stable side without endpoints"},
+		{"no canary endpoint", given(func(in *plan.Input) { in.Route.Split, in.Route.CanaryEndpoints = at(0), 0 }), doing(plan.SetSplit{Weight: 10}), "to a canary without ready pods"},
+		{"no stable endpoint", given(func(in *plan.Input) { in.Route.StableEndpoints = 0 }), doing(plan.SetSplit{}), "to stable, which has no endpoints"},
 		{"widening on a fail", given(because(true), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), "while a trigger fires"},
 		{"widening unacknowledged", given(func(in *plan.Input) { in.Route.Split, in.Route.Acknowledged = at(0), false }), doing(plan.SetSplit{Weight: 10}), "has not acknowledged"},
 		{"a fail that is ignored", given(because(true)), doing(nil), "does not roll back"},
@@ -157,9 +157,9 @@ func TestCheckRefuses(t *testing.T) {
 		{"a handover while stable serves", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = at(50) }), doing(plan.HandOver{Replicas: 4}), "while the stable pods take requests"},
 		{"a handover of another size", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Workload.Replicas = 6 }), doing(plan.HandOver{Replicas: 6}), "hands over at 6"},
 		{"a handover of what would not be chosen", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Workload.Chosen = "shop-old" }), doing(plan.HandOver{Replicas: 4}), "would not choose"},
-		{"unpausing before the owner changes", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = nil }), doing(plan.Unpause{Revision: tried}), "before the Deployment owns the set"},
+		{"unpausing before the owner changes", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = nil }), doing(plan.Unpause{Revision: tried}), "before the Deployment owns the canary"},
 		{"unpausing in a step", given(), doing(plan.Unpause{Revision: tried}), "unpauses the candidate in phase Stepping"},
-		{"taking stable out", given(), doing(plan.TakeOut{Name: "shop-a"}), "takes the stable set out"},
+		{"taking stable out", given(), doing(plan.TakeOut{Name: "shop-a"}), "removes the stable ReplicaSet"},
 		{"leaving with a split", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.Leave{}), "still name Belay's Services"},
 		{"starting in a deletion", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.ScaleCanary{Replicas: 4}), "starts something while being deleted"},
 		{"an end with something left", given(in(v1alpha1.PhaseRollingBack)), entering(v1alpha1.PhaseRolledBack), "the run ends with its canary left"},

@@ -66,20 +66,20 @@ func TestPodsThatAreNot(t *testing.T) {
 		do   func(plan.Input) plan.Decision
 		says string
 	}{
-		{"more than the step allows", given(byPods), doing(plan.ScaleCanary{Replicas: 2}), "gives the canary 2 pods, the stage allows 1"},
-		{"more than the step has, left so", given(byPods, size(2)), doing(nil), "leaves the canary 2 pods, the stage allows 1"},
-		{"more while a trigger fires", given(in(v1alpha1.PhasePromoting), byPods, size(3), because(true)), doing(plan.ScaleCanary{Replicas: 4}), "widens while a trigger fires"},
-		{"more while paused", given(byPods, size(0), func(in *plan.Input) { in.Spec.Paused = true }), doing(plan.ScaleCanary{Replicas: 1}), "widens while paused"},
+		{"more than the step allows", given(byPods), doing(plan.ScaleCanary{Replicas: 2}), "gives the canary 2 pods, the step allows 1"},
+		{"more than the step has, left so", given(byPods, size(2)), doing(nil), "leaves the canary 2 pods, the step allows 1"},
+		{"more while a trigger fires", given(in(v1alpha1.PhasePromoting), byPods, size(3), because(true)), doing(plan.ScaleCanary{Replicas: 4}), "increases the weight while a trigger fires"},
+		{"more while paused", given(byPods, size(0), func(in *plan.Input) { in.Spec.Paused = true }), doing(plan.ScaleCanary{Replicas: 1}), "increases the weight while paused"},
 		{"a share", given(byPods), doing(plan.SetSplit{}), "although no Service and no route is named"},
 		{"a release", given(byPods), doing(plan.ReleaseRoute{}), "although no Service and no route is named"},
 		{"a pair", given(byPods), doing(plan.PointServices{}), "although no Service and no route is named"},
 		{"a narrowed Service", given(byPods), doing(plan.NarrowService{Hash: "a"}), "narrows a Service that is to reach any version"},
 		{"less than the step needs", given(byPods), doing(plan.ScaleCanary{}), "below the 1 pods that are ready"},
 		{"a rollback to some", given(in(v1alpha1.PhaseRollingBack), byPods), doing(plan.ScaleCanary{Replicas: 1}), "scales the canary to 1"},
-		{"a rollback to more", given(in(v1alpha1.PhaseRollingBack), byPods), doing(plan.ScaleCanary{Replicas: 5}), "being taken back"},
+		{"a rollback to more", given(in(v1alpha1.PhaseRollingBack), byPods), doing(plan.ScaleCanary{Replicas: 5}), "being rolled back"},
 		{"taking all that serves", given(in(v1alpha1.PhaseRollingBack), byPods, none), doing(plan.ScaleCanary{}), "stable has 0 endpoints"},
 		{"advancing with another size", given(byPods, size(2)), nextStep, "is not acknowledged"},
-		{"baking without all pods", given(in(v1alpha1.PhasePromoting), byPods, size(3)), entering(v1alpha1.PhaseBaking), "before the candidate takes everything"},
+		{"baking without all pods", given(in(v1alpha1.PhasePromoting), byPods, size(3)), entering(v1alpha1.PhaseBaking), "before the candidate has weight 100 %"},
 		{"unpausing beside the canary", given(in(v1alpha1.PhaseRollingBack), byPods, rollback), doing(plan.Unpause{Revision: serving}), "while 4 canary pods take requests"},
 	} {
 		if wrong := fmt.Sprint(Of(c.in, c.do(c.in))); !strings.Contains(wrong, c.says) {

@@ -19,7 +19,7 @@ func (c *check) advance() {
 	case stepped, promoted:
 		c.passesStep(stepped)
 	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
-		c.require((c.observed() == 100 || c.byPods()) && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate takes everything")
+		c.require((c.observed() == 100 || c.byPods()) && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate has weight 100 %%")
 	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.in.Run.Former:
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
@@ -53,11 +53,11 @@ func (c *check) takesOver(from, to v1alpha1.Phase) {
 	}
 	switch p.Mode {
 	case v1alpha1.TakeOverBypass:
-		c.require(!c.in.Workload.Paused && c.declared() != c.stable(), "calls a Deployment that is held bypassed")
+		c.require(!c.in.Workload.Paused && c.declared() != c.stable(), "records a bypass of a Deployment that is paused")
 	case v1alpha1.TakeOverUnserved:
 		down := c.in.Workload.Replicas > 0 && c.in.Workload.Stable.Ready == 0 && c.in.Workload.UnavailableSince != nil
-		c.require(c.in.Run.Former || down, "lets a version through although stable serves")
-		c.require(c.in.Status.IsRejected(c.tried()) == nil, "lets a rejected version through")
+		c.require(c.in.Run.Former || down, "lets a version roll out without being judged although stable serves")
+		c.require(c.in.Status.IsRejected(c.tried()) == nil, "lets a rejected version roll out without being judged")
 	case v1alpha1.TakeOverNative:
 		c.require(from == v1alpha1.PhaseStepping || from == v1alpha1.PhaseHandingOver, "promotes natively from phase %s", from)
 	default:
@@ -92,12 +92,12 @@ func (c *check) failure() {
 	for _, e := range c.d.Effects {
 		switch e := e.(type) {
 		case plan.ScaleCanary:
-			c.require(c.byPods() && e.Replicas == 0, "gives a candidate more that is being taken back")
+			c.require(c.byPods() && e.Replicas == 0, "gives more to a candidate that is being rolled back")
 		case plan.HandOver:
-			c.require(false, "gives a candidate more that is being taken back")
+			c.require(false, "gives more to a candidate that is being rolled back")
 		case plan.CreateRun:
 			// A set that the Deployment has adopted needs a run to go back to.
-			c.require(c.in.Canary.Adopted != "", "gives a candidate more that is being taken back")
+			c.require(c.in.Canary.Adopted != "", "gives more to a candidate that is being rolled back")
 		}
 	}
 }
@@ -114,7 +114,7 @@ func (c *check) deletion() {
 		case plan.AddFinalizer, plan.CreateRun, plan.ScaleCanary, plan.HandOver, plan.RaiseStable:
 			c.require(false, "starts something while being deleted")
 		case plan.Leave:
-			c.require(c.in.Route.Split == nil, "lets go of routes that still name Belay's Services")
+			c.require(c.in.Route.Split == nil, "removes the finalizer while routes still name Belay's Services")
 			c.require(c.in.Route.Narrowed == "" || overdue, "leaves the user's Service narrowed")
 			c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue, "leaves the canary behind")
 		}
@@ -127,7 +127,7 @@ func (c *check) rest() {
 	if !from.InRun() || to.InRun() || c.in.Deleting != nil || !c.in.Workload.Found {
 		return
 	}
-	c.require(c.in.Route.Split == nil, "the run ends with the route shared out")
+	c.require(c.in.Route.Split == nil, "the run ends with the routes split")
 	c.require(c.in.Route.Narrowed == "", "the run ends with the Service narrowed")
 	c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "the run ends with its canary left")
 	c.require(c.in.Workload.Lock == "", "the run ends with the Deployment locked")
@@ -144,10 +144,10 @@ func (c *check) rejected() {
 	tried := c.d.Status.Candidate.Revision
 	same := c.in.Status.Phase == to && c.tried() == tried
 	if !same {
-		c.require(c.d.Status.IsRejected(tried) == nil, "rejected revision %s is on its way again", tried)
+		c.require(c.d.Status.IsRejected(tried) == nil, "rejected revision %s is rolled out again", tried)
 	}
 	if c.in.Status.IsRejected(tried) != nil && c.d.Status.IsRejected(tried) == nil {
-		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection unasked")
+		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection without a command")
 	}
 }
 
@@ -166,7 +166,7 @@ func (c *check) stableVersion() {
 	// What a bypass made stable was never judged, and does not return without steps.
 	last := slices.IndexFunc(c.in.Status.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == was.Revision })
 	judged := last < 0 || c.in.Status.History[last].Outcome != v1alpha1.OutcomeBypassed
-	c.require(remembered == judged, "of the version that was stable before it says %t, and it was judged: %t", remembered, judged)
+	c.require(remembered == judged, "says of the former stable version that it was judged: %t, it was: %t", remembered, judged)
 }
 
 // history: the API server refuses a status that takes the newest entry away, or

@@ -61,7 +61,7 @@ func (c *check) weightBeyondStep() string {
 	if c.in.Status.Phase != v1alpha1.PhaseStepping || c.in.Status.Step == nil || r.Split == nil || r.Mixed || *r.Split <= c.stepWeight() {
 		return ""
 	}
-	return fmt.Sprintf("the canary has %d %% of the requests, the step under test allows %d %%", *r.Split, c.stepWeight())
+	return fmt.Sprintf("the canary has %d %% of the requests, the step allows %d %%", *r.Split, c.stepWeight())
 }
 
 // rejectedServes: a rejected revision never serves. A bypass lets it serve, and is

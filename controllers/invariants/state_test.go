@@ -29,7 +29,7 @@ func TestObserved(t *testing.T) {
 		says string
 	}{
 		"a step at its weight":       {given(), ""},
-		"a step above its weight":    {given(split(50)), "WeightWithinStep: the canary has 50 % of the requests, the step under test allows 10 %"},
+		"a step above its weight":    {given(split(50)), "WeightWithinStep: the canary has 50 % of the requests, the step allows 10 %"},
 		"routes that disagree":       {given(split(50), func(in *plan.Input) { in.Route.Mixed = true }), ""},
 		"a canary without endpoints": {given(func(in *plan.Input) { in.Route.CanaryEndpoints = 0 }), "SideHasEndpoints: the canary has 10 %"},
 		"that nobody acknowledged":   {given(func(in *plan.Input) { in.Route.CanaryEndpoints, in.Route.Acknowledged = 0, false }), ""},
@@ -93,7 +93,7 @@ func TestFreeze(t *testing.T) {
 			d := c.do(c.in)
 			violations := Check(c.in, d)
 			t2 := Freeze(c.in, plan.Result{Decision: d, News: true, Record: &v1alpha1.DecisionRecord{}}, violations)
-			held := len(t2.Effects) == 0 && t2.Record == nil && t2.Standing.Reason == v1alpha1.ReasonSelfCheckFailed
+			held := len(t2.Effects) == 0 && t2.Record == nil && t2.Reason == v1alpha1.ReasonSelfCheckFailed
 			if held != c.held || held && t2.Status.Phase != c.in.Status.Phase {
 				t.Errorf("held back: %v (%s), want %v", held, t2.Why, c.held)
 			}

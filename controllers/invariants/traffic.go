@@ -16,10 +16,10 @@ func (c *check) weights() {
 	}
 	observed := c.observed()
 	if to.Weight > 0 {
-		c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "gives %d %% to no ready pod", to.Weight)
+		c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "gives weight %d %% to a canary without ready pods", to.Weight)
 	}
 	if to.Weight < 100 && c.in.Workload.Replicas > 0 {
-		c.require(c.in.Route.StableEndpoints > 0, "gives %d %% to a stable side without endpoints", 100-to.Weight)
+		c.require(c.in.Route.StableEndpoints > 0, "gives weight %d %% to stable, which has no endpoints", 100-to.Weight)
 	}
 	if to.Weight <= observed || to.Weight == 0 {
 		return
@@ -32,20 +32,20 @@ func (c *check) weights() {
 		limit = 100
 	}
 	need := c.need(to.Weight)
-	c.require(c.in.Status.Phase == v1alpha1.PhaseStepping || promotes, "widens in phase %s", c.in.Status.Phase)
-	c.require(to.Weight <= limit, "widens to %d %%, %d %% is allowed", to.Weight, limit)
+	c.require(c.in.Status.Phase == v1alpha1.PhaseStepping || promotes, "increases the weight in phase %s", c.in.Status.Phase)
+	c.require(to.Weight <= limit, "increases the weight to %d %%, %d %% is allowed", to.Weight, limit)
 	c.require(c.in.Canary.Ready >= need && c.in.Canary.Available >= need && c.in.Route.CanaryEndpoints >= need,
-		"widens with %d of %d pods", min(c.in.Canary.Available, c.in.Canary.Ready, c.in.Route.CanaryEndpoints), need)
-	c.require(c.in.Route.Acknowledged, "widens a share the gateway has not acknowledged")
-	c.require(c.in.Route.PairCurrent, "widens through Services that do not select the two sets")
-	c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
-	c.require(!c.in.Spec.Paused, "widens while paused")
-	c.require(c.in.Deleting == nil, "widens while being deleted")
-	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "widens while the Deployment rolls by itself")
+		"increases the weight with %d of %d pods", min(c.in.Canary.Available, c.in.Canary.Ready, c.in.Route.CanaryEndpoints), need)
+	c.require(c.in.Route.Acknowledged, "increases a weight that the gateway has not acknowledged")
+	c.require(c.in.Route.PairCurrent, "increases the weight through Services that do not select the two ReplicaSets")
+	c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
+	c.require(!c.in.Spec.Paused, "increases the weight while paused")
+	c.require(c.in.Deleting == nil, "increases the weight while being deleted")
+	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "increases the weight while the Deployment rolls by itself")
 }
 
 // size: where pods are the weight no other share is written, and the canary never has
-// more pods than the stage allows, with two exceptions: pods are whole, so a weight is
+// more pods than the step allows, with two exceptions: pods are whole, so a weight is
 // rounded up, to one pod at least; and while no stable pod is ready the canary keeps
 // what serves. A stable side that loses pods raises the share of the others.
 func (c *check) size() {
@@ -65,13 +65,13 @@ func (c *check) size() {
 		limit = c.weightOf(c.d.Status.Step)
 	}
 	if e, ok := plan.EffectOf[plan.ScaleCanary](c.d); ok && e.Replicas > k.Desired {
-		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the stage allows %d", e.Replicas, c.need(limit))
-		c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
-		c.require(!c.in.Spec.Paused, "widens while paused")
+		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the step allows %d", e.Replicas, c.need(limit))
+		c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
+		c.require(!c.in.Spec.Paused, "increases the weight while paused")
 	}
-	stays := from.Armed() && c.d.Status.Phase == from && len(c.d.Effects) == 0 && c.d.Standing.State == plan.Working && c.in.Action == nil
+	stays := from.Armed() && c.d.Status.Phase == from && len(c.d.Effects) == 0 && c.d.Progress == plan.Reconciling && c.in.Action == nil
 	if stays && k.Exists && c.in.Deleting == nil && c.in.Workload.Replicas > 0 && c.in.Route.StableEndpoints > 0 {
-		c.require(k.Desired <= c.need(limit), "leaves the canary %d pods, the stage allows %d", k.Desired, c.need(limit))
+		c.require(k.Desired <= c.need(limit), "leaves the canary %d pods, the step allows %d", k.Desired, c.need(limit))
 	}
 }
 
@@ -94,8 +94,8 @@ func (c *check) releases(effect plan.Effect) {
 		full := c.in.Status.Phase == v1alpha1.PhaseBaking || c.in.Status.Phase == v1alpha1.PhasePromoting
 		c.require(e.Hash == "" || e.Hash != c.in.Canary.Hash || full && c.observed() == 100 && c.in.Route.Acknowledged, "gives all direct callers to the candidate before its route is at 100 %%")
 	case plan.PointServices:
-		c.require(c.in.Workload.Stable.Name != "" || c.observed() == 100, "points the stable Service at no set")
-		c.require(!c.in.Canary.Former, "points the Services of a former edition's run at other pods")
+		c.require(c.in.Workload.Stable.Name != "" || c.observed() == 100, "points the stable Service at no ReplicaSet")
+		c.require(!c.in.Canary.Former, "points the Services of an older Belay's run at other pods")
 	}
 }
 
@@ -116,9 +116,9 @@ func (c *check) canary(effect plan.Effect) {
 	case plan.RemoveCanary:
 		c.removes(e.Reject)
 	case plan.RemoveLeftover:
-		c.require(e.Name != "" && e.Name != c.in.Workload.Stable.Name, "removes %q, the set that serves", e.Name)
+		c.require(e.Name != "" && e.Name != c.in.Workload.Stable.Name, "removes %q, the ReplicaSet that serves", e.Name)
 		c.require(e.Name != c.in.Canary.Name || !c.in.Status.Phase.InRun(), "removes the canary of the run in progress")
-		c.require(c.in.Route.Split == nil, "removes a set that the route may name")
+		c.require(c.in.Route.Split == nil, "removes a ReplicaSet that the routes may name")
 	}
 }
 
@@ -130,7 +130,7 @@ func (c *check) scales(size int32) {
 	}
 	c.require(c.in.Deleting == nil, "scales a canary while being deleted")
 	c.require(c.in.Status.Phase.Armed() || c.in.Status.Phase == v1alpha1.PhaseHandingOver, "scales the canary in phase %s", c.in.Status.Phase)
-	c.require(!k.Handed, "scales a set that the Deployment controls")
+	c.require(!k.Handed, "scales a ReplicaSet that the Deployment controls")
 	if size > k.Desired {
 		c.require(size <= n, "scales the canary to %d of %d", size, n)
 		c.require(size <= min(k.Ready, k.Desired)+max(1, n/4), "starts %d pods at once with %d ready", size-k.Ready, k.Ready)
@@ -144,11 +144,11 @@ func (c *check) scales(size int32) {
 	}
 }
 
-// shrinks: where pods are the weight the canary shrinks to what the stage allows or
+// shrinks: where pods are the weight the canary shrinks to what the step allows or
 // to what is ready, and in a rollback to 0 where others serve.
 func (c *check) shrinks(size int32) {
 	k := c.in.Canary
-	c.require(!k.Handed, "scales a set that the Deployment controls")
+	c.require(!k.Handed, "scales a ReplicaSet that the Deployment controls")
 	if c.in.Status.Phase == v1alpha1.PhaseRollingBack {
 		served := c.in.Route.StableEndpoints > 0 || k.Ready == 0 || c.in.Workload.Replicas == 0
 		c.require(size == 0 && served, "scales the canary to %d, and stable has %d endpoints", size, c.in.Route.StableEndpoints)
@@ -158,12 +158,12 @@ func (c *check) shrinks(size int32) {
 	if c.in.Status.Phase == v1alpha1.PhaseStepping {
 		limit = c.stepWeight()
 	}
-	c.require(size >= c.need(limit) || size >= k.Ready, "scales the canary to %d, below the %d pods that are ready and the %d of its stage", size, k.Ready, c.need(limit))
+	c.require(size >= c.need(limit) || size >= k.Ready, "scales the canary to %d, below the %d pods that are ready and the %d of its step", size, k.Ready, c.need(limit))
 }
 
 func (c *check) removes(reject bool) {
 	r := c.in.Status.Rollback
-	c.require(!c.in.Canary.Handed, "removes a set that the Deployment controls")
+	c.require(!c.in.Canary.Handed, "removes a ReplicaSet that the Deployment controls")
 	c.require(!reject || r != nil && r.Outcome == v1alpha1.OutcomeRolledBack, "rejects a canary that was not")
 	c.require(c.in.Route.Acknowledged || c.zeroSince() != nil || c.in.Canary.Ready == 0, "removes a canary before its release is acknowledged")
 	others := c.in.Workload.Stable.Ready

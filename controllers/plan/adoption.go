@@ -31,8 +31,8 @@ func workloadMissingLost(f *facts) bool {
 }
 
 func releaseForMissing(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
-	d.Standing.State = Stuck
+	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and stable or canary has no ready endpoint: pointing the routes at Service %s, which has some (%d); create the Deployment, or delete this Rollout", f.in.Spec.WorkloadRef.Name, f.traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
+	d.Progress = Stalled
 	f.restartHold(&d)
 	return d
 }
@@ -40,13 +40,13 @@ func releaseForMissing(f *facts) Decision {
 func workloadMissing(f *facts) bool { return !f.in.Workload.Found }
 
 func stuckOnWorkload(f *facts) Decision {
-	return f.stuck(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist: create it, or delete this Rollout", f.in.Spec.WorkloadRef.Name))
+	return f.stalled(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist: create it, or delete this Rollout", f.in.Spec.WorkloadRef.Name))
 }
 
 func finalizerMissing(f *facts) bool { return f.in.FinalizerMissing }
 
 func addFinalizer(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonProgressing, "adding the finalizer", AddFinalizer{})
+	return f.doing(v1alpha1.ReasonProgressing, "adding the finalizer, so that a deletion first undoes what a run has changed", AddFinalizer{})
 }
 
 func unadopted(f *facts) bool { return f.in.Status.Phase == "" || f.in.Status.Stable == nil }
@@ -59,16 +59,16 @@ func adopt(f *facts) Decision {
 	active, claim := f.in.Workload.Active, f.claimed()
 	switch {
 	case claim != nil:
-		return f.stuck(claim.Reason, claim.Message)
+		return f.stalled(claim.Reason, claim.Message)
 	case len(active) > 1:
-		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q runs %d versions: waiting until only one is left", f.in.Spec.WorkloadRef.Name, len(active)))
+		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q is in the middle of an update and runs %d versions: Belay adopts it when only one is left; until then new versions are not held", f.in.Spec.WorkloadRef.Name, len(active)))
 	case len(active) == 0 || active[0].Ready == 0:
-		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod yet: waiting for one; until then new versions are not held back", f.in.Spec.WorkloadRef.Name))
+		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod: Belay adopts it when one is ready; until then new versions are not held", f.in.Spec.WorkloadRef.Name))
 	}
-	d := f.working(v1alpha1.ReasonProgressing, "")
+	d := f.reconciling(v1alpha1.ReasonProgressing, "")
 	d.Status.Phase = v1alpha1.PhaseStable
 	d.Status.Stable = revisionOf(active[0])
-	d.Why = "adopted the Deployment at " + imageOf(d.Status.Stable)
+	d.Why = fmt.Sprintf("adopted the Deployment: %s is the stable version, and the next version starts a run", imageOf(d.Status.Stable))
 	d.Status.Runs = f.in.Run.Next
 	// What an earlier Rollout of this name rejected stays rejected.
 	d.Status.Rejected = f.in.Run.Rejected

@@ -27,11 +27,11 @@ func fullWeightReached(f *facts) bool {
 
 func startBake(f *facts) Decision {
 	bake := f.in.Spec.Promotion.Bake.Duration
-	what := imageOf(f.in.Status.Candidate) + " serves alone"
+	what := imageOf(f.in.Status.Candidate) + " has weight 100 %"
 	if f.replicaWeighted() {
 		what = fmt.Sprintf("%d of %d ready pods run %s", f.in.Route.CanaryShare, f.in.Route.ServiceEndpoints, imageOf(f.in.Status.Candidate))
 	}
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("%s; baking until %s with %s beside it, triggers armed", what, clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
+	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("%s; baking until %s, with %s at full size to go back to", what, clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
 	now, p := f.now(), f.promotion()
 	p.FullAt = &now
 	n := f.in.Workload.Replicas
@@ -52,14 +52,14 @@ func bakeRunning(f *facts) bool {
 
 func waitForBake(f *facts) Decision {
 	_, left := f.sinceElapsed(f.promotion().FullAt, f.in.Spec.Promotion.Bake.Duration)
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
+	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
 	f.noteSize(&d)
 	d.Recheck = left
 	return d
 }
 
 func holdBake(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHolding, "bake is over but undecided: "+f.undecidedBecause())
+	d := f.reconciling(v1alpha1.ReasonHolding, "the bake is over, and not every trigger passes: "+f.undecidedBecause())
 	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
 	if baking(f) {
 		f.noteSize(&d)
@@ -68,7 +68,7 @@ func holdBake(f *facts) Decision {
 }
 
 func startHandover(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; the Deployment takes the canary's ReplicaSet over", f.verdictSummary()))
+	d := f.reconciling(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; the Deployment becomes the owner of the canary's ReplicaSet", f.verdictSummary()))
 	p := f.promotion()
 	now := f.now()
 	p.Mode, p.HandingSince = v1alpha1.TakeOverHandOver, &now

@@ -38,15 +38,15 @@ func superseded(f *facts) bool {
 }
 
 func supersede(f *facts) Decision {
-	why := fmt.Sprintf("%s was declared before the run of %s had ended", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	why := fmt.Sprintf("%s was declared while the run of %s was in progress", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
 	if !gating(f) {
 		return f.beginRollback(v1alpha1.OutcomeSuperseded, "", why)
 	}
-	why = fmt.Sprintf("%s was declared before a run of %s had started", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	why = fmt.Sprintf("%s was declared before a run of %s started", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
 	if f.rejection(f.declared) != nil {
 		return rejectAgain(f)
 	}
-	d := f.working(v1alpha1.ReasonProgressing, why)
+	d := f.reconciling(v1alpha1.ReasonProgressing, why)
 	f.takeAsCandidate(&d)
 	return d
 }
@@ -56,7 +56,7 @@ func supersede(f *facts) Decision {
 func runMissing(f *facts) bool { return revocable(f) && !f.in.Run.Exists }
 
 func createRun(f *facts) Decision {
-	d := f.doing(f.phaseReason(), "creating the record of run "+f.in.Status.Run, CreateRun{})
+	d := f.doing(f.phaseReason(), "creating RolloutRun "+f.in.Status.Run, CreateRun{})
 	d.Repeats = true
 	d.Recheck = 1
 	return d

@@ -47,12 +47,20 @@ func set(name, revision, hash string, n int32) plan.Set {
 
 type change func(*plan.Input)
 
+// condition is the one that a decision shows as True.
+type condition struct {
+	progress plan.Progress
+	reason   string
+}
+
+func shown(d plan.Decision) condition { return condition{d.Progress, d.Reason} }
+
 // given is a Rollout that serves its stable version, with the changes applied.
 func given(changes ...change) plan.Input {
 	stable := revision(stableRevision)
 	stable.ReplicaSet, stable.PodTemplateHash = stableSet, stableHash
 	in := plan.Input{
-		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
+		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, SteadyFor: 15 * time.Second, Name: "shop",
 		Spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Name: "shop"},
 			Traffic:     &v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},

@@ -29,10 +29,10 @@ func formerRun(f *facts) bool {
 
 func endFormerRun(f *facts) Decision {
 	if stepping(f) {
-		return f.beginRollback(v1alpha1.OutcomeCancelled, "upgrade", "an earlier version of Belay started this run: it is rolled back, and a new run starts")
+		return f.beginRollback(v1alpha1.OutcomeCancelled, "upgrade", "another version of Belay started this run: it is rolled back, and a new run starts")
 	}
-	why := "an earlier version of Belay started this run and had begun to promote it: the version goes out by the Deployment's own strategy, without being judged"
-	d := f.working(v1alpha1.ReasonHandingOver, why)
+	why := "another version of Belay started this run and began to promote it: the promotion goes on by the Deployment's own strategy, without being judged"
+	d := f.reconciling(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: why}
@@ -80,9 +80,9 @@ func followBypass(f *facts) Decision {
 	case by != "" && nativeTriggerFired(f):
 		why = fmt.Sprintf("%s keeps %s although %s fires (%s)%s", by, image, f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 300), quoteReason(reason))
 	case by == "":
-		why = fmt.Sprintf("%s rolls out without being judged, and no bypass was recorded: it was declared before the guard was in force, or the guard is not in force", image)
+		why = fmt.Sprintf("%s rolls out without being judged, and no bypass was recorded: it was declared before Belay adopted the Deployment, or the guard is not in force (condition Guarded)", image)
 	}
-	d := f.working(v1alpha1.ReasonHandingOver, why)
+	d := f.reconciling(v1alpha1.ReasonHandingOver, why)
 	f.handleBypass(&d)
 	if rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack {
 		f.reject(&d, f.rollback().Trigger, f.rollback().Message, f.in.Status.Run)

@@ -37,7 +37,7 @@ func abort(f *facts) Decision {
 	d := f.beginRollback(v1alpha1.OutcomeRolledBack, "abort", fmt.Sprintf("aborted by %s%s", f.in.Action.By, quoteReason(f.in.Action.Reason)))
 	if gating(f) {
 		// There is no run yet, so nothing has to be undone.
-		d = f.working(v1alpha1.ReasonRolledBack, d.Why)
+		d = f.reconciling(v1alpha1.ReasonRolledBack, d.Why)
 		d.Status.Phase = v1alpha1.PhaseRolledBack
 		f.reject(&d, "abort", d.Why, "")
 	}
@@ -50,7 +50,7 @@ func retryRequested(f *facts) bool {
 }
 
 func retry(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("retry of %s asked for by %s%s", imageOf(f.in.Status.Candidate), f.in.Action.By, quoteReason(f.in.Action.Reason)))
+	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("retry of %s requested by %s%s", imageOf(f.in.Status.Candidate), f.in.Action.By, quoteReason(f.in.Action.Reason)))
 	d.Status.Phase = v1alpha1.PhaseGating
 	d.Status.Rejected = withoutRevision(d.Status.Rejected, f.candidate)
 	d.Status.Rollback, d.Status.Step, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
@@ -60,7 +60,7 @@ func retry(f *facts) Decision {
 
 func refuseAction(f *facts) Decision {
 	a := f.in.Action
-	d := f.working(f.phaseReason(), f.refusalOf(a))
+	d := f.reconciling(f.phaseReason(), f.refusalOf(a))
 	f.handle(&d, d.Why)
 	return d
 }
@@ -74,9 +74,9 @@ func (f *facts) refusalOf(a *Action) string {
 	case a.Action == v1alpha1.ActionAbort && f.inPhase(v1alpha1.PhaseRolledBack):
 		return fmt.Sprintf("Abort refused: %s is already rolled back", imageOf(f.in.Status.Candidate))
 	case a.Action == v1alpha1.ActionAbort && handingOver(f):
-		return fmt.Sprintf("Abort refused: the Deployment is already taking %s over. To go back %s", imageOf(f.in.Status.Candidate), f.wayBack())
+		return fmt.Sprintf("Abort refused: the Deployment is already taking %s over. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBack())
 	case a.Action == v1alpha1.ActionAbort && stable(f):
-		return fmt.Sprintf("Abort refused: no run is in progress, %s serves. To go back %s", imageOf(f.in.Status.Stable), f.wayBack())
+		return fmt.Sprintf("Abort refused: no run is in progress, %s serves. To go back, %s", imageOf(f.in.Status.Stable), f.wayBack())
 	case a.Action == v1alpha1.ActionAbort:
 		return fmt.Sprintf("Abort refused: no run is in progress in phase %s", f.in.Status.Phase)
 	case a.Action == v1alpha1.ActionRetry:

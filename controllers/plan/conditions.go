@@ -17,19 +17,16 @@ func setConditions(in Input, d *Decision) {
 		SetCondition(in, d, kind, value, reason, message)
 	}
 	ready := metav1.ConditionFalse
-	if d.Standing.State == Done {
+	if d.Progress == Ready {
 		ready = metav1.ConditionTrue
 	}
-	set(v1alpha1.ConditionReady, ready, d.Standing.Reason, d.Why)
+	set(v1alpha1.ConditionReady, ready, d.Reason, d.Why)
 	// One that stays keeps the time since when it holds.
-	for _, c := range []struct {
-		kind  string
-		state Progressing
-	}{{v1alpha1.ConditionReconciling, Working}, {v1alpha1.ConditionStalled, Stuck}} {
-		if d.Standing.State == c.state {
-			set(c.kind, metav1.ConditionTrue, d.Standing.Reason, d.Why)
+	for _, p := range []Progress{Reconciling, Stalled} {
+		if d.Progress == p {
+			set(string(p), metav1.ConditionTrue, d.Reason, d.Why)
 		} else {
-			meta.RemoveStatusCondition(&d.Status.Conditions, c.kind)
+			meta.RemoveStatusCondition(&d.Status.Conditions, string(p))
 		}
 	}
 	if g, ok := in.gate(GateGuard); ok {

@@ -60,8 +60,8 @@ func TestTheDeadlineCountsFromTheStageAndWhatItMustTake(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := plan.Decide(test.in)
-			if late := d.Standing == (plan.Standing{State: plan.Stuck, Reason: v1alpha1.ReasonDeadlineExceeded}); late != test.late {
-				t.Errorf("%s is %+v: %s", d.Rule, d.Standing, d.Why)
+			if late := shown(d) == (condition{plan.Stalled, v1alpha1.ReasonDeadlineExceeded}); late != test.late {
+				t.Errorf("%s is %+v: %s", d.Rule, shown(d), d.Why)
 			}
 		})
 	}
@@ -104,18 +104,18 @@ func TestARefusedEffectIsShown(t *testing.T) {
 	scale := plan.ScaleCanary{Replicas: 1}.String()
 	tests := map[string]struct {
 		change change
-		want   plan.Standing
+		want   condition
 		shown  bool
 	}{
-		"just now":            {refused(justNow, scale), plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing}, true},
-		"beyond stepDeadline": {refused(longAgo, scale), plan.Standing{State: plan.Stuck, Reason: v1alpha1.ReasonRefused}, true},
-		"another effect":      {refused(longAgo, "something else"), plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing}, false},
+		"just now":            {refused(justNow, scale), condition{plan.Reconciling, v1alpha1.ReasonProgressing}, true},
+		"beyond stepDeadline": {refused(longAgo, scale), condition{plan.Stalled, v1alpha1.ReasonRefused}, true},
+		"another effect":      {refused(longAgo, "something else"), condition{plan.Reconciling, v1alpha1.ReasonProgressing}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := plan.Decide(given(stepAt(0), noCanary, split(0), test.change))
-			if d.Does() != "scale the canary to 1" || d.Standing != test.want || d.Recheck <= 0 {
-				t.Errorf("%s: %v, %+v, again after %s", d.Rule, d.Does(), d.Standing, d.Recheck)
+			if d.Does() != "scale the canary to 1" || shown(d) != test.want || d.Recheck <= 0 {
+				t.Errorf("%s: %v, %+v, again after %s", d.Rule, d.Does(), shown(d), d.Recheck)
 			}
 			if shown := strings.Contains(d.Status.Message, "exceeded quota"); shown != test.shown || shown != (d.Status.Refusal != nil) {
 				t.Errorf("the refusal is %+v in %q", d.Status.Refusal, d.Status.Message)

@@ -19,8 +19,10 @@ type Decision struct {
 	Key string
 	// Status to record before the effect: phase, step, history and so on.
 	Status v1alpha1.RolloutStatus
-	// Standing is how conditions show it.
-	Standing Standing
+	// Progress is the condition that is True with this decision, and Reason that
+	// condition's reason.
+	Progress Progress
+	Reason   string
 	// Effects to carry out after recording, in this order, up to the first that
 	// fails. Several stand together only where none needs the answer to another:
 	// after a crash between two of them the tables ask for what is left.
@@ -38,21 +40,17 @@ type Decision struct {
 	Finished *v1alpha1.HistoryEntry
 }
 
-// Progressing tells the three standings a GitOps tool knows apart.
-type Progressing string
+// Progress is a condition of the Rollout: one of three, of which one is True.
+type Progress string
 
-// The standings: done, working, or waiting for a person.
 const (
-	Done    Progressing = "Done"
-	Working Progressing = "Working"
-	Stuck   Progressing = "Stuck"
+	// Ready means that there is nothing to do.
+	Ready Progress = v1alpha1.ConditionReady
+	// Reconciling means that Belay goes on by itself.
+	Reconciling Progress = v1alpha1.ConditionReconciling
+	// Stalled means that somebody else has to change something first.
+	Stalled Progress = v1alpha1.ConditionStalled
 )
-
-// Standing is a condition's worth of a decision.
-type Standing struct {
-	State  Progressing
-	Reason string
-}
 
 // Effect is one idempotent, absolute change. The set is closed.
 type Effect interface {
@@ -198,9 +196,11 @@ func (e HandOver) String() string {
 	}
 	return fmt.Sprintf("make the Deployment the owner of the canary at %d replicas", e.Replicas)
 }
-func (e FenceCanary) String() string { return fmt.Sprintf("fence the canary with epoch %d", e.Epoch) }
+func (e FenceCanary) String() string {
+	return fmt.Sprintf("mark the canary with epoch %d, so that an older handover fails", e.Epoch)
+}
 func (e ResizeHanded) String() string {
-	return fmt.Sprintf("size the handed-over ReplicaSet to %d", e.Replicas)
+	return fmt.Sprintf("scale the handed-over ReplicaSet to %d", e.Replicas)
 }
 func (Unlock) String() string    { return "unlock the Deployment" }
 func (e Unpause) String() string { return "unpause the Deployment at revision " + e.Revision }

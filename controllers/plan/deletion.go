@@ -35,7 +35,7 @@ var deletionTable = table{
 func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSplit(f) }
 
 func releaseForDeletion(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 // deletingHandedSplit holds once the Deployment owns the canary: then the
@@ -66,12 +66,12 @@ func released(f *facts) bool {
 // leave is the last decision about a Rollout. A canary that is left after the
 // timeout is deleted together with its run, which controls it.
 func leave(f *facts) Decision {
-	why := "deleted: the user's own Service and Deployment serve alone"
+	why := "the Rollout is deleted: your Service and Deployment serve without it"
 	if f.replicaWeighted() {
-		why = "deleted: the Deployment's pods serve alone"
+		why = "the Rollout is deleted: the Deployment serves without it"
 	}
 	if f.in.Workload.Paused && f.declared != f.stable {
-		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out without being judged", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
 	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {
@@ -107,7 +107,7 @@ func deletingJustZero(f *facts) bool {
 // noteZeroForDeletion keeps the start of the drain in the same field as a
 // rollback.
 func noteZeroForDeletion(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonReleasing, "the gateway acknowledged weight 0 %")
+	d := f.reconciling(v1alpha1.ReasonReleasing, "the gateway acknowledged weight 0 %")
 	if d.Status.Rollback == nil {
 		d.Status.Rollback = &v1alpha1.RollbackStatus{
 			Outcome: v1alpha1.OutcomeCancelled, Message: "the Rollout is being deleted", StartedAt: f.now(),
@@ -139,11 +139,11 @@ func (f *facts) canaryAlone() bool {
 func waitForOthers(f *facts) Decision {
 	switch {
 	case f.deploymentCarries() && f.replicaWeighted():
-		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are ready: only canary pods are (%d)", f.in.Route.CanaryShare))
+		return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are ready: only canary pods are (%d)", f.in.Route.CanaryShare))
 	case f.deploymentCarries():
-		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
+		return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
 	}
-	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
+	return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary is removed: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
 
 // deploymentReady counts the ready pods of the Deployment's own sets.
@@ -173,5 +173,5 @@ func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil {
 		what = fmt.Sprintf("weight %d %%", f.observedWeight())
 	}
-	return f.working(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
+	return f.reconciling(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
 }

@@ -53,7 +53,7 @@ func (f *facts) finish(d Decision) Decision {
 	f.showChanged(&d)
 	if f.overdue(d) {
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
-		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}, f.in.Watchdog
+		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonDeadlineExceeded, f.in.Watchdog
 	}
 	d.Status.Message = truncate(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
@@ -67,7 +67,7 @@ func (f *facts) finish(d Decision) Decision {
 	if to, ok := EffectOf[ScaleCanary](d); ok && f.replicaWeighted() {
 		d.Weight = &v1alpha1.WeightChange{From: f.shareOf(f.in.Canary.Desired), To: f.shareOf(to.Replicas)}
 	}
-	waits := d.Standing.State == Working || len(d.Effects) > 0
+	waits := d.Progress == Reconciling || len(d.Effects) > 0
 	if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
 		d.Recheck = f.in.Watchdog
 	}
@@ -86,7 +86,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 	}
 	switch {
 	case r.Effect == WriteRun && f.in.Run.Owed:
-		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so that the candidate gets nothing more: " + r.Message
+		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so the run does not advance: " + r.Message
 	case slices.ContainsFunc(d.Effects, func(e Effect) bool { return truncate(e.String(), 256) == r.Effect }):
 		d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
 	default:
@@ -94,7 +94,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 		return d
 	}
 	if f.in.Now.Sub(r.Since.Time) > f.in.Spec.StepDeadline.Duration {
-		d.Standing, d.Recheck = Standing{Stuck, v1alpha1.ReasonRefused}, f.in.Watchdog
+		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonRefused, f.in.Watchdog
 	}
 	return d
 }
@@ -103,22 +103,22 @@ func (f *facts) showRefusal(d Decision) Decision {
 // take this canary over is known as soon as the canary is there.
 func (f *facts) showChanged(d *Decision) {
 	if onTrial(f) && f.in.Canary.Changed != "" && len(d.Effects) == 0 && d.Status.Phase == f.in.Status.Phase {
-		d.Why = truncate(d.Why, 480) + "; the promotion will be native (by the Deployment's own strategy), as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+		d.Why = truncate(d.Why, 480) + "; the promotion will be by the Deployment's own strategy, because an admission webhook or policy changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
 	}
 }
 
 // overdue holds for a decision that only waits, when the step, bake or handover
 // has been undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
-	waits := len(d.Effects) == 0 && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
-	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Standing.Reason == v1alpha1.ReasonScaledToZero
+	waits := len(d.Effects) == 0 && d.Progress == Reconciling && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
+	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Reason == v1alpha1.ReasonScaledToZero
 	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
 
 // progressed reports whether a decision records something that was being waited
 // for.
 func (f *facts) progressed(d Decision) bool {
-	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
+	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.ResumedAt.Equal(f.step().ResumedAt) || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
 		return true
 	}
 	if r := d.Status.Rollback; r != nil && !r.ZeroAt.Equal(f.rollback().ZeroAt) {
@@ -326,19 +326,19 @@ func (f *facts) sinceElapsed(from *metav1.Time, d time.Duration) (over bool, lef
 	return left <= 0, max(left, 0)
 }
 
-// working is a decision after which Belay goes on by itself.
-func (f *facts) working(reason, why string) Decision {
-	return Decision{Why: why, Status: f.next(), Standing: Standing{Working, reason}}
+// reconciling is a decision after which Belay goes on by itself.
+func (f *facts) reconciling(reason, why string) Decision {
+	return Decision{Why: why, Status: f.next(), Progress: Reconciling, Reason: reason}
 }
 
-// stuck is a decision that holds until a person, or something outside of Belay,
+// stalled is a decision that holds until a person, or something outside of Belay,
 // changes something.
-func (f *facts) stuck(reason, why string) Decision {
-	return Decision{Why: why, Status: f.next(), Standing: Standing{Stuck, reason}, Recheck: f.in.Watchdog}
+func (f *facts) stalled(reason, why string) Decision {
+	return Decision{Why: why, Status: f.next(), Progress: Stalled, Reason: reason, Recheck: f.in.Watchdog}
 }
 
 func (f *facts) doing(reason, why string, e ...Effect) Decision {
-	d := f.working(reason, why)
+	d := f.reconciling(reason, why)
 	d.Effects = e
 	d.Key = truncate(d.Does(), 128)
 	return d
@@ -361,6 +361,14 @@ func (f *facts) phaseReason() string {
 	default:
 		return v1alpha1.ReasonProgressing
 	}
+}
+
+// count is a number with its noun, for messages: `1 pod`, `2 pods`.
+func count(n int32, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func truncate(s string, n int) string {

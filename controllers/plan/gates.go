@@ -100,7 +100,7 @@ func (f *facts) claimed() *Gate {
 // open; nil when all are.
 func (f *facts) notOpen(ofRollout bool) *Gate {
 	if _, ok := f.in.gate(GateGuard); !ok && ofRollout {
-		return &Gate{Name: GateGuard, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: "the guard has not been checked"}
+		return &Gate{Name: GateGuard, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: "the guard has not been checked yet"}
 	}
 	for _, g := range f.in.Gates {
 		if g.Outcome != Open && g.Name.ofRollout() == ofRollout {
@@ -130,9 +130,9 @@ func (f *facts) heldBy(g *Gate, why string) Decision {
 	if g.Name == GatePreflight {
 		reason = v1alpha1.ReasonPreflight
 	}
-	d := f.working(reason, why)
+	d := f.reconciling(reason, why)
 	if g.Outcome == Closed && g.Until.IsZero() {
-		d = f.stuck(reason, why)
+		d = f.stalled(reason, why)
 	}
 	if !g.Until.IsZero() {
 		d.Recheck = g.Until.Sub(f.in.Now)

@@ -55,19 +55,19 @@ func TestAGateThatEndsByItselfIsAskedThen(t *testing.T) {
 	frozen := plan.Gate{Name: "freeze", Outcome: plan.Closed, Reason: "Frozen", Message: "frozen until noon", Until: now.Add(3 * time.Second)}
 	for name, test := range map[string]struct {
 		until time.Time
-		want  plan.Standing
+		want  condition
 		again time.Duration
 	}{
-		"soon":                {frozen.Until, plan.Standing{State: plan.Working, Reason: "Frozen"}, 3 * time.Second},
-		"later":               {now.Add(time.Hour), plan.Standing{State: plan.Working, Reason: "Frozen"}, 10 * time.Second},
-		"when a person opens": {time.Time{}, plan.Standing{State: plan.Stuck, Reason: "Frozen"}, 10 * time.Second},
+		"soon":                {frozen.Until, condition{plan.Reconciling, "Frozen"}, 3 * time.Second},
+		"later":               {now.Add(time.Hour), condition{plan.Reconciling, "Frozen"}, 10 * time.Second},
+		"when a person opens": {time.Time{}, condition{plan.Stalled, "Frozen"}, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := frozen
 			g.Until = test.until
 			d := plan.Decide(given(gating, gate(g)))
-			if d.Standing != test.want || d.Recheck != test.again || d.Key != "Frozen" {
-				t.Errorf("%s %q: %+v, again after %s", d.Rule, d.Key, d.Standing, d.Recheck)
+			if shown(d) != test.want || d.Recheck != test.again || d.Key != "Frozen" {
+				t.Errorf("%s %q: %+v, again after %s", d.Rule, d.Key, shown(d), d.Recheck)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -14,6 +15,7 @@ var obstaclesTable = table{
 	about:   "From Gating until the owner changes: a run neither starts nor goes on while one of these holds. Triggers stay armed.",
 	applies: cancellable,
 	rules: []rule{
+		{"Resumes", resumed, resume},
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
 		{"Paused", paused, stayPaused},
 		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
@@ -38,16 +40,16 @@ var beforeRunTable = table{
 func routeUnusable(f *facts) bool { return f.in.Route.Fault.Reason != "" }
 
 func stuckOnRoute(f *facts) Decision {
-	return f.stuck(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
+	return f.stalled(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
 }
 
 func paused(f *facts) bool { return f.in.Spec.Paused }
 
 func stayPaused(f *facts) Decision {
 	if gating(f) {
-		return f.working(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts", imageOf(f.in.Status.Candidate)))
+		return f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts until that is false", imageOf(f.in.Status.Candidate)))
 	}
-	return f.working(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; triggers stay armed")
+	return f.reconciling(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; a trigger that fires still rolls back")
 }
 
 // canaryOfEmptyDeployment holds while the canary of a Deployment with 0
@@ -56,8 +58,14 @@ func canaryOfEmptyDeployment(f *facts) bool {
 	return atZeroReplicas(f) && !gating(f) && f.in.Canary.Exists && f.in.Canary.Desired > 0
 }
 
+// emptyCanary makes the hold or the bake begin anew: without pods nobody uses the
+// candidate. A bake that has passed stands.
 func emptyCanary(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: the canary goes too", ScaleCanary{0})
+	d := f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: scaling the canary to 0 too", ScaleCanary{0})
+	if !handingOver(f) {
+		f.restartHold(&d)
+	}
+	return d
 }
 
 // atZeroReplicas holds while a person or an autoscaler has scaled the
@@ -65,7 +73,30 @@ func emptyCanary(f *facts) Decision {
 func atZeroReplicas(f *facts) bool { return f.in.Workload.Replicas == 0 }
 
 func waitForReplicas(f *facts) Decision {
-	return f.working(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
+	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
+}
+
+// resumed holds in the first look after spec.paused was lifted or the Deployment was
+// scaled up from 0, in a run.
+func resumed(f *facts) bool {
+	waited := readyReason(f.in.Status.Conditions)
+	was := waited == v1alpha1.ReasonPaused || waited == v1alpha1.ReasonScaledToZero
+	return was && f.in.Status.Step != nil && f.in.Status.Phase.InRun() && !gating(f) && !paused(f) && !atZeroReplicas(f)
+}
+
+// resume lets stepDeadline count from now on: nothing was wrong with a candidate
+// that had to wait.
+func resume(f *facts) Decision {
+	why := "spec.paused is false again"
+	if readyReason(f.in.Status.Conditions) == v1alpha1.ReasonScaledToZero {
+		why = fmt.Sprintf("the Deployment has %d replicas again", f.in.Workload.Replicas)
+	}
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: going on at %s; stepDeadline %s counts from now", why, f.stageAndWeight(), f.in.Spec.StepDeadline.Duration))
+	step, now := f.step(), f.now()
+	step.ResumedAt = &now
+	d.Status.Step = &step
+	d.Key = now.UTC().Format(time.RFC3339)
+	return d
 }
 
 // stableNotReady holds while not exactly one version runs, or it has no ready
@@ -78,10 +109,10 @@ func stableNotReady(f *facts) bool {
 func waitForStableReady(f *facts) Decision {
 	w := f.in.Workload
 	if len(w.Active) > 1 {
-		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
+		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
 	}
-	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version goes out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
-	d := f.working(v1alpha1.ReasonWorkloadNotReady, why)
+	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version rolls out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
+	d := f.reconciling(v1alpha1.ReasonWorkloadNotReady, why)
 	d.Recheck = unservedAfter
 	return d
 }
@@ -123,7 +154,7 @@ func startRevert(f *facts) Decision {
 }
 
 func startRun(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonProgressing, "")
+	d := f.reconciling(v1alpha1.ReasonProgressing, "")
 	f.openRun(&d)
 	d.Why = fmt.Sprintf("run %d starts: %s against %s", d.Status.Runs, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable))
 	if s := f.in.Status.Stable; s != nil && s.Image != "" && s.Image == f.in.Status.Candidate.Image {

@@ -44,9 +44,9 @@ func scaledDuringHandover(f *facts) bool {
 // on by its own strategy. With Recreate that would empty the ReplicaSet that
 // serves, so the new one is sized as the Deployment controller would do it.
 func adaptToNewSize(f *facts) Decision {
-	why := fmt.Sprintf("handover: the Deployment was scaled to %d just now, its new ReplicaSet has %d: ", f.in.Workload.Replicas, f.in.Canary.Desired)
+	why := fmt.Sprintf("handover: the Deployment was scaled to %d during the handover, its new ReplicaSet has %d pods: ", f.in.Workload.Replicas, f.in.Canary.Desired)
 	if f.in.Workload.Recreate {
-		return f.doing(v1alpha1.ReasonHandingOver, why+"sizing it", ResizeHanded{f.in.Workload.Replicas})
+		return f.doing(v1alpha1.ReasonHandingOver, why+"scaling it", ResizeHanded{f.in.Workload.Replicas})
 	}
 	return f.giveBack(why)
 }
@@ -57,7 +57,7 @@ func canaryUnrecognised(f *facts) bool {
 }
 
 func waitForRecognition(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.lateTriggerNote())
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "handover: waiting for the Deployment controller to recognise ReplicaSet "+f.in.Canary.Name+f.lateTriggerNote())
 	_, left := f.sinceElapsed(f.promotion().HandedAt, recognisedWithin)
 	d.Recheck = max(1, left)
 	return d
@@ -69,7 +69,7 @@ func (f *facts) lateTriggerNote() string {
 	if f.in.Verdict.Outcome != v1alpha1.VerdictFail {
 		return ""
 	}
-	return fmt.Sprintf("; %s fires meanwhile (%s). To go back %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
+	return fmt.Sprintf("; %s fires meanwhile (%s). To go back, %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
 }
 
 // heldAtCandidate holds while the Deployment declares the candidate and is
@@ -91,13 +91,13 @@ func (f *facts) giveBack(why string) Decision {
 	var effects []Effect
 	var does []string
 	if routesReleasable(f) {
-		effects, does = append(effects, ReleaseRoute{}), append(does, "the routes go to Service "+f.traffic.Service)
+		effects, does = append(effects, ReleaseRoute{}), append(does, "pointing the routes at Service "+f.traffic.Service)
 	}
 	if narrowed(f) {
-		effects, does = append(effects, NarrowService{}), append(does, "Service "+f.traffic.Service+" selects all of its pods again")
+		effects, does = append(effects, NarrowService{}), append(does, "letting Service "+f.traffic.Service+" select all of its pods again")
 	}
 	if heldAtCandidate(f) {
-		effects, does = append(effects, Unpause{f.candidate, !routesBlocked(f)}), append(does, "the Deployment is unpaused")
+		effects, does = append(effects, Unpause{f.candidate, !routesBlocked(f)}), append(does, "unpausing the Deployment")
 	}
 	return f.doing(v1alpha1.ReasonHandingOver, why+strings.Join(does, ", ")+f.lateTriggerNote(), effects...)
 }
@@ -141,12 +141,12 @@ func waitForWorkload(f *facts) Decision {
 			available = s.Available
 		}
 	}
-	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, %d versions%s%s",
+	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, versions running: %d%s%s",
 		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.canaryProblem(), f.lateTriggerNote())
 	if native(f) && w.Paused {
-		why += fmt.Sprintf("; somebody paused it. To go on ask with %s rollout resume deployment/%s and run the command that the refusal prints (verb bypass), or declare another version", f.kubectl(), f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; somebody paused it. To go on, run %s rollout resume deployment/%s: the refusal prints the command that works (verb bypass); or declare another version", f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
-	return f.working(f.phaseReason(), why)
+	return f.reconciling(f.phaseReason(), why)
 }
 
 func finishPromotion(f *facts) Decision {
@@ -154,7 +154,7 @@ func finishPromotion(f *facts) Decision {
 		return finishNative(f)
 	}
 	why := "promoted " + imageOf(f.in.Status.Candidate) + f.lateTriggerNote()
-	d := f.working(v1alpha1.ReasonStable, why)
+	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
 	f.becomeStable(&d, f.in.Canary.Set)

@@ -47,20 +47,20 @@ func handoverImpossible(f *facts) bool { return f.nativeReason() != "" }
 func (f *facts) nativeReason() string {
 	switch {
 	case f.in.Canary.Changed != "":
-		return "admission changed the canary's template, so that the Deployment would not take it over: " + truncate(f.in.Canary.Changed, 300)
+		return "an admission webhook or policy changed the canary's template, so the Deployment would not use its ReplicaSet: " + truncate(f.in.Canary.Changed, 300)
 	case f.in.Canary.Exists && f.in.Workload.Chosen == "":
-		return fmt.Sprintf("the Deployment would not find its own template in the canary's ReplicaSet %s", f.in.Canary.Name)
+		return fmt.Sprintf("the template of the canary's ReplicaSet %s is not the Deployment's", f.in.Canary.Name)
 	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
 		return fmt.Sprintf("the Deployment already has an older ReplicaSet %s with this template, and would use that instead of the canary", f.in.Workload.Chosen)
 	case f.deadlineExceeded() && !f.sized():
-		return fmt.Sprintf("stable and canary did not both keep %d available pods for %s within stepDeadline %s", f.in.Workload.Replicas, f.in.Calm, f.in.Spec.StepDeadline.Duration)
+		return fmt.Sprintf("stable and canary were not both at %d available pods for %s within stepDeadline %s", f.in.Workload.Replicas, f.in.SteadyFor, f.in.Spec.StepDeadline.Duration)
 	default:
 		return ""
 	}
 }
 
 func promoteNatively(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "")
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "")
 	f.switchToNative(&d, f.nativeReason())
 	d.Recheck = 1
 	return d
@@ -75,8 +75,8 @@ func (f *facts) switchToNative(d *Decision, because string) {
 	now := f.now()
 	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, truncate(because, 1024), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
-	d.Standing.Reason = v1alpha1.ReasonHandingOver
-	d.Why = "promoting natively: " + because
+	d.Reason = v1alpha1.ReasonHandingOver
+	d.Why = "promoting by the Deployment's own strategy: " + because
 	d.Key = "native"
 	f.handleBypass(d)
 }
@@ -95,7 +95,7 @@ func (f *facts) followedSize() int32 {
 }
 
 func followSize(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: the canary follows the Deployment to %d replicas", f.in.Workload.Replicas), ScaleCanary{f.followedSize()})
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: the Deployment has %d replicas: scaling the canary from %d to %d", f.in.Workload.Replicas, f.in.Canary.Desired, f.followedSize()), ScaleCanary{f.followedSize()})
 	f.noteSize(&d)
 	return d
 }
@@ -119,11 +119,11 @@ func weightRestorable(f *facts) bool {
 }
 
 func restoreFullWeight(f *facts) Decision {
-	what := fmt.Sprintf("gave the canary %d %%", f.observedWeight())
+	what := fmt.Sprintf("set the canary's weight to %d %%", f.observedWeight())
 	if f.in.Route.Split == nil {
 		what = "pointed the routes back at Service " + f.traffic.Service
 	}
-	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: setting the weight to 100 %% again before the Deployment takes the canary over", what), SetSplit{100})
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: setting it to 100 %% again", what), SetSplit{100})
 	p := f.promotion()
 	p.Size, p.SizeSince = nil, nil
 	d.Status.Promotion = &p
@@ -159,32 +159,32 @@ func (f *facts) noteSize(d *Decision) {
 
 func sizesUnsteady(f *facts) bool {
 	p, n := f.promotion(), f.in.Workload.Replicas
-	over, _ := f.sinceElapsed(p.SizeSince, f.in.Calm)
+	over, _ := f.sinceElapsed(p.SizeSince, f.in.SteadyFor)
 	rest := f.sized() && p.Size != nil && *p.Size == n && over
 	return !rest || unacknowledged(f) || canaryLacksWeight(f)
 }
 
 func waitForSteadySizes(f *facts) Decision {
 	w, c := f.in.Workload, f.in.Canary
-	d := f.working(v1alpha1.ReasonHandingOver, "")
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "")
 	f.noteSize(&d)
 	switch p := d.Status.Promotion; {
 	case !f.in.Route.Acknowledged:
 		return waitForRoute(f)
 	case canaryLacksWeight(f):
-		d.Why = fmt.Sprintf("handover: the canary has weight %d %%, and %d of the %d reachable pods that it needs for 100 %%", f.observedWeight(), f.in.Route.CanaryEndpoints, w.Replicas)
+		d.Why = fmt.Sprintf("handover: waiting for canary pods, to set its weight from %d %% to 100 %% again: %d of %d reachable", f.observedWeight(), f.in.Route.CanaryEndpoints, w.Replicas)
 	case f.sized() && p != nil && p.SizeSince != nil:
-		_, left := f.sinceElapsed(p.SizeSince, f.in.Calm)
-		d.Why = fmt.Sprintf("handover: stable and canary have had %d pods each since %s; waiting until %s, so that no autoscaler changes that meanwhile", w.Replicas, clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))
+		_, left := f.sinceElapsed(p.SizeSince, f.in.SteadyFor)
+		d.Why = fmt.Sprintf("handover: stable and canary have had %s each since %s; the Deployment becomes the owner at %s, unless an autoscaler scales it before", count(w.Replicas, "pod"), clock(p.SizeSince.Time), clock(f.in.Now.Add(left)))
 		d.Recheck = max(1, left)
 	default:
-		d.Why = fmt.Sprintf("handover: waiting for %d available pods on both sides: stable %d, canary %d%s", w.Replicas, w.Stable.Available, c.Available, f.canaryProblem())
+		d.Why = fmt.Sprintf("handover: waiting for available pods, %d each: stable has %d, canary %d%s", w.Replicas, w.Stable.Available, c.Available, f.canaryProblem())
 	}
 	return d
 }
 
 func holdHandover(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHolding, "handover waits, undecided: "+f.undecidedBecause())
+	d := f.reconciling(v1alpha1.ReasonHolding, "handover: not every trigger passes: "+f.undecidedBecause())
 	d.Key = f.in.Verdict.Trigger + "/" + f.in.Verdict.Reason
 	return d
 }
@@ -198,7 +198,7 @@ func splitBesideNarrowed(f *facts) bool {
 
 func handOver(f *facts) Decision {
 	n := f.in.Workload.Replicas
-	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: the Deployment becomes the owner of ReplicaSet %s, with %d pods", f.in.Canary.Name, n), HandOver{Replicas: n})
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: the Deployment becomes the owner of ReplicaSet %s, with %s", f.in.Canary.Name, count(n, "pod")), HandOver{Replicas: n})
 	f.noteHanded(&d)
 	d.Recheck = time.Second
 	return d

@@ -46,7 +46,7 @@ func leftoverRoutes(f *facts) bool {
 }
 
 func releaseLeftover(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonProgressing, "no run is in progress: the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonProgressing, "no run is in progress: pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 func reverted(f *facts) bool {
@@ -61,7 +61,7 @@ func (f *facts) backToStable(why string) Decision {
 	if f.in.Workload.Paused {
 		return f.doing(v1alpha1.ReasonProgressing, why, Unpause{Revision: f.stable})
 	}
-	d := f.working(v1alpha1.ReasonProgressing, why)
+	d := f.reconciling(v1alpha1.ReasonProgressing, why)
 	d.Status.Phase = v1alpha1.PhaseStable
 	d.Status.Candidate, d.Status.Step, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil
 	return d
@@ -76,7 +76,7 @@ func rejectedAgain(f *facts) bool {
 
 func rejectAgain(f *facts) Decision {
 	r := f.rejection(f.declared)
-	d := f.stuck(v1alpha1.ReasonRolledBack, "")
+	d := f.stalled(v1alpha1.ReasonRolledBack, "")
 	f.takeAsCandidate(&d)
 	d.Why = fmt.Sprintf("%s was rejected at %s (run %s: %s) and does not start again by itself; %s serves: push another version, revert, or retry",
 		imageOf(&f.in.Workload.Declared), clock(r.At.Time), r.Run, truncate(r.Message, 400), imageOf(f.in.Status.Stable))
@@ -102,7 +102,7 @@ func rolledBack(f *facts) bool {
 }
 
 func stayRolledBack(f *facts) Decision {
-	return Decision{Why: f.rolledBackMessage(), Status: f.next(), Standing: Standing{Stuck, v1alpha1.ReasonRolledBack}}
+	return Decision{Why: f.rolledBackMessage(), Status: f.next(), Progress: Stalled, Reason: v1alpha1.ReasonRolledBack}
 }
 
 func (f *facts) rolledBackMessage() string {
@@ -117,7 +117,7 @@ func (f *facts) rolledBackMessage() string {
 func newRevision(f *facts) bool { return !gating(f) && f.declared != f.stable }
 
 func beginGating(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonProgressing, fmt.Sprintf("new version %s: held back until a run has promoted it", imageOf(&f.in.Workload.Declared)))
+	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("new version %s: held until a run has promoted it", imageOf(&f.in.Workload.Declared)))
 	f.takeAsCandidate(&d)
 	d.Status.Phase = v1alpha1.PhaseGating
 	d.Recheck = 1
@@ -145,9 +145,9 @@ func nothingServes(f *facts) bool {
 
 // rollUnserved opens a run without steps, so that the record has it.
 func rollUnserved(f *facts) Decision {
-	why := fmt.Sprintf("%s has had no ready pod since %s: %s goes out at once, by the Deployment's own strategy, without being judged",
+	why := fmt.Sprintf("%s has had no ready pod since %s: %s rolls out at once by the Deployment's own strategy, without being judged",
 		imageOf(f.in.Status.Stable), clock(*f.in.Workload.UnavailableSince), imageOf(f.in.Status.Candidate))
-	d := f.working(v1alpha1.ReasonNothingServes, why)
+	d := f.reconciling(v1alpha1.ReasonNothingServes, why)
 	f.openRun(&d)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()
@@ -157,13 +157,13 @@ func rollUnserved(f *facts) Decision {
 }
 
 func stayStable(f *facts) Decision {
-	d := Decision{Status: f.next(), Standing: Standing{Done, v1alpha1.ReasonStable}, Why: "serving " + imageOf(f.in.Status.Stable)}
+	d := Decision{Status: f.next(), Progress: Ready, Reason: v1alpha1.ReasonStable, Why: "serving " + imageOf(f.in.Status.Stable)}
 	switch w := f.in.Workload; {
 	case w.Replicas > 0 && w.Stable.Ready == 0:
-		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix, it goes out at once when none gets ready within %s",
+		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix: it rolls out at once if no pod gets ready within %s",
 			imageOf(f.in.Status.Stable), w.Replicas, unservedAfter))
 	case f.in.Route.Fault.Reason != "":
-		d.Standing = Standing{Stuck, f.in.Route.Fault.Reason}
+		d.Progress, d.Reason = Stalled, f.in.Route.Fault.Reason
 		d.Why, d.Recheck = f.in.Route.Fault.Message, f.in.Watchdog
 	case f.in.Workload.Warning != "":
 		d.Why += "; note: " + f.in.Workload.Warning

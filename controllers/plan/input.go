@@ -22,9 +22,9 @@ type Input struct {
 	// so that a lost event delays a rollout but never stops it.
 	Watchdog time.Duration
 
-	// Calm is how long the sizes of stable and canary must have stood before a
-	// handover: one sync period of the horizontal pod autoscaler.
-	Calm time.Duration
+	// SteadyFor is how long stable and canary must have had the same number of pods
+	// before a handover: one sync period of the horizontal pod autoscaler.
+	SteadyFor time.Duration
 
 	// Generation of the Spec.
 	Generation int64

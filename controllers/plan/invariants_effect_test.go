@@ -201,7 +201,7 @@ func (c *checker) handsOver(e plan.HandOver) {
 	full := func(s plan.Set) bool { return s.Desired == n && s.Pods == n && s.Available == n }
 	c.require(c.mode() == v1alpha1.TakeOverHandOver && n > 0 && e.Replicas == n && full(w.Stable) && full(canary.Set), "hands over at unequal sizes")
 	c.require(w.Observed && len(w.Active) == 1 && w.Active[0].Name == w.Stable.Name, "hands over beside another set")
-	c.require(p != nil && p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over what is not at rest")
+	c.require(p != nil && p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.SteadyFor), "hands over what is not at rest")
 	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && !c.in.Verdict.BlindRollback, "hands over on verdict %q", c.in.Verdict.Outcome)
 	behind := r.Split == nil && r.Narrowed != "" && r.Narrowed == canary.Hash
 	c.require(r.Acknowledged && (behind || c.has(100)), "hands over while stable has a share")

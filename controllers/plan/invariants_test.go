@@ -62,10 +62,10 @@ func (c *checker) shape() {
 	c.require(len(s.Message) <= 1024 && utf8.ValidString(s.Message), "message has %d bytes", len(s.Message))
 	c.require(len(s.Serving) <= 256, "serving has %d bytes", len(s.Serving))
 	c.require(len(s.Rejected) <= 20 && len(s.History) <= 20 && len(s.Previous) <= 10, "lists are too long")
-	c.require(c.d.Standing.State != "" && c.d.Standing.Reason != "", "has no standing")
+	c.require(c.d.Progress != "" && c.d.Reason != "", "is shown by no condition")
 	c.require(!c.d.Repeats || strings.HasSuffix(c.d.Rule, "RunMissing"), "is recorded nowhere")
 	c.require(c.d.Recheck >= 0 && c.d.Recheck <= c.in.Watchdog, "looks again after %s", c.d.Recheck)
-	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0, "works, but never looks again")
+	c.require(c.d.Progress != plan.Reconciling || c.d.Recheck > 0, "reconciles, but never looks again")
 	c.require(!s.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")
 	if to, ok := plan.EffectOf[plan.SetSplit](c.d); ok {
 		c.require(to.Weight >= 0 && to.Weight <= 100, "weight %d", to.Weight)
@@ -278,7 +278,7 @@ func (c *checker) fails() {
 func (c *checker) nobodyAnswers() {
 	r := c.in.Route
 	preceded := !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil
-	if c.byPods() && len(c.d.Effects) == 0 && c.d.Standing.State == plan.Working && c.d.Status.Phase == c.in.Status.Phase && c.in1(v1alpha1.PhaseStepping) && r.StableEndpoints > 0 && c.in.Workload.Replicas > 0 && c.in.Deleting == nil && !preceded && c.in.Canary.Exists {
+	if c.byPods() && len(c.d.Effects) == 0 && c.d.Progress == plan.Reconciling && c.d.Status.Phase == c.in.Status.Phase && c.in1(v1alpha1.PhaseStepping) && r.StableEndpoints > 0 && c.in.Workload.Replicas > 0 && c.in.Deleting == nil && !preceded && c.in.Canary.Exists {
 		c.require(c.in.Canary.Desired <= c.need(c.stepWeight()), "leaves the canary %d pods", c.in.Canary.Desired)
 	}
 	waits := len(c.d.Effects) == 0 && c.d.Status.Phase == c.in.Status.Phase && c.d.Status.Epoch == c.in.Status.Epoch && !c.in.Run.Former

@@ -86,8 +86,8 @@ func takeOutWrongVersion(f *facts) Decision {
 	if effect.Delete {
 		does = "deleting it"
 	}
-	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %d pods of %s, although the Deployment is held at %s: %s", s.Name, s.Desired, s.Image, imageOf(f.in.Status.Stable), does), effect)
-	d.Standing.State = Stuck
+	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("ReplicaSet %s has %s of %s, although the Deployment is held at %s: %s", s.Name, count(s.Desired, "pod"), s.Image, imageOf(f.in.Status.Stable), does), effect)
+	d.Progress = Stalled
 	d.Recheck = 1
 	return d
 }
@@ -106,8 +106,8 @@ func stableWithoutPods(f *facts) bool {
 }
 
 func raiseStable(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("the Deployment is held, and %s has no pods: scaling it up", imageOf(f.in.Status.Stable)), RaiseStable{f.in.Workload.Replicas})
-	d.Standing.State = Stuck
+	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("the Deployment is held at %s, which has no pods: scaling it to %d", imageOf(f.in.Status.Stable), f.in.Workload.Replicas), RaiseStable{f.in.Workload.Replicas})
+	d.Progress = Stalled
 	d.Recheck = 1
 	return d
 }
@@ -121,7 +121,7 @@ func canaryLost(f *facts) bool {
 }
 
 func takeWeightFromLostCanary(f *facts) Decision {
-	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has%s", f.stage(), f.observedWeight(), f.canaryProblem()))
+	d := f.setWeight(0, fmt.Sprintf("%s: the canary has weight %d %% and no ready endpoint%s; setting its weight to 0 %% until it has one", f.stage(), f.observedWeight(), f.canaryProblem()))
 	if handingOver(f) {
 		f.cancelHandover(&d)
 	}
@@ -142,7 +142,7 @@ func canaryLostNarrowed(f *facts) bool {
 
 func widenForLostCanary(f *facts) Decision {
 	d := widenService(f)
-	d.Why = fmt.Sprintf("%s: Service %s selects only the canary, which has no ready endpoint%s: it selects all of its pods again, and the run is cancelled", f.stage(), f.in.Spec.Traffic.Service, f.canaryProblem())
+	d.Why = fmt.Sprintf("%s: Service %s selects only the canary, which has no ready endpoint%s; letting it select all of its pods again, and cancelling the run", f.stage(), f.in.Spec.Traffic.Service, f.canaryProblem())
 	f.cancelHandover(&d)
 	return d
 }
@@ -166,7 +166,7 @@ func stableLost(f *facts) bool {
 }
 
 func releaseFromLostStable(f *facts) Decision {
-	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, which reaches other pods, until stable has one", f.stage(), 100-f.observedWeight(), f.traffic.Service), ReleaseRoute{})
+	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has weight %d %% and no ready endpoint: pointing the routes at Service %s, which has ready pods, until stable has one", f.stage(), 100-f.observedWeight(), f.traffic.Service), ReleaseRoute{})
 	f.restartHold(&d)
 	return d
 }
@@ -182,9 +182,9 @@ func lowerWeight(f *facts) Decision {
 	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
 		weight = 0
 	}
-	why := fmt.Sprintf("%s: the canary has %d %%, more than the step allows", f.stage(), f.observedWeight())
+	why := fmt.Sprintf("%s: the canary has weight %d %%, %d %% is allowed: setting it to %d %%", f.stage(), f.observedWeight(), f.targetWeight(), weight)
 	if f.in.Route.Mixed {
-		why = f.stage() + ": the routes disagree about the canary's weight"
+		why = f.stage() + ": the routes have different weights for the canary: setting it to 0 % on all of them"
 	}
 	return f.setWeight(weight, why)
 }

@@ -49,7 +49,7 @@ var nativePromotionTable = table{
 }
 
 func releaseForNative(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods by its own strategy: the routes go to Service "+f.traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods by its own strategy: pointing the routes at Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 // nativeUnacknowledged is false for a Deployment that already rolls, as in a
@@ -72,8 +72,8 @@ func (f *facts) nativeStopped() bool {
 // stopNative cannot go back by weights: it pauses the Deployment and says what
 // to declare.
 func stopNative(f *facts) Decision {
-	why := fmt.Sprintf("%s: %s, in a native promotion. To go back %s; to keep %s all the same %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack(), imageOf(f.in.Status.Candidate), f.wayOn())
-	d := f.stuck(v1alpha1.ReasonTriggerFired, why)
+	why := fmt.Sprintf("%s: %s, in a native promotion. To go back, %s; to keep %s, %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.wayBack(), imageOf(f.in.Status.Candidate), f.wayOn())
+	d := f.stalled(v1alpha1.ReasonTriggerFired, why)
 	d.Key = f.in.Verdict.Trigger
 	switch {
 	case !f.in.Workload.Paused && !f.settled():
@@ -90,7 +90,7 @@ func stopNative(f *facts) Decision {
 func (f *facts) wayOn() string {
 	name := f.in.Spec.WorkloadRef.Name
 	if f.in.Workload.Paused || !f.settled() {
-		return fmt.Sprintf("ask with %s rollout resume deployment/%s and run the command that the refusal prints (verb bypass)", f.kubectl(), name)
+		return fmt.Sprintf("run %s rollout resume deployment/%s: the refusal prints the command that works (verb bypass)", f.kubectl(), name)
 	}
 	return fmt.Sprintf("give a reason (verb bypass): %[3]s annotate deployment/%[1]s --overwrite %[2]s=\"$(%[3]s get deployment/%[1]s -o jsonpath={.metadata.generation}): WHY\"", name, v1alpha1.AnnotationBypassReason, f.kubectl())
 }
@@ -143,7 +143,7 @@ func pausedByBelay(f *facts) bool {
 }
 
 func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{Revision: f.candidate})
+	return f.doing(v1alpha1.ReasonHandingOver, "unpausing the Deployment, which rolls by its own strategy", Unpause{Revision: f.candidate})
 }
 
 // nativeRunMissing comes after the traffic: routes must not wait for a record
@@ -170,11 +170,11 @@ func nativeJustSettled(f *facts) bool {
 
 // noteSettled starts the drain of a canary that is left, and the bake.
 func noteSettled(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
 	d.Recheck = max(1, f.traffic.Drain.Duration)
 	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
-		d.Standing.Reason = v1alpha1.ReasonBaking
-		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)))
+		d.Reason = v1alpha1.ReasonBaking
+		d.Why = fmt.Sprintf("the Deployment runs %s alone; baking until %s, without stable pods to go back to", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)))
 	}
 	now, p := f.now(), f.promotion()
 	p.SettledAt = &now
@@ -191,7 +191,7 @@ func nativeDraining(f *facts) bool {
 
 func drainNative(f *facts) Decision {
 	_, left := f.sinceElapsed(f.promotion().SettledAt, f.traffic.Drain.Duration)
-	d := f.working(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
+	d := f.reconciling(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
 	d.Recheck = left
 	return d
 }
@@ -213,7 +213,7 @@ func waitForNativeBake(f *facts) Decision {
 	if over {
 		return holdBake(f)
 	}
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("watching %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
+	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
 	d.Recheck = left
 	return d
 }
@@ -247,7 +247,7 @@ func finishNative(f *facts) Decision {
 	case !f.settled():
 		outcome, why = v1alpha1.OutcomeSuperseded, fmt.Sprintf("%s was declared before %s was ready", imageOf(&f.in.Workload.Declared), set.Image)
 	}
-	d := f.working(v1alpha1.ReasonStable, why)
+	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key, d.Actor = f.in.Status.Run, p.Actor
 	if outcome == v1alpha1.OutcomeRolledBack {
 		f.reject(&d, trigger, why, f.in.Status.Run)

@@ -50,9 +50,9 @@ func stableTakesAll(f *facts) bool {
 // takeCanaryBack leaves its pods and its share as they are: it is what may be all
 // that serves. Without it the Deployment controller keeps stable at its size again.
 func takeCanaryBack(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("%s: ReplicaSet %s lost its owner, run %s, and the Deployment adopts it, unjudged: taking it back, so that stable keeps its %d pods; find out who removed the owner (%s get replicaset %s -o yaml --show-managed-fields)",
+	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("%s: ReplicaSet %s lost its owner, run %s, and the Deployment adopts it: taking it back, so that stable keeps its size (%d); find out who removed the owner (%s get replicaset %s -o yaml --show-managed-fields)",
 		f.stage(), f.in.Canary.Adopted, f.in.Status.Run, f.in.Workload.Replicas, f.kubectl(), f.in.Canary.Adopted), TakeBack{f.in.Canary.Adopted})
-	d.Standing.State = Stuck
+	d.Progress = Stalled
 	d.Recheck = 1
 	return d
 }

@@ -20,11 +20,12 @@ const shortWait = 5 * time.Second
 // effect, concludes something or waits longer.
 func quietFor(in Input, d Decision) time.Duration {
 	last := in.Status.Decision
-	if last == nil || len(d.Effects) > 0 || d.Standing.State != Working {
+	if last == nil || len(d.Effects) > 0 || d.Progress != Reconciling {
 		return 0
 	}
 	left := last.At.Add(shortWait).Sub(in.Now)
-	if left <= 0 || !equality.Semantic.DeepEqual(decisive(in.Status), decisive(d.Status)) {
+	// A clock that was ahead when the last decision was recorded hides nothing.
+	if left <= 0 || left > shortWait || !equality.Semantic.DeepEqual(decisive(in.Status), decisive(d.Status)) {
 		return 0
 	}
 	return left

@@ -80,14 +80,14 @@ func (f *facts) desiredShare(s v1alpha1.RolloutStatus) int32 {
 }
 
 // stepShare is the step's weight for a message: `10 %`; where pods are the weight
-// with what they come to, because pods are whole: `10 % wanted, 1 of 5 ready pods =
-// 20 %`.
+// what they come to, because pods are whole: `20 % (1 of 5 ready pods, the step asks
+// for 10 %)`.
 func (f *facts) stepShare() string {
 	if !f.replicaWeighted() {
 		return fmt.Sprintf("%d %%", f.stepWeight())
 	}
 	r := f.in.Route
-	return fmt.Sprintf("%d %% wanted, %d of %d ready pods = %d %%", f.stepWeight(), r.CanaryShare, r.ServiceEndpoints, f.observedWeight())
+	return fmt.Sprintf("%d %% (%d of %d ready pods, the step asks for %d %%)", f.observedWeight(), r.CanaryShare, r.ServiceEndpoints, f.stepWeight())
 }
 
 // needOfPods says what size the present stage needs, and what share that is.
@@ -108,7 +108,7 @@ func canaryTooLarge(f *facts) bool {
 }
 
 func shrinkCanary(f *facts) Decision {
-	return f.doing(f.phaseReason(), fmt.Sprintf("%s: the canary has %d pods, more than the stage allows: %s", f.stage(), f.in.Canary.Desired, f.needOfPods()), ScaleCanary{f.canaryNeed(f.targetWeight())})
+	return f.doing(f.phaseReason(), fmt.Sprintf("%s: the canary has %s, more than it needs: %s", f.stage(), count(f.in.Canary.Desired, "pod"), f.needOfPods()), ScaleCanary{f.canaryNeed(f.targetWeight())})
 }
 
 // canaryWithoutPods holds while no canary pod is ready although the hold or the bake
@@ -124,7 +124,7 @@ func restartWithoutPods(f *facts) Decision {
 	if handingOver(f) {
 		return f.beginRollback(v1alpha1.OutcomeCancelled, "", why)
 	}
-	d := f.working(f.phaseReason(), why+"; the time of this stage begins anew when they are")
+	d := f.reconciling(f.phaseReason(), why+"; the hold or bake begins again when they are")
 	f.restartHold(&d)
 	d.Recheck = 1
 	return d
@@ -138,7 +138,7 @@ func canaryRemovable(f *facts) bool {
 }
 
 func scaleToZero(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("scaling the canary from %d pods to 0: %s%s", f.in.Canary.Desired, f.rollback().Message, f.smallStable()))
+	return f.takeBack(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("scaling the canary from %d to 0 pods: %s%s", f.in.Canary.Desired, f.rollback().Message, f.smallStable()))
 }
 
 // podsAnswer holds while canary pods that nobody has told to terminate are left.
@@ -151,7 +151,7 @@ func canaryPodsLeft(f *facts) bool {
 }
 
 func waitForPods(f *facts) Decision {
-	return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to terminate", f.in.Canary.Left)+f.smallStable())
+	return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for canary pods to terminate: %d", f.in.Canary.Left)+f.smallStable())
 }
 
 // noStablePods holds in a step while no stable pod is ready: the canary answers all
@@ -161,5 +161,5 @@ func noStablePods(f *facts) bool {
 }
 
 func waitForStablePods(f *facts) Decision {
-	return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for a ready stable pod: 0 of %d are ready, and %d canary pods answer all requests", f.stage(), f.in.Workload.Replicas, f.in.Canary.Ready))
+	return f.reconciling(f.phaseReason(), fmt.Sprintf("%s: waiting for a ready stable pod: 0 of %d are ready, and the canary answers all requests (ready pods: %d)", f.stage(), f.in.Workload.Replicas, f.in.Canary.Ready))
 }

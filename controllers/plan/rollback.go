@@ -50,7 +50,7 @@ var rollbackRestTable = table{
 
 // beginRollback records the intent; the rows for RollingBack carry it out.
 func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Decision {
-	d := f.working(v1alpha1.ReasonRollingBack, why)
+	d := f.reconciling(v1alpha1.ReasonRollingBack, why)
 	d.Key = string(outcome) + "/" + trigger
 	d.Status.Phase = v1alpha1.PhaseRollingBack
 	d.Status.Epoch++
@@ -90,8 +90,8 @@ func fenceCanary(f *facts) Decision {
 func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
 func continueHandover(f *facts) Decision {
-	why := fmt.Sprintf("the Deployment had already taken %s over when the rollback was decided: %s. To go back %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
-	d := f.working(v1alpha1.ReasonHandingOver, why)
+	why := fmt.Sprintf("the Deployment had already taken %s over when the rollback was decided: %s. To go back, %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
+	d := f.reconciling(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
 	p := f.promotion()
@@ -142,7 +142,7 @@ func onlyCanaryServes(f *facts) bool {
 }
 
 func waitForStable(f *facts) Decision {
-	return f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary goes: %d of %d ready, %d reachable; if %s cannot serve any more, bypass with a version that can",
+	return f.reconciling(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary is removed: %d of %d ready, %d reachable; if %s cannot serve any more, let a version that can roll out by a bypass",
 		f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints, imageOf(f.in.Status.Stable)))
 }
 
@@ -152,7 +152,7 @@ func waitForRoute(f *facts) Decision {
 	if f.in.Route.Split == nil {
 		return waitForRelease(f)
 	}
-	return f.working(f.phaseReason(), fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s", f.observedWeight(), f.unacknowledgedBecause()))
+	return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s", f.observedWeight(), f.unacknowledgedBecause()))
 }
 
 func (f *facts) unacknowledgedBecause() string {
@@ -169,7 +169,7 @@ func rollbackNarrowedElsewhere(f *facts) bool {
 }
 
 func narrowBack(f *facts) Decision {
-	return f.doing(f.phaseReason(), "callers of Service "+f.traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
+	return f.doing(f.phaseReason(), "limiting Service "+f.traffic.Service+" to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
 }
 
 // zeroJustAcknowledged takes the acknowledgement for granted: the row above
@@ -185,7 +185,7 @@ func noteZero(f *facts) Decision {
 	case f.in.Route.Split == nil:
 		what = "the gateway acknowledged the routes to Service " + f.traffic.Service
 	}
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s, within %.1f s of the decision", what, took.Seconds()))
+	d := f.reconciling(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s, within %.1f s of the decision", what, took.Seconds()))
 	now, r := f.now(), f.rollback()
 	r.ZeroAt = &now
 	d.Status.Rollback = &r
@@ -206,7 +206,7 @@ func canaryDraining(f *facts) bool {
 
 func drain(f *facts) Decision {
 	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.traffic.Drain.Duration)
-	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left))+f.smallStable())
+	d := f.reconciling(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left))+f.smallStable())
 	d.Recheck = left
 	return d
 }
@@ -222,25 +222,25 @@ func canaryLeft(f *facts) bool {
 // newest ReplicaSet.
 func removeCanary(f *facts) Decision {
 	if !f.in.Canary.Exists {
-		return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to go", f.in.Canary.Left))
+		return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for canary pods to terminate: %d", f.in.Canary.Left))
 	}
 	reject := rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack
-	why := "the canary gets no traffic any more: removing it"
+	why := "the canary gets no requests any more: removing it"
 	if f.replicaWeighted() && f.in.Canary.Ready > 0 {
-		why = fmt.Sprintf("removing the canary's %d pods: %d pods of the Deployment serve", f.in.Canary.Desired, f.deploymentReady())
+		why = fmt.Sprintf("removing the canary (%s): the Deployment has %s", count(f.in.Canary.Desired, "pod"), count(f.deploymentReady(), "ready pod"))
 	}
 	return f.doing(f.phaseReason(), why, RemoveCanary{reject})
 }
 
 func waitForService(f *facts) Decision {
 	if f.in.Route.ServiceMissing {
-		return f.stuck(v1alpha1.ReasonServiceNotFound, fmt.Sprintf("Service %q does not exist: create it, the routes cannot go back to it", f.traffic.Service))
+		return f.stalled(v1alpha1.ReasonServiceNotFound, fmt.Sprintf("Service %q does not exist: create it, so that the routes can go back to it", f.traffic.Service))
 	}
-	why := fmt.Sprintf("the routes stay where they are: Service %q has no ready endpoint with the port that they name", f.traffic.Service)
+	why := fmt.Sprintf("the routes cannot go back to Service %q yet: it has no ready endpoint with the port that they name", f.traffic.Service)
 	if f.in.Route.NoPort != "" {
 		why += ": " + f.in.Route.NoPort
 	}
-	return f.working(f.phaseReason(), why)
+	return f.reconciling(f.phaseReason(), why)
 }
 
 func releaseRoute(f *facts) Decision {
@@ -248,7 +248,7 @@ func releaseRoute(f *facts) Decision {
 	if rollingBack(f) {
 		when = "only one version is left to serve"
 	}
-	return f.doing(f.phaseReason(), when+": the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
+	return f.doing(f.phaseReason(), when+": pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }
@@ -261,7 +261,7 @@ func unpauseStable(f *facts) Decision {
 // back, and on what the Deployment declares now.
 func finishRollback(f *facts) Decision {
 	r := f.rollback()
-	d := f.working(f.phaseReason(), r.Message)
+	d := f.reconciling(f.phaseReason(), r.Message)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, r.Outcome, r.Trigger, r.Message)
 	d.Status.Rollback, d.Status.Promotion = nil, nil
@@ -271,7 +271,7 @@ func finishRollback(f *facts) Decision {
 	}
 	if r.Outcome == v1alpha1.OutcomeRolledBack && f.declared != f.stable {
 		d.Status.Phase = v1alpha1.PhaseRolledBack
-		d.Standing = Standing{Stuck, v1alpha1.ReasonRolledBack}
+		d.Progress, d.Reason = Stalled, v1alpha1.ReasonRolledBack
 		d.Why = f.rolledBackMessage()
 	} else {
 		d.Status.Phase = v1alpha1.PhaseStable

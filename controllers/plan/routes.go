@@ -41,7 +41,7 @@ func narrowed(f *facts) bool { return f.in.Route.Narrowed != "" }
 func narrowedToNobody(f *facts) bool { return routesBlocked(f) && narrowed(f) }
 
 func widenService(f *facts) Decision {
-	return f.doing(f.phaseReason(), "Service "+f.traffic.Service+" selects all of its pods again", NarrowService{})
+	return f.doing(f.phaseReason(), "letting Service "+f.traffic.Service+" select all of its pods again", NarrowService{})
 }
 
 // restartHold makes the hold or the bake begin anew: the acknowledged weight is

@@ -98,7 +98,7 @@ func Rules() []string {
 }
 
 func hold(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("phase %s: nothing to do", f.in.Status.Phase))
+	d := f.reconciling(v1alpha1.ReasonHolding, fmt.Sprintf("no rule matches in phase %s: everything stays as it is", f.in.Status.Phase))
 	d.Recheck = f.in.Watchdog
 	return d
 }

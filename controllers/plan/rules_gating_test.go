@@ -23,7 +23,7 @@ func gatingCases() []ruleCase {
 	return []ruleCase{
 		works("Unserved", "nothing serves", given(gating, down), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes, "no ready pod since 11:59:00Z", "without being judged"),
 		works("Unserved", "also unguarded and blocked", given(gating, down, unproven, blockedRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes),
-		works("StableNotReady", "nothing serves, for a moment", given(gating, stableReady(0), unavailableFor(59*time.Second)), nil, phase, v1alpha1.ReasonWorkloadNotReady, "goes out at once"),
+		works("StableNotReady", "nothing serves, for a moment", given(gating, stableReady(0), unavailableFor(59*time.Second)), nil, phase, v1alpha1.ReasonWorkloadNotReady, "rolls out at once"),
 		works("ScaledToZero", "nothing is meant to serve", given(gating, atZero, unavailableFor(time.Hour)), nil, phase, v1alpha1.ReasonScaledToZero, "scaled to 0"),
 		works("Paused", "nothing serves, but paused", given(gating, down, specPaused), nil, phase, v1alpha1.ReasonPaused, "no run of shop:b starts"),
 
@@ -48,8 +48,12 @@ func gatingCases() []ruleCase {
 		stalls("RouteUnusable", "route gone before the run", given(gating, routeGone), nil, phase, v1alpha1.ReasonRouteNotFound, "no such route"),
 		stalls("RouteUnusable", "route gone mid-step", given(step, routeGone), nil, stepping, v1alpha1.ReasonRouteNotFound),
 		stalls("RouteUnusable", "Service gone in a handover", given(handingOver, serviceGone), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonServiceNotFound),
+		works("Resumes", "scaled up from 0", given(step, showing(v1alpha1.ReasonScaledToZero), entered(longAgo), rollBackAtDeadline), nil, stepping, v1alpha1.ReasonProgressing, "has 4 replicas again", "step 1 of 2 (smoke)", "stepDeadline 1h0m0s counts from now"),
+		works("Resumes", "no longer paused", given(step, showing(v1alpha1.ReasonPaused), entered(longAgo), rollBackAtDeadline), nil, stepping, v1alpha1.ReasonProgressing, "spec.paused is false again"),
+		works("Paused", "scaled up, and paused", given(step, showing(v1alpha1.ReasonScaledToZero), specPaused), nil, stepping, v1alpha1.ReasonPaused),
+		works("TriggerFired", "no longer paused", given(step, showing(v1alpha1.ReasonPaused), verdict(v1alpha1.VerdictFail)), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("Paused", "before the run", given(gating, specPaused), nil, phase, v1alpha1.ReasonPaused, "no run of shop:b starts"),
-		works("Paused", "mid-step", given(step, specPaused), nil, stepping, v1alpha1.ReasonPaused, "step 1 of 2 (smoke), weight 10 %", "triggers stay armed"),
+		works("Paused", "mid-step", given(step, specPaused), nil, stepping, v1alpha1.ReasonPaused, "step 1 of 2 (smoke), weight 10 %", "a trigger that fires still rolls back"),
 		works("Paused", "in a bake", given(baking, specPaused), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonPaused, "bake"),
 		works("Paused", "in a handover", given(handingOver, specPaused), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonPaused, "handover"),
 		works("HandoverReleases", "too late to pause", given(handed, specPaused), plan.ReleaseRoute{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver).then(plan.Unpause{Revision: candidateRevision, Unmark: true}),

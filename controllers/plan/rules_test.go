@@ -18,7 +18,7 @@ type outcome struct {
 	Rule    string
 	Effects []plan.Effect
 	Phase   v1alpha1.Phase
-	State   plan.Progressing
+	State   plan.Progress
 	Reason  string
 }
 
@@ -31,11 +31,11 @@ type ruleCase struct {
 }
 
 func works(rule, name string, in plan.Input, e plan.Effect, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Working, reason}, words}
+	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Reconciling, reason}, words}
 }
 
 func stalls(rule, name string, in plan.Input, e plan.Effect, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Stuck, reason}, words}
+	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Stalled, reason}, words}
 }
 
 func one(e plan.Effect) []plan.Effect {
@@ -52,7 +52,7 @@ func (c ruleCase) then(more ...plan.Effect) ruleCase {
 }
 
 func rests(rule, name string, in plan.Input, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, nil, phase, plan.Done, reason}, words}
+	return ruleCase{name, in, outcome{rule, nil, phase, plan.Ready, reason}, words}
 }
 
 func TestEachRuleDecides(t *testing.T) {
@@ -66,7 +66,7 @@ func TestEachRuleDecides(t *testing.T) {
 			t.Run(c.want.Rule+"/"+c.name, func(t *testing.T) {
 				d := plan.Decide(c.in)
 				reached[d.Rule] = true
-				got := outcome{d.Rule, d.Effects, d.Status.Phase, d.Standing.State, d.Standing.Reason}
+				got := outcome{d.Rule, d.Effects, d.Status.Phase, d.Progress, d.Reason}
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("decision (-want +got):\n%swhy: %s", diff, d.Why)
 				}
@@ -81,7 +81,7 @@ func TestEachRuleDecides(t *testing.T) {
 				for _, violation := range invariants.Of(c.in, d) {
 					t.Errorf("%s: %s", violation.Name, violation.Message)
 				}
-				if held := invariants.Freeze(c.in, plan.Result{Decision: d}, invariants.Check(c.in, d)); held.Standing.Reason == v1alpha1.ReasonSelfCheckFailed {
+				if held := invariants.Freeze(c.in, plan.Result{Decision: d}, invariants.Check(c.in, d)); held.Reason == v1alpha1.ReasonSelfCheckFailed {
 					t.Errorf("the controller would hold it back: %s", held.Why)
 				}
 			})
@@ -109,7 +109,7 @@ func deletionCases() []ruleCase {
 		works("DeletingUnpausesHanded", "although the routes cannot be released", given(handed, serviceGone, soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
 		works("DeletingUnpausesHanded", "a native roll that was paused", given(native, paused(true), soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
 		works("Released", "a native roll that a trigger stopped", given(native, paused(true), verdict(v1alpha1.VerdictFail), soon), plan.Leave{}, over, releasing, "stays paused"),
-		works("Released", "nothing of ours left", given(soon), plan.Leave{}, v1alpha1.PhaseStable, releasing, "serve alone"),
+		works("Released", "nothing of ours left", given(soon), plan.Leave{}, v1alpha1.PhaseStable, releasing, "without it"),
 		works("Released", "the route is gone too", given(step, routeGone, noCanary, soon), plan.Leave{}, phase, releasing, "stays paused at shop:b"),
 		works("Released", "canary left after the timeout", given(step, noSplit, late), plan.Leave{}, phase, releasing),
 		works("Released", "Service still narrowed after the timeout", given(step, noSplit, noCanary, narrowed(stableHash), late), plan.Leave{}, phase, releasing),
@@ -123,7 +123,7 @@ func deletionCases() []ruleCase {
 		works("DeletingAtZero", "at zero", given(step, split(0), soon), nil, phase, releasing, "acknowledged weight 0 %"),
 		works("DeletingDrains", "drain not over", given(rollingBack(&justNow), soon), nil, back, releasing, "until 12:00:04Z"),
 		works("DeletingRemovesCanary", "drained", given(rollingBack(&recently), soon), plan.RemoveCanary{Reject: true}, back, releasing),
-		works("DeletingRemovesCanary", "pods still end", given(rollingBack(&recently), terminating, soon), nil, back, releasing, "2 canary pods"),
+		works("DeletingRemovesCanary", "pods still end", given(rollingBack(&recently), terminating, soon), nil, back, releasing, "canary pods to terminate: 2"),
 		works("DeletingRemovesCanary", "in a step", given(step, split(0), func(in *plan.Input) {
 			in.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, StartedAt: recently, ZeroAt: &recently}
 		}, soon), plan.RemoveCanary{}, phase, releasing),
@@ -145,7 +145,7 @@ func adoptionCases() []ruleCase {
 	const phase = v1alpha1.PhaseStable
 	gone := func(in *plan.Input) { in.Workload, in.Route.StableEndpoints = plan.Workload{}, 0 }
 	return []ruleCase{
-		stalls("WorkloadMissingReleases", "stable's pods are gone", given(stepAt(0), gone), plan.ReleaseRoute{}, v1alpha1.PhaseStepping, v1alpha1.ReasonWorkloadNotFound, "Service shop, which has 5"),
+		stalls("WorkloadMissingReleases", "stable's pods are gone", given(stepAt(0), gone), plan.ReleaseRoute{}, v1alpha1.PhaseStepping, v1alpha1.ReasonWorkloadNotFound, "Service shop, which has some (5)"),
 		stalls("WorkloadMissingReleases", "the canary's pods are gone", given(stepAt(0), workloadGone, canaryEndpoints(0)), plan.ReleaseRoute{}, v1alpha1.PhaseStepping, v1alpha1.ReasonWorkloadNotFound),
 		stalls("WorkloadMissing", "the canary has everything", given(baking, gone), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonWorkloadNotFound),
 		stalls("WorkloadMissing", "deleted meanwhile", given(workloadGone), nil, phase, v1alpha1.ReasonWorkloadNotFound, `"shop"`, "create it"),
@@ -194,9 +194,9 @@ func candidateCases() []ruleCase {
 	freshly := all(by, handledBypass("7: another one"))
 	rolls := paused(false)
 	return []ruleCase{
-		works("FormerRun", "stepping", given(step, formerRun), nil, backPhase, back, "earlier version of Belay"),
+		works("FormerRun", "stepping", given(step, formerRun), nil, backPhase, back, "another version of Belay"),
 		works("FormerRun", "promoting, paused", given(promoting, formerRun), nil, overPhase, over, "by the Deployment's own strategy"),
-		works("FormerRun", "promoting, rolling", given(promoting, formerRun, rolls), nil, overPhase, over, "earlier version of Belay"),
+		works("FormerRun", "promoting, rolling", given(promoting, formerRun, rolls), nil, overPhase, over, "another version of Belay"),
 		works("FormerRun", "baking", given(baking, formerRun, rolls), nil, overPhase, over),
 
 		works("Bypassed", "pushed with a bypass", given(declares(candidateRevision), rolls, by), plan.CreateRun{}, overPhase, over, "ann let shop:b roll", `"outage"`),

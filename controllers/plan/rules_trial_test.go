@@ -34,7 +34,7 @@ func trialCases() []ruleCase {
 	noRoom := func(in *plan.Input) { in.Canary.Cause = "2 of 3 ready: no node has room" }
 	return []ruleCase{
 		works("PointsServices", "at the start", given(step, begun, noCanary, noSplit, pairOff), plan.PointServices{}, phase, progressing),
-		works("AwaitsStableEndpoints", "endpoints lag", given(step, begun, noCanary, noSplit, stableEndpoints(0)), nil, phase, progressing, "Service shop-stable", "4 ready of 4"),
+		works("AwaitsStableEndpoints", "endpoints lag", given(step, begun, noCanary, noSplit, stableEndpoints(0)), nil, phase, progressing, "Service shop-stable", "4 of 4 stable pods are ready"),
 		works("AwaitsStableEndpoints", "no such port", given(step, begun, noCanary, noSplit, stableEndpoints(0), portRenamed), nil, phase, progressing, `no port "web"`),
 		works("AwaitsStableEndpoints", "released in a step", given(step, noSplit, stableReady(0)), nil, phase, progressing),
 		works("AwaitsStableEndpoints", "lost before a wider share", given(stepAt(1), begun, split(10), stableEndpoints(0), portRenamed), nil, phase, progressing),
@@ -52,8 +52,8 @@ func trialCases() []ruleCase {
 		works("NarrowsService", "no longer asked for", given(step, narrowed(stableHash), func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersAny }), plan.NarrowService{}, phase, progressing, "all of its pods"),
 		works("SetsWeight", "stable has no pod to narrow to", given(stepAt(1), begun, split(10), direct, func(in *plan.Input) { in.Workload.Stable.Ready = 0 }), plan.SetSplit{Weight: 50}, phase, progressing),
 
-		works("ScalesCanary", "no canary", given(step, begun, noCanary, split(0)), plan.ScaleCanary{Replicas: 1}, phase, progressing, "weight 10 % of 4 replicas needs 1"),
-		works("ScalesCanary", "the first wave", given(stepAt(1), large, begun, split(10), canaryPods(2)), plan.ScaleCanary{Replicas: 7}, phase, progressing, "needs 10", "7 first"),
+		works("ScalesCanary", "no canary", given(step, begun, noCanary, split(0)), plan.ScaleCanary{Replicas: 1}, phase, progressing, "weight 10 % of 4 replicas needs canary pods: 1"),
+		works("ScalesCanary", "the first wave", given(stepAt(1), large, begun, split(10), canaryPods(2)), plan.ScaleCanary{Replicas: 7}, phase, progressing, "needs canary pods: 10", "7 first"),
 		works("AwaitsCanary", "the wave is not ready", given(stepAt(1), large, begun, split(10), canaryPods(7), canaryReady(2)), nil, phase, progressing, "2 of 10 ready"),
 		works("ScalesCanary", "the next wave", given(stepAt(1), large, begun, split(10), canaryPods(7)), plan.ScaleCanary{Replicas: 10}, phase, progressing),
 		works("ScalesCanary", "somebody made it smaller, and its pods are still counted", given(stepAt(1), begun, split(10), canaryPods(2), func(in *plan.Input) { in.Canary.Desired = 0 }), plan.ScaleCanary{Replicas: 1}, phase, progressing),
@@ -83,8 +83,9 @@ func trialCases() []ruleCase {
 		works("ScalesCanary", "the wave is withdrawn, and the canary is gone", given(filling(2), wave(3, time.Hour), withdrawn(time.Minute), noCanary, split(0)), plan.ScaleCanary{Replicas: 1}, promotion, promotes),
 
 		works("AwaitsCanary", "not ready", given(step, begun, split(0), canaryReady(0), func(in *plan.Input) { in.Canary.Cause = "0 of 1 ready: ImagePullBackOff" }), nil, phase, progressing, "pods: 0 of 1 ready: ImagePullBackOff"),
+		works("AwaitsCanary", "not ready, with a deadline that rolls back", given(step, begun, split(0), canaryReady(0), rollBackAtDeadline), nil, phase, progressing, "rolls back at 12:51:00Z unless"),
 		works("AwaitsCanary", "ready, but not for minReadySeconds", given(step, begun, split(0), func(in *plan.Input) { in.Canary.Available = 0 }), nil, phase, progressing, "0 of 1 ready"),
-		works("AwaitsCanary", "endpoints lag", given(step, begun, split(0), canaryEndpoints(0)), nil, phase, progressing, "Service to list the canary pods: 0 of 1"),
+		works("AwaitsCanary", "endpoints lag", given(step, begun, split(0), canaryEndpoints(0)), nil, phase, progressing, "endpoints of the canary: 0 of 1"),
 		works("AwaitsCanary", "short at the end of the hold", given(stepAt(1), canaryReady(1)), nil, phase, progressing, "1 of 2 ready"),
 		works("AwaitsCanary", "lost, its share taken", given(baking, canaryReady(0), split(0), fullAt(nil)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("AwaitsCanary", "short of a full promotion", given(promoting, canaryReady(3)), nil, promotion, promotes, "3 of 4 ready"),
@@ -94,7 +95,7 @@ func trialCases() []ruleCase {
 		works("SetsWeight", "canary ready", given(step, begun, split(0)), plan.SetSplit{Weight: 10}, phase, progressing, "weight 0 % to 10 %"),
 		works("SetsWeight", "canary full", given(promoting, split(50)), plan.SetSplit{Weight: 100}, promotion, promotes),
 		works("SetsWeight", "shifted back in a bake", given(baking, split(0), fullAt(nil)), plan.SetSplit{Weight: 100}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
-		works("LowersWeight", "canary ready, routes disagree", given(promoting, mixed(100)), plan.SetSplit{}, promotion, promotes),
+		works("LowersWeight", "canary ready, routes have different weights", given(promoting, mixed(100)), plan.SetSplit{}, promotion, promotes),
 		works("AwaitsRoute", "unacknowledged", given(step, begun, unacknowledged), nil, phase, progressing, "acknowledge weight 10 %"),
 		works("AwaitsRoute", "full, unacknowledged", given(promoting, unacknowledged), nil, promotion, promotes, "acknowledge weight 100 %"),
 		stalls("AwaitsRoute", "never acknowledged in time", given(step, begun, unacknowledged, entered(longAgo)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
@@ -110,8 +111,8 @@ func judgementCases() []ruleCase {
 		stalls("TriggerObserved", "observing", given(step, observeOnly, verdict(v1alpha1.VerdictFail)), nil, phase, v1alpha1.ReasonTriggerObserved, "would roll back", "5 % errors"),
 		stalls("TriggerObserved", "observing a bake", given(baking, observeOnly, verdict(v1alpha1.VerdictFail)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonTriggerObserved),
 		works("StepHolds", "hold not over", given(step, acknowledgedAt(&justNow)), nil, phase, progressing, "10 % until 12:00:59Z", "2 of 2 triggers pass"),
-		works("StepHolds", "no trigger is bound", given(step, noTrigger, acknowledgedAt(&justNow)), nil, phase, progressing, "no trigger is bound"),
-		works("StepUndecided", "no answer", given(step, verdict(v1alpha1.VerdictError)), nil, phase, holding, "holding at 10 %", "Error (Because): 5 % errors"),
+		works("StepHolds", "there are no triggers", given(step, noTrigger, acknowledgedAt(&justNow)), nil, phase, progressing, "there are no triggers"),
+		works("StepUndecided", "no answer", given(step, verdict(v1alpha1.VerdictError)), nil, phase, holding, "staying at 10 %", "Error (Because): 5 % errors"),
 		works("StepUndecided", "not decisive", given(step, verdict(v1alpha1.VerdictInconclusive)), nil, phase, holding),
 		works("StepUndecided", "no verdict at all", given(step, func(in *plan.Input) { in.Verdict = plan.Verdict{} }), nil, phase, holding, "no verdict yet"),
 		works("StepUndecided", "blind, observed only", given(step, blind, observeOnly), nil, phase, holding),
@@ -126,14 +127,14 @@ func judgementCases() []ruleCase {
 func bakeCases() []ruleCase {
 	const bakes, phase = v1alpha1.ReasonBaking, v1alpha1.PhaseBaking
 	return []ruleCase{
-		works("BakeStarts", "full and acknowledged", given(promoting), nil, phase, bakes, "shop:b serves alone", "until 12:05:00Z", "shop:a beside it"),
+		works("BakeStarts", "full and acknowledged", given(promoting), nil, phase, bakes, "shop:b has weight 100 %", "until 12:05:00Z", "shop:a at full size"),
 		works("BakeStarts", "whatever the verdict", given(promoting, verdict(v1alpha1.VerdictError)), nil, phase, bakes),
-		works("BakeRuns", "admission changed the canary", given(baking, fullAt(&justNow), func(in *plan.Input) { in.Canary.Changed = "a sidecar was added" }), nil, phase, bakes, "the promotion will be native", "a sidecar was added"),
+		works("BakeRuns", "admission changed the canary", given(baking, fullAt(&justNow), func(in *plan.Input) { in.Canary.Changed = "a sidecar was added" }), nil, phase, bakes, "the promotion will be by the Deployment's own strategy", "a sidecar was added"),
 		works("BakeStarts", "anew", given(baking, fullAt(nil)), nil, phase, bakes),
 		works("BakeRuns", "not over", given(baking, fullAt(&justNow)), nil, phase, bakes, "until 12:04:59Z", "2 of 2 triggers pass"),
-		works("BakeUndecided", "no answer", given(baking, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "bake is over but undecided"),
+		works("BakeUndecided", "no answer", given(baking, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "the bake is over, and not every trigger passes"),
 		stalls("BakeUndecided", "no answer past the deadline", given(baking, fullAt(&longAgo), verdict(v1alpha1.VerdictInconclusive)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
-		works("BakePassed", "passed", given(baking), plan.HandOver{Replicas: replicas}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "bake passed", "takes the canary's ReplicaSet over"),
+		works("BakePassed", "passed", given(baking), plan.HandOver{Replicas: replicas}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "bake passed", "becomes the owner of the canary's ReplicaSet"),
 		works("BakePassed", "sizes have not stood long enough", given(baking, sizeSince(&justNow)), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 		works("BakePassed", "passed while the controller was down", given(baking, fullAt(&longAgo), rollBackAtDeadline), plan.HandOver{Replicas: replicas}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 	}

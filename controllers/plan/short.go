@@ -41,8 +41,8 @@ func waitForSize(f *facts) Decision {
 	r := f.rollback()
 	_, left := f.sinceElapsed(&r.StartedAt, growsWithin)
 	stable, canary := f.reachable()
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s; stable has %d reachable pods, and the canary has all requests on %d: they go back when stable has %d, at %s at the latest",
-		r.Message, stable, canary, min(canary, f.in.Workload.Replicas), clock(f.in.Now.Add(left))))
+	d := f.reconciling(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s; stable has %s, and the canary %d with all requests: they go back when stable has %d, at %s at the latest",
+		r.Message, count(stable, "reachable pod"), canary, min(canary, f.in.Workload.Replicas), clock(f.in.Now.Add(left))))
 	d.Recheck = left
 	return d
 }
@@ -57,7 +57,7 @@ func (f *facts) smallStable() string {
 	note := ""
 	if f.stableShort() {
 		stable, canary := f.reachable()
-		note = fmt.Sprintf("; stable has %d reachable pods for all requests, fewer than the canary's %d", stable, canary)
+		note = fmt.Sprintf("; stable has %s for all requests, fewer than the canary's %d", count(stable, "reachable pod"), canary)
 	}
 	if p.FullReplicas != nil && w.Replicas < *p.FullReplicas {
 		note += fmt.Sprintf("; the Deployment was scaled from %d to %d replicas while %s had all requests: stable may be too small for them until an autoscaler, or %s scale deployment/%s, grows it",

@@ -90,7 +90,7 @@ func numberOf(in Input, d Decision) (int32, bool) {
 	switch {
 	case d.Repeats:
 		return 0, false
-	case last == nil && d.Standing.State == Done:
+	case last == nil && d.Progress == Ready:
 		return 0, false
 	case last != nil && last.Rule == d.Rule && last.Key == truncate(d.Key, 128) && !started:
 		return 0, false
@@ -125,7 +125,7 @@ func eventOf(in Input, d Decision) *Event {
 	starts := was.Phase.InRun() != is.Phase.InRun() || was.Run != is.Run
 	_, weighs := EffectOf[SetSplit](d)
 	moves := was.Phase != is.Phase || weighs || stepIndex(was.Step) != stepIndex(is.Step)
-	says := d.Standing.State == Stuck || d.Standing.Reason != readyReason(was.Conditions) || d.Standing.Reason == v1alpha1.ReasonHolding || d.Actor != ""
+	says := d.Progress == Stalled || d.Reason != readyReason(was.Conditions) || d.Reason == v1alpha1.ReasonHolding || d.Actor != ""
 	if was, is := was.Rollback, is.Rollback; is != nil && is.ZeroAt != nil && (was == nil || was.ZeroAt == nil) {
 		says = true
 	}
@@ -136,7 +136,7 @@ func eventOf(in Input, d Decision) *Event {
 		return nil
 	}
 	back := is.Phase == v1alpha1.PhaseRollingBack && was.Phase != v1alpha1.PhaseRollingBack
-	return &Event{Warning: back || d.Standing.State == Stuck, Reason: d.Rule, Message: truncate(d.Why, 1000)}
+	return &Event{Warning: back || d.Progress == Stalled, Reason: d.Rule, Message: truncate(d.Why, 1000)}
 }
 
 func stepIndex(s *v1alpha1.StepStatus) int32 {

@@ -51,11 +51,11 @@ func noStableEndpoints(f *facts) bool {
 
 func waitForEndpoints(f *facts) Decision {
 	s := f.in.Workload.Stable
-	why := fmt.Sprintf("waiting for Service %s-stable to list a ready pod: stable has %d ready of %d", f.in.Name, s.Ready, s.Desired)
+	why := fmt.Sprintf("waiting for a ready endpoint of Service %s-stable: %d of %d stable pods are ready", f.in.Name, s.Ready, s.Desired)
 	if f.in.Route.NoPort != "" {
 		why += ": " + f.in.Route.NoPort
 	}
-	return f.working(f.phaseReason(), why)
+	return f.reconciling(f.phaseReason(), why)
 }
 
 func splitAtZero(f *facts) Decision {
@@ -108,7 +108,7 @@ func narrow(f *facts) Decision {
 	if target == "" {
 		return widenService(f)
 	}
-	d := f.doing(f.phaseReason(), fmt.Sprintf("callers of Service %s reach only pods with hash %s", f.traffic.Service, target), NarrowService{target})
+	d := f.doing(f.phaseReason(), fmt.Sprintf("limiting Service %s to pods with pod-template-hash %s", f.traffic.Service, target), NarrowService{target})
 	was := f.in.Status.DirectCallers
 	if was == nil || was.Mode != v1alpha1.DirectCallersStable || f.in.Route.Narrowed != "" {
 		return d
@@ -160,12 +160,12 @@ func canarySizeWrong(f *facts) bool {
 
 func scaleCanary(f *facts) Decision {
 	need, size := f.canaryNeed(f.targetWeight()), f.wantedSize()
-	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs %d canary pods", f.stage(), f.targetWeight(), f.in.Workload.Replicas, need)
+	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs canary pods: %d", f.stage(), f.targetWeight(), f.in.Workload.Replicas, need)
 	if f.replicaWeighted() {
 		why = fmt.Sprintf("%s: %s", f.stage(), f.needOfPods())
 	}
 	if size < need {
-		why += fmt.Sprintf("; %d first", size)
+		why += fmt.Sprintf("; scaling to %d first", size)
 	}
 	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
 	f.noteWave(&d, size)
@@ -190,7 +190,7 @@ func waitForCanary(f *facts) Decision {
 	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.stage(), ready, need)
 	switch {
 	case ready >= need:
-		why = fmt.Sprintf("%s: waiting for the gateway's Service to list the canary pods: %d of %d", f.stage(), f.in.Route.CanaryEndpoints, need)
+		why = fmt.Sprintf("%s: waiting for ready endpoints of the canary: %d of %d", f.stage(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
 		// The cause begins with the count.
 		return f.awaitWave(fmt.Sprintf("%s: waiting for canary pods: %s", f.stage(), truncate(f.in.Canary.Cause, 400)))
@@ -223,7 +223,7 @@ func noteAcknowledged(f *facts) Decision {
 	if f.replicaWeighted() {
 		what = "canary at " + f.stepShare()
 	}
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: %s; holding until %s", f.stage(), what, clock(f.now().Add(f.stepHold()))))
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: %s; holding until %s", f.stage(), what, clock(f.now().Add(f.stepHold()))))
 	now, step := f.now(), f.step()
 	step.AcknowledgedAt = &now
 	d.Status.Step = &step
@@ -247,7 +247,7 @@ func (f *facts) announce(d *Decision, next string, at time.Time) {
 func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
 
 func holdObservedTrigger(f *facts) Decision {
-	d := f.stuck(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
+	d := f.stalled(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
 	d.Key = f.in.Verdict.Trigger
 	return d
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -33,10 +34,12 @@ func rollBackOnTrigger(f *facts) Decision {
 }
 
 func deadlinePassed(f *facts) bool {
-	if f.in.Spec.OnDeadline != v1alpha1.Rollback || f.in.Spec.Mode == v1alpha1.ModeObserve || !onTrial(f) || f.in.Spec.Paused {
-		return false
-	}
-	return f.in.Workload.Replicas > 0 && f.deadlineExceeded() && !f.decided()
+	return f.deadlineRollsBack() && f.deadlineExceeded() && !f.decided()
+}
+
+func (f *facts) deadlineRollsBack() bool {
+	s := f.in.Spec
+	return s.OnDeadline == v1alpha1.Rollback && s.Mode != v1alpha1.ModeObserve && onTrial(f) && !s.Paused && f.in.Workload.Replicas > 0 && !resumed(f)
 }
 
 // decided holds when the step or bake has all that it waits for. A deadline
@@ -50,9 +53,12 @@ func (f *facts) decided() bool {
 }
 
 // deadlineExceeded reports whether the step, bake, handover or rollback has
-// taken longer than stepDeadline, beyond the hold, bake or drain that it must
-// take anyway.
-func (f *facts) deadlineExceeded() bool {
+// taken longer than it may.
+func (f *facts) deadlineExceeded() bool { return !f.in.Now.Before(f.deadline()) }
+
+// deadline is when the step, bake, handover or rollback has taken stepDeadline,
+// beyond the hold, bake or drain that it must take anyway.
+func (f *facts) deadline() time.Time {
 	from, must := f.step().EnteredAt, f.stepHold()
 	if p := f.in.Status.Promotion; p != nil {
 		from, must = p.StartedAt, 0
@@ -69,14 +75,16 @@ func (f *facts) deadlineExceeded() bool {
 			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
 		}
 	}
+	if resumed := f.step().ResumedAt; resumed != nil && resumed.After(from.Time) {
+		from = *resumed
+	}
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
 		from, must = r.StartedAt, f.traffic.Drain.Duration
 	}
-	over, _ := f.sinceElapsed(&from, must+f.in.Spec.StepDeadline.Duration)
-	return over
+	return from.Add(must + f.in.Spec.StepDeadline.Duration)
 }
 
 func rollBackOnDeadline(f *facts) Decision {
 	return f.beginRollback(v1alpha1.OutcomeRolledBack, "deadline",
-		fmt.Sprintf("undecided for longer than stepDeadline %s, at %s: %s", f.in.Spec.StepDeadline.Duration, f.stageAndWeight(), f.undecidedBecause()))
+		fmt.Sprintf("not decided within stepDeadline %s, at %s: %s", f.in.Spec.StepDeadline.Duration, f.stageAndWeight(), f.undecidedBecause()))
 }

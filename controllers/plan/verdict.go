@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -56,6 +57,7 @@ func Sum(armed []Armed, from, now time.Time) Verdict {
 		}
 	}
 	sum.takeBlind(armed, from, now)
+	sum.noteChanged(armed, from, now)
 	slices.SortStableFunc(sum.References, func(a, b v1alpha1.VerdictReference) int { return b.Outcome.Severity() - a.Outcome.Severity() })
 	sum.References = sum.References[:min(len(sum.References), v1alpha1.MaxTriggers)]
 	return sum
@@ -72,7 +74,7 @@ func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, stri
 		return v.Outcome, v.Reason, v.Message
 	}
 	if a.SilentAfter > 0 && (v.EvaluatedAt == nil || now.Sub(v.EvaluatedAt.Time) > a.SilentAfter) {
-		return v1alpha1.VerdictError, ReasonJudgeSilent, fmt.Sprintf("no verdict for more than %s", a.SilentAfter)
+		return v1alpha1.VerdictError, ReasonJudgeSilent, fmt.Sprintf("the analysis has written no verdict for more than %s", a.SilentAfter)
 	}
 	if v.Outcome == v1alpha1.VerdictPass && a.SilentAfter > 0 && (v.SamplesFrom == nil || v.SamplesFrom.Time.Before(from.Truncate(time.Second))) {
 		return v1alpha1.VerdictInconclusive, ReasonPending, "not evaluated at this weight yet"
@@ -104,8 +106,34 @@ func (v *Verdict) takeBlind(armed []Armed, from, now time.Time) {
 		v.BlindRollback = true
 		if v.Outcome != v1alpha1.VerdictFail {
 			v.Outcome, v.Reason, v.Trigger = outcome, reason, a.name()
-			v.Message = fmt.Sprintf("blind for %s, whenBlind allows %s: %s", blind.Round(time.Second), a.Blind.Hold.Duration, message)
+			v.Message = fmt.Sprintf("no usable answer for %s, whenBlind allows %s: %s", blind.Round(time.Second), a.Blind.Hold.Duration, message)
 		}
 		return
 	}
+}
+
+// noteChanged says of a guardrail that was changed during the run and still holds it
+// as it was at its start, what the changed one says and how to be rid of the first.
+// Those that a run takes in have the name of the first, then `@` and a hash.
+func (v *Verdict) noteChanged(armed []Armed, from, now time.Time) {
+	at := slices.IndexFunc(armed, func(a Armed) bool { return a.name() == v.Trigger })
+	if at < 0 || v.Outcome == v1alpha1.VerdictFail {
+		return
+	}
+	pinned, changed, passes := armed[at], false, true
+	for _, a := range armed {
+		if a.Kind == pinned.Kind && strings.HasPrefix(a.Guardrail, pinned.Guardrail+"@") {
+			outcome, _, _ := a.judge(from, now)
+			changed, passes = true, passes && outcome == v1alpha1.VerdictPass
+		}
+	}
+	if !changed {
+		return
+	}
+	does := "applies too"
+	if passes {
+		does = "passes"
+	}
+	v.Message = fmt.Sprintf("%s; this is %s %s as it was when the run started, and its changed version %s: abort and retry to use that alone",
+		truncate(v.Message, 600), pinned.Kind, pinned.Guardrail, does)
 }

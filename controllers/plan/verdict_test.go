@@ -41,7 +41,7 @@ func TestReferencesKeepTheWorst(t *testing.T) {
 func trigger(name string, outcome v1alpha1.VerdictOutcome, ago time.Duration) plan.Armed {
 	at := metav1.NewMicroTime(now.Add(-ago))
 	return plan.Armed{
-		Guardrail: "g", Trigger: name, SilentAfter: 30 * time.Second,
+		Kind: "Guardrail", Guardrail: "g", Trigger: name, SilentAfter: 30 * time.Second,
 		Verdict: &v1alpha1.TriggerAnalysis{Outcome: outcome, Reason: "R-" + name, Message: "M-" + name, EvaluatedAt: &at, SamplesFrom: &at},
 	}
 }
@@ -50,6 +50,12 @@ func blindFor(a plan.Armed, d time.Duration, then v1alpha1.HoldOrRollback) plan.
 	a.Blind = v1alpha1.WhenBlind{Hold: minutes(10), Then: then}
 	a.Verdict = a.Verdict.DeepCopy()
 	a.Verdict.BlindSince = ptr(metav1.NewMicroTime(now.Add(-d)))
+	return a
+}
+
+// changedTo is a trigger of the same guardrail as it was changed during the run.
+func changedTo(guardrail string, a plan.Armed) plan.Armed {
+	a.Guardrail = guardrail
 	return a
 }
 
@@ -67,7 +73,7 @@ func TestSum(t *testing.T) {
 		"pass":                         {[]plan.Armed{good}, plan.Verdict{Outcome: pass, Passing: 1, Total: 1}},
 		"not judged yet":               {[]plan.Armed{good, pending}, plan.Verdict{Outcome: inconclusive, Reason: plan.ReasonPending, Trigger: "g/pending", Message: "not evaluated yet", Passing: 1, Total: 2}},
 		"pass on samples from before":  {[]plan.Armed{trigger("old", pass, 20*time.Second)}, plan.Verdict{Outcome: inconclusive, Reason: plan.ReasonPending, Trigger: "g/old", Message: "not evaluated at this weight yet", Total: 1}},
-		"pass gone silent":             {[]plan.Armed{trigger("old", pass, 31*time.Second)}, plan.Verdict{Outcome: failed, Reason: plan.ReasonJudgeSilent, Trigger: "g/old", Message: "no verdict for more than 30s", Total: 1}},
+		"pass gone silent":             {[]plan.Armed{trigger("old", pass, 31*time.Second)}, plan.Verdict{Outcome: failed, Reason: plan.ReasonJudgeSilent, Trigger: "g/old", Message: "the analysis has written no verdict for more than 30s", Total: 1}},
 		"fail stays, silent or not":    {[]plan.Armed{trigger("old", fail, time.Hour)}, plan.Verdict{Outcome: fail, Reason: "R-old", Trigger: "g/old", Message: "M-old", Total: 1}},
 		"error over inconclusive":      {[]plan.Armed{unsure, broken, good}, plan.Verdict{Outcome: failed, Reason: "R-broken", Trigger: "g/broken", Message: "M-broken", Passing: 1, Total: 3}},
 		"fail over error":              {[]plan.Armed{broken, bad}, plan.Verdict{Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Total: 2}},
@@ -77,6 +83,12 @@ func TestSum(t *testing.T) {
 		"blind too long":               {[]plan.Armed{blindUnsure}, blindVerdict(1)},
 		"blind too long, named first":  {[]plan.Armed{blindUnsure, broken}, blindVerdict(2)},
 		"blind too long, named second": {[]plan.Armed{broken, blindUnsure}, blindVerdict(2)},
+		"held as pinned, its change passes": {[]plan.Armed{unsure, changedTo("g@1f", good)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Passing: 1, Total: 2,
+			Message: "M-unsure; this is Guardrail g as it was when the run started, and its changed version passes: abort and retry to use that alone"}},
+		"held as pinned, its change does not pass": {[]plan.Armed{broken, changedTo("g@1f", good), changedTo("g@1f", unsure)}, plan.Verdict{Outcome: failed, Reason: "R-broken", Trigger: "g/broken", Passing: 1, Total: 3,
+			Message: "M-broken; this is Guardrail g as it was when the run started, and its changed version applies too: abort and retry to use that alone"}},
+		"held by another guardrail": {[]plan.Armed{unsure, changedTo("gg@1f", good)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Passing: 1, Total: 2}},
+		"failed as pinned":          {[]plan.Armed{bad, changedTo("g@1f", good)}, plan.Verdict{Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Passing: 1, Total: 2}},
 		"fail over blind too long": {[]plan.Armed{bad, blindUnsure}, plan.Verdict{
 			Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Total: 2, BlindRollback: true}},
 	}
@@ -99,6 +111,6 @@ func TestSum(t *testing.T) {
 func blindVerdict(total int) plan.Verdict {
 	return plan.Verdict{
 		Outcome: v1alpha1.VerdictInconclusive, Reason: "R-unsure", Trigger: "g/unsure", Total: total, BlindRollback: true,
-		Message: "blind for 1h0m0s, whenBlind allows 10m0s: M-unsure",
+		Message: "no usable answer for 1h0m0s, whenBlind allows 10m0s: M-unsure",
 	}
 }

@@ -75,7 +75,7 @@ func (f *facts) noteWave(d *Decision, size int32) {
 
 // awaitWave waits for canary pods, until they are withdrawn or tried again.
 func (f *facts) awaitWave(why string) Decision {
-	d := f.working(f.phaseReason(), why)
+	d := f.reconciling(f.phaseReason(), why)
 	s := d.Status.Step
 	if s == nil {
 		return d
@@ -89,6 +89,9 @@ func (f *facts) awaitWave(why string) Decision {
 		d.Why += fmt.Sprintf("; the pods that were not ready were withdrawn at %s%s; the next try is at %s",
 			clock(from.Time), quoteReason(w.Message), clock(from.Add(f.in.Workload.ProgressDeadline)))
 	}
+	if f.deadlineRollsBack() {
+		d.Why += "; rolls back at " + clock(f.deadline()) + " unless they are ready by then"
+	}
 	if _, left := f.sinceElapsed(&from, f.in.Workload.ProgressDeadline); left > 0 {
 		d.Recheck = max(time.Millisecond, left)
 	}
@@ -99,6 +102,6 @@ func (f *facts) awaitWave(why string) Decision {
 // withdrawn or tried again.
 func (f *facts) staysOverdue(d *Decision) {
 	if f.deadlineExceeded() && !f.decided() {
-		d.Standing = Standing{Stuck, v1alpha1.ReasonDeadlineExceeded}
+		d.Progress, d.Reason = Stalled, v1alpha1.ReasonDeadlineExceeded
 	}
 }

@@ -50,9 +50,9 @@ type Reconciler struct {
 	Version string
 	// Watchdog bounds how long a lost watch event can delay a rollout.
 	Watchdog time.Duration
-	// Calm is how long the sizes of stable and canary must have stood before a
-	// handover: one sync period of the horizontal pod autoscaler.
-	Calm time.Duration
+	// SteadyFor is how long stable and canary must have had the same number of pods
+	// before a handover: one sync period of the horizontal pod autoscaler.
+	SteadyFor time.Duration
 	// ReleaseTimeout bounds how long a deletion waits for an orderly release.
 	ReleaseTimeout time.Duration
 	// Workers reconcile at once, each another Rollout.

@@ -118,7 +118,7 @@ func (b *book) decides(rule string, change ...func(*plan.Result)) error {
 	if d := observed.Status.Decision; d != nil {
 		last = d.Seq
 	}
-	d := plan.Decision{Rule: rule, Why: strings.Repeat("why ", 100), Status: *observed.Status.DeepCopy(), Effects: []plan.Effect{plan.SetSplit{Weight: last}}, Standing: plan.Standing{State: plan.Working, Reason: "X"}}
+	d := plan.Decision{Rule: rule, Why: strings.Repeat("why ", 100), Status: *observed.Status.DeepCopy(), Effects: []plan.Effect{plan.SetSplit{Weight: last}}, Progress: plan.Reconciling, Reason: "X"}
 	d.Status.Decision = &v1alpha1.DecisionSummary{Rule: rule, Seq: last + 1, Why: d.Why, At: metav1.NewTime(b.at)}
 	t := plan.Result{Decision: d, News: true}
 	for _, c := range change {

@@ -58,7 +58,7 @@ type world struct {
 func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, follows bool) (*world, error) {
 	w := &world{rollout: rollout, follows: follows, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}, read: map[string]workload.Set{}}
 	w.input = plan.Input{
-		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, Calm: r.Calm,
+		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, SteadyFor: r.SteadyFor,
 		Name: rollout.Name, Namespace: rollout.Namespace, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
 		FinalizerMissing: !hasFinalizer(rollout), Action: pendingAction(rollout),
 	}

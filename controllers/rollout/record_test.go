@@ -54,7 +54,7 @@ func TestARefusedRecordBlocksNoRollback(t *testing.T) {
 			}
 			r := &Reconciler{Client: c1, Live: c1, Events: &events.FakeRecorder{}}
 			w := &world{rollout: observed, input: plan.Input{Now: time.Now(), Status: observed.Status}}
-			d := plan.Decision{Rule: "X", Why: strings.Repeat("why ", 250), Status: *observed.Status.DeepCopy(), Standing: plan.Standing{State: plan.Working, Reason: "X"}}
+			d := plan.Decision{Rule: "X", Why: strings.Repeat("why ", 250), Status: *observed.Status.DeepCopy(), Progress: plan.Reconciling, Reason: "X"}
 			d.Status.Phase, d.Status.Epoch, d.Status.Message = c.phase, 4, d.Why
 			err := r.record(t.Context(), w, plan.Result{Decision: d, GoesOn: c.recorded})
 			if (err == nil) != c.recorded {

@@ -2,7 +2,7 @@
 //
 // A message is every string literal with words in the product code of a listed
 // package. What is none is left out by where it stands, never by what it says: log
-// lines, the help of metrics, tags and imports, panics, and what an error adds in
+// lines, the help of metrics, headings of tables, tags and imports, panics, and what an error adds in
 // front of another one ("read the Service: %w"). CEL rules and the messages of
 // admission policies are read from config.
 package docs
@@ -33,6 +33,10 @@ type text struct {
 // of them in lower-case letters.
 var words = regexp.MustCompile(`[A-Za-z…>%"][^A-Za-z]* [^A-Za-z]*[a-z]{2,}|[a-z]{2,}[^A-Za-z]* [^A-Za-z]*[A-Za-z%]`)
 
+// described are the fields whose text is help or a heading: of metrics, and of the
+// planner's tables, which docs/rules.md repeats.
+var described = map[string]bool{"Help": true, "name": true, "about": true}
+
 // logged are the methods of a logger, and panic.
 var logged = map[string]bool{"Info": true, "Error": true, "panic": true, "WithValues": true, "WithName": true}
 
@@ -60,7 +64,7 @@ func goTexts(root, directory string) ([]text, error) {
 				n.Tag = nil
 			case *ast.KeyValueExpr:
 				key, ok := n.Key.(*ast.Ident)
-				return !ok || key.Name != "Help"
+				return !ok || !described[key.Name]
 			case *ast.CallExpr:
 				return !logged[called(n)]
 			case *ast.BasicLit:

@@ -35,7 +35,7 @@ func TestABypassServesInEveryPhase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
 			// So that a handover waits before the owner changes.
-			s.reconciler.Calm = time.Minute
+			s.reconciler.SteadyFor = time.Minute
 			s.release(better)
 			s.until(name, at)
 			s.bypass("")

@@ -130,7 +130,7 @@ func TestReleaseThatFailsAloneRollsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
 			// So that the handover still waits when the trigger fires.
-			s.reconciler.Calm = time.Minute
+			s.reconciler.SteadyFor = time.Minute
 			s.release(better)
 			s.fails = at
 			s.until("rolled back", ended(better))

@@ -92,7 +92,7 @@ func (s *shop) start() {
 	s.guard = &gates.Guard{Client: admin, Probe: as(s.t, guardProbe), Clock: s.clock, Stands: time.Hour}
 	s.reconciler = &rollout.Reconciler{
 		Client: s.api.client, Live: s.api.client, Router: gateway.New(s.api.client, v1alpha1.FieldManager), Replicas: bypods.New(s.api.client), Guard: s.guard,
-		Events: &events.FakeRecorder{}, Clock: s.clock, Version: "test", Watchdog: 10 * time.Second, Calm: time.Second, ReleaseTimeout: time.Hour, Workers: 1,
+		Events: &events.FakeRecorder{}, Clock: s.clock, Version: "test", Watchdog: 10 * time.Second, SteadyFor: time.Second, ReleaseTimeout: time.Hour, Workers: 1,
 	}
 }
 

@@ -225,7 +225,7 @@ func (w *World) record(in plan.Input, t plan.Result, v view) bool {
 	if t.Record != nil && w.records != nil {
 		w.recordDecision(in, t)
 	}
-	if stall := d.Standing.Reason; d.Standing.State == plan.Stuck && (len(w.stalls) == 0 || w.stalls[len(w.stalls)-1] != stall) {
+	if stall := d.Reason; d.Progress == plan.Stalled && (len(w.stalls) == 0 || w.stalls[len(w.stalls)-1] != stall) {
 		w.stalls = append(w.stalls, stall)
 	}
 	w.judgeRecord(in, d)

@@ -176,7 +176,7 @@ func (w *World) look(part int) *cluster {
 func (w *World) observe(v view) plan.Input {
 	status := v.rollout.rollout.status
 	in := plan.Input{
-		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, Calm: w.calm, Name: "shop",
+		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, SteadyFor: w.steadyFor, Name: "shop",
 		Spec: w.spec, Status: *status, FinalizerMissing: !v.rollout.rollout.finalizer,
 		Workload: v.workload(), Canary: v.candidate(), Route: v.route(),
 		Run:    plan.Run{Next: status.Runs, StablePinned: true},

@@ -85,7 +85,7 @@ var (
 	// beforeOwner is in a handover that still waits: a story that asks for it lets the
 	// sizes stand for longer than the bake.
 	beforeOwner = func(w *World) bool {
-		w.calm = 3 * time.Minute
+		w.steadyFor = 3 * time.Minute
 		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt == nil
 	}
 	afterOwner = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }

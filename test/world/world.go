@@ -47,8 +47,8 @@ type World struct {
 	hooks map[string]func(*World)
 
 	spec v1alpha1.RolloutSpec
-	// calm is how long the sizes must have stood before a handover.
-	calm time.Duration
+	// steadyFor is how long the sizes must have stayed the same before a handover.
+	steadyFor time.Duration
 	// failing is the run whose trigger fires, blindUntil until when its source
 	// does not answer.
 	failing    string
@@ -133,7 +133,7 @@ func newWorld(seed uint64, setup func(*World), script ...event) *World {
 			network:    network{inFlight: []*int32{nil}},
 			rollout:    rollout{version: 1, status: &v1alpha1.RolloutStatus{ObservedGeneration: -1}},
 		},
-		calm: 15 * time.Second,
+		steadyFor: 15 * time.Second,
 		spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "shop"},
 			Traffic:     &v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
@@ -230,7 +230,7 @@ func (w *World) Settled() bool {
 	}
 	phase := w.rollout.status.Phase
 	resting := phase == v1alpha1.PhaseStable || phase == v1alpha1.PhaseRolledBack
-	ended := resting && w.last.Standing.State != plan.Working || w.deployment.uid == 0 && w.last.Standing.State == plan.Stuck
+	ended := resting && w.last.Progress != plan.Reconciling || w.deployment.uid == 0 && w.last.Progress == plan.Stalled
 	return ended && len(w.last.Effects) == 0 && w.quiet()
 }
 

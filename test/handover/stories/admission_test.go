@@ -62,7 +62,7 @@ func TestAChangedCanaryIsPromoted(t *testing.T) {
 			s.Push("v2")
 			s.promoted("v2", 4)
 			s.Served()
-			if why := s.decisions(); !strings.Contains(why, "promoting natively: admission changed the canary's template") || !strings.Contains(why, injection.says) {
+			if why := s.decisions(); !strings.Contains(why, "promoting by the Deployment's own strategy: an admission webhook or policy changed the canary's template") || !strings.Contains(why, injection.says) {
 				t.Errorf("the record does not say what happened:\n%s", why)
 			}
 		})
@@ -81,7 +81,7 @@ func TestAChangedCanaryIsRolledBack(t *testing.T) {
 			s.Push("v2")
 			s.atStep()
 			s.until("it holds", func(g Gomega, r *v1alpha1.Rollout) {
-				g.Expect(r.Status.Message).To(ContainSubstring("holding at 50 %"))
+				g.Expect(r.Status.Message).To(ContainSubstring("staying at 50 %"))
 			})
 			canary := s.Set("v2").UID
 			looks, writes := s.belay.looks.Load(), s.belay.writes.Load()

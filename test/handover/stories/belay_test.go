@@ -33,9 +33,9 @@ import (
 // user is the identity that Belay runs under.
 const user = "system:serviceaccount:belay:controller"
 
-// calm is how long the sizes must have stood before a handover: the period of
+// steadyFor is how long the sizes must have stayed the same before a handover: the period of
 // this cluster's autoscalers.
-const calm = time.Second
+const steadyFor = time.Second
 
 // watchdog is how often the controller looks although nothing woke it.
 const watchdog = 2 * time.Second
@@ -131,12 +131,12 @@ func resourceOf(path string) string {
 // start runs Belay as cmd/belay-controller does, for one namespace. The analysis
 // loop does not run: the test writes its verdicts.
 func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
-	return startCalm(t, namespace, calm, after)
+	return startSteadyFor(t, namespace, steadyFor, after)
 }
 
-// startCalm is start with another time that the sizes must have stood, and with
+// startSteadyFor is start with another time that the sizes must have stayed the same, and with
 // more reconcilers.
-func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*belay, write), more ...func(ctrl.Manager) error) *belay {
+func startSteadyFor(t testing.TB, namespace string, steadyFor time.Duration, after func(*belay, write), more ...func(ctrl.Manager) error) *belay {
 	t.Helper()
 	b := &belay{wire: &wire{}, done: make(chan struct{})}
 	b.wire.after = func(w write) {
@@ -156,7 +156,7 @@ func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*b
 		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}}, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip}})
 	if err == nil {
-		err = register(mgr, calm, &b.looks)
+		err = register(mgr, steadyFor, &b.looks)
 	}
 	for _, add := range more {
 		if err == nil {
@@ -178,7 +178,7 @@ func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*b
 }
 
 // register registers the reconcilers that decide.
-func register(mgr ctrl.Manager, calm time.Duration, looks *atomic.Int64) error {
+func register(mgr ctrl.Manager, steadyFor time.Duration, looks *atomic.Int64) error {
 	if err := wake.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func register(mgr ctrl.Manager, calm time.Duration, looks *atomic.Int64) error {
 	}
 	noting := rollout.Noting(mgr.GetClient())
 	rollouts := &rollout.Reconciler{Client: noting, Live: mgr.GetAPIReader(), Router: gateway.New(noting, v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: guard,
-		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
+		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, SteadyFor: steadyFor, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }
 

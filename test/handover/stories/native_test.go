@@ -61,7 +61,7 @@ func TestAdmissionChangesTheCanary(t *testing.T) {
 	s.Push("v2")
 	s.until("the message says in the first step how the run will end", func(g Gomega, r *v1alpha1.Rollout) {
 		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseStepping))
-		g.Expect(r.Status.Message).To(And(ContainSubstring("the promotion will be native"), ContainSubstring("injected")))
+		g.Expect(r.Status.Message).To(And(ContainSubstring("the promotion will be by the Deployment's own strategy"), ContainSubstring("injected")))
 	})
 	bakes := s.says("BakeStarts")
 	s.verdict(nil)
@@ -70,10 +70,10 @@ func TestAdmissionChangesTheCanary(t *testing.T) {
 	if bakes.Load() {
 		t.Error("pods were baked that the Deployment replaces")
 	}
-	if why := s.decisions(); !strings.Contains(why, "admission changed the canary's template") || !strings.Contains(why, "injected") {
+	if why := s.decisions(); !strings.Contains(why, "changed the canary's template") || !strings.Contains(why, "injected") {
 		t.Errorf("the record does not say what happened:\n%s", why)
 	}
-	if h := s.rollout().Status.History[0]; h.Outcome != v1alpha1.OutcomePromoted || !strings.Contains(h.Message, "admission changed the canary's template") {
+	if h := s.rollout().Status.History[0]; h.Outcome != v1alpha1.OutcomePromoted || !strings.Contains(h.Message, "changed the canary's template") {
 		t.Errorf("the run ended %s: %s", h.Outcome, h.Message)
 	}
 	active := 0

@@ -50,7 +50,7 @@ func TestRequestsOfARun(t *testing.T) {
 	})
 	s.verdict(always(silent))
 	s.belay.end()
-	s.belay = startCalm(t, s.Namespace, calm, s.wrote, others)
+	s.belay = startSteadyFor(t, s.Namespace, steadyFor, s.wrote, others)
 	made := 1
 	release := func() map[string]int {
 		made++

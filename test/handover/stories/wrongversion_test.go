@@ -251,7 +251,7 @@ func TestAnAdoptedCanaryIsNotHandedOver(t *testing.T) {
 	s := open(t, 4, nil)
 	// The sizes do not stand for long enough while the set has no owner.
 	s.belay.end()
-	s.belay = startCalm(t, s.Namespace, time.Hour, s.wrote)
+	s.belay = startSteadyFor(t, s.Namespace, time.Hour, s.wrote)
 	s.Push("v2")
 	s.inPhase(v1alpha1.PhaseHandingOver)
 	said, first := s.says("TakesCanaryBack"), s.Set("v2").UID

@@ -1,0 +1,78 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// TestNothingIsBakedAtZero: one minute into a bake of five the Deployment is scaled to 0
+// for three hours, as an autoscaler does at night. When it comes back its pods and the
+// canary's get ready together. Nobody used the candidate meanwhile, so four minutes of
+// the bake are left.
+func TestNothingIsBakedAtZero(t *testing.T) {
+	for name, how := range map[string]change{"by pods": byPods, "by routes": func(*plan.Input) {}} {
+		t.Run(name, func(t *testing.T) {
+			in := given(baking, how)
+			in.Status.Promotion.FullAt = ptr(ago(time.Minute))
+			look := func(after time.Duration, changes ...change) plan.Result {
+				in.Now = in.Now.Add(after)
+				for _, c := range changes {
+					c(&in)
+				}
+				d := plan.Transition(in)
+				in.Status = d.Status
+				t.Logf("%s %s: %s (%s)", in.Now.Format("15:04:05"), d.Rule, d.Why, d.Does())
+				return d
+			}
+			look(0, scaled(0), active())
+			look(time.Second, canaryPods(0), endpoints)
+			look(3*time.Hour, scaled(replicas), active(unready(stable(replicas))), endpoints)
+			for n := int32(1); n <= replicas; n++ {
+				d := look(2*time.Second, active(stable(replicas)), canaryPods(n), endpoints)
+				if _, over := plan.EffectOf[plan.HandOver](d.Decision); over || d.Status.Phase == v1alpha1.PhaseHandingOver {
+					t.Fatalf("the bake is over after one minute of requests and three hours at 0: %s: %s", d.Rule, d.Why)
+				}
+			}
+		})
+	}
+}
+
+// TestTheTimeAtZeroIsNoReasonToReject: onDeadline Rollback, a step is a minute old when
+// the Deployment is scaled to 0 for three hours. Nothing was wrong with the candidate.
+func TestTheTimeAtZeroIsNoReasonToReject(t *testing.T) {
+	for name, how := range map[string]change{"by pods": byPods, "by routes": func(*plan.Input) {}} {
+		t.Run(name, func(t *testing.T) {
+			in := given(stepAt(0), how)
+			in.Spec.OnDeadline = v1alpha1.Rollback
+			in.Status.Step.EnteredAt, in.Status.Step.AcknowledgedAt = ago(time.Minute), ptr(ago(30*time.Second))
+			atZero(&in)
+			in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 0)
+			endpoints(&in)
+			d := plan.Transition(in)
+			in.Status, in.Now = d.Status, in.Now.Add(3*time.Hour)
+			for _, c := range []change{scaled(replicas), active(unready(stable(replicas))), endpoints} {
+				c(&in)
+			}
+			if d = plan.Transition(in); d.Status.Phase == v1alpha1.PhaseRollingBack {
+				t.Errorf("%s (%s): %s", d.Rule, d.Status.Rollback.Outcome, d.Why)
+			}
+		})
+	}
+}
+
+// TestAClockThatWasAheadHidesNoWait: the last decision was recorded by a process whose
+// clock was ten minutes ahead. A wait is still shown after five seconds.
+func TestAClockThatWasAheadHidesNoWait(t *testing.T) {
+	in := waiting(-10 * time.Minute)
+	first := in.Now
+	for in.Now.Sub(first) < time.Minute {
+		in.Now = in.Now.Add(2 * time.Second)
+		if r := plan.Transition(in); r.Status.Message != in.Status.Message || r.News {
+			return
+		}
+	}
+	t.Errorf("after %s the wait is not shown: %q", in.Now.Sub(first), in.Status.Message)
+}
