@@ -26,7 +26,7 @@ func (r *Reconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *mem
 	if err != nil {
 		return err
 	}
-	err = runs.ApplyStatus(ctx, r.Client, run, v1alpha1.RolloutRunStatus{Analysis: record}, v1alpha1.AnalysisFieldManager)
+	err = runs.ApplyStatus(ctx, r.Client, run, "", v1alpha1.RolloutRunStatus{Analysis: record}, v1alpha1.AnalysisFieldManager)
 	if err == nil {
 		m.written = m.newest
 	}

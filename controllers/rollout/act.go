@@ -156,7 +156,7 @@ func (r *Reconciler) buildRun(d decided) (*v1alpha1.RolloutRun, error) {
 			Rollout:  v1alpha1.RolloutIdentity{Name: d.recorded.Name, UID: d.recorded.UID, Generation: d.recorded.Generation},
 			Workload: d.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
 			Stable:  v1alpha1.PinnedRevision{Revision: pinned, Template: stable},
-			Traffic: d.recorded.Spec.Traffic.DeepCopy(), Steps: d.recorded.Spec.DeepCopy().Steps, Guardrails: d.guardrails,
+			Traffic: d.input.Spec.Traffic.DeepCopy(), Steps: d.recorded.Spec.DeepCopy().Steps, Guardrails: d.guardrails,
 			Controller: v1alpha1.ControllerIdentity{Version: r.Version, Planner: plan.Version},
 			StartedAt:  *status.RunStartedAt, StartedBy: by,
 		},

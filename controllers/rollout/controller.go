@@ -67,8 +67,8 @@ type Reconciler struct {
 // Reconcile takes one look and one decision, and carries it out up to the first
 // effect that fails.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	own, ctx := r.written.of(ctx, req.NamespacedName, r.Clock.Now())
-	if !own.seen(ctx, r.Client, r.Clock.Now()) {
+	own, ctx := r.written.of(ctx, req.NamespacedName, r.Clock)
+	if !own.seen(ctx, r.Client) {
 		return reconcile.Result{RequeueAfter: againAfter}, nil
 	}
 	rollout := &v1alpha1.Rollout{}

@@ -351,3 +351,33 @@ func TestARollbackWaitsForNoRead(t *testing.T) {
 		t.Error("the candidate gets more, and nobody knows where its record ends")
 	}
 }
+
+// TestALateControllerDoesNotTakeARunsEndAway: it was suspended between the record and
+// the write to the run, and another one has ended the run since.
+func TestALateControllerDoesNotTakeARunsEndAway(t *testing.T) {
+	b := openBook(t, runOf("shop-1"))
+	b.must(b.decides("RunStarts"))
+	b.runDown = true
+	if err := b.decides("StepPassed", func(t *plan.Result) { t.Status.Phase = v1alpha1.PhasePromoting }); err == nil {
+		t.Fatal("the run was written")
+	}
+	b.runDown = false
+	// What the suspended controller has read: the status that it wrote, and the run.
+	suspended := decided{look: &look{rollout: b.rollout(), input: plan.Input{Now: b.at}}, recorded: b.rollout()}
+	b.must(b.r.observeRuns(t.Context(), suspended.look))
+	if len(due(&suspended.recorded.Status, suspended.runs)) == 0 {
+		t.Fatal("it has nothing to write")
+	}
+	b.must(b.decides("TriggerFired", rollsBack))
+	b.must(b.decides("RollbackDone", ends))
+	b.holds("RunStarts", "StepPassed", "TriggerFired", "RollbackDone")
+
+	b.must(b.r.completeRuns(t.Context(), suspended))
+
+	b.holds("RunStarts", "StepPassed", "TriggerFired", "RollbackDone")
+	run := &v1alpha1.RolloutRun{}
+	b.must(b.client.Get(t.Context(), client.ObjectKey{Namespace: "team", Name: "shop-1"}, run))
+	if run.Status.Outcome != v1alpha1.OutcomeRolledBack || run.Status.FinishedAt == nil {
+		t.Errorf("the run's outcome is %q, finished at %v; it was RolledBack", run.Status.Outcome, run.Status.FinishedAt)
+	}
+}

@@ -105,6 +105,9 @@ func (r *Reconciler) observeRuns(ctx context.Context, l *look) error {
 		if err := r.observeNewRun(ctx, l); err != nil {
 			return err
 		}
+		if l.run == nil {
+			l.takeTrafficBefore()
+		}
 	}
 	l.input.Run.Owed = owes(&l.rollout.Status, l.runs)
 	if len(l.input.Run.Rejected) > maxRejected {
@@ -138,8 +141,36 @@ func (l *look) takeRun(run *v1alpha1.RolloutRun) {
 		return
 	}
 	l.input.Spec.Steps = run.Spec.Steps
+	l.takeTraffic(run)
+}
+
+// takeTraffic lets the look go on with the routes that a run has split.
+func (l *look) takeTraffic(run *v1alpha1.RolloutRun) {
 	l.input.Spec.Traffic = run.Spec.Traffic
 	l.target = targetOf(&v1alpha1.Rollout{ObjectMeta: l.rollout.ObjectMeta, Spec: l.input.Spec, Status: l.rollout.Status})
+}
+
+// takeTrafficBefore finds the routes of a bypass whose run is yet to be made: those of
+// the run that it interrupted. One decision ended that run and began this one, so the
+// history gives both the same time. It may have interrupted a bypass without a run, too.
+func (l *look) takeTrafficBefore() {
+	s := &l.rollout.Status
+	if s.Promotion == nil || s.Promotion.Mode != v1alpha1.TakeOverBypass {
+		return
+	}
+	began := s.RunStartedAt
+	for i := range s.History {
+		ended := &s.History[i]
+		if !ended.FinishedAt.Equal(began) {
+			return
+		}
+		at := slices.IndexFunc(l.runs, func(run v1alpha1.RolloutRun) bool { return run.Name == ended.Run })
+		if at >= 0 {
+			l.takeTraffic(&l.runs[at])
+			return
+		}
+		began = &ended.StartedAt
+	}
 }
 
 // maxRejected is the API's own bound.

@@ -30,16 +30,18 @@ type inputs struct {
 }
 
 type recordedInput struct {
-	// hash of the record that the input belongs to.
-	hash      string
+	// run and hash of the record that the input belongs to.
+	run, hash string
 	canonical []byte
 }
 
-func (i *inputs) before(rollout *v1alpha1.Rollout) []byte {
+// before is the input that the next record of a run is the difference from. The first
+// record of a run has none, also where one decision ends a run and begins another.
+func (i *inputs) before(rollout *v1alpha1.Rollout, run string) []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	last, ok := i.last[client.ObjectKeyFromObject(rollout)]
-	if record := rollout.Status.Record; !ok || record == nil || record.Hash != last.hash {
+	if record := rollout.Status.Record; !ok || last.run != run || record == nil || record.Hash != last.hash {
 		return nil
 	}
 	return last.canonical
@@ -53,7 +55,8 @@ func (i *inputs) note(rollout *v1alpha1.Rollout, canonical []byte, t plan.Result
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	newest := record.Pending[len(record.Pending)-1].Decision
+	pending := record.Pending[len(record.Pending)-1]
+	newest := pending.Decision
 	if newest.Input == nil || newest.Input.Form == v1alpha1.InputDigest || newest.Input.SHA256 != evidence.Digest(canonical) || !rollout.Status.Phase.InRun() {
 		delete(i.last, client.ObjectKeyFromObject(rollout))
 		return
@@ -61,7 +64,7 @@ func (i *inputs) note(rollout *v1alpha1.Rollout, canonical []byte, t plan.Result
 	if i.last == nil {
 		i.last = map[types.NamespacedName]recordedInput{}
 	}
-	i.last[client.ObjectKeyFromObject(rollout)] = recordedInput{newest.Hash, canonical}
+	i.last[client.ObjectKeyFromObject(rollout)] = recordedInput{pending.Run, newest.Hash, canonical}
 }
 
 func (i *inputs) forget(rollout types.NamespacedName) {
@@ -83,7 +86,7 @@ func (r *Reconciler) extendRecord(ctx context.Context, l *look, t plan.Result) (
 	if err != nil {
 		return nil, nil, err
 	}
-	if entry.Record.Input, err = evidence.Describe(plan.Version, r.inputs.before(l.rollout), canonical); err != nil {
+	if entry.Record.Input, err = evidence.Describe(plan.Version, r.inputs.before(l.rollout, t.Status.Run), canonical); err != nil {
 		return nil, nil, err
 	}
 	run := t.Status.Run
@@ -249,14 +252,36 @@ func complete(run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) bool {
 // analysis. It reads past the cache where that does not hold all that the Rollout's
 // status goes on from.
 func (r *Reconciler) completeRun(ctx context.Context, recorded *v1alpha1.RolloutStatus, cached *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) (*v1alpha1.RolloutRun, error) {
-	run := cached.DeepCopy()
-	if !evidence.Follows(recorded.Record, run.Name, run.Status.Decisions) {
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err != nil {
-			// One that was deleted has nothing left to complete.
-			return cached, client.IgnoreNotFound(err)
+	var err error
+	run, behind := cached.DeepCopy(), !evidence.Follows(recorded.Record, cached.Name, cached.Status.Decisions)
+	if !behind {
+		err = r.applyRun(ctx, recorded, run, finished)
+	}
+	if behind || apierrors.IsConflict(err) {
+		run = &v1alpha1.RolloutRun{}
+		if err = r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err == nil {
+			err = r.applyRun(ctx, recorded, run, finished)
 		}
 	}
-	status := v1alpha1.RolloutRunStatus{Images: imagesOf(recorded, run), Decisions: run.Status.Decisions}
+	switch {
+	case apierrors.IsNotFound(err):
+		// One that was deleted has nothing left to complete.
+		return cached, nil
+	case err != nil:
+		return nil, err
+	case complete(run, finished):
+		return run, nil
+	default:
+		// The label comes last, so that it says that the record is whole.
+		return run, runs.LabelOutcome(ctx, r.Client, run, finished.Outcome, v1alpha1.FieldManager)
+	}
+}
+
+// applyRun adds to a run what it lacks, if it is still as it was read: an apply removes
+// what it leaves out, and so would take away what another process has added since.
+func (r *Reconciler) applyRun(ctx context.Context, recorded *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) error {
+	status := run.Status
+	status.Analysis, status.Images = nil, imagesOf(recorded, run)
 	if record := recorded.Record; record != nil {
 		status.Decisions = evidence.With(run.Status.Decisions, run.Name, record.Pending)
 	}
@@ -264,21 +289,14 @@ func (r *Reconciler) completeRun(ctx context.Context, recorded *v1alpha1.Rollout
 	if finished != nil {
 		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 	}
-	if run.Status.Outcome == "" || len(status.Decisions) > len(run.Status.Decisions) {
-		if err := runs.ApplyStatus(ctx, r.Client, run, status, v1alpha1.FieldManager); err != nil {
-			if apierrors.IsNotFound(err) {
-				return cached, nil
-			}
-			return nil, err
+	if len(status.Decisions) > len(run.Status.Decisions) || finished != nil && run.Status.Outcome == "" {
+		if err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, status, v1alpha1.FieldManager); err != nil {
+			return err
 		}
 	}
 	status.Analysis = run.Status.Analysis
 	run.Status = status
-	if complete(run, finished) {
-		return run, nil
-	}
-	// The label comes last, so that it says that the record is whole.
-	return run, runs.LabelOutcome(ctx, r.Client, run, finished.Outcome, v1alpha1.FieldManager)
+	return nil
 }
 
 // imagesOf are a run's, as the status knows them of its version on trial or by now

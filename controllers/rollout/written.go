@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -35,19 +36,22 @@ type written struct {
 }
 
 type writes struct {
-	mu sync.Mutex
-	at time.Time
+	mu    sync.Mutex
+	clock clock.PassiveClock
 	// behind are the objects that the cache may not show yet, and status the Rollout's
 	// newest version.
 	behind map[object]answer
 	status string
+	// lags is set by a look that went on although the cache does not show everything.
+	lags bool
 }
 
-// answer is the version that a write has given an object, and an empty one to read
-// it into.
+// answer is the version that a write has given an object and when, and an empty one to
+// read it into.
 type answer struct {
 	empty   client.Object
 	version string
+	at      time.Time
 }
 
 // object names one of any kind.
@@ -60,7 +64,7 @@ type writesKey struct{}
 
 // of returns what was written for a Rollout, and a context in which a client that
 // TrackWrites returned adds to it.
-func (w *written) of(ctx context.Context, rollout types.NamespacedName, now time.Time) (*writes, context.Context) {
+func (w *written) of(ctx context.Context, rollout types.NamespacedName, now clock.PassiveClock) (*writes, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.rollouts == nil {
@@ -68,11 +72,8 @@ func (w *written) of(ctx context.Context, rollout types.NamespacedName, now time
 	}
 	known := w.rollouts[rollout]
 	if known == nil {
-		known = &writes{behind: map[object]answer{}}
+		known = &writes{clock: now, behind: map[object]answer{}}
 		w.rollouts[rollout] = known
-	}
-	if len(known.behind) == 0 {
-		known.at = now
 	}
 	return known, context.WithValue(ctx, writesKey{}, known)
 }
@@ -84,33 +85,45 @@ func (w *written) forget(rollout types.NamespacedName) {
 }
 
 // seen reports whether the cache shows everything that was written, or was waited
-// for long enough.
-func (w *writes) seen(ctx context.Context, cache client.Reader, now time.Time) bool {
+// for long enough. An object that was given up stays known until the cache shows it, or
+// does not have it.
+func (w *writes) seen(ctx context.Context, cache client.Reader) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	waits := false
+	w.lags = false
 	for key, written := range w.behind {
 		cached := written.empty
 		err := cache.Get(ctx, key.NamespacedName, cached)
 		order, malformed := resourceversion.CompareResourceVersion(cached.GetResourceVersion(), written.version)
-		if malformed != nil && err == nil || err == nil && order >= 0 || now.Sub(w.at) >= catchUp {
+		givenUp := w.clock.Since(written.at) >= catchUp
+		switch shown := err == nil && (malformed != nil || order >= 0); {
+		case shown:
 			delete(w.behind, key)
+		case !givenUp:
+			waits = true
+		default:
+			w.lags = true
+			if err != nil {
+				delete(w.behind, key)
+			}
 		}
 	}
-	return len(w.behind) == 0
+	return !waits
 }
 
-// wroteLast reports whether the newest write of a Rollout was this process's: then what
-// it has seen of its own writes is all that was decided.
+// wroteLast reports whether the newest write of a Rollout was this process's, and the cache
+// shows all of its writes: then what it has seen of them is all that was decided.
 func (w *writes) wroteLast(rollout *v1alpha1.Rollout) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.status != "" && w.status == rollout.ResourceVersion
+	return !w.lags && w.status != "" && w.status == rollout.ResourceVersion
 }
 
 func (w *writes) note(kind schema.GroupVersionKind, answered client.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.behind[object{kind, client.ObjectKeyFromObject(answered)}] = answer{emptyLike(answered), answered.GetResourceVersion()}
+	w.behind[object{kind, client.ObjectKeyFromObject(answered)}] = answer{emptyLike(answered), answered.GetResourceVersion(), w.clock.Now()}
 	if kind.Kind == "Rollout" {
 		w.status = answered.GetResourceVersion()
 	}

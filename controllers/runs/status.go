@@ -16,8 +16,10 @@ import (
 
 // ApplyStatus writes the fields of a run's status that belong to owner, by server-side
 // apply: fields of another field manager stay, and fields that owner wrote before and
-// leaves out now are removed. It does not create a run that was deleted.
-func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, status v1alpha1.RolloutRunStatus, owner string) error {
+// leaves out now are removed. It does not create a run that was deleted. version is the
+// resource version of the run that the status was computed from, and another one is a
+// conflict; an empty version writes to any.
+func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, version string, status v1alpha1.RolloutRunStatus, owner string) error {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
 		return fmt.Errorf("encode the run's status: %w", err)
@@ -28,6 +30,9 @@ func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun,
 	u.SetName(run.Name)
 	// With the UID, this write cannot create a run that was deleted.
 	u.SetUID(run.UID)
+	if version != "" {
+		u.SetResourceVersion(version)
+	}
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(owner), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("write the status of run %s: %w", run.Name, err)

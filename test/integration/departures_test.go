@@ -48,6 +48,57 @@ func TestABypassServesInEveryPhase(t *testing.T) {
 	}
 }
 
+// fixed is a version that the run in progress does not know.
+const fixed = "registry.example/shop:v3"
+
+// bypassWith declares another version and lets the Deployment roll to it unjudged.
+func (s *shop) bypassWith(image string) {
+	s.t.Helper()
+	document := fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d: outage"}},"spec":{"paused":false,"template":{"spec":{"containers":[{"name":"shop","image":%q}]}}}}`,
+		v1alpha1.AnnotationBypassReason, s.deployment().Generation, image)
+	s.must(sre(s.t).Patch(s.t.Context(), s.deployment(), client.RawPatch(types.StrategicMergePatchType, []byte(document))))
+}
+
+// TestABypassWithAnotherVersionInARunCanBeReplayed: its run begins in the midst of
+// another, and its first record needs none of that one's.
+func TestABypassWithAnotherVersionInARunCanBeReplayed(t *testing.T) {
+	s := open(t)
+	s.release(better)
+	s.until("in a step", atWeight)
+	s.bypassWith(fixed)
+	s.until("bypassed", ended(fixed))
+	// settle replays the newest run's record.
+	expect(t, s.settle(fixed, good), "route to shop with 0 annotations")
+}
+
+// TestABypassAfterTrafficWasRemovedReleasesTheRoutes: a run keeps its routes when
+// spec.traffic is removed, and so does the bypass that interrupts it.
+func TestABypassAfterTrafficWasRemovedReleasesTheRoutes(t *testing.T) {
+	for name, dies := range map[string]string{"undisturbed": "", "the process ends before the run is made": "create v1alpha1.RolloutRun for Bypassed"} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			s.release(better)
+			s.until("in a step", atWeight)
+			s.must(admin.Patch(t.Context(), s.rollout(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"traffic":null}}`))))
+			s.until("in the step still", atWeight)
+			s.bypassWith(fixed)
+			died := false
+			s.api.faulty = func(_ int, write string) fault {
+				if died || write != dies {
+					return none
+				}
+				died = true
+				return crash
+			}
+			s.until("bypassed", ended(fixed))
+			if died != (dies != "") {
+				t.Error("the process did not end where it should")
+			}
+			expect(t, s.settle(fixed, good), "route to shop with 0 annotations")
+		})
+	}
+}
+
 // TestARejectedVersionIsBypassed by a person who names it; the rejection is kept.
 func TestARejectedVersionIsBypassed(t *testing.T) {
 	s := open(t)
