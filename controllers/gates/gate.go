@@ -17,7 +17,7 @@ import (
 func guardOfStatus(rollout *v1alpha1.Rollout) plan.Gate {
 	c := meta.FindStatusCondition(rollout.Status.Conditions, v1alpha1.ConditionGuarded)
 	if c == nil {
-		return unknown("waiting for the first proof of the guard")
+		return unknown("waiting for the first check of the guard")
 	}
 	gate := plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown, Reason: c.Reason, Message: c.Message}
 	switch {

@@ -91,7 +91,7 @@ func TestWhatADryRunShows(t *testing.T) {
 		want        finding
 		says        string
 	}{
-		"paused":          {paused: true, bypass: refused, want: proven, says: "comes back paused"},
+		"paused":          {paused: true, bypass: refused, want: proven, says: "a changed template is paused"},
 		"not paused":      {want: missing, says: "kubectl apply --server-side -k config/guard"},
 		"locked":          {err: denied(metav1.StatusReasonForbidden, deniedLocked), want: locked, says: "waiting for a handover"},
 		"reached release": {err: denied(metav1.StatusReasonForbidden, deniedRelease), want: missing, says: "refused by policy belay-guard-release instead of being paused"},
@@ -219,7 +219,7 @@ func (b *guardBench) after(d time.Duration) *guardBench {
 
 func TestAProofStandsAndIsRenewed(t *testing.T) {
 	b := newGuardBench(t)
-	b.Expect(b.last()).To(Equal(unknown("waiting for the first proof of the guard")), "nothing is known, and nothing is claimed")
+	b.Expect(b.last()).To(Equal(unknown("waiting for the first check of the guard")), "nothing is known, and nothing is claimed")
 	b.paused = true
 	b.Expect(b.look().RequeueAfter).To(Equal(5 * time.Minute))
 	b.Expect(b.last().Outcome).To(Equal(plan.Open))

@@ -63,7 +63,7 @@ func probeHold(ctx context.Context, as client.Client, d *appsv1.Deployment, now 
 	switch {
 	case err == nil && answer.Spec.Paused:
 		// The answer has the generation that the change would make.
-		return proven, "a pushed template comes back paused", answer.Generation - 1
+		return proven, "the guard is in force: a changed template is paused", answer.Generation - 1
 	case err == nil:
 		return missing, "a pushed template would roll at once: no admission policy of Belay's pauses it; " +
 			"install them on this cluster: kubectl apply --server-side -k config/guard", 0

@@ -212,7 +212,7 @@ func (e TakeOut) String() string {
 	if e.Delete {
 		return "delete ReplicaSet " + e.Name
 	}
-	return "scale ReplicaSet " + e.Name + " to 0"
+	return fmt.Sprintf("scale ReplicaSet %s to 0", e.Name)
 }
 
-func (e TakeBack) String() string { return "take ReplicaSet " + e.Name + " back" }
+func (e TakeBack) String() string { return fmt.Sprintf("take ReplicaSet %s back", e.Name) }

@@ -153,7 +153,7 @@ func finishPromotion(f *facts) Decision {
 	if s := f.onlyActiveSet(); s != nil && s.Revision != f.candidate {
 		return finishNative(f)
 	}
-	why := "promoted " + imageOf(f.in.Status.Candidate) + f.lateTriggerNote()
+	why := fmt.Sprintf("promoted %s%s", imageOf(f.in.Status.Candidate), f.lateTriggerNote())
 	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)

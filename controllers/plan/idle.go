@@ -157,7 +157,7 @@ func rollUnserved(f *facts) Decision {
 }
 
 func stayStable(f *facts) Decision {
-	d := Decision{Status: f.next(), Progress: Ready, Reason: v1alpha1.ReasonStable, Why: "serving " + imageOf(f.in.Status.Stable)}
+	d := Decision{Status: f.next(), Progress: Ready, Reason: v1alpha1.ReasonStable, Why: fmt.Sprintf("serving %s", imageOf(f.in.Status.Stable))}
 	switch w := f.in.Workload; {
 	case w.Replicas > 0 && w.Stable.Ready == 0:
 		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix: it rolls out at once if no pod gets ready within %s",
@@ -166,7 +166,7 @@ func stayStable(f *facts) Decision {
 		d.Progress, d.Reason = Stalled, f.in.Route.Fault.Reason
 		d.Why, d.Recheck = f.in.Route.Fault.Message, f.in.Watchdog
 	case f.in.Workload.Warning != "":
-		d.Why += "; note: " + f.in.Workload.Warning
+		d.Why += fmt.Sprintf("; note: %s", f.in.Workload.Warning)
 	}
 	return d
 }

@@ -59,7 +59,7 @@ func waitForEndpoints(f *facts) Decision {
 }
 
 func splitAtZero(f *facts) Decision {
-	return f.setWeight(0, f.stage()+": splitting the routes between stable and canary, with weight 0 % for the canary")
+	return f.setWeight(0, fmt.Sprintf("%s: splitting the routes between stable and canary, with weight 0 %% for the canary", f.stage()))
 }
 
 // splitUnacknowledged keeps pods and weight from growing while the gateway has

@@ -115,7 +115,7 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 		return client.IgnoreNotFound(err)
 	}
 	if found.Spec.Rollout.UID != d.recorded.UID {
-		return fmt.Errorf("run %s exists and belongs to another Rollout", run.Name)
+		return fmt.Errorf("RolloutRun %s exists and belongs to another Rollout: delete it", run.Name)
 	}
 	return nil
 }

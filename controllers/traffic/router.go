@@ -119,7 +119,7 @@ type Observation struct {
 //
 // Errors: ErrNotFound when a route, or its kind, does not exist, ErrNotRouted when a route
 // does not refer to the Service, ErrUnusable when a route or the Service cannot
-// be shared out as it is, ErrUnsupported from a router that has no routes or no
+// be split as it is, ErrUnsupported from a router that has no routes or no
 // Service to write to; anything else is the API server's and worth a retry.
 // One unusable route keeps nobody from the others: Observe returns what they say
 // beside the error, Apply and Release change them before they return it.
@@ -146,9 +146,9 @@ var (
 	ErrNotFound = errors.New("route not found")
 	// ErrNotRouted means that no backendRef of a route names the Service.
 	ErrNotRouted = errors.New("route does not refer to the Service")
-	// ErrUnusable means that a route or the Service cannot be shared out as it is;
+	// ErrUnusable means that a route or the Service cannot be split as it is;
 	// the message says what to change.
-	ErrUnusable = errors.New("cannot be shared out")
+	ErrUnusable = errors.New("cannot be split")
 	// ErrUnsupported means that the router has nothing to do this with; the message
 	// says what was asked for.
 	ErrUnsupported = errors.New("not supported by this router")

@@ -13,7 +13,7 @@ import (
 // packages whose messages stand in docs/reference/messages.md.
 var packages = []string{
 	"analysis", "analysis/prometheus", "controllers/evidence", "controllers/guardrails", "controllers/judge", "controllers/orphans",
-	"controllers/replay", "controllers/sources", "controllers/traffic/gateway", "controllers/workload",
+	"controllers/gates", "controllers/invariants", "controllers/plan", "controllers/replay", "controllers/rollout", "controllers/sources", "controllers/traffic", "controllers/traffic/gateway", "controllers/traffic/replicas", "controllers/workload",
 }
 
 // notMessages are literals with words that no user sees, with the reason.
@@ -112,6 +112,9 @@ func readRows(t *testing.T, path string) []*row {
 		cells := strings.Split(strings.ReplaceAll(line, `\|`, "\x00"), "|")
 		if !strings.HasPrefix(line, "|") || len(cells) < 3 {
 			continue
+		}
+		if strings.Contains(line, "s the message says") || slices.ContainsFunc(cells[1:len(cells)-1], func(cell string) bool { return strings.TrimSpace(cell) == "" }) {
+			t.Errorf("line %d of %s does not say what its message means and what to do", i+1, path)
 		}
 		for _, m := range codeSpan.FindAllStringSubmatch(cells[1], -1) {
 			message := strings.ReplaceAll(m[1], "\x00", "|")

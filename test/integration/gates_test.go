@@ -73,7 +73,7 @@ func TestGateOfTheGuard(t *testing.T) {
 			}
 		}
 	}
-	open := both(plan.Open, "comes back paused")
+	open := both(plan.Open, "a changed template is paused")
 	g.Eventually(open).WithTimeout(soon).Should(Succeed())
 
 	t.Run("nothing pauses, and belay-guard-release refuses", func(t *testing.T) {

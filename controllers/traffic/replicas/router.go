@@ -59,7 +59,7 @@ func (Router) Point(context.Context, traffic.Target) error { return nil }
 
 // Apply is refused: a share is a number of pods.
 func (Router) Apply(context.Context, traffic.Target, traffic.Split) error {
-	return fmt.Errorf("%w: a share of the requests, without a route", traffic.ErrUnsupported)
+	return fmt.Errorf("%w: without a route there is no weight to set", traffic.ErrUnsupported)
 }
 
 // Release has nothing to point back.
@@ -70,7 +70,7 @@ func (Router) Narrow(_ context.Context, _ traffic.Target, hash string) error {
 	if hash == "" {
 		return nil
 	}
-	return fmt.Errorf("%w: a Service that selects one version, without naming one", traffic.ErrUnsupported)
+	return fmt.Errorf("%w: without a Service there is no selector to limit", traffic.ErrUnsupported)
 }
 
 // Remove has no pair of Services to delete.
