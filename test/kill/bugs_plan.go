@@ -1,0 +1,5 @@
+//go:build kill
+
+package kill
+
+var bugs []bug
