@@ -24,9 +24,9 @@ func TestEveryDecisionKeepsThePromises(t *testing.T) {
 }
 
 // TestDecisionsOnWhatIsObservedKeepThePromises goes through what is observed more
-// closely, with nothing else going on.
+// closely, judged or not yet, with nothing else going on.
 func TestDecisionsOnWhatIsObservedKeepThePromises(t *testing.T) {
-	enumerate(t, max(1, *every/59), []option{{"pass", verdict(v1alpha1.VerdictPass)}})
+	enumerate(t, max(1, *every/59), []option{{"pass", verdict(v1alpha1.VerdictPass)}, {"inconclusive", verdict(v1alpha1.VerdictInconclusive)}})
 }
 
 func enumerate(t *testing.T, every int, besides ...[]option) {
