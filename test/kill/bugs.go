@@ -23,10 +23,10 @@ var promises = check{pkg: "./controllers/plan", run: "KeepThePromises"}
 // planned compares whole decisions of the planner, one for each of its rules.
 var planned = check{pkg: "./controllers/plan", skip: "KeepThePromises|Docs|TablesStayShort"}
 
-// told plays stories of the simulated world, with crashes and with events that are
+// told plays a story of the simulated world, with crashes and with events that are
 // lost, and judges the world.
-func told(stories string) check {
-	return check{pkg: "./test/sim", run: "^(TestEveryCrashPoint|TestDelaysAndLosses)$/^(" + stories + ")$"}
+func told(story string) check {
+	return check{pkg: "./test/sim", run: "^(TestEveryCrashPoint|TestDelaysAndLosses)$/^" + story + "$"}
 }
 
 func in(pkg, run string) check { return check{pkg: pkg, run: run} }

@@ -114,14 +114,14 @@ var planBugs = []bug{
 		file:   "controllers/plan/rollback.go",
 		old:    "return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch != f.in.Status.Epoch",
 		is:     "return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch > f.in.Status.Epoch",
-		checks: []check{told("trigger-fires-at-the-handover|trigger-fires-once-handing-over"), planned},
+		checks: []check{told("trigger-fires-at-the-handover"), planned},
 	},
 	{
 		name: "epoch-of-the-route-ignored", breaks: independent,
 		file:   "controllers/plan/gating.go",
 		old:    "d.Status.Epoch = max(d.Status.Epoch, f.in.Route.Epoch) + 1",
 		is:     "d.Status.Epoch++",
-		checks: []check{promises, told("blind-then-on"), planned},
+		checks: []check{promises, planned},
 	},
 	{
 		name: "rollback-in-the-same-epoch", breaks: independent,
@@ -135,7 +135,7 @@ var planBugs = []bug{
 		file:   "controllers/plan/lost.go",
 		old:    "return !ours || f.in.Workload.Lock != v1alpha1.RunLabel(f.in.Status.Run)",
 		is:     "return false && ours",
-		checks: []check{told("rollback-before-the-owner-changes|trigger-fires-at-the-handover"), promises, planned},
+		checks: []check{told("trigger-fires-at-the-handover"), promises, planned},
 	},
 	{
 		name: "rejected-revision-runs-again", breaks: unguarded,
@@ -149,7 +149,7 @@ var planBugs = []bug{
 		file:   "controllers/plan/idle.go",
 		old:    "func unguarded(f *facts) bool { return !f.in.Guard.Proven }",
 		is:     "func unguarded(f *facts) bool { return f.in.Guard.Pending }",
-		checks: []check{promises, told("blind-then-on"), planned},
+		checks: []check{promises, planned},
 	},
 	{
 		name: "finalizer-gone-before-the-release", breaks: served,

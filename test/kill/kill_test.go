@@ -123,6 +123,7 @@ func TestRed(t *testing.T) { t.Error("always") }
 		"its file is gone":  {bug{file: "gone.go", old: "2", is: "3", checks: all}, "", "the bug's place is gone"},
 		"it is in a test":   {bug{file: "toy_test.go", old: "4", is: "5", checks: all}, "", "is a test"},
 		"red without it":    {bug{file: "toy.go", old: "2 * n", is: "3 * n", checks: []check{{pkg: "."}}}, "", "fails without a bug: TestRed"},
+		"no subtests":       {bug{file: "toy.go", old: "2 * n", is: "3 * n", checks: []check{{pkg: ".", run: "TestIndex/gone"}}}, "", "has no tests"},
 		"no tests":          {bug{file: "toy.go", old: "2 * n", is: "3 * n", checks: []check{{pkg: ".", run: "TestGone"}}}, "", "has no tests"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,8 @@ type bug struct {
 // check is a `go test` of one package.
 type check struct {
 	// pkg is the package's path, as ./controllers/plan; run and skip select its tests,
-	// as the flags of go test do. Empty selects all.
+	// as the flags of go test do. Empty selects all. A slash in run stands between a
+	// test and its subtests, and nowhere else.
 	pkg, run, skip string
 	// golden says that the check compares recorded text, which changes with every
 	// intended change too.
@@ -162,7 +163,7 @@ func (m *module) run(ctx context.Context, c check, flags ...string) (verdict, er
 	if exit := (&exec.ExitError{}); err != nil && !errors.As(err, &exit) {
 		return verdict{}, fmt.Errorf("run go test: %w", err)
 	}
-	said, readErr := read(out)
+	said, readErr := read(out, strings.Count(c.run, "/"))
 	if readErr != nil {
 		return verdict{}, fmt.Errorf("%w\n%s", readErr, &stderr)
 	}
