@@ -7,34 +7,35 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
 	"belay.dev/belay/controllers/replay"
+	"belay.dev/belay/test/world"
 )
 
 // TestEveryRecordReplays makes every decision of every story again from the runs'
 // records alone: each comes out as it was recorded.
 func TestEveryRecordReplays(t *testing.T) {
 	decisions, bytes, longest := 0, int32(0), int32(0)
-	for _, s := range Stories() {
-		w := New(1, Fault{}, s.Setup, s.Script()...)
-		w.records = map[string]*runRecord{}
+	for _, s := range world.Stories() {
+		w := s.Begin(1, world.Fault{})
+		records := w.KeepRecords()
 		w.Run()
-		for name, r := range w.records {
+		for name, r := range records {
 			run := &v1alpha1.RolloutRun{}
-			run.Name, run.Status.Decisions, run.Status.Head = name, r.chain, evidence.Head(r.chain)
+			run.Name, run.Status.Decisions, run.Status.Head = name, r.Chain, evidence.Head(r.Chain)
 			made, err := replay.Run(run)
 			if err != nil {
 				t.Errorf("%s: %v", s.Name, err)
 			}
 			for i, d := range made {
 				// A record beyond 96 KiB keeps only the digests of inputs.
-				trimmed := s.Name == "sizes-never-rest" && r.chain[i].Input.Form == v1alpha1.InputDigest && i > 80
+				trimmed := s.Name == "sizes-never-rest" && r.Chain[i].Input.Form == v1alpha1.InputDigest && i > 80
 				if d.Outcome != replay.Same && !trimmed {
 					t.Errorf("%s, run %s, decision %d (%s): %s: %s", s.Name, name, d.Seq, d.Rule, d.Outcome, d.Message)
 				}
 			}
-			decisions, bytes, longest = decisions+len(made), bytes+r.end.Bytes, max(longest, r.end.Bytes)
+			decisions, bytes, longest = decisions+len(made), bytes+r.Bytes(), max(longest, r.Bytes())
 		}
 	}
-	t.Logf("%d decisions of %d stories, %d bytes each on average, the longest record has %d", decisions, len(Stories()), bytes/int32(max(1, decisions)), longest)
+	t.Logf("%d decisions of %d stories, %d bytes each on average, the longest record has %d", decisions, len(world.Stories()), bytes/int32(max(1, decisions)), longest)
 	if decisions < 2000 {
 		t.Errorf("only %d decisions were recorded", decisions)
 	}
@@ -43,13 +44,13 @@ func TestEveryRecordReplays(t *testing.T) {
 // TestAChangedRecordDoesNotReplay: whoever changes a decision, its input or the
 // order in which they stand is found out.
 func TestAChangedRecordDoesNotReplay(t *testing.T) {
-	s := Stories()[0]
-	w := New(1, Fault{}, s.Setup, s.Script()...)
-	w.records = map[string]*runRecord{}
+	s := world.Stories()[0]
+	w := s.Begin(1, world.Fault{})
+	records := w.KeepRecords()
 	w.Run()
 	var chain []v1alpha1.DecisionRecord
-	for _, r := range w.records {
-		chain = r.chain
+	for _, r := range records {
+		chain = r.Chain
 	}
 	sealed := func(change func([]v1alpha1.DecisionRecord)) []v1alpha1.DecisionRecord {
 		var out []v1alpha1.DecisionRecord

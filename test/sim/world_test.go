@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"belay.dev/belay/test/world"
 )
 
 var (
@@ -17,8 +19,8 @@ var (
 )
 
 // tell plays a story and returns what is wrong with it.
-func tell(s Story, seed uint64, fault Fault) (*World, []string) {
-	w := New(seed, fault, s.Setup, s.Script()...)
+func tell(s world.Story, seed uint64, fault world.Fault) (*world.World, []string) {
+	w := s.Begin(seed, fault)
 	w.Run()
 	return w, s.Ends(w)
 }
@@ -26,12 +28,12 @@ func tell(s Story, seed uint64, fault Fault) (*World, []string) {
 // TestGoldenLogs holds every decision of each story, its time and its sentence,
 // to what was reviewed. go test ./test/sim -sim.update writes them anew.
 func TestGoldenLogs(t *testing.T) {
-	for _, s := range Stories() {
+	for _, s := range world.Stories() {
 		t.Run(s.Name, func(t *testing.T) {
-			w, wrong := tell(s, 1, Fault{})
+			w, wrong := tell(s, 1, world.Fault{})
 			report(t, "undisturbed", w, wrong)
 			if !strings.Contains(s.Name, "/") {
-				golden(t, s.Name+".log", w.log)
+				golden(t, s.Name+".log", w.Log())
 			}
 		})
 	}
@@ -41,9 +43,9 @@ func TestGoldenLogs(t *testing.T) {
 // each: how long it took, how many decisions, how its runs ended, what it stalled on.
 func TestGoldenEnds(t *testing.T) {
 	var lines []string
-	for _, s := range Stories() {
-		w, _ := tell(s, 1, Fault{})
-		lines = append(lines, fmt.Sprintf("%-40s %8s %4d decisions  %-10s ends %v stalls %v", s.Name, w.at.Sub(w.start).Round(time.Second), len(w.log), w.rollout.status.Phase, w.ends, w.stalls))
+	for _, s := range world.Stories() {
+		w, _ := tell(s, 1, world.Fault{})
+		lines = append(lines, s.Summary(w))
 	}
 	golden(t, "stories.txt", lines)
 }
@@ -66,10 +68,10 @@ func golden(t *testing.T, name string, lines []string) {
 	}
 }
 
-func report(t *testing.T, name string, w *World, wrong []string) {
+func report(t *testing.T, name string, w *world.World, wrong []string) {
 	t.Helper()
 	if len(wrong) > 0 {
-		t.Errorf("%s:\n  %s\n%s", name, strings.Join(wrong, "\n  "), strings.Join(w.log, "\n"))
+		t.Errorf("%s:\n  %s\n%s", name, strings.Join(wrong, "\n  "), strings.Join(w.Log(), "\n"))
 	}
 }
 
@@ -79,10 +81,10 @@ const most = 120
 
 // crashPoints are tried at every write; the times are when a controller that was
 // suspended goes on beside the one that took its place.
-var crashPoints = []Fault{
-	{Crash: BeforeEffect}, {Crash: WithinEffect}, {Crash: AfterEffect},
-	{Crash: BeforeRecord, GoesOn: lease + 10*time.Second},
-	{Crash: BeforeEffect, GoesOn: lease + 500*time.Millisecond}, {Crash: BeforeEffect, GoesOn: lease + 12*time.Second}, {Crash: BeforeEffect, GoesOn: 3 * time.Minute},
+var crashPoints = []world.Fault{
+	{Crash: world.BeforeEffect}, {Crash: world.WithinEffect}, {Crash: world.AfterEffect},
+	{Crash: world.BeforeRecord, GoesOn: world.Lease + 10*time.Second},
+	{Crash: world.BeforeEffect, GoesOn: world.Lease + 500*time.Millisecond}, {Crash: world.BeforeEffect, GoesOn: world.Lease + 12*time.Second}, {Crash: world.BeforeEffect, GoesOn: 3 * time.Minute},
 }
 
 // TestEveryCrashPoint stops the controller at each of its writes and lets another
@@ -90,18 +92,18 @@ var crashPoints = []Fault{
 // meets one of the ways to stop, another one in the next story; in stories that are
 // about a race, or with -sim.full, it meets all of them.
 func TestEveryCrashPoint(t *testing.T) {
-	for i, s := range Stories() {
+	for i, s := range world.Stories() {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			undisturbed, _ := tell(s, 1, Fault{})
-			for n := 1; n <= min(undisturbed.writes, most); n++ {
+			undisturbed, _ := tell(s, 1, world.Fault{})
+			for n := 1; n <= min(undisturbed.Writes(), most); n++ {
 				for k, fault := range crashPoints {
 					if !*full && s.Or == "" && k != (n+i)%len(crashPoints) {
 						continue
 					}
 					fault.CrashAt = n
 					w, wrong := tell(s, 1, fault)
-					report(t, fmt.Sprintf("write %d of %d, %s, goes on after %s", n, undisturbed.writes, fault.Crash, fault.GoesOn), w, wrong)
+					report(t, fmt.Sprintf("write %d of %d, %s, goes on after %s", n, undisturbed.Writes(), fault.Crash, fault.GoesOn), w, wrong)
 				}
 			}
 		})
@@ -111,13 +113,13 @@ func TestEveryCrashPoint(t *testing.T) {
 // TestDelaysAndLosses tells each story with other delays, with a cache that lags
 // and with watch events that never come.
 func TestDelaysAndLosses(t *testing.T) {
-	for _, s := range Stories() {
+	for _, s := range world.Stories() {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range *seeds {
 				crash := crashPoints[seed%uint64(len(crashPoints))]
 				crash.Stale, crash.CrashAt = true, 1+int(seed%25)
-				for _, fault := range []Fault{{}, {Stale: true}, {LostEvents: true}, {Stale: true, LostEvents: true}, crash} {
+				for _, fault := range []world.Fault{{}, {Stale: true}, {LostEvents: true}, {Stale: true, LostEvents: true}, crash} {
 					w, wrong := tell(s, seed, fault)
 					report(t, fmt.Sprintf("seed %d, %+v", seed, fault), w, wrong)
 				}

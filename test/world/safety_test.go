@@ -1,4 +1,4 @@
-package sim
+package world
 
 import (
 	"strings"
@@ -52,7 +52,7 @@ func TestTheWorldSeesHarm(t *testing.T) {
 		{"a canary left behind", false, guarded, func(w *World) { w.createSet(set{name: "left", template: second, ownerRun: "gone"}) }, "ReplicaSet left of run gone is left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := New(1, Fault{}, nil, event{guarded, func(w *World) {
+			w := newWorld(1, Fault{}, nil, event{guarded, func(w *World) {
 				if c.run {
 					w.declare(second)
 				}

@@ -1,8 +1,8 @@
-// Package sim runs the planner against a simulated world: a Deployment with the
+// Package world runs the planner against a simulated world: a Deployment with the
 // Deployment controller's own rules, ReplicaSets and pods, the guard, Services,
 // a route and the gateway that follows it, all in virtual time. No Kubernetes, no
 // goroutine, no clock: a seed decides every delay, so that a failure repeats.
-package sim
+package world
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package sim
+package world
 
 import (
 	"belay.dev/belay/api/v1alpha1"
@@ -6,11 +6,20 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// runRecord is a run's record as it grows, and the input of its newest decision.
-type runRecord struct {
+// Record is a run's record as it grows, and the input of its newest decision.
+type Record struct {
+	Chain []v1alpha1.DecisionRecord
 	end   *v1alpha1.RecordStatus
-	chain []v1alpha1.DecisionRecord
 	input []byte
+}
+
+// Bytes is the record's size, as the controller bounds it.
+func (r *Record) Bytes() int32 { return r.end.Bytes }
+
+// KeepRecords makes the world keep the records of its runs, by the run's name.
+func (w *World) KeepRecords() map[string]*Record {
+	w.records = map[string]*Record{}
+	return w.records
 }
 
 // recordDecision extends a run's record as the controller does, but writes it at once.
@@ -18,7 +27,7 @@ func (w *World) recordDecision(in plan.Input, t plan.Result) {
 	run := t.Status.Run
 	r := w.records[run]
 	if r == nil {
-		r = &runRecord{}
+		r = &Record{}
 		w.records[run] = r
 	}
 	input, err := in.Canonical()
@@ -31,12 +40,12 @@ func (w *World) recordDecision(in plan.Input, t plan.Result) {
 		w.broken("%v", err)
 		return
 	}
-	end, err := evidence.Extend(r.end, run, r.chain, entry)
+	end, err := evidence.Extend(r.end, run, r.Chain, entry)
 	if err != nil {
 		w.broken("%v", err)
 		return
 	}
-	r.chain, r.input = evidence.With(r.chain, run, end.Pending), input
+	r.Chain, r.input = evidence.With(r.Chain, run, end.Pending), input
 	end.Pending = nil
 	r.end = end
 }

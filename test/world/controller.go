@@ -1,4 +1,4 @@
-package sim
+package world
 
 import (
 	"errors"
@@ -40,8 +40,8 @@ const (
 	AfterEffect  CrashPoint = "after the effect"
 )
 
-// lease is how long another controller takes to go on where one crashed.
-const lease = 20 * time.Second
+// Lease is how long another controller takes to go on where one crashed.
+const Lease = 20 * time.Second
 
 // late is what a controller that was suspended is about to write.
 type late struct {
@@ -104,7 +104,7 @@ func (w *World) reconcile() {
 // that stopped was about to do may still come.
 func (w *World) crash(rest *late) {
 	w.crashed = true
-	w.wake = w.at.Add(lease)
+	w.wake = w.at.Add(Lease)
 	if rest != nil && w.fault.GoesOn > 0 {
 		rest.at = w.at.Add(w.fault.GoesOn)
 		w.late = rest

@@ -1,4 +1,4 @@
-package sim
+package world
 
 import (
 	"time"
@@ -34,7 +34,7 @@ type safety struct {
 
 // reaction is how long the controller may take to notice, and the gateway to
 // follow, at the worst: after a crash, without events, with an old view.
-const reaction = lease + 20*time.Second
+const reaction = Lease + 20*time.Second
 
 func (w *World) allow(revision string) {
 	if w.allowed == nil {

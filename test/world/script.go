@@ -1,4 +1,4 @@
-package sim
+package world
 
 import (
 	"fmt"
@@ -34,6 +34,17 @@ type Story struct {
 	Or string
 	// Leaves allows a canary to be left, where a deletion could not wait any longer.
 	Leaves bool
+}
+
+// Begin is a world at the start of the story, with the delays of a seed.
+func (s Story) Begin(seed uint64, fault Fault) *World {
+	return newWorld(seed, fault, s.Setup, s.Script()...)
+}
+
+// Summary is the course of a story that was played, in one line: how long it took,
+// how many decisions, how its runs ended, what it stalled on.
+func (s Story) Summary(w *World) string {
+	return fmt.Sprintf("%-40s %8s %4d decisions  %-10s ends %v stalls %v", s.Name, w.at.Sub(w.start).Round(time.Second), len(w.log), w.rollout.status.Phase, w.ends, w.stalls)
 }
 
 // push declares the second revision once the Rollout guards the first.

@@ -1,4 +1,4 @@
-package sim
+package world
 
 import (
 	"fmt"
@@ -68,7 +68,7 @@ type World struct {
 	trace func(*World)
 	log   []string
 	// records are the runs' records by name; nil when nobody asks for them.
-	records    map[string]*runRecord
+	records    map[string]*Record
 	stalls     []string
 	violations []string
 }
@@ -90,9 +90,9 @@ func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Se
 
 func duration(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d} }
 
-// New is a world that serves the first revision from a settled Deployment, with
+// newWorld is a world that serves the first revision from a settled Deployment, with
 // a Rollout just created.
-func New(seed uint64, fault Fault, setup func(*World), script ...event) *World {
+func newWorld(seed uint64, fault Fault, setup func(*World), script ...event) *World {
 	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	revisions := int32(1)
 	w := &World{
@@ -143,6 +143,12 @@ func (w *World) serveFirst() {
 		}
 	}
 }
+
+// Log is every decision that was worth recording, one line each.
+func (w *World) Log() []string { return w.log }
+
+// Writes counts the decisions that wrote something.
+func (w *World) Writes() int { return w.writes }
 
 func (w *World) delay(from, to float64) time.Duration {
 	return seconds(from + w.random.Float64()*(to-from))
