@@ -13,20 +13,21 @@ const (
 	served      = "every request is served, and the candidate gets no more than its step allows"
 )
 
-// bugs that the checks are tried with. Where the code of a bug's place changes, the
-// table fails, and the text here follows.
+// bugs are all that are seeded. When the code changes where one stands, the table
+// fails until its text here follows.
 var bugs = slices.Concat(planBugs, loopBugs, handoverBugs, trafficBugs, analysisBugs, evidenceBugs)
 
-// promises holds the planner to the invariants, over inputs that are enumerated.
-var promises = check{pkg: "./controllers/plan", run: "KeepThePromises"}
+// invariants holds the planner's decisions to the invariants, over enumerated inputs.
+var invariants = check{pkg: "./controllers/plan", run: "KeepThePromises"}
 
-// planned compares whole decisions of the planner, one for each of its rules.
-var planned = check{pkg: "./controllers/plan", skip: "KeepThePromises|Docs|TablesStayShort"}
+// rules compares the planner's decisions with those expected of each rule.
+var rules = check{pkg: "./controllers/plan", skip: "KeepThePromises|Docs|TablesStayShort"}
 
-// told plays a story of the simulated world, with crashes and with events that are
-// lost, and judges the world.
-func told(story string) check {
-	return check{pkg: "./test/sim", run: "^(TestEveryCrashPoint|TestDelaysAndLosses)$/^" + story + "$"}
+// story plays one story of the simulated world again and again, with crashes and lost
+// events, and judges what happens to requests and pods.
+func story(name string) check {
+	return check{pkg: "./test/sim", run: "^(TestEveryCrashPoint|TestDelaysAndLosses)$/^" + name + "$"}
 }
 
-func in(pkg, run string) check { return check{pkg: pkg, run: run} }
+// tests are those of a package whose names match; all of them when run is empty.
+func tests(pkg, run string) check { return check{pkg: pkg, run: run} }

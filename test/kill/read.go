@@ -34,8 +34,9 @@ func (f failure) String() string { return f.test + ": " + f.said }
 // crashed begins the output of a process that ends in the middle of a test.
 var crashed = regexp.MustCompile(`(?m)^(panic: |fatal error: ).*$`)
 
-// located is a line that a test writes about itself.
-var located = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: *(\S.*)$`)
+// located is a line that a test writes about itself, with the next one where it ends
+// in a colon.
+var located = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: *(\S.*:\n.*|\S.*)$`)
 
 // read reads the events of a run of one package. A test that was not compiled is an
 // error: it has judged nothing. Tests above a depth pass without a word when none of
@@ -96,7 +97,7 @@ func saidBy(output string) string {
 		return said
 	}
 	if found := located.FindStringSubmatch(output); found != nil {
-		return found[1]
+		return strings.Join(strings.Fields(found[1]), " ")
 	}
 	return strings.Join(strings.Fields(output), " ")
 }
