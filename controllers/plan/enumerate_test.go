@@ -106,7 +106,7 @@ func stages() []option {
 		{"baking-entered", all(baking, fullAt(&justNow))}, {"baking-done", baking}, {"baking-late", all(baking, fullAt(&longAgo))},
 		{"baking-shifted", all(baking, fullAt(nil))}, {"baking-nil", all(baking, nilPromotion)},
 		{"handover", handingOver}, {"handover-decided", all(handingOver, handedAt(&justNow), locked)}, {"handover-late", all(handingOver, handingSince(&longAgo), resting)},
-		{"handover-nil", all(handingOver, nilPromotion)}, {"handed", handed}, {"handed-long", all(handed, handedAt(&longAgo))},
+		{"handover-unsteady", all(handingOver, sizeSince(&justNow))}, {"handover-nil", all(handingOver, nilPromotion)}, {"handed", handed}, {"handed-long", all(handed, handedAt(&longAgo))},
 		{"native", native}, {"native-begun", takeOver(v1alpha1.TakeOverNative)}, {"native-bakes", all(native, settledAt(&justNow))}, {"native-done", all(native, settledAt(&recently))},
 		{"bypass", bypassing}, {"unserved", takeOver(v1alpha1.TakeOverUnserved)},
 		{"back", rollingBack(nil)}, {"back-zero", rollingBack(&justNow)}, {"back-drained", rollingBack(&recently)},

@@ -20,6 +20,11 @@ var bugs = slices.Concat(planBugs, loopBugs, handoverBugs, trafficBugs, analysis
 // invariants holds the planner's decisions to the invariants, over enumerated inputs.
 var invariants = check{pkg: "./controllers/plan", run: "KeepThePromises"}
 
+// stage does so for every input of one stage, of those that invariants takes a part of.
+func stage(name string) check {
+	return check{pkg: "./controllers/plan", run: "TestDecisionsOnWhatIsObservedKeepThePromises/^" + name + "$", flag: "-plan.every=59"}
+}
+
 // rules compares the planner's decisions with those expected of each rule.
 var rules = check{pkg: "./controllers/plan", skip: "KeepThePromises|Docs|TablesStayShort"}
 

@@ -74,7 +74,7 @@ var loopBugs = []bug{
 		name: "refusals-retried-at-once", breaks: independent,
 		file:   "controllers/wake/conflict.go",
 		old:    "if apierrors.IsConflict(err) {",
-		is:     "if err != nil {",
+		is:     "if err != nil || apierrors.IsConflict(err) {",
 		checks: []check{tests("./controllers/wake", "")},
 	},
 	{

@@ -33,6 +33,8 @@ type check struct {
 	// as the flags of go test do. Empty selects all. A slash in run stands between a
 	// test and its subtests, and nowhere else.
 	pkg, run, skip string
+	// flag is given to the tests themselves, as -plan.every=59.
+	flag string
 	// golden says that the check compares recorded text, which changes with every
 	// intended change too.
 	golden bool
@@ -45,6 +47,9 @@ func (c check) String() string {
 	}
 	if c.skip != "" {
 		text += " -skip " + c.skip
+	}
+	if c.flag != "" {
+		text += " " + c.flag
 	}
 	return text
 }
@@ -156,7 +161,11 @@ func (m *module) run(ctx context.Context, c check, flags ...string) (verdict, er
 	if c.skip != "" {
 		args = append(args, "-skip", c.skip)
 	}
-	command := m.command(ctx, append(args, c.pkg)...)
+	args = append(args, c.pkg)
+	if c.flag != "" {
+		args = append(args, c.flag)
+	}
+	command := m.command(ctx, args...)
 	var stderr strings.Builder
 	command.Stderr = &stderr
 	out, err := command.Output()
