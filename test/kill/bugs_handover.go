@@ -10,7 +10,7 @@ var handoverBugs = []bug{
 		name: "owner-untested-in-the-handover", breaks: served,
 		file:   "controllers/workload/patch.go",
 		old:    "	p.Test(string(present.UID), \"metadata\", \"ownerReferences\", index, \"uid\")\n",
-		is:     "",
+		is:     "	_ = present\n",
 		checks: []check{tests(workload, "")},
 	},
 	{
