@@ -18,7 +18,7 @@ var analysisBugs = []bug{
 		name: "nan-is-judged", breaks: unknown,
 		file:   "analysis/ledger.go",
 		old:    "return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }",
-		is:     "return v < 0 }",
+		is:     "return v < 0 || v < -math.MaxFloat64 }",
 		checks: []check{tests("./analysis", "")},
 	},
 	{
