@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/wake"
 )
 
@@ -67,13 +68,14 @@ type answer struct {
 	labelled time.Time
 	// proven is when the guard was last seen to hold; zero when it never was.
 	provenAt time.Time
-	gate     Gate
+	// due is when the guard is checked anew; zero when an event asks for it.
+	due  time.Time
+	gate plan.Gate
 }
 
-// Last returns the newest answer for a Rollout without a new look, and whether
-// there is any. After a restart, until the first look, that is the one in the
-// Rollout's status. It never waits.
-func (g *Guard) Last(rollout *v1alpha1.Rollout) (Gate, bool) {
+// Last returns the newest answer for a Rollout without a new look. After a restart,
+// until the first look, that is the one in the Rollout's status. It never waits.
+func (g *Guard) Last(rollout *v1alpha1.Rollout) plan.Gate {
 	g.mu.Lock()
 	known, ok := g.answers[client.ObjectKeyFromObject(rollout)]
 	g.mu.Unlock()
@@ -81,12 +83,12 @@ func (g *Guard) Last(rollout *v1alpha1.Rollout) (Gate, bool) {
 		return guardOfStatus(rollout)
 	}
 	gate := known.gate
-	if gate.Outcome == Open && g.Clock.Since(known.provenAt) > 2*g.Stands {
-		gate.Outcome, gate.Reason = Unknown, v1alpha1.ReasonGuardUnproven
+	if gate.Outcome == plan.Open && g.Clock.Since(known.provenAt) > 2*g.Stands {
+		gate.Outcome, gate.Reason = plan.Unknown, v1alpha1.ReasonGuardUnproven
 		gate.Message = fmt.Sprintf("the guard was last proven at %s, and a new dry-run still waits for others: admission webhooks for Deployments "+
 			"are slow or hang: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", known.provenAt.UTC().Format(time.RFC3339))
 	}
-	return gate, true
+	return gate
 }
 
 // Reconcile checks the guard of one Rollout if it is time, and says when it is
@@ -116,7 +118,7 @@ func (g *Guard) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 		return reconcile.Result{}, err
 	}
 	g.keep(rollout, next)
-	if next.gate.Until.IsZero() {
+	if next.due.IsZero() {
 		return reconcile.Result{}, nil
 	}
 	now, priority := g.Clock.Now(), wake.Idle
@@ -124,13 +126,13 @@ func (g *Guard) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 		// Somebody waits for the first proof; a renewal comes after those.
 		priority = wake.Normal
 	}
-	return reconcile.Result{RequeueAfter: max(next.gate.Until.Sub(now), time.Millisecond), Priority: &priority}, nil
+	return reconcile.Result{RequeueAfter: max(next.due.Sub(now), time.Millisecond), Priority: &priority}, nil
 }
 
 // settling reports whether the guard is so new that the API server may not
 // enforce it yet: nothing has ever been found out about it.
 func (a answer) settling(now time.Time) bool {
-	return a.gate.Outcome != Open && a.gate.Outcome != Closed && now.Sub(a.labelled) < settlingTime
+	return a.gate.Outcome != plan.Open && a.gate.Outcome != plan.Closed && now.Sub(a.labelled) < settlingTime
 }
 
 // look returns what is known of a guard now, with a dry-run when that is due.
@@ -154,12 +156,12 @@ func (g *Guard) look(ctx context.Context, rollout *v1alpha1.Rollout, d *appsv1.D
 	g.mu.Unlock()
 	if !ok || last.uid != rollout.UID || last.deployment != d.UID || last.labelled.IsZero() {
 		last = answer{uid: rollout.UID, deployment: d.UID, labelled: now}
-		if before, ok := guardOfStatus(rollout); ok && before.Outcome != Unknown {
+		if before := guardOfStatus(rollout); before.Outcome != plan.Unknown {
 			// The controller was restarted: a guard that was judged before is not new.
 			last.gate, last.provenAt = before, now.Add(-g.Stands)
 		}
 	}
-	if now.Before(last.gate.Until) {
+	if now.Before(last.due) {
 		return last, nil
 	}
 	if g.Limit != nil {
@@ -173,25 +175,26 @@ func (g *Guard) look(ctx context.Context, rollout *v1alpha1.Rollout, d *appsv1.D
 
 // after is what is known after a dry-run.
 func (a answer) after(found finding, message string, now time.Time, stands time.Duration) answer {
-	gate := Gate{Name: GuardName, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: bounded(message, 512), Until: now.Add(retryAfter)}
+	gate := unknown("%s", message)
+	a.due = now.Add(retryAfter)
 	switch {
 	case found == proven:
-		gate.Outcome, gate.Reason, gate.Until = Open, v1alpha1.ReasonGuardProven, now.Add(stands)
-		a.provenAt = now
+		gate.Outcome, gate.Reason = plan.Open, v1alpha1.ReasonGuardProven
+		a.provenAt, a.due = now, now.Add(stands)
 	case found == missing && a.settling(now):
 		gate.Message = "waiting for the API server to enforce the guard: a new policy or label takes some seconds"
 	case found == missing:
-		gate.Outcome, gate.Reason = Closed, v1alpha1.ReasonGuardMissing
-	case a.gate.Outcome == Open && now.Sub(a.provenAt) <= 2*stands:
+		gate.Outcome, gate.Reason = plan.Closed, v1alpha1.ReasonGuardMissing
+	case a.gate.Outcome == plan.Open && now.Sub(a.provenAt) <= 2*stands:
 		// Nothing speaks against the last proof.
-		gate.Outcome, gate.Reason, gate.Message = Open, a.gate.Reason, a.gate.Message
+		gate.Outcome, gate.Reason, gate.Message = plan.Open, a.gate.Reason, a.gate.Message
 	}
 	a.gate = gate
 	return a
 }
 
-func unknown(format string, args ...any) Gate {
-	return Gate{Name: GuardName, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: bounded(fmt.Sprintf(format, args...), 512)}
+func unknown(format string, args ...any) plan.Gate {
+	return plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: bounded(fmt.Sprintf(format, args...), 512)}
 }
 
 // keep stores an answer, and wakes the Rollout when it says something new.
@@ -205,9 +208,7 @@ func (g *Guard) keep(rollout *v1alpha1.Rollout, next answer) {
 	g.answers[key] = next
 	queue := g.wakes
 	g.mu.Unlock()
-	before, now := last.gate, next.gate
-	before.Until, now.Until = time.Time{}, time.Time{}
-	if queue != nil && (!ok || before != now) {
+	if queue != nil && (!ok || last.gate != next.gate) {
 		wake.Enqueue(queue, rollout, true)
 	}
 }

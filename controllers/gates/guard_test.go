@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/wake"
 )
 
@@ -182,11 +183,9 @@ func (b *guardBench) look() reconcile.Result {
 	return result
 }
 
-func (b *guardBench) last() Gate {
+func (b *guardBench) last() plan.Gate {
 	b.t.Helper()
-	gate, ok := b.guard.Last(b.rollout())
-	b.Expect(ok).To(BeTrue())
-	return gate
+	return b.guard.Last(b.rollout())
 }
 
 // woken reports whether the Rollout loop was woken since it was last asked.
@@ -220,11 +219,10 @@ func (b *guardBench) after(d time.Duration) *guardBench {
 
 func TestAProofStandsAndIsRenewed(t *testing.T) {
 	b := newGuardBench(t)
-	_, ok := b.guard.Last(b.rollout())
-	b.Expect(ok).To(BeFalse(), "nothing is known, and nothing is claimed")
+	b.Expect(b.last()).To(Equal(unknown("waiting for the first proof of the guard")), "nothing is known, and nothing is claimed")
 	b.paused = true
 	b.Expect(b.look().RequeueAfter).To(Equal(5 * time.Minute))
-	b.Expect(b.last().Outcome).To(Equal(Open))
+	b.Expect(b.last().Outcome).To(Equal(plan.Open))
 	b.Expect(b.last().Reason).To(Equal(v1alpha1.ReasonGuardProven))
 	b.Expect(b.woken()).To(BeTrue())
 	b.after(4 * time.Minute)
@@ -242,19 +240,19 @@ func TestAFreshGuardIsWaitedFor(t *testing.T) {
 		result := b.look()
 		b.Expect(result.RequeueAfter).To(Equal(5 * time.Second))
 		b.Expect(*result.Priority).To(Equal(wake.Normal), "a first proof comes before renewals")
-		b.Expect(b.last().Outcome).To(Equal(Unknown))
+		b.Expect(b.last().Outcome).To(Equal(plan.Unknown))
 		b.Expect(b.last().Message).To(ContainSubstring("waiting for the API server to enforce the guard"))
 		b.after(5 * time.Second)
 	}
 	b.Expect(b.woken()).To(BeTrue())
 	result := b.look()
-	b.Expect(b.last().Outcome).To(Equal(Closed), "30 s are over")
+	b.Expect(b.last().Outcome).To(Equal(plan.Closed), "30 s are over")
 	b.Expect(b.last().Reason).To(Equal(v1alpha1.ReasonGuardMissing))
 	b.Expect(*result.Priority).To(Equal(wake.Idle))
 	b.Expect(b.woken()).To(BeTrue())
 	b.paused = true
 	b.after(5 * time.Second).look()
-	b.Expect(b.last().Outcome).To(Equal(Open))
+	b.Expect(b.last().Outcome).To(Equal(plan.Open))
 }
 
 // TestAGuardThatWasProvenIsNotFresh: what goes missing is said at once.
@@ -264,7 +262,7 @@ func TestAGuardThatWasProvenIsNotFresh(t *testing.T) {
 	b.look()
 	b.paused = false
 	b.after(5 * time.Minute).look()
-	b.Expect(b.last().Outcome).To(Equal(Closed))
+	b.Expect(b.last().Outcome).To(Equal(plan.Closed))
 }
 
 func TestWithoutItsLabelADeploymentIsNotAsked(t *testing.T) {
@@ -272,7 +270,7 @@ func TestWithoutItsLabelADeploymentIsNotAsked(t *testing.T) {
 	for labels, says := range map[string]string{"": "is not labelled yet", "other": `labelled for another Rollout, "other"`} {
 		b.label(map[string]string{v1alpha1.LabelRollout: labels})
 		b.Expect(b.look()).To(Equal(reconcile.Result{}))
-		b.Expect(b.last().Outcome).To(Equal(Unknown))
+		b.Expect(b.last().Outcome).To(Equal(plan.Unknown))
 		b.Expect(b.last().Message).To(ContainSubstring(says))
 	}
 	b.Expect(b.asked).To(BeZero())
@@ -285,7 +283,7 @@ func TestADeploymentThatIsGone(t *testing.T) {
 	b := newGuardBench(t)
 	b.Expect(b.client.Delete(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}})).To(Succeed())
 	b.look()
-	b.Expect(b.last().Outcome).To(Equal(Unknown))
+	b.Expect(b.last().Outcome).To(Equal(plan.Unknown))
 	b.Expect(b.last().Message).To(ContainSubstring("Deployment shop does not exist"))
 	b.Expect(b.asked).To(BeZero())
 }
@@ -300,13 +298,13 @@ func TestARenewalThatFailsLeavesTheProof(t *testing.T) {
 			b.Expect(b.woken()).To(BeTrue())
 			b.err = err
 			b.Expect(b.after(5 * time.Minute).look().RequeueAfter).To(Equal(5 * time.Second))
-			b.Expect(b.last().Outcome).To(Equal(Open))
+			b.Expect(b.last().Outcome).To(Equal(plan.Open))
 			b.Expect(b.woken()).To(BeFalse())
 			b.after(5*time.Minute + time.Second)
-			b.Expect(b.last().Outcome).To(Equal(Unknown), "also while the next dry-run waits for a worker")
+			b.Expect(b.last().Outcome).To(Equal(plan.Unknown), "also while the next dry-run waits for a worker")
 			b.Expect(b.last().Message).To(ContainSubstring("last proven at 2026-11-25T18:00:00Z"))
 			b.look()
-			b.Expect(b.last().Outcome).To(Equal(Unknown))
+			b.Expect(b.last().Outcome).To(Equal(plan.Unknown))
 			b.Expect(b.woken()).To(BeTrue())
 		})
 	}
@@ -316,7 +314,7 @@ func TestALockShowsNothing(t *testing.T) {
 	b := newGuardBench(t)
 	b.err = denied(metav1.StatusReasonForbidden, deniedLocked)
 	b.look()
-	b.Expect(b.last().Outcome).To(Equal(Unknown))
+	b.Expect(b.last().Outcome).To(Equal(plan.Unknown))
 	b.Expect(b.last().Message).To(ContainSubstring("waiting for a handover to end"))
 }
 
@@ -325,17 +323,17 @@ func TestAfterARestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		status metav1.ConditionStatus
 		reason string
-		before Outcome
-		then   Outcome
+		before plan.GateOutcome
+		then   plan.GateOutcome
 	}{
-		"proven":   {metav1.ConditionTrue, v1alpha1.ReasonGuardProven, Open, Closed},
-		"missing":  {metav1.ConditionFalse, v1alpha1.ReasonGuardMissing, Closed, Closed},
-		"unproven": {metav1.ConditionFalse, v1alpha1.ReasonGuardUnproven, Unknown, Unknown},
-		"unknown":  {metav1.ConditionUnknown, v1alpha1.ReasonGuardUnproven, Unknown, Unknown},
+		"proven":   {metav1.ConditionTrue, v1alpha1.ReasonGuardProven, plan.Open, plan.Closed},
+		"missing":  {metav1.ConditionFalse, v1alpha1.ReasonGuardMissing, plan.Closed, plan.Closed},
+		"unproven": {metav1.ConditionFalse, v1alpha1.ReasonGuardUnproven, plan.Unknown, plan.Unknown},
+		"unknown":  {metav1.ConditionUnknown, v1alpha1.ReasonGuardUnproven, plan.Unknown, plan.Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newGuardBench(t, metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: c.status, Reason: c.reason, Message: "before"})
-			b.Expect(b.last()).To(Equal(Gate{Name: GuardName, Outcome: c.before, Reason: c.reason, Message: "before"}))
+			b.Expect(b.last()).To(Equal(plan.Gate{Name: plan.GateGuard, Outcome: c.before, Reason: c.reason, Message: "before"}))
 			b.look()
 			b.Expect(b.last().Outcome).To(Equal(c.then), "what was judged before is not new: 30 s are not waited for again")
 		})
@@ -348,8 +346,7 @@ func TestAnotherRolloutOfTheSameNameIsNotThisOne(t *testing.T) {
 	b.look()
 	again := b.rollout()
 	again.UID = "u2"
-	_, ok := b.guard.Last(again)
-	b.Expect(ok).To(BeFalse())
+	b.Expect(b.guard.Last(again).Outcome).To(Equal(plan.Unknown))
 }
 
 func TestADeletedRolloutIsForgotten(t *testing.T) {
@@ -375,10 +372,10 @@ func TestLastNeverWaits(t *testing.T) {
 		done <- err
 	}()
 	<-asked
-	b.Expect(b.last().Outcome).To(Equal(Open), "as the status says, while the first dry-run hangs")
+	b.Expect(b.last().Outcome).To(Equal(plan.Open), "as the status says, while the first dry-run hangs")
 	b.Expect(done).NotTo(Receive())
 	b.Eventually(done).WithTimeout(2 * probeTimeout).Should(Receive(BeNil()))
-	b.Expect(b.last().Outcome).To(Equal(Open), "one failed renewal leaves the proof of before the restart")
+	b.Expect(b.last().Outcome).To(Equal(plan.Open), "one failed renewal leaves the proof of before the restart")
 }
 
 // TestDryRunsAreLimited: on a cluster without the guard each Rollout asks every
@@ -397,7 +394,7 @@ func TestDryRunsAreLimited(t *testing.T) {
 	b.after(5 * time.Minute)
 	_, err = b.guard.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
 	b.Expect(err).To(MatchError(context.Canceled))
-	b.Expect(b.last().Outcome).To(Equal(Open), "the answer before is kept")
+	b.Expect(b.last().Outcome).To(Equal(plan.Open), "the answer before is kept")
 }
 
 type countingLimit struct {

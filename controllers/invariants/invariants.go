@@ -126,19 +126,36 @@ func (c *check) phases() {
 		c.require(c.d.Status.Epoch > c.in.Status.Epoch, "a run or rollback begins in the epoch of the last")
 	}
 	if from == v1alpha1.PhaseGating && (to == v1alpha1.PhaseStepping || to == v1alpha1.PhasePromoting) {
-		c.require(c.in.Guard.Proven, "an unguarded run starts")
-		c.require(c.in.Blocked.Reason == "" && c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
+		c.gates(to)
+		c.require(c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
 		c.require(c.in.Workload.Stable.Ready > 0, "a run starts with nothing to go back to")
 		c.require(len(c.in.Workload.Active) == 1 && c.in.Workload.Active[0].Revision == c.stable(), "a run starts on something else than one set of stable")
 		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not held")
 	}
-	if from == v1alpha1.PhaseGating && to == v1alpha1.PhaseStepping {
-		passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
-		c.require(!c.in.Preflight.Required || passed, "a run starts that the service cannot afford")
-	}
 	if from == v1alpha1.PhaseGating && to == v1alpha1.PhasePromoting {
 		c.require(slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.tried() }), "skips the steps of a version that was never stable")
 	}
+}
+
+// gates: a run starts with every gate open. A version that was stable before returns
+// although a gate of the candidate, such as the pre-flight, is not.
+func (c *check) gates(to v1alpha1.Phase) {
+	guarded, revert := false, to == v1alpha1.PhasePromoting
+	for _, g := range c.in.Gates {
+		open := g.Outcome == plan.Open
+		switch g.Name {
+		case plan.GateGuard:
+			guarded = open
+		case plan.GateClaim, plan.GateGuardrails:
+			c.require(open, "a run starts while gate %q is %s", g.Name, g.Outcome)
+		case plan.GatePreflight:
+			passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
+			c.require(open && passed || revert, "a run starts that the service cannot afford")
+		default:
+			c.require(open || revert, "a run starts while gate %q is %s", g.Name, g.Outcome)
+		}
+	}
+	c.require(guarded, "an unguarded run starts")
 }
 
 func (c *check) stable() string {

@@ -47,7 +47,7 @@ func given(changes ...func(*plan.Input)) plan.Input {
 		Route:   plan.Route{Split: at(10), Acknowledged: true, PairCurrent: true, StableEndpoints: 4, CanaryEndpoints: 4, ServiceEndpoints: 8},
 		Run:     plan.Run{Exists: true},
 		Verdict: plan.Verdict{Outcome: v1alpha1.VerdictPass},
-		Guard:   plan.Guard{Proven: true},
+		Gates:   []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open}},
 	}
 	for _, change := range changes {
 		change(&in)

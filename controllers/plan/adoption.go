@@ -56,10 +56,10 @@ func unadopted(f *facts) bool { return f.in.Status.Phase == "" || f.in.Status.St
 // rejected version is still declared. Before adoption the Deployment has no
 // label of Belay's, so the guard does not hold back a fix.
 func adopt(f *facts) Decision {
-	active := f.in.Workload.Active
+	active, claim := f.in.Workload.Active, f.claimed()
 	switch {
-	case f.in.Blocked.Reason == v1alpha1.ReasonWorkloadClaimed:
-		return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message)
+	case claim != nil:
+		return f.stuck(claim.Reason, claim.Message)
 	case len(active) > 1:
 		return f.stuck(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q runs %d versions: waiting until only one is left", f.in.Spec.WorkloadRef.Name, len(active)))
 	case len(active) == 0 || active[0].Ready == 0:

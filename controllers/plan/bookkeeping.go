@@ -65,7 +65,7 @@ func createRun(f *facts) Decision {
 // labelsWrong is false for a Deployment that another Rollout guards: its labels
 // are not ours.
 func labelsWrong(f *facts) bool {
-	return f.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
+	return f.claimed() == nil && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
 }
 
 // marks are Belay's labels on the Deployment as they should be. The admission

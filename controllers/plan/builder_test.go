@@ -67,7 +67,7 @@ func given(changes ...change) plan.Input {
 		},
 		Route: plan.Route{Acknowledged: true, PairCurrent: true},
 		Run:   plan.Run{Exists: true, StablePinned: true, Next: 1},
-		Guard: plan.Guard{Proven: true, Reason: v1alpha1.ReasonGuardProven},
+		Gates: []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven}},
 	}
 	active(in.Workload.Stable)(&in)
 	for _, c := range changes {

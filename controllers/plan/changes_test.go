@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -98,11 +99,11 @@ func narrowed(hash string) change {
 }
 
 func routeGone(in *plan.Input) {
-	in.Route = plan.Route{Acknowledged: true, Fault: plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
+	in.Route = plan.Route{Acknowledged: true, Fault: plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
 }
 
 func serviceGone(in *plan.Input) {
-	in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
+	in.Route.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceNotFound, Message: "no such Service"}
 	in.Route.ServiceMissing = true
 	in.Route.ServiceEndpoints, in.Route.CanaryShare = 0, 0
 }
@@ -128,10 +129,10 @@ func blind(in *plan.Input) {
 
 func preflight(o v1alpha1.VerdictOutcome) change {
 	return func(in *plan.Input) {
-		in.Preflight = plan.Preflight{Required: true, FreshFor: 2 * time.Minute}
 		if o != "" {
 			in.Status.Preflight = &v1alpha1.PreflightStatus{Revision: candidateRevision, Outcome: o, Reason: "Because", Message: "5 % of the budget is left", EvaluatedAt: justNow}
 		}
+		gate(plan.PreflightGate(in.Status, in.Now))(in)
 	}
 }
 
@@ -165,7 +166,7 @@ func previously(names ...string) change {
 func fresh(in *plan.Input)      { in.Status = v1alpha1.RolloutStatus{} }
 func specPaused(in *plan.Input) { in.Spec.Paused = true }
 func unproven(in *plan.Input) {
-	in.Guard = plan.Guard{Reason: v1alpha1.ReasonGuardMissing, Message: "no guard"}
+	gate(plan.Gate{Name: plan.GateGuard, Outcome: plan.Closed, Reason: v1alpha1.ReasonGuardMissing, Message: "no guard"})(in)
 }
 func observeOnly(in *plan.Input)        { in.Spec.Mode = v1alpha1.ModeObserve }
 func rollBackAtDeadline(in *plan.Input) { in.Spec.OnDeadline = v1alpha1.Rollback }
@@ -179,7 +180,19 @@ func nativeMode(in *plan.Input)         { in.Spec.Promotion.Mode = v1alpha1.Prom
 func unfinalized(in *plan.Input)        { in.FinalizerMissing = true }
 
 func blockedRun(in *plan.Input) {
-	in.Blocked = plan.Blocked{Reason: v1alpha1.ReasonGuardrailNotFound, Message: "no such guardrail"}
+	gate(plan.Gate{Name: plan.GateGuardrails, Outcome: plan.Closed, Reason: v1alpha1.ReasonGuardrailNotFound, Message: "no such guardrail"})(in)
+}
+
+func claimed(in *plan.Input) {
+	gate(plan.Gate{Name: plan.GateClaim, Outcome: plan.Closed, Reason: v1alpha1.ReasonWorkloadClaimed, Message: "Rollout other has it"})(in)
+}
+
+// gate is the newest answer of one gate, beside those of the others.
+func gate(g plan.Gate) change {
+	return func(in *plan.Input) {
+		others := slices.DeleteFunc(slices.Clone(in.Gates), func(other plan.Gate) bool { return other.Name == g.Name })
+		in.Gates = append(others, g)
+	}
 }
 
 func unavailableFor(d time.Duration) change {

@@ -17,7 +17,7 @@ func setConditions(in Input, d *Decision) {
 		SetCondition(in, d, kind, value, reason, message)
 	}
 	ready := metav1.ConditionFalse
-	if d.Standing.State == Done && in.Guard.Proven {
+	if d.Standing.State == Done {
 		ready = metav1.ConditionTrue
 	}
 	set(v1alpha1.ConditionReady, ready, d.Standing.Reason, d.Why)
@@ -32,7 +32,7 @@ func setConditions(in Input, d *Decision) {
 			meta.RemoveStatusCondition(&d.Status.Conditions, c.kind)
 		}
 	}
-	if g := in.Guard; g.Reason != "" {
+	if g, ok := in.gate(GateGuard); ok {
 		set(v1alpha1.ConditionGuarded, guarded(g), g.Reason, g.Message)
 	}
 	setTrafficConflict(set, in)
@@ -47,14 +47,14 @@ func SetCondition(in Input, d *Decision, kind string, value metav1.ConditionStat
 	})
 }
 
-func guarded(g Guard) metav1.ConditionStatus {
-	switch {
-	case g.Pending:
-		return metav1.ConditionUnknown
-	case g.Proven:
+func guarded(g Gate) metav1.ConditionStatus {
+	switch g.Outcome {
+	case Open:
 		return metav1.ConditionTrue
-	default:
+	case Closed:
 		return metav1.ConditionFalse
+	default:
+		return metav1.ConditionUnknown
 	}
 }
 

@@ -164,7 +164,7 @@ func splits() []option {
 
 func routes() []option {
 	faulty := func(in *plan.Input) {
-		in.Route.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceUnusable, Message: "a filter cannot be shared out"}
+		in.Route.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceUnusable, Message: "a filter cannot be shared out"}
 	}
 	return []option{
 		{"acked", same}, {"unacked", unacknowledged}, {"pair-off", pairOff}, {"no-stable-endpoint", stableEndpoints(0)}, {"no-canary-endpoint", canaryEndpoints(0)},

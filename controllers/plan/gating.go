@@ -30,7 +30,7 @@ var beforeRunTable = table{
 	rules: []rule{
 		{"StableNotReady", stableNotReady, waitForStableReady},
 		{"RevertStarts", fastRevert, startRevert},
-		{"PreflightHolds", preflightHolds, waitForPreflight},
+		{"PreflightHolds", candidateHeld, waitForCandidate},
 		{"RunStarts", always, startRun},
 	},
 }
@@ -115,31 +115,6 @@ func startRevert(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Step.Index = max(0, int32(len(f.in.Spec.Steps))-1)
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Fast: true}
-	return d
-}
-
-// preflightHolds holds until there is a fresh pre-flight Pass for this very
-// candidate.
-func preflightHolds(f *facts) bool {
-	return f.in.Preflight.Required && (f.preflight() == nil || f.preflight().Outcome != v1alpha1.VerdictPass)
-}
-
-// preflight is the result for the candidate, nil while there is no fresh one.
-func (f *facts) preflight() *v1alpha1.PreflightStatus {
-	p := f.in.Status.Preflight
-	if p == nil || p.Revision != f.candidate || f.in.Now.Sub(p.EvaluatedAt.Time) > f.in.Preflight.FreshFor {
-		return nil
-	}
-	return p
-}
-
-func waitForPreflight(f *facts) Decision {
-	p := f.preflight()
-	if p == nil {
-		return f.working(v1alpha1.ReasonPreflight, "no run starts: waiting for the pre-flight check")
-	}
-	d := f.working(v1alpha1.ReasonPreflight, fmt.Sprintf("no run starts: pre-flight is %s (%s): %s", p.Outcome, p.Reason, p.Message))
-	d.Key = p.Reason
 	return d
 }
 

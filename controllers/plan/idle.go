@@ -34,9 +34,8 @@ var withoutRunTable = table{
 		{"RolledBack", rolledBack, stayRolledBack},
 		{"NewRevision", newRevision, beginGating},
 		{"Unserved", nothingServes, rollUnserved},
-		{"Unguarded", unguarded, waitForGuard},
+		{"Blocked", rolloutHeld, waitForRollout},
 		{"Stable", stable, stayStable},
-		{"Blocked", blocked, stuckBlocked},
 	},
 }
 
@@ -157,25 +156,12 @@ func rollUnserved(f *facts) Decision {
 	return d
 }
 
-func unguarded(f *facts) bool { return !f.in.Guard.Proven }
-
-// waitForGuard does not raise an alarm while the first proof is still awaited.
-func waitForGuard(f *facts) Decision {
-	if f.in.Guard.Pending {
-		return f.working(f.in.Guard.Reason, f.in.Guard.Message)
-	}
-	return f.stuck(f.in.Guard.Reason, f.in.Guard.Message)
-}
-
 func stayStable(f *facts) Decision {
 	d := Decision{Status: f.next(), Standing: Standing{Done, v1alpha1.ReasonStable}, Why: "serving " + imageOf(f.in.Status.Stable)}
 	switch w := f.in.Workload; {
 	case w.Replicas > 0 && w.Stable.Ready == 0:
 		return f.working(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix, it goes out at once when none gets ready within %s",
 			imageOf(f.in.Status.Stable), w.Replicas, unservedAfter))
-	case f.in.Blocked.Reason != "":
-		d.Standing = Standing{Stuck, f.in.Blocked.Reason}
-		d.Why, d.Recheck = f.in.Blocked.Message, f.in.Watchdog
 	case f.in.Route.Fault.Reason != "":
 		d.Standing = Standing{Stuck, f.in.Route.Fault.Reason}
 		d.Why, d.Recheck = f.in.Route.Fault.Message, f.in.Watchdog
@@ -184,7 +170,3 @@ func stayStable(f *facts) Decision {
 	}
 	return d
 }
-
-func blocked(f *facts) bool { return f.in.Blocked.Reason != "" }
-
-func stuckBlocked(f *facts) Decision { return f.stuck(f.in.Blocked.Reason, f.in.Blocked.Message) }

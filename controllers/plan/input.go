@@ -43,33 +43,15 @@ type Input struct {
 	Route    Route
 	Run      Run
 	Verdict  Verdict
-	Guard    Guard
-	Action   *Action
-
-	// Preflight is required when a guardrail asks for it.
-	Preflight Preflight
-	// Blocked says why no run may start: a guardrail or source that is missing or
-	// not allowed. Empty when nothing does.
-	Blocked Blocked
+	// Gates that the Rollout has, in the order in which they are asked.
+	Gates  []Gate
+	Action *Action
 }
 
 // ReleaseOverdue reports whether a deletion has waited longer for an orderly
 // release than it may.
 func (in Input) ReleaseOverdue() bool {
 	return in.Deleting != nil && in.Now.Sub(*in.Deleting) > in.ReleaseTimeout
-}
-
-// Preflight is whether the service can afford a run. The answer is in the status.
-type Preflight struct {
-	Required bool
-	// FreshFor is how old an answer may be.
-	FreshFor time.Duration
-}
-
-// Blocked is a reason from the closed set, and a sentence.
-type Blocked struct {
-	Reason  string
-	Message string
 }
 
 // Workload is what the Deployment declares and runs.
@@ -178,7 +160,7 @@ type Canary struct {
 type Route struct {
 	// Fault is a reason why some route or the Service cannot be used, or empty. The
 	// rest of what is here speaks of the others.
-	Fault Blocked
+	Fault Fault
 	// ServiceMissing is set while the user's Service does not exist: routes may
 	// not go back to it.
 	ServiceMissing bool
@@ -215,6 +197,12 @@ type Route struct {
 	Narrowed, NarrowedBy string
 }
 
+// Fault is a reason from the closed set, and a sentence.
+type Fault struct {
+	Reason  string
+	Message string
+}
+
 // Run is the RolloutRun in progress.
 type Run struct {
 	// Exists is false when status names a run that is not there.
@@ -230,18 +218,6 @@ type Run struct {
 	Rejected []v1alpha1.RejectedRevision
 	// Next is the number for the next run's name.
 	Next int32
-}
-
-// Guard is whether a pushed template would wait.
-type Guard struct {
-	// Proven by a dry-run.
-	Proven bool
-	// Pending means that the first proof is still awaited: no reason for alarm.
-	Pending bool
-	// Message says what is wrong when it is not.
-	Message string
-	// Reason from the closed set.
-	Reason string
 }
 
 // Action is a command that has not been handled yet.

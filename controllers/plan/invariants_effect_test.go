@@ -55,7 +55,7 @@ func (c *checker) effect() {
 
 func (c *checker) marks(m plan.Marks) {
 	c.require(m != c.in.Workload.Marks || c.in.Workload.StableUnmarked, "marks what is marked")
-	c.require(m.Rollout == c.in.Name && c.in.Blocked.Reason != v1alpha1.ReasonWorkloadClaimed, "marks another's Deployment")
+	c.require(m.Rollout == c.in.Name && !slices.ContainsFunc(c.in.Gates, func(g plan.Gate) bool { return g.Name == plan.GateClaim && g.Outcome != plan.Open }), "marks another's Deployment")
 	c.require((m.Run != "") == c.in.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.in.Status.Phase)
 	held := c.in1(v1alpha1.PhaseRolledBack) && c.in.Status.IsRejected(c.declared) != nil
 	c.require(m.Rejected == "" || held && m.Rejected == c.declared, "calls %q rejected", m.Rejected)

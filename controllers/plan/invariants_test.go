@@ -167,14 +167,20 @@ func (c *checker) starts() {
 		}
 		return
 	}
-	c.require(c.in.Guard.Proven, "an unguarded run starts")
-	c.require(c.in.Blocked.Reason == "" && c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
+	asked := map[plan.GateName]plan.GateOutcome{}
+	for _, g := range c.in.Gates {
+		asked[g.Name] = g.Outcome
+		ofRollout := slices.Contains([]plan.GateName{plan.GateGuard, plan.GateClaim, plan.GateGuardrails}, g.Name)
+		c.require(g.Outcome == plan.Open || !ofRollout && to == v1alpha1.PhasePromoting, "a run starts with gate %s %s", g.Name, g.Outcome)
+	}
+	c.require(asked[plan.GateGuard] == plan.Open, "an unguarded run starts")
+	c.require(c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
 	c.require(c.in.Workload.Paused && c.declared == c.candidate, "a run starts of what is not held")
 	sets := c.in.Workload.Active
 	c.require(c.in.Workload.Stable.Ready > 0 && len(sets) == 1 && sets[0].Revision == c.stable, "a run starts beside something else than stable")
 	passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
 	before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.candidate })
-	c.require(!c.in.Preflight.Required || passed || before && to == v1alpha1.PhasePromoting, "a run starts that the service cannot afford")
+	c.require(asked[plan.GatePreflight] == "" || passed || before && to == v1alpha1.PhasePromoting, "a run starts that the service cannot afford")
 	c.require(to == v1alpha1.PhaseStepping || before, "a version skips its steps that was never stable")
 }
 

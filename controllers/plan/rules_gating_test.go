@@ -12,9 +12,9 @@ func gatingCases() []ruleCase {
 	const phase, stepping = v1alpha1.PhaseGating, v1alpha1.PhaseStepping
 	step := stepAt(0)
 	down := all(stableReady(0), unavailableFor(time.Minute))
-	pending := func(in *plan.Input) {
-		in.Guard = plan.Guard{Pending: true, Reason: v1alpha1.ReasonGuardUnproven, Message: "the first dry-run is awaited"}
-	}
+	pending := gate(plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: "the first dry-run is awaited"})
+	frozen := gate(plan.Gate{Name: "freeze", Outcome: plan.Closed, Reason: "Frozen", Message: "frozen until 12:05", Until: now.Add(5 * time.Minute)})
+	unheard := func(in *plan.Input) { in.Gates = nil }
 	warned := func(in *plan.Input) { in.Workload.Warning = "revisionHistoryLimit is 0" }
 	other := func(in *plan.Input) { in.Status.Candidate.Revision = newerRevision }
 	back := previously(candidateRevision, newerRevision)
@@ -26,25 +26,24 @@ func gatingCases() []ruleCase {
 		works("ScaledToZero", "nothing is meant to serve", given(gating, atZero, unavailableFor(time.Hour)), nil, phase, v1alpha1.ReasonScaledToZero, "scaled to 0"),
 		works("Paused", "nothing serves, but paused", given(gating, down, specPaused), nil, phase, v1alpha1.ReasonPaused, "no run of shop:b starts"),
 
-		stalls("Unguarded", "serving", given(unproven), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardMissing, "no guard"),
-		stalls("Unguarded", "waiting", given(gating, unproven), nil, phase, v1alpha1.ReasonGuardMissing),
-		works("Unguarded", "first proof awaited", given(pending), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardUnproven),
+		stalls("Blocked", "unguarded", given(unproven), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardMissing, "no guard"),
+		stalls("Blocked", "unguarded, with a candidate", given(gating, unproven), nil, phase, v1alpha1.ReasonGuardMissing),
+		works("Blocked", "first proof awaited", given(pending), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardUnproven),
+		works("Blocked", "nothing heard of the guard", given(gating, unheard), nil, phase, v1alpha1.ReasonGuardUnproven, "has not been checked"),
+		stalls("Blocked", "the next run", given(blockedRun), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardrailNotFound),
+		stalls("Blocked", "guardrail missing", given(gating, blockedRun), nil, phase, v1alpha1.ReasonGuardrailNotFound, "no such guardrail"),
+		works("Blocked", "of two the first", given(gating, pending, blockedRun), nil, phase, v1alpha1.ReasonGuardUnproven),
+		stalls("Blocked", "another Rollout's labels stay", given(claimed, func(in *plan.Input) { in.Workload.Marks.Rollout = "other" }), nil, v1alpha1.PhaseStable, v1alpha1.ReasonWorkloadClaimed),
 		rests("Stable", "serving", given(), v1alpha1.PhaseStable, v1alpha1.ReasonStable, "serving shop:a"),
 		works("Stable", "nothing serves", given(stableReady(0)), nil, v1alpha1.PhaseStable, v1alpha1.ReasonWorkloadNotReady, "nothing serves", "push a fix"),
 		rests("Stable", "something to know", given(warned), v1alpha1.PhaseStable, v1alpha1.ReasonStable, "note: revisionHistoryLimit"),
 		rests("Stable", "at zero replicas", given(atZero), v1alpha1.PhaseStable, v1alpha1.ReasonStable),
-		stalls("Stable", "the next run blocked", given(blockedRun), nil, v1alpha1.PhaseStable, v1alpha1.ReasonGuardrailNotFound),
 		stalls("Stable", "the route gone", given(routeGone), nil, v1alpha1.PhaseStable, v1alpha1.ReasonRouteNotFound),
-		stalls("Stable", "another Rollout's labels stay", given(func(in *plan.Input) {
-			in.Workload.Marks.Rollout = "other"
-			in.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: "Rollout other has it"}
-		}), nil, v1alpha1.PhaseStable, v1alpha1.ReasonWorkloadClaimed),
 
 		works("RunMissing", "record lost", given(step, noRun), plan.CreateRun{}, stepping, progressing, run),
 		works("RunMissing", "before its name is on the Deployment", given(step, noRun, func(in *plan.Input) { in.Workload.Marks.Run = "" }), plan.CreateRun{}, stepping, progressing),
 		works("RunMissing", "in a handover", given(handingOver, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 		works("NativeRunMissing", "in a bypass", given(bypassing, noRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
-		stalls("Blocked", "guardrail missing", given(gating, blockedRun), nil, phase, v1alpha1.ReasonGuardrailNotFound, "no such guardrail"),
 		stalls("RouteUnusable", "route gone before the run", given(gating, routeGone), nil, phase, v1alpha1.ReasonRouteNotFound, "no such route"),
 		stalls("RouteUnusable", "route gone mid-step", given(step, routeGone), nil, stepping, v1alpha1.ReasonRouteNotFound),
 		stalls("RouteUnusable", "Service gone in a handover", given(handingOver, serviceGone), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonServiceNotFound),
@@ -71,8 +70,11 @@ func gatingCases() []ruleCase {
 		works("PreflightHolds", "not heard of", given(gating, preflight("")), nil, phase, v1alpha1.ReasonPreflight, "waiting for the pre-flight check"),
 		works("PreflightHolds", "failed", given(gating, preflight(v1alpha1.VerdictFail)), nil, phase, v1alpha1.ReasonPreflight, "5 % of the budget is left"),
 		works("PreflightHolds", "unknown", given(gating, preflight(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonPreflight),
-		works("PreflightHolds", "of long ago", given(gating, preflight(v1alpha1.VerdictPass), later(time.Hour)), nil, phase, v1alpha1.ReasonPreflight),
-		works("PreflightHolds", "of another candidate", given(gating, preflight(v1alpha1.VerdictPass), declares(newerRevision), other), nil, phase, v1alpha1.ReasonPreflight),
+		works("PreflightHolds", "of long ago", given(gating, later(time.Hour), preflight(v1alpha1.VerdictPass)), nil, phase, v1alpha1.ReasonPreflight),
+		works("PreflightHolds", "of another candidate", given(gating, declares(newerRevision), other, preflight(v1alpha1.VerdictPass)), nil, phase, v1alpha1.ReasonPreflight),
+		works("PreflightHolds", "a later gate", given(gating, frozen), nil, phase, "Frozen", "no run starts: frozen until 12:05"),
+		rests("Stable", "a later gate for candidates", given(frozen), v1alpha1.PhaseStable, v1alpha1.ReasonStable),
+		works("RevertStarts", "whatever a later gate says", given(gating, back, frozen), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing),
 		works("RunStarts", "pre-flight passed", given(gating, preflight(v1alpha1.VerdictPass)), plan.CreateRun{}, stepping, progressing),
 		works("RunStarts", "all is well", given(gating), plan.CreateRun{}, stepping, progressing, "run 2 starts", "shop:b against shop:a"),
 		works("Hold", "a phase from a newer version", given(func(in *plan.Input) { in.Status.Phase = "Dancing" }), nil, "Dancing", v1alpha1.ReasonHolding),

@@ -130,9 +130,6 @@ func deletionCases() []ruleCase {
 func adoptionCases() []ruleCase {
 	const progressing = v1alpha1.ReasonProgressing
 	const phase = v1alpha1.PhaseStable
-	claimed := func(in *plan.Input) {
-		in.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: "Rollout other has it"}
-	}
 	gone := func(in *plan.Input) { in.Workload, in.Route.StableEndpoints = plan.Workload{}, 0 }
 	return []ruleCase{
 		stalls("WorkloadMissingReleases", "stable's pods are gone", given(stepAt(0), gone), plan.ReleaseRoute{}, v1alpha1.PhaseStepping, v1alpha1.ReasonWorkloadNotFound, "Service shop, which has 5"),

@@ -22,10 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
@@ -33,14 +31,6 @@ import (
 	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
-
-// Gate is the newest answer of a check that another reconciler makes.
-type Gate interface {
-	// Last returns the newest answer for a Rollout, if there is any.
-	Last(rollout *v1alpha1.Rollout) (gates.Gate, bool)
-	// Changes wakes the loop for every Rollout whose answer has changed.
-	Changes() source.Source
-}
 
 // Reconciler takes Rollouts from one version to the next.
 type Reconciler struct {

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/workload"
@@ -64,7 +63,7 @@ func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout) (*w
 		w.input.Deleting = &rollout.DeletionTimestamp.Time
 	}
 	looks := []func(context.Context, *world) error{
-		r.observeRuns, r.observeWorkload, r.observeRoute, r.observeGuardrails, r.observeVerdicts, r.observeGuard,
+		r.observeRuns, r.observeWorkload, r.observeRoute, r.observeGates, r.observeVerdicts,
 	}
 	for _, look := range looks {
 		if err := look(ctx, w); err != nil {
@@ -147,17 +146,6 @@ func rejectionOf(run *v1alpha1.RolloutRun) v1alpha1.RejectedRevision {
 	return v1alpha1.RejectedRevision{Revision: run.Spec.Revision, Trigger: run.Status.Trigger, Message: run.Status.Message, At: at, Run: run.Name}
 }
 
-func (r *Reconciler) observeGuard(_ context.Context, w *world) error {
-	if w.deployment != nil && w.input.Deleting == nil {
-		gate, ok := r.Guard.Last(w.rollout)
-		w.input.Guard = plan.Guard{Proven: gate.Outcome == gates.Open, Pending: gate.Outcome == gates.Unknown, Reason: gate.Reason, Message: gate.Message}
-		if !ok {
-			w.input.Guard = plan.Guard{Pending: true, Reason: v1alpha1.ReasonGuardUnproven, Message: "waiting for the first proof of the guard"}
-		}
-	}
-	return nil
-}
-
 func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 	t := traffic.Target{Namespace: rollout.Namespace, Owner: rollout.Name, Service: rollout.Spec.Traffic.Service, Epoch: rollout.Status.Epoch}
 	for _, route := range rollout.Spec.Traffic.Routes {
@@ -174,13 +162,13 @@ func (r *Reconciler) observeRoute(ctx context.Context, w *world) error {
 	in := &w.input.Route
 	switch {
 	case errors.Is(err, traffic.ErrNotFound), errors.Is(err, traffic.ErrNotRouted):
-		in.Fault = plan.Blocked{Reason: v1alpha1.ReasonRouteNotFound, Message: bounded(err.Error(), 1024)}
+		in.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: bounded(err.Error(), 1024)}
 	case errors.Is(err, traffic.ErrUnusable):
-		in.Fault = plan.Blocked{Reason: v1alpha1.ReasonServiceUnusable, Message: bounded(err.Error(), 1024)}
+		in.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceUnusable, Message: bounded(err.Error(), 1024)}
 	case err != nil:
 		return err
 	case o.ServiceMissing:
-		in.Fault = plan.Blocked{
+		in.Fault = plan.Fault{
 			Reason:  v1alpha1.ReasonServiceNotFound,
 			Message: fmt.Sprintf("Service %q does not exist: create it, or name another one in spec.traffic.service", w.target.Service),
 		}

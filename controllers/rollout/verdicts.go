@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,51 +11,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/guardrails"
 	"belay.dev/belay/controllers/plan"
-	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
-
-func (r *Reconciler) observeGuardrails(ctx context.Context, w *world) error {
-	if w.input.Deleting != nil {
-		return nil
-	}
-	bound, blocked, err := guardrails.Bind(ctx, r.Client, w.rollout)
-	if err != nil {
-		return err
-	}
-	w.guardrails, w.input.Blocked = bound[:min(len(bound), guardrails.MaxPinned)], plan.Blocked(blocked)
-	w.input.Preflight = plan.Preflight{FreshFor: v1alpha1.PreflightFreshFor}
-	for _, g := range bound {
-		w.input.Preflight.Required = w.input.Preflight.Required || g.Spec.Preflight != nil
-	}
-	return r.observeRivals(ctx, w)
-}
-
-// observeRivals lets one Rollout alone decide about a Deployment: the oldest.
-func (r *Reconciler) observeRivals(ctx context.Context, w *world) error {
-	all, err := wake.Rollouts(ctx, r.Client, w.rollout.Namespace, wake.ByWorkload, w.rollout.Spec.WorkloadRef.Name)
-	if err != nil {
-		return err
-	}
-	for i := range all {
-		if other := &all[i]; claimsBefore(other, w.rollout) {
-			w.input.Blocked = plan.Blocked{Reason: v1alpha1.ReasonWorkloadClaimed, Message: fmt.Sprintf(
-				"Rollout %q already guards Deployment %q: delete one of the two Rollouts", other.Name, w.rollout.Spec.WorkloadRef.Name)}
-		}
-	}
-	return nil
-}
-
-// claimsBefore compares two Rollouts for one Deployment.
-func claimsBefore(other, own *v1alpha1.Rollout) bool {
-	if other.UID == own.UID {
-		return false
-	}
-	if other.CreationTimestamp.Equal(&own.CreationTimestamp) {
-		return other.Name < own.Name
-	}
-	return other.CreationTimestamp.Before(&own.CreationTimestamp)
-}
 
 func (r *Reconciler) observeVerdicts(ctx context.Context, w *world) error {
 	if w.run == nil || w.input.Deleting != nil || w.run.Status.Outcome != "" || !w.rollout.Status.Judged() {

@@ -18,14 +18,15 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/orphans"
+	"belay.dev/belay/controllers/plan"
 )
 
 // gateOf asks for the guard's gate of a Rollout, anew each time, as if it had been
 // proven before: what is missing is then said at once.
-func gateOf(t *testing.T, name string) func() (gates.Outcome, string) {
+func gateOf(t *testing.T, name string) func() (plan.GateOutcome, string) {
 	t.Helper()
 	key := types.NamespacedName{Namespace: "shop", Name: name}
-	return func() (gates.Outcome, string) {
+	return func() (plan.GateOutcome, string) {
 		ctx := context.WithoutCancel(t.Context())
 		rollout := &v1alpha1.Rollout{}
 		if err := admin.Get(ctx, key, rollout); err != nil {
@@ -36,7 +37,7 @@ func gateOf(t *testing.T, name string) func() (gates.Outcome, string) {
 		if _, err := guard.Reconcile(ctx, reconcile.Request{NamespacedName: key}); err != nil {
 			return "", err.Error()
 		}
-		gate, _ := guard.Last(rollout)
+		gate := guard.Last(rollout)
 		return gate.Outcome, gate.Message
 	}
 }
@@ -63,39 +64,39 @@ func TestGateOfTheGuard(t *testing.T) {
 	guarded(t, "gate-held", true)
 	rolls, held := gateOf(t, "gate-rolls"), gateOf(t, "gate-held")
 	adopt(t, "gate-held", `{"spec":{"paused":true}}`)
-	both := func(outcome gates.Outcome, says string) func(Gomega) {
+	both := func(outcome plan.GateOutcome, says string) func(Gomega) {
 		return func(g Gomega) {
-			for _, ask := range []func() (gates.Outcome, string){rolls, held} {
+			for _, ask := range []func() (plan.GateOutcome, string){rolls, held} {
 				got, message := ask()
 				g.Expect(got).To(Equal(outcome), message)
 				g.Expect(message).To(ContainSubstring(says))
 			}
 		}
 	}
-	open := both(gates.Open, "comes back paused")
+	open := both(plan.Open, "comes back paused")
 	g.Eventually(open).WithTimeout(soon).Should(Succeed())
 
 	t.Run("nothing pauses, and belay-guard-release refuses", func(t *testing.T) {
 		without(t, open, mutating("hold"))
-		NewWithT(t).Eventually(both(gates.Closed, "policy belay-guard-hold or its binding is not in force")).WithTimeout(soon).Should(Succeed())
+		NewWithT(t).Eventually(both(plan.Closed, "policy belay-guard-hold or its binding is not in force")).WithTimeout(soon).Should(Succeed())
 	})
 	t.Run("nothing pauses or refuses", func(t *testing.T) {
 		without(t, open, mutating("hold"), validating("release"))
-		NewWithT(t).Eventually(both(gates.Closed, "would roll at once")).WithTimeout(soon).Should(Succeed())
+		NewWithT(t).Eventually(both(plan.Closed, "would roll at once")).WithTimeout(soon).Should(Succeed())
 	})
 	t.Run("nothing refuses a bypass", func(t *testing.T) {
 		without(t, open, validating("release"))
-		NewWithT(t).Eventually(both(gates.Closed, "policy belay-guard-release or its binding is not in force")).WithTimeout(soon).Should(Succeed())
+		NewWithT(t).Eventually(both(plan.Closed, "policy belay-guard-release or its binding is not in force")).WithTimeout(soon).Should(Succeed())
 	})
 	t.Run("no rights", func(t *testing.T) {
 		without(t, open, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-probe"}})
-		NewWithT(t).Eventually(both(gates.Unknown, "could not be checked")).WithTimeout(soon).Should(Succeed())
+		NewWithT(t).Eventually(both(plan.Unknown, "could not be checked")).WithTimeout(soon).Should(Succeed())
 	})
 	t.Run("a handover locks the template", func(t *testing.T) {
 		guarded(t, "gate-locked", true)
 		adopt(t, "gate-locked", `{"metadata":{"labels":{"belay.dev/handover":"gate-1"}}}`)
 		outcome, message := gateOf(t, "gate-locked")()
-		NewWithT(t).Expect(outcome).To(Equal(gates.Unknown))
+		NewWithT(t).Expect(outcome).To(Equal(plan.Unknown))
 		NewWithT(t).Expect(message).To(ContainSubstring("waiting for a handover to end"))
 	})
 }

@@ -30,7 +30,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/traffic/gateway"
@@ -264,8 +264,8 @@ func runController(t *testing.T, to *rest.Config) {
 // openGate is a guard that is proven.
 type openGate struct{}
 
-func (openGate) Last(*v1alpha1.Rollout) (gates.Gate, bool) {
-	return gates.Gate{Name: gates.GuardName, Outcome: gates.Open, Reason: v1alpha1.ReasonGuardProven, Message: "proven"}, true
+func (openGate) Last(*v1alpha1.Rollout) plan.Gate {
+	return plan.Gate{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven, Message: "proven"}
 }
 
 func (openGate) Changes() source.Source {

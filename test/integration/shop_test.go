@@ -18,6 +18,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
 )
@@ -97,7 +98,7 @@ func (s *shop) start() {
 // prove is the other loop of the controller, which checks the guard until it holds.
 func (s *shop) prove() {
 	s.t.Helper()
-	if gate, ok := s.guard.Last(s.rollout()); ok && gate.Outcome == gates.Open {
+	if s.guard.Last(s.rollout()).Outcome == plan.Open {
 		return
 	}
 	if _, err := s.guard.Reconcile(s.t.Context(), reconcile.Request{NamespacedName: s.key()}); err != nil {

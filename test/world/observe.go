@@ -89,7 +89,7 @@ func (w *World) observe(v view) plan.Input {
 		Spec: w.spec, Status: *status, FinalizerMissing: !v.rollout.rollout.finalizer,
 		Workload: v.workload(), Canary: v.candidate(), Route: v.route(),
 		Run:    plan.Run{Next: status.Runs, StablePinned: true},
-		Guard:  plan.Guard{Proven: true, Reason: v1alpha1.ReasonGuardProven},
+		Gates:  []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven}},
 		Action: v.rollout.rollout.action, Deleting: v.rollout.rollout.deleting,
 	}
 	in.Run.Exists = slices.Contains(v.rollout.rollout.runs, status.Run)

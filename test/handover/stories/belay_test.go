@@ -22,6 +22,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/wake"
@@ -52,7 +53,7 @@ type counted struct {
 	looks *atomic.Int64
 }
 
-func (c counted) Last(rollout *v1alpha1.Rollout) (gates.Gate, bool) {
+func (c counted) Last(rollout *v1alpha1.Rollout) plan.Gate {
 	c.looks.Add(1)
 	return c.Guard.Last(rollout)
 }

@@ -1,0 +1,81 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/wake"
+)
+
+// Gate is a check that another reconciler makes.
+type Gate interface {
+	// Last returns the newest answer for a Rollout. It never waits for one.
+	Last(rollout *v1alpha1.Rollout) plan.Gate
+	// Changes wakes the loop for every Rollout whose answer has changed.
+	Changes() source.Source
+}
+
+// observeGates collects the answers of the gates, and the guardrails that bind.
+func (r *Reconciler) observeGates(ctx context.Context, w *world) error {
+	if w.input.Deleting != nil {
+		return nil
+	}
+	if w.deployment != nil {
+		w.input.Gates = append(w.input.Gates, r.Guard.Last(w.rollout))
+	}
+	claim, err := r.claim(ctx, w.rollout)
+	if err != nil {
+		return err
+	}
+	bound, blocked, err := guardrails.Bind(ctx, r.Client, w.rollout)
+	if err != nil {
+		return err
+	}
+	w.guardrails = bound[:min(len(bound), guardrails.MaxPinned)]
+	w.input.Gates = append(w.input.Gates, claim, closedBy(plan.GateGuardrails, blocked.Reason, blocked.Message))
+	asks := slices.ContainsFunc(bound, func(g v1alpha1.PinnedGuardrail) bool { return g.Spec.Preflight != nil })
+	if asks && w.rollout.Status.Phase == v1alpha1.PhaseGating {
+		w.input.Gates = append(w.input.Gates, plan.PreflightGate(w.rollout.Status, w.input.Now))
+	}
+	return nil
+}
+
+// claim lets one Rollout alone decide about a Deployment: the oldest.
+func (r *Reconciler) claim(ctx context.Context, rollout *v1alpha1.Rollout) (plan.Gate, error) {
+	all, err := wake.Rollouts(ctx, r.Client, rollout.Namespace, wake.ByWorkload, rollout.Spec.WorkloadRef.Name)
+	if err != nil {
+		return plan.Gate{}, err
+	}
+	for i := range all {
+		if other := &all[i]; claimsBefore(other, rollout) {
+			return closedBy(plan.GateClaim, v1alpha1.ReasonWorkloadClaimed, fmt.Sprintf(
+				"Rollout %q already guards Deployment %q: delete one of the two Rollouts", other.Name, rollout.Spec.WorkloadRef.Name)), nil
+		}
+	}
+	return closedBy(plan.GateClaim, "", ""), nil
+}
+
+// claimsBefore compares two Rollouts for one Deployment.
+func claimsBefore(other, own *v1alpha1.Rollout) bool {
+	if other.UID == own.UID {
+		return false
+	}
+	if other.CreationTimestamp.Equal(&own.CreationTimestamp) {
+		return other.Name < own.Name
+	}
+	return other.CreationTimestamp.Before(&own.CreationTimestamp)
+}
+
+// closedBy is a gate that is open without a reason against it.
+func closedBy(name plan.GateName, reason, message string) plan.Gate {
+	if reason == "" {
+		return plan.Gate{Name: name, Outcome: plan.Open}
+	}
+	return plan.Gate{Name: name, Outcome: plan.Closed, Reason: reason, Message: message}
+}
