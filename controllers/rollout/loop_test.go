@@ -25,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/wake"
@@ -53,7 +52,9 @@ func (u unrouted) Remove(context.Context, traffic.Target) error { return u.remov
 // unasked is a guard that has not been checked.
 type unasked struct{}
 
-func (unasked) Last(*v1alpha1.Rollout) (gates.Gate, bool) { return gates.Gate{}, false }
+func (unasked) Last(*v1alpha1.Rollout) plan.Gate {
+	return plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown}
+}
 
 func (unasked) Changes() source.Source { return nil }
 

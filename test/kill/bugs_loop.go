@@ -115,8 +115,8 @@ var loopBugs = []bug{
 	{
 		name: "old-proof-of-the-guard-stands", breaks: unguarded,
 		file:   "controllers/gates/guard.go",
-		old:    "if gate.Outcome == Open && g.Clock.Since(known.provenAt) > 2*g.Stands {",
-		is:     "if gate.Outcome == Open && known.provenAt.IsZero() {",
+		old:    "if gate.Outcome == plan.Open && g.Clock.Since(known.provenAt) > 2*g.Stands {",
+		is:     "if gate.Outcome == plan.Open && known.provenAt.IsZero() {",
 		checks: []check{tests("./controllers/gates", "")},
 	},
 	{
