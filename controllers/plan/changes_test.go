@@ -190,8 +190,8 @@ func claimed(in *plan.Input) {
 // gate is the newest answer of one gate, beside those of the others.
 func gate(g plan.Gate) change {
 	return func(in *plan.Input) {
-		others := slices.DeleteFunc(slices.Clone(in.Gates), func(other plan.Gate) bool { return other.Name == g.Name })
-		in.Gates = append(others, g)
+		in.Gates = slices.DeleteFunc(slices.Clone(in.Gates), func(other plan.Gate) bool { return other.Name == g.Name })
+		in.Gates = append(in.Gates, g)
 	}
 }
 
