@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// Bin is what the canary served between two times, for burn windows. Both are in
-// Unix milliseconds.
+// Bin is the requests that the canary served between two times, for burn windows. Times
+// are in Unix milliseconds.
 type Bin struct {
-	// From is the evaluation of the poll before, or what is older, the last sample
-	// of a pod that was missing from it.
+	// From is the evaluation time of the poll before, or the time of the last sample of a
+	// pod that was missing from it, whichever is earlier.
 	From int64
-	// At is the evaluation of the poll that brought it.
+	// At is the evaluation time of the poll.
 	At int64
 	Counts
 }
 
-// maxBins bounds how many there are; resolution keeps them far below that. It is
-// the part of its age that a bin may span: windows that long lose that much at
-// their start.
+// maxBins bounds the number of bins; because of resolution there are far fewer. A bin may
+// span 1/resolution of its age, and a window of that age loses up to that much at its
+// start.
 const (
 	maxBins    = 300
 	resolution = 16
 )
 
-// MarshalJSON makes a bin four numbers: there are many.
+// MarshalJSON writes a bin as four numbers, because there are many bins.
 func (b Bin) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]float64{float64(b.At), float64(b.At - b.From), b.Total, b.Bad})
 }
 
-// UnmarshalJSON reads them.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (b *Bin) UnmarshalJSON(raw []byte) error {
 	v, err := numbers(raw, 4)
 	if err != nil {
@@ -41,7 +41,7 @@ func (b *Bin) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// numbers reads an array of as many of them as is allowed.
+// numbers reads an array of numbers, whose length must be one of allowed.
 func numbers(raw []byte, allowed ...int) ([]float64, error) {
 	var v []float64
 	if err := json.Unmarshal(raw, &v); err != nil {
@@ -53,7 +53,7 @@ func numbers(raw []byte, allowed ...int) ([]float64, error) {
 	return v, nil
 }
 
-// addBins returns the bins with those of a poll, the older ones made coarser.
+// addBins returns the bins with those of a poll; it joins older ones.
 func addBins(bins []Bin, now int64, fresh ...Bin) []Bin {
 	out := slices.Clone(bins)
 	for _, b := range fresh {
@@ -83,16 +83,16 @@ func (b Bin) join(next Bin) Bin {
 	return Bin{min(b.From, next.From), max(b.At, next.At), b.Add(next.Counts)}
 }
 
-// Window is what the canary is known to have served in the time up to the newest
-// poll. What began before, in a gap between polls, is left out: when in the gap
-// it failed is not known.
+// Window is the requests that the canary served in the time w up to the newest poll.
+// Requests counted after a gap between polls that began earlier are left out, because it
+// is not known when in the gap they were served.
 func (l Ledger) Window(w time.Duration) Counts { return l.window(w, false) }
 
-// touching is what may have been served in that time.
+// touching also has the requests that may have been served in that time.
 func (l Ledger) touching(w time.Duration) Counts { return l.window(w, true) }
 
-// window sums the bins that ended in the time w, and those that began in it or
-// all of them. Polls may come a little late.
+// window sums the bins that ended in the time w; without all, only those that began in it
+// too. Polls may be a little late.
 func (l Ledger) window(w time.Duration, all bool) Counts {
 	var sum Counts
 	now := l.EvaluatedAt.UnixMilli()

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// EProcess is evidence against one null hypothesis, gathered over a run and
-// valid however often and whenever it is looked at. It is a wealth that starts
-// at 1 and is bet on the null being false, so that under the null
+// EProcess is evidence against one null hypothesis, collected over a run. It is valid
+// however often and whenever it is evaluated. It is a wealth that starts at 1 and is bet
+// on the null being false, so that under the null
 // P(sup E ≥ 1/α) ≤ α (Ville's inequality; Ramdas et al., "Game-theoretic
 // statistics and safe anytime-valid inference", Statistical Science 2023).
 //
@@ -19,20 +19,19 @@ import (
 // Spreading the bets over starting times finds late regressions without a
 // window. All wealth is kept as logarithms.
 //
-// The process can be stored as JSON and taken up again. It remembers the
-// cumulative counts it has used, so a poll repeated adds nothing, and one that
-// was lost is contained in the next.
+// The process can be stored as JSON and continued. It keeps the cumulative counts that it
+// has used: a repeated poll adds nothing, and a lost poll is contained in the next.
 type EProcess struct {
 	// Canary and Stable are the cumulative counts used so far.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
-	// Looks is j, the number of bets settled.
+	// Looks is j, the number of looks.
 	Looks int `json:"looks"`
 	// LogBets are ln A_k, empty before the first look.
 	LogBets []float64 `json:"bets,omitempty"`
 	// LogPeak is ln sup E, at least 0.
 	LogPeak float64 `json:"peak"`
-	// Restarts counts the wealth lost to a state that could not be continued.
+	// Restarts counts how often the state was lost and the process began again.
 	Restarts int `json:"restarts,omitempty"`
 }
 
@@ -59,14 +58,14 @@ func (p EProcess) logP() float64 {
 // net is ln E now, less what restarts have cost.
 func (p EProcess) net() float64 { return p.LogE() - p.restartCost() }
 
-// firstLife is the part of a promised alpha that a process may spend before its
-// state is lost for the first time.
+// firstLife is the part of alpha that a process may spend before its state is lost for the
+// first time.
 const firstLife = 0.9
 
-// restartCost is ln of how many times more evidence a process needs after its
-// restarts. Every restart is one more chance to be wrong: the first life may
-// spend firstLife of alpha, and the i-th after it 2^−i of the rest, so that all
-// lives together never spend more than alpha.
+// restartCost is ln of the factor by which a process needs more evidence after restarts.
+// Each restart is another chance of a false alarm: the process may spend firstLife of alpha
+// before the first restart, and 2^−i of the rest after the i-th, so that the sum is at most
+// alpha.
 func (p EProcess) restartCost() float64 {
 	if p.Restarts <= 0 {
 		return 0
@@ -74,19 +73,18 @@ func (p EProcess) restartCost() float64 {
 	return math.Log(firstLife/(1-firstLife)) + float64(p.Restarts)*math.Ln2
 }
 
-// bets are the log likelihood ratios ℓ_k of an interval's counts, one per
-// alternative. settled is false when the interval does not settle them yet.
+// bets are the log likelihood ratios ℓ_k of an interval's counts, one per alternative.
+// settled is false when the interval has too few counts; they are then added to the next.
 type bets func(canary, stable Counts) (logRatios []float64, settled bool)
 
-// observe settles the bets on what was counted since the last look. Counts that
-// do not settle them carry over to the next look. No single interval may supply
-// more than clip of the logarithm: the supermartingale stays one, and a burst
-// of dependent requests within one interval does not convict by itself.
+// observe updates the process by what was counted since the last look. Each interval adds
+// at most clip to the logarithm: the process stays a supermartingale, and a burst of
+// dependent requests within one interval is not enough evidence by itself.
 func (p EProcess) observe(canary, stable Counts, b bets, clip float64) EProcess {
 	c, s := canary.minus(p.Canary), stable.minus(p.Stable)
 	if !c.sound() || !s.sound() {
-		// A ledger that holds less than was used is another one, or damaged: its
-		// counts so far are taken as a baseline that proves nothing.
+		// The ledger has lower counts than were used before: it is another one, or damaged.
+		// Its counts become the new baseline.
 		if canary.sound() && stable.sound() {
 			p.Canary, p.Stable = canary, stable
 		}
@@ -115,7 +113,7 @@ func (p EProcess) observe(canary, stable Counts, b bets, clip float64) EProcess 
 	return p
 }
 
-// continues is false for a state that another grid or a damaged store left.
+// continues is false for a damaged state, or one with other alternatives.
 func (p EProcess) continues(alternatives int) bool {
 	if p.Looks == 0 {
 		return len(p.LogBets) == 0 && p.LogPeak == 0
@@ -128,10 +126,11 @@ func (p EProcess) continues(alternatives int) bool {
 	return p.Looks > 0 && p.LogPeak >= 0 && !math.IsInf(p.LogPeak, 0) && len(p.LogBets) == alternatives
 }
 
-// maxCount is how many requests a float64 counts exactly.
+// maxCount is the largest number of requests that a float64 holds exactly.
 const maxCount = 1 << 53
 
-// sound counts are exact and consist of bad requests and others.
+// sound reports whether the counts are valid: exact, and with no more bad requests than
+// requests.
 func (c Counts) sound() bool {
 	return !bad(c.Total) && !bad(c.Bad) && c.Bad <= c.Total && c.Total <= maxCount
 }

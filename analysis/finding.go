@@ -1,7 +1,7 @@
 package analysis
 
-// finding is a verdict whose words and numbers are put together only when it is
-// the one that counts: of several judges' findings a poll shows one.
+// finding is a verdict whose message and statistics are computed only when needed: of the
+// findings of several rules, a poll uses one.
 type finding struct {
 	reason     Reason
 	say        func() string
@@ -18,10 +18,10 @@ func (f finding) verdict() Verdict {
 
 func (f finding) outcome() Outcome { return f.reason.Outcome() }
 
-// words says a text that is known already.
+// words is a message that is known already.
 func words(text string) func() string { return func() string { return text } }
 
-// and says one after the other.
+// and appends a text to a message.
 func and(said func() string, text string) func() string {
 	return func() string { return said() + text }
 }

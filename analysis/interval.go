@@ -2,14 +2,14 @@ package analysis
 
 import "math"
 
-// Interval is the always-valid confidence interval of a bad share: it covers a
-// constant share at every time at once with probability at least 1−alpha,
-// however often it is looked at. alpha is in (0, 1). It inverts the
-// Beta(½,½)-mixture martingale (Robbins 1970): it holds every p with
+// Interval is the always-valid confidence interval for a ratio of bad requests: with
+// probability at least 1−alpha it contains a constant ratio at all times, however often it
+// is computed. alpha is in (0, 1). It inverts the
+// Beta(½,½)-mixture martingale (Robbins 1970): it contains every p with
 //
 //	ln B(e+½, n−e+½) − ln B(½,½) − e ln p − (n−e) ln(1−p) < ln(1/alpha)
 //
-// Without requests, and for counts or an alpha that are none, it is [0, 1].
+// Without requests, and for invalid counts or alpha, it is [0, 1].
 func Interval(c Counts, alpha float64) (low, high float64) {
 	if !c.sound() || c.Total == 0 || !(alpha > 0 && alpha < 1) {
 		return 0, 1
@@ -20,10 +20,11 @@ func Interval(c Counts, alpha float64) (low, high float64) {
 	return root(excluded, 0, c.Ratio()), root(excluded, 1, c.Ratio())
 }
 
-// precision of an interval's ends: far below what a verdict shows.
+// precision of an interval's ends, far finer than what a message shows.
 const precision = 1e-8
 
-// root halves the way from a share that may be excluded to one that is not.
+// root finds by bisection where excluded changes, between from, which may be excluded,
+// and to, which is not.
 func root(excluded func(float64) bool, from, to float64) float64 {
 	if !excluded(from) {
 		return from
@@ -46,7 +47,7 @@ func logBeta(a, b float64) float64 {
 	return x + y - sum
 }
 
-// xLogY is x·ln y, and 0 where x is, whatever y.
+// xLogY is x·ln y, and 0 when x is 0.
 func xLogY(x, y float64) float64 {
 	if x == 0 {
 		return 0

@@ -2,11 +2,11 @@ package analysis
 
 import "fmt"
 
-// JudgeInvariant fires on any violation the candidate's pods have counted.
-// Candidate pods are new, so their counters' absolute values are the count: an
-// increase over a window would miss a counter born at 1. In the poll, Total
-// counts checks and Bad counts violations; readyPods is what the API server
-// says. A check that never ran proves nothing.
+// JudgeInvariant fails on any violation that the candidate's pods have counted.
+// Candidate pods are new, so the counters' absolute values are used: an increase
+// over a window would miss a counter whose first sample is 1. In the poll, Total
+// counts checks and Bad counts violations; readyPods is the number of ready pods
+// that the API server reports. A pass needs at least one check on each of them.
 func JudgeInvariant(p Poll, readyPods int) Verdict {
 	var sum Counts
 	exercised := 0
@@ -21,9 +21,9 @@ func JudgeInvariant(p Poll, readyPods int) Verdict {
 	case sum.Bad > 0:
 		v.Reason, v.Message = InvariantViolated, fmt.Sprintf("violated %.0f times in %.0f checks", sum.Bad, sum.Total)
 	case exercised < readyPods || exercised == 0 || readyPods == 0:
-		v.Reason, v.Message = InvariantNotExercised, fmt.Sprintf("checked on %d of the candidate's %d ready pods", exercised, readyPods)
+		v.Reason, v.Message = InvariantNotExercised, fmt.Sprintf("checked on %d of the candidate's %d ready pods, all are needed", exercised, readyPods)
 	default:
-		v.Reason, v.Message = Healthy, fmt.Sprintf("held in %.0f checks on %d pods", sum.Total, exercised)
+		v.Reason, v.Message = Healthy, fmt.Sprintf("no violation in %.0f checks on %d pods", sum.Total, exercised)
 	}
 	return v
 }

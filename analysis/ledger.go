@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Counts are requests, and the bad ones among them.
+// Counts are a number of requests, and of the bad ones among them.
 type Counts struct {
 	Total float64 `json:"n"`
 	Bad   float64 `json:"e"`
@@ -17,7 +17,7 @@ type Counts struct {
 // Add returns the sum.
 func (c Counts) Add(d Counts) Counts { return Counts{c.Total + d.Total, c.Bad + d.Bad} }
 
-// Ratio is the bad share; 0 without requests.
+// Ratio is the ratio of bad requests; 0 without requests.
 func (c Counts) Ratio() float64 {
 	if c.Total == 0 {
 		return 0
@@ -27,37 +27,38 @@ func (c Counts) Ratio() float64 {
 
 // PodCounter is one pod's cumulative counters at a poll.
 type PodCounter struct {
-	// Namespace of the pod; empty when the source did not say.
+	// Namespace of the pod; empty when the series has no such label.
 	Namespace string
 	Pod       string
 	// Counts since the container started.
 	Counts
-	// SampledAt is when the source scraped them.
+	// SampledAt is the scrape time.
 	SampledAt time.Time
 }
 
-// Poll is everything one query answered, at one evaluation time.
+// Poll is the result of one query at one evaluation time.
 type Poll struct {
 	EvaluatedAt    time.Time
 	Canary, Stable []PodCounter
-	// RunStart is when the run began: the candidate's pods are younger. Zero is not
-	// known, and then a ledger may have begun during its run.
+	// RunStart is when the run began, before the candidate's pods were created. Zero means
+	// not known; then the ledger may have begun later than the run.
 	RunStart time.Time
-	// ScrapeInterval of the source. Zero is not known, and then the slowest that
-	// polls keep up with.
+	// ScrapeInterval of the source. Zero means not known; slowestScrape is used then.
 	ScrapeInterval time.Duration
 }
 
-// slowestScrape is how often polls come at least.
+// slowestScrape is the longest interval between polls.
 const slowestScrape = 15 * time.Second
 
-// beginsWithin is how long after its run's start a ledger begins with it.
+// beginsWithin is how long after the start of its run a ledger still counts as begun with
+// it.
 const beginsWithin = time.Minute
 
-// beginsRun reports whether all that the candidate's pods have counted is new.
+// beginsRun reports whether everything that the candidate's pods have counted belongs to
+// the run and is not in a ledger yet.
 func (p Poll) beginsRun() bool { return p.EvaluatedAt.Sub(p.RunStart) <= beginsWithin }
 
-// freshness is how old the last sample of a pod may be that is scraped.
+// freshness is the greatest age of a pod's last sample.
 func (p Poll) freshness() time.Duration {
 	q := Quality{ScrapeInterval: p.ScrapeInterval}
 	if q.ScrapeInterval <= 0 {
@@ -66,28 +67,28 @@ func (p Poll) freshness() time.Duration {
 	return q.freshness()
 }
 
-// Ledger turns polls of cumulative counters into exact counts over a run. It
-// can be stored as JSON and taken up again: the next delta then spans a longer
-// time, which is still exact. A poll that is repeated changes nothing.
+// Ledger turns polls of cumulative counters into exact counts over a run. It can be stored
+// as JSON and continued: the next difference then spans a longer time and is still exact. A
+// repeated poll changes nothing.
 type Ledger struct {
 	// EvaluatedAt of the newest poll.
 	EvaluatedAt time.Time `json:"at"`
-	// Since is the evaluation time of the first poll, and Before what the candidate
-	// had served by then.
+	// Since is the evaluation time of the first poll, and Before the number of requests
+	// that the candidate had served by then.
 	Since  time.Time `json:"since"`
 	Before float64   `json:"before,omitempty"`
 	// Polls that changed anything.
 	Polls int `json:"polls"`
 	// Pods holds the last counters of every pod seen.
 	Pods map[string]lastCounter `json:"pods,omitempty"`
-	// Unheld are the pods of the newest poll that are one too many to be held. They
-	// are not counted, so nothing can be judged.
+	// Unheld is how many pods of the newest poll exceed maxPods. They are not counted, so
+	// nothing can be judged.
 	Unheld int `json:"unheld,omitempty"`
 	// Canary and Stable are the counts since the first poll.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
-	// Fresh are the scrapes of the canary's pods that were new in the newest poll
-	// and hold bad requests. They are not stored.
+	// Fresh are the scrapes of the canary's pods that were new in the newest poll and have
+	// bad requests. They are not stored.
 	Fresh []Scrape `json:"-"`
 	// Bins are the canary's counts over time, newest last, for burn windows.
 	Bins []Bin `json:"bins,omitempty"`
@@ -96,21 +97,22 @@ type Ledger struct {
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
-	// MovedAt is the poll at which the candidate's counts last rose in this stage, or
-	// the stage's first one, and Beside what stable has served since then.
+	// MovedAt is the evaluation time of the poll at which the candidate's counts last
+	// increased in this stage, or of the stage's first poll. Beside is the number of
+	// requests that stable has served since then.
 	MovedAt time.Time `json:"movedAt"`
 	Beside  float64   `json:"beside,omitempty"`
 }
 
-// Check returns an error for counters that no exporter may show: negative,
-// infinite or missing numbers, more bad requests than requests.
+// Check returns an error for invalid counters: negative, infinite or NaN, or more bad
+// requests than requests.
 func (p Poll) Check() error {
 	for _, c := range slices.Concat(p.Canary, p.Stable) {
 		switch {
 		case bad(c.Total) || bad(c.Bad):
-			return fmt.Errorf("pod %q reports %v requests, %v bad", c.Pod, c.Total, c.Bad)
+			return fmt.Errorf("pod %q reports %v requests, %v of them bad: counters must be finite and not negative", c.Pod, c.Total, c.Bad)
 		case c.Bad > c.Total:
-			return fmt.Errorf("pod %q reports %v bad requests of %v: bad must be a part of total", c.Pod, c.Bad, c.Total)
+			return fmt.Errorf("pod %q reports %v bad requests of %v: the series of bad must be a subset of those of total", c.Pod, c.Bad, c.Total)
 		}
 	}
 	return nil
@@ -118,17 +120,17 @@ func (p Poll) Check() error {
 
 func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 
-// Advance returns the ledger after a poll. from is when the present stage began.
-// The ledger given is not changed.
+// Advance returns the ledger after a poll. from is when the present stage began. The
+// receiver is not changed.
 //
-// A counter that fell and stays there has restarted: its new value is the delta.
-// A counter with an older sample than the last one comes from a replica that
-// lags, and counts nothing. A canary pod started during the run, so its whole
-// value counts, unless the ledger begins after the run: what it then holds would
-// be set against a stable version counted from now. A stable pod's first value is
-// only a baseline, because it may hold weeks of requests that the first polls
-// missed. A pod that is missing keeps its last value, because a failed scrape is
-// not a reset.
+//   - A counter that decreased and stays low has restarted: its new value is added.
+//   - A counter with an older sample than the last one comes from a replica that lags
+//     behind, and adds nothing.
+//   - A canary pod started during the run, so its whole first value counts, unless the
+//     ledger begins later than the run: then stable counts only from now on, and the two
+//     would not be comparable.
+//   - A stable pod's first value is only a baseline, because it may have weeks of requests.
+//   - A pod without a sample keeps its last value, because a failed scrape is not a reset.
 func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	if !p.EvaluatedAt.After(l.EvaluatedAt) {
 		return l

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// Outage finds what burns an error budget fast, as soon as two scrapes of a pod
-// can show it. It fails when all of these hold:
+// Outage finds a fast burn of the error budget as soon as two scrapes of a pod show it. It
+// fails when all of these hold:
 //
-//   - Burn exceeds its rate in both windows: it is severe, and goes on;
-//   - Evidence is won, relative to stable and to the budget, with no clip: it is
-//     the candidate, not an incident both versions suffer, and not chance. It
-//     must hold now: an incident shows on one version a scrape before the other;
-//   - no single moment explains it: scrapes that do not overlap are bad. This
-//     takes the place of the clip, against bursts of dependent requests.
+//   - Burn is above its rate in both windows: the burn is severe and still going on;
+//   - Evidence is sufficient, relative to stable and to the budget, without a clip: the
+//     cause is the candidate, and neither an incident of both versions nor chance. It must
+//     be so now, because an incident can be seen in one version a scrape before the other;
+//   - scrapes that do not overlap are bad, so that a single burst is not the cause. This
+//     replaces the clip against bursts of dependent requests.
 //
-// Guarantee: that of Evidence, whose bets it must win; Burn and the moments only
-// take away from what fails. While stable is known to serve nothing, nothing can
-// be compared, and the guarantee is the absolute one alone: a candidate within
-// Allowed times its budget. A stable version of which nothing is known is not
-// one that serves nothing: it may suffer the same incident.
+// Guarantee: that of Evidence; the other conditions only make fails rarer. While stable is
+// known to serve nothing, there is nothing to compare with, and only the absolute part of
+// the guarantee holds: for a candidate within Allowed times its budget. When there are no
+// samples of stable, it may have the same incident, so that is not the same as serving
+// nothing.
 type Outage struct {
 	Burn     Burn
 	Evidence Regression
@@ -29,20 +29,19 @@ type Outage struct {
 // OutageState is the evidence of a run so far. It can be stored as JSON.
 type OutageState struct {
 	Evidence RegressionState `json:"evidence"`
-	// Moments of failing in the long window that cannot have one cause.
+	// Moments are times of bad scrapes in the long window that cannot have one cause.
 	Moments []int64 `json:"moments,omitempty"`
 }
 
-// manyMoments is how many moments of failing no single burst explains.
+// manyMoments is how many moments a single burst cannot explain.
 const manyMoments = 2
 
-// Judge says what the evidence of a state comes to. The ledger is the one
-// observed last.
+// Judge returns the verdict for a state. The ledger is the one observed last.
 func (o Outage) Judge(s OutageState, l Ledger) Verdict { return o.find(s, l, look(l)).verdict() }
 
-// moments are those of failing in the long window after a poll.
+// moments are the moments in the long window after a poll.
 func (o Outage) moments(known []int64, l Ledger) []int64 {
-	// Few requests make a ratio uncertain: half the rate marks a bad scrape.
+	// With few requests a ratio is uncertain, so half the rate makes a scrape bad.
 	return moments(known, l.Fresh, o.Burn.Rate*o.Burn.Budget/2, l.EvaluatedAt.Add(-o.Burn.Long))
 }
 
@@ -66,54 +65,51 @@ func (o Outage) find(s OutageState, l Ledger, seen *sides) finding {
 		f.reason, f.say = burn.reason, burn.say
 	case won && compared:
 		f.reason, f.say = RegressionFound, func() string {
-			return fmt.Sprintf("%s; %.4gx in both windows fires; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
+			return fmt.Sprintf("%s; burn is above %.4gx in both windows; %s", o.Evidence.sentence(l, seen), o.Burn.Rate, o.Evidence.convinced(s.Evidence))
 		}
 	case won && o.alone(s, l):
-		f.reason, f.say = BurnRateExceeded, and(burn.say, "; stable serves nothing to compare with")
+		f.reason, f.say = BurnRateExceeded, and(burn.say, "; stable serves no requests to compare with")
 	case won && o.Evidence.Quality.baselineMissing(l):
-		f.reason, f.say = BaselineMissing, and(burn.say, "; stable should serve, but nothing is known of what it does")
+		f.reason, f.say = BaselineMissing, and(burn.say, "; "+noBaseline)
 	case won:
-		f.reason, f.say = EnvironmentIncident, and(burn.say, "; not shown to be the candidate's own")
+		f.reason, f.say = EnvironmentIncident, and(burn.say, "; the candidate is not shown to be worse than stable")
 	default:
-		f.reason, f.say = Pending, and(burn.say, "; still too little to tell from chance or from one burst")
+		f.reason, f.say = Pending, and(burn.say, "; not enough evidence yet to rule out chance or a single burst")
 	}
 	return f
 }
 
-// alone reports whether stable is known to have served nothing in the short
-// window: what waits for stable to be compared is all that the candidate served
-// in it.
+// alone reports whether stable is known to have served nothing in the short window: all
+// requests of the candidate in it are still without requests of stable to compare with.
 func (o Outage) alone(s OutageState, l Ledger) bool {
 	used := s.Evidence.Relative
 	return o.Evidence.Quality.knowsSilence(l) && l.EvaluatedAt.Sub(l.Since) >= o.Burn.Short &&
 		l.Stable.Total == used.Stable.Total && l.Canary.minus(used.Canary).Total >= l.Window(o.Burn.Short).Total
 }
 
-// Combined is the faster of an outage's and a regression's judge, and fails when
-// either does.
+// Combined has an outage's and a regression's test, and fails when either does.
 //
-// Guarantee: it fails at most Outage.Evidence.Alpha of the candidates that are
-// healthy in the sense of Regression, however often and whenever it is looked
-// at. That is the bound of the outage's bets alone, for the regression's are the
-// same bets on the same looks, with a clip: min(ℓ, clip) ≤ ℓ, so their wealth is
-// never greater. Where the regression's Alpha is not greater either, whatever it
-// convicts, the outage's bets have won as well.
+// Guarantee: it fails at most Outage.Evidence.Alpha of the candidates that are healthy in
+// the sense of Regression, however often and whenever it is evaluated. That is the bound of
+// the outage's evidence alone: the regression's is the same at the same looks with a clip,
+// and min(ℓ, clip) ≤ ℓ, so it is never greater. If the regression's Alpha is not greater
+// either, the outage's evidence is sufficient whenever the regression's is.
 type Combined struct {
 	Outage     Outage
 	Regression Regression
 }
 
-// CombinedState is the evidence of a run so far, and what it was gathered from.
-// It can be stored as JSON: about 1.5 KB, and 25 bytes for each of at most
-// maxLooks looks, after which 1.5 KB more stand for those that were forgotten.
+// CombinedState is the evidence of a run so far, and the looks that it was computed from.
+// As JSON it has about 1.5 KB, and 25 bytes for each of at most maxLooks looks; when older
+// looks are dropped, 1.5 KB more for their evidence.
 type CombinedState struct {
 	Outage     OutageState     `json:"outage"`
 	Regression RegressionState `json:"regression"`
 	Trail      Trail           `json:"trail"`
 }
 
-// Default is the judge of an indicator that names none. triggers is how many
-// share the false alarms of a rollout, minimumSamples what a pass needs.
+// Default is the regression test with its default settings. triggers is how many share the
+// bound on a run's false alarms, minimumSamples how many requests a pass needs.
 //
 // Guarantee: of the rollouts of a candidate that is always within twice its
 // budget, all triggers together roll back at most 1 %; and as few of a candidate
@@ -142,13 +138,12 @@ func Default(budget float64, triggers int, minimumSamples int64) Combined {
 	return c
 }
 
-// patience is how many times more evidence a regression needs than an outage. It
-// has its bound from the outage's bets, so this is no part of it: it is for
-// requests that do not fail independently.
+// patience is how many times more evidence a regression needs than an outage. The bound on
+// false alarms does not need it; it is for requests that do not fail independently.
 const patience = 2
 
-// AfterLosing is the state to go on from when states of a run were lost that
-// many times: each was one more chance to be wrong.
+// AfterLosing is the state to begin with after states of a run were lost this many times:
+// each is another chance of a false alarm.
 func AfterLosing(states int) CombinedState {
 	evidence := RegressionState{Relative: EProcess{Restarts: states}, Absolute: EProcess{Restarts: states}}
 	return CombinedState{Outage: OutageState{Evidence: evidence}, Regression: evidence}
@@ -156,7 +151,7 @@ func AfterLosing(states int) CombinedState {
 
 func (s CombinedState) evidence() Evidence { return Evidence{s.Outage.Evidence, s.Regression} }
 
-// continues is false for a state of which a part cannot be continued.
+// continues is false when a part of the state is damaged.
 func (s CombinedState) continues() bool {
 	for _, r := range []RegressionState{s.Outage.Evidence, s.Regression} {
 		if !r.Relative.continues(len(relativeFactors)) || !r.Absolute.continues(len(absoluteFactors)) || bad(r.LogPeak) {
@@ -171,10 +166,10 @@ func (s CombinedState) Restarts() int {
 	return max(s.Outage.Evidence.Relative.Restarts, s.Outage.Evidence.Absolute.Restarts, s.Regression.Relative.Restarts, s.Regression.Absolute.Restarts)
 }
 
-// Observe returns the state after a ledger's newest poll. The state given is
-// not changed. A poll observed twice adds nothing; of one that was missed the
-// counts are contained in the next, the moments are not. Settings that cannot be
-// judged gather nothing, and a state that cannot be continued is lost.
+// Observe returns the state after a ledger's newest poll; the argument is not changed. A
+// repeated poll adds nothing. When a poll was missed, the next one contains its counts, but
+// not its moments. With settings out of range the state stays, and a damaged state is
+// replaced.
 func (c Combined) Observe(s CombinedState, l Ledger) CombinedState {
 	if !c.Outage.Evidence.sound() || !c.Regression.sound() {
 		return s
@@ -194,8 +189,8 @@ func (c Combined) rule() Rule {
 	}
 }
 
-// Judge returns the worse of both verdicts. Of two that are equally bad, the
-// regression's says more, unless the outage's convicts.
+// Judge returns the worse of both verdicts. When they are equal, it is the regression's,
+// whose message has more, unless the outage's is a fail.
 func (c Combined) Judge(s CombinedState, l Ledger) Verdict {
 	seen := look(l)
 	outage, regression := c.Outage.find(s.Outage, l, seen), c.Regression.find(s.Regression, l, seen)

@@ -56,30 +56,30 @@ func TestDefaultJudges(t *testing.T) {
 		wantMessage    string
 	}{
 		"an outage is found with the second scrape": {
-			repeat(Counts{40, 20}, 40), quiet, 2, RegressionFound, "36x in both windows fires; evidence this strong",
+			repeat(Counts{40, 20}, 40), quiet, 2, RegressionFound, "burn is above 36x in both windows; chance of this in a healthy release",
 		},
 		"a small regression is found as one": {
-			repeat(Counts{400, 4}, 40), quiet, 4, RegressionFound, "evidence this strong",
+			repeat(Counts{400, 4}, 40), quiet, 4, RegressionFound, "chance of this in a healthy release",
 		},
 		"one burst on both pods is no outage": {
 			burst, quiet, 0, Healthy, "",
 		},
 		"an incident both versions suffer is not the candidate's": {
-			repeat(Counts{40, 20}, 40), repeat(Counts{1000, 500}, 40), 0, EnvironmentIncident, "not shown to be by the candidate",
+			repeat(Counts{40, 20}, 40), repeat(Counts{1000, 500}, 40), 0, EnvironmentIncident, "not shown to be worse than stable",
 		},
 		"an incident that both versions have left behind is forgotten": {
 			early, append(repeat(Counts{1000, 500}, 4), quiet[4:]...), 0, Healthy, "",
 		},
 		"healthy": {repeat(Counts{400, 0}, 40), quiet, 0, Healthy, "canary 0.0 % errors (0/32000"},
 		"without stable's traffic a burning budget decides after the short window": {
-			repeat(Counts{40, 20}, 40), repeat(Counts{}, 40), 4, BurnRateExceeded, "stable serves nothing to compare with",
+			repeat(Counts{40, 20}, 40), repeat(Counts{}, 40), 4, BurnRateExceeded, "stable serves no requests to compare with",
 		},
 		"nothing served": {repeat(Counts{}, 4), quiet, 0, NoTraffic, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			judge := Default(0.001, 1, 100)
-			judge.Given(Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 2, Weight: 10}, 0)
+			judge.Given(Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 2, Weight: 10}, 0, "")
 			after, got := firedAfter(judge, twoPods(c.canary, c.stable))
 			if after != c.wantAfter || got.Reason != c.wantReason || !strings.Contains(got.Message, c.wantMessage) {
 				t.Errorf("fired after %d polls: %s %q; want %d, %s saying %q", after, got.Reason, got.Message, c.wantAfter, c.wantReason, c.wantMessage)
@@ -113,7 +113,7 @@ func TestOnlyAStableVersionKnownToServeNothingLeavesTheCandidateAlone(t *testing
 		t.Run(name, func(t *testing.T) {
 			quality := Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1, Weight: c.weight}
 			judge := Default(0.001, 1, 100)
-			judge.Given(quality, 7*24*time.Hour)
+			judge.Given(quality, 7*24*time.Hour, "")
 			l := Ledger{}.Advance(Poll{EvaluatedAt: at(0), Stable: []PodCounter{pod("s", -1, 1e6, 1e3), pod("s2", -1, 7, 0)}}, start)
 			var s CombinedState
 			var got Verdict

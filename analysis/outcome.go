@@ -1,13 +1,13 @@
-// Package analysis is the judge: it turns counters into evidence and evidence
-// into verdicts, each with a reason from a closed set and a sentence with the
-// numbers. It is pure: it asks no source, reads no clock, and writes nothing.
+// Package analysis turns counters into evidence and evidence into verdicts, each with a
+// reason from a closed set and a message with the numbers. It is pure: it queries no
+// source, reads no clock, and writes nothing.
 package analysis
 
 // Outcome of one evaluation. The zero value is not an outcome.
 type Outcome string
 
-// Unknown has two forms: Inconclusive was answered but does not decide, Error
-// was not answered. Neither promotes and neither rolls back by itself.
+// When the result is not known, the outcome is Inconclusive (the data does not decide) or
+// Error (no usable response). Neither promotes, and neither rolls back by itself.
 const (
 	Pass         Outcome = "Pass"
 	Fail         Outcome = "Fail"
@@ -17,8 +17,8 @@ const (
 
 var precedence = map[Outcome]int{Pass: 1, Inconclusive: 2, Error: 3, Fail: 4}
 
-// Worst combines outcomes by Fail > Error > Inconclusive > Pass, whatever their
-// order. Without any, and for a value that is not an outcome, it is Error.
+// Worst returns the worst outcome: Fail > Error > Inconclusive > Pass. Without arguments,
+// and for a value that is not an outcome, it is Error.
 func Worst(outcomes ...Outcome) Outcome {
 	worst := Outcome("")
 	for _, o := range outcomes {
@@ -35,7 +35,7 @@ func Worst(outcomes ...Outcome) Outcome {
 	return worst
 }
 
-// Reason says why an evaluation has its outcome. The set is closed.
+// Reason is why an evaluation has its outcome. The set is closed.
 type Reason string
 
 // Reasons, by the outcome they belong to.
@@ -90,8 +90,7 @@ var outcomes = map[Reason]Outcome{
 	ClockSkew: Error, Truncated: Error, Malformed: Error, WrongType: Error, SourceMissing: Error,
 }
 
-// Outcome is the one outcome a reason belongs to; Error for a reason that is
-// not of the set.
+// Outcome is the outcome that a reason belongs to; Error for an unknown reason.
 func (r Reason) Outcome() Outcome {
 	if o, ok := outcomes[r]; ok {
 		return o
@@ -99,7 +98,7 @@ func (r Reason) Outcome() Outcome {
 	return Error
 }
 
-// Reasons returns the whole set, for documentation and tests.
+// Reasons returns all reasons, for documentation and tests.
 func Reasons() map[Reason]Outcome {
 	set := make(map[Reason]Outcome, len(outcomes))
 	for r, o := range outcomes {
@@ -108,7 +107,7 @@ func Reasons() map[Reason]Outcome {
 	return set
 }
 
-// Verdict is what an evaluation came to.
+// Verdict is the result of an evaluation.
 type Verdict struct {
 	Reason  Reason
 	Message string

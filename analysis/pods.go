@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// maxPods and forgetAfter bound how many pods a ledger holds: about 60 bytes
-// each, so 60 KB of an object that etcd takes up to 1.5 MB. A pod without a
-// sample for forgetAfter has ended, and makes room when it is needed.
+// maxPods and forgetAfter bound how many pods a ledger has: about 60 bytes each, so 60 KB
+// of an object of at most 1.5 MB. A pod without a sample for forgetAfter has ended, and is
+// dropped when there is no room for others.
 const (
 	maxPods     = 1000
 	forgetAfter = 15 * time.Minute
 )
 
-// lastCounter is what a pod showed last.
+// lastCounter is the last counters of a pod.
 type lastCounter struct {
 	Counts
 	SampledAt int64
 	Stable    bool
-	// Doubts are the newest samples in a row that showed less than Counts. They are
-	// not counted before there are enough of them.
+	// Doubts are the newest consecutive samples with lower values than Counts. They are not
+	// counted until there are enough of them.
 	Doubts *doubts
 }
 
@@ -31,7 +31,7 @@ type doubts struct {
 	Samples   int
 }
 
-// MarshalJSON makes it four numbers, or eight with doubts: there are many.
+// MarshalJSON writes four numbers, or eight with doubts, because there are many.
 func (c lastCounter) MarshalJSON() ([]byte, error) {
 	v := []float64{float64(c.SampledAt), c.Total, c.Bad, 0}
 	if c.Stable {
@@ -43,7 +43,7 @@ func (c lastCounter) MarshalJSON() ([]byte, error) {
 	return json.Marshal(v)
 }
 
-// UnmarshalJSON reads them.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (c *lastCounter) UnmarshalJSON(raw []byte) error {
 	v, err := numbers(raw, 4, 8)
 	if err != nil {
@@ -56,17 +56,18 @@ func (c *lastCounter) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// A counter that fell has restarted, or is incomplete: one of a pod's targets or
-// series was missing from the answer, or a replica that lags gave it. What is
-// missing comes back, so a fall is believed when it lasts: soon where the total
-// is one that a restarted container can have reached, else later.
+// A counter that decreased has restarted, or is incomplete: one of a pod's targets or series
+// was missing from the response, or it came from a replica that lags behind. Missing series
+// come back, so a decrease counts as a restart only when it lasts: for samplesOfARestart
+// samples when a restarted container can have reached the total, otherwise for
+// samplesOfAnyFall.
 const (
 	samplesOfARestart = 2
 	samplesOfAnyFall  = 4
 )
 
-// follow returns what is known of a pod after another sample, and what it has
-// served since the last one that counted. ok is false when that is not known yet.
+// follow returns a pod's counters after another sample, and the requests that it has served
+// since the last sample that counted. ok is false while that is not known.
 func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Counts, ok bool) {
 	if d := now.minus(c.Counts); d.sound() {
 		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, d, true
@@ -85,11 +86,11 @@ func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Coun
 	return c, Counts{}, false
 }
 
-// paceChange is how many times slower a pod may have become since it restarted.
+// paceChange is how many times slower a pod may be since it restarted.
 const paceChange = 4
 
-// restarted reports whether a total fell to what a container that began after
-// the last sample can have served by now, at the pace of the newest samples.
+// restarted reports whether a container that started after the last sample can have served
+// the lower total by now, at the pace of the newest samples.
 func (c lastCounter) restarted(now Counts, at int64) bool {
 	served, took := now.Total-c.Doubts.Total, float64(at-c.Doubts.SampledAt)
 	return now.Total < c.Total && now.Total*took <= paceChange*served*float64(at-c.SampledAt)
@@ -107,19 +108,19 @@ func (l Ledger) age(c lastCounter) time.Duration {
 	return l.EvaluatedAt.Sub(time.UnixMilli(c.seenAt()))
 }
 
-// terms say what a poll's counts count for. Times are in Unix milliseconds.
+// terms are how a poll's counts are used. Times are in Unix milliseconds.
 type terms struct {
 	// whole is set when the first value of a pod counts.
 	whole bool
-	// stage is when the present one began: it counts from a pod's first sample
-	// after that.
+	// stage is when the present stage began: it counts from a pod's first sample after
+	// that.
 	stage int64
-	// late is how old a pod's last sample may be at the least for its counts to be
-	// since the poll before.
+	// late is the time of a pod's last sample before which its counts go back further than
+	// the poll before.
 	late int64
 }
 
-// tally is what the pods of one version served since their last samples.
+// tally is the requests that the pods of one version served since their last samples.
 type tally struct {
 	all, stage Counts
 	// late is the part of all that goes back further than the poll before, as far
@@ -128,7 +129,8 @@ type tally struct {
 	lateFrom int64
 }
 
-// take counts what the pods of one version served since their last samples.
+// take adds a poll's counters of one version and returns what its pods served since their
+// last samples.
 func (l *Ledger) take(pods []PodCounter, stable bool, t terms) tally {
 	var sum tally
 	for _, c := range pods {
@@ -138,7 +140,7 @@ func (l *Ledger) take(pods []PodCounter, stable bool, t terms) tally {
 		case seen && at <= last.seenAt():
 			continue
 		case !seen && len(l.Pods) >= maxPods:
-			// What cannot be remembered would count again at the next poll.
+			// Without being stored it would count again at the next poll.
 			l.Unheld++
 			continue
 		}
@@ -178,17 +180,17 @@ func (s *tally) add(served Counts, since int64, seen bool, t terms) {
 	}
 }
 
-// Complete reports whether all pods of the newest poll are counted. If not, the
-// verdict says so, whatever the counts say.
+// Complete reports whether all pods of the newest poll are counted. If not, v is the
+// verdict, whatever the counts are.
 func (l Ledger) Complete() (v Verdict, ok bool) {
 	if l.Unheld == 0 {
 		return Verdict{}, true
 	}
-	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the answer has %d pods more than the %d that can be told apart", l.Unheld, maxPods)}, false
+	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
 }
 
-// forget drops pods without a sample since the time given, once a poll might not
-// fit beside them. Those in the poll stay: forgotten, they would count whole.
+// forget drops pods without a sample since the given time, when there might not be room for
+// the pods of a poll. Pods in the poll stay; otherwise their whole values would count again.
 func (l *Ledger) forget(p Poll, since time.Time) {
 	if len(l.Pods)+len(p.Canary)+len(p.Stable) <= maxPods {
 		return

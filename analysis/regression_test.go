@@ -69,18 +69,18 @@ func TestRegressionJudges(t *testing.T) {
 		wantReason  Reason
 		wantMessage string
 	}{
-		"not convicted by three intervals": {vectors, regressed[:3], Pending, "evidence of a regression is growing"},
-		"convicted by the fourth":          {vectors, regressed, RegressionFound, "at most 1 of 3623 healthy rollouts, however often checked"},
+		"not convicted by three intervals": {vectors, regressed[:3], Pending, "some evidence of a regression"},
+		"convicted by the fourth":          {vectors, regressed, RegressionFound, "at most 1 in 3623, if requests fail independently"},
 		"a longer regression convicts four triggers as well": {
-			shared, append(regressed, regressed...), RegressionFound, "healthy rollouts",
+			shared, append(regressed, regressed...), RegressionFound, "healthy release",
 		},
 		"an incident of both versions convicts nobody and promotes nobody": {
-			vectors, append(incident, incident...), EnvironmentIncident, "not shown to be by the candidate",
+			vectors, append(incident, incident...), EnvironmentIncident, "not shown to be worse than stable",
 		},
 		"an incident that is over does not hold the candidate for ever": {
 			vectors, append(append([]interval{}, append(incident, incident...)...), repeated(served(200, 0, 800, 0), 30)...), Healthy, "",
 		},
-		"healthy":              {vectors, healthy, Healthy, "canary 0.1 % errors (1/800, 95 % always-valid"},
+		"healthy":              {vectors, healthy, Healthy, "canary 0.1 % errors (1/800, 95 % interval"},
 		"worse, but in budget": {vectors, repeated(served(2000, 3, 8000, 0), 30), Healthy, "burn 1.5x"},
 		"two bad requests prove nothing": {
 			vectors, []interval{served(1, 1, 1e6, 0), served(1, 1, 1e6, 0), served(0, 0, 0, 0)}, Pending, "",
@@ -129,7 +129,7 @@ func TestABetThatIsNotSettledConvictsNobody(t *testing.T) {
 	all := ledgers(parts...)
 	patient, quick := vectors, Default(0.001, 1, 100)
 	patient.Alpha = 0.005
-	quick.Given(Quality{ScrapeInterval: 10 * time.Second, ReadyPods: 1, Weight: 20}, 0)
+	quick.Given(Quality{ScrapeInterval: 10 * time.Second, ReadyPods: 1, Weight: 20}, 0, "")
 	s, c := patient.observeAll(RegressionState{}, all), CombinedState{}
 	for _, l := range all {
 		c = quick.Observe(c, l)
@@ -149,12 +149,12 @@ func TestRegressionSaysItsNumbers(t *testing.T) {
 	got := vectors.Judge(vectors.observeAll(RegressionState{}, all), all[len(all)-1])
 	// 39 bad where 800·4/3200 = 1 was to be expected, of a budget of 100 requests
 	// a second over 30 days: 38/(0.001·259200000).
-	want := "canary 4.9 % errors (39/800, 95 % always-valid 2.6–8.1 %) vs stable 0.1 % errors (4/3200, 95 % always-valid 0.008–0.5 %); " +
-		"burn 48.8x; rollout spent 0.015 % of the 30d budget; " +
-		"evidence this strong arises in at most 1 of 3623 healthy rollouts, however often checked"
+	want := "canary 4.9 % errors (39/800, 95 % interval 2.6–8.1 %), stable 0.1 % errors (4/3200, 95 % interval 0.008–0.5 %); " +
+		"burn 48.8x; this run has spent 0.015 % of the 30-day error budget; " +
+		"chance of this in a healthy release: at most 1 in 3623, if requests fail independently of each other"
 	weekly := vectors
 	weekly.Period = 7 * 24 * time.Hour
-	if got := weekly.Judge(RegressionState{}, all[len(all)-1]); !strings.Contains(got.Message, "spent 0.063 % of the 7d budget") {
+	if got := weekly.Judge(RegressionState{}, all[len(all)-1]); !strings.Contains(got.Message, "spent 0.063 % of the 7-day error budget") {
 		t.Errorf("message %q, want the cost of a week's budget", got.Message)
 	}
 	if got.Message != want {
@@ -229,10 +229,10 @@ func TestRegressionSharesAlphaAmongTriggers(t *testing.T) {
 		wantReason  Reason
 		wantMessage string
 	}{
-		0: {RegressionFound, "1 of 3623 "},
-		1: {RegressionFound, "1 of 3623 "},
-		3: {RegressionFound, "1 of 1207 "}, // ln 3000 = 8.006
-		4: {Pending, "growing"},            // ln 4000 = 8.294
+		0: {RegressionFound, "1 in 3623,"},
+		1: {RegressionFound, "1 in 3623,"},
+		3: {RegressionFound, "1 in 1207,"}, // ln 3000 = 8.006
+		4: {Pending, "some evidence"},      // ln 4000 = 8.294
 	}
 	for triggers, c := range cases {
 		r := vectors

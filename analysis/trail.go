@@ -7,53 +7,52 @@ import (
 	"slices"
 )
 
-// Trail is what a run's evidence was gathered from: evidence depends not only on
-// the counts, but on when they were looked at. Recompute gathers it anew.
+// Trail is the looks that a run's evidence was computed from: evidence depends on the counts
+// and on when they were polled. Recompute computes it again.
 //
-// It is bounded by forgetting: the evidence that the oldest looks came to takes
-// their place.
+// It is bounded: the oldest looks are replaced by their evidence.
 type Trail struct {
-	// Rule is what the looks were taken under. With another one, such as a
-	// guardrail that was edited, a trail begins anew where it stands.
+	// Rule is the settings of the looks. When they change, for example because a guardrail
+	// was edited, the trail begins again with the evidence so far.
 	Rule Rule `json:"rule"`
 	// From is the time of the first look, in Unix milliseconds.
 	From int64 `json:"from"`
-	// Canary and Stable are the counts before Looks, and Before what they had come
-	// to; nil for nothing.
+	// Canary and Stable are the counts before Looks, and Before their evidence; nil for
+	// none.
 	Canary Counts    `json:"canary"`
 	Stable Counts    `json:"stable"`
 	Before *Evidence `json:"before,omitempty"`
-	// Looks at which anything had moved, oldest first.
+	// Looks are those with new requests, oldest first.
 	Looks []Look `json:"looks,omitempty"`
 }
 
-// Rule is all that the growth of the bets depends on beside the counts.
+// Rule has everything besides the counts that the evidence depends on.
 type Rule struct {
-	// Worse and Limit are what the bets are against: more than Worse times stable's
-	// error ratio, and an error ratio above Limit.
+	// Worse and Limit are the hypotheses: more than Worse times stable's error ratio, and an
+	// error ratio above Limit.
 	Worse float64 `json:"worse"`
 	Limit float64 `json:"limit"`
-	// Quick are the outage's bets, Patient the regression's.
+	// Quick is for the outage's test, Patient for the regression's.
 	Quick   Stake `json:"quick"`
 	Patient Stake `json:"patient"`
 }
 
-// Stake is what convicts, and what one look may bring at most; both are
+// Stake is the evidence that is sufficient, and how much one look may add at most; both are
 // logarithms, and a Clip of 0 is none.
 type Stake struct {
 	Threshold float64 `json:"threshold"`
 	Clip      float64 `json:"clip,omitempty"`
 }
 
-// Evidence is what the bets of both judges have come to.
+// Evidence is the evidence of both tests.
 type Evidence struct {
 	Quick   RegressionState `json:"quick"`
 	Patient RegressionState `json:"patient"`
 }
 
-// Look is what was counted since the look before.
+// Look is the counts since the look before.
 type Look struct {
-	// After is how long after the trail's first look, in milliseconds.
+	// After is the time since the trail's first look, in milliseconds.
 	After          int64
 	Canary, Stable Counts
 }
@@ -61,12 +60,12 @@ type Look struct {
 // maxLooks bounds a trail: 25 bytes each. The newest half of them is kept.
 const maxLooks = 120
 
-// MarshalJSON makes a look five numbers: there are many.
+// MarshalJSON writes a look as five numbers, because there are many.
 func (l Look) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]float64{float64(l.After), l.Canary.Total, l.Canary.Bad, l.Stable.Total, l.Stable.Bad})
 }
 
-// UnmarshalJSON reads them.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (l *Look) UnmarshalJSON(raw []byte) error {
 	v, err := numbers(raw, 5)
 	if err != nil {
@@ -76,13 +75,13 @@ func (l *Look) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// Recompute gathers the evidence of a trail from its looks alone.
+// Recompute computes the evidence of a trail from its looks.
 func (t Trail) Recompute() Evidence {
 	e, _, _ := t.replay(t.Looks)
 	return e
 }
 
-// replay returns what looks from the trail's start come to, with the counts then.
+// replay returns the evidence of looks from the trail's start, and the counts then.
 func (t Trail) replay(looks []Look) (e Evidence, canary, stable Counts) {
 	if t.Before != nil {
 		e = *t.Before
@@ -115,7 +114,7 @@ func (s RegressionState) settle(canary, stable Counts, worse, limit, clip float6
 	return s
 }
 
-// counted is what all looks of the trail come to in counts.
+// counted is the sum of the counts of all looks.
 func (t Trail) counted() (canary, stable Counts) {
 	canary, stable = t.Canary, t.Stable
 	for _, l := range t.Looks {
@@ -124,7 +123,7 @@ func (t Trail) counted() (canary, stable Counts) {
 	return canary, stable
 }
 
-// under returns the trail to go on with under a rule, from the evidence so far.
+// under returns the trail to continue with a rule, from the evidence so far.
 func (t Trail) under(r Rule, e Evidence) Trail {
 	if t.Rule == r {
 		return t
@@ -137,11 +136,11 @@ func (t Trail) under(r Rule, e Evidence) Trail {
 	return next
 }
 
-// follow adds a look at a ledger to a trail and to the evidence it comes to. A
-// look at which nothing had moved, or at counts that are none, adds nothing.
+// follow adds a look at a ledger to a trail and to its evidence. A look without new requests
+// or with invalid counts adds nothing.
 //
-// The bets are settled on the trail's own sums, not on the ledger's: of counts
-// that are not whole numbers the two may differ in the last bit.
+// The evidence is computed from the trail's own sums, not from the ledger's: for counts that
+// are not whole numbers the two may differ in the last bit.
 func (t Trail) follow(e Evidence, l Ledger) (Trail, Evidence) {
 	canary, stable := t.counted()
 	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable)}
@@ -159,7 +158,7 @@ func (t Trail) follow(e Evidence, l Ledger) (Trail, Evidence) {
 	return t, e.settle(canary.Add(look.Canary), stable.Add(look.Stable), t.Rule)
 }
 
-// shorten puts the evidence of the older half in the place of its looks.
+// shorten replaces the older half of the looks by its evidence.
 func (t Trail) shorten() Trail {
 	half := len(t.Looks) / 2
 	before, canary, stable := t.replay(t.Looks[:half])

@@ -13,30 +13,30 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// Caps bound what a custom query may ask of a source. What is zero allows none.
+// Caps limit what a custom query may cost. A limit of zero allows none.
 type Caps struct {
-	// Bytes of the expression. It bounds the stack and the time that parsing takes
-	// too, which grows faster than an expression's nesting.
+	// Bytes of the expression. This also limits the stack and the time that parsing
+	// takes, which grow faster than the nesting.
 	Bytes int
 	// Depth of the expression's tree: a selector alone has 1.
 	Depth int
 	// Selectors in the expression.
 	Selectors int
-	// Range that one evaluation looks back, the ranges of enclosing subqueries
-	// included.
+	// Range is how far one evaluation looks back, including the ranges of enclosing
+	// subqueries.
 	Range time.Duration
-	// Steps that subqueries make of one evaluation, nested ones multiplied.
+	// Steps that subqueries evaluate in all; nested ones multiply.
 	Steps int
 }
 
-// DefaultCaps leave room for a burn rate over an hour written out in full. The
-// API allows as many bytes.
+// DefaultCaps are enough for a burn rate over one hour, written out in full. The API
+// has the same limit of bytes.
 func DefaultCaps() Caps {
 	return Caps{Bytes: 1024, Depth: 24, Selectors: 16, Range: time.Hour, Steps: 240}
 }
 
-// CustomQuery binds a user's own expression to the pods. It returns an error,
-// which says what to do, for an expression that cannot be bound.
+// CustomQuery restricts a user's own expression to the pods. It returns an error,
+// which says what to change, when the expression cannot be restricted.
 func CustomQuery(expression string, pods Pods) (string, error) {
 	matchers, err := pods.Matchers()
 	if err != nil {
@@ -45,26 +45,26 @@ func CustomQuery(expression string, pods Pods) (string, error) {
 	return Bind(expression, matchers, DefaultCaps())
 }
 
-// Bind returns a custom PromQL expression with the matchers added to each of
-// its selectors, so that it speaks of nothing else. It refuses an expression
-// that could get around them or that costs more than the caps, with an error
-// that says what to do and quotes at most 256 bytes of the expression. It keeps
-// an expression from writing the matchers' labels, not from dropping them.
+// Bind returns a custom PromQL expression with the matchers added to each of its
+// selectors, so that it selects nothing else. It returns an error for an expression
+// that could evade them or that costs more than the caps; the error says what to
+// change and quotes at most 256 bytes of the expression. The expression can drop
+// the matchers' labels from its result, but not write them.
 func Bind(expression string, matchers []*labels.Matcher, caps Caps) (string, error) {
 	switch {
 	case len(matchers) == 0:
-		return "", errors.New("there is nothing to bind the expression to")
+		return "", errors.New("there are no labels to restrict the expression by")
 	case len(expression) > caps.Bytes:
-		return "", fmt.Errorf("the expression has %d bytes, %d are allowed: shorten it, or record a part of it by a rule", len(expression), caps.Bytes)
+		return "", fmt.Errorf("the expression has %d bytes, %d are allowed: shorten it, or move a part of it into a recording rule", len(expression), caps.Bytes)
 	case !utf8.ValidString(expression):
-		return "", errors.New("the expression is not UTF-8: write it as text")
+		return "", errors.New("the expression is not valid UTF-8")
 	}
 	parsed, err := promQL().ParseExpr(expression)
 	if err != nil {
-		return "", fmt.Errorf("the expression does not parse, correct it: %s", quote(err.Error()))
+		return "", fmt.Errorf("the expression is not valid PromQL: %s", quote(err.Error()))
 	}
 	if t := parsed.Type(); t != parser.ValueTypeVector {
-		return "", fmt.Errorf("the expression gives a %s: write one that gives an instant vector", t)
+		return "", fmt.Errorf("the expression has the type %s: write one of type instant vector", t)
 	}
 	selectors, err := bindAll(parsed, matchers, caps)
 	if err != nil {
@@ -90,18 +90,18 @@ func bindAll(tree parser.Expr, matchers []*labels.Matcher, caps Caps) (int, erro
 		return 0, err
 	}
 	if b.selectors == 0 {
-		return 0, errors.New("the expression has no selector, so it says nothing about any pod: name a metric")
+		return 0, errors.New("the expression has no selector, so it cannot be restricted to the candidate's pods: name a metric")
 	}
 	return b.selectors, nil
 }
 
-// checkBound parses the printed query as the source will: every selector in it
-// must hold the matchers, and none may have come or gone. The text is what
-// keeps tenants apart, so it does not rest on the printer alone.
+// checkBound parses the printed query as the source will: every selector in it must
+// have the matchers, and the number of selectors must be the same. The matchers
+// separate tenants, so this does not rely on the printer alone.
 func checkBound(query string, matchers []*labels.Matcher, selectors int) error {
 	parsed, err := promQL().ParseExpr(query)
 	if err != nil {
-		return fmt.Errorf("the expression cannot be written with its matchers, write it another way: %s", quote(err.Error()))
+		return fmt.Errorf("the expression cannot be combined with Belay's matchers, rewrite it: %s", quote(err.Error()))
 	}
 	for _, s := range parser.ExtractSelectors(parsed) {
 		if !hasAll(s, matchers) {
@@ -115,7 +115,7 @@ func checkBound(query string, matchers []*labels.Matcher, selectors int) error {
 	return nil
 }
 
-var errUnbound = errors.New("the expression cannot be written with its matchers: write it another way")
+var errUnbound = errors.New("the expression cannot be combined with Belay's matchers: rewrite it")
 
 func hasAll(all, wanted []*labels.Matcher) bool {
 	for _, w := range wanted {
@@ -140,7 +140,7 @@ func (b *binder) Visit(n parser.Node, path []parser.Node) (parser.Visitor, error
 		return b, nil
 	}
 	if len(path) >= b.caps.Depth {
-		return nil, fmt.Errorf("the expression nests more than %d deep: simplify it, or record a part of it by a rule", b.caps.Depth)
+		return nil, fmt.Errorf("the expression is nested more than %d levels deep: simplify it, or move a part of it into a recording rule", b.caps.Depth)
 	}
 	switch n := n.(type) {
 	case *parser.VectorSelector:
@@ -158,7 +158,7 @@ func (b *binder) Visit(n parser.Node, path []parser.Node) (parser.Visitor, error
 	case *parser.ParenExpr, *parser.UnaryExpr, *parser.NumberLiteral, *parser.StringLiteral:
 		return b, nil
 	default:
-		return nil, fmt.Errorf("the expression holds a %T, which Belay does not know: write it another way", n)
+		return nil, fmt.Errorf("the expression has a %T, which Belay does not support: rewrite it", n)
 	}
 }
 
@@ -166,13 +166,13 @@ func (b *binder) bind(s *parser.VectorSelector) error {
 	b.selectors++
 	switch {
 	case b.selectors > b.caps.Selectors:
-		return fmt.Errorf("the expression has more than %d selectors: use fewer, or record a part of it by a rule", b.caps.Selectors)
+		return fmt.Errorf("the expression has more than %d selectors: use fewer, or move a part of it into a recording rule", b.caps.Selectors)
 	case s.OriginalOffset != 0 || s.OriginalOffsetExpr != nil || s.Timestamp != nil || s.StartOrEnd != 0:
 		return errShifted
 	case s.Anchored || s.Smoothed:
-		return errors.New("anchored and smoothed read samples outside of the range, and few sources know them: remove them")
+		return errors.New("anchored and smoothed read samples outside of the range, and few sources support them: remove them")
 	case !slices.ContainsFunc(s.LabelMatchers, namesMetric):
-		return errors.New("a selector names no metric, so it could read all of a pod's series: name one")
+		return errors.New("a selector has no metric name, so it would select all of a pod's series: add one")
 	}
 	for _, m := range s.LabelMatchers {
 		if err := b.checkMatcher(m); err != nil {
@@ -183,25 +183,25 @@ func (b *binder) bind(s *parser.VectorSelector) error {
 	return nil
 }
 
-var errShifted = errors.New("offset and @ look at another time than the one that is judged: remove them")
+var errShifted = errors.New("offset and @ change the time that is evaluated: remove them")
 
 func namesMetric(m *labels.Matcher) bool {
 	return m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && m.Value != ""
 }
 
-// checkMatcher leaves to users the labels that exporters and scrapes set. Those
-// that begin with __ are the sources' own (__tenant_id__ of Mimir, __graphite__
-// of VictoriaMetrics): they choose what is searched, as vm_account_id does.
+// checkMatcher lets users match the labels that exporters and scrapes set. Labels
+// that begin with __ belong to the source (__tenant_id__ of Mimir, __graphite__ of
+// VictoriaMetrics): they select a tenant or storage, as vm_account_id does.
 func (b *binder) checkMatcher(m *labels.Matcher) error {
 	switch {
 	case b.isReserved(m.Name):
-		return fmt.Errorf("a selector names the label %s, which Belay sets: remove this matcher", m.Name)
+		return fmt.Errorf("a selector has a matcher on the label %s, which Belay sets: remove this matcher", m.Name)
 	case m.Name == model.MetricNameLabel && !namesMetric(m):
-		return errors.New("a selector compares the metric's name other than by =: name one metric, and join several by or")
+		return errors.New("a selector matches the metric name by another operator than =: name one metric, and combine several with or")
 	case m.Name == model.MetricNameLabel:
 		return nil
 	case strings.HasPrefix(m.Name, "__"), m.Name == "vm_account_id", m.Name == "vm_project_id":
-		return fmt.Errorf("a selector names the label %s, by which a source chooses what it searches: remove this matcher", quote(m.Name))
+		return fmt.Errorf("a selector has a matcher on %s, a label by which sources select tenants or storage: remove this matcher", quote(m.Name))
 	default:
 		return nil
 	}
@@ -211,16 +211,16 @@ func (b *binder) isReserved(label string) bool {
 	return slices.ContainsFunc(b.matchers, func(m *labels.Matcher) bool { return m.Name == label })
 }
 
-// checkCall lets functions compute from the selected series. What they may not
-// do is make series up or relabel them as another pod's.
+// checkCall lets functions compute from the selected series. They may not make up
+// series, or relabel them as those of another pod.
 func (b *binder) checkCall(c *parser.Call) error {
 	switch c.Func.Name {
 	case "label_replace", "label_join":
 		return b.checkLabel(c.Args[1], c.Func.Name)
 	case "absent", "absent_over_time":
-		return fmt.Errorf("%s makes a value of missing data, which Belay judges itself: remove it", c.Func.Name)
+		return fmt.Errorf("%s hides missing data, which Belay has to see: remove it", c.Func.Name)
 	case "info":
-		return errors.New("info adds labels of series that are not selected: remove it")
+		return errors.New("info adds labels of series outside of the selector: remove it")
 	}
 	given := false
 	for _, a := range c.Args {
@@ -228,12 +228,12 @@ func (b *binder) checkCall(c *parser.Call) error {
 		case parser.ValueTypeVector, parser.ValueTypeMatrix:
 			given = true
 		case parser.ValueTypeString:
-			// Text is a label's name in all functions that there are.
-			return fmt.Errorf("%s takes text, by which it could name a label that Belay sets: remove it", c.Func.Name)
+			// In every function of PromQL a string argument is the name of a label.
+			return fmt.Errorf("%s takes a string, which could name a label that Belay sets: remove it", c.Func.Name)
 		}
 	}
 	if !given && c.Type() == parser.ValueTypeVector {
-		return fmt.Errorf("%s makes a series that is of no pod: give it a selector, or remove it", c.Func.Name)
+		return fmt.Errorf("%s returns a series that belongs to no pod: give it a selector, or remove it", c.Func.Name)
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (b *binder) checkAggregate(a *parser.AggregateExpr) error {
 	return nil
 }
 
-// checkLabel refuses to let a query write the labels that tell whose a result is.
+// checkLabel refuses a query that writes the labels which tell pods apart.
 func (b *binder) checkLabel(label parser.Expr, function string) error {
 	name, ok := unwrapped(label).(*parser.StringLiteral)
 	if !ok || b.isReserved(name.Val) {
@@ -264,9 +264,9 @@ func unwrapped(e parser.Expr) parser.Expr {
 	}
 }
 
-// checkMatching refuses group_left and group_right that copy a label by which
-// Belay tells pods apart: one pod's numbers would pass for another's. Matching
-// on labels, or ignoring some, only drops labels.
+// checkMatching refuses group_left and group_right that copy a label by which Belay
+// tells pods apart: one pod's numbers would count as another's. Matching on labels,
+// or ignoring some, only drops labels.
 func (b *binder) checkMatching(m *parser.VectorMatching) error {
 	switch {
 	case m == nil:
@@ -274,7 +274,7 @@ func (b *binder) checkMatching(m *parser.VectorMatching) error {
 	case slices.ContainsFunc(m.Include, b.isReserved):
 		return errors.New("group_left or group_right copies a label that Belay sets: remove it from the list")
 	case m.FillValues.LHS != nil || m.FillValues.RHS != nil:
-		return errors.New("fill makes a value of missing data, which Belay judges itself: remove it")
+		return errors.New("fill hides missing data, which Belay has to see: remove it")
 	default:
 		return nil
 	}
@@ -285,7 +285,7 @@ func (b *binder) checkSubquery(s *parser.SubqueryExpr, path []parser.Node) error
 		return errShifted
 	}
 	if s.StepExpr != nil || s.Step <= 0 {
-		return errors.New("a subquery has no step of its own: write one as a number, such as [10m:1m]")
+		return errors.New("a subquery has no fixed step: write one, such as [10m:1m]")
 	}
 	if err := b.checkRange(s.Range, s.RangeExpr, path); err != nil {
 		return err
@@ -304,7 +304,7 @@ func (b *binder) checkSubquery(s *parser.SubqueryExpr, path []parser.Node) error
 
 func (b *binder) checkRange(own time.Duration, computed *parser.DurationExpr, path []parser.Node) error {
 	if computed != nil {
-		return errors.New("a range is computed: write it as a number, such as [5m]")
+		return errors.New("a range is an expression: write a fixed one, such as [5m]")
 	}
 	left := b.caps.Range - own
 	for _, n := range path {

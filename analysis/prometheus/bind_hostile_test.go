@@ -9,22 +9,22 @@ import (
 const (
 	// What refusals say, where many inputs get the same one.
 	saysReserved  = "which Belay sets: remove this matcher"
-	saysParse     = "does not parse, correct it"
-	saysTime      = "offset and @ look at another time"
-	saysNoMetric  = "names no metric"
-	saysEquals    = "compares the metric's name other than by ="
-	saysSource    = "by which a source chooses what it searches"
+	saysParse     = "is not valid PromQL"
+	saysTime      = "offset and @ change the time that is evaluated"
+	saysNoMetric  = "has no metric name"
+	saysEquals    = "matches the metric name by another operator than ="
+	saysSource    = "a label by which sources select tenants or storage"
 	saysWrites    = "writes a label that Belay sets: write to another one"
 	saysCopies    = "copies a label that Belay sets: remove it from the list"
-	saysNoPod     = "makes a series that is of no pod"
-	saysMissing   = "makes a value of missing data"
+	saysNoPod     = "returns a series that belongs to no pod"
+	saysMissing   = "hides missing data"
 	saysBytes     = "1024 are allowed: shorten it"
-	saysDepth     = "nests more than 24 deep"
+	saysDepth     = "nested more than 24 levels deep"
 	saysSelectors = "more than 16 selectors"
 	saysRange     = "looks back more than 1h0m0s: use shorter ranges"
 	saysSteps     = "more than 240 steps: use a longer step"
-	saysStep      = "has no step of its own"
-	saysComputed  = "a range is computed: write it as a number"
+	saysStep      = "has no fixed step"
+	saysComputed  = "a range is an expression: write a fixed one"
 )
 
 var hostile = map[string]struct{ expression, wantErr string }{
@@ -105,14 +105,14 @@ var hostile = map[string]struct{ expression, wantErr string }{
 	"a range without brackets in braces": {`up{a="b"}[5m`, saysParse},
 
 	// What says nothing about a pod.
-	"a number":                    {`1`, "gives a scalar"},
-	"arithmetic":                  {`1 + 2 * 3`, "gives a scalar"},
-	"the time":                    {`time()`, "gives a scalar"},
-	"a scalar of a vector":        {`scalar(up)`, "gives a scalar"},
-	"pi":                          {`pi()`, "gives a scalar"},
-	"a text":                      {`"up"`, "gives a string"},
-	"a range vector":              {`up[5m]`, "gives a matrix"},
-	"a subquery alone":            {`up[10m:1m]`, "gives a matrix"},
+	"a number":                    {`1`, "has the type scalar"},
+	"arithmetic":                  {`1 + 2 * 3`, "has the type scalar"},
+	"the time":                    {`time()`, "has the type scalar"},
+	"a scalar of a vector":        {`scalar(up)`, "has the type scalar"},
+	"pi":                          {`pi()`, "has the type scalar"},
+	"a text":                      {`"up"`, "has the type string"},
+	"a range vector":              {`up[5m]`, "has the type matrix"},
+	"a subquery alone":            {`up[10m:1m]`, "has the type matrix"},
 	"a constant vector":           {`vector(1)`, saysNoPod},
 	"a constant beside":           {`up or vector(0)`, saysNoPod},
 	"a constant of a selector":    {`vector(scalar(up))`, saysNoPod},
@@ -163,7 +163,7 @@ var hostile = map[string]struct{ expression, wantErr string }{
 	"a range that is the query's":        {`rate(up[range()])`, saysComputed},
 	"a range that is the larger":         {`rate(up[max_of(5m, 10y)])`, saysComputed},
 	"a computed range of a subquery":     {`max_over_time(up[(1h * 24):1m])`, saysComputed},
-	"a range too short to write":         {`rate(up[0.0001])`, "cannot be written with its matchers"},
+	"a range too short to write":         {`rate(up[0.0001])`, "cannot be combined with"},
 	"17 selectors":                       {"up" + strings.Repeat("+up", 16), saysSelectors},
 	"a sum that nests to the left":       {"up" + strings.Repeat("+1", 24), saysDepth},
 	"a power that nests to the right":    {strings.Repeat("2^", 24) + "up", saysDepth},
@@ -187,11 +187,11 @@ var hostile = map[string]struct{ expression, wantErr string }{
 	"a NUL byte":                      {"\x00", saysParse},
 	"a NUL byte at the end":           {"up\x00", saysParse},
 	"a NUL byte in a name":            {"u\x00p", saysParse},
-	"invalid UTF-8":                   {"up\xff", "is not UTF-8"},
-	"invalid UTF-8 in a value":        {"up{a=\"\xff\"}", "is not UTF-8"},
-	"an overlong slash":               {"up{a=\"\xc0\xaf\"}", "is not UTF-8"},
-	"half a surrogate pair":           {"up{a=\"\xed\xa0\x80\"}", "is not UTF-8"},
-	"invalid UTF-8 in a comment":      {"up # \xff", "is not UTF-8"},
+	"invalid UTF-8":                   {"up\xff", "is not valid UTF-8"},
+	"invalid UTF-8 in a value":        {"up{a=\"\xff\"}", "is not valid UTF-8"},
+	"an overlong slash":               {"up{a=\"\xc0\xaf\"}", "is not valid UTF-8"},
+	"half a surrogate pair":           {"up{a=\"\xed\xa0\x80\"}", "is not valid UTF-8"},
+	"invalid UTF-8 in a comment":      {"up # \xff", "is not valid UTF-8"},
 	"a letter that is not ASCII":      {`рod`, saysParse},
 	"a byte order mark":               {"\ufeffup", saysParse},
 	"a space that does not break":     {"up\u00a0", saysParse},

@@ -95,10 +95,10 @@ func TestBindKeepsToItsCaps(t *testing.T) {
 		wantErr    string
 	}{
 		"bytes": {`up`, func(c *Caps) { c.Bytes = 2 }, func(c *Caps) { c.Bytes = 1 }, "has 2 bytes, 1 are allowed"},
-		"depth": {`abs(up)`, func(c *Caps) { c.Depth = 2 }, func(c *Caps) { c.Depth = 1 }, "more than 1 deep"},
+		"depth": {`abs(up)`, func(c *Caps) { c.Depth = 2 }, func(c *Caps) { c.Depth = 1 }, "more than 1 levels deep"},
 		"depth of a parameter": {`topk(scalar(up), up)`, func(c *Caps) { c.Depth = 3 }, func(c *Caps) { c.Depth = 2 },
-			"more than 2 deep"},
-		"depth of a range": {`rate(up[5m])`, func(c *Caps) { c.Depth = 3 }, func(c *Caps) { c.Depth = 2 }, "more than 2 deep"},
+			"more than 2 levels deep"},
+		"depth of a range": {`rate(up[5m])`, func(c *Caps) { c.Depth = 3 }, func(c *Caps) { c.Depth = 2 }, "more than 2 levels deep"},
 		"selectors":        {`a + b`, func(c *Caps) { c.Selectors = 2 }, func(c *Caps) { c.Selectors = 1 }, "more than 1 selectors"},
 		"range": {`rate(up[5m])`, func(c *Caps) { c.Range = 5 * time.Minute },
 			func(c *Caps) { c.Range = 5*time.Minute - 1 }, "looks back more than"},
@@ -143,11 +143,11 @@ func TestBindAllRefusesWhatParsersMayAllowLater(t *testing.T) {
 	cases := map[string]struct{ expression, wantErr string }{
 		"labels of series not selected":  {`info(up)`, "info adds labels"},
 		"labels of others, chosen":       {`info(up, {a="b"})`, "info adds labels"},
-		"a quantile's label":             {`histogram_quantiles(up, "pod", 0.5)`, "takes text"},
-		"a function that names labels":   {`sort_by_label(up, "pod")`, "takes text"},
-		"missing values filled":          {`up + fill (0) down`, "fill makes a value"},
-		"missing values filled, left":    {`up + fill_left (0) down`, "fill makes a value"},
-		"missing values filled, right":   {`up + fill_right (0) down`, "fill makes a value"},
+		"a quantile's label":             {`histogram_quantiles(up, "pod", 0.5)`, "takes a string"},
+		"a function that names labels":   {`sort_by_label(up, "pod")`, "takes a string"},
+		"missing values filled":          {`up + fill (0) down`, "fill hides missing data"},
+		"missing values filled, left":    {`up + fill_left (0) down`, "fill hides missing data"},
+		"missing values filled, right":   {`up + fill_right (0) down`, "fill hides missing data"},
 		"a scalar of the query's bounds": {`vector(end() - start())`, saysNoPod},
 	}
 	for name, c := range cases {
@@ -162,8 +162,8 @@ func TestBindAllRefusesWhatParsersMayAllowLater(t *testing.T) {
 		})
 	}
 	unknown := &parser.StepInvariantExpr{Expr: &parser.NumberLiteral{}}
-	if _, err := bindAll(unknown, matchers, DefaultCaps()); err == nil || !strings.Contains(err.Error(), "does not know") {
-		t.Errorf("a node that Belay does not know: %v", err)
+	if _, err := bindAll(unknown, matchers, DefaultCaps()); err == nil || !strings.Contains(err.Error(), "does not support") {
+		t.Errorf("a node that Belay does not support: %v", err)
 	}
 	if _, err := bindAll(&parser.NumberLiteral{}, matchers, DefaultCaps()); err == nil || !strings.Contains(err.Error(), "has no selector") {
 		t.Errorf("a tree without a selector: %v", err)
@@ -180,15 +180,15 @@ func TestCheckBoundReadsTheText(t *testing.T) {
 		wantErr string
 	}{
 		"as printed":                  {`a{$M} + b{$M}`, ""},
-		"text that does not parse":    {`a{$M} + b{$M`, "cannot be written"},
-		"a selector lost":             {`a{$M}`, "cannot be written"},
-		"a selector too many":         {`a{$M} + b{$M} + c{$M}`, "cannot be written"},
-		"an unbound one beside":       {`a{$M} + b{$M} + c`, "cannot be written"},
-		"one that lacks a matcher":    {`a{$M} + b{namespace="shop"}`, "cannot be written"},
-		"one of another namespace":    {`a{$M} + b{namespace="bank",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be written"},
-		"one with another operator":   {`a{$M} + b{namespace!="shop",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be written"},
-		"the matchers in a comment":   {"a{$M} + b # {$M}", "cannot be written"},
-		"the matchers in a text":      {`a{$M} + b{c="{namespace=\"shop\"}"}`, "cannot be written"},
+		"text that does not parse":    {`a{$M} + b{$M`, "cannot be combined with"},
+		"a selector lost":             {`a{$M}`, "cannot be combined with"},
+		"a selector too many":         {`a{$M} + b{$M} + c{$M}`, "cannot be combined with"},
+		"an unbound one beside":       {`a{$M} + b{$M} + c`, "cannot be combined with"},
+		"one that lacks a matcher":    {`a{$M} + b{namespace="shop"}`, "cannot be combined with"},
+		"one of another namespace":    {`a{$M} + b{namespace="bank",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be combined with"},
+		"one with another operator":   {`a{$M} + b{namespace!="shop",pod=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`, "cannot be combined with"},
+		"the matchers in a comment":   {"a{$M} + b # {$M}", "cannot be combined with"},
+		"the matchers in a text":      {`a{$M} + b{c="{namespace=\"shop\"}"}`, "cannot be combined with"},
 		"the matchers and the others": {`a{$M,c="d"} + b{$M,pod!="x"}`, ""},
 	}
 	for name, c := range cases {

@@ -21,11 +21,11 @@ import (
 // SecretKey looks up one key of a Secret in Belay's own namespace.
 type SecretKey func(ref v1alpha1.SecretKeyRef) (string, error)
 
-// Client asks one source. It may be used from several goroutines at once; at
-// most the source's inFlight queries run, and the others wait for their turn or
-// their deadline.
+// Client queries one source. Several goroutines may use it at once; at most the
+// source's inFlight queries run, and the others wait until one ends or their own
+// deadline passes.
 type Client struct {
-	// base makes the URLs; its Do would hold an answer whole.
+	// base builds the URLs; its Do would buffer whole responses.
 	base     api.Client
 	http     http.Client
 	timeout  time.Duration
@@ -34,21 +34,22 @@ type Client struct {
 	inFlight chan struct{}
 }
 
-// Answer is what a counts query returned.
-type Answer struct {
+// Response is the result of a counts query.
+type Response struct {
 	// Counters of the pods' targets.
 	Counters []Counter
-	// Faults are the pods of which the answer says what cannot be used. They are
-	// theirs alone: the others of the answer are not in doubt.
+	// Faults are the pods whose series cannot be used. The other pods of the response
+	// are not affected.
 	Faults []Fault
-	// Skew is the source's clock minus ours; 0 when it did not say.
+	// Skew is the source's clock minus the controller's; 0 when the source sent no
+	// date.
 	Skew time.Duration
 }
 
 // Counter is what one scraped target of a pod counts. Most pods have one.
 type Counter struct {
 	analysis.PodCounter
-	// Instance is the target's, by the source's word; empty when it did not say.
+	// Instance is the target's label instance; empty when the series has none.
 	Instance string
 }
 
@@ -58,15 +59,15 @@ type Fault struct {
 	Err            *QueryError
 }
 
-// receipt is what is kept of an answer beside its data.
+// receipt is what is kept of a response beside its data.
 type receipt struct {
 	envelope
-	// date by the source's clock.
+	// date is the response's header Date, by the source's clock.
 	date time.Time
 }
 
-// NewClient builds a client from a MetricSource's spec. It returns an error for
-// a spec or a Secret that cannot be used; it does not connect.
+// NewClient builds a client from a MetricSource's spec. It returns an error when the
+// spec or a Secret cannot be used. It does not connect.
 func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error) {
 	transport, err := transportOf(spec, secret)
 	if err != nil {
@@ -84,54 +85,54 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 	}, nil
 }
 
-// lookbackScrapes is how many scrape intervals a sample may be old to be in an
-// answer at all.
+// lookbackScrapes is how many scrape intervals old a sample may be to be part of a
+// response.
 const lookbackScrapes = 3
 
-// Counts sends a query made by CountsQuery for the evaluation time at, which is
-// expected to be answered for so many pods. now is our clock, for comparison with
-// the source's. The error is a *QueryError.
-func (c *Client) Counts(ctx context.Context, query string, expected int, at, now time.Time) (Answer, error) {
+// Counts sends a query made by CountsQuery for the evaluation time at. expected is
+// how many pods the response is expected to have; now is the controller's clock, to
+// compare with the source's. The error is a *QueryError.
+func (c *Client) Counts(ctx context.Context, query string, expected int, at, now time.Time) (Response, error) {
 	pods := newCollector(at, min(expected, c.limits.series))
-	answer, err := c.ask(ctx, query, at, now, pods.take)
+	answer, err := c.query(ctx, query, at, now, pods.take)
 	if err == nil {
 		pods.finish(&answer)
 	}
 	return answer, err
 }
 
-// ask sends an instant query within the source's limits, gives the rows of its
-// answer to take, and checks whatever an answer must keep to before they count.
-func (c *Client) ask(ctx context.Context, query string, at, now time.Time, take func(*sample) *QueryError) (Answer, error) {
+// query sends an instant query within the source's limits, passes the series of the
+// response to take, and checks the response as a whole.
+func (c *Client) query(ctx context.Context, query string, at, now time.Time, take func(*sample) *QueryError) (Response, error) {
 	rows := &vectorReader{limit: c.limits.rows(), take: take}
 	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", url.Values{
 		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},
 		"timeout": {c.timeout.String()}, "lookback_delta": {(lookbackScrapes * c.scrape).String()},
 	}, rows.read)
-	answer := Answer{}
+	answer := Response{}
 	if err != nil {
 		return answer, err
 	}
 	if !got.date.IsZero() {
 		answer.Skew = got.date.Sub(now.Truncate(time.Second))
-		// now is from before the query: what it took looks like a clock ahead.
+		// now is from before the query: its duration looks like a clock that is ahead.
 		if answer.Skew < -maxSkew || answer.Skew > maxSkew+c.timeout {
-			return answer, failed(analysis.ClockSkew, "the source's clock differs from ours by %s", answer.Skew)
+			return answer, failed(analysis.ClockSkew, "the source's clock differs from the controller's by %s", answer.Skew)
 		}
 	}
 	if got.warned {
-		// A warning means a partial answer: truncated, or from some replicas only.
-		return answer, failed(analysis.Warning, "the source warns: %s", quote(got.warning))
+		// A warning means a partial response: truncated, or from some replicas only.
+		return answer, failed(analysis.Warning, "the source returned a warning, so its data may be incomplete: %s", quote(got.warning))
 	}
 	return answer, rows.outcome()
 }
 
-// send asks once, within the query timeout and the source's limits, and reads
-// the answer's data with data. The error is a *QueryError.
+// send makes one request within the query timeout and the source's limits, and
+// reads the data of the response with data. The error is a *QueryError.
 func (c *Client) send(ctx context.Context, method, path string, form url.Values, data func(*jsontext.Decoder) error) (receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	done, err := c.turn(ctx)
+	done, err := c.acquire(ctx)
 	if err != nil {
 		return receipt{}, err
 	}
@@ -164,27 +165,27 @@ func (c *Client) do(ctx context.Context, method, path, form string) (*http.Respo
 	}
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		// Not sent: it tells net/http that a query may be sent again on a connection
-		// that turns out to be dead.
+		// This header is not sent: it tells net/http that it may repeat the query when
+		// a connection turns out to be dead.
 		request.Header["Idempotency-Key"] = nil
 	}
 	return c.http.Do(request)
 }
 
-// turn waits until a query may run and returns what ends it.
-func (c *Client) turn(ctx context.Context) (done func(), err error) {
+// acquire waits until a query may run. The caller calls done when it has ended.
+func (c *Client) acquire(ctx context.Context) (done func(), err error) {
 	select {
 	case c.inFlight <- struct{}{}:
 		return func() { <-c.inFlight }, nil
 	case <-ctx.Done():
-		return nil, failed(analysis.Timeout, "no turn within the query timeout: too many queries wait for this source")
+		return nil, failed(analysis.Timeout, "the query waited for its whole timeout: too many queries are in flight to this source (spec.limits.inFlight)")
 	}
 }
 
-// version is what a source may call its version.
+// version is the form of a version that is accepted from a source.
 var version = regexp.MustCompile(`^[0-9A-Za-z][-+.~_0-9A-Za-z]{0,63}$`)
 
-// Version asks the source for its version. The error is a *QueryError.
+// Version reads the source's version. The error is a *QueryError.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var found string
 	_, err := c.send(ctx, http.MethodGet, "/api/v1/status/buildinfo", nil, func(d *jsontext.Decoder) error {
@@ -200,7 +201,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if !version.MatchString(found) {
-		return "", failed(analysis.Malformed, "the source says its version is %s", quote(found))
+		return "", failed(analysis.Malformed, "the source reports a version that is not one: %s", quote(found))
 	}
 	return found, nil
 }

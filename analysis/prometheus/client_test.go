@@ -18,7 +18,7 @@ func TestCountsReadsPods(t *testing.T) {
 	sampled := func(secondsAgo int) time.Time {
 		return time.Unix(evaluated.Unix()-int64(secondsAgo), 0).Add(250 * time.Millisecond)
 	}
-	want := Answer{
+	want := Response{
 		Counters: []Counter{
 			{PodCounter: analysis.PodCounter{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)}},
 			{PodCounter: analysis.PodCounter{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)}},
@@ -152,7 +152,7 @@ func TestAQueryWithoutATurnTimesOutAndTheSlotComesBack(t *testing.T) {
 		first <- err
 	}()
 	<-entered
-	if _, err := ask(t, &waiting); reasonOf(err) != analysis.Timeout || !strings.Contains(err.Error(), "no turn") {
+	if _, err := ask(t, &waiting); reasonOf(err) != analysis.Timeout || !strings.Contains(err.Error(), "waited for its whole timeout") {
 		t.Errorf("a query without a turn: %v, want Timeout", err)
 	}
 	if err := <-first; reasonOf(err) != analysis.Timeout {

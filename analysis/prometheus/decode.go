@@ -11,24 +11,24 @@ import (
 	"belay.dev/belay/analysis"
 )
 
-// envelope is what stands around the data of every answer of the HTTP API
+// envelope is what surrounds the data in every response of the HTTP API
 // (Prometheus documentation, "HTTP API", format overview).
 type envelope struct {
 	status    string
 	errorType string
 	message   string
 	hasData   bool
-	// warning is the first one, or that the answer is called partial; warned tells
-	// an empty one from none.
+	// warning is the first warning, or that the response is marked partial; warned
+	// tells an empty warning from none.
 	warning string
 	warned  bool
 }
 
-// maxText is how long one text of an answer may be, in bytes: the longest is held
-// whole, and nothing else of an answer is.
+// maxText is how long one string of a response may be, in bytes. A string is the only
+// part of a response that is held in memory as a whole.
 const maxText = 2 << 20
 
-// shortTexts fails where a text does not end in time.
+// shortTexts is a reader that fails when a string is longer than maxText.
 type shortTexts struct {
 	io.Reader
 	decoder *jsontext.Decoder
@@ -39,18 +39,19 @@ type shortTexts struct {
 func (s *shortTexts) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if s.read += int64(n); s.read-s.decoder.InputOffset() > maxText {
-		return 0, failed(analysis.TooLarge, "the answer has a text of more than %d bytes", maxText)
+		return 0, failed(analysis.TooLarge, "the response has a string of more than %d bytes", maxText)
 	}
 	return n, err
 }
 
-// decode reads an answer as it comes and keeps nothing but its envelope; data
-// reads the value of the field data and must take all of it. The error is a
-// *QueryError for a body that is no answer: what a good one says is left to the
-// caller.
+// decode reads a response as a stream and keeps nothing but its envelope; data reads
+// the value of the field data and must consume all of it. It returns a *QueryError
+// when the body is not a response of the API; whether the data can be used is left
+// to the caller.
 func decode(body io.Reader, data func(*jsontext.Decoder) error) (envelope, error) {
 	var e envelope
-	// Names are not remembered, so that a million of them cost nothing.
+	// Duplicate names are allowed, so that the decoder does not have to keep the names
+	// it has seen.
 	d := new(jsontext.Decoder)
 	d.Reset(&shortTexts{Reader: body, decoder: d}, jsontext.AllowDuplicateNames(true))
 	isObject, err := object(d, func(name []byte) error {
@@ -80,30 +81,30 @@ func decode(body io.Reader, data func(*jsontext.Decoder) error) (envelope, error
 	case errors.As(err, &known):
 		return e, known
 	case !isObject && errors.Is(err, io.EOF):
-		return e, failed(analysis.Malformed, "the answer is empty")
+		return e, failed(analysis.Malformed, "the response is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return e, errEndedEarly
 	case !isObject, !errors.Is(err, io.EOF):
-		return e, failed(analysis.Malformed, "the answer is not the JSON of a Prometheus API")
+		return e, failed(analysis.Malformed, "the response is not the JSON of a Prometheus API")
 	}
 	return e, e.refusal()
 }
 
-// refusal is the error of an answer that says neither success nor what failed.
+// refusal is the error of a response whose status is not success, or without data.
 func (e envelope) refusal() error {
 	switch {
 	case e.status == "error":
-		return failed(apiReason(e.errorType), "the source says: %s", quote(e.message))
+		return failed(apiReason(e.errorType), "the source reports an error: %s", quote(e.message))
 	case e.status != "success":
-		return failed(analysis.Malformed, "the answer's status is %s", quote(e.status))
+		return failed(analysis.Malformed, "the response has the status %s", quote(e.status))
 	case !e.hasData:
-		return failed(analysis.Malformed, "the answer has no data")
+		return failed(analysis.Malformed, "the response has no data")
 	default:
 		return nil
 	}
 }
 
-// apiReason is the reason of an error that came with a status of success.
+// apiReason is the reason for an error that came with an HTTP status of success.
 func apiReason(kind string) analysis.Reason {
 	switch kind {
 	case "timeout":
@@ -132,14 +133,14 @@ func (e *envelope) readWarnings(d *jsontext.Decoder) error {
 		return nil
 	})
 	if err == nil && !isArray {
-		// What cannot be read may be a warning: the answer does not count.
-		return failed(analysis.Malformed, "the answer's warnings are no list")
+		// It may be a warning in another form, so the response is not used.
+		return failed(analysis.Malformed, "the field warnings of the response is not a list")
 	}
 	return err
 }
 
-// readPartial reads how VictoriaMetrics marks an answer from which some of its
-// storage is missing (its documentation, "Cluster availability").
+// readPartial reads the field by which VictoriaMetrics marks a response that lacks
+// the data of some storage nodes (its documentation, "Cluster availability").
 func (e *envelope) readPartial(d *jsontext.Decoder) error {
 	switch d.PeekKind() {
 	case 't':
@@ -149,7 +150,7 @@ func (e *envelope) readPartial(d *jsontext.Decoder) error {
 		if err := d.SkipValue(); err != nil {
 			return err
 		}
-		return failed(analysis.Malformed, "the answer does not say whether it is partial")
+		return failed(analysis.Malformed, "the field isPartial of the response is not true or false")
 	}
 	return d.SkipValue()
 }
@@ -160,19 +161,20 @@ func (e *envelope) warn(said string) {
 	}
 }
 
-// sample is one row of an instant query's answer. Its texts are valid until the next.
+// sample is one series of an instant query's response, with its value. Its strings
+// are valid until the next one is read.
 type sample struct {
 	namespace, pod, instance, kind []byte
-	// at is the time it is for, in Unix seconds, and value as it was written.
+	// at is the evaluation time, in Unix seconds.
 	at, value float64
 	histogram bool
-	// invalid says that the row has a value that is none.
+	// invalid is set when the value is not a number.
 	invalid bool
 }
 
-// vectorReader reads the data of an instant query's answer and gives its rows away one
-// by one. err is the first thing wrong with the answer; what follows is still read,
-// so that a body that breaks off or has too many rows is called that.
+// vectorReader reads the data of an instant query's response and passes its series to
+// take one by one. err is the first error; the rest is still read, so that a body that
+// ends early or has too many series is reported as that.
 type vectorReader struct {
 	limit int
 	take  func(*sample) *QueryError
@@ -189,15 +191,15 @@ func (v *vectorReader) note(err *QueryError) {
 	}
 }
 
-// outcome is the error of what was read.
+// outcome is the error of the data that was read.
 func (v *vectorReader) outcome() error {
 	switch {
 	case v.rows > v.limit:
-		return failed(analysis.TooManySeries, "the answer has %d series, %d are allowed", v.rows, v.limit)
+		return failed(analysis.TooManySeries, "the response has %d series, %d are allowed", v.rows, v.limit)
 	case v.kind == "matrix", v.kind == "scalar", v.kind == "string":
-		return failed(analysis.WrongType, "the source answered a %s, a vector was asked for", v.kind)
+		return failed(analysis.WrongType, "the response has the result type %s, vector is expected", v.kind)
 	case v.kind != "vector":
-		return failed(analysis.Malformed, "the source answered the unknown type %s", quote(v.kind))
+		return failed(analysis.Malformed, "the response has the unknown result type %s", quote(v.kind))
 	case v.err != nil:
 		return v.err
 	}
@@ -216,14 +218,14 @@ func (v *vectorReader) read(d *jsontext.Decoder) error {
 		}
 	})
 	if !isObject {
-		v.note(failed(analysis.Malformed, "the answer's data is no object"))
+		v.note(failed(analysis.Malformed, "the field data of the response is not an object"))
 	}
 	return err
 }
 
 func (v *vectorReader) readRows(d *jsontext.Decoder) error {
 	if d.PeekKind() == 'n' {
-		// As some sources write an empty vector.
+		// Some sources write an empty vector as null.
 		return d.SkipValue()
 	}
 	isArray, err := array(d, func() error {
@@ -231,7 +233,7 @@ func (v *vectorReader) readRows(d *jsontext.Decoder) error {
 		return v.readRow(d)
 	})
 	if !isArray {
-		v.note(failed(analysis.Malformed, "the answer's result is no list"))
+		v.note(failed(analysis.Malformed, "the field result of the response is not a list"))
 	}
 	return err
 }
@@ -256,7 +258,7 @@ func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 	case err != nil:
 		return err
 	case !isObject:
-		v.note(failed(analysis.Malformed, "the answer has a row that is no object"))
+		v.note(failed(analysis.Malformed, "a series in the response is not an object"))
 	case v.rows <= v.limit && v.err == nil:
 		v.note(v.take(r))
 	}
@@ -285,7 +287,7 @@ func (v *vectorReader) readLabels(d *jsontext.Decoder) error {
 	return err
 }
 
-// readValue reads [1435781451.781, "1"].
+// readValue reads a time and a value, such as [1435781451.781, "1"].
 func (v *vectorReader) readValue(d *jsontext.Decoder) error {
 	n := 0
 	_, err := array(d, func() error {
@@ -310,10 +312,10 @@ func (v *vectorReader) readValue(d *jsontext.Decoder) error {
 	return err
 }
 
-var errNoValue = failed(analysis.Malformed, "the answer has a value that is none")
+var errNoValue = failed(analysis.Malformed, "a sample in the response has a value that is not a number")
 
-// object reads an object's fields; field reads the value after each name, which
-// is valid until then. For any other value, which it takes, is is false.
+// object reads an object's fields; field must read the value after each name, and the
+// name is valid until then. Any other value is skipped, and is is false.
 func object(d *jsontext.Decoder, field func(name []byte) error) (is bool, err error) {
 	if d.PeekKind() != '{' {
 		return false, d.SkipValue()
@@ -334,8 +336,8 @@ func object(d *jsontext.Decoder, field func(name []byte) error) (is bool, err er
 	return true, err
 }
 
-// array reads a list; element reads each of its values. For any other value,
-// which it takes, is is false.
+// array reads a list; element must read each of its values. Any other value is
+// skipped, and is is false.
 func array(d *jsontext.Decoder, element func() error) (is bool, err error) {
 	if d.PeekKind() != '[' {
 		return false, d.SkipValue()
@@ -352,8 +354,8 @@ func array(d *jsontext.Decoder, element func() error) (is bool, err error) {
 	return true, err
 }
 
-// readText reads a string, valid until the next read; any other value, which it
-// takes, is empty.
+// readText reads a string, which is valid until the next read. Any other value is
+// skipped and gives an empty string.
 func readText(d *jsontext.Decoder) ([]byte, error) {
 	if d.PeekKind() != '"' {
 		return nil, d.SkipValue()

@@ -8,14 +8,15 @@ import (
 	"strconv"
 )
 
-// Digest is SHA-256 over the counters of a run's pods, as sha256:hex. It is of one
-// line for each target, in the order of the lines' bytes:
+// Digest is the SHA-256 of the counters of a run's pods, as sha256:hex. It hashes one
+// line for each target, sorted by bytes:
 //
 //	namespace/pod instance total bad sampledAt
 //
 // The numbers have no exponent and no more digits than they need; sampledAt is in
-// Unix milliseconds, 0 for none. Who asks the run's own query at its evaluation
-// time can compute it again, whoever else shared the query that was sent.
+// Unix milliseconds, 0 for none. Anybody can compute it again by sending the run's
+// own query for the same evaluation time, even when Belay sent a query that several
+// runs shared.
 func Digest(pods []Counter) string {
 	text, ends := make([]byte, 0, 96*len(pods)), make([]int, len(pods))
 	for i := range pods {

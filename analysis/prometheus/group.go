@@ -11,17 +11,17 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// binding is what the labels of a run's pods must be, or of many runs'.
+// binding is how the labels of the pods of one or several runs are matched.
 type binding struct {
-	// namespace is a pattern when of many is true.
+	// namespace is a regular expression when many is true.
 	namespace string
 	many      bool
 	pod       string
 }
 
-// bindingOf returns an error when the pods' names do not tell whose they are. Of
-// many runs a binding fits every combination of a namespace and a name: who reads
-// the answer still has to tell whose a row is.
+// bindingOf returns an error when pods cannot be assigned to a ReplicaSet by their
+// names. For several runs a binding matches every combination of their namespaces
+// and names: the reader of the response still has to assign each series to a run.
 func bindingOf(group []Pods) (binding, error) {
 	if len(group) == 0 {
 		return binding{}, errNobody
@@ -50,9 +50,9 @@ func bindingOf(group []Pods) (binding, error) {
 	return b, nil
 }
 
-var errNobody = errors.New("no namespace or no ReplicaSet to ask about")
+var errNobody = errors.New("no namespace or no ReplicaSet to query")
 
-// Matchers bind a selector to the pods.
+// Matchers restrict a selector to the pods.
 func (p Pods) Matchers() ([]*labels.Matcher, error) {
 	b, err := bindingOf([]Pods{p})
 	if err != nil {
@@ -65,8 +65,8 @@ func (p Pods) Matchers() ([]*labels.Matcher, error) {
 	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "namespace", b.namespace), pod}, nil
 }
 
-// bound is the matchers as text. They are printed for thousands of runs, so no
-// pattern is compiled for it.
+// bound is the matchers as text. It is called for thousands of runs, so it compiles no
+// regular expression.
 func bound(group []Pods) ([]string, error) {
 	b, err := bindingOf(group)
 	if err != nil {

@@ -27,7 +27,7 @@ const maxHeap = 16 << 20
 
 // verdict is what the judge makes of an answer, by the rules of a burn trigger
 // on a candidate with one ready pod.
-func verdict(answer Answer, err error) analysis.Verdict {
+func verdict(answer Response, err error) analysis.Verdict {
 	if err != nil {
 		return analysis.Verdict{Reason: reasonOf(err), Message: err.Error()}
 	}

@@ -13,10 +13,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// IndicatorQuery asks for the counters of an slo's indicator, as CountsQuery
-// does, for one run or for many. Runs cannot share a query for promQL: an
-// expression may drop the namespace. It returns an error, which says what to do,
-// for an indicator that cannot be asked for.
+// IndicatorQuery returns the query for the counters of an slo's indicator, as
+// CountsQuery does, for one run or several. Runs cannot share a query for promQL,
+// because an expression may drop the namespace. The error says what to change in an
+// indicator that cannot be queried.
 func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 	switch {
 	case i.Requests != nil:
@@ -30,10 +30,10 @@ func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 	}
 }
 
-// latencyQuery asks for all observations (count) and those of the bucket that
-// ends at the threshold (within). A pod that has the first without the second
-// has no such bucket: that must not look like no slow request, so the rows have
-// kinds of their own, and the reader demands both.
+// latencyQuery selects all observations (count) and those in the bucket whose upper
+// bound is the threshold (within). A pod that has the first without the second has
+// no such bucket. That must not look as if no request was slow, so the reader
+// requires both.
 func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
 	mine, err := bound(pods)
 	if err != nil {
@@ -45,7 +45,7 @@ func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
 	}
 	for _, m := range l.Matchers {
 		if m.Name == "le" {
-			return "", fmt.Errorf("the label le is set by Belay: remove this matcher, and say threshold")
+			return "", fmt.Errorf("the label le is set by Belay: remove this matcher, and set threshold")
 		}
 	}
 	within, err := selector(v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: append([]v1alpha1.Matcher{
@@ -59,8 +59,8 @@ func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
 		row("ts", minByTarget+"(timestamp("+count+"))"))
 }
 
-// boundPattern matches the ways in which a bucket's bound is written: Prometheus
-// 3 writes whole numbers with a fraction, older exporters without.
+// boundPattern matches the forms in which a bucket's bound is written: Prometheus 3
+// writes whole numbers with a fraction, older exporters without.
 func boundPattern(seconds float64) string {
 	plain := regexp.QuoteMeta(strconv.FormatFloat(seconds, 'f', -1, 64))
 	fraction := `0*`
@@ -74,12 +74,12 @@ func boundPattern(seconds float64) string {
 	return plain + fraction + "|" + short
 }
 
-// promQLQuery binds a user's own expressions. The time of an expression's value is
-// that of its evaluation, whatever it computes from, so the time of a pod's
-// samples is asked of the series that total selects.
+// promQLQuery restricts a user's own expressions. An expression's value has the time
+// of the evaluation, not of its samples, so the time of a pod's samples is read from
+// the series that total selects.
 func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 	if len(pods) != 1 {
-		return "", fmt.Errorf("one promQL query for %d runs: each has its own", len(pods))
+		return "", fmt.Errorf("a promQL query cannot be shared by %d runs", len(pods))
 	}
 	total, err := CustomQuery(q.Total, pods[0])
 	if err != nil {
@@ -99,13 +99,13 @@ func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 		row("ts", times))
 }
 
-// sampleTimes asks when the oldest of the samples was scraped that a bound
-// expression selects of each pod. Selectors are told apart by the label k before
-// they are joined: or would take only the first one's word for a pod.
+// sampleTimes returns a query for the scrape time of the oldest sample that an
+// expression selects for each pod. Each selector gets a label k of its own before
+// they are joined: otherwise "or" would keep only the first one's series of a pod.
 func sampleTimes(bound string) (string, error) {
 	parsed, err := promQL().ParseExpr(bound)
 	if err != nil {
-		return "", fmt.Errorf("the expression cannot be given a time, write it another way: %s", quote(err.Error()))
+		return "", fmt.Errorf("the sample times of the expression cannot be queried, rewrite it: %s", quote(err.Error()))
 	}
 	var times []string
 	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
@@ -118,7 +118,7 @@ func sampleTimes(bound string) (string, error) {
 	})
 	switch len(times) {
 	case 0:
-		return "", errors.New("the expression has no samples that could be given a time: name a metric")
+		return "", errors.New("the expression selects no samples: name a metric")
 	case 1:
 		return times[0], nil
 	}

@@ -13,10 +13,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// SharesQuery asks what a Deployment's service has answered badly over an
-// objective's period, one hour and five minutes, whatever versions served. It
-// returns an error, which says what to do, for an indicator that cannot be asked
-// for: an expression has no increase.
+// SharesQuery returns the query for the error ratios of a Deployment's pods, of all
+// versions, over the objective's period, one hour and five minutes. The error says
+// what to change in an indicator that cannot be queried: promQL cannot, because an
+// expression has no increase.
 func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time.Duration) (string, error) {
 	names, err := podsOfDeployment(deployment)
 	if err != nil {
@@ -34,7 +34,7 @@ func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time
 			{Name: "le", Op: "=~", Value: boundPattern(i.Latency.Threshold.Seconds())}}, i.Latency.Matchers...)}
 		share = "1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))"
 	default:
-		return "", errors.New("a pre-flight cannot ask for promQL: use requests or latency in this slo, or another guardrail without preflight")
+		return "", errors.New("a pre-flight check does not support promQL: use requests or latency in this slo, or move it to a guardrail without preflight")
 	}
 	totalSelector, err := selector(total, mine)
 	if err != nil {
@@ -48,18 +48,18 @@ func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time
 	return rows(1, window("period", fmt.Sprintf("%.0fd", period.Hours()/24)), window("long", "1h"), window("short", "5m"))
 }
 
-// maxHash is how long the hash is that a Deployment gives its ReplicaSets' names.
+// maxHash is the length of the hash in the names of a Deployment's ReplicaSets.
 const maxHash = 10
 
-// podsOfDeployment matches the names of pods of all a Deployment's ReplicaSets:
-// its own name, a hash and five random characters, with hyphens between them. Of a
-// long name, the hash is cut and the second hyphen lost.
+// podsOfDeployment matches the names of the pods of all ReplicaSets of a Deployment:
+// its name, a hash and five random characters, separated by hyphens. When the name is
+// long, the hash is cut and the second hyphen is missing.
 func podsOfDeployment(deployment string) (string, error) {
 	left := maxPodPrefix - len(deployment) - len("-")
 	names := regexp.QuoteMeta(deployment) + "-"
 	switch {
 	case left < 0:
-		return "", fmt.Errorf("the pods of Deployment %s cannot be told from others by their names: give it a name of at most %d characters", quote(deployment), maxPodPrefix-1)
+		return "", fmt.Errorf("the pods of Deployment %s cannot be recognised by their names: give it a name of at most %d characters", quote(deployment), maxPodPrefix-1)
 	case left <= maxHash:
 		return fmt.Sprintf("%s([a-z0-9]+-[a-z0-9]{5}|[a-z0-9]{%d})", names, left+5), nil
 	default:
@@ -70,20 +70,20 @@ func podsOfDeployment(deployment string) (string, error) {
 // Shares sends a query made by SharesQuery. The error is a *QueryError.
 func (c *Client) Shares(ctx context.Context, query string, at, now time.Time) (analysis.Shares, error) {
 	windows := shareReader{at: at}
-	if _, err := c.ask(ctx, query, at, now, windows.take); err != nil {
+	if _, err := c.query(ctx, query, at, now, windows.take); err != nil {
 		return analysis.Shares{}, err
 	}
 	return windows.shares()
 }
 
-// shareReader reads the windows of an answer about a service.
+// shareReader reads the error ratios in a response.
 type shareReader struct {
 	at   time.Time
 	read [3]float64
 	seen [3]bool
 }
 
-// windowNames are the rows of an answer, and what they are called in messages.
+// windowNames are the label k of each ratio, and its window in messages.
 var windowNames = [3]struct{ kind, text string }{{"period", "the objective's period"}, {"long", "the last hour"}, {"short", "the last five minutes"}}
 
 func (w *shareReader) take(r *sample) *QueryError {
@@ -92,22 +92,22 @@ func (w *shareReader) take(r *sample) *QueryError {
 		case string(r.kind) != window.kind:
 			continue
 		case r.histogram:
-			return failed(analysis.WrongType, "the answer has a native histogram, shares were asked for")
+			return failed(analysis.WrongType, "the response has a native histogram where a ratio is expected")
 		case r.invalid:
 			return errNoValue
 		case isAnotherTime(r.at, w.at):
-			return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
+			return failed(analysis.ClockSkew, "the response has another evaluation time than the query")
 		case w.seen[i]:
-			return failed(analysis.Malformed, "the answer has two rows of one window")
+			return failed(analysis.Malformed, "the response has two series for one window")
 		}
 		w.read[i], w.seen[i] = r.value, true
 		return nil
 	}
-	return failed(analysis.Malformed, "the answer has a row that was not asked for")
+	return failed(analysis.Malformed, "the response has a series that was not queried")
 }
 
-// shares tells a window without requests, which burns nothing and is NaN, from
-// one without samples, which says nothing and is absent.
+// shares tells a window without requests from one without samples: the ratio of the
+// first is NaN and counts as 0, that of the second is absent, which is an error.
 func (w *shareReader) shares() (analysis.Shares, error) {
 	for i, seen := range w.seen {
 		if !seen {
@@ -115,7 +115,7 @@ func (w *shareReader) shares() (analysis.Shares, error) {
 		}
 	}
 	if math.IsNaN(w.read[0]) {
-		return analysis.Shares{}, failed(analysis.NoTraffic, "the source has counted no request of this service: check the slo's metric and labels")
+		return analysis.Shares{}, failed(analysis.NoTraffic, "the source has counted no request of this service in the objective's period: check the slo's metric and labels")
 	}
 	for i := range w.read {
 		if math.IsNaN(w.read[i]) {

@@ -1,7 +1,7 @@
-// Package prometheus asks Prometheus-compatible sources for counters: it turns
-// typed indicators into PromQL bound to the pods of ReplicaSets, sends one
-// instant query at an explicit time through a client that bounds what an answer
-// may cost, and returns counts per pod. It judges nothing.
+// Package prometheus queries Prometheus-compatible sources for counters: it turns
+// typed indicators into PromQL that selects the pods of ReplicaSets, sends one
+// instant query for an explicit time through a client that limits the cost of a
+// response, and returns counts per pod. It judges nothing.
 package prometheus
 
 import (
@@ -16,7 +16,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Pods picks the pods of ReplicaSets in one namespace.
+// Pods selects the pods of ReplicaSets in one namespace.
 type Pods struct {
 	Namespace   string
 	ReplicaSets []string
@@ -25,18 +25,18 @@ type Pods struct {
 // maxQuery is the longest query that is sent, in bytes.
 const maxQuery = 4096
 
-// CountsQuery asks for the cumulative total and bad counters of every scraped
-// target of every pod, of one run or of many, and for the time of their samples,
-// in one answer: each row carries the label k with total, bad or ts. A bad series that was never born is
-// absent, and counts as 0. It returns an error, which says what to do, for series
-// that cannot be asked for.
+// CountsQuery returns one query for the cumulative total and bad counters of every
+// scraped target of the pods, of one run or several, and for the times of their
+// samples. In the response, the label k of a series is total, bad or ts. A pod without
+// a bad series counts as 0 bad. The error says what to change in series that cannot
+// be queried.
 func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
 	return countsQuery(total, bad, "%s", pods)
 }
 
-// InvariantQuery asks for checks as total and violations as bad. Violations are
-// the most of the last 15 minutes: one that was counted while nobody could ask,
-// by a container that has restarted since, is still one.
+// InvariantQuery returns the query for checks as total and violations as bad. The
+// violations are the maximum of the last 15 minutes, so that one which a container
+// counted before it restarted is still found.
 func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
 	return countsQuery(i.Checks, i.Violations, "max_over_time(%s[15m])", pods)
 }
@@ -60,16 +60,16 @@ func countsQuery(total, bad v1alpha1.Series, ofBad string, pods []Pods) (string,
 		row("ts", minByTarget+"(timestamp("+totalSelector+"))"))
 }
 
-// Rows keep the labels that say whose they are, and which target's: were the
-// containers of a pod one sum, a scrape that failed of one would look like a
-// restart of all, and count everything again.
+// Sums keep the labels of the pod and of the scraped target. If the containers of a
+// pod were one sum, a failed scrape of one of them would look like a restart, and
+// everything would count again.
 const (
 	sumByTarget = "sum by (namespace, pod, instance) "
 	minByTarget = "min by (namespace, pod, instance) "
 )
 
-// rows joins the parts of a query for so many runs. Each run adds its pods' names
-// to every selector.
+// rows joins the parts of a query for this number of runs. Each run adds its pods'
+// names to every selector, so the length limit grows with them.
 func rows(runs int, of ...string) (string, error) {
 	query := strings.Join(of, " or ")
 	if limit := maxQuery * max(1, runs); len(query) > limit {
@@ -87,12 +87,12 @@ var (
 	labelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 )
 
-// selector binds a series to the pods: Belay's own matchers first, then the
-// user's, every value quoted as a PromQL string. What the API server has
-// checked is checked again, because it becomes a part of the query.
+// selector writes the selector of a series: Belay's own matchers first, then the
+// user's, every value quoted as a PromQL string. It repeats the checks of the API
+// server, because the text becomes a part of the query.
 func selector(s v1alpha1.Series, mine []string) (string, error) {
 	if !metricName.MatchString(s.Metric) {
-		return "", fmt.Errorf("%s is not a metric's name", quote(s.Metric))
+		return "", fmt.Errorf("%s is not a metric name", quote(s.Metric))
 	}
 	matchers := slices.Clone(mine)
 	for _, m := range s.Matchers {
@@ -101,27 +101,27 @@ func selector(s v1alpha1.Series, mine []string) (string, error) {
 		}
 		switch {
 		case !labelName.MatchString(m.Name):
-			return "", fmt.Errorf("%s is not a label's name", quote(m.Name))
+			return "", fmt.Errorf("%s is not a label name", quote(m.Name))
 		case slices.Contains(reserved, m.Name):
 			return "", fmt.Errorf("the label %s is set by Belay: remove this matcher", m.Name)
 		case m.Op != "=" && m.Op != "!=" && m.Op != "=~" && m.Op != "!~":
-			return "", fmt.Errorf("%s does not compare labels: use =, !=, =~ or !~", quote(string(m.Op)))
+			return "", fmt.Errorf("%s is not an operator of matchers: use =, !=, =~ or !~", quote(string(m.Op)))
 		case !utf8.ValidString(m.Value):
-			return "", fmt.Errorf("the value of label %s is not UTF-8", m.Name)
+			return "", fmt.Errorf("the value of label %s is not valid UTF-8", m.Name)
 		}
 		if _, err := syntax.Parse(m.Value, syntax.Perl); err != nil && strings.HasSuffix(string(m.Op), "~") {
-			return "", fmt.Errorf("the value of label %s is no regular expression: %s", m.Name, quote(err.Error()))
+			return "", fmt.Errorf("the value of label %s is not a valid regular expression: %s", m.Name, quote(err.Error()))
 		}
 		matchers = append(matchers, m.Name+string(m.Op)+strconv.Quote(m.Value))
 	}
 	return s.Metric + "{" + strings.Join(matchers, ",") + "}", nil
 }
 
-// reserved labels say whose series are asked for: only Belay sets them.
+// reserved labels select whose series are queried: only Belay sets them.
 var reserved = []string{"namespace", "pod", "__name__"}
 
-// maxPodPrefix is how much of a ReplicaSet's name and a hyphen a pod's generated
-// name begins with, before five random characters
+// maxPodPrefix is how many characters of a ReplicaSet's name and a hyphen are kept in
+// a pod's generated name, before five random characters
 // (k8s.io/apiserver/pkg/storage/names.MaxGeneratedNameLength).
 const maxPodPrefix = 58
 
@@ -132,7 +132,7 @@ func podPrefix(replicaSet string) string {
 	return replicaSet + "-"
 }
 
-// podPattern matches the names ReplicaSets give their pods. PromQL anchors it.
+// podPattern matches the names of the ReplicaSets' pods. PromQL anchors it.
 func podPattern(sets []string) string {
 	quoted := make([]string, len(sets))
 	for i, s := range sets {
@@ -141,7 +141,7 @@ func podPattern(sets []string) string {
 	return "(" + strings.Join(quoted, "|") + ")[a-z0-9]+"
 }
 
-// BelongsTo reports whether a pod has a name that the ReplicaSet gives.
+// BelongsTo reports whether a pod's name is one that the ReplicaSet would generate.
 func BelongsTo(pod, replicaSet string) bool {
 	kept := min(len(replicaSet), maxPodPrefix)
 	suffix, ok := strings.CutPrefix(pod, replicaSet[:kept])

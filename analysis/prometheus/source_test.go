@@ -60,7 +60,7 @@ const patience = 30 * time.Second
 // ask sends one query, of which a pod's fault is an error, as for a run that has
 // this pod. The context it gives ends long after the query timeout:
 // that Counts returns before it shows that the client keeps its own deadline.
-func ask(t *testing.T, c *Client) (Answer, error) {
+func ask(t *testing.T, c *Client) (Response, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

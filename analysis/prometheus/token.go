@@ -9,15 +9,16 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// tokens puts an OAuth2 access token on every request. It fetches one within
-// the request's own context; oauth2.Transport, and what prometheus/common makes
-// of it, would let every query wait for a token endpoint that hangs.
+// tokens adds an OAuth2 access token to every request. It fetches the token within
+// the request's own context; with oauth2.Transport, which prometheus/common uses,
+// every query would wait for a token endpoint that hangs.
 type tokens struct {
 	next     http.RoundTripper
 	grant    clientcredentials.Config
 	endpoint *http.Client
-	// turn is held while token is used or replaced.
-	turn  chan struct{}
+	// lock is held while token is used or replaced; it is a channel so that waiting
+	// for it ends with the request's context.
+	lock  chan struct{}
 	token *oauth2.Token
 }
 
@@ -27,10 +28,10 @@ func newTokens(c config.OAuth2, next http.RoundTripper) *tokens {
 		grant: clientcredentials.Config{ClientID: c.ClientID, ClientSecret: string(c.ClientSecret), TokenURL: c.TokenURL, Scopes: c.Scopes},
 		endpoint: &http.Client{
 			Transport: plainTransport(),
-			// A redirect would take the client's secret elsewhere.
+			// A redirect would send the client's secret to another server.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		turn: make(chan struct{}, 1),
+		lock: make(chan struct{}, 1),
 	}
 }
 
@@ -47,8 +48,8 @@ func (t *tokens) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func (t *tokens) get(ctx context.Context) (*oauth2.Token, error) {
 	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
+	case t.lock <- struct{}{}:
+		defer func() { <-t.lock }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -10,43 +10,43 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// limits bound what an answer may cost.
+// limits bound the cost of a response.
 type limits struct {
 	bytes  int64
 	series int
 }
 
-// rowsPerPod is how many rows a counts query returns for one pod.
+// rowsPerPod is how many series a counts query returns for one pod.
 const rowsPerPod = 3
 
-// A row of a counts answer is a pod's name, of at most 253 bytes, and two
-// numbers. What is around the rows, such as a warning, gets bytesAround.
+// A series of a counts response is a pod's name, of at most 253 bytes, and two
+// numbers. bytesAround is for the rest of the response, such as a warning.
 const (
 	bytesPerRow = 400
 	bytesAround = 1 << 20
 )
 
-// limitsOf a MetricSource. An answer does not get more bytes than its rows can
-// need.
+// limitsOf returns the limits of a MetricSource. A response may not have more bytes
+// than its series can need.
 func limitsOf(l v1alpha1.MetricSourceLimits) limits {
 	out := limits{series: int(l.Series)}
 	out.bytes = min(l.Bytes, int64(out.rows())*bytesPerRow+bytesAround)
 	return out
 }
 
-// rows of an answer.
+// rows is how many series a response may have.
 func (l limits) rows() int { return l.series * rowsPerPod }
 
-// A row is written with two opening braces; what is around the rows has fewer
-// than bracesAround.
+// A series is written with two opening braces; the rest of a response has fewer than
+// bracesAround.
 const (
 	bracesPerRow = 2
 	bracesAround = 256
 )
 
-// bounded turns everything but an answer within the limits into a QueryError.
-// It sits outside http.Transport, so it counts decompressed bytes: a small
-// compressed body cannot become a large one behind it.
+// bounded turns everything but a response within the limits into a QueryError. It
+// wraps http.Transport, so it counts decompressed bytes: a small compressed body
+// cannot exceed the limits.
 type bounded struct {
 	next   http.RoundTripper
 	limits limits
@@ -61,7 +61,7 @@ func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if response.StatusCode/100 == 2 {
 		if response.ContentLength > b.limits.bytes {
 			_ = response.Body.Close()
-			return nil, failed(analysis.TooLarge, "the answer has %d bytes, %d are allowed", response.ContentLength, b.limits.bytes)
+			return nil, failed(analysis.TooLarge, "the response has %d bytes, %d are allowed", response.ContentLength, b.limits.bytes)
 		}
 		response.Body = &boundedBody{ReadCloser: response.Body, ctx: request.Context(), limits: b.limits}
 		return response, nil
@@ -75,8 +75,8 @@ func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// boundedBody is a body that fails past the limits instead of ending there: a
-// part of an answer must not look like the whole.
+// boundedBody is a body that fails beyond the limits instead of ending there: a
+// truncated response must not look like a complete one.
 type boundedBody struct {
 	io.ReadCloser
 	// ctx of the request, to tell a timeout from a body that broke off.
@@ -93,9 +93,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	b.braces += bytes.Count(p[:n], []byte("{"))
 	switch {
 	case b.braces > b.limits.rows()*bracesPerRow+bracesAround:
-		return 0, failed(analysis.TooManySeries, "the answer has more series than %d rows need", b.limits.rows())
+		return 0, failed(analysis.TooManySeries, "the response has more than %d series", b.limits.rows())
 	case b.read > b.limits.bytes:
-		return 0, failed(analysis.TooLarge, "the answer has more than %d bytes", b.limits.bytes)
+		return 0, failed(analysis.TooLarge, "the response has more than %d bytes", b.limits.bytes)
 	case err != nil && err != io.EOF:
 		return 0, bodyError(b.ctx, err)
 	}

@@ -2,11 +2,11 @@ package v1alpha1
 
 import "slices"
 
-// maxHandledTokens is the API's own bound.
+// maxHandledTokens is the limit of status.handledTokens.
 const maxHandledTokens = 10
 
-// Handled reports whether the command with this token was acted on or refused: it
-// is one of the last ten. An empty token is no command, and nothing is left to do.
+// Handled reports whether the command with this token was carried out or refused: it is
+// one of the last ten. An empty token is not a command and counts as handled.
 func (s *RolloutStatus) Handled(token string) bool {
 	if token == "" {
 		return true
@@ -14,8 +14,8 @@ func (s *RolloutStatus) Handled(token string) bool {
 	return s.LastHandledAction != nil && s.LastHandledAction.Token == token || slices.Contains(s.HandledTokens, token)
 }
 
-// Remember makes action the last one handled. The tokens of the commands before
-// it stay handled too, the oldest beyond ten excepted.
+// Remember makes action the last command handled. The tokens of the nine commands before
+// it stay handled too.
 func (s *RolloutStatus) Remember(action HandledAction) {
 	tokens := []string{action.Token}
 	if last := s.LastHandledAction; last != nil && len(s.HandledTokens) == 0 {

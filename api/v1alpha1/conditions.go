@@ -2,25 +2,26 @@ package v1alpha1
 
 // Condition types of a Rollout.
 const (
-	// ConditionReady is True when the declared version serves, judged and baked.
+	// ConditionReady is True when the declared version serves, has passed its guardrails
+	// and its bake.
 	ConditionReady = "Ready"
 	// ConditionReconciling is True while Belay works towards the declared version.
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is True when only a person can make it go on.
+	// ConditionStalled is True when a person has to act before it can go on.
 	ConditionStalled = "Stalled"
-	// ConditionGuarded is True when dry-runs have shown that a pushed template
-	// comes back paused and that a bypass takes its verb.
+	// ConditionGuarded is True when dry-runs have shown that the guard pauses the
+	// Deployment when its template changes, and that a bypass needs the verb bypass.
 	ConditionGuarded = "Guarded"
 	// ConditionTrafficConflict is True when something else changes the route.
 	ConditionTrafficConflict = "TrafficConflict"
-	// ConditionInvariantViolated is True when a self-check found a state that
-	// Belay must never leave behind. It changes no decision: the planner's rules
-	// lead out of each such state by themselves.
+	// ConditionInvariantViolated is True when a self-check has failed: the observed state
+	// or a decision breaks one of Belay's invariants. Increases are held back, rollbacks
+	// are not.
 	ConditionInvariantViolated = "InvariantViolated"
-	// ConditionOutage of a MetricSource is True while so many runs get no usable
-	// answer from it that the source must be at fault: all of them hold.
+	// ConditionOutage of a MetricSource is True while so many runs get no usable response
+	// from it that the source must be the cause: all of them hold.
 	ConditionOutage = "Outage"
-	// ConditionReachable of a MetricSource is True when its last query answered.
+	// ConditionReachable of a MetricSource is True when it responded to the last check.
 	ConditionReachable = "Reachable"
 )
 
@@ -55,7 +56,7 @@ const (
 	ReasonReleasing          = "Releasing"
 	ReasonAnswered           = "Answered"
 	ReasonManyRunsBlind      = "ManyRunsBlind"
-	ReasonRunsServed         = "RunsServed"
+	ReasonNoOutage           = "NoOutage"
 	ReasonHandingOver        = "HandingOver"
 	ReasonScaledToZero       = "ScaledToZero"
 	ReasonWrongVersionServes = "WrongVersionServes"

@@ -1,6 +1,6 @@
-// Package v1alpha1 is Belay's contract with its users: the kinds of the API
-// group belay.dev, their conditions and reasons as closed sets, and pure
-// helpers over them. It talks to no API server and decides nothing.
+// Package v1alpha1 is the API group belay.dev: its kinds, the closed sets of their
+// conditions and reasons, and pure functions over them. It uses no API server and decides
+// nothing.
 //
 // +kubebuilder:object:generate=true
 // +groupName=belay.dev
@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// GroupVersion is the API group and version every kind here belongs to.
+// GroupVersion is the API group and version of every kind in this package.
 var GroupVersion = schema.GroupVersion{Group: "belay.dev", Version: "v1alpha1"}
 
 // AddToScheme registers every kind of this package with a runtime scheme.

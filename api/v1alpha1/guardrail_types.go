@@ -4,9 +4,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Guardrail is what an SRE asks of every new version: objectives, invariants,
-// and the explicit triggers that roll it back. App teams name it; they cannot
-// weaken it.
+// Guardrail is what a candidate must pass: objectives, invariants, and the triggers that
+// roll it back. An SRE writes it; app teams name it in their Rollouts, but cannot weaken
+// it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=gr,categories=belay
@@ -20,13 +20,13 @@ type Guardrail struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says what is measured and what rolls back.
+	// spec is what is measured and what rolls a candidate back.
 	// +required
 	Spec GuardrailSpec `json:"spec"`
 }
 
-// ClusterGuardrail binds to every Rollout its selectors match. It adds to what
-// the Rollout names; nothing an app team writes weakens it.
+// ClusterGuardrail applies to every Rollout that its selectors match, in addition to the
+// guardrails that the Rollout names. App teams cannot weaken it or opt out.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=cgr,categories=belay
@@ -40,34 +40,34 @@ type ClusterGuardrail struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says where it binds, what is measured and what rolls back.
+	// spec is where it applies, what is measured and what rolls a candidate back.
 	// +required
 	Spec ClusterGuardrailSpec `json:"spec"`
 }
 
-// ClusterGuardrailSpec is a GuardrailSpec with the selectors that bind it.
+// ClusterGuardrailSpec is a GuardrailSpec with the selectors of Rollouts.
 type ClusterGuardrailSpec struct {
 	GuardrailSpec `json:",inline"`
 
-	// namespaceSelector picks namespaces by label; empty matches all.
+	// namespaceSelector selects namespaces by label; empty selects all.
 	// +optional
 	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
-	// rolloutSelector picks Rollouts by label; empty matches all.
+	// rolloutSelector selects Rollouts by label; empty selects all.
 	// +optional
 	RolloutSelector metav1.LabelSelector `json:"rolloutSelector,omitempty"`
 }
 
 // GuardrailSpec is objectives, invariants and triggers.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.triggers) || has(self.slos) || has(self.invariants)",message="give slos, invariants or triggers: without any there is nothing to judge"
-// +kubebuilder:validation:XValidation:rule="has(self.triggers) || (has(self.slos) ? self.slos.size() : 0) + (has(self.invariants) ? self.invariants.size() : 0) <= 15",message="more than 15 slos and invariants: name the triggers"
-// +kubebuilder:validation:XValidation:rule="has(self.triggers) || ((!has(self.slos) || self.slos.all(s, s.name != 'pods')) && (!has(self.invariants) || self.invariants.all(i, i.name != 'pods' && (!has(self.slos) || self.slos.all(s, s.name != i.name)))))",message="without triggers, slos and invariants give them their names: each needs its own, and pods is taken"
+// +kubebuilder:validation:XValidation:rule="has(self.triggers) || has(self.slos) || has(self.invariants)",message="set slos, invariants or triggers: without any there is nothing to check"
+// +kubebuilder:validation:XValidation:rule="has(self.triggers) || (has(self.slos) ? self.slos.size() : 0) + (has(self.invariants) ? self.invariants.size() : 0) <= 15",message="without triggers there may be at most 15 slos and invariants: set triggers"
+// +kubebuilder:validation:XValidation:rule="has(self.triggers) || ((!has(self.slos) || self.slos.all(s, s.name != 'pods')) && (!has(self.invariants) || self.invariants.all(i, i.name != 'pods' && (!has(self.slos) || self.slos.all(s, s.name != i.name)))))",message="without triggers, each slo and invariant becomes a trigger of its name: the names must differ, and pods is taken"
 // +kubebuilder:validation:XValidation:rule="!has(self.triggers) || self.triggers.all(t, !has(t.slo) || (has(self.slos) && self.slos.exists(s, s.name == t.slo)))",message="a trigger names an slo that this guardrail does not define"
 // +kubebuilder:validation:XValidation:rule="!has(self.triggers) || !has(self.slos) || self.triggers.all(t, !has(t.regression) || self.slos.all(s, s.name != t.slo || double(t.regression.burn) * (100.0 - double(s.objective)) < 90.0))",message="regression.burn times the budget must stay below 90 percent of all requests: lower burn, or raise the objective"
 // +kubebuilder:validation:XValidation:rule="!has(self.triggers) || self.triggers.all(t, !has(t.invariant) || (has(self.invariants) && self.invariants.exists(i, i.name == t.invariant)))",message="a trigger names an invariant that this guardrail does not define"
 type GuardrailSpec struct {
-	// source names the MetricSource that answers.
+	// source is the name of the MetricSource to query.
 	// +optional
 	// +kubebuilder:default=default
 	// +kubebuilder:validation:MaxLength=63
@@ -80,16 +80,17 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	SLOs []SLO `json:"slos,omitempty"`
 
-	// invariants are what must never happen.
+	// invariants are things that must never happen, counted by the app.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Invariants []Invariant `json:"invariants,omitempty"`
 
-	// triggers are the only things that roll back. Without any, each slo gets a
-	// regression, each invariant a trigger of its name, and the canary's pods one
-	// called pods; a run pins them as if they were written here.
+	// triggers are the only reasons for a rollback. Without any, there are default
+	// triggers: a regression for each slo and a trigger for each invariant, with their
+	// names, and one for the canary's pods, named pods. A run pins them as if they were
+	// written here.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -105,18 +106,18 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:Maximum=100000000
 	MinimumSamples int64 `json:"minimumSamples,omitempty"`
 
-	// preflight says what each slo's service must have left before a run starts.
+	// preflight is the error budget that must be left before a run starts.
 	// +optional
 	Preflight *Preflight `json:"preflight,omitempty"`
 
-	// whenBlind is what to do while the source gives no usable answer. A trigger
-	// may have its own.
+	// whenBlind is what to do while there is no usable response from the source. A
+	// trigger may have its own.
 	// +optional
 	// +kubebuilder:default={}
 	WhenBlind WhenBlind `json:"whenBlind,omitempty"`
 }
 
-// SLO is an objective over a share of requests.
+// SLO is an objective for the ratio of good requests.
 type SLO struct {
 	// name that triggers refer to.
 	// +required
@@ -125,28 +126,28 @@ type SLO struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
 
-	// objective is the share of good requests, in percent, above 0 and below
-	// 100: "99.9".
+	// objective is the percentage of requests that must be good, above 0 and below
+	// 100, such as "99.9".
 	// +required
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,6})?$`
 	// +kubebuilder:validation:MaxLength=9
 	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="objective must be above 0 and below 100 percent"
 	Objective string `json:"objective"`
 
-	// period over which the error budget is counted, in days: "30d".
+	// period over which the error budget is counted, in days, such as "30d".
 	// +optional
 	// +kubebuilder:default="30d"
 	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,2}d$`
 	// +kubebuilder:validation:MaxLength=4
 	Period string `json:"period,omitempty"`
 
-	// indicator says how good and bad requests are counted.
+	// indicator is how all requests and the bad ones are counted.
 	// +required
 	Indicator Indicator `json:"indicator"`
 }
 
-// Invariant counts violations of what must never happen, and how often it was
-// checked: a check that never ran proves nothing.
+// Invariant is something that must never happen. The app counts the violations, and how
+// often it checked: without a check there is no pass.
 type Invariant struct {
 	// name that triggers refer to.
 	// +required
@@ -155,7 +156,7 @@ type Invariant struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
 
-	// violations counts them; any on the candidate's pods is one too many.
+	// violations counts the violations; a single one on the candidate's pods fails.
 	// +required
 	Violations Series `json:"violations"`
 
@@ -164,26 +165,26 @@ type Invariant struct {
 	Checks Series `json:"checks"`
 }
 
-// Trigger is one explicit reason to roll back.
+// Trigger is one reason to roll a candidate back.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, invariant and pods"
-// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods do not take it"
-// +kubebuilder:validation:XValidation:rule="!has(self.pods) || !has(self.whenBlind)",message="pods reads the API server, never a source: remove its whenBlind"
+// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods must not have it"
+// +kubebuilder:validation:XValidation:rule="!has(self.pods) || !has(self.whenBlind)",message="pods uses the API server and no source: remove whenBlind from it"
 type Trigger struct {
-	// name is unique in the guardrail.
+	// name of the trigger, unique in the guardrail.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
 
-	// slo that regression, burn or budgetSpent judges.
+	// slo is the name of the objective for regression, burn or budgetSpent.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	SLO string `json:"slo,omitempty"`
 
-	// regression fires on evidence that the candidate is worse than stable and
-	// outside its budget.
+	// regression fires when there is enough evidence that the candidate is worse than
+	// stable and uses too much of its error budget.
 	// +optional
 	Regression *RegressionTrigger `json:"regression,omitempty"`
 
@@ -192,33 +193,33 @@ type Trigger struct {
 	// +optional
 	Burn *BurnTrigger `json:"burn,omitempty"`
 
-	// budgetSpent fires when this run alone has cost more than this percentage of
-	// the slo's error budget for its period: the candidate's bad requests beyond
-	// what stable would have had.
+	// budgetSpent fires when this run alone has spent more than this percentage of the
+	// slo's error budget for its period. It counts the candidate's bad requests in excess
+	// of stable's error ratio.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0 && double(self) <= 100.0",message="budgetSpent must be above 0 and at most 100 percent"
 	BudgetSpent string `json:"budgetSpent,omitempty"`
 
-	// invariant fires on any violation.
+	// invariant is the name of an invariant; the trigger fires on any violation.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Invariant string `json:"invariant,omitempty"`
 
-	// pods fires on failing canary pods. It reads the API server only.
+	// pods fires when canary pods fail. It uses the API server and no metrics.
 	// +optional
 	Pods *PodsTrigger `json:"pods,omitempty"`
 
-	// whenBlind of this trigger, instead of the guardrail's.
+	// whenBlind of this trigger, in place of the guardrail's.
 	// +optional
 	WhenBlind *WhenBlind `json:"whenBlind,omitempty"`
 }
 
-// RegressionTrigger compares the candidate with stable and with the budget by
-// always-valid tests: looking often costs no certainty.
+// RegressionTrigger compares the candidate with stable and with the error budget. Its
+// statistical tests stay valid however often they are evaluated.
 type RegressionTrigger struct {
-	// worseThan is how many times as bad as stable the candidate may be.
+	// worseThan is how many times stable's error ratio the candidate may have.
 	// +optional
 	// +kubebuilder:default="1.5"
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
@@ -226,7 +227,8 @@ type RegressionTrigger struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 1.0",message="worseThan must be at least 1"
 	WorseThan string `json:"worseThan,omitempty"`
 
-	// burn is how many times its budget the candidate may use up.
+	// burn is how many times the ratio of bad requests that the objective allows the
+	// candidate may have.
 	// +optional
 	// +kubebuilder:default="2"
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
@@ -234,9 +236,9 @@ type RegressionTrigger struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="burn must be above 0"
 	Burn string `json:"burn,omitempty"`
 
-	// falseAlarm is the proven upper bound of the share of healthy rollouts, also
-	// the worst of them, that all regression triggers of a run together roll back.
-	// Of versions as good as stable far fewer are: see docs/analysis.md.
+	// falseAlarm is the proven upper bound for the ratio of healthy candidates that all
+	// regression triggers of a run together roll back, also of those that are only just
+	// healthy. For candidates as good as stable it is much lower: see docs/analysis.md.
 	// +optional
 	// +kubebuilder:default="0.01"
 	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,9}$`
@@ -249,16 +251,16 @@ type RegressionTrigger struct {
 //
 // +kubebuilder:validation:XValidation:rule="duration(self.short) <= duration(self.long)",message="short must not be longer than long"
 type BurnTrigger struct {
-	// rate of budget consumption that both windows must exceed; 1 spends the
-	// budget in exactly its period.
+	// rate is the burn rate that both windows must exceed; 1 spends the budget in
+	// exactly its period.
 	// +optional
 	// +kubebuilder:default="14.4"
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
 	// +kubebuilder:validation:MaxLength=9
 	Rate string `json:"rate,omitempty"`
 
-	// long window, which makes it significant. Of a run shorter than that, it
-	// covers what there is.
+	// long window, which shows that the burn is significant. In a run that is shorter,
+	// it covers the whole run.
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="long must be between 10s and 24h"
@@ -267,7 +269,7 @@ type BurnTrigger struct {
 	// +kubebuilder:validation:Type=string
 	Long metav1.Duration `json:"long,omitempty"`
 
-	// short window, which makes it recent.
+	// short window, which shows that the burn is still going on.
 	// +optional
 	// +kubebuilder:default="1m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('2h')",message="short must be between 5s and 2h"
@@ -277,9 +279,9 @@ type BurnTrigger struct {
 	Short metav1.Duration `json:"short,omitempty"`
 }
 
-// PodsTrigger judges the canary's pods by what the API server says of them.
+// PodsTrigger judges the canary's pods by their status in the API server.
 type PodsTrigger struct {
-	// maxRestarts of any one container that is still tolerated.
+	// maxRestarts is how many restarts each container may have.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -296,12 +298,12 @@ type PodsTrigger struct {
 	ReadyWithin metav1.Duration `json:"readyWithin,omitempty"`
 }
 
-// Preflight keeps a run from starting while the service, whatever versions serve
-// it, has no error budget to spare or its burn-rate alert fires: 14.4 times over
-// one hour and five minutes. Without an answer no run starts either.
+// Preflight keeps a run from starting while the service has too little error budget left,
+// or while its burn rate is above 14.4 over one hour and five minutes. It counts the
+// requests of all versions. Without a response from the source no run starts either.
 type Preflight struct {
-	// budgetRemaining is how many percent of each slo's budget must be left of its
-	// period.
+	// budgetRemaining is how many percent of each slo's error budget for its period must
+	// be left.
 	// +optional
 	// +kubebuilder:default="10"
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
@@ -309,33 +311,32 @@ type Preflight struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) <= 100.0",message="budgetRemaining must be at most 100 percent"
 	BudgetRemaining string `json:"budgetRemaining,omitempty"`
 
-	// onViolation is what to do then: Hold waits until it is over.
+	// onViolation is what to do when it is not met: Hold waits until it is.
 	// +optional
 	// +kubebuilder:default=Hold
 	OnViolation PreflightAction `json:"onViolation,omitempty"`
 }
 
-// PreflightAction is what to do while a service cannot afford a run. There is
-// nothing to roll back before one.
+// PreflightAction is what to do while a pre-flight check does not pass.
 // +kubebuilder:validation:Enum=Hold
 type PreflightAction string
 
-// PreflightHold waits until the service can afford it.
+// PreflightHold waits until the check passes.
 const PreflightHold PreflightAction = "Hold"
 
-// WhenBlind is what to do while a source gives no usable answer.
+// WhenBlind is what to do while there is no usable response from a source.
 type WhenBlind struct {
-	// hold is how long to keep the weight and ask again. Below 30 s a blind run
-	// could not be told from a source that is out for everybody.
+	// hold is how long to keep the weight and query again. It must be at least 30 s:
+	// that is how long Belay needs to notice that other runs have the same problem.
 	// +optional
 	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="hold must be between 30s and 168h: it takes two polls to tell a blind run from a source that is out"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="hold must be between 30s and 168h: Belay needs two polls to notice that other runs have the same problem"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Hold metav1.Duration `json:"hold,omitempty"`
 
-	// then is what follows: Hold goes on holding, Rollback rolls back.
+	// then is what happens after hold: Hold keeps holding, Rollback rolls back.
 	// +optional
 	// +kubebuilder:default=Hold
 	Then HoldOrRollback `json:"then,omitempty"`

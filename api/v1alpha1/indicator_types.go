@@ -4,40 +4,40 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Indicator counts requests and the bad ones among them, from cumulative
-// counters. Belay binds every selector to the revision's pods.
+// Indicator counts requests and the bad ones among them, from cumulative counters. Belay
+// restricts every selector to the pods of a version.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.requests), has(self.latency), has(self.promQL)].filter(x, x).size() == 1",message="set exactly one of requests, latency and promQL"
 type Indicator struct {
-	// requests counts by status: total and bad.
+	// requests has a counter of all requests and one of the bad ones.
 	// +optional
 	Requests *RequestsIndicator `json:"requests,omitempty"`
-	// latency counts what took longer than a threshold as bad: "p99 below 300 ms"
+	// latency counts requests that took longer than a threshold as bad. "p99 below 300 ms"
 	// is objective "99" with threshold 300ms.
 	// +optional
 	Latency *LatencyIndicator `json:"latency,omitempty"`
-	// promQL counts by expressions of your own.
+	// promQL counts by your own expressions.
 	// +optional
 	PromQL *PromQLIndicator `json:"promQL,omitempty"`
 }
 
-// LatencyIndicator is a classic histogram in seconds and a bound that is one of
-// its buckets'.
+// LatencyIndicator is a classic histogram in seconds, and a threshold that is one of its
+// bucket bounds.
 type LatencyIndicator struct {
-	// histogram is the metric's name without _bucket and _count.
+	// histogram is the name of the metric, without _bucket and _count.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
 	// +kubebuilder:validation:MaxLength=190
 	Histogram string `json:"histogram"`
 
-	// matchers narrow the series. The labels namespace and pod are Belay's own.
+	// matchers select series by their labels. Belay sets namespace and pod itself.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	Matchers []Matcher `json:"matchers,omitempty"`
 
-	// threshold above which a request is bad. A bucket must end there: between
-	// bounds a histogram knows nothing.
+	// threshold above which a request is bad. The histogram must have a bucket with this
+	// upper bound.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0s and at most 1h"
 	// +kubebuilder:validation:MaxLength=32
@@ -46,9 +46,9 @@ type LatencyIndicator struct {
 	Threshold metav1.Duration `json:"threshold"`
 }
 
-// PromQLIndicator is two expressions that give cumulative counters. Belay adds
-// the revision's namespace and pods to every selector, sums by pod, and refuses
-// an expression that it cannot bind.
+// PromQLIndicator is two expressions that return cumulative counters. Belay adds matchers
+// for the namespace and the pods of a version to every selector and sums by pod. It
+// refuses an expression that it cannot restrict in this way.
 type PromQLIndicator struct {
 	// total counts all requests: sum by (pod) (nginx_requests_total).
 	// +required
@@ -72,7 +72,7 @@ type RequestsIndicator struct {
 	Bad Series `json:"bad"`
 }
 
-// Series picks time series of one metric. There is no free-text PromQL in it.
+// Series selects time series of one metric.
 type Series struct {
 	// metric name.
 	// +required
@@ -80,7 +80,7 @@ type Series struct {
 	// +kubebuilder:validation:MaxLength=200
 	Metric string `json:"metric"`
 
-	// matchers narrow the series. The labels namespace and pod are Belay's own.
+	// matchers select series by their labels. Belay sets namespace and pod itself.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -96,12 +96,12 @@ type Matcher struct {
 	// +kubebuilder:validation:XValidation:rule="!(self in ['namespace', 'pod', '__name__'])",message="namespace, pod and __name__ are set by Belay: remove this matcher"
 	Name string `json:"name"`
 
-	// op compares.
+	// op is the operator that compares the label with value.
 	// +optional
 	// +kubebuilder:default="="
 	Op MatchOp `json:"op,omitempty"`
 
-	// value or, for =~ and !~, an RE2 regular expression.
+	// value to compare with; for =~ and !~ an RE2 regular expression.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Value string `json:"value,omitempty"`

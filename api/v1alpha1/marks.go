@@ -2,19 +2,19 @@ package v1alpha1
 
 import "strings"
 
-// Marks are the labels by which the admission policies know of a Deployment what
-// they cannot look up. An empty one is absent. The lock of a handover is not among
-// them: see LabelHandover.
+// Marks are labels on a Deployment with facts that the admission policies need and cannot
+// look up. An empty one is absent. The lock of a handover is not among them: see
+// LabelHandover.
 //
 // +kubebuilder:object:generate=false
 type Marks struct {
-	// Rollout that guards the Deployment. Without it the guard leaves it alone.
+	// Rollout that guards the Deployment. Without it the guard ignores the Deployment.
 	Rollout string `json:"rollout,omitempty"`
-	// Run in progress, by its name or as RunLabel gives it.
+	// Run is the name of the run in progress, or its RunLabel.
 	Run string `json:"run,omitempty"`
-	// Rejected is the declared revision while it is a rejected one.
+	// Rejected is the declared revision, if it was rejected.
 	Rejected string `json:"rejected,omitempty"`
-	// Narrowed is the Service that is narrowed to one version during a run.
+	// Narrowed is the Service that selects one version only during a run.
 	Narrowed string `json:"narrowed,omitempty"`
 }
 
@@ -23,8 +23,7 @@ func MarksOf(labels map[string]string) Marks {
 	return Marks{Rollout: labels[LabelRollout], Run: labels[LabelRun], Rejected: labels[LabelRejected], Narrowed: labels[LabelNarrowed]}
 }
 
-// Labels are the marks by their keys; the value of one that is to be absent is
-// empty.
+// Labels are the marks as labels; one that must be absent has an empty value.
 func (m Marks) Labels() map[string]string {
 	return map[string]string{LabelRollout: m.Rollout, LabelRun: RunLabel(m.Run), LabelRejected: m.Rejected, LabelNarrowed: m.Narrowed}
 }

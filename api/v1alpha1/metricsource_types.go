@@ -4,8 +4,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MetricSource is a Prometheus-compatible endpoint that the platform team
-// offers. Tenants name it; they never give URLs or credentials.
+// MetricSource is a Prometheus-compatible endpoint that the platform team provides.
+// Tenants refer to it by name; they cannot set URLs or credentials.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -21,11 +21,11 @@ type MetricSource struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says where the endpoint is, and how it may be used.
+	// spec is the endpoint and how it may be used.
 	// +required
 	Spec MetricSourceSpec `json:"spec"`
 
-	// status says whether it answers.
+	// status is whether the source responds.
 	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status MetricSourceStatus `json:"status,omitempty"`
@@ -39,8 +39,8 @@ type MetricSourceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')",message="address must be an http or https URL without user, query or fragment, such as https://prometheus.monitoring:9090"
 	Address string `json:"address"`
 
-	// scrapeInterval of the series Belay will ask for. Freshness and the pace of
-	// polls follow from it.
+	// scrapeInterval of the series that Belay queries. It determines how old samples may
+	// be and how often Belay polls.
 	// +optional
 	// +kubebuilder:default="15s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="scrapeInterval must be between 1s and 10m"
@@ -49,12 +49,12 @@ type MetricSourceSpec struct {
 	// +kubebuilder:validation:Type=string
 	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitempty"`
 
-	// auth is how Belay identifies itself. Secrets are read from Belay's own
-	// namespace only.
+	// auth is how Belay authenticates. Secrets are read from Belay's own namespace
+	// only.
 	// +optional
 	Auth *MetricSourceAuth `json:"auth,omitempty"`
 
-	// tls says whom to trust.
+	// tls configures certificates.
 	// +optional
 	TLS *MetricSourceTLS `json:"tls,omitempty"`
 
@@ -65,12 +65,12 @@ type MetricSourceSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	Headers []Header `json:"headers,omitempty"`
 
-	// namespaceSelector picks the namespaces whose guardrails may name this
-	// source; empty means all.
+	// namespaceSelector selects the namespaces whose guardrails may use this source;
+	// empty selects all.
 	// +optional
 	NamespaceSelector metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
-	// limits bound what a source can cost.
+	// limits bound the cost of queries.
 	// +optional
 	// +kubebuilder:default={}
 	Limits MetricSourceLimits `json:"limits,omitempty"`
@@ -91,9 +91,9 @@ type MetricSourceAuth struct {
 	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
 }
 
-// BasicAuth is a user name and the password's place.
+// BasicAuth is a user name and a reference to the password.
 type BasicAuth struct {
-	// username to present.
+	// username to send.
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	Username string `json:"username"`
@@ -102,7 +102,7 @@ type BasicAuth struct {
 	Password SecretKeyRef `json:"password,omitzero"`
 }
 
-// Authorization is a scheme and the credentials' place.
+// Authorization is a type and a reference to the credentials.
 type Authorization struct {
 	// type of the credentials.
 	// +optional
@@ -116,19 +116,19 @@ type Authorization struct {
 
 // OAuth2 is the client credentials flow (RFC 6749, 4.4).
 type OAuth2 struct {
-	// clientID to present.
+	// clientID to send.
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	ClientID string `json:"clientID"`
 	// clientSecret is read from a Secret.
 	// +required
 	ClientSecret SecretKeyRef `json:"clientSecret,omitzero"`
-	// tokenURL that grants tokens.
+	// tokenURL is the URL of the token endpoint.
 	// +required
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https']",message="tokenURL must be an http or https URL"
 	TokenURL string `json:"tokenURL"`
-	// scopes to ask for.
+	// scopes to request.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -136,9 +136,9 @@ type OAuth2 struct {
 	Scopes []string `json:"scopes,omitempty"`
 }
 
-// MetricSourceTLS is the trust in, and the identity towards, the endpoint.
+// MetricSourceTLS has the certificates of the endpoint and of the client.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.cert) == has(self.key)",message="cert and key go together"
+// +kubebuilder:validation:XValidation:rule="has(self.cert) == has(self.key)",message="set both cert and key, or neither"
 type MetricSourceTLS struct {
 	// ca is a PEM bundle in a Secret; absent means the system's roots.
 	// +optional
@@ -149,7 +149,7 @@ type MetricSourceTLS struct {
 	// key is its PEM private key in a Secret.
 	// +optional
 	Key *SecretKeyRef `json:"key,omitempty"`
-	// serverName to verify instead of the address's host.
+	// serverName to verify in place of the address's host.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServerName string `json:"serverName,omitempty"`
@@ -161,7 +161,7 @@ type Header struct {
 	// +required
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9-]+$`
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['authorization', 'host', 'content-length', 'accept-encoding'])",message="this header is set by auth or by the client itself"
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['authorization', 'host', 'content-length', 'accept-encoding'])",message="this header is set by auth or by the client: remove it"
 	Name string `json:"name"`
 	// value of the header.
 	// +required
@@ -183,7 +183,7 @@ type SecretKeyRef struct {
 	Key string `json:"key,omitempty"`
 }
 
-// MetricSourceLimits bound what a source can cost.
+// MetricSourceLimits bound the cost of queries to a source.
 type MetricSourceLimits struct {
 	// timeout of one query.
 	// +optional
@@ -193,13 +193,13 @@ type MetricSourceLimits struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Timeout metav1.Duration `json:"timeout,omitempty"`
-	// series a result may have.
+	// series is how many series a response may have.
 	// +optional
 	// +kubebuilder:default=1000
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=20000
 	Series int32 `json:"series,omitempty"`
-	// bytes a decompressed answer may have.
+	// bytes is how many bytes a decompressed response may have.
 	// +optional
 	// +kubebuilder:default=4194304
 	// +kubebuilder:validation:Minimum=1024
@@ -213,7 +213,7 @@ type MetricSourceLimits struct {
 	InFlight int32 `json:"inFlight,omitempty"`
 }
 
-// MetricSourceStatus says whether the source answers.
+// MetricSourceStatus is whether the source responds.
 type MetricSourceStatus struct {
 	// conditions are Reachable, Outage, and Ready for GitOps tools.
 	// +optional
@@ -221,7 +221,7 @@ type MetricSourceStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// observedGeneration is the generation of the spec this status speaks of.
+	// observedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// serverVersion as the source reports it.

@@ -2,75 +2,75 @@ package v1alpha1
 
 import "strings"
 
-// Labels and annotations Belay writes or reads. They are part of the contract.
+// Labels and annotations that Belay writes or reads. They are part of the API.
 const (
-	// LabelRollout names the Rollout an object belongs to. On a Deployment it
-	// arms the guard; the admission policies look at nothing else.
+	// LabelRollout is the name of the Rollout that an object belongs to. On a Deployment it
+	// turns the guard on.
 	LabelRollout = "belay.dev/rollout"
 	// LabelRevision is the revision of the pod template that an object runs.
 	LabelRevision = "belay.dev/revision"
-	// LabelRole tells generated objects apart: canary or stable. It stands on
-	// ReplicaSets and Services, never on pods.
+	// LabelRole is canary or stable. It is on ReplicaSets and generated Services, never on
+	// pods.
 	LabelRole = "belay.dev/role"
-	// LabelRun on a Deployment names the run in progress, on a ReplicaSet the run
-	// it was made or borrowed for. RunLabel gives the value.
+	// LabelRun on a Deployment is the run in progress, on a ReplicaSet the run that it was
+	// created or borrowed for. RunLabel computes the value.
 	LabelRun = "belay.dev/run"
-	// LabelRejected on a Deployment is the declared revision while it is a rejected
-	// one: a bypass then has to name it.
+	// LabelRejected on a Deployment is the declared revision, if it was rejected: a bypass
+	// then has to name it.
 	LabelRejected = "belay.dev/rejected"
-	// LabelNarrowed on a Deployment names the Service that is narrowed to one
-	// version during a run: see Traffic.DirectCallers.
+	// LabelNarrowed on a Deployment is the name of the Service that selects one version
+	// only during a run: see Traffic.DirectCallers.
 	LabelNarrowed = "belay.dev/narrowed"
-	// LabelHandover on a Deployment locks its template while the run it names hands
-	// its ReplicaSet over. It is a label because annotations are copied to
-	// ReplicaSets, and come back with a rollout undo.
+	// LabelHandover on a Deployment locks its template during the handover of a run, whose
+	// name is the value. It is a label because annotations are copied to ReplicaSets, and
+	// kubectl rollout undo would bring them back.
 	LabelHandover = "belay.dev/handover"
-	// LabelBorrowed on a ReplicaSet says that it is one of the Deployment's own,
-	// taken for the time of a run.
+	// LabelBorrowed is on a ReplicaSet of the Deployment that a run uses as its canary.
 	LabelBorrowed = "belay.dev/borrowed"
-	// LabelOutcome repeats a finished RolloutRun's outcome, for selectors.
+	// LabelOutcome is a finished RolloutRun's outcome, for selectors.
 	LabelOutcome = "belay.dev/outcome"
 
-	// AnnotationAction asks for something: see Action.
+	// AnnotationAction is a command: see Action.
 	AnnotationAction = "belay.dev/action"
-	// AnnotationActionToken makes an action happen once: it is acted on when it
-	// differs from status.lastHandledAction.token.
+	// AnnotationActionToken makes a command be carried out once: each command needs a
+	// token that no earlier one had.
 	AnnotationActionToken = "belay.dev/action-token"
-	// AnnotationActionRevision limits an action to one revision; for any other
-	// the action is refused.
+	// AnnotationActionRevision limits a command to one revision; with another one the
+	// command is refused.
 	AnnotationActionRevision = "belay.dev/action-revision"
-	// AnnotationActionReason is free text for the record.
+	// AnnotationActionReason is free text that is recorded.
 	AnnotationActionReason = "belay.dev/action-reason"
-	// AnnotationActionBy is the authenticated author of the action. The guard
-	// stamps it at admission; what a client writes there is overwritten.
+	// AnnotationActionBy is the authenticated author of the command. The guard sets it at
+	// admission and overwrites what a client writes.
 	AnnotationActionBy = "belay.dev/action-by"
-	// AnnotationBypassReason on a Deployment, in the write that unpauses it or
-	// changes its template, lets it roll unjudged. It begins with the Deployment's
-	// present generation and a colon, so that an old one counts for nothing; for a
-	// rejected revision it names that too. The author needs the verb bypass.
+	// AnnotationBypassReason on a Deployment, in the write that unpauses it or changes its
+	// template, lets it roll out without Belay's checks. The value begins with the
+	// Deployment's present generation and a colon, so that an old one has no effect; for a
+	// rejected revision it also has to name that. The author needs the verb bypass.
 	AnnotationBypassReason = "belay.dev/bypass-reason"
-	// AnnotationBypassBy is the authenticated author of the last bypass, and their
-	// field manager. The guard stamps it.
+	// AnnotationBypassBy is the authenticated author of the last bypass, and their field
+	// manager. The guard sets it.
 	AnnotationBypassBy = "belay.dev/bypass-by"
-	// AnnotationPushedBy is the authenticated author of the declared template, and
-	// their field manager. The guard stamps it.
+	// AnnotationPushedBy is the authenticated author of the declared template, and their
+	// field manager. The guard sets it.
 	AnnotationPushedBy = "belay.dev/pushed-by"
-	// AnnotationFence, with a Rollout's name behind it, carries the epoch in which
-	// that Rollout last wrote a route, so that a superseded controller's late write
-	// is refused.
+	// AnnotationFence, followed by a Rollout's name, is the epoch of that Rollout's last
+	// write to a route. The API server refuses a lower one, so that a late write of a
+	// superseded controller has no effect.
 	AnnotationFence = "belay.dev/fence."
-	// AnnotationOriginal, with a Rollout's name behind it, keeps what a route said
-	// before a run, to put it back.
+	// AnnotationOriginal, followed by a Rollout's name, has the backendRefs of a route
+	// before a run, to restore them.
 	AnnotationOriginal = "belay.dev/original."
-	// AnnotationGuardProbe marks the template of the dry-run that proves the guard.
+	// AnnotationGuardProbe marks the template in the dry-run that checks the guard.
 	AnnotationGuardProbe = "belay.dev/guard-probe"
 
-	// FieldManager is what Belay's controller writes as, and AnalysisFieldManager its
-	// judge: what is one loop's, the other's server-side apply leaves alone.
+	// FieldManager is the field manager of Belay's controller, and AnalysisFieldManager
+	// that of the judge: a server-side apply of one does not change the fields of the
+	// other.
 	FieldManager         = "belay"
 	AnalysisFieldManager = "belay-analysis"
 
-	// Finalizer releases the route before a Rollout goes.
+	// Finalizer keeps a deleted Rollout until its routes are restored.
 	Finalizer = "belay.dev/release"
 
 	// RoleCanary and RoleStable are the values of LabelRole.
@@ -78,8 +78,8 @@ const (
 	RoleStable = "stable"
 )
 
-// RunLabel is a run's name as a label's value, which has at most 63 characters:
-// a longer name loses its beginning, as its end tells it from others.
+// RunLabel is a run's name as the value of a label, which may have 63 characters. A longer
+// name loses its beginning, because its end is what differs from other runs.
 func RunLabel(run string) string {
 	if len(run) > 63 {
 		run = strings.TrimLeft(run[len(run)-63:], "-.")
@@ -87,11 +87,11 @@ func RunLabel(run string) string {
 	return run
 }
 
-// Action is a command given by annotation, so that GitOps tools see no drift.
+// Action is a command. It is given by annotations, so that GitOps tools see no drift.
 type Action string
 
 const (
-	// ActionAbort rolls the current candidate back and remembers it as rejected.
+	// ActionAbort rolls the current candidate back and rejects it.
 	ActionAbort Action = "Abort"
 	// ActionRetry lets a rejected revision run once more.
 	ActionRetry Action = "Retry"

@@ -5,27 +5,25 @@ import (
 	"time"
 )
 
-// MaxTriggers is how many triggers a status has room for: the bound of
-// RolloutStatus.Verdicts and AnalysisStatus.Triggers. No run starts with more. When
-// a change adds more to a run in progress, all of them decide, and the worst are
-// shown.
+// MaxTriggers is how many triggers a status can have: the limit of
+// RolloutStatus.Verdicts and AnalysisStatus.Triggers. No run starts with more. When a
+// change adds more to a run in progress, all of them are judged, and the worst are shown.
 const MaxTriggers = 64
 
-// The judge writes a run's unchanged verdicts again when they are VerdictsRenewed
-// old. Verdicts older than VerdictsSilent mean that it judges no more.
+// The judge writes unchanged verdicts of a run again when they are VerdictsRenewed old.
+// Verdicts older than VerdictsSilent mean that the judge has stopped.
 const (
 	VerdictsRenewed = 30 * time.Second
 	VerdictsSilent  = 3 * VerdictsRenewed
 )
 
-// PreflightFreshFor is how long the answer of a pre-flight counts.
+// PreflightFreshFor is how long the verdict of a pre-flight check is valid.
 const PreflightFreshFor = 2 * time.Minute
 
 // severities orders outcomes by precedence: Fail > Error > Inconclusive > Pass.
 var severities = map[VerdictOutcome]int{VerdictPass: 0, VerdictInconclusive: 1, VerdictError: 2, VerdictFail: 3}
 
-// Severity orders outcomes, Fail highest; one that is not of the set counts as
-// Error.
+// Severity orders outcomes, Fail highest. An unknown outcome counts as Error.
 func (o VerdictOutcome) Severity() int {
 	if s, ok := severities[o]; ok {
 		return s
@@ -33,8 +31,8 @@ func (o VerdictOutcome) Severity() int {
 	return severities[VerdictError]
 }
 
-// WorstFirst returns what a status has room for: all, in their order, when they are
-// at most MaxTriggers, or else the most severe, most severe first. It may reorder all.
+// WorstFirst returns at most MaxTriggers elements: all in their order when there are no
+// more than that, or else the most severe, most severe first. It may reorder its argument.
 func WorstFirst[T any](all []T, outcome func(T) VerdictOutcome) []T {
 	if len(all) <= MaxTriggers {
 		return all

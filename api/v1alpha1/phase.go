@@ -2,36 +2,35 @@ package v1alpha1
 
 import "time"
 
-// Phase is where a Rollout stands. It is derived from decisions already
-// recorded, and shown; the planner reads it, with the rest of what it observed.
+// Phase is the stage of a Rollout. It follows from the decisions that were recorded, and
+// the next decision depends on it.
 // +kubebuilder:validation:Enum=Stable;Gating;Stepping;Promoting;Baking;HandingOver;RollingBack;RolledBack
 type Phase string
 
 const (
-	// PhaseStable serves one version; nothing waits.
+	// PhaseStable means: one version serves, and no other is declared.
 	PhaseStable Phase = "Stable"
-	// PhaseGating has a candidate that may not take traffic yet.
+	// PhaseGating means: a candidate waits for its run to start.
 	PhaseGating Phase = "Gating"
-	// PhaseStepping gives the candidate its share, step by step.
+	// PhaseStepping means: the candidate gets its weight step by step.
 	PhaseStepping Phase = "Stepping"
-	// PhasePromoting grows the canary to full size and gives it all requests.
+	// PhasePromoting means: the canary is scaled to full size and gets all requests.
 	PhasePromoting Phase = "Promoting"
-	// PhaseBaking has the canary serve alone, triggers armed, with the stable
-	// version still there at full size.
+	// PhaseBaking means: the canary gets all requests, triggers can still roll it back, and the
+	// stable version stays at full size.
 	PhaseBaking Phase = "Baking"
-	// PhaseHandingOver gives the canary's ReplicaSet to the Deployment; or the
-	// Deployment takes a version over by its own strategy (a native promotion, a
-	// bypass).
+	// PhaseHandingOver means: the Deployment becomes the owner of the canary's ReplicaSet, or
+	// rolls out the version by its own strategy (a native promotion, a bypass).
 	PhaseHandingOver Phase = "HandingOver"
-	// PhaseRollingBack takes the candidate out of service.
+	// PhaseRollingBack means: requests go back to stable and the canary is removed.
 	PhaseRollingBack Phase = "RollingBack"
-	// PhaseRolledBack serves the stable version; the Deployment still declares
-	// the rejected one, paused.
+	// PhaseRolledBack means: the stable version serves; the Deployment still declares the
+	// rejected one and is paused.
 	PhaseRolledBack Phase = "RolledBack"
 )
 
-// phaseGraph is every edge a Rollout's phase may take. The CEL rule on
-// RolloutStatus says the same to the API server; a test holds them equal.
+// phaseGraph is every change of phase that is allowed. The CEL rule on RolloutStatus has
+// the same; a test compares them.
 var phaseGraph = map[Phase][]Phase{
 	"":               {PhaseStable},
 	PhaseStable:      {PhaseGating, PhaseRolledBack, PhaseHandingOver},
@@ -62,17 +61,17 @@ func (p Phase) MayFollow(from Phase) bool {
 type Outcome string
 
 const (
-	// OutcomePromoted means the candidate became the stable version.
+	// OutcomePromoted means: the candidate became the stable version.
 	OutcomePromoted Outcome = "Promoted"
-	// OutcomeRolledBack means a trigger or an abort rejected the candidate.
+	// OutcomeRolledBack means: a trigger or an abort rejected the candidate.
 	OutcomeRolledBack Outcome = "RolledBack"
-	// OutcomeSuperseded means a newer template came before a decision.
+	// OutcomeSuperseded means: another template was declared before the run ended.
 	OutcomeSuperseded Outcome = "Superseded"
-	// OutcomeCancelled means the template went back to the stable one, or the
-	// Rollout was deleted.
+	// OutcomeCancelled means: the stable template was declared again, or the Rollout was
+	// deleted.
 	OutcomeCancelled Outcome = "Cancelled"
-	// OutcomeBypassed means somebody with the verb bypass let the Deployment
-	// roll without Belay.
+	// OutcomeBypassed means: somebody with the verb bypass let the Deployment roll out without
+	// Belay's checks.
 	OutcomeBypassed Outcome = "Bypassed"
 )
 
@@ -86,7 +85,7 @@ func (p Phase) InRun() bool {
 	}
 }
 
-// Armed reports whether the triggers can still roll back by weights in this phase.
+// Armed reports whether triggers can roll back by a change of weights in this phase.
 func (p Phase) Armed() bool {
 	switch p {
 	case PhaseStepping, PhasePromoting, PhaseBaking:
@@ -96,11 +95,11 @@ func (p Phase) Armed() bool {
 	}
 }
 
-// StageStart is the time from which samples count for the present stage: when
-// the gateway acknowledged the weight of the step, or everything in a bake, or
-// when the Deployment was first seen to run a natively promoted version alone;
-// now while it has not. The status keeps these times rounded up to whole seconds: a
-// sample from before the acknowledgement never passes the stage.
+// StageStart is the time from which samples count for the present stage: when the gateway
+// acknowledged the weight of the step, or 100 % in a bake, or when the Deployment was first
+// seen to run only the version of a native promotion. Before that it is now. The times in
+// the status are rounded up to whole seconds, so that no sample from before the
+// acknowledgement counts.
 func (s *RolloutStatus) StageStart(now time.Time) time.Time {
 	if p := s.Promotion; p != nil {
 		switch {
@@ -118,8 +117,8 @@ func (s *RolloutStatus) StageStart(now time.Time) time.Time {
 	return now
 }
 
-// Judged reports whether the run in progress is judged by its triggers: not while
-// it is being taken out, and not when a person or necessity let it roll.
+// Judged reports whether triggers judge the run in progress: not during a rollback, and not
+// when the Deployment rolls out because of a bypass or because nothing served.
 func (s *RolloutStatus) Judged() bool {
 	if s.Phase == PhaseHandingOver && s.Promotion != nil {
 		return s.Promotion.Mode == TakeOverHandOver || s.Promotion.Mode == TakeOverNative

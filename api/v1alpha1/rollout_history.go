@@ -13,7 +13,7 @@ type DecisionSummary struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Rule string `json:"rule"`
-	// key tells this decision from the next one of the same rule.
+	// key makes this decision different from the next one of the same rule.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Key string `json:"key,omitempty"`
@@ -27,13 +27,13 @@ type DecisionSummary struct {
 	// weight of the candidate before and after.
 	// +optional
 	Weight *WeightChange `json:"weight,omitempty"`
-	// actor who asked for it, when a person did.
+	// actor is the person who gave the command, if any.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
 }
 
-// WeightChange is the candidate's share before and after a decision.
+// WeightChange is the candidate's weight before and after a decision.
 type WeightChange struct {
 	// from percent.
 	// +required
@@ -49,7 +49,7 @@ type HistoryEntry struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Run string `json:"run"`
-	// revision that was tried.
+	// revision of the candidate.
 	// +required
 	// +kubebuilder:validation:MaxLength=10
 	Revision string `json:"revision"`
@@ -68,7 +68,7 @@ type HistoryEntry struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// startedAt and finishedAt bound the run.
+	// startedAt is when the run started.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
 	// finishedAt is when the outcome was recorded.
@@ -76,7 +76,7 @@ type HistoryEntry struct {
 	FinishedAt metav1.Time `json:"finishedAt"`
 }
 
-// RejectedRevision never runs again by itself.
+// RejectedRevision is a revision that gets no run again without the command Retry.
 type RejectedRevision struct {
 	// revision that was rejected.
 	// +required
@@ -99,9 +99,9 @@ type RejectedRevision struct {
 	Run string `json:"run"`
 }
 
-// HandledAction is a command that was acted on or refused.
+// HandledAction is a command that was carried out or refused.
 type HandledAction struct {
-	// action that was asked for.
+	// action is the command.
 	// +required
 	// +kubebuilder:validation:MaxLength=32
 	Action Action `json:"action"`
@@ -113,7 +113,7 @@ type HandledAction struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	By string `json:"by,omitempty"`
-	// refused says why nothing was done; empty when it was.
+	// refused is why the command was not carried out; empty when it was.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Refused string `json:"refused,omitempty"`

@@ -1,53 +1,53 @@
 package v1alpha1
 
-// RecordStatus is where a run's record ends. Decisions wait here and go to the
-// RolloutRun in batches: at the end of each step, and of the run.
+// RecordStatus is the end of a run's record. New decisions are pending here, and are
+// written to the RolloutRun together at the end of each step and of the run.
 type RecordStatus struct {
-	// run whose record ends here.
+	// run is the name of the run.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Run string `json:"run"`
-	// seq of the newest decision that has a place in the record; 0 before the first.
+	// seq of the newest decision, pending ones included; 0 before the first.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Seq int32 `json:"seq"`
-	// hash of that decision, which the next one is bound to; empty before the first.
+	// hash of that decision, which the next one refers to; empty before the first.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	Hash string `json:"hash,omitempty"`
-	// decisions that the record accounts for: those in it, and those that it says
-	// are missing.
+	// decisions is how many decisions were taken: those in the record, and those that it
+	// counts as missing.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Decisions int32 `json:"decisions"`
-	// bytes that the record takes, as JSON.
+	// bytes is the size of the record as JSON.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Bytes int32 `json:"bytes"`
-	// pending are the decisions that a RolloutRun does not hold yet, oldest first. They
-	// are part of the record from here on: each is bound to the one before.
+	// pending are the decisions that are not in a RolloutRun yet, oldest first. They are
+	// already part of the hash chain.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Pending []PendingDecision `json:"pending,omitempty"`
 }
 
-// PendingDecision is a decision on its way to a run's record.
+// PendingDecision is a decision that is not in its RolloutRun yet.
 type PendingDecision struct {
-	// run that it belongs to.
+	// run is the name of its run.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Run string `json:"run"`
-	// decision as the run will hold it.
+	// decision as it will be in the run.
 	// +required
 	Decision DecisionRecord `json:"decision,omitzero"`
 }
 
-// RecordedInput is what a decision was made from, for whoever makes it again: the
-// planner's input without what is only for people to read.
+// RecordedInput is the planner's input of a decision, for replays. It has no fields that
+// are only for people.
 type RecordedInput struct {
 	// planner is the version of the rules that decided. Another version may decide
-	// otherwise.
+	// differently.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Planner int32 `json:"planner"`
@@ -55,25 +55,25 @@ type RecordedInput struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	SHA256 string `json:"sha256"`
-	// form of what is kept of the input.
+	// form is how much of the input is kept.
 	// +required
 	Form InputForm `json:"form,omitempty"`
-	// change is the whole input, or the JSON merge patch (RFC 7386) from the input of
-	// the record before to this one; empty in form Digest.
+	// change is the whole input, or the JSON merge patch (RFC 7386) from the input of the
+	// record before; empty in form Digest.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
 	Change string `json:"change,omitempty"`
 }
 
-// InputForm is what a record keeps of a decision's input.
+// InputForm is how much of a decision's input a record keeps.
 // +kubebuilder:validation:Enum=Whole;Difference;Digest
 type InputForm string
 
 const (
-	// InputWhole keeps all of it.
+	// InputWhole means: all of it.
 	InputWhole InputForm = "Whole"
-	// InputDifference keeps what differs from the input of the record before.
+	// InputDifference means: the difference from the input of the record before.
 	InputDifference InputForm = "Difference"
-	// InputDigest keeps its digest alone: there was no room for more.
+	// InputDigest means: only its digest, because there was no room for more.
 	InputDigest InputForm = "Digest"
 )

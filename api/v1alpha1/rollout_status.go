@@ -4,13 +4,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// RolloutStatus is where the rollout stands and why. It keeps what cannot be
-// observed again; everything else is read afresh at each reconcile.
+// RolloutStatus is the state of a rollout and the reasons for it. It keeps what cannot be
+// observed again; everything else is read at each reconcile.
 //
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="epoch never decreases: a superseded controller may not write"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || self.phase in {'Stable': ['Gating', 'RolledBack', 'HandingOver'], 'Gating': ['Stable', 'Stepping', 'Promoting', 'HandingOver', 'RolledBack'], 'Stepping': ['Promoting', 'HandingOver', 'RollingBack'], 'Promoting': ['Baking', 'HandingOver', 'RollingBack'], 'Baking': ['Promoting', 'HandingOver', 'RollingBack'], 'HandingOver': ['Stable', 'RollingBack'], 'RollingBack': ['Stable', 'Gating', 'HandingOver', 'RolledBack'], 'RolledBack': ['Stable', 'Gating', 'HandingOver']}[oldSelf.phase]))",message="this phase may not follow the current one"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="epoch must not decrease: this write comes from a superseded controller"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || self.phase in {'Stable': ['Gating', 'RolledBack', 'HandingOver'], 'Gating': ['Stable', 'Stepping', 'Promoting', 'HandingOver', 'RolledBack'], 'Stepping': ['Promoting', 'HandingOver', 'RollingBack'], 'Promoting': ['Baking', 'HandingOver', 'RollingBack'], 'Baking': ['Promoting', 'HandingOver', 'RollingBack'], 'HandingOver': ['Stable', 'RollingBack'], 'RollingBack': ['Stable', 'Gating', 'HandingOver', 'RolledBack'], 'RolledBack': ['Stable', 'Gating', 'HandingOver']}[oldSelf.phase]))",message="this phase must not follow the current one"
 // +kubebuilder:validation:XValidation:rule="has(oldSelf.phase) || !has(self.phase) || self.phase == 'Stable'",message="a Rollout starts in phase Stable"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="history is a record: finished entries do not change, and the newest is not removed"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.history) || oldSelf.history.size() == 0 || (has(self.history) && self.history.exists(h, h == oldSelf.history[0]) && oldSelf.history.all(o, !self.history.exists(h, h.run == o.run && h != o)))",message="entries of history must not change, and the newest must not be removed"
 type RolloutStatus struct {
 	// conditions are Ready, Reconciling, Stalled, Guarded, TrafficConflict,
 	// InvariantViolated.
@@ -20,12 +20,12 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the generation of the spec this status speaks of;
-	// -1 until the controller has seen the Rollout.
+	// observedGeneration is the generation of the spec that this status is about; -1
+	// until the controller has seen the Rollout.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// phase is where the rollout stands.
+	// phase is the stage of the rollout.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
@@ -34,24 +34,24 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// stable is the version that was promoted last: what a rollback goes back to.
+	// stable is the version that was promoted last. A rollback goes back to it.
 	// +optional
 	Stable *Revision `json:"stable,omitempty"`
 
-	// serving is what answers users now, for people: "1.4 95 %, 1.5 5 %".
+	// serving is which versions get requests now, for people: "1.4 95 %, 1.5 5 %".
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Serving string `json:"serving,omitempty"`
 
-	// previous are the versions that were stable before the present one, newest
-	// first: one of the first spec.fastRevert.revisions returns without steps.
+	// previous are the versions that were stable before the present one, newest first.
+	// One of the first spec.fastRevert.revisions can return without steps.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	Previous []PreviousRevision `json:"previous,omitempty"`
 
-	// candidate is the version on trial, or the one last rejected while the
-	// Deployment still declares it.
+	// candidate is the declared version while it is not stable: in a run, waiting for
+	// one, or rejected.
 	// +optional
 	Candidate *Revision `json:"candidate,omitempty"`
 
@@ -60,7 +60,7 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Run string `json:"run,omitempty"`
 
-	// runs counts the runs ever started, so that names are never reused.
+	// runs is how many runs were ever started, so that names are not reused.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Runs int32 `json:"runs,omitempty"`
@@ -69,8 +69,8 @@ type RolloutStatus struct {
 	// +optional
 	RunStartedAt *metav1.Time `json:"runStartedAt,omitempty"`
 
-	// epoch rises with every run and every rollback. Writes of an older epoch
-	// are refused by the API server.
+	// epoch increases with every run and every rollback. The API server refuses writes of
+	// an older epoch.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Epoch int64 `json:"epoch,omitempty"`
@@ -79,39 +79,39 @@ type RolloutStatus struct {
 	// +optional
 	Step *StepStatus `json:"step,omitempty"`
 
-	// rollback is why, and since when, the candidate is being taken out.
+	// rollback is why and since when the candidate is being rolled back.
 	// +optional
 	Rollback *RollbackStatus `json:"rollback,omitempty"`
 
-	// promotion is how far the Deployment itself has taken the candidate over.
+	// promotion is the progress after the last step: bake and handover.
 	// +optional
 	Promotion *PromotionStatus `json:"promotion,omitempty"`
 
-	// directCallers is whom callers inside the cluster reach that use the user's
-	// Service without a route, while a run is in progress.
+	// directCallers is which versions get the requests that reach the user's Service
+	// without a route, while a run is in progress.
 	// +optional
 	DirectCallers *DirectCallersStatus `json:"directCallers,omitempty"`
 
-	// refusal is the effect that the API server last refused, and since when. The
-	// decision is repeated until it goes through.
+	// refusal is the write that the API server refused last, and since when. It is
+	// repeated until it succeeds.
 	// +optional
 	Refusal *Refusal `json:"refusal,omitempty"`
 
-	// decision is the last one recorded. The run's chain holds them all.
+	// decision is the last recorded decision. The run has all of them.
 	// +optional
 	Decision *DecisionSummary `json:"decision,omitempty"`
 
-	// record is where the newest run's record ends, with the decisions that it does
-	// not hold yet.
+	// record is the end of the newest run's record, with the decisions that are not in
+	// the run yet.
 	// +optional
 	Record *RecordStatus `json:"record,omitempty"`
 
-	// preflight is whether the service can afford a run of the candidate. The
-	// analysis loop writes it.
+	// preflight is whether the service has enough error budget for a run. The judge
+	// writes it.
 	// +optional
 	Preflight *PreflightStatus `json:"preflight,omitempty"`
 
-	// verdicts are the newest, one per guardrail and trigger.
+	// verdicts are the newest verdicts, one for each trigger of each guardrail.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -123,28 +123,28 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxItems=20
 	History []HistoryEntry `json:"history,omitempty"`
 
-	// rejected are the revisions that never run again by themselves, newest first.
+	// rejected are the revisions that get no run again without the command Retry, newest
+	// first.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	Rejected []RejectedRevision `json:"rejected,omitempty"`
 
-	// lastHandledAction is the last command acted on, or refused.
+	// lastHandledAction is the last command that was carried out or refused.
 	// +optional
 	LastHandledAction *HandledAction `json:"lastHandledAction,omitempty"`
 
-	// handledTokens are the tokens of the last commands, newest first: none of them
-	// is carried out again.
+	// handledTokens are the tokens of the last commands, newest first. A command with one
+	// of them is not carried out again.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	// +kubebuilder:validation:items:MaxLength=128
 	HandledTokens []string `json:"handledTokens,omitempty"`
 
-	// handledBypass is the reason of the last bypass that was followed, or that the
-	// Deployment already bore when it was adopted or a native promotion began: on
-	// the Deployment it lets nothing roll any more. Empty when there was none;
-	// absent while that is not known.
+	// handledBypass is the reason of the last bypass that took effect, or the one that the
+	// Deployment already had when it was adopted or when a native promotion began. It has
+	// no effect again. Empty when there was none; absent while that is not known.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	HandledBypass *string `json:"handledBypass,omitempty"`
@@ -210,8 +210,8 @@ type StepStatus struct {
 	// enteredAt is when the step began.
 	// +required
 	EnteredAt metav1.Time `json:"enteredAt"`
-	// acknowledgedAt is when the route was first seen to carry the step's weight
-	// with the canary ready; hold counts from here.
+	// acknowledgedAt is when the gateway first acknowledged the step's weight with the
+	// canary ready. hold counts from then.
 	// +optional
 	AcknowledgedAt *metav1.Time `json:"acknowledgedAt,omitempty"`
 	// weight of the candidate, in percent.
@@ -220,7 +220,7 @@ type StepStatus struct {
 	// replicas of the canary ReplicaSet.
 	// +optional
 	Replicas ReplicaStatus `json:"replicas,omitempty"`
-	// wave is the canary's last growth, while the pods of it are awaited.
+	// wave is the last increase of the canary's size, until its pods are ready.
 	// +optional
 	Wave *WaveStatus `json:"wave,omitempty"`
 	// next is what happens next.
@@ -232,40 +232,40 @@ type StepStatus struct {
 	NextAt *metav1.Time `json:"nextAt,omitempty"`
 }
 
-// WaveStatus is one growth of the canary. Its pods have as long to become ready
-// as the Deployment's progressDeadlineSeconds; those that are not ready then are
-// withdrawn, and asked for again after the same time.
+// WaveStatus is one increase of the canary's size. Its pods have the Deployment's
+// progressDeadlineSeconds to become ready. Those that are not ready then are removed, and
+// created again after the same time.
 type WaveStatus struct {
-	// size that the canary was to have, or the one it was withdrawn to.
+	// size that the canary should have, or that it was reduced to.
 	// +required
 	Size int32 `json:"size"`
-	// askedAt is when the size was asked for, or first seen not to be ready.
+	// askedAt is when the size was set, or when pods of it were first seen not ready.
 	// +required
 	AskedAt metav1.Time `json:"askedAt"`
-	// withdrawnAt is when the pods that were not ready were withdrawn.
+	// withdrawnAt is when the pods that were not ready were removed.
 	// +optional
 	WithdrawnAt *metav1.Time `json:"withdrawnAt,omitempty"`
-	// message says why they were not ready, when they were withdrawn.
+	// message is why they were not ready when they were removed.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
 }
 
-// WeightStatus compares what was asked of the route with what it acknowledged.
+// WeightStatus is the weight that was written to the route and the acknowledged one.
 type WeightStatus struct {
-	// desired percent.
+	// desired is the percentage written to the route.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Desired int32 `json:"desired"`
-	// observed percent, as the route acknowledged it; -1 while it has not.
+	// observed is the percentage that the gateway acknowledged; -1 before that.
 	// +required
 	// +kubebuilder:validation:Minimum=-1
 	// +kubebuilder:validation:Maximum=100
 	Observed int32 `json:"observed"`
 }
 
-// ReplicaStatus compares wanted and ready pods.
+// ReplicaStatus is the desired and the ready pods of the canary.
 type ReplicaStatus struct {
 	// desired pods.
 	// +required
@@ -275,7 +275,7 @@ type ReplicaStatus struct {
 	Ready int32 `json:"ready"`
 }
 
-// RollbackStatus is why the candidate is being taken out, and how it will end.
+// RollbackStatus is why the candidate is being rolled back, and the outcome of its run.
 type RollbackStatus struct {
 	// outcome the run will have: RolledBack, Superseded or Cancelled.
 	// +required
@@ -291,57 +291,57 @@ type RollbackStatus struct {
 	// startedAt is when the decision was taken.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// zeroAt is when the route acknowledged that the candidate gets nothing;
-	// the drain counts from here.
+	// zeroAt is when the gateway acknowledged that the candidate gets no requests. The
+	// drain counts from then.
 	// +optional
 	ZeroAt *metav1.Time `json:"zeroAt,omitempty"`
 }
 
-// PromotionStatus is how far the Deployment has taken the candidate over.
+// PromotionStatus is the progress of bake and handover.
 type PromotionStatus struct {
 	// startedAt is when the last step passed.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// fullAt is when the route acknowledged that the canary takes everything; the
-	// bake counts from here.
+	// fullAt is when the gateway acknowledged that the canary gets all requests. The bake
+	// counts from then.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
-	// fullReplicas is the largest spec.replicas of the Deployment with which a bake
-	// of this run began. An autoscaler that lowers it in the bake sizes the
-	// Deployment for the candidate, and stable with it.
+	// fullReplicas is the largest spec.replicas of the Deployment at the beginning of a
+	// bake in this run. When an autoscaler lowers spec.replicas during the bake because
+	// the candidate needs fewer pods, stable becomes smaller too.
 	// +optional
 	FullReplicas *int32 `json:"fullReplicas,omitempty"`
-	// mode is how the Deployment takes the candidate over.
+	// mode is how the candidate becomes the Deployment's version.
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
-	// message says why it is taken over in this mode, and by whom in a bypass.
+	// message is why this mode is used, and who asked for it in a bypass.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// actor let the Deployment roll without a judgement, in a bypass.
+	// actor is who bypassed Belay.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
-	// fast is set for a version that returns without steps: see spec.fastRevert.
+	// fast is set for a version that goes without steps: see spec.fastRevert.
 	// +optional
 	Fast bool `json:"fast,omitempty"`
-	// size is spec.replicas of the Deployment while stable, canary and it agreed
-	// and all pods were available.
+	// size is spec.replicas of the Deployment when stable and canary last had that many
+	// available pods.
 	// +optional
 	Size *int32 `json:"size,omitempty"`
-	// sizeSince is since when size has stood without a change.
+	// sizeSince is since when size is unchanged.
 	// +optional
 	SizeSince *metav1.Time `json:"sizeSince,omitempty"`
 	// handingSince is when the handover, or the native promotion, began.
 	// +optional
 	HandingSince *metav1.Time `json:"handingSince,omitempty"`
-	// handedAt is when it was decided to make the Deployment the canary's owner.
-	// From then on there is no way back by weights.
+	// handedAt is when the Deployment was to become the canary's owner. From then on a
+	// rollback by weights is not possible.
 	// +optional
 	HandedAt *metav1.Time `json:"handedAt,omitempty"`
-	// settledAt is when the Deployment was first seen to run one version alone, in a
-	// native promotion or a bypass; the bake of the first and the drain of what is
-	// left of a canary count from here.
+	// settledAt is when the Deployment was first seen to run one version only, in a native
+	// promotion or a bypass. The bake of a native promotion and the drain of a remaining
+	// canary count from then.
 	// +optional
 	SettledAt *metav1.Time `json:"settledAt,omitempty"`
 }

@@ -4,25 +4,25 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TakeOver is how the Deployment takes a candidate over.
+// TakeOver is how a candidate becomes the Deployment's version.
 // +kubebuilder:validation:Enum=HandOver;Native;Bypass;Unserved
 type TakeOver string
 
 const (
-	// TakeOverHandOver makes the Deployment the owner of the canary's ReplicaSet:
-	// no pod is replaced.
+	// TakeOverHandOver means: the Deployment becomes the owner of the canary's ReplicaSet, and no
+	// pod is replaced.
 	TakeOverHandOver TakeOver = "HandOver"
-	// TakeOverNative lets the Deployment go on by its own strategy.
+	// TakeOverNative means: the Deployment rolls out by its own strategy.
 	TakeOverNative TakeOver = "Native"
-	// TakeOverBypass is a person's: somebody with the verb bypass unpaused the
-	// Deployment. Nothing was judged.
+	// TakeOverBypass means: somebody with the verb bypass unpaused the Deployment, without
+	// Belay's checks.
 	TakeOverBypass TakeOver = "Bypass"
-	// TakeOverUnserved lets the Deployment roll because nothing served: there was
-	// nothing to compare with, and nothing to go back to.
+	// TakeOverUnserved means: the Deployment rolls out without steps because stable has no ready
+	// pod, so that there is nothing to compare with or to go back to.
 	TakeOverUnserved TakeOver = "Unserved"
 )
 
-// PreviousRevision was stable once.
+// PreviousRevision is a revision that was stable before.
 type PreviousRevision struct {
 	// revision of the template.
 	// +required
@@ -33,36 +33,36 @@ type PreviousRevision struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image,omitempty"`
-	// until is when another version took its place.
+	// until is when another version became stable.
 	// +required
 	Until metav1.Time `json:"until"`
 }
 
-// DirectCallersStatus is whom callers of the user's Service reach.
+// DirectCallersStatus is which versions callers of the user's Service reach.
 type DirectCallersStatus struct {
-	// mode in force: Stable where the Service is narrowed to the version that
-	// serves, else Any.
+	// mode in effect: Stable when the Service selects only the version that serves, or
+	// else Any.
 	// +required
 	Mode DirectCallers `json:"mode,omitempty"`
-	// candidatePercent is the candidate's share of the ready pods behind the
-	// user's Service: the share of direct calls it gets.
+	// candidatePercent is the candidate's percentage of the ready pods behind the user's
+	// Service, and so of the direct requests.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	CandidatePercent int32 `json:"candidatePercent"`
-	// putBack counts how often somebody took the narrowed selector away in this
-	// run, and Belay put it back.
+	// putBack is how often in this run something else removed Belay's selector from the
+	// Service, and Belay set it again.
 	// +optional
 	PutBack int32 `json:"putBack,omitempty"`
-	// message says why mode is not what the spec asks for.
+	// message is why mode is not the one in spec.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
 }
 
-// Refusal is an effect that the API server did not take.
+// Refusal is a write that the API server refused.
 type Refusal struct {
-	// effect that was refused, in words.
+	// effect is a description of the write.
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	Effect string `json:"effect"`

@@ -4,9 +4,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Rollout takes a Deployment through a new version step by step. Creating one
-// arms the guard: from then on a change of the Deployment's pod template waits,
-// paused, until the Rollout has judged it.
+// Rollout rolls out new versions of a Deployment step by step. Creating one turns on the
+// guard: from then on the Deployment is paused whenever its pod template changes, until
+// Belay has checked the new version.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -20,7 +20,7 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name must have at most 52 characters: Belay derives Service and run names from it"
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name must be lower-case letters, digits and '-', beginning with a letter and without dots: Belay names Services NAME-stable and NAME-canary after it, and Services cannot have such names"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name must consist of lower-case letters, digits and '-', and begin with a letter: Belay creates Services named NAME-stable and NAME-canary"
 type Rollout struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -28,20 +28,20 @@ type Rollout struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says what to roll out and how carefully.
+	// spec is what to roll out, and in which steps.
 	// +required
 	Spec RolloutSpec `json:"spec,omitzero"`
 
-	// status says where the rollout stands, and why. Only Belay writes it.
+	// status is the state of the rollout. Only Belay writes it.
 	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status RolloutStatus `json:"status,omitempty"`
 }
 
-// RolloutSpec is the app team's declaration.
+// RolloutSpec is what the app team declares.
 type RolloutSpec struct {
-	// workloadRef names the Deployment in the same namespace. It cannot change:
-	// delete the Rollout and create another one.
+	// workloadRef is the Deployment, in the same namespace. It cannot be changed: delete
+	// the Rollout and create another one.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="workloadRef is immutable: delete this Rollout (the Deployment keeps running) and create one for the other workload"
 	WorkloadRef WorkloadRef `json:"workloadRef,omitzero"`
@@ -50,34 +50,34 @@ type RolloutSpec struct {
 	// +required
 	Traffic Traffic `json:"traffic,omitzero"`
 
-	// steps are taken in order. Weights must not fall from one step to the next.
+	// steps are taken in order. Weights must not decrease from one step to the next.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=50
-	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || s.weight >= self[i - 1].weight)",message="step weights must not fall: a rollout only ever widens, and a rollback goes to 0 at once"
+	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || s.weight >= self[i - 1].weight)",message="step weights must not decrease"
 	Steps []Step `json:"steps,omitempty"`
 
-	// guardrails judge the candidate besides the ClusterGuardrails, which bind by
-	// themselves. All must pass; a trigger of any of them rolls back.
+	// guardrails that the candidate must pass, in addition to the ClusterGuardrails that
+	// select this Rollout. Any of their triggers rolls the candidate back.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Guardrails []GuardrailRef `json:"guardrails,omitempty"`
 
-	// promotion says what happens after the last step.
+	// promotion is what happens after the last step.
 	// +optional
 	// +kubebuilder:default={}
 	Promotion Promotion `json:"promotion,omitempty"`
 
-	// fastRevert lets a version that was promoted before return without steps.
+	// fastRevert lets a version that was stable before return without steps.
 	// +optional
 	// +kubebuilder:default={}
 	FastRevert FastRevert `json:"fastRevert,omitempty"`
 
-	// stepDeadline bounds how long one step may stay undecided, as a duration
-	// such as 30m or 1h. Then onDeadline applies.
+	// stepDeadline is how long a step may stay undecided, such as 30m or 1h. Then
+	// onDeadline applies.
 	// +optional
 	// +kubebuilder:default="1h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('168h')",message="stepDeadline must be between 10s and 168h"
@@ -86,19 +86,19 @@ type RolloutSpec struct {
 	// +kubebuilder:validation:Type=string
 	StepDeadline metav1.Duration `json:"stepDeadline,omitempty"`
 
-	// onDeadline is what happens when a step is still undecided at its deadline:
-	// Hold keeps the weight and says so, Rollback rolls back.
+	// onDeadline is what happens when a step is still undecided at its deadline: Hold
+	// keeps the weight and reports it, Rollback rolls back.
 	// +optional
 	// +kubebuilder:default=Hold
 	OnDeadline HoldOrRollback `json:"onDeadline,omitempty"`
 
-	// mode is Enforce, or Observe to judge and record without ever rolling back
-	// by itself: a trigger then holds the step.
+	// mode is Enforce, or Observe: triggers are judged and recorded, but only hold a step
+	// and never roll back.
 	// +optional
 	// +kubebuilder:default=Enforce
 	Mode Mode `json:"mode,omitempty"`
 
-	// paused stops progress where it stands. Triggers stay armed.
+	// paused keeps the present step. Triggers can still roll back.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 
@@ -198,11 +198,11 @@ type RouteRef struct {
 	Name string `json:"name,omitempty"`
 }
 
-// Step is one widening of the candidate's share. It passes when the canary is
-// ready at the scale it needs, the route has acknowledged the weight, hold has
-// elapsed since then, and every guardrail passes on samples taken since then.
+// Step gives the candidate a weight. It passes when the canary has the pods that the weight
+// needs, the gateway has acknowledged the weight, hold has elapsed since then, and every
+// guardrail passes on samples taken since then.
 type Step struct {
-	// name for people; unique names read best in the history.
+	// name of the step, for people.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
@@ -213,7 +213,7 @@ type Step struct {
 	// +kubebuilder:validation:Maximum=100
 	Weight int32 `json:"weight"`
 
-	// hold is how long the acknowledged weight must stand, at least.
+	// hold is how long the acknowledged weight stays, at least.
 	// +optional
 	// +kubebuilder:default="1m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="hold must be between 0s and 168h"
@@ -225,7 +225,7 @@ type Step struct {
 
 // GuardrailRef names a Guardrail in the Rollout's own namespace.
 type GuardrailRef struct {
-	// kind is Guardrail. ClusterGuardrails are not named: they bind by selector.
+	// kind is Guardrail. ClusterGuardrails are not named: they select Rollouts.
 	// +optional
 	// +kubebuilder:default=Guardrail
 	// +kubebuilder:validation:Enum=Guardrail
@@ -238,11 +238,11 @@ type GuardrailRef struct {
 	Name string `json:"name,omitempty"`
 }
 
-// Promotion says what happens after the last step.
+// Promotion is what happens after the last step.
 type Promotion struct {
-	// bake is how long the candidate serves alone before the Deployment takes it
-	// over, triggers armed. The stable version stays at full size meanwhile, so
-	// that a rollback is a change of weights.
+	// bake is how long the candidate gets all requests before the handover. Triggers can
+	// still roll back, and the stable version stays at full size, so that a rollback is a
+	// change of weights.
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="bake must be between 0s and 168h"
@@ -251,31 +251,31 @@ type Promotion struct {
 	// +kubebuilder:validation:Type=string
 	Bake metav1.Duration `json:"bake,omitempty"`
 
-	// mode is HandOver, which makes the Deployment the owner of the canary's
-	// ReplicaSet and replaces no pod, or Native, which lets the Deployment go on by
-	// its own strategy from the last step: for clusters without room for twice the
-	// pods. It is the weaker way: there is no bake with the stable version beside it.
+	// mode is HandOver or Native. HandOver makes the Deployment the owner of the canary's
+	// ReplicaSet and replaces no pod. Native lets the Deployment roll out by its own
+	// strategy after the last step, for clusters without room for twice the pods; there is
+	// then no bake with the stable version beside the candidate.
 	// +optional
 	// +kubebuilder:default=HandOver
 	Mode PromotionMode `json:"mode,omitempty"`
 }
 
-// PromotionMode is how a candidate becomes the Deployment's own version.
+// PromotionMode is how a candidate becomes the Deployment's version.
 // +kubebuilder:validation:Enum=HandOver;Native
 type PromotionMode string
 
 const (
 	// PromotionHandOver hands the canary's ReplicaSet over.
 	PromotionHandOver PromotionMode = "HandOver"
-	// PromotionNative lets the Deployment roll by its own strategy.
+	// PromotionNative lets the Deployment roll out by its own strategy.
 	PromotionNative PromotionMode = "Native"
 )
 
-// FastRevert says which versions return without steps.
+// FastRevert is which versions return without steps.
 type FastRevert struct {
-	// revisions is how many of the versions that were stable before the present
-	// one go to full size and 100 % without steps, judged and baked, when the
-	// Deployment declares them again. 0 turns it off.
+	// revisions is how many of the previous stable versions return without steps when the
+	// Deployment declares them again: they go to full size and 100 % at once, and are
+	// judged and baked there. 0 turns it off.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -283,25 +283,25 @@ type FastRevert struct {
 	Revisions *int32 `json:"revisions,omitempty"`
 }
 
-// HoldOrRollback is what to do when there is no decisive answer.
+// HoldOrRollback is what to do when the verdict stays undecided.
 // +kubebuilder:validation:Enum=Hold;Rollback
 type HoldOrRollback string
 
 const (
-	// Hold keeps everything where it is and says so.
+	// Hold keeps the present weight and reports it.
 	Hold HoldOrRollback = "Hold"
 	// Rollback rolls the candidate back.
 	Rollback HoldOrRollback = "Rollback"
 )
 
-// Mode is how much a Rollout may do by itself.
+// Mode is whether triggers roll back.
 // +kubebuilder:validation:Enum=Enforce;Observe
 type Mode string
 
 const (
 	// ModeEnforce rolls back when a trigger fires.
 	ModeEnforce Mode = "Enforce"
-	// ModeObserve judges and records; a trigger holds the step.
+	// ModeObserve judges and records; a trigger only holds the step.
 	ModeObserve Mode = "Observe"
 )
 

@@ -5,7 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// AnalysisStatus is the judge's side of a run.
+// AnalysisStatus is what the judge measured in a run.
 type AnalysisStatus struct {
 	// verdict over all triggers: Fail > Error > Inconclusive > Pass.
 	// +optional
@@ -13,13 +13,13 @@ type AnalysisStatus struct {
 	// evaluatedAt is the evaluation time of the newest poll.
 	// +optional
 	EvaluatedAt *metav1.MicroTime `json:"evaluatedAt,omitempty"`
-	// triggers are their newest evaluations, one entry each.
+	// triggers are the newest evaluations, one for each trigger.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Triggers []TriggerAnalysis `json:"triggers,omitempty"`
-	// state lets a restarted judge go on where it stopped: the last counters and
-	// the evidence so far, per trigger.
+	// state lets a restarted judge continue: the last counters and the evidence so far of
+	// each trigger.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Schemaless
@@ -27,8 +27,8 @@ type AnalysisStatus struct {
 	State *runtime.RawExtension `json:"state,omitempty"`
 }
 
-// TriggerAnalysis is one trigger's newest evaluation, with everything needed to
-// repeat it.
+// TriggerAnalysis is the newest evaluation of one trigger, with everything that is needed
+// to repeat it.
 type TriggerAnalysis struct {
 	// kind of the guardrail: Guardrail or ClusterGuardrail.
 	// +required
@@ -56,24 +56,24 @@ type TriggerAnalysis struct {
 	// firstFailAt is when it first failed; a Fail is final for a run.
 	// +optional
 	FirstFailAt *metav1.MicroTime `json:"firstFailAt,omitempty"`
-	// blindSince is when usable answers stopped.
+	// blindSince is since when there is no usable response.
 	// +optional
 	BlindSince *metav1.MicroTime `json:"blindSince,omitempty"`
-	// query for this run alone. One that was shared with other runs gives the same
-	// rows.
+	// query for this run alone. Belay may have sent one that several runs shared, which
+	// returns the same series.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Query string `json:"query,omitempty"`
-	// evaluatedAt is the evaluation time it was asked for.
+	// evaluatedAt is the evaluation time of the query.
 	// +optional
 	EvaluatedAt *metav1.MicroTime `json:"evaluatedAt,omitempty"`
-	// samplesFrom is the earliest time that counts for this step's samples.
+	// samplesFrom is the time from which samples count for the present step.
 	// +optional
 	SamplesFrom *metav1.MicroTime `json:"samplesFrom,omitempty"`
-	// canary and stable are the requests counted over the run.
+	// canary is the requests that the canary served in the run.
 	// +optional
 	Canary *ArmCounts `json:"canary,omitempty"`
-	// stable is the baseline.
+	// stable is the requests that the stable version served in the run.
 	// +optional
 	Stable *ArmCounts `json:"stable,omitempty"`
 	// statistics of the test, as decimal strings.
@@ -82,8 +82,8 @@ type TriggerAnalysis struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	Statistics []Statistic `json:"statistics,omitempty"`
-	// samplesSha256 is SHA-256 over the counters of this run's pods, which query
-	// gives at evaluatedAt: one line for each target, "namespace/pod instance total
+	// samplesSha256 is the SHA-256 of the counters of this run's pods, which query
+	// returns for evaluatedAt: one line for each target, "namespace/pod instance total
 	// bad sampledAt", sorted, sampledAt in Unix milliseconds.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
@@ -95,12 +95,12 @@ type TriggerAnalysis struct {
 	History []VerdictChange `json:"history,omitempty"`
 }
 
-// ArmCounts is the requests one side served, and the bad ones among them.
+// ArmCounts is the requests that one version served.
 type ArmCounts struct {
 	// total requests.
 	// +required
 	Total int64 `json:"total"`
-	// bad among them.
+	// bad requests among them.
 	// +required
 	Bad int64 `json:"bad"`
 }

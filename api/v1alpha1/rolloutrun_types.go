@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// RolloutRun is one attempt of one revision: its pinned inputs, its decisions
-// as a hash chain, its verdicts and its outcome. It outlives the Rollout.
+// RolloutRun is one attempt to roll out a revision: its inputs, its decisions as a hash
+// chain, its verdicts and its outcome. It stays when the Rollout is deleted.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -21,7 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.analysis.verdict`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
-// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="!oldSelf.hasValue() || !has(oldSelf.value().status) || has(self.status)",message="status cannot be erased: it is the run's evidence"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="!oldSelf.hasValue() || !has(oldSelf.value().status) || has(self.status)",message="status is evidence and must not be removed"
 type RolloutRun struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -29,26 +29,26 @@ type RolloutRun struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is the run's inputs, pinned when it started.
+	// spec is the inputs of the run, as they were when it started.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run's inputs are pinned when it starts and never change"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable: it has the inputs of the run as they were when it started"
 	Spec RolloutRunSpec `json:"spec,omitzero"`
 
-	// status is what was decided, on which evidence.
+	// status is the decisions and their evidence.
 	// +optional
 	Status RolloutRunStatus `json:"status,omitempty"`
 }
 
-// RolloutRunSpec is everything the decisions rest on, pinned.
+// RolloutRunSpec is the inputs of all decisions, as they were when the run started.
 type RolloutRunSpec struct {
-	// rollout that was run.
+	// rollout that the run belongs to.
 	// +required
 	Rollout RolloutIdentity `json:"rollout"`
 	// workload is the Deployment's name.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Workload string `json:"workload"`
-	// revision on trial.
+	// revision of the candidate.
 	// +required
 	// +kubebuilder:validation:MaxLength=10
 	Revision string `json:"revision"`
@@ -56,13 +56,13 @@ type RolloutRunSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image,omitempty"`
-	// template on trial, whole.
+	// template of the candidate, complete.
 	// +required
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	Template runtime.RawExtension `json:"template"`
-	// stable is what to go back to, whole.
+	// stable is the version to go back to, complete.
 	// +required
 	Stable PinnedRevision `json:"stable"`
 	// traffic as the Rollout declared it.
@@ -73,7 +73,7 @@ type RolloutRunSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
 	Steps []Step `json:"steps"`
-	// guardrails in force when the run started, each with its hash.
+	// guardrails that applied when the run started, each with its hash.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
@@ -81,11 +81,11 @@ type RolloutRunSpec struct {
 	// controller that started the run.
 	// +required
 	Controller ControllerIdentity `json:"controller"`
-	// startedAt is when.
+	// startedAt is when the run started.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// startedBy is who wrote the Deployment's template: the authenticated user and
-	// field manager that the guard stamped.
+	// startedBy is who wrote the Deployment's template: the authenticated user and field
+	// manager, as the guard recorded them.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	StartedBy string `json:"startedBy,omitempty"`
@@ -108,7 +108,7 @@ type RolloutIdentity struct {
 // PinnedRevision is a revision with its whole template.
 type PinnedRevision struct {
 	Revision `json:",inline"`
-	// template, whole.
+	// template, complete.
 	// +required
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Schemaless
@@ -122,30 +122,30 @@ type PinnedGuardrail struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=32
 	Kind string `json:"kind"`
-	// name of it.
+	// name of the guardrail.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
-	// uid of it.
+	// uid of the guardrail.
 	// +required
 	UID types.UID `json:"uid"`
 	// hash is SHA-256 over the spec's canonical JSON.
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	Hash string `json:"hash"`
-	// spec of it, whole.
+	// spec of the guardrail, complete.
 	// +required
 	Spec GuardrailSpec `json:"spec"`
 }
 
-// ControllerIdentity is which build decided.
+// ControllerIdentity is the version of the controller that decided.
 type ControllerIdentity struct {
 	// version of the controller.
 	// +required
 	// +kubebuilder:validation:MaxLength=128
 	Version string `json:"version"`
-	// planner is the version of the planner's rules: a run that another one
-	// started is ended safely, not continued. 0 is the first edition's.
+	// planner is the version of the planner's rules. A run that another version started
+	// is ended safely and not continued. 0 is the first edition.
 	// +optional
 	Planner int32 `json:"planner,omitempty"`
 }
@@ -153,8 +153,8 @@ type ControllerIdentity struct {
 // RolloutRunStatus has two writers. The Rollout loop owns everything but
 // analysis; the analysis loop owns analysis.
 //
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="a run's outcome does not change"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.decisions) || (has(self.decisions) && self.decisions.size() >= oldSelf.decisions.size() && (oldSelf.decisions.size() == 0 || self.decisions[oldSelf.decisions.size() - 1] == oldSelf.decisions[oldSelf.decisions.size() - 1]))",message="decisions are append-only"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="outcome must not change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.decisions) || (has(self.decisions) && self.decisions.size() >= oldSelf.decisions.size() && (oldSelf.decisions.size() == 0 || self.decisions[oldSelf.decisions.size() - 1] == oldSelf.decisions[oldSelf.decisions.size() - 1]))",message="decisions must not be removed, and the newest must not change"
 type RolloutRunStatus struct {
 	// outcome of the run, once it has ended.
 	// +optional
@@ -178,13 +178,13 @@ type RolloutRunStatus struct {
 	// head of the chain.
 	// +optional
 	Head *ChainHead `json:"head,omitempty"`
-	// decisions in order, each bound to the one before by its hash. At most 256 KiB
-	// of them; the one that ends the run always has a place.
+	// decisions in order, each with the hash of the one before. They have at most 256 KiB;
+	// there is always room for the one that ends the run.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Decisions []DecisionRecord `json:"decisions,omitempty"`
-	// analysis is what the judge measured and made of it.
+	// analysis is what the judge measured, and its verdicts.
 	// +optional
 	Analysis *AnalysisStatus `json:"analysis,omitempty"`
 }
@@ -200,7 +200,7 @@ type ChainHead struct {
 	Hash string `json:"hash"`
 }
 
-// DecisionRecord is one decision and what it rested on.
+// DecisionRecord is one decision and what it was based on.
 type DecisionRecord struct {
 	// seq counts from 1 without gaps.
 	// +required
@@ -209,14 +209,14 @@ type DecisionRecord struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	Prev string `json:"prev,omitempty"`
-	// at is when it was taken.
+	// at is when the decision was taken.
 	// +required
 	At metav1.Time `json:"at"`
-	// rule of the planner that matched.
+	// rule of the planner that decided.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Rule string `json:"rule"`
-	// why it was taken, with its numbers.
+	// why the decision was taken, with the numbers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Why string `json:"why,omitempty"`
@@ -229,43 +229,43 @@ type DecisionRecord struct {
 	// weight of the candidate before and after.
 	// +optional
 	Weight *WeightChange `json:"weight,omitempty"`
-	// effect that follows, in words.
+	// effect is a description of the write that follows.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Effect string `json:"effect,omitempty"`
-	// actor is the person who asked for it, if one did.
+	// actor is the person who gave the command, if any.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`
-	// verdicts it rested on, worst first. Left out when sameVerdicts says so.
+	// verdicts that it was based on, worst first; left out when sameVerdicts is set.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Verdicts []VerdictReference `json:"verdicts,omitempty"`
-	// sameVerdicts says that it rested on the same outcomes, for the same reasons,
-	// as the newest record before it that has verdicts; only samples are newer.
+	// sameVerdicts is set when the verdicts have the same outcomes and reasons as those of
+	// the newest record before it that has verdicts; only their samples are newer.
 	// +optional
 	SameVerdicts bool `json:"sameVerdicts,omitempty"`
-	// moreVerdicts counts those that a long record has no room for: then verdicts
-	// holds the worst alone.
+	// moreVerdicts is how many verdicts were left out because the record is long; verdicts
+	// then has only the worst one.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MoreVerdicts int32 `json:"moreVerdicts,omitempty"`
-	// missing counts the decisions between the record before and this one that
-	// could not be written.
+	// missing is how many decisions between the record before and this one could not be
+	// written.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Missing int32 `json:"missing,omitempty"`
-	// input that the decision was made from.
+	// input of the decision.
 	// +optional
 	Input *RecordedInput `json:"input,omitempty"`
-	// hash is SHA-256 over the record's canonical JSON without this field.
+	// hash is the SHA-256 of the record's canonical JSON without this field.
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	Hash string `json:"hash"`
 }
 
-// VerdictReference is a verdict as a decision saw it.
+// VerdictReference is a verdict that a decision was based on.
 type VerdictReference struct {
 	// trigger as guardrail/trigger; a ClusterGuardrail's as
 	// ClusterGuardrail/guardrail/trigger.
@@ -279,7 +279,7 @@ type VerdictReference struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Reason string `json:"reason"`
-	// samplesSha256 is the hash of the counters it rests on.
+	// samplesSha256 is the hash of the counters that it was based on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=71
 	SamplesSHA256 string `json:"samplesSha256,omitempty"`

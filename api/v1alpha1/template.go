@@ -16,7 +16,7 @@ func decodeTemplate(raw runtime.RawExtension) (*corev1.PodTemplateSpec, error) {
 	return template, nil
 }
 
-// PodTemplate decodes the template on trial.
+// PodTemplate decodes the candidate's template.
 func (s *RolloutRunSpec) PodTemplate() (*corev1.PodTemplateSpec, error) {
 	return decodeTemplate(s.Template)
 }

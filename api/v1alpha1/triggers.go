@@ -8,10 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// EffectiveTriggers are the triggers as named, or, when none is, the default
-// set: a regression for each slo, which notices outages as fast as a burn-rate
-// rule and comparisons as surely as an always-valid test; every invariant; and
-// the canary's pods, which need no source.
+// EffectiveTriggers are the triggers of the spec or, when it has none, the default ones: a
+// regression for each slo, one for each invariant, and one for the canary's pods.
 func (s GuardrailSpec) EffectiveTriggers() []Trigger {
 	if len(s.Triggers) > 0 {
 		return s.Triggers
@@ -27,8 +25,8 @@ func (s GuardrailSpec) EffectiveTriggers() []Trigger {
 	return append(out, Trigger{Name: "pods", Pods: &PodsTrigger{MaxRestarts: &restarts, ReadyWithin: metav1.Duration{Duration: 5 * time.Minute}}})
 }
 
-// Blind is what to do while a trigger's source gives no usable answer: its own
-// rule, or the guardrail's.
+// Blind is what to do while there is no usable response for a trigger: its own whenBlind,
+// or the guardrail's.
 func (s GuardrailSpec) Blind(t Trigger) WhenBlind {
 	if t.WhenBlind != nil {
 		return *t.WhenBlind
@@ -36,8 +34,8 @@ func (s GuardrailSpec) Blind(t Trigger) WhenBlind {
 	return s.WhenBlind
 }
 
-// PeriodDuration is the period's length; 30 days for one that cannot be read,
-// which the API server does not let through.
+// PeriodDuration is the length of the period; 30 days when it cannot be parsed, which the
+// API server does not accept.
 func (s SLO) PeriodDuration() time.Duration {
 	days, err := strconv.Atoi(strings.TrimSuffix(s.Period, "d"))
 	if err != nil || days <= 0 {

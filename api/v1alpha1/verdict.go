@@ -29,18 +29,18 @@ type VerdictStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
-	// evaluatedAt is the evaluation time the source was asked for.
+	// evaluatedAt is the evaluation time of the query.
 	// +optional
 	EvaluatedAt *metav1.Time `json:"evaluatedAt,omitempty"`
 }
 
-// PreflightStatus is the newest pre-flight of a candidate.
+// PreflightStatus is the newest pre-flight check of a candidate.
 type PreflightStatus struct {
-	// revision it was made for.
+	// revision of the candidate.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Revision string `json:"revision"`
-	// outcome over all guardrails that ask for one: only Pass lets a run start.
+	// outcome over all guardrails with preflight. Only Pass lets a run start.
 	// +required
 	Outcome VerdictOutcome `json:"outcome,omitempty"`
 	// reason from a closed set.
@@ -51,23 +51,23 @@ type PreflightStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
-	// evaluatedAt is the evaluation time the source was asked for.
+	// evaluatedAt is the evaluation time of the query.
 	// +required
 	EvaluatedAt metav1.Time `json:"evaluatedAt"`
 }
 
-// VerdictOutcome is the result of one trigger's evaluation. Unknown is two
-// values of it: Inconclusive (answered, not decisive) and Error (not answered).
+// VerdictOutcome is the result of one trigger's evaluation. When the result is not known,
+// it is Inconclusive (the data does not decide) or Error (no usable response).
 // +kubebuilder:validation:Enum=Pass;Fail;Inconclusive;Error
 type VerdictOutcome string
 
 const (
-	// VerdictPass means complete, fresh data and no trigger crossed.
+	// VerdictPass means: complete and fresh data, and the trigger does not fire.
 	VerdictPass VerdictOutcome = "Pass"
-	// VerdictFail means an explicit trigger crossed on complete, fresh data.
+	// VerdictFail means: the trigger fires.
 	VerdictFail VerdictOutcome = "Fail"
-	// VerdictInconclusive means an answer that does not decide.
+	// VerdictInconclusive means: the data does not decide.
 	VerdictInconclusive VerdictOutcome = "Inconclusive"
-	// VerdictError means no answer.
+	// VerdictError means: there is no usable response.
 	VerdictError VerdictOutcome = "Error"
 )

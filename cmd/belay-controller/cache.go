@@ -11,17 +11,17 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// cacheOptions keep of the cluster's objects what the reconcilers read. The
-// cache spans all namespaces, and of a Pod more than half is its spec, a sixth
-// says who wrote it.
+// cacheOptions keeps only the parts of objects that the reconcilers read. The cache has the
+// objects of all namespaces; the spec is more than half of a Pod, and the managed fields a
+// sixth.
 func cacheOptions() cache.Options {
 	strip := cache.TransformStripManagedFields()
 	return cache.Options{
-		// Not by object, which fails at the start for a kind that is not installed.
+		// Routes are not in ByObject, which fails at the start when a kind is not
+		// installed.
 		DefaultTransform: exceptRoutes(strip),
 		ByObject: map[client.Object]cache.ByObject{
-			// Who pushed a template, and who took a route or a Service, is read from their
-			// managed fields.
+			// Managed fields show who wrote a template, a route or a Service.
 			workload.NewDeployment(): {Transform: whole},
 			// The gates and janitors read labels and whether a Deployment is paused.
 			&appsv1.Deployment{}: {Transform: withoutTemplate(strip)},
@@ -33,7 +33,7 @@ func cacheOptions() cache.Options {
 
 func whole(object any) (any, error) { return object, nil }
 
-// exceptRoutes leaves routes whole.
+// exceptRoutes keeps routes complete.
 func exceptRoutes(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
 		if o, ok := object.(client.Object); ok && gateway.IsRoute(o) {
@@ -43,8 +43,7 @@ func exceptRoutes(then toolscache.TransformFunc) toolscache.TransformFunc {
 	}
 }
 
-// withoutSpec also drops a Pod's spec. Belay writes no pods, and judges them by
-// labels, owners and status.
+// withoutSpec also drops a Pod's spec. Belay reads only labels, owners and status of pods.
 func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
 		if pod, ok := object.(*corev1.Pod); ok {

@@ -1,5 +1,5 @@
-// Command belay-controller runs Belay's reconcilers. It reads flags and wires
-// implementations together; it decides nothing.
+// Command belay-controller runs Belay's reconcilers. It parses the flags and connects the
+// packages; it has no logic of its own.
 package main
 
 import (
@@ -57,22 +57,22 @@ type options struct {
 
 func parse() options {
 	o := options{}
-	flag.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas act; turn off only to debug a single one")
-	flag.StringVar(&o.namespace, "namespace", "belay", "Belay's own namespace: the lease and the MetricSources' Secrets live there")
-	flag.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "where /metrics is served; 0 turns it off")
+	flag.BoolVar(&o.leaderElect, "leader-elect", true, "leader election, so that only one of several replicas acts; turn off only to debug a single replica")
+	flag.StringVar(&o.namespace, "namespace", "belay", "Belay's own namespace, with the lease and the Secrets of MetricSources")
+	flag.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics; 0 turns it off")
 	flag.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve /metrics over TLS to clients that may get it (TokenReview and SubjectAccessReview)")
-	flag.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
-	flag.StringVar(&o.probeUser, "guard-probe-user", "", "identity of the guard's dry-runs; default: ServiceAccount guard-probe of the namespace")
-	flag.IntVar(&o.workers, "workers", 8, "Rollouts reconciled at once")
-	flag.IntVar(&o.judges, "judges", 2048, "runs judged at once; each waits for an answer that runs share, so many cost little")
-	flag.DurationVar(&o.watchdog, "watchdog", 10*time.Second, "how long a lost watch event can delay a rollout in progress")
-	flag.DurationVar(&o.guardRecheck, "guard-recheck", 5*time.Minute, "how often the proof of the guard is renewed")
-	flag.DurationVar(&o.releaseTimeout, "release-timeout", 2*time.Minute, "how long deleting a Rollout waits for an orderly release of its routes")
+	flag.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	flag.StringVar(&o.probeUser, "guard-probe-user", "", "user name for the guard's dry-runs; default: ServiceAccount guard-probe of the namespace")
+	flag.IntVar(&o.workers, "workers", 8, "how many Rollouts are reconciled at once")
+	flag.IntVar(&o.judges, "judges", 2048, "how many runs are judged at once; most wait for a response that runs share, so many cost little")
+	flag.DurationVar(&o.watchdog, "watchdog", 10*time.Second, "interval at which a rollout in progress is checked without an event")
+	flag.DurationVar(&o.guardRecheck, "guard-recheck", 5*time.Minute, "how often the guard is checked")
+	flag.DurationVar(&o.releaseTimeout, "release-timeout", 2*time.Minute, "how long deleting a Rollout waits for its routes to be restored in order")
 	flag.DurationVar(&o.calm, "handover-calm", 15*time.Second, "how long the sizes of stable and canary must have stood before a handover: one sync period of the horizontal pod autoscaler")
-	flag.Float64Var(&o.qps, "kube-api-qps", 100, "requests per second to the API server, with twice that in a burst")
+	flag.Float64Var(&o.qps, "kube-api-qps", 100, "requests per second to the API server; bursts may have twice as many")
 	o.logs.BindFlags(flag.CommandLine)
 	flag.Usage = func() {
-		fmt.Fprintf(os.Stderr, "belay-controller %s takes Deployments through new versions step by step.\n\nFlags:\n", version)
+		fmt.Fprintf(os.Stderr, "belay-controller %s rolls out new versions of Deployments step by step.\n\nFlags:\n", version)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -114,7 +114,7 @@ func run(o options) error {
 	if err := mgr.AddReadyzCheck("readyz", healthz.Ping); err != nil {
 		return err
 	}
-	ctrl.Log.WithName("belay").Info("Belay starts", "version", version, "namespace", o.namespace)
+	ctrl.Log.WithName("belay").Info("starting Belay", "version", version, "namespace", o.namespace)
 	return mgr.Start(ctrl.SetupSignalHandler())
 }
 
@@ -137,7 +137,8 @@ func managerOptions(o options) ctrl.Options {
 		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		HealthProbeBindAddress: o.healthAddress,
 		LeaderElection:         o.leaderElect, LeaderElectionID: "belay-controller", LeaderElectionNamespace: o.namespace,
-		// A graceful exit hands over at once instead of after the lease's 15 s.
+		// After a graceful exit another replica takes over at once, not after the
+		// lease's 15 s.
 		LeaderElectionReleaseOnCancel: true,
 	}
 }
@@ -152,7 +153,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	}
 	guard := &gates.Guard{Client: mgr.GetClient(), Probe: probe, Clock: clock.RealClock{}, Stands: o.guardRecheck, Workers: o.workers}
 	if err := guard.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("set up the guard's proof: %w", err)
+		return fmt.Errorf("set up the guard reconciler: %w", err)
 	}
 	rollouts := &rollout.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager),
@@ -167,7 +168,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	}
 	clients := sources.NewClients(mgr.GetAPIReader(), o.namespace, time.Minute)
 	breaker := sources.NewBreaker()
-	analysis := &judge.Reconciler{Client: mgr.GetClient(), Asker: sources.NewAsker(clients, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
+	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := analysis.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}
@@ -184,26 +185,27 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	return nil
 }
 
-// addJanitors clean up after Rollouts that are gone.
+// addJanitors adds the reconcilers that clean up after deleted Rollouts.
 func addJanitors(mgr ctrl.Manager) error {
 	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
 	if err := labels.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of labels: %w", err)
 	}
-	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: runsKeptFor, Limit: runsOfTheGone}
+	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: runsKeptFor, Limit: orphanedRuns}
 	if err := runs.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the clean-up of runs: %w", err)
 	}
 	return nil
 }
 
-// runsOfTheGone and runsKeptFor bound the history of Rollouts that are gone.
+// orphanedRuns and runsKeptFor bound the history of deleted Rollouts.
 const (
-	runsOfTheGone = 10
-	runsKeptFor   = 30 * 24 * time.Hour
+	orphanedRuns = 10
+	runsKeptFor  = 30 * 24 * time.Hour
 )
 
-// probeClient acts as the guard's probe, an identity that nothing exempts.
+// probeClient returns a client with the identity of the guard's dry-runs, which no policy
+// exempts.
 func probeClient(mgr ctrl.Manager, user string) (client.Client, error) {
 	config := rest.CopyConfig(mgr.GetConfig())
 	config.Impersonate = rest.ImpersonationConfig{UserName: user}

@@ -8,8 +8,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// minimum is the first Kubernetes whose MutatingAdmissionPolicy is stable: the
-// guard needs it.
+// minimum is the first version of Kubernetes with a stable MutatingAdmissionPolicy, which
+// the guard needs.
 const minimum = "1.36.0"
 
 func requireVersion(config *rest.Config) error {

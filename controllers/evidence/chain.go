@@ -1,10 +1,10 @@
-// Package evidence keeps a run's decisions as an append-only hash chain, builds
-// the run's pinned inputs, and says which runs are old enough to go. It decides
-// nothing and talks to no API server.
+// Package evidence keeps a run's decisions as an append-only hash chain, builds the
+// run's pinned inputs, and selects the runs that are old enough to be deleted. It
+// decides nothing and uses no API server.
 //
-// The chain shows tampering by tenants and by bugs. It does not protect against
-// somebody who may rewrite every object in the cluster, nor show that its tail
-// was cut off: for that, its head must be kept elsewhere.
+// The chain shows changes by tenants and by bugs. It does not protect against somebody
+// who may rewrite every object in the cluster, and does not show that records at its
+// end were removed: for that, its head must be stored elsewhere.
 package evidence
 
 import (
@@ -16,7 +16,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// domain separates these hashes from any other use of SHA-256.
+// domain keeps these hashes different from any other use of SHA-256.
 const domain = "belay.dev/run/v1\x00"
 
 // Hash returns the hash of a record: SHA-256 over the domain, the previous
@@ -56,8 +56,8 @@ func canonicalJSON(v any) ([]byte, error) {
 	return json.Marshal(generic)
 }
 
-// Count is how many decisions a chain accounts for: its records, and those that
-// a record says are missing before it.
+// Count is the number of a chain's decisions: its records, and those that a record
+// counts as missing before it.
 func Count(chain []v1alpha1.DecisionRecord) int32 {
 	n := int32(len(chain))
 	for i := range chain {
@@ -66,7 +66,8 @@ func Count(chain []v1alpha1.DecisionRecord) int32 {
 	return n
 }
 
-// Verdicts returns those of the last record: its own, or the ones it repeats.
+// Verdicts returns the verdicts of the last record: its own, or those of the record
+// that it refers to.
 func Verdicts(chain []v1alpha1.DecisionRecord) []v1alpha1.VerdictReference {
 	for i := len(chain) - 1; i >= 0; i-- {
 		if len(chain[i].Verdicts) > 0 || !chain[i].SameVerdicts {
@@ -76,8 +77,8 @@ func Verdicts(chain []v1alpha1.DecisionRecord) []v1alpha1.VerdictReference {
 	return nil
 }
 
-// Verify checks the chain from its first record to the head: numbers without
-// gaps, each bound to the one before, each hash its own.
+// Verify checks the chain from its first record to the head: the numbers have no gaps,
+// each record has the hash of the one before, and each hash is the one of its content.
 func Verify(chain []v1alpha1.DecisionRecord, head *v1alpha1.ChainHead) error {
 	prev := ""
 	for i, record := range chain {
@@ -85,14 +86,14 @@ func Verify(chain []v1alpha1.DecisionRecord, head *v1alpha1.ChainHead) error {
 			return fmt.Errorf("record %d has number %d: a record is missing, repeated or out of order", i+1, record.Seq)
 		}
 		if record.Prev != prev {
-			return fmt.Errorf("record %d does not follow the record before it", record.Seq)
+			return fmt.Errorf("record %d does not have the hash of the record before it", record.Seq)
 		}
 		hash, err := Hash(record)
 		if err != nil {
 			return err
 		}
 		if hash != record.Hash {
-			return fmt.Errorf("record %d was changed: its content does not have its hash", record.Seq)
+			return fmt.Errorf("record %d was changed: its content has another hash", record.Seq)
 		}
 		prev = record.Hash
 	}
@@ -103,7 +104,7 @@ func Verify(chain []v1alpha1.DecisionRecord, head *v1alpha1.ChainHead) error {
 		return nil
 	}
 	if int(head.Seq) != len(chain) || head.Hash != prev {
-		return fmt.Errorf("the head names record %d, the chain ends at %d: its tail was cut or grown", head.Seq, len(chain))
+		return fmt.Errorf("the head is record %d, but the chain ends at %d: records at its end were removed or added", head.Seq, len(chain))
 	}
 	return nil
 }

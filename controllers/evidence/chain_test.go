@@ -67,7 +67,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		want   string
 	}{
 		"seq":           {edit(func(r *v1alpha1.DecisionRecord) { r.Seq = 3 }), "record 2 has number 3"},
-		"prev":          {edit(func(r *v1alpha1.DecisionRecord) { r.Prev = "sha256:00" }), "does not follow"},
+		"prev":          {edit(func(r *v1alpha1.DecisionRecord) { r.Prev = "sha256:00" }), "does not have the hash of the record before it"},
 		"at":            {edit(func(r *v1alpha1.DecisionRecord) { r.At = metav1.NewTime(at.Add(time.Second)) }), "was changed"},
 		"rule":          {edit(func(r *v1alpha1.DecisionRecord) { r.Rule = "z" }), "was changed"},
 		"why":           {edit(func(r *v1alpha1.DecisionRecord) { r.Why = "" }), "was changed"},
@@ -88,15 +88,15 @@ func TestVerifyFindsTampering(t *testing.T) {
 		"hash":           {edit(func(r *v1alpha1.DecisionRecord) { r.Hash = "sha256:00" }), "was changed"},
 		"first deleted":  {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return c[1:] }, "a record is missing"},
 		"middle deleted": {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return slices.Delete(c, 1, 2) }, "a record is missing"},
-		"tail cut":       {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return c[:2] }, "its tail was cut"},
-		"all deleted":    {func([]v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return nil }, "its tail was cut"},
+		"tail cut":       {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return c[:2] }, "records at its end were removed or added"},
+		"all deleted":    {func([]v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return nil }, "records at its end were removed or added"},
 		"two swapped":    {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { c[1], c[2] = c[2], c[1]; return c }, "out of order"},
 		"one twice":      {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord { return slices.Insert(c, 1, c[1]) }, "repeated"},
 		"one more": {func(c []v1alpha1.DecisionRecord) []v1alpha1.DecisionRecord {
 			c, _ = appended(c, record("z"), 4, false)
 			return c
-		}, "cut or grown"},
-		"rehashed middle": {edit(func(r *v1alpha1.DecisionRecord) { r.Why = "forged"; r.Hash, _ = Hash(*r) }), "does not follow"},
+		}, "removed or added"},
+		"rehashed middle": {edit(func(r *v1alpha1.DecisionRecord) { r.Why = "forged"; r.Hash, _ = Hash(*r) }), "does not have the hash of the record before it"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

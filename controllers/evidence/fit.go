@@ -7,32 +7,32 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// MaxStatusBytes is how large a Rollout's status may be, as JSON. It is written
-// often and kept by every watcher; the run's record is where evidence is long.
+// MaxStatusBytes is how large a Rollout's status may be, as JSON. It is written often
+// and every watcher keeps it; long evidence belongs in the run's record.
 const MaxStatusBytes = 64 << 10
 
-// keptHistory is how many of the newest entries stay: the API refuses a status
-// without the one that was newest, and this write may add another.
+// keptHistory is how many of the newest entries stay: the API server refuses a status
+// that removes the newest one, and this write may add another.
 const keptHistory = 2
 
-// keptMessage is how many bytes of a condition's message stay when there is no
-// room.
+// keptMessage is how many bytes of a condition's message stay when the status is too
+// large.
 const keptMessage = 256
 
 // Fit makes a status smaller until its JSON has at most limit bytes, and reports
-// whether it has. What people can find elsewhere goes first: messages of verdicts
-// that pass, then of the others (the run has them), the oldest history entries
-// (the runs have them), the text of the last decision (the run's chain has it),
-// messages of rejections, the images of all containers, the verdicts, and the end
-// of long condition messages. History entries go whole, as the API does not let
-// one change. What decides stays: phase, stable, candidate, run, epoch, step,
-// rollback, promotion, rejected revisions, handled commands and the two newest
+// whether it does. It removes first what is stored elsewhere too: messages of verdicts
+// that pass, then of the others (they are in the run), the oldest history entries
+// (they are in the runs), the text of the last decision (it is in the run's chain),
+// messages of rejections, the images of all containers, the verdicts, and the end of
+// long condition messages. History entries are removed as a whole, because the API
+// server lets none change. What decisions depend on stays: phase, stable, candidate,
+// run, epoch, step, rollback, promotion, rejected revisions, handled commands and the two newest
 // history entries. A limit of 0 leaves the smallest status.
 func Fit(status *v1alpha1.RolloutStatus, limit int) bool {
 	if fits(status, limit) {
 		return true
 	}
-	// Others may hold parts of it, the cache above all.
+	// Others may use parts of it, above all the cache.
 	*status = *status.DeepCopy()
 	for _, drop := range []func(*v1alpha1.RolloutStatus){dropPassMessages, dropVerdictMessages} {
 		drop(status)
@@ -74,8 +74,8 @@ func dropVerdictMessages(s *v1alpha1.RolloutStatus) {
 	}
 }
 
-// dropDecisionText leaves the rule, the key and the number, by which the next
-// decision is told from this one.
+// dropDecisionText leaves the rule, the key and the number, which are compared with the
+// next decision.
 func dropDecisionText(s *v1alpha1.RolloutStatus) {
 	if s.Decision != nil {
 		s.Decision.Why = ""

@@ -10,12 +10,12 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// maxChange is the API's bound on one difference between two inputs.
+// maxChange is how long a difference between two inputs may be, as in the API.
 const maxChange = 16 << 10
 
-// Describe returns what a decision's record keeps of its input, given as canonical
-// JSON: its digest, and the difference to the input of the record before. Without
-// one before it keeps the whole.
+// Describe returns what a decision's record has of its input, which is given as
+// canonical JSON: its digest, and the difference from the input of the record before,
+// or the whole input when there is none before.
 func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, error) {
 	out := &v1alpha1.RecordedInput{Planner: planner, SHA256: Digest(input), Form: v1alpha1.InputWhole}
 	change := input
@@ -34,24 +34,24 @@ func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, err
 	return out, nil
 }
 
-// Rebuild returns the input that a record describes, given that of the record
-// before, or nil without it. An error says why the input is not known: it was not
-// kept, or it does not have its digest.
+// Rebuild returns the input that a record describes. before is the input of the record
+// before it, or nil. The error says why the input cannot be rebuilt: it was not kept, or
+// has another digest.
 func Rebuild(before []byte, recorded *v1alpha1.RecordedInput) ([]byte, error) {
 	switch {
 	case recorded == nil || recorded.Form == v1alpha1.InputDigest:
-		return nil, fmt.Errorf("the record does not hold the input")
+		return nil, fmt.Errorf("the record does not have the input, only its digest")
 	case recorded.Form == v1alpha1.InputWhole:
 		before = []byte("{}")
 	case before == nil:
-		return nil, fmt.Errorf("the input before it, which it is a difference to, is not known")
+		return nil, fmt.Errorf("the record has only the difference from the input before it, which is not known")
 	}
 	input, err := jsonpatch.MergePatch(before, []byte(recorded.Change))
 	if err != nil {
 		return nil, fmt.Errorf("apply the difference: %w", err)
 	}
 	if got := Digest(input); got != recorded.SHA256 {
-		return nil, fmt.Errorf("the input has digest %s, the record says %s", got, recorded.SHA256)
+		return nil, fmt.Errorf("the rebuilt input has the digest %s, the record has %s", got, recorded.SHA256)
 	}
 	return input, nil
 }

@@ -8,34 +8,33 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// MaxDecisions and MaxBytes bound a run's record. It shares its object, and the
-// 1.5 MiB that etcd takes of one, with the pinned inputs and the analysis.
+// MaxDecisions and MaxBytes bound a run's record. It shares its object, and etcd's limit
+// of 1.5 MiB, with the pinned inputs and the analysis.
 const (
 	MaxDecisions = 256
 	MaxBytes     = 256 << 10
 )
 
-// maxRecord is more than a decision takes that has all the API allows, and
-// maxTrimmed more than one that is trimmed.
+// maxRecord is more than the largest decision that the API allows, and maxTrimmed more
+// than the largest one that is trimmed.
 const (
 	maxRecord  = 64 << 10
 	maxTrimmed = 12 << 10
 )
 
-// trimFrom is from how many bytes on a record saves room for later decisions: it
-// then keeps the worst of a decision's verdicts alone, and only the digest of its
-// input.
+// trimFrom is the size in bytes from which a record keeps less of each decision: only
+// the worst of its verdicts, and only the digest of its input.
 const trimFrom = 96 << 10
 
-// Bounds of what waits in a Rollout's status, which has 64 KiB in all. Waits are
-// not recorded beyond maxWaits; maxPending is the API's own bound.
+// Bounds of the pending decisions in a Rollout's status, which may have 64 KiB in all.
+// Waits are not recorded beyond maxWaits; maxPending is the limit of the API.
 const (
 	maxPending      = 32
 	maxWaits        = 20
 	maxPendingBytes = 20 << 10
 )
 
-// Full reports whether only the decision that ends the run still has a place.
+// Full reports whether the record only has room for the decision that ends the run.
 func Full(end *v1alpha1.RecordStatus) bool {
 	return end.Seq >= MaxDecisions-1 || end.Bytes > MaxBytes-maxRecord-maxTrimmed
 }
@@ -43,19 +42,19 @@ func Full(end *v1alpha1.RecordStatus) bool {
 // Entry is a decision that is to be recorded.
 type Entry struct {
 	Record v1alpha1.DecisionRecord
-	// Number of the decision in its run, from 1. What the record does not account for
-	// before it counts as missing.
+	// Number of the decision in its run, from 1. Decisions before it that are not in the
+	// record count as missing.
 	Number int32
-	// Last means that it ends the run: it always has a place.
+	// Last means that it ends the run: there is always room for it.
 	Last bool
 }
 
-// Extend returns where a record ends with one more decision, which is bound to the
-// one before and waits there until the RolloutRun holds it. Its verdicts come worst
-// first. End may be another run's, or nil for the first run: then a new record
-// begins. Known is the record so far; where it does not reach to the end, the
-// decision is recorded whole. What is given is not changed. A full record keeps its
-// last place for the decision that ends the run, and otherwise grows no further.
+// Extend returns the end of a record with one more decision, which has the hash of the
+// one before and is pending until the RolloutRun has it. The entry's verdicts must be
+// sorted worst first. When end is another run's, or nil for the first run, a new record
+// begins. known is the record so far; when it does not reach to the end, the decision is
+// recorded without leaving anything out. The arguments are not changed. A full record
+// keeps its last place for the decision that ends the run, and gets no other.
 func Extend(end *v1alpha1.RecordStatus, run string, known []v1alpha1.DecisionRecord, e Entry) (*v1alpha1.RecordStatus, error) {
 	next := &v1alpha1.RecordStatus{Run: run}
 	if end != nil {
@@ -85,8 +84,8 @@ func Extend(end *v1alpha1.RecordStatus, run string, known []v1alpha1.DecisionRec
 	return next, nil
 }
 
-// hasRoom drops waits first: a decision that neither changes anything nor ends the
-// run can be missing.
+// hasRoom refuses waits first: a decision that neither changes anything nor ends the run
+// may be missing from the record.
 func hasRoom(pending []v1alpha1.PendingDecision, e Entry) bool {
 	wait := e.Record.Effect == "" && !e.Last && len(pending) > 0 && pending[len(pending)-1].Decision.Phase == e.Record.Phase
 	switch n := len(pending); {
@@ -125,9 +124,9 @@ func pendingBytes(pending []v1alpha1.PendingDecision) int {
 	return len(raw)
 }
 
-// repeatsVerdicts reports whether a decision's verdicts say what the newest one
-// with verdicts says, within the same phase and step. Only the samples behind
-// them may differ: those matter where a step or a phase ends.
+// repeatsVerdicts reports whether a decision's verdicts are those of the newest record
+// with verdicts, within the same phase and step. Only their samples may differ: those
+// matter at the end of a step or a phase.
 func repeatsVerdicts(chain []v1alpha1.DecisionRecord, record v1alpha1.DecisionRecord) bool {
 	last := chain[len(chain)-1]
 	if last.Phase != record.Phase || !equalStep(last.Step, record.Step) {
@@ -141,8 +140,8 @@ func repeatsVerdicts(chain []v1alpha1.DecisionRecord, record v1alpha1.DecisionRe
 
 func equalStep(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
-// EndOf returns where a run's record ends that holds a chain, with what waits in
-// before for other runs; before may be nil.
+// EndOf returns the end of a run's record that consists of chain, with the pending
+// decisions of other runs in before, which may be nil.
 func EndOf(run string, chain []v1alpha1.DecisionRecord, before *v1alpha1.RecordStatus) *v1alpha1.RecordStatus {
 	end := &v1alpha1.RecordStatus{Run: run, Decisions: Count(chain)}
 	if head := Head(chain); head != nil {
@@ -165,8 +164,8 @@ func EndOf(run string, chain []v1alpha1.DecisionRecord, before *v1alpha1.RecordS
 	return end
 }
 
-// With returns a run's record with those pending decisions of the run that follow
-// its last one.
+// With returns a run's record and the pending decisions of the run that follow its last
+// one.
 func With(chain []v1alpha1.DecisionRecord, run string, pending []v1alpha1.PendingDecision) []v1alpha1.DecisionRecord {
 	whole := slices.Clone(chain)
 	seq, hash := lastOf(chain)
@@ -185,10 +184,10 @@ func lastOf(chain []v1alpha1.DecisionRecord) (seq int32, hash string) {
 	return 0, ""
 }
 
-// Follows reports whether what a status says of a run's record goes on where the
-// run ends: its pending decisions follow the run's last one, or there is none left
-// and it ends there. It does not when another build began the run, when the status
-// was restored from a backup, or when a status was refused and lost what waited.
+// Follows reports whether the end of a run's record in a status fits the run: the
+// pending decisions follow the run's last one, or there are none and both have the same
+// last one. It does not fit when another version of Belay began the run, when the status
+// was restored from a backup, or when a refused status lost its pending decisions.
 func Follows(end *v1alpha1.RecordStatus, run string, chain []v1alpha1.DecisionRecord) bool {
 	if end == nil || end.Run != run {
 		return len(chain) == 0
@@ -198,8 +197,8 @@ func Follows(end *v1alpha1.RecordStatus, run string, chain []v1alpha1.DecisionRe
 	return hash == end.Hash
 }
 
-// Unwritten returns the pending decisions that the runs' records lack. A run that
-// is not there keeps its own.
+// Unwritten returns the pending decisions that are not in the runs' records yet,
+// including those of a run that is not among runs.
 func Unwritten(pending []v1alpha1.PendingDecision, runs []v1alpha1.RolloutRun) []v1alpha1.PendingDecision {
 	written := map[string]int32{}
 	for i := range runs {
@@ -214,15 +213,15 @@ func Unwritten(pending []v1alpha1.PendingDecision, runs []v1alpha1.RolloutRun) [
 	return left
 }
 
-// maxBatch and maxBatchBytes are how many decisions wait at most before they go to
-// the run in the middle of a step.
+// maxBatch and maxBatchBytes are how many decisions may be pending before they are
+// written to the run in the middle of a step.
 const (
 	maxBatch      = 12
 	maxBatchBytes = 12 << 10
 )
 
-// Due reports whether the unwritten decisions go to the run now: at the end of a
-// step or a phase, when no run is in progress, and when many wait.
+// Due reports whether the unwritten decisions are to be written to the run now: at the
+// end of a step or a phase, when no run is in progress, and when there are many.
 func Due(status *v1alpha1.RolloutStatus, unwritten []v1alpha1.PendingDecision) bool {
 	if len(unwritten) == 0 {
 		return false

@@ -197,10 +197,10 @@ func TestInputsAreRebuilt(t *testing.T) {
 		r       *v1alpha1.RecordedInput
 		because string
 	}{
-		"none":               {before, nil, "does not hold the input"},
-		"no room":            {before, &v1alpha1.RecordedInput{SHA256: "sha256:00", Form: v1alpha1.InputDigest}, "does not hold the input"},
+		"none":               {before, nil, "does not have the input"},
+		"no room":            {before, &v1alpha1.RecordedInput{SHA256: "sha256:00", Form: v1alpha1.InputDigest}, "does not have the input"},
 		"nothing before":     {nil, kept[1], "is not known"},
-		"another one before": {canonical(t, `{"A":7,"F":1}`), kept[1], "has digest"},
+		"another one before": {canonical(t, `{"A":7,"F":1}`), kept[1], "has the digest"},
 	} {
 		if _, err := Rebuild(tc.before, tc.r); err == nil || !strings.Contains(err.Error(), tc.because) {
 			t.Errorf("%s: %v", name, err)

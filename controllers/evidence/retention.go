@@ -8,9 +8,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Expired returns the finished runs beyond limit, oldest first. Runs without an
-// outcome never expire, and neither does the newest run that rejected a
-// revision still remembered: it is the memory that outlives the Rollout.
+// Expired returns the finished runs beyond limit, oldest first. Runs without an outcome
+// never expire. Neither does the newest run that rejected a revision in remembered: the
+// rejection must still be known after the Rollout was deleted.
 func Expired(runs []v1alpha1.RolloutRun, limit int, remembered map[string]bool) []v1alpha1.RolloutRun {
 	var finished []v1alpha1.RolloutRun
 	for _, r := range runs {
@@ -36,11 +36,10 @@ func Expired(runs []v1alpha1.RolloutRun, limit int, remembered map[string]bool) 
 	return expired
 }
 
-// Abandoned returns the finished runs that no Rollout keeps any more, oldest
-// first, of the runs of one Rollout that does not exist: those that finished
-// longer than keep ago, and those beyond the newest limit. Next is how long it
-// takes until another one expires; 0 when none will. Runs without an outcome never
-// expire: their ReplicaSets may still serve.
+// Abandoned returns which runs of a deleted Rollout can be deleted, oldest first: those
+// that finished longer than keep ago, and those beyond the newest limit. Next is the
+// time until another one expires, or 0 when none will. Runs without an outcome never
+// expire: their ReplicaSets may still serve requests.
 func Abandoned(runs []v1alpha1.RolloutRun, now time.Time, keep time.Duration, limit int) (expired []v1alpha1.RolloutRun, next time.Duration) {
 	finished := slices.DeleteFunc(slices.Clone(runs), func(r v1alpha1.RolloutRun) bool { return r.Status.Outcome == "" })
 	slices.SortStableFunc(finished, func(a, b v1alpha1.RolloutRun) int { return finishedAt(&b).Compare(finishedAt(&a)) })
@@ -57,7 +56,7 @@ func Abandoned(runs []v1alpha1.RolloutRun, now time.Time, keep time.Duration, li
 	return expired, next
 }
 
-// finishedAt is when a run ended; of a record that does not say, when it started.
+// finishedAt is when a run ended, or when it started if the end is not recorded.
 func finishedAt(run *v1alpha1.RolloutRun) time.Time {
 	if run.Status.FinishedAt != nil {
 		return run.Status.FinishedAt.Time

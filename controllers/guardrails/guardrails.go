@@ -1,5 +1,5 @@
-// Package guardrails decides which guardrails bind a Rollout, and whether a source
-// of metrics may be named in a namespace. It reads the API server and asks no source.
+// Package guardrails decides which guardrails apply to a Rollout, and whether a
+// namespace may use a MetricSource. It reads the API server and queries no source.
 package guardrails
 
 import (
@@ -22,16 +22,16 @@ import (
 	"belay.dev/belay/controllers/evidence"
 )
 
-// Blocked is why no run may start: a reason of the API's closed set, and a sentence.
-// An empty one blocks nothing.
+// Blocked is why no run may start. The reason is one of the API's closed set. The zero
+// value blocks nothing.
 type Blocked struct {
 	Reason  string
 	Message string
 }
 
-// Bind returns the guardrails that bind a Rollout now, pinned with
-// their hashes, and why no run may start when one of them cannot be used. Of those
-// that are as they were pinned before, no hash is made again.
+// Bind returns the guardrails that apply to a Rollout now, pinned with their hashes,
+// and why no run may start when one of them cannot be used. A guardrail that is the
+// same as in before keeps its hash, which is not computed again.
 func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, Blocked, error) {
 	var bound []v1alpha1.PinnedGuardrail
 	var blocked Blocked
@@ -69,10 +69,11 @@ func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, befor
 	return bound, blocked, err
 }
 
-// MaxPinned is how many guardrails a run pins at most, the API's own bound.
+// MaxPinned is how many guardrails a run can have, as in the API.
 const MaxPinned = 32
 
-// roomFor refuses a run whose record could not hold what it must pass.
+// roomFor blocks a run that would have more guardrails or triggers than its record can
+// hold.
 func roomFor(bound []v1alpha1.PinnedGuardrail) Blocked {
 	triggers := 0
 	for _, g := range bound {
@@ -82,12 +83,12 @@ func roomFor(bound []v1alpha1.PinnedGuardrail) Blocked {
 		return Blocked{}
 	}
 	return Blocked{Reason: v1alpha1.ReasonTooManyTriggers, Message: fmt.Sprintf(
-		"%d guardrails with %d triggers bind this Rollout, a run can hold %d and %d: remove some from spec.guardrails, or narrow the selectors of ClusterGuardrails",
+		"%d guardrails with %d triggers apply to this Rollout, a run can have %d guardrails and %d triggers: remove some from spec.guardrails, or narrow the selectors of ClusterGuardrails",
 		len(bound), triggers, MaxPinned, v1alpha1.MaxTriggers)}
 }
 
-// bindCluster returns the ClusterGuardrails whose selectors match, and
-// why no run may start when nobody can say whether one does.
+// bindCluster returns the ClusterGuardrails whose selectors match. When a selector
+// cannot be read, it is not known whether it matches, and no run may start.
 func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, before ...v1alpha1.PinnedGuardrail) ([]v1alpha1.PinnedGuardrail, Blocked, error) {
 	var unclear Blocked
 	list := &v1alpha1.ClusterGuardrailList{}
@@ -111,10 +112,11 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 			continue
 		}
 		if err := errors.Join(inErr, thisErr); err != nil {
-			// It may have to bind. Bound by mistake it could roll back a run that it is
-			// not for; so the run in progress keeps what is pinned, and no new one starts.
+			// It may apply or not. If it were applied by mistake, it could roll back a run
+			// that it is not for. So a run in progress keeps its pinned guardrails, and no
+			// new run starts.
 			unclear = Blocked{Reason: v1alpha1.ReasonSelectorUnreadable, Message: fmt.Sprintf(
-				"nobody can say whether ClusterGuardrail %q binds this Rollout: %s: correct the selector", g.Name, utilstrings.ShortenString(err.Error(), 400))}
+				"it is not known whether ClusterGuardrail %q applies to this Rollout: %s; correct the selector", g.Name, utilstrings.ShortenString(err.Error(), 400))}
 			continue
 		}
 		pinned, err := Pin("ClusterGuardrail", g.Name, g.UID, g.Spec.GuardrailSpec, before...)
@@ -126,9 +128,9 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 	return bound, unclear, nil
 }
 
-// Pin makes a guardrail part of a run: with its hash, and the default triggers written
-// out, so that the record says all that decides. Of one that is among those pinned
-// before, unchanged, no hash is made again.
+// Pin returns a guardrail as it becomes part of a run: with its hash, and with the
+// default triggers written out, so that the record has everything that decides. One that
+// is unchanged since before keeps its hash.
 func Pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before ...v1alpha1.PinnedGuardrail) (v1alpha1.PinnedGuardrail, error) {
 	spec.Triggers = spec.EffectiveTriggers()
 	for i := range before {
@@ -143,9 +145,9 @@ func Pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before .
 	return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, UID: uid, Hash: hash, Spec: spec}, nil
 }
 
-// selects reports whether a selector matches these labels. A selector that cannot
-// be read is an error, never an answer: it neither lets a guardrail bind or go, nor
-// allows a source. It is the one place that reads selectors.
+// selects reports whether a selector matches these labels. A selector that cannot be
+// read is an error, never a match or a mismatch: it neither applies a guardrail nor
+// leaves it out, and allows no source. No other code reads selectors.
 func selects(field string, selector metav1.LabelSelector, set map[string]string) (bool, error) {
 	s, err := metav1.LabelSelectorAsSelector(&selector)
 	if err != nil {
@@ -154,9 +156,8 @@ func selects(field string, selector metav1.LabelSelector, set map[string]string)
 	return s.Matches(labels.Set(set)), nil
 }
 
-// InForce returns the pinned guardrails of a run and, where one has changed since or
-// came later, the new one too: a change can add to what a run must pass, never
-// take from it.
+// InForce returns the pinned guardrails of a run and also those that were changed or
+// added since: a change can add checks to a run in progress, but not remove any.
 func InForce(pinned, current []v1alpha1.PinnedGuardrail) []v1alpha1.PinnedGuardrail {
 	out := slices.Clone(pinned)
 	for _, now := range current {

@@ -67,7 +67,7 @@ func TestAClusterGuardrailWithAnUnreadableSelector(t *testing.T) {
 		"all":                                 {all, all, true, ""},
 		"this team's":                         {team("shop"), team("shop"), true, ""},
 		"another team's":                      {team("bank"), all, false, ""},
-		"unreadable namespaces":               {unreadable, all, false, `ClusterGuardrail "house" binds this Rollout: namespaceSelector cannot be read: "Maybe" is not a valid label selector operator`},
+		"unreadable namespaces":               {unreadable, all, false, `ClusterGuardrail "house" applies to this Rollout: namespaceSelector cannot be read: "Maybe" is not a valid label selector operator`},
 		"unreadable rollouts":                 {all, unreadable, false, `rolloutSelector cannot be read`},
 		"unreadable rollouts of another team": {team("bank"), unreadable, false, ""},
 		"unreadable namespaces, other label":  {unreadable, team("bank"), false, ""},

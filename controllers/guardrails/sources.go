@@ -14,13 +14,14 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// PermittedSource decides whether a namespace may name a source: nil and why not,
-// when it may not or there is none. An error is the API server's, worth a retry.
+// PermittedSource returns a source that a namespace may use. When it may not, or there is
+// no such source, denied says why. An error means that the API server could not be read
+// and the call can be repeated.
 func PermittedSource(ctx context.Context, c client.Reader, namespace, name string) (source *v1alpha1.MetricSource, denied string, err error) {
 	source = &v1alpha1.MetricSource{}
 	err = c.Get(ctx, types.NamespacedName{Name: name}, source)
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Sprintf("MetricSource %q does not exist: ask the platform team for it, or name another one in the guardrail", name), nil
+		return nil, fmt.Sprintf("MetricSource %q does not exist: name an existing one in the guardrail, or ask the platform team to create it", name), nil
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("read MetricSource %q: %w", name, err)
@@ -28,24 +29,24 @@ func PermittedSource(ctx context.Context, c client.Reader, namespace, name strin
 	ns := &corev1.Namespace{}
 	if s := source.Spec.NamespaceSelector; len(s.MatchLabels)+len(s.MatchExpressions) > 0 {
 		if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
-			return nil, "", fmt.Errorf("read the labels of namespace %q, by which MetricSource %q allows it: %w", namespace, name, err)
+			return nil, "", fmt.Errorf("read the labels of namespace %q to match the namespaceSelector of MetricSource %q: %w", namespace, name, err)
 		}
 	}
 	allowed, err := selects("namespaceSelector", source.Spec.NamespaceSelector, ns.Labels)
 	switch {
 	case err != nil:
-		return nil, fmt.Sprintf("MetricSource %q allows no namespace, as its %s: correct it", name, utilstrings.ShortenString(err.Error(), 256)), nil
+		return nil, fmt.Sprintf("MetricSource %q cannot be used: %s; ask the platform team to correct it", name, utilstrings.ShortenString(err.Error(), 256)), nil
 	case !allowed:
-		return nil, fmt.Sprintf("MetricSource %q does not allow namespace %q: ask the platform team to let its namespaceSelector match, or name another source in the guardrail", name, namespace), nil
+		return nil, fmt.Sprintf("MetricSource %q does not allow namespace %q: name another source in the guardrail, or ask the platform team to extend its namespaceSelector", name, namespace), nil
 	}
 	return source, "", nil
 }
 
-// sourcesAllowed checks that every source a guardrail asks exists and may be
-// named from the namespace.
+// sourcesAllowed checks that every source of the guardrails exists and may be used from
+// the namespace.
 func sourcesAllowed(ctx context.Context, c client.Reader, namespace string, bound []v1alpha1.PinnedGuardrail) (Blocked, error) {
 	for _, g := range bound {
-		if !asksSource(g.Spec) {
+		if !needsSource(g.Spec) {
 			continue
 		}
 		_, denied, err := PermittedSource(ctx, c, namespace, g.Spec.Source)
@@ -59,6 +60,6 @@ func sourcesAllowed(ctx context.Context, c client.Reader, namespace string, boun
 	return Blocked{}, nil
 }
 
-func asksSource(spec v1alpha1.GuardrailSpec) bool {
+func needsSource(spec v1alpha1.GuardrailSpec) bool {
 	return slices.ContainsFunc(spec.Triggers, func(t v1alpha1.Trigger) bool { return t.Pods == nil })
 }

@@ -1,5 +1,5 @@
-// Package jsonpatch builds JSON patches (RFC 6902, types.JSONPatchType) for the
-// API server, and recognises its answer when a test in one does not hold.
+// Package jsonpatch builds JSON patches (RFC 6902, types.JSONPatchType) for the API server,
+// and recognises its response when a test in a patch fails.
 package jsonpatch
 
 import (
@@ -19,30 +19,29 @@ type Operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// Patch is carried out in order, whole or not at all. A test that does not hold
-// makes the API server refuse it with 422 Unprocessable Entity: see TestFailed.
+// Patch is applied in order, and as a whole or not at all. When a test fails, the API server
+// refuses the patch with 422 Unprocessable Entity: see TestFailed.
 type Patch []Operation
 
-// Test lets the patch through only while the value is what stands at the path.
+// Test makes the API server refuse the patch unless the path has this value.
 func (p *Patch) Test(value any, path ...string) { p.do("test", value, path) }
 
-// Add sets a value, also where there is one already.
+// Add sets a value, also when the path has one already.
 func (p *Patch) Add(value any, path ...string) { p.do("add", value, path) }
 
-// Replace sets a value where there is one.
+// Replace sets a value; the path must have one.
 func (p *Patch) Replace(value any, path ...string) { p.do("replace", value, path) }
 
-// Remove takes away what stands at the path; nothing there is an error.
+// Remove removes the value at the path; it is an error when there is none.
 func (p *Patch) Remove(path ...string) { p.do("remove", nil, path) }
 
 func (p *Patch) do(op string, value any, path []string) {
 	*p = append(*p, Operation{Op: op, Path: Pointer(path...), Value: value})
 }
 
-// RemoveLabels removes those of an object's present labels that are named, each
-// only while its value is the same, and returns their keys. A patch can take away
-// a label that an admission policy has put back; an apply cannot, as such a label
-// has no field owner.
+// RemoveLabels removes the labels with these keys that the object has, each only while its
+// value is the same, and returns their keys. A patch can remove a label that an admission
+// policy has put back; an apply cannot, because such a label has no field owner.
 func (p *Patch) RemoveLabels(present map[string]string, keys ...string) (removed []string) {
 	for _, key := range keys {
 		if value, ok := present[key]; ok {
@@ -54,8 +53,8 @@ func (p *Patch) RemoveLabels(present map[string]string, keys ...string) (removed
 	return removed
 }
 
-// Encode is the patch as the API server wants it; nil when it is empty. A test
-// compares strings as its own encoder writes them: "a && b" is "a \u0026\u0026 b".
+// Encode is the patch as JSON; nil when it is empty. The API server compares strings in a
+// test as its own encoder writes them: "a && b" is "a \u0026\u0026 b".
 func (p Patch) Encode() ([]byte, error) {
 	if len(p) == 0 {
 		return nil, nil
@@ -78,17 +77,17 @@ func Pointer(path ...string) string {
 	return b.String()
 }
 
-// TestFailed reports whether the API server refused a patch because a test in it
-// does not hold, or it does not fit the object: the object has changed since it was
-// read. The answer is then a 422 without a cause, not the 409 of a conflict; what
-// is refused by a rule has causes.
+// TestFailed reports whether the API server refused a patch because a test in it failed or
+// because it does not fit the object: the object has changed since it was read. The
+// response is then a 422 without causes, not the 409 of a conflict; a refusal by a
+// validation rule has causes.
 func TestFailed(err error) bool {
 	if err == nil {
 		return false
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		// A client that applies the patch itself has the patch library's words.
+		// A client that applies the patch itself returns the error of the patch library.
 		return strings.Contains(err.Error(), "test failed")
 	}
 	details := status.Status().Details

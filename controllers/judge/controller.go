@@ -1,6 +1,7 @@
-// Package judge is the loop that asks metric sources about runs in progress and
-// writes verdicts into them, and the one that asks before a run whether the service
-// can afford it. Neither touches traffic, and the Rollout loop waits for neither.
+// Package judge has two loops: one queries metric sources for runs in progress and
+// writes verdicts into them, the other checks before a run whether the service has
+// enough error budget. Neither changes traffic, and the Rollout loop does not wait for
+// them.
 package judge
 
 import (
@@ -25,50 +26,49 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// Reconciler asks metric sources about runs in progress and writes
-// verdicts into them. It never touches traffic, and the Rollout loop never waits
-// for it.
+// Reconciler queries metric sources for runs in progress and writes verdicts into
+// them.
 type Reconciler struct {
 	Client  client.Client
-	Asker   *sources.Asker
+	Querier *sources.Querier
 	Breaker *sources.Breaker
 	Clock   clock.PassiveClock
-	// Workers judge at once, each another run. Most of them wait for an answer that
-	// they share.
+	// Workers is how many runs are judged at once. Most workers wait for a response
+	// that several runs share.
 	Workers int
 
 	mu       sync.Mutex
 	memories map[types.NamespacedName]*memory
 }
 
-// trial is one look at a run in progress.
-type trial struct {
+// evaluation is one poll of a run in progress.
+type evaluation struct {
 	run        *v1alpha1.RolloutRun
 	guardrails []v1alpha1.PinnedGuardrail
 	canarySets []string
 	stableSet  string
 	readyPods  int
-	// podCount is how many pods of both sides an answer may be about.
+	// podCount is how many pods of both versions a response may be about.
 	podCount int
-	// pods of both sides that the API server lists, by name.
-	pods map[string]podSight
+	// pods of both versions that the API server lists, by name.
+	pods map[string]podState
 	// stageFrom is when the present weight was acknowledged; zero before.
 	stageFrom time.Time
-	// weight the candidate has by then, in percent: all of it in a promotion.
+	// weight of the candidate, in percent; 100 in a promotion.
 	weight int
 	now    time.Time
-	// every is the time between polls, and waiting what was asked before and is
-	// not answered yet.
+	// every is the time between polls. waiting has the queries that were sent before and
+	// have no response yet.
 	every   time.Duration
-	waiting map[string]pending
-	// posed are the run's questions as they are asked, by their keys.
-	posed map[string]posed
-	// before is the evaluation before this one, and state what it left.
+	waiting map[string]sent
+	// queries are kept from poll to poll, by their keys.
+	queries map[string]cachedQuery
+	// before is the previous evaluation, and state the judge's state after it.
 	before *v1alpha1.AnalysisStatus
 	state  judgeState
 }
 
-// Reconcile polls once, if it is time, and comes again when it is.
+// Reconcile polls once, if it is time, and requeues the run for the next poll.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	run := &v1alpha1.RolloutRun{}
 	if err := r.Client.Get(ctx, req.NamespacedName, run); err != nil {
@@ -90,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	// Polls come at multiples of the interval, so that runs can share queries.
 	slot := t.now.Truncate(every)
 	if evaluatedAt(m.newest).Before(slot) {
-		t.before, t.state, t.every, t.waiting, t.posed = m.newest, m.state, every, m.waiting, m.posed
+		t.before, t.state, t.every, t.waiting, t.queries = m.newest, m.state, every, m.waiting, m.queries
 		m.newest = r.judge(ctx, t)
 		m.state, m.waiting = t.state, t.waiting
 		m.shown.show(run, m.newest.Triggers)
@@ -103,9 +103,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: max(time.Millisecond, slot.Add(every).Sub(r.Clock.Now()))}, nil
 }
 
-// look returns nil when there is nothing to judge: the run has ended, or its
-// Rollout is gone or at another run.
-func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*trial, error) {
+// look returns nil when there is nothing to judge: the run has ended, its Rollout was
+// deleted, or the Rollout has another run now.
+func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*evaluation, error) {
 	rollout := &v1alpha1.Rollout{}
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}, rollout)
 	if err != nil {
@@ -114,7 +114,7 @@ func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*trial
 	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
 		return nil, nil
 	}
-	t := &trial{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet}
+	t := &evaluation{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet}
 	t.stageFrom = rollout.Status.StageStart(time.Time{})
 	t.weight = weightOf(&rollout.Status, run)
 	current, _, err := guardrails.Bind(ctx, r.Client, rollout, run.Spec.Guardrails...)
@@ -135,8 +135,8 @@ func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
 	return int(run.Spec.Steps[s.Step.Index].Weight)
 }
 
-// runsCandidate finds the canary by its mark, and in a native promotion the
-// Deployment's own set by its template.
+// runsCandidate reports whether a set is the canary, which has a label of the run, or,
+// in a native promotion, the Deployment's own set with the candidate's template.
 func runsCandidate(set *unstructured.Unstructured, run *v1alpha1.RolloutRun) bool {
 	if set.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(run.Name) {
 		return true
@@ -161,9 +161,9 @@ const (
 	slowestPoll = 15 * time.Second
 )
 
-// pollEvery is the shortest scrape interval of the sources in use: asking more
-// often sees nothing new.
-func (r *Reconciler) pollEvery(ctx context.Context, t *trial) time.Duration {
+// pollEvery is the shortest scrape interval of the sources in use: polling more often
+// would return the same samples.
+func (r *Reconciler) pollEvery(ctx context.Context, t *evaluation) time.Duration {
 	every := slowestPoll
 	for _, g := range t.guardrails {
 		source := &v1alpha1.MetricSource{}
@@ -174,7 +174,7 @@ func (r *Reconciler) pollEvery(ctx context.Context, t *trial) time.Duration {
 	return max(every, fastestPoll)
 }
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("analysis").

@@ -156,7 +156,7 @@ func (b *bench) restart() {
 	b.stop()
 	b.loop = &Reconciler{
 		Client: b.client, Breaker: sources.NewBreaker(), Clock: b.clock, Workers: 1,
-		Asker: sources.NewAsker(sources.NewClients(nil, "belay", 100*time.Hour), b.clock, 0),
+		Querier: sources.NewQuerier(sources.NewClients(nil, "belay", 100*time.Hour), b.clock, 0),
 	}
 }
 
@@ -340,7 +340,7 @@ func TestTheAnalysisLoopThroughAnHoursOutage(t *testing.T) {
 }
 
 // TestTheBreakerKnowsEveryBlindness: runs are blind, too, when a source answers
-// that it knows nothing; they are not when their own question cannot be asked.
+// that it knows nothing; they are not when their own query cannot be asked.
 func TestTheBreakerKnowsEveryBlindness(t *testing.T) {
 	b := newBench(t, 3)
 	b.source.empty = true

@@ -14,52 +14,53 @@ import (
 	"belay.dev/belay/controllers/sources"
 )
 
-// question is one query of a poll: an indicator or an invariant of a guardrail.
-type question struct {
+// query is one query of a poll: for an indicator or an invariant of a guardrail.
+type query struct {
 	key     string
 	source  string
-	subject sources.Subject
-	// hash of the guardrail it is from.
+	measure sources.Measure
+	// hash of the guardrail.
 	hash string
 }
 
-// reply is what came back.
-type reply struct {
-	sources.Reply
-	query string
-	// counted is what the ledger counts, poll what a verdict may rest on.
+// result of a query.
+type result struct {
+	sources.Result
+	// text is the query as PromQL.
+	text string
+	// counted is what the ledger counts; poll is what verdicts are based on.
 	counted  analysis.Poll
 	poll     analysis.Poll
 	interval time.Duration
-	// late says that the answer has not come yet.
+	// late is set while the response has not arrived.
 	late bool
 }
 
-// judge asks every question of a run at one evaluation time and applies every
-// trigger to the answers.
-func (r *Reconciler) judge(ctx context.Context, t *trial) *v1alpha1.AnalysisStatus {
-	replies := r.ask(ctx, t)
-	for key, reply := range replies {
-		if !reply.late && reply.Err == nil && reply.counted.Check() == nil {
-			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(reply.counted, t.stageFrom)
+// judge sends every query of a run for one evaluation time and applies every trigger
+// to the results.
+func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.AnalysisStatus {
+	results := r.query(ctx, t)
+	for key, result := range results {
+		if !result.late && result.Err == nil && result.counted.Check() == nil {
+			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(result.counted, t.stageFrom)
 		}
 	}
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
 	var all []analysis.Outcome
-	sights := blindness{}
+	blind := blindness{}
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
 			if trigger.Pods != nil {
 				continue
 			}
-			entry := t.apply(g, trigger, replies)
-			sights.see(g.Spec.Source, &entry)
+			entry := t.apply(g, trigger, results)
+			blind.add(g.Spec.Source, &entry)
 			status.Triggers = append(status.Triggers, entry)
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}
 	}
-	for source, blind := range sights {
-		r.Breaker.Note(source, t.run.UID, blind, t.now)
+	for source, isBlind := range blind {
+		r.Breaker.Note(source, t.run.UID, isBlind, t.now)
 	}
 	status.Triggers = v1alpha1.WorstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
@@ -68,49 +69,49 @@ func (r *Reconciler) judge(ctx context.Context, t *trial) *v1alpha1.AnalysisStat
 	return status
 }
 
-// blindness is, by source, whether one of a run's triggers gets no usable answer
-// from it. A source that says nothing of a run is not in it.
+// blindness is, by source, whether one of a run's triggers gets no usable response
+// from it.
 type blindness map[string]bool
 
-// see leaves out what says nothing of the source: a fail, which is kept whatever
-// is answered later, and a fault of the guardrail.
-func (b blindness) see(source string, t *v1alpha1.TriggerAnalysis) {
+// add leaves out verdicts that say nothing about the source: a fail, which is kept
+// whatever later responses say, and an error in the guardrail itself.
+func (b blindness) add(source string, t *v1alpha1.TriggerAnalysis) {
 	own := t.Reason == string(analysis.BadQuery) || t.Reason == string(analysis.SourceMissing)
 	if t.Outcome != v1alpha1.VerdictFail && !own {
 		b[source] = b[source] || isBlind(t)
 	}
 }
 
-// isBlind reports whether a verdict is none for want of a usable answer.
+// isBlind reports whether a trigger has no verdict because there is no usable response.
 func isBlind(t *v1alpha1.TriggerAnalysis) bool {
 	return t.Outcome == v1alpha1.VerdictError || t.Reason == string(analysis.Stale) || t.Reason == string(analysis.PartialCoverage)
 }
 
-// questionsOf lists what a guardrail's triggers need to know, each once.
-func questionsOf(g v1alpha1.PinnedGuardrail) []question {
-	var out []question
+// queriesOf lists the queries that a guardrail's triggers need, each once.
+func queriesOf(g v1alpha1.PinnedGuardrail) []query {
+	var out []query
 	for _, trigger := range g.Spec.Triggers {
-		key := questionKey(g, trigger)
-		if key == "" || slices.ContainsFunc(out, func(q question) bool { return q.key == key }) {
+		key := queryKey(g, trigger)
+		if key == "" || slices.ContainsFunc(out, func(q query) bool { return q.key == key }) {
 			continue
 		}
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, question{key, g.Spec.Source, sources.Subject{Indicator: slo.Indicator}, g.Hash})
+				out = append(out, query{key, g.Spec.Source, sources.Measure{Indicator: slo.Indicator}, g.Hash})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
-				// Whatever it is called, runs that ask for the same share a query.
+				// The name does not matter to the query: runs share it by the series alone.
 				invariant.Name = ""
-				out = append(out, question{key, g.Spec.Source, sources.Subject{Invariant: &invariant}, g.Hash})
+				out = append(out, query{key, g.Spec.Source, sources.Measure{Invariant: &invariant}, g.Hash})
 			}
 		}
 	}
 	return out
 }
 
-func questionKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
+func queryKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
 	switch {
 	case t.SLO != "":
 		return g.Kind + "/" + g.Name + "/slo/" + t.SLO
@@ -121,27 +122,27 @@ func questionKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
 	}
 }
 
-// ask sends all questions at once and waits for answers for half a poll's time.
-// What has not come by then holds back no other verdict: it is late, and looked
-// for at the next poll, which does not ask again. A late answer from before the
-// present stage says nothing of it and is dropped.
-func (r *Reconciler) ask(ctx context.Context, t *trial) map[string]reply {
-	waiting := map[string]pending{}
+// query sends all queries at once and waits for the responses for half of a poll's
+// interval. A response that has not arrived by then delays no other verdict: the next
+// poll takes it, without sending the query again. A late response from before the
+// present stage is dropped, because it says nothing about this stage.
+func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result {
+	waiting := map[string]sent{}
 	for _, g := range t.guardrails {
-		for _, q := range questionsOf(g) {
-			p, asked := t.waiting[q.key]
-			if !asked {
-				p = r.askOne(ctx, t, q)
-				p.question = q
+		for _, q := range queriesOf(g) {
+			p, isSent := t.waiting[q.key]
+			if !isSent {
+				p = r.send(ctx, t, q)
+				p.query = q
 			}
 			waiting[q.key] = p
 		}
 	}
-	patience, cancel := context.WithTimeout(ctx, t.every/2)
+	deadline, cancel := context.WithTimeout(ctx, t.every/2)
 	defer cancel()
-	replies, late := make(map[string]reply, len(waiting)), map[string]pending{}
+	results, late := make(map[string]result, len(waiting)), map[string]sent{}
 	for key, p := range waiting {
-		out := p.await(patience)
+		out := p.await(deadline)
 		switch {
 		case out.late:
 			p.late = true
@@ -149,104 +150,105 @@ func (r *Reconciler) ask(ctx context.Context, t *trial) map[string]reply {
 		case out.At.Before(t.stageFrom) && out.Err == nil:
 			out.late = true
 		case out.Err == nil:
-			out.counted, out.poll = t.split(p.question, out.Pods, out.At)
+			out.counted, out.poll = t.split(p.query, out.Pods, out.At)
 			out.counted.RunStart, out.counted.ScrapeInterval = t.run.Spec.StartedAt.Time, out.interval
 		}
-		replies[key] = out
+		results[key] = out
 	}
 	t.waiting = late
-	return replies
+	return results
 }
 
-// pending is a question on its way: answer is nil when reply is all there will be.
-type pending struct {
-	reply
-	question question
-	answer   <-chan sources.Reply
+// sent is a query without a response so far. response is nil when the query could not
+// be sent, and result says why.
+type sent struct {
+	result
+	query    query
+	response <-chan sources.Result
 }
 
-func (r *Reconciler) askOne(ctx context.Context, t *trial, q question) pending {
+func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
 	if denied != nil {
-		return pending{reply: reply{Reply: sources.Reply{Err: denied}}}
+		return sent{result: result{Result: sources.Result{Err: denied}}}
 	}
-	p := pending{reply: reply{Reply: sources.Reply{At: t.now}, interval: source.Spec.ScrapeInterval.Duration}}
-	known, err := t.inquiryOf(q)
+	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Spec.ScrapeInterval.Duration}}
+	known, err := t.queryOf(q)
 	if err != nil {
 		p.Err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
 		return p
 	}
-	p.query, p.answer = known.Query, r.Asker.Ask(ctx, source, known, t.podCount)
+	p.text, p.response = known.Text, r.Querier.Query(ctx, source, known, t.podCount)
 	return p
 }
 
-// posed is an inquiry as an earlier poll made it.
-type posed struct {
-	sources.Inquiry
+// cachedQuery is a query that an earlier poll made.
+type cachedQuery struct {
+	sources.Query
 	hash string
 }
 
-// inquiryOf makes an inquiry anew only when the guardrail or the run's ReplicaSets
-// have changed.
-func (t *trial) inquiryOf(q question) (sources.Inquiry, error) {
-	known, ok := t.posed[q.key]
+// queryOf makes a query again only when the guardrail or the run's ReplicaSets have
+// changed.
+func (t *evaluation) queryOf(q query) (sources.Query, error) {
+	known, ok := t.queries[q.key]
 	sets := known.Pods.ReplicaSets
 	if ok && known.hash == q.hash && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
-		return known.Inquiry, nil
+		return known.Query, nil
 	}
-	made, err := sources.NewInquiry(q.subject, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
-	if err == nil && t.posed != nil {
-		t.posed[q.key] = posed{made, q.hash}
+	made, err := sources.NewQuery(q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
+	if err == nil && t.queries != nil {
+		t.queries[q.key] = cachedQuery{made, q.hash}
 	}
 	return made, err
 }
 
-func (p pending) await(ctx context.Context) reply {
-	if p.answer == nil {
-		return p.reply
+func (p sent) await(ctx context.Context) result {
+	if p.response == nil {
+		return p.result
 	}
-	var got reply
+	var got result
 	select {
-	case got.Reply = <-p.answer:
+	case got.Result = <-p.response:
 	default:
-		// One that is there is taken, however little time is left. For one that was
-		// late already, nobody waits again.
-		got = reply{Reply: sources.Reply{At: p.At}, late: true}
+		// A response that has arrived is taken even when the deadline has passed. A
+		// query that was late before is not waited for again.
+		got = result{Result: sources.Result{At: p.At}, late: true}
 		if !p.late {
 			select {
-			case got.Reply = <-p.answer:
+			case got.Result = <-p.response:
 				got.late = false
 			case <-ctx.Done():
 			}
 		}
 	}
-	got.query, got.interval = p.query, p.interval
+	got.text, got.interval = p.text, p.interval
 	return got
 }
 
-// apply judges one trigger and sets the entry that evidence keeps of it.
-func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, replies map[string]reply) v1alpha1.TriggerAnalysis {
-	key := questionKey(g, trigger)
-	reply := replies[key]
+// apply judges one trigger and returns the entry that is recorded in the run.
+func (t *evaluation) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, results map[string]result) v1alpha1.TriggerAnalysis {
+	key := queryKey(g, trigger)
+	result := results[key]
 	at := t.now
-	if !reply.At.IsZero() {
-		at = reply.At
+	if !result.At.IsZero() {
+		at = result.At
 	}
 	entry := v1alpha1.TriggerAnalysis{
-		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: reply.query, EvaluatedAt: microTime(at),
+		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: result.text, EvaluatedAt: microTime(at),
 	}
 	before := t.before.Trigger(g.Kind, g.Name, trigger.Name)
-	if before != nil && (reply.late || before.Outcome == v1alpha1.VerdictFail) {
-		// A fail is final for a run: what was found stays as it was found. So does
-		// anything until there is an answer, and ages.
+	if before != nil && (result.late || before.Outcome == v1alpha1.VerdictFail) {
+		// A fail is final for a run and stays as it was recorded. Any other verdict
+		// stays, and gets older, until there is a response.
 		return *before
 	}
-	v := analysis.Verdict{Reason: analysis.Pending, Message: "the source has not answered yet"}
-	if !reply.late {
-		v = t.verdict(g, trigger, reply)
+	v := analysis.Verdict{Reason: analysis.Pending, Message: "no response from the source yet"}
+	if !result.late {
+		v = t.verdict(g, trigger, result)
 	}
-	if !reply.late && reply.Err == nil {
-		entry.SamplesSHA256 = prometheus.Digest(reply.Pods)
+	if !result.late && result.Err == nil {
+		entry.SamplesSHA256 = prometheus.Digest(result.Pods)
 	}
 	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), utilstrings.ShortenString(v.Message, 512)
 	entry.Statistics = make([]v1alpha1.Statistic, 0, len(v.Statistics))
@@ -267,8 +269,8 @@ func (t *trial) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, repl
 // maxChanges bounds a trigger's history to the API's own limit.
 const maxChanges = 20
 
-// noteHistory carries over what earlier evaluations recorded and adds a change
-// of outcome or reason.
+// noteHistory copies the history of earlier evaluations and adds this one when its
+// outcome or reason changed.
 func noteHistory(entry *v1alpha1.TriggerAnalysis, before *v1alpha1.TriggerAnalysis) {
 	if before != nil {
 		entry.History, entry.BlindSince = before.History, before.BlindSince

@@ -76,16 +76,16 @@ func TestASlowSourceHoldsBackNoVerdictOfItsRun(t *testing.T) {
 	if got := b.recorded(b.runs[0]); got.Outcome != v1alpha1.VerdictFail {
 		t.Errorf("the fast source's trigger is %s: %s", got.Outcome, got.Message)
 	}
-	if got := b.verdictOfSlow(); got.Reason != string(analysis.Pending) || !strings.Contains(got.Message, "not answered yet") {
+	if got := b.verdictOfSlow(); got.Reason != string(analysis.Pending) || !strings.Contains(got.Message, "no response from the source yet") {
 		t.Errorf("the slow source's trigger is %s: %s", got.Reason, got.Message)
 	}
 	g.Unlock()
 	waiting := b.loop.memories[b.runs[0]].waiting
 	for key, p := range waiting {
-		got := <-p.answer
-		again := make(chan sources.Reply, 1)
+		got := <-p.response
+		again := make(chan sources.Result, 1)
 		again <- got
-		p.answer = again
+		p.response = again
 		waiting[key] = p
 	}
 	b.clock.Step(v1alpha1.VerdictsRenewed)

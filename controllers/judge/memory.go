@@ -15,37 +15,37 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// memory is what this process knows of a run in progress. The run's record says
-// the same, but is written only when there is news: a fleet must not cost the
-// API server a write for every poll of every run. What a crash loses is contained
-// in the counters of the next poll.
+// memory is what this process keeps about a run in progress. The run's status has the
+// same, but is written only when something changed, because a write for every poll of
+// every run would cost the API server too much. What a crash loses is contained in the
+// counters of the next poll.
 type memory struct {
 	run types.UID
-	// newest evaluation, and the state behind it.
+	// newest evaluation, and the judge's state after it.
 	newest *v1alpha1.AnalysisStatus
 	state  judgeState
-	// waiting is what has been asked and not been answered yet, by question.
-	waiting map[string]pending
-	// posed are the run's questions as they are asked, by their keys.
-	posed map[string]posed
-	// shown are the run's series.
+	// waiting has the queries that were sent and have no response yet, by key.
+	waiting map[string]sent
+	// queries are kept from poll to poll, by their keys.
+	queries map[string]cachedQuery
+	// shown are the run's series on /metrics.
 	shown shownTriggers
-	// written is the newest that the API server has.
+	// written is the newest evaluation that was written to the API server.
 	written *v1alpha1.AnalysisStatus
 }
 
-// judgeState is what a judge goes on from, wherever the last one stopped.
+// judgeState is what a judge continues from, also in another process.
 type judgeState struct {
-	// Ledgers by question.
+	// Ledgers by query.
 	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
 	// Regressions by trigger.
 	Regressions map[string]analysis.CombinedState `json:"regressions,omitempty"`
-	// Lost counts the times that a state could not be read.
+	// Lost counts how many times the state could not be read.
 	Lost int `json:"lost,omitempty"`
 }
 
-// recall returns what is known of a run: the memory of it, unless there is none
-// or its record is newer, because another process judged it meanwhile.
+// recall returns the memory of a run. It is read from the run's status when there is
+// none, or when the status is newer because another process judged the run meanwhile.
 func (r *Reconciler) recall(run *v1alpha1.RolloutRun) *memory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,7 +57,7 @@ func (r *Reconciler) recall(run *v1alpha1.RolloutRun) *memory {
 	if m != nil {
 		shown = m.shown
 	}
-	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown, posed: map[string]posed{}}
+	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown, queries: map[string]cachedQuery{}}
 	if r.memories == nil {
 		r.memories = map[types.NamespacedName]*memory{}
 	}
@@ -65,7 +65,7 @@ func (r *Reconciler) recall(run *v1alpha1.RolloutRun) *memory {
 	return m
 }
 
-// forget drops a run that is judged no more.
+// forget drops the memory of a run that is no longer judged.
 func (r *Reconciler) forget(run types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,9 +82,8 @@ func evaluatedAt(a *v1alpha1.AnalysisStatus) time.Time {
 	return a.EvaluatedAt.Time
 }
 
-// restore takes up the state where an earlier process left it. One that cannot
-// be read is gone: the judge starts anew, and says so to the tests that must then
-// ask for more evidence.
+// restore reads the state that an earlier process recorded. When it cannot be read, the
+// judge starts again, and counts that: its tests then need more evidence.
 func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 	var s judgeState
 	if recorded != nil && recorded.State != nil {
@@ -101,8 +100,8 @@ func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 	return s
 }
 
-// lostBefore counts the states of a run that were lost before: its verdicts say so,
-// as a state that cannot be read does not.
+// lostBefore is how many states of a run were lost before. It is read from the verdicts,
+// because the state itself cannot be read.
 func lostBefore(recorded *v1alpha1.AnalysisStatus) int {
 	lost := 0
 	for i := range recorded.Triggers {
@@ -111,8 +110,8 @@ func lostBefore(recorded *v1alpha1.AnalysisStatus) int {
 	return lost
 }
 
-// isNews reports whether an evaluation says something that the record does not,
-// or the record is due anyway.
+// isNews reports whether an evaluation must be written: it differs from the recorded
+// one, or that one is old enough to be renewed.
 func isNews(recorded, newest *v1alpha1.AnalysisStatus) bool {
 	if recorded == nil || evaluatedAt(newest).Sub(evaluatedAt(recorded)) >= v1alpha1.VerdictsRenewed {
 		return true
@@ -126,7 +125,7 @@ func isNews(recorded, newest *v1alpha1.AnalysisStatus) bool {
 	})
 }
 
-// evidenceMoved reports whether a wealth has changed by a factor of e.
+// evidenceMoved reports whether the evidence has changed by a factor of e.
 func evidenceMoved(was, is *v1alpha1.TriggerAnalysis) bool {
 	for _, name := range []string{"logRelative", "logAbsolute"} {
 		if math.Abs(statistic(is, name)-statistic(was, name)) >= 1 {
@@ -147,5 +146,5 @@ func statistic(t *v1alpha1.TriggerAnalysis, name string) float64 {
 	return 0
 }
 
-// microTime is a time as a record keeps it.
+// microTime is a time in the precision of the record.
 func microTime(t time.Time) *metav1.MicroTime { return new(metav1.NewMicroTime(t)) }

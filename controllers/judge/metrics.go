@@ -9,9 +9,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// What a run in progress is judged by; gone when it has ended. Labels are of closed
-// sets, outcomes and statistics, or the names of Belay's own objects, which the API
-// server bounds. Nothing a source answers becomes a label.
+// Metrics of runs in progress; their series are deleted when the run ends. Label values
+// come from closed sets (outcomes, statistics) or are names of Belay's own objects,
+// which the API server bounds. No text of a source becomes a label value.
 var (
 	triggerStatistic = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "belay_trigger_statistic", Help: "Newest statistics of the triggers of runs in progress: burns, thresholds, logarithms of e-values.",
@@ -27,8 +27,8 @@ var shownStatistics = map[string]bool{
 	"falseAlarms": true, "budgetSpent": true, "limit": true, "checks": true, "violations": true,
 }
 
-// shownTriggers are the series of one run, so that each of them can be ended
-// without a search through those of all runs.
+// shownTriggers are the series of one run, so that they can be deleted without
+// searching the series of all runs.
 type shownTriggers struct {
 	namespace, rollout string
 	triggers           map[string]shownTrigger
@@ -40,7 +40,7 @@ type shownTrigger struct {
 	statistics []v1alpha1.Statistic
 }
 
-// statistic is the newest value shown by a name; empty for none.
+// statistic is the newest value of a name; empty when there is none.
 func (s shownTrigger) statistic(name string) string {
 	for i := range s.statistics {
 		if s.statistics[i].Name == name {
@@ -50,8 +50,8 @@ func (s shownTrigger) statistic(name string) string {
 	return ""
 }
 
-// show makes the newest verdicts of a run its series: those alone, so that a
-// trigger that is blind shows no old numbers.
+// show sets the series of a run to its newest verdicts and deletes all others, so that
+// a trigger without data shows no old numbers.
 func (s *shownTriggers) show(run *v1alpha1.RolloutRun, verdicts []v1alpha1.TriggerAnalysis) {
 	next := shownTriggers{run.Namespace, run.Spec.Rollout.Name, make(map[string]shownTrigger, len(verdicts))}
 	for i := range verdicts {
@@ -77,13 +77,13 @@ func (s *shownTriggers) show(run *v1alpha1.RolloutRun, verdicts []v1alpha1.Trigg
 	*s = next
 }
 
-// hide ends the series of a run that is judged no more.
+// hide deletes the series of a run that is no longer judged.
 func (s *shownTriggers) hide() {
 	s.end(nil)
 	s.triggers = nil
 }
 
-// end deletes the series that are not among those that stay.
+// end deletes the series that are not among stay.
 func (s *shownTriggers) end(stay map[string]shownTrigger) {
 	for name, was := range s.triggers {
 		is := stay[name]
@@ -98,8 +98,8 @@ func (s *shownTriggers) end(stay map[string]shownTrigger) {
 	}
 }
 
-// triggerName is a trigger's name in verdicts and series: a tenant's Guardrail may
-// have the name of a ClusterGuardrail.
+// triggerName is a trigger's name in series. It tells a Guardrail from a
+// ClusterGuardrail of the same name.
 func triggerName(t *v1alpha1.TriggerAnalysis) string {
 	name := t.Guardrail + "/" + t.Name
 	if t.Kind == "ClusterGuardrail" {

@@ -21,8 +21,8 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// podSight is what the API server says of one pod.
-type podSight struct {
+// podState is what the API server reports about one pod.
+type podState struct {
 	side  side
 	ready bool
 }
@@ -32,19 +32,19 @@ type side int
 const (
 	sideStable side = iota + 1
 	sideCanary
-	// sidePast is a candidate's pod that an earlier run left behind: the canary
-	// ReplicaSet of one revision has the same name in every run.
+	// sidePast is a candidate's pod that an earlier run left: the canary ReplicaSet of a
+	// revision has the same name in every run.
 	sidePast
 )
 
 // createdSlack is how far the clocks of two API servers may be apart.
 const createdSlack = 5 * time.Second
 
-// lookAtPods finds every ReplicaSet that runs the candidate: the canary, and in a
-// native promotion the Deployment's own.
-func (r *Reconciler) lookAtPods(ctx context.Context, t *trial) error {
+// lookAtPods finds the pods of both versions. The candidate runs in the canary
+// ReplicaSet, and in a native promotion also in the Deployment's own.
+func (r *Reconciler) lookAtPods(ctx context.Context, t *evaluation) error {
 	sets, pods := workload.Sets(), &corev1.PodList{}
-	// They are only read, at every poll of every run: not worth copies.
+	// They are only read, at every poll of every run, so they are not copied.
 	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
 	if err := errors.Join(r.Client.List(ctx, sets, scope...), r.Client.List(ctx, pods, scope...)); err != nil {
 		return fmt.Errorf("list the ReplicaSets and pods: %w", err)
@@ -61,9 +61,9 @@ func (r *Reconciler) lookAtPods(ctx context.Context, t *trial) error {
 			sides[set.GetUID()] = sideCanary
 		}
 	}
-	// In any order of the cache, the same question is asked.
+	// The query must not depend on the order of the cache.
 	slices.Sort(t.canarySets)
-	t.pods = map[string]podSight{}
+	t.pods = map[string]podState{}
 	for i := range pods.Items {
 		if owner := metav1.GetControllerOfNoCopy(&pods.Items[i]); owner != nil && sides[owner.UID] != 0 {
 			t.see(&pods.Items[i], sides[owner.UID])
@@ -72,9 +72,9 @@ func (r *Reconciler) lookAtPods(ctx context.Context, t *trial) error {
 	return nil
 }
 
-// stableSetOf is the name of the ReplicaSet that runs the stable version: the one of
-// when the run began, or, once that was deleted and made again under another name,
-// the Deployment's own with the same template.
+// stableSetOf is the name of the ReplicaSet that runs the stable version: the one at the
+// start of the run, or, when that was deleted and created again under another name, the
+// Deployment's own with the same template.
 func stableSetOf(sets []unstructured.Unstructured, run *v1alpha1.RolloutRun) string {
 	pinned := run.Spec.Stable.ReplicaSet
 	if slices.ContainsFunc(sets, func(set unstructured.Unstructured) bool { return set.GetName() == pinned }) {
@@ -88,10 +88,10 @@ func stableSetOf(sets []unstructured.Unstructured, run *v1alpha1.RolloutRun) str
 	return pinned
 }
 
-func (t *trial) see(pod *corev1.Pod, of side) {
-	seen := podSight{side: of, ready: pod.DeletionTimestamp == nil && workload.IsReady(pod)}
+func (t *evaluation) see(pod *corev1.Pod, of side) {
+	seen := podState{side: of, ready: pod.DeletionTimestamp == nil && workload.IsReady(pod)}
 	if of == sideCanary && pod.CreationTimestamp.Add(createdSlack).Before(t.run.CreationTimestamp.Time) {
-		seen = podSight{side: sidePast}
+		seen = podState{side: sidePast}
 	}
 	t.pods[pod.Name] = seen
 	t.podCount++
@@ -100,13 +100,14 @@ func (t *trial) see(pod *corev1.Pod, of side) {
 	}
 }
 
-// split tells the arms apart, by the API server's word. counted is what the run
-// has served: also by pods that have ended since it began, which are in its
-// ledger. judged is what a verdict may rest on: of the candidate the ready pods,
-// because a dead one's last counters cover none of them, and any pod that
-// violated an invariant, which stays violated. Other pods of the answer are not
-// the run's: an earlier run's, which the source still remembers, or impostors.
-func (t *trial) split(q question, counters []prometheus.Counter, at time.Time) (counted, judged analysis.Poll) {
+// split assigns counters to stable and candidate by what the API server reports.
+// counted is everything that the run has served, including by pods that have ended
+// since it began and are in its ledger. judged is what verdicts are based on: of the
+// candidate, the pods that are ready, because the last counters of a pod that ended say
+// nothing about the others; and every pod that violated an invariant, because a
+// violation is final. Other pods of the response do not belong to the run: the source
+// still has them from an earlier run, or the names are forged.
+func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time) (counted, judged analysis.Poll) {
 	counted, judged = analysis.Poll{EvaluatedAt: at}, analysis.Poll{EvaluatedAt: at}
 	known := t.state.Ledgers[q.key].Pods
 	for i := range counters {
@@ -123,7 +124,7 @@ func (t *trial) split(q question, counters []prometheus.Counter, at time.Time) (
 			judged.Stable = addTarget(judged.Stable, c.PodCounter)
 		case sideCanary:
 			counted.Canary = append(counted.Canary, target)
-			if sight.ready || q.subject.Invariant != nil && c.Bad > 0 {
+			if sight.ready || q.measure.Invariant != nil && c.Bad > 0 {
 				judged.Canary = addTarget(judged.Canary, c.PodCounter)
 			}
 		}
@@ -131,8 +132,8 @@ func (t *trial) split(q question, counters []prometheus.Counter, at time.Time) (
 	return counted, judged
 }
 
-// targetName tells the targets of a pod apart in a ledger. A source's text is not
-// kept there, only a hash of it.
+// targetName is the name of a pod's scraped target in a ledger. Text of a source is not
+// kept there, only its hash.
 func targetName(c *prometheus.Counter) string {
 	if c.Instance == "" {
 		return c.Pod
@@ -142,8 +143,8 @@ func targetName(c *prometheus.Counter) string {
 	return c.Pod + "@" + strconv.FormatUint(uint64(h.Sum32()), 36)
 }
 
-// addTarget makes one counter of a pod's targets, which come one after another. It
-// is as fresh as the oldest of them.
+// addTarget sums the counters of a pod's targets, which must follow each other. The sum
+// has the oldest sample time of them.
 func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
 	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
 		return append(pods, target)
@@ -156,8 +157,8 @@ func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysi
 	return pods
 }
 
-// sideByName tells whose a pod was that the API server no longer lists.
-func (t *trial) sideByName(pod string) side {
+// sideByName is the version of a pod that the API server no longer lists.
+func (t *evaluation) sideByName(pod string) side {
 	if prometheus.BelongsTo(pod, t.stableSet) || prometheus.BelongsTo(pod, t.run.Spec.Stable.ReplicaSet) {
 		return sideStable
 	}

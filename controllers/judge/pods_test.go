@@ -32,7 +32,7 @@ func names(pods []analysis.PodCounter) (out string) {
 
 func TestSplit(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	tr := &trial{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, pods: map[string]podSight{}, state: restore(nil)}
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, pods: map[string]podState{}, state: restore(nil)}
 	tr.run.CreationTimestamp = metav1.NewTime(now)
 	see := func(name string, of side, age time.Duration, ready corev1.ConditionStatus) {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(now.Add(-age))}}
@@ -48,7 +48,7 @@ func TestSplit(t *testing.T) {
 	for _, name := range []string{"stable-aaaaa", "stable-ended", "canary-ready", "canary-young", "canary-older", "canary-ended", "canary-other"} {
 		answer = append(answer, prometheus.Counter{PodCounter: counter("shop-"+name, 100, 1, now)})
 	}
-	counted, judged := tr.split(question{key: "slo"}, answer, now)
+	counted, judged := tr.split(query{key: "slo"}, answer, now)
 	for what, got := range map[string][2]string{
 		"counted of stable":        {names(counted.Stable), "shop-stable-aaaaa "},
 		"counted of the candidate": {names(counted.Canary), "shop-canary-ready shop-canary-young shop-canary-ended "},
@@ -61,7 +61,7 @@ func TestSplit(t *testing.T) {
 	if tr.readyPods != 1 || tr.podCount != 4 {
 		t.Errorf("%d ready of %d pods, want 1 of 4", tr.readyPods, tr.podCount)
 	}
-	if _, judged = tr.split(question{key: "slo", subject: sources.Subject{Invariant: &v1alpha1.Invariant{}}}, answer, now); names(judged.Canary) != "shop-canary-ready shop-canary-young shop-canary-ended " {
+	if _, judged = tr.split(query{key: "slo", measure: sources.Measure{Invariant: &v1alpha1.Invariant{}}}, answer, now); names(judged.Canary) != "shop-canary-ready shop-canary-young shop-canary-ended " {
 		t.Errorf("judged of an invariant: %q, want every pod of this run that violated it", names(judged.Canary))
 	}
 }
@@ -70,9 +70,9 @@ func TestSplit(t *testing.T) {
 // for itself, and the pod is one pod.
 func TestAScrapeOfOneContainerThatFails(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	tr := &trial{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, state: restore(nil),
-		pods: map[string]podSight{"shop-canary-a": {sideCanary, true}, "shop-stable-a": {sideStable, true}}}
-	q := question{key: "slo"}
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, state: restore(nil),
+		pods: map[string]podState{"shop-canary-a": {sideCanary, true}, "shop-stable-a": {sideStable, true}}}
+	q := query{key: "slo"}
 	poll := func(instances ...string) (judged analysis.Poll) {
 		now = now.Add(15 * time.Second)
 		var answer []prometheus.Counter

@@ -23,22 +23,23 @@ import (
 	"belay.dev/belay/controllers/sources"
 )
 
-// PreflightReconciler asks, for Rollouts whose candidate waits, whether the
-// service can afford a run, and writes the answer to status.preflight. Like the
-// rest of the analysis loop it touches nothing else.
+// PreflightReconciler checks, for Rollouts with a candidate that waits, whether the
+// service has enough error budget for a run, and writes the verdict to
+// status.preflight. It changes nothing else.
 type PreflightReconciler struct {
 	Client  client.Client
 	Sources *sources.Clients
 	Clock   clock.PassiveClock
-	// Workers ask at once, each for another Rollout.
+	// Workers is how many Rollouts are checked at once.
 	Workers int
 }
 
-// preflightEvery is how often an answer is renewed while a candidate waits. It counts
-// for v1alpha1.PreflightFreshFor.
+// preflightEvery is how often the verdict is renewed while a candidate waits. It is
+// valid for v1alpha1.PreflightFreshFor.
 const preflightEvery = 30 * time.Second
 
-// Reconcile asks once, if it is time, and comes again while the candidate waits.
+// Reconcile checks once, if it is time, and requeues the Rollout while the candidate
+// waits.
 func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	rollout := &v1alpha1.Rollout{}
 	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
@@ -48,7 +49,7 @@ func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		return reconcile.Result{}, nil
 	}
 	bound, _, err := guardrails.Bind(ctx, r.Client, rollout)
-	if err != nil || !asksPreflight(bound) {
+	if err != nil || !hasPreflight(bound) {
 		return reconcile.Result{}, err
 	}
 	now, revision := r.Clock.Now(), rollout.Status.Candidate.Revision
@@ -58,14 +59,14 @@ func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		}
 	}
 	v := r.judge(ctx, rollout, bound, now)
-	answer := v1alpha1.PreflightStatus{
+	verdict := v1alpha1.PreflightStatus{
 		Revision: revision, Outcome: v1alpha1.VerdictOutcome(v.Outcome()), Reason: string(v.Reason),
 		Message: utilstrings.ShortenString(v.Message, 512), EvaluatedAt: metav1.NewTime(now),
 	}
-	return reconcile.Result{RequeueAfter: preflightEvery}, r.write(ctx, rollout, answer)
+	return reconcile.Result{RequeueAfter: preflightEvery}, r.write(ctx, rollout, verdict)
 }
 
-func asksPreflight(bound []v1alpha1.PinnedGuardrail) bool {
+func hasPreflight(bound []v1alpha1.PinnedGuardrail) bool {
 	for _, g := range bound {
 		if g.Spec.Preflight != nil {
 			return true
@@ -74,27 +75,27 @@ func asksPreflight(bound []v1alpha1.PinnedGuardrail) bool {
 	return false
 }
 
-// judge asks about all objectives at once and returns the worst verdict, with its
-// name.
+// judge checks all objectives at once and returns the worst verdict, with the name of
+// its objective.
 func (r *PreflightReconciler) judge(ctx context.Context, rollout *v1alpha1.Rollout, bound []v1alpha1.PinnedGuardrail, now time.Time) analysis.Verdict {
-	var asked []<-chan analysis.Verdict
+	var checks []<-chan analysis.Verdict
 	for _, g := range bound {
 		if g.Spec.Preflight == nil {
 			continue
 		}
 		for _, slo := range g.Spec.SLOs {
-			answer := make(chan analysis.Verdict, 1)
-			asked = append(asked, answer)
+			check := make(chan analysis.Verdict, 1)
+			checks = append(checks, check)
 			go func() {
 				v := r.judgeSLO(ctx, rollout, g, slo, now)
 				v.Message = g.Name + "/" + slo.Name + ": " + v.Message
-				answer <- v
+				check <- v
 			}()
 		}
 	}
-	worst := analysis.Verdict{Reason: analysis.Healthy, Message: "no guardrail that asks has an slo"}
-	for i, answer := range asked {
-		if v := <-answer; i == 0 || analysis.Worst(v.Outcome(), worst.Outcome()) != worst.Outcome() {
+	worst := analysis.Verdict{Reason: analysis.Healthy, Message: "no guardrail with preflight has an slo"}
+	for i, check := range checks {
+		if v := <-check; i == 0 || analysis.Worst(v.Outcome(), worst.Outcome()) != worst.Outcome() {
 			worst = v
 		}
 	}
@@ -130,9 +131,9 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	return rule.Judge(shares)
 }
 
-// write applies the one field this loop owns.
-func (r *PreflightReconciler) write(ctx context.Context, rollout *v1alpha1.Rollout, answer v1alpha1.PreflightStatus) error {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&answer)
+// write applies status.preflight, the one field that this loop owns.
+func (r *PreflightReconciler) write(ctx context.Context, rollout *v1alpha1.Rollout, verdict v1alpha1.PreflightStatus) error {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&verdict)
 	if err != nil {
 		return fmt.Errorf("encode the pre-flight: %w", err)
 	}
@@ -140,7 +141,7 @@ func (r *PreflightReconciler) write(ctx context.Context, rollout *v1alpha1.Rollo
 	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Rollout"))
 	u.SetNamespace(rollout.Namespace)
 	u.SetName(rollout.Name)
-	// The UID keeps a Rollout that was deleted from being made again by this write.
+	// With the UID, this write cannot create a Rollout that was deleted.
 	u.SetUID(rollout.UID)
 	err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(v1alpha1.AnalysisFieldManager), client.ForceOwnership)
 	if err != nil {
@@ -149,7 +150,7 @@ func (r *PreflightReconciler) write(ctx context.Context, rollout *v1alpha1.Rollo
 	return nil
 }
 
-// SetupWithManager registers the reconciler and what wakes it.
+// SetupWithManager registers the reconciler and its watches.
 func (r *PreflightReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("preflight").

@@ -12,15 +12,15 @@ import (
 	"belay.dev/belay/controllers/runs"
 )
 
-// maxTriggersSize and maxStateSize bound a run's record of its analysis, in bytes
-// of JSON. With the run's templates and decisions it stays below what etcd takes
-// (1.5 MiB): one write too large, and the judge would be silent for good.
+// maxTriggersSize and maxStateSize bound the analysis in a run's status, in bytes of
+// JSON. With the run's templates and decisions the object stays below etcd's limit
+// (1.5 MiB); an object above it could never be written again.
 const (
 	maxTriggersSize = 512 << 10
 	maxStateSize    = 512 << 10
 )
 
-// write makes the newest evaluation a run's record, with the state to go on from.
+// write records the newest evaluation in the run, with the state to continue from.
 func (r *Reconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *memory) error {
 	record, err := recordOf(m.newest, m.state)
 	if err != nil {
@@ -33,8 +33,8 @@ func (r *Reconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *mem
 	return err
 }
 
-// recordOf leaves out what does not fit. A state that is left out is lost to the
-// next process, which then asks for more evidence, as after any other loss.
+// recordOf leaves out what does not fit. When the state is left out, the next process
+// does not have it and needs more evidence, as after any other loss.
 func recordOf(newest *v1alpha1.AnalysisStatus, state judgeState) (*v1alpha1.AnalysisStatus, error) {
 	raw, err := json.Marshal(state)
 	if err == nil && len(raw) > maxStateSize {
@@ -49,8 +49,8 @@ func recordOf(newest *v1alpha1.AnalysisStatus, state judgeState) (*v1alpha1.Anal
 	return &record, err
 }
 
-// fitting gives up queries, of the least severe first, and then the older history.
-// A fail keeps what it was found by.
+// fitting removes queries, those of the least severe outcome first, and then the older
+// history, until the rest fits. A fail keeps its query.
 func fitting(triggers []v1alpha1.TriggerAnalysis) ([]v1alpha1.TriggerAnalysis, error) {
 	raw, err := json.Marshal(triggers)
 	if err != nil {

@@ -13,13 +13,14 @@ import (
 	"belay.dev/belay/controllers/guardrails"
 )
 
-// allowedSource reads a source for a guardrail that is in force in a namespace.
-// Whoever asks it comes here: a guardrail can be changed to name a source after
-// the check that lets a run start. What cannot be read is not asked.
+// allowedSource reads the source of a guardrail that is in force in a namespace. It
+// checks the permission before every query, because a guardrail can be changed to name
+// another source after the check at the start of the run. A source is not queried when
+// the permission cannot be read.
 func allowedSource(ctx context.Context, c client.Reader, namespace, name string) (*v1alpha1.MetricSource, *prometheus.QueryError) {
 	source, denied, err := guardrails.PermittedSource(ctx, c, namespace, name)
 	if err != nil {
-		denied = fmt.Sprintf("whether namespace %q may ask MetricSource %q could not be read; it is tried again: %q", namespace, name, utilstrings.ShortenString(err.Error(), 256))
+		denied = fmt.Sprintf("could not check whether namespace %q may use MetricSource %q, retrying: %q", namespace, name, utilstrings.ShortenString(err.Error(), 256))
 	}
 	if denied != "" {
 		return nil, &prometheus.QueryError{Reason: analysis.SourceMissing, Message: denied}

@@ -8,11 +8,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// verdict judges one trigger on the reply to its question. It says how many
-// states were lost, whatever else it says: a state that is lost takes its own
-// count of that along.
-func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply) analysis.Verdict {
-	v := t.judgeReply(g, trigger, reply)
+// verdict judges one trigger by the result of its query. Every verdict has the number of
+// states that were lost, because a state that is lost loses its own count too.
+func (t *evaluation) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Verdict {
+	v := t.judgeResult(g, trigger, result)
 	if trigger.Regression == nil {
 		return v
 	}
@@ -26,30 +25,30 @@ func (t *trial) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, re
 	return v
 }
 
-func (t *trial) judgeReply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, reply reply) analysis.Verdict {
-	if reply.Err != nil {
-		return analysis.Verdict{Reason: reply.Err.Reason, Message: reply.Err.Message}
+func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Verdict {
+	if result.Err != nil {
+		return analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	}
-	quality := analysis.Quality{ScrapeInterval: reply.interval, ReadyPods: t.readyPods, Weight: t.weight}
+	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Metric: metricOf(g.Spec, trigger)}
 	if trigger.Invariant != "" {
-		// A violation counts however little else is known; only a pass needs a
-		// complete and fresh answer.
-		v := analysis.JudgeInvariant(reply.poll, t.readyPods)
+		// A violation counts even when the response is incomplete; only a pass needs a
+		// complete and fresh one.
+		v := analysis.JudgeInvariant(result.poll, t.readyPods)
 		if v.Outcome() == analysis.Fail {
 			return v
 		}
-		if blind, ok := quality.Judge(reply.poll); !ok {
+		if blind, ok := quality.Judge(result.poll); !ok {
 			return blind
 		}
 		return v
 	}
-	if err := reply.poll.Check(); err != nil {
+	if err := result.poll.Check(); err != nil {
 		return analysis.Verdict{Reason: analysis.Malformed, Message: err.Error()}
 	}
-	if v, ok := quality.Judge(reply.poll); !ok {
+	if v, ok := quality.Judge(result.poll); !ok {
 		return v
 	}
-	ledger := t.state.Ledgers[questionKey(g, trigger)]
+	ledger := t.state.Ledgers[queryKey(g, trigger)]
 	if v, ok := ledger.Complete(); !ok {
 		return v
 	}
@@ -65,12 +64,12 @@ func (t *trial) judgeReply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger,
 	return v
 }
 
-// judgeSLO reads a trigger's numbers, whose form the API server has checked, and
-// applies it to a ledger.
-func (t *trial) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l analysis.Ledger, q analysis.Quality) (analysis.Verdict, error) {
+// judgeSLO applies a trigger to a ledger. The API server has checked the form of the
+// trigger's numbers.
+func (t *evaluation) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l analysis.Ledger, q analysis.Quality) (analysis.Verdict, error) {
 	slo, ok := g.Spec.SLO(trigger.SLO)
 	if !ok {
-		return analysis.Verdict{}, fmt.Errorf("trigger %q names no slo of its guardrail", trigger.Name)
+		return analysis.Verdict{}, fmt.Errorf("trigger %q names slo %q, which its guardrail does not define", trigger.Name, trigger.SLO)
 	}
 	read := numbers{}
 	budget := 1 - read.number("objective", slo.Objective)/100
@@ -78,31 +77,31 @@ func (t *trial) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, l
 	case trigger.Burn != nil:
 		rule := analysis.Burn{
 			Budget: budget, Rate: read.number("burn.rate", trigger.Burn.Rate),
-			Long: trigger.Burn.Long.Duration, Short: trigger.Burn.Short.Duration, MinimumSamples: g.Spec.MinimumSamples,
+			Long: trigger.Burn.Long.Duration, Short: trigger.Burn.Short.Duration, MinimumSamples: g.Spec.MinimumSamples, BadName: badName(slo.Indicator),
 		}
 		return rule.Judge(l), read.err
 	case trigger.BudgetSpent != "":
 		rule := analysis.BudgetSpent{
 			Budget: budget, Period: slo.PeriodDuration(), Limit: read.number("budgetSpent", trigger.BudgetSpent) / 100,
-			MinimumSamples: g.Spec.MinimumSamples, Quality: q,
+			MinimumSamples: g.Spec.MinimumSamples, Quality: q, BadName: badName(slo.Indicator),
 		}
 		return rule.Judge(l), read.err
 	case trigger.Regression != nil:
 		rule := analysis.Default(budget, t.regressions(), g.Spec.MinimumSamples)
 		rule.Adjust(read.number("regression.worseThan", trigger.Regression.WorseThan),
 			read.number("regression.burn", trigger.Regression.Burn), read.number("regression.falseAlarm", trigger.Regression.FalseAlarm))
-		rule.Given(q, slo.PeriodDuration())
+		rule.Given(q, slo.PeriodDuration(), badName(slo.Indicator))
 		if read.err != nil {
 			return analysis.Verdict{}, read.err
 		}
 		return t.judgeRegression(rule, triggerKey(g, trigger), l), nil
 	default:
-		return analysis.Verdict{}, fmt.Errorf("trigger %q judges nothing this version of Belay knows", trigger.Name)
+		return analysis.Verdict{}, fmt.Errorf("trigger %q has a kind that this version of Belay does not know", trigger.Name)
 	}
 }
 
-// judgeRegression gathers a poll's evidence and says what there is so far.
-func (t *trial) judgeRegression(rule analysis.Combined, key string, l analysis.Ledger) analysis.Verdict {
+// judgeRegression adds a poll to the evidence and judges it.
+func (t *evaluation) judgeRegression(rule analysis.Combined, key string, l analysis.Ledger) analysis.Verdict {
 	state, known := t.state.Regressions[key]
 	if !known {
 		state = analysis.AfterLosing(t.state.Lost)
@@ -112,12 +111,40 @@ func (t *trial) judgeRegression(rule analysis.Combined, key string, l analysis.L
 	return rule.Judge(state, l)
 }
 
+// badName is what a bad request of an indicator is called in messages.
+func badName(i v1alpha1.Indicator) string {
+	if i.Latency != nil {
+		return "slower than " + i.Latency.Threshold.Duration.String()
+	}
+	return "errors"
+}
+
+// metricOf is the metric that a trigger's pods must have; empty when the user's own
+// expression decides.
+func metricOf(spec v1alpha1.GuardrailSpec, t v1alpha1.Trigger) string {
+	if slo, ok := spec.SLO(t.SLO); ok && t.SLO != "" {
+		switch {
+		case slo.Indicator.Requests != nil:
+			return slo.Indicator.Requests.Total.Metric
+		case slo.Indicator.Latency != nil:
+			return slo.Indicator.Latency.Histogram + "_count"
+		}
+		return ""
+	}
+	for _, invariant := range spec.Invariants {
+		if invariant.Name == t.Invariant {
+			return invariant.Checks.Metric
+		}
+	}
+	return ""
+}
+
 func triggerKey(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger) string {
 	return g.Kind + "/" + g.Name + "/" + trigger.Name
 }
 
-// regressions counts the triggers that share the false alarms of a run.
-func (t *trial) regressions() int {
+// regressions is the number of triggers that share the bound on a run's false alarms.
+func (t *evaluation) regressions() int {
 	n := 0
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
@@ -129,7 +156,7 @@ func (t *trial) regressions() int {
 	return n
 }
 
-// numbers reads decimal strings and keeps the first that is none.
+// numbers reads decimal strings and keeps the first error.
 type numbers struct{ err error }
 
 func (n *numbers) number(field, text string) float64 {

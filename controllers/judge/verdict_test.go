@@ -15,7 +15,7 @@ import (
 func TestAVerdictSaysHowManyStatesWereLost(t *testing.T) {
 	guardrail := v1alpha1.PinnedGuardrail{Kind: "Guardrail", Name: "shop"}
 	trigger := v1alpha1.Trigger{Name: "errors", SLO: "errors", Regression: &v1alpha1.RegressionTrigger{}}
-	noAnswer := reply{Reply: sources.Reply{Err: &prometheus.QueryError{Reason: analysis.Timeout}}}
+	noAnswer := result{Result: sources.Result{Err: &prometheus.QueryError{Reason: analysis.Timeout}}}
 	cases := map[string]struct {
 		state judgeState
 		want  []analysis.Statistic
@@ -28,7 +28,7 @@ func TestAVerdictSaysHowManyStatesWereLost(t *testing.T) {
 		},
 	}
 	for name, c := range cases {
-		look := &trial{state: c.state}
+		look := &evaluation{state: c.state}
 		v := look.verdict(guardrail, trigger, noAnswer)
 		if v.Reason != analysis.Timeout || len(v.Statistics) != len(c.want) || len(c.want) > 0 && v.Statistics[0] != c.want[0] {
 			t.Errorf("%s: %s %v, want %v", name, v.Reason, v.Statistics, c.want)
@@ -41,10 +41,10 @@ func TestAnAnswerAboutTooManyPodsIsAnError(t *testing.T) {
 	trigger := v1alpha1.Trigger{Name: "burn", SLO: "errors", Burn: &v1alpha1.BurnTrigger{Rate: "14.4"}}
 	now := time.Unix(1_700_000_000, 0)
 	poll := analysis.Poll{EvaluatedAt: now, Canary: []analysis.PodCounter{{Pod: "c", SampledAt: now}}}
-	look := &trial{readyPods: 1, now: now, state: judgeState{Ledgers: map[string]analysis.Ledger{
-		questionKey(guardrail, trigger): {EvaluatedAt: now, Unheld: 1},
+	look := &evaluation{readyPods: 1, now: now, state: judgeState{Ledgers: map[string]analysis.Ledger{
+		queryKey(guardrail, trigger): {EvaluatedAt: now, Unheld: 1},
 	}}}
-	if v := look.verdict(guardrail, trigger, reply{poll: poll, interval: time.Second}); v.Reason != analysis.TooManySeries {
+	if v := look.verdict(guardrail, trigger, result{poll: poll, interval: time.Second}); v.Reason != analysis.TooManySeries {
 		t.Errorf("%s %q, want %s", v.Reason, v.Message, analysis.TooManySeries)
 	}
 }

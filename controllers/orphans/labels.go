@@ -25,18 +25,17 @@ import (
 	"belay.dev/belay/controllers/jsonpatch"
 )
 
-// ReasonUnlabelled is the reason of the event on a Deployment that lost its
-// labels.
+// ReasonUnlabelled is the reason of the event on a Deployment whose labels were removed.
 const ReasonUnlabelled = "RolloutGone"
 
-// lookAgain is when a Deployment is looked at again that changed under the write.
+// lookAgain is the delay of the next try when a Deployment changed during the write.
 const lookAgain = 5 * time.Second
 
-// Labels takes Belay's labels from Deployments that no Rollout is for, so that the
-// guard holds nobody for ever: the Rollout that the label names does not exist, or
-// is for another Deployment, as when a manifest was copied with its labels.
+// Labels removes Belay's labels from Deployments that have no Rollout, so that the guard
+// does not hold them for ever: the Rollout that the label names does not exist, or is for
+// another Deployment, as when a manifest was copied with its labels.
 type Labels struct {
-	// Client reads from the cache and writes; Live reads past the cache.
+	// Client reads from the cache and writes; Live reads from the API server.
 	Client client.Client
 	Live   client.Reader
 	Events events.EventRecorder
@@ -45,7 +44,7 @@ type Labels struct {
 	Workers      int
 }
 
-// Reconcile looks at one Deployment.
+// Reconcile checks one Deployment.
 func (r *Labels) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	d := &appsv1.Deployment{}
 	if err := r.Client.Get(ctx, req.NamespacedName, d); err != nil {
@@ -61,8 +60,8 @@ func (r *Labels) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	}
 	removed, err := r.remove(ctx, d)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
-		// It changed meanwhile, or is gone: look again at what the cache has then.
-		log.FromContext(ctx).V(1).Info("the labels were not removed", "error", err.Error())
+		// It was changed or deleted meanwhile: try again with what the cache has then.
+		log.FromContext(ctx).V(1).Info("labels not removed, trying again", "error", err.Error())
 		return reconcile.Result{RequeueAfter: lookAgain}, nil
 	}
 	if err != nil {
@@ -72,12 +71,12 @@ func (r *Labels) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	if rollout != nil {
 		why = fmt.Sprintf("Rollout %q is for Deployment %q", name, rollout.Spec.WorkloadRef.Name)
 	}
-	r.Events.Eventf(d, nil, corev1.EventTypeNormal, ReasonUnlabelled, "RemoveLabels", "%s", explain(why, d, removed))
+	r.Events.Eventf(d, nil, corev1.EventTypeNormal, ReasonUnlabelled, "RemoveLabels", "%s", unlabelledMessage(why, d, removed))
 	return reconcile.Result{}, nil
 }
 
-// remove takes the labels away in one patch. It tests the resource version that
-// was judged.
+// remove removes the labels in one patch, which tests the resource version that was
+// read.
 func (r *Labels) remove(ctx context.Context, d *appsv1.Deployment) (removed []string, err error) {
 	var patch jsonpatch.Patch
 	patch.Test(d.ResourceVersion, "metadata", "resourceVersion")
@@ -91,24 +90,24 @@ func (r *Labels) remove(ctx context.Context, d *appsv1.Deployment) (removed []st
 	return removed, r.Client.Patch(ctx, target, client.RawPatch(types.JSONPatchType, body), client.FieldOwner(r.FieldManager))
 }
 
-// explain says what was done, and what a person may have to do. It stays below
-// the 1024 bytes of an event: names have at most 253 each.
-func explain(why string, d *appsv1.Deployment, removed []string) string {
-	said := []string{fmt.Sprintf("%s: removed %s; Belay no longer holds changes of this Deployment's template.", why, strings.Join(removed, ", "))}
+// unlabelledMessage says what was done, and what a person may have to do. Names have at
+// most 253 bytes each, so it is shorter than the 1024 bytes that an event may have.
+func unlabelledMessage(why string, d *appsv1.Deployment, removed []string) string {
+	said := []string{fmt.Sprintf("%s: removed the labels %s; Belay no longer pauses this Deployment when its template changes.", why, strings.Join(removed, ", "))}
 	if rejected := d.Labels[v1alpha1.LabelRejected]; rejected != "" {
-		said = append(said, fmt.Sprintf("The template that it declares now, revision %s, was rejected before.", rejected))
+		said = append(said, fmt.Sprintf("Its present template, revision %s, was rejected before.", rejected))
 	}
 	if d.Spec.Paused {
-		said = append(said, fmt.Sprintf("It stays paused; to let it roll out what it declares: kubectl -n %s rollout resume deployment/%s.", d.Namespace, d.Name))
+		said = append(said, fmt.Sprintf("It stays paused; to roll out its present template: kubectl -n %s rollout resume deployment/%s.", d.Namespace, d.Name))
 	}
 	if service := d.Labels[v1alpha1.LabelNarrowed]; service != "" {
-		said = append(said, fmt.Sprintf("Service %s may still select one version only: remove pod-template-hash from its selector.", service))
+		said = append(said, fmt.Sprintf("Service %s may still select the pods of one version only: remove pod-template-hash from its selector.", service))
 	}
 	return strings.Join(said, " ")
 }
 
-// SetupWithManager registers the reconciler and what wakes it: a labelled
-// Deployment, and the end of a Rollout.
+// SetupWithManager registers the reconciler and its watches: labelled Deployments, and
+// deleted Rollouts.
 func (r *Labels) SetupWithManager(mgr ctrl.Manager) error {
 	labelled := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetLabels()[v1alpha1.LabelRollout] != "" })
 	return ctrl.NewControllerManagedBy(mgr).

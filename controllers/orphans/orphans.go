@@ -1,5 +1,5 @@
-// Package orphans cleans up what is left of Rollouts that are gone: labels that
-// would hold a Deployment for ever, and the records of finished runs.
+// Package orphans cleans up after Rollouts that were deleted: labels that would keep a
+// Deployment guarded for ever, and finished runs.
 package orphans
 
 import (
@@ -14,10 +14,10 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// find returns a Rollout, or nil when there is none. What the cache does not know
-// the API server is asked for, so that a cold cache takes nothing for gone. It is
-// an error when the API server does not know the kind: then it knows no Rollout,
-// whether there are any or not.
+// find returns a Rollout, or nil when there is none. When the cache does not have it, it
+// is read from the API server, so that an incomplete cache does not make it look
+// deleted. It is an error when the API server does not serve the kind: then it cannot
+// tell whether the Rollout exists.
 func find(ctx context.Context, cached, live client.Reader, key types.NamespacedName) (*v1alpha1.Rollout, error) {
 	for _, reader := range []client.Reader{cached, live} {
 		rollout := &v1alpha1.Rollout{}

@@ -78,13 +78,13 @@ func TestLabelsOfARolloutThatIsGone(t *testing.T) {
 		rollouts []client.Object
 		says     string
 	}{
-		"gone":                       {nil, `Rollout "shop" does not exist: removed belay.dev/rollout, belay.dev/rejected, belay.dev/run, belay.dev/narrowed, belay.dev/handover;`},
-		"of another Deployment":      {[]client.Object{rolloutFor("shop", "other")}, `Rollout "shop" is for Deployment "other": removed belay.dev/rollout`},
+		"gone":                       {nil, `Rollout "shop" does not exist: removed the labels belay.dev/rollout, belay.dev/rejected, belay.dev/run, belay.dev/narrowed, belay.dev/handover;`},
+		"of another Deployment":      {[]client.Object{rolloutFor("shop", "other")}, `Rollout "shop" is for Deployment "other": removed the labels belay.dev/rollout`},
 		"another Rollout is for it":  {[]client.Object{rolloutFor("new", "shop")}, `Rollout "shop" does not exist: removed`},
 		"one in another namespace":   {[]client.Object{&v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "shop"}}}, "does not exist"},
-		"says that it stays paused":  {nil, "It stays paused; to let it roll out what it declares: kubectl -n shop rollout resume deployment/shop."},
+		"says that it stays paused":  {nil, "It stays paused; to roll out its present template: kubectl -n shop rollout resume deployment/shop."},
 		"says what it would let out": {nil, "revision 9fd21c3b07, was rejected before."},
-		"says which Service":         {nil, "Service web may still select one version only: remove pod-template-hash"},
+		"says which Service":         {nil, "Service web may still select the pods of one version only: remove pod-template-hash"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

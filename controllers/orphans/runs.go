@@ -24,23 +24,23 @@ import (
 	"belay.dev/belay/controllers/evidence"
 )
 
-// Runs deletes the finished runs of Rollouts that are gone, when nobody needs
-// them any more. Those of a Rollout that exists are its own loop's.
+// Runs deletes finished runs of Rollouts that were deleted, when they are old enough.
+// The runs of a Rollout that exists are deleted by the Rollout loop.
 type Runs struct {
-	// Client reads Rollouts from the cache and deletes; Live reads past the cache.
-	// Whole runs are read live: nothing else needs them in memory.
+	// Client reads Rollouts from the cache and deletes; Live reads from the API server.
+	// Runs are read live, because nothing else needs whole runs in memory.
 	Client client.Client
 	Live   client.Reader
 	Clock  clock.PassiveClock
 	// FieldManager of the writes.
 	FieldManager string
-	// Keep is for how long after its end a run stays, such as 30 days.
+	// Keep is how long a run stays after its end, such as 30 days.
 	Keep time.Duration
-	// Limit is how many of them stay for each Rollout's name, the newest.
+	// Limit is how many runs stay for each name of a Rollout; the newest stay.
 	Limit int
 }
 
-// Reconcile looks at the runs of one Rollout's name.
+// Reconcile checks the runs of one name of a Rollout.
 func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	rollout, err := find(ctx, r.Client, r.Live, req.NamespacedName)
 	if err != nil || rollout != nil {
@@ -60,16 +60,16 @@ func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	for i := range expired {
 		run := &expired[i]
 		if err := r.Client.Delete(ctx, run, client.Preconditions{UID: &run.UID}); client.IgnoreNotFound(err) != nil {
-			return reconcile.Result{}, fmt.Errorf("delete run %s, whose Rollout is gone: %w", run.Name, err)
+			return reconcile.Result{}, fmt.Errorf("delete run %s of a deleted Rollout: %w", run.Name, err)
 		}
-		log.FromContext(ctx).Info("deleted a run whose Rollout is gone", "run", run.Name, "outcome", run.Status.Outcome)
+		log.FromContext(ctx).Info("deleted a run of a deleted Rollout", "run", run.Name, "outcome", run.Status.Outcome)
 	}
 	return reconcile.Result{RequeueAfter: next}, nil
 }
 
-// end gives a run its outcome whose Rollout was taken away by force, without its
-// finalizer. One that still owns a ReplicaSet stays in progress: its pods may
-// serve, and would go with it.
+// end sets the outcome of a run whose Rollout was deleted without running its finalizer.
+// A run that still owns a ReplicaSet stays in progress: its pods may serve requests, and
+// would be deleted with it.
 func (r *Runs) end(ctx context.Context, run *v1alpha1.RolloutRun) error {
 	if run.Status.Outcome != "" {
 		return nil
@@ -78,7 +78,7 @@ func (r *Runs) end(ctx context.Context, run *v1alpha1.RolloutRun) error {
 	if err != nil || owns {
 		return err
 	}
-	message := fmt.Sprintf("Rollout %q is gone, and its finalizer was removed by force: what was not recorded yet is lost", run.Spec.Rollout.Name)
+	message := fmt.Sprintf("Rollout %q was deleted and its finalizer removed by hand: decisions that were not recorded yet are lost", run.Spec.Rollout.Name)
 	patch, err := json.Marshal(map[string]any{"status": map[string]any{
 		"outcome": v1alpha1.OutcomeCancelled, "message": message, "finishedAt": r.Clock.Now().UTC().Format(time.RFC3339),
 	}})
@@ -87,7 +87,7 @@ func (r *Runs) end(ctx context.Context, run *v1alpha1.RolloutRun) error {
 	}
 	err = r.Client.Status().Patch(ctx, run, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(r.FieldManager))
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("end run %s, whose Rollout is gone: %w", run.Name, err)
+		return fmt.Errorf("end run %s of a deleted Rollout: %w", run.Name, err)
 	}
 	label := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, v1alpha1.OutcomeCancelled)
 	err = r.Client.Patch(ctx, run, client.RawPatch(types.MergePatchType, label), client.FieldOwner(r.FieldManager))
@@ -112,9 +112,9 @@ func (r *Runs) ownsSet(ctx context.Context, run *v1alpha1.RolloutRun) (bool, err
 	return false, nil
 }
 
-// SetupWithManager registers the reconciler and what wakes it: a run that is new
-// to the controller or finished, as metadata, and the end of a Rollout. One
-// worker is enough: nothing waits for it.
+// SetupWithManager registers the reconciler and its watches: runs that are new to the
+// controller or finished, as metadata, and deleted Rollouts. One worker is enough,
+// because nothing waits for it.
 func (r *Runs) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("orphaned-runs").

@@ -1,5 +1,5 @@
-// Package replay makes a run's decisions again from its record alone, and compares.
-// It reads nothing but the RolloutRun: no cluster, no clock, no source.
+// Package replay computes a run's decisions again from its record, and compares them
+// with the recorded ones. It reads only the RolloutRun: no cluster, clock or source.
 package replay
 
 import (
@@ -13,34 +13,32 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// Outcome is what making one decision again has shown.
+// Outcome is the result of replaying one decision.
 type Outcome string
 
 const (
-	// Same means that the recorded input gives the recorded decision.
+	// Same means: the recorded input gives the recorded decision.
 	Same Outcome = "Same"
-	// Differs means that it gives another one: the record was changed, or the planner
-	// is not the one that decided.
+	// Differs means: the recorded input gives another decision. The record was changed, or the
+	// planner is not the one that decided.
 	Differs Outcome = "Differs"
-	// NotComparable means that the decision cannot be made again: another version of
-	// the planner made it, or its input was not kept.
+	// NotComparable means: the decision cannot be replayed. Another version of the planner made
+	// it, or its input was not kept.
 	NotComparable Outcome = "NotComparable"
 )
 
-// Decision is one recorded decision, made again.
+// Decision is the result for one recorded decision.
 type Decision struct {
-	// Seq in the run's record, from 1, and the Rule that was recorded.
+	// Seq is its number in the run's record, from 1; Rule is the recorded rule.
 	Seq     int32
 	Rule    string
 	Outcome Outcome
-	// Message says what differs, or why it cannot be compared; empty when it is the
-	// same.
+	// Message says what differs, or why the decision is not comparable; empty for Same.
 	Message string
 }
 
-// Run verifies the run's record and makes each of its decisions again, in order. An
-// error means that the record itself does not hold together, so that nothing in it
-// can be relied on.
+// Run verifies the run's record and replays its decisions in order. An error means that
+// the hash chain does not verify, so that nothing in the record can be trusted.
 func Run(run *v1alpha1.RolloutRun) ([]Decision, error) {
 	if err := evidence.Verify(run.Status.Decisions, run.Status.Head); err != nil {
 		return nil, fmt.Errorf("the record of run %s does not verify: %w", run.Name, err)
@@ -48,7 +46,7 @@ func Run(run *v1alpha1.RolloutRun) ([]Decision, error) {
 	return Records(run.Status.Decisions), nil
 }
 
-// Records makes the decisions of a record again, which must begin with its first.
+// Records replays the decisions of a record, which must begin with the first one.
 func Records(records []v1alpha1.DecisionRecord) []Decision {
 	var input []byte
 	out := make([]Decision, 0, len(records))
@@ -60,8 +58,8 @@ func Records(records []v1alpha1.DecisionRecord) []Decision {
 	return out
 }
 
-// again makes the last decision of a record again, given the input of the one
-// before, and returns its own input; nil when that is not known.
+// again replays the last decision of a record. before is the input of the decision
+// before it. It also returns the decision's own input, or nil when that is not known.
 func again(records []v1alpha1.DecisionRecord, before []byte) (Decision, []byte) {
 	r := records[len(records)-1]
 	d := Decision{Seq: r.Seq, Rule: r.Rule, Outcome: NotComparable}
@@ -86,15 +84,15 @@ func again(records []v1alpha1.DecisionRecord, before []byte) (Decision, []byte) 
 	return d, input
 }
 
-// difference names the fields in which the last record is not what was decided
-// again; empty when there are none.
+// difference names the first field in which the last record differs from the replayed
+// decision; empty when there is none.
 func difference(records []v1alpha1.DecisionRecord, got *v1alpha1.DecisionRecord) string {
 	want := records[len(records)-1]
 	if got == nil {
-		return fmt.Sprintf("recorded is %s, made again the input gives no new decision", want.Rule)
+		return fmt.Sprintf("recorded is %s, but replayed the input gives no new decision", want.Rule)
 	}
 	if want.SameVerdicts || want.MoreVerdicts > 0 {
-		// What was left out of the record is compared as far as it is there.
+		// Verdicts that the record left out are not compared.
 		want.Verdicts = evidence.Verdicts(records)
 		got.Verdicts = asKept(got.Verdicts, want)
 	}
@@ -105,14 +103,14 @@ func difference(records []v1alpha1.DecisionRecord, got *v1alpha1.DecisionRecord)
 	maps.Copy(either, made)
 	for _, name := range slices.Sorted(maps.Keys(either)) {
 		if recorded[name] != made[name] {
-			return fmt.Sprintf("%s: recorded is %s, made again it is %s", name, orNothing(recorded[name]), orNothing(made[name]))
+			return fmt.Sprintf("%s: recorded is %s, replayed it is %s", name, orNothing(recorded[name]), orNothing(made[name]))
 		}
 	}
 	return ""
 }
 
-// asKept are verdicts as far as a record kept them: the worst alone in a long
-// record, without the samples where only those were newer.
+// asKept reduces verdicts to what the record kept: only the worst one in a long record,
+// and the older samples where nothing else changed.
 func asKept(verdicts []v1alpha1.VerdictReference, kept v1alpha1.DecisionRecord) []v1alpha1.VerdictReference {
 	out := slices.Clone(verdicts)
 	if kept.MoreVerdicts > 0 && len(out) > len(kept.Verdicts) {

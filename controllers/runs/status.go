@@ -1,5 +1,5 @@
-// Package runs writes RolloutRuns. Both loops do: each owns fields of its own in a
-// run's status.
+// Package runs writes the status of RolloutRuns. Two loops do so; each owns other fields
+// of it.
 package runs
 
 import (
@@ -13,9 +13,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// ApplyStatus writes the fields of a run's status that owner has, by server-side
-// apply: what another field manager wrote stays, and what owner wrote before and
-// leaves out now is removed. A run that was deleted is not made again.
+// ApplyStatus writes the fields of a run's status that belong to owner, by server-side
+// apply: fields of another field manager stay, and fields that owner wrote before and
+// leaves out now are removed. It does not create a run that was deleted.
 func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, status v1alpha1.RolloutRunStatus, owner string) error {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
@@ -25,7 +25,7 @@ func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun,
 	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RolloutRun"))
 	u.SetNamespace(run.Namespace)
 	u.SetName(run.Name)
-	// The UID keeps a run that was deleted from being made again by this write.
+	// With the UID, this write cannot create a run that was deleted.
 	u.SetUID(run.UID)
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(owner), client.ForceOwnership)
 	if err != nil {

@@ -12,57 +12,57 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Breaker tells a blind run from a blind source. When many runs get no usable
-// answer from one source at the same time, the source is at fault and not the
-// candidates: then all of them hold, whatever their whenBlind says, so that one
-// outage of a metrics backend never rolls back a fleet.
+// Breaker tells an outage of a source from missing data of one run. When many runs get
+// no usable response from one source at the same time, the cause is the source and not
+// their candidates. Then all of them hold, whatever their whenBlind says, so that an
+// outage of a metrics backend does not roll back many runs at once.
 type Breaker struct {
 	// Changed gets a MetricSource whose outage may have begun or ended.
 	Changed chan event.GenericEvent
 
 	mu      sync.Mutex
-	sources map[string]*sights
+	sources map[string]*reports
 }
 
-// sights is what the runs that ask one source last saw of it.
-type sights struct {
-	// since is when this process first heard of the source.
+// reports are the newest reports of the runs that query one source.
+type reports struct {
+	// since is when this process first had a report about the source.
 	since time.Time
-	runs  map[types.UID]sight
-	// blind counts the runs that saw nothing.
+	runs  map[types.UID]report
+	// blind counts the runs without a usable response.
 	blind int
 	open  bool
-	// swept is when runs that no longer ask were last forgotten.
+	// swept is when reports of runs that no longer query the source were last dropped.
 	swept time.Time
 }
 
-type sight struct {
+type report struct {
 	at    time.Time
 	blind bool
 }
 
-// A source is out when at least outageRuns runs are blind, and at least half of
-// those that ask it. What a run saw counts for sightFor.
+// A source has an outage when at least outageRuns runs are blind, and at least half of
+// those that query it. A report is valid for reportFor.
 const (
 	outageRuns = 3
-	sightFor   = 2 * time.Minute
+	reportFor  = 2 * time.Minute
 	sweepEvery = 15 * time.Second
 )
 
-// knowsAfter is how long every run in progress has to say what it sees: a poll
-// and a query's deadline, several times.
+// knowsAfter is how long it takes until every run in progress has reported: several
+// times a poll's interval and a query's timeout.
 const knowsAfter = time.Minute
 
-// NewBreaker returns a Breaker that knows of no run.
+// NewBreaker returns a Breaker without reports.
 func NewBreaker() *Breaker {
-	return &Breaker{Changed: make(chan event.GenericEvent, 64), sources: map[string]*sights{}}
+	return &Breaker{Changed: make(chan event.GenericEvent, 64), sources: map[string]*reports{}}
 }
 
-// Note records what a run saw of a source.
+// Note records whether a run got a usable response from a source.
 func (b *Breaker) Note(source string, run types.UID, blind bool, now time.Time) {
 	b.mu.Lock()
 	s := b.of(source, now)
-	s.see(run, sight{now, blind})
+	s.add(run, report{now, blind})
 	if now.Sub(s.swept) >= sweepEvery {
 		s.sweep(now)
 	}
@@ -78,11 +78,12 @@ func (b *Breaker) Note(source string, run types.UID, blind bool, now time.Time) 
 	select {
 	case b.Changed <- event.GenericEvent{Object: changed}:
 	default:
-		// Nobody listens fast enough; the next periodic look finds it.
+		// The channel is full; the next periodic reconcile finds the change.
 	}
 }
 
-// Blind counts the runs that ask a source, and the blind ones among them.
+// Blind counts the runs that query a source, and those of them without a usable
+// response.
 func (b *Breaker) Blind(source string, now time.Time) (blind, runs int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,32 +92,32 @@ func (b *Breaker) Blind(source string, now time.Time) (blind, runs int) {
 	return s.blind, len(s.runs)
 }
 
-// Knows reports whether every run has had the time to say what it sees since
-// this process first heard of the source. Until then silence ends no outage that
-// an earlier process found: its runs would be rolled back for being blind.
+// Knows reports whether every run has had the time to report since this process first
+// had a report about the source. Until then, missing reports do not end an outage that
+// an earlier process found: its runs would be rolled back by whenBlind.
 func (b *Breaker) Knows(source string, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return now.Sub(b.of(source, now).since) >= knowsAfter
 }
 
-// Forget drops a source that is gone.
+// Forget drops a source that was deleted.
 func (b *Breaker) Forget(source string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.sources, source)
 }
 
-func (b *Breaker) of(source string, now time.Time) *sights {
+func (b *Breaker) of(source string, now time.Time) *reports {
 	s := b.sources[source]
 	if s == nil {
-		s = &sights{since: now, swept: now, runs: map[types.UID]sight{}}
+		s = &reports{since: now, swept: now, runs: map[types.UID]report{}}
 		b.sources[source] = s
 	}
 	return s
 }
 
-func (s *sights) see(run types.UID, is sight) {
+func (s *reports) add(run types.UID, is report) {
 	if s.runs[run].blind {
 		s.blind--
 	}
@@ -126,10 +127,10 @@ func (s *sights) see(run types.UID, is sight) {
 	s.runs[run] = is
 }
 
-func (s *sights) sweep(now time.Time) {
+func (s *reports) sweep(now time.Time) {
 	s.swept = now
-	maps.DeleteFunc(s.runs, func(_ types.UID, is sight) bool {
-		old := now.Sub(is.at) > sightFor
+	maps.DeleteFunc(s.runs, func(_ types.UID, is report) bool {
+		old := now.Sub(is.at) > reportFor
 		if old && is.blind {
 			s.blind--
 		}
@@ -139,7 +140,10 @@ func (s *sights) sweep(now time.Time) {
 
 func isOutage(blind, runs int) bool { return blind >= outageRuns && 2*blind >= runs }
 
-// outageMessage says what an outage means for the runs.
+// outageMessage says what an outage means for the runs that query the source.
 func outageMessage(blind, runs int) string {
-	return fmt.Sprintf("%d of %d runs that ask this source get no usable answer: all of them hold, and none is rolled back for being blind", blind, runs)
+	return fmt.Sprintf("%d of %d runs that query this source get no usable response: all of them hold, and whenBlind rolls none of them back", blind, runs)
 }
+
+// noOutage is the message when there is none. It must stay the same while numbers change.
+var noOutage = fmt.Sprintf("no outage: it takes at least %d runs, and half of those that query this source, without a usable response", outageRuns)

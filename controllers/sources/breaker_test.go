@@ -63,7 +63,7 @@ func TestBreakerTellsOnceAndForgets(t *testing.T) {
 		t.Errorf("told %d times, want once when it began and once when it ended", got)
 	}
 	poll(true)
-	if _, runs := b.Blind("default", now.Add(sightFor+time.Second)); runs != 0 {
+	if _, runs := b.Blind("default", now.Add(reportFor+time.Second)); runs != 0 {
 		t.Errorf("%d runs remembered that ask no more", runs)
 	}
 }
@@ -112,7 +112,7 @@ func TestASightReplacesTheLast(t *testing.T) {
 	if blind, runs := b.Blind("default", now); blind != 1 || runs != 2 {
 		t.Errorf("%d of %d blind, want 1 of 2", blind, runs)
 	}
-	if blind, runs := b.Blind("default", now.Add(sightFor+time.Second)); blind != 0 || runs != 0 {
+	if blind, runs := b.Blind("default", now.Add(reportFor+time.Second)); blind != 0 || runs != 0 {
 		t.Errorf("%d of %d are left of runs that ask no more", blind, runs)
 	}
 }

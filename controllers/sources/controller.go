@@ -26,20 +26,20 @@ import (
 	"belay.dev/belay/controllers/wake"
 )
 
-// Reconciler says on each MetricSource whether it answers.
+// Reconciler sets on each MetricSource whether it responds.
 type Reconciler struct {
 	Client  client.Client
 	Sources *Clients
 	Breaker *Breaker
 	Events  events.EventRecorder
 	Clock   clock.PassiveClock
-	// Every is how often a source is asked.
+	// Every is how often a source is checked.
 	Every time.Duration
-	// Workers ask at once, each another source: a slow one delays no other.
+	// Workers is how many sources are checked at once: a slow one delays no other.
 	Workers int
 }
 
-// Reconcile asks a source for its version and records the answer.
+// Reconcile reads a source's version and records whether that worked.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	source := &v1alpha1.MetricSource{}
 	err := r.Client.Get(ctx, req.NamespacedName, source)
@@ -55,7 +55,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	next := source.DeepCopy()
 	next.Status.ObservedGeneration = source.Generation
 	version, err := r.version(ctx, source)
-	value, reason, message := metav1.ConditionTrue, v1alpha1.ReasonAnswered, "it answers"
+	value, reason, message := metav1.ConditionTrue, v1alpha1.ReasonAnswered, "the source responded with its version"
 	if err != nil {
 		value, reason, message = metav1.ConditionFalse, unreachableReason(err), utilstrings.ShortenString(err.Error(), 512)
 	} else {
@@ -73,7 +73,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	patch := client.MergeFromWithOptions(source, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
-		return wake.AfterConflict(ctx, "record whether the source answers", err)
+		return wake.AfterConflict(ctx, "record whether the source responds", err)
 	}
 	if c := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionOutage); flipped && c.Status == metav1.ConditionTrue {
 		r.Events.Eventf(next, nil, corev1.EventTypeWarning, c.Reason, "Hold", "%s", c.Message)
@@ -81,16 +81,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: r.Every}, nil
 }
 
-// setOutage shows what the breaker knows, and reports whether that is news. The
-// message of an outage is that of its beginning: it is not written anew at every
-// change of a number. An outage found by an earlier process goes on until this
-// one knows better.
+// setOutage sets the condition Outage from the breaker, and reports whether its status
+// changed. The message of an outage keeps the numbers of its beginning, so that the
+// status is not written at every change of a number. An outage that an earlier process
+// found goes on until the breaker of this one has reports of every run.
 func (r *Reconciler) setOutage(source *v1alpha1.MetricSource) (flipped bool) {
 	now := r.Clock.Now()
 	blind, runs := r.Breaker.Blind(source.Name, now)
 	c := metav1.Condition{
-		Type: v1alpha1.ConditionOutage, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRunsServed,
-		Message: "the runs that ask it get answers", ObservedGeneration: source.Generation, LastTransitionTime: metav1.NewTime(now),
+		Type: v1alpha1.ConditionOutage, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoOutage,
+		Message: noOutage, ObservedGeneration: source.Generation, LastTransitionTime: metav1.NewTime(now),
 	}
 	before := meta.FindStatusCondition(source.Status.Conditions, v1alpha1.ConditionOutage)
 	goesOn := before != nil && before.Status == metav1.ConditionTrue && !r.Breaker.Knows(source.Name, now)

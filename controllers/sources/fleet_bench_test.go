@@ -103,7 +103,7 @@ func BenchmarkFleetPoll(b *testing.B) {
 			now := time.UnixMilli(time.Now().UnixMilli())
 			url := distantFleet(b, now)
 			c := clocktesting.NewFakeClock(now)
-			a := NewAsker(NewClients(nil, "belay", time.Hour), c, time.Second)
+			a := NewQuerier(NewClients(nil, "belay", time.Hour), c, time.Second)
 			source := sourcestest.At(url, 1000)
 			asks := fleetOf(b, runs, sourcestest.Requests("errors"), sourcestest.Requests("timeouts"), sourcestest.Requests("lost"))
 			judge := analysis.Default(0.001, 3, 200)

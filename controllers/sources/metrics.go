@@ -14,15 +14,15 @@ var (
 	queries = promclient.NewCounterVec(promclient.CounterOpts{
 		Name: "belay_source_queries_total", Help: "Queries to metric sources, by how they ended.",
 	}, []string{"outcome"})
-	// A source's name is the platform team's word, not a tenant's.
+	// The name of a source is set by the platform team, not by a tenant.
 	outages = promclient.NewGaugeVec(promclient.GaugeOpts{
-		Name: "belay_source_outage", Help: "1 while so many runs are blind on a source that all of them hold.",
+		Name: "belay_source_outage", Help: "1 while so many runs get no usable response from a source that all of them hold.",
 	}, []string{"source"})
 )
 
 func init() { metrics.Registry.MustRegister(queries, outages) }
 
-// CountQuery counts a query to a source by how it ended: nil is an answer.
+// CountQuery counts a query to a source by how it ended; nil is a usable response.
 func CountQuery(err error) {
 	outcome := string(analysis.Malformed)
 	var known *prometheus.QueryError

@@ -34,7 +34,7 @@ func TestAnHourWithoutTheSource(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	})
 	c := clocktesting.NewFakeClock(now)
-	a, breaker := NewAsker(NewClients(nil, "belay", 100*time.Hour), c, time.Second), NewBreaker()
+	a, breaker := NewQuerier(NewClients(nil, "belay", 100*time.Hour), c, time.Second), NewBreaker()
 	source := f.source(10_000)
 	look := func(at time.Time) (answered int) {
 		for run, own := range poll(t, a, c, source, runs, sourcestest.Requests("errors")) {

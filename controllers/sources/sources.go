@@ -1,5 +1,5 @@
-// Package sources keeps what Belay knows of metric sources: a client for each, the
-// queries that runs share, and whether a source is out.
+// Package sources handles metric sources: a client for each, the queries that runs
+// share, and whether a source has an outage.
 package sources
 
 import (
@@ -16,11 +16,11 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Clients keeps one client per MetricSource, so that its limit on queries in
-// flight holds for all runs together. A client is made anew when the spec
-// changes, and after a while, so that rotated Secrets apply without a restart.
+// Clients keeps one client per MetricSource, so that its limit on queries in flight
+// holds for all runs together. A client is created again when the spec changes, and
+// after a while, so that rotated Secrets apply without a restart.
 type Clients struct {
-	// reader is uncached: Secrets are read when needed and kept nowhere.
+	// reader is not cached: Secrets are read when needed and not kept.
 	reader    client.Reader
 	namespace string
 	refresh   time.Duration
@@ -69,12 +69,12 @@ func (s *Clients) secret(ctx context.Context, ref v1alpha1.SecretKeyRef) (string
 	}
 	value, ok := secret.Data[ref.Key]
 	if !ok {
-		return "", fmt.Errorf("it has no such key")
+		return "", fmt.Errorf("the Secret has no such key")
 	}
 	return string(value), nil
 }
 
-// Forget drops the client of a source that is gone.
+// Forget drops the client of a source that was deleted.
 func (s *Clients) Forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

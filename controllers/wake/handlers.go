@@ -24,16 +24,16 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // found is a Rollout that an event concerns.
 type found struct {
 	rollout *v1alpha1.Rollout
-	// urgent is set when the object of the event, not the Rollout, makes it so.
+	// urgent is set when the event's object, not the Rollout itself, makes it urgent.
 	urgent bool
 }
 
 // mapping finds the Rollouts that an object concerns.
 type mapping func(ctx context.Context, o client.Object) ([]found, error)
 
-// Self wakes a Rollout for its own events. It takes the place of For: use it with
-// Named and Watches. A deleted Rollout is woken too, so that what is kept of it
-// can be dropped.
+// Self enqueues a Rollout for its own events. It replaces For: use it with Named and
+// Watches. A deleted Rollout is enqueued too, so that what is kept about it can be
+// dropped.
 func Self() handler.EventHandler {
 	return mapped(func(_ context.Context, o client.Object) ([]found, error) {
 		rollout, ok := o.(*v1alpha1.Rollout)
@@ -44,12 +44,12 @@ func Self() handler.EventHandler {
 	})
 }
 
-// RolloutsByWorkload wakes the Rollouts of a Deployment.
+// RolloutsByWorkload enqueues the Rollouts of a Deployment.
 func RolloutsByWorkload(c client.Reader) handler.EventHandler {
 	return indexed(c, ByWorkload, client.Object.GetName)
 }
 
-// RolloutsByAutoscaler wakes the Rollouts of the Deployment that an autoscaler
+// RolloutsByAutoscaler enqueues the Rollouts of the Deployment that an autoscaler
 // targets.
 func RolloutsByAutoscaler(c client.Reader) handler.EventHandler {
 	return indexed(c, ByWorkload, func(o client.Object) string {
@@ -61,8 +61,8 @@ func RolloutsByAutoscaler(c client.Reader) handler.EventHandler {
 	})
 }
 
-// AutoscalerChanged lets the changes of an autoscaler's spec through: its status
-// changes with every look that it takes.
+// AutoscalerChanged passes changes of an autoscaler's spec only: its status changes with
+// every sync.
 func AutoscalerChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
@@ -71,8 +71,8 @@ func AutoscalerChanged() predicate.Predicate {
 	}}
 }
 
-// RolloutsByService wakes the Rollouts whose own Service an object is, or, for an
-// EndpointSlice, belongs to.
+// RolloutsByService enqueues the Rollouts that use a Service, or the Service of an
+// EndpointSlice.
 func RolloutsByService(c client.Reader) handler.EventHandler {
 	return indexed(c, ByService, func(o client.Object) string {
 		if _, ok := o.(*discoveryv1.EndpointSlice); ok {
@@ -82,26 +82,26 @@ func RolloutsByService(c client.Reader) handler.EventHandler {
 	})
 }
 
-// RolloutsByRoute wakes the Rollouts that name a route of this kind: HTTPRoute or
+// RolloutsByRoute enqueues the Rollouts that refer to a route of this kind: HTTPRoute or
 // GRPCRoute.
 func RolloutsByRoute(c client.Reader, kind string) handler.EventHandler {
 	return indexed(c, ByRoute, func(o client.Object) string { return RouteKey(kind, o.GetName()) })
 }
 
-// RolloutsByGuardrail wakes the Rollouts that name a Guardrail.
+// RolloutsByGuardrail enqueues the Rollouts that refer to a Guardrail.
 func RolloutsByGuardrail(c client.Reader) handler.EventHandler {
 	return indexed(c, ByGuardrail, client.Object.GetName)
 }
 
-// RolloutsByLabel wakes the Rollout that an object's label belay.dev/rollout
+// RolloutsByLabel enqueues the Rollout that an object's label belay.dev/rollout
 // names: ReplicaSets, generated Services, and their EndpointSlices, which inherit
 // the Service's labels.
 func RolloutsByLabel(c client.Reader) handler.EventHandler {
 	return mapped(labelled(c))
 }
 
-// RolloutsByRun wakes the Rollout of a run, urgently when a trigger of it has
-// fired. It takes runs whole or as metadata.
+// RolloutsByRun enqueues the Rollout of a run, with priority Urgent when one of its
+// triggers has fired. The events may have whole runs or their metadata.
 func RolloutsByRun(c client.Reader) handler.EventHandler {
 	byLabel := labelled(c)
 	return mapped(func(ctx context.Context, o client.Object) ([]found, error) {
@@ -125,7 +125,7 @@ func labelled(c client.Reader) mapping {
 		rollout := &v1alpha1.Rollout{}
 		err := c.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: name}, rollout)
 		if apierrors.IsNotFound(err) {
-			// Its own event comes when it is created.
+			// When it is created, it gets an event of its own.
 			return nil, nil
 		}
 		if err != nil {
@@ -150,13 +150,13 @@ func indexed(c client.Reader, index string, value func(client.Object) string) ha
 	})
 }
 
-// mapped enqueues what a mapping finds, by priority. An object of the initial list
-// and one that a resync repeats are no news.
+// mapped enqueues the Rollouts that a mapping finds, by priority. Objects of the initial
+// list and of a resync do not count as changed.
 func mapped(find mapping) handler.EventHandler {
 	enqueue := func(ctx context.Context, q queue, changed bool, o client.Object) {
 		all, err := find(ctx, o)
 		if err != nil {
-			log.FromContext(ctx).Error(err, "find the Rollouts that an event concerns; the watchdog looks instead")
+			log.FromContext(ctx).Error(err, "cannot find the Rollouts that an event concerns; they are checked at the next watchdog interval")
 			return
 		}
 		for _, f := range all {

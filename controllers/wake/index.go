@@ -10,8 +10,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Indexes of Rollouts in the cache, for client.MatchingFields. Each is looked up
-// together with a namespace.
+// Indexes of Rollouts in the cache, for client.MatchingFields together with a namespace.
 const (
 	// ByWorkload is the name of the Deployment.
 	ByWorkload = "spec.workloadRef.name"
@@ -23,12 +22,12 @@ const (
 	ByGuardrail = "spec.guardrails"
 )
 
-// ByTarget is an index of HorizontalPodAutoscalers: the name of the Deployment
-// that one scales. It is looked up together with a namespace.
+// ByTarget is an index of HorizontalPodAutoscalers by the name of the Deployment that they
+// scale, for use together with a namespace.
 const ByTarget = "spec.scaleTargetRef.name"
 
-// Target returns what an autoscaler is found by in ByTarget: nothing when it
-// scales something else than a Deployment.
+// Target returns the values of an autoscaler in ByTarget: none when it scales something
+// else than a Deployment.
 func Target(o client.Object) []string {
 	hpa, ok := o.(*autoscalingv2.HorizontalPodAutoscaler)
 	if !ok || hpa.Spec.ScaleTargetRef.Kind != "Deployment" {
@@ -46,7 +45,7 @@ func RouteKey(kind, name string) string {
 	return kind + "/" + name
 }
 
-// Values returns what a Rollout is found by in each index.
+// Values returns the functions that compute a Rollout's values in each index.
 func Values() map[string]client.IndexerFunc {
 	of := func(values func(*v1alpha1.RolloutSpec) []string) client.IndexerFunc {
 		return func(o client.Object) []string {
@@ -82,8 +81,8 @@ func present(value string) []string {
 	return []string{value}
 }
 
-// Index adds all indexes to a manager's cache (mgr.GetFieldIndexer). It is called
-// once, before the manager starts and before any controller uses them.
+// Index adds all indexes to a manager's cache (mgr.GetFieldIndexer). Call it once, before
+// the manager starts.
 func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	for field, values := range Values() {
 		if err := indexer.IndexField(ctx, &v1alpha1.Rollout{}, field, values); err != nil {

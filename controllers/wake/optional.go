@@ -16,11 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
-// Optional is a source of the events of a kind that need not be installed. When
-// the API server serves the kind at the start, the controller waits for its cache
-// as for any other. When not, the controller starts without it, and looks for it
-// again at every interval; once it is there it is watched from then on. object is
-// an unstructured one, which says its kind.
+// Optional is a source of events for a kind that need not be installed. When the API server
+// serves the kind at the start, the controller waits for its cache as for any other.
+// Otherwise the controller starts without it, and checks at every interval whether it was
+// installed; from then on it is watched. object is unstructured and has the kind.
 func Optional(c cache.Cache, mapper meta.RESTMapper, object client.Object, events handler.EventHandler, every time.Duration) source.SyncingSource {
 	return &optional{kind: object.GetObjectKind().GroupVersionKind(), mapper: mapper, watch: source.Kind(c, object, events), every: every}
 }
@@ -30,7 +29,7 @@ type optional struct {
 	mapper meta.RESTMapper
 	watch  source.SyncingSource
 	every  time.Duration
-	// awaited is set while nothing is watched.
+	// awaited is set when the kind was not installed at the start.
 	awaited atomic.Bool
 }
 
@@ -40,33 +39,33 @@ func (o *optional) Start(ctx context.Context, q queue) error {
 		return o.watch.Start(ctx, q)
 	}
 	o.awaited.Store(true)
-	log.FromContext(ctx).Info("not installed: no Rollout can use this kind until it is", "kind", o.kind.String())
+	log.FromContext(ctx).Info("kind is not installed: Rollouts cannot use it", "kind", o.kind.String())
 	go o.await(ctx, q)
 	return nil
 }
 
-// await returns when the kind is watched or the controller stops.
+// await starts the watch once the kind is installed, or returns when the controller stops.
 func (o *optional) await(ctx context.Context, q queue) {
 	err := wait.PollUntilContextCancel(ctx, o.every, false, func(ctx context.Context) (bool, error) { return o.installed(ctx), nil })
 	if err != nil {
 		return
 	}
-	log.FromContext(ctx).Info("installed meanwhile: watching it", "kind", o.kind.String())
+	log.FromContext(ctx).Info("kind was installed: watching it", "kind", o.kind.String())
 	if err := o.watch.Start(ctx, q); err != nil {
-		log.FromContext(ctx).Error(err, "watch a kind that was installed later; the watchdog looks instead", "kind", o.kind.String())
+		log.FromContext(ctx).Error(err, "cannot watch a kind that was installed later; Rollouts are checked at the watchdog interval", "kind", o.kind.String())
 	}
 }
 
-// installed is false also when the API server does not say: then it is asked again.
+// installed is also false when the API server cannot be read; it is read again later.
 func (o *optional) installed(ctx context.Context) bool {
 	_, err := o.mapper.RESTMapping(o.kind.GroupKind(), o.kind.Version)
 	if err != nil && !meta.IsNoMatchError(err) {
-		log.FromContext(ctx).Error(err, "ask the API server whether a kind is installed", "kind", o.kind.String())
+		log.FromContext(ctx).Error(err, "cannot read from the API server whether a kind is installed", "kind", o.kind.String())
 	}
 	return err == nil
 }
 
-// WaitForSync waits for the cache of a kind that was there at the start.
+// WaitForSync waits for the cache of a kind that was installed at the start.
 func (o *optional) WaitForSync(ctx context.Context) error {
 	if o.awaited.Load() {
 		return nil

@@ -1,7 +1,6 @@
-// Package wake says which Rollouts an event concerns and how urgent they are. It
-// holds the indexes, the event handlers and the priorities of every loop that
-// works on Rollouts. An event costs as much as the Rollouts it concerns, however
-// many others there are.
+// Package wake maps events to Rollouts and their priority. It has the indexes, the event
+// handlers and the priorities of all loops that reconcile Rollouts. The work for an event
+// depends only on the Rollouts that it concerns, not on how many others there are.
 package wake
 
 import (
@@ -18,17 +17,17 @@ import (
 const (
 	// Urgent is a rollback, a handover, a deletion, a command or a fired trigger.
 	Urgent = 100
-	// Normal is a run in progress, a candidate that waits, and a change to a
-	// Rollout that was idle.
+	// Normal is a run in progress, a candidate that waits, and a change to an idle
+	// Rollout.
 	Normal = 0
-	// Idle is an idle Rollout that is looked at again although nothing changed: the
-	// initial list, a resync, a watchdog.
+	// Idle is an idle Rollout that is reconciled although nothing changed: the initial
+	// list, a resync, a watchdog.
 	Idle = handler.LowPriority
 )
 
-// Priority is how urgent a Rollout is by what its own object says. Return it as
-// reconcile.Result.Priority from every reconcile: otherwise a look that was asked
-// for with RequeueAfter keeps the priority of the look before it.
+// Priority is how urgent a Rollout is by its own object. Return it as
+// reconcile.Result.Priority from every reconcile: otherwise a reconcile that was requested
+// with RequeueAfter keeps the priority of the one before it.
 func Priority(rollout *v1alpha1.Rollout) int {
 	switch {
 	case rollout.DeletionTimestamp != nil,
@@ -43,15 +42,15 @@ func Priority(rollout *v1alpha1.Rollout) int {
 	}
 }
 
-// commanded reports whether a command waits to be handled. A fired trigger that
-// is not yet acted on comes as an event of its run instead.
+// commanded reports whether a command waits to be handled. A trigger that has fired causes
+// an event of the run instead.
 func commanded(rollout *v1alpha1.Rollout) bool {
 	return !rollout.Status.Handled(rollout.Annotations[v1alpha1.AnnotationActionToken])
 }
 
-// fired reports whether a run waits for its rollback: a trigger of it has fired
-// and the run has no outcome. Whoever watches runs as metadata does not see the
-// verdict; then every change of an unfinished run may be one.
+// fired reports whether a run waits for its rollback: one of its triggers has fired and
+// the run has no outcome. Metadata does not have the verdict, so every change of an
+// unfinished run may be one.
 func fired(object client.Object) bool {
 	run, typed := object.(*v1alpha1.RolloutRun)
 	if !typed {
@@ -61,8 +60,8 @@ func fired(object client.Object) bool {
 	return run.Status.Outcome == "" && a != nil && a.Verdict == v1alpha1.VerdictFail
 }
 
-// Enqueue adds a Rollout to a queue by its priority. Of an idle one, changed says
-// that something it depends on is not as it was.
+// Enqueue adds a Rollout to a queue with its priority. changed is set when something that
+// the Rollout depends on has changed, which raises the priority of an idle one.
 func Enqueue(q workqueue.TypedRateLimitingInterface[reconcile.Request], rollout *v1alpha1.Rollout, changed bool) {
 	priority := Priority(rollout)
 	if changed {

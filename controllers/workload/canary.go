@@ -14,12 +14,12 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// maxNameLength is the API server's bound of a ReplicaSet's name.
+// maxNameLength is how long the API server lets a ReplicaSet's name be.
 const maxNameLength = 253
 
-// CanaryName is the name of the ReplicaSet that Belay makes for one revision: the
-// Deployment's name, cut so that both fit, and the revision, as the Deployment
-// controller names its own. Should that one's hash ever be the same, it counts up
+// CanaryName is the name of the ReplicaSet that Belay creates for a revision: the
+// Deployment's name, shortened if necessary, and the revision. The Deployment controller
+// names its own ReplicaSets in the same form; if its hash is ever the same, it increases
 // its collisionCount and takes another.
 func CanaryName(deployment, revision string) string {
 	if limit := maxNameLength - 1 - len(revision); len(deployment) > limit {
@@ -28,19 +28,19 @@ func CanaryName(deployment, revision string) string {
 	return deployment + "-" + revision
 }
 
-// Canary builds the ReplicaSet of the version on trial: what the Deployment
-// controller would make of the declared template, with the revision as
-// pod-template-hash, but controlled by the run. The template is the Deployment's
-// to the last field and carries no mark of Belay, so that budgets, policies and
-// monitors see ordinary pods and the Deployment can take the set over as it is.
-// It fails when the Deployment does not declare the run's revision.
+// Canary builds the ReplicaSet of the candidate: the one that the Deployment controller
+// would create for the declared template, with the revision as pod-template-hash, but
+// controlled by the run. The template has every field of the Deployment's and no mark
+// of Belay, so that PodDisruptionBudgets, policies and monitors see ordinary pods, and the
+// Deployment can take the set over unchanged. It fails when the Deployment does not
+// declare the run's revision.
 func Canary(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, replicas int32) (*unstructured.Unstructured, error) {
 	declared, err := RevisionOf(Template(deployment))
 	if err != nil {
 		return nil, err
 	}
 	if declared != run.Spec.Revision {
-		return nil, fmt.Errorf("the Deployment %s declares revision %s, and run %s is of %s", deployment.GetName(), declared, run.Name, run.Spec.Revision)
+		return nil, fmt.Errorf("the Deployment %s declares revision %s, but run %s is for revision %s", deployment.GetName(), declared, run.Name, run.Spec.Revision)
 	}
 	set := newSet(deployment, Template(deployment), declared, replicas)
 	set.SetOwnerReferences([]metav1.OwnerReference{runReference(run)})
@@ -52,9 +52,9 @@ func Canary(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, rep
 	return set, nil
 }
 
-// StableAgain builds the stable version's ReplicaSet from the template that the
-// run has pinned, as stable's or, once it was promoted, as its own; controlled by
-// the Deployment: for when the Deployment's own has been deleted.
+// StableAgain builds the stable version's ReplicaSet when the Deployment's own was
+// deleted. It has the template that the run has pinned as stable's or, after a promotion,
+// as its own, and is controlled by the Deployment.
 func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured, stable string, replicas int32) (*unstructured.Unstructured, error) {
 	raw := run.Spec.Stable.Template.Raw
 	if run.Spec.Stable.Revision.Revision != stable && run.Spec.Revision == stable {
@@ -69,7 +69,7 @@ func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured
 		return nil, err
 	}
 	if revision != stable {
-		return nil, fmt.Errorf("the stable template that run %s has pinned is revision %s, not %s", run.Name, revision, stable)
+		return nil, fmt.Errorf("the stable template in run %s is revision %s, not %s", run.Name, revision, stable)
 	}
 	maxReplicas, err := MaxReplicas(deployment)
 	if err != nil {
@@ -85,8 +85,8 @@ func StableAgain(run *v1alpha1.RolloutRun, deployment *unstructured.Unstructured
 	return set, nil
 }
 
-// newSet is what getNewReplicaSet in pkg/controller/deployment/sync.go makes,
-// without owner and annotations.
+// newSet builds the same ReplicaSet as getNewReplicaSet in
+// pkg/controller/deployment/sync.go, without owner and annotations.
 func newSet(deployment *unstructured.Unstructured, template map[string]any, hash string, replicas int32) *unstructured.Unstructured {
 	template = runtime.DeepCopyJSON(template)
 	metadata := childMap(template, "metadata")
@@ -111,7 +111,7 @@ func newSet(deployment *unstructured.Unstructured, template map[string]any, hash
 	}}
 }
 
-// childMap returns the map below a key, and makes it when it is not there.
+// childMap returns the map at a key, and adds it when there is none.
 func childMap(parent map[string]any, key string) map[string]any {
 	if child, ok := parent[key].(map[string]any); ok && child != nil {
 		return child

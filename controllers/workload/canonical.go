@@ -14,12 +14,12 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// normalise returns a template such that two of them are equal exactly when
-// EqualIgnoreHash of the Deployment controller says so
-// (pkg/controller/deployment/util/deployment_util.go: Semantic.DeepEqual without
-// the label pod-template-hash). The way through the typed template drops what
-// means nothing, such as nulls and empty maps; what the types do not know is then
-// put back.
+// normalise returns a form of a template in which two templates are equal exactly when
+// they are equal for EqualIgnoreHash of the Deployment controller
+// (pkg/controller/deployment/util/deployment_util.go: Semantic.DeepEqual without the
+// label pod-template-hash). Decoding into the typed template drops values without
+// meaning, such as nulls and empty maps; fields that the types do not know are then
+// added again.
 func normalise(template map[string]any) (map[string]any, error) {
 	raw, err := json.Marshal(template)
 	if err != nil {
@@ -49,8 +49,8 @@ var (
 	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
 )
 
-// merge walks a value of type t: known is what the type made of it, given what
-// stood there before.
+// merge adds to known, a value that was decoded as type t, the fields of the original
+// value given that the type does not know.
 func merge(t reflect.Type, known, given any) any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -119,7 +119,7 @@ func mergeStruct(t reflect.Type, known, given any) any {
 		case !isKnown:
 			out[name] = value
 		case entries[name] == nil && field.Kind() == reflect.Struct:
-			// A struct that is zero but for what its type does not know.
+			// All of its known fields are zero, but it has unknown ones.
 			if rest, _ := mergeStruct(field, map[string]any{}, value).(map[string]any); len(rest) > 0 && !reflect.PointerTo(field).Implements(unmarshalerType) {
 				out[name] = rest
 			}
@@ -128,8 +128,8 @@ func mergeStruct(t reflect.Type, known, given any) any {
 	return out
 }
 
-// isEmptyCollection reports an empty map or list, which semantic equality takes
-// for absent.
+// isEmptyCollection reports whether a value is an empty map or list, which semantic
+// equality treats as absent.
 func isEmptyCollection(t reflect.Type, value any) bool {
 	if t.Kind() != reflect.Map && t.Kind() != reflect.Slice {
 		return false
@@ -175,9 +175,9 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// canonicalQuantity writes a quantity so that equal values have equal strings:
-// of the two notations, 1Gi and 1073741824, the one with the smaller number. So
-// what people write stays what it is: 512M, 2G, 1Gi, 1500m.
+// canonicalQuantity writes a quantity so that equal values have equal strings. Of the two
+// notations, such as 1Gi and 1073741824, it uses the one with fewer digits, so that the
+// usual notations stay unchanged: 512M, 2G, 1Gi, 1500m.
 func canonicalQuantity(value any) any {
 	text, ok := value.(string)
 	if !ok {
@@ -190,7 +190,7 @@ func canonicalQuantity(value any) any {
 	amount := *q.AsDec()
 	decimal := resource.NewDecimalQuantity(amount, resource.DecimalSI).String()
 	binary := resource.NewDecimalQuantity(amount, resource.BinarySI).String()
-	// The binary notation rounds fractions up.
+	// The binary notation rounds fractions up, so it may have another value.
 	same, err := resource.ParseQuantity(binary)
 	if err != nil || same.Cmp(q) != 0 {
 		return decimal

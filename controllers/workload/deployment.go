@@ -29,10 +29,10 @@ func Paused(deployment *unstructured.Unstructured) bool {
 	return paused
 }
 
-// MaxReplicas is how many pods the Deployment's own strategy may have at once:
-// what it declares and its surge (MaxSurge and ResolveFenceposts in
-// pkg/controller/deployment/util/deployment_util.go). The Deployment controller
-// writes it on its ReplicaSets and computes proportions from it.
+// MaxReplicas is how many pods the Deployment's own strategy may have at once: its
+// replicas and its surge (MaxSurge and ResolveFenceposts in
+// pkg/controller/deployment/util/deployment_util.go). The Deployment controller writes
+// it on its ReplicaSets and computes proportions from it.
 func MaxReplicas(deployment *unstructured.Unstructured) (int32, error) {
 	replicas := Replicas(deployment)
 	declared, found, err := unstructured.NestedMap(deployment.Object, "spec", "strategy")
@@ -67,8 +67,8 @@ func count(object *unstructured.Unstructured, path ...string) int32 {
 	return int32(n)
 }
 
-// integer reads a number, which is an int64 as the API machinery decodes it and a
-// float64 as encoding/json does.
+// integer reads a number: an int64 when the API machinery decoded it, a float64 when
+// encoding/json did.
 func integer(object *unstructured.Unstructured, path ...string) (int64, bool) {
 	value, found, err := unstructured.NestedFieldNoCopy(object.Object, path...)
 	if err != nil || !found {

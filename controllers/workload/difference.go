@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// Bounds of a described difference.
+// Limits of a described difference.
 const (
 	maxDifferences      = 3
 	maxDifferenceValue  = 48
@@ -18,15 +18,14 @@ const (
 	maxDifferenceLength = 480
 )
 
-// Difference names the first fields in which template b differs from template a
-// for the Deployment controller, at most three, such as
+// Difference names the first fields, at most three, in which template b differs from
+// template a for the Deployment controller, such as
 //
 //	spec.containers[0].resources.limits.cpu: "1" -> "2"
 //
-// What it ignores is no difference: pod-template-hash, and another way to write
-// the same. A template that has a field of another type than Kubernetes gives it
-// is compared as it stands. The text is bounded, and safe to show; empty when
-// there is no difference.
+// The label pod-template-hash and other notations of the same value are not differences.
+// A template with a field of the wrong type is compared without normalisation. The text
+// is bounded and safe to show; it is empty when there is no difference.
 func Difference(a, b map[string]any) string {
 	was, errA := normalise(a)
 	is, errB := normalise(b)
@@ -98,8 +97,8 @@ func at(list []any, i int) any {
 	return nil
 }
 
-// sameValue compares what is neither a map nor a list; numbers come as
-// json.Number or as they were decoded.
+// sameValue compares values that are neither maps nor lists. A number may be a
+// json.Number or a decoded one.
 func sameValue(a, b any) bool {
 	if reflect.DeepEqual(a, b) {
 		return true
@@ -126,7 +125,7 @@ func shownValue(v any, present bool) string {
 	if err != nil {
 		return "unreadable"
 	}
-	// JSON is its own quoting, but for characters that turn a line around.
+	// JSON escapes control characters, but not those that change the direction of text.
 	text := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'
@@ -139,8 +138,8 @@ func shownValue(v any, present bool) string {
 	return text
 }
 
-// child appends a key to a path: .name, or ["app.kubernetes.io/name"] when the
-// key is not one word.
+// child appends a key to a path: as .name, or as ["app.kubernetes.io/name"] when the key
+// is not a single word.
 func child(path, key string) string {
 	word := key != "" && len(key) <= 63 && strings.IndexFunc(key, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')

@@ -10,22 +10,21 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// The writes of a handover, as JSON patches (types.JSONPatchType) to send to the
-// API server as they are. Each says what it was decided on, and is refused when
-// that no longer holds: read again and decide anew. A nil patch without error
-// means that the object already is as wanted. None needs anything but the API
-// server.
+// The writes of a handover, as JSON patches (types.JSONPatchType) to send to the API
+// server. Each tests the state that it was decided on, and is refused when that has
+// changed: then read and decide again. A nil patch without an error means that the object
+// already is as wanted.
 
-// Lock sets the label belay.dev/handover on the Deployment: from then on changes
-// of its template are refused. What the handover is decided on is the object that
-// this write returns. It fails while another run's lock is there.
+// Lock sets the label belay.dev/handover on the Deployment: from then on the guard
+// refuses changes of its template. The rest of the handover must use the object that
+// this write returns. It fails while the Deployment has the lock of another run.
 func Lock(deployment *unstructured.Unstructured, run string) ([]byte, error) {
 	wanted := v1alpha1.RunLabel(run)
 	if present, ok := deployment.GetLabels()[v1alpha1.LabelHandover]; ok {
 		if present == wanted {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("the Deployment %s is locked for the handover of run %s; it is unlocked when that ends", deployment.GetName(), token(present, 63))
+		return nil, fmt.Errorf("the Deployment %s is locked for the handover of run %s, until that ends", deployment.GetName(), token(present, 63))
 	}
 	var p jsonPatch
 	p.testUnchanged(deployment)
@@ -33,16 +32,16 @@ func Lock(deployment *unstructured.Unstructured, run string) ([]byte, error) {
 	return p.Encode()
 }
 
-// Unlock removes the lock that was read, whoever set it.
+// Unlock removes the lock that was read, of whatever run.
 func Unlock(deployment *unstructured.Unstructured) ([]byte, error) {
 	var p jsonPatch
 	p.RemoveLabels(deployment.GetLabels(), v1alpha1.LabelHandover)
 	return p.Encode()
 }
 
-// Unpause lets the Deployment roll, and unlocks it in the same write. It tests the
-// uid and the whole template, as the guard does not hold Belay's own writes; the
-// resource version is not tested, since status and size change all the time. It
+// Unpause lets the Deployment roll out, and unlocks it in the same write. It tests the
+// uid and the whole template, because the guard does not check Belay's own writes. It
+// does not test the resource version, because status and size change all the time. It
 // fails when the template that was read is not the given revision.
 func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, error) {
 	template := Template(deployment)
@@ -65,7 +64,7 @@ func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, er
 	return p.Encode()
 }
 
-// Pause holds the Deployment as it is, if its template is still what was read.
+// Pause pauses the Deployment, if its template is still the one that was read.
 func Pause(deployment *unstructured.Unstructured) ([]byte, error) {
 	if Paused(deployment) {
 		return nil, nil
@@ -77,11 +76,10 @@ func Pause(deployment *unstructured.Unstructured) ([]byte, error) {
 	return p.Encode()
 }
 
-// GiveOwner makes the Deployment the owner of a set that a run controls, with the
-// size annotations that the Deployment controller would write for the Deployment
-// as given: that is what Lock returned. It tests the owner, the size and the
-// resource version of the set. It fails for a set that neither a run nor the
-// Deployment controls.
+// GiveOwner makes the Deployment the owner of a set that a run controls, and adds the
+// size annotations that the Deployment controller would write. deployment must be the
+// object that Lock returned. It tests the owner, the size and the resource version of the
+// set. It fails for a set that neither a run nor the Deployment controls.
 func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	if isControlledBy(set, deployment.GetUID()) {
 		return nil, nil
@@ -105,9 +103,9 @@ func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	return p.Encode()
 }
 
-// TakeOwner borrows one of the Deployment's idle sets for a run, which then
-// controls it. It tests the owner, the size and the resource version. It fails
-// for a set that has or wants pods, or that the Deployment does not control.
+// TakeOwner borrows one of the Deployment's idle sets for a run, which then controls it.
+// It tests the owner, the size and the resource version. It fails for a set that has pods
+// or should have some, or that the Deployment does not control.
 func TakeOwner(set, deployment *unstructured.Unstructured, run *v1alpha1.RolloutRun) ([]byte, error) {
 	if isControlledBy(set, run.UID) {
 		return nil, nil
@@ -133,23 +131,23 @@ func TakeOwner(set, deployment *unstructured.Unstructured, run *v1alpha1.Rollout
 	return p.Encode()
 }
 
-// TakeBack makes the run the owner of its set again, whatever size it has, after
-// the Deployment has adopted it or while nobody controls it. It tests the owner and
-// the resource version. It fails for a set that belongs to another run, or that
-// something else than the Deployment controls.
+// TakeBack makes the run the owner of its set again, of any size, after the Deployment has
+// adopted it or while it has no controller. It tests the owner and the resource version.
+// It fails for a set that belongs to another run, or that is controlled by something else
+// than the Deployment.
 func TakeBack(set, deployment *unstructured.Unstructured, run *v1alpha1.RolloutRun) ([]byte, error) {
 	if isControlledBy(set, run.UID) {
 		return nil, nil
 	}
 	if made := set.GetLabels()[v1alpha1.LabelRun]; made != v1alpha1.RunLabel(run.Name) {
-		return nil, fmt.Errorf("the ReplicaSet %s is of run %q, not of %s: it is left alone", set.GetName(), token(made, 63), run.Name)
+		return nil, fmt.Errorf("the ReplicaSet %s belongs to run %q, not to %s, and is not changed", set.GetName(), token(made, 63), run.Name)
 	}
 	var p jsonPatch
 	p.testUnchanged(set)
 	if i, owner := controllerOf(set); i < 0 {
 		p.Add(append(set.GetOwnerReferences(), runReference(run)), "metadata", "ownerReferences")
 	} else if owner.UID != deployment.GetUID() {
-		return nil, fmt.Errorf("the ReplicaSet %s is controlled by %s %s: it is left alone", set.GetName(), token(owner.Kind, 63), token(owner.Name, 253))
+		return nil, fmt.Errorf("the ReplicaSet %s is controlled by %s %s, and is not changed", set.GetName(), token(owner.Kind, 63), token(owner.Name, 253))
 	} else if err := p.own(set, runReference(run)); err != nil {
 		return nil, err
 	}
@@ -157,9 +155,9 @@ func TakeBack(set, deployment *unstructured.Unstructured, run *v1alpha1.RolloutR
 	return p.Encode()
 }
 
-// Return gives a borrowed set back to the Deployment. It fails while the set has
-// or wants pods, which the Deployment controller would count as its own, and for
-// a set that was not borrowed.
+// Return gives a borrowed set back to the Deployment. It fails while the set has pods or
+// should have some, because the Deployment controller would count them as its own, and
+// for a set that was not borrowed.
 func Return(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	if isControlledBy(set, deployment.GetUID()) {
 		return nil, nil
@@ -183,8 +181,8 @@ func Return(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	return p.Encode()
 }
 
-// Resize sets the number of a set's pods. It tests the set's owner and its size as
-// read, not the resource version: its status changes with every pod.
+// Resize sets the number of a set's pods. It tests the set's owner and the size that was
+// read. It does not test the resource version, because the status changes with every pod.
 func Resize(set *unstructured.Unstructured, replicas int32) ([]byte, error) {
 	if size(set) == replicas {
 		return nil, nil
@@ -195,10 +193,10 @@ func Resize(set *unstructured.Unstructured, replicas int32) ([]byte, error) {
 	return p.Encode()
 }
 
-// ResizeWith gives a set of the Deployment's the Deployment's own size, and both
-// size annotations with it. Without them every look of the Deployment controller
-// is a scaling event that ends early, and a paused Deployment with strategy
-// Recreate never goes on.
+// ResizeWith gives one of the Deployment's sets the Deployment's own size, and the two
+// size annotations for it. Without the annotations every sync of the Deployment
+// controller is a scaling event that returns early, and a paused Deployment with strategy
+// Recreate never continues.
 func ResizeWith(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	replicas := Replicas(deployment)
 	maxReplicas, err := MaxReplicas(deployment)
@@ -231,7 +229,7 @@ func (p *jsonPatch) testOwnerAndSize(set *unstructured.Unstructured) {
 func requireRun(set *unstructured.Unstructured) error {
 	_, owner := controllerOf(set)
 	if !isRun(owner) {
-		return fmt.Errorf("the ReplicaSet %s is controlled by %s %s, not by a RolloutRun: it is left alone",
+		return fmt.Errorf("the ReplicaSet %s is controlled by %s %s, not by a RolloutRun, and is not changed",
 			set.GetName(), token(owner.Kind, 63), token(owner.Name, 253))
 	}
 	return nil
@@ -244,7 +242,7 @@ func isRun(owner metav1.OwnerReference) bool {
 
 func requireIdle(set *unstructured.Unstructured, what string) error {
 	if wanted, pods := size(set), count(set, "status", "replicas"); wanted != 0 || pods != 0 {
-		return fmt.Errorf("the ReplicaSet %s cannot be %s: it has %d pods and wants %d; it must be at 0 first", set.GetName(), what, pods, wanted)
+		return fmt.Errorf("the ReplicaSet %s cannot be %s: it has %d pods and spec.replicas %d; both must be 0 first", set.GetName(), what, pods, wanted)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 // Reasons of the pods trigger. The set is closed, and each has one outcome.
 const (
-	// ReasonPodsHealthy: Pass. All pods are there and ready.
+	// ReasonPodsHealthy: Pass. All pods exist and are ready.
 	ReasonPodsHealthy = "Healthy"
 	// ReasonPodsRestarting: Fail. A container restarted more often than tolerated.
 	ReasonPodsRestarting = "PodsRestarting"
@@ -22,22 +22,22 @@ const (
 	ReasonPodsNotReady = "PodsNotReady"
 	// ReasonPodsNotObserved: Inconclusive. There are no pods yet, or too few.
 	ReasonPodsNotObserved = "PodsNotObserved"
-	// ReasonPodsRefused: Inconclusive. The API server refuses the pods.
+	// ReasonPodsRefused: Inconclusive. The API server refuses to create the pods.
 	ReasonPodsRefused = "PodsRefused"
 	// ReasonPodsUnschedulable: Inconclusive. No node has room.
 	ReasonPodsUnschedulable = "PodsUnschedulable"
-	// ReasonNodeTrouble: Inconclusive. A pod's node is gone, going or silent.
+	// ReasonNodeTrouble: Inconclusive. A pod's node is deleted, draining or not reporting.
 	ReasonNodeTrouble = "NodeTrouble"
 	// ReasonPodsStarting: Inconclusive. A pod is not ready and has time left.
 	ReasonPodsStarting = "PodsStarting"
-	// ReasonReadinessLost: Inconclusive. A pod that was ready is not any more.
+	// ReasonReadinessLost: Inconclusive. A pod was ready and no longer is.
 	ReasonReadinessLost = "ReadinessLost"
 )
 
-// maxVerdictMessage is the API's own bound of a verdict's message, in bytes.
+// maxVerdictMessage is how long the API lets a verdict's message be, in bytes.
 const maxVerdictMessage = 512
 
-// PodsVerdict is what a pods trigger makes of the candidate's pods.
+// PodsVerdict is the verdict of a pods trigger.
 type PodsVerdict struct {
 	Outcome v1alpha1.VerdictOutcome
 	Reason  string
@@ -45,16 +45,15 @@ type PodsVerdict struct {
 	Message string
 }
 
-// JudgePods applies a pods trigger to a set and the pods that it owns, as the API
-// server describes them. It needs no metrics, so it works when Prometheus does
-// not, and no pod specs.
+// JudgePods applies a pods trigger to a set and the pods that it owns, by what the API
+// server reports. It needs no metrics, so it works without Prometheus, and no pod specs.
 //
-// Fail is what only the version can be guilty of: a container, init containers and
-// sidecars included, that restarts too often, and a pod that has a node and does
-// not become ready in time, whether it cannot get its image or does not answer. A
-// pod that has been ready has kept readyWithin for good. Pods that are being
-// deleted or have ended do not count; want of room, trouble with nodes and a later
-// loss of readiness are Inconclusive.
+// It fails only for what the version can be the cause of: a container (also an init
+// container or a sidecar) that restarts too often, and a pod that has a node and does not
+// become ready in time, for example because its image cannot be pulled or its probe
+// fails. readyWithin no longer applies to a pod that has been ready once. Pods that are
+// being deleted or have ended are ignored. Missing room on nodes, problems of nodes and a
+// later loss of readiness are Inconclusive.
 func JudgePods(trigger v1alpha1.PodsTrigger, set Set, pods []corev1.Pod, now time.Time) PodsVerdict {
 	limit := int32(1)
 	if trigger.MaxRestarts != nil {
@@ -84,8 +83,8 @@ func verdict(outcome v1alpha1.VerdictOutcome, reason, message string) PodsVerdic
 	return PodsVerdict{Outcome: outcome, Reason: reason, Message: cut(message, maxVerdictMessage)}
 }
 
-// restartedTooOften names the pod's container with most restarts, if they are more
-// than tolerated.
+// restartedTooOften describes the pod's container with the most restarts, if they are
+// more than the limit.
 func restartedTooOften(pod *corev1.Pod, limit int32) string {
 	var worst *corev1.ContainerStatus
 	of := ""
@@ -97,10 +96,10 @@ func restartedTooOften(pod *corev1.Pod, limit int32) string {
 	if worst == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s in pod %s; %d tolerated", restarted(of, worst), token(pod.Name, 253), limit)
+	return fmt.Sprintf("%s in pod %s, at most %d allowed", restarted(of, worst), token(pod.Name, 253), limit)
 }
 
-// lateToBecomeReady says of a pod that has never been ready that its time is over.
+// lateToBecomeReady describes a pod that was never ready and is over its time.
 func lateToBecomeReady(pod *corev1.Pod, readyWithin time.Duration, now time.Time) string {
 	if readyWithin <= 0 || IsReady(pod) {
 		return ""
@@ -114,14 +113,14 @@ func lateToBecomeReady(pod *corev1.Pod, readyWithin time.Duration, now time.Time
 	if d.problem == problemUnschedulable || d.problem == problemNode {
 		return ""
 	}
-	late := fmt.Sprintf("pod %s has not become ready in %s; %s tolerated", token(pod.Name, 253), waited.Round(time.Second), readyWithin)
+	late := fmt.Sprintf("pod %s has not become ready in %s, at most %s allowed", token(pod.Name, 253), waited.Round(time.Second), readyWithin)
 	if d.problem == problemStarting && d.many != "" {
 		return late
 	}
 	return late + ": " + d.one + d.detail
 }
 
-// unreadyReason is the reason of what Cause says.
+// unreadyReason is the reason that fits the text of Cause.
 func unreadyReason(set Set, pods []corev1.Pod) string {
 	if int(set.Desired) > len(pods) && set.Failure != "" {
 		return ReasonPodsRefused
@@ -142,17 +141,17 @@ func unreadyReason(set Set, pods []corev1.Pod) string {
 	return ReasonPodsStarting
 }
 
-// maxCauses is how many different problems Cause names.
+// maxCauses is how many different problems Cause describes.
 const maxCauses = 2
 
-// Cause is one sentence that says why a set's pods are missing or not ready; empty
-// when they all are there and ready. What explains most comes first:
+// Cause says in one sentence why a set's pods are missing or not ready; it is empty when
+// all pods exist and are ready. The most specific problem comes first:
 //
 //	0 of 1 ready: ReplicaFailure: FailedCreate: "pods \"shop-1\" is forbidden: exceeded quota…"
 //	0 of 1 ready: 1 pod is unschedulable: "0/1 nodes are available: 1 Insufficient cpu."
 //	0 of 2 ready: container "app" waits: ImagePullBackOff on shop:1.5.O
 //
-// It is bounded at 512 bytes, and what comes from outside is quoted.
+// It has at most 512 bytes, and text from outside is quoted.
 func Cause(set Set, pods []corev1.Pod, now time.Time) string {
 	active := byName(ActivePods(pods))
 	ready := len(ReadyPods(active))
@@ -165,7 +164,7 @@ func Cause(set Set, pods []corev1.Pod, now time.Time) string {
 		if set.Failure != "" {
 			causes = append(causes, "ReplicaFailure: "+set.Failure)
 		} else {
-			causes = append(causes, fmt.Sprintf("%s still to be created", counted(missing, "pod")))
+			causes = append(causes, fmt.Sprintf("%s not created yet", counted(missing, "pod")))
 		}
 	}
 	found := diagnoses(active)
@@ -184,22 +183,22 @@ func Cause(set Set, pods []corev1.Pod, now time.Time) string {
 	return cut(fmt.Sprintf("%d of %d ready: %s", ready, wanted, strings.Join(causes, "; ")), maxVerdictMessage)
 }
 
-// clauseOf speaks of one pod's problem, or of several pods' together.
+// clauseOf describes the problem of one pod, or the same problem of several.
 func clauseOf(d diagnosis, pods int, now time.Time) string {
 	switch {
 	case pods == 1 && d.problem == problemLost:
 		since, _ := UnreadySince(d.pod)
-		return fmt.Sprintf("%s, for %s now", d.one, max(now.Sub(since), 0).Round(time.Second))
+		return fmt.Sprintf("%s (for %s)", d.one, max(now.Sub(since), 0).Round(time.Second))
 	case pods == 1:
 		return d.one + d.detail
 	case d.many == "":
-		return fmt.Sprintf("%s%s, and so in %d pods", d.one, d.detail, pods)
+		return fmt.Sprintf("%s%s, the same in %d pods", d.one, d.detail, pods)
 	default:
 		return fmt.Sprintf(d.many, pods) + d.detail
 	}
 }
 
-// diagnoses of the pods that are not ready, what explains most first.
+// diagnoses of the pods that are not ready, the most specific problem first.
 func diagnoses(pods []corev1.Pod) []diagnosis {
 	var found []diagnosis
 	for i := range pods {

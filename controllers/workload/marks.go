@@ -9,9 +9,9 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Mark is the JSON merge patch (types.MergePatchType) that makes the Deployment's
-// marks these; nil when they are. It carries the resource version: a write in
-// between is a conflict.
+// Mark is the JSON merge patch (types.MergePatchType) that sets the Deployment's marks;
+// nil when they are set already. It has the resource version, so that a write in between
+// is a conflict.
 func Mark(deployment *unstructured.Unstructured, marks v1alpha1.Marks) ([]byte, error) {
 	labels, changed := deployment.GetLabels(), map[string]any{}
 	for key, wanted := range marks.Labels() {
@@ -25,9 +25,9 @@ func Mark(deployment *unstructured.Unstructured, marks v1alpha1.Marks) ([]byte, 
 	return labelPatch(deployment, changed)
 }
 
-// MarkSet is the JSON merge patch (types.MergePatchType) that labels a ReplicaSet
-// as the Rollout's, so that its template is guarded, with the role that it has
-// now; nil when it is so labelled. It carries the resource version.
+// MarkSet is the JSON merge patch (types.MergePatchType) that labels a ReplicaSet with its
+// Rollout, so that its template is guarded, and with its role; nil when it has the labels.
+// It has the resource version.
 func MarkSet(set *unstructured.Unstructured, rollout, role string) ([]byte, error) {
 	labels, changed := set.GetLabels(), map[string]any{}
 	for key, wanted := range map[string]string{v1alpha1.LabelRollout: rollout, v1alpha1.LabelRole: role} {
@@ -49,9 +49,9 @@ func labelPatch(object *unstructured.Unstructured, changed map[string]any) ([]by
 	return raw, nil
 }
 
-// Unlabel removes Belay's labels from a Deployment or ReplicaSet: a JSON patch
-// (types.JSONPatchType), because a label that the guard has put back has no field
-// owner who could drop it. Nil when there are none.
+// Unlabel removes Belay's labels from a Deployment or ReplicaSet; nil when it has none. It
+// is a JSON patch (types.JSONPatchType), because a label that the guard has put back has
+// no field owner, and so no apply can remove it.
 func Unlabel(object *unstructured.Unstructured) ([]byte, error) {
 	var p jsonPatch
 	p.Test(string(object.GetUID()), "metadata", "uid")

@@ -15,15 +15,15 @@ import (
 // jsonPatch is a patch of a Deployment or ReplicaSet.
 type jsonPatch struct{ jsonpatch.Patch }
 
-// testUnchanged lets the patch through only while nobody has written the object
-// since it was read.
+// testUnchanged makes the API server refuse the patch when the object was written since
+// it was read.
 func (p *jsonPatch) testUnchanged(object *unstructured.Unstructured) {
 	p.Test(object.GetResourceVersion(), "metadata", "resourceVersion")
 }
 
-// entries adds to metadata.labels or metadata.annotations. Where there are none a
-// whole map is added, which would replace what others have added since: the
-// resource version is tested then.
+// entries adds to metadata.labels or metadata.annotations. When the object has none, the
+// whole map is added; that would replace what others added since, so the resource version
+// is tested.
 func (p *jsonPatch) entries(object *unstructured.Unstructured, field string, set map[string]string) {
 	if len(set) == 0 {
 		return
@@ -39,12 +39,11 @@ func (p *jsonPatch) entries(object *unstructured.Unstructured, field string, set
 	}
 }
 
-// own makes owner the controller in the place of the present one, whose uid is
-// tested.
+// own replaces the present controller, whose uid is tested, by owner.
 func (p *jsonPatch) own(object *unstructured.Unstructured, owner metav1.OwnerReference) error {
 	i, present := controllerOf(object)
 	if i < 0 {
-		return fmt.Errorf("the ReplicaSet %s has no controller owner to take it from", object.GetName())
+		return fmt.Errorf("the ReplicaSet %s has no controller owner that could be replaced", object.GetName())
 	}
 	index := fmt.Sprint(i)
 	p.Test(string(present.UID), "metadata", "ownerReferences", index, "uid")
@@ -52,7 +51,7 @@ func (p *jsonPatch) own(object *unstructured.Unstructured, owner metav1.OwnerRef
 	return nil
 }
 
-// controllerOf is the controller owner and its place in the list; -1 without one.
+// controllerOf is the controller owner and its index in the list; -1 without one.
 func controllerOf(object *unstructured.Unstructured) (int, metav1.OwnerReference) {
 	for i, owner := range object.GetOwnerReferences() {
 		if owner.Controller != nil && *owner.Controller {

@@ -8,32 +8,32 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// problem is why a pod is not ready, in the order of how much it explains.
+// problem is why a pod is not ready; the most specific comes first.
 type problem int
 
 const (
-	problemImage         problem = iota + 1 // an image cannot be had
-	problemWaits                            // a container cannot be made or started, or backs off
-	problemRestarted                        // a container has ended and been started again
-	problemUnschedulable                    // no node
-	problemNode                             // the node is gone, going, or does not take it
+	problemImage         problem = iota + 1 // an image cannot be pulled
+	problemWaits                            // a container cannot be created or started, or is in back-off
+	problemRestarted                        // a container ended and was started again
+	problemUnschedulable                    // no node has room
+	problemNode                             // the node is deleted, draining, or does not start it
 	problemGate                             // only a readiness gate is missing
 	problemLost                             // it was ready, and its probe fails now
-	problemStarting                         // nothing wrong is known
+	problemStarting                         // no problem is known
 )
 
-// diagnosis is one pod's problem and how to say it.
+// diagnosis is one pod's problem and its text.
 type diagnosis struct {
 	pod     *corev1.Pod
 	problem problem
-	// one and many say it of one pod and of several; many has a %d. Without many,
-	// one speaks of a container.
+	// one and many are the texts for one pod and for several; many has a %d. Without
+	// many, one is about a container.
 	one, many string
-	// detail follows either.
+	// detail is appended to either.
 	detail string
 }
 
-// diagnose says why a pod is not ready.
+// diagnose finds out why a pod is not ready.
 func diagnose(pod *corev1.Pod) diagnosis {
 	d := diagnosis{pod: pod}
 	if c := condition(pod, corev1.PodScheduled); c != nil && c.Status != corev1.ConditionTrue {
@@ -41,7 +41,7 @@ func diagnose(pod *corev1.Pod) diagnosis {
 		return d
 	}
 	if why := nodeTrouble(pod); why != "" {
-		d.problem, d.one, d.many, d.detail = problemNode, "1 pod is on a node in trouble", "%d pods are on nodes in trouble", ": "+why
+		d.problem, d.one, d.many, d.detail = problemNode, "1 pod is on a node with a problem", "%d pods are on nodes with problems", ": "+why
 		return d
 	}
 	if found, clause := containerProblem(pod); found != 0 {
@@ -53,7 +53,7 @@ func diagnose(pod *corev1.Pod) diagnosis {
 		return d
 	}
 	if _, wasReady := UnreadySince(pod); wasReady {
-		d.problem, d.one, d.many = problemLost, "1 pod was ready and is not any more", "%d pods were ready and are not any more"
+		d.problem, d.one, d.many = problemLost, "1 pod was ready and no longer is", "%d pods were ready and no longer are"
 		return d
 	}
 	if c := unfinishedInit(pod); c != nil {
@@ -64,7 +64,7 @@ func diagnose(pod *corev1.Pod) diagnosis {
 	return d
 }
 
-// nodeTrouble says what is wrong with the pod's node; empty when nothing is known.
+// nodeTrouble is the problem of the pod's node; empty when none is known.
 func nodeTrouble(pod *corev1.Pod) string {
 	if c := condition(pod, corev1.DisruptionTarget); c != nil && c.Status == corev1.ConditionTrue {
 		return "the pod is being disrupted, " + token(c.Reason, 63)
@@ -73,27 +73,27 @@ func nodeTrouble(pod *corev1.Pod) string {
 		return "NodeLost"
 	}
 	ready, containers := condition(pod, corev1.PodReady), condition(pod, corev1.ContainersReady)
-	// A kubelet gives a reason and keeps the two in step. The node life cycle
-	// controller sets Ready alone, and without a reason, when a node goes silent
+	// A kubelet sets a reason and keeps the two conditions consistent. The node life cycle
+	// controller sets only Ready, without a reason, when a node stops reporting
 	// (MarkPodsNotReady in pkg/controller/util/node/controller_utils.go).
 	if ready != nil && ready.Status == corev1.ConditionFalse && ready.Reason == "" && containers != nil && containers.Status == corev1.ConditionTrue {
-		return "it does not report"
+		return "the node does not report"
 	}
 	scheduled := condition(pod, corev1.PodScheduled)
 	if scheduled != nil && scheduled.Status == corev1.ConditionTrue && pod.Status.StartTime == nil &&
 		ready == nil && len(pod.Status.ContainerStatuses) == 0 && len(pod.Status.InitContainerStatuses) == 0 {
-		return "its kubelet has not taken the pod"
+		return "the kubelet has not started the pod"
 	}
 	return ""
 }
 
-// imageReasons are a kubelet's for a container that waits for its image
+// imageReasons are the kubelet's reasons for a container that waits for its image
 // (pkg/kubelet/images/types.go, cri-api/pkg/errors).
 var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 	"RegistryUnavailable", "SignatureValidationFailed", "ErrImageVolumePull", "ImageVolumeMountFailed"}
 
-// containerProblem finds the container that explains most: of the init containers
-// and sidecars first, then the others.
+// containerProblem finds the container with the most specific problem; init containers
+// and sidecars come before the others.
 func containerProblem(pod *corev1.Pod) (problem, string) {
 	type finding struct {
 		problem problem
@@ -120,7 +120,7 @@ func containerProblem(pod *corev1.Pod) (problem, string) {
 	return best.problem, best.clause
 }
 
-// eachContainer calls f for every container that counts; ephemeral ones are for
+// eachContainer calls f for every container but the ephemeral ones, which are for
 // debugging.
 func eachContainer(pod *corev1.Pod, f func(kind string, c *corev1.ContainerStatus)) {
 	for i := range pod.Status.InitContainerStatuses {
@@ -158,7 +158,7 @@ func exit(what string, t *corev1.ContainerStateTerminated) string {
 	return fmt.Sprintf(" (%s %d%s)", what, t.ExitCode, reason)
 }
 
-// unfinishedInit is the init container that the pod still runs.
+// unfinishedInit is the init container that is still running.
 func unfinishedInit(pod *corev1.Pod) *corev1.ContainerStatus {
 	for i := range pod.Status.InitContainerStatuses {
 		c := &pod.Status.InitContainerStatuses[i]

@@ -16,9 +16,8 @@ func OwnedBy(pods []corev1.Pod, owner types.UID) []corev1.Pod {
 	})
 }
 
-// ActivePods returns the pods that count: those that are not being deleted and
-// have not ended, by eviction for example. The ReplicaSet controller makes others
-// in the place of the rest.
+// ActivePods returns the pods that are not being deleted and have not ended, for example
+// by eviction. The ReplicaSet controller replaces the other ones.
 func ActivePods(pods []corev1.Pod) []corev1.Pod { return filterPods(pods, isActive) }
 
 // ReadyPods returns the active pods that are ready.
@@ -55,9 +54,9 @@ func ReadySince(pod *corev1.Pod) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// UnreadySince is since when an unready pod might serve and does not: when it lost
-// readiness, or, if it has never been ready, when a node was found for it. wasReady
-// tells the two apart. Both are unset for a pod that is ready.
+// UnreadySince is when an unready pod lost readiness, or, if it was never ready, when it
+// was assigned to a node. wasReady tells the two apart. Both results are zero for a pod
+// that is ready.
 func UnreadySince(pod *corev1.Pod) (since time.Time, wasReady bool) {
 	ready := condition(pod, corev1.PodReady)
 	if ready != nil && ready.Status == corev1.ConditionTrue {
@@ -74,16 +73,16 @@ func UnreadySince(pod *corev1.Pod) (since time.Time, wasReady bool) {
 	if start := pod.Status.StartTime; start != nil && start.After(began) {
 		began = start.Time
 	}
-	// A kubelet sets Ready to False when it starts a pod, in the write that sets
-	// startTime, and its time changes only with its value: a later one means that
-	// the pod was ready in between.
+	// A kubelet sets Ready to False in the write that sets startTime, and its transition
+	// time changes only with its value. So a later time means that the pod was ready in
+	// between.
 	if ready.LastTransitionTime.Sub(began) >= startSlack {
 		return ready.LastTransitionTime.Time, true
 	}
 	return since, false
 }
 
-// startSlack allows for times in whole seconds, written one after the other.
+// startSlack allows for times that are rounded to seconds and written one after the other.
 const startSlack = 2 * time.Second
 
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {

@@ -1,7 +1,7 @@
-// Package workload knows Deployments, ReplicaSets and pods: the revision of a
-// pod template, which ReplicaSet the Deployment controller would take, why pods
-// are not ready, and the writes that hand a ReplicaSet over. It is pure: readers
-// and builders, no client and no clock. It decides nothing.
+// Package workload reads and builds Deployments, ReplicaSets and pods: the revision of a
+// pod template, which ReplicaSet the Deployment controller would take, why pods are not
+// ready, and the writes that hand a ReplicaSet over. It is pure: it has no client and no
+// clock, and decides nothing.
 //
 // Deployments and ReplicaSets are read unstructured, so that fields of a newer
 // Kubernetes than Belay's types are compared and copied too.
@@ -29,8 +29,8 @@ func Template(object *unstructured.Unstructured) map[string]any {
 	return m
 }
 
-// DecodeTemplate reads a template from JSON, such as one that a run has pinned,
-// with whole numbers kept whole.
+// DecodeTemplate reads a template from JSON, such as the one in a run. Integers stay
+// integers.
 func DecodeTemplate(raw []byte) (map[string]any, error) {
 	var template map[string]any
 	if err := utiljson.Unmarshal(raw, &template); err != nil {
@@ -39,12 +39,11 @@ func DecodeTemplate(raw []byte) (map[string]any, error) {
 	return template, nil
 }
 
-// CanonicalTemplate is the template as JSON with sorted keys, such that two
-// templates have the same bytes exactly when the Deployment controller takes
-// them for equal: quantities by value, empty maps and lists as absent, the label
-// pod-template-hash ignored. Fields that Belay's types do not know are kept as
-// they stand. It fails when a known field has another type than Kubernetes gives
-// it. The result is itself a template with the same revision.
+// CanonicalTemplate is the template as JSON with sorted keys. Two templates have the same
+// bytes exactly when they are equal for the Deployment controller: quantities are compared
+// by value, empty maps and lists are absent, and the label pod-template-hash is ignored.
+// Fields that Belay's types do not know are kept unchanged. It fails when a known field
+// has the wrong type. The result is itself a template with the same revision.
 func CanonicalTemplate(template map[string]any) ([]byte, error) {
 	canonical, err := normalise(template)
 	if err != nil {
@@ -63,14 +62,14 @@ func RevisionOf(template map[string]any) (string, error) {
 	return hex.EncodeToString(sum[:])[:10], nil
 }
 
-// maxImages and maxImageLength are the API's own bounds of Revision.images.
+// maxImages and maxImageLength are the limits of Revision.images in the API.
 const (
 	maxImages      = 32
 	maxImageLength = 512
 )
 
-// Describe returns the revision of a template with the images of its containers,
-// init containers excepted; at most 32, each cut at 512 bytes.
+// Describe returns the revision of a template with the images of its containers, without
+// init containers: at most 32, each with at most 512 bytes.
 func Describe(template map[string]any) (v1alpha1.Revision, error) {
 	revision, err := RevisionOf(template)
 	if err != nil {
@@ -105,8 +104,8 @@ func firstImage(template map[string]any) string {
 	return cut(image, maxImageLength)
 }
 
-// WithDigests fills in the digests that the pods report. Where pods disagree the
-// digest stays as it was: a tag that moved is not evidence of one version.
+// WithDigests adds the digests that the pods report. When pods report different ones, the
+// digest stays unchanged: the tag was moved, so it does not identify one version.
 func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1.ContainerImage {
 	seen := map[string]string{}
 	for i := range pods {
@@ -131,7 +130,7 @@ func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1
 	return out
 }
 
-// digestOf takes the digest from what a kubelet reports, such as
+// digestOf is the digest in an imageID that a kubelet reports, such as
 // registry/shop@sha256:….
 func digestOf(imageID string) string {
 	const marker = "sha256:"

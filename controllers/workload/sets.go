@@ -23,8 +23,8 @@ const (
 	annotationMaxReplicas     = "deployment.kubernetes.io/max-replicas"
 )
 
-// Sets is an empty list to read ReplicaSets into, with the fields that Belay's
-// types do not know.
+// Sets is an empty list to read ReplicaSets into, including fields that Belay's types do
+// not know.
 func Sets() *unstructured.UnstructuredList {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
@@ -43,7 +43,7 @@ func empty(kind string) *unstructured.Unstructured {
 	return u
 }
 
-// Set is what counts of a ReplicaSet.
+// Set is the part of a ReplicaSet that Belay uses.
 type Set struct {
 	Name string
 	UID  types.UID
@@ -58,21 +58,21 @@ type Set struct {
 	// Desired is spec.replicas. Pods, Ready and Available are what the status
 	// reports.
 	Desired, Pods, Ready, Available int32
-	// ScaledFor is the Deployment's size that the Deployment controller last saw
-	// when it set this one's; nil when that is not written on it.
+	// ScaledFor is the Deployment's size when the Deployment controller last scaled this
+	// set (its annotation desired-replicas); nil when it has none.
 	ScaledFor *int32
-	// Number is the Deployment controller's own count of versions, 0 when it has
-	// written none on it: see Recognised.
+	// Number is the Deployment controller's revision number (its annotation revision), 0
+	// when it has none: see Recognised.
 	Number int64
-	// Borrowed says that it is one of the Deployment's own, taken for a run.
+	// Borrowed is set for a set of the Deployment that a run has taken.
 	Borrowed bool
-	// Run is the label belay.dev/run: v1alpha1.RunLabel of the run that it was made
-	// or borrowed for.
+	// Run is the label belay.dev/run: v1alpha1.RunLabel of the run that it was created or
+	// borrowed for.
 	Run string
-	// Deleting says that it is being deleted.
+	// Deleting is set while it is being deleted.
 	Deleting bool
-	// Failure is why its pods cannot be made, as the ReplicaSet controller says:
-	// quota, pod security, admission. It is bounded and quoted; empty when they can.
+	// Failure is why its pods cannot be created, as the ReplicaSet controller reports:
+	// quota, pod security, admission. It is bounded and quoted; empty without a failure.
 	Failure string
 	Created time.Time
 }
@@ -131,42 +131,39 @@ func ControlledBy(sets []Set, owner types.UID) []Set {
 	return filter(sets, func(s Set) bool { return s.ControllerUID == owner && owner != "" })
 }
 
-// Active returns the sets that the Deployment controls and that are to have pods,
-// oldest first. With more than one a paused Deployment does not converge.
+// Active returns the sets that the Deployment controls and that should have pods, oldest
+// first. With more than one, a paused Deployment does not converge.
 func Active(sets []Set, deployment types.UID) []Set {
 	return oldestFirst(filter(ControlledBy(sets, deployment), Set.active))
 }
 
-// Stable finds the set that runs a revision for the Deployment: among several
-// with the same template the one with most pods, then the oldest. It is found by
-// its template, never by a remembered name or hash: both change when the set is
-// made again.
+// Stable finds the Deployment's set that runs a revision: among several with the same
+// template the one with the most pods, then the oldest. It is found by its template and
+// not by a recorded name or hash, because both change when the set is created again.
 func Stable(sets []Set, deployment types.UID, revision string) (Set, bool) {
 	equal := oldestFirst(filter(ControlledBy(sets, deployment), func(s Set) bool { return s.Revision == revision }))
 	slices.SortStableFunc(equal, func(a, b Set) int { return int(b.Desired) - int(a.Desired) })
 	return first(equal)
 }
 
-// NewReplicaSet is the one of a Deployment's sets that the Deployment controller
-// would take for the declared template: the oldest with an equal one, then the
-// first by name (FindNewReplicaSet in deployment_util.go). What the sets are is
-// the caller's choice: Chosen adds the canary.
+// NewReplicaSet is the one of these sets that the Deployment controller would take for the
+// declared template: the oldest with an equal template, then the first by name
+// (FindNewReplicaSet in deployment_util.go).
 func NewReplicaSet(sets []Set, declared string) (Set, bool) {
 	return first(oldestFirst(filter(sets, func(s Set) bool { return s.Revision == declared })))
 }
 
-// Chosen is the set that the Deployment controller would take for the declared
-// template once the canary is the Deployment's. A handover is safe only when it is
-// the canary itself.
+// Chosen is the set that the Deployment controller would take for the declared template if
+// the Deployment owned the canary. A handover is safe only when that is the canary.
 func Chosen(sets []Set, deployment types.UID, canary Set, declared string) (Set, bool) {
 	own := filter(ControlledBy(sets, deployment), func(s Set) bool { return s.UID != canary.UID })
 	return NewReplicaSet(append(own, canary), declared)
 }
 
-// ScaledWhilePaused is the set that a paused Deployment's controller keeps at
-// spec.replicas: the only active one; with none active, the one with the declared
-// template, whether it has been judged or not, else the newest. There is none when
-// the Deployment has no sets, or when several are active, which it then leaves or
+// ScaledWhilePaused is the set that the Deployment controller keeps at spec.replicas while
+// the Deployment is paused: the only active one; when none is active, the one with the
+// declared template, even if Belay has not judged it, or else the newest. There is none
+// when the Deployment has no sets, or when several are active: those it leaves alone or
 // scales in proportion (FindActiveOrLatest in deployment_util.go).
 func ScaledWhilePaused(sets []Set, deployment types.UID, declared string) (Set, bool) {
 	own := oldestFirst(ControlledBy(sets, deployment))
@@ -183,9 +180,9 @@ func ScaledWhilePaused(sets []Set, deployment types.UID, declared string) (Set, 
 	return own[len(own)-1], true
 }
 
-// Recognised reports whether the Deployment controller has taken a set for its
-// newest: it numbers versions, and the newest has the highest number. A set that
-// was made for a run has none before; one that was borrowed has an older one.
+// Recognised reports whether the Deployment controller treats a set as its newest: it
+// numbers its sets, and the newest has the highest number. A set that was created for a
+// run has no number before; a borrowed one has a lower number.
 func Recognised(set Set, sets []Set, deployment types.UID) bool {
 	if set.Number == 0 || set.ControllerUID != deployment {
 		return false
@@ -198,8 +195,8 @@ func Recognised(set Set, sets []Set, deployment types.UID) bool {
 	return true
 }
 
-// Saturated reports whether the Deployment controller takes a set for complete at
-// a Deployment's size, and so scales the others to 0 (IsSaturated in
+// Saturated reports whether the Deployment controller treats a set as complete for this
+// size of the Deployment, and therefore scales the other sets to 0 (IsSaturated in
 // deployment_util.go).
 func (s Set) Saturated(replicas int32) bool {
 	return s.Desired == replicas && s.ScaledFor != nil && *s.ScaledFor == replicas && s.Available == replicas

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// cut bounds a text to so many bytes without cutting a character in two.
+// cut shortens a text to at most limit bytes, at the end of a character.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -35,8 +35,8 @@ func because(text string, runes int) string {
 	return ": " + quoted(text, runes)
 }
 
-// token returns a text from outside as it is when it is one harmless word, such
-// as a reason or an image, and bounded and quoted otherwise.
+// token returns a text from outside unchanged when it is one word of harmless characters,
+// such as a reason or an image, and bounded and quoted otherwise.
 func token(text string, limit int) string {
 	harmless := text != "" && len(text) <= limit && strings.IndexFunc(text, func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./:@_-", r)

@@ -9,13 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// HPAWarning names the metrics of a HorizontalPodAutoscaler that grow both sides
-// without need while a canary runs beside stable, and what to do; empty when there
-// are none. They are those that do not fall when pods are added: memory, and
-// external or object metrics with a target of type Value. With n stable and c
-// canary pods and a metric at r times its target, the autoscaler then asks for
-// r(n+c) pods on each side, and more at every look: at full size for r above about
-// 0.55, until it is at its maximum.
+// HPAWarning names the metrics of a HorizontalPodAutoscaler that would scale both versions
+// up without need while a canary runs beside stable, and what to do; empty when there are
+// none. They are those that do not fall when pods are added: memory, and external or
+// object metrics with a target of type Value. With n stable and c canary pods and a metric
+// at r times its target, the autoscaler sets r(n+c) pods for each version, and more at
+// every sync. With a canary of full size and r above about 0.55 that goes on until it
+// reaches its maximum.
 func HPAWarning(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
 	var named []string
 	for _, metric := range hpa.Spec.Metrics {
@@ -31,7 +31,7 @@ func HPAWarning(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
 		more = fmt.Sprintf(" and %d more", extra)
 		named = named[:maxWarned]
 	}
-	return fmt.Sprintf("HorizontalPodAutoscaler %s scales on %s%s: that does not fall when pods are added, so with a full-size canary beside stable it may grow both to its maximum of %d pods each; set spec.promotion.mode: Native, or scale on another metric",
+	return fmt.Sprintf("HorizontalPodAutoscaler %s scales on %s%s, which does not fall when pods are added: with a full-size canary beside stable it may scale both to its maximum of %d pods; set spec.promotion.mode to Native, or scale on another metric",
 		hpa.Name, strings.Join(named, ", "), more, hpa.Spec.MaxReplicas)
 }
 
@@ -55,12 +55,12 @@ func runsAway(metric autoscalingv2.MetricSpec) string {
 }
 
 // minHistory is how many idle ReplicaSets a held Deployment must keep, so that the
-// Deployment controller's clean-up cannot take the stable version's while the
+// Deployment controller does not delete the stable version's ReplicaSet while the
 // Deployment is at 0 replicas.
 const minHistory = 2
 
-// HistoryWarning says that a Deployment keeps too few old ReplicaSets; empty when
-// it keeps enough.
+// HistoryWarning is the warning that a Deployment keeps too few old ReplicaSets; empty
+// when it keeps enough.
 func HistoryWarning(deployment *unstructured.Unstructured) string {
 	limit, ok := integer(deployment, "spec", "revisionHistoryLimit")
 	if !ok || limit >= minHistory {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestHPAWarning(t *testing.T) {
-	const end = `: that does not fall when pods are added, so with a full-size canary beside stable it may grow both to its maximum of 20 pods each; set spec.promotion.mode: Native, or scale on another metric`
+	const end = `, which does not fall when pods are added: with a full-size canary beside stable it may scale both to its maximum of 20 pods; set spec.promotion.mode to Native, or scale on another metric`
 	for metrics, want := range map[string]string{
 		`{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":80}}}`:                                                                           "",
 		`{"type":"ContainerResource","containerResource":{"name":"cpu","container":"app","target":{"type":"Utilization"}}}`:                                                               "",

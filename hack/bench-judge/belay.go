@@ -74,7 +74,7 @@ func belayRegression() func(analysis.Ledger) analysis.Verdict {
 func belayDefault() func(analysis.Ledger) analysis.Verdict {
 	d := analysis.Default(budget, 1, 0)
 	// Every load leaves a part to stable; how large it is makes no difference.
-	d.Given(analysis.Quality{ScrapeInterval: scrapeEvery * time.Second, ReadyPods: canaryPods, Weight: 20}, 0)
+	d.Given(analysis.Quality{ScrapeInterval: scrapeEvery * time.Second, ReadyPods: canaryPods, Weight: 20}, 0, "")
 	var s analysis.CombinedState
 	return func(l analysis.Ledger) analysis.Verdict {
 		s = d.Observe(s, l)

@@ -78,7 +78,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err := d.shop.Serve(ctx, d.images["v1"]); err != nil {
 		return err
 	}
-	d.out.say("declaring a Guardrail and a Rollout; waiting for the proof that a pushed template would wait")
+	d.out.say("declaring a Guardrail and a Rollout; waiting until dry-runs have shown that the guard works")
 	limited, cancel := context.WithTimeout(ctx, chapterLimit)
 	defer cancel()
 	return d.shop.Guard(limited)

@@ -31,7 +31,7 @@ func (d *demo) summarize(ctx context.Context) error {
 		"Each run keeps every decision with its reason, each verdict with its exact query, time and counts, and the",
 		"digests of what ran. To read them: KEEP=1 make demo, or docs/guide.md.")
 	if err != nil {
-		return fmt.Errorf("the story did not go as told: %w", err)
+		return fmt.Errorf("the demo did not end as expected: %w", err)
 	}
 	d.out.lines("", d.out.bold("The story went as told."))
 	return nil

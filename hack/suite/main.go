@@ -42,7 +42,7 @@ type suite struct {
 }
 
 var suites = []suite{
-	{name: "unit", what: "packages and the planner's enumeration", packages: []string{"./api/...", "./analysis/...", "./cmd/...", "./controllers/...", "./hack/..."}},
+	{name: "unit", what: "packages and the planner's enumeration", packages: []string{"./api/...", "./analysis/...", "./cmd/...", "./controllers/...", "./hack/...", "./test/docs/..."}},
 	{name: "unit", what: "the local cluster's own packages", dir: "hack/cluster", packages: []string{"./..."}},
 	{name: "sim", what: "the simulated world", packages: []string{"./test/world/...", "./test/sim/..."}},
 	{name: "integration", what: "a real API server", packages: []string{"./test/integration/..."}, flags: []string{"-count=1", "-timeout=10m"}, prepare: buildAPIServer},

@@ -61,7 +61,7 @@ func TestRoutesWithoutAFenceAreNobodysBusiness(t *testing.T) {
 	g.Expect(admin.Update(t.Context(), route)).To(Succeed())
 	forged := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"1"}}}`, v1alpha1.AnnotationFence+"shop"))
 	err := admin.Patch(t.Context(), route, forged)
-	g.Expect(err).To(MatchError(ContainSubstring("is written by Belay's controller alone")))
+	g.Expect(err).To(MatchError(ContainSubstring("is written by Belay's controller only")))
 }
 
 // fenced makes a route, and lets the controller write one fence and the next.

@@ -80,7 +80,7 @@ func TestABypassTakesTheGuardOff(t *testing.T) {
 		off     bool
 	}{
 		"dev":               {dev(t), "", "", false},
-		"dev-with-reason":   {dev(t), "GEN: mine", "takes the verb bypass", false},
+		"dev-with-reason":   {dev(t), "GEN: mine", "needs the verb bypass", false},
 		"sre":               {sre(t), "", "", false},
 		"sre-stale":         {sre(t), "0: old", "", false},
 		"sre-not-named":     {sre(t), "GEN: outage", "a bypass has to name it", false},

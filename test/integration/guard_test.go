@@ -190,7 +190,7 @@ func TestCommandsCarryTheirAuthor(t *testing.T) {
 	for _, key := range []string{v1alpha1.AnnotationAction, v1alpha1.AnnotationActionReason, v1alpha1.AnnotationActionRevision} {
 		forged := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Retry"}}}`, key)
 		err := user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, forged))
-		g.Expect(err).To(MatchError(ContainSubstring("a command does not change")), key)
+		g.Expect(err).To(MatchError(ContainSubstring("a command must not be changed")), key)
 	}
 	again := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Retry",%q:"2"}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken)
 	g.Expect(user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, again))).To(Succeed())
@@ -204,5 +204,5 @@ func TestCommandsCarryTheirAuthor(t *testing.T) {
 	guarded(t, "tokenless", true)
 	rollout.Name = "tokenless"
 	none := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Abort"}}}`, v1alpha1.AnnotationAction)
-	g.Expect(user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, none))).To(MatchError(ContainSubstring("needs a fresh belay.dev/action-token")))
+	g.Expect(user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, none))).To(MatchError(ContainSubstring("needs a new belay.dev/action-token")))
 }

@@ -111,7 +111,7 @@ func TestTheFenceOfAGRPCRoute(t *testing.T) {
 	route.Namespace = namespace
 	g.Expect(admin.Create(ctx, route)).To(Succeed())
 	forged := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"belay.dev/fence.shop":"99"}}}`))
-	g.Expect(admin.Patch(ctx, route, forged)).To(MatchError(ContainSubstring("is written by Belay's controller alone")))
+	g.Expect(admin.Patch(ctx, route, forged)).To(MatchError(ContainSubstring("is written by Belay's controller only")))
 
 	target := targetIn(namespace)
 	target.Routes = []traffic.Route{{Kind: v1alpha1.KindGRPCRoute, Name: "shop"}}

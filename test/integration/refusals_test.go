@@ -35,7 +35,7 @@ func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 		"no action":       {"", "5", "must be Abort or Retry"},
 		"longest token":   {"Abort", strings.Repeat("t", 128), ""},
 		"too long, by 1":  {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
-		"no token at all": {"Promote", "", "needs a fresh belay.dev/action-token"},
+		"no token at all": {"Promote", "", "needs a new belay.dev/action-token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -75,7 +75,7 @@ func TestCommandsTakeTheirVerb(t *testing.T) {
 			g.Eventually(give).WithTimeout(soon).Should(Succeed(), c.user+" "+c.action)
 			continue
 		}
-		g.Eventually(give).WithTimeout(soon).Should(MatchError(ContainSubstring("you may not give the command "+c.action+": it takes the verb ")), c.user+" "+c.action)
+		g.Eventually(give).WithTimeout(soon).Should(MatchError(ContainSubstring("you may not give the command "+c.action+": it needs the verb ")), c.user+" "+c.action)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestStatusOfRunsAndSourcesIsTheControllersAlone(t *testing.T) {
 			g.Expect(ok).To(BeTrue())
 			err := admin.Status().Patch(t.Context(), copied, status)
 			g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
-			g.Expect(err).To(MatchError(ContainSubstring("only Belay's controller writes status")))
+			g.Expect(err).To(MatchError(ContainSubstring("only Belay's controller may write them")))
 			g.Expect(belay.Status().Patch(t.Context(), copied, status)).To(Succeed())
 		})
 	}

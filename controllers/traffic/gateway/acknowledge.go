@@ -8,14 +8,14 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// required are the conditions without which a gateway may still serve the old
-// weights.
+// required are the conditions that must be true: without them a gateway may still use the
+// old weights.
 var required = []string{string(gatewayv1.RouteConditionAccepted), string(gatewayv1.RouteConditionResolvedRefs)}
 
-// unacknowledged says what is missing until every parent of the route serves its
-// present generation; empty when nothing is. A route has one status entry for
-// each parent and controller, and those of former controllers stay for good: one
-// entry that is complete is enough.
+// unacknowledged says what is missing until every parent of the route uses its present
+// generation; it is empty when nothing is missing. A route has one status entry for each
+// parent and controller, and entries of former controllers stay: so one complete entry of
+// a parent is enough.
 func (r *route) unacknowledged() string {
 	for _, parent := range r.parents {
 		if missing := r.missing(parent); missing != "" {
@@ -28,7 +28,7 @@ func (r *route) unacknowledged() string {
 func (r *route) missing(parent gatewayv1.ParentReference) string {
 	entries := r.entriesOf(parent)
 	if len(entries) == 0 {
-		return "no controller has reported on it: is there such a parent, and does its controller run?"
+		return "no status was reported for it: check that it exists and that its controller runs"
 	}
 	nearest, newest := "", int64(-1)
 	for _, entry := range entries {
@@ -43,8 +43,8 @@ func (r *route) missing(parent gatewayv1.ParentReference) string {
 	return nearest
 }
 
-// entriesOf are the status entries of a parent: those that name it exactly, or
-// else those that leave out its section or port, as some controllers do.
+// entriesOf are the status entries of a parent: those that name it exactly, or, when there
+// are none, those that leave out its section or port, as some controllers do.
 func (r *route) entriesOf(parent gatewayv1.ParentReference) []gatewayv1.RouteParentStatus {
 	var exact, loose []gatewayv1.RouteParentStatus
 	for _, entry := range r.status {
@@ -65,8 +65,8 @@ func (r *route) entriesOf(parent gatewayv1.ParentReference) []gatewayv1.RoutePar
 	return loose
 }
 
-// missingIn also returns the generation that the entry speaks of, by the older of
-// its conditions.
+// missingIn also returns the generation that the entry is about: the lower one of its
+// conditions.
 func (r *route) missingIn(entry gatewayv1.RouteParentStatus) (missing string, generation int64) {
 	generation = r.object.GetGeneration()
 	for _, kind := range required {
@@ -77,7 +77,7 @@ func (r *route) missingIn(entry gatewayv1.RouteParentStatus) (missing string, ge
 			generation, fault = 0, "not reported"
 		case condition.ObservedGeneration < r.object.GetGeneration():
 			generation = min(generation, condition.ObservedGeneration)
-			fault = fmt.Sprintf("reported for generation %d only", condition.ObservedGeneration)
+			fault = fmt.Sprintf("only reported for generation %d", condition.ObservedGeneration)
 		case condition.Status != metav1.ConditionTrue:
 			fault = fmt.Sprintf("%s, reason %s: %s", quoted(string(condition.Status)), quoted(condition.Reason), quoted(condition.Message))
 		}
@@ -88,8 +88,8 @@ func (r *route) missingIn(entry gatewayv1.RouteParentStatus) (missing string, ge
 	return missing, generation
 }
 
-// sameObject compares what parents refer to, with Gateway API's defaults for what
-// is left out.
+// sameObject compares the objects that two parents refer to; omitted fields have Gateway
+// API's defaults.
 func (r *route) sameObject(a, b gatewayv1.ParentReference) bool {
 	return a.Name == b.Name && or(a.Group, gatewayv1.GroupName) == or(b.Group, gatewayv1.GroupName) &&
 		or(a.Kind, "Gateway") == or(b.Kind, "Gateway") &&

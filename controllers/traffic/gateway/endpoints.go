@@ -20,7 +20,7 @@ type namedPort struct {
 	number int32
 }
 
-// portFaults say which named ports the user's Service does not have.
+// portFaults are errors for the ports in routes that the user's Service does not have.
 func portFaults(user *corev1.Service, ports []namedPort) []error {
 	if user == nil {
 		return nil
@@ -28,14 +28,14 @@ func portFaults(user *corev1.Service, ports []namedPort) []error {
 	var out []error
 	for i, port := range ports {
 		if portOf(user, port.number) == nil && slices.Index(ports, port) == i {
-			out = append(out, fmt.Errorf("%w: %s names port %d, which Service %q does not have: correct the backendRef, or add the port", traffic.ErrUnusable, port.route, port.number, user.Name))
+			out = append(out, fmt.Errorf("%w: %s refers to port %d, which Service %q does not have: correct the backendRef, or add the port", traffic.ErrUnusable, port.route, port.number, user.Name))
 		}
 	}
 	return out
 }
 
-// portOf is a Service's port by its number. Routes are about TCP, and HTTP/3
-// gives the same number to UDP.
+// portOf is a Service's TCP port by its number. With HTTP/3 a UDP port may have the same
+// number.
 func portOf(service *corev1.Service, number int32) *corev1.ServicePort {
 	for i := range service.Spec.Ports {
 		if p := &service.Spec.Ports[i]; p.Port == number && (p.Protocol == corev1.ProtocolTCP || p.Protocol == "") {
@@ -45,9 +45,8 @@ func portOf(service *corev1.Service, number int32) *corev1.ServicePort {
 	return nil
 }
 
-// backing is the pods behind one Service: those that are ready and have every
-// port that the routes name, those that are ready and lack one, and all that its
-// slices know.
+// backing is the pods behind one Service: those that are ready and have every port that
+// the routes refer to, those that are ready and lack one, and all in its EndpointSlices.
 type backing struct {
 	usable, portless, known map[string]bool
 	// lacking is a port that portless pods do not have.
@@ -86,7 +85,7 @@ func (r *Router) observeEndpoints(ctx context.Context, t traffic.Target, found s
 
 func count(pods map[string]bool) int32 { return int32(len(pods)) }
 
-// backingOf reads a Service's slices that have the labels besides.
+// backingOf reads the EndpointSlices of a Service that have these labels.
 func (r *Router) backingOf(ctx context.Context, t traffic.Target, service *corev1.Service, having client.MatchingLabels, ports []namedPort) (backing, error) {
 	b := backing{usable: map[string]bool{}, portless: map[string]bool{}, known: map[string]bool{}}
 	if service == nil {
@@ -115,16 +114,16 @@ func (r *Router) backingOf(ctx context.Context, t traffic.Target, service *corev
 			b.portless[e.TargetRef.Name], b.lacking = true, lacking
 		}
 	}
-	// A pod with addresses of two families stands in two slices.
+	// A pod with addresses of two families is in two slices.
 	for pod := range b.usable {
 		delete(b.portless, pod)
 	}
 	return b, nil
 }
 
-// lackingPort is the first named port of the Service that a slice does not have:
-// its pods have no such port, and a gateway answers for them with 503. A port that
-// the Service itself lacks is not the pods' fault.
+// lackingPort is the first port in routes that the Service has and a slice does not: its
+// pods have no such port, and a gateway responds with 503 for them. A port that the
+// Service itself does not have is reported elsewhere.
 func lackingPort(service *corev1.Service, has []discoveryv1.EndpointPort, named []namedPort) *namedPort {
 	for i := range named {
 		port := portOf(service, named[i].number)
@@ -135,7 +134,8 @@ func lackingPort(service *corev1.Service, has []discoveryv1.EndpointPort, named 
 	return nil
 }
 
-// noPort says in words what a side's pods lack.
+// noPort is the message about a port that a side's pods do not have; empty when they have
+// all.
 func noPort(found services, s side, b backing) string {
 	if len(b.portless) == 0 || found.user == nil {
 		return ""
@@ -148,14 +148,14 @@ func noPort(found services, s side, b backing) string {
 	if port := portOf(found.user, b.lacking.number); port != nil && port.TargetPort.Type == intstr.String {
 		wanted = fmt.Sprintf("a port named %s, which port %d of Service %q needs", quoted(port.TargetPort.StrVal), port.Port, found.user.Name)
 	}
-	return fmt.Sprintf("%d %s of %s %s ready, but without %s: requests through %s would get %s; name the container's port so, or change the Service's targetPort",
+	return fmt.Sprintf("%d %s of %s %s ready, but without %s: requests through %s would fail with %s; name the container's port so, or change the Service's targetPort",
 		len(b.portless), pods, s.words, verb, wanted, b.lacking.route, refusalOf(b.lacking.route))
 }
 
-// refusalOf is what callers get from a gateway that has no pod for a request.
+// refusalOf is the error that callers get from a gateway that has no pod for a request.
 func refusalOf(route traffic.Route) string {
 	if route.Kind == v1alpha1.KindGRPCRoute {
 		return "the gRPC status UNAVAILABLE"
 	}
-	return "503"
+	return "status 503"
 }

@@ -13,11 +13,10 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
-// ServiceFault says why the user's Service cannot be shared out, and what to
-// change, as an ErrUnusable; nil when it can. Its selector must match each of own,
-// the versions of the Rollout's Deployment, and none of others, the other
-// Deployments of the namespace: requests of theirs would go to this Deployment
-// during a run.
+// ServiceFault says why the traffic of the user's Service cannot be split, and what to
+// change, as an ErrUnusable; nil when it can. Its selector must match all of own, the
+// versions of the Rollout's Deployment, and none of others, the other Deployments of the
+// namespace: their requests would go to this Deployment during a run.
 func ServiceFault(service *corev1.Service, own, others []traffic.Pods) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: Service %q %s", traffic.ErrUnusable, service.Name, fmt.Sprintf(format, args...))
@@ -29,17 +28,17 @@ func ServiceFault(service *corev1.Service, own, others []traffic.Pods) error {
 	hash, pinned := selector[appsv1.DefaultDeploymentUniqueLabelKey]
 	switch {
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
-		return refuse("is of type ExternalName, which has no pods to choose from: use one of type ClusterIP")
+		return refuse("is of type ExternalName and has no pods: use a Service of type ClusterIP")
 	case service.Spec.ClusterIP == corev1.ClusterIPNone:
-		return refuse("is headless (clusterIP: None), so that its callers choose pods without it: make one with a cluster IP for the route, and keep the headless one for others")
+		return refuse("is headless (clusterIP: None), so its callers choose pods by themselves: create a Service with a cluster IP for the route, and keep the headless one for other callers")
 	case len(selector) == 0:
 		return refuse("has no selector: give it the labels of the Deployment's pods")
 	case pinned:
-		return refuse("selects %s=%s, which is one version's pods only: remove that key from its selector", appsv1.DefaultDeploymentUniqueLabelKey, quoted(hash))
+		return refuse("selects %s=%s, the pods of one version only: remove that key from its selector", appsv1.DefaultDeploymentUniqueLabelKey, quoted(hash))
 	}
 	for _, pods := range own {
 		if key := mismatch(selector, pods.Labels); key != "" {
-			return refuse("selects %s, but the pods of %s have %s: make the Service's selector match every version's pods", pairWords(selector, key), pods.Of, pairWords(pods.Labels, key))
+			return refuse("selects %s, but the pods of %s have %s: change the Service's selector so that it matches the pods of every version", pairWords(selector, key), pods.Of, pairWords(pods.Labels, key))
 		}
 	}
 	var also []string
@@ -63,8 +62,7 @@ func narrowedByBelay(service *corev1.Service) bool {
 	return false
 }
 
-// mismatch is the first key, in order, of which the labels have another value or
-// none.
+// mismatch is the first key of the selector, in order, that the labels do not match.
 func mismatch(selector, pod map[string]string) string {
 	for _, key := range slices.Sorted(maps.Keys(selector)) {
 		if value, ok := pod[key]; !ok || value != selector[key] {
@@ -82,7 +80,7 @@ func pairWords(set map[string]string, key string) string {
 	return quoted(key + "=" + value)
 }
 
-// listed names at most three.
+// listed joins at most three of the words.
 func listed(words []string) string {
 	const most = 3
 	if len(words) > most {

@@ -101,7 +101,7 @@ func TestAnUnknownKind(t *testing.T) {
 	o, err := w.Router().Observe(ctx, target)
 	g.Expect(err).To(MatchError(traffic.ErrUnusable))
 	g.Expect(o.Split).To(HaveValue(Equal(traffic.Split{Canary: 20})), "the HTTPRoute has its share")
-	g.Expect(err).To(MatchError(ContainSubstring(`a route of kind "TCPRoute": this version of Belay knows GRPCRoute and HTTPRoute`)))
+	g.Expect(err).To(MatchError(ContainSubstring(`a route of kind "TCPRoute": this version of Belay supports GRPCRoute and HTTPRoute`)))
 	g.Expect(w.Router().Release(ctx, target)).To(MatchError(traffic.ErrUnusable))
 }
 
@@ -111,11 +111,11 @@ func TestFaultsOfAGRPCRoute(t *testing.T) {
 		change func(*gatewaytest.World)
 		words  string
 	}{
-		"no parent": {route(func(r *gatewayv1.GRPCRoute) { r.Spec.ParentRefs = nil }), `GRPCRoute "shop" has no parentRefs, so that no Gateway serves it`},
+		"no parent": {route(func(r *gatewayv1.GRPCRoute) { r.Spec.ParentRefs = nil }), `GRPCRoute "shop" has no parentRefs, so no Gateway serves it`},
 		"no reference": {route(func(r *gatewayv1.GRPCRoute) { r.Spec.Rules[0].BackendRefs[0].Name = "other" }),
 			`GRPCRoute "shop" has no backendRef to Service "shop"`},
 		"a port that the Service does not have": {route(func(r *gatewayv1.GRPCRoute) { *r.Spec.Rules[0].BackendRefs[0].Port = 8080 }),
-			`GRPCRoute "shop" names port 8080, which Service "shop" does not have`},
+			`GRPCRoute "shop" refers to port 8080, which Service "shop" does not have`},
 		"gone": {(*gatewaytest.World).LoseRoute, `GRPCRoute "shop": create it, or name another one`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestFaultsOfAGRPCRoute(t *testing.T) {
 		rename(w, gatewaytest.Canary, "web")
 		g.Expect(w.Router().Point(t.Context(), w.Target())).To(Succeed())
 		w.Follow()
-		g.Expect(observed(t, w, w.Target()).NoPort).To(ContainSubstring(`requests through GRPCRoute "shop" would get the gRPC status UNAVAILABLE`))
+		g.Expect(observed(t, w, w.Target()).NoPort).To(ContainSubstring(`requests through GRPCRoute "shop" would fail with the gRPC status UNAVAILABLE`))
 	})
 }
 

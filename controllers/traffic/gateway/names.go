@@ -6,18 +6,18 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
-// annotationNarrowed, with a Rollout's name behind it, keeps on the user's Service
-// the pod-template-hash that Belay added to its selector for that Rollout.
+// annotationNarrowed, followed by a Rollout's name, is an annotation of the user's Service.
+// Its value is the pod-template-hash that Belay added to the selector for that Rollout.
 const annotationNarrowed = "belay.dev/narrowed."
 
-// labelHash on a generated Service repeats the pod-template-hash that it selects.
-// The EndpointSlice controller copies a Service's labels to its slices in the
-// write that brings their endpoints up to date: a slice with the label holds
-// endpoints of that selector, not of an earlier one.
+// labelHash on a generated Service has the pod-template-hash that it selects. The
+// EndpointSlice controller copies a Service's labels to its slices in the same write that
+// updates their endpoints: so the endpoints of a slice with this label were selected by
+// this hash, not by an earlier one.
 const labelHash = "belay.dev/pod-template-hash"
 
-// noHash is selected while a side has no pods. It has letters that no
-// pod-template-hash has, so that it selects none, rather than all of the app's.
+// noHash is the hash that is selected while a side has no pods. It has letters that no
+// pod-template-hash has, so that no pod matches it.
 const noHash = "none"
 
 // PairNames are the names of the two generated Services of a Rollout.
@@ -38,12 +38,12 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-// sides are the pair's Services with the pods that they should select.
+// sides are the two generated Services with the pods that they should select.
 func sides(t traffic.Target) [2]side {
 	stable, canary := PairNames(t.Owner)
 	return [2]side{
 		{service: stable, hash: t.StableHash, words: "the stable version"},
-		{service: canary, hash: t.CanaryHash, words: "the new version"},
+		{service: canary, hash: t.CanaryHash, words: "the candidate"},
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 
 var hashPath = jsonpatch.Pointer("spec", "selector", appsv1.DefaultDeploymentUniqueLabelKey)
 
-// Narrow makes the user's Service select only pods with the hash; with an empty
-// one it selects all of its pods again, and Belay gives up what it owns of it.
+// Narrow makes the user's Service select only pods with the hash. With an empty hash the
+// Service selects all of its pods again, and Belay gives up its field ownership.
 func (r *Router) Narrow(ctx context.Context, t traffic.Target, hash string) error {
 	user, err := r.service(ctx, t.Namespace, t.Service)
 	if err != nil {
@@ -33,7 +33,7 @@ func (r *Router) Narrow(ctx context.Context, t traffic.Target, hash string) erro
 		return err
 	}
 	if markedByOthers(user.Annotations, t.Owner, annotationNarrowed) {
-		return fmt.Errorf("%w: another Rollout narrows Service %q to one of its versions: give each Rollout its own Service, or set spec.traffic.directCallers to Any", traffic.ErrUnusable, user.Name)
+		return fmt.Errorf("%w: another Rollout limits Service %q to one of its versions: give each Rollout its own Service, or set spec.traffic.directCallers to Any", traffic.ErrUnusable, user.Name)
 	}
 	operations := annotate(user.Annotations, [2]string{annotationNarrowed + t.Owner, hash})
 	if user.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey] != hash {
@@ -42,7 +42,7 @@ func (r *Router) Narrow(ctx context.Context, t traffic.Target, hash string) erro
 	return r.write(ctx, user, serviceResource, operations)
 }
 
-// widen leaves a hash in the selector that is not the one Belay put there.
+// widen removes the hash from the selector, unless it is not the one that Belay set.
 func (r *Router) widen(ctx context.Context, t traffic.Target, user *corev1.Service) error {
 	narrowed, ours := user.Annotations[annotationNarrowed+t.Owner]
 	if now, ok := user.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]; ours && ok && now == narrowed {
@@ -58,14 +58,14 @@ func (r *Router) widen(ctx context.Context, t traffic.Target, user *corev1.Servi
 	return r.write(ctx, user, serviceResource, given)
 }
 
-// selectorTest holds the whole selector as it was read: it is one value to the
-// API server, in which no key can be owned.
+// selectorTest tests the whole selector that was read: for the API server it is one value,
+// whose keys cannot be owned separately.
 func selectorTest(user *corev1.Service) operation {
 	return operation{Op: "test", Path: "/spec/selector", Value: user.Spec.Selector}
 }
 
-// serviceMarked means that Belay has not given the user's Service up for this
-// Rollout.
+// serviceMarked reports whether the user's Service still has an annotation or field
+// ownership of Belay for this Rollout.
 func (r *Router) serviceMarked(user *corev1.Service, owner string) bool {
 	return marks(user.Annotations, annotationNarrowed+owner) ||
 		owned(user, r.manager) && !markedByOthers(user.Annotations, owner, annotationNarrowed)

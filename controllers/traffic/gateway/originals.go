@@ -9,10 +9,10 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// original is what a rule said before a run.
+// original is a rule's backendRefs before a run.
 type original struct {
-	// Rule is a digest of the rule without its backendRefs: rules are moved while a
-	// run is in progress.
+	// Rule is a digest of the rule without its backendRefs, to recognise a rule that was
+	// moved while a run is in progress.
 	Rule        string      `json:"rule"`
 	BackendRefs []reference `json:"backendRefs"`
 }
@@ -22,7 +22,7 @@ type originals []original
 func save(r rule, refs []reference) original { return original{Rule: digest(r), BackendRefs: refs} }
 
 func digest(r rule) string {
-	// A rule was decoded from JSON: it can be encoded.
+	// A rule was decoded from JSON, so it can be encoded.
 	raw, err := json.Marshal(r.matcher())
 	if err != nil {
 		return ""
@@ -31,9 +31,9 @@ func digest(r rule) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// assign gives each rule, by its place, what was saved of it; nil when nothing
-// was. Of rules that are alike the first takes what was saved first, and one that
-// names only one Service of the pair takes what the others leave.
+// assign returns the saved backendRefs for each rule, by its index; nil when nothing was
+// saved. Of equal rules, the first gets what was saved first. A rule that refers to only
+// one of the generated Services is assigned last.
 func (o originals) assign(rules []rule, n names) [][]reference {
 	out := make([][]reference, len(rules))
 	if len(o) == 0 {
@@ -69,8 +69,8 @@ func (o originals) encode() (string, error) {
 	return string(raw), nil
 }
 
-// decodeOriginals reads what encode wrote. An unreadable annotation counts as
-// lost: the references are then made up from the pair.
+// decodeOriginals reads what encode wrote. When the annotation cannot be read, the
+// references are later reconstructed from those to the generated Services.
 func decodeOriginals(annotation string) originals {
 	var o originals
 	if utiljson.Unmarshal([]byte(annotation), &o) != nil {

@@ -10,13 +10,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Whoever changes a field owns it afterwards, and the next server-side apply by
-// anybody else conflicts. A write that changes a field cannot give its ownership
-// up: the API server adds it again. So giving up is a write of its own, which
-// changes no owned field, and until it is done an annotation marks the object.
+// Whoever changes a field owns it afterwards, and the next server-side apply by anybody
+// else conflicts. A write that changes a field cannot give up its ownership, because the
+// API server adds it again. So ownership is given up in a write of its own, which changes
+// no owned field; until it is done, an annotation marks the object.
 
-// disown removes what the manager owns of an object, but the status: the entries
-// are known by their place, which holds for the resource version that was read.
+// disown removes the manager's field ownership of an object, except of the status. The
+// entries are removed by index, which is valid for the resource version that was read.
 func disown(object client.Object, manager string) []operation {
 	var out []operation
 	entries := object.GetManagedFields()
@@ -26,8 +26,8 @@ func disown(object client.Object, manager string) []operation {
 		}
 	}
 	if len(out) > 0 && len(out) == len(entries) {
-		// The API server takes an empty list for a client that knows no field
-		// ownership, and keeps the old one; a single empty entry clears it.
+		// The API server ignores an empty list, as that of a client that does not know
+		// field ownership; a single empty entry clears it.
 		return []operation{{Op: "replace", Path: "/metadata/managedFields", Value: []metav1.ManagedFieldsEntry{{}}}}
 	}
 	return out
@@ -41,9 +41,9 @@ func owns(entry metav1.ManagedFieldsEntry, manager string) bool {
 	return entry.Manager == manager && entry.Subresource == ""
 }
 
-// writerOf is the manager that last wrote a field of the spec which is owned as a
-// whole, such as a list of rules or a selector. It is empty when own is among the
-// field's owners, or nobody is.
+// writerOf is the manager that last wrote a field of the spec that is owned as a whole,
+// such as a list of rules or a selector. It is empty when own is among the field's owners
+// or when the field has none.
 func writerOf(object client.Object, field, own string) string {
 	newest, at := "", metav1.Time{}
 	for _, entry := range object.GetManagedFields() {
@@ -77,8 +77,8 @@ func coversSpecField(entry metav1.ManagedFieldsEntry, field string) bool {
 	return ok
 }
 
-// marks are the annotations by which Belay says, for one Rollout, that it has
-// changed an object and not given it up yet.
+// marks reports whether one of the annotations is present by which Belay marks an object
+// that it has changed for a Rollout and not given up yet.
 func marks(present map[string]string, keys ...string) bool {
 	for _, key := range keys {
 		if _, ok := present[key]; ok {
@@ -88,8 +88,8 @@ func marks(present map[string]string, keys ...string) bool {
 	return false
 }
 
-// markedByOthers reports whether another Rollout's annotation with one of the
-// prefixes is there: then what Belay owns of the object is that Rollout's too.
+// markedByOthers reports whether there is an annotation with one of the prefixes for
+// another Rollout: then Belay's field ownership is needed for that Rollout too.
 func markedByOthers(present map[string]string, owner string, prefixes ...string) bool {
 	for key := range present {
 		for _, prefix := range prefixes {

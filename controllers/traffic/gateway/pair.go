@@ -22,7 +22,8 @@ import (
 
 var serviceResource = corev1.Resource("services")
 
-// services are the user's Service and the pair; nil for one that does not exist.
+// services are the user's Service and the two generated ones; nil for one that does not
+// exist.
 type services struct {
 	user *corev1.Service
 	pair [2]*corev1.Service
@@ -59,7 +60,7 @@ func (r *Router) observeServices(t traffic.Target, found services, o *traffic.Ob
 	var unusable []error
 	o.ServiceMissing = found.user == nil
 	if found.user != nil {
-		// A hash that somebody else put there is a fault of the Service, below.
+		// A hash that somebody else added is reported by ServiceFault, below.
 		if _, ours := found.user.Annotations[annotationNarrowed+t.Owner]; ours {
 			o.Narrowed = found.user.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]
 		}
@@ -86,11 +87,11 @@ func (r *Router) observeServices(t traffic.Target, found services, o *traffic.Ob
 }
 
 func notBelays(s *corev1.Service) error {
-	return fmt.Errorf("%w: Service %q exists and is not Belay's: rename it, Belay needs that name", traffic.ErrUnusable, s.Name)
+	return fmt.Errorf("%w: Service %q exists and was not created by Belay, which needs that name: rename it", traffic.ErrUnusable, s.Name)
 }
 
-// belongs reports whether Belay made the Service for the Rollout: by its label,
-// or as Belay's first edition did, which owned it.
+// belongs reports whether Belay created the Service for the Rollout: it has the label, or,
+// from the first edition of Belay, an owner reference.
 func belongs(s *corev1.Service, owner string) bool {
 	return s.Labels[v1alpha1.LabelRollout] == owner ||
 		slices.ContainsFunc(s.OwnerReferences, func(o metav1.OwnerReference) bool { return isRollout(o) && o.Name == owner })
@@ -100,8 +101,8 @@ func isRollout(o metav1.OwnerReference) bool {
 	return o.Kind == "Rollout" && strings.HasPrefix(o.APIVersion, v1alpha1.GroupVersion.Group+"/")
 }
 
-// Point makes the pair of Services, whole, and writes only what differs. Without
-// the user's Service the pair keeps the ports that it has.
+// Point creates or updates the two generated Services, and writes only when something
+// differs. Without the user's Service they keep their ports.
 func (r *Router) Point(ctx context.Context, t traffic.Target) error {
 	found, err := r.services(ctx, t)
 	if err != nil {
@@ -127,7 +128,7 @@ func (r *Router) put(ctx context.Context, want, existing *corev1.Service) error 
 	switch {
 	case existing == nil:
 		if err = r.client.Create(ctx, want, client.FieldOwner(r.manager)); apierrors.IsAlreadyExists(err) {
-			// Made by an earlier look that the cache has not caught up with.
+			// An earlier reconcile created it, and the cache does not have it yet.
 			err = apierrors.NewConflict(serviceResource, want.Name, err)
 		}
 	case !equality.Semantic.DeepEqual(want, existing):
@@ -140,8 +141,8 @@ func (r *Router) put(ctx context.Context, want, existing *corev1.Service) error 
 	return nil
 }
 
-// desired is a side's Service as it should be: the existing one, changed where it
-// differs. Labels that others added stay.
+// desired is a side's Service as it should be: the existing one with the necessary
+// changes. Labels that others added stay.
 func desired(t traffic.Target, index int, user, existing *corev1.Service) (*corev1.Service, error) {
 	s := sides(t)[index]
 	want := &corev1.Service{}
@@ -156,8 +157,8 @@ func desired(t traffic.Target, index int, user, existing *corev1.Service) (*core
 	if want.Labels == nil {
 		want.Labels = map[string]string{}
 	}
-	// Not the user's labels: whatever selects Services by those, as a monitor does,
-	// would find each pod twice.
+	// The user's labels are not copied: whatever selects Services by them, such as a
+	// ServiceMonitor, would find each pod twice.
 	maps.Copy(want.Labels, map[string]string{
 		v1alpha1.LabelRollout: t.Owner,
 		v1alpha1.LabelRole:    [2]string{v1alpha1.RoleStable, v1alpha1.RoleCanary}[index],
@@ -167,7 +168,7 @@ func desired(t traffic.Target, index int, user, existing *corev1.Service) (*core
 		want.Spec.Ports = clusterPorts(user.Spec.Ports)
 	}
 	if len(want.Spec.Ports) == 0 {
-		return nil, fmt.Errorf("%w: Service %q does not exist or has no ports, and its generated Service %q cannot be made without: create it, with its ports", traffic.ErrUnusable, t.Service, s.service)
+		return nil, fmt.Errorf("%w: Service %q does not exist or has no ports, which the generated Service %q needs: create it with its ports", traffic.ErrUnusable, t.Service, s.service)
 	}
 	want.Spec.Selector = maps.Clone(t.Selector)
 	if want.Spec.Selector == nil {
@@ -179,8 +180,7 @@ func desired(t traffic.Target, index int, user, existing *corev1.Service) (*core
 	return want, nil
 }
 
-// clusterPorts are the user's ports without what only the user's Service may
-// have.
+// clusterPorts are the user's ports without node ports, which only one Service may have.
 func clusterPorts(ports []corev1.ServicePort) []corev1.ServicePort {
 	out := make([]corev1.ServicePort, len(ports))
 	for i := range ports {
@@ -190,8 +190,7 @@ func clusterPorts(ports []corev1.ServicePort) []corev1.ServicePort {
 	return out
 }
 
-// Remove deletes the pair of Services. One that is gone, or is not Belay's, stays
-// as it is.
+// Remove deletes the two generated Services. One that was not created by Belay stays.
 func (r *Router) Remove(ctx context.Context, t traffic.Target) error {
 	for _, s := range sides(t) {
 		existing, err := r.service(ctx, t.Namespace, s.service)

@@ -17,8 +17,8 @@ type operation = jsonpatch.Operation
 
 func annotationPath(key string) string { return jsonpatch.Pointer("metadata", "annotations", key) }
 
-// annotate sets the annotations that differ, in order, and the map that holds
-// them first when there is none.
+// annotate sets the annotations that differ, in order. It first adds the map of
+// annotations when the object has none.
 func annotate(present map[string]string, pairs ...[2]string) []operation {
 	var out []operation
 	for _, pair := range pairs {
@@ -32,7 +32,7 @@ func annotate(present map[string]string, pairs ...[2]string) []operation {
 	return out
 }
 
-// unannotate removes the annotations that are there.
+// unannotate removes those of the annotations that the object has.
 func unannotate(present map[string]string, keys ...string) []operation {
 	var out []operation
 	for _, key := range keys {
@@ -43,9 +43,9 @@ func unannotate(present map[string]string, keys ...string) []operation {
 	return out
 }
 
-// write carries out the operations on the object as it was read: another version
-// of it is a conflict. The object then is what the API server answered. With no
-// operation nothing is written.
+// write applies the operations to the object that was read; when it has changed since, the
+// result is a conflict. Afterwards object is the API server's response. Without
+// operations nothing is written.
 func (r *Router) write(ctx context.Context, object client.Object, resource schema.GroupResource, operations []operation) error {
 	if len(operations) == 0 {
 		return nil

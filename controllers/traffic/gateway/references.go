@@ -9,11 +9,11 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
-// reference is a backendRef as the API server has it: fields that Belay does not
-// know stay in it.
+// reference is a backendRef as the API server has it, including fields that Belay does not
+// know.
 type reference map[string]any
 
-// role is what a backendRef names.
+// role is what a backendRef refers to.
 type role int
 
 const (
@@ -23,7 +23,7 @@ const (
 	roleCanary
 )
 
-// names tell the roles apart.
+// names are the names that tell the roles apart.
 type names struct{ namespace, service, stable, canary string }
 
 func namesOf(t traffic.Target) names {
@@ -56,7 +56,7 @@ func (r reference) text(key string) string {
 	return s
 }
 
-// number is 0 for a field that is absent or no number.
+// number is 0 for a field that is absent or not a number.
 func (r reference) number(key string) int64 {
 	switch v := r[key].(type) {
 	case int64:
@@ -78,7 +78,7 @@ func (r reference) weight() float64 {
 	return float64(r.number("weight"))
 }
 
-// with is a copy that names another Service and has another weight.
+// with is a copy that refers to another Service with another weight.
 func (r reference) with(name string, weight int64) reference {
 	out := r.copied()
 	out["name"], out["weight"] = name, weight
@@ -125,31 +125,31 @@ func (r rule) references() []reference {
 	return out
 }
 
-// matcher is the rule without its backendRefs: what it is known by when its place
-// among the rules changes.
+// matcher is the rule without its backendRefs. It identifies the rule when its place among
+// the rules changes.
 func (r rule) matcher() map[string]any {
 	out := maps.Clone(r)
 	delete(out, "backendRefs")
 	return out
 }
 
-// standing is what a rule has to do with a Rollout.
+// standing is how a rule relates to a Rollout.
 type standing int
 
 const (
-	// foreign rules do not concern the Rollout. A user's rule that names only one
-	// Service of the pair, for testers, is foreign too.
+	// foreign rules do not concern the Rollout. A user's own rule that refers to only one
+	// of the generated Services, for testers, is foreign too.
 	foreign standing = iota
-	// whole rules name the user's Service.
+	// whole rules refer to the user's Service.
 	whole
-	// shared rules name the pair instead.
+	// shared rules refer to the two generated Services instead.
 	shared
-	// torn rules name both: somebody changed a shared rule by hand.
+	// torn rules refer to both: somebody changed a shared rule by hand.
 	torn
 )
 
-// standingOf needs to know whether Belay saved the rule's references before it
-// shared them.
+// standingOf returns a rule's standing. saved is whether Belay has saved the rule's
+// original references.
 func (n names) standingOf(r rule, saved bool) standing {
 	var named [roleCanary + 1]bool
 	for _, ref := range r.references() {
@@ -168,9 +168,9 @@ func (n names) standingOf(r rule, saved bool) standing {
 	}
 }
 
-// unshared is what a rule said before Belay shared it: its own references while
-// it still names the user's Service, else those made up from the pair, with the
-// weights that were saved. It is nil for a foreign rule.
+// unshared is a rule's references without Belay's split: its own while it still refers to
+// the user's Service; otherwise they are reconstructed from those to the generated
+// Services, with the saved weights. It is nil for a foreign rule.
 func (n names) unshared(r rule, saved []reference) []reference {
 	switch n.standingOf(r, saved != nil) {
 	case foreign:
@@ -185,7 +185,7 @@ func (n names) unshared(r rule, saved []reference) []reference {
 			return withoutLoneWeight(made)
 		}
 		for i, before := range saved {
-			// Whoever may write the route may write what was saved.
+			// Anybody who may write the route may have changed what was saved.
 			weight, ok := before["weight"].(int64)
 			switch {
 			case ok && weight >= 0 && weight <= maxWeight:
@@ -198,8 +198,8 @@ func (n names) unshared(r rule, saved []reference) []reference {
 	}
 }
 
-// joined puts each stable reference and the canary one that belongs to it back
-// together: they name the user's Service and have the weight of both.
+// joined replaces each pair of a stable and a canary reference by one to the user's Service
+// with the weight of both.
 func (n names) joined(refs []reference) []reference {
 	var out []reference
 	open := map[int]bool{}
@@ -226,7 +226,7 @@ func (n names) joined(refs []reference) []reference {
 	return out
 }
 
-// merged adds references to the same backend up.
+// merged adds up the weights of references to the same backend.
 func merged(refs []reference) []reference {
 	var out []reference
 	for _, ref := range refs {
@@ -240,7 +240,8 @@ func merged(refs []reference) []reference {
 	return withoutLoneWeight(out)
 }
 
-// withoutLoneWeight: a single reference gets everything, whatever its weight.
+// withoutLoneWeight removes the weight of a single reference, which gets all requests
+// whatever its weight.
 func withoutLoneWeight(refs []reference) []reference {
 	if len(refs) == 1 && refs[0].weight() > 0 {
 		delete(refs[0], "weight")

@@ -22,25 +22,25 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
-// version is the one that a Router reads and writes.
+// version is the version of Gateway API that a Router reads and writes.
 var version = schema.GroupVersion{Group: gatewayv1.GroupVersion.Group, Version: gatewayv1.GroupVersion.Version}
 
-// resources are those of the kinds of routes that a Router knows.
+// resources are the API resources of the supported kinds of routes.
 var resources = map[string]string{v1alpha1.KindHTTPRoute: "httproutes", v1alpha1.KindGRPCRoute: "grpcroutes"}
 
-// Kinds are the kinds of routes that a Router knows, in order.
+// Kinds are the supported kinds of routes, sorted.
 func Kinds() []string { return slices.Sorted(maps.Keys(resources)) }
 
-// Route is an empty route of a kind, in the form that a Router reads: unstructured,
-// because a typed one loses the fields that Belay's Gateway API does not know.
-// Watch this form, so that both use one cache.
+// Route is an empty route of a kind, in the form that a Router reads. It is unstructured,
+// because a typed route would lose fields of a newer Gateway API. Watches should use this
+// form too, so that both use one cache.
 func Route(kind string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(version.WithKind(kind))
 	return u
 }
 
-// IsRoute reports whether an object has the form of Route.
+// IsRoute reports whether an object is a route in the form of Route.
 func IsRoute(o client.Object) bool {
 	kind := o.GetObjectKind().GroupVersionKind()
 	_, known := resources[kind.Kind]
@@ -48,7 +48,7 @@ func IsRoute(o client.Object) bool {
 	return form && known && kind.GroupVersion() == version
 }
 
-// route is a route as it was read, and what it says for one Rollout.
+// route is a route that was read, and its parts for one Rollout.
 type route struct {
 	ref       traffic.Route
 	object    *unstructured.Unstructured
@@ -84,7 +84,7 @@ func (r *Router) route(ctx context.Context, t traffic.Target, ref traffic.Route)
 
 func (r *Router) read(ctx context.Context, namespace string, ref traffic.Route) (*unstructured.Unstructured, error) {
 	if _, known := resources[ref.Kind]; !known {
-		return nil, fmt.Errorf("%w: a route of kind %s: this version of Belay knows %s", traffic.ErrUnusable, quoted(ref.Kind), strings.Join(Kinds(), " and "))
+		return nil, fmt.Errorf("%w: a route of kind %s: this version of Belay supports %s", traffic.ErrUnusable, quoted(ref.Kind), strings.Join(Kinds(), " and "))
 	}
 	object := Route(ref.Kind)
 	err := r.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, object)
@@ -92,7 +92,7 @@ func (r *Router) read(ctx context.Context, namespace string, ref traffic.Route) 
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("%w: %s: create it, or name another one in spec.traffic.routes", traffic.ErrNotFound, ref)
 	case meta.IsNoMatchError(err):
-		return nil, fmt.Errorf("%w: %s: the API server does not serve %ss of %s: install Gateway API's CustomResourceDefinition for them, or take the route out of spec.traffic.routes",
+		return nil, fmt.Errorf("%w: %s: the API server does not serve %ss of %s: install Gateway API's CustomResourceDefinition for them, or remove the route from spec.traffic.routes",
 			traffic.ErrNotFound, ref, ref.Kind, version)
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", ref, err)
@@ -108,7 +108,7 @@ func decodePart(part map[string]any, into any) error {
 	return runtime.DefaultUnstructuredConverter.FromUnstructured(part, into)
 }
 
-// fence is 0 for a route without the owner's fence, or with one that is no
+// fence is the epoch in the owner's fence annotation; 0 when there is none or it is not a
 // number.
 func (r *route) fence() int64 {
 	epoch, err := strconv.ParseInt(r.object.GetAnnotations()[v1alpha1.AnnotationFence+r.owner], 10, 64)
@@ -118,8 +118,7 @@ func (r *route) fence() int64 {
 	return epoch
 }
 
-// ports are those that the backendRefs name of the rules that concern the
-// Rollout.
+// ports are the ports in the backendRefs of the rules that concern the Rollout.
 func (r *route) ports(n names) []int32 {
 	var out []int32
 	assigned := r.originals.assign(r.rules, n)
@@ -133,7 +132,7 @@ func (r *route) ports(n names) []int32 {
 	return out
 }
 
-// faults say which rules cannot be shared out, and why.
+// faults are errors for the rules that cannot be split.
 func (r *route) faults(n names) []error {
 	var out []error
 	assigned := r.originals.assign(r.rules, n)
@@ -144,13 +143,13 @@ func (r *route) faults(n names) []error {
 		}
 	}
 	if len(r.parents) == 0 {
-		out = append(out, fmt.Errorf("%w: %s has no parentRefs, so that no Gateway serves it: name one", traffic.ErrUnusable, r.ref))
+		out = append(out, fmt.Errorf("%w: %s has no parentRefs, so no Gateway serves it: add one", traffic.ErrUnusable, r.ref))
 	}
 	return out
 }
 
-// marked means that Belay has not given the route up for this Rollout: one of its
-// annotations is there, or fields that it owns for no other Rollout.
+// marked reports whether the route still has an annotation of Belay for this Rollout, or
+// fields that Belay owns for no other Rollout.
 func (r *route) marked(manager string) bool {
 	annotations := r.object.GetAnnotations()
 	return marks(annotations, v1alpha1.AnnotationFence+r.owner, v1alpha1.AnnotationOriginal+r.owner) ||

@@ -1,7 +1,7 @@
-// Package gateway shares requests through Gateway API's HTTPRoutes and GRPCRoutes,
-// which differ in nothing that matters here but their name. For the time of a run every backendRef to the user's Service becomes a pair of Services of
-// Belay's own, one for each version. The rest of a route stays as the user wrote
-// it, and when the run has ended Belay owns none of its fields.
+// Package gateway splits requests through Gateway API's HTTPRoutes and GRPCRoutes. During a
+// run every backendRef to the user's Service is replaced by two references, to a generated
+// Service for each version. The rest of a route stays as the user wrote it, and after the
+// run Belay owns none of its fields.
 package gateway
 
 import (
@@ -27,11 +27,10 @@ type Router struct {
 
 var _ traffic.Router = (*Router)(nil)
 
-// New returns a Router that reads and writes through c as the field manager. What
-// c caches must keep its managed fields: of routes, which are read in the form of
-// Route, and of Services. A kind of route need not be installed before a Rollout
-// names it. EndpointSlices are read by the Service's name; pods
-// are not read.
+// New returns a Router that reads and writes through c as this field manager. The cache of
+// c must keep the managed fields of routes, which are read in the form of Route, and of
+// Services. A kind of route need not be installed before a Rollout refers to it.
+// EndpointSlices are read by the Service's name; pods are not read.
 func New(c client.Client, manager string) *Router { return &Router{client: c, manager: manager} }
 
 // Observe reads the routes, the Services and their endpoints.
@@ -59,8 +58,8 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	return o, errors.Join(unusable...)
 }
 
-// observeRoutes returns the routes that can be used, and what is wrong with the
-// others; err is a read that failed.
+// observeRoutes returns the routes that can be used, and the errors of the others; err is
+// a failed read.
 func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic.Observation) (usable []*route, unusable []error, err error) {
 	n := namesOf(t)
 	var shares []ruleShare
@@ -78,7 +77,7 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 		o.Epoch = max(o.Epoch, one.fence())
 		said := sharesOf(one.rules, n, one.originals)
 		if len(said) == 0 {
-			unusable = append(unusable, fmt.Errorf("%w: %s has no backendRef to Service %q: add one, or take the route out of spec.traffic.routes", traffic.ErrNotRouted, ref, t.Service))
+			unusable = append(unusable, fmt.Errorf("%w: %s has no backendRef to Service %q: add one, or remove the route from spec.traffic.routes", traffic.ErrNotRouted, ref, t.Service))
 			continue
 		}
 		usable, shares = append(usable, one), append(shares, said...)
@@ -95,7 +94,7 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 	return usable, unusable, nil
 }
 
-// Apply writes the split to every route that does not carry it yet.
+// Apply writes the split to every route that does not have it yet.
 func (r *Router) Apply(ctx context.Context, t traffic.Target, split traffic.Split) error {
 	return each(t, func(ref traffic.Route) error { return r.apply(ctx, t, ref, split) })
 }
@@ -121,13 +120,13 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, ref traffic.Route,
 	return errors.Join(r.write(ctx, one.object, one.resource(), operations), refused)
 }
 
-// fenceOf is the annotation that a write of the target's epoch leaves.
+// fenceOf is the annotation with the target's epoch.
 func fenceOf(t traffic.Target) [2]string {
 	return [2]string{v1alpha1.AnnotationFence + t.Owner, strconv.FormatInt(t.Epoch, 10)}
 }
 
-// Release points every route back at the user's Service, and then gives up what
-// Belay owns of it. A route that is gone needs no release.
+// Release makes every route refer to the user's Service again, and then gives up Belay's
+// field ownership. A route that was deleted needs no release.
 func (r *Router) Release(ctx context.Context, t traffic.Target) error {
 	return each(t, func(ref traffic.Route) error {
 		err := r.release(ctx, t, ref)
@@ -156,7 +155,7 @@ func (r *Router) release(ctx context.Context, t traffic.Target, ref traffic.Rout
 	return r.write(ctx, one.object, one.resource(), given)
 }
 
-// each changes every route, whatever becomes of the others.
+// each changes every route, also when changes of others fail.
 func each(t traffic.Target, change func(ref traffic.Route) error) error {
 	var failed []error
 	for _, ref := range t.Routes {

@@ -255,14 +255,14 @@ func TestUnusableRoutes(t *testing.T) {
 		change func(*gatewayv1.HTTPRoute)
 		words  string
 	}{
-		"no parent": {func(r *gatewayv1.HTTPRoute) { r.Spec.ParentRefs = nil }, `HTTPRoute "shop" has no parentRefs, so that no Gateway serves it`},
+		"no parent": {func(r *gatewayv1.HTTPRoute) { r.Spec.ParentRefs = nil }, `HTTPRoute "shop" has no parentRefs, so no Gateway serves it`},
 		"weights far apart": {func(r *gatewayv1.HTTPRoute) {
 			heavy := gatewaytest.Reference("legacy")
 			*heavy.Weight = 1_000_000
 			r.Spec.Rules[0].BackendRefs = append(r.Spec.Rules[0].BackendRefs, heavy)
-		}, `HTTPRoute "shop": rule 0: 1 % of the weight 1 cannot be written beside a weight of 1000000`},
+		}, `HTTPRoute "shop": rule 0: 1 % of the weight 1 is not a whole number beside a weight of 1000000`},
 		"a port that the Service does not have": {func(r *gatewayv1.HTTPRoute) { *r.Spec.Rules[0].BackendRefs[0].Port = 8080 },
-			`HTTPRoute "shop" names port 8080, which Service "shop" does not have`},
+			`HTTPRoute "shop" refers to port 8080, which Service "shop" does not have`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := open(t)

@@ -132,7 +132,7 @@ func TestAServiceThatIsNotBelaysStays(t *testing.T) {
 			w := open(t)
 			theirs := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "shop-stable", Labels: labels}, Spec: corev1.ServiceSpec{Selector: map[string]string{"a": "b"}, Ports: []corev1.ServicePort{{Port: 1}}}}
 			w.Create(theirs)
-			const words = `Service "shop-stable" exists and is not Belay's: rename it, Belay needs that name`
+			const words = `Service "shop-stable" exists and was not created by Belay, which needs that name: rename it`
 			o, err := w.Router().Observe(ctx, w.Target())
 			g.Expect(err).To(And(MatchError(traffic.ErrUnusable), MatchError(ContainSubstring(words))))
 			g.Expect(o.PairCurrent).To(BeFalse())
@@ -197,7 +197,7 @@ func TestEndpointsThatDoNotServe(t *testing.T) {
 	w.Create(extra)
 	o := observed(t, w, w.Target())
 	g.Expect([]int32{o.Stable, o.Canary, o.Service, o.ServiceStable, o.ServiceCanary}).To(Equal([]int32{2, 1, 3, 2, 1}))
-	g.Expect(o.NoPort).To(HavePrefix("1 pod of the new version is ready, but without a port"))
+	g.Expect(o.NoPort).To(HavePrefix("1 pod of the candidate is ready, but without a port"))
 }
 
 // TestRemoveDeletesWhatItRead, not a Service that was made again since.
@@ -229,7 +229,7 @@ func TestARenamedPort(t *testing.T) {
 		words          string
 	}{
 		"the new version's": {func(w *gatewaytest.World) { rename(w, gatewaytest.Canary, "web") }, 3, 0,
-			`2 pods of the new version are ready, but without a port named "http", which port 80 of Service "shop" needs: requests through HTTPRoute "shop" would get 503`},
+			`2 pods of the candidate are ready, but without a port named "http", which port 80 of Service "shop" needs: requests through HTTPRoute "shop" would fail with status 503`},
 		"one pod's": {func(w *gatewaytest.World) { w.Pods[len(w.Pods)-1].Ports = nil }, -1, -1, "1 pod of the "},
 		"the Service's, before the new version's": {func(w *gatewaytest.World) {
 			rename(w, gatewaytest.Canary, "web")
@@ -249,7 +249,7 @@ func TestARenamedPort(t *testing.T) {
 					w.Pods[i].Ports["admin"] = 9000
 				}
 			}
-		}, 3, 0, `2 pods of the new version are ready, but without a port named "admin", which port 90 of Service "shop" needs`},
+		}, 3, 0, `2 pods of the candidate are ready, but without a port named "admin", which port 90 of Service "shop" needs`},
 		"one that no route names": {func(w *gatewaytest.World) {
 			gatewaytest.Update(w, "shop", &corev1.Service{}, func(s *corev1.Service) {
 				s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "admin", Port: 90, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("admin")})
@@ -301,12 +301,12 @@ func TestNarrowRefuses(t *testing.T) {
 		change func(*corev1.Service)
 		words  string
 	}{
-		"a key that was there":       {func(s *corev1.Service) { s.Spec.Selector["pod-template-hash"] = "theirs" }, `selects pod-template-hash="theirs", which is one version's pods only`},
+		"a key that was there":       {func(s *corev1.Service) { s.Spec.Selector["pod-template-hash"] = "theirs" }, `selects pod-template-hash="theirs", the pods of one version only`},
 		"a Service without selector": {func(s *corev1.Service) { s.Spec.Selector = nil }, "has no selector"},
 		"one that is narrowed for another": {func(s *corev1.Service) {
 			s.Spec.Selector["pod-template-hash"] = "theirs"
 			s.Annotations = map[string]string{"belay.dev/narrowed.other": "theirs"}
-		}, "another Rollout narrows Service"},
+		}, "another Rollout limits Service"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, ctx := NewWithT(t), t.Context()
@@ -356,7 +356,7 @@ func TestServiceFault(t *testing.T) {
 		"narrowed by Belay":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "pod-template-hash": "x"}}, annotations: map[string]string{"belay.dev/narrowed.shop": "x"}, own: []traffic.Pods{deployment}},
 		"no selector":          {spec: corev1.ServiceSpec{}, words: `Service "shop" has no selector: give it the labels of the Deployment's pods`},
 		"headless":             {spec: corev1.ServiceSpec{ClusterIP: "None", Selector: map[string]string{"app": "shop"}}, words: "is headless (clusterIP: None)"},
-		"ExternalName":         {spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName}, words: "use one of type ClusterIP"},
+		"ExternalName":         {spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName}, words: "use a Service of type ClusterIP"},
 		"pinned":               {spec: corev1.ServiceSpec{Selector: map[string]string{"pod-template-hash": "x"}}, words: "remove that key"},
 		"another value":        {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "other"}}, own: []traffic.Pods{deployment}, words: `selects "app=other", but the pods of the stable version have "app=shop"`},
 		"a label they lack":    {spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop", "zone": "a"}}, own: []traffic.Pods{deployment}, words: `selects "zone=a", but the pods of the stable version have no label "zone"`},

@@ -8,25 +8,26 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
-// Everything here works on rules alone and leaves the ones it is given as they are.
+// The functions in this file work on rules only, and do not change their arguments.
 
 const (
-	// maxWeight and maxReferences are the largest that Gateway API takes.
+	// maxWeight and maxReferences are the limits of Gateway API.
 	maxWeight     = 1_000_000
 	maxReferences = 16
-	// finest is the smallest weight that every whole percent can be taken of.
+	// finest is the smallest weight of which every whole percent is a whole number.
 	finest = 100
 )
 
-// change is what a rule's backendRefs become.
+// change is the new list of a rule's backendRefs.
 type change struct {
 	index      int
 	references []reference
 }
 
-// share replaces, in every rule that concerns the Rollout, the references to the
-// user's Service by the pair with the split's weights, and saves what it replaced.
-// A rule that cannot carry the split stays as it is; the errors say which and why.
+// share replaces, in every rule that concerns the Rollout, the references to the user's
+// Service by two to the generated Services with the split's weights, and saves the
+// originals. A rule that cannot express the split is not changed; the errors say which
+// and why.
 func share(rules []rule, n names, split traffic.Split, saved originals) (changes []change, kept originals, err error) {
 	var refused []error
 	assigned := saved.assign(rules, n)
@@ -54,7 +55,7 @@ func share(rules []rule, n names, split traffic.Split, saved originals) (changes
 	return changes, kept, errors.Join(refused...)
 }
 
-// restore puts the references of every shared rule back.
+// restore returns the original references of every shared rule.
 func restore(rules []rule, n names, saved originals) []change {
 	var changes []change
 	assigned := saved.assign(rules, n)
@@ -66,8 +67,8 @@ func restore(rules []rule, n names, saved originals) []change {
 	return changes
 }
 
-// fault says in words why references cannot carry a split; empty when they can.
-// All or nothing fits every weight, so that a rollback is never refused for one.
+// fault says why references cannot express a split; empty when they can. A split of 0 or
+// 100 percent fits every weight, so that a rollback is never refused because of weights.
 func (n names) fault(original []reference, split traffic.Split) string {
 	scale, grown := scaleOf(original), len(original)
 	for _, ref := range original {
@@ -77,19 +78,19 @@ func (n names) fault(original []reference, split traffic.Split) string {
 		grown++
 		weight := ref.weight() * scale
 		if len(original) > 1 && split.Canary > 0 && split.Canary < 100 && weight > 0 && weight < finest {
-			return fmt.Sprintf("%d %% of the weight %.0f cannot be written beside a weight of %.0f: bring the rule's weights closer together",
+			return fmt.Sprintf("%d %% of the weight %.0f is not a whole number beside a weight of %.0f: bring the rule's weights closer together",
 				split.Canary, ref.weight(), maxWeight/scale)
 		}
 	}
 	if grown > maxReferences {
-		return fmt.Sprintf("it has %d backendRefs, sharing makes it %d, and Gateway API allows %d: remove some", len(original), grown, maxReferences)
+		return fmt.Sprintf("it has %d backendRefs, with the split it would have %d, and Gateway API allows %d: remove some", len(original), grown, maxReferences)
 	}
 	return ""
 }
 
-// sharedReferences replaces each reference to the user's Service by the pair.
-// Where other backends share the rule, all weights are scaled first, so that
-// their proportions stay as they are.
+// sharedReferences replaces each reference to the user's Service by two to the generated
+// Services. When the rule has other backends, all weights are scaled first, so that their
+// proportions stay the same.
 func (n names) sharedReferences(original []reference, split traffic.Split) []reference {
 	scale := scaleOf(original)
 	var refs []reference
@@ -108,8 +109,8 @@ func (n names) sharedReferences(original []reference, split traffic.Split) []ref
 	return refs
 }
 
-// scaleOf is 100, which keeps all proportions exact, or as much as the largest
-// weight leaves room for.
+// scaleOf is the factor for weights: 100, which keeps all proportions exact, or less when
+// the largest weight would exceed the limit.
 func scaleOf(refs []reference) float64 {
 	scale := 100.0
 	for _, ref := range refs {
@@ -120,9 +121,9 @@ func scaleOf(refs []reference) float64 {
 	return scale
 }
 
-// ruleShare is what one rule says of the candidate's share. split is nil when it
-// names the user's Service. serves is false when the rule gives neither the
-// Service nor the pair anything: it has no share to agree on.
+// ruleShare is the candidate's share in one rule. split is nil when the rule refers to the
+// user's Service. serves is false when the weights of the Service and of the generated
+// Services are all 0: such a rule has no share to compare.
 type ruleShare struct {
 	split        *traffic.Split
 	serves, torn bool
@@ -151,7 +152,7 @@ func sharesOf(rules []rule, n names, saved originals) []ruleShare {
 	return out
 }
 
-// percent never rounds a share to nothing or to everything that is not.
+// percent rounds a share, but never to 0 or 100 unless it is exactly that.
 func percent(part, total float64) int32 {
 	if total == 0 || part == 0 {
 		return 0
@@ -162,7 +163,8 @@ func percent(part, total float64) int32 {
 	return int32(min(99, max(1, math.Round(100*part/total))))
 }
 
-// agree is the share that rules carry, or the first of them when they disagree.
+// agree is the share in the rules; mixed is set when they disagree, and split is then the
+// first one.
 func agree(shares []ruleShare) (split *traffic.Split, mixed bool) {
 	var serving []ruleShare
 	shut := false
@@ -173,7 +175,7 @@ func agree(shares []ruleShare) (split *traffic.Split, mixed bool) {
 		shut = shut || !one.serves && one.split != nil
 	}
 	if len(serving) == 0 && shut {
-		// Whatever the share is, nobody gets it.
+		// The weights are 0, so the candidate gets no requests.
 		return &traffic.Split{}, false
 	}
 	for _, one := range serving {

@@ -264,8 +264,8 @@ func TestShareRefuses(t *testing.T) {
 	}{
 		"a route that does not name the Service":     {[]rule{ruleOf(ref("other", unset))}, 10, traffic.ErrNotRouted, `no backendRef names Service "shop"`},
 		"a route with a tester's rule alone":         {[]rule{ruleOf(ref("shop-canary", unset))}, 10, traffic.ErrNotRouted, `no backendRef names Service "shop"`},
-		"a share too fine for the weights":           {[]rule{ruleOf(ref("shop", 1), ref("legacy", 1_000_000))}, 5, traffic.ErrUnusable, "rule 0: 5 % of the weight 1 cannot be written beside a weight of 1000000"},
-		"one backendRef more than Gateway API takes": {[]rule{ruleOf(full...)}, 5, traffic.ErrUnusable, "rule 0: it has 16 backendRefs, sharing makes it 17, and Gateway API allows 16"},
+		"a share too fine for the weights":           {[]rule{ruleOf(ref("shop", 1), ref("legacy", 1_000_000))}, 5, traffic.ErrUnusable, "rule 0: 5 % of the weight 1 is not a whole number beside a weight of 1000000"},
+		"one backendRef more than Gateway API takes": {[]rule{ruleOf(full...)}, 5, traffic.ErrUnusable, "rule 0: it has 16 backendRefs, with the split it would have 17, and Gateway API allows 16"},
 	} {
 		changes, _, err := share(tc.rules, shop, traffic.Split{Canary: tc.split}, nil)
 		if !errors.Is(err, tc.is) || !strings.Contains(err.Error(), tc.words) || len(changes) != 0 {

@@ -71,7 +71,7 @@ func TestARenamedPort(t *testing.T) {
 		s.pushPort("v2", "web")
 		s.until("the message names the port", func(g Gomega, r *v1alpha1.Rollout) {
 			g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseStepping))
-			g.Expect(r.Status.Message).To(And(ContainSubstring(`1 pod of the new version is ready, but without a port named "http"`), ContainSubstring(`port 80 of Service "shop"`), ContainSubstring("would get 503")))
+			g.Expect(r.Status.Message).To(And(ContainSubstring(`1 pod of the candidate is ready, but without a port named "http"`), ContainSubstring(`port 80 of Service "shop"`), ContainSubstring("would fail with status 503")))
 		})
 		s.Stays("the canary has no share", 3*time.Second, func(g Gomega) { g.Expect(s.served()).To(Equal([]string{"shop-stable"})) })
 		// The fix is another version.

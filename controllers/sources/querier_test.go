@@ -99,7 +99,7 @@ func (f *fleet) rows(query string) []byte {
 func (f *fleet) source(series int32) *v1alpha1.MetricSource { return sourcestest.At(f.URL, series) }
 
 // asking are the inquiries of runs, as their memories keep them from poll to poll.
-type asking [][]Inquiry
+type asking [][]Query
 
 func fleetOf(tb testing.TB, runs int, indicators ...v1alpha1.Indicator) asking {
 	tb.Helper()
@@ -112,9 +112,9 @@ func fleetOf(tb testing.TB, runs int, indicators ...v1alpha1.Indicator) asking {
 	return all
 }
 
-func about(tb testing.TB, namespace string, indicator v1alpha1.Indicator) Inquiry {
+func about(tb testing.TB, namespace string, indicator v1alpha1.Indicator) Query {
 	tb.Helper()
-	q, err := NewInquiry(Subject{Indicator: indicator}, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
+	q, err := NewQuery(Measure{Indicator: indicator}, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -122,16 +122,16 @@ func about(tb testing.TB, namespace string, indicator v1alpha1.Indicator) Inquir
 }
 
 // poll lets all ask at once, and returns their replies by run and indicator.
-func (all asking) poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource) [][]Reply {
+func (all asking) poll(tb testing.TB, a *Querier, c *clocktesting.FakeClock, source *v1alpha1.MetricSource) [][]Result {
 	tb.Helper()
-	asked := make([][]<-chan Reply, len(all))
+	asked := make([][]<-chan Result, len(all))
 	for i, own := range all {
 		for _, q := range own {
-			asked[i] = append(asked[i], a.Ask(tb.Context(), source, q, 2))
+			asked[i] = append(asked[i], a.Query(tb.Context(), source, q, 2))
 		}
 	}
 	c.Step(a.Gather)
-	out := make([][]Reply, len(all))
+	out := make([][]Result, len(all))
 	for i, own := range asked {
 		for _, answer := range own {
 			out[i] = append(out[i], <-answer)
@@ -141,14 +141,14 @@ func (all asking) poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, sourc
 }
 
 // poll lets so many runs ask about the indicators at once.
-func poll(tb testing.TB, a *Asker, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]Reply {
+func poll(tb testing.TB, a *Querier, c *clocktesting.FakeClock, source *v1alpha1.MetricSource, runs int, indicators ...v1alpha1.Indicator) [][]Result {
 	tb.Helper()
 	return fleetOf(tb, runs, indicators...).poll(tb, a, c, source)
 }
 
-func ask(tb testing.TB, a *Asker, source *v1alpha1.MetricSource, namespace string, indicator v1alpha1.Indicator) <-chan Reply {
+func ask(tb testing.TB, a *Querier, source *v1alpha1.MetricSource, namespace string, indicator v1alpha1.Indicator) <-chan Result {
 	tb.Helper()
-	return a.Ask(tb.Context(), source, about(tb, namespace, indicator), 2)
+	return a.Query(tb.Context(), source, about(tb, namespace, indicator), 2)
 }
 
 func TestRunsShareQueries(t *testing.T) {
@@ -170,7 +170,7 @@ func TestRunsShareQueries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t, now)
 			c := clocktesting.NewFakeClock(now)
-			a := NewAsker(NewClients(nil, "belay", time.Hour), c, time.Second)
+			a := NewQuerier(NewClients(nil, "belay", time.Hour), c, time.Second)
 			replies := poll(t, a, c, f.source(tc.series), tc.runs, tc.indicators...)
 			if len(f.queries) != tc.queries {
 				t.Errorf("%d queries, want %d", len(f.queries), tc.queries)
@@ -195,7 +195,7 @@ func TestRunsShareQueries(t *testing.T) {
 func (f *fleet) blindsOnly(t *testing.T, now time.Time, source *v1alpha1.MetricSource, only int) {
 	t.Helper()
 	c := clocktesting.NewFakeClock(now)
-	a := NewAsker(NewClients(nil, "belay", time.Hour), c, time.Second)
+	a := NewQuerier(NewClients(nil, "belay", time.Hour), c, time.Second)
 	for run, own := range poll(t, a, c, source, 20, sourcestest.Requests("errors")) {
 		if blind := own[0].Err != nil; blind != (run == only) {
 			t.Errorf("run %d: error %v", run, own[0].Err)
@@ -266,7 +266,7 @@ func TestNoStormOfQueries(t *testing.T) {
 				tc.answer(w, r)
 			})
 			c := clocktesting.NewFakeClock(now)
-			a := NewAsker(NewClients(nil, "belay", time.Hour), c, time.Second)
+			a := NewQuerier(NewClients(nil, "belay", time.Hour), c, time.Second)
 			for run, own := range poll(t, a, c, f.source(1000), 300, sourcestest.Requests("errors")) {
 				if own[0].Err == nil {
 					t.Fatalf("run %d got an answer", run)
@@ -291,7 +291,7 @@ func TestASlowSourceDelaysNoOther(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	})
 	c := clocktesting.NewFakeClock(now)
-	a := NewAsker(NewClients(nil, "belay", time.Hour), c, time.Second)
+	a := NewQuerier(NewClients(nil, "belay", time.Hour), c, time.Second)
 	late := ask(t, a, slow.source(1000), "team-0", sourcestest.Requests("errors"))
 	c.Step(a.Gather)
 	if r := poll(t, a, c, fast.source(1000), 3, sourcestest.Requests("errors"))[0][0]; r.Err != nil {

@@ -8,23 +8,23 @@ import (
 	"belay.dev/belay/controllers/sources/sourcestest"
 )
 
-// TestAnInquiryFollowsTheRun: it is made once, until the guardrail or the
+// TestAQueryFollowsTheRun: it is made once, until the guardrail or the
 // ReplicaSets change.
-func TestAnInquiryFollowsTheRun(t *testing.T) {
-	tr := &trial{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, posed: map[string]posed{}}
+func TestAQueryFollowsTheRun(t *testing.T) {
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, queries: map[string]cachedQuery{}}
 	tr.run.Namespace = "shop"
-	q := question{key: "k", subject: sources.Subject{Indicator: sourcestest.Requests("errors")}, hash: "1"}
+	q := query{key: "k", measure: sources.Measure{Indicator: sourcestest.Requests("errors")}, hash: "1"}
 	ask := func() string {
-		got, err := tr.inquiryOf(q)
+		got, err := tr.queryOf(q)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return got.Query
+		return got.Text
 	}
 	first := ask()
-	q.subject.Indicator = sourcestest.Requests("timeouts")
+	q.measure.Indicator = sourcestest.Requests("timeouts")
 	if ask() != first {
-		t.Error("the inquiry was made again")
+		t.Error("the query was made again")
 	}
 	q.hash = "2"
 	changed := ask()

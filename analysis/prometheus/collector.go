@@ -7,10 +7,10 @@ import (
 	"belay.dev/belay/analysis"
 )
 
-// maxSkew is how far a time of the source may be off.
+// maxSkew is how far the source's clock may differ from the controller's.
 const maxSkew = 5 * time.Second
 
-// kind of a row, as a bit.
+// kind of a series in a response, by its label k, as a bit.
 type kind uint8
 
 const (
@@ -21,15 +21,15 @@ const (
 	kindWithin
 )
 
-// collector makes counters per target of an answer's rows, evaluated at the time
-// given. An expression of the user's may have dropped the namespace.
+// collector turns the series of a response into counters per scraped target. at is
+// the evaluation time. The user's own expression may have dropped the namespace.
 type collector struct {
 	at     time.Time
 	index  map[string]int
 	pods   []Counter
 	within []float64
 	seen   []kind
-	// faults are the pods whose rows cannot be used, by their place.
+	// faults are the pods whose series cannot be used, by their index in pods.
 	faults map[int]*QueryError
 	key    []byte
 }
@@ -41,18 +41,18 @@ func newCollector(at time.Time, expected int) *collector {
 	}
 }
 
-// take reads one row. The error is of an answer that is wrong as a whole; what is
-// wrong with one pod's row is that pod's fault.
+// take reads one series. It returns an error only when the whole response is
+// unusable; what is wrong with one pod's series is recorded as that pod's fault.
 func (c *collector) take(r *sample) *QueryError {
 	switch {
 	case !isPodName(r.pod) || len(r.namespace) > 63 || len(r.instance) > 253:
-		return failed(analysis.Malformed, "the answer has a series without a pod's name")
+		return failed(analysis.Malformed, "the response has a series without a valid pod label")
 	case !r.histogram && isAnotherTime(r.at, c.at):
-		return failed(analysis.ClockSkew, "the answer is for another time than the one asked for")
+		return failed(analysis.ClockSkew, "the response has another evaluation time than the query")
 	}
 	k := kinds[string(r.kind)]
 	if k == 0 {
-		return failed(analysis.Malformed, "the answer has a row of unknown kind %s", quote(string(r.kind)))
+		return failed(analysis.Malformed, "the response has a series with the unexpected label k=%s", quote(string(r.kind)))
 	}
 	i := c.podOf(r)
 	if fault := c.set(i, k, r); fault != nil && c.faults[i] == nil {
@@ -61,18 +61,18 @@ func (c *collector) take(r *sample) *QueryError {
 	return nil
 }
 
-// set puts a row's value where it belongs, or says why it cannot be used.
+// set stores the value of a series, or says why it cannot be used.
 func (c *collector) set(i int, k kind, r *sample) *QueryError {
 	pod := &c.pods[i]
 	switch {
 	case r.histogram:
-		return failed(analysis.WrongType, "the answer has a native histogram, counters were asked for")
+		return failed(analysis.WrongType, "the response has a native histogram where a counter is expected: use a classic histogram or a counter")
 	case r.invalid:
 		return errNoValue
 	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
-		return failed(analysis.Malformed, "pod %q reports %v", r.pod, r.value)
+		return failed(analysis.Malformed, "pod %q reports the value %v: counters must be finite and not negative", r.pod, r.value)
 	case c.seen[i]&k != 0:
-		return failed(analysis.Malformed, "the answer has two rows of one pod and kind")
+		return failed(analysis.Malformed, "the response has two series for pod %q where one is expected", r.pod)
 	}
 	c.seen[i] |= k
 	switch k {
@@ -85,7 +85,7 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 	case kindSampled:
 		// Compared as seconds: a huge number does not fit a time.
 		if r.value > seconds(c.at.Add(maxSkew)) {
-			return failed(analysis.ClockSkew, "pod %q has a sample from the future", pod.Pod)
+			return failed(analysis.ClockSkew, "pod %q has a sample with a time in the future", pod.Pod)
 		}
 		pod.SampledAt = time.UnixMilli(int64(math.Round(r.value * 1000)))
 	}
@@ -98,7 +98,7 @@ func isAnotherTime(at float64, asked time.Time) bool {
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// podOf is the place of a row's target, a new one for the first of its rows.
+// podOf is the index of a series' target; it adds the target when it is new.
 func (c *collector) podOf(r *sample) int {
 	c.key = append(append(append(c.key[:0], r.namespace...), '/'), r.pod...)
 	name := len(c.key)
@@ -106,7 +106,7 @@ func (c *collector) podOf(r *sample) int {
 	i, known := c.index[string(c.key)]
 	if !known {
 		i = len(c.pods)
-		// One text holds all names.
+		// One string holds all three names.
 		key := string(c.key)
 		c.index[key] = i
 		c.pods = append(c.pods, Counter{
@@ -118,10 +118,10 @@ func (c *collector) podOf(r *sample) int {
 
 var kinds = map[string]kind{"total": kindTotal, "bad": kindBad, "ts": kindSampled, "count": kindCount, "within": kindWithin}
 
-// finish gives the answer its counters, in the order of their first rows, and the
-// faults of those that cannot be used. A histogram's bad count is what was not
-// within the threshold.
-func (c *collector) finish(answer *Answer) {
+// finish sets the response's counters, in the order of their first series, and the
+// faults of those that cannot be used. Of a histogram, the observations above the
+// threshold count as bad.
+func (c *collector) finish(answer *Response) {
 	good := c.pods[:0]
 	for i := range c.pods {
 		pod := c.pods[i]
@@ -142,15 +142,16 @@ func (c *collector) finish(answer *Answer) {
 func (c *collector) notWithin(i int) *QueryError {
 	switch {
 	case c.seen[i]&kindWithin == 0:
-		return failed(analysis.BadQuery, "no bucket of the histogram ends at the threshold: choose a threshold that is a bucket's bound, or add the bucket")
+		return failed(analysis.BadQuery, "the histogram has no bucket whose upper bound is the threshold: choose a threshold that is a bucket bound (label le), or add the bucket")
 	case c.within[i] > c.pods[i].Total:
-		return failed(analysis.Malformed, "pod %q counts %v observations within the threshold of %v", c.pods[i].Pod, c.within[i], c.pods[i].Total)
+		return failed(analysis.Malformed, "pod %q has %v observations in the bucket of the threshold, more than the %v in total", c.pods[i].Pod, c.within[i], c.pods[i].Total)
 	}
 	return nil
 }
 
-// isPodName reports what Kubernetes accepts as one (DNS-1123 subdomain). Names
-// are kept in the judge's state, so a source does not get to put other text there.
+// isPodName reports whether Kubernetes accepts the name for a pod (DNS-1123
+// subdomain). Names are kept in the judge's state, so no other text of a source may
+// get there.
 func isPodName(name []byte) bool {
 	if len(name) == 0 || len(name) > 253 {
 		return false
