@@ -9,7 +9,7 @@ const source = "./analysis/prometheus"
 var analysisBugs = []bug{
 	{
 		name: "nan-counts", breaks: unknown,
-		file:   "analysis/prometheus/answer.go",
+		file:   "analysis/prometheus/collector.go",
 		old:    "case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:",
 		is:     "case r.value < 0:",
 		checks: []check{tests(source, "")},
@@ -37,7 +37,7 @@ var analysisBugs = []bug{
 	},
 	{
 		name: "last-row-wins", breaks: unknown,
-		file:   "analysis/prometheus/answer.go",
+		file:   "analysis/prometheus/collector.go",
 		old:    "	case c.seen[i]&k != 0:\n",
 		is:     "	case c.seen[i]&k != 0 && r.invalid:\n",
 		checks: []check{tests(source, "")},
@@ -73,8 +73,8 @@ var analysisBugs = []bug{
 	{
 		name: "found-failure-forgotten", breaks: unknown,
 		file:   "controllers/judge/judge.go",
-		old:    "(reply.late || before.Outcome == v1alpha1.VerdictFail)",
-		is:     "reply.late",
+		old:    "(result.late || before.Outcome == v1alpha1.VerdictFail)",
+		is:     "result.late",
 		checks: []check{tests("./controllers/judge", "")},
 	},
 	{
