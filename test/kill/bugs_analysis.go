@@ -89,6 +89,6 @@ var analysisBugs = []bug{
 		file:   "controllers/sources/breaker.go",
 		old:    "return blind >= outageRuns && 2*blind >= runs }",
 		is:     "return blind > runs }",
-		checks: []check{tests("./controllers/sources", "")},
+		checks: []check{tests("./controllers/sources", "TestBreaker|TestAnOutage")},
 	},
 }
