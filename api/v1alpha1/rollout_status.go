@@ -251,14 +251,18 @@ type WaveStatus struct {
 	Message string `json:"message,omitempty"`
 }
 
-// WeightStatus is the weight that was written to the route and the acknowledged one.
+// WeightStatus is the wanted weight and the one in force: of the route, or without
+// spec.traffic of the canary's pods.
 type WeightStatus struct {
-	// desired is the percentage written to the route.
+	// desired is the percentage written to the route. Without spec.traffic it is the
+	// step's weight, and 50 in the bake, in which both versions have all of their pods.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Desired int32 `json:"desired"`
-	// observed is the percentage that the gateway acknowledged; -1 before that.
+	// observed is the percentage that the gateway acknowledged; -1 before that. Without
+	// spec.traffic it is the canary's share of the ready pods, rounded down: the number
+	// of pods is rounded up, so it can be above desired.
 	// +required
 	// +kubebuilder:validation:Minimum=-1
 	// +kubebuilder:validation:Maximum=100

@@ -39,6 +39,8 @@ type Rollout struct {
 }
 
 // RolloutSpec is what the app team declares.
+// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight <= 50)",message="without traffic, requests are shared by the number of pods, and stable keeps its pods: a step's weight can be at most 50 (as many canary pods as stable pods); lower it, or name a Service and a route in traffic"
+// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight >= 1)",message="without traffic, every canary pod takes requests, so a step of weight 0 would start no pod and test nothing: give it a weight of at least 1, or name a Service and a route in traffic"
 type RolloutSpec struct {
 	// workloadRef is the Deployment, in the same namespace. It cannot be changed: delete
 	// the Rollout and create another one.
@@ -47,8 +49,12 @@ type RolloutSpec struct {
 	WorkloadRef WorkloadRef `json:"workloadRef,omitzero"`
 
 	// traffic names the Service and the routes whose requests are shared out.
-	// +required
-	Traffic Traffic `json:"traffic,omitzero"`
+	// Without it requests are shared by the number of pods: Belay adds as many
+	// canary pods beside the stable ones as a step's weight needs, rounded up, and
+	// touches no Service and no route. Weights are then between 1 and 50. A run in
+	// progress keeps the traffic that it started with.
+	// +optional
+	Traffic *Traffic `json:"traffic,omitempty"`
 
 	// steps are taken in order. Weights must not decrease from one step to the next.
 	// +required
@@ -125,6 +131,10 @@ type WorkloadRef struct {
 	// +kubebuilder:validation:MaxLength=52
 	Name string `json:"name,omitempty"`
 }
+
+// ReplicaWeighted reports whether requests are shared by the number of pods, as no
+// traffic is named.
+func (s *RolloutSpec) ReplicaWeighted() bool { return s.Traffic == nil }
 
 // Traffic says which requests a step's weight shares out.
 type Traffic struct {
@@ -207,7 +217,8 @@ type Step struct {
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
 
-	// weight is the candidate's share of the requests, in percent.
+	// weight is the candidate's share of the requests, in percent; without
+	// spec.traffic its share of the pods.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100

@@ -65,9 +65,10 @@ type RolloutRunSpec struct {
 	// stable is the version to go back to, complete.
 	// +required
 	Stable PinnedRevision `json:"stable"`
-	// traffic as the Rollout declared it.
-	// +required
-	Traffic Traffic `json:"traffic,omitzero"`
+	// traffic as the Rollout declared it; absent when requests are shared by the
+	// number of pods.
+	// +optional
+	Traffic *Traffic `json:"traffic,omitempty"`
 	// steps as the Rollout declared them.
 	// +required
 	// +listType=atomic

@@ -1266,7 +1266,11 @@ func (in *RolloutRunSpec) DeepCopyInto(out *RolloutRunSpec) {
 	out.Rollout = in.Rollout
 	in.Template.DeepCopyInto(&out.Template)
 	in.Stable.DeepCopyInto(&out.Stable)
-	in.Traffic.DeepCopyInto(&out.Traffic)
+	if in.Traffic != nil {
+		in, out := &in.Traffic, &out.Traffic
+		*out = new(Traffic)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Steps != nil {
 		in, out := &in.Steps, &out.Steps
 		*out = make([]Step, len(*in))
@@ -1338,7 +1342,11 @@ func (in *RolloutRunStatus) DeepCopy() *RolloutRunStatus {
 func (in *RolloutSpec) DeepCopyInto(out *RolloutSpec) {
 	*out = *in
 	out.WorkloadRef = in.WorkloadRef
-	in.Traffic.DeepCopyInto(&out.Traffic)
+	if in.Traffic != nil {
+		in, out := &in.Traffic, &out.Traffic
+		*out = new(Traffic)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Steps != nil {
 		in, out := &in.Steps, &out.Steps
 		*out = make([]Step, len(*in))

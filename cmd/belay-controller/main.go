@@ -29,6 +29,7 @@ import (
 	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/sources"
 	"belay.dev/belay/controllers/traffic/gateway"
+	"belay.dev/belay/controllers/traffic/replicas"
 	"belay.dev/belay/controllers/wake"
 )
 
@@ -156,7 +157,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 		return fmt.Errorf("set up the guard reconciler: %w", err)
 	}
 	rollouts := &rollout.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Replicas: replicas.New(mgr.GetClient()),
 		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
 		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Calm: o.calm, Workers: o.workers,
 	}

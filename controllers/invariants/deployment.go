@@ -25,6 +25,8 @@ func (c *check) unpauses(revision string) {
 	c.require(revision == c.declared(), "unpauses another template than is declared")
 	if revision == c.stable() {
 		c.require(c.in.Route.Split == nil || c.observed() == 0 || c.in.Canary.Handed, "unpauses at stable while the canary takes requests")
+		back := c.in.Status.Phase == v1alpha1.PhaseRollingBack
+		c.require(!c.byPods() || !back || c.in.Canary.Ready == 0 || c.in.Canary.Handed, "unpauses at stable while %d canary pods take requests", c.in.Canary.Ready)
 		return
 	}
 	c.require(revision == c.tried(), "unpauses %s, which is not the candidate", revision)
@@ -67,7 +69,8 @@ func (c *check) handover() {
 	p := c.before()
 	c.require(p.Size != nil && *p.Size == n && c.elapsed(p.SizeSince, c.in.Calm), "hands over before the sizes have stood for %s", c.in.Calm)
 	c.require(c.in.Route.Acknowledged, "hands over before the gateway acknowledged where the requests go")
-	alone := c.in.Route.Split != nil && c.observed() == 100 || c.in.Route.Split == nil && c.in.Route.Narrowed == k.Hash
+	// Where pods are the weight the stable pods leave as in a rolling update.
+	alone := c.byPods() || c.in.Route.Split != nil && c.observed() == 100 || c.in.Route.Split == nil && c.in.Route.Narrowed == k.Hash
 	c.require(alone, "hands over while the stable pods take requests")
 }
 

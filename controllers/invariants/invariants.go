@@ -42,6 +42,7 @@ var decisions = []struct {
 	{"LooksAgain", (*check).wakeUp},
 	{"PhaseMayFollow", (*check).phases},
 	{"WeightWithinStep", (*check).weights},
+	{"WeightWithinStep", (*check).size},
 	{"RoutesLeadToPods", (*check).releases},
 	{"CanaryGoesLast", (*check).canary},
 	{"DeploymentIsHeld", (*check).deployment},
@@ -187,6 +188,26 @@ func byHandOver(p *v1alpha1.PromotionStatus) bool {
 	return p == nil || p.Mode == "" || p.Mode == v1alpha1.TakeOverHandOver
 }
 
+// byPods is whether requests are shared by the number of pods.
+func (c *check) byPods() bool { return c.in.Spec.Traffic == nil }
+
+// service is the user's; empty where none is named.
+func (c *check) service() string {
+	if c.byPods() {
+		return ""
+	}
+	return c.in.Spec.Traffic.Service
+}
+
+// drain is how long connections get; pods that are the weight have their own grace
+// period.
+func (c *check) drain() time.Duration {
+	if c.byPods() {
+		return 0
+	}
+	return c.in.Spec.Traffic.Drain.Duration
+}
+
 func (c *check) observed() int32 {
 	if c.in.Route.Split == nil {
 		return 0
@@ -194,8 +215,15 @@ func (c *check) observed() int32 {
 	return *c.in.Route.Split
 }
 
-// need is the number of pods a weight asks for: ceil(weight × N), at least one.
+// need is the number of pods a weight asks for: ceil(weight × N), at least one. Where
+// pods are the weight it is the smallest number with that share beside N pods.
 func (c *check) need(weight int32) int32 {
+	if c.byPods() {
+		pods := min(weight, 1, c.in.Workload.Replicas)
+		for weight = min(weight, 50); pods*(100-weight) < weight*c.in.Workload.Replicas; pods++ {
+		}
+		return pods
+	}
 	n := int64(weight) * int64(c.in.Workload.Replicas)
 	if n%100 != 0 {
 		return int32(n/100) + 1

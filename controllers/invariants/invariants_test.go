@@ -31,7 +31,7 @@ func given(changes ...func(*plan.Input)) plan.Input {
 	in := plan.Input{
 		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
 		Spec: v1alpha1.RolloutSpec{
-			Traffic: v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
+			Traffic: &v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
 			Steps:   []v1alpha1.Step{{Weight: 10, Hold: metav1.Duration{Duration: time.Minute}}, {Weight: 50, Hold: metav1.Duration{Duration: time.Minute}}},
 		},
 		Status: v1alpha1.RolloutStatus{

@@ -19,7 +19,7 @@ func (c *check) advance() {
 	case stepped, promoted:
 		c.passesStep(stepped)
 	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
-		c.require(c.observed() == 100 && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate takes everything")
+		c.require((c.observed() == 100 || c.byPods()) && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate takes everything")
 	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.in.Run.Former:
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
@@ -39,7 +39,8 @@ func (c *check) passesStep(stepped bool) {
 	c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
 	c.require(stepped || int(was.Index) == len(c.in.Spec.Steps)-1, "promotes from step %d", was.Index)
 	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "advances on verdict %q", c.in.Verdict.Outcome)
-	c.require(c.observed() == c.stepWeight() && c.in.Route.Split != nil && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
+	stands := c.observed() == c.stepWeight() && c.in.Route.Split != nil || c.byPods() && c.in.Canary.Desired == c.need(c.stepWeight())
+	c.require(stands && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
 	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration), "advances before the hold is over")
 }
@@ -86,8 +87,10 @@ func (c *check) failure() {
 		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
 	}
 	if c.in.Status.Phase == v1alpha1.PhaseRollingBack && c.d.Status.Phase == v1alpha1.PhaseRollingBack {
-		switch c.d.Effect.(type) {
-		case plan.ScaleCanary, plan.HandOver:
+		switch e := c.d.Effect.(type) {
+		case plan.ScaleCanary:
+			c.require(c.byPods() && e.Replicas == 0, "gives a candidate more that is being taken back")
+		case plan.HandOver:
 			c.require(false, "gives a candidate more that is being taken back")
 		case plan.CreateRun:
 			// A set that the Deployment has adopted needs a run to go back to.

@@ -48,13 +48,14 @@ func (c *check) sideWithoutEndpoints() string {
 	case weight > 0 && r.CanaryEndpoints == 0 && r.StableEndpoints > 0:
 		return fmt.Sprintf("the canary has %d %% of the requests and no ready endpoint, stable has %d", weight, r.StableEndpoints)
 	case weight < 100 && r.StableEndpoints == 0 && r.ServiceEndpoints > 0 && c.in.Workload.Replicas > 0:
-		return fmt.Sprintf("stable has %d %% of the requests and no ready endpoint, although Service %s has %d", 100-weight, c.in.Spec.Traffic.Service, r.ServiceEndpoints)
+		return fmt.Sprintf("stable has %d %% of the requests and no ready endpoint, although Service %s has %d", 100-weight, c.service(), r.ServiceEndpoints)
 	}
 	return ""
 }
 
 // weightBeyondStep: the canary never has more than the step allows. Routes that
-// disagree are a state of their own.
+// disagree are a state of their own. Where pods are the weight an autoscaler's change
+// of the Deployment moves it: there the decision that answers is held to it.
 func (c *check) weightBeyondStep() string {
 	r := c.in.Route
 	if c.in.Status.Phase != v1alpha1.PhaseStepping || c.in.Status.Step == nil || r.Split == nil || r.Mixed || *r.Split <= c.stepWeight() {
@@ -88,7 +89,7 @@ func (c *check) routesAtRest() string {
 	case r.Split != nil:
 		return fmt.Sprintf("no run is in progress, and the routes give the canary %d %% of the requests", *r.Split)
 	case r.Narrowed != "":
-		return fmt.Sprintf("no run is in progress, and Service %s selects pods with hash %s alone", c.in.Spec.Traffic.Service, r.Narrowed)
+		return fmt.Sprintf("no run is in progress, and Service %s selects pods with hash %s alone", c.service(), r.Narrowed)
 	}
 	return ""
 }

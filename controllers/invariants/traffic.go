@@ -44,6 +44,34 @@ func (c *check) weights() {
 	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "widens while the Deployment rolls by itself")
 }
 
+// size: where pods are the weight no other share is written, and the canary never has
+// more pods than the stage allows, with two exceptions: pods are whole, so a weight is
+// rounded up, to one pod at least; and while no stable pod is ready the canary keeps
+// what serves. A stable side that loses pods raises the share of the others.
+func (c *check) size() {
+	if !c.byPods() {
+		return
+	}
+	switch c.d.Effect.(type) {
+	case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
+		c.require(false, "%s, although no Service and no route is named", c.d.Effect)
+	}
+	k, from := c.in.Canary, c.in.Status.Phase
+	limit := c.stepWeight()
+	if from != v1alpha1.PhaseStepping {
+		limit = 100
+	}
+	if e, ok := c.d.Effect.(plan.ScaleCanary); ok && e.Replicas > k.Desired {
+		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the stage allows %d", e.Replicas, c.need(limit))
+		c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
+		c.require(!c.in.Spec.Paused, "widens while paused")
+	}
+	stays := from.Armed() && c.d.Status.Phase == from && c.d.Effect == nil && c.d.Standing.State == plan.Working && c.in.Action == nil
+	if stays && k.Exists && c.in.Deleting == nil && c.in.Workload.Replicas > 0 && c.in.Route.StableEndpoints > 0 {
+		c.require(k.Desired <= c.need(limit), "leaves the canary %d pods, the stage allows %d", k.Desired, c.need(limit))
+	}
+}
+
 // releases: the routes go back to a Service that answers, and not while it would
 // reach a candidate that was rejected.
 func (c *check) releases() {
@@ -58,7 +86,7 @@ func (c *check) releases() {
 	case plan.NarrowService:
 		selected := e.Hash == "" || e.Hash == c.in.Workload.Stable.Hash && c.in.Workload.Stable.Ready > 0 || e.Hash == c.in.Canary.Hash && c.in.Canary.Ready > 0
 		c.require(selected, "narrows the Service to %s, which has no ready pod", e.Hash)
-		c.require(e.Hash == "" || c.in.Spec.Traffic.DirectCallers == v1alpha1.DirectCallersStable, "narrows a Service that is to reach any version")
+		c.require(e.Hash == "" || c.in.Spec.Traffic != nil && c.in.Spec.Traffic.DirectCallers == v1alpha1.DirectCallersStable, "narrows a Service that is to reach any version")
 		c.require(e.Hash == "" || c.in.Status.Phase.InRun() && c.in.Deleting == nil, "narrows the Service without a run")
 		full := c.in.Status.Phase == v1alpha1.PhaseBaking || c.in.Status.Phase == v1alpha1.PhasePromoting
 		c.require(e.Hash == "" || e.Hash != c.in.Canary.Hash || full && c.observed() == 100 && c.in.Route.Acknowledged, "gives all direct callers to the candidate before its route is at 100 %%")
@@ -93,6 +121,10 @@ func (c *check) canary() {
 
 func (c *check) scales(size int32) {
 	n, k := c.in.Workload.Replicas, c.in.Canary
+	if c.byPods() && size < k.Desired {
+		c.shrinks(size)
+		return
+	}
 	c.require(c.in.Deleting == nil, "scales a canary while being deleted")
 	c.require(c.in.Status.Phase.Armed() || c.in.Status.Phase == v1alpha1.PhaseHandingOver, "scales the canary in phase %s", c.in.Status.Phase)
 	c.require(!k.Handed, "scales a set that the Deployment controls")
@@ -100,13 +132,30 @@ func (c *check) scales(size int32) {
 		c.require(size <= n, "scales the canary to %d of %d", size, n)
 		c.require(size <= min(k.Ready, k.Desired)+max(1, n/4), "starts %d pods at once with %d ready", size-k.Ready, k.Ready)
 		alone := c.in.Route.Narrowed != "" && c.in.Route.Narrowed == k.Hash || c.in.Status.Phase == v1alpha1.PhaseHandingOver
-		c.require(c.in.Route.Split != nil || alone, "makes canary pods that the user's Service alone reaches by the route")
+		c.require(c.in.Route.Split != nil || alone || c.byPods(), "makes canary pods that the user's Service alone reaches by the route")
 		c.require(c.in.Workload.Paused && c.declared() == c.tried(), "grows a canary of another template than is held")
 	}
 	if size < k.Desired {
 		c.require(size >= c.need(c.observed()) || size >= n, "scales the canary to %d, %d %% need %d", size, c.observed(), c.need(c.observed()))
 		c.require(size >= k.Ready || size >= n, "scales the canary to %d, below the %d pods that are ready", size, k.Ready)
 	}
+}
+
+// shrinks: where pods are the weight the canary shrinks to what the stage allows or
+// to what is ready, and in a rollback to 0 where others serve.
+func (c *check) shrinks(size int32) {
+	k := c.in.Canary
+	c.require(!k.Handed, "scales a set that the Deployment controls")
+	if c.in.Status.Phase == v1alpha1.PhaseRollingBack {
+		served := c.in.Route.StableEndpoints > 0 || k.Ready == 0 || c.in.Workload.Replicas == 0
+		c.require(size == 0 && served, "scales the canary to %d, and stable has %d endpoints", size, c.in.Route.StableEndpoints)
+		return
+	}
+	limit := int32(100)
+	if c.in.Status.Phase == v1alpha1.PhaseStepping {
+		limit = c.stepWeight()
+	}
+	c.require(size >= c.need(limit) || size >= k.Ready, "scales the canary to %d, below the %d pods that are ready and the %d of its stage", size, k.Ready, c.need(limit))
 }
 
 func (c *check) removes(reject bool) {
@@ -128,7 +177,7 @@ func (c *check) removes(reject bool) {
 	zero := c.zeroSince()
 	c.require(zero != nil, "removes a canary whose weight 0 was never acknowledged")
 	if zero != nil {
-		c.require(c.in.Now.Sub(zero.Time) >= c.in.Spec.Traffic.Drain.Duration, "removes a canary before its drain is over")
+		c.require(c.in.Now.Sub(zero.Time) >= c.drain(), "removes a canary before its drain is over")
 	}
 }
 

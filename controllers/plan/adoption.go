@@ -31,7 +31,7 @@ func workloadMissingLost(f *facts) bool {
 }
 
 func releaseForMissing(f *facts) Decision {
-	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.in.Spec.Traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
+	d := f.doing(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist, and one side of the routes has no ready endpoint: they go to Service %s, which has %d", f.in.Spec.WorkloadRef.Name, f.traffic.Service, f.in.Route.ServiceEndpoints), ReleaseRoute{})
 	d.Standing.State = Stuck
 	f.restartHold(&d)
 	return d

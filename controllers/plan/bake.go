@@ -27,7 +27,11 @@ func fullWeightReached(f *facts) bool {
 
 func startBake(f *facts) Decision {
 	bake := f.in.Spec.Promotion.Bake.Duration
-	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("%s serves alone; baking until %s with %s beside it, triggers armed", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
+	what := imageOf(f.in.Status.Candidate) + " serves alone"
+	if f.replicaWeighted() {
+		what = fmt.Sprintf("%d of %d ready pods run %s", f.in.Route.CanaryShare, f.in.Route.ServiceEndpoints, imageOf(f.in.Status.Candidate))
+	}
+	d := f.working(v1alpha1.ReasonBaking, fmt.Sprintf("%s; baking until %s with %s beside it, triggers armed", what, clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
 	now, p := f.now(), f.promotion()
 	p.FullAt = &now
 	n := f.in.Workload.Replicas

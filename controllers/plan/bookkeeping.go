@@ -75,7 +75,7 @@ func (f *facts) marks() Marks {
 	if f.in.Status.Phase.InRun() {
 		m.Run = v1alpha1.RunLabel(f.in.Status.Run)
 		if f.narrows() || f.in.Route.Narrowed != "" {
-			m.Narrowed = f.in.Spec.Traffic.Service
+			m.Narrowed = f.traffic.Service
 		}
 	}
 	if f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate && f.rejection(f.declared) != nil {

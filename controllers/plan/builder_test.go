@@ -55,7 +55,7 @@ func given(changes ...change) plan.Input {
 		Now: now, ReleaseTimeout: 2 * time.Minute, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
 		Spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Name: "shop"},
-			Traffic:     v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
+			Traffic:     &v1alpha1.Traffic{Service: "shop", Drain: metav1.Duration{Duration: 5 * time.Second}},
 			Steps:       []v1alpha1.Step{{Name: "smoke", Weight: 10, Hold: minutes(1)}, {Weight: 50, Hold: minutes(1)}},
 			Promotion:   v1alpha1.Promotion{Bake: minutes(5)}, StepDeadline: minutes(60),
 			OnDeadline: v1alpha1.Hold, Mode: v1alpha1.ModeEnforce, HistoryLimit: 3,

@@ -35,7 +35,7 @@ var deletionTable = table{
 func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSplit(f) }
 
 func releaseForDeletion(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 // deletingHandedSplit holds once the Deployment owns the canary: then the
@@ -55,11 +55,11 @@ func deletingReverted(f *facts) bool {
 
 // released also holds when the route does not exist or does not refer to
 // Belay's Services: a deletion must not wait for something that will not come
-// back.
+// back. Where pods are the weight those of the canary answer until they go.
 func released(f *facts) bool {
 	timedOut := f.in.ReleaseOverdue()
 	routeDone := f.in.Route.Split == nil && (f.in.Route.Acknowledged || timedOut) && (f.in.Route.Narrowed == "" || timedOut)
-	canaryDone := !f.in.Canary.Exists || f.in.Canary.Handed || timedOut
+	canaryDone := !f.in.Canary.Exists && !f.podsAnswer() || f.in.Canary.Handed || timedOut
 	return routeDone && canaryDone
 }
 
@@ -67,6 +67,9 @@ func released(f *facts) bool {
 // timeout is deleted together with its run, which controls it.
 func leave(f *facts) Decision {
 	why := "deleted: the user's own Service and Deployment serve alone"
+	if f.replicaWeighted() {
+		why = "deleted: the Deployment's pods serve alone"
+	}
 	if f.in.Workload.Paused && f.declared != f.stable {
 		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out unguarded", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
@@ -80,7 +83,7 @@ func leave(f *facts) Decision {
 func deletingCanaryWeighted(f *facts) bool { return f.stableServes() && canaryWeighted(f) }
 
 func takeTrafficForDeletion(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonReleasing, "the Rollout is being deleted: setting the canary's weight to 0 %")
+	return f.takeBack(v1alpha1.ReasonReleasing, SetSplit{0}, "the Rollout is being deleted: setting the canary's weight to 0 %")
 }
 
 // stableServes reports whether stable pods can take all requests.
@@ -112,7 +115,7 @@ func noteZeroForDeletion(f *facts) Decision {
 	}
 	now := f.now()
 	d.Status.Rollback.ZeroAt = &now
-	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
+	d.Recheck = max(1, f.traffic.Drain.Duration)
 	return d
 }
 
@@ -134,8 +137,11 @@ func (f *facts) canaryAlone() bool {
 }
 
 func waitForOthers(f *facts) Decision {
-	if f.deploymentCarries() {
-		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.in.Spec.Traffic.Service, f.in.Route.CanaryShare))
+	switch {
+	case f.deploymentCarries() && f.replicaWeighted():
+		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are ready: only canary pods are (%d)", f.in.Route.CanaryShare))
+	case f.deploymentCarries():
+		return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
 	}
 	return f.working(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary goes: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
@@ -163,7 +169,7 @@ func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil && f.releaseBlocked() {
 		return waitForService(f)
 	}
-	what := "the routes to Service " + f.in.Spec.Traffic.Service
+	what := "the routes to Service " + f.traffic.Service
 	if f.in.Route.Split != nil {
 		what = fmt.Sprintf("weight %d %%", f.observedWeight())
 	}

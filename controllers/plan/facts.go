@@ -12,7 +12,9 @@ import (
 
 // facts is an Input, with values that several rules derive from it.
 type facts struct {
-	in        Input
+	in Input
+	// traffic is the zero value where none is named.
+	traffic   v1alpha1.Traffic
 	stable    string
 	candidate string
 	declared  string
@@ -20,6 +22,9 @@ type facts struct {
 
 func newFacts(in Input) *facts {
 	f := &facts{in: in, declared: in.Workload.Declared.Revision}
+	if in.Spec.Traffic != nil {
+		f.traffic = *in.Spec.Traffic
+	}
 	if in.Status.Stable != nil {
 		f.stable = in.Status.Stable.Revision
 	}
@@ -57,6 +62,9 @@ func (f *facts) finish(d Decision) Decision {
 	f.showDirectCallers(&d)
 	if to, ok := d.Effect.(SetSplit); ok {
 		d.Weight = &v1alpha1.WeightChange{From: f.observedWeight(), To: to.Weight}
+	}
+	if to, ok := d.Effect.(ScaleCanary); ok && f.replicaWeighted() {
+		d.Weight = &v1alpha1.WeightChange{From: f.shareOf(f.in.Canary.Desired), To: f.shareOf(to.Replicas)}
 	}
 	waits := d.Standing.State == Working || d.Effect != nil
 	if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
@@ -133,6 +141,9 @@ func (f *facts) showStep(d Decision, s *v1alpha1.StepStatus) {
 }
 
 func (f *facts) desiredWeight(s v1alpha1.RolloutStatus) int32 {
+	if f.replicaWeighted() {
+		return f.desiredShare(s)
+	}
 	switch s.Phase {
 	case v1alpha1.PhaseStepping:
 		return f.weightAt(s.Step.Index)
@@ -200,7 +211,7 @@ func tagOf(r *v1alpha1.Revision) string {
 // showDirectCallers says which pods in-cluster callers of the Service reach
 // during a run.
 func (f *facts) showDirectCallers(d *Decision) {
-	if !d.Status.Phase.InRun() {
+	if !d.Status.Phase.InRun() || f.replicaWeighted() {
 		d.Status.DirectCallers = nil
 		return
 	}
@@ -228,10 +239,14 @@ func (f *facts) weightAt(index int32) int32 {
 }
 
 func (f *facts) observedWeight() int32 {
-	if f.in.Route.Split == nil {
+	switch {
+	case f.in.Route.Split != nil:
+		return *f.in.Route.Split
+	case f.replicaWeighted() && f.in.Route.ServiceEndpoints > 0:
+		return 100 * f.in.Route.CanaryShare / f.in.Route.ServiceEndpoints
+	default:
 		return 0
 	}
-	return *f.in.Route.Split
 }
 
 // kubectl is the command that acts in the Rollout's namespace.
@@ -254,12 +269,20 @@ func (f *facts) stepWeight() int32 { return f.weightAt(f.step().Index) }
 
 // canaryNeed is the number of pods for a weight: ceil(weight × N / 100), at
 // least one, so that there is something to judge; 0 where the Deployment has no
-// replicas.
+// replicas. Where the number of pods is the weight, it is what gives the canary
+// that share beside N stable pods: ceil(weight × N / (100 − weight)), and N, as many
+// as stable has, from 50 on.
 func (f *facts) canaryNeed(weight int32) int32 {
-	if f.in.Workload.Replicas == 0 {
+	n := int64(f.in.Workload.Replicas)
+	part, whole := int64(weight), int64(100)
+	if f.replicaWeighted() {
+		part = min(part, 50)
+		whole -= part
+	}
+	if n == 0 || f.replicaWeighted() && weight == 0 {
 		return 0
 	}
-	return max(1, int32((int64(weight)*int64(f.in.Workload.Replicas)+99)/100))
+	return max(1, int32((part*n+whole-1)/whole))
 }
 
 // canaryReady counts the canary's pods that have been ready for at least the

@@ -111,7 +111,11 @@ func (f *facts) fastReverts() int32 {
 
 func startRevert(f *facts) Decision {
 	d := startRun(f)
-	d.Why = fmt.Sprintf("run %d starts: back to %s, which was stable before; it goes to full size and 100 %% without steps", d.Status.Runs, imageOf(f.in.Status.Candidate))
+	to := "full size and 100 %"
+	if f.replicaWeighted() {
+		to = "as many pods as stable has"
+	}
+	d.Why = fmt.Sprintf("run %d starts: back to %s, which was stable before; it goes to %s without steps", d.Status.Runs, imageOf(f.in.Status.Candidate), to)
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Step.Index = max(0, int32(len(f.in.Spec.Steps))-1)
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Fast: true}

@@ -49,9 +49,9 @@ func adaptToNewSize(f *facts) Decision {
 	case f.in.Workload.Recreate:
 		return f.doing(v1alpha1.ReasonHandingOver, why+": sizing it", ResizeHanded{f.in.Workload.Replicas})
 	case f.in.Route.Split != nil && !f.releaseBlocked():
-		return f.doing(v1alpha1.ReasonHandingOver, why+": the routes go to Service "+f.in.Spec.Traffic.Service+" at once", ReleaseRoute{})
+		return f.doing(v1alpha1.ReasonHandingOver, why+": the routes go to Service "+f.traffic.Service+" at once", ReleaseRoute{})
 	case f.in.Route.Narrowed != "":
-		return f.doing(v1alpha1.ReasonHandingOver, why+": Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
+		return f.doing(v1alpha1.ReasonHandingOver, why+": Service "+f.traffic.Service+" selects all of its pods again", NarrowService{})
 	default:
 		return unpauseHanded(f)
 	}

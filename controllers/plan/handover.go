@@ -102,8 +102,12 @@ func followSize(f *facts) Decision {
 
 // canaryLacksWeight holds while requests reach stable pods, because somebody
 // changed the weight or pointed the routes at the user's Service. With the
-// change of owner those pods go.
+// change of owner those pods go. Where the number of pods is the weight they take
+// requests until then, as in any rolling update.
 func canaryLacksWeight(f *facts) bool {
+	if f.replicaWeighted() {
+		return false
+	}
 	if routesSplit(f) {
 		return f.weightIsNot(100)
 	}
@@ -117,7 +121,7 @@ func weightRestorable(f *facts) bool {
 func restoreFullWeight(f *facts) Decision {
 	what := fmt.Sprintf("gave the canary %d %%", f.observedWeight())
 	if f.in.Route.Split == nil {
-		what = "pointed the routes back at Service " + f.in.Spec.Traffic.Service
+		what = "pointed the routes back at Service " + f.traffic.Service
 	}
 	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: setting the weight to 100 %% again before the Deployment takes the canary over", what), SetSplit{100})
 	p := f.promotion()

@@ -46,7 +46,7 @@ func leftoverRoutes(f *facts) bool {
 }
 
 func releaseLeftover(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonProgressing, "no run is in progress: the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonProgressing, "no run is in progress: the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 func reverted(f *facts) bool {

@@ -28,6 +28,10 @@ func (c *checker) effect() {
 	case plan.ReleaseRoute:
 		c.releases()
 	case plan.ScaleCanary:
+		if c.byPods() {
+			c.sizes(e.Replicas)
+			break
+		}
 		c.scales(e.Replicas)
 	case plan.RemoveCanary:
 		c.removes()
@@ -158,9 +162,9 @@ func (c *checker) removes() {
 	c.require(c.in.Deleting != nil || c.in1(v1alpha1.PhaseRollingBack) || c.byItself(), "removes the canary in phase %s", c.in.Status.Phase)
 	c.require(!r.Mixed && c.observed() == 0, "removes a canary that has %d %%", c.observed())
 	zero := c.in.Status.Rollback
-	drained := zero != nil && c.elapsed(zero.ZeroAt, c.in.Spec.Traffic.Drain.Duration)
+	drained := zero != nil && c.elapsed(zero.ZeroAt, c.drain())
 	if p := c.in.Status.Promotion; c.byItself() && p != nil {
-		drained = drained || r.Acknowledged && c.elapsed(p.SettledAt, c.in.Spec.Traffic.Drain.Duration)
+		drained = drained || r.Acknowledged && c.elapsed(p.SettledAt, c.drain())
 	}
 	c.require(drained || overdue || r.Split == nil && c.in.Deleting != nil && r.Acknowledged, "removes a canary that is not drained")
 	if c.in.Workload.Replicas == 0 || overdue || canary.Ready == 0 {

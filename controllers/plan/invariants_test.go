@@ -122,13 +122,34 @@ func (c *checker) observed() int32 {
 	return *c.in.Route.Split
 }
 
-// has reports whether the routes give the canary exactly this share.
+// byPods is whether the number of pods is the weight.
+func (c *checker) byPods() bool { return c.in.Spec.Traffic == nil }
+
+// drain is how long connections get where Belay counts it.
+func (c *checker) drain() time.Duration {
+	if c.byPods() {
+		return -time.Second
+	}
+	return c.in.Spec.Traffic.Drain.Duration
+}
+
+// has reports whether the routes give the canary exactly this share, or it has the
+// size for it.
 func (c *checker) has(weight int32) bool {
+	if c.byPods() {
+		return c.in.Canary.Exists && c.in.Canary.Desired == c.need(weight)
+	}
 	return c.in.Route.Split != nil && *c.in.Route.Split == weight && !c.in.Route.Mixed
 }
 
 // need is the number of pods a weight asks for: ceil(weight × N), at least one.
 func (c *checker) need(weight int32) int32 {
+	if c.byPods() {
+		pods := int32(0)
+		for weight = min(weight, 50); 100*pods < weight*(c.in.Workload.Replicas+pods); pods++ {
+		}
+		return pods
+	}
 	n := weight * c.in.Workload.Replicas
 	if n%100 != 0 {
 		return n/100 + 1
@@ -255,6 +276,9 @@ func (c *checker) fails() {
 func (c *checker) nobodyAnswers() {
 	r := c.in.Route
 	preceded := !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil
+	if c.byPods() && c.d.Effect == nil && c.d.Standing.State == plan.Working && c.d.Status.Phase == c.in.Status.Phase && c.in1(v1alpha1.PhaseStepping) && r.StableEndpoints > 0 && c.in.Workload.Replicas > 0 && c.in.Deleting == nil && !preceded && c.in.Canary.Exists {
+		c.require(c.in.Canary.Desired <= c.need(c.stepWeight()), "leaves the canary %d pods", c.in.Canary.Desired)
+	}
 	waits := c.d.Effect == nil && c.d.Status.Phase == c.in.Status.Phase && c.d.Status.Epoch == c.in.Status.Epoch && !c.in.Run.Former
 	if preceded || !waits || r.Split == nil || c.in.Deleting != nil {
 		return

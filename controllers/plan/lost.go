@@ -148,7 +148,7 @@ func stableLost(f *facts) bool {
 }
 
 func releaseFromLostStable(f *facts) Decision {
-	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, which reaches other pods, until stable has one", f.stage(), 100-f.observedWeight(), f.in.Spec.Traffic.Service), ReleaseRoute{})
+	d := f.doing(f.phaseReason(), fmt.Sprintf("%s: stable has %d %% and no ready endpoint: the routes go to Service %s, which reaches other pods, until stable has one", f.stage(), 100-f.observedWeight(), f.traffic.Service), ReleaseRoute{})
 	f.restartHold(&d)
 	return d
 }

@@ -49,7 +49,7 @@ var nativePromotionTable = table{
 }
 
 func releaseForNative(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods by its own strategy: the routes go to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment replaces its pods by its own strategy: the routes go to Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 // nativeUnacknowledged is false for a Deployment that already rolls, as in a
@@ -171,7 +171,7 @@ func nativeJustSettled(f *facts) bool {
 // noteSettled starts the drain of a canary that is left, and the bake.
 func noteSettled(f *facts) Decision {
 	d := f.working(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
-	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
+	d.Recheck = max(1, f.traffic.Drain.Duration)
 	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
 		d.Standing.Reason = v1alpha1.ReasonBaking
 		d.Why = fmt.Sprintf("the Deployment runs %s alone; watching it until %s, with nothing beside it to go back to", imageOf(f.in.Status.Candidate), clock(f.now().Add(bake)))
@@ -185,12 +185,12 @@ func noteSettled(f *facts) Decision {
 // nativeDraining lets the connections of a canary that is left finish, once the
 // routes point elsewhere and the Deployment's own pods are there.
 func nativeDraining(f *facts) bool {
-	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	over, _ := f.sinceElapsed(f.promotion().SettledAt, f.traffic.Drain.Duration)
 	return (canaryLeft(f) || leftoverExists(f)) && !over
 }
 
 func drainNative(f *facts) Decision {
-	_, left := f.sinceElapsed(f.promotion().SettledAt, f.in.Spec.Traffic.Drain.Duration)
+	_, left := f.sinceElapsed(f.promotion().SettledAt, f.traffic.Drain.Duration)
 	d := f.working(v1alpha1.ReasonHandingOver, "letting the canary's connections finish until "+clock(f.in.Now.Add(left)))
 	d.Recheck = left
 	return d

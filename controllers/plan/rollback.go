@@ -35,6 +35,7 @@ var rollbackRestTable = table{
 	rules: []rule{
 		{"RollbackAwaitsStable", onlyCanaryServes, waitForStable},
 		{"RollbackAwaitsRoute", zeroUnacknowledged, waitForRoute},
+		{"RollbackAwaitsPods", canaryPodsLeft, waitForPods},
 		{"RollbackNarrowsService", rollbackNarrowedElsewhere, narrowBack},
 		{"RollbackAtZero", zeroJustAcknowledged, noteZero},
 		{"RollbackDrains", canaryDraining, drain},
@@ -107,13 +108,13 @@ func rollbackCanaryWeighted(f *facts) bool {
 }
 
 func takeWeightBack(f *facts) Decision {
-	return f.takeBack(v1alpha1.ReasonRollingBack, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
+	return f.takeBack(v1alpha1.ReasonRollingBack, SetSplit{0}, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
 }
 
 // takeBack also forgets that weight 0 was acknowledged before: with a weight
 // the canary got new connections.
-func (f *facts) takeBack(reason, why string) Decision {
-	d := f.doing(reason, why, SetSplit{0})
+func (f *facts) takeBack(reason string, zero Effect, why string) Decision {
+	d := f.doing(reason, why, zero)
 	if d.Status.Rollback != nil {
 		d.Status.Rollback.ZeroAt = nil
 	}
@@ -168,7 +169,7 @@ func rollbackNarrowedElsewhere(f *facts) bool {
 }
 
 func narrowBack(f *facts) Decision {
-	return f.doing(f.phaseReason(), "callers of Service "+f.in.Spec.Traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
+	return f.doing(f.phaseReason(), "callers of Service "+f.traffic.Service+" go back to the stable pods", NarrowService{f.in.Workload.Stable.Hash})
 }
 
 // zeroJustAcknowledged takes the acknowledgement for granted: the row above
@@ -177,27 +178,34 @@ func zeroJustAcknowledged(f *facts) bool { return f.rollback().ZeroAt == nil }
 
 func noteZero(f *facts) Decision {
 	took := f.in.Now.Sub(f.rollback().StartedAt.Time)
-	what := "weight 0 %"
-	if f.in.Route.Split == nil {
-		what = "the routes to Service " + f.in.Spec.Traffic.Service
+	what := "the gateway acknowledged weight 0 %"
+	switch {
+	case f.replicaWeighted():
+		what = "the last canary pod began to terminate"
+	case f.in.Route.Split == nil:
+		what = "the gateway acknowledged the routes to Service " + f.traffic.Service
 	}
-	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("the gateway acknowledged %s, within %.1f s of the decision", what, took.Seconds()))
+	d := f.working(v1alpha1.ReasonRollingBack, fmt.Sprintf("%s, within %.1f s of the decision", what, took.Seconds()))
 	now, r := f.now(), f.rollback()
 	r.ZeroAt = &now
 	d.Status.Rollback = &r
-	d.Recheck = max(1, f.in.Spec.Traffic.Drain.Duration)
+	d.Recheck = max(1, f.traffic.Drain.Duration)
 	return d
 }
 
 func (f *facts) drained() bool {
-	over, _ := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
+	over, _ := f.sinceElapsed(f.rollback().ZeroAt, f.traffic.Drain.Duration)
 	return over
 }
 
-func canaryDraining(f *facts) bool { return f.in.Canary.Exists && !f.drained() }
+// canaryDraining is false where the canary's pods terminate already, each with its
+// own grace period.
+func canaryDraining(f *facts) bool {
+	return f.in.Canary.Exists && !f.drained() && !f.replicaWeighted()
+}
 
 func drain(f *facts) Decision {
-	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.in.Spec.Traffic.Drain.Duration)
+	_, left := f.sinceElapsed(f.rollback().ZeroAt, f.traffic.Drain.Duration)
 	d := f.working(f.phaseReason(), "letting the canary's connections finish until "+clock(f.in.Now.Add(left))+f.smallStable())
 	d.Recheck = left
 	return d
@@ -217,14 +225,18 @@ func removeCanary(f *facts) Decision {
 		return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to go", f.in.Canary.Left))
 	}
 	reject := rollingBack(f) && f.rollback().Outcome == v1alpha1.OutcomeRolledBack
-	return f.doing(f.phaseReason(), "the canary gets no traffic any more: removing it", RemoveCanary{reject})
+	why := "the canary gets no traffic any more: removing it"
+	if f.replicaWeighted() && f.in.Canary.Ready > 0 {
+		why = fmt.Sprintf("removing the canary's %d pods: %d pods of the Deployment serve", f.in.Canary.Desired, f.deploymentReady())
+	}
+	return f.doing(f.phaseReason(), why, RemoveCanary{reject})
 }
 
 func waitForService(f *facts) Decision {
 	if f.in.Route.ServiceMissing {
-		return f.stuck(v1alpha1.ReasonServiceNotFound, fmt.Sprintf("Service %q does not exist: create it, the routes cannot go back to it", f.in.Spec.Traffic.Service))
+		return f.stuck(v1alpha1.ReasonServiceNotFound, fmt.Sprintf("Service %q does not exist: create it, the routes cannot go back to it", f.traffic.Service))
 	}
-	why := fmt.Sprintf("the routes stay where they are: Service %q has no ready endpoint with the port that they name", f.in.Spec.Traffic.Service)
+	why := fmt.Sprintf("the routes stay where they are: Service %q has no ready endpoint with the port that they name", f.traffic.Service)
 	if f.in.Route.NoPort != "" {
 		why += ": " + f.in.Route.NoPort
 	}
@@ -236,7 +248,7 @@ func releaseRoute(f *facts) Decision {
 	if rollingBack(f) {
 		when = "only one version is left to serve"
 	}
-	return f.doing(f.phaseReason(), when+": the routes go back to Service "+f.in.Spec.Traffic.Service, ReleaseRoute{})
+	return f.doing(f.phaseReason(), when+": the routes go back to Service "+f.traffic.Service, ReleaseRoute{})
 }
 
 func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }

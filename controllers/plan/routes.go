@@ -3,6 +3,9 @@ package plan
 // weightIsNot reports whether the canary has another weight, or the routes
 // disagree about it.
 func (f *facts) weightIsNot(weight int32) bool {
+	if f.replicaWeighted() {
+		return f.sizeIsNot(weight)
+	}
 	return f.in.Route.Mixed || f.observedWeight() != weight
 }
 
@@ -12,7 +15,8 @@ func canaryWeighted(f *facts) bool { return routesSplit(f) && f.weightIsNot(0) }
 
 func routesSplit(f *facts) bool { return f.in.Route.Split != nil }
 
-func routesUnsplit(f *facts) bool { return !routesSplit(f) }
+// routesUnsplit is false where there are no routes to split.
+func routesUnsplit(f *facts) bool { return !routesSplit(f) && !f.replicaWeighted() }
 
 func unacknowledged(f *facts) bool { return !f.in.Route.Acknowledged }
 
@@ -37,7 +41,7 @@ func narrowed(f *facts) bool { return f.in.Route.Narrowed != "" }
 func narrowedToNobody(f *facts) bool { return routesBlocked(f) && narrowed(f) }
 
 func widenService(f *facts) Decision {
-	return f.doing(f.phaseReason(), "Service "+f.in.Spec.Traffic.Service+" selects all of its pods again", NarrowService{})
+	return f.doing(f.phaseReason(), "Service "+f.traffic.Service+" selects all of its pods again", NarrowService{})
 }
 
 // restartHold makes the hold or the bake begin anew: the acknowledged weight is

@@ -37,6 +37,7 @@ var tables = []table{
 	triggersTable,
 	ownerTable,
 	rollbackTrafficTable,
+	replicasTable,
 	unansweredTable,
 	nativeTrafficTable,
 	leftoversTable,

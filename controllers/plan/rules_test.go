@@ -47,7 +47,7 @@ func TestEachRuleDecides(t *testing.T) {
 	for _, cases := range [][]ruleCase{
 		deletionCases(), adoptionCases(), commandCases(), candidateCases(), gatingCases(),
 		rollbackCases(), lostCases(), wrongVersionCases(), nativeCases(), nativeEndCases(), handedCases(), handoverCases(),
-		trialCases(), judgementCases(), bakeCases(),
+		trialCases(), judgementCases(), bakeCases(), replicasCases(),
 	} {
 		for _, c := range cases {
 			t.Run(c.want.Rule+"/"+c.name, func(t *testing.T) {

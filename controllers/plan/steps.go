@@ -38,7 +38,7 @@ func holdRunning(f *facts) bool {
 func holdStep(f *facts) Decision {
 	_, left := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
 	until := f.in.Now.Add(left)
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: canary at %d %% until %s; %s", f.stage(), f.stepWeight(), clock(until), f.verdictSummary()))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: canary at %s until %s; %s", f.stage(), f.stepShare(), clock(until), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = left
 	return d
@@ -57,7 +57,7 @@ func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictP
 // holdUndecided is for a verdict that is neither Pass nor Fail: the weight
 // stays where it is.
 func holdUndecided(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %d %%: %s", f.stage(), f.stepWeight(), f.undecidedBecause()))
+	d := f.working(v1alpha1.ReasonHolding, fmt.Sprintf("%s: holding at %s: %s", f.stage(), f.stepShare(), f.undecidedBecause()))
 	d.Key = fmt.Sprintf("%d/%s/%s", f.step().Index, f.in.Verdict.Trigger, f.in.Verdict.Reason)
 	return d
 }
@@ -73,7 +73,7 @@ func (f *facts) undecidedBecause() string {
 func stepHasNext(f *facts) bool { return int(f.step().Index)+1 < len(f.in.Spec.Steps) }
 
 func nextStep(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s passed at %d %%: %s", f.stage(), f.stepWeight(), f.verdictSummary()))
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s passed at %s: %s", f.stage(), f.stepShare(), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
 	d.Recheck = 1
@@ -82,7 +82,7 @@ func nextStep(f *facts) Decision {
 
 // startPromotion goes on to weight 100, or leaves the rest to the Deployment.
 func startPromotion(f *facts) Decision {
-	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %d %%, the last one: %s; promoting", f.stage(), f.stepWeight(), f.verdictSummary()))
+	d := f.working(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %s, the last one: %s; promoting", f.stage(), f.stepShare(), f.verdictSummary()))
 	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}

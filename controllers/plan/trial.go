@@ -16,6 +16,7 @@ var trialTable = table{
 	about:   "Stepping, Promoting and Baking: routes first at 0, then pods, then requests. The weight is the step's; in Promoting and Baking 100. W is Progressing, Promoting or Baking.",
 	applies: onTrial,
 	rules: []rule{
+		{"AwaitsStablePods", noStablePods, waitForStablePods},
 		{"PointsServices", pairOutdated, pointServices},
 		{"AwaitsStableEndpoints", noStableEndpoints, waitForEndpoints},
 		{"SplitsRoute", routesUnsplit, splitAtZero},
@@ -73,7 +74,7 @@ const gaveUpNarrowing = 3
 // narrows reports whether the user's Service selects one version only during
 // this run.
 func (f *facts) narrows() bool {
-	if f.in.Spec.Traffic.DirectCallers != v1alpha1.DirectCallersStable || f.in.Canary.Former {
+	if f.traffic.DirectCallers != v1alpha1.DirectCallersStable || f.in.Canary.Former {
 		return false
 	}
 	d := f.in.Status.DirectCallers
@@ -107,7 +108,7 @@ func narrow(f *facts) Decision {
 	if target == "" {
 		return widenService(f)
 	}
-	d := f.doing(f.phaseReason(), fmt.Sprintf("callers of Service %s reach only pods with hash %s", f.in.Spec.Traffic.Service, target), NarrowService{target})
+	d := f.doing(f.phaseReason(), fmt.Sprintf("callers of Service %s reach only pods with hash %s", f.traffic.Service, target), NarrowService{target})
 	was := f.in.Status.DirectCallers
 	if was == nil || was.Mode != v1alpha1.DirectCallersStable || f.in.Route.Narrowed != "" {
 		return d
@@ -115,11 +116,11 @@ func narrow(f *facts) Decision {
 	d.Status.DirectCallers = was.DeepCopy()
 	d.Status.DirectCallers.PutBack++
 	d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version: putting it back (%d of %d times)",
-		writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
+		writerOf(f.in.Route.NarrowedBy), f.traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
 	if d.Status.DirectCallers.PutBack == gaveUpNarrowing {
 		d.Effect = nil
 		d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
-			writerOf(f.in.Route.NarrowedBy), f.in.Spec.Traffic.Service, gaveUpNarrowing)
+			writerOf(f.in.Route.NarrowedBy), f.traffic.Service, gaveUpNarrowing)
 		d.Status.DirectCallers.Message = truncate(d.Why, 512)
 		d.Recheck = 1
 	}
@@ -136,8 +137,8 @@ func writerOf(manager string) string {
 
 // wantedSize grows the canary in waves: at most a quarter of the Deployment's
 // pods are unready at once, because unready pods keep an autoscaler from
-// scaling up. The canary shrinks only with the Deployment, once it has all
-// requests.
+// scaling up. Ready pods beyond the set's size are on their way out. The canary
+// shrinks only with the Deployment, once it has all requests.
 func (f *facts) wantedSize() int32 {
 	need, has := f.canaryNeed(f.targetWeight()), f.in.Canary.Desired
 	if !f.in.Canary.Exists {
@@ -147,10 +148,10 @@ func (f *facts) wantedSize() int32 {
 		return need
 	}
 	if f.waveWithdrawn() {
-		need = f.canaryNeed(f.observedWeight())
+		need = f.presentNeed()
 	}
 	wave := max(1, f.in.Workload.Replicas/4)
-	return max(has, min(need, f.canaryReady()+wave))
+	return max(has, min(need, min(f.canaryReady(), has)+wave))
 }
 
 func canarySizeWrong(f *facts) bool {
@@ -160,6 +161,9 @@ func canarySizeWrong(f *facts) bool {
 func scaleCanary(f *facts) Decision {
 	need, size := f.canaryNeed(f.targetWeight()), f.wantedSize()
 	why := fmt.Sprintf("%s: weight %d %% of %d replicas needs %d canary pods", f.stage(), f.targetWeight(), f.in.Workload.Replicas, need)
+	if f.replicaWeighted() {
+		why = fmt.Sprintf("%s: %s", f.stage(), f.needOfPods())
+	}
 	if size < need {
 		why += fmt.Sprintf("; %d first", size)
 	}
@@ -215,7 +219,11 @@ func setTargetWeight(f *facts) Decision {
 func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
 
 func noteAcknowledged(f *facts) Decision {
-	d := f.working(f.phaseReason(), fmt.Sprintf("%s: the gateway acknowledged weight %d %%; holding until %s", f.stage(), f.stepWeight(), clock(f.now().Add(f.stepHold()))))
+	what := fmt.Sprintf("the gateway acknowledged weight %d %%", f.stepWeight())
+	if f.replicaWeighted() {
+		what = "canary at " + f.stepShare()
+	}
+	d := f.working(f.phaseReason(), fmt.Sprintf("%s: %s; holding until %s", f.stage(), what, clock(f.now().Add(f.stepHold()))))
 	now, step := f.now(), f.step()
 	step.AcknowledgedAt = &now
 	d.Status.Step = &step

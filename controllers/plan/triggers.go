@@ -70,7 +70,7 @@ func (f *facts) deadlineExceeded() bool {
 		}
 	}
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
-		from, must = r.StartedAt, f.in.Spec.Traffic.Drain.Duration
+		from, must = r.StartedAt, f.traffic.Drain.Duration
 	}
 	over, _ := f.sinceElapsed(&from, must+f.in.Spec.StepDeadline.Duration)
 	return over

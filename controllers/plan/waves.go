@@ -24,7 +24,7 @@ func waveStuck(f *facts) bool {
 // waveFloor is the size without the pods that are not ready, and never less than
 // the present share needs. A wave that is withdrawn already goes no further.
 func (f *facts) waveFloor() int32 {
-	floor := max(f.in.Canary.Ready, f.canaryNeed(f.observedWeight()))
+	floor := max(f.in.Canary.Ready, f.presentNeed())
 	if f.waveWithdrawn() {
 		floor = max(floor, f.step().Wave.Size)
 	}

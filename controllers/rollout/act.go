@@ -35,17 +35,17 @@ func (r *Reconciler) act(ctx context.Context, w *world, effect plan.Effect) erro
 	case plan.MarkWorkload:
 		return r.markWorkload(ctx, w, e.Marks)
 	case plan.PointServices:
-		return r.Router.Point(ctx, w.target)
+		return r.router(w).Point(ctx, w.target)
 	case plan.NarrowService:
-		return r.Router.Narrow(ctx, w.target, e.Hash)
+		return r.router(w).Narrow(ctx, w.target, e.Hash)
 	case plan.SetSplit:
-		return r.Router.Apply(ctx, w.target, traffic.Split{Canary: e.Weight})
+		return r.router(w).Apply(ctx, w.target, traffic.Split{Canary: e.Weight})
 	case plan.ReleaseRoute:
-		if err := r.Router.Release(ctx, w.target); err != nil || w.rollout.Status.Phase.InRun() {
+		if err := r.router(w).Release(ctx, w.target); err != nil || w.rollout.Status.Phase.InRun() {
 			return err
 		}
 		// Outside a run nothing of Belay's stays, on the Service either.
-		return r.Router.Narrow(ctx, w.target, "")
+		return r.router(w).Narrow(ctx, w.target, "")
 	default:
 		return r.actOnWorkload(ctx, w, effect)
 	}
@@ -62,7 +62,8 @@ func (r *Reconciler) setFinalizer(ctx context.Context, w *world, present bool) e
 	return client.IgnoreNotFound(r.Client.Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)))
 }
 
-// leave takes the finalizer away last: until then it can be repeated.
+// leave takes the finalizer away last: until then it can be repeated. The pair of
+// Services goes whatever the Rollout names now: it may have named routes before.
 func (r *Reconciler) leave(ctx context.Context, w *world) error {
 	if err := r.Router.Remove(ctx, w.target); err != nil {
 		return fmt.Errorf("remove the generated Services: %w", err)
@@ -153,7 +154,7 @@ func (r *Reconciler) buildRun(w *world) (*v1alpha1.RolloutRun, error) {
 			Rollout:  v1alpha1.RolloutIdentity{Name: w.rollout.Name, UID: w.rollout.UID, Generation: w.rollout.Generation},
 			Workload: w.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
 			Stable:  v1alpha1.PinnedRevision{Revision: pinned, Template: stable},
-			Traffic: *w.rollout.Spec.Traffic.DeepCopy(), Steps: w.rollout.Spec.DeepCopy().Steps, Guardrails: w.guardrails,
+			Traffic: w.rollout.Spec.Traffic.DeepCopy(), Steps: w.rollout.Spec.DeepCopy().Steps, Guardrails: w.guardrails,
 			Controller: v1alpha1.ControllerIdentity{Version: r.Version, Planner: plan.Version},
 			StartedAt:  *status.RunStartedAt, StartedBy: by,
 		},

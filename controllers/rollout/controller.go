@@ -36,8 +36,10 @@ import (
 type Reconciler struct {
 	Client client.Client
 	// Live reads past the cache, where a decision must see our own last write.
-	Live   client.Reader
-	Router traffic.Router
+	Live client.Reader
+	// Router shares requests through routes, and Replicas where a Rollout names none:
+	// by the number of pods.
+	Router, Replicas traffic.Router
 	// Guard answers whether a pushed template would wait. It never waits itself.
 	Guard  Gate
 	Events events.EventRecorder

@@ -147,18 +147,31 @@ func rejectionOf(run *v1alpha1.RolloutRun) v1alpha1.RejectedRevision {
 }
 
 func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
-	t := traffic.Target{Namespace: rollout.Namespace, Owner: rollout.Name, Service: rollout.Spec.Traffic.Service, Epoch: rollout.Status.Epoch}
+	t := traffic.Target{Namespace: rollout.Namespace, Owner: rollout.Name, Epoch: rollout.Status.Epoch}
+	if rollout.Spec.ReplicaWeighted() {
+		return t
+	}
+	t.Service = rollout.Spec.Traffic.Service
 	for _, route := range rollout.Spec.Traffic.Routes {
 		t.Routes = append(t.Routes, traffic.Route{Kind: cmp.Or(route.Kind, v1alpha1.KindHTTPRoute), Name: route.Name})
 	}
 	return t
 }
 
+// router is how this look's requests are shared. A run in progress keeps the one
+// that it started with.
+func (r *Reconciler) router(w *world) traffic.Router {
+	if w.input.Spec.ReplicaWeighted() {
+		return r.Replicas
+	}
+	return r.Router
+}
+
 func (r *Reconciler) observeRoute(ctx context.Context, w *world) error {
 	if err := r.aimTarget(ctx, w); err != nil {
 		return err
 	}
-	o, err := r.Router.Observe(ctx, w.target)
+	o, err := r.router(w).Observe(ctx, w.target)
 	in := &w.input.Route
 	switch {
 	case errors.Is(err, traffic.ErrNotFound), errors.Is(err, traffic.ErrNotRouted):
@@ -195,9 +208,16 @@ func (r *Reconciler) aimTarget(ctx context.Context, w *world) error {
 	}
 	t := &w.target
 	t.Selector, _, _ = unstructured.NestedStringMap(w.deployment.Object, "spec", "selector", "matchLabels")
+	var err error
+	if t.Workload, err = selectorOf(w.deployment); err != nil {
+		return err
+	}
 	t.StableHash = w.input.Workload.Stable.Hash
 	if w.rollout.Status.Phase.InRun() {
 		t.CanaryHash = w.canaryHash()
+	}
+	if w.input.Spec.ReplicaWeighted() {
+		return nil
 	}
 	t.Own = append(t.Own, traffic.Pods{Of: "the declared version", Labels: templateLabels(w.deployment)})
 	if w.stable != nil {

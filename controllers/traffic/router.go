@@ -7,10 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Target is the routes of one Rollout, the user's Service, and the pods of the
-// two sides between which requests are shared.
+// two sides between which requests are shared. Without Service and Routes the
+// number of ready pods of each side is its share.
 type Target struct {
 	Namespace string
 	// Owner is the Rollout's name. Others may share their own Services' requests
@@ -18,11 +21,14 @@ type Target struct {
 	Owner string
 	// Routes of the namespace; of each kind, each name once.
 	Routes []Route
-	// Service is the user's own.
+	// Service is the user's own; empty where none is named.
 	Service string
 	// Selector is the Deployment's own matchLabels. A side's Service selects by it
 	// and by the side's pod-template-hash.
 	Selector map[string]string
+	// Workload is the Deployment's whole selector, which its ReplicaSets match too;
+	// nil without a Deployment.
+	Workload labels.Selector
 	// Own are the pods of the Deployment's versions, and Others those of the other
 	// Deployments of the namespace: the user's Service must select each of the first
 	// and none of the second.
@@ -55,7 +61,8 @@ type Split struct {
 
 // Observation is what the routes and Services say now.
 type Observation struct {
-	// Split is nil when every route points at the user's Service.
+	// Split is nil when every route points at the user's Service, and where there is
+	// none: then the counts below say who answers requests.
 	Split *Split
 	// Mixed means that the routes disagree: some carry another split, or none. Split
 	// is then the first.
@@ -64,7 +71,8 @@ type Observation struct {
 	Epoch int64
 	// Acknowledged means that for every parent of every usable route some status
 	// entry reports Accepted and ResolvedRefs at the route's present generation.
-	// With no usable route there is nobody to wait for, and it is true.
+	// With no usable route, or none at all, there is nobody to wait for, and it is
+	// true.
 	Acknowledged bool
 	// Unacknowledged names what is missing: the route, the parent, the condition
 	// and what the gateway says of it. Empty when Acknowledged.
@@ -82,14 +90,16 @@ type Observation struct {
 	// ServiceMissing is set while the user's Service does not exist.
 	ServiceMissing bool
 	// PairCurrent means that the pair of generated Services is whole and as the
-	// target wants it: selectors, ports, labels.
+	// target wants it: selectors, ports, labels. It is true where there is none to
+	// make.
 	PairCurrent bool
 	// Stable and Canary count the ready endpoints that a gateway can use for each
 	// side now: of pods that carry the side's hash, with every port that the routes
 	// name. They are 0 until the endpoints have followed the last Point. Service
 	// counts those behind the user's Service, whatever they run; ServiceStable and
 	// ServiceCanary those of them that are known to be of a side, by the endpoints of
-	// the side's Service, ready or not.
+	// the side's Service, ready or not. Where no Service is named they count the
+	// ready pods of the Deployment's ReplicaSets.
 	Stable, Canary, Service, ServiceStable, ServiceCanary int32
 	// NoPort says in words which port the routes name that a side's pods with ready
 	// endpoints do not have; empty when there is none.
@@ -109,7 +119,8 @@ type Observation struct {
 //
 // Errors: ErrNotFound when a route, or its kind, does not exist, ErrNotRouted when a route
 // does not refer to the Service, ErrUnusable when a route or the Service cannot
-// be shared out as it is; anything else is the API server's and worth a retry.
+// be shared out as it is, ErrUnsupported from a router that has no routes or no
+// Service to write to; anything else is the API server's and worth a retry.
 // One unusable route keeps nobody from the others: Observe returns what they say
 // beside the error, Apply and Release change them before they return it.
 type Router interface {
@@ -138,4 +149,7 @@ var (
 	// ErrUnusable means that a route or the Service cannot be shared out as it is;
 	// the message says what to change.
 	ErrUnusable = errors.New("cannot be shared out")
+	// ErrUnsupported means that the router has nothing to do this with; the message
+	// says what was asked for.
+	ErrUnsupported = errors.New("not supported by this router")
 )

@@ -58,8 +58,16 @@ func Values() map[string]client.IndexerFunc {
 	}
 	return map[string]client.IndexerFunc{
 		ByWorkload: of(func(s *v1alpha1.RolloutSpec) []string { return present(s.WorkloadRef.Name) }),
-		ByService:  of(func(s *v1alpha1.RolloutSpec) []string { return present(s.Traffic.Service) }),
+		ByService: of(func(s *v1alpha1.RolloutSpec) []string {
+			if s.ReplicaWeighted() {
+				return nil
+			}
+			return present(s.Traffic.Service)
+		}),
 		ByRoute: of(func(s *v1alpha1.RolloutSpec) (keys []string) {
+			if s.ReplicaWeighted() {
+				return nil
+			}
 			for _, r := range s.Traffic.Routes {
 				keys = append(keys, RouteKey(r.Kind, r.Name))
 			}

@@ -64,7 +64,7 @@ func rollout(name string, phase v1alpha1.Phase) *v1alpha1.Rollout {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
 		Spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "deploy-" + name},
-			Traffic:     v1alpha1.Traffic{Service: "svc-" + name, Routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "web"}, {Name: "only-" + name}, {Kind: "GRPCRoute", Name: "rpc"}}},
+			Traffic:     &v1alpha1.Traffic{Service: "svc-" + name, Routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "web"}, {Name: "only-" + name}, {Kind: "GRPCRoute", Name: "rpc"}}},
 			Guardrails:  []v1alpha1.GuardrailRef{{Name: "house"}},
 		},
 		Status: v1alpha1.RolloutStatus{Phase: phase},
@@ -275,7 +275,7 @@ func TestAPlainQueueIsFine(t *testing.T) {
 func TestARolloutWithoutTrafficHasNoServiceToFindItBy(t *testing.T) {
 	g := NewWithT(t)
 	r := rollout("a", v1alpha1.PhaseStable)
-	r.Spec.Traffic = v1alpha1.Traffic{}
+	r.Spec.Traffic = nil
 	g.Expect(Values()[ByService](r)).To(BeEmpty())
 	g.Expect(Values()[ByRoute](r)).To(BeEmpty())
 	g.Expect(Values()[ByWorkload](r)).To(Equal([]string{"deploy-a"}))

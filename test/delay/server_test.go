@@ -116,7 +116,7 @@ func (s *server) make(b *testing.B, name string, phases ...v1alpha1.Phase) error
 	}
 	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	rollout.Spec.WorkloadRef.Name = name
-	rollout.Spec.Traffic = v1alpha1.Traffic{Service: name, Routes: []v1alpha1.RouteRef{{Name: name}}, Drain: metav1.Duration{Duration: time.Second}}
+	rollout.Spec.Traffic = &v1alpha1.Traffic{Service: name, Routes: []v1alpha1.RouteRef{{Name: name}}, Drain: metav1.Duration{Duration: time.Second}}
 	rollout.Spec.Steps = []v1alpha1.Step{{Weight: 10, Hold: metav1.Duration{Duration: time.Minute}}}
 	rollout.Spec.Guardrails = []v1alpha1.GuardrailRef{{Name: "house"}}
 	rollout.Spec.Promotion.Bake = metav1.Duration{Duration: time.Minute}
@@ -142,7 +142,7 @@ func (s *server) makeRun(b *testing.B) {
 	run.Spec = v1alpha1.RolloutRunSpec{
 		Rollout: v1alpha1.RolloutIdentity{Name: trial, UID: "u", Generation: 1}, Workload: trial, Revision: "9fd21c3b07", Template: template,
 		Stable:  v1alpha1.PinnedRevision{Revision: v1alpha1.Revision{Revision: "6c77698f9a"}, Template: template},
-		Traffic: v1alpha1.Traffic{Service: trial, Routes: []v1alpha1.RouteRef{{Name: trial}}}, Steps: []v1alpha1.Step{{Weight: 10}},
+		Traffic: &v1alpha1.Traffic{Service: trial, Routes: []v1alpha1.RouteRef{{Name: trial}}}, Steps: []v1alpha1.Step{{Weight: 10}},
 		Controller: v1alpha1.ControllerIdentity{Version: "test"}, StartedAt: metav1.Now(),
 	}
 	must(b, s.admin.Create(b.Context(), run))

@@ -85,7 +85,7 @@ func (s *shop) makeRun(version string) {
 	s.run = &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Name: cluster.Name + "-" + version, Namespace: s.Namespace}, Spec: v1alpha1.RolloutRunSpec{
 		Rollout: v1alpha1.RolloutIdentity{Name: cluster.Name, UID: "none", Generation: 1}, Workload: cluster.Name, Revision: revision.Revision, Template: runtime.RawExtension{Raw: raw},
 		Stable:  v1alpha1.PinnedRevision{Revision: revision, Template: runtime.RawExtension{Raw: raw}},
-		Traffic: v1alpha1.Traffic{Service: cluster.Name, Routes: []v1alpha1.RouteRef{{Name: cluster.Name}}}, Steps: []v1alpha1.Step{{Weight: 50}},
+		Traffic: &v1alpha1.Traffic{Service: cluster.Name, Routes: []v1alpha1.RouteRef{{Name: cluster.Name}}}, Steps: []v1alpha1.Step{{Weight: 50}},
 		Controller: v1alpha1.ControllerIdentity{Version: "test"}, StartedAt: metav1.Now()}}
 	s.Must(admin.Create(s.T.Context(), s.run))
 }

@@ -35,6 +35,7 @@ import (
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/traffic/gateway/gatewaytest"
+	bypods "belay.dev/belay/controllers/traffic/replicas"
 	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/test/build"
 )
@@ -243,7 +244,7 @@ func runController(t *testing.T, to *rest.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Guard: openGate{},
+	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: openGate{},
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: time.Second, ReleaseTimeout: time.Minute, Calm: time.Second, Workers: 1}
 	for _, err := range []error{wake.Index(t.Context(), mgr.GetFieldIndexer()), rollouts.SetupWithManager(mgr)} {
 		if err != nil {

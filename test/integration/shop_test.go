@@ -21,6 +21,7 @@ import (
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
+	bypods "belay.dev/belay/controllers/traffic/replicas"
 )
 
 // Images of the shop; the kubelet of these tests restarts a container of the
@@ -90,7 +91,7 @@ func (s *shop) start() {
 	s.api.revive()
 	s.guard = &gates.Guard{Client: admin, Probe: as(s.t, guardProbe), Clock: s.clock, Stands: time.Hour}
 	s.reconciler = &rollout.Reconciler{
-		Client: s.api.client, Live: s.api.client, Router: gateway.New(s.api.client, v1alpha1.FieldManager), Guard: s.guard,
+		Client: s.api.client, Live: s.api.client, Router: gateway.New(s.api.client, v1alpha1.FieldManager), Replicas: bypods.New(s.api.client), Guard: s.guard,
 		Events: &events.FakeRecorder{}, Clock: s.clock, Version: "test", Watchdog: 10 * time.Second, Calm: time.Second, ReleaseTimeout: time.Hour, Workers: 1,
 	}
 }

@@ -75,8 +75,8 @@ func TestAChangedRecordDoesNotReplay(t *testing.T) {
 		"another weight":  {func(c []v1alpha1.DecisionRecord) { c[3].Weight = &v1alpha1.WeightChange{To: 99} }, 3, replay.Differs, "weight: recorded is"},
 		"another effect":  {func(c []v1alpha1.DecisionRecord) { c[3].Effect = "nothing at all" }, 3, replay.Differs, "effect: recorded is"},
 		"another actor":   {func(c []v1alpha1.DecisionRecord) { c[3].Actor = "nobody" }, 3, replay.Differs, "actor: recorded is"},
-		"another input":   {func(c []v1alpha1.DecisionRecord) { c[3].Input.Change = `{"Now":"2026-11-24T12:00:00Z"}` }, 3, replay.NotComparable, "has digest"},
-		"no input":        {func(c []v1alpha1.DecisionRecord) { c[3].Input = nil }, 3, replay.NotComparable, "does not hold the input"},
+		"another input":   {func(c []v1alpha1.DecisionRecord) { c[3].Input.Change = `{"Now":"2026-11-24T12:00:00Z"}` }, 3, replay.NotComparable, "has the digest"},
+		"no input":        {func(c []v1alpha1.DecisionRecord) { c[3].Input = nil }, 3, replay.NotComparable, "does not have the input"},
 		"after no input":  {func(c []v1alpha1.DecisionRecord) { c[3].Input = nil }, 4, replay.NotComparable, "is not known"},
 		"another planner": {func(c []v1alpha1.DecisionRecord) { c[3].Input.Planner = 1 }, 3, replay.NotComparable, "version 1 of the rules decided"},
 	} {

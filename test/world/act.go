@@ -20,6 +20,9 @@ var (
 // act carries out an effect on the cluster as it is now. What was decided on an
 // older version of the object it writes is refused.
 func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) error {
+	if w.spec.ReplicaWeighted() && writesRoutes(effect) {
+		w.broken("%s, and no route is named", effect)
+	}
 	switch e := effect.(type) {
 	case plan.AddFinalizer:
 		return w.writeRollout(v, func(r *rollout) { r.finalizer = true })

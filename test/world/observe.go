@@ -92,6 +92,9 @@ func (w *World) observe(v view) plan.Input {
 		Gates:  []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven}},
 		Action: v.rollout.rollout.action, Deleting: v.rollout.rollout.deleting,
 	}
+	if w.spec.ReplicaWeighted() {
+		in.Route = v.pods()
+	}
 	in.Run.Exists = slices.Contains(v.rollout.rollout.runs, status.Run)
 	in.Run.Former = in.Run.Exists && status.Run == w.formerRun
 	if in.Run.Exists {

@@ -77,6 +77,7 @@ func (w *World) judge() {
 		w.judgeSplit(split)
 	}
 	w.judgeReaction()
+	w.judgePods()
 	switch w.rollout.status.Phase {
 	case v1alpha1.PhaseStable, v1alpha1.PhaseRolledBack, v1alpha1.PhaseGating:
 		w.judgeRest()
@@ -211,7 +212,7 @@ func (w *World) judgeHandOver(s *set, e plan.HandOver) {
 	if !w.allowed[s.template] {
 		w.broken("%s is handed over unjudged", s.template)
 	}
-	if e.Native {
+	if e.Native || w.spec.ReplicaWeighted() {
 		return
 	}
 	for _, split := range w.network.inFlight {

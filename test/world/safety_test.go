@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 )
@@ -57,6 +59,50 @@ func TestTheWorldSeesHarm(t *testing.T) {
 					w.declare(second)
 				}
 			}}, event{c.when, c.do})
+			w.Run()
+			if !strings.Contains(strings.Join(w.violations, "\n"), c.says) {
+				t.Errorf("nobody said %q; said was %q", c.says, w.violations)
+			}
+		})
+	}
+}
+
+// TestTheWorldSeesHarmByPods is the same where no route is named.
+func TestTheWorldSeesHarmByPods(t *testing.T) {
+	canary := func(w *World) *set { return w.canary(w.rollout.status.Run) }
+	sized := func(n int32) func(*World) {
+		return func(w *World) {
+			s := canary(w)
+			s.size = n
+			s.version++
+		}
+	}
+	for _, c := range []struct {
+		name string
+		when func(*World) bool
+		do   func(*World)
+		says string
+	}{
+		{"more pods than the step allows", atStep(0), sized(3), "the canary has 3 pods beside 4, 10 % are allowed"},
+		{"a route that nobody named", atStep(0), func(w *World) { _ = w.act(plan.ReleaseRoute{}, w.view(), w.rollout.status) }, "no route is named"},
+		{"a rollback that counts on pods that are gone", goingBack, func(w *World) {
+			status := w.rollout.status.DeepCopy()
+			at := metav1.NewTime(w.at)
+			status.Rollback.ZeroAt = &at
+			w.writeStatus(status)
+		}, "canary pods take requests"},
+		{"pods that stay after a trigger fired", atStep(1), func(w *World) {
+			w.fail()
+			w.failedAt = w.at.Add(-reaction)
+		}, "canary pods are still wanted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fails := event{when: func(w *World) bool { return c.when(w) || atStep(1)(w) }, do: func(w *World) {
+				if !c.when(w) {
+					w.fail()
+				}
+			}}
+			w := newWorld(1, Fault{}, replicaWeighted, push, fails, event{c.when, c.do})
 			w.Run()
 			if !strings.Contains(strings.Join(w.violations, "\n"), c.says) {
 				t.Errorf("nobody said %q; said was %q", c.says, w.violations)

@@ -71,7 +71,7 @@ func atStep(index int32) func(*World) bool {
 var (
 	held      = inPhase(v1alpha1.PhaseGating)
 	promoting = func(w *World) bool {
-		return w.rollout.status.Phase == v1alpha1.PhasePromoting && w.network.split != nil
+		return w.rollout.status.Phase == v1alpha1.PhasePromoting && (w.network.split != nil || w.spec.ReplicaWeighted())
 	}
 	baking      = inPhase(v1alpha1.PhaseBaking)
 	beforeOwner = func(w *World) bool {

@@ -106,7 +106,7 @@ func newWorld(seed uint64, fault Fault, setup func(*World), script ...event) *Wo
 		},
 		spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "shop"},
-			Traffic:     v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
+			Traffic:     &v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
 			Steps:       []v1alpha1.Step{{Weight: 10, Hold: duration(time.Minute)}, {Weight: 50, Hold: duration(time.Minute)}},
 			Promotion:   v1alpha1.Promotion{Bake: duration(2 * time.Minute), Mode: v1alpha1.PromotionHandOver},
 			FastRevert:  v1alpha1.FastRevert{Revisions: &revisions}, StepDeadline: duration(time.Hour),

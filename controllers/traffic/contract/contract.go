@@ -11,11 +11,27 @@ import (
 	"belay.dev/belay/controllers/traffic"
 )
 
+// Capabilities are what a router can do that another may not. A router that lacks
+// one is held to what it must do instead.
+type Capabilities struct {
+	// Shares means that a share is written, to routes, and acknowledged by who serves
+	// them. Without it the number of ready pods is the share: Apply is refused and
+	// nobody has to acknowledge anything.
+	Shares bool
+	// Pair means that there is a pair of generated Services. Without it there is none
+	// to make or remove, and it counts as current.
+	Pair bool
+	// Narrows means that the user's Service can be made to select one version. Without
+	// it that is refused.
+	Narrows bool
+}
+
 // World is one application with requests, in a cluster of its own.
 type World interface {
 	// Router is what the suite tests.
 	Router() traffic.Router
-	// Target names one usable route, a Service, both sides with a hash, and epoch 1.
+	// Target names both sides with a hash, epoch 1, and, for a router that shares
+	// through routes, one usable route and a Service.
 	Target() traffic.Target
 	// Run makes so many ready pods of each side, and nothing else run.
 	Run(stable, canary int)
@@ -24,6 +40,11 @@ type World interface {
 	Follow()
 	// Writes counts the writes that were made through the router, refused ones too.
 	Writes() int
+}
+
+// RoutedWorld has a route and a Service, which can change and go.
+type RoutedWorld interface {
+	World
 	// Race makes somebody else change whatever the router writes next, after it
 	// was read.
 	Race()
@@ -32,36 +53,57 @@ type World interface {
 	LoseRoute()
 }
 
-// Run tests a router. Every test opens a world of its own.
-func Run(t *testing.T, open func(t *testing.T) World) {
-	for _, c := range []struct {
-		name string
-		test func(*suite)
-	}{
-		{"before a run nothing is shared", (*suite).nothingShared},
-		{"the pair is whole after Point", (*suite).pairWhole},
-		{"a share is read back as it was written", (*suite).sharesReadBack},
-		{"a share is acknowledged by who serves it", (*suite).acknowledged},
-		{"a repeated write writes nothing", (*suite).repeatsAreFree},
-		{"a released route is as before", (*suite).released},
-		{"endpoints are counted by side", (*suite).endpoints},
-		{"a side without a hash has no endpoints", (*suite).emptySide},
-		{"the Service is narrowed and widened", (*suite).narrowed},
-		{"a stale writer gets a conflict", (*suite).staleWriter},
-		{"a lost Service is said, and keeps nobody from a release", (*suite).lostService},
-		{"a lost route is said, and needs no release", (*suite).lostRoute},
-		{"the pair is removed", (*suite).removed},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+// clause is one thing that a router must keep: with test where it can, with without
+// where it cannot, and with test alone where every router can.
+type clause struct {
+	name          string
+	can           func(Capabilities) bool
+	test, without func(*suite)
+}
+
+func every(Capabilities) bool     { return true }
+func shares(c Capabilities) bool  { return c.Shares }
+func pairs(c Capabilities) bool   { return c.Pair }
+func narrows(c Capabilities) bool { return c.Narrows }
+
+var clauses = []clause{
+	{"before a run nothing is shared", every, (*suite).nothingShared, nil},
+	{"endpoints are counted by side", every, (*suite).endpoints, nil},
+	{"a side without a hash has no endpoints", every, (*suite).emptySide, nil},
+	{"the pair is whole after Point", pairs, (*suite).pairWhole, (*suite).noPair},
+	{"a share is read back as it was written", shares, (*suite).sharesReadBack, (*suite).sharesRefused},
+	{"a share is acknowledged by who serves it", shares, (*suite).acknowledged, (*suite).nobodyAcknowledges},
+	{"a repeated write writes nothing", shares, (*suite).repeatsAreFree, (*suite).nothingIsWritten},
+	{"a released route is as before", shares, (*suite).released, (*suite).nothingIsWritten},
+	{"the Service is narrowed and widened", narrows, (*suite).narrowed, (*suite).narrowingRefused},
+	{"a stale writer gets a conflict", shares, (*suite).staleWriter, (*suite).nothingIsWritten},
+	{"a lost Service is said, and keeps nobody from a release", pairs, (*suite).lostService, (*suite).nothingIsWritten},
+	{"a lost route is said, and needs no release", shares, (*suite).lostRoute, (*suite).nothingIsWritten},
+	{"the pair is removed", pairs, (*suite).removed, (*suite).noPair},
+}
+
+// Run tests a router. Every test opens a world of its own: a RoutedWorld where the
+// router can share.
+func Run(t *testing.T, can Capabilities, open func(t *testing.T) World) {
+	for _, c := range clauses {
+		name, test := c.name, c.test
+		if !c.can(can) {
+			name, test = "without: "+c.name, c.without
+		}
+		t.Run(name, func(t *testing.T) {
 			w := open(t)
-			c.test(&suite{t: t, world: w, router: w.Router(), target: w.Target()})
+			routed, _ := w.(RoutedWorld)
+			test(&suite{t: t, can: can, world: w, routed: routed, router: w.Router(), target: w.Target()})
 		})
 	}
 }
 
 type suite struct {
-	t      *testing.T
-	world  World
+	t     *testing.T
+	can   Capabilities
+	world World
+	// routed is the world where the router can share.
+	routed RoutedWorld
 	router traffic.Router
 	target traffic.Target
 }
@@ -108,7 +150,7 @@ func (s *suite) writes(action func()) int {
 
 func (s *suite) nothingShared() {
 	o := s.observe()
-	if o.Split != nil || o.Mixed || o.Epoch != 0 || o.Marked || o.PairCurrent || o.Narrowed != "" || o.ServiceMissing {
+	if o.Split != nil || o.Mixed || o.Epoch != 0 || o.Marked || o.PairCurrent == s.can.Pair || o.Narrowed != "" || o.ServiceMissing {
 		s.t.Errorf("observed %+v before anything was written", o)
 	}
 	if n := s.writes(s.release) + s.writes(func() { s.narrow("") }); n != 0 {
@@ -187,6 +229,68 @@ func (s *suite) released() {
 	}
 }
 
+// noPair: there is none to make or to remove, and nothing waits for it.
+func (s *suite) noPair() {
+	if n := s.writes(func() { s.point(); s.must("remove", s.router.Remove(s.t.Context(), s.target)) }); n != 0 {
+		s.t.Errorf("without a pair %d writes were made for one", n)
+	}
+	if o := s.observe(); !o.PairCurrent || o.ServiceMissing || o.NoPort != "" {
+		s.t.Errorf("observed %+v, want nothing to wait for", o)
+	}
+}
+
+// sharesRefused: a share that is not written must not seem to be.
+func (s *suite) sharesRefused() {
+	s.world.Run(3, 1)
+	s.world.Follow()
+	for _, share := range []int32{0, 25, 100} {
+		if err := s.router.Apply(s.t.Context(), s.target, traffic.Split{Canary: share}); !errors.Is(err, traffic.ErrUnsupported) {
+			s.t.Errorf("applying %d %% says %v, want that it is not supported", share, err)
+		}
+	}
+	if o := s.observe(); o.Split != nil || o.Mixed || o.Stable != 3 || o.Canary != 1 || o.Service != 4 {
+		s.t.Errorf("observed %+v, want no split, and the pods that say who answers", o)
+	}
+}
+
+func (s *suite) nobodyAcknowledges() {
+	for _, canary := range []int{0, 2} {
+		s.world.Run(3, canary)
+		if o := s.observe(); !o.Acknowledged || o.Unacknowledged != "" {
+			s.t.Errorf("not acknowledged with %d canary pods: %q", canary, o.Unacknowledged)
+		}
+	}
+}
+
+func (s *suite) nothingIsWritten() {
+	s.world.Run(3, 2)
+	s.world.Follow()
+	n := s.writes(func() {
+		s.point()
+		_ = s.router.Apply(s.t.Context(), s.target, traffic.Split{Canary: 20})
+		_ = s.router.Narrow(s.t.Context(), s.target, s.target.CanaryHash)
+		s.narrow("")
+		s.release()
+		s.must("remove", s.router.Remove(s.t.Context(), s.target))
+	})
+	if n != 0 {
+		s.t.Errorf("%d writes were made without anything to write to", n)
+	}
+	if o := s.observe(); o.Marked || o.Epoch != 0 || o.Manager != "" || o.Service != 5 {
+		s.t.Errorf("observed %+v, want the pods and no mark", o)
+	}
+}
+
+func (s *suite) narrowingRefused() {
+	if err := s.router.Narrow(s.t.Context(), s.target, s.target.StableHash); !errors.Is(err, traffic.ErrUnsupported) {
+		s.t.Errorf("narrowing says %v, want that it is not supported", err)
+	}
+	s.narrow("")
+	if o := s.observe(); o.Narrowed != "" || o.NarrowedBy != "" {
+		s.t.Errorf("observed %+v, want nothing narrowed", o)
+	}
+}
+
 func (s *suite) endpoints() {
 	s.point()
 	s.world.Run(3, 2)
@@ -248,7 +352,7 @@ func (s *suite) staleWriter() {
 		{"narrow", func() error { return s.router.Narrow(ctx, s.target, s.target.CanaryHash) }},
 		{"widen", func() error { return s.router.Narrow(ctx, s.target, "") }},
 	} {
-		s.world.Race()
+		s.routed.Race()
 		if err := step.do(); !apierrors.IsConflict(err) {
 			s.t.Errorf("%s of what changed after it was read says %v, want a conflict", step.name, err)
 		}
@@ -261,7 +365,7 @@ func (s *suite) lostService() {
 	s.point()
 	s.apply(50)
 	s.narrow(s.target.StableHash)
-	s.world.LoseService()
+	s.routed.LoseService()
 	if o := s.observe(); !o.ServiceMissing || o.Service != 0 {
 		s.t.Errorf("observed %+v, want the Service missing", o)
 	}
@@ -284,7 +388,7 @@ func (s *suite) lostService() {
 func (s *suite) lostRoute() {
 	ctx := s.t.Context()
 	s.point()
-	s.world.LoseRoute()
+	s.routed.LoseRoute()
 	o, err := s.router.Observe(ctx, s.target)
 	if !errors.Is(err, traffic.ErrNotFound) || !o.Acknowledged || o.Split != nil || !o.PairCurrent {
 		s.t.Errorf("observed %+v and %v, want no route, nobody to wait for, and the rest", o, err)

@@ -62,7 +62,7 @@ func countGenerations(ctx context.Context, c client.WithWatch, o client.Object, 
 func TestContract(t *testing.T) {
 	for _, kind := range gateway.Kinds() {
 		t.Run(kind, func(t *testing.T) {
-			contract.Run(t, func(t *testing.T) contract.World { return openWith(t, kind) })
+			contract.Run(t, contract.Capabilities{Shares: true, Pair: true, Narrows: true}, func(t *testing.T) contract.World { return openWith(t, kind) })
 		})
 	}
 }

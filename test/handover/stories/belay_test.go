@@ -25,6 +25,7 @@ import (
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic/gateway"
+	bypods "belay.dev/belay/controllers/traffic/replicas"
 	"belay.dev/belay/controllers/wake"
 )
 
@@ -182,7 +183,7 @@ func register(mgr ctrl.Manager, calm time.Duration, looks *atomic.Int64) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Guard: guard,
+	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: guard,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }

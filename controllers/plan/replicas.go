@@ -1,0 +1,165 @@
+package plan
+
+import (
+	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// What is different where spec.traffic is absent: every ready pod takes the same
+// share of the requests, so the number of canary pods is their weight. There is no
+// route to split or to release, no gateway to wait for, and nothing lies between a
+// pod that is ready and its requests. Stable keeps its pods all the time.
+
+// replicasTable applies where the number of pods is the weight. It comes where the
+// rows about weights that are too high, lost or to be taken back stand for routes.
+var replicasTable = table{
+	name:    "Weights by the number of pods",
+	about:   "Without `spec.traffic`, in Stepping, Promoting, Baking, RollingBack, and HandingOver before the owner changes: the canary's size is its weight.",
+	applies: (*facts).replicaWeighted,
+	rules: []rule{
+		{"RollbackScalesDown", canaryRemovable, scaleToZero},
+		{"ShrinksCanary", canaryTooLarge, shrinkCanary},
+		{"CanaryNotReady", canaryWithoutPods, restartWithoutPods},
+	},
+}
+
+func (f *facts) replicaWeighted() bool { return f.in.Spec.ReplicaWeighted() }
+
+// sizeIsNot reports whether the canary has another number of pods than the weight
+// needs. A weight that was reached stands while some of the pods are not ready: a
+// step asks for them again at the end of its hold.
+func (f *facts) sizeIsNot(weight int32) bool {
+	need, c := f.canaryNeed(weight), f.in.Canary
+	return !c.Exists || c.Desired != need || !f.weightReached() && f.canaryReady() < need
+}
+
+// weightReached holds once the hold of the step, or the bake, has begun.
+func (f *facts) weightReached() bool {
+	if atFullWeight(f) || handingOver(f) {
+		return f.promotion().FullAt != nil
+	}
+	return f.step().AcknowledgedAt != nil
+}
+
+// presentNeed is the size that the canary's present weight needs.
+func (f *facts) presentNeed() int32 {
+	if f.replicaWeighted() {
+		return f.in.Canary.Ready
+	}
+	return f.canaryNeed(f.observedWeight())
+}
+
+// shareOf is the share that so many canary pods have beside the stable ones when
+// all are ready, in percent, rounded down.
+func (f *facts) shareOf(pods int32) int32 {
+	all := f.in.Workload.Replicas + pods
+	if all == 0 {
+		return 0
+	}
+	return 100 * pods / all
+}
+
+// desiredShare is what the status shows as the wanted weight. The bake and the
+// handover want as many canary pods as stable pods; after the change of owner only
+// the candidate is wanted.
+func (f *facts) desiredShare(s v1alpha1.RolloutStatus) int32 {
+	switch s.Phase {
+	case v1alpha1.PhaseStepping:
+		return f.weightAt(s.Step.Index)
+	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
+		return 50
+	case v1alpha1.PhaseHandingOver:
+		if p := s.Promotion; p != nil && p.Mode == v1alpha1.TakeOverHandOver && !f.in.Canary.Handed {
+			return 50
+		}
+		return 100
+	default:
+		return 0
+	}
+}
+
+// stepShare is the step's weight for a message: `10 %`; where pods are the weight
+// with what they come to, because pods are whole: `10 % wanted, 1 of 5 ready pods =
+// 20 %`.
+func (f *facts) stepShare() string {
+	if !f.replicaWeighted() {
+		return fmt.Sprintf("%d %%", f.stepWeight())
+	}
+	r := f.in.Route
+	return fmt.Sprintf("%d %% wanted, %d of %d ready pods = %d %%", f.stepWeight(), r.CanaryShare, r.ServiceEndpoints, f.observedWeight())
+}
+
+// needOfPods says what size the present stage needs, and what share that is.
+func (f *facts) needOfPods() string {
+	n, need := f.in.Workload.Replicas, f.canaryNeed(f.targetWeight())
+	if atFullWeight(f) {
+		return fmt.Sprintf("as many canary pods as stable pods, %d", need)
+	}
+	return fmt.Sprintf("weight %d %% beside %d stable pods needs canary pods: %d (%d of %d = %d %%)", f.targetWeight(), n, need, need, n+need, f.shareOf(need))
+}
+
+// canaryTooLarge holds while the canary has more pods than the stage allows: the
+// Deployment was scaled down, or somebody scaled the canary up. While no stable pod
+// is ready a step's canary keeps what serves.
+func canaryTooLarge(f *facts) bool {
+	large := onTrial(f) && f.in.Workload.Replicas > 0 && f.in.Canary.Exists && f.in.Canary.Desired > f.canaryNeed(f.targetWeight())
+	return large && (f.in.Route.StableEndpoints > 0 || atFullWeight(f))
+}
+
+func shrinkCanary(f *facts) Decision {
+	return f.doing(f.phaseReason(), fmt.Sprintf("%s: the canary has %d pods, more than the stage allows: %s", f.stage(), f.in.Canary.Desired, f.needOfPods()), ScaleCanary{f.canaryNeed(f.targetWeight())})
+}
+
+// canaryWithoutPods holds while no canary pod is ready although the hold or the bake
+// has begun.
+func canaryWithoutPods(f *facts) bool {
+	c, w := f.in.Canary, f.in.Workload
+	return revocable(f) && f.weightReached() && c.Exists && c.Ready == 0 && w.Replicas > 0 && f.in.Route.StableEndpoints > 0
+}
+
+// restartWithoutPods ends a handover: the candidate may be broken.
+func restartWithoutPods(f *facts) Decision {
+	why := fmt.Sprintf("%s: 0 of %d canary pods are ready, stable answers all requests%s", f.stage(), f.in.Canary.Desired, f.canaryProblem())
+	if handingOver(f) {
+		return f.beginRollback(v1alpha1.OutcomeCancelled, "", why)
+	}
+	d := f.working(f.phaseReason(), why+"; the time of this stage begins anew when they are")
+	f.restartHold(&d)
+	d.Recheck = 1
+	return d
+}
+
+// canaryRemovable holds in a rollback while the canary has a size and its pods are
+// not all that answers.
+func canaryRemovable(f *facts) bool {
+	c := f.in.Canary
+	return rollingBack(f) && c.Exists && c.Desired > 0 && (f.in.Route.StableEndpoints > 0 || c.Ready == 0 || f.in.Workload.Replicas == 0)
+}
+
+func scaleToZero(f *facts) Decision {
+	return f.takeBack(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("scaling the canary from %d pods to 0: %s%s", f.in.Canary.Desired, f.rollback().Message, f.smallStable()))
+}
+
+// podsAnswer holds while canary pods that nobody has told to terminate are left.
+func (f *facts) podsAnswer() bool { return f.replicaWeighted() && f.in.Canary.Left > 0 }
+
+// canaryPodsLeft holds until the last canary pod terminates: from then on Services
+// do not list it.
+func canaryPodsLeft(f *facts) bool {
+	return zeroJustAcknowledged(f) && f.podsAnswer()
+}
+
+func waitForPods(f *facts) Decision {
+	return f.working(f.phaseReason(), fmt.Sprintf("waiting for %d canary pods to terminate", f.in.Canary.Left)+f.smallStable())
+}
+
+// noStablePods holds in a step while no stable pod is ready: the canary answers all
+// requests, far more than the step allows.
+func noStablePods(f *facts) bool {
+	return f.replicaWeighted() && stepping(f) && f.in.Route.StableEndpoints == 0
+}
+
+func waitForStablePods(f *facts) Decision {
+	return f.working(f.phaseReason(), fmt.Sprintf("%s: waiting for a ready stable pod: 0 of %d are ready, and %d canary pods answer all requests", f.stage(), f.in.Workload.Replicas, f.in.Canary.Ready))
+}
