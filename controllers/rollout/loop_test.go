@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +85,7 @@ func loopOn(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*R
 func newRollout() *v1alpha1.Rollout {
 	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "shop", UID: "r-1"}}
 	r.Spec.WorkloadRef.Name = "shop"
+	r.Spec.Traffic = &v1alpha1.Traffic{Service: "shop"}
 	return r
 }
 
@@ -174,20 +174,23 @@ func TestACommandIsAnsweredOnce(t *testing.T) {
 	}
 }
 
-// TestARunInProgressKeepsItsSteps, whatever the Rollout says meanwhile.
-func TestARunInProgressKeepsItsSteps(t *testing.T) {
-	pinned, edited := []v1alpha1.Step{{Weight: 5}, {Weight: 50}}, []v1alpha1.Step{{Weight: 100}}
-	for phase, want := range map[v1alpha1.Phase][]v1alpha1.Step{
-		v1alpha1.PhaseStepping: pinned, v1alpha1.PhaseRollingBack: pinned, v1alpha1.PhaseRolledBack: edited,
+// TestARunInProgressKeepsItsStepsAndTraffic, whatever the Rollout says meanwhile.
+func TestARunInProgressKeepsItsStepsAndTraffic(t *testing.T) {
+	for phase, pinned := range map[v1alpha1.Phase]bool{
+		v1alpha1.PhaseStepping: true, v1alpha1.PhaseRollingBack: true, v1alpha1.PhaseRolledBack: false,
 	} {
-		rollout := newRollout()
-		rollout.Status.Phase, rollout.Spec.Steps = phase, edited
 		run := runOf("shop-1")
-		run.Spec.Steps = pinned
+		run.Spec.Steps, run.Spec.Traffic = []v1alpha1.Step{{Weight: 5}, {Weight: 50}}, &v1alpha1.Traffic{Service: "shop"}
+		rollout := newRollout()
+		rollout.Status.Phase, rollout.Spec.Steps, rollout.Spec.Traffic = phase, []v1alpha1.Step{{Weight: 100}}, nil
 		w := &world{rollout: rollout, input: plan.Input{Spec: rollout.Spec}}
 		w.takeRun(run)
-		if got := w.input.Spec.Steps; !slices.EqualFunc(got, want, func(a, b v1alpha1.Step) bool { return a.Weight == b.Weight }) {
-			t.Errorf("in phase %s the steps are %v", phase, got)
+		got := w.input.Spec
+		if kept := len(got.Steps) == 2; kept != pinned {
+			t.Errorf("in phase %s the steps are %v", phase, got.Steps)
+		}
+		if kept := got.Traffic != nil && w.target.Service == "shop"; kept != pinned {
+			t.Errorf("in phase %s the traffic is %v, for Service %q", phase, got.Traffic, w.target.Service)
 		}
 	}
 }

@@ -43,6 +43,13 @@ var loopBugs = []bug{
 		checks: []check{tests(loop, "")},
 	},
 	{
+		name: "run-in-progress-takes-new-traffic", breaks: explained,
+		file:   "controllers/rollout/observe.go",
+		old:    "	w.input.Spec.Traffic = run.Spec.Traffic\n",
+		is:     "",
+		checks: []check{tests(loop, "")},
+	},
+	{
 		name: "run-of-another-rollout-taken", breaks: explained,
 		file:   "controllers/rollout/act.go",
 		old:    "if found.Spec.Rollout.UID != w.rollout.UID {",

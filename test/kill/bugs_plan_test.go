@@ -70,8 +70,8 @@ var planBugs = []bug{
 	{
 		name: "drain-skipped", breaks: served,
 		file:   "controllers/plan/rollback.go",
-		old:    "func canaryDraining(f *facts) bool { return f.in.Canary.Exists && !f.drained() }",
-		is:     "func canaryDraining(*facts) bool { return false }",
+		old:    "return f.in.Canary.Exists && !f.drained() && !f.replicaWeighted()",
+		is:     "return f.in.Canary.Exists && !f.drained() && f.replicaWeighted()",
 		checks: []check{invariants, story("rollback-in-step")},
 	},
 	{
