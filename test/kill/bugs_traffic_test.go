@@ -4,7 +4,7 @@ package kill
 
 const gateway = "./controllers/traffic/gateway"
 
-// trafficBugs are in the gateway adapter.
+// trafficBugs are in the routers, and in the number of pods where that is the weight.
 var trafficBugs = []bug{
 	{
 		name: "stale-route-overwritten", breaks: served,
@@ -47,5 +47,26 @@ var trafficBugs = []bug{
 		old:    "s == shared || s == torn {",
 		is:     "s == torn {",
 		checks: []check{tests(gateway, "TestContract"), tests(gateway, "")},
+	},
+	{
+		name: "canary-pods-beyond-the-step-stay", breaks: served,
+		file:   "controllers/plan/replicas.go",
+		old:    "f.in.Canary.Desired > f.canaryNeed(f.targetWeight())",
+		is:     "f.in.Canary.Desired > f.in.Workload.Replicas",
+		checks: []check{story("pods-scaled-down"), rules},
+	},
+	{
+		name: "canary-pods-reckoned-without-themselves", breaks: served,
+		file:   "controllers/plan/facts.go",
+		old:    "		whole -= part\n",
+		is:     "		whole = 50\n",
+		checks: []check{rules},
+	},
+	{
+		name: "pods-without-a-version-counted-as-stable", breaks: served,
+		file:   "controllers/traffic/replicas/router.go",
+		old:    "		case \"\":\n",
+		is:     "",
+		checks: []check{tests("./controllers/traffic/replicas", "")},
 	},
 }
