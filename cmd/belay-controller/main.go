@@ -156,8 +156,9 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the guard reconciler: %w", err)
 	}
+	noting := rollout.Noting(mgr.GetClient())
 	rollouts := &rollout.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Replicas: replicas.New(mgr.GetClient()),
+		Client: noting, Live: mgr.GetAPIReader(), Router: gateway.New(noting, v1alpha1.FieldManager), Replicas: replicas.New(mgr.GetClient()),
 		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
 		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, Calm: o.calm, Workers: o.workers,
 	}

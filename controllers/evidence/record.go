@@ -220,8 +220,9 @@ const (
 	maxBatchBytes = 12 << 10
 )
 
-// Due reports whether the unwritten decisions are to be written to the run now: at the
-// end of a step or a phase, when no run is in progress, and when there are many.
+// Due reports whether the unwritten decisions go to the run now: at the end of a
+// step, when the promotion or a rollback begins, when no run is in progress, and when
+// many wait.
 func Due(status *v1alpha1.RolloutStatus, unwritten []v1alpha1.PendingDecision) bool {
 	if len(unwritten) == 0 {
 		return false
@@ -230,5 +231,11 @@ func Due(status *v1alpha1.RolloutStatus, unwritten []v1alpha1.PendingDecision) b
 	if !status.Phase.InRun() || len(unwritten) >= maxBatch || pendingBytes(unwritten) > maxBatchBytes || first.Run != status.Run {
 		return true
 	}
-	return first.Decision.Phase != newest.Phase || !equalStep(first.Decision.Step, newest.Step)
+	return promotes(first.Decision.Phase) != promotes(newest.Phase) || first.Decision.Phase != newest.Phase && !promotes(newest.Phase) ||
+		!equalStep(first.Decision.Step, newest.Step)
+}
+
+// promotes holds for the phases in which the candidate has everything, or gets it.
+func promotes(p v1alpha1.Phase) bool {
+	return p == v1alpha1.PhasePromoting || p == v1alpha1.PhaseBaking || p == v1alpha1.PhaseHandingOver
 }

@@ -6,8 +6,8 @@ import (
 )
 
 // deployment: it rolls only to what was judged, bypassed or let through, or back.
-func (c *check) deployment() {
-	switch e := c.d.Effect.(type) {
+func (c *check) deployment(effect plan.Effect) {
+	switch e := effect.(type) {
 	case plan.Unpause:
 		c.unpauses(e.Revision)
 	case plan.Pause:
@@ -16,8 +16,8 @@ func (c *check) deployment() {
 		c.require(c.in.Workload.Lock != "", "unlocks what is not locked")
 	case plan.MarkWorkload:
 		c.require(e.Marks.Rollout == c.in.Name || c.in.Deleting != nil, "takes the label that guards the Deployment away")
-		c.require(e.Marks.Rejected == "" || e.Marks.Rejected == c.declared() && c.in.Status.IsRejected(c.declared()) != nil, "calls %q rejected", e.Marks.Rejected)
-		c.require(e.Marks.Run == "" || c.in.Status.Phase.InRun(), "names a run that is not in progress")
+		c.require(e.Marks.Rejected == "" || e.Marks.Rejected == c.declared() && c.d.Status.IsRejected(c.declared()) != nil, "calls %q rejected", e.Marks.Rejected)
+		c.require(e.Marks.Run == "" || c.d.Status.Phase.InRun(), "names a run that is not in progress")
 	}
 }
 
@@ -40,19 +40,21 @@ func (c *check) unpauses(revision string) {
 	}
 	// A lock for as long as a Service is missing would refuse the push that mends it.
 	blocked := c.in.Canary.Handed && (c.in.Route.ServiceMissing || c.in.Route.ServiceEndpoints == 0)
-	c.require(c.in.Route.Split == nil || c.in.Workload.Recreate || blocked, "unpauses while the route still shares requests out")
-	c.require(c.in.Route.Narrowed == "", "unpauses while the user's Service selects one version")
+	_, releases := plan.EffectOf[plan.ReleaseRoute](c.earlier)
+	widens, narrows := plan.EffectOf[plan.NarrowService](c.earlier)
+	c.require(c.in.Route.Split == nil || releases || c.in.Workload.Recreate || blocked, "unpauses while the route still shares requests out")
+	c.require(c.in.Route.Narrowed == "" || narrows && widens.Hash == "", "unpauses while the user's Service selects one version")
 }
 
 // handover: it replaces no pod, so everything stands still, at one size, and the
 // Deployment would take this very set.
 func (c *check) handover() {
-	e, ok := c.d.Effect.(plan.HandOver)
+	e, ok := plan.EffectOf[plan.HandOver](c.d)
 	if !ok {
 		return
 	}
 	w, k := c.in.Workload, c.in.Canary
-	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver && c.in.Deleting == nil, "hands over in phase %s", c.in.Status.Phase)
+	c.require(c.d.Status.Phase == v1alpha1.PhaseHandingOver && c.in.Deleting == nil, "hands over in phase %s", c.d.Status.Phase)
 	c.require(w.Paused && c.declared() == c.tried(), "hands over to a Deployment that is not held at the candidate")
 	c.require(k.Exists && !k.Handed && !k.Former && k.Changed == "" && w.Chosen == k.Name, "hands over a set that the Deployment would not choose")
 	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "hands over without a record of when")
@@ -75,9 +77,9 @@ func (c *check) handover() {
 }
 
 // emergencies: what is taken out is not what serves by right.
-func (c *check) emergencies() {
+func (c *check) emergencies(effect plan.Effect) {
 	w := c.in.Workload
-	switch e := c.d.Effect.(type) {
+	switch e := effect.(type) {
 	case plan.TakeOut:
 		c.require(e.Name != "" && (e.Name != w.Stable.Name || c.in.Status.Phase == v1alpha1.PhaseHandingOver), "takes the stable set out")
 		c.require(w.Paused, "takes a set out of a Deployment that rolls by itself")

@@ -48,17 +48,16 @@ func increases(in plan.Input, d plan.Decision) bool {
 	if from == v1alpha1.PhaseHandingOver {
 		// Its shares and sizes follow what the candidate has already: only the change of
 		// the owner gives it more.
-		_, hands := d.Effect.(plan.HandOver)
+		_, hands := plan.EffectOf[plan.HandOver](d)
 		return hands
 	}
-	switch e := d.Effect.(type) {
-	case plan.SetSplit:
-		return advances || in.Route.Split != nil && e.Weight > *in.Route.Split
-	case plan.ScaleCanary:
-		return advances || e.Replicas > in.Canary.Desired
-	default:
-		return advances
+	if e, ok := plan.EffectOf[plan.SetSplit](d); ok && in.Route.Split != nil {
+		advances = advances || e.Weight > *in.Route.Split
 	}
+	if e, ok := plan.EffectOf[plan.ScaleCanary](d); ok {
+		advances = advances || e.Replicas > in.Canary.Desired
+	}
+	return advances
 }
 
 // unjudged is a version that a person or necessity lets through: nothing holds it.

@@ -29,7 +29,9 @@ type check struct {
 	in   plan.Input
 	d    plan.Decision
 	name string
-	out  []Violation
+	// earlier has the effects before the one that is asked for.
+	earlier plan.Decision
+	out     []Violation
 }
 
 // decisions are the invariants of a decision. The exceptions that each allows stand
@@ -43,11 +45,11 @@ var decisions = []struct {
 	{"PhaseMayFollow", (*check).phases},
 	{"WeightWithinStep", (*check).weights},
 	{"WeightWithinStep", (*check).size},
-	{"RoutesLeadToPods", (*check).releases},
-	{"CanaryGoesLast", (*check).canary},
-	{"DeploymentIsHeld", (*check).deployment},
+	{"RoutesLeadToPods", each((*check).releases)},
+	{"CanaryGoesLast", each((*check).canary)},
+	{"DeploymentIsHeld", each((*check).deployment)},
 	{"HandoverIsExact", (*check).handover},
-	{"OnlyWrongVersionsGo", (*check).emergencies},
+	{"OnlyWrongVersionsGo", each((*check).emergencies)},
 	{"NothingAdvancesUnjudged", (*check).advance},
 	{"FailRollsBack", (*check).failure},
 	{"DeletionOnlyReleases", (*check).deletion},
@@ -83,6 +85,16 @@ func Of(in plan.Input, d plan.Decision) []Violation {
 	return c.out
 }
 
+// each asks for a decision's effects one by one.
+func each(holds func(*check, plan.Effect)) func(*check) {
+	return func(c *check) {
+		for i, e := range c.d.Effects {
+			c.earlier = plan.Decision{Effects: c.d.Effects[:i]}
+			holds(c, e)
+		}
+	}
+}
+
 func (c *check) require(ok bool, format string, args ...any) {
 	if !ok {
 		c.out = append(c.out, Violation{c.name, c.d.Rule + ": " + fmt.Sprintf(format, args...)})
@@ -101,7 +113,7 @@ func (c *check) shape() {
 	if p := c.d.Status.Promotion; p != nil {
 		c.require(len(p.Message) <= 1024 && len(p.Actor) <= 256, "promotion message of %d bytes, actor of %d", len(p.Message), len(p.Actor))
 	}
-	if to, ok := c.d.Effect.(plan.SetSplit); ok {
+	if to, ok := plan.EffectOf[plan.SetSplit](c.d); ok {
 		c.require(to.Weight >= 0 && to.Weight <= 100, "weight %d", to.Weight)
 		c.require(c.d.Weight != nil && c.d.Weight.To == to.Weight, "the shown weight is not the effect's")
 	}
@@ -231,8 +243,10 @@ func (c *check) need(weight int32) int32 {
 	return max(int32(n/100), min(1, c.in.Workload.Replicas))
 }
 
-func (c *check) stepWeight() int32 {
-	if s := c.in.Status.Step; s != nil && int(s.Index) < len(c.in.Spec.Steps) {
+func (c *check) stepWeight() int32 { return c.weightOf(c.in.Status.Step) }
+
+func (c *check) weightOf(s *v1alpha1.StepStatus) int32 {
+	if s != nil && int(s.Index) < len(c.in.Spec.Steps) {
 		return c.in.Spec.Steps[s.Index].Weight
 	}
 	return c.in.Spec.Steps[0].Weight

@@ -74,8 +74,11 @@ func in(phase v1alpha1.Phase) func(*plan.Input) {
 func doing(effect plan.Effect) func(plan.Input) plan.Decision {
 	return func(in plan.Input) plan.Decision {
 		d := plan.Decision{
-			Rule: plan.Rules()[0], Why: "a test", Status: *in.Status.DeepCopy(), Effect: effect, Recheck: time.Second,
+			Rule: plan.Rules()[0], Why: "a test", Status: *in.Status.DeepCopy(), Recheck: time.Second,
 			Standing: plan.Standing{State: plan.Working, Reason: v1alpha1.ReasonProgressing},
+		}
+		if effect != nil {
+			d.Effects = []plan.Effect{effect}
 		}
 		if to, ok := effect.(plan.SetSplit); ok {
 			d.Weight = &v1alpha1.WeightChange{To: to.Weight}

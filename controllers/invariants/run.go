@@ -86,8 +86,11 @@ func (c *check) failure() {
 	if failed && (c.in.Status.Phase.Armed() || beforeOwner) && !preceded && c.in.Spec.Mode != v1alpha1.ModeObserve {
 		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
 	}
-	if c.in.Status.Phase == v1alpha1.PhaseRollingBack && c.d.Status.Phase == v1alpha1.PhaseRollingBack {
-		switch e := c.d.Effect.(type) {
+	if c.in.Status.Phase != v1alpha1.PhaseRollingBack || c.d.Status.Phase != v1alpha1.PhaseRollingBack {
+		return
+	}
+	for _, e := range c.d.Effects {
+		switch e := e.(type) {
 		case plan.ScaleCanary:
 			c.require(c.byPods() && e.Replicas == 0, "gives a candidate more that is being taken back")
 		case plan.HandOver:
@@ -104,16 +107,17 @@ func (c *check) deletion() {
 	if c.in.Deleting == nil {
 		return
 	}
-	switch c.d.Effect.(type) {
-	case plan.AddFinalizer, plan.CreateRun, plan.ScaleCanary, plan.HandOver, plan.RaiseStable:
-		c.require(false, "starts something while being deleted")
-	case plan.Leave:
-		overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
-		c.require(c.in.Route.Split == nil, "lets go of routes that still name Belay's Services")
-		c.require(c.in.Route.Narrowed == "" || overdue, "leaves the user's Service narrowed")
-		c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue, "leaves the canary behind")
-	case nil:
-		c.require(c.in.Now.Sub(*c.in.Deleting) <= c.in.ReleaseTimeout, "still waits after the release timeout")
+	overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
+	c.require(len(c.d.Effects) > 0 || !overdue, "still waits after the release timeout")
+	for _, e := range c.d.Effects {
+		switch e.(type) {
+		case plan.AddFinalizer, plan.CreateRun, plan.ScaleCanary, plan.HandOver, plan.RaiseStable:
+			c.require(false, "starts something while being deleted")
+		case plan.Leave:
+			c.require(c.in.Route.Split == nil, "lets go of routes that still name Belay's Services")
+			c.require(c.in.Route.Narrowed == "" || overdue, "leaves the user's Service narrowed")
+			c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue, "leaves the canary behind")
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ func TestFreeze(t *testing.T) {
 			d := c.do(c.in)
 			violations := Check(c.in, d)
 			t2 := Freeze(c.in, plan.Result{Decision: d, News: true, Record: &v1alpha1.DecisionRecord{}}, violations)
-			held := t2.Effect == nil && t2.Record == nil && t2.Standing.Reason == v1alpha1.ReasonSelfCheckFailed
+			held := len(t2.Effects) == 0 && t2.Record == nil && t2.Standing.Reason == v1alpha1.ReasonSelfCheckFailed
 			if held != c.held || held && t2.Status.Phase != c.in.Status.Phase {
 				t.Errorf("held back: %v (%s), want %v", held, t2.Why, c.held)
 			}

@@ -10,7 +10,7 @@ import (
 // weights: no write sends requests to a side without endpoints, and only what the
 // step under test, or a promotion, allows is ever given.
 func (c *check) weights() {
-	to, ok := c.d.Effect.(plan.SetSplit)
+	to, ok := plan.EffectOf[plan.SetSplit](c.d)
 	if !ok {
 		return
 	}
@@ -52,21 +52,24 @@ func (c *check) size() {
 	if !c.byPods() {
 		return
 	}
-	switch c.d.Effect.(type) {
-	case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
-		c.require(false, "%s, although no Service and no route is named", c.d.Effect)
+	for _, e := range c.d.Effects {
+		switch e.(type) {
+		case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
+			c.require(false, "%s, although no Service and no route is named", e)
+		}
 	}
 	k, from := c.in.Canary, c.in.Status.Phase
-	limit := c.stepWeight()
-	if from != v1alpha1.PhaseStepping {
-		limit = 100
+	limit := int32(100)
+	if c.d.Status.Phase == v1alpha1.PhaseStepping {
+		// A decision that goes on to the next step may ask for its pods.
+		limit = c.weightOf(c.d.Status.Step)
 	}
-	if e, ok := c.d.Effect.(plan.ScaleCanary); ok && e.Replicas > k.Desired {
+	if e, ok := plan.EffectOf[plan.ScaleCanary](c.d); ok && e.Replicas > k.Desired {
 		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the stage allows %d", e.Replicas, c.need(limit))
 		c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
 		c.require(!c.in.Spec.Paused, "widens while paused")
 	}
-	stays := from.Armed() && c.d.Status.Phase == from && c.d.Effect == nil && c.d.Standing.State == plan.Working && c.in.Action == nil
+	stays := from.Armed() && c.d.Status.Phase == from && len(c.d.Effects) == 0 && c.d.Standing.State == plan.Working && c.in.Action == nil
 	if stays && k.Exists && c.in.Deleting == nil && c.in.Workload.Replicas > 0 && c.in.Route.StableEndpoints > 0 {
 		c.require(k.Desired <= c.need(limit), "leaves the canary %d pods, the stage allows %d", k.Desired, c.need(limit))
 	}
@@ -74,8 +77,8 @@ func (c *check) size() {
 
 // releases: the routes go back to a Service that answers, and not while it would
 // reach a candidate that was rejected.
-func (c *check) releases() {
-	switch e := c.d.Effect.(type) {
+func (c *check) releases(effect plan.Effect) {
+	switch e := effect.(type) {
 	case plan.ReleaseRoute:
 		overdue := c.in.Deleting != nil && c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
 		c.require(!c.in.Route.ServiceMissing || overdue, "sends every request to a Service that does not exist")
@@ -106,8 +109,8 @@ func (c *check) releasesRejected() {
 // canary: it grows in waves, shrinks only with the Deployment or to what is ready,
 // and goes when the gateway acknowledged that it gets nothing and its connections
 // had the time to finish.
-func (c *check) canary() {
-	switch e := c.d.Effect.(type) {
+func (c *check) canary(effect plan.Effect) {
+	switch e := effect.(type) {
 	case plan.ScaleCanary:
 		c.scales(e.Replicas)
 	case plan.RemoveCanary:

@@ -113,6 +113,10 @@ func lostBefore(recorded *v1alpha1.AnalysisStatus) int {
 // isNews reports whether an evaluation must be written: it differs from the recorded
 // one, or that one is old enough to be renewed.
 func isNews(recorded, newest *v1alpha1.AnalysisStatus) bool {
+	if len(newest.Triggers) == 0 && (recorded == nil || len(recorded.Triggers) == 0) {
+		// There is nothing to judge by metrics.
+		return false
+	}
 	if recorded == nil || evaluatedAt(newest).Sub(evaluatedAt(recorded)) >= v1alpha1.VerdictsRenewed {
 		return true
 	}

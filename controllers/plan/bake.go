@@ -39,6 +39,7 @@ func startBake(f *facts) Decision {
 		p.FullReplicas = &n
 	}
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
+	f.noteSize(&d)
 	d.Recheck = max(1, bake)
 	f.announce(&d, "end of the bake", now.Add(bake))
 	return d
@@ -74,5 +75,22 @@ func startHandover(f *facts) Decision {
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	f.noteSize(&d)
 	d.Recheck = 1
+	f.handOverAtOnce(&d)
 	return d
+}
+
+// handOverAtOnce lets the end of the bake hand over where the tables would with the
+// next look: everything has stood still for long enough. Both writes test that what
+// this rests on has not changed.
+func (f *facts) handOverAtOnce(d *Decision) {
+	in := f.in
+	in.Status = d.Status
+	next := newFacts(in)
+	for _, r := range handoverBeforeOwnerTable.rules[:len(handoverBeforeOwnerTable.rules)-1] {
+		if r.matches(next) {
+			return
+		}
+	}
+	handed := handOver(next)
+	d.Status, d.Effects, d.Recheck = handed.Status, handed.Effects, handed.Recheck
 }

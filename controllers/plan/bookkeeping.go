@@ -65,25 +65,42 @@ func createRun(f *facts) Decision {
 // labelsWrong is false for a Deployment that another Rollout guards: its labels
 // are not ours.
 func labelsWrong(f *facts) bool {
-	return f.claimed() == nil && (f.in.Workload.Marks != f.marks() || f.in.Workload.StableUnmarked)
+	present, wanted := f.in.Workload.Marks, f.marks(f.in.Status)
+	if f.givenBack() && present.Run == "" {
+		wanted.Run, wanted.Narrowed = "", ""
+	}
+	return f.claimed() == nil && (present != wanted || f.in.Workload.StableUnmarked)
 }
 
-// marks are Belay's labels on the Deployment as they should be. The admission
-// policies know nothing else.
-func (f *facts) marks() Marks {
+// marks are Belay's labels on the Deployment as they should be with a status. The
+// admission policies know nothing else.
+func (f *facts) marks(s v1alpha1.RolloutStatus) Marks {
 	m := Marks{Rollout: f.in.Name}
-	if f.in.Status.Phase.InRun() {
-		m.Run = v1alpha1.RunLabel(f.in.Status.Run)
+	if s.Phase.InRun() {
+		m.Run = v1alpha1.RunLabel(s.Run)
 		if f.narrows() || f.in.Route.Narrowed != "" {
 			m.Narrowed = f.traffic.Service
 		}
 	}
-	if f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate && f.rejection(f.declared) != nil {
+	if s.Phase == v1alpha1.PhaseRolledBack && f.declared == f.candidate && s.IsRejected(f.declared) != nil {
 		m.Rejected = f.declared
 	}
 	return m
 }
 
+// givenBack holds in a handover once nothing is left that a bypass would have to
+// undo first: the write that unpauses the Deployment takes the labels that say so.
+func (f *facts) givenBack() bool {
+	return handed(f) && routesUnsplit(f) && !narrowed(f)
+}
+
+// remark lets a decision that ends a run set the labels that hold from then on.
+func (f *facts) remark(d *Decision) {
+	if m := f.marks(d.Status); f.in.Workload.Marks != m && f.claimed() == nil {
+		d.Effects = append(d.Effects, MarkWorkload{m})
+	}
+}
+
 func markWorkload(f *facts) Decision {
-	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+f.marks().String(), MarkWorkload{f.marks()})
+	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+f.marks(f.in.Status).String(), MarkWorkload{f.marks(f.in.Status)})
 }

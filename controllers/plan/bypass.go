@@ -95,7 +95,7 @@ func followBypass(f *facts) Decision {
 		}
 		d.Status.Candidate = f.in.Workload.Declared.DeepCopy()
 		f.openRun(&d)
-		d.Effect = CreateRun{}
+		d.Effects = []Effect{CreateRun{}}
 	} else {
 		d.Status.Epoch++
 		handedAt = f.promotion().HandedAt

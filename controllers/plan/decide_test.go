@@ -29,8 +29,8 @@ func TestWhoeverChangesTheShareStartsItsClockAnew(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := plan.Decide(test.in)
-			if _, ok := d.Effect.(plan.SetSplit); !ok {
-				t.Fatalf("%s: effect %v, want the split set", d.Rule, d.Effect)
+			if _, ok := plan.EffectOf[plan.SetSplit](d); !ok {
+				t.Fatalf("%s: effect %v, want the split set", d.Rule, d.Does())
 			}
 			if at := test.clock(d.Status); at != nil {
 				t.Errorf("%s keeps the time %s", d.Rule, at)
@@ -85,8 +85,8 @@ func TestAHandoverThatIsRefusedIsNoNews(t *testing.T) {
 			want metav1.Time
 		}{{nil, seconds(0)}, {ptr(seconds(1)), seconds(1)}, {ptr(seconds(14)), seconds(14)}, {ptr(seconds(15)), seconds(0)}, {&longAgo, seconds(0)}} {
 			d := plan.Decide(given(base, handedAt(test.at)))
-			if _, ok := d.Effect.(plan.HandOver); !ok {
-				t.Fatalf("%s, decided at %s: %s does %v", name, test.at, d.Rule, d.Effect)
+			if _, ok := plan.EffectOf[plan.HandOver](d); !ok {
+				t.Fatalf("%s, decided at %s: %s does %v", name, test.at, d.Rule, d.Does())
 			}
 			if got := d.Status.Promotion.HandedAt; !got.Equal(&test.want) {
 				t.Errorf("%s, decided at %s: now at %s, want %s", name, test.at, got, &test.want)
@@ -114,8 +114,8 @@ func TestARefusedEffectIsShown(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := plan.Decide(given(stepAt(0), noCanary, split(0), test.change))
-			if d.Effect != (plan.ScaleCanary{Replicas: 1}) || d.Standing != test.want || d.Recheck <= 0 {
-				t.Errorf("%s: %v, %+v, again after %s", d.Rule, d.Effect, d.Standing, d.Recheck)
+			if d.Does() != "scale the canary to 1" || d.Standing != test.want || d.Recheck <= 0 {
+				t.Errorf("%s: %v, %+v, again after %s", d.Rule, d.Does(), d.Standing, d.Recheck)
 			}
 			if shown := strings.Contains(d.Status.Message, "exceeded quota"); shown != test.shown || shown != (d.Status.Refusal != nil) {
 				t.Errorf("the refusal is %+v in %q", d.Status.Refusal, d.Status.Message)

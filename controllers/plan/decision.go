@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -20,15 +21,17 @@ type Decision struct {
 	Status v1alpha1.RolloutStatus
 	// Standing is how conditions show it.
 	Standing Standing
-	// Effect to carry out after recording; nil for none.
-	Effect Effect
+	// Effects to carry out after recording, in this order, up to the first that
+	// fails. Several stand together only where none needs the answer to another:
+	// after a crash between two of them the tables ask for what is left.
+	Effects []Effect
 	// Recheck is when to look again at the latest; 0 to wait for a change.
 	Recheck time.Duration
 	// Weight is the candidate's share before and after; nil when unchanged.
 	Weight *v1alpha1.WeightChange
 	// Actor of a command.
 	Actor string
-	// Repeats says that the effect is that of a decision already recorded, whose
+	// Repeats says that the effects are those of a decision already recorded, whose
 	// carrying out was interrupted: it is not recorded again.
 	Repeats bool
 	// Finished is the history entry this decision adds, if any.
@@ -55,6 +58,26 @@ type Standing struct {
 type Effect interface {
 	fmt.Stringer
 	effect()
+}
+
+// Does says what a decision's effects do, in their order; empty without effects.
+func (d Decision) Does() string {
+	var all []string
+	for _, e := range d.Effects {
+		all = append(all, e.String())
+	}
+	return strings.Join(all, "; ")
+}
+
+// EffectOf returns a decision's effect of one type, and whether it has one.
+func EffectOf[E Effect](d Decision) (E, bool) {
+	for _, e := range d.Effects {
+		if found, ok := e.(E); ok {
+			return found, true
+		}
+	}
+	var none E
+	return none, false
 }
 
 type (
@@ -102,8 +125,12 @@ type (
 	// Unlock removes the handover's lock from the Deployment.
 	Unlock struct{}
 	// Unpause lets the Deployment roll to the template with this revision, and to
-	// no other, and removes the handover's lock in the same write.
-	Unpause struct{ Revision string }
+	// no other, and removes the handover's lock in the same write; Unmark also the
+	// labels by which a refusal undoes what a run has done to the routes.
+	Unpause struct {
+		Revision string
+		Unmark   bool
+	}
 	// Pause stops the Deployment where it is.
 	Pause struct{}
 	// RaiseStable gives the stable set this size; where there is none it is made

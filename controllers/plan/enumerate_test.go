@@ -213,7 +213,7 @@ func violations(in plan.Input) (d plan.Decision, out []string) {
 	}
 	if in.Status.Phase == v1alpha1.PhaseRollingBack && in.Verdict.Outcome != v1alpha1.VerdictPass {
 		given.Verdict = plan.Verdict{Outcome: v1alpha1.VerdictPass}
-		if without := plan.Decide(given); without.Rule != d.Rule || without.Effect != d.Effect {
+		if without := plan.Decide(given); without.Rule != d.Rule || without.Does() != d.Does() {
 			out = append(out, d.Rule+": a rollback depends on the verdict")
 		}
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,13 +61,13 @@ func (f *facts) finish(d Decision) Decision {
 	}
 	d.Status.Serving = f.serving()
 	f.showDirectCallers(&d)
-	if to, ok := d.Effect.(SetSplit); ok {
+	if to, ok := EffectOf[SetSplit](d); ok {
 		d.Weight = &v1alpha1.WeightChange{From: f.observedWeight(), To: to.Weight}
 	}
-	if to, ok := d.Effect.(ScaleCanary); ok && f.replicaWeighted() {
+	if to, ok := EffectOf[ScaleCanary](d); ok && f.replicaWeighted() {
 		d.Weight = &v1alpha1.WeightChange{From: f.shareOf(f.in.Canary.Desired), To: f.shareOf(to.Replicas)}
 	}
-	waits := d.Standing.State == Working || d.Effect != nil
+	waits := d.Standing.State == Working || len(d.Effects) > 0
 	if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
 		d.Recheck = f.in.Watchdog
 	}
@@ -86,7 +87,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 	switch {
 	case r.Effect == WriteRun && f.in.Run.Owed:
 		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so that the candidate gets nothing more: " + r.Message
-	case d.Effect != nil && truncate(d.Effect.String(), 256) == r.Effect:
+	case slices.ContainsFunc(d.Effects, func(e Effect) bool { return truncate(e.String(), 256) == r.Effect }):
 		d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
 	default:
 		d.Status.Refusal = nil
@@ -101,7 +102,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 // showChanged says during the trial how it will end: that the Deployment will not
 // take this canary over is known as soon as the canary is there.
 func (f *facts) showChanged(d *Decision) {
-	if onTrial(f) && f.in.Canary.Changed != "" && d.Effect == nil && d.Status.Phase == f.in.Status.Phase {
+	if onTrial(f) && f.in.Canary.Changed != "" && len(d.Effects) == 0 && d.Status.Phase == f.in.Status.Phase {
 		d.Why = truncate(d.Why, 480) + "; the promotion will be native (by the Deployment's own strategy), as admission changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
 	}
 }
@@ -109,7 +110,7 @@ func (f *facts) showChanged(d *Decision) {
 // overdue holds for a decision that only waits, when the step, bake or handover
 // has been undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
-	waits := d.Effect == nil && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
+	waits := len(d.Effects) == 0 && d.Standing.State == Working && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
 	exempt := deleting(f) || f.in.Spec.Paused && !rollingBack(f) || d.Standing.Reason == v1alpha1.ReasonScaledToZero
 	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
@@ -286,8 +287,11 @@ func (f *facts) canaryNeed(weight int32) int32 {
 }
 
 // canaryReady counts the canary's pods that have been ready for at least the
-// Deployment's minReadySeconds.
-func (f *facts) canaryReady() int32 { return min(f.in.Canary.Ready, f.in.Canary.Available) }
+// Deployment's minReadySeconds, and that stay: a ReplicaSet that somebody just made
+// smaller still counts the others.
+func (f *facts) canaryReady() int32 {
+	return min(f.in.Canary.Ready, f.in.Canary.Available, f.in.Canary.Desired)
+}
 
 // stage names the step, promotion, bake or handover in a message.
 func (f *facts) stage() string {
@@ -333,10 +337,10 @@ func (f *facts) stuck(reason, why string) Decision {
 	return Decision{Why: why, Status: f.next(), Standing: Standing{Stuck, reason}, Recheck: f.in.Watchdog}
 }
 
-func (f *facts) doing(reason, why string, e Effect) Decision {
+func (f *facts) doing(reason, why string, e ...Effect) Decision {
 	d := f.working(reason, why)
-	d.Effect = e
-	d.Key = truncate(e.String(), 128)
+	d.Effects = e
+	d.Key = truncate(d.Does(), 128)
 	return d
 }
 

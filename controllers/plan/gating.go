@@ -130,7 +130,13 @@ func startRun(f *facts) Decision {
 		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.candidate, f.stable)
 	}
 	d.Status.Phase = v1alpha1.PhaseStepping
-	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
+	// The label tells the guard of the run, and the pair takes no requests yet: neither
+	// needs the run's record, and what a crash leaves out the tables ask for again.
+	d.Effects = []Effect{CreateRun{}, MarkWorkload{f.marks(d.Status)}}
+	if !f.replicaWeighted() {
+		d.Effects = append(d.Effects, PointServices{})
+	}
+	d.Key, d.Recheck = d.Status.Run, 1
 	return d
 }
 

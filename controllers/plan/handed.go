@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -19,8 +20,7 @@ var handoverAfterOwnerTable = table{
 		{"HandoverSizeChanged", scaledDuringHandover, adaptToNewSize},
 		{"HandoverAwaitsRecognition", canaryUnrecognised, waitForRecognition},
 		{"HandoverWidensFirst", narrowedToNobody, widenService},
-		{"HandoverReleasesRoute", routesReleasable, releaseRoute},
-		{"HandoverWidensService", narrowed, widenService},
+		{"HandoverReleases", handedReleasable, releaseHanded},
 		{"HandoverUnpauses", heldAtCandidate, unpauseHanded},
 		{"HandoverReleaseBlocked", routesBlocked, waitForService},
 		{"HandoverAwaitsRoute", unacknowledged, waitForRoute},
@@ -44,17 +44,11 @@ func scaledDuringHandover(f *facts) bool {
 // on by its own strategy. With Recreate that would empty the ReplicaSet that
 // serves, so the new one is sized as the Deployment controller would do it.
 func adaptToNewSize(f *facts) Decision {
-	why := fmt.Sprintf("handover: the Deployment was scaled to %d just now, its new ReplicaSet has %d", f.in.Workload.Replicas, f.in.Canary.Desired)
-	switch {
-	case f.in.Workload.Recreate:
-		return f.doing(v1alpha1.ReasonHandingOver, why+": sizing it", ResizeHanded{f.in.Workload.Replicas})
-	case f.in.Route.Split != nil && !f.releaseBlocked():
-		return f.doing(v1alpha1.ReasonHandingOver, why+": the routes go to Service "+f.traffic.Service+" at once", ReleaseRoute{})
-	case f.in.Route.Narrowed != "":
-		return f.doing(v1alpha1.ReasonHandingOver, why+": Service "+f.traffic.Service+" selects all of its pods again", NarrowService{})
-	default:
-		return unpauseHanded(f)
+	why := fmt.Sprintf("handover: the Deployment was scaled to %d just now, its new ReplicaSet has %d: ", f.in.Workload.Replicas, f.in.Canary.Desired)
+	if f.in.Workload.Recreate {
+		return f.doing(v1alpha1.ReasonHandingOver, why+"sizing it", ResizeHanded{f.in.Workload.Replicas})
 	}
+	return f.giveBack(why)
 }
 
 func canaryUnrecognised(f *facts) bool {
@@ -84,8 +78,32 @@ func heldAtCandidate(f *facts) bool {
 	return f.declared == f.candidate && (f.in.Workload.Paused || f.in.Workload.Lock != "")
 }
 
+// handedReleasable holds while the routes or the user's Service are not the user's
+// own again, and can be.
+func handedReleasable(f *facts) bool { return routesReleasable(f) || narrowed(f) }
+
+func releaseHanded(f *facts) Decision { return f.giveBack("handover: ") }
+
+// giveBack points the routes at the user's Service, lets that select all of its
+// pods, and unpauses the Deployment: what of it is still to be done. From the change
+// of owner on none of the three waits for another.
+func (f *facts) giveBack(why string) Decision {
+	var effects []Effect
+	var does []string
+	if routesReleasable(f) {
+		effects, does = append(effects, ReleaseRoute{}), append(does, "the routes go to Service "+f.traffic.Service)
+	}
+	if narrowed(f) {
+		effects, does = append(effects, NarrowService{}), append(does, "Service "+f.traffic.Service+" selects all of its pods again")
+	}
+	if heldAtCandidate(f) {
+		effects, does = append(effects, Unpause{f.candidate, !routesBlocked(f)}), append(does, "the Deployment is unpaused")
+	}
+	return f.doing(v1alpha1.ReasonHandingOver, why+strings.Join(does, ", ")+f.lateTriggerNote(), effects...)
+}
+
 func unpauseHanded(f *facts) Decision {
-	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate})
+	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate, f.givenBack()})
 }
 
 // onlyActiveSet is the Deployment's one ReplicaSet with a size; nil while it
@@ -140,5 +158,6 @@ func finishPromotion(f *facts) Decision {
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
 	f.becomeStable(&d, f.in.Canary.Set)
+	f.remark(&d)
 	return d
 }

@@ -142,6 +142,9 @@ func (f *facts) sized() bool {
 // for one period of an autoscaler without a change.
 func (f *facts) noteSize(d *Decision) {
 	p, n := f.promotion(), f.in.Workload.Replicas
+	if d.Status.Promotion != nil {
+		p = *d.Status.Promotion
+	}
 	switch {
 	case !f.sized():
 		p.Size, p.SizeSince = nil, nil

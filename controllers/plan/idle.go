@@ -59,7 +59,7 @@ func acceptRevert(f *facts) Decision {
 
 func (f *facts) backToStable(why string) Decision {
 	if f.in.Workload.Paused {
-		return f.doing(v1alpha1.ReasonProgressing, why, Unpause{f.stable})
+		return f.doing(v1alpha1.ReasonProgressing, why, Unpause{Revision: f.stable})
 	}
 	d := f.working(v1alpha1.ReasonProgressing, why)
 	d.Status.Phase = v1alpha1.PhaseStable
@@ -152,7 +152,7 @@ func rollUnserved(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
-	d.Effect, d.Key, d.Recheck = CreateRun{}, d.Status.Run, 1
+	d.Effects, d.Key, d.Recheck = []Effect{CreateRun{}}, d.Status.Run, 1
 	return d
 }
 

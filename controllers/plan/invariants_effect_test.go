@@ -10,8 +10,14 @@ import (
 // effect: each kind of effect has its own conditions, the first of which is that
 // it changes what was observed: otherwise it would be repeated for ever.
 func (c *checker) effect() {
+	for _, e := range c.d.Effects {
+		c.effectIs(e)
+	}
+}
+
+func (c *checker) effectIs(effect plan.Effect) {
 	in := c.in
-	switch e := c.d.Effect.(type) {
+	switch e := effect.(type) {
 	case plan.AddFinalizer:
 		c.require(in.FinalizerMissing, "the finalizer is there")
 	case plan.CreateRun:
@@ -20,7 +26,7 @@ func (c *checker) effect() {
 	case plan.MarkWorkload:
 		c.marks(e.Marks)
 	case plan.PointServices:
-		c.require(!in.Route.PairCurrent, "points a pair that is current")
+		c.require(!in.Route.PairCurrent || c.d.Status.Run != in.Status.Run, "points a pair that is current")
 	case plan.NarrowService:
 		c.narrows(e.Hash)
 	case plan.SetSplit:
@@ -60,11 +66,11 @@ func (c *checker) effect() {
 func (c *checker) marks(m plan.Marks) {
 	c.require(m != c.in.Workload.Marks || c.in.Workload.StableUnmarked, "marks what is marked")
 	c.require(m.Rollout == c.in.Name && !slices.ContainsFunc(c.in.Gates, func(g plan.Gate) bool { return g.Name == plan.GateClaim && g.Outcome != plan.Open }), "marks another's Deployment")
-	c.require((m.Run != "") == c.in.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.in.Status.Phase)
-	held := c.in1(v1alpha1.PhaseRolledBack) && c.in.Status.IsRejected(c.declared) != nil
+	c.require((m.Run != "") == c.d.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.d.Status.Phase)
+	held := c.d.Status.Phase == v1alpha1.PhaseRolledBack && c.d.Status.IsRejected(c.declared) != nil
 	c.require(m.Rejected == "" || held && m.Rejected == c.declared, "calls %q rejected", m.Rejected)
-	c.require(!c.in1(v1alpha1.PhaseRollingBack), "labels before a rollback is over")
-	c.require(m.Narrowed == "" || c.in.Status.Phase.InRun(), "names a narrowed Service outside of a run")
+	c.require(c.d.Status.Phase != v1alpha1.PhaseRollingBack, "labels before a rollback is over")
+	c.require(m.Narrowed == "" || c.d.Status.Phase.InRun(), "names a narrowed Service outside of a run")
 }
 
 func (c *checker) narrows(hash string) {
@@ -180,7 +186,7 @@ func (c *checker) removes() {
 // all requests.
 func (c *checker) handsOver(e plan.HandOver) {
 	w, canary, r, p := c.in.Workload, c.in.Canary, c.in.Route, c.in.Status.Promotion
-	c.require(c.in1(v1alpha1.PhaseHandingOver) && canary.Exists && !canary.Handed && !canary.Former, "hands over in phase %s", c.in.Status.Phase)
+	c.require(c.d.Status.Phase == v1alpha1.PhaseHandingOver && canary.Exists && !canary.Handed && !canary.Former, "hands over in phase %s", c.d.Status.Phase)
 	c.require(w.Paused && c.declared == c.candidate, "hands over what is not held")
 	c.require(canary.Changed == "" && w.Chosen == canary.Name, "hands over what the Deployment would not choose")
 	c.require(c.in.Deleting == nil && (c.in.Run.Exists || e.Native), "hands over without a record")
@@ -222,7 +228,8 @@ func (c *checker) unpauses(to string) {
 	case v1alpha1.TakeOverHandOver:
 		c.require(c.in.Canary.Handed, "unpauses before the owner changed")
 		blocked := r.ServiceMissing || r.ServiceEndpoints == 0
-		c.require(r.Split == nil || blocked, "unpauses while the routes may go back")
+		_, released := plan.EffectOf[plan.ReleaseRoute](c.d)
+		c.require(r.Split == nil || blocked || released, "unpauses while the routes may go back")
 	case v1alpha1.TakeOverNative:
 		c.require(c.in.Deleting != nil || r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
 		c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "rolls on while a trigger fires")

@@ -67,7 +67,7 @@ func (c *checker) shape() {
 	c.require(c.d.Recheck >= 0 && c.d.Recheck <= c.in.Watchdog, "looks again after %s", c.d.Recheck)
 	c.require(c.d.Standing.State != plan.Working || c.d.Recheck > 0, "works, but never looks again")
 	c.require(!s.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")
-	if to, ok := c.d.Effect.(plan.SetSplit); ok {
+	if to, ok := plan.EffectOf[plan.SetSplit](c.d); ok {
 		c.require(to.Weight >= 0 && to.Weight <= 100, "weight %d", to.Weight)
 		c.require(c.d.Weight != nil && c.d.Weight.To == to.Weight, "the shown weight is not the effect's")
 	}
@@ -157,8 +157,10 @@ func (c *checker) need(weight int32) int32 {
 	return max(n/100, 1)
 }
 
-func (c *checker) stepWeight() int32 {
-	if s := c.in.Status.Step; s != nil && int(s.Index) < len(c.in.Spec.Steps) {
+func (c *checker) stepWeight() int32 { return c.weightOf(c.in.Status.Step) }
+
+func (c *checker) weightOf(s *v1alpha1.StepStatus) int32 {
+	if s != nil && int(s.Index) < len(c.in.Spec.Steps) {
 		return c.in.Spec.Steps[s.Index].Weight
 	}
 	return c.in.Spec.Steps[0].Weight
@@ -276,10 +278,10 @@ func (c *checker) fails() {
 func (c *checker) nobodyAnswers() {
 	r := c.in.Route
 	preceded := !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil
-	if c.byPods() && c.d.Effect == nil && c.d.Standing.State == plan.Working && c.d.Status.Phase == c.in.Status.Phase && c.in1(v1alpha1.PhaseStepping) && r.StableEndpoints > 0 && c.in.Workload.Replicas > 0 && c.in.Deleting == nil && !preceded && c.in.Canary.Exists {
+	if c.byPods() && len(c.d.Effects) == 0 && c.d.Standing.State == plan.Working && c.d.Status.Phase == c.in.Status.Phase && c.in1(v1alpha1.PhaseStepping) && r.StableEndpoints > 0 && c.in.Workload.Replicas > 0 && c.in.Deleting == nil && !preceded && c.in.Canary.Exists {
 		c.require(c.in.Canary.Desired <= c.need(c.stepWeight()), "leaves the canary %d pods", c.in.Canary.Desired)
 	}
-	waits := c.d.Effect == nil && c.d.Status.Phase == c.in.Status.Phase && c.d.Status.Epoch == c.in.Status.Epoch && !c.in.Run.Former
+	waits := len(c.d.Effects) == 0 && c.d.Status.Phase == c.in.Status.Phase && c.d.Status.Epoch == c.in.Status.Epoch && !c.in.Run.Former
 	if preceded || !waits || r.Split == nil || c.in.Deleting != nil {
 		return
 	}
@@ -302,20 +304,21 @@ func (c *checker) deletion() {
 		return
 	}
 	overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
-	switch e := c.d.Effect.(type) {
-	case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary, plan.FenceCanary:
-	case plan.SetSplit:
-		c.require(e.Weight == 0, "gives the canary %d %% while being deleted", e.Weight)
-	case plan.NarrowService:
-		c.require(e.Hash == "", "narrows the Service while being deleted")
-	case plan.Unpause:
-		c.require(c.in.Canary.Handed || e.Revision == c.stable, "lets a Deployment roll while being deleted")
-	case nil:
-		c.require(!overdue, "still waits after the release timeout")
-	default:
-		c.require(false, "starts something while being deleted: %s", e)
+	c.require(len(c.d.Effects) > 0 || !overdue, "still waits after the release timeout")
+	for _, effect := range c.d.Effects {
+		switch e := effect.(type) {
+		case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary, plan.FenceCanary:
+		case plan.SetSplit:
+			c.require(e.Weight == 0, "gives the canary %d %% while being deleted", e.Weight)
+		case plan.NarrowService:
+			c.require(e.Hash == "", "narrows the Service while being deleted")
+		case plan.Unpause:
+			c.require(c.in.Canary.Handed || e.Revision == c.stable, "lets a Deployment roll while being deleted")
+		default:
+			c.require(false, "starts something while being deleted: %s", e)
+		}
 	}
-	if _, leaves := c.d.Effect.(plan.Leave); leaves {
+	if _, leaves := plan.EffectOf[plan.Leave](c.d); leaves {
 		c.require(c.in.Route.Split == nil, "lets go of routes that still name Belay's Services")
 		c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue, "lets go of a canary")
 		c.require(c.in.Route.Narrowed == "" || overdue, "lets go of a narrowed Service")
@@ -356,7 +359,7 @@ func (c *checker) history() {
 // changesSomething: a decision that looks again at once has noted something, so
 // that the next one differs.
 func (c *checker) changesSomething() {
-	if c.d.Effect != nil || c.d.Recheck == 0 || c.d.Recheck > time.Millisecond {
+	if len(c.d.Effects) > 0 || c.d.Recheck == 0 || c.d.Recheck > time.Millisecond {
 		return
 	}
 	was, is := c.in.Status, c.d.Status

@@ -20,6 +20,7 @@ var unansweredTable = table{
 		{"WrongVersionServes", wrongVersionServes, takeOutWrongVersion},
 		{"RaisesStable", stableWithoutPods, raiseStable},
 		{"CanaryLost", canaryLost, takeWeightFromLostCanary},
+		{"CanaryLostWidens", canaryLostNarrowed, widenForLostCanary},
 		{"StableLostWidens", stableLostNarrowed, widenService},
 		{"StableLost", stableLost, releaseFromLostStable},
 		{"LowersWeight", weightTooHigh, lowerWeight},
@@ -122,10 +123,27 @@ func canaryLost(f *facts) bool {
 func takeWeightFromLostCanary(f *facts) Decision {
 	d := f.setWeight(0, fmt.Sprintf("%s: the canary has %d %% and no ready endpoint: everything goes to stable until it has%s", f.stage(), f.observedWeight(), f.canaryProblem()))
 	if handingOver(f) {
-		d.Status.Phase = v1alpha1.PhaseRollingBack
-		d.Status.Epoch++
-		d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: truncate(d.Why, 1024), StartedAt: f.now()}
+		f.cancelHandover(&d)
 	}
+	return d
+}
+
+func (f *facts) cancelHandover(d *Decision) {
+	d.Status.Phase = v1alpha1.PhaseRollingBack
+	d.Status.Epoch++
+	d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: truncate(d.Why, 1024), StartedAt: f.now()}
+}
+
+// canaryLostNarrowed holds just before the owner changes, when the routes have gone
+// back to the user's Service, which is narrowed to a canary without an endpoint.
+func canaryLostNarrowed(f *facts) bool {
+	return handoverDue(f) && routesUnsplit(f) && narrowed(f) && f.in.Route.ServiceEndpoints == 0 && f.in.Workload.Stable.Ready > 0
+}
+
+func widenForLostCanary(f *facts) Decision {
+	d := widenService(f)
+	d.Why = fmt.Sprintf("%s: Service %s selects only the canary, which has no ready endpoint%s: it selects all of its pods again, and the run is cancelled", f.stage(), f.in.Spec.Traffic.Service, f.canaryProblem())
+	f.cancelHandover(&d)
 	return d
 }
 

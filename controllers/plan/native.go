@@ -77,10 +77,10 @@ func stopNative(f *facts) Decision {
 	d.Key = f.in.Verdict.Trigger
 	switch {
 	case !f.in.Workload.Paused && !f.settled():
-		d.Effect = Pause{}
+		d.Effects = []Effect{Pause{}}
 	case f.in.Workload.Lock != "":
 		// To go back another template is declared, which the lock would refuse.
-		d.Effect = Unlock{}
+		d.Effects = []Effect{Unlock{}}
 	}
 	return d
 }
@@ -143,7 +143,7 @@ func pausedByBelay(f *facts) bool {
 }
 
 func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{f.candidate})
+	return f.doing(v1alpha1.ReasonHandingOver, "the Deployment goes on by its own strategy", Unpause{Revision: f.candidate})
 }
 
 // nativeRunMissing comes after the traffic: routes must not wait for a record

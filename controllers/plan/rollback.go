@@ -254,7 +254,7 @@ func releaseRoute(f *facts) Decision {
 func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }
 
 func unpauseStable(f *facts) Decision {
-	return f.doing(f.phaseReason(), "the Deployment declares the stable version again: unpausing it", Unpause{f.stable})
+	return f.doing(f.phaseReason(), "the Deployment declares the stable version again: unpausing it", Unpause{Revision: f.stable})
 }
 
 // finishRollback ends the run. The next phase depends on why it was rolled
@@ -273,9 +273,10 @@ func finishRollback(f *facts) Decision {
 		d.Status.Phase = v1alpha1.PhaseRolledBack
 		d.Standing = Standing{Stuck, v1alpha1.ReasonRolledBack}
 		d.Why = f.rolledBackMessage()
-		return d
+	} else {
+		d.Status.Phase = v1alpha1.PhaseStable
+		d.Status.Candidate, d.Status.Step, d.Status.Verdicts = nil, nil, nil
 	}
-	d.Status.Phase = v1alpha1.PhaseStable
-	d.Status.Candidate, d.Status.Step, d.Status.Verdicts = nil, nil, nil
+	f.remark(&d)
 	return d
 }

@@ -19,6 +19,7 @@ func gatingCases() []ruleCase {
 	other := func(in *plan.Input) { in.Status.Candidate.Revision = newerRevision }
 	back := previously(candidateRevision, newerRevision)
 	twoBack := previously(newerRevision, candidateRevision)
+	starting := []plan.Effect{plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Run: v1alpha1.RunLabel(plan.RunName("shop", candidateRevision, 2))}}, plan.PointServices{}}
 	return []ruleCase{
 		works("Unserved", "nothing serves", given(gating, down), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes, "no ready pod since 11:59:00Z", "without being judged"),
 		works("Unserved", "also unguarded and blocked", given(gating, down, unproven, blockedRun), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonNothingServes),
@@ -51,7 +52,7 @@ func gatingCases() []ruleCase {
 		works("Paused", "mid-step", given(step, specPaused), nil, stepping, v1alpha1.ReasonPaused, "step 1 of 2 (smoke), weight 10 %", "triggers stay armed"),
 		works("Paused", "in a bake", given(baking, specPaused), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonPaused, "bake"),
 		works("Paused", "in a handover", given(handingOver, specPaused), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonPaused, "handover"),
-		works("HandoverReleasesRoute", "too late to pause", given(handed, specPaused), plan.ReleaseRoute{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("HandoverReleases", "too late to pause", given(handed, specPaused), plan.ReleaseRoute{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver).then(plan.Unpause{Revision: candidateRevision, Unmark: true}),
 
 		works("EmptiesCanary", "mid-step", given(step, atZero), plan.ScaleCanary{}, stepping, v1alpha1.ReasonScaledToZero, "scaled to 0"),
 		works("EmptiesCanary", "in a bake", given(baking, atZero), plan.ScaleCanary{}, v1alpha1.PhaseBaking, v1alpha1.ReasonScaledToZero),
@@ -61,12 +62,12 @@ func gatingCases() []ruleCase {
 		works("ScaledToZero", "mid-step for a day", given(step, atZero, canaryPods(0), entered(longAgo), rollBackAtDeadline), nil, stepping, v1alpha1.ReasonScaledToZero),
 		works("StableNotReady", "two versions run", given(gating, active(unready(stable(2)), newer(2))), nil, phase, v1alpha1.ReasonWorkloadNotReady, "2 versions"),
 
-		works("RevertStarts", "what was stable before", given(gating, back), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "without steps"),
-		works("RevertStarts", "whatever the pre-flight says", given(gating, back, preflight(v1alpha1.VerdictFail)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing),
-		works("RevertStarts", "two versions back, of two", given(gating, twoBack, revisions(2)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing),
-		works("RunStarts", "two versions back, of one", given(gating, twoBack), plan.CreateRun{}, stepping, progressing),
-		works("RunStarts", "fast reverts turned off", given(gating, back, revisions(0)), plan.CreateRun{}, stepping, progressing),
-		works("RunStarts", "a native promotion has no full canary", given(gating, back, nativeMode), plan.CreateRun{}, stepping, progressing),
+		works("RevertStarts", "what was stable before", given(gating, back), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "without steps").then(starting...),
+		works("RevertStarts", "whatever the pre-flight says", given(gating, back, preflight(v1alpha1.VerdictFail)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing).then(starting...),
+		works("RevertStarts", "two versions back, of two", given(gating, twoBack, revisions(2)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing).then(starting...),
+		works("RunStarts", "two versions back, of one", given(gating, twoBack), plan.CreateRun{}, stepping, progressing).then(starting...),
+		works("RunStarts", "fast reverts turned off", given(gating, back, revisions(0)), plan.CreateRun{}, stepping, progressing).then(starting...),
+		works("RunStarts", "a native promotion has no full canary", given(gating, back, nativeMode), plan.CreateRun{}, stepping, progressing).then(starting...),
 		works("PreflightHolds", "not heard of", given(gating, preflight("")), nil, phase, v1alpha1.ReasonPreflight, "waiting for the pre-flight check"),
 		works("PreflightHolds", "failed", given(gating, preflight(v1alpha1.VerdictFail)), nil, phase, v1alpha1.ReasonPreflight, "5 % of the budget is left"),
 		works("PreflightHolds", "unknown", given(gating, preflight(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonPreflight),
@@ -74,9 +75,9 @@ func gatingCases() []ruleCase {
 		works("PreflightHolds", "of another candidate", given(gating, declares(newerRevision), other, preflight(v1alpha1.VerdictPass)), nil, phase, v1alpha1.ReasonPreflight),
 		works("PreflightHolds", "a later gate", given(gating, frozen), nil, phase, "Frozen", "no run starts: frozen until 12:05"),
 		rests("Stable", "a later gate for candidates", given(frozen), v1alpha1.PhaseStable, v1alpha1.ReasonStable),
-		works("RevertStarts", "whatever a later gate says", given(gating, back, frozen), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing),
-		works("RunStarts", "pre-flight passed", given(gating, preflight(v1alpha1.VerdictPass)), plan.CreateRun{}, stepping, progressing),
-		works("RunStarts", "all is well", given(gating), plan.CreateRun{}, stepping, progressing, "run 2 starts", "shop:b against shop:a"),
+		works("RevertStarts", "whatever a later gate says", given(gating, back, frozen), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing).then(starting...),
+		works("RunStarts", "pre-flight passed", given(gating, preflight(v1alpha1.VerdictPass)), plan.CreateRun{}, stepping, progressing).then(starting...),
+		works("RunStarts", "all is well", given(gating), plan.CreateRun{}, stepping, progressing, "run 2 starts", "shop:b against shop:a").then(starting...),
 		works("Hold", "a phase from a newer version", given(func(in *plan.Input) { in.Status.Phase = "Dancing" }), nil, "Dancing", v1alpha1.ReasonHolding),
 	}
 }

@@ -90,32 +90,36 @@ func handedCases() []ruleCase {
 	spread := all(scaled(8), func(in *plan.Input) {
 		in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 2)
 	}, func(in *plan.Input) { active(stable(8), in.Canary.Set)(in) })
+	unpause := plan.Unpause{Revision: candidateRevision, Unmark: true}
+	unmark := plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop"}}
 	return []ruleCase{
-		works("HandoverSizeChanged", "scaled in the middle", given(handed, unrecognised, spread), plan.ReleaseRoute{}, phase, over, "scaled to 8 just now", "has 2"),
-		works("HandoverSizeChanged", "released", given(handed, spread, noSplit), plan.Unpause{Revision: candidateRevision}, phase, over),
-		works("HandoverSizeChanged", "released to the narrowed Service", given(handed, spread, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over),
+		works("HandoverSizeChanged", "scaled in the middle", given(handed, unrecognised, spread), plan.ReleaseRoute{}, phase, over, "scaled to 8 just now", "has 2").then(unpause),
+		works("HandoverSizeChanged", "released", given(handed, spread, noSplit), unpause, phase, over),
+		works("HandoverSizeChanged", "released to the narrowed Service", given(handed, spread, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over).then(unpause),
 		works("HandoverSizeChanged", "the Service is gone", given(handed, spread, serviceGone), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("HandoverSizeChanged", "Recreate", given(handed, spread, recreate), plan.ResizeHanded{Replicas: 8}, phase, over),
 		works("HandoverAwaitsWorkload", "frozen by a newer one in the middle", given(handed, spread, noSplit, newerHeld), plan.TakeOut{Name: canarySet}, phase, over, "shop:c was declared"),
 		works("HandoverAwaitsRecognition", "not yet", given(handed, unrecognised), nil, phase, over, canarySet),
 		works("HandoverAwaitsRecognition", "a trigger fires", given(handed, unrecognised, fail), nil, phase, over, "declare shop:a again"),
-		works("HandoverReleasesRoute", "recognised", given(handed), plan.ReleaseRoute{}, phase, over, "Service shop"),
-		works("HandoverReleasesRoute", "never recognised", given(handed, unrecognised, later(time.Minute)), plan.ReleaseRoute{}, phase, over),
+		works("HandoverReleases", "recognised", given(handed), plan.ReleaseRoute{}, phase, over, "Service shop", "unpaused").then(unpause),
+		works("HandoverReleases", "never recognised", given(handed, unrecognised, later(time.Minute)), plan.ReleaseRoute{}, phase, over).then(unpause),
+		works("HandoverReleases", "narrowed too", given(handed, narrowed(canaryHash)), plan.ReleaseRoute{}, phase, over).then(plan.NarrowService{}, unpause),
+		works("HandoverReleases", "somebody has unpaused it", given(handed, unpaused), plan.ReleaseRoute{}, phase, over),
 		works("HandoverWidensFirst", "narrowed to the set that went", given(handed, unpaused, stableReady(0), narrowed(stableHash)), plan.NarrowService{}, phase, over),
 		works("HandoverUnpauses", "although the routes cannot be released", given(handed, serviceGone), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("HandoverReleaseBlocked", "no such port", given(handed, unpaused, portRenamed), nil, phase, over, `no port "web"`),
 		stalls("HandoverReleaseBlocked", "no Service", given(handed, unpaused, serviceGone), nil, phase, v1alpha1.ReasonServiceNotFound),
-		works("HandoverWidensService", "released", given(handed, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over),
-		works("HandoverUnpauses", "released", given(handed, noSplit), plan.Unpause{Revision: candidateRevision}, phase, over, "nothing left to roll"),
-		works("HandoverUnpauses", "unpaused by somebody, still locked", given(handed, noSplit, paused(false)), plan.Unpause{Revision: candidateRevision}, phase, over),
+		works("HandoverReleases", "the routes are back", given(handed, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over).then(unpause),
+		works("HandoverUnpauses", "released", given(handed, noSplit), unpause, phase, over, "nothing left to roll"),
+		works("HandoverUnpauses", "unpaused by somebody, still locked", given(handed, noSplit, paused(false)), unpause, phase, over),
 		works("HandoverAwaitsRoute", "unacknowledged", given(handed, noSplit, unpaused, unacknowledged), nil, phase, over, "acknowledge the routes to Service shop"),
 		works("HandoverAwaitsWorkload", "stable's pods go", given(handed, noSplit, unpaused), nil, phase, over, "2 versions"),
 		works("HandoverAwaitsWorkload", "a pod is not available", given(handedAlone, func(in *plan.Input) { in.Workload.Active[0].Available = 3 }), nil, phase, over, "3 of 4 pods available"),
 		works("HandoverAwaitsWorkload", "a newer one froze it", given(handed, noSplit, newerHeld), plan.TakeOut{Name: stableSet}, phase, over),
-		works("Promoted", "alone", given(handedAlone), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable, "promoted shop:b"),
-		works("Promoted", "a trigger fired too late", given(handedAlone, fail), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable, "declare shop:a again"),
-		works("Promoted", "a newer one waits", given(handedAlone, declares(newerRevision)), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable),
-		works("Promoted", "at zero", given(handedAlone, scaled(0), canaryPods(0), func(in *plan.Input) { in.Canary.Handed = true }, active()), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable),
+		works("Promoted", "alone", given(handedAlone), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable, "promoted shop:b").then(unmark),
+		works("Promoted", "a trigger fired too late", given(handedAlone, fail), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable, "declare shop:a again").then(unmark),
+		works("Promoted", "a newer one waits", given(handedAlone, declares(newerRevision)), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable).then(unmark),
+		works("Promoted", "at zero", given(handedAlone, scaled(0), canaryPods(0), func(in *plan.Input) { in.Canary.Handed = true }, active()), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable).then(unmark),
 		works("Promoted", "the set that stayed is stable's", given(handedAlone, declares(newerRevision), active(stable(replicas))), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable, "back at shop:a"),
 	}
 }

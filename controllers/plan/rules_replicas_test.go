@@ -34,9 +34,10 @@ func replicasCases() []ruleCase {
 	going := all(rollingBack(nil), byPods, podsLeft(2))
 	zero := all(going, canaryPods(0), podsLeft(0))
 	down := all(second, scaled(2), active(stable(2)))
+	label := plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Run: v1alpha1.RunLabel(plan.RunName("shop", candidateRevision, 2))}}
 	return []ruleCase{
-		works("RunStarts", "no route to look at", given(gating, byPods), plan.CreateRun{}, phase, progressing),
-		works("RevertStarts", "without steps", given(gating, byPods, previously(candidateRevision)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "as many pods as stable has"),
+		works("RunStarts", "no route to look at", given(gating, byPods), plan.CreateRun{}, phase, progressing).then(label),
+		works("RevertStarts", "without steps", given(gating, byPods, previously(candidateRevision)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "as many pods as stable has").then(label),
 		works("ScalesCanary", "the first pod", given(entered, noCanary), plan.ScaleCanary{Replicas: 1}, phase, progressing, "weight 10 % beside 4 stable pods needs canary pods: 1 (1 of 5 = 20 %)"),
 		works("ScalesCanary", "rounded up", given(entered, ten, noCanary), plan.ScaleCanary{Replicas: 2}, phase, progressing, "needs canary pods: 2 (2 of 12 = 16 %)"),
 		works("ScalesCanary", "in waves", given(second, acknowledgedAt(nil), canaryPods(1)), plan.ScaleCanary{Replicas: 2}, phase, progressing, "needs canary pods: 4 (4 of 8 = 50 %)"),
@@ -46,7 +47,7 @@ func replicasCases() []ruleCase {
 		works("StepAcknowledged", "ready", given(entered), nil, phase, progressing, "canary at 10 % wanted, 1 of 5 ready pods = 20 %; holding until 12:01:00Z"),
 		works("StepHolds", "not over", given(held), nil, phase, progressing, "canary at 10 % wanted, 1 of 5 ready pods = 20 % until"),
 		works("StepUndecided", "no answer", given(step, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "holding at 10 % wanted, 1 of 5 ready pods = 20 %"),
-		works("StepPassed", "passed", given(step), nil, phase, progressing, "passed at 10 % wanted"),
+		works("StepPassed", "passed", given(step), plan.ScaleCanary{Replicas: 2}, phase, progressing, "passed at 10 % wanted"),
 		works("StepsPassed", "the last", given(second), nil, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "passed at 50 % wanted, 4 of 8 ready pods = 50 %, the last one"),
 		works("AwaitsCanary", "a pod was lost in the hold, at its end", given(second, canaryReady(3)), nil, phase, progressing, "3 of 4 ready"),
 		works("StepHolds", "a pod was lost in the hold", given(second, acknowledgedAt(&justNow), canaryReady(3)), nil, phase, progressing),
@@ -66,7 +67,7 @@ func replicasCases() []ruleCase {
 		works("TriggerFired", "in a step", given(step, verdict(v1alpha1.VerdictFail)), nil, backPhase, back, "at step 1 of 2 (smoke), weight 20 %"),
 		works("BakeStarts", "as many pods as stable", given(promoting, byPods), nil, bakePhase, baked, "4 of 8 ready pods run shop:b", "shop:a beside it"),
 		works("AwaitsCanary", "a promotion without all of its pods", given(promoting, byPods, canaryReady(3)), nil, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "3 of 4 ready"),
-		works("BakePassed", "passed", given(bake), nil, overPhase, v1alpha1.ReasonHandingOver),
+		works("BakePassed", "passed", given(bake), plan.HandOver{Replicas: replicas}, overPhase, v1alpha1.ReasonHandingOver),
 		works("HandsOver", "both sides at full size", given(handingOver, byPods), plan.HandOver{Replicas: replicas}, overPhase, v1alpha1.ReasonHandingOver),
 		works("HandoverUnpauses", "nothing to release", given(handed, byPods), plan.Unpause{Revision: candidateRevision}, overPhase, v1alpha1.ReasonHandingOver),
 		works("NativeHandsOver", "at the last step's size", given(takeOver(v1alpha1.TakeOverNative), byPods), plan.HandOver{Replicas: 2, Native: true}, overPhase, v1alpha1.ReasonHandingOver),
@@ -79,7 +80,7 @@ func replicasCases() []ruleCase {
 		works("RollbackAwaitsPods", "not terminating yet", given(going, canaryPods(0), podsLeft(2)), nil, backPhase, back, "waiting for 2 canary pods to terminate"),
 		works("RollbackAtZero", "the last one terminates", given(zero), nil, backPhase, back, "the last canary pod began to terminate, within 600.0 s"),
 		works("RollbackRemovesCanary", "without a drain of Belay's", given(zero, zeroAt(&justNow)), plan.RemoveCanary{Reject: true}, backPhase, back),
-		stalls("RollbackDone", "nothing is left", given(zero, zeroAt(&justNow), noCanary), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
+		stalls("RollbackDone", "nothing is left", given(zero, zeroAt(&justNow), noCanary), plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Rejected: candidateRevision}}, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("DeletingRemovesCanary", "stable serves", given(step, deleted(time.Second)), plan.RemoveCanary{}, phase, v1alpha1.ReasonReleasing, "removing the canary's 1 pods: 4 pods of the Deployment serve"),
 		works("DeletingAwaitsWorkload", "it does not", given(step, stableReady(0), deleted(time.Second)), nil, phase, v1alpha1.ReasonReleasing),
 		works("Released", "the canary is gone", given(step, noCanary, deleted(time.Second)), plan.Leave{}, phase, v1alpha1.ReasonReleasing),
@@ -138,7 +139,7 @@ func TestTheCanarysSizeGivesTheShare(t *testing.T) {
 			// waves.
 			in := given(stepAt(0), byPods, scaled(n), active(stable(n)), canaryPods(n+1))
 			in.Spec.Steps[0].Weight = weight
-			e, ok := plan.Decide(in).Effect.(plan.ScaleCanary)
+			e, ok := plan.EffectOf[plan.ScaleCanary](plan.Decide(in))
 			if !ok {
 				t.Fatalf("%d %% of %d: %s", weight, n, plan.Decide(in).Why)
 			}
@@ -154,17 +155,17 @@ func TestTheCanarysSizeGivesTheShare(t *testing.T) {
 
 func TestReplicaWeightedStories(t *testing.T) {
 	to := func(w *world) *world {
-		return w.happens(byPods, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
+		return w.happens(byPods, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
 			"ScalesCanary", "StepAcknowledged", "StepHolds", "+1m", "StepPassed",
-			"ScalesCanary", "ScalesCanary", "ScalesCanary", "StepAcknowledged", "+1m", "StepsPassed", "BakeStarts", "BakeRuns")
+			"ScalesCanary", "ScalesCanary", "StepAcknowledged", "+1m", "StepsPassed", "BakeStarts", "BakeRuns")
 	}
-	to(newWorld(t)).goes("+5m", "BakePassed", "HandsOver", "HandoverAwaitsRecognition").happens(recognised).goes("HandoverUnpauses", "HandoverAwaitsWorkload").happens(rolled).
-		goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
+	to(newWorld(t)).goes("+5m", "BakePassed", "HandoverAwaitsRecognition").happens(recognised).goes("HandoverUnpauses", "HandoverAwaitsWorkload").happens(rolled).
+		goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 	to(newWorld(t)).goes("+fail", "TriggerFired", "RollbackScalesDown").happens(podsLeft(4)).goes("RollbackAwaitsPods").happens(podsLeft(0)).
-		goes("RollbackAtZero", "RollbackRemovesCanary", "RollbackDone", "MarksWorkload", "RolledBack").
+		goes("RollbackAtZero", "RollbackRemovesCanary", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
-	newWorld(t, scaled(1), active(stable(1)), byPods, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
-		"ScalesCanary", "StepAcknowledged", "+1m", "StepPassed", "StepAcknowledged", "+1m", "StepsPassed", "BakeStarts", "BakeRuns", "+5m", "BakePassed", "HandsOver")
+	newWorld(t, scaled(1), active(stable(1)), byPods, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
+		"ScalesCanary", "StepAcknowledged", "+1m", "StepPassed", "StepAcknowledged", "+1m", "StepsPassed", "BakeStarts", "BakeRuns", "+5m", "BakePassed")
 }
 
 // sizes holds what a decision does to a canary whose pods are its weight.
@@ -173,8 +174,8 @@ func (c *checker) sizes(to int32) {
 	c.require(!canary.Exists || canary.Desired != to, "scales to %d again", to)
 	c.require(c.in.Deleting == nil && !canary.Handed, "scales a canary that is on its way out")
 	limit := c.need(100)
-	if c.in1(v1alpha1.PhaseStepping) {
-		limit = c.need(c.stepWeight())
+	if c.d.Status.Phase == v1alpha1.PhaseStepping {
+		limit = c.need(c.weightOf(c.d.Status.Step))
 	}
 	switch {
 	case c.in1(v1alpha1.PhaseRollingBack):
@@ -210,9 +211,11 @@ func TestNoRouteIsTouchedWithoutOne(t *testing.T) {
 		total++
 		byPods(&in)
 		d, found := violations(in)
-		switch d.Effect.(type) {
-		case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
-			found = append(found, fmt.Sprintf("%s: %s", d.Rule, d.Effect))
+		for _, e := range d.Effects {
+			switch e.(type) {
+			case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
+				found = append(found, fmt.Sprintf("%s: %s", d.Rule, e))
+			}
 		}
 		for _, v := range invariants.Of(in, d) {
 			if v.Name == "WeightWithinStep" {

@@ -19,6 +19,9 @@ func rollbackCases() []ruleCase {
 	superseded := rollbackOutcome(v1alpha1.OutcomeSuperseded)
 	short := all(baking, asRollback, stableReady(2))
 	shrunk := func(in *plan.Input) { in.Status.Promotion.FullReplicas = ptr(int32(10)) }
+	marks := func(rejected string) plan.Effect {
+		return plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Rejected: rejected}}
+	}
 	return []ruleCase{
 		works("TriggerFired", "mid-step", given(step, fail), nil, phase, back, "shop/errors: 5 % errors", "step 1 of 2 (smoke), weight 10 %"),
 		works("TriggerFired", "paused by the spec", given(step, specPaused, fail), nil, phase, back),
@@ -83,9 +86,9 @@ func rollbackCases() []ruleCase {
 		works("RollbackReleasesRoute", "canary gone", given(gone), plan.ReleaseRoute{}, phase, back, "Service shop"),
 		works("RollbackWidensService", "released", given(gone, noSplit, narrowed(stableHash)), plan.NarrowService{}, phase, back),
 		works("RollbackUnpauses", "stable declared, but paused", given(gone, noSplit, declares(stableRevision), paused(true)), plan.Unpause{Revision: stableRevision}, phase, back),
-		stalls("RollbackDone", "rejected one declared", given(gone, noSplit), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "rolled back to shop:a: 5 % errors"),
-		works("RollbackDone", "stable declared", given(gone, noSplit, declares(stableRevision)), nil, v1alpha1.PhaseStable, back),
-		works("RollbackDone", "superseded", given(gone, noSplit, declares(newerRevision), superseded), nil, v1alpha1.PhaseStable, back),
+		stalls("RollbackDone", "rejected one declared", given(gone, noSplit), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "rolled back to shop:a: 5 % errors").then(marks(candidateRevision)),
+		works("RollbackDone", "stable declared", given(gone, noSplit, declares(stableRevision)), nil, v1alpha1.PhaseStable, back).then(marks("")),
+		works("RollbackDone", "superseded", given(gone, noSplit, declares(newerRevision), superseded), nil, v1alpha1.PhaseStable, back).then(marks("")),
 		works("RollbackAwaitsRoute", "never acknowledged", given(going, unacknowledged, func(in *plan.Input) { in.Route.Unacknowledged = "route shop, parent gw: Accepted is False" }), nil, phase, back, "parent gw"),
 		stalls("RollbackAwaitsRoute", "not acknowledged for hours", given(going, unacknowledged, later(2*time.Hour)), nil, phase, v1alpha1.ReasonDeadlineExceeded, "stepDeadline 1h0m0s"),
 	}
@@ -113,6 +116,7 @@ func lostCases() []ruleCase {
 		works("CanaryLost", "in a promotion", given(promoting, small, lost), zero, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
 		works("CanaryLost", "in a bake", given(baking, lost), zero, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("CanaryLost", "in a handover", given(handingOver, lost), zero, v1alpha1.PhaseRollingBack, over),
+		works("CanaryLostWidens", "in a handover, released to the narrowed Service", given(handingOver, narrowed(canaryHash), noSplit, serviceEndpoints(0)), plan.NarrowService{}, v1alpha1.PhaseRollingBack, over, "selects only the canary"),
 		works("StepHolds", "stable too", given(step, acknowledgedAt(&justNow), canaryEndpoints(0), stableEndpoints(0), serviceEndpoints(0)), nil, phase, progressing),
 		works("StableLostWidens", "and the Service is narrowed to it", given(step, narrowed(stableHash), stableReady(0)), plan.NarrowService{}, phase, progressing),
 		works("StableLost", "mid-step", given(step, stableReady(0)), plan.ReleaseRoute{}, phase, progressing, "90 % and no ready endpoint", "Service shop"),
@@ -174,7 +178,7 @@ func wrongVersionCases() []ruleCase {
 		stalls("RolledBack", "its set is gone, and no run has its template", given(rolledBack, active(), lost, func(in *plan.Input) { in.Run.StablePinned = false }), nil, phase, v1alpha1.ReasonRolledBack),
 		stalls("RolledBack", "at zero", given(rolledBack, atZero, lost), nil, phase, v1alpha1.ReasonRolledBack),
 		rests("Stable", "nothing is held", given(active(stable(2), newer(2))), v1alpha1.PhaseStable, v1alpha1.ReasonStable),
-		works("StepPassed", "the run's own set counts for nobody", given(stepAt(0)), nil, v1alpha1.PhaseStepping, v1alpha1.ReasonProgressing),
+		works("StepPassed", "the run's own set counts for nobody", given(stepAt(0)), plan.ScaleCanary{Replicas: 2}, v1alpha1.PhaseStepping, v1alpha1.ReasonProgressing),
 	}
 }
 

@@ -15,11 +15,11 @@ import (
 // outcome is what a case asserts of a decision, whole: anything it does not
 // name must be empty.
 type outcome struct {
-	Rule   string
-	Effect plan.Effect
-	Phase  v1alpha1.Phase
-	State  plan.Progressing
-	Reason string
+	Rule    string
+	Effects []plan.Effect
+	Phase   v1alpha1.Phase
+	State   plan.Progressing
+	Reason  string
 }
 
 type ruleCase struct {
@@ -31,11 +31,24 @@ type ruleCase struct {
 }
 
 func works(rule, name string, in plan.Input, e plan.Effect, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, e, phase, plan.Working, reason}, words}
+	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Working, reason}, words}
 }
 
 func stalls(rule, name string, in plan.Input, e plan.Effect, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
-	return ruleCase{name, in, outcome{rule, e, phase, plan.Stuck, reason}, words}
+	return ruleCase{name, in, outcome{rule, one(e), phase, plan.Stuck, reason}, words}
+}
+
+func one(e plan.Effect) []plan.Effect {
+	if e == nil {
+		return nil
+	}
+	return []plan.Effect{e}
+}
+
+// then adds the effects that follow the first.
+func (c ruleCase) then(more ...plan.Effect) ruleCase {
+	c.want.Effects = append(c.want.Effects, more...)
+	return c
 }
 
 func rests(rule, name string, in plan.Input, phase v1alpha1.Phase, reason string, words ...string) ruleCase {
@@ -53,7 +66,7 @@ func TestEachRuleDecides(t *testing.T) {
 			t.Run(c.want.Rule+"/"+c.name, func(t *testing.T) {
 				d := plan.Decide(c.in)
 				reached[d.Rule] = true
-				got := outcome{d.Rule, d.Effect, d.Status.Phase, d.Standing.State, d.Standing.Reason}
+				got := outcome{d.Rule, d.Effects, d.Status.Phase, d.Standing.State, d.Standing.Reason}
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("decision (-want +got):\n%swhy: %s", diff, d.Why)
 				}
@@ -92,7 +105,7 @@ func deletionCases() []ruleCase {
 		works("ReleaseTimedOut", "although the Service is gone", given(step, serviceGone, late), plan.ReleaseRoute{}, phase, releasing),
 		works("DeletingUnpauses", "the former version is declared again", given(declares(stableRevision), paused(true), soon), plan.Unpause{Revision: stableRevision}, v1alpha1.PhaseStable, releasing),
 		works("DeletingReleasesHanded", "the Deployment owns the canary", given(handed, soon), plan.ReleaseRoute{}, over, releasing),
-		works("DeletingUnpausesHanded", "routes released", given(handed, noSplit, soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
+		works("DeletingUnpausesHanded", "routes released", given(handed, noSplit, soon), plan.Unpause{Revision: candidateRevision, Unmark: true}, over, releasing),
 		works("DeletingUnpausesHanded", "although the routes cannot be released", given(handed, serviceGone, soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
 		works("DeletingUnpausesHanded", "a native roll that was paused", given(native, paused(true), soon), plan.Unpause{Revision: candidateRevision}, over, releasing),
 		works("Released", "a native roll that a trigger stopped", given(native, paused(true), verdict(v1alpha1.VerdictFail), soon), plan.Leave{}, over, releasing, "stays paused"),

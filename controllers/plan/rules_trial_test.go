@@ -48,7 +48,7 @@ func trialCases() []ruleCase {
 		works("SetsWeight", "somebody took the share of a canary that is to be narrowed to", given(baking, split(50), narrowed(stableHash)), plan.SetSplit{Weight: 100}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("NarrowsService", "somebody took it away", given(step, direct, putBack(0)), plan.NarrowService{Hash: stableHash}, phase, progressing, `field manager "helm"`, "1 of 3 times"),
 		works("NarrowsService", "somebody took it away for the third time", given(step, direct, putBack(2)), nil, phase, progressing, "3 times", "direct callers reach both versions"),
-		works("StepPassed", "given up", given(step, direct, gaveUp), nil, phase, progressing),
+		works("StepPassed", "given up", given(step, direct, gaveUp), plan.ScaleCanary{Replicas: 2}, phase, progressing),
 		works("NarrowsService", "no longer asked for", given(step, narrowed(stableHash), func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersAny }), plan.NarrowService{}, phase, progressing, "all of its pods"),
 		works("SetsWeight", "stable has no pod to narrow to", given(stepAt(1), begun, split(10), direct, func(in *plan.Input) { in.Workload.Stable.Ready = 0 }), plan.SetSplit{Weight: 50}, phase, progressing),
 
@@ -56,6 +56,7 @@ func trialCases() []ruleCase {
 		works("ScalesCanary", "the first wave", given(stepAt(1), large, begun, split(10), canaryPods(2)), plan.ScaleCanary{Replicas: 7}, phase, progressing, "needs 10", "7 first"),
 		works("AwaitsCanary", "the wave is not ready", given(stepAt(1), large, begun, split(10), canaryPods(7), canaryReady(2)), nil, phase, progressing, "2 of 10 ready"),
 		works("ScalesCanary", "the next wave", given(stepAt(1), large, begun, split(10), canaryPods(7)), plan.ScaleCanary{Replicas: 10}, phase, progressing),
+		works("ScalesCanary", "somebody made it smaller, and its pods are still counted", given(stepAt(1), begun, split(10), canaryPods(2), func(in *plan.Input) { in.Canary.Desired = 0 }), plan.ScaleCanary{Replicas: 1}, phase, progressing),
 		works("ScalesCanary", "promotion, a wave of one", given(filling(2)), plan.ScaleCanary{Replicas: 3}, promotion, promotes, "3 first"),
 		works("ScalesCanary", "in a bake, with the Deployment up", given(baking, scaled(8), active(stable(8))), plan.ScaleCanary{Replicas: 6}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("ScalesCanary", "in a bake, with the Deployment down", given(baking, scaled(2), active(stable(2))), plan.ScaleCanary{Replicas: 2}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
@@ -115,9 +116,9 @@ func judgementCases() []ruleCase {
 		works("StepUndecided", "no verdict at all", given(step, func(in *plan.Input) { in.Verdict = plan.Verdict{} }), nil, phase, holding, "no verdict yet"),
 		works("StepUndecided", "blind, observed only", given(step, blind, observeOnly), nil, phase, holding),
 		stalls("StepUndecided", "no answer past the deadline", given(step, entered(longAgo), verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
-		works("StepPassed", "passed", given(step), nil, phase, progressing, "step 1 of 2 (smoke) passed at 10 %"),
-		works("StepPassed", "passed while the controller was down", given(step, entered(longAgo), acknowledgedAt(&longAgo), rollBackAtDeadline), nil, phase, progressing),
-		works("StepsPassed", "the last one passed", given(stepAt(1)), nil, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "the last one", "promoting"),
+		works("StepPassed", "passed", given(step), plan.ScaleCanary{Replicas: 2}, phase, progressing, "step 1 of 2 (smoke) passed at 10 %"),
+		works("StepPassed", "passed while the controller was down", given(step, entered(longAgo), acknowledgedAt(&longAgo), rollBackAtDeadline), plan.ScaleCanary{Replicas: 2}, phase, progressing),
+		works("StepsPassed", "the last one passed", given(stepAt(1)), plan.ScaleCanary{Replicas: 3}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "the last one", "promoting"),
 		works("StepsPassed", "natively", given(stepAt(1), nativeMode), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "promotion.mode is Native"),
 	}
 }
@@ -132,7 +133,8 @@ func bakeCases() []ruleCase {
 		works("BakeRuns", "not over", given(baking, fullAt(&justNow)), nil, phase, bakes, "until 12:04:59Z", "2 of 2 triggers pass"),
 		works("BakeUndecided", "no answer", given(baking, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "bake is over but undecided"),
 		stalls("BakeUndecided", "no answer past the deadline", given(baking, fullAt(&longAgo), verdict(v1alpha1.VerdictInconclusive)), nil, phase, v1alpha1.ReasonDeadlineExceeded),
-		works("BakePassed", "passed", given(baking), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "bake passed", "takes the canary's ReplicaSet over"),
-		works("BakePassed", "passed while the controller was down", given(baking, fullAt(&longAgo), rollBackAtDeadline), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("BakePassed", "passed", given(baking), plan.HandOver{Replicas: replicas}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "bake passed", "takes the canary's ReplicaSet over"),
+		works("BakePassed", "sizes have not stood long enough", given(baking, sizeSince(&justNow)), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
+		works("BakePassed", "passed while the controller was down", given(baking, fullAt(&longAgo), rollBackAtDeadline), plan.HandOver{Replicas: replicas}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver),
 	}
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -77,6 +78,7 @@ func nextStep(f *facts) Decision {
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
 	d.Recheck = 1
+	f.grow(&d)
 	return d
 }
 
@@ -94,5 +96,19 @@ func startPromotion(f *facts) Decision {
 		f.switchToNative(&d, f.nativeReason())
 	}
 	d.Recheck = 1
+	f.grow(&d)
 	return d
+}
+
+// grow lets a decision that takes the run a stage further ask for the first pods of
+// that stage, as the next look would: they wait for nothing that it changes.
+func (f *facts) grow(d *Decision) {
+	in := f.in
+	in.Status = d.Status
+	next := newFacts(in)
+	if !onTrial(next) || noStableEndpoints(next) || noStablePods(next) || waveStuck(next) || !canarySizeWrong(next) {
+		return
+	}
+	grown := scaleCanary(next)
+	d.Status, d.Effects, d.Why = grown.Status, grown.Effects, d.Why+"; "+strings.TrimPrefix(grown.Why, "promotion: ")
 }

@@ -14,34 +14,34 @@ import (
 func TestASupersededRunEndsByWeightsAndTheNextBegins(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts").happens(declares(newerRevision)).
 		goes("Superseded", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone",
-			"MarksWorkload", "NewRevision", "RunStarts").
+			"NewRevision", "RunStarts").
 		ends(v1alpha1.PhaseStepping, stableRevision, v1alpha1.OutcomeSuperseded)
 }
 
 func TestACancelledRunLeavesStableUnpaused(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts").happens(declares(stableRevision), paused(true)).
 		goes("Cancelled", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackUnpauses", "RollbackDone",
-			"MarksWorkload", "Stable").
+			"Stable").
 		ends(v1alpha1.PhaseStable, stableRevision, v1alpha1.OutcomeCancelled)
 }
 
 func TestAPromotedVersionGivesWayAtOnce(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver").happens(recognised).goes("HandoverReleasesRoute", "HandoverUnpauses", "+ack").happens(rolled).goes("Promoted", "MarksWorkload")
+	w := newWorld(t).toHandover().happens(recognised).goes("HandoverReleases", "+ack").happens(rolled).goes("Promoted")
 	// The former version is declared again. The set that was handed over is now the
 	// stable one.
 	w.happens(func(in *plan.Input) {
 		in.Workload.Stable, in.Canary = in.Canary.Set, plan.Canary{}
 		in.Workload.Declared, in.Workload.Paused = revision(stableRevision), true
-	}).goes("NewRevision", "RevertStarts", "MarksWorkload")
+	}).goes("NewRevision", "RevertStarts")
 	if p := w.in.Status; p.Phase != v1alpha1.PhasePromoting || !p.Promotion.Fast || p.Epoch < 2 || p.Run == run {
 		t.Errorf("the revert is %+v in epoch %d", p.Promotion, p.Epoch)
 	}
 }
 
 func TestANativePromotionStopsWhenATriggerFires(t *testing.T) {
-	w := newWorld(t).happens(nativeMode, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
+	w := newWorld(t).happens(nativeMode, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
 		"SplitsRoute", "+ack", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed",
-		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
+		"SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
 		"NativeReleases", "NativeAwaitsRoute", "+ack", "NativeHandsOver", "NativeUnpauses", "NativeAwaitsWorkload")
 	w.goes("+fail", "NativeTriggerFired", "NativeTriggerFired")
 	w.happens(declares(stableRevision), paused(true)).goes("NativeReverted", "NativeAwaitsWorkload").

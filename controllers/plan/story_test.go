@@ -61,7 +61,9 @@ func (w *world) decides(i int, rule string) {
 		w.ended = append(w.ended, d.Finished.Outcome)
 	}
 	w.in.Status = d.Status
-	w.apply(d.Effect)
+	for _, e := range d.Effects {
+		w.apply(e)
+	}
 }
 
 // happens changes the world in the middle of a story.
@@ -109,6 +111,9 @@ func (w *world) apply(effect plan.Effect) {
 		in.Workload.Lock = ""
 	case plan.Unpause:
 		in.Workload.Paused, in.Workload.Lock = false, ""
+		if e.Unmark {
+			in.Workload.Marks.Run, in.Workload.Marks.Narrowed = "", ""
+		}
 	case plan.Pause:
 		in.Workload.Paused = true
 	case plan.TakeOut:
@@ -123,10 +128,9 @@ func (w *world) apply(effect plan.Effect) {
 // toFull takes a push to 100 %, acknowledged, by way of both steps.
 func (w *world) toFull() *world {
 	w.t.Helper()
-	return w.happens(declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
-		"SplitsRoute", "AwaitsSplit", "+ack", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack", "StepAcknowledged", "StepHolds", "+1m", "StepPassed",
-		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
-		"ScalesCanary", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack")
+	return w.happens(declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
+		"SplitsRoute", "AwaitsSplit", "+ack", "ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack", "StepAcknowledged", "StepHolds", "+1m", "StepPassed", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
+		"ScalesCanary", "SetsWeight", "AwaitsRoute", "+ack")
 }
 
 func (w *world) toHandover() *world {
@@ -143,9 +147,9 @@ func rolled(in *plan.Input) {
 func recognised(in *plan.Input) { in.Canary.Recognised = true }
 
 func TestAPromotionReplacesNoPod(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver", "HandoverAwaitsRecognition").happens(recognised).
-		goes("HandoverReleasesRoute", "HandoverUnpauses", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled)
-	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
+	w := newWorld(t).toHandover().goes("HandoverAwaitsRecognition").happens(recognised).
+		goes("HandoverReleases", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled)
+	w.goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestAHandoverWaitsForRestAfterTheBake(t *testing.T) {
@@ -155,25 +159,25 @@ func TestAHandoverWaitsForRestAfterTheBake(t *testing.T) {
 }
 
 func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver")
+	w := newWorld(t).toHandover()
 	// The write of the owner failed after the lock.
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).
 		goes("+fail", "TriggerFired", "RollbackFences", "RollbackTakesTraffic", "UnlocksDeployment", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
-			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "MarksWorkload", "RolledBack").
+			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
 
 func TestARollbackThatComesTooLateGoesOn(t *testing.T) {
-	w := newWorld(t).toHandover().goes("HandsOver")
+	w := newWorld(t).toHandover()
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).goes("+fail", "TriggerFired").
 		happens(func(in *plan.Input) { in.Canary.Handed, in.Canary.Recognised = true, true }, func(in *plan.Input) { active(stable(replicas), in.Canary.Set)(in) }).
-		goes("RollbackOvertaken", "HandoverReleasesRoute", "HandoverUnpauses", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+		goes("RollbackOvertaken", "HandoverReleases", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestARollbackFromABakeIsAChangeOfWeights(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts", "+fail", "TriggerFired", "RollbackTakesTraffic", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "+5s",
-		"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "MarksWorkload", "RolledBack").
+		"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
 
@@ -181,17 +185,16 @@ func direct(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCal
 
 func (w *world) toNarrowedHandover() *world {
 	w.t.Helper()
-	return w.happens(direct, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass", "MarksWorkload",
-		"SplitsRoute", "+ack", "NarrowsService", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed",
-		"ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
-		"ScalesCanary", "ScalesCanary", "SetsWeight", "+ack", "BakeStarts", "NarrowsService", "BakeRuns", "+5m", "BakePassed",
+	return w.happens(direct, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
+		"SplitsRoute", "+ack", "NarrowsService", "ScalesCanary", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepPassed", "SetsWeight", "+ack", "StepAcknowledged", "+1m", "StepsPassed",
+		"ScalesCanary", "SetsWeight", "+ack", "BakeStarts", "NarrowsService", "BakeRuns", "+5m", "BakePassed",
 		"HandoverReleasesNarrowed", "HandoverAwaitsSteadySize", "+ack")
 }
 
 func TestDirectCallersFollowAPromotion(t *testing.T) {
 	w := newWorld(t).toNarrowedHandover().goes("HandsOver").happens(recognised).
-		goes("HandoverWidensService", "HandoverUnpauses", "HandoverAwaitsWorkload").happens(rolled)
-	w.goes("Promoted", "MarksWorkload", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
+		goes("HandoverReleases", "HandoverAwaitsWorkload").happens(rolled)
+	w.goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }
 
 func TestARollbackOfRequestsThatGoByTheNarrowedServiceDrains(t *testing.T) {
@@ -206,11 +209,11 @@ func TestAnAutoscalerComesBetweenLockAndOwner(t *testing.T) {
 		in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 2)
 		active(stable(8), in.Canary.Set)(in)
 	}
-	newWorld(t).toHandover().goes("HandsOver").happens(spread).
-		goes("HandoverSizeChanged", "HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+	newWorld(t).toHandover().happens(spread).
+		goes("HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
-	newWorld(t).happens(recreate).toHandover().goes("HandsOver").happens(spread).
+	newWorld(t).happens(recreate).toHandover().happens(spread).
 		goes("HandoverSizeChanged", "HandoverAwaitsRecognition").happens(recognised).
-		goes("HandoverReleasesRoute", "HandoverUnpauses", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+		goes("HandoverReleases", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 }

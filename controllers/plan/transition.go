@@ -9,7 +9,7 @@ import (
 )
 
 // Result is everything that follows from an Input: the status to record, the
-// record of the decision, what to tell people, and the effect.
+// record of the decision, what to tell people, and the effects.
 type Result struct {
 	Decision
 	// Record of the decision, without its place in the run's record; nil when the
@@ -50,6 +50,9 @@ func Transition(in Input) Result {
 		}
 	}
 	setConditions(in, &d)
+	if left := quietFor(in, d); left > 0 {
+		return quiet(in, d, left)
+	}
 	r := Result{Decision: d, News: news, GoesOn: goesOn(in, d)}
 	if news {
 		r.Event = eventOf(in, d)
@@ -110,9 +113,7 @@ func recordOf(in Input, d Decision) *v1alpha1.DecisionRecord {
 		index := s.Index
 		r.Step = &index
 	}
-	if d.Effect != nil {
-		r.Effect = truncate(d.Effect.String(), 256)
-	}
+	r.Effect = truncate(d.Does(), 256)
 	return r
 }
 
@@ -127,7 +128,7 @@ func eventOf(in Input, d Decision) *Event {
 	if was, is := was.Rollback, is.Rollback; is != nil && is.ZeroAt != nil && (was == nil || was.ZeroAt == nil) {
 		says = true
 	}
-	if _, last := d.Effect.(Leave); last {
+	if _, last := EffectOf[Leave](d); last {
 		says = true
 	}
 	if !starts && !moves && !says && d.Finished == nil {
@@ -157,14 +158,14 @@ func readyReason(conditions []metav1.Condition) string {
 // one that lets a deleted Rollout go: after that nobody completes the record.
 func goesOn(in Input, d Decision) bool {
 	if in.Deleting != nil {
-		_, last := d.Effect.(Leave)
+		_, last := EffectOf[Leave](d)
 		return !last || in.ReleaseOverdue()
 	}
 	switch d.Status.Phase {
 	case v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
 		return d.Weight != nil && d.Weight.To < d.Weight.From
 	case v1alpha1.PhaseHandingOver:
-		_, hands := d.Effect.(HandOver)
+		_, hands := EffectOf[HandOver](d)
 		return !hands
 	default:
 		return true

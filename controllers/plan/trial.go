@@ -118,7 +118,7 @@ func narrow(f *facts) Decision {
 	d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version: putting it back (%d of %d times)",
 		writerOf(f.in.Route.NarrowedBy), f.traffic.Service, d.Status.DirectCallers.PutBack, gaveUpNarrowing)
 	if d.Status.DirectCallers.PutBack == gaveUpNarrowing {
-		d.Effect = nil
+		d.Effects = nil
 		d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
 			writerOf(f.in.Route.NarrowedBy), f.traffic.Service, gaveUpNarrowing)
 		d.Status.DirectCallers.Message = truncate(d.Why, 512)

@@ -18,14 +18,12 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// act carries out a decision's one effect. Every effect is absolute, so that
+// act carries out one effect of a decision. Every effect is absolute, so that
 // repeating it changes nothing, and carries what it was decided on: a resource
 // version, a UID or a revision.
 func (r *Reconciler) act(ctx context.Context, w *world, effect plan.Effect) error {
 	w.target.Epoch = w.rollout.Status.Epoch
 	switch e := effect.(type) {
-	case nil:
-		return nil
 	case plan.AddFinalizer:
 		return r.setFinalizer(ctx, w, true)
 	case plan.Leave:
@@ -35,6 +33,10 @@ func (r *Reconciler) act(ctx context.Context, w *world, effect plan.Effect) erro
 	case plan.MarkWorkload:
 		return r.markWorkload(ctx, w, e.Marks)
 	case plan.PointServices:
+		if w.rollout.Status.Phase.InRun() {
+			// The run may have begun with this decision.
+			w.target.CanaryHash = w.canaryHash()
+		}
 		return r.router(w).Point(ctx, w.target)
 	case plan.NarrowService:
 		return r.router(w).Narrow(ctx, w.target, e.Hash)
@@ -86,7 +88,7 @@ func (r *Reconciler) leave(ctx context.Context, w *world) error {
 
 func (r *Reconciler) markWorkload(ctx context.Context, w *world, marks v1alpha1.Marks) error {
 	patch, err := workload.Mark(w.deployment, marks)
-	if err := r.mergePatch(ctx, w.deployment, patch, err); err != nil {
+	if err := r.patch(ctx, w.deployment, patch, err); err != nil {
 		return err
 	}
 	if w.stable == nil {

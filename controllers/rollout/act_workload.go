@@ -42,7 +42,11 @@ func (r *Reconciler) actOnWorkload(ctx context.Context, w *world, effect plan.Ef
 		if w.input.Workload.Declared.Revision != e.Revision {
 			return apierrors.NewConflict(appsv1.Resource("deployments"), w.deployment.GetName(), fmt.Errorf("it declares another revision now"))
 		}
-		patch, err := workload.Unpause(w.deployment, e.Revision)
+		var unmarked []string
+		if e.Unmark {
+			unmarked = []string{v1alpha1.LabelRun, v1alpha1.LabelNarrowed}
+		}
+		patch, err := workload.Unpause(w.deployment, e.Revision, unmarked...)
 		return r.patch(ctx, w.deployment, patch, err)
 	case plan.Pause:
 		patch, err := workload.Pause(w.deployment)
@@ -107,10 +111,18 @@ func (r *Reconciler) scaleCanary(ctx context.Context, w *world, replicas int32) 
 	return err
 }
 
-// stillDecided asks the API server whether the run goes on as it was decided. A
-// create carries no resource version: that of a controller that was suspended in
-// between must not come after the run.
+// decisionStands is how long the answer to the decision's record counts for one to
+// the question whether it still stands: about what a request may take.
+const decisionStands = time.Second
+
+// stillDecided asks the API server whether the run goes on as it was decided, unless
+// it has just answered that by taking the record. A create carries no resource
+// version: that of a controller that was suspended in between must not come after
+// the run.
 func (r *Reconciler) stillDecided(ctx context.Context, w *world) error {
+	if r.Clock.Since(w.input.Now) < decisionStands {
+		return nil
+	}
 	live := &v1alpha1.Rollout{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(w.rollout), live); err != nil {
 		return fmt.Errorf("read the Rollout: %w", err)

@@ -244,12 +244,15 @@ func complete(run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) bool {
 }
 
 // completeRun applies what the Rollout loop owns of a run's status: everything but
-// analysis. It reads past the cache, which may lag behind our own last write.
+// analysis. It reads past the cache where that does not hold all that the Rollout's
+// status goes on from.
 func (r *Reconciler) completeRun(ctx context.Context, w *world, cached *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) (*v1alpha1.RolloutRun, error) {
-	run := &v1alpha1.RolloutRun{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err != nil {
-		// One that was deleted has nothing left to complete.
-		return cached, client.IgnoreNotFound(err)
+	run := cached.DeepCopy()
+	if !evidence.Follows(w.rollout.Status.Record, run.Name, run.Status.Decisions) {
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(cached), run); err != nil {
+			// One that was deleted has nothing left to complete.
+			return cached, client.IgnoreNotFound(err)
+		}
 	}
 	status := v1alpha1.RolloutRunStatus{Images: imagesOf(&w.rollout.Status, run), Decisions: run.Status.Decisions}
 	if record := w.rollout.Status.Record; record != nil {
@@ -261,6 +264,9 @@ func (r *Reconciler) completeRun(ctx context.Context, w *world, cached *v1alpha1
 	}
 	if run.Status.Outcome == "" || len(status.Decisions) > len(run.Status.Decisions) {
 		if err := runs.ApplyStatus(ctx, r.Client, run, status, v1alpha1.FieldManager); err != nil {
+			if apierrors.IsNotFound(err) {
+				return cached, nil
+			}
 			return nil, err
 		}
 	}

@@ -34,6 +34,8 @@ import (
 
 // Reconciler takes Rollouts from one version to the next.
 type Reconciler struct {
+	// Client reads from a cache. One that Noting returned spares looks at a cache that
+	// is behind the Reconciler's own writes.
 	Client client.Client
 	// Live reads past the cache, where a decision must see our own last write.
 	Live client.Reader
@@ -56,23 +58,30 @@ type Reconciler struct {
 	// Workers reconcile at once, each another Rollout.
 	Workers int
 
-	inputs inputs
+	inputs  inputs
+	written written
 }
 
-// Reconcile takes one look, one decision, and at most one effect.
+// Reconcile takes one look and one decision, and carries it out up to the first
+// effect that fails.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	own, ctx := r.written.of(ctx, req.NamespacedName, r.Clock.Now())
+	if !own.seen(ctx, r.Client, r.Clock.Now()) {
+		return reconcile.Result{RequeueAfter: againAfter}, nil
+	}
 	rollout := &v1alpha1.Rollout{}
 	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
 		if apierrors.IsNotFound(err) {
 			hideConditions(req.NamespacedName)
 			r.inputs.forget(req.NamespacedName)
+			r.written.forget(req.NamespacedName)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if rollout.DeletionTimestamp != nil && !hasFinalizer(rollout) {
 		return reconcile.Result{}, nil
 	}
-	w, err := r.observe(ctx, rollout)
+	w, err := r.observe(ctx, rollout, own.last(rollout))
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}
@@ -84,8 +93,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	r.tellViolations(rollout, violations)
 	showConditions(w.rollout)
-	if err := r.act(ctx, w, t.Effect); err != nil {
-		return wake.AfterConflict(ctx, "act: "+t.Effect.String(), r.noteRefusal(ctx, w, t.Effect.String(), err))
+	for _, effect := range t.Effects {
+		if err := r.act(ctx, w, effect); err != nil {
+			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, w, effect.String(), err))
+		}
 	}
 	// Nothing may happen that would wake a Rollout whose record is still owed.
 	var owed time.Duration

@@ -118,21 +118,21 @@ func (b *book) decides(rule string, change ...func(*plan.Result)) error {
 	if d := observed.Status.Decision; d != nil {
 		last = d.Seq
 	}
-	d := plan.Decision{Rule: rule, Why: strings.Repeat("why ", 100), Status: *observed.Status.DeepCopy(), Effect: plan.SetSplit{Weight: last}, Standing: plan.Standing{State: plan.Working, Reason: "X"}}
+	d := plan.Decision{Rule: rule, Why: strings.Repeat("why ", 100), Status: *observed.Status.DeepCopy(), Effects: []plan.Effect{plan.SetSplit{Weight: last}}, Standing: plan.Standing{State: plan.Working, Reason: "X"}}
 	d.Status.Decision = &v1alpha1.DecisionSummary{Rule: rule, Seq: last + 1, Why: d.Why, At: metav1.NewTime(b.at)}
 	t := plan.Result{Decision: d, News: true}
 	for _, c := range change {
 		c(&t)
 	}
 	t.Record = &v1alpha1.DecisionRecord{At: metav1.NewTime(b.at), Rule: rule, Why: t.Why, Phase: t.Status.Phase, Effect: "x"}
-	if t.Effect == nil {
+	if len(t.Effects) == 0 {
 		t.Record.Effect = ""
 	}
 	return b.r.record(b.t.Context(), w, t)
 }
 
 func rollsBack(t *plan.Result) { t.Status.Phase, t.GoesOn = v1alpha1.PhaseRollingBack, true }
-func onlyWaits(t *plan.Result) { t.Effect, t.Why = nil, "short" }
+func onlyWaits(t *plan.Result) { t.Effects, t.Why = nil, "short" }
 func ends(t *plan.Result) {
 	e := v1alpha1.HistoryEntry{Run: t.Status.Run, Outcome: v1alpha1.OutcomeRolledBack, StartedAt: t.Status.Decision.At, FinishedAt: t.Status.Decision.At}
 	t.Status.Phase, t.GoesOn, t.Finished, t.Status.History = v1alpha1.PhaseRolledBack, true, &e, []v1alpha1.HistoryEntry{e}

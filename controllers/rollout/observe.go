@@ -44,6 +44,9 @@ type world struct {
 	canaryPods []corev1.Pod
 	judgedPods []corev1.Pod
 	target     traffic.Target
+	// follows means that the newest write of the Rollout was this process's own, and
+	// that the cache shows everything that it wrote.
+	follows bool
 	// owed is set when the run's record could not be written.
 	owed  bool
 	input plan.Input
@@ -52,8 +55,8 @@ type world struct {
 }
 
 // observe makes every read of a reconcile, and judges nothing.
-func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout) (*world, error) {
-	w := &world{rollout: rollout, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}, read: map[string]workload.Set{}}
+func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, follows bool) (*world, error) {
+	w := &world{rollout: rollout, follows: follows, target: targetOf(rollout), sets: map[string]*unstructured.Unstructured{}, read: map[string]workload.Set{}}
 	w.input = plan.Input{
 		Now: r.Clock.Now(), Watchdog: r.Watchdog, ReleaseTimeout: r.ReleaseTimeout, Calm: r.Calm,
 		Name: rollout.Name, Namespace: rollout.Namespace, Generation: rollout.Generation, Spec: *rollout.Spec.DeepCopy(), Status: *rollout.Status.DeepCopy(),
@@ -195,7 +198,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, w *world) error {
 	if o.Split != nil {
 		in.Split = &o.Split.Canary
 	}
-	if w.rollout.Status.Candidate != nil && w.input.Canary.Hash != "" {
+	if hash := w.input.Canary.Hash; w.rollout.Status.Candidate != nil && hash != "" && !w.deploymentRuns(hash) {
 		w.input.Canary.Left = max(w.input.Canary.Left, o.ServiceCanary)
 	}
 	return nil

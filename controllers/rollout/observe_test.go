@@ -54,3 +54,26 @@ func TestALookReadsEachTemplateOnce(t *testing.T) {
 		t.Error("another reading of the Deployment is taken for the first")
 	}
 }
+
+// TestPodsThatAreTheDeploymentsOwn: a run does not wait for pods to go that belong to a
+// ReplicaSet which the Deployment controls.
+func TestPodsThatAreTheDeploymentsOwn(t *testing.T) {
+	d := benchDeployment(0)
+	for name, c := range map[string]struct {
+		set  workload.Set
+		want bool
+	}{
+		"the Deployment's":           {workload.Set{Hash: "h", ControllerUID: d.GetUID(), Pods: 2}, true},
+		"the run's":                  {workload.Set{Hash: "h", ControllerUID: "run", Pods: 2}, false},
+		"of another version":         {workload.Set{Hash: "i", ControllerUID: d.GetUID(), Pods: 2}, false},
+		"the Deployment's, but idle": {workload.Set{Hash: "h", ControllerUID: d.GetUID()}, false},
+	} {
+		w := &world{deployment: d, read: map[string]workload.Set{"s": c.set}}
+		if got := w.deploymentRuns("h"); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if (&world{read: map[string]workload.Set{"s": {Hash: "h", Pods: 2}}}).deploymentRuns("h") {
+		t.Error("there is no Deployment")
+	}
+}

@@ -49,15 +49,15 @@ func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
 	return r.describeCanary(ctx, w, sets)
 }
 
-// readDeployment reads past the cache where a decision must see our own last
-// write, or would be drastic if the cache were behind: in a handover, and when
-// the Deployment seems to roll although nobody let it. It is nil when there is no
-// such Deployment.
+// readDeployment reads past the cache where a decision must see what another
+// process may have written, or would be drastic if the cache were behind: in a
+// handover that this process has not gone on with yet, and when the Deployment seems
+// to roll although nobody let it. It is nil when there is no such Deployment.
 func (r *Reconciler) readDeployment(ctx context.Context, w *world, key types.NamespacedName) (*unstructured.Unstructured, error) {
 	d := workload.NewDeployment()
 	err := r.Client.Get(ctx, key, d)
-	live := w.inHandover()
-	if err == nil && !live && !workload.Paused(d) && w.rollout.Status.Stable != nil {
+	live := w.mustReadLive()
+	if err == nil && !w.inHandover() && !workload.Paused(d) && w.rollout.Status.Stable != nil {
 		declared, err := w.describe(d)
 		live = err == nil && declared.Revision != w.rollout.Status.Stable.Revision
 	}
@@ -92,6 +92,10 @@ func (w *world) inHandover() bool {
 	return s.Phase == v1alpha1.PhaseHandingOver || s.Phase == v1alpha1.PhaseRollingBack && s.Promotion != nil && s.Promotion.HandedAt != nil
 }
 
+// mustReadLive holds in a handover while somebody else wrote the Rollout last: after
+// a restart, and beside another process, the cache may lack what was decided there.
+func (w *world) mustReadLive() bool { return w.inHandover() && !w.follows }
+
 func selectorOf(d *unstructured.Unstructured) (labels.Selector, error) {
 	raw, _, _ := unstructured.NestedMap(d.Object, "spec", "selector")
 	declared := &metav1.LabelSelector{}
@@ -114,7 +118,7 @@ func (r *Reconciler) readSets(ctx context.Context, w *world, selector labels.Sel
 	var sets []workload.Set
 	for i := range list.Items {
 		u := &list.Items[i]
-		if w.inHandover() && u.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(w.rollout.Status.Run) {
+		if w.mustReadLive() && u.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(w.rollout.Status.Run) {
 			live := workload.NewSet()
 			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(u), live); err != nil {
 				if apierrors.IsNotFound(err) {
@@ -212,34 +216,11 @@ func (r *Reconciler) warn(ctx context.Context, w *world) error {
 // owner, whatever its template has become, and those of former runs.
 func (r *Reconciler) describeCanary(ctx context.Context, w *world, sets []workload.Set) error {
 	status := &w.rollout.Status
-	for _, set := range sets {
-		u := w.sets[set.Name]
-		ours := u.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name && set.ControllerKind == "RolloutRun"
-		// A set that the Deployment owns although no handover was decided is none that
-		// was judged: the planner takes it out as any wrong version.
-		decided := status.Promotion != nil && status.Promotion.HandedAt != nil
-		// A fence of the present epoch means that no handover has succeeded since.
-		fenced := status.Phase == v1alpha1.PhaseRollingBack && w.fenceOf(u) == status.Epoch
-		handed := decided && !fenced && w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
-		// Its owner tells a canary: labels can be taken away.
-		byOwner := set.ControllerKind == "RolloutRun" && set.ControllerName == status.Run
-		byLabel := handed && set.Run == v1alpha1.RunLabel(status.Run)
-		// Until somebody adopts a set without an owner it stays the run's.
-		orphaned := set.ControllerUID == "" && u.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name && set.Run == v1alpha1.RunLabel(status.Run)
-		switch {
-		case status.Phase.InRun() && (byOwner || byLabel || orphaned):
-			w.takeCanary(set, handed)
-		case set.ControllerUID == w.rollout.UID && status.Phase.InRun():
-			w.takeCanary(set, false)
-			w.input.Canary.Former = true
-		case set.Deleting:
-			// It is on its way.
-		case (!decided || fenced) && status.Phase.InRun() && set.Run == v1alpha1.RunLabel(status.Run) && w.ownedByDeployment(set):
-			w.input.Canary.Adopted = set.Name
-		case ours || set.ControllerUID == w.rollout.UID:
-			w.input.Canary.Leftover = set.Name
-		}
+	runs := workload.RunSetsOf(sets, w.runOwner())
+	if runs.Canary != nil {
+		w.takeCanary(*runs.Canary, runs.Handed)
 	}
+	w.input.Canary.Former, w.input.Canary.Adopted, w.input.Canary.Leftover = runs.Former, runs.Adopted, runs.Leftover
 	if w.deployment == nil || status.Candidate == nil {
 		return nil
 	}
@@ -250,10 +231,22 @@ func (r *Reconciler) describeCanary(ctx context.Context, w *world, sets []worklo
 	return r.describePods(ctx, w, sets)
 }
 
-// ownedByDeployment holds for a set that nobody controls too: the Deployment
-// controller adopts it.
-func (w *world) ownedByDeployment(set workload.Set) bool {
-	return set.ControllerUID == "" || w.deployment != nil && set.ControllerUID == w.deployment.GetUID()
+func (w *world) runOwner() workload.RunOwner {
+	s := &w.rollout.Status
+	o := workload.RunOwner{
+		Rollout: w.rollout.Name, RolloutUID: w.rollout.UID, HandOverDecided: s.Promotion != nil && s.Promotion.HandedAt != nil,
+		FenceOf: func(set *workload.Set) int64 { return w.fenceOf(w.sets[set.Name]) },
+	}
+	if w.deployment != nil {
+		o.Deployment = w.deployment.GetUID()
+	}
+	if s.Phase.InRun() {
+		o.Run = s.Run
+	}
+	if s.Phase == v1alpha1.PhaseRollingBack {
+		o.FencedAt = s.Epoch
+	}
+	return o
 }
 
 // fenceOf is the epoch that the last fence has left on a set; 0 without one.
@@ -316,7 +309,7 @@ func (r *Reconciler) describePods(ctx context.Context, w *world, sets []workload
 		}
 	}
 	in := &w.input.Canary
-	if !in.Handed {
+	if !in.Handed && !w.deploymentRuns(hash) {
 		in.Left = int32(len(workload.ActivePods(w.canaryPods)))
 	}
 	if in.Hash == "" {
@@ -327,6 +320,17 @@ func (r *Reconciler) describePods(ctx context.Context, w *world, sets []workload
 	}
 	in.Cause = workload.Cause(w.canarySet, w.canaryPods, w.input.Now)
 	return nil
+}
+
+// deploymentRuns reports whether the Deployment controls a set with this hash that has
+// pods: they are its own then, whatever was tried, and go with its next version.
+func (w *world) deploymentRuns(hash string) bool {
+	for _, set := range w.read {
+		if w.deployment != nil && set.Hash == hash && set.ControllerUID == w.deployment.GetUID() && set.Pods > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // borrowable is the Deployment's own idle set that runs a revision.

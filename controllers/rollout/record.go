@@ -35,7 +35,7 @@ func (r *Reconciler) record(ctx context.Context, w *world, t plan.Result) error 
 		return err
 	}
 	next.Status.Record = recorded
-	if t.Effect == nil && !changed(&w.rollout.Status, &next.Status) {
+	if len(t.Effects) == 0 && !changed(&w.rollout.Status, &next.Status) {
 		if unrecorded(&next.Status) && !t.GoesOn {
 			return errNoRecord
 		}
@@ -117,12 +117,8 @@ func changed(was, next *v1alpha1.RolloutStatus) bool {
 
 // announce logs a decision and makes it an event, once, after it was recorded.
 func (r *Reconciler) announce(ctx context.Context, w *world, t plan.Result) {
-	effect := ""
-	if t.Effect != nil {
-		effect = t.Effect.String()
-	}
 	log.FromContext(ctx).Info(t.Why, "rule", t.Rule, "phase", w.rollout.Status.Phase, "run", w.rollout.Status.Run,
-		"weight", w.input.Route.Split, "effect", effect)
+		"weight", w.input.Route.Split, "effect", t.Does())
 	decisions.WithLabelValues(t.Rule).Inc()
 	if t.Finished != nil {
 		countOutcome(t.Finished)

@@ -39,11 +39,12 @@ func Unlock(deployment *unstructured.Unstructured) ([]byte, error) {
 	return p.Encode()
 }
 
-// Unpause lets the Deployment roll out, and unlocks it in the same write. It tests the
-// uid and the whole template, because the guard does not check Belay's own writes. It
-// does not test the resource version, because status and size change all the time. It
+// Unpause lets the Deployment roll, and in the same write unlocks it and removes the
+// labels that are named. It tests the uid and the whole template, because the guard
+// does not check Belay's own writes. It does not test the resource version, because
+// status and size change all the time. It
 // fails when the template that was read is not the given revision.
-func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, error) {
+func Unpause(deployment *unstructured.Unstructured, revision string, labels ...string) ([]byte, error) {
 	template := Template(deployment)
 	declared, err := RevisionOf(template)
 	if err != nil {
@@ -59,7 +60,7 @@ func Unpause(deployment *unstructured.Unstructured, revision string) ([]byte, er
 	var p jsonPatch
 	p.Test(string(deployment.GetUID()), "metadata", "uid")
 	p.Test(template, "spec", "template")
-	p.RemoveLabels(deployment.GetLabels(), v1alpha1.LabelHandover)
+	p.RemoveLabels(deployment.GetLabels(), append(labels, v1alpha1.LabelHandover)...)
 	p.Add(false, "spec", "paused")
 	return p.Encode()
 }
@@ -79,7 +80,8 @@ func Pause(deployment *unstructured.Unstructured) ([]byte, error) {
 // GiveOwner makes the Deployment the owner of a set that a run controls, and adds the
 // size annotations that the Deployment controller would write. deployment must be the
 // object that Lock returned. It tests the owner, the size and the resource version of the
-// set. It fails for a set that neither a run nor the Deployment controls.
+// set. It fails for a set that neither a run nor the Deployment controls. It also sets the
+// label belay.dev/run: once the owner has changed, only that tells whose set it is.
 func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 	if isControlledBy(set, deployment.GetUID()) {
 		return nil, nil
@@ -98,7 +100,8 @@ func GiveOwner(set, deployment *unstructured.Unstructured) ([]byte, error) {
 		return nil, err
 	}
 	p.entries(set, "annotations", sizeAnnotations(Replicas(deployment), maxReplicas))
-	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable})
+	_, run := controllerOf(set)
+	p.entries(set, "labels", map[string]string{v1alpha1.LabelRole: v1alpha1.RoleStable, v1alpha1.LabelRun: v1alpha1.RunLabel(run.Name)})
 	p.RemoveLabels(set.GetLabels(), v1alpha1.LabelBorrowed)
 	return p.Encode()
 }

@@ -164,7 +164,8 @@ func TestGiveOwner(t *testing.T) {
 	d := deployment(t)
 	give := func(u *unstructured.Unstructured) ([]byte, error) { return GiveOwner(u, d) }
 	canary := set(t, "RolloutRun", "r-1", 3)
-	canary.SetLabels(map[string]string{"app": "shop", "belay.dev/borrowed": "true", "belay.dev/run": "run-1"})
+	// Somebody has taken the label belay.dev/run away.
+	canary.SetLabels(map[string]string{"app": "shop", "belay.dev/borrowed": "true"})
 	for name, annotations := range map[string]map[string]string{"no annotations": nil, "others": {"a": "b", "deployment.kubernetes.io/desired-replicas": "9"}} {
 		canary.SetAnnotations(annotations)
 		after := goesThrough(t, canary, types.JSONPatchType, give)
@@ -178,7 +179,7 @@ func TestGiveOwner(t *testing.T) {
 		if got := after.GetAnnotations(); got["deployment.kubernetes.io/desired-replicas"] != "3" || got["deployment.kubernetes.io/max-replicas"] != "4" || got["a"] != annotations["a"] {
 			t.Errorf("%s: annotations %v", name, got)
 		}
-		if got := asJSON(t, after.GetLabels()); got != `{"app":"shop","belay.dev/role":"stable","belay.dev/run":"run-1"}` {
+		if got := asJSON(t, after.GetLabels()); got != `{"app":"shop","belay.dev/role":"stable","belay.dev/run":"its-owner"}` {
 			t.Errorf("%s: labels %s", name, got)
 		}
 	}
@@ -304,15 +305,20 @@ func TestMarks(t *testing.T) {
 	mark := func(m v1alpha1.Marks) builder {
 		return func(u *unstructured.Unstructured) ([]byte, error) { return Mark(u, m) }
 	}
-	marked := goesThrough(t, deployment(t), types.MergePatchType, mark(all))
+	marked := goesThrough(t, deployment(t), types.JSONPatchType, mark(all))
 	if got := asJSON(t, marked.GetLabels()); got != `{"belay.dev/narrowed":"svc","belay.dev/rejected":"0123456789","belay.dev/rollout":"shop","belay.dev/run":"`+strings.Repeat("r", 63)+`","team":"a"}` {
 		t.Errorf("labels %s", got)
 	}
-	idle := goesThrough(t, marked, types.MergePatchType, mark(v1alpha1.Marks{Rollout: "shop"}))
+	idle := goesThrough(t, marked, types.JSONPatchType, mark(v1alpha1.Marks{Rollout: "shop"}))
 	if got := asJSON(t, idle.GetLabels()); got != `{"belay.dev/rollout":"shop","team":"a"}` {
 		t.Errorf("labels %s", got)
 	}
-	refused(t, marked, types.MergePatchType, mark(v1alpha1.Marks{}), field("990", "metadata", "resourceVersion"))
+	newer := field("990", "metadata", "resourceVersion")
+	refused(t, marked, types.JSONPatchType, mark(v1alpha1.Marks{}), newer)
+	refused(t, deployment(t), types.JSONPatchType, mark(all), newer)
+	another := v1alpha1.Marks{Rollout: "shop", Run: "run-2"}
+	refused(t, idle, types.JSONPatchType, mark(another), field("d-2", "metadata", "uid"), field("other", "metadata", "labels", "belay.dev/rollout"))
+	refused(t, marked, types.JSONPatchType, mark(another), field("run-1", "metadata", "labels", "belay.dev/run"))
 	if patch, err := Mark(deployment(t), v1alpha1.Marks{}); patch != nil || err != nil {
 		t.Errorf("nothing to remove, and it is removed: %s, %v", patch, err)
 	}

@@ -3,26 +3,49 @@ package workload
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Mark is the JSON merge patch (types.MergePatchType) that sets the Deployment's marks;
-// nil when they are set already. It has the resource version, so that a write in between
-// is a conflict.
+// Mark is the JSON patch (types.JSONPatchType) that makes the Deployment's marks
+// these; nil when they are. It tests the marks that it changes, and that the
+// Deployment is still the Rollout's, not the resource version: status and size change
+// all the time. Only the first mark of a Deployment tests that it has not changed.
 func Mark(deployment *unstructured.Unstructured, marks v1alpha1.Marks) ([]byte, error) {
-	labels, changed := deployment.GetLabels(), map[string]any{}
-	for key, wanted := range marks.Labels() {
-		switch present, ok := labels[key]; {
-		case wanted == "" && ok:
-			changed[key] = nil
-		case wanted != "" && present != wanted:
-			changed[key] = wanted
-		}
+	var p jsonPatch
+	p.Test(string(deployment.GetUID()), "metadata", "uid")
+	labels, added := deployment.GetLabels(), map[string]string{}
+	if labels[v1alpha1.LabelRollout] == marks.Rollout {
+		p.Test(marks.Rollout, "metadata", "labels", v1alpha1.LabelRollout)
+	} else {
+		p.testUnchanged(deployment)
 	}
-	return labelPatch(deployment, changed)
+	changed := false
+	wanted := marks.Labels()
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		present, ok := labels[key]
+		if present == wanted[key] && ok == (wanted[key] != "") {
+			continue
+		}
+		changed = true
+		switch {
+		case wanted[key] == "":
+			p.RemoveLabels(labels, key)
+			continue
+		case ok:
+			p.Test(present, "metadata", "labels", key)
+		}
+		added[key] = wanted[key]
+	}
+	if !changed {
+		return nil, nil
+	}
+	p.entries(deployment, "labels", added)
+	return p.Encode()
 }
 
 // MarkSet is the JSON merge patch (types.MergePatchType) that labels a ReplicaSet with its

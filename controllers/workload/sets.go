@@ -66,9 +66,9 @@ type Set struct {
 	Number int64
 	// Borrowed is set for a set of the Deployment that a run has taken.
 	Borrowed bool
-	// Run is the label belay.dev/run: v1alpha1.RunLabel of the run that it was created or
-	// borrowed for.
-	Run string
+	// Rollout is the label belay.dev/rollout, and Run the label belay.dev/run:
+	// v1alpha1.RunLabel of the run that it was created or borrowed for.
+	Rollout, Run string
 	// Deleting is set while it is being deleted.
 	Deleting bool
 	// Failure is why its pods cannot be created, as the ReplicaSet controller reports:
@@ -90,6 +90,7 @@ func ReadSet(rs *unstructured.Unstructured) (Set, error) {
 		Pods:      count(rs, "status", "replicas"),
 		Ready:     count(rs, "status", "readyReplicas"),
 		Available: count(rs, "status", "availableReplicas"),
+		Rollout:   rs.GetLabels()[v1alpha1.LabelRollout],
 		Run:       rs.GetLabels()[v1alpha1.LabelRun],
 		Deleting:  rs.GetDeletionTimestamp() != nil,
 		Failure:   failure(rs),

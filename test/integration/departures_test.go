@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -33,6 +34,8 @@ func TestABypassServesInEveryPhase(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
+			// So that a handover waits before the owner changes.
+			s.reconciler.Calm = time.Minute
 			s.release(better)
 			s.until(name, at)
 			s.bypass("")

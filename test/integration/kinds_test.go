@@ -244,7 +244,8 @@ func runController(t *testing.T, to *rest.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: openGate{},
+	noting := rollout.Noting(mgr.GetClient())
+	rollouts := &rollout.Reconciler{Client: noting, Live: mgr.GetAPIReader(), Router: gateway.New(noting, v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: openGate{},
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: time.Second, ReleaseTimeout: time.Minute, Calm: time.Second, Workers: 1}
 	for _, err := range []error{wake.Index(t.Context(), mgr.GetFieldIndexer()), rollouts.SetupWithManager(mgr)} {
 		if err != nil {

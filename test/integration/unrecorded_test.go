@@ -43,7 +43,7 @@ func TestRollbackNeedsNoRecord(t *testing.T) {
 		t.Fatalf("the record was written: %+v", run.Status)
 	}
 	s.api.forget()
-	expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE", `run RolledBack "shop/errors", labelled RolledBack`, ": RunStarts MarksWorkload PointsServices SplitsRoute", "TriggerFired RollbackTakesTraffic", " RollbackDone\n")...)
+	expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE", `run RolledBack "shop/errors", labelled RolledBack`, ": RunStarts SplitsRoute", "TriggerFired RollbackTakesTraffic", " RollbackDone\n")...)
 	run := s.run(r.Status.Run)
 	if got := len(run.Status.Decisions); got != int(last.Seq) {
 		t.Errorf("the record has %d decisions, %d were taken", got, last.Seq)
@@ -82,7 +82,7 @@ func TestWhatCannotBeExplainedDoesNotShip(t *testing.T) {
 	}
 	s.api.faulty = nil
 	s.until("promoted", ended(better))
-	expect(t, s.settle(better, good), append(isServed, `labelled Promoted: RunStarts MarksWorkload PointsServices`)...)
+	expect(t, s.settle(better, good), append(isServed, `labelled Promoted: RunStarts SplitsRoute`)...)
 }
 
 // TestDeletionWaitsForItsRecordAtTheEnd: a deleted Rollout takes its traffic
@@ -140,7 +140,7 @@ func TestALargeRunIsRecordedToItsEnd(t *testing.T) {
 		t.Errorf("%d decisions are missing, the first with trimmed verdicts is at %d of %d: is the run large?", missing, trimmed, len(decisions))
 	}
 	// The handover is the last decision that waits for its record, however long that takes.
-	at := slices.IndexFunc(decisions, func(d v1alpha1.DecisionRecord) bool { return d.Rule == "HandsOver" })
+	at := slices.IndexFunc(decisions, func(d v1alpha1.DecisionRecord) bool { return d.Rule == "BakePassed" })
 	if d := decisions[at]; len(raw) > evidence.MaxBytes || !d.SameVerdicts && int32(len(d.Verdicts))+d.MoreVerdicts != 62 {
 		t.Errorf("%d bytes, and the handover rests on %d verdicts and %d more", len(raw), len(d.Verdicts), d.MoreVerdicts)
 	}

@@ -15,7 +15,7 @@ import (
 func TestEveryRecordReplays(t *testing.T) {
 	decisions, bytes, longest := 0, int32(0), int32(0)
 	for _, s := range world.Stories() {
-		w := s.Begin(1, world.Fault{})
+		w := s.Begin(1)
 		records := w.KeepRecords()
 		w.Run()
 		for name, r := range records {
@@ -45,7 +45,7 @@ func TestEveryRecordReplays(t *testing.T) {
 // order in which they stand is found out.
 func TestAChangedRecordDoesNotReplay(t *testing.T) {
 	s := world.Stories()[0]
-	w := s.Begin(1, world.Fault{})
+	w := s.Begin(1)
 	records := w.KeepRecords()
 	w.Run()
 	var chain []v1alpha1.DecisionRecord

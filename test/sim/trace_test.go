@@ -16,7 +16,7 @@ func TestTrace(t *testing.T) {
 		if s.Name != *trace {
 			continue
 		}
-		w := s.Begin(1, world.Fault{})
+		w := s.Begin(1)
 		w.Trace(func(line string) { t.Log(line) })
 		w.Run()
 		report(t, s.Name, w, s.Ends(w))

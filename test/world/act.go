@@ -3,6 +3,7 @@ package world
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
@@ -32,14 +33,20 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 		w.rollout.runs = append(w.rollout.runs, status.Run)
 		w.rollout.version++
 	case plan.PointServices:
-		return w.onPair(v, func() { w.point(v.sides()) })
+		return w.onPair(v, func() { w.point(v.sides(status)) })
 	case plan.NarrowService:
 		return w.onService(v, func() { w.narrow(e.Hash, "") })
 	case plan.SetSplit:
+		if w.network.routeGone {
+			return errRefused
+		}
 		return w.onRoute(v, func() { w.setRoute(&e.Weight, status.Epoch) })
 	case plan.ReleaseRoute:
+		if w.network.routeGone {
+			return nil
+		}
 		return w.onRoute(v, func() { w.setRoute(nil, status.Epoch) })
-	case plan.ScaleCanary, plan.RemoveCanary, plan.RemoveLeftover, plan.FenceCanary:
+	case plan.ScaleCanary, plan.RemoveCanary, plan.RemoveLeftover, plan.FenceCanary, plan.TakeBack:
 		return w.actOnCanary(effect, v, status)
 	default:
 		return w.actOnDeployment(effect, v, status)
@@ -52,6 +59,9 @@ func (w *World) leave(v view) error {
 	n, d := &w.network, &w.deployment
 	n.before, n.declared = pair{}, pair{}
 	n.pairVersion++
+	if w.interrupted("removed the pair") {
+		return errCrashed
+	}
 	if d.uid != 0 {
 		d.marks, d.lock = plan.Marks{}, ""
 		d.version++
@@ -69,7 +79,7 @@ func (w *World) writeRollout(v view, write func(*rollout)) error {
 }
 
 func (w *World) onPair(v view, write func()) error {
-	if v.network.network.pairVersion != w.network.pairVersion {
+	if v.services.network.pairVersion != w.network.pairVersion {
 		return errConflict
 	}
 	write()
@@ -77,7 +87,7 @@ func (w *World) onPair(v view, write func()) error {
 }
 
 func (w *World) onService(v view, write func()) error {
-	if v.network.network.serviceVersion != w.network.serviceVersion {
+	if v.services.network.serviceVersion != w.network.serviceVersion {
 		return errConflict
 	}
 	write()
@@ -85,7 +95,7 @@ func (w *World) onService(v view, write func()) error {
 }
 
 func (w *World) onRoute(v view, write func()) error {
-	if v.network.network.routeVersion != w.network.routeVersion {
+	if v.routes.network.routeVersion != w.network.routeVersion {
 		return errConflict
 	}
 	write()
@@ -102,6 +112,9 @@ func (w *World) seenSet(seen *set) (*set, error) {
 }
 
 func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) error {
+	if e, ok := effect.(plan.TakeBack); ok {
+		return w.takeBack(e.Name, v, status)
+	}
 	if e, ok := effect.(plan.RemoveLeftover); ok {
 		if seen := v.sets.named(e.Name); seen != nil {
 			w.judgeRemoval(seen)
@@ -129,6 +142,30 @@ func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.Rollout
 		return w.removeCanary(now, seen, e.Reject)
 	}
 	return nil
+}
+
+// takeBack makes a run the owner of its set again.
+func (w *World) takeBack(name string, v view, status *v1alpha1.RolloutStatus) error {
+	seen := v.sets.named(name)
+	if seen == nil || !slices.Contains(v.rollout.rollout.runs, status.Run) {
+		return nil
+	}
+	if !w.stillDecided(status) || !slices.Contains(w.rollout.runs, status.Run) || !w.deployment.paused {
+		return errConflict
+	}
+	now, err := w.seenSet(seen)
+	if err != nil {
+		return err
+	}
+	now.owner, now.ownerRun, now.run = 0, status.Run, status.Run
+	now.version++
+	return nil
+}
+
+// stillDecided: a create carries no version, so what was decided is asked for anew.
+func (w *World) stillDecided(status *v1alpha1.RolloutStatus) bool {
+	live := w.rollout.status
+	return !w.rollout.gone && live.Run == status.Run && live.Epoch == status.Epoch && live.Phase == status.Phase
 }
 
 // removeSet deletes by uid.
@@ -192,8 +229,7 @@ func (w *World) scaleCanary(replicas int32, seen *set, v view, status *v1alpha1.
 	if w.setsRefused {
 		return errRefused
 	}
-	// A create carries no version: what was decided is asked for anew.
-	if live := w.rollout.status; w.rollout.gone || live.Run != status.Run || live.Epoch != status.Epoch || live.Phase != status.Phase {
+	if !w.stillDecided(status) {
 		return errConflict
 	}
 	s := set{name: "shop-" + tried, template: tried, hash: tried, ownerRun: status.Run, run: status.Run, size: replicas, desired: -1, limit: -1}
@@ -207,18 +243,14 @@ func (w *World) scaleCanary(replicas int32, seen *set, v view, status *v1alpha1.
 	return nil
 }
 
-// interrupted runs what a story does between two writes of an effect, and says
-// whether the controller stops there.
+// interrupted runs what happens between two writes of an effect, and says whether
+// the controller stops there.
 func (w *World) interrupted(at string) bool {
 	if hook := w.hooks[at]; hook != nil {
 		delete(w.hooks, at)
 		hook(w)
 	}
-	if w.within {
-		w.within = false
-		return true
-	}
-	return false
+	return w.strikeAll(within) != nil
 }
 
 func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) error {
@@ -228,12 +260,16 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 	}
 	switch e := effect.(type) {
 	case plan.MarkWorkload:
-		err := w.onDeployment(seen, func() { d.marks = e.Marks })
-		if s := w.stable(status.Stable.Revision); err == nil && s != nil {
+		if err := w.onDeployment(seen, func() { d.marks = e.Marks }); err != nil {
+			return err
+		}
+		if w.interrupted("marked") {
+			return errCrashed
+		}
+		if s := w.stable(status.Stable.Revision); s != nil {
 			s.marked = true
 			s.version++
 		}
-		return err
 	case plan.HandOver:
 		return w.handOver(e, v, status)
 	case plan.Unlock:
@@ -248,7 +284,12 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 		}
 		w.judgeUnpause(e.Revision)
 		if d.paused || d.lock != "" {
-			w.specWrite(func() { d.paused, d.lock = false, "" })
+			w.specWrite(func() {
+				d.paused, d.lock = false, ""
+				if e.Unmark {
+					d.marks.Run, d.marks.Narrowed = "", ""
+				}
+			})
 		}
 	case plan.Pause:
 		if seen.declared != d.declared {
@@ -308,7 +349,7 @@ func (w *World) handOver(e plan.HandOver, v view, status *v1alpha1.RolloutStatus
 		return errConflict
 	}
 	w.judgeHandOver(now, e)
-	now.owner, now.ownerRun, now.borrowed = answer.uid, "", false
+	now.owner, now.ownerRun, now.run, now.borrowed, now.marked = answer.uid, "", status.Run, false, true
 	now.desired, now.limit = answer.replicas, answer.replicas+w.maxSurge()
 	now.version++
 	if w.interrupted("handed") {
@@ -350,6 +391,9 @@ func (w *World) takeOut(e plan.TakeOut, v view) error {
 	seen := v.sets.named(e.Name)
 	if seen == nil {
 		return nil
+	}
+	if !w.deployment.paused {
+		return errConflict
 	}
 	w.disturbedRun = w.rollout.status.Run
 	if e.Delete {

@@ -105,8 +105,8 @@ func (c *cluster) clone() *cluster {
 
 func (c *cluster) count(match func(pod) bool) int32 {
 	var n int32
-	for _, p := range c.pods {
-		if match(p) {
+	for i := range c.pods {
+		if match(c.pods[i]) {
 			n++
 		}
 	}
@@ -136,7 +136,7 @@ func (c *cluster) canary(run string) *set {
 	if run == "" {
 		return nil
 	}
-	return c.find(func(s *set) bool { return s.run == run })
+	return c.find(func(s *set) bool { return s.run == run || s.ownerRun == run })
 }
 
 // stable is the Deployment's own set of a revision: one with a size before one
@@ -149,20 +149,33 @@ func (c *cluster) stable(revision string) *set {
 	return c.find(matches)
 }
 
-// The status of a set, as its pods make it.
-func (c *cluster) podsOf(s *set) int32 {
-	return c.count(func(p pod) bool { return p.set == s.uid && p.stays(c.at) })
+// tally is the status of a set, as its pods make it.
+type tally struct{ pods, ready, available int32 }
+
+func (c *cluster) tally(s *set) tally {
+	var t tally
+	for i := range c.pods {
+		p := &c.pods[i]
+		if p.set != s.uid || !p.stays(c.at) {
+			continue
+		}
+		t.pods++
+		if c.at.Before(p.readyAt) {
+			continue
+		}
+		t.ready++
+		if !c.at.Before(p.readyAt.Add(c.deployment.minReady)) {
+			t.available++
+		}
+	}
+	return t
 }
 
-func (c *cluster) readyOf(s *set) int32 {
-	return c.count(func(p pod) bool { return p.set == s.uid && p.ready(c.at) })
-}
+func (c *cluster) podsOf(s *set) int32 { return c.tally(s).pods }
 
-func (c *cluster) availableOf(s *set) int32 {
-	return c.count(func(p pod) bool {
-		return p.set == s.uid && p.ready(c.at) && !c.at.Before(p.readyAt.Add(c.deployment.minReady))
-	})
-}
+func (c *cluster) readyOf(s *set) int32 { return c.tally(s).ready }
+
+func (c *cluster) availableOf(s *set) int32 { return c.tally(s).available }
 
 // readyWith counts the ready pods of one version, whoever made them.
 func (c *cluster) readyWith(template string) int32 {
@@ -216,7 +229,8 @@ func (c *cluster) digestWorkload(write func(...int)) {
 	write(d.uid, d.version, d.observed)
 	for i := range c.sets {
 		s := &c.sets[i]
-		write(s.uid, s.version, int(c.podsOf(s)), int(c.readyOf(s)), int(c.availableOf(s)))
+		t := c.tally(s)
+		write(s.uid, s.version, int(t.pods), int(t.ready), int(t.available))
 	}
 	if d.recreate {
 		write(len(c.pods))

@@ -13,33 +13,6 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// Fault says what goes wrong besides the script.
-type Fault struct {
-	// CrashAt stops the controller at its n-th write, from 1; 0 never.
-	CrashAt int
-	// Crash is where at that write.
-	Crash CrashPoint
-	// GoesOn is when the controller that stopped before its record or its effect
-	// goes on after all, beside the one that took its place; 0 never.
-	GoesOn time.Duration
-	// LostEvents leaves the controller with its own wake-ups.
-	LostEvents bool
-	// Stale lets the controller see each part of the cluster as it was a while ago.
-	Stale bool
-}
-
-// CrashPoint is a place in the course of one reconcile.
-type CrashPoint string
-
-// The places: before the decision is recorded, before the effect, between two
-// writes of one effect, and after it.
-const (
-	BeforeRecord CrashPoint = "before the record"
-	BeforeEffect CrashPoint = "before the effect"
-	WithinEffect CrashPoint = "within the effect"
-	AfterEffect  CrashPoint = "after the effect"
-)
-
 // Lease is how long another controller takes to go on where one crashed.
 const Lease = 20 * time.Second
 
@@ -73,42 +46,87 @@ func (w *World) reconcile() {
 	if t.Recheck > 0 {
 		w.wake = w.at.Add(max(t.Recheck, time.Millisecond))
 	}
-	write := t.Effect != nil || t.News
+	write := len(t.Effects) > 0 || t.News
+	w.striking = nil
 	if write {
-		w.writes++
+		w.noteWrite(t)
 	}
-	crash := w.fault.CrashAt > 0 && write && w.fault.CrashAt == w.writes
-	if crash && w.fault.Crash == BeforeRecord {
-		w.crash(&late{in: in, t: t, v: v, record: true})
+	if len(w.striking) > 0 {
+		w.decided = late{in: in, t: t, v: v}
+	}
+	if w.stopped(w.strikeAll(looked)) {
 		return
 	}
-	if !w.record(in, t, v) {
-		w.wake = w.at.Add(200 * time.Millisecond)
+	if !w.record(in, t, v) || w.stopped(w.strikeAll(recorded)) {
+		w.wake = w.at.Add(w.backOff())
 		return
 	}
-	if crash && w.fault.Crash == BeforeEffect {
-		w.crash(&late{in: in, t: t, v: v})
-		return
-	}
-	w.within = crash && w.fault.Crash == WithinEffect
 	taken := w.carryOut(t.Decision, v)
-	w.within = false
-	if crash {
-		w.crash(nil)
-	} else if taken && write && !w.fault.LostEvents && w.wake.After(w.at.Add(10*time.Millisecond)) {
+	if !w.crashed && taken && write && !w.at.Before(w.deafUntil) && w.wake.After(w.at.Add(10*time.Millisecond)) {
 		w.wake = w.at.Add(10 * time.Millisecond)
 	}
 }
 
-// crash leaves the field to another controller, after the lease. What the one
-// that stopped was about to do may still come.
-func (w *World) crash(rest *late) {
+// noteWrite counts a write, and finds out what strikes at it.
+func (w *World) noteWrite(t plan.Result) {
+	if w.atWrite != nil {
+		before := w.fork()
+		before.looks--
+		before.wake = w.at
+		w.atWrite(Write{Number: w.writes + 1, Records: t.News, Effects: t.Effects, before: before}, before)
+	}
+	w.writes++
+	for _, d := range w.disturbances {
+		if k, ok := kindNamed(d.Kind); ok && d.At == w.writes {
+			w.striking = append(w.striking, k)
+		}
+	}
+}
+
+// strikeAll lets happen what strikes at a place, once.
+func (w *World) strikeAll(at place) error {
+	if at == fromTheStart {
+		for _, d := range w.disturbances {
+			if k, ok := kindNamed(d.Kind); ok && d.At == 0 {
+				w.striking = append(w.striking, k)
+			}
+		}
+	}
+	var answer error
+	for i, k := range w.striking {
+		if k != nil && k.place == at {
+			w.striking[i] = nil
+			answer = k.strike(w, w.decided)
+		}
+	}
+	return answer
+}
+
+// stopped takes what a strike means for a reconcile that has not acted yet.
+func (w *World) stopped(err error) bool {
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, errCrashed):
+		w.crash()
+	default:
+		w.wake = w.at.Add(w.backOff())
+	}
+	return true
+}
+
+// backOff is how long the controller waits after an error.
+func (w *World) backOff() time.Duration {
+	if w.crashed {
+		return Lease
+	}
+	return 200 * time.Millisecond
+}
+
+// crash leaves the field to another controller, after the lease.
+func (w *World) crash() {
 	w.crashed = true
 	w.wake = w.at.Add(Lease)
-	if rest != nil && w.fault.GoesOn > 0 {
-		rest.at = w.at.Add(w.fault.GoesOn)
-		w.late = rest
-	}
 }
 
 func (w *World) goOnLate() {
@@ -122,29 +140,60 @@ func (w *World) goOnLate() {
 	w.carryOut(l.t.Decision, l.v)
 }
 
-// carryOut acts, and keeps a refusal in the status. It reports whether the API
-// server took what was to be written.
+// carryOut acts up to the first effect that fails, and keeps a refusal in the status.
+// It reports whether the API server took what was to be written.
 func (w *World) carryOut(d plan.Decision, v view) bool {
-	if d.Effect == nil {
-		return true
+	err := w.strikeAll(acting)
+	if len(d.Effects) == 0 {
+		return !w.stopped(err)
 	}
-	err := w.act(d.Effect, v, &d.Status)
+	for i, effect := range d.Effects {
+		if err == nil {
+			err = w.perform(effect, v, &d.Status)
+		}
+		at := acted
+		if i < len(d.Effects)-1 {
+			at = afterFirst + place(i)
+		}
+		if lost := w.strikeAll(at); lost != nil {
+			err = lost
+		}
+		if err != nil {
+			w.failed(effect, err)
+			return false
+		}
+	}
+	return true
+}
+
+func (w *World) perform(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) error {
+	if w.at.Before(w.downUntil) {
+		return errRefused
+	}
+	return w.act(effect, v, status)
+}
+
+// failed is what the controller makes of an effect that it could not carry out.
+func (w *World) failed(effect plan.Effect, err error) {
 	switch {
+	case errors.Is(err, errCrashed):
+		w.crash()
 	case errors.Is(err, errConflict):
 		w.wake = w.at.Add(200 * time.Millisecond)
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errRefused), errors.Is(err, errLost):
 		next := w.rollout.status.DeepCopy()
 		since := metav1.NewTime(w.at)
-		if r := next.Refusal; r != nil && r.Effect == d.Effect.String() {
+		if r := next.Refusal; r != nil && r.Effect == effect.String() {
 			since = r.Since
 		}
-		next.Refusal = &v1alpha1.Refusal{Effect: d.Effect.String(), Message: err.Error(), Since: since}
-		w.writeStatus(next)
+		next.Refusal = &v1alpha1.Refusal{Effect: effect.String(), Message: err.Error(), Since: since}
+		if !w.at.Before(w.downUntil) {
+			w.writeStatus(next)
+		}
 		w.wake = w.at.Add(10 * time.Second)
-	case err != nil && !errors.Is(err, errCrashed):
-		w.broken("%s: %v", d.Effect, err)
+	default:
+		w.broken("%s: %v", effect, err)
 	}
-	return err == nil
 }
 
 func (w *World) writeStatus(next *v1alpha1.RolloutStatus) {
@@ -158,12 +207,12 @@ func (w *World) writeStatus(next *v1alpha1.RolloutStatus) {
 // record takes the status as the API server does: with the version that was
 // observed, and through the phase graph. It reports whether that went through.
 func (w *World) record(in plan.Input, t plan.Result, v view) bool {
-	if v.rollout.rollout.version != w.rollout.version {
+	if v.rollout.rollout.version != w.rollout.version || w.at.Before(w.downUntil) {
 		return false
 	}
 	d := t.Decision
 	w.last = d
-	was, next := w.rollout.status, d.Status.DeepCopy()
+	was, next := w.rollout.status, &d.Status
 	if !next.Phase.MayFollow(was.Phase) {
 		w.broken("the API server refuses phase %s after %s", next.Phase, was.Phase)
 	}
@@ -180,6 +229,11 @@ func (w *World) record(in plan.Input, t plan.Result, v view) bool {
 		w.stalls = append(w.stalls, stall)
 	}
 	w.judgeRecord(in, d)
+	if t.News {
+		w.rollout.status = next
+		w.rollout.version++
+		return true
+	}
 	w.writeStatus(next)
 	return true
 }

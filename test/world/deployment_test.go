@@ -9,7 +9,7 @@ import (
 // given is a world of ReplicaSets whose pods are all there and ready, with nobody
 // but the Deployment controller at work.
 func given(d deployment, sets ...set) *World {
-	w := newWorld(1, Fault{}, func(w *World) { w.deployment.replicas = 0 })
+	w := newWorld(1, func(w *World) { w.deployment.replicas = 0 })
 	w.sets, w.pods = nil, nil
 	d.uid, d.generation = w.deployment.uid, 1
 	w.deployment = d
@@ -98,7 +98,7 @@ func TestDeploymentRollsByItself(t *testing.T) {
 	for _, recreate := range []bool{false, true} {
 		t.Run(fmt.Sprintf("recreate %t", recreate), func(t *testing.T) {
 			least := int32(8)
-			w := newWorld(1, Fault{}, func(w *World) {
+			w := newWorld(1, func(w *World) {
 				w.deployment.replicas, w.deployment.recreate, w.mayBeDown = 8, recreate, true
 				w.rollout.gone = true
 				w.trace = func(w *World) { least = min(least, w.count(func(p pod) bool { return p.ready(w.at) })) }

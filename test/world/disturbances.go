@@ -12,12 +12,22 @@ type stage struct {
 	at   func(*World) bool
 	// before is what leads there after the push.
 	before []event
+	// shown is at by what the Rollout's status shows; nil where more must be known.
+	shown func(Shown) bool
+}
+
+// inScene tells a story of an act in a stage that is known by what is shown.
+func (s Story) inScene(at stage, do func(Backend)) Story {
+	if at.shown == nil {
+		return s
+	}
+	return s.told(Scene{at.shown, do})
 }
 
 // trialStages are those in which the candidate can still be taken back by weights.
 func trialStages() []stage {
 	return []stage{
-		{name: "held", at: held}, {name: "step", at: atStep(1)}, {name: "promoting", at: promoting},
+		{name: "held", at: held}, {name: "step", at: atStep(1), shown: whileStep(1)}, {name: "promoting", at: promoting},
 		{name: "bake", at: baking}, {name: "before-owner", at: beforeOwner},
 	}
 }
@@ -47,7 +57,7 @@ func pushes() []Story {
 	var all []Story
 	for _, s := range stages() {
 		all = append(all,
-			story("supersede/"+s.name, third, promoted, s.inStage(declares(third))),
+			story("supersede/"+s.name, third, promoted, s.inStage(declares(third))).inScene(s, func(b Backend) { b.Declare(third) }),
 			story("cancel/"+s.name, first, "", s.inStage(declares(first))))
 	}
 	return append(all,
@@ -74,13 +84,13 @@ func superseding(w *World) {
 func emergencies() []Story {
 	var all []Story
 	for _, s := range stages() {
-		same := story("bypass/"+s.name, second, "", s.inStage(bypasses(second)))
+		same := story("bypass/"+s.name, second, "", s.inStage(bypasses(second))).inScene(s, func(b Backend) { b.Bypass(second) })
 		if s.name != "after-owner" {
 			same.Ended = v1alpha1.OutcomeBypassed
 		}
 		hotfix := story("bypass-other/"+s.name, third, v1alpha1.OutcomeBypassed, s.inStage(bypasses(third)))
 		all = append(all, same, hotfix, hotfix.named("bypass-other-recreate/"+s.name).with(recreate).with(mayBeDown),
-			deletion("delete-rollout/"+s.name, s), deletionOfBoth("delete-both/"+s.name, s), lossOfDeployment("delete-deployment/"+s.name, s), recreation("recreate-deployment/"+s.name, s))
+			deletion("delete-rollout/"+s.name, s).inScene(s, Backend.DeleteRollout), deletionOfBoth("delete-both/"+s.name, s), lossOfDeployment("delete-deployment/"+s.name, s), recreation("recreate-deployment/"+s.name, s))
 	}
 	return append(all,
 		story("bypass-twice", third, v1alpha1.OutcomeBypassed, script(event{atStep(1), bypasses(second)}, soon(5*time.Second, bypasses(third)))),
@@ -95,7 +105,7 @@ func emergencies() []Story {
 				w.silenceGateway()
 			}
 			return atStep(1)(w)
-		}}).leaving(),
+		}}).leaving().silent(),
 		firstNeverReady(), unreadyCandidate(unready(second)),
 	)
 }
@@ -151,5 +161,5 @@ func firstNeverReady() Story {
 }
 
 func unreadyCandidate(setup func(*World)) Story {
-	return rejection("candidate-never-ready", script(event{stalled, commands(v1alpha1.ActionAbort)})).with(setup).stalling(v1alpha1.ReasonDeadlineExceeded)
+	return rejection("candidate-never-ready", script(event{stalled(v1alpha1.ReasonDeadlineExceeded), commands(v1alpha1.ActionAbort)})).with(setup).stalling(v1alpha1.ReasonDeadlineExceeded)
 }

@@ -30,7 +30,9 @@ type network struct {
 	inFlight       []*int32
 	acknowledgedAt time.Time
 	routeVersion   int
-	routeEpoch     int64
+	// routeGone and serviceGone are while the user's objects are missing.
+	routeGone, serviceGone bool
+	routeEpoch             int64
 }
 
 func (n *network) acknowledged(at time.Time) bool { return !at.Before(n.acknowledgedAt) }
@@ -68,7 +70,12 @@ func (c *cluster) side(hash string) int32 {
 }
 
 // behindService counts the endpoints of the user's Service.
-func (c *cluster) behindService() int32 { return c.endpoints(c.network.narrowedAt(c.at)) }
+func (c *cluster) behindService() int32 {
+	if c.network.serviceGone {
+		return 0
+	}
+	return c.endpoints(c.network.narrowedAt(c.at))
+}
 
 // setRoute writes the route. The gateway follows some time later; a silent one
 // only when it is back.
@@ -79,10 +86,14 @@ func (w *World) setRoute(split *int32, epoch int64) {
 	if same(split, n.split) {
 		return
 	}
+	if w.gatewayBehind {
+		// It has followed the write before this one, and reports no more.
+		n.inFlight = []*int32{n.split}
+	}
 	n.split = split
 	n.inFlight = append(n.inFlight, split)
-	n.acknowledgedAt = w.at.Add(w.delay(0.02, 4))
-	if w.gatewaySilent {
+	n.acknowledgedAt = w.at.Add(w.delay(0.02, 4) + w.gatewaySlow)
+	if w.gatewaySilent || w.gatewayBehind {
 		n.acknowledgedAt = w.at.Add(2 * limitTime)
 	}
 }

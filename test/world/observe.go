@@ -2,12 +2,15 @@ package world
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/workload"
 )
 
 // poll is how often the judge asks its source; samples need as long again after
@@ -30,11 +33,39 @@ type rollout struct {
 // view is what the controller's caches hold of each kind of object, and what its
 // writes are tested against.
 type view struct {
-	deployment, sets, network, rollout *cluster
+	deployment, sets, services, routes, rollout *cluster
+	// read are the ReplicaSets as the controller reads them, oldest first, and runs
+	// those of them that are runs'.
+	read []workload.Set
+	runs workload.RunSets
+}
+
+// The parts of a view: the watch of each may lag by itself.
+const (
+	partDeployment = iota
+	partSets
+	partServices
+	partRoute
+	partRollout
+	parts
+)
+
+// part is what a view has of one part.
+func (v view) part(part int) *cluster {
+	return [parts]*cluster{v.deployment, v.sets, v.services, v.routes, v.rollout}[part]
+}
+
+// frozen is what a watch that has stopped shows until it goes on.
+type frozen struct {
+	shows *cluster
+	until time.Time
 }
 
 func (w *World) view() view {
-	v := view{w.look(0), w.look(1), w.look(2), w.look(3)}
+	v := view{
+		deployment: w.look(partDeployment), sets: w.look(partSets), services: w.look(partServices),
+		routes: w.look(partRoute), rollout: w.look(partRollout),
+	}
 	status, cached := v.rollout.rollout.status, &v.deployment.deployment
 	rolls := status.Stable != nil && !cached.paused && cached.declared != status.Stable.Revision
 	if inHandover(status) || rolls || cached.uid == 0 {
@@ -43,7 +74,64 @@ func (w *World) view() view {
 	if inHandover(status) {
 		v.sets = w.withLive(v.sets, status.Run)
 	}
+	v.read = v.sets.read()
+	v.runs = workload.RunSetsOf(v.read, v.runOwner())
 	return v
+}
+
+// rolloutUID is that of the one Rollout.
+const rolloutUID = "rollout"
+
+func uidOf(n int) types.UID {
+	if n == 0 {
+		return ""
+	}
+	return types.UID(strconv.Itoa(n))
+}
+
+// read is what the controller reads of the ReplicaSets, oldest first.
+func (c *cluster) read() []workload.Set {
+	all := make([]workload.Set, 0, len(c.sets))
+	for _, s := range c.byAge() {
+		t := c.tally(s)
+		r := workload.Set{
+			Name: s.name, UID: uidOf(s.uid), Revision: s.template, Hash: s.hash, Image: imageOf(s.template),
+			Desired: s.size, Pods: t.pods, Ready: t.ready, Available: t.available,
+			Number: int64(s.number), Borrowed: s.borrowed, Run: s.run, Created: time.Unix(int64(s.created), 0),
+		}
+		if s.changed != "" || s.former {
+			r.Revision += "-changed"
+		}
+		if s.run != "" || s.marked {
+			r.Rollout = "shop"
+		}
+		switch {
+		case s.former && s.ownerRun != "":
+			r.ControllerKind, r.ControllerUID = "Rollout", rolloutUID
+		case s.ownerRun != "":
+			r.ControllerKind, r.ControllerName, r.ControllerUID = "RolloutRun", s.ownerRun, types.UID(s.ownerRun)
+		case s.owner != 0:
+			r.ControllerKind, r.ControllerName, r.ControllerUID = "Deployment", "shop", uidOf(s.owner)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func (v view) runOwner() workload.RunOwner {
+	s := v.rollout.rollout.status
+	o := workload.RunOwner{
+		Rollout: "shop", RolloutUID: rolloutUID, Deployment: uidOf(v.deployment.deployment.uid),
+		HandOverDecided: s.Promotion != nil && s.Promotion.HandedAt != nil,
+		FenceOf:         func(set *workload.Set) int64 { return v.sets.named(set.Name).epoch },
+	}
+	if s.Phase.InRun() {
+		o.Run = s.Run
+	}
+	if s.Phase == v1alpha1.PhaseRollingBack {
+		o.FencedAt = s.Epoch
+	}
+	return o
 }
 
 // inHandover holds from the decision about the first handover to its end: then
@@ -74,6 +162,9 @@ func (w *World) withLive(cached *cluster, run string) *cluster {
 // look is a part of the cluster as the controller's cache has it: never older
 // than what it saw before, as a watch delivers in order.
 func (w *World) look(part int) *cluster {
+	if f := w.frozen[part]; w.at.Before(f.until) {
+		return f.shows
+	}
 	for i := len(w.seen) - 1; i > 0; i-- {
 		if w.at.Sub(w.seen[i].at) >= w.lags[part] {
 			return w.seen[i]
@@ -85,7 +176,7 @@ func (w *World) look(part int) *cluster {
 func (w *World) observe(v view) plan.Input {
 	status := v.rollout.rollout.status
 	in := plan.Input{
-		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, Calm: 15 * time.Second, Name: "shop",
+		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, Calm: w.calm, Name: "shop",
 		Spec: w.spec, Status: *status, FinalizerMissing: !v.rollout.rollout.finalizer,
 		Workload: v.workload(), Canary: v.candidate(), Route: v.route(),
 		Run:    plan.Run{Next: status.Runs, StablePinned: true},
@@ -95,7 +186,8 @@ func (w *World) observe(v view) plan.Input {
 	if w.spec.ReplicaWeighted() {
 		in.Route = v.pods()
 	}
-	in.Run.Exists = slices.Contains(v.rollout.rollout.runs, status.Run)
+	// A run that the cache does not know is asked for.
+	in.Run.Exists = slices.Contains(v.rollout.rollout.runs, status.Run) || status.Phase.InRun() && slices.Contains(w.rollout.runs, status.Run)
 	in.Run.Former = in.Run.Exists && status.Run == w.formerRun
 	if in.Run.Exists {
 		in.Verdict = w.verdict(status)
@@ -104,19 +196,21 @@ func (w *World) observe(v view) plan.Input {
 }
 
 func revision(name string) v1alpha1.Revision {
-	return v1alpha1.Revision{Revision: name, Image: "shop:" + name[:1]}
+	return v1alpha1.Revision{Revision: name, Image: imageOf(name)}
 }
 
-func (c *cluster) describe(s *set) plan.Set {
+func imageOf(template string) string { return "shop:" + template[:1] }
+
+func planSet(s workload.Set) plan.Set {
 	return plan.Set{
-		Name: s.name, Revision: s.template, Hash: s.hash, Image: "shop:" + s.template[:1],
-		Desired: s.size, Pods: c.podsOf(s), Ready: c.readyOf(s), Available: c.availableOf(s),
+		Name: s.Name, Revision: s.Revision, Hash: s.Hash, Image: s.Image,
+		Desired: s.Desired, Pods: s.Pods, Ready: s.Ready, Available: s.Available,
 	}
 }
 
 // workload is what observing the Deployment and its sets gives the planner.
 func (v view) workload() plan.Workload {
-	d, c, status := &v.deployment.deployment, v.sets, v.rollout.rollout.status
+	d, status := &v.deployment.deployment, v.rollout.rollout.status
 	if d.uid == 0 {
 		return plan.Workload{}
 	}
@@ -128,20 +222,17 @@ func (v view) workload() plan.Workload {
 		out.UnavailableSince = &since
 	}
 	if status.Stable != nil {
-		if s := c.stable(status.Stable.Revision); s != nil {
-			out.Stable, out.StableUnmarked = c.describe(s), !s.marked
+		if s, ok := workload.Stable(v.read, uidOf(d.uid), status.Stable.Revision); ok {
+			out.Stable, out.StableUnmarked = planSet(s), !v.sets.named(s.Name).marked
 		}
 	}
-	if canary := v.canary(); canary != nil {
-		chosen := c.find(func(s *set) bool { return s.equals(d.declared) && (c.own(s) || s.uid == canary.uid) })
-		if chosen != nil {
-			out.Chosen = chosen.name
+	if canary := v.runs.Canary; canary != nil {
+		if chosen, ok := workload.Chosen(v.read, uidOf(d.uid), *canary, d.declared); ok {
+			out.Chosen = chosen.Name
 		}
 	}
-	for _, s := range c.byAge() {
-		if c.own(s) && s.size > 0 {
-			out.Active = append(out.Active, c.describe(s))
-		}
+	for _, s := range workload.Active(v.read, uidOf(d.uid)) {
+		out.Active = append(out.Active, planSet(s))
 	}
 	return out
 }
@@ -155,64 +246,40 @@ func (c *cluster) byAge() []*set {
 	return all
 }
 
-// canary is the set of the run in progress, whoever controls it: the Deployment
-// only when its handover was decided.
+// canary is the set of the run in progress, whoever controls it.
 func (v view) canary() *set {
-	status := v.rollout.rollout.status
-	if !status.Phase.InRun() {
+	if v.runs.Canary == nil {
 		return nil
 	}
-	s := v.sets.canary(status.Run)
-	decided := status.Promotion != nil && status.Promotion.HandedAt != nil
-	if s != nil && v.sets.own(s) && !decided {
-		return nil
-	}
-	return s
+	return v.sets.named(v.runs.Canary.Name)
 }
 
 // candidate is what observing the run's set and its pods gives the planner.
 func (v view) candidate() plan.Canary {
-	c, status := v.sets, v.rollout.rollout.status
-	var out plan.Canary
-	found := v.canary()
-	if found != nil {
-		out = plan.Canary{
-			Set: c.describe(found), Exists: true, Handed: c.own(found), Recognised: c.recognised(found),
-			Borrowed: found.borrowed, Former: found.former, Changed: found.changed, Epoch: found.epoch,
-		}
+	c, status, uid := v.sets, v.rollout.rollout.status, uidOf(v.deployment.deployment.uid)
+	out := plan.Canary{Handed: v.runs.Handed, Former: v.runs.Former, Adopted: v.runs.Adopted, Leftover: v.runs.Leftover}
+	if found := v.runs.Canary; found != nil {
+		s := v.canary()
+		out.Set, out.Exists, out.Borrowed = planSet(*found), true, found.Borrowed
+		out.Recognised = workload.Recognised(*found, v.read, uid)
+		out.Changed, out.Epoch = s.changed, s.epoch
 	}
 	if status.Phase.InRun() && !out.Handed {
-		out.Left = c.count(func(p pod) bool { return p.run == status.Run && p.exists(c.at) && (p.stays(c.at) || p.endpoint(c.at)) })
-	}
-	for _, s := range c.byAge() {
-		if s.ownerRun != "" && (found == nil || s.uid != found.uid) {
-			out.Leftover = s.name
-		}
+		// Pods of a set that the Deployment controls are its own, whatever was tried.
+		out.Left = c.count(func(p pod) bool {
+			own := c.find(func(s *set) bool { return s.uid == p.set && c.own(s) }) != nil
+			return p.run == status.Run && !own && p.exists(c.at) && (p.stays(c.at) || p.endpoint(c.at))
+		})
 	}
 	return out
 }
 
-// recognised: the Deployment controller has given the set the highest number.
-func (c *cluster) recognised(s *set) bool {
-	higher := c.find(func(other *set) bool { return other.uid != s.uid && c.own(other) && other.number >= s.number })
-	return s.number > 0 && c.own(s) && higher == nil
-}
-
 // route is what observing the Services, their endpoints and the route gives.
 func (v view) route() plan.Route {
-	n, sides := &v.network.network, v.sides()
-	c, now := v.network, n.pairNow(v.network.at)
-	out := plan.Route{
-		Acknowledged: n.acknowledged(c.at), Epoch: n.routeEpoch, Narrowed: n.narrowed, NarrowedBy: n.narrowedBy,
-		ServiceEndpoints: c.behindService(),
-	}
-	if !out.Acknowledged {
-		out.Unacknowledged = `Gateway "web" has not reported Accepted for the newest generation`
-	}
-	if n.split != nil {
-		weight := *n.split
-		out.Split = &weight
-	}
+	c, sides := v.services, v.sides(v.rollout.rollout.status)
+	n, now := &c.network, c.network.pairNow(c.at)
+	out := plan.Route{ServiceMissing: n.serviceGone, ServiceEndpoints: c.behindService(), Narrowed: n.narrowed, NarrowedBy: n.narrowedBy}
+	v.shares(&out)
 	if sides.stable != "" && now.stable == sides.stable {
 		out.StableEndpoints = c.side(now.stable)
 	}
@@ -228,10 +295,33 @@ func (v view) route() plan.Route {
 	return out
 }
 
+// shares is what the route says, and what the gateway has acknowledged of it.
+func (v view) shares(out *plan.Route) {
+	n := &v.routes.network
+	switch {
+	case n.routeGone:
+		out.Acknowledged = true
+		out.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: `HTTPRoute "web" does not exist`}
+	case out.ServiceMissing:
+		out.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceNotFound, Message: `Service "shop" does not exist`}
+	}
+	if n.routeGone {
+		return
+	}
+	out.Acknowledged, out.Epoch = n.acknowledged(v.routes.at), n.routeEpoch
+	if !out.Acknowledged {
+		out.Unacknowledged = `Gateway "web" has not reported Accepted for the newest generation`
+	}
+	if n.split != nil {
+		weight := *n.split
+		out.Split = &weight
+	}
+}
+
 // sides are the hashes that the pair of Services should select: the stable set's,
 // and the canary's, or that of the set which would become it.
-func (v view) sides() pair {
-	c, status := v.sets, v.rollout.rollout.status
+func (v view) sides(status *v1alpha1.RolloutStatus) pair {
+	c := v.sets
 	var p pair
 	if v.deployment.deployment.uid == 0 {
 		return p

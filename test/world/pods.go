@@ -14,7 +14,7 @@ func replicaWeighted(w *World) { w.spec.Traffic = nil }
 
 // pods is what observing the ReplicaSets gives where no route is named.
 func (v view) pods() plan.Route {
-	out, c, sides := plan.Route{Acknowledged: true, PairCurrent: true}, v.sets, v.sides()
+	out, c, sides := plan.Route{Acknowledged: true, PairCurrent: true}, v.sets, v.sides(v.rollout.rollout.status)
 	if v.deployment.deployment.uid == 0 {
 		return out
 	}

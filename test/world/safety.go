@@ -16,7 +16,7 @@ type safety struct {
 	// mayBeDown: the story itself takes all pods away.
 	mayBeDown bool
 
-	excusedUntil time.Time
+	excusedUntil, mayBeDownUntil time.Time
 	// disturbedRun had its size changed or pods lost: pods may be made in it.
 	disturbedRun   string
 	disturbedUntil time.Time
@@ -26,6 +26,8 @@ type safety struct {
 	permitted int32
 	lastShare time.Time
 	failedAt  time.Time
+	// routeEditedAt is when somebody else last wrote the route.
+	routeEditedAt time.Time
 	// refusedPushes counts those that met the lock.
 	refusedPushes int
 	// ends are the outcomes of the runs, in order.
@@ -92,7 +94,7 @@ func (w *World) judge() {
 func (w *World) judgeService() {
 	ready := max(w.endpoints(""), w.count(func(p pod) bool { return p.ready(w.at) }))
 	least := w.deployment.replicas - w.maxUnavailable()
-	if ready < least && !w.mayBeDown && !w.excused() && !w.disturbed() {
+	if ready < least && !w.mayBeDown && !w.at.Before(w.mayBeDownUntil) && !w.excused() && !w.disturbed() {
 		w.broken("%d pods serve, %d at least should", ready, least)
 	}
 }
@@ -101,6 +103,9 @@ func (w *World) judgeService() {
 // ready pod, as long as there is one anywhere; and the candidate has no more than
 // its step allows.
 func (w *World) judgeSplit(split *int32) {
+	if w.network.routeGone {
+		return
+	}
 	now := w.network.pairNow(w.at)
 	if split == nil {
 		if w.behindService() == 0 && w.endpoints("") > 0 && !w.excused() {
@@ -114,7 +119,13 @@ func (w *World) judgeSplit(split *int32) {
 	if w.endpoints("") == 0 || w.excused() {
 		return
 	}
-	if *split > w.permitted {
+	if w.unheard && !same(split, w.network.split) && (w.disturbed() || w.mayBeDown) {
+		// What Belay has written since, and the gateway does not follow, helps nobody.
+		return
+	}
+	// A bypass ends whatever the gateway follows.
+	bypassed := len(w.ends) > 0 && w.ends[len(w.ends)-1] == string(v1alpha1.OutcomeBypassed) && !w.rollout.status.Phase.InRun() && w.network.split == nil
+	if *split > w.permitted && !bypassed {
 		w.broken("%d %% go to the candidate, %d %% are allowed", *split, w.permitted)
 	}
 	if *split > 0 && w.side(now.canary) == 0 {
@@ -198,7 +209,7 @@ func (w *World) judgeBirth(s *set) {
 // and none has for the drain time. Behind the user's Service they go like any
 // other pod.
 func (w *World) judgeRemoval(s *set) {
-	if w.network.split == nil && len(w.network.inFlight) == 1 {
+	if w.network.routeGone || w.network.split == nil && len(w.network.inFlight) == 1 {
 		return
 	}
 	if idle := w.at.Sub(w.lastShare); w.readyOf(s) > 0 && idle < w.spec.Traffic.Drain.Duration {
@@ -215,9 +226,10 @@ func (w *World) judgeHandOver(s *set, e plan.HandOver) {
 	if e.Native || w.spec.ReplicaWeighted() {
 		return
 	}
+	// No look could see what was written between it and the handover.
 	for _, split := range w.network.inFlight {
 		narrowed := split == nil && w.network.narrowedAt(w.at) == s.hash
-		if !narrowed && (split == nil || *split != 100) {
+		if !narrowed && (split == nil || *split != 100) && !w.at.Equal(w.routeEditedAt) {
 			w.broken("the owner changes while stable pods take requests")
 		}
 	}

@@ -54,7 +54,7 @@ func TestTheWorldSeesHarm(t *testing.T) {
 		{"a canary left behind", false, guarded, func(w *World) { w.createSet(set{name: "left", template: second, ownerRun: "gone"}) }, "ReplicaSet left of run gone is left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(1, Fault{}, nil, event{guarded, func(w *World) {
+			w := newWorld(1, nil, event{guarded, func(w *World) {
 				if c.run {
 					w.declare(second)
 				}
@@ -102,7 +102,7 @@ func TestTheWorldSeesHarmByPods(t *testing.T) {
 					w.fail()
 				}
 			}}
-			w := newWorld(1, Fault{}, replicaWeighted, push, fails, event{c.when, c.do})
+			w := newWorld(1, replicaWeighted, push, fails, event{c.when, c.do})
 			w.Run()
 			if !strings.Contains(strings.Join(w.violations, "\n"), c.says) {
 				t.Errorf("nobody said %q; said was %q", c.says, w.violations)

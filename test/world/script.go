@@ -16,6 +16,9 @@ type Story struct {
 	// Setup changes the world before it begins.
 	Setup  func(*World)
 	Script func() []event
+	// Scenes are the script of a portable story; nil for one that only the world in
+	// memory can play.
+	Scenes []Scene
 	// Serves is the revision that all requests reach in the end, and Phase the
 	// Rollout's; empty when the Rollout is gone.
 	Serves string
@@ -32,13 +35,18 @@ type Story struct {
 	// Racing stories end in one of two ways, by what comes first: then Serves may
 	// also be Or.
 	Or string
+	// silentGateway marks a story whose own gateway is silent for a while.
+	silentGateway bool
 	// Leaves allows a canary to be left, where a deletion could not wait any longer.
 	Leaves bool
 }
 
-// Begin is a world at the start of the story, with the delays of a seed.
-func (s Story) Begin(seed uint64, fault Fault) *World {
-	return newWorld(seed, fault, s.Setup, s.Script()...)
+// Begin is a world at the start of the story, with the delays of a seed, and what
+// goes wrong in it.
+func (s Story) Begin(seed uint64, disturbances ...Disturbance) *World {
+	w := newWorld(seed, s.Setup, s.Script()...)
+	w.disturbances = disturbances
+	return w
 }
 
 // Summary is the course of a story that was played, in one line: how long it took,
@@ -73,8 +81,11 @@ var (
 	promoting = func(w *World) bool {
 		return w.rollout.status.Phase == v1alpha1.PhasePromoting && (w.network.split != nil || w.spec.ReplicaWeighted())
 	}
-	baking      = inPhase(v1alpha1.PhaseBaking)
+	baking = inPhase(v1alpha1.PhaseBaking)
+	// beforeOwner is in a handover that still waits: a story that asks for it lets the
+	// sizes stand for longer than the bake.
 	beforeOwner = func(w *World) bool {
+		w.calm = 3 * time.Minute
 		return inPhase(v1alpha1.PhaseHandingOver)(w) && w.rollout.status.Promotion.HandedAt == nil
 	}
 	afterOwner = func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) && w.handed() }
@@ -90,9 +101,17 @@ var (
 	promotedOnce = ended(1)
 )
 
-// ended is while nothing is in progress after so many runs.
+// ended is while nothing is in progress after so many runs whose version serves.
 func ended(runs int) func(*World) bool {
-	return func(w *World) bool { return guarded(w) && len(w.ends) >= runs }
+	return func(w *World) bool {
+		serve := 0
+		for _, outcome := range w.ends {
+			if outcome == string(promoted) || outcome == string(v1alpha1.OutcomeBypassed) {
+				serve++
+			}
+		}
+		return guarded(w) && serve >= runs
+	}
 }
 
 // handed is whether the Deployment owns the set of the run in progress.
@@ -160,7 +179,7 @@ func (s Story) Ends(w *World) []string {
 	if s.Serves != "" {
 		serves := w.readyWith(s.Serves) == d.replicas || s.Or != "" && w.readyWith(s.Or) == d.replicas
 		expect(serves, "%d of %d replicas run %s", w.readyWith(s.Serves), d.replicas, s.Serves)
-		expect(w.count(func(p pod) bool { return p.stays(w.at) }) == d.replicas || s.Leaves, "there are %d pods for %d replicas", len(w.pods), d.replicas)
+		expect(w.count(func(p pod) bool { return p.goes.IsZero() }) == d.replicas || s.Leaves, "there are %d pods for %d replicas", len(w.pods), d.replicas)
 	}
 	if s.Rejects != "" {
 		expect(status.IsRejected(s.Rejects) != nil, "revision %s is not rejected", s.Rejects)

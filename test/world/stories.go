@@ -1,6 +1,7 @@
 package world
 
 import (
+	"slices"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -58,7 +59,7 @@ func Stories() []Story {
 func releases() []Story {
 	promote := story("promote", second, promoted, script())
 	return []Story{
-		promote,
+		promote.told(),
 		promote.named("promote-recreate").with(recreate),
 		promote.named("promote-one-replica").with(replicas(1)),
 		promote.named("promote-many-replicas").with(replicas(40)),
@@ -68,22 +69,25 @@ func releases() []Story {
 		story("canary-lost", second, promoted, script(event{atStep(1), (*World).loseCanary})),
 		story("canary-lost-while-promoting", second, promoted, script(event{promoting, (*World).loseCanary})),
 		story("canary-lost-in-bake", second, promoted, script(event{baking, (*World).loseCanary})),
-		story("stable-pod-lost", second, promoted, script(event{atStep(1), func(w *World) { w.losePod(first) }})),
+		story("stable-pod-lost", second, promoted, nil).told(Scene{whileStep(1), func(b Backend) { b.LosePod(first) }}),
 		story("canary-pod-lost-in-bake", second, promoted, script(event{baking, func(w *World) { w.losePod(second) }})),
 		story("blind-then-on", second, promoted, script(event{atStep(0), func(w *World) { w.blindUntil = w.at.Add(10 * time.Minute) }})),
-		story("route-overwritten", second, promoted, script(event{atStep(0), (*World).overwriteRoute}, event{baking, (*World).overwriteRoute})),
+		story("route-overwritten", second, promoted, nil).told(Scene{whileStep(0), Backend.OverwriteRoute}, Scene{whileBaking, Backend.OverwriteRoute}),
 		promote.named("selector-stripped").with(directCallers).scripted(script(event{atStep(0), (*World).stripSelector}, event{baking, (*World).stripSelector})),
 		promote.named("selector-stripped-for-good").with(directCallers).scripted(script(
 			event{atStep(0), (*World).stripSelector}, soon(20*time.Second, (*World).stripSelector), soon(20*time.Second, (*World).stripSelector),
 			event{baking, func(*World) {}})),
 		story("push-while-locked", third, promoted, script(event{func(w *World) bool { return w.deployment.lock != "" }, declares(third)})),
-		story("fast-revert", first, promoted, script(event{promotedOnce, declares(first)})),
+		story("fast-revert", first, promoted, nil).told(Scene{onceServing, func(b Backend) { b.Declare(first) }}),
 		story("fast-revert-in-a-run", first, promoted, script(event{promotedOnce, declares(third)}, event{atStep(0), declares(first)})),
 		story("revert-to-an-older-version", first, promoted, revertToOlder),
 	}
 }
 
-func (s Story) scripted(events func() []event) Story { s.Script = events; return s }
+func (s Story) scripted(events func() []event) Story {
+	s.Script, s.Scenes = events, nil
+	return s
+}
 
 // revertToOlder promotes two versions, and declares the first again, which is not
 // one that returns without steps.
@@ -108,7 +112,7 @@ func rollbacks() []Story {
 	inBake := rejection("rollback-in-bake", script(event{baking, fail}))
 	deadline := inStep.named("rollback-at-deadline").scripted(script(event{atStep(0), func(w *World) { w.blindUntil = w.at.Add(3 * time.Hour) }}))
 	return []Story{
-		inStep, inBake,
+		inStep.told(Scene{whileStep(1), Backend.Fail}), inBake.told(Scene{whileBaking, Backend.Fail}),
 		inBake.named("rollback-from-a-bake-that-shrank").scripted(script(event{baking, resizes(2)}, soon(time.Minute, fail))),
 		rejection("rollback-at-once", script(event{inPhase(v1alpha1.PhaseStepping), fail})),
 		rejection("rollback-while-promoting", script(event{promoting, fail})),
@@ -119,7 +123,7 @@ func rollbacks() []Story {
 		inBake.named("rollback-direct-callers-in-bake").with(directCallers),
 		rejection("rollback-direct-callers-handing-over", script(event{beforeOwner, fail})).with(directCallers),
 		deadline.with(func(w *World) { w.spec.OnDeadline = v1alpha1.Rollback }),
-		rejection("abort", script(event{atStep(0), commands(v1alpha1.ActionAbort)})),
+		rejection("abort", nil).told(Scene{whileStep(0), func(b Backend) { b.Command(v1alpha1.ActionAbort) }}),
 		rejection("abort-while-held", script(event{held, commands(v1alpha1.ActionAbort)})).ending(""),
 		story("abort-and-retry", second, promoted, script(event{atStep(0), commands(v1alpha1.ActionAbort)}, event{rolledBack, commands(v1alpha1.ActionRetry)})),
 		{Name: "reject-then-fix", Serves: third, Phase: stable, Ended: promoted, Rejects: second, Script: script(event{atStep(0), fail}, event{rolledBack, declares(third)})},
@@ -130,9 +134,9 @@ func rollbacks() []Story {
 		}).rejecting(first, third),
 		rejection("gateway-silent-in-rollback", script(
 			event{atStep(1), func(w *World) { w.silenceGateway(); w.fail() }},
-			event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
+			event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		story("gateway-silent-in-handover", second, promoted, script(
-			event{afterOwner, (*World).silenceGateway}, event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
+			event{afterOwner, (*World).silenceGateway}, event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		rejection("pod-lost-while-rolling-back", script(event{baking, fail}, event{goingBack, func(w *World) { w.losePod(first) }})),
 		rejection("trigger-fires-once-handing-over", script(event{handing, (*World).fail})).either(second),
 		Story{Name: "deleted-once-handing-over", Serves: first, Script: script(event{handing, (*World).deleteRollout})}.either(second),
@@ -140,7 +144,13 @@ func rollbacks() []Story {
 	}
 }
 
-func stalled(w *World) bool { return len(w.stalls) > 0 }
+// stalled is once a standing with this reason was shown.
+func stalled(reason string) func(*World) bool {
+	return func(w *World) bool { return slices.Contains(w.stalls, reason) }
+}
+
+// silent marks a story whose own gateway is silent for a while.
+func (s Story) silent() Story { s.silentGateway = true; return s }
 
 func (s Story) ending(outcome v1alpha1.Outcome) Story { s.Ended = outcome; return s }
 

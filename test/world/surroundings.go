@@ -75,23 +75,23 @@ func fromZero() []Story {
 // natives leave the promotion to the Deployment's own strategy.
 func natives() []Story {
 	promote := story("native", second, promoted, script()).with(native)
-	failing := story("native-trigger-fires", first, v1alpha1.OutcomeRolledBack, script(event{rolling, (*World).fail}, event{stalled, declares(first)})).with(native).stalling(v1alpha1.ReasonTriggerFired)
+	failing := story("native-trigger-fires", first, v1alpha1.OutcomeRolledBack, script(event{rolling, (*World).fail}, event{stalled(v1alpha1.ReasonTriggerFired), declares(first)})).with(native).stalling(v1alpha1.ReasonTriggerFired)
 	failing.Rejects = second
-	kept := story("native-bypass-once-settled", second, v1alpha1.OutcomeBypassed, script(event{settled, (*World).fail}, event{stalled, (*World).keep})).
+	kept := story("native-bypass-once-settled", second, v1alpha1.OutcomeBypassed, script(event{settled, (*World).fail}, event{stalled(v1alpha1.ReasonTriggerFired), (*World).keep})).
 		with(native).stalling(v1alpha1.ReasonTriggerFired)
 	// What was a bypass once says nothing of a later trigger.
 	again := story("native-bypass-of-old", third, v1alpha1.OutcomeBypassed, script(
-		event{atStep(0), bypasses(second)}, event{promotedOnce, declares(third)}, event{settled, (*World).fail}, event{stalled, nothing}, soon(10*time.Minute, (*World).keep))).
+		event{atStep(0), bypasses(second)}, event{promotedOnce, declares(third)}, event{settled, (*World).fail}, event{stalled(v1alpha1.ReasonTriggerFired), nothing}, soon(10*time.Minute, (*World).keep))).
 		with(native).stalling(v1alpha1.ReasonTriggerFired)
 	return []Story{
 		promote, failing, kept, again,
-		kept.named("native-bypass-then-scaled").scripted(script(event{rolling, (*World).fail}, event{stalled, func(w *World) {
+		kept.named("native-bypass-then-scaled").scripted(script(event{rolling, (*World).fail}, event{stalled(v1alpha1.ReasonTriggerFired), func(w *World) {
 			w.bypass(second)
 			w.resize(6)
 		}})),
 		promote.named("native-recreate").with(recreate).with(mayBeDown),
 		promote.named("native-gateway-silent").scripted(script(event{func(w *World) bool { return inPhase(v1alpha1.PhaseHandingOver)(w) }, (*World).silenceGateway},
-			event{stalled, (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded),
+			event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		promote.named("native-one-replica").with(replicas(1)),
 		promote.named("native-scaled").scripted(script(event{rolling, resizes(9)})),
 		promote.named("native-direct-callers").with(directCallers),
@@ -106,11 +106,11 @@ func nothing(*World) {}
 // neighbours are the quotas and other controllers of a cluster.
 func neighbours() []Story {
 	return []Story{
-		story("sets-refused", second, promoted, script(event{stalled, func(w *World) { w.setsRefused = false }})).
+		story("sets-refused", second, promoted, script(event{stalled(v1alpha1.ReasonRefused), func(w *World) { w.setsRefused = false }})).
 			with(func(w *World) { w.setsRefused = true }).stalling(v1alpha1.ReasonRefused),
-		rejection("no-room-for-the-canary", script(event{stalled, commands(v1alpha1.ActionAbort)})).
+		rejection("no-room-for-the-canary", script(event{stalled(v1alpha1.ReasonDeadlineExceeded), commands(v1alpha1.ActionAbort)})).
 			with(func(w *World) { w.quota = 4 }).stalling(v1alpha1.ReasonDeadlineExceeded),
-		rejection("no-room-for-twice-the-pods", script(event{stalled, commands(v1alpha1.ActionAbort)})).
+		rejection("no-room-for-twice-the-pods", script(event{stalled(v1alpha1.ReasonDeadlineExceeded), commands(v1alpha1.ActionAbort)})).
 			with(func(w *World) { w.quota = 6 }).stalling(v1alpha1.ReasonDeadlineExceeded),
 		story("wave-withdrawn", second, promoted, script(event{atStep(1), unready(second)}, soon(15*time.Minute, unready()))),
 		story("wave-withdrawn-and-scaled", second, promoted, script(
@@ -119,9 +119,16 @@ func neighbours() []Story {
 }
 
 // unready keeps the pods that are made from now on of these versions from ever
-// becoming ready: no node has what they ask for.
+// becoming ready: no node has what they ask for. Without a version it ends that.
 func unready(revisions ...string) func(*World) {
-	return func(w *World) { w.neverReady = revisions }
+	return func(w *World) {
+		w.neverReady = revisions
+		for i := range w.pods {
+			if p := &w.pods[i]; len(revisions) == 0 && p.readyAt.Sub(w.at) > limitTime {
+				p.readyAt, p.endpointAt = w.at.Add(seconds(5)), w.at.Add(seconds(5))
+			}
+		}
+	}
 }
 
 // formers find a run of the first edition in progress.

@@ -16,15 +16,28 @@ import (
 type World struct {
 	*cluster
 	start  time.Time
+	source *rand.PCG
 	random *rand.Rand
-	fault  Fault
 	script []event
-	seen   []*cluster
+	// disturbances are what goes wrong besides the script.
+	disturbances []Disturbance
+	// atWrite is shown each write and a fork of the world from just before it.
+	atWrite func(write Write, before *World)
+	seen    []*cluster
 	// shown is the digest of the last of seen.
 	shown uint64
-	// lags are how late the controller sees the Deployment, the ReplicaSets, the
-	// network and the Rollout.
-	lags [4]time.Duration
+	// lags are how late the controller sees each part of the cluster; frozen is what
+	// it sees of a part whose watch has stopped.
+	lags   [parts]time.Duration
+	frozen [parts]frozen
+	// deafUntil is until when watch events are lost, and eventsLateBy how late they
+	// come until eventsLateUntil.
+	deafUntil, eventsLateUntil time.Time
+	eventsLateBy               time.Duration
+	// downUntil is until when the API server takes no write of the controller's.
+	downUntil time.Time
+	// coming are things that will happen whatever the script does.
+	coming []timed
 	// playedAt is when the last event of the script happened.
 	playedAt time.Time
 	// commanded is set by the script for the next look.
@@ -34,6 +47,8 @@ type World struct {
 	hooks map[string]func(*World)
 
 	spec v1alpha1.RolloutSpec
+	// calm is how long the sizes must have stood before a handover.
+	calm time.Duration
 	// failing is the run whose trigger fires, blindUntil until when its source
 	// does not answer.
 	failing    string
@@ -41,9 +56,14 @@ type World struct {
 	neverReady []string
 	// quota is how many pods there may be, 0 for any number; setsRefused keeps
 	// Belay from making ReplicaSets.
-	quota         int32
-	setsRefused   bool
-	gatewaySilent bool
+	quota       int32
+	setsRefused bool
+	// A gateway that is silent acknowledges nothing, a slow one takes longer by
+	// gatewaySlow, and one that is behind follows the last but one write.
+	gatewaySilent, gatewayBehind bool
+	gatewaySlow                  time.Duration
+	// unheard is from the beginning of a silence until the gateway has caught up.
+	unheard bool
 	// admission changes the template of every set that Belay makes.
 	admission bool
 	// formerRun was started by the first edition of Belay.
@@ -60,8 +80,10 @@ type World struct {
 	looks    int
 	lookedAt time.Time
 	crashed  bool
-	within   bool
 	late     *late
+	// striking are the disturbances of the write in progress.
+	striking []*kind
+	decided  late
 
 	safety
 	// trace is shown every instant; nil in most runs.
@@ -71,6 +93,12 @@ type World struct {
 	records    map[string]*Record
 	stalls     []string
 	violations []string
+}
+
+// timed is something that happens at a time.
+type timed struct {
+	at time.Time
+	do func(*World)
 }
 
 // event is a scripted act that happens once, as soon as its time has come.
@@ -92,11 +120,12 @@ func duration(d time.Duration) metav1.Duration { return metav1.Duration{Duration
 
 // newWorld is a world that serves the first revision from a settled Deployment, with
 // a Rollout just created.
-func newWorld(seed uint64, fault Fault, setup func(*World), script ...event) *World {
+func newWorld(seed uint64, setup func(*World), script ...event) *World {
 	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	revisions := int32(1)
+	source := rand.NewPCG(seed, 0)
 	w := &World{
-		start: start, random: rand.New(rand.NewPCG(seed, 0)), fault: fault, script: script, wake: start, playedAt: start,
+		start: start, source: source, random: rand.New(source), script: script, wake: start, playedAt: start,
 		hooks: map[string]func(*World){},
 		cluster: &cluster{
 			at: start, born: 1,
@@ -104,6 +133,7 @@ func newWorld(seed uint64, fault Fault, setup func(*World), script ...event) *Wo
 			network:    network{inFlight: []*int32{nil}},
 			rollout:    rollout{version: 1, status: &v1alpha1.RolloutStatus{ObservedGeneration: -1}},
 		},
+		calm: 15 * time.Second,
 		spec: v1alpha1.RolloutSpec{
 			WorkloadRef: v1alpha1.WorkloadRef{Kind: "Deployment", Name: "shop"},
 			Traffic:     &v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
@@ -117,12 +147,6 @@ func newWorld(seed uint64, fault Fault, setup func(*World), script ...event) *Wo
 		setup(w)
 	}
 	w.serveFirst()
-	if fault.Stale {
-		for i := range w.lags {
-			w.lags[i] = w.delay(0, 3)
-		}
-	}
-	w.tick()
 	return w
 }
 
@@ -167,9 +191,18 @@ const (
 	limitLooks = 20_000
 )
 
+// later lets something happen after a while.
+func (w *World) later(d time.Duration, do func(*World)) {
+	w.coming = append(slices.Clip(w.coming), timed{w.at.Add(d), do})
+}
+
 // Run goes on until the script is played, the controller has nothing left to do
 // and nothing moves, and reports whether that came within the limits.
 func (w *World) Run() bool {
+	if len(w.seen) == 0 {
+		w.strikeAll(fromTheStart)
+		w.tick()
+	}
 	for w.at.Sub(w.start) < limitTime && w.looks < limitLooks && len(w.violations) < 10 {
 		if w.late != nil && !w.at.Before(w.late.at) {
 			w.goOnLate()
@@ -189,7 +222,7 @@ func (w *World) Run() bool {
 
 // Settled means that nothing is left to happen: only time passes.
 func (w *World) Settled() bool {
-	if len(w.script) > 0 || w.late != nil || w.moving() {
+	if len(w.script) > 0 || w.late != nil || len(w.coming) > 0 || w.moving() {
 		return false
 	}
 	if w.rollout.gone {
@@ -198,7 +231,7 @@ func (w *World) Settled() bool {
 	phase := w.rollout.status.Phase
 	resting := phase == v1alpha1.PhaseStable || phase == v1alpha1.PhaseRolledBack
 	ended := resting && w.last.Standing.State != plan.Working || w.deployment.uid == 0 && w.last.Standing.State == plan.Stuck
-	return ended && w.last.Effect == nil && w.quiet()
+	return ended && len(w.last.Effects) == 0 && w.quiet()
 }
 
 // quiet means that whoever looks late has seen everything, too.
@@ -230,6 +263,9 @@ func (w *World) advance() {
 	n := &w.network
 	sooner(w.wake, n.acknowledgedAt, n.selectsAt, n.narrowsAt, w.syncAt, w.setsAt)
 	sooner(w.timers...)
+	for _, c := range w.coming {
+		sooner(c.at)
+	}
 	if w.late != nil {
 		sooner(w.late.at)
 	}
@@ -249,10 +285,23 @@ func (w *World) advance() {
 // tick lets everything but the controller act at this instant.
 func (w *World) tick() {
 	n := &w.network
+	switch {
+	case w.gatewaySilent || w.gatewayBehind:
+		w.unheard = true
+	case n.acknowledged(w.at):
+		w.unheard = false
+	}
 	if n.acknowledged(w.at) {
 		n.inFlight = []*int32{n.split}
 	}
 	w.timers = slices.DeleteFunc(w.timers, func(t time.Time) bool { return !t.After(w.at) })
+	for i := 0; i < len(w.coming); i++ {
+		if c := w.coming[i]; !c.at.After(w.at) {
+			w.coming = slices.Delete(slices.Clone(w.coming), i, i+1)
+			i--
+			c.do(w)
+		}
+	}
 	w.playScript()
 	w.controllers()
 	w.pods = slices.DeleteFunc(w.pods, func(p pod) bool { return !p.exists(w.at) })
@@ -335,12 +384,16 @@ func (w *World) remember() {
 		w.seen = w.seen[1:]
 	}
 	judged := w.rollout.status.Phase.InRun() && w.at.Equal(w.at.Truncate(poll))
-	if w.fault.LostEvents || w.crashed || !changed && !judged && !w.commanded {
+	if w.at.Before(w.deafUntil) || w.crashed || !changed && !judged && !w.commanded {
 		return
 	}
 	w.commanded = false
+	var on time.Duration
+	if w.at.Before(w.eventsLateUntil) {
+		on = w.eventsLateBy
+	}
 	for _, lag := range append(w.lags[:], 10*time.Millisecond) {
-		if soon := w.at.Add(lag); soon.After(w.at) && soon.Before(w.wake) {
+		if soon := w.at.Add(lag + on); soon.After(w.at) && soon.Before(w.wake) {
 			w.wake = soon
 		}
 	}

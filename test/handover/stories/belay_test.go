@@ -27,6 +27,7 @@ import (
 	"belay.dev/belay/controllers/traffic/gateway"
 	bypods "belay.dev/belay/controllers/traffic/replicas"
 	"belay.dev/belay/controllers/wake"
+	"belay.dev/belay/test/build"
 )
 
 // user is the identity that Belay runs under.
@@ -46,6 +47,8 @@ type belay struct {
 	done chan struct{}
 	// looks counts reconciles of the Rollout loop, and writes what it has written.
 	looks, writes atomic.Int64
+	// requests counts everything that the process asks of the API server.
+	requests build.Requests
 }
 
 // counted is the guard's gate, which the Rollout loop asks once in every look.
@@ -131,8 +134,9 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 	return startCalm(t, namespace, calm, after)
 }
 
-// startCalm is start with another time that the sizes must have stood.
-func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*belay, write)) *belay {
+// startCalm is start with another time that the sizes must have stood, and with
+// more reconcilers.
+func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*belay, write), more ...func(ctrl.Manager) error) *belay {
 	t.Helper()
 	b := &belay{wire: &wire{}, done: make(chan struct{})}
 	b.wire.after = func(w write) {
@@ -144,7 +148,7 @@ func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*b
 	config := rest.CopyConfig(kube.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user}
 	config.Wrap(func(under http.RoundTripper) http.RoundTripper {
-		b.wire.under = under
+		b.wire.under = b.requests.Wrap(under)
 		return b.wire
 	})
 	skip := true
@@ -153,6 +157,11 @@ func startCalm(t testing.TB, namespace string, calm time.Duration, after func(*b
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip}})
 	if err == nil {
 		err = register(mgr, calm, &b.looks)
+	}
+	for _, add := range more {
+		if err == nil {
+			err = add(mgr)
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +192,8 @@ func register(mgr ctrl.Manager, calm time.Duration, looks *atomic.Int64) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	rollouts := &rollout.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Router: gateway.New(mgr.GetClient(), v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: guard,
+	noting := rollout.Noting(mgr.GetClient())
+	rollouts := &rollout.Reconciler{Client: noting, Live: mgr.GetAPIReader(), Router: gateway.New(noting, v1alpha1.FieldManager), Replicas: bypods.New(mgr.GetClient()), Guard: guard,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, Calm: calm, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }

@@ -154,6 +154,9 @@ func (s *shop) verdict(judged func(*v1alpha1.Rollout) v1alpha1.VerdictOutcome) {
 	s.judged = judged
 }
 
+// silent is no verdict: the analysis loop that the test plays writes nothing.
+const silent v1alpha1.VerdictOutcome = ""
+
 func always(outcome v1alpha1.VerdictOutcome) func(*v1alpha1.Rollout) v1alpha1.VerdictOutcome {
 	return func(*v1alpha1.Rollout) v1alpha1.VerdictOutcome { return outcome }
 }
@@ -185,6 +188,9 @@ func (s *shop) judge(ctx context.Context, said *string) {
 		outcome = s.judged(r)
 	}
 	s.mu.Unlock()
+	if outcome == silent {
+		return
+	}
 	reason := map[v1alpha1.VerdictOutcome]string{v1alpha1.VerdictPass: "Healthy", v1alpha1.VerdictFail: "Regression", v1alpha1.VerdictInconclusive: "TooFewSamples"}[outcome]
 	now := time.Now()
 	saying := fmt.Sprint(r.Status.Run, outcome, r.Status.StageStart(now), now.Unix()/20)
