@@ -9,9 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -46,6 +44,8 @@ func (unrouted) Observe(context.Context, traffic.Target) (traffic.Observation, e
 	return traffic.Observation{Acknowledged: true}, nil
 }
 
+func (unrouted) Point(context.Context, traffic.Target) error { return nil }
+
 func (u unrouted) Remove(context.Context, traffic.Target) error { return u.remove }
 
 // unasked is a guard that has not been checked.
@@ -56,6 +56,13 @@ func (unasked) Last(*v1alpha1.Rollout) plan.Gate {
 }
 
 func (unasked) Changes() source.Source { return nil }
+
+// open is a guard that holds.
+type open struct{ unasked }
+
+func (open) Last(*v1alpha1.Rollout) plan.Gate {
+	return plan.Gate{Name: plan.GateGuard, Outcome: plan.Open}
+}
 
 // loopOn is the loop on a fake API server, whose reads and writes a test may change.
 // The client returned goes past that.
@@ -143,6 +150,65 @@ func TestNothingIsDoneThatIsNotRecorded(t *testing.T) {
 	}
 }
 
+// held is a Rollout whose run may start: the Deployment is held at its candidate, and
+// its stable version has three ready pods.
+func held(t *testing.T) []client.Object {
+	t.Helper()
+	rollout, d := newRollout(), newDeployment()
+	d.Spec.Paused, d.Labels = true, map[string]string{v1alpha1.LabelRollout: "shop"}
+	d.Status.ObservedGeneration = d.Generation
+	labels := map[string]string{"app": "shop", appsv1.DefaultDeploymentUniqueLabelKey: "abc"}
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "shop-abc", UID: "s-1", Labels: map[string]string{
+		"app": "shop", v1alpha1.LabelRollout: "shop", v1alpha1.LabelRole: v1alpha1.RoleStable}}}
+	set.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))}
+	set.Spec.Replicas, set.Spec.Selector = new(int32(3)), &metav1.LabelSelector{MatchLabels: labels}
+	set.Spec.Template = *d.Spec.Template.DeepCopy()
+	set.Spec.Template.Labels, set.Spec.Template.Spec.Containers[0].Image = labels, "registry.example/shop:v1"
+	set.Status = appsv1.ReplicaSetStatus{Replicas: 3, ReadyReplicas: 3, AvailableReplicas: 3}
+	_, api := loopOn(t, interceptor.Funcs{}, d, set)
+	stable, err := workload.Describe(workload.Template(read(t, api, client.ObjectKeyFromObject(set), workload.NewSet())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	candidate, err := workload.Describe(workload.Template(read(t, api, shopKey, workload.NewDeployment())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rollout.Finalizers = []string{v1alpha1.Finalizer}
+	rollout.Spec.Steps = []v1alpha1.Step{{Weight: 10}}
+	rollout.Status.Phase, rollout.Status.Stable, rollout.Status.Candidate = v1alpha1.PhaseGating, &stable, &candidate
+	return []client.Object{rollout, d, set}
+}
+
+// TestNothingIsDoneAfterAnEffectThatFails: of a decision's effects each may rest on
+// those before it.
+func TestNothingIsDoneAfterAnEffectThatFails(t *testing.T) {
+	refused := interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+		if _, ok := o.(*v1alpha1.RolloutRun); ok {
+			return errRefused
+		}
+		return c.Create(ctx, o, opts...)
+	}}
+	for name, c := range map[string]struct {
+		api  interceptor.Funcs
+		done bool
+	}{
+		"all effects": {interceptor.Funcs{}, true}, "the run is refused": {refused, false},
+	} {
+		r, api := loopOn(t, c.api, held(t)...)
+		r.Guard = open{}
+		_, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shopKey})
+		after := read(t, api, shopKey, &v1alpha1.Rollout{})
+		if after.Status.Phase != v1alpha1.PhaseStepping {
+			t.Fatalf("%s: no run starts: %s", name, after.Status.Message)
+		}
+		labelled := read(t, api, shopKey, &appsv1.Deployment{}).Labels[v1alpha1.LabelRun] != ""
+		if labelled != c.done || c.done != (err == nil) || c.done != (after.Status.Refusal == nil) {
+			t.Errorf("%s: the Deployment names its run: %v, shown is %+v, %v", name, labelled, after.Status.Refusal, err)
+		}
+	}
+}
+
 // TestALookSaysWhenToLookAgain: a Rollout that waits is looked at again without any
 // event.
 func TestALookSaysWhenToLookAgain(t *testing.T) {
@@ -191,178 +257,6 @@ func TestARunInProgressKeepsItsStepsAndTraffic(t *testing.T) {
 		}
 		if kept := got.Traffic != nil && w.target.Service == "shop"; kept != pinned {
 			t.Errorf("in phase %s the traffic is %v, for Service %q", phase, got.Traffic, w.target.Service)
-		}
-	}
-}
-
-// inRun is the loop's look at a Rollout whose run has begun, with no canary yet.
-func inRun(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*Reconciler, *world, client.Client) {
-	t.Helper()
-	rollout, run := newRollout(), runOf("shop-1")
-	r, api := loopOn(t, funcs, append(objects, rollout, newDeployment())...)
-	w := &world{rollout: rollout, run: run, deployment: read(t, api, shopKey, workload.NewDeployment())}
-	candidate, err := workload.Describe(workload.Template(w.deployment))
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := metav1.NewTime(r.Clock.Now())
-	s := &rollout.Status
-	s.Phase, s.Epoch, s.Run, s.RunStartedAt = v1alpha1.PhaseStepping, 3, run.Name, &at
-	s.Stable, s.Candidate = &v1alpha1.Revision{Revision: "0123456789"}, &candidate
-	if err := api.Status().Update(t.Context(), rollout); err != nil {
-		t.Fatal(err)
-	}
-	run.Spec.Revision = candidate.Revision
-	run.Spec.Rollout = v1alpha1.RolloutIdentity{Name: rollout.Name, UID: rollout.UID}
-	return r, w, api
-}
-
-// TestARunOfAnotherRolloutIsNotTaken, although it has the name that this one's should
-// have.
-func TestARunOfAnotherRolloutIsNotTaken(t *testing.T) {
-	for uid, own := range map[types.UID]bool{"r-1": true, "r-0": false} {
-		there := runOf("shop-1")
-		there.Spec.Rollout = v1alpha1.RolloutIdentity{Name: "shop", UID: uid}
-		r, w, _ := inRun(t, interceptor.Funcs{}, there)
-		if err := r.createRun(t.Context(), w); (err == nil) != own {
-			t.Errorf("of a run of Rollout %s it says %v", uid, err)
-		}
-	}
-}
-
-// TestNoCanaryIsMadeAfterItsRun: a controller that was suspended makes none for a run
-// that has gone on without it.
-func TestNoCanaryIsMadeAfterItsRun(t *testing.T) {
-	for name, c := range map[string]struct {
-		meanwhile func(*v1alpha1.RolloutStatus)
-		made      bool
-	}{
-		"as decided":       {func(*v1alpha1.RolloutStatus) {}, true},
-		"rolled back":      {func(s *v1alpha1.RolloutStatus) { s.Phase, s.Epoch = v1alpha1.PhaseRollingBack, 4 }, false},
-		"in the next run":  {func(s *v1alpha1.RolloutStatus) { s.Run = "shop-2" }, false},
-		"handed over":      {func(s *v1alpha1.RolloutStatus) { s.Phase = v1alpha1.PhaseHandingOver }, false},
-		"in another epoch": {func(s *v1alpha1.RolloutStatus) { s.Epoch = 4 }, false},
-	} {
-		r, w, api := inRun(t, interceptor.Funcs{})
-		live := read(t, api, shopKey, &v1alpha1.Rollout{})
-		c.meanwhile(&live.Status)
-		if err := api.Status().Update(t.Context(), live); err != nil {
-			t.Fatal(err)
-		}
-		err := r.scaleCanary(t.Context(), w, 1)
-		sets := &appsv1.ReplicaSetList{}
-		if listErr := api.List(t.Context(), sets); listErr != nil {
-			t.Fatal(listErr)
-		}
-		if made := len(sets.Items) == 1; made != c.made || made != (err == nil) || !made && !apierrors.IsConflict(err) {
-			t.Errorf("%s: %d ReplicaSets, %v", name, len(sets.Items), err)
-		}
-	}
-}
-
-// TestAHandoverReadsPastTheCache: what it decides on is the Deployment as it is, not
-// as the cache still has it.
-func TestAHandoverReadsPastTheCache(t *testing.T) {
-	behind := interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-		err := c.Get(ctx, key, o, opts...)
-		if d, ok := o.(*unstructured.Unstructured); ok && err == nil {
-			err = unstructured.SetNestedField(d.Object, int64(1), "spec", "replicas")
-		}
-		return err
-	}}
-	at := metav1.Now()
-	handed := &v1alpha1.PromotionStatus{HandedAt: &at}
-	for name, c := range map[string]struct {
-		phase     v1alpha1.Phase
-		promotion *v1alpha1.PromotionStatus
-		live      bool
-	}{
-		"in a step":                      {v1alpha1.PhaseStepping, nil, false},
-		"handing over":                   {v1alpha1.PhaseHandingOver, nil, true},
-		"rolling back":                   {v1alpha1.PhaseRollingBack, nil, false},
-		"rolling back from the handover": {v1alpha1.PhaseRollingBack, handed, true},
-	} {
-		r, w, _ := inRun(t, behind)
-		w.rollout.Status.Phase, w.rollout.Status.Promotion = c.phase, c.promotion
-		w.rollout.Status.Stable = w.rollout.Status.Candidate
-		d, err := r.readDeployment(t.Context(), w, shopKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if live := workload.Replicas(d) == 3; live != c.live {
-			t.Errorf("%s the Deployment has %d replicas, it really has 3", name, workload.Replicas(d))
-		}
-	}
-}
-
-// TestAHandoverRestsOnItsLock: where the lock is refused, or the Deployment that it
-// returns is not what the handover was decided on, the canary stays the run's.
-func TestAHandoverRestsOnItsLock(t *testing.T) {
-	answers := func(change func(*unstructured.Unstructured) error) interceptor.Funcs {
-		return interceptor.Funcs{Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			d := o.(*unstructured.Unstructured)
-			if d.GetKind() != "Deployment" {
-				return c.Patch(ctx, o, p, opts...)
-			}
-			if err := c.Patch(ctx, o, p, opts...); err != nil {
-				return err
-			}
-			return change(d)
-		}}
-	}
-	for name, c := range map[string]struct {
-		lock func(*unstructured.Unstructured) error
-		hand bool
-	}{
-		"locked":  {func(*unstructured.Unstructured) error { return nil }, true},
-		"refused": {func(*unstructured.Unstructured) error { return errRefused }, false},
-		"another size": {func(d *unstructured.Unstructured) error {
-			return unstructured.SetNestedField(d.Object, int64(5), "spec", "replicas")
-		}, false},
-		"another template": {func(d *unstructured.Unstructured) error {
-			return unstructured.SetNestedField(d.Object, "new", "spec", "template", "metadata", "labels", "version")
-		}, false},
-	} {
-		r, w, api := inRun(t, answers(c.lock))
-		set, err := workload.Canary(w.run, w.deployment, 3)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := api.Create(t.Context(), set); err != nil {
-			t.Fatal(err)
-		}
-		w.canary, w.canarySet.Desired = set, 3
-		err = r.handOver(t.Context(), w, plan.HandOver{Replicas: 3})
-		owner := metav1.GetControllerOf(read(t, api, client.ObjectKeyFromObject(set), workload.NewSet()))
-		if handed := owner.Kind == "Deployment"; handed != c.hand || handed != (err == nil) {
-			t.Errorf("%s: the owner is %s, %v", name, owner.Kind, err)
-		}
-	}
-}
-
-// TestTheFinalizerGoesLast: while anything of Belay's is left the Rollout stays, and
-// then it goes.
-func TestTheFinalizerGoesLast(t *testing.T) {
-	for name, c := range map[string]struct {
-		services, label error
-	}{
-		"the Services stay": {services: errRefused}, "the label stays": {label: errRefused}, "all is gone": {},
-	} {
-		rollout, d := newRollout(), newDeployment()
-		rollout.Finalizers, rollout.DeletionTimestamp = []string{v1alpha1.Finalizer}, &metav1.Time{Time: time.Now()}
-		d.Labels = map[string]string{v1alpha1.LabelRollout: "shop"}
-		r, api := loopOn(t, interceptor.Funcs{Patch: func(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			if _, ok := o.(*unstructured.Unstructured); ok && c.label != nil {
-				return c.label
-			}
-			return w.Patch(ctx, o, p, opts...)
-		}}, rollout, d)
-		r.Router = unrouted{remove: c.services}
-		w := &world{rollout: read(t, api, shopKey, &v1alpha1.Rollout{}), deployment: read(t, api, shopKey, workload.NewDeployment())}
-		err := r.leave(t.Context(), w)
-		gone := apierrors.IsNotFound(api.Get(t.Context(), shopKey, &v1alpha1.Rollout{}))
-		if last := c.services == nil && c.label == nil; gone != last || gone != (err == nil) {
-			t.Errorf("%s: the Rollout is gone %v, %v", name, gone, err)
 		}
 	}
 }

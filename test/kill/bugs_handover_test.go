@@ -37,8 +37,8 @@ var handoverBugs = []bug{
 	{
 		name: "unpaused-and-still-locked", breaks: served,
 		file:   "controllers/workload/handover.go",
-		old:    "	p.RemoveLabels(deployment.GetLabels(), v1alpha1.LabelHandover)\n	p.Add(false, \"spec\", \"paused\")\n",
-		is:     "	p.Add(false, \"spec\", \"paused\")\n",
+		old:    "append(labels, v1alpha1.LabelHandover)...)",
+		is:     "labels...)",
 		checks: []check{tests(workload, "")},
 	},
 	{

@@ -11,7 +11,14 @@ var loopBugs = []bug{
 		name: "effect-before-the-record", breaks: explained,
 		file:   "controllers/rollout/controller.go",
 		old:    "	if err := r.record(ctx, w, t); err != nil {\n",
-		is:     "	_ = r.act(ctx, w, t.Effect)\n	if err := r.record(ctx, w, t); err != nil {\n",
+		is:     "	for _, e := range t.Effects {\n		_ = r.act(ctx, w, e)\n	}\n	if err := r.record(ctx, w, t); err != nil {\n",
+		checks: []check{tests(loop, "")},
+	},
+	{
+		name: "second-effect-after-an-error", breaks: served,
+		file:   "controllers/rollout/controller.go",
+		old:    "			return wake.AfterConflict(ctx, \"act: \"+effect.String(), r.noteRefusal(ctx, w, effect.String(), err))\n",
+		is:     "			_ = r.noteRefusal(ctx, w, effect.String(), err)\n",
 		checks: []check{tests(loop, "")},
 	},
 	{
@@ -59,7 +66,7 @@ var loopBugs = []bug{
 	{
 		name: "cached-read-in-a-handover", breaks: served,
 		file:   "controllers/rollout/observe_workload.go",
-		old:    "	live := w.inHandover()\n",
+		old:    "	live := w.mustReadLive()\n",
 		is:     "	live := false\n",
 		checks: []check{tests(loop, "")},
 	},

@@ -182,8 +182,8 @@ var planBugs = []bug{
 	{
 		name: "self-check-freezes-a-rollback", breaks: independent,
 		file:   "controllers/invariants/freeze.go",
-		old:    "return advances || in.Route.Split != nil && e.Weight > *in.Route.Split",
-		is:     "return advances || in.Route.Split != nil",
+		old:    "advances = advances || e.Weight > *in.Route.Split",
+		is:     "advances = advances || e.Weight >= 0",
 		checks: []check{tests("./controllers/invariants", "TestFreeze")},
 	},
 }

@@ -28,10 +28,10 @@ func stage(name string) check {
 // rules compares the planner's decisions with those expected of each rule.
 var rules = check{pkg: "./controllers/plan", skip: "KeepThePromises|Docs|TablesStayShort"}
 
-// story plays one story of the simulated world again and again, with crashes and lost
-// events, and judges what happens to requests and pods.
+// story plays one story of the simulated world again and again, each time with one
+// disturbance, and judges what happens to requests and pods, and how it ends.
 func story(name string) check {
-	return check{pkg: "./test/sim", run: "^(TestEveryCrashPoint|TestDelaysAndLosses)$/^" + name + "$"}
+	return check{pkg: "./test/sim", run: "^TestSingleDisturbances$/^stories$/^" + name + "$"}
 }
 
 // tests are those of a package whose names match; all of them when run is empty.
