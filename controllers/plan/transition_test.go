@@ -26,7 +26,7 @@ func TestOnlyWhatGivesMoreWaitsForItsRecord(t *testing.T) {
 		"a rollback":                    {given(stepAt(0), failing), "TriggerFired", true},
 		"its weight":                    {given(rollingBack(nil), split(50)), "RollbackTakesTraffic", true},
 		"the change of the owner":       {given(handingOver), "HandsOver", false},
-		"what follows it":               {given(handed), "HandoverReleasesRoute", true},
+		"what follows it":               {given(handed), "HandoverReleases", true},
 		"a deletion's weight":           {given(stepAt(0), deleted(time.Second)), "DeletingTakesTrafficBack", true},
 		"the end of a deletion":         {given(gone, deleted(time.Second)), "Released", false},
 		"the end of one that is late":   {given(gone, deleted(time.Hour)), "Released", true},

@@ -42,7 +42,7 @@ func TestEveryBugIsKilled(t *testing.T) {
 			if r.check.golden {
 				by += " (a recorded log alone)"
 			}
-			row := fmt.Sprintf("%s, %.0f s\n    breaks: %s\n    killed by: %s\n    which says: %s", b.name, r.took.Seconds(), b.breaks, by, shortened(r.failure.said, 160))
+			row := fmt.Sprintf("%s, %.0f s\n    breaks: %s\n    killed by: %s\n    which says: %s", b.name, r.took.Seconds(), b.breaks, by, shortened(r.failure.said, 240))
 			rows, killed = append(rows, row), killed+1
 			t.Log(row)
 		})

@@ -34,9 +34,8 @@ func (f failure) String() string { return f.test + ": " + f.said }
 // crashed begins the output of a process that ends in the middle of a test.
 var crashed = regexp.MustCompile(`(?m)^(panic: |fatal error: ).*$`)
 
-// located is a line that a test writes about itself, with the next one where it ends
-// in a colon.
-var located = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: *(\S.*:\n.*|\S.*)$`)
+// located is a line that a test writes about itself, and the one after it.
+var located = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: *(\S.*(?:\n\s+[^-\s].*)?)$`)
 
 // read reads the events of a run of one package. A test that was not compiled is an
 // error: it has judged nothing. Tests above a depth pass without a word when none of
