@@ -263,7 +263,7 @@ type BurnTrigger struct {
 	// it covers the whole run.
 	// +optional
 	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="long must be between 10s and 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="long must be between 10s and 24h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
@@ -272,7 +272,7 @@ type BurnTrigger struct {
 	// short window, which shows that the burn is still going on.
 	// +optional
 	// +kubebuilder:default="1m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('2h')",message="short must be between 5s and 2h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('5s') && duration(self) <= duration('2h')",message="short must be between 5s and 2h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
@@ -291,7 +291,7 @@ type PodsTrigger struct {
 	// readyWithin is how long a canary pod may take to become ready.
 	// +optional
 	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="readyWithin must be between 1s and 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="readyWithin must be between 1s and 24h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
@@ -330,7 +330,7 @@ type WhenBlind struct {
 	// that is how long Belay needs to notice that other runs have the same problem.
 	// +optional
 	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="hold must be between 30s and 168h: Belay needs two polls to notice that other runs have the same problem"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="hold must be between 30s and 168h, with a unit, such as 90s or 5m: Belay needs two polls to notice that other runs have the same problem"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string

@@ -39,7 +39,7 @@ type LatencyIndicator struct {
 	// threshold above which a request is bad. The histogram must have a bucket with this
 	// upper bound.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0s and at most 1h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0s and at most 1h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms|us))+$`
 	// +kubebuilder:validation:Type=string

@@ -295,8 +295,8 @@ type RollbackStatus struct {
 	// startedAt is when the decision was taken.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// zeroAt is when the gateway acknowledged that the candidate gets no requests. The
-	// drain counts from then.
+	// zeroAt is when the gateway acknowledged that the candidate gets no requests; without
+	// spec.traffic when its last pod began to terminate. The drain counts from then.
 	// +optional
 	ZeroAt *metav1.Time `json:"zeroAt,omitempty"`
 }
@@ -306,8 +306,8 @@ type PromotionStatus struct {
 	// startedAt is when the last step passed.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// fullAt is when the gateway acknowledged that the canary gets all requests. The bake
-	// counts from then.
+	// fullAt is when the gateway acknowledged that the canary gets all requests; without
+	// spec.traffic when as many canary as stable pods were ready. The bake counts from then.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
 	// fullReplicas is the largest spec.replicas of the Deployment at the beginning of a

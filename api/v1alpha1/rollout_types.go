@@ -39,8 +39,8 @@ type Rollout struct {
 }
 
 // RolloutSpec is what the app team declares.
-// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight <= 50)",message="without traffic, requests are shared by the number of pods, and stable keeps its pods: a step's weight can be at most 50 (as many canary pods as stable pods); lower it, or name a Service and a route in traffic"
-// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight >= 1)",message="without traffic, every canary pod takes requests, so a step of weight 0 would start no pod and test nothing: give it a weight of at least 1, or name a Service and a route in traffic"
+// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight <= 50)",message="without traffic, requests are shared by the number of pods, and stable keeps its pods: a step's weight can be at most 50 (as many canary pods as stable pods); lower it, or name a Service and a route in traffic",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight >= 1)",message="without traffic, every canary pod takes requests, so a step of weight 0 would start no pod and test nothing: give it a weight of at least 1, or name a Service and a route in traffic",fieldPath=".steps"
 type RolloutSpec struct {
 	// workloadRef is the Deployment, in the same namespace. It cannot be changed: delete
 	// the Rollout and create another one.
@@ -61,7 +61,7 @@ type RolloutSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=50
-	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || s.weight >= self[i - 1].weight)",message="step weights must not decrease"
+	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || s.weight >= self[i - 1].weight)",message="step weights must not decrease: sort the steps by weight"
 	Steps []Step `json:"steps,omitempty"`
 
 	// guardrails that the candidate must pass, in addition to the ClusterGuardrails that
@@ -86,7 +86,7 @@ type RolloutSpec struct {
 	// onDeadline applies.
 	// +optional
 	// +kubebuilder:default="1h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('168h')",message="stepDeadline must be between 10s and 168h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('10s') && duration(self) <= duration('168h')",message="stepDeadline must be between 10s and 168h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
@@ -167,7 +167,7 @@ type Traffic struct {
 	// is 0 and before the pods go.
 	// +optional
 	// +kubebuilder:default="5s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="drain must be between 0s and 1h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="drain must be between 0s and 1h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
@@ -209,8 +209,9 @@ type RouteRef struct {
 }
 
 // Step gives the candidate a weight. It passes when the canary has the pods that the weight
-// needs, the gateway has acknowledged the weight, hold has elapsed since then, and every
-// guardrail passes on samples taken since then.
+// needs, the gateway has acknowledged the weight (without spec.traffic: when those pods
+// are ready), hold has elapsed since then, and every guardrail passes on samples taken
+// since then.
 type Step struct {
 	// name of the step, for people.
 	// +optional
@@ -227,7 +228,7 @@ type Step struct {
 	// hold is how long the acknowledged weight stays, at least.
 	// +optional
 	// +kubebuilder:default="1m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="hold must be between 0s and 168h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="hold must be between 0s and 168h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
@@ -251,12 +252,13 @@ type GuardrailRef struct {
 
 // Promotion is what happens after the last step.
 type Promotion struct {
-	// bake is how long the candidate gets all requests before the handover. Triggers can
-	// still roll back, and the stable version stays at full size, so that a rollback is a
-	// change of weights.
+	// bake is how long the candidate gets all requests before the handover; without
+	// spec.traffic half of them, with as many pods as the stable version. Triggers can still
+	// roll back, and the stable version stays at full size, so that a rollback is a change
+	// of weights, or scales the canary to 0.
 	// +optional
 	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="bake must be between 0s and 168h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="bake must be between 0s and 168h, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string

@@ -67,7 +67,7 @@ func denied(reason metav1.StatusReason, causes ...string) error {
 
 const (
 	deniedLocked  = "ValidatingAdmissionPolicy 'belay-guard-hold' with binding 'belay-guard-hold' denied request: deployment shop is being handed over by run shop-1: try again in a few seconds"
-	deniedBypass  = "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'belay-guard-release' denied request: the annotation belay.dev/bypass-reason takes the verb bypass"
+	deniedBypass  = "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'belay-guard-release' denied request: the annotation belay.dev/bypass-reason asks to let deployment shop roll unjudged, which needs the verb bypass"
 	deniedRelease = "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'belay-guard-release' denied request: deployment shop is held by Rollout shop"
 )
 

@@ -123,7 +123,8 @@ func recordOf(in Input, d Decision) *v1alpha1.DecisionRecord {
 func eventOf(in Input, d Decision) *Event {
 	was, is := in.Status, d.Status
 	starts := was.Phase.InRun() != is.Phase.InRun() || was.Run != is.Run
-	moves := was.Phase != is.Phase || d.Weight != nil || stepIndex(was.Step) != stepIndex(is.Step)
+	_, weighs := EffectOf[SetSplit](d)
+	moves := was.Phase != is.Phase || weighs || stepIndex(was.Step) != stepIndex(is.Step)
 	says := d.Standing.State == Stuck || d.Standing.Reason != readyReason(was.Conditions) || d.Standing.Reason == v1alpha1.ReasonHolding || d.Actor != ""
 	if was, is := was.Rollback, is.Rollback; is != nil && is.ZeroAt != nil && (was == nil || was.ZeroAt == nil) {
 		says = true

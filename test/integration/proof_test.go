@@ -56,7 +56,7 @@ func proven(t *testing.T, names ...string) func(Gomega) {
 			g.Expect(d.Labels).To(HaveKeyWithValue(v1alpha1.LabelRollout, name))
 			g.Expect(d.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationPushedBy, guardProbe+" (belay-controller)"))
 			_, refused = proof(t, name, fmt.Sprintf(probeBypass, present(t, name)))
-			g.Expect(refused).To(ContainSubstring("takes the verb bypass on rollouts.belay.dev/" + name))
+			g.Expect(refused).To(ContainSubstring("needs the verb bypass on rollouts.belay.dev/" + name))
 		}
 	}
 }
@@ -107,11 +107,11 @@ func TestTheGuardCanBeProven(t *testing.T) {
 		push, bypass         string
 		paused, label, stamp bool
 	}{
-		"hold's binding": {objects: []client.Object{mutating("hold")}, push: "belay-guard-hold or its binding is not in force", bypass: "takes the verb bypass"},
+		"hold's binding": {objects: []client.Object{mutating("hold")}, push: "belay-guard-hold or its binding is not in force", bypass: "needs the verb bypass"},
 		"hold itself": {objects: []client.Object{&admissionregistrationv1.MutatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-hold"}}},
-			push: "belay-guard-hold or its binding is not in force", bypass: "takes the verb bypass"},
-		"keep":             {objects: []client.Object{mutating("keep")}, push: "guards it for Rollout", bypass: "takes the verb bypass"},
-		"stamp":            {objects: []client.Object{mutating("stamp")}, push: accepted, bypass: "takes the verb bypass", paused: true, label: true},
+			push: "belay-guard-hold or its binding is not in force", bypass: "needs the verb bypass"},
+		"keep":             {objects: []client.Object{mutating("keep")}, push: "guards it for Rollout", bypass: "needs the verb bypass"},
+		"stamp":            {objects: []client.Object{mutating("stamp")}, push: accepted, bypass: "needs the verb bypass", paused: true, label: true},
 		"release":          {objects: []client.Object{validating("release")}, push: accepted, bypass: accepted, paused: true, label: true, stamp: true},
 		"hold and release": {objects: []client.Object{mutating("hold"), validating("release")}, push: accepted, bypass: accepted, label: true, stamp: true},
 		"all of it": {objects: []client.Object{mutating("hold"), mutating("keep"), mutating("stamp"), validating("release")},
