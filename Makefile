@@ -9,7 +9,7 @@ HANDOVER := mkdir -p .cluster; rm -f $(CURDIR)/.cluster/handover.txt; BELAY_TABL
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-sim test-integration test-handover test-extended test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
+.PHONY: help demo test test-unit test-sim test-integration test-handover test-extended kill test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-handover: ## The handover under Kubernetes' own Deployment controller and a
 
 test-extended: ## The same with every disturbance at every point of a release (20 minutes)
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
+
+kill: ## Seed known bugs, one at a time, and show which check notices each (half an hour; RUN=regexp narrows it)
+	@go test -tags kill -count=1 -timeout 3h -v -run 'TestTheTable|TestWhatCounts|TestEveryBugIsKilled/($(RUN))' ./test/kill
 
 test-e2e: ## Journeys on the real local cluster, under load
 	@go run ./hack/suite -run '$(RUN)' e2e

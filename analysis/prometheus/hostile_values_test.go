@@ -75,3 +75,21 @@ func TestStrangeValues(t *testing.T) {
 		t.Run(name, func(t *testing.T) { attack(t, connect(t, defaults(serve(t, say(http.StatusOK, c.body)))), c.want) })
 	}
 }
+
+// TestAStrangeValueIsOnePodsFault: no number that is none gets past the answer, and the
+// other pods of the answer are not in doubt.
+func TestAStrangeValueIsOnePodsFault(t *testing.T) {
+	for _, value := range []string{"NaN", "+Inf", "-Inf", "-1"} {
+		for _, kind := range []string{"total", "bad", "ts", "within"} {
+			body := vector(counters("a", 1000, 0, 4), rowOf("b", kind, value))
+			c := connect(t, defaults(serve(t, say(http.StatusOK, body))))
+			answer, err := c.Counts(t.Context(), "up", 2, evaluated, evaluated)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(answer.Counters) != 1 || answer.Counters[0].Pod != "a" || len(answer.Faults) != 1 || answer.Faults[0].Pod != "b" || answer.Faults[0].Err.Reason != analysis.Malformed {
+				t.Errorf("%s %s: counters %+v, faults %+v", kind, value, answer.Counters, answer.Faults)
+			}
+		}
+	}
+}

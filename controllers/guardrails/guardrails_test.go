@@ -1,6 +1,8 @@
 package guardrails
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,4 +101,31 @@ func testScheme(t *testing.T) *runtime.Scheme {
 		}
 	}
 	return scheme
+}
+
+// TestAChangeOfAGuardrailOnlyAdds to what a run in progress must pass: what was pinned
+// stays in force, changed or gone, and what is new comes beside it.
+func TestAChangeOfAGuardrailOnlyAdds(t *testing.T) {
+	guardrail := func(kind, name, hash string) v1alpha1.PinnedGuardrail {
+		return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, Hash: "sha256:" + hash}
+	}
+	pinned := guardrail("Guardrail", "shop", "0123456789")
+	for name, tc := range map[string]struct {
+		current []v1alpha1.PinnedGuardrail
+		want    []string
+	}{
+		"as it was": {[]v1alpha1.PinnedGuardrail{pinned}, []string{"Guardrail/shop sha256:0123456789"}},
+		"deleted":   {nil, []string{"Guardrail/shop sha256:0123456789"}},
+		"changed":   {[]v1alpha1.PinnedGuardrail{guardrail("Guardrail", "shop", "abcdef0123")}, []string{"Guardrail/shop sha256:0123456789", "Guardrail/shop@abcdef01 sha256:abcdef0123"}},
+		"the cluster's has the same name": {[]v1alpha1.PinnedGuardrail{pinned, guardrail("ClusterGuardrail", "shop", "0123456789")},
+			[]string{"Guardrail/shop sha256:0123456789", "ClusterGuardrail/shop sha256:0123456789"}},
+	} {
+		var got []string
+		for _, g := range InForce([]v1alpha1.PinnedGuardrail{pinned}, tc.current) {
+			got = append(got, fmt.Sprintf("%s/%s %s", g.Kind, g.Name, g.Hash))
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: in force are %q, want %q", name, got, tc.want)
+		}
+	}
 }

@@ -393,3 +393,26 @@ func TestARunThatEndedIsForgotten(t *testing.T) {
 		t.Errorf("%d runs are remembered, want the one in progress", len(b.loop.memories))
 	}
 }
+
+// TestAFoundFailureStays: what convicted a candidate is not overwritten by what comes
+// after it.
+func TestAFoundFailureStays(t *testing.T) {
+	b := newBench(t, 1)
+	for range 12 {
+		b.source.serve(2000, 100)
+		b.poll()
+	}
+	found := b.recorded(b.runs[0])
+	if found.Outcome != v1alpha1.VerdictFail {
+		t.Fatalf("the trigger is %s: %s", found.Outcome, found.Message)
+	}
+	for range 12 {
+		b.source.serve(20000, 0)
+		b.poll()
+	}
+	b.clock.Step(v1alpha1.VerdictsRenewed)
+	b.poll()
+	if got := b.recorded(b.runs[0]); got.Outcome != v1alpha1.VerdictFail || got.Message != found.Message || !got.EvaluatedAt.Equal(found.EvaluatedAt) {
+		t.Errorf("found was %s at %s, it became %s %s at %s", found.Message, found.EvaluatedAt, got.Outcome, got.Message, got.EvaluatedAt)
+	}
+}

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/sources"
@@ -51,6 +54,19 @@ func (b *bench) slowSource() *gate {
 	return g
 }
 
+// open opens the gate, and waits until what was sent has its response.
+func (b *bench) open(g *gate) {
+	g.Unlock()
+	waiting := b.loop.memories[b.runs[0]].waiting
+	for key, p := range waiting {
+		got := <-p.response
+		again := make(chan sources.Result, 1)
+		again <- got
+		p.response = again
+		waiting[key] = p
+	}
+}
+
 func (b *bench) verdictOfSlow() v1alpha1.TriggerAnalysis {
 	b.t.Helper()
 	run := &v1alpha1.RolloutRun{}
@@ -79,15 +95,7 @@ func TestASlowSourceHoldsBackNoVerdictOfItsRun(t *testing.T) {
 	if got := b.verdictOfSlow(); got.Reason != string(analysis.Pending) || !strings.Contains(got.Message, "no response from the source yet") {
 		t.Errorf("the slow source's trigger is %s: %s", got.Reason, got.Message)
 	}
-	g.Unlock()
-	waiting := b.loop.memories[b.runs[0]].waiting
-	for key, p := range waiting {
-		got := <-p.response
-		again := make(chan sources.Result, 1)
-		again <- got
-		p.response = again
-		waiting[key] = p
-	}
+	b.open(g)
 	b.clock.Step(v1alpha1.VerdictsRenewed)
 	b.poll()
 	if got := b.verdictOfSlow(); got.Reason == string(analysis.Pending) {
@@ -95,6 +103,34 @@ func TestASlowSourceHoldsBackNoVerdictOfItsRun(t *testing.T) {
 	}
 	if g.queries != 1 {
 		t.Errorf("the slow source was asked %d times, want once", g.queries)
+	}
+}
+
+// TestALateResponseSaysNothingOfTheNextStage: it was evaluated before the present weight
+// was acknowledged, so the source is queried again.
+func TestALateResponseSaysNothingOfTheNextStage(t *testing.T) {
+	b := newBench(t, 1)
+	g := b.slowSource()
+	b.poll()
+	rollout := &v1alpha1.Rollout{}
+	key := client.ObjectKey{Namespace: b.runs[0].Namespace, Name: "shop"}
+	if err := b.client.Get(t.Context(), key, rollout); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := metav1.NewTime(b.clock.Now().Add(time.Second))
+	rollout.Status.Step.AcknowledgedAt = &acknowledged
+	if err := b.client.Status().Update(t.Context(), rollout); err != nil {
+		t.Fatal(err)
+	}
+	b.open(g)
+	b.poll()
+	if got := b.verdictOfSlow(); got.Reason != string(analysis.Pending) {
+		t.Errorf("by a response from before the stage its trigger is %s: %s", got.Reason, got.Message)
+	}
+	b.clock.Step(v1alpha1.VerdictsRenewed)
+	b.poll()
+	if got := b.verdictOfSlow(); got.Reason == string(analysis.Pending) || g.queries != 2 {
+		t.Errorf("queried %d times, want twice, its trigger is %s: %s", g.queries, got.Reason, got.Message)
 	}
 }
 

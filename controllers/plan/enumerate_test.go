@@ -24,9 +24,9 @@ func TestEveryDecisionKeepsThePromises(t *testing.T) {
 }
 
 // TestDecisionsOnWhatIsObservedKeepThePromises goes through what is observed more
-// closely, with nothing else going on.
+// closely, judged or not yet, with nothing else going on.
 func TestDecisionsOnWhatIsObservedKeepThePromises(t *testing.T) {
-	enumerate(t, max(1, *every/59), []option{{"pass", verdict(v1alpha1.VerdictPass)}})
+	enumerate(t, max(1, *every/59), []option{{"pass", verdict(v1alpha1.VerdictPass)}, {"inconclusive", verdict(v1alpha1.VerdictInconclusive)}})
 }
 
 func enumerate(t *testing.T, every int, besides ...[]option) {
@@ -106,7 +106,7 @@ func stages() []option {
 		{"baking-entered", all(baking, fullAt(&justNow))}, {"baking-done", baking}, {"baking-late", all(baking, fullAt(&longAgo))},
 		{"baking-shifted", all(baking, fullAt(nil))}, {"baking-nil", all(baking, nilPromotion)},
 		{"handover", handingOver}, {"handover-decided", all(handingOver, handedAt(&justNow), locked)}, {"handover-late", all(handingOver, handingSince(&longAgo), resting)},
-		{"handover-nil", all(handingOver, nilPromotion)}, {"handed", handed}, {"handed-long", all(handed, handedAt(&longAgo))},
+		{"handover-unsteady", all(handingOver, sizeSince(&justNow))}, {"handover-nil", all(handingOver, nilPromotion)}, {"handed", handed}, {"handed-long", all(handed, handedAt(&longAgo))},
 		{"native", native}, {"native-begun", takeOver(v1alpha1.TakeOverNative)}, {"native-bakes", all(native, settledAt(&justNow))}, {"native-done", all(native, settledAt(&recently))},
 		{"bypass", bypassing}, {"unserved", takeOver(v1alpha1.TakeOverUnserved)},
 		{"back", rollingBack(nil)}, {"back-zero", rollingBack(&justNow)}, {"back-drained", rollingBack(&recently)},
