@@ -19,11 +19,11 @@ import (
 )
 
 // inRun is the loop's look at a Rollout whose run has begun, with no canary yet.
-func inRun(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*Reconciler, *world, client.Client) {
+func inRun(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*Reconciler, decided, client.Client) {
 	t.Helper()
 	rollout, run := newRollout(), runOf("shop-1")
 	r, api := loopOn(t, funcs, append(objects, rollout, newDeployment())...)
-	w := &world{rollout: rollout, run: run, deployment: read(t, api, shopKey, workload.NewDeployment())}
+	w := decided{look: &look{rollout: rollout, run: run, deployment: read(t, api, shopKey, workload.NewDeployment())}, recorded: rollout}
 	candidate, err := workload.Describe(workload.Template(w.deployment))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestAHandoverReadsPastTheCache(t *testing.T) {
 		r, w, _ := inRun(t, behind)
 		w.rollout.Status.Phase, w.rollout.Status.Promotion, w.follows = c.phase, c.promotion, c.follows
 		w.rollout.Status.Stable = w.rollout.Status.Candidate
-		d, err := r.readDeployment(t.Context(), w, shopKey)
+		d, err := r.readDeployment(t.Context(), w.look, shopKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestAHandoverRestsOnItsLock(t *testing.T) {
 		if err := api.Create(t.Context(), set); err != nil {
 			t.Fatal(err)
 		}
-		w.canary, w.canarySet.Desired = set, 3
+		w.canary = seenSet{object: set, Set: workload.Set{Desired: 3}}
 		err = r.handOver(t.Context(), w, plan.HandOver{Replicas: 3})
 		owner := metav1.GetControllerOf(read(t, api, client.ObjectKeyFromObject(set), workload.NewSet()))
 		if handed := owner.Kind == "Deployment"; handed != c.hand || handed != (err == nil) {
@@ -183,7 +183,8 @@ func TestTheFinalizerGoesLast(t *testing.T) {
 			return w.Patch(ctx, o, p, opts...)
 		}}, rollout, d)
 		r.Router = unrouted{remove: c.services}
-		w := &world{rollout: read(t, api, shopKey, &v1alpha1.Rollout{}), deployment: read(t, api, shopKey, workload.NewDeployment())}
+		shop := read(t, api, shopKey, &v1alpha1.Rollout{})
+		w := decided{look: &look{rollout: shop, deployment: read(t, api, shopKey, workload.NewDeployment())}, recorded: shop}
 		err := r.leave(t.Context(), w)
 		gone := apierrors.IsNotFound(api.Get(t.Context(), shopKey, &v1alpha1.Rollout{}))
 		if last := c.services == nil && c.label == nil; gone != last || gone != (err == nil) {

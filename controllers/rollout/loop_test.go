@@ -249,7 +249,7 @@ func TestARunInProgressKeepsItsStepsAndTraffic(t *testing.T) {
 		run.Spec.Steps, run.Spec.Traffic = []v1alpha1.Step{{Weight: 5}, {Weight: 50}}, &v1alpha1.Traffic{Service: "shop"}
 		rollout := newRollout()
 		rollout.Status.Phase, rollout.Spec.Steps, rollout.Spec.Traffic = phase, []v1alpha1.Step{{Weight: 100}}, nil
-		w := &world{rollout: rollout, input: plan.Input{Spec: rollout.Spec}}
+		w := &look{rollout: rollout, input: plan.Input{Spec: rollout.Spec}}
 		w.takeRun(run)
 		got := w.input.Spec
 		if kept := len(got.Steps) == 2; kept != pinned {

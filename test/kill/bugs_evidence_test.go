@@ -22,7 +22,7 @@ var evidenceBugs = []bug{
 	},
 	{
 		name: "record-rewritten", breaks: explained,
-		file:   "controllers/rollout/chain.go",
+		file:   "controllers/rollout/runrecord.go",
 		old:    "status.Decisions = evidence.With(run.Status.Decisions, run.Name, record.Pending)",
 		is:     "status.Decisions = evidence.With(nil, run.Name, record.Pending)",
 		checks: []check{tests(loop, "")},

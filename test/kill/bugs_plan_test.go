@@ -55,7 +55,7 @@ var planBugs = []bug{
 	},
 	{
 		name: "wake-up-forgotten", breaks: independent,
-		file:   "controllers/plan/facts.go",
+		file:   "controllers/plan/show.go",
 		old:    "if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {",
 		is:     "if waits && d.Recheck > f.in.Watchdog {",
 		checks: []check{invariants, story("promote")},
@@ -98,7 +98,7 @@ var planBugs = []bug{
 	{
 		name: "handover-without-calm", breaks: served,
 		file:   "controllers/plan/handover.go",
-		old:    "over, _ := f.sinceElapsed(p.SizeSince, f.in.Calm)",
+		old:    "over, _ := f.sinceElapsed(p.SizeSince, f.in.SteadyFor)",
 		is:     "over := p.SizeSince != nil",
 		checks: []check{stage("handover-unsteady"), rules},
 	},

@@ -91,7 +91,7 @@ func byPods() []Story {
 		promote.named("pods-to-zero-and-back").scripted(step.inStage(resizes(0), soon(3*time.Minute, resizes(4)))).with(mayBeDown),
 		inStep.named("pods-scaled-down-going-back").scripted(script(event{atStep(1), fail}, event{goingBack, resizes(2)})),
 		rejection("pods-rollback-before-the-owner-changes", script(event{beforeOwner, fail})),
-		rejection("pods-trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).either(second),
+		rejection("pods-trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).orPromotes(),
 		promote.named("pods-canary-lost").scripted(script(event{atStep(1), (*World).loseCanary})),
 		promote.named("pods-canary-lost-in-bake").scripted(script(event{baking, (*World).loseCanary})),
 		promote.named("pods-stable-pod-lost").scripted(script(event{atStep(1), func(w *World) { w.losePod(first) }})),

@@ -102,13 +102,26 @@ func (w *World) End() End {
 // memory is the world in memory as a Backend.
 type memory struct{ *World }
 
-func (m memory) Declare(revision string)        { m.declare(revision) }
-func (m memory) Bypass(revision string)         { m.bypass(revision) }
+// Declare implements Backend.
+func (m memory) Declare(revision string) { m.declare(revision) }
+
+// Bypass implements Backend.
+func (m memory) Bypass(revision string) { m.bypass(revision) }
+
+// Command implements Backend.
 func (m memory) Command(action v1alpha1.Action) { m.command(action) }
-func (m memory) Fail()                          { m.fail() }
-func (m memory) LosePod(revision string)        { m.losePod(revision) }
-func (m memory) OverwriteRoute()                { m.overwriteRoute() }
-func (m memory) DeleteRollout()                 { m.deleteRollout() }
+
+// Fail implements Backend.
+func (m memory) Fail() { m.fail() }
+
+// LosePod implements Backend.
+func (m memory) LosePod(revision string) { m.losePod(revision) }
+
+// OverwriteRoute implements Backend.
+func (m memory) OverwriteRoute() { m.overwriteRoute() }
+
+// DeleteRollout implements Backend.
+func (m memory) DeleteRollout() { m.deleteRollout() }
 
 // The scenes of the portable stories.
 var (

@@ -138,9 +138,9 @@ func rollbacks() []Story {
 		story("gateway-silent-in-handover", second, promoted, script(
 			event{afterOwner, (*World).silenceGateway}, event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		rejection("pod-lost-while-rolling-back", script(event{baking, fail}, event{goingBack, func(w *World) { w.losePod(first) }})),
-		rejection("trigger-fires-once-handing-over", script(event{handing, (*World).fail})).either(second),
-		Story{Name: "deleted-once-handing-over", Serves: first, Script: script(event{handing, (*World).deleteRollout})}.either(second),
-		rejection("trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).either(second),
+		rejection("trigger-fires-once-handing-over", script(event{handing, (*World).fail})).orPromotes(),
+		Story{Name: "deleted-once-handing-over", Serves: first, Script: script(event{handing, (*World).deleteRollout})}.orPromotes(),
+		rejection("trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).orPromotes(),
 	}
 }
 
@@ -160,9 +160,9 @@ func (s Story) rejecting(rejected, serves string) Story {
 	return s
 }
 
-// either is a story that may also end with the other version promoted, as the
+// orPromotes is a story that may also end with the second version promoted, as the
 // trigger may fire too late.
-func (s Story) either(promoted string) Story {
-	s.Or, s.Rejects, s.Ended = promoted, "", ""
+func (s Story) orPromotes() Story {
+	s.Or, s.Rejects, s.Ended = second, "", ""
 	return s
 }

@@ -200,7 +200,9 @@ func (w *World) later(d time.Duration, do func(*World)) {
 // and nothing moves, and reports whether that came within the limits.
 func (w *World) Run() bool {
 	if len(w.seen) == 0 {
-		w.strikeAll(fromTheStart)
+		if err := w.strikeAll(fromTheStart); err != nil {
+			w.broken("a disturbance that lasts stops the controller: %v", err)
+		}
 		w.tick()
 	}
 	for w.at.Sub(w.start) < limitTime && w.looks < limitLooks && len(w.violations) < 10 {
