@@ -220,7 +220,7 @@ func (b *binder) checkCall(c *parser.Call) error {
 	case "absent", "absent_over_time":
 		return fmt.Errorf("%s hides missing data, which Belay has to see: remove it", c.Func.Name)
 	case "info":
-		return errors.New("info adds labels of series outside of the selector: remove it")
+		return errors.New("the function info() adds labels of series that the selector does not match: remove it")
 	}
 	given := false
 	for _, a := range c.Args {
@@ -249,7 +249,7 @@ func (b *binder) checkAggregate(a *parser.AggregateExpr) error {
 func (b *binder) checkLabel(label parser.Expr, function string) error {
 	name, ok := unwrapped(label).(*parser.StringLiteral)
 	if !ok || b.isReserved(name.Val) {
-		return fmt.Errorf("%s writes a label that Belay sets: write to another one", function)
+		return fmt.Errorf("%s would overwrite a label by which Belay tells versions apart: write to another one", function)
 	}
 	return nil
 }

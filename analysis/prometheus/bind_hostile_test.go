@@ -14,7 +14,7 @@ const (
 	saysNoMetric  = "has no metric name"
 	saysEquals    = "matches the metric name by another operator than ="
 	saysSource    = "a label by which sources select tenants or storage"
-	saysWrites    = "writes a label that Belay sets: write to another one"
+	saysWrites    = "would overwrite a label by which Belay tells versions apart: write to another one"
 	saysCopies    = "copies a label that Belay sets: remove it from the list"
 	saysNoPod     = "returns a series that belongs to no pod"
 	saysMissing   = "hides missing data"

@@ -141,8 +141,8 @@ func TestBindAllRefusesWhatParsersMayAllowLater(t *testing.T) {
 	}
 	later := parser.NewParser(parser.Options{EnableExperimentalFunctions: true, EnableBinopFillModifiers: true, EnableUnquotedUTF8Names: true})
 	cases := map[string]struct{ expression, wantErr string }{
-		"labels of series not selected":  {`info(up)`, "info adds labels"},
-		"labels of others, chosen":       {`info(up, {a="b"})`, "info adds labels"},
+		"labels of series not selected":  {`info(up)`, "info() adds labels"},
+		"labels of others, chosen":       {`info(up, {a="b"})`, "info() adds labels"},
 		"a quantile's label":             {`histogram_quantiles(up, "pod", 0.5)`, "takes a string"},
 		"a function that names labels":   {`sort_by_label(up, "pod")`, "takes a string"},
 		"missing values filled":          {`up + fill (0) down`, "fill hides missing data"},

@@ -98,7 +98,7 @@ func (e envelope) refusal() error {
 	case e.status != "success":
 		return failed(analysis.Malformed, "the response has the status %s", quote(e.status))
 	case !e.hasData:
-		return failed(analysis.Malformed, "the response has no data")
+		return failed(analysis.Malformed, "the response lacks the field data")
 	default:
 		return nil
 	}

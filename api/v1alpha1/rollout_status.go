@@ -343,8 +343,8 @@ type PromotionStatus struct {
 	// handingSince is when the handover, or the native promotion, began.
 	// +optional
 	HandingSince *metav1.Time `json:"handingSince,omitempty"`
-	// handedAt is when the Deployment was to become the canary's owner. From then on a
-	// rollback by weights is not possible.
+	// handedAt is when Belay decided to make the Deployment the canary's owner. Once that
+	// has happened a rollback by weights is not possible.
 	// +optional
 	HandedAt *metav1.Time `json:"handedAt,omitempty"`
 	// settledAt is when the Deployment was first seen to run one version only, in a native

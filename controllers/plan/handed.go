@@ -84,9 +84,9 @@ func handedReleasable(f *facts) bool { return routesReleasable(f) || narrowed(f)
 
 func releaseHanded(f *facts) Decision { return f.giveBack("handover: ") }
 
-// giveBack points the routes at the user's Service, lets that select all of its
-// pods, and unpauses the Deployment: what of it is still to be done. From the change
-// of owner on none of the three waits for another.
+// giveBack does whichever of three is still missing: it points the routes at the
+// user's Service, lets that select all of its pods, and unpauses the Deployment. From
+// the change of owner on none of the three waits for another.
 func (f *facts) giveBack(why string) Decision {
 	var effects []Effect
 	var does []string

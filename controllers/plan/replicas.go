@@ -11,8 +11,8 @@ import (
 // route to split or to release, no gateway to wait for, and nothing lies between a
 // pod that is ready and its requests. Stable keeps its pods all the time.
 
-// replicasTable applies where the number of pods is the weight. It comes where the
-// rows about weights that are too high, lost or to be taken back stand for routes.
+// replicasTable applies where the number of pods is the weight. It stands where,
+// for routes, the rows about too high, lost or withdrawn weights stand.
 var replicasTable = table{
 	name:    "Weights by the number of pods",
 	about:   "Without `spec.traffic`, in Stepping, Promoting, Baking, RollingBack, and HandingOver before the owner changes: the canary's size is its weight.",

@@ -64,8 +64,8 @@ type Reconciler struct {
 	written written
 }
 
-// Reconcile takes one look and one decision, and carries it out up to the first
-// effect that fails.
+// Reconcile waits until the cache shows this process's own last writes. Then it takes
+// one look and one decision, and carries it out up to the first effect that fails.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	own, ctx := r.written.of(ctx, req.NamespacedName, r.Clock)
 	if !own.seen(ctx, r.Client) {
@@ -101,7 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, d, effect.String(), err))
 		}
 	}
-	// Nothing may happen that would wake a Rollout whose record is still owed.
+	// There may be no event that wakes a Rollout whose record is still owed.
 	var owed time.Duration
 	if d.owed {
 		owed = r.Watchdog
@@ -109,7 +109,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: wakeUp(t.Recheck, owed), Priority: new(wake.Priority(d.recorded))}, nil
 }
 
-// podsOfRuns wakes the Rollouts of whose run in progress a pod is.
+// podsOfRuns wakes the Rollout whose run in progress owns the pod.
 func (r *Reconciler) podsOfRuns() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		owner := metav1.GetControllerOfNoCopy(o)

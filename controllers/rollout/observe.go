@@ -26,7 +26,7 @@ import (
 type look struct {
 	rollout    *v1alpha1.Rollout
 	deployment *unstructured.Unstructured
-	// declared is what described, a Deployment as it was read, declares.
+	// declared is the revision of described's template, computed once in a look.
 	declared  v1alpha1.Revision
 	described *unstructured.Unstructured
 	// sets are the ReplicaSets that the Deployment's selector matches, by name. Where

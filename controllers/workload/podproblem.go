@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// problem is why a pod is not ready; the most specific comes first.
+// problem is why a pod is not ready, ordered from specific to general.
 type problem int
 
 const (
