@@ -210,10 +210,15 @@ type StepStatus struct {
 	// enteredAt is when the step began.
 	// +required
 	EnteredAt metav1.Time `json:"enteredAt"`
-	// resumedAt is when the run last went on after spec.paused, or after the Deployment
-	// had 0 replicas. stepDeadline counts from then.
+	// waitsSince is since when the run waits because spec.paused is set or the Deployment
+	// has 0 replicas; absent while it does not. That time does not count against
+	// stepDeadline.
 	// +optional
-	ResumedAt *metav1.Time `json:"resumedAt,omitempty"`
+	WaitsSince *metav1.Time `json:"waitsSince,omitempty"`
+	// waitedSeconds is how long it has waited so before, in this step and what follows it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
 	// acknowledgedAt is when the gateway first acknowledged the step's weight with the
 	// canary ready. hold counts from then.
 	// +optional

@@ -1592,8 +1592,8 @@ func (in *Step) DeepCopy() *Step {
 func (in *StepStatus) DeepCopyInto(out *StepStatus) {
 	*out = *in
 	in.EnteredAt.DeepCopyInto(&out.EnteredAt)
-	if in.ResumedAt != nil {
-		in, out := &in.ResumedAt, &out.ResumedAt
+	if in.WaitsSince != nil {
+		in, out := &in.WaitsSince, &out.WaitsSince
 		*out = (*in).DeepCopy()
 	}
 	if in.AcknowledgedAt != nil {

@@ -98,13 +98,6 @@ func narrowed(hash string) change {
 	}
 }
 
-// showing is the reason that the status shows for what is being waited for.
-func showing(reason string) change {
-	return func(in *plan.Input) {
-		in.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason}}
-	}
-}
-
 func routeGone(in *plan.Input) {
 	in.Route = plan.Route{Acknowledged: true, Fault: plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
 }

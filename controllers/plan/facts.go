@@ -63,7 +63,7 @@ func (f *facts) overdue(d Decision) bool {
 // progressed reports whether a decision records something that was being waited
 // for.
 func (f *facts) progressed(d Decision) bool {
-	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.ResumedAt.Equal(f.step().ResumedAt) || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
+	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
 		return true
 	}
 	if r := d.Status.Rollback; r != nil && !r.ZeroAt.Equal(f.rollback().ZeroAt) {

@@ -15,10 +15,9 @@ var obstaclesTable = table{
 	about:   "From Gating until the owner changes: a run neither starts nor goes on while one of these holds. Triggers stay armed.",
 	applies: cancellable,
 	rules: []rule{
-		{"Resumes", resumed, resume},
+		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
 		{"Paused", paused, stayPaused},
-		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
 		{"ScaledToZero", atZeroReplicas, waitForReplicas},
 	},
 }
@@ -59,7 +58,7 @@ func canaryOfEmptyDeployment(f *facts) bool {
 }
 
 // emptyCanary makes the hold or the bake begin anew: without pods nobody uses the
-// candidate. A bake that has passed stands.
+// candidate.
 func emptyCanary(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonScaledToZero, "the Deployment is scaled to 0: scaling the canary to 0 too", ScaleCanary{0})
 	if !handingOver(f) {
@@ -76,27 +75,27 @@ func waitForReplicas(f *facts) Decision {
 	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
 }
 
-// resumed holds in the first look after spec.paused was lifted or the Deployment was
-// scaled up from 0, in a run.
-func resumed(f *facts) bool {
-	waited := readyReason(f.in.Status.Conditions)
-	was := waited == v1alpha1.ReasonPaused || waited == v1alpha1.ReasonScaledToZero
-	return was && f.in.Status.Step != nil && f.in.Status.Phase.InRun() && !gating(f) && !paused(f) && !atZeroReplicas(f)
+// noteWaiting keeps how long the run could not go on because of a pause or 0 replicas:
+// nothing was wrong with a candidate that had to wait.
+func (f *facts) noteWaiting(s *v1alpha1.StepStatus) {
+	now := f.now()
+	switch waits := paused(f) || atZeroReplicas(f); {
+	case waits && s.WaitsSince == nil:
+		s.WaitsSince = &now
+	case !waits && s.WaitsSince != nil:
+		s.WaitedSeconds += int64(max(0, now.Sub(s.WaitsSince.Time)).Seconds())
+		s.WaitsSince = nil
+	}
 }
 
-// resume lets stepDeadline count from now on: nothing was wrong with a candidate
-// that had to wait.
-func resume(f *facts) Decision {
-	why := "spec.paused is false again"
-	if readyReason(f.in.Status.Conditions) == v1alpha1.ReasonScaledToZero {
-		why = fmt.Sprintf("the Deployment has %d replicas again", f.in.Workload.Replicas)
+// waited is how long it was so.
+func (f *facts) waited() time.Duration {
+	s := f.step()
+	waited := time.Duration(s.WaitedSeconds) * time.Second
+	if s.WaitsSince != nil {
+		waited += max(0, f.in.Now.Sub(s.WaitsSince.Time))
 	}
-	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: going on at %s; stepDeadline %s counts from now", why, f.stageAndWeight(), f.in.Spec.StepDeadline.Duration))
-	step, now := f.step(), f.now()
-	step.ResumedAt = &now
-	d.Status.Step = &step
-	d.Key = now.UTC().Format(time.RFC3339)
-	return d
+	return waited
 }
 
 // stableNotReady holds while not exactly one version runs, or it has no ready

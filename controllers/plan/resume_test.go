@@ -76,3 +76,87 @@ func TestAClockThatWasAheadHidesNoWait(t *testing.T) {
 	}
 	t.Errorf("after %s the wait is not shown: %q", in.Now.Sub(first), in.Status.Message)
 }
+
+// A run is paused for hours; meanwhile the route is deleted. Whoever restores the route
+// and lifts the pause has lost the candidate.
+func TestAPauseBesideAnotherObstacleDoesNotCount(t *testing.T) {
+	in := given(stepAt(0), acknowledgedAt(nil), canaryReady(0), split(0), specPaused, rollBackAtDeadline)
+	in.Status.Step.EnteredAt = ago(time.Minute)
+	look := func(after time.Duration) plan.Result {
+		in.Now = in.Now.Add(after)
+		d := plan.Transition(in)
+		in.Status = d.Status
+		t.Logf("%s %s: %s", in.Now.Format("15:04:05"), d.Rule, d.Why)
+		return d
+	}
+	look(0)
+	route := in.Route
+	routeGone(&in)
+	look(3 * time.Hour)
+	in.Route, in.Spec.Paused = route, false
+	if d := look(10 * time.Second); d.Status.Phase == v1alpha1.PhaseRollingBack {
+		t.Errorf("%s", d.Rule)
+	}
+}
+
+// An autoscaler takes an idle Deployment to 0 every half hour. Its candidate never gets
+// ready. Active time adds up to far more than stepDeadline (1 h).
+func TestADeadlineComesThoughItIsInterrupted(t *testing.T) {
+	in := given(stepAt(0), acknowledgedAt(nil), canaryReady(0), split(0), rollBackAtDeadline)
+	in.Status.Step.EnteredAt = ago(time.Minute)
+	active := time.Duration(0)
+	for range 20 {
+		atZero(&in)
+		in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 0)
+		endpoints(&in)
+		in.Status = plan.Transition(in).Status
+		in.Now = in.Now.Add(time.Minute)
+		scaled(replicas)(&in)
+		in.Workload.Active = nil
+		in.Workload.Stable = stable(replicas)
+		in.Workload.Active = []plan.Set{stable(replicas)}
+		in.Canary.Set = unready(set(canarySet, candidateRevision, canaryHash, 1))
+		endpoints(&in)
+		for range 30 {
+			in.Now = in.Now.Add(time.Minute)
+			active += time.Minute
+			d := plan.Transition(in)
+			in.Status = d.Status
+			if d.Status.Phase == v1alpha1.PhaseRollingBack || d.Progress == plan.Stalled {
+				return
+			}
+		}
+	}
+	t.Errorf("unready for %s of running time, stepDeadline is %s: neither rolled back nor stalled: %s", active, in.Spec.StepDeadline.Duration, in.Status.Message)
+}
+
+// A night at 0 replicas with a short history: the Deployment controller has cleaned
+// stable's ReplicaSet up. Belay makes it again first (RaisesStable), and the time at 0
+// must not count all the same.
+func TestTheTimeAtZeroWithAShortHistory(t *testing.T) {
+	for name, how := range map[string]change{"by pods": byPods, "by routes": func(*plan.Input) {}} {
+		t.Run(name, func(t *testing.T) {
+			in := given(stepAt(0), how, rollBackAtDeadline)
+			in.Status.Step.EnteredAt, in.Status.Step.AcknowledgedAt = ago(time.Minute), ptr(ago(30*time.Second))
+			look := func(after time.Duration) plan.Result {
+				in.Now = in.Now.Add(after)
+				d := plan.Transition(in)
+				in.Status = d.Status
+				t.Logf("%s %s: %s (%s)", in.Now.Format("15:04:05"), d.Rule, d.Why, d.Does())
+				return d
+			}
+			atZero(&in)
+			in.Workload.Stable = plan.Set{}
+			look(0)
+			in.Canary.Set = set(canarySet, candidateRevision, canaryHash, 0)
+			endpoints(&in)
+			look(time.Second)
+			scaled(replicas)(&in)
+			look(3 * time.Hour)
+			active(unready(stable(replicas)))(&in)
+			if d := look(time.Second); d.Status.Phase == v1alpha1.PhaseRollingBack {
+				t.Errorf("%s", d.Rule)
+			}
+		})
+	}
+}

@@ -35,9 +35,9 @@ var rollbackRestTable = table{
 	applies: rollingBack,
 	rules: []rule{
 		{"RollbackAwaitsStable", onlyCanaryServes, waitForStable},
+		{"RollbackNarrowsService", rollbackNarrowedElsewhere, narrowBack},
 		{"RollbackAwaitsRoute", zeroUnacknowledged, waitForRoute},
 		{"RollbackAwaitsPods", canaryPodsLeft, waitForPods},
-		{"RollbackNarrowsService", rollbackNarrowedElsewhere, narrowBack},
 		{"RollbackAtZero", zeroJustAcknowledged, noteZero},
 		{"RollbackDrains", canaryDraining, drain},
 		{"RollbackRemovesCanary", canaryLeft, removeCanary},

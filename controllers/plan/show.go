@@ -23,6 +23,9 @@ func (f *facts) finish(d Decision) Decision {
 	d.Status.Message = truncate(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
+		if f.in.Status.Step != nil && cancellable(f) && d.Status.Phase == f.in.Status.Phase {
+			f.noteWaiting(s)
+		}
 	}
 	d.Status.Serving = f.serving()
 	f.showDirectCallers(&d)

@@ -39,7 +39,7 @@ func deadlinePassed(f *facts) bool {
 
 func (f *facts) deadlineRollsBack() bool {
 	s := f.in.Spec
-	return s.OnDeadline == v1alpha1.Rollback && s.Mode != v1alpha1.ModeObserve && onTrial(f) && !s.Paused && f.in.Workload.Replicas > 0 && !resumed(f)
+	return s.OnDeadline == v1alpha1.Rollback && s.Mode != v1alpha1.ModeObserve && onTrial(f) && !s.Paused && f.in.Workload.Replicas > 0
 }
 
 // decided holds when the step or bake has all that it waits for. A deadline
@@ -75,9 +75,7 @@ func (f *facts) deadline() time.Time {
 			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
 		}
 	}
-	if resumed := f.step().ResumedAt; resumed != nil && resumed.After(from.Time) {
-		from = *resumed
-	}
+	must += f.waited()
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
 		from, must = r.StartedAt, f.traffic.Drain.Duration
 	}

@@ -381,3 +381,19 @@ func TestALateControllerDoesNotTakeARunsEndAway(t *testing.T) {
 		t.Errorf("the run's outcome is %q, finished at %v; it was RolledBack", run.Status.Outcome, run.Status.FinishedAt)
 	}
 }
+
+// TestADeletedRunIsNotOwedForEver: a run ended, its record was refused, and somebody deleted the run: nobody will hold
+// what waits for it. The Rollout, at rest, must not owe it for ever.
+func TestADeletedRunIsNotOwedForEver(t *testing.T) {
+	r, _ := loopOn(t, interceptor.Funcs{})
+	l := &look{rollout: newRollout()}
+	l.rollout.Status.Phase, l.rollout.Status.Run = v1alpha1.PhaseStable, "shop-b-1"
+	pending := []v1alpha1.PendingDecision{{Run: "shop-b-1", Decision: v1alpha1.DecisionRecord{Seq: 1}}}
+	l.rollout.Status.Record = &v1alpha1.RecordStatus{Run: "shop-b-1", Seq: 1, Pending: pending}
+	end := *l.rollout.Status.Record
+	r.dropLost(t.Context(), l, &end)
+	l.rollout.Status.Record = &end
+	if owes(&l.rollout.Status, nil) {
+		t.Error("the record of a deleted run is owed for ever")
+	}
+}

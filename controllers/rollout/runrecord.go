@@ -138,7 +138,7 @@ func (r *Reconciler) dropLost(ctx context.Context, l *look, end *v1alpha1.Record
 	gone := map[string]bool{}
 	for _, p := range end.Pending {
 		known := slices.ContainsFunc(l.runs, func(run v1alpha1.RolloutRun) bool { return run.Name == p.Run })
-		if _, asked := gone[p.Run]; known || asked || p.Run == l.rollout.Status.Run {
+		if _, asked := gone[p.Run]; known || asked || l.rollout.Status.Phase.InRun() && p.Run == l.rollout.Status.Run {
 			continue
 		}
 		err := r.Live.Get(ctx, client.ObjectKey{Namespace: l.rollout.Namespace, Name: p.Run}, &v1alpha1.RolloutRun{})
