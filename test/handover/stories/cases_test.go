@@ -180,7 +180,7 @@ func TestTheSelectorChangesInAStep(t *testing.T) {
 		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseRollingBack))
 		g.Expect(s.served()).To(Equal([]string{"shop-stable"}))
 		g.Expect(s.Set("v2")).To(BeNil())
-		g.Expect(r.Status.Message).To(ContainSubstring(`Service "shop" has no ready endpoint`))
+		g.Expect(r.Status.Message).To(ContainSubstring(`cannot go back to Service "shop" yet: it has no ready endpoint`))
 	})
 	for _, failure := range s.Requests().Failures {
 		if !strings.Contains(failure, "a direct call") {

@@ -30,7 +30,7 @@ func TestAnAutoscalerIsWarnedOf(t *testing.T) {
 		s.until("warned of "+tc.named, func(g Gomega, r *v1alpha1.Rollout) {
 			g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseStable))
 			g.Expect(conditionOf(r, v1alpha1.ConditionReady)).To(Equal(metav1.ConditionTrue), "a warning is no fault")
-			g.Expect(r.Status.Message).To(And(ContainSubstring("HorizontalPodAutoscaler shop "+tc.named), ContainSubstring("maximum of 9 pods"), ContainSubstring("spec.promotion.mode: Native")))
+			g.Expect(r.Status.Message).To(And(ContainSubstring("HorizontalPodAutoscaler shop "+tc.named), ContainSubstring("maximum of 9 pods"), ContainSubstring("set spec.promotion.mode to Native")))
 		})
 		s.Must(admin.Delete(t.Context(), hpa))
 		s.until("not warned any more", func(g Gomega, r *v1alpha1.Rollout) { g.Expect(r.Status.Message).To(Equal("serving " + image("v1"))) })
