@@ -133,7 +133,7 @@ var _ = Describe("A release", func() {
 		})
 		// How much was spent, and how fast, depends on how soon the bad one was caught.
 		Expect(held.Status.Preflight.Reason).To(BeElementOf("BudgetLow", "AlertFiring"))
-		Expect(held.Status.Message).To(ContainSubstring("of the error budget is left"))
+		Expect(held.Status.Message).To(ContainSubstring("error budget is left"))
 		By("taking the pre-flight away")
 		Expect(set.Client.Get(ctx, j.Key(), guardrail)).To(Succeed())
 		guardrail.Spec.Preflight = nil
