@@ -102,5 +102,6 @@ func (f *facts) remark(d *Decision) {
 }
 
 func markWorkload(f *facts) Decision {
-	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+f.marks(f.in.Status).String(), MarkWorkload{f.marks(f.in.Status)})
+	marks := f.marks(f.in.Status)
+	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+marks.String(), MarkWorkload{marks})
 }

@@ -60,25 +60,6 @@ func (f *facts) shareOf(pods int32) int32 {
 	return 100 * pods / all
 }
 
-// desiredShare is what the status shows as the wanted weight. The bake and the
-// handover want as many canary pods as stable pods; after the change of owner only
-// the candidate is wanted.
-func (f *facts) desiredShare(s v1alpha1.RolloutStatus) int32 {
-	switch s.Phase {
-	case v1alpha1.PhaseStepping:
-		return f.weightAt(s.Step.Index)
-	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
-		return 50
-	case v1alpha1.PhaseHandingOver:
-		if p := s.Promotion; p != nil && p.Mode == v1alpha1.TakeOverHandOver && !f.in.Canary.Handed {
-			return 50
-		}
-		return 100
-	default:
-		return 0
-	}
-}
-
 // stepShare is the step's weight for a message: `10 %`; where pods are the weight
 // what they come to, because pods are whole: `20 % (1 of 5 ready pods, the step asks
 // for 10 %)`.

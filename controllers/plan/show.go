@@ -89,21 +89,30 @@ func (f *facts) showStep(d Decision, s *v1alpha1.StepStatus) {
 	s.Replicas = v1alpha1.ReplicaStatus{Desired: f.in.Canary.Desired, Ready: f.in.Canary.Ready}
 }
 
-// shownWeight is the weight that the status shows as desired.
+// shownWeight is the weight that the status shows as desired. Where the number of pods
+// is the weight the bake and the handover want as many canary pods as stable pods, and
+// after the change of owner only the candidate is wanted.
 func (f *facts) shownWeight(s v1alpha1.RolloutStatus) int32 {
+	full := int32(100)
 	if f.replicaWeighted() {
-		return f.desiredShare(s)
+		full = 50
 	}
 	switch s.Phase {
 	case v1alpha1.PhaseStepping:
 		return f.weightAt(s.Step.Index)
 	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
-		return 100
+		return full
 	case v1alpha1.PhaseHandingOver:
-		if f.in.Route.Split != nil {
+		switch p := s.Promotion; {
+		case f.in.Route.Split != nil:
 			return *f.in.Route.Split
+		case !f.replicaWeighted():
+			return 0
+		case p != nil && p.Mode == v1alpha1.TakeOverHandOver && !f.in.Canary.Handed:
+			return full
+		default:
+			return 100
 		}
-		return 0
 	default:
 		return 0
 	}
