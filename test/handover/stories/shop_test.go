@@ -42,7 +42,7 @@ type shop struct {
 
 // open serves v1, adopted and guarded by a Rollout with these fields instead of
 // the usual ones.
-func open(t *testing.T, replicas int32, change func(*appsv1.Deployment), fields ...func(spec map[string]any)) *shop {
+func open(t testing.TB, replicas int32, change func(*appsv1.Deployment), fields ...func(spec map[string]any)) *shop {
 	t.Helper()
 	s := &shop{World: kube.Open(t, replicas, change)}
 	s.create(fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Guardrail, metadata: {name: shop, namespace: %s}, spec: {source: shops,
