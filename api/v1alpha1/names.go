@@ -12,8 +12,9 @@ const (
 	// LabelRole is canary or stable. It is on ReplicaSets and generated Services, never on
 	// pods.
 	LabelRole = "belay.dev/role"
-	// LabelRun on a Deployment is the run in progress, on a ReplicaSet the run that it was
-	// created or borrowed for. RunLabel computes the value.
+	// LabelRun on a Deployment is the run in progress, where that shares requests by
+	// routes; on a ReplicaSet the run that it was created or borrowed for. RunLabel computes
+	// the value.
 	LabelRun = "belay.dev/run"
 	// LabelRejected on a Deployment is the declared revision, if it was rejected: a bypass
 	// then has to name it.

@@ -35,7 +35,7 @@ var phaseGraph = map[Phase][]Phase{
 	"":               {PhaseStable},
 	PhaseStable:      {PhaseGating, PhaseRolledBack, PhaseHandingOver},
 	PhaseGating:      {PhaseStable, PhaseStepping, PhasePromoting, PhaseHandingOver, PhaseRolledBack},
-	PhaseStepping:    {PhasePromoting, PhaseHandingOver, PhaseRollingBack},
+	PhaseStepping:    {PhasePromoting, PhaseBaking, PhaseHandingOver, PhaseRollingBack},
 	PhasePromoting:   {PhaseBaking, PhaseHandingOver, PhaseRollingBack},
 	PhaseBaking:      {PhasePromoting, PhaseHandingOver, PhaseRollingBack},
 	PhaseHandingOver: {PhaseStable, PhaseRollingBack},

@@ -90,6 +90,22 @@ func doing(effect plan.Effect) func(plan.Input) plan.Decision {
 	}
 }
 
+// beforeRun is a candidate without a canary, before its run starts.
+func beforeRun(in *plan.Input) {
+	in.Status.Phase, in.Status.Run, in.Status.Step, in.Status.Epoch = v1alpha1.PhaseGating, "", nil, 0
+	in.Canary, in.Run, in.Route.Split = plan.Canary{}, plan.Run{}, nil
+}
+
+// beginningWith is the decision that begins a run with so many pods.
+func beginningWith(pods int32) func(plan.Input) plan.Decision {
+	return func(in plan.Input) plan.Decision {
+		d := entering(v1alpha1.PhaseStepping)(in)
+		d.Status.Run, d.Status.Step = "shop-1", &v1alpha1.StepStatus{EnteredAt: past}
+		d.Effects = []plan.Effect{plan.CreateRun{}, plan.ScaleCanary{Replicas: pods}}
+		return d
+	}
+}
+
 // entering is a decision that goes to another phase.
 func entering(phase v1alpha1.Phase) func(plan.Input) plan.Decision {
 	return func(in plan.Input) plan.Decision {
@@ -122,6 +138,7 @@ func TestCheckAccepts(t *testing.T) {
 		{"taking it all back", given(in(v1alpha1.PhaseBaking)), doing(plan.SetSplit{})},
 		{"removing a drained canary", given(in(v1alpha1.PhaseRollingBack)), doing(plan.RemoveCanary{Reject: true})},
 		{"handing over", given(in(v1alpha1.PhaseHandingOver)), doing(plan.HandOver{Replicas: 4})},
+		{"beginning a run by pods", given(beforeRun, byPods), beginningWith(1)},
 		{"rolling back", given(because(true)), entering(v1alpha1.PhaseRollingBack)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,8 +166,13 @@ func TestCheckRefuses(t *testing.T) {
 		{"a fail in the bake", given(in(v1alpha1.PhaseBaking), because(true)), doing(nil), "does not roll back"},
 		{"promoting on unknown", given(because(false), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), `on verdict "Inconclusive"`},
 		{"ending the bake on unknown", given(in(v1alpha1.PhaseBaking), because(false)), entering(v1alpha1.PhaseHandingOver), `ends the bake on verdict "Inconclusive"`},
-		{"skipping the bake", given(), entering(v1alpha1.PhaseBaking), "may not follow"},
+		{"baking after the first step", given(), entering(v1alpha1.PhaseBaking), "promotes from step 0"},
+		{"baking at the last step's weight", given(func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhaseBaking), "bakes before the candidate has weight 100 %"},
+		{"skipping the bake", given(in(v1alpha1.PhaseGating)), entering(v1alpha1.PhaseBaking), "may not follow"},
 		{"too many pods at once", given(func(in *plan.Input) { in.Canary.Desired, in.Canary.Ready = 1, 1 }), doing(plan.ScaleCanary{Replicas: 4}), "at once"},
+		{"beginning a run by routes with pods", given(beforeRun), beginningWith(1), "scales the canary in phase Gating"},
+		{"beginning a run with a canary", given(beforeRun, byPods, func(in *plan.Input) { in.Canary.Exists = true }), beginningWith(1), "scales the canary in phase Gating"},
+		{"beginning a run by pods with too many", given(beforeRun, byPods), beginningWith(2), "at once"},
 		{"removing a canary under traffic", given(in(v1alpha1.PhaseRollingBack), func(in *plan.Input) { in.Route.Split = at(10) }), doing(plan.RemoveCanary{Reject: true}), "that has 10 %"},
 		{"removing all that serves", given(in(v1alpha1.PhaseRollingBack), func(in *plan.Input) { in.Workload.Stable.Ready = 0 }), doing(plan.RemoveCanary{Reject: true}), "all that serves"},
 		{"releasing to the rejected", given(in(v1alpha1.PhaseRollingBack), func(in *plan.Input) { in.Canary.Left = 2 }), doing(plan.ReleaseRoute{}), "still reaches 2 pods"},

@@ -14,11 +14,12 @@ func (c *check) advance() {
 	from, to := c.in.Status.Phase, c.d.Status.Phase
 	bypassed := c.d.Status.Promotion != nil && c.d.Status.Promotion.Mode == v1alpha1.TakeOverBypass
 	stepped := from == v1alpha1.PhaseStepping && to == from && was != nil && is != nil && is.Index != was.Index
-	promoted := from == v1alpha1.PhaseStepping && (to == v1alpha1.PhasePromoting || to == v1alpha1.PhaseHandingOver && !bypassed)
-	switch {
-	case stepped, promoted:
+	promoted := from == v1alpha1.PhaseStepping && (to == v1alpha1.PhasePromoting || to == v1alpha1.PhaseBaking || to == v1alpha1.PhaseHandingOver && !bypassed)
+	if stepped || promoted {
 		c.passesStep(stepped)
-	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
+	}
+	switch {
+	case from != to && to == v1alpha1.PhaseBaking:
 		c.require((c.observed() == 100 || c.byPods()) && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate has weight 100 %%")
 	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.in.Run.Former:
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)

@@ -129,7 +129,9 @@ func (c *check) scales(size int32) {
 		return
 	}
 	c.require(c.in.Deleting == nil, "scales a canary while being deleted")
-	c.require(c.in.Status.Phase.Armed() || c.in.Status.Phase == v1alpha1.PhaseHandingOver, "scales the canary in phase %s", c.in.Status.Phase)
+	_, begins := plan.EffectOf[plan.CreateRun](c.d)
+	begins = begins && c.d.Status.Phase.Armed() && c.byPods() && !k.Exists
+	c.require(begins || c.in.Status.Phase.Armed() || c.in.Status.Phase == v1alpha1.PhaseHandingOver, "scales the canary in phase %s", c.in.Status.Phase)
 	c.require(!k.Handed, "scales a ReplicaSet that the Deployment controls")
 	if size > k.Desired {
 		c.require(size <= n, "scales the canary to %d of %d", size, n)

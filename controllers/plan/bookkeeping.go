@@ -73,10 +73,11 @@ func labelsWrong(f *facts) bool {
 }
 
 // marks are Belay's labels on the Deployment as they should be with a status. The
-// admission policies know nothing else.
+// admission policies know nothing else. A run without routes has nothing that a bypass
+// would have to undo first.
 func (f *facts) marks(s v1alpha1.RolloutStatus) Marks {
 	m := Marks{Rollout: f.in.Name}
-	if s.Phase.InRun() {
+	if s.Phase.InRun() && !f.replicaWeighted() {
 		m.Run = v1alpha1.RunLabel(s.Run)
 		if f.narrows() || f.in.Route.Narrowed != "" {
 			m.Narrowed = f.traffic.Service
@@ -91,7 +92,7 @@ func (f *facts) marks(s v1alpha1.RolloutStatus) Marks {
 // givenBack holds in a handover once nothing is left that a bypass would have to
 // undo first: the write that unpauses the Deployment takes the labels that say so.
 func (f *facts) givenBack() bool {
-	return handed(f) && routesUnsplit(f) && !narrowed(f)
+	return handed(f) && !routesSplit(f) && !narrowed(f)
 }
 
 // remark lets a decision that ends a run set the labels that hold from then on.

@@ -140,7 +140,7 @@ func (f *facts) fastReverts() int32 {
 }
 
 func startRevert(f *facts) Decision {
-	d := startRun(f)
+	d := f.newRun()
 	to := "full size and 100 %"
 	if f.replicaWeighted() {
 		to = "as many pods as stable has"
@@ -149,10 +149,27 @@ func startRevert(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Step.Index = max(0, int32(len(f.in.Spec.Steps))-1)
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Fast: true}
+	f.growFirst(&d)
 	return d
 }
 
 func startRun(f *facts) Decision {
+	d := f.newRun()
+	f.growFirst(&d)
+	return d
+}
+
+// growFirst lets the decision that begins a run ask for its first pods where the number
+// of pods is the weight: no route has to be split before.
+func (f *facts) growFirst(d *Decision) {
+	next := f.after(*d)
+	if _, fires := triggersTable.first(next); f.replicaWeighted() && !f.in.Canary.Exists && !fires {
+		f.grow(d, next.stage()+": ")
+	}
+}
+
+// newRun begins a run at its first step.
+func (f *facts) newRun() Decision {
 	d := f.reconciling(v1alpha1.ReasonProgressing, "")
 	f.openRun(&d)
 	d.Why = fmt.Sprintf("run %d starts: %s against %s", d.Status.Runs, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable))
@@ -160,11 +177,11 @@ func startRun(f *facts) Decision {
 		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.candidate, f.stable)
 	}
 	d.Status.Phase = v1alpha1.PhaseStepping
-	// The label tells the guard of the run, and the pair takes no requests yet: neither
-	// needs the run's record, and what a crash leaves out the tables ask for again.
-	d.Effects = []Effect{CreateRun{}, MarkWorkload{f.marks(d.Status)}}
+	d.Effects = []Effect{CreateRun{}}
 	if !f.replicaWeighted() {
-		d.Effects = append(d.Effects, PointServices{})
+		// The label tells the guard of the run, and the pair takes no requests yet: neither
+		// needs the run's record, and what a crash leaves out the tables ask for again.
+		d.Effects = append(d.Effects, MarkWorkload{f.marks(d.Status)}, PointServices{})
 	}
 	d.Key, d.Recheck = d.Status.Run, 1
 	return d

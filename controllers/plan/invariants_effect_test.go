@@ -66,7 +66,7 @@ func (c *checker) effectIs(effect plan.Effect) {
 func (c *checker) marks(m plan.Marks) {
 	c.require(m != c.in.Workload.Marks || c.in.Workload.StableUnmarked, "marks what is marked")
 	c.require(m.Rollout == c.in.Name && !slices.ContainsFunc(c.in.Gates, func(g plan.Gate) bool { return g.Name == plan.GateClaim && g.Outcome != plan.Open }), "marks another's Deployment")
-	c.require((m.Run != "") == c.d.Status.Phase.InRun(), "names run %q in phase %s", m.Run, c.d.Status.Phase)
+	c.require((m.Run != "") == (c.d.Status.Phase.InRun() && !c.byPods()), "names run %q in phase %s", m.Run, c.d.Status.Phase)
 	held := c.d.Status.Phase == v1alpha1.PhaseRolledBack && c.d.Status.IsRejected(c.declared) != nil
 	c.require(m.Rejected == "" || held && m.Rejected == c.declared, "calls %q rejected", m.Rejected)
 	c.require(c.d.Status.Phase != v1alpha1.PhaseRollingBack, "labels before a rollback is over")

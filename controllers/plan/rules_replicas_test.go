@@ -15,8 +15,13 @@ import (
 func byPods(in *plan.Input) {
 	in.Spec.Traffic = nil
 	in.Route = plan.Route{Acknowledged: true, PairCurrent: true}
-	in.Status.DirectCallers, in.Workload.Marks.Narrowed = nil, ""
+	in.Status.DirectCallers, in.Workload.Marks.Run, in.Workload.Marks.Narrowed = nil, "", ""
 	endpoints(in)
+}
+
+// lastStep has another weight.
+func lastStep(weight int32) change {
+	return func(in *plan.Input) { in.Spec.Steps[len(in.Spec.Steps)-1].Weight = weight }
 }
 
 // podsLeft are canary pods that do not terminate yet.
@@ -34,10 +39,10 @@ func replicasCases() []ruleCase {
 	going := all(rollingBack(nil), byPods, podsLeft(2))
 	zero := all(going, canaryPods(0), podsLeft(0))
 	down := all(second, scaled(2), active(stable(2)))
-	label := plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Run: v1alpha1.RunLabel(plan.RunName("shop", candidateRevision, 2))}}
+	first := plan.ScaleCanary{Replicas: 1}
 	return []ruleCase{
-		works("RunStarts", "no route to look at", given(gating, byPods), plan.CreateRun{}, phase, progressing).then(label),
-		works("RevertStarts", "without steps", given(gating, byPods, previously(candidateRevision)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "as many pods as stable has").then(label),
+		works("RunStarts", "no route to look at", given(gating, byPods), plan.CreateRun{}, phase, progressing, "run 2 starts", "step 1 of 2 (smoke): weight 10 % beside 4 stable pods needs canary pods: 1").then(first),
+		works("RevertStarts", "without steps", given(gating, byPods, previously(candidateRevision)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "as many pods as stable has", "promotion: as many canary pods as stable pods, 4; scaling to 1 first").then(first),
 		works("ScalesCanary", "the first pod", given(entered, noCanary), plan.ScaleCanary{Replicas: 1}, phase, progressing, "weight 10 % beside 4 stable pods needs canary pods: 1 (1 of 5 = 20 %)"),
 		works("ScalesCanary", "rounded up", given(entered, ten, noCanary), plan.ScaleCanary{Replicas: 2}, phase, progressing, "needs canary pods: 2 (2 of 12 = 16 %)"),
 		works("ScalesCanary", "in waves", given(second, acknowledgedAt(nil), canaryPods(1)), plan.ScaleCanary{Replicas: 2}, phase, progressing, "needs canary pods: 4 (4 of 8 = 50 %)"),
@@ -48,7 +53,8 @@ func replicasCases() []ruleCase {
 		works("StepHolds", "not over", given(held), nil, phase, progressing, "holding at 20 % (1 of 5 ready pods, the step asks for 10 %) until"),
 		works("StepUndecided", "no answer", given(step, verdict(v1alpha1.VerdictError)), nil, phase, v1alpha1.ReasonHolding, "staying at 20 % (1 of 5 ready pods, the step asks for 10 %)"),
 		works("StepPassed", "passed", given(step), plan.ScaleCanary{Replicas: 2}, phase, progressing, "passed at 20 % (1 of 5"),
-		works("StepsPassed", "the last", given(second), nil, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "passed at 50 % (4 of 8 ready pods, the step asks for 50 %), the last one"),
+		works("StepsPassed", "the last", given(second), nil, bakePhase, baked, "passed at 50 % (4 of 8 ready pods, the step asks for 50 %), the last one", "baking until 12:05:00Z"),
+		works("StepsPassed", "the last, of fewer pods than stable has", given(second, lastStep(25), canaryPods(2)), plan.ScaleCanary{Replicas: 3}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "the last one", "scaling to 3 first"),
 		works("AwaitsCanary", "a pod was lost in the hold, at its end", given(second, canaryReady(3)), nil, phase, progressing, "3 of 4 ready"),
 		works("StepHolds", "a pod was lost in the hold", given(second, acknowledgedAt(&justNow), canaryReady(3)), nil, phase, progressing),
 		works("AwaitsStablePods", "in the hold", given(held, stableReady(0)), nil, phase, progressing, "0 of 4 are ready, and the canary answers all requests (ready pods: 1)"),
@@ -69,7 +75,7 @@ func replicasCases() []ruleCase {
 		works("AwaitsCanary", "a promotion without all of its pods", given(promoting, byPods, canaryReady(3)), nil, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "3 of 4 ready"),
 		works("BakePassed", "passed", given(bake), plan.HandOver{Replicas: replicas}, overPhase, v1alpha1.ReasonHandingOver),
 		works("HandsOver", "both sides at full size", given(handingOver, byPods), plan.HandOver{Replicas: replicas}, overPhase, v1alpha1.ReasonHandingOver),
-		works("HandoverUnpauses", "nothing to release", given(handed, byPods), plan.Unpause{Revision: candidateRevision}, overPhase, v1alpha1.ReasonHandingOver),
+		works("HandoverUnpauses", "nothing to release", given(handed, byPods), plan.Unpause{Revision: candidateRevision, Unmark: true}, overPhase, v1alpha1.ReasonHandingOver),
 		works("NativeHandsOver", "at the last step's size", given(takeOver(v1alpha1.TakeOverNative), byPods), plan.HandOver{Replicas: 2, Native: true}, overPhase, v1alpha1.ReasonHandingOver),
 
 		works("RollbackScalesDown", "in a step", given(going), plan.ScaleCanary{Replicas: 0}, backPhase, back, "scaling the canary from 2 to 0 pods: 5 % errors"),
@@ -156,8 +162,8 @@ func TestTheCanarysSizeGivesTheShare(t *testing.T) {
 func TestReplicaWeightedStories(t *testing.T) {
 	to := func(w *world) *world {
 		return w.happens(byPods, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
-			"ScalesCanary", "StepAcknowledged", "StepHolds", "+1m", "StepPassed",
-			"ScalesCanary", "ScalesCanary", "StepAcknowledged", "+1m", "StepsPassed", "BakeStarts", "BakeRuns")
+			"StepAcknowledged", "StepHolds", "+1m", "StepPassed",
+			"ScalesCanary", "ScalesCanary", "StepAcknowledged", "+1m", "StepsPassed", "BakeRuns")
 	}
 	to(newWorld(t)).goes("+5m", "BakePassed", "HandoverAwaitsRecognition").happens(recognised).goes("HandoverUnpauses", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
@@ -165,7 +171,7 @@ func TestReplicaWeightedStories(t *testing.T) {
 		goes("RollbackAtZero", "RollbackRemovesCanary", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 	newWorld(t, scaled(1), active(stable(1)), byPods, declares(candidateRevision)).goes("NewRevision", "RunStarts", "+pass",
-		"ScalesCanary", "StepAcknowledged", "+1m", "StepPassed", "StepAcknowledged", "+1m", "StepsPassed", "BakeStarts", "BakeRuns", "+5m", "BakePassed")
+		"StepAcknowledged", "+1m", "StepPassed", "StepAcknowledged", "+1m", "StepsPassed", "BakeRuns", "+5m", "BakePassed")
 }
 
 // sizes holds what a decision does to a canary whose pods are its weight.
@@ -188,11 +194,12 @@ func (c *checker) sizes(to int32) {
 		withdraws := to >= canary.Ready && canary.Ready > 0 && w != nil && w.Wave != nil && w.Wave.WithdrawnAt != nil && c.elapsed(&w.Wave.AskedAt, c.in.Workload.ProgressDeadline)
 		c.require(withdraws || to == limit, "scales the canary down from %d to %d, its stage allows %d", canary.Desired, to, limit)
 	default:
+		_, creates := plan.EffectOf[plan.CreateRun](c.d)
 		c.require(to <= limit, "scales the canary to %d, its stage allows %d", to, limit)
 		c.require(to-min(canary.Ready, canary.Available) <= max(1, n/4), "has %d pods unready at once", to-min(canary.Ready, canary.Available))
 		c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "grows the canary while a trigger fires")
 		c.require(!c.in.Spec.Paused || c.beforeOwner(), "grows the canary while paused")
-		c.require(c.declared == c.candidate && c.in.Workload.Paused && c.in.Run.Exists, "grows what is not declared, held and recorded")
+		c.require(c.declared == c.candidate && c.in.Workload.Paused && (c.in.Run.Exists || creates), "grows what is not declared, held and recorded")
 	}
 }
 

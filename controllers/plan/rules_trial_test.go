@@ -120,6 +120,7 @@ func judgementCases() []ruleCase {
 		works("StepPassed", "passed", given(step), plan.ScaleCanary{Replicas: 2}, phase, progressing, "step 1 of 2 (smoke) passed at 10 %"),
 		works("StepPassed", "passed while the controller was down", given(step, entered(longAgo), acknowledgedAt(&longAgo), rollBackAtDeadline), plan.ScaleCanary{Replicas: 2}, phase, progressing),
 		works("StepsPassed", "the last one passed", given(stepAt(1)), plan.ScaleCanary{Replicas: 3}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting, "the last one", "promoting"),
+		works("StepsPassed", "the last one, of all requests", given(stepAt(1), lastStep(100), canaryPods(replicas), split(100)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking, "the last one", "shop:b has weight 100 %; baking until 12:05:00Z"),
 		works("StepsPassed", "natively", given(stepAt(1), nativeMode), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "promotion.mode is Native"),
 	}
 }

@@ -96,15 +96,29 @@ func startPromotion(f *facts) Decision {
 	}
 	d.Recheck = 1
 	f.grow(&d, "")
+	f.bakeAtOnce(&d)
 	return d
 }
 
-// grow lets a decision that takes the run a stage further ask for the first pods of
-// that stage, as the next look would: they wait for nothing that it changes. The
-// message names the stage, where it has not yet.
+// bakeAtOnce lets the end of the last step begin the bake where nothing is left to set
+// up for it: the last step gave the canary its full size and weight.
+func (f *facts) bakeAtOnce(d *Decision) {
+	next := f.after(*d)
+	if _, more := trialTable.first(next); more {
+		return
+	}
+	if baked, ok := bakeTable.comesTo("BakeStarts", next); ok {
+		d.Status, d.Reason, d.Recheck, d.Why = baked.Status, baked.Reason, baked.Recheck, d.Why+"; "+baked.Why
+	}
+}
+
+// grow lets a decision that begins a run, or takes it a stage further, ask for the
+// first pods of that stage, as the next look would: they wait for nothing that it
+// changes but the run that it creates. The message names the stage, where it has not
+// yet.
 func (f *facts) grow(d *Decision, stage string) {
 	next := f.after(*d)
 	if grown, ok := trialTable.comesTo("ScalesCanary", next); ok {
-		d.Status, d.Effects, d.Why = grown.Status, grown.Effects, d.Why+"; "+stage+next.podsAskedFor()
+		d.Status, d.Effects, d.Why = grown.Status, append(d.Effects, grown.Effects...), d.Why+"; "+stage+next.podsAskedFor()
 	}
 }

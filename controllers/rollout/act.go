@@ -99,13 +99,16 @@ func (r *Reconciler) markWorkload(ctx context.Context, d decided, marks v1alpha1
 }
 
 // createRun pins the run's inputs. Finding it there already is success when it
-// is this Rollout's.
+// is this Rollout's. The effects after this one go on from the run.
 func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	run, err := r.buildRun(d)
 	if err != nil {
 		return err
 	}
 	err = r.Client.Create(ctx, run, client.FieldOwner(v1alpha1.FieldManager))
+	if err == nil {
+		d.run = run
+	}
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
@@ -117,6 +120,7 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	if found.Spec.Rollout.UID != d.recorded.UID {
 		return fmt.Errorf("RolloutRun %s exists and belongs to another Rollout: delete it", run.Name)
 	}
+	d.run = found
 	return nil
 }
 

@@ -83,6 +83,45 @@ func TestNoCanaryIsMadeAfterItsRun(t *testing.T) {
 	}
 }
 
+// TestTheCanaryIsOfTheRunThatTheDecisionBegins: one decision creates the run and makes
+// its first pods. A run that the cache does not show has none yet, and the run before is
+// not it.
+func TestTheCanaryIsOfTheRunThatTheDecisionBegins(t *testing.T) {
+	_, begun, _ := inRun(t, interceptor.Funcs{})
+	there, former := begun.run, runOf("shop-0")
+	former.Spec.Revision = there.Spec.Revision
+	behind := interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		if _, run := o.(*v1alpha1.RolloutRun); run {
+			return apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource("rolloutruns").GroupResource(), key.Name)
+		}
+		return c.Get(ctx, key, o, opts...)
+	}}
+	for name, c := range map[string]struct {
+		funcs   interceptor.Funcs
+		objects []client.Object
+		made    bool
+	}{
+		"created":          {made: true},
+		"there already":    {objects: []client.Object{there}, made: true},
+		"not in the cache": {behind, []client.Object{there}, false},
+	} {
+		r, w, api := inRun(t, c.funcs, c.objects...)
+		w.run = former
+		if err := r.act(t.Context(), w, plan.CreateRun{}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		err := r.act(t.Context(), w, plan.ScaleCanary{Replicas: 1})
+		sets := &appsv1.ReplicaSetList{}
+		if listErr := api.List(t.Context(), sets); listErr != nil {
+			t.Fatal(listErr)
+		}
+		made := len(sets.Items) == 1 && metav1.GetControllerOfNoCopy(&sets.Items[0]).Name == "shop-1"
+		if made != c.made || made != (err == nil) || !made && !apierrors.IsConflict(err) {
+			t.Errorf("%s: %d ReplicaSets, %v", name, len(sets.Items), err)
+		}
+	}
+}
+
 // TestAHandoverReadsPastTheCache: what it decides on is the Deployment as it is, not
 // as the cache still has it, unless the cache has all that was decided.
 func TestAHandoverReadsPastTheCache(t *testing.T) {

@@ -86,11 +86,14 @@ func asConflict(object *unstructured.Unstructured, err error) error {
 }
 
 // scaleCanary takes the canary from the Deployment's idle sets, or makes it, when
-// there is none.
+// there is none. Its owner is the run, which the cache may not show yet.
 func (r *Reconciler) scaleCanary(ctx context.Context, d decided, replicas int32) error {
 	if canary := d.canary.object; canary != nil {
 		patch, err := workload.Resize(canary, replicas)
 		return r.patch(ctx, canary, patch, err)
+	}
+	if run := d.recorded.Status.Run; d.run == nil || d.run.Name != run {
+		return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("rolloutruns").GroupResource(), run, fmt.Errorf("the cache does not show it yet"))
 	}
 	if idle, ok := d.borrowable(d.run.Spec.Revision); ok {
 		patch, err := workload.TakeOwner(idle.object, d.deployment, d.run)

@@ -34,16 +34,24 @@ const measured = 3
 const quiet = 3 * time.Second
 
 // TestRequestsOfARun counts what one release costs the API server, and fails when
-// it has grown: 3 replicas, one step, a route, no metrics, the generated Services
-// there from the release before, and the history full, so that each release also
-// deletes a run. All reconcilers run.
+// it has grown: 3 replicas, one step, no metrics. With a route the generated Services
+// are there from the release before. All reconcilers run.
 //
 // How often the controller and Kubernetes' own controllers write the same object at
 // the same time is a matter of milliseconds. So requests that met a conflict are
 // shown, and not part of the total or of its bound; each row is the median of three
 // releases, and a row of the golden file that has grown is measured once more.
 func TestRequestsOfARun(t *testing.T) {
-	s := open(t, 3, nil, func(spec map[string]any) {
+	route := func(spec map[string]any) {}
+	pods := func(spec map[string]any) { delete(spec, "traffic") }
+	t.Run("route", func(t *testing.T) { measure(t, route, "requests.txt", 32) })
+	t.Run("pods", func(t *testing.T) { measure(t, pods, "requests-pods.txt", 20) })
+}
+
+// measure compares releases of a Rollout with a golden file and with the most
+// requests that a release may cost in all.
+func measure(t *testing.T, traffic func(spec map[string]any), golden string, budget int) {
+	s := open(t, 3, nil, traffic, func(spec map[string]any) {
 		delete(spec, "guardrails")
 		spec["steps"], spec["historyLimit"] = []any{map[string]any{"weight": int64(50), "hold": "2s"}}, int64(20)
 		spec["promotion"] = map[string]any{"bake": "2s"}
@@ -56,18 +64,17 @@ func TestRequestsOfARun(t *testing.T) {
 		made++
 		return s.release(fmt.Sprintf("v%d", made))
 	}
-	// The first makes the Services, the second fills the history.
 	release()
 	release()
-	measure := func() map[string]int {
+	releases := func() map[string]int {
 		var all []map[string]int
 		for range measured {
 			all = append(all, release())
 		}
 		return medians(all)
 	}
-	path := filepath.Join("testdata", "requests.txt")
-	rows := measure()
+	path := filepath.Join("testdata", golden)
+	rows := releases()
 	if *update {
 		if err := os.WriteFile(path, []byte(textOf(rows)), 0o600); err != nil {
 			t.Fatal(err)
@@ -75,11 +82,14 @@ func TestRequestsOfARun(t *testing.T) {
 	}
 	if grown := grownRows(t, path, rows); len(grown) > 0 {
 		t.Logf("measured once more, because of %q", grown)
-		rows = measure()
+		rows = releases()
 	}
 	t.Log("requests of one run:\n" + textOf(rows))
 	for _, grown := range grownRows(t, path, rows) {
 		t.Errorf("%s (%s): say why it costs more, and rewrite the file with -stories.update", grown, path)
+	}
+	if n := rows[whole]; n > budget {
+		t.Errorf("one run costs %d requests, the budget is %d", n, budget)
 	}
 }
 
