@@ -33,6 +33,8 @@ func sizes() []Story {
 			rejection(name+"-rolled-back-at-zero", script(event{atStep(1), (*World).fail}, event{rolledBack, resizes(0)}, soon(3*time.Minute, resizes(4)))).with(history(limit)).with(mayBeDown))
 	}
 	all = append(all, fromZero()...)
+	toZero := story("handover-to-zero-and-back", second, promoted, stage{at: beforeOwner}.inStage(resizes(0), soon(3*time.Minute, resizes(4)))).with(mayBeDown)
+	all = append(all, toZero, toZero.named("handover-to-zero-and-back-direct-callers").with(directCallers))
 	race := func(at string, n int32) func() []event {
 		return script(event{beforeOwner, func(w *World) { w.hooks[at] = resizes(n) }})
 	}
