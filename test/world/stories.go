@@ -134,7 +134,7 @@ func rollbacks() []Story {
 		}).rejecting(first, third),
 		rejection("gateway-silent-in-rollback", script(
 			event{atStep(1), func(w *World) { w.silenceGateway(); w.fail() }},
-			event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
+			event{stalled(v1alpha1.ReasonNotAcknowledged), (*World).speakGateway})).stalling(v1alpha1.ReasonNotAcknowledged).silent(),
 		story("gateway-silent-in-handover", second, promoted, script(
 			event{afterOwner, (*World).silenceGateway}, event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		rejection("pod-lost-while-rolling-back", script(event{baking, fail}, event{goingBack, func(w *World) { w.losePod(first) }})),
