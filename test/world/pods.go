@@ -89,7 +89,6 @@ func byPods() []Story {
 		promote.named("pods-scaled-down").scripted(script(event{atStep(1), resizes(2)})),
 		promote.named("pods-scaled-up").scripted(script(event{atStep(0), resizes(9)})),
 		promote.named("pods-to-zero-and-back").scripted(step.inStage(resizes(0), soon(3*time.Minute, resizes(4)))).with(mayBeDown),
-		promote.named("pods-handover-to-zero-and-back").scripted(stage{at: beforeOwner}.inStage(resizes(0), soon(3*time.Minute, resizes(4)))).with(mayBeDown),
 		inStep.named("pods-scaled-down-going-back").scripted(script(event{atStep(1), fail}, event{goingBack, resizes(2)})),
 		rejection("pods-rollback-before-the-owner-changes", script(event{beforeOwner, fail})),
 		rejection("pods-trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).orPromotes(),

@@ -141,7 +141,7 @@ func (w *World) judgeSplit(split *int32) {
 // silent the gateway and however sick the pods are.
 func (w *World) judgeReaction() {
 	status := w.rollout.status
-	if w.failing == "" || w.failing != status.Run || w.at.Sub(w.failedAt) < reaction || w.excused() || w.routesRefused {
+	if w.failing == "" || w.failing != status.Run || w.at.Sub(w.failedAt) < reaction || w.excused() {
 		return
 	}
 	if split := w.network.split; split != nil && *split > 0 && (status.Phase.Armed() || status.Phase == v1alpha1.PhaseRollingBack) && w.side(w.network.declared.stable) > 0 {

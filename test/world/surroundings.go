@@ -33,8 +33,6 @@ func sizes() []Story {
 			rejection(name+"-rolled-back-at-zero", script(event{atStep(1), (*World).fail}, event{rolledBack, resizes(0)}, soon(3*time.Minute, resizes(4)))).with(history(limit)).with(mayBeDown))
 	}
 	all = append(all, fromZero()...)
-	toZero := story("handover-to-zero-and-back", second, promoted, stage{at: beforeOwner}.inStage(resizes(0), soon(3*time.Minute, resizes(4)))).with(mayBeDown)
-	all = append(all, toZero, toZero.named("handover-to-zero-and-back-direct-callers").with(directCallers))
 	race := func(at string, n int32) func() []event {
 		return script(event{beforeOwner, func(w *World) { w.hooks[at] = resizes(n) }})
 	}
@@ -110,12 +108,6 @@ func neighbours() []Story {
 	return []Story{
 		story("sets-refused", second, promoted, script(event{stalled(v1alpha1.ReasonRefused), func(w *World) { w.setsRefused = false }})).
 			with(func(w *World) { w.setsRefused = true }).stalling(v1alpha1.ReasonRefused),
-		story("routes-refused-in-handover", second, promoted, script(event{afterOwner, routesRefused}, event{stalled(v1alpha1.ReasonRefused), routesTaken})).
-			stalling(v1alpha1.ReasonRefused),
-		rejection("routes-refused-in-rollback", script(event{func(w *World) bool { return baking(w) && w.network.narrowed == second }, func(w *World) {
-			w.fail()
-			routesRefused(w)
-		}}, event{func(w *World) bool { return w.network.narrowed == "hash-"+first }, nothing}, event{stalled(v1alpha1.ReasonRefused), routesTaken})).with(directCallers).stalling(v1alpha1.ReasonRefused),
 		rejection("no-room-for-the-canary", script(event{stalled(v1alpha1.ReasonDeadlineExceeded), commands(v1alpha1.ActionAbort)})).
 			with(func(w *World) { w.quota = 4 }).stalling(v1alpha1.ReasonDeadlineExceeded),
 		rejection("no-room-for-twice-the-pods", script(event{stalled(v1alpha1.ReasonDeadlineExceeded), commands(v1alpha1.ActionAbort)})).
@@ -124,14 +116,6 @@ func neighbours() []Story {
 		story("wave-withdrawn-and-scaled", second, promoted, script(
 			event{atStep(0), unready(second)}, soon(16*time.Minute, resizes(8)), soon(20*time.Minute, unready()))),
 	}
-}
-
-func routesRefused(w *World) { w.routesRefused = true }
-
-// routesTaken ends it; for a moment longer requests go where they could not be taken.
-func routesTaken(w *World) {
-	w.routesRefused = false
-	w.excuse(reaction)
 }
 
 // unready keeps the pods that are made from now on of these versions from ever
