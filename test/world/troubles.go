@@ -23,11 +23,7 @@ func lateTroubles() []Story {
 	}
 }
 
-// refuseRoutes excuses where requests go until takeRoutes: nobody can change that.
-func refuseRoutes(w *World) {
-	w.routesRefused = true
-	w.excuse(5*time.Minute + reaction)
-}
+func refuseRoutes(w *World) { w.routesRefused = true }
 
 func takeRoutes(w *World) {
 	w.routesRefused = false
