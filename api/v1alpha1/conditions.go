@@ -61,6 +61,7 @@ const (
 	ReasonScaledToZero       = "ScaledToZero"
 	ReasonWrongVersionServes = "WrongVersionServes"
 	ReasonRefused            = "Refused"
+	ReasonNotAcknowledged    = "NotAcknowledged"
 	ReasonServiceUnusable    = "ServiceUnusable"
 	ReasonTriggerFired       = "TriggerFired"
 	ReasonNothingServes      = "NothingServes"

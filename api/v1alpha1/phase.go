@@ -38,7 +38,7 @@ var phaseGraph = map[Phase][]Phase{
 	PhaseStepping:    {PhasePromoting, PhaseBaking, PhaseHandingOver, PhaseRollingBack},
 	PhasePromoting:   {PhaseBaking, PhaseHandingOver, PhaseRollingBack},
 	PhaseBaking:      {PhasePromoting, PhaseHandingOver, PhaseRollingBack},
-	PhaseHandingOver: {PhaseStable, PhaseRollingBack},
+	PhaseHandingOver: {PhaseStable, PhasePromoting, PhaseRollingBack},
 	PhaseRollingBack: {PhaseStable, PhaseGating, PhaseHandingOver, PhaseRolledBack},
 	PhaseRolledBack:  {PhaseStable, PhaseGating, PhaseHandingOver},
 }

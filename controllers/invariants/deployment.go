@@ -35,15 +35,27 @@ func (c *check) unpauses(revision string) {
 		return
 	}
 	c.require(c.in.Status.Phase == v1alpha1.PhaseHandingOver, "unpauses the candidate in phase %s", c.in.Status.Phase)
-	if byHandOver(c.in.Status.Promotion) {
-		c.require(c.in.Canary.Handed, "unpauses before the Deployment owns the canary's ReplicaSet: every pod would be replaced")
+	if !byHandOver(c.in.Status.Promotion) {
+		c.require(c.in.Route.Split == nil, "unpauses while the routes are still split")
+		c.require(c.in.Route.Narrowed == "", "unpauses while the user's Service selects one version")
+		return
 	}
-	// A lock for as long as a Service is missing would refuse the push that mends it.
-	blocked := c.in.Canary.Handed && (c.in.Route.ServiceMissing || c.in.Route.ServiceEndpoints == 0)
-	_, releases := plan.EffectOf[plan.ReleaseRoute](c.earlier)
-	widens, narrows := plan.EffectOf[plan.NarrowService](c.earlier)
-	c.require(c.in.Route.Split == nil || releases || c.in.Workload.Recreate || blocked, "unpauses while the routes are still split")
-	c.require(c.in.Route.Narrowed == "" || narrows && widens.Hash == "", "unpauses while the user's Service selects one version")
+	c.require(c.in.Canary.Handed, "unpauses before the Deployment owns the canary's ReplicaSet: every pod would be replaced")
+	c.keepsStableInUse()
+}
+
+// keepsStableInUse: a Deployment that owns the canary goes on while routes and Service
+// are not the user's own yet, because the write that gives them back may be refused: a
+// lock for as long as that would refuse the push that mends it. With pods left to roll it
+// takes those of stable away, so nothing may name them.
+func (c *check) keepsStableInUse() {
+	r, k := c.in.Route, c.in.Canary
+	blocked := r.Split != nil && (r.ServiceMissing || r.ServiceEndpoints == 0)
+	if k.Desired == c.in.Workload.Replicas || blocked {
+		return
+	}
+	c.require(r.Split == nil || c.observed() == 100 && !r.Mixed, "unpauses with pods left to roll while the routes give stable requests")
+	c.require(r.Narrowed == "" || r.Narrowed == k.Hash, "unpauses with pods left to roll while the user's Service selects stable")
 }
 
 // handover: it replaces no pod, so everything stands still, at one size, and the

@@ -29,9 +29,7 @@ type check struct {
 	in   plan.Input
 	d    plan.Decision
 	name string
-	// earlier has the effects before the one that is asked for.
-	earlier plan.Decision
-	out     []Violation
+	out  []Violation
 }
 
 // decisions are the invariants of a decision. The exceptions that each allows stand
@@ -88,8 +86,7 @@ func Of(in plan.Input, d plan.Decision) []Violation {
 // each asks for a decision's effects one by one.
 func each(holds func(*check, plan.Effect)) func(*check) {
 	return func(c *check) {
-		for i, e := range c.d.Effects {
-			c.earlier = plan.Decision{Effects: c.d.Effects[:i]}
+		for _, e := range c.d.Effects {
 			holds(c, e)
 		}
 	}

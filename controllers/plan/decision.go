@@ -23,9 +23,13 @@ type Decision struct {
 	// condition's reason.
 	Progress Progress
 	Reason   string
-	// Effects to carry out after recording, in this order, up to the first that
-	// fails. Several stand together only where none needs the answer to another:
-	// after a crash between two of them the tables ask for what is left.
+	// Late is the reason of the condition Stalled once a rollback or a deletion has only
+	// waited so for longer than patience; empty where stepDeadline alone bounds it.
+	Late string
+	// Effects to carry out after recording, in this order. Several stand together only
+	// where none needs the answer to another: one that is refused keeps none of the
+	// others back, and after a crash or a conflict between two of them the tables ask for
+	// what is left.
 	Effects []Effect
 	// Recheck is when to look again at the latest; 0 to wait for a change.
 	Recheck time.Duration

@@ -15,9 +15,8 @@ var deletionTable = table{
 	about:   "The Rollout is being deleted. Your Service and Deployment keep serving, whatever the state.",
 	applies: deleting,
 	rules: []rule{
+		{"DeletingReleasesHanded", deletingHanded, giveBackForDeletion},
 		{"ReleaseTimedOut", releaseTimedOut, releaseForDeletion},
-		{"DeletingReleasesHanded", deletingHandedSplit, releaseForDeletion},
-		{"DeletingUnpausesHanded", deletingHandedPaused, unpauseHanded},
 		{"DeletingUnpauses", deletingReverted, unpauseStable},
 		{"Released", released, leave},
 		{"DeletingFences", handoverInFlight, fenceCanary},
@@ -35,22 +34,27 @@ var deletionTable = table{
 func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSplit(f) }
 
 func releaseForDeletion(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
+	d := f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
+	f.besideTheRoutes(&d)
+	return d
 }
 
-// deletingHandedSplit holds once the Deployment owns the canary: then the
-// user's Service reaches its pods, whatever else the deletion waits for.
-func deletingHandedSplit(f *facts) bool { return f.in.Canary.Handed && routesReleasable(f) }
-
-func deletingHandedPaused(f *facts) bool {
-	return f.in.Canary.Handed && f.in.Workload.Paused && f.declared == f.candidate && !f.nativeStopped()
+// deletingHanded holds once the Deployment owns the canary: then the user's Service
+// reaches its pods, whatever else the deletion waits for.
+func deletingHanded(f *facts) bool {
+	held := heldAtCandidate(f) && !f.nativeStopped()
+	return f.in.Canary.Handed && (routesReleasable(f) || releaseTimedOut(f) || narrowed(f) && !f.in.ReleaseOverdue() || held)
 }
+
+func giveBackForDeletion(f *facts) Decision { return f.giveBack("the Rollout is being deleted: ") }
 
 // deletingReverted holds when the Deployment is paused at the stable version:
-// nobody would unpause it once Belay is gone.
+// nobody would unpause it once Belay is gone. It waits for the canary to go, and not for
+// the routes, whose release may be refused.
 func deletingReverted(f *facts) bool {
 	reverted := f.in.Workload.Found && f.in.Workload.Paused && f.declared == f.stable && f.stable != ""
-	return released(f) && reverted && !f.in.ReleaseOverdue() && !f.in.Canary.Handed
+	drained := f.in.Route.Acknowledged && !canaryWeighted(f) && !canaryLeft(f)
+	return (released(f) || drained) && reverted && !f.in.ReleaseOverdue() && !f.in.Canary.Handed
 }
 
 // released also holds when the route does not exist or does not refer to
@@ -83,7 +87,9 @@ func leave(f *facts) Decision {
 func deletingCanaryWeighted(f *facts) bool { return f.stableServes() && canaryWeighted(f) }
 
 func takeTrafficForDeletion(f *facts) Decision {
-	return f.takeRequests(v1alpha1.ReasonReleasing, SetSplit{0}, "the Rollout is being deleted: setting the canary's weight to 0 %")
+	d := f.takeRequests(v1alpha1.ReasonReleasing, SetSplit{0}, "the Rollout is being deleted: setting the canary's weight to 0 %")
+	f.besideTheRoutes(&d)
+	return d
 }
 
 // stableServes reports whether stable pods can take all requests.
@@ -139,11 +145,11 @@ func (f *facts) canaryAlone() bool {
 func waitForOthers(f *facts) Decision {
 	switch {
 	case f.deploymentCarries() && f.replicaWeighted():
-		return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are ready: only canary pods are (%d)", f.in.Route.CanaryShare))
+		return f.waiting(v1alpha1.ReasonReleasing, v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the canary stays until other pods are ready: only canary pods are (%d)", f.in.Route.CanaryShare))
 	case f.deploymentCarries():
-		return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
+		return f.waiting(v1alpha1.ReasonReleasing, v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the canary stays until other pods are reachable: Service %s reaches only canary pods (%d)", f.traffic.Service, f.in.Route.CanaryShare))
 	}
-	return f.reconciling(v1alpha1.ReasonReleasing, fmt.Sprintf("waiting for the Deployment's pods before the canary is removed: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
+	return f.waiting(v1alpha1.ReasonReleasing, v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("waiting for the Deployment's pods before the canary is removed: %d of %d ready", f.deploymentReady(), f.in.Workload.Replicas))
 }
 
 // deploymentReady counts the ready pods of the Deployment's own sets.
@@ -173,5 +179,5 @@ func waitForRelease(f *facts) Decision {
 	if f.in.Route.Split != nil {
 		what = fmt.Sprintf("weight %d %%", f.observedWeight())
 	}
-	return f.reconciling(f.phaseReason(), "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
+	return f.waiting(f.phaseReason(), v1alpha1.ReasonNotAcknowledged, "waiting for the gateway to acknowledge "+what+f.unacknowledgedBecause())
 }

@@ -182,6 +182,14 @@ func (f *facts) reconciling(reason, why string) Decision {
 	return Decision{Why: why, Status: f.next(), Progress: Reconciling, Reason: reason}
 }
 
+// waiting is one that in a rollback or a deletion is stalled after a while, with the
+// reason late.
+func (f *facts) waiting(reason, late, why string) Decision {
+	d := f.reconciling(reason, why)
+	d.Late = late
+	return d
+}
+
 // stalled is a decision that holds until a person, or something outside of Belay,
 // changes something.
 func (f *facts) stalled(reason, why string) Decision {

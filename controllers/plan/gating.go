@@ -16,6 +16,7 @@ var obstaclesTable = table{
 	applies: cancellable,
 	rules: []rule{
 		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
+		{"HandoverBakesAgain", handoverAtZero, bakeAgain},
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
 		{"Paused", paused, stayPaused},
 		{"ScaledToZero", atZeroReplicas, waitForReplicas},
@@ -64,6 +65,21 @@ func emptyCanary(f *facts) Decision {
 	if !handingOver(f) {
 		f.restartHold(&d)
 	}
+	return d
+}
+
+// handoverAtZero holds before the owner changes, once the canary has no size: an older
+// controller that still hands it over tests a size, and fails.
+func handoverAtZero(f *facts) bool { return handoverDue(f) && atZeroReplicas(f) }
+
+// bakeAgain goes back to the promotion, because a handover is of pods that were judged:
+// those are gone, and what comes in their place has served nobody.
+func bakeAgain(f *facts) Decision {
+	d := f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0 before the handover: %s waits; its new pods get all requests and a bake of their own when it is scaled up", imageOf(f.in.Status.Candidate)))
+	p := f.promotion()
+	d.Status.Phase = v1alpha1.PhasePromoting
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: p.Mode, Fast: p.Fast, FullReplicas: p.FullReplicas}
+	d.Recheck = 1
 	return d
 }
 

@@ -19,7 +19,6 @@ var handoverAfterOwnerTable = table{
 	rules: []rule{
 		{"HandoverSizeChanged", scaledDuringHandover, adaptToNewSize},
 		{"HandoverAwaitsRecognition", canaryUnrecognised, waitForRecognition},
-		{"HandoverWidensFirst", narrowedToNobody, widenService},
 		{"HandoverReleases", handedReleasable, releaseHanded},
 		{"HandoverUnpauses", heldAtCandidate, unpauseHanded},
 		{"HandoverReleaseBlocked", routesBlocked, waitForService},
@@ -86,20 +85,28 @@ func releaseHanded(f *facts) Decision { return f.giveBack("handover: ") }
 
 // giveBack does whichever of three is still missing: it points the routes at the
 // user's Service, lets that select all of its pods, and unpauses the Deployment. From
-// the change of owner on none of the three waits for another.
+// the change of owner on none of the three waits for another: a write of the routes
+// that is refused keeps the Deployment neither paused nor locked.
 func (f *facts) giveBack(why string) Decision {
 	var effects []Effect
 	var does []string
-	if routesReleasable(f) {
+	if routesReleasable(f) || releaseTimedOut(f) {
 		effects, does = append(effects, ReleaseRoute{}), append(does, "pointing the routes at Service "+f.traffic.Service)
 	}
 	if narrowed(f) {
 		effects, does = append(effects, NarrowService{}), append(does, "letting Service "+f.traffic.Service+" select all of its pods again")
 	}
-	if heldAtCandidate(f) {
+	if heldAtCandidate(f) && !f.nativeStopped() && (len(effects) == 0 || f.stableUnused()) {
 		effects, does = append(effects, Unpause{f.candidate, !routesBlocked(f)}), append(does, "unpausing the Deployment")
 	}
-	return f.doing(v1alpha1.ReasonHandingOver, why+strings.Join(does, ", ")+f.lateTriggerNote(), effects...)
+	return f.doing(f.phaseReason(), why+strings.Join(does, ", ")+f.lateTriggerNote(), effects...)
+}
+
+// stableUnused holds when a Deployment that goes on takes no pods from anybody: it has
+// nothing left to roll, or neither the routes nor the user's Service name stable.
+func (f *facts) stableUnused() bool {
+	named := routesSplit(f) && f.weightIsNot(100) || narrowed(f) && f.in.Route.Narrowed == f.in.Workload.Stable.Hash
+	return f.in.Canary.Desired == f.in.Workload.Replicas || !named
 }
 
 func unpauseHanded(f *facts) Decision {

@@ -213,13 +213,14 @@ func (c *checker) unpauses(to string) {
 	w, r := c.in.Workload, c.in.Route
 	c.require(to == c.declared, "unpauses another template than is declared")
 	c.require(w.Paused || w.Lock != "", "unpauses what is not paused")
+	unshared := !r.Mixed && c.observed() == 0
 	if to == c.stable && c.in.Deleting != nil {
-		c.require(r.Split == nil && !c.in.Canary.Exists, "unpauses stable in a deletion before routes and canary are released")
+		c.require(unshared && !c.in.Canary.Exists, "unpauses stable in a deletion before the canary is gone")
 		return
 	}
 	if to == c.stable {
 		c.require(!c.trial() && !c.beforeOwner(), "unpauses stable in a trial")
-		c.require(!c.in1(v1alpha1.PhaseRollingBack) || r.Split == nil && !c.in.Canary.Exists, "unpauses before the rollback is over")
+		c.require(!c.in1(v1alpha1.PhaseRollingBack) || unshared && !c.in.Canary.Exists, "unpauses before the canary is gone")
 		return
 	}
 	late := c.in.Deleting != nil && c.in1(v1alpha1.PhaseRollingBack) && c.in.Canary.Handed
@@ -228,8 +229,10 @@ func (c *checker) unpauses(to string) {
 	case v1alpha1.TakeOverHandOver:
 		c.require(c.in.Canary.Handed, "unpauses before the owner changed")
 		blocked := r.ServiceMissing || r.ServiceEndpoints == 0
-		_, released := plan.EffectOf[plan.ReleaseRoute](c.d)
-		c.require(r.Split == nil || blocked || released, "unpauses while the routes may go back")
+		// A write that gives routes or Service back may be refused.
+		rolls := c.in.Canary.Desired != w.Replicas
+		c.require(r.Split == nil || blocked || c.has(100) || !rolls, "takes the pods of stable away, which has a share")
+		c.require(r.Narrowed == "" || r.Narrowed == c.in.Canary.Hash || !rolls || blocked && r.Split != nil, "takes the pods of stable away, which direct callers use")
 	case v1alpha1.TakeOverNative:
 		c.require(c.in.Deleting != nil || r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
 		c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "rolls on while a trigger fires")

@@ -307,7 +307,7 @@ func (c *checker) deletion() {
 	c.require(len(c.d.Effects) > 0 || !overdue, "still waits after the release timeout")
 	for _, effect := range c.d.Effects {
 		switch e := effect.(type) {
-		case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary, plan.FenceCanary:
+		case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary, plan.FenceCanary, plan.Unlock:
 		case plan.SetSplit:
 			c.require(e.Weight == 0, "gives the canary %d %% while being deleted", e.Weight)
 		case plan.NarrowService:

@@ -45,7 +45,7 @@ func unlock(f *facts) Decision {
 // lockedBeforeReady is a locked Deployment whose handover has to wait after
 // all.
 func lockedBeforeReady(f *facts) bool {
-	waits := sizesUnsteady(f) || canarySizeBehind(f) || undecided(f) || paused(f) || routeUnusable(f)
+	waits := handoverImpossible(f) || sizesUnsteady(f) || canarySizeBehind(f) || undecided(f) || paused(f) || routeUnusable(f)
 	return handoverDue(f) && f.in.Workload.Lock != "" && waits
 }
 
@@ -122,6 +122,7 @@ func canaryLost(f *facts) bool {
 
 func takeWeightFromLostCanary(f *facts) Decision {
 	d := f.setWeight(0, fmt.Sprintf("%s: the canary has weight %d %% and no ready endpoint%s; setting its weight to 0 %% until it has one", f.stage(), f.observedWeight(), f.canaryProblem()))
+	f.besideTheRoutes(&d)
 	if handingOver(f) {
 		f.cancelHandover(&d)
 	}

@@ -132,7 +132,7 @@ func canaryPodsLeft(f *facts) bool {
 }
 
 func waitForPods(f *facts) Decision {
-	return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for canary pods to terminate: %d", f.in.Canary.Left)+f.smallStable())
+	return f.waiting(f.phaseReason(), v1alpha1.ReasonDeadlineExceeded, fmt.Sprintf("waiting for canary pods to terminate: %d", f.in.Canary.Left)+f.smallStable())
 }
 
 // noStablePods holds in a step while no stable pod is ready: the canary answers all

@@ -40,6 +40,42 @@ func TestNothingIsBakedAtZero(t *testing.T) {
 	}
 }
 
+// TestAHandoverThatWasAtZeroBakesAgain: just before the owner changes the Deployment is
+// scaled to 0 for an hour. The run is not cancelled, and the new pods, which nobody has
+// judged, are not handed over before a bake of their own.
+func TestAHandoverThatWasAtZeroBakesAgain(t *testing.T) {
+	for name, how := range map[string]change{
+		"by routes": func(*plan.Input) {}, "by pods": byPods, "by the narrowed Service": all(narrowed(canaryHash), noSplit), "locked": all(locked, handedAt(&justNow)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, handingOver, how, scaled(0), active())
+			var bakes, hands time.Time
+			for first := w.in.Now; hands.IsZero(); w.in.Now = w.in.Now.Add(5 * time.Second) {
+				d := plan.Decide(w.in)
+				t.Logf("%s %s: %s (%s)", w.in.Now.Format("15:04:05"), d.Rule, d.Why, d.Does())
+				switch _, over := plan.EffectOf[plan.HandOver](d); {
+				case d.Status.Phase == v1alpha1.PhaseRollingBack:
+					t.Fatalf("cancelled by %s", d.Rule)
+				case w.in.Now.Sub(first) > 2*time.Hour:
+					t.Fatal("not handed over after two hours")
+				case d.Rule == "BakeStarts":
+					bakes = w.in.Now
+				case over:
+					hands = w.in.Now
+				}
+				w.decides(0, d.Rule)
+				w.in.Route.Acknowledged = true
+				if w.in.Workload.Replicas == 0 && w.in.Now.Sub(first) > time.Hour {
+					w.happens(scaled(replicas), active(stable(replicas)))
+				}
+			}
+			if bakes.IsZero() || hands.Sub(bakes) < 5*time.Minute {
+				t.Errorf("baked from %s, handed over at %s", bakes, hands)
+			}
+		})
+	}
+}
+
 // TestTheTimeAtZeroIsNoReasonToReject: onDeadline Rollback, a step is a minute old when
 // the Deployment is scaled to 0 for three hours. Nothing was wrong with the candidate.
 func TestTheTimeAtZeroIsNoReasonToReject(t *testing.T) {

@@ -21,7 +21,7 @@ var rollbackTrafficTable = table{
 		{"RollbackOvertaken", canaryHanded, continueHandover},
 		{"RollbackAwaitsSize", stableShortForNow, waitForSize},
 		{"RollbackTakesTraffic", rollbackCanaryWeighted, takeWeightBack},
-		{"RollbackPointsServices", rollbackPairOutdated, pointServices},
+		{"RollbackPointsServices", rollbackPairOutdated, pointServicesBack},
 		{"RollbackReleasesFormer", formerPairUnseen, releaseFormerPair},
 	},
 }
@@ -41,10 +41,10 @@ var rollbackRestTable = table{
 		{"RollbackAtZero", zeroJustAcknowledged, noteZero},
 		{"RollbackDrains", canaryDraining, drain},
 		{"RollbackRemovesCanary", canaryLeft, removeCanary},
+		{"RollbackUnpauses", pausedAtStable, unpauseStable},
 		{"RollbackAwaitsService", routesBlocked, waitForService},
 		{"RollbackReleasesRoute", routesSplit, releaseRoute},
 		{"RollbackWidensService", narrowed, widenService},
-		{"RollbackUnpauses", pausedAtStable, unpauseStable},
 		{"RollbackAwaitsRelease", unacknowledged, waitForRelease},
 		{"RollbackDone", always, finishRollback},
 	},
@@ -121,7 +121,27 @@ func releaseFormerPair(f *facts) Decision {
 }
 
 func takeWeightBack(f *facts) Decision {
-	return f.takeRequests(v1alpha1.ReasonRollingBack, SetSplit{0}, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
+	d := f.takeRequests(v1alpha1.ReasonRollingBack, SetSplit{0}, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
+	f.besideTheRoutes(&d)
+	return d
+}
+
+// besideTheRoutes lets a decision that takes requests from the canary take along what
+// needs none of its writes, so that a refused write of the routes keeps back neither
+// direct callers, who go to stable or in a deletion to all pods, nor pushes under the
+// lock of a handover.
+func (f *facts) besideTheRoutes(d *Decision) {
+	hash := f.in.Workload.Stable.Hash
+	if deleting(f) {
+		hash = ""
+	}
+	if narrowed(f) && f.in.Route.Narrowed != hash && (deleting(f) || f.in.Workload.Stable.Ready > 0) {
+		d.Effects, d.Why = append(d.Effects, NarrowService{hash}), fmt.Sprintf("%s; direct callers of Service %s go back too", d.Why, f.traffic.Service)
+	}
+	if lockedWithoutHandover(f) || deleting(f) && f.in.Workload.Lock != "" {
+		d.Effects, d.Why = append(d.Effects, Unlock{}), d.Why+"; unlocking the Deployment's template"
+	}
+	d.Key = truncate(d.Does(), 128)
 }
 
 // takeRequests also forgets that weight 0 was acknowledged before: with a weight
@@ -144,6 +164,12 @@ func pointServices(f *facts) Decision {
 	return f.doing(f.phaseReason(), fmt.Sprintf("making Services %[1]s-stable and %[1]s-canary select the stable and the canary pods", f.in.Name), PointServices{})
 }
 
+func pointServicesBack(f *facts) Decision {
+	d := pointServices(f)
+	f.besideTheRoutes(&d)
+	return d
+}
+
 // onlyCanaryServes holds while the canary is all that answers requests.
 func onlyCanaryServes(f *facts) bool {
 	if f.in.Workload.Replicas == 0 {
@@ -155,7 +181,7 @@ func onlyCanaryServes(f *facts) bool {
 }
 
 func waitForStable(f *facts) Decision {
-	return f.reconciling(v1alpha1.ReasonRollingBack, fmt.Sprintf("waiting for stable pods before the canary is removed: %d of %d ready, %d reachable; if %s cannot serve any more, let a version that can roll out by a bypass",
+	return f.waiting(v1alpha1.ReasonRollingBack, v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("waiting for stable pods before the canary is removed: %d of %d ready, %d reachable; if %s cannot serve any more, let a version that can roll out by a bypass",
 		f.in.Workload.Stable.Ready, f.in.Workload.Replicas, f.in.Route.StableEndpoints, imageOf(f.in.Status.Stable)))
 }
 
@@ -165,7 +191,7 @@ func waitForRoute(f *facts) Decision {
 	if f.in.Route.Split == nil {
 		return waitForRelease(f)
 	}
-	return f.reconciling(f.phaseReason(), fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s", f.observedWeight(), f.unacknowledgedBecause()))
+	return f.waiting(f.phaseReason(), v1alpha1.ReasonNotAcknowledged, fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s", f.observedWeight(), f.unacknowledgedBecause()))
 }
 
 func (f *facts) unacknowledgedBecause() string {
@@ -253,7 +279,7 @@ func waitForService(f *facts) Decision {
 	if f.in.Route.NoPort != "" {
 		why += ": " + f.in.Route.NoPort
 	}
-	return f.reconciling(f.phaseReason(), why)
+	return f.waiting(f.phaseReason(), v1alpha1.ReasonServiceUnusable, why)
 }
 
 func releaseRoute(f *facts) Decision {

@@ -94,6 +94,8 @@ func handedCases() []ruleCase {
 	unmark := plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop"}}
 	return []ruleCase{
 		works("HandoverSizeChanged", "scaled in the middle", given(handed, unrecognised, spread), plan.ReleaseRoute{}, phase, over, "scaled to 8 during the handover", "has 2").then(unpause),
+		works("HandoverSizeChanged", "somebody gave stable a share: its pods stay for it", given(handed, spread, split(50)), plan.ReleaseRoute{}, phase, over),
+		works("HandoverSizeChanged", "direct callers are at stable: its pods stay for them", given(handed, spread, noSplit, narrowed(stableHash)), plan.NarrowService{}, phase, over),
 		works("HandoverSizeChanged", "released", given(handed, spread, noSplit), unpause, phase, over),
 		works("HandoverSizeChanged", "released to the narrowed Service", given(handed, spread, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over).then(unpause),
 		works("HandoverSizeChanged", "the Service is gone", given(handed, spread, serviceGone), plan.Unpause{Revision: candidateRevision}, phase, over),
@@ -105,7 +107,7 @@ func handedCases() []ruleCase {
 		works("HandoverReleases", "never recognised", given(handed, unrecognised, later(time.Minute)), plan.ReleaseRoute{}, phase, over).then(unpause),
 		works("HandoverReleases", "narrowed too", given(handed, narrowed(canaryHash)), plan.ReleaseRoute{}, phase, over).then(plan.NarrowService{}, unpause),
 		works("HandoverReleases", "somebody has unpaused it", given(handed, unpaused), plan.ReleaseRoute{}, phase, over),
-		works("HandoverWidensFirst", "narrowed to the set that went", given(handed, unpaused, stableReady(0), narrowed(stableHash)), plan.NarrowService{}, phase, over),
+		works("HandoverReleases", "narrowed to the set that went, whose Service has to go first", given(handed, unpaused, stableReady(0), narrowed(stableHash)), plan.NarrowService{}, phase, over),
 		works("HandoverUnpauses", "although the routes cannot be released", given(handed, serviceGone), plan.Unpause{Revision: candidateRevision}, phase, over),
 		works("HandoverReleaseBlocked", "no such port", given(handed, unpaused, portRenamed), nil, phase, over, `no port "web"`),
 		stalls("HandoverReleaseBlocked", "no Service", given(handed, unpaused, serviceGone), nil, phase, v1alpha1.ReasonServiceNotFound),
@@ -143,6 +145,7 @@ func handoverCases() []ruleCase {
 		works("HandoverUnlocks", "scaled to 0", given(handingOver, locked, atZero), plan.Unlock{}, phase, over),
 		works("HandoverUnlocks", "not every trigger passes", given(handingOver, locked, verdict(v1alpha1.VerdictError)), plan.Unlock{}, phase, over),
 		works("HandoverUnlocks", "paused", given(handingOver, locked, specPaused), plan.Unlock{}, phase, over),
+		works("HandoverUnlocks", "the Deployment would choose another set", given(handingOver, locked, chosen("shop-old")), plan.Unlock{}, phase, over),
 		works("HandsOver", "interrupted after the lock", given(handingOver, locked, handedAt(&justNow)), plan.HandOver{Replicas: replicas}, phase, over),
 		works("HandoverFollowsSize", "scaled up, the first wave", given(handingOver, larger), plan.ScaleCanary{Replicas: 6}, phase, over, "the Deployment has 8 replicas"),
 		works("HandoverFollowsSize", "scaled down", given(handingOver, scaled(2), active(stable(2))), plan.ScaleCanary{Replicas: 2}, phase, over),

@@ -16,7 +16,10 @@ import (
 func (f *facts) finish(d Decision) Decision {
 	d = f.showRefusal(d)
 	f.showChanged(&d)
-	if f.overdue(d) {
+	switch {
+	case f.late(d):
+		f.showLate(&d)
+	case f.overdue(d):
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
 		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonDeadlineExceeded, f.in.Watchdog
 	}
@@ -46,7 +49,7 @@ func (f *facts) finish(d Decision) Decision {
 const WriteRun = "write the run's record"
 
 // showRefusal adds to the message why the API server refuses the effect of this
-// decision. A refusal that lasts longer than stepDeadline needs a person.
+// decision, or one of them.
 func (f *facts) showRefusal(d Decision) Decision {
 	r := f.in.Status.Refusal
 	if r == nil {
@@ -56,12 +59,12 @@ func (f *facts) showRefusal(d Decision) Decision {
 	case r.Effect == WriteRun && f.in.Run.Owed:
 		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so the run does not advance: " + r.Message
 	case slices.ContainsFunc(d.Effects, func(e Effect) bool { return truncate(e.String(), 256) == r.Effect }):
-		d.Why = truncate(d.Why, 480) + ": the API server refuses it: " + r.Message
+		d.Why = truncate(d.Why, 480) + "; the API server does not let Belay " + truncate(r.Effect, 128) + ": " + r.Message
 	default:
 		d.Status.Refusal = nil
 		return d
 	}
-	if f.in.Now.Sub(r.Since.Time) > f.in.Spec.StepDeadline.Duration {
+	if f.in.Now.Sub(r.Since.Time) > f.refusedFor() {
 		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonRefused, f.in.Watchdog
 	}
 	return d

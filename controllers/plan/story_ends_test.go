@@ -20,7 +20,7 @@ func TestASupersededRunEndsByWeightsAndTheNextBegins(t *testing.T) {
 
 func TestACancelledRunLeavesStableUnpaused(t *testing.T) {
 	newWorld(t).toFull().goes("BakeStarts").happens(declares(stableRevision), paused(true)).
-		goes("Cancelled", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackUnpauses", "RollbackAwaitsRelease", "+ack", "RollbackDone",
+		goes("Cancelled", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackUnpauses", "RollbackReleasesRoute", "RollbackAwaitsRelease", "+ack", "RollbackDone",
 			"Stable").
 		ends(v1alpha1.PhaseStable, stableRevision, v1alpha1.OutcomeCancelled)
 }
@@ -178,7 +178,7 @@ func TestADeletionInABakeGoesByWeights(t *testing.T) {
 }
 
 func TestADeletionWhileTheDeploymentTakesOver(t *testing.T) {
-	newWorld(t, handed).happens(deleted(0)).goes("DeletingReleasesHanded", "DeletingUnpausesHanded", "Deleting", "+ack", "Released").
+	newWorld(t, handed).happens(deleted(0)).goes("DeletingReleasesHanded", "Deleting", "+ack", "Released").
 		ends(v1alpha1.PhaseHandingOver, stableRevision, v1alpha1.OutcomeCancelled)
 }
 

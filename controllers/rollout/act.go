@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +18,28 @@ import (
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/workload"
 )
+
+// carryOut carries out the effects of a decision in their order. None rests on the
+// outcome of another, so one that the API server refuses does not keep the others back:
+// the first refusal is shown in the status, all are returned. A conflict ends them,
+// because what they were decided on has changed.
+func (r *Reconciler) carryOut(ctx context.Context, d decided, effects []plan.Effect) error {
+	var failed []error
+	for _, effect := range effects {
+		err := r.act(ctx, d, effect)
+		if err == nil {
+			continue
+		}
+		if len(failed) == 0 {
+			err = r.noteRefusal(ctx, d, effect.String(), err)
+		}
+		failed = append(failed, fmt.Errorf("%s: %w", effect, err))
+		if apierrors.IsConflict(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
 
 // act carries out one effect of a decision. Every effect is absolute, so that
 // repeating it changes nothing, and carries what it was decided on: a resource

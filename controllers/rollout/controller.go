@@ -65,7 +65,7 @@ type Reconciler struct {
 }
 
 // Reconcile waits until the cache shows this process's own last writes. Then it takes
-// one look and one decision, and carries it out up to the first effect that fails.
+// one look and one decision, records it and carries it out.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	own, ctx := r.written.of(ctx, req.NamespacedName, r.Clock)
 	if !own.seen(ctx, r.Client) {
@@ -96,10 +96,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	r.tellViolations(rollout, violations)
 	showConditions(d.recorded)
-	for _, effect := range t.Effects {
-		if err := r.act(ctx, d, effect); err != nil {
-			return wake.AfterConflict(ctx, "act: "+effect.String(), r.noteRefusal(ctx, d, effect.String(), err))
-		}
+	if err := r.carryOut(ctx, d, t.Effects); err != nil {
+		return wake.AfterConflict(ctx, "act", err)
 	}
 	// There may be no event that wakes a Rollout whose record is still owed.
 	var owed time.Duration

@@ -3,12 +3,14 @@ package rollout
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -180,22 +182,24 @@ func held(t *testing.T) []client.Object {
 	return []client.Object{rollout, d, set}
 }
 
-// TestNothingIsDoneAfterAnEffectThatFails: of a decision's effects each may rest on
-// those before it.
-func TestNothingIsDoneAfterAnEffectThatFails(t *testing.T) {
-	refused := interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-		if _, ok := o.(*v1alpha1.RolloutRun); ok {
-			return errRefused
-		}
-		return c.Create(ctx, o, opts...)
-	}}
+// TestARefusedEffectKeepsNoOtherBack: of a decision's effects none rests on the outcome
+// of another. After a conflict all of them are decided anew.
+func TestARefusedEffectKeepsNoOtherBack(t *testing.T) {
+	conflict := apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("rolloutruns").GroupResource(), "shop-1", errRefused)
 	for name, c := range map[string]struct {
-		api  interceptor.Funcs
-		done bool
+		answer              error
+		labelled, ok, shown bool
 	}{
-		"all effects": {interceptor.Funcs{}, true}, "the run is refused": {refused, false},
+		"all effects":            {nil, true, true, false},
+		"the run is refused":     {errRefused, true, false, true},
+		"somebody else is there": {conflict, false, true, false},
 	} {
-		r, api := loopOn(t, c.api, held(t)...)
+		r, api := loopOn(t, interceptor.Funcs{Create: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if _, ok := o.(*v1alpha1.RolloutRun); ok && c.answer != nil {
+				return c.answer
+			}
+			return w.Create(ctx, o, opts...)
+		}}, held(t)...)
 		r.Guard = open{}
 		_, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shopKey})
 		after := read(t, api, shopKey, &v1alpha1.Rollout{})
@@ -203,8 +207,11 @@ func TestNothingIsDoneAfterAnEffectThatFails(t *testing.T) {
 			t.Fatalf("%s: no run starts: %s", name, after.Status.Message)
 		}
 		labelled := read(t, api, shopKey, &appsv1.Deployment{}).Labels[v1alpha1.LabelRun] != ""
-		if labelled != c.done || c.done != (err == nil) || c.done != (after.Status.Refusal == nil) {
+		if labelled != c.labelled || c.ok != (err == nil) || c.shown != (after.Status.Refusal != nil) {
 			t.Errorf("%s: the Deployment names its run: %v, shown is %+v, %v", name, labelled, after.Status.Refusal, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), plan.CreateRun{}.String()) {
+			t.Errorf("%s: the error does not name what is refused: %v", name, err)
 		}
 	}
 }

@@ -15,10 +15,17 @@ var loopBugs = []bug{
 		checks: []check{tests(loop, "")},
 	},
 	{
-		name: "second-effect-after-an-error", breaks: served,
-		file:   "controllers/rollout/controller.go",
-		old:    "			return wake.AfterConflict(ctx, \"act: \"+effect.String(), r.noteRefusal(ctx, d, effect.String(), err))\n",
-		is:     "			_ = r.noteRefusal(ctx, d, effect.String(), err)\n",
+		name: "effects-after-a-conflict", breaks: served,
+		file:   "controllers/rollout/act.go",
+		old:    "if apierrors.IsConflict(err) || ctx.Err() != nil {",
+		is:     "if ctx.Err() != nil {",
+		checks: []check{tests(loop, "")},
+	},
+	{
+		name: "refused-effect-ends-the-others", breaks: served,
+		file:   "controllers/rollout/act.go",
+		old:    "if apierrors.IsConflict(err) || ctx.Err() != nil {",
+		is:     "if err != nil {",
 		checks: []check{tests(loop, "")},
 	},
 	{

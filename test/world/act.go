@@ -95,6 +95,9 @@ func (w *World) onService(v view, write func()) error {
 }
 
 func (w *World) onRoute(v view, write func()) error {
+	if w.routesRefused {
+		return errRefused
+	}
 	if v.routes.network.routeVersion != w.network.routeVersion {
 		return errConflict
 	}

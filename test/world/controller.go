@@ -140,13 +140,15 @@ func (w *World) goOnLate() {
 	w.carryOut(l.t.Decision, l.v)
 }
 
-// carryOut acts up to the first effect that fails, and keeps a refusal in the status.
-// It reports whether the API server took what was to be written.
+// carryOut acts as the controller does: a refusal, of which the first is kept in the
+// status, keeps no other effect back, a conflict or a crash does. It reports whether the
+// API server took what was to be written.
 func (w *World) carryOut(d plan.Decision, v view) bool {
 	err := w.strikeAll(acting)
 	if len(d.Effects) == 0 {
 		return !w.stopped(err)
 	}
+	took := true
 	for i, effect := range d.Effects {
 		if err == nil {
 			err = w.perform(effect, v, &d.Status)
@@ -158,12 +160,15 @@ func (w *World) carryOut(d plan.Decision, v view) bool {
 		if lost := w.strikeAll(at); lost != nil {
 			err = lost
 		}
-		if err != nil {
+		if err != nil && (took || errors.Is(err, errCrashed)) {
 			w.failed(effect, err)
+		}
+		if errors.Is(err, errCrashed) || errors.Is(err, errConflict) {
 			return false
 		}
+		took, err = took && err == nil, nil
 	}
-	return true
+	return took
 }
 
 func (w *World) perform(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) error {

@@ -53,10 +53,11 @@ func (w *World) excuse(d time.Duration) {
 	}
 }
 
-// excused also holds when a deletion has waited as long as it may.
+// excused also holds when a deletion has waited as long as it may, and while nobody can
+// change where requests go.
 func (w *World) excused() bool {
 	asked := w.rollout.deleting
-	return w.at.Before(w.excusedUntil) || asked != nil && w.at.Sub(*asked) > releaseTimeout
+	return w.at.Before(w.excusedUntil) || w.routesRefused || asked != nil && w.at.Sub(*asked) > releaseTimeout
 }
 
 // releaseTimeout is how long a deletion waits for an orderly release.

@@ -49,7 +49,7 @@ func (s Story) named(name string) Story { s.Name = name; return s }
 // Stories are one release each, told to its end.
 func Stories() []Story {
 	var all []Story
-	for _, some := range [][]Story{releases(), rollbacks(), pushes(), emergencies(), sizes(), natives(), neighbours(), formers(), byPods()} {
+	for _, some := range [][]Story{releases(), rollbacks(), pushes(), emergencies(), sizes(), natives(), neighbours(), formers(), byPods(), lateTroubles()} {
 		all = append(all, some...)
 	}
 	return all
@@ -134,7 +134,7 @@ func rollbacks() []Story {
 		}).rejecting(first, third),
 		rejection("gateway-silent-in-rollback", script(
 			event{atStep(1), func(w *World) { w.silenceGateway(); w.fail() }},
-			event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
+			event{stalled(v1alpha1.ReasonNotAcknowledged), (*World).speakGateway})).stalling(v1alpha1.ReasonNotAcknowledged).silent(),
 		story("gateway-silent-in-handover", second, promoted, script(
 			event{afterOwner, (*World).silenceGateway}, event{stalled(v1alpha1.ReasonDeadlineExceeded), (*World).speakGateway})).stalling(v1alpha1.ReasonDeadlineExceeded).silent(),
 		rejection("pod-lost-while-rolling-back", script(event{baking, fail}, event{goingBack, func(w *World) { w.losePod(first) }})),

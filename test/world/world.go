@@ -55,9 +55,9 @@ type World struct {
 	blindUntil time.Time
 	neverReady []string
 	// quota is how many pods there may be, 0 for any number; setsRefused keeps
-	// Belay from making ReplicaSets.
-	quota       int32
-	setsRefused bool
+	// Belay from making ReplicaSets, routesRefused from writing routes.
+	quota                      int32
+	setsRefused, routesRefused bool
 	// A gateway that is silent acknowledges nothing, a slow one takes longer by
 	// gatewaySlow, and one that is behind follows the last but one write.
 	gatewaySilent, gatewayBehind bool
