@@ -16,6 +16,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
+	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -82,7 +83,7 @@ func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, fol
 
 func (r *Reconciler) observeRuns(ctx context.Context, l *look) error {
 	list := &v1alpha1.RolloutRunList{}
-	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: l.rollout.Name})
+	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByRollout: l.rollout.Name})
 	if err != nil {
 		return fmt.Errorf("list the runs: %w", err)
 	}
