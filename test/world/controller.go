@@ -232,9 +232,10 @@ func (w *World) record(in plan.Input, t plan.Result, v view) bool {
 	if t.News {
 		w.rollout.status = next
 		w.rollout.version++
-		return true
+	} else {
+		w.writeStatus(next)
 	}
-	w.writeStatus(next)
+	w.completeRuns(v)
 	return true
 }
 

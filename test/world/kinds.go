@@ -132,7 +132,7 @@ func answers(err error, lasts time.Duration) func(*World, late) error {
 func stale(lasts time.Duration, parts ...int) func(*World, late) error {
 	return func(w *World, rest late) error {
 		for _, part := range parts {
-			w.frozen[part] = frozen{rest.v.part(part), w.at.Add(lasts)}
+			w.frozen[part] = frozen{rest.v.part(part), w.at, w.at.Add(lasts)}
 		}
 		w.later(lasts, func(w *World) { w.commanded = true })
 		return nil
@@ -197,7 +197,9 @@ var caches = []kind{
 	{name: "stale-route-15s", place: looked, strike: stale(seconds(15), partRoute)},
 	{name: "stale-rollout-2s", place: looked, strike: stale(seconds(2), partRollout)},
 	{name: "stale-rollout-15s", place: looked, strike: stale(seconds(15), partRollout)},
-	{name: "stale-all-5s", place: looked, strike: stale(seconds(5), partDeployment, partSets, partServices, partRoute, partRollout)},
+	{name: "stale-runs-2s", place: looked, strike: stale(seconds(2), partRuns)},
+	{name: "stale-runs-15s", place: looked, strike: stale(seconds(15), partRuns)},
+	{name: "stale-all-5s", place: looked, strike: stale(seconds(5), partDeployment, partSets, partServices, partRoute, partRollout, partRuns)},
 	{name: "lost-events-1m", place: looked, strike: happens(func(w *World) { w.deafUntil = w.at.Add(time.Minute) })},
 	{name: "late-events-5s", place: looked, strike: happens(func(w *World) { w.eventsLateBy, w.eventsLateUntil = seconds(5), w.at.Add(time.Minute) })},
 }

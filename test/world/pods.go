@@ -37,7 +37,7 @@ func (v view) pods() plan.Route {
 func (w *World) judgePods() {
 	status := w.rollout.status
 	s := w.canary(status.Run)
-	if !w.spec.ReplicaWeighted() || s == nil || w.own(s) || w.excused() || w.disturbed() {
+	if w.traffic() != nil || s == nil || w.own(s) || w.excused() || w.disturbed() {
 		return
 	}
 	if status.Phase == v1alpha1.PhaseStepping && s.size > w.podsFor(w.permitted) {

@@ -150,7 +150,6 @@ func formers() []Story {
 func (w *World) becomeFormer(phase v1alpha1.Phase, size, weight int32) *v1alpha1.RolloutStatus {
 	d, run := &w.deployment, "shop-bbbbbbbbbb-1"
 	w.formerRun = run
-	w.rollout.runs = append(w.rollout.runs, run)
 	w.rollout.finalizer = true
 	w.rollout.version++
 	d.declared, d.paused = second, true
@@ -170,10 +169,12 @@ func (w *World) becomeFormer(phase v1alpha1.Phase, size, weight int32) *v1alpha1
 	at := metav1.NewTime(w.at)
 	serving, tried := revision(first), revision(second)
 	serving.PodTemplateHash, serving.ReplicaSet = "hash-"+first, "shop-hash-"+first
-	return &v1alpha1.RolloutStatus{
+	status := &v1alpha1.RolloutStatus{
 		Phase: phase, Stable: &serving, Candidate: &tried, Run: run, Runs: 1, RunStartedAt: &at, Epoch: 1,
 		Step: &v1alpha1.StepStatus{Index: 1, EnteredAt: at, AcknowledgedAt: &at},
 	}
+	w.createRun(w.spec.Traffic, w.stable(first), status)
+	return status
 }
 
 func (w *World) becomeFormerStep() {
