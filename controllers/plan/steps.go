@@ -99,9 +99,9 @@ func startPromotion(f *facts) Decision {
 	return d
 }
 
-// grow lets a decision that takes the run a stage further ask for the first pods of
-// that stage, as the next look would: they wait for nothing that it changes. The
-// message names the stage, where it has not yet.
+// grow lets a decision that takes the run to its next step, or to the promotion, ask
+// for the first pods of that, as the next look would: they wait for nothing that it
+// changes. The message names the step, where it has not yet.
 func (f *facts) grow(d *Decision, stage string) {
 	next := f.after(*d)
 	if grown, ok := trialTable.comesTo("ScalesCanary", next); ok {

@@ -185,5 +185,5 @@ func templateWriter(d *unstructured.Unstructured) string {
 			newest, at = m.Manager, *m.Time
 		}
 	}
-	return bounded(newest, 256)
+	return plan.Bounded(newest, 256)
 }

@@ -239,7 +239,7 @@ func (w *World) record(in plan.Input, t plan.Result, v view) bool {
 	return true
 }
 
-// line is a decision in the golden log: virtual time, phase, share, rule, why.
+// line is a decision in the golden log: virtual time, phase, weight, rule, why.
 func (w *World) line(in plan.Input, d plan.Decision) string {
 	weight := "-"
 	if in.Route.Split != nil {

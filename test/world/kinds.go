@@ -158,7 +158,6 @@ var crashes = []kind{
 	{name: "crash-within-effect", place: within, at: severalWrites, strike: stop},
 	{name: "crash-after-first-effect", place: afterFirst, at: moreEffects(1), strike: stop},
 	{name: "crash-after-second-effect", place: afterFirst + 1, at: moreEffects(2), strike: stop},
-	{name: "crash-after-third-effect", place: afterFirst + 2, at: moreEffects(3), strike: stop},
 	{name: "crash-after-effect", place: acted, at: hasEffect, strike: stop},
 	{name: "resumes-before-record-30s", place: looked, strike: comesBack(Lease+10*time.Second, true)},
 	{name: "resumes-before-record-3m", place: looked, strike: comesBack(3*time.Minute, true)},

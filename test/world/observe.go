@@ -277,7 +277,7 @@ func (v view) route() plan.Route {
 	c, sides := v.services, v.sides(v.rollout.rollout.status)
 	n, now := &c.network, c.network.pairNow(c.at)
 	out := plan.Route{ServiceMissing: n.serviceGone, ServiceEndpoints: c.behindService(), Narrowed: n.narrowed, NarrowedBy: n.narrowedBy}
-	v.shares(&out)
+	v.weights(&out)
 	if sides.stable != "" && now.stable == sides.stable {
 		out.StableEndpoints = c.side(now.stable)
 	}
@@ -293,8 +293,8 @@ func (v view) route() plan.Route {
 	return out
 }
 
-// shares is what the route says, and what the gateway has acknowledged of it.
-func (v view) shares(out *plan.Route) {
+// weights is what the route says, and what the gateway has acknowledged of it.
+func (v view) weights(out *plan.Route) {
 	n := &v.routes.network
 	switch {
 	case n.routeGone:

@@ -22,7 +22,7 @@ type safety struct {
 	disturbedUntil time.Time
 	// fromZero is until when a held Deployment may run a set that is not stable's.
 	fromZero time.Time
-	// permitted is the largest share that the candidate may have.
+	// permitted is the largest weight that the candidate may have.
 	permitted int32
 	lastShare time.Time
 	failedAt  time.Time
@@ -154,7 +154,7 @@ func (w *World) judgeRest() {
 	w.judgeRejected(true)
 	n := &w.network
 	if n.split != nil && !w.excused() {
-		w.broken("no run is in progress, and the route is shared out")
+		w.broken("no run is in progress, and the route is split")
 	}
 	if n.narrowed != "" {
 		w.broken("no run is in progress, and the Service is narrowed to %s", n.narrowed)
