@@ -20,7 +20,7 @@ var deletions = []kind{
 	})},
 	{name: "delete-user-service-2m", place: acting, spares: ownSilence, strike: foreign((*World).deleteUserService)},
 	{name: "delete-route-2m", place: acting, spares: ownSilence, strike: foreign((*World).deleteRoute)},
-	{name: "delete-run", place: acting, spares: ownSilence, ends: otherNewest, at: during, strike: foreign((*World).deleteRun)},
+	{name: "delete-run", place: acting, spares: onlyTheRunKnows, ends: otherNewest, at: during, strike: foreign((*World).deleteRun)},
 	{name: "delete-stable-pod", place: acting, spares: ownSilence, at: guardedStable, strike: foreign(func(w *World) { w.losePod(w.rollout.status.Stable.Revision) })},
 	{name: "delete-canary-pod", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.onCanary(func(s *set) { w.losePod(s.template) }) })},
 }
@@ -57,6 +57,24 @@ var edits = []kind{
 	{name: "edit-run-outcome-label", place: acting, at: hasRuns, strike: foreign(func(w *World) {
 		w.editRuns(func(run *v1alpha1.RolloutRun) { run.Labels[v1alpha1.LabelOutcome] = string(cancelled) })
 	})},
+	{name: "edit-lock-to-another", place: acting, spares: ownSilence, at: guardedStable, strike: foreign(func(w *World) {
+		w.deployment.lock = "other-1"
+		w.deployment.version++
+	})},
+	{name: "edit-stable-labels", place: acting, at: guardedStable, strike: foreign(func(w *World) {
+		if s := w.stable(w.rollout.status.Stable.Revision); s != nil {
+			s.marked = false
+			s.version++
+		}
+	})},
+	{name: "edit-rollout-steps", place: acting, strike: foreign(func(w *World) {
+		w.spec.Steps = []v1alpha1.Step{{Weight: 20, Hold: duration(time.Minute)}, {Weight: 40, Hold: duration(30 * time.Second)}}
+		w.rollout.version++
+	})},
+	{name: "edit-rollout-paused-2m", place: acting, spares: ownSilence, strike: foreign(func(w *World) {
+		w.pauseRollout(true)
+		w.later(2*time.Minute, func(w *World) { w.pauseRollout(false) })
+	})},
 	{name: "edit-finalizer", place: acting, spares: ownSilence, at: func(w Write) bool { return w.before.rollout.finalizer && w.before.rollout.deleting == nil }, strike: foreign(func(w *World) {
 		w.rollout.finalizer = false
 		w.rollout.version++
@@ -71,6 +89,10 @@ func racesOrOwnSilence(s Story) bool {
 	waits := []string{"push-into-a-bypass", "bypass-twice-later", "native-trigger-fires", "native-bypass-then-scaled", "native-scaled", "native-superseded", "native-reverted"}
 	return s.Or != "" || ownSilence(s) || slices.Contains(waits, s.Name)
 }
+
+// onlyTheRunKnows also spares runs whose Rollout has another spec.traffic by now: what
+// they go by is in the run alone, which the guard lets nobody delete.
+func onlyTheRunKnows(s Story) bool { return ownSilence(s) || s.changesTraffic }
 
 // withoutStable: a Rollout that is deleted at the same time makes nothing new, so
 // that the Deployment, which stays paused, may be left without pods.
@@ -175,6 +197,11 @@ func (w *World) editCanary(edit func(*set)) {
 		edit(s)
 		s.version++
 	})
+}
+
+func (w *World) pauseRollout(paused bool) {
+	w.spec.Paused = paused
+	w.rollout.version++
 }
 
 // editRuns changes every run, in progress or not.

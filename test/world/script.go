@@ -37,6 +37,8 @@ type Story struct {
 	Or string
 	// silentGateway marks a story whose own gateway is silent for a while.
 	silentGateway bool
+	// changesTraffic marks a story that edits spec.traffic in a run.
+	changesTraffic bool
 	// Leaves allows a canary to be left, where a deletion could not wait any longer.
 	Leaves bool
 }

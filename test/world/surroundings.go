@@ -103,6 +103,28 @@ func natives() []Story {
 
 func nothing(*World) {}
 
+// changesOfTraffic add or remove spec.traffic: between two runs the next one goes by the
+// new one, and a run in progress goes on by what it started with.
+func changesOfTraffic() []Story {
+	next := func(at func(*World) bool, change func(*World)) func() []event {
+		return script(event{at, change}, event{promotedOnce, declares(third)})
+	}
+	added := func(w *World) {
+		w.changeTraffic(&v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))})
+	}
+	removed := func(w *World) { w.changeTraffic(nil) }
+	all := []Story{
+		story("traffic-removed-while-idle", third, promoted, next(promotedOnce, removed)),
+		story("traffic-removed-in-a-run", third, promoted, next(atStep(1), removed)),
+		story("traffic-added-while-idle", third, promoted, next(promotedOnce, added)).with(replicaWeighted),
+		story("traffic-added-in-a-run", third, promoted, next(atStep(1), added)).with(replicaWeighted),
+	}
+	for i := range all {
+		all[i].changesTraffic = true
+	}
+	return all
+}
+
 // neighbours are the quotas and other controllers of a cluster.
 func neighbours() []Story {
 	return []Story{
