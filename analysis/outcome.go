@@ -98,15 +98,6 @@ func (r Reason) Outcome() Outcome {
 	return Error
 }
 
-// Reasons returns all reasons, for documentation and tests.
-func Reasons() map[Reason]Outcome {
-	set := make(map[Reason]Outcome, len(outcomes))
-	for r, o := range outcomes {
-		set[r] = o
-	}
-	return set
-}
-
 // Verdict is the result of an evaluation.
 type Verdict struct {
 	Reason  Reason

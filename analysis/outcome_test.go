@@ -33,8 +33,7 @@ func TestWorstOfWhatIsNotKnownIsError(t *testing.T) {
 }
 
 func TestEveryReasonHasOneOutcome(t *testing.T) {
-	set := Reasons()
-	for reason, want := range set {
+	for reason, want := range outcomes {
 		if _, known := precedence[want]; !known || reason.Outcome() != want {
 			t.Errorf("%s: outcome %q, want the known outcome %q", reason, reason.Outcome(), want)
 		}
@@ -43,9 +42,5 @@ func TestEveryReasonHasOneOutcome(t *testing.T) {
 		if got := unknown.Outcome(); got != Error {
 			t.Errorf("Reason(%q).Outcome() = %s, want Error", unknown, got)
 		}
-	}
-	set[Healthy] = Fail
-	if Healthy.Outcome() != Pass {
-		t.Error("Reasons() hands out the set itself, want a copy")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 )
 
 // probeTimeout bounds one dry-run, and with it what an admission webhook of
@@ -130,7 +131,7 @@ func unanswered(d *appsv1.Deployment, err error) string {
 		return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s had no answer within %s; "+
 			"an admission webhook for Deployments is slow or hangs: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", d.Name, probeTimeout)
 	}
-	return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s was refused: %q", d.Name, bounded(err.Error(), 300))
+	return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s was refused: %q", d.Name, plan.Bounded(err.Error(), 300))
 }
 
 const (
@@ -164,12 +165,4 @@ func denial(err error) (policy, words string) {
 		}
 	}
 	return "", ""
-}
-
-// bounded cuts text from outside to at most n bytes, between characters.
-func bounded(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "")
 }

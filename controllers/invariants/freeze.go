@@ -37,7 +37,7 @@ func Freeze(in plan.Input, t plan.Result, violations []Violation) plan.Result {
 }
 
 // increases reports whether a decision gives the candidate more requests or pods,
-// or takes it a stage further.
+// or takes it to its next step or phase.
 func increases(in plan.Input, d plan.Decision) bool {
 	from, to := in.Status.Phase, d.Status.Phase
 	advances := from != to && (to == v1alpha1.PhaseStepping || to == v1alpha1.PhasePromoting || to == v1alpha1.PhaseBaking ||

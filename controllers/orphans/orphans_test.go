@@ -166,6 +166,7 @@ func runOf(rollout string, number int, finished time.Duration) *v1alpha1.Rollout
 	r := &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "shop", Name: fmt.Sprintf("%s-%d", rollout, number), UID: types.UID(fmt.Sprint(rollout, number)), Labels: map[string]string{v1alpha1.LabelRollout: rollout},
 	}}
+	r.Spec.Rollout.Name = rollout
 	r.Spec.StartedAt = metav1.NewTime(now.Add(-finished - time.Hour))
 	if finished >= 0 {
 		r.Status.Outcome = v1alpha1.OutcomePromoted
@@ -228,6 +229,24 @@ func TestARunWhoseRolloutWasTakenByForce(t *testing.T) {
 			g.Expect(after.Labels).To(HaveKeyWithValue(v1alpha1.LabelOutcome, string(v1alpha1.OutcomeCancelled)))
 		})
 	}
+}
+
+// TestRunsWithTheLabelOfARolloutThatIsGone: somebody has changed the label of runs whose
+// Rollout exists.
+func TestRunsWithTheLabelOfARolloutThatIsGone(t *testing.T) {
+	g := NewWithT(t)
+	old, current := runOf("other", 1, 40*day), runOf("other", 2, -1)
+	for _, run := range []*v1alpha1.RolloutRun{old, current} {
+		run.Labels[v1alpha1.LabelRollout] = "shop"
+	}
+	c := newClient(t, rolloutFor("other", "other"), old, current)
+	r := &Runs{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(now), FieldManager: "belay", Keep: 30 * day, Limit: 10}
+	_, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(names(g, t, c)).To(ConsistOf("other-1", "other-2"))
+	after := &v1alpha1.RolloutRun{}
+	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(current), after)).To(Succeed())
+	g.Expect(after.Status.Outcome).To(BeEmpty())
 }
 
 func TestRunsThatStay(t *testing.T) {

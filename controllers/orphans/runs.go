@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -51,6 +52,8 @@ func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("list the runs of Rollout %s: %w", req.NamespacedName, err)
 	}
+	// Somebody may have changed the label of a run whose Rollout exists.
+	runs.Items = slices.DeleteFunc(runs.Items, func(run v1alpha1.RolloutRun) bool { return run.Spec.Rollout.Name != req.Name })
 	for i := range runs.Items {
 		if err := r.end(ctx, &runs.Items[i]); err != nil {
 			return reconcile.Result{}, err

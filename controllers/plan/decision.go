@@ -33,7 +33,7 @@ type Decision struct {
 	Effects []Effect
 	// Recheck is when to look again at the latest; 0 to wait for a change.
 	Recheck time.Duration
-	// Weight is the candidate's share before and after; nil when unchanged.
+	// Weight is the candidate's weight before and after; nil when unchanged.
 	Weight *v1alpha1.WeightChange
 	// Actor of a command.
 	Actor string

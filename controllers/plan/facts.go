@@ -144,7 +144,8 @@ func (f *facts) canaryReady() int32 {
 	return min(f.in.Canary.Ready, f.in.Canary.Available, f.in.Canary.Desired)
 }
 
-// stage names the step, promotion, bake or handover in a message.
+// stage names in a message what is in progress: a step, the promotion, the bake, the
+// handover or the rollback.
 func (f *facts) stage() string {
 	switch f.in.Status.Phase {
 	case v1alpha1.PhasePromoting:
@@ -164,7 +165,7 @@ func (f *facts) stage() string {
 	return fmt.Sprintf("step %d of %d%s", s.Index+1, len(f.in.Spec.Steps), name)
 }
 
-// stageAndWeight is the stage, with the weight.
+// stageAndWeight is stage, with the weight.
 func (f *facts) stageAndWeight() string {
 	return fmt.Sprintf("%s, weight %d %%", f.stage(), f.observedWeight())
 }
@@ -230,11 +231,20 @@ func count(n int32, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// Bounded cuts text from outside to at most n bytes, between characters.
+func Bounded(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
+// truncate cuts a message of the planner's to at most n bytes, and shows that.
 func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	return strings.ToValidUTF8(s[:n-3], "") + "..."
+	return Bounded(s, n-3) + "..."
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

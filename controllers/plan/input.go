@@ -164,7 +164,7 @@ type Route struct {
 	// ServiceMissing is set while the user's Service does not exist: routes may
 	// not go back to it.
 	ServiceMissing bool
-	// Split is the candidate's share in percent; nil when the routes point at the
+	// Split is the candidate's weight in percent; nil when the routes point at the
 	// user's Service.
 	Split *int32
 	// Marked means that Belay's annotations or its ownership of fields are still on
@@ -172,7 +172,7 @@ type Route struct {
 	Marked bool
 	// Mixed means that the routes disagree; Split is the first.
 	Mixed bool
-	// Owner is the field manager that last wrote the shares, when that was not Belay.
+	// Owner is the field manager that last wrote the weights, when that was not Belay.
 	Owner string
 	// Epoch is the highest that a write of this Rollout's, or of one of its name
 	// before it, has left on a route.

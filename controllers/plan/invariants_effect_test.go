@@ -86,7 +86,7 @@ func (c *checker) narrows(hash string) {
 }
 
 // sets: no write sends requests to a side without endpoints, and only what the
-// stage allows is ever given.
+// step allows is ever given.
 func (c *checker) sets(to int32) {
 	r, has := c.in.Route, c.observed()
 	c.require(r.Split == nil || r.Mixed || has != to, "sets %d %% again", to)
@@ -116,7 +116,7 @@ func (c *checker) sets(to int32) {
 }
 
 // releases: routes go back to a Service that answers, and give nobody who is on
-// trial a larger share, unless the other way is that nobody answers.
+// trial a larger weight, unless the other way is that nobody answers.
 func (c *checker) releases() {
 	r := c.in.Route
 	c.require(r.Split != nil, "releases what is not shared")

@@ -133,7 +133,7 @@ func (c *checker) drain() time.Duration {
 	return c.in.Spec.Traffic.Drain.Duration
 }
 
-// has reports whether the routes give the canary exactly this share, or it has the
+// has reports whether the routes give the canary exactly this weight, or it has the
 // size for it.
 func (c *checker) has(weight int32) bool {
 	if c.byPods() {
@@ -273,7 +273,7 @@ func (c *checker) fails() {
 	}
 }
 
-// nobodyAnswers: a share that reaches nobody, or that no step allows, is never
+// nobodyAnswers: a weight that reaches nobody, or that no step allows, is never
 // only waited upon while somebody else could answer.
 func (c *checker) nobodyAnswers() {
 	r := c.in.Route

@@ -47,7 +47,7 @@ func stableTakesAll(f *facts) bool {
 	return rollingBack(f) && rollbackCanaryWeighted(f) && f.in.Workload.Stable.Desired >= f.in.Workload.Replicas
 }
 
-// takeCanaryBack leaves its pods and its share as they are: it is what may be all
+// takeCanaryBack leaves its pods and its weight as they are: it is what may be all
 // that serves. Without it the Deployment controller keeps stable at its size again.
 func takeCanaryBack(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("%s: ReplicaSet %s lost its owner, run %s, and the Deployment adopts it: taking it back, so that stable keeps its size (%d); find out who removed the owner (%s get replicaset %s -o yaml --show-managed-fields)",

@@ -71,7 +71,7 @@ func (f *facts) stepShare() string {
 	return fmt.Sprintf("%d %% (%d of %d ready pods, the step asks for %d %%)", f.observedWeight(), r.CanaryShare, r.ServiceEndpoints, f.stepWeight())
 }
 
-// needOfPods says what size the present stage needs, and what share that is.
+// needOfPods says what size the present step needs, and what weight that is.
 func (f *facts) needOfPods() string {
 	n, need := f.in.Workload.Replicas, f.canaryNeed(f.targetWeight())
 	if atFullWeight(f) {
@@ -80,7 +80,7 @@ func (f *facts) needOfPods() string {
 	return fmt.Sprintf("weight %d %% beside %d stable pods needs canary pods: %d (%d of %d = %d %%)", f.targetWeight(), n, need, need, n+need, f.shareOf(need))
 }
 
-// canaryTooLarge holds while the canary has more pods than the stage allows: the
+// canaryTooLarge holds while the canary has more pods than the step allows: the
 // Deployment was scaled down, or somebody scaled the canary up. While no stable pod
 // is ready a step's canary keeps what serves.
 func canaryTooLarge(f *facts) bool {

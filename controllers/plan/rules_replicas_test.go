@@ -93,7 +93,7 @@ func replicasCases() []ruleCase {
 	}
 }
 
-// TestTheStatusShowsBothWeights: pods are whole, so the wanted share and the one in
+// TestTheStatusShowsBothWeights: pods are whole, so the wanted weight and the one in
 // force differ.
 func TestTheStatusShowsBothWeights(t *testing.T) {
 	step, handedOver := all(stepAt(0), byPods, acknowledgedAt(&justNow)), all(handed, byPods)
@@ -117,7 +117,7 @@ func TestTheStatusShowsBothWeights(t *testing.T) {
 	}
 }
 
-// TestASizeIsAWeight: a decision about the canary's size is recorded with the shares
+// TestASizeIsAWeight: a decision about the canary's size is recorded with the weights
 // before and after, and goes on without a record when it takes something away.
 func TestASizeIsAWeight(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -136,7 +136,7 @@ func TestASizeIsAWeight(t *testing.T) {
 	}
 }
 
-// TestTheCanarysSizeGivesTheShare holds every size to the share that it is for: not
+// TestTheCanarysSizeGivesTheShare holds every size to the weight that it is for: not
 // below it, with one pod less below it, and one pod at least.
 func TestTheCanarysSizeGivesTheShare(t *testing.T) {
 	for n := int32(1); n <= 200; n++ {

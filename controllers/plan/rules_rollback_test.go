@@ -101,7 +101,7 @@ func rollbackCases() []ruleCase {
 	}
 }
 
-// asRollback turns a stage into the rollback of it.
+// asRollback turns a step, or what follows the steps, into its rollback.
 func asRollback(in *plan.Input) {
 	in.Status.Phase, in.Status.Epoch = v1alpha1.PhaseRollingBack, in.Status.Epoch+1
 	in.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeRolledBack, Trigger: "shop/errors", Message: "5 % errors", StartedAt: justNow}

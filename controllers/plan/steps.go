@@ -112,10 +112,10 @@ func (f *facts) bakeAtOnce(d *Decision) {
 	}
 }
 
-// grow lets a decision that begins a run, or takes it a stage further, ask for the
-// first pods of that stage, as the next look would: they wait for nothing that it
-// changes but the run that it creates. The message names the stage, where it has not
-// yet.
+// grow lets a decision that begins a run, or takes it to its next step or to the
+// promotion, ask for the first pods of that, as the next look would: they wait for
+// nothing that it changes but the run that it creates. The message names the step,
+// where it has not yet.
 func (f *facts) grow(d *Decision, stage string) {
 	next := f.after(*d)
 	if grown, ok := trialTable.comesTo("ScalesCanary", next); ok {

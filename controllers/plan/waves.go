@@ -10,7 +10,7 @@ import (
 // Rules about a wave of canary pods that do not become ready: they count as idle
 // for an autoscaler, and keep it from scaling up what serves.
 
-// waveStuck holds when the pods for a wider share have not become ready in the
+// waveStuck holds when the pods for a larger weight have not become ready in the
 // time that the Deployment gives new pods, and the canary serves without them.
 func waveStuck(f *facts) bool {
 	w := f.step().Wave
@@ -22,7 +22,7 @@ func waveStuck(f *facts) bool {
 }
 
 // waveFloor is the size without the pods that are not ready, and never less than
-// the present share needs. A wave that is withdrawn already goes no further.
+// the present weight needs. A wave that is withdrawn already goes no further.
 func (f *facts) waveFloor() int32 {
 	floor := max(f.in.Canary.Ready, f.presentNeed())
 	if f.waveWithdrawn() {
@@ -98,7 +98,7 @@ func (f *facts) awaitWave(why string) Decision {
 	return d
 }
 
-// staysOverdue keeps a stage that has taken too long shown as such while a wave is
+// staysOverdue keeps a step that has taken too long shown as such while a wave is
 // withdrawn or tried again.
 func (f *facts) staysOverdue(d *Decision) {
 	if f.deadlineExceeded() && !f.decided() {

@@ -15,6 +15,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/runs"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/workload"
 )
@@ -174,11 +175,8 @@ func (r *Reconciler) buildRun(d decided) (*v1alpha1.RolloutRun, error) {
 	if by == "" {
 		by = templateWriter(d.deployment)
 	}
-	return &v1alpha1.RolloutRun{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: d.recorded.Namespace, Name: status.Run,
-			Labels: map[string]string{v1alpha1.LabelRollout: d.recorded.Name, v1alpha1.LabelRevision: status.Candidate.Revision},
-		},
+	run := &v1alpha1.RolloutRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.recorded.Namespace, Name: status.Run},
 		Spec: v1alpha1.RolloutRunSpec{
 			Rollout:  v1alpha1.RolloutIdentity{Name: d.recorded.Name, UID: d.recorded.UID, Generation: d.recorded.Generation},
 			Workload: d.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
@@ -187,7 +185,9 @@ func (r *Reconciler) buildRun(d decided) (*v1alpha1.RolloutRun, error) {
 			Controller: v1alpha1.ControllerIdentity{Version: r.Version, Planner: plan.Version},
 			StartedAt:  *status.RunStartedAt, StartedBy: by,
 		},
-	}, nil
+	}
+	run.Labels = runs.Labels(run)
+	return run, nil
 }
 
 func rawTemplate(object *unstructured.Unstructured) (runtime.RawExtension, error) {
@@ -212,5 +212,5 @@ func templateWriter(d *unstructured.Unstructured) string {
 			newest, at = m.Manager, *m.Time
 		}
 	}
-	return bounded(newest, 256)
+	return plan.Bounded(newest, 256)
 }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/runs"
+	"belay.dev/belay/controllers/wake"
 )
 
 // book is a Rollout in a run and the run's record, on an API server that may refuse
@@ -34,6 +37,8 @@ type book struct {
 	runDown bool
 	// unreadable runs: the API server answers from its cache alone.
 	unreadable bool
+	// unlisted runs: the cache has not seen them.
+	unlisted bool
 	// desired is the canary's size, as a part of the input.
 	desired int32
 }
@@ -47,11 +52,18 @@ func openBook(t *testing.T, runs ...*v1alpha1.RolloutRun) *book {
 	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "team"}}
 	rollout.Status.Phase, rollout.Status.Run = v1alpha1.PhaseStepping, "shop-1"
 	b := &book{t: t, at: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), run: "shop-1"}
-	build := fake.NewClientBuilder().WithScheme(scheme).WithObjects(rollout).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.RolloutRun{})
+	build := fake.NewClientBuilder().WithScheme(scheme).WithObjects(rollout).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.RolloutRun{}).
+		WithIndex(&v1alpha1.RolloutRun{}, wake.ByRollout, wake.RolloutOf)
 	for _, run := range runs {
 		build = build.WithObjects(run)
 	}
 	b.client = build.WithInterceptorFuncs(interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if b.unlisted {
+				return nil
+			}
+			return c.List(ctx, list, opts...)
+		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			if r, ok := o.(*v1alpha1.Rollout); ok {
 				if b.refuse != nil && b.refuse(r) {
@@ -81,7 +93,9 @@ func openBook(t *testing.T, runs ...*v1alpha1.RolloutRun) *book {
 }
 
 func runOf(name string, rules ...string) *v1alpha1.RolloutRun {
-	run := &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "team", UID: "run-uid", Labels: map[string]string{v1alpha1.LabelRollout: "shop"}}}
+	run := &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "team", UID: "run-uid"}}
+	run.Spec.Rollout.Name, run.Spec.Revision = "shop", "bbbbbbbbbb"
+	run.Labels = runs.Labels(run)
 	var end *v1alpha1.RecordStatus
 	for i, rule := range rules {
 		end, _ = evidence.Extend(end, name, nil, evidence.Entry{Record: v1alpha1.DecisionRecord{Rule: rule, Phase: v1alpha1.PhaseStepping}, Number: int32(i) + 1})
@@ -249,13 +263,72 @@ func TestDefinitionsOfAnOlderBelay(t *testing.T) {
 
 // TestARunThatTheListDoesNotShow is written all the same.
 func TestARunThatTheListDoesNotShow(t *testing.T) {
-	hidden := runOf("shop-1")
-	hidden.Labels = nil
-	b := openBook(t, hidden)
+	b := openBook(t, runOf("shop-1"))
+	b.unlisted = true
 	b.must(b.decides("RunStarts"))
 	b.must(b.decides("TriggerFired", rollsBack))
 	b.must(b.decides("RollbackDone", ends))
 	b.holds("RunStarts", "TriggerFired", "RollbackDone")
+}
+
+// TestEditedLabelsOfARun come back at the next look, and a run whose labels somebody
+// changed holds its record and its outcome all the same.
+func TestEditedLabelsOfARun(t *testing.T) {
+	for name, edit := range map[string]func(map[string]string){
+		"the Rollout removed":    func(labels map[string]string) { delete(labels, v1alpha1.LabelRollout) },
+		"another Rollout":        func(labels map[string]string) { labels[v1alpha1.LabelRollout] = "other" },
+		"another revision":       func(labels map[string]string) { labels[v1alpha1.LabelRevision] = "cccccccccc" },
+		"another outcome":        func(labels map[string]string) { labels[v1alpha1.LabelOutcome] = string(v1alpha1.OutcomePromoted) },
+		"the outcome removed":    func(labels map[string]string) { delete(labels, v1alpha1.LabelOutcome) },
+		"all of them":            func(labels map[string]string) { clear(labels) },
+		"one of somebody else's": func(labels map[string]string) { labels["team"] = "shop" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openBook(t, runOf("shop-1"))
+			edited := func() {
+				t.Helper()
+				run := read(t, b.client, client.ObjectKey{Namespace: "team", Name: "shop-1"}, &v1alpha1.RolloutRun{})
+				edit(run.Labels)
+				b.must(b.client.Update(t.Context(), run))
+			}
+			labelled := func() {
+				t.Helper()
+				run := read(t, b.client, client.ObjectKey{Namespace: "team", Name: "shop-1"}, &v1alpha1.RolloutRun{})
+				delete(run.Labels, "team")
+				if wanted := runs.Labels(run); !maps.Equal(run.Labels, wanted) {
+					t.Errorf("the labels are %v, want %v", run.Labels, wanted)
+				}
+			}
+			b.must(b.decides("RunStarts"))
+			edited()
+			b.must(b.decides("SetsWeight"))
+			labelled()
+			edited()
+			b.must(b.decides("TriggerFired", rollsBack))
+			b.must(b.decides("RollbackDone", ends))
+			labelled()
+			edited()
+			b.must(b.decides("RolledBack", onlyWaits))
+			labelled()
+			b.holds("RunStarts", "SetsWeight", "TriggerFired", "RollbackDone", "RolledBack")
+		})
+	}
+}
+
+// TestAnOutcomeOfSomebodyElses: the API server lets nobody change an outcome. The
+// record goes on, and nothing is owed for ever.
+func TestAnOutcomeOfSomebodyElses(t *testing.T) {
+	run := runOf("shop-1")
+	run.Status.Outcome = v1alpha1.OutcomePromoted
+	b := openBook(t, run)
+	b.must(b.decides("RunStarts"))
+	b.must(b.decides("TriggerFired", rollsBack))
+	b.must(b.decides("RollbackDone", ends))
+	b.holds("RunStarts", "TriggerFired", "RollbackDone")
+	after := read(t, b.client, client.ObjectKeyFromObject(run), &v1alpha1.RolloutRun{})
+	if after.Status.Outcome != v1alpha1.OutcomePromoted || owes(&b.rollout().Status, []v1alpha1.RolloutRun{*after}) {
+		t.Errorf("the outcome is %s, and the labels %v", after.Status.Outcome, after.Labels)
+	}
 }
 
 // TestAnUnwrittenRecordIsShown: the status says why a release does not go on.

@@ -77,7 +77,8 @@ func loopOn(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*R
 		}
 	}
 	build := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.RolloutRun{}).
-		WithIndex(&autoscalingv2.HorizontalPodAutoscaler{}, wake.ByTarget, wake.Target)
+		WithIndex(&autoscalingv2.HorizontalPodAutoscaler{}, wake.ByTarget, wake.Target).
+		WithIndex(&v1alpha1.RolloutRun{}, wake.ByRollout, wake.RolloutOf)
 	for field, values := range wake.Values() {
 		build = build.WithIndex(&v1alpha1.Rollout{}, field, values)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,6 +15,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
+	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -82,7 +82,7 @@ func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, fol
 
 func (r *Reconciler) observeRuns(ctx context.Context, l *look) error {
 	list := &v1alpha1.RolloutRunList{}
-	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: l.rollout.Name})
+	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByRollout: l.rollout.Name})
 	if err != nil {
 		return fmt.Errorf("list the runs: %w", err)
 	}
@@ -213,9 +213,9 @@ func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 	in := &l.input.Route
 	switch {
 	case errors.Is(err, traffic.ErrNotFound), errors.Is(err, traffic.ErrNotRouted):
-		in.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: bounded(err.Error(), 1024)}
+		in.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: plan.Bounded(err.Error(), 1024)}
 	case errors.Is(err, traffic.ErrUnusable):
-		in.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceUnusable, Message: bounded(err.Error(), 1024)}
+		in.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceUnusable, Message: plan.Bounded(err.Error(), 1024)}
 	case err != nil:
 		return err
 	case o.ServiceMissing:
@@ -304,20 +304,13 @@ func pendingAction(rollout *v1alpha1.Rollout) *plan.Action {
 		return nil
 	}
 	return &plan.Action{
-		Action: v1alpha1.Action(bounded(a[v1alpha1.AnnotationAction], 32)), Token: token,
+		Action: v1alpha1.Action(plan.Bounded(a[v1alpha1.AnnotationAction], 32)), Token: token,
 		Revision: a[v1alpha1.AnnotationActionRevision],
-		Reason:   bounded(a[v1alpha1.AnnotationActionReason], 256),
-		By:       bounded(a[v1alpha1.AnnotationActionBy], 256),
+		Reason:   plan.Bounded(a[v1alpha1.AnnotationActionReason], 256),
+		By:       plan.Bounded(a[v1alpha1.AnnotationActionBy], 256),
 	}
 }
 
 func hasFinalizer(rollout *v1alpha1.Rollout) bool {
 	return slices.Contains(rollout.Finalizers, v1alpha1.Finalizer)
-}
-
-func bounded(s string, n int) string {
-	if len(s) > n {
-		return strings.ToValidUTF8(s[:n], "")
-	}
-	return s
 }

@@ -170,7 +170,7 @@ func (r *Reconciler) smallest(ctx context.Context, l *look, t plan.Result) (*v1a
 		return end, nil
 	}
 	short := *t.Record
-	short.Why, short.Effect, short.Input = bounded(short.Why, 256), bounded(short.Effect, 128), nil
+	short.Why, short.Effect, short.Input = plan.Bounded(short.Why, 256), plan.Bounded(short.Effect, 128), nil
 	short.Verdicts = short.Verdicts[:min(1, len(short.Verdicts))]
 	return evidence.Extend(end, run, held, evidence.Entry{Record: short, Number: t.Status.Decision.Seq, Last: t.Finished != nil})
 }
@@ -200,7 +200,7 @@ func (r *Reconciler) writeRuns(ctx context.Context, d decided, t plan.Result) (o
 }
 
 // completeRuns writes what the runs lack of what the Rollout's status says:
-// decisions that wait, the outcome, and its label. A crash may have come between,
+// decisions that wait, the outcome, and their labels. A crash may have come between,
 // or an earlier attempt failed. One decision may end a run and begin another.
 func (r *Reconciler) completeRuns(ctx context.Context, d decided) error {
 	lacking := due(&d.recorded.Status, d.runs)
@@ -243,9 +243,9 @@ func due(status *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) []v1alpha1.
 	return unwritten
 }
 
-// complete reports whether a run's record has its end.
+// complete reports whether a run has its outcome, if it has ended, and its labels.
 func complete(run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) bool {
-	return finished == nil || run.Status.Outcome != "" && run.Labels[v1alpha1.LabelOutcome] == string(run.Status.Outcome)
+	return (finished == nil || run.Status.Outcome != "") && runs.Labelled(run)
 }
 
 // completeRun applies what the Rollout loop owns of a run's status: everything but
@@ -272,8 +272,8 @@ func (r *Reconciler) completeRun(ctx context.Context, recorded *v1alpha1.Rollout
 	case complete(run, finished):
 		return run, nil
 	default:
-		// The label comes last, so that it says that the record is whole.
-		return run, runs.LabelOutcome(ctx, r.Client, run, finished.Outcome, v1alpha1.FieldManager)
+		// The labels come last: one with the outcome says that the record is whole.
+		return run, runs.Label(ctx, r.Client, run, v1alpha1.FieldManager)
 	}
 }
 
@@ -286,7 +286,7 @@ func (r *Reconciler) applyRun(ctx context.Context, recorded *v1alpha1.RolloutSta
 		status.Decisions = evidence.With(run.Status.Decisions, run.Name, record.Pending)
 	}
 	status.Head = evidence.Head(status.Decisions)
-	if finished != nil {
+	if finished != nil && run.Status.Outcome == "" {
 		status.Outcome, status.Trigger, status.Message, status.FinishedAt = finished.Outcome, finished.Trigger, finished.Message, &finished.FinishedAt
 	}
 	if len(status.Decisions) > len(run.Status.Decisions) || finished != nil && run.Status.Outcome == "" {

@@ -1,9 +1,10 @@
-// Package runs writes the status of RolloutRuns, and the label that says how one ended.
+// Package runs writes the status of RolloutRuns, and their labels.
 // Two loops write the status; each owns other fields of it.
 package runs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -40,15 +41,48 @@ func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun,
 	return nil
 }
 
-// LabelOutcome labels a run with its outcome, by a merge patch of owner. A run that was
+// Labels returns Belay's labels on a run: its Rollout and revision, and its outcome once
+// it has one. They are for selectors of people; Belay finds runs by their spec.
+func Labels(run *v1alpha1.RolloutRun) map[string]string {
+	labels := map[string]string{v1alpha1.LabelRollout: run.Spec.Rollout.Name, v1alpha1.LabelRevision: run.Spec.Revision}
+	if run.Status.Outcome != "" {
+		labels[v1alpha1.LabelOutcome] = string(run.Status.Outcome)
+	}
+	return labels
+}
+
+// Labelled reports whether a run has the labels that Labels returns, and no outcome
+// before it ended.
+func Labelled(run *v1alpha1.RolloutRun) bool {
+	return len(mislabelled(run)) == 0
+}
+
+// mislabelled are the labels to change, by key; nil for one to remove.
+func mislabelled(run *v1alpha1.RolloutRun) map[string]any {
+	wrong, wanted := map[string]any{}, Labels(run)
+	for key, value := range wanted {
+		if run.Labels[key] != value {
+			wrong[key] = value
+		}
+	}
+	if _, set := run.Labels[v1alpha1.LabelOutcome]; set && wanted[v1alpha1.LabelOutcome] == "" {
+		wrong[v1alpha1.LabelOutcome] = nil
+	}
+	return wrong
+}
+
+// Label gives a run the labels that it lacks, by a merge patch of owner. A run that was
 // deleted needs none.
-func LabelOutcome(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, outcome v1alpha1.Outcome, owner string) error {
+func Label(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, owner string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": mislabelled(run)}})
+	if err != nil {
+		return fmt.Errorf("encode the labels of run %s: %w", run.Name, err)
+	}
 	labelled := &v1alpha1.RolloutRun{}
 	labelled.Namespace, labelled.Name = run.Namespace, run.Name
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, outcome)
-	err := c.Patch(ctx, labelled, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(owner))
+	err = c.Patch(ctx, labelled, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(owner))
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
+		return fmt.Errorf("label run %s: %w", run.Name, err)
 	}
 	return nil
 }

@@ -26,6 +26,19 @@ const (
 // scale, for use together with a namespace.
 const ByTarget = "spec.scaleTargetRef.name"
 
+// ByRollout is an index of RolloutRuns by the name of their Rollout, for use together with
+// a namespace. A run's spec does not change, its label belay.dev/rollout may.
+const ByRollout = "spec.rollout.name"
+
+// RolloutOf returns the values of a run in ByRollout.
+func RolloutOf(o client.Object) []string {
+	run, ok := o.(*v1alpha1.RolloutRun)
+	if !ok {
+		return nil
+	}
+	return present(run.Spec.Rollout.Name)
+}
+
 // Target returns the values of an autoscaler in ByTarget: none when it scales something
 // else than a Deployment.
 func Target(o client.Object) []string {
@@ -99,6 +112,9 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	}
 	if err := indexer.IndexField(ctx, &autoscalingv2.HorizontalPodAutoscaler{}, ByTarget, Target); err != nil {
 		return fmt.Errorf("index HorizontalPodAutoscalers by %s: %w", ByTarget, err)
+	}
+	if err := indexer.IndexField(ctx, &v1alpha1.RolloutRun{}, ByRollout, RolloutOf); err != nil {
+		return fmt.Errorf("index RolloutRuns by %s: %w", ByRollout, err)
 	}
 	return nil
 }

@@ -63,10 +63,10 @@ func TestTheDeploymentControllerSaysTheSame(t *testing.T) {
 		d := object(t, fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"shop"},"spec":{"replicas":%d,"strategy":%s}}`, q.Replicas, asked.Strategies[q.Strategy]))
 		declared := revisions[q.Declared]
 		newSet, _ := NewReplicaSet(ControlledBy(sets, "d-1"), declared)
-		scaled, _ := ScaledWhilePaused(sets, "d-1", declared)
+		scaled, _ := scaledWhilePaused(sets, "d-1", declared)
 		maxReplicas, err := MaxReplicas(d)
-		if newSet.Name != q.New || scaled.Name != q.ActiveOrLatest || (q.New != "" && newSet.Saturated(Replicas(d)) != q.Saturated) || maxReplicas != q.MaxReplicas || err != nil {
-			t.Errorf("question %d: new %q, active or latest %q, saturated %v, max %d (%v); the Deployment controller says %+v", i, newSet.Name, scaled.Name, newSet.Saturated(Replicas(d)), maxReplicas, err, q)
+		if newSet.Name != q.New || scaled.Name != q.ActiveOrLatest || (q.New != "" && newSet.saturated(Replicas(d)) != q.Saturated) || maxReplicas != q.MaxReplicas || err != nil {
+			t.Errorf("question %d: new %q, active or latest %q, saturated %v, max %d (%v); the Deployment controller says %+v", i, newSet.Name, scaled.Name, newSet.saturated(Replicas(d)), maxReplicas, err, q)
 		}
 	}
 }

@@ -161,12 +161,12 @@ func Chosen(sets []Set, deployment types.UID, canary Set, declared string) (Set,
 	return NewReplicaSet(append(own, canary), declared)
 }
 
-// ScaledWhilePaused is the set that the Deployment controller keeps at spec.replicas while
+// scaledWhilePaused is the set that the Deployment controller keeps at spec.replicas while
 // the Deployment is paused: the only active one; when none is active, the one with the
 // declared template, even if Belay has not judged it, or else the newest. There is none
 // when the Deployment has no sets, or when several are active: those it leaves alone or
 // scales in proportion (FindActiveOrLatest in deployment_util.go).
-func ScaledWhilePaused(sets []Set, deployment types.UID, declared string) (Set, bool) {
+func scaledWhilePaused(sets []Set, deployment types.UID, declared string) (Set, bool) {
 	own := oldestFirst(ControlledBy(sets, deployment))
 	active := filter(own, Set.active)
 	switch {
@@ -196,10 +196,10 @@ func Recognised(set Set, sets []Set, deployment types.UID) bool {
 	return true
 }
 
-// Saturated reports whether the Deployment controller treats a set as complete for this
+// saturated reports whether the Deployment controller treats a set as complete for this
 // size of the Deployment, and therefore scales the other sets to 0 (IsSaturated in
 // deployment_util.go).
-func (s Set) Saturated(replicas int32) bool {
+func (s Set) saturated(replicas int32) bool {
 	return s.Desired == replicas && s.ScaledFor != nil && *s.ScaledFor == replicas && s.Available == replicas
 }
 

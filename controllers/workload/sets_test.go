@@ -116,7 +116,7 @@ func TestWhatAPausedDeploymentScales(t *testing.T) {
 		"no sets":                             {nil, "v1", ""},
 		"at 0, the same age is told by names": {[]Set{own("a", "v1", 1, 0), own("b", "v2", 1, 0)}, "v3", "b"},
 	} {
-		got, ok := ScaledWhilePaused(tc.sets, "d-1", tc.declared)
+		got, ok := scaledWhilePaused(tc.sets, "d-1", tc.declared)
 		if got.Name != tc.want || ok != (tc.want != "") {
 			t.Errorf("%s: %q, want %q", name, got.Name, tc.want)
 		}
@@ -161,7 +161,7 @@ func TestSaturated(t *testing.T) {
 		"annotated for none at all":   {Set{Desired: 3, Available: 3}, false},
 		"one available, not to be so": {Set{Desired: 3, Available: 4, ScaledFor: &three}, false},
 	} {
-		if got := tc.set.Saturated(3); got != tc.want {
+		if got := tc.set.saturated(3); got != tc.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -20,7 +20,7 @@ func listIndexed(ctx context.Context, c client.WithWatch, list client.ObjectList
 	}
 	by := o.FieldSelector.Requirements()
 	indexes := wake.Values()
-	indexes[wake.ByTarget] = wake.Target
+	indexes[wake.ByTarget], indexes[wake.ByRollout] = wake.Target, wake.RolloutOf
 	if len(by) != 1 || indexes[by[0].Field] == nil {
 		return fmt.Errorf("the cache has no index for %s", o.FieldSelector)
 	}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"maps"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -9,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/runs"
 )
 
 // orphan takes the canary's owner away, as the garbage collector may. Nobody adopts
@@ -54,4 +56,36 @@ func TestACanaryWithoutAnOwnerIsStillTheRuns(t *testing.T) {
 			expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE, candidate true, deployment CANDIDATE paused true", c.made, `RolledBack "shop/errors", rejected true`)...)
 		})
 	}
+}
+
+// TestARunWhoseLabelsSomebodyTook is still the Rollout's: in a step and once it has
+// ended, its labels come back, and the run ends as any other.
+func TestARunWhoseLabelsSomebodyTook(t *testing.T) {
+	s := open(t)
+	s.release(better)
+	took := func(name string) {
+		t.Helper()
+		run := s.run(name)
+		// Nobody but the controller may write them: the guard's policies are gone.
+		s.must(s.analysis.Patch(t.Context(), run, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":null}}`))))
+		if len(run.Labels) > 0 {
+			t.Fatalf("the run has the labels %v", run.Labels)
+		}
+	}
+	labelled := func(name string) {
+		t.Helper()
+		s.must(s.look())
+		if run := s.run(name); len(run.Labels) == 0 || !maps.Equal(run.Labels, runs.Labels(run)) {
+			t.Errorf("the run has the labels %v, want %v", run.Labels, runs.Labels(run))
+		}
+	}
+	name := s.until("in its step", atWeight).Status.Run
+	took(name)
+	labelled(name)
+	took(name)
+	s.fails = func(*v1alpha1.Rollout) bool { return true }
+	s.until("rolled back", ended(better))
+	expect(t, s.settle(better, good), append(isServed, "phase RolledBack, stable BEFORE, candidate true, deployment CANDIDATE paused true", `RolledBack "shop/errors", rejected true`)...)
+	took(name)
+	labelled(name)
 }

@@ -3,7 +3,6 @@ package world
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
@@ -21,7 +20,7 @@ var (
 // act carries out an effect on the cluster as it is now. What was decided on an
 // older version of the object it writes is refused.
 func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) error {
-	if w.spec.ReplicaWeighted() && writesRoutes(effect) {
+	if w.traffic() == nil && writesRoutes(effect) {
 		w.broken("%s, and no route is named", effect)
 	}
 	switch e := effect.(type) {
@@ -30,8 +29,7 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 	case plan.Leave:
 		return w.leave(v)
 	case plan.CreateRun:
-		w.rollout.runs = append(w.rollout.runs, status.Run)
-		w.rollout.version++
+		w.createRun(w.trafficOf(v.run, v.rollout.rollout.status), v.sets.stable(status.Stable.Revision), status)
 	case plan.PointServices:
 		return w.onPair(v, func() { w.point(v.sides(status)) })
 	case plan.NarrowService:
@@ -150,10 +148,10 @@ func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.Rollout
 // takeBack makes a run the owner of its set again.
 func (w *World) takeBack(name string, v view, status *v1alpha1.RolloutStatus) error {
 	seen := v.sets.named(name)
-	if seen == nil || !slices.Contains(v.rollout.rollout.runs, status.Run) {
+	if seen == nil || v.run == nil {
 		return nil
 	}
-	if !w.stillDecided(status) || !slices.Contains(w.rollout.runs, status.Run) || !w.deployment.paused {
+	if !w.stillDecided(status) || w.history.named(status.Run) == nil || !w.deployment.paused {
 		return errConflict
 	}
 	now, err := w.seenSet(seen)

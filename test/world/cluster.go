@@ -93,13 +93,14 @@ type cluster struct {
 	born    int
 	network network
 	rollout rollout
+	history runList
 }
 
 func (c *cluster) clone() *cluster {
 	d := *c
 	d.sets, d.pods = slices.Clone(c.sets), slices.Clone(c.pods)
 	d.network.inFlight = slices.Clone(c.network.inFlight)
-	d.rollout.runs = slices.Clone(c.rollout.runs)
+	d.history.runs = slices.Clone(c.history.runs)
 	return &d
 }
 
@@ -209,7 +210,7 @@ func (c *cluster) digest() uint64 {
 			write(int(b))
 		}
 	}
-	write(c.rollout.version)
+	write(c.rollout.version, c.history.version)
 	return uint64(h)
 }
 

@@ -237,13 +237,14 @@ func (w *World) record(in plan.Input, t plan.Result, v view) bool {
 	if t.News {
 		w.rollout.status = next
 		w.rollout.version++
-		return true
+	} else {
+		w.writeStatus(next)
 	}
-	w.writeStatus(next)
+	w.completeRuns(v)
 	return true
 }
 
-// line is a decision in the golden log: virtual time, phase, share, rule, why.
+// line is a decision in the golden log: virtual time, phase, weight, rule, why.
 func (w *World) line(in plan.Input, d plan.Decision) string {
 	weight := "-"
 	if in.Route.Split != nil {

@@ -10,7 +10,7 @@ import (
 // deletions take an object away between a decision and its effect.
 var deletions = []kind{
 	{name: "delete-canary", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.onCanary(func(s *set) { w.deleteSet(s.uid) }) })},
-	{name: "delete-stable-set", place: acting, spares: racesOrOwnSilence, ends: withoutStable, at: guardedStable, strike: foreign(func(w *World) {
+	{name: "delete-stable-set", place: acting, spares: racesOrOwnSilence, ends: withoutStable, at: both(guardedStable, restorable), strike: foreign(func(w *World) {
 		w.mayBeDownUntil = w.at.Add(time.Minute)
 		w.deleteSet(w.stable(w.rollout.status.Stable.Revision).uid)
 	})},
@@ -20,7 +20,7 @@ var deletions = []kind{
 	})},
 	{name: "delete-user-service-2m", place: acting, spares: ownSilence, strike: foreign((*World).deleteUserService)},
 	{name: "delete-route-2m", place: acting, spares: ownSilence, strike: foreign((*World).deleteRoute)},
-	{name: "delete-run", place: acting, spares: ownSilence, ends: otherNewest, at: during, strike: foreign((*World).deleteRun)},
+	{name: "delete-run", place: acting, spares: onlyTheRunKnows, ends: otherNewest, at: during, strike: foreign((*World).deleteRun)},
 	{name: "delete-stable-pod", place: acting, spares: ownSilence, at: guardedStable, strike: foreign(func(w *World) { w.losePod(w.rollout.status.Stable.Revision) })},
 	{name: "delete-canary-pod", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.onCanary(func(s *set) { w.losePod(s.template) }) })},
 }
@@ -48,6 +48,33 @@ var edits = []kind{
 		w.deployment.lock = ""
 		w.deployment.version++
 	})},
+	{name: "edit-run-labels-away", place: acting, at: hasRuns, strike: foreign(func(w *World) { w.editRuns(func(run *v1alpha1.RolloutRun) { run.Labels = nil }) })},
+	{name: "edit-run-labels-to-another", place: acting, at: hasRuns, strike: foreign(func(w *World) {
+		w.editRuns(func(run *v1alpha1.RolloutRun) {
+			run.Labels[v1alpha1.LabelRollout], run.Labels[v1alpha1.LabelRevision] = "other", first
+		})
+	})},
+	{name: "edit-run-outcome-label", place: acting, at: hasRuns, strike: foreign(func(w *World) {
+		w.editRuns(func(run *v1alpha1.RolloutRun) { run.Labels[v1alpha1.LabelOutcome] = string(cancelled) })
+	})},
+	{name: "edit-lock-to-another", place: acting, spares: ownSilence, at: guardedStable, strike: foreign(func(w *World) {
+		w.deployment.lock = "other-1"
+		w.deployment.version++
+	})},
+	{name: "edit-stable-labels", place: acting, at: guardedStable, strike: foreign(func(w *World) {
+		if s := w.stable(w.rollout.status.Stable.Revision); s != nil {
+			s.marked = false
+			s.version++
+		}
+	})},
+	{name: "edit-rollout-steps", place: acting, strike: foreign(func(w *World) {
+		w.spec.Steps = []v1alpha1.Step{{Weight: 20, Hold: duration(time.Minute)}, {Weight: 40, Hold: duration(30 * time.Second)}}
+		w.rollout.version++
+	})},
+	{name: "edit-rollout-paused-2m", place: acting, spares: ownSilence, strike: foreign(func(w *World) {
+		w.pauseRollout(true)
+		w.later(2*time.Minute, func(w *World) { w.pauseRollout(false) })
+	})},
 	{name: "edit-finalizer", place: acting, spares: ownSilence, at: func(w Write) bool { return w.before.rollout.finalizer && w.before.rollout.deleting == nil }, strike: foreign(func(w *World) {
 		w.rollout.finalizer = false
 		w.rollout.version++
@@ -62,6 +89,10 @@ func racesOrOwnSilence(s Story) bool {
 	waits := []string{"push-into-a-bypass", "bypass-twice-later", "native-trigger-fires", "native-bypass-then-scaled", "native-scaled", "native-superseded", "native-reverted"}
 	return s.Or != "" || ownSilence(s) || slices.Contains(waits, s.Name)
 }
+
+// onlyTheRunKnows also spares runs whose Rollout has another spec.traffic by now: what
+// they go by is in the run alone, which the guard lets nobody delete.
+func onlyTheRunKnows(s Story) bool { return ownSilence(s) || s.changesTraffic }
 
 // withoutStable: a Rollout that is deleted at the same time makes nothing new, so
 // that the Deployment, which stays paused, may be left without pods.
@@ -121,6 +152,8 @@ func foreign(do func(*World)) func(*World, late) error {
 
 func hasCanary(w Write) bool { return w.before.canary(w.before.rollout.status.Run) != nil }
 
+func hasRuns(w Write) bool { return len(w.before.history.runs) > 0 }
+
 func hasPair(w Write) bool { return w.before.network.declared != pair{} }
 
 func isSplit(w Write) bool { return w.before.network.split != nil }
@@ -130,6 +163,14 @@ func isNarrowed(w Write) bool { return w.before.network.narrowed != "" }
 func guardedStable(w Write) bool {
 	s := w.before.rollout.status.Stable
 	return s != nil && w.before.deployment.uid != 0 && w.before.deployment.marks.Rollout != "" && w.before.stable(s.Revision) != nil
+}
+
+// restorable is false while a version waits for its run and no run has stable's
+// template (handover.md, section 2): nobody can make its ReplicaSet again, and what waits
+// rolls out as soon as nothing has served for a minute.
+func restorable(w Write) bool {
+	s := w.before.rollout.status
+	return !w.before.deployment.paused || pins(w.before.history.named(s.Run), s.Stable)
 }
 
 // touchAll is a write of something that Belay does not look at, to every object.
@@ -156,6 +197,20 @@ func (w *World) editCanary(edit func(*set)) {
 		edit(s)
 		s.version++
 	})
+}
+
+func (w *World) pauseRollout(paused bool) {
+	w.spec.Paused = paused
+	w.rollout.version++
+}
+
+// editRuns changes every run, in progress or not.
+func (w *World) editRuns(edit func(*v1alpha1.RolloutRun)) {
+	for _, run := range slices.Clone(w.history.runs) {
+		next := run.DeepCopy()
+		edit(next)
+		w.history.put(next)
+	}
 }
 
 // pauseDeployment is a person's, who resumes what rolled, with a bypass, two minutes
@@ -201,8 +256,7 @@ func (w *World) deleteUserService() {
 // deleteRun takes the run's ReplicaSet with it, as the garbage collector does.
 func (w *World) deleteRun() {
 	run := w.rollout.status.Run
-	w.rollout.runs = slices.DeleteFunc(slices.Clone(w.rollout.runs), func(name string) bool { return name == run })
-	w.rollout.version++
+	w.history.remove(run)
 	w.later(seconds(2), func(w *World) {
 		if s := w.canary(run); s != nil && s.ownerRun == run {
 			w.deleteSet(s.uid)

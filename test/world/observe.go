@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -20,24 +19,24 @@ const poll = 5 * time.Second
 // progressDeadline is the Deployment's, Kubernetes' own default.
 const progressDeadline = 10 * time.Minute
 
-// rollout is the Rollout and its runs. status is replaced, never changed.
+// rollout is the Rollout. status is replaced, never changed.
 type rollout struct {
 	version         int
 	status          *v1alpha1.RolloutStatus
 	action          *plan.Action
 	deleting        *time.Time
 	finalizer, gone bool
-	runs            []string
 }
 
 // view is what the controller's caches hold of each kind of object, and what its
 // writes are tested against.
 type view struct {
-	deployment, sets, services, routes, rollout *cluster
+	deployment, sets, services, routes, rollout, history *cluster
 	// read are the ReplicaSets as the controller reads them, oldest first, and runs
-	// those of them that are runs'.
+	// those of them that are runs'. run is the one that the status names, or nil.
 	read []workload.Set
 	runs workload.RunSets
+	run  *v1alpha1.RolloutRun
 }
 
 // The parts of a view: the watch of each may lag by itself.
@@ -47,24 +46,25 @@ const (
 	partServices
 	partRoute
 	partRollout
+	partRuns
 	parts
 )
 
 // part is what a view has of one part.
 func (v view) part(part int) *cluster {
-	return [parts]*cluster{v.deployment, v.sets, v.services, v.routes, v.rollout}[part]
+	return [parts]*cluster{v.deployment, v.sets, v.services, v.routes, v.rollout, v.history}[part]
 }
 
 // frozen is what a watch that has stopped shows until it goes on.
 type frozen struct {
-	shows *cluster
-	until time.Time
+	shows        *cluster
+	since, until time.Time
 }
 
 func (w *World) view() view {
 	v := view{
 		deployment: w.look(partDeployment), sets: w.look(partSets), services: w.look(partServices),
-		routes: w.look(partRoute), rollout: w.look(partRollout),
+		routes: w.look(partRoute), rollout: w.look(partRollout), history: w.look(partRuns),
 	}
 	status, cached := v.rollout.rollout.status, &v.deployment.deployment
 	rolls := status.Stable != nil && !cached.paused && cached.declared != status.Stable.Revision
@@ -76,6 +76,10 @@ func (w *World) view() view {
 	}
 	v.read = v.sets.read()
 	v.runs = workload.RunSetsOf(v.read, v.runOwner())
+	if v.run = v.history.history.named(status.Run); v.run == nil && status.Phase.InRun() {
+		// A run that the cache does not know is asked for.
+		v.run = w.history.named(status.Run)
+	}
 	return v
 }
 
@@ -179,18 +183,12 @@ func (w *World) observe(v view) plan.Input {
 		Now: w.at, ReleaseTimeout: releaseTimeout, Watchdog: 10 * time.Second, SteadyFor: w.steadyFor, Name: "shop",
 		Spec: w.spec, Status: *status, FinalizerMissing: !v.rollout.rollout.finalizer,
 		Workload: v.workload(), Canary: v.candidate(), Route: v.route(),
-		Run:    plan.Run{Next: status.Runs, StablePinned: true},
 		Gates:  []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven}},
 		Action: v.rollout.rollout.action, Deleting: v.rollout.rollout.deleting,
 	}
-	if w.spec.ReplicaWeighted() {
+	w.takeRun(v, &in)
+	if in.Spec.ReplicaWeighted() {
 		in.Route = v.pods()
-	}
-	// A run that the cache does not know is asked for.
-	in.Run.Exists = slices.Contains(v.rollout.rollout.runs, status.Run) || status.Phase.InRun() && slices.Contains(w.rollout.runs, status.Run)
-	in.Run.Former = in.Run.Exists && status.Run == w.formerRun
-	if in.Run.Exists {
-		in.Verdict = w.verdict(status)
 	}
 	return in
 }
@@ -279,7 +277,7 @@ func (v view) route() plan.Route {
 	c, sides := v.services, v.sides(v.rollout.rollout.status)
 	n, now := &c.network, c.network.pairNow(c.at)
 	out := plan.Route{ServiceMissing: n.serviceGone, ServiceEndpoints: c.behindService(), Narrowed: n.narrowed, NarrowedBy: n.narrowedBy}
-	v.shares(&out)
+	v.weights(&out)
 	if sides.stable != "" && now.stable == sides.stable {
 		out.StableEndpoints = c.side(now.stable)
 	}
@@ -295,8 +293,8 @@ func (v view) route() plan.Route {
 	return out
 }
 
-// shares is what the route says, and what the gateway has acknowledged of it.
-func (v view) shares(out *plan.Route) {
+// weights is what the route says, and what the gateway has acknowledged of it.
+func (v view) weights(out *plan.Route) {
 	n := &v.routes.network
 	switch {
 	case n.routeGone:
@@ -343,23 +341,4 @@ func (v view) sides(status *v1alpha1.RolloutStatus) pair {
 		p.canary = s.hash
 	}
 	return p
-}
-
-// verdict is what the analysis loop has written by now, summed up as the Rollout
-// loop does.
-func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
-	from := status.StageStart(w.at)
-	at := metav1.NewMicroTime(w.at.Truncate(poll))
-	samples := metav1.NewMicroTime(from)
-	t := &v1alpha1.TriggerAnalysis{Outcome: v1alpha1.VerdictPass, Reason: "Healthy", EvaluatedAt: &at, SamplesFrom: &samples}
-	switch {
-	case w.failing == status.Run:
-		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictFail, "BurnRate", "5.0 % errors"
-	case w.at.Before(w.blindUntil):
-		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictError, "Unreachable", "connection refused"
-	case at.Sub(from) < 2*poll:
-		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictInconclusive, "TooFewSamples", "100 of 200 requests"
-	}
-	armed := []plan.Armed{{Guardrail: "shop", Trigger: "errors", SilentAfter: 6 * poll, Verdict: t}}
-	return plan.Sum(armed, from, w.at)
 }

@@ -109,6 +109,12 @@ func (w *World) deleteRollout() {
 	w.rollout.version++
 }
 
+// changeTraffic edits the Rollout.
+func (w *World) changeTraffic(traffic *v1alpha1.Traffic) {
+	w.spec.Traffic = traffic
+	w.rollout.version++
+}
+
 func (w *World) fail() { w.failing, w.failedAt = w.rollout.status.Run, w.at }
 
 func (w *World) command(action v1alpha1.Action) {

@@ -8,7 +8,7 @@ import (
 )
 
 // Rollouts without traffic: nobody writes a route, and the number of ready pods is
-// the share of each side.
+// the weight of each side.
 
 func replicaWeighted(w *World) { w.spec.Traffic = nil }
 
@@ -37,7 +37,7 @@ func (v view) pods() plan.Route {
 func (w *World) judgePods() {
 	status := w.rollout.status
 	s := w.canary(status.Run)
-	if !w.spec.ReplicaWeighted() || s == nil || w.own(s) || w.excused() || w.disturbed() {
+	if w.traffic() != nil || s == nil || w.own(s) || w.excused() || w.disturbed() {
 		return
 	}
 	if status.Phase == v1alpha1.PhaseStepping && s.size > w.podsFor(w.permitted) {
@@ -52,7 +52,7 @@ func (w *World) judgePods() {
 	}
 }
 
-// podsFor is the smallest number of pods, one at least, that have the share beside
+// podsFor is the smallest number of pods, one at least, that have the weight beside
 // the Deployment's.
 func (w *World) podsFor(weight int32) int32 {
 	n := int32(1)

@@ -22,7 +22,7 @@ type safety struct {
 	disturbedUntil time.Time
 	// fromZero is until when a held Deployment may run a set that is not stable's.
 	fromZero time.Time
-	// permitted is the largest share that the candidate may have.
+	// permitted is the largest weight that the candidate may have.
 	permitted int32
 	lastShare time.Time
 	failedAt  time.Time
@@ -155,7 +155,7 @@ func (w *World) judgeRest() {
 	w.judgeRejected(true)
 	n := &w.network
 	if n.split != nil && !w.excused() {
-		w.broken("no run is in progress, and the route is shared out")
+		w.broken("no run is in progress, and the route is split")
 	}
 	if n.narrowed != "" {
 		w.broken("no run is in progress, and the Service is narrowed to %s", n.narrowed)
@@ -214,8 +214,8 @@ func (w *World) judgeRemoval(s *set) {
 	if w.network.routeGone || w.network.split == nil && len(w.network.inFlight) == 1 {
 		return
 	}
-	if idle := w.at.Sub(w.lastShare); w.readyOf(s) > 0 && idle < w.spec.Traffic.Drain.Duration {
-		w.broken("the canary goes %s after its last request could arrive, drain is %s", idle, w.spec.Traffic.Drain.Duration)
+	if idle := w.at.Sub(w.lastShare); w.readyOf(s) > 0 && idle < w.traffic().Drain.Duration {
+		w.broken("the canary goes %s after its last request could arrive, drain is %s", idle, w.traffic().Drain.Duration)
 	}
 }
 
@@ -225,7 +225,7 @@ func (w *World) judgeHandOver(s *set, e plan.HandOver) {
 	if !w.allowed[s.template] {
 		w.broken("%s is handed over unjudged", s.template)
 	}
-	if e.Native || w.spec.ReplicaWeighted() {
+	if e.Native || w.traffic() == nil {
 		return
 	}
 	// No look could see what was written between it and the handover.
@@ -253,8 +253,8 @@ func (w *World) judgeRecord(in plan.Input, d plan.Decision) {
 	switch is {
 	case v1alpha1.PhaseStepping:
 		w.permitted = 0
-		if s := d.Status.Step; s != nil && int(s.Index) < len(w.spec.Steps) {
-			w.permitted = w.spec.Steps[s.Index].Weight
+		if s := d.Status.Step; s != nil && int(s.Index) < len(in.Spec.Steps) {
+			w.permitted = in.Spec.Steps[s.Index].Weight
 		}
 	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
 		w.permitted = 100

@@ -37,6 +37,8 @@ type Story struct {
 	Or string
 	// silentGateway marks a story whose own gateway is silent for a while.
 	silentGateway bool
+	// changesTraffic marks a story that edits spec.traffic in a run.
+	changesTraffic bool
 	// Leaves allows a canary to be left, where a deletion could not wait any longer.
 	Leaves bool
 }
@@ -79,7 +81,7 @@ func atStep(index int32) func(*World) bool {
 var (
 	held      = inPhase(v1alpha1.PhaseGating)
 	promoting = func(w *World) bool {
-		return w.rollout.status.Phase == v1alpha1.PhasePromoting && (w.network.split != nil || w.spec.ReplicaWeighted())
+		return w.rollout.status.Phase == v1alpha1.PhasePromoting && (w.network.split != nil || w.traffic() == nil)
 	}
 	baking = inPhase(v1alpha1.PhaseBaking)
 	// beforeOwner is in a handover that still waits: a story that asks for it lets the
@@ -169,6 +171,7 @@ func (s Story) Ends(w *World) []string {
 	expect(n.narrowed == "", "the user's Service is narrowed to %s", n.narrowed)
 	expect(d.lock == "", "the Deployment is locked for %s", d.lock)
 	s.endsMarked(w, expect)
+	w.endsRecorded(expect)
 	var sets []string
 	for i := range w.sets {
 		if t := &w.sets[i]; t.ownerRun != "" {

@@ -103,6 +103,28 @@ func natives() []Story {
 
 func nothing(*World) {}
 
+// changesOfTraffic add or remove spec.traffic: between two runs the next one goes by the
+// new one, and a run in progress goes on by what it started with.
+func changesOfTraffic() []Story {
+	next := func(at func(*World) bool, change func(*World)) func() []event {
+		return script(event{at, change}, event{promotedOnce, declares(third)})
+	}
+	added := func(w *World) {
+		w.changeTraffic(&v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))})
+	}
+	removed := func(w *World) { w.changeTraffic(nil) }
+	all := []Story{
+		story("traffic-removed-while-idle", third, promoted, next(promotedOnce, removed)),
+		story("traffic-removed-in-a-run", third, promoted, next(atStep(1), removed)),
+		story("traffic-added-while-idle", third, promoted, next(promotedOnce, added)).with(replicaWeighted),
+		story("traffic-added-in-a-run", third, promoted, next(atStep(1), added)).with(replicaWeighted),
+	}
+	for i := range all {
+		all[i].changesTraffic = true
+	}
+	return all
+}
+
 // neighbours are the quotas and other controllers of a cluster.
 func neighbours() []Story {
 	return []Story{
@@ -150,7 +172,6 @@ func formers() []Story {
 func (w *World) becomeFormer(phase v1alpha1.Phase, size, weight int32) *v1alpha1.RolloutStatus {
 	d, run := &w.deployment, "shop-bbbbbbbbbb-1"
 	w.formerRun = run
-	w.rollout.runs = append(w.rollout.runs, run)
 	w.rollout.finalizer = true
 	w.rollout.version++
 	d.declared, d.paused = second, true
@@ -170,10 +191,12 @@ func (w *World) becomeFormer(phase v1alpha1.Phase, size, weight int32) *v1alpha1
 	at := metav1.NewTime(w.at)
 	serving, tried := revision(first), revision(second)
 	serving.PodTemplateHash, serving.ReplicaSet = "hash-"+first, "shop-hash-"+first
-	return &v1alpha1.RolloutStatus{
+	status := &v1alpha1.RolloutStatus{
 		Phase: phase, Stable: &serving, Candidate: &tried, Run: run, Runs: 1, RunStartedAt: &at, Epoch: 1,
 		Step: &v1alpha1.StepStatus{Index: 1, EnteredAt: at, AcknowledgedAt: &at},
 	}
+	w.createRun(w.spec.Traffic, w.stable(first), status)
+	return status
 }
 
 func (w *World) becomeFormerStep() {
