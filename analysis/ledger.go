@@ -41,6 +41,9 @@ type PodCounter struct {
 	// UnreadyAt is since when the pod is not ready; zero while it is, and when that is not
 	// known.
 	UnreadyAt time.Time
+	// StartedAt is the latest start of one of the pod's containers; zero when it is not
+	// known.
+	StartedAt time.Time
 }
 
 // Poll is the result of one query at one evaluation time.
@@ -122,9 +125,10 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 // receiver is not changed.
 //
 //   - A pod counts from its baseline, which is its first sample since it is ready, or
-//     its first sample when it is not known since when. A container that restarts makes its
-//     pod unready, so its next baseline comes after the restart.
-//   - A pod that is not ready adds nothing but samples from before.
+//     its first sample when it is not known since when.
+//   - A pod that is not ready adds nothing but samples from before, and when it is ready
+//     again it has a new baseline: in between it served probes. It is young again only when
+//     a container restarted, so that a pod whose readiness flaps does not stay young.
 //   - A counter that decreased and stays low has restarted: its new value is added.
 //   - A counter with an older sample than the last one comes from a replica that lags
 //     behind, and adds nothing.

@@ -25,6 +25,10 @@ import (
 type podState struct {
 	side  side
 	ready bool
+	// readyAt is since when it has been ready, and unreadyAt since when it is not; zero
+	// when that does not apply or is not known. startedAt is the latest start of a
+	// container.
+	readyAt, unreadyAt, startedAt time.Time
 }
 
 type side int
@@ -93,6 +97,14 @@ func (t *evaluation) see(pod *corev1.Pod, of side) {
 	if of == sideCanary && pod.CreationTimestamp.Add(createdSlack).Before(t.run.CreationTimestamp.Time) {
 		seen = podState{side: sidePast}
 	}
+	// A pod that is being deleted serves until it is no longer ready.
+	seen.readyAt, _ = workload.ReadySince(pod)
+	seen.unreadyAt, _ = workload.UnreadySince(pod)
+	for i := range pod.Status.ContainerStatuses {
+		if running := pod.Status.ContainerStatuses[i].State.Running; running != nil && running.StartedAt.After(seen.startedAt) {
+			seen.startedAt = running.StartedAt.Time
+		}
+	}
 	t.pods[pod.Name] = seen
 	t.podCount++
 	if seen.side == sideCanary && seen.ready {
@@ -115,6 +127,7 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 		target := c.PodCounter
 		target.Pod = targetName(c)
 		sight, listed := t.pods[c.Pod]
+		target.ReadyAt, target.UnreadyAt, target.StartedAt = sight.readyAt, sight.unreadyAt, sight.startedAt
 		if _, counts := known[target.Pod]; !listed && counts {
 			sight.side = t.sideByName(c.Pod)
 		}

@@ -79,7 +79,7 @@ func (t *evaluation) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigg
 			Budget: budget, Rate: read.number("burn.rate", trigger.Burn.Rate),
 			Long: trigger.Burn.Long.Duration, Short: trigger.Burn.Short.Duration, MinimumSamples: g.Spec.MinimumSamples, BadName: badName(slo.Indicator),
 		}
-		return rule.Judge(l), read.err
+		return rule.Judge(l.Mature(g.Spec.WarmUpOf(trigger))), read.err
 	case trigger.BudgetSpent != "":
 		rule := analysis.BudgetSpent{
 			Budget: budget, Period: slo.PeriodDuration(), Limit: read.number("budgetSpent", trigger.BudgetSpent) / 100,
