@@ -130,6 +130,13 @@ func (l Ledger) age(c lastCounter) time.Duration {
 func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 	var scrapes []Scrape
 	for _, c := range pods {
+		if c.Fault() != "" {
+			if stable {
+				l.Unusable++
+			}
+			continue
+		}
+		c.Counts = c.rounded()
 		at := c.SampledAt.UnixMilli()
 		last, seen := l.Pods[c.Pod]
 		switch {
@@ -169,13 +176,17 @@ func (c PodCounter) beforeReady() bool { return c.SampledAt.Before(c.ReadyAt) }
 // unready reports whether a pod was not ready when it was sampled.
 func (c PodCounter) unready() bool { return !c.UnreadyAt.IsZero() && c.SampledAt.After(c.UnreadyAt) }
 
-// Complete reports whether all pods of the newest poll are counted. If not, v is the
-// verdict, whatever the counts are.
-func (l Ledger) Complete() (v Verdict, ok bool) {
-	if l.Unheld == 0 {
-		return Verdict{}, true
+// Answers reports whether the counts are those after a poll, with all of its pods. If not, v
+// is the verdict, whatever the counts are.
+func (l Ledger) Answers(p Poll) (v Verdict, ok bool) {
+	switch {
+	case !l.EvaluatedAt.Equal(p.EvaluatedAt):
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the response is of %s, but one of %s has been counted: the clock of Belay or of the source was set back",
+			p.EvaluatedAt.UTC().Format(time.RFC3339), l.EvaluatedAt.UTC().Format(time.RFC3339))}, false
+	case l.Unheld > 0:
+		return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
 	}
-	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
+	return Verdict{}, true
 }
 
 // forget drops pods without a sample since the given time, when there might not be room for

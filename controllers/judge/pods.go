@@ -157,12 +157,19 @@ func targetName(c *prometheus.Counter) string {
 }
 
 // addTarget sums the counters of a pod's targets, which must follow each other. The sum
-// has the oldest sample time of them.
+// has the oldest sample time of them. When those of one cannot be used, the pod's cannot.
 func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
 	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
 		return append(pods, target)
 	}
 	pod := &pods[len(pods)-1]
+	switch {
+	case pod.Fault() != "":
+		return pods
+	case target.Fault() != "":
+		*pod = target
+		return pods
+	}
 	pod.Counts = pod.Add(target.Counts)
 	if target.SampledAt.Before(pod.SampledAt) {
 		pod.SampledAt = target.SampledAt

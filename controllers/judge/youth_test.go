@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,5 +122,58 @@ func TestABurnTriggerLeavesTheYouthOfAPodOut(t *testing.T) {
 		if got := b.verdictOf(b.runs[0], "burn"); got.Reason != string(analysis.BurnRateExceeded) {
 			t.Errorf("warm-up %s: 10 %% errors after the first minute are %s: %s", warmUp, got.Reason, got.Message)
 		}
+	}
+}
+
+// A second pod of the candidate counts an error before its first request. It is left out,
+// and the others are judged.
+func TestAPodsNonsenseIsThatPodsAlone(t *testing.T) {
+	for _, ready := range []corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse} {
+		b := newBench(t, 1)
+		polls := func(n int, bad float64) {
+			for range n {
+				b.source.serve(500, bad)
+				b.poll()
+			}
+		}
+		polls(12, 0)
+		b.another("shop-abcdef0123-ddddd", ready, b.clock.Now(), func() (float64, float64) { return 0, 1 })
+		polls(13, 0)
+		got := b.recorded(b.runs[0])
+		if ready == corev1.ConditionTrue && (got.Reason != string(analysis.PartialCoverage) || !strings.Contains(got.Message, `pod "shop-abcdef0123-ddddd" reports 1 bad requests of 0`)) {
+			t.Errorf("one of two ready pods cannot be used: %s %s: %s", got.Outcome, got.Reason, got.Message)
+		}
+		if ready == corev1.ConditionFalse && (got.Outcome != v1alpha1.VerdictPass || !strings.HasSuffix(got.Message, "the series of bad must be a subset of those of total")) {
+			t.Errorf("a pod that is not ready cannot be used: %s %s: %s", got.Outcome, got.Reason, got.Message)
+		}
+		if counted := got.Canary.Total; counted < 18*50 {
+			t.Errorf("%d requests are counted after 25 polls of 50", counted)
+		}
+		for i := range 8 {
+			b.another(fmt.Sprintf("shop-abcdef0123-eeee%d", i), corev1.ConditionTrue, b.clock.Now(), func() (float64, float64) { return 0, 0 })
+		}
+		polls(60, 25)
+		if got := b.recorded(b.runs[0]); got.Outcome != v1alpha1.VerdictFail {
+			t.Errorf("five minutes of 50 %% errors on the other pods are %s %s: %s", got.Outcome, got.Reason, got.Message)
+		}
+	}
+}
+
+// The clock was set back after a poll: what is counted is newer than the response.
+func TestCountsThatAreNewerThanTheResponseAreNotJudged(t *testing.T) {
+	b := newBench(t, 1)
+	for range 12 {
+		b.source.serve(500, 0)
+		b.poll()
+	}
+	memory := b.loop.memories[b.runs[0]]
+	for key, l := range memory.state.Ledgers {
+		l.EvaluatedAt = l.EvaluatedAt.Add(time.Hour)
+		memory.state.Ledgers[key] = l
+	}
+	b.source.serve(500, 25)
+	b.poll()
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.Stale) || !strings.Contains(got.Message, "was set back") {
+		t.Errorf("%s %s: %s", got.Outcome, got.Reason, got.Message)
 	}
 }
