@@ -154,7 +154,7 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next := l
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
-	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
+	next.makeRoom(p)
 	next.Unheld, next.Unusable = 0, 0
 	first := l.Polls == 0
 	terms := terms{stage: from.UnixMilli(), late: l.EvaluatedAt.Add(-p.freshness()).UnixMilli()}

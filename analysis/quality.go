@@ -164,14 +164,14 @@ func (q Quality) doubtful(l Ledger) int {
 }
 
 // stablePods is how many of stable's pods have a fresh sample, and how many had one
-// within forgetAfter.
+// within endedAfter.
 func (q Quality) stablePods(l Ledger) (fresh, known int) {
 	for _, c := range l.Pods {
 		if !c.Stable {
 			continue
 		}
 		age := l.age(c)
-		if age <= forgetAfter {
+		if age <= endedAfter {
 			known++
 		}
 		if age <= q.freshness() {
