@@ -20,7 +20,7 @@ func (l Ledger) age(c lastCounter) time.Duration {
 }
 
 // take adds a poll's counters of one version and returns what its pods served since their
-// last samples.
+// last samples, also of those that served nothing.
 func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 	var scrapes []Scrape
 	for _, c := range pods {
@@ -48,9 +48,7 @@ func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 		}
 		next, served := last.follow(c.Counts, at)
 		l.Pods[c.Pod] = next
-		if served != (Counts{}) {
-			scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
-		}
+		scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
 	}
 	return scrapes
 }

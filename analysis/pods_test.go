@@ -90,11 +90,11 @@ func TestLedgerForgetsNoPodThatIsInThePoll(t *testing.T) {
 func TestAPodInDoubtHoldsAPass(t *testing.T) {
 	l := replay(canary(5, pod("a", 4, 1000, 5), pod("b", 4, 10, 0)), canary(10, pod("a", 9, 2000, 0), pod("b", 9, 20, 0)))
 	q := Quality{ScrapeInterval: 5 * time.Second, ReadyPods: 2, Weight: 100}
-	if v, ok := q.JudgeShare(l, 1); ok || v.Reason != PartialCoverage {
+	if v, ok := q.JudgeShare(l); ok || v.Reason != PartialCoverage {
 		t.Errorf("%s, want %s", v.Reason, PartialCoverage)
 	}
 	l = l.Advance(canary(60, pod("b", 59, 90, 0)), start)
-	if v, ok := q.JudgeShare(l, 1); !ok {
+	if v, ok := q.JudgeShare(l); !ok {
 		t.Errorf("%s of a pod that has ended", v.Reason)
 	}
 }
