@@ -224,3 +224,22 @@ func TestACandidateThatOnlyProbesReach(t *testing.T) {
 		}
 	}
 }
+
+// All ten pods of stable have been scraped twice in a stage, and one of the candidate's five.
+func TestSharesOfPodsThatAreScrapedOneAfterTheOther(t *testing.T) {
+	q := Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 5, Weight: 10}
+	var l Ledger
+	for _, second := range []int{1, 16} {
+		p := canary(second, pod("c0", second-1, 2*float64(second-1), 0))
+		for i := 1; i < 5; i++ {
+			p.Canary = append(p.Canary, pod(fmt.Sprint("c", i), 1, 2, 0))
+		}
+		for i := range 10 {
+			p.Stable = append(p.Stable, pod(fmt.Sprint("s", i), second-1, 9*float64(second-1), 0))
+		}
+		l = l.Advance(p, start)
+	}
+	if v, ok := q.JudgeShare(l); !ok {
+		t.Errorf("%v and %v: %s", l.Stage, l.StageStable, v.Message)
+	}
+}
