@@ -34,29 +34,30 @@ type PodCounter struct {
 	Counts
 	// SampledAt is the scrape time.
 	SampledAt time.Time
+	// ReadyAt is since when the pod has been ready without a break, as the API server
+	// reports; zero when that is not known. What it counted before that, such as probes of
+	// a starting container, is not requests of users.
+	ReadyAt time.Time
+	// UnreadyAt is since when the pod is not ready; zero while it is, and when that is not
+	// known.
+	UnreadyAt time.Time
+	// StartedAt is the latest start of one of the pod's containers; zero when it is not
+	// known.
+	StartedAt time.Time
 }
 
 // Poll is the result of one query at one evaluation time.
 type Poll struct {
 	EvaluatedAt    time.Time
 	Canary, Stable []PodCounter
-	// RunStart is when the run began, before the candidate's pods were created. Zero means
-	// not known; then the ledger may have begun later than the run.
-	RunStart time.Time
 	// ScrapeInterval of the source. Zero means not known; slowestScrape is used then.
 	ScrapeInterval time.Duration
+	// WarmUps are those that the triggers of the ledger have; see Ledger.Mature.
+	WarmUps []time.Duration
 }
 
 // slowestScrape is the longest interval between polls.
 const slowestScrape = 15 * time.Second
-
-// beginsWithin is how long after the start of its run a ledger still counts as begun with
-// it.
-const beginsWithin = time.Minute
-
-// beginsRun reports whether everything that the candidate's pods have counted belongs to
-// the run and is not in a ledger yet.
-func (p Poll) beginsRun() bool { return p.EvaluatedAt.Sub(p.RunStart) <= beginsWithin }
 
 // freshness is the greatest age of a pod's last sample.
 func (p Poll) freshness() time.Duration {
@@ -73,10 +74,8 @@ func (p Poll) freshness() time.Duration {
 type Ledger struct {
 	// EvaluatedAt of the newest poll.
 	EvaluatedAt time.Time `json:"at"`
-	// Since is the evaluation time of the first poll, and Before the number of requests
-	// that the candidate had served by then.
-	Since  time.Time `json:"since"`
-	Before float64   `json:"before,omitempty"`
+	// Since is the evaluation time of the first poll.
+	Since time.Time `json:"since"`
 	// Polls that changed anything.
 	Polls int `json:"polls"`
 	// Pods holds the last counters of every pod seen.
@@ -84,11 +83,13 @@ type Ledger struct {
 	// Unheld is how many pods of the newest poll exceed maxPods. They are not counted, so
 	// nothing can be judged.
 	Unheld int `json:"unheld,omitempty"`
-	// Canary and Stable are the counts since the first poll.
+	// Unusable is how many of stable's pods in the newest poll have a Fault.
+	Unusable int `json:"unusable,omitempty"`
+	// Canary and Stable are the counts since each pod's baseline.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
 	// Fresh are the scrapes of the canary's pods that were new in the newest poll and have
-	// bad requests. They are not stored.
+	// requests. Their sum is what the poll added to Canary. They are not stored.
 	Fresh []Scrape `json:"-"`
 	// Bins are the canary's counts over time, newest last, for burn windows.
 	Bins []Bin `json:"bins,omitempty"`
@@ -97,6 +98,12 @@ type Ledger struct {
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
+	// StageTime is for how long the canary's pods have served for Stage, in milliseconds: the
+	// sum over the pods. StageStableTime is stable's.
+	StageTime       int64 `json:"stageTime,omitempty"`
+	StageStableTime int64 `json:"stageStableTime,omitempty"`
+	// Matured are the counts of the canary's pods after each of the poll's warm-ups.
+	Matured []matured `json:"matured,omitempty"`
 	// MovedAt is the evaluation time of the poll at which the candidate's counts last
 	// increased in this stage, or of the stage's first poll. Beside is the number of
 	// requests that stable has served since then.
@@ -104,32 +111,46 @@ type Ledger struct {
 	Beside  float64   `json:"beside,omitempty"`
 }
 
-// Check returns an error for invalid counters: negative, infinite or NaN, or more bad
-// requests than requests.
-func (p Poll) Check() error {
-	for _, c := range slices.Concat(p.Canary, p.Stable) {
-		switch {
-		case bad(c.Total) || bad(c.Bad):
-			return fmt.Errorf("pod %q reports %v requests, %v of them bad: counters must be finite and not negative", c.Pod, c.Total, c.Bad)
-		case c.Bad > c.Total:
-			return fmt.Errorf("pod %q reports %v bad requests of %v: the series of bad must be a subset of those of total", c.Pod, c.Bad, c.Total)
-		}
+// Fault is why a pod's counters cannot be used, empty when they can: they are negative,
+// infinite or NaN, or have more bad requests than requests. What may be rounding is none.
+func (c PodCounter) Fault() string {
+	switch {
+	case bad(c.Total) || bad(c.Bad+c.noise()):
+		return fmt.Sprintf("pod %q reports %v requests, %v of them bad: counters must be finite and not negative", c.Pod, c.Total, c.Bad)
+	case c.Bad > c.Total+c.noise():
+		return fmt.Sprintf("pod %q reports %v bad requests of %v: the series of bad must be a subset of those of total", c.Pod, c.Bad, c.Total)
 	}
-	return nil
+	return ""
 }
+
+// rounding is the greatest error of a sum or a difference of counters, as a part of it: that
+// of a float64 is 1e-16, and a source adds up many.
+const rounding = 1e-12
+
+// noise is how much of a count may be a rounding error; less than one request.
+func (c Counts) noise() float64 { return min(0.5, rounding*max(1, c.Total)) }
+
+// rounded are the counts with no fewer bad requests than 0 and no more than requests.
+func (c Counts) rounded() Counts { return Counts{c.Total, min(max(0, c.Bad), c.Total)} }
 
 func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 
 // Advance returns the ledger after a poll. from is when the present stage began. The
 // receiver is not changed.
 //
-//   - A counter that decreased and stays low has restarted: its new value is added.
+//   - A pod counts from its baseline, which is its first sample since it is ready, or
+//     its first sample when it is not known since when.
+//   - A pod that is not ready adds nothing but samples from before, and when it is ready
+//     again it has a new baseline: in between it served probes. It is young again only when
+//     a container restarted, so that a pod whose readiness flaps does not stay young.
+//   - A counter that decreased counts from its new value on: what it counted before is
+//     history, whether its container restarted or a series is missing. What is missing does
+//     not count when it comes back, and a stable pod that seems to double has a series more.
+//   - Differences that may be rounding errors are none.
+//   - There may be more new bad requests than new requests, but not in all.
+//   - A pod whose counters have a Fault adds nothing, and is not known to be idle.
 //   - A counter with an older sample than the last one comes from a replica that lags
 //     behind, and adds nothing.
-//   - A canary pod started during the run, so its whole first value counts, unless the
-//     ledger begins later than the run: then stable counts only from now on, and the two
-//     would not be comparable.
-//   - A stable pod's first value is only a baseline, because it may have weeks of requests.
 //   - A pod without a sample keeps its last value, because a failed scrape is not a reset.
 func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	if !p.EvaluatedAt.After(l.EvaluatedAt) {
@@ -138,30 +159,40 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next := l
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
-	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
-	next.Fresh, next.Unheld = nil, 0
+	next.makeRoom(p)
+	next.Unheld, next.Unusable = 0, 0
 	first := l.Polls == 0
 	terms := terms{stage: from.UnixMilli(), late: l.EvaluatedAt.Add(-p.freshness()).UnixMilli()}
-	stable := next.take(p.Stable, true, terms)
-	terms.whole = !first || p.beginsRun()
-	canary := next.take(p.Canary, false, terms)
-	next.Canary, next.Stable = l.Canary.Add(canary.all), l.Stable.Add(stable.all)
+	stable := terms.sum(next.take(p.Stable, true))
+	scrapes := next.take(p.Canary, false)
+	canary := terms.sum(scrapes)
+	next.Fresh = slices.DeleteFunc(scrapes, func(s Scrape) bool { return s.Counts == Counts{} })
+	next.Canary, next.Stable = l.Canary.Add(canary.all).rounded(), l.Stable.Add(stable.all).rounded()
 	next.Polls++
-	bin := Bin{l.EvaluatedAt.UnixMilli(), p.EvaluatedAt.UnixMilli(), canary.all.minus(canary.late)}
 	if first {
-		next.Since, next.Before = p.EvaluatedAt, canary.all.Total
-		bin.From = p.RunStart.UnixMilli()
+		next.Since = p.EvaluatedAt
 	}
-	if !from.Equal(l.StageFrom) {
+	newStage := !from.Equal(l.StageFrom)
+	if newStage {
 		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
+		next.StageTime, next.StageStableTime = 0, 0
 	}
 	next.Beside += stable.all.Total
-	if first || canary.all.Total > 0 || !from.Equal(l.StageFrom) {
+	if first || canary.all.Total > 0 || newStage {
 		next.MovedAt, next.Beside = p.EvaluatedAt, 0
 	}
-	next.Stage, next.StageStable = next.Stage.Add(canary.stage), next.StageStable.Add(stable.stage)
-	next.Bins = addBins(l.Bins, bin.At, Bin{canary.lateFrom, bin.At, canary.late}, bin)
+	next.Stage, next.StageStable = next.Stage.Add(canary.stage).rounded(), next.StageStable.Add(stable.stage).rounded()
+	next.StageTime, next.StageStableTime = next.StageTime+canary.time, next.StageStableTime+stable.time
 	next.EvaluatedAt = p.EvaluatedAt
+	next.Bins = addBins(l.Bins, canary.bins(l.EvaluatedAt, p.EvaluatedAt)...)
+	next.Matured = nil
+	for _, warmUp := range p.WarmUps {
+		m := l.matured(warmUp)
+		if newStage {
+			m.Stage = Counts{}
+		}
+		next.Matured = append(next.Matured, m.add(terms.sum(mature(next.Fresh, warmUp)), l.EvaluatedAt, p.EvaluatedAt))
+	}
 	return next
 }
 

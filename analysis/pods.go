@@ -1,205 +1,121 @@
 package analysis
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
-	"maps"
+	"slices"
 	"time"
 )
 
-// maxPods and forgetAfter bound how many pods a ledger has: about 60 bytes each, so 60 KB
-// of an object of at most 1.5 MB. A pod without a sample for forgetAfter has ended, and is
-// dropped when there is no room for others.
-const (
-	maxPods     = 1000
-	forgetAfter = 15 * time.Minute
-)
+// maxPods bounds how many pods a ledger has: enough for 5,000 of each version, about 70 bytes
+// each as JSON. When there is no room for others, those that are longest without a sample are
+// dropped.
+const maxPods = 10_000
 
-// lastCounter is the last counters of a pod.
-type lastCounter struct {
-	Counts
-	SampledAt int64
-	Stable    bool
-	// Doubts are the newest consecutive samples with lower values than Counts. They are not
-	// counted until there are enough of them.
-	Doubts *doubts
-}
-
-type doubts struct {
-	Counts
-	SampledAt int64
-	Samples   int
-}
-
-// MarshalJSON writes four numbers, or eight with doubts, because there are many.
-func (c lastCounter) MarshalJSON() ([]byte, error) {
-	v := []float64{float64(c.SampledAt), c.Total, c.Bad, 0}
-	if c.Stable {
-		v[3] = 1
-	}
-	if d := c.Doubts; d != nil {
-		v = append(v, float64(d.SampledAt), d.Total, d.Bad, float64(d.Samples))
-	}
-	return json.Marshal(v)
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (c *lastCounter) UnmarshalJSON(raw []byte) error {
-	v, err := numbers(raw, 4, 8)
-	if err != nil {
-		return fmt.Errorf("a pod's counters: %w", err)
-	}
-	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), Stable: v[3] == 1}
-	if len(v) == 8 {
-		c.Doubts = &doubts{Counts{v[5], v[6]}, int64(v[4]), int(v[7])}
-	}
-	return nil
-}
-
-// A counter that decreased has restarted, or is incomplete: one of a pod's targets or series
-// was missing from the response, or it came from a replica that lags behind. Missing series
-// come back, so a decrease counts as a restart only when it lasts: for samplesOfARestart
-// samples when a restarted container can have reached the total, otherwise for
-// samplesOfAnyFall.
-const (
-	samplesOfARestart = 2
-	samplesOfAnyFall  = 4
-)
-
-// follow returns a pod's counters after another sample, and the requests that it has served
-// since the last sample that counted. ok is false while that is not known.
-func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Counts, ok bool) {
-	if d := now.minus(c.Counts); d.sound() {
-		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, d, true
-	}
-	samples, enough := 1, samplesOfAnyFall
-	if d := c.Doubts; d != nil && now.Total >= d.Total && now.Bad >= d.Bad {
-		samples += d.Samples
-		if c.restarted(now, at) {
-			enough = samplesOfARestart
-		}
-	}
-	if samples >= enough {
-		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, now, true
-	}
-	c.Doubts = &doubts{now, at, samples}
-	return c, Counts{}, false
-}
-
-// paceChange is how many times slower a pod may be since it restarted.
-const paceChange = 4
-
-// restarted reports whether a container that started after the last sample can have served
-// the lower total by now, at the pace of the newest samples.
-func (c lastCounter) restarted(now Counts, at int64) bool {
-	served, took := now.Total-c.Doubts.Total, float64(at-c.Doubts.SampledAt)
-	return now.Total < c.Total && now.Total*took <= paceChange*served*float64(at-c.SampledAt)
-}
-
-// seenAt is the time of the newest sample, counted or not.
-func (c lastCounter) seenAt() int64 {
-	if c.Doubts != nil {
-		return c.Doubts.SampledAt
-	}
-	return c.SampledAt
-}
+// endedAfter is how long a pod of stable without a sample may still have served something.
+const endedAfter = 15 * time.Minute
 
 func (l Ledger) age(c lastCounter) time.Duration {
-	return l.EvaluatedAt.Sub(time.UnixMilli(c.seenAt()))
-}
-
-// terms are how a poll's counts are used. Times are in Unix milliseconds.
-type terms struct {
-	// whole is set when the first value of a pod counts.
-	whole bool
-	// stage is when the present stage began: it counts from a pod's first sample after
-	// that.
-	stage int64
-	// late is the time of a pod's last sample before which its counts go back further than
-	// the poll before.
-	late int64
-}
-
-// tally is the requests that the pods of one version served since their last samples.
-type tally struct {
-	all, stage Counts
-	// late is the part of all that goes back further than the poll before, as far
-	// as lateFrom.
-	late     Counts
-	lateFrom int64
+	return l.EvaluatedAt.Sub(time.UnixMilli(c.SampledAt))
 }
 
 // take adds a poll's counters of one version and returns what its pods served since their
-// last samples.
-func (l *Ledger) take(pods []PodCounter, stable bool, t terms) tally {
-	var sum tally
+// last samples, also of those that served nothing.
+func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
+	var scrapes []Scrape
 	for _, c := range pods {
-		last, seen := l.Pods[c.Pod]
+		if c.Fault() != "" {
+			if stable {
+				l.Unusable++
+			}
+			continue
+		}
+		c.Counts = c.rounded()
 		at := c.SampledAt.UnixMilli()
+		last, seen := l.Pods[c.Pod]
 		switch {
-		case seen && at <= last.seenAt():
+		case seen && at <= last.SampledAt || c.beforeReady() || c.unready():
 			continue
 		case !seen && len(l.Pods) >= maxPods:
-			// Without being stored it would count again at the next poll.
 			l.Unheld++
 			continue
-		}
-		next, served, ok := lastCounter{Counts: c.Counts, SampledAt: at, Stable: stable}, c.Counts, true
-		switch {
-		case seen:
-			next, served, ok = last.follow(c.Counts, at)
-		case !t.whole:
-			served = Counts{}
-		}
-		l.Pods[c.Pod] = next
-		if !ok {
+		case !seen:
+			l.Pods[c.Pod] = lastCounter{Counts: c.Counts, SampledAt: at, ReadyAt: readyAt(c, at), Stable: stable}
+			continue
+		case last.SampledAt < readyAt(c, 0):
+			l.Pods[c.Pod] = last.readyAgain(c)
 			continue
 		}
-		sum.add(served, last.SampledAt, seen, t)
-		if !stable && served.Bad > 0 {
-			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
-		}
+		next, served := last.follow(c.Counts, at)
+		l.Pods[c.Pod] = next
+		scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
 	}
-	return sum
+	return scrapes
 }
 
-// add adds what a pod served since its sample at the time given.
-func (s *tally) add(served Counts, since int64, seen bool, t terms) {
-	s.all = s.all.Add(served)
-	if !seen {
-		return
+// readyAt is since when a pod has been ready in Unix milliseconds, otherwise when that is
+// not known.
+func readyAt(c PodCounter, otherwise int64) int64 {
+	if c.ReadyAt.IsZero() {
+		return otherwise
 	}
-	if since >= t.stage {
-		s.stage = s.stage.Add(served)
-	}
-	if since < t.late {
-		if s.late == (Counts{}) {
-			s.lateFrom = since
-		}
-		s.late, s.lateFrom = s.late.Add(served), min(s.lateFrom, since)
-	}
+	return c.ReadyAt.UnixMilli()
 }
 
-// Complete reports whether all pods of the newest poll are counted. If not, v is the
-// verdict, whatever the counts are.
-func (l Ledger) Complete() (v Verdict, ok bool) {
-	if l.Unheld == 0 {
-		return Verdict{}, true
+// beforeReady reports whether a sample is older than the pod's readiness.
+func (c PodCounter) beforeReady() bool { return c.SampledAt.Before(c.ReadyAt) }
+
+// unready reports whether a pod was not ready when it was sampled.
+func (c PodCounter) unready() bool { return !c.UnreadyAt.IsZero() && c.SampledAt.After(c.UnreadyAt) }
+
+// Answers reports whether the counts are those after a poll, with all of its pods. If not, v
+// is the verdict, whatever the counts are.
+func (l Ledger) Answers(p Poll) (v Verdict, ok bool) {
+	switch {
+	case !l.EvaluatedAt.Equal(p.EvaluatedAt):
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the response is of %s, but one of %s has been counted: the clock of Belay or of the source was set back",
+			p.EvaluatedAt.UTC().Format(time.RFC3339), l.EvaluatedAt.UTC().Format(time.RFC3339))}, false
+	case l.Unheld > 0:
+		return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
 	}
-	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
+	return Verdict{}, true
 }
 
-// forget drops pods without a sample since the given time, when there might not be room for
-// the pods of a poll. Pods in the poll stay; otherwise their whole values would count again.
-func (l *Ledger) forget(p Poll, since time.Time) {
-	if len(l.Pods)+len(p.Canary)+len(p.Stable) <= maxPods {
+// WithoutPods returns the ledger without the last counters of its pods, when there is no room
+// to store them. The next sample of each is a baseline again, so the requests since its last
+// one are not counted.
+func (l Ledger) WithoutPods() Ledger {
+	l.Pods = nil
+	return l
+}
+
+// makeRoom drops pods that are not in a poll when there is no room for those that are, the
+// ones that are longest gone first. Pods of the poll stay: what they have served since their
+// last samples is in it.
+func (l *Ledger) makeRoom(p Poll) {
+	over := len(l.Pods) + len(p.Canary) + len(p.Stable) - maxPods
+	if over <= 0 {
 		return
 	}
 	here := map[string]bool{}
 	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
 		for _, c := range pods {
 			here[c.Pod] = true
+			if _, known := l.Pods[c.Pod]; known {
+				over--
+			}
 		}
 	}
-	maps.DeleteFunc(l.Pods, func(name string, c lastCounter) bool { return !here[name] && c.seenAt() < since.UnixMilli() })
+	var gone []string
+	for name := range l.Pods {
+		if !here[name] {
+			gone = append(gone, name)
+		}
+	}
+	slices.SortFunc(gone, func(a, b string) int {
+		return cmp.Or(cmp.Compare(l.Pods[a].SampledAt, l.Pods[b].SampledAt), cmp.Compare(a, b))
+	})
+	for _, name := range gone[:min(max(0, over), len(gone))] {
+		delete(l.Pods, name)
+	}
 }

@@ -21,7 +21,7 @@ func clock(second float64) time.Time {
 func (w world) poll(now float64) analysis.Poll {
 	return analysis.Poll{
 		EvaluatedAt: clock(now), Canary: newest("c", w.canary, now), Stable: newest("s", w.stable, now),
-		RunStart: clock(0), ScrapeInterval: scrapeEvery * time.Second,
+		ScrapeInterval: scrapeEvery * time.Second,
 	}
 }
 
