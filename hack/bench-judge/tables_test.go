@@ -1,0 +1,131 @@
+package main
+
+import (
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func tables(t *testing.T, o options) string {
+	t.Helper()
+	var out strings.Builder
+	if _, err := report(&out, o); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestOneSeedGivesOneReport(t *testing.T) {
+	o := options{seed: 1, runs: 3, cell: "first-1pct|cold-any|burst-any|restarts", peers: true}
+	first := tables(t, o)
+	workers := runtime.GOMAXPROCS(1)
+	again := tables(t, o)
+	runtime.GOMAXPROCS(workers)
+	if first != again {
+		t.Errorf("seed 1 gave two reports:\n%s\n%s", first, again)
+	}
+	if !strings.Contains(first, "seed 1:") {
+		t.Errorf("the report does not state its seed:\n%s", first)
+	}
+	o.seed = 2
+	if strings.ReplaceAll(tables(t, o), "seed 2:", "seed 1:") == first {
+		t.Error("seeds 1 and 2 gave one report")
+	}
+}
+
+// A row must not depend on which others are measured before it, nor on the peers.
+func TestRunsDrawFromTheirOwnSource(t *testing.T) {
+	one := column{belayName, belay(startDefault)}
+	all := []column{one}
+	for _, p := range peers {
+		all = append(all, column{p.name, p.judge})
+	}
+	r := &rows()[3]
+	with, alone := measure(r, low20, all, 7, 20), measure(r, low20, all[:1], 7, 20)
+	measure(r, low5, all[:1], 7, 20)
+	if got := with[0].text(r.null); got != alone[0].text(r.null) {
+		t.Errorf("%s with the peers, %s without", got, alone[0].text(r.null))
+	}
+}
+
+func TestRowsAreSound(t *testing.T) {
+	names := map[string]bool{}
+	for _, r := range rows() {
+		if names[r.name] {
+			t.Errorf("two rows are named %s", r.name)
+		}
+		names[r.name] = true
+		if len(r.loads) == 0 || len(r.loads) > 4 {
+			t.Errorf("%s has %d loads", r.name, len(r.loads))
+		}
+		for _, b := range r.bars {
+			if b.at != nil && !slices.Contains(r.loads, *b.at) {
+				t.Errorf("%s has a target for %s, which is not measured", r.name, b.at)
+			}
+			if (b.what == rolledBack) != r.null {
+				t.Errorf("%s has a target for its %s", r.name, b.what)
+			}
+		}
+		if got, err := report(io.Discard, options{runs: 1, cell: r.name}); err != nil {
+			t.Errorf("%s: %d, %v", r.name, got, err)
+		}
+	}
+}
+
+func TestSummaries(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		seconds []float64
+		null    bool
+		want    string
+		median  bool
+	}{
+		{"all detected", []float64{30, 10, 20, 40}, false, "100 / 30 / 40", true},
+		{"half never", []float64{never - 300, 10, 20, never}, false, "50 / – / –", false},
+		{"one before the onset", []float64{-10, 10, 20, 30}, false, "75 / 30 / – (25 early)", true},
+		{"a null", []float64{-10, 10, never, never - 300}, true, "50", false},
+	} {
+		var r result
+		r.summarize(c.seconds, c.null)
+		if got := r.text(c.null); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+		if got := (bar{most: 1000, what: median}).reached(r); got != c.median {
+			t.Errorf("%s: a median of at most 1000 s is reached: %v", c.name, got)
+		}
+		if (bar{most: 1, what: rolledBack}).reached(r) == (r.Early > 1) {
+			t.Errorf("%s: %v %% early against at most 1 %%", c.name, r.Early)
+		}
+	}
+}
+
+// A counter scraped every 15 s that grows by 1 a second has rate 1. A window's
+// start does not belong to it, and beyond an end that is more than 1.1 intervals
+// away, half an interval is extrapolated.
+func TestRateExtrapolatesAsPrometheus(t *testing.T) {
+	var s series
+	for at := 5.0; at <= 65; at += 15 {
+		s.at, s.value = append(s.at, at), append(s.value, 100+at)
+	}
+	for now, want := range map[float64]float64{65: 1, 72: 1, 95: (15 + 15 + 7.5) / 60} {
+		if got := rate(s, now, 60); got < want-1e-9 || got > want+1e-9 {
+			t.Errorf("rate at %v = %v, want %v", now, got, want)
+		}
+	}
+	if got := irate(s, 65, 300); got != 1 {
+		t.Errorf("irate = %v, want 1", got)
+	}
+	if got := rate(s, 10, 60); got != 0 {
+		t.Errorf("rate of one sample = %v, want none", got)
+	}
+	// After a restart the counter begins at 0: 165 to 15 is an increase of 15.
+	s.at, s.value = append(s.at, 80), append(s.value, 15)
+	if got := rate(s, 80, 60); got < 60.0/60-1e-9 || got > 60.0/60+1e-9 {
+		t.Errorf("rate over a restart = %v, want 1", got)
+	}
+	if got := irate(s, 80, 300); got != 1 {
+		t.Errorf("irate over a restart = %v, want 1", got)
+	}
+}
