@@ -44,6 +44,8 @@ var (
 	half10 = load{10, 0.5}
 	thou10 = load{1000, 0.1}
 	usual  = []load{half10, low5, low20, thou10}
+	// unusual is very little and very much traffic.
+	unusual = []load{{2, 0.5}, {10, 0.05}, {10000, 0.05}, {10000, 0.5}}
 )
 
 // scrapeUsual is the scrape interval of rows that say nothing else.

@@ -1,6 +1,9 @@
 package main
 
-import "math/rand/v2"
+import (
+	"fmt"
+	"math/rand/v2"
+)
 
 // Every null may be rolled back by chance in at most rarely percent of its runs, a cold
 // start and a burst that falls on the candidate alone in at most seldom.
@@ -22,7 +25,38 @@ func nulls() []row {
 	out = append(out, coldStarts()...)
 	out = append(out, bursts()...)
 	out = append(out, sharedTrouble()...)
-	return append(out, aloneNulls()...)
+	out = append(out, aloneNulls()...)
+	return append(out, otherNullSources()...)
+}
+
+// otherNullSources are nulls with another scrape interval, or much less or more traffic. The
+// targets are for a scrape interval of 15 s; at others the figures stand without.
+func otherNullSources() []row {
+	kinds := []row{
+		null("cold", "5 % in a pod's first 30 s", cold(good(), 0.05, 30), seldom),
+		null("jit", "30 % slow in its first 60 s", cold(slow(), 0.3, 60), seldom),
+		null("burst", "400 within 20 s on one canary pod", withBurst(400, 20, onePod), seldom),
+		null("clumps", "0.1 % errors, in clumps of 10, at most 50", scenario{budget: errorBudget, healthy: 0.001, clump: 10}, rarely),
+		null("incident", "both versions have 5 % for 30 s", incident(30, 0.05), rarely),
+	}
+	var out []row
+	for _, r := range kinds {
+		for _, scrape := range []float64{5, 30, 60} {
+			other := r
+			other.name, other.scrape, other.bars = fmt.Sprintf("scrape-%gs-%s", scrape, r.name), scrape, nil
+			out = append(out, other)
+		}
+		r.name, r.loads = "rate-"+r.name, unusual
+		out = append(out, r)
+	}
+	return out
+}
+
+// incident is what both versions suffer once in a run.
+func incident(lasts, ratio float64) scenario {
+	s := good()
+	s.incident = during(0, lasts, ratio)
+	return s
 }
 
 // cold is a scenario whose pods have more bad requests in their first seconds.
@@ -101,11 +135,6 @@ func bursts() []row {
 }
 
 func sharedTrouble() []row {
-	incident := func(lasts, ratio float64) scenario {
-		s := good()
-		s.incident = during(0, lasts, ratio)
-		return s
-	}
 	drift := func(times float64) scenario {
 		s := good()
 		s.both = []ramp{{0, runFor, 0, (times - 1) * errorBase}}
