@@ -61,7 +61,7 @@ func (b BudgetSpent) Judge(l Ledger) Verdict {
 // the period has at the rate since the first poll.
 func (b BudgetSpent) spent(l Ledger) float64 {
 	elapsed := l.EvaluatedAt.Sub(l.Since)
-	served := l.Canary.Total + l.Stable.Total - l.Before
+	served := l.Canary.Total + l.Stable.Total
 	if l.Since.IsZero() || elapsed <= 0 || served <= 0 {
 		return 0
 	}

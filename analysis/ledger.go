@@ -34,29 +34,27 @@ type PodCounter struct {
 	Counts
 	// SampledAt is the scrape time.
 	SampledAt time.Time
+	// ReadyAt is since when the pod has been ready without a break, as the API server
+	// reports; zero when that is not known. What it counted before that, such as probes of
+	// a starting container, is not requests of users.
+	ReadyAt time.Time
+	// UnreadyAt is since when the pod is not ready; zero while it is, and when that is not
+	// known.
+	UnreadyAt time.Time
 }
 
 // Poll is the result of one query at one evaluation time.
 type Poll struct {
 	EvaluatedAt    time.Time
 	Canary, Stable []PodCounter
-	// RunStart is when the run began, before the candidate's pods were created. Zero means
-	// not known; then the ledger may have begun later than the run.
-	RunStart time.Time
 	// ScrapeInterval of the source. Zero means not known; slowestScrape is used then.
 	ScrapeInterval time.Duration
+	// WarmUps are those that the triggers of the ledger have; see Ledger.Mature.
+	WarmUps []time.Duration
 }
 
 // slowestScrape is the longest interval between polls.
 const slowestScrape = 15 * time.Second
-
-// beginsWithin is how long after the start of its run a ledger still counts as begun with
-// it.
-const beginsWithin = time.Minute
-
-// beginsRun reports whether everything that the candidate's pods have counted belongs to
-// the run and is not in a ledger yet.
-func (p Poll) beginsRun() bool { return p.EvaluatedAt.Sub(p.RunStart) <= beginsWithin }
 
 // freshness is the greatest age of a pod's last sample.
 func (p Poll) freshness() time.Duration {
@@ -73,10 +71,8 @@ func (p Poll) freshness() time.Duration {
 type Ledger struct {
 	// EvaluatedAt of the newest poll.
 	EvaluatedAt time.Time `json:"at"`
-	// Since is the evaluation time of the first poll, and Before the number of requests
-	// that the candidate had served by then.
-	Since  time.Time `json:"since"`
-	Before float64   `json:"before,omitempty"`
+	// Since is the evaluation time of the first poll.
+	Since time.Time `json:"since"`
 	// Polls that changed anything.
 	Polls int `json:"polls"`
 	// Pods holds the last counters of every pod seen.
@@ -84,11 +80,11 @@ type Ledger struct {
 	// Unheld is how many pods of the newest poll exceed maxPods. They are not counted, so
 	// nothing can be judged.
 	Unheld int `json:"unheld,omitempty"`
-	// Canary and Stable are the counts since the first poll.
+	// Canary and Stable are the counts since each pod's baseline.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
 	// Fresh are the scrapes of the canary's pods that were new in the newest poll and have
-	// bad requests. They are not stored.
+	// requests. Their sum is what the poll added to Canary. They are not stored.
 	Fresh []Scrape `json:"-"`
 	// Bins are the canary's counts over time, newest last, for burn windows.
 	Bins []Bin `json:"bins,omitempty"`
@@ -97,6 +93,8 @@ type Ledger struct {
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
+	// Matured are the counts of the canary's pods after each of the poll's warm-ups.
+	Matured []matured `json:"matured,omitempty"`
 	// MovedAt is the evaluation time of the poll at which the candidate's counts last
 	// increased in this stage, or of the stage's first poll. Beside is the number of
 	// requests that stable has served since then.
@@ -123,13 +121,13 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 // Advance returns the ledger after a poll. from is when the present stage began. The
 // receiver is not changed.
 //
+//   - A pod counts from its baseline, which is its first sample since it is ready, or
+//     its first sample when it is not known since when. A container that restarts makes its
+//     pod unready, so its next baseline comes after the restart.
+//   - A pod that is not ready adds nothing but samples from before.
 //   - A counter that decreased and stays low has restarted: its new value is added.
 //   - A counter with an older sample than the last one comes from a replica that lags
 //     behind, and adds nothing.
-//   - A canary pod started during the run, so its whole first value counts, unless the
-//     ledger begins later than the run: then stable counts only from now on, and the two
-//     would not be comparable.
-//   - A stable pod's first value is only a baseline, because it may have weeks of requests.
 //   - A pod without a sample keeps its last value, because a failed scrape is not a reset.
 func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	if !p.EvaluatedAt.After(l.EvaluatedAt) {
@@ -139,29 +137,36 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
 	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
-	next.Fresh, next.Unheld = nil, 0
+	next.Unheld = 0
 	first := l.Polls == 0
 	terms := terms{stage: from.UnixMilli(), late: l.EvaluatedAt.Add(-p.freshness()).UnixMilli()}
-	stable := next.take(p.Stable, true, terms)
-	terms.whole = !first || p.beginsRun()
-	canary := next.take(p.Canary, false, terms)
+	stable := terms.sum(next.take(p.Stable, true))
+	next.Fresh = next.take(p.Canary, false)
+	canary := terms.sum(next.Fresh)
 	next.Canary, next.Stable = l.Canary.Add(canary.all), l.Stable.Add(stable.all)
 	next.Polls++
-	bin := Bin{l.EvaluatedAt.UnixMilli(), p.EvaluatedAt.UnixMilli(), canary.all.minus(canary.late)}
 	if first {
-		next.Since, next.Before = p.EvaluatedAt, canary.all.Total
-		bin.From = p.RunStart.UnixMilli()
+		next.Since = p.EvaluatedAt
 	}
-	if !from.Equal(l.StageFrom) {
+	newStage := !from.Equal(l.StageFrom)
+	if newStage {
 		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
 	}
 	next.Beside += stable.all.Total
-	if first || canary.all.Total > 0 || !from.Equal(l.StageFrom) {
+	if first || canary.all.Total > 0 || newStage {
 		next.MovedAt, next.Beside = p.EvaluatedAt, 0
 	}
 	next.Stage, next.StageStable = next.Stage.Add(canary.stage), next.StageStable.Add(stable.stage)
-	next.Bins = addBins(l.Bins, bin.At, Bin{canary.lateFrom, bin.At, canary.late}, bin)
 	next.EvaluatedAt = p.EvaluatedAt
+	next.Bins = addBins(l.Bins, canary.bins(l.EvaluatedAt, p.EvaluatedAt)...)
+	next.Matured = nil
+	for _, warmUp := range p.WarmUps {
+		m := l.matured(warmUp)
+		if newStage {
+			m.Stage = Counts{}
+		}
+		next.Matured = append(next.Matured, m.add(terms.sum(mature(next.Fresh, warmUp)), l.EvaluatedAt, p.EvaluatedAt))
+	}
 	return next
 }
 

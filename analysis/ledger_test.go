@@ -19,15 +19,25 @@ func pod(name string, second int, total, bad float64) PodCounter {
 }
 
 func canary(second int, pods ...PodCounter) Poll {
-	return Poll{EvaluatedAt: at(second), Canary: pods, RunStart: start}
+	return Poll{EvaluatedAt: at(second), Canary: pods}
 }
 
 func both(second int, c, s PodCounter) Poll {
-	return Poll{EvaluatedAt: at(second), Canary: []PodCounter{c}, Stable: []PodCounter{s}, RunStart: start}
+	return Poll{EvaluatedAt: at(second), Canary: []PodCounter{c}, Stable: []PodCounter{s}}
 }
 
+// born is a poll in which the candidate's pods of a later one have served nothing yet.
+func born(p Poll) Poll {
+	var pods []PodCounter
+	for _, c := range p.Canary {
+		pods = append(pods, pod(c.Pod, 0, 0, 0))
+	}
+	return canary(0, pods...)
+}
+
+// replay is the ledger after polls of a candidate whose pods were ready at second 0.
 func replay(polls ...Poll) Ledger {
-	var l Ledger
+	l := Ledger{}.Advance(born(polls[0]), start)
 	for _, p := range polls {
 		l = l.Advance(p, start)
 	}
@@ -40,7 +50,7 @@ func TestLedgerCounts(t *testing.T) {
 		wantCanary, wantStable Counts
 		wantPolls              int
 	}{
-		"a canary counts whole, a stable pod from its baseline": {
+		"every pod counts from its baseline": {
 			polls: []Poll{
 				both(5, pod("c", 4, 100, 2), pod("s", 4, 9000, 9)),
 				both(10, pod("c", 9, 150, 3), pod("s", 9, 9400, 10)),
@@ -55,9 +65,9 @@ func TestLedgerCounts(t *testing.T) {
 			},
 			wantCanary: Counts{3, 0}, wantStable: Counts{7, 1}, wantPolls: 3,
 		},
-		"a canary pod that joins later counts whole": {
-			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(10, pod("a", 9, 20, 1), pod("b", 9, 7, 2))},
-			wantCanary: Counts{27, 3}, wantPolls: 2,
+		"a canary pod that joins later counts from its baseline too": {
+			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(10, pod("a", 9, 20, 1), pod("b", 9, 7, 2)), canary(15, pod("a", 9, 20, 1), pod("b", 14, 17, 3))},
+			wantCanary: Counts{30, 2}, wantPolls: 3,
 		},
 		"a counter that fell has restarted": {
 			polls:      []Poll{canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 30, 1)), canary(15, pod("a", 14, 50, 2))},
@@ -125,8 +135,8 @@ func TestLedgerCounts(t *testing.T) {
 			wantCanary: Counts{180, 4}, wantPolls: 4,
 		},
 		"a pod that is gone keeps what it served": {
-			polls:      []Poll{canary(5, pod("a", 4, 100, 1)), canary(10, pod("b", 9, 5, 0))},
-			wantCanary: Counts{105, 1}, wantPolls: 2,
+			polls:      []Poll{canary(5, pod("a", 4, 100, 1)), canary(10, pod("b", 9, 5, 0)), canary(15, pod("b", 14, 9, 0))},
+			wantCanary: Counts{104, 1}, wantPolls: 3,
 		},
 		"a poll repeated changes nothing": {
 			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(5, pod("a", 4, 10, 1)), canary(5, pod("a", 5, 999, 999))},
@@ -160,7 +170,7 @@ func TestLedgerCounts(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			l := replay(c.polls...)
-			got := []any{l.Canary, l.Stable, l.Polls}
+			got := []any{l.Canary, l.Stable, l.Polls - 1}
 			want := []any{c.wantCanary, c.wantStable, c.wantPolls}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("canary, stable, polls (-want +got):\n%s", diff)
@@ -210,7 +220,7 @@ func TestLedgerContinuesFromItsJSON(t *testing.T) {
 		both(16, pod("c", 14, 5, 1), pod("s", 15, 901, 2)),
 		both(20, pod("c", 19, 40, 3), pod("s", 19, 2100, 4)),
 	}
-	stored := Ledger{}
+	stored := Ledger{}.Advance(born(polls[0]), start)
 	for _, p := range polls {
 		raw, err := json.Marshal(stored)
 		if err != nil {
@@ -245,7 +255,7 @@ func TestLedgerAdvanceLeavesItsReceiverAlone(t *testing.T) {
 
 // After a long silence every pod is old, also those that have just answered.
 func TestLedgerBinsAreBoundedAndLoseNothing(t *testing.T) {
-	var l Ledger
+	l := Ledger{}.Advance(canary(0, pod("a", 0, 0, 0)), start)
 	const polls = 20_000
 	for i := 1; i <= polls; i++ {
 		l = l.Advance(canary(i, pod("a", i, float64(10*i), float64(i))), start)

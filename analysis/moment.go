@@ -6,14 +6,6 @@ import (
 	"time"
 )
 
-// Scrape is the requests that one scrape of a candidate pod added: those after the scrape
-// before it. Times are in Unix milliseconds; From is 0 for a pod's first scrape, whose start
-// is not known.
-type Scrape struct {
-	From, To int64
-	Counts
-}
-
 // maxMoments bounds how many are kept; two are enough for a fail.
 const maxMoments = 16
 

@@ -15,7 +15,7 @@ import (
 // 5 and 10 of each interval, and of one stable pod at 8; polls come at 0, 15, …
 // The counts given are what every pod serves in each of the intervals.
 func twoPods(canary, stable []Counts) []Ledger {
-	l := Ledger{}.Advance(Poll{EvaluatedAt: at(0), Stable: []PodCounter{pod("s", -7, 1e6, 1e3)}}, start)
+	l := Ledger{}.Advance(Poll{EvaluatedAt: at(0), Canary: []PodCounter{pod("a", -10, 0, 0), pod("b", -5, 0, 0)}, Stable: []PodCounter{pod("s", -7, 1e6, 1e3)}}, start)
 	out := []Ledger{l}
 	a, s := Counts{}, Counts{1e6, 1e3}
 	for i, c := range canary {
@@ -245,7 +245,9 @@ func TestDefaultRefusesWhatItCannotJudge(t *testing.T) {
 }
 
 func TestMoments(t *testing.T) {
-	scrape := func(from, to int64, bad float64) Scrape { return Scrape{from * 1000, to * 1000, Counts{100, bad}} }
+	scrape := func(from, to int64, bad float64) Scrape {
+		return Scrape{From: from * 1000, To: to * 1000, Counts: Counts{100, bad}}
+	}
 	cases := map[string]struct {
 		known []int64
 		fresh []Scrape
@@ -271,19 +273,5 @@ func TestMoments(t *testing.T) {
 	}
 	if got := moments(nil, many, 0.02, time.UnixMilli(0)); len(got) != maxMoments || got[len(got)-1] != 100000 {
 		t.Errorf("kept %v, want the newest %d", got, maxMoments)
-	}
-}
-
-func TestLedgerHandsOutFreshScrapes(t *testing.T) {
-	l := replay(
-		both(5, pod("c", 4, 10, 1), pod("s", 4, 1000, 1)),
-		both(20, pod("c", 19, 30, 3), pod("s", 19, 1500, 9)),
-	)
-	want := []Scrape{{at(4).UnixMilli(), at(19).UnixMilli(), Counts{20, 2}}}
-	if diff := cmp.Diff(want, l.Fresh); diff != "" {
-		t.Errorf("fresh scrapes (-want +got):\n%s", diff)
-	}
-	if l = l.Advance(both(35, pod("c", 34, 50, 3), pod("s", 34, 1600, 10)), start); len(l.Fresh) != 0 {
-		t.Errorf("fresh scrapes without bad requests: %v, want none", l.Fresh)
 	}
 }

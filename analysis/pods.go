@@ -19,7 +19,10 @@ const (
 type lastCounter struct {
 	Counts
 	SampledAt int64
-	Stable    bool
+	// ReadyAt is since when the pod has been ready, or the time of its first sample when
+	// that is not known.
+	ReadyAt int64
+	Stable  bool
 	// Doubts are the newest consecutive samples with lower values than Counts. They are not
 	// counted until there are enough of them.
 	Doubts *doubts
@@ -31,9 +34,9 @@ type doubts struct {
 	Samples   int
 }
 
-// MarshalJSON writes four numbers, or eight with doubts, because there are many.
+// MarshalJSON writes five numbers, or nine with doubts, because there are many.
 func (c lastCounter) MarshalJSON() ([]byte, error) {
-	v := []float64{float64(c.SampledAt), c.Total, c.Bad, 0}
+	v := []float64{float64(c.SampledAt), c.Total, c.Bad, 0, float64(c.SampledAt - c.ReadyAt)}
 	if c.Stable {
 		v[3] = 1
 	}
@@ -45,13 +48,13 @@ func (c lastCounter) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (c *lastCounter) UnmarshalJSON(raw []byte) error {
-	v, err := numbers(raw, 4, 8)
+	v, err := numbers(raw, 5, 9)
 	if err != nil {
 		return fmt.Errorf("a pod's counters: %w", err)
 	}
-	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), Stable: v[3] == 1}
-	if len(v) == 8 {
-		c.Doubts = &doubts{Counts{v[5], v[6]}, int64(v[4]), int(v[7])}
+	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), ReadyAt: int64(v[0]) - int64(v[4]), Stable: v[3] == 1}
+	if len(v) == 9 {
+		c.Doubts = &doubts{Counts{v[6], v[7]}, int64(v[5]), int(v[8])}
 	}
 	return nil
 }
@@ -70,7 +73,7 @@ const (
 // since the last sample that counted. ok is false while that is not known.
 func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Counts, ok bool) {
 	if d := now.minus(c.Counts); d.sound() {
-		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, d, true
+		return c.based(now, at), d, true
 	}
 	samples, enough := 1, samplesOfAnyFall
 	if d := c.Doubts; d != nil && now.Total >= d.Total && now.Bad >= d.Bad {
@@ -80,10 +83,16 @@ func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Coun
 		}
 	}
 	if samples >= enough {
-		return lastCounter{Counts: now, SampledAt: at, Stable: c.Stable}, now, true
+		return c.based(now, at), now, true
 	}
 	c.Doubts = &doubts{now, at, samples}
 	return c, Counts{}, false
+}
+
+// based returns the counter with a sample to count from.
+func (c lastCounter) based(now Counts, at int64) lastCounter {
+	c.Counts, c.SampledAt, c.Doubts = now, at, nil
+	return c
 }
 
 // paceChange is how many times slower a pod may be since it restarted.
@@ -108,77 +117,51 @@ func (l Ledger) age(c lastCounter) time.Duration {
 	return l.EvaluatedAt.Sub(time.UnixMilli(c.seenAt()))
 }
 
-// terms are how a poll's counts are used. Times are in Unix milliseconds.
-type terms struct {
-	// whole is set when the first value of a pod counts.
-	whole bool
-	// stage is when the present stage began: it counts from a pod's first sample after
-	// that.
-	stage int64
-	// late is the time of a pod's last sample before which its counts go back further than
-	// the poll before.
-	late int64
-}
-
-// tally is the requests that the pods of one version served since their last samples.
-type tally struct {
-	all, stage Counts
-	// late is the part of all that goes back further than the poll before, as far
-	// as lateFrom.
-	late     Counts
-	lateFrom int64
-}
-
 // take adds a poll's counters of one version and returns what its pods served since their
 // last samples.
-func (l *Ledger) take(pods []PodCounter, stable bool, t terms) tally {
-	var sum tally
+func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
+	var scrapes []Scrape
 	for _, c := range pods {
-		last, seen := l.Pods[c.Pod]
 		at := c.SampledAt.UnixMilli()
+		last, seen := l.Pods[c.Pod]
 		switch {
-		case seen && at <= last.seenAt():
+		case seen && at <= last.seenAt() || c.beforeReady():
+			continue
+		case c.unready():
+			// Its next baseline is the first sample since it is ready again.
+			delete(l.Pods, c.Pod)
 			continue
 		case !seen && len(l.Pods) >= maxPods:
-			// Without being stored it would count again at the next poll.
 			l.Unheld++
 			continue
-		}
-		next, served, ok := lastCounter{Counts: c.Counts, SampledAt: at, Stable: stable}, c.Counts, true
-		switch {
-		case seen:
-			next, served, ok = last.follow(c.Counts, at)
-		case !t.whole:
-			served = Counts{}
-		}
-		l.Pods[c.Pod] = next
-		if !ok {
+		case !seen || last.SampledAt < readyAt(c, 0):
+			l.Pods[c.Pod] = lastCounter{Counts: c.Counts, SampledAt: at, ReadyAt: readyAt(c, at), Stable: stable}
 			continue
 		}
-		sum.add(served, last.SampledAt, seen, t)
-		if !stable && served.Bad > 0 {
-			l.Fresh = append(l.Fresh, Scrape{last.SampledAt, at, served})
+		last.ReadyAt = readyAt(c, last.ReadyAt)
+		next, served, ok := last.follow(c.Counts, at)
+		l.Pods[c.Pod] = next
+		if ok && served != (Counts{}) {
+			scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
 		}
 	}
-	return sum
+	return scrapes
 }
 
-// add adds what a pod served since its sample at the time given.
-func (s *tally) add(served Counts, since int64, seen bool, t terms) {
-	s.all = s.all.Add(served)
-	if !seen {
-		return
+// readyAt is since when a pod has been ready in Unix milliseconds, otherwise when that is
+// not known.
+func readyAt(c PodCounter, otherwise int64) int64 {
+	if c.ReadyAt.IsZero() {
+		return otherwise
 	}
-	if since >= t.stage {
-		s.stage = s.stage.Add(served)
-	}
-	if since < t.late {
-		if s.late == (Counts{}) {
-			s.lateFrom = since
-		}
-		s.late, s.lateFrom = s.late.Add(served), min(s.lateFrom, since)
-	}
+	return c.ReadyAt.UnixMilli()
 }
+
+// beforeReady reports whether a sample is older than the pod's readiness.
+func (c PodCounter) beforeReady() bool { return c.SampledAt.Before(c.ReadyAt) }
+
+// unready reports whether a pod was not ready when it was sampled.
+func (c PodCounter) unready() bool { return !c.UnreadyAt.IsZero() && c.SampledAt.After(c.UnreadyAt) }
 
 // Complete reports whether all pods of the newest poll are counted. If not, v is the
 // verdict, whatever the counts are.

@@ -102,13 +102,14 @@ func TestLedgerMakesRoomForNewPodsWhenOldOnesHaveEnded(t *testing.T) {
 	second := 0
 	for generation := range 6 {
 		second += int(forgetAfter/time.Second) + 60
-		p := canary(second)
-		p.RunStart = p.EvaluatedAt
-		for i := range maxPods / 2 {
-			p.Canary = append(p.Canary, pod(fmt.Sprintf("g%d-p%d", generation, i), second, 10, 1))
+		for i := range 2 {
+			p := canary(second + i)
+			for k := range maxPods / 2 {
+				p.Canary = append(p.Canary, pod(fmt.Sprintf("g%d-p%d", generation, k), second+i, float64(10*i), float64(i)))
+			}
+			l = l.Advance(p, start)
 		}
 		want = want.Add(Counts{10 * maxPods / 2, maxPods / 2})
-		l = l.Advance(p, start)
 	}
 	if l.Canary != want || len(l.Pods) > maxPods {
 		t.Errorf("counted %v on %d pods, want %v on at most %d", l.Canary, len(l.Pods), want, maxPods)

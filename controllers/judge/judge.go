@@ -151,7 +151,7 @@ func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result
 			out.late = true
 		case out.Err == nil:
 			out.counted, out.poll = t.split(p.query, out.Pods, out.At)
-			out.counted.RunStart, out.counted.ScrapeInterval = t.run.Spec.StartedAt.Time, out.interval
+			out.counted.ScrapeInterval = out.interval
 		}
 		results[key] = out
 	}

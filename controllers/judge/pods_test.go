@@ -73,29 +73,31 @@ func TestAScrapeOfOneContainerThatFails(t *testing.T) {
 	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, state: restore(nil),
 		pods: map[string]podState{"shop-canary-a": {sideCanary, true}, "shop-stable-a": {sideStable, true}}}
 	q := query{key: "slo"}
+	polls := 0.0
 	poll := func(instances ...string) (judged analysis.Poll) {
-		now = now.Add(15 * time.Second)
+		now, polls = now.Add(15*time.Second), polls+1
 		var answer []prometheus.Counter
 		for _, pod := range []string{"shop-canary-a", "shop-stable-a"} {
 			for _, instance := range instances {
-				answer = append(answer, prometheus.Counter{PodCounter: counter(pod, 1000, 10, now), Instance: instance})
+				answer = append(answer, prometheus.Counter{PodCounter: counter(pod, 100*polls, polls, now), Instance: instance})
 			}
 		}
 		counted, judged := tr.split(q, answer, now)
-		counted.RunStart = time.Unix(1_800_000_000, 0)
 		tr.state.Ledgers["slo"] = tr.state.Ledgers["slo"].Advance(counted, time.Time{})
 		return judged
 	}
 	for range 4 {
-		if judged := poll("10.0.0.1:8080", "10.0.0.1:9090"); len(judged.Canary) != 1 || judged.Canary[0].Total != 2000 || judged.Canary[0].Bad != 20 {
+		if judged := poll("10.0.0.1:8080", "10.0.0.1:9090"); len(judged.Canary) != 1 || judged.Canary[0].Total != 200*polls || judged.Canary[0].Bad != 2*polls {
 			t.Errorf("a pod of two targets is judged as %+v", judged.Canary)
 		}
-		if judged := poll("10.0.0.1:8080"); len(judged.Canary) != 1 || judged.Canary[0].Total != 1000 {
+		if judged := poll("10.0.0.1:8080"); len(judged.Canary) != 1 || judged.Canary[0].Total != 100*polls {
 			t.Errorf("a pod of one target is judged as %+v", judged.Canary)
 		}
 	}
 	l := tr.state.Ledgers["slo"]
-	if l.Canary != (analysis.Counts{Total: 2000, Bad: 20}) || l.Stable != (analysis.Counts{}) {
+	// Seven intervals of one target and six of the other, since the first poll.
+	want := analysis.Counts{Total: 1300, Bad: 13}
+	if l.Canary != want || l.Stable != want {
 		t.Errorf("counted %+v and %+v, want every request once", l.Canary, l.Stable)
 	}
 }

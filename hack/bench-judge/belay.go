@@ -85,7 +85,7 @@ func newPoll(w *world) *poll {
 // at is the poll at a second, later than the one before.
 func (p *poll) at(w *world, now float64) {
 	p.counted = analysis.Poll{
-		EvaluatedAt: clock(now), RunStart: clock(w.started), ScrapeInterval: seconds(w.scrape),
+		EvaluatedAt: clock(now), ScrapeInterval: seconds(w.scrape),
 		Canary: p.counted.Canary[:0], Stable: p.counted.Stable[:0],
 	}
 	p.judged = analysis.Poll{EvaluatedAt: p.counted.EvaluatedAt, Canary: p.judged.Canary[:0]}
@@ -117,10 +117,17 @@ func (p *pod) counter(now, scrape float64) (analysis.PodCounter, bool) {
 	if !ok {
 		return analysis.PodCounter{}, false
 	}
-	return analysis.PodCounter{
+	c := analysis.PodCounter{
 		Pod: p.name, SampledAt: clock(p.at[i]),
 		Counts: analysis.Counts{Total: p.total[i], Bad: p.failed[i]},
-	}, true
+	}
+	// The API server's conditions are in whole seconds.
+	if p.serves(now) {
+		c.ReadyAt = clock(math.Floor(p.readySince(now)))
+	} else {
+		c.UnreadyAt = clock(math.Floor(p.unreadySince(now)))
+	}
+	return c, true
 }
 
 // byDefault is what a guardrail without a trigger gets.

@@ -71,6 +71,14 @@ func (p *pod) readySince(second float64) float64 {
 	return p.ready
 }
 
+// unreadySince is since when a pod that does not serve at a second has not been ready.
+func (p *pod) unreadySince(second float64) float64 {
+	if second >= p.restart.from {
+		return p.restart.from
+	}
+	return p.created
+}
+
 // answers reports whether a scrape at a second gets through.
 func (p *pod) answers(second float64) bool {
 	return second >= p.created && second < p.ended && (second < p.restart.from || second >= p.restart.up)

@@ -1,0 +1,120 @@
+package analysis
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// readied is a counter of a pod that is ready since a second.
+func readied(ready int, c PodCounter) PodCounter {
+	c.ReadyAt = at(ready)
+	return c
+}
+
+// lost is a counter of a pod that is not ready since a second.
+func lost(unready int, c PodCounter) PodCounter {
+	c.UnreadyAt = at(unready)
+	return c
+}
+
+func TestLedgerHandsOutFreshScrapes(t *testing.T) {
+	l := replay(
+		both(5, pod("c", 4, 10, 1), pod("s", 4, 1000, 1)),
+		both(20, pod("c", 19, 30, 3), pod("s", 19, 1500, 9)),
+	)
+	ms := func(second int) int64 { return at(second).UnixMilli() }
+	want := []Scrape{{"c", ms(4), ms(19), ms(0), Counts{20, 2}}}
+	if diff := cmp.Diff(want, l.Fresh); diff != "" {
+		t.Errorf("fresh scrapes (-want +got):\n%s", diff)
+	}
+	next := both(35, pod("c", 34, 50, 3), pod("s", 34, 1600, 10))
+	next.Canary = append(next.Canary, pod("new", 34, 7, 0))
+	l = l.Advance(next, start)
+	want = []Scrape{{"c", ms(19), ms(34), ms(0), Counts{20, 0}}}
+	if diff := cmp.Diff(want, l.Fresh); diff != "" {
+		t.Errorf("scrapes without bad requests, and one of a new pod (-want +got):\n%s", diff)
+	}
+	if l = l.Advance(both(50, pod("c", 49, 50, 3), pod("s", 49, 1700, 10)), start); len(l.Fresh) != 0 {
+		t.Errorf("fresh scrapes without requests: %v, want none", l.Fresh)
+	}
+}
+
+// Probes of a starting container answered with 503, and requests of users once it
+// is ready.
+func TestAPodCountsSinceItIsReady(t *testing.T) {
+	cases := map[string]struct {
+		pods      []PodCounter
+		want      Counts
+		wantReady int
+	}{
+		"what it counted before is not its users'": {
+			[]PodCounter{lost(0, pod("c", 14, 5, 5)), lost(0, pod("c", 29, 20, 20)), readied(40, pod("c", 44, 40, 30)), readied(40, pod("c", 59, 90, 31))},
+			Counts{50, 1}, 40,
+		},
+		"a sample from before its readiness is no baseline": {
+			[]PodCounter{readied(40, pod("c", 14, 5, 5)), readied(40, pod("c", 39, 20, 20)), readied(40, pod("c", 54, 40, 30)), readied(40, pod("c", 69, 90, 31))},
+			Counts{50, 1}, 40,
+		},
+		"not known since when": {[]PodCounter{pod("c", 14, 5, 5), pod("c", 29, 30, 6)}, Counts{25, 1}, 14},
+		"known later": {
+			[]PodCounter{pod("c", 14, 5, 5), readied(10, pod("c", 29, 30, 6))}, Counts{25, 1}, 10,
+		},
+		"probes of a pod that lost its readiness": {
+			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), lost(40, pod("c", 38, 80, 5)), lost(40, pod("c", 44, 99, 9)), lost(40, pod("c", 59, 120, 20))},
+			Counts{80, 5}, 0,
+		},
+		"a pod that is ready again has a new baseline": {
+			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), lost(40, pod("c", 44, 80, 20)), readied(50, pod("c", 59, 100, 30)), readied(50, pod("c", 74, 140, 31))},
+			Counts{90, 3}, 50,
+		},
+		"also when no sample was taken in between": {
+			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), readied(40, pod("c", 44, 100, 30)), readied(40, pod("c", 59, 140, 31))},
+			Counts{90, 3}, 40,
+		},
+		"a container that restarted": {
+			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), readied(40, pod("c", 44, 10, 9)), readied(40, pod("c", 59, 40, 10))},
+			Counts{80, 3}, 40,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			for side := range 2 {
+				var l Ledger
+				var sum Counts
+				for _, sample := range c.pods {
+					p := Poll{EvaluatedAt: sample.SampledAt.Add(time.Second)}
+					if side == 0 {
+						p.Canary = []PodCounter{sample}
+					} else {
+						p.Stable = []PodCounter{sample}
+					}
+					l = l.Advance(p, start)
+					for _, s := range l.Fresh {
+						sum = sum.Add(s.Counts)
+						if s.ReadyAt > s.From {
+							t.Errorf("a scrape from %d, before the pod was ready at %d", s.From, s.ReadyAt)
+						}
+					}
+				}
+				got := []Counts{l.Canary, l.Stable}[side]
+				if got != c.want || side == 0 && sum != c.want {
+					t.Errorf("counted %v, fresh scrapes have %v, want %v", got, sum, c.want)
+				}
+				if last, ok := l.Pods["c"]; ok && last.ReadyAt != at(c.wantReady).UnixMilli() {
+					t.Errorf("ready since %s, want %s", time.UnixMilli(last.ReadyAt), at(c.wantReady))
+				}
+			}
+		})
+	}
+}
+
+func TestAScrapeIsYoungUntilThePodIsWarm(t *testing.T) {
+	s := Scrape{From: 60_000, To: 75_000, ReadyAt: 10_000}
+	for warmUp, want := range map[time.Duration]bool{0: false, 50 * time.Second: false, 51 * time.Second: true, time.Minute: true} {
+		if s.Young(warmUp) != want {
+			t.Errorf("warm-up %s: young is %v, want %v", warmUp, !want, want)
+		}
+	}
+}
