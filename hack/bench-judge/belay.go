@@ -29,6 +29,7 @@ func belay(start func(s *scenario) rule) judge {
 		asked := start(s)
 		var l analysis.Ledger
 		seen := newPoll(w)
+		seen.counted.WarmUps = []time.Duration{s.warmsUp()}
 		for now := w.firstPoll; now < w.length; now += min(w.scrape, slowestPoll) {
 			stage := w.stage(now)
 			seen.at(w, now)
@@ -50,6 +51,17 @@ func belay(start func(s *scenario) rule) judge {
 		}
 		return never
 	}
+}
+
+// defaultWarmUp is the API's, in seconds.
+const defaultWarmUp = 60
+
+// warmsUp is the guardrail's warm-up.
+func (s *scenario) warmsUp() time.Duration {
+	if s.warmUp > 0 {
+		return seconds(s.warmUp)
+	}
+	return defaultWarmUp * time.Second
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
@@ -84,10 +96,8 @@ func newPoll(w *world) *poll {
 
 // at is the poll at a second, later than the one before.
 func (p *poll) at(w *world, now float64) {
-	p.counted = analysis.Poll{
-		EvaluatedAt: clock(now), ScrapeInterval: seconds(w.scrape),
-		Canary: p.counted.Canary[:0], Stable: p.counted.Stable[:0],
-	}
+	p.counted.EvaluatedAt, p.counted.ScrapeInterval = clock(now), seconds(w.scrape)
+	p.counted.Canary, p.counted.Stable = p.counted.Canary[:0], p.counted.Stable[:0]
 	p.judged = analysis.Poll{EvaluatedAt: p.counted.EvaluatedAt, Canary: p.judged.Canary[:0]}
 	p.ready = 0
 	for i := range w.canary.pods {
@@ -147,12 +157,15 @@ func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcom
 }
 
 // byBurn is the burn trigger with the API's defaults.
-type byBurn struct{ analysis.Burn }
+type byBurn struct {
+	analysis.Burn
+	warmUp time.Duration
+}
 
 func startBurn(s *scenario) rule {
-	return byBurn{analysis.Burn{Budget: s.budget, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute}}
+	return byBurn{analysis.Burn{Budget: s.budget, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute}, s.warmsUp()}
 }
 
 func (b byBurn) judge(l analysis.Ledger, _ analysis.Quality) analysis.Outcome {
-	return b.Judge(l).Outcome()
+	return b.Judge(l.Mature(b.warmUp)).Outcome()
 }
