@@ -16,9 +16,18 @@ type bench struct {
 	seed   uint64
 	runs   int
 	judges []column
-	// results so far, and the bars that were missed.
-	results []result
-	missed  []string
+	// results so far, the bars that were missed, and the number of runs.
+	results  []result
+	missed   []string
+	measured int
+}
+
+// runsOf a row under each load. False alarms are rare, so they need more.
+func (b *bench) runsOf(null bool) int {
+	if null {
+		return b.runs
+	}
+	return max(b.runs/10, min(b.runs, 100))
 }
 
 // table measures rows and prints them.
@@ -44,7 +53,8 @@ func (b *bench) table(all []row, null bool) {
 			if k > 0 {
 				name, says = "", ""
 			}
-			results := measure(r, l, b.judges, b.seed, b.runs)
+			results := measure(r, l, b.judges, b.seed, b.runsOf(null))
+			b.measured += b.runsOf(null)
 			b.results = append(b.results, results...)
 			cells := []string{name, says, fmt.Sprintf("%g s", r.scrape), l.String(), results[0].text(null), b.verdict(r, l, results[0])}
 			for _, other := range results[1:] {
