@@ -50,6 +50,25 @@ func TestARunIsPolledAsByTheController(t *testing.T) {
 	}
 }
 
+// The source has samples of pods that are not ready yet; verdicts are not based on them.
+func TestAPollKnowsWhichPodsAreReady(t *testing.T) {
+	s := good()
+	s.second = 100
+	w := built(s, low20, 6)
+	seen := newPoll(w)
+	seen.at(w, 99.9)
+	if counted, ready := len(seen.counted.Canary), len(seen.judged.Canary); counted != 2 || ready != 1 {
+		t.Fatalf("%d canary pods are counted and %d judged, want 2 and 1", counted, ready)
+	}
+	first, second := seen.counted.Canary[0], seen.counted.Canary[1]
+	if want := clock(w.canary.pods[0].ready).Truncate(time.Second); !first.ReadyAt.Equal(want) || !first.UnreadyAt.IsZero() {
+		t.Errorf("the first pod is ready since %v, want %v, and unready since %v", first.ReadyAt, want, first.UnreadyAt)
+	}
+	if want := clock(w.canary.pods[1].created).Truncate(time.Second); !second.UnreadyAt.Equal(want) || !second.ReadyAt.IsZero() {
+		t.Errorf("the second pod is unready since %v, want %v, and ready since %v", second.UnreadyAt, want, second.ReadyAt)
+	}
+}
+
 // When the candidate serves alone, the weight is 100 and a new stage begins.
 func TestTheWeightBecomesFull(t *testing.T) {
 	s := good()
