@@ -43,11 +43,14 @@ func TestRunsDrawFromTheirOwnSource(t *testing.T) {
 	for _, p := range peers {
 		all = append(all, column{p.name, p.judge})
 	}
-	r := &rows()[3]
+	r := &rows()[slices.IndexFunc(rows(), func(r row) bool { return r.name == "first-1pct" })]
 	with, alone := measure(r, low20, all, 7, 20), measure(r, low20, all[:1], 7, 20)
 	measure(r, low5, all[:1], 7, 20)
 	if got := with[0].text(r.null); got != alone[0].text(r.null) {
 		t.Errorf("%s with the peers, %s without", got, alone[0].text(r.null))
+	}
+	if m, tail := alone[0].Median, alone[0].Tail; m == nil || tail == nil || *m == *tail {
+		t.Errorf("%s: all runs are alike", alone[0].text(r.null))
 	}
 }
 
