@@ -131,10 +131,11 @@ func (p *pod) counter(now, scrape float64) (analysis.PodCounter, bool) {
 		Pod: p.name, SampledAt: clock(p.at[i]),
 		Counts: analysis.Counts{Total: p.total[i], Bad: p.failed[i]},
 	}
-	// The API server's conditions are in whole seconds.
-	if p.serves(now) {
+	// The API server's conditions are in whole seconds, and gone with the pod.
+	switch {
+	case p.serves(now):
 		c.ReadyAt = clock(math.Floor(p.readySince(now)))
-	} else {
+	case now < p.ended:
 		c.UnreadyAt = clock(math.Floor(p.unreadySince(now)))
 	}
 	return c, true
