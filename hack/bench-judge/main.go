@@ -75,8 +75,8 @@ func report(out io.Writer, o options) (*bench, error) {
 			fmt.Fprintf(out, "- %s: %s.\n", p.name, p.says)
 		}
 	}
-	b.table(chosen, true)
-	b.table(chosen, false)
+	b.nulls(chosen)
+	b.detections(chosen)
 	fmt.Fprintf(out, "\n%d targets missed.\n", len(b.missed))
 	for _, m := range b.missed {
 		fmt.Fprintf(out, "- %s\n", m)
