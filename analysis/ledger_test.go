@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -292,26 +293,67 @@ func TestLedgerWindowTakesWhatBeganInIt(t *testing.T) {
 	}
 }
 
-func TestPollCheck(t *testing.T) {
+func TestAPodWhoseCountersCannotBeUsedIsLeftOut(t *testing.T) {
 	cases := map[string]struct {
-		poll    Poll
-		wantErr bool
+		counts Counts
+		want   string
 	}{
-		"counts":                   {poll: both(5, pod("c", 4, 10, 10), pod("s", 4, 0, 0))},
-		"nothing":                  {poll: canary(5)},
-		"more bad than total":      {poll: canary(5, pod("a", 4, 10, 11)), wantErr: true},
-		"NaN total":                {poll: canary(5, pod("a", 4, math.NaN(), 0)), wantErr: true},
-		"NaN bad":                  {poll: canary(5, pod("a", 4, 1, math.NaN())), wantErr: true},
-		"infinite total":           {poll: canary(5, pod("a", 4, math.Inf(1), 0)), wantErr: true},
-		"negative bad":             {poll: canary(5, pod("a", 4, 1, -1)), wantErr: true},
-		"a bad value on stable":    {poll: Poll{Stable: []PodCounter{pod("s", 4, -1, 0)}}, wantErr: true},
-		"the second of two canary": {poll: canary(5, pod("a", 4, 1, 0), pod("b", 4, 1, 2)), wantErr: true},
+		"counts":              {Counts{10, 10}, ""},
+		"none":                {Counts{}, ""},
+		"more bad than total": {Counts{10, 11}, "subset"},
+		"bad before total":    {Counts{0, 1}, "subset"},
+		"NaN total":           {Counts{math.NaN(), 0}, "finite"},
+		"NaN bad":             {Counts{1, math.NaN()}, "finite"},
+		"infinite total":      {Counts{math.Inf(1), 0}, "finite"},
+		"negative bad":        {Counts{1, -1}, "finite"},
+		"negative total":      {Counts{-1, 0}, "finite"},
+		// count * (1 - fraction) of a native histogram.
+		"rounded below 0":       {Counts{1e6, -1e-10}, ""},
+		"rounded above total":   {Counts{1e6, 1e6 + 1e-10}, ""},
+		"rounded, of one":       {Counts{1, 1 + 1e-15}, ""},
+		"one more, of a lot":    {Counts{1e6, 1e6 + 1}, "subset"},
+		"one less, of a lot":    {Counts{1e6, -1}, "finite"},
+		"as good as none of it": {Counts{0, 1e-15}, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if err := c.poll.Check(); (err != nil) != c.wantErr {
-				t.Errorf("Check() = %v, want an error: %v", err, c.wantErr)
+			odd := PodCounter{Pod: "odd", Counts: c.counts, SampledAt: at(19)}
+			if got := odd.Fault(); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("fault %q, want %q", got, c.want)
+			}
+			first := both(5, pod("c", 4, 10, 1), pod("s", 4, 100, 1))
+			p := both(20, pod("c", 19, 30, 2), pod("s", 19, 300, 2))
+			first.Canary, first.Stable = append(first.Canary, pod("odd", 4, 0, 0)), append(first.Stable, pod("odd2", 4, 0, 0))
+			p.Canary = append(p.Canary, odd)
+			odd.Pod = "odd2"
+			p.Stable = append(p.Stable, odd)
+			l := Ledger{}.Advance(first, start).Advance(p, start)
+			more, unusable := Counts{}, 1
+			if c.want == "" {
+				more, unusable = c.counts.rounded(), 0
+			}
+			if l.Canary != (Counts{20, 1}).Add(more) || l.Stable != (Counts{200, 1}).Add(more) || l.Unusable != unusable || !l.EvaluatedAt.Equal(at(20)) {
+				t.Errorf("counted %v and %v, %d unusable", l.Canary, l.Stable, l.Unusable)
+			}
+			if l.Canary.Bad < 1 || !l.Canary.sound() {
+				t.Errorf("%v are not counts", l.Canary)
+			}
+			if note := p.LeftOut(); (note != "") != (c.want != "") || c.want != "" && !strings.HasPrefix(note, "2 pods are left out: pod ") {
+				t.Errorf("left out: %q", note)
 			}
 		})
+	}
+}
+
+// Stable serves nothing, or it counts what cannot be used: who knows.
+func TestAPodWhoseCountersCannotBeUsedIsNotIdle(t *testing.T) {
+	q := Quality{ScrapeInterval: 5 * time.Second, ReadyPods: 1, Weight: 5}
+	p := both(5, pod("c", 4, 10, 1), pod("s", 4, 0, 0))
+	if l := (Ledger{}).Advance(p, start); !q.knowsSilence(l) {
+		t.Error("every pod of stable serves nothing, and that is not known")
+	}
+	p.Stable = append(p.Stable, pod("odd", 4, 0, 1))
+	if l := (Ledger{}).Advance(p, start); q.knowsSilence(l) {
+		t.Error("a pod of stable has served nobody knows what, and that is silence")
 	}
 }

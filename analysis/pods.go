@@ -19,8 +19,8 @@ const (
 type lastCounter struct {
 	Counts
 	SampledAt int64
-	// ReadyAt is since when the pod has been ready, or the time of its first sample when
-	// that is not known.
+	// ReadyAt is when the pod became ready for the first time since its containers started,
+	// or the time of its first sample when that is not known.
 	ReadyAt int64
 	Stable  bool
 	// Doubts are the newest consecutive samples with lower values than Counts. They are not
@@ -89,6 +89,14 @@ func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Coun
 	return c, Counts{}, false
 }
 
+// readyAgain returns the baseline of a pod that became ready after its last sample.
+func (c lastCounter) readyAgain(now PodCounter) lastCounter {
+	if now.StartedAt.UnixMilli() > c.SampledAt || now.Total < c.Total {
+		c.ReadyAt = now.ReadyAt.UnixMilli()
+	}
+	return c.based(now.Counts, now.SampledAt.UnixMilli())
+}
+
 // based returns the counter with a sample to count from.
 func (c lastCounter) based(now Counts, at int64) lastCounter {
 	c.Counts, c.SampledAt, c.Doubts = now, at, nil
@@ -122,23 +130,28 @@ func (l Ledger) age(c lastCounter) time.Duration {
 func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 	var scrapes []Scrape
 	for _, c := range pods {
+		if c.Fault() != "" {
+			if stable {
+				l.Unusable++
+			}
+			continue
+		}
+		c.Counts = c.rounded()
 		at := c.SampledAt.UnixMilli()
 		last, seen := l.Pods[c.Pod]
 		switch {
-		case seen && at <= last.seenAt() || c.beforeReady():
-			continue
-		case c.unready():
-			// Its next baseline is the first sample since it is ready again.
-			delete(l.Pods, c.Pod)
+		case seen && at <= last.seenAt() || c.beforeReady() || c.unready():
 			continue
 		case !seen && len(l.Pods) >= maxPods:
 			l.Unheld++
 			continue
-		case !seen || last.SampledAt < readyAt(c, 0):
+		case !seen:
 			l.Pods[c.Pod] = lastCounter{Counts: c.Counts, SampledAt: at, ReadyAt: readyAt(c, at), Stable: stable}
 			continue
+		case last.SampledAt < readyAt(c, 0):
+			l.Pods[c.Pod] = last.readyAgain(c)
+			continue
 		}
-		last.ReadyAt = readyAt(c, last.ReadyAt)
 		next, served, ok := last.follow(c.Counts, at)
 		l.Pods[c.Pod] = next
 		if ok && served != (Counts{}) {
@@ -163,13 +176,17 @@ func (c PodCounter) beforeReady() bool { return c.SampledAt.Before(c.ReadyAt) }
 // unready reports whether a pod was not ready when it was sampled.
 func (c PodCounter) unready() bool { return !c.UnreadyAt.IsZero() && c.SampledAt.After(c.UnreadyAt) }
 
-// Complete reports whether all pods of the newest poll are counted. If not, v is the
-// verdict, whatever the counts are.
-func (l Ledger) Complete() (v Verdict, ok bool) {
-	if l.Unheld == 0 {
-		return Verdict{}, true
+// Answers reports whether the counts are those after a poll, with all of its pods. If not, v
+// is the verdict, whatever the counts are.
+func (l Ledger) Answers(p Poll) (v Verdict, ok bool) {
+	switch {
+	case !l.EvaluatedAt.Equal(p.EvaluatedAt):
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the response is of %s, but one of %s has been counted: the clock of Belay or of the source was set back",
+			p.EvaluatedAt.UTC().Format(time.RFC3339), l.EvaluatedAt.UTC().Format(time.RFC3339))}, false
+	case l.Unheld > 0:
+		return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
 	}
-	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
+	return Verdict{}, true
 }
 
 // forget drops pods without a sample since the given time, when there might not be room for

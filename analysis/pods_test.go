@@ -59,14 +59,17 @@ func TestLedgerNeverCountsAPodItCannotRemember(t *testing.T) {
 	if want := (Counts{12 * maxPods, 0}); l.Canary != want || len(l.Pods) != maxPods || l.Unheld != 50 {
 		t.Errorf("counted %v on %d pods, %d unheld; want %v on %d, and 50", l.Canary, len(l.Pods), l.Unheld, want, maxPods)
 	}
-	if v, ok := l.Complete(); ok || v.Reason != TooManySeries {
+	if v, ok := l.Answers(canary(15)); ok || v.Reason != TooManySeries {
 		t.Errorf("judged as %s, want %s", v.Reason, TooManySeries)
 	}
 	if l = l.Advance(canary(20, pod("p0", 20, 20, 0)), start); l.Unheld != 0 {
 		t.Errorf("%d unheld of one pod", l.Unheld)
 	}
-	if v, ok := l.Complete(); !ok {
+	if v, ok := l.Answers(canary(20)); !ok {
 		t.Errorf("a poll that is held: %s", v.Message)
+	}
+	if v, ok := l.Answers(canary(19)); ok || v.Reason != Stale {
+		t.Errorf("a ledger that is newer than the response: %s, want %s", v.Reason, Stale)
 	}
 }
 

@@ -35,9 +35,14 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 		return Verdict{Reason: Pending, Message: "the candidate has no ready pods"}, false
 	}
 	limit := q.freshness()
-	fresh := 0
+	fresh, faults := 0, 0
+	fault := ""
 	var newest time.Time
 	for _, c := range p.Canary {
+		if f := c.Fault(); f != "" {
+			faults, fault = faults+1, f
+			continue
+		}
 		if c.SampledAt.After(newest) {
 			newest = c.SampledAt
 		}
@@ -48,15 +53,34 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	switch {
 	case len(p.Canary) == 0:
 		return Verdict{Reason: PartialCoverage, Message: q.noSeries(len(p.Stable) > 0)}, false
+	case float64(min(fresh, q.ReadyPods)) >= coverage*float64(q.ReadyPods):
+		return Verdict{}, true
+	case faults > 0:
+		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%s; the counters of %d of the candidate's %d ready pods cannot be used", fault, faults, q.ReadyPods)}, false
 	case newest.IsZero():
 		return Verdict{Reason: Stale, Message: "the samples in the response have no scrape time"}, false
 	case fresh == 0:
 		age := p.EvaluatedAt.Sub(newest).Round(time.Second)
 		return Verdict{Reason: Stale, Message: fmt.Sprintf("the newest sample is %s old, at most %s is allowed", age, limit)}, false
-	case float64(min(fresh, q.ReadyPods)) < coverage*float64(q.ReadyPods):
+	default:
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%d of the candidate's %d ready pods have fresh samples, %.0f %% are needed", fresh, q.ReadyPods, 100*coverage)}, false
 	}
-	return Verdict{}, true
+}
+
+// LeftOut says which pods of a poll are not counted because of a Fault; empty for none.
+func (p Poll) LeftOut() string {
+	n, fault := 0, ""
+	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
+		for _, c := range pods {
+			if f := c.Fault(); f != "" {
+				n, fault = n+1, f
+			}
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d pods are left out: %s", n, fault)
 }
 
 // noSeries says that no sample of the candidate's pods came, and what to look at.
@@ -115,10 +139,10 @@ func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
 }
 
 // knowsSilence reports whether it is known that stable serves no requests: its
-// weight is 0, or every one of its pods has a fresh sample.
+// weight is 0, or every one of its pods has a fresh sample that can be used.
 func (q Quality) knowsSilence(l Ledger) bool {
 	fresh, known := q.stablePods(l)
-	return q.Weight >= 100 || known > 0 && fresh == known
+	return q.Weight >= 100 || known > 0 && fresh == known && l.Unusable == 0
 }
 
 // baselineMissing reports whether stable should serve requests, but there is no

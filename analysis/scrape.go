@@ -9,7 +9,8 @@ type Scrape struct {
 	Pod string
 	// From is the time of the scrape before, and To of this one.
 	From, To int64
-	// ReadyAt is since when the pod has been ready; at most From.
+	// ReadyAt is when the pod became ready for the first time since its containers started,
+	// or the time of its first sample when that is not known; at most From.
 	ReadyAt int64
 	Counts
 }

@@ -25,6 +25,10 @@ import (
 type podState struct {
 	side  side
 	ready bool
+	// readyAt is since when it has been ready, and unreadyAt since when it is not; zero
+	// when that does not apply or is not known. startedAt is the latest start of a
+	// container.
+	readyAt, unreadyAt, startedAt time.Time
 }
 
 type side int
@@ -93,6 +97,14 @@ func (t *evaluation) see(pod *corev1.Pod, of side) {
 	if of == sideCanary && pod.CreationTimestamp.Add(createdSlack).Before(t.run.CreationTimestamp.Time) {
 		seen = podState{side: sidePast}
 	}
+	// A pod that is being deleted serves until it is no longer ready.
+	seen.readyAt, _ = workload.ReadySince(pod)
+	seen.unreadyAt, _ = workload.UnreadySince(pod)
+	for i := range pod.Status.ContainerStatuses {
+		if running := pod.Status.ContainerStatuses[i].State.Running; running != nil && running.StartedAt.After(seen.startedAt) {
+			seen.startedAt = running.StartedAt.Time
+		}
+	}
 	t.pods[pod.Name] = seen
 	t.podCount++
 	if seen.side == sideCanary && seen.ready {
@@ -115,6 +127,7 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 		target := c.PodCounter
 		target.Pod = targetName(c)
 		sight, listed := t.pods[c.Pod]
+		target.ReadyAt, target.UnreadyAt, target.StartedAt = sight.readyAt, sight.unreadyAt, sight.startedAt
 		if _, counts := known[target.Pod]; !listed && counts {
 			sight.side = t.sideByName(c.Pod)
 		}
@@ -144,12 +157,19 @@ func targetName(c *prometheus.Counter) string {
 }
 
 // addTarget sums the counters of a pod's targets, which must follow each other. The sum
-// has the oldest sample time of them.
+// has the oldest sample time of them. When those of one cannot be used, the pod's cannot.
 func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
 	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
 		return append(pods, target)
 	}
 	pod := &pods[len(pods)-1]
+	switch {
+	case pod.Fault() != "":
+		return pods
+	case target.Fault() != "":
+		*pod = target
+		return pods
+	}
 	pod.Counts = pod.Add(target.Counts)
 	if target.SampledAt.Before(pod.SampledAt) {
 		pod.SampledAt = target.SampledAt

@@ -71,7 +71,7 @@ func TestSplit(t *testing.T) {
 func TestAScrapeOfOneContainerThatFails(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, state: restore(nil),
-		pods: map[string]podState{"shop-canary-a": {sideCanary, true}, "shop-stable-a": {sideStable, true}}}
+		pods: map[string]podState{"shop-canary-a": {side: sideCanary, ready: true}, "shop-stable-a": {side: sideStable, ready: true}}}
 	q := query{key: "slo"}
 	polls := 0.0
 	poll := func(instances ...string) (judged analysis.Poll) {
