@@ -31,18 +31,15 @@ func belay(start func(s *scenario) rule) judge {
 		seen := newPoll(w)
 		seen.counted.WarmUps = []time.Duration{s.warmsUp()}
 		for now := w.firstPoll; now < w.length; now += min(w.scrape, slowestPoll) {
-			stage := w.stage(now)
 			seen.at(w, now)
-			if seen.counted.Check() == nil {
-				l = l.Advance(seen.counted, stage)
-			}
+			l = l.Advance(seen.counted, w.stage(now))
 			quality := analysis.Quality{
 				ScrapeInterval: seconds(w.scrape), ReadyPods: seen.ready, Weight: int(100*w.share(now) + 0.5),
 			}
 			if _, ok := quality.Judge(seen.judged); !ok {
 				continue
 			}
-			if _, ok := l.Complete(); !ok {
+			if _, ok := l.Answers(seen.judged); !ok {
 				continue
 			}
 			if asked.judge(l, quality) == analysis.Fail {
@@ -131,11 +128,14 @@ func (p *pod) counter(now, scrape float64) (analysis.PodCounter, bool) {
 		Pod: p.name, SampledAt: clock(p.at[i]),
 		Counts: analysis.Counts{Total: p.total[i], Bad: p.failed[i]},
 	}
-	// The API server's conditions are in whole seconds, and gone with the pod.
-	switch {
-	case p.serves(now):
+	if now >= p.ended {
+		return c, true
+	}
+	// What the API server reports is in whole seconds, and gone with the pod.
+	c.StartedAt = clock(math.Floor(p.startedAt(now)))
+	if p.serves(now) {
 		c.ReadyAt = clock(math.Floor(p.readySince(now)))
-	case now < p.ended:
+	} else {
 		c.UnreadyAt = clock(math.Floor(p.unreadySince(now)))
 	}
 	return c, true

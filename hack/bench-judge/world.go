@@ -71,6 +71,14 @@ func (p *pod) readySince(second float64) float64 {
 	return p.ready
 }
 
+// startedAt is when the container started that runs at a second.
+func (p *pod) startedAt(second float64) float64 {
+	if second >= p.restart.up {
+		return p.restart.up
+	}
+	return p.created
+}
+
 // unreadySince is since when a pod that does not serve at a second has not been ready.
 func (p *pod) unreadySince(second float64) float64 {
 	if second >= p.restart.from {
