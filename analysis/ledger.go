@@ -120,10 +120,10 @@ func (c PodCounter) Fault() string {
 
 // rounding is the greatest error of a sum or a difference of counters, as a part of it: that
 // of a float64 is 1e-16, and a source adds up many.
-const rounding = 1e-9
+const rounding = 1e-12
 
-// noise is how much of a count may be a rounding error.
-func (c Counts) noise() float64 { return rounding * max(1, c.Total) }
+// noise is how much of a count may be a rounding error; less than one request.
+func (c Counts) noise() float64 { return min(0.5, rounding*max(1, c.Total)) }
 
 // rounded are the counts with no fewer bad requests than 0 and no more than requests.
 func (c Counts) rounded() Counts { return Counts{c.Total, min(max(0, c.Bad), c.Total)} }
@@ -138,7 +138,11 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 //   - A pod that is not ready adds nothing but samples from before, and when it is ready
 //     again it has a new baseline: in between it served probes. It is young again only when
 //     a container restarted, so that a pod whose readiness flaps does not stay young.
-//   - A counter that decreased and stays low has restarted: its new value is added.
+//   - A counter that decreased counts from its new value on: what it counted before is
+//     history, whether its container restarted or a series is missing. What is missing does
+//     not count when it comes back, and a stable pod that seems to double has a series more.
+//   - Differences that may be rounding errors are none.
+//   - There may be more new bad requests than new requests, but not in all.
 //   - A pod whose counters have a Fault adds nothing, and is not known to be idle.
 //   - A counter with an older sample than the last one comes from a replica that lags
 //     behind, and adds nothing.
@@ -157,7 +161,7 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	stable := terms.sum(next.take(p.Stable, true))
 	next.Fresh = next.take(p.Canary, false)
 	canary := terms.sum(next.Fresh)
-	next.Canary, next.Stable = l.Canary.Add(canary.all), l.Stable.Add(stable.all)
+	next.Canary, next.Stable = l.Canary.Add(canary.all).rounded(), l.Stable.Add(stable.all).rounded()
 	next.Polls++
 	if first {
 		next.Since = p.EvaluatedAt
@@ -170,7 +174,7 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	if first || canary.all.Total > 0 || newStage {
 		next.MovedAt, next.Beside = p.EvaluatedAt, 0
 	}
-	next.Stage, next.StageStable = next.Stage.Add(canary.stage), next.StageStable.Add(stable.stage)
+	next.Stage, next.StageStable = next.Stage.Add(canary.stage).rounded(), next.StageStable.Add(stable.stage).rounded()
 	next.EvaluatedAt = p.EvaluatedAt
 	next.Bins = addBins(l.Bins, canary.bins(l.EvaluatedAt, p.EvaluatedAt)...)
 	next.Matured = nil

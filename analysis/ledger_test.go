@@ -70,9 +70,9 @@ func TestLedgerCounts(t *testing.T) {
 			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(10, pod("a", 9, 20, 1), pod("b", 9, 7, 2)), canary(15, pod("a", 9, 20, 1), pod("b", 14, 17, 3))},
 			wantCanary: Counts{30, 2}, wantPolls: 3,
 		},
-		"a counter that fell has restarted": {
+		"a counter that fell counts from its new value": {
 			polls:      []Poll{canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 30, 1)), canary(15, pod("a", 14, 50, 2))},
-			wantCanary: Counts{150, 12}, wantPolls: 3,
+			wantCanary: Counts{120, 11}, wantPolls: 3,
 		},
 		"a counter that fell and came back was incomplete": {
 			polls:      []Poll{canary(5, pod("a", 4, 2000, 20)), canary(10, pod("a", 9, 1010, 10)), canary(15, pod("a", 14, 2040, 21))},
@@ -104,21 +104,21 @@ func TestLedgerCounts(t *testing.T) {
 				canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 120, 1)), canary(15, pod("a", 14, 140, 1)),
 				canary(20, pod("a", 19, 160, 2)), canary(25, pod("a", 24, 180, 2)),
 			},
-			wantCanary: Counts{280, 12}, wantPolls: 5,
+			wantCanary: Counts{180, 11}, wantPolls: 5,
 		},
 		"one fallen sample that is polled again and again stays one": {
 			polls:      []Poll{canary(5, pod("a", 4, 100, 1)), canary(6, pod("a", 5, 50, 1)), canary(7, pod("a", 5, 50, 1)), canary(8, pod("a", 5, 50, 1))},
 			wantCanary: Counts{100, 1}, wantPolls: 4,
 		},
-		"a pod that restarts before its fall is believed": {
+		"a pod that restarts twice": {
 			polls: []Poll{
 				canary(5, pod("a", 4, 100, 1)), canary(10, pod("a", 9, 50, 1)), canary(15, pod("a", 14, 20, 1)), canary(20, pod("a", 19, 30, 1)),
 			},
-			wantCanary: Counts{130, 2}, wantPolls: 4,
+			wantCanary: Counts{110, 1}, wantPolls: 4,
 		},
-		"more new errors than new requests are not believed": {
+		"more new errors than new requests are of earlier requests": {
 			polls:      []Poll{canary(5, pod("a", 4, 10, 0)), canary(10, pod("a", 9, 15, 15))},
-			wantCanary: Counts{10, 0}, wantPolls: 2,
+			wantCanary: Counts{15, 15}, wantPolls: 2,
 		},
 		"a dead pod keeps what it served and adds nothing": {
 			polls: []Poll{

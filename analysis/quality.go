@@ -156,7 +156,7 @@ func (q Quality) baselineMissing(l Ledger) bool {
 func (q Quality) doubtful(l Ledger) int {
 	n := 0
 	for _, c := range l.Pods {
-		if !c.Stable && c.Doubts != nil && l.age(c) <= q.freshness() {
+		if !c.Stable && c.Doubt > 0 && l.age(c) <= q.freshness() {
 			n++
 		}
 	}

@@ -12,6 +12,8 @@ type Scrape struct {
 	// ReadyAt is when the pod became ready for the first time since its containers started,
 	// or the time of its first sample when that is not known; at most From.
 	ReadyAt int64
+	// Counts may have more bad requests than requests: some that were counted when they
+	// began, in an earlier scrape, failed in this one.
 	Counts
 }
 
