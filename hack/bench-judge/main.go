@@ -65,13 +65,13 @@ func report(out io.Writer, o options) (*bench, error) {
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("no row is named %q", o.cell)
 	}
-	b := &bench{out: out, seed: o.seed, runs: o.runs, judges: []column{{belayName, belay(startDefault)}}}
+	b := &bench{out: out, seed: o.seed, runs: o.runs, judges: []column{{belayName, false, belay(startDefault)}}}
 	fmt.Fprintf(out, "Simulated canaries of %d s after the first request or the onset; %d runs of a null under each load, %d of a fault; seed %d: run n of a row draws from PCG(seed, FNV-1a of \"row load n\").\n",
 		runFor, b.runsOf(true), b.runsOf(false), o.seed)
 	if o.peers {
 		fmt.Fprintln(out)
 		for _, p := range peers {
-			b.judges = append(b.judges, column{p.name, p.judge})
+			b.judges = append(b.judges, p.column)
 			fmt.Fprintf(out, "- %s: %s.\n", p.name, p.says)
 		}
 	}

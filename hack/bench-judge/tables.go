@@ -44,7 +44,9 @@ func (b *bench) nulls(all []row) {
 			ours = append(ours, results[0].text(true))
 			verdicts = append(verdicts, b.verdict(r, l, results[0]))
 			for k, other := range results[1:] {
-				others[k] = append(others[k], other.Early)
+				if other.Runs > 0 {
+					others[k] = append(others[k], other.Early)
+				}
 			}
 		}
 		// The worst load decides.
@@ -115,6 +117,9 @@ func (b *bench) measure(r *row, l load) []result {
 
 // span is the lowest and the highest of some percents.
 func span(percents []float64) string {
+	if len(percents) == 0 {
+		return "–"
+	}
 	low, high := slices.Min(percents), slices.Max(percents)
 	if low == high {
 		return fmt.Sprintf("%.3g", low)
@@ -122,9 +127,12 @@ func span(percents []float64) string {
 	return fmt.Sprintf("%.2g–%.3g", low, high)
 }
 
-// text is a cell of a table.
+// text is a cell of a table, – when the rule is not for the row.
 func (r result) text(null bool) string {
-	if null {
+	switch {
+	case r.Runs == 0:
+		return "–"
+	case null:
 		return fmt.Sprintf("%.3g", r.Early)
 	}
 	text := fmt.Sprintf("%.3g", r.RolledBack-r.Early)
