@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -97,6 +98,10 @@ type Ledger struct {
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
+	// StageTime is for how long the canary's pods have served for Stage, in milliseconds: the
+	// sum over the pods. StageStableTime is stable's.
+	StageTime       int64 `json:"stageTime,omitempty"`
+	StageStableTime int64 `json:"stageStableTime,omitempty"`
 	// Matured are the counts of the canary's pods after each of the poll's warm-ups.
 	Matured []matured `json:"matured,omitempty"`
 	// MovedAt is the evaluation time of the poll at which the candidate's counts last
@@ -154,13 +159,14 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next := l
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
-	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
+	next.makeRoom(p)
 	next.Unheld, next.Unusable = 0, 0
 	first := l.Polls == 0
 	terms := terms{stage: from.UnixMilli(), late: l.EvaluatedAt.Add(-p.freshness()).UnixMilli()}
 	stable := terms.sum(next.take(p.Stable, true))
-	next.Fresh = next.take(p.Canary, false)
-	canary := terms.sum(next.Fresh)
+	scrapes := next.take(p.Canary, false)
+	canary := terms.sum(scrapes)
+	next.Fresh = slices.DeleteFunc(scrapes, func(s Scrape) bool { return s.Counts == Counts{} })
 	next.Canary, next.Stable = l.Canary.Add(canary.all).rounded(), l.Stable.Add(stable.all).rounded()
 	next.Polls++
 	if first {
@@ -169,12 +175,14 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	newStage := !from.Equal(l.StageFrom)
 	if newStage {
 		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
+		next.StageTime, next.StageStableTime = 0, 0
 	}
 	next.Beside += stable.all.Total
 	if first || canary.all.Total > 0 || newStage {
 		next.MovedAt, next.Beside = p.EvaluatedAt, 0
 	}
 	next.Stage, next.StageStable = next.Stage.Add(canary.stage).rounded(), next.StageStable.Add(stable.stage).rounded()
+	next.StageTime, next.StageStableTime = next.StageTime+canary.time, next.StageStableTime+stable.time
 	next.EvaluatedAt = p.EvaluatedAt
 	next.Bins = addBins(l.Bins, canary.bins(l.EvaluatedAt, p.EvaluatedAt)...)
 	next.Matured = nil

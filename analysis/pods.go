@@ -1,25 +1,26 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
+	"slices"
 	"time"
 )
 
-// maxPods and forgetAfter bound how many pods a ledger has: about 60 bytes each, so 60 KB
-// of an object of at most 1.5 MB. A pod without a sample for forgetAfter has ended, and is
-// dropped when there is no room for others.
-const (
-	maxPods     = 1000
-	forgetAfter = 15 * time.Minute
-)
+// maxPods bounds how many pods a ledger has: enough for 5,000 of each version, about 70 bytes
+// each as JSON. When there is no room for others, those that are longest without a sample are
+// dropped.
+const maxPods = 10_000
+
+// endedAfter is how long a pod of stable without a sample may still have served something.
+const endedAfter = 15 * time.Minute
 
 func (l Ledger) age(c lastCounter) time.Duration {
 	return l.EvaluatedAt.Sub(time.UnixMilli(c.SampledAt))
 }
 
 // take adds a poll's counters of one version and returns what its pods served since their
-// last samples.
+// last samples, also of those that served nothing.
 func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 	var scrapes []Scrape
 	for _, c := range pods {
@@ -47,9 +48,7 @@ func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 		}
 		next, served := last.follow(c.Counts, at)
 		l.Pods[c.Pod] = next
-		if served != (Counts{}) {
-			scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
-		}
+		scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
 	}
 	return scrapes
 }
@@ -82,17 +81,41 @@ func (l Ledger) Answers(p Poll) (v Verdict, ok bool) {
 	return Verdict{}, true
 }
 
-// forget drops pods without a sample since the given time, when there might not be room for
-// the pods of a poll. Pods in the poll stay; otherwise their whole values would count again.
-func (l *Ledger) forget(p Poll, since time.Time) {
-	if len(l.Pods)+len(p.Canary)+len(p.Stable) <= maxPods {
+// WithoutPods returns the ledger without the last counters of its pods, when there is no room
+// to store them. The next sample of each is a baseline again, so the requests since its last
+// one are not counted.
+func (l Ledger) WithoutPods() Ledger {
+	l.Pods = nil
+	return l
+}
+
+// makeRoom drops pods that are not in a poll when there is no room for those that are, the
+// ones that are longest gone first. Pods of the poll stay: what they have served since their
+// last samples is in it.
+func (l *Ledger) makeRoom(p Poll) {
+	over := len(l.Pods) + len(p.Canary) + len(p.Stable) - maxPods
+	if over <= 0 {
 		return
 	}
 	here := map[string]bool{}
 	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
 		for _, c := range pods {
 			here[c.Pod] = true
+			if _, known := l.Pods[c.Pod]; known {
+				over--
+			}
 		}
 	}
-	maps.DeleteFunc(l.Pods, func(name string, c lastCounter) bool { return !here[name] && c.SampledAt < since.UnixMilli() })
+	var gone []string
+	for name := range l.Pods {
+		if !here[name] {
+			gone = append(gone, name)
+		}
+	}
+	slices.SortFunc(gone, func(a, b string) int {
+		return cmp.Or(cmp.Compare(l.Pods[a].SampledAt, l.Pods[b].SampledAt), cmp.Compare(a, b))
+	})
+	for _, name := range gone[:min(max(0, over), len(gone))] {
+		delete(l.Pods, name)
+	}
 }

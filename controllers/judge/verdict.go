@@ -29,7 +29,7 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 	if result.Err != nil {
 		return analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	}
-	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Metric: metricOf(g.Spec, trigger)}
+	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Metric: metricOf(g.Spec, trigger), Background: t.background(result)}
 	if trigger.Invariant != "" {
 		// A violation counts even when the response is incomplete; only a pass needs a
 		// complete and fresh one.
@@ -54,7 +54,7 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
 	if v.Outcome() == analysis.Pass {
-		if doubt, ok := quality.JudgeShare(ledger, g.Spec.MinimumSamples); !ok {
+		if doubt, ok := quality.JudgeShare(ledger); !ok {
 			return doubt
 		}
 	}
