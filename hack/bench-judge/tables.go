@@ -3,178 +3,184 @@ package main
 import (
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"strings"
 )
 
-// column is a judge of the tables.
-type column struct {
-	name string
-	judge
+// belayName is the judge that the bars are for.
+const belayName = "Belay default"
+
+// bench is what is measured, and how often.
+type bench struct {
+	out    io.Writer
+	seed   uint64
+	runs   int
+	judges []column
+	// results so far, the bars that were missed, and the number of runs.
+	results  []result
+	missed   []string
+	measured int
 }
 
-var columns = []column{
-	{"Argo 95 %", argo(0.95)},
-	{"Argo 99 %", argo(0.99)},
-	{"Flagger 99 %", flagger},
-	{"burn alert", burnAlert(0)},
-	{"burn alert, 2x stable", burnAlert(2)},
-	{"Belay burn", belay(belayBurn)},
-	{"Belay regression", belay(belayRegression)},
-	{"**Belay default**", belay(belayDefault)},
-}
-
-// row is a scenario under loads that the table shows as one.
-type row struct {
-	scenario
-	label string
-	loads []load
-}
-
-func grid() (loads []load) {
-	for _, rps := range []float64{10, 100, 1000} {
-		for _, weight := range []float64{0.05, 0.2, 0.5} {
-			loads = append(loads, load{rps, weight})
-		}
+// runsOf a row under each load. False alarms are rare, so they need more.
+func (b *bench) runsOf(null bool) int {
+	if null {
+		return b.runs
 	}
-	return loads
+	return max(b.runs/10, min(b.runs, 100))
 }
 
-// healthy is the error ratio of a good version.
-const healthy = 0.001
-
-func worse(name string, p float64) scenario {
-	return scenario{name: name, canary: always(p), stable: always(healthy)}
-}
-
-func detectionRows() []row {
-	tiny, small, one, five, half := worse("0.2 % (2x)", 0.002), worse("0.5 %", 0.005), worse("1 %", 0.01), worse("5 %", 0.05), worse("50 %", 0.5)
-	late := scenario{name: "5 % from 300 s", canary: during(300, runFor, 0.05, healthy), stable: always(healthy), onset: 300}
-	clumps := scenario{name: "1 % clumped", canary: always(0.01), stable: always(healthy), clump: 10}
-	return []row{
-		{tiny, "all", grid()},
-		{small, "100, 20 %", []load{{100, 0.2}}},
-		{small, "1000, 5 %", []load{{1000, 0.05}}},
-		{small, "1000, 50 %", []load{{1000, 0.5}}},
-		{one, "10, 50 %", []load{{10, 0.5}}},
-		{one, "100, 5 %", []load{{100, 0.05}}},
-		{one, "100, 20 %", []load{{100, 0.2}}},
-		{one, "1000, 5 %", []load{{1000, 0.05}}},
-		{five, "10, 5 %", []load{{10, 0.05}}},
-		{five, "100, 5 %", []load{{100, 0.05}}},
-		{five, "100, 20 %", []load{{100, 0.2}}},
-		{five, "1000, 50 %", []load{{1000, 0.5}}},
-		{half, "10, 5 %", []load{{10, 0.05}}},
-		{half, "≥ 100, all", grid()[3:]},
-		{late, "100, 20 %", []load{{100, 0.2}}},
-		{clumps, "1000, 20 %", []load{{1000, 0.2}}},
-	}
-}
-
-// nulls are the scenarios in which every rollback is a false one.
-func nulls() []scenario {
-	good := always(healthy)
-	return []scenario{
-		{name: "0.1 % independent", canary: good, stable: good},
-		{name: "0.1 % clumped (≤ 50)", canary: good, stable: good, clump: 10},
-		{name: "shared 30 s at 5 %", canary: good, stable: good, incident: 0.05},
-		{name: "both versions at 2 %", canary: always(0.02), stable: always(0.02)},
-	}
-}
-
-// measure returns every column's seconds from onset, over all runs and loads.
-// Each run draws from its own source, so a row does not depend on the others.
-func measure(s scenario, loads []load, judges []column, seed uint64, runs int) [][]float64 {
-	out := make([][]float64, len(judges))
-	for _, l := range loads {
-		for n := range runs {
-			rng := rand.New(rand.NewPCG(seed, key(s, l, n))) // #nosec G404 -- a simulation must repeat
-			o := observe(simulate(s, l, rng))
-			for k, j := range judges {
-				out[k] = append(out[k], j.judge(o, rng)-float64(s.onset))
+// nulls measures the rows in which every rollback is a false one, and prints a line for
+// each: all loads of Belay, and the lowest and highest of the others.
+func (b *bench) nulls(all []row) {
+	rows := b.begin(all, true, "Rolled back although the candidate is no worse than stable, % of runs under each load; of the peers lowest–highest. Usual loads are 10 rps 50 %, 100 rps 5 %, 100 rps 20 % and 1000 rps 10 %.",
+		"row", "what happens", "scrape", "loads", "**"+b.judges[0].name+"**", "at most")
+	for i := range rows {
+		r := &rows[i]
+		var ours, verdicts []string
+		others := make([][]float64, len(b.judges)-1)
+		for _, l := range r.loads {
+			results := b.measure(r, l)
+			ours = append(ours, results[0].text(true))
+			verdicts = append(verdicts, b.verdict(r, l, results[0]))
+			for k, other := range results[1:] {
+				if other.Runs > 0 {
+					others[k] = append(others[k], other.Early)
+				}
 			}
 		}
-	}
-	return out
-}
-
-// key names a run: FNV-1a over what makes it.
-func key(s scenario, l load, n int) uint64 {
-	h := uint64(14695981039346656037)
-	for _, b := range []byte(fmt.Sprint(s.name, l.rps, l.weight, n)) {
-		h = (h ^ uint64(b)) * 1099511628211
-	}
-	return h
-}
-
-func detection(out io.Writer, seed uint64, runs int) {
-	header(out, []string{"canary errors", "rps, weight"}, columns)
-	for _, r := range detectionRows() {
-		fmt.Fprintf(out, "| %s | %s |", r.name, r.label)
-		for _, seconds := range measure(r.scenario, r.loads, columns, seed, runs) {
-			fmt.Fprintf(out, " %s |", detected(seconds))
+		// The worst load decides.
+		slices.SortStableFunc(verdicts, func(x, y string) int { return len(y) - len(x) })
+		cells := []string{r.name, r.says, fmt.Sprintf("%g s", r.scrape), among(r.loads), strings.Join(ours, ", "), verdicts[0]}
+		for _, percents := range others {
+			cells = append(cells, span(percents))
 		}
-		fmt.Fprintln(out)
+		b.line(cells)
 	}
 }
 
-// detected prints the share of runs a judge noticed, and the median time when
-// that is at least half of them. What is noticed before the onset is not.
-func detected(seconds []float64) string {
-	slices.Sort(seconds)
-	noticed := 0
-	for _, s := range seconds {
-		if s > 0 && s <= runFor {
-			noticed++
-		}
+// among names the loads of a row.
+func among(loads []load) string {
+	if slices.Equal(loads, usual) {
+		return "usual"
 	}
-	text := fmt.Sprintf("%.3g", 100*float64(noticed)/float64(len(seconds)))
-	if median := seconds[(len(seconds)-1)/2]; median > 0 && median <= runFor {
-		text += fmt.Sprintf(" / %.0f", median)
+	names := make([]string, len(loads))
+	for i, l := range loads {
+		names[i] = l.String()
 	}
-	return text
+	return strings.Join(names, ", ")
 }
 
-func falseAlarms(out io.Writer, seed uint64, runs int) {
-	judges := append(slices.Clone(columns), column{"z-test, peeking", belay(naive)})
-	header(out, []string{"canary = stable"}, judges)
-	for _, s := range nulls() {
-		lowest, highest := make([]float64, len(judges)), make([]float64, len(judges))
-		for i, l := range grid() {
-			for k, seconds := range measure(s, []load{l}, judges, seed, runs) {
-				fired := 0
-				for _, second := range seconds {
-					if second <= runFor {
-						fired++
-					}
-				}
-				percent := 100 * float64(fired) / float64(runs)
-				if i == 0 {
-					lowest[k] = percent
-				}
-				lowest[k], highest[k] = min(lowest[k], percent), max(highest[k], percent)
+// detections measures the rows of a bad candidate, and prints a line for each load.
+func (b *bench) detections(all []row) {
+	rows := b.begin(all, false, "Rolled back, % of runs / median / 95th percentile in seconds from the first request or the onset; – when fewer are:",
+		"row", "what happens", "scrape", "load", "**"+b.judges[0].name+"**", "at most")
+	for i := range rows {
+		r := &rows[i]
+		for k, l := range r.loads {
+			name, says := r.name, r.says
+			if k > 0 {
+				name, says = "", ""
 			}
+			results := b.measure(r, l)
+			cells := []string{name, says, fmt.Sprintf("%g s", r.scrape), l.String(), results[0].text(false), b.verdict(r, l, results[0])}
+			for _, other := range results[1:] {
+				cells = append(cells, other.text(false))
+			}
+			b.line(cells)
 		}
-		fmt.Fprintf(out, "| %s |", s.name)
-		for k := range judges {
-			fmt.Fprintf(out, " %s |", span(lowest[k], highest[k]))
-		}
-		fmt.Fprintln(out)
 	}
 }
 
-func span(low, high float64) string {
+// begin returns the rows of a table, and prints its head when there are any.
+func (b *bench) begin(all []row, null bool, title string, names ...string) []row {
+	rows := slices.DeleteFunc(slices.Clone(all), func(r row) bool { return r.null != null })
+	if len(rows) > 0 {
+		for _, j := range b.judges[1:] {
+			names = append(names, j.name)
+		}
+		fmt.Fprintf(b.out, "\n%s\n\n", title)
+		b.line(names)
+		fmt.Fprintf(b.out, "|%s\n", strings.Repeat("---|", len(names)))
+	}
+	return rows
+}
+
+func (b *bench) line(cells []string) { fmt.Fprintf(b.out, "| %s |\n", strings.Join(cells, " | ")) }
+
+func (b *bench) measure(r *row, l load) []result {
+	runs := b.runsOf(r.null)
+	results := measure(r, l, b.judges, b.seed, runs)
+	b.results, b.measured = append(b.results, results...), b.measured+runs
+	return results
+}
+
+// span is the lowest and the highest of some percents.
+func span(percents []float64) string {
+	if len(percents) == 0 {
+		return "–"
+	}
+	low, high := slices.Min(percents), slices.Max(percents)
 	if low == high {
 		return fmt.Sprintf("%.3g", low)
 	}
 	return fmt.Sprintf("%.2g–%.3g", low, high)
 }
 
-func header(out io.Writer, first []string, judges []column) {
-	names := slices.Clone(first)
-	for _, j := range judges {
-		names = append(names, j.name)
+// text is a cell of a table, – when the rule is not for the row.
+func (r result) text(null bool) string {
+	switch {
+	case r.Runs == 0:
+		return "–"
+	case null:
+		return fmt.Sprintf("%.3g", r.Early)
 	}
-	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)))
+	text := fmt.Sprintf("%.3g", r.RolledBack-r.Early)
+	for _, seconds := range []*float64{r.Median, r.Tail} {
+		if seconds == nil {
+			text += " / –"
+		} else {
+			text += fmt.Sprintf(" / %.0f", *seconds)
+		}
+	}
+	if r.Early > 0 {
+		text += fmt.Sprintf(" (%.3g early)", r.Early)
+	}
+	return text
+}
+
+// verdict holds a result against the row's bars for its load.
+func (b *bench) verdict(r *row, l load, got result) string {
+	var said []string
+	for _, bar := range r.bars {
+		if !bar.covers(l) {
+			continue
+		}
+		if bar.reached(got) {
+			said = append(said, bar.String()+" reached")
+			continue
+		}
+		said = append(said, bar.String()+" **missed**")
+		b.missed = append(b.missed, fmt.Sprintf("%s, %s: %s, at most %s", r.name, l, got.text(r.null), bar))
+	}
+	return strings.Join(said, ", ")
+}
+
+func (b bar) String() string {
+	if b.what == rolledBack {
+		return fmt.Sprintf("%g %%", b.most)
+	}
+	return fmt.Sprintf("%s %g s", b.what, b.most)
+}
+
+// reached reports whether a result is within the bar.
+func (b bar) reached(got result) bool {
+	switch b.what {
+	case rolledBack:
+		return got.Early <= b.most+1e-9
+	case median:
+		return got.Median != nil && *got.Median <= b.most
+	default:
+		return got.Tail != nil && *got.Tail <= b.most
+	}
 }
