@@ -169,8 +169,8 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 		return err
 	}
 	clients := sources.NewClients(mgr.GetAPIReader(), o.namespace, time.Minute)
-	breaker := sources.NewBreaker()
-	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
+	breaker, prober := sources.NewBreaker(), sources.NewProber(clients, clock.RealClock{}, gather)
+	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, gather), Prober: prober, Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := analysis.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}

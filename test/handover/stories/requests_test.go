@@ -112,7 +112,7 @@ func (s *shop) release(version string) map[string]int {
 // others are the reconcilers of cmd/belay-controller that register leaves out.
 func others(mgr ctrl.Manager) error {
 	clients := sources.NewClients(mgr.GetAPIReader(), metav1.NamespaceDefault, time.Minute)
-	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, time.Millisecond), Breaker: sources.NewBreaker(), Clock: clock.RealClock{}, Workers: 1}
+	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, time.Millisecond), Prober: sources.NewProber(clients, clock.RealClock{}, time.Millisecond), Breaker: sources.NewBreaker(), Clock: clock.RealClock{}, Workers: 1}
 	preflight := &judge.PreflightReconciler{Client: mgr.GetClient(), Sources: clients, Clock: clock.RealClock{}, Workers: 1}
 	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
 	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: time.Hour, Limit: 10}
