@@ -12,6 +12,8 @@ type Scope struct {
 	Metric string
 	// Labels that matchers need: without one of them the matcher selects nothing.
 	Labels []string
+	// Bound is set for the buckets of a histogram with this upper bound.
+	Bound string
 	// OfBad is set for a metric that only the bad requests or the violations have.
 	OfBad bool
 }
@@ -66,6 +68,8 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 		switch {
 		case scope.OfBad:
 			ofBad, unseen = append(ofBad, scope.Metric), unseen && series == 0
+		case series == 0 && scope.Bound != "":
+			return Verdict{Reason: BadQuery, Message: fmt.Sprintf("the histogram has no bucket %s whose upper bound is the threshold %s: choose a threshold that is a bucket bound (label le), or add the bucket", quoted(scope.Metric), scope.Bound)}, false
 		case series == 0:
 			return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the source has no series %s for any pod of the service: check its name, and that the pods are scraped", quoted(scope.Metric))}, false
 		}

@@ -31,6 +31,8 @@ func TestJudgeSights(t *testing.T) {
 		"seen, without the label":            {other, true, []Sight{version("stable", all, ScopeSight{2, []int{0}, nil})}, UnknownLabel, `no series "errors"`},
 		"one of two was seen":                {two, false, []Sight{version("stable", all, ScopeSight{}, ScopeSight{Series: 1})}, "", ""},
 		"none of two was seen":               {two, false, []Sight{version("stable", all, ScopeSight{}, ScopeSight{})}, NeverSeen, `"errors", "failures"`},
+		"no bucket of the threshold":         {[]Scope{{Metric: "d_count"}, {Metric: "d_bucket", Bound: "300ms"}}, false, []Sight{version("stable", all, ScopeSight{})}, BadQuery, `no bucket "d_bucket" whose upper bound is the threshold 300ms`},
+		"no histogram":                       {[]Scope{{Metric: "d_count"}, {Metric: "d_bucket", Bound: "300ms"}}, false, []Sight{version("stable", ScopeSight{}, ScopeSight{})}, PartialCoverage, "d_count"},
 		"an answer about something else":     {two, false, []Sight{version("stable", all)}, Malformed, ""},
 	} {
 		v, ok := JudgeSights(tc.scopes, tc.missingIsZero, tc.versions...)

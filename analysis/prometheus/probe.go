@@ -49,12 +49,7 @@ func IndicatorProbe(i v1alpha1.Indicator, pods ...Pods) (Probe, error) {
 	case i.Requests != nil:
 		return seriesProbe(i.Requests.Total, i.Requests.Bad, mine, pods)
 	case i.Latency != nil:
-		count := v1alpha1.Series{Metric: i.Latency.Histogram + "_count", Matchers: i.Latency.Matchers}
-		all, err := selector(count, mine)
-		if err != nil {
-			return Probe{}, err
-		}
-		return newProbe([]scope{scopeOf(count.Metric, neededBy(count.Matchers), mine)}, kindOf("total", all), pods)
+		return latencyProbe(*i.Latency, mine, pods)
 	default:
 		return promQLProbe(*i.PromQL, mine, pods)
 	}
@@ -92,6 +87,29 @@ func seriesProbe(total, bad v1alpha1.Series, mine []string, pods []Pods) (Probe,
 		scopes = append(scopes, scope{analysis.Scope{Metric: bad.Metric, Labels: needed}, all})
 	}
 	return newProbe(scopes, kindOf("total", all)+" or "+kindOf("bad", some), pods)
+}
+
+// latencyProbe looks for the labels in the count of observations, and for the bucket of the
+// threshold.
+func latencyProbe(l v1alpha1.LatencyIndicator, mine []string, pods []Pods) (Probe, error) {
+	count := v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}
+	all, err := selector(count, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}}
+	exists, err := selector(bucket, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	bucket.Matchers = append(bucket.Matchers, l.Matchers...)
+	within, err := selector(bucket, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	return newProbe([]scope{
+		scopeOf(count.Metric, neededBy(count.Matchers), mine), {analysis.Scope{Metric: bucket.Metric, Bound: l.Threshold.Duration.String()}, exists},
+	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within), pods)
 }
 
 // promQLProbe looks for the labels of every selector in its metric.
@@ -269,6 +287,8 @@ func (s Sights) take(scopes []analysis.Scope, at time.Time, r *sample) *QueryErr
 		sight.Total += r.value
 	case "bad":
 		sight.Bad += r.value
+	case "within":
+		sight.Bad -= r.value
 	default:
 		marks := strings.Split(kind, ",")
 		i, err := strconv.Atoi(marks[0])

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,7 +43,8 @@ func TestWhatAProbeLooksFor(t *testing.T) {
 			[]analysis.Scope{{Metric: "a"}, {Metric: "b", Labels: []string{"code"}, OfBad: true}}, []string{`a{S}`, `b{S}`}},
 		"matchers that an absent label satisfies": {of(matching("a", notHealth, anyPath), matching("b", notHealth)),
 			[]analysis.Scope{{Metric: "a"}, {Metric: "b", OfBad: true}}, []string{`a{S}`, `b{S}`}},
-		"latency": {latency(300, verb), []analysis.Scope{{Metric: "request_duration_seconds_count", Labels: []string{"verb"}}}, []string{`request_duration_seconds_count{S}`}},
+		"latency": {latency(300*time.Millisecond, verb), []analysis.Scope{{Metric: "request_duration_seconds_count", Labels: []string{"verb"}}, {Metric: "request_duration_seconds_bucket", Bound: "300ms"}},
+			[]string{`request_duration_seconds_count{S}`, `request_duration_seconds_bucket{S,le=~"0\\.30*"}`}},
 		"promQL": {v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `a{code!="1"} + b{verb="GET"}`, Bad: `a{code="500"} or {"c.d",code=~"5.."} or c{x=""}`}},
 			[]analysis.Scope{{Metric: "a", Labels: []string{"code"}}, {Metric: "b", Labels: []string{"verb"}}, {Metric: "c.d", Labels: []string{"code"}, OfBad: true}, {Metric: "c", OfBad: true}},
 			[]string{`a{S}`, `b{S}`, `{__name__="c.d",S}`, `c{S}`}},
@@ -81,7 +83,7 @@ func TestProbe(t *testing.T) {
 	}
 	source := connect(t, defaults(serve(t, say(http.StatusOK, vector(
 		row("shop", "web-7f9c6d-", "0", "4"), row("shop", "web-7f9c6d-", "1,1,", "2"), row("shop", "web-7f9c6d-", "1,1,1", "1"), row("shop", "web-7f9c6d-", "total", "153"),
-		row("shop", "web-7f9c6d-", "bad", "3"), row("bank", "web-7f9c6d-", "0", "1"), row("shop", "web-0123456789-", "1,,1", "2"),
+		row("shop", "web-7f9c6d-", "bad", "30"), row("shop", "web-7f9c6d-", "within", "27"), row("bank", "web-7f9c6d-", "0", "1"), row("shop", "web-0123456789-", "1,,1", "2"),
 	)))))
 	got, err := source.Probe(t.Context(), probe, evaluated, evaluated)
 	if err != nil {

@@ -75,7 +75,7 @@ type PromQLIndicator struct {
 
 // RequestsIndicator is two cumulative counters.
 //
-// +kubebuilder:validation:XValidation:rule="self.total.metric != self.bad.metric || (has(self.bad.matchers) && self.bad.matchers.exists(b, !has(self.total.matchers) || !self.total.matchers.exists(t, t.name == b.name && t.op == b.op && (has(t.value) ? t.value : '') == (has(b.value) ? b.value : ''))))",message="bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5.."
+// +kubebuilder:validation:XValidation:rule=`self.total.metric != self.bad.metric || (has(self.bad.matchers) && self.bad.matchers.exists(b, !has(self.total.matchers) || !self.total.matchers.exists(t, t.name == b.name && t.op == b.op && (has(t.value) ? t.value : "") == (has(b.value) ? b.value : ""))))`,message="bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5.."
 type RequestsIndicator struct {
 	// total counts all requests.
 	// +required

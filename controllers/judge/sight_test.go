@@ -73,9 +73,9 @@ func TestNeverSeenIsNotZero(t *testing.T) {
 		stable, canary string
 		want           analysis.Reason
 	}{
-		"never seen":           {"", "0", "0", analysis.NeverSeen},
-		"never seen is zero":   {v1alpha1.MissingZero, "0", "0", analysis.Healthy},
-		"seen on stable":       {"", "1", "0", analysis.Healthy},
+		"never seen":            {"", "0", "0", analysis.NeverSeen},
+		"never seen is zero":    {v1alpha1.MissingZero, "0", "0", analysis.Healthy},
+		"seen on stable":        {"", "1", "0", analysis.Healthy},
 		"seen on the candidate": {"", "0", "1", analysis.Healthy},
 	} {
 		b := newBench(t, 1)
