@@ -134,9 +134,9 @@ func (r *Reconciler) after(s *subject, probed time.Time) time.Time {
 	if c := s.ready(); c.Status != metav1.ConditionTrue && probed.Sub(c.LastTransitionTime.Time) < r.Every {
 		return probed.Add(soon)
 	}
-	h := fnv.New32a()
+	h := fnv.New64a()
 	_, _ = h.Write([]byte(s.object.GetUID()))
-	at := probed.Truncate(r.Every).Add(time.Duration(h.Sum32()) % r.Every)
+	at := probed.Truncate(r.Every).Add(time.Duration(h.Sum64() % uint64(r.Every)))
 	for at.Sub(probed) < r.Every/4 {
 		at = at.Add(r.Every)
 	}

@@ -115,7 +115,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 	}
 	value, reason := worst.readiness()
 	if reason == v1alpha1.ReasonMeasured {
-		worstOf = fmt.Sprintf("%s their series on the stable pods of %s", counted(len(measures), "indicator sees", "indicators see"), counted(len(stable), "Rollout", "Rollouts"))
+		worstOf = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
 	}
 	s.set(now, value, reason, worstOf)
 }
