@@ -84,7 +84,8 @@ func (r *Reconciler) read(ctx context.Context, kind string, name types.Namespace
 	return &subject{kind, g, next, g.Spec, &next.Status, nil}, nil
 }
 
-func (r *Reconciler) reconcile(ctx context.Context, kind string, name types.NamespacedName) (reconcile.Result, error) {
+// Reconcile looks at one guardrail of a kind, Guardrail or ClusterGuardrail.
+func (r *Reconciler) Reconcile(ctx context.Context, kind string, name types.NamespacedName) (reconcile.Result, error) {
 	s, err := r.read(ctx, kind, name)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -184,7 +185,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			b = b.Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(guardrailsOf), builder.WithPredicates(predicate.Funcs{UpdateFunc: stableChanged}))
 		}
 		err := b.Complete(reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-			return r.reconcile(ctx, kind, req.NamespacedName)
+			return r.Reconcile(ctx, kind, req.NamespacedName)
 		}))
 		if err != nil {
 			return fmt.Errorf("set up the loop for the status of %s: %w", kind, err)

@@ -128,7 +128,7 @@ func guardrailOf(change func(*v1alpha1.GuardrailSpec)) *v1alpha1.Guardrail {
 func (w *world) look() (metav1.Condition, v1alpha1.GuardrailStatus) {
 	w.t.Helper()
 	name := types.NamespacedName{Namespace: "shop", Name: "shop"}
-	if _, err := w.loop.reconcile(w.t.Context(), kindGuardrail, name); err != nil {
+	if _, err := w.loop.Reconcile(w.t.Context(), kindGuardrail, name); err != nil {
 		w.t.Fatal(err)
 	}
 	g := &v1alpha1.Guardrail{}
@@ -169,7 +169,7 @@ func TestWhatAGuardrailSees(t *testing.T) {
 		"no bucket":            {latency, 1, map[string]string{"0": "4"}, false, metav1.ConditionFalse, v1alpha1.ReasonNoBucket, "whose upper bound is the threshold 1s"},
 		"no answer":            {nil, 1, nil, true, unknown, v1alpha1.ReasonSourceUnusable, "slo availability: the source returned HTTP status 500"},
 		"no ready pods":        {nil, 0, nil, false, metav1.ConditionTrue, v1alpha1.ReasonNoRollouts, "no Rollout that it applies to has ready stable pods"},
-		"a rate":               {promQL("rate(a[5m])"), 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `slo availability: write the query: promQL.total: "rate(a[5m])" at position 1`},
+		"a rate":               {promQL("rate(a[5m])"), 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `slo availability: promQL.total: "rate(a[5m])" at position 1`},
 		"PromQL with an error": {promQL("sum(a"), 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `promQL.total: the expression is not valid PromQL: "1:6`},
 		"promQL":               {promQL("a"), 1, map[string]string{"0": "1", "1": "1"}, false, metav1.ConditionTrue, v1alpha1.ReasonMeasured, ""},
 		"a budget of half":     {func(s *v1alpha1.GuardrailSpec) { s.SLOs[0].Objective = "50" }, 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "the objective 50 % leaves a budget of 50 %"},
@@ -328,7 +328,7 @@ func TestAClusterGuardrail(t *testing.T) {
 		g := &v1alpha1.ClusterGuardrail{ObjectMeta: metav1.ObjectMeta{Name: "house", UID: "house", Generation: 1}}
 		g.Spec.GuardrailSpec, g.Spec.NamespaceSelector = guardrailOf(nil).Spec, tc.namespaces
 		w := newWorld(t, append(append(app(0, 1), app(1, 1)...), g)...)
-		if _, err := w.loop.reconcile(t.Context(), kindClusterGuardrail, types.NamespacedName{Name: "house"}); err != nil {
+		if _, err := w.loop.Reconcile(t.Context(), kindClusterGuardrail, types.NamespacedName{Name: "house"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.client.Get(t.Context(), types.NamespacedName{Name: "house"}, g); err != nil {

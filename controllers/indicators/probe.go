@@ -9,7 +9,6 @@ import (
 	utilstrings "k8s.io/utils/strings"
 
 	"belay.dev/belay/analysis"
-	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/guardrails"
 	"belay.dev/belay/controllers/sources"
@@ -48,16 +47,13 @@ func (m measure) text() string {
 	return "invariant " + m.name
 }
 
-// nobody stands for the pods of a version, to check an indicator without any.
-var nobody = prometheus.Pods{Namespace: "namespace", ReplicaSets: []string{"replicaset"}}
-
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
 func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	if mistake := spec.Mistake(); mistake != "" {
 		return mistake
 	}
 	for _, m := range measuresOf(spec) {
-		if _, err := sources.NewQuery(m.of, nobody); err != nil {
+		if err := m.of.Check(); err != nil {
 			return m.text() + ": " + utilstrings.ShortenString(err.Error(), 700)
 		}
 	}

@@ -157,6 +157,15 @@ func (p *Prober) nameLabels(ctx context.Context, client *prometheus.Client, of M
 	}
 }
 
+// nobody stands for the pods of a version.
+var nobody = prometheus.Pods{Namespace: "namespace", ReplicaSets: []string{"replicaset"}}
+
+// Check returns an error, which says what to change, for a measure that cannot be queried.
+func (s Measure) Check() error {
+	_, err := s.query(nobody)
+	return err
+}
+
 func (s Measure) probe(pods ...prometheus.Pods) (prometheus.Probe, error) {
 	if s.Invariant != nil {
 		return prometheus.InvariantProbe(*s.Invariant, pods...)
