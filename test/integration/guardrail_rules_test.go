@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/test/build"
@@ -100,5 +101,25 @@ func TestTheSamplesAreAccepted(t *testing.T) {
 	}
 	if checked < 2 {
 		t.Errorf("checked %d samples", checked)
+	}
+}
+
+// TestARunPinsAGuardrailThatIsOlderThanARule: its creation must not fail for that, and what
+// is pinned does not change.
+func TestARunPinsAGuardrailThatIsOlderThanARule(t *testing.T) {
+	belay := author(t, "RolloutRun")
+	run := object(t, valid["RolloutRun"])
+	run.SetName("older")
+	apply(t, run, []change{{"spec.guardrails.0.spec.slos.0.objective", "50"}})
+	if err := belay.Create(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	slos, _, _ := unstructured.NestedSlice(run.Object["spec"].(map[string]any)["guardrails"].([]any)[0].(map[string]any), "spec", "slos")
+	if slos[0].(map[string]any)["objective"] != "50" {
+		t.Errorf("pinned as %v", slos)
+	}
+	apply(t, run, []change{{"spec.guardrails.0.spec.slos.0.objective", "60"}})
+	if err := belay.Update(t.Context(), run); err == nil || !strings.Contains(err.Error(), "spec is immutable") {
+		t.Errorf("the pinned spec was changed: %v", err)
 	}
 }
