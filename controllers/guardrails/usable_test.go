@@ -62,3 +62,31 @@ func TestNoRunStartsWithAnUnusableGuardrail(t *testing.T) {
 		}
 	}
 }
+
+// TestMistake: the limits of the API's own rules, and numbers that older rules let pass.
+func TestMistake(t *testing.T) {
+	for name, tc := range map[string]struct {
+		objective string
+		trigger   v1alpha1.Trigger
+		says      string
+	}{
+		"default trigger":      {"99.9", v1alpha1.Trigger{}, ""},
+		"as low as it may be":  {"55.1", v1alpha1.Trigger{}, ""},
+		"one that is too low":  {"55", v1alpha1.Trigger{}, "regression.burn 2 times that is not below 90 %"},
+		"a ratio":              {"0.999", v1alpha1.Trigger{}, "leaves a budget of 99 %"},
+		"not a number":         {"many", v1alpha1.Trigger{}, `the objective "many" is not a percentage`},
+		"burn.rate that fits":  {"93.1", v1alpha1.Trigger{Burn: &v1alpha1.BurnTrigger{Rate: "14.4"}}, ""},
+		"burn.rate too high":   {"93", v1alpha1.Trigger{Burn: &v1alpha1.BurnTrigger{Rate: "14.4"}}, "burn.rate 14.4 times that is not below 100 %: lower burn.rate of trigger t"},
+		"burn.rate of nothing": {"99", v1alpha1.Trigger{Burn: &v1alpha1.BurnTrigger{Rate: "0"}}, `burn.rate "0" is not a number above 0`},
+		"budgetSpent":          {"50", v1alpha1.Trigger{BudgetSpent: "2"}, ""},
+	} {
+		spec := v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Name: "median", Objective: tc.objective}}}
+		if tc.trigger.Burn != nil || tc.trigger.BudgetSpent != "" {
+			tc.trigger.Name, tc.trigger.SLO = "t", "median"
+			spec.Triggers = []v1alpha1.Trigger{tc.trigger}
+		}
+		if got := Mistake(spec); (got == "") != (tc.says == "") || !strings.Contains(got, tc.says) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

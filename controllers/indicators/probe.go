@@ -49,7 +49,7 @@ func (m measure) text() string {
 
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
 func mistakeOf(spec v1alpha1.GuardrailSpec) string {
-	if mistake := spec.Mistake(); mistake != "" {
+	if mistake := guardrails.Mistake(spec); mistake != "" {
 		return mistake
 	}
 	for _, m := range measuresOf(spec) {
