@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -139,7 +140,7 @@ func addSelector(scopes []scope, matchers []*labels.Matcher, ofBad bool, mine []
 	metric, needed := "", []string(nil)
 	for _, m := range matchers {
 		switch {
-		case m.Name == labels.MetricName:
+		case m.Name == model.MetricNameLabel:
 			metric = m.Value
 		case !m.Matches("") && labelName.MatchString(m.Name):
 			needed = append(needed, m.Name)

@@ -7,17 +7,17 @@ import (
 // GuardrailStatus is what Belay sees of a guardrail: whether it can be used, and what its
 // indicators see of the stable pods of the Rollouts that it applies to.
 type GuardrailStatus struct {
-	// observedGeneration is the generation that the status is about.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
-	// conditions: Ready is True when every indicator sees its series, or nothing can be
+	// conditions of the guardrail. Ready is True when every indicator sees its series, or nothing can be
 	// measured yet.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that the status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// rollouts is how many Rollouts the guardrail applies to.
 	// +optional
@@ -45,12 +45,13 @@ type IndicatorStatus struct {
 	Kind string `json:"kind,omitempty"`
 	// name of the slo or invariant.
 	// +required
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
 	// reason from the closed set of verdicts; Healthy when all series were seen.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
-	Reason string `json:"reason,omitempty"`
+	Reason string `json:"reason"`
 	// message with what was counted, or with the mistake and what to write.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
