@@ -93,9 +93,7 @@ func nameOfBad(name string) string {
 
 // fewer says how many requests there are of those that a pass needs.
 func (l Ledger) fewer(minimum int64, seen func() string) func() string {
-	return func() string {
-		return fmt.Sprintf("%.0f of %d requests needed at this weight; %s", l.Stage.Total, minimum, seen())
-	}
+	return func() string { return l.missing(minimum) + "; " + seen() }
 }
 
 // percent prints a ratio as a percentage, with more digits when it is small.

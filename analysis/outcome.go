@@ -58,6 +58,8 @@ const (
 	InvariantNotExercised Reason = "InvariantNotExercised"
 	WeightMismatch        Reason = "WeightMismatch"
 	BaselineMissing       Reason = "BaselineMissing"
+	UnknownLabel          Reason = "UnknownLabel"
+	NeverSeen             Reason = "NeverSeen"
 
 	Timeout       Reason = "Timeout"
 	Unreachable   Reason = "Unreachable"
@@ -84,6 +86,7 @@ var outcomes = map[Reason]Outcome{
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
 	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,
+	UnknownLabel: Inconclusive, NeverSeen: Inconclusive,
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,

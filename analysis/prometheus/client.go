@@ -104,7 +104,10 @@ func (c *Client) Counts(ctx context.Context, query string, expected int, at, now
 // query sends an instant query within the source's limits, passes the series of the
 // response to take, and checks the response as a whole.
 func (c *Client) query(ctx context.Context, query string, at, now time.Time, take func(*sample) *QueryError) (Response, error) {
-	rows := &vectorReader{limit: c.limits.rows(), take: take}
+	return c.read(ctx, query, at, now, &vectorReader{limit: c.limits.rows(), take: take})
+}
+
+func (c *Client) read(ctx context.Context, query string, at, now time.Time, rows *vectorReader) (Response, error) {
 	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", url.Values{
 		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},
 		"timeout": {c.timeout.String()}, "lookback_delta": {(lookbackScrapes * c.scrape).String()},

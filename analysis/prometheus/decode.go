@@ -178,6 +178,8 @@ type sample struct {
 type vectorReader struct {
 	limit int
 	take  func(*sample) *QueryError
+	// label gets the name of every label, if it is set. The name is valid until it returns.
+	label func(name []byte)
 
 	kind string
 	rows int
@@ -267,6 +269,9 @@ func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 
 func (v *vectorReader) readLabels(d *jsontext.Decoder) error {
 	_, err := object(d, func(name []byte) error {
+		if v.label != nil {
+			v.label(name)
+		}
 		var into *[]byte
 		switch string(name) {
 		case "namespace":

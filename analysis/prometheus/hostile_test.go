@@ -33,10 +33,10 @@ func verdict(answer Response, err error) analysis.Verdict {
 	}
 	poll := analysis.Poll{EvaluatedAt: evaluated}
 	for _, c := range answer.Counters {
+		if fault := c.Fault(); fault != "" {
+			return analysis.Verdict{Reason: analysis.Malformed, Message: fault}
+		}
 		poll.Canary = append(poll.Canary, c.PodCounter)
-	}
-	if err := poll.Check(); err != nil {
-		return analysis.Verdict{Reason: analysis.Malformed, Message: err.Error()}
 	}
 	if v, ok := (analysis.Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1}).Judge(poll); !ok {
 		return v

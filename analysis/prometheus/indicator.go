@@ -81,11 +81,11 @@ func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 	if len(pods) != 1 {
 		return "", fmt.Errorf("a promQL query cannot be shared by %d runs", len(pods))
 	}
-	total, err := CustomQuery(q.Total, pods[0])
+	total, err := counterQuery(q.Total, pods[0])
 	if err != nil {
 		return "", fmt.Errorf("promQL.total: %w", err)
 	}
-	bad, err := CustomQuery(q.Bad, pods[0])
+	bad, err := counterQuery(q.Bad, pods[0])
 	if err != nil {
 		return "", fmt.Errorf("promQL.bad: %w", err)
 	}
@@ -97,6 +97,16 @@ func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 		row("total", "sum by (pod) ("+total+")"),
 		row("bad", "sum by (pod) ("+bad+")"),
 		row("ts", times))
+}
+
+// counterQuery restricts an expression that must be a cumulative counter. What separates
+// tenants is checked first.
+func counterQuery(expression string, pods Pods) (string, error) {
+	bound, err := CustomQuery(expression, pods)
+	if err == nil {
+		err = CheckCumulative(expression)
+	}
+	return bound, err
 }
 
 // sampleTimes returns a query for the scrape time of the oldest sample that an

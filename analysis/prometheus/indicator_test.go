@@ -44,8 +44,8 @@ func TestIndicatorQuery(t *testing.T) {
 				`label_replace(min by (pod) (timestamp(b{S})),"k","1","","")),"k","ts","","")`,
 		},
 		"promQL that keeps dead pods": {
-			v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `max_over_time(a[1h]) + 0 * a`, Bad: `rate(b[5m])`}},
-			`label_replace(sum by (pod) (max_over_time(a{S}[1h]) + 0 * a{S}),"k","total","","") or label_replace(sum by (pod) (rate(b{S}[5m])),"k","bad","","") or ` +
+			v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `max_over_time(a[1h]) + 0 * a`, Bad: `b`}},
+			`label_replace(sum by (pod) (max_over_time(a{S}[1h]) + 0 * a{S}),"k","total","","") or label_replace(sum by (pod) (b{S}),"k","bad","","") or ` +
 				`label_replace(min by (pod) (timestamp(a{S})),"k","ts","","")`,
 		},
 	}

@@ -67,4 +67,29 @@ const (
 	ReasonNothingServes      = "NothingServes"
 	ReasonInvalidCredentials = "InvalidCredentials"
 	ReasonSelectorUnreadable = "SelectorUnreadable"
+	ReasonGuardrailInvalid   = "GuardrailInvalid"
+	ReasonGuardrailUnchecked = "GuardrailUnchecked"
+)
+
+// Reasons of the condition Ready of a Guardrail or ClusterGuardrail. The set is closed.
+const (
+	// ReasonMeasured: True. Every indicator sees its series on the stable pods.
+	ReasonMeasured = "Measured"
+	// ReasonNothingToMeasure: True. No trigger uses a source.
+	ReasonNothingToMeasure = "NothingToMeasure"
+	// ReasonNoRollouts: True. The spec is valid, and no Rollout that it applies to has ready
+	// stable pods.
+	ReasonNoRollouts = "NoRollouts"
+	// ReasonInvalidSpec: False. The spec cannot be used, and no run starts with it.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonUnknownLabel: False. A matcher's label exists on no series.
+	ReasonUnknownLabel = "UnknownLabel"
+	// ReasonNeverSeen: False. The metric of the bad requests or violations has no series.
+	ReasonNeverSeen = "NeverSeen"
+	// ReasonNoSeries: False. The metric of all requests or checks has no series.
+	ReasonNoSeries = "NoSeries"
+	// ReasonNoBucket: False. The histogram has no bucket with the threshold as its bound.
+	ReasonNoBucket = "NoBucket"
+	// ReasonSourceUnusable: Unknown. The source gives no usable response.
+	ReasonSourceUnusable = "SourceUnusable"
 )

@@ -9,9 +9,13 @@ import (
 // it.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=gr,categories=belay
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Rollouts",type=integer,JSONPath=`.status.rollouts`
 // +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source`
-// +kubebuilder:printcolumn:name="Triggers",type=string,JSONPath=`.spec.triggers[*].name`
+// +kubebuilder:printcolumn:name="Triggers",type=string,priority=1,JSONPath=`.spec.triggers[*].name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Guardrail struct {
 	metav1.TypeMeta `json:",inline"`
@@ -23,15 +27,24 @@ type Guardrail struct {
 	// spec is what is measured and what rolls a candidate back.
 	// +required
 	Spec GuardrailSpec `json:"spec"`
+
+	// status is what Belay sees of it. Belay sets it.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status GuardrailStatus `json:"status,omitempty"`
 }
 
 // ClusterGuardrail applies to every Rollout that its selectors match, in addition to the
 // guardrails that the Rollout names. App teams cannot weaken it or opt out.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=cgr,categories=belay
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Rollouts",type=integer,JSONPath=`.status.rollouts`
 // +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source`
-// +kubebuilder:printcolumn:name="Triggers",type=string,JSONPath=`.spec.triggers[*].name`
+// +kubebuilder:printcolumn:name="Triggers",type=string,priority=1,JSONPath=`.spec.triggers[*].name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterGuardrail struct {
 	metav1.TypeMeta `json:",inline"`
@@ -43,6 +56,11 @@ type ClusterGuardrail struct {
 	// spec is where it applies, what is measured and what rolls a candidate back.
 	// +required
 	Spec ClusterGuardrailSpec `json:"spec"`
+
+	// status is what Belay sees of it. Belay sets it.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status GuardrailStatus `json:"status,omitempty"`
 }
 
 // ClusterGuardrailSpec is a GuardrailSpec with the selectors of Rollouts.
@@ -64,7 +82,10 @@ type ClusterGuardrailSpec struct {
 // +kubebuilder:validation:XValidation:rule="has(self.triggers) || (has(self.slos) ? self.slos.size() : 0) + (has(self.invariants) ? self.invariants.size() : 0) <= 15",message="without triggers there may be at most 15 slos and invariants: set triggers"
 // +kubebuilder:validation:XValidation:rule="has(self.triggers) || ((!has(self.slos) || self.slos.all(s, s.name != 'pods')) && (!has(self.invariants) || self.invariants.all(i, i.name != 'pods' && (!has(self.slos) || self.slos.all(s, s.name != i.name)))))",message="without triggers, each slo and invariant becomes a trigger of its name: the names must differ, and pods is taken"
 // +kubebuilder:validation:XValidation:rule="!has(self.triggers) || self.triggers.all(t, !has(t.slo) || (has(self.slos) && self.slos.exists(s, s.name == t.slo)))",message="a trigger names an slo that this guardrail does not define"
-// +kubebuilder:validation:XValidation:rule="!has(self.triggers) || !has(self.slos) || self.triggers.all(t, !has(t.regression) || self.slos.all(s, s.name != t.slo || double(t.regression.burn) * (100.0 - double(s.objective)) < 90.0))",message="regression.burn times the budget must stay below 90 percent of all requests: lower burn, or raise the objective"
+// +kubebuilder:validation:XValidation:rule=`!has(self.triggers) || !has(self.slos) || self.triggers.all(t, !has(t.regression) || !has(t.slo) || !t.regression.burn.matches('^[0-9]+([.][0-9]+)?$') || self.slos.all(s, s.name != t.slo || !s.objective.matches('^[0-9]+([.][0-9]+)?$') || double(t.regression.burn) * (100.0 - double(s.objective)) < 90.0))`,message=`regression.burn times the budget must stay below 90 percent of all requests: lower burn, or raise the objective`
+// +kubebuilder:validation:XValidation:rule=`has(self.triggers) || !has(self.slos) || self.slos.all(s, !s.objective.matches('^[0-9]+([.][0-9]+)?$') || 2.0 * (100.0 - double(s.objective)) < 90.0)`,message=`without triggers, each slo gets a regression trigger with burn 2, and 2 times its budget must stay below 90 percent of all requests: raise the objective above 55, or write triggers with a lower burn`
+// +kubebuilder:validation:XValidation:rule=`!has(self.triggers) || !has(self.slos) || self.triggers.all(t, !has(t.burn) || !has(t.slo) || !t.burn.rate.matches('^[0-9]+([.][0-9]+)?$') || self.slos.all(s, s.name != t.slo || !s.objective.matches('^[0-9]+([.][0-9]+)?$') || double(t.burn.rate) * (100.0 - double(s.objective)) < 100.0))`,message=`burn.rate times the budget must stay below 100 percent of all requests, or the trigger can never fire: lower rate, or raise the objective`
+// +kubebuilder:validation:XValidation:rule=`!has(self.preflight) || !has(self.slos) || self.slos.all(s, !has(s.indicator.promQL))`,message=`preflight does not support promQL: use requests or latency in this slo, or move it to a guardrail without preflight`
 // +kubebuilder:validation:XValidation:rule="!has(self.triggers) || self.triggers.all(t, !has(t.invariant) || (has(self.invariants) && self.invariants.exists(i, i.name == t.invariant)))",message="a trigger names an invariant that this guardrail does not define"
 type GuardrailSpec struct {
 	// source is the name of the MetricSource to query.
@@ -137,19 +158,20 @@ type SLO struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
 
-	// objective is the percentage of requests that must be good, above 0 and below
-	// 100, such as "99.9".
+	// objective is the percentage of requests that must be good, from 1 to below 100,
+	// such as "99.9".
 	// +required
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,6})?$`
-	// +kubebuilder:validation:MaxLength=9
-	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="objective must be above 0 and below 100 percent"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,2}([.][0-9]{1,6})?$') && double(self) >= 1.0",message=`objective must be a percentage from 1 to below 100, with at most 6 decimals: "99.9", not the ratio "0.999"`
 	Objective string `json:"objective"`
 
 	// period over which the error budget is counted, in days, such as "30d".
 	// +optional
 	// +kubebuilder:default="30d"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[1-9][0-9]{0,2}d$')",message="period must be a number of days, such as 30d"
 	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,2}d$`
-	// +kubebuilder:validation:MaxLength=4
+	// +kubebuilder:validation:MaxLength=16
 	Period string `json:"period,omitempty"`
 
 	// indicator is how all requests and the bad ones are counted.
@@ -174,6 +196,12 @@ type Invariant struct {
 	// checks counts how often the invariant was checked.
 	// +required
 	Checks Series `json:"checks"`
+
+	// missingViolations is what it means that no pod of the service has a series of the
+	// violations' metric, when that is another metric than the one of checks.
+	// +optional
+	// +kubebuilder:default=Inconclusive
+	MissingViolations MissingSeries `json:"missingViolations,omitempty"`
 }
 
 // Trigger is one reason to roll a candidate back.
@@ -210,8 +238,8 @@ type Trigger struct {
 	// of stable's error ratio.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0 && double(self) <= 100.0",message="budgetSpent must be above 0 and at most 100 percent"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) > 0.0 && double(self) <= 100.0",message=`budgetSpent must be above 0 and at most 100 percent, such as "2"`
 	BudgetSpent string `json:"budgetSpent,omitempty"`
 
 	// invariant is the name of an invariant; the trigger fires on any violation.
@@ -243,8 +271,8 @@ type RegressionTrigger struct {
 	// +optional
 	// +kubebuilder:default="1.5"
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:XValidation:rule="double(self) >= 1.0",message="worseThan must be at least 1"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) >= 1.0",message=`worseThan must be at least 1, such as "1.5"`
 	WorseThan string `json:"worseThan,omitempty"`
 
 	// burn is how many times the ratio of bad requests that the objective allows the
@@ -252,8 +280,8 @@ type RegressionTrigger struct {
 	// +optional
 	// +kubebuilder:default="2"
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=9
-	// +kubebuilder:validation:XValidation:rule="double(self) > 0.0",message="burn must be above 0"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) > 0.0",message=`burn must be above 0, such as "2"`
 	Burn string `json:"burn,omitempty"`
 
 	// falseAlarm is the proven upper bound for the ratio of healthy candidates that all
@@ -262,21 +290,22 @@ type RegressionTrigger struct {
 	// +optional
 	// +kubebuilder:default="0.01"
 	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,9}$`
-	// +kubebuilder:validation:MaxLength=11
-	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.000001 && double(self) <= 0.1",message="falseAlarm must be between 0.000001 and 0.1"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) >= 0.000001 && double(self) <= 0.1",message=`falseAlarm must be between 0.000001 and 0.1, such as "0.01"`
 	FalseAlarm string `json:"falseAlarm,omitempty"`
 }
 
 // BurnTrigger is a multi-window burn-rate rule (Google SRE Workbook, ch. 5).
 //
-// +kubebuilder:validation:XValidation:rule="duration(self.short) <= duration(self.long)",message="short must not be longer than long"
+// +kubebuilder:validation:XValidation:rule="!self.short.matches('^([0-9]+(h|m|s|ms))+$') || !self.long.matches('^([0-9]+(h|m|s|ms))+$') || duration(self.short) <= duration(self.long)",message="short must not be longer than long"
 type BurnTrigger struct {
 	// rate is the burn rate that both windows must exceed; 1 spends the budget in
 	// exactly its period.
 	// +optional
 	// +kubebuilder:default="14.4"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) > 0.0",message=`rate must be above 0, such as "14.4"`
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=9
+	// +kubebuilder:validation:MaxLength=16
 	Rate string `json:"rate,omitempty"`
 
 	// long window, which shows that the burn is significant. In a run that is shorter,
@@ -327,8 +356,8 @@ type Preflight struct {
 	// +optional
 	// +kubebuilder:default="10"
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:XValidation:rule="double(self) <= 100.0",message="budgetRemaining must be at most 100 percent"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) <= 100.0",message=`budgetRemaining must be at most 100 percent, such as "10"`
 	BudgetRemaining string `json:"budgetRemaining,omitempty"`
 
 	// onViolation is what to do when it is not met: Hold waits until it is.

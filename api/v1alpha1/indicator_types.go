@@ -23,6 +23,8 @@ type Indicator struct {
 
 // LatencyIndicator is a classic histogram in seconds, and a threshold that is one of its
 // bucket bounds.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.matchers) || self.matchers.all(m, m.name != 'le')",message="the label le is set by Belay: remove this matcher, and set threshold"
 type LatencyIndicator struct {
 	// histogram is the name of the metric, without _bucket and _count.
 	// +required
@@ -39,7 +41,7 @@ type LatencyIndicator struct {
 	// threshold above which a request is bad. The histogram must have a bucket with this
 	// upper bound.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0s and at most 1h, with a unit, such as 30s, 5m or 1h30m"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms|us))+$') && duration(self) > duration('0s') && duration(self) <= duration('1h')",message="threshold must be above 0s and at most 1h, with a unit, such as 300ms or 1s"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms|us))+$`
 	// +kubebuilder:validation:Type=string
@@ -48,7 +50,10 @@ type LatencyIndicator struct {
 
 // PromQLIndicator is two expressions that return cumulative counters. Belay adds matchers
 // for the namespace and the pods of a version to every selector and sums by pod. It
-// refuses an expression that it cannot restrict in this way.
+// refuses an expression that it cannot restrict in this way, or that is not cumulative,
+// such as a rate: the guardrail is then not Ready, and no run starts.
+//
+// +kubebuilder:validation:XValidation:rule="self.total != self.bad",message="total and bad are the same, so every request would be bad: write in bad what counts only the bad ones"
 type PromQLIndicator struct {
 	// total counts all requests: sum by (pod) (nginx_requests_total).
 	// +required
@@ -60,9 +65,17 @@ type PromQLIndicator struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Bad string `json:"bad,omitempty"`
+
+	// missingBad is what it means that no pod of the service has a series of the metric
+	// of bad, when that is another metric than the one of total.
+	// +optional
+	// +kubebuilder:default=Inconclusive
+	MissingBad MissingSeries `json:"missingBad,omitempty"`
 }
 
 // RequestsIndicator is two cumulative counters.
+//
+// +kubebuilder:validation:XValidation:rule=`self.total.metric != self.bad.metric || (has(self.bad.matchers) && self.bad.matchers.exists(b, !has(self.total.matchers) || !self.total.matchers.exists(t, t.name == b.name && t.op == b.op && (has(t.value) ? t.value : "") == (has(b.value) ? b.value : ""))))`,message="bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5.."
 type RequestsIndicator struct {
 	// total counts all requests.
 	// +required
@@ -70,7 +83,26 @@ type RequestsIndicator struct {
 	// bad counts the bad ones among them.
 	// +required
 	Bad Series `json:"bad"`
+
+	// missingBad is what it means that no pod of the service has a series of the metric
+	// of bad, when that is another metric than the one of total.
+	// +optional
+	// +kubebuilder:default=Inconclusive
+	MissingBad MissingSeries `json:"missingBad,omitempty"`
 }
+
+// MissingSeries is what it means that a metric has no series. A metric that was never
+// seen may have a name that is misspelt, or be one that the client library creates with
+// its first increment.
+// +kubebuilder:validation:Enum=Inconclusive;Zero
+type MissingSeries string
+
+const (
+	// MissingInconclusive holds until a series was seen.
+	MissingInconclusive MissingSeries = "Inconclusive"
+	// MissingZero means that nothing was counted yet.
+	MissingZero MissingSeries = "Zero"
+)
 
 // Series selects time series of one metric.
 type Series struct {
@@ -88,12 +120,18 @@ type Series struct {
 }
 
 // Matcher is one label matcher of a selector.
+//
+// The first rule has the forms of regular expressions that are rare in plain values:
+// 5.., .*, a|b, 5[0-9], \d+, ^a.
+// +kubebuilder:validation:XValidation:rule=`!(self.op in ['=', '!=']) || !has(self.value) || !self.value.matches(r'[.][*+?]|[0-9)\]][.][.]([|)$]|$)|\[\^?([0-9]-[0-9]|a-z|A-Z)|[0-9]\[[0-9]+\]|\\([dwsDWS]([+*?{\\]|$)|[.])|\(\?|\)[*+?]|^\^|^\(?[0-9A-Za-z_/-]+([|][0-9A-Za-z_/-]+)+\)?$')`,message=`value looks like a regular expression, but = and != compare it as plain text: write op: "=~" or "!~"; if it is plain text, escape it for these: "a[.]b" stands for a.b`
+// +kubebuilder:validation:XValidation:rule=`!(self.op in ['=~', '!~']) || !has(self.value) || "".matches(self.value) in [true, false]`,message="value must be a valid RE2 regular expression"
 type Matcher struct {
 	// name of the label; not namespace or pod, which Belay sets itself.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_]*$`
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="!(self in ['namespace', 'pod', '__name__'])",message="namespace, pod and __name__ are set by Belay: remove this matcher"
+	// +kubebuilder:validation:XValidation:rule="self == '__name__' || !(self.startsWith('__') || self in ['vm_account_id', 'vm_project_id'])",message="labels that begin with __, vm_account_id and vm_project_id select a tenant or the storage of a source: remove this matcher"
 	Name string `json:"name"`
 
 	// op is the operator that compares the label with value.

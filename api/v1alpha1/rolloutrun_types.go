@@ -134,8 +134,12 @@ type PinnedGuardrail struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	Hash string `json:"hash"`
-	// spec of the guardrail, complete.
+	// spec of the guardrail, complete, as it was accepted when it was written. The run is
+	// not refused by rules that are newer than that.
 	// +required
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
 	Spec GuardrailSpec `json:"spec"`
 }
 

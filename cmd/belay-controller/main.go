@@ -24,6 +24,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/gates"
+	"belay.dev/belay/controllers/indicators"
 	"belay.dev/belay/controllers/judge"
 	"belay.dev/belay/controllers/orphans"
 	"belay.dev/belay/controllers/rollout"
@@ -35,6 +36,10 @@ import (
 
 // version is set at build time with -ldflags "-X main.version=…".
 var version = "development"
+
+// probeEvery is how often the indicators of each guardrail are measured while no run needs
+// them.
+const probeEvery = 5 * time.Minute
 
 // gather is how long a query waits for other runs to share it.
 const gather = 100 * time.Millisecond
@@ -169,14 +174,18 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 		return err
 	}
 	clients := sources.NewClients(mgr.GetAPIReader(), o.namespace, time.Minute)
-	breaker := sources.NewBreaker()
-	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, gather), Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
+	breaker, prober := sources.NewBreaker(), sources.NewProber(clients, clock.RealClock{}, gather)
+	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, gather), Prober: prober, Breaker: breaker, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := analysis.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the analysis reconciler: %w", err)
 	}
 	preflight := &judge.PreflightReconciler{Client: mgr.GetClient(), Sources: clients, Clock: clock.RealClock{}, Workers: o.judges}
 	if err := preflight.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the pre-flight reconciler: %w", err)
+	}
+	status := &indicators.Reconciler{Client: mgr.GetClient(), Prober: prober, Clock: clock.RealClock{}, Every: probeEvery, Workers: o.workers}
+	if err := status.SetupWithManager(mgr); err != nil {
+		return err
 	}
 	pinger := &sources.Reconciler{
 		Client: mgr.GetClient(), Sources: clients, Breaker: breaker, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Every: 30 * time.Second, Workers: o.workers,

@@ -27,6 +27,8 @@ import (
 type Blocked struct {
 	Reason  string
 	Message string
+	// Waits is set when it ends by itself.
+	Waits bool
 }
 
 // Bind returns the guardrails that apply to a Rollout now, pinned with their hashes,
@@ -51,18 +53,14 @@ func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, befor
 			return nil, blocked, err
 		}
 		bound = append(bound, pinned)
+		blocked = first(blocked, unusable(pinned, g.Generation, g.Status))
 	}
 	cluster, unclear, err := bindCluster(ctx, c, rollout, before...)
 	if err != nil {
 		return nil, blocked, err
 	}
 	bound = append(bound, cluster...)
-	if blocked.Reason == "" {
-		blocked = unclear
-	}
-	if blocked.Reason == "" {
-		blocked = roomFor(bound)
-	}
+	blocked = first(blocked, unclear, roomFor(bound))
 	if blocked.Reason == "" {
 		blocked, err = sourcesAllowed(ctx, c, rollout.Namespace, bound)
 	}
@@ -106,12 +104,11 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 	var bound []v1alpha1.PinnedGuardrail
 	for i := range list.Items {
 		g := &list.Items[i]
-		in, inErr := selects("namespaceSelector", g.Spec.NamespaceSelector, namespace.Labels)
-		this, thisErr := selects("rolloutSelector", g.Spec.RolloutSelector, rollout.Labels)
-		if inErr == nil && !in || thisErr == nil && !this {
+		applies, err := appliesTo(g, namespace.Labels, rollout.Labels)
+		if err == nil && !applies {
 			continue
 		}
-		if err := errors.Join(inErr, thisErr); err != nil {
+		if err != nil {
 			// It may apply or not. If it were applied by mistake, it could roll back a run
 			// that it is not for. So a run in progress keeps its pinned guardrails, and no
 			// new run starts.
@@ -124,8 +121,20 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 			return nil, unclear, err
 		}
 		bound = append(bound, pinned)
+		unclear = first(unclear, unusable(pinned, g.Generation, g.Status))
 	}
 	return bound, unclear, nil
+}
+
+// appliesTo reports whether a ClusterGuardrail's selectors match. An error means that it
+// may apply or not: a selector cannot be read, and the other one matches.
+func appliesTo(g *v1alpha1.ClusterGuardrail, namespace, rollout map[string]string) (bool, error) {
+	in, inErr := selects("namespaceSelector", g.Spec.NamespaceSelector, namespace)
+	this, thisErr := selects("rolloutSelector", g.Spec.RolloutSelector, rollout)
+	if inErr == nil && !in || thisErr == nil && !this {
+		return false, nil
+	}
+	return true, errors.Join(inErr, thisErr)
 }
 
 // Pin returns a guardrail as it becomes part of a run: with its hash, and with the

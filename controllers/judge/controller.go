@@ -31,6 +31,8 @@ import (
 type Reconciler struct {
 	Client  client.Client
 	Querier *sources.Querier
+	// Prober asks once in a run whether the guardrails' selectors can match.
+	Prober  *sources.Prober
 	Breaker *sources.Breaker
 	Clock   clock.PassiveClock
 	// Workers is how many runs are judged at once. Most workers wait for a response
@@ -66,6 +68,8 @@ type evaluation struct {
 	waiting map[string]sent
 	// queries are kept from poll to poll, by their keys.
 	queries map[string]cachedQuery
+	// sights are what is known of the queries' selectors, by their keys.
+	sights map[string]*sighting
 	// before is the previous evaluation, and state the judge's state after it.
 	before *v1alpha1.AnalysisStatus
 	state  judgeState
@@ -93,7 +97,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	// Polls come at multiples of the interval, so that runs can share queries.
 	slot := t.now.Truncate(every)
 	if evaluatedAt(m.newest).Before(slot) {
-		t.before, t.state, t.every, t.waiting, t.queries = m.newest, m.state, every, m.waiting, m.queries
+		t.before, t.state, t.every, t.waiting, t.queries, t.sights = m.newest, m.state, every, m.waiting, m.queries, m.sights
 		m.newest = r.judge(ctx, t)
 		m.state, m.waiting = t.state, t.waiting
 		m.shown.show(run, m.newest.Triggers)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,10 +52,16 @@ type shopSource struct {
 	stable, canary analysis.Counts
 	// stablePod is the name of the stable version's pod.
 	stablePod string
+	// series are how many each version has of what a probe looks for, by the label k of its
+	// answer; probes counts them, and labels are the names of those that exist.
+	stableSeries, canarySeries map[string]string
+	probes                     int
+	labels                     string
 }
 
 func newShopSource(t *testing.T, c instant) *shopSource {
 	s := &shopSource{clock: c, stablePod: "shop-stable-aaaaa"}
+	s.stableSeries, s.canarySeries = map[string]string{"0": "2", "1": "1"}, map[string]string{"0": "2", "1": "1"}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.answer))
 	t.Cleanup(s.Close)
 	return s
@@ -75,11 +82,36 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]}}`)
 		return
 	}
+	if query := r.FormValue("query"); sourcestest.IsProbe(query) || strings.HasPrefix(query, "topk(") {
+		s.answerProbe(w, query, now)
+		return
+	}
 	for _, namespace := range sourcestest.Namespaces(r.FormValue("query")) {
 		for pod, counts := range map[string]analysis.Counts{s.stablePod: s.stable, "shop-abcdef0123-bbbbb": s.canary} {
 			for k, v := range map[string]float64{"total": counts.Total, "bad": counts.Bad, "ts": now} {
 				result = append(result, map[string]any{
 					"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{now, fmt.Sprintf("%.3f", v)}})
+			}
+		}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+}
+
+func (s *shopSource) answerProbe(w http.ResponseWriter, query string, now float64) {
+	var result []any
+	if strings.HasPrefix(query, "topk(") {
+		metric := map[string]string{"pod": s.stablePod}
+		for _, name := range strings.Fields(s.labels) {
+			metric[name] = "x"
+		}
+		result = append(result, map[string]any{"metric": metric, "value": []any{now, "1"}})
+	} else {
+		s.probes++
+		for _, namespace := range sourcestest.Namespaces(query) {
+			for set, series := range map[string]map[string]string{strings.TrimSuffix(s.stablePod, "aaaaa"): s.stableSeries, "shop-abcdef0123-": s.canarySeries} {
+				for k, v := range series {
+					result = append(result, map[string]any{"metric": map[string]string{"namespace": namespace, "pod": set, "k": k}, "value": []any{now, v}})
+				}
 			}
 		}
 	}
@@ -154,9 +186,10 @@ func (b *bench) stop() {
 // restart lets another process go on, which knows only what the API server does.
 func (b *bench) restart() {
 	b.stop()
+	clients := sources.NewClients(nil, "belay", 100*time.Hour)
 	b.loop = &Reconciler{
 		Client: b.client, Breaker: sources.NewBreaker(), Clock: b.clock, Workers: 1,
-		Querier: sources.NewQuerier(sources.NewClients(nil, "belay", 100*time.Hour), b.clock, 0),
+		Querier: sources.NewQuerier(clients, b.clock, 0), Prober: sources.NewProber(clients, b.clock, 0),
 	}
 }
 

@@ -47,6 +47,7 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(result.counted, t.stageFrom)
 		}
 	}
+	r.probeAll(ctx, t, results)
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
 	var all []analysis.Outcome
 	blind := blindness{}

@@ -28,6 +28,9 @@ type memory struct {
 	waiting map[string]sent
 	// queries are kept from poll to poll, by their keys.
 	queries map[string]cachedQuery
+	// sights are what is known of the queries' selectors, by their keys. Another process asks
+	// again.
+	sights map[string]*sighting
 	// shown are the run's series on /metrics.
 	shown shownTriggers
 	// written is the newest evaluation that was written to the API server.
@@ -67,7 +70,7 @@ func (r *Reconciler) recall(run *v1alpha1.RolloutRun) *memory {
 	if m != nil {
 		shown = m.shown
 	}
-	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown, queries: map[string]cachedQuery{}}
+	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown, queries: map[string]cachedQuery{}, sights: map[string]*sighting{}}
 	if r.memories == nil {
 		r.memories = map[types.NamespacedName]*memory{}
 	}

@@ -154,7 +154,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByLabel(c)).
 		Watches(&corev1.Pod{}, r.podsOfRuns()).
 		Watches(&v1alpha1.RolloutRun{}, wake.RolloutsByRun(c)).
-		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c)).
+		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c), builder.WithPredicates(wake.GuardrailChanged())).
 		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
 	for _, route := range r.Routes {

@@ -38,7 +38,7 @@ func (r *Reconciler) observeGates(ctx context.Context, l *look) error {
 		return err
 	}
 	l.guardrails = bound[:min(len(bound), guardrails.MaxPinned)]
-	l.input.Gates = append(l.input.Gates, claim, gateOf(plan.GateGuardrails, blocked.Reason, blocked.Message))
+	l.input.Gates = append(l.input.Gates, claim, guardrailsGate(blocked))
 	asks := slices.ContainsFunc(bound, func(g v1alpha1.PinnedGuardrail) bool { return g.Spec.Preflight != nil })
 	if asks && l.rollout.Status.Phase == v1alpha1.PhaseGating {
 		l.input.Gates = append(l.input.Gates, plan.PreflightGate(l.rollout.Status, l.input.Now))
@@ -70,6 +70,15 @@ func claimsBefore(other, own *v1alpha1.Rollout) bool {
 		return other.Name < own.Name
 	}
 	return other.CreationTimestamp.Before(&own.CreationTimestamp)
+}
+
+// guardrailsGate is not known, where it is not closed, while a check is still to come.
+func guardrailsGate(blocked guardrails.Blocked) plan.Gate {
+	g := gateOf(plan.GateGuardrails, blocked.Reason, blocked.Message)
+	if blocked.Waits {
+		g.Outcome = plan.Unknown
+	}
+	return g
 }
 
 // gateOf is a gate that is closed for a reason, and open without one.

@@ -7,6 +7,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -91,6 +92,30 @@ func RolloutsByRoute(c client.Reader, kind string) handler.EventHandler {
 // RolloutsByGuardrail enqueues the Rollouts that refer to a Guardrail.
 func RolloutsByGuardrail(c client.Reader) handler.EventHandler {
 	return indexed(c, ByGuardrail, client.Object.GetName)
+}
+
+// GuardrailChanged passes changes of a Guardrail's spec, and of whether it can be used: what
+// its indicators see changes at every probe.
+func GuardrailChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1alpha1.Guardrail)
+		now, both := e.ObjectNew.(*v1alpha1.Guardrail)
+		return !ok || !both || before.Generation != now.Generation || !before.DeletionTimestamp.Equal(now.DeletionTimestamp) || checked(before) != checked(now)
+	}}
+}
+
+// checkedSpec is which generation was checked, and the result.
+type checkedSpec struct {
+	generation      int64
+	reason, message string
+}
+
+func checked(g *v1alpha1.Guardrail) checkedSpec {
+	c := checkedSpec{generation: g.Status.ObservedGeneration}
+	if ready := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Reason == v1alpha1.ReasonInvalidSpec {
+		c.reason, c.message = ready.Reason, ready.Message
+	}
+	return c
 }
 
 // RolloutsByLabel enqueues the Rollout that an object's label belay.dev/rollout

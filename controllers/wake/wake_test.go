@@ -280,3 +280,37 @@ func TestARolloutWithoutTrafficHasNoServiceToFindItBy(t *testing.T) {
 	g.Expect(Values()[ByRoute](r)).To(BeEmpty())
 	g.Expect(Values()[ByWorkload](r)).To(Equal([]string{"deploy-a"}))
 }
+
+// TestAGuardrailWakesItsRolloutsWhenItsUseChanges, not at every probe of its indicators.
+func TestAGuardrailWakesItsRolloutsWhenItsUseChanges(t *testing.T) {
+	guardrail := func(change func(*v1alpha1.Guardrail)) *v1alpha1.Guardrail {
+		g := &v1alpha1.Guardrail{}
+		g.Generation, g.Status.ObservedGeneration = 2, 2
+		g.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMeasured, Message: "1"}}
+		change(g)
+		return g
+	}
+	reason := func(name, message string) func(*v1alpha1.Guardrail) {
+		return func(g *v1alpha1.Guardrail) {
+			g.Status.Conditions[0].Reason, g.Status.Conditions[0].Message = name, message
+		}
+	}
+	same := func(*v1alpha1.Guardrail) {}
+	for name, tc := range map[string]struct {
+		before, now func(*v1alpha1.Guardrail)
+		wakes       bool
+	}{
+		"another number":   {same, reason(v1alpha1.ReasonMeasured, "2"), false},
+		"another label":    {same, reason(v1alpha1.ReasonUnknownLabel, "2"), false},
+		"a mistake":        {same, reason(v1alpha1.ReasonInvalidSpec, "2"), true},
+		"another mistake":  {reason(v1alpha1.ReasonInvalidSpec, "2"), reason(v1alpha1.ReasonInvalidSpec, "3"), true},
+		"a mended mistake": {reason(v1alpha1.ReasonInvalidSpec, "2"), same, true},
+		"a changed spec":   {func(g *v1alpha1.Guardrail) { g.Generation = 1 }, same, true},
+		"a checked spec":   {func(g *v1alpha1.Guardrail) { g.Status.ObservedGeneration = 1 }, same, true},
+		"a deletion":       {same, func(g *v1alpha1.Guardrail) { g.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
+	} {
+		if got := GuardrailChanged().Update(event.UpdateEvent{ObjectOld: guardrail(tc.before), ObjectNew: guardrail(tc.now)}); got != tc.wakes {
+			t.Errorf("%s: wakes %v", name, got)
+		}
+	}
+}

@@ -46,6 +46,14 @@ func IsReady(pod *corev1.Pod) bool {
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
+// ReadySince is when the pod last became ready; false when it is not ready.
+func ReadySince(pod *corev1.Pod) (time.Time, bool) {
+	if c := condition(pod, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		return c.LastTransitionTime.Time, true
+	}
+	return time.Time{}, false
+}
+
 // UnreadySince is when an unready pod lost readiness, or, if it was never ready, when it
 // was assigned to a node. wasReady tells the two apart. Both results are zero for a pod
 // that is ready.

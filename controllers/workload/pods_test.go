@@ -205,6 +205,9 @@ func TestTextFromOutsideIsBoundedAndQuoted(t *testing.T) {
 
 func TestReadinessTimes(t *testing.T) {
 	ready := newPod("a", time.Hour, readyFor(time.Minute))
+	if since, ok := ReadySince(&ready); !ok || !since.Equal(now.Add(-time.Minute)) {
+		t.Errorf("ready since %s, %v", since, ok)
+	}
 	if since, was := UnreadySince(&ready); was || !since.IsZero() {
 		t.Errorf("unready since %s, %v, and is ready", since, was)
 	}
@@ -222,6 +225,9 @@ func TestReadinessTimes(t *testing.T) {
 	} {
 		if since, was := UnreadySince(&tc.pod); was != tc.wasReady || !since.Equal(now.Add(-tc.since)) {
 			t.Errorf("%s: since %s before, was ready %v", name, now.Sub(since), was)
+		}
+		if _, ok := ReadySince(&tc.pod); ok {
+			t.Errorf("%s: and is ready", name)
 		}
 	}
 }

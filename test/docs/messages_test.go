@@ -13,7 +13,7 @@ import (
 // packages whose messages stand in docs/reference/messages.md.
 var packages = []string{
 	"analysis", "analysis/prometheus", "controllers/evidence", "controllers/guardrails", "controllers/judge", "controllers/orphans",
-	"controllers/gates", "controllers/invariants", "controllers/plan", "controllers/replay", "controllers/rollout", "controllers/sources", "controllers/traffic", "controllers/traffic/gateway", "controllers/traffic/replicas", "controllers/workload",
+	"controllers/gates", "controllers/indicators", "controllers/invariants", "controllers/plan", "controllers/replay", "controllers/rollout", "controllers/sources", "controllers/traffic", "controllers/traffic/gateway", "controllers/traffic/replicas", "controllers/workload",
 }
 
 // notMessages are literals with words that no user sees, with the reason.
@@ -25,6 +25,9 @@ var notMessages = map[string]string{
 	"min by (namespace, pod, instance) ": "PromQL",
 	"(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))": "PromQL",
 	"1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))":            "PromQL",
+	" by (namespace, ":                   "PromQL",
+	"the probe has no such scope":        "a mistake in Belay, in front of nobody",
+	"record what the indicators see":     "in front of another error",
 	"remote error":                       "an operation of crypto/tls",
 	"local error":                        "an operation of crypto/tls",
 	"%d numbers, want %v":                "a damaged state, which is replaced",

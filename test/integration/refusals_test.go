@@ -100,6 +100,22 @@ func TestStatusOfRunsAndSourcesIsTheControllersAlone(t *testing.T) {
 			g.Expect(belay.Status().Patch(t.Context(), copied, status)).To(Succeed())
 		})
 	}
+	for _, kind := range guardrails {
+		t.Run(kind, func(t *testing.T) {
+			g := NewWithT(t)
+			guardrail := object(t, valid[kind])
+			guardrail.SetName("status-of-guardrail")
+			if kind == "ClusterGuardrail" {
+				// It must not bind the Rollouts of other tests.
+				apply(t, guardrail, []change{{"spec.rolloutSelector", map[string]any{"matchLabels": map[string]any{"no": "rollout"}}}})
+			}
+			create(t, guardrail)
+			status := client.RawPatch(types.MergePatchType, []byte(`{"status":{"rollouts":1}}`))
+			err := admin.Status().Patch(t.Context(), guardrail.DeepCopy(), status)
+			g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+			g.Expect(belay.Status().Patch(t.Context(), guardrail, status)).To(Succeed())
+		})
+	}
 	t.Run("a run's labels", func(t *testing.T) {
 		g := NewWithT(t)
 		labels := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"forged":"yes"}}}`))

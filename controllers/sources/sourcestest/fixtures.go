@@ -33,3 +33,6 @@ var ofNamespaces = regexp.MustCompile(`namespace=~?"([^"]*)"`)
 func Namespaces(query string) []string {
 	return strings.Split(ofNamespaces.FindStringSubmatch(query)[1], "|")
 }
+
+// IsProbe reports whether a query asks for the series and labels of selectors.
+func IsProbe(query string) bool { return strings.Contains(query, "belay_set") }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/indicators"
 	"belay.dev/belay/controllers/judge"
 	"belay.dev/belay/controllers/orphans"
 	"belay.dev/belay/controllers/sources"
@@ -122,11 +123,13 @@ func (s *shop) release(version string) map[string]int {
 // others are the reconcilers of cmd/belay-controller that register leaves out.
 func others(mgr ctrl.Manager) error {
 	clients := sources.NewClients(mgr.GetAPIReader(), metav1.NamespaceDefault, time.Minute)
-	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, time.Millisecond), Breaker: sources.NewBreaker(), Clock: clock.RealClock{}, Workers: 1}
+	prober := sources.NewProber(clients, clock.RealClock{}, time.Millisecond)
+	analysis := &judge.Reconciler{Client: mgr.GetClient(), Querier: sources.NewQuerier(clients, clock.RealClock{}, time.Millisecond), Prober: prober, Breaker: sources.NewBreaker(), Clock: clock.RealClock{}, Workers: 1}
 	preflight := &judge.PreflightReconciler{Client: mgr.GetClient(), Sources: clients, Clock: clock.RealClock{}, Workers: 1}
+	status := &indicators.Reconciler{Client: mgr.GetClient(), Prober: prober, Clock: clock.RealClock{}, Every: time.Hour, Workers: 1}
 	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
 	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: time.Hour, Limit: 10}
-	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{analysis, preflight, labels, runs} {
+	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{analysis, preflight, status, labels, runs} {
 		if err := r.SetupWithManager(mgr); err != nil {
 			return err
 		}

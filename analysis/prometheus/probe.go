@@ -1,0 +1,329 @@
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Probe is a query for what an indicator's selectors find on pods: requests, and the
+// series with the labels that matchers need. Its response has a few rows for each
+// ReplicaSet, whatever the number of pods. It is for one time, not for every poll.
+type Probe struct {
+	Query string
+	// Scopes are what the query looks for labels in.
+	Scopes []analysis.Scope
+	// selectors of the scopes.
+	selectors []string
+}
+
+// scope is a Scope and the series that it is about.
+type scope struct {
+	analysis.Scope
+	series string
+}
+
+// IndicatorProbe returns the probe for an slo's indicator, for one Rollout or several;
+// promQL is for one, because an expression may drop the namespace.
+func IndicatorProbe(i v1alpha1.Indicator, pods ...Pods) (Probe, error) {
+	mine, err := bound(pods)
+	if err != nil {
+		return Probe{}, err
+	}
+	// The query for the counts has the checks of the indicator.
+	if _, err := IndicatorQuery(i, pods...); err != nil {
+		return Probe{}, err
+	}
+	switch {
+	case i.Requests != nil:
+		return seriesProbe(i.Requests.Total, i.Requests.Bad, mine, pods)
+	case i.Latency != nil:
+		return latencyProbe(*i.Latency, mine, pods)
+	default:
+		return promQLProbe(*i.PromQL, mine, pods)
+	}
+}
+
+// InvariantProbe returns the probe for an invariant, with checks as total and violations
+// as bad.
+func InvariantProbe(i v1alpha1.Invariant, pods ...Pods) (Probe, error) {
+	mine, err := bound(pods)
+	if err != nil {
+		return Probe{}, err
+	}
+	return seriesProbe(i.Checks, i.Violations, mine, pods)
+}
+
+// seriesProbe looks for the labels of total in its metric, and for those of bad in the
+// series that total selects, or in the metric of bad when that is another one.
+func seriesProbe(total, bad v1alpha1.Series, mine []string, pods []Pods) (Probe, error) {
+	all, err := selector(total, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	some, err := selector(bad, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	scopes := []scope{scopeOf(total.Metric, neededBy(total.Matchers), mine)}
+	needed := neededBy(bad.Matchers)
+	switch {
+	case bad.Metric != total.Metric:
+		other := scopeOf(bad.Metric, needed, mine)
+		other.OfBad = true
+		scopes = append(scopes, other)
+	case len(needed) > 0:
+		scopes = append(scopes, scope{analysis.Scope{Metric: bad.Metric, Labels: needed}, all})
+	}
+	return newProbe(scopes, kindOf("total", all)+" or "+kindOf("bad", some), pods)
+}
+
+// latencyProbe looks for the labels in the count of observations, and for the bucket of the
+// threshold.
+func latencyProbe(l v1alpha1.LatencyIndicator, mine []string, pods []Pods) (Probe, error) {
+	count := v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}
+	all, err := selector(count, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}}
+	exists, err := selector(bucket, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	bucket.Matchers = append(bucket.Matchers, l.Matchers...)
+	within, err := selector(bucket, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	return newProbe([]scope{
+		scopeOf(count.Metric, neededBy(count.Matchers), mine), {analysis.Scope{Metric: bucket.Metric, Bound: l.Threshold.Duration.String()}, exists},
+	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within), pods)
+}
+
+// promQLProbe looks for the labels of every selector in its metric.
+func promQLProbe(q v1alpha1.PromQLIndicator, mine []string, pods []Pods) (Probe, error) {
+	var scopes []scope
+	for of, expression := range []string{q.Total, q.Bad} {
+		parsed, err := promQL().ParseExpr(expression)
+		if err != nil {
+			return Probe{}, fmt.Errorf("the expression is not valid PromQL: %s", quote(err.Error()))
+		}
+		for _, matchers := range parser.ExtractSelectors(parsed) {
+			scopes = addSelector(scopes, matchers, of == 1, mine)
+		}
+	}
+	total, err := CustomQuery(q.Total, pods[0])
+	if err != nil {
+		return Probe{}, err
+	}
+	bad, err := CustomQuery(q.Bad, pods[0])
+	if err != nil {
+		return Probe{}, err
+	}
+	return newProbe(scopes, kindOf("total", total)+" or "+kindOf("bad", bad), pods)
+}
+
+func addSelector(scopes []scope, matchers []*labels.Matcher, ofBad bool, mine []string) []scope {
+	metric, needed := "", []string(nil)
+	for _, m := range matchers {
+		switch {
+		case m.Name == model.MetricNameLabel:
+			metric = m.Value
+		case !m.Matches("") && labelName.MatchString(m.Name):
+			needed = append(needed, m.Name)
+		}
+	}
+	at := slices.IndexFunc(scopes, func(s scope) bool { return s.Metric == metric })
+	if at < 0 {
+		at = len(scopes)
+		scopes = append(scopes, scopeOf(metric, nil, mine))
+		scopes[at].OfBad = ofBad
+	}
+	for _, name := range needed {
+		if !slices.Contains(scopes[at].Labels, name) {
+			scopes[at].Labels = append(scopes[at].Labels, name)
+		}
+	}
+	return scopes
+}
+
+// scopeOf is all series of a metric on the pods.
+func scopeOf(metric string, needed, mine []string) scope {
+	series := metric + "{" + strings.Join(mine, ",") + "}"
+	if !metricName.MatchString(metric) {
+		series = "{__name__=" + strconv.Quote(metric) + "," + strings.Join(mine, ",") + "}"
+	}
+	return scope{analysis.Scope{Metric: metric, Labels: needed}, series}
+}
+
+// neededBy are the labels of the matchers that select nothing without their label.
+func neededBy(matchers []v1alpha1.Matcher) (names []string) {
+	for _, m := range matchers {
+		kind := map[v1alpha1.MatchOp]labels.MatchType{"!=": labels.MatchNotEqual, "=~": labels.MatchRegexp, "!~": labels.MatchNotRegexp}[m.Op]
+		if match, err := labels.NewMatcher(kind, m.Name, m.Value); err == nil && !match.Matches("") && !slices.Contains(names, m.Name) {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// Labels that a probe adds to series. Ones that users have are not overwritten.
+const (
+	probeSet   = "belay_set"
+	probeKind  = "belay_k"
+	probeScope = "belay_s"
+	probeLabel = "belay_l"
+)
+
+// newProbe writes the query. Each series gets a label with the number of its scope and, for
+// each label that is needed, whether it has it. They are counted by that and by their
+// pod's ReplicaSet, which the response has as pod. requests are added up as well.
+func newProbe(scopes []scope, requests string, pods []Pods) (Probe, error) {
+	var p Probe
+	counted := make([]string, len(scopes))
+	for i, s := range scopes {
+		p.Scopes, p.selectors = append(p.Scopes, s.Scope), append(p.selectors, s.series)
+		of := `label_replace(` + s.series + `,"` + probeScope + `","` + strconv.Itoa(i) + `","","")`
+		joined := `"` + probeScope + `"`
+		for j, name := range s.Labels {
+			mark := `"` + probeLabel + strconv.Itoa(j) + `"`
+			of = `label_replace(` + of + `,` + mark + `,"1","` + name + `",".+")`
+			joined += "," + mark
+		}
+		counted[i] = `label_join(` + of + `,"` + probeKind + `",",",` + joined + `)`
+	}
+	query := bySet("count", strings.Join(counted, " or "), pods) + " or " + bySet("sum", requests, pods)
+	// As for other queries, the limit grows with the Rollouts.
+	if limit := 4 * maxQuery * max(1, len(pods)); len(query) > limit {
+		return Probe{}, fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)
+	}
+	p.Query = query
+	return p, nil
+}
+
+func kindOf(k, expression string) string {
+	return `label_replace(` + expression + `,"` + probeKind + `","` + k + `","","")`
+}
+
+// bySet aggregates series by ReplicaSet, and gives the result the labels that responses
+// are read by.
+func bySet(aggregate, of string, pods []Pods) string {
+	var sets []string
+	for _, p := range pods {
+		sets = append(sets, p.ReplicaSets...)
+	}
+	slices.Sort(sets)
+	bound := aggregate + ` by (namespace, ` + probeSet + `, ` + probeKind + `) (label_replace(` + of + `,"` + probeSet + `","$1","pod",` + strconv.Quote(podPattern(slices.Compact(sets))) + `))`
+	return `label_replace(label_replace(` + bound + `,"pod","$1","` + probeSet + `","(.+)"),"k","$1","` + probeKind + `","(.+)")`
+}
+
+// Sights are what a probe found, by namespace and ReplicaSet.
+type Sights map[sightKey]analysis.Sight
+
+type sightKey struct{ namespace, prefix string }
+
+// Of returns what a ReplicaSet's pods have; the zero value, with all scopes empty, when
+// they have no series.
+func (s Sights) Of(probe Probe, namespace, replicaSet string) analysis.Sight {
+	found, ok := s[sightKey{namespace, podPrefix(replicaSet)}]
+	if !ok {
+		found = emptySight(probe.Scopes)
+	}
+	// An expression may have dropped the namespace.
+	found.Counts = found.Add(s[sightKey{"", podPrefix(replicaSet)}].Counts)
+	return found
+}
+
+func emptySight(scopes []analysis.Scope) analysis.Sight {
+	sight := analysis.Sight{Scopes: make([]analysis.ScopeSight, len(scopes))}
+	for i, s := range scopes {
+		sight.Scopes[i].With = make([]int, len(s.Labels))
+	}
+	return sight
+}
+
+// Probe sends a probe for the evaluation time at. The error is a *QueryError.
+func (c *Client) Probe(ctx context.Context, probe Probe, at, now time.Time) (Sights, error) {
+	found := Sights{}
+	_, err := c.query(ctx, probe.Query, at, now, func(r *sample) *QueryError { return found.take(probe.Scopes, at, r) })
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// take reads one row: the requests or bad requests of a ReplicaSet, or how many series of
+// a scope have certain of its labels.
+func (s Sights) take(scopes []analysis.Scope, at time.Time, r *sample) *QueryError {
+	switch {
+	case r.histogram:
+		return failed(analysis.WrongType, "the response has a native histogram where a counter is expected: use a classic histogram or a counter")
+	case r.invalid || math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
+		return errNoValue
+	case isAnotherTime(r.at, at):
+		return failed(analysis.ClockSkew, "the response has another evaluation time than the query")
+	case len(r.namespace) > 63 || len(r.pod) > 253:
+		return failed(analysis.Malformed, "the response has a series without a valid pod label")
+	}
+	key := sightKey{string(r.namespace), string(r.pod)}
+	sight, ok := s[key]
+	if !ok {
+		sight = emptySight(scopes)
+	}
+	switch kind := string(r.kind); kind {
+	case "total":
+		sight.Total += r.value
+	case "bad":
+		sight.Bad += r.value
+	case "within":
+		sight.Bad -= r.value
+	default:
+		marks := strings.Split(kind, ",")
+		i, err := strconv.Atoi(marks[0])
+		if err != nil || i < 0 || i >= len(scopes) || len(marks) != 1+len(scopes[i].Labels) {
+			return failed(analysis.Malformed, "the response has a series with the unexpected label k=%s", quote(kind))
+		}
+		seen := &sight.Scopes[i]
+		seen.Series += int(r.value)
+		for j, mark := range marks[1:] {
+			if mark != "" {
+				seen.With[j] += int(r.value)
+			}
+		}
+	}
+	s[key] = sight
+	return nil
+}
+
+// maxLabelNames bounds the names that are kept of one series.
+const maxLabelNames = 64
+
+// LabelNames returns the names of the labels of one series in a scope of a probe, sorted,
+// at most 64 of at most 128 bytes. The error is a *QueryError.
+func (c *Client) LabelNames(ctx context.Context, probe Probe, scope int, at, now time.Time) ([]string, error) {
+	if scope < 0 || scope >= len(probe.selectors) {
+		return nil, errors.New("the probe has no such scope")
+	}
+	var names []string
+	rows := &vectorReader{limit: c.limits.rows(), take: func(*sample) *QueryError { return nil }, label: func(name []byte) {
+		if len(names) < maxLabelNames && len(name) <= 128 && string(name) != "__name__" {
+			names = append(names, string(name))
+		}
+	}}
+	_, err := c.read(ctx, "topk(1, "+probe.selectors[scope]+")", at, now, rows)
+	slices.Sort(names)
+	return slices.Compact(names), err
+}

@@ -1,0 +1,59 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// GuardrailStatus is what Belay sees of a guardrail: whether it can be used, and what its
+// indicators see of the stable pods of the Rollouts that it applies to.
+type GuardrailStatus struct {
+	// conditions of the guardrail. Ready is True when every indicator sees its series, or nothing can be
+	// measured yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that the status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// rollouts is how many Rollouts the guardrail applies to.
+	// +optional
+	Rollouts int32 `json:"rollouts,omitempty"`
+
+	// probedAt is when the indicators were last measured.
+	// +optional
+	ProbedAt *metav1.Time `json:"probedAt,omitempty"`
+
+	// indicators are what was seen of each slo and each invariant. A probe looks at up to
+	// 8 Rollouts, each time at others; the worst of them is shown.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Indicators []IndicatorStatus `json:"indicators,omitempty"`
+}
+
+// IndicatorStatus is what an indicator sees now.
+type IndicatorStatus struct {
+	// kind of what has the indicator: SLO or Invariant.
+	// +required
+	// +kubebuilder:validation:Enum=SLO;Invariant
+	Kind string `json:"kind,omitempty"`
+	// name of the slo or invariant.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+	// reason from the closed set of verdicts; Healthy when all series were seen.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// message with what was counted, or with the mistake and what to write.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+}

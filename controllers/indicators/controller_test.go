@@ -1,0 +1,341 @@
+package indicators
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/sources"
+	"belay.dev/belay/controllers/sources/sourcestest"
+	"belay.dev/belay/controllers/wake"
+)
+
+// instant is a fake clock on which nobody gathers.
+type instant struct{ *clocktesting.FakeClock }
+
+func (instant) AfterFunc(_ time.Duration, f func()) clock.Timer {
+	f()
+	return nil
+}
+
+// world is a loop on a stand-in for an API server, and a source with the same series of
+// every service.
+type world struct {
+	t      *testing.T
+	clock  instant
+	client client.Client
+	loop   *Reconciler
+
+	mu sync.Mutex
+	// series of every ReplicaSet, by the label k of a probe's answer.
+	series map[string]string
+	down   bool
+	probes []string
+}
+
+const every = 5 * time.Minute
+
+func newWorld(t *testing.T, objects ...client.Object) *world {
+	t.Helper()
+	w := &world{t: t, clock: instant{clocktesting.NewFakeClock(time.Unix(1_800_000_000, 0))}, series: map[string]string{"0": "4", "1,1": "4", "total": "9000", "bad": "3"}}
+	server := httptest.NewServer(http.HandlerFunc(w.answer))
+	t.Cleanup(server.Close)
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(sourcestest.At(server.URL, 1000), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"team": "shop"}}}).
+		WithObjects(objects...).WithStatusSubresource(&v1alpha1.Guardrail{}, &v1alpha1.ClusterGuardrail{}, &v1alpha1.Rollout{})
+	for field, values := range wake.Values() {
+		builder = builder.WithIndex(&v1alpha1.Rollout{}, field, values)
+	}
+	w.client = builder.Build()
+	w.loop = &Reconciler{Client: w.client, Prober: sources.NewProber(sources.NewClients(nil, "belay", 100*time.Hour), w.clock, 0), Clock: w.clock, Every: every, Workers: 1}
+	return w
+}
+
+func (w *world) answer(out http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out.Header().Set("Date", w.clock.Now().UTC().Format(http.TimeFormat))
+	now, query := float64(w.clock.Now().UnixMilli())/1000, r.FormValue("query")
+	var result []any
+	switch {
+	case w.down:
+		http.Error(out, "down", http.StatusInternalServerError)
+		return
+	case !sourcestest.IsProbe(query):
+		result = append(result, map[string]any{"metric": map[string]string{"code": "200", "handler": "/"}, "value": []any{now, "1"}})
+	default:
+		w.probes = append(w.probes, query)
+		for _, namespace := range sourcestest.Namespaces(query) {
+			for i := range 20 {
+				for k, v := range w.series {
+					result = append(result, map[string]any{"metric": map[string]string{"namespace": namespace, "pod": fmt.Sprintf("app-%d-stable-", i), "k": k}, "value": []any{now, v}})
+				}
+			}
+		}
+	}
+	_ = json.NewEncoder(out).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+}
+
+// app is a Rollout with a stable ReplicaSet of so many ready pods.
+func app(i int, ready int32) []client.Object {
+	name := fmt.Sprintf("app-%d", i)
+	of := func(name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name)}
+	}
+	rollout := &v1alpha1.Rollout{ObjectMeta: of(name), Spec: v1alpha1.RolloutSpec{WorkloadRef: v1alpha1.WorkloadRef{Name: name}, Guardrails: []v1alpha1.GuardrailRef{{Name: "shop"}}}}
+	rollout.Status.Stable = &v1alpha1.Revision{Revision: "aaaa", ReplicaSet: name + "-stable"}
+	set := &appsv1.ReplicaSet{ObjectMeta: of(name + "-stable"), Status: appsv1.ReplicaSetStatus{ReadyReplicas: ready}}
+	return []client.Object{rollout, set}
+}
+
+// guardrailOf has an slo with a matcher for bad.
+func guardrailOf(change func(*v1alpha1.GuardrailSpec)) *v1alpha1.Guardrail {
+	total := v1alpha1.Series{Metric: "requests"}
+	g := &v1alpha1.Guardrail{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", UID: "shop", Generation: 3}, Spec: v1alpha1.GuardrailSpec{
+		Source: "default", SLOs: []v1alpha1.SLO{{Name: "availability", Objective: "99.9", Period: "30d", Indicator: v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{
+			Total: total, Bad: v1alpha1.Series{Metric: "requests", Matchers: []v1alpha1.Matcher{{Name: "status_code", Op: "=~", Value: "5.."}}}}}}}}}
+	if change != nil {
+		change(&g.Spec)
+	}
+	return g
+}
+
+// look reconciles the Guardrail, and returns its condition and status.
+func (w *world) look() (metav1.Condition, v1alpha1.GuardrailStatus) {
+	w.t.Helper()
+	name := types.NamespacedName{Namespace: "shop", Name: "shop"}
+	if _, err := w.loop.Reconcile(w.t.Context(), kindGuardrail, name); err != nil {
+		w.t.Fatal(err)
+	}
+	g := &v1alpha1.Guardrail{}
+	if err := w.client.Get(w.t.Context(), name, g); err != nil {
+		w.t.Fatal(err)
+	}
+	ready := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.ObservedGeneration != 3 || g.Status.ObservedGeneration != 3 {
+		w.t.Fatalf("the status is %+v", g.Status)
+	}
+	return *ready, g.Status
+}
+
+func TestWhatAGuardrailSees(t *testing.T) {
+	const unknown = metav1.ConditionUnknown
+	promQL := func(total string) func(*v1alpha1.GuardrailSpec) {
+		return func(s *v1alpha1.GuardrailSpec) {
+			s.SLOs[0].Indicator = v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: total, Bad: "errors"}}
+		}
+	}
+	otherMetric := func(s *v1alpha1.GuardrailSpec) { s.SLOs[0].Indicator.Requests.Bad = v1alpha1.Series{Metric: "errors"} }
+	latency := func(s *v1alpha1.GuardrailSpec) {
+		s.SLOs[0].Indicator = v1alpha1.Indicator{Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Threshold: metav1.Duration{Duration: time.Second}}}
+	}
+	for name, tc := range map[string]struct {
+		spec   func(*v1alpha1.GuardrailSpec)
+		ready  int32
+		series map[string]string
+		down   bool
+		status metav1.ConditionStatus
+		reason string
+		says   string
+	}{
+		"its series":           {nil, 1, nil, false, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
+		"no such label":        {nil, 1, map[string]string{"0": "4", "1,": "4"}, false, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
+		"no series":            {nil, 1, map[string]string{}, false, metav1.ConditionFalse, v1alpha1.ReasonNoSeries, `the source has no series "requests"`},
+		"bad was never seen":   {otherMetric, 1, map[string]string{"0": "4"}, false, metav1.ConditionFalse, v1alpha1.ReasonNeverSeen, `no pod of the service has ever had a series "errors"`},
+		"no bucket":            {latency, 1, map[string]string{"0": "4"}, false, metav1.ConditionFalse, v1alpha1.ReasonNoBucket, "whose upper bound is the threshold 1s"},
+		"no answer":            {nil, 1, nil, true, unknown, v1alpha1.ReasonSourceUnusable, "slo availability: the source returned HTTP status 500"},
+		"no ready pods":        {nil, 0, nil, false, metav1.ConditionTrue, v1alpha1.ReasonNoRollouts, "no Rollout that it applies to has ready stable pods"},
+		"a rate":               {promQL("rate(a[5m])"), 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `slo availability: promQL.total: "rate(a[5m])" at position 1`},
+		"PromQL with an error": {promQL("sum(a"), 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `promQL.total: the expression is not valid PromQL: "1:6`},
+		"promQL":               {promQL("a"), 1, map[string]string{"0": "1", "1": "1"}, false, metav1.ConditionTrue, v1alpha1.ReasonMeasured, ""},
+		"a budget of half":     {func(s *v1alpha1.GuardrailSpec) { s.SLOs[0].Objective = "50" }, 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "the objective 50 % leaves a budget of 50 %"},
+		"nothing": {func(s *v1alpha1.GuardrailSpec) {
+			s.SLOs, s.Triggers = nil, []v1alpha1.Trigger{{Name: "pods", Pods: &v1alpha1.PodsTrigger{}}}
+		}, 1, nil, false, metav1.ConditionTrue, v1alpha1.ReasonNothingToMeasure, ""},
+		"another's source": {func(s *v1alpha1.GuardrailSpec) { s.Source = "other" }, 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonMetricSourceDenied, `MetricSource "other" does not exist`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, append(app(0, tc.ready), guardrailOf(tc.spec))...)
+			if tc.series != nil {
+				w.series = tc.series
+			}
+			w.down = tc.down
+			ready, status := w.look()
+			if ready.Status != tc.status || ready.Reason != tc.reason || !strings.Contains(ready.Message, tc.says) {
+				t.Errorf("%s %s: %s", ready.Status, ready.Reason, ready.Message)
+			}
+			probed := len(status.Indicators) == 1
+			if want := tc.reason != v1alpha1.ReasonInvalidSpec && tc.reason != v1alpha1.ReasonNoRollouts && tc.reason != v1alpha1.ReasonNothingToMeasure; probed != want {
+				t.Errorf("it shows the indicators %+v", status.Indicators)
+			}
+		})
+	}
+}
+
+// TestTheCountsOfAnIndicator are those of all Rollouts that were looked at.
+func TestTheCountsOfAnIndicator(t *testing.T) {
+	w := newWorld(t, append(append(app(0, 1), app(1, 1)...), guardrailOf(func(s *v1alpha1.GuardrailSpec) {
+		series := v1alpha1.Series{Metric: "requests", Matchers: []v1alpha1.Matcher{{Name: "status_code", Op: "=~", Value: "5.."}}}
+		s.Invariants = []v1alpha1.Invariant{{Name: "ledger", Checks: v1alpha1.Series{Metric: "requests"}, Violations: series}}
+	}))...)
+	_, status := w.look()
+	want := []v1alpha1.IndicatorStatus{
+		{Kind: "SLO", Name: "availability", Reason: "Healthy", Message: "18000 requests, 6 of them bad, since the stable pods of 2 Rollouts started"},
+		{Kind: "Invariant", Name: "ledger", Reason: "Healthy", Message: "18000 checks and 6 violations since the stable pods of 2 Rollouts started"},
+	}
+	if fmt.Sprint(status.Indicators) != fmt.Sprint(want) || status.Rollouts != 2 {
+		t.Errorf("got %+v", status)
+	}
+}
+
+var appNames = regexp.MustCompile(`app-\d+-`)
+
+// TestProbesAreFewAndReachEveryRollout: at most 8 Rollouts in a query for each indicator,
+// others each time.
+func TestProbesAreFewAndReachEveryRollout(t *testing.T) {
+	var objects []client.Object
+	for i := range 20 {
+		objects = append(objects, app(i, 1)...)
+	}
+	w := newWorld(t, append(objects, guardrailOf(nil))...)
+	for range 6 {
+		w.clock.Step(2 * every)
+		before := len(w.probes)
+		if _, status := w.look(); status.Rollouts != 20 {
+			t.Fatalf("it applies to %d Rollouts", status.Rollouts)
+		}
+		looked, sent := map[string]bool{}, len(w.probes)
+		for _, query := range w.probes[before:] {
+			for _, name := range appNames.FindAllString(query, -1) {
+				looked[name] = true
+			}
+		}
+		if len(looked) != 8 || sent-before > 8 {
+			t.Errorf("looked at %d Rollouts in %d queries", len(looked), sent-before)
+		}
+		if w.look(); len(w.probes) != sent {
+			t.Errorf("%d queries before it was time", len(w.probes)-sent)
+		}
+	}
+	for i := range 20 {
+		if !strings.Contains(strings.Join(w.probes, "\n"), fmt.Sprintf("app-%d-stable-", i)) {
+			t.Errorf("app-%d was never looked at", i)
+		}
+	}
+}
+
+// TestAFirstRolloutIsMeasuredAtOnce, a mistake again after half a minute, and what is well
+// after the interval.
+func TestAFirstRolloutIsMeasuredAtOnce(t *testing.T) {
+	w := newWorld(t, guardrailOf(nil))
+	if ready, _ := w.look(); ready.Reason != v1alpha1.ReasonNoRollouts {
+		t.Fatalf("without Rollouts it is %s", ready.Reason)
+	}
+	for _, o := range app(0, 1) {
+		if err := w.client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.series = map[string]string{}
+	if ready, _ := w.look(); ready.Reason != v1alpha1.ReasonNoSeries {
+		t.Fatalf("before its pods are scraped it is %s", ready.Reason)
+	}
+	w.series = map[string]string{"0": "4", "1,1": "4"}
+	w.clock.Step(soon)
+	if ready, _ := w.look(); ready.Reason != v1alpha1.ReasonMeasured {
+		t.Fatalf("half a minute later it is %s", ready.Reason)
+	}
+	probed := len(w.probes)
+	w.clock.Step(every / 4)
+	w.look()
+	if len(w.probes) != probed {
+		t.Error("what is well was probed again within a quarter of the interval")
+	}
+	w.clock.Step(2 * every)
+	w.series = map[string]string{}
+	first, _ := w.look()
+	// What stays wrong is probed as seldom as what is well.
+	w.clock.Step(every + time.Second)
+	w.look()
+	probed = len(w.probes)
+	w.clock.Step(soon)
+	w.look()
+	if len(w.probes) != probed || first.Reason != v1alpha1.ReasonNoSeries {
+		t.Errorf("after %s with a mistake it was probed again within half a minute", every)
+	}
+}
+
+// TestGuardrailsAreProbedAtDifferentTimes, also when all were applied together.
+func TestGuardrailsAreProbedAtDifferentTimes(t *testing.T) {
+	r, now, minutes := &Reconciler{Every: every}, time.Unix(1_800_000_000, 0), map[int]int{}
+	for i := range 500 {
+		g := guardrailOf(nil)
+		g.UID = types.UID(fmt.Sprint("uid-", i))
+		s := &subject{object: g, status: &g.Status}
+		s.set(now.Add(-time.Hour), metav1.ConditionTrue, v1alpha1.ReasonMeasured, "")
+		left := r.after(s, now).Sub(now)
+		if left < every/4 || left > every+every/4 {
+			t.Fatalf("the next probe is in %s", left)
+		}
+		minutes[int(left/time.Minute)]++
+	}
+	for minute, n := range minutes {
+		if n > 200 {
+			t.Errorf("%d of 500 come in minute %d", n, minute)
+		}
+	}
+}
+
+// TestAClusterGuardrail looks at the Rollouts that its selectors match.
+func TestAClusterGuardrail(t *testing.T) {
+	team := func(name string) metav1.LabelSelector {
+		return metav1.LabelSelector{MatchLabels: map[string]string{"team": name}}
+	}
+	for name, tc := range map[string]struct {
+		namespaces metav1.LabelSelector
+		rollouts   int32
+		reason     string
+	}{
+		"of all":        {metav1.LabelSelector{}, 2, v1alpha1.ReasonMeasured},
+		"of a team":     {team("shop"), 2, v1alpha1.ReasonMeasured},
+		"of no team":    {team("bank"), 0, v1alpha1.ReasonNoRollouts},
+		"of an unknown": {metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Maybe"}}}, 0, v1alpha1.ReasonInvalidSpec},
+	} {
+		g := &v1alpha1.ClusterGuardrail{ObjectMeta: metav1.ObjectMeta{Name: "house", UID: "house", Generation: 1}}
+		g.Spec.GuardrailSpec, g.Spec.NamespaceSelector = guardrailOf(nil).Spec, tc.namespaces
+		w := newWorld(t, append(append(app(0, 1), app(1, 1)...), g)...)
+		if _, err := w.loop.Reconcile(t.Context(), kindClusterGuardrail, types.NamespacedName{Name: "house"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.client.Get(t.Context(), types.NamespacedName{Name: "house"}, g); err != nil {
+			t.Fatal(err)
+		}
+		if ready := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionReady); ready == nil || ready.Reason != tc.reason || g.Status.Rollouts != tc.rollouts {
+			t.Errorf("%s: %+v", name, g.Status)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package indicators
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilstrings "k8s.io/utils/strings"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/sources"
+)
+
+// Kinds of what has an indicator.
+const (
+	kindSLO       = "SLO"
+	kindInvariant = "Invariant"
+)
+
+// measure is an slo or an invariant, with what it counts.
+type measure struct {
+	kind, name string
+	of         sources.Measure
+}
+
+func measuresOf(spec v1alpha1.GuardrailSpec) (all []measure) {
+	for _, slo := range spec.SLOs {
+		all = append(all, measure{kindSLO, slo.Name, sources.Measure{Indicator: slo.Indicator}})
+	}
+	for _, invariant := range spec.Invariants {
+		name := invariant.Name
+		// The name does not matter to the query: guardrails share it by the series alone.
+		invariant.Name = ""
+		all = append(all, measure{kindInvariant, name, sources.Measure{Invariant: &invariant}})
+	}
+	return all
+}
+
+// text is the measure in messages.
+func (m measure) text() string {
+	if m.kind == kindSLO {
+		return "slo " + m.name
+	}
+	return "invariant " + m.name
+}
+
+// mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
+func mistakeOf(spec v1alpha1.GuardrailSpec) string {
+	if mistake := guardrails.Mistake(spec); mistake != "" {
+		return mistake
+	}
+	for _, m := range measuresOf(spec) {
+		if err := m.of.Check(); err != nil {
+			return m.text() + ": " + utilstrings.ShortenString(err.Error(), 700)
+		}
+	}
+	return ""
+}
+
+// finding is what one indicator sees of one Rollout, or of several.
+type finding struct {
+	// rollout that it is about; empty when all are well.
+	rollout string
+	verdict analysis.Verdict
+	counts  analysis.Counts
+	// unanswered is set when the source gave no usable response.
+	unanswered bool
+}
+
+// probe asks for all indicators and Rollouts at once: the Prober shares queries among
+// Rollouts, and among guardrails with the same indicator. The worst answer counts.
+func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now time.Time) {
+	measures := measuresOf(s.spec)
+	waiting := make([][]<-chan sources.Sighting, len(measures))
+	denied := map[string]string{}
+	for _, u := range stable {
+		source, why, err := guardrails.PermittedSource(ctx, r.Client, u.pods.Namespace, s.spec.Source)
+		if err != nil {
+			why = "could not check whether the source may be used, retrying"
+		}
+		if why != "" {
+			denied[u.rollout] = why
+		}
+		for i, m := range measures {
+			answer := make(<-chan sources.Sighting)
+			if why == "" {
+				answer = r.Prober.Probe(ctx, source, m.of, u.pods)
+			}
+			waiting[i] = append(waiting[i], answer)
+		}
+	}
+	s.status.Indicators = nil
+	worst, worstOf := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, ""
+	for i, m := range measures {
+		f := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}
+		for j, u := range stable {
+			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
+			if denied[u.rollout] == "" {
+				one = await(ctx, u, waiting[i][j], m.of.MissingIsZero())
+			}
+			f = worse(f, one)
+		}
+		text := m.sees(f, len(stable), s.cluster != nil || s.status.Rollouts > 1)
+		s.status.Indicators = append(s.status.Indicators, v1alpha1.IndicatorStatus{Kind: m.kind, Name: m.name, Reason: string(f.verdict.Reason), Message: utilstrings.ShortenString(text, 512)})
+		if f.rank() > worst.rank() {
+			worst, worstOf = f, m.text()+": "+text
+		}
+	}
+	value, reason := worst.readiness()
+	if reason == v1alpha1.ReasonMeasured {
+		worstOf = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
+	}
+	s.set(now, value, reason, worstOf)
+}
+
+func await(ctx context.Context, u use, answer <-chan sources.Sighting, missingIsZero bool) finding {
+	f := finding{rollout: u.rollout}
+	select {
+	case got := <-answer:
+		if got.Err != nil {
+			f.verdict, f.unanswered = analysis.Verdict{Reason: got.Err.Reason, Message: got.Err.Message}, true
+			return f
+		}
+		sight := got.Sights[0]
+		sight.Version = "stable"
+		f.counts = sight.Counts
+		v, ok := analysis.JudgeSights(got.Scopes, missingIsZero, sight)
+		if ok {
+			v = analysis.Verdict{Reason: analysis.Healthy}
+		}
+		f.verdict = v
+	case <-ctx.Done():
+		f.verdict, f.unanswered = analysis.Verdict{Reason: analysis.Timeout, Message: "no response from the source yet"}, true
+	}
+	return f
+}
+
+// worse is the worse one of two, with what both have counted.
+func worse(a, b finding) finding {
+	sum := a.counts.Add(b.counts)
+	if b.rank() > a.rank() {
+		a = b
+	}
+	a.counts = sum
+	return a
+}
+
+// ranks order what is found: a mistake that is certain comes before what may be one, and
+// that before what says nothing about the guardrail.
+var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.PartialCoverage: 3, analysis.BadQuery: 4, analysis.UnknownLabel: 5, analysis.SourceMissing: 6}
+
+func (f finding) rank() int {
+	switch n, ok := ranks[f.verdict.Reason]; {
+	case f.verdict.Reason == analysis.Healthy:
+		return 0
+	case f.unanswered || !ok:
+		return 1
+	default:
+		return n
+	}
+}
+
+// readiness is the condition's status and reason for the worst finding.
+func (f finding) readiness() (metav1.ConditionStatus, string) {
+	if f.unanswered {
+		return metav1.ConditionUnknown, v1alpha1.ReasonSourceUnusable
+	}
+	switch f.verdict.Reason {
+	case analysis.Healthy:
+		return metav1.ConditionTrue, v1alpha1.ReasonMeasured
+	case analysis.UnknownLabel:
+		return metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel
+	case analysis.NeverSeen:
+		return metav1.ConditionFalse, v1alpha1.ReasonNeverSeen
+	case analysis.PartialCoverage:
+		return metav1.ConditionFalse, v1alpha1.ReasonNoSeries
+	case analysis.BadQuery:
+		return metav1.ConditionFalse, v1alpha1.ReasonNoBucket
+	case analysis.SourceMissing:
+		return metav1.ConditionFalse, v1alpha1.ReasonMetricSourceDenied
+	default:
+		return metav1.ConditionUnknown, v1alpha1.ReasonSourceUnusable
+	}
+}
+
+// sees says what an indicator sees, or what is wrong with it.
+func (m measure) sees(f finding, rollouts int, several bool) string {
+	pods := "the stable pods of " + counted(rollouts, "Rollout", "Rollouts")
+	switch {
+	case f.verdict.Reason == analysis.Healthy && f.counts.Total == 0:
+		return "its series exist; nothing has been counted on " + pods
+	case f.verdict.Reason == analysis.Healthy && m.kind == kindInvariant:
+		return fmt.Sprintf("%.0f checks and %.0f violations since %s started", f.counts.Total, f.counts.Bad, pods)
+	case f.verdict.Reason == analysis.Healthy:
+		return fmt.Sprintf("%.0f requests, %.0f of them bad, since %s started", f.counts.Total, f.counts.Bad, pods)
+	case several:
+		return fmt.Sprintf("Rollout %s: %s", f.rollout, f.verdict.Message)
+	default:
+		return f.verdict.Message
+	}
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,96 @@
+package indicators
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/wake"
+	"belay.dev/belay/controllers/workload"
+)
+
+// maxUses bounds how many Rollouts one probe looks at, and maxSearched how many it looks
+// through for some with ready pods.
+const (
+	maxUses     = 8
+	maxSearched = 64
+)
+
+// use is one Rollout that a guardrail applies to, with its stable ReplicaSet.
+type use struct {
+	rollout string
+	pods    prometheus.Pods
+}
+
+// uses are the Rollouts that a guardrail applies to.
+type uses struct {
+	rollouts int32
+	// stable has those to probe now: at most maxUses with ready stable pods, others each
+	// time.
+	stable []use
+	// unreadable says which selector cannot be read.
+	unreadable string
+}
+
+func (r *Reconciler) usesOf(ctx context.Context, s *subject, now time.Time) (uses, error) {
+	var all []*v1alpha1.Rollout
+	if s.cluster != nil {
+		found, unreadable, err := guardrails.AppliedTo(ctx, r.Client, s.cluster)
+		if err != nil || unreadable != "" {
+			return uses{unreadable: unreadable}, err
+		}
+		all = found
+	} else {
+		found, err := wake.Rollouts(ctx, r.Client, s.object.GetNamespace(), wake.ByGuardrail, s.object.GetName())
+		if err != nil {
+			return uses{}, err
+		}
+		for i := range found {
+			all = append(all, &found[i])
+		}
+	}
+	slices.SortFunc(all, func(a, b *v1alpha1.Rollout) int {
+		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+	})
+	u := uses{rollouts: int32(len(all))}
+	if len(all) == 0 {
+		return u, nil
+	}
+	begin := int(now.UnixNano()/int64(r.Every)) * maxUses % len(all)
+	for i := range min(len(all), maxSearched) {
+		rollout := all[(begin+i)%len(all)]
+		ready, err := r.hasReadyPods(ctx, rollout)
+		if err != nil {
+			return uses{}, err
+		}
+		if ready && len(u.stable) < maxUses {
+			u.stable = append(u.stable, use{rollout.Namespace + "/" + rollout.Name,
+				prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}})
+		}
+	}
+	return u, nil
+}
+
+// hasReadyPods reports whether the stable ReplicaSet has ready pods: without any it has
+// no series, and nothing is wrong.
+func (r *Reconciler) hasReadyPods(ctx context.Context, rollout *v1alpha1.Rollout) (bool, error) {
+	if rollout.DeletionTimestamp != nil || rollout.Status.Stable == nil || rollout.Status.Stable.ReplicaSet == "" {
+		return false, nil
+	}
+	set := workload.NewSet()
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Stable.ReplicaSet}, set)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("read the stable ReplicaSet of Rollout %s: %w", rollout.Name, err)
+	}
+	ready, _, _ := unstructured.NestedInt64(set.Object, "status", "readyReplicas")
+	return err == nil && ready > 0, nil
+}

@@ -1,0 +1,149 @@
+package judge
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/controllers/sources"
+)
+
+// sighting is what is known of the selectors of one query: whether they can match series
+// of the run's pods. A selector that cannot match counts 0 bad requests for ever.
+type sighting struct {
+	// asked is when the source was last asked, about these ReplicaSets of the candidate.
+	asked time.Time
+	sets  []string
+	// hash of the guardrail.
+	hash string
+	// ofCanary is set when the candidate had series then.
+	ofCanary bool
+	// response is nil while no answer is awaited.
+	response <-chan sources.Sighting
+	// late is set when it was waited for once: it delays no other verdict again.
+	late bool
+	// missingIsZero is the guardrail's missingBad or missingViolations.
+	missingIsZero bool
+	// settled is set when every selector can match the candidate's series: the source is not
+	// asked again. Until then, doubt says why not; it is nil before the first answer.
+	settled bool
+	doubt   *analysis.Verdict
+}
+
+// probeAgain is how often the source is asked again while a selector cannot match.
+const probeAgain = 30 * time.Second
+
+// probeSelectors asks the source about the selectors of a query, once in a run, and again
+// while they cannot match or the candidate has no series yet. Bad requests of the candidate
+// show by themselves that they can.
+func (r *Reconciler) probeSelectors(ctx context.Context, t *evaluation, q query, result result) {
+	s := t.sights[q.key]
+	if s == nil || s.hash != q.hash || !slices.Equal(s.sets, t.canarySets) {
+		s = &sighting{sets: t.canarySets, hash: q.hash}
+		t.sights[q.key] = s
+	}
+	ofCanary := len(result.poll.Canary) > 0
+	due := s.asked.IsZero() || t.now.Sub(s.asked) >= probeAgain || ofCanary && !s.ofCanary
+	if s.settled || s.response != nil || !due || len(t.canarySets) == 0 || t.state.Ledgers[q.key].Canary.Bad > 0 {
+		return
+	}
+	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
+	if denied != nil {
+		return
+	}
+	s.asked, s.ofCanary, s.missingIsZero = t.now, ofCanary, q.measure.MissingIsZero()
+	s.response = r.Prober.Probe(ctx, source, q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append(slices.Clone(t.canarySets), t.stableSet)})
+}
+
+// take reads the answer, if it arrives before the context ends.
+func (s *sighting) take(ctx context.Context) {
+	if s.response == nil {
+		return
+	}
+	var got sources.Sighting
+	select {
+	case got = <-s.response:
+	default:
+		if s.late {
+			return
+		}
+		select {
+		case got = <-s.response:
+		case <-ctx.Done():
+			s.late = true
+			return
+		}
+	}
+	s.response, s.late = nil, false
+	if got.Err != nil {
+		s.doubt = &analysis.Verdict{Reason: got.Err.Reason, Message: got.Err.Message}
+		return
+	}
+	for i := range got.Sights {
+		got.Sights[i].Version = "candidate"
+	}
+	got.Sights[len(got.Sights)-1].Version = "stable"
+	v, ok := analysis.JudgeSights(got.Scopes, s.missingIsZero, got.Sights...)
+	switch {
+	case !ok:
+		s.doubt = &v
+	case !sawAll(got):
+		s.doubt = &analysis.Verdict{Reason: analysis.Pending, Message: "the candidate has no series yet in which the labels of the guardrail's matchers could be looked for"}
+	default:
+		s.settled, s.doubt = true, nil
+	}
+}
+
+// sawAll reports whether the candidate has series of everything but what is created with
+// the first bad request.
+func sawAll(got sources.Sighting) bool {
+	for i, scope := range got.Scopes {
+		seen := scope.OfBad
+		for _, canary := range got.Sights[:len(got.Sights)-1] {
+			seen = seen || canary.Scopes[i].Series > 0
+		}
+		if !seen {
+			return false
+		}
+	}
+	return true
+}
+
+// withSelectors returns the verdict of a trigger, or why its selectors say nothing: it is
+// no pass while it is not known that they can match. That a label does not exist is also
+// said in place of verdicts that ask for more requests.
+func (t *evaluation) withSelectors(key string, v analysis.Verdict) analysis.Verdict {
+	s := t.sights[key]
+	passes := v.Outcome() == analysis.Pass
+	switch {
+	case s == nil || s.settled || t.state.Ledgers[key].Canary.Bad > 0:
+		return v
+	case s.doubt == nil && passes:
+		v.Reason, v.Message = analysis.Pending, "the source has not said yet whether the guardrail's matchers can match the candidate's series"
+	case s.doubt != nil && (passes || s.doubt.Reason == analysis.UnknownLabel && slices.Contains(wantsMore, v.Reason)):
+		v.Reason, v.Message = s.doubt.Reason, s.doubt.Message
+	}
+	return v
+}
+
+// wantsMore are the reasons of verdicts that only wait for requests.
+var wantsMore = []analysis.Reason{analysis.NoTraffic, analysis.BelowMinSamples, analysis.PartialCoverage, analysis.Pending, analysis.InvariantNotExercised}
+
+// probeAll asks about the selectors of the queries that got a response, and waits for the
+// answers as for those of the queries.
+func (r *Reconciler) probeAll(ctx context.Context, t *evaluation, results map[string]result) {
+	deadline, cancel := context.WithTimeout(ctx, t.every/2)
+	defer cancel()
+	for _, g := range t.guardrails {
+		for _, q := range queriesOf(g) {
+			if got := results[q.key]; !got.late && got.Err == nil {
+				r.probeSelectors(ctx, t, q, got)
+			}
+		}
+	}
+	for _, s := range t.sights {
+		s.take(deadline)
+	}
+}
