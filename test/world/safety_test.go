@@ -44,7 +44,7 @@ func TestTheWorldSeesHarm(t *testing.T) {
 		{"the stable Service pointed at nobody", true, atStep(0), func(w *World) { w.network.declared.stable, w.network.selectsAt = "nobody", w.at }, "go to a stable side without endpoints"},
 		{"the user's Service narrowed to nobody", true, held, func(w *World) { w.network.narrowed, w.network.narrowsAt = "nobody", w.at }, "selects no ready pod"},
 		{"the Service left narrowed", false, guarded, func(w *World) { w.narrow("hash-"+first, "") }, "the Service is narrowed"},
-		{"a split left over", false, guarded, weight(0), "the route is shared out"},
+		{"a split left over", false, guarded, weight(0), "the route is split"},
 		{"an unjudged version rolled out", true, held, func(w *World) { w.specWrite(func() { w.deployment.paused = false }) }, "which nobody judged or let through"},
 		{"an unjudged version unpaused", true, held, func(w *World) { w.judgeUnpause(second) }, "unpaused at"},
 		{"an unjudged version handed over", true, atStep(0), func(w *World) { w.judgeHandOver(canary(w), plan.HandOver{Replicas: 4}) }, "is handed over unjudged"},
