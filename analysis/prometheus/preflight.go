@@ -67,10 +67,15 @@ func podsOfDeployment(deployment string) (string, error) {
 	}
 }
 
-// Shares sends a query made by SharesQuery. The error is a *QueryError.
-func (c *Client) Shares(ctx context.Context, query string, at, now time.Time) (analysis.Shares, error) {
-	windows := shareReader{at: at}
-	if _, err := c.query(ctx, query, at, now, windows.take); err != nil {
+// Shares sends a query made by SharesQuery for a tenant. The error is a *QueryError.
+func (c *Client) Shares(ctx context.Context, tenant, query string, clock Clock) (analysis.Shares, error) {
+	done, err := c.turn(ctx, tenant)
+	if err != nil {
+		return analysis.Shares{}, err
+	}
+	defer done()
+	windows := shareReader{at: evaluationTime(clock)}
+	if _, err := c.query(ctx, query, windows.at, windows.take); err != nil {
 		return analysis.Shares{}, err
 	}
 	return windows.shares()

@@ -40,7 +40,7 @@ func TestShares(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			source := connect(t, defaults(serve(t, say(http.StatusOK, vector(c.rows...)))))
-			got, err := source.Shares(t.Context(), "x", evaluated, evaluated)
+			got, err := source.Shares(t.Context(), "", "x", stopped)
 			if got != c.want || reasonOf(err) != c.fail {
 				t.Errorf("%+v, %v; want %+v and %q", got, err, c.want, c.fail)
 			}

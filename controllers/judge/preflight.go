@@ -119,7 +119,7 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	if err != nil {
 		return analysis.Verdict{Reason: analysis.Auth, Message: utilstrings.ShortenString(err.Error(), 400)}
 	}
-	shares, err := c.Shares(ctx, query, now, r.Clock.Now())
+	shares, err := c.Shares(ctx, rollout.Namespace, query, r.Clock.Now)
 	sources.CountQuery(err)
 	var failed *prometheus.QueryError
 	switch {
