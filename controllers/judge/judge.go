@@ -40,6 +40,7 @@ type result struct {
 // to the results.
 func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.AnalysisStatus {
 	results := r.query(ctx, t)
+	r.noteSights(t, results)
 	for key, result := range results {
 		if !result.late && result.Err == nil && result.counted.Check() == nil {
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(result.counted, t.stageFrom)
@@ -47,20 +48,15 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 	}
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
 	var all []analysis.Outcome
-	blind := blindness{}
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
 			if trigger.Pods != nil {
 				continue
 			}
 			entry := t.apply(g, trigger, results)
-			blind.add(g.Spec.Source, &entry)
 			status.Triggers = append(status.Triggers, entry)
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}
-	}
-	for source, isBlind := range blind {
-		r.Breaker.Note(source, t.run.UID, isBlind, t.now)
 	}
 	status.Triggers = v1alpha1.WorstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
@@ -69,16 +65,45 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 	return status
 }
 
-// blindness is, by source, whether one of a run's triggers gets no usable response
-// from it.
-type blindness map[string]bool
+// noteSights tells the breaker whether the sources gave the run usable responses.
+func (r *Reconciler) noteSights(t *evaluation, results map[string]result) {
+	blind := map[string]bool{}
+	for _, g := range t.guardrails {
+		for _, q := range queriesOf(g) {
+			if sight := sightOf(results[q.key], t.state.Ledgers[q.key]); sight != noSight {
+				blind[q.source] = blind[q.source] || sight == blindSight
+			}
+		}
+	}
+	for source, isBlind := range blind {
+		r.Breaker.Note(source, t.run.UID, isBlind, t.now)
+	}
+}
 
-// add leaves out verdicts that say nothing about the source: a fail, which is kept
-// whatever later responses say, and an error in the guardrail itself.
-func (b blindness) add(source string, t *v1alpha1.TriggerAnalysis) {
-	own := t.Reason == string(analysis.BadQuery) || t.Reason == string(analysis.SourceMissing)
-	if t.Outcome != v1alpha1.VerdictFail && !own {
-		b[source] = b[source] || isBlind(t)
+// sight is what a run's query tells about its source.
+type sight int
+
+const (
+	// noSight: nothing, because the query is late, or the run's own query or series are the
+	// cause of an error.
+	noSight sight = iota
+	clearSight
+	blindSight
+)
+
+// sightOf tells a source that does not respond from an app that it does not scrape: a
+// response without data counts against the source only when it had samples of the stable
+// pods earlier in the run.
+func sightOf(r result, before analysis.Ledger) sight {
+	switch {
+	case r.late || r.Own:
+		return noSight
+	case r.Err != nil:
+		return blindSight
+	case len(r.poll.Stable) == 0 && before.Stable.Total > 0:
+		return blindSight
+	default:
+		return clearSight
 	}
 }
 
@@ -170,12 +195,12 @@ type sent struct {
 func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
 	if denied != nil {
-		return sent{result: result{Result: sources.Result{Err: denied}}}
+		return sent{result: result{Result: sources.Result{Err: denied, Own: true}}}
 	}
 	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Spec.ScrapeInterval.Duration}}
 	known, err := t.queryOf(q)
 	if err != nil {
-		p.Err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
+		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
 		return p
 	}
 	p.text, p.response = known.Text, r.Querier.Query(ctx, source, known, t.podCount)
