@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// maxPods and forgetAfter bound how many pods a ledger has: about 60 bytes each, so 60 KB
-// of an object of at most 1.5 MB. A pod without a sample for forgetAfter has ended, and is
+// maxPods and forgetAfter bound how many pods a ledger has: enough for a promotion of 5,000
+// with one scraped target each, about 60 bytes each before compression. A pod without a sample for forgetAfter has ended, and is
 // dropped when there is no room for others.
 const (
-	maxPods     = 1000
+	maxPods     = 12_000
 	forgetAfter = 15 * time.Minute
 )
 

@@ -105,7 +105,7 @@ func (w *shareReader) take(r *sample) *QueryError {
 		case w.seen[i]:
 			return failed(analysis.Malformed, "the response has two series for one window")
 		}
-		w.read[i], w.seen[i] = r.value, true
+		w.read[i], w.seen[i] = denoised(r.value), true
 		return nil
 	}
 	return failed(analysis.Malformed, "the response has a series that was not queried")

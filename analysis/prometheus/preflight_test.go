@@ -24,6 +24,7 @@ func TestShares(t *testing.T) {
 		fail analysis.Reason
 	}{
 		"whole":                 {whole, analysis.Shares{Period: 0.0001, Long: 0.5, Short: 0.25}, ""},
+		"noise around 0 and 1":  {[]string{share("period", "-2.220446049250313e-16"), share("long", "1.0000000000000002"), share("short", "0")}, analysis.Shares{Long: 1}, ""},
 		"idle just now":         {[]string{whole[0], whole[1], share("short", "NaN")}, analysis.Shares{Period: 0.0001, Long: 0.5}, ""},
 		"idle all the time":     {[]string{share("period", "NaN"), share("long", "NaN"), share("short", "NaN")}, analysis.Shares{}, analysis.NoTraffic},
 		"not scraped just now":  {whole[:2], analysis.Shares{}, analysis.Stale},

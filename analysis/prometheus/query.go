@@ -104,6 +104,8 @@ func selector(s v1alpha1.Series, mine []string) (string, error) {
 			return "", fmt.Errorf("%s is not a label name", quote(m.Name))
 		case slices.Contains(reserved, m.Name):
 			return "", fmt.Errorf("the label %s is set by Belay: remove this matcher", m.Name)
+		case selectsTenant(m.Name):
+			return "", fmt.Errorf("a selector has a matcher on %s, a label by which sources select tenants or storage: remove this matcher", quote(m.Name))
 		case m.Op != "=" && m.Op != "!=" && m.Op != "=~" && m.Op != "!~":
 			return "", fmt.Errorf("%s is not an operator of matchers: use =, !=, =~ or !~", quote(string(m.Op)))
 		case !utf8.ValidString(m.Value):
@@ -115,6 +117,13 @@ func selector(s v1alpha1.Series, mine []string) (string, error) {
 		matchers = append(matchers, m.Name+string(m.Op)+strconv.Quote(m.Value))
 	}
 	return s.Metric + "{" + strings.Join(matchers, ",") + "}", nil
+}
+
+// selectsTenant reports whether a source takes the label for a choice of tenant or storage:
+// labels that begin with __ (__tenant_id__ of Mimir, __graphite__ of VictoriaMetrics) and
+// those of VictoriaMetrics' tenants.
+func selectsTenant(label string) bool {
+	return strings.HasPrefix(label, "__") || label == "vm_account_id" || label == "vm_project_id"
 }
 
 // reserved labels select whose series are queried: only Belay sets them.

@@ -193,17 +193,18 @@ type MetricSourceLimits struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Timeout metav1.Duration `json:"timeout,omitempty"`
-	// series is how many series a response may have.
+	// series is how many scraped targets of pods a response may have, mostly one for each
+	// pod. A promotion of 5,000 pods has 10,000.
 	// +optional
-	// +kubebuilder:default=1000
+	// +kubebuilder:default=12000
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=20000
+	// +kubebuilder:validation:Maximum=50000
 	Series int32 `json:"series,omitempty"`
 	// bytes is how many bytes a decompressed response may have.
 	// +optional
-	// +kubebuilder:default=4194304
+	// +kubebuilder:default=16777216
 	// +kubebuilder:validation:Minimum=1024
-	// +kubebuilder:validation:Maximum=16777216
+	// +kubebuilder:validation:Maximum=67108864
 	Bytes int64 `json:"bytes,omitempty"`
 	// inFlight is how many queries may run at once.
 	// +optional

@@ -40,7 +40,7 @@ type result struct {
 // to the results.
 func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.AnalysisStatus {
 	results := r.query(ctx, t)
-	r.noteSights(t, results)
+	r.reportSources(t, results)
 	for key, result := range results {
 		if !result.late && result.Err == nil && result.counted.Check() == nil {
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(result.counted, t.stageFrom)
@@ -65,13 +65,13 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 	return status
 }
 
-// noteSights tells the breaker whether the sources gave the run usable responses.
-func (r *Reconciler) noteSights(t *evaluation, results map[string]result) {
+// reportSources tells the breaker whether the sources gave the run usable responses.
+func (r *Reconciler) reportSources(t *evaluation, results map[string]result) {
 	blind := map[string]bool{}
 	for _, g := range t.guardrails {
 		for _, q := range queriesOf(g) {
-			if sight := sightOf(results[q.key], t.state.Ledgers[q.key]); sight != noSight {
-				blind[q.source] = blind[q.source] || sight == blindSight
+			if report := reportOf(results[q.key], t.state.Ledgers[q.key]); report != noReport {
+				blind[q.source] = blind[q.source] || report == sourceBlind
 			}
 		}
 	}
@@ -80,30 +80,30 @@ func (r *Reconciler) noteSights(t *evaluation, results map[string]result) {
 	}
 }
 
-// sight is what a run's query tells about its source.
-type sight int
+// sourceReport is what a run's query tells about its source.
+type sourceReport int
 
 const (
-	// noSight: nothing, because the query is late, or the run's own query or series are the
+	// noReport: nothing, because the query is late, or the run's own query or series are the
 	// cause of an error.
-	noSight sight = iota
-	clearSight
-	blindSight
+	noReport sourceReport = iota
+	sourceWorks
+	sourceBlind
 )
 
-// sightOf tells a source that does not respond from an app that it does not scrape: a
+// reportOf tells a source that does not respond from an app that it does not scrape: a
 // response without data counts against the source only when it had samples of the stable
 // pods earlier in the run.
-func sightOf(r result, before analysis.Ledger) sight {
+func reportOf(r result, before analysis.Ledger) sourceReport {
 	switch {
 	case r.late || r.Own:
-		return noSight
+		return noReport
 	case r.Err != nil:
-		return blindSight
+		return sourceBlind
 	case len(r.poll.Stable) == 0 && before.Stable.Total > 0:
-		return blindSight
+		return sourceBlind
 	default:
-		return clearSight
+		return sourceWorks
 	}
 }
 

@@ -53,7 +53,7 @@ func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		return reconcile.Result{}, err
 	}
 	now, revision := r.Clock.Now(), rollout.Status.Candidate.Revision
-	if last := rollout.Status.Preflight; last != nil && last.Revision == revision {
+	if last := rollout.Status.Preflight; last != nil && last.Revision == revision && !v1alpha1.IsFuture(last.EvaluatedAt.Time, now) {
 		if left := preflightEvery - now.Sub(last.EvaluatedAt.Time); left > 0 {
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
