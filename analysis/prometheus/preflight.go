@@ -34,7 +34,7 @@ func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time
 			{Name: "le", Op: "=~", Value: boundPattern(i.Latency.Threshold.Seconds())}}, i.Latency.Matchers...)}
 		share = "1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))"
 	default:
-		return "", errors.New("a pre-flight check does not support promQL: use requests or latency in this slo, or move it to a guardrail without preflight")
+		return "", errors.New("a pre-flight check does not support promQL: name recording rules of this slo in preflight.recorded, or move it to a guardrail without preflight")
 	}
 	totalSelector, err := selector(total, mine)
 	if err != nil {

@@ -42,7 +42,7 @@ const guardrail = `
 	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}},
 		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001"}},
 		{name: budget, slo: latency, budgetSpent: "2", whenBlind: {hold: 1m, then: Rollback}}],
-	preflight: {budgetRemaining: "10", onViolation: Hold}, whenBlind: {hold: 10m, then: Hold}`
+	preflight: {budgetRemaining: "10", onViolation: Hold, recorded: [{slo: availability, sloth: {service: shop, slo: availability}}]}, whenBlind: {hold: 10m, then: Hold}`
 
 // change sets a path of an object; a nil value removes it.
 type change struct {
@@ -106,6 +106,8 @@ var ruleCases = []ruleCase{
 	{guardrails, "regression.burn times the budget must stay below 90 percent", nil, []change{{"spec.triggers.3.regression.burn", "950"}}},
 	{guardrails, "budgetRemaining must be at most 100 percent", nil, []change{{"spec.preflight.budgetRemaining", "101"}}},
 	{guardrails, `preflight.onViolation: Unsupported value: "Rollback": supported values: "Hold"`, nil, []change{{"spec.preflight.onViolation", "Rollback"}}},
+	{guardrails, "preflight.recorded names an slo that this guardrail does not define", nil, []change{{"spec.preflight.recorded.0.slo", "other"}}},
+	{guardrails, "set exactly one of sloth, pyrra and promQL", nil, []change{{"spec.preflight.recorded.0.pyrra", map[string]any{"slo": "shop"}}}},
 	{guardrails, "worseThan must be at least 1", nil, []change{{"spec.triggers.3.regression.worseThan", "0.9"}}},
 	{guardrails, "burn must be above 0", nil, []change{{"spec.triggers.3.regression.burn", "0"}}},
 	{guardrails, "falseAlarm must be between 0.000001 and 0.1", nil, []change{{"spec.triggers.3.regression.falseAlarm", "0.5"}}},
