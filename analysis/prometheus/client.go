@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -31,6 +32,9 @@ type Client struct {
 	scrape  time.Duration
 	limits  limits
 	turns   *turns
+	// parameters are added to every query.
+	parameters url.Values
+	labels     labelNames
 	// patience is how long a query waits for its turn.
 	patience time.Duration
 }
@@ -91,9 +95,26 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 		return nil, fmt.Errorf("read the address: %w", err)
 	}
 	return &Client{
+		parameters: parametersOf(spec), labels: labelsOf(spec.Labels),
 		base: base, http: http.Client{Transport: carrier}, timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
 		limits: l, turns: newTurns(int(spec.Limits.InFlight)), patience: turnWithin,
 	}, nil
+}
+
+// parametersOf are those that a query has beside its text and time. VictoriaMetrics
+// evaluates a query 30 s before its time (-search.latencyOffset) without nocache, and takes
+// max_lookback for Prometheus' lookback_delta (its documentation, "Prometheus querying API
+// enhancements"). Other sources ignore both.
+func parametersOf(spec v1alpha1.MetricSourceSpec) url.Values {
+	lookback := (lookbackScrapes * spec.ScrapeInterval.Duration).String()
+	form := url.Values{"lookback_delta": {lookback}, "max_lookback": {lookback}, "nocache": {"1"}}
+	for _, p := range spec.Parameters {
+		form[p.Name] = []string{p.Value}
+		if p.Value == "" {
+			delete(form, p.Name)
+		}
+	}
+	return form
 }
 
 // lookbackScrapes is how many scrape intervals old a sample may be to be part of a
@@ -125,11 +146,12 @@ func evaluationTime(clock Clock) time.Time { return clock().Truncate(time.Millis
 // query sends an instant query for the time at, which is now, passes the series of the
 // response to take, and checks the response as a whole.
 func (c *Client) query(ctx context.Context, query string, at time.Time, take func(*sample) *QueryError) (Response, error) {
-	rows := &vectorReader{limit: c.limits.rows(), take: take}
-	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", url.Values{
-		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},
-		"timeout": {c.timeout.String()}, "lookback_delta": {(lookbackScrapes * c.scrape).String()},
-	}, rows.read)
+	rows := &vectorReader{limit: c.limits.rows(), labels: c.labels, take: take}
+	form := maps.Clone(c.parameters)
+	form.Set("query", query)
+	form.Set("time", strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64))
+	form.Set("timeout", c.timeout.String())
+	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", form, rows.read)
 	answer := Response{At: at}
 	if err != nil {
 		return answer, err

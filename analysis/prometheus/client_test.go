@@ -48,7 +48,7 @@ func TestCountsAsksForAnExplicitTime(t *testing.T) {
 	if _, err := ask(t, connect(t, defaults(address+"/prefix/"))); err != nil {
 		t.Fatal(err)
 	}
-	want := url.Values{"query": {"up"}, "time": {"1795521600"}, "timeout": {"7s"}, "lookback_delta": {"45s"}}
+	want := url.Values{"query": {"up"}, "time": {"1795521600"}, "timeout": {"7s"}, "lookback_delta": {"45s"}, "max_lookback": {"45s"}, "nocache": {"1"}}
 	if diff := cmp.Diff(want, form); diff != "" || path != "POST /prefix/api/v1/query" {
 		t.Errorf("%s with the form (-want +got):\n%s", path, diff)
 	}

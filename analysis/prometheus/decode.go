@@ -178,8 +178,9 @@ type sample struct {
 // take one by one. err is the first error; the rest is still read, so that a body that
 // ends early or has too many series is reported as that.
 type vectorReader struct {
-	limit int
-	take  func(*sample) *QueryError
+	limit  int
+	labels labelNames
+	take   func(*sample) *QueryError
 
 	kind string
 	rows int
@@ -271,9 +272,9 @@ func (v *vectorReader) readLabels(d *jsontext.Decoder) error {
 	_, err := object(d, func(name []byte) error {
 		var into *[]byte
 		switch string(name) {
-		case "namespace":
+		case v.labels.namespaceName():
 			into = &v.row.namespace
-		case "pod":
+		case v.labels.podName():
 			into = &v.row.pod
 		case "instance":
 			into = &v.row.instance

@@ -17,12 +17,13 @@ import (
 // versions, over the objective's period, one hour and five minutes. The error says
 // what to change in an indicator that cannot be queried: promQL cannot, because an
 // expression has no increase.
-func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time.Duration) (string, error) {
+func SharesQuery(i v1alpha1.Indicator, of v1alpha1.MetricSourceLabels, namespace, deployment string, period time.Duration) (string, error) {
 	names, err := podsOfDeployment(deployment)
 	if err != nil {
 		return "", err
 	}
-	mine := []string{"namespace=" + strconv.Quote(namespace), "pod=~" + strconv.Quote(names)}
+	l := labelsOf(of)
+	mine := []string{quotedName(l.namespaceName()) + "=" + strconv.Quote(namespace), quotedName(l.podName()) + "=~" + strconv.Quote(names)}
 	var total, part v1alpha1.Series
 	share := "(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))"
 	switch {

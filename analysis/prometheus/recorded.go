@@ -17,15 +17,15 @@ import (
 // Expressions of a tenant are restricted to the series of its namespace; an empty
 // namespace restricts nothing, for expressions of the platform team. The error says what to
 // change in an expression that cannot be queried.
-func RecordedQuery(r v1alpha1.RecordedSLO, namespace string) (string, error) {
+func RecordedQuery(r v1alpha1.RecordedSLO, of v1alpha1.MetricSourceLabels, namespace string) (string, error) {
 	remaining, burn, err := recordedExpressions(r)
 	if err != nil {
 		return "", err
 	}
-	if remaining, err = recordedIn(remaining, namespace); err != nil {
+	if remaining, err = recordedIn(remaining, labelsOf(of).namespaceName(), namespace); err != nil {
 		return "", fmt.Errorf("the budget of slo %s: %w", quote(r.SLO), err)
 	}
-	if burn, err = recordedIn(burn, namespace); err != nil {
+	if burn, err = recordedIn(burn, labelsOf(of).namespaceName(), namespace); err != nil {
 		return "", fmt.Errorf("the burn rate of slo %s: %w", quote(r.SLO), err)
 	}
 	return rows(1, row("remaining", remaining), row("burn", burn))
@@ -51,9 +51,9 @@ func recordedExpressions(r v1alpha1.RecordedSLO) (remaining, burn string, err er
 	}
 }
 
-func recordedIn(expression, namespace string) (string, error) {
+func recordedIn(expression, label, namespace string) (string, error) {
 	if namespace != "" {
-		return Bind(expression, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "namespace", namespace)}, DefaultCaps())
+		return Bind(expression, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, label, namespace)}, DefaultCaps())
 	}
 	if !utf8.ValidString(expression) || len(expression) > DefaultCaps().Bytes {
 		return "", fmt.Errorf("the expression is not valid UTF-8 or has more than %d bytes", DefaultCaps().Bytes)

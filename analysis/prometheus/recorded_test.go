@@ -23,7 +23,7 @@ func TestRecordedQuery(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, namespace := range []string{"shop", ""} {
-				query, err := RecordedQuery(c.of, namespace)
+				query, err := RecordedQuery(c.of, v1alpha1.MetricSourceLabels{}, namespace)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -42,7 +42,7 @@ func TestRecordedQuery(t *testing.T) {
 	}
 	for name, expression := range map[string]string{"another namespace": `up{namespace="bank"}`, "no PromQL": "up{", "nothing": "vector(1)", "the past": "up offset 1d"} {
 		bad := v1alpha1.RecordedSLO{PromQL: &v1alpha1.RecordedPromQL{BudgetRemaining: expression, BurnRate: "up"}}
-		if query, err := RecordedQuery(bad, "shop"); err == nil {
+		if query, err := RecordedQuery(bad, v1alpha1.MetricSourceLabels{}, "shop"); err == nil {
 			t.Errorf("%s was let through: %s", name, query)
 		}
 	}

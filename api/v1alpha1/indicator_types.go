@@ -26,7 +26,7 @@ type Indicator struct {
 type LatencyIndicator struct {
 	// histogram is the name of the metric, without _bucket and _count.
 	// +required
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:./-]*$`
 	// +kubebuilder:validation:MaxLength=190
 	Histogram string `json:"histogram"`
 
@@ -76,7 +76,7 @@ type RequestsIndicator struct {
 type Series struct {
 	// metric name.
 	// +required
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:./-]*$`
 	// +kubebuilder:validation:MaxLength=200
 	Metric string `json:"metric"`
 
@@ -91,7 +91,7 @@ type Series struct {
 type Matcher struct {
 	// name of the label; not namespace or pod, which Belay sets itself.
 	// +required
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_]*$`
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="!(self in ['namespace', 'pod', '__name__'])",message="namespace, pod and __name__ are set by Belay: remove this matcher"
 	Name string `json:"name"`

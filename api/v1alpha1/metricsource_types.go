@@ -65,6 +65,24 @@ type MetricSourceSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	Headers []Header `json:"headers,omitempty"`
 
+	// parameters are added to every query, such as partial_response=false of Thanos. Belay
+	// itself sends nocache=1 and max_lookback, which VictoriaMetrics needs for new samples.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Parameters []Parameter `json:"parameters,omitempty"`
+
+	// proxy carries the requests to the source; absent means none. Proxies of the
+	// environment are not used.
+	// +optional
+	Proxy *MetricSourceProxy `json:"proxy,omitempty"`
+
+	// labels are the names of the labels by which series name their namespace and pod.
+	// +optional
+	// +kubebuilder:default={namespace: namespace, pod: pod}
+	Labels MetricSourceLabels `json:"labels,omitempty"`
+
 	// namespaceSelector selects the namespaces whose guardrails may use this source;
 	// empty selects all.
 	// +optional
@@ -156,6 +174,8 @@ type MetricSourceTLS struct {
 }
 
 // Header is sent with every request.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.value) != has(self.valueFrom)",message="set exactly one of value and valueFrom"
 type Header struct {
 	// name of the header.
 	// +required
@@ -164,9 +184,63 @@ type Header struct {
 	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['authorization', 'host', 'content-length', 'accept-encoding'])",message="this header is set by auth or by the client: remove it"
 	Name string `json:"name"`
 	// value of the header.
-	// +required
+	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	Value string `json:"value"`
+	Value string `json:"value,omitempty"`
+	// valueFrom reads the value from a Secret.
+	// +optional
+	ValueFrom *SecretKeyRef `json:"valueFrom,omitempty"`
+}
+
+// Parameter is added to every query.
+type Parameter struct {
+	// name of the parameter.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_.\[\]-]+$`
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!(self in ['query', 'time', 'timeout', 'lookback_delta', 'max_lookback', 'limit', 'stats', 'step'])",message="this parameter is set by Belay, or would change what a query returns: remove it"
+	Name string `json:"name"`
+	// value of the parameter. An empty value removes a parameter that Belay sends by itself.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Value string `json:"value,omitempty"`
+}
+
+// MetricSourceProxy is an HTTP proxy.
+type MetricSourceProxy struct {
+	// url of the proxy, without credentials.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')",message="url must be an http or https URL without user, query or fragment, such as http://proxy.example:3128"
+	URL string `json:"url"`
+	// basic is how Belay authenticates to the proxy.
+	// +optional
+	Basic *BasicAuth `json:"basic,omitempty"`
+}
+
+// MetricSourceLabels are the names of labels in a source. Names in UTF-8, such as
+// k8s.pod.name, need a source with Prometheus' quoted selectors.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.namespace) || !has(self.pod) || self.namespace != self.pod",message="namespace and pod must be different labels"
+type MetricSourceLabels struct {
+	// namespace is the label that has a pod's namespace, such as exported_namespace or
+	// k8s_namespace_name.
+	// +optional
+	// +kubebuilder:default=namespace
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__') && !(self in ['k', 'instance', 'le', 'vm_account_id', 'vm_project_id'])",message="this label has another meaning: name the one that has a pod's namespace"
+	Namespace string `json:"namespace,omitempty"`
+	// pod is the label that has a pod's name, such as exported_pod or k8s_pod_name.
+	// +optional
+	// +kubebuilder:default=pod
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__') && !(self in ['k', 'instance', 'le', 'vm_account_id', 'vm_project_id'])",message="this label has another meaning: name the one that has a pod's name"
+	Pod string `json:"pod,omitempty"`
 }
 
 // SecretKeyRef names a key of a Secret in Belay's own namespace.

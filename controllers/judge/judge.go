@@ -198,7 +198,7 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 		return sent{result: result{Result: sources.Result{Err: denied, Own: true}}}
 	}
 	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Spec.ScrapeInterval.Duration}}
-	known, err := t.queryOf(q)
+	known, err := t.queryOf(q, source.Spec.Labels)
 	if err != nil {
 		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
 		return p
@@ -213,15 +213,15 @@ type cachedQuery struct {
 	hash string
 }
 
-// queryOf makes a query again only when the guardrail or the run's ReplicaSets have
-// changed.
-func (t *evaluation) queryOf(q query) (sources.Query, error) {
+// queryOf makes a query again only when the guardrail, the run's ReplicaSets or the source's
+// labels have changed.
+func (t *evaluation) queryOf(q query, labels v1alpha1.MetricSourceLabels) (sources.Query, error) {
 	known, ok := t.queries[q.key]
 	sets := known.Pods.ReplicaSets
-	if ok && known.hash == q.hash && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
+	if ok && known.hash == q.hash && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
 		return known.Query, nil
 	}
-	made, err := sources.NewQuery(q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
+	made, err := sources.NewQuery(q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...), Labels: labels})
 	if err == nil && t.queries != nil {
 		t.queries[q.key] = cachedQuery{made, q.hash}
 	}

@@ -107,13 +107,13 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	rule := analysis.Preflight{
 		Budget: 1 - read.number("objective", slo.Objective)/100, Remaining: read.number("preflight.budgetRemaining", g.Spec.Preflight.BudgetRemaining) / 100,
 	}
-	query, recorded, err := preflightQuery(rollout, g, slo)
-	if err := errors.Join(read.err, err); err != nil {
-		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
-	}
 	source, denied := allowedSource(ctx, r.Client, rollout.Namespace, g.Spec.Source)
 	if denied != nil {
 		return analysis.Verdict{Reason: denied.Reason, Message: denied.Message}
+	}
+	query, recorded, err := preflightQuery(rollout, g, slo, source.Spec.Labels)
+	if err := errors.Join(read.err, err); err != nil {
+		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
 	c, err := r.Sources.Client(ctx, source, now)
 	if err != nil {
@@ -141,7 +141,7 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 }
 
 // preflightQuery reports whether the query is for recorded numbers.
-func preflightQuery(rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v1alpha1.SLO) (query string, recorded bool, err error) {
+func preflightQuery(rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v1alpha1.SLO, labels v1alpha1.MetricSourceLabels) (query string, recorded bool, err error) {
 	for _, known := range g.Spec.Preflight.Recorded {
 		if known.SLO != slo.Name {
 			continue
@@ -150,10 +150,10 @@ func preflightQuery(rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v
 		if g.Kind == "ClusterGuardrail" {
 			namespace = ""
 		}
-		query, err = prometheus.RecordedQuery(known, namespace)
+		query, err = prometheus.RecordedQuery(known, labels, namespace)
 		return query, true, err
 	}
-	query, err = prometheus.SharesQuery(slo.Indicator, rollout.Namespace, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
+	query, err = prometheus.SharesQuery(slo.Indicator, labels, rollout.Namespace, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
 	return query, false, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +106,7 @@ func NewQuery(of Measure, pods prometheus.Pods) (Query, error) {
 	}
 	q := Query{Measure: of, Pods: pods, Text: query, measure: string(measure), run: pods.Namespace + "/" + strings.Join(pods.ReplicaSets, "/")}
 	// In a query each name has a separator, and a dot of a name becomes three bytes.
-	q.adds = strings.Count(query, "namespace=") * (len(q.run) + 2*strings.Count(q.run, ".") + 1 + len(pods.ReplicaSets))
+	q.adds = strings.Count(query, strconv.Quote(pods.Namespace)) * (len(q.run) + 2*strings.Count(q.run, ".") + 1 + len(pods.ReplicaSets))
 	return q, nil
 }
 
