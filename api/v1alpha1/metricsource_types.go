@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -12,6 +14,7 @@ import (
 // +kubebuilder:resource:scope=Cluster,shortName=ms,categories=belay
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.address`
 // +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`
+// +kubebuilder:printcolumn:name="Interval",type=string,JSONPath=`.status.scrapeInterval.interval`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.serverVersion`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MetricSource struct {
@@ -40,14 +43,14 @@ type MetricSourceSpec struct {
 	Address string `json:"address"`
 
 	// scrapeInterval of the series that Belay queries. It determines how old samples may
-	// be and how often Belay polls.
+	// be and how often Belay polls. Absent, it is derived from the source's samples:
+	// status.scrapeInterval.
 	// +optional
-	// +kubebuilder:default="15s"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="scrapeInterval must be between 1s and 10m, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
-	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitempty"`
+	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitzero"`
 
 	// auth is how Belay authenticates. Secrets are read from Belay's own namespace
 	// only.
@@ -299,10 +302,56 @@ type MetricSourceStatus struct {
 	// observedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// scrapeInterval is the one that Belay uses, and where it is from.
+	// +optional
+	ScrapeInterval *ScrapeIntervalStatus `json:"scrapeInterval,omitempty"`
 	// serverVersion as the source reports it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ServerVersion string `json:"serverVersion,omitempty"`
+}
+
+// ScrapeIntervalStatus is the scrape interval that Belay uses.
+type ScrapeIntervalStatus struct {
+	// interval between the samples of a series.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	Interval metav1.Duration `json:"interval"`
+	// from is where it is from.
+	// +required
+	From ScrapeIntervalFrom `json:"from,omitempty"`
+	// checkedAt is when the samples were last counted.
+	// +optional
+	CheckedAt *metav1.Time `json:"checkedAt,omitempty"`
+}
+
+// ScrapeIntervalFrom is where a scrape interval is from: spec.scrapeInterval, the number of
+// samples that pods' targets (the series up) have in 10 minutes, or the default of 15 s,
+// when the source has no such series.
+// +kubebuilder:validation:Enum=Spec;Samples;Default
+type ScrapeIntervalFrom string
+
+// Where a scrape interval is from.
+const (
+	IntervalFromSpec    ScrapeIntervalFrom = "Spec"
+	IntervalFromSamples ScrapeIntervalFrom = "Samples"
+	IntervalFromDefault ScrapeIntervalFrom = "Default"
+)
+
+// DefaultScrapeInterval is used when none is given or can be derived.
+const DefaultScrapeInterval = 15 * time.Second
+
+// Interval is the scrape interval to use.
+func (s *MetricSource) Interval() time.Duration {
+	switch derived := s.Status.ScrapeInterval; {
+	case s.Spec.ScrapeInterval.Duration > 0:
+		return s.Spec.ScrapeInterval.Duration
+	case derived != nil && derived.Interval.Duration > 0:
+		return derived.Interval.Duration
+	default:
+		return DefaultScrapeInterval
+	}
 }
 
 // MetricSourceList is a list of MetricSources.

@@ -172,7 +172,7 @@ func (r *Reconciler) pollEvery(ctx context.Context, t *evaluation) time.Duration
 	for _, g := range t.guardrails {
 		source := &v1alpha1.MetricSource{}
 		if err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source); err == nil {
-			every = min(every, source.Spec.ScrapeInterval.Duration)
+			every = min(every, source.Interval())
 		}
 	}
 	return max(every, fastestPoll)

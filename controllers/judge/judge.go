@@ -197,7 +197,7 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 	if denied != nil {
 		return sent{result: result{Result: sources.Result{Err: denied, Own: true}}}
 	}
-	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Spec.ScrapeInterval.Duration}}
+	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Interval()}}
 	known, err := t.queryOf(q, source.Spec.Labels)
 	if err != nil {
 		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}

@@ -130,7 +130,7 @@ func (q *Querier) Query(ctx context.Context, source *v1alpha1.MetricSource, of Q
 	wait := q.Gather
 	if of.Measure.Indicator.PromQL != nil {
 		key.run = of.run
-		wait += spread(of.run, source.Spec.ScrapeInterval.Duration/4)
+		wait += spread(of.run, source.Interval()/4)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
