@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// maxPods bounds how many pods a ledger has: enough for 5,000 of each version, about 70 bytes
-// each as JSON. When there is no room for others, those that are longest without a sample are
-// dropped.
-const maxPods = 10_000
+// maxPods bounds how many pods a ledger has: enough for a promotion of 5,000 with one scraped
+// target each, about 70 bytes each as JSON before compression. When there is no room for
+// others, those that are longest without a sample are dropped.
+const maxPods = 12_000
 
 // endedAfter is how long a pod of stable without a sample may still have served something.
 const endedAfter = 15 * time.Minute

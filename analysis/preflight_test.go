@@ -32,3 +32,26 @@ func TestPreflight(t *testing.T) {
 		})
 	}
 }
+
+func TestPreflightOnRecordedNumbers(t *testing.T) {
+	rule := Preflight{Budget: 0.001, Remaining: 0.1}
+	for name, tc := range map[string]struct {
+		recorded Recorded
+		want     Reason
+	}{
+		"nothing spent":             {Recorded{1, 0}, Healthy},
+		"a tenth is left":           {Recorded{0.1, 14.4}, Healthy},
+		"less than a tenth is left": {Recorded{0.09, 0}, BudgetLow},
+		"overspent":                 {Recorded{-3, 0}, BudgetLow},
+		"the alert fires":           {Recorded{1, 14.5}, AlertFiring},
+		"percent":                   {Recorded{100, 0}, Malformed},
+		"not a number":              {Recorded{math.NaN(), 0}, Malformed},
+		"burns backwards":           {Recorded{1, -1}, Malformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if v := rule.JudgeRecorded(tc.recorded); v.Reason != tc.want {
+				t.Errorf("%s, want %s: %s", v.Reason, tc.want, v.Message)
+			}
+		})
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -189,9 +188,8 @@ func namesMetric(m *labels.Matcher) bool {
 	return m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && m.Value != ""
 }
 
-// checkMatcher lets users match the labels that exporters and scrapes set. Labels
-// that begin with __ belong to the source (__tenant_id__ of Mimir, __graphite__ of
-// VictoriaMetrics): they select a tenant or storage, as vm_account_id does.
+// checkMatcher lets users match the labels that exporters and scrapes set, not those by
+// which sources select tenants.
 func (b *binder) checkMatcher(m *labels.Matcher) error {
 	switch {
 	case b.isReserved(m.Name):
@@ -200,7 +198,7 @@ func (b *binder) checkMatcher(m *labels.Matcher) error {
 		return errors.New("a selector matches the metric name by another operator than =: name one metric, and combine several with or")
 	case m.Name == model.MetricNameLabel:
 		return nil
-	case strings.HasPrefix(m.Name, "__"), m.Name == "vm_account_id", m.Name == "vm_project_id":
+	case selectsTenant(m.Name):
 		return fmt.Errorf("a selector has a matcher on %s, a label by which sources select tenants or storage: remove this matcher", quote(m.Name))
 	default:
 		return nil

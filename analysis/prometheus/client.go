@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -22,17 +23,29 @@ import (
 type SecretKey func(ref v1alpha1.SecretKeyRef) (string, error)
 
 // Client queries one source. Several goroutines may use it at once; at most the
-// source's inFlight queries run, and the others wait until one ends or their own
-// deadline passes.
+// source's inFlight queries run, and the others wait for their turn.
 type Client struct {
 	// base builds the URLs; its Do would buffer whole responses.
-	base     api.Client
-	http     http.Client
-	timeout  time.Duration
-	scrape   time.Duration
-	limits   limits
-	inFlight chan struct{}
+	base    api.Client
+	http    http.Client
+	timeout time.Duration
+	scrape  time.Duration
+	limits  limits
+	turns   *turns
+	// parameters are added to every query.
+	parameters url.Values
+	labels     labelNames
+	// patience is how long a query waits for its turn.
+	patience time.Duration
 }
+
+// turnWithin is how long a query waits for its turn, at most. It does not count towards
+// the query's timeout: a source with more queries than places is asked less often, and
+// no query fails because others are slow.
+const turnWithin = 30 * time.Second
+
+// Clock is the controller's time. A query is evaluated at the time when its turn comes.
+type Clock func() time.Time
 
 // Response is the result of a counts query.
 type Response struct {
@@ -41,6 +54,8 @@ type Response struct {
 	// Faults are the pods whose series cannot be used. The other pods of the response
 	// are not affected.
 	Faults []Fault
+	// At is the evaluation time; zero when the query was not sent.
+	At time.Time
 	// Skew is the source's clock minus the controller's; 0 when the source sent no
 	// date.
 	Skew time.Duration
@@ -80,45 +95,73 @@ func NewClient(spec v1alpha1.MetricSourceSpec, secret SecretKey) (*Client, error
 		return nil, fmt.Errorf("read the address: %w", err)
 	}
 	return &Client{
+		parameters: parametersOf(spec), labels: labelsOf(spec.Labels),
 		base: base, http: http.Client{Transport: carrier}, timeout: spec.Limits.Timeout.Duration, scrape: spec.ScrapeInterval.Duration,
-		limits: l, inFlight: make(chan struct{}, max(1, int(spec.Limits.InFlight))),
+		limits: l, turns: newTurns(int(spec.Limits.InFlight)), patience: turnWithin,
 	}, nil
+}
+
+// parametersOf are those that a query has beside its text and time. VictoriaMetrics
+// evaluates a query 30 s before its time (-search.latencyOffset) without nocache, and takes
+// max_lookback for Prometheus' lookback_delta (its documentation, "Prometheus querying API
+// enhancements"). Other sources ignore both.
+func parametersOf(spec v1alpha1.MetricSourceSpec) url.Values {
+	lookback := (lookbackScrapes * spec.ScrapeInterval.Duration).String()
+	form := url.Values{"lookback_delta": {lookback}, "max_lookback": {lookback}, "nocache": {"1"}}
+	for _, p := range spec.Parameters {
+		form[p.Name] = []string{p.Value}
+		if p.Value == "" {
+			delete(form, p.Name)
+		}
+	}
+	return form
 }
 
 // lookbackScrapes is how many scrape intervals old a sample may be to be part of a
 // response.
 const lookbackScrapes = 3
 
-// Counts sends a query made by CountsQuery for the evaluation time at. expected is
-// how many pods the response is expected to have; now is the controller's clock, to
-// compare with the source's. The error is a *QueryError.
-func (c *Client) Counts(ctx context.Context, query string, expected int, at, now time.Time) (Response, error) {
+// Counts sends a query made by CountsQuery. tenant is the namespace that it is for; empty
+// when several share it. expected is how many pods the response is expected to have. The
+// error is a *QueryError.
+func (c *Client) Counts(ctx context.Context, tenant, query string, expected int, clock Clock) (Response, error) {
+	done, err := c.turn(ctx, tenant)
+	if err != nil {
+		return Response{}, err
+	}
+	defer done()
+	at := evaluationTime(clock)
 	pods := newCollector(at, min(expected, c.limits.series))
-	answer, err := c.query(ctx, query, at, now, pods.take)
+	answer, err := c.query(ctx, query, at, pods.take)
 	if err == nil {
 		pods.finish(&answer)
 	}
 	return answer, err
 }
 
-// query sends an instant query within the source's limits, passes the series of the
+// evaluationTime is now. Sources take milliseconds: the recorded time is the one that was
+// queried.
+func evaluationTime(clock Clock) time.Time { return clock().Truncate(time.Millisecond) }
+
+// query sends an instant query for the time at, which is now, passes the series of the
 // response to take, and checks the response as a whole.
-func (c *Client) query(ctx context.Context, query string, at, now time.Time, take func(*sample) *QueryError) (Response, error) {
-	return c.read(ctx, query, at, now, &vectorReader{limit: c.limits.rows(), take: take})
+func (c *Client) query(ctx context.Context, query string, at time.Time, take func(*sample) *QueryError) (Response, error) {
+	return c.read(ctx, query, at, &vectorReader{limit: c.limits.rows(), labels: c.labels, take: take})
 }
 
-func (c *Client) read(ctx context.Context, query string, at, now time.Time, rows *vectorReader) (Response, error) {
-	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", url.Values{
-		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64)},
-		"timeout": {c.timeout.String()}, "lookback_delta": {(lookbackScrapes * c.scrape).String()},
-	}, rows.read)
-	answer := Response{}
+func (c *Client) read(ctx context.Context, query string, at time.Time, rows *vectorReader) (Response, error) {
+	form := maps.Clone(c.parameters)
+	form.Set("query", query)
+	form.Set("time", strconv.FormatFloat(float64(at.UnixNano())/1e9, 'f', -1, 64))
+	form.Set("timeout", c.timeout.String())
+	got, err := c.send(ctx, http.MethodPost, "/api/v1/query", form, rows.read)
+	answer := Response{At: at}
 	if err != nil {
 		return answer, err
 	}
 	if !got.date.IsZero() {
-		answer.Skew = got.date.Sub(now.Truncate(time.Second))
-		// now is from before the query: its duration looks like a clock that is ahead.
+		answer.Skew = got.date.Sub(at.Truncate(time.Second))
+		// at is from before the query: its duration looks like a clock that is ahead.
 		if answer.Skew < -maxSkew || answer.Skew > maxSkew+c.timeout {
 			return answer, failed(analysis.ClockSkew, "the source's clock differs from the controller's by %s", answer.Skew)
 		}
@@ -135,11 +178,6 @@ func (c *Client) read(ctx context.Context, query string, at, now time.Time, rows
 func (c *Client) send(ctx context.Context, method, path string, form url.Values, data func(*jsontext.Decoder) error) (receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	done, err := c.acquire(ctx)
-	if err != nil {
-		return receipt{}, err
-	}
-	defer done()
 	response, err := c.do(ctx, method, path, form.Encode())
 	if err == nil && (response.StatusCode == http.StatusMethodNotAllowed || response.StatusCode == http.StatusNotImplemented) {
 		_ = response.Body.Close()
@@ -175,14 +213,16 @@ func (c *Client) do(ctx context.Context, method, path, form string) (*http.Respo
 	return c.http.Do(request)
 }
 
-// acquire waits until a query may run. The caller calls done when it has ended.
-func (c *Client) acquire(ctx context.Context) (done func(), err error) {
-	select {
-	case c.inFlight <- struct{}{}:
-		return func() { <-c.inFlight }, nil
-	case <-ctx.Done():
-		return nil, failed(analysis.Timeout, "the query waited for its whole timeout: too many queries are in flight to this source (spec.limits.inFlight)")
+// turn waits until a query of the tenant may run. The caller calls done when it has
+// ended. The error is a *QueryError.
+func (c *Client) turn(ctx context.Context, tenant string) (done func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	done, err = c.turns.wait(ctx, tenant)
+	if err != nil {
+		return nil, failed(analysis.Timeout, "the query waited %s for its turn: too many queries are in flight to this source (spec.limits.inFlight)", c.patience)
 	}
+	return done, nil
 }
 
 // version is the form of a version that is accepted from a source.
@@ -190,8 +230,13 @@ var version = regexp.MustCompile(`^[0-9A-Za-z][-+.~_0-9A-Za-z]{0,63}$`)
 
 // Version reads the source's version. The error is a *QueryError.
 func (c *Client) Version(ctx context.Context) (string, error) {
+	done, err := c.turn(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	var found string
-	_, err := c.send(ctx, http.MethodGet, "/api/v1/status/buildinfo", nil, func(d *jsontext.Decoder) error {
+	_, err = c.send(ctx, http.MethodGet, "/api/v1/status/buildinfo", nil, func(d *jsontext.Decoder) error {
 		_, err := object(d, func(name []byte) error {
 			if string(name) != "version" {
 				return d.SkipValue()

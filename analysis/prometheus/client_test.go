@@ -19,6 +19,7 @@ func TestCountsReadsPods(t *testing.T) {
 		return time.Unix(evaluated.Unix()-int64(secondsAgo), 0).Add(250 * time.Millisecond)
 	}
 	want := Response{
+		At: evaluated,
 		Counters: []Counter{
 			{PodCounter: analysis.PodCounter{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)}},
 			{PodCounter: analysis.PodCounter{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)}},
@@ -47,7 +48,7 @@ func TestCountsAsksForAnExplicitTime(t *testing.T) {
 	if _, err := ask(t, connect(t, defaults(address+"/prefix/"))); err != nil {
 		t.Fatal(err)
 	}
-	want := url.Values{"query": {"up"}, "time": {"1795521600"}, "timeout": {"7s"}, "lookback_delta": {"45s"}}
+	want := url.Values{"query": {"up"}, "time": {"1795521600"}, "timeout": {"7s"}, "lookback_delta": {"45s"}, "max_lookback": {"45s"}, "nocache": {"1"}}
 	if diff := cmp.Diff(want, form); diff != "" || path != "POST /prefix/api/v1/query" {
 		t.Errorf("%s with the form (-want +got):\n%s", path, diff)
 	}
@@ -145,14 +146,14 @@ func TestAQueryWithoutATurnTimesOutAndTheSlotComesBack(t *testing.T) {
 	// The first query must hold the slot for longer than the second waits.
 	c := connect(t, spec)
 	waiting := *c
-	c.timeout = time.Second
+	c.timeout, waiting.patience = time.Second, 150*time.Millisecond
 	first := make(chan error, 1)
 	go func() {
 		_, err := ask(t, c)
 		first <- err
 	}()
 	<-entered
-	if _, err := ask(t, &waiting); reasonOf(err) != analysis.Timeout || !strings.Contains(err.Error(), "waited for its whole timeout") {
+	if _, err := ask(t, &waiting); reasonOf(err) != analysis.Timeout || !strings.Contains(err.Error(), "waited 150ms for its turn") {
 		t.Errorf("a query without a turn: %v, want Timeout", err)
 	}
 	if err := <-first; reasonOf(err) != analysis.Timeout {

@@ -61,6 +61,21 @@ func (c *collector) take(r *sample) *QueryError {
 	return nil
 }
 
+// noise is how much a number that was computed from counters may differ from the true one,
+// as a part of it: sources add and subtract floating-point numbers in any order.
+const noise = 1e-9
+
+// denoised rounds a value that is within the noise of a whole number: 1 - 3/3 is
+// -2e-16 in some sources, and a sum of counters 1234.0000000000002.
+func denoised(v float64) float64 {
+	whole := math.Round(v)
+	if math.Abs(v-whole) > noise*max(1, math.Abs(v)) {
+		return v
+	}
+	// This makes 0 of -0.
+	return whole + 0
+}
+
 // set stores the value of a series, or says why it cannot be used.
 func (c *collector) set(i int, k kind, r *sample) *QueryError {
 	pod := &c.pods[i]
@@ -69,7 +84,7 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 		return failed(analysis.WrongType, "the response has a native histogram where a counter is expected: use a classic histogram or a counter")
 	case r.invalid:
 		return errNoValue
-	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
+	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || denoised(r.value) < 0:
 		return failed(analysis.Malformed, "pod %q reports the value %v: counters must be finite and not negative", r.pod, r.value)
 	case c.seen[i]&k != 0:
 		return failed(analysis.Malformed, "the response has two series for pod %q where one is expected", r.pod)
@@ -77,11 +92,11 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 	c.seen[i] |= k
 	switch k {
 	case kindTotal, kindCount:
-		pod.Total = r.value
+		pod.Total = denoised(r.value)
 	case kindBad:
-		pod.Bad = r.value
+		pod.Bad = denoised(r.value)
 	case kindWithin:
-		c.within[i] = r.value
+		c.within[i] = denoised(r.value)
 	case kindSampled:
 		// Compared as seconds: a huge number does not fit a time.
 		if r.value > seconds(c.at.Add(maxSkew)) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -22,7 +23,11 @@ func transportOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (http.RoundTr
 	if err != nil {
 		return nil, fmt.Errorf("set up TLS: %w", err)
 	}
-	transport := plainTransport()
+	proxy, err := proxyOf(spec.Proxy, secret)
+	if err != nil {
+		return nil, err
+	}
+	transport := plainTransport(proxy)
 	transport.TLSClientConfig = tlsConfig
 	var next http.RoundTripper = transport
 	if c.HTTPHeaders != nil {
@@ -34,7 +39,7 @@ func transportOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (http.RoundTr
 	case c.Authorization != nil:
 		next = config.NewAuthorizationCredentialsRoundTripper(c.Authorization.Type, inline(string(c.Authorization.Credentials)), next)
 	case c.OAuth2 != nil:
-		next = newTokens(*c.OAuth2, next)
+		next = newTokens(*c.OAuth2, proxy, next)
 	}
 	return config.NewUserAgentRoundTripper("belay", next), nil
 }
@@ -42,12 +47,44 @@ func transportOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (http.RoundTr
 func inline(text string) config.SecretReader { return config.NewInlineSecret(text) }
 
 // plainTransport bounds what a peer can cost before there is a body; how long
-// it may take is bounded by each request's context.
-func plainTransport() *http.Transport {
+// it may take is bounded by each request's context. proxy may be nil.
+func plainTransport(proxy *url.URL) *http.Transport {
+	through := func(*http.Request) (*url.URL, error) { return proxy, nil }
 	return &http.Transport{
+		Proxy:             through,
 		ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second,
 	}
+}
+
+// proxyOf is the URL of the proxy with its credentials; nil for none.
+func proxyOf(p *v1alpha1.MetricSourceProxy, secret SecretKey) (*url.URL, error) {
+	if p == nil {
+		return nil, nil
+	}
+	proxy, err := url.Parse(p.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the proxy's URL: %w", err)
+	}
+	if p.Basic != nil {
+		password, err := lookIn(secret)(p.Basic.Password)
+		if err != nil {
+			return nil, err
+		}
+		proxy.User = url.UserPassword(p.Basic.Username, string(password))
+	}
+	return proxy, nil
+}
+
+func headerOf(h v1alpha1.Header, look lookup) (config.Header, error) {
+	if h.ValueFrom == nil {
+		return config.Header{Values: []string{h.Value}}, nil
+	}
+	value, err := look(*h.ValueFrom)
+	if err == nil && strings.ContainsAny(string(value), "\r\n\x00") {
+		err = fmt.Errorf("the value for header %q in Secret %q is not one line of text: remove its line breaks", h.Name, h.ValueFrom.Name)
+	}
+	return config.Header{Secrets: []config.Secret{value}}, err
 }
 
 // httpConfigOf maps a MetricSource to prometheus/common's client configuration,
@@ -56,13 +93,7 @@ func plainTransport() *http.Transport {
 func httpConfigOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (config.HTTPClientConfig, error) {
 	var c config.HTTPClientConfig
 	c.TLSConfig.MinVersion = config.TLSVersions["TLS12"]
-	look := func(ref v1alpha1.SecretKeyRef) (config.Secret, error) {
-		value, err := secret(ref)
-		if err != nil {
-			return "", fmt.Errorf("read key %q of Secret %q: %w", ref.Key, ref.Name, err)
-		}
-		return config.Secret(value), nil
-	}
+	look := lookIn(secret)
 	if spec.Auth != nil {
 		if err := authenticate(&c, *spec.Auth, look); err != nil {
 			return c, err
@@ -76,7 +107,11 @@ func httpConfigOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (config.HTTP
 	if len(spec.Headers) > 0 {
 		c.HTTPHeaders = &config.Headers{Headers: map[string]config.Header{}}
 		for _, h := range spec.Headers {
-			c.HTTPHeaders.Headers[h.Name] = config.Header{Values: []string{h.Value}}
+			own, err := headerOf(h, look)
+			if err != nil {
+				return c, err
+			}
+			c.HTTPHeaders.Headers[h.Name] = own
 		}
 	}
 	if _, err := url.Parse(spec.Address); err != nil {
@@ -86,6 +121,16 @@ func httpConfigOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (config.HTTP
 }
 
 type lookup func(v1alpha1.SecretKeyRef) (config.Secret, error)
+
+func lookIn(secret SecretKey) lookup {
+	return func(ref v1alpha1.SecretKeyRef) (config.Secret, error) {
+		value, err := secret(ref)
+		if err != nil {
+			return "", fmt.Errorf("read key %q of Secret %q: %w", ref.Key, ref.Name, err)
+		}
+		return config.Secret(value), nil
+	}
+}
 
 func authenticate(c *config.HTTPClientConfig, auth v1alpha1.MetricSourceAuth, look lookup) error {
 	switch {

@@ -197,7 +197,7 @@ func TestACanceledQueryEnds(t *testing.T) {
 		<-entered
 		cancel()
 	}()
-	if _, err := c.Counts(ctx, "up", 1, evaluated, evaluated); reasonOf(err).Outcome() != analysis.Error {
+	if _, err := c.Counts(ctx, "", "up", 1, stopped); reasonOf(err).Outcome() != analysis.Error {
 		t.Errorf("error = %v, want an Error", err)
 	}
 }

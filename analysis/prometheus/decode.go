@@ -39,7 +39,7 @@ type shortTexts struct {
 func (s *shortTexts) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if s.read += int64(n); s.read-s.decoder.InputOffset() > maxText {
-		return 0, failed(analysis.TooLarge, "the response has a string of more than %d bytes", maxText)
+		return 0, ofQuery(analysis.TooLarge, "the response has a string of more than %d bytes", maxText)
 	}
 	return n, err
 }
@@ -94,7 +94,9 @@ func decode(body io.Reader, data func(*jsontext.Decoder) error) (envelope, error
 func (e envelope) refusal() error {
 	switch {
 	case e.status == "error":
-		return failed(apiReason(e.errorType), "the source reports an error: %s", quote(e.message))
+		known := failed(apiReason(e.errorType), "the source reports an error: %s", quote(e.message))
+		known.OfQuery = e.errorType == "execution" || e.errorType == "bad_data"
+		return known
 	case e.status != "success":
 		return failed(analysis.Malformed, "the response has the status %s", quote(e.status))
 	case !e.hasData:
@@ -176,8 +178,9 @@ type sample struct {
 // take one by one. err is the first error; the rest is still read, so that a body that
 // ends early or has too many series is reported as that.
 type vectorReader struct {
-	limit int
-	take  func(*sample) *QueryError
+	limit  int
+	labels labelNames
+	take   func(*sample) *QueryError
 	// label gets the name of every label, if it is set. The name is valid until it returns.
 	label func(name []byte)
 
@@ -197,7 +200,7 @@ func (v *vectorReader) note(err *QueryError) {
 func (v *vectorReader) outcome() error {
 	switch {
 	case v.rows > v.limit:
-		return failed(analysis.TooManySeries, "the response has %d series, %d are allowed", v.rows, v.limit)
+		return ofQuery(analysis.TooManySeries, "the response has %d series, %d are allowed", v.rows, v.limit)
 	case v.kind == "matrix", v.kind == "scalar", v.kind == "string":
 		return failed(analysis.WrongType, "the response has the result type %s, vector is expected", v.kind)
 	case v.kind != "vector":
@@ -274,9 +277,9 @@ func (v *vectorReader) readLabels(d *jsontext.Decoder) error {
 		}
 		var into *[]byte
 		switch string(name) {
-		case "namespace":
+		case v.labels.namespaceName():
 			into = &v.row.namespace
-		case "pod":
+		case v.labels.podName():
 			into = &v.row.pod
 		case "instance":
 			into = &v.row.instance

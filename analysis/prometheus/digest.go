@@ -13,7 +13,8 @@ import (
 //
 //	namespace/pod instance total bad sampledAt
 //
-// The numbers have no exponent and no more digits than they need; sampledAt is in
+// A counter within 1e-9 of a whole number, as a part of it, is that number. The numbers have
+// no exponent and no more digits than they need; sampledAt is in
 // Unix milliseconds, 0 for none. Anybody can compute it again by sending the run's
 // own query for the same evaluation time, even when Belay sent a query that several
 // runs shared.

@@ -24,12 +24,27 @@ import (
 type QueryError struct {
 	Reason  analysis.Reason
 	Message string
+	// OfQuery is set when the source says that this query is the cause, by a status of 4xx
+	// or a response beyond the limits.
+	OfQuery bool
+}
+
+// MayBeSize reports whether a query for fewer pods may get a response.
+func (e *QueryError) MayBeSize() bool {
+	return e.OfQuery || e.Reason == analysis.Timeout || e.Reason == analysis.Overload
 }
 
 func (e *QueryError) Error() string { return string(e.Reason) + ": " + e.Message }
 
 func failed(reason analysis.Reason, format string, args ...any) *QueryError {
 	return &QueryError{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// ofQuery is failed for an error whose cause is the query.
+func ofQuery(reason analysis.Reason, format string, args ...any) *QueryError {
+	e := failed(reason, format, args...)
+	e.OfQuery = true
+	return e
 }
 
 // maxQuoted is how many bytes of a source's text are shown, including the quotes.
@@ -65,9 +80,11 @@ func statusError(method string, code int, said string) error {
 		return failed(analysis.Overload, "the source returned HTTP status %d: %s", code, quote(said))
 	case code == http.StatusUnprocessableEntity:
 		// Prometheus: "expression cannot be executed", as with too many samples.
-		return failed(analysis.Overload, "the source could not execute the query: %s", quote(said))
+		return ofQuery(analysis.Overload, "the source could not execute the query: %s", quote(said))
 	case code == http.StatusBadRequest:
-		return failed(analysis.BadQuery, "the source refused the query: %s", quote(said))
+		return ofQuery(analysis.BadQuery, "the source refused the query: %s", quote(said))
+	case code == http.StatusRequestEntityTooLarge || code == http.StatusRequestURITooLong:
+		return ofQuery(analysis.TooLarge, "the query is too long for the source, which returned HTTP status %d: %s", code, quote(said))
 	case code >= 500:
 		return failed(analysis.HTTP5xx, "the source returned HTTP status %d: %s", code, quote(said))
 	default:

@@ -58,11 +58,11 @@ func (p Pods) Matchers() ([]*labels.Matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	pod, err := labels.NewMatcher(labels.MatchRegexp, "pod", b.pod)
+	pod, err := labels.NewMatcher(labels.MatchRegexp, p.labels().podName(), b.pod)
 	if err != nil {
 		return nil, fmt.Errorf("match the pods of %d ReplicaSets: %w", len(p.ReplicaSets), err)
 	}
-	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "namespace", b.namespace), pod}, nil
+	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, p.labels().namespaceName(), b.namespace), pod}, nil
 }
 
 // bound is the matchers as text. It is called for thousands of runs, so it compiles no
@@ -72,11 +72,11 @@ func bound(group []Pods) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	is := "namespace="
+	names, is := group[0].labels(), "="
 	if b.many {
-		is = "namespace=~"
+		is = "=~"
 	}
-	return []string{is + strconv.Quote(b.namespace), "pod=~" + strconv.Quote(b.pod)}, nil
+	return []string{quotedName(names.namespaceName()) + is + strconv.Quote(b.namespace), quotedName(names.podName()) + "=~" + strconv.Quote(b.pod)}, nil
 }
 
 func (p Pods) check() error {

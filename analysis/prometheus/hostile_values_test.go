@@ -83,7 +83,7 @@ func TestAStrangeValueIsOnePodsFault(t *testing.T) {
 		for _, kind := range []string{"total", "bad", "ts", "within"} {
 			body := vector(counters("a", 1000, 0, 4), rowOf("b", kind, value))
 			c := connect(t, defaults(serve(t, say(http.StatusOK, body))))
-			answer, err := c.Counts(t.Context(), "up", 2, evaluated, evaluated)
+			answer, err := c.Counts(t.Context(), "", "up", 2, stopped)
 			if err != nil {
 				t.Fatal(err)
 			}

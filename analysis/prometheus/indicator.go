@@ -53,10 +53,11 @@ func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	by := pods[0].labels().byTarget()
 	return rows(len(pods),
-		row("count", sumByTarget+"("+count+")"),
-		row("within", sumByTarget+"("+within+")"),
-		row("ts", minByTarget+"(timestamp("+count+"))"))
+		row("count", "sum "+by+"("+count+")"),
+		row("within", "sum "+by+"("+within+")"),
+		row("ts", "min "+by+"(timestamp("+count+"))"))
 }
 
 // boundPattern matches the forms in which a bucket's bound is written: Prometheus 3
@@ -89,13 +90,14 @@ func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("promQL.bad: %w", err)
 	}
-	times, err := sampleTimes(total)
+	by := pods[0].labels().byPod()
+	times, err := sampleTimes(total, by)
 	if err != nil {
 		return "", fmt.Errorf("promQL.total: %w", err)
 	}
 	return rows(len(pods),
-		row("total", "sum by (pod) ("+total+")"),
-		row("bad", "sum by (pod) ("+bad+")"),
+		row("total", "sum "+by+"("+total+")"),
+		row("bad", "sum "+by+"("+bad+")"),
 		row("ts", times))
 }
 
@@ -110,9 +112,9 @@ func counterQuery(expression string, pods Pods) (string, error) {
 }
 
 // sampleTimes returns a query for the scrape time of the oldest sample that an
-// expression selects for each pod. Each selector gets a label k of its own before
+// expression selects for each pod, grouped as by says. Each selector gets a label k of its own before
 // they are joined: otherwise "or" would keep only the first one's series of a pod.
-func sampleTimes(bound string) (string, error) {
+func sampleTimes(bound, by string) (string, error) {
 	parsed, err := promQL().ParseExpr(bound)
 	if err != nil {
 		return "", fmt.Errorf("the sample times of the expression cannot be queried, rewrite it: %s", quote(err.Error()))
@@ -120,7 +122,7 @@ func sampleTimes(bound string) (string, error) {
 	var times []string
 	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
 		if s, ok := n.(*parser.VectorSelector); ok {
-			if of := "min by (pod) (timestamp(" + s.String() + "))"; !slices.Contains(times, of) {
+			if of := "min " + by + "(timestamp(" + s.String() + "))"; !slices.Contains(times, of) {
 				times = append(times, of)
 			}
 		}
@@ -135,5 +137,5 @@ func sampleTimes(bound string) (string, error) {
 	for i, of := range times {
 		times[i] = row(strconv.Itoa(i), of)
 	}
-	return "min by (pod) (" + strings.Join(times, " or ") + ")", nil
+	return "min " + by + "(" + strings.Join(times, " or ") + ")", nil
 }

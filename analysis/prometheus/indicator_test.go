@@ -73,6 +73,9 @@ func TestIndicatorQueryRefuses(t *testing.T) {
 	}{
 		"nothing":                 {v1alpha1.Indicator{}, "set requests, latency or promQL"},
 		"a bound of the user's":   {latency(time.Second, v1alpha1.Matcher{Name: "le", Value: "1"}), "the label le is set by Belay"},
+		"a tenant of Mimir's":     {latency(time.Second, v1alpha1.Matcher{Name: "__tenant_id__", Value: "x"}), "a label by which sources select tenants"},
+		"a tenant of VM's":        {latency(time.Second, v1alpha1.Matcher{Name: "vm_account_id", Value: "1"}), "a label by which sources select tenants"},
+		"a project of VM's":       {latency(time.Second, v1alpha1.Matcher{Name: "vm_project_id", Value: "1"}), "a label by which sources select tenants"},
 		"a pod of the user's":     {latency(time.Second, v1alpha1.Matcher{Name: "pod", Value: "x"}), "the label pod is set by Belay"},
 		"promQL without a metric": {v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "time()", Bad: "a"}}, "promQL.total: the expression has the type scalar"},
 		"promQL of another pod":   {v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: `a{pod="x"}`}}, "promQL.bad: a selector has a matcher on the label pod"},

@@ -17,12 +17,13 @@ import (
 // versions, over the objective's period, one hour and five minutes. The error says
 // what to change in an indicator that cannot be queried: promQL cannot, because an
 // expression has no increase.
-func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time.Duration) (string, error) {
+func SharesQuery(i v1alpha1.Indicator, of v1alpha1.MetricSourceLabels, namespace, deployment string, period time.Duration) (string, error) {
 	names, err := podsOfDeployment(deployment)
 	if err != nil {
 		return "", err
 	}
-	mine := []string{"namespace=" + strconv.Quote(namespace), "pod=~" + strconv.Quote(names)}
+	l := labelsOf(of)
+	mine := []string{quotedName(l.namespaceName()) + "=" + strconv.Quote(namespace), quotedName(l.podName()) + "=~" + strconv.Quote(names)}
 	var total, part v1alpha1.Series
 	share := "(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))"
 	switch {
@@ -34,7 +35,7 @@ func SharesQuery(i v1alpha1.Indicator, namespace, deployment string, period time
 			{Name: "le", Op: "=~", Value: boundPattern(i.Latency.Threshold.Seconds())}}, i.Latency.Matchers...)}
 		share = "1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))"
 	default:
-		return "", errors.New("a pre-flight check does not support promQL: use requests or latency in this slo, or move it to a guardrail without preflight")
+		return "", errors.New("a pre-flight check does not support promQL: name recording rules of this slo in preflight.recorded, or move it to a guardrail without preflight")
 	}
 	totalSelector, err := selector(total, mine)
 	if err != nil {
@@ -67,10 +68,15 @@ func podsOfDeployment(deployment string) (string, error) {
 	}
 }
 
-// Shares sends a query made by SharesQuery. The error is a *QueryError.
-func (c *Client) Shares(ctx context.Context, query string, at, now time.Time) (analysis.Shares, error) {
-	windows := shareReader{at: at}
-	if _, err := c.query(ctx, query, at, now, windows.take); err != nil {
+// Shares sends a query made by SharesQuery for a tenant. The error is a *QueryError.
+func (c *Client) Shares(ctx context.Context, tenant, query string, clock Clock) (analysis.Shares, error) {
+	done, err := c.turn(ctx, tenant)
+	if err != nil {
+		return analysis.Shares{}, err
+	}
+	defer done()
+	windows := shareReader{at: evaluationTime(clock)}
+	if _, err := c.query(ctx, query, windows.at, windows.take); err != nil {
 		return analysis.Shares{}, err
 	}
 	return windows.shares()
@@ -100,7 +106,7 @@ func (w *shareReader) take(r *sample) *QueryError {
 		case w.seen[i]:
 			return failed(analysis.Malformed, "the response has two series for one window")
 		}
-		w.read[i], w.seen[i] = r.value, true
+		w.read[i], w.seen[i] = denoised(r.value), true
 		return nil
 	}
 	return failed(analysis.Malformed, "the response has a series that was not queried")

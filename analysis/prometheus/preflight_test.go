@@ -24,6 +24,7 @@ func TestShares(t *testing.T) {
 		fail analysis.Reason
 	}{
 		"whole":                 {whole, analysis.Shares{Period: 0.0001, Long: 0.5, Short: 0.25}, ""},
+		"noise around 0 and 1":  {[]string{share("period", "-2.220446049250313e-16"), share("long", "1.0000000000000002"), share("short", "0")}, analysis.Shares{Long: 1}, ""},
 		"idle just now":         {[]string{whole[0], whole[1], share("short", "NaN")}, analysis.Shares{Period: 0.0001, Long: 0.5}, ""},
 		"idle all the time":     {[]string{share("period", "NaN"), share("long", "NaN"), share("short", "NaN")}, analysis.Shares{}, analysis.NoTraffic},
 		"not scraped just now":  {whole[:2], analysis.Shares{}, analysis.Stale},
@@ -40,7 +41,7 @@ func TestShares(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			source := connect(t, defaults(serve(t, say(http.StatusOK, vector(c.rows...)))))
-			got, err := source.Shares(t.Context(), "x", evaluated, evaluated)
+			got, err := source.Shares(t.Context(), "", "x", stopped)
 			if got != c.want || reasonOf(err) != c.fail {
 				t.Errorf("%+v, %v; want %+v and %q", got, err, c.want, c.fail)
 			}
@@ -53,7 +54,7 @@ func TestSharesQueryAsksForEveryWindow(t *testing.T) {
 		"requests": {Requests: &v1alpha1.RequestsIndicator{Total: series("requests"), Bad: series("errors")}},
 		"latency":  {Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds"}},
 	} {
-		query, err := SharesQuery(i, "shop", "web", 30*24*time.Hour)
+		query, err := SharesQuery(i, v1alpha1.MetricSourceLabels{}, "shop", "web", 30*24*time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func TestSharesQueryAsksForEveryWindow(t *testing.T) {
 			}
 		}
 	}
-	if _, err := SharesQuery(v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: "b"}}, "shop", "web", time.Hour); err == nil {
+	if _, err := SharesQuery(v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: "b"}}, v1alpha1.MetricSourceLabels{}, "shop", "web", time.Hour); err == nil {
 		t.Error("an expression was let through")
 	}
 }

@@ -142,7 +142,7 @@ func addSelector(scopes []scope, matchers []*labels.Matcher, ofBad bool, mine []
 		switch {
 		case m.Name == model.MetricNameLabel:
 			metric = m.Value
-		case !m.Matches("") && labelName.MatchString(m.Name):
+		case !m.Matches("") && otelLabelName.MatchString(m.Name):
 			needed = append(needed, m.Name)
 		}
 	}
@@ -200,7 +200,7 @@ func newProbe(scopes []scope, requests string, pods []Pods) (Probe, error) {
 		joined := `"` + probeScope + `"`
 		for j, name := range s.Labels {
 			mark := `"` + probeLabel + strconv.Itoa(j) + `"`
-			of = `label_replace(` + of + `,` + mark + `,"1","` + name + `",".+")`
+			of = `label_replace(` + of + `,` + mark + `,"1",` + strconv.Quote(name) + `,".+")`
 			joined += "," + mark
 		}
 		counted[i] = `label_join(` + of + `,"` + probeKind + `",",",` + joined + `)`
@@ -226,8 +226,10 @@ func bySet(aggregate, of string, pods []Pods) string {
 		sets = append(sets, p.ReplicaSets...)
 	}
 	slices.Sort(sets)
-	bound := aggregate + ` by (namespace, ` + probeSet + `, ` + probeKind + `) (label_replace(` + of + `,"` + probeSet + `","$1","pod",` + strconv.Quote(podPattern(slices.Compact(sets))) + `))`
-	return `label_replace(label_replace(` + bound + `,"pod","$1","` + probeSet + `","(.+)"),"k","$1","` + probeKind + `","(.+)")`
+	names := pods[0].labels()
+	pod := strconv.Quote(names.podName())
+	bound := aggregate + ` by (` + quotedName(names.namespaceName()) + `, ` + probeSet + `, ` + probeKind + `) (label_replace(` + of + `,"` + probeSet + `","$1",` + pod + `,` + strconv.Quote(podPattern(slices.Compact(sets))) + `))`
+	return `label_replace(label_replace(` + bound + `,` + pod + `,"$1","` + probeSet + `","(.+)"),"k","$1","` + probeKind + `","(.+)")`
 }
 
 // Sights are what a probe found, by namespace and ReplicaSet.
@@ -255,10 +257,16 @@ func emptySight(scopes []analysis.Scope) analysis.Sight {
 	return sight
 }
 
-// Probe sends a probe for the evaluation time at. The error is a *QueryError.
-func (c *Client) Probe(ctx context.Context, probe Probe, at, now time.Time) (Sights, error) {
-	found := Sights{}
-	_, err := c.query(ctx, probe.Query, at, now, func(r *sample) *QueryError { return found.take(probe.Scopes, at, r) })
+// Probe sends a probe. tenant is the namespace that it is for; empty when several share it.
+// The error is a *QueryError.
+func (c *Client) Probe(ctx context.Context, tenant string, probe Probe, clock Clock) (Sights, error) {
+	done, err := c.turn(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	found, at := Sights{}, evaluationTime(clock)
+	_, err = c.query(ctx, probe.Query, at, func(r *sample) *QueryError { return found.take(probe.Scopes, at, r) })
 	if err != nil {
 		return nil, err
 	}
@@ -312,18 +320,23 @@ func (s Sights) take(scopes []analysis.Scope, at time.Time, r *sample) *QueryErr
 const maxLabelNames = 64
 
 // LabelNames returns the names of the labels of one series in a scope of a probe, sorted,
-// at most 64 of at most 128 bytes. The error is a *QueryError.
-func (c *Client) LabelNames(ctx context.Context, probe Probe, scope int, at, now time.Time) ([]string, error) {
+// at most 64 of at most 128 bytes. tenant is as for Probe. The error is a *QueryError.
+func (c *Client) LabelNames(ctx context.Context, tenant string, probe Probe, scope int, clock Clock) ([]string, error) {
 	if scope < 0 || scope >= len(probe.selectors) {
 		return nil, errors.New("the probe has no such scope")
 	}
+	done, err := c.turn(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	var names []string
-	rows := &vectorReader{limit: c.limits.rows(), take: func(*sample) *QueryError { return nil }, label: func(name []byte) {
+	rows := &vectorReader{limit: c.limits.rows(), labels: c.labels, take: func(*sample) *QueryError { return nil }, label: func(name []byte) {
 		if len(names) < maxLabelNames && len(name) <= 128 && string(name) != "__name__" {
 			names = append(names, string(name))
 		}
 	}}
-	_, err := c.read(ctx, "topk(1, "+probe.selectors[scope]+")", at, now, rows)
+	_, err = c.read(ctx, "topk(1, "+probe.selectors[scope]+")", evaluationTime(clock), rows)
 	slices.Sort(names)
 	return slices.Compact(names), err
 }

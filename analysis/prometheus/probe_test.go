@@ -85,7 +85,7 @@ func TestProbe(t *testing.T) {
 		row("shop", "web-7f9c6d-", "0", "4"), row("shop", "web-7f9c6d-", "1,1,", "2"), row("shop", "web-7f9c6d-", "1,1,1", "1"), row("shop", "web-7f9c6d-", "total", "153"),
 		row("shop", "web-7f9c6d-", "bad", "30"), row("shop", "web-7f9c6d-", "within", "27"), row("bank", "web-7f9c6d-", "0", "1"), row("shop", "web-0123456789-", "1,,1", "2"),
 	)))))
-	got, err := source.Probe(t.Context(), probe, evaluated, evaluated)
+	got, err := source.Probe(t.Context(), "shop", probe, stopped)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestProbe(t *testing.T) {
 		"a long namespace":  row(strings.Repeat("n", 64), "web-7f9c6d-", "0", "4"),
 	} {
 		source := connect(t, defaults(serve(t, say(http.StatusOK, vector(hostile)))))
-		if got, err := source.Probe(t.Context(), probe, evaluated, evaluated); reasonOf(err) != analysis.Malformed || got != nil {
+		if got, err := source.Probe(t.Context(), "shop", probe, stopped); reasonOf(err) != analysis.Malformed || got != nil {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
@@ -146,14 +146,14 @@ func TestLabelNames(t *testing.T) {
 			asked = r.FormValue("query")
 			say(http.StatusOK, vector(fmt.Sprintf(`{"metric":{%s},"value":[%d,"1"]}`, labels, evaluated.Unix())))(w, r)
 		})))
-		got, err := source.LabelNames(t.Context(), probe, 1, evaluated, evaluated)
+		got, err := source.LabelNames(t.Context(), "shop", probe, 1, stopped)
 		if err != nil || len(got) != want {
 			t.Errorf("%d names: %q, %v; want %d", len(got), got, err, want)
 		}
 		mustHoldAll(t, asked, 1)
 	}
 	source := connect(t, defaults(serve(t, say(http.StatusOK, vector()))))
-	if _, err := source.LabelNames(t.Context(), probe, 2, evaluated, evaluated); err == nil {
+	if _, err := source.LabelNames(t.Context(), "shop", probe, 2, stopped); err == nil {
 		t.Error("a scope that the probe has not")
 	}
 }

@@ -20,7 +20,12 @@ import (
 type Pods struct {
 	Namespace   string
 	ReplicaSets []string
+	// Labels are the source's names of the labels for namespace and pod; empty ones mean
+	// namespace and pod.
+	Labels v1alpha1.MetricSourceLabels
 }
+
+func (p Pods) labels() labelNames { return labelsOf(p.Labels) }
 
 // maxQuery is the longest query that is sent, in bytes.
 const maxQuery = 4096
@@ -54,19 +59,12 @@ func countsQuery(total, bad v1alpha1.Series, ofBad string, pods []Pods) (string,
 	if err != nil {
 		return "", err
 	}
+	by := pods[0].labels().byTarget()
 	return rows(len(pods),
-		row("total", sumByTarget+"("+totalSelector+")"),
-		row("bad", sumByTarget+"("+fmt.Sprintf(ofBad, badSelector)+")"),
-		row("ts", minByTarget+"(timestamp("+totalSelector+"))"))
+		row("total", "sum "+by+"("+totalSelector+")"),
+		row("bad", "sum "+by+"("+fmt.Sprintf(ofBad, badSelector)+")"),
+		row("ts", "min "+by+"(timestamp("+totalSelector+"))"))
 }
-
-// Sums keep the labels of the pod and of the scraped target. If the containers of a
-// pod were one sum, a failed scrape of one of them would look like a restart, and
-// everything would count again.
-const (
-	sumByTarget = "sum by (namespace, pod, instance) "
-	minByTarget = "min by (namespace, pod, instance) "
-)
 
 // rows joins the parts of a query for this number of runs. Each run adds its pods'
 // names to every selector, so the length limit grows with them.
@@ -82,16 +80,20 @@ func row(k, expression string) string {
 	return `label_replace(` + expression + `,"k","` + k + `","","")`
 }
 
+// Names are those of Prometheus, and those of OpenTelemetry, which sources keep as they are
+// (Prometheus documentation, "UTF-8 in Prometheus"). The latter are quoted in a selector.
 var (
-	metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
-	labelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	metricName     = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
+	labelName      = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	otelMetricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:./-]*$`)
+	otelLabelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_./-]*$`)
 )
 
 // selector writes the selector of a series: Belay's own matchers first, then the
 // user's, every value quoted as a PromQL string. It repeats the checks of the API
 // server, because the text becomes a part of the query.
 func selector(s v1alpha1.Series, mine []string) (string, error) {
-	if !metricName.MatchString(s.Metric) {
+	if !otelMetricName.MatchString(s.Metric) {
 		return "", fmt.Errorf("%s is not a metric name", quote(s.Metric))
 	}
 	matchers := slices.Clone(mine)
@@ -100,10 +102,12 @@ func selector(s v1alpha1.Series, mine []string) (string, error) {
 			m.Op = "="
 		}
 		switch {
-		case !labelName.MatchString(m.Name):
+		case !otelLabelName.MatchString(m.Name):
 			return "", fmt.Errorf("%s is not a label name", quote(m.Name))
-		case slices.Contains(reserved, m.Name):
+		case slices.Contains(reserved, m.Name) || slices.ContainsFunc(mine, func(own string) bool { return strings.HasPrefix(own, quotedName(m.Name)+"=") }):
 			return "", fmt.Errorf("the label %s is set by Belay: remove this matcher", m.Name)
+		case selectsTenant(m.Name):
+			return "", fmt.Errorf("a selector has a matcher on %s, a label by which sources select tenants or storage: remove this matcher", quote(m.Name))
 		case m.Op != "=" && m.Op != "!=" && m.Op != "=~" && m.Op != "!~":
 			return "", fmt.Errorf("%s is not an operator of matchers: use =, !=, =~ or !~", quote(string(m.Op)))
 		case !utf8.ValidString(m.Value):
@@ -112,9 +116,19 @@ func selector(s v1alpha1.Series, mine []string) (string, error) {
 		if _, err := syntax.Parse(m.Value, syntax.Perl); err != nil && strings.HasSuffix(string(m.Op), "~") {
 			return "", fmt.Errorf("the value of label %s is not a valid regular expression: %s", m.Name, quote(err.Error()))
 		}
-		matchers = append(matchers, m.Name+string(m.Op)+strconv.Quote(m.Value))
+		matchers = append(matchers, quotedName(m.Name)+string(m.Op)+strconv.Quote(m.Value))
+	}
+	if !metricName.MatchString(s.Metric) {
+		return "{" + strconv.Quote(s.Metric) + "," + strings.Join(matchers, ",") + "}", nil
 	}
 	return s.Metric + "{" + strings.Join(matchers, ",") + "}", nil
+}
+
+// selectsTenant reports whether a source takes the label for a choice of tenant or storage:
+// labels that begin with __ (__tenant_id__ of Mimir, __graphite__ of VictoriaMetrics) and
+// those of VictoriaMetrics' tenants.
+func selectsTenant(label string) bool {
+	return strings.HasPrefix(label, "__") || label == "vm_account_id" || label == "vm_project_id"
 }
 
 // reserved labels select whose series are queried: only Belay sets them.

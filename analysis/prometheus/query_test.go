@@ -139,7 +139,7 @@ func TestCountsQueryRefuses(t *testing.T) {
 		"a broken pattern":        {match("a", "=~", "("), shop, "not a valid regular expression"},
 		"a pattern that escapes":  {match("a", "!~", ")|(.*"), shop, "not a valid regular expression"},
 		"too long":                {long, shop, "use fewer or shorter matchers"},
-		"pods that share names":   {series("up"), Pods{"shop", []string{deployment + "-aaaaaaaaaa", deployment + "-bbbbbbbbbb"}}, "at most 46 characters"},
+		"pods that share names":   {series("up"), Pods{Namespace: "shop", ReplicaSets: []string{deployment + "-aaaaaaaaaa", deployment + "-bbbbbbbbbb"}}, "at most 46 characters"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestCountsQueryRefuses(t *testing.T) {
 }
 
 func TestCountsQueryBindsNamespacesAndSetsAsText(t *testing.T) {
-	query, err := CountsQuery(series("up"), series("up"), Pods{`a"b`, []string{`web.v1`, `x|.*`}})
+	query, err := CountsQuery(series("up"), series("up"), Pods{Namespace: `a"b`, ReplicaSets: []string{`web.v1`, `x|.*`}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ import (
 // evaluated is the evaluation time of every query in these tests.
 var evaluated = time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC)
 
+// stopped is a clock that shows it.
+func stopped() time.Time { return evaluated }
+
 // defaults are what the API server puts into a MetricSource.
 func defaults(address string) v1alpha1.MetricSourceSpec {
 	spec := v1alpha1.MetricSourceSpec{
@@ -64,7 +67,7 @@ func ask(t *testing.T, c *Client) (Response, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	answer, err := c.Counts(ctx, "up", 1, evaluated, evaluated)
+	answer, err := c.Counts(ctx, "", "up", 1, stopped)
 	if ctx.Err() != nil {
 		t.Fatalf("the query outlived its timeout by far")
 	}

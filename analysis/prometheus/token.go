@@ -3,6 +3,7 @@ package prometheus
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/prometheus/common/config"
 	"golang.org/x/oauth2"
@@ -22,12 +23,12 @@ type tokens struct {
 	token *oauth2.Token
 }
 
-func newTokens(c config.OAuth2, next http.RoundTripper) *tokens {
+func newTokens(c config.OAuth2, proxy *url.URL, next http.RoundTripper) *tokens {
 	return &tokens{
 		next:  next,
 		grant: clientcredentials.Config{ClientID: c.ClientID, ClientSecret: string(c.ClientSecret), TokenURL: c.TokenURL, Scopes: c.Scopes},
 		endpoint: &http.Client{
-			Transport: plainTransport(),
+			Transport: plainTransport(proxy),
 			// A redirect would send the client's secret to another server.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -61,7 +61,7 @@ func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if response.StatusCode/100 == 2 {
 		if response.ContentLength > b.limits.bytes {
 			_ = response.Body.Close()
-			return nil, failed(analysis.TooLarge, "the response has %d bytes, %d are allowed", response.ContentLength, b.limits.bytes)
+			return nil, ofQuery(analysis.TooLarge, "the response has %d bytes, %d are allowed", response.ContentLength, b.limits.bytes)
 		}
 		response.Body = &boundedBody{ReadCloser: response.Body, ctx: request.Context(), limits: b.limits}
 		return response, nil
@@ -93,9 +93,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	b.braces += bytes.Count(p[:n], []byte("{"))
 	switch {
 	case b.braces > b.limits.rows()*bracesPerRow+bracesAround:
-		return 0, failed(analysis.TooManySeries, "the response has more than %d series", b.limits.rows())
+		return 0, ofQuery(analysis.TooManySeries, "the response has more than %d series", b.limits.rows())
 	case b.read > b.limits.bytes:
-		return 0, failed(analysis.TooLarge, "the response has more than %d bytes", b.limits.bytes)
+		return 0, ofQuery(analysis.TooLarge, "the response has more than %d bytes", b.limits.bytes)
 	case err != nil && err != io.EOF:
 		return 0, bodyError(b.ctx, err)
 	}

@@ -87,6 +87,7 @@ type ClusterGuardrailSpec struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.triggers) || !has(self.slos) || self.triggers.all(t, !has(t.burn) || !has(t.slo) || !t.burn.rate.matches('^[0-9]+([.][0-9]+)?$') || self.slos.all(s, s.name != t.slo || !s.objective.matches('^[0-9]+([.][0-9]+)?$') || double(t.burn.rate) * (100.0 - double(s.objective)) < 100.0))`,message=`burn.rate times the budget must stay below 100 percent of all requests, or the trigger can never fire: lower rate, or raise the objective`
 // +kubebuilder:validation:XValidation:rule=`!has(self.preflight) || !has(self.slos) || self.slos.all(s, !has(s.indicator.promQL))`,message=`preflight does not support promQL: use requests or latency in this slo, or move it to a guardrail without preflight`
 // +kubebuilder:validation:XValidation:rule="!has(self.triggers) || self.triggers.all(t, !has(t.invariant) || (has(self.invariants) && self.invariants.exists(i, i.name == t.invariant)))",message="a trigger names an invariant that this guardrail does not define"
+// +kubebuilder:validation:XValidation:rule="!has(self.preflight) || !has(self.preflight.recorded) || self.preflight.recorded.all(r, has(self.slos) && self.slos.exists(s, s.name == r.slo))",message="preflight.recorded names an slo that this guardrail does not define"
 type GuardrailSpec struct {
 	// source is the name of the MetricSource to query.
 	// +optional
@@ -360,10 +361,84 @@ type Preflight struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) <= 100.0",message=`budgetRemaining must be at most 100 percent, such as "10"`
 	BudgetRemaining string `json:"budgetRemaining,omitempty"`
 
+	// recorded names recording rules for the check of some slos. Without it the check
+	// computes increases over the slo's whole period, which takes a source long for
+	// thousands of series.
+	// +optional
+	// +listType=map
+	// +listMapKey=slo
+	// +kubebuilder:validation:MaxItems=16
+	Recorded []RecordedSLO `json:"recorded,omitempty"`
+
 	// onViolation is what to do when it is not met: Hold waits until it is.
 	// +optional
 	// +kubebuilder:default=Hold
 	OnViolation PreflightAction `json:"onViolation,omitempty"`
+}
+
+// RecordedSLO is where recording rules keep the error budget of an slo.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.sloth), has(self.pyrra), has(self.promQL)].filter(x, x).size() == 1",message="set exactly one of sloth, pyrra and promQL"
+type RecordedSLO struct {
+	// slo is the name of an slo of this guardrail.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	SLO string `json:"slo,omitempty"`
+
+	// sloth reads the rules that Sloth generates: slo:period_error_budget_remaining:ratio
+	// and slo:current_burn_rate:ratio.
+	// +optional
+	Sloth *SlothSLO `json:"sloth,omitempty"`
+
+	// pyrra reads the generic rules of Pyrra (its flag --generic-rules):
+	// pyrra_availability, pyrra_objective, pyrra_requests_total and pyrra_errors_total.
+	// +optional
+	Pyrra *PyrraSLO `json:"pyrra,omitempty"`
+
+	// promQL reads any other series, by two expressions that return one series each.
+	// +optional
+	PromQL *RecordedPromQL `json:"promQL,omitempty"`
+}
+
+// SlothSLO is an SLO of Sloth by its names.
+type SlothSLO struct {
+	// service as in Sloth's spec.service, the label sloth_service.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Service string `json:"service,omitempty"`
+	// slo as in Sloth's spec.slos[].name, the label sloth_slo.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	SLO string `json:"slo,omitempty"`
+}
+
+// PyrraSLO is a ServiceLevelObjective of Pyrra by its name.
+type PyrraSLO struct {
+	// slo is the name of the ServiceLevelObjective, the label slo.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SLO string `json:"slo,omitempty"`
+}
+
+// RecordedPromQL is two expressions. In a Guardrail, Belay restricts them to series whose
+// label namespace is the Rollout's; in a ClusterGuardrail it does not.
+type RecordedPromQL struct {
+	// budgetRemaining is the part of the period's error budget that is left: 1 is all, 0
+	// none, and below 0 more than all was spent.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	BudgetRemaining string `json:"budgetRemaining,omitempty"`
+	// burnRate is how many times faster than allowed the budget is spent now; 1 spends it
+	// in exactly its period.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	BurnRate string `json:"burnRate,omitempty"`
 }
 
 // PreflightAction is what to do while a pre-flight check does not pass.

@@ -28,7 +28,7 @@ type Indicator struct {
 type LatencyIndicator struct {
 	// histogram is the name of the metric, without _bucket and _count.
 	// +required
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:./-]*$`
 	// +kubebuilder:validation:MaxLength=190
 	Histogram string `json:"histogram"`
 
@@ -108,7 +108,7 @@ const (
 type Series struct {
 	// metric name.
 	// +required
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:]*$`
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:./-]*$`
 	// +kubebuilder:validation:MaxLength=200
 	Metric string `json:"metric"`
 
@@ -128,7 +128,7 @@ type Series struct {
 type Matcher struct {
 	// name of the label; not namespace or pod, which Belay sets itself.
 	// +required
-	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_]*$`
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="!(self in ['namespace', 'pod', '__name__'])",message="namespace, pod and __name__ are set by Belay: remove this matcher"
 	// +kubebuilder:validation:XValidation:rule="self == '__name__' || !(self.startsWith('__') || self in ['vm_account_id', 'vm_project_id'])",message="labels that begin with __, vm_account_id and vm_project_id select a tenant or the storage of a source: remove this matcher"

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -12,6 +14,7 @@ import (
 // +kubebuilder:resource:scope=Cluster,shortName=ms,categories=belay
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.address`
 // +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`
+// +kubebuilder:printcolumn:name="Interval",type=string,JSONPath=`.status.scrapeInterval.interval`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.serverVersion`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MetricSource struct {
@@ -40,14 +43,14 @@ type MetricSourceSpec struct {
 	Address string `json:"address"`
 
 	// scrapeInterval of the series that Belay queries. It determines how old samples may
-	// be and how often Belay polls.
+	// be and how often Belay polls. Absent, it is derived from the source's samples:
+	// status.scrapeInterval.
 	// +optional
-	// +kubebuilder:default="15s"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="scrapeInterval must be between 1s and 10m, with a unit, such as 30s, 5m or 1h30m"
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
-	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitempty"`
+	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitzero"`
 
 	// auth is how Belay authenticates. Secrets are read from Belay's own namespace
 	// only.
@@ -64,6 +67,24 @@ type MetricSourceSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Headers []Header `json:"headers,omitempty"`
+
+	// parameters are added to every query, such as partial_response=false of Thanos. Belay
+	// itself sends nocache=1 and max_lookback, which VictoriaMetrics needs for new samples.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Parameters []Parameter `json:"parameters,omitempty"`
+
+	// proxy carries the requests to the source; absent means none. Proxies of the
+	// environment are not used.
+	// +optional
+	Proxy *MetricSourceProxy `json:"proxy,omitempty"`
+
+	// labels are the names of the labels by which series name their namespace and pod.
+	// +optional
+	// +kubebuilder:default={namespace: namespace, pod: pod}
+	Labels MetricSourceLabels `json:"labels,omitempty"`
 
 	// namespaceSelector selects the namespaces whose guardrails may use this source;
 	// empty selects all.
@@ -156,6 +177,8 @@ type MetricSourceTLS struct {
 }
 
 // Header is sent with every request.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.value) != has(self.valueFrom)",message="set exactly one of value and valueFrom"
 type Header struct {
 	// name of the header.
 	// +required
@@ -164,9 +187,63 @@ type Header struct {
 	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['authorization', 'host', 'content-length', 'accept-encoding'])",message="this header is set by auth or by the client: remove it"
 	Name string `json:"name"`
 	// value of the header.
-	// +required
+	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	Value string `json:"value"`
+	Value string `json:"value,omitempty"`
+	// valueFrom reads the value from a Secret.
+	// +optional
+	ValueFrom *SecretKeyRef `json:"valueFrom,omitempty"`
+}
+
+// Parameter is added to every query.
+type Parameter struct {
+	// name of the parameter.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_.\[\]-]+$`
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!(self in ['query', 'time', 'timeout', 'lookback_delta', 'max_lookback', 'limit', 'stats', 'step'])",message="this parameter is set by Belay, or would change what a query returns: remove it"
+	Name string `json:"name"`
+	// value of the parameter. An empty value removes a parameter that Belay sends by itself.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Value string `json:"value,omitempty"`
+}
+
+// MetricSourceProxy is an HTTP proxy.
+type MetricSourceProxy struct {
+	// url of the proxy, without credentials.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')",message="url must be an http or https URL without user, query or fragment, such as http://proxy.example:3128"
+	URL string `json:"url"`
+	// basic is how Belay authenticates to the proxy.
+	// +optional
+	Basic *BasicAuth `json:"basic,omitempty"`
+}
+
+// MetricSourceLabels are the names of labels in a source. Names in UTF-8, such as
+// k8s.pod.name, need a source with Prometheus' quoted selectors.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.namespace) || !has(self.pod) || self.namespace != self.pod",message="namespace and pod must be different labels"
+type MetricSourceLabels struct {
+	// namespace is the label that has a pod's namespace, such as exported_namespace or
+	// k8s_namespace_name.
+	// +optional
+	// +kubebuilder:default=namespace
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__') && !(self in ['k', 'instance', 'le', 'vm_account_id', 'vm_project_id'])",message="this label has another meaning: name the one that has a pod's namespace"
+	Namespace string `json:"namespace,omitempty"`
+	// pod is the label that has a pod's name, such as exported_pod or k8s_pod_name.
+	// +optional
+	// +kubebuilder:default=pod
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__') && !(self in ['k', 'instance', 'le', 'vm_account_id', 'vm_project_id'])",message="this label has another meaning: name the one that has a pod's name"
+	Pod string `json:"pod,omitempty"`
 }
 
 // SecretKeyRef names a key of a Secret in Belay's own namespace.
@@ -193,17 +270,18 @@ type MetricSourceLimits struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Timeout metav1.Duration `json:"timeout,omitempty"`
-	// series is how many series a response may have.
+	// series is how many scraped targets of pods a response may have, mostly one for each
+	// pod. A promotion of 5,000 pods has 10,000.
 	// +optional
-	// +kubebuilder:default=1000
+	// +kubebuilder:default=12000
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=20000
+	// +kubebuilder:validation:Maximum=50000
 	Series int32 `json:"series,omitempty"`
 	// bytes is how many bytes a decompressed response may have.
 	// +optional
-	// +kubebuilder:default=4194304
+	// +kubebuilder:default=16777216
 	// +kubebuilder:validation:Minimum=1024
-	// +kubebuilder:validation:Maximum=16777216
+	// +kubebuilder:validation:Maximum=67108864
 	Bytes int64 `json:"bytes,omitempty"`
 	// inFlight is how many queries may run at once.
 	// +optional
@@ -224,10 +302,56 @@ type MetricSourceStatus struct {
 	// observedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// scrapeInterval is the one that Belay uses, and where it is from.
+	// +optional
+	ScrapeInterval *ScrapeIntervalStatus `json:"scrapeInterval,omitempty"`
 	// serverVersion as the source reports it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ServerVersion string `json:"serverVersion,omitempty"`
+}
+
+// ScrapeIntervalStatus is the scrape interval that Belay uses.
+type ScrapeIntervalStatus struct {
+	// interval between the samples of a series.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	Interval metav1.Duration `json:"interval"`
+	// from is where it is from.
+	// +required
+	From ScrapeIntervalFrom `json:"from,omitempty"`
+	// checkedAt is when the samples were last counted.
+	// +optional
+	CheckedAt *metav1.Time `json:"checkedAt,omitempty"`
+}
+
+// ScrapeIntervalFrom is where a scrape interval is from: spec.scrapeInterval, the number of
+// samples that pods' targets (the series up) have in 10 minutes, or the default of 15 s,
+// when the source has no such series.
+// +kubebuilder:validation:Enum=Spec;Samples;Default
+type ScrapeIntervalFrom string
+
+// Where a scrape interval is from.
+const (
+	IntervalFromSpec    ScrapeIntervalFrom = "Spec"
+	IntervalFromSamples ScrapeIntervalFrom = "Samples"
+	IntervalFromDefault ScrapeIntervalFrom = "Default"
+)
+
+// DefaultScrapeInterval is used when none is given or can be derived.
+const DefaultScrapeInterval = 15 * time.Second
+
+// Interval is the scrape interval to use.
+func (s *MetricSource) Interval() time.Duration {
+	switch derived := s.Status.ScrapeInterval; {
+	case s.Spec.ScrapeInterval.Duration > 0:
+		return s.Spec.ScrapeInterval.Duration
+	case derived != nil && derived.Interval.Duration > 0:
+		return derived.Interval.Duration
+	default:
+		return DefaultScrapeInterval
+	}
 }
 
 // MetricSourceList is a list of MetricSources.

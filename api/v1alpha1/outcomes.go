@@ -20,6 +20,18 @@ const (
 // PreflightFreshFor is how long the verdict of a pre-flight check is valid.
 const PreflightFreshFor = 2 * time.Minute
 
+// clockStep is how far clocks of Belay's processes may differ.
+const clockStep = 5 * time.Second
+
+// IsCurrent reports whether a verdict of that time may be used now. One from the future was
+// made before a clock was set back: nobody knows how old it is.
+func IsCurrent(at, now time.Time, fresh time.Duration) bool {
+	return now.Sub(at) <= fresh && !IsFuture(at, now)
+}
+
+// IsFuture reports whether a time is later than now by more than clocks may differ.
+func IsFuture(at, now time.Time) bool { return at.Sub(now) > clockStep }
+
 // severities orders outcomes by precedence: Fail > Error > Inconclusive > Pass.
 var severities = map[VerdictOutcome]int{VerdictPass: 0, VerdictInconclusive: 1, VerdictError: 2, VerdictFail: 3}
 

@@ -92,11 +92,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		r.forget(req.NamespacedName)
 		return reconcile.Result{}, nil
 	}
-	m := r.recall(run)
+	m := r.recall(run, t.now)
 	every := r.pollEvery(ctx, t)
 	// Polls come at multiples of the interval, so that runs can share queries.
 	slot := t.now.Truncate(every)
-	if evaluatedAt(m.newest).Before(slot) {
+	if evaluatedAt(m.newest).Before(slot) || v1alpha1.IsFuture(evaluatedAt(m.newest), t.now) {
 		t.before, t.state, t.every, t.waiting, t.queries, t.sights = m.newest, m.state, every, m.waiting, m.queries, m.sights
 		m.newest = r.judge(ctx, t)
 		m.state, m.waiting = t.state, t.waiting
@@ -123,6 +123,10 @@ func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*evalu
 	}
 	t := &evaluation{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet}
 	t.stageFrom = rollout.Status.StageStart(time.Time{})
+	if v1alpha1.IsFuture(t.stageFrom, t.now) {
+		// The clock was set back. Otherwise no response would be from this stage.
+		t.stageFrom = t.now
+	}
 	t.weight = weightOf(&rollout.Status, run)
 	current, _, err := guardrails.Bind(ctx, r.Client, rollout, run.Spec.Guardrails...)
 	if err != nil {
@@ -175,7 +179,7 @@ func (r *Reconciler) pollEvery(ctx context.Context, t *evaluation) time.Duration
 	for _, g := range t.guardrails {
 		source := &v1alpha1.MetricSource{}
 		if err := r.Client.Get(ctx, types.NamespacedName{Name: g.Spec.Source}, source); err == nil {
-			every = min(every, source.Spec.ScrapeInterval.Duration)
+			every = min(every, source.Interval())
 		}
 	}
 	return max(every, fastestPoll)

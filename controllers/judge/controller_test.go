@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +58,8 @@ type shopSource struct {
 	stableSeries, canarySeries map[string]string
 	probes                     int
 	labels                     string
+	// unscraped are namespaces of which it has no series.
+	unscraped []string
 }
 
 func newShopSource(t *testing.T, c instant) *shopSource {
@@ -87,6 +90,9 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, namespace := range sourcestest.Namespaces(r.FormValue("query")) {
+		if slices.Contains(s.unscraped, namespace) {
+			continue
+		}
 		for pod, counts := range map[string]analysis.Counts{s.stablePod: s.stable, "shop-abcdef0123-bbbbb": s.canary} {
 			for k, v := range map[string]float64{"total": counts.Total, "bad": counts.Bad, "ts": now} {
 				result = append(result, map[string]any{
@@ -372,17 +378,41 @@ func TestTheAnalysisLoopThroughAnHoursOutage(t *testing.T) {
 	}
 }
 
-// TestTheBreakerKnowsEveryBlindness: runs are blind, too, when a source answers
-// that it knows nothing; they are not when their own query cannot be asked.
-func TestTheBreakerKnowsEveryBlindness(t *testing.T) {
-	b := newBench(t, 3)
+// blind is how many runs the breaker counts as blind, and how many at all.
+func (b *bench) blind() [2]int {
+	blind, runs := b.loop.Breaker.Blind("default", b.clock.Now())
+	return [2]int{blind, runs}
+}
+
+// TestABlindRunIsOneThatLostItsSource: a source without the samples that it had is blind,
+// too. It is not when an app is not scraped at all, when its pods report nonsense, or when
+// its own query cannot be sent.
+func TestABlindRunIsOneThatLostItsSource(t *testing.T) {
+	b := newBench(t, 6)
+	b.source.unscraped = []string{"team-0", "team-1", "team-2"}
+	for range 3 {
+		b.source.serve(500, 0)
+		b.poll()
+	}
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.PartialCoverage) || got.BlindSince == nil {
+		t.Fatalf("a run that is not scraped is %s", got.Reason)
+	}
+	if got := b.blind(); got != [2]int{0, 6} {
+		t.Errorf("three apps are not scraped: blind are %v of all, want none of 6", got)
+	}
 	b.source.empty = true
 	b.poll()
-	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.PartialCoverage) || got.BlindSince == nil {
-		t.Fatalf("scraping is broken, and a run is %s", got.Reason)
+	if got := b.blind(); got != [2]int{3, 6} {
+		t.Errorf("the source has lost the samples of the other three: blind are %v of all, want 3 of 6", got)
 	}
-	if blind, runs := b.loop.Breaker.Blind("default", b.clock.Now()); blind != 3 || runs != 3 {
-		t.Errorf("without a series %d of %d runs are blind, want all 3", blind, runs)
+	b = newBench(t, 3)
+	b.source.canary.Bad = 1
+	b.poll()
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.Malformed) {
+		t.Fatalf("more bad requests than requests are %s", got.Reason)
+	}
+	if got := b.blind(); got != [2]int{0, 3} {
+		t.Errorf("three apps report nonsense: blind are %v of all, want none of 3", got)
 	}
 	b = newBench(t, 3)
 	for range b.runs {
@@ -395,8 +425,8 @@ func TestTheBreakerKnowsEveryBlindness(t *testing.T) {
 	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.BadQuery) {
 		t.Fatalf("an expression that cannot be asked is %s", got.Reason)
 	}
-	if blind, runs := b.loop.Breaker.Blind("default", b.clock.Now()); blind != 0 || runs != 0 {
-		t.Errorf("%d of %d runs are blind by expressions of their own, want none", blind, runs)
+	if got := b.blind(); got != [2]int{0, 0} {
+		t.Errorf("runs with expressions that cannot be sent: blind are %v of all, want no reports", got)
 	}
 }
 

@@ -42,6 +42,7 @@ type result struct {
 // to the results.
 func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.AnalysisStatus {
 	results := r.query(ctx, t)
+	r.reportSources(t, results)
 	for key, result := range results {
 		if !result.late && result.Err == nil {
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(result.counted, t.stageFrom)
@@ -50,20 +51,15 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 	r.probeAll(ctx, t, results)
 	status := &v1alpha1.AnalysisStatus{EvaluatedAt: microTime(t.now)}
 	var all []analysis.Outcome
-	blind := blindness{}
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
 			if trigger.Pods != nil {
 				continue
 			}
 			entry := t.apply(g, trigger, results)
-			blind.add(g.Spec.Source, &entry)
 			status.Triggers = append(status.Triggers, entry)
 			all = append(all, analysis.Outcome(entry.Outcome))
 		}
-	}
-	for source, isBlind := range blind {
-		r.Breaker.Note(source, t.run.UID, isBlind, t.now)
 	}
 	status.Triggers = v1alpha1.WorstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
 	if len(all) > 0 {
@@ -72,16 +68,45 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 	return status
 }
 
-// blindness is, by source, whether one of a run's triggers gets no usable response
-// from it.
-type blindness map[string]bool
+// reportSources tells the breaker whether the sources gave the run usable responses.
+func (r *Reconciler) reportSources(t *evaluation, results map[string]result) {
+	blind := map[string]bool{}
+	for _, g := range t.guardrails {
+		for _, q := range queriesOf(g) {
+			if report := reportOf(results[q.key], t.state.Ledgers[q.key]); report != noReport {
+				blind[q.source] = blind[q.source] || report == sourceBlind
+			}
+		}
+	}
+	for source, isBlind := range blind {
+		r.Breaker.Note(source, t.run.UID, isBlind, t.now)
+	}
+}
 
-// add leaves out verdicts that say nothing about the source: a fail, which is kept
-// whatever later responses say, and an error in the guardrail itself.
-func (b blindness) add(source string, t *v1alpha1.TriggerAnalysis) {
-	own := t.Reason == string(analysis.BadQuery) || t.Reason == string(analysis.SourceMissing)
-	if t.Outcome != v1alpha1.VerdictFail && !own {
-		b[source] = b[source] || isBlind(t)
+// sourceReport is what a run's query tells about its source.
+type sourceReport int
+
+const (
+	// noReport: nothing, because the query is late, or the run's own query or series are the
+	// cause of an error.
+	noReport sourceReport = iota
+	sourceWorks
+	sourceBlind
+)
+
+// reportOf tells a source that does not respond from an app that it does not scrape: a
+// response without data counts against the source only when it had samples of the stable
+// pods earlier in the run.
+func reportOf(r result, before analysis.Ledger) sourceReport {
+	switch {
+	case r.late || r.Own:
+		return noReport
+	case r.Err != nil:
+		return sourceBlind
+	case len(r.poll.Stable) == 0 && before.Stable.Total > 0:
+		return sourceBlind
+	default:
+		return sourceWorks
 	}
 }
 
@@ -184,12 +209,12 @@ type sent struct {
 func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
 	if denied != nil {
-		return sent{result: result{Result: sources.Result{Err: denied}}}
+		return sent{result: result{Result: sources.Result{Err: denied, Own: true}}}
 	}
-	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Spec.ScrapeInterval.Duration}}
-	known, err := t.queryOf(q)
+	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Interval()}}
+	known, err := t.queryOf(q, source.Spec.Labels)
 	if err != nil {
-		p.Err = &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
+		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
 		return p
 	}
 	p.text, p.response = known.Text, r.Querier.Query(ctx, source, known, t.podCount)
@@ -202,15 +227,15 @@ type cachedQuery struct {
 	hash string
 }
 
-// queryOf makes a query again only when the guardrail or the run's ReplicaSets have
-// changed.
-func (t *evaluation) queryOf(q query) (sources.Query, error) {
+// queryOf makes a query again only when the guardrail, the run's ReplicaSets or the source's
+// labels have changed.
+func (t *evaluation) queryOf(q query, labels v1alpha1.MetricSourceLabels) (sources.Query, error) {
 	known, ok := t.queries[q.key]
 	sets := known.Pods.ReplicaSets
-	if ok && known.hash == q.hash && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
+	if ok && known.hash == q.hash && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
 		return known.Query, nil
 	}
-	made, err := sources.NewQuery(q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...)})
+	made, err := sources.NewQuery(q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...), Labels: labels})
 	if err == nil && t.queries != nil {
 		t.queries[q.key] = cachedQuery{made, q.hash}
 	}

@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"encoding/json"
 	"math"
 	"slices"
 	"strconv"
@@ -59,11 +58,17 @@ func (s judgeState) withoutPods() judgeState {
 
 // recall returns the memory of a run. It is read from the run's status when there is
 // none, or when the status is newer because another process judged the run meanwhile.
-func (r *Reconciler) recall(run *v1alpha1.RolloutRun) *memory {
+// What a clock that was set back since has counted cannot be continued: the state counts as
+// lost then.
+func (r *Reconciler) recall(run *v1alpha1.RolloutRun, now time.Time) *memory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, recorded := r.memories[client.ObjectKeyFromObject(run)], run.Status.Analysis
-	if m != nil && m.run == run.UID && !evaluatedAt(recorded).After(evaluatedAt(m.newest)) {
+	future := v1alpha1.IsFuture(evaluatedAt(recorded), now)
+	if m != nil && m.run == run.UID && (future || !evaluatedAt(recorded).After(evaluatedAt(m.newest))) {
+		if v1alpha1.IsFuture(evaluatedAt(m.newest), now) {
+			m.state = lostState(m.state.Lost)
+		}
 		return m
 	}
 	var shown shownTriggers
@@ -71,6 +76,9 @@ func (r *Reconciler) recall(run *v1alpha1.RolloutRun) *memory {
 		shown = m.shown
 	}
 	m = &memory{run: run.UID, newest: recorded, state: restore(recorded), written: recorded, shown: shown, queries: map[string]cachedQuery{}, sights: map[string]*sighting{}}
+	if future {
+		m.state = lostState(m.state.Lost)
+	}
 	if r.memories == nil {
 		r.memories = map[types.NamespacedName]*memory{}
 	}
@@ -100,7 +108,8 @@ func evaluatedAt(a *v1alpha1.AnalysisStatus) time.Time {
 func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 	var s judgeState
 	if recorded != nil && recorded.State != nil {
-		if err := json.Unmarshal(recorded.State.Raw, &s); err != nil {
+		var err error
+		if s, err = unpack(recorded.State.Raw); err != nil {
 			s = judgeState{Lost: 1 + lostBefore(recorded)}
 		}
 	}
@@ -111,6 +120,11 @@ func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 		s.Regressions = map[string]analysis.CombinedState{}
 	}
 	return s
+}
+
+// lostState is what a judge begins with that has lost its state.
+func lostState(before int) judgeState {
+	return judgeState{Lost: before + 1, Ledgers: map[string]analysis.Ledger{}, Regressions: map[string]analysis.CombinedState{}}
 }
 
 // lostBefore is how many states of a run were lost before. It is read from the verdicts,
@@ -130,7 +144,8 @@ func isNews(recorded, newest *v1alpha1.AnalysisStatus) bool {
 		// There is nothing to judge by metrics.
 		return false
 	}
-	if recorded == nil || evaluatedAt(newest).Sub(evaluatedAt(recorded)) >= v1alpha1.VerdictsRenewed {
+	age := evaluatedAt(newest).Sub(evaluatedAt(recorded))
+	if recorded == nil || age >= v1alpha1.VerdictsRenewed || age < 0 {
 		return true
 	}
 	if len(recorded.Triggers) != len(newest.Triggers) {

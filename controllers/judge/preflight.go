@@ -53,7 +53,7 @@ func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		return reconcile.Result{}, err
 	}
 	now, revision := r.Clock.Now(), rollout.Status.Candidate.Revision
-	if last := rollout.Status.Preflight; last != nil && last.Revision == revision {
+	if last := rollout.Status.Preflight; last != nil && last.Revision == revision && !v1alpha1.IsFuture(last.EvaluatedAt.Time, now) {
 		if left := preflightEvery - now.Sub(last.EvaluatedAt.Time); left > 0 {
 			return reconcile.Result{RequeueAfter: left}, nil
 		}
@@ -107,19 +107,28 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	rule := analysis.Preflight{
 		Budget: 1 - read.number("objective", slo.Objective)/100, Remaining: read.number("preflight.budgetRemaining", g.Spec.Preflight.BudgetRemaining) / 100,
 	}
-	query, err := prometheus.SharesQuery(slo.Indicator, rollout.Namespace, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
-	if err := errors.Join(read.err, err); err != nil {
-		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
-	}
 	source, denied := allowedSource(ctx, r.Client, rollout.Namespace, g.Spec.Source)
 	if denied != nil {
 		return analysis.Verdict{Reason: denied.Reason, Message: denied.Message}
+	}
+	query, recorded, err := preflightQuery(rollout, g, slo, source.Spec.Labels)
+	if err := errors.Join(read.err, err); err != nil {
+		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
 	c, err := r.Sources.Client(ctx, source, now)
 	if err != nil {
 		return analysis.Verdict{Reason: analysis.Auth, Message: utilstrings.ShortenString(err.Error(), 400)}
 	}
-	shares, err := c.Shares(ctx, query, now, r.Clock.Now())
+	var v analysis.Verdict
+	if recorded {
+		var numbers analysis.Recorded
+		numbers, err = c.Recorded(ctx, rollout.Namespace, query, r.Clock.Now)
+		v = rule.JudgeRecorded(numbers)
+	} else {
+		var shares analysis.Shares
+		shares, err = c.Shares(ctx, rollout.Namespace, query, r.Clock.Now)
+		v = rule.Judge(shares)
+	}
 	sources.CountQuery(err)
 	var failed *prometheus.QueryError
 	switch {
@@ -128,7 +137,24 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	case err != nil:
 		return analysis.Verdict{Reason: analysis.Malformed, Message: utilstrings.ShortenString(err.Error(), 400)}
 	}
-	return rule.Judge(shares)
+	return v
+}
+
+// preflightQuery reports whether the query is for recorded numbers.
+func preflightQuery(rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v1alpha1.SLO, labels v1alpha1.MetricSourceLabels) (query string, recorded bool, err error) {
+	for _, known := range g.Spec.Preflight.Recorded {
+		if known.SLO != slo.Name {
+			continue
+		}
+		namespace := rollout.Namespace
+		if g.Kind == "ClusterGuardrail" {
+			namespace = ""
+		}
+		query, err = prometheus.RecordedQuery(known, labels, namespace)
+		return query, true, err
+	}
+	query, err = prometheus.SharesQuery(slo.Indicator, labels, rollout.Namespace, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
+	return query, false, err
 }
 
 // write applies status.preflight, the one field that this loop owns.

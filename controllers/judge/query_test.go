@@ -15,7 +15,7 @@ func TestAQueryFollowsTheRun(t *testing.T) {
 	tr.run.Namespace = "shop"
 	q := query{key: "k", measure: sources.Measure{Indicator: sourcestest.Requests("errors")}, hash: "1"}
 	ask := func() string {
-		got, err := tr.queryOf(q)
+		got, err := tr.queryOf(q, v1alpha1.MetricSourceLabels{})
 		if err != nil {
 			t.Fatal(err)
 		}

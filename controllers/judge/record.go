@@ -12,12 +12,12 @@ import (
 	"belay.dev/belay/controllers/runs"
 )
 
-// maxTriggersSize and maxStateSize bound the analysis in a run's status, in bytes of
-// JSON. With the run's templates and decisions the object stays below etcd's limit
-// (1.5 MiB); an object above it could never be written again.
+// maxAnalysisSize bounds the analysis in a run's status, and maxTriggersSize its triggers,
+// in bytes of JSON. With the run's templates and decisions the object stays below etcd's
+// limit (1.5 MiB); an object above it could never be written again.
 const (
+	maxAnalysisSize = 1 << 20
 	maxTriggersSize = 512 << 10
-	maxStateSize    = 512 << 10
 )
 
 // write records the newest evaluation in the run, with the state to continue from.
@@ -37,32 +37,35 @@ func (r *Reconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *mem
 // begins with a baseline of each and keeps the evidence. Without the whole state, it needs
 // more evidence, as after any other loss.
 func recordOf(newest *v1alpha1.AnalysisStatus, state judgeState) (*v1alpha1.AnalysisStatus, error) {
-	raw, err := json.Marshal(state)
-	if err == nil && len(raw) > maxStateSize {
-		raw, err = json.Marshal(state.withoutPods())
+	record := *newest
+	triggers, size, err := fitting(newest.Triggers)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && len(raw) > maxStateSize {
-		raw, err = json.Marshal(judgeState{Lost: state.Lost + 1})
+	raw, err := pack(state)
+	if err == nil && len(raw) > maxAnalysisSize-size {
+		raw, err = pack(state.withoutPods())
+	}
+	if err == nil && len(raw) > maxAnalysisSize-size {
+		raw, err = pack(judgeState{Lost: state.Lost + 1})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode the judge's state: %w", err)
 	}
-	record := *newest
-	record.State = &runtime.RawExtension{Raw: raw}
-	record.Triggers, err = fitting(newest.Triggers)
-	return &record, err
+	record.State, record.Triggers = &runtime.RawExtension{Raw: raw}, triggers
+	return &record, nil
 }
 
 // fitting removes queries, those of the least severe outcome first, and then the older
-// history, until the rest fits. A fail keeps its query.
-func fitting(triggers []v1alpha1.TriggerAnalysis) ([]v1alpha1.TriggerAnalysis, error) {
+// history, until the rest fits. A fail keeps its query. It returns the size of what is left.
+func fitting(triggers []v1alpha1.TriggerAnalysis) ([]v1alpha1.TriggerAnalysis, int, error) {
 	raw, err := json.Marshal(triggers)
 	if err != nil {
-		return nil, fmt.Errorf("encode the verdicts: %w", err)
+		return nil, 0, fmt.Errorf("encode the verdicts: %w", err)
 	}
 	over := len(raw) - maxTriggersSize
 	if over <= 0 {
-		return triggers, nil
+		return triggers, len(raw), nil
 	}
 	out := slices.Clone(triggers)
 	order := make([]*v1alpha1.TriggerAnalysis, len(out))
@@ -82,5 +85,5 @@ func fitting(triggers []v1alpha1.TriggerAnalysis) ([]v1alpha1.TriggerAnalysis, e
 			t.History = t.History[1:]
 		}
 	}
-	return out, nil
+	return out, maxTriggersSize + max(0, over), nil
 }

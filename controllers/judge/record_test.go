@@ -1,8 +1,10 @@
 package judge
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -40,10 +42,11 @@ func TestTheLargestRecordIsWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			newest := &v1alpha1.AnalysisStatus{Triggers: largest(outcomes...)}
 			state := restore(nil)
+			random := rand.New(rand.NewPCG(1, 2))
 			for i := range v1alpha1.MaxTriggers {
 				var pods []analysis.PodCounter
-				for k := range 500 {
-					pods = append(pods, counter(fmt.Sprintf("%s-%d", strings.Repeat("p", 60), k), 1, 0, time.Unix(1, 0)))
+				for range 500 {
+					pods = append(pods, counter(fmt.Sprintf("%s-%08x", strings.Repeat("p", 60), random.Uint32()), float64(random.Uint32()), 0, time.Unix(1, 0)))
 				}
 				state.Ledgers[fmt.Sprint(i)] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: time.Unix(2, 0), Canary: pods}, time.Time{})
 			}
@@ -55,7 +58,7 @@ func TestTheLargestRecordIsWritten(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(raw) > maxTriggersSize+maxStateSize {
+			if len(raw) > maxAnalysisSize+1<<10 {
 				t.Errorf("the record has %d KiB", len(raw)>>10)
 			}
 			if got := restore(record); got.Lost != 0 || len(got.Ledgers) != v1alpha1.MaxTriggers || got.Ledgers["0"].Pods != nil {
@@ -92,32 +95,12 @@ func TestASmallRecordIsWhole(t *testing.T) {
 	}
 }
 
-// 5,000 pods of a Deployment, a part of which are the canary's, and both versions whole in a
-// bake.
-func TestTheStateOfManyPods(t *testing.T) {
-	for pods, whole := range map[int]bool{5000: true, 10_000: false} {
-		var all []analysis.PodCounter
-		for i := range pods {
-			all = append(all, counter(fmt.Sprintf("shop-7d9f8b6c5d-%05d", i), 123_456_789, 12_345, time.UnixMilli(1_795_521_619_123)))
-		}
-		state := restore(nil)
-		state.Ledgers["a"] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: time.UnixMilli(1_795_521_620_000), Stable: all}, time.Time{})
-		record, err := recordOf(&v1alpha1.AnalysisStatus{}, state)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := restore(record)
-		if kept := len(got.Ledgers["a"].Pods) == pods; kept != whole || got.Lost != 0 || len(record.State.Raw) > maxStateSize {
-			t.Errorf("%d pods: %d bytes, %d pods kept, %d states lost", pods, len(record.State.Raw), len(got.Ledgers["a"].Pods), got.Lost)
-		}
-		t.Logf("%d pods: %d KiB", pods, len(record.State.Raw)>>10)
-	}
-}
-
 // Evidence that does not fit is lost, and that is counted.
 func TestAStateThatDoesNotFitWithoutItsPodsIsLost(t *testing.T) {
+	noise := make([]byte, 2*maxAnalysisSize)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	state := restore(nil)
-	state.Ledgers[strings.Repeat("k", maxStateSize)] = analysis.Ledger{}
+	state.Ledgers[hex.EncodeToString(noise)] = analysis.Ledger{}
 	record, err := recordOf(&v1alpha1.AnalysisStatus{}, state)
 	if err != nil {
 		t.Fatal(err)
@@ -125,4 +108,34 @@ func TestAStateThatDoesNotFitWithoutItsPodsIsLost(t *testing.T) {
 	if got := restore(record); got.Lost != 1 || len(got.Ledgers) != 0 {
 		t.Errorf("lost %d times, with %d ledgers", got.Lost, len(got.Ledgers))
 	}
+}
+
+// TestTheStateOfFiveThousandPodsIsKept: a promotion has twice as many, for each of three
+// indicators, and another process continues from all of them.
+func TestTheStateOfFiveThousandPodsIsKept(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	now := time.Unix(1_800_000_000, 0)
+	state := restore(nil)
+	for i := range 3 {
+		var sides [2][]analysis.PodCounter
+		for side := range sides {
+			for range 5000 {
+				name := fmt.Sprintf("checkout-service-%d-%05x@%07x", side, random.Uint32()>>12, random.Uint32()>>4)
+				sides[side] = append(sides[side], counter(name, float64(random.IntN(1_000_000)), float64(random.IntN(100)), now.Add(-time.Duration(random.IntN(15_000))*time.Millisecond)))
+			}
+		}
+		state.Ledgers[fmt.Sprint("Guardrail/checkout/slo/", i)] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: now, Stable: sides[0], Canary: sides[1]}, now)
+	}
+	record, err := recordOf(&v1alpha1.AnalysisStatus{}, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := restore(record)
+	if got.Lost != 0 || len(got.Ledgers["Guardrail/checkout/slo/2"].Pods) != 10_000 {
+		t.Errorf("%d KiB: %d states are lost, and %d of 10000 pods are known", len(record.State.Raw)>>10, got.Lost, len(got.Ledgers["Guardrail/checkout/slo/2"].Pods))
+	}
+	if v, ok := got.Ledgers["Guardrail/checkout/slo/2"].Answers(analysis.Poll{EvaluatedAt: now}); !ok {
+		t.Errorf("the ledger is not complete: %s", v.Message)
+	}
+	t.Logf("%d KiB", len(record.State.Raw)>>10)
 }

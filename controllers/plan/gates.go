@@ -65,7 +65,7 @@ const (
 func PreflightGate(s v1alpha1.RolloutStatus, now time.Time) Gate {
 	g := Gate{Name: GatePreflight, Outcome: Unknown, Reason: ReasonPending, Message: "waiting for the pre-flight check"}
 	p := s.Preflight
-	if p == nil || s.Candidate == nil || p.Revision != s.Candidate.Revision || now.Sub(p.EvaluatedAt.Time) > v1alpha1.PreflightFreshFor {
+	if p == nil || s.Candidate == nil || p.Revision != s.Candidate.Revision || !v1alpha1.IsCurrent(p.EvaluatedAt.Time, now, v1alpha1.PreflightFreshFor) {
 		return g
 	}
 	g.Reason, g.Until = p.Reason, p.EvaluatedAt.Add(v1alpha1.PreflightFreshFor)

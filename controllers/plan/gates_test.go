@@ -36,6 +36,8 @@ func TestPreflightGate(t *testing.T) {
 		"inconclusive":   {answered(v1alpha1.VerdictInconclusive), now, says(plan.Unknown, "pre-flight is Inconclusive (BudgetLow): 5 % is left")},
 		"last moment":    {answered(v1alpha1.VerdictPass), until, says(plan.Open, "pre-flight is Pass (BudgetLow): 5 % is left")},
 		"too old":        {answered(v1alpha1.VerdictPass), until.Add(time.Nanosecond), waiting},
+		"clocks differ":  {answered(v1alpha1.VerdictPass), at.Add(-5 * time.Second), says(plan.Open, "pre-flight is Pass (BudgetLow): 5 % is left")},
+		"of the future":  {answered(v1alpha1.VerdictPass), at.Add(-6 * time.Second), waiting},
 		"of another one": {other, now, waiting},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,6 +73,9 @@ func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, stri
 	if v.Outcome == v1alpha1.VerdictFail {
 		return v.Outcome, v.Reason, v.Message
 	}
+	if a.SilentAfter > 0 && v.EvaluatedAt != nil && v1alpha1.IsFuture(v.EvaluatedAt.Time, now) {
+		return v1alpha1.VerdictError, ReasonJudgeSilent, "the newest verdict is later than the controller's clock, which was set back: waiting for a new one"
+	}
 	if a.SilentAfter > 0 && (v.EvaluatedAt == nil || now.Sub(v.EvaluatedAt.Time) > a.SilentAfter) {
 		return v1alpha1.VerdictError, ReasonJudgeSilent, fmt.Sprintf("the analysis has written no verdict for more than %s", a.SilentAfter)
 	}

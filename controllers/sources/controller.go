@@ -61,6 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	} else {
 		next.Status.ServerVersion = version
 	}
+	r.setInterval(ctx, next, err == nil)
 	for _, kind := range []string{v1alpha1.ConditionReachable, v1alpha1.ConditionReady} {
 		meta.SetStatusCondition(&next.Status.Conditions, metav1.Condition{
 			Type: kind, Status: value, Reason: reason, Message: message,
@@ -79,6 +80,41 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		r.Events.Eventf(next, nil, corev1.EventTypeWarning, c.Reason, "Hold", "%s", c.Message)
 	}
 	return reconcile.Result{RequeueAfter: r.Every}, nil
+}
+
+// countEvery is how often the samples of a source are counted.
+const countEvery = 15 * time.Minute
+
+// setInterval records the scrape interval to use. One that was derived stays while the
+// source cannot be asked.
+func (r *Reconciler) setInterval(ctx context.Context, source *v1alpha1.MetricSource, responds bool) {
+	now, known := metav1.NewTime(r.Clock.Now()), source.Status.ScrapeInterval
+	if given := source.Spec.ScrapeInterval; given.Duration > 0 {
+		source.Status.ScrapeInterval = &v1alpha1.ScrapeIntervalStatus{Interval: given, From: v1alpha1.IntervalFromSpec}
+		return
+	}
+	if known == nil || known.From == v1alpha1.IntervalFromSpec {
+		known = &v1alpha1.ScrapeIntervalStatus{Interval: metav1.Duration{Duration: v1alpha1.DefaultScrapeInterval}, From: v1alpha1.IntervalFromDefault}
+		source.Status.ScrapeInterval = known
+	}
+	if last := known.CheckedAt; !responds || last != nil && v1alpha1.IsCurrent(last.Time, now.Time, countEvery) {
+		return
+	}
+	c, err := r.Sources.Client(ctx, source, now.Time)
+	if err != nil {
+		return
+	}
+	derived, err := c.Interval(ctx, r.Clock.Now)
+	CountQuery(err)
+	if err != nil {
+		known.CheckedAt = &now
+		return
+	}
+	known = &v1alpha1.ScrapeIntervalStatus{Interval: metav1.Duration{Duration: derived}, From: v1alpha1.IntervalFromSamples, CheckedAt: &now}
+	if derived == 0 {
+		known.Interval.Duration, known.From = v1alpha1.DefaultScrapeInterval, v1alpha1.IntervalFromDefault
+	}
+	source.Status.ScrapeInterval = known
 }
 
 // setOutage sets the condition Outage from the breaker, and reports whether its status

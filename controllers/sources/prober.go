@@ -101,8 +101,7 @@ func (p *Prober) send(ctx context.Context, key sharedKey) {
 }
 
 func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waitingProbe) {
-	now := p.Clock.Now().Truncate(time.Millisecond)
-	client, err := p.Sources.Client(ctx, shared.source, now)
+	client, err := p.Sources.Client(ctx, shared.source, p.Clock.Now())
 	if err != nil {
 		deliverSighting(part, Sighting{Err: faultOf(analysis.Auth, err)})
 		return
@@ -110,17 +109,18 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 	pods := make([]prometheus.Pods, len(part))
 	for i, w := range part {
 		pods[i] = w.pods
+		pods[i].Labels = shared.source.Spec.Labels
 	}
 	probe, err := shared.measure.probe(pods...)
 	if err != nil {
 		deliverSighting(part, Sighting{Err: faultOf(analysis.BadQuery, err)})
 		return
 	}
-	found, err := client.Probe(ctx, probe, now, p.Clock.Now())
+	found, err := client.Probe(ctx, tenantOf(part), probe, p.Clock.Now)
 	CountQuery(err)
 	if err != nil {
 		known := knownFault(err)
-		if len(part) == 1 || !isSize(known.Reason) {
+		if len(part) == 1 || !known.OfQuery {
 			deliverSighting(part, Sighting{Err: known})
 			return
 		}
@@ -133,11 +133,19 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 		s := Sighting{Scopes: probe.Scopes}
 		for _, set := range w.pods.ReplicaSets {
 			sight := found.Of(probe, w.pods.Namespace, set)
-			p.nameLabels(ctx, client, shared.measure, prometheus.Pods{Namespace: w.pods.Namespace, ReplicaSets: []string{set}}, &sight)
+			p.nameLabels(ctx, client, shared.measure, prometheus.Pods{Namespace: w.pods.Namespace, ReplicaSets: []string{set}, Labels: shared.source.Spec.Labels}, &sight)
 			s.Sights = append(s.Sights, sight)
 		}
 		w.result <- s
 	}
+}
+
+// tenantOf is the namespace that a query is for; empty for several.
+func tenantOf(part []waitingProbe) string {
+	if len(part) == 1 {
+		return part[0].pods.Namespace
+	}
+	return ""
 }
 
 // nameLabels adds the names of the labels that exist where one is missing, of these pods
@@ -148,9 +156,8 @@ func (p *Prober) nameLabels(ctx context.Context, client *prometheus.Client, of M
 		if sight.Scopes[i].Missing() < 0 {
 			continue
 		}
-		now := p.Clock.Now().Truncate(time.Millisecond)
 		if probe, err := of.probe(pods); err == nil {
-			sight.Scopes[i].Names, err = client.LabelNames(ctx, probe, i, now, now)
+			sight.Scopes[i].Names, err = client.LabelNames(ctx, pods.Namespace, probe, i, p.Clock.Now)
 			CountQuery(err)
 		}
 		return

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math/bits"
+	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -25,7 +24,7 @@ import (
 // Querier sends one query for all runs that query a source for the same indicator at
 // the same time, and returns to each the series of its own pods. The number of
 // queries grows with the indicators in use and the pods in a response, not with the
-// number of runs.
+// number of runs. A run whose query fails by itself is found and queried alone.
 type Querier struct {
 	Sources *Clients
 	Clock   clock.WithDelayedExecution
@@ -34,6 +33,8 @@ type Querier struct {
 
 	mu   sync.Mutex
 	open map[sharedKey]*sharedQuery
+	// experience by the UID of the source.
+	experience map[types.UID]*experience
 }
 
 // sharedKey is what runs must have in common to share a query.
@@ -67,7 +68,7 @@ func (s Measure) query(pods ...prometheus.Pods) (string, error) {
 
 // runQuery is one run's use of a shared query.
 type runQuery struct {
-	pods prometheus.Pods
+	Query
 	// size is how many pods to expect.
 	size   int
 	result chan Result
@@ -75,7 +76,7 @@ type runQuery struct {
 
 // NewQuerier returns a Querier. Gather is how long a query waits for more runs.
 func NewQuerier(sources *Clients, c clock.WithDelayedExecution, gather time.Duration) *Querier {
-	return &Querier{Sources: sources, Clock: c, Gather: gather, open: map[sharedKey]*sharedQuery{}}
+	return &Querier{Sources: sources, Clock: c, Gather: gather, open: map[sharedKey]*sharedQuery{}, experience: map[types.UID]*experience{}}
 }
 
 // Query is for the counters of one run's pods. It is made once for all polls.
@@ -85,8 +86,11 @@ type Query struct {
 	// Text is the PromQL for this run alone. It gives the same series as the query that
 	// runs share.
 	Text string
-	// measure is the measure as text: equal for all queries that can be shared.
-	measure string
+	// measure is the measure as text: equal for all queries that can be shared. run is
+	// the namespace and the ReplicaSets.
+	measure, run string
+	// adds is by how many bytes the run makes a shared query longer.
+	adds int
 }
 
 // NewQuery returns an error, which says what to change, for a measure that cannot be
@@ -100,7 +104,10 @@ func NewQuery(of Measure, pods prometheus.Pods) (Query, error) {
 	if err != nil {
 		return Query{}, fmt.Errorf("encode the indicator: %w", err)
 	}
-	return Query{of, pods, query, string(measure)}, nil
+	q := Query{Measure: of, Pods: pods, Text: query, measure: string(measure), run: pods.Namespace + "/" + strings.Join(pods.ReplicaSets, "/")}
+	// In a query each name has a separator, and a dot of a name becomes three bytes.
+	q.adds = strings.Count(query, strconv.Quote(pods.Namespace)) * (len(q.run) + 2*strings.Count(q.run, ".") + 1 + len(pods.ReplicaSets))
+	return q, nil
 }
 
 // Result is the counters of a run's pods at a time, or why there are none.
@@ -109,15 +116,21 @@ type Result struct {
 	// At is the evaluation time. It is zero when no query could be sent.
 	At  time.Time
 	Err *prometheus.QueryError
+	// Own is set for an error whose cause is the run's own query or series: other runs
+	// get responses from the source.
+	Own bool
 }
 
 // Query adds a run's query, which expects size pods, to those that it can be shared
-// with. The channel gets one result.
+// with. The channel gets one result. Queries that cannot be shared are spread over a
+// part of the poll's interval, so that a source does not get all of them at once.
 func (q *Querier) Query(ctx context.Context, source *v1alpha1.MetricSource, of Query, size int) <-chan Result {
-	r := runQuery{of.Pods, max(1, size), make(chan Result, 1)}
+	r := runQuery{of, max(1, size), make(chan Result, 1)}
 	key := sharedKey{source: source.UID, generation: source.Generation, measure: of.measure}
+	wait := q.Gather
 	if of.Measure.Indicator.PromQL != nil {
-		key.run = of.Pods.Namespace + "/" + strings.Join(of.Pods.ReplicaSets, "/")
+		key.run = of.run
+		wait += spread(of.run, source.Interval()/4)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -127,94 +140,40 @@ func (q *Querier) Query(ctx context.Context, source *v1alpha1.MetricSource, of Q
 		q.open[key] = shared
 		// The query must not end with the context of the run that came first.
 		ctx = context.WithoutCancel(ctx)
-		q.Clock.AfterFunc(q.Gather, func() { go q.send(ctx, key) })
+		q.Clock.AfterFunc(wait, func() { go q.send(ctx, key) })
 	}
 	shared.runs = append(shared.runs, r)
 	return r.result
 }
 
-// send sends a shared query, as several ones when one response would be too large.
+// spread is a part of the time that is always the same for a run.
+func spread(run string, over time.Duration) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(run))
+	return over * time.Duration(h.Sum32()%1024) / 1024
+}
+
+// answerWithin is how long a shared query may take with all that it is split into.
+const answerWithin = 45 * time.Second
+
+// send sends a shared query, as several ones when one would be too long or its response
+// too large.
 func (q *Querier) send(ctx context.Context, key sharedKey) {
+	now := q.Clock.Now()
 	q.mu.Lock()
 	shared := q.open[key]
 	delete(q.open, key)
+	groups := q.experienceOf(shared.source, now).of(key.measure, now).group(shared.runs, int(shared.source.Spec.Limits.Series), now)
 	q.mu.Unlock()
-	// Sources take milliseconds: the recorded time is the one that was queried.
-	now := q.Clock.Now().Truncate(time.Millisecond)
 	c, err := q.Sources.Client(ctx, shared.source, now)
 	if err != nil {
 		deliver(shared.runs, Result{Err: faultOf(analysis.Auth, err)})
 		return
 	}
-	// One deadline for all of them: splitting a query does not extend it.
-	ctx, cancel := context.WithTimeout(ctx, shared.source.Spec.Limits.Timeout.Duration)
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	var sent sync.WaitGroup
-	for _, runs := range shared.withinLimit() {
-		s := &sender{querier: q, client: c, measure: shared.measure, at: now}
-		s.more.Store(int32(4 * bits.Len(uint(len(runs)))))
-		sent.Go(func() { s.query(ctx, runs) })
-	}
-	sent.Wait()
-}
-
-// withinLimit groups the runs so that no response needs more series than the source's
-// limit. A run that needs more by itself gets the source's error.
-func (q *sharedQuery) withinLimit() [][]runQuery {
-	var out [][]runQuery
-	room := 0
-	for _, r := range q.runs {
-		if len(out) == 0 || r.size > room {
-			out, room = append(out, nil), int(q.source.Spec.Limits.Series)
-		}
-		last := len(out) - 1
-		out[last], room = append(out[last], r), room-r.size
-	}
-	return out
-}
-
-// sender sends the query of a group of runs, and again for each half of them when the
-// response is too large.
-type sender struct {
-	querier *Querier
-	client  *prometheus.Client
-	measure Measure
-	at      time.Time
-	// more is how many further queries may be sent: enough to find two runs that are too
-	// large. It bounds the load on a source whose every response is too large.
-	more atomic.Int32
-}
-
-func (p *sender) query(ctx context.Context, runs []runQuery) {
-	pods, expected := make([]prometheus.Pods, len(runs)), 0
-	for i, r := range runs {
-		pods[i] = r.pods
-		expected += r.size
-	}
-	query, err := p.measure.query(pods...)
-	if err != nil {
-		deliver(runs, Result{At: p.at, Err: faultOf(analysis.BadQuery, err)})
-		return
-	}
-	response, err := p.client.Counts(ctx, query, expected, p.at, p.querier.Clock.Now())
-	CountQuery(err)
-	if err == nil {
-		p.distribute(response, runs)
-		return
-	}
-	known := &prometheus.QueryError{}
-	if !errors.As(err, &known) {
-		known = faultOf(analysis.Malformed, err)
-	}
-	if len(runs) == 1 || !isSize(known.Reason) || p.more.Add(-2) < 0 || ctx.Err() != nil {
-		deliver(runs, Result{At: p.at, Err: known})
-		return
-	}
-	var halves sync.WaitGroup
-	half := len(runs) / 2
-	halves.Go(func() { p.query(ctx, runs[:half]) })
-	halves.Go(func() { p.query(ctx, runs[half:]) })
-	halves.Wait()
+	s := &sender{querier: q, client: c, source: shared.source, measure: shared.measure, key: key.measure, began: now}
+	s.send(ctx, groups)
 }
 
 // faultOf turns an error of Belay's own into a QueryError.
@@ -222,28 +181,24 @@ func faultOf(reason analysis.Reason, err error) *prometheus.QueryError {
 	return &prometheus.QueryError{Reason: reason, Message: utilstrings.ShortenString(err.Error(), 400)}
 }
 
-// isSize reports whether the response for fewer runs may be within the limits. Other
-// errors would be the same for fewer runs.
-func isSize(r analysis.Reason) bool { return r == analysis.TooManySeries || r == analysis.TooLarge }
-
 // distribute gives each run the counters of its own pods, or the fault of one of them.
-func (p *sender) distribute(response prometheus.Response, runs []runQuery) {
+func distribute(response prometheus.Response, runs []runQuery) {
 	// The user's own expression is queried for one run alone, and may have dropped the
 	// namespace.
-	alone := p.measure.Indicator.PromQL != nil
+	alone := runs[0].Measure.Indicator.PromQL != nil
 	rows := make(map[string][]prometheus.Counter, len(runs))
 	for _, of := range inNamespaces(response.Counters) {
 		rows[of[0].Namespace] = of
 	}
 	for _, run := range runs {
-		own := rows[run.pods.Namespace]
+		own := rows[run.Pods.Namespace]
 		if alone {
 			own = response.Counters
 		}
-		r := Result{Pods: ownPods(own, run.pods), At: p.at}
+		r := Result{Pods: ownPods(own, run.Pods), At: response.At}
 		for _, f := range response.Faults {
-			if (alone || f.Namespace == run.pods.Namespace) && isOwn(f.Pod, run.pods) {
-				r = Result{At: p.at, Err: f.Err}
+			if (alone || f.Namespace == run.Pods.Namespace) && isOwn(f.Pod, run.Pods) {
+				r = Result{At: response.At, Err: f.Err, Own: true}
 				break
 			}
 		}

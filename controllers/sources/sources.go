@@ -34,6 +34,7 @@ type sourceClient struct {
 	client     *prometheus.Client
 	uid        types.UID
 	generation int64
+	interval   time.Duration
 	made       time.Time
 }
 
@@ -47,10 +48,12 @@ func (s *Clients) Client(ctx context.Context, source *v1alpha1.MetricSource, now
 	s.mu.Lock()
 	known, ok := s.clients[source.Name]
 	s.mu.Unlock()
-	if ok && known.uid == source.UID && known.generation == source.Generation && now.Sub(known.made) < s.refresh {
+	if ok && known.uid == source.UID && known.generation == source.Generation && known.interval == source.Interval() && now.Sub(known.made) < s.refresh {
 		return known.client, nil
 	}
-	made, err := prometheus.NewClient(source.Spec, func(ref v1alpha1.SecretKeyRef) (string, error) {
+	spec := source.Spec
+	spec.ScrapeInterval.Duration = source.Interval()
+	made, err := prometheus.NewClient(spec, func(ref v1alpha1.SecretKeyRef) (string, error) {
 		return s.secret(ctx, ref)
 	})
 	if err != nil {
@@ -58,7 +61,7 @@ func (s *Clients) Client(ctx context.Context, source *v1alpha1.MetricSource, now
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clients[source.Name] = sourceClient{made, source.UID, source.Generation, now}
+	s.clients[source.Name] = sourceClient{made, source.UID, source.Generation, source.Interval(), now}
 	return made, nil
 }
 

@@ -18,11 +18,6 @@ var packages = []string{
 
 // notMessages are literals with words that no user sees, with the reason.
 var notMessages = map[string]string{
-	"sum by (pod) (":                     "PromQL",
-	"min by (pod) (":                     "PromQL",
-	"min by (pod) (timestamp(":           "PromQL",
-	"sum by (namespace, pod, instance) ": "PromQL",
-	"min by (namespace, pod, instance) ": "PromQL",
 	"(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))": "PromQL",
 	"1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))":            "PromQL",
 	" by (namespace, ":                   "PromQL",

@@ -28,7 +28,9 @@ var valid = map[string]string{
 	"ClusterGuardrail": `{apiVersion: belay.dev/v1alpha1, kind: ClusterGuardrail, metadata: {name: rules}, spec: {source: default, ` + guardrail + `}}`,
 	"MetricSource": `{apiVersion: belay.dev/v1alpha1, kind: MetricSource, metadata: {name: rules}, spec: {address: "https://prometheus.example:9090", scrapeInterval: 15s,
 		auth: {oauth2: {tokenURL: "https://tokens.example", clientID: belay, clientSecret: {name: s, key: k}}},
-		tls: {cert: {name: s, key: c}, key: {name: s, key: k}}, headers: [{name: X-Scope-OrgID, value: a}], limits: {timeout: 7s}}}`,
+		tls: {cert: {name: s, key: c}, key: {name: s, key: k}}, headers: [{name: X-Scope-OrgID, value: a}, {name: X-Api-Key, valueFrom: {name: s, key: k}}],
+		parameters: [{name: "extra_label", value: team=shop}, {name: nocache}], proxy: {url: "http://proxy.example:3128", basic: {username: u, password: {name: s, key: k}}},
+		labels: {namespace: k8s.namespace.name, pod: exported_pod}, limits: {timeout: 7s}}}`,
 	"RolloutRun": `{apiVersion: belay.dev/v1alpha1, kind: RolloutRun, metadata: {name: rules, namespace: shop}, spec: {
 		rollout: {name: rules, uid: u, generation: 1}, workload: rules, revision: aaaaaaaaaa, template: {}, stable: {revision: bbbbbbbbbb, template: {}},
 		traffic: {service: rules, routes: [{name: rules}]}, steps: [{weight: 10, hold: 1m}], controller: {version: v}, startedAt: "2026-01-01T00:00:00Z",
@@ -42,7 +44,7 @@ const guardrail = `
 	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}},
 		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001"}},
 		{name: budget, slo: latency, budgetSpent: "2", whenBlind: {hold: 1m, then: Rollback}}],
-	preflight: {budgetRemaining: "10", onViolation: Hold}, whenBlind: {hold: 10m, then: Hold}`
+	preflight: {budgetRemaining: "10", onViolation: Hold, recorded: [{slo: availability, sloth: {service: shop, slo: availability}}]}, whenBlind: {hold: 10m, then: Hold}`
 
 // change sets a path of an object; a nil value removes it.
 type change struct {
@@ -119,6 +121,8 @@ var ruleCases = []ruleCase{
 	{guardrails, "preflight does not support promQL", nil, []change{{"spec.slos.0.indicator", map[string]any{"promQL": map[string]any{"total": "a", "bad": "b"}}}}},
 	{guardrails, "budgetRemaining must be at most 100 percent", nil, []change{{"spec.preflight.budgetRemaining", "101"}}},
 	{guardrails, `preflight.onViolation: Unsupported value: "Rollback": supported values: "Hold"`, nil, []change{{"spec.preflight.onViolation", "Rollback"}}},
+	{guardrails, "preflight.recorded names an slo that this guardrail does not define", nil, []change{{"spec.preflight.recorded.0.slo", "other"}}},
+	{guardrails, "set exactly one of sloth, pyrra and promQL", nil, []change{{"spec.preflight.recorded.0.pyrra", map[string]any{"slo": "shop"}}}},
 	{guardrails, "worseThan must be at least 1", nil, []change{{"spec.triggers.3.regression.worseThan", "0.9"}}},
 	{guardrails, "burn must be above 0", nil, []change{{"spec.triggers.3.regression.burn", "0"}}},
 	{guardrails, "falseAlarm must be between 0.000001 and 0.1", nil, []change{{"spec.triggers.3.regression.falseAlarm", "0.5"}}},
@@ -141,6 +145,12 @@ var ruleCases = []ruleCase{
 	{[]string{"MetricSource"}, "tokenURL must be an http or https URL", nil, []change{{"spec.auth.oauth2.tokenURL", "ftp://tokens.example"}}},
 	{[]string{"MetricSource"}, "set both cert and key, or neither", nil, []change{{"spec.tls.key", nil}}},
 	{[]string{"MetricSource"}, "this header is set by auth or by the client", nil, []change{{"spec.headers.0.name", "Authorization"}}},
+	{[]string{"MetricSource"}, "set exactly one of value and valueFrom", nil, []change{{"spec.headers.1.value", "x"}}},
+	{[]string{"MetricSource"}, "this parameter is set by Belay, or would change what a query returns", nil, []change{{"spec.parameters.0.name", "time"}}},
+	{[]string{"MetricSource"}, "url must be an http or https URL", nil, []change{{"spec.proxy.url", "http://user@proxy.example"}}},
+	{[]string{"MetricSource"}, "namespace and pod must be different labels", nil, []change{{"spec.labels.pod", "k8s.namespace.name"}}},
+	{[]string{"MetricSource"}, "this label has another meaning: name the one that has a pod's namespace", nil, []change{{"spec.labels.namespace", "__tenant_id__"}}},
+	{[]string{"MetricSource"}, "this label has another meaning: name the one that has a pod's name", nil, []change{{"spec.labels.pod", "instance"}}},
 	{[]string{"MetricSource"}, "timeout must be between 100ms and 2m", nil, []change{{"spec.limits.timeout", "3m"}}},
 	{[]string{"Rollout"}, "the name must have at most 52 characters", nil, []change{{"metadata.name", strings.Repeat("n", 53)}}},
 	{[]string{"Rollout"}, "the name must consist of lower-case letters, digits and '-', and begin with a letter", nil, []change{{"metadata.name", "shop.api"}}},

@@ -10,7 +10,7 @@ var analysisBugs = []bug{
 	{
 		name: "nan-counts", breaks: unknown,
 		file:   "analysis/prometheus/collector.go",
-		old:    "case math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:",
+		old:    "case math.IsNaN(r.value) || math.IsInf(r.value, 0) || denoised(r.value) < 0:",
 		is:     "case r.value < 0:",
 		checks: []check{tests(source, "")},
 	},
