@@ -47,7 +47,7 @@ func TestSplit(t *testing.T) {
 	tr.state.Ledgers["slo"] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: now, Canary: []analysis.PodCounter{counter("shop-canary-ended", 1, 0, now)}}, now)
 	var answer []prometheus.Counter
 	for _, name := range []string{"stable-aaaaa", "stable-ended", "canary-ready", "canary-young", "canary-older", "canary-ended", "canary-other"} {
-		answer = append(answer, prometheus.Counter{PodCounter: counter("shop-"+name, 100, 1, now)})
+		answer = append(answer, prometheus.Counter{Pod: "shop-" + name, Counts: analysis.Counts{Total: 100, Bad: 1}, SampledAt: now})
 	}
 	counted, judged := tr.split(query{key: "slo"}, answer, now)
 	for what, got := range map[string][2]string{
@@ -80,7 +80,7 @@ func TestAScrapeOfOneContainerThatFails(t *testing.T) {
 		var answer []prometheus.Counter
 		for _, pod := range []string{"shop-canary-a", "shop-stable-a"} {
 			for _, instance := range instances {
-				answer = append(answer, prometheus.Counter{PodCounter: counter(pod, 100*polls, polls, now), Instance: instance})
+				answer = append(answer, prometheus.Counter{Pod: pod, Instance: instance, Counts: analysis.Counts{Total: 100 * polls, Bad: polls}, SampledAt: now})
 			}
 		}
 		counted, judged := tr.split(q, answer, now)
