@@ -22,7 +22,7 @@ func (l Ledger) age(c lastCounter) time.Duration {
 // take adds a poll's counters of one version and returns what its pods served since their
 // last samples, also of those that served nothing.
 func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
-	var scrapes []Scrape
+	scrapes := make([]Scrape, 0, len(pods))
 	for _, c := range pods {
 		if c.Fault() != "" {
 			if stable {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,6 +65,32 @@ func TestSplit(t *testing.T) {
 	}
 	if _, judged = tr.split(query{key: "slo", measure: sources.Measure{Invariant: &v1alpha1.Invariant{}}}, answer, now); names(judged.Canary) != "shop-canary-ready shop-canary-young shop-canary-ended " {
 		t.Errorf("judged of an invariant: %q, want every pod of this run that violated it", names(judged.Canary))
+	}
+}
+
+// What the API server knows of a pod goes with each of its counters.
+func TestACounterSaysSinceWhenItsPodIsReady(t *testing.T) {
+	now := metav1.NewTime(time.Unix(1_800_000_000, 0))
+	at := func(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(d)) }
+	running := func(since metav1.Time) corev1.ContainerStatus {
+		return corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: since}}}
+	}
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, pods: map[string]podState{}, state: restore(nil)}
+	for name, ready := range map[string]corev1.ConditionStatus{"ready": corev1.ConditionTrue, "lost": corev1.ConditionFalse} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: at(-time.Hour)}}
+		pod.Status.StartTime = &pod.CreationTimestamp
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready, LastTransitionTime: at(-time.Minute)}}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{running(at(-3 * time.Minute)), running(at(-2 * time.Minute)), {}}
+		tr.see(pod, sideCanary)
+	}
+	counted, _ := tr.split(query{key: "slo"}, []prometheus.Counter{{Pod: "ready", SampledAt: now.Time}, {Pod: "lost", SampledAt: now.Time}}, now.Time)
+	minute, started := now.Add(-time.Minute), now.Add(-2*time.Minute)
+	want := []analysis.PodCounter{
+		{Pod: "ready", SampledAt: now.Time, ReadyAt: minute, StartedAt: started},
+		{Pod: "lost", SampledAt: now.Time, UnreadyAt: minute, StartedAt: started},
+	}
+	if diff := cmp.Diff(want, counted.Canary); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
 	}
 }
 
