@@ -267,3 +267,18 @@ func TestBackgroundOfATarget(t *testing.T) {
 		t.Errorf("%v requests a second, want %v", got, want)
 	}
 }
+
+// One of two targets counts what cannot be: the sum of both might be possible.
+func TestATargetThatCannotBeUsedSpoilsItsPod(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	good, odd := counter("a", 1000, 10, now), counter("a", 0, 5, now)
+	for name, targets := range map[string][]analysis.PodCounter{"the first": {odd, good}, "the second": {good, odd}, "neither": {good, good}} {
+		var pods []analysis.PodCounter
+		for _, target := range targets {
+			pods = addTarget(pods, target)
+		}
+		if len(pods) != 1 || (pods[0].Fault() == "") != (name == "neither") {
+			t.Errorf("%s: %+v", name, pods)
+		}
+	}
+}
