@@ -33,10 +33,11 @@ func verdict(answer Response, err error) analysis.Verdict {
 	}
 	poll := analysis.Poll{EvaluatedAt: evaluated}
 	for _, c := range answer.Counters {
-		if fault := c.Fault(); fault != "" {
+		pod := c.OfPod()
+		if fault := pod.Fault(); fault != "" {
 			return analysis.Verdict{Reason: analysis.Malformed, Message: fault}
 		}
-		poll.Canary = append(poll.Canary, c.PodCounter)
+		poll.Canary = append(poll.Canary, pod)
 	}
 	if v, ok := (analysis.Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1}).Judge(poll); !ok {
 		return v
