@@ -11,7 +11,7 @@ import (
 func (l Ledger) missing(minimum int64) string {
 	said := fmt.Sprintf("%.0f of %d requests needed at this weight, %.0f missing", l.Stage.Total, minimum, max(0, math.Ceil(float64(minimum)-l.Stage.Total)))
 	elapsed := l.EvaluatedAt.Sub(l.StageFrom)
-	if l.StageFrom.IsZero() || elapsed <= 0 || l.Stage.Total <= 0 {
+	if l.StageFrom.IsZero() || l.Stage.Total <= 0 {
 		return said
 	}
 	left := (float64(minimum) - l.Stage.Total) * elapsed.Seconds() / l.Stage.Total

@@ -30,6 +30,7 @@ func TestJudgeSights(t *testing.T) {
 		"bad was seen on stable":             {other, false, []Sight{version("candidate", all, ScopeSight{With: []int{0}}), version("stable", all, ScopeSight{2, []int{2}, nil})}, "", ""},
 		"seen, without the label":            {other, true, []Sight{version("stable", all, ScopeSight{2, []int{0}, nil})}, UnknownLabel, `no series "errors"`},
 		"one of two was seen":                {two, false, []Sight{version("stable", all, ScopeSight{}, ScopeSight{Series: 1})}, "", ""},
+		"the other of two was seen":          {two, false, []Sight{version("stable", all, ScopeSight{Series: 1}, ScopeSight{})}, "", ""},
 		"none of two was seen":               {two, false, []Sight{version("stable", all, ScopeSight{}, ScopeSight{})}, NeverSeen, `"errors", "failures"`},
 		"no bucket of the threshold":         {[]Scope{{Metric: "d_count"}, {Metric: "d_bucket", Bound: "300ms"}}, false, []Sight{version("stable", all, ScopeSight{})}, BadQuery, `no bucket "d_bucket" whose upper bound is the threshold 300ms`},
 		"no histogram":                       {[]Scope{{Metric: "d_count"}, {Metric: "d_bucket", Bound: "300ms"}}, false, []Sight{version("stable", ScopeSight{}, ScopeSight{})}, PartialCoverage, "d_count"},

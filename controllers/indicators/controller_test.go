@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/sources"
 	"belay.dev/belay/controllers/sources/sourcestest"
@@ -48,8 +49,9 @@ type world struct {
 	mu sync.Mutex
 	// series of every ReplicaSet, by the label k of a probe's answer.
 	series map[string]string
-	down   bool
-	probes []string
+	// failure is the HTTP status of every answer, if there is one.
+	failure int
+	probes  []string
 }
 
 const every = 5 * time.Minute
@@ -82,8 +84,8 @@ func (w *world) answer(out http.ResponseWriter, r *http.Request) {
 	now, query := float64(w.clock.Now().UnixMilli())/1000, r.FormValue("query")
 	var result []any
 	switch {
-	case w.down:
-		http.Error(out, "down", http.StatusInternalServerError)
+	case w.failure != 0:
+		http.Error(out, `{"status":"error","errorType":"bad_data","error":"no"}`, w.failure)
 		return
 	case !sourcestest.IsProbe(query):
 		result = append(result, map[string]any{"metric": map[string]string{"code": "200", "handler": "/"}, "value": []any{now, "1"}})
@@ -154,36 +156,37 @@ func TestWhatAGuardrailSees(t *testing.T) {
 		s.SLOs[0].Indicator = v1alpha1.Indicator{Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Threshold: metav1.Duration{Duration: time.Second}}}
 	}
 	for name, tc := range map[string]struct {
-		spec   func(*v1alpha1.GuardrailSpec)
-		ready  int32
-		series map[string]string
-		down   bool
-		status metav1.ConditionStatus
-		reason string
-		says   string
+		spec    func(*v1alpha1.GuardrailSpec)
+		ready   int32
+		series  map[string]string
+		failure int
+		status  metav1.ConditionStatus
+		reason  string
+		says    string
 	}{
-		"its series":           {nil, 1, nil, false, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
-		"no such label":        {nil, 1, map[string]string{"0": "4", "1,": "4"}, false, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
-		"no series":            {nil, 1, map[string]string{}, false, metav1.ConditionFalse, v1alpha1.ReasonNoSeries, `the source has no series "requests"`},
-		"bad was never seen":   {otherMetric, 1, map[string]string{"0": "4"}, false, metav1.ConditionFalse, v1alpha1.ReasonNeverSeen, `no pod of the service has ever had a series "errors"`},
-		"no bucket":            {latency, 1, map[string]string{"0": "4"}, false, metav1.ConditionFalse, v1alpha1.ReasonNoBucket, "whose upper bound is the threshold 1s"},
-		"no answer":            {nil, 1, nil, true, unknown, v1alpha1.ReasonSourceUnusable, "slo availability: the source returned HTTP status 500"},
-		"no ready pods":        {nil, 0, nil, false, metav1.ConditionTrue, v1alpha1.ReasonNoRollouts, "no Rollout that it applies to has ready stable pods"},
-		"a rate":               {promQL("rate(a[5m])"), 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `slo availability: promQL.total: "rate(a[5m])" at position 1`},
-		"PromQL with an error": {promQL("sum(a"), 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `promQL.total: the expression is not valid PromQL: "1:6`},
-		"promQL":               {promQL("a"), 1, map[string]string{"0": "1", "1": "1"}, false, metav1.ConditionTrue, v1alpha1.ReasonMeasured, ""},
-		"a budget of half":     {func(s *v1alpha1.GuardrailSpec) { s.SLOs[0].Objective = "50" }, 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "the objective 50 % leaves a budget of 50 %"},
+		"its series":           {nil, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
+		"no such label":        {nil, 1, map[string]string{"0": "4", "1,": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
+		"no series":            {nil, 1, map[string]string{}, 0, metav1.ConditionFalse, v1alpha1.ReasonNoSeries, `the source has no series "requests"`},
+		"bad was never seen":   {otherMetric, 1, map[string]string{"0": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonNeverSeen, `no pod of the service has ever had a series "errors"`},
+		"no bucket":            {latency, 1, map[string]string{"0": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonNoBucket, "whose upper bound is the threshold 1s"},
+		"no answer":            {nil, 1, nil, 500, unknown, v1alpha1.ReasonSourceUnusable, "slo availability: the source returned HTTP status 500"},
+		"a refused query":      {nil, 1, nil, 400, unknown, v1alpha1.ReasonSourceUnusable, "slo availability: the source refused the query"},
+		"no ready pods":        {nil, 0, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonNoRollouts, "no Rollout that it applies to has ready stable pods"},
+		"a rate":               {promQL("rate(a[5m])"), 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `slo availability: promQL.total: "rate(a[5m])" at position 1`},
+		"PromQL with an error": {promQL("sum(a"), 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `promQL.total: the expression is not valid PromQL: "1:6`},
+		"promQL":               {promQL("a"), 1, map[string]string{"0": "1", "1": "1"}, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, ""},
+		"a budget of half":     {func(s *v1alpha1.GuardrailSpec) { s.SLOs[0].Objective = "50" }, 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "the objective 50 % leaves a budget of 50 %"},
 		"nothing": {func(s *v1alpha1.GuardrailSpec) {
 			s.SLOs, s.Triggers = nil, []v1alpha1.Trigger{{Name: "pods", Pods: &v1alpha1.PodsTrigger{}}}
-		}, 1, nil, false, metav1.ConditionTrue, v1alpha1.ReasonNothingToMeasure, ""},
-		"another's source": {func(s *v1alpha1.GuardrailSpec) { s.Source = "other" }, 1, nil, false, metav1.ConditionFalse, v1alpha1.ReasonMetricSourceDenied, `MetricSource "other" does not exist`},
+		}, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonNothingToMeasure, ""},
+		"another's source": {func(s *v1alpha1.GuardrailSpec) { s.Source = "other" }, 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonMetricSourceDenied, `MetricSource "other" does not exist`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, append(app(0, tc.ready), guardrailOf(tc.spec))...)
 			if tc.series != nil {
 				w.series = tc.series
 			}
-			w.down = tc.down
+			w.failure = tc.failure
 			ready, status := w.look()
 			if ready.Status != tc.status || ready.Reason != tc.reason || !strings.Contains(ready.Message, tc.says) {
 				t.Errorf("%s %s: %s", ready.Status, ready.Reason, ready.Message)
@@ -336,6 +339,21 @@ func TestAClusterGuardrail(t *testing.T) {
 		}
 		if ready := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionReady); ready == nil || ready.Reason != tc.reason || g.Status.Rollouts != tc.rollouts {
 			t.Errorf("%s: %+v", name, g.Status)
+		}
+	}
+}
+
+// TestWhatASourceRefusesComesAfterWhatItShows: that it gave no answer about one Rollout says
+// less than a mistake that it showed on another.
+func TestWhatASourceRefusesComesAfterWhatItShows(t *testing.T) {
+	of := func(r analysis.Reason, unanswered bool) finding {
+		return finding{verdict: analysis.Verdict{Reason: r}, unanswered: unanswered}
+	}
+	order := []finding{of(analysis.Healthy, false), of(analysis.BadQuery, true), of(analysis.NeverSeen, false), of(analysis.PartialCoverage, false),
+		of(analysis.BadQuery, false), of(analysis.UnknownLabel, false), of(analysis.SourceMissing, false)}
+	for i := range order[1:] {
+		if got := worse(order[i+1], order[i]); got.verdict.Reason != order[i+1].verdict.Reason || worse(order[i], order[i+1]).unanswered != order[i+1].unanswered {
+			t.Errorf("of %+v and %+v the worse one is %+v", order[i], order[i+1], got)
 		}
 	}
 }
