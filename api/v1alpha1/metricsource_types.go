@@ -50,7 +50,7 @@ type MetricSourceSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
-	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitzero"`
+	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitempty,omitzero"`
 
 	// auth is how Belay authenticates. Secrets are read from Belay's own namespace
 	// only.
@@ -356,8 +356,6 @@ type MetricSourceStatus struct {
 type ScrapeIntervalStatus struct {
 	// interval between the samples of a series.
 	// +required
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
 	Interval metav1.Duration `json:"interval"`
 	// from is where it is from.
 	// +required
