@@ -32,8 +32,11 @@ test-integration: ## API rules, guard and roles on a real API server
 test-handover: ## The handover under Kubernetes' own Deployment controller and autoscaler
 	@$(HANDOVER)
 
-test-extended: ## The same with every disturbance at every point of a release (20 minutes)
+test-extended: ## The same with every disturbance at every point of a release (20 minutes), and real metrics servers
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
+	$(CLUSTER) build prometheus
+	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+	go test -tags servers -count=1 ./test/servers
 
 kill: ## Seed known bugs, one at a time, and show which check notices each (half an hour; RUN=regexp narrows it)
 	@go test -tags kill -count=1 -timeout 3h -v -run 'TestTheTable|TestWhatCounts|TestEveryBugIsKilled/($(RUN))' ./test/kill

@@ -239,7 +239,7 @@ func (c *Client) turn(ctx context.Context, tenant string) (done func(), err erro
 // version is the form of a version that is accepted from a source.
 var version = regexp.MustCompile(`^[0-9A-Za-z][-+.~_0-9A-Za-z]{0,63}$`)
 
-// Version reads the source's version. The error is a *QueryError.
+// Version reads the source's version, which may be empty. The error is a *QueryError.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	done, err := c.turn(ctx, "")
 	if err != nil {
@@ -247,17 +247,23 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	}
 	defer done()
 	var found string
+	known := false
 	_, err = c.send(ctx, http.MethodGet, "/api/v1/status/buildinfo", nil, func(d *jsontext.Decoder) error {
 		_, err := object(d, func(name []byte) error {
 			if string(name) != "version" {
 				return d.SkipValue()
 			}
+			known = d.PeekKind() == '"'
 			return setText(d, &found)
 		})
 		return err
 	})
 	if err != nil {
 		return "", err
+	}
+	if known && found == "" {
+		// A Prometheus that was built without a version.
+		return "", nil
 	}
 	if !version.MatchString(found) {
 		return "", failed(analysis.Malformed, "the source reports a version that is not one: %s", quote(found))

@@ -172,6 +172,8 @@ func TestVersion(t *testing.T) {
 		wantReason analysis.Reason
 	}{
 		"Prometheus":        {`{"status":"success","data":{"version":"3.14.0-rc.1+k8s"}}`, "3.14.0-rc.1+k8s", ""},
+		"an empty one":      {`{"status":"success","data":{"version":""}}`, "", ""},
+		"a number":          {`{"status":"success","data":{"version":3}}`, "", analysis.Malformed},
 		"none":              {`{"status":"success","data":{}}`, "", analysis.Malformed},
 		"markup":            {`{"status":"success","data":{"version":"<script>"}}`, "", analysis.Malformed},
 		"a terminal escape": {`{"status":"success","data":{"version":"3\u001b[2J"}}`, "", analysis.Malformed},

@@ -38,10 +38,14 @@ func transportOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (http.RoundTr
 		next = config.NewBasicAuthRoundTripper(inline(c.BasicAuth.Username), inline(string(c.BasicAuth.Password)), next)
 	case c.Authorization != nil:
 		next = config.NewAuthorizationCredentialsRoundTripper(c.Authorization.Type, inline(string(c.Authorization.Credentials)), next)
+	case spec.Auth != nil && spec.Auth.SigV4 != nil:
+		next, err = signed(*spec.Auth.SigV4, lookIn(secret), next)
+	case spec.Auth != nil && spec.Auth.Google != nil:
+		next, err = withGoogleTokens(*spec.Auth.Google, lookIn(secret), proxy, next)
 	case c.OAuth2 != nil:
 		next = newTokens(*c.OAuth2, proxy, next)
 	}
-	return config.NewUserAgentRoundTripper("belay", next), nil
+	return config.NewUserAgentRoundTripper("belay", next), err
 }
 
 func inline(text string) config.SecretReader { return config.NewInlineSecret(text) }

@@ -50,7 +50,7 @@ type MetricSourceSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
-	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitzero"`
+	ScrapeInterval metav1.Duration `json:"scrapeInterval,omitempty,omitzero"`
 
 	// auth is how Belay authenticates. Secrets are read from Belay's own namespace
 	// only.
@@ -99,7 +99,7 @@ type MetricSourceSpec struct {
 
 // MetricSourceAuth is one way to authenticate.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.basic), has(self.authorization), has(self.oauth2)].filter(x, x).size() == 1",message="set exactly one of basic, authorization and oauth2"
+// +kubebuilder:validation:XValidation:rule="[has(self.basic), has(self.authorization), has(self.oauth2), has(self.sigV4), has(self.google)].filter(x, x).size() == 1",message="set exactly one of basic, authorization, oauth2, sigV4 and google"
 type MetricSourceAuth struct {
 	// basic is HTTP basic authentication.
 	// +optional
@@ -110,6 +110,47 @@ type MetricSourceAuth struct {
 	// oauth2 is the client credentials flow.
 	// +optional
 	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
+	// sigV4 signs requests for Amazon Managed Service for Prometheus.
+	// +optional
+	SigV4 *SigV4 `json:"sigV4,omitempty"`
+	// google gets access tokens for Google Cloud Managed Service for Prometheus.
+	// +optional
+	Google *GoogleAuth `json:"google,omitempty"`
+}
+
+// SigV4 is AWS Signature Version 4. Without keys, the credentials are those of Belay's own
+// pod: a role of its ServiceAccount (IRSA, Pod Identity) or of its node.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.accessKey) == has(self.secretKey)",message="set both accessKey and secretKey, or neither"
+type SigV4 struct {
+	// region such as eu-central-1.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Region string `json:"region,omitempty"`
+	// service that requests are signed for.
+	// +optional
+	// +kubebuilder:default=aps
+	// +kubebuilder:validation:MaxLength=64
+	Service string `json:"service,omitempty"`
+	// accessKey is read from a Secret.
+	// +optional
+	AccessKey *SecretKeyRef `json:"accessKey,omitempty"`
+	// secretKey is read from a Secret.
+	// +optional
+	SecretKey *SecretKeyRef `json:"secretKey,omitempty"`
+	// roleARN is a role to assume with the credentials.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	RoleARN string `json:"roleARN,omitempty"`
+}
+
+// GoogleAuth gets tokens of the scope monitoring.read. Without credentials they are those of
+// Belay's own pod: Workload Identity, or the node's service account.
+type GoogleAuth struct {
+	// credentials is a JSON key of a service account in a Secret.
+	// +optional
+	Credentials *SecretKeyRef `json:"credentials,omitempty"`
 }
 
 // BasicAuth is a user name and a reference to the password.
@@ -315,8 +356,6 @@ type MetricSourceStatus struct {
 type ScrapeIntervalStatus struct {
 	// interval between the samples of a series.
 	// +required
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
 	Interval metav1.Duration `json:"interval"`
 	// from is where it is from.
 	// +required

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	. "github.com/onsi/gomega"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"belay.dev/belay/analysis/prometheus"
@@ -60,9 +61,9 @@ func (r *refusal) poll(t *testing.T, runs int, indicators ...v1alpha1.Indicator)
 	t.Helper()
 	r.sent.Store(0)
 	// The fixture's samples do not age.
-	r.fleet.mu.Lock()
-	r.fleet.now, r.fleet.answers = r.clock.Now().Add(r.querier.Gather), map[string][]byte{}
-	r.fleet.mu.Unlock()
+	r.mu.Lock()
+	r.now, r.answers = r.clock.Now().Add(r.querier.Gather), map[string][]byte{}
+	r.mu.Unlock()
 	blind = map[int]Result{}
 	for run, own := range poll(t, r.querier, r.clock, r.source, runs, indicators...) {
 		for _, got := range own {
@@ -226,11 +227,7 @@ func TestOneTenantsSlowQueriesDelayNoOther(t *testing.T) {
 	shared := ask(t, r.querier, r.source, "typed", sourcestest.Requests("errors"))
 	r.clock.Step(r.querier.Gather + r.source.Spec.ScrapeInterval.Duration)
 	for name, result := range map[string]<-chan Result{"another tenant's expression": other, "a shared query": shared} {
-		select {
-		case <-result:
-		case <-time.After(20 * time.Second):
-			t.Errorf("%s waits for the slow tenant", name)
-		}
+		NewWithT(t).Eventually(result, 20*time.Second).Should(Receive(), name+" waits for the slow tenant")
 	}
 	close(release)
 	for _, result := range slow {

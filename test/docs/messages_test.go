@@ -18,6 +18,7 @@ var packages = []string{
 
 // notMessages are literals with words that no user sees, with the reason.
 var notMessages = map[string]string{
+	"quantile(0.1,count_over_time(%[1]s[%[2]s]) and %[1]s offset %[2]s)":       "PromQL",
 	"(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))": "PromQL",
 	"1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))":            "PromQL",
 	" by (namespace, ":                   "PromQL",

@@ -1,0 +1,156 @@
+//go:build servers
+
+// Package servers queries real metrics servers with Belay's client: Prometheus and
+// VictoriaMetrics scrape one target, and both must give its newest samples.
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// server is a metrics server and how it is started.
+type server struct {
+	name, binary string
+	args         func(config, data, address string) []string
+}
+
+var servers = []server{
+	{"Prometheus", "prometheus", func(config, data, address string) []string {
+		return []string{"--config.file=" + config, "--storage.tsdb.path=" + data, "--web.listen-address=" + address, "--log.level=error"}
+	}},
+	{"VictoriaMetrics", "victoria-metrics", func(config, data, address string) []string {
+		return []string{"-promscrape.config=" + config, "-storageDataPath=" + data, "-httpListenAddr=" + address, "-loggerLevel=ERROR"}
+	}},
+}
+
+// shop is the run whose pod the target is.
+var shop = prometheus.Pods{Namespace: "shop", ReplicaSets: []string{"shop-1"}}
+
+// target counts a request at every scrape; one in two is bad.
+func target(t *testing.T) string {
+	var scrapes atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := scrapes.Add(1)
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = fmt.Fprintf(w, "requests_total %d\nerrors_total %d\n", n, n/2)
+	}))
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// start runs the server until the test ends and returns its URL.
+func (s server) start(t *testing.T) string {
+	t.Helper()
+	binary, err := filepath.Abs("../../.cluster/bin/" + s.binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	config := filepath.Join(folder, "scrape.yaml")
+	text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: shop\n  static_configs: [{targets: [%q], labels: {namespace: shop, pod: shop-1-aaaaa}}]\n", target(t))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	_ = free.Close()
+	command := exec.Command(binary, s.args(config, filepath.Join(folder, "data"), address)...) // #nosec G204 -- built by make test-extended
+	command.Stderr = os.Stderr
+	if err := command.Start(); err != nil {
+		t.Fatalf("start %s (make test-extended builds it): %v", s.name, err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	return "http://" + address
+}
+
+func client(t *testing.T, url string, parameters ...v1alpha1.Parameter) *prometheus.Client {
+	t.Helper()
+	spec := v1alpha1.MetricSourceSpec{Address: url, Parameters: parameters, Limits: v1alpha1.MetricSourceLimits{Series: 1000, Bytes: 4 << 20, InFlight: 8}}
+	spec.ScrapeInterval.Duration, spec.Limits.Timeout.Duration = time.Second, 7*time.Second
+	c, err := prometheus.NewClient(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestServers(t *testing.T) {
+	for _, s := range servers {
+		t.Run(s.name, func(t *testing.T) {
+			g := NewWithT(t)
+			url := s.start(t)
+			c := client(t, url)
+			query, err := prometheus.CountsQuery(v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}, shop)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Eventually(func(g Gomega) {
+				answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(answer.Counters).To(HaveLen(1))
+				counter := answer.Counters[0]
+				g.Expect(counter.Pod).To(Equal("shop-1-aaaaa"))
+				g.Expect(counter.Total).To(BeNumerically(">=", 3))
+				g.Expect(counter.Bad).To(BeNumerically("~", counter.Total/2, 1))
+				g.Expect(answer.At.Sub(counter.SampledAt)).To(BeNumerically("<", 3*time.Second), "the age of the newest sample")
+			}, 30*time.Second, 250*time.Millisecond).Should(Succeed())
+
+			_, err = c.Version(t.Context())
+			g.Expect(err).NotTo(HaveOccurred())
+			_, err = c.Interval(t.Context(), time.Now)
+			g.Expect(err).NotTo(HaveOccurred())
+
+			// 100 runs share a query that the server accepts.
+			var pods []prometheus.Pods
+			for i := range 100 {
+				pods = append(pods, prometheus.Pods{Namespace: fmt.Sprintf("team-%d", i), ReplicaSets: []string{fmt.Sprintf("checkout-service-%d-5d4f8b7c96", i)}})
+			}
+			for n, accepted := range map[int]bool{30: true, 100: s.name == "Prometheus"} {
+				query, err := prometheus.CountsQuery(v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}, append(pods[:n:n], pods[:n]...)...)
+				g.Expect(err).NotTo(HaveOccurred())
+				query += strings.Repeat(" ", max(0, 180*n-len(query)))
+				_, err = c.Counts(t.Context(), "", query, 1, time.Now)
+				known := &prometheus.QueryError{}
+				g.Expect(err == nil || errors.As(err, &known) && known.OfQuery && !accepted).To(BeTrue(), "%d bytes: %v", len(query), err)
+				g.Expect(err == nil).To(Equal(accepted), "%d bytes: %v", len(query), err)
+			}
+		})
+	}
+}
+
+// TestVictoriaMetricsNeedsNocache shows what Belay's own parameter is for.
+func TestVictoriaMetricsNeedsNocache(t *testing.T) {
+	g := NewWithT(t)
+	url := servers[1].start(t)
+	query, err := prometheus.CountsQuery(v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}, shop)
+	g.Expect(err).NotTo(HaveOccurred())
+	count := func(c *prometheus.Client) int {
+		answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
+		if err != nil {
+			return -1
+		}
+		return len(answer.Counters)
+	}
+	g.Eventually(func() int { return count(client(t, url)) }, 30*time.Second, 250*time.Millisecond).Should(Equal(1))
+	g.Expect(count(client(t, url, v1alpha1.Parameter{Name: "nocache"}))).To(Equal(0))
+}
