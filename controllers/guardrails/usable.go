@@ -84,6 +84,9 @@ func Mistake(spec v1alpha1.GuardrailSpec) string {
 }
 
 func usesPromQL(spec v1alpha1.GuardrailSpec) bool {
+	if p := spec.Preflight; p != nil && slices.ContainsFunc(p.Recorded, func(r v1alpha1.RecordedSLO) bool { return r.PromQL != nil }) {
+		return true
+	}
 	return slices.ContainsFunc(spec.SLOs, func(slo v1alpha1.SLO) bool { return slo.Indicator.PromQL != nil })
 }
 

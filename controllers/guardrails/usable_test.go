@@ -90,3 +90,19 @@ func TestMistake(t *testing.T) {
 		}
 	}
 }
+
+// Expressions of a pre-flight are checked like those of an slo.
+func TestRecordedPromQLIsChecked(t *testing.T) {
+	for name, tc := range map[string]struct {
+		recorded v1alpha1.RecordedSLO
+		want     bool
+	}{
+		"two expressions": {v1alpha1.RecordedSLO{PromQL: &v1alpha1.RecordedPromQL{BudgetRemaining: "a", BurnRate: "b"}}, true},
+		"rules of Sloth":  {v1alpha1.RecordedSLO{Sloth: &v1alpha1.SlothSLO{Service: "shop", SLO: "availability"}}, false},
+	} {
+		spec := v1alpha1.GuardrailSpec{Preflight: &v1alpha1.Preflight{Recorded: []v1alpha1.RecordedSLO{tc.recorded}}}
+		if got := usesPromQL(spec); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

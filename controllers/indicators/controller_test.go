@@ -151,6 +151,11 @@ func TestWhatAGuardrailSees(t *testing.T) {
 			s.SLOs[0].Indicator = v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: total, Bad: "errors"}}
 		}
 	}
+	recorded := func(remaining string) func(*v1alpha1.GuardrailSpec) {
+		return func(s *v1alpha1.GuardrailSpec) {
+			s.Preflight = &v1alpha1.Preflight{Recorded: []v1alpha1.RecordedSLO{{SLO: "availability", PromQL: &v1alpha1.RecordedPromQL{BudgetRemaining: remaining, BurnRate: "b"}}}}
+		}
+	}
 	otherMetric := func(s *v1alpha1.GuardrailSpec) { s.SLOs[0].Indicator.Requests.Bad = v1alpha1.Series{Metric: "errors"} }
 	latency := func(s *v1alpha1.GuardrailSpec) {
 		s.SLOs[0].Indicator = v1alpha1.Indicator{Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Threshold: metav1.Duration{Duration: time.Second}}}
@@ -174,6 +179,7 @@ func TestWhatAGuardrailSees(t *testing.T) {
 		"no ready pods":        {nil, 0, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonNoRollouts, "no Rollout that it applies to has ready stable pods"},
 		"a rate":               {promQL("rate(a[5m])"), 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `slo availability: promQL.total: "rate(a[5m])" at position 1`},
 		"PromQL with an error": {promQL("sum(a"), 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `promQL.total: the expression is not valid PromQL: "1:6`},
+		"a recorded budget":    {recorded("sum(a"), 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `preflight.recorded: the budget of slo "availability": `},
 		"promQL":               {promQL("a"), 1, map[string]string{"0": "1", "1": "1"}, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, ""},
 		"a budget of half":     {func(s *v1alpha1.GuardrailSpec) { s.SLOs[0].Objective = "50" }, 1, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "the objective 50 % leaves a budget of 50 %"},
 		"nothing": {func(s *v1alpha1.GuardrailSpec) {

@@ -9,6 +9,7 @@ import (
 	utilstrings "k8s.io/utils/strings"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/guardrails"
 	"belay.dev/belay/controllers/sources"
@@ -55,6 +56,14 @@ func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	for _, m := range measuresOf(spec) {
 		if err := m.of.Check(); err != nil {
 			return m.text() + ": " + utilstrings.ShortenString(err.Error(), 700)
+		}
+	}
+	if spec.Preflight == nil {
+		return ""
+	}
+	for _, r := range spec.Preflight.Recorded {
+		if _, err := prometheus.RecordedQuery(r, v1alpha1.MetricSourceLabels{}, "namespace"); err != nil {
+			return "preflight.recorded: " + utilstrings.ShortenString(err.Error(), 700)
 		}
 	}
 	return ""

@@ -118,7 +118,7 @@ var ruleCases = []ruleCase{
 	{guardrails, "without triggers, each slo gets a regression trigger with burn 2", nil, []change{{"spec.triggers", nil}, {"spec.slos.0.objective", "50"}}},
 	{guardrails, "burn.rate times the budget must stay below 100 percent", nil, []change{{"spec.triggers.3.slo", "latency"}, {"spec.slos.0.objective", "93"}}},
 	{guardrails, `rate must be above 0, such as "14.4"`, nil, []change{{"spec.triggers.0.burn.rate", "0.0"}}},
-	{guardrails, "preflight does not support promQL", nil, []change{{"spec.slos.0.indicator", map[string]any{"promQL": map[string]any{"total": "a", "bad": "b"}}}}},
+	{guardrails, "preflight does not support promQL", []change{{"spec.slos.0.indicator", map[string]any{"promQL": map[string]any{"total": "a", "bad": "b"}}}}, []change{{"spec.preflight.recorded", nil}, {"spec.slos.0.indicator", map[string]any{"promQL": map[string]any{"total": "a", "bad": "b"}}}}},
 	{guardrails, "budgetRemaining must be at most 100 percent", nil, []change{{"spec.preflight.budgetRemaining", "101"}}},
 	{guardrails, `preflight.onViolation: Unsupported value: "Rollback": supported values: "Hold"`, nil, []change{{"spec.preflight.onViolation", "Rollback"}}},
 	{guardrails, "preflight.recorded names an slo that this guardrail does not define", nil, []change{{"spec.preflight.recorded.0.slo", "other"}}},
