@@ -53,14 +53,16 @@ func numbers(raw []byte, allowed ...int) ([]float64, error) {
 	return v, nil
 }
 
-// addBins returns the bins with those of a poll; it joins older ones.
-func addBins(bins []Bin, now int64, fresh ...Bin) []Bin {
+// addBins returns the bins with those of a poll, of which the last ends now; it joins older
+// ones.
+func addBins(bins []Bin, fresh ...Bin) []Bin {
 	out := slices.Clone(bins)
 	for _, b := range fresh {
 		if b.Counts != (Counts{}) {
 			out = append(out, b)
 		}
 	}
+	now := fresh[len(fresh)-1].At
 	kept := out[:0]
 	for _, b := range out {
 		if n := len(kept); n > 0 {

@@ -49,6 +49,8 @@ type Poll struct {
 	Canary, Stable []PodCounter
 	// ScrapeInterval of the source. Zero means not known; slowestScrape is used then.
 	ScrapeInterval time.Duration
+	// WarmUps are those that the triggers of the ledger have; see Ledger.Mature.
+	WarmUps []time.Duration
 }
 
 // slowestScrape is the longest interval between polls.
@@ -91,6 +93,8 @@ type Ledger struct {
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
+	// Matured are the counts of the canary's pods after each of the poll's warm-ups.
+	Matured []matured `json:"matured,omitempty"`
 	// MovedAt is the evaluation time of the poll at which the candidate's counts last
 	// increased in this stage, or of the stage's first poll. Beside is the number of
 	// requests that stable has served since then.
@@ -133,27 +137,36 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
 	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
-	next.Fresh, next.Unheld = nil, 0
+	next.Unheld = 0
 	first := l.Polls == 0
 	terms := terms{stage: from.UnixMilli(), late: l.EvaluatedAt.Add(-p.freshness()).UnixMilli()}
-	stable := next.take(p.Stable, true, terms)
-	canary := next.take(p.Canary, false, terms)
+	stable := terms.sum(next.take(p.Stable, true))
+	next.Fresh = next.take(p.Canary, false)
+	canary := terms.sum(next.Fresh)
 	next.Canary, next.Stable = l.Canary.Add(canary.all), l.Stable.Add(stable.all)
 	next.Polls++
-	bin := Bin{l.EvaluatedAt.UnixMilli(), p.EvaluatedAt.UnixMilli(), canary.all.minus(canary.late)}
 	if first {
 		next.Since = p.EvaluatedAt
 	}
-	if !from.Equal(l.StageFrom) {
+	newStage := !from.Equal(l.StageFrom)
+	if newStage {
 		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
 	}
 	next.Beside += stable.all.Total
-	if first || canary.all.Total > 0 || !from.Equal(l.StageFrom) {
+	if first || canary.all.Total > 0 || newStage {
 		next.MovedAt, next.Beside = p.EvaluatedAt, 0
 	}
 	next.Stage, next.StageStable = next.Stage.Add(canary.stage), next.StageStable.Add(stable.stage)
-	next.Bins = addBins(l.Bins, bin.At, Bin{canary.lateFrom, bin.At, canary.late}, bin)
 	next.EvaluatedAt = p.EvaluatedAt
+	next.Bins = addBins(l.Bins, canary.bins(l.EvaluatedAt, p.EvaluatedAt)...)
+	next.Matured = nil
+	for _, warmUp := range p.WarmUps {
+		m := l.matured(warmUp)
+		if newStage {
+			m.Stage = Counts{}
+		}
+		next.Matured = append(next.Matured, m.add(terms.sum(mature(next.Fresh, warmUp)), l.EvaluatedAt, p.EvaluatedAt))
+	}
 	return next
 }
 

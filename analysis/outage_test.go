@@ -245,7 +245,9 @@ func TestDefaultRefusesWhatItCannotJudge(t *testing.T) {
 }
 
 func TestMoments(t *testing.T) {
-	scrape := func(from, to int64, bad float64) Scrape { return Scrape{From: from * 1000, To: to * 1000, Counts: Counts{100, bad}} }
+	scrape := func(from, to int64, bad float64) Scrape {
+		return Scrape{From: from * 1000, To: to * 1000, Counts: Counts{100, bad}}
+	}
 	cases := map[string]struct {
 		known []int64
 		fresh []Scrape

@@ -117,29 +117,10 @@ func (l Ledger) age(c lastCounter) time.Duration {
 	return l.EvaluatedAt.Sub(time.UnixMilli(c.seenAt()))
 }
 
-// terms are how a poll's counts are used. Times are in Unix milliseconds.
-type terms struct {
-	// stage is when the present stage began: it counts from a pod's first sample after
-	// that.
-	stage int64
-	// late is the time of a pod's last sample before which its counts go back further than
-	// the poll before.
-	late int64
-}
-
-// tally is the requests that the pods of one version served since their last samples.
-type tally struct {
-	all, stage Counts
-	// late is the part of all that goes back further than the poll before, as far
-	// as lateFrom.
-	late     Counts
-	lateFrom int64
-}
-
 // take adds a poll's counters of one version and returns what its pods served since their
 // last samples.
-func (l *Ledger) take(pods []PodCounter, stable bool, t terms) tally {
-	var sum tally
+func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
+	var scrapes []Scrape
 	for _, c := range pods {
 		at := c.SampledAt.UnixMilli()
 		last, seen := l.Pods[c.Pod]
@@ -160,15 +141,11 @@ func (l *Ledger) take(pods []PodCounter, stable bool, t terms) tally {
 		last.ReadyAt = readyAt(c, last.ReadyAt)
 		next, served, ok := last.follow(c.Counts, at)
 		l.Pods[c.Pod] = next
-		if !ok || served == (Counts{}) {
-			continue
-		}
-		sum.add(served, last.SampledAt, t)
-		if !stable {
-			l.Fresh = append(l.Fresh, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
+		if ok && served != (Counts{}) {
+			scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
 		}
 	}
-	return sum
+	return scrapes
 }
 
 // readyAt is since when a pod has been ready in Unix milliseconds, otherwise when that is
@@ -185,20 +162,6 @@ func (c PodCounter) beforeReady() bool { return c.SampledAt.Before(c.ReadyAt) }
 
 // unready reports whether a pod was not ready when it was sampled.
 func (c PodCounter) unready() bool { return !c.UnreadyAt.IsZero() && c.SampledAt.After(c.UnreadyAt) }
-
-// add adds what a pod served since its sample at the time given.
-func (s *tally) add(served Counts, since int64, t terms) {
-	s.all = s.all.Add(served)
-	if since >= t.stage {
-		s.stage = s.stage.Add(served)
-	}
-	if since < t.late {
-		if s.late == (Counts{}) {
-			s.lateFrom = since
-		}
-		s.late, s.lateFrom = s.late.Add(served), min(s.lateFrom, since)
-	}
-}
 
 // Complete reports whether all pods of the newest poll are counted. If not, v is the
 // verdict, whatever the counts are.

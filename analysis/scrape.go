@@ -18,3 +18,45 @@ type Scrape struct {
 func (s Scrape) Young(warmUp time.Duration) bool {
 	return s.From < s.ReadyAt+warmUp.Milliseconds()
 }
+
+// terms are how the scrapes of a poll are used. Times are in Unix milliseconds.
+type terms struct {
+	// stage is when the present stage began: it counts from a pod's first sample after
+	// that.
+	stage int64
+	// late is the time of a pod's last sample before which its counts go back further than
+	// the poll before.
+	late int64
+}
+
+// tally is the sum of the scrapes of a poll.
+type tally struct {
+	all, stage Counts
+	// late is the part of all that goes back further than the poll before, as far
+	// as lateFrom.
+	late     Counts
+	lateFrom int64
+}
+
+func (t terms) sum(scrapes []Scrape) tally {
+	var sum tally
+	for _, s := range scrapes {
+		sum.all = sum.all.Add(s.Counts)
+		if s.From >= t.stage {
+			sum.stage = sum.stage.Add(s.Counts)
+		}
+		if s.From < t.late {
+			if sum.late == (Counts{}) {
+				sum.lateFrom = s.From
+			}
+			sum.late, sum.lateFrom = sum.late.Add(s.Counts), min(sum.lateFrom, s.From)
+		}
+	}
+	return sum
+}
+
+// bins are those of a poll, the poll's own last.
+func (t tally) bins(before, now time.Time) []Bin {
+	at := now.UnixMilli()
+	return []Bin{{t.lateFrom, at, t.late}, {before.UnixMilli(), at, t.all.minus(t.late)}}
+}
