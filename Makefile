@@ -44,8 +44,8 @@ test-e2e: ## Journeys on the real local cluster, under load
 bench: ## Benchmarks of the planner, the judge and the evidence
 	go test -run '^$$' -bench . -benchmem ./controllers/... ./analysis/...
 
-bench-judge: ## The judge against its peers, and the cost of a poll (RUNS=600 for exact figures, CLUSTER=1 adds 80 real releases)
-	go run ./hack/bench-judge -runs $(or $(RUNS),60)
+bench-judge: ## The judge against its targets and its peers, and the cost of a poll (RUNS=10000 for exact figures, CLUSTER=1 adds 80 real releases)
+	go run ./hack/bench-judge -peers -bar -runs $(or $(RUNS),200)
 	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers/sources
 	$(if $(CLUSTER),go run ./hack/bench-cluster)
 

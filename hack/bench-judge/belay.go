@@ -1,55 +1,53 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"time"
 
 	"belay.dev/belay/analysis"
 )
 
-// pollEvery is Belay's: as often as the source scrapes.
-const pollEvery = scrapeEvery
+// slowestPoll is the controller's: a run is polled as often as its source scrapes, and
+// at least this often, in seconds.
+const slowestPoll = 15
 
 // clock is the moment a second of the simulation stands for.
 func clock(second float64) time.Time {
 	return time.UnixMilli(1_700_000_000_000 + int64(math.Round(second*1000)))
 }
 
-// poll is what Belay's query answers at a second.
-func (w world) poll(now float64) analysis.Poll {
-	return analysis.Poll{
-		EvaluatedAt: clock(now), Canary: newest("c", w.canary, now), Stable: newest("s", w.stable, now),
-		ScrapeInterval: scrapeEvery * time.Second,
-	}
+// rule judges a ledger as a trigger of the API does, from poll to poll.
+type rule interface {
+	judge(l analysis.Ledger, q analysis.Quality) analysis.Outcome
 }
 
-func newest(name string, pods [][]sample, now float64) []analysis.PodCounter {
-	var out []analysis.PodCounter
-	for i, samples := range pods {
-		for k := len(samples) - 1; k >= 0; k-- {
-			if s := samples[k]; s.at <= now {
-				out = append(out, analysis.PodCounter{
-					Pod:    name + strconv.Itoa(i),
-					Counts: analysis.Counts{Total: s.total, Bad: s.bad}, SampledAt: clock(s.at),
-				})
-				break
-			}
-		}
-	}
-	return out
-}
-
-// belay polls a run into a ledger and asks a judge after every poll. The judge
-// returned by start keeps the state of one run.
-func belay(start func() func(analysis.Ledger) analysis.Verdict) judge {
-	return func(o *observed, _ *rand.Rand) float64 {
-		ask := start()
+// belay polls a run into a ledger as controllers/judge does, and asks the rule that
+// start returns after every poll.
+func belay(start func(s *scenario) rule) judge {
+	return func(w *world, s *scenario, _ *rand.Rand) float64 {
+		asked := start(s)
 		var l analysis.Ledger
-		for now := 0.0; now <= runFor; now += pollEvery {
-			l = l.Advance(o.poll(now), clock(0))
-			if ask(l).Outcome() == analysis.Fail {
+		seen := newPoll(w)
+		for now := w.firstPoll; now < w.length; now += min(w.scrape, slowestPoll) {
+			stage := w.stage(now)
+			seen.at(w, now)
+			if seen.counted.Check() == nil {
+				l = l.Advance(seen.counted, stage)
+			}
+			quality := analysis.Quality{
+				ScrapeInterval: seconds(w.scrape), ReadyPods: seen.ready, Weight: int(100*w.share(now) + 0.5),
+			}
+			if _, ok := quality.Judge(seen.judged); !ok {
+				continue
+			}
+			if _, ok := l.Complete(); !ok {
+				continue
+			}
+			if asked.judge(l, quality) == analysis.Fail {
 				return now
 			}
 		}
@@ -57,41 +55,125 @@ func belay(start func() func(analysis.Ledger) analysis.Verdict) judge {
 	}
 }
 
-// belayBurn is the burn trigger with the API's defaults.
-func belayBurn() func(analysis.Ledger) analysis.Verdict {
-	return analysis.Burn{Budget: budget, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute}.Judge
-}
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
-func belayRegression() func(analysis.Ledger) analysis.Verdict {
-	r := analysis.Regression{Budget: budget, Worse: 1.5, Allowed: 2, Alpha: 0.001}
-	var s analysis.RegressionState
-	return func(l analysis.Ledger) analysis.Verdict {
-		s = r.Observe(s, l)
-		return r.Judge(s, l)
-	}
-}
-
-func belayDefault() func(analysis.Ledger) analysis.Verdict {
-	d := analysis.Default(budget, 1, 0)
-	// Every load leaves a part to stable; how large it is makes no difference.
-	d.Given(analysis.Quality{ScrapeInterval: scrapeEvery * time.Second, ReadyPods: canaryPods, Weight: 20}, 0, "")
-	var s analysis.CombinedState
-	return func(l analysis.Ledger) analysis.Verdict {
-		s = d.Observe(s, l)
-		return d.Judge(s, l)
-	}
-}
-
-// naive is the fixed-sample test that peeking breaks: a one-sided z-test of two
-// proportions at 5 % on the counts so far.
-func naive() func(analysis.Ledger) analysis.Verdict {
-	return func(l analysis.Ledger) analysis.Verdict {
-		c, s := l.Canary, l.Stable
-		pooled := c.Add(s).Ratio()
-		deviation := math.Sqrt(pooled * (1 - pooled) * (1/c.Total + 1/s.Total))
-		if c.Total > 0 && s.Total > 0 && deviation > 0 && (c.Ratio()-s.Ratio())/deviation > 1.645 {
-			return analysis.Verdict{Reason: analysis.RegressionFound}
+// stage is when the weight that counts at a second was acknowledged.
+func (w *world) stage(second float64) time.Time {
+	var from time.Time
+	for _, step := range w.weights {
+		if second >= step.from {
+			from = clock(step.from)
 		}
-		return analysis.Verdict{Reason: analysis.Healthy}
 	}
+	return from
+}
+
+// poll is what the controller makes of a response: counted is everything that the run
+// has served, judged of the candidate only the pods that are ready.
+type poll struct {
+	counted, judged analysis.Poll
+	ready           int
+}
+
+// newPoll begins to poll a run from its start.
+func newPoll(w *world) *poll {
+	for _, side := range []*side{&w.canary, &w.stable} {
+		for i := range side.pods {
+			side.pods[i].newest = -1
+		}
+	}
+	return &poll{}
+}
+
+// at is the poll at a second, later than the one before.
+func (p *poll) at(w *world, now float64) {
+	p.counted = analysis.Poll{
+		EvaluatedAt: clock(now), ScrapeInterval: seconds(w.scrape),
+		Canary: p.counted.Canary[:0], Stable: p.counted.Stable[:0],
+	}
+	p.judged = analysis.Poll{EvaluatedAt: p.counted.EvaluatedAt, Canary: p.judged.Canary[:0]}
+	p.ready = 0
+	for i := range w.canary.pods {
+		pod := &w.canary.pods[i]
+		serves := pod.serves(now)
+		if serves {
+			p.ready++
+		}
+		if c, ok := pod.counter(now, w.scrape); ok {
+			p.counted.Canary = append(p.counted.Canary, c)
+			if serves {
+				p.judged.Canary = append(p.judged.Canary, c)
+			}
+		}
+	}
+	for i := range w.stable.pods {
+		if c, ok := w.stable.pods[i].counter(now, w.scrape); ok {
+			p.counted.Stable = append(p.counted.Stable, c)
+		}
+	}
+	p.judged.Stable = p.counted.Stable
+}
+
+// counter is a pod's newest sample at a second.
+func (p *pod) counter(now, scrape float64) (analysis.PodCounter, bool) {
+	i, ok := p.sampled(now, scrape)
+	if !ok {
+		return analysis.PodCounter{}, false
+	}
+	c := analysis.PodCounter{
+		Pod: p.name, SampledAt: clock(p.at[i]),
+		Counts: analysis.Counts{Total: p.total[i], Bad: p.failed[i]},
+	}
+	switch {
+	case p.serves(now):
+		c.ReadyAt = clock(p.readySince(now))
+	case now < p.ready:
+		c.UnreadyAt = clock(p.created)
+	case now >= p.ended:
+	default:
+		c.UnreadyAt = clock(p.restart.from)
+	}
+	return c, true
+}
+
+// byDefault is what a guardrail without a trigger gets.
+type byDefault struct {
+	analysis.Regression
+	state analysis.RegressionState
+}
+
+func startDefault(s *scenario) rule {
+	r := analysis.Default(s.budget, 1, 0)
+	r.SlowStart = s.budget == slowBudget
+	if v := os.Getenv("WARM"); v != "" {
+		r.WarmUp, _ = time.ParseDuration(v)
+	}
+	if v := os.Getenv("BURST"); v != "" {
+		r.Burst, _ = time.ParseDuration(v)
+	}
+	if v := os.Getenv("BAR"); v != "" {
+		r.Bar, _ = strconv.ParseFloat(v, 64)
+	}
+	return &byDefault{Regression: r}
+}
+
+func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcome {
+	d.Given(q, 0, "")
+	d.state = d.Observe(d.state, l)
+	v := d.Judge(d.state, l)
+	if v.Outcome() == analysis.Fail && os.Getenv("SAY") != "" {
+		fmt.Fprintln(os.Stderr, v.Reason, v.Message, v.Statistics)
+	}
+	return v.Outcome()
+}
+
+// byBurn is the burn trigger with the API's defaults.
+type byBurn struct{ analysis.Burn }
+
+func startBurn(s *scenario) rule {
+	return byBurn{analysis.Burn{Budget: s.budget, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute}}
+}
+
+func (b byBurn) judge(l analysis.Ledger, _ analysis.Quality) analysis.Outcome {
+	return b.Judge(l).Outcome()
 }

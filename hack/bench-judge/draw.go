@@ -5,15 +5,19 @@ import (
 	"math/rand/v2"
 )
 
-// normalFrom is the variance from which a normal draw stands in for a count.
-const normalFrom = 30
+// rejectionFrom is the mean from which rejection is faster than counting.
+const rejectionFrom = 10
 
-func poisson(mean float64, rng *rand.Rand) int {
-	if mean >= normalFrom {
-		return max(0, int(math.Round(mean+math.Sqrt(mean)*rng.NormFloat64())))
+// poisson draws exactly, in the tails too: false alarms are decided there.
+func poisson(mean float64, rng *rand.Rand) float64 {
+	switch {
+	case mean <= 0:
+		return 0
+	case mean >= rejectionFrom:
+		return rejected(mean, rng)
 	}
 	// Knuth: count uniform draws until their product falls below e^−mean.
-	n, product, limit := 0, rng.Float64(), math.Exp(-mean)
+	n, product, limit := 0.0, rng.Float64(), math.Exp(-mean)
 	for product > limit {
 		n++
 		product *= rng.Float64()
@@ -21,22 +25,35 @@ func poisson(mean float64, rng *rand.Rand) int {
 	return n
 }
 
-func binomial(n int, p float64, rng *rand.Rand) int {
-	switch variance := float64(n) * p * (1 - p); {
-	case n == 0 || p <= 0:
-		return 0
-	case p >= 1:
-		return n
-	case variance >= normalFrom:
-		return min(n, max(0, int(math.Round(float64(n)*p+math.Sqrt(variance)*rng.NormFloat64()))))
-	}
-	// Jump from success to success: the gaps are geometric.
-	count, gap := 0, math.Log1p(-p)
-	for at := 0; ; count++ {
-		skip := math.Log(1-rng.Float64()) / gap
-		if skip >= float64(n-at) {
-			return count
+// rejected is Hörmann's transformed rejection, PTRS ("The transformed rejection
+// method for generating Poisson random variables", 1993).
+func rejected(mean float64, rng *rand.Rand) float64 {
+	b := 0.931 + 2.53*math.Sqrt(mean)
+	a := -0.059 + 0.02483*b
+	inverse, quick := 1.1239+1.1328/(b-3.4), 0.9277-3.6224/(b-2)
+	for {
+		u, v := rng.Float64()-0.5, rng.Float64()
+		inside := 0.5 - math.Abs(u)
+		k := math.Floor((2*a/inside+b)*u + mean + 0.43)
+		switch {
+		case inside >= 0.07 && v <= quick:
+			return k
+		case k < 0 || inside < 0.013 && v > inside:
+			continue
 		}
-		at += int(skip) + 1
+		factorial, _ := math.Lgamma(k + 1)
+		if math.Log(v*inverse/(a/(inside*inside)+b)) <= k*math.Log(mean)-mean-factorial {
+			return k
+		}
 	}
+}
+
+// between draws uniformly from [low, high).
+func between(low, high float64, rng *rand.Rand) float64 {
+	return low + (high-low)*rng.Float64()
+}
+
+// betweenLog draws log-uniformly from [low, high).
+func betweenLog(low, high float64, rng *rand.Rand) float64 {
+	return low * math.Pow(high/low, rng.Float64())
 }

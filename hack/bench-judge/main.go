@@ -1,44 +1,95 @@
-// Bench-judge measures how soon judges notice a bad canary, and how often they
-// roll back a good one, in a simulated service scraped by a simulated
-// Prometheus. Belay's judges are the real ones; the peers follow their docs.
+// Bench-judge measures how often judges roll back a good canary, and how soon they
+// notice a bad one, in a simulated service scraped by a simulated Prometheus. Belay's
+// judges are the real ones; the peers follow their docs.
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime"
+	"slices"
+	"time"
 )
 
-func main() {
-	seed := flag.Uint64("seed", 20261124, "of all random draws")
-	runs := flag.Int("runs", 60, "of every row and load in the first table; the second has ten times as many")
-	flag.Parse()
-	if *runs < 1 {
-		fmt.Fprintln(os.Stderr, "bench-judge: -runs must be at least 1")
-		os.Exit(2)
-	}
-	// One core, so that it can run beside other work.
-	runtime.GOMAXPROCS(1)
-	report(os.Stdout, *seed, *runs)
+// options are the command's.
+type options struct {
+	seed  uint64
+	runs  int
+	cell  string
+	json  string
+	peers bool
+	bar   bool
 }
 
-// legend says what the columns are; their rules are in peers.go and belay.go.
-const legend = `- Argo: the docs' irate[5m] success rate every minute, at least 95 or 99 %, failureLimit 3.
-- Flagger: the docs' success rate over 1 m of at least 99 %, interval 1 m, threshold 5.
-- burn alert: PromQL, 14.4 times the budget over 5 m and 1 m every 15 s; also only if twice stable's ratio.
-- Belay burn: the same windows on exact counter deltas. Belay regression: two e-processes, alpha 0.1 %.
-- Belay default: an outage's and a regression's judge together, what a guardrail without a trigger gets.
+func main() {
+	var o options
+	flag.Uint64Var(&o.seed, "seed", 20261126, "of all random draws")
+	flag.IntVar(&o.runs, "runs", 200, "of every row under every load")
+	flag.StringVar(&o.cell, "cell", "", "only rows whose whole name matches this regular expression")
+	flag.StringVar(&o.json, "json", "", "also write the results to this file")
+	flag.BoolVar(&o.peers, "peers", false, "measure the peers' rules too")
+	flag.BoolVar(&o.bar, "bar", false, "exit with 1 when a target is missed")
+	flag.Parse()
+	missed, err := report(os.Stdout, o)
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench-judge:", err)
+		os.Exit(2)
+	case o.bar && missed > 0:
+		os.Exit(1)
+	}
+}
 
-`
+// report prints the tables and returns how many targets were missed.
+func report(out io.Writer, o options) (missed int, err error) {
+	only, err := regexp.Compile("^(?:" + o.cell + ")$")
+	if err != nil {
+		return 0, fmt.Errorf("-cell: %w", err)
+	}
+	if o.runs < 1 {
+		return 0, fmt.Errorf("-runs %d: must be at least 1", o.runs)
+	}
+	chosen := slices.DeleteFunc(rows(), func(r row) bool { return o.cell != "" && !only.MatchString(r.name) })
+	if len(chosen) == 0 {
+		return 0, fmt.Errorf("no row is named %q", o.cell)
+	}
+	b := &bench{out: out, seed: o.seed, runs: o.runs, judges: []column{{belayName, belay(startDefault)}}}
+	fmt.Fprintf(out, "Simulated canaries of %d s after the first request or the onset; %d runs a row and load; seed %d: run n of a row draws from PCG(seed, FNV-1a of \"row load n\").\n",
+		runFor, o.runs, o.seed)
+	if o.peers {
+		fmt.Fprintln(out)
+		for _, p := range peers {
+			b.judges = append(b.judges, column{p.name, p.judge})
+			fmt.Fprintf(out, "- %s: %s.\n", p.name, p.says)
+		}
+	}
+	began := time.Now()
+	b.table(chosen, true)
+	b.table(chosen, false)
+	took := time.Since(began).Seconds()
+	runs := o.runs * len(b.results) / len(b.judges)
+	fmt.Fprintf(os.Stderr, "%d runs in %.1f s: %.0f runs/s, %d workers\n", runs, took, float64(runs)/took, runtime.GOMAXPROCS(0))
+	fmt.Fprintf(out, "\n%d targets missed.\n", len(b.missed))
+	for _, m := range b.missed {
+		fmt.Fprintf(out, "- %s\n", m)
+	}
+	if o.json != "" {
+		return len(b.missed), write(o.json, b.results)
+	}
+	return len(b.missed), nil
+}
 
-func report(out io.Writer, seed uint64, runs int) {
-	fmt.Fprintf(out, "Simulated canary of %d s, %d canary and %d stable pods, scraped every %d s; objective 99.9 %%; seed %d.\n\n",
-		runFor, canaryPods, stablePods, scrapeEvery, seed)
-	fmt.Fprint(out, legend)
-	fmt.Fprintf(out, "Detected %% / median seconds from onset, undetected counted as never (%d runs each):\n\n", runs)
-	detection(out, seed, runs)
-	fmt.Fprintf(out, "\nRolled back although canary = stable, %% of runs, lowest–highest of the loads (%d runs each):\n\n", 10*runs)
-	falseAlarms(out, seed, 10*runs)
+func write(file string, results []result) error {
+	raw, err := json.MarshalIndent(results, "", " ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	if err := os.WriteFile(file, append(raw, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write the results: %w", err)
+	}
+	return nil
 }

@@ -2,35 +2,38 @@ package main
 
 import "math/rand/v2"
 
-// observed is one run as the judges see it.
-type observed struct {
-	world
-	canaryRates, stableRates answer
-}
-
-func observe(w world) *observed {
-	return &observed{w, remembered(w.canary), remembered(w.stable)}
-}
-
-// judge returns the second it would roll a run back, or never.
-type judge func(o *observed, rng *rand.Rand) float64
+// judge returns the second at which it would roll a run back, or never.
+type judge func(w *world, s *scenario, rng *rand.Rand) float64
 
 // never is later than any run.
 const never = 1e9
 
-// objective and budget of the service: 99.9 %.
-const budget = 0.001
+// peer is a documented rule, or a documented one tuned to be quick.
+type peer struct {
+	name, says string
+	judge
+}
 
-// argo is an AnalysisTemplate as in the Argo Rollouts docs, measured every
-// minute: sum(irate(good[5m]))/sum(irate(all[5m])) ≥ success, failureLimit 3.
-// A measurement without data is left out, which is generous: Argo calls it an
-// error, and the fifth in a row aborts.
-func argo(success float64) judge {
-	const interval, window, limit = 60, 300, 3
-	return func(o *observed, rng *rand.Rand) float64 {
+var peers = []peer{
+	{"Argo 95 %", "the docs' irate[5m] success rate every minute, at least 95 %, failureLimit 3", argo(irate, 60, 300, 0.95, 3)},
+	{"Argo 99 %", "the same with at least 99 %", argo(irate, 60, 300, 0.99, 3)},
+	{"Argo tuned", "rate[30s] every 10 s, at least 99 %, failureLimit 1", argo(rate, 10, 30, 0.99, 1)},
+	{"Flagger", "the docs' success rate over 1 m of at least 99 %, interval 1 m, threshold 5", flagger(60, 60, 5)},
+	{"Flagger tuned", "the same over 30 s, interval 10 s, threshold 2", flagger(10, 30, 2)},
+	{"burn alert", "PromQL, 14.4 times the budget over 5 m and 1 m every 15 s", burnAlert(0)},
+	{"burn, 2x stable", "the same, and only if twice stable's ratio", burnAlert(2)},
+	{"Belay burn", "Belay's trigger: the same windows on exact counter deltas", belay(startBurn)},
+}
+
+// argo is an AnalysisTemplate as in the Argo Rollouts docs, measured every interval:
+// sum(of(good[window]))/sum(of(all[window])) ≥ success, failureLimit limit. A measurement
+// without data is left out, which is generous: Argo calls it an error, and the fifth in a
+// row aborts.
+func argo(of function, interval, window, success float64, limit int) judge {
+	return func(w *world, _ *scenario, rng *rand.Rand) float64 {
 		failed := 0
-		for now := interval * rng.Float64(); now <= runFor; now += interval {
-			if ratio, ok := o.canaryRates.errorRatio(irate, now, window); ok && 1-ratio < success {
+		for now := interval * rng.Float64(); now <= w.length; now += interval {
+			if ratio, ok := w.answers[0].errorRatio(of, now, window); ok && 1-ratio < success {
 				failed++
 			}
 			if failed > limit {
@@ -41,21 +44,23 @@ func argo(success float64) judge {
 	}
 }
 
-// flagger is the request-success-rate check of the Flagger docs: 99 % over 1 m,
-// interval 1 m, threshold 5. The check that reaches the threshold is acted on
-// at the next one. Without data nothing is counted, which is generous.
-func flagger(o *observed, _ *rand.Rand) float64 {
-	const interval, threshold, success = 60, 5, 0.99
-	failed := 0
-	for now := float64(interval); now <= runFor; now += interval {
-		if failed >= threshold {
-			return now
+// flagger is the request-success-rate check of the Flagger docs: 99 % over a window. The
+// check that reaches the threshold is acted on at the next one. Without data nothing is
+// counted, which is generous.
+func flagger(interval, window float64, threshold int) judge {
+	const success = 0.99
+	return func(w *world, _ *scenario, rng *rand.Rand) float64 {
+		failed := 0
+		for now := interval * rng.Float64(); now <= w.length; now += interval {
+			if failed >= threshold {
+				return now
+			}
+			if ratio, ok := w.answers[0].errorRatio(rate, now, window); ok && 1-ratio < success {
+				failed++
+			}
 		}
-		if ratio, ok := o.canaryRates.errorRatio(rate, now, interval); ok && 1-ratio < success {
-			failed++
-		}
+		return never
 	}
-	return never
 }
 
 // burnAlert is a well-made burn-rate alert on rate(): 14.4 times the budget over
@@ -63,14 +68,16 @@ func flagger(o *observed, _ *rand.Rand) float64 {
 // that many times stable's over 5 m; 0 does not ask.
 func burnAlert(worse float64) judge {
 	const every, long, short, factor = 15, 300, 60, 14.4
-	return func(o *observed, _ *rand.Rand) float64 {
-		for now := float64(every); now <= runFor; now += every {
-			slow, ok := o.canaryRates.errorRatio(rate, now, long)
-			fast, _ := o.canaryRates.errorRatio(rate, now, short)
-			if !ok || slow <= factor*budget || fast <= factor*budget {
+	return func(w *world, s *scenario, rng *rand.Rand) float64 {
+		for now := every * rng.Float64(); now <= w.length; now += every {
+			slow, ok := w.answers[0].errorRatio(rate, now, long)
+			if !ok || slow <= factor*s.budget {
 				continue
 			}
-			if stable, _ := o.stableRates.errorRatio(rate, now, long); slow > worse*stable {
+			if fast, _ := w.answers[0].errorRatio(rate, now, short); fast <= factor*s.budget {
+				continue
+			}
+			if stable, _ := w.answers[1].errorRatio(rate, now, long); slow > worse*stable {
 				return now
 			}
 		}

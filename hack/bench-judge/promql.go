@@ -10,27 +10,37 @@ type series struct{ at, value []float64 }
 // first increment, so a new pod's is born late, at a value above 0.
 type answer struct{ good, bad []series }
 
-func remembered(pods [][]sample) answer {
-	var out answer
-	for _, samples := range pods {
-		var good, bad series
-		for _, s := range samples {
-			good.at, good.value = append(good.at, s.at), append(good.value, s.total-s.bad)
-			if s.bad > 0 || s.at < 0 {
-				bad.at, bad.value = append(bad.at, s.at), append(bad.value, s.bad)
+// remember fills the answer with a version's pods. Its memory is reused.
+func (a *answer) remember(s *side) {
+	a.good, a.bad = again(a.good, len(s.pods)), again(a.bad, len(s.pods))
+	for i := range s.pods {
+		p, good, bad := &s.pods[i], &a.good[i], &a.bad[i]
+		for k, at := range p.at {
+			good.at, good.value = append(good.at, at), append(good.value, p.total[k]-p.failed[k])
+			if p.failed[k] > 0 || at < 0 {
+				bad.at, bad.value = append(bad.at, at), append(bad.value, p.failed[k])
 			}
 		}
-		out.good, out.bad = append(out.good, good), append(out.bad, bad)
 	}
-	return out
 }
 
-// rule is rate or irate: a counter's increase per second in a window.
-type rule func(s series, now, window float64) float64
+func again(of []series, n int) []series {
+	for len(of) < n {
+		of = append(of, series{})
+	}
+	of = of[:n]
+	for i := range of {
+		of[i] = series{of[i].at[:0], of[i].value[:0]}
+	}
+	return of
+}
 
-// errorRatio is sum(rule(bad[window]))/sum(rule(all[window])). ok is false when
-// there is no such number.
-func (a answer) errorRatio(of rule, now, window float64) (ratio float64, ok bool) {
+// function is rate or irate: a counter's increase per second in a window.
+type function func(s series, now, window float64) float64
+
+// errorRatio is sum(of(bad[window]))/sum(of(all[window])). ok is false when there is no
+// such number.
+func (a *answer) errorRatio(of function, now, window float64) (ratio float64, ok bool) {
 	var good, bad float64
 	for i := range a.good {
 		good += of(a.good[i], now, window)
@@ -45,12 +55,11 @@ func (a answer) errorRatio(of rule, now, window float64) (ratio float64, ok bool
 // within are the samples in (now−window, now].
 func (s series) within(now, window float64) (first, end int) {
 	first = sort.Search(len(s.at), func(i int) bool { return s.at[i] > now-window })
-	end = sort.Search(len(s.at), func(i int) bool { return s.at[i] > now })
+	end = first + sort.Search(len(s.at)-first, func(i int) bool { return s.at[first+i] > now })
 	return first, end
 }
 
-// rate extrapolates as Prometheus 3 does (promql/functions.go, extrapolatedRate);
-// counters here never reset.
+// rate extrapolates as Prometheus 3 does (promql/functions.go, extrapolatedRate).
 func rate(s series, now, window float64) float64 {
 	first, end := s.within(now, window)
 	if end-first < 2 {
@@ -58,6 +67,11 @@ func rate(s series, now, window float64) float64 {
 	}
 	from, to := s.at[first], s.at[end-1]
 	increase, sampled := s.value[end-1]-s.value[first], to-from
+	for i := first + 1; i < end; i++ {
+		if s.value[i] < s.value[i-1] {
+			increase += s.value[i-1]
+		}
+	}
 	average := sampled / float64(end-first-1)
 	toStart, toEnd := from-(now-window), now-to
 	if toStart >= 1.1*average {
@@ -78,5 +92,9 @@ func irate(s series, now, window float64) float64 {
 	if end-first < 2 {
 		return 0
 	}
-	return (s.value[end-1] - s.value[end-2]) / (s.at[end-1] - s.at[end-2])
+	increase := s.value[end-1] - s.value[end-2]
+	if increase < 0 {
+		increase = s.value[end-1]
+	}
+	return increase / (s.at[end-1] - s.at[end-2])
 }

@@ -19,14 +19,16 @@ func TestAStrangerComesToTheSameEvidence(t *testing.T) {
 		t.Skip("no python3 here")
 	}
 	rng := rand.New(rand.NewPCG(5, 6)) // #nosec G404 -- a simulation must repeat
-	o := simulate(worse("1 %", 0.01), load{100, 0.2}, rng)
+	var w world
+	s := worse(good(), 0.01, 0)
+	s.build(&w, low20, scrapeUsual, rng)
 	for _, polls := range []int{0, 1, 30, 300} {
-		d, s, l := analysis.Default(budget, 1, 0), analysis.AfterLosing(polls%2), analysis.Ledger{}
+		d, s, l, seen := analysis.Default(errorBudget, 1, 0), analysis.AfterLosing(polls%2), analysis.Ledger{}, newPoll(&w)
 		for i := range polls {
-			// More polls than the simulation has: its end comes again and again.
-			p := o.poll(float64(i * pollEvery % runFor))
-			l = l.Advance(p, clock(0))
-			if i*pollEvery >= runFor {
+			// More polls than the simulation has: later ones draw what they count.
+			seen.at(&w, float64(i*scrapeUsual))
+			l = l.Advance(seen.counted, clock(0))
+			if i*scrapeUsual >= runFor {
 				l.Canary, l.Stable = l.Canary.Add(analysis.Counts{Total: 300, Bad: float64(rng.IntN(2))}), l.Stable.Add(analysis.Counts{Total: 1200, Bad: float64(rng.IntN(4))})
 			}
 			s = d.Observe(s, l)

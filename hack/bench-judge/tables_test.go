@@ -1,59 +1,102 @@
 package main
 
 import (
-	"math"
-	"math/rand/v2"
+	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 )
 
-func tables(seed uint64) string {
+func tables(t *testing.T, o options) string {
+	t.Helper()
 	var out strings.Builder
-	report(&out, seed, 1)
+	if _, err := report(&out, o); err != nil {
+		t.Fatal(err)
+	}
 	return out.String()
 }
 
 func TestOneSeedGivesOneReport(t *testing.T) {
-	first := tables(1)
-	if again := tables(1); first != again {
+	o := options{seed: 1, runs: 3, cell: "first-1pct|cold-any|burst-any|restarts", peers: true}
+	first := tables(t, o)
+	workers := runtime.GOMAXPROCS(1)
+	again := tables(t, o)
+	runtime.GOMAXPROCS(workers)
+	if first != again {
 		t.Errorf("seed 1 gave two reports:\n%s\n%s", first, again)
 	}
-	if !strings.Contains(first, "seed 1.") {
+	if !strings.Contains(first, "seed 1:") {
 		t.Errorf("the report does not state its seed:\n%s", first)
 	}
-	if strings.ReplaceAll(tables(2), "seed 2.", "seed 1.") == first {
+	o.seed = 2
+	if strings.ReplaceAll(tables(t, o), "seed 2:", "seed 1:") == first {
 		t.Error("seeds 1 and 2 gave one report")
 	}
 }
 
-// A row must not depend on which others are measured before it.
+// A row must not depend on which others are measured before it, nor on the peers.
 func TestRunsDrawFromTheirOwnSource(t *testing.T) {
-	loads := []load{{100, 0.2}, {1000, 0.05}}
-	both := measure(worse("1 %", 0.01), loads, columns, 7, 2)
-	second := measure(worse("1 %", 0.01), loads[1:], columns, 7, 2)
-	for k := range columns {
-		if !slices.Equal(both[k][2:], second[k]) {
-			t.Errorf("%s: %v with another load before it, %v alone", columns[k].name, both[k][2:], second[k])
+	one := column{belayName, belay(startDefault)}
+	all := []column{one}
+	for _, p := range peers {
+		all = append(all, column{p.name, p.judge})
+	}
+	r := &rows()[3]
+	with, alone := measure(r, low20, all, 7, 20), measure(r, low20, all[:1], 7, 20)
+	measure(r, low5, all[:1], 7, 20)
+	if got := with[0].text(r.null); got != alone[0].text(r.null) {
+		t.Errorf("%s with the peers, %s without", got, alone[0].text(r.null))
+	}
+}
+
+func TestRowsAreSound(t *testing.T) {
+	names := map[string]bool{}
+	for _, r := range rows() {
+		if names[r.name] {
+			t.Errorf("two rows are named %s", r.name)
+		}
+		names[r.name] = true
+		if len(r.loads) == 0 || len(r.loads) > 4 {
+			t.Errorf("%s has %d loads", r.name, len(r.loads))
+		}
+		for _, b := range r.bars {
+			if b.at != nil && !slices.Contains(r.loads, *b.at) {
+				t.Errorf("%s has a target for %s, which is not measured", r.name, b.at)
+			}
+			if (b.what == rolledBack) != r.null {
+				t.Errorf("%s has a target for its %s", r.name, b.what)
+			}
+		}
+		if got, err := report(io.Discard, options{runs: 1, cell: r.name}); err != nil {
+			t.Errorf("%s: %d, %v", r.name, got, err)
 		}
 	}
 }
 
-func TestDrawsHaveTheirMean(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2)) // #nosec G404 -- a test must repeat
-	const draws = 20000
-	for _, mean := range []float64{0.1, 5, 29, 80} {
-		sum, failed := 0, 0
-		for range draws {
-			n := poisson(mean, rng)
-			sum += n
-			failed += binomial(n, 0.05, rng)
+func TestSummaries(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		seconds []float64
+		null    bool
+		want    string
+		median  bool
+	}{
+		{"all detected", []float64{30, 10, 20, 40}, false, "100 / 30 / 40", true},
+		{"half never", []float64{never - 300, 10, 20, never}, false, "50 / – / –", false},
+		{"one before the onset", []float64{-10, 10, 20, 30}, false, "75 / 30 / – (25 early)", true},
+		{"a null", []float64{-10, 10, never, never - 300}, true, "50", false},
+	} {
+		var r result
+		r.summarize(c.seconds, c.null)
+		if got := r.text(c.null); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
-		if got := float64(sum) / draws; math.Abs(got-mean) > 5*math.Sqrt(mean/draws) {
-			t.Errorf("mean of poisson(%v) = %v", mean, got)
+		if got := (bar{most: 1000, what: median}).reached(r); got != c.median {
+			t.Errorf("%s: a median of at most 1000 s is reached: %v", c.name, got)
 		}
-		if got := float64(failed) / draws; math.Abs(got-mean/20) > 5*math.Sqrt(mean/20/draws) {
-			t.Errorf("mean of 5 %% of poisson(%v) = %v", mean, got)
+		if (bar{most: 1, what: rolledBack}).reached(r) == (r.Early > 1) {
+			t.Errorf("%s: %v %% early against at most 1 %%", c.name, r.Early)
 		}
 	}
 }
@@ -67,7 +110,7 @@ func TestRateExtrapolatesAsPrometheus(t *testing.T) {
 		s.at, s.value = append(s.at, at), append(s.value, 100+at)
 	}
 	for now, want := range map[float64]float64{65: 1, 72: 1, 95: (15 + 15 + 7.5) / 60} {
-		if got := rate(s, now, 60); math.Abs(got-want) > 1e-9 {
+		if got := rate(s, now, 60); got < want-1e-9 || got > want+1e-9 {
 			t.Errorf("rate at %v = %v, want %v", now, got, want)
 		}
 	}
@@ -76,5 +119,13 @@ func TestRateExtrapolatesAsPrometheus(t *testing.T) {
 	}
 	if got := rate(s, 10, 60); got != 0 {
 		t.Errorf("rate of one sample = %v, want none", got)
+	}
+	// After a restart the counter begins at 0: 165 to 15 is an increase of 15.
+	s.at, s.value = append(s.at, 80), append(s.value, 15)
+	if got := rate(s, 80, 60); got < 60.0/60-1e-9 || got > 60.0/60+1e-9 {
+		t.Errorf("rate over a restart = %v, want 1", got)
+	}
+	if got := irate(s, 80, 300); got != 1 {
+		t.Errorf("irate over a restart = %v, want 1", got)
 	}
 }
