@@ -62,5 +62,5 @@ func (r Regression) aloneLimit(stable Counts) float64 {
 
 // sustainedAlone is the evidence of looks without stable that nothing shared explains.
 func (r Regression) sustainedAlone(looks []Look, stable Counts) float64 {
-	return sustained{r.aloneLimit(stable), r.youths(), []cause{{Lasts: sharedIncident}}}.of(looks)
+	return sustained{r.aloneLimit(stable), 0, r.youths(), []cause{{Lasts: sharedIncident}}}.of(looks)
 }

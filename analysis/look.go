@@ -13,6 +13,8 @@ type Look struct {
 	// After is the time since the trail's first look, in milliseconds.
 	After          int64
 	Canary, Stable Counts
+	// Weight of the candidate, in percent.
+	Weight int
 	// Parts are scrapes of Canary whose pod and time matter: they have bad requests, or
 	// their pod is young.
 	Parts []Part
@@ -42,14 +44,14 @@ const maxParts = 6
 
 // lookNumbers and partNumbers are how many numbers there are of each in JSON.
 const (
-	lookNumbers = 5
+	lookNumbers = 6
 	partNumbers = 6
 )
 
-// MarshalJSON writes a look as numbers, because there are many: five of its own, and six
+// MarshalJSON writes a look as numbers, because there are many: six of its own, and six
 // for each part.
 func (l Look) MarshalJSON() ([]byte, error) {
-	v := []float64{float64(l.After), l.Canary.Total, l.Canary.Bad, l.Stable.Total, l.Stable.Bad}
+	v := []float64{float64(l.After), l.Canary.Total, l.Canary.Bad, l.Stable.Total, l.Stable.Bad, float64(l.Weight)}
 	for _, p := range l.Parts {
 		v = append(v, float64(p.Pod), float64(p.From), float64(p.To), float64(p.Age), p.Total, p.Bad)
 	}
@@ -65,7 +67,7 @@ func (l *Look) UnmarshalJSON(raw []byte) error {
 	if len(v) < lookNumbers || (len(v)-lookNumbers)%partNumbers != 0 || len(v) > lookNumbers+maxParts*partNumbers {
 		return fmt.Errorf("a look has %d numbers, want %d and %d for each of at most %d parts", len(v), lookNumbers, partNumbers, maxParts)
 	}
-	*l = Look{After: int64(v[0]), Canary: Counts{v[1], v[2]}, Stable: Counts{v[3], v[4]}}
+	*l = Look{After: int64(v[0]), Canary: Counts{v[1], v[2]}, Stable: Counts{v[3], v[4]}, Weight: int(v[5])}
 	for v = v[lookNumbers:]; len(v) > 0; v = v[partNumbers:] {
 		l.Parts = append(l.Parts, Part{uint32(v[0]), int64(v[1]), int64(v[2]), int64(v[3]), Counts{v[4], v[5]}})
 	}
@@ -126,5 +128,5 @@ func (l Look) join(next Look) Look {
 		}
 		parts = append(parts, p)
 	}
-	return Look{next.After, l.Canary.Add(next.Canary), l.Stable.Add(next.Stable), bounded(parts)}
+	return Look{next.After, l.Canary.Add(next.Canary), l.Stable.Add(next.Stable), next.Weight, bounded(parts)}
 }

@@ -55,6 +55,7 @@ type Regression struct {
 	// that a fail needs, as a logarithm.
 	Burst time.Duration
 	Bar   float64
+	All   time.Duration
 
 	// Exclude is the multiple of the budget that must be excluded for a pass; 0 is none.
 	Exclude float64
@@ -95,7 +96,8 @@ func Default(budget float64, triggers int, minimumSamples int64) Regression {
 const (
 	DefaultWarmUp = time.Minute
 	defaultBurst  = 20 * time.Second
-	defaultBar    = 8
+	defaultBar    = 4
+	burstOfAll    = 30 * time.Second
 )
 
 // Adjust replaces the defaults: how many times as bad as stable a candidate may be, how many
@@ -146,7 +148,7 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if s.Began == 0 {
 		s.Began = max(0, l.StageFrom.UnixMilli())
 	}
-	s.Trail, s.Evidence = s.Trail.under(r.rule(), s.Evidence).follow(s.Evidence, l, s.Began, r.WarmUp.Milliseconds())
+	s.Trail, s.Evidence = s.Trail.under(r.rule(), s.Evidence).follow(s.Evidence, l, r.Quality.Weight, s.Began, r.WarmUp.Milliseconds())
 	return s
 }
 
@@ -176,12 +178,7 @@ func (r Regression) compared(e Evidence) bool {
 }
 
 // sustained is the evidence of a comparison with stable that no burst and no beginning
-// explains. Its limit is the greater one of both hypotheses, with the ratio that stable had
-// in the looks.
+// explains.
 func (r Regression) sustained(t Trail) float64 {
-	var stable Counts
-	for _, l := range t.Looks {
-		stable = stable.Add(l.Stable)
-	}
-	return sustained{max(r.limit(), r.Worse*stable.Ratio()), r.youths(), []cause{{true, r.Burst}, {}}}.of(t.Looks)
+	return sustained{r.limit(), r.Worse, r.youths(), []cause{{OnePod: true, Lasts: r.Burst}, {Lasts: r.All, Again: true}, {Surplus: true, Lasts: burstOfAll}}}.of(t.Looks)
 }

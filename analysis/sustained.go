@@ -23,37 +23,41 @@ import (
 // e-processes holds whatever is removed here and why. That is also why S itself needs no
 // proof, and its bar is chosen by simulation (hack/bench-judge).
 type sustained struct {
-	limit  float64
-	youths []youth
-	causes []cause
+	// limit is the candidate's greatest ratio, and worse how many times stable's.
+	limit, worse float64
+	youths       []youth
+	causes       []cause
 }
 
 // cause is something that happens once: it may have made everything bad that scrapes saw
-// that overlap a time of Lasts. OnePod is set when it concerns one pod of the candidate, such
-// as a client that keeps its connection, or a pause of a process. Without it, it concerns
-// all of them: retries that a gateway spreads, which are seen in one version a scrape before
-// the other.
+// that overlap a time of Lasts. OnePod is set when it concerns one pod of the candidate,
+// such as a client that keeps its connection, or a pause of a process. Without it, it
+// concerns all of them: retries that a gateway spreads, which are seen in one version a
+// scrape before the other. Surplus is set when it only added requests: it explains as many
+// bad ones as the candidate served beyond its share by weight.
 type cause struct {
-	OnePod bool
-	Lasts  time.Duration
+	OnePod  bool
+	Surplus bool
+	// Again is set for one that happens a second time, not at once.
+	Again bool
+	Lasts time.Duration
 }
 
 // of computes it for looks, oldest first.
 func (s sustained) of(looks []Look) float64 {
-	if len(looks) == 0 || !(s.limit < maxRatio) {
+	if len(looks) == 0 {
 		return 0
 	}
+	base := usualOf(looks)
 	least := math.Inf(1)
 	for _, y := range s.youths {
-		e := s.weigh(looks, y)
-		least = min(least, e.without(nil))
+		e := s.weigh(looks, y, base)
+		least = min(least, e.without(nil, 1))
 		for _, c := range s.causes {
-			for _, removed := range c.choices(looks) {
-				least = min(least, e.without(removed))
-			}
+			least = min(least, e.least(looks, c))
 		}
 	}
-	return least
+	return least / base.dispersion
 }
 
 // place is a part of a look.
@@ -87,22 +91,89 @@ func (c cause) choices(looks []Look) [][]place {
 	return out
 }
 
-// weighed are log likelihood ratios by look and alternative, and by part of a look.
-type weighed struct {
-	looks [][]float64
-	parts [][][]float64
+// least is the smallest sum that a cause leaves.
+func (w weighed) least(looks []Look, c cause) float64 {
+	choices := c.choices(looks)
+	least, worst := math.Inf(1), []place(nil)
+	for _, removed := range choices {
+		if left := w.without(removed, c.part(looks, removed)); left < least {
+			least, worst = left, removed
+		}
+	}
+	if !c.Again || worst == nil {
+		return least
+	}
+	for _, other := range choices {
+		if c.apart(looks, worst, other) {
+			both := append(slices.Clone(worst), other...)
+			slices.SortFunc(both, func(a, b place) int { return cmp.Compare(a.look, b.look) })
+			least = min(least, w.without(both, 1))
+		}
+	}
+	return least
 }
 
-func (s sustained) weigh(looks []Look, y youth) weighed {
-	w := weighed{make([][]float64, len(looks)), make([][][]float64, len(looks))}
+// apart reports whether two choices have so much time between them that a candidate without
+// a pause would have shown more in between.
+func (c cause) apart(looks []Look, a, b []place) bool {
+	begin := func(of []place) int64 {
+		least := int64(math.MaxInt64)
+		for _, p := range of {
+			least = min(least, looks[p.look].Parts[p.part].To)
+		}
+		return least
+	}
+	disjoint := !slices.ContainsFunc(b, func(p place) bool { return slices.Contains(a, p) })
+	d := begin(a) - begin(b)
+	return disjoint && max(d, -d) >= 20000
+}
+
+// part is how much of the bad requests of some parts a cause explains: 1 is all of them, and
+// the good ones of the same scrapes as well.
+func (c cause) part(looks []Look, of []place) float64 {
+	if !c.Surplus {
+		return 1
+	}
+	bad := 0.0
+	for _, p := range of {
+		bad += looks[p.look].Parts[p.part].Bad
+	}
+	// The looks beside them, because both versions' scrapes are of different times.
+	first, last := max(0, of[0].look-1), min(len(looks)-1, of[len(of)-1].look+1)
+	surplus, variance := 0.0, 0.0
+	for _, l := range looks[first : last+1] {
+		if l.Weight >= 100 {
+			return 0
+		}
+		odds := float64(l.Weight) / float64(100-l.Weight)
+		surplus += l.Canary.Total - odds*l.Stable.Total
+		variance += l.Canary.Total + odds*odds*l.Stable.Total
+	}
+	noise := outlier * math.Sqrt(variance)
+	if surplus <= noise {
+		return 0
+	}
+	return min(1, (surplus+noise)/bad)
+}
+
+// weighed are log likelihood ratios by look and alternative, by part of a look, and of the
+// bad requests of each part alone.
+type weighed struct {
+	looks      [][]float64
+	parts, bad [][][]float64
+}
+
+func (s sustained) weigh(looks []Look, y youth, base usual) weighed {
+	w := weighed{make([][]float64, len(looks)), make([][][]float64, len(looks)), make([][][]float64, len(looks))}
 	for j, l := range looks {
 		rest := l.Canary
-		w.parts[j] = make([][]float64, len(l.Parts))
+		w.parts[j], w.bad[j] = make([][]float64, len(l.Parts)), make([][]float64, len(l.Parts))
 		for i, p := range l.Parts {
 			rest = rest.minus(p.Counts)
-			w.parts[j][i] = logAbsolutes(p.Counts, s.limit+y.forgives(p))
+			limit := max(s.limit, s.worse*base.around(looks, p)) + y.forgives(p)
+			w.parts[j][i], w.bad[j][i] = logAbsolutes(p.Counts, limit), logAbsolutes(Counts{p.Bad, p.Bad}, limit)
 		}
-		w.looks[j] = logAbsolutes(rest, s.limit)
+		w.looks[j] = logAbsolutes(rest, max(s.limit, s.worse*base.ratio))
 		for _, part := range w.parts[j] {
 			for k, v := range part {
 				w.looks[j][k] += v
@@ -126,15 +197,19 @@ func logAbsolutes(c Counts, limit float64) []float64 {
 }
 
 // without is the greatest sum from any look on until the last, of any alternative, without
-// some parts.
-func (w weighed) without(removed []place) float64 {
+// some parts, or without a part of their bad requests.
+func (w weighed) without(removed []place, part float64) float64 {
 	most := 0.0
 	for k := range absoluteFactors {
 		sum, next := 0.0, 0
 		for j, ratios := range w.looks {
 			v := ratios[k]
 			for ; next < len(removed) && removed[next].look == j; next++ {
-				v -= w.parts[j][removed[next].part][k]
+				if i := removed[next].part; part == 1 {
+					v -= w.parts[j][i][k]
+				} else {
+					v -= part * w.bad[j][i][k]
+				}
 			}
 			sum = max(0, sum) + v
 		}

@@ -110,9 +110,9 @@ func (t Trail) under(r Rule, e Evidence) Trail {
 //
 // The evidence is computed from the trail's own sums, not from the ledger's: for counts that
 // are not whole numbers the two may differ in the last bit.
-func (t Trail) follow(e Evidence, l Ledger, since, keep int64) (Trail, Evidence) {
+func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64) (Trail, Evidence) {
 	canary, stable := t.counted()
-	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable)}
+	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable), Weight: weight}
 	if look.Canary == (Counts{}) && look.Stable == (Counts{}) || !l.Canary.sound() || !l.Stable.sound() {
 		return t, e
 	}

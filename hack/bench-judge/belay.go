@@ -154,6 +154,9 @@ func startDefault(s *scenario) rule {
 	if v := os.Getenv("BAR"); v != "" {
 		r.Bar, _ = strconv.ParseFloat(v, 64)
 	}
+	if v := os.Getenv("ALL"); v != "" {
+		r.All, _ = time.ParseDuration(v)
+	}
 	return &byDefault{Regression: r}
 }
 
@@ -162,7 +165,7 @@ func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcom
 	d.state = d.Observe(d.state, l)
 	v := d.Judge(d.state, l)
 	if v.Outcome() == analysis.Fail && os.Getenv("SAY") != "" {
-		fmt.Fprintln(os.Stderr, v.Reason, v.Message, v.Statistics)
+				fmt.Fprintln(os.Stderr, v.Reason, v.Message, v.Statistics)
 	}
 	return v.Outcome()
 }
