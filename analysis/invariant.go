@@ -11,6 +11,9 @@ func JudgeInvariant(p Poll, readyPods int) Verdict {
 	var sum Counts
 	exercised := 0
 	for _, c := range p.Canary {
+		if bad(c.Total) || bad(c.Bad) {
+			continue
+		}
 		sum = sum.Add(c.Counts)
 		if c.Total > 0 {
 			exercised++

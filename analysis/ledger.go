@@ -41,6 +41,9 @@ type PodCounter struct {
 	// UnreadyAt is since when the pod is not ready; zero while it is, and when that is not
 	// known.
 	UnreadyAt time.Time
+	// StartedAt is the latest start of one of the pod's containers; zero when it is not
+	// known.
+	StartedAt time.Time
 }
 
 // Poll is the result of one query at one evaluation time.
@@ -80,6 +83,8 @@ type Ledger struct {
 	// Unheld is how many pods of the newest poll exceed maxPods. They are not counted, so
 	// nothing can be judged.
 	Unheld int `json:"unheld,omitempty"`
+	// Unusable is how many of stable's pods in the newest poll have a Fault.
+	Unusable int `json:"unusable,omitempty"`
 	// Canary and Stable are the counts since each pod's baseline.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`
@@ -93,6 +98,10 @@ type Ledger struct {
 	StageFrom   time.Time `json:"stageFrom"`
 	Stage       Counts    `json:"stage"`
 	StageStable Counts    `json:"stageStable"`
+	// StageTime is for how long the canary's pods have served for Stage, in milliseconds: the
+	// sum over the pods. StageStableTime is stable's.
+	StageTime       int64 `json:"stageTime,omitempty"`
+	StageStableTime int64 `json:"stageStableTime,omitempty"`
 	// Matured are the counts of the canary's pods after each of the poll's warm-ups.
 	Matured []matured `json:"matured,omitempty"`
 	// MovedAt is the evaluation time of the poll at which the candidate's counts last
@@ -102,19 +111,27 @@ type Ledger struct {
 	Beside  float64   `json:"beside,omitempty"`
 }
 
-// Check returns an error for invalid counters: negative, infinite or NaN, or more bad
-// requests than requests.
-func (p Poll) Check() error {
-	for _, c := range slices.Concat(p.Canary, p.Stable) {
-		switch {
-		case bad(c.Total) || bad(c.Bad):
-			return fmt.Errorf("pod %q reports %v requests, %v of them bad: counters must be finite and not negative", c.Pod, c.Total, c.Bad)
-		case c.Bad > c.Total:
-			return fmt.Errorf("pod %q reports %v bad requests of %v: the series of bad must be a subset of those of total", c.Pod, c.Bad, c.Total)
-		}
+// Fault is why a pod's counters cannot be used, empty when they can: they are negative,
+// infinite or NaN, or have more bad requests than requests. What may be rounding is none.
+func (c PodCounter) Fault() string {
+	switch {
+	case bad(c.Total) || bad(c.Bad+c.noise()):
+		return fmt.Sprintf("pod %q reports %v requests, %v of them bad: counters must be finite and not negative", c.Pod, c.Total, c.Bad)
+	case c.Bad > c.Total+c.noise():
+		return fmt.Sprintf("pod %q reports %v bad requests of %v: the series of bad must be a subset of those of total", c.Pod, c.Bad, c.Total)
 	}
-	return nil
+	return ""
 }
+
+// rounding is the greatest error of a sum or a difference of counters, as a part of it: that
+// of a float64 is 1e-16, and a source adds up many.
+const rounding = 1e-12
+
+// noise is how much of a count may be a rounding error; less than one request.
+func (c Counts) noise() float64 { return min(0.5, rounding*max(1, c.Total)) }
+
+// rounded are the counts with no fewer bad requests than 0 and no more than requests.
+func (c Counts) rounded() Counts { return Counts{c.Total, min(max(0, c.Bad), c.Total)} }
 
 func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 
@@ -122,10 +139,16 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 // receiver is not changed.
 //
 //   - A pod counts from its baseline, which is its first sample since it is ready, or
-//     its first sample when it is not known since when. A container that restarts makes its
-//     pod unready, so its next baseline comes after the restart.
-//   - A pod that is not ready adds nothing but samples from before.
-//   - A counter that decreased and stays low has restarted: its new value is added.
+//     its first sample when it is not known since when.
+//   - A pod that is not ready adds nothing but samples from before, and when it is ready
+//     again it has a new baseline: in between it served probes. It is young again only when
+//     a container restarted, so that a pod whose readiness flaps does not stay young.
+//   - A counter that decreased counts from its new value on: what it counted before is
+//     history, whether its container restarted or a series is missing. What is missing does
+//     not count when it comes back, and a stable pod that seems to double has a series more.
+//   - Differences that may be rounding errors are none.
+//   - There may be more new bad requests than new requests, but not in all.
+//   - A pod whose counters have a Fault adds nothing, and is not known to be idle.
 //   - A counter with an older sample than the last one comes from a replica that lags
 //     behind, and adds nothing.
 //   - A pod without a sample keeps its last value, because a failed scrape is not a reset.
@@ -136,14 +159,15 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next := l
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
-	next.forget(p, p.EvaluatedAt.Add(-forgetAfter))
-	next.Unheld = 0
+	next.makeRoom(p)
+	next.Unheld, next.Unusable = 0, 0
 	first := l.Polls == 0
 	terms := terms{stage: from.UnixMilli(), late: l.EvaluatedAt.Add(-p.freshness()).UnixMilli()}
 	stable := terms.sum(next.take(p.Stable, true))
-	next.Fresh = next.take(p.Canary, false)
-	canary := terms.sum(next.Fresh)
-	next.Canary, next.Stable = l.Canary.Add(canary.all), l.Stable.Add(stable.all)
+	scrapes := next.take(p.Canary, false)
+	canary := terms.sum(scrapes)
+	next.Fresh = slices.DeleteFunc(scrapes, func(s Scrape) bool { return s.Counts == Counts{} })
+	next.Canary, next.Stable = l.Canary.Add(canary.all).rounded(), l.Stable.Add(stable.all).rounded()
 	next.Polls++
 	if first {
 		next.Since = p.EvaluatedAt
@@ -151,12 +175,14 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	newStage := !from.Equal(l.StageFrom)
 	if newStage {
 		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
+		next.StageTime, next.StageStableTime = 0, 0
 	}
 	next.Beside += stable.all.Total
 	if first || canary.all.Total > 0 || newStage {
 		next.MovedAt, next.Beside = p.EvaluatedAt, 0
 	}
-	next.Stage, next.StageStable = next.Stage.Add(canary.stage), next.StageStable.Add(stable.stage)
+	next.Stage, next.StageStable = next.Stage.Add(canary.stage).rounded(), next.StageStable.Add(stable.stage).rounded()
+	next.StageTime, next.StageStableTime = next.StageTime+canary.time, next.StageStableTime+stable.time
 	next.EvaluatedAt = p.EvaluatedAt
 	next.Bins = addBins(l.Bins, canary.bins(l.EvaluatedAt, p.EvaluatedAt)...)
 	next.Matured = nil

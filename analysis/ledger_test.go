@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,9 +70,9 @@ func TestLedgerCounts(t *testing.T) {
 			polls:      []Poll{canary(5, pod("a", 4, 10, 1)), canary(10, pod("a", 9, 20, 1), pod("b", 9, 7, 2)), canary(15, pod("a", 9, 20, 1), pod("b", 14, 17, 3))},
 			wantCanary: Counts{30, 2}, wantPolls: 3,
 		},
-		"a counter that fell has restarted": {
+		"a counter that fell counts from its new value": {
 			polls:      []Poll{canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 30, 1)), canary(15, pod("a", 14, 50, 2))},
-			wantCanary: Counts{150, 12}, wantPolls: 3,
+			wantCanary: Counts{120, 11}, wantPolls: 3,
 		},
 		"a counter that fell and came back was incomplete": {
 			polls:      []Poll{canary(5, pod("a", 4, 2000, 20)), canary(10, pod("a", 9, 1010, 10)), canary(15, pod("a", 14, 2040, 21))},
@@ -103,21 +104,21 @@ func TestLedgerCounts(t *testing.T) {
 				canary(5, pod("a", 4, 100, 10)), canary(10, pod("a", 9, 120, 1)), canary(15, pod("a", 14, 140, 1)),
 				canary(20, pod("a", 19, 160, 2)), canary(25, pod("a", 24, 180, 2)),
 			},
-			wantCanary: Counts{280, 12}, wantPolls: 5,
+			wantCanary: Counts{180, 11}, wantPolls: 5,
 		},
 		"one fallen sample that is polled again and again stays one": {
 			polls:      []Poll{canary(5, pod("a", 4, 100, 1)), canary(6, pod("a", 5, 50, 1)), canary(7, pod("a", 5, 50, 1)), canary(8, pod("a", 5, 50, 1))},
 			wantCanary: Counts{100, 1}, wantPolls: 4,
 		},
-		"a pod that restarts before its fall is believed": {
+		"a pod that restarts twice": {
 			polls: []Poll{
 				canary(5, pod("a", 4, 100, 1)), canary(10, pod("a", 9, 50, 1)), canary(15, pod("a", 14, 20, 1)), canary(20, pod("a", 19, 30, 1)),
 			},
-			wantCanary: Counts{130, 2}, wantPolls: 4,
+			wantCanary: Counts{110, 1}, wantPolls: 4,
 		},
-		"more new errors than new requests are not believed": {
+		"more new errors than new requests are of earlier requests": {
 			polls:      []Poll{canary(5, pod("a", 4, 10, 0)), canary(10, pod("a", 9, 15, 15))},
-			wantCanary: Counts{10, 0}, wantPolls: 2,
+			wantCanary: Counts{15, 15}, wantPolls: 2,
 		},
 		"a dead pod keeps what it served and adds nothing": {
 			polls: []Poll{
@@ -292,26 +293,67 @@ func TestLedgerWindowTakesWhatBeganInIt(t *testing.T) {
 	}
 }
 
-func TestPollCheck(t *testing.T) {
+func TestAPodWhoseCountersCannotBeUsedIsLeftOut(t *testing.T) {
 	cases := map[string]struct {
-		poll    Poll
-		wantErr bool
+		counts Counts
+		want   string
 	}{
-		"counts":                   {poll: both(5, pod("c", 4, 10, 10), pod("s", 4, 0, 0))},
-		"nothing":                  {poll: canary(5)},
-		"more bad than total":      {poll: canary(5, pod("a", 4, 10, 11)), wantErr: true},
-		"NaN total":                {poll: canary(5, pod("a", 4, math.NaN(), 0)), wantErr: true},
-		"NaN bad":                  {poll: canary(5, pod("a", 4, 1, math.NaN())), wantErr: true},
-		"infinite total":           {poll: canary(5, pod("a", 4, math.Inf(1), 0)), wantErr: true},
-		"negative bad":             {poll: canary(5, pod("a", 4, 1, -1)), wantErr: true},
-		"a bad value on stable":    {poll: Poll{Stable: []PodCounter{pod("s", 4, -1, 0)}}, wantErr: true},
-		"the second of two canary": {poll: canary(5, pod("a", 4, 1, 0), pod("b", 4, 1, 2)), wantErr: true},
+		"counts":              {Counts{10, 10}, ""},
+		"none":                {Counts{}, ""},
+		"more bad than total": {Counts{10, 11}, "subset"},
+		"bad before total":    {Counts{0, 1}, "subset"},
+		"NaN total":           {Counts{math.NaN(), 0}, "finite"},
+		"NaN bad":             {Counts{1, math.NaN()}, "finite"},
+		"infinite total":      {Counts{math.Inf(1), 0}, "finite"},
+		"negative bad":        {Counts{1, -1}, "finite"},
+		"negative total":      {Counts{-1, 0}, "finite"},
+		// count * (1 - fraction) of a native histogram.
+		"rounded below 0":       {Counts{1e6, -1e-10}, ""},
+		"rounded above total":   {Counts{1e6, 1e6 + 1e-10}, ""},
+		"rounded, of one":       {Counts{1, 1 + 1e-15}, ""},
+		"one more, of a lot":    {Counts{1e6, 1e6 + 1}, "subset"},
+		"one less, of a lot":    {Counts{1e6, -1}, "finite"},
+		"as good as none of it": {Counts{0, 1e-15}, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if err := c.poll.Check(); (err != nil) != c.wantErr {
-				t.Errorf("Check() = %v, want an error: %v", err, c.wantErr)
+			odd := PodCounter{Pod: "odd", Counts: c.counts, SampledAt: at(19)}
+			if got := odd.Fault(); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("fault %q, want %q", got, c.want)
+			}
+			first := both(5, pod("c", 4, 10, 1), pod("s", 4, 100, 1))
+			p := both(20, pod("c", 19, 30, 2), pod("s", 19, 300, 2))
+			first.Canary, first.Stable = append(first.Canary, pod("odd", 4, 0, 0)), append(first.Stable, pod("odd2", 4, 0, 0))
+			p.Canary = append(p.Canary, odd)
+			odd.Pod = "odd2"
+			p.Stable = append(p.Stable, odd)
+			l := Ledger{}.Advance(first, start).Advance(p, start)
+			more, unusable := Counts{}, 1
+			if c.want == "" {
+				more, unusable = c.counts.rounded(), 0
+			}
+			if l.Canary != (Counts{20, 1}).Add(more) || l.Stable != (Counts{200, 1}).Add(more) || l.Unusable != unusable || !l.EvaluatedAt.Equal(at(20)) {
+				t.Errorf("counted %v and %v, %d unusable", l.Canary, l.Stable, l.Unusable)
+			}
+			if l.Canary.Bad < 1 || !l.Canary.sound() {
+				t.Errorf("%v are not counts", l.Canary)
+			}
+			if note := p.LeftOut(); (note != "") != (c.want != "") || c.want != "" && !strings.HasPrefix(note, "2 pods are left out: pod ") {
+				t.Errorf("left out: %q", note)
 			}
 		})
+	}
+}
+
+// Stable serves nothing, or it counts what cannot be used: who knows.
+func TestAPodWhoseCountersCannotBeUsedIsNotIdle(t *testing.T) {
+	q := Quality{ScrapeInterval: 5 * time.Second, ReadyPods: 1, Weight: 5}
+	p := both(5, pod("c", 4, 10, 1), pod("s", 4, 0, 0))
+	if l := (Ledger{}).Advance(p, start); !q.knowsSilence(l) {
+		t.Error("every pod of stable serves nothing, and that is not known")
+	}
+	p.Stable = append(p.Stable, pod("odd", 4, 0, 1))
+	if l := (Ledger{}).Advance(p, start); q.knowsSilence(l) {
+		t.Error("a pod of stable has served nobody knows what, and that is silence")
 	}
 }

@@ -33,7 +33,7 @@ func (l Ledger) matured(warmUp time.Duration) matured {
 }
 
 func (m matured) add(t tally, before, now time.Time) matured {
-	m.Canary, m.Stage = m.Canary.Add(t.all), m.Stage.Add(t.stage)
+	m.Canary, m.Stage = m.Canary.Add(t.all).rounded(), m.Stage.Add(t.stage).rounded()
 	m.Bins = addBins(m.Bins, t.bins(before, now)...)
 	return m
 }

@@ -1,149 +1,54 @@
 package analysis
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
-	"maps"
+	"slices"
 	"time"
 )
 
-// maxPods and forgetAfter bound how many pods a ledger has: about 60 bytes each, so 60 KB
-// of an object of at most 1.5 MB. A pod without a sample for forgetAfter has ended, and is
-// dropped when there is no room for others.
-const (
-	maxPods     = 1000
-	forgetAfter = 15 * time.Minute
-)
+// maxPods bounds how many pods a ledger has: enough for 5,000 of each version, about 70 bytes
+// each as JSON. When there is no room for others, those that are longest without a sample are
+// dropped.
+const maxPods = 10_000
 
-// lastCounter is the last counters of a pod.
-type lastCounter struct {
-	Counts
-	SampledAt int64
-	// ReadyAt is since when the pod has been ready, or the time of its first sample when
-	// that is not known.
-	ReadyAt int64
-	Stable  bool
-	// Doubts are the newest consecutive samples with lower values than Counts. They are not
-	// counted until there are enough of them.
-	Doubts *doubts
-}
-
-type doubts struct {
-	Counts
-	SampledAt int64
-	Samples   int
-}
-
-// MarshalJSON writes five numbers, or nine with doubts, because there are many.
-func (c lastCounter) MarshalJSON() ([]byte, error) {
-	v := []float64{float64(c.SampledAt), c.Total, c.Bad, 0, float64(c.SampledAt - c.ReadyAt)}
-	if c.Stable {
-		v[3] = 1
-	}
-	if d := c.Doubts; d != nil {
-		v = append(v, float64(d.SampledAt), d.Total, d.Bad, float64(d.Samples))
-	}
-	return json.Marshal(v)
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (c *lastCounter) UnmarshalJSON(raw []byte) error {
-	v, err := numbers(raw, 5, 9)
-	if err != nil {
-		return fmt.Errorf("a pod's counters: %w", err)
-	}
-	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), ReadyAt: int64(v[0]) - int64(v[4]), Stable: v[3] == 1}
-	if len(v) == 9 {
-		c.Doubts = &doubts{Counts{v[6], v[7]}, int64(v[5]), int(v[8])}
-	}
-	return nil
-}
-
-// A counter that decreased has restarted, or is incomplete: one of a pod's targets or series
-// was missing from the response, or it came from a replica that lags behind. Missing series
-// come back, so a decrease counts as a restart only when it lasts: for samplesOfARestart
-// samples when a restarted container can have reached the total, otherwise for
-// samplesOfAnyFall.
-const (
-	samplesOfARestart = 2
-	samplesOfAnyFall  = 4
-)
-
-// follow returns a pod's counters after another sample, and the requests that it has served
-// since the last sample that counted. ok is false while that is not known.
-func (c lastCounter) follow(now Counts, at int64) (next lastCounter, served Counts, ok bool) {
-	if d := now.minus(c.Counts); d.sound() {
-		return c.based(now, at), d, true
-	}
-	samples, enough := 1, samplesOfAnyFall
-	if d := c.Doubts; d != nil && now.Total >= d.Total && now.Bad >= d.Bad {
-		samples += d.Samples
-		if c.restarted(now, at) {
-			enough = samplesOfARestart
-		}
-	}
-	if samples >= enough {
-		return c.based(now, at), now, true
-	}
-	c.Doubts = &doubts{now, at, samples}
-	return c, Counts{}, false
-}
-
-// based returns the counter with a sample to count from.
-func (c lastCounter) based(now Counts, at int64) lastCounter {
-	c.Counts, c.SampledAt, c.Doubts = now, at, nil
-	return c
-}
-
-// paceChange is how many times slower a pod may be since it restarted.
-const paceChange = 4
-
-// restarted reports whether a container that started after the last sample can have served
-// the lower total by now, at the pace of the newest samples.
-func (c lastCounter) restarted(now Counts, at int64) bool {
-	served, took := now.Total-c.Doubts.Total, float64(at-c.Doubts.SampledAt)
-	return now.Total < c.Total && now.Total*took <= paceChange*served*float64(at-c.SampledAt)
-}
-
-// seenAt is the time of the newest sample, counted or not.
-func (c lastCounter) seenAt() int64 {
-	if c.Doubts != nil {
-		return c.Doubts.SampledAt
-	}
-	return c.SampledAt
-}
+// endedAfter is how long a pod of stable without a sample may still have served something.
+const endedAfter = 15 * time.Minute
 
 func (l Ledger) age(c lastCounter) time.Duration {
-	return l.EvaluatedAt.Sub(time.UnixMilli(c.seenAt()))
+	return l.EvaluatedAt.Sub(time.UnixMilli(c.SampledAt))
 }
 
 // take adds a poll's counters of one version and returns what its pods served since their
-// last samples.
+// last samples, also of those that served nothing.
 func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 	var scrapes []Scrape
 	for _, c := range pods {
+		if c.Fault() != "" {
+			if stable {
+				l.Unusable++
+			}
+			continue
+		}
+		c.Counts = c.rounded()
 		at := c.SampledAt.UnixMilli()
 		last, seen := l.Pods[c.Pod]
 		switch {
-		case seen && at <= last.seenAt() || c.beforeReady():
-			continue
-		case c.unready():
-			// Its next baseline is the first sample since it is ready again.
-			delete(l.Pods, c.Pod)
+		case seen && at <= last.SampledAt || c.beforeReady() || c.unready():
 			continue
 		case !seen && len(l.Pods) >= maxPods:
 			l.Unheld++
 			continue
-		case !seen || last.SampledAt < readyAt(c, 0):
+		case !seen:
 			l.Pods[c.Pod] = lastCounter{Counts: c.Counts, SampledAt: at, ReadyAt: readyAt(c, at), Stable: stable}
 			continue
+		case last.SampledAt < readyAt(c, 0):
+			l.Pods[c.Pod] = last.readyAgain(c)
+			continue
 		}
-		last.ReadyAt = readyAt(c, last.ReadyAt)
-		next, served, ok := last.follow(c.Counts, at)
+		next, served := last.follow(c.Counts, at)
 		l.Pods[c.Pod] = next
-		if ok && served != (Counts{}) {
-			scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
-		}
+		scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
 	}
 	return scrapes
 }
@@ -163,26 +68,54 @@ func (c PodCounter) beforeReady() bool { return c.SampledAt.Before(c.ReadyAt) }
 // unready reports whether a pod was not ready when it was sampled.
 func (c PodCounter) unready() bool { return !c.UnreadyAt.IsZero() && c.SampledAt.After(c.UnreadyAt) }
 
-// Complete reports whether all pods of the newest poll are counted. If not, v is the
-// verdict, whatever the counts are.
-func (l Ledger) Complete() (v Verdict, ok bool) {
-	if l.Unheld == 0 {
-		return Verdict{}, true
+// Answers reports whether the counts are those after a poll, with all of its pods. If not, v
+// is the verdict, whatever the counts are.
+func (l Ledger) Answers(p Poll) (v Verdict, ok bool) {
+	switch {
+	case !l.EvaluatedAt.Equal(p.EvaluatedAt):
+		return Verdict{Reason: Stale, Message: fmt.Sprintf("the response is of %s, but one of %s has been counted: the clock of Belay or of the source was set back",
+			p.EvaluatedAt.UTC().Format(time.RFC3339), l.EvaluatedAt.UTC().Format(time.RFC3339))}, false
+	case l.Unheld > 0:
+		return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
 	}
-	return Verdict{Reason: TooManySeries, Message: fmt.Sprintf("the response has %d pods more than the %d that Belay tracks for one query", l.Unheld, maxPods)}, false
+	return Verdict{}, true
 }
 
-// forget drops pods without a sample since the given time, when there might not be room for
-// the pods of a poll. Pods in the poll stay; otherwise their whole values would count again.
-func (l *Ledger) forget(p Poll, since time.Time) {
-	if len(l.Pods)+len(p.Canary)+len(p.Stable) <= maxPods {
+// WithoutPods returns the ledger without the last counters of its pods, when there is no room
+// to store them. The next sample of each is a baseline again, so the requests since its last
+// one are not counted.
+func (l Ledger) WithoutPods() Ledger {
+	l.Pods = nil
+	return l
+}
+
+// makeRoom drops pods that are not in a poll when there is no room for those that are, the
+// ones that are longest gone first. Pods of the poll stay: what they have served since their
+// last samples is in it.
+func (l *Ledger) makeRoom(p Poll) {
+	over := len(l.Pods) + len(p.Canary) + len(p.Stable) - maxPods
+	if over <= 0 {
 		return
 	}
 	here := map[string]bool{}
 	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
 		for _, c := range pods {
 			here[c.Pod] = true
+			if _, known := l.Pods[c.Pod]; known {
+				over--
+			}
 		}
 	}
-	maps.DeleteFunc(l.Pods, func(name string, c lastCounter) bool { return !here[name] && c.seenAt() < since.UnixMilli() })
+	var gone []string
+	for name := range l.Pods {
+		if !here[name] {
+			gone = append(gone, name)
+		}
+	}
+	slices.SortFunc(gone, func(a, b string) int {
+		return cmp.Or(cmp.Compare(l.Pods[a].SampledAt, l.Pods[b].SampledAt), cmp.Compare(a, b))
+	})
+	for _, name := range gone[:min(max(0, over), len(gone))] {
+		delete(l.Pods, name)
+	}
 }

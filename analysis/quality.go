@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -14,6 +15,10 @@ type Quality struct {
 	ReadyPods int
 	// Weight of the candidate in percent, as the gateway acknowledged it.
 	Weight int
+	// Background is how many requests a second each of the candidate's targets gets that are
+	// not its users', by source: probes of the kubelet, scrapes. It is not known which of them
+	// the metric counts.
+	Background []float64
 	// Metric that was queried, for messages; empty leaves it out.
 	Metric string
 }
@@ -35,9 +40,14 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 		return Verdict{Reason: Pending, Message: "the candidate has no ready pods"}, false
 	}
 	limit := q.freshness()
-	fresh := 0
+	fresh, faults := 0, 0
+	fault := ""
 	var newest time.Time
 	for _, c := range p.Canary {
+		if f := c.Fault(); f != "" {
+			faults, fault = faults+1, f
+			continue
+		}
 		if c.SampledAt.After(newest) {
 			newest = c.SampledAt
 		}
@@ -48,15 +58,34 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	switch {
 	case len(p.Canary) == 0:
 		return Verdict{Reason: PartialCoverage, Message: q.noSeries(len(p.Stable) > 0)}, false
+	case float64(min(fresh, q.ReadyPods)) >= coverage*float64(q.ReadyPods):
+		return Verdict{}, true
+	case faults > 0:
+		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%s; the counters of %d of the candidate's %d ready pods cannot be used", fault, faults, q.ReadyPods)}, false
 	case newest.IsZero():
 		return Verdict{Reason: Stale, Message: "the samples in the response have no scrape time"}, false
 	case fresh == 0:
 		age := p.EvaluatedAt.Sub(newest).Round(time.Second)
 		return Verdict{Reason: Stale, Message: fmt.Sprintf("the newest sample is %s old, at most %s is allowed", age, limit)}, false
-	case float64(min(fresh, q.ReadyPods)) < coverage*float64(q.ReadyPods):
+	default:
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%d of the candidate's %d ready pods have fresh samples, %.0f %% are needed", fresh, q.ReadyPods, 100*coverage)}, false
 	}
-	return Verdict{}, true
+}
+
+// LeftOut says which pods of a poll are not counted because of a Fault; empty for none.
+func (p Poll) LeftOut() string {
+	n, fault := 0, ""
+	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
+		for _, c := range pods {
+			if f := c.Fault(); f != "" {
+				n, fault = n+1, f
+			}
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d pods are left out: %s", n, fault)
 }
 
 // noSeries says that no sample of the candidate's pods came, and what to look at.
@@ -87,38 +116,86 @@ func (q Quality) idle(l Ledger) bool {
 // JudgeShare checks whether the counts fit the candidate's weight. ok is false when
 // they cannot be used: while a pod's counters have decreased and it is not known yet
 // whether it restarted; when the candidate gets no more requests while stable does;
-// and when its share is so far from the weight that pods of the wrong version must
-// have been counted. The share may differ from the weight a lot, because callers can
-// bypass the routes.
-func (q Quality) JudgeShare(l Ledger, minimum int64) (v Verdict, ok bool) {
+// when all that it gets may be its background; and when its share is so far from the
+// weight that pods of the wrong version must have been counted.
+func (q Quality) JudgeShare(l Ledger) (v Verdict, ok bool) {
 	if n := q.doubtful(l); n > 0 {
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the counters of %d of the candidate's pods decreased: it is not known yet whether they restarted or a scrape was incomplete", n)}, false
 	}
 	if q.Weight <= 0 || q.Weight >= 100 {
 		return Verdict{}, true
 	}
+	canaryLeast, stableLeast := q.leastShares(l)
+	freshStable, _ := q.stablePods(l)
 	total := l.Stage.Total + l.StageStable.Total
-	share, weight := l.Stage.Total/max(total, 1), float64(q.Weight)/100
 	switch {
 	case q.idle(l):
 		return Verdict{Reason: Stale, Message: fmt.Sprintf("the candidate's counters have not increased for %s, while stable served %.0f requests",
 			l.EvaluatedAt.Sub(l.MovedAt).Round(time.Second), l.Beside)}, false
-	case total < float64(minimum):
-		return Verdict{}, true
-	case l.Stage.Total > 0 && l.StageStable.Total == 0:
+	case l.StageStable.Total == 0 && (freshStable == 0 || isRare(0, total, stableLeast)):
 		return Verdict{Reason: BaselineMissing, Message: fmt.Sprintf("stable should serve %d %% of the requests, but none of its requests were counted", 100-q.Weight)}, false
-	case share < weight/mismatch || 1-share < (1-weight)/mismatch:
+	case q.isBackground(l):
+		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate's %.0f requests at this weight are as many as its probes and scrapes: users may not reach it; if they do, exclude the paths of probes and metrics in the indicator", l.Stage.Total)}, false
+	case isRare(l.Stage.Total, total, canaryLeast) || isRare(l.StageStable.Total, total, stableLeast):
 		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate served %s of the counted requests at a weight of %d %%: pods of one version may be counted as the other's",
-			percent(share), q.Weight)}, false
+			percent(l.Stage.Total/total), q.Weight)}, false
 	}
 	return Verdict{}, true
 }
 
+// leastShares are the smallest shares of the requests that canary and stable may have.
+// Callers that bypass the routes reach the pods evenly, so that a version's share is between
+// its weight and its part of the pods. It may be mismatch times smaller, because users differ
+// in how much they request and may stick to a pod. When the pods of one version have been
+// scraped for a shorter time in this stage, its share is smaller by that.
+func (q Quality) leastShares(l Ledger) (canary, stable float64) {
+	weight := float64(q.Weight) / 100
+	canary, stable = weight, 1-weight
+	freshCanary := q.canaryPods(l)
+	freshStable, _ := q.stablePods(l)
+	if freshCanary > 0 && freshStable > 0 {
+		pods := float64(freshCanary) / float64(freshCanary+freshStable)
+		canary, stable = min(canary, pods), min(stable, 1-pods)
+	}
+	ofCanary := float64(l.StageTime) / float64(max(1, freshCanary))
+	ofStable := float64(l.StageStableTime) / float64(max(1, freshStable))
+	part := func(share, own, other float64) float64 { return share * own / (share*own + (1-share)*other) / mismatch }
+	return part(canary, ofCanary, ofStable), part(stable, ofStable, ofCanary)
+}
+
+// mismatch is how many times smaller than it should be a side's share may be.
+const mismatch = 2
+
+// isBackground reports whether the candidate's requests are as many as some sources of its
+// background make. They come at fixed intervals: in a time that is known, each makes at most
+// one more or less for each target, and backgroundDrift more or less. Requests of users that
+// are as many by chance are not so for long.
+func (q Quality) isBackground(l Ledger) bool {
+	targets := float64(q.canaryPods(l))
+	for set := 1; set < 1<<min(len(q.Background), maxBackground); set++ {
+		made, tolerance := 0.0, 0.0
+		for i, rate := range q.Background[:min(len(q.Background), maxBackground)] {
+			if set>>i&1 == 1 {
+				made, tolerance = made+rate*float64(l.StageTime)/1000, tolerance+targets
+			}
+		}
+		if made > 0 && math.Abs(l.Stage.Total-made) <= tolerance+backgroundDrift*made {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	backgroundDrift = 0.005
+	maxBackground   = 6
+)
+
 // knowsSilence reports whether it is known that stable serves no requests: its
-// weight is 0, or every one of its pods has a fresh sample.
+// weight is 0, or every one of its pods has a fresh sample that can be used.
 func (q Quality) knowsSilence(l Ledger) bool {
 	fresh, known := q.stablePods(l)
-	return q.Weight >= 100 || known > 0 && fresh == known
+	return q.Weight >= 100 || known > 0 && fresh == known && l.Unusable == 0
 }
 
 // baselineMissing reports whether stable should serve requests, but there is no
@@ -132,7 +209,18 @@ func (q Quality) baselineMissing(l Ledger) bool {
 func (q Quality) doubtful(l Ledger) int {
 	n := 0
 	for _, c := range l.Pods {
-		if !c.Stable && c.Doubts != nil && l.age(c) <= q.freshness() {
+		if !c.Stable && c.Doubt > 0 && l.age(c) <= q.freshness() {
+			n++
+		}
+	}
+	return n
+}
+
+// canaryPods is how many of the canary's pods have a fresh sample.
+func (q Quality) canaryPods(l Ledger) int {
+	n := 0
+	for _, c := range l.Pods {
+		if !c.Stable && l.age(c) <= q.freshness() {
 			n++
 		}
 	}
@@ -140,14 +228,14 @@ func (q Quality) doubtful(l Ledger) int {
 }
 
 // stablePods is how many of stable's pods have a fresh sample, and how many had one
-// within forgetAfter.
+// within endedAfter.
 func (q Quality) stablePods(l Ledger) (fresh, known int) {
 	for _, c := range l.Pods {
 		if !c.Stable {
 			continue
 		}
 		age := l.age(c)
-		if age <= forgetAfter {
+		if age <= endedAfter {
 			known++
 		}
 		if age <= q.freshness() {
@@ -159,6 +247,3 @@ func (q Quality) stablePods(l Ledger) (fresh, known int) {
 
 // freshness is the greatest age of a fresh sample.
 func (q Quality) freshness() time.Duration { return freshFor*q.ScrapeInterval + grace }
-
-// mismatch is how many times smaller than its weight a side's share may be.
-const mismatch = 4

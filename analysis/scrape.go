@@ -9,8 +9,11 @@ type Scrape struct {
 	Pod string
 	// From is the time of the scrape before, and To of this one.
 	From, To int64
-	// ReadyAt is since when the pod has been ready; at most From.
+	// ReadyAt is when the pod became ready for the first time since its containers started,
+	// or the time of its first sample when that is not known; at most From.
 	ReadyAt int64
+	// Counts may have more bad requests than requests: some that were counted when they
+	// began, in an earlier scrape, failed in this one.
 	Counts
 }
 
@@ -32,6 +35,8 @@ type terms struct {
 // tally is the sum of the scrapes of a poll.
 type tally struct {
 	all, stage Counts
+	// time is that of the scrapes in stage.
+	time int64
 	// late is the part of all that goes back further than the poll before, as far
 	// as lateFrom.
 	late     Counts
@@ -43,9 +48,9 @@ func (t terms) sum(scrapes []Scrape) tally {
 	for _, s := range scrapes {
 		sum.all = sum.all.Add(s.Counts)
 		if s.From >= t.stage {
-			sum.stage = sum.stage.Add(s.Counts)
+			sum.stage, sum.time = sum.stage.Add(s.Counts), sum.time+s.To-s.From
 		}
-		if s.From < t.late {
+		if s.From < t.late && s.Counts != (Counts{}) {
 			if sum.late == (Counts{}) {
 				sum.lateFrom = s.From
 			}

@@ -19,6 +19,12 @@ func lost(unready int, c PodCounter) PodCounter {
 	return c
 }
 
+// started is a counter of a pod whose containers run since a second.
+func started(second int, c PodCounter) PodCounter {
+	c.StartedAt = at(second)
+	return c
+}
+
 func TestLedgerHandsOutFreshScrapes(t *testing.T) {
 	l := replay(
 		both(5, pod("c", 4, 10, 1), pod("s", 4, 1000, 1)),
@@ -58,22 +64,27 @@ func TestAPodCountsSinceItIsReady(t *testing.T) {
 			Counts{50, 1}, 40,
 		},
 		"not known since when": {[]PodCounter{pod("c", 14, 5, 5), pod("c", 29, 30, 6)}, Counts{25, 1}, 14},
-		"known later": {
-			[]PodCounter{pod("c", 14, 5, 5), readied(10, pod("c", 29, 30, 6))}, Counts{25, 1}, 10,
-		},
 		"probes of a pod that lost its readiness": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), lost(40, pod("c", 38, 80, 5)), lost(40, pod("c", 44, 99, 9)), lost(40, pod("c", 59, 120, 20))},
 			Counts{80, 5}, 0,
 		},
 		"a pod that is ready again has a new baseline": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), lost(40, pod("c", 44, 80, 20)), readied(50, pod("c", 59, 100, 30)), readied(50, pod("c", 74, 140, 31))},
-			Counts{90, 3}, 50,
+			Counts{90, 3}, 0,
 		},
 		"also when no sample was taken in between": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), readied(40, pod("c", 44, 100, 30)), readied(40, pod("c", 59, 140, 31))},
-			Counts{90, 3}, 40,
+			Counts{90, 3}, 0,
 		},
-		"a container that restarted": {
+		"a container that is known to have restarted": {
+			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), started(35, readied(40, pod("c", 44, 60, 9))), started(35, readied(40, pod("c", 59, 90, 10)))},
+			Counts{80, 3}, 40,
+		},
+		"a container that has not restarted since": {
+			[]PodCounter{started(-9, readied(0, pod("c", 14, 0, 0))), started(-9, readied(0, pod("c", 29, 50, 2))), started(-9, readied(40, pod("c", 44, 60, 9))), started(-9, readied(40, pod("c", 59, 90, 10)))},
+			Counts{80, 3}, 0,
+		},
+		"a container whose counter fell": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), readied(40, pod("c", 44, 10, 9)), readied(40, pod("c", 59, 40, 10))},
 			Counts{80, 3}, 40,
 		},

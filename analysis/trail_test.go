@@ -105,7 +105,7 @@ func TestAnIndicatorsStateIsBounded(t *testing.T) {
 }
 
 func TestWhatIsStoredIsReadStrictly(t *testing.T) {
-	for _, raw := range []string{"{}", "[]", "[1,2]", "[1,2,3,4,5,6,7]", `["a",1,2,3,4]`, "null1"} {
+	for _, raw := range []string{"{}", "[]", "[1,2]", "[1,2,3,4,5,6]", `["a",1,2,3,4]`, "null1"} {
 		var b Bin
 		var k Look
 		var c lastCounter

@@ -106,6 +106,17 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:Maximum=100000000
 	MinimumSamples int64 `json:"minimumSamples,omitempty"`
 
+	// warmUp is how long after a canary pod is ready what it serves counts as young: until
+	// then slow or failing requests may be those of a cold start, and do not roll back by
+	// themselves. It is for regression and burn; 0s is none. A trigger may have its own.
+	// +optional
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="warmUp must be between 0s and 10m, with a unit, such as 90s or 2m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	WarmUp *metav1.Duration `json:"warmUp,omitempty"`
+
 	// preflight is the error budget that must be left before a run starts.
 	// +optional
 	Preflight *Preflight `json:"preflight,omitempty"`
@@ -170,6 +181,7 @@ type Invariant struct {
 // +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, invariant and pods"
 // +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods must not have it"
 // +kubebuilder:validation:XValidation:rule="!has(self.pods) || !has(self.whenBlind)",message="pods uses the API server and no source: remove whenBlind from it"
+// +kubebuilder:validation:XValidation:rule="!has(self.warmUp) || has(self.regression) || has(self.burn)",message="warmUp is for regression and burn: remove it from this trigger"
 type Trigger struct {
 	// name of the trigger, unique in the guardrail.
 	// +required
@@ -214,6 +226,14 @@ type Trigger struct {
 	// whenBlind of this trigger, in place of the guardrail's.
 	// +optional
 	WhenBlind *WhenBlind `json:"whenBlind,omitempty"`
+
+	// warmUp of this trigger, in place of the guardrail's.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="warmUp must be between 0s and 10m, with a unit, such as 90s or 2m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	WarmUp *metav1.Duration `json:"warmUp,omitempty"`
 }
 
 // RegressionTrigger compares the candidate with stable and with the error budget. Its

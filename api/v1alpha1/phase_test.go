@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestTheAPIServerKnowsThePhaseGraph holds the rule that the API server enforces
@@ -63,5 +65,23 @@ func TestEffectiveTriggers(t *testing.T) {
 	spec.Triggers = []Trigger{{Name: "mine", Invariant: "ledger"}}
 	if got := spec.EffectiveTriggers(); len(got) != 1 || got[0].Name != "mine" {
 		t.Errorf("named triggers became %v", got)
+	}
+}
+
+func TestWarmUpOfATrigger(t *testing.T) {
+	of := func(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
+	for name, c := range map[string]struct {
+		guardrail, trigger *metav1.Duration
+		want               time.Duration
+	}{
+		"neither":           {nil, nil, time.Minute},
+		"the guardrail's":   {of(90 * time.Second), nil, 90 * time.Second},
+		"none":              {of(0), nil, 0},
+		"the trigger's own": {of(90 * time.Second), of(time.Second), time.Second},
+		"none of its own":   {of(90 * time.Second), of(0), 0},
+	} {
+		if got := (GuardrailSpec{WarmUp: c.guardrail}).WarmUpOf(Trigger{WarmUp: c.trigger}); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }

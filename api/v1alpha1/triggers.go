@@ -34,6 +34,22 @@ func (s GuardrailSpec) Blind(t Trigger) WhenBlind {
 	return s.WhenBlind
 }
 
+// DefaultWarmUp is that of a guardrail which does not set one.
+const DefaultWarmUp = time.Minute
+
+// WarmUpOf is how long after a pod is ready what it serves is young for a trigger: its own
+// warmUp, or the guardrail's.
+func (s GuardrailSpec) WarmUpOf(t Trigger) time.Duration {
+	switch {
+	case t.WarmUp != nil:
+		return t.WarmUp.Duration
+	case s.WarmUp != nil:
+		return s.WarmUp.Duration
+	default:
+		return DefaultWarmUp
+	}
+}
+
 // PeriodDuration is the length of the period; 30 days when it cannot be parsed, which the
 // API server does not accept.
 func (s SLO) PeriodDuration() time.Duration {

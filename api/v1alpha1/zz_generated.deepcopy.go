@@ -417,6 +417,11 @@ func (in *GuardrailSpec) DeepCopyInto(out *GuardrailSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.WarmUp != nil {
+		in, out := &in.WarmUp, &out.WarmUp
+		*out = new(v1.Duration)
+		**out = **in
+	}
 	if in.Preflight != nil {
 		in, out := &in.Preflight, &out.Preflight
 		*out = new(Preflight)
@@ -1665,6 +1670,11 @@ func (in *Trigger) DeepCopyInto(out *Trigger) {
 	if in.WhenBlind != nil {
 		in, out := &in.WhenBlind, &out.WhenBlind
 		*out = new(WhenBlind)
+		**out = **in
+	}
+	if in.WarmUp != nil {
+		in, out := &in.WarmUp, &out.WarmUp
+		*out = new(v1.Duration)
 		**out = **in
 	}
 }

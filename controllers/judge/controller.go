@@ -50,6 +50,9 @@ type evaluation struct {
 	readyPods  int
 	// podCount is how many pods of both versions a response may be about.
 	podCount int
+	// probes are how many requests a second the kubelet sends to a pod of the candidate, by
+	// probe.
+	probes []float64
 	// pods of both versions that the API server lists, by name.
 	pods map[string]podState
 	// stageFrom is when the present weight was acknowledged; zero before.

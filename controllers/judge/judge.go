@@ -21,6 +21,8 @@ type query struct {
 	measure sources.Measure
 	// hash of the guardrail.
 	hash string
+	// warmUps of the triggers that need it.
+	warmUps []time.Duration
 }
 
 // result of a query.
@@ -41,7 +43,7 @@ type result struct {
 func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.AnalysisStatus {
 	results := r.query(ctx, t)
 	for key, result := range results {
-		if !result.late && result.Err == nil && result.counted.Check() == nil {
+		if !result.late && result.Err == nil {
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(result.counted, t.stageFrom)
 		}
 	}
@@ -97,15 +99,26 @@ func queriesOf(g v1alpha1.PinnedGuardrail) []query {
 		}
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, query{key, g.Spec.Source, sources.Measure{Indicator: slo.Indicator}, g.Hash})
+				out = append(out, query{key, g.Spec.Source, sources.Measure{Indicator: slo.Indicator}, g.Hash, warmUpsOf(g, slo.Name)})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
 				// The name does not matter to the query: runs share it by the series alone.
 				invariant.Name = ""
-				out = append(out, query{key, g.Spec.Source, sources.Measure{Invariant: &invariant}, g.Hash})
+				out = append(out, query{key, g.Spec.Source, sources.Measure{Invariant: &invariant}, g.Hash, nil})
 			}
+		}
+	}
+	return out
+}
+
+// warmUpsOf are the warm-ups of the triggers that judge an slo, each once.
+func warmUpsOf(g v1alpha1.PinnedGuardrail, slo string) []time.Duration {
+	var out []time.Duration
+	for _, trigger := range g.Spec.Triggers {
+		if warmUp := g.Spec.WarmUpOf(trigger); trigger.SLO == slo && warmUp > 0 && !slices.Contains(out, warmUp) {
+			out = append(out, warmUp)
 		}
 	}
 	return out
@@ -151,7 +164,7 @@ func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result
 			out.late = true
 		case out.Err == nil:
 			out.counted, out.poll = t.split(p.query, out.Pods, out.At)
-			out.counted.ScrapeInterval = out.interval
+			out.counted.ScrapeInterval, out.counted.WarmUps = out.interval, p.query.warmUps
 		}
 		results[key] = out
 	}

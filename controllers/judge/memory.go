@@ -44,6 +44,16 @@ type judgeState struct {
 	Lost int `json:"lost,omitempty"`
 }
 
+// withoutPods returns the state without what grows with the number of pods.
+func (s judgeState) withoutPods() judgeState {
+	ledgers := make(map[string]analysis.Ledger, len(s.Ledgers))
+	for key, l := range s.Ledgers {
+		ledgers[key] = l.WithoutPods()
+	}
+	s.Ledgers = ledgers
+	return s
+}
+
 // recall returns the memory of a run. It is read from the run's status when there is
 // none, or when the status is newer because another process judged the run meanwhile.
 func (r *Reconciler) recall(run *v1alpha1.RolloutRun) *memory {

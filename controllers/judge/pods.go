@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,10 @@ import (
 type podState struct {
 	side  side
 	ready bool
+	// readyAt is since when it has been ready, and unreadyAt since when it is not; zero
+	// when that does not apply or is not known. startedAt is the latest start of a
+	// container.
+	readyAt, unreadyAt, startedAt time.Time
 }
 
 type side int
@@ -93,11 +98,53 @@ func (t *evaluation) see(pod *corev1.Pod, of side) {
 	if of == sideCanary && pod.CreationTimestamp.Add(createdSlack).Before(t.run.CreationTimestamp.Time) {
 		seen = podState{side: sidePast}
 	}
+	// A pod that is being deleted serves until it is no longer ready.
+	seen.readyAt, _ = workload.ReadySince(pod)
+	seen.unreadyAt, _ = workload.UnreadySince(pod)
+	for i := range pod.Status.ContainerStatuses {
+		if running := pod.Status.ContainerStatuses[i].State.Running; running != nil && running.StartedAt.After(seen.startedAt) {
+			seen.startedAt = running.StartedAt.Time
+		}
+	}
 	t.pods[pod.Name] = seen
 	t.podCount++
 	if seen.side == sideCanary && seen.ready {
 		t.readyPods++
+		t.probes = probesOf(pod)
 	}
+}
+
+// probesOf are how many requests a second each probe of a pod makes that its app may count:
+// those by HTTP and gRPC. A startup probe ends before the pod is ready.
+func probesOf(pod *corev1.Pod) []float64 {
+	var out []float64
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		for _, p := range []*corev1.Probe{c.ReadinessProbe, c.LivenessProbe} {
+			if p != nil && (p.HTTPGet != nil || p.GRPC != nil) {
+				out = append(out, 1/float64(max(1, p.PeriodSeconds)))
+			}
+		}
+	}
+	return out
+}
+
+// background are how many requests a second a scraped target of the candidate gets that are
+// not its users'. A pod's probes go to one of its targets.
+func (t *evaluation) background(r result) []float64 {
+	pods := map[string]bool{}
+	for _, c := range r.counted.Canary {
+		name, _, _ := strings.Cut(c.Pod, targetMark)
+		pods[name] = true
+	}
+	var out []float64
+	for _, rate := range t.probes {
+		out = append(out, rate*float64(len(pods))/float64(max(1, len(r.counted.Canary))))
+	}
+	if r.interval > 0 {
+		out = append(out, 1/r.interval.Seconds())
+	}
+	return out
 }
 
 // split assigns counters to stable and candidate by what the API server reports.
@@ -115,6 +162,7 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 		target := c.PodCounter
 		target.Pod = targetName(c)
 		sight, listed := t.pods[c.Pod]
+		target.ReadyAt, target.UnreadyAt, target.StartedAt = sight.readyAt, sight.unreadyAt, sight.startedAt
 		if _, counts := known[target.Pod]; !listed && counts {
 			sight.side = t.sideByName(c.Pod)
 		}
@@ -132,6 +180,9 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 	return counted, judged
 }
 
+// targetMark separates a pod's name from the hash of a target.
+const targetMark = "@"
+
 // targetName is the name of a pod's scraped target in a ledger. Text of a source is not
 // kept there, only its hash.
 func targetName(c *prometheus.Counter) string {
@@ -140,16 +191,23 @@ func targetName(c *prometheus.Counter) string {
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(c.Instance))
-	return c.Pod + "@" + strconv.FormatUint(uint64(h.Sum32()), 36)
+	return c.Pod + targetMark + strconv.FormatUint(uint64(h.Sum32()), 36)
 }
 
 // addTarget sums the counters of a pod's targets, which must follow each other. The sum
-// has the oldest sample time of them.
+// has the oldest sample time of them. When those of one cannot be used, the pod's cannot.
 func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
 	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
 		return append(pods, target)
 	}
 	pod := &pods[len(pods)-1]
+	switch {
+	case pod.Fault() != "":
+		return pods
+	case target.Fault() != "":
+		*pod = target
+		return pods
+	}
 	pod.Counts = pod.Add(target.Counts)
 	if target.SampledAt.Before(pod.SampledAt) {
 		pod.SampledAt = target.SampledAt

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func TestSplit(t *testing.T) {
 func TestAScrapeOfOneContainerThatFails(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stableSet: "shop-stable", canarySets: []string{"shop-canary"}, state: restore(nil),
-		pods: map[string]podState{"shop-canary-a": {sideCanary, true}, "shop-stable-a": {sideStable, true}}}
+		pods: map[string]podState{"shop-canary-a": {side: sideCanary, ready: true}, "shop-stable-a": {side: sideStable, ready: true}}}
 	q := query{key: "slo"}
 	polls := 0.0
 	poll := func(instances ...string) (judged analysis.Poll) {
@@ -212,5 +213,30 @@ func TestStableIsMadeAgainUnderAnotherName(t *testing.T) {
 	}
 	if got.Canary.Total > 24*50 {
 		t.Errorf("%d requests count as the candidate's, which had %d", got.Canary.Total, 24*50)
+	}
+}
+
+// A readiness probe by HTTP every 10 s and a liveness probe by gRPC every 5 s, on pods of
+// which two targets are scraped every 20 s.
+func TestBackgroundOfATarget(t *testing.T) {
+	http, grpc, exec := corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{}}, corev1.ProbeHandler{GRPC: &corev1.GRPCAction{}}, corev1.ProbeHandler{Exec: &corev1.ExecAction{}}
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{
+		{ReadinessProbe: &corev1.Probe{ProbeHandler: http, PeriodSeconds: 10}, LivenessProbe: &corev1.Probe{ProbeHandler: grpc, PeriodSeconds: 5}},
+		{ReadinessProbe: &corev1.Probe{ProbeHandler: exec, PeriodSeconds: 1}},
+		{},
+	}}}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, pods: map[string]podState{}}
+	tr.see(pod, sideStable)
+	if len(tr.probes) != 0 {
+		t.Errorf("stable's probes %v are taken for the candidate's", tr.probes)
+	}
+	tr.see(pod, sideCanary)
+	r := result{interval: 20 * time.Second}
+	for _, target := range []string{"a@1", "a@2", "b@1", "b@2"} {
+		r.counted.Canary = append(r.counted.Canary, counter(target, 1, 0, time.Time{}))
+	}
+	if got, want := tr.background(r), []float64{.05, .1, .05}; !slices.Equal(got, want) {
+		t.Errorf("%v requests a second, want %v", got, want)
 	}
 }

@@ -33,10 +33,14 @@ func (r *Reconciler) write(ctx context.Context, run *v1alpha1.RolloutRun, m *mem
 	return err
 }
 
-// recordOf leaves out what does not fit. When the state is left out, the next process
-// does not have it and needs more evidence, as after any other loss.
+// recordOf leaves out what does not fit. Without the pods' last counters, the next process
+// begins with a baseline of each and keeps the evidence. Without the whole state, it needs
+// more evidence, as after any other loss.
 func recordOf(newest *v1alpha1.AnalysisStatus, state judgeState) (*v1alpha1.AnalysisStatus, error) {
 	raw, err := json.Marshal(state)
+	if err == nil && len(raw) > maxStateSize {
+		raw, err = json.Marshal(state.withoutPods())
+	}
 	if err == nil && len(raw) > maxStateSize {
 		raw, err = json.Marshal(judgeState{Lost: state.Lost + 1})
 	}

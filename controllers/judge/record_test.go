@@ -58,8 +58,8 @@ func TestTheLargestRecordIsWritten(t *testing.T) {
 			if len(raw) > maxTriggersSize+maxStateSize {
 				t.Errorf("the record has %d KiB", len(raw)>>10)
 			}
-			if got := restore(record); got.Lost != 1 || len(got.Ledgers) != 0 {
-				t.Errorf("a state too large was lost %d times, with %d ledgers", got.Lost, len(got.Ledgers))
+			if got := restore(record); got.Lost != 0 || len(got.Ledgers) != v1alpha1.MaxTriggers || got.Ledgers["0"].Pods != nil {
+				t.Errorf("a state too large was lost %d times, with %d ledgers and %d pods in the first", got.Lost, len(got.Ledgers), len(got.Ledgers["0"].Pods))
 			}
 			for i, kept := range record.Triggers {
 				was := newest.Triggers[i]
@@ -89,5 +89,40 @@ func TestASmallRecordIsWhole(t *testing.T) {
 	}
 	if got := restore(record); got.Lost != 0 || len(got.Ledgers) != 1 {
 		t.Errorf("the state was lost %d times, with %d ledgers", got.Lost, len(got.Ledgers))
+	}
+}
+
+// 5,000 pods of a Deployment, a part of which are the canary's, and both versions whole in a
+// bake.
+func TestTheStateOfManyPods(t *testing.T) {
+	for pods, whole := range map[int]bool{5000: true, 10_000: false} {
+		var all []analysis.PodCounter
+		for i := range pods {
+			all = append(all, counter(fmt.Sprintf("shop-7d9f8b6c5d-%05d", i), 123_456_789, 12_345, time.UnixMilli(1_795_521_619_123)))
+		}
+		state := restore(nil)
+		state.Ledgers["a"] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: time.UnixMilli(1_795_521_620_000), Stable: all}, time.Time{})
+		record, err := recordOf(&v1alpha1.AnalysisStatus{}, state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := restore(record)
+		if kept := len(got.Ledgers["a"].Pods) == pods; kept != whole || got.Lost != 0 || len(record.State.Raw) > maxStateSize {
+			t.Errorf("%d pods: %d bytes, %d pods kept, %d states lost", pods, len(record.State.Raw), len(got.Ledgers["a"].Pods), got.Lost)
+		}
+		t.Logf("%d pods: %d KiB", pods, len(record.State.Raw)>>10)
+	}
+}
+
+// Evidence that does not fit is lost, and that is counted.
+func TestAStateThatDoesNotFitWithoutItsPodsIsLost(t *testing.T) {
+	state := restore(nil)
+	state.Ledgers[strings.Repeat("k", maxStateSize)] = analysis.Ledger{}
+	record, err := recordOf(&v1alpha1.AnalysisStatus{}, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := restore(record); got.Lost != 1 || len(got.Ledgers) != 0 {
+		t.Errorf("lost %d times, with %d ledgers", got.Lost, len(got.Ledgers))
 	}
 }

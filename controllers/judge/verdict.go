@@ -29,7 +29,7 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 	if result.Err != nil {
 		return analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	}
-	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Metric: metricOf(g.Spec, trigger)}
+	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Metric: metricOf(g.Spec, trigger), Background: t.background(result)}
 	if trigger.Invariant != "" {
 		// A violation counts even when the response is incomplete; only a pass needs a
 		// complete and fresh one.
@@ -42,14 +42,11 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 		}
 		return v
 	}
-	if err := result.poll.Check(); err != nil {
-		return analysis.Verdict{Reason: analysis.Malformed, Message: err.Error()}
-	}
 	if v, ok := quality.Judge(result.poll); !ok {
 		return v
 	}
 	ledger := t.state.Ledgers[queryKey(g, trigger)]
-	if v, ok := ledger.Complete(); !ok {
+	if v, ok := ledger.Answers(result.poll); !ok {
 		return v
 	}
 	v, err := t.judgeSLO(g, trigger, ledger, quality)
@@ -57,9 +54,12 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
 	if v.Outcome() == analysis.Pass {
-		if doubt, ok := quality.JudgeShare(ledger, g.Spec.MinimumSamples); !ok {
+		if doubt, ok := quality.JudgeShare(ledger); !ok {
 			return doubt
 		}
+	}
+	if note := result.counted.LeftOut(); note != "" {
+		v.Message += "; " + note
 	}
 	return v
 }
@@ -79,7 +79,7 @@ func (t *evaluation) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigg
 			Budget: budget, Rate: read.number("burn.rate", trigger.Burn.Rate),
 			Long: trigger.Burn.Long.Duration, Short: trigger.Burn.Short.Duration, MinimumSamples: g.Spec.MinimumSamples, BadName: badName(slo.Indicator),
 		}
-		return rule.Judge(l), read.err
+		return rule.Judge(l.Mature(g.Spec.WarmUpOf(trigger))), read.err
 	case trigger.BudgetSpent != "":
 		rule := analysis.BudgetSpent{
 			Budget: budget, Period: slo.PeriodDuration(), Limit: read.number("budgetSpent", trigger.BudgetSpent) / 100,
