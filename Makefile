@@ -45,7 +45,7 @@ bench: ## Benchmarks of the planner, the judge and the evidence
 	go test -run '^$$' -bench . -benchmem ./controllers/... ./analysis/...
 
 bench-judge: ## The judge against its targets and its peers, and the cost of a poll (RUNS=10000 for exact figures, CLUSTER=1 adds 80 real releases)
-	go run ./hack/bench-judge -peers -bar -runs $(or $(RUNS),200)
+	go run ./hack/bench-judge -peers -bar -runs $(or $(RUNS),1000)
 	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers/sources
 	$(if $(CLUSTER),go run ./hack/bench-cluster)
 

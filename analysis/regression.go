@@ -55,7 +55,6 @@ type Regression struct {
 	// that a fail needs, as a logarithm.
 	Burst time.Duration
 	Bar   float64
-	All   time.Duration
 
 	// Exclude is the multiple of the budget that must be excluded for a pass; 0 is none.
 	Exclude float64
@@ -96,9 +95,12 @@ func Default(budget float64, triggers int, minimumSamples int64) Regression {
 const (
 	DefaultWarmUp = time.Minute
 	defaultBurst  = 20 * time.Second
-	defaultBar    = 4
-	burstOfAll    = 30 * time.Second
+	defaultBar    = 5
 )
+
+// surplusLasts is how long more requests than its share may reach the candidate, such as the
+// retries of a client that has a cookie for it.
+const surplusLasts = 30 * time.Second
 
 // Adjust replaces the defaults: how many times as bad as stable a candidate may be, how many
 // times its budget it may burn, and the bound on false alarms.
@@ -180,5 +182,7 @@ func (r Regression) compared(e Evidence) bool {
 // sustained is the evidence of a comparison with stable that no burst and no beginning
 // explains.
 func (r Regression) sustained(t Trail) float64 {
-	return sustained{r.limit(), r.Worse, r.youths(), []cause{{OnePod: true, Lasts: r.Burst}, {Lasts: r.All, Again: true}, {Surplus: true, Lasts: burstOfAll}}}.of(t.Looks)
+	return sustained{r.limit(), r.Worse, r.youths(), []cause{
+		{OnePod: true, Lasts: r.Burst}, {Again: true}, {Surplus: true, Lasts: surplusLasts},
+	}}.of(t.Looks)
 }

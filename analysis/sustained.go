@@ -8,19 +8,21 @@ import (
 )
 
 // Sustained evidence is what is left when everything is taken away that a candidate without
-// a regression may have: one burst of bad requests, and a bad beginning of its pods. It is
-// the logarithm of the greatest likelihood ratio between one of the alternatives, from any
-// look on until now, and the limit:
+// a regression may have: bursts of bad requests, and a bad beginning of its pods. It is the
+// logarithm of the greatest likelihood ratio between one of the alternatives, from any look
+// on until now, and a limit, divided by how many requests of the service fail together:
 //
-//	S = min over y and c of max over k and i of Σ_{j ≥ i} Σ_{x of look j, not in c} ℓ_k(x; q + y(x))
+//	S = min over y and c of max over k and i of Σ_{j ≥ i} Σ_{x in look j, not in c} ℓ_k(x; q(x) + y(x)) / φ
 //
-// where x are parts of a look, c is any single cause (see cause), y any of the youths, q the
-// limit, and ℓ_k the log likelihood ratio of logAbsolute. The maximum over i is the CUSUM of
-// E. S. Page ("Continuous inspection schemes", Biometrika 1954).
+// where x are parts of a look, c is any of the causes, y any of the youths, ℓ_k the log
+// likelihood ratio of logAbsolute for the alternative k, q(x) the greater one of limit and
+// worse times what stable had around x, and φ stable's dispersion (see usual). The maximum
+// over i is the CUSUM of E. S. Page ("Continuous inspection schemes", Biometrika 1954), and
+// leaving out what matters most is a jackknife.
 //
 // A fail needs it in addition to the evidence of the e-processes, which is computed from all
 // counts. P(A and B) ≤ P(A), so it can only make false alarms rarer: Ville's bound on the
-// e-processes holds whatever is removed here and why. That is also why S itself needs no
+// e-processes holds whatever is removed here, and why. That is also why S itself needs no
 // proof, and its bar is chosen by simulation (hack/bench-judge).
 type sustained struct {
 	// limit is the candidate's greatest ratio, and worse how many times stable's.
@@ -104,7 +106,7 @@ func (w weighed) least(looks []Look, c cause) float64 {
 		return least
 	}
 	for _, other := range choices {
-		if c.apart(looks, worst, other) {
+		if apart(looks, worst, other) {
 			both := append(slices.Clone(worst), other...)
 			slices.SortFunc(both, func(a, b place) int { return cmp.Compare(a.look, b.look) })
 			least = min(least, w.without(both, 1))
@@ -113,19 +115,24 @@ func (w weighed) least(looks []Look, c cause) float64 {
 	return least
 }
 
-// apart reports whether two choices have so much time between them that a candidate without
-// a pause would have shown more in between.
-func (c cause) apart(looks []Look, a, b []place) bool {
-	begin := func(of []place) int64 {
-		least := int64(math.MaxInt64)
-		for _, p := range of {
-			least = min(least, looks[p.look].Parts[p.part].To)
-		}
-		return least
+// againAfter is how much later something happens again.
+const againAfter = 20 * time.Second
+
+// apart reports whether two choices have no part in common and againAfter between them: a
+// candidate that fails all the time has bad requests in between, which then remain.
+func apart(looks []Look, a, b []place) bool {
+	d := firstEnd(looks, a) - firstEnd(looks, b)
+	return max(d, -d) >= againAfter.Milliseconds() &&
+		!slices.ContainsFunc(b, func(p place) bool { return slices.Contains(a, p) })
+}
+
+// firstEnd is when the first of some parts ended.
+func firstEnd(looks []Look, of []place) int64 {
+	first := int64(math.MaxInt64)
+	for _, p := range of {
+		first = min(first, looks[p.look].Parts[p.part].To)
 	}
-	disjoint := !slices.ContainsFunc(b, func(p place) bool { return slices.Contains(a, p) })
-	d := begin(a) - begin(b)
-	return disjoint && max(d, -d) >= 20000
+	return first
 }
 
 // part is how much of the bad requests of some parts a cause explains: 1 is all of them, and

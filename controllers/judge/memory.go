@@ -39,7 +39,7 @@ type judgeState struct {
 	// Ledgers by query.
 	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
 	// Regressions by trigger.
-	Regressions map[string]analysis.CombinedState `json:"regressions,omitempty"`
+	Regressions map[string]analysis.RegressionState `json:"regressions,omitempty"`
 	// Lost counts how many times the state could not be read.
 	Lost int `json:"lost,omitempty"`
 }
@@ -105,7 +105,7 @@ func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 		s.Ledgers = map[string]analysis.Ledger{}
 	}
 	if s.Regressions == nil {
-		s.Regressions = map[string]analysis.CombinedState{}
+		s.Regressions = map[string]analysis.RegressionState{}
 	}
 	return s
 }

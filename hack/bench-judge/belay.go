@@ -1,11 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"time"
 
 	"belay.dev/belay/analysis"
@@ -32,19 +29,17 @@ func belay(start func(s *scenario) rule) judge {
 		asked := start(s)
 		var l analysis.Ledger
 		seen := newPoll(w)
+		seen.counted.WarmUps = []time.Duration{s.warmsUp()}
 		for now := w.firstPoll; now < w.length; now += min(w.scrape, slowestPoll) {
-			stage := w.stage(now)
 			seen.at(w, now)
-			if seen.counted.Check() == nil {
-				l = l.Advance(seen.counted, stage)
-			}
+			l = l.Advance(seen.counted, w.stage(now))
 			quality := analysis.Quality{
 				ScrapeInterval: seconds(w.scrape), ReadyPods: seen.ready, Weight: int(100*w.share(now) + 0.5),
 			}
 			if _, ok := quality.Judge(seen.judged); !ok {
 				continue
 			}
-			if _, ok := l.Complete(); !ok {
+			if _, ok := l.Answers(seen.judged); !ok {
 				continue
 			}
 			if asked.judge(l, quality) == analysis.Fail {
@@ -53,6 +48,17 @@ func belay(start func(s *scenario) rule) judge {
 		}
 		return never
 	}
+}
+
+// defaultWarmUp is the API's, in seconds.
+const defaultWarmUp = 60
+
+// warmsUp is the guardrail's warm-up.
+func (s *scenario) warmsUp() time.Duration {
+	if s.warmUp > 0 {
+		return seconds(s.warmUp)
+	}
+	return defaultWarmUp * time.Second
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
@@ -87,10 +93,8 @@ func newPoll(w *world) *poll {
 
 // at is the poll at a second, later than the one before.
 func (p *poll) at(w *world, now float64) {
-	p.counted = analysis.Poll{
-		EvaluatedAt: clock(now), ScrapeInterval: seconds(w.scrape),
-		Canary: p.counted.Canary[:0], Stable: p.counted.Stable[:0],
-	}
+	p.counted.EvaluatedAt, p.counted.ScrapeInterval = clock(now), seconds(w.scrape)
+	p.counted.Canary, p.counted.Stable = p.counted.Canary[:0], p.counted.Stable[:0]
 	p.judged = analysis.Poll{EvaluatedAt: p.counted.EvaluatedAt, Canary: p.judged.Canary[:0]}
 	p.ready = 0
 	for i := range w.canary.pods {
@@ -124,14 +128,15 @@ func (p *pod) counter(now, scrape float64) (analysis.PodCounter, bool) {
 		Pod: p.name, SampledAt: clock(p.at[i]),
 		Counts: analysis.Counts{Total: p.total[i], Bad: p.failed[i]},
 	}
-	switch {
-	case p.serves(now):
-		c.ReadyAt = clock(p.readySince(now))
-	case now < p.ready:
-		c.UnreadyAt = clock(p.created)
-	case now >= p.ended:
-	default:
-		c.UnreadyAt = clock(p.restart.from)
+	if now >= p.ended {
+		return c, true
+	}
+	// What the API server reports is in whole seconds, and gone with the pod.
+	c.StartedAt = clock(math.Floor(p.startedAt(now)))
+	if p.serves(now) {
+		c.ReadyAt = clock(math.Floor(p.readySince(now)))
+	} else {
+		c.UnreadyAt = clock(math.Floor(p.unreadySince(now)))
 	}
 	return c, true
 }
@@ -144,39 +149,26 @@ type byDefault struct {
 
 func startDefault(s *scenario) rule {
 	r := analysis.Default(s.budget, 1, 0)
-	r.SlowStart = s.budget == slowBudget
-	if v := os.Getenv("WARM"); v != "" {
-		r.WarmUp, _ = time.ParseDuration(v)
-	}
-	if v := os.Getenv("BURST"); v != "" {
-		r.Burst, _ = time.ParseDuration(v)
-	}
-	if v := os.Getenv("BAR"); v != "" {
-		r.Bar, _ = strconv.ParseFloat(v, 64)
-	}
-	if v := os.Getenv("ALL"); v != "" {
-		r.All, _ = time.ParseDuration(v)
-	}
+	r.WarmUp, r.SlowStart = s.warmsUp(), s.budget == slowBudget
 	return &byDefault{Regression: r}
 }
 
 func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcome {
 	d.Given(q, 0, "")
 	d.state = d.Observe(d.state, l)
-	v := d.Judge(d.state, l)
-	if v.Outcome() == analysis.Fail && os.Getenv("SAY") != "" {
-				fmt.Fprintln(os.Stderr, v.Reason, v.Message, v.Statistics)
-	}
-	return v.Outcome()
+	return d.Judge(d.state, l).Outcome()
 }
 
 // byBurn is the burn trigger with the API's defaults.
-type byBurn struct{ analysis.Burn }
+type byBurn struct {
+	analysis.Burn
+	warmUp time.Duration
+}
 
 func startBurn(s *scenario) rule {
-	return byBurn{analysis.Burn{Budget: s.budget, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute}}
+	return byBurn{analysis.Burn{Budget: s.budget, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute}, s.warmsUp()}
 }
 
 func (b byBurn) judge(l analysis.Ledger, _ analysis.Quality) analysis.Outcome {
-	return b.Judge(l).Outcome()
+	return b.Judge(l.Mature(b.warmUp)).Outcome()
 }

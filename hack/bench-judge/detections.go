@@ -59,7 +59,9 @@ func otherFaults() []row {
 		detect("slow-late", "100 ms more from 300 s on", worse(tail, slowLater-slowTail, lateOnset), nil, within(low20, 150, median)),
 		detect("both-bad-6pct", "6 % from 300 s on, stable has 2 %", worse(both, 0.04, lateOnset), nil),
 		detect("both-bad-20pct", "20 % from 300 s on, stable has 2 %", worse(both, 0.18, lateOnset), nil),
-		detect("alone-2pct", "2 % at weight 100 from 300 s on", worse(alone, 0.02, lateOnset), nil, bar{most: 120, what: median}),
+		// At 10 requests/s two minutes have too few requests to tell 2 % from ten times the budget.
+		detect("alone-2pct", "2 % at weight 100 from 300 s on", worse(alone, 0.02, lateOnset), nil,
+			within(low5, 120, median), within(low20, 120, median), within(thou10, 120, median)),
 		detect("alone-5pct", "5 % at weight 100 from 300 s on", worse(alone, 0.05, lateOnset), nil),
 		detect("alone-50pct", "50 % at weight 100 from 300 s on", worse(alone, 0.5, lateOnset), nil),
 		detect("clumped-1pct", "1 % errors in clumps of 10 from the first request, stable has 0.1 %", clumps, nil),

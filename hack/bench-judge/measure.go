@@ -13,8 +13,13 @@ import (
 // column is a judge of the tables.
 type column struct {
 	name string
+	// errors is set when the rule is for an slo of errors only.
+	errors bool
 	judge
 }
+
+// asked reports whether a rule is for a row.
+func (c column) asked(r *row) bool { return !c.errors || r.budget == errorBudget }
 
 // result is what one judge did in all runs of a row under a load.
 type result struct {
@@ -23,8 +28,9 @@ type result struct {
 	Weight float64 `json:"weight"`
 	Scrape float64 `json:"scrapeSeconds"`
 	Judge  string  `json:"judge"`
-	Runs   int     `json:"runs"`
-	Seed   uint64  `json:"seed"`
+	// Runs is 0 when the judge's rule is not for this row.
+	Runs int    `json:"runs"`
+	Seed uint64 `json:"seed"`
 	// RolledBack is in percent of all runs; Early is the part before the onset, or all of a
 	// null.
 	RolledBack float64 `json:"rolledBackPercent"`
@@ -57,7 +63,9 @@ func measure(r *row, l load, judges []column, seed uint64, runs int) []result {
 					w.answers[1].remember(&w.stable)
 				}
 				for k, j := range judges {
-					seconds[k][n] = j.judge(&w, &r.scenario, rng) - r.onset
+					if j.asked(r) {
+						seconds[k][n] = j.judge(&w, &r.scenario, rng) - r.onset
+					}
 				}
 			}
 		})
@@ -65,8 +73,11 @@ func measure(r *row, l load, judges []column, seed uint64, runs int) []result {
 	workers.Wait()
 	out := make([]result, len(judges))
 	for k, j := range judges {
-		out[k] = result{Row: r.name, RPS: l.rps, Weight: l.weight, Scrape: r.scrape, Judge: j.name, Runs: runs, Seed: seed}
-		out[k].summarize(seconds[k], r.null)
+		out[k] = result{Row: r.name, RPS: l.rps, Weight: l.weight, Scrape: r.scrape, Judge: j.name, Seed: seed}
+		if j.asked(r) {
+			out[k].Runs = runs
+			out[k].summarize(seconds[k], r.null)
+		}
 	}
 	return out
 }

@@ -22,7 +22,12 @@ func nulls() []row {
 		null("clumped", "0.1 % errors, in clumps of 10, at most 50", scenario{budget: errorBudget, healthy: 0.001, clump: 10}, rarely),
 		null("bad-2pct", "both versions have 2 % errors", scenario{budget: errorBudget, healthy: 0.02}, rarely),
 	}
-	out = append(out, coldStarts()...)
+	for _, r := range coldStarts() {
+		out = append(out, r)
+		patient := r
+		patient.name, patient.warmUp, patient.bars = r.name+"-warm90", 90, []bar{{most: rarely, what: rolledBack}}
+		out = append(out, patient)
+	}
 	out = append(out, bursts()...)
 	out = append(out, sharedTrouble()...)
 	out = append(out, aloneNulls()...)

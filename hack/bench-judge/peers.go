@@ -10,19 +10,22 @@ const never = 1e9
 
 // peer is a documented rule, or a documented one tuned to be quick.
 type peer struct {
-	name, says string
-	judge
+	column
+	says string
 }
 
+// Argo's and Flagger's success rates are of errors. The tuned ones have the limits with
+// which they take as long here, scraped every 5 s, as measured on the local cluster: 27 and
+// 20 s at 5 % errors, 24 and 20 s at 50 %.
 var peers = []peer{
-	{"Argo 95 %", "the docs' irate[5m] success rate every minute, at least 95 %, failureLimit 3", argo(irate, 60, 300, 0.95, 3)},
-	{"Argo 99 %", "the same with at least 99 %", argo(irate, 60, 300, 0.99, 3)},
-	{"Argo tuned", "rate[30s] every 10 s, at least 99 %, failureLimit 1", argo(rate, 10, 30, 0.99, 1)},
-	{"Flagger", "the docs' success rate over 1 m of at least 99 %, interval 1 m, threshold 5", flagger(60, 60, 5)},
-	{"Flagger tuned", "the same over 30 s, interval 10 s, threshold 2", flagger(10, 30, 2)},
-	{"burn alert", "PromQL, 14.4 times the budget over 5 m and 1 m every 15 s", burnAlert(0)},
-	{"burn, 2x stable", "the same, and only if twice stable's ratio", burnAlert(2)},
-	{"Belay burn", "Belay's trigger: the same windows on exact counter deltas", belay(startBurn)},
+	{column{"Argo 95 %", true, argo(irate, 60, 300, 0.95, 3)}, "the docs' irate[5m] success rate every minute, at least 95 %, failureLimit 3"},
+	{column{"Argo 99 %", true, argo(irate, 60, 300, 0.99, 3)}, "the same with at least 99 %"},
+	{column{"Argo tuned", true, argo(rate, 10, 30, 0.99, 2)}, "rate[30s] every 10 s, at least 99 %, failureLimit 2"},
+	{column{"Flagger", true, flagger(60, 60, 5)}, "the docs' success rate over 1 m of at least 99 %, interval 1 m, threshold 5"},
+	{column{"Flagger tuned", true, flagger(10, 30, 1)}, "the same over 30 s, interval 10 s, threshold 1"},
+	{column{"burn alert", false, burnAlert(0)}, "PromQL, 14.4 times the budget over 5 m and 1 m every 15 s"},
+	{column{"burn, 2x stable", false, burnAlert(2)}, "the same, and only if twice stable's ratio"},
+	{column{"Belay burn", false, belay(startBurn)}, "Belay's trigger: the same windows on exact counter deltas, after the warm-up"},
 }
 
 // argo is an AnalysisTemplate as in the Argo Rollouts docs, measured every interval:

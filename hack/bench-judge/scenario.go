@@ -39,6 +39,8 @@ type scenario struct {
 	// that is drawn; leaves is set when as many are removed later.
 	restarts, joins int
 	leaves          bool
+	// warmUp of the guardrail in seconds, 0 for the default.
+	warmUp float64
 	// onset is when a regression begins. The run lasts runFor after it.
 	onset float64
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,16 +38,34 @@ func TestOneSeedGivesOneReport(t *testing.T) {
 
 // A row must not depend on which others are measured before it, nor on the peers.
 func TestRunsDrawFromTheirOwnSource(t *testing.T) {
-	one := column{belayName, belay(startDefault)}
+	one := column{belayName, false, belay(startDefault)}
 	all := []column{one}
 	for _, p := range peers {
-		all = append(all, column{p.name, p.judge})
+		all = append(all, p.column)
 	}
-	r := &rows()[3]
+	r := &rows()[slices.IndexFunc(rows(), func(r row) bool { return r.name == "first-1pct" })]
 	with, alone := measure(r, low20, all, 7, 20), measure(r, low20, all[:1], 7, 20)
 	measure(r, low5, all[:1], 7, 20)
 	if got := with[0].text(r.null); got != alone[0].text(r.null) {
 		t.Errorf("%s with the peers, %s without", got, alone[0].text(r.null))
+	}
+	if m, tail := alone[0].Median, alone[0].Tail; m == nil || tail == nil || *m == *tail {
+		t.Errorf("%s: all runs are alike", alone[0].text(r.null))
+	}
+}
+
+// A rule about errors is not asked about slow requests.
+func TestRulesOfErrorsAreNotAskedAboutLatency(t *testing.T) {
+	for cell, want := range map[string]string{"slow-first": "–", "first-50pct": "100"} {
+		b, err := report(io.Discard, options{runs: 2, cell: cell, peers: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range b.results {
+			if r.Judge == "Argo 99 %" && !strings.HasPrefix(r.text(false), want) {
+				t.Errorf("%s of %s: %s, want %s", r.Judge, cell, r.text(false), want)
+			}
+		}
 	}
 }
 
@@ -68,8 +87,9 @@ func TestRowsAreSound(t *testing.T) {
 				t.Errorf("%s has a target for its %s", r.name, b.what)
 			}
 		}
-		if got, err := report(io.Discard, options{runs: 1, cell: r.name}); err != nil {
-			t.Errorf("%s: %d, %v", r.name, got, err)
+		b, err := report(io.Discard, options{runs: 1, cell: regexp.QuoteMeta(r.name)})
+		if err != nil || len(b.results) != len(r.loads) {
+			t.Errorf("%s: %v", r.name, err)
 		}
 	}
 }
@@ -87,7 +107,7 @@ func TestSummaries(t *testing.T) {
 		{"one before the onset", []float64{-10, 10, 20, 30}, false, "75 / 30 / – (25 early)", true},
 		{"a null", []float64{-10, 10, never, never - 300}, true, "50", false},
 	} {
-		var r result
+		r := result{Runs: len(c.seconds)}
 		r.summarize(c.seconds, c.null)
 		if got := r.text(c.null); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)

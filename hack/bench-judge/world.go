@@ -71,6 +71,22 @@ func (p *pod) readySince(second float64) float64 {
 	return p.ready
 }
 
+// startedAt is when the container started that runs at a second.
+func (p *pod) startedAt(second float64) float64 {
+	if second >= p.restart.up {
+		return p.restart.up
+	}
+	return p.created
+}
+
+// unreadySince is since when a pod that does not serve at a second has not been ready.
+func (p *pod) unreadySince(second float64) float64 {
+	if second >= p.restart.from {
+		return p.restart.from
+	}
+	return p.created
+}
+
 // answers reports whether a scrape at a second gets through.
 func (p *pod) answers(second float64) bool {
 	return second >= p.created && second < p.ended && (second < p.restart.from || second >= p.restart.up)
@@ -113,8 +129,10 @@ type world struct {
 	// length is the second at which the run ends, started when it began: before the
 	// candidate's pods exist. firstPoll is when it is judged first.
 	length, started, firstPoll float64
-	answers                    [2]answer
-	cuts                       []float64
+	// answers are Prometheus' series, of canary and stable.
+	answers [2]answer
+	// cuts are the seconds at which the requests of a pod change.
+	cuts []float64
 }
 
 // share is the canary's share of the requests at a second.
@@ -141,18 +159,17 @@ func (w *world) scrapes(rng *rand.Rand) {
 
 // route splits a version's requests evenly between its pods that are ready.
 func (w *world) route(s *side, rps func(second float64) float64) {
-	cuts := append(w.cuts[:0], -history, w.length)
+	w.cuts = append(w.cuts[:0], -history, w.length)
 	for _, step := range w.weights {
-		cuts = append(cuts, step.from)
+		w.cuts = append(w.cuts, step.from)
 	}
 	for i := range s.pods {
 		p := &s.pods[i]
-		cuts = append(cuts, p.ready, p.ended, p.restart.from, p.restart.ready)
+		w.cuts = append(w.cuts, p.ready, p.ended, p.restart.from, p.restart.ready)
 	}
-	slices.Sort(cuts)
-	w.cuts = cuts
-	for i := 1; i < len(cuts) && cuts[i] <= w.length; i++ {
-		from, to := cuts[i-1], cuts[i]
+	slices.Sort(w.cuts)
+	for i := 1; i < len(w.cuts) && w.cuts[i] <= w.length; i++ {
+		from, to := w.cuts[i-1], w.cuts[i]
 		if to <= from || from < -history {
 			continue
 		}
