@@ -95,7 +95,7 @@ func Default(budget float64, triggers int, minimumSamples int64) Regression {
 const (
 	DefaultWarmUp = time.Minute
 	defaultBurst  = 20 * time.Second
-	defaultBar    = 5
+	defaultBar    = 6
 )
 
 // surplusLasts is how long more requests than its share may reach the candidate, such as the

@@ -145,8 +145,11 @@ func (j *judgement) failed() Verdict {
 
 // chance states the always-valid bound on false alarms, and what it assumes.
 func (j *judgement) chance() string {
-	return fmt.Sprintf("chance of this in a healthy release: at most %s, if requests fail independently of each other; no burst of up to %s on one pod explains it",
-		oneIn(j.falseAlarms()), j.Burst)
+	cause := fmt.Sprintf("burst of up to %s on one pod", j.Burst)
+	if j.alone {
+		cause = fmt.Sprintf("cause of up to %s that stable would share", sharedIncident)
+	}
+	return fmt.Sprintf("chance of this in a healthy release: at most %s, if requests fail independently of each other; no %s explains it", oneIn(j.falseAlarms()), cause)
 }
 
 // falseAlarms bounds the probability that any of the triggers ever has this much evidence in

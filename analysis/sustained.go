@@ -52,7 +52,7 @@ func (s sustained) of(looks []Look) float64 {
 	}
 	base := usualOf(looks)
 	least := math.Inf(1)
-	for _, y := range s.youths {
+	for _, y := range distinct(s.youths, looks) {
 		e := s.weigh(looks, y, base)
 		least = min(least, e.without(nil, 1))
 		for _, c := range s.causes {

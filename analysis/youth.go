@@ -1,6 +1,10 @@
 package analysis
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // youth is one way in which a healthy pod may begin: it answers up to Ratio of its requests
 // badly for the time Until after its first request.
@@ -30,6 +34,23 @@ func (r Regression) youths() []youth {
 	out := make([]youth, len(coldStarts))
 	for i, f := range coldStarts {
 		out[i] = youth{time.Duration(f * float64(r.WarmUp)), min(1, coldRatio/(f*f))}
+	}
+	return out
+}
+
+// distinct are those youths that may explain a part of a look, and one for all others: most
+// of the time no pod is young.
+func distinct(youths []youth, looks []Look) []youth {
+	least := int64(math.MaxInt64)
+	for _, l := range looks {
+		for _, p := range l.Parts {
+			least = min(least, p.Age)
+		}
+	}
+	out := slices.DeleteFunc(slices.Clone(youths), func(y youth) bool { return y.Until.Milliseconds() <= least })
+	if len(out) < len(youths) {
+		// The others explain nothing, so they are all the same.
+		out = append(out, youth{})
 	}
 	return out
 }
