@@ -70,6 +70,23 @@ type RegressionState struct {
 	Trail Trail `json:"trail"`
 	// Began is when the candidate began to serve, in Unix milliseconds: no pod is older.
 	Began int64 `json:"began"`
+	// Sustained is the settings of the newest look's sustained evidence.
+	Sustained SustainedRule `json:"sustained"`
+}
+
+// SustainedRule is what sustained evidence takes away, for whoever computes it again: how
+// long a burst on one pod lasts, in milliseconds, and the youths, as milliseconds and ratio.
+type SustainedRule struct {
+	Burst  int64        `json:"burst"`
+	Youths [][2]float64 `json:"youths"`
+}
+
+func (r Regression) sustainedRule() SustainedRule {
+	rule := SustainedRule{Burst: r.Burst.Milliseconds()}
+	for _, y := range r.youths() {
+		rule.Youths = append(rule.Youths, [2]float64{float64(y.Until.Milliseconds()), y.Ratio})
+	}
+	return rule
 }
 
 // Default is the regression test with its default settings. triggers is how many share the
@@ -150,6 +167,7 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if s.Began == 0 {
 		s.Began = max(0, l.StageFrom.UnixMilli())
 	}
+	s.Sustained = r.sustainedRule()
 	s.Trail, s.Evidence = s.Trail.under(r.rule(), s.Evidence).follow(s.Evidence, l, r.Quality.Weight, s.Began, r.WarmUp.Milliseconds())
 	return s
 }
@@ -178,6 +196,10 @@ func (r Regression) holds(p EProcess) bool { return p.net() >= r.threshold() }
 func (r Regression) compared(e Evidence) bool {
 	return r.holds(e.Relative) && r.holds(e.Absolute) && e.together()
 }
+
+// Sustained is the sustained evidence of a state while stable serves. A verdict computes it
+// only when the other evidence is at least half of what is sufficient, otherwise it is 0.
+func (r Regression) Sustained(s RegressionState) float64 { return r.sustained(s.Trail) }
 
 // sustained is the evidence of a comparison with stable that no burst and no beginning
 // explains.
