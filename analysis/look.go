@@ -65,7 +65,7 @@ func (l *Look) UnmarshalJSON(raw []byte) error {
 		return fmt.Errorf("a look: %w", err)
 	}
 	if len(v) < lookNumbers || (len(v)-lookNumbers)%partNumbers != 0 || len(v) > lookNumbers+maxParts*partNumbers {
-		return fmt.Errorf("a look has %d numbers, want %d and %d for each of at most %d parts", len(v), lookNumbers, partNumbers, maxParts)
+		return fmt.Errorf("a look: %d numbers", len(v))
 	}
 	*l = Look{After: int64(v[0]), Canary: Counts{v[1], v[2]}, Stable: Counts{v[3], v[4]}, Weight: int(v[5])}
 	for v = v[lookNumbers:]; len(v) > 0; v = v[partNumbers:] {
