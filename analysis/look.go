@@ -60,12 +60,13 @@ func (l Look) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (l *Look) UnmarshalJSON(raw []byte) error {
-	var v []float64
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return fmt.Errorf("a look: %w", err)
+	var allowed []int
+	for parts := range maxParts + 1 {
+		allowed = append(allowed, lookNumbers+parts*partNumbers)
 	}
-	if len(v) < lookNumbers || (len(v)-lookNumbers)%partNumbers != 0 || len(v) > lookNumbers+maxParts*partNumbers {
-		return fmt.Errorf("a look: %d numbers", len(v))
+	v, err := numbers(raw, allowed...)
+	if err != nil {
+		return fmt.Errorf("a look: %w", err)
 	}
 	*l = Look{After: int64(v[0]), Canary: Counts{v[1], v[2]}, Stable: Counts{v[3], v[4]}, Weight: int(v[5])}
 	for v = v[lookNumbers:]; len(v) > 0; v = v[partNumbers:] {

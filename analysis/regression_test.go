@@ -93,6 +93,9 @@ func TestRegressionJudges(t *testing.T) {
 		"one burst on one pod over two scrapes, and ordinary errors": {
 			series([]Counts{{220, 200}, {220, 200}, {20, 0}, {20, 1}}, good[4:]), series([]Counts{{20, 0}, {20, 1}}, good[2:]), quiet, 0, Healthy, "",
 		},
+		"one pod that fails for 20 s, and ordinary errors": {
+			series([]Counts{{20, 18}, {20, 18}, {20, 0}, {20, 1}}, good[4:]), series([]Counts{{20, 0}, {20, 1}}, good[2:]), quiet, 0, Healthy, "",
+		},
 		"a burst beyond the candidate's share over 20 s on all pods": {
 			series([]Counts{{120, 100}, {120, 100}}, good[2:]), series([]Counts{{120, 100}, {120, 100}}, good[2:]), quiet, 0, Healthy, "",
 		},

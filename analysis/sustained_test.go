@@ -121,6 +121,17 @@ func TestDispersionIsTheSizeOfClumps(t *testing.T) {
 	}
 }
 
+// Evidence of requests that fail ten at a time is worth less.
+func TestSustainedEvidenceIsDividedByTheDispersion(t *testing.T) {
+	calm, clumped := steady(20), steady(20)
+	clumped[3].Stable.Bad, clumped[11].Stable.Bad = 10, 10
+	s := sustained{0.002, 0, []youth{{}}, nil}
+	d := usualOf(clumped).dispersion
+	if got, want := s.of(clumped), s.of(calm)/d; d < 5 || !near(got, want, 1e-9) {
+		t.Errorf("%v with a dispersion of %v, want %v", got, d, want)
+	}
+}
+
 func TestYouths(t *testing.T) {
 	r := Regression{WarmUp: time.Minute}
 	for _, y := range r.youths() {
