@@ -187,3 +187,25 @@ func TestRoundingIsNoDecrease(t *testing.T) {
 		t.Errorf("counted %v, want %v", l.Canary, want)
 	}
 }
+
+// A collector that drops and keeps what it likes.
+func TestWhatIsMissingIsBounded(t *testing.T) {
+	var l Ledger
+	total := 1e6
+	for i := range 20 {
+		total -= float64(1000 - 10*i)
+		l = l.Advance(canary(15*i, pod("c", 15*i, total, 0)), start)
+		raw, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l = Ledger{}
+		if err := json.Unmarshal(raw, &l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []Counts{{840, 0}, {830, 0}, {820, 0}, {810, 0}}
+	if diff := cmp.Diff(want, l.Pods["c"].Missing); diff != "" {
+		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+}

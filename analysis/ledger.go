@@ -27,9 +27,7 @@ func (c Counts) Ratio() float64 {
 
 // PodCounter is one pod's cumulative counters at a poll.
 type PodCounter struct {
-	// Namespace of the pod; empty when the series has no such label.
-	Namespace string
-	Pod       string
+	Pod string
 	// Counts since the container started.
 	Counts
 	// SampledAt is the scrape time.

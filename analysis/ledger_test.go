@@ -338,7 +338,7 @@ func TestAPodWhoseCountersCannotBeUsedIsLeftOut(t *testing.T) {
 			if l.Canary.Bad < 1 || !l.Canary.sound() {
 				t.Errorf("%v are not counts", l.Canary)
 			}
-			if note := p.LeftOut(); (note != "") != (c.want != "") || c.want != "" && !strings.HasPrefix(note, "2 pods are left out: pod ") {
+			if note := p.LeftOut(); (note != "") != (c.want != "") || c.want != "" && !strings.HasPrefix(note, "pods left out: 2 (pod ") {
 				t.Errorf("left out: %q", note)
 			}
 		})

@@ -22,7 +22,7 @@ func (l Ledger) age(c lastCounter) time.Duration {
 // take adds a poll's counters of one version and returns what its pods served since their
 // last samples, also of those that served nothing.
 func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
-	var scrapes []Scrape
+	scrapes := make([]Scrape, 0, len(pods))
 	for _, c := range pods {
 		if c.Fault() != "" {
 			if stable {
@@ -34,7 +34,7 @@ func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 		at := c.SampledAt.UnixMilli()
 		last, seen := l.Pods[c.Pod]
 		switch {
-		case seen && at <= last.SampledAt || c.beforeReady() || c.unready():
+		case seen && at <= last.SampledAt || c.unready():
 			continue
 		case !seen && len(l.Pods) >= maxPods:
 			l.Unheld++
@@ -61,9 +61,6 @@ func readyAt(c PodCounter, otherwise int64) int64 {
 	}
 	return c.ReadyAt.UnixMilli()
 }
-
-// beforeReady reports whether a sample is older than the pod's readiness.
-func (c PodCounter) beforeReady() bool { return c.SampledAt.Before(c.ReadyAt) }
 
 // unready reports whether a pod was not ready when it was sampled.
 func (c PodCounter) unready() bool { return !c.UnreadyAt.IsZero() && c.SampledAt.After(c.UnreadyAt) }

@@ -85,7 +85,7 @@ func (p Poll) LeftOut() string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d pods are left out: %s", n, fault)
+	return fmt.Sprintf("pods left out: %d (%s)", n, fault)
 }
 
 // noSeries says that no sample of the candidate's pods came, and what to look at.

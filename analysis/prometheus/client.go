@@ -48,9 +48,20 @@ type Response struct {
 
 // Counter is what one scraped target of a pod counts. Most pods have one.
 type Counter struct {
-	analysis.PodCounter
+	// Namespace of the pod; empty when the series has no such label.
+	Namespace string
+	Pod       string
 	// Instance is the target's label instance; empty when the series has none.
 	Instance string
+	// Counts since the container started.
+	analysis.Counts
+	// SampledAt is the scrape time.
+	SampledAt time.Time
+}
+
+// OfPod is the counter as that of a pod, of which nothing else is known.
+func (c *Counter) OfPod() analysis.PodCounter {
+	return analysis.PodCounter{Pod: c.Pod, Counts: c.Counts, SampledAt: c.SampledAt}
 }
 
 // Fault is what is wrong with one pod's counters.

@@ -20,9 +20,9 @@ func TestCountsReadsPods(t *testing.T) {
 	}
 	want := Response{
 		Counters: []Counter{
-			{PodCounter: analysis.PodCounter{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)}},
-			{PodCounter: analysis.PodCounter{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)}},
-			{PodCounter: analysis.PodCounter{Pod: "web-a-3", Counts: analysis.Counts{Total: 1000}}},
+			{Pod: "web-a-1", Counts: analysis.Counts{Total: 1234, Bad: 5}, SampledAt: sampled(4)},
+			{Pod: "web-a-2", Counts: analysis.Counts{Total: 10}, SampledAt: sampled(9)},
+			{Pod: "web-a-3", Counts: analysis.Counts{Total: 1000}},
 		},
 	}
 	got, err := ask(t, connect(t, defaults(serve(t, say(http.StatusOK, body)))))

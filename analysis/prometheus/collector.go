@@ -110,7 +110,7 @@ func (c *collector) podOf(r *sample) int {
 		key := string(c.key)
 		c.index[key] = i
 		c.pods = append(c.pods, Counter{
-			PodCounter: analysis.PodCounter{Namespace: key[:len(r.namespace)], Pod: key[len(r.namespace)+1 : name]}, Instance: key[name+1:]})
+			Namespace: key[:len(r.namespace)], Pod: key[len(r.namespace)+1 : name], Instance: key[name+1:]})
 		c.within, c.seen = append(c.within, 0), append(c.seen, 0)
 	}
 	return i

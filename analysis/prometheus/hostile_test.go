@@ -33,10 +33,7 @@ func verdict(answer Response, err error) analysis.Verdict {
 	}
 	poll := analysis.Poll{EvaluatedAt: evaluated}
 	for _, c := range answer.Counters {
-		poll.Canary = append(poll.Canary, c.PodCounter)
-	}
-	if err := poll.Check(); err != nil {
-		return analysis.Verdict{Reason: analysis.Malformed, Message: err.Error()}
+		poll.Canary = append(poll.Canary, c.OfPod())
 	}
 	if v, ok := (analysis.Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1}).Judge(poll); !ok {
 		return v

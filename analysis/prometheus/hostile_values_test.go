@@ -29,7 +29,7 @@ func TestStrangeValues(t *testing.T) {
 		"no value":                {row(`{"metric":{"pod":"b","k":"total"}}`), analysis.ClockSkew},
 		"a null row":              {row(`null`), analysis.Malformed},
 		"an empty row":            {row(`{}`), analysis.Malformed},
-		"more bad than total":     {vector(counters("a", 10, 11, 4)), analysis.Malformed},
+		"more bad than total":     {vector(counters("a", 10, 11, 4)), analysis.PartialCoverage},
 		"the same row twice":      {row(rowOf("a", "total", "9")), analysis.Malformed},
 		"the same pod twice":      {row(counters("a", 1000, 0, 4)), analysis.Malformed},
 		"a kind nobody asked for": {row(rowOf("b", strings.Repeat(marker, 1000), "1")), analysis.Malformed},

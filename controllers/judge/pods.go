@@ -159,7 +159,7 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 	known := t.state.Ledgers[q.key].Pods
 	for i := range counters {
 		c := &counters[i]
-		target := c.PodCounter
+		target := c.OfPod()
 		target.Pod = targetName(c)
 		sight, listed := t.pods[c.Pod]
 		target.ReadyAt, target.UnreadyAt, target.StartedAt = sight.readyAt, sight.unreadyAt, sight.startedAt
@@ -169,11 +169,11 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 		switch sight.side {
 		case sideStable:
 			counted.Stable = append(counted.Stable, target)
-			judged.Stable = addTarget(judged.Stable, c.PodCounter)
+			judged.Stable = addTarget(judged.Stable, c.OfPod())
 		case sideCanary:
 			counted.Canary = append(counted.Canary, target)
 			if sight.ready || q.measure.Invariant != nil && c.Bad > 0 {
-				judged.Canary = addTarget(judged.Canary, c.PodCounter)
+				judged.Canary = addTarget(judged.Canary, c.OfPod())
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,7 +48,7 @@ func TestSplit(t *testing.T) {
 	tr.state.Ledgers["slo"] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: now, Canary: []analysis.PodCounter{counter("shop-canary-ended", 1, 0, now)}}, now)
 	var answer []prometheus.Counter
 	for _, name := range []string{"stable-aaaaa", "stable-ended", "canary-ready", "canary-young", "canary-older", "canary-ended", "canary-other"} {
-		answer = append(answer, prometheus.Counter{PodCounter: counter("shop-"+name, 100, 1, now)})
+		answer = append(answer, prometheus.Counter{Pod: "shop-" + name, Counts: analysis.Counts{Total: 100, Bad: 1}, SampledAt: now})
 	}
 	counted, judged := tr.split(query{key: "slo"}, answer, now)
 	for what, got := range map[string][2]string{
@@ -67,6 +68,32 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// What the API server knows of a pod goes with each of its counters.
+func TestACounterSaysSinceWhenItsPodIsReady(t *testing.T) {
+	now := metav1.NewTime(time.Unix(1_800_000_000, 0))
+	at := func(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(d)) }
+	running := func(since metav1.Time) corev1.ContainerStatus {
+		return corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: since}}}
+	}
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, pods: map[string]podState{}, state: restore(nil)}
+	for name, ready := range map[string]corev1.ConditionStatus{"ready": corev1.ConditionTrue, "lost": corev1.ConditionFalse} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: at(-time.Hour)}}
+		pod.Status.StartTime = &pod.CreationTimestamp
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready, LastTransitionTime: at(-time.Minute)}}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{running(at(-3 * time.Minute)), running(at(-2 * time.Minute)), {}}
+		tr.see(pod, sideCanary)
+	}
+	counted, _ := tr.split(query{key: "slo"}, []prometheus.Counter{{Pod: "ready", SampledAt: now.Time}, {Pod: "lost", SampledAt: now.Time}}, now.Time)
+	minute, started := now.Add(-time.Minute), now.Add(-2*time.Minute)
+	want := []analysis.PodCounter{
+		{Pod: "ready", SampledAt: now.Time, ReadyAt: minute, StartedAt: started},
+		{Pod: "lost", SampledAt: now.Time, UnreadyAt: minute, StartedAt: started},
+	}
+	if diff := cmp.Diff(want, counted.Canary); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
 // TestAScrapeOfOneContainerThatFails is no restart of the pod: each target counts
 // for itself, and the pod is one pod.
 func TestAScrapeOfOneContainerThatFails(t *testing.T) {
@@ -80,7 +107,7 @@ func TestAScrapeOfOneContainerThatFails(t *testing.T) {
 		var answer []prometheus.Counter
 		for _, pod := range []string{"shop-canary-a", "shop-stable-a"} {
 			for _, instance := range instances {
-				answer = append(answer, prometheus.Counter{PodCounter: counter(pod, 100*polls, polls, now), Instance: instance})
+				answer = append(answer, prometheus.Counter{Pod: pod, Instance: instance, Counts: analysis.Counts{Total: 100 * polls, Bad: polls}, SampledAt: now})
 			}
 		}
 		counted, judged := tr.split(q, answer, now)
@@ -238,5 +265,20 @@ func TestBackgroundOfATarget(t *testing.T) {
 	}
 	if got, want := tr.background(r), []float64{.05, .1, .05}; !slices.Equal(got, want) {
 		t.Errorf("%v requests a second, want %v", got, want)
+	}
+}
+
+// One of two targets counts what cannot be: the sum of both might be possible.
+func TestATargetThatCannotBeUsedSpoilsItsPod(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	good, odd := counter("a", 1000, 10, now), counter("a", 0, 5, now)
+	for name, targets := range map[string][]analysis.PodCounter{"the first": {odd, good}, "the second": {good, odd}, "neither": {good, good}} {
+		var pods []analysis.PodCounter
+		for _, target := range targets {
+			pods = addTarget(pods, target)
+		}
+		if len(pods) != 1 || (pods[0].Fault() == "") != (name == "neither") {
+			t.Errorf("%s: %+v", name, pods)
+		}
 	}
 }

@@ -143,7 +143,7 @@ func TestAPodsNonsenseIsThatPodsAlone(t *testing.T) {
 		if ready == corev1.ConditionTrue && (got.Reason != string(analysis.PartialCoverage) || !strings.Contains(got.Message, `pod "shop-abcdef0123-ddddd" reports 1 bad requests of 0`)) {
 			t.Errorf("one of two ready pods cannot be used: %s %s: %s", got.Outcome, got.Reason, got.Message)
 		}
-		if ready == corev1.ConditionFalse && (got.Outcome != v1alpha1.VerdictPass || !strings.HasSuffix(got.Message, "the series of bad must be a subset of those of total")) {
+		if ready == corev1.ConditionFalse && (got.Outcome != v1alpha1.VerdictPass || !strings.HasSuffix(got.Message, "the series of bad must be a subset of those of total)") || !strings.Contains(got.Message, "; pods left out: 1 (pod")) {
 			t.Errorf("a pod that is not ready cannot be used: %s %s: %s", got.Outcome, got.Reason, got.Message)
 		}
 		if counted := got.Canary.Total; counted < 18*50 {

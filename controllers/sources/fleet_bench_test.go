@@ -144,7 +144,7 @@ func BenchmarkFleetPoll(b *testing.B) {
 
 func podsOf(counters []prometheus.Counter) (out []analysis.PodCounter) {
 	for _, c := range counters {
-		out = append(out, c.PodCounter)
+		out = append(out, c.OfPod())
 	}
 	return out
 }
