@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"slices"
 )
 
@@ -95,10 +94,13 @@ func partsOf(fresh []Scrape, l Look, from, begin, young int64) []Part {
 	return bounded(parts)
 }
 
+// podID is the 32-bit FNV-1a hash.
 func podID(name string) uint32 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(name))
-	return h.Sum32()
+	h := uint32(2166136261)
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return h
 }
 
 // bounded keeps the parts with the most bad requests, and joins the others.

@@ -71,7 +71,7 @@ func (c cause) choices(looks []Look) [][]place {
 	var with []place
 	for j, l := range looks {
 		for i, p := range l.Parts {
-			if p.Bad > 0 && !(c.OnePod && p.Pod == otherPods) {
+			if p.Bad > 0 && (!c.OnePod || p.Pod != otherPods) {
 				with = append(with, place{j, i})
 			}
 		}

@@ -134,6 +134,13 @@ func TestALooksPartsAreBounded(t *testing.T) {
 	}
 }
 
+func TestPodsAreNamedByTheirHash(t *testing.T) {
+	// Of the reference's test vectors.
+	if got := podID("foobar"); got != 0xbf9cf968 {
+		t.Errorf("%x, want bf9cf968", got)
+	}
+}
+
 // Bad requests of a poll that was not observed have no pod: they are one cause, and
 // young.
 func TestPartsOfAPollThatWasMissed(t *testing.T) {
