@@ -29,8 +29,6 @@ type EProcess struct {
 	Looks int `json:"looks"`
 	// LogBets are ln A_k, empty before the first look.
 	LogBets []float64 `json:"bets,omitempty"`
-	// LogPeak is ln sup E, at least 0.
-	LogPeak float64 `json:"peak"`
 	// Restarts counts how often the state was lost and the process began again.
 	Restarts int `json:"restarts,omitempty"`
 }
@@ -48,11 +46,6 @@ func (p EProcess) LogE() float64 {
 		sum += math.Exp(b - top)
 	}
 	return top + math.Log(sum+math.Exp(unspent-top)) - bets
-}
-
-// logP is ln of the anytime-valid p-value, min(1, 1/sup E), after restarts.
-func (p EProcess) logP() float64 {
-	return min(0, p.restartCost()-p.LogPeak)
 }
 
 // net is ln E now, less what restarts have cost.
@@ -77,10 +70,8 @@ func (p EProcess) restartCost() float64 {
 // settled is false when the interval has too few counts; they are then added to the next.
 type bets func(canary, stable Counts) (logRatios []float64, settled bool)
 
-// observe updates the process by what was counted since the last look. Each interval adds
-// at most clip to the logarithm: the process stays a supermartingale, and a burst of
-// dependent requests within one interval is not enough evidence by itself.
-func (p EProcess) observe(canary, stable Counts, b bets, clip float64) EProcess {
+// observe updates the process by what was counted since the last look.
+func (p EProcess) observe(canary, stable Counts, b bets) EProcess {
 	c, s := canary.minus(p.Canary), stable.minus(p.Stable)
 	if !c.sound() || !s.sound() {
 		// The ledger has lower counts than were used before: it is another one, or damaged.
@@ -106,24 +97,23 @@ func (p EProcess) observe(canary, stable Counts, b bets, clip float64) EProcess 
 		if len(p.LogBets) > 0 {
 			next[k] = logAdd(p.LogBets[k], stake)
 		}
-		next[k] += min(l, clip)
+		next[k] += l
 	}
 	p.LogBets = next
-	p.LogPeak = max(p.LogPeak, p.LogE())
 	return p
 }
 
 // continues is false for a damaged state, or one with other alternatives.
 func (p EProcess) continues(alternatives int) bool {
 	if p.Looks == 0 {
-		return len(p.LogBets) == 0 && p.LogPeak == 0
+		return len(p.LogBets) == 0
 	}
 	for _, l := range p.LogBets {
 		if math.IsNaN(l) || math.IsInf(l, 0) {
 			return false
 		}
 	}
-	return p.Looks > 0 && p.LogPeak >= 0 && !math.IsInf(p.LogPeak, 0) && len(p.LogBets) == alternatives
+	return p.Looks > 0 && len(p.LogBets) == alternatives
 }
 
 // maxCount is the largest number of requests that a float64 holds exactly.

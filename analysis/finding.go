@@ -16,8 +16,6 @@ func (f finding) verdict() Verdict {
 	return v
 }
 
-func (f finding) outcome() Outcome { return f.reason.Outcome() }
-
 // words is a message that is known already.
 func words(text string) func() string { return func() string { return text } }
 

@@ -42,12 +42,14 @@ type Reason string
 const (
 	Healthy Reason = "Healthy"
 
-	BurnRateExceeded  Reason = "BurnRateExceeded"
-	RegressionFound   Reason = "Regression"
-	BudgetExceeded    Reason = "BudgetSpent"
-	InvariantViolated Reason = "InvariantViolated"
-	BudgetLow         Reason = "BudgetLow"
-	AlertFiring       Reason = "AlertFiring"
+	BurnRateExceeded Reason = "BurnRateExceeded"
+	RegressionFound  Reason = "Regression"
+	// RegressionWithoutBaseline is found while stable serves nothing to compare with.
+	RegressionWithoutBaseline Reason = "RegressionWithoutBaseline"
+	BudgetExceeded            Reason = "BudgetSpent"
+	InvariantViolated         Reason = "InvariantViolated"
+	BudgetLow                 Reason = "BudgetLow"
+	AlertFiring               Reason = "AlertFiring"
 
 	Pending               Reason = "Pending"
 	NoTraffic             Reason = "NoTraffic"
@@ -57,6 +59,7 @@ const (
 	EnvironmentIncident   Reason = "EnvironmentIncident"
 	InvariantNotExercised Reason = "InvariantNotExercised"
 	WeightMismatch        Reason = "WeightMismatch"
+	NotExcludedYet        Reason = "NotExcludedYet"
 	BaselineMissing       Reason = "BaselineMissing"
 	UnknownLabel          Reason = "UnknownLabel"
 	NeverSeen             Reason = "NeverSeen"
@@ -82,11 +85,11 @@ const (
 var outcomes = map[Reason]Outcome{
 	Healthy: Pass,
 
-	BurnRateExceeded: Fail, RegressionFound: Fail, BudgetExceeded: Fail, BudgetLow: Fail, AlertFiring: Fail, InvariantViolated: Fail,
+	BurnRateExceeded: Fail, RegressionFound: Fail, RegressionWithoutBaseline: Fail, BudgetExceeded: Fail, BudgetLow: Fail, AlertFiring: Fail, InvariantViolated: Fail,
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
 	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,
-	UnknownLabel: Inconclusive, NeverSeen: Inconclusive,
+	NotExcludedYet: Inconclusive, UnknownLabel: Inconclusive, NeverSeen: Inconclusive,
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,

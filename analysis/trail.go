@@ -1,8 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 )
@@ -10,20 +8,21 @@ import (
 // Trail is the looks that a run's evidence was computed from: evidence depends on the counts
 // and on when they were polled. Recompute computes it again.
 //
-// It is bounded: the oldest looks are replaced by their evidence.
+// It is bounded. The e-processes' evidence of the older looks is kept in Before; the looks
+// themselves are joined, for the sustained evidence.
 type Trail struct {
-	// Rule is the settings of the looks. When they change, for example because a guardrail
-	// was edited, the trail begins again with the evidence so far.
+	// Rule is the settings of the looks.
 	Rule Rule `json:"rule"`
 	// From is the time of the first look, in Unix milliseconds.
 	From int64 `json:"from"`
-	// Canary and Stable are the counts before Looks, and Before their evidence; nil for
-	// none.
-	Canary Counts    `json:"canary"`
-	Stable Counts    `json:"stable"`
-	Before *Evidence `json:"before,omitempty"`
 	// Looks are those with new requests, oldest first.
 	Looks []Look `json:"looks,omitempty"`
+	// Settled is how many of the looks are contained in Before, which is the evidence at
+	// that time. Canary and Stable are the counts then.
+	Settled int       `json:"settled,omitempty"`
+	Before  *Evidence `json:"before,omitempty"`
+	Canary  Counts    `json:"canary"`
+	Stable  Counts    `json:"stable"`
 }
 
 // Rule has everything besides the counts that the evidence depends on.
@@ -32,56 +31,28 @@ type Rule struct {
 	// error ratio above Limit.
 	Worse float64 `json:"worse"`
 	Limit float64 `json:"limit"`
-	// Quick is for the outage's test, Patient for the regression's.
-	Quick   Stake `json:"quick"`
-	Patient Stake `json:"patient"`
-}
-
-// Stake is the evidence that is sufficient, and how much one look may add at most; both are
-// logarithms, and a Clip of 0 is none.
-type Stake struct {
+	// Threshold is the evidence that is sufficient, as a logarithm.
 	Threshold float64 `json:"threshold"`
-	Clip      float64 `json:"clip,omitempty"`
 }
 
-// Evidence is the evidence of both tests.
+// Evidence is the evidence of both hypotheses.
 type Evidence struct {
-	Quick   RegressionState `json:"quick"`
-	Patient RegressionState `json:"patient"`
+	// Relative is the evidence against "at most Worse times as bad as stable".
+	Relative EProcess `json:"relative"`
+	// Absolute is the evidence against "within Allowed times the budget".
+	Absolute EProcess `json:"absolute"`
 }
 
-// Look is the counts since the look before.
-type Look struct {
-	// After is the time since the trail's first look, in milliseconds.
-	After          int64
-	Canary, Stable Counts
-}
-
-// maxLooks bounds a trail: 25 bytes each. The newest half of them is kept.
+// maxLooks bounds a trail. Of those that are not settled, the newest half is kept.
 const maxLooks = 120
-
-// MarshalJSON writes a look as five numbers, because there are many.
-func (l Look) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]float64{float64(l.After), l.Canary.Total, l.Canary.Bad, l.Stable.Total, l.Stable.Bad})
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (l *Look) UnmarshalJSON(raw []byte) error {
-	v, err := numbers(raw, 5)
-	if err != nil {
-		return fmt.Errorf("a look: %w", err)
-	}
-	*l = Look{After: int64(v[0]), Canary: Counts{v[1], v[2]}, Stable: Counts{v[3], v[4]}}
-	return nil
-}
 
 // Recompute computes the evidence of a trail from its looks.
 func (t Trail) Recompute() Evidence {
-	e, _, _ := t.replay(t.Looks)
+	e, _, _ := t.replay(t.Looks[t.Settled:])
 	return e
 }
 
-// replay returns the evidence of looks from the trail's start, and the counts then.
+// replay returns the evidence of looks after the settled ones, and the counts then.
 func (t Trail) replay(looks []Look) (e Evidence, canary, stable Counts) {
 	if t.Before != nil {
 		e = *t.Before
@@ -96,61 +67,60 @@ func (t Trail) replay(looks []Look) (e Evidence, canary, stable Counts) {
 
 // settle returns the evidence after a look at cumulative counts.
 func (e Evidence) settle(canary, stable Counts, r Rule) Evidence {
-	e.Quick = e.Quick.settle(canary, stable, r.Worse, r.Limit, r.Quick.Clip)
-	e.Patient = e.Patient.settle(canary, stable, r.Worse, r.Limit, r.Patient.Clip)
+	e.Relative = e.Relative.observe(canary, stable, betRelative(r.Worse))
+	e.Absolute = e.Absolute.observe(canary, stable, betAbsolute(r.Limit))
 	return e
 }
 
-// settle returns a state after a look at cumulative counts. A clip of 0 is none.
-func (s RegressionState) settle(canary, stable Counts, worse, limit, clip float64) RegressionState {
-	if clip == 0 {
-		clip = math.Inf(1)
-	}
-	s.Relative = s.Relative.observe(canary, stable, betRelative(worse), clip)
-	s.Absolute = s.Absolute.observe(canary, stable, betAbsolute(limit), clip)
-	if s.together() {
-		s.LogPeak = max(s.LogPeak, s.log())
-	}
-	return s
-}
+// together reports whether both have counted the same requests: while stable is not
+// counted, the relative evidence is older.
+func (e Evidence) together() bool { return e.Relative.Canary == e.Absolute.Canary }
+
+// log is ln of the smaller one now, less the cost of restarts.
+func (e Evidence) log() float64 { return min(e.Relative.net(), e.Absolute.net()) }
+
+func (e Evidence) empty() bool { return e.Relative.empty() && e.Absolute.empty() }
 
 // counted is the sum of the counts of all looks.
 func (t Trail) counted() (canary, stable Counts) {
 	canary, stable = t.Canary, t.Stable
-	for _, l := range t.Looks {
+	for _, l := range t.Looks[t.Settled:] {
 		canary, stable = canary.Add(l.Canary), stable.Add(l.Stable)
 	}
 	return canary, stable
 }
 
-// under returns the trail to continue with a rule, from the evidence so far.
+// under returns the trail to continue with a rule, from the evidence so far. Settings
+// change, for example, when a guardrail is edited.
 func (t Trail) under(r Rule, e Evidence) Trail {
 	if t.Rule == r {
 		return t
 	}
-	canary, stable := t.counted()
-	next := Trail{Rule: r, Canary: canary, Stable: stable}
 	if !e.empty() {
-		next.Before = &e
+		t.Canary, t.Stable = t.counted()
+		t.Before, t.Settled = &e, len(t.Looks)
 	}
-	return next
+	t.Rule = r
+	return t
 }
 
 // follow adds a look at a ledger to a trail and to its evidence. A look without new requests
-// or with invalid counts adds nothing.
+// or with invalid counts adds nothing. since is when the candidate began to serve, keep for
+// how long a part without bad requests is kept after that.
 //
 // The evidence is computed from the trail's own sums, not from the ledger's: for counts that
 // are not whole numbers the two may differ in the last bit.
-func (t Trail) follow(e Evidence, l Ledger) (Trail, Evidence) {
+func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64) (Trail, Evidence) {
 	canary, stable := t.counted()
-	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable)}
-	if look == (Look{}) || !l.Canary.sound() || !l.Stable.sound() {
+	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable), Weight: weight}
+	if look.Canary == (Counts{}) && look.Stable == (Counts{}) || !l.Canary.sound() || !l.Stable.sound() {
 		return t, e
 	}
 	if len(t.Looks) == 0 {
 		t.From = l.EvaluatedAt.UnixMilli()
 	}
 	look.After = l.EvaluatedAt.UnixMilli() - t.From
+	look.Parts = partsOf(l.Fresh, look, t.From, since, keep)
 	t.Looks = append(slices.Clone(t.Looks), look)
 	if len(t.Looks) > maxLooks {
 		t = t.shorten()
@@ -158,21 +128,29 @@ func (t Trail) follow(e Evidence, l Ledger) (Trail, Evidence) {
 	return t, e.settle(canary.Add(look.Canary), stable.Add(look.Stable), t.Rule)
 }
 
-// shorten replaces the older half of the looks by its evidence.
+// shorten settles the older half of the looks that are not yet, and joins all settled ones
+// in pairs.
 func (t Trail) shorten() Trail {
-	half := len(t.Looks) / 2
-	before, canary, stable := t.replay(t.Looks[:half])
-	t.Before, t.Canary, t.Stable = &before, canary, stable
-	t.Looks = slices.Clone(t.Looks[half:])
+	half := t.Settled + (len(t.Looks)-t.Settled)/2
+	before, canary, stable := t.replay(t.Looks[t.Settled:half])
+	joined := make([]Look, 0, len(t.Looks))
+	for i := 0; i < half; i += 2 {
+		l := t.Looks[i]
+		if i+1 < half {
+			l = l.join(t.Looks[i+1])
+		}
+		joined = append(joined, l)
+	}
+	t.Before, t.Canary, t.Stable, t.Settled = &before, canary, stable, len(joined)
+	t.Looks = append(joined, t.Looks[half:]...)
 	return t
-}
-
-func (e Evidence) empty() bool { return e.Quick.empty() && e.Patient.empty() }
-
-func (s RegressionState) empty() bool {
-	return s.Relative.empty() && s.Absolute.empty() && s.LogPeak == 0
 }
 
 func (p EProcess) empty() bool {
 	return p.Looks == 0 && p.Restarts == 0 && p.Canary == (Counts{}) && p.Stable == (Counts{})
+}
+
+// sound is false for a trail that was damaged.
+func (t Trail) sound() bool {
+	return t.Settled >= 0 && t.Settled <= len(t.Looks) && !math.IsNaN(t.Rule.Limit)
 }

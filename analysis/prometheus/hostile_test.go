@@ -33,11 +33,7 @@ func verdict(answer Response, err error) analysis.Verdict {
 	}
 	poll := analysis.Poll{EvaluatedAt: evaluated}
 	for _, c := range answer.Counters {
-		pod := c.OfPod()
-		if fault := pod.Fault(); fault != "" {
-			return analysis.Verdict{Reason: analysis.Malformed, Message: fault}
-		}
-		poll.Canary = append(poll.Canary, pod)
+		poll.Canary = append(poll.Canary, c.OfPod())
 	}
 	if v, ok := (analysis.Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 1}).Judge(poll); !ok {
 		return v

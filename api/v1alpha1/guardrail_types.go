@@ -294,6 +294,25 @@ type RegressionTrigger struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) >= 0.000001 && double(self) <= 0.1",message=`falseAlarm must be between 0.000001 and 0.1, such as "0.01"`
 	FalseAlarm string `json:"falseAlarm,omitempty"`
+
+	// exclude holds a step until more than this multiple of the ratio of bad requests that
+	// the objective allows is excluded, by what the candidate's pods served in the run after
+	// their warm-up; such as "4". Without it a pass says what it excludes, and holds for
+	// nothing.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) > 0.0",message=`exclude must be above 0, such as "4"`
+	Exclude string `json:"exclude,omitempty"`
+
+	// excludeConfidence is the confidence of what is excluded, in percent. It holds however
+	// often it is computed.
+	// +optional
+	// +kubebuilder:default="95"
+	// +kubebuilder:validation:Pattern=`^[0-9]{2}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) >= 50.0",message=`excludeConfidence must be at least 50 percent and below 100, such as "95"`
+	ExcludeConfidence string `json:"excludeConfidence,omitempty"`
 }
 
 // BurnTrigger is a multi-window burn-rate rule (Google SRE Workbook, ch. 5).

@@ -16,7 +16,7 @@ func (s GuardrailSpec) EffectiveTriggers() []Trigger {
 	}
 	var out []Trigger
 	for _, slo := range s.SLOs {
-		out = append(out, Trigger{Name: slo.Name, SLO: slo.Name, Regression: &RegressionTrigger{WorseThan: "1.5", Burn: "2", FalseAlarm: "0.01"}})
+		out = append(out, Trigger{Name: slo.Name, SLO: slo.Name, Regression: &RegressionTrigger{WorseThan: "1.5", Burn: "2", FalseAlarm: "0.01", ExcludeConfidence: "95"}})
 	}
 	for _, i := range s.Invariants {
 		out = append(out, Trigger{Name: i.Name, Invariant: i.Name})

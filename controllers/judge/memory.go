@@ -41,7 +41,7 @@ type judgeState struct {
 	// Ledgers by query.
 	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
 	// Regressions by trigger.
-	Regressions map[string]analysis.CombinedState `json:"regressions,omitempty"`
+	Regressions map[string]analysis.RegressionState `json:"regressions,omitempty"`
 	// Lost counts how many times the state could not be read.
 	Lost int `json:"lost,omitempty"`
 }
@@ -117,14 +117,14 @@ func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 		s.Ledgers = map[string]analysis.Ledger{}
 	}
 	if s.Regressions == nil {
-		s.Regressions = map[string]analysis.CombinedState{}
+		s.Regressions = map[string]analysis.RegressionState{}
 	}
 	return s
 }
 
 // lostState is what a judge begins with that has lost its state.
 func lostState(before int) judgeState {
-	return judgeState{Lost: before + 1, Ledgers: map[string]analysis.Ledger{}, Regressions: map[string]analysis.CombinedState{}}
+	return judgeState{Lost: before + 1, Ledgers: map[string]analysis.Ledger{}, Regressions: map[string]analysis.RegressionState{}}
 }
 
 // lostBefore is how many states of a run were lost before. It is read from the verdicts,

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -91,6 +92,11 @@ func (t *evaluation) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigg
 		rule.Adjust(read.number("regression.worseThan", trigger.Regression.WorseThan),
 			read.number("regression.burn", trigger.Regression.Burn), read.number("regression.falseAlarm", trigger.Regression.FalseAlarm))
 		rule.Given(q, slo.PeriodDuration(), badName(slo.Indicator))
+		rule.WarmUp, rule.SlowStart = g.Spec.WarmUpOf(trigger), slo.Indicator.Latency != nil
+		if trigger.Regression.Exclude != "" {
+			rule.Exclude = read.number("regression.exclude", trigger.Regression.Exclude)
+			rule.Confidence = read.number("regression.excludeConfidence", cmp.Or(trigger.Regression.ExcludeConfidence, "95")) / 100
+		}
 		if read.err != nil {
 			return analysis.Verdict{}, read.err
 		}
@@ -101,7 +107,7 @@ func (t *evaluation) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigg
 }
 
 // judgeRegression adds a poll to the evidence and judges it.
-func (t *evaluation) judgeRegression(rule analysis.Combined, key string, l analysis.Ledger) analysis.Verdict {
+func (t *evaluation) judgeRegression(rule analysis.Regression, key string, l analysis.Ledger) analysis.Verdict {
 	state, known := t.state.Regressions[key]
 	if !known {
 		state = analysis.AfterLosing(t.state.Lost)

@@ -23,7 +23,7 @@ func TestAVerdictSaysHowManyStatesWereLost(t *testing.T) {
 		"none":                       {judgeState{}, nil},
 		"two, before the first look": {judgeState{Lost: 2}, []analysis.Statistic{{Name: "restarts", Value: 2}}},
 		"three, known to the evidence": {
-			judgeState{Lost: 2, Regressions: map[string]analysis.CombinedState{triggerKey(guardrail, trigger): analysis.AfterLosing(3)}},
+			judgeState{Lost: 2, Regressions: map[string]analysis.RegressionState{triggerKey(guardrail, trigger): analysis.AfterLosing(3)}},
 			[]analysis.Statistic{{Name: "restarts", Value: 3}},
 		},
 	}

@@ -107,7 +107,7 @@ func BenchmarkFleetPoll(b *testing.B) {
 			source := sourcestest.At(url, 1000)
 			asks := fleetOf(b, runs, sourcestest.Requests("errors"), sourcestest.Requests("timeouts"), sourcestest.Requests("lost"))
 			judge := analysis.Default(0.001, 3, 200)
-			ledgers, states := make([]analysis.Ledger, 3*runs), make([]analysis.CombinedState, 3*runs)
+			ledgers, states := make([]analysis.Ledger, 3*runs), make([]analysis.RegressionState, 3*runs)
 			b.ReportAllocs()
 			var asked, judged time.Duration
 			for b.Loop() {

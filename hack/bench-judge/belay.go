@@ -143,12 +143,14 @@ func (p *pod) counter(now, scrape float64) (analysis.PodCounter, bool) {
 
 // byDefault is what a guardrail without a trigger gets.
 type byDefault struct {
-	analysis.Combined
-	state analysis.CombinedState
+	analysis.Regression
+	state analysis.RegressionState
 }
 
 func startDefault(s *scenario) rule {
-	return &byDefault{Combined: analysis.Default(s.budget, 1, 0)}
+	r := analysis.Default(s.budget, 1, 0)
+	r.WarmUp, r.SlowStart = s.warmsUp(), s.budget == slowBudget
+	return &byDefault{Regression: r}
 }
 
 func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcome {

@@ -66,6 +66,7 @@ func TestMistakesInWordsSayWhatToWrite(t *testing.T) {
 		"regression.burn": {change{"spec.triggers.3.regression.burn", "two"}, `such as "2"`},
 		"burn.rate":       {change{"spec.triggers.0.burn.rate", "14.4x"}, `such as "14.4"`},
 		"falseAlarm":      {change{"spec.triggers.3.regression.falseAlarm", "1%"}, `such as "0.01"`},
+		"exclude":         {change{"spec.triggers.3.regression.exclude", "4x"}, `such as "4"`},
 		"worseThan":       {change{"spec.triggers.3.regression.worseThan", "1,5"}, `such as "1.5"`},
 		"budgetSpent":     {change{"spec.triggers.4.budgetSpent", "2%"}, `such as "2"`},
 		"budgetRemaining": {change{"spec.preflight.budgetRemaining", "10%"}, `such as "10"`},

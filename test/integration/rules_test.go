@@ -42,7 +42,7 @@ const guardrail = `
 		{name: latency, objective: "99", period: 28d, indicator: {latency: {histogram: request_duration_seconds, threshold: 300ms}}}],
 	invariants: [{name: ledger, violations: {metric: violations_total}, checks: {metric: checks_total}}],
 	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}},
-		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001"}},
+		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001", exclude: "4", excludeConfidence: "99"}},
 		{name: budget, slo: latency, budgetSpent: "2", whenBlind: {hold: 1m, then: Rollback}}],
 	preflight: {budgetRemaining: "10", onViolation: Hold, recorded: [{slo: availability, sloth: {service: shop, slo: availability}}]}, whenBlind: {hold: 10m, then: Hold}`
 
@@ -125,6 +125,8 @@ var ruleCases = []ruleCase{
 	{guardrails, "set exactly one of sloth, pyrra and promQL", nil, []change{{"spec.preflight.recorded.0.pyrra", map[string]any{"slo": "shop"}}}},
 	{guardrails, "worseThan must be at least 1", nil, []change{{"spec.triggers.3.regression.worseThan", "0.9"}}},
 	{guardrails, "burn must be above 0", nil, []change{{"spec.triggers.3.regression.burn", "0"}}},
+	{guardrails, `exclude must be above 0, such as "4"`, nil, []change{{"spec.triggers.3.regression.exclude", "0"}}},
+	{guardrails, `excludeConfidence must be at least 50 percent and below 100, such as "95"`, nil, []change{{"spec.triggers.3.regression.excludeConfidence", "49"}}},
 	{guardrails, "falseAlarm must be between 0.000001 and 0.1", nil, []change{{"spec.triggers.3.regression.falseAlarm", "0.5"}}},
 	{guardrails, "budgetSpent must be above 0 and at most 100 percent", nil, []change{{"spec.triggers.4.budgetSpent", "101"}}},
 	{guardrails, "pods uses the API server and no source: remove whenBlind", nil, []change{{"spec.triggers.2.whenBlind", map[string]any{"then": "Rollback"}}}},
