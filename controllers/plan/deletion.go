@@ -42,8 +42,7 @@ func releaseForDeletion(f *facts) Decision {
 // deletingHanded holds once the Deployment owns the canary: then the user's Service
 // reaches its pods, whatever else the deletion waits for.
 func deletingHanded(f *facts) bool {
-	held := heldAtCandidate(f) && !f.nativeStopped()
-	return f.in.Canary.Handed && (routesReleasable(f) || releaseTimedOut(f) || narrowed(f) && !f.in.ReleaseOverdue() || held)
+	return f.in.Canary.Handed && (routesReleasable(f) || releaseTimedOut(f) || narrowed(f) && !f.in.ReleaseOverdue() || unpausableOrLocked(f))
 }
 
 func giveBackForDeletion(f *facts) Decision { return f.giveBack("the Rollout is being deleted: ") }

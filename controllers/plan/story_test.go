@@ -219,7 +219,7 @@ func TestAnAutoscalerComesBetweenLockAndOwner(t *testing.T) {
 		active(stable(8), in.Canary.Set)(in)
 	}
 	newWorld(t).toHandover().happens(spread).
-		goes("HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+		goes("HandoverSizeChanged", "HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 	newWorld(t).happens(recreate).toHandover().happens(spread).
 		goes("HandoverSizeChanged", "HandoverAwaitsRecognition").happens(recognised).
