@@ -103,3 +103,32 @@ func TestNothingRollsAwayTheSetThatIsNamed(t *testing.T) {
 		})
 	}
 }
+
+// TestARefusedFenceHoldsBackNoRequests: the API server refuses every write of ReplicaSets,
+// which is why a handover did not go through. The routes can be written.
+func TestARefusedFenceHoldsBackNoRequests(t *testing.T) {
+	due := all(handingOver, handedAt(&recently), locked, narrowed(canaryHash))
+	tests := map[string]struct {
+		in       plan.Input
+		narrowed string
+	}{
+		"rolled back": {given(handoverBack, locked, narrowed(canaryHash)), stableHash},
+		"deleted":     {given(due, deleted(time.Second)), ""},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.in, w.refused = c.in, []plan.Effect{plan.FenceCanary{Epoch: c.in.Status.Epoch}}
+			for range 3 {
+				w.decides(0, plan.Decide(w.in).Rule)
+				w.happens(later(10 * time.Second))
+			}
+			if r := w.in.Route; *r.Split != 0 || r.Narrowed != c.narrowed || w.in.Workload.Lock != "" {
+				t.Errorf("split %d, narrowed to %q, locked %q: %s", *r.Split, r.Narrowed, w.in.Workload.Lock, w.in.Status.Message)
+			}
+			if w.in.Status.Refusal == nil {
+				t.Errorf("nothing is refused: %s", w.in.Status.Message)
+			}
+		})
+	}
+}

@@ -36,7 +36,10 @@ func rollbackCases() []ruleCase {
 		works("StepDeadlineExceeded", "promotion never full", given(promoting, split(50), canaryReady(1), func(in *plan.Input) { in.Status.Promotion.StartedAt = longAgo }, rollBackAtDeadline), nil, phase, back),
 		works("StepDeadlineExceeded", "bake undecided", given(baking, fullAt(&longAgo), verdict(v1alpha1.VerdictError), rollBackAtDeadline), nil, phase, back, "is Error"),
 
-		works("RollbackFences", "a handover may be on its way", given(handoverBack), plan.FenceCanary{Epoch: 2}, phase, back),
+		works("RollbackFences", "a handover may be on its way", given(handoverBack), plan.FenceCanary{Epoch: 2}, phase, back, "setting the canary's weight to 0 %").then(zero),
+		works("RollbackFences", "with direct callers and a lock", given(handoverBack, locked, narrowed(canaryHash)), plan.FenceCanary{Epoch: 2}, phase, back).then(zero, plan.NarrowService{Hash: stableHash}, plan.Unlock{}),
+		works("RollbackFences", "the weight is 0 already", given(handoverBack, split(0)), plan.FenceCanary{Epoch: 2}, phase, back),
+		works("RollbackFences", "stable is gone", given(handoverBack, stableReady(0)), plan.FenceCanary{Epoch: 2}, phase, back),
 		works("RollbackTakesTraffic", "fenced", given(handoverBack, fenced), zero, phase, back, "5 % errors"),
 		works("RollbackTakesTraffic", "no handover was decided", given(handoverBack, handedAt(nil)), zero, phase, back),
 		works("RollbackOvertaken", "the handover came first", given(handoverBack, func(in *plan.Input) { in.Canary.Handed = true }), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "declare shop:a again"),

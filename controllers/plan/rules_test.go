@@ -122,7 +122,7 @@ func deletionCases() []ruleCase {
 		works("DeletingTakesTrafficBack", "in a bake", given(baking, soon), zero, v1alpha1.PhaseBaking, releasing),
 		works("DeletingTakesTrafficBack", "in a handover before the owner changed", given(handingOver, locked, soon), zero, over, releasing, "unlocking").then(plan.Unlock{}),
 		works("DeletingTakesTrafficBack", "in a bake with direct callers", given(baking, narrowed(canaryHash), soon), zero, v1alpha1.PhaseBaking, releasing).then(plan.NarrowService{}),
-		works("DeletingFences", "a handover may be on its way", given(handingOver, handedAt(&justNow), soon), plan.FenceCanary{Epoch: 1}, over, releasing),
+		works("DeletingFences", "a handover may be on its way", given(handingOver, handedAt(&justNow), soon), plan.FenceCanary{Epoch: 1}, over, releasing).then(zero),
 		works("DeletingTakesTrafficBack", "fenced", given(handingOver, handedAt(&justNow), func(in *plan.Input) { in.Canary.Epoch = 1 }, soon), zero, over, releasing),
 		works("DeletingWidensService", "narrowed", given(step, split(0), narrowed(stableHash), soon), plan.NarrowService{}, phase, releasing, "all of its pods"),
 		works("DeletingAtZero", "at zero", given(step, split(0), soon), nil, phase, releasing, "acknowledged weight 0 %"),

@@ -171,7 +171,7 @@ func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
 	w := newWorld(t).toHandover()
 	// The write of the owner failed after the lock.
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).
-		goes("+fail", "TriggerFired", "RollbackFences", "RollbackTakesTraffic", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
+		goes("+fail", "TriggerFired", "RollbackFences", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
 			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackAwaitsRelease", "+ack", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
