@@ -35,6 +35,10 @@ func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSpli
 
 func releaseForDeletion(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
+	if handoverInFlight(f) {
+		// Before the lock goes: it protects the template that a late handover would roll out.
+		d.Effects = []Effect{FenceCanary{f.in.Status.Epoch}, ReleaseRoute{}}
+	}
 	f.besideTheRoutes(&d)
 	return d
 }

@@ -104,6 +104,7 @@ func deletionCases() []ruleCase {
 		works("ReleaseTimedOut", "with the split still there", given(step, late), plan.ReleaseRoute{}, phase, releasing, "Service shop"),
 		works("ReleaseTimedOut", "although the Service is gone", given(step, serviceGone, late), plan.ReleaseRoute{}, phase, releasing),
 		works("ReleaseTimedOut", "locked and narrowed", given(handingOver, locked, narrowed(canaryHash), stableReady(0), late), plan.ReleaseRoute{}, over, releasing).then(plan.NarrowService{}, plan.Unlock{}),
+		works("ReleaseTimedOut", "a handover may be on its way", given(handingOver, locked, handedAt(&justNow), late), plan.FenceCanary{Epoch: 1}, over, releasing).then(plan.ReleaseRoute{}, plan.Unlock{}),
 		works("DeletingUnpauses", "while the routes are still split", given(rollingBack(&recently), noCanary, declares(stableRevision), paused(true), soon), plan.Unpause{Revision: stableRevision}, back, releasing),
 		works("DeletingUnpauses", "the former version is declared again", given(declares(stableRevision), paused(true), soon), plan.Unpause{Revision: stableRevision}, v1alpha1.PhaseStable, releasing),
 		works("DeletingReleasesHanded", "the Deployment owns the canary", given(handed, soon), plan.ReleaseRoute{}, over, releasing).then(plan.Unpause{Revision: candidateRevision, Unmark: true}),
