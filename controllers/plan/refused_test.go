@@ -132,3 +132,35 @@ func TestARefusedFenceHoldsBackNoRequests(t *testing.T) {
 		})
 	}
 }
+
+// TestTheLabelsStayForWhatABypassHasToUndo: while routes are split or the Service is
+// narrowed the labels on the Deployment say so, by which a refusal prints what to undo.
+func TestTheLabelsStayForWhatABypassHasToUndo(t *testing.T) {
+	for name, c := range map[string]struct {
+		in      plan.Input
+		refused plan.Effect
+	}{
+		"split":                    {given(handed), plan.ReleaseRoute{}},
+		"split, narrowed":          {given(handed, narrowed(canaryHash)), plan.ReleaseRoute{}},
+		"narrowed":                 {given(handed, narrowed(canaryHash), noSplit), plan.NarrowService{}},
+		"split, deleted":           {given(handed, deleted(time.Second)), plan.ReleaseRoute{}},
+		"narrowed, deleted":        {given(handed, narrowed(canaryHash), deleted(time.Second)), plan.NarrowService{}},
+		"narrowed, deleted, split": {given(handed, narrowed(canaryHash), deleted(time.Second)), plan.ReleaseRoute{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.in, w.refused = c.in, []plan.Effect{c.refused}
+			for range 9 {
+				w.decides(0, plan.Decide(w.in).Rule)
+				w.happens(later(10 * time.Second))
+				m, r := w.in.Workload.Marks, w.in.Route
+				if r.Split != nil && m.Run == "" || r.Narrowed != "" && m.Narrowed == "" {
+					t.Fatalf("split %v, narrowed to %q, and the labels are %q: %s", r.Split, r.Narrowed, m, w.in.Status.Message)
+				}
+			}
+			if w.in.Workload.Paused {
+				t.Errorf("paused: %s", w.in.Status.Message)
+			}
+		})
+	}
+}

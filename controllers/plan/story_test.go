@@ -65,7 +65,12 @@ func (w *world) decides(i int, rule string) {
 		w.ended = append(w.ended, d.Finished.Outcome)
 	}
 	w.in.Status = d.Status
+	took := true
 	for _, e := range d.Effects {
+		if !took {
+			e = plan.AfterRefusal(e)
+		}
+		took = took && !slices.Contains(w.refused, e)
 		switch refusal := w.in.Status.Refusal; {
 		case !slices.Contains(w.refused, e):
 			w.apply(e)
