@@ -77,6 +77,9 @@ func leave(f *facts) Decision {
 	if f.replicaWeighted() {
 		why = "the Rollout is deleted: the Deployment serves without it"
 	}
+	if unacknowledged(f) {
+		why += "; the gateway had not acknowledged the routes to Service " + f.traffic.Service + f.unacknowledgedBecause()
+	}
 	if f.in.Workload.Paused && f.declared != f.stable {
 		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out without being judged", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
 	}
