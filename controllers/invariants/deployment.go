@@ -30,6 +30,8 @@ func (c *check) unpauses(revision string) {
 		return
 	}
 	c.require(revision == c.tried(), "unpauses %s, which is not the candidate", revision)
+	used := c.in.Route.Split != nil || c.in.Route.Narrowed != ""
+	c.require(!c.in.Canary.Handed || c.in.Canary.Recognised || !used, "unpauses a Deployment that does not use ReplicaSet %s, which the routes or the user's Service name", c.in.Canary.Name)
 	if c.in.Deleting != nil {
 		c.require(c.in.Canary.Handed, "unpauses a candidate while being deleted")
 		return

@@ -272,3 +272,19 @@ func TestWhatWakes(t *testing.T) {
 	g.Expect(rolloutOf(t.Context(), runOf("shop", 1, 0))).To(Equal([]reconcile.Request{{NamespacedName: shop}}))
 	g.Expect(rolloutOf(t.Context(), &v1alpha1.RolloutRun{})).To(BeEmpty())
 }
+
+// TestARunWithAnotherLabelWhoseRolloutIsGone is ended like any other: the guard lets nobody
+// delete a run without an outcome.
+func TestARunWithAnotherLabelWhoseRolloutIsGone(t *testing.T) {
+	g := NewWithT(t)
+	run, other := runOf("shop", 1, -1), runOf("other", 1, -1)
+	run.Labels[v1alpha1.LabelRollout], other.Labels[v1alpha1.LabelRollout] = "typo", "shop"
+	c := newClient(t, run, other, rolloutFor("other", "other"))
+	r := &Runs{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(now), FieldManager: "belay", Keep: 30 * day, Limit: 10}
+	_, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(run), run)).To(Succeed())
+	g.Expect(run.Status.Outcome).To(Equal(v1alpha1.OutcomeCancelled))
+	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(other), other)).To(Succeed())
+	g.Expect(other.Status.Outcome).To(BeEmpty())
+}

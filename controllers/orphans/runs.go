@@ -47,12 +47,11 @@ func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if err != nil || rollout != nil {
 		return reconcile.Result{}, err
 	}
+	// Somebody may have changed the label of a run: only its spec says whose it is.
 	runs := &v1alpha1.RolloutRunList{}
-	err = r.Live.List(ctx, runs, client.InNamespace(req.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: req.Name})
-	if err != nil {
+	if err := r.Live.List(ctx, runs, client.InNamespace(req.Namespace)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("list the runs of Rollout %s: %w", req.NamespacedName, err)
 	}
-	// Somebody may have changed the label of a run whose Rollout exists.
 	runs.Items = slices.DeleteFunc(runs.Items, func(run v1alpha1.RolloutRun) bool { return run.Spec.Rollout.Name != req.Name })
 	for i := range runs.Items {
 		if err := r.end(ctx, &runs.Items[i]); err != nil {

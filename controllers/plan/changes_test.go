@@ -98,6 +98,8 @@ func narrowed(hash string) change {
 	}
 }
 
+func anyCallers(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersAny }
+
 func routeGone(in *plan.Input) {
 	in.Route = plan.Route{Acknowledged: true, Fault: plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: "no such route"}}
 }

@@ -82,6 +82,17 @@ func EffectOf[E Effect](d Decision) (E, bool) {
 	return none, false
 }
 
+// AfterRefusal is an effect as it is carried out when the API server has refused one
+// before it in the same decision: what a bypass has to undo is then still to undo, and
+// the labels that say so stay.
+func AfterRefusal(e Effect) Effect {
+	if u, ok := e.(Unpause); ok {
+		u.Unmark = false
+		return u
+	}
+	return e
+}
+
 type (
 	// AddFinalizer makes deletion release the route first.
 	AddFinalizer struct{}

@@ -35,6 +35,10 @@ func releaseTimedOut(f *facts) bool { return f.in.ReleaseOverdue() && routesSpli
 
 func releaseForDeletion(f *facts) Decision {
 	d := f.doing(v1alpha1.ReasonReleasing, "the Rollout is being deleted: pointing the routes back at Service "+f.traffic.Service, ReleaseRoute{})
+	if handoverInFlight(f) {
+		// Before the lock goes: it protects the template that a late handover would roll out.
+		d.Effects = []Effect{FenceCanary{f.in.Status.Epoch}, ReleaseRoute{}}
+	}
 	f.besideTheRoutes(&d)
 	return d
 }
@@ -42,8 +46,7 @@ func releaseForDeletion(f *facts) Decision {
 // deletingHanded holds once the Deployment owns the canary: then the user's Service
 // reaches its pods, whatever else the deletion waits for.
 func deletingHanded(f *facts) bool {
-	held := heldAtCandidate(f) && !f.nativeStopped()
-	return f.in.Canary.Handed && (routesReleasable(f) || releaseTimedOut(f) || narrowed(f) && !f.in.ReleaseOverdue() || held)
+	return f.in.Canary.Handed && (routesReleasable(f) || releaseTimedOut(f) || narrowed(f) && !f.in.ReleaseOverdue() || unpausableOrLocked(f))
 }
 
 func giveBackForDeletion(f *facts) Decision { return f.giveBack("the Rollout is being deleted: ") }
@@ -73,6 +76,9 @@ func leave(f *facts) Decision {
 	why := "the Rollout is deleted: your Service and Deployment serve without it"
 	if f.replicaWeighted() {
 		why = "the Rollout is deleted: the Deployment serves without it"
+	}
+	if unacknowledged(f) {
+		why += "; the gateway had not acknowledged the routes to Service " + f.traffic.Service + f.unacknowledgedBecause()
 	}
 	if f.in.Workload.Paused && f.declared != f.stable {
 		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out without being judged", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)

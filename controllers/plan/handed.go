@@ -20,7 +20,7 @@ var handoverAfterOwnerTable = table{
 		{"HandoverSizeChanged", scaledDuringHandover, adaptToNewSize},
 		{"HandoverAwaitsRecognition", canaryUnrecognised, waitForRecognition},
 		{"HandoverReleases", handedReleasable, releaseHanded},
-		{"HandoverUnpauses", heldAtCandidate, unpauseHanded},
+		{"HandoverUnpauses", unpausableOrLocked, unpauseHanded},
 		{"HandoverReleaseBlocked", routesBlocked, waitForService},
 		{"HandoverAwaitsRoute", unacknowledged, waitForRoute},
 		{"HandoverAwaitsWorkload", unsettled, waitForWorkload},
@@ -36,7 +36,8 @@ const recognisedWithin = 30 * time.Second
 // lock and the change of owner. A paused Deployment then spreads its replicas
 // over both ReplicaSets, and leaves them so.
 func scaledDuringHandover(f *facts) bool {
-	return f.declared == f.candidate && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
+	scaled := f.declared == f.candidate && f.in.Workload.Paused && f.in.Canary.Desired != f.in.Workload.Replicas
+	return scaled && (f.in.Workload.Recreate || handedReleasable(f) || unpausableOrLocked(f))
 }
 
 // adaptToNewSize lets all pods of both ReplicaSets serve, and the Deployment go
@@ -77,6 +78,20 @@ func heldAtCandidate(f *facts) bool {
 	return f.declared == f.candidate && (f.in.Workload.Paused || f.in.Workload.Lock != "")
 }
 
+// unpausable holds for a Deployment that is held at the candidate and may go on. One that
+// does not recognise the set it was given makes its own and scales the other to 0:
+// neither the routes nor the user's Service may name that then.
+func unpausable(f *facts) bool {
+	used := routesSplit(f) || narrowed(f)
+	return heldAtCandidate(f) && !f.nativeStopped() && (f.in.Canary.Recognised || !used)
+}
+
+// unpausableOrLocked holds, too, for one that has to stay paused: its lock would refuse
+// the push that mends it.
+func unpausableOrLocked(f *facts) bool {
+	return unpausable(f) || heldAtCandidate(f) && !f.nativeStopped() && f.in.Workload.Lock != ""
+}
+
 // handedReleasable holds while the routes or the user's Service are not the user's
 // own again, and can be.
 func handedReleasable(f *facts) bool { return routesReleasable(f) || narrowed(f) }
@@ -86,7 +101,8 @@ func releaseHanded(f *facts) Decision { return f.giveBack("handover: ") }
 // giveBack does whichever of three is still missing: it points the routes at the
 // user's Service, lets that select all of its pods, and unpauses the Deployment. From
 // the change of owner on none of the three waits for another: a write of the routes
-// that is refused keeps the Deployment neither paused nor locked.
+// that is refused does not keep the Deployment locked, nor paused, unless the pods that
+// the routes name would go.
 func (f *facts) giveBack(why string) Decision {
 	var effects []Effect
 	var does []string
@@ -96,8 +112,11 @@ func (f *facts) giveBack(why string) Decision {
 	if narrowed(f) {
 		effects, does = append(effects, NarrowService{}), append(does, "letting Service "+f.traffic.Service+" select all of its pods again")
 	}
-	if heldAtCandidate(f) && !f.nativeStopped() && (len(effects) == 0 || f.stableUnused()) {
+	switch {
+	case unpausable(f) && (len(effects) == 0 || f.stableUnused()):
 		effects, does = append(effects, Unpause{f.candidate, !routesBlocked(f)}), append(does, "unpausing the Deployment")
+	case unpausableOrLocked(f) && f.in.Workload.Lock != "":
+		effects, does = append(effects, Unlock{}), append(does, "unlocking the Deployment's template")
 	}
 	return f.doing(f.phaseReason(), why+strings.Join(does, ", ")+f.lateTriggerNote(), effects...)
 }
@@ -110,6 +129,9 @@ func (f *facts) stableUnused() bool {
 }
 
 func unpauseHanded(f *facts) Decision {
+	if !unpausable(f) {
+		return f.doing(f.phaseReason(), fmt.Sprintf("handover: unlocking the Deployment's template; it stays paused until the routes are back at Service %s, because they name ReplicaSet %s, which it would scale to 0", f.traffic.Service, f.in.Canary.Name), Unlock{})
+	}
 	return f.doing(f.phaseReason(), "handover: unpausing the Deployment, which has nothing left to roll"+f.lateTriggerNote(), Unpause{f.candidate, f.givenBack()})
 }
 

@@ -50,7 +50,9 @@ func (c *checker) effectIs(effect plan.Effect) {
 	case plan.ResizeHanded:
 		c.require(in.Canary.Handed && in.Workload.Recreate && in.Workload.Paused && e.Replicas == in.Workload.Replicas && in.Canary.Desired != e.Replicas, "resizes to %d", e.Replicas)
 	case plan.Unlock:
-		c.require(in.Workload.Lock != "" && !in.Canary.Handed || in.Workload.Lock != v1alpha1.RunLabel(in.Status.Run) || !c.in1(v1alpha1.PhaseHandingOver) || c.mode() == v1alpha1.TakeOverBypass || c.declared != c.candidate || in.Verdict.Outcome == v1alpha1.VerdictFail, "unlocks in the middle of a handover")
+		// A Deployment that has to stay paused while its routes are not given back.
+		stays := in.Route.Split != nil || in.Route.Narrowed != ""
+		c.require(in.Workload.Lock != "" && (!in.Canary.Handed || stays) || in.Workload.Lock != v1alpha1.RunLabel(in.Status.Run) || !c.in1(v1alpha1.PhaseHandingOver) || c.mode() == v1alpha1.TakeOverBypass || c.declared != c.candidate || in.Verdict.Outcome == v1alpha1.VerdictFail, "unlocks in the middle of a handover")
 		c.require(in.Workload.Lock != "", "unlocks what is not locked")
 	case plan.Unpause:
 		c.unpauses(e.Revision)

@@ -18,8 +18,12 @@ func TestASilentGatewayInARollbackIsStalledAfterTwoMinutes(t *testing.T) {
 		in    plan.Input
 		words []string
 	}{
-		"weight 0": {given(baking, asRollback, narrowed(canaryHash)), []string{`parent "web": Accepted is False`, "weight 0 %", "for longer than 2m0s", "may get requests", "remove the parentRef"}},
-		"release":  {given(rollingBack(&recently), noCanary), []string{`parent "web": Accepted is False`, "the routes to Service shop", "stable serves", "remove the parentRef"}},
+		// Direct callers are narrowed back, and the gateway may not have read that the routes
+		// went to the Service.
+		"release before the owner changes": {given(handingOver, asRollback, noSplit, narrowed(canaryHash), unacknowledged), []string{"the routes to Service shop", "the canary stays, and may get requests until then"}},
+		"weight 0, the canary is gone":     {given(rollingBack(nil), noCanary, unacknowledged), []string{"weight 0 %", "requests that it still sends to the canary, which is gone, fail until then"}},
+		"weight 0":                         {given(baking, asRollback, narrowed(canaryHash)), []string{`parent "web": Accepted is False`, "weight 0 %", "for longer than 2m0s", "may get requests", "remove the parentRef"}},
+		"release":                          {given(rollingBack(&recently), noCanary), []string{`parent "web": Accepted is False`, "the routes to Service shop", "stable serves", "remove the parentRef"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -91,13 +95,14 @@ func TestWaitsOfARollbackAndADeletionAreBounded(t *testing.T) {
 
 // TestARefusedWriteOfARollbackIsStalledAfterTwoMinutes, and what is refused is named.
 func TestARefusedWriteOfARollbackIsStalledAfterTwoMinutes(t *testing.T) {
+	deleted := all(deleted(time.Second), func(in *plan.Input) { in.ReleaseTimeout = time.Hour })
 	for name, c := range map[string]struct {
 		in     plan.Input
 		effect plan.Effect
 		soon   bool
 	}{
 		"rollback":               {given(baking, asRollback), plan.SetSplit{}, true},
-		"deletion":               {given(baking, deleted(time.Second)), plan.SetSplit{}, true},
+		"deletion":               {given(baking, deleted), plan.SetSplit{}, true},
 		"after the owner change": {given(handed), plan.ReleaseRoute{}, true},
 		"a step":                 {given(stepAt(0), split(0)), plan.SetSplit{Weight: 10}, false},
 	} {
@@ -112,5 +117,49 @@ func TestARefusedWriteOfARollbackIsStalledAfterTwoMinutes(t *testing.T) {
 				t.Errorf("%s: the message lacks %q: %s", name, says, d.Status.Message)
 			}
 		}
+	}
+}
+
+// TestASilentGatewayInADeletionIsStalledBeforeItLetsGo, with the default flags, and what
+// is said then and at the end is true: stable need not be what serves.
+func TestASilentGatewayInADeletionIsStalledBeforeItLetsGo(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   plan.Input
+		word string
+	}{
+		"weight 0":        {given(stepAt(0), split(0), deleted(0)), "the canary may get requests until then"},
+		"release":         {given(stepAt(0), noCanary, noSplit, deleted(0)), "it may still use Services shop-stable and shop-canary"},
+		"release, handed": {given(handedAlone, deleted(0)), "it may still use Services shop-stable and shop-canary"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.in = c.in
+			w.in.Route.Unacknowledged = `HTTPRoute "shop": parent "web": Accepted is False`
+			stalled := false
+			for w.in.Now.Sub(*w.in.Deleting) < 5*time.Minute {
+				w.in.Route.Acknowledged = false
+				r := plan.Transition(w.in)
+				if strings.Contains(r.Why, "stable serves") || strings.Contains(r.Why, "next version") {
+					t.Fatalf("%s: %s", r.Rule, r.Why)
+				}
+				if r.Progress == plan.Stalled && r.Reason == v1alpha1.ReasonNotAcknowledged {
+					stalled = true
+					if !strings.Contains(r.Why, c.word) || !strings.Contains(r.Why, "12:02:00Z") || !strings.Contains(r.Why, "for longer than 1m0s") {
+						t.Fatalf("%s: %s", r.Rule, r.Why)
+					}
+				}
+				if _, gone := plan.EffectOf[plan.Leave](r.Decision); gone {
+					if !stalled || r.Event == nil || !strings.Contains(r.Event.Message, `had not acknowledged the routes to Service shop: HTTPRoute "shop"`) {
+						t.Errorf("lets go after %s, stalled before: %v: %s", w.in.Now.Sub(*w.in.Deleting), stalled, r.Why)
+					}
+					return
+				}
+				for _, e := range r.Effects {
+					w.apply(e)
+				}
+				w.in.Status, w.in.Now = r.Status, w.in.Now.Add(2*time.Second)
+			}
+			t.Error("does not let go")
+		})
 	}
 }

@@ -21,6 +21,7 @@ var unansweredTable = table{
 		{"RaisesStable", stableWithoutPods, raiseStable},
 		{"CanaryLost", canaryLost, takeWeightFromLostCanary},
 		{"CanaryLostWidens", canaryLostNarrowed, widenForLostCanary},
+		{"CanaryLostNarrows", canaryLostOnTrial, narrowForLostCanary},
 		{"StableLostWidens", stableLostNarrowed, widenService},
 		{"StableLost", stableLost, releaseFromLostStable},
 		{"LowersWeight", weightTooHigh, lowerWeight},
@@ -146,6 +147,23 @@ func widenForLostCanary(f *facts) Decision {
 	d.Why = fmt.Sprintf("%s: Service %s selects only the canary, which has no ready endpoint%s; letting it select all of its pods again, and cancelling the run", f.stage(), f.in.Spec.Traffic.Service, f.canaryProblem())
 	f.cancelHandover(&d)
 	return d
+}
+
+// canaryLostOnTrial holds before the handover when the user's Service is still narrowed
+// to a canary without an endpoint: a handover began anew at 0 replicas, or the second
+// write of CanaryLost was refused. What holds a run back must not hold this back.
+func canaryLostOnTrial(f *facts) bool {
+	r, stable := f.in.Route, f.in.Workload.Stable
+	unanswered := narrowed(f) && r.Narrowed != stable.Hash && r.ServiceEndpoints == 0 && r.CanaryEndpoints == 0
+	return onTrial(f) && unanswered && stable.Ready > 0
+}
+
+func narrowForLostCanary(f *facts) Decision {
+	hash, does := f.in.Workload.Stable.Hash, "limiting it to the stable pods"
+	if !f.narrows() {
+		hash, does = "", "letting it select all of its pods again"
+	}
+	return f.doing(f.phaseReason(), fmt.Sprintf("%s: Service %s selects only the canary, which has no ready endpoint%s: %s", f.stage(), f.traffic.Service, f.canaryProblem(), does), NarrowService{hash})
 }
 
 // stableLostNarrowed holds when stable has a weight and no endpoint, and the

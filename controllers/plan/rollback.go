@@ -83,8 +83,19 @@ func handoverInFlight(f *facts) bool {
 	return f.promotion().HandedAt != nil && c.Exists && !c.Handed && c.Epoch != f.in.Status.Epoch
 }
 
+// fenceCanary takes the requests along, so that a refused write of the canary does not keep
+// them at it; a conflict on the fence, which means that the handover came first, does.
 func fenceCanary(f *facts) Decision {
-	return f.doing(f.phaseReason(), "cancelling a handover that may still be under way, so that it cannot change the owner of the canary's ReplicaSet any more", FenceCanary{f.in.Status.Epoch})
+	fence := FenceCanary{f.in.Status.Epoch}
+	why := "cancelling a handover that may still be under way, so that it cannot change the owner of the canary's ReplicaSet any more"
+	d := f.doing(f.phaseReason(), why, fence)
+	weighted := rollingBack(f) && rollbackCanaryWeighted(f) && !stableShortForNow(f) || deleting(f) && deletingCanaryWeighted(f)
+	if weighted {
+		d = f.takeRequests(f.phaseReason(), SetSplit{0}, why+"; setting the canary's weight to 0 %")
+		d.Effects = []Effect{fence, SetSplit{0}}
+	}
+	f.besideTheRoutes(&d)
+	return d
 }
 
 // canaryHanded holds in a rollback when the handover was faster: the Deployment

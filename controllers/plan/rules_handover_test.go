@@ -93,9 +93,10 @@ func handedCases() []ruleCase {
 	unpause := plan.Unpause{Revision: candidateRevision, Unmark: true}
 	unmark := plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop"}}
 	return []ruleCase{
-		works("HandoverSizeChanged", "scaled in the middle", given(handed, unrecognised, spread), plan.ReleaseRoute{}, phase, over, "scaled to 8 during the handover", "has 2").then(unpause),
-		works("HandoverSizeChanged", "somebody gave stable a share: its pods stay for it", given(handed, spread, split(50)), plan.ReleaseRoute{}, phase, over),
-		works("HandoverSizeChanged", "direct callers are at stable: its pods stay for them", given(handed, spread, noSplit, narrowed(stableHash)), plan.NarrowService{}, phase, over),
+		works("HandoverSizeChanged", "scaled in the middle", given(handed, spread), plan.ReleaseRoute{}, phase, over, "scaled to 8 during the handover", "has 2").then(unpause),
+		works("HandoverSizeChanged", "scaled in the middle, not recognised yet: it stays paused", given(handed, unrecognised, spread), plan.ReleaseRoute{}, phase, over, "unlocking the Deployment's template").then(plan.Unlock{}),
+		works("HandoverSizeChanged", "somebody gave stable a share: its pods stay for it", given(handed, spread, split(50)), plan.ReleaseRoute{}, phase, over).then(plan.Unlock{}),
+		works("HandoverSizeChanged", "direct callers are at stable: its pods stay for them", given(handed, spread, noSplit, narrowed(stableHash)), plan.NarrowService{}, phase, over).then(plan.Unlock{}),
 		works("HandoverSizeChanged", "released", given(handed, spread, noSplit), unpause, phase, over),
 		works("HandoverSizeChanged", "released to the narrowed Service", given(handed, spread, noSplit, narrowed(canaryHash)), plan.NarrowService{}, phase, over).then(unpause),
 		works("HandoverSizeChanged", "the Service is gone", given(handed, spread, serviceGone), plan.Unpause{Revision: candidateRevision}, phase, over),
@@ -104,7 +105,9 @@ func handedCases() []ruleCase {
 		works("HandoverAwaitsRecognition", "not yet", given(handed, unrecognised), nil, phase, over, canarySet),
 		works("HandoverAwaitsRecognition", "a trigger fires", given(handed, unrecognised, fail), nil, phase, over, "declare shop:a again"),
 		works("HandoverReleases", "recognised", given(handed), plan.ReleaseRoute{}, phase, over, "Service shop", "unpausing the Deployment").then(unpause),
-		works("HandoverReleases", "never recognised", given(handed, unrecognised, later(time.Minute)), plan.ReleaseRoute{}, phase, over).then(unpause),
+		works("HandoverReleases", "never recognised", given(handed, unrecognised, later(time.Minute)), plan.ReleaseRoute{}, phase, over).then(plan.Unlock{}),
+		works("HandoverUnpauses", "never recognised, released", given(handed, unrecognised, noSplit, later(time.Minute)), unpause, phase, over),
+		works("HandoverUnpauses", "never recognised, and the routes cannot be released: it stays paused", given(handed, unrecognised, serviceGone, later(time.Minute)), plan.Unlock{}, phase, over, "stays paused until the routes are back", canarySet),
 		works("HandoverReleases", "narrowed too", given(handed, narrowed(canaryHash)), plan.ReleaseRoute{}, phase, over).then(plan.NarrowService{}, unpause),
 		works("HandoverReleases", "somebody has unpaused it", given(handed, unpaused), plan.ReleaseRoute{}, phase, over),
 		works("HandoverReleases", "narrowed to the set that went, whose Service has to go first", given(handed, unpaused, stableReady(0), narrowed(stableHash)), plan.NarrowService{}, phase, over),

@@ -48,6 +48,10 @@ func (f *facts) finish(d Decision) Decision {
 // WriteRun is a refusal's effect when it is the run's record that cannot be written.
 const WriteRun = "write the run's record"
 
+// WriteStatus is a refusal's effect when it is the status itself that cannot be written as
+// it was decided. The loop sets its message, because no decision can.
+const WriteStatus = "write the Rollout's status"
+
 // showRefusal adds to the message why the API server refuses the effect of this
 // decision, or one of them.
 func (f *facts) showRefusal(d Decision) Decision {

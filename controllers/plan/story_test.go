@@ -65,7 +65,12 @@ func (w *world) decides(i int, rule string) {
 		w.ended = append(w.ended, d.Finished.Outcome)
 	}
 	w.in.Status = d.Status
+	took := true
 	for _, e := range d.Effects {
+		if !took {
+			e = plan.AfterRefusal(e)
+		}
+		took = took && !slices.Contains(w.refused, e)
 		switch refusal := w.in.Status.Refusal; {
 		case !slices.Contains(w.refused, e):
 			w.apply(e)
@@ -171,7 +176,7 @@ func TestARollbackFromADecidedHandoverIsFencedAndByWeights(t *testing.T) {
 	w := newWorld(t).toHandover()
 	// The write of the owner failed after the lock.
 	w.happens(func(in *plan.Input) { in.Canary.Handed = false }, active(stable(replicas))).
-		goes("+fail", "TriggerFired", "RollbackFences", "RollbackTakesTraffic", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
+		goes("+fail", "TriggerFired", "RollbackFences", "RollbackAwaitsRoute", "+ack", "RollbackAtZero", "RollbackDrains", "+5s",
 			"RollbackRemovesCanary", "RollbackReleasesRoute", "RollbackAwaitsRelease", "+ack", "RollbackDone", "RolledBack").
 		ends(v1alpha1.PhaseRolledBack, stableRevision, v1alpha1.OutcomeRolledBack)
 }
@@ -219,7 +224,7 @@ func TestAnAutoscalerComesBetweenLockAndOwner(t *testing.T) {
 		active(stable(8), in.Canary.Set)(in)
 	}
 	newWorld(t).toHandover().happens(spread).
-		goes("HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
+		goes("HandoverSizeChanged", "HandoverSizeChanged", "HandoverAwaitsRoute", "+ack", "HandoverAwaitsWorkload").happens(rolled).
 		goes("Promoted").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 	newWorld(t).happens(recreate).toHandover().happens(spread).
 		goes("HandoverSizeChanged", "HandoverAwaitsRecognition").happens(recognised).

@@ -27,6 +27,9 @@ import (
 func (r *Reconciler) carryOut(ctx context.Context, d decided, effects []plan.Effect) error {
 	var failed []error
 	for _, effect := range effects {
+		if len(failed) > 0 {
+			effect = plan.AfterRefusal(effect)
+		}
 		err := r.act(ctx, d, effect)
 		if err == nil {
 			continue

@@ -204,6 +204,31 @@ func TestAHandoverRestsOnItsLock(t *testing.T) {
 	}
 }
 
+// TestARefusedWriteKeepsTheLabelsOfWhatItLeaves: an effect that is refused keeps no other
+// back, and the write that unpauses the Deployment then leaves the run's label on it.
+func TestARefusedWriteKeepsTheLabelsOfWhatItLeaves(t *testing.T) {
+	for name, refused := range map[string]error{"refused": errRefused, "taken": nil} {
+		r, w, api := inRun(t, interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+			return refused
+		}})
+		w.deployment.SetLabels(map[string]string{v1alpha1.LabelRun: "shop-1"})
+		if err := unstructured.SetNestedField(w.deployment.Object, true, "spec", "paused"); err != nil {
+			t.Fatal(err)
+		}
+		if err := api.Update(t.Context(), w.deployment); err != nil {
+			t.Fatal(err)
+		}
+		w.input.Workload.Declared.Revision = w.recorded.Status.Candidate.Revision
+		unpause := plan.Unpause{Revision: w.input.Workload.Declared.Revision, Unmark: true}
+		err := r.carryOut(t.Context(), w, []plan.Effect{plan.CreateRun{}, unpause})
+		d := read(t, api, shopKey, workload.NewDeployment())
+		paused, _, _ := unstructured.NestedBool(d.Object, "spec", "paused")
+		if label := d.GetLabels()[v1alpha1.LabelRun]; paused || (label != "") != (refused != nil) || (err != nil) != (refused != nil) {
+			t.Errorf("%s: paused %v, labelled %q, %v", name, paused, label, err)
+		}
+	}
+}
+
 // TestTheFinalizerGoesLast: while anything of Belay's is left the Rollout stays, and
 // then it goes.
 func TestTheFinalizerGoesLast(t *testing.T) {

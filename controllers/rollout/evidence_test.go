@@ -470,3 +470,34 @@ func TestADeletedRunIsNotOwedForEver(t *testing.T) {
 		t.Error("the record of a deleted run is owed for ever")
 	}
 }
+
+// TestARefusedStatusIsSaidOnce: the API server has the CustomResourceDefinition of another
+// build, which lets no Stepping follow by Baking. The status says so, and is not written
+// at each look.
+func TestARefusedStatusIsSaidOnce(t *testing.T) {
+	b := openBook(t, runOf("shop-1"))
+	b.must(b.decides("RunStarts"))
+	bakes := func(t *plan.Result) { t.Status.Phase, t.Status.Refusal = v1alpha1.PhaseBaking, nil }
+	b.refuse = func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseBaking }
+	if err := b.decides("StepsPassed", bakes); err == nil {
+		t.Fatal("nothing is refused")
+	}
+	first := b.rollout()
+	r := first.Status.Refusal
+	if r == nil || r.Effect != plan.WriteStatus || !strings.Contains(r.Message, "apply the CustomResourceDefinitions") || !strings.Contains(first.Status.Message, r.Message) {
+		t.Fatalf("the status shows %+v: %s", r, first.Status.Message)
+	}
+	for range 3 {
+		if err := b.decides("StepsPassed", bakes); err == nil {
+			t.Fatal("nothing is refused")
+		}
+		if again := b.rollout(); again.ResourceVersion != first.ResourceVersion {
+			t.Fatalf("the status was written again: %+v", again.Status.Refusal)
+		}
+	}
+	b.refuse = nil
+	b.must(b.decides("StepsPassed", bakes))
+	if s := b.rollout().Status; s.Phase != v1alpha1.PhaseBaking || s.Refusal != nil {
+		t.Errorf("%s, and the status shows %+v", s.Phase, s.Refusal)
+	}
+}

@@ -58,6 +58,9 @@ func (r *Reconciler) record(ctx context.Context, l *look, t plan.Result) (decide
 	}
 	evidence.Fit(&next.Status, evidence.MaxStatusBytes)
 	if err := r.writeStatus(ctx, l, t, next); err != nil {
+		if apierrors.IsInvalid(err) {
+			err = r.noteRefusal(ctx, d, plan.WriteStatus, fmt.Errorf("apply the CustomResourceDefinitions of this version (config/crd): %w", err))
+		}
 		return d, fmt.Errorf("write the Rollout's status: %w", err)
 	}
 	if unrecorded(&next.Status) {
@@ -178,6 +181,9 @@ func (r *Reconciler) noteRefusal(ctx context.Context, d decided, effect string, 
 		return refused
 	}
 	next.Status.Refusal = refusal
+	if effect == plan.WriteStatus {
+		next.Status.Message = "nothing is done: the API server does not let Belay " + refusal.Effect + ": " + refusal.Message
+	}
 	patch := client.MergeFromWithOptions(d.recorded.DeepCopy(), client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 		log.FromContext(ctx).V(1).Info("a refused effect could not be noted in the status", "error", err.Error())

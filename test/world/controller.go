@@ -150,6 +150,9 @@ func (w *World) carryOut(d plan.Decision, v view) bool {
 	}
 	took := true
 	for i, effect := range d.Effects {
+		if !took {
+			effect = plan.AfterRefusal(effect)
+		}
 		if err == nil {
 			err = w.perform(effect, v, &d.Status)
 		}
