@@ -34,7 +34,7 @@ func TestExcludeHoldsAStep(t *testing.T) {
 		wantMessage string
 	}{
 		"excluded":                    {Counts{100, 0}, 8, 0, Healthy, ""},
-		"not yet":                     {Counts{100, 0}, 4, 0, NotExcludedYet, "up to 0.7 % errors are possible (95 % confidence), and a pass must exclude 0.4 %: about 832 more requests, 2 min at the present rate"},
+		"not yet":                     {Counts{100, 0}, 4, 0, NotExcludedYet, "up to 0.7 % errors are possible (95 % confidence), and a pass must exclude 0.4 %: about 832 more requests, about 2m at the present rate"},
 		"at 99 % it takes more":       {Counts{100, 0}, 8, 0.99, NotExcludedYet, "(99 % confidence)"},
 		"more requests will not help": {Counts{1000, 1}, 1, 0, NotExcludedYet, "more requests do not exclude it while so many are bad"},
 	}

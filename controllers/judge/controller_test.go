@@ -408,7 +408,7 @@ func TestABlindRunIsOneThatLostItsSource(t *testing.T) {
 	b = newBench(t, 3)
 	b.source.canary.Bad = 1
 	b.poll()
-	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.Malformed) {
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.PartialCoverage) {
 		t.Fatalf("more bad requests than requests are %s", got.Reason)
 	}
 	if got := b.blind(); got != [2]int{0, 3} {

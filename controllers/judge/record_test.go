@@ -121,7 +121,7 @@ func TestTheStateOfFiveThousandPodsIsKept(t *testing.T) {
 		for side := range sides {
 			for range 5000 {
 				name := fmt.Sprintf("checkout-service-%d-%05x@%07x", side, random.Uint32()>>12, random.Uint32()>>4)
-				sides[side] = append(sides[side], counter(name, float64(random.IntN(1_000_000)), float64(random.IntN(100)), now.Add(-time.Duration(random.IntN(15_000))*time.Millisecond)))
+				sides[side] = append(sides[side], counter(name, float64(100+random.IntN(1_000_000)), float64(random.IntN(100)), now.Add(-time.Duration(random.IntN(15_000))*time.Millisecond)))
 			}
 		}
 		state.Ledgers[fmt.Sprint("Guardrail/checkout/slo/", i)] = analysis.Ledger{}.Advance(analysis.Poll{EvaluatedAt: now, Stable: sides[0], Canary: sides[1]}, now)
