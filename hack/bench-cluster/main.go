@@ -8,8 +8,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"sync"
 	"syscall"
@@ -38,6 +40,16 @@ var kinds = []kind{
 	{name: "5 % errors", faults: map[string]string{"SHOP_ERROR_RATE": "0.05"}, bad: true},
 	{name: "+300 ms", faults: map[string]string{"SHOP_ADDED_LATENCY": "300ms"}, bad: true},
 	{name: "healthy"},
+	{name: "healthy, cold start", faults: coldStart(nil)},
+	{name: "5 % errors, cold start", faults: coldStart(map[string]string{"SHOP_ERROR_RATE": "0.05"}), bad: true},
+	{name: "50 % errors, cold start", faults: coldStart(map[string]string{"SHOP_ERROR_RATE": "0.5"}), bad: true},
+}
+
+// coldStart adds what a JVM may do in its first 20 s: some errors, and slow requests.
+func coldStart(faults map[string]string) map[string]string {
+	out := map[string]string{"SHOP_COLD_START": "20s", "SHOP_COLD_ERROR_RATE": "0.05", "SHOP_COLD_LATENCY": "250ms"}
+	maps.Copy(out, faults)
+	return out
 }
 
 // followed is the kind whose longest run is drawn.
@@ -48,16 +60,34 @@ func main() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
+	only := flag.String("kinds", ".", "release only the kinds whose name matches this regular expression")
 	runs := flag.Int("runs", 10, "of each kind of bad version")
 	healthy := flag.Int("healthy", 50, "runs of good versions")
 	shops := flag.Int("shops", 2, "shops that release at the same time, each under its own load")
 	rate := flag.Int("rate", 100, "requests per second to each shop")
 	pictures := flag.String("pictures", "", "folder for the pictures that docs/analysis.md shows; none without")
 	flag.Parse()
+	if err := choose(*only); err != nil {
+		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
+		os.Exit(2)
+	}
 	if err := bench(*runs, *healthy, *shops, *rate, *pictures); err != nil {
 		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// choose leaves only the kinds whose name matches a regular expression.
+func choose(pattern string) error {
+	match, err := regexp.Compile(pattern)
+	if err != nil {
+		return fmt.Errorf("-kinds: %w", err)
+	}
+	kinds = slices.DeleteFunc(kinds, func(k kind) bool { return !match.MatchString(k.name) })
+	if len(kinds) == 0 {
+		return fmt.Errorf("-kinds %q matches no kind of version", pattern)
+	}
+	return nil
 }
 
 func bench(runs, healthy, shops, rate int, pictures string) (err error) {

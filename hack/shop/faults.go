@@ -17,6 +17,11 @@ type faults struct {
 	doubleChargeCoupons bool
 	crashAfter          time.Duration
 	drain               time.Duration
+	// coldStart is how long after its start the shop is cold: it then also fails
+	// coldErrorRate of the requests, and adds coldLatency to each.
+	coldStart     time.Duration
+	coldErrorRate float64
+	coldLatency   time.Duration
 }
 
 // readFaults refuses what it cannot read: a demo with a misspelt fault would
@@ -26,7 +31,7 @@ func readFaults(getenv func(string) string) (faults, error) {
 	if f.version == "" {
 		f.version = "dev"
 	}
-	for name, target := range map[string]*float64{"SHOP_ERROR_RATE": &f.errorRate, "SHOP_DOUBLE_CHARGE_RATE": &f.doubleChargeRate} {
+	for name, target := range map[string]*float64{"SHOP_ERROR_RATE": &f.errorRate, "SHOP_DOUBLE_CHARGE_RATE": &f.doubleChargeRate, "SHOP_COLD_ERROR_RATE": &f.coldErrorRate} {
 		value := getenv(name)
 		if value == "" {
 			continue
@@ -39,6 +44,7 @@ func readFaults(getenv func(string) string) (faults, error) {
 	}
 	for name, target := range map[string]*time.Duration{
 		"SHOP_ADDED_LATENCY": &f.addedLatency, "SHOP_CRASH_AFTER": &f.crashAfter, "SHOP_DRAIN": &f.drain,
+		"SHOP_COLD_START": &f.coldStart, "SHOP_COLD_LATENCY": &f.coldLatency,
 	} {
 		value := getenv(name)
 		if value == "" {
@@ -57,5 +63,18 @@ func readFaults(getenv func(string) string) (faults, error) {
 		}
 		f.doubleChargeCoupons = on
 	}
+	if f.coldStart == 0 && (f.coldErrorRate > 0 || f.coldLatency > 0) {
+		return f, fmt.Errorf("SHOP_COLD_ERROR_RATE and SHOP_COLD_LATENCY need SHOP_COLD_START, e.g. 20s")
+	}
 	return f, nil
+}
+
+// at is what the shop does to a request when it has run for some time: the error
+// rate and the added latency.
+func (f faults) at(age time.Duration) (errorRate float64, latency time.Duration) {
+	if age >= f.coldStart {
+		return f.errorRate, f.addedLatency
+	}
+	// A request fails for either cause.
+	return 1 - (1-f.errorRate)*(1-f.coldErrorRate), f.addedLatency + f.coldLatency
 }

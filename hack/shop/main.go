@@ -6,6 +6,9 @@
 //	SHOP_ADDED_LATENCY       added to every request, e.g. 300ms
 //	SHOP_DOUBLE_CHARGE_RATE  share of checkouts charged twice, answered with 200
 //	SHOP_CRASH_AFTER         exit with status 1 after this long
+//	SHOP_COLD_START          how long after its start the shop is cold, e.g. 20s
+//	SHOP_COLD_ERROR_RATE     share of requests that fail besides while it is cold
+//	SHOP_COLD_LATENCY        added besides to every request while it is cold
 //	SHOP_DRAIN               how long to serve after SIGTERM (default 3s)
 //
 // It listens on :8080; SHOP_LISTEN changes that outside of a container.
@@ -49,7 +52,12 @@ func run(address string) error {
 		time.AfterFunc(f.crashAfter, func() { log.Fatalf("crashing after %s, as this version does", f.crashAfter) })
 	}
 	log.Printf("shop %s serves on %s", f.version, listener.Addr())
-	return serve(ctx, newShop(f, randomChance), listener)
+	return serve(ctx, newShop(f, randomChance, ageSince(time.Now())), listener)
+}
+
+// ageSince returns how long ago a time is.
+func ageSince(start time.Time) func() time.Duration {
+	return func() time.Duration { return time.Since(start) }
 }
 
 // serve ends without failing a request: first readiness goes, so that no new

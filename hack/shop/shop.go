@@ -33,6 +33,8 @@ type shop struct {
 	ready  atomic.Bool
 	orders atomic.Uint64
 	chance func() float64
+	// age is how long the shop has run.
+	age func() time.Duration
 
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
@@ -41,8 +43,8 @@ type shop struct {
 	violations prometheus.Counter
 }
 
-func newShop(f faults, chance func() float64) *shop {
-	s := &shop{faults: f, ledger: newLedger(10_000), chance: chance, registry: prometheus.NewRegistry()}
+func newShop(f faults, chance func() float64, age func() time.Duration) *shop {
+	s := &shop{faults: f, ledger: newLedger(10_000), chance: chance, age: age, registry: prometheus.NewRegistry()}
 	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "http_requests_total", Help: "Requests answered, by status code, method and path.",
 	}, []string{"code", "method", "path"})
@@ -97,8 +99,9 @@ func (s *shop) measured(path string, next http.HandlerFunc) http.Handler {
 		begin := time.Now()
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		w.Header().Set("X-Shop-Version", s.faults.version)
-		time.Sleep(s.faults.addedLatency)
-		if s.faults.errorRate > 0 && s.chance() < s.faults.errorRate {
+		errorRate, latency := s.faults.at(s.age())
+		time.Sleep(latency)
+		if errorRate > 0 && s.chance() < errorRate {
 			http.Error(recorder, "this version fails a share of its requests", http.StatusInternalServerError)
 		} else {
 			next(recorder, r)

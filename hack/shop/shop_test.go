@@ -27,9 +27,10 @@ func TestReadFaults(t *testing.T) {
 			},
 			want: faults{version: "v2", errorRate: 0.05, addedLatency: 300 * time.Millisecond, doubleChargeRate: 1, crashAfter: 10 * time.Second},
 		},
-		"a rate above one is refused":      {env: map[string]string{"SHOP_ERROR_RATE": "5"}, wantErr: "SHOP_ERROR_RATE"},
-		"a rate that is NaN is refused":    {env: map[string]string{"SHOP_ERROR_RATE": "NaN"}, wantErr: "SHOP_ERROR_RATE"},
-		"a bare latency number is refused": {env: map[string]string{"SHOP_ADDED_LATENCY": "300"}, wantErr: "SHOP_ADDED_LATENCY"},
+		"a cold start without its length is refused": {env: map[string]string{"SHOP_COLD_ERROR_RATE": "0.05"}, wantErr: "SHOP_COLD_START"},
+		"a rate above one is refused":                {env: map[string]string{"SHOP_ERROR_RATE": "5"}, wantErr: "SHOP_ERROR_RATE"},
+		"a rate that is NaN is refused":              {env: map[string]string{"SHOP_ERROR_RATE": "NaN"}, wantErr: "SHOP_ERROR_RATE"},
+		"a bare latency number is refused":           {env: map[string]string{"SHOP_ADDED_LATENCY": "300"}, wantErr: "SHOP_ADDED_LATENCY"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -44,6 +45,24 @@ func TestReadFaults(t *testing.T) {
 				t.Fatalf("got %+v, %v; want %+v", got, err, tc.want)
 			}
 		})
+	}
+}
+
+// warm is a shop that has run for a long time.
+func warm() time.Duration { return time.Hour }
+
+func TestAColdStartEnds(t *testing.T) {
+	f := faults{errorRate: 0.5, addedLatency: time.Millisecond, coldStart: 20 * time.Second, coldErrorRate: 0.2, coldLatency: time.Second}
+	for age, want := range map[time.Duration]struct {
+		rate    float64
+		latency time.Duration
+	}{
+		0:                {0.6, time.Second + time.Millisecond},
+		20 * time.Second: {0.5, time.Millisecond},
+	} {
+		if rate, latency := f.at(age); rate != want.rate || latency != want.latency {
+			t.Errorf("at %s: %v errors, %s; want %v, %s", age, rate, latency, want.rate, want.latency)
+		}
 	}
 }
 
@@ -64,7 +83,7 @@ func TestCheckout(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := newShop(tc.faults, always)
+			s := newShop(tc.faults, always, warm)
 			w := httptest.NewRecorder()
 			s.routes().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/checkout", strings.NewReader(tc.body)))
 			if w.Code != tc.wantStatus {
@@ -92,7 +111,7 @@ func scrape(t *testing.T, s *shop) string {
 }
 
 func TestViolationsAreVisibleBeforeTheFirstOne(t *testing.T) {
-	metrics := scrape(t, newShop(faults{}, randomChance))
+	metrics := scrape(t, newShop(faults{}, randomChance, warm))
 	for _, want := range []string{
 		`app_invariant_violations_total{invariant="no-double-charge"} 0`, `app_invariant_checks_total{invariant="no-double-charge"} 0`,
 		`http_requests_total{code="500",method="GET",path="/"} 0`,
@@ -120,7 +139,7 @@ func TestTerminationServesWhileDraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newShop(faults{drain: 300 * time.Millisecond}, randomChance)
+	s := newShop(faults{drain: 300 * time.Millisecond}, randomChance, warm)
 	ctx, terminate := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- serve(ctx, s, listener) }()
