@@ -32,7 +32,7 @@ var loopBugs = []bug{
 		name: "stale-status-written", breaks: explained,
 		file:   "controllers/rollout/record.go",
 		old:    "patch := client.MergeFromWithOptions(l.rollout.DeepCopy(), client.MergeFromWithOptimisticLock{})\n	err := r.Client.Status()",
-		is:     "patch := client.MergeFrom(w.rollout.DeepCopy())\n	err := r.Client.Status()",
+		is:     "patch := client.MergeFrom(l.rollout.DeepCopy())\n	err := r.Client.Status()",
 		checks: []check{tests(loop, "")},
 	},
 	{
@@ -67,7 +67,7 @@ var loopBugs = []bug{
 		name: "run-of-another-rollout-taken", breaks: explained,
 		file:   "controllers/rollout/act.go",
 		old:    "if found.Spec.Rollout.UID != d.recorded.UID {",
-		is:     "if found.Spec.Rollout.Name != w.rollout.Name {",
+		is:     "if found.Spec.Rollout.Name != d.recorded.Name {",
 		checks: []check{tests(loop, "")},
 	},
 	{
