@@ -97,7 +97,7 @@ func (q Quality) noSeries(ofStable bool) string {
 	if ofStable {
 		return fmt.Sprintf("the source has no %s for the candidate's %d ready pods, only for stable's: they may not be scraped yet", series, q.ReadyPods)
 	}
-	return fmt.Sprintf("the source has no %s for any pod, stable's included: check its name and labels in the guardrail, and that the pods are scraped", series)
+	return fmt.Sprintf("the source has no %s for any pod, stable's included: check its name and labels in the guardrail, that the pods are scraped, and spec.labels of the MetricSource", series)
 }
 
 // A candidate is idle when it has served nothing in idleScrapes intervals of its

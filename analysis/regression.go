@@ -47,7 +47,8 @@ type Regression struct {
 	// BadName is what a bad request is called in messages; see BudgetSpent.
 	BadName string
 
-	// WarmUp is how long a pod is young after its first request. 0 forgives nothing.
+	// WarmUp is how long a pod is young: from its readiness, or from when the candidate
+	// began to serve, if that is later. 0 forgives nothing.
 	WarmUp time.Duration
 	// SlowStart is set for an slo of latency: every bad request of a young pod is forgiven.
 	SlowStart bool

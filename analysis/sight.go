@@ -71,7 +71,7 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 		case series == 0 && scope.Bound != "":
 			return Verdict{Reason: BadQuery, Message: fmt.Sprintf("the histogram has no bucket %s whose upper bound is the threshold %s: choose a threshold that is a bucket bound (label le), or add the bucket", quoted(scope.Metric), scope.Bound)}, false
 		case series == 0:
-			return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the source has no series %s for any pod of the service: check its name, and that the pods are scraped", quoted(scope.Metric))}, false
+			return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the source has no series %s for any pod of the service: check its name, that the pods are scraped, and that spec.labels of the MetricSource are the labels that name them", quoted(scope.Metric))}, false
 		}
 	}
 	if len(ofBad) > 0 && unseen && !missingIsZero {

@@ -120,8 +120,8 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Triggers []Trigger `json:"triggers,omitempty"`
 
-	// minimumSamples is how many requests the candidate must have served since
-	// the step began before an slo trigger can pass.
+	// minimumSamples is how many requests the candidate must have served since the present
+	// weight was acknowledged before an slo trigger can pass.
 	// +optional
 	// +kubebuilder:default=200
 	// +kubebuilder:validation:Minimum=1
