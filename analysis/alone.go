@@ -22,6 +22,11 @@ const (
 	sharedIncident = 45 * time.Second
 	// aloneAfter is how long stable must have served nothing, at a weight below 100.
 	aloneAfter = time.Minute
+	// fewBeside is how many requests of stable's in aloneAfter, and which part of the
+	// candidate's, still leave the candidate alone at weight 100: those that were on their
+	// way, or of a connection that was kept.
+	fewBeside     = 20
+	fewBesidePart = 0.01
 )
 
 // alone returns the looks since when stable serves nothing. ok is false while it does, and
@@ -29,6 +34,9 @@ const (
 func (r Regression) alone(s RegressionState, l Ledger) (looks []Look, ok bool) {
 	since := l.Since.UnixMilli()
 	switch {
+	case r.Quality.Weight >= 100 && s.Trail.besides(max(l.StageFrom.UnixMilli(), l.EvaluatedAt.Add(-aloneAfter).UnixMilli())):
+		// Callers that bypass the routes still reach stable's pods.
+		return nil, false
 	case r.Quality.Weight >= 100:
 		since = l.StageFrom.UnixMilli()
 	case !r.Quality.knowsSilence(l):
@@ -51,13 +59,31 @@ func (r Regression) alone(s RegressionState, l Ledger) (looks []Look, ok bool) {
 	return nil, true
 }
 
-// aloneLimit is the error ratio that a candidate may have while it is alone.
+// besides reports whether stable has served more requests since a time, in Unix milliseconds,
+// than a weight of 100 leaves it.
+func (t Trail) besides(since int64) bool {
+	var canary, stable float64
+	for _, k := range t.Looks {
+		if t.From+k.After > since {
+			canary, stable = canary+k.Canary.Total, stable+k.Stable.Total
+		}
+	}
+	return stable >= max(fewBeside, fewBesidePart*canary)
+}
+
+// aloneLimit is the error ratio that a candidate may have while it is alone. A few requests
+// of stable's allow no more than none do, unless stable has shown to be as bad as that.
 func (r Regression) aloneLimit(stable Counts) float64 {
+	unknown := max(r.limit(), min(unknownBurn*r.Budget, aloneMost))
 	if stable.Total == 0 {
-		return max(r.limit(), min(unknownBurn*r.Budget, aloneMost))
+		return unknown
 	}
 	_, high := Interval(stable, displayAlpha)
-	return max(r.limit(), min(aloneBurn*r.Budget, aloneMost), r.Worse*high)
+	known := r.Worse * high
+	if stable.Bad < minimumBad || r.Worse*stable.Ratio() <= unknown {
+		known = min(known, unknown)
+	}
+	return max(r.limit(), min(aloneBurn*r.Budget, aloneMost), known)
 }
 
 // sustainedAlone is the evidence of looks without stable that nothing shared explains.

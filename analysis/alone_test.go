@@ -127,13 +127,48 @@ func TestAloneLimit(t *testing.T) {
 		want   float64
 	}{
 		"ten times the budget":                {0.001, Counts{100000, 50}, 0.01},
-		"more than what stable had":           {0.001, Counts{3000, 63}, 1.5 * 0.032531},
+		"more than what stable had":           {0.001, Counts{1000000, 21000}, 0.032478},
+		"stable is bad":                       {0.001, Counts{3000, 126}, 0.086116},
+		"stable had one request":              {0.001, Counts{1, 0}, 0.036},
+		"stable had one, and it was bad":      {0.001, Counts{1, 1}, 0.036},
 		"nothing is known":                    {0.001, Counts{}, 0.036},
 		"an objective with room for few more": {0.1, Counts{1e6, 0}, 0.5},
 	}
 	for name, c := range cases {
 		if got := Default(c.budget, 1, 0).aloneLimit(c.stable); !near(got, c.want, 1e-5) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A few requests of stable's do not make a lone candidate safer than none do.
+func TestFewRequestsOfStable(t *testing.T) {
+	for _, few := range []float64{0, 1, 3, 5, 10, 20} {
+		stable := series([]Counts{{few, 0}}, repeat(Counts{}, 40))
+		canary := series([]Counts{{0, 0}}, repeat(Counts{1000, 900}, 40))
+		if after, v := firedAfter(grown(100), twoPods(canary, stable)); after == 0 {
+			t.Errorf("stable had %v requests before: 90 %% errors for 10 minutes are %s: %s", few, v.Reason, v.Message)
+		}
+	}
+}
+
+// Callers that bypass the routes reach stable's pods at weight 100 too. Its counts then show
+// an incident of both.
+func TestAnIncidentOfBothAtWeight100(t *testing.T) {
+	both := series(repeat(Counts{1000, 1}, 20), repeat(Counts{1000, 200}, 12))
+	all := twoPods(both, both)
+	for i := range all[9:] {
+		all[9+i].StageFrom = at(8 * 15)
+	}
+	var s RegressionState
+	for i, l := range all {
+		r := grown(100)
+		if i <= 8 {
+			r = grown(50)
+		}
+		s = r.Observe(s, l)
+		if v := r.Judge(s, l); v.Outcome() == Fail {
+			t.Fatalf("poll %d: %s %s", i, v.Reason, v.Message)
 		}
 	}
 }

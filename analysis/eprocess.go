@@ -73,12 +73,13 @@ type bets func(canary, stable Counts) (logRatios []float64, settled bool)
 // observe updates the process by what was counted since the last look.
 func (p EProcess) observe(canary, stable Counts, b bets) EProcess {
 	c, s := canary.minus(p.Canary), stable.minus(p.Stable)
-	if !c.sound() || !s.sound() {
+	switch {
+	case !canary.sound() || !stable.sound():
+		return p
+	case c.decreased() || s.decreased():
 		// The ledger has lower counts than were used before: it is another one, or damaged.
 		// Its counts become the new baseline.
-		if canary.sound() && stable.sound() {
-			p.Canary, p.Stable = canary, stable
-		}
+		p.Canary, p.Stable = canary, stable
 		return p
 	}
 	logRatios, settled := b(c, s)
@@ -124,6 +125,11 @@ const maxCount = 1 << 53
 func (c Counts) sound() bool {
 	return !bad(c.Total) && !bad(c.Bad) && c.Bad <= c.Total && c.Total <= maxCount
 }
+
+// decreased reports whether a difference of sums is that of another ledger, or of a damaged
+// one. More bad requests than requests are none: they may have been counted when they began,
+// in an earlier interval.
+func (c Counts) decreased() bool { return bad(c.Total) || bad(c.Bad) }
 
 // logAdd is ln(exp a + exp b).
 func logAdd(a, b float64) float64 {

@@ -21,26 +21,30 @@ const maxRatio = 0.9
 //
 // E[exp ℓ] ≤ 1 for every p_s, so p_s may change from interval to interval
 // (after Lindon & Malek, "Anytime-valid inference for multinomial count data",
-// NeurIPS 2022).
+// NeurIPS 2022). More bad requests than requests are of requests that an earlier interval
+// counted as good: counting them again as requests only makes ℓ smaller.
 func logRelative(c, s Counts, worse, factor float64) float64 {
-	base := worse*c.Total + s.Total
-	return c.Bad*math.Log(factor) - (c.Bad+s.Bad)*math.Log1p((factor-1)*worse*c.Total/base)
+	n := max(c.Total, c.Bad)
+	base := worse*n + s.Total
+	return c.Bad*math.Log(factor) - (c.Bad+s.Bad)*math.Log1p((factor-1)*worse*n/base)
 }
 
 // logAbsolute is the log likelihood ratio of an interval between an error ratio
 // of factor·limit, at most maxRatio, and the null p_c ≤ limit < maxRatio:
 //
 //	ℓ = e_c ln(p/p0) + (n_c−e_c) ln((1−p)/(1−p0))
+//
+// More bad requests than requests are as in logRelative.
 func logAbsolute(c Counts, limit, factor float64) float64 {
 	p := min(limit*factor, maxRatio)
-	return c.Bad*math.Log(p/limit) + (c.Total-c.Bad)*(math.Log1p(-p)-math.Log1p(-limit))
+	return c.Bad*math.Log(p/limit) + max(0, c.Total-c.Bad)*(math.Log1p(-p)-math.Log1p(-limit))
 }
 
 // betRelative bets against p_c ≤ worse·p_s. Without requests on both sides
 // there is nothing to compare.
 func betRelative(worse float64) bets {
 	return func(c, s Counts) ([]float64, bool) {
-		if c.Total == 0 || s.Total == 0 {
+		if max(c.Total, c.Bad) == 0 || s.Total == 0 {
 			return nil, false
 		}
 		out := make([]float64, len(relativeFactors))
@@ -54,7 +58,7 @@ func betRelative(worse float64) bets {
 // betAbsolute bets against p_c ≤ limit.
 func betAbsolute(limit float64) bets {
 	return func(c, _ Counts) ([]float64, bool) {
-		if c.Total == 0 {
+		if max(c.Total, c.Bad) == 0 {
 			return nil, false
 		}
 		out := make([]float64, len(absoluteFactors))

@@ -332,3 +332,25 @@ func TestAdjustKeepsThePromiseOfAllTriggersAndLives(t *testing.T) {
 		t.Errorf("the API's defaults are not the test's:\n%s", diff)
 	}
 }
+
+// A candidate that hangs: requests are counted when they begin, and fail 30 s later. Most
+// errors then come when hardly any requests do, because the gateway has taken its pods out.
+func TestLateErrorsAreEvidence(t *testing.T) {
+	n := Counts{1000, 0}
+	canary := series(repeat(n, 2), []Counts{{50, 1000}, {0, 1000}, {0, 50}}, repeat(Counts{}, 2))
+	r := grown(20)
+	var s RegressionState
+	for i, l := range twoPods(canary, repeat(Counts{4000, 4}, len(canary))) {
+		s = r.Observe(s, l)
+		if v := r.Judge(s, l); i >= 3 && v.Outcome() == Pass {
+			t.Errorf("poll %d passes: %s", i, v.Message)
+		}
+	}
+	canary = repeat(n, 2)
+	for i := range 20 {
+		canary = append(canary, Counts{1000 - float64(i), 1000 - float64(i-2)})
+	}
+	if after, v := firedAfter(grown(20), twoPods(canary, repeat(Counts{4000, 4}, len(canary)))); after == 0 {
+		t.Errorf("all requests fail late, and nothing fires: %s %s", v.Reason, v.Message)
+	}
+}

@@ -100,16 +100,24 @@ func (j *judgement) doubt(enough bool) (v Verdict, held bool) {
 	case over && j.alone:
 		return j.pending(fmt.Sprintf("the error budget burns; without stable to compare with, a rollback needs more than %s for longer than %s", percent(j.aloneLimit(j.ledger.Stable)), sharedIncident)), true
 	case enough && burning:
-		return j.pending(fmt.Sprintf("enough evidence to roll back, but one burst of up to %s on one pod explains it: a rollback needs bad requests beside it", j.Burst)), true
+		return j.pending(fmt.Sprintf("enough evidence to roll back, but a burst of up to %s on one pod, or errors that come in clumps as stable's do, may explain it: a rollback needs bad requests that last", j.Burst)), true
 	case over && j.Quality.baselineMissing(j.ledger):
 		return Verdict{Reason: BaselineMissing, Message: j.sentence() + "; the error budget burns, and " + noBaseline}, true
 	case over:
 		return Verdict{Reason: EnvironmentIncident, Message: j.sentence() + "; the error budget burns, but the candidate is not shown to be worse than stable"}, true
+	case burning && j.over():
+		return j.pending("there is some evidence of a regression, not enough to roll back"), true
 	case j.sustained > j.Bar/2 || burning && !j.alone && j.state.log() > j.threshold()/2:
 		// Half the evidence is too little to fail and too much to pass.
 		return j.pending("there is some evidence of a regression, not enough to roll back"), true
 	}
 	return j.excluded()
+}
+
+// over reports whether the candidate's ratio is above its budget beyond doubt.
+func (j *judgement) over() bool {
+	low, _ := Interval(j.ledger.Canary, displayAlpha)
+	return low > j.limit()
 }
 
 func (j *judgement) pending(why string) Verdict {

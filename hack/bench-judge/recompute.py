@@ -19,13 +19,13 @@ def log_sum(logs):
 
 def relative(rule, n, e, m, f):
     """Log likelihood ratios of n requests of the candidate, e of them bad, and m, f of stable."""
-    w = rule["worse"]
+    w, n = rule["worse"], max(n, e)  # Late errors may be more than the requests.
     return n and m and [e * math.log(g) - (e + f) * math.log1p((g - 1) * w * n / (w * n + m)) for g in AGAINST_STABLE]
 
 
 def absolute(q, n, e):
     better = [min(q * k, 0.9) for k in AGAINST_LIMIT]
-    return [e * math.log(p / q) + (n - e) * (math.log1p(-p) - math.log1p(-q)) if q < 0.9 else 0 for p in better]
+    return [e * math.log(p / q) + max(0, n - e) * (math.log1p(-p) - math.log1p(-q)) if q < 0.9 else 0 for p in better]
 
 
 class Bet:
@@ -50,7 +50,7 @@ class Bet:
 def evidence(trail):
     rule, before = trail["rule"], trail.get("before", {})
     bets = [Bet(lambda *c: relative(rule, *c), before.get("relative", {})),
-            Bet(lambda n, e, m, f: n and absolute(rule["limit"], n, e), before.get("absolute", {}))]
+            Bet(lambda n, e, m, f: max(n, e) and absolute(rule["limit"], n, e), before.get("absolute", {}))]
     sums = [trail[side][x] for side in ("canary", "stable") for x in "ne"]
     for look in trail.get("looks", [])[trail.get("settled", 0):]:
         sums = [x + y for x, y in zip(sums, look[1:5])]
