@@ -113,13 +113,17 @@ func latencyProbe(l v1alpha1.LatencyIndicator, mine []string, pods []Pods) (Prob
 	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within), pods)
 }
 
-// promQLProbe looks for the labels of every selector in its metric.
+// promQLProbe looks for the labels of every selector in its metric. It looks for none in an
+// expression of alternatives, of which one is enough: then only the counts are known.
 func promQLProbe(q v1alpha1.PromQLIndicator, mine []string, pods []Pods) (Probe, error) {
 	var scopes []scope
 	for of, expression := range []string{q.Total, q.Bad} {
 		parsed, err := promQL().ParseExpr(expression)
 		if err != nil {
 			return Probe{}, fmt.Errorf("the expression is not valid PromQL: %s", quote(err.Error()))
+		}
+		if hasAlternatives(parsed) {
+			continue
 		}
 		for _, matchers := range parser.ExtractSelectors(parsed) {
 			scopes = addSelector(scopes, matchers, of == 1, mine)
@@ -134,6 +138,17 @@ func promQLProbe(q v1alpha1.PromQLIndicator, mine []string, pods []Pods) (Probe,
 		return Probe{}, err
 	}
 	return newProbe(scopes, kindOf("total", total)+" or "+kindOf("bad", bad), pods)
+}
+
+// hasAlternatives reports whether an expression has a set operator: or, and, unless.
+func hasAlternatives(of parser.Expr) bool {
+	found := false
+	parser.Inspect(of, func(node parser.Node, _ []parser.Node) error {
+		binary, ok := node.(*parser.BinaryExpr)
+		found = found || ok && binary.Op.IsSetOperator()
+		return nil
+	})
+	return found
 }
 
 func addSelector(scopes []scope, matchers []*labels.Matcher, ofBad bool, mine []string) []scope {
@@ -205,7 +220,10 @@ func newProbe(scopes []scope, requests string, pods []Pods) (Probe, error) {
 		}
 		counted[i] = `label_join(` + of + `,"` + probeKind + `",",",` + joined + `)`
 	}
-	query := bySet("count", strings.Join(counted, " or "), pods) + " or " + bySet("sum", requests, pods)
+	query := bySet("sum", requests, pods)
+	if len(counted) > 0 {
+		query = bySet("count", strings.Join(counted, " or "), pods) + " or " + query
+	}
 	// As for other queries, the limit grows with the Rollouts.
 	if limit := 4 * maxQuery * max(1, len(pods)); len(query) > limit {
 		return Probe{}, fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)

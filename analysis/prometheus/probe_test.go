@@ -45,9 +45,12 @@ func TestWhatAProbeLooksFor(t *testing.T) {
 			[]analysis.Scope{{Metric: "a"}, {Metric: "b", OfBad: true}}, []string{`a{S}`, `b{S}`}},
 		"latency": {latency(300*time.Millisecond, verb), []analysis.Scope{{Metric: "request_duration_seconds_count", Labels: []string{"verb"}}, {Metric: "request_duration_seconds_bucket", Bound: "300ms"}},
 			[]string{`request_duration_seconds_count{S}`, `request_duration_seconds_bucket{S,le=~"0\\.30*"}`}},
-		"promQL": {v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `a{code!="1"} + b{verb="GET"}`, Bad: `a{code="500"} or {"c.d",code=~"5.."} or c{x=""}`}},
+		"promQL": {v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `a{code!="1"} + b{verb="GET"}`, Bad: `a{code="500"} + {"c.d",code=~"5.."} + c{x=""}`}},
 			[]analysis.Scope{{Metric: "a", Labels: []string{"code"}}, {Metric: "b", Labels: []string{"verb"}}, {Metric: "c.d", Labels: []string{"code"}, OfBad: true}, {Metric: "c", OfBad: true}},
 			[]string{`a{S}`, `b{S}`, `{__name__="c.d",S}`, `c{S}`}},
+		"alternatives in bad": {v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `a`, Bad: `sum by (pod) (a{code=~"5.."} or a{status=~"5.."})`}},
+			[]analysis.Scope{{Metric: "a"}}, []string{`a{S}`}},
+		"alternatives in both": {v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: `sum by (pod) (a or b)`, Bad: `a{code=~"5.."} or b{code=~"5.."}`}}, nil, nil},
 	} {
 		probe, err := IndicatorProbe(tc.indicator, shop)
 		if err != nil {
