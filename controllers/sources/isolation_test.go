@@ -93,7 +93,7 @@ func TestOneRunsQueryBlindsNobodyElse(t *testing.T) {
 				}
 				return 0, ""
 			})
-			r.source.Spec.Limits.Timeout.Duration = 300 * time.Millisecond
+			r.source.Spec.Limits.Timeout.Duration = time.Second
 			first, _ := r.poll(t, 200, sourcestest.Requests("errors"))
 			if first > groups+3*splitInto {
 				t.Errorf("%d queries to find one run of 200", first)
