@@ -12,9 +12,12 @@ type lastCounter struct {
 	Counts
 	SampledAt int64
 	// ReadyAt is when the pod became ready for the first time since its containers started,
-	// or the time of its first sample when that is not known.
+	// or the time of its first sample when that is not known. For a candidate's pod that got
+	// its first request later, it is the last sample before that.
 	ReadyAt int64
 	Stable  bool
+	// Idle is set while a candidate's pod has served nothing since ReadyAt.
+	Idle bool
 	// Missing are by how much the counters have decreased, each time, and what may come
 	// back: the newest maxMissing.
 	Missing []Counts
@@ -74,9 +77,19 @@ func (c lastCounter) based(now Counts, at int64) lastCounter {
 // readyAgain returns the baseline of a pod that became ready after its last sample.
 func (c lastCounter) readyAgain(now PodCounter) lastCounter {
 	if now.StartedAt.UnixMilli() > c.SampledAt || now.Total < c.Total {
-		c.ReadyAt = now.ReadyAt.UnixMilli()
+		c.ReadyAt, c.Idle = now.ReadyAt.UnixMilli(), !c.Stable
 	}
 	return c.based(now.Counts, now.SampledAt.UnixMilli())
+}
+
+// begin moves the beginning of a pod that has served nothing yet: caches and connections are
+// as cold at the first request, however long the pod has waited for it.
+func (c *lastCounter) begin(served Counts) {
+	if c.Idle && served == (Counts{}) {
+		c.ReadyAt = c.SampledAt
+		return
+	}
+	c.Idle = false
 }
 
 // lose notes a decrease.
@@ -124,9 +137,12 @@ const counterNumbers = 5
 
 // MarshalJSON writes numbers, because there are many counters.
 func (c lastCounter) MarshalJSON() ([]byte, error) {
-	v := []float64{float64(c.SampledAt), c.Total, c.Bad, float64(2 * c.Doubt), float64(c.SampledAt - c.ReadyAt)}
+	v := []float64{float64(c.SampledAt), c.Total, c.Bad, float64(4 * c.Doubt), float64(c.SampledAt - c.ReadyAt)}
 	if c.Stable {
 		v[3]++
+	}
+	if c.Idle {
+		v[3] += 2
 	}
 	for _, m := range c.Missing {
 		v = append(v, m.Total, m.Bad)
@@ -145,7 +161,7 @@ func (c *lastCounter) UnmarshalJSON(raw []byte) error {
 		return fmt.Errorf("a pod's counters: %w", err)
 	}
 	flags := int(v[3])
-	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), ReadyAt: int64(v[0]) - int64(v[4]), Stable: flags%2 == 1, Doubt: flags / 2}
+	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), ReadyAt: int64(v[0]) - int64(v[4]), Stable: flags&1 != 0, Idle: flags&2 != 0, Doubt: flags / 4}
 	for v = v[counterNumbers:]; len(v) > 0; v = v[2:] {
 		c.Missing = append(c.Missing, Counts{v[0], v[1]})
 	}

@@ -40,13 +40,14 @@ func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 			l.Unheld++
 			continue
 		case !seen:
-			l.Pods[c.Pod] = lastCounter{Counts: c.Counts, SampledAt: at, ReadyAt: readyAt(c, at), Stable: stable}
+			l.Pods[c.Pod] = lastCounter{Counts: c.Counts, SampledAt: at, ReadyAt: readyAt(c, at), Stable: stable, Idle: !stable}
 			continue
 		case last.SampledAt < readyAt(c, 0):
 			l.Pods[c.Pod] = last.readyAgain(c)
 			continue
 		}
 		next, served := last.follow(c.Counts, at)
+		next.begin(served)
 		l.Pods[c.Pod] = next
 		scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
 	}

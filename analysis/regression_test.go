@@ -354,3 +354,23 @@ func TestLateErrorsAreEvidence(t *testing.T) {
 		t.Errorf("all requests fail late, and nothing fires: %s %s", v.Reason, v.Message)
 	}
 }
+
+// A pod that waited for its first request is as cold then as one that has just begun.
+func TestAColdStartAfterAPreview(t *testing.T) {
+	const preview = 40
+	for name, c := range map[string]struct {
+		counts []Counts
+		slow   bool
+	}{
+		"errors":  {series(repeat(Counts{}, preview), repeat(Counts{200, 10}, 2), repeat(Counts{200, 0}, 30)), false},
+		"latency": {series(repeat(Counts{}, preview), repeat(Counts{200, 190}, 3), repeat(Counts{200, 0}, 30)), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := grown(10)
+			r.WarmUp, r.SlowStart = time.Minute, c.slow
+			if after, v := firedAfter(r, twoPods(c.counts, repeat(Counts{3600, 3}, len(c.counts)))); after != 0 {
+				t.Errorf("%d s after the first request: %s %s", 15*(after-preview), v.Reason, v.Message)
+			}
+		})
+	}
+}
