@@ -54,6 +54,8 @@ func (b Burn) find(l Ledger) finding {
 		f.reason, f.say = Malformed, words(invalidCounts)
 	case burnLong > b.Rate && burnShort > b.Rate && long.Bad >= minimumBad:
 		f.reason, f.say = BurnRateExceeded, and(seen, fmt.Sprintf("; the trigger fires above %.4gx in both windows", b.Rate))
+	case l.Stage.Total == 0 && l.Young > 0:
+		f.reason, f.say = Pending, words(fmt.Sprintf("%.0f requests at this weight, all of pods within their warm-up: the trigger does not judge these", l.Young))
 	case l.Stage.Total == 0:
 		f.reason, f.say = NoTraffic, words(noTraffic)
 	case l.Stage.Total < float64(b.MinimumSamples):

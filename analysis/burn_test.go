@@ -152,3 +152,17 @@ func TestPercent(t *testing.T) {
 		}
 	}
 }
+
+// Requests of young pods are no silence, although they are in no window.
+func TestBurnOfYoungPodsIsNoSilence(t *testing.T) {
+	var l Ledger
+	for i := range 3 {
+		p := both(15*i, readied(-1, pod("c", 15*i, float64(1000*i), float64(900*i))), pod("s", 15*i, float64(1000*i), 0))
+		p.WarmUps = []time.Duration{time.Minute}
+		l = l.Advance(p, start)
+	}
+	v := Burn{Budget: 0.001, Rate: 14.4, Long: 5 * time.Minute, Short: time.Minute}.Judge(l.Mature(time.Minute))
+	if v.Reason != Pending || !strings.Contains(v.Message, "2000 requests at this weight, all of pods within their warm-up") {
+		t.Errorf("%s: %s", v.Reason, v.Message)
+	}
+}

@@ -102,6 +102,8 @@ type Ledger struct {
 	StageStableTime int64 `json:"stageStableTime,omitempty"`
 	// Matured are the counts of the canary's pods after each of the poll's warm-ups.
 	Matured []matured `json:"matured,omitempty"`
+	// Young is how many requests of the stage Mature has left out. It is not stored.
+	Young float64 `json:"-"`
 	// MovedAt is the evaluation time of the poll at which the candidate's counts last
 	// increased in this stage, or of the stage's first poll. Beside is the number of
 	// requests that stable has served since then.

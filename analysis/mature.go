@@ -19,6 +19,7 @@ func (l Ledger) Mature(warmUp time.Duration) Ledger {
 		return l
 	}
 	m := l.matured(warmUp)
+	l.Young = l.Stage.Total - m.Stage.Total
 	l.Canary, l.Stage, l.Bins, l.Fresh = m.Canary, m.Stage, m.Bins, mature(l.Fresh, warmUp)
 	return l
 }
