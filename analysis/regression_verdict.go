@@ -27,7 +27,7 @@ func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
 	if !l.Canary.sound() || !l.Stable.sound() || !l.Stage.sound() {
 		return Verdict{Reason: Malformed, Message: invalidCounts}
 	}
-	j := judgement{Regression: r, state: s, ledger: l}
+	j := judgement{Regression: r, state: s, ledger: l, canary: l.Canary.side(), stable: l.Stable.side()}
 	j.weigh()
 	v := j.decide()
 	v.Statistics = j.statistics()
@@ -39,6 +39,8 @@ type judgement struct {
 	Regression
 	state  RegressionState
 	ledger Ledger
+	// canary and stable are the ledger's counts of each.
+	canary, stable side
 	// alone is set while stable serves nothing; looks are those since then.
 	alone bool
 	looks []Look
@@ -105,19 +107,11 @@ func (j *judgement) doubt(enough bool) (v Verdict, held bool) {
 		return Verdict{Reason: BaselineMissing, Message: j.sentence() + "; the error budget burns, and " + noBaseline}, true
 	case over:
 		return Verdict{Reason: EnvironmentIncident, Message: j.sentence() + "; the error budget burns, but the candidate is not shown to be worse than stable"}, true
-	case burning && j.over():
-		return j.pending("there is some evidence of a regression, not enough to roll back"), true
-	case j.sustained > j.Bar/2 || burning && !j.alone && j.state.log() > j.threshold()/2:
+	case burning && j.canary.low > j.limit(), j.sustained > j.Bar/2 || burning && !j.alone && j.state.log() > j.threshold()/2:
 		// Half the evidence is too little to fail and too much to pass.
 		return j.pending("there is some evidence of a regression, not enough to roll back"), true
 	}
 	return j.excluded()
-}
-
-// over reports whether the candidate's ratio is above its budget beyond doubt.
-func (j *judgement) over() bool {
-	low, _ := Interval(j.ledger.Canary, displayAlpha)
-	return low > j.limit()
 }
 
 func (j *judgement) pending(why string) Verdict {
@@ -140,8 +134,7 @@ func (j *judgement) youngUntil() (until time.Time, ok bool) {
 
 func (j *judgement) failed() Verdict {
 	if j.alone {
-		_, high := Interval(j.ledger.Stable, displayAlpha)
-		known := fmt.Sprintf("stable had at most %s before (95 %%)", percent(high))
+		known := fmt.Sprintf("stable had at most %s before (95 %%)", percent(j.stable.high))
 		if j.ledger.Stable.Total == 0 {
 			known = "stable has served none in this run"
 		}
@@ -195,15 +188,13 @@ func (r Regression) period() time.Duration {
 
 func (j *judgement) statistics() []Statistic {
 	l := j.ledger
-	canaryLow, canaryHigh := Interval(l.Canary, displayAlpha)
-	stableLow, stableHigh := Interval(l.Stable, displayAlpha)
 	return []Statistic{
 		{"logRelative", j.state.Relative.LogE()},
 		{"logAbsolute", j.state.Absolute.LogE()},
 		{"logThreshold", j.threshold()},
 		{"logSustained", j.sustained}, {"logSustainedBar", j.Bar},
 		{"falseAlarms", j.falseAlarms()},
-		{"canaryLow", canaryLow}, {"canaryHigh", canaryHigh}, {"stableLow", stableLow}, {"stableHigh", stableHigh},
+		{"canaryLow", j.canary.low}, {"canaryHigh", j.canary.high}, {"stableLow", j.stable.low}, {"stableHigh", j.stable.high},
 		{"burn", l.Canary.Ratio() / j.Budget},
 		{"budgetSpent", j.spent(l)},
 		{"stageTotal", l.Stage.Total},
@@ -214,7 +205,7 @@ func (j *judgement) statistics() []Statistic {
 // sentence has the numbers behind the verdict.
 func (j *judgement) sentence() string {
 	l := j.ledger
-	said := fmt.Sprintf("canary %s, stable %s; burn %.1fx", l.Canary.text(j.BadName), l.Stable.text(j.BadName), l.Canary.Ratio()/j.Budget)
+	said := fmt.Sprintf("canary %s, stable %s; burn %.1fx", j.canary.text(j.BadName), j.stable.text(j.BadName), l.Canary.Ratio()/j.Budget)
 	if j.Quality.baselineMissing(l) {
 		// Without stable's requests the cost would be far too high.
 		return said
@@ -222,11 +213,22 @@ func (j *judgement) sentence() string {
 	return fmt.Sprintf("%s; this run has spent %s of the %.0f-day error budget", said, percent(j.spent(l)), j.period().Hours()/24)
 }
 
-// text states the counts, their ratio and its always-valid interval.
-func (c Counts) text(badName string) string {
+// side is the counts of one version with their always-valid interval, which is the most
+// expensive part of a verdict.
+type side struct {
+	Counts
+	low, high float64
+}
+
+func (c Counts) side() side {
 	low, high := Interval(c, displayAlpha)
+	return side{c, low, high}
+}
+
+// text states the counts, their ratio and its interval.
+func (s side) text(badName string) string {
 	return fmt.Sprintf("%s %s (%.0f/%.0f, 95 %% interval %s–%s)",
-		percent(c.Ratio()), nameOfBad(badName), c.Bad, c.Total, strings.TrimSuffix(percent(low), " %"), percent(high))
+		percent(s.Ratio()), nameOfBad(badName), s.Bad, s.Total, strings.TrimSuffix(percent(s.low), " %"), percent(s.high))
 }
 
 // oneIn prints a small probability as "1 in n".

@@ -65,7 +65,7 @@ func main() {
 	healthy := flag.Int("healthy", 50, "runs of good versions")
 	shops := flag.Int("shops", 2, "shops that release at the same time, each under its own load")
 	rate := flag.Int("rate", 100, "requests per second to each shop")
-	pictures := flag.String("pictures", "", "folder for the pictures that docs/analysis.md shows; none without")
+	pictures := flag.String("pictures", "", "folder for pictures of the seconds and of one run's evidence; none without")
 	flag.Parse()
 	if err := choose(*only); err != nil {
 		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
