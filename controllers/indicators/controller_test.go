@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -30,19 +29,11 @@ import (
 	"belay.dev/belay/controllers/wake"
 )
 
-// instant is a fake clock on which nobody gathers.
-type instant struct{ *clocktesting.FakeClock }
-
-func (instant) AfterFunc(_ time.Duration, f func()) clock.Timer {
-	f()
-	return nil
-}
-
 // world is a loop on a stand-in for an API server, and a source with the same series of
 // every service.
 type world struct {
 	t      *testing.T
-	clock  instant
+	clock  sourcestest.Instant
 	client client.Client
 	loop   *Reconciler
 
@@ -58,7 +49,7 @@ const every = 5 * time.Minute
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
-	w := &world{t: t, clock: instant{clocktesting.NewFakeClock(time.Unix(1_800_000_000, 0))}, series: map[string]string{"0": "4", "1,1": "4", "total": "9000", "bad": "3"}}
+	w := &world{t: t, clock: sourcestest.Instant{FakeClock: clocktesting.NewFakeClock(time.Unix(1_800_000_000, 0))}, series: map[string]string{"0": "4", "1,1": "4", "total": "9000", "bad": "3"}}
 	server := httptest.NewServer(http.HandlerFunc(w.answer))
 	t.Cleanup(server.Close)
 	scheme := runtime.NewScheme()

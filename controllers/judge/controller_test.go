@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -32,20 +31,11 @@ import (
 	"belay.dev/belay/controllers/sources/sourcestest"
 )
 
-// instant is a fake clock on which nobody gathers: a query is sent as soon as it
-// is asked for.
-type instant struct{ *clocktesting.FakeClock }
-
-func (instant) AfterFunc(_ time.Duration, f func()) clock.Timer {
-	f()
-	return nil
-}
-
 // shopSource is a metrics source over HTTP with two pods: it answers any query
 // with their counters, sampled just now, or not at all.
 type shopSource struct {
 	*httptest.Server
-	clock instant
+	clock sourcestest.Instant
 
 	mu             sync.Mutex
 	down, empty    bool
@@ -62,7 +52,7 @@ type shopSource struct {
 	unscraped []string
 }
 
-func newShopSource(t *testing.T, c instant) *shopSource {
+func newShopSource(t *testing.T, c sourcestest.Instant) *shopSource {
 	s := &shopSource{clock: c, stablePod: "shop-stable-aaaaa"}
 	s.stableSeries, s.canarySeries = map[string]string{"0": "2", "1": "1"}, map[string]string{"0": "2", "1": "1"}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.answer))
@@ -142,7 +132,7 @@ func (s *shopSource) fail(down bool) {
 // stands in for one: it keeps objects and merges applied fields.
 type bench struct {
 	t      *testing.T
-	clock  instant
+	clock  sourcestest.Instant
 	source *shopSource
 	client client.Client
 	loop   *Reconciler
@@ -153,7 +143,7 @@ type bench struct {
 const pollsEvery = 5 * time.Second
 
 func newBench(t *testing.T, runs int) *bench {
-	b := &bench{t: t, clock: instant{clocktesting.NewFakeClock(time.Unix(1_800_000_000, 0))}}
+	b := &bench{t: t, clock: sourcestest.Instant{FakeClock: clocktesting.NewFakeClock(time.Unix(1_800_000_000, 0))}}
 	b.source = newShopSource(t, b.clock)
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {

@@ -8,9 +8,21 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"belay.dev/belay/api/v1alpha1"
 )
+
+// Instant is a fake clock on which nobody gathers: a query is sent as soon as it is asked
+// for.
+type Instant struct{ *clocktesting.FakeClock }
+
+// AfterFunc calls f at once.
+func (Instant) AfterFunc(_ time.Duration, f func()) clock.Timer {
+	f()
+	return nil
+}
 
 // At is a MetricSource named default at a URL, scraped every 15 s, whose answers may
 // have so many series.
