@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // event is a line of `go test -json`.
@@ -26,6 +28,40 @@ type counter struct {
 	totals
 	journeys bool
 	output   map[string][]string
+	failures []failure
+}
+
+// failure is a test that failed, or a package that did not build or died.
+type failure struct {
+	name string
+	said []string
+}
+
+// A failure stands again above the totals, so that a machine that keeps only the
+// end of a log still shows why: the lines where a panic begins, and the last
+// ones, where a failed assertion stands under its test's log.
+const firstSaid, lastSaid = 3, 10
+
+func (f failure) String() string {
+	lines := []string{"FAILED " + f.name}
+	said := f.lines()
+	if cut := len(said) - firstSaid - lastSaid; cut > 0 {
+		dots := fmt.Sprintf("    (%d lines more above)", cut)
+		said = slices.Concat(said[:firstSaid], []string{dots}, said[firstSaid+cut:])
+	}
+	return strings.Join(append(lines, said...), "\n")
+}
+
+// lines are what the test said, without the marks of go test.
+func (f failure) lines() []string {
+	var lines []string
+	for _, line := range f.said {
+		line = strings.TrimSpace(plain(line))
+		if line != "" && !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- FAIL") {
+			lines = append(lines, "    "+line)
+		}
+	}
+	return lines
 }
 
 // read counts the tests of a stream of events, shows a line per package and the
@@ -47,6 +83,7 @@ func (t *totals) read(stream io.Reader, live bool) (failures int) {
 		}
 		if c.take(e, live) {
 			t.passed, t.failed, t.skipped = t.passed+c.passed, t.failed+c.failed, t.skipped+c.skipped
+			t.failures = append(t.failures, c.failures...)
 			failures += c.failed
 		}
 	}
@@ -70,13 +107,23 @@ func (c *counter) take(e event, live bool) bool {
 	if !c.journeys {
 		c.count(e.Action)
 	}
-	if e.Action == "fail" && !live {
-		for _, line := range c.output[e.Test] {
-			fmt.Print("    " + line)
-		}
+	if e.Action == "fail" {
+		c.fail(e, live)
 	}
 	delete(c.output, e.Test)
 	return false
+}
+
+// fail keeps what a failed test, or a package that did not build or died, said,
+// and shows it unless it was shown as it came.
+func (c *counter) fail(e event, live bool) {
+	said := c.output[e.Test]
+	if !live {
+		for _, line := range said {
+			fmt.Print("    " + line)
+		}
+	}
+	c.failures = append(c.failures, failure{name: strings.TrimRight(e.Package+" "+e.Test, " "), said: said})
 }
 
 func (c *counter) count(action string) {
@@ -98,7 +145,6 @@ func (c *counter) note(e event, live bool) {
 	}
 	if live {
 		fmt.Print(e.Output)
-		return
 	}
 	c.output[e.Test] = append(c.output[e.Test], e.Output)
 }
@@ -108,11 +154,7 @@ func (c *counter) note(e event, live bool) {
 func (c *counter) close(e event, live bool) {
 	if e.Action == "fail" && c.failed == 0 {
 		c.failed++
-		for _, line := range c.output[""] {
-			if !live {
-				fmt.Print("    " + line)
-			}
-		}
+		c.fail(e, live)
 	}
 	if c.passed+c.failed+c.skipped == 0 {
 		return

@@ -77,7 +77,11 @@ func play(names []string, run string) bool {
 			totals.broken = append(totals.broken, s.name)
 		}
 	}
-	fmt.Printf("\n%s in %s\n", totals, time.Since(begin).Round(time.Second))
+	fmt.Println()
+	for _, failed := range totals.failures {
+		fmt.Println(failed)
+	}
+	fmt.Printf("%s in %s\n", totals, time.Since(begin).Round(time.Second))
 	return totals.good()
 }
 
@@ -159,6 +163,7 @@ func build(ctx context.Context, programs ...string) error {
 type totals struct {
 	passed, failed, skipped int
 	broken                  []string
+	failures                []failure
 }
 
 func (t totals) good() bool { return t.failed == 0 && len(t.broken) == 0 }
