@@ -74,11 +74,6 @@ type Counter struct {
 	SampledAt time.Time
 }
 
-// OfPod is the counter as that of a pod, of which nothing else is known.
-func (c *Counter) OfPod() analysis.PodCounter {
-	return analysis.PodCounter{Pod: c.Pod, Counts: c.Counts, SampledAt: c.SampledAt}
-}
-
 // Fault is what is wrong with one pod's counters.
 type Fault struct {
 	Namespace, Pod string
@@ -177,9 +172,8 @@ func (c *Client) read(ctx context.Context, query string, at time.Time, rows *vec
 			return answer, failed(analysis.ClockSkew, "the source's clock differs from the controller's by %s", answer.Skew)
 		}
 	}
-	if got.warned {
-		// A warning means a partial response: truncated, or from some replicas only.
-		return answer, failed(analysis.Warning, "the source returned a warning, so its data may be incomplete: %s", quote(got.warning))
+	if err := got.incomplete(); err != nil {
+		return answer, err
 	}
 	return answer, rows.outcome()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -174,8 +175,14 @@ type sample struct {
 	invalid bool
 }
 
-// vectorReader reads the data of an instant query's response and passes its series to
-// take one by one. err is the first error; the rest is still read, so that a body that
+// timed is one value of a series in a range query's response.
+type timed struct {
+	at, value float64
+	invalid   bool
+}
+
+// vectorReader reads the data of an instant query's response, or of a range query's, and
+// passes its series to take one by one. err is the first error; the rest is still read, so that a body that
 // ends early or has too many series is reported as that.
 type vectorReader struct {
 	limit  int
@@ -183,6 +190,10 @@ type vectorReader struct {
 	take   func(*sample) *QueryError
 	// label gets the name of every label, if it is set. The name is valid until it returns.
 	label func(name []byte)
+	// times is how many values a series of a range query's response may have, which take gets
+	// one by one; 0 for an instant query.
+	times  int
+	values []timed
 
 	kind string
 	rows int
@@ -198,12 +209,16 @@ func (v *vectorReader) note(err *QueryError) {
 
 // outcome is the error of the data that was read.
 func (v *vectorReader) outcome() error {
+	expected := "vector"
+	if v.times > 0 {
+		expected = "matrix"
+	}
 	switch {
 	case v.rows > v.limit:
 		return ofQuery(analysis.TooManySeries, "the response has %d series, %d are allowed", v.rows, v.limit)
-	case v.kind == "matrix", v.kind == "scalar", v.kind == "string":
-		return failed(analysis.WrongType, "the response has the result type %s, vector is expected", v.kind)
-	case v.kind != "vector":
+	case v.kind != expected && slices.Contains([]string{"vector", "matrix", "scalar", "string"}, v.kind):
+		return failed(analysis.WrongType, "the response has the result type %s, %s is expected", v.kind, expected)
+	case v.kind != expected:
 		return failed(analysis.Malformed, "the response has the unknown result type %s", quote(v.kind))
 	case v.err != nil:
 		return v.err
@@ -246,13 +261,16 @@ func (v *vectorReader) readRows(d *jsontext.Decoder) error {
 func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 	r := &v.row
 	*r = sample{namespace: r.namespace[:0], pod: r.pod[:0], instance: r.instance[:0], kind: r.kind[:0]}
+	v.values = v.values[:0]
 	isObject, err := object(d, func(name []byte) error {
 		switch string(name) {
 		case "metric":
 			return v.readLabels(d)
 		case "value":
 			return v.readValue(d)
-		case "histogram":
+		case "values":
+			return v.readValues(d)
+		case "histogram", "histograms":
 			r.histogram = true
 			return d.SkipValue()
 		default:
@@ -264,10 +282,34 @@ func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 		return err
 	case !isObject:
 		v.note(failed(analysis.Malformed, "a series in the response is not an object"))
-	case v.rows <= v.limit && v.err == nil:
+	case v.rows > v.limit || v.err != nil:
+	case v.times == 0 || r.histogram:
 		v.note(v.take(r))
+	default:
+		for _, t := range v.values {
+			r.at, r.value, r.invalid = t.at, t.value, t.invalid
+			v.note(v.take(r))
+		}
 	}
 	return nil
+}
+
+// readValues reads the values of a series in a range query's response.
+func (v *vectorReader) readValues(d *jsontext.Decoder) error {
+	if v.times == 0 {
+		return d.SkipValue()
+	}
+	_, err := array(d, func() error {
+		if len(v.values) == v.times {
+			v.note(failed(analysis.Malformed, "the response has more than the %d values of a series that were queried", v.times))
+			return d.SkipValue()
+		}
+		v.row.at, v.row.invalid = 0, false
+		err := v.readValue(d)
+		v.values = append(v.values, timed{v.row.at, v.row.value, v.row.invalid})
+		return err
+	})
+	return err
 }
 
 func (v *vectorReader) readLabels(d *jsontext.Decoder) error {

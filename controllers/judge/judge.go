@@ -10,6 +10,7 @@ import (
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/analysis/triggers"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/sources"
 )
@@ -125,7 +126,7 @@ func queriesOf(g v1alpha1.PinnedGuardrail) []query {
 		}
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, query{key, g.Spec.Source, sources.Measure{Indicator: slo.Indicator}, g.Hash, warmUpsOf(g, slo.Name)})
+				out = append(out, query{key, g.Spec.Source, sources.Measure{Indicator: slo.Indicator}, g.Hash, triggers.WarmUps(g.Spec, slo.Name)})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
@@ -134,17 +135,6 @@ func queriesOf(g v1alpha1.PinnedGuardrail) []query {
 				invariant.Name = ""
 				out = append(out, query{key, g.Spec.Source, sources.Measure{Invariant: &invariant}, g.Hash, nil})
 			}
-		}
-	}
-	return out
-}
-
-// warmUpsOf are the warm-ups of the triggers that judge an slo, each once.
-func warmUpsOf(g v1alpha1.PinnedGuardrail, slo string) []time.Duration {
-	var out []time.Duration
-	for _, trigger := range g.Spec.Triggers {
-		if warmUp := g.Spec.WarmUpOf(trigger); trigger.SLO == slo && warmUp > 0 && !slices.Contains(out, warmUp) {
-			out = append(out, warmUp)
 		}
 	}
 	return out

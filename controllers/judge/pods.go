@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -134,7 +132,7 @@ func probesOf(pod *corev1.Pod) []float64 {
 func (t *evaluation) background(r result) []float64 {
 	pods := map[string]bool{}
 	for _, c := range r.counted.Canary {
-		name, _, _ := strings.Cut(c.Pod, targetMark)
+		name, _, _ := strings.Cut(c.Pod, prometheus.TargetMark)
 		pods[name] = true
 	}
 	var out []float64
@@ -159,8 +157,7 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 	known := t.state.Ledgers[q.key].Pods
 	for i := range counters {
 		c := &counters[i]
-		target := c.OfPod()
-		target.Pod = targetName(c)
+		target := c.OfTarget()
 		sight, listed := t.pods[c.Pod]
 		target.ReadyAt, target.UnreadyAt, target.StartedAt = sight.readyAt, sight.unreadyAt, sight.startedAt
 		if _, counts := known[target.Pod]; !listed && counts {
@@ -169,50 +166,15 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 		switch sight.side {
 		case sideStable:
 			counted.Stable = append(counted.Stable, target)
-			judged.Stable = addTarget(judged.Stable, c.OfPod())
+			judged.Stable = prometheus.AddTarget(judged.Stable, c.OfPod())
 		case sideCanary:
 			counted.Canary = append(counted.Canary, target)
 			if sight.ready || q.measure.Invariant != nil && c.Bad > 0 {
-				judged.Canary = addTarget(judged.Canary, c.OfPod())
+				judged.Canary = prometheus.AddTarget(judged.Canary, c.OfPod())
 			}
 		}
 	}
 	return counted, judged
-}
-
-// targetMark separates a pod's name from the hash of a target.
-const targetMark = "@"
-
-// targetName is the name of a pod's scraped target in a ledger. Text of a source is not
-// kept there, only its hash.
-func targetName(c *prometheus.Counter) string {
-	if c.Instance == "" {
-		return c.Pod
-	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(c.Instance))
-	return c.Pod + targetMark + strconv.FormatUint(uint64(h.Sum32()), 36)
-}
-
-// addTarget sums the counters of a pod's targets, which must follow each other. The sum
-// has the oldest sample time of them. When those of one cannot be used, the pod's cannot.
-func addTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
-	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
-		return append(pods, target)
-	}
-	pod := &pods[len(pods)-1]
-	switch {
-	case pod.Fault() != "":
-		return pods
-	case target.Fault() != "":
-		*pod = target
-		return pods
-	}
-	pod.Counts = pod.Add(target.Counts)
-	if target.SampledAt.Before(pod.SampledAt) {
-		pod.SampledAt = target.SampledAt
-	}
-	return pods
 }
 
 // sideByName is the version of a pod that the API server no longer lists.

@@ -275,7 +275,7 @@ func TestATargetThatCannotBeUsedSpoilsItsPod(t *testing.T) {
 	for name, targets := range map[string][]analysis.PodCounter{"the first": {odd, good}, "the second": {good, odd}, "neither": {good, good}} {
 		var pods []analysis.PodCounter
 		for _, target := range targets {
-			pods = addTarget(pods, target)
+			pods = prometheus.AddTarget(pods, target)
 		}
 		if len(pods) != 1 || (pods[0].Fault() == "") != (name == "neither") {
 			t.Errorf("%s: %+v", name, pods)

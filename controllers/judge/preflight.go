@@ -18,6 +18,7 @@ import (
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/analysis/triggers"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/guardrails"
 	"belay.dev/belay/controllers/sources"
@@ -103,16 +104,13 @@ func (r *PreflightReconciler) judge(ctx context.Context, rollout *v1alpha1.Rollo
 }
 
 func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v1alpha1.SLO, now time.Time) analysis.Verdict {
-	read := numbers{}
-	rule := analysis.Preflight{
-		Budget: 1 - read.number("objective", slo.Objective)/100, Remaining: read.number("preflight.budgetRemaining", g.Spec.Preflight.BudgetRemaining) / 100,
-	}
+	rule, unread := triggers.Preflight(g.Spec, slo)
 	source, denied := allowedSource(ctx, r.Client, rollout.Namespace, g.Spec.Source)
 	if denied != nil {
 		return analysis.Verdict{Reason: denied.Reason, Message: denied.Message}
 	}
 	query, recorded, err := preflightQuery(rollout, g, slo, source.Spec.Labels)
-	if err := errors.Join(read.err, err); err != nil {
+	if err := errors.Join(unread, err); err != nil {
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
 	c, err := r.Sources.Client(ctx, source, now)
