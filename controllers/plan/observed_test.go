@@ -13,7 +13,7 @@ import (
 func TestAFinishedRunSaysWhatWouldHaveRolledItBack(t *testing.T) {
 	const says = "; would have rolled back: shop/slow at step 1 of 2 (smoke), weight 10 %"
 	for name, message := range map[string]string{"short": "aborted", "long": strings.Repeat("x", 1024)} {
-		in := given(rollingBack, noted("shop/slow"), noCanary, noSplit)
+		in := given(rollingBack(&longAgo), noted("shop/slow"), noCanary, noSplit)
 		in.Status.Rollback.Message = message
 		d := plan.Decide(in)
 		if d.Finished == nil {
