@@ -36,7 +36,6 @@ const (
 	ReasonRollingBack        = "RollingBack"
 	ReasonRolledBack         = "RolledBack"
 	ReasonDeadlineExceeded   = "DeadlineExceeded"
-	ReasonTriggerObserved    = "TriggerObserved"
 	ReasonWorkloadNotFound   = "WorkloadNotFound"
 	ReasonWorkloadNotReady   = "WorkloadNotReady"
 	ReasonRouteNotFound      = "RouteNotFound"

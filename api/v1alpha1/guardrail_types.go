@@ -14,6 +14,7 @@ import (
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Rollouts",type=integer,JSONPath=`.status.rollouts`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
 // +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source`
 // +kubebuilder:printcolumn:name="Triggers",type=string,priority=1,JSONPath=`.spec.triggers[*].name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -43,6 +44,7 @@ type Guardrail struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Rollouts",type=integer,JSONPath=`.status.rollouts`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
 // +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source`
 // +kubebuilder:printcolumn:name="Triggers",type=string,priority=1,JSONPath=`.spec.triggers[*].name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -119,6 +121,12 @@ type GuardrailSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Triggers []Trigger `json:"triggers,omitempty"`
+
+	// mode is Enforce, or Observe: the triggers are judged, recorded and counted, and hold
+	// and roll back nothing; preflight is not checked. A trigger may have its own.
+	// +optional
+	// +kubebuilder:default=Enforce
+	Mode Mode `json:"mode,omitempty"`
 
 	// minimumSamples is how many requests the candidate must have served since the present
 	// weight was acknowledged before an slo trigger can pass.
@@ -251,6 +259,10 @@ type Trigger struct {
 	// pods fires when canary pods fail. It uses the API server and no metrics.
 	// +optional
 	Pods *PodsTrigger `json:"pods,omitempty"`
+
+	// mode of this trigger, in place of the guardrail's.
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
 
 	// whenBlind of this trigger, in place of the guardrail's.
 	// +optional

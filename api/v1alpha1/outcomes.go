@@ -43,6 +43,15 @@ func (o VerdictOutcome) Severity() int {
 	return severities[VerdictError]
 }
 
+// Decisive is the outcome as far as it decides anything: that of a trigger which only
+// observes counts as Pass.
+func (m Mode) Decisive(o VerdictOutcome) VerdictOutcome {
+	if m == ModeObserve {
+		return VerdictPass
+	}
+	return o
+}
+
 // WorstFirst returns at most MaxTriggers elements: all in their order when there are no
 // more than that, or else the most severe, most severe first. It may reorder its argument.
 func WorstFirst[T any](all []T, outcome func(T) VerdictOutcome) []T {

@@ -76,6 +76,22 @@ type HistoryEntry struct {
 	FinishedAt metav1.Time `json:"finishedAt"`
 }
 
+// ObservedFail is a trigger in mode Observe that would have rolled a run back.
+type ObservedFail struct {
+	// trigger as guardrail/trigger; a ClusterGuardrail's as
+	// ClusterGuardrail/guardrail/trigger.
+	// +required
+	// +kubebuilder:validation:MaxLength=340
+	Trigger string `json:"trigger"`
+	// stage in which it failed first, such as "step 2 of 4, weight 25 %".
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Stage string `json:"stage"`
+	// at is when that was recorded.
+	// +required
+	At metav1.Time `json:"at"`
+}
+
 // RejectedRevision is a revision that gets no run again without the command Retry.
 type RejectedRevision struct {
 	// revision that was rejected.

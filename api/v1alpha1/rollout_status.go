@@ -117,6 +117,13 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Verdicts []VerdictStatus `json:"verdicts,omitempty"`
 
+	// wouldRollBack are the triggers in mode Observe that would have rolled back the run in
+	// progress, oldest first, each with its first time.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	WouldRollBack []ObservedFail `json:"wouldRollBack,omitempty"`
+
 	// history is the finished runs, newest first.
 	// +optional
 	// +listType=atomic

@@ -98,8 +98,10 @@ type RolloutSpec struct {
 	// +kubebuilder:default=Hold
 	OnDeadline HoldOrRollback `json:"onDeadline,omitempty"`
 
-	// mode is Enforce, or Observe: triggers are judged and recorded, but only hold a step
-	// and never roll back.
+	// mode is Enforce, or Observe: every trigger of spec.guardrails is judged, recorded and
+	// counted, and holds and rolls back nothing; onDeadline does not roll back either.
+	// ClusterGuardrails keep their own mode. A run keeps the mode with which it started, but
+	// Enforce applies at once.
 	// +optional
 	// +kubebuilder:default=Enforce
 	Mode Mode `json:"mode,omitempty"`
@@ -307,14 +309,14 @@ const (
 	Rollback HoldOrRollback = "Rollback"
 )
 
-// Mode is whether triggers roll back.
+// Mode is what follows from a verdict.
 // +kubebuilder:validation:Enum=Enforce;Observe
 type Mode string
 
 const (
-	// ModeEnforce rolls back when a trigger fires.
+	// ModeEnforce rolls back when a trigger fires, and holds while it does not pass.
 	ModeEnforce Mode = "Enforce"
-	// ModeObserve judges and records; a trigger only holds the step.
+	// ModeObserve judges, records and counts; nothing is held or rolled back.
 	ModeObserve Mode = "Observe"
 )
 

@@ -7,7 +7,8 @@ import (
 
 // AnalysisStatus is what the judge measured in a run.
 type AnalysisStatus struct {
-	// verdict over all triggers: Fail > Error > Inconclusive > Pass.
+	// verdict over the triggers that enforce: Fail > Error > Inconclusive > Pass. Absent when
+	// none does.
 	// +optional
 	Verdict VerdictOutcome `json:"verdict,omitempty"`
 	// evaluatedAt is the evaluation time of the newest poll.
@@ -45,6 +46,10 @@ type TriggerAnalysis struct {
 	// outcome of the evaluation.
 	// +required
 	Outcome VerdictOutcome `json:"outcome,omitempty"`
+	// mode is Observe for a trigger that only observes: it holds and rolls back nothing.
+	// Absent for one that enforces.
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
 	// reason from a closed set.
 	// +required
 	// +kubebuilder:validation:MaxLength=63

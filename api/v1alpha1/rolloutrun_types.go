@@ -280,6 +280,10 @@ type VerdictReference struct {
 	// outcome of the evaluation.
 	// +required
 	Outcome VerdictOutcome `json:"outcome,omitempty"`
+	// mode is Observe for a trigger that only observes: the decision is not based on it.
+	// Absent for one that enforces.
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
 	// reason from a closed set.
 	// +required
 	// +kubebuilder:validation:MaxLength=63

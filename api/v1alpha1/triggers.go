@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,13 @@ func (s GuardrailSpec) Blind(t Trigger) WhenBlind {
 	}
 	return s.WhenBlind
 }
+
+// ModeOf is the mode of a trigger: its own, or the guardrail's. A guardrail without one
+// enforces.
+func (s GuardrailSpec) ModeOf(t Trigger) Mode { return cmp.Or(t.Mode, s.Mode, ModeEnforce) }
+
+// Observes reports whether a trigger only observes.
+func (s GuardrailSpec) Observes(t Trigger) bool { return s.ModeOf(t) == ModeObserve }
 
 // DefaultWarmUp is that of a guardrail which does not set one.
 const DefaultWarmUp = time.Minute

@@ -21,6 +21,10 @@ type VerdictStatus struct {
 	// outcome of the evaluation.
 	// +required
 	Outcome VerdictOutcome `json:"outcome,omitempty"`
+	// mode is Observe for a trigger that only observes: it holds and rolls back nothing.
+	// Absent for one that enforces.
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
 	// reason from a closed set.
 	// +required
 	// +kubebuilder:validation:MaxLength=63

@@ -48,6 +48,9 @@ func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, befor
 		if err != nil {
 			return nil, blocked, fmt.Errorf("read Guardrail %q: %w", ref.Name, err)
 		}
+		if rollout.Spec.Mode == v1alpha1.ModeObserve {
+			g.Spec = observing(g.Spec)
+		}
 		pinned, err := Pin("Guardrail", g.Name, g.UID, g.Spec, before...)
 		if err != nil {
 			return nil, blocked, err
@@ -65,6 +68,12 @@ func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, befor
 		blocked, err = sourcesAllowed(ctx, c, rollout.Namespace, bound)
 	}
 	return bound, blocked, err
+}
+
+// HasPreflight reports whether runs wait for a guardrail's pre-flight check: one that only
+// observes holds nothing.
+func HasPreflight(g v1alpha1.PinnedGuardrail) bool {
+	return g.Spec.Preflight != nil && g.Spec.Mode != v1alpha1.ModeObserve
 }
 
 // MaxPinned is how many guardrails a run can have, as in the API.
@@ -138,10 +147,13 @@ func appliesTo(g *v1alpha1.ClusterGuardrail, namespace, rollout map[string]strin
 }
 
 // Pin returns a guardrail as it becomes part of a run: with its hash, and with the
-// default triggers written out, so that the record has everything that decides. One that
-// is unchanged since before keeps its hash.
+// default triggers and the mode of each trigger written out, so that the record has
+// everything that decides. One that is unchanged since before keeps its hash.
 func Pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before ...v1alpha1.PinnedGuardrail) (v1alpha1.PinnedGuardrail, error) {
-	spec.Triggers = spec.EffectiveTriggers()
+	spec.Triggers = slices.Clone(spec.EffectiveTriggers())
+	for i, t := range spec.Triggers {
+		spec.Triggers[i].Mode = spec.ModeOf(t)
+	}
 	for i := range before {
 		if p := &before[i]; p.Kind == kind && p.UID == uid && p.Name == name && equality.Semantic.DeepEqual(p.Spec, spec) {
 			return *p, nil
@@ -165,8 +177,20 @@ func selects(field string, selector metav1.LabelSelector, set map[string]string)
 	return s.Matches(labels.Set(set)), nil
 }
 
+// observing is a guardrail in a Rollout whose mode is Observe: no trigger of it enforces.
+func observing(spec v1alpha1.GuardrailSpec) v1alpha1.GuardrailSpec {
+	spec.Mode = v1alpha1.ModeObserve
+	spec.Triggers = slices.Clone(spec.Triggers)
+	for i := range spec.Triggers {
+		spec.Triggers[i].Mode = v1alpha1.ModeObserve
+	}
+	return spec
+}
+
 // InForce returns the pinned guardrails of a run and also those that were changed or
-// added since: a change can add checks to a run in progress, but not remove any.
+// added since: a change can add checks to a run in progress, but not remove any. Where
+// only modes were changed, the pinned one goes on, with its evidence, and each trigger of
+// it enforces that does so in one of the two.
 func InForce(pinned, current []v1alpha1.PinnedGuardrail) []v1alpha1.PinnedGuardrail {
 	out := slices.Clone(pinned)
 	for _, now := range current {
@@ -176,10 +200,31 @@ func InForce(pinned, current []v1alpha1.PinnedGuardrail) []v1alpha1.PinnedGuardr
 		if same {
 			continue
 		}
+		if i := slices.IndexFunc(out, func(p v1alpha1.PinnedGuardrail) bool { return differsInMode(p, now) }); i >= 0 {
+			out[i].Spec = enforcingAsEither(out[i].Spec, now.Spec)
+			continue
+		}
 		if slices.ContainsFunc(pinned, func(p v1alpha1.PinnedGuardrail) bool { return p.Kind == now.Kind && p.Name == now.Name }) {
 			now.Name += "@" + strings.TrimPrefix(now.Hash, "sha256:")[:8]
 		}
 		out = append(out, now)
 	}
 	return out
+}
+
+// differsInMode reports whether two are the same guardrail but for modes.
+func differsInMode(a, b v1alpha1.PinnedGuardrail) bool {
+	return a.Kind == b.Kind && a.Name == b.Name && equality.Semantic.DeepEqual(observing(a.Spec), observing(b.Spec))
+}
+
+// enforcingAsEither is the first of two specs that differ only in modes, with the stricter
+// mode of each trigger.
+func enforcingAsEither(a, b v1alpha1.GuardrailSpec) v1alpha1.GuardrailSpec {
+	a.Triggers = slices.Clone(a.Triggers)
+	for i, t := range a.Triggers {
+		if a.Observes(t) && !b.Observes(b.Triggers[i]) {
+			a.Triggers[i].Mode = v1alpha1.ModeEnforce
+		}
+	}
+	return a
 }

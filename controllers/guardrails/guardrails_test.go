@@ -107,7 +107,7 @@ func testScheme(t *testing.T) *runtime.Scheme {
 // stays in force, changed or gone, and what is new comes beside it.
 func TestAChangeOfAGuardrailOnlyAdds(t *testing.T) {
 	guardrail := func(kind, name, hash string) v1alpha1.PinnedGuardrail {
-		return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, Hash: "sha256:" + hash}
+		return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, Hash: "sha256:" + hash, Spec: v1alpha1.GuardrailSpec{Source: hash}}
 	}
 	pinned := guardrail("Guardrail", "shop", "0123456789")
 	for name, tc := range map[string]struct {
@@ -126,6 +126,98 @@ func TestAChangeOfAGuardrailOnlyAdds(t *testing.T) {
 		}
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: in force are %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
+// moded is a guardrail with two triggers of these modes.
+func moded(guardrail v1alpha1.Mode, triggers ...v1alpha1.Mode) v1alpha1.GuardrailSpec {
+	spec := v1alpha1.GuardrailSpec{Mode: guardrail, Source: "default"}
+	for i, mode := range triggers {
+		spec.Triggers = append(spec.Triggers, v1alpha1.Trigger{Name: fmt.Sprint("t", i), Pods: &v1alpha1.PodsTrigger{}, Mode: mode})
+	}
+	return spec
+}
+
+func modes(spec v1alpha1.GuardrailSpec) string {
+	var out []string
+	for _, t := range spec.Triggers {
+		out = append(out, string(t.Mode))
+	}
+	return strings.Join(out, " ")
+}
+
+// TestModesArePinned: the nearest mode wins, a Rollout's Observe is that of all its own
+// guardrails, and nothing that an app team writes weakens a ClusterGuardrail.
+func TestModesArePinned(t *testing.T) {
+	const observe, enforce = v1alpha1.ModeObserve, v1alpha1.ModeEnforce
+	for name, tc := range map[string]struct {
+		rollout      v1alpha1.Mode
+		spec         v1alpha1.GuardrailSpec
+		own, cluster string
+	}{
+		"nothing is said":          {"", moded("", ""), "Enforce", "Enforce"},
+		"the guardrail observes":   {enforce, moded(observe, "", enforce), "Observe Enforce", "Observe Enforce"},
+		"a trigger observes":       {enforce, moded(enforce, "", observe), "Enforce Observe", "Enforce Observe"},
+		"the Rollout observes":     {observe, moded(enforce, "", enforce), "Observe Observe", "Enforce Enforce"},
+		"default triggers observe": {observe, moded(enforce), "Observe", "Enforce"},
+	} {
+		own := &v1alpha1.Guardrail{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "g"}, Spec: tc.spec}
+		cluster := &v1alpha1.ClusterGuardrail{ObjectMeta: metav1.ObjectMeta{Name: "g"}, Spec: v1alpha1.ClusterGuardrailSpec{GuardrailSpec: tc.spec}}
+		rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}}
+		rollout.Spec.Mode, rollout.Spec.Guardrails = tc.rollout, []v1alpha1.GuardrailRef{{Name: "g"}}
+		c := fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(own, cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}).Build()
+		bound, _, err := Bind(t.Context(), c, rollout)
+		if err != nil || len(bound) != 2 {
+			t.Fatal(err, len(bound))
+		}
+		if got := modes(bound[0].Spec); got != tc.own {
+			t.Errorf("%s: the triggers of the Guardrail have the modes %s, want %s", name, got, tc.own)
+		}
+		if got := modes(bound[1].Spec); got != tc.cluster {
+			t.Errorf("%s: the triggers of the ClusterGuardrail have the modes %s, want %s", name, got, tc.cluster)
+		}
+		if got := modes(tc.spec); tc.spec.Triggers != nil && modes(own.Spec) != got {
+			t.Errorf("%s: the Guardrail itself was changed", name)
+		}
+	}
+}
+
+// TestAChangeOfModeKeepsTheEvidence: the pinned guardrail stays the only one, and enforces
+// what one of the two enforces.
+func TestAChangeOfModeKeepsTheEvidence(t *testing.T) {
+	const observe, enforce = v1alpha1.ModeObserve, v1alpha1.ModeEnforce
+	for name, tc := range map[string]struct {
+		pinned, current v1alpha1.GuardrailSpec
+		want            string
+	}{
+		"to Enforce":    {moded(observe, observe, observe), moded(observe, enforce, observe), "Enforce Observe"},
+		"to Observe":    {moded(enforce, enforce, enforce), moded(observe, observe, observe), "Enforce Enforce"},
+		"both ways":     {moded(enforce, enforce, observe), moded(observe, observe, enforce), "Enforce Enforce"},
+		"from an older": {moded("", "", ""), moded(observe, observe, observe), "Enforce Enforce"},
+	} {
+		pinned := v1alpha1.PinnedGuardrail{Kind: "Guardrail", Name: "g", Hash: "sha256:0123456789", Spec: tc.pinned}
+		current := v1alpha1.PinnedGuardrail{Kind: "Guardrail", Name: "g", Hash: "sha256:abcdef0123", Spec: tc.current}
+		got := InForce([]v1alpha1.PinnedGuardrail{pinned}, []v1alpha1.PinnedGuardrail{current})
+		if len(got) != 1 {
+			t.Fatalf("%s: %d guardrails are in force", name, len(got))
+		}
+		var effective []string
+		for _, trigger := range got[0].Spec.Triggers {
+			effective = append(effective, string(got[0].Spec.ModeOf(trigger)))
+		}
+		if strings.Join(effective, " ") != tc.want {
+			t.Errorf("%s: the modes are %s, want %s", name, effective, tc.want)
+		}
+	}
+}
+
+// TestAPreflightThatObserves keeps no run from starting.
+func TestAPreflightThatObserves(t *testing.T) {
+	for mode, want := range map[v1alpha1.Mode]bool{"": true, v1alpha1.ModeEnforce: true, v1alpha1.ModeObserve: false} {
+		g := v1alpha1.PinnedGuardrail{Spec: v1alpha1.GuardrailSpec{Mode: mode, Preflight: &v1alpha1.Preflight{}}}
+		if got := HasPreflight(g); got != want {
+			t.Errorf("a run waits for the preflight of a guardrail in mode %q: %v, want %v", mode, got, want)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (c *check) handover() {
 	c.require(w.Paused && c.declared() == c.tried(), "hands over to a Deployment that is not held at the candidate")
 	c.require(k.Exists && !k.Handed && !k.Former && k.Changed == "" && w.Chosen == k.Name, "hands over a ReplicaSet that the Deployment would not choose")
 	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "hands over without a record of when")
-	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail || c.in.Spec.Mode == v1alpha1.ModeObserve, "hands over while a trigger fires")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail, "hands over while a trigger fires")
 	if e.Native {
 		c.require(c.before().Mode == v1alpha1.TakeOverNative, "hands over natively in mode %s", c.before().Mode)
 		c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged && c.in.Route.Narrowed == "", "hands over natively while the routes are split")

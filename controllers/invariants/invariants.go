@@ -50,6 +50,7 @@ var decisions = []struct {
 	{"OnlyWrongVersionsGo", each((*check).emergencies)},
 	{"NothingAdvancesUnjudged", (*check).advance},
 	{"FailRollsBack", (*check).failure},
+	{"ObserveDecidesNothing", (*check).observation},
 	{"DeletionOnlyReleases", (*check).deletion},
 	{"NothingIsLeftOfARun", (*check).rest},
 	{"RejectedStaysRejected", (*check).rejected},

@@ -116,6 +116,36 @@ func entering(phase v1alpha1.Phase) func(plan.Input) plan.Decision {
 	}
 }
 
+// says are verdicts of which all but the first only observe.
+func says(outcomes ...v1alpha1.VerdictOutcome) func(*plan.Input) {
+	return func(in *plan.Input) {
+		for i, o := range outcomes {
+			ref := v1alpha1.VerdictReference{Trigger: fmt.Sprint("shop/", i), Outcome: o, Mode: v1alpha1.ModeObserve}
+			if i == 0 {
+				ref.Mode = ""
+			}
+			in.Verdict.References = append(in.Verdict.References, ref)
+		}
+	}
+}
+
+// for1 is a rollback for the second of the verdicts that says gives.
+func for1(in plan.Input) plan.Decision {
+	d := entering(v1alpha1.PhaseRollingBack)(in)
+	d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeRolledBack, Trigger: "shop/1"}
+	return d
+}
+
+// noting is a decision that notes so many triggers in mode Observe, with an effect.
+func noting(n int, effect plan.Effect) func(plan.Input) plan.Decision {
+	return func(in plan.Input) plan.Decision {
+		d := doing(effect)(in)
+		d.WouldRollBack = &v1alpha1.ObservedFail{Trigger: "shop/1"}
+		d.Status.WouldRollBack = make([]v1alpha1.ObservedFail, n)
+		return d
+	}
+}
+
 func because(fail bool) func(*plan.Input) {
 	return func(in *plan.Input) {
 		if fail {
@@ -140,6 +170,8 @@ func TestCheckAccepts(t *testing.T) {
 		{"handing over", given(in(v1alpha1.PhaseHandingOver)), doing(plan.HandOver{Replicas: 4})},
 		{"beginning a run by pods", given(beforeRun, byPods), beginningWith(1)},
 		{"rolling back", given(because(true)), entering(v1alpha1.PhaseRollingBack)},
+		{"promoting with an observed fail", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting)},
+		{"noting an observed fail", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail)), noting(1, nil)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if wrong := Of(c.in, c.do(c.in)); len(wrong) > 0 {
@@ -185,6 +217,12 @@ func TestCheckRefuses(t *testing.T) {
 		{"leaving with a split", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.Leave{}), "still name Belay's Services"},
 		{"starting in a deletion", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.ScaleCanary{Replicas: 4}), "starts something while being deleted"},
 		{"an end with something left", given(in(v1alpha1.PhaseRollingBack)), entering(v1alpha1.PhaseRolledBack), "the run ends with its canary left"},
+		{"a fail of one that enforces, left out of the sum", given(says(v1alpha1.VerdictFail)), doing(nil), "does not roll back"},
+		{"promoting without a pass of one that enforces", given(says(v1alpha1.VerdictError, v1alpha1.VerdictPass), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), "advances on verdict"},
+		{"ending the bake without a pass of one that enforces", given(in(v1alpha1.PhaseBaking), says(v1alpha1.VerdictError)), entering(v1alpha1.PhaseHandingOver), "ends the bake on verdict"},
+		{"rolling back for one that observes", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail)), for1, "whose mode is Observe"},
+		{"holding for one that observes", given(), noting(1, plan.SetSplit{}), "does something for trigger shop/1"},
+		{"noting two at once", given(), noting(2, nil), "notes 2 triggers"},
 		{"narrowing unasked", given(), doing(plan.NarrowService{Hash: "a"}), "is to reach any version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (c *check) advance() {
 	case from != to && to == v1alpha1.PhaseBaking:
 		c.require((c.observed() == 100 || c.byPods()) && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate has weight 100 %%")
 	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.in.Run.Former:
-		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
+		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && c.enforced(v1alpha1.VerdictPass), "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
 	}
 	c.takesOver(from, to)
@@ -39,7 +39,7 @@ func (c *check) passesStep(stepped bool) {
 	}
 	c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
 	c.require(stepped || int(was.Index) == len(c.in.Spec.Steps)-1, "promotes from step %d", was.Index)
-	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "advances on verdict %q", c.in.Verdict.Outcome)
+	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && c.enforced(v1alpha1.VerdictPass), "advances on verdict %q", c.in.Verdict.Outcome)
 	stands := c.observed() == c.stepWeight() && c.in.Route.Split != nil || c.byPods() && c.in.Canary.Desired == c.need(c.stepWeight())
 	c.require(stands && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
@@ -80,11 +80,13 @@ func (c *check) finishesPromotion() {
 // failure: a failing trigger leads to a rollback from wherever it can be a change
 // of weights, unless deletion or a person's command came first.
 func (c *check) failure() {
-	failed := c.in.Verdict.Outcome == v1alpha1.VerdictFail || c.in.Verdict.BlindRollback
+	failed := c.in.Verdict.Outcome == v1alpha1.VerdictFail || c.in.Verdict.BlindRollback || slices.ContainsFunc(c.in.Verdict.References, func(r v1alpha1.VerdictReference) bool {
+		return r.Mode != v1alpha1.ModeObserve && r.Outcome == v1alpha1.VerdictFail
+	})
 	beforeOwner := c.in.Status.Phase == v1alpha1.PhaseHandingOver && byHandOver(c.in.Status.Promotion) && !c.in.Canary.Handed
 	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil ||
 		c.in.Run.Former || !c.in.Workload.Paused && c.declared() != c.stable()
-	if failed && (c.in.Status.Phase.Armed() || beforeOwner) && !preceded && c.in.Spec.Mode != v1alpha1.ModeObserve {
+	if failed && (c.in.Status.Phase.Armed() || beforeOwner) && !preceded {
 		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
 	}
 	if c.in.Status.Phase != v1alpha1.PhaseRollingBack || c.d.Status.Phase != v1alpha1.PhaseRollingBack {
@@ -100,6 +102,27 @@ func (c *check) failure() {
 			// A set that the Deployment has adopted needs a run to go back to.
 			c.require(c.in.Canary.Adopted != "", "gives more to a candidate that is being rolled back")
 		}
+	}
+}
+
+// enforced reports whether every trigger that enforces has this outcome.
+func (c *check) enforced(outcome v1alpha1.VerdictOutcome) bool {
+	return !slices.ContainsFunc(c.in.Verdict.References, func(r v1alpha1.VerdictReference) bool {
+		return r.Mode != v1alpha1.ModeObserve && r.Outcome != outcome
+	})
+}
+
+// observation: what a trigger in mode Observe says rolls nothing back, and noting it does
+// nothing.
+func (c *check) observation() {
+	if r := c.d.Status.Rollback; r != nil && c.in.Status.Rollback == nil {
+		c.require(!slices.ContainsFunc(c.in.Verdict.References, func(v v1alpha1.VerdictReference) bool {
+			return v.Mode == v1alpha1.ModeObserve && v.Trigger == r.Trigger
+		}), "rolls back for trigger %s, whose mode is Observe", r.Trigger)
+	}
+	if n := c.d.WouldRollBack; n != nil {
+		c.require(len(c.d.Effects) == 0 && c.d.Status.Phase == c.in.Status.Phase, "does something for trigger %s, whose mode is Observe", n.Trigger)
+		c.require(len(c.d.Status.WouldRollBack) == len(c.in.Status.WouldRollBack)+1, "notes %d triggers in mode Observe at once", len(c.d.Status.WouldRollBack)-len(c.in.Status.WouldRollBack))
 	}
 }
 

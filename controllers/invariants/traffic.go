@@ -38,7 +38,7 @@ func (c *check) weights() {
 		"increases the weight with %d of %d pods", min(c.in.Canary.Available, c.in.Canary.Ready, c.in.Route.CanaryEndpoints), need)
 	c.require(c.in.Route.Acknowledged, "increases a weight that the gateway has not acknowledged")
 	c.require(c.in.Route.PairCurrent, "increases the weight through Services that do not select the two ReplicaSets")
-	c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
 	c.require(!c.in.Spec.Paused, "increases the weight while paused")
 	c.require(c.in.Deleting == nil, "increases the weight while being deleted")
 	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "increases the weight while the Deployment rolls by itself")
@@ -66,7 +66,7 @@ func (c *check) size() {
 	}
 	if e, ok := plan.EffectOf[plan.ScaleCanary](c.d); ok && e.Replicas > k.Desired {
 		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the step allows %d", e.Replicas, c.need(limit))
-		c.require(c.in.Spec.Mode == v1alpha1.ModeObserve || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
+		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
 		c.require(!c.in.Spec.Paused, "increases the weight while paused")
 	}
 	stays := from.Armed() && c.d.Status.Phase == from && len(c.d.Effects) == 0 && c.d.Progress == plan.Reconciling && c.in.Action == nil

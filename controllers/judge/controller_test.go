@@ -469,3 +469,38 @@ func TestAFoundFailureStays(t *testing.T) {
 		t.Errorf("found was %s at %s, it became %s %s at %s", found.Message, found.EvaluatedAt, got.Outcome, got.Message, got.EvaluatedAt)
 	}
 }
+
+// TestAnObservedFailureIsRecordedAsSuch, and is enforced as soon as the guardrail says so,
+// with the evidence that was found.
+func TestAnObservedFailureIsRecordedAsSuch(t *testing.T) {
+	b := newBench(t, 1)
+	b.edit(func(spec *v1alpha1.GuardrailSpec) { spec.Mode = v1alpha1.ModeObserve })
+	for range 12 {
+		b.source.serve(2000, 100)
+		b.poll()
+	}
+	found, run := b.recorded(b.runs[0]), &v1alpha1.RolloutRun{}
+	if err := b.client.Get(t.Context(), b.runs[0], run); err != nil {
+		t.Fatal(err)
+	}
+	if found.Outcome != v1alpha1.VerdictFail || found.Mode != v1alpha1.ModeObserve || run.Status.Analysis.Verdict != "" {
+		t.Fatalf("the trigger is %s in mode %q, the verdict of the run %q", found.Outcome, found.Mode, run.Status.Analysis.Verdict)
+	}
+	pinned := run.Spec.Guardrails
+	b.edit(func(spec *v1alpha1.GuardrailSpec) { spec.Mode = v1alpha1.ModeEnforce })
+	if err := b.client.Get(t.Context(), b.runs[0], run); err != nil {
+		t.Fatal(err)
+	}
+	run.Spec.Guardrails = pinned
+	if err := b.client.Update(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	b.poll()
+	if err := b.client.Get(t.Context(), b.runs[0], run); err != nil {
+		t.Fatal(err)
+	}
+	is := run.Status.Analysis
+	if len(is.Triggers) != 1 || is.Triggers[0].Mode != "" || is.Triggers[0].Message != found.Message || is.Verdict != v1alpha1.VerdictFail {
+		t.Errorf("the triggers are %+v, the verdict of the run %q", is.Triggers, is.Verdict)
+	}
+}

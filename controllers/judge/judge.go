@@ -59,10 +59,12 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 			}
 			entry := t.apply(g, trigger, results)
 			status.Triggers = append(status.Triggers, entry)
-			all = append(all, analysis.Outcome(entry.Outcome))
+			if entry.Mode != v1alpha1.ModeObserve {
+				all = append(all, analysis.Outcome(entry.Outcome))
+			}
 		}
 	}
-	status.Triggers = v1alpha1.WorstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Outcome })
+	status.Triggers = v1alpha1.WorstFirst(status.Triggers, func(t v1alpha1.TriggerAnalysis) v1alpha1.VerdictOutcome { return t.Mode.Decisive(t.Outcome) })
 	if len(all) > 0 {
 		status.Verdict = v1alpha1.VerdictOutcome(analysis.Worst(all...))
 	}
@@ -267,10 +269,15 @@ func (t *evaluation) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger,
 		Kind: g.Kind, Guardrail: g.Name, Name: trigger.Name, Query: result.text, EvaluatedAt: microTime(at),
 	}
 	before := t.before.Trigger(g.Kind, g.Name, trigger.Name)
+	if g.Spec.Observes(trigger) {
+		entry.Mode = v1alpha1.ModeObserve
+	}
 	if before != nil && (result.late || before.Outcome == v1alpha1.VerdictFail) {
 		// A fail is final for a run and stays as it was recorded. Any other verdict
 		// stays, and gets older, until there is a response.
-		return *before
+		stays := *before
+		stays.Mode = entry.Mode
+		return stays
 	}
 	v := analysis.Verdict{Reason: analysis.Pending, Message: "no response from the source yet"}
 	if !result.late {

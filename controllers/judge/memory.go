@@ -153,7 +153,7 @@ func isNews(recorded, newest *v1alpha1.AnalysisStatus) bool {
 	}
 	return slices.ContainsFunc(newest.Triggers, func(t v1alpha1.TriggerAnalysis) bool {
 		was := recorded.Trigger(t.Kind, t.Guardrail, t.Name)
-		return was == nil || was.Outcome != t.Outcome || was.Reason != t.Reason || !was.SamplesFrom.Equal(t.SamplesFrom) || evidenceMoved(was, &t)
+		return was == nil || was.Outcome != t.Outcome || was.Mode != t.Mode || was.Reason != t.Reason || !was.SamplesFrom.Equal(t.SamplesFrom) || evidenceMoved(was, &t)
 	})
 }
 

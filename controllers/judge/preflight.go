@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,7 +51,7 @@ func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		return reconcile.Result{}, nil
 	}
 	bound, _, err := guardrails.Bind(ctx, r.Client, rollout)
-	if err != nil || !hasPreflight(bound) {
+	if err != nil || !slices.ContainsFunc(bound, guardrails.HasPreflight) {
 		return reconcile.Result{}, err
 	}
 	now, revision := r.Clock.Now(), rollout.Status.Candidate.Revision
@@ -67,21 +68,12 @@ func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 	return reconcile.Result{RequeueAfter: preflightEvery}, r.write(ctx, rollout, verdict)
 }
 
-func hasPreflight(bound []v1alpha1.PinnedGuardrail) bool {
-	for _, g := range bound {
-		if g.Spec.Preflight != nil {
-			return true
-		}
-	}
-	return false
-}
-
 // judge checks all objectives at once and returns the worst verdict, with the name of
 // its objective.
 func (r *PreflightReconciler) judge(ctx context.Context, rollout *v1alpha1.Rollout, bound []v1alpha1.PinnedGuardrail, now time.Time) analysis.Verdict {
 	var checks []<-chan analysis.Verdict
 	for _, g := range bound {
-		if g.Spec.Preflight == nil {
+		if !guardrails.HasPreflight(g) {
 			continue
 		}
 		for _, slo := range g.Spec.SLOs {

@@ -11,13 +11,14 @@ import (
 // further, which rely on both.
 var bookkeepingTable = table{
 	name:    "Another version, the run's record, the labels",
-	about:   "In every phase but RollingBack: another version is declared, or the run's record or a label is missing.",
+	about:   "In every phase but RollingBack: another version is declared, or the run's record or a label is missing, or a trigger in mode Observe fires.",
 	applies: always,
 	rules: []rule{
 		{"Cancelled", cancelled, cancel},
 		{"Superseded", superseded, supersede},
 		{"RunMissing", runMissing, createRun},
 		{"MarksWorkload", labelsWrong, markWorkload},
+		{"WouldRollBack", observedFail, noteObservedFail},
 	},
 }
 

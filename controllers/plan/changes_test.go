@@ -120,7 +120,8 @@ func later(d time.Duration) change { return func(in *plan.Input) { in.Now = in.N
 
 func verdict(o v1alpha1.VerdictOutcome) change {
 	return func(in *plan.Input) {
-		in.Verdict = plan.Verdict{Outcome: o, Reason: "Because", Trigger: "shop/errors", Message: "5 % errors", Passing: 1, Total: 2}
+		in.Verdict = plan.Verdict{Outcome: o, Reason: "Because", Trigger: "shop/errors", Message: "5 % errors", Passing: 1, Total: 2,
+			Observed: in.Verdict.Observed, WouldRollBack: in.Verdict.WouldRollBack}
 	}
 }
 
@@ -170,7 +171,22 @@ func specPaused(in *plan.Input) { in.Spec.Paused = true }
 func unproven(in *plan.Input) {
 	gate(plan.Gate{Name: plan.GateGuard, Outcome: plan.Closed, Reason: v1alpha1.ReasonGuardMissing, Message: "no guard"})(in)
 }
-func observeOnly(in *plan.Input)        { in.Spec.Mode = v1alpha1.ModeObserve }
+func observeOnly(in *plan.Input) { in.Spec.Mode = v1alpha1.ModeObserve }
+
+// observedFails has a trigger in mode Observe that fires, beside those that enforce.
+func observedFails(in *plan.Input) {
+	in.Verdict.Observed, in.Verdict.WouldRollBack = 1, &plan.ObservedVerdict{Trigger: "shop/slow", Message: "9 % slow"}
+}
+
+// noted are triggers in mode Observe that the run has noted.
+func noted(triggers ...string) change {
+	return func(in *plan.Input) {
+		for _, name := range triggers {
+			in.Status.WouldRollBack = append(in.Status.WouldRollBack, v1alpha1.ObservedFail{Trigger: name, Stage: "step 1 of 2 (smoke), weight 10 %", At: recently})
+		}
+	}
+}
+
 func rollBackAtDeadline(in *plan.Input) { in.Spec.OnDeadline = v1alpha1.Rollback }
 func noRun(in *plan.Input)              { in.Run.Exists = false }
 func formerRun(in *plan.Input)          { in.Run.Former, in.Canary.Former = true, in.Canary.Exists }

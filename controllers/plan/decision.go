@@ -40,6 +40,8 @@ type Decision struct {
 	// Repeats says that the effects are those of a decision already recorded, whose
 	// carrying out was interrupted: it is not recorded again.
 	Repeats bool
+	// WouldRollBack is the trigger in mode Observe that this decision notes, if any.
+	WouldRollBack *v1alpha1.ObservedFail
 	// Finished is the history entry this decision adds, if any.
 	Finished *v1alpha1.HistoryEntry
 }

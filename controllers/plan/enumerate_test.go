@@ -186,7 +186,7 @@ func circumstances() []option {
 	return []option{
 		{"plain", same}, {"deleting", deleted(time.Second)}, {"deleting-late", deleted(time.Hour)},
 		{"abort", action(v1alpha1.ActionAbort, "")}, {"retry", action(v1alpha1.ActionRetry, candidateRevision)},
-		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observeOnly}, {"deadline", rollBackAtDeadline},
+		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observedFails}, {"deadline", rollBackAtDeadline},
 		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
 		{"preflight", preflight("")}, {"native", nativeMode}, {"direct", func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }},
 		{"unmarked", func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }}, {"leftover", leftoverSet},

@@ -63,6 +63,9 @@ func (f *facts) overdue(d Decision) bool {
 // progressed reports whether a decision records something that was being waited
 // for.
 func (f *facts) progressed(d Decision) bool {
+	if d.WouldRollBack != nil {
+		return true
+	}
 	if s := d.Status.Step; s != nil && (s.Index != f.step().Index || !s.AcknowledgedAt.Equal(f.step().AcknowledgedAt)) {
 		return true
 	}

@@ -32,8 +32,11 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 	}
 	entry := v1alpha1.HistoryEntry{
 		Run: f.in.Status.Run, Revision: f.candidate, Image: f.in.Status.Candidate.Image, Outcome: outcome,
-		Trigger: trigger, Message: truncate(message, 1024), StartedAt: started, FinishedAt: f.now(),
+		Trigger: trigger, StartedAt: started, FinishedAt: f.now(),
 	}
+	observed := sayObserved(f.in.Status.WouldRollBack)
+	entry.Message = truncate(message, 1024-len(observed)) + observed
+	d.Status.WouldRollBack = nil
 	d.Finished = &entry
 	d.Status.History = append([]v1alpha1.HistoryEntry{entry}, d.Status.History...)
 	limit := max(keptEntries, int(f.in.Spec.HistoryLimit))

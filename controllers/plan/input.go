@@ -229,7 +229,14 @@ type Action struct {
 	By       string
 }
 
-// Verdict sums up every armed trigger.
+// ObservedVerdict is a trigger in mode Observe that would roll back.
+type ObservedVerdict struct {
+	// Trigger as guardrail/trigger, and its message.
+	Trigger, Message string
+}
+
+// Verdict sums up every armed trigger. What a trigger that only observes says stands in
+// the fields Observed, WouldRollBack, References and Shown alone.
 type Verdict struct {
 	// Outcome by precedence Fail > Error > Inconclusive > Pass.
 	Outcome v1alpha1.VerdictOutcome
@@ -239,8 +246,11 @@ type Verdict struct {
 	Trigger string
 	// Message of the deciding trigger.
 	Message string
-	// Passing and Total count triggers.
-	Passing, Total int
+	// Passing and Total count triggers that enforce, Observed those that only observe.
+	Passing, Total, Observed int
+	// WouldRollBack is a trigger that only observes and would roll back now, for the
+	// first time in the run; nil without one.
+	WouldRollBack *ObservedVerdict
 	// BlindRollback is set when a trigger's whenBlind says to roll back now.
 	BlindRollback bool
 	// References are the verdicts as evidence names them.

@@ -109,7 +109,7 @@ func (c *checker) sets(to int32) {
 	c.require(to <= limit, "widens to %d %%, %d %% is allowed", to, limit)
 	c.require(c.in.Canary.Available >= c.need(to) && r.CanaryEndpoints >= c.need(to), "widens with %d of %d pods", min(c.in.Canary.Available, r.CanaryEndpoints), c.need(to))
 	c.require(r.Acknowledged, "widens a share the gateway has not acknowledged")
-	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
 	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "widens while paused, or by a route that cannot be used")
 	c.require(c.declared == c.candidate && c.in.Workload.Paused, "widens what is not declared and held")
 	c.require(c.in.Run.Exists && !c.in.Run.Former, "widens without a record")
@@ -158,7 +158,7 @@ func (c *checker) scales(to int32) {
 	}
 	c.require(to <= n, "scales the canary to %d of %d", to, n)
 	c.require(to-min(canary.Ready, canary.Available) <= max(1, n/4), "has %d pods unready at once", to-min(canary.Ready, canary.Available))
-	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "grows the canary while a trigger fires")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail, "grows the canary while a trigger fires")
 }
 
 // removes: pods go only when they get nothing, their connections had the time to
@@ -192,7 +192,7 @@ func (c *checker) handsOver(e plan.HandOver) {
 	c.require(w.Paused && c.declared == c.candidate, "hands over what is not held")
 	c.require(canary.Changed == "" && w.Chosen == canary.Name, "hands over what the Deployment would not choose")
 	c.require(c.in.Deleting == nil && (c.in.Run.Exists || e.Native), "hands over without a record")
-	c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "hands over while a trigger fires")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail, "hands over while a trigger fires")
 	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "does not note the time")
 	if e.Native {
 		c.require(c.mode() == v1alpha1.TakeOverNative && e.Replicas == canary.Desired, "hands over natively in mode %s", c.mode())
@@ -237,7 +237,7 @@ func (c *checker) unpauses(to string) {
 		c.require(r.Narrowed == "" || r.Narrowed == c.in.Canary.Hash || !rolls || blocked && r.Split != nil, "takes the pods of stable away, which direct callers use")
 	case v1alpha1.TakeOverNative:
 		c.require(c.in.Deleting != nil || r.Split == nil && r.Narrowed == "", "rolls by itself behind shared routes")
-		c.require(!c.enforced() || c.in.Verdict.Outcome != v1alpha1.VerdictFail, "rolls on while a trigger fires")
+		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail, "rolls on while a trigger fires")
 	case v1alpha1.TakeOverBypass:
 		c.require(!w.Paused, "unpauses what a person has paused")
 	case v1alpha1.TakeOverUnserved:

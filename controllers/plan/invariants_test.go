@@ -113,8 +113,6 @@ func (c *checker) byItself() bool {
 	return c.in1(v1alpha1.PhaseHandingOver) && c.mode() != v1alpha1.TakeOverHandOver
 }
 
-func (c *checker) enforced() bool { return c.in.Spec.Mode != v1alpha1.ModeObserve }
-
 func (c *checker) observed() int32 {
 	if c.in.Route.Split == nil {
 		return 0
@@ -268,7 +266,7 @@ func (c *checker) fails() {
 	failed := c.in.Verdict.Outcome == v1alpha1.VerdictFail || c.in.Verdict.BlindRollback
 	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil || c.in.Run.Former
 	bypassed := !c.in.Workload.Paused && c.declared != c.stable
-	if failed && c.enforced() && (c.trial() || c.beforeOwner()) && !preceded && !bypassed {
+	if failed && (c.trial() || c.beforeOwner()) && !preceded && !bypassed {
 		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
 	}
 }
@@ -365,7 +363,8 @@ func (c *checker) changesSomething() {
 	was, is := c.in.Status, c.d.Status
 	same := was.Phase == is.Phase && was.Run == is.Run && reflect.DeepEqual(was.Candidate, is.Candidate) &&
 		reflect.DeepEqual(was.Promotion, is.Promotion) && reflect.DeepEqual(was.Rollback, is.Rollback) && reflect.DeepEqual(was.Rejected, is.Rejected) &&
-		stepPart(was.Step) == stepPart(is.Step) && putBack(was.DirectCallers) == putBack(is.DirectCallers) && reflect.DeepEqual(was.LastHandledAction, is.LastHandledAction)
+		stepPart(was.Step) == stepPart(is.Step) && putBack(was.DirectCallers) == putBack(is.DirectCallers) && reflect.DeepEqual(was.LastHandledAction, is.LastHandledAction) &&
+		len(was.WouldRollBack) == len(is.WouldRollBack)
 	c.require(!same, "looks again at once, and nothing has changed")
 }
 

@@ -59,8 +59,7 @@ func nativeUnacknowledged(f *facts) bool { return unacknowledged(f) && f.in.Work
 // nativeTriggerFired asks for the phase itself: it is also asked outside of its
 // table.
 func nativeTriggerFired(f *facts) bool {
-	mode := native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate
-	return mode && f.in.Verdict.Outcome == v1alpha1.VerdictFail && f.in.Spec.Mode != v1alpha1.ModeObserve
+	return f.promotesNatively() && f.in.Verdict.Outcome == v1alpha1.VerdictFail
 }
 
 // nativeStopped holds for a bypass, and for a native promotion in which a

@@ -22,6 +22,9 @@ func ShownVerdicts(armed []Armed, before []v1alpha1.VerdictStatus) []v1alpha1.Ve
 	var out []v1alpha1.VerdictStatus
 	for _, a := range armed {
 		v := v1alpha1.VerdictStatus{Kind: a.Kind, Guardrail: a.Guardrail, Trigger: a.Trigger, Outcome: v1alpha1.VerdictInconclusive, Reason: ReasonPending}
+		if a.Observes {
+			v.Mode = v1alpha1.ModeObserve
+		}
 		if a.Verdict != nil {
 			v.Outcome, v.Reason, v.Message = a.Verdict.Outcome, a.Verdict.Reason, a.Verdict.Message
 			if a.Verdict.EvaluatedAt != nil {
@@ -30,10 +33,10 @@ func ShownVerdicts(armed []Armed, before []v1alpha1.VerdictStatus) []v1alpha1.Ve
 		}
 		old, ok := last[v.Kind+"/"+v.Guardrail+"/"+v.Trigger]
 		recent := ok && old.EvaluatedAt != nil && v.EvaluatedAt != nil && v.EvaluatedAt.Sub(old.EvaluatedAt.Time) < shownEvery
-		if ok && old.Outcome == v.Outcome && old.Reason == v.Reason && recent {
+		if ok && old.Outcome == v.Outcome && old.Reason == v.Reason && old.Mode == v.Mode && recent {
 			v = old
 		}
 		out = append(out, v)
 	}
-	return v1alpha1.WorstFirst(out, func(v v1alpha1.VerdictStatus) v1alpha1.VerdictOutcome { return v.Outcome })
+	return v1alpha1.WorstFirst(out, func(v v1alpha1.VerdictStatus) v1alpha1.VerdictOutcome { return v.Mode.Decisive(v.Outcome) })
 }

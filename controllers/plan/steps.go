@@ -45,11 +45,16 @@ func holdStep(f *facts) Decision {
 }
 
 func (f *facts) verdictSummary() string {
-	v := f.in.Verdict
-	if v.Total == 0 {
-		return "there are no triggers"
+	v, summary := f.in.Verdict, "there are no triggers"
+	switch {
+	case v.Total == 0 && v.Observed > 0:
+		summary = fmt.Sprintf("no trigger enforces, observe only: %d", v.Observed)
+	case v.Total > 0 && v.Observed > 0:
+		summary = fmt.Sprintf("%d of %d triggers pass, observe only: %d", v.Passing, v.Total, v.Observed)
+	case v.Total > 0:
+		summary = fmt.Sprintf("%d of %d triggers pass", v.Passing, v.Total)
 	}
-	return fmt.Sprintf("%d of %d triggers pass", v.Passing, v.Total)
+	return summary + sayObserved(f.in.Status.WouldRollBack)
 }
 
 func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictPass }

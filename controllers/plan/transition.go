@@ -129,14 +129,14 @@ func eventOf(in Input, d Decision) *Event {
 	if was, is := was.Rollback, is.Rollback; is != nil && is.ZeroAt != nil && (was == nil || was.ZeroAt == nil) {
 		says = true
 	}
-	if _, last := EffectOf[Leave](d); last {
+	if _, last := EffectOf[Leave](d); last || d.WouldRollBack != nil {
 		says = true
 	}
 	if !starts && !moves && !says && d.Finished == nil {
 		return nil
 	}
 	back := is.Phase == v1alpha1.PhaseRollingBack && was.Phase != v1alpha1.PhaseRollingBack
-	return &Event{Warning: back || d.Progress == Stalled, Reason: d.Rule, Message: truncate(d.Why, 1000)}
+	return &Event{Warning: back || d.Progress == Stalled || d.WouldRollBack != nil, Reason: d.Rule, Message: truncate(d.Why, 1000)}
 }
 
 func stepIndex(s *v1alpha1.StepStatus) int32 {

@@ -28,7 +28,6 @@ var trialTable = table{
 		{"SetsWeight", weightWrong, setTargetWeight},
 		{"AwaitsRoute", unacknowledged, waitForRoute},
 		{"StepAcknowledged", stepJustAcknowledged, noteAcknowledged},
-		{"TriggerObserved", triggerObserved, holdObservedTrigger},
 	},
 }
 
@@ -258,14 +257,4 @@ func (f *facts) sayNext(d *Decision, next string, at time.Time) {
 	t := f.now()
 	t.Time = at
 	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
-}
-
-// triggerObserved is for mode Observe: in mode Enforce a row of triggersTable would
-// have rolled back.
-func triggerObserved(f *facts) bool { return f.in.Verdict.Outcome == v1alpha1.VerdictFail }
-
-func holdObservedTrigger(f *facts) Decision {
-	d := f.stalled(v1alpha1.ReasonTriggerObserved, fmt.Sprintf("would roll back, but mode is Observe: %s: %s, at %s", f.in.Verdict.Trigger, f.in.Verdict.Message, f.stageAndWeight()))
-	d.Key = f.in.Verdict.Trigger
-	return d
 }

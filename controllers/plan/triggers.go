@@ -21,12 +21,10 @@ var triggersTable = table{
 }
 
 func triggerFired(f *facts) bool {
-	return f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.Outcome == v1alpha1.VerdictFail
+	return f.in.Verdict.Outcome == v1alpha1.VerdictFail
 }
 
-func blindForTooLong(f *facts) bool {
-	return f.in.Spec.Mode != v1alpha1.ModeObserve && f.in.Verdict.BlindRollback
-}
+func blindForTooLong(f *facts) bool { return f.in.Verdict.BlindRollback }
 
 func rollBackOnTrigger(f *facts) Decision {
 	return f.beginRollback(v1alpha1.OutcomeRolledBack, f.in.Verdict.Trigger,

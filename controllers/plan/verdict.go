@@ -22,6 +22,8 @@ type Armed struct {
 	Kind      string
 	Guardrail string
 	Trigger   string
+	// Observes is set for a trigger in mode Observe, which decides nothing.
+	Observes bool
 	// Blind is what to do without a usable answer.
 	Blind v1alpha1.WhenBlind
 	// Verdict is nil before the first one.
@@ -40,25 +42,35 @@ func (a Armed) name() string {
 	return a.Guardrail + "/" + a.Trigger
 }
 
-// Sum combines the armed triggers. A pass counts only when its samples were
+// Sum combines the armed triggers. Those that only observe are counted and
+// referred to, and decide nothing. A pass counts only when its samples were
 // taken after from, the time the gateway acknowledged the present weight; a
-// fail counts whenever it was found. With no trigger the outcome is Pass: the
-// step then rests on readiness and time alone.
+// fail counts whenever it was found. With no trigger that enforces the outcome
+// is Pass: the step then rests on readiness and time alone.
 func Sum(armed []Armed, from, now time.Time) Verdict {
-	sum := Verdict{Outcome: v1alpha1.VerdictPass, Total: len(armed)}
+	sum := Verdict{Outcome: v1alpha1.VerdictPass}
+	var enforced []Armed
 	for _, a := range armed {
 		outcome, reason, message := a.judge(from, now)
+		sum.References = append(sum.References, a.reference(outcome, reason))
+		if a.Observes {
+			sum.Observed++
+			continue
+		}
+		enforced = append(enforced, a)
 		if outcome == v1alpha1.VerdictPass {
 			sum.Passing++
 		}
-		sum.References = append(sum.References, a.reference(outcome, reason))
 		if worse(outcome, sum.Outcome) {
 			sum.Outcome, sum.Reason, sum.Message, sum.Trigger = outcome, reason, message, a.name()
 		}
 	}
-	sum.takeBlind(armed, from, now)
-	sum.noteChanged(armed, from, now)
-	slices.SortStableFunc(sum.References, func(a, b v1alpha1.VerdictReference) int { return b.Outcome.Severity() - a.Outcome.Severity() })
+	sum.Total = len(enforced)
+	sum.takeBlind(enforced, from, now)
+	sum.noteChanged(enforced, from, now)
+	slices.SortStableFunc(sum.References, func(a, b v1alpha1.VerdictReference) int {
+		return b.Mode.Decisive(b.Outcome).Severity() - a.Mode.Decisive(a.Outcome).Severity()
+	})
 	sum.References = sum.References[:min(len(sum.References), v1alpha1.MaxTriggers)]
 	return sum
 }
@@ -87,6 +99,9 @@ func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, stri
 
 func (a Armed) reference(outcome v1alpha1.VerdictOutcome, reason string) v1alpha1.VerdictReference {
 	ref := v1alpha1.VerdictReference{Trigger: a.name(), Outcome: outcome, Reason: reason}
+	if a.Observes {
+		ref.Mode = v1alpha1.ModeObserve
+	}
 	if a.Verdict != nil {
 		ref.SamplesSHA256 = a.Verdict.SamplesSHA256
 	}
@@ -97,22 +112,52 @@ func (a Armed) reference(outcome v1alpha1.VerdictOutcome, reason string) v1alpha
 // failed: it is the reason for what follows, however many others are unknown.
 func (v *Verdict) takeBlind(armed []Armed, from, now time.Time) {
 	for _, a := range armed {
-		outcome, reason, message := a.judge(from, now)
-		unknown := outcome != v1alpha1.VerdictPass && outcome != v1alpha1.VerdictFail
-		if !unknown || a.Blind.Then != v1alpha1.Rollback || a.Verdict == nil || a.Verdict.BlindSince == nil {
-			continue
-		}
-		blind := now.Sub(a.Verdict.BlindSince.Time)
-		if blind <= a.Blind.Hold.Duration {
+		message, ok := a.blindTooLong(from, now)
+		if !ok {
 			continue
 		}
 		v.BlindRollback = true
 		if v.Outcome != v1alpha1.VerdictFail {
-			v.Outcome, v.Reason, v.Trigger = outcome, reason, a.name()
-			v.Message = fmt.Sprintf("no usable answer for %s, whenBlind allows %s: %s", blind.Round(time.Second), a.Blind.Hold.Duration, message)
+			outcome, reason, _ := a.judge(from, now)
+			v.Outcome, v.Reason, v.Trigger, v.Message = outcome, reason, a.name(), message
 		}
 		return
 	}
+}
+
+// blindTooLong reports whether whenBlind says to roll back now, and why.
+func (a Armed) blindTooLong(from, now time.Time) (message string, ok bool) {
+	outcome, _, message := a.judge(from, now)
+	unknown := outcome != v1alpha1.VerdictPass && outcome != v1alpha1.VerdictFail
+	if !unknown || a.Blind.Then != v1alpha1.Rollback || a.Verdict == nil || a.Verdict.BlindSince == nil {
+		return "", false
+	}
+	blind := now.Sub(a.Verdict.BlindSince.Time)
+	if blind <= a.Blind.Hold.Duration {
+		return "", false
+	}
+	return fmt.Sprintf("no usable answer for %s, whenBlind allows %s: %s", blind.Round(time.Second), a.Blind.Hold.Duration, message), true
+}
+
+// WouldRollBack returns the first trigger in mode Observe that would roll back now and
+// is not noted yet; nil without one.
+func WouldRollBack(armed []Armed, noted []v1alpha1.ObservedFail, from, now time.Time) *ObservedVerdict {
+	if len(noted) >= v1alpha1.MaxTriggers {
+		return nil
+	}
+	for _, a := range armed {
+		isNoted := slices.ContainsFunc(noted, func(n v1alpha1.ObservedFail) bool { return n.Trigger == a.name() })
+		if !a.Observes || isNoted {
+			continue
+		}
+		if outcome, _, message := a.judge(from, now); outcome == v1alpha1.VerdictFail {
+			return &ObservedVerdict{Trigger: a.name(), Message: message}
+		}
+		if message, ok := a.blindTooLong(from, now); ok {
+			return &ObservedVerdict{Trigger: a.name(), Message: message}
+		}
+	}
+	return nil
 }
 
 // noteChanged says of a guardrail that was changed during the run and still holds it

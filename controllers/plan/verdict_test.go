@@ -90,8 +90,14 @@ func TestSum(t *testing.T) {
 			Message: "M-unsure; this is Guardrail g as it was when the run started, and its changed version passes: abort and retry to use that alone"}},
 		"held as pinned, its change does not pass": {[]plan.Armed{broken, changedTo("g@1f", good), changedTo("g@1f", unsure)}, plan.Verdict{Outcome: failed, Reason: "R-broken", Trigger: "g/broken", Passing: 1, Total: 3,
 			Message: "M-broken; this is Guardrail g as it was when the run started, and its changed version applies too: abort and retry to use that alone"}},
-		"held by another guardrail": {[]plan.Armed{unsure, changedTo("gg@1f", good)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Passing: 1, Total: 2}},
-		"failed as pinned":          {[]plan.Armed{bad, changedTo("g@1f", good)}, plan.Verdict{Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Passing: 1, Total: 2}},
+		"held by another guardrail":         {[]plan.Armed{unsure, changedTo("gg@1f", good)}, plan.Verdict{Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Passing: 1, Total: 2}},
+		"failed as pinned":                  {[]plan.Armed{bad, changedTo("g@1f", good)}, plan.Verdict{Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Passing: 1, Total: 2}},
+		"observed only":                     {[]plan.Armed{observes(bad), observes(broken)}, plan.Verdict{Outcome: pass, Observed: 2}},
+		"an observed fail beside a pass":    {[]plan.Armed{observes(bad), good}, plan.Verdict{Outcome: pass, Passing: 1, Total: 1, Observed: 1}},
+		"an observed pass beside an error":  {[]plan.Armed{observes(good), broken}, plan.Verdict{Outcome: failed, Reason: "R-broken", Trigger: "g/broken", Message: "M-broken", Total: 1, Observed: 1}},
+		"blind too long, but only observes": {[]plan.Armed{observes(blindUnsure), good}, plan.Verdict{Outcome: pass, Passing: 1, Total: 1, Observed: 1}},
+		"held as pinned, its change observes": {[]plan.Armed{unsure, observes(changedTo("g@1f", good))}, plan.Verdict{
+			Outcome: inconclusive, Reason: "R-unsure", Trigger: "g/unsure", Message: "M-unsure", Total: 1, Observed: 1}},
 		"fail over blind too long": {[]plan.Armed{bad, blindUnsure}, plan.Verdict{
 			Outcome: fail, Reason: "R-bad", Trigger: "g/bad", Message: "M-bad", Total: 2, BlindRollback: true}},
 	}
@@ -106,6 +112,47 @@ func TestSum(t *testing.T) {
 				t.Errorf("sum (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func observes(a plan.Armed) plan.Armed {
+	a.Observes = true
+	return a
+}
+
+// TestReferencesSayWhatDecidesFirst: evidence that is cut keeps the verdict that a
+// decision rests on, whatever triggers in mode Observe say.
+func TestReferencesSayWhatDecidesFirst(t *testing.T) {
+	sum := plan.Sum([]plan.Armed{observes(trigger("seen", v1alpha1.VerdictFail, 0)), trigger("broken", v1alpha1.VerdictError, 0)}, now, now)
+	want := []v1alpha1.VerdictReference{
+		{Trigger: "g/broken", Outcome: v1alpha1.VerdictError, Reason: "R-broken"},
+		{Trigger: "g/seen", Outcome: v1alpha1.VerdictFail, Reason: "R-seen", Mode: v1alpha1.ModeObserve},
+	}
+	if diff := cmp.Diff(want, sum.References); diff != "" {
+		t.Errorf("references (-want +got):\n%s", diff)
+	}
+}
+
+// TestWouldRollBack names each trigger in mode Observe once, for what would roll back.
+func TestWouldRollBack(t *testing.T) {
+	fail, unsure := trigger("bad", v1alpha1.VerdictFail, 0), trigger("unsure", v1alpha1.VerdictInconclusive, 0)
+	blind := blindFor(unsure, time.Hour, v1alpha1.Rollback)
+	for name, tc := range map[string]struct {
+		armed []plan.Armed
+		noted []v1alpha1.ObservedFail
+		want  *plan.ObservedVerdict
+	}{
+		"it enforces":         {[]plan.Armed{fail, blind}, nil, nil},
+		"it does not fire":    {[]plan.Armed{observes(unsure)}, nil, nil},
+		"it fires":            {[]plan.Armed{observes(unsure), observes(fail)}, nil, &plan.ObservedVerdict{Trigger: "g/bad", Message: "M-bad"}},
+		"it is noted":         {[]plan.Armed{observes(fail)}, []v1alpha1.ObservedFail{{Trigger: "g/bad"}}, nil},
+		"the next one fires":  {[]plan.Armed{observes(fail), observes(blind)}, []v1alpha1.ObservedFail{{Trigger: "g/bad"}}, &plan.ObservedVerdict{Trigger: "g/unsure", Message: blindVerdict(1).Message}},
+		"there is no room":    {[]plan.Armed{observes(fail)}, make([]v1alpha1.ObservedFail, v1alpha1.MaxTriggers), nil},
+		"blind, but it holds": {[]plan.Armed{observes(blindFor(unsure, time.Hour, v1alpha1.Hold))}, nil, nil},
+	} {
+		if diff := cmp.Diff(tc.want, plan.WouldRollBack(tc.armed, tc.noted, now, now)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func (r *Reconciler) observeGates(ctx context.Context, l *look) error {
 	}
 	l.guardrails = bound[:min(len(bound), guardrails.MaxPinned)]
 	l.input.Gates = append(l.input.Gates, claim, guardrailsGate(blocked))
-	asks := slices.ContainsFunc(bound, func(g v1alpha1.PinnedGuardrail) bool { return g.Spec.Preflight != nil })
+	asks := slices.ContainsFunc(bound, guardrails.HasPreflight)
 	if asks && l.rollout.Status.Phase == v1alpha1.PhaseGating {
 		l.input.Gates = append(l.input.Gates, plan.PreflightGate(l.rollout.Status, l.input.Now))
 	}

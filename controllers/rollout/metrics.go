@@ -23,6 +23,9 @@ var (
 	evidenceFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belay_evidence_failures_total", Help: "Writes of a run's record that failed, by what became of the decision: Waits or GoesOn.",
 	}, []string{"decision"})
+	wouldRollBack = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "belay_would_roll_back_total", Help: "Triggers in mode Observe that would have rolled back, each at most once in a run.",
+	}, []string{"namespace", "rollout", "trigger"})
 	runSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "belay_run_duration_seconds", Help: "Duration of runs that ended, by outcome.",
 		Buckets: prometheus.ExponentialBuckets(15, 2, 12),
@@ -75,10 +78,11 @@ func hideConditions(rollout types.NamespacedName) {
 		rolloutCondition.DeleteLabelValues(rollout.Namespace, rollout.Name, kind)
 	}
 	rolloutStalled.DeletePartialMatch(prometheus.Labels{"namespace": rollout.Namespace, "rollout": rollout.Name})
+	wouldRollBack.DeletePartialMatch(prometheus.Labels{"namespace": rollout.Namespace, "rollout": rollout.Name})
 }
 
 func init() {
-	metrics.Registry.MustRegister(decisions, runsEnded, runSeconds, evidenceFailures, rolloutCondition, rolloutStalled)
+	metrics.Registry.MustRegister(decisions, runsEnded, wouldRollBack, runSeconds, evidenceFailures, rolloutCondition, rolloutStalled)
 }
 
 func countOutcome(finished *v1alpha1.HistoryEntry) {

@@ -26,7 +26,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		}
 		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
 		for _, t := range g.Spec.Triggers {
-			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Blind: g.Spec.Blind(t)}
+			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t)}
 			if t.Pods != nil {
 				a.Verdict = l.judgePods(g, t)
 			} else {
@@ -41,6 +41,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		}
 	}
 	l.input.Verdict = plan.Sum(armed, l.rollout.Status.StageStart(l.input.Now), l.input.Now)
+	l.input.Verdict.WouldRollBack = plan.WouldRollBack(armed, l.rollout.Status.WouldRollBack, l.rollout.Status.StageStart(l.input.Now), l.input.Now)
 	l.input.Verdict.Shown = plan.ShownVerdicts(armed, l.rollout.Status.Verdicts)
 	return nil
 }

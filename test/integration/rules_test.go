@@ -43,7 +43,7 @@ const guardrail = `
 	invariants: [{name: ledger, violations: {metric: violations_total}, checks: {metric: checks_total}}],
 	triggers: [{name: burn, slo: availability, burn: {rate: "14.4", long: 5m, short: 1m}}, {name: ledger, invariant: ledger}, {name: pods, pods: {readyWithin: 5m}},
 		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001", exclude: "4", excludeConfidence: "99"}},
-		{name: budget, slo: latency, budgetSpent: "2", whenBlind: {hold: 1m, then: Rollback}}],
+		{name: budget, slo: latency, budgetSpent: "2", mode: Observe, whenBlind: {hold: 1m, then: Rollback}}], mode: Enforce,
 	preflight: {budgetRemaining: "10", onViolation: Hold, recorded: [{slo: availability, sloth: {service: shop, slo: availability}}]}, whenBlind: {hold: 10m, then: Hold}`
 
 // change sets a path of an object; a nil value removes it.
@@ -140,6 +140,8 @@ var ruleCases = []ruleCase{
 	{guardrails, "readyWithin must be between 1s and 24h", nil, []change{{"spec.triggers.2.pods.readyWithin", "0s"}}},
 	{guardrails, "warmUp must be between 0s and 10m", nil, []change{{"spec.warmUp", "11m"}}},
 	{guardrails, "warmUp must be between 0s and 10m", nil, []change{{"spec.triggers.0.warmUp", "11m"}}},
+	{guardrails, `spec.mode: Unsupported value: "Off": supported values: "Enforce", "Observe"`, []change{{"spec.mode", "Observe"}}, []change{{"spec.mode", "Off"}}},
+	{guardrails, `mode: Unsupported value: "Off": supported values: "Enforce", "Observe"`, []change{{"spec.triggers.0.mode", "Observe"}}, []change{{"spec.triggers.0.mode", "Off"}}},
 	{guardrails, "hold must be between 30s and 168h", nil, []change{{"spec.whenBlind.hold", "29s"}}},
 	{[]string{"MetricSource"}, "address must be an http or https URL", nil, []change{{"spec.address", "https://user@prometheus.example"}}},
 	{[]string{"MetricSource"}, "scrapeInterval must be between 1s and 10m", nil, []change{{"spec.scrapeInterval", "11m"}}},

@@ -54,6 +54,20 @@ var planBugs = []bug{
 		checks: []check{invariants, story("rollback-before-the-owner-changes")},
 	},
 	{
+		name: "observed-trigger-decides", breaks: served,
+		file:   "controllers/plan/verdict.go",
+		old:    "			sum.Observed++\n			continue\n",
+		is:     "			sum.Observed++\n",
+		checks: []check{story("observed-fail"), rules},
+	},
+	{
+		name: "rollout-observes-for-the-cluster", breaks: unguarded,
+		file:   "controllers/guardrails/guardrails.go",
+		old:    "pinned, err := Pin(\"ClusterGuardrail\", g.Name, g.UID, g.Spec.GuardrailSpec, before...)",
+		is:     "if rollout.Spec.Mode == v1alpha1.ModeObserve {\n			g.Spec.GuardrailSpec = observing(g.Spec.GuardrailSpec)\n		}\n		pinned, err := Pin(\"ClusterGuardrail\", g.Name, g.UID, g.Spec.GuardrailSpec, before...)",
+		checks: []check{tests("./controllers/guardrails", "")},
+	},
+	{
 		name: "wake-up-forgotten", breaks: independent,
 		file:   "controllers/plan/show.go",
 		old:    "if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {",

@@ -115,6 +115,12 @@ func (w *World) changeTraffic(traffic *v1alpha1.Traffic) {
 	w.rollout.version++
 }
 
+// failObserved lets the trigger in mode Observe fire.
+func (w *World) failObserved() { w.slow = w.rollout.status.Run }
+
+// blindObserved leaves that trigger without an answer for longer than its whenBlind allows.
+func (w *World) blindObserved() { w.slowBlind = w.at.Add(-time.Hour) }
+
 func (w *World) fail() { w.failing, w.failedAt = w.rollout.status.Run, w.at }
 
 func (w *World) command(action v1alpha1.Action) {

@@ -155,5 +155,30 @@ func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
 		t = nil
 	}
 	armed := []plan.Armed{{Guardrail: "shop", Trigger: "errors", SilentAfter: 6 * poll, Verdict: t}}
-	return plan.Sum(armed, from, w.at)
+	if w.observer {
+		armed = append(armed, w.observing(status))
+	}
+	if w.observeOnly {
+		armed = armed[1:]
+	}
+	sum := plan.Sum(armed, from, w.at)
+	sum.WouldRollBack = plan.WouldRollBack(armed, status.WouldRollBack, from, w.at)
+	return sum
+}
+
+// observing is the trigger in mode Observe. It passes no step before it fires.
+func (w *World) observing(status *v1alpha1.RolloutStatus) plan.Armed {
+	at := metav1.NewMicroTime(w.judgedAt().Truncate(poll))
+	a := plan.Armed{
+		Guardrail: "shop", Trigger: "slow", Observes: true, Blind: v1alpha1.WhenBlind{Hold: metav1.Duration{Duration: 10 * time.Minute}, Then: v1alpha1.Rollback},
+		Verdict: &v1alpha1.TriggerAnalysis{Outcome: v1alpha1.VerdictInconclusive, Reason: "TooFewSamples", Message: "100 of 200 requests", EvaluatedAt: &at},
+	}
+	switch {
+	case w.slow != "" && w.slow == status.Run:
+		a.Verdict.Outcome, a.Verdict.Reason, a.Verdict.Message = v1alpha1.VerdictFail, "BurnRate", "9.0 % slower than 300ms"
+	case !w.slowBlind.IsZero():
+		since := metav1.NewMicroTime(w.slowBlind)
+		a.Verdict.Outcome, a.Verdict.Reason, a.Verdict.Message, a.Verdict.BlindSince = v1alpha1.VerdictError, "Unreachable", "connection refused", &since
+	}
+	return a
 }

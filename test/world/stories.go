@@ -49,7 +49,7 @@ func (s Story) named(name string) Story { s.Name = name; return s }
 // Stories are one release each, told to its end.
 func Stories() []Story {
 	var all []Story
-	for _, some := range [][]Story{releases(), rollbacks(), pushes(), emergencies(), sizes(), natives(), neighbours(), formers(), byPods(), changesOfTraffic(), lateTroubles()} {
+	for _, some := range [][]Story{releases(), rollbacks(), observations(), pushes(), emergencies(), sizes(), natives(), neighbours(), formers(), byPods(), changesOfTraffic(), lateTroubles()} {
 		all = append(all, some...)
 	}
 	return all
@@ -143,6 +143,21 @@ func rollbacks() []Story {
 		rejection("trigger-fires-at-the-handover", script(event{beforeOwner, func(w *World) { w.hooks["locked"] = (*World).fail }})).orPromotes(),
 	}
 }
+
+// observations have a trigger in mode Observe, which decides nothing.
+func observations() []Story {
+	slow := (*World).failObserved
+	fails := story("observed-fail", second, promoted, script(event{atStep(1), slow}))
+	return []Story{
+		fails.with(observed),
+		fails.named("observed-fail-alone").with(func(w *World) { w.observer, w.observeOnly = true, true }),
+		fails.named("observed-fail-native").with(observed).with(native),
+		story("observed-blind", second, promoted, script(event{atStep(0), (*World).blindObserved})).with(observed),
+		rejection("observed-fail-then-rollback", script(event{atStep(0), slow}, event{atStep(1), (*World).fail})).with(observed),
+	}
+}
+
+func observed(w *World) { w.observer = true }
 
 // stalled is once a standing with this reason was shown.
 func stalled(reason string) func(*World) bool {

@@ -53,7 +53,12 @@ type World struct {
 	// does not answer.
 	failing    string
 	blindUntil time.Time
-	neverReady []string
+	// observer adds a trigger in mode Observe, and observeOnly leaves no other. slow is
+	// the run in which it fires, and slowBlind since when it has no usable answer.
+	observer, observeOnly bool
+	slow                  string
+	slowBlind             time.Time
+	neverReady            []string
 	// quota is how many pods there may be, 0 for any number; setsRefused keeps
 	// Belay from making ReplicaSets, routesRefused from writing routes.
 	quota                      int32

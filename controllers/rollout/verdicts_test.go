@@ -1,0 +1,57 @@
+package rollout
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// TestAnObservedVerdictIsShownAndCountedAndDecidesNothing, from the run's guardrail to the
+// planner's input, and from its decision to the counter.
+func TestAnObservedVerdictIsShownAndCountedAndDecidesNothing(t *testing.T) {
+	r, _ := loopOn(t, interceptor.Funcs{})
+	at := metav1.NewMicroTime(r.Clock.Now())
+	run := &v1alpha1.RolloutRun{}
+	run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "shop", Spec: v1alpha1.GuardrailSpec{Mode: v1alpha1.ModeObserve, Triggers: []v1alpha1.Trigger{
+		{Name: "slow", SLO: "latency"}, {Name: "errors", SLO: "availability", Mode: v1alpha1.ModeEnforce},
+	}}}}
+	run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{
+		{Kind: "Guardrail", Guardrail: "shop", Name: "slow", Outcome: v1alpha1.VerdictFail, Reason: "BurnRate", Message: "9 % slow", EvaluatedAt: &at},
+		{Kind: "Guardrail", Guardrail: "shop", Name: "errors", Outcome: v1alpha1.VerdictInconclusive, Reason: "BelowMinSamples", EvaluatedAt: &at},
+	}}
+	rollout := newRollout()
+	rollout.Status.Phase = v1alpha1.PhaseStepping
+	l := &look{rollout: rollout, run: run, input: plan.Input{Now: r.Clock.Now()}}
+	if err := r.observeVerdicts(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	v := l.input.Verdict
+	if v.Outcome != v1alpha1.VerdictInconclusive || v.Trigger != "shop/errors" || v.Total != 1 || v.Observed != 1 {
+		t.Errorf("the sum is %+v", v)
+	}
+	if v.WouldRollBack == nil || v.WouldRollBack.Trigger != "shop/slow" {
+		t.Errorf("would roll back: %+v", v.WouldRollBack)
+	}
+	if len(v.Shown) != 2 || v.Shown[0].Mode != v1alpha1.ModeObserve || v.Shown[1].Mode != "" {
+		t.Errorf("shown are %+v", v.Shown)
+	}
+	rollout.Status.WouldRollBack = []v1alpha1.ObservedFail{{Trigger: "shop/slow"}}
+	if err := r.observeVerdicts(t.Context(), l); err != nil || l.input.Verdict.WouldRollBack != nil {
+		t.Errorf("noted already, and it would roll back: %+v, %v", l.input.Verdict.WouldRollBack, err)
+	}
+
+	noted := plan.Result{Decision: plan.Decision{Rule: "WouldRollBack", WouldRollBack: &v1alpha1.ObservedFail{Trigger: "shop/slow"}}, News: true}
+	r.announce(t.Context(), decided{look: l, recorded: rollout}, noted)
+	if n := testutil.ToFloat64(wouldRollBack.WithLabelValues("team", "shop", "shop/slow")); n != 1 {
+		t.Errorf("counted %v times", n)
+	}
+	hideConditions(shopKey)
+	if n := testutil.CollectAndCount(wouldRollBack); n != 0 {
+		t.Errorf("%d counters are left of a Rollout that is gone", n)
+	}
+}
