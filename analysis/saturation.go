@@ -81,7 +81,7 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	}
 	seen := fmt.Sprintf("canary %s, stable %s", canary, stable)
 	switch {
-	case b.is && canary.mean <= b.value, !b.is && canary.mean == 0 && stable.known():
+	case canary.mean <= b.value:
 		v.Reason, v.Message = Healthy, seen+b.below(canary.mean)
 		if oldest := canary.oldest.Add(-s.Window); oldest.Before(l.StageFrom) {
 			v.Reason, v.Message = Pending, seen+"; a pass needs samples that were taken at the present weight"
@@ -168,7 +168,7 @@ func (s Saturation) mature(pods []Load, now time.Time) []Load {
 		if p.SampledAt.IsZero() {
 			at = now
 		}
-		if p.ReadyAt.IsZero() || at.Sub(p.ReadyAt) >= s.WarmUp {
+		if at.Sub(p.ReadyAt) >= s.WarmUp {
 			out = append(out, p)
 		}
 	}
@@ -231,7 +231,7 @@ func (u usage) String() string {
 
 // bound is the value that the candidate may have.
 type bound struct {
-	// is reports whether there is one.
+	// is reports whether there is one. Without one, value is 0: that is never too high.
 	is    bool
 	value float64
 	text  string
