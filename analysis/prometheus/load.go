@@ -25,11 +25,19 @@ const (
 	shortestWindow  = time.Minute
 )
 
-// LoadOf is the load of a trigger, for a source with this scrape interval.
-func LoadOf(t v1alpha1.SaturationTrigger, scrapeInterval time.Duration) Load {
+// LoadOf is the load of a trigger, for a source with any scrape interval.
+func LoadOf(t v1alpha1.SaturationTrigger) Load {
 	l := Load{Value: t.Value(), Per: t.Per}
 	if t.Rate != nil {
-		l.Window = max(shortestWindow, scrapesInWindow*scrapeInterval)
+		l.Window = shortestWindow
+	}
+	return l
+}
+
+// ScrapedEvery is the load for a source with this scrape interval.
+func (l Load) ScrapedEvery(interval time.Duration) Load {
+	if l.Window > 0 {
+		l.Window = max(shortestWindow, scrapesInWindow*interval)
 	}
 	return l
 }

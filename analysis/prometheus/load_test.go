@@ -41,7 +41,7 @@ func TestLoadQuery(t *testing.T) {
 			strings.ReplaceAll(`label_replace(sum by (exported_namespace, "k8s.pod.name") (throttled_total{O}),"k","value","","") or label_replace(min by (exported_namespace, "k8s.pod.name") (timestamp(throttled_total{O})),"k","ts","","")`,
 				"O", `exported_namespace="shop","k8s.pod.name"=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"`)},
 	} {
-		got, err := LoadQuery(LoadOf(tc.trigger, tc.interval), tc.pods)
+		got, err := LoadQuery(LoadOf(tc.trigger).ScrapedEvery(tc.interval), tc.pods)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -57,7 +57,7 @@ func TestLoadQuery(t *testing.T) {
 
 func TestLoadQueryRefuses(t *testing.T) {
 	good, bad := series("a"), series("a", v1alpha1.Matcher{Name: "pod", Value: "other"})
-	for name, l := range map[string]Load{"value": {Value: bad}, "per": {Value: good, Per: &bad}, "no series": LoadOf(v1alpha1.SaturationTrigger{}, time.Second)} {
+	for name, l := range map[string]Load{"value": {Value: bad}, "per": {Value: good, Per: &bad}, "no series": LoadOf(v1alpha1.SaturationTrigger{})} {
 		if got, err := LoadQuery(l, shop); err == nil {
 			t.Errorf("%s: %s", name, got)
 		}

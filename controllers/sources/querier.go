@@ -61,6 +61,15 @@ type Measure struct {
 	Load      *prometheus.Load
 }
 
+// ScrapedEvery is the measure for a source with this scrape interval.
+func (s Measure) ScrapedEvery(interval time.Duration) Measure {
+	if s.Load != nil {
+		load := s.Load.ScrapedEvery(interval)
+		s.Load = &load
+	}
+	return s
+}
+
 func (s Measure) query(pods ...prometheus.Pods) (string, error) {
 	switch {
 	case s.Load != nil:
