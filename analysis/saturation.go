@@ -266,7 +266,7 @@ func (b bound) below(value float64) string {
 	case !b.is:
 		return ""
 	case value == b.value:
-		return "; at " + b.text + ", not above"
+		return fmt.Sprintf("; at %s, not above", b.text)
 	default:
 		return fmt.Sprintf("; %s below %s", percent(1-value/b.value), b.text)
 	}
