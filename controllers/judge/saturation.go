@@ -18,7 +18,8 @@ func (t *evaluation) judgeSaturation(g v1alpha1.PinnedGuardrail, trigger v1alpha
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
 	key := triggerKey(g, trigger)
-	state, v := t.state.Saturations[key], analysis.Verdict{}
+	state := t.state.Saturations[key]
+	var v analysis.Verdict
 	if result.Err != nil {
 		state, v = rule.Missed(state, t.now), analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	} else {

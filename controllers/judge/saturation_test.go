@@ -91,16 +91,16 @@ func TestSaturationIsNotJudgedWithoutSamples(t *testing.T) {
 	// One response that is missing is no break.
 	b.gives(b.uses(1e9, 1.6e9, 1), analysis.Saturated, "for 30s without a break")
 
-	b = saturationBench(t, nil)
-	b.gives(b.uses(1e9, 1.6e9, 5), analysis.Pending, "for 20s of 30s")
+	b = saturationBench(t, func(trigger *v1alpha1.Trigger) { trigger.Saturation.For.Duration = time.Minute })
+	b.gives(b.uses(1e9, 1.6e9, 5), analysis.Pending, "for 20s of 1m0s")
 	b.source.fail(true)
 	b.gives(b.uses(1e9, 1.6e9, 3), analysis.HTTP5xx, "")
 	b.source.fail(false)
-	b.gives(b.uses(1e9, 1.6e9, 1), analysis.Pending, "for 0s of 30s")
+	b.gives(b.uses(1e9, 1.6e9, 1), analysis.Pending, "for 0s of 1m0s")
 	b.source.unscraped = []string{b.runs[0].Namespace}
 	b.gives(b.uses(1e9, 1.6e9, 1), analysis.PartialCoverage, "the source has no series memory_bytes for any pod")
 	b.source.unscraped = nil
-	b.gives(b.uses(1e9, 1.6e9, 1), analysis.Pending, "for 0s of 30s")
+	b.gives(b.uses(1e9, 1.6e9, 1), analysis.Pending, "for 0s of 1m0s")
 }
 
 func TestSaturationDividesByPer(t *testing.T) {
