@@ -48,6 +48,7 @@ const (
 	RegressionWithoutBaseline Reason = "RegressionWithoutBaseline"
 	BudgetExceeded            Reason = "BudgetSpent"
 	InvariantViolated         Reason = "InvariantViolated"
+	Saturated                 Reason = "Saturated"
 	BudgetLow                 Reason = "BudgetLow"
 	AlertFiring               Reason = "AlertFiring"
 
@@ -85,7 +86,7 @@ const (
 var outcomes = map[Reason]Outcome{
 	Healthy: Pass,
 
-	BurnRateExceeded: Fail, RegressionFound: Fail, RegressionWithoutBaseline: Fail, BudgetExceeded: Fail, BudgetLow: Fail, AlertFiring: Fail, InvariantViolated: Fail,
+	BurnRateExceeded: Fail, RegressionFound: Fail, RegressionWithoutBaseline: Fail, BudgetExceeded: Fail, BudgetLow: Fail, AlertFiring: Fail, InvariantViolated: Fail, Saturated: Fail,
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
 	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,

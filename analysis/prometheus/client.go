@@ -68,7 +68,8 @@ type Counter struct {
 	Pod       string
 	// Instance is the target's label instance; empty when the series has none.
 	Instance string
-	// Counts since the container started.
+	// Counts since the container started. Of a load, Total is the value, and Bad what to
+	// divide it by: 0 for none.
 	analysis.Counts
 	// SampledAt is the scrape time.
 	SampledAt time.Time

@@ -85,7 +85,7 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 	case r.invalid:
 		return errNoValue
 	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || denoised(r.value) < 0:
-		return failed(analysis.Malformed, "pod %q reports the value %v: counters must be finite and not negative", r.pod, r.value)
+		return failed(analysis.Malformed, "pod %q reports the value %v: it must be finite and not negative", r.pod, r.value)
 	case c.seen[i]&k != 0:
 		return failed(analysis.Malformed, "the response has two series for pod %q where one is expected", r.pod)
 	}
@@ -131,7 +131,11 @@ func (c *collector) podOf(r *sample) int {
 	return i
 }
 
-var kinds = map[string]kind{"total": kindTotal, "bad": kindBad, "ts": kindSampled, "count": kindCount, "within": kindWithin}
+var kinds = map[string]kind{
+	"total": kindTotal, "bad": kindBad, "ts": kindSampled, "count": kindCount, "within": kindWithin,
+	// Those of a load; see Counter.
+	"value": kindTotal, "per": kindBad,
+}
 
 // finish sets the response's counters, in the order of their first series, and the
 // faults of those that cannot be used. Of a histogram, the observations above the

@@ -30,6 +30,10 @@ func (l labelNames) byTarget() string {
 	return "by (" + quotedName(l.namespaceName()) + ", " + quotedName(l.podName()) + ", instance) "
 }
 
+func (l labelNames) byNamespacedPod() string {
+	return "by (" + quotedName(l.namespaceName()) + ", " + quotedName(l.podName()) + ") "
+}
+
 func (l labelNames) byPod() string { return "by (" + quotedName(l.podName()) + ") " }
 
 // quotedName writes a label's name as PromQL does: in quotes when it has characters beyond

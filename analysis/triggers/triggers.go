@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -115,6 +116,22 @@ func WarmUps(g v1alpha1.GuardrailSpec, slo string) []time.Duration {
 		}
 	}
 	return out
+}
+
+// Saturation is the rule of a trigger with saturation, whose source is scraped at an interval.
+func Saturation(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, scrapeInterval time.Duration) (analysis.Saturation, error) {
+	spec, read := trigger.Saturation, numbers{}
+	rule := analysis.Saturation{
+		For: spec.For.Duration, WarmUp: g.WarmUpOf(trigger), Window: prometheus.LoadOf(*spec).ScrapedEvery(scrapeInterval).Window,
+		ScrapeInterval: scrapeInterval, Metric: spec.Value().Metric,
+	}
+	if spec.WorseThan != "" {
+		rule.WorseThan = read.number("saturation.worseThan", spec.WorseThan)
+	}
+	if spec.Max != "" {
+		rule.Max = new(read.number("saturation.max", spec.Max))
+	}
+	return rule, read.err
 }
 
 // Preflight is the rule of a guardrail's pre-flight for an slo. g.Preflight is set.

@@ -27,23 +27,23 @@ type GuardrailStatus struct {
 	// +optional
 	ProbedAt *metav1.Time `json:"probedAt,omitempty"`
 
-	// indicators are what was seen of each slo and each invariant. A probe looks at up to
+	// indicators are what was seen of each slo, invariant and saturation trigger. A probe looks at up to
 	// 8 Rollouts, each time at others; the worst of them is shown.
 	// +optional
 	// +listType=map
 	// +listMapKey=kind
 	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:MaxItems=48
 	Indicators []IndicatorStatus `json:"indicators,omitempty"`
 }
 
 // IndicatorStatus is what an indicator sees now.
 type IndicatorStatus struct {
-	// kind of what has the indicator: SLO or Invariant.
+	// kind of what has the indicator: SLO, Invariant or Saturation.
 	// +required
-	// +kubebuilder:validation:Enum=SLO;Invariant
+	// +kubebuilder:validation:Enum=SLO;Invariant;Saturation
 	Kind string `json:"kind,omitempty"`
-	// name of the slo or invariant.
+	// name of the slo, invariant or trigger.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63

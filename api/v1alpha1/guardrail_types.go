@@ -215,10 +215,10 @@ type Invariant struct {
 
 // Trigger is one reason to roll a candidate back.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, invariant and pods"
-// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; invariant and pods must not have it"
+// +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.saturation), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, saturation, invariant and pods"
+// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; saturation, invariant and pods must not have it"
 // +kubebuilder:validation:XValidation:rule="!has(self.pods) || !has(self.whenBlind)",message="pods uses the API server and no source: remove whenBlind from it"
-// +kubebuilder:validation:XValidation:rule="!has(self.warmUp) || has(self.regression) || has(self.burn)",message="warmUp is for regression and burn: remove it from this trigger"
+// +kubebuilder:validation:XValidation:rule="!has(self.warmUp) || has(self.regression) || has(self.burn) || has(self.saturation)",message="warmUp is for regression, burn and saturation: remove it from this trigger"
 type Trigger struct {
 	// name of the trigger, unique in the guardrail.
 	// +required
@@ -250,6 +250,11 @@ type Trigger struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$') && double(self) > 0.0 && double(self) <= 100.0",message=`budgetSpent must be above 0 and at most 100 percent, such as "2"`
 	BudgetSpent string `json:"budgetSpent,omitempty"`
+
+	// saturation fires when the candidate's pods use more of something than stable's, or
+	// than they may, for some time.
+	// +optional
+	Saturation *SaturationTrigger `json:"saturation,omitempty"`
 
 	// invariant is the name of an invariant; the trigger fires on any violation.
 	// +optional

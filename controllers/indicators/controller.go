@@ -113,7 +113,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, kind string, name types.Name
 	case uses.unreadable != "":
 		s.set(now, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, uses.unreadable+": correct the selector; no run starts while it is not known where it applies")
 	case len(measuresOf(s.spec)) == 0:
-		s.set(now, metav1.ConditionTrue, v1alpha1.ReasonNothingToMeasure, "no slo and no invariant: nothing is measured")
+		s.set(now, metav1.ConditionTrue, v1alpha1.ReasonNothingToMeasure, "no slo, invariant or saturation trigger: nothing is measured")
 		s.status.Indicators = nil
 	case len(uses.stable) == 0:
 		s.set(now, metav1.ConditionTrue, v1alpha1.ReasonNoRollouts, "the spec is valid; no Rollout that it applies to has ready stable pods, so nothing has been measured")

@@ -212,6 +212,36 @@ func TestTheCountsOfAnIndicator(t *testing.T) {
 	}
 }
 
+// TestASaturationTriggerIsProbed: it says whether its series exist, also when there is no
+// slo.
+func TestASaturationTriggerIsProbed(t *testing.T) {
+	w := newWorld(t, append(app(0, 1), guardrailOf(func(s *v1alpha1.GuardrailSpec) {
+		s.SLOs = nil
+		s.Triggers = []v1alpha1.Trigger{{Name: "memory", Saturation: &v1alpha1.SaturationTrigger{
+			Gauge: &v1alpha1.Series{Metric: "memory_bytes", Matchers: []v1alpha1.Matcher{{Name: "container", Op: "!="}}}, Max: "1"}}}
+	}))...)
+	for _, tc := range []struct {
+		series         map[string]string
+		reason, shows  string
+		says, andNames string
+	}{
+		{map[string]string{"0,1": "2", "total": "1e9"}, v1alpha1.ReasonMeasured, "Healthy", "its series exist on the stable pods of 1 Rollout", ""},
+		{map[string]string{"0,": "2", "total": "1e9"}, v1alpha1.ReasonUnknownLabel, "UnknownLabel", `has the label "container"`, "saturation trigger memory: "},
+		{map[string]string{}, v1alpha1.ReasonNoSeries, "PartialCoverage", `the source has no series "memory_bytes" for any pod of the service`, "saturation trigger memory: "},
+	} {
+		w.series = tc.series
+		w.clock.Step(2 * every)
+		ready, status := w.look()
+		if ready.Reason != tc.reason || len(status.Indicators) != 1 || !strings.Contains(ready.Message, tc.andNames) {
+			t.Errorf("got %s: %s, %+v, want %s", ready.Reason, ready.Message, status.Indicators, tc.reason)
+			continue
+		}
+		if i := status.Indicators[0]; i.Kind != "Saturation" || i.Name != "memory" || i.Reason != tc.shows || !strings.Contains(i.Message, tc.says) {
+			t.Errorf("got %+v, want %s: %s", i, tc.shows, tc.says)
+		}
+	}
+}
+
 var appNames = regexp.MustCompile(`app-\d+-`)
 
 // TestProbesAreFewAndReachEveryRollout: at most 8 Rollouts in a query for each indicator,

@@ -17,11 +17,12 @@ import (
 
 // Kinds of what has an indicator.
 const (
-	kindSLO       = "SLO"
-	kindInvariant = "Invariant"
+	kindSLO        = "SLO"
+	kindInvariant  = "Invariant"
+	kindSaturation = "Saturation"
 )
 
-// measure is an slo or an invariant, with what it counts.
+// measure is an slo, an invariant or a saturation trigger, with what it counts.
 type measure struct {
 	kind, name string
 	of         sources.Measure
@@ -37,15 +38,25 @@ func measuresOf(spec v1alpha1.GuardrailSpec) (all []measure) {
 		invariant.Name = ""
 		all = append(all, measure{kindInvariant, name, sources.Measure{Invariant: &invariant}})
 	}
+	for _, trigger := range spec.Triggers {
+		if trigger.Saturation != nil {
+			load := prometheus.LoadOf(*trigger.Saturation)
+			all = append(all, measure{kindSaturation, trigger.Name, sources.Measure{Load: &load}})
+		}
+	}
 	return all
 }
 
 // text is the measure in messages.
 func (m measure) text() string {
-	if m.kind == kindSLO {
+	switch m.kind {
+	case kindSLO:
 		return "slo " + m.name
+	case kindSaturation:
+		return "saturation trigger " + m.name
+	default:
+		return "invariant " + m.name
 	}
-	return "invariant " + m.name
 }
 
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
@@ -199,6 +210,8 @@ func (f finding) readiness() (metav1.ConditionStatus, string) {
 func (m measure) sees(f finding, rollouts int, several bool) string {
 	pods := "the stable pods of " + counted(rollouts, "Rollout", "Rollouts")
 	switch {
+	case f.verdict.Reason == analysis.Healthy && m.kind == kindSaturation:
+		return "its series exist on " + pods
 	case f.verdict.Reason == analysis.Healthy && f.counts.Total == 0:
 		return "its series exist; nothing has been counted on " + pods
 	case f.verdict.Reason == analysis.Healthy && m.kind == kindInvariant:

@@ -84,7 +84,11 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		for pod, counts := range map[string]analysis.Counts{s.stablePod: s.stable, "shop-abcdef0123-bbbbb": s.canary} {
-			for k, v := range map[string]float64{"total": counts.Total, "bad": counts.Bad, "ts": now} {
+			total, bad := "total", "bad"
+			if strings.Contains(r.FormValue("query"), `"k","value"`) {
+				total, bad = "value", "per"
+			}
+			for k, v := range map[string]float64{total: counts.Total, bad: counts.Bad, "ts": now} {
 				result = append(result, map[string]any{
 					"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{now, fmt.Sprintf("%.3f", v)}})
 			}

@@ -45,7 +45,8 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 	results := r.query(ctx, t)
 	r.reportSources(t, results)
 	for key, result := range results {
-		if !result.late && result.Err == nil {
+		// A load adds up to nothing: it has no ledger.
+		if !result.late && result.Err == nil && !result.counted.EvaluatedAt.IsZero() {
 			t.state.Ledgers[key] = t.state.Ledgers[key].Advance(result.counted, t.stageFrom)
 		}
 	}
@@ -126,6 +127,10 @@ func queriesOf(g v1alpha1.PinnedGuardrail) []query {
 		if key == "" || slices.ContainsFunc(out, func(q query) bool { return q.key == key }) {
 			continue
 		}
+		if s := trigger.Saturation; s != nil {
+			load := prometheus.LoadOf(*s)
+			out = append(out, query{key, g.Spec.Source, sources.Measure{Load: &load}, g.Hash, nil})
+		}
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
 				out = append(out, query{key, g.Spec.Source, sources.Measure{Indicator: slo.Indicator}, g.Hash, triggers.WarmUps(g.Spec, slo.Name)})
@@ -148,6 +153,8 @@ func queryKey(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) string {
 		return g.Kind + "/" + g.Name + "/slo/" + t.SLO
 	case t.Invariant != "":
 		return g.Kind + "/" + g.Name + "/invariant/" + t.Invariant
+	case t.Saturation != nil:
+		return g.Kind + "/" + g.Name + "/saturation/" + t.Name
 	default:
 		return ""
 	}
@@ -180,6 +187,8 @@ func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result
 			late[key] = p
 		case out.At.Before(t.stageFrom) && out.Err == nil:
 			out.late = true
+		case out.Err == nil && p.query.measure.Load != nil:
+			_, out.poll = t.split(p.query, out.Pods, out.At)
 		case out.Err == nil:
 			out.counted, out.poll = t.split(p.query, out.Pods, out.At)
 			out.counted.ScrapeInterval, out.counted.WarmUps = out.interval, p.query.warmUps
@@ -204,7 +213,7 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 		return sent{result: result{Result: sources.Result{Err: denied, Own: true}}}
 	}
 	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Interval()}}
-	known, err := t.queryOf(q, source.Spec.Labels)
+	known, err := t.queryOf(q, source)
 	if err != nil {
 		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
 		return p
@@ -216,20 +225,21 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 // cachedQuery is a query that an earlier poll made.
 type cachedQuery struct {
 	sources.Query
-	hash string
+	hash     string
+	interval time.Duration
 }
 
-// queryOf makes a query again only when the guardrail, the run's ReplicaSets or the source's
-// labels have changed.
-func (t *evaluation) queryOf(q query, labels v1alpha1.MetricSourceLabels) (sources.Query, error) {
+// queryOf makes a query again only when the guardrail, the run's ReplicaSets, or the source's
+// labels or scrape interval have changed.
+func (t *evaluation) queryOf(q query, source *v1alpha1.MetricSource) (sources.Query, error) {
 	known, ok := t.queries[q.key]
-	sets := known.Pods.ReplicaSets
-	if ok && known.hash == q.hash && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
+	sets, labels, interval := known.Pods.ReplicaSets, source.Spec.Labels, source.Interval()
+	if ok && known.hash == q.hash && known.interval == interval && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
 		return known.Query, nil
 	}
-	made, err := sources.NewQuery(q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...), Labels: labels})
+	made, err := sources.NewQuery(q.measure.ScrapedEvery(interval), prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...), Labels: labels})
 	if err == nil && t.queries != nil {
-		t.queries[q.key] = cachedQuery{made, q.hash}
+		t.queries[q.key] = cachedQuery{made, q.hash, interval}
 	}
 	return made, err
 }

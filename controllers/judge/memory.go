@@ -42,6 +42,8 @@ type judgeState struct {
 	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
 	// Regressions by trigger.
 	Regressions map[string]analysis.RegressionState `json:"regressions,omitempty"`
+	// Saturations by trigger: those whose candidate is above its bound.
+	Saturations map[string]analysis.SaturationState `json:"saturations,omitempty"`
 	// Lost counts how many times the state could not be read.
 	Lost int `json:"lost,omitempty"`
 }
@@ -119,12 +121,15 @@ func restore(recorded *v1alpha1.AnalysisStatus) judgeState {
 	if s.Regressions == nil {
 		s.Regressions = map[string]analysis.RegressionState{}
 	}
+	if s.Saturations == nil {
+		s.Saturations = map[string]analysis.SaturationState{}
+	}
 	return s
 }
 
 // lostState is what a judge begins with that has lost its state.
 func lostState(before int) judgeState {
-	return judgeState{Lost: before + 1, Ledgers: map[string]analysis.Ledger{}, Regressions: map[string]analysis.RegressionState{}}
+	return judgeState{Lost: before + 1, Ledgers: map[string]analysis.Ledger{}, Regressions: map[string]analysis.RegressionState{}, Saturations: map[string]analysis.SaturationState{}}
 }
 
 // lostBefore is how many states of a run were lost before. It is read from the verdicts,

@@ -25,6 +25,7 @@ var (
 var shownStatistics = map[string]bool{
 	"burn": true, "burnLong": true, "burnShort": true, "rate": true, "logRelative": true, "logAbsolute": true, "logThreshold": true,
 	"falseAlarms": true, "budgetSpent": true, "limit": true, "checks": true, "violations": true,
+	"canary": true, "stable": true, "bound": true,
 }
 
 // shownTriggers are the series of one run, so that they can be deleted without

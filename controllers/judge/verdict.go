@@ -24,6 +24,9 @@ func (t *evaluation) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigge
 }
 
 func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Verdict {
+	if trigger.Saturation != nil {
+		return t.judgeSaturation(g, trigger, result)
+	}
 	if result.Err != nil {
 		return analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	}

@@ -174,10 +174,14 @@ func (s Measure) Check() error {
 }
 
 func (s Measure) probe(pods ...prometheus.Pods) (prometheus.Probe, error) {
-	if s.Invariant != nil {
+	switch {
+	case s.Load != nil:
+		return prometheus.LoadProbe(*s.Load, pods...)
+	case s.Invariant != nil:
 		return prometheus.InvariantProbe(*s.Invariant, pods...)
+	default:
+		return prometheus.IndicatorProbe(s.Indicator, pods...)
 	}
-	return prometheus.IndicatorProbe(s.Indicator, pods...)
 }
 
 // MissingIsZero reports whether a metric of bad requests or violations that was never seen

@@ -53,17 +53,32 @@ type sharedQuery struct {
 	runs    []runQuery
 }
 
-// Measure is what is counted: an slo's indicator or an invariant.
+// Measure is what is counted: an slo's indicator or an invariant; or the load of a
+// saturation trigger.
 type Measure struct {
 	Indicator v1alpha1.Indicator
 	Invariant *v1alpha1.Invariant
+	Load      *prometheus.Load
+}
+
+// ScrapedEvery is the measure for a source with this scrape interval.
+func (s Measure) ScrapedEvery(interval time.Duration) Measure {
+	if s.Load != nil {
+		load := s.Load.ScrapedEvery(interval)
+		s.Load = &load
+	}
+	return s
 }
 
 func (s Measure) query(pods ...prometheus.Pods) (string, error) {
-	if s.Invariant != nil {
+	switch {
+	case s.Load != nil:
+		return prometheus.LoadQuery(*s.Load, pods...)
+	case s.Invariant != nil:
 		return prometheus.InvariantQuery(*s.Invariant, pods...)
+	default:
+		return prometheus.IndicatorQuery(s.Indicator, pods...)
 	}
-	return prometheus.IndicatorQuery(s.Indicator, pods...)
 }
 
 // runQuery is one run's use of a shared query.

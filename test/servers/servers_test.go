@@ -49,6 +49,7 @@ func target(t *testing.T) string {
 		n := scrapes.Add(1)
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		_, _ = fmt.Fprintf(w, "requests_total %d\nerrors_total %d\n", n, n/2)
+		_, _ = fmt.Fprint(w, "memory_bytes{container=\"app\"} 1e9\nmemory_bytes{container=\"sidecar\"} 5e8\nmemory_bytes 2e9\nlimit_bytes{container=\"app\"} 2e9\n")
 	}))
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
@@ -133,6 +134,50 @@ func TestServers(t *testing.T) {
 				known := &prometheus.QueryError{}
 				g.Expect(err == nil || errors.As(err, &known) && known.OfQuery && !accepted).To(BeTrue(), "%d bytes: %v", len(query), err)
 				g.Expect(err == nil).To(Equal(accepted), "%d bytes: %v", len(query), err)
+			}
+		})
+	}
+}
+
+// TestLoads: a gauge is the sum over a pod's containers, and a rate is what a counter that
+// increases by 1 every second has; both are divided by another series.
+func TestLoads(t *testing.T) {
+	container := []v1alpha1.Matcher{{Name: "container", Op: "!="}}
+	memory, limit := v1alpha1.Series{Metric: "memory_bytes", Matchers: container}, v1alpha1.Series{Metric: "limit_bytes", Matchers: container}
+	requests, failures := v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}
+	for _, s := range servers {
+		t.Run(s.name, func(t *testing.T) {
+			g := NewWithT(t)
+			c := client(t, s.start(t))
+			for name, tc := range map[string]struct {
+				trigger    v1alpha1.SaturationTrigger
+				value, per float64
+			}{
+				"gauge": {v1alpha1.SaturationTrigger{Gauge: &memory, Per: &limit}, 1.5e9, 2e9},
+				"rate":  {v1alpha1.SaturationTrigger{Rate: &failures, Per: &requests}, 0.5, 1},
+			} {
+				load := prometheus.LoadOf(tc.trigger)
+				query, err := prometheus.LoadQuery(load, shop)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Eventually(func(g Gomega) {
+					answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
+					g.Expect(err).NotTo(HaveOccurred())
+					g.Expect(answer.Faults).To(BeEmpty())
+					g.Expect(answer.Counters).To(HaveLen(1), name)
+					pod := answer.Counters[0]
+					g.Expect(pod.Pod).To(Equal("shop-1-aaaaa"))
+					g.Expect(pod.Total).To(BeNumerically("~", tc.value, 0.1*tc.value), name)
+					g.Expect(pod.Bad).To(BeNumerically("~", tc.per, 0.1*tc.per), name)
+					g.Expect(answer.At.Sub(pod.SampledAt)).To(BeNumerically("<", 3*time.Second), name)
+				}, 90*time.Second, 250*time.Millisecond).Should(Succeed())
+				probe, err := prometheus.LoadProbe(load, shop)
+				g.Expect(err).NotTo(HaveOccurred())
+				sights, err := c.Probe(t.Context(), "shop", probe, time.Now)
+				g.Expect(err).NotTo(HaveOccurred())
+				scopes := sights.Of(probe, "shop", "shop-1").Scopes
+				g.Expect(scopes).To(HaveLen(2))
+				g.Expect(scopes[0].Series).To(BeNumerically(">=", 1), name)
+				g.Expect(scopes[0].Missing()).To(Equal(-1), name)
 			}
 		})
 	}

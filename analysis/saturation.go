@@ -1,0 +1,283 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+// Saturation compares what the candidate's pods use with what stable's use and with a
+// bound. It fires when the candidate is above for some time without a break. The value of a
+// version is the mean over its ready pods with a fresh sample, without those within their
+// warm-up.
+type Saturation struct {
+	// WorseThan is how many times stable's value the candidate may have; 0 for no such bound.
+	WorseThan float64
+	// Max is the value that the candidate may have; nil for no such bound. With both, the
+	// candidate must be above both.
+	Max *float64
+	// For is how long the candidate must be above.
+	For time.Duration
+	// WarmUp is how long after its readiness a pod's value is left out.
+	WarmUp time.Duration
+	// Window is the time before its sample that a pod's value is about; 0 for a gauge.
+	Window time.Duration
+	// ScrapeInterval of the source. Zero means not known; slowestScrape is used then.
+	ScrapeInterval time.Duration
+	// Metric that was queried, for messages.
+	Metric string
+}
+
+// Load is what one ready pod uses.
+type Load struct {
+	Pod string
+	// Value of the pod. It is not known when the pod has no sample, and when it is
+	// Undivided.
+	Value float64
+	// Undivided is set when there is nothing above 0 to divide the value by.
+	Undivided bool
+	// SampledAt is the scrape time; zero without a sample.
+	SampledAt time.Time
+	// ReadyAt is since when the pod has been ready; zero when that is not known.
+	ReadyAt time.Time
+}
+
+// Loads are what every ready pod of both versions uses at one evaluation time.
+type Loads struct {
+	EvaluatedAt    time.Time
+	Canary, Stable []Load
+	// StageFrom is when the present stage began: what was sampled before is no pass for it.
+	StageFrom time.Time
+}
+
+// SaturationState is since when the candidate has been above its bound, and the newest
+// look at which it was. The zero value means that it is not.
+type SaturationState struct {
+	Since time.Time `json:"since"`
+	Last  time.Time `json:"last"`
+}
+
+// longestRestart is how long the judge may not have looked while the candidate counts as
+// above: its state is written every 30 s, and another process needs some time to take over.
+const longestRestart = time.Minute
+
+// Judge returns the state after a look, and the verdict.
+func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Verdict) {
+	if s.WorseThan <= 0 && s.Max == nil {
+		return SaturationState{}, Verdict{Reason: BadQuery, Message: "the trigger has neither worseThan nor max, so no value is too high"}
+	}
+	if v, ok := s.usable(l); !ok {
+		return SaturationState{}, v
+	}
+	canary, stable := s.usage(l.Canary, l.EvaluatedAt), s.usage(l.Stable, l.EvaluatedAt)
+	b := s.bound(stable)
+	v := Verdict{Statistics: []Statistic{{"canary", canary.mean}}}
+	if stable.known() {
+		v.Statistics = append(v.Statistics, Statistic{"stable", stable.mean})
+	}
+	if b.is {
+		v.Statistics = append(v.Statistics, Statistic{"bound", b.value})
+	}
+	seen := fmt.Sprintf("canary %s, stable %s", canary, stable)
+	switch {
+	case canary.mean <= b.value:
+		v.Reason, v.Message = Healthy, seen+b.below(canary.mean)
+		if oldest := canary.oldest.Add(-s.Window); oldest.Before(l.StageFrom) {
+			v.Reason, v.Message = Pending, seen+"; a pass needs samples that were taken at the present weight"
+		}
+		return SaturationState{}, v
+	case b.missing != "" && (!b.is || !stable.absent()):
+		v.Reason, v.Message = BaselineMissing, seen+"; "+b.missing
+		return SaturationState{}, v
+	}
+	state := s.above(before, l.EvaluatedAt)
+	lasted := state.Last.Sub(state.Since)
+	v.Statistics = append(v.Statistics, Statistic{"since", float64(state.Since.Unix())})
+	switch {
+	case lasted >= s.For:
+		v.Reason, v.Message = Saturated, fmt.Sprintf("%s; above %s for %s without a break", seen, b.text, lasted.Round(time.Second))
+	default:
+		v.Reason, v.Message = Pending, fmt.Sprintf("%s; above %s for %s of %s: the candidate is rolled back if that lasts", seen, b.text, lasted.Round(time.Second), s.For)
+	}
+	return state, v
+}
+
+// Missed returns the state after a poll without a usable response. The time above ends
+// when the newest look is older than a sample may be.
+func (s Saturation) Missed(before SaturationState, now time.Time) SaturationState {
+	if now.Sub(before.Last) > s.quality(0).freshness() {
+		return SaturationState{}
+	}
+	return before
+}
+
+// above continues the time above, or begins it.
+func (s Saturation) above(before SaturationState, now time.Time) SaturationState {
+	gap := max(s.quality(0).freshness(), min(longestRestart, s.For/2))
+	if before.Since.IsZero() || now.Before(before.Last) || now.Sub(before.Last) > gap {
+		return SaturationState{now, now}
+	}
+	return SaturationState{before.Since, now}
+}
+
+func (s Saturation) quality(ready int) Quality {
+	q := Quality{ScrapeInterval: s.ScrapeInterval, ReadyPods: ready, Metric: s.Metric}
+	if q.ScrapeInterval <= 0 {
+		q.ScrapeInterval = slowestScrape
+	}
+	return q
+}
+
+// usable checks that enough of the candidate's pods have a value. ok is false when not; the
+// verdict then says why.
+func (s Saturation) usable(l Loads) (v Verdict, ok bool) {
+	canary := s.mature(l.Canary, l.EvaluatedAt)
+	if young := len(l.Canary); len(canary) == 0 && young > 0 {
+		return Verdict{Reason: Pending, Message: fmt.Sprintf("all of the candidate's %d ready pods are within their warm-up of %s: the trigger does not judge these", young, s.WarmUp+s.Window)}, false
+	}
+	p, undivided := Poll{EvaluatedAt: l.EvaluatedAt}, 0
+	for _, pod := range canary {
+		if pod.Undivided {
+			undivided++
+		} else if !pod.SampledAt.IsZero() {
+			p.Canary = append(p.Canary, pod.counter())
+		}
+	}
+	for _, pod := range l.Stable {
+		if !pod.SampledAt.IsZero() {
+			p.Stable = append(p.Stable, pod.counter())
+		}
+	}
+	v, ok = s.quality(len(canary)).Judge(p)
+	if !ok && undivided > 0 {
+		v = Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%d of the candidate's %d ready pods have a value, but nothing above 0 in per to divide it by: check the series of per", undivided, len(canary))}
+	}
+	return v, ok
+}
+
+func (p Load) counter() PodCounter {
+	return PodCounter{Pod: p.Pod, Counts: Counts{Total: p.Value}, SampledAt: p.SampledAt}
+}
+
+// mature are the pods whose values are from after their warm-up.
+func (s Saturation) mature(pods []Load, now time.Time) []Load {
+	var out []Load
+	for _, p := range pods {
+		at := p.SampledAt.Add(-s.Window)
+		if p.SampledAt.IsZero() {
+			at = now
+		}
+		if at.Sub(p.ReadyAt) >= s.WarmUp {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// usage is what a version uses.
+type usage struct {
+	mean float64
+	// sampled are the pods that mean is of, ready those that should have a value.
+	sampled, ready int
+	// highest is the value of the pod that is named.
+	highest float64
+	pod     string
+	oldest  time.Time
+}
+
+func (s Saturation) usage(pods []Load, now time.Time) usage {
+	mature := s.mature(pods, now)
+	u := usage{ready: len(mature)}
+	sum, limit := 0.0, s.quality(0).freshness()
+	for _, p := range mature {
+		if p.Undivided || p.SampledAt.IsZero() || now.Sub(p.SampledAt) > limit {
+			continue
+		}
+		u.sampled++
+		sum += p.Value
+		if u.pod == "" || p.Value > u.highest {
+			u.highest, u.pod = p.Value, p.Pod
+		}
+		if u.oldest.IsZero() || p.SampledAt.Before(u.oldest) {
+			u.oldest = p.SampledAt
+		}
+	}
+	u.mean = sum / float64(max(1, u.sampled))
+	return u
+}
+
+// absent reports whether a version has no pods that should have a value.
+func (u usage) absent() bool { return u.ready == 0 }
+
+// known reports whether enough of a version's pods have a fresh value.
+func (u usage) known() bool {
+	return u.ready > 0 && float64(u.sampled) >= coverage*float64(u.ready)
+}
+
+// String has the mean and, of several pods, the one with the highest value.
+func (u usage) String() string {
+	switch {
+	case u.absent():
+		return "has no ready pods"
+	case !u.known():
+		return "is not known"
+	case u.sampled == 1:
+		return short(u.mean)
+	default:
+		return fmt.Sprintf("%s (%d pods, highest %s in pod %q)", short(u.mean), u.sampled, short(u.highest), u.pod)
+	}
+}
+
+// bound is the value that the candidate may have.
+type bound struct {
+	// is reports whether there is one. Without one, value is 0: that is never too high.
+	is    bool
+	value float64
+	text  string
+	// missing says why there is no bound by stable, although the trigger has one.
+	missing string
+}
+
+// bound is the greater one of the two: above it the candidate is above both.
+func (s Saturation) bound(stable usage) (b bound) {
+	if s.Max != nil {
+		b.is, b.value, b.text = true, *s.Max, "max "+short(*s.Max)
+	}
+	switch relative := s.WorseThan * stable.mean; {
+	case s.WorseThan <= 0:
+	case stable.absent():
+		b.missing = "stable has no ready pods past their warm-up to compare with: without max the trigger cannot judge"
+	case !stable.known():
+		b.missing = fmt.Sprintf("%d of stable's %d ready pods have a fresh value, %.0f %% are needed to compare with", stable.sampled, stable.ready, 100*coverage)
+	case stable.mean == 0:
+		if !b.is {
+			b.missing = "stable shows 0, and a multiple of that is no bound: set max in the trigger"
+		}
+	case !b.is || relative >= b.value:
+		b.is, b.value, b.text = true, relative, fmt.Sprintf("%.4g times stable's (%s)", s.WorseThan, short(relative))
+	}
+	return b
+}
+
+// below says how far below the bound a value is.
+func (b bound) below(value float64) string {
+	switch {
+	case !b.is:
+		return ""
+	case value == b.value:
+		return fmt.Sprintf("; at %s, not above", b.text)
+	default:
+		return fmt.Sprintf("; %s below %s", percent(1-value/b.value), b.text)
+	}
+}
+
+// short prints a value with four digits: k, M, G, T and P are powers of 1000.
+func short(v float64) string {
+	for i, unit := range []string{"P", "T", "G", "M", "k"} {
+		if size := math.Pow(1000, float64(5-i)); v >= size && v >= 9999.5 {
+			return strconv.FormatFloat(v/size, 'g', 4, 64) + unit
+		}
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
+}
