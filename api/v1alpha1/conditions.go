@@ -88,6 +88,8 @@ const (
 	ReasonNeverSeen = "NeverSeen"
 	// ReasonNoSeries: False. The metric of all requests or checks has no series.
 	ReasonNoSeries = "NoSeries"
+	// ReasonEverythingBad: False. All requests or checks of stable's are counted as bad.
+	ReasonEverythingBad = "EverythingBad"
 	// ReasonNoBucket: False. The histogram has no bucket with the threshold as its bound.
 	ReasonNoBucket = "NoBucket"
 	// ReasonSourceUnusable: Unknown. The source gives no usable response.

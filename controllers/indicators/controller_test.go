@@ -160,8 +160,12 @@ func TestWhatAGuardrailSees(t *testing.T) {
 		reason  string
 		says    string
 	}{
-		"its series":           {nil, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
-		"no such label":        {nil, 1, map[string]string{"0": "4", "1,": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
+		"its series":    {nil, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
+		"no such label": {nil, 1, map[string]string{"0": "4", "1,": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
+		"all are bad":   {nil, 1, map[string]string{"0": "4", "1,1": "4", "total": "9000", "bad": "9000"}, 0, metav1.ConditionFalse, v1alpha1.ReasonEverythingBad, "slo availability: all 9000 requests of the stable pods are counted as bad"},
+		"by no label": {func(s *v1alpha1.GuardrailSpec) {
+			s.SLOs[0].Indicator.Requests.Bad.Matchers[0].Op = "!~"
+		}, 1, map[string]string{"0": "4", "1,": "4", "total": "9000", "bad": "9000"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `has the label "status_code", so the matchers of bad select every request; write one of its labels: "code", "handler"`},
 		"no series":            {nil, 1, map[string]string{}, 0, metav1.ConditionFalse, v1alpha1.ReasonNoSeries, `the source has no series "requests"`},
 		"bad was never seen":   {otherMetric, 1, map[string]string{"0": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonNeverSeen, `no pod of the service has ever had a series "errors"`},
 		"no bucket":            {latency, 1, map[string]string{"0": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonNoBucket, "whose upper bound is the threshold 1s"},
@@ -346,7 +350,7 @@ func TestWhatASourceRefusesComesAfterWhatItShows(t *testing.T) {
 	of := func(r analysis.Reason, unanswered bool) finding {
 		return finding{verdict: analysis.Verdict{Reason: r}, unanswered: unanswered}
 	}
-	order := []finding{of(analysis.Healthy, false), of(analysis.BadQuery, true), of(analysis.NeverSeen, false), of(analysis.PartialCoverage, false),
+	order := []finding{of(analysis.Healthy, false), of(analysis.BadQuery, true), of(analysis.NeverSeen, false), of(analysis.EverythingBad, false), of(analysis.NoSeries, false),
 		of(analysis.BadQuery, false), of(analysis.UnknownLabel, false), of(analysis.SourceMissing, false)}
 	for i := range order[1:] {
 		if got := worse(order[i+1], order[i]); got.verdict.Reason != order[i+1].verdict.Reason || worse(order[i], order[i+1]).unanswered != order[i+1].unanswered {

@@ -48,6 +48,14 @@ func (m measure) text() string {
 	return "invariant " + m.name
 }
 
+// counts is what the measure counts, in messages.
+func (m measure) counts() string {
+	if m.kind == kindSLO {
+		return "requests"
+	}
+	return "checks"
+}
+
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
 func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	if mistake := guardrails.Mistake(spec); mistake != "" {
@@ -108,7 +116,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 		for j, u := range stable {
 			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
 			if denied[u.rollout] == "" {
-				one = await(ctx, u, waiting[i][j], m.of.MissingIsZero())
+				one = m.await(ctx, u, waiting[i][j])
 			}
 			f = worse(f, one)
 		}
@@ -125,7 +133,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 	s.set(now, value, reason, worstOf)
 }
 
-func await(ctx context.Context, u use, answer <-chan sources.Sighting, missingIsZero bool) finding {
+func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sighting) finding {
 	f := finding{rollout: u.rollout}
 	select {
 	case got := <-answer:
@@ -134,9 +142,12 @@ func await(ctx context.Context, u use, answer <-chan sources.Sighting, missingIs
 			return f
 		}
 		sight := got.Sights[0]
-		sight.Version = "stable"
+		sight.Version = analysis.Stable
 		f.counts = sight.Counts
-		v, ok := analysis.JudgeSights(got.Scopes, missingIsZero, sight)
+		v, ok := analysis.JudgeSights(got.Scopes, m.of.MissingIsZero(), sight)
+		if ok {
+			v, ok = analysis.AllBad(sight.Counts, m.counts())
+		}
 		if ok {
 			v = analysis.Verdict{Reason: analysis.Healthy}
 		}
@@ -159,7 +170,7 @@ func worse(a, b finding) finding {
 
 // ranks order what is found: a mistake that is certain comes before what may be one, and
 // that before what says nothing about the guardrail.
-var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.PartialCoverage: 3, analysis.BadQuery: 4, analysis.UnknownLabel: 5, analysis.SourceMissing: 6}
+var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.EverythingBad: 3, analysis.NoSeries: 4, analysis.BadQuery: 5, analysis.UnknownLabel: 6, analysis.SourceMissing: 7}
 
 func (f finding) rank() int {
 	switch n, ok := ranks[f.verdict.Reason]; {
@@ -184,8 +195,10 @@ func (f finding) readiness() (metav1.ConditionStatus, string) {
 		return metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel
 	case analysis.NeverSeen:
 		return metav1.ConditionFalse, v1alpha1.ReasonNeverSeen
-	case analysis.PartialCoverage:
+	case analysis.NoSeries:
 		return metav1.ConditionFalse, v1alpha1.ReasonNoSeries
+	case analysis.EverythingBad:
+		return metav1.ConditionFalse, v1alpha1.ReasonEverythingBad
 	case analysis.BadQuery:
 		return metav1.ConditionFalse, v1alpha1.ReasonNoBucket
 	case analysis.SourceMissing:

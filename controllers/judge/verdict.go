@@ -30,6 +30,7 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 	if result.Err != nil {
 		return analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	}
+	ledger := t.state.Ledgers[queryKey(g, trigger)]
 	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Metric: metricOf(g.Spec, trigger), Background: t.background(result)}
 	if trigger.Invariant != "" {
 		// A violation counts even when the response is incomplete; only a pass needs a
@@ -39,14 +40,13 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 			return v
 		}
 		if blind, ok := quality.Judge(result.poll); !ok {
-			return blind
+			return neverScraped(blind, ledger)
 		}
 		return v
 	}
 	if v, ok := quality.Judge(result.poll); !ok {
-		return v
+		return neverScraped(v, ledger)
 	}
-	ledger := t.state.Ledgers[queryKey(g, trigger)]
 	if v, ok := ledger.Answers(result.poll); !ok {
 		return v
 	}
@@ -61,6 +61,15 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 	}
 	if note := result.counted.LeftOut(); note != "" {
 		v.Message += "; " + note
+	}
+	return v
+}
+
+// neverScraped tells an app whose series the source has never had in this run from a source
+// that has lost them: only the second is blind.
+func neverScraped(v analysis.Verdict, l analysis.Ledger) analysis.Verdict {
+	if v.Reason == analysis.PartialCoverage && len(l.Pods) == 0 && l.Canary.Total+l.Stable.Total == 0 {
+		v.Reason = analysis.NoSeries
 	}
 	return v
 }
@@ -86,12 +95,13 @@ func (t *evaluation) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigg
 			Budget: budget, Period: slo.PeriodDuration(), Limit: read.number("budgetSpent", trigger.BudgetSpent) / 100,
 			MinimumSamples: g.Spec.MinimumSamples, Quality: q, BadName: badName(slo.Indicator),
 		}
-		return rule.Judge(l), read.err
+		return t.withoutComparison(g, trigger, rule, l), read.err
 	case trigger.Regression != nil:
 		rule := analysis.Default(budget, t.regressions(), g.Spec.MinimumSamples)
 		rule.Adjust(read.number("regression.worseThan", trigger.Regression.WorseThan),
 			read.number("regression.burn", trigger.Regression.Burn), read.number("regression.falseAlarm", trigger.Regression.FalseAlarm))
 		rule.Given(q, slo.PeriodDuration(), badName(slo.Indicator))
+		rule.Incomparable = t.incomparable(g, trigger)
 		rule.WarmUp, rule.SlowStart = g.Spec.WarmUpOf(trigger), slo.Indicator.Latency != nil
 		if trigger.Regression.Exclude != "" {
 			rule.Exclude = read.number("regression.exclude", trigger.Regression.Exclude)
@@ -104,6 +114,30 @@ func (t *evaluation) judgeSLO(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigg
 	default:
 		return analysis.Verdict{}, fmt.Errorf("trigger %q has a kind that this version of Belay does not know", trigger.Name)
 	}
+}
+
+// withoutComparison judges what a run has cost. While stable's bad requests are not known it
+// cannot fail: the cost is what it is at most.
+func (t *evaluation) withoutComparison(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, rule analysis.BudgetSpent, l analysis.Ledger) analysis.Verdict {
+	why := t.incomparable(g, trigger)
+	if why == "" {
+		return rule.Judge(l)
+	}
+	l.Stable.Bad = 0
+	v := rule.Judge(l)
+	v.Message += "; stable's bad requests are not known (" + why + "), so the cost is at most this"
+	if v.Outcome() == analysis.Fail {
+		v.Reason = analysis.BaselineMissing
+	}
+	return v
+}
+
+// incomparable says why stable's bad requests are not known; empty when they are.
+func (t *evaluation) incomparable(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger) string {
+	if s := t.sights[queryKey(g, trigger)]; s != nil {
+		return s.incomparable
+	}
+	return ""
 }
 
 // judgeRegression adds a poll to the evidence and judges it.
