@@ -28,7 +28,8 @@ type GuardrailStatus struct {
 	ProbedAt *metav1.Time `json:"probedAt,omitempty"`
 
 	// indicators are what was seen of each slo and each invariant. A probe looks at up to
-	// 8 Rollouts, each time at others; the worst of them is shown.
+	// 8 Rollouts, each time at others, and again at those where something was wrong; the worst
+	// of them is shown.
 	// +optional
 	// +listType=map
 	// +listMapKey=kind
@@ -56,4 +57,11 @@ type IndicatorStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
+	// wrongIn names Rollouts, as namespace/name, where something was wrong when they were
+	// probed last: at most 4, the worst first. They are probed each time until it is mended.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MaxLength=317
+	WrongIn []string `json:"wrongIn,omitempty"`
 }

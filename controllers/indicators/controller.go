@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -65,6 +66,18 @@ func (s *subject) ready() metav1.Condition {
 		return *c
 	}
 	return metav1.Condition{}
+}
+
+// wrong are the Rollouts where something was wrong when they were probed last.
+func (s *subject) wrong() (rollouts []string) {
+	for _, i := range s.status.Indicators {
+		for _, name := range i.WrongIn {
+			if !slices.Contains(rollouts, name) {
+				rollouts = append(rollouts, name)
+			}
+		}
+	}
+	return rollouts
 }
 
 func (r *Reconciler) read(ctx context.Context, kind string, name types.NamespacedName) (*subject, error) {

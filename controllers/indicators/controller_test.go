@@ -42,7 +42,9 @@ type world struct {
 	series map[string]string
 	// failure is the HTTP status of every answer, if there is one.
 	failure int
-	probes  []string
+	// broken is a Rollout whose series lack the label; empty for none.
+	broken string
+	probes []string
 }
 
 const every = 5 * time.Minute
@@ -85,6 +87,9 @@ func (w *world) answer(out http.ResponseWriter, r *http.Request) {
 		for _, namespace := range sourcestest.Namespaces(query) {
 			for i := range 20 {
 				for k, v := range w.series {
+					if k == "1,1" && fmt.Sprintf("app-%d", i) == w.broken {
+						k = "1,"
+					}
 					result = append(result, map[string]any{"metric": map[string]string{"namespace": namespace, "pod": fmt.Sprintf("app-%d-stable-", i), "k": k}, "value": []any{now, v}})
 				}
 			}
@@ -249,6 +254,50 @@ func TestProbesAreFewAndReachEveryRollout(t *testing.T) {
 		if !strings.Contains(strings.Join(w.probes, "\n"), fmt.Sprintf("app-%d-stable-", i)) {
 			t.Errorf("app-%d was never looked at", i)
 		}
+	}
+}
+
+// TestWhatIsWrongIsNotForgotten while others are probed: it stays until it is mended, and then
+// goes with the next probe.
+func TestWhatIsWrongIsNotForgotten(t *testing.T) {
+	var objects []client.Object
+	for i := range 20 {
+		objects = append(objects, app(i, 1)...)
+	}
+	w := newWorld(t, append(objects, guardrailOf(nil))...)
+	w.broken = "app-3"
+	probed := func() (ready metav1.Condition, status v1alpha1.GuardrailStatus) {
+		w.clock.Step(2 * every)
+		return w.look()
+	}
+	for ready, _ := probed(); ready.Status == metav1.ConditionTrue; ready, _ = probed() {
+		if len(w.probes) > 20 {
+			t.Fatal("what is wrong was never found")
+		}
+	}
+	looked := map[string]bool{}
+	for range 6 {
+		before := len(w.probes)
+		ready, status := probed()
+		if ready.Reason != v1alpha1.ReasonUnknownLabel || !strings.Contains(ready.Message, "Rollout shop/app-3: ") || len(status.Indicators[0].WrongIn) != 1 {
+			t.Fatalf("%s %s, wrong in %q", ready.Reason, ready.Message, status.Indicators[0].WrongIn)
+		}
+		now := map[string]bool{}
+		for _, query := range w.probes[before:] {
+			for _, name := range appNames.FindAllString(query, -1) {
+				looked[name], now[name] = true, true
+			}
+		}
+		if len(now) > maxUses+maxKept || !now["app-3-"] {
+			t.Errorf("it looked at %v", now)
+		}
+	}
+	if len(looked) != 20 {
+		t.Errorf("it looked at %d Rollouts of 20", len(looked))
+	}
+	w.broken = ""
+	if ready, status := probed(); ready.Reason != v1alpha1.ReasonMeasured || status.Indicators[0].WrongIn != nil {
+		t.Errorf("mended it is %s %s", ready.Reason, ready.Message)
 	}
 }
 

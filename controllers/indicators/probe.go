@@ -3,6 +3,7 @@ package indicators
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,27 +111,30 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 		}
 	}
 	s.status.Indicators = nil
-	worst, worstOf := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, ""
+	worst, said := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, ""
 	for i, m := range measures {
-		f := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}
+		f, wrong := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, []finding(nil)
 		for j, u := range stable {
 			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
 			if denied[u.rollout] == "" {
 				one = m.await(ctx, u, waiting[i][j])
 			}
 			f = worse(f, one)
+			if one.rank() > 1 {
+				wrong = append(wrong, one)
+			}
 		}
 		text := m.sees(f, len(stable), s.cluster != nil || s.status.Rollouts > 1)
-		s.status.Indicators = append(s.status.Indicators, v1alpha1.IndicatorStatus{Kind: m.kind, Name: m.name, Reason: string(f.verdict.Reason), Message: utilstrings.ShortenString(text, 512)})
+		s.status.Indicators = append(s.status.Indicators, v1alpha1.IndicatorStatus{Kind: m.kind, Name: m.name, Reason: string(f.verdict.Reason), Message: utilstrings.ShortenString(text, 512), WrongIn: worstOf(wrong)})
 		if f.rank() > worst.rank() {
-			worst, worstOf = f, m.text()+": "+text
+			worst, said = f, m.text()+": "+text
 		}
 	}
 	value, reason := worst.readiness()
 	if reason == v1alpha1.ReasonMeasured {
-		worstOf = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
+		said = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
 	}
-	s.set(now, value, reason, worstOf)
+	s.set(now, value, reason, said)
 }
 
 func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sighting) finding {
@@ -156,6 +160,15 @@ func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sightin
 		f.verdict, f.unanswered = analysis.Verdict{Reason: analysis.Timeout, Message: "no response from the source yet"}, true
 	}
 	return f
+}
+
+// worstOf are the Rollouts of the worst findings.
+func worstOf(wrong []finding) (rollouts []string) {
+	slices.SortStableFunc(wrong, func(a, b finding) int { return b.rank() - a.rank() })
+	for _, f := range wrong[:min(len(wrong), maxKept)] {
+		rollouts = append(rollouts, f.rollout)
+	}
+	return rollouts
 }
 
 // worse is the worse one of two, with what both have counted.
