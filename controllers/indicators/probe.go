@@ -84,13 +84,16 @@ type finding struct {
 	rollout string
 	verdict analysis.Verdict
 	counts  analysis.Counts
+	// series of total, when they were counted.
+	series int
 	// unanswered is set when the source gave no usable response.
 	unanswered bool
 }
 
 // probe asks for all indicators and Rollouts at once: the Prober shares queries among
 // Rollouts, and among guardrails with the same indicator. The worst answer counts.
-func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now time.Time) {
+func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.Time) {
+	stable := uses.stable
 	measures := measuresOf(s.spec)
 	waiting := make([][]<-chan sources.Sighting, len(measures))
 	denied := map[string]string{}
@@ -118,6 +121,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
 			if denied[u.rollout] == "" {
 				one = m.await(ctx, u, waiting[i][j])
+				r.notePace(s, m, u, one, now)
 			}
 			f = worse(f, one)
 			if one.rank() > 1 {
@@ -135,6 +139,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 		said = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
 	}
 	s.set(now, value, reason, said)
+	r.setExclusions(s, uses, now)
 }
 
 func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sighting) finding {
@@ -148,6 +153,9 @@ func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sightin
 		sight := got.Sights[0]
 		sight.Version = analysis.Stable
 		f.counts = sight.Counts
+		if len(sight.Scopes) > 0 {
+			f.series = sight.Scopes[0].Series
+		}
 		v, ok := analysis.JudgeSights(got.Scopes, m.of.MissingIsZero(), sight)
 		if ok {
 			v, ok = analysis.AllBad(sight.Counts, m.counts())

@@ -31,11 +31,14 @@ const (
 type use struct {
 	rollout string
 	pods    prometheus.Pods
+	spec    v1alpha1.RolloutSpec
 }
 
 // uses are the Rollouts that a guardrail applies to.
 type uses struct {
 	rollouts int32
+	// names of all Rollouts, as namespace/name, sorted.
+	names []string
 	// stable has those to probe now: at most maxUses with ready stable pods, others each
 	// time, and at most maxKept where something was wrong.
 	stable []use
@@ -64,6 +67,9 @@ func (r *Reconciler) usesOf(ctx context.Context, s *subject, now time.Time) (use
 		return strings.Compare(nameOf(a), nameOf(b))
 	})
 	u := uses{rollouts: int32(len(all))}
+	for _, rollout := range all {
+		u.names = append(u.names, nameOf(rollout))
+	}
 	if len(all) == 0 {
 		return u, nil
 	}
@@ -94,7 +100,7 @@ func (r *Reconciler) add(ctx context.Context, u *uses, from []*v1alpha1.Rollout,
 			return err
 		}
 		if ready {
-			u.stable, most = append(u.stable, use{nameOf(rollout), prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}}), most-1
+			u.stable, most = append(u.stable, use{nameOf(rollout), prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}, rollout.Spec}), most-1
 		}
 	}
 	return nil
