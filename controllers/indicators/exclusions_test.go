@@ -78,6 +78,10 @@ func TestStepsTooShortForWhatMustBeExcluded(t *testing.T) {
 	if c, status = w.after(2*every, 5000+100*600); c.Status != metav1.ConditionTrue || c.Reason != v1alpha1.ReasonHoldsSuffice || status.Exclusions != nil {
 		t.Errorf("with 100 requests/s it is %s: %s", c.Reason, c.Message)
 	}
+	w.loop.paces = paces{}
+	if c, _ = w.after(2*every, 65000); c.Reason != v1alpha1.ReasonHoldsSuffice {
+		t.Errorf("after another restart it is %s: %s", c.Reason, c.Message)
+	}
 	if c, _ = w.after(2*every, 65000); c.Reason != v1alpha1.ReasonNoRequests {
 		t.Errorf("without requests it is %s: %s", c.Reason, c.Message)
 	}
