@@ -103,7 +103,7 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 			}
 			seen := version.Scopes[i]
 			series += seen.Series
-			if at := scope.Missing(seen); at >= 0 && !(version.Version == Stable && scope.broughtBy(i, versions)) {
+			if at := scope.Missing(seen); at >= 0 && (version.Version != Stable || !scope.broughtBy(i, versions)) {
 				return Verdict{Reason: UnknownLabel, Message: unknownLabel(scope, version.Version, scope.Labels[at], seen.Names)}, false
 			}
 		}
