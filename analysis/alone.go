@@ -34,6 +34,8 @@ const (
 func (r Regression) alone(s RegressionState, l Ledger) (looks []Look, ok bool) {
 	since := l.Since.UnixMilli()
 	switch {
+	case r.Incomparable != "":
+		return s.Trail.Looks, true
 	case r.Quality.Weight >= 100 && s.Trail.besides(max(l.StageFrom.UnixMilli(), l.EvaluatedAt.Add(-aloneAfter).UnixMilli())):
 		// Callers that bypass the routes still reach stable's pods.
 		return nil, false

@@ -34,7 +34,7 @@ func (j *judgement) excluded() (v Verdict, held bool) {
 // missing says how many more requests exclude a ratio, and how long they take, if the
 // candidate goes on as it does.
 func (j *judgement) missing(counts Counts, target float64) string {
-	more, ok := moreToExclude(counts, target, 1-j.confidence())
+	more, ok := moreToExclude(counts, counts.Ratio(), target, 1-j.confidence())
 	if !ok {
 		return "more requests do not exclude it while so many are bad"
 	}
@@ -48,11 +48,11 @@ func (j *judgement) missing(counts Counts, target float64) string {
 // mostMore is the greatest number of requests that is worth naming.
 const mostMore = 1e12
 
-// moreToExclude is how many more requests with the present ratio of bad ones narrow the
+// moreToExclude is how many more requests with this ratio of bad ones narrow the
 // interval so far that it excludes a ratio. ok is false when none do.
-func moreToExclude(c Counts, target, alpha float64) (more float64, ok bool) {
+func moreToExclude(c Counts, ratio, target, alpha float64) (more float64, ok bool) {
 	excludes := func(more float64) bool {
-		_, high := Interval(c.Add(Counts{more, more * c.Ratio()}), alpha)
+		_, high := Interval(c.Add(Counts{more, more * ratio}), alpha)
 		return high < target
 	}
 	enough := 1.0

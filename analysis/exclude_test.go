@@ -57,7 +57,7 @@ func TestMoreToExclude(t *testing.T) {
 		counts Counts
 		target float64
 	}{{Counts{200, 0}, 0.01}, {Counts{1000, 0}, 0.004}, {Counts{50000, 50}, 0.0012}, {Counts{}, 0.05}} {
-		more, ok := moreToExclude(c.counts, c.target, 0.05)
+		more, ok := moreToExclude(c.counts, c.counts.Ratio(), c.target, 0.05)
 		if !ok {
 			t.Errorf("%v: never excludes %v", c.counts, c.target)
 			continue
@@ -70,7 +70,7 @@ func TestMoreToExclude(t *testing.T) {
 			t.Errorf("%v: %v more requests exclude %v, 5 %% less %v; want %v", c.counts, more, high(more), high(0.95*more-2), c.target)
 		}
 	}
-	if _, ok := moreToExclude(Counts{1000, 10}, 0.01, 0.05); ok {
+	if _, ok := moreToExclude(Counts{1000, 10}, 0.01, 0.01, 0.05); ok {
 		t.Error("1 % of bad requests exclude 1 %")
 	}
 }

@@ -64,6 +64,11 @@ const (
 	BaselineMissing       Reason = "BaselineMissing"
 	UnknownLabel          Reason = "UnknownLabel"
 	NeverSeen             Reason = "NeverSeen"
+	// NoSeries is said of an app that never had a series of the metric; a source that had
+	// some, and has none now, is PartialCoverage.
+	NoSeries Reason = "NoSeries"
+	// EverythingBad is said of an indicator, never of a run.
+	EverythingBad Reason = "EverythingBad"
 
 	Timeout       Reason = "Timeout"
 	Unreachable   Reason = "Unreachable"
@@ -90,7 +95,7 @@ var outcomes = map[Reason]Outcome{
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
 	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,
-	NotExcludedYet: Inconclusive, UnknownLabel: Inconclusive, NeverSeen: Inconclusive,
+	NotExcludedYet: Inconclusive, UnknownLabel: Inconclusive, NeverSeen: Inconclusive, NoSeries: Inconclusive, EverythingBad: Inconclusive,
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,

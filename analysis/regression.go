@@ -50,6 +50,9 @@ type Regression struct {
 	// WarmUp is how long a pod is young: from its readiness, or from when the candidate
 	// began to serve, if that is later. 0 forgives nothing.
 	WarmUp time.Duration
+	// Incomparable says why stable's bad requests are not known, although its requests are;
+	// empty when they are. The candidate is then judged as if stable had served none.
+	Incomparable string
 	// SlowStart is set for an slo of latency: every bad request of a young pod is forgiven.
 	SlowStart bool
 	// Burst is how long what happens to one pod may last, and Bar the sustained evidence

@@ -27,6 +27,9 @@ func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
 	if !l.Canary.sound() || !l.Stable.sound() || !l.Stage.sound() {
 		return Verdict{Reason: Malformed, Message: invalidCounts}
 	}
+	if r.Incomparable != "" {
+		l.Stable = Counts{}
+	}
 	j := judgement{Regression: r, state: s, ledger: l, canary: l.Canary.side(), stable: l.Stable.side()}
 	j.weigh()
 	v := j.decide()
@@ -134,12 +137,15 @@ func (j *judgement) youngUntil() (until time.Time, ok bool) {
 
 func (j *judgement) failed() Verdict {
 	if j.alone {
-		known := fmt.Sprintf("stable had at most %s before (95 %%)", percent(j.stable.high))
-		if j.ledger.Stable.Total == 0 {
+		lacks, known := "stable serves no requests to compare with", fmt.Sprintf("stable had at most %s before (95 %%)", percent(j.stable.high))
+		switch {
+		case j.Incomparable != "":
+			lacks, known = "stable cannot be compared with", "its bad requests are not known"
+		case j.ledger.Stable.Total == 0:
 			known = "stable has served none in this run"
 		}
-		return Verdict{Reason: RegressionWithoutBaseline, Message: fmt.Sprintf("%s; stable serves no requests to compare with, so the limit is %s: %s, and the objective's budget is %s; %s",
-			j.sentence(), percent(j.aloneLimit(j.ledger.Stable)), known, percent(j.Budget), j.chance())}
+		return Verdict{Reason: RegressionWithoutBaseline, Message: fmt.Sprintf("%s; %s, so the limit is %s: %s, and the objective's budget is %s; %s",
+			j.sentence(), lacks, percent(j.aloneLimit(j.ledger.Stable)), known, percent(j.Budget), j.chance())}
 	}
 	return Verdict{Reason: RegressionFound, Message: j.sentence() + "; " + j.chance()}
 }
@@ -205,7 +211,11 @@ func (j *judgement) statistics() []Statistic {
 // sentence has the numbers behind the verdict.
 func (j *judgement) sentence() string {
 	l := j.ledger
-	said := fmt.Sprintf("canary %s, stable %s; burn %.1fx", j.canary.text(j.BadName), j.stable.text(j.BadName), l.Canary.Ratio()/j.Budget)
+	stable := j.stable.text(j.BadName)
+	if j.Incomparable != "" {
+		stable = "not known (" + j.Incomparable + ")"
+	}
+	said := fmt.Sprintf("canary %s, stable %s; burn %.1fx", j.canary.text(j.BadName), stable, l.Canary.Ratio()/j.Budget)
 	if j.Quality.baselineMissing(l) {
 		// Without stable's requests the cost would be far too high.
 		return said

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,15 +13,29 @@ type Scope struct {
 	Metric string
 	// Labels that matchers need: without one of them the matcher selects nothing.
 	Labels []string
+	// Any is set when one of Labels is enough: the matchers of bad are all such that a series
+	// without their labels matches. Without any of them every request is bad.
+	Any bool
+	// Has is set for the series that have this label: bad has a matcher that selects every
+	// value of it, so the label may come with the first bad request.
+	Has string
 	// Bound is set for the buckets of a histogram with this upper bound.
 	Bound string
-	// OfBad is set for a metric that only the bad requests or the violations have.
-	OfBad bool
+	// OfBad is set for a metric that only the bad requests or the violations have, and
+	// Narrows for labels by which bad selects some of the series of total. The series of total
+	// are counted without either.
+	OfBad, Narrows bool
 }
+
+// Stable and Candidate are the versions in messages.
+const (
+	Stable    = "stable"
+	Candidate = "candidate"
+)
 
 // Sight is what the pods of one version have of an indicator's series.
 type Sight struct {
-	// Version is stable or candidate, for messages.
+	// Version is Stable or Candidate.
 	Version string
 	// Counts since the pods started.
 	Counts
@@ -36,15 +51,42 @@ type ScopeSight struct {
 	Names []string
 }
 
-// Missing is the index of the first label that none of the series has; -1 without one, and
-// without series.
-func (s ScopeSight) Missing() int {
-	for i, n := range s.With {
-		if s.Series > 0 && n == 0 {
-			return i
+// Missing is the index of the first label that is needed and that none of the series has; -1
+// without one, and without series.
+func (s Scope) Missing(seen ScopeSight) int {
+	missing := slices.Index(seen.With, 0)
+	if seen.Series == 0 || s.Any && slices.ContainsFunc(seen.With, func(n int) bool { return n > 0 }) {
+		return -1
+	}
+	return missing
+}
+
+// broughtBy reports whether the candidate has a label of bad that stable lacks: a new version
+// may bring it.
+func (s Scope) broughtBy(i int, versions []Sight) bool {
+	brought := false
+	for _, v := range versions {
+		if v.Version == Candidate && i < len(v.Scopes) {
+			brought = brought || v.Scopes[i].Series > 0 && s.Missing(v.Scopes[i]) < 0
 		}
 	}
-	return -1
+	return brought && (s.OfBad || s.Narrows)
+}
+
+// Incomparable says why stable's bad requests are not known although the candidate's are: the
+// candidate has brought the label that they are told by. It is empty when they are known.
+func Incomparable(scopes []Scope, versions ...Sight) string {
+	for i, scope := range scopes {
+		for _, v := range versions {
+			if v.Version != Stable || i >= len(v.Scopes) {
+				continue
+			}
+			if at := scope.Missing(v.Scopes[i]); at >= 0 && scope.broughtBy(i, versions) {
+				return fmt.Sprintf("its series %s lack the label %s", quoted(scope.Metric), quoted(scope.Labels[at]))
+			}
+		}
+	}
+	return ""
 }
 
 // JudgeSights checks that an indicator's selectors can match. ok is false when it is known
@@ -61,25 +103,44 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 			}
 			seen := version.Scopes[i]
 			series += seen.Series
-			if at := seen.Missing(); at >= 0 {
+			if at := scope.Missing(seen); at >= 0 && (version.Version != Stable || !scope.broughtBy(i, versions)) {
 				return Verdict{Reason: UnknownLabel, Message: unknownLabel(scope, version.Version, scope.Labels[at], seen.Names)}, false
 			}
 		}
 		switch {
+		case scope.Has != "" && series == 0 && !missingIsZero:
+			return neverSeen(fmt.Sprintf("%s with the label %s", quoted(scope.Metric), quoted(scope.Has))), false
+		case scope.Has != "":
 		case scope.OfBad:
 			ofBad, unseen = append(ofBad, scope.Metric), unseen && series == 0
 		case series == 0 && scope.Bound != "":
 			return Verdict{Reason: BadQuery, Message: fmt.Sprintf("the histogram has no bucket %s whose upper bound is the threshold %s: choose a threshold that is a bucket bound (label le), or add the bucket", quoted(scope.Metric), scope.Bound)}, false
 		case series == 0:
-			return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the source has no series %s for any pod of the service: check its name, that the pods are scraped, and that spec.labels of the MetricSource are the labels that name them", quoted(scope.Metric))}, false
+			return Verdict{Reason: NoSeries, Message: fmt.Sprintf("the source has no series %s for any pod of the service: check its name, that the pods are scraped, and that spec.labels of the MetricSource are the labels that name them", quoted(scope.Metric))}, false
 		}
 	}
 	if len(ofBad) > 0 && unseen && !missingIsZero {
-		return Verdict{Reason: NeverSeen, Message: fmt.Sprintf(
-			"no pod of the service has ever had a series %s, so its 0 may be a misspelt name: correct it, or, if it is created with its first increment, set missingBad (of an invariant missingViolations) to Zero",
-			strings.Join(quotedAll(ofBad), ", "))}, false
+		return neverSeen(strings.Join(quotedAll(ofBad), ", ")), false
 	}
 	return Verdict{}, true
+}
+
+func neverSeen(series string) Verdict {
+	return Verdict{Reason: NeverSeen, Message: fmt.Sprintf(
+		"no pod of the service has ever had a series %s, so its 0 may be a misspelt name: correct it, or, if it is created with its first increment, set missingBad (of an invariant missingViolations) to Zero", series)}
+}
+
+// leastBad is how many requests must all be bad before the indicator is doubted.
+const leastBad = 100
+
+// AllBad doubts an indicator by which every request of stable's is bad since its pods started:
+// it counts the wrong ones. ok is true when it has no doubt. bad is what a bad one is called.
+func AllBad(c Counts, of string) (v Verdict, ok bool) {
+	if c.Total < leastBad || c.Bad < c.Total {
+		return Verdict{}, true
+	}
+	return Verdict{Reason: EverythingBad, Message: fmt.Sprintf(
+		"all %.0f %s of the stable pods are counted as bad, so nothing can be told apart: correct what bad selects, or the threshold and its unit", c.Total, of)}, false
 }
 
 // maxNames bounds how many label names a message has.
@@ -93,7 +154,11 @@ func unknownLabel(scope Scope, version, label string, names []string) string {
 			has += fmt.Sprintf(" and %d more", n-maxNames)
 		}
 	}
-	return fmt.Sprintf("no series %s of the %s pods has the label %s, so its matcher selects nothing; write one of its labels%s", quoted(scope.Metric), version, quoted(label), has)
+	does := "its matcher selects nothing"
+	if scope.Any {
+		does = "the matchers of bad select every request"
+	}
+	return fmt.Sprintf("no series %s of the %s pods has the label %s, so %s; write one of its labels%s", quoted(scope.Metric), version, quoted(label), does, has)
 }
 
 func quotedAll(names []string) []string {

@@ -10,10 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
-
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -77,15 +73,11 @@ func seriesProbe(total, bad v1alpha1.Series, mine []string, pods []Pods) (Probe,
 	if err != nil {
 		return Probe{}, err
 	}
-	scopes := []scope{scopeOf(total.Metric, neededBy(total.Matchers), mine)}
-	needed := neededBy(bad.Matchers)
-	switch {
-	case bad.Metric != total.Metric:
-		other := scopeOf(bad.Metric, needed, mine)
-		other.OfBad = true
-		scopes = append(scopes, other)
-	case len(needed) > 0:
-		scopes = append(scopes, scope{analysis.Scope{Metric: bad.Metric, Labels: needed}, all})
+	scopes := []scope{scopeOf(total.Metric, neededBy(matchersOf(total)), mine)}
+	if bad.Metric == total.Metric {
+		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), all, mine, matchersOf(total))...)
+	} else {
+		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), "", mine)...)
 	}
 	return newProbe(scopes, kindOf("total", all)+" or "+kindOf("bad", some), pods)
 }
@@ -109,25 +101,16 @@ func latencyProbe(l v1alpha1.LatencyIndicator, mine []string, pods []Pods) (Prob
 		return Probe{}, err
 	}
 	return newProbe([]scope{
-		scopeOf(count.Metric, neededBy(count.Matchers), mine), {analysis.Scope{Metric: bucket.Metric, Bound: l.Threshold.Duration.String()}, exists},
+		scopeOf(count.Metric, neededBy(matchersOf(count)), mine), {analysis.Scope{Metric: bucket.Metric, Bound: l.Threshold.Duration.String()}, exists},
 	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within), pods)
 }
 
 // promQLProbe looks for the labels of every selector in its metric. It looks for none in an
 // expression of alternatives, of which one is enough: then only the counts are known.
 func promQLProbe(q v1alpha1.PromQLIndicator, mine []string, pods []Pods) (Probe, error) {
-	var scopes []scope
-	for of, expression := range []string{q.Total, q.Bad} {
-		parsed, err := promQL().ParseExpr(expression)
-		if err != nil {
-			return Probe{}, fmt.Errorf("the expression is not valid PromQL: %s", quote(err.Error()))
-		}
-		if hasAlternatives(parsed) {
-			continue
-		}
-		for _, matchers := range parser.ExtractSelectors(parsed) {
-			scopes = addSelector(scopes, matchers, of == 1, mine)
-		}
+	scopes, err := expressionScopes(q, mine)
+	if err != nil {
+		return Probe{}, err
 	}
 	total, err := CustomQuery(q.Total, pods[0])
 	if err != nil {
@@ -140,41 +123,6 @@ func promQLProbe(q v1alpha1.PromQLIndicator, mine []string, pods []Pods) (Probe,
 	return newProbe(scopes, kindOf("total", total)+" or "+kindOf("bad", bad), pods)
 }
 
-// hasAlternatives reports whether an expression has a set operator: or, and, unless.
-func hasAlternatives(of parser.Expr) bool {
-	found := false
-	parser.Inspect(of, func(node parser.Node, _ []parser.Node) error {
-		binary, ok := node.(*parser.BinaryExpr)
-		found = found || ok && binary.Op.IsSetOperator()
-		return nil
-	})
-	return found
-}
-
-func addSelector(scopes []scope, matchers []*labels.Matcher, ofBad bool, mine []string) []scope {
-	metric, needed := "", []string(nil)
-	for _, m := range matchers {
-		switch {
-		case m.Name == model.MetricNameLabel:
-			metric = m.Value
-		case !m.Matches("") && otelLabelName.MatchString(m.Name):
-			needed = append(needed, m.Name)
-		}
-	}
-	at := slices.IndexFunc(scopes, func(s scope) bool { return s.Metric == metric })
-	if at < 0 {
-		at = len(scopes)
-		scopes = append(scopes, scopeOf(metric, nil, mine))
-		scopes[at].OfBad = ofBad
-	}
-	for _, name := range needed {
-		if !slices.Contains(scopes[at].Labels, name) {
-			scopes[at].Labels = append(scopes[at].Labels, name)
-		}
-	}
-	return scopes
-}
-
 // scopeOf is all series of a metric on the pods.
 func scopeOf(metric string, needed, mine []string) scope {
 	series := metric + "{" + strings.Join(mine, ",") + "}"
@@ -182,17 +130,6 @@ func scopeOf(metric string, needed, mine []string) scope {
 		series = "{__name__=" + strconv.Quote(metric) + "," + strings.Join(mine, ",") + "}"
 	}
 	return scope{analysis.Scope{Metric: metric, Labels: needed}, series}
-}
-
-// neededBy are the labels of the matchers that select nothing without their label.
-func neededBy(matchers []v1alpha1.Matcher) (names []string) {
-	for _, m := range matchers {
-		kind := map[v1alpha1.MatchOp]labels.MatchType{"!=": labels.MatchNotEqual, "=~": labels.MatchRegexp, "!~": labels.MatchNotRegexp}[m.Op]
-		if match, err := labels.NewMatcher(kind, m.Name, m.Value); err == nil && !match.Matches("") && !slices.Contains(names, m.Name) {
-			names = append(names, m.Name)
-		}
-	}
-	return names
 }
 
 // Labels that a probe adds to series. Ones that users have are not overwritten.

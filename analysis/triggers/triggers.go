@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"belay.dev/belay/analysis"
-	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -20,12 +19,14 @@ type Look struct {
 	// Counted is the poll that the ledger was advanced by, and Judged the one that shows
 	// whether the response is complete and fresh.
 	Counted, Judged analysis.Poll
-	// Ledger after the poll. An invariant needs none.
+	// Ledger after the poll. Of an invariant it says whether there were ever series.
 	Ledger analysis.Ledger
 	// Quality says what a complete and fresh response looks like. Its metric is set by Judge.
 	Quality analysis.Quality
 	// Regressions is how many triggers share the bound on a run's false alarms.
 	Regressions int
+	// Incomparable says why stable's bad requests are not known; empty when they are.
+	Incomparable string
 }
 
 // Judge returns the verdict of a trigger for a look. before is the evidence of its
@@ -40,12 +41,12 @@ func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before
 			return v, nil
 		}
 		if blind, ok := look.Quality.Judge(look.Judged); !ok {
-			return blind, nil
+			return neverScraped(blind, look.Ledger), nil
 		}
 		return v, nil
 	}
 	if v, ok := look.Quality.Judge(look.Judged); !ok {
-		return v, nil
+		return neverScraped(v, look.Ledger), nil
 	}
 	if v, ok := look.Ledger.Answers(look.Judged); !ok {
 		return v, nil
@@ -63,6 +64,15 @@ func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before
 		v.Message += "; " + note
 	}
 	return v, after
+}
+
+// neverScraped tells an app whose series the source has never had in this run from a source
+// that has lost them: only the second is blind.
+func neverScraped(v analysis.Verdict, l analysis.Ledger) analysis.Verdict {
+	if v.Reason == analysis.PartialCoverage && len(l.Pods) == 0 && l.Canary.Total+l.Stable.Total == 0 {
+		v.Reason = analysis.NoSeries
+	}
+	return v
 }
 
 // judgeSLO applies a trigger to a ledger. The API server has checked the form of the
@@ -86,12 +96,13 @@ func judgeSLO(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, bef
 			Budget: budget, Period: slo.PeriodDuration(), Limit: read.number("budgetSpent", trigger.BudgetSpent) / 100,
 			MinimumSamples: g.MinimumSamples, Quality: look.Quality, BadName: badName(slo.Indicator),
 		}
-		return rule.Judge(look.Ledger), nil, read.err
+		return withoutComparison(rule, look), nil, read.err
 	case trigger.Regression != nil:
 		rule := analysis.Default(budget, look.Regressions, g.MinimumSamples)
 		rule.Adjust(read.number("regression.worseThan", trigger.Regression.WorseThan),
 			read.number("regression.burn", trigger.Regression.Burn), read.number("regression.falseAlarm", trigger.Regression.FalseAlarm))
 		rule.Given(look.Quality, slo.PeriodDuration(), badName(slo.Indicator))
+		rule.Incomparable = look.Incomparable
 		rule.WarmUp, rule.SlowStart = g.WarmUpOf(trigger), slo.Indicator.Latency != nil
 		if trigger.Regression.Exclude != "" {
 			rule.Exclude = read.number("regression.exclude", trigger.Regression.Exclude)
@@ -107,6 +118,21 @@ func judgeSLO(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, bef
 	}
 }
 
+// withoutComparison judges what a run has cost. While stable's bad requests are not known it
+// cannot fail: the cost is what it is at most.
+func withoutComparison(rule analysis.BudgetSpent, look Look) analysis.Verdict {
+	if look.Incomparable == "" {
+		return rule.Judge(look.Ledger)
+	}
+	look.Ledger.Stable.Bad = 0
+	v := rule.Judge(look.Ledger)
+	v.Message += "; stable's bad requests are not known (" + look.Incomparable + "), so the cost is at most this"
+	if v.Outcome() == analysis.Fail {
+		v.Reason = analysis.BaselineMissing
+	}
+	return v
+}
+
 // WarmUps are the warm-ups of the triggers that judge an slo, each once.
 func WarmUps(g v1alpha1.GuardrailSpec, slo string) []time.Duration {
 	var out []time.Duration
@@ -118,11 +144,12 @@ func WarmUps(g v1alpha1.GuardrailSpec, slo string) []time.Duration {
 	return out
 }
 
-// Saturation is the rule of a trigger with saturation, whose source is scraped at an interval.
-func Saturation(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, scrapeInterval time.Duration) (analysis.Saturation, error) {
+// Saturation is the rule of a trigger with saturation, whose source is scraped at an
+// interval. window is the time over which a rate is computed, 0 for a gauge.
+func Saturation(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, scrapeInterval, window time.Duration) (analysis.Saturation, error) {
 	spec, read := trigger.Saturation, numbers{}
 	rule := analysis.Saturation{
-		For: spec.For.Duration, WarmUp: g.WarmUpOf(trigger), Window: prometheus.LoadOf(*spec).ScrapedEvery(scrapeInterval).Window,
+		For: spec.For.Duration, WarmUp: g.WarmUpOf(trigger), Window: window,
 		ScrapeInterval: scrapeInterval, Metric: spec.Value().Metric,
 	}
 	if spec.WorseThan != "" {

@@ -23,6 +23,10 @@ const (
 	ConditionOutage = "Outage"
 	// ConditionReachable of a MetricSource is True when it responded to the last check.
 	ConditionReachable = "Reachable"
+	// ConditionExclusionReachable of a Guardrail or ClusterGuardrail is True when the steps of
+	// the Rollouts that it applies to are long enough, at their present rate of requests, for
+	// what regression.exclude demands. It is absent when no trigger has that. It blocks nothing.
+	ConditionExclusionReachable = "ExclusionReachable"
 )
 
 // Reasons of a Rollout's conditions. The set is closed.
@@ -87,8 +91,27 @@ const (
 	ReasonNeverSeen = "NeverSeen"
 	// ReasonNoSeries: False. The metric of all requests or checks has no series.
 	ReasonNoSeries = "NoSeries"
+	// ReasonEverythingBad: False. All requests or checks of stable's are counted as bad.
+	ReasonEverythingBad = "EverythingBad"
 	// ReasonNoBucket: False. The histogram has no bucket with the threshold as its bound.
 	ReasonNoBucket = "NoBucket"
 	// ReasonSourceUnusable: Unknown. The source gives no usable response.
 	ReasonSourceUnusable = "SourceUnusable"
+)
+
+// Reasons of the condition ExclusionReachable of a Guardrail or ClusterGuardrail. The set is
+// closed.
+const (
+	// ReasonHoldsSuffice: True. Of the Rollouts whose rate of requests is known.
+	ReasonHoldsSuffice = "HoldsSuffice"
+	// ReasonHoldTooShort: False. A step will hold for longer than it says.
+	ReasonHoldTooShort = "HoldTooShort"
+	// ReasonDeadlineTooShort: False. A step will hold until its deadline.
+	ReasonDeadlineTooShort = "DeadlineTooShort"
+	// ReasonNoRequests: False. The service gets no requests.
+	ReasonNoRequests = "NoRequests"
+	// ReasonStableTooBad: False. Stable's own bad requests keep it from being excluded.
+	ReasonStableTooBad = "StableTooBad"
+	// ReasonRateUnknown: Unknown. It takes two probes of a Rollout.
+	ReasonRateUnknown = "RateUnknown"
 )

@@ -67,7 +67,8 @@ type PromQLIndicator struct {
 	Bad string `json:"bad,omitempty"`
 
 	// missingBad is what it means that no pod of the service has a series of the metric
-	// of bad, when that is another metric than the one of total.
+	// of bad, when that is another metric than the one of total, or a label that bad asks
+	// for with a matcher such as error != "".
 	// +optional
 	// +kubebuilder:default=Inconclusive
 	MissingBad MissingSeries `json:"missingBad,omitempty"`
@@ -85,7 +86,8 @@ type RequestsIndicator struct {
 	Bad Series `json:"bad"`
 
 	// missingBad is what it means that no pod of the service has a series of the metric
-	// of bad, when that is another metric than the one of total.
+	// of bad, when that is another metric than the one of total, or a label that bad asks
+	// for with a matcher such as error != "".
 	// +optional
 	// +kubebuilder:default=Inconclusive
 	MissingBad MissingSeries `json:"missingBad,omitempty"`

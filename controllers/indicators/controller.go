@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -46,6 +47,8 @@ type Reconciler struct {
 	// Workers is how many guardrails of each kind are probed at once. Most of them wait for
 	// a source.
 	Workers int
+
+	paces paces
 }
 
 // subject is a Guardrail or a ClusterGuardrail.
@@ -65,6 +68,18 @@ func (s *subject) ready() metav1.Condition {
 		return *c
 	}
 	return metav1.Condition{}
+}
+
+// wrong are the Rollouts where something was wrong when they were probed last.
+func (s *subject) wrong() (rollouts []string) {
+	for _, i := range s.status.Indicators {
+		for _, name := range i.WrongIn {
+			if !slices.Contains(rollouts, name) {
+				rollouts = append(rollouts, name)
+			}
+		}
+	}
+	return rollouts
 }
 
 func (r *Reconciler) read(ctx context.Context, kind string, name types.NamespacedName) (*subject, error) {
@@ -89,6 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, kind string, name types.Name
 	s, err := r.read(ctx, kind, name)
 	switch {
 	case apierrors.IsNotFound(err):
+		r.paces.forget(kind, name)
 		return reconcile.Result{}, nil
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("read the %s: %w", kind, err)
@@ -99,6 +115,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, kind string, name types.Name
 	if mistake := mistakeOf(s.spec); mistake != "" {
 		s.set(now, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, mistake+"; no run starts with it")
 		s.status.Indicators, s.status.ProbedAt = nil, nil
+		s.withoutExclusions()
 		return r.write(ctx, s, 0)
 	}
 	uses, err := r.usesOf(ctx, s, now)
@@ -115,11 +132,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, kind string, name types.Name
 	case len(measuresOf(s.spec)) == 0:
 		s.set(now, metav1.ConditionTrue, v1alpha1.ReasonNothingToMeasure, "no slo, invariant or saturation trigger: nothing is measured")
 		s.status.Indicators = nil
+		s.withoutExclusions()
 	case len(uses.stable) == 0:
 		s.set(now, metav1.ConditionTrue, v1alpha1.ReasonNoRollouts, "the spec is valid; no Rollout that it applies to has ready stable pods, so nothing has been measured")
 		s.status.Indicators = nil
+		s.withoutExclusions()
 	default:
-		r.probe(ctx, s, uses.stable, now)
+		r.probe(ctx, s, uses, now)
 	}
 	s.status.ProbedAt = &metav1.Time{Time: now}
 	return r.write(ctx, s, r.after(s, now).Sub(now))

@@ -42,7 +42,9 @@ type world struct {
 	series map[string]string
 	// failure is the HTTP status of every answer, if there is one.
 	failure int
-	probes  []string
+	// broken is a Rollout whose series lack the label; empty for none.
+	broken string
+	probes []string
 }
 
 const every = 5 * time.Minute
@@ -85,6 +87,9 @@ func (w *world) answer(out http.ResponseWriter, r *http.Request) {
 		for _, namespace := range sourcestest.Namespaces(query) {
 			for i := range 20 {
 				for k, v := range w.series {
+					if k == "1,1" && fmt.Sprintf("app-%d", i) == w.broken {
+						k = "1,"
+					}
 					result = append(result, map[string]any{"metric": map[string]string{"namespace": namespace, "pod": fmt.Sprintf("app-%d-stable-", i), "k": k}, "value": []any{now, v}})
 				}
 			}
@@ -160,8 +165,12 @@ func TestWhatAGuardrailSees(t *testing.T) {
 		reason  string
 		says    string
 	}{
-		"its series":           {nil, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
-		"no such label":        {nil, 1, map[string]string{"0": "4", "1,": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
+		"its series":    {nil, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
+		"no such label": {nil, 1, map[string]string{"0": "4", "1,": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
+		"all are bad":   {nil, 1, map[string]string{"0": "4", "1,1": "4", "total": "9000", "bad": "9000"}, 0, metav1.ConditionFalse, v1alpha1.ReasonEverythingBad, "slo availability: all 9000 requests of the stable pods are counted as bad"},
+		"by no label": {func(s *v1alpha1.GuardrailSpec) {
+			s.SLOs[0].Indicator.Requests.Bad.Matchers[0].Op = "!~"
+		}, 1, map[string]string{"0": "4", "1,": "4", "total": "9000", "bad": "9000"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `has the label "status_code", so the matchers of bad select every request; write one of its labels: "code", "handler"`},
 		"no series":            {nil, 1, map[string]string{}, 0, metav1.ConditionFalse, v1alpha1.ReasonNoSeries, `the source has no series "requests"`},
 		"bad was never seen":   {otherMetric, 1, map[string]string{"0": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonNeverSeen, `no pod of the service has ever had a series "errors"`},
 		"no bucket":            {latency, 1, map[string]string{"0": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonNoBucket, "whose upper bound is the threshold 1s"},
@@ -278,6 +287,50 @@ func TestProbesAreFewAndReachEveryRollout(t *testing.T) {
 	}
 }
 
+// TestWhatIsWrongIsNotForgotten while others are probed: it stays until it is mended, and then
+// goes with the next probe.
+func TestWhatIsWrongIsNotForgotten(t *testing.T) {
+	var objects []client.Object
+	for i := range 20 {
+		objects = append(objects, app(i, 1)...)
+	}
+	w := newWorld(t, append(objects, guardrailOf(nil))...)
+	w.broken = "app-3"
+	probed := func() (ready metav1.Condition, status v1alpha1.GuardrailStatus) {
+		w.clock.Step(2 * every)
+		return w.look()
+	}
+	for ready, _ := probed(); ready.Status == metav1.ConditionTrue; ready, _ = probed() {
+		if len(w.probes) > 20 {
+			t.Fatal("what is wrong was never found")
+		}
+	}
+	looked := map[string]bool{}
+	for range 6 {
+		before := len(w.probes)
+		ready, status := probed()
+		if ready.Reason != v1alpha1.ReasonUnknownLabel || !strings.Contains(ready.Message, "Rollout shop/app-3: ") || len(status.Indicators[0].WrongIn) != 1 {
+			t.Fatalf("%s %s, wrong in %q", ready.Reason, ready.Message, status.Indicators[0].WrongIn)
+		}
+		now := map[string]bool{}
+		for _, query := range w.probes[before:] {
+			for _, name := range appNames.FindAllString(query, -1) {
+				looked[name], now[name] = true, true
+			}
+		}
+		if len(now) > maxUses+maxKept || !now["app-3-"] {
+			t.Errorf("it looked at %v", now)
+		}
+	}
+	if len(looked) != 20 {
+		t.Errorf("it looked at %d Rollouts of 20", len(looked))
+	}
+	w.broken = ""
+	if ready, status := probed(); ready.Reason != v1alpha1.ReasonMeasured || status.Indicators[0].WrongIn != nil {
+		t.Errorf("mended it is %s %s", ready.Reason, ready.Message)
+	}
+}
+
 // TestAFirstRolloutIsMeasuredAtOnce, a mistake again after half a minute, and what is well
 // after the interval.
 func TestAFirstRolloutIsMeasuredAtOnce(t *testing.T) {
@@ -376,7 +429,7 @@ func TestWhatASourceRefusesComesAfterWhatItShows(t *testing.T) {
 	of := func(r analysis.Reason, unanswered bool) finding {
 		return finding{verdict: analysis.Verdict{Reason: r}, unanswered: unanswered}
 	}
-	order := []finding{of(analysis.Healthy, false), of(analysis.BadQuery, true), of(analysis.NeverSeen, false), of(analysis.PartialCoverage, false),
+	order := []finding{of(analysis.Healthy, false), of(analysis.BadQuery, true), of(analysis.NeverSeen, false), of(analysis.EverythingBad, false), of(analysis.NoSeries, false),
 		of(analysis.BadQuery, false), of(analysis.UnknownLabel, false), of(analysis.SourceMissing, false)}
 	for i := range order[1:] {
 		if got := worse(order[i+1], order[i]); got.verdict.Reason != order[i+1].verdict.Reason || worse(order[i], order[i+1]).unanswered != order[i+1].unanswered {

@@ -3,6 +3,7 @@ package indicators
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +60,14 @@ func (m measure) text() string {
 	}
 }
 
+// counts is what the measure counts, in messages.
+func (m measure) counts() string {
+	if m.kind == kindSLO {
+		return "requests"
+	}
+	return "checks"
+}
+
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
 func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	if mistake := guardrails.Mistake(spec); mistake != "" {
@@ -86,13 +95,16 @@ type finding struct {
 	rollout string
 	verdict analysis.Verdict
 	counts  analysis.Counts
+	// series of total, when they were counted.
+	series int
 	// unanswered is set when the source gave no usable response.
 	unanswered bool
 }
 
 // probe asks for all indicators and Rollouts at once: the Prober shares queries among
 // Rollouts, and among guardrails with the same indicator. The worst answer counts.
-func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now time.Time) {
+func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.Time) {
+	stable := uses.stable
 	measures := measuresOf(s.spec)
 	waiting := make([][]<-chan sources.Sighting, len(measures))
 	denied := map[string]string{}
@@ -113,30 +125,35 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 		}
 	}
 	s.status.Indicators = nil
-	worst, worstOf := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, ""
+	worst, said := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, ""
 	for i, m := range measures {
-		f := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}
+		f, wrong := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, []finding(nil)
 		for j, u := range stable {
 			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
 			if denied[u.rollout] == "" {
-				one = await(ctx, u, waiting[i][j], m.of.MissingIsZero())
+				one = m.await(ctx, u, waiting[i][j])
+				r.notePace(s, m, u, one, now)
 			}
 			f = worse(f, one)
+			if one.rank() > 1 {
+				wrong = append(wrong, one)
+			}
 		}
 		text := m.sees(f, len(stable), s.cluster != nil || s.status.Rollouts > 1)
-		s.status.Indicators = append(s.status.Indicators, v1alpha1.IndicatorStatus{Kind: m.kind, Name: m.name, Reason: string(f.verdict.Reason), Message: utilstrings.ShortenString(text, 512)})
+		s.status.Indicators = append(s.status.Indicators, v1alpha1.IndicatorStatus{Kind: m.kind, Name: m.name, Reason: string(f.verdict.Reason), Message: utilstrings.ShortenString(text, 512), WrongIn: worstOf(wrong)})
 		if f.rank() > worst.rank() {
-			worst, worstOf = f, m.text()+": "+text
+			worst, said = f, m.text()+": "+text
 		}
 	}
 	value, reason := worst.readiness()
 	if reason == v1alpha1.ReasonMeasured {
-		worstOf = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
+		said = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
 	}
-	s.set(now, value, reason, worstOf)
+	s.set(now, value, reason, said)
+	r.setExclusions(s, uses, now)
 }
 
-func await(ctx context.Context, u use, answer <-chan sources.Sighting, missingIsZero bool) finding {
+func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sighting) finding {
 	f := finding{rollout: u.rollout}
 	select {
 	case got := <-answer:
@@ -145,9 +162,15 @@ func await(ctx context.Context, u use, answer <-chan sources.Sighting, missingIs
 			return f
 		}
 		sight := got.Sights[0]
-		sight.Version = "stable"
+		sight.Version = analysis.Stable
 		f.counts = sight.Counts
-		v, ok := analysis.JudgeSights(got.Scopes, missingIsZero, sight)
+		if len(sight.Scopes) > 0 {
+			f.series = sight.Scopes[0].Series
+		}
+		v, ok := analysis.JudgeSights(got.Scopes, m.of.MissingIsZero(), sight)
+		if ok {
+			v, ok = analysis.AllBad(sight.Counts, m.counts())
+		}
 		if ok {
 			v = analysis.Verdict{Reason: analysis.Healthy}
 		}
@@ -156,6 +179,15 @@ func await(ctx context.Context, u use, answer <-chan sources.Sighting, missingIs
 		f.verdict, f.unanswered = analysis.Verdict{Reason: analysis.Timeout, Message: "no response from the source yet"}, true
 	}
 	return f
+}
+
+// worstOf are the Rollouts of the worst findings.
+func worstOf(wrong []finding) (rollouts []string) {
+	slices.SortStableFunc(wrong, func(a, b finding) int { return b.rank() - a.rank() })
+	for _, f := range wrong[:min(len(wrong), maxKept)] {
+		rollouts = append(rollouts, f.rollout)
+	}
+	return rollouts
 }
 
 // worse is the worse one of two, with what both have counted.
@@ -170,7 +202,7 @@ func worse(a, b finding) finding {
 
 // ranks order what is found: a mistake that is certain comes before what may be one, and
 // that before what says nothing about the guardrail.
-var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.PartialCoverage: 3, analysis.BadQuery: 4, analysis.UnknownLabel: 5, analysis.SourceMissing: 6}
+var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.EverythingBad: 3, analysis.NoSeries: 4, analysis.BadQuery: 5, analysis.UnknownLabel: 6, analysis.SourceMissing: 7}
 
 func (f finding) rank() int {
 	switch n, ok := ranks[f.verdict.Reason]; {
@@ -195,8 +227,10 @@ func (f finding) readiness() (metav1.ConditionStatus, string) {
 		return metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel
 	case analysis.NeverSeen:
 		return metav1.ConditionFalse, v1alpha1.ReasonNeverSeen
-	case analysis.PartialCoverage:
+	case analysis.NoSeries:
 		return metav1.ConditionFalse, v1alpha1.ReasonNoSeries
+	case analysis.EverythingBad:
+		return metav1.ConditionFalse, v1alpha1.ReasonEverythingBad
 	case analysis.BadQuery:
 		return metav1.ConditionFalse, v1alpha1.ReasonNoBucket
 	case analysis.SourceMissing:

@@ -23,19 +23,24 @@ import (
 const (
 	maxUses     = 8
 	maxSearched = 64
+	// maxKept is how many more it looks at again because something was wrong: the API's bound.
+	maxKept = 4
 )
 
 // use is one Rollout that a guardrail applies to, with its stable ReplicaSet.
 type use struct {
 	rollout string
 	pods    prometheus.Pods
+	spec    v1alpha1.RolloutSpec
 }
 
 // uses are the Rollouts that a guardrail applies to.
 type uses struct {
 	rollouts int32
+	// names of all Rollouts, as namespace/name, sorted.
+	names []string
 	// stable has those to probe now: at most maxUses with ready stable pods, others each
-	// time.
+	// time, and at most maxKept where something was wrong.
 	stable []use
 	// unreadable says which selector cannot be read.
 	unreadable string
@@ -59,26 +64,49 @@ func (r *Reconciler) usesOf(ctx context.Context, s *subject, now time.Time) (use
 		}
 	}
 	slices.SortFunc(all, func(a, b *v1alpha1.Rollout) int {
-		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+		return strings.Compare(nameOf(a), nameOf(b))
 	})
 	u := uses{rollouts: int32(len(all))}
+	for _, rollout := range all {
+		u.names = append(u.names, nameOf(rollout))
+	}
 	if len(all) == 0 {
 		return u, nil
 	}
+	kept := s.wrong()
+	again := slices.DeleteFunc(slices.Clone(all), func(rollout *v1alpha1.Rollout) bool { return !slices.Contains(kept, nameOf(rollout)) })
+	if err := r.add(ctx, &u, again, maxKept); err != nil {
+		return uses{}, err
+	}
 	begin := int(now.UnixNano()/int64(r.Every)) * maxUses % len(all)
+	var turn []*v1alpha1.Rollout
 	for i := range min(len(all), maxSearched) {
 		rollout := all[(begin+i)%len(all)]
-		ready, err := r.hasReadyPods(ctx, rollout)
-		if err != nil {
-			return uses{}, err
-		}
-		if ready && len(u.stable) < maxUses {
-			u.stable = append(u.stable, use{rollout.Namespace + "/" + rollout.Name,
-				prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}})
+		if !slices.ContainsFunc(u.stable, func(added use) bool { return added.rollout == nameOf(rollout) }) {
+			turn = append(turn, rollout)
 		}
 	}
-	return u, nil
+	return u, r.add(ctx, &u, turn, maxUses)
 }
+
+// add adds the first Rollouts that have ready stable pods, at most so many.
+func (r *Reconciler) add(ctx context.Context, u *uses, from []*v1alpha1.Rollout, most int) error {
+	for _, rollout := range from {
+		if most == 0 {
+			return nil
+		}
+		ready, err := r.hasReadyPods(ctx, rollout)
+		if err != nil {
+			return err
+		}
+		if ready {
+			u.stable, most = append(u.stable, use{nameOf(rollout), prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}, rollout.Spec}), most-1
+		}
+	}
+	return nil
+}
+
+func nameOf(rollout *v1alpha1.Rollout) string { return rollout.Namespace + "/" + rollout.Name }
 
 // hasReadyPods reports whether the stable ReplicaSet has ready pods: without any it has
 // no series, and nothing is wrong.

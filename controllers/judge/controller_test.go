@@ -388,8 +388,8 @@ func TestABlindRunIsOneThatLostItsSource(t *testing.T) {
 		b.source.serve(500, 0)
 		b.poll()
 	}
-	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.PartialCoverage) || got.BlindSince == nil {
-		t.Fatalf("a run that is not scraped is %s", got.Reason)
+	if got := b.recorded(b.runs[0]); got.Reason != string(analysis.NoSeries) || got.BlindSince != nil {
+		t.Fatalf("a run that was never scraped is %s, blind since %v", got.Reason, got.BlindSince)
 	}
 	if got := b.blind(); got != [2]int{0, 6} {
 		t.Errorf("three apps are not scraped: blind are %v of all, want none of 6", got)
@@ -398,6 +398,9 @@ func TestABlindRunIsOneThatLostItsSource(t *testing.T) {
 	b.poll()
 	if got := b.blind(); got != [2]int{3, 6} {
 		t.Errorf("the source has lost the samples of the other three: blind are %v of all, want 3 of 6", got)
+	}
+	if got := b.recorded(b.runs[5]); got.Reason != string(analysis.PartialCoverage) || got.BlindSince == nil {
+		t.Errorf("a run that has lost its samples is %s", got.Reason)
 	}
 	b = newBench(t, 3)
 	b.source.canary.Bad = 1

@@ -13,7 +13,7 @@ import (
 // judgeSaturation adds a poll to the time that the candidate has been above its bound, and
 // judges it.
 func (t *evaluation) judgeSaturation(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Verdict {
-	rule, err := triggers.Saturation(g.Spec, trigger, result.interval)
+	rule, err := triggers.Saturation(g.Spec, trigger, result.interval, prometheus.LoadOf(*trigger.Saturation).ScrapedEvery(result.interval).Window)
 	if err != nil {
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}

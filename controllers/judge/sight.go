@@ -30,14 +30,15 @@ type sighting struct {
 	// asked again. Until then, doubt says why not; it is nil before the first answer.
 	settled bool
 	doubt   *analysis.Verdict
+	// incomparable says why stable's bad requests are not known; empty when they are.
+	incomparable string
 }
 
 // probeAgain is how often the source is asked again while a selector cannot match.
 const probeAgain = 30 * time.Second
 
 // probeSelectors asks the source about the selectors of a query, once in a run, and again
-// while they cannot match or the candidate has no series yet. Bad requests of the candidate
-// show by themselves that they can.
+// while they cannot match or the candidate has no series yet.
 func (r *Reconciler) probeSelectors(ctx context.Context, t *evaluation, q query, result result) {
 	s := t.sights[q.key]
 	if s == nil || s.hash != q.hash || !slices.Equal(s.sets, t.canarySets) {
@@ -46,7 +47,7 @@ func (r *Reconciler) probeSelectors(ctx context.Context, t *evaluation, q query,
 	}
 	ofCanary := len(result.poll.Canary) > 0
 	due := s.asked.IsZero() || t.now.Sub(s.asked) >= probeAgain || ofCanary && !s.ofCanary
-	if s.settled || s.response != nil || !due || len(t.canarySets) == 0 || t.state.Ledgers[q.key].Canary.Bad > 0 {
+	if s.settled || s.response != nil || !due || len(t.canarySets) == 0 {
 		return
 	}
 	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
@@ -82,9 +83,9 @@ func (s *sighting) take(ctx context.Context) {
 		return
 	}
 	for i := range got.Sights {
-		got.Sights[i].Version = "candidate"
+		got.Sights[i].Version = analysis.Candidate
 	}
-	got.Sights[len(got.Sights)-1].Version = "stable"
+	got.Sights[len(got.Sights)-1].Version = analysis.Stable
 	v, ok := analysis.JudgeSights(got.Scopes, s.missingIsZero, got.Sights...)
 	switch {
 	case !ok:
@@ -92,7 +93,7 @@ func (s *sighting) take(ctx context.Context) {
 	case !sawAll(got):
 		s.doubt = &analysis.Verdict{Reason: analysis.Pending, Message: "the candidate has no series yet in which the labels of the guardrail's matchers could be looked for"}
 	default:
-		s.settled, s.doubt = true, nil
+		s.settled, s.doubt, s.incomparable = true, nil, analysis.Incomparable(got.Scopes, got.Sights...)
 	}
 }
 
@@ -100,7 +101,7 @@ func (s *sighting) take(ctx context.Context) {
 // the first bad request.
 func sawAll(got sources.Sighting) bool {
 	for i, scope := range got.Scopes {
-		seen := scope.OfBad
+		seen := scope.OfBad || scope.Has != ""
 		for _, canary := range got.Sights[:len(got.Sights)-1] {
 			seen = seen || canary.Scopes[i].Series > 0
 		}
@@ -113,16 +114,17 @@ func sawAll(got sources.Sighting) bool {
 
 // withSelectors returns the verdict of a trigger, or why its selectors say nothing: it is
 // no pass while it is not known that they can match. That a label does not exist is also
-// said in place of verdicts that ask for more requests.
+// said in place of verdicts that ask for more requests, and of all when every request is
+// counted as bad because of it.
 func (t *evaluation) withSelectors(key string, v analysis.Verdict) analysis.Verdict {
-	s := t.sights[key]
-	passes := v.Outcome() == analysis.Pass
+	s, counts := t.sights[key], t.state.Ledgers[key].Canary
+	passes, allBad := v.Outcome() == analysis.Pass, counts.Bad > 0 && counts.Bad >= counts.Total
 	switch {
-	case s == nil || s.settled || t.state.Ledgers[key].Canary.Bad > 0:
+	case s == nil || s.settled || v.Outcome() == analysis.Error || counts.Bad > 0 && !allBad:
 		return v
 	case s.doubt == nil && passes:
 		v.Reason, v.Message = analysis.Pending, "the source has not said yet whether the guardrail's matchers can match the candidate's series"
-	case s.doubt != nil && (passes || s.doubt.Reason == analysis.UnknownLabel && slices.Contains(wantsMore, v.Reason)):
+	case s.doubt != nil && (passes || s.doubt.Reason == analysis.UnknownLabel && (allBad || slices.Contains(wantsMore, v.Reason))):
 		v.Reason, v.Message = s.doubt.Reason, s.doubt.Message
 	}
 	return v

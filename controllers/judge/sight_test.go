@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -63,6 +65,63 @@ func TestALabelThatTheCandidateRenamed(t *testing.T) {
 	b.source.stableSeries, b.source.canarySeries = map[string]string{"0": "2", "1,1": "2"}, map[string]string{"0": "2", "1,": "2"}
 	if got := b.healthy(6); got.Reason != string(analysis.UnknownLabel) || !strings.Contains(got.Message, "of the candidate pods") {
 		t.Errorf("got %s %s: %s", got.Outcome, got.Reason, got.Message)
+	}
+}
+
+// TestALabelThatTheCandidateBrings: stable's errors are not known, so the candidate is judged
+// by the objective alone: it passes, and rolls back when it is far outside.
+func TestALabelThatTheCandidateBrings(t *testing.T) {
+	b := newBench(t, 1)
+	b.edit(func(g *v1alpha1.GuardrailSpec) {
+		oneMetric(g)
+		g.Triggers = []v1alpha1.Trigger{
+			{Name: "availability", SLO: "availability", Regression: &v1alpha1.RegressionTrigger{WorseThan: "1.5", Burn: "2", FalseAlarm: "0.01"}},
+			{Name: "cost", SLO: "availability", BudgetSpent: "0.0001"},
+		}
+	})
+	b.source.stableSeries, b.source.canarySeries = map[string]string{"0": "2", "1,": "2"}, map[string]string{"0": "2", "1,1": "2"}
+	const why = `stable not known (its series "requests" lack the label "status_code")`
+	if got := b.healthy(6); got.Outcome != v1alpha1.VerdictPass || !strings.Contains(got.Message, why) {
+		t.Errorf("without errors: %s %s: %s", got.Outcome, got.Reason, got.Message)
+	}
+	for range 60 {
+		b.source.serve(2000, 3)
+		b.poll()
+	}
+	if got := b.recorded(b.runs[0]); got.Outcome != v1alpha1.VerdictInconclusive || !strings.Contains(got.Message, "a rollback needs more than 3.6 %") {
+		t.Errorf("with 1.5 %%, which stable may have too: %s %s: %s", got.Outcome, got.Reason, got.Message)
+	}
+	if got := b.verdictOf(b.runs[0], "cost"); got.Reason != string(analysis.BaselineMissing) || !strings.Contains(got.Message, "so the cost is at most this") {
+		t.Errorf("what it cost is %s: %s", got.Reason, got.Message)
+	}
+	for range 60 {
+		b.source.serve(2000, 60)
+		b.poll()
+	}
+	got := b.recorded(b.runs[0])
+	if got.Reason != string(analysis.RegressionWithoutBaseline) || !strings.Contains(got.Message, "stable cannot be compared with, so the limit is 3.6 %: its bad requests are not known") {
+		t.Errorf("with 30 %%: %s %s: %s", got.Outcome, got.Reason, got.Message)
+	}
+}
+
+// TestEveryRequestIsBadByNoLabel: a negative matcher on a label that does not exist selects
+// every request of both versions. That convicts nobody, also by a burn rate.
+func TestEveryRequestIsBadByNoLabel(t *testing.T) {
+	for label, want := range map[string]analysis.Reason{"1,": analysis.UnknownLabel, "1,1": analysis.BurnRateExceeded} {
+		b := newBench(t, 1)
+		b.edit(func(g *v1alpha1.GuardrailSpec) {
+			oneMetric(g)
+			g.SLOs[0].Indicator.Requests.Bad.Matchers[0].Op = "!~"
+			g.Triggers = []v1alpha1.Trigger{{Name: "availability", SLO: "availability", WarmUp: &metav1.Duration{}, Burn: &v1alpha1.BurnTrigger{Rate: "14.4", Long: metav1.Duration{Duration: time.Minute}, Short: metav1.Duration{Duration: 10 * time.Second}}}}
+		})
+		b.source.stableSeries, b.source.canarySeries = map[string]string{"0": "2", label: "2"}, map[string]string{"0": "2", label: "2"}
+		for range 12 {
+			b.source.serve(2000, 200)
+			b.poll()
+		}
+		if got := b.recorded(b.runs[0]); got.Reason != string(want) {
+			t.Errorf("with series of %q: %s %s: %s", label, got.Outcome, got.Reason, got.Message)
+		}
 	}
 }
 

@@ -36,13 +36,21 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 		before = analysis.AfterLosing(t.state.Lost)
 	}
 	v, after := triggers.Judge(g.Spec, trigger, triggers.Look{
-		Counted: result.counted, Judged: result.poll, Ledger: t.state.Ledgers[queryKey(g, trigger)], Regressions: t.regressions(),
+		Counted: result.counted, Judged: result.poll, Ledger: t.state.Ledgers[queryKey(g, trigger)], Regressions: t.regressions(), Incomparable: t.incomparable(g, trigger),
 		Quality: analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Background: t.background(result)},
 	}, before)
 	if after != nil {
 		t.state.Regressions[key] = *after
 	}
 	return v
+}
+
+// incomparable says why stable's bad requests are not known; empty when they are.
+func (t *evaluation) incomparable(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger) string {
+	if s := t.sights[queryKey(g, trigger)]; s != nil {
+		return s.incomparable
+	}
+	return ""
 }
 
 func triggerKey(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger) string {

@@ -6,7 +6,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -75,5 +77,21 @@ func TestPodsThatAreTheDeploymentsOwn(t *testing.T) {
 	}
 	if (&look{sets: map[string]seenSet{"s": {Set: workload.Set{Hash: "h", Pods: 2}}}}).deploymentRuns("h") {
 		t.Error("there is no Deployment")
+	}
+}
+
+// TestARolloutIsWarnedOfShortSteps by its guardrails, and not in a run, whose verdicts say it.
+func TestARolloutIsWarnedOfShortSteps(t *testing.T) {
+	g := &v1alpha1.Guardrail{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "errors"}}
+	g.Status.Exclusions = []v1alpha1.ExclusionStatus{{Rollout: "team/shop", Trigger: "regression", Message: "hold it for 2h"}}
+	for phase, want := range map[v1alpha1.Phase]string{v1alpha1.PhaseStable: `Guardrail "errors", trigger regression: hold it for 2h`, v1alpha1.PhaseStepping: ""} {
+		rollout := newRollout()
+		rollout.Spec.Guardrails = []v1alpha1.GuardrailRef{{Name: "errors"}}
+		rollout.Status.Phase = phase
+		r, _ := loopOn(t, interceptor.Funcs{}, rollout, g.DeepCopy())
+		l := &look{rollout: rollout, deployment: workload.NewDeployment()}
+		if err := r.warn(t.Context(), l); err != nil || l.input.Workload.Warning != want {
+			t.Errorf("%s: %q, %v; want %q", phase, l.input.Workload.Warning, err, want)
+		}
 	}
 }

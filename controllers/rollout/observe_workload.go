@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
@@ -198,7 +199,8 @@ func unavailableSince(d *unstructured.Unstructured) *time.Time {
 }
 
 // warn looks for what will surprise people later: an autoscaler that runs away
-// beside a canary at full size, a history without room for stable.
+// beside a canary at full size, a history without room for stable, steps that are too short
+// for what a guardrail demands.
 func (r *Reconciler) warn(ctx context.Context, l *look) error {
 	l.input.Workload.Warning = workload.HistoryWarning(l.deployment)
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
@@ -210,7 +212,12 @@ func (r *Reconciler) warn(ctx context.Context, l *look) error {
 			l.input.Workload.Warning = warning
 		}
 	}
-	return nil
+	if l.input.Workload.Warning != "" || l.rollout.Status.Phase.InRun() {
+		return nil
+	}
+	var err error
+	l.input.Workload.Warning, err = guardrails.Warning(ctx, r.Client, l.rollout)
+	return err
 }
 
 // describeCanary finds the ReplicaSet of the run in progress by its mark and its

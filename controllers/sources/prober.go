@@ -133,7 +133,7 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 		s := Sighting{Scopes: probe.Scopes}
 		for _, set := range w.pods.ReplicaSets {
 			sight := found.Of(probe, w.pods.Namespace, set)
-			p.nameLabels(ctx, client, shared.measure, prometheus.Pods{Namespace: w.pods.Namespace, ReplicaSets: []string{set}, Labels: shared.source.Spec.Labels}, &sight)
+			p.nameLabels(ctx, client, shared.measure, probe.Scopes, prometheus.Pods{Namespace: w.pods.Namespace, ReplicaSets: []string{set}, Labels: shared.source.Spec.Labels}, &sight)
 			s.Sights = append(s.Sights, sight)
 		}
 		w.result <- s
@@ -151,9 +151,9 @@ func tenantOf(part []waitingProbe) string {
 // nameLabels adds the names of the labels that exist where one is missing, of these pods
 // alone: the query that was shared is about others too. Without an answer the message
 // lacks them.
-func (p *Prober) nameLabels(ctx context.Context, client *prometheus.Client, of Measure, pods prometheus.Pods, sight *analysis.Sight) {
+func (p *Prober) nameLabels(ctx context.Context, client *prometheus.Client, of Measure, scopes []analysis.Scope, pods prometheus.Pods, sight *analysis.Sight) {
 	for i := range sight.Scopes {
-		if sight.Scopes[i].Missing() < 0 {
+		if scopes[i].Missing(sight.Scopes[i]) < 0 {
 			continue
 		}
 		if probe, err := of.probe(pods); err == nil {

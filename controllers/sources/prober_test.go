@@ -102,7 +102,7 @@ func TestProbesShareQueries(t *testing.T) {
 				if got.Err != nil || len(got.Sights) != 2 || got.Sights[0].Total != 10 || got.Sights[1].Bad != 1 || got.Sights[0].Scopes[0].Series != 3 {
 					t.Fatalf("%d: %+v", i, got)
 				}
-				if missing := got.Sights[0].Scopes[1].Missing(); (missing == 0) != (i == 7) {
+				if missing := got.Scopes[1].Missing(got.Sights[0].Scopes[1]); (missing == 0) != (i == 7) {
 					t.Errorf("%d: missing %d", i, missing)
 				}
 				if named := slices.Contains(got.Sights[0].Scopes[1].Names, "status"); named != (i == 7) {

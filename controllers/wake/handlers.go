@@ -94,13 +94,14 @@ func RolloutsByGuardrail(c client.Reader) handler.EventHandler {
 	return indexed(c, ByGuardrail, client.Object.GetName)
 }
 
-// GuardrailChanged passes changes of a Guardrail's spec, and of whether it can be used: what
-// its indicators see changes at every probe.
+// GuardrailChanged passes changes of a Guardrail's spec, of whether it can be used, and of its
+// warnings: what its indicators see changes at every probe.
 func GuardrailChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*v1alpha1.Guardrail)
 		now, both := e.ObjectNew.(*v1alpha1.Guardrail)
-		return !ok || !both || before.Generation != now.Generation || !before.DeletionTimestamp.Equal(now.DeletionTimestamp) || checked(before) != checked(now)
+		return !ok || !both || before.Generation != now.Generation || !before.DeletionTimestamp.Equal(now.DeletionTimestamp) || checked(before) != checked(now) ||
+			!equality.Semantic.DeepEqual(before.Status.Exclusions, now.Status.Exclusions)
 	}}
 }
 

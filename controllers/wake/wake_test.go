@@ -307,7 +307,10 @@ func TestAGuardrailWakesItsRolloutsWhenItsUseChanges(t *testing.T) {
 		"a mended mistake": {reason(v1alpha1.ReasonInvalidSpec, "2"), same, true},
 		"a changed spec":   {func(g *v1alpha1.Guardrail) { g.Generation = 1 }, same, true},
 		"a checked spec":   {func(g *v1alpha1.Guardrail) { g.Status.ObservedGeneration = 1 }, same, true},
-		"a deletion":       {same, func(g *v1alpha1.Guardrail) { g.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
+		"a warning": {same, func(g *v1alpha1.Guardrail) {
+			g.Status.Exclusions = []v1alpha1.ExclusionStatus{{Rollout: "shop/shop", Trigger: "errors"}}
+		}, true},
+		"a deletion": {same, func(g *v1alpha1.Guardrail) { g.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
 	} {
 		if got := GuardrailChanged().Update(event.UpdateEvent{ObjectOld: guardrail(tc.before), ObjectNew: guardrail(tc.now)}); got != tc.wakes {
 			t.Errorf("%s: wakes %v", name, got)
