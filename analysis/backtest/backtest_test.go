@@ -61,6 +61,17 @@ func TestAFaultIsFoundWhenItBegins(t *testing.T) {
 	}
 }
 
+// What fires before the onset is told from what finds the fault, and what is not listed counts.
+func TestAFireBeforeTheOnsetDoesNotFindTheFault(t *testing.T) {
+	p := newPast(t, pods(from(0))...)
+	spec := releases(Window{noon, 30 * time.Minute}, Window{noon.Add(time.Hour), 30 * time.Minute})
+	spec.Onset, spec.Limits.Fires = noon.Add(time.Hour), 1
+	got, err := Run(t.Context(), p.client(t), spec, nil)
+	if err != nil || got.Triggers[0].BeforeOnset != 1 || got.Triggers[0].FromOnset.Most > 300 || got.Fired != 2 || len(got.Fires) != 1 || got.Omitted != 1 {
+		t.Errorf("%v\n%s", err, got.Text(10))
+	}
+}
+
 // A version that is compared with itself is never rolled back, and each split compares
 // other pods.
 func TestAVersionIsNotWorseThanItself(t *testing.T) {
