@@ -40,8 +40,8 @@ type Spec struct {
 	// Stages of each release, in order of time. Those of a split are not given: its weight is
 	// the part of the pods that it takes.
 	Stages []Stage
-	// Onset is when a known fault began; zero for none. The report says how long after it
-	// the triggers fired.
+	// Onset is when a known fault began; zero for none. The report then says how long the
+	// triggers took to find it.
 	Onset time.Time
 	// Limits of the backtest. Zero values are those of DefaultLimits.
 	Limits Limits

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,8 @@ func TestAFaultIsFoundWhenItBegins(t *testing.T) {
 		}
 	}
 	trigger := got.Triggers[0]
-	if trigger.Fired != 2 || trigger.BeforeOnset != 0 || trigger.FromOnset == nil || trigger.After.Most-trigger.FromOnset.Most != 600 || got.To != noon.Add(30*time.Minute) {
+	if trigger.Fired != 2 || trigger.BeforeOnset != 0 || trigger.FromOnset == nil || trigger.After.Most-trigger.FromOnset.Most != 600 ||
+		trigger.After.Least-trigger.FromOnset.Least != 300 || got.To != noon.Add(30*time.Minute) {
 		t.Errorf("%+v, %+v, %+v", trigger, trigger.After, trigger.FromOnset)
 	}
 	if last.Judged != 121 || last.Of != 121 || last.Queries != 1 || p.queries != 1 {
@@ -56,6 +58,17 @@ func TestAFaultIsFoundWhenItBegins(t *testing.T) {
 	}
 	if text := got.Text(1); !strings.Contains(text, "2 of 3 releases would have been rolled back") || !strings.Contains(text, "and 1 more") {
 		t.Error(text)
+	}
+}
+
+// What fires before the onset is told from what finds the fault, and what is not listed counts.
+func TestAFireBeforeTheOnsetDoesNotFindTheFault(t *testing.T) {
+	p := newPast(t, pods(from(0))...)
+	spec := releases(Window{noon, 30 * time.Minute}, Window{noon.Add(time.Hour), 30 * time.Minute})
+	spec.Onset, spec.Limits.Fires = noon.Add(time.Hour), 1
+	got, err := Run(t.Context(), p.client(t), spec, nil)
+	if err != nil || got.Triggers[0].BeforeOnset != 1 || got.Triggers[0].FromOnset.Most > 300 || got.Fired != 2 || len(got.Fires) != 1 || got.Omitted != 1 {
+		t.Errorf("%v\n%s", err, got.Text(10))
 	}
 }
 
@@ -100,6 +113,11 @@ func TestASplitTakesItsShareOfThePods(t *testing.T) {
 			if s.of(p.name) == candidate {
 				n, seen[p.name] = n+1, true
 			}
+		}
+		bar := s.bar
+		s.begin(append(counters[:2:2], prometheus.Counter{Pod: "shop-old-ddddd"}))
+		if s.bar != bar {
+			t.Errorf("seed %d: pods change sides when others come and go", seed)
 		}
 		if n != 1 || s.weight != 25 {
 			t.Errorf("seed %d: %d of 4 pods with a weight of %d", seed, n, s.weight)
@@ -191,6 +209,23 @@ func TestLimitsAreNamed(t *testing.T) {
 	_, err := Run(ctx, c, spec, func(p Progress) { queries = p.Queries; cancel() })
 	if !errors.Is(err, context.Canceled) || queries != 1 {
 		t.Errorf("after a cancellation: %d queries, %v", queries, err)
+	}
+}
+
+// A pod whose series cannot be used leaves a run without a verdict, and a release too.
+func TestAFaultOfASeriesIsSaid(t *testing.T) {
+	bad := pods(from(10 * time.Minute))
+	bad[3].errors = func(since time.Duration) float64 {
+		if since < 20*time.Minute {
+			return math.NaN()
+		}
+		return 0
+	}
+	p := newPast(t, bad...)
+	spec := releases(Window{noon, 30 * time.Minute})
+	got, err := Run(t.Context(), p.client(t), spec, nil)
+	if err != nil || got.UnusablePolls != 121 || got.Unjudged != 1 || got.Fired != 0 || !strings.Contains(got.Text(1), `121 polls could not be used: Malformed: pod "shop-old-ccccc"`) {
+		t.Errorf("%v\n%s", err, got.Text(1))
 	}
 }
 

@@ -48,8 +48,8 @@ type TriggerReport struct {
 	Fired int `json:"fired"`
 	// After are seconds from the start of the release; absent when it never fired.
 	After *Spread `json:"afterSeconds,omitempty"`
-	// FromOnset are seconds from the onset of the known fault, of the releases in which it
-	// fired then or later. BeforeOnset are those in which it fired earlier.
+	// FromOnset are seconds from the onset of the known fault, or from the start of a release
+	// that began after it. BeforeOnset are those in which it fired earlier.
 	FromOnset   *Spread `json:"fromOnsetSeconds,omitempty"`
 	BeforeOnset int     `json:"beforeOnset,omitempty"`
 }
@@ -116,7 +116,7 @@ func (b *book) fire(r *release, trigger string, v analysis.Verdict, at time.Time
 		if at.Before(onset) {
 			b.early[trigger]++
 		} else {
-			b.onset[trigger] = append(b.onset[trigger], at.Sub(onset).Seconds())
+			b.onset[trigger] = append(b.onset[trigger], at.Sub(later(r.Start, onset)).Seconds())
 		}
 	}
 	if len(b.fires) == b.spec.Limits.Fires {
@@ -207,11 +207,10 @@ func overlap(windows []Window) bool {
 func (r Report) Text(lines int) string {
 	var out strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&out, format+"\n", args...) }
-	of := ""
+	say("%d of %d releases would have been rolled back, %s to %s, judged every %.4gs.", r.Fired, r.Releases, stamp(r.From), stamp(r.To), r.Every)
 	if len(r.Seeds) > 0 {
-		of = fmt.Sprintf(" of one version split in two (seeds %s)", seeds(r.Seeds))
+		say("In each, one version is split in two (seeds %s): it is compared with itself.", seeds(r.Seeds))
 	}
-	say("%d of %d releases%s would have been rolled back, %s to %s, judged every %.4gs.", r.Fired, r.Releases, of, stamp(r.From), stamp(r.To), r.Every)
 	if r.Unjudged > 0 {
 		say("%d of them have no samples of both versions: they say nothing.", r.Unjudged)
 	}
@@ -239,7 +238,7 @@ func (r Report) Text(lines int) string {
 	if left := len(r.Fires) - min(lines, len(r.Fires)) + r.Omitted; left > 0 {
 		say("  and %d more", left)
 	}
-	say("\nAssumed: %s.", strings.Join(r.Assumptions, "; "))
+	say("\n%s.", strings.Join(r.Assumptions, ";\n"))
 	return out.String()
 }
 

@@ -277,9 +277,10 @@ func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 			return d.SkipValue()
 		}
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	switch {
 	case !isObject:
 		v.note(failed(analysis.Malformed, "a series in the response is not an object"))
 	case v.rows > v.limit || v.err != nil:

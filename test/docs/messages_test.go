@@ -12,7 +12,7 @@ import (
 
 // packages whose messages stand in docs/reference/messages.md.
 var packages = []string{
-	"analysis", "analysis/prometheus", "analysis/triggers", "controllers/evidence", "controllers/guardrails", "controllers/judge", "controllers/orphans",
+	"analysis", "analysis/backtest", "analysis/prometheus", "analysis/triggers", "controllers/evidence", "controllers/guardrails", "controllers/judge", "controllers/orphans",
 	"controllers/gates", "controllers/indicators", "controllers/invariants", "controllers/plan", "controllers/replay", "controllers/rollout", "controllers/sources", "controllers/traffic", "controllers/traffic/gateway", "controllers/traffic/replicas", "controllers/workload",
 }
 
@@ -26,6 +26,9 @@ var notMessages = map[string]string{
 	"remote error":                                                             "an operation of crypto/tls",
 	"local error":                                                              "an operation of crypto/tls",
 	"%d numbers, want %v":                                                      "a damaged state, which is replaced",
+	"AFTER (least/median/most)":                                                "a heading",
+	"  seed %d":                                                                "a column",
+	"  %s  +%.0fs%s  %s %s\n    %s":                                            "columns",
 	"record whether the source responds":                                       "in front of another error",
 }
 
