@@ -98,7 +98,7 @@ func latencyProbe(l v1alpha1.LatencyIndicator, mine []string, pods []Pods) (Prob
 	if err != nil {
 		return Probe{}, err
 	}
-	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}}
+	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(boundOf(l))}}}
 	exists, err := selector(bucket, mine)
 	if err != nil {
 		return Probe{}, err
