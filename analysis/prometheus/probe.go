@@ -48,9 +48,9 @@ func IndicatorProbe(i v1alpha1.Indicator, pods ...Pods) (Probe, error) {
 	}
 	switch {
 	case i.Requests != nil:
-		return seriesProbe(i.Requests.Total, i.Requests.Bad, mine, pods)
+		return seriesProbe(i.Requests.Total, i.Requests.Bad, mayBeNative(i), mine, pods)
 	case i.Latency != nil:
-		return latencyProbe(*i.Latency, mine, pods)
+		return latencyProbe(*i.Latency, mayBeNative(i), mine, pods)
 	default:
 		return promQLProbe(*i.PromQL, mine, pods)
 	}
@@ -63,25 +63,25 @@ func InvariantProbe(i v1alpha1.Invariant, pods ...Pods) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	return seriesProbe(i.Checks, i.Violations, mine, pods)
+	return seriesProbe(i.Checks, i.Violations, false, mine, pods)
 }
 
 // seriesProbe looks for the labels of total in its metric, and for those of bad in the
 // series that total selects, or in the metric of bad when that is another one.
-func seriesProbe(total, bad v1alpha1.Series, mine []string, pods []Pods) (Probe, error) {
-	all, err := selector(total, mine)
+func seriesProbe(total, bad v1alpha1.Series, nativeToo bool, mine []string, pods []Pods) (Probe, error) {
+	all, err := countOf(total, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	some, err := selector(bad, mine)
+	some, err := countOf(bad, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	scopes := []scope{scopeOf(total.Metric, neededBy(total.Matchers), mine)}
+	scopes := []scope{scopeOf(total.Metric, neededBy(total.Matchers), nativeToo, mine)}
 	needed := neededBy(bad.Matchers)
 	switch {
 	case bad.Metric != total.Metric:
-		other := scopeOf(bad.Metric, needed, mine)
+		other := scopeOf(bad.Metric, needed, nativeToo, mine)
 		other.OfBad = true
 		scopes = append(scopes, other)
 	case len(needed) > 0:
@@ -92,24 +92,24 @@ func seriesProbe(total, bad v1alpha1.Series, mine []string, pods []Pods) (Probe,
 
 // latencyProbe looks for the labels in the count of observations, and for the bucket of the
 // threshold.
-func latencyProbe(l v1alpha1.LatencyIndicator, mine []string, pods []Pods) (Probe, error) {
-	count := v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}
-	all, err := selector(count, mine)
+func latencyProbe(l v1alpha1.LatencyIndicator, nativeToo bool, mine []string, pods []Pods) (Probe, error) {
+	count := countSeries(l)
+	all, err := countOf(count, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(boundOf(l))}}}
-	exists, err := selector(bucket, mine)
+	within, err := withinOf(l, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	bucket.Matchers = append(bucket.Matchers, l.Matchers...)
-	within, err := selector(bucket, mine)
+	ofAll := l
+	ofAll.Matchers = nil
+	exists, err := withinOf(ofAll, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
 	return newProbe([]scope{
-		scopeOf(count.Metric, neededBy(count.Matchers), mine), {analysis.Scope{Metric: bucket.Metric, Bound: l.Threshold.Duration.String()}, exists},
+		scopeOf(count.Metric, neededBy(count.Matchers), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: l.Threshold.Duration.String()}, exists},
 	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within), pods)
 }
 
@@ -164,7 +164,7 @@ func addSelector(scopes []scope, matchers []*labels.Matcher, ofBad bool, mine []
 	at := slices.IndexFunc(scopes, func(s scope) bool { return s.Metric == metric })
 	if at < 0 {
 		at = len(scopes)
-		scopes = append(scopes, scopeOf(metric, nil, mine))
+		scopes = append(scopes, scopeOf(metric, nil, false, mine))
 		scopes[at].OfBad = ofBad
 	}
 	for _, name := range needed {
@@ -176,10 +176,13 @@ func addSelector(scopes []scope, matchers []*labels.Matcher, ofBad bool, mine []
 }
 
 // scopeOf is all series of a metric on the pods.
-func scopeOf(metric string, needed, mine []string) scope {
+func scopeOf(metric string, needed []string, nativeToo bool, mine []string) scope {
 	series := metric + "{" + strings.Join(mine, ",") + "}"
 	if !metricName.MatchString(metric) {
 		series = "{__name__=" + strconv.Quote(metric) + "," + strings.Join(mine, ",") + "}"
+	}
+	if _, native, err := bothForms(v1alpha1.Series{Metric: metric}, mine, nativeToo); err == nil && native != "" {
+		series = "(" + series + " or histogram_count(" + native + "))"
 	}
 	return scope{analysis.Scope{Metric: metric, Labels: needed}, series}
 }

@@ -19,6 +19,12 @@ type Indicator struct {
 	// +optional
 	Preset Preset `json:"preset,omitempty"`
 
+	// histograms is the kind of the histograms whose durations or counts are read. Native
+	// is for sources with native histograms: Belay reads a target's native or classic ones,
+	// whichever it has.
+	// +optional
+	Histograms HistogramKind `json:"histograms,omitempty"`
+
 	// requests has a counter of all requests and one of the bad ones.
 	// +optional
 	Requests *RequestsIndicator `json:"requests,omitempty"`
@@ -34,6 +40,17 @@ type Indicator struct {
 // Preset names what exposes metrics: an instrumentation or a client library.
 // +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django
 type Preset string
+
+// HistogramKind is how a histogram is stored.
+// +kubebuilder:validation:Enum=Classic;Native
+type HistogramKind string
+
+const (
+	// HistogramsClassic have a series for each bucket and one for the count. It is the default.
+	HistogramsClassic HistogramKind = "Classic"
+	// HistogramsNative have one series, with buckets in its samples.
+	HistogramsNative HistogramKind = "Native"
+)
 
 // DurationUnit is the unit of a histogram's bucket bounds.
 // +kubebuilder:validation:Enum=Seconds;Milliseconds

@@ -32,6 +32,24 @@ func TestThePresetsAreInMetrics(t *testing.T) {
 	}
 }
 
+// TestEveryPresetIsAValueOfTheAPI, and every value has a preset.
+func TestEveryPresetIsAValueOfTheAPI(t *testing.T) {
+	crd, err := os.ReadFile("../../config/crd/belay.dev_guardrails.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, of, _ := strings.Cut(string(crd), " preset:\n")
+	_, of, _ = strings.Cut(of, " enum:\n")
+	of, _, _ = strings.Cut(of, " type:")
+	var want []string
+	for _, p := range presets.All {
+		want = append(want, "- "+string(p.Name))
+	}
+	if got := strings.Join(strings.Fields(of), " "); got != strings.Join(want, " ") {
+		t.Errorf("the API has %s, want %s", got, strings.Join(want, " "))
+	}
+}
+
 func presetRow(p presets.Preset) string {
 	var bad, slow []string
 	for _, m := range p.Bad.Matchers {
