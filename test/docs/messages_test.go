@@ -18,15 +18,19 @@ var packages = []string{
 
 // notMessages are literals with words that no user sees, with the reason.
 var notMessages = map[string]string{
-	"quantile(0.1,count_over_time(%[1]s[%[2]s]) and %[1]s offset %[2]s)":       "PromQL",
-	"(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))": "PromQL",
-	"1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))":            "PromQL",
-	"the probe has no such scope":                                              "a mistake in Belay, in front of nobody",
-	"record what the indicators see":                                           "in front of another error",
-	"remote error":                                                             "an operation of crypto/tls",
-	"local error":                                                              "an operation of crypto/tls",
-	"%d numbers, want %v":                                                      "a damaged state, which is replaced",
-	"record whether the source responds":                                       "in front of another error",
+	"quantile(0.1,count_over_time(%[1]s[%[2]s]) and %[1]s offset %[2]s)": "PromQL",
+	" or histogram_count(":               "PromQL",
+	") or timestamp(":                    "PromQL",
+	"]) or histogram_count(increase(":    "PromQL",
+	" or ignoring(le) (":                 "PromQL",
+	" >= 0 or ":                          "PromQL",
+	") or vector(0)) / sum(":             "PromQL",
+	"the probe has no such scope":        "a mistake in Belay, in front of nobody",
+	"record what the indicators see":     "in front of another error",
+	"remote error":                       "an operation of crypto/tls",
+	"local error":                        "an operation of crypto/tls",
+	"%d numbers, want %v":                "a damaged state, which is replaced",
+	"record whether the source responds": "in front of another error",
 }
 
 // TestEveryMessageIsInTheReference compares docs/reference/messages.md with the
