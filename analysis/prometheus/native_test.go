@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/analysis/prometheus/enginetest"
@@ -95,7 +94,8 @@ func TestLatencyOfNativeHistograms(t *testing.T) {
 			e := enginetest.New(scraped)
 			tc.scrape(t, e)
 			c := clientOf(t, e)
-			i := v1alpha1.Indicator{Histograms: v1alpha1.HistogramsNative, Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Unit: tc.unit, Threshold: metav1.Duration{Duration: tc.threshold}}}
+			i := v1alpha1.Indicator{Histograms: v1alpha1.HistogramsNative, Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Unit: tc.unit}}
+			i.Latency.Threshold.Duration = tc.threshold
 			query, err := prometheus.IndicatorQuery(i, shop)
 			if err != nil {
 				t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
@@ -67,7 +68,7 @@ func (e *Engine) Scrape(t testing.TB, text string, target map[string]string) {
 // Histogram adds a native histogram of a target.
 func (e *Engine) Histogram(name string, own, target map[string]string, h *histogram.FloatHistogram) {
 	b := labels.NewBuilder(labels.FromMap(own))
-	b.Set(labels.MetricName, name)
+	b.Set(model.MetricNameLabel, name)
 	e.add(b.Labels(), target, sample{at: e.at.UnixMilli(), histogram: h})
 }
 
@@ -131,8 +132,10 @@ type querier struct {
 	of *Engine
 }
 
+// Close does nothing.
 func (querier) Close() error { return nil }
 
+// Select returns the series that match.
 func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	set := &seriesSet{at: -1}
 	for _, s := range q.of.series {
@@ -157,9 +160,16 @@ type seriesSet struct {
 	at  int
 }
 
-func (s *seriesSet) Next() bool                        { s.at++; return s.at < len(s.all) }
-func (s *seriesSet) At() storage.Series                { return s.all[s.at] }
-func (s *seriesSet) Err() error                        { return nil }
+// Next moves to the next series.
+func (s *seriesSet) Next() bool { s.at++; return s.at < len(s.all) }
+
+// At is the present series.
+func (s *seriesSet) At() storage.Series { return s.all[s.at] }
+
+// Err is nil.
+func (s *seriesSet) Err() error { return nil }
+
+// Warnings has none.
 func (s *seriesSet) Warnings() annotations.Annotations { return nil }
 
 // sample is a number or a histogram.
@@ -169,12 +179,25 @@ type sample struct {
 	histogram *histogram.FloatHistogram
 }
 
-func (s sample) T() int64                      { return s.at }
-func (s sample) ST() int64                     { return 0 }
-func (s sample) F() float64                    { return s.value }
-func (s sample) H() *histogram.Histogram       { return nil }
+// T is the time in milliseconds.
+func (s sample) T() int64 { return s.at }
+
+// ST is no start time.
+func (s sample) ST() int64 { return 0 }
+
+// F is the number.
+func (s sample) F() float64 { return s.value }
+
+// H is nil: histograms have floats.
+func (s sample) H() *histogram.Histogram { return nil }
+
+// FH is the histogram.
 func (s sample) FH() *histogram.FloatHistogram { return s.histogram }
-func (s sample) Copy() chunks.Sample           { return s }
+
+// Copy is the sample, which nobody changes.
+func (s sample) Copy() chunks.Sample { return s }
+
+// Type is that of the value.
 func (s sample) Type() chunkenc.ValueType {
 	if s.histogram != nil {
 		return chunkenc.ValFloatHistogram
