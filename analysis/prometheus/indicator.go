@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -20,9 +21,9 @@ import (
 func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 	switch {
 	case i.Requests != nil:
-		return CountsQuery(i.Requests.Total, i.Requests.Bad, pods...)
+		return countsQuery(i.Requests.Total, i.Requests.Bad, mayBeNative(i), pods)
 	case i.Latency != nil:
-		return latencyQuery(*i.Latency, pods)
+		return latencyQuery(*i.Latency, mayBeNative(i), pods)
 	case i.PromQL != nil:
 		return promQLQuery(*i.PromQL, pods)
 	default:
@@ -34,12 +35,8 @@ func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 // bound is the threshold (within). A pod that has the first without the second has
 // no such bucket. That must not look as if no request was slow, so the reader
 // requires both.
-func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
+func latencyQuery(l v1alpha1.LatencyIndicator, nativeToo bool, pods []Pods) (string, error) {
 	mine, err := bound(pods)
-	if err != nil {
-		return "", err
-	}
-	count, err := selector(v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}, mine)
 	if err != nil {
 		return "", err
 	}
@@ -48,27 +45,42 @@ func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
 			return "", fmt.Errorf("the label le is set by Belay: remove this matcher, and set threshold")
 		}
 	}
-	within, err := selector(v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: append([]v1alpha1.Matcher{
-		{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}, l.Matchers...)}, mine)
+	count, err := countOf(countSeries(l), mine, nativeToo)
+	if err != nil {
+		return "", err
+	}
+	within, err := withinOf(l, mine, nativeToo)
+	if err != nil {
+		return "", err
+	}
+	times, err := sampledAt(countSeries(l), mine, nativeToo)
 	if err != nil {
 		return "", err
 	}
 	by := pods[0].labels().byTarget()
-	return rows(len(pods),
+	return rows(len(pods)*forms(nativeToo),
 		row("count", "sum "+by+"("+count+")"),
 		row("within", "sum "+by+"("+within+")"),
-		row("ts", "min "+by+"(timestamp("+count+"))"))
+		row("ts", "min "+by+"("+times+")"))
+}
+
+// boundOf is the threshold in the unit of the histogram.
+func boundOf(l v1alpha1.LatencyIndicator) float64 {
+	if l.Unit == v1alpha1.UnitMilliseconds {
+		return float64(l.Threshold.Duration) / float64(time.Millisecond)
+	}
+	return l.Threshold.Seconds()
 }
 
 // boundPattern matches the forms in which a bucket's bound is written: Prometheus 3
 // writes whole numbers with a fraction, older exporters without.
-func boundPattern(seconds float64) string {
-	plain := regexp.QuoteMeta(strconv.FormatFloat(seconds, 'f', -1, 64))
+func boundPattern(bound float64) string {
+	plain := regexp.QuoteMeta(strconv.FormatFloat(bound, 'f', -1, 64))
 	fraction := `0*`
 	if !strings.Contains(plain, ".") {
 		fraction = `(\.0*)?`
 	}
-	short := regexp.QuoteMeta(strconv.FormatFloat(seconds, 'g', -1, 64))
+	short := regexp.QuoteMeta(strconv.FormatFloat(bound, 'g', -1, 64))
 	if short == plain {
 		return plain + fraction
 	}

@@ -94,9 +94,9 @@ func LoadProbe(l Load, pods ...Pods) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	scopes := []scope{scopeOf(l.Value.Metric, neededBy(matchersOf(l.Value)), mine)}
+	scopes := []scope{scopeOf(l.Value.Metric, neededBy(matchersOf(l.Value)), false, mine)}
 	if l.Per != nil {
-		scopes = append(scopes, scopeOf(l.Per.Metric, neededBy(matchersOf(*l.Per)), mine))
+		scopes = append(scopes, scopeOf(l.Per.Metric, neededBy(matchersOf(*l.Per)), false, mine))
 	}
 	return newProbe(scopes, kindOf("total", value), pods)
 }

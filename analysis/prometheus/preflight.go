@@ -24,29 +24,41 @@ func SharesQuery(i v1alpha1.Indicator, of v1alpha1.MetricSourceLabels, namespace
 	}
 	l := labelsOf(of)
 	mine := []string{quotedName(l.namespaceName()) + "=" + strconv.Quote(namespace), quotedName(l.podName()) + "=~" + strconv.Quote(names)}
-	var total, part v1alpha1.Series
-	share := "(sum(increase(%[2]s[%[3]s])) or vector(0)) / sum(increase(%[1]s[%[3]s]))"
+	var parts []string
+	for _, window := range [][2]string{{"period", fmt.Sprintf("%.0fd", period.Hours()/24)}, {"long", "1h"}, {"short", "5m"}} {
+		share, err := shareOf(i, mine, window[1])
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, row(window[0], share))
+	}
+	return rows(forms(mayBeNative(i)), parts...)
+}
+
+// shareOf is an indicator's error ratio over a window.
+func shareOf(i v1alpha1.Indicator, mine []string, window string) (string, error) {
 	switch {
 	case i.Requests != nil:
-		total, part = i.Requests.Total, i.Requests.Bad
+		total, err := increaseOf(i.Requests.Total, mine, mayBeNative(i), window)
+		if err != nil {
+			return "", err
+		}
+		bad, err := increaseOf(i.Requests.Bad, mine, mayBeNative(i), window)
+		return "(sum(" + bad + ") or vector(0)) / sum(" + total + ")", err
 	case i.Latency != nil:
-		total = v1alpha1.Series{Metric: i.Latency.Histogram + "_count", Matchers: i.Latency.Matchers}
-		part = v1alpha1.Series{Metric: i.Latency.Histogram + "_bucket", Matchers: append([]v1alpha1.Matcher{
-			{Name: "le", Op: "=~", Value: boundPattern(i.Latency.Threshold.Seconds())}}, i.Latency.Matchers...)}
-		share = "1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))"
+		count, native, err := bothForms(countSeries(*i.Latency), mine, mayBeNative(i))
+		if err != nil {
+			return "", err
+		}
+		bucket, err := selector(bucketSeries(*i.Latency), mine)
+		share := "1 - sum(increase(" + bucket + "[" + window + "])) / sum(increase(" + count + "[" + window + "]))"
+		if err != nil || native == "" {
+			return share, err
+		}
+		return share + " or 1 - " + withinPart(*i.Latency, "sum(increase("+native+"["+window+"]))"), nil
 	default:
 		return "", errors.New("a pre-flight check does not support promQL: name recording rules of this slo in preflight.recorded, or move it to a guardrail without preflight")
 	}
-	totalSelector, err := selector(total, mine)
-	if err != nil {
-		return "", err
-	}
-	partSelector, err := selector(part, mine)
-	if err != nil {
-		return "", err
-	}
-	window := func(k, length string) string { return row(k, fmt.Sprintf(share, totalSelector, partSelector, length)) }
-	return rows(1, window("period", fmt.Sprintf("%.0fd", period.Hours()/24)), window("long", "1h"), window("short", "5m"))
 }
 
 // maxHash is the length of the hash in the names of a Deployment's ReplicaSets.

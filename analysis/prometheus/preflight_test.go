@@ -51,8 +51,10 @@ func TestShares(t *testing.T) {
 
 func TestSharesQueryAsksForEveryWindow(t *testing.T) {
 	for name, i := range map[string]v1alpha1.Indicator{
-		"requests": {Requests: &v1alpha1.RequestsIndicator{Total: series("requests"), Bad: series("errors")}},
-		"latency":  {Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds"}},
+		"requests":                      {Requests: &v1alpha1.RequestsIndicator{Total: series("requests"), Bad: series("errors")}},
+		"latency":                       {Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds"}},
+		"requests of native histograms": {Histograms: v1alpha1.HistogramsNative, Requests: &v1alpha1.RequestsIndicator{Total: series("seconds_count"), Bad: series("seconds_count")}},
+		"latency of native histograms":  {Histograms: v1alpha1.HistogramsNative, Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds"}},
 	} {
 		query, err := SharesQuery(i, v1alpha1.MetricSourceLabels{}, "shop", "web", 30*24*time.Hour)
 		if err != nil {

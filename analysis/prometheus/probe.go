@@ -44,9 +44,9 @@ func IndicatorProbe(i v1alpha1.Indicator, pods ...Pods) (Probe, error) {
 	}
 	switch {
 	case i.Requests != nil:
-		return seriesProbe(i.Requests.Total, i.Requests.Bad, mine, pods)
+		return seriesProbe(i.Requests.Total, i.Requests.Bad, mayBeNative(i), mine, pods)
 	case i.Latency != nil:
-		return latencyProbe(*i.Latency, mine, pods)
+		return latencyProbe(*i.Latency, mayBeNative(i), mine, pods)
 	default:
 		return promQLProbe(*i.PromQL, mine, pods)
 	}
@@ -59,49 +59,49 @@ func InvariantProbe(i v1alpha1.Invariant, pods ...Pods) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	return seriesProbe(i.Checks, i.Violations, mine, pods)
+	return seriesProbe(i.Checks, i.Violations, false, mine, pods)
 }
 
 // seriesProbe looks for the labels of total in its metric, and for those of bad in the
 // series that total selects, or in the metric of bad when that is another one.
-func seriesProbe(total, bad v1alpha1.Series, mine []string, pods []Pods) (Probe, error) {
-	all, err := selector(total, mine)
+func seriesProbe(total, bad v1alpha1.Series, nativeToo bool, mine []string, pods []Pods) (Probe, error) {
+	all, err := countOf(total, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	some, err := selector(bad, mine)
+	some, err := countOf(bad, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	scopes := []scope{scopeOf(total.Metric, neededBy(matchersOf(total)), mine)}
+	scopes := []scope{scopeOf(total.Metric, neededBy(matchersOf(total)), nativeToo, mine)}
 	if bad.Metric == total.Metric {
-		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), all, mine, matchersOf(total))...)
+		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), all, nativeToo, mine, matchersOf(total))...)
 	} else {
-		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), "", mine)...)
+		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), "", nativeToo, mine)...)
 	}
 	return newProbe(scopes, kindOf("total", all)+" or "+kindOf("bad", some), pods)
 }
 
 // latencyProbe looks for the labels in the count of observations, and for the bucket of the
 // threshold.
-func latencyProbe(l v1alpha1.LatencyIndicator, mine []string, pods []Pods) (Probe, error) {
-	count := v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}
-	all, err := selector(count, mine)
+func latencyProbe(l v1alpha1.LatencyIndicator, nativeToo bool, mine []string, pods []Pods) (Probe, error) {
+	count := countSeries(l)
+	all, err := countOf(count, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}}
-	exists, err := selector(bucket, mine)
+	within, err := withinOf(l, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
-	bucket.Matchers = append(bucket.Matchers, l.Matchers...)
-	within, err := selector(bucket, mine)
+	ofAll := l
+	ofAll.Matchers = nil
+	exists, err := withinOf(ofAll, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
 	}
 	return newProbe([]scope{
-		scopeOf(count.Metric, neededBy(matchersOf(count)), mine), {analysis.Scope{Metric: bucket.Metric, Bound: l.Threshold.Duration.String()}, exists},
+		scopeOf(count.Metric, neededBy(matchersOf(count)), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: l.Threshold.Duration.String()}, exists},
 	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within), pods)
 }
 
@@ -124,10 +124,13 @@ func promQLProbe(q v1alpha1.PromQLIndicator, mine []string, pods []Pods) (Probe,
 }
 
 // scopeOf is all series of a metric on the pods.
-func scopeOf(metric string, needed, mine []string) scope {
+func scopeOf(metric string, needed []string, nativeToo bool, mine []string) scope {
 	series := metric + "{" + strings.Join(mine, ",") + "}"
 	if !metricName.MatchString(metric) {
 		series = "{__name__=" + strconv.Quote(metric) + "," + strings.Join(mine, ",") + "}"
+	}
+	if _, native, err := bothForms(v1alpha1.Series{Metric: metric}, mine, nativeToo); err == nil && native != "" {
+		series = "(" + series + " or histogram_count(" + native + "))"
 	}
 	return scope{analysis.Scope{Metric: metric, Labels: needed}, series}
 }

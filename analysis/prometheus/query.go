@@ -36,41 +36,62 @@ const maxQuery = 4096
 // a bad series counts as 0 bad. The error says what to change in series that cannot
 // be queried.
 func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
-	return countsQuery(total, bad, "%s", pods)
+	return countsQuery(total, bad, false, pods)
 }
 
 // InvariantQuery returns the query for checks as total and violations as bad. The
 // violations are the maximum of the last 15 minutes, so that one which a container
 // counted before it restarted is still found.
 func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
-	return countsQuery(i.Checks, i.Violations, "max_over_time(%s[15m])", pods)
-}
-
-func countsQuery(total, bad v1alpha1.Series, ofBad string, pods []Pods) (string, error) {
 	mine, err := bound(pods)
 	if err != nil {
 		return "", err
 	}
-	totalSelector, err := selector(total, mine)
+	checks, err := selector(i.Checks, mine)
 	if err != nil {
 		return "", err
 	}
-	badSelector, err := selector(bad, mine)
+	violations, err := selector(i.Violations, mine)
 	if err != nil {
 		return "", err
 	}
-	by := pods[0].labels().byTarget()
-	return rows(len(pods),
-		row("total", "sum "+by+"("+totalSelector+")"),
-		row("bad", "sum "+by+"("+fmt.Sprintf(ofBad, badSelector)+")"),
-		row("ts", "min "+by+"(timestamp("+totalSelector+"))"))
+	return countRows(checks, "max_over_time("+violations+"[15m])", "timestamp("+checks+")", pods, 1)
 }
 
-// rows joins the parts of a query for this number of runs. Each run adds its pods'
-// names to every selector, so the length limit grows with them.
-func rows(runs int, of ...string) (string, error) {
+func countsQuery(total, bad v1alpha1.Series, nativeToo bool, pods []Pods) (string, error) {
+	mine, err := bound(pods)
+	if err != nil {
+		return "", err
+	}
+	totalSelector, err := countOf(total, mine, nativeToo)
+	if err != nil {
+		return "", err
+	}
+	badSelector, err := countOf(bad, mine, nativeToo)
+	if err != nil {
+		return "", err
+	}
+	times, err := sampledAt(total, mine, nativeToo)
+	if err != nil {
+		return "", err
+	}
+	return countRows(totalSelector, badSelector, times, pods, forms(nativeToo))
+}
+
+// countRows sums two expressions by target, with the times of the samples.
+func countRows(total, bad, times string, pods []Pods, forms int) (string, error) {
+	by := pods[0].labels().byTarget()
+	return rows(len(pods)*forms,
+		row("total", "sum "+by+"("+total+")"),
+		row("bad", "sum "+by+"("+bad+")"),
+		row("ts", "min "+by+"("+times+")"))
+}
+
+// rows joins the parts of a query, which is as long as this number of plain ones: each run
+// adds its pods' names to every selector, and a histogram has two forms.
+func rows(times int, of ...string) (string, error) {
 	query := strings.Join(of, " or ")
-	if limit := maxQuery * max(1, runs); len(query) > limit {
+	if limit := maxQuery * max(1, times); len(query) > limit {
 		return "", fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)
 	}
 	return query, nil

@@ -83,11 +83,11 @@ func narrowing(bad []*labels.Matcher, total ...[]*labels.Matcher) (needed, prese
 
 // scopesOfBad are what the matchers of bad need. from are the series that total selects, when
 // bad has the metric of total; without them its metric is only bad's.
-func scopesOfBad(metric string, bad []*labels.Matcher, from string, mine []string, total ...[]*labels.Matcher) (scopes []scope) {
+func scopesOfBad(metric string, bad []*labels.Matcher, from string, nativeToo bool, mine []string, total ...[]*labels.Matcher) (scopes []scope) {
 	needed, present, loose := narrowing(bad, total...)
 	switch {
 	case from == "":
-		other := scopeOf(metric, needed, mine)
+		other := scopeOf(metric, needed, nativeToo, mine)
 		other.OfBad = true
 		scopes = append(scopes, other)
 	case len(needed) > 0:
@@ -96,7 +96,7 @@ func scopesOfBad(metric string, bad []*labels.Matcher, from string, mine []strin
 		scopes = append(scopes, scope{analysis.Scope{Metric: metric, Labels: loose, Narrows: true, Any: true}, from})
 	}
 	for _, name := range present {
-		has := scopeOf(metric, nil, append(slices.Clone(mine), quotedName(name)+`!=""`))
+		has := scopeOf(metric, nil, nativeToo, append(slices.Clone(mine), quotedName(name)+`!=""`))
 		has.Has = name
 		scopes = append(scopes, has)
 	}
@@ -118,15 +118,15 @@ func expressionScopes(q v1alpha1.PromQLIndicator, mine []string) (scopes []scope
 		for _, matchers := range parser.ExtractSelectors(parsed) {
 			metric := metricIn(matchers)
 			if i == 0 {
-				scopes = merge(scopes, scopeOf(metric, neededBy(matchers), mine))
+				scopes = merge(scopes, scopeOf(metric, neededBy(matchers), false, mine))
 				selected[metric] = append(selected[metric], matchers)
 				continue
 			}
 			from := ""
 			if len(selected[metric]) > 0 {
-				from = scopeOf(metric, nil, mine).series
+				from = scopeOf(metric, nil, false, mine).series
 			}
-			scopes = merge(scopes, scopesOfBad(metric, matchers, from, mine, selected[metric]...)...)
+			scopes = merge(scopes, scopesOfBad(metric, matchers, from, false, mine, selected[metric]...)...)
 		}
 	}
 	return scopes, nil

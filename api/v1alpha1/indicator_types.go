@@ -8,7 +8,23 @@ import (
 // restricts every selector to the pods of a version.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.requests), has(self.latency), has(self.promQL)].filter(x, x).size() == 1",message="set exactly one of requests, latency and promQL"
+// +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.promQL)",message="a preset fills in requests or latency: remove preset, or write requests: {} in place of promQL"
+// +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.requests) || has(self.requests.total) && has(self.requests.bad)",message="requests needs total and bad, each with a metric; or set preset to what counts them, such as otel-http"
+// +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.requests) || !has(self.requests.matchers)",message="requests.matchers is for a preset: write these matchers in total and in bad, or set preset"
+// +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.latency) || has(self.latency.histogram)",message="latency needs histogram, the metric's name without _bucket; or set preset to what measures it, such as otel-http"
 type Indicator struct {
+	// preset is what exposes the metrics. It fills in the metrics, matchers and unit that
+	// requests or latency do not have: see docs/metrics.md. A run pins them as if they
+	// were written here.
+	// +optional
+	Preset Preset `json:"preset,omitempty"`
+
+	// histograms is the kind of the histograms whose durations or counts are read. Native
+	// is for sources with native histograms: Belay reads a target's native or classic ones,
+	// whichever it has.
+	// +optional
+	Histograms HistogramKind `json:"histograms,omitempty"`
+
 	// requests has a counter of all requests and one of the bad ones.
 	// +optional
 	Requests *RequestsIndicator `json:"requests,omitempty"`
@@ -21,18 +37,50 @@ type Indicator struct {
 	PromQL *PromQLIndicator `json:"promQL,omitempty"`
 }
 
-// LatencyIndicator is a classic histogram in seconds, and a threshold that is one of its
-// bucket bounds.
+// Preset names what exposes metrics: an instrumentation or a client library.
+// +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django
+type Preset string
+
+// HistogramKind is how a histogram is stored.
+// +kubebuilder:validation:Enum=Classic;Native
+type HistogramKind string
+
+const (
+	// HistogramsClassic have a series for each bucket and one for the count. It is the default.
+	HistogramsClassic HistogramKind = "Classic"
+	// HistogramsNative have one series, with buckets in its samples.
+	HistogramsNative HistogramKind = "Native"
+)
+
+// DurationUnit is the unit of a histogram's bucket bounds.
+// +kubebuilder:validation:Enum=Seconds;Milliseconds
+type DurationUnit string
+
+const (
+	// UnitSeconds is what Prometheus recommends.
+	UnitSeconds DurationUnit = "Seconds"
+	// UnitMilliseconds is for meshes and older conventions of OpenTelemetry.
+	UnitMilliseconds DurationUnit = "Milliseconds"
+)
+
+// LatencyIndicator is a classic histogram, and a threshold that is one of its bucket
+// bounds.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.matchers) || self.matchers.all(m, m.name != 'le')",message="the label le is set by Belay: remove this matcher, and set threshold"
 type LatencyIndicator struct {
-	// histogram is the name of the metric, without _bucket and _count.
-	// +required
+	// histogram is the name of the metric, without _bucket and _count. Only a preset can
+	// fill it in.
+	// +optional
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:./-]*$`
 	// +kubebuilder:validation:MaxLength=190
-	Histogram string `json:"histogram"`
+	Histogram string `json:"histogram,omitempty"`
 
-	// matchers select series by their labels. Belay sets namespace and pod itself.
+	// unit of the bucket bounds: Seconds unless a preset says otherwise.
+	// +optional
+	Unit DurationUnit `json:"unit,omitempty"`
+
+	// matchers select series by their labels. Belay sets namespace and pod itself. With a
+	// preset they are added to its own.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -76,14 +124,20 @@ type PromQLIndicator struct {
 
 // RequestsIndicator is two cumulative counters.
 //
-// +kubebuilder:validation:XValidation:rule=`self.total.metric != self.bad.metric || (has(self.bad.matchers) && self.bad.matchers.exists(b, !has(self.total.matchers) || !self.total.matchers.exists(t, t.name == b.name && t.op == b.op && (has(t.value) ? t.value : "") == (has(b.value) ? b.value : ""))))`,message="bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5.."
+// +kubebuilder:validation:XValidation:rule=`!has(self.total) || !has(self.bad) || self.total.metric != self.bad.metric || (has(self.bad.matchers) && self.bad.matchers.exists(b, !has(self.total.matchers) || !self.total.matchers.exists(t, t.name == b.name && t.op == b.op && (has(t.value) ? t.value : "") == (has(b.value) ? b.value : ""))))`,message="bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5.."
 type RequestsIndicator struct {
-	// total counts all requests.
-	// +required
-	Total Series `json:"total"`
-	// bad counts the bad ones among them.
-	// +required
-	Bad Series `json:"bad"`
+	// total counts all requests. Only a preset can fill it in.
+	// +optional
+	Total Series `json:"total,omitzero"`
+	// bad counts the bad ones among them. Only a preset can fill it in.
+	// +optional
+	Bad Series `json:"bad,omitzero"`
+
+	// matchers are added to total and bad of a preset, such as one for a route or a method.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Matchers []Matcher `json:"matchers,omitempty"`
 
 	// missingBad is what it means that no pod of the service has a series of the metric
 	// of bad, when that is another metric than the one of total, or a label that bad asks

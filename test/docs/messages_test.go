@@ -30,6 +30,11 @@ var notMessages = map[string]string{
 	"  seed %d":                                                                "a column",
 	"  %s  +%.0fs%s  %s %s\n    %s":                                            "columns",
 	"record whether the source responds":                                       "in front of another error",
+	" or histogram_count(":                                                     "PromQL",
+	") or timestamp(":                                                          "PromQL",
+	"]) or histogram_count(increase(":                                          "PromQL",
+	" or ignoring(le) (":                                                       "PromQL",
+	" >= 0 or ":                                                                "PromQL",
 }
 
 // TestEveryMessageIsInTheReference compares docs/reference/messages.md with the
