@@ -63,6 +63,7 @@ const (
 	BaselineMissing       Reason = "BaselineMissing"
 	UnknownLabel          Reason = "UnknownLabel"
 	NeverSeen             Reason = "NeverSeen"
+	NotRouted             Reason = "NotRouted"
 
 	Timeout       Reason = "Timeout"
 	Unreachable   Reason = "Unreachable"
@@ -89,7 +90,7 @@ var outcomes = map[Reason]Outcome{
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
 	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,
-	NotExcludedYet: Inconclusive, UnknownLabel: Inconclusive, NeverSeen: Inconclusive,
+	NotExcludedYet: Inconclusive, UnknownLabel: Inconclusive, NeverSeen: Inconclusive, NotRouted: Inconclusive,
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,

@@ -16,6 +16,8 @@ type Scope struct {
 	Bound string
 	// OfBad is set for a metric that only the bad requests or the violations have.
 	OfBad bool
+	// OfDestination is set for series that name the destination of requests, not a pod.
+	OfDestination bool
 }
 
 // Sight is what the pods of one version have of an indicator's series.
@@ -62,7 +64,7 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 			seen := version.Scopes[i]
 			series += seen.Series
 			if at := seen.Missing(); at >= 0 {
-				return Verdict{Reason: UnknownLabel, Message: unknownLabel(scope, version.Version, scope.Labels[at], seen.Names)}, false
+				return Verdict{Reason: UnknownLabel, Message: unknownLabel(scope, scope.of(version.Version), scope.Labels[at], seen.Names)}, false
 			}
 		}
 		switch {
@@ -70,6 +72,8 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 			ofBad, unseen = append(ofBad, scope.Metric), unseen && series == 0
 		case series == 0 && scope.Bound != "":
 			return Verdict{Reason: BadQuery, Message: fmt.Sprintf("the histogram has no bucket %s whose upper bound is the threshold %s: choose a threshold that is a bucket bound (label le), or add the bucket", quoted(scope.Metric), scope.Bound)}, false
+		case series == 0 && scope.OfDestination:
+			return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the source has no series %s of requests to the service: check its name, the labels of destination, and that the gateway is scraped and has served requests", quoted(scope.Metric))}, false
 		case series == 0:
 			return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the source has no series %s for any pod of the service: check its name, that the pods are scraped, and that spec.labels of the MetricSource are the labels that name them", quoted(scope.Metric))}, false
 		}
@@ -85,6 +89,14 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 // maxNames bounds how many label names a message has.
 const maxNames = 12
 
+// of is what has the series of a version, in messages.
+func (s Scope) of(version string) string {
+	if s.OfDestination {
+		return "requests to " + version
+	}
+	return "the " + version + " pods"
+}
+
 func unknownLabel(scope Scope, version, label string, names []string) string {
 	has := ""
 	if n := len(names); n > 0 {
@@ -93,7 +105,7 @@ func unknownLabel(scope Scope, version, label string, names []string) string {
 			has += fmt.Sprintf(" and %d more", n-maxNames)
 		}
 	}
-	return fmt.Sprintf("no series %s of the %s pods has the label %s, so its matcher selects nothing; write one of its labels%s", quoted(scope.Metric), version, quoted(label), has)
+	return fmt.Sprintf("no series %s of %s has the label %s, so its matcher selects nothing; write one of its labels%s", quoted(scope.Metric), version, quoted(label), has)
 }
 
 func quotedAll(names []string) []string {

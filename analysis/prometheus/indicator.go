@@ -18,11 +18,15 @@ import (
 // because an expression may drop the namespace. The error says what to change in an
 // indicator that cannot be queried.
 func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
+	mine, err := restrictedTo(i, pods)
+	if err != nil {
+		return "", err
+	}
 	switch {
 	case i.Requests != nil:
-		return CountsQuery(i.Requests.Total, i.Requests.Bad, pods...)
+		return mine.countsQuery(i.Requests.Total, i.Requests.Bad, "%s")
 	case i.Latency != nil:
-		return latencyQuery(*i.Latency, pods)
+		return mine.latencyQuery(*i.Latency)
 	case i.PromQL != nil:
 		return promQLQuery(*i.PromQL, pods)
 	default:
@@ -34,12 +38,8 @@ func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 // bound is the threshold (within). A pod that has the first without the second has
 // no such bucket. That must not look as if no request was slow, so the reader
 // requires both.
-func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
-	mine, err := bound(pods)
-	if err != nil {
-		return "", err
-	}
-	count, err := selector(v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}, mine)
+func (mine restriction) latencyQuery(l v1alpha1.LatencyIndicator) (string, error) {
+	count, err := selector(v1alpha1.Series{Metric: l.Histogram + "_count", Matchers: l.Matchers}, mine.matchers)
 	if err != nil {
 		return "", err
 	}
@@ -49,12 +49,12 @@ func latencyQuery(l v1alpha1.LatencyIndicator, pods []Pods) (string, error) {
 		}
 	}
 	within, err := selector(v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: append([]v1alpha1.Matcher{
-		{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}, l.Matchers...)}, mine)
+		{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}, l.Matchers...)}, mine.matchers)
 	if err != nil {
 		return "", err
 	}
-	by := pods[0].labels().byTarget()
-	return rows(len(pods),
+	by := mine.names.byTarget()
+	return rows(mine.runs,
 		row("count", "sum "+by+"("+count+")"),
 		row("within", "sum "+by+"("+within+")"),
 		row("ts", "min "+by+"(timestamp("+count+"))"))

@@ -54,7 +54,7 @@ func TestSharesQueryAsksForEveryWindow(t *testing.T) {
 		"requests": {Requests: &v1alpha1.RequestsIndicator{Total: series("requests"), Bad: series("errors")}},
 		"latency":  {Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds"}},
 	} {
-		query, err := SharesQuery(i, v1alpha1.MetricSourceLabels{}, "shop", "web", 30*24*time.Hour)
+		query, err := SharesQuery(i, Pods{Namespace: "shop"}, "web", 30*24*time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestSharesQueryAsksForEveryWindow(t *testing.T) {
 			}
 		}
 	}
-	if _, err := SharesQuery(v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: "b"}}, v1alpha1.MetricSourceLabels{}, "shop", "web", time.Hour); err == nil {
+	if _, err := SharesQuery(v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: "b"}}, Pods{Namespace: "shop"}, "web", time.Hour); err == nil {
 		t.Error("an expression was let through")
 	}
 }

@@ -20,6 +20,9 @@ import (
 type Pods struct {
 	Namespace   string
 	ReplicaSets []string
+	// Services are those whose requests count in place of the pods' when an indicator counts
+	// by Service.
+	Services []string
 	// Labels are the source's names of the labels for namespace and pod; empty ones mean
 	// namespace and pod.
 	Labels v1alpha1.MetricSourceLabels
@@ -47,20 +50,24 @@ func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
 }
 
 func countsQuery(total, bad v1alpha1.Series, ofBad string, pods []Pods) (string, error) {
-	mine, err := bound(pods)
+	mine, err := restrictedTo(v1alpha1.Indicator{}, pods)
 	if err != nil {
 		return "", err
 	}
-	totalSelector, err := selector(total, mine)
+	return mine.countsQuery(total, bad, ofBad)
+}
+
+func (mine restriction) countsQuery(total, bad v1alpha1.Series, ofBad string) (string, error) {
+	totalSelector, err := selector(total, mine.matchers)
 	if err != nil {
 		return "", err
 	}
-	badSelector, err := selector(bad, mine)
+	badSelector, err := selector(bad, mine.matchers)
 	if err != nil {
 		return "", err
 	}
-	by := pods[0].labels().byTarget()
-	return rows(len(pods),
+	by := mine.names.byTarget()
+	return rows(mine.runs,
 		row("total", "sum "+by+"("+totalSelector+")"),
 		row("bad", "sum "+by+"("+fmt.Sprintf(ofBad, badSelector)+")"),
 		row("ts", "min "+by+"(timestamp("+totalSelector+"))"))

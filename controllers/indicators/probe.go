@@ -48,6 +48,11 @@ func (m measure) text() string {
 	return "invariant " + m.name
 }
 
+// isRouted is false for a Rollout without Services to count by, where the measure needs them.
+func (m measure) isRouted(u use) bool {
+	return m.of.Indicator.By != v1alpha1.CountedByService || len(u.pods.Services) > 0
+}
+
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
 func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	if mistake := guardrails.Mistake(spec); mistake != "" {
@@ -95,7 +100,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 		}
 		for i, m := range measures {
 			answer := make(<-chan sources.Sighting)
-			if why == "" {
+			if why == "" && m.isRouted(u) {
 				answer = r.Prober.Probe(ctx, source, m.of, u.pods)
 			}
 			waiting[i] = append(waiting[i], answer)
@@ -107,7 +112,11 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, stable []use, now ti
 		f := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}
 		for j, u := range stable {
 			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
-			if denied[u.rollout] == "" {
+			switch {
+			case denied[u.rollout] != "":
+			case !m.isRouted(u):
+				one.verdict = analysis.Verdict{Reason: analysis.NotRouted, Message: prometheus.ErrNoServices.Error()}
+			default:
 				one = await(ctx, u, waiting[i][j], m.of.MissingIsZero())
 			}
 			f = worse(f, one)
@@ -159,7 +168,7 @@ func worse(a, b finding) finding {
 
 // ranks order what is found: a mistake that is certain comes before what may be one, and
 // that before what says nothing about the guardrail.
-var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.PartialCoverage: 3, analysis.BadQuery: 4, analysis.UnknownLabel: 5, analysis.SourceMissing: 6}
+var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.PartialCoverage: 3, analysis.BadQuery: 4, analysis.UnknownLabel: 5, analysis.NotRouted: 6, analysis.SourceMissing: 7}
 
 func (f finding) rank() int {
 	switch n, ok := ranks[f.verdict.Reason]; {
@@ -188,6 +197,8 @@ func (f finding) readiness() (metav1.ConditionStatus, string) {
 		return metav1.ConditionFalse, v1alpha1.ReasonNoSeries
 	case analysis.BadQuery:
 		return metav1.ConditionFalse, v1alpha1.ReasonNoBucket
+	case analysis.NotRouted:
+		return metav1.ConditionFalse, v1alpha1.ReasonNotRouted
 	case analysis.SourceMissing:
 		return metav1.ConditionFalse, v1alpha1.ReasonMetricSourceDenied
 	default:

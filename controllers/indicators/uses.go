@@ -73,11 +73,23 @@ func (r *Reconciler) usesOf(ctx context.Context, s *subject, now time.Time) (use
 			return uses{}, err
 		}
 		if ready && len(u.stable) < maxUses {
-			u.stable = append(u.stable, use{rollout.Namespace + "/" + rollout.Name,
-				prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}})
+			u.stable = append(u.stable, use{rollout.Namespace + "/" + rollout.Name, stableOf(rollout)})
 		}
 	}
 	return u, nil
+}
+
+// stableOf is what counts the requests of the stable version. While no run is in progress the
+// routes send them to the user's Service, otherwise to the run's.
+func stableOf(rollout *v1alpha1.Rollout) prometheus.Pods {
+	pods := prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}
+	if traffic := rollout.Spec.Traffic; traffic != nil && !rollout.Status.Phase.InRun() {
+		pods.Services = []string{traffic.Service}
+	} else if traffic != nil {
+		stable, _ := v1alpha1.PairNames(rollout.Name)
+		pods.Services = []string{stable}
+	}
+	return pods
 }
 
 // hasReadyPods reports whether the stable ReplicaSet has ready pods: without any it has

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -34,6 +35,9 @@ type result struct {
 	counted  analysis.Poll
 	poll     analysis.Poll
 	interval time.Duration
+	// ofDestination is set when counters are not of pods: a gateway may drop those of stable
+	// when nothing is sent to it any more.
+	ofDestination bool
 	// late is set while the response has not arrived.
 	late bool
 }
@@ -103,7 +107,7 @@ func reportOf(r result, before analysis.Ledger) sourceReport {
 		return noReport
 	case r.Err != nil:
 		return sourceBlind
-	case len(r.poll.Stable) == 0 && before.Stable.Total > 0:
+	case len(r.poll.Stable) == 0 && before.Stable.Total > 0 && !r.ofDestination:
 		return sourceBlind
 	default:
 		return sourceWorks
@@ -189,6 +193,7 @@ func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result
 		case out.At.Before(t.stageFrom) && out.Err == nil:
 			out.late = true
 		case out.Err == nil:
+			out.ofDestination = !prometheus.CountsByPod(p.query.measure.Indicator)
 			out.counted, out.poll = t.split(p.query, out.Pods, out.At)
 			out.counted.ScrapeInterval, out.counted.WarmUps = out.interval, p.query.warmUps
 		}
@@ -213,7 +218,11 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 	}
 	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Interval()}}
 	known, err := t.queryOf(q, source.Spec.Labels)
-	if err != nil {
+	switch {
+	case errors.Is(err, prometheus.ErrNoServices):
+		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.NotRouted, Message: prometheus.ErrNoServices.Error()}
+		return p
+	case err != nil:
 		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
 		return p
 	}
@@ -232,10 +241,10 @@ type cachedQuery struct {
 func (t *evaluation) queryOf(q query, labels v1alpha1.MetricSourceLabels) (sources.Query, error) {
 	known, ok := t.queries[q.key]
 	sets := known.Pods.ReplicaSets
-	if ok && known.hash == q.hash && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
+	if ok && known.hash == q.hash && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) && slices.Equal(known.Pods.Services, t.services) {
 		return known.Query, nil
 	}
-	made, err := sources.NewQuery(q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...), Labels: labels})
+	made, err := sources.NewQuery(q.measure, t.versions(labels))
 	if err == nil && t.queries != nil {
 		t.queries[q.key] = cachedQuery{made, q.hash}
 	}

@@ -31,6 +31,9 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 		return analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	}
 	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Metric: metricOf(g.Spec, trigger), Background: t.background(result)}
+	if slo, ok := g.Spec.SLO(trigger.SLO); ok && trigger.SLO != "" {
+		quality.Destination, quality.Routed = t.destinationOf(slo.Indicator), slo.Indicator.By == v1alpha1.CountedByService
+	}
 	if trigger.Invariant != "" {
 		// A violation counts even when the response is incomplete; only a pass needs a
 		// complete and fresh one.

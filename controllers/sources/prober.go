@@ -43,7 +43,7 @@ type waitingProbe struct {
 type Sighting struct {
 	// Scopes are what was looked for.
 	Scopes []analysis.Scope
-	// Sights has what each ReplicaSet has of that, in the order of the ReplicaSets asked for.
+	// Sights has what each version has of that, in the order of the versions asked for.
 	// Where a label is missing, they have the names of those that exist.
 	Sights []analysis.Sight
 	Err    *prometheus.QueryError
@@ -116,6 +116,7 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 		deliverSighting(part, Sighting{Err: faultOf(analysis.BadQuery, err)})
 		return
 	}
+	client = client.Reading(shared.measure.Indicator)
 	found, err := client.Probe(ctx, tenantOf(part), probe, p.Clock.Now)
 	CountQuery(err)
 	if err != nil {
@@ -131,9 +132,10 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 	}
 	for _, w := range part {
 		s := Sighting{Scopes: probe.Scopes}
-		for _, set := range w.pods.ReplicaSets {
-			sight := found.Of(probe, w.pods.Namespace, set)
-			p.nameLabels(ctx, client, shared.measure, prometheus.Pods{Namespace: w.pods.Namespace, ReplicaSets: []string{set}, Labels: shared.source.Spec.Labels}, &sight)
+		w.pods.Labels = shared.source.Spec.Labels
+		for _, version := range w.pods.Versions(shared.measure.Indicator) {
+			sight := found.Of(probe, w.pods.Namespace, version)
+			p.nameLabels(ctx, client, shared.measure, w.pods.Only(shared.measure.Indicator, version), &sight)
 			s.Sights = append(s.Sights, sight)
 		}
 		w.result <- s
@@ -165,7 +167,7 @@ func (p *Prober) nameLabels(ctx context.Context, client *prometheus.Client, of M
 }
 
 // nobody stands for the pods of a version.
-var nobody = prometheus.Pods{Namespace: "namespace", ReplicaSets: []string{"replicaset"}}
+var nobody = prometheus.Pods{Namespace: "namespace", ReplicaSets: []string{"replicaset"}, Services: []string{"service"}}
 
 // Check returns an error, which says what to change, for a measure that cannot be queried.
 func (s Measure) Check() error {
