@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -49,7 +50,7 @@ func (mine restriction) latencyQuery(l v1alpha1.LatencyIndicator) (string, error
 		}
 	}
 	within, err := selector(v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: append([]v1alpha1.Matcher{
-		{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}, l.Matchers...)}, mine.matchers)
+		{Name: "le", Op: "=~", Value: boundPattern(boundOf(l))}}, l.Matchers...)}, mine.matchers)
 	if err != nil {
 		return "", err
 	}
@@ -60,15 +61,23 @@ func (mine restriction) latencyQuery(l v1alpha1.LatencyIndicator) (string, error
 		row("ts", "min "+by+"(timestamp("+count+"))"))
 }
 
+// boundOf is the threshold in the unit of the histogram.
+func boundOf(l v1alpha1.LatencyIndicator) float64 {
+	if l.Unit == v1alpha1.UnitMilliseconds {
+		return float64(l.Threshold.Duration) / float64(time.Millisecond)
+	}
+	return l.Threshold.Seconds()
+}
+
 // boundPattern matches the forms in which a bucket's bound is written: Prometheus 3
 // writes whole numbers with a fraction, older exporters without.
-func boundPattern(seconds float64) string {
-	plain := regexp.QuoteMeta(strconv.FormatFloat(seconds, 'f', -1, 64))
+func boundPattern(bound float64) string {
+	plain := regexp.QuoteMeta(strconv.FormatFloat(bound, 'f', -1, 64))
 	fraction := `0*`
 	if !strings.Contains(plain, ".") {
 		fraction = `(\.0*)?`
 	}
-	short := regexp.QuoteMeta(strconv.FormatFloat(seconds, 'g', -1, 64))
+	short := regexp.QuoteMeta(strconv.FormatFloat(bound, 'g', -1, 64))
 	if short == plain {
 		return plain + fraction
 	}

@@ -30,7 +30,7 @@ func SharesQuery(i v1alpha1.Indicator, all Pods, deployment string, period time.
 	case i.Latency != nil:
 		total = v1alpha1.Series{Metric: i.Latency.Histogram + "_count", Matchers: i.Latency.Matchers}
 		part = v1alpha1.Series{Metric: i.Latency.Histogram + "_bucket", Matchers: append([]v1alpha1.Matcher{
-			{Name: "le", Op: "=~", Value: boundPattern(i.Latency.Threshold.Seconds())}}, i.Latency.Matchers...)}
+			{Name: "le", Op: "=~", Value: boundPattern(boundOf(*i.Latency))}}, i.Latency.Matchers...)}
 		share = "1 - sum(increase(%[2]s[%[3]s])) / sum(increase(%[1]s[%[3]s]))"
 	default:
 		return "", errors.New("a pre-flight check does not support promQL: name recording rules of this slo in preflight.recorded, or move it to a guardrail without preflight")

@@ -111,7 +111,7 @@ func (of probed) latency(l v1alpha1.LatencyIndicator) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(l.Threshold.Seconds())}}}
+	bucket := v1alpha1.Series{Metric: l.Histogram + "_bucket", Matchers: []v1alpha1.Matcher{{Name: "le", Op: "=~", Value: boundPattern(boundOf(l))}}}
 	exists, err := selector(bucket, mine)
 	if err != nil {
 		return Probe{}, err

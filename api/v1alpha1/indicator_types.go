@@ -11,10 +11,20 @@ import (
 // +kubebuilder:validation:XValidation:rule="[has(self.requests), has(self.latency), has(self.promQL)].filter(x, x).size() == 1",message="set exactly one of requests, latency and promQL"
 // +kubebuilder:validation:XValidation:rule="!has(self.destination) || (has(self.by) && self.by != 'Pod')",message="destination says how a gateway names the destination: set by to Service or Workload, or remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.by) || self.by == 'Pod' || !has(self.promQL)",message="promQL counts by pod: for by Service and Workload write requests or latency"
-// +kubebuilder:validation:XValidation:rule="!has(self.by) || self.by == 'Pod' || has(self.destination)",message="by Service and Workload need destination: the label that names the destination"
+// +kubebuilder:validation:XValidation:rule="!has(self.by) || self.by == 'Pod' || has(self.preset) || has(self.destination)",message="by Service and Workload need destination: the label that names the destination"
 // +kubebuilder:validation:XValidation:rule=`!has(self.by) || !has(self.destination) || self.by != 'Service' || self.destination.value.contains('$(service)')`,message="by Service needs $(service) in destination.value"
 // +kubebuilder:validation:XValidation:rule=`!has(self.by) || !has(self.destination) || self.by != 'Workload' || self.destination.value.contains('$(replicaSet)')`,message="by Workload needs $(replicaSet) in destination.value"
+// +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.promQL)",message="a preset fills in requests or latency: remove preset, or write requests: {} in place of promQL"
+// +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.requests) || has(self.requests.total) && has(self.requests.bad)",message="requests needs total and bad, each with a metric; or set preset to what counts them, such as otel-http"
+// +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.requests) || !has(self.requests.matchers)",message="requests.matchers is for a preset: write these matchers in total and in bad, or set preset"
+// +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.latency) || has(self.latency.histogram)",message="latency needs histogram, the metric's name without _bucket; or set preset to what measures it, such as otel-http"
 type Indicator struct {
+	// preset is what exposes the metrics. It fills in the metrics, matchers and unit that
+	// requests or latency do not have: see docs/metrics.md. A run pins them as if they
+	// were written here.
+	// +optional
+	Preset Preset `json:"preset,omitempty"`
+
 	// by is who counts. Pod: the pods of a version, in series with the labels of namespace and
 	// pod. Service: a gateway or mesh, in series that name the destination; the stable and the
 	// canary Service of a run tell the versions apart, so the Rollout needs spec.traffic.
@@ -82,18 +92,39 @@ type Destination struct {
 	NamespaceLabel string `json:"namespaceLabel,omitempty"`
 }
 
-// LatencyIndicator is a classic histogram in seconds, and a threshold that is one of its
-// bucket bounds.
+// Preset names what exposes metrics: an instrumentation or a client library.
+// +kubebuilder:validation:Enum=otel-http
+type Preset string
+
+// DurationUnit is the unit of a histogram's bucket bounds.
+// +kubebuilder:validation:Enum=Seconds;Milliseconds
+type DurationUnit string
+
+const (
+	// UnitSeconds is what Prometheus recommends.
+	UnitSeconds DurationUnit = "Seconds"
+	// UnitMilliseconds is for meshes and older conventions of OpenTelemetry.
+	UnitMilliseconds DurationUnit = "Milliseconds"
+)
+
+// LatencyIndicator is a classic histogram, and a threshold that is one of its bucket
+// bounds.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.matchers) || self.matchers.all(m, m.name != 'le')",message="the label le is set by Belay: remove this matcher, and set threshold"
 type LatencyIndicator struct {
-	// histogram is the name of the metric, without _bucket and _count.
-	// +required
+	// histogram is the name of the metric, without _bucket and _count. Only a preset can
+	// fill it in.
+	// +optional
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z_:][a-zA-Z0-9_:./-]*$`
 	// +kubebuilder:validation:MaxLength=190
-	Histogram string `json:"histogram"`
+	Histogram string `json:"histogram,omitempty"`
 
-	// matchers select series by their labels. Belay sets namespace and pod itself.
+	// unit of the bucket bounds: Seconds unless a preset says otherwise.
+	// +optional
+	Unit DurationUnit `json:"unit,omitempty"`
+
+	// matchers select series by their labels. Belay sets namespace and pod itself. With a
+	// preset they are added to its own.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -136,14 +167,20 @@ type PromQLIndicator struct {
 
 // RequestsIndicator is two cumulative counters.
 //
-// +kubebuilder:validation:XValidation:rule=`self.total.metric != self.bad.metric || (has(self.bad.matchers) && self.bad.matchers.exists(b, !has(self.total.matchers) || !self.total.matchers.exists(t, t.name == b.name && t.op == b.op && (has(t.value) ? t.value : "") == (has(b.value) ? b.value : ""))))`,message="bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5.."
+// +kubebuilder:validation:XValidation:rule=`!has(self.total) || !has(self.bad) || self.total.metric != self.bad.metric || (has(self.bad.matchers) && self.bad.matchers.exists(b, !has(self.total.matchers) || !self.total.matchers.exists(t, t.name == b.name && t.op == b.op && (has(t.value) ? t.value : "") == (has(b.value) ? b.value : ""))))`,message="bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5.."
 type RequestsIndicator struct {
-	// total counts all requests.
-	// +required
-	Total Series `json:"total"`
-	// bad counts the bad ones among them.
-	// +required
-	Bad Series `json:"bad"`
+	// total counts all requests. Only a preset can fill it in.
+	// +optional
+	Total Series `json:"total,omitzero"`
+	// bad counts the bad ones among them. Only a preset can fill it in.
+	// +optional
+	Bad Series `json:"bad,omitzero"`
+
+	// matchers are added to total and bad of a preset, such as one for a route or a method.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Matchers []Matcher `json:"matchers,omitempty"`
 
 	// missingBad is what it means that no pod of the service has a series of the metric
 	// of bad, when that is another metric than the one of total.

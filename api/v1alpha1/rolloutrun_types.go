@@ -134,8 +134,14 @@ type PinnedGuardrail struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	Hash string `json:"hash"`
-	// spec of the guardrail, complete, as it was accepted when it was written. The run is
-	// not refused by rules that are newer than that.
+	// writtenHash is that of the spec without what presets have filled in; empty without a
+	// preset. A later version of Belay may fill in something else: the run keeps what it
+	// has as long as this is the same.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	WrittenHash string `json:"writtenHash,omitempty"`
+	// spec of the guardrail, complete, as it was accepted when it was written, with what
+	// presets fill in. The run is not refused by rules that are newer than that.
 	// +required
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Schemaless

@@ -18,6 +18,7 @@ import (
 	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/analysis/presets"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
 )
@@ -137,21 +138,30 @@ func appliesTo(g *v1alpha1.ClusterGuardrail, namespace, rollout map[string]strin
 	return true, errors.Join(inErr, thisErr)
 }
 
-// Pin returns a guardrail as it becomes part of a run: with its hash, and with the
-// default triggers written out, so that the record has everything that decides. One that
-// is unchanged since before keeps its hash.
+// Pin returns a guardrail as it becomes part of a run: with its hash, with the default
+// triggers written out and presets filled in, so that the record has everything that
+// decides. One that nobody has changed since before keeps its hash, and what an earlier
+// version of Belay has filled in.
 func Pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before ...v1alpha1.PinnedGuardrail) (v1alpha1.PinnedGuardrail, error) {
 	spec.Triggers = spec.EffectiveTriggers()
+	now := v1alpha1.PinnedGuardrail{Kind: kind, Name: name, UID: uid, Spec: presets.Fill(spec)}
+	if presets.Uses(spec) {
+		written, err := evidence.HashOf(spec)
+		if err != nil {
+			return v1alpha1.PinnedGuardrail{}, err
+		}
+		now.WrittenHash = written
+	}
 	for i := range before {
-		if p := &before[i]; p.Kind == kind && p.UID == uid && p.Name == name && equality.Semantic.DeepEqual(p.Spec, spec) {
+		p := &before[i]
+		same := p.WrittenHash == now.WrittenHash && (now.WrittenHash != "" || equality.Semantic.DeepEqual(p.Spec, now.Spec))
+		if same && p.Kind == kind && p.UID == uid && p.Name == name {
 			return *p, nil
 		}
 	}
-	hash, err := evidence.HashOf(spec)
-	if err != nil {
-		return v1alpha1.PinnedGuardrail{}, err
-	}
-	return v1alpha1.PinnedGuardrail{Kind: kind, Name: name, UID: uid, Hash: hash, Spec: spec}, nil
+	hash, err := evidence.HashOf(now.Spec)
+	now.Hash = hash
+	return now, err
 }
 
 // selects reports whether a selector matches these labels. A selector that cannot be

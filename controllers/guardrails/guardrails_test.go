@@ -129,3 +129,29 @@ func TestAChangeOfAGuardrailOnlyAdds(t *testing.T) {
 		}
 	}
 }
+
+// TestARunKeepsWhatAPresetFilledIn: its pinned spec is complete, and as long as nobody
+// edits the guardrail it stays, also when this version would fill in something else.
+func TestARunKeepsWhatAPresetFilledIn(t *testing.T) {
+	spec := v1alpha1.GuardrailSpec{Source: "default", SLOs: []v1alpha1.SLO{{Name: "errors", Objective: "99.9",
+		Indicator: v1alpha1.Indicator{Preset: "otel-http", Requests: &v1alpha1.RequestsIndicator{}}}}}
+	before, err := Pin("Guardrail", "shop", "1", spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Spec.SLOs[0].Indicator.Requests.Total.Metric == "" || before.WrittenHash == "" || before.WrittenHash == before.Hash {
+		t.Fatalf("pinned %+v", before)
+	}
+	// As an earlier version has filled it in.
+	before.Spec.SLOs[0].Indicator.Requests.Total.Metric, before.Hash = "earlier", "as pinned before"
+	now, err := Pin("Guardrail", "shop", "1", spec, before)
+	if err != nil || now.Hash != before.Hash || now.Spec.SLOs[0].Indicator.Requests.Total.Metric != "earlier" {
+		t.Errorf("pinned anew: %+v, %v", now, err)
+	}
+	edited := *spec.DeepCopy()
+	edited.SLOs[0].Objective = "99"
+	now, err = Pin("Guardrail", "shop", "1", edited, before)
+	if err != nil || now.Hash == before.Hash || now.Spec.SLOs[0].Indicator.Requests.Total.Metric == "earlier" {
+		t.Errorf("an edit of a person is not seen: %+v, %v", now, err)
+	}
+}

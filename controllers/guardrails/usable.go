@@ -12,6 +12,7 @@ import (
 	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/analysis/presets"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -50,10 +51,14 @@ func invalid(g v1alpha1.PinnedGuardrail, mistake string) Blocked {
 	return Blocked{Reason: v1alpha1.ReasonGuardrailInvalid, Message: fmt.Sprintf("%s %q cannot be used: %s", g.Kind, g.Name, mistake)}
 }
 
-// Mistake says what makes a spec unusable although its form is valid, and what to write:
-// an objective whose budget is too large for a trigger. It is empty without a mistake. The
-// API server refuses the same; this is for guardrails that were stored before it did.
+// Mistake says what makes a filled spec unusable although its form is valid, and what to
+// write: a preset that lacks what the indicator needs, or an objective whose budget is too
+// large for a trigger. It is empty without a mistake. The API server refuses the latter; this
+// is for guardrails that were stored before it did.
 func Mistake(spec v1alpha1.GuardrailSpec) string {
+	if mistake := unfilled(spec); mistake != "" {
+		return mistake
+	}
 	for _, t := range spec.EffectiveTriggers() {
 		slo, ok := spec.SLO(t.SLO)
 		if t.SLO == "" || !ok {
@@ -78,6 +83,28 @@ func Mistake(spec v1alpha1.GuardrailSpec) string {
 		case factor*(100-objective) >= limit:
 			return fmt.Sprintf("slo %s: the objective %s %% leaves a budget of %.4g %%, and %s %s times that is not below %.0f %%: lower %s of trigger %s, or raise the objective",
 				slo.Name, slo.Objective, 100-objective, field, text, limit, field, t.Name)
+		}
+	}
+	return ""
+}
+
+// unfilled says what a preset of a filled spec could not fill in, and what to write; empty
+// when nothing is missing.
+func unfilled(spec v1alpha1.GuardrailSpec) string {
+	for _, slo := range spec.SLOs {
+		i := slo.Indicator
+		noRequests := i.Requests != nil && (i.Requests.Total.Metric == "" || i.Requests.Bad.Metric == "")
+		noLatency := i.Latency != nil && i.Latency.Histogram == ""
+		_, known := presets.Of(i.Preset)
+		switch {
+		case !noRequests && !noLatency:
+			continue
+		case !known:
+			return fmt.Sprintf("slo %s: the preset %.40q is not one that this version of Belay knows: write the metrics in the indicator, or upgrade Belay", slo.Name, string(i.Preset))
+		case noRequests:
+			return fmt.Sprintf("slo %s: the preset %s counts no requests: write requests.total and requests.bad", slo.Name, i.Preset)
+		default:
+			return fmt.Sprintf("slo %s: the preset %s has no histogram of durations: write latency.histogram", slo.Name, i.Preset)
 		}
 	}
 	return ""

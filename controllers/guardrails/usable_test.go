@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"belay.dev/belay/analysis/presets"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -103,6 +104,23 @@ func TestRecordedPromQLIsChecked(t *testing.T) {
 		spec := v1alpha1.GuardrailSpec{Preflight: &v1alpha1.Preflight{Recorded: []v1alpha1.RecordedSLO{tc.recorded}}}
 		if got := usesPromQL(spec); got != tc.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestWhatAPresetLacks is said, with what to write in its place.
+func TestWhatAPresetLacks(t *testing.T) {
+	for name, tc := range map[string]struct {
+		of   v1alpha1.Indicator
+		says string
+	}{
+		"filled":            {v1alpha1.Indicator{Preset: "otel-http", Requests: &v1alpha1.RequestsIndicator{}}, ""},
+		"an unknown preset": {v1alpha1.Indicator{Preset: "later", Latency: &v1alpha1.LatencyIndicator{}}, `slo median: the preset "later" is not one that this version of Belay knows`},
+		"unknown, written":  {v1alpha1.Indicator{Preset: "later", Latency: &v1alpha1.LatencyIndicator{Histogram: "own"}}, ""},
+	} {
+		spec := v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Name: "median", Objective: "99", Indicator: tc.of}}}
+		if got := Mistake(presets.Fill(spec)); (got == "") != (tc.says == "") || !strings.Contains(got, tc.says) {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"belay.dev/belay/analysis/presets"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/sources"
 	"belay.dev/belay/controllers/wake"
@@ -53,7 +54,8 @@ type subject struct {
 	kind   string
 	object client.Object
 	// next is a copy to write; status is the one in it.
-	next    client.Object
+	next client.Object
+	// spec with what presets fill in.
 	spec    v1alpha1.GuardrailSpec
 	status  *v1alpha1.GuardrailStatus
 	cluster *v1alpha1.ClusterGuardrail
@@ -74,14 +76,14 @@ func (r *Reconciler) read(ctx context.Context, kind string, name types.Namespace
 			return nil, err
 		}
 		next := g.DeepCopy()
-		return &subject{kind, g, next, g.Spec.GuardrailSpec, &next.Status, g}, nil
+		return &subject{kind, g, next, presets.Fill(g.Spec.GuardrailSpec), &next.Status, g}, nil
 	}
 	g := &v1alpha1.Guardrail{}
 	if err := r.Client.Get(ctx, name, g); err != nil {
 		return nil, err
 	}
 	next := g.DeepCopy()
-	return &subject{kind, g, next, g.Spec, &next.Status, nil}, nil
+	return &subject{kind, g, next, presets.Fill(g.Spec), &next.Status, nil}, nil
 }
 
 // Reconcile looks at one guardrail of a kind, Guardrail or ClusterGuardrail.

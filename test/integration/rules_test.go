@@ -65,6 +65,12 @@ type ruleCase struct {
 // accepted, without rules.
 var guardrails = []string{"Guardrail", "ClusterGuardrail"}
 
+// otel leaves the metrics to a preset.
+var otel = []change{
+	{"spec.slos.0.indicator", map[string]any{"preset": "otel-http", "requests": map[string]any{"matchers": []any{map[string]any{"name": "http_route", "value": "/pay"}}}}},
+	{"spec.slos.1.indicator", map[string]any{"preset": "otel-http", "latency": map[string]any{"threshold": "300ms", "unit": "Seconds"}}},
+}
+
 func phase(p string) change { return change{"status.phase", p} }
 
 func history(runs ...string) change {
@@ -109,6 +115,10 @@ var ruleCases = []ruleCase{
 	{guardrails, "value must be a valid RE2 regular expression", nil, []change{{"spec.slos.0.indicator.requests.total.matchers.0.value", "5.(.|x"}}},
 	{guardrails, "namespace, pod and __name__ are set by Belay: remove this matcher", nil, []change{{"spec.slos.0.indicator.requests.total.matchers.0.name", "pod"}}},
 	{guardrails, "set exactly one of requests, latency and promQL", nil, []change{{"spec.slos.0.indicator.promQL", map[string]any{"total": "a", "bad": "b"}}}},
+	{guardrails, "a preset fills in requests or latency", otel, []change{{"spec.slos.0.indicator", map[string]any{"preset": "otel-http", "promQL": map[string]any{"total": "a", "bad": "b"}}}}},
+	{guardrails, "requests needs total and bad, each with a metric", otel, []change{{"spec.slos.0.indicator.preset", nil}, {"spec.slos.0.indicator.requests.matchers", nil}}},
+	{guardrails, "requests.matchers is for a preset", nil, []change{{"spec.slos.0.indicator.requests.matchers", []any{map[string]any{"name": "route", "value": "/pay"}}}}},
+	{guardrails, "latency needs histogram, the metric's name without _bucket", otel, []change{{"spec.slos.1.indicator.preset", nil}}},
 	{guardrails, "threshold must be above 0s and at most 1h", nil, []change{{"spec.slos.1.indicator.latency.threshold", "2h"}}},
 	{guardrails, "set slos, invariants or triggers", nil, []change{{"spec.triggers", nil}, {"spec.slos", nil}, {"spec.invariants", nil}}},
 	{guardrails, "without triggers there may be at most 15 slos and invariants", nil, []change{{"spec.triggers", nil}, {"spec.slos", objectives(15)}}},
