@@ -2,25 +2,62 @@ package presets
 
 import "belay.dev/belay/api/v1alpha1"
 
-// serverErrors are the codes of HTTP that count as bad: those that a server is the cause of.
-func serverErrors(label string) v1alpha1.Matcher {
-	return v1alpha1.Matcher{Name: label, Op: "=~", Value: "5.."}
-}
-
-// counted is a counter of requests and the bad ones among them.
-func counted(metric string, bad ...v1alpha1.Matcher) (total, some v1alpha1.Series) {
-	return v1alpha1.Series{Metric: metric}, v1alpha1.Series{Metric: metric, Matchers: bad}
-}
-
-// All presets, in the order of docs/metrics.md.
+// All presets, in the order of docs/metrics.md. By which codes of gRPC count as bad:
+// OpenTelemetry's semantic conventions for RPC metrics, error codes of a server.
 var All = []Preset{
-	http("otel-http", "OpenTelemetry HTTP semantic conventions, names with underscores",
-		"https://opentelemetry.io/docs/specs/semconv/http/http-metrics/", "http_server_request_duration_seconds_count", "http_server_request_duration_seconds", "http_response_status_code",
-		"from an OTLP receiver or exporter that escapes names, as Prometheus does by default"),
+	http("otel-http", "OpenTelemetry HTTP semantic conventions, names with underscores", "https://opentelemetry.io/docs/specs/semconv/http/http-metrics/",
+		"http_server_request_duration_seconds_count", "http_response_status_code", "http_server_request_duration_seconds",
+		"an OTLP receiver or exporter that escapes names, as Prometheus does by default"),
+	http("otel-http-utf8", "OpenTelemetry HTTP semantic conventions, names as they are", "https://prometheus.io/docs/guides/opentelemetry/",
+		"http.server.request.duration_count", "http.response.status_code", "http.server.request.duration",
+		"translation strategy `NoTranslation`"),
+	{
+		Name: "grpc-server", About: "gRPC servers in Go, and others with the same names", Link: "https://pkg.go.dev/github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus",
+		Total: v1alpha1.Series{Metric: "grpc_server_handled_total"},
+		Bad: v1alpha1.Series{Metric: "grpc_server_handled_total", Matchers: []v1alpha1.Matcher{
+			{Name: "grpc_code", Op: "=~", Value: "Unknown|DeadlineExceeded|Unimplemented|Internal|Unavailable|DataLoss"}}},
+		Histogram: "grpc_server_handling_seconds", Slow: []v1alpha1.Matcher{{Name: "grpc_type", Op: "=", Value: "unary"}},
+		Notes: "the histogram needs `WithServerHandlingTimeHistogram`; latency of unary calls only, because a stream lasts as long as its client wants",
+	},
+	{
+		Name: "grpc-java", About: "gRPC servers in Java (java-grpc-prometheus)", Link: "https://github.com/grpc-ecosystem/java-grpc-prometheus",
+		Total: v1alpha1.Series{Metric: "grpc_server_handled_total"},
+		Bad: v1alpha1.Series{Metric: "grpc_server_handled_total", Matchers: []v1alpha1.Matcher{
+			{Name: "grpc_code", Op: "=~", Value: "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"}}},
+		Histogram: "grpc_server_handled_latency_seconds", Slow: []v1alpha1.Matcher{{Name: "grpc_type", Op: "=", Value: "UNARY"}},
+		Notes: "the histogram needs `Configuration.allMetrics()`; latency of unary calls only",
+	},
+	{
+		Name: "spring-boot", About: "Spring Boot 2 and later (Micrometer)", Link: "https://docs.spring.io/spring-boot/reference/actuator/metrics.html",
+		Total:     v1alpha1.Series{Metric: "http_server_requests_seconds_count"},
+		Bad:       v1alpha1.Series{Metric: "http_server_requests_seconds_count", Matchers: []v1alpha1.Matcher{{Name: "outcome", Op: "=", Value: "SERVER_ERROR"}}},
+		Histogram: "http_server_requests_seconds",
+		Notes:     "buckets need `management.metrics.distribution.slo.http.server.requests=300ms` with the threshold, or `percentiles-histogram`",
+	},
+	http("aspnet", "ASP.NET Core 8 and later, by its built-in meters", "https://learn.microsoft.com/aspnet/core/log-mon/metrics/built-in",
+		"http_server_request_duration_seconds_count", "http_response_status_code", "http_server_request_duration_seconds",
+		"exported by OpenTelemetry"),
+	http("prometheus-net", "ASP.NET with prometheus-net", "https://github.com/prometheus-net/prometheus-net",
+		"http_requests_received_total", "code", "http_request_duration_seconds",
+		"`app.UseHttpMetrics()`; its buckets are powers of two from 1ms on: `256ms`, `512ms`"),
+	http("go", "Go servers with the names of client_golang's example of promhttp", "https://github.com/prometheus/client_golang/tree/main/examples/middleware",
+		"http_requests_total", "code", "http_request_duration_seconds",
+		"promhttp itself has no names: others are written in the indicator"),
+	http("fastapi", "FastAPI with prometheus-fastapi-instrumentator", "https://github.com/trallnag/prometheus-fastapi-instrumentator",
+		"http_requests_total", "status", "http_request_duration_highr_seconds",
+		"the histogram has no labels"),
+	http("starlette", "Starlette and FastAPI with starlette_exporter", "https://pypi.org/project/starlette-exporter/",
+		"starlette_requests_total", "status_code", "starlette_request_duration_seconds", ""),
+	http("flask", "Flask with prometheus_flask_exporter", "https://pypi.org/project/prometheus-flask-exporter/",
+		"flask_http_request_total", "status", "flask_http_request_duration_seconds", ""),
+	http("django", "Django with django-prometheus", "https://github.com/django-commons/django-prometheus",
+		"django_http_responses_total_by_status_total", "status", "django_http_requests_latency_including_middlewares_seconds",
+		"the histogram has no labels"),
 }
 
-// http is a preset of a server that counts by status code.
-func http(name v1alpha1.Preset, about, link, counter, histogram, status, notes string) Preset {
-	total, bad := counted(counter, serverErrors(status))
-	return Preset{Name: name, About: about, Link: link, Total: total, Bad: bad, Histogram: histogram, Notes: notes}
+// http is a preset of a server that counts by status code: those that a server is the cause
+// of are bad.
+func http(name v1alpha1.Preset, about, link, counter, status, histogram, notes string) Preset {
+	bad := v1alpha1.Series{Metric: counter, Matchers: []v1alpha1.Matcher{{Name: status, Op: "=~", Value: "5.."}}}
+	return Preset{Name: name, About: about, Link: link, Total: v1alpha1.Series{Metric: counter}, Bad: bad, Histogram: histogram, Notes: notes}
 }

@@ -1,0 +1,81 @@
+package presets_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/analysis/presets"
+	"belay.dev/belay/analysis/prometheus"
+	"belay.dev/belay/analysis/prometheus/enginetest"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+var at = time.UnixMilli(1_800_000_000_000)
+
+// TestEveryPresetCountsItsFixture: an instrumentation's own exposition, scraped from two pods
+// of the service and one of another namespace, gives the requests, the bad ones and the slow
+// ones of each pod.
+func TestEveryPresetCountsItsFixture(t *testing.T) {
+	type counts struct{ total, bad float64 }
+	for _, p := range presets.All {
+		requests, slow, threshold := counts{120, 4}, counts{120, 6}, 250*time.Millisecond
+		switch p.Name {
+		case "grpc-server", "grpc-java":
+			slow.total = 114
+		case "prometheus-net":
+			threshold = 256 * time.Millisecond
+		}
+		fixture, err := os.ReadFile("testdata/" + string(p.Name) + ".txt")
+		if err != nil {
+			t.Errorf("%s has no fixture: %v", p.Name, err)
+			continue
+		}
+		engine := enginetest.New(at)
+		for _, target := range []map[string]string{
+			{"namespace": "shop", "pod": "shop-1-aaaaa", "instance": "10.0.0.1:8080", "job": "shop"},
+			{"namespace": "shop", "pod": "shop-1-bbbbb", "instance": "10.0.0.2:8080", "job": "shop"},
+			{"namespace": "other", "pod": "shop-1-aaaaa", "instance": "10.0.0.3:8080", "job": "shop"},
+		} {
+			engine.Scrape(t, string(fixture), target)
+		}
+		client := connect(t, engine.Serve(t))
+		for kind, tc := range map[string]struct {
+			of   v1alpha1.Indicator
+			want counts
+		}{
+			"requests": {v1alpha1.Indicator{Preset: p.Name, Requests: &v1alpha1.RequestsIndicator{}}, requests},
+			"latency":  {v1alpha1.Indicator{Preset: p.Name, Latency: &v1alpha1.LatencyIndicator{Threshold: metav1.Duration{Duration: threshold}}}, slow},
+		} {
+			spec := presets.Fill(v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Indicator: tc.of}}})
+			query, err := prometheus.IndicatorQuery(spec.SLOs[0].Indicator, prometheus.Pods{Namespace: "shop", ReplicaSets: []string{"shop-1"}})
+			if err != nil {
+				t.Errorf("%s, %s: %v", p.Name, kind, err)
+				continue
+			}
+			got, err := client.Counts(t.Context(), "shop", query, 2, func() time.Time { return at.Add(time.Second) })
+			if err != nil || len(got.Faults) > 0 || len(got.Counters) != 2 {
+				t.Errorf("%s, %s: %v, %v, %+v", p.Name, kind, err, got.Faults, got.Counters)
+				continue
+			}
+			for _, pod := range got.Counters {
+				if (counts{pod.Total, pod.Bad}) != tc.want || !pod.SampledAt.Equal(at) {
+					t.Errorf("%s, %s: pod %s has %v of %v at %s, want %+v", p.Name, kind, pod.Pod, pod.Bad, pod.Total, pod.SampledAt, tc.want)
+				}
+			}
+		}
+	}
+}
+
+func connect(t *testing.T, url string) *prometheus.Client {
+	t.Helper()
+	spec := v1alpha1.MetricSourceSpec{Address: url, Limits: v1alpha1.MetricSourceLimits{Series: 1000, Bytes: 4 << 20, InFlight: 8}}
+	spec.ScrapeInterval.Duration, spec.Limits.Timeout.Duration = 15*time.Second, 7*time.Second
+	c, err := prometheus.NewClient(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
