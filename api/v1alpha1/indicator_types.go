@@ -93,7 +93,7 @@ type Destination struct {
 }
 
 // Preset names what exposes metrics: an instrumentation or a client library.
-// +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django
+// +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django;istio;istio-ambient;linkerd;traefik
 type Preset string
 
 // DurationUnit is the unit of a histogram's bucket bounds.
