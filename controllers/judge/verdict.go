@@ -35,9 +35,13 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 	if !known {
 		before = analysis.AfterLosing(t.state.Lost)
 	}
+	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Background: t.background(result)}
+	if slo, ok := g.Spec.SLO(trigger.SLO); ok && trigger.SLO != "" {
+		quality.Destination, quality.Routed = t.destinationOf(slo.Indicator), slo.Indicator.By == v1alpha1.CountedByService
+	}
 	v, after := triggers.Judge(g.Spec, trigger, triggers.Look{
-		Counted: result.counted, Judged: result.poll, Ledger: t.state.Ledgers[queryKey(g, trigger)], Regressions: t.regressions(), Incomparable: t.incomparable(g, trigger),
-		Quality: analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Background: t.background(result)},
+		Counted: result.counted, Judged: result.poll, Quality: quality,
+		Ledger: t.state.Ledgers[queryKey(g, trigger)], Regressions: t.regressions(), Incomparable: t.incomparable(g, trigger),
 	}, before)
 	if after != nil {
 		t.state.Regressions[key] = *after
