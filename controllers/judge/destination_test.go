@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -95,5 +96,51 @@ func TestTheServicesOfARun(t *testing.T) {
 	rollout.Status.Phase = v1alpha1.PhaseHandingOver
 	if got := servicesOf(rollout); len(got) != 3 || got[1] != "web" {
 		t.Errorf("in a handover: %v", got)
+	}
+}
+
+// A response is judged by the candidate's destination; its pods are not waited for.
+func TestTheQualityOfADestination(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	workload := byService()
+	workload.By = v1alpha1.CountedByWorkload
+	for name, c := range map[string]struct {
+		of          v1alpha1.Indicator
+		destination string
+		routed      bool
+		reason      analysis.Reason
+	}{
+		"pods":     {v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{}}, "", false, analysis.Pending},
+		"Service":  {byService(), "shop-canary", true, analysis.NoSeries},
+		"Workload": {workload, "shop-2", false, analysis.NoSeries},
+	} {
+		g := v1alpha1.PinnedGuardrail{Spec: v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Name: "errors", Objective: "99.9", Indicator: c.of}}}}
+		trigger := v1alpha1.Trigger{Name: "burn", SLO: "errors", Burn: &v1alpha1.BurnTrigger{Rate: "14.4"}}
+		tr := shopRun(now, time.Hour)
+		if q := tr.qualityOf(g, trigger, result{}); q.Destination != c.destination || q.Routed != c.routed {
+			t.Errorf("%s: %+v", name, q)
+		}
+		v := tr.verdict(g, trigger, result{poll: analysis.Poll{EvaluatedAt: now}, interval: time.Second})
+		if v.Reason != c.reason || !strings.Contains(v.Message, c.destination) {
+			t.Errorf("%s: %s: %s", name, v.Reason, v.Message)
+		}
+	}
+}
+
+// Without spec.traffic there are no Services to count by: that is said, and the source is not
+// blind.
+func TestARunWithoutServicesIsNotRouted(t *testing.T) {
+	b := newBench(t, 1)
+	b.edit(func(g *v1alpha1.GuardrailSpec) {
+		i := &g.SLOs[0].Indicator
+		i.By, i.Destination = v1alpha1.CountedByService, byService().Destination
+	})
+	b.poll()
+	got := b.recorded(b.runs[0])
+	if got.Reason != string(analysis.NotRouted) || got.Outcome != v1alpha1.VerdictInconclusive || got.BlindSince != nil || !strings.Contains(got.Message, "set spec.traffic") {
+		t.Errorf("%s %s: %s", got.Outcome, got.Reason, got.Message)
+	}
+	if b.source.asked != 0 {
+		t.Errorf("the source was asked %d times", b.source.asked)
 	}
 }
