@@ -69,7 +69,7 @@ const (
 	NoSeries Reason = "NoSeries"
 	// EverythingBad is said of an indicator, never of a run.
 	EverythingBad Reason = "EverythingBad"
-	NotRouted             Reason = "NotRouted"
+	NotRouted     Reason = "NotRouted"
 
 	Timeout       Reason = "Timeout"
 	Unreachable   Reason = "Unreachable"

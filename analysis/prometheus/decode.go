@@ -207,6 +207,9 @@ func (v *vectorReader) note(err *QueryError) {
 	}
 }
 
+// isOver reports whether nothing more is taken: the outcome is an error.
+func (v *vectorReader) isOver() bool { return v.rows > v.limit || v.err != nil }
+
 // outcome is the error of the data that was read.
 func (v *vectorReader) outcome() error {
 	expected := "vector"
@@ -283,7 +286,7 @@ func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 	switch {
 	case !isObject:
 		v.note(failed(analysis.Malformed, "a series in the response is not an object"))
-	case v.rows > v.limit || v.err != nil:
+	case v.isOver():
 	case v.times == 0 || r.histogram:
 		v.note(v.take(r))
 	default:

@@ -127,7 +127,7 @@ func (d destination) matches(value, namespace, name string) bool {
 		return value == name
 	}
 	for _, p := range d.pattern {
-		ok := true
+		var ok bool
 		switch p.holder {
 		case namespacePlaceholder:
 			value, ok = strings.CutPrefix(value, namespace)

@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -77,7 +78,7 @@ func TestADestinationThatIsRefused(t *testing.T) {
 			t.Errorf("%q, %v; want an error with %q", query, err, want)
 		}
 	}
-	if _, err := IndicatorQuery(byService("$(service)", "ns"), Pods{Namespace: "shop", ReplicaSets: []string{"web-1"}}); err != ErrNoServices {
+	if _, err := IndicatorQuery(byService("$(service)", "ns"), Pods{Namespace: "shop", ReplicaSets: []string{"web-1"}}); !errors.Is(err, ErrNoServices) {
 		t.Errorf("without Services: %v", err)
 	}
 	if _, err := IndicatorQuery(byService("$(service)", "ns"), Pods{Services: []string{"web"}}); err == nil {

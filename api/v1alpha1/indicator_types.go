@@ -87,7 +87,7 @@ type Destination struct {
 	// +kubebuilder:validation:Pattern=`^([a-zA-Z0-9_./:@|-]|[*]|[$][(](namespace|service|replicaSet)[)])+$`
 	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'[*][*$]|[)][*$]')`,message="the names in value, and *, need a separator between them, such as - or /"
 	// +kubebuilder:validation:XValidation:rule=`[r'$(service)', r'$(replicaSet)'].filter(p, self.contains(p)).size() == 1 && self.split('$(').size() <= 3 && self.split('$(namespace)').size() <= 2 && self.split('*').size() <= 3`,message="value needs $(service) or $(replicaSet) once, $(namespace) at most once, and * at most twice"
-	Value string `json:"value"`
+	Value string `json:"value,omitempty"`
 
 	// namespaceLabel is the label that names the namespace of the destination, unless value has
 	// it.
