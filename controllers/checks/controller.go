@@ -90,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if l.changed {
 		// With the version, so that an attempt is not recorded by what the cache had before
 		// the last write.
-		err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, v1alpha1.RolloutRunStatus{Checks: run.Status.Checks}, v1alpha1.ChecksFieldManager)
+		err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, v1alpha1.RolloutRunStatus{Checks: l.run.Status.Checks}, v1alpha1.ChecksFieldManager)
 		if err != nil {
 			return wake.AfterConflict(ctx, "record the checks", err)
 		}
