@@ -92,7 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		// the last write.
 		err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, v1alpha1.RolloutRunStatus{Checks: l.run.Status.Checks}, v1alpha1.ChecksFieldManager)
 		if err != nil {
-			return wake.AfterConflict(ctx, "record the checks", err)
+			return wake.AfterConflict(ctx, "record", err)
 		}
 	}
 	for _, do := range l.after {
