@@ -131,6 +131,7 @@ type CheckStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=ce,categories=belay
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.address`
+// +kubebuilder:printcolumn:name="Proxy",type=string,priority=1,JSONPath=`.spec.proxy.url`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type CheckEndpoint struct {
 	metav1.TypeMeta `json:",inline"`
