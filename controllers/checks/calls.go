@@ -50,15 +50,11 @@ func (c *calls) hasRoom() bool {
 	return len(c.open) < maxCalls
 }
 
-// begin makes a request in the background, once for each key. ctx ends with the attempt's
-// deadline or the run.
+// begin makes a request in the background. It ends within that time, or with the run.
 func (c *calls) begin(ctx context.Context, key string, run *v1alpha1.RolloutRun, within time.Duration, request func(context.Context) *outcome) {
 	done := c.ended()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.open[key] != nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	this := &call{run: client.ObjectKeyFromObject(run), cancel: cancel}
 	if c.open == nil {
