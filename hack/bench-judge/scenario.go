@@ -40,7 +40,7 @@ type scenario struct {
 	restarts, joins int
 	// pauses are pods of each version that lose their readiness once, and do not restart.
 	pauses int
-	leaves          bool
+	leaves bool
 	// warmUp of the guardrail in seconds, 0 for the default.
 	warmUp float64
 	// onset is when a regression begins. The run lasts runFor after it.
