@@ -51,9 +51,10 @@ type judgement struct {
 func (j *judgement) weigh() {
 	j.alone = j.state.Alone != nil
 	switch {
-	case j.alone && j.state.Absolute.net() > j.threshold()/2:
+	case !j.state.Suspects():
+	case j.alone:
 		j.sustained = j.sustainedAlone(j.state)
-	case !j.alone && j.state.log() > j.threshold()/2:
+	default:
 		j.sustained = j.Regression.sustained(j.state.Trail)
 	}
 }
