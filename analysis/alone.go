@@ -47,7 +47,11 @@ func (r Regression) aloneRule(s RegressionState, l Ledger) *AloneRule {
 	if !ok {
 		return nil
 	}
-	return &AloneRule{since - s.Trail.From, r.aloneLimit(l.Stable), sharedIncident.Milliseconds()}
+	stable := l.Stable
+	if r.Incomparable != "" {
+		stable = Counts{}
+	}
+	return &AloneRule{since - s.Trail.From, r.aloneLimit(stable), sharedIncident.Milliseconds()}
 }
 
 // alone returns since when stable serves nothing, in Unix milliseconds. ok is false while it
@@ -56,7 +60,8 @@ func (r Regression) alone(s RegressionState, l Ledger) (since int64, ok bool) {
 	since = l.Since.UnixMilli()
 	switch {
 	case r.Incomparable != "":
-		return s.Trail.Looks, true
+		// Every look counts: a time before the first.
+		return s.Trail.From - 1, true
 	case r.Quality.Weight >= 100 && s.Trail.besides(max(l.StageFrom.UnixMilli(), l.EvaluatedAt.Add(-aloneAfter).UnixMilli())):
 		// Callers that bypass the routes still reach stable's pods.
 		return 0, false

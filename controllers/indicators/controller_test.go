@@ -236,7 +236,7 @@ func TestASaturationTriggerIsProbed(t *testing.T) {
 	}{
 		{map[string]string{"0,1": "2", "total": "1e9"}, v1alpha1.ReasonMeasured, "Healthy", "its series exist on the stable pods of 1 Rollout", ""},
 		{map[string]string{"0,": "2", "total": "1e9"}, v1alpha1.ReasonUnknownLabel, "UnknownLabel", `has the label "container"`, "saturation trigger memory: "},
-		{map[string]string{}, v1alpha1.ReasonNoSeries, "PartialCoverage", `the source has no series "memory_bytes" for any pod of the service`, "saturation trigger memory: "},
+		{map[string]string{}, v1alpha1.ReasonNoSeries, "NoSeries", `the source has no series "memory_bytes" for any pod of the service`, "saturation trigger memory: "},
 	} {
 		w.series = tc.series
 		w.clock.Step(2 * every)
