@@ -150,17 +150,6 @@ func AfterLosing(states int) RegressionState {
 // Restarts is how many states of the run were lost before this one.
 func (s RegressionState) Restarts() int { return max(s.Relative.Restarts, s.Absolute.Restarts) }
 
-// Suspects reports whether there is at least half of the evidence that is sufficient, as a
-// logarithm. A healthy candidate ever has that much with a probability of at most the square
-// root of what it may fail with: 10 % where that is 1 %.
-func (s RegressionState) Suspects() bool {
-	e := s.Absolute.net()
-	if s.Alone == nil {
-		e = s.log()
-	}
-	return len(s.Trail.Looks) > 0 && e > s.Trail.Rule.Threshold/2
-}
-
 // continues is false for a state that is damaged, or that an older version of Belay stored.
 func (s RegressionState) continues() bool {
 	if !s.Trail.sound() || !s.Relative.continues(len(relativeFactors)) || !s.Absolute.continues(len(absoluteFactors)) {

@@ -54,10 +54,9 @@ type judgement struct {
 func (j *judgement) weigh() {
 	j.alone = j.state.Alone != nil
 	switch {
-	case !j.state.Suspects():
-	case j.alone:
+	case j.alone && j.state.Absolute.net() > j.threshold()/2:
 		j.sustained = j.sustainedAlone(j.state)
-	default:
+	case !j.alone && j.state.log() > j.threshold()/2:
 		j.sustained = j.Regression.sustained(j.state.Trail)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -51,39 +49,5 @@ func TestAPreflightFromTheFuture(t *testing.T) {
 	b.clock.SetTime(b.clock.Now().Add(-10 * time.Minute))
 	if got := b.preflight(); got.EvaluatedAt.After(b.clock.Now()) {
 		t.Errorf("at %s the newest pre-flight is from %s", b.clock.Now(), got.EvaluatedAt)
-	}
-}
-
-// Half of the evidence is enough to look every 5 s, whatever the scrape interval is.
-func TestASuspectedRegressionIsPolledMoreOften(t *testing.T) {
-	b := newBench(t, 1)
-	sources := &v1alpha1.MetricSourceList{}
-	if err := b.client.List(t.Context(), sources); err != nil {
-		t.Fatal(err)
-	}
-	for i := range sources.Items {
-		sources.Items[i].Spec.ScrapeInterval.Duration = 15 * time.Second
-		if err := b.client.Update(t.Context(), &sources.Items[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	polls := func(n int, bad float64) (longest time.Duration) {
-		for range n {
-			b.source.serve(500, bad)
-			b.clock.Step(15 * time.Second)
-			got, err := b.loop.Reconcile(t.Context(), reconcile.Request{NamespacedName: b.runs[0]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			longest = max(longest, got.RequeueAfter)
-		}
-		return longest
-	}
-	if got := polls(4, 0); got <= suspectPoll {
-		t.Errorf("a healthy candidate is polled again after %s, want more than %s", got, suspectPoll)
-	}
-	polls(2, 25)
-	if got := polls(2, 25); got > suspectPoll {
-		t.Errorf("a candidate of which half of the requests fail is polled again after %s, want at most %s", got, suspectPoll)
 	}
 }

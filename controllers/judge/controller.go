@@ -93,8 +93,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	m := r.recall(run, t.now)
-	scraped := r.scrapedEvery(ctx, t)
-	every := m.state.pollEvery(scraped)
+	every := r.pollEvery(ctx, t)
 	// Polls come at multiples of the interval, so that runs can share queries.
 	slot := t.now.Truncate(every)
 	if evaluatedAt(m.newest).Before(slot) || v1alpha1.IsFuture(evaluatedAt(m.newest), t.now) {
@@ -108,8 +107,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	every = m.state.pollEvery(scraped)
-	return reconcile.Result{RequeueAfter: max(time.Millisecond, t.now.Truncate(every).Add(every).Sub(r.Clock.Now()))}, nil
+	return reconcile.Result{RequeueAfter: max(time.Millisecond, slot.Add(every).Sub(r.Clock.Now()))}, nil
 }
 
 // look returns nil when there is nothing to judge: the run has ended, its Rollout was
@@ -168,28 +166,15 @@ func runsForWorkload(set *unstructured.Unstructured, run *v1alpha1.RolloutRun, r
 	return err == nil && read.Revision == revision && (read.Desired > 0 || read.Pods > 0)
 }
 
-// fastestPoll and slowestPoll bound how often a run is judged. A regression that is suspected
-// is judged every suspectPoll, as soon as one pod more has been scraped, because each pod is
-// scraped at another time.
+// fastestPoll and slowestPoll bound how often a run is judged.
 const (
 	fastestPoll = time.Second
-	suspectPoll = 5 * time.Second
 	slowestPoll = 15 * time.Second
 )
 
-// pollEvery is the time between polls, for sources with a scrape interval.
-func (s judgeState) pollEvery(scraped time.Duration) time.Duration {
-	for _, regression := range s.Regressions {
-		if regression.Suspects() {
-			return min(scraped, suspectPoll)
-		}
-	}
-	return scraped
-}
-
-// scrapedEvery is the shortest scrape interval of the sources in use, within the bounds of
-// polls: polling more often returns the same samples of most pods.
-func (r *Reconciler) scrapedEvery(ctx context.Context, t *evaluation) time.Duration {
+// pollEvery is the shortest scrape interval of the sources in use: polling more often
+// would return the same samples.
+func (r *Reconciler) pollEvery(ctx context.Context, t *evaluation) time.Duration {
 	every := slowestPoll
 	for _, g := range t.guardrails {
 		source := &v1alpha1.MetricSource{}

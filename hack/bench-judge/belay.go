@@ -8,12 +8,9 @@ import (
 	"belay.dev/belay/analysis"
 )
 
-// slowestPoll and suspectPoll are the controller's: a run is polled as often as its source
-// scrapes, and at least this often, in seconds, while a regression is suspected or not.
-const (
-	slowestPoll = 15
-	suspectPoll = 5
-)
+// slowestPoll is the controller's: a run is polled as often as its source scrapes, and
+// at least this often, in seconds.
+const slowestPoll = 15
 
 // clock is the moment a second of the simulation stands for.
 func clock(second float64) time.Time {
@@ -23,8 +20,6 @@ func clock(second float64) time.Time {
 // rule judges a ledger as a trigger of the API does, from poll to poll.
 type rule interface {
 	judge(l analysis.Ledger, q analysis.Quality) analysis.Outcome
-	// suspects reports whether it is polled more often.
-	suspects() bool
 }
 
 // belay polls a run into a ledger as controllers/judge does, and asks the rule that
@@ -35,7 +30,7 @@ func belay(start func(s *scenario) rule) judge {
 		var l analysis.Ledger
 		seen := newPoll(w)
 		seen.counted.WarmUps = []time.Duration{s.warmsUp()}
-		for now := w.firstPoll; now < w.length; now += pollEvery(w.scrape, asked) {
+		for now := w.firstPoll; now < w.length; now += min(w.scrape, slowestPoll) {
 			seen.at(w, now)
 			l = l.Advance(seen.counted, w.stage(now))
 			quality := analysis.Quality{
@@ -53,13 +48,6 @@ func belay(start func(s *scenario) rule) judge {
 		}
 		return never
 	}
-}
-
-func pollEvery(scrape float64, asked rule) float64 {
-	if asked.suspects() {
-		return min(scrape, suspectPoll)
-	}
-	return min(scrape, slowestPoll)
 }
 
 // defaultWarmUp is the API's, in seconds.
@@ -171,8 +159,6 @@ func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcom
 	return d.Judge(d.state, l).Outcome()
 }
 
-func (d *byDefault) suspects() bool { return d.state.Suspects() }
-
 // byBurn is the burn trigger with the API's defaults.
 type byBurn struct {
 	analysis.Burn
@@ -186,5 +172,3 @@ func startBurn(s *scenario) rule {
 func (b byBurn) judge(l analysis.Ledger, _ analysis.Quality) analysis.Outcome {
 	return b.Judge(l.Mature(b.warmUp)).Outcome()
 }
-
-func (byBurn) suspects() bool { return false }

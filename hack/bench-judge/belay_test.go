@@ -14,8 +14,6 @@ type ledgers struct {
 	quality []analysis.Quality
 }
 
-func (*ledgers) suspects() bool { return false }
-
 func (l *ledgers) judge(now analysis.Ledger, q analysis.Quality) analysis.Outcome {
 	l.seen, l.quality = append(l.seen, now), append(l.quality, q)
 	return analysis.Pass
