@@ -25,7 +25,7 @@ type CheckTrigger struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	Timeout metav1.Duration `json:"timeout,omitempty,omitzero"`
 
 	// retries is how many attempts follow an Inconclusive one. A Fail is final.
 	// +optional
@@ -84,10 +84,12 @@ type CheckStatus struct {
 	Kind string `json:"kind,omitempty"`
 	// guardrail the trigger belongs to.
 	// +required
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Guardrail string `json:"guardrail,omitempty"`
 	// trigger name.
 	// +required
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Trigger string `json:"trigger,omitempty"`
 	// step that it is for, from 0; in the bake the number of steps.

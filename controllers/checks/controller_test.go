@@ -150,10 +150,11 @@ func TestTheJobsOfARunThatEnds(t *testing.T) {
 func TestAConflict(t *testing.T) {
 	b := newBench(t, jobTrigger(), cronJob())
 	b.end(b.look()[0].Job, complete)
+	read := b.run().ResourceVersion
 	b.fail(interceptor.Funcs{SubResourceApply: func(ctx context.Context, c client.Client, sub string, a runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
 		applied, err := runtime.DefaultUnstructuredConverter.ToUnstructured(a)
 		b.g.Expect(err).NotTo(HaveOccurred())
-		b.g.Expect(applied).To(HaveKeyWithValue("metadata", HaveKeyWithValue("resourceVersion", b.run().ResourceVersion)))
+		b.g.Expect(applied).To(HaveKeyWithValue("metadata", HaveKeyWithValue("resourceVersion", read)))
 		return apierrors.NewConflict(schema.GroupResource{Resource: "rolloutruns"}, runKey.Name, nil)
 	}})
 	b.g.Expect(b.reconcile()).To(Succeed())

@@ -51,7 +51,7 @@ type answer struct {
 
 // continueCall takes the outcome of an attempt's request; nil while it has none. A request
 // that an earlier process sent is sent again with the same key.
-func (r *Reconciler) continueCall(ctx context.Context, a attempt) (*outcome, error) {
+func (r *Reconciler) continueCall(a attempt) (*outcome, error) {
 	end, known := r.calls.outcomeOf(a.key)
 	if end != nil {
 		a.after = append(a.after, func(context.Context) error {
