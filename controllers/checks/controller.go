@@ -142,7 +142,7 @@ func (r *Reconciler) continueAttempts(ctx context.Context, l *round) error {
 		if c.Job != "" {
 			end, err = r.continueJob(ctx, a)
 		} else {
-			end, err = r.continueCall(a)
+			end = r.continueCall(a)
 		}
 		if err != nil {
 			return err

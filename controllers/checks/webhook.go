@@ -51,28 +51,28 @@ type answer struct {
 
 // continueCall takes the outcome of an attempt's request; nil while it has none. A request
 // that an earlier process sent is sent again with the same key.
-func (r *Reconciler) continueCall(a attempt) (*outcome, error) {
+func (r *Reconciler) continueCall(a attempt) *outcome {
 	end, known := r.calls.outcomeOf(a.key)
 	if end != nil {
 		a.after = append(a.after, func(context.Context) error {
 			r.calls.forget(a.key)
 			return nil
 		})
-		return end, nil
+		return end
 	}
 	if !known {
 		if !a.now.Before(a.deadline()) {
-			return a.timedOut(), nil
+			return a.timedOut()
 		}
 		if !r.calls.hasRoom() {
 			a.lookAt(a.now.Add(whenFull))
-			return nil, nil
+			return nil
 		}
 		a.after = append(a.after, func(ctx context.Context) error { return r.call(ctx, a) })
 	}
 	// The request itself ends at the deadline.
 	a.lookAt(a.now.Add(max(0, a.deadline().Sub(a.now)) + time.Second))
-	return nil, nil
+	return nil
 }
 
 // call sends an attempt's request in the background. Whether the namespace may use the
