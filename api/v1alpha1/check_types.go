@@ -56,6 +56,7 @@ type WebhookCheck struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// path is added to the endpoint's address.
