@@ -42,6 +42,13 @@ type PodCounter struct {
 	// StartedAt is the latest start of one of the pod's containers; zero when it is not
 	// known.
 	StartedAt time.Time
+	// Destination is set for a counter of what was sent to a version, by its name; Pod is then
+	// one counter of it, such as one gateway's. All of them are one pod to what a burst or a
+	// beginning explains, because requests are spread over the pods behind it.
+	Destination string
+	// WarmedFrom is since when half of the destination's pods have been ready: what is counted
+	// is as young as they are. Zero when that is not known.
+	WarmedFrom time.Time
 }
 
 // Poll is the result of one query at one evaluation time.

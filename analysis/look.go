@@ -111,9 +111,11 @@ func bounded(parts []Part) []Part {
 	slices.SortStableFunc(parts, func(a, b Part) int { return cmp.Compare(b.Bad, a.Bad) })
 	others := parts[maxParts-1]
 	for _, p := range parts[maxParts:] {
+		if p.Pod != others.Pod {
+			others.Pod = otherPods
+		}
 		others = others.join(p)
 	}
-	others.Pod = otherPods
 	return append(slices.Clone(parts[:maxParts-1]), others)
 }
 

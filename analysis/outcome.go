@@ -69,6 +69,7 @@ const (
 	NoSeries Reason = "NoSeries"
 	// EverythingBad is said of an indicator, never of a run.
 	EverythingBad Reason = "EverythingBad"
+	NotRouted             Reason = "NotRouted"
 
 	Timeout       Reason = "Timeout"
 	Unreachable   Reason = "Unreachable"
@@ -95,7 +96,7 @@ var outcomes = map[Reason]Outcome{
 
 	Pending: Inconclusive, NoTraffic: Inconclusive, BelowMinSamples: Inconclusive, Stale: Inconclusive,
 	PartialCoverage: Inconclusive, EnvironmentIncident: Inconclusive, InvariantNotExercised: Inconclusive, WeightMismatch: Inconclusive, BaselineMissing: Inconclusive,
-	NotExcludedYet: Inconclusive, UnknownLabel: Inconclusive, NeverSeen: Inconclusive, NoSeries: Inconclusive, EverythingBad: Inconclusive,
+	NotExcludedYet: Inconclusive, UnknownLabel: Inconclusive, NeverSeen: Inconclusive, NoSeries: Inconclusive, EverythingBad: Inconclusive, NotRouted: Inconclusive,
 
 	Timeout: Error, Unreachable: Error, TLSFailure: Error, Auth: Error, HTTP5xx: Error, Overload: Error,
 	BadQuery: Error, Redirected: Error, TooLarge: Error, TooManySeries: Error, Warning: Error,

@@ -53,7 +53,11 @@ func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 		next.Unready = c.unready()
 		next.begin(served)
 		l.Pods[c.Pod] = next
-		scrapes = append(scrapes, Scrape{Pod: c.Pod, From: last.SampledAt, To: at, ReadyAt: next.ReadyAt, Counts: served})
+		young := next.ReadyAt
+		if !c.WarmedFrom.IsZero() {
+			young = max(young, c.WarmedFrom.UnixMilli())
+		}
+		scrapes = append(scrapes, Scrape{Pod: cmp.Or(c.Destination, c.Pod), From: last.SampledAt, To: at, ReadyAt: young, Counts: served})
 	}
 	return scrapes
 }

@@ -21,6 +21,11 @@ type Quality struct {
 	Background []float64
 	// Metric that was queried, for messages; empty leaves it out.
 	Metric string
+	// Destination is the name by which gateways or others count the candidate's requests; empty
+	// when its pods do.
+	Destination string
+	// Routed is set when only requests that the routes distribute are counted.
+	Routed bool
 }
 
 // freshFor is how many scrape intervals old a sample may be, and coverage the part
@@ -36,6 +41,9 @@ const grace = 2 * time.Second
 // Judge checks freshness and coverage of the canary's samples. ok is false when
 // they cannot be used; the verdict then says why.
 func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
+	if q.Destination != "" {
+		return q.judgeDestination(p)
+	}
 	if q.ReadyPods == 0 {
 		return Verdict{Reason: Pending, Message: "the candidate has no ready pods"}, false
 	}
@@ -63,13 +71,18 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	case faults > 0:
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%s; the counters of %d of the candidate's %d ready pods cannot be used", fault, faults, q.ReadyPods)}, false
 	case newest.IsZero():
-		return Verdict{Reason: Stale, Message: "the samples in the response have no scrape time"}, false
+		return Verdict{Reason: Stale, Message: noScrapeTime}, false
 	case fresh == 0:
-		age := p.EvaluatedAt.Sub(newest).Round(time.Second)
-		return Verdict{Reason: Stale, Message: fmt.Sprintf("the newest sample is %s old, at most %s is allowed", age, limit)}, false
+		return Verdict{Reason: Stale, Message: stale(p.EvaluatedAt.Sub(newest), limit)}, false
 	default:
 		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%d of the candidate's %d ready pods have fresh samples, %.0f %% are needed", fresh, q.ReadyPods, 100*coverage)}, false
 	}
+}
+
+const noScrapeTime = "the samples in the response have no scrape time"
+
+func stale(age, limit time.Duration) string {
+	return fmt.Sprintf("the newest sample is %s old, at most %s is allowed", age.Round(time.Second), limit)
 }
 
 // LeftOut says which pods of a poll are not counted because of a Fault; empty for none.
@@ -120,7 +133,7 @@ func (q Quality) idle(l Ledger) bool {
 // weight that pods of the wrong version must have been counted.
 func (q Quality) JudgeShare(l Ledger) (v Verdict, ok bool) {
 	if n := q.doubtful(l); n > 0 {
-		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the counters of %d of the candidate's pods decreased: it is not known yet whether they restarted or a scrape was incomplete", n)}, false
+		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("the counters of %d of the candidate's %s decreased: it is not known yet whether they restarted or a scrape was incomplete", n, q.counters())}, false
 	}
 	if q.Weight <= 0 || q.Weight >= 100 {
 		return Verdict{}, true
@@ -137,14 +150,14 @@ func (q Quality) JudgeShare(l Ledger) (v Verdict, ok bool) {
 	case q.isBackground(l):
 		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate's %.0f requests at this weight are as many as its probes and scrapes: users may not reach it; if they do, exclude the paths of probes and metrics in the indicator", l.Stage.Total)}, false
 	case isRare(l.Stage.Total, total, canaryLeast) || isRare(l.StageStable.Total, total, stableLeast):
-		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate served %s of the counted requests at a weight of %d %%: pods of one version may be counted as the other's",
-			percent(l.Stage.Total/total), q.Weight)}, false
+		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate served %s of the counted requests at a weight of %d %%: %s",
+			percent(l.Stage.Total/total), q.Weight, q.misrouted())}, false
 	}
 	return Verdict{}, true
 }
 
 // leastShares are the smallest shares of the requests that canary and stable may have.
-// Callers that bypass the routes reach the pods evenly, so that a version's share is between
+// Callers that bypass the routes, which gateways do not count, reach the pods evenly, so that a version's share is between
 // its weight and its part of the pods. It may be mismatch times smaller, because users differ
 // in how much they request and may stick to a pod. When the pods of one version have been
 // scraped for a shorter time in this stage, its share is smaller by that.
@@ -153,7 +166,7 @@ func (q Quality) leastShares(l Ledger) (canary, stable float64) {
 	canary, stable = weight, 1-weight
 	freshCanary := q.canaryPods(l)
 	freshStable, _ := q.stablePods(l)
-	if freshCanary > 0 && freshStable > 0 {
+	if freshCanary > 0 && freshStable > 0 && !q.Routed {
 		pods := float64(freshCanary) / float64(freshCanary+freshStable)
 		canary, stable = min(canary, pods), min(stable, 1-pods)
 	}

@@ -5,12 +5,14 @@ import "time"
 // Scrape is the requests that one scrape of a candidate pod added: those after the scrape
 // before it. Times are in Unix milliseconds.
 type Scrape struct {
-	// Pod is the name of the pod, or of one of its targets, in the ledger.
+	// Pod is the name of the pod, or of one of its targets, in the ledger, or that of the
+	// destination that all its counters share.
 	Pod string
 	// From is the time of the scrape before, and To of this one.
 	From, To int64
 	// ReadyAt is when the pod became ready for the first time since its containers started,
-	// or the time of its first sample when that is not known; at most From.
+	// or the time of its first sample when that is not known; for a destination, when half of
+	// its pods did, if that is later.
 	ReadyAt int64
 	// Counts may have more bad requests than requests: some that were counted when they
 	// began, in an earlier scrape, failed in this one.

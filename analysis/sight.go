@@ -25,6 +25,8 @@ type Scope struct {
 	// Narrows for labels by which bad selects some of the series of total. The series of total
 	// are counted without either.
 	OfBad, Narrows bool
+	// OfDestination is set for series that name the destination of requests, not a pod.
+	OfDestination bool
 }
 
 // Stable and Candidate are the versions in messages.
@@ -115,6 +117,8 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 			ofBad, unseen = append(ofBad, scope.Metric), unseen && series == 0
 		case series == 0 && scope.Bound != "":
 			return Verdict{Reason: BadQuery, Message: fmt.Sprintf("the histogram has no bucket %s whose upper bound is the threshold %s: choose a threshold that is a bucket bound (label le), or add the bucket", quoted(scope.Metric), scope.Bound)}, false
+		case series == 0 && scope.OfDestination:
+			return Verdict{Reason: NoSeries, Message: fmt.Sprintf("the source has no series %s of requests to the service: check its name, the labels of destination, and that the gateway is scraped and has served requests", quoted(scope.Metric))}, false
 		case series == 0:
 			return Verdict{Reason: NoSeries, Message: fmt.Sprintf("the source has no series %s for any pod of the service: check its name, that the pods are scraped, and that spec.labels of the MetricSource are the labels that name them", quoted(scope.Metric))}, false
 		}
@@ -146,6 +150,14 @@ func AllBad(c Counts, of string) (v Verdict, ok bool) {
 // maxNames bounds how many label names a message has.
 const maxNames = 12
 
+// of is what has the series of a version, in messages.
+func (s Scope) of(version string) string {
+	if s.OfDestination {
+		return "requests to " + version
+	}
+	return "the " + version + " pods"
+}
+
 func unknownLabel(scope Scope, version, label string, names []string) string {
 	has := ""
 	if n := len(names); n > 0 {
@@ -158,7 +170,7 @@ func unknownLabel(scope Scope, version, label string, names []string) string {
 	if scope.Any {
 		does = "the matchers of bad select every request"
 	}
-	return fmt.Sprintf("no series %s of the %s pods has the label %s, so %s; write one of its labels%s", quoted(scope.Metric), version, quoted(label), does, has)
+	return fmt.Sprintf("no series %s of %s has the label %s, so %s; write one of its labels%s", quoted(scope.Metric), scope.of(version), quoted(label), does, has)
 }
 
 func quotedAll(names []string) []string {

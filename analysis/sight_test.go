@@ -13,6 +13,7 @@ func TestJudgeSights(t *testing.T) {
 	anyOf := []Scope{{Metric: "requests", Labels: []string{"code", "grpc_code"}, Any: true, Narrows: true}}
 	has := []Scope{{Metric: "requests"}, {Metric: "requests", Has: "error"}}
 	narrowed := []Scope{{Metric: "requests"}, {Metric: "requests", Labels: []string{"code"}, Narrows: true}}
+	sent := []Scope{{Metric: "requests", Labels: []string{"code"}, OfDestination: true}}
 	version := func(name string, scopes ...ScopeSight) Sight { return Sight{Version: name, Scopes: scopes} }
 	all := ScopeSight{Series: 4, With: []int{4, 1}}
 	for name, tc := range map[string]struct {
@@ -45,6 +46,8 @@ func TestJudgeSights(t *testing.T) {
 		"the candidate brings a label":       {narrowed, false, []Sight{version("candidate", ScopeSight{Series: 4}, ScopeSight{4, []int{4}, nil}), version("stable", ScopeSight{Series: 4}, ScopeSight{4, []int{0}, nil})}, "", ""},
 		"it will bring it, perhaps":          {narrowed, false, []Sight{version("candidate", ScopeSight{}, ScopeSight{With: []int{0}}), version("stable", ScopeSight{Series: 4}, ScopeSight{4, []int{0}, nil})}, UnknownLabel, "of the stable pods"},
 		"it brings a label of total":         {[]Scope{{Metric: "requests", Labels: []string{"app"}}}, false, []Sight{version("candidate", ScopeSight{4, []int{4}, nil}), version("stable", ScopeSight{4, []int{0}, nil})}, UnknownLabel, "of the stable pods"},
+		"nothing to a destination":           {sent, false, []Sight{version("stable", ScopeSight{With: []int{0}})}, NoSeries, `no series "requests" of requests to the service`},
+		"a label of no destination":          {sent, false, []Sight{version("stable", ScopeSight{4, []int{0}, nil})}, UnknownLabel, `no series "requests" of requests to stable has the label "code"`},
 		"an answer about something else":     {two, false, []Sight{version("stable", all)}, Malformed, ""},
 	} {
 		v, ok := JudgeSights(tc.scopes, tc.missingIsZero, tc.versions...)

@@ -189,6 +189,10 @@ func TestLimitsAreNamed(t *testing.T) {
 		"a split has none":      func(s *Spec) { s.Stages = nil },
 		"from 1 to 100":         func(s *Spec) { s.Stages[0].Weight = 101 },
 		"at least 1s":           func(s *Spec) { s.ScrapeInterval = 0 },
+		"counts by Service: count by Pod": func(s *Spec) {
+			i := &s.Guardrail.SLOs[0].Indicator
+			i.By, i.Destination = v1alpha1.CountedByService, &v1alpha1.Destination{Label: "to", Value: "$(service)", NamespaceLabel: "namespace"}
+		},
 		"no trigger of an slo": func(s *Spec) {
 			s.Guardrail.Triggers = []v1alpha1.Trigger{{Name: "pods", Pods: &v1alpha1.PodsTrigger{}}}
 		},

@@ -38,6 +38,9 @@ func (s *Spec) measures() ([]measure, error) {
 	}
 	for _, slo := range s.Guardrail.SLOs {
 		query, err := prometheus.IndicatorQuery(slo.Indicator, pods)
+		if !prometheus.CountsByPod(slo.Indicator) {
+			err = fmt.Errorf("a backtest compares pods, and the indicator counts by %s: count by Pod, or leave this slo out", slo.Indicator.By)
+		}
 		if err := add("slo/"+slo.Name, triggers.WarmUps(s.Guardrail, slo.Name), query, err, func(t v1alpha1.Trigger) bool { return t.SLO == slo.Name }); err != nil {
 			return nil, err
 		}

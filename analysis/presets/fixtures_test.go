@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/presets"
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/analysis/prometheus/enginetest"
@@ -21,6 +22,9 @@ var at = time.UnixMilli(1_800_000_000_000)
 func TestEveryPresetCountsItsFixture(t *testing.T) {
 	type counts struct{ total, bad float64 }
 	for _, p := range presets.All {
+		if p.By != "" {
+			continue
+		}
 		requests, slow, threshold := counts{120, 4}, counts{120, 6}, 250*time.Millisecond
 		switch p.Name {
 		case "grpc-server", "grpc-java":
@@ -66,6 +70,59 @@ func TestEveryPresetCountsItsFixture(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestEveryGatewayPresetCountsItsFixture: what two gateways count gives the requests, the bad
+// and the slow ones of each version, without those of another namespace, of a Service whose
+// name begins the same, or of another reporter.
+func TestEveryGatewayPresetCountsItsFixture(t *testing.T) {
+	gateways := 0
+	for _, p := range presets.All {
+		if p.By == "" {
+			continue
+		}
+		gateways++
+		fixture, err := os.ReadFile("testdata/" + string(p.Name) + ".txt")
+		if err != nil {
+			t.Errorf("%s has no fixture: %v", p.Name, err)
+			continue
+		}
+		engine := enginetest.New(at)
+		for _, instance := range []string{"10.0.0.1:15090", "10.0.0.2:15090"} {
+			engine.Scrape(t, string(fixture), map[string]string{"namespace": "infra", "pod": "gateway-1", "instance": instance, "job": "gateway"})
+		}
+		source, shop := connect(t, engine.Serve(t)), prometheus.Pods{Namespace: "shop", Services: []string{"shop-stable", "shop-canary"}}
+		for kind, tc := range map[string]struct {
+			of             v1alpha1.Indicator
+			canary, stable analysis.Counts
+		}{
+			"requests": {v1alpha1.Indicator{Preset: p.Name, Requests: &v1alpha1.RequestsIndicator{}}, analysis.Counts{Total: 40, Bad: 4}, analysis.Counts{Total: 160, Bad: 2}},
+			"latency": {v1alpha1.Indicator{Preset: p.Name, Latency: &v1alpha1.LatencyIndicator{Threshold: metav1.Duration{Duration: 250 * time.Millisecond}}},
+				analysis.Counts{Total: 40, Bad: 3}, analysis.Counts{Total: 160, Bad: 5}},
+		} {
+			indicator := presets.Fill(v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Indicator: tc.of}}}).SLOs[0].Indicator
+			query, err := prometheus.IndicatorQuery(indicator, shop)
+			if err != nil {
+				t.Errorf("%s, %s: %v", p.Name, kind, err)
+				continue
+			}
+			got, err := source.Reading(indicator).Counts(t.Context(), "shop", query, 4, func() time.Time { return at.Add(time.Second) })
+			if err != nil || len(got.Faults) > 0 || len(got.Counters) != 4 {
+				t.Errorf("%s, %s: %v, %v, %+v", p.Name, kind, err, got.Faults, got.Counters)
+				continue
+			}
+			for _, c := range got.Counters {
+				own, ok := prometheus.OwnedBy(indicator).By(shop, c)
+				want := map[string]analysis.Counts{"shop-canary": tc.canary, "shop-stable": tc.stable}[own.Pod]
+				if !ok || own.Counts != want || want.Total == 0 {
+					t.Errorf("%s, %s: %+v, want %+v", p.Name, kind, own, want)
+				}
+			}
+		}
+	}
+	if gateways == 0 {
+		t.Error("no preset names a destination")
 	}
 }
 

@@ -23,6 +23,10 @@ type Preset struct {
 	Slow []v1alpha1.Matcher
 	// Unit of the histogram's bounds; empty for seconds.
 	Unit v1alpha1.DurationUnit
+	// By and Destination are who counts, when it is not the pods, and how the destination is
+	// named.
+	By          v1alpha1.CountedBy
+	Destination v1alpha1.Destination
 	// Notes say what a user must know or switch on.
 	Notes string
 }
@@ -58,6 +62,12 @@ func fillIndicator(of v1alpha1.Indicator) v1alpha1.Indicator {
 	preset, ok := Of(of.Preset)
 	if !ok {
 		return of
+	}
+	if of.By == "" {
+		of.By = preset.By
+	}
+	if of.By != "" && of.By == preset.By && of.Destination == nil {
+		of.Destination = &preset.Destination
 	}
 	if of.Requests != nil {
 		requests := fillRequests(*of.Requests, preset)

@@ -60,6 +60,37 @@ var All = []Preset{
 	http("django", "Django with django-prometheus", "https://github.com/django-commons/django-prometheus",
 		"django_http_responses_total_by_status_total", "status", "django_http_requests_latency_including_middlewares_seconds",
 		"the histogram has no labels"),
+	istio("istio", "Istio's gateways and sidecars", "source", "what the sender's proxy counts (`reporter=\"source\"`)"),
+	istio("istio-ambient", "Istio in ambient mode", "waypoint", "a waypoint for the Services"),
+	{
+		Name: "linkerd", About: "Linkerd's proxies of the callers", Link: "https://linkerd.io/2/reference/proxy-metrics/",
+		Total:     v1alpha1.Series{Metric: "outbound_http_route_backend_response_statuses_total"},
+		Bad:       v1alpha1.Series{Metric: "outbound_http_route_backend_response_statuses_total", Matchers: []v1alpha1.Matcher{{Name: "http_status", Op: "=~", Value: "5..|"}}},
+		Histogram: "outbound_http_route_backend_response_duration_seconds",
+		By:        v1alpha1.CountedByService, Destination: v1alpha1.Destination{Label: "backend_name", Value: "$(service)", NamespaceLabel: "backend_namespace"},
+		Notes: "an HTTPRoute that Linkerd knows; requests without a status (`error`) are bad",
+	},
+	{
+		Name: "traefik", About: "Traefik 3 as a Gateway", Link: "https://doc.traefik.io/traefik/observability/metrics/overview/",
+		Total:     v1alpha1.Series{Metric: "traefik_service_requests_total"},
+		Bad:       v1alpha1.Series{Metric: "traefik_service_requests_total", Matchers: []v1alpha1.Matcher{{Name: "code", Op: "=~", Value: "5.."}}},
+		Histogram: "traefik_service_request_duration_seconds",
+		By:        v1alpha1.CountedByService, Destination: v1alpha1.Destination{Label: "service", Value: "$(namespace)-$(service)-http-*@kubernetesgateway"},
+		Notes: "with a ServiceMonitor the label is `exported_service`: write `by` and `destination`; its default buckets are 100ms, 300ms, 1.2s and 5s",
+	},
+}
+
+// istio is a preset of what one kind of Istio's proxies reports.
+func istio(name v1alpha1.Preset, about, reporter, notes string) Preset {
+	own := v1alpha1.Matcher{Name: "reporter", Op: "=", Value: reporter}
+	return Preset{
+		Name: name, About: about, Link: "https://istio.io/latest/docs/reference/config/metrics/",
+		Total:     v1alpha1.Series{Metric: "istio_requests_total", Matchers: []v1alpha1.Matcher{own}},
+		Bad:       v1alpha1.Series{Metric: "istio_requests_total", Matchers: []v1alpha1.Matcher{own, {Name: "response_code", Op: "=~", Value: "5.."}}},
+		Histogram: "istio_request_duration_milliseconds", Slow: []v1alpha1.Matcher{own}, Unit: v1alpha1.UnitMilliseconds,
+		By: v1alpha1.CountedByService, Destination: v1alpha1.Destination{Label: "destination_service_name", Value: "$(service)", NamespaceLabel: "destination_service_namespace"},
+		Notes: notes,
+	}
 }
 
 // http is a preset of a server that counts by status code: those that a server is the cause

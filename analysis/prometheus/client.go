@@ -35,6 +35,8 @@ type Client struct {
 	// parameters are added to every query.
 	parameters url.Values
 	labels     labelNames
+	// destinations is set when the label of pods names destinations; see Reading.
+	destinations bool
 	// patience is how long a query waits for its turn.
 	patience time.Duration
 }
@@ -139,6 +141,7 @@ func (c *Client) Counts(ctx context.Context, tenant, query string, expected int,
 	defer done()
 	at := evaluationTime(clock)
 	pods := newCollector(at, min(expected, c.limits.series))
+	pods.destinations = c.destinations
 	answer, err := c.query(ctx, query, at, pods.take)
 	if err == nil {
 		pods.finish(&answer)

@@ -32,6 +32,8 @@ type collector struct {
 	// faults are the pods whose series cannot be used, by their index in pods.
 	faults map[int]*QueryError
 	key    []byte
+	// destinations is set when series name destinations in place of pods.
+	destinations bool
 }
 
 func newCollector(at time.Time, expected int) *collector {
@@ -45,7 +47,9 @@ func newCollector(at time.Time, expected int) *collector {
 // unusable; what is wrong with one pod's series is recorded as that pod's fault.
 func (c *collector) take(r *sample) *QueryError {
 	switch {
-	case !isPodName(r.pod) || len(r.namespace) > 63 || len(r.instance) > 253:
+	case c.destinations && (!isDestination(r.pod) || len(r.namespace) > 63 || len(r.instance) > 253):
+		return failed(analysis.Malformed, "the response has a series without a valid label of a destination")
+	case !c.destinations && !isPodName(r.pod) || len(r.namespace) > 63 || len(r.instance) > 253:
 		return failed(analysis.Malformed, "the response has a series without a valid pod label")
 	case !r.histogram && isAnotherTime(r.at, c.at):
 		return failed(analysis.ClockSkew, "the response has another evaluation time than the query")

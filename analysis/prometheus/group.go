@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // binding is how the labels of the pods of one or several runs are matched.
@@ -78,6 +80,53 @@ func bound(group []Pods) ([]string, error) {
 	}
 	return []string{quotedName(names.namespaceName()) + is + strconv.Quote(b.namespace), quotedName(names.podName()) + "=~" + strconv.Quote(b.pod)}, nil
 }
+
+// restriction is what restricts the selectors of an indicator to the versions of one or several
+// runs, and the labels that tell those apart.
+type restriction struct {
+	matchers []string
+	names    labelNames
+	runs     int
+}
+
+// restrictedTo returns an error, which says what to change, when the versions cannot be told
+// apart.
+func restrictedTo(i v1alpha1.Indicator, group []Pods) (restriction, error) {
+	if CountsByPod(i) {
+		matchers, err := bound(group)
+		if err != nil {
+			return restriction{}, err
+		}
+		return restriction{matchers, group[0].labels(), len(group)}, nil
+	}
+	d, err := destinationOf(i)
+	if err != nil {
+		return restriction{}, err
+	}
+	var namespaces, versions []string
+	for _, p := range group {
+		names := p.Versions(i)
+		switch {
+		case p.Namespace == "":
+			return restriction{}, errNobody
+		case len(names) == 0 && i.By == v1alpha1.CountedByService:
+			return restriction{}, ErrNoServices
+		case len(names) == 0:
+			return restriction{}, errNobody
+		}
+		namespaces, versions = append(namespaces, p.Namespace), append(versions, quotedMeta(names)...)
+	}
+	if len(namespaces) == 0 {
+		return restriction{}, errNobody
+	}
+	if slices.Sort(namespaces); len(group) > 1 {
+		slices.Sort(versions)
+	}
+	return restriction{d.matchers(slices.Compact(namespaces), slices.Compact(versions)), d.names, len(group)}, nil
+}
+
+// ErrNoServices is the error of an indicator by Service for a Rollout without spec.traffic.
+var ErrNoServices = errors.New("the indicator counts by Service, and the Rollout has no spec.traffic, so it has no stable and canary Service: set spec.traffic, or count by Pod")
 
 func (p Pods) check() error {
 	if p.Namespace == "" || len(p.ReplicaSets) == 0 {

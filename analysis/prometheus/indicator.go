@@ -19,11 +19,15 @@ import (
 // because an expression may drop the namespace. The error says what to change in an
 // indicator that cannot be queried.
 func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
+	mine, err := restrictedTo(i, pods)
+	if err != nil {
+		return "", err
+	}
 	switch {
 	case i.Requests != nil:
-		return countsQuery(i.Requests.Total, i.Requests.Bad, mayBeNative(i), pods)
+		return mine.countsQuery(i.Requests.Total, i.Requests.Bad, mayBeNative(i))
 	case i.Latency != nil:
-		return latencyQuery(*i.Latency, mayBeNative(i), pods)
+		return mine.latencyQuery(*i.Latency, mayBeNative(i))
 	case i.PromQL != nil:
 		return promQLQuery(*i.PromQL, pods)
 	default:
@@ -35,30 +39,26 @@ func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 // bound is the threshold (within). A pod that has the first without the second has
 // no such bucket. That must not look as if no request was slow, so the reader
 // requires both.
-func latencyQuery(l v1alpha1.LatencyIndicator, nativeToo bool, pods []Pods) (string, error) {
-	mine, err := bound(pods)
-	if err != nil {
-		return "", err
-	}
+func (mine restriction) latencyQuery(l v1alpha1.LatencyIndicator, nativeToo bool) (string, error) {
 	for _, m := range l.Matchers {
 		if m.Name == "le" {
 			return "", fmt.Errorf("the label le is set by Belay: remove this matcher, and set threshold")
 		}
 	}
-	count, err := countOf(countSeries(l), mine, nativeToo)
+	count, err := countOf(countSeries(l), mine.matchers, nativeToo)
 	if err != nil {
 		return "", err
 	}
-	within, err := withinOf(l, mine, nativeToo)
+	within, err := withinOf(l, mine.matchers, nativeToo)
 	if err != nil {
 		return "", err
 	}
-	times, err := sampledAt(countSeries(l), mine, nativeToo)
+	times, err := sampledAt(countSeries(l), mine.matchers, nativeToo)
 	if err != nil {
 		return "", err
 	}
-	by := pods[0].labels().byTarget()
-	return rows(len(pods)*forms(nativeToo),
+	by := mine.names.byTarget()
+	return rows(mine.runs*forms(nativeToo),
 		row("count", "sum "+by+"("+count+")"),
 		row("within", "sum "+by+"("+within+")"),
 		row("ts", "min "+by+"("+times+")"))

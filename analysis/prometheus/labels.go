@@ -8,9 +8,15 @@ import (
 
 // labelNames are the labels by which a source's series name their namespace and pod. The
 // zero value has Belay's own names.
-type labelNames struct{ namespace, pod string }
+type labelNames struct {
+	namespace, pod string
+	// noNamespace is set when no label names the namespace alone.
+	noNamespace bool
+}
 
-func labelsOf(l v1alpha1.MetricSourceLabels) labelNames { return labelNames{l.Namespace, l.Pod} }
+func labelsOf(l v1alpha1.MetricSourceLabels) labelNames {
+	return labelNames{namespace: l.Namespace, pod: l.Pod}
+}
 
 func (l labelNames) namespaceName() string { return orElse(l.namespace, "namespace") }
 
@@ -27,6 +33,9 @@ func orElse(name, standard string) string {
 // a pod were one sum, a failed scrape of one of them would look like a restart, and
 // everything would count again.
 func (l labelNames) byTarget() string {
+	if l.noNamespace {
+		return "by (" + quotedName(l.podName()) + ", instance) "
+	}
 	return "by (" + quotedName(l.namespaceName()) + ", " + quotedName(l.podName()) + ", instance) "
 }
 

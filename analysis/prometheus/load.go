@@ -96,5 +96,5 @@ func LoadProbe(l Load, pods ...Pods) (Probe, error) {
 	if l.Per != nil {
 		scopes = append(scopes, scopeOf(l.Per.Metric, neededBy(matchersOf(*l.Per)), false, mine))
 	}
-	return newProbe(scopes, kindOf("total", value), pods)
+	return probed{mine: mine, names: pods[0].labels(), pods: pods}.probe(scopes, kindOf("total", value))
 }

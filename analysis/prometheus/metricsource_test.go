@@ -110,7 +110,7 @@ func TestASourcesOwnLabels(t *testing.T) {
 	if _, err := CustomQuery(`a{exported_pod="x"}`, pods); err == nil {
 		t.Error("an expression may match the label of the pod")
 	}
-	shares, err := SharesQuery(requests, otherLabels, "shop", "web", 30*24*time.Hour)
+	shares, err := SharesQuery(requests, Pods{Namespace: "shop", Labels: otherLabels}, "web", 30*24*time.Hour)
 	if err != nil || !strings.Contains(shares, `"k8s.namespace.name"="shop",exported_pod=~"web-`) {
 		t.Errorf("the pre-flight asks for %s, %v", shares, err)
 	}

@@ -156,3 +156,41 @@ func TestRequestsOfNativeHistograms(t *testing.T) {
 		t.Errorf("the probe sees %+v, %v", sight, err)
 	}
 }
+
+// A gateway's native histograms are counted by the names of its destinations.
+func TestNativeHistogramsOfADestination(t *testing.T) {
+	e := enginetest.New(scraped)
+	for _, to := range []string{"web-stable", "web-canary", "pay-canary"} {
+		e.Histogram("seconds", map[string]string{"to": to, "ns": "shop"}, map[string]string{"instance": "gateway:9090"}, native())
+	}
+	run := prometheus.Pods{Namespace: "shop", ReplicaSets: []string{"web-1"}, Services: []string{"web-canary", "web-stable"}}
+	i := v1alpha1.Indicator{By: v1alpha1.CountedByService, Destination: &v1alpha1.Destination{Label: "to", Value: "$(service)", NamespaceLabel: "ns"},
+		Histograms: v1alpha1.HistogramsNative, Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Matchers: []v1alpha1.Matcher{{Name: "code", Op: "=~", Value: "2.."}}}}
+	i.Latency.Threshold.Duration = 500 * time.Millisecond
+	c := clientOf(t, e).Reading(i)
+	probe, err := prometheus.IndicatorProbe(i, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := c.Probe(t.Context(), "shop", probe, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sight := found.Of(probe, "shop", "web-canary"); !probe.Scopes[0].OfDestination || sight.Scopes[0].Series != 1 || probe.Scopes[0].Missing(sight.Scopes[0]) != 0 {
+		t.Errorf("without a label of its matcher the probe sees %+v", sight)
+	}
+	i.Latency.Matchers = nil
+	query, err := prometheus.IndicatorQuery(i, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Counts(t.Context(), "shop", query, 2, now)
+	if err != nil || len(got.Counters) != 2 {
+		t.Fatalf("%v, %+v", err, got)
+	}
+	for _, counted := range got.Counters {
+		if _, own := prometheus.OwnedBy(i).By(run, counted); !own || counted.Total != 128 || counted.Bad != 8 || !counted.SampledAt.Equal(scraped) {
+			t.Errorf("own is %v: %+v", own, counted)
+		}
+	}
+}

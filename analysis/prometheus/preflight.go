@@ -16,14 +16,12 @@ import (
 // SharesQuery returns the query for the error ratios of a Deployment's pods, of all
 // versions, over the objective's period, one hour and five minutes. The error says
 // what to change in an indicator that cannot be queried: promQL cannot, because an
-// expression has no increase.
-func SharesQuery(i v1alpha1.Indicator, of v1alpha1.MetricSourceLabels, namespace, deployment string, period time.Duration) (string, error) {
-	names, err := podsOfDeployment(deployment)
+// expression has no increase. all has the source's labels, and the Services of all versions.
+func SharesQuery(i v1alpha1.Indicator, all Pods, deployment string, period time.Duration) (string, error) {
+	mine, err := allVersions(i, all, deployment)
 	if err != nil {
 		return "", err
 	}
-	l := labelsOf(of)
-	mine := []string{quotedName(l.namespaceName()) + "=" + strconv.Quote(namespace), quotedName(l.podName()) + "=~" + strconv.Quote(names)}
 	var parts []string
 	for _, window := range [][2]string{{"period", fmt.Sprintf("%.0fd", period.Hours()/24)}, {"long", "1h"}, {"short", "5m"}} {
 		share, err := shareOf(i, mine, window[1])
@@ -59,6 +57,23 @@ func shareOf(i v1alpha1.Indicator, mine []string, window string) (string, error)
 	default:
 		return "", errors.New("a pre-flight check does not support promQL: name recording rules of this slo in preflight.recorded, or move it to a guardrail without preflight")
 	}
+}
+
+// allVersions are the matchers of all versions of a Deployment.
+func allVersions(i v1alpha1.Indicator, all Pods, deployment string) ([]string, error) {
+	switch {
+	case CountsByPod(i):
+		names, err := podsOfDeployment(deployment)
+		return []string{namespaceMatcher(all.labels(), []string{all.Namespace}), quotedName(all.labels().podName()) + "=~" + strconv.Quote(names)}, err
+	case i.By == v1alpha1.CountedByService:
+		mine, err := restrictedTo(i, []Pods{all})
+		return mine.matchers, err
+	}
+	d, err := destinationOf(i)
+	if err != nil {
+		return nil, err
+	}
+	return d.matchers([]string{all.Namespace}, []string{regexp.QuoteMeta(deployment) + "-[a-z0-9]+"}), nil
 }
 
 // maxHash is the length of the hash in the names of a Deployment's ReplicaSets.

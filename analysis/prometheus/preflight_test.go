@@ -56,7 +56,7 @@ func TestSharesQueryAsksForEveryWindow(t *testing.T) {
 		"requests of native histograms": {Histograms: v1alpha1.HistogramsNative, Requests: &v1alpha1.RequestsIndicator{Total: series("seconds_count"), Bad: series("seconds_count")}},
 		"latency of native histograms":  {Histograms: v1alpha1.HistogramsNative, Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds"}},
 	} {
-		query, err := SharesQuery(i, v1alpha1.MetricSourceLabels{}, "shop", "web", 30*24*time.Hour)
+		query, err := SharesQuery(i, Pods{Namespace: "shop"}, "web", 30*24*time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestSharesQueryAsksForEveryWindow(t *testing.T) {
 			}
 		}
 	}
-	if _, err := SharesQuery(v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: "b"}}, v1alpha1.MetricSourceLabels{}, "shop", "web", time.Hour); err == nil {
+	if _, err := SharesQuery(v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "a", Bad: "b"}}, Pods{Namespace: "shop"}, "web", time.Hour); err == nil {
 		t.Error("an expression was let through")
 	}
 }

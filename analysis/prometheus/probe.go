@@ -23,6 +23,8 @@ type Probe struct {
 	Scopes []analysis.Scope
 	// selectors of the scopes.
 	selectors []string
+	// owned tells which rows of the response are about a version.
+	owned Owned
 }
 
 // scope is a Scope and the series that it is about.
@@ -34,7 +36,7 @@ type scope struct {
 // IndicatorProbe returns the probe for an slo's indicator, for one Rollout or several;
 // promQL is for one, because an expression may drop the namespace.
 func IndicatorProbe(i v1alpha1.Indicator, pods ...Pods) (Probe, error) {
-	mine, err := bound(pods)
+	restricted, err := restrictedTo(i, pods)
 	if err != nil {
 		return Probe{}, err
 	}
@@ -42,14 +44,24 @@ func IndicatorProbe(i v1alpha1.Indicator, pods ...Pods) (Probe, error) {
 	if _, err := IndicatorQuery(i, pods...); err != nil {
 		return Probe{}, err
 	}
+	of := probed{restricted.matchers, restricted.names, pods, i}
 	switch {
 	case i.Requests != nil:
-		return seriesProbe(i.Requests.Total, i.Requests.Bad, mayBeNative(i), mine, pods)
+		return of.series(i.Requests.Total, i.Requests.Bad)
 	case i.Latency != nil:
-		return latencyProbe(*i.Latency, mayBeNative(i), mine, pods)
+		return of.latency(*i.Latency)
 	default:
-		return promQLProbe(*i.PromQL, mine, pods)
+		return of.promQL(*i.PromQL)
 	}
+}
+
+// probed is what a probe is about: mine restricts its selectors to the versions. by is the
+// indicator; the zero value is for what only pods count.
+type probed struct {
+	mine  []string
+	names labelNames
+	pods  []Pods
+	by    v1alpha1.Indicator
 }
 
 // InvariantProbe returns the probe for an invariant, with checks as total and violations
@@ -59,12 +71,13 @@ func InvariantProbe(i v1alpha1.Invariant, pods ...Pods) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	return seriesProbe(i.Checks, i.Violations, false, mine, pods)
+	return probed{mine: mine, names: pods[0].labels(), pods: pods}.series(i.Checks, i.Violations)
 }
 
-// seriesProbe looks for the labels of total in its metric, and for those of bad in the
+// series looks for the labels of total in its metric, and for those of bad in the
 // series that total selects, or in the metric of bad when that is another one.
-func seriesProbe(total, bad v1alpha1.Series, nativeToo bool, mine []string, pods []Pods) (Probe, error) {
+func (of probed) series(total, bad v1alpha1.Series) (Probe, error) {
+	mine, nativeToo := of.mine, mayBeNative(of.by)
 	all, err := countOf(total, mine, nativeToo)
 	if err != nil {
 		return Probe{}, err
@@ -79,12 +92,13 @@ func seriesProbe(total, bad v1alpha1.Series, nativeToo bool, mine []string, pods
 	} else {
 		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), "", nativeToo, mine)...)
 	}
-	return newProbe(scopes, kindOf("total", all)+" or "+kindOf("bad", some), pods)
+	return of.probe(scopes, kindOf("total", all)+" or "+kindOf("bad", some))
 }
 
-// latencyProbe looks for the labels in the count of observations, and for the bucket of the
+// latency looks for the labels in the count of observations, and for the bucket of the
 // threshold.
-func latencyProbe(l v1alpha1.LatencyIndicator, nativeToo bool, mine []string, pods []Pods) (Probe, error) {
+func (of probed) latency(l v1alpha1.LatencyIndicator) (Probe, error) {
+	mine, nativeToo := of.mine, mayBeNative(of.by)
 	count := countSeries(l)
 	all, err := countOf(count, mine, nativeToo)
 	if err != nil {
@@ -100,27 +114,27 @@ func latencyProbe(l v1alpha1.LatencyIndicator, nativeToo bool, mine []string, po
 	if err != nil {
 		return Probe{}, err
 	}
-	return newProbe([]scope{
+	return of.probe([]scope{
 		scopeOf(count.Metric, neededBy(matchersOf(count)), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: l.Threshold.Duration.String()}, exists},
-	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within), pods)
+	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within))
 }
 
-// promQLProbe looks for the labels of every selector in its metric. It looks for none in an
+// promQL looks for the labels of every selector in its metric. It looks for none in an
 // expression of alternatives, of which one is enough: then only the counts are known.
-func promQLProbe(q v1alpha1.PromQLIndicator, mine []string, pods []Pods) (Probe, error) {
-	scopes, err := expressionScopes(q, mine)
+func (of probed) promQL(q v1alpha1.PromQLIndicator) (Probe, error) {
+	scopes, err := expressionScopes(q, of.mine)
 	if err != nil {
 		return Probe{}, err
 	}
-	total, err := CustomQuery(q.Total, pods[0])
+	total, err := CustomQuery(q.Total, of.pods[0])
 	if err != nil {
 		return Probe{}, err
 	}
-	bad, err := CustomQuery(q.Bad, pods[0])
+	bad, err := CustomQuery(q.Bad, of.pods[0])
 	if err != nil {
 		return Probe{}, err
 	}
-	return newProbe(scopes, kindOf("total", total)+" or "+kindOf("bad", bad), pods)
+	return of.probe(scopes, kindOf("total", total)+" or "+kindOf("bad", bad))
 }
 
 // scopeOf is all series of a metric on the pods.
@@ -143,29 +157,31 @@ const (
 	probeLabel = "belay_l"
 )
 
-// newProbe writes the query. Each series gets a label with the number of its scope and, for
+// probe writes the query. Each series gets a label with the number of its scope and, for
 // each label that is needed, whether it has it. They are counted by that and by their
-// pod's ReplicaSet, which the response has as pod. requests are added up as well.
-func newProbe(scopes []scope, requests string, pods []Pods) (Probe, error) {
-	var p Probe
+// pod's ReplicaSet, which the response has as pod, or by their destination. requests are added
+// up as well.
+func (of probed) probe(scopes []scope, requests string) (Probe, error) {
+	p := Probe{owned: OwnedBy(of.by)}
 	counted := make([]string, len(scopes))
 	for i, s := range scopes {
+		s.OfDestination = !CountsByPod(of.by)
 		p.Scopes, p.selectors = append(p.Scopes, s.Scope), append(p.selectors, s.series)
-		of := `label_replace(` + s.series + `,"` + probeScope + `","` + strconv.Itoa(i) + `","","")`
+		marked := `label_replace(` + s.series + `,"` + probeScope + `","` + strconv.Itoa(i) + `","","")`
 		joined := `"` + probeScope + `"`
 		for j, name := range s.Labels {
 			mark := `"` + probeLabel + strconv.Itoa(j) + `"`
-			of = `label_replace(` + of + `,` + mark + `,"1",` + strconv.Quote(name) + `,".+")`
+			marked = `label_replace(` + marked + `,` + mark + `,"1",` + strconv.Quote(name) + `,".+")`
 			joined += "," + mark
 		}
-		counted[i] = `label_join(` + of + `,"` + probeKind + `",",",` + joined + `)`
+		counted[i] = `label_join(` + marked + `,"` + probeKind + `",",",` + joined + `)`
 	}
-	query := bySet("sum", requests, pods)
+	query := of.byVersion("sum", requests)
 	if len(counted) > 0 {
-		query = bySet("count", strings.Join(counted, " or "), pods) + " or " + query
+		query = of.byVersion("count", strings.Join(counted, " or ")) + " or " + query
 	}
 	// As for other queries, the limit grows with the Rollouts.
-	if limit := 4 * maxQuery * max(1, len(pods)); len(query) > limit {
+	if limit := 4 * maxQuery * max(1, len(of.pods)); len(query) > limit {
 		return Probe{}, fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)
 	}
 	p.Query = query
@@ -176,34 +192,44 @@ func kindOf(k, expression string) string {
 	return `label_replace(` + expression + `,"` + probeKind + `","` + k + `","","")`
 }
 
-// bySet aggregates series by ReplicaSet, and gives the result the labels that responses
-// are read by.
-func bySet(aggregate, of string, pods []Pods) string {
+// byVersion aggregates series by ReplicaSet or destination, and gives the result the labels
+// that responses are read by.
+func (of probed) byVersion(aggregate, series string) string {
+	names := of.names
+	if !CountsByPod(of.by) {
+		by := quotedName(names.podName()) + `, ` + probeKind
+		if !names.noNamespace {
+			by = quotedName(names.namespaceName()) + `, ` + by
+		}
+		return `label_replace(` + aggregate + ` by (` + by + `) (` + series + `),"k","$1","` + probeKind + `","(.+)")`
+	}
 	var sets []string
-	for _, p := range pods {
+	for _, p := range of.pods {
 		sets = append(sets, p.ReplicaSets...)
 	}
 	slices.Sort(sets)
-	names := pods[0].labels()
 	pod := strconv.Quote(names.podName())
-	bound := aggregate + ` by (` + quotedName(names.namespaceName()) + `, ` + probeSet + `, ` + probeKind + `) (label_replace(` + of + `,"` + probeSet + `","$1",` + pod + `,` + strconv.Quote(podPattern(slices.Compact(sets))) + `))`
+	bound := aggregate + ` by (` + quotedName(names.namespaceName()) + `, ` + probeSet + `, ` + probeKind + `) (label_replace(` + series + `,"` + probeSet + `","$1",` + pod + `,` + strconv.Quote(podPattern(slices.Compact(sets))) + `))`
 	return `label_replace(label_replace(` + bound + `,` + pod + `,"$1","` + probeSet + `","(.+)"),"k","$1","` + probeKind + `","(.+)")`
 }
 
-// Sights are what a probe found, by namespace and ReplicaSet.
+// Sights are what a probe found, by namespace and ReplicaSet or destination.
 type Sights map[sightKey]analysis.Sight
 
 type sightKey struct{ namespace, prefix string }
 
-// Of returns what a ReplicaSet's pods have; the zero value, with all scopes empty, when
-// they have no series.
-func (s Sights) Of(probe Probe, namespace, replicaSet string) analysis.Sight {
-	found, ok := s[sightKey{namespace, podPrefix(replicaSet)}]
+// Of returns what a version has: a ReplicaSet's pods, or a destination; the zero value, with
+// all scopes empty, when it has no series.
+func (s Sights) Of(probe Probe, namespace, version string) analysis.Sight {
+	if !CountsByPod(probe.owned.indicator) {
+		return s.ofDestination(probe, Pods{Namespace: namespace}.Only(probe.owned.indicator, version))
+	}
+	found, ok := s[sightKey{namespace, podPrefix(version)}]
 	if !ok {
 		found = emptySight(probe.Scopes)
 	}
 	// An expression may have dropped the namespace.
-	found.Counts = found.Add(s[sightKey{"", podPrefix(replicaSet)}].Counts)
+	found.Counts = found.Add(s[sightKey{"", podPrefix(version)}].Counts)
 	return found
 }
 

@@ -20,6 +20,9 @@ import (
 type Pods struct {
 	Namespace   string
 	ReplicaSets []string
+	// Services are those whose requests count in place of the pods' when an indicator counts
+	// by Service.
+	Services []string
 	// Labels are the source's names of the labels for namespace and pod; empty ones mean
 	// namespace and pod.
 	Labels v1alpha1.MetricSourceLabels
@@ -36,52 +39,52 @@ const maxQuery = 4096
 // a bad series counts as 0 bad. The error says what to change in series that cannot
 // be queried.
 func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
-	return countsQuery(total, bad, false, pods)
+	mine, err := restrictedTo(v1alpha1.Indicator{}, pods)
+	if err != nil {
+		return "", err
+	}
+	return mine.countsQuery(total, bad, false)
 }
 
 // InvariantQuery returns the query for checks as total and violations as bad. The
 // violations are the maximum of the last 15 minutes, so that one which a container
 // counted before it restarted is still found.
 func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
-	mine, err := bound(pods)
+	mine, err := restrictedTo(v1alpha1.Indicator{}, pods)
 	if err != nil {
 		return "", err
 	}
-	checks, err := selector(i.Checks, mine)
+	checks, err := selector(i.Checks, mine.matchers)
 	if err != nil {
 		return "", err
 	}
-	violations, err := selector(i.Violations, mine)
+	violations, err := selector(i.Violations, mine.matchers)
 	if err != nil {
 		return "", err
 	}
-	return countRows(checks, "max_over_time("+violations+"[15m])", "timestamp("+checks+")", pods, 1)
+	return mine.countRows(checks, "max_over_time("+violations+"[15m])", "timestamp("+checks+")", 1)
 }
 
-func countsQuery(total, bad v1alpha1.Series, nativeToo bool, pods []Pods) (string, error) {
-	mine, err := bound(pods)
+func (mine restriction) countsQuery(total, bad v1alpha1.Series, nativeToo bool) (string, error) {
+	totalSelector, err := countOf(total, mine.matchers, nativeToo)
 	if err != nil {
 		return "", err
 	}
-	totalSelector, err := countOf(total, mine, nativeToo)
+	badSelector, err := countOf(bad, mine.matchers, nativeToo)
 	if err != nil {
 		return "", err
 	}
-	badSelector, err := countOf(bad, mine, nativeToo)
+	times, err := sampledAt(total, mine.matchers, nativeToo)
 	if err != nil {
 		return "", err
 	}
-	times, err := sampledAt(total, mine, nativeToo)
-	if err != nil {
-		return "", err
-	}
-	return countRows(totalSelector, badSelector, times, pods, forms(nativeToo))
+	return mine.countRows(totalSelector, badSelector, times, forms(nativeToo))
 }
 
 // countRows sums two expressions by target, with the times of the samples.
-func countRows(total, bad, times string, pods []Pods, forms int) (string, error) {
-	by := pods[0].labels().byTarget()
-	return rows(len(pods)*forms,
+func (mine restriction) countRows(total, bad, times string, forms int) (string, error) {
+	by := mine.names.byTarget()
+	return rows(mine.runs*forms,
 		row("total", "sum "+by+"("+total+")"),
 		row("bad", "sum "+by+"("+bad+")"),
 		row("ts", "min "+by+"("+times+")"))

@@ -96,6 +96,9 @@ const (
 	ReasonEverythingBad = "EverythingBad"
 	// ReasonNoBucket: False. The histogram has no bucket with the threshold as its bound.
 	ReasonNoBucket = "NoBucket"
+	// ReasonNotRouted: False. An indicator counts by Service, and a Rollout has no
+	// spec.traffic.
+	ReasonNotRouted = "NotRouted"
 	// ReasonSourceUnusable: Unknown. The source gives no usable response.
 	ReasonSourceUnusable = "SourceUnusable"
 )

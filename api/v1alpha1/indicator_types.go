@@ -5,9 +5,15 @@ import (
 )
 
 // Indicator counts requests and the bad ones among them, from cumulative counters. Belay
-// restricts every selector to the pods of a version.
+// restricts every selector to the series of a version: those of its pods, or those by which a
+// gateway or mesh names it as the destination.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.requests), has(self.latency), has(self.promQL)].filter(x, x).size() == 1",message="set exactly one of requests, latency and promQL"
+// +kubebuilder:validation:XValidation:rule="!has(self.destination) || (has(self.by) && self.by != 'Pod')",message="destination says how a gateway names the destination: set by to Service or Workload, or remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.by) || self.by == 'Pod' || !has(self.promQL)",message="promQL counts by pod: for by Service and Workload write requests or latency"
+// +kubebuilder:validation:XValidation:rule="!has(self.by) || self.by == 'Pod' || has(self.preset) || has(self.destination)",message="by Service and Workload need destination: the label that names the destination"
+// +kubebuilder:validation:XValidation:rule=`!has(self.by) || !has(self.destination) || self.by != 'Service' || self.destination.value.contains('$(service)')`,message="by Service needs $(service) in destination.value"
+// +kubebuilder:validation:XValidation:rule=`!has(self.by) || !has(self.destination) || self.by != 'Workload' || self.destination.value.contains('$(replicaSet)')`,message="by Workload needs $(replicaSet) in destination.value"
 // +kubebuilder:validation:XValidation:rule="!has(self.preset) || !has(self.promQL)",message="a preset fills in requests or latency: remove preset, or write requests: {} in place of promQL"
 // +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.requests) || has(self.requests.total) && has(self.requests.bad)",message="requests needs total and bad, each with a metric; or set preset to what counts them, such as otel-http"
 // +kubebuilder:validation:XValidation:rule="has(self.preset) || !has(self.requests) || !has(self.requests.matchers)",message="requests.matchers is for a preset: write these matchers in total and in bad, or set preset"
@@ -25,6 +31,15 @@ type Indicator struct {
 	// +optional
 	Histograms HistogramKind `json:"histograms,omitempty"`
 
+	// by is who counts. Pod: the pods of a version, in series with the labels of namespace and
+	// pod. Service: a gateway or mesh, in series that name the destination; the stable and the
+	// canary Service of a run tell the versions apart, so the Rollout needs spec.traffic.
+	// Workload: series that name the ReplicaSet. Empty means Pod.
+	// +optional
+	By CountedBy `json:"by,omitempty"`
+	// destination is how the series name the destination, for Service and Workload.
+	// +optional
+	Destination *Destination `json:"destination,omitempty"`
 	// requests has a counter of all requests and one of the bad ones.
 	// +optional
 	Requests *RequestsIndicator `json:"requests,omitempty"`
@@ -37,8 +52,54 @@ type Indicator struct {
 	PromQL *PromQLIndicator `json:"promQL,omitempty"`
 }
 
+// CountedBy is who counts the requests of an indicator.
+// +kubebuilder:validation:Enum=Pod;Service;Workload
+type CountedBy string
+
+const (
+	// CountedByPod is the pods of a version.
+	CountedByPod CountedBy = "Pod"
+	// CountedByService is a gateway or mesh that names the Service which a request was sent to.
+	CountedByService CountedBy = "Service"
+	// CountedByWorkload is whoever names the ReplicaSet that served a request.
+	CountedByWorkload CountedBy = "Workload"
+)
+
+// Destination is how series name the destination of requests. Belay writes the names of a
+// version into value, and restricts every selector to them.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.namespaceLabel) != self.value.contains('$(namespace)')`,message="the series must name the namespace once, so that no other namespace's are read: set namespaceLabel, or write $(namespace) in value"
+// +kubebuilder:validation:XValidation:rule="!has(self.namespaceLabel) || self.namespaceLabel != self.label",message="label and namespaceLabel must be two labels"
+type Destination struct {
+	// label that names the destination, such as destination_service_name.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!(self.startsWith('__') || self in ['vm_account_id', 'vm_project_id', 'instance', 'le', 'k'])",message="labels that begin with __, vm_account_id, vm_project_id, instance, le and k do not name a destination"
+	Label string `json:"label"`
+
+	// value of the label, as a pattern: $(service) or $(replicaSet), and $(namespace), stand for
+	// the names of a version, and * for one or more characters other than those next to it,
+	// such as a port: $(namespace)-$(service)-*@kubernetesgateway. Everything else is plain text.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^([a-zA-Z0-9_./:@|-]|[*]|[$][(](namespace|service|replicaSet)[)])+$`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'[*][*$]|[)][*$]')`,message="the names in value, and *, need a separator between them, such as - or /"
+	// +kubebuilder:validation:XValidation:rule=`[r'$(service)', r'$(replicaSet)'].filter(p, self.contains(p)).size() == 1 && self.split('$(').size() <= 3 && self.split('$(namespace)').size() <= 2 && self.split('*').size() <= 3`,message="value needs $(service) or $(replicaSet) once, $(namespace) at most once, and * at most twice"
+	Value string `json:"value"`
+
+	// namespaceLabel is the label that names the namespace of the destination, unless value has
+	// it.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_./-]*$`
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!(self.startsWith('__') || self in ['vm_account_id', 'vm_project_id', 'instance', 'le', 'k'])",message="labels that begin with __, vm_account_id, vm_project_id, instance, le and k do not name a namespace"
+	NamespaceLabel string `json:"namespaceLabel,omitempty"`
+}
+
 // Preset names what exposes metrics: an instrumentation or a client library.
-// +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django
+// +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django;istio;istio-ambient;linkerd;traefik
 type Preset string
 
 // HistogramKind is how a histogram is stored.

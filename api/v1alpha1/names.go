@@ -82,6 +82,12 @@ const (
 	RoleStable = "stable"
 )
 
+// PairNames are the names of the two generated Services of a Rollout, to which its routes are
+// split for the time of a run.
+func PairNames(rollout string) (stable, canary string) {
+	return rollout + "-stable", rollout + "-canary"
+}
+
 // RunLabel is a run's name as the value of a label, which may have 63 characters. A longer
 // name loses its beginning, because its end is what differs from other runs.
 func RunLabel(run string) string {

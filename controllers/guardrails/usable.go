@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -99,7 +100,9 @@ func unfilled(spec v1alpha1.GuardrailSpec) string {
 		_, known := presets.Of(i.Preset)
 		switch {
 		case !noRequests && !noLatency:
-			continue
+			if mistake := unnamed(i); mistake != "" {
+				return "slo " + slo.Name + ": " + mistake
+			}
 		case !known:
 			return fmt.Sprintf("slo %s: the preset %.40q is not one that this version of Belay knows: write the metrics in the indicator, or upgrade Belay", slo.Name, string(i.Preset))
 		case noRequests:
@@ -124,6 +127,23 @@ func allBad(spec v1alpha1.GuardrailSpec) string {
 		}
 	}
 	return ""
+}
+
+// unnamed says that nothing tells how an indicator's series name a version, other than by its
+// pods; empty when something does.
+func unnamed(i v1alpha1.Indicator) string {
+	holder := map[v1alpha1.CountedBy]string{v1alpha1.CountedByService: "$(service)", v1alpha1.CountedByWorkload: "$(replicaSet)"}[i.By]
+	switch {
+	case holder == "":
+		return ""
+	case i.Destination == nil:
+		preset, _ := presets.Of(i.Preset)
+		return fmt.Sprintf("the preset %s counts by %s, not by %s: write destination, the label that names it, or remove by", i.Preset, cmp.Or(preset.By, v1alpha1.CountedByPod), i.By)
+	case !strings.Contains(i.Destination.Value, holder):
+		return fmt.Sprintf("by %s needs %s in destination.value", i.By, holder)
+	default:
+		return ""
+	}
 }
 
 func usesPromQL(spec v1alpha1.GuardrailSpec) bool {

@@ -116,7 +116,15 @@ func TestWhatAPresetLacks(t *testing.T) {
 	}{
 		"filled":            {v1alpha1.Indicator{Preset: "otel-http", Requests: &v1alpha1.RequestsIndicator{}}, ""},
 		"an unknown preset": {v1alpha1.Indicator{Preset: "later", Latency: &v1alpha1.LatencyIndicator{}}, `slo median: the preset "later" is not one that this version of Belay knows`},
-		"unknown, written":  {v1alpha1.Indicator{Preset: "later", Latency: &v1alpha1.LatencyIndicator{Histogram: "own"}}, ""},
+		"by the preset's":   {v1alpha1.Indicator{Preset: "istio", Requests: &v1alpha1.RequestsIndicator{}}, ""},
+		"by Pod, in words":  {v1alpha1.Indicator{Preset: "otel-http", By: v1alpha1.CountedByPod, Requests: &v1alpha1.RequestsIndicator{}}, ""},
+		"by another one":    {v1alpha1.Indicator{Preset: "otel-http", By: v1alpha1.CountedByService, Requests: &v1alpha1.RequestsIndicator{}}, "slo median: the preset otel-http counts by Pod, not by Service: write destination"},
+		"by Workload":       {v1alpha1.Indicator{Preset: "istio", By: v1alpha1.CountedByWorkload, Requests: &v1alpha1.RequestsIndicator{}}, "the preset istio counts by Service, not by Workload"},
+		"with a destination": {v1alpha1.Indicator{Preset: "otel-http", By: v1alpha1.CountedByService, Requests: &v1alpha1.RequestsIndicator{},
+			Destination: &v1alpha1.Destination{Label: "service", Value: "$(namespace)/$(service)"}}, ""},
+		"without the name": {v1alpha1.Indicator{Preset: "istio", Requests: &v1alpha1.RequestsIndicator{},
+			Destination: &v1alpha1.Destination{Label: "workload", Value: "$(namespace)/$(replicaSet)"}}, "slo median: by Service needs $(service) in destination.value"},
+		"unknown, written": {v1alpha1.Indicator{Preset: "later", Latency: &v1alpha1.LatencyIndicator{Histogram: "own"}}, ""},
 	} {
 		spec := v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Name: "median", Objective: "99", Indicator: tc.of}}}
 		if got := Mistake(presets.Fill(spec)); (got == "") != (tc.says == "") || !strings.Contains(got, tc.says) {

@@ -85,6 +85,15 @@ func (w *world) answer(out http.ResponseWriter, r *http.Request) {
 	default:
 		w.probes = append(w.probes, query)
 		for _, namespace := range sourcestest.Namespaces(query) {
+			services := servicesIn(query)
+			for _, service := range services {
+				for k, v := range w.series {
+					result = append(result, map[string]any{"metric": map[string]string{"namespace": namespace, "to": service, "k": k}, "value": []any{now, v}})
+				}
+			}
+			if services != nil {
+				continue
+			}
 			for i := range 20 {
 				for k, v := range w.series {
 					if k == "1,1" && fmt.Sprintf("app-%d", i) == w.broken {
@@ -96,6 +105,16 @@ func (w *world) answer(out http.ResponseWriter, r *http.Request) {
 		}
 	}
 	_ = json.NewEncoder(out).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+}
+
+var inDestination = regexp.MustCompile(`to=~"\(([^)]*)\)"`)
+
+// servicesIn are the Services that a query by Service is about; nil for one by Pod.
+func servicesIn(query string) []string {
+	if found := inDestination.FindStringSubmatch(query); found != nil {
+		return strings.Split(found[1], "|")
+	}
+	return nil
 }
 
 // app is a Rollout with a stable ReplicaSet of so many ready pods.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -42,7 +43,7 @@ func excluding(spec v1alpha1.GuardrailSpec) (triggers []v1alpha1.Trigger) {
 func (r *Reconciler) notePace(s *subject, m measure, u use, f finding, now time.Time) {
 	isExcluded := slices.ContainsFunc(excluding(s.spec), func(t v1alpha1.Trigger) bool { return t.SLO == m.name })
 	if m.kind == kindSLO && isExcluded && f.verdict.Reason == analysis.Healthy {
-		r.paces.note(s.kind, nameIn(s.object), u.rollout, m.name, probed{now, u.pods.ReplicaSets[0], f.series, f.counts}, r.Every/2)
+		r.paces.note(s.kind, nameIn(s.object), u.rollout, m.name, probed{now, strings.Join(u.pods.Versions(m.of.Indicator), "/"), f.series, f.counts}, r.Every/2)
 	}
 }
 

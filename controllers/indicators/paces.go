@@ -38,8 +38,9 @@ type pace struct {
 // probed is what one probe has counted: series fall when pods go, and then the counts say
 // nothing.
 type probed struct {
-	at     time.Time
-	set    string
+	at time.Time
+	// stable is the name of what has counted: the ReplicaSet, or the Service.
+	stable string
 	series int
 	analysis.Counts
 }
@@ -67,7 +68,7 @@ func (p *paces) note(kind string, guardrail types.NamespacedName, rollout, slo s
 	}
 	elapsed := c.at.Sub(known.last.at)
 	switch {
-	case c.set != known.last.set || c.series < known.last.series || c.Total < known.last.Total:
+	case c.stable != known.last.stable || c.series < known.last.series || c.Total < known.last.Total:
 		known.last = c
 	case elapsed >= least:
 		rate := (c.Total - known.last.Total) / elapsed.Seconds()

@@ -68,6 +68,11 @@ func (m measure) counts() string {
 	return "checks"
 }
 
+// isRouted is false for a Rollout without Services to count by, where the measure needs them.
+func (m measure) isRouted(u use) bool {
+	return m.of.Indicator.By != v1alpha1.CountedByService || len(u.pods.Services) > 0
+}
+
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
 func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	if mistake := guardrails.Mistake(spec); mistake != "" {
@@ -118,7 +123,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.
 		}
 		for i, m := range measures {
 			answer := make(<-chan sources.Sighting)
-			if why == "" {
+			if why == "" && m.isRouted(u) {
 				answer = r.Prober.Probe(ctx, source, m.of, u.pods)
 			}
 			waiting[i] = append(waiting[i], answer)
@@ -130,7 +135,11 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.
 		f, wrong := finding{verdict: analysis.Verdict{Reason: analysis.Healthy}}, []finding(nil)
 		for j, u := range stable {
 			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
-			if denied[u.rollout] == "" {
+			switch {
+			case denied[u.rollout] != "":
+			case !m.isRouted(u):
+				one.verdict = analysis.Verdict{Reason: analysis.NotRouted, Message: prometheus.ErrNoServices.Error()}
+			default:
 				one = m.await(ctx, u, waiting[i][j])
 				r.notePace(s, m, u, one, now)
 			}
@@ -202,7 +211,7 @@ func worse(a, b finding) finding {
 
 // ranks order what is found: a mistake that is certain comes before what may be one, and
 // that before what says nothing about the guardrail.
-var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.EverythingBad: 3, analysis.NoSeries: 4, analysis.BadQuery: 5, analysis.UnknownLabel: 6, analysis.SourceMissing: 7}
+var ranks = map[analysis.Reason]int{analysis.NeverSeen: 2, analysis.EverythingBad: 3, analysis.NoSeries: 4, analysis.BadQuery: 5, analysis.UnknownLabel: 6, analysis.NotRouted: 7, analysis.SourceMissing: 8}
 
 func (f finding) rank() int {
 	switch n, ok := ranks[f.verdict.Reason]; {
@@ -233,6 +242,8 @@ func (f finding) readiness() (metav1.ConditionStatus, string) {
 		return metav1.ConditionFalse, v1alpha1.ReasonEverythingBad
 	case analysis.BadQuery:
 		return metav1.ConditionFalse, v1alpha1.ReasonNoBucket
+	case analysis.NotRouted:
+		return metav1.ConditionFalse, v1alpha1.ReasonNotRouted
 	case analysis.SourceMissing:
 		return metav1.ConditionFalse, v1alpha1.ReasonMetricSourceDenied
 	default:

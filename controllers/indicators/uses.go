@@ -100,13 +100,26 @@ func (r *Reconciler) add(ctx context.Context, u *uses, from []*v1alpha1.Rollout,
 			return err
 		}
 		if ready {
-			u.stable, most = append(u.stable, use{nameOf(rollout), prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}, rollout.Spec}), most-1
+			u.stable, most = append(u.stable, use{nameOf(rollout), stableOf(rollout), rollout.Spec}), most-1
 		}
 	}
 	return nil
 }
 
 func nameOf(rollout *v1alpha1.Rollout) string { return rollout.Namespace + "/" + rollout.Name }
+
+// stableOf is what counts the requests of the stable version. While no run is in progress the
+// routes send them to the user's Service, otherwise to the run's.
+func stableOf(rollout *v1alpha1.Rollout) prometheus.Pods {
+	pods := prometheus.Pods{Namespace: rollout.Namespace, ReplicaSets: []string{rollout.Status.Stable.ReplicaSet}}
+	if traffic := rollout.Spec.Traffic; traffic != nil && !rollout.Status.Phase.InRun() {
+		pods.Services = []string{traffic.Service}
+	} else if traffic != nil {
+		stable, _ := v1alpha1.PairNames(rollout.Name)
+		pods.Services = []string{stable}
+	}
+	return pods
+}
 
 // hasReadyPods reports whether the stable ReplicaSet has ready pods: without any it has
 // no series, and nothing is wrong.

@@ -49,7 +49,10 @@ type evaluation struct {
 	guardrails []v1alpha1.PinnedGuardrail
 	canarySets []string
 	stableSet  string
-	readyPods  int
+	// services tell the versions apart for a gateway, stable's first; none without
+	// spec.traffic.
+	services  []string
+	readyPods int
 	// podCount is how many pods of both versions a response may be about.
 	podCount int
 	// probes are how many requests a second the kubelet sends to a pod of the candidate, by
@@ -121,7 +124,7 @@ func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*evalu
 	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
 		return nil, nil
 	}
-	t := &evaluation{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet}
+	t := &evaluation{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet, services: servicesOf(rollout)}
 	t.stageFrom = rollout.Status.StageStart(time.Time{})
 	if v1alpha1.IsFuture(t.stageFrom, t.now) {
 		// The clock was set back. Otherwise no response would be from this stage.

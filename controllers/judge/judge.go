@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -35,6 +36,9 @@ type result struct {
 	counted  analysis.Poll
 	poll     analysis.Poll
 	interval time.Duration
+	// ofDestination is set when counters are not of pods: a gateway may drop those of stable
+	// when nothing is sent to it any more.
+	ofDestination bool
 	// late is set while the response has not arrived.
 	late bool
 }
@@ -107,7 +111,7 @@ func reportOf(r result, before analysis.Ledger) sourceReport {
 		return noReport
 	case r.Err != nil:
 		return sourceBlind
-	case len(r.poll.Stable) == 0 && before.Stable.Total > 0:
+	case len(r.poll.Stable) == 0 && before.Stable.Total > 0 && !r.ofDestination:
 		return sourceBlind
 	default:
 		return sourceWorks
@@ -190,6 +194,7 @@ func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result
 		case out.Err == nil && p.query.measure.Load != nil:
 			_, out.poll = t.split(p.query, out.Pods, out.At)
 		case out.Err == nil:
+			out.ofDestination = !prometheus.CountsByPod(p.query.measure.Indicator)
 			out.counted, out.poll = t.split(p.query, out.Pods, out.At)
 			out.counted.ScrapeInterval, out.counted.WarmUps = out.interval, p.query.warmUps
 		}
@@ -214,7 +219,11 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 	}
 	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Interval()}}
 	known, err := t.queryOf(q, source)
-	if err != nil {
+	switch {
+	case errors.Is(err, prometheus.ErrNoServices):
+		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.NotRouted, Message: prometheus.ErrNoServices.Error()}
+		return p
+	case err != nil:
 		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
 		return p
 	}
@@ -229,15 +238,15 @@ type cachedQuery struct {
 	interval time.Duration
 }
 
-// queryOf makes a query again only when the guardrail, the run's ReplicaSets, or the source's
-// labels or scrape interval have changed.
+// queryOf makes a query again only when the guardrail, the run's ReplicaSets or Services, or the
+// source's labels or scrape interval have changed.
 func (t *evaluation) queryOf(q query, source *v1alpha1.MetricSource) (sources.Query, error) {
 	known, ok := t.queries[q.key]
 	sets, labels, interval := known.Pods.ReplicaSets, source.Spec.Labels, source.Interval()
-	if ok && known.hash == q.hash && known.interval == interval && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) {
+	if ok && known.hash == q.hash && known.interval == interval && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) && slices.Equal(known.Pods.Services, t.services) {
 		return known.Query, nil
 	}
-	made, err := sources.NewQuery(q.measure.ScrapedEvery(interval), prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...), Labels: labels})
+	made, err := sources.NewQuery(source, q.measure, t.versions())
 	if err == nil && t.queries != nil {
 		t.queries[q.key] = cachedQuery{made, q.hash, interval}
 	}

@@ -130,6 +130,9 @@ func probesOf(pod *corev1.Pod) []float64 {
 // background are how many requests a second a scraped target of the candidate gets that are
 // not its users'. A pod's probes go to one of its targets.
 func (t *evaluation) background(r result) []float64 {
+	if r.ofDestination {
+		return nil
+	}
 	pods := map[string]bool{}
 	for _, c := range r.counted.Canary {
 		name, _, _ := strings.Cut(c.Pod, prometheus.TargetMark)
@@ -153,6 +156,10 @@ func (t *evaluation) background(r result) []float64 {
 // violation is final. Other pods of the response do not belong to the run: the source
 // still has them from an earlier run, or the names are forged.
 func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time) (counted, judged analysis.Poll) {
+	if !prometheus.CountsByPod(q.measure.Indicator) {
+		poll := t.splitDestinations(q, counters, at)
+		return poll, poll
+	}
 	counted, judged = analysis.Poll{EvaluatedAt: at}, analysis.Poll{EvaluatedAt: at}
 	known := t.state.Ledgers[q.key].Pods
 	for i := range counters {

@@ -143,7 +143,12 @@ func preflightQuery(rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v
 		query, err = prometheus.RecordedQuery(known, labels, namespace)
 		return query, true, err
 	}
-	query, err = prometheus.SharesQuery(slo.Indicator, labels, rollout.Namespace, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
+	all := prometheus.Pods{Namespace: rollout.Namespace, Labels: labels, Services: servicesOf(rollout)}
+	if rollout.Spec.Traffic != nil {
+		// Between runs all requests are sent to it.
+		all.Services = append(all.Services, rollout.Spec.Traffic.Service)
+	}
+	query, err = prometheus.SharesQuery(slo.Indicator, all, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
 	return query, false, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"belay.dev/belay/analysis"
-	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/controllers/sources"
 )
 
@@ -55,7 +54,12 @@ func (r *Reconciler) probeSelectors(ctx context.Context, t *evaluation, q query,
 		return
 	}
 	s.asked, s.ofCanary, s.missingIsZero = t.now, ofCanary, q.measure.MissingIsZero()
-	s.response = r.Prober.Probe(ctx, source, q.measure, prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append(slices.Clone(t.canarySets), t.stableSet)})
+	// The candidate's first, stable's last.
+	versions := t.versions()
+	slices.Reverse(versions.ReplicaSets)
+	versions.Services = slices.Clone(versions.Services)
+	slices.Reverse(versions.Services)
+	s.response = r.Prober.Probe(ctx, source, q.measure, versions)
 }
 
 // take reads the answer, if it arrives before the context ends.

@@ -36,13 +36,22 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 		before = analysis.AfterLosing(t.state.Lost)
 	}
 	v, after := triggers.Judge(g.Spec, trigger, triggers.Look{
-		Counted: result.counted, Judged: result.poll, Ledger: t.state.Ledgers[queryKey(g, trigger)], Regressions: t.regressions(), Incomparable: t.incomparable(g, trigger),
-		Quality: analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Background: t.background(result)},
+		Counted: result.counted, Judged: result.poll, Quality: t.qualityOf(g, trigger, result),
+		Ledger: t.state.Ledgers[queryKey(g, trigger)], Regressions: t.regressions(), Incomparable: t.incomparable(g, trigger),
 	}, before)
 	if after != nil {
 		t.state.Regressions[key] = *after
 	}
 	return v
+}
+
+// qualityOf is what a complete and fresh response to a trigger's query looks like.
+func (t *evaluation) qualityOf(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Quality {
+	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Background: t.background(result)}
+	if slo, ok := g.Spec.SLO(trigger.SLO); ok && trigger.SLO != "" {
+		quality.Destination, quality.Routed = t.destinationOf(slo.Indicator), slo.Indicator.By == v1alpha1.CountedByService
+	}
+	return quality
 }
 
 // incomparable says why stable's bad requests are not known; empty when they are.

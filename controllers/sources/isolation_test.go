@@ -129,7 +129,7 @@ func TestQueriesStayBelowTheSourcesLengthLimit(t *testing.T) {
 	r := newRefusal(t, func(string) (int, string) { return 0, "" })
 	var all asking
 	for i := range 1000 {
-		q, err := NewQuery(Measure{Indicator: sourcestest.Requests("errors")}, prometheus.Pods{Namespace: fmt.Sprintf("team.%d", i),
+		q, err := NewQuery(&v1alpha1.MetricSource{}, Measure{Indicator: sourcestest.Requests("errors")}, prometheus.Pods{Namespace: fmt.Sprintf("team.%d", i),
 			ReplicaSets: []string{fmt.Sprintf("check.out-service-%d-5d4f8b7c96", i), fmt.Sprintf("check.out-service-%d-7f9c6d8b5", i)}})
 		if err != nil {
 			t.Fatal(err)

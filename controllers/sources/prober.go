@@ -43,7 +43,7 @@ type waitingProbe struct {
 type Sighting struct {
 	// Scopes are what was looked for.
 	Scopes []analysis.Scope
-	// Sights has what each ReplicaSet has of that, in the order of the ReplicaSets asked for.
+	// Sights has what each version has of that, in the order of the versions asked for.
 	// Where a label is missing, they have the names of those that exist.
 	Sights []analysis.Sight
 	Err    *prometheus.QueryError
@@ -60,6 +60,7 @@ const maxProbed = 8
 // Probe asks what the selectors of a measure find on the pods. The channel gets one
 // result.
 func (p *Prober) Probe(ctx context.Context, source *v1alpha1.MetricSource, of Measure, pods prometheus.Pods) <-chan Sighting {
+	pods.Labels = source.Spec.Labels
 	w := waitingProbe{pods, make(chan Sighting, 1)}
 	text, err := json.Marshal(of)
 	if err != nil {
@@ -109,13 +110,13 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 	pods := make([]prometheus.Pods, len(part))
 	for i, w := range part {
 		pods[i] = w.pods
-		pods[i].Labels = shared.source.Spec.Labels
 	}
 	probe, err := shared.measure.probe(pods...)
 	if err != nil {
 		deliverSighting(part, Sighting{Err: faultOf(analysis.BadQuery, err)})
 		return
 	}
+	client = client.Reading(shared.measure.Indicator)
 	found, err := client.Probe(ctx, tenantOf(part), probe, p.Clock.Now)
 	CountQuery(err)
 	if err != nil {
@@ -131,9 +132,9 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 	}
 	for _, w := range part {
 		s := Sighting{Scopes: probe.Scopes}
-		for _, set := range w.pods.ReplicaSets {
-			sight := found.Of(probe, w.pods.Namespace, set)
-			p.nameLabels(ctx, client, shared.measure, probe.Scopes, prometheus.Pods{Namespace: w.pods.Namespace, ReplicaSets: []string{set}, Labels: shared.source.Spec.Labels}, &sight)
+		for _, version := range w.pods.Versions(shared.measure.Indicator) {
+			sight := found.Of(probe, w.pods.Namespace, version)
+			p.nameLabels(ctx, client, shared.measure, probe.Scopes, w.pods.Only(shared.measure.Indicator, version), &sight)
 			s.Sights = append(s.Sights, sight)
 		}
 		w.result <- s
@@ -165,7 +166,7 @@ func (p *Prober) nameLabels(ctx context.Context, client *prometheus.Client, of M
 }
 
 // nobody stands for the pods of a version.
-var nobody = prometheus.Pods{Namespace: "namespace", ReplicaSets: []string{"replicaset"}}
+var nobody = prometheus.Pods{Namespace: "namespace", ReplicaSets: []string{"replicaset"}, Services: []string{"service"}}
 
 // Check returns an error, which says what to change, for a measure that cannot be queried.
 func (s Measure) Check() error {

@@ -131,3 +131,33 @@ func TestAProbeThatCannotBeWritten(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+// TestQueriesAreWrittenForTheirSource: with its labels, and rates over its scrape interval.
+func TestQueriesAreWrittenForTheirSource(t *testing.T) {
+	asked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- r.FormValue("query"):
+		default:
+		}
+	}))
+	defer server.Close()
+	source, pods := sourcestest.At(server.URL, 1000), prometheus.Pods{Namespace: "shop", ReplicaSets: []string{"shop-1"}}
+	source.Spec.Labels = v1alpha1.MetricSourceLabels{Namespace: "k8s_namespace", Pod: "exported_pod"}
+	source.Spec.ScrapeInterval.Duration = time.Minute
+	const labels = `{k8s_namespace="shop",exported_pod=~`
+	load := prometheus.LoadOf(v1alpha1.SaturationTrigger{Rate: &v1alpha1.Series{Metric: "throttled"}})
+	for text, of := range map[string]Measure{"requests" + labels: {Indicator: sourcestest.Requests("errors")}, `[4m]`: {Load: &load}} {
+		q, err := NewQuery(source, of, pods)
+		if err != nil || !strings.Contains(q.Text, text) || q.Pods.Labels != source.Spec.Labels {
+			t.Errorf("%v, %s; want %s", err, q.Text, text)
+		}
+	}
+	clock := clocktesting.NewFakeClock(time.Now())
+	got := NewProber(NewClients(nil, "belay", time.Hour), clock, time.Second).Probe(t.Context(), source, Measure{Indicator: sourcestest.Requests("errors")}, pods)
+	clock.Step(time.Second)
+	<-got
+	if query := <-asked; !strings.Contains(query, "requests"+labels) {
+		t.Errorf("the probe is %s", query)
+	}
+}

@@ -61,8 +61,8 @@ type Measure struct {
 	Load      *prometheus.Load
 }
 
-// ScrapedEvery is the measure for a source with this scrape interval.
-func (s Measure) ScrapedEvery(interval time.Duration) Measure {
+// scrapedEvery is the measure for a source with this scrape interval.
+func (s Measure) scrapedEvery(interval time.Duration) Measure {
 	if s.Load != nil {
 		load := s.Load.ScrapedEvery(interval)
 		s.Load = &load
@@ -102,15 +102,17 @@ type Query struct {
 	// runs share.
 	Text string
 	// measure is the measure as text: equal for all queries that can be shared. run is
-	// the namespace and the ReplicaSets.
+	// the namespace and the names of the versions.
 	measure, run string
 	// adds is by how many bytes the run makes a shared query longer.
 	adds int
 }
 
-// NewQuery returns an error, which says what to change, for a measure that cannot be
-// queried.
-func NewQuery(of Measure, pods prometheus.Pods) (Query, error) {
+// NewQuery writes a measure's query for a source: with the labels by which its series name
+// their pods, and for its scrape interval. The error says what to change in a measure that
+// cannot be queried.
+func NewQuery(source *v1alpha1.MetricSource, of Measure, pods prometheus.Pods) (Query, error) {
+	of, pods.Labels = of.scrapedEvery(source.Interval()), source.Spec.Labels
 	query, err := of.query(pods)
 	if err != nil {
 		return Query{}, fmt.Errorf("write the query: %w", err)
@@ -119,10 +121,19 @@ func NewQuery(of Measure, pods prometheus.Pods) (Query, error) {
 	if err != nil {
 		return Query{}, fmt.Errorf("encode the indicator: %w", err)
 	}
-	q := Query{Measure: of, Pods: pods, Text: query, measure: string(measure), run: pods.Namespace + "/" + strings.Join(pods.ReplicaSets, "/")}
+	versions := pods.Versions(of.Indicator)
+	q := Query{Measure: of, Pods: pods, Text: query, measure: string(measure), run: pods.Namespace + "/" + strings.Join(versions, "/")}
 	// In a query each name has a separator, and a dot of a name becomes three bytes.
-	q.adds = strings.Count(query, strconv.Quote(pods.Namespace)) * (len(q.run) + 2*strings.Count(q.run, ".") + 1 + len(pods.ReplicaSets))
+	q.adds = of.selectors(query, pods.Namespace) * (len(q.run) + 2*strings.Count(q.run, ".") + 1 + len(versions))
 	return q, nil
+}
+
+// selectors is how often a query names the versions.
+func (s Measure) selectors(query, namespace string) int {
+	if prometheus.CountsByPod(s.Indicator) {
+		return strings.Count(query, strconv.Quote(namespace))
+	}
+	return strings.Count(query, s.Indicator.Destination.Label)
 }
 
 // Result is the counters of a run's pods at a time, or why there are none.
@@ -201,18 +212,21 @@ func distribute(response prometheus.Response, runs []runQuery) {
 	// The user's own expression is queried for one run alone, and may have dropped the
 	// namespace.
 	alone := runs[0].Measure.Indicator.PromQL != nil
+	owned := prometheus.OwnedBy(runs[0].Measure.Indicator)
 	rows := make(map[string][]prometheus.Counter, len(runs))
 	for _, of := range inNamespaces(response.Counters) {
 		rows[of[0].Namespace] = of
 	}
 	for _, run := range runs {
-		own := rows[run.Pods.Namespace]
+		namespace := owned.NamespaceOf(run.Pods)
+		own := rows[namespace]
 		if alone {
 			own = response.Counters
 		}
-		r := Result{Pods: ownPods(own, run.Pods), At: response.At}
+		r := Result{Pods: ownCounters(own, owned, run.Pods), At: response.At}
 		for _, f := range response.Faults {
-			if (alone || f.Namespace == run.Pods.Namespace) && isOwn(f.Pod, run.Pods) {
+			_, mine := owned.By(run.Pods, prometheus.Counter{Namespace: f.Namespace, Pod: f.Pod})
+			if mine && (alone || f.Namespace == namespace) {
 				r = Result{At: response.At, Err: f.Err, Own: true}
 				break
 			}
@@ -242,16 +256,12 @@ func deliver(runs []runQuery, r Result) {
 	}
 }
 
-func ownPods(rows []prometheus.Counter, pods prometheus.Pods) []prometheus.Counter {
+func ownCounters(rows []prometheus.Counter, owned prometheus.Owned, pods prometheus.Pods) []prometheus.Counter {
 	own := make([]prometheus.Counter, 0, len(rows))
 	for _, row := range rows {
-		if isOwn(row.Pod, pods) {
-			own = append(own, row)
+		if c, mine := owned.By(pods, row); mine {
+			own = append(own, c)
 		}
 	}
 	return own
-}
-
-func isOwn(pod string, pods prometheus.Pods) bool {
-	return slices.ContainsFunc(pods.ReplicaSets, func(set string) bool { return prometheus.BelongsTo(pod, set) })
 }

@@ -114,7 +114,7 @@ func fleetOf(tb testing.TB, runs int, indicators ...v1alpha1.Indicator) asking {
 
 func about(tb testing.TB, namespace string, indicator v1alpha1.Indicator) Query {
 	tb.Helper()
-	q, err := NewQuery(Measure{Indicator: indicator}, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
+	q, err := NewQuery(&v1alpha1.MetricSource{}, Measure{Indicator: indicator}, prometheus.Pods{Namespace: namespace, ReplicaSets: []string{"shop-stable", "shop-canary"}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (l *local) startNodes(ctx context.Context) error {
 }
 
 func (l *local) startAddons(ctx context.Context) error {
-	prometheus, err := monitoring.Prometheus(l.dir, l.addresses("prometheus"))
+	prometheus, err := monitoring.Prometheus(l.dir, l.addresses("prometheus"), l.addresses("gateway")[0])
 	if err != nil {
 		return err
 	}

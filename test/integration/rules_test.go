@@ -81,6 +81,14 @@ var otel = []change{
 // endpoints are the kinds with an address and how Belay authenticates there.
 var endpoints = []string{"MetricSource", "CheckEndpoint"}
 
+// routed counts by what a gateway says, and names the destination in one label.
+var routed = []change{
+	{"spec.slos.0.indicator.by", "Service"},
+	{"spec.slos.0.indicator.destination", map[string]any{"label": "service", "value": "$(namespace)-$(service)-*@kubernetesgateway"}},
+	{"spec.slos.1.indicator.by", "Workload"},
+	{"spec.slos.1.indicator.destination", map[string]any{"label": "k8s_replicaset_name", "value": "$(replicaSet)", "namespaceLabel": "k8s_namespace_name"}},
+}
+
 func phase(p string) change { return change{"status.phase", p} }
 
 func history(runs ...string) change {
@@ -125,6 +133,17 @@ var ruleCases = []ruleCase{
 	{guardrails, "value must be a valid RE2 regular expression", nil, []change{{"spec.slos.0.indicator.requests.total.matchers.0.value", "5.(.|x"}}},
 	{guardrails, "namespace, pod and __name__ are set by Belay: remove this matcher", nil, []change{{"spec.slos.0.indicator.requests.total.matchers.0.name", "pod"}}},
 	{guardrails, "set exactly one of requests, latency and promQL", nil, []change{{"spec.slos.0.indicator.promQL", map[string]any{"total": "a", "bad": "b"}}}},
+	{guardrails, "destination says how a gateway names the destination", routed, []change{{"spec.slos.0.indicator.by", nil}}},
+	{guardrails, "by Service and Workload need destination", routed, []change{{"spec.slos.0.indicator.destination", nil}}},
+	{guardrails, "by Service needs $(service) in destination.value", routed, []change{{"spec.slos.0.indicator.by", "Service"}, {"spec.slos.0.indicator.destination.value", "$(namespace)-$(replicaSet)"}}},
+	{guardrails, "by Workload needs $(replicaSet) in destination.value", routed, []change{{"spec.slos.0.indicator.by", "Workload"}}},
+	{guardrails, "the series must name the namespace once", routed, []change{{"spec.slos.0.indicator.destination.namespaceLabel", "namespace"}}},
+	{guardrails, "label and namespaceLabel must be two labels", routed, []change{{"spec.slos.0.indicator.destination.value", "$(service)"}, {"spec.slos.0.indicator.destination.namespaceLabel", "service"}}},
+	{guardrails, "instance, le and k do not name a destination", routed, []change{{"spec.slos.0.indicator.destination.label", "__tenant_id__"}}},
+	{guardrails, "instance, le and k do not name a namespace", routed, []change{{"spec.slos.0.indicator.destination.value", "$(service)"}, {"spec.slos.0.indicator.destination.namespaceLabel", "vm_account_id"}}},
+	{guardrails, "need a separator between them", routed, []change{{"spec.slos.0.indicator.destination.value", "$(namespace)$(service)"}}},
+	{guardrails, "value needs $(service) or $(replicaSet) once", routed, []change{{"spec.slos.0.indicator.destination.value", "$(namespace)-$(service)-$(service)"}}},
+	{guardrails, "promQL counts by pod", nil, []change{{"spec.slos.0.indicator", map[string]any{"by": "Service", "destination": map[string]any{"label": "a", "value": "$(service)", "namespaceLabel": "b"}, "promQL": map[string]any{"total": "a", "bad": "b"}}}}},
 	{guardrails, "a preset fills in requests or latency", otel, []change{{"spec.slos.0.indicator", map[string]any{"preset": "otel-http", "promQL": map[string]any{"total": "a", "bad": "b"}}}}},
 	{guardrails, "requests needs total and bad, each with a metric", otel, []change{{"spec.slos.0.indicator.preset", nil}, {"spec.slos.0.indicator.requests.matchers", nil}}},
 	{guardrails, "requests.matchers is for a preset", nil, []change{{"spec.slos.0.indicator.requests.matchers", []any{map[string]any{"name": "route", "value": "/pay"}}}}},

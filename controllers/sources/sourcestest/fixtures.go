@@ -47,4 +47,4 @@ func Namespaces(query string) []string {
 }
 
 // IsProbe reports whether a query asks for the series and labels of selectors.
-func IsProbe(query string) bool { return strings.Contains(query, "belay_set") }
+func IsProbe(query string) bool { return strings.Contains(query, "belay_k") }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"strconv"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 )
 
@@ -19,9 +20,6 @@ const labelHash = "belay.dev/pod-template-hash"
 // noHash is the hash that is selected while a side has no pods. It has letters that no
 // pod-template-hash has, so that no pod matches it.
 const noHash = "none"
-
-// PairNames are the names of the two generated Services of a Rollout.
-func PairNames(owner string) (stable, canary string) { return owner + "-stable", owner + "-canary" }
 
 func hashOrNone(hash string) string {
 	if hash == "" {
@@ -40,7 +38,7 @@ func quoted(text string) string {
 
 // sides are the two generated Services with the pods that they should select.
 func sides(t traffic.Target) [2]side {
-	stable, canary := PairNames(t.Owner)
+	stable, canary := v1alpha1.PairNames(t.Owner)
 	return [2]side{
 		{service: stable, hash: t.StableHash, words: "the stable version"},
 		{service: canary, hash: t.CanaryHash, words: "the candidate"},

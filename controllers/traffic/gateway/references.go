@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 )
 
@@ -27,7 +28,7 @@ const (
 type names struct{ namespace, service, stable, canary string }
 
 func namesOf(t traffic.Target) names {
-	stable, canary := PairNames(t.Owner)
+	stable, canary := v1alpha1.PairNames(t.Owner)
 	return names{namespace: t.Namespace, service: t.Service, stable: stable, canary: canary}
 }
 

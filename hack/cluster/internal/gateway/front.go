@@ -88,6 +88,9 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case r.URL.Path == ReadyPath:
 			w.WriteHeader(http.StatusOK)
 			return
+		case r.URL.Path == MetricsPath:
+			metrics.ServeHTTP(w, r)
+			return
 		case g.enter():
 			defer g.leave()
 			g.server.ServeHTTP(w, r)

@@ -32,9 +32,12 @@ type Split struct {
 
 // Choice is one backend of a rule.
 type Choice struct {
-	Name    string          `json:"name"`
-	Weight  int64           `json:"weight"`
-	Handler json.RawMessage `json:"handle" caddy:"namespace=http.handlers inline_key=handler"`
+	Name string `json:"name"`
+	// Namespace and Service are the destination, for counters.
+	Namespace string          `json:"namespace"`
+	Service   string          `json:"service"`
+	Weight    int64           `json:"weight"`
+	Handler   json.RawMessage `json:"handle" caddy:"namespace=http.handlers inline_key=handler"`
 }
 
 // CaddyModule implements caddy.Module.
@@ -69,7 +72,7 @@ func (s *Split) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if chosen < 0 {
 		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("rule %s has no backend with a weight", s.Key))
 	}
-	return s.chains[chosen].ServeHTTP(w, r, next)
+	return s.Choices[chosen].counted(s.chains[chosen], w, r, next)
 }
 
 // sequence is smooth weighted round robin: over any run of total-weight

@@ -150,7 +150,12 @@ func (w World) split(key string, r route, rule rule) map[string]any {
 			continue
 		}
 		handlers := append(headerHandlers(b.filters), w.backendHandler(r, b, rule.grpc))
+		namespace := r.meta.Namespace
+		if b.ref.Namespace != nil {
+			namespace = string(*b.ref.Namespace)
+		}
 		choices = append(choices, map[string]any{
+			"namespace": namespace, "service": string(b.ref.Name),
 			"name": fmt.Sprintf("%d:%s", i, b.ref.Name), "weight": weight,
 			// One handler per choice, so several are wrapped into one.
 			"handle": map[string]any{"handler": "subroute", "routes": []any{map[string]any{"handle": handlers}}},

@@ -32,13 +32,18 @@ scrape_configs:
   - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
   - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
   - {source_labels: [__meta_kubernetes_pod_label_app], target_label: app}
+- job_name: gateway
+  metrics_path: /.belay/metrics
+  static_configs:
+  - targets: [%q]
 `
 
-// Prometheus writes its configuration and says how to run it on the addresses.
-func Prometheus(dir state.Dir, listen []string) (process.Spec, error) {
+// Prometheus writes its configuration and says how to run it on the addresses. gateway is the
+// address of the Gateway, which it scrapes.
+func Prometheus(dir state.Dir, listen []string, gateway string) (process.Spec, error) {
 	file := dir.Path("prometheus", "prometheus.yaml")
 	kubeconfig := dir.Kubeconfig("prometheus")
-	if err := state.WriteFile(file, fmt.Appendf(nil, scrape, kubeconfig), 0o644); err != nil {
+	if err := state.WriteFile(file, fmt.Appendf(nil, scrape, kubeconfig, gateway), 0o644); err != nil {
 		return process.Spec{}, err
 	}
 	args := []string{
