@@ -29,20 +29,46 @@ const (
 	fewBesidePart = 0.01
 )
 
-// alone returns the looks since when stable serves nothing. ok is false while it does, and
-// while that is not known.
-func (r Regression) alone(s RegressionState, l Ledger) (looks []Look, ok bool) {
-	since := l.Since.UnixMilli()
+// AloneRule is how a candidate is judged while stable serves nothing, for whoever computes
+// its evidence again. Times are in milliseconds.
+type AloneRule struct {
+	// Since is the time after the trail's first look from when stable has served nothing:
+	// later looks count.
+	Since int64 `json:"since"`
+	// Limit is the error ratio that the candidate may have.
+	Limit float64 `json:"limit"`
+	// Lasts is for how long a cause may last that stable would share.
+	Lasts int64 `json:"lasts"`
+}
+
+// aloneRule is nil while stable serves requests, and while that is not known.
+func (r Regression) aloneRule(s RegressionState, l Ledger) *AloneRule {
+	since, ok := r.alone(s, l)
+	if !ok {
+		return nil
+	}
+	stable := l.Stable
+	if r.Incomparable != "" {
+		stable = Counts{}
+	}
+	return &AloneRule{since - s.Trail.From, r.aloneLimit(stable), sharedIncident.Milliseconds()}
+}
+
+// alone returns since when stable serves nothing, in Unix milliseconds. ok is false while it
+// does, and while that is not known.
+func (r Regression) alone(s RegressionState, l Ledger) (since int64, ok bool) {
+	since = l.Since.UnixMilli()
 	switch {
 	case r.Incomparable != "":
-		return s.Trail.Looks, true
+		// Every look counts: a time before the first.
+		return s.Trail.From - 1, true
 	case r.Quality.Weight >= 100 && s.Trail.besides(max(l.StageFrom.UnixMilli(), l.EvaluatedAt.Add(-aloneAfter).UnixMilli())):
 		// Callers that bypass the routes still reach stable's pods.
-		return nil, false
+		return 0, false
 	case r.Quality.Weight >= 100:
 		since = l.StageFrom.UnixMilli()
 	case !r.Quality.knowsSilence(l):
-		return nil, false
+		return 0, false
 	default:
 		for _, k := range s.Trail.Looks {
 			if k.Stable.Total > 0 {
@@ -50,15 +76,10 @@ func (r Regression) alone(s RegressionState, l Ledger) (looks []Look, ok bool) {
 			}
 		}
 		if l.EvaluatedAt.UnixMilli()-since < aloneAfter.Milliseconds() {
-			return nil, false
+			return 0, false
 		}
 	}
-	for i, k := range s.Trail.Looks {
-		if s.Trail.From+k.After > since {
-			return s.Trail.Looks[i:], true
-		}
-	}
-	return nil, true
+	return since, true
 }
 
 // besides reports whether stable has served more requests since a time, in Unix milliseconds,
@@ -88,7 +109,12 @@ func (r Regression) aloneLimit(stable Counts) float64 {
 	return max(r.limit(), min(aloneBurn*r.Budget, aloneMost), known)
 }
 
-// sustainedAlone is the evidence of looks without stable that nothing shared explains.
-func (r Regression) sustainedAlone(looks []Look, stable Counts) float64 {
-	return sustained{r.aloneLimit(stable), 0, r.youths(), []cause{{Lasts: sharedIncident}}}.of(looks)
+// sustainedAlone is the evidence of the looks without stable that nothing shared explains.
+func (r Regression) sustainedAlone(s RegressionState) float64 {
+	looks := s.Trail.Looks
+	for len(looks) > 0 && looks[0].After <= s.Alone.Since {
+		looks = looks[1:]
+	}
+	lasts := time.Duration(s.Alone.Lasts) * time.Millisecond
+	return sustained{s.Alone.Limit, 0, r.youths(), []cause{{Lasts: lasts}}}.of(looks)
 }

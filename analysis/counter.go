@@ -18,6 +18,8 @@ type lastCounter struct {
 	Stable  bool
 	// Idle is set while a candidate's pod has served nothing since ReadyAt.
 	Idle bool
+	// Unready is set when the pod was not ready any more when it was sampled.
+	Unready bool
 	// Missing are by how much the counters have decreased, each time, and what may come
 	// back: the newest maxMissing.
 	Missing []Counts
@@ -76,10 +78,28 @@ func (c lastCounter) based(now Counts, at int64) lastCounter {
 
 // readyAgain returns the baseline of a pod that became ready after its last sample.
 func (c lastCounter) readyAgain(now PodCounter) lastCounter {
-	if now.StartedAt.UnixMilli() > c.SampledAt || now.Total < c.Total {
+	if c.restarted(now) {
 		c.ReadyAt, c.Idle = now.ReadyAt.UnixMilli(), !c.Stable
 	}
+	c.Unready = false
 	return c.based(now.Counts, now.SampledAt.UnixMilli())
+}
+
+// restarted reports whether a container has restarted since the last sample.
+func (c lastCounter) restarted(now PodCounter) bool {
+	return now.StartedAt.UnixMilli() > c.SampledAt || now.Total < c.Total
+}
+
+// continues reports whether what a pod served since its last sample counts, although it was
+// not ready for a part of that time: some of it may be why it was not. It was ready then, and
+// has not restarted.
+func (c lastCounter) continues(now PodCounter) bool {
+	return !c.Unready && c.SampledAt >= c.ReadyAt && !c.restarted(now)
+}
+
+// lostBy reports whether a sample is the first since the pod lost its readiness.
+func (c lastCounter) lostBy(now PodCounter) bool {
+	return c.SampledAt > 0 && c.SampledAt <= now.UnreadyAt.UnixMilli() && c.continues(now)
 }
 
 // begin moves the beginning of a pod that has served nothing yet: caches and connections are
@@ -137,12 +157,15 @@ const counterNumbers = 5
 
 // MarshalJSON writes numbers, because there are many counters.
 func (c lastCounter) MarshalJSON() ([]byte, error) {
-	v := []float64{float64(c.SampledAt), c.Total, c.Bad, float64(4 * c.Doubt), float64(c.SampledAt - c.ReadyAt)}
+	v := []float64{float64(c.SampledAt), c.Total, c.Bad, float64(8 * c.Doubt), float64(c.SampledAt - c.ReadyAt)}
 	if c.Stable {
 		v[3]++
 	}
 	if c.Idle {
 		v[3] += 2
+	}
+	if c.Unready {
+		v[3] += 4
 	}
 	for _, m := range c.Missing {
 		v = append(v, m.Total, m.Bad)
@@ -161,7 +184,7 @@ func (c *lastCounter) UnmarshalJSON(raw []byte) error {
 		return fmt.Errorf("a pod's counters: %w", err)
 	}
 	flags := int(v[3])
-	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), ReadyAt: int64(v[0]) - int64(v[4]), Stable: flags&1 != 0, Idle: flags&2 != 0, Doubt: flags / 4}
+	*c = lastCounter{Counts: Counts{v[1], v[2]}, SampledAt: int64(v[0]), ReadyAt: int64(v[0]) - int64(v[4]), Stable: flags&1 != 0, Idle: flags&2 != 0, Unready: flags&4 != 0, Doubt: flags / 8}
 	for v = v[counterNumbers:]; len(v) > 0; v = v[2:] {
 		c.Missing = append(c.Missing, Counts{v[0], v[1]})
 	}

@@ -147,9 +147,10 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 //
 //   - A pod counts from its baseline, which is its first sample since it is ready, or
 //     its first sample when it is not known since when.
-//   - A pod that is not ready adds nothing but samples from before, and when it is ready
-//     again it has a new baseline: in between it served probes. It is young again only when
-//     a container restarted, so that a pod whose readiness flaps does not stay young.
+//   - A pod that is not ready adds nothing but the scrape in which it lost its readiness,
+//     which has what made it lose it, and when it is ready again it has a new baseline: in
+//     between it served probes. It is young again only when a container restarted, so that
+//     a pod whose readiness flaps does not stay young.
 //   - A counter that decreased counts from its new value on: what it counted before is
 //     history, whether its container restarted or a series is missing. What is missing does
 //     not count when it comes back, and a stable pod that seems to double has a series more.

@@ -34,7 +34,10 @@ func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 		at := c.SampledAt.UnixMilli()
 		last, seen := l.Pods[c.Pod]
 		switch {
-		case seen && at <= last.SampledAt || c.unready():
+		case seen && at <= last.SampledAt || c.unready() && !last.lostBy(c):
+			continue
+		case last.Unready && c.ReadyAt.IsZero():
+			// The pod has ended, or nothing is known of its readiness any more.
 			continue
 		case !seen && len(l.Pods) >= maxPods:
 			l.Unheld++
@@ -42,11 +45,12 @@ func (l *Ledger) take(pods []PodCounter, stable bool) []Scrape {
 		case !seen:
 			l.Pods[c.Pod] = lastCounter{Counts: c.Counts, SampledAt: at, ReadyAt: readyAt(c, at), Stable: stable, Idle: !stable}
 			continue
-		case last.SampledAt < readyAt(c, 0):
+		case last.SampledAt < readyAt(c, 0) && !last.continues(c):
 			l.Pods[c.Pod] = last.readyAgain(c)
 			continue
 		}
 		next, served := last.follow(c.Counts, at)
+		next.Unready = c.unready()
 		next.begin(served)
 		l.Pods[c.Pod] = next
 		young := next.ReadyAt

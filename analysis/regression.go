@@ -76,6 +76,8 @@ type RegressionState struct {
 	Began int64 `json:"began"`
 	// Sustained is the settings of the newest look's sustained evidence.
 	Sustained SustainedRule `json:"sustained"`
+	// Alone is set while stable serves nothing.
+	Alone *AloneRule `json:"alone,omitempty"`
 }
 
 // SustainedRule is what sustained evidence takes away, for whoever computes it again: how
@@ -173,6 +175,7 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	}
 	s.Sustained = r.sustainedRule()
 	s.Trail, s.Evidence = s.Trail.under(r.rule(), s.Evidence).follow(s.Evidence, l, r.Quality.Weight, s.Began, r.WarmUp.Milliseconds())
+	s.Alone = r.aloneRule(s, l)
 	return s
 }
 

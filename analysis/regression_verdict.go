@@ -44,19 +44,18 @@ type judgement struct {
 	ledger Ledger
 	// canary and stable are the ledger's counts of each.
 	canary, stable side
-	// alone is set while stable serves nothing; looks are those since then.
+	// alone is set while stable serves nothing.
 	alone bool
-	looks []Look
 	// sustained is the evidence that no burst and no beginning explains. It is computed only
 	// when there is enough evidence for it to matter.
 	sustained float64
 }
 
 func (j *judgement) weigh() {
-	j.looks, j.alone = j.Regression.alone(j.state, j.ledger)
+	j.alone = j.state.Alone != nil
 	switch {
 	case j.alone && j.state.Absolute.net() > j.threshold()/2:
-		j.sustained = j.sustainedAlone(j.looks, j.ledger.Stable)
+		j.sustained = j.sustainedAlone(j.state)
 	case !j.alone && j.state.log() > j.threshold()/2:
 		j.sustained = j.Regression.sustained(j.state.Trail)
 	}
@@ -103,7 +102,7 @@ func (j *judgement) doubt(enough bool) (v Verdict, held bool) {
 		return j.pending(fmt.Sprintf("enough evidence to roll back, but the pods with bad requests are within their warm-up of %s: held back until %s",
 			j.WarmUp, until.UTC().Format("15:04:05 UTC"))), true
 	case over && j.alone:
-		return j.pending(fmt.Sprintf("the error budget burns; without stable to compare with, a rollback needs more than %s for longer than %s", percent(j.aloneLimit(j.ledger.Stable)), sharedIncident)), true
+		return j.pending(fmt.Sprintf("the error budget burns; without stable to compare with, a rollback needs more than %s for longer than %s", percent(j.state.Alone.Limit), sharedIncident)), true
 	case enough && burning:
 		return j.pending(fmt.Sprintf("enough evidence to roll back, but a burst of up to %s on one pod, or errors that come in clumps as stable's do, may explain it: a rollback needs bad requests that last", j.Burst)), true
 	case over && j.Quality.baselineMissing(j.ledger):
@@ -145,7 +144,7 @@ func (j *judgement) failed() Verdict {
 			known = "stable has served none in this run"
 		}
 		return Verdict{Reason: RegressionWithoutBaseline, Message: fmt.Sprintf("%s; %s, so the limit is %s: %s, and the objective's budget is %s; %s",
-			j.sentence(), lacks, percent(j.aloneLimit(j.ledger.Stable)), known, percent(j.Budget), j.chance())}
+			j.sentence(), lacks, percent(j.state.Alone.Limit), known, percent(j.Budget), j.chance())}
 	}
 	return Verdict{Reason: RegressionFound, Message: j.sentence() + "; " + j.chance()}
 }

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -64,17 +65,29 @@ func TestAPodCountsSinceItIsReady(t *testing.T) {
 			Counts{50, 1}, 40,
 		},
 		"not known since when": {[]PodCounter{pod("c", 14, 5, 5), pod("c", 29, 30, 6)}, Counts{25, 1}, 14},
-		"probes of a pod that lost its readiness": {
+		"what made a pod lose its readiness, and not its probes after that": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), lost(40, pod("c", 38, 80, 5)), lost(40, pod("c", 44, 99, 9)), lost(40, pod("c", 59, 120, 20))},
-			Counts{80, 5}, 0,
+			Counts{99, 9}, 0,
+		},
+		"nor its probes after it has ended": {
+			[]PodCounter{readied(0, pod("c", 14, 0, 0)), lost(20, pod("c", 29, 50, 9)), lost(20, pod("c", 44, 80, 39)), pod("c", 59, 99, 58)},
+			Counts{50, 9}, 0,
 		},
 		"a pod that is ready again has a new baseline": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), lost(40, pod("c", 44, 80, 20)), readied(50, pod("c", 59, 100, 30)), readied(50, pod("c", 74, 140, 31))},
-			Counts{90, 3}, 0,
+			Counts{120, 21}, 0,
 		},
-		"also when no sample was taken in between": {
+		"unless it was ready when its last sample was taken": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), readied(40, pod("c", 44, 100, 30)), readied(40, pod("c", 59, 140, 31))},
-			Counts{90, 3}, 0,
+			Counts{140, 31}, 0,
+		},
+		"a pod that was never ready, and is not any more": {
+			[]PodCounter{readied(40, pod("c", 14, 5, 5)), lost(50, pod("c", 54, 40, 30)), lost(50, pod("c", 69, 60, 50))},
+			Counts{}, 40,
+		},
+		"a container that restarted, and is not ready yet": {
+			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), started(42, lost(40, pod("c", 44, 9, 9))), started(42, readied(50, pod("c", 59, 20, 9))), started(42, readied(50, pod("c", 74, 50, 10)))},
+			Counts{80, 3}, 50,
 		},
 		"a container that is known to have restarted": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), started(35, readied(40, pod("c", 44, 60, 9))), started(35, readied(40, pod("c", 59, 90, 10)))},
@@ -82,7 +95,7 @@ func TestAPodCountsSinceItIsReady(t *testing.T) {
 		},
 		"a container that has not restarted since": {
 			[]PodCounter{started(-9, readied(0, pod("c", 14, 0, 0))), started(-9, readied(0, pod("c", 29, 50, 2))), started(-9, readied(40, pod("c", 44, 60, 9))), started(-9, readied(40, pod("c", 59, 90, 10)))},
-			Counts{80, 3}, 0,
+			Counts{90, 10}, 0,
 		},
 		"a container whose counter fell": {
 			[]PodCounter{readied(0, pod("c", 14, 0, 0)), readied(0, pod("c", 29, 50, 2)), readied(40, pod("c", 44, 10, 9)), readied(40, pod("c", 59, 40, 10))},
@@ -101,7 +114,7 @@ func TestAPodCountsSinceItIsReady(t *testing.T) {
 					} else {
 						p.Stable = []PodCounter{sample}
 					}
-					l = l.Advance(p, start)
+					l = stored(t, l).Advance(p, start)
 					for _, s := range l.Fresh {
 						sum = sum.Add(s.Counts)
 						if s.ReadyAt > s.From {
@@ -113,12 +126,62 @@ func TestAPodCountsSinceItIsReady(t *testing.T) {
 				if got != c.want || side == 0 && sum != c.want {
 					t.Errorf("counted %v, fresh scrapes have %v, want %v", got, sum, c.want)
 				}
-				if last, ok := l.Pods["c"]; ok && last.ReadyAt != at(c.wantReady).UnixMilli() {
+				if last := l.Pods["c"]; last.ReadyAt != at(c.wantReady).UnixMilli() {
 					t.Errorf("ready since %s, want %s", time.UnixMilli(last.ReadyAt), at(c.wantReady))
 				}
 			}
 		})
 	}
+}
+
+// It works for 38 s and hangs for 22 s, in a circle, and its readiness probe notices after
+// 10 s: its errors are in the scrapes in which it loses its readiness.
+func TestACandidateThatLosesItsReadinessByErrorsFails(t *testing.T) {
+	var l Ledger
+	var s RegressionState
+	r := grown(20)
+	r.Quality.ReadyPods = 1
+	served, bad := Counts{}, 0.0
+	readyAt, unreadyAt := at(-60), time.Time{}
+	for second := range 1200 {
+		switch phase := second % 60; {
+		case phase < 38:
+			served = served.Add(Counts{10, 0})
+		case phase < 48:
+			served, bad = served.Add(Counts{10, 10}), bad+10
+		case phase == 48:
+			readyAt, unreadyAt = time.Time{}, at(second)
+		case phase == 59:
+			readyAt, unreadyAt = at(second), time.Time{}
+		}
+		if second%15 != 7 {
+			continue
+		}
+		c, stable := pod("a", second, served.Total, served.Bad), pod("s", second, float64(40*second), 0)
+		c.ReadyAt, c.UnreadyAt = readyAt, unreadyAt
+		l = l.Advance(Poll{EvaluatedAt: at(second + 1), Canary: []PodCounter{c}, Stable: []PodCounter{stable}, ScrapeInterval: 15 * time.Second}, start)
+		s = r.Observe(s, l)
+		if l.Canary.Bad < bad*0.9 {
+			t.Fatalf("%d s: %.0f bad requests are counted of %.0f", second, l.Canary.Bad, bad)
+		}
+		if v := r.Judge(s, l); v.Outcome() == Fail {
+			return
+		}
+	}
+	t.Error("a sixth of its requests are bad in every minute, and it does not fail")
+}
+
+// stored is a ledger as another process reads it.
+func stored(t *testing.T, l Ledger) (out Ledger) {
+	t.Helper()
+	raw, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func TestAScrapeIsYoungUntilThePodIsWarm(t *testing.T) {

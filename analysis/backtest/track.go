@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/presets"
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/analysis/triggers"
 	"belay.dev/belay/api/v1alpha1"
@@ -23,6 +24,7 @@ type measure struct {
 // measures lists the queries that the guardrail's triggers need, each once.
 func (s *Spec) measures() ([]measure, error) {
 	s.Guardrail.Triggers = s.Guardrail.EffectiveTriggers()
+	s.Guardrail = presets.Fill(s.Guardrail)
 	pods := prometheus.Pods{Namespace: s.Namespace, ReplicaSets: s.Arms.sets(), Labels: s.Labels}
 	var out []measure
 	add := func(name string, warmUps []time.Duration, query string, err error, uses func(v1alpha1.Trigger) bool) error {

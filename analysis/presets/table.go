@@ -2,6 +2,13 @@ package presets
 
 import "belay.dev/belay/api/v1alpha1"
 
+// Servers write the codes of gRPC and its types as their language does: DeadlineExceeded,
+// DEADLINE_EXCEEDED.
+const (
+	failedCalls = "(?i)unknown|deadline_?exceeded|unimplemented|internal|unavailable|data_?loss"
+	unary       = "(?i)unary"
+)
+
 // All presets, in the order of docs/metrics.md. By which codes of gRPC count as bad:
 // OpenTelemetry's semantic conventions for RPC metrics, error codes of a server.
 var All = []Preset{
@@ -12,27 +19,27 @@ var All = []Preset{
 		"http.server.request.duration_count", "http.response.status_code", "http.server.request.duration",
 		"translation strategy `NoTranslation`"),
 	{
-		Name: "grpc-server", About: "gRPC servers in Go, and others with the same names", Link: "https://pkg.go.dev/github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus",
+		Name: "grpc-server", About: "gRPC servers in Go, and others with these names of metrics", Link: "https://pkg.go.dev/github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus",
 		Total: v1alpha1.Series{Metric: "grpc_server_handled_total"},
 		Bad: v1alpha1.Series{Metric: "grpc_server_handled_total", Matchers: []v1alpha1.Matcher{
-			{Name: "grpc_code", Op: "=~", Value: "Unknown|DeadlineExceeded|Unimplemented|Internal|Unavailable|DataLoss"}}},
-		Histogram: "grpc_server_handling_seconds", Slow: []v1alpha1.Matcher{{Name: "grpc_type", Op: "=", Value: "unary"}},
+			{Name: "grpc_code", Op: "=~", Value: failedCalls}}},
+		Histogram: "grpc_server_handling_seconds", Slow: []v1alpha1.Matcher{{Name: "grpc_type", Op: "=~", Value: unary}},
 		Notes: "the histogram needs `WithServerHandlingTimeHistogram`; latency of unary calls only, because a stream lasts as long as its client wants",
 	},
 	{
 		Name: "grpc-java", About: "gRPC servers in Java (java-grpc-prometheus)", Link: "https://github.com/grpc-ecosystem/java-grpc-prometheus",
 		Total: v1alpha1.Series{Metric: "grpc_server_handled_total"},
 		Bad: v1alpha1.Series{Metric: "grpc_server_handled_total", Matchers: []v1alpha1.Matcher{
-			{Name: "grpc_code", Op: "=~", Value: "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"}}},
-		Histogram: "grpc_server_handled_latency_seconds", Slow: []v1alpha1.Matcher{{Name: "grpc_type", Op: "=", Value: "UNARY"}},
+			{Name: "grpc_code", Op: "=~", Value: failedCalls}}},
+		Histogram: "grpc_server_handled_latency_seconds", Slow: []v1alpha1.Matcher{{Name: "grpc_type", Op: "=~", Value: unary}},
 		Notes: "the histogram needs `Configuration.allMetrics()`; latency of unary calls only",
 	},
 	{
-		Name: "spring-boot", About: "Spring Boot 2 and later (Micrometer)", Link: "https://docs.spring.io/spring-boot/reference/actuator/metrics.html",
+		Name: "spring-boot", About: "Spring Boot 2.3 and later (Micrometer)", Link: "https://docs.spring.io/spring-boot/reference/actuator/metrics.html",
 		Total:     v1alpha1.Series{Metric: "http_server_requests_seconds_count"},
 		Bad:       v1alpha1.Series{Metric: "http_server_requests_seconds_count", Matchers: []v1alpha1.Matcher{{Name: "outcome", Op: "=", Value: "SERVER_ERROR"}}},
 		Histogram: "http_server_requests_seconds",
-		Notes:     "buckets need `management.metrics.distribution.slo.http.server.requests=300ms` with the threshold, or `percentiles-histogram`",
+		Notes:     "buckets need `management.metrics.distribution.slo.http.server.requests=300ms` with the threshold; those of `percentiles-histogram` are at no whole microsecond, so that none can be a threshold",
 	},
 	http("aspnet", "ASP.NET Core 8 and later, by its built-in meters", "https://learn.microsoft.com/aspnet/core/log-mon/metrics/built-in",
 		"http_server_request_duration_seconds_count", "http_response_status_code", "http_server_request_duration_seconds",

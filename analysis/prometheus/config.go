@@ -12,6 +12,12 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
+// Transport is what carries the requests to a CheckEndpoint: TLS, credentials and a proxy
+// as it says, by the same rules as those of a MetricSource. It does not connect.
+func Transport(spec v1alpha1.CheckEndpointSpec, secret SecretKey) (http.RoundTripper, error) {
+	return transportOf(v1alpha1.MetricSourceSpec{Address: spec.Address, Auth: spec.Auth, TLS: spec.TLS, Headers: spec.Headers, Proxy: spec.Proxy}, secret)
+}
+
 // transportOf builds what carries requests: TLS and credentials as the
 // MetricSource says, without proxies of the environment.
 func transportOf(spec v1alpha1.MetricSourceSpec, secret SecretKey) (http.RoundTripper, error) {

@@ -207,9 +207,6 @@ func (v *vectorReader) note(err *QueryError) {
 	}
 }
 
-// isOver reports whether nothing more is taken: the outcome is an error.
-func (v *vectorReader) isOver() bool { return v.rows > v.limit || v.err != nil }
-
 // outcome is the error of the data that was read.
 func (v *vectorReader) outcome() error {
 	expected := "vector"
@@ -286,16 +283,23 @@ func (v *vectorReader) readRow(d *jsontext.Decoder) error {
 	switch {
 	case !isObject:
 		v.note(failed(analysis.Malformed, "a series in the response is not an object"))
-	case v.isOver():
-	case v.times == 0 || r.histogram:
-		v.note(v.take(r))
-	default:
-		for _, t := range v.values {
-			r.at, r.value, r.invalid = t.at, t.value, t.invalid
-			v.note(v.take(r))
-		}
+	case v.rows <= v.limit && v.err == nil:
+		v.takeRow()
 	}
 	return nil
+}
+
+// takeRow passes on a series, of a range query's response each of its values.
+func (v *vectorReader) takeRow() {
+	r := &v.row
+	if v.times == 0 || r.histogram {
+		v.note(v.take(r))
+		return
+	}
+	for _, t := range v.values {
+		r.at, r.value, r.invalid = t.at, t.value, t.invalid
+		v.note(v.take(r))
+	}
 }
 
 // readValues reads the values of a series in a range query's response.

@@ -56,10 +56,7 @@ func LoadQuery(l Load, pods ...Pods) (string, error) {
 		return "", err
 	}
 	by := pods[0].labels().byNamespacedPod()
-	times := "timestamp(" + value + ")"
-	if l.Window > 0 {
-		times += " and " + l.over(value)
-	}
+	times := "timestamp(" + value + ") and " + l.over(value)
 	parts := []string{row("value", "sum "+by+"("+l.over(value)+")")}
 	if l.Per != nil {
 		per, err := selector(*l.Per, mine)
@@ -71,10 +68,11 @@ func LoadQuery(l Load, pods ...Pods) (string, error) {
 	return rows(len(pods), append(parts, row("ts", "min "+by+"("+times+")"))...)
 }
 
-// over is a gauge as it is, or the rate of a counter.
+// over is a gauge where it is a number, or the rate of a counter. Clients report NaN while
+// nothing was measured.
 func (l Load) over(selector string) string {
 	if l.Window <= 0 {
-		return selector
+		return selector + " > -Inf"
 	}
 	return "rate(" + selector + "[" + model.Duration(l.Window).String() + "])"
 }

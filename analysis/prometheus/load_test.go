@@ -28,18 +28,18 @@ func TestLoadQuery(t *testing.T) {
 		want     string
 	}{
 		"a gauge": {v1alpha1.SaturationTrigger{Gauge: &memory}, time.Minute, shop,
-			`label_replace(sum by (namespace, pod) (memory_bytes{S,container!=""}),"k","value","","") or label_replace(min by (namespace, pod) (timestamp(memory_bytes{S,container!=""})),"k","ts","","")`},
+			`label_replace(sum by (namespace, pod) (memory_bytes{S,container!=""} > -Inf),"k","value","","") or label_replace(min by (namespace, pod) (timestamp(memory_bytes{S,container!=""}) and memory_bytes{S,container!=""} > -Inf),"k","ts","","")`},
 		"a gauge per another": {v1alpha1.SaturationTrigger{Gauge: &memory, Per: &limit}, time.Minute, shop,
-			`label_replace(sum by (namespace, pod) (memory_bytes{S,container!=""}),"k","value","","") or label_replace(sum by (namespace, pod) (limit_bytes{S,container!=""}),"k","per","","") or ` +
-				`label_replace(min by (namespace, pod) (timestamp(memory_bytes{S,container!=""})),"k","ts","","")`},
+			`label_replace(sum by (namespace, pod) (memory_bytes{S,container!=""} > -Inf),"k","value","","") or label_replace(sum by (namespace, pod) (limit_bytes{S,container!=""} > -Inf),"k","per","","") or ` +
+				`label_replace(min by (namespace, pod) (timestamp(memory_bytes{S,container!=""}) and memory_bytes{S,container!=""} > -Inf),"k","ts","","")`},
 		"a rate": {v1alpha1.SaturationTrigger{Rate: &throttled}, 15 * time.Second, shop,
 			`label_replace(sum by (namespace, pod) (rate(throttled_total{S}[1m])),"k","value","","") or label_replace(min by (namespace, pod) (timestamp(throttled_total{S}) and rate(throttled_total{S}[1m])),"k","ts","","")`},
 		"a rate per another, seldom scraped": {v1alpha1.SaturationTrigger{Rate: &throttled, Per: &periods}, 22500 * time.Millisecond, shop,
 			`label_replace(sum by (namespace, pod) (rate(throttled_total{S}[1m30s])),"k","value","","") or label_replace(sum by (namespace, pod) (rate(periods_total{S}[1m30s])),"k","per","","") or ` +
 				`label_replace(min by (namespace, pod) (timestamp(throttled_total{S}) and rate(throttled_total{S}[1m30s])),"k","ts","","")`},
 		"a source's own labels": {v1alpha1.SaturationTrigger{Gauge: &throttled}, time.Minute, own,
-			strings.ReplaceAll(`label_replace(sum by (exported_namespace, "k8s.pod.name") (throttled_total{O}),"k","value","","") or label_replace(min by (exported_namespace, "k8s.pod.name") (timestamp(throttled_total{O})),"k","ts","","")`,
-				"O", `exported_namespace="shop","k8s.pod.name"=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"`)},
+			strings.ReplaceAll(`label_replace(sum by (exported_namespace, "k8s.pod.name") (throttled_total{O} > -Inf),"k","value","","") or label_replace(min by (exported_namespace, "k8s.pod.name") (timestamp(throttled_total{O}) and throttled_total{O} > -Inf),"k","ts","","")`,
+				"{O}", `{exported_namespace="shop","k8s.pod.name"=~"(web-7f9c6d-|web-0123456789-)[a-z0-9]+"}`)},
 	} {
 		got, err := LoadQuery(LoadOf(tc.trigger).ScrapedEvery(tc.interval), tc.pods)
 		if err != nil {

@@ -72,6 +72,7 @@ const (
 	ReasonSelectorUnreadable = "SelectorUnreadable"
 	ReasonGuardrailInvalid   = "GuardrailInvalid"
 	ReasonGuardrailUnchecked = "GuardrailUnchecked"
+	ReasonCheckDenied        = "CheckDenied"
 )
 
 // Reasons of the condition Ready of a Guardrail or ClusterGuardrail. The set is closed.

@@ -22,6 +22,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Guardrail{}, &GuardrailList{},
 		&ClusterGuardrail{}, &ClusterGuardrailList{},
 		&MetricSource{}, &MetricSourceList{},
+		&CheckEndpoint{}, &CheckEndpointList{},
 		&RolloutRun{}, &RolloutRunList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)

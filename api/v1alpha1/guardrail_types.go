@@ -215,9 +215,10 @@ type Invariant struct {
 
 // Trigger is one reason to roll a candidate back.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.saturation), has(self.invariant), has(self.pods)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, saturation, invariant and pods"
-// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; saturation, invariant and pods must not have it"
+// +kubebuilder:validation:XValidation:rule="[has(self.regression), has(self.burn), has(self.budgetSpent), has(self.saturation), has(self.invariant), has(self.pods), has(self.check)].filter(x, x).size() == 1",message="set exactly one of regression, burn, budgetSpent, saturation, invariant, pods and check"
+// +kubebuilder:validation:XValidation:rule="(has(self.regression) || has(self.burn) || has(self.budgetSpent)) == has(self.slo)",message="regression, burn and budgetSpent need slo; saturation, invariant, pods and check must not have it"
 // +kubebuilder:validation:XValidation:rule="!has(self.pods) || !has(self.whenBlind)",message="pods uses the API server and no source: remove whenBlind from it"
+// +kubebuilder:validation:XValidation:rule="!has(self.check) || !has(self.whenBlind)",message="a check without a result always holds the step: remove whenBlind from it"
 // +kubebuilder:validation:XValidation:rule="!has(self.warmUp) || has(self.regression) || has(self.burn) || has(self.saturation)",message="warmUp is for regression, burn and saturation: remove it from this trigger"
 type Trigger struct {
 	// name of the trigger, unique in the guardrail.
@@ -264,6 +265,11 @@ type Trigger struct {
 	// pods fires when canary pods fail. It uses the API server and no metrics.
 	// +optional
 	Pods *PodsTrigger `json:"pods,omitempty"`
+
+	// check fires when a Job or an HTTP endpoint says that the candidate fails. It uses no
+	// metrics.
+	// +optional
+	Check *CheckTrigger `json:"check,omitempty"`
 
 	// mode of this trigger, in place of the guardrail's.
 	// +optional

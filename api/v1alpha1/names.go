@@ -28,6 +28,8 @@ const (
 	LabelHandover = "belay.dev/handover"
 	// LabelBorrowed is on a ReplicaSet of the Deployment that a run uses as its canary.
 	LabelBorrowed = "belay.dev/borrowed"
+	// LabelCheck on a Job is the trigger that it is a check of.
+	LabelCheck = "belay.dev/check"
 	// LabelOutcome is a finished RolloutRun's outcome, for selectors.
 	LabelOutcome = "belay.dev/outcome"
 
@@ -65,11 +67,12 @@ const (
 	// AnnotationGuardProbe marks the template in the dry-run that checks the guard.
 	AnnotationGuardProbe = "belay.dev/guard-probe"
 
-	// FieldManager is the field manager of Belay's controller, and AnalysisFieldManager
-	// that of the judge: a server-side apply of one does not change the fields of the
-	// other.
+	// FieldManager is the field manager of Belay's controller, AnalysisFieldManager that
+	// of the judge, and ChecksFieldManager that of the loop of checks: a server-side apply
+	// of one does not change the fields of the others.
 	FieldManager         = "belay"
 	AnalysisFieldManager = "belay-analysis"
+	ChecksFieldManager   = "belay-checks"
 
 	// Finalizer keeps a deleted Rollout until its routes are restored.
 	Finalizer = "belay.dev/release"

@@ -161,8 +161,8 @@ type ControllerIdentity struct {
 	Planner int32 `json:"planner,omitempty"`
 }
 
-// RolloutRunStatus has two writers. The Rollout loop owns everything but
-// analysis; the analysis loop owns analysis.
+// RolloutRunStatus has three writers. The analysis loop owns analysis, the loop of checks
+// owns checks, and the Rollout loop owns everything else.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",message="outcome must not change"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.decisions) || (has(self.decisions) && self.decisions.size() >= oldSelf.decisions.size() && (oldSelf.decisions.size() == 0 || self.decisions[oldSelf.decisions.size() - 1] == oldSelf.decisions[oldSelf.decisions.size() - 1]))",message="decisions must not be removed, and the newest must not change"
@@ -198,6 +198,12 @@ type RolloutRunStatus struct {
 	// analysis is what the judge measured, and its verdicts.
 	// +optional
 	Analysis *AnalysisStatus `json:"analysis,omitempty"`
+	// checks are the attempts of check triggers, newest last. When there are more, the
+	// oldest that count no more are removed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	Checks []CheckStatus `json:"checks,omitempty"`
 }
 
 // ChainHead is the newest record's number and hash.

@@ -49,7 +49,7 @@ type SaturationTrigger struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
-	For metav1.Duration `json:"for,omitempty"`
+	For metav1.Duration `json:"for,omitempty,omitzero"`
 }
 
 // Value is the series whose value is judged: gauge or rate; the zero value when neither is

@@ -26,6 +26,9 @@ func (s GuardrailSpec) EffectiveTriggers() []Trigger {
 	return append(out, Trigger{Name: "pods", Pods: &PodsTrigger{MaxRestarts: &restarts, ReadyWithin: metav1.Duration{Duration: 5 * time.Minute}}})
 }
 
+// Measured reports whether a trigger is judged by metrics, and so needs a source.
+func (t *Trigger) Measured() bool { return t.Pods == nil && t.Check == nil }
+
 // Blind is what to do while there is no usable response for a trigger: its own whenBlind,
 // or the guardrail's.
 func (s GuardrailSpec) Blind(t Trigger) WhenBlind {

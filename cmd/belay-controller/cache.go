@@ -2,11 +2,16 @@ package main
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/controllers/workload"
 )
@@ -27,8 +32,16 @@ func cacheOptions() cache.Options {
 			&appsv1.Deployment{}: {Transform: withoutTemplate(strip)},
 			&corev1.Service{}:    {Transform: whole},
 			&corev1.Pod{}:        {Transform: withoutSpec(strip)},
+			// Only the Jobs of checks.
+			&batchv1.Job{}: {Transform: strip, Label: jobsOfChecks()},
 		},
 	}
+}
+
+func jobsOfChecks() labels.Selector {
+	exists, err := labels.NewRequirement(v1alpha1.LabelCheck, selection.Exists, nil)
+	utilruntime.Must(err)
+	return labels.NewSelector().Add(*exists)
 }
 
 func whole(object any) (any, error) { return object, nil }

@@ -23,6 +23,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/checks"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/indicators"
 	"belay.dev/belay/controllers/judge"
@@ -64,7 +65,7 @@ type options struct {
 func parse() options {
 	o := options{}
 	flag.BoolVar(&o.leaderElect, "leader-elect", true, "leader election, so that only one of several replicas acts; turn off only to debug a single replica")
-	flag.StringVar(&o.namespace, "namespace", "belay", "Belay's own namespace, with the lease and the Secrets of MetricSources")
+	flag.StringVar(&o.namespace, "namespace", "belay", "Belay's own namespace, with the lease and the Secrets of MetricSources and CheckEndpoints")
 	flag.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics; 0 turns it off")
 	flag.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve /metrics over TLS to clients that may get it (TokenReview and SubjectAccessReview)")
 	flag.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
@@ -172,6 +173,10 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	}
 	if err := addJanitors(mgr); err != nil {
 		return err
+	}
+	asked := &checks.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.namespace, Clock: clock.RealClock{}, Workers: o.workers}
+	if err := asked.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the reconciler of checks: %w", err)
 	}
 	clients := sources.NewClients(mgr.GetAPIReader(), o.namespace, time.Minute)
 	breaker, prober := sources.NewBreaker(), sources.NewProber(clients, clock.RealClock{}, gather)

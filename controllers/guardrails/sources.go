@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,26 +27,63 @@ func PermittedSource(ctx context.Context, c client.Reader, namespace, name strin
 	if err != nil {
 		return nil, "", fmt.Errorf("read MetricSource %q: %w", name, err)
 	}
-	ns := &corev1.Namespace{}
-	if s := source.Spec.NamespaceSelector; len(s.MatchLabels)+len(s.MatchExpressions) > 0 {
-		if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
-			return nil, "", fmt.Errorf("read the labels of namespace %q to match the namespaceSelector of MetricSource %q: %w", namespace, name, err)
-		}
-	}
-	allowed, err := selects("namespaceSelector", source.Spec.NamespaceSelector, ns.Labels)
+	allowed, unreadable, err := admits(ctx, c, namespace, source.Spec.NamespaceSelector)
 	switch {
 	case err != nil:
-		return nil, fmt.Sprintf("MetricSource %q cannot be used: %s; ask the platform team to correct it", name, utilstrings.ShortenString(err.Error(), 256)), nil
+		return nil, "", fmt.Errorf("match the namespaceSelector of MetricSource %q: %w", name, err)
+	case unreadable != "":
+		return nil, fmt.Sprintf("MetricSource %q cannot be used: %s; ask the platform team to correct it", name, unreadable), nil
 	case !allowed:
 		return nil, fmt.Sprintf("MetricSource %q does not allow namespace %q: name another source in the guardrail, or ask the platform team to extend its namespaceSelector", name, namespace), nil
 	}
 	return source, "", nil
 }
 
-// sourcesAllowed checks that every source of the guardrails exists and may be used from
-// the namespace.
+// PermittedEndpoint returns a CheckEndpoint that a namespace may use, as PermittedSource
+// does.
+func PermittedEndpoint(ctx context.Context, c client.Reader, namespace, name string) (endpoint *v1alpha1.CheckEndpoint, denied string, err error) {
+	endpoint = &v1alpha1.CheckEndpoint{}
+	err = c.Get(ctx, types.NamespacedName{Name: name}, endpoint)
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Sprintf("CheckEndpoint %q does not exist: name an existing one in the guardrail, or ask the platform team to create it", name), nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("read CheckEndpoint %q: %w", name, err)
+	}
+	allowed, unreadable, err := admits(ctx, c, namespace, endpoint.Spec.NamespaceSelector)
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("match the namespaceSelector of CheckEndpoint %q: %w", name, err)
+	case unreadable != "":
+		return nil, fmt.Sprintf("CheckEndpoint %q cannot be used: %s; ask the platform team to correct it", name, unreadable), nil
+	case !allowed:
+		return nil, fmt.Sprintf("CheckEndpoint %q does not allow namespace %q: name another endpoint in the guardrail, or ask the platform team to extend its namespaceSelector", name, namespace), nil
+	}
+	return endpoint, "", nil
+}
+
+// admits reports whether a namespaceSelector allows a namespace, or that it cannot be read.
+func admits(ctx context.Context, c client.Reader, namespace string, selector metav1.LabelSelector) (allowed bool, unreadable string, err error) {
+	ns := &corev1.Namespace{}
+	if len(selector.MatchLabels)+len(selector.MatchExpressions) > 0 {
+		if err := c.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
+			return false, "", fmt.Errorf("read the labels of namespace %q: %w", namespace, err)
+		}
+	}
+	allowed, err = selects("namespaceSelector", selector, ns.Labels)
+	if err != nil {
+		return false, utilstrings.ShortenString(err.Error(), 256), nil
+	}
+	return allowed, "", nil
+}
+
+// sourcesAllowed checks that every source and CheckEndpoint of the guardrails exists and
+// may be used from the namespace.
 func sourcesAllowed(ctx context.Context, c client.Reader, namespace string, bound []v1alpha1.PinnedGuardrail) (Blocked, error) {
 	for _, g := range bound {
+		if blocked, err := endpointsAllowed(ctx, c, namespace, g); err != nil || blocked.Reason != "" {
+			return blocked, err
+		}
 		if !needsSource(g.Spec) {
 			continue
 		}
@@ -61,5 +99,21 @@ func sourcesAllowed(ctx context.Context, c client.Reader, namespace string, boun
 }
 
 func needsSource(spec v1alpha1.GuardrailSpec) bool {
-	return slices.ContainsFunc(spec.Triggers, func(t v1alpha1.Trigger) bool { return t.Pods == nil })
+	return slices.ContainsFunc(spec.Triggers, func(t v1alpha1.Trigger) bool { return t.Measured() })
+}
+
+func endpointsAllowed(ctx context.Context, c client.Reader, namespace string, g v1alpha1.PinnedGuardrail) (Blocked, error) {
+	for _, t := range g.Spec.Triggers {
+		if t.Check == nil || t.Check.Webhook == nil {
+			continue
+		}
+		_, denied, err := PermittedEndpoint(ctx, c, namespace, t.Check.Webhook.Endpoint)
+		if err != nil {
+			return Blocked{}, err
+		}
+		if denied != "" {
+			return Blocked{Reason: v1alpha1.ReasonCheckDenied, Message: fmt.Sprintf("%s %q: %s", g.Kind, g.Name, denied)}, nil
+		}
+	}
+	return Blocked{}, nil
 }

@@ -1,6 +1,7 @@
 package guardrails
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +41,43 @@ func TestAPermittedSource(t *testing.T) {
 			blocked, err := sourcesAllowed(t.Context(), c, "shop", bound)
 			if err != nil || (blocked.Reason == "") != tc.allowed {
 				t.Errorf("a run may start: %v (%s), %v; whoever asks may: %v", blocked.Reason == "", blocked.Message, err, tc.allowed)
+			}
+		})
+	}
+}
+
+// TestAPermittedEndpoint: who lets a run start and who sends the request go by the same
+// answer. A guardrail with checks alone needs no source.
+func TestAPermittedEndpoint(t *testing.T) {
+	team := func(op metav1.LabelSelectorOperator) metav1.LabelSelector {
+		return metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: op}}}
+	}
+	for name, tc := range map[string]struct {
+		selector metav1.LabelSelector
+		endpoint string
+		denied   string
+	}{
+		"all namespaces":       {metav1.LabelSelector{}, "load", ""},
+		"this namespace":       {team(metav1.LabelSelectorOpExists), "load", ""},
+		"another namespace":    {team(metav1.LabelSelectorOpDoesNotExist), "load", `CheckEndpoint "load" does not allow namespace "shop"`},
+		"a selector that errs": {team("Maybe"), "load", `CheckEndpoint "load" cannot be used: namespaceSelector cannot be read`},
+		"no such endpoint":     {metav1.LabelSelector{}, "other", `CheckEndpoint "other" does not exist`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint := &v1alpha1.CheckEndpoint{ObjectMeta: metav1.ObjectMeta{Name: "load"}}
+			endpoint.Spec.NamespaceSelector = tc.selector
+			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"team": "shop"}}}
+			c := fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(endpoint, ns).Build()
+			got, denied, err := PermittedEndpoint(t.Context(), c, "shop", tc.endpoint)
+			if err != nil || (got != nil) != (tc.denied == "") || !strings.HasPrefix(denied, tc.denied) || (denied == "") != (tc.denied == "") {
+				t.Errorf("got an endpoint: %v, denied %q, %v; want %q", got != nil, denied, err, tc.denied)
+			}
+			bound := []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "shop", Spec: v1alpha1.GuardrailSpec{Source: "none", Triggers: []v1alpha1.Trigger{
+				{Name: "job", Check: &v1alpha1.CheckTrigger{Job: &v1alpha1.JobCheck{CronJob: "smoke"}}},
+				{Name: "load", Check: &v1alpha1.CheckTrigger{Webhook: &v1alpha1.WebhookCheck{Endpoint: tc.endpoint}}}}}}}
+			blocked, err := sourcesAllowed(t.Context(), c, "shop", bound)
+			if err != nil || (blocked.Reason == "") != (tc.denied == "") || blocked.Reason != "" && blocked.Reason != v1alpha1.ReasonCheckDenied {
+				t.Errorf("a run may start: %q (%s), %v", blocked.Reason, blocked.Message, err)
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func invalid(g v1alpha1.PinnedGuardrail, mistake string) Blocked {
 // large for a trigger. It is empty without a mistake. The API server refuses the latter; this
 // is for guardrails that were stored before it did.
 func Mistake(spec v1alpha1.GuardrailSpec) string {
-	if mistake := unfilled(spec); mistake != "" {
+	if mistake := cmp.Or(unfilled(spec), allBad(spec)); mistake != "" {
 		return mistake
 	}
 	for _, t := range spec.EffectiveTriggers() {
@@ -109,6 +109,21 @@ func unfilled(spec v1alpha1.GuardrailSpec) string {
 			return fmt.Sprintf("slo %s: the preset %s counts no requests: write requests.total and requests.bad", slo.Name, i.Preset)
 		default:
 			return fmt.Sprintf("slo %s: the preset %s has no histogram of durations: write latency.histogram", slo.Name, i.Preset)
+		}
+	}
+	return ""
+}
+
+// allBad says which slo counts every request as bad: the API server sees it only where total
+// is written, and not filled in.
+func allBad(spec v1alpha1.GuardrailSpec) string {
+	for _, slo := range spec.SLOs {
+		r := slo.Indicator.Requests
+		if r == nil || r.Total.Metric != r.Bad.Metric {
+			continue
+		}
+		if !slices.ContainsFunc(r.Bad.Matchers, func(m v1alpha1.Matcher) bool { return !slices.Contains(r.Total.Matchers, m) }) {
+			return fmt.Sprintf("slo %s: bad has the metric of total and no matcher that total lacks, so every request would be bad: add a matcher to bad, such as code =~ 5..", slo.Name)
 		}
 	}
 	return ""

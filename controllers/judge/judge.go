@@ -59,7 +59,7 @@ func (r *Reconciler) judge(ctx context.Context, t *evaluation) *v1alpha1.Analysi
 	var all []analysis.Outcome
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
-			if trigger.Pods != nil {
+			if !trigger.Measured() {
 				continue
 			}
 			entry := t.apply(g, trigger, results)

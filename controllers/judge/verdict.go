@@ -66,15 +66,16 @@ func triggerKey(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger) string {
 	return g.Kind + "/" + g.Name + "/" + trigger.Name
 }
 
-// regressions is the number of triggers that share the bound on a run's false alarms.
+// regressions is the number of triggers that share the bound on a run's false alarms. One
+// that observes rolls nothing back and takes no share, whoever wrote it.
 func (t *evaluation) regressions() int {
 	n := 0
 	for _, g := range t.guardrails {
 		for _, trigger := range g.Spec.Triggers {
-			if trigger.Regression != nil {
+			if trigger.Regression != nil && !g.Spec.Observes(trigger) {
 				n++
 			}
 		}
 	}
-	return n
+	return max(1, n)
 }

@@ -87,7 +87,8 @@ func TestReadinessProbesDoNotConvict(t *testing.T) {
 	b.setReady(starting, corev1.ConditionTrue)
 	served, bad = served+20, bad+20
 	polls(6, 0)
-	// It loses its readiness and is ready again before the next poll.
+	// It loses its readiness and is ready again before the next poll: what made it lose it
+	// counts, and is one burst on one pod.
 	b.clock.Step(time.Second)
 	b.setReady(starting, corev1.ConditionTrue)
 	served, bad = served+20, bad+20
@@ -95,7 +96,7 @@ func TestReadinessProbesDoNotConvict(t *testing.T) {
 	b.clock.Step(v1alpha1.VerdictsRenewed)
 	polls(1, 0)
 	// It serves one request a poll; the first since it is ready is a baseline.
-	want := v1alpha1.ArmCounts{Total: 24*50 + 11}
+	want := v1alpha1.ArmCounts{Total: 24*50 + 11 + 21, Bad: 20}
 	if got := b.recorded(b.runs[0]); got.Outcome != v1alpha1.VerdictPass || *got.Canary != want {
 		t.Errorf("%s, counted %+v, want %+v: %s", got.Outcome, got.Canary, want, got.Message)
 	}

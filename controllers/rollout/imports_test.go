@@ -14,7 +14,7 @@ func TestTheLoopReachesNoMetricClient(t *testing.T) {
 	const module = "belay.dev/belay/"
 	denied := []string{
 		module + "analysis", module + "controllers/sources", module + "controllers/judge",
-		module + "controllers/gates", module + "controllers/indicators", module + "controllers/orphans", module + "controllers/traffic/",
+		module + "controllers/checks", module + "controllers/gates", module + "controllers/indicators", module + "controllers/orphans", module + "controllers/traffic/",
 		"github.com/prometheus/client_golang/api", "github.com/prometheus/prometheus/",
 	}
 	seen := map[string]bool{}

@@ -27,9 +27,12 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
 		for _, t := range g.Spec.Triggers {
 			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t)}
-			if t.Pods != nil {
+			switch {
+			case t.Pods != nil:
 				a.Verdict = l.judgePods(g, t)
-			} else {
+			case t.Check != nil:
+				a.Verdict = l.judgeCheck(g, t)
+			default:
 				a.SilentAfter = v1alpha1.VerdictsSilent
 				if outage {
 					// The source is at fault, not the candidate.

@@ -1,5 +1,5 @@
 // Package runs writes the status of RolloutRuns, and their labels.
-// Two loops write the status; each owns other fields of it.
+// Three loops write the status; each owns other fields of it.
 package runs
 
 import (

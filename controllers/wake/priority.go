@@ -4,6 +4,8 @@
 package wake
 
 import (
+	"slices"
+
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -56,8 +58,12 @@ func fired(object client.Object) bool {
 	if !typed {
 		return object.GetLabels()[v1alpha1.LabelOutcome] == ""
 	}
+	if run.Status.Outcome != "" {
+		return false
+	}
 	a := run.Status.Analysis
-	return run.Status.Outcome == "" && a != nil && a.Verdict == v1alpha1.VerdictFail
+	return a != nil && a.Verdict == v1alpha1.VerdictFail ||
+		slices.ContainsFunc(run.Status.Checks, func(c v1alpha1.CheckStatus) bool { return c.Outcome == v1alpha1.VerdictFail })
 }
 
 // Enqueue adds a Rollout to a queue with its priority. changed is set when something that

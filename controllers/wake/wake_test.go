@@ -223,6 +223,11 @@ func TestAFiredTriggerIsUrgent(t *testing.T) {
 	metadata := func(labels map[string]string) client.Object {
 		return named(&metav1.PartialObjectMetadata{}, "r", labels)
 	}
+	checked := func(check v1alpha1.VerdictOutcome, outcome v1alpha1.Outcome) *v1alpha1.RolloutRun {
+		r := run("a", v1alpha1.VerdictPass, outcome)
+		r.Status.Checks = []v1alpha1.CheckStatus{{Outcome: check}, {}}
+		return r
+	}
 	c := indexedClient(t, rollout("a", v1alpha1.PhaseStepping), rollout("idle", v1alpha1.PhaseStable))
 	for name, tc := range map[string]struct {
 		run  client.Object
@@ -231,6 +236,9 @@ func TestAFiredTriggerIsUrgent(t *testing.T) {
 		"passes":                  {run("a", v1alpha1.VerdictPass, ""), []string{"a@0"}},
 		"fails":                   {run("a", v1alpha1.VerdictFail, ""), []string{"a@100"}},
 		"failed, has an outcome":  {run("a", v1alpha1.VerdictFail, v1alpha1.OutcomeRolledBack), []string{"a@0"}},
+		"a check fails":           {checked(v1alpha1.VerdictFail, ""), []string{"a@100"}},
+		"a check passes":          {checked(v1alpha1.VerdictPass, ""), []string{"a@0"}},
+		"a check failed before":   {checked(v1alpha1.VerdictFail, v1alpha1.OutcomeRolledBack), []string{"a@0"}},
 		"a late verdict":          {run("idle", v1alpha1.VerdictFail, ""), []string{"idle@0"}},
 		"metadata":                {metadata(map[string]string{v1alpha1.LabelRollout: "a"}), []string{"a@100"}},
 		"metadata of an idle one": {metadata(map[string]string{v1alpha1.LabelRollout: "idle"}), []string{"idle@0"}},

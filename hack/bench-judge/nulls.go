@@ -146,6 +146,8 @@ func sharedTrouble() []row {
 		return s
 	}
 	restarts, joins, moves := cold(good(), 0.05, 30), cold(good(), 0.05, 30), good()
+	pauses := good()
+	pauses.pauses, pauses.probes = 1, true
 	restarts.restarts, joins.joins, moves.joins, moves.leaves = 1, 2, 2, true
 	return []row{
 		null("incident-30s-5pct", "both versions have 5 % for 30 s", incident(30, 0.05), rarely),
@@ -154,6 +156,7 @@ func sharedTrouble() []row {
 		null("drift-2x", "both versions' errors double slowly", drift(2), rarely),
 		null("drift-10x", "both versions' errors grow tenfold slowly", drift(10), rarely),
 		null("restarts", "a pod of each version restarts, with 5 % in its first 30 s", restarts, seldom),
+		null("pauses", "a pod of each version stops until it has lost its readiness, and comes back", pauses, seldom),
 		null("scale-out", "two pods are added to each version, with 5 % in their first 30 s", joins, seldom),
 		null("scale-in", "two pods are added to each version and removed later", moves, rarely),
 	}

@@ -5,6 +5,8 @@ kubectl get rolloutrun NAME -o jsonpath='{.status.analysis.state}' | python3 rec
 Written from docs/analysis.md alone: it shares no code with Belay.
 """
 
+import base64
+import gzip
 import json
 import math
 import sys
@@ -95,11 +97,14 @@ def surplus(looks, of):
     return 0 if more <= noise else min(1, (more + noise) / sum(p[5] for _, p in of))
 
 
-def sustained(trail, rule):
-    looks = trail.get("looks", [])
+def sustained(trail, rule, alone):
+    """Alone, the looks since stable serves nothing are compared with a limit of their own."""
+    looks, worse, most_allowed = trail.get("looks", []), trail["rule"]["worse"], trail["rule"]["limit"]
+    if alone:
+        looks, worse, most_allowed = [l for l in looks if l[0] > alone["since"]], 0, alone["limit"]
     if not looks:
         return 0.0
-    usual, worse = Usual(looks), trail["rule"]["worse"]
+    usual = Usual(looks)
     parts = [(j, tuple(l[i:i + 6])) for j, l in enumerate(looks) for i in range(6, len(l), 6)]
     bad = sorted((x for x in parts if x[1][5] > 0), key=lambda x: x[1][2])
 
@@ -109,12 +114,12 @@ def sustained(trail, rule):
     least = math.inf
     for youth in rule["youths"]:
         def weigh(part, n, e):
-            return absolute(max(trail["rule"]["limit"], worse * usual.around(part)) + forgiven(part, *youth), n, e)
+            return absolute(max(most_allowed, worse * usual.around(part)) + forgiven(part, *youth), n, e)
 
         rows = []
         for j, l in enumerate(looks):
             mine = [p for i, p in parts if i == j]
-            rest = absolute(max(trail["rule"]["limit"], worse * usual.ratio),
+            rest = absolute(max(most_allowed, worse * usual.ratio),
                             l[1] - sum(p[4] for p in mine), l[2] - sum(p[5] for p in mine))
             rows.append([sum(x) for x in zip(rest, *(weigh(p, p[4], p[5]) for p in mine))])
 
@@ -135,6 +140,9 @@ def sustained(trail, rule):
         moments = []
         for first in bad:
             begin = first[1][2] - 1
+            if alone:
+                least = min(least, left(overlapping(bad, begin, alone["lasts"])))
+                continue
             if first[1][0] != 0:
                 least = min(least, left(overlapping([x for x in bad if x[1][0] == first[1][0]], begin, rule["burst"])))
             beyond = overlapping(bad, begin, 30000)
@@ -150,6 +158,9 @@ def sustained(trail, rule):
     return least / usual.dispersion
 
 
-for trigger, state in json.load(sys.stdin).get("regressions", {}).items():
+recorded = json.load(sys.stdin)
+if "gzip" in recorded:  # A large state is compressed.
+    recorded = json.loads(gzip.decompress(base64.b64decode(recorded["gzip"])))
+for trigger, state in recorded.get("regressions", {}).items():
     print("%s: logRelative %.9f logAbsolute %.9f" % (trigger, *evidence(state["trail"])),
-          "logSustained %.6f, fails at %.9f" % (sustained(state["trail"], state["sustained"]), state["trail"]["rule"]["threshold"]))
+          "logSustained %.6f, fails at %.9f" % (sustained(state["trail"], state["sustained"], state.get("alone")), state["trail"]["rule"]["threshold"]))

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"strings"
 	"testing"
+	"time"
 
 	"belay.dev/belay/analysis"
 )
@@ -33,19 +36,75 @@ func TestAStrangerComesToTheSameEvidence(t *testing.T) {
 			}
 			s = d.Observe(s, l)
 		}
-		state, err := json.Marshal(map[string]any{"regressions": map[string]any{"Guardrail/shop/errors": s}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		command := exec.Command(python, "recompute.py") // #nosec G204 -- a test
-		command.Stdin = bytes.NewReader(state)
-		got, err := command.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, got)
-		}
+		got := recomputed(t, python, s, polls == 300)
 		want := fmt.Sprintf("Guardrail/shop/errors: logRelative %.9f logAbsolute %.9f logSustained %.6f", s.Relative.LogE(), s.Absolute.LogE(), d.Sustained(s))
-		if !bytes.Contains(got, []byte(want)) {
+		if !strings.Contains(got, want) {
 			t.Errorf("%d polls: python says\n%swant\n%s", polls, got, want)
 		}
 	}
+}
+
+// At weight 100 the sustained evidence is that of the looks without stable.
+func TestAStrangerComesToTheSameEvidenceWithoutStable(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 here")
+	}
+	rng := rand.New(rand.NewPCG(7, 8)) // #nosec G404 -- a simulation must repeat
+	var w world
+	alone := good()
+	alone.alone = aloneFrom
+	alone = worse(alone, 0.05, lateOnset)
+	alone.build(&w, low20, scrapeUsual, rng)
+	r := analysis.Default(errorBudget, 1, 0)
+	var s analysis.RegressionState
+	var l analysis.Ledger
+	seen := newPoll(&w)
+	for now := w.firstPoll; now < w.length; now += scrapeUsual {
+		seen.at(&w, now)
+		l = l.Advance(seen.counted, w.stage(now))
+		r.Given(analysis.Quality{ScrapeInterval: scrapeUsual * time.Second, ReadyPods: seen.ready, Weight: int(100*w.share(now) + 0.5)}, 0, "")
+		s = r.Observe(s, l)
+		v := r.Judge(s, l)
+		if v.Outcome() != analysis.Fail {
+			continue
+		}
+		if v.Reason != analysis.RegressionWithoutBaseline {
+			t.Fatalf("%s, want %s", v.Reason, analysis.RegressionWithoutBaseline)
+		}
+		for _, x := range v.Statistics {
+			want := fmt.Sprintf("logSustained %.6f,", x.Value)
+			if got := recomputed(t, python, s, false); x.Name == "logSustained" && !strings.Contains(got, want) {
+				t.Errorf("python says\n%swant %s", got, want)
+			}
+		}
+		return
+	}
+	t.Error("5 % errors alone do not fail")
+}
+
+// recomputed is what the script prints for a state, which the judge compresses when it is
+// large.
+func recomputed(t *testing.T, python string, s analysis.RegressionState, large bool) string {
+	t.Helper()
+	state, err := json.Marshal(map[string]any{"regressions": map[string]any{"Guardrail/shop/errors": s}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if large {
+		var small bytes.Buffer
+		w := gzip.NewWriter(&small)
+		_, _ = w.Write(state)
+		_ = w.Close()
+		if state, err = json.Marshal(map[string][]byte{"gzip": small.Bytes()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.Command(python, "recompute.py") // #nosec G204 -- a test
+	command.Stdin = bytes.NewReader(state)
+	got, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, got)
+	}
+	return string(got)
 }

@@ -38,7 +38,9 @@ type scenario struct {
 	// restarts and joins are pods of each version that restart, or are added, at a second
 	// that is drawn; leaves is set when as many are removed later.
 	restarts, joins int
-	leaves          bool
+	// pauses are pods of each version that lose their readiness once, and do not restart.
+	pauses int
+	leaves bool
 	// warmUp of the guardrail in seconds, 0 for the default.
 	warmUp float64
 	// onset is when a regression begins. The run lasts runFor after it.
@@ -153,8 +155,14 @@ func (s *scenario) deploy(w *world, rng *rand.Rand) {
 			p := &side.pods[i]
 			from := between(60, w.length-60, rng)
 			up := from + between(2, 10, rng)
-			p.restart = outage{from, up, up + between(5, 30, rng)}
+			p.restart = outage{from: from, up: up, ready: up + between(5, 30, rng)}
 			s.heat(p, rng)
+		}
+		for i := range min(s.pauses, len(side.pods)) {
+			p := &side.pods[i]
+			from := between(60, w.length-60, rng)
+			p.restart = outage{from, from, from + between(1, 40, rng), true}
+			p.bad = append(p.bad, during(from-failedProbes*p.probeEvery, from, 1))
 		}
 	}
 }

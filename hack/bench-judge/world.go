@@ -32,8 +32,12 @@ func (r ramp) area(from, to float64) float64 {
 }
 
 // outage is a restart of a pod's container: nothing answers from a second until up,
-// the counters begin at 0, and the pod is ready again at ready.
-type outage struct{ from, up, ready float64 }
+// the counters begin at 0, and the pod is ready again at ready. In a pause the process stays,
+// its counters go on, and its probes fail.
+type outage struct {
+	from, up, ready float64
+	pause           bool
+}
 
 // pod is one pod of a run. Times are seconds after the candidate's first request.
 type pod struct {
@@ -73,7 +77,7 @@ func (p *pod) readySince(second float64) float64 {
 
 // startedAt is when the container started that runs at a second.
 func (p *pod) startedAt(second float64) float64 {
-	if second >= p.restart.up {
+	if second >= p.restart.up && !p.restart.pause {
 		return p.restart.up
 	}
 	return p.created
@@ -111,7 +115,7 @@ func (s *side) add(created, ready float64) *pod {
 		p.name = s.name + strconv.Itoa(len(s.pods))
 	}
 	*p = pod{
-		name: p.name, created: created, ready: ready, ended: forever, restart: outage{forever, forever, forever},
+		name: p.name, created: created, ready: ready, ended: forever, restart: outage{from: forever, up: forever, ready: forever},
 		bad: p.bad[:0], flows: p.flows[:0], samples: samples{p.at[:0], p.total[:0], p.failed[:0]},
 	}
 	return p
@@ -194,7 +198,7 @@ func (w *world) route(s *side, rps func(second float64) float64) {
 func (p *pod) serve(version []ramp, scrape, length float64, rng *rand.Rand) {
 	from := max(p.created, -history)
 	for at := from + scrape*rng.Float64(); at < length; at += scrape {
-		if from < p.restart.up && at >= p.restart.up {
+		if from < p.restart.up && at >= p.restart.up && !p.restart.pause {
 			// What was counted before the restart is lost.
 			from = p.restart.up
 		}
@@ -217,11 +221,17 @@ func (p *pod) serve(version []ramp, scrape, length float64, rng *rand.Rand) {
 		if p.probeEvery > 0 {
 			total += p.probes(from, at)
 			failed += p.probes(from, min(at, p.ready))
+			if p.restart.pause {
+				failed += p.probes(max(from, p.restart.from-failedProbes*p.probeEvery), min(at, p.restart.ready))
+			}
 		}
 		p.at, p.total, p.failed = append(p.at, at), append(p.total, total), append(p.failed, failed)
 		from = at
 	}
 }
+
+// failedProbes are how many probes fail in a row until a pod loses its readiness.
+const failedProbes = 3
 
 func (p *pod) probes(from, to float64) float64 {
 	return max(0, math.Floor(to/p.probeEvery)-math.Floor(from/p.probeEvery))
@@ -250,7 +260,7 @@ func (p *pod) fail(second, requests float64) {
 func (p *pod) sum() {
 	kept, total, failed, before := 0, 0.0, 0.0, math.Inf(-1)
 	for i, at := range p.at {
-		if before < p.restart.up && at >= p.restart.up {
+		if before < p.restart.up && at >= p.restart.up && !p.restart.pause {
 			total, failed = 0, 0
 		}
 		before = at

@@ -124,6 +124,33 @@ func TestBurstsFallWhereTheyReach(t *testing.T) {
 	}
 }
 
+// A pod that pauses loses its readiness, and its counters go on with failed probes.
+func TestPausesFailProbes(t *testing.T) {
+	s := good()
+	s.pauses, s.probes = 1, true
+	w := built(s, load{1, 0.5}, 5)
+	p := &w.canary.pods[0]
+	before, after := 0, len(p.at)-1
+	for p.at[before+1] < p.restart.from-failedProbes*p.probeEvery {
+		before++
+	}
+	for p.at[after-1] > p.restart.ready {
+		after--
+	}
+	most := p.probes(p.restart.from-failedProbes*p.probeEvery, p.restart.ready)
+	if got := p.failed[after] - p.failed[before]; got < most {
+		t.Errorf("%v requests failed in a pause, want at least its %v probes", got, most)
+	}
+	for k := 1; k < len(p.at); k++ {
+		if p.total[k] < p.total[k-1] {
+			t.Errorf("the counter fell at %v", p.at[k])
+		}
+	}
+	if p.serves(p.restart.from+0.5) || !p.serves(p.restart.ready) || p.startedAt(w.length) != p.created {
+		t.Error("a pod that pauses is ready, or has restarted")
+	}
+}
+
 // A restarted container counts from 0, and a scrape while it is down leaves no sample.
 func TestRestartsBeginAtZero(t *testing.T) {
 	s := good()

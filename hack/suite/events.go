@@ -39,8 +39,11 @@ type failure struct {
 
 // A failure stands again above the totals, so that a machine that keeps only the
 // end of a log still shows why: the lines where a panic begins, and the last
-// ones, where a failed assertion stands under its test's log.
-const firstSaid, lastSaid = 3, 10
+// ones, where a failed assertion stands under its test's log. Of journeys it is what
+// follows Ginkgo's mark of a failed assertion.
+const firstSaid, lastSaid = 6, 10
+
+const failedAssertion = "    [FAILED] "
 
 func (f failure) String() string {
 	lines := []string{"FAILED " + f.name}
@@ -61,7 +64,15 @@ func (f failure) lines() []string {
 			lines = append(lines, "    "+line)
 		}
 	}
+	if at := slices.IndexFunc(lines, isAssertion); at > 0 {
+		return lines[at:]
+	}
 	return lines
+}
+
+func isAssertion(line string) bool {
+	what, marked := strings.CutPrefix(line, failedAssertion)
+	return marked && !strings.HasPrefix(what, "in [")
 }
 
 // read counts the tests of a stream of events, shows a line per package and the

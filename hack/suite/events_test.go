@@ -38,9 +38,17 @@ func TestALongFailureKeepsItsEnds(t *testing.T) {
 	if lines := strings.Count(got, "\n"); lines != firstSaid+lastSaid+1 {
 		t.Errorf("%d lines under the name", lines)
 	}
-	for _, want := range []string{"FAILED p TestA\n    panic: boom\n", "(27 lines more above)", "\n    last"} {
+	for _, want := range []string{"FAILED p TestA\n    panic: boom\n", "(24 lines more above)", "\n    last"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %q", want, got)
 		}
+	}
+}
+
+// TestAFailedJourneySaysItsAssertion keeps what Ginkgo says in the middle of its report.
+func TestAFailedJourneySaysItsAssertion(t *testing.T) {
+	got := failure{name: "p TestJourneys", said: []string{"Running Suite\n", "  [FAILED] in [It] - a.go:3\n", "\x1b[38;5;9m[FAILED] Expected success\x1b[0m\n", "  the cause\n", "Summarizing\n"}}.String()
+	if want := "FAILED p TestJourneys\n    [FAILED] Expected success\n    the cause\n    Summarizing"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -31,6 +31,10 @@ var valid = map[string]string{
 		tls: {cert: {name: s, key: c}, key: {name: s, key: k}}, headers: [{name: X-Scope-OrgID, value: a}, {name: X-Api-Key, valueFrom: {name: s, key: k}}],
 		parameters: [{name: "extra_label", value: team=shop}, {name: nocache}], proxy: {url: "http://proxy.example:3128", basic: {username: u, password: {name: s, key: k}}},
 		labels: {namespace: k8s.namespace.name, pod: exported_pod}, limits: {timeout: 7s}}}`,
+	"CheckEndpoint": `{apiVersion: belay.dev/v1alpha1, kind: CheckEndpoint, metadata: {name: rules}, spec: {address: "https://checks.example:8443/belay",
+		auth: {oauth2: {tokenURL: "https://tokens.example", clientID: belay, clientSecret: {name: s, key: k}}},
+		tls: {cert: {name: s, key: c}, key: {name: s, key: k}}, headers: [{name: X-Tenant, value: a}, {name: X-Api-Key, valueFrom: {name: s, key: k}}],
+		proxy: {url: "http://proxy.example:3128", basic: {username: u, password: {name: s, key: k}}}}}`,
 	"RolloutRun": `{apiVersion: belay.dev/v1alpha1, kind: RolloutRun, metadata: {name: rules, namespace: shop}, spec: {
 		rollout: {name: rules, uid: u, generation: 1}, workload: rules, revision: aaaaaaaaaa, template: {}, stable: {revision: bbbbbbbbbb, template: {}},
 		traffic: {service: rules, routes: [{name: rules}]}, steps: [{weight: 10, hold: 1m}], controller: {version: v}, startedAt: "2026-01-01T00:00:00Z",
@@ -45,7 +49,8 @@ const guardrail = `
 		{name: regression, slo: availability, regression: {worseThan: "1.5", burn: "2", falseAlarm: "0.001", exclude: "4", excludeConfidence: "99"}},
 		{name: budget, slo: latency, budgetSpent: "2", mode: Observe, whenBlind: {hold: 1m, then: Rollback}},
 		{name: memory, warmUp: 2m, saturation: {gauge: {metric: container_memory_working_set_bytes, matchers: [{name: container, op: "!="}]}, per: {metric: container_spec_memory_limit_bytes}, worseThan: "1.5", max: "0.9", for: 5m}},
-		{name: throttling, saturation: {rate: {metric: container_cpu_cfs_throttled_periods_total}, max: "0"}}], mode: Enforce,
+		{name: throttling, saturation: {rate: {metric: container_cpu_cfs_throttled_periods_total}, max: "0"}},
+		{name: smoke, check: {job: {cronJob: smoke}, timeout: 5m, retries: 0, each: Run}}, {name: load, check: {webhook: {endpoint: load, path: /a/b.c}}}], mode: Enforce,
 	preflight: {budgetRemaining: "10", onViolation: Hold, recorded: [{slo: availability, sloth: {service: shop, slo: availability}}]}, whenBlind: {hold: 10m, then: Hold}`
 
 // change sets a path of an object; a nil value removes it.
@@ -72,6 +77,9 @@ var otel = []change{
 	{"spec.slos.0.indicator", map[string]any{"preset": "otel-http", "requests": map[string]any{"matchers": []any{map[string]any{"name": "http_route", "value": "/pay"}}}}},
 	{"spec.slos.1.indicator", map[string]any{"preset": "otel-http", "latency": map[string]any{"threshold": "300ms", "unit": "Seconds"}}},
 }
+
+// endpoints are the kinds with an address and how Belay authenticates there.
+var endpoints = []string{"MetricSource", "CheckEndpoint"}
 
 // routed counts by what a gateway says, and names the destination in one label.
 var routed = []change{
@@ -167,11 +175,21 @@ var ruleCases = []ruleCase{
 	{guardrails, `worseThan must be at least 1, such as "1.5"`, nil, []change{{"spec.triggers.5.saturation.worseThan", "0.9"}}},
 	{guardrails, `max must be a plain number in the unit of the metric, such as "0.9" or "1500000000"`, nil, []change{{"spec.triggers.5.saturation.max", "2Gi"}}},
 	{guardrails, "for must be between 10s and 24h, with a unit, such as 90s or 5m", nil, []change{{"spec.triggers.5.saturation.for", "5s"}}},
-	{guardrails, "regression, burn and budgetSpent need slo; saturation, invariant and pods must not have it", nil, []change{{"spec.triggers.5.slo", "latency"}}},
-	{guardrails, "set exactly one of regression, burn, budgetSpent, saturation, invariant and pods", nil, []change{{"spec.triggers.5.invariant", "ledger"}}},
+	{guardrails, "regression, burn and budgetSpent need slo; saturation, invariant, pods and check must not have it", nil, []change{{"spec.triggers.5.slo", "latency"}}},
+	{guardrails, "set exactly one of regression, burn, budgetSpent, saturation, invariant, pods and check", nil, []change{{"spec.triggers.5.invariant", "ledger"}}},
 	{guardrails, "warmUp is for regression, burn and saturation: remove it from this trigger", nil, []change{{"spec.triggers.1.warmUp", "10s"}}},
-	{guardrails, "set exactly one of regression, burn, budgetSpent, saturation, invariant and pods", nil, []change{{"spec.triggers.2.invariant", "ledger"}}},
-	{guardrails, "regression, burn and budgetSpent need slo; saturation, invariant and pods must not have it", nil, []change{{"spec.triggers.2.slo", "availability"}}},
+	{guardrails, "set exactly one of regression, burn, budgetSpent, saturation, invariant, pods and check", nil, []change{{"spec.triggers.2.invariant", "ledger"}}},
+	{guardrails, "regression, burn and budgetSpent need slo; saturation, invariant, pods and check must not have it", nil, []change{{"spec.triggers.2.slo", "availability"}}},
+	{guardrails, "a check without a result always holds the step: remove whenBlind", nil, []change{{"spec.triggers.7.whenBlind", map[string]any{"then": "Rollback"}}}},
+	{guardrails, "set exactly one of job and webhook", nil, []change{{"spec.triggers.7.check.webhook", map[string]any{"endpoint": "load"}}}},
+	{guardrails, "set exactly one of job and webhook", nil, []change{{"spec.triggers.7.check.job", nil}}},
+	{guardrails, "timeout must be between 1s and 1h", nil, []change{{"spec.triggers.7.check.timeout", "2h"}}},
+	{guardrails, "path must be segments", nil, []change{{"spec.triggers.8.check.webhook.path", "/a/../b"}}},
+	{guardrails, "path must be segments", nil, []change{{"spec.triggers.8.check.webhook.path", "/a?b"}}},
+	{guardrails, "path must be segments", nil, []change{{"spec.triggers.8.check.webhook.path", "@other.example"}}},
+	{guardrails, "path must be segments", nil, []change{{"spec.triggers.8.check.webhook.path", "//other.example"}}},
+	{guardrails, "path must be segments", nil, []change{{"spec.triggers.8.check.webhook.path", "/a/%2e%2e"}}},
+	{[]string{"CheckEndpoint"}, "google is for MetricSources", nil, []change{{"spec.auth", map[string]any{"google": map[string]any{}}}}},
 	{guardrails, "short must not be longer than long", nil, []change{{"spec.triggers.0.burn.short", "6m"}}},
 	{guardrails, "long must be between 10s and 24h", nil, []change{{"spec.triggers.0.burn.long", "25h"}}},
 	{guardrails, "long must be between 10s and 24h, with a unit, such as 30s, 5m or 1h30m", nil, []change{{"spec.triggers.0.burn.long", "5 minutes"}}},
@@ -182,16 +200,16 @@ var ruleCases = []ruleCase{
 	{guardrails, `spec.mode: Unsupported value: "Off": supported values: "Enforce", "Observe"`, []change{{"spec.mode", "Observe"}}, []change{{"spec.mode", "Off"}}},
 	{guardrails, `mode: Unsupported value: "Off": supported values: "Enforce", "Observe"`, []change{{"spec.triggers.0.mode", "Observe"}}, []change{{"spec.triggers.0.mode", "Off"}}},
 	{guardrails, "hold must be between 30s and 168h", nil, []change{{"spec.whenBlind.hold", "29s"}}},
-	{[]string{"MetricSource"}, "address must be an http or https URL", nil, []change{{"spec.address", "https://user@prometheus.example"}}},
+	{endpoints, "address must be an http or https URL", nil, []change{{"spec.address", "https://user@prometheus.example"}}},
 	{[]string{"MetricSource"}, "scrapeInterval must be between 1s and 10m", nil, []change{{"spec.scrapeInterval", "11m"}}},
-	{[]string{"MetricSource"}, "set both accessKey and secretKey, or neither", nil, []change{{"spec.auth.oauth2", nil}, {"spec.auth.sigV4", map[string]any{"region": "r", "accessKey": map[string]any{"name": "s", "key": "k"}}}}},
-	{[]string{"MetricSource"}, "set exactly one of basic, authorization, oauth2, sigV4 and google", nil, []change{{"spec.auth.authorization", map[string]any{"credentials": map[string]any{"name": "s", "key": "k"}}}}},
-	{[]string{"MetricSource"}, "tokenURL must be an http or https URL", nil, []change{{"spec.auth.oauth2.tokenURL", "ftp://tokens.example"}}},
-	{[]string{"MetricSource"}, "set both cert and key, or neither", nil, []change{{"spec.tls.key", nil}}},
-	{[]string{"MetricSource"}, "this header is set by auth or by the client", nil, []change{{"spec.headers.0.name", "Authorization"}}},
-	{[]string{"MetricSource"}, "set exactly one of value and valueFrom", nil, []change{{"spec.headers.1.value", "x"}}},
+	{endpoints, "set both accessKey and secretKey, or neither", nil, []change{{"spec.auth.oauth2", nil}, {"spec.auth.sigV4", map[string]any{"region": "r", "accessKey": map[string]any{"name": "s", "key": "k"}}}}},
+	{endpoints, "set exactly one of basic, authorization, oauth2, sigV4 and google", nil, []change{{"spec.auth.authorization", map[string]any{"credentials": map[string]any{"name": "s", "key": "k"}}}}},
+	{endpoints, "tokenURL must be an http or https URL", nil, []change{{"spec.auth.oauth2.tokenURL", "ftp://tokens.example"}}},
+	{endpoints, "set both cert and key, or neither", nil, []change{{"spec.tls.key", nil}}},
+	{endpoints, "this header is set by auth or by the client", nil, []change{{"spec.headers.0.name", "Authorization"}}},
+	{endpoints, "set exactly one of value and valueFrom", nil, []change{{"spec.headers.1.value", "x"}}},
 	{[]string{"MetricSource"}, "this parameter is set by Belay, or would change what a query returns", nil, []change{{"spec.parameters.0.name", "time"}}},
-	{[]string{"MetricSource"}, "url must be an http or https URL", nil, []change{{"spec.proxy.url", "http://user@proxy.example"}}},
+	{endpoints, "url must be an http or https URL", nil, []change{{"spec.proxy.url", "http://user@proxy.example"}}},
 	{[]string{"MetricSource"}, "namespace and pod must be different labels", nil, []change{{"spec.labels.pod", "k8s.namespace.name"}}},
 	{[]string{"MetricSource"}, "this label has another meaning: name the one that has a pod's namespace", nil, []change{{"spec.labels.namespace", "__tenant_id__"}}},
 	{[]string{"MetricSource"}, "this label has another meaning: name the one that has a pod's name", nil, []change{{"spec.labels.pod", "instance"}}},

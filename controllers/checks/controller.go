@@ -1,0 +1,292 @@
+// Package checks is the loop that carries out check triggers for runs in progress: it
+// creates Jobs, calls CheckEndpoints, and records each attempt and its outcome in the run.
+// It touches no traffic and decides nothing, and the Rollout loop does not wait for it.
+//
+// An attempt has a key, which depends on the run, the trigger, the step and the number of
+// the attempt. The name of a Job is derived from it and endpoints receive it, so that an
+// attempt that a crash interrupted is continued and not made twice.
+package checks
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/runs"
+	"belay.dev/belay/controllers/wake"
+)
+
+// Reconciler carries out the checks of runs in progress.
+type Reconciler struct {
+	// Client reads from a cache.
+	Client client.Client
+	// Live reads past the cache: CronJobs, the pods of a Job that ended, and Secrets, which
+	// are not kept.
+	Live client.Reader
+	// Namespace is Belay's own, with the Secrets of CheckEndpoints.
+	Namespace string
+	Clock     clock.PassiveClock
+	// Workers is how many runs are reconciled at once. Requests to endpoints take none.
+	Workers int
+
+	calls calls
+}
+
+// round is one look at a run in progress, and what to write and do after it.
+type round struct {
+	run        *v1alpha1.RolloutRun
+	guardrails []v1alpha1.PinnedGuardrail
+	// stage is the present one, as RolloutStatus.CheckStage numbers them, and acknowledged
+	// whether its weight was.
+	stage        int32
+	acknowledged bool
+	now          time.Time
+	// changed is set when the run's checks are to be recorded.
+	changed bool
+	// after is done once they are.
+	after []func(context.Context) error
+	// next is when to look again; zero for never.
+	next time.Time
+}
+
+// Reconcile continues the attempts of a run, starts those that are due, and records them.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	run := &v1alpha1.RolloutRun{}
+	if err := r.Client.Get(ctx, req.NamespacedName, run); err != nil {
+		if apierrors.IsNotFound(err) {
+			// Its Jobs are collected with it.
+			r.calls.cancelRun(req.NamespacedName)
+		}
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	l, err := r.look(ctx, run)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if l == nil {
+		r.calls.cancelRun(req.NamespacedName)
+		return reconcile.Result{}, r.deleteJobs(ctx, run)
+	}
+	if err := r.continueAttempts(ctx, l); err != nil {
+		return reconcile.Result{}, err
+	}
+	if err := r.startAttempts(ctx, l); err != nil {
+		return reconcile.Result{}, err
+	}
+	if l.changed {
+		// With the version, so that an attempt is not recorded by what the cache had before
+		// the last write.
+		err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, v1alpha1.RolloutRunStatus{Checks: l.run.Status.Checks}, v1alpha1.ChecksFieldManager)
+		if err != nil {
+			return wake.AfterConflict(ctx, "record", err)
+		}
+	}
+	for _, do := range l.after {
+		if err := do(ctx); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	if l.next.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{RequeueAfter: max(time.Millisecond, l.next.Sub(r.Clock.Now()))}, nil
+}
+
+// look returns nil when there is nothing to check: the run has ended or is rolled back, or
+// its Rollout was deleted or has another run.
+func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*round, error) {
+	rollout := &v1alpha1.Rollout{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}, rollout)
+	if err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
+		return nil, nil
+	}
+	current, _, err := guardrails.Bind(ctx, r.Client, rollout, run.Spec.Guardrails...)
+	if err != nil {
+		return nil, err
+	}
+	l := &round{run: run.DeepCopy(), now: r.Clock.Now(), guardrails: guardrails.InForce(run.Spec.Guardrails, current)}
+	l.stage, l.acknowledged = rollout.Status.CheckStage(len(run.Spec.Steps))
+	return l, nil
+}
+
+// continueAttempts looks for the outcomes of the attempts that have none, also of former
+// steps.
+func (r *Reconciler) continueAttempts(ctx context.Context, l *round) error {
+	for i := range l.run.Status.Checks {
+		// A copy, because what is done after the record must not see the list change.
+		c := l.run.Status.Checks[i]
+		t := l.triggerOf(&c)
+		if c.Outcome != "" || t == nil {
+			continue
+		}
+		a := attempt{round: l, status: &c, check: t.Check, key: keyOf(l.run, &c)}
+		var end *outcome
+		var err error
+		if c.Job != "" {
+			end, err = r.continueJob(ctx, a)
+		} else {
+			end = r.continueCall(a)
+		}
+		if err != nil {
+			return err
+		}
+		if end != nil {
+			end.record(&c, l.now)
+			l.run.Status.Checks[i], l.changed = c, true
+		}
+	}
+	return nil
+}
+
+func (l *round) triggerOf(c *v1alpha1.CheckStatus) *v1alpha1.Trigger {
+	for _, g := range l.guardrails {
+		for i := range g.Spec.Triggers {
+			if t := &g.Spec.Triggers[i]; t.Check != nil && c.Is(g.Kind, g.Name, t.Name) {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// startAttempts starts the first attempt of each check in this stage, and another one after
+// an Inconclusive one, as long as retries allow it.
+func (r *Reconciler) startAttempts(ctx context.Context, l *round) error {
+	if !l.acknowledged {
+		return nil
+	}
+	for _, g := range l.guardrails {
+		for _, t := range g.Spec.Triggers {
+			if t.Check == nil {
+				continue
+			}
+			c, due := l.dueAttempt(g, t)
+			if !due || !l.makeRoom() {
+				continue
+			}
+			if err := r.start(ctx, l, t, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dueAttempt is the next attempt of a check in this stage, and whether it is to start now.
+func (l *round) dueAttempt(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) (v1alpha1.CheckStatus, bool) {
+	next := v1alpha1.CheckStatus{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Step: l.stage, Attempt: 1, StartedAt: metav1.NewTime(l.now)}
+	last := l.run.Status.Check(g.Kind, g.Name, t, l.stage)
+	if last == nil {
+		return next, true
+	}
+	if last.Outcome != v1alpha1.VerdictInconclusive || last.Attempt >= t.Check.Attempts() || last.FinishedAt == nil {
+		return next, false
+	}
+	next.Attempt = last.Attempt + 1
+	due := last.FinishedAt.Add(retryAfter(last.Attempt))
+	if v1alpha1.IsFuture(last.FinishedAt.Time, l.now) {
+		// The clock was set back.
+		due = l.now
+	}
+	if due.After(l.now) {
+		l.lookAt(due)
+		return next, false
+	}
+	return next, true
+}
+
+// retryAfter is how long to wait after an Inconclusive attempt: 10 s, then twice as long each
+// time, and at most 5 minutes.
+func retryAfter(attempt int32) time.Duration {
+	return min(10*time.Second<<min(attempt-1, 5), 5*time.Minute)
+}
+
+// start starts an attempt. A Job is created first and recorded then: after a crash in
+// between, creating it again finds it. A request is recorded first and sent then, because
+// an endpoint may not keep keys.
+func (r *Reconciler) start(ctx context.Context, l *round, t v1alpha1.Trigger, c v1alpha1.CheckStatus) error {
+	a := attempt{round: l, status: &c, check: t.Check, key: keyOf(l.run, &c)}
+	var end *outcome
+	if job := t.Check.Job; job != nil {
+		c.Job = jobName(c.Trigger, a.key)
+		var err error
+		if end, err = r.createJob(ctx, a); err != nil {
+			return err
+		}
+	} else {
+		if !r.calls.hasRoom() {
+			l.lookAt(l.now.Add(whenFull))
+			return nil
+		}
+		c.Endpoint = t.Check.Webhook.Endpoint
+		l.after = append(l.after, func(ctx context.Context) error { return r.call(ctx, a) })
+	}
+	if end != nil {
+		end.record(&c, l.now)
+		l.lookAt(l.now.Add(retryAfter(c.Attempt)))
+	} else {
+		l.lookAt(a.deadline())
+	}
+	l.run.Status.Checks = append(l.run.Status.Checks, c)
+	l.changed = true
+	return nil
+}
+
+// makeRoom removes the oldest attempt that counts no more when the list is full, and
+// reports whether there is room for another one.
+func (l *round) makeRoom() bool {
+	all := l.run.Status.Checks
+	if len(all) < v1alpha1.MaxChecks {
+		return true
+	}
+	for i := range all {
+		c := &all[i]
+		newer := slices.ContainsFunc(all[i+1:], func(n v1alpha1.CheckStatus) bool { return n.Is(c.Kind, c.Guardrail, c.Trigger) })
+		if newer && c.Outcome != "" && c.Outcome != v1alpha1.VerdictFail {
+			l.run.Status.Checks = slices.Delete(all, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+func (l *round) lookAt(at time.Time) {
+	if l.next.IsZero() || at.Before(l.next) {
+		l.next = at
+	}
+}
+
+// SetupWithManager registers the reconciler and its watches.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("checks").
+		For(&v1alpha1.RolloutRun{}).
+		Owns(&batchv1.Job{}).
+		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+			rollout, ok := o.(*v1alpha1.Rollout)
+			if !ok || rollout.Status.Run == "" {
+				return nil
+			}
+			return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Run}}}
+		})).
+		WatchesRawSource(source.Channel(r.calls.ended(), &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Complete(r)
+}

@@ -1,0 +1,49 @@
+package rollout
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// judgeCheck is the verdict of a check in the present step, by what the loop of checks has
+// recorded in the run. Without a result it holds.
+func (l *look) judgeCheck(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
+	stage, _ := l.rollout.Status.CheckStage(len(l.run.Spec.Steps))
+	v := &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v1alpha1.VerdictInconclusive, Reason: v1alpha1.ReasonCheckRunning}
+	c := l.run.Status.Check(g.Kind, g.Name, t, stage)
+	if c == nil {
+		v.Message = "the check has not started: it starts once the weight of the step is acknowledged"
+		return v
+	}
+	at := metav1.NewMicroTime(c.StartedAt.Time)
+	if c.FinishedAt != nil {
+		at = metav1.NewMicroTime(c.FinishedAt.Time)
+	}
+	v.EvaluatedAt = &at
+	attempt := fmt.Sprintf("attempt %d of %d", c.Attempt, t.Check.Attempts())
+	switch {
+	case c.Outcome == "":
+		v.Message = fmt.Sprintf("%s, %s, has no result yet and may take %s", attempt, executor(c), t.Check.TimeoutOrDefault())
+		return v
+	case c.Outcome != v1alpha1.VerdictInconclusive:
+		v.Message = c.Message
+	case c.Attempt < t.Check.Attempts():
+		v.Message = fmt.Sprintf("%s: %s; another one follows", attempt, c.Message)
+	default:
+		v.Message = fmt.Sprintf("%s: %s; no attempt is left and the step holds: correct the check, then abort and retry", attempt, c.Message)
+	}
+	v.Outcome, v.Reason, v.Message = c.Outcome, c.Reason, plan.Bounded(v.Message, 512)
+	return v
+}
+
+// executor is what an attempt runs on.
+func executor(c *v1alpha1.CheckStatus) string {
+	if c.Job != "" {
+		return fmt.Sprintf("Job %q", c.Job)
+	}
+	return fmt.Sprintf("CheckEndpoint %q", c.Endpoint)
+}
