@@ -70,8 +70,13 @@ func TestARequestIsSentWhileAnotherOneHasAnError(t *testing.T) {
 	}
 	b := newBench(t, jobTrigger(), &corev1.Namespace{ObjectMeta: meta("shop")})
 	b.pin(trigger("first"), trigger("second"))
-	b.fail(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-		if _, ok := o.(*v1alpha1.CheckEndpoint); ok && key.Name == "first" && len(b.run().Status.Checks) > 0 {
+	recorded := false
+	record := func(ctx context.Context, c client.Client, sub string, a runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+		recorded = true
+		return c.SubResource(sub).Apply(ctx, a, opts...)
+	}
+	b.fail(interceptor.Funcs{SubResourceApply: record, Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		if _, ok := o.(*v1alpha1.CheckEndpoint); ok && key.Name == "first" && recorded {
 			return errors.New("the API server is down")
 		}
 		return c.Get(ctx, key, o, opts...)
