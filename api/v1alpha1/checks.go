@@ -20,7 +20,8 @@ const (
 	ReasonCheckTimedOut = "CheckTimedOut"
 	// ReasonCheckDisrupted: Inconclusive. The cluster ended the Job, not the check.
 	ReasonCheckDisrupted = "CheckDisrupted"
-	// ReasonCheckNotStarted: Inconclusive. Its template or endpoint cannot be used.
+	// ReasonCheckNotStarted: Inconclusive. Its template or endpoint cannot be used, or its Job
+	// completed without a pod.
 	ReasonCheckNotStarted = "CheckNotStarted"
 	// ReasonCheckNoAnswer: Inconclusive. The endpoint gave no usable response.
 	ReasonCheckNoAnswer = "CheckNoAnswer"

@@ -33,7 +33,7 @@ func cacheOptions() cache.Options {
 			&corev1.Service{}:    {Transform: whole},
 			&corev1.Pod{}:        {Transform: withoutSpec(strip)},
 			// Only the Jobs of checks.
-			&batchv1.Job{}: {Transform: strip, Label: jobsOfChecks()},
+			&batchv1.Job{}: {Transform: withoutSpec(strip), Label: jobsOfChecks()},
 		},
 	}
 }
@@ -56,11 +56,15 @@ func exceptRoutes(then toolscache.TransformFunc) toolscache.TransformFunc {
 	}
 }
 
-// withoutSpec also drops a Pod's spec. Belay reads only labels, owners and status of pods.
+// withoutSpec also drops the spec of a Pod or a Job. Belay reads only their labels, owners
+// and status.
 func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
-		if pod, ok := object.(*corev1.Pod); ok {
-			pod.Spec = corev1.PodSpec{}
+		switch o := object.(type) {
+		case *corev1.Pod:
+			o.Spec = corev1.PodSpec{}
+		case *batchv1.Job:
+			o.Spec = batchv1.JobSpec{}
 		}
 		return then(object)
 	}

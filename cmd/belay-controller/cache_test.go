@@ -74,6 +74,15 @@ func TestTheCacheKeepsNoSpecOfAPod(t *testing.T) {
 	g.Expect(transformOf(pod)(gone)).To(Equal(gone), "a tombstone passes")
 }
 
+func TestTheCacheKeepsNoSpecOfAJob(t *testing.T) {
+	g := NewWithT(t)
+	job := &batchv1.Job{Spec: batchv1.JobSpec{Completions: new(int32(1))}, Status: batchv1.JobStatus{Succeeded: 1}}
+	_, err := transformOf(job)(job)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(job.Spec).To(BeZero())
+	g.Expect(job.Status.Succeeded).To(Equal(int32(1)))
+}
+
 func unstructuredOf(u *unstructured.Unstructured, meta metav1.ObjectMeta) *unstructured.Unstructured {
 	u.SetName(meta.Name)
 	u.SetLabels(meta.Labels)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -96,6 +97,20 @@ func (b *bench) restart() {
 	b.loop = &Reconciler{Client: b.client, Live: b.client, Namespace: "belay", Clock: b.clock, Workers: 1}
 }
 
+// pin lets other triggers guard the run.
+func (b *bench) pin(triggers ...v1alpha1.Trigger) {
+	b.t.Helper()
+	guardrail := &v1alpha1.Guardrail{}
+	b.g.Expect(b.client.Get(b.t.Context(), types.NamespacedName{Namespace: "shop", Name: "shop"}, guardrail)).To(Succeed())
+	guardrail.Spec.Triggers = triggers
+	b.g.Expect(b.client.Update(b.t.Context(), guardrail)).To(Succeed())
+	pinned, err := guardrails.Pin("Guardrail", guardrail.Name, guardrail.UID, guardrail.Spec)
+	b.g.Expect(err).NotTo(HaveOccurred())
+	run := b.run()
+	run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{pinned}
+	b.g.Expect(b.client.Update(b.t.Context(), run)).To(Succeed())
+}
+
 func (b *bench) reconcile() error {
 	b.t.Helper()
 	var err error
@@ -138,7 +153,8 @@ func (b *bench) nextStep() {
 	b.editRollout(func(s *v1alpha1.RolloutStatus) { s.Step.Index = 1 })
 }
 
-// end gives a Job a final condition, and pods of it.
+// end gives a Job a final condition, and pods of it. One that completes has as many
+// successes as it needs.
 func (b *bench) end(name string, condition batchv1.JobCondition, pods ...corev1.Pod) {
 	b.t.Helper()
 	job := &batchv1.Job{}
@@ -150,6 +166,9 @@ func (b *bench) end(name string, condition batchv1.JobCondition, pods ...corev1.
 		b.g.Expect(b.client.Create(b.t.Context(), pod)).To(Succeed())
 	}
 	condition.Status = corev1.ConditionTrue
+	if condition.Type == batchv1.JobComplete {
+		job.Status.Succeeded = ptr.Deref(job.Spec.Completions, 1)
+	}
 	job.Status.Conditions = append(job.Status.Conditions, condition)
 	b.g.Expect(b.client.Status().Update(b.t.Context(), job)).To(Succeed())
 }

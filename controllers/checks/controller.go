@@ -9,6 +9,7 @@ package checks
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -64,6 +65,8 @@ type round struct {
 }
 
 // Reconcile continues the attempts of a run, starts those that are due, and records them.
+// An error of one attempt is returned after the others are recorded and sent: it must not
+// keep back the Fail of another check.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	run := &v1alpha1.RolloutRun{}
 	if err := r.Client.Get(ctx, req.NamespacedName, run); err != nil {
@@ -81,27 +84,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		r.calls.cancelRun(req.NamespacedName)
 		return reconcile.Result{}, r.deleteJobs(ctx, run)
 	}
-	if err := r.continueAttempts(ctx, l); err != nil {
-		return reconcile.Result{}, err
-	}
-	if err := r.startAttempts(ctx, l); err != nil {
-		return reconcile.Result{}, err
-	}
+	failed := errors.Join(r.continueAttempts(ctx, l), r.startAttempts(ctx, l))
 	if l.changed {
 		// With the version, so that an attempt is not recorded by what the cache had before
 		// the last write.
 		err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, v1alpha1.RolloutRunStatus{Checks: l.run.Status.Checks}, v1alpha1.ChecksFieldManager)
 		if err != nil {
-			return wake.AfterConflict(ctx, "record", err)
+			result, err := wake.AfterConflict(ctx, "record", err)
+			if err != nil {
+				err = errors.Join(failed, err)
+			}
+			return result, err
 		}
 	}
 	for _, do := range l.after {
-		if err := do(ctx); err != nil {
-			return reconcile.Result{}, err
-		}
+		failed = errors.Join(failed, do(ctx))
 	}
-	if l.next.IsZero() {
-		return reconcile.Result{}, nil
+	if failed != nil || l.next.IsZero() {
+		return reconcile.Result{}, failed
 	}
 	return reconcile.Result{RequeueAfter: max(time.Millisecond, l.next.Sub(r.Clock.Now()))}, nil
 }
@@ -127,8 +127,10 @@ func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*round
 }
 
 // continueAttempts looks for the outcomes of the attempts that have none, also of former
-// steps.
+// steps. One that cannot be read stays without an outcome, and its error is returned with
+// those of others.
 func (r *Reconciler) continueAttempts(ctx context.Context, l *round) error {
+	var failed error
 	for i := range l.run.Status.Checks {
 		// A copy, because what is done after the record must not see the list change.
 		c := l.run.Status.Checks[i]
@@ -144,15 +146,13 @@ func (r *Reconciler) continueAttempts(ctx context.Context, l *round) error {
 		} else {
 			end = r.continueCall(a)
 		}
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err)
 		if end != nil {
 			end.record(&c, l.now)
 			l.run.Status.Checks[i], l.changed = c, true
 		}
 	}
-	return nil
+	return failed
 }
 
 func (l *round) triggerOf(c *v1alpha1.CheckStatus) *v1alpha1.Trigger {
@@ -167,11 +167,13 @@ func (l *round) triggerOf(c *v1alpha1.CheckStatus) *v1alpha1.Trigger {
 }
 
 // startAttempts starts the first attempt of each check in this stage, and another one after
-// an Inconclusive one, as long as retries allow it.
+// an Inconclusive one, as long as retries allow it. One that cannot start is not recorded,
+// and its error is returned with those of others.
 func (r *Reconciler) startAttempts(ctx context.Context, l *round) error {
 	if !l.acknowledged {
 		return nil
 	}
+	var failed error
 	for _, g := range l.guardrails {
 		for _, t := range g.Spec.Triggers {
 			if t.Check == nil {
@@ -181,12 +183,10 @@ func (r *Reconciler) startAttempts(ctx context.Context, l *round) error {
 			if !due || !l.makeRoom() {
 				continue
 			}
-			if err := r.start(ctx, l, t, c); err != nil {
-				return err
-			}
+			failed = errors.Join(failed, r.start(ctx, l, t, c))
 		}
 	}
-	return nil
+	return failed
 }
 
 // dueAttempt is the next attempt of a check in this stage, and whether it is to start now.

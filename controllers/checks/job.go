@@ -178,6 +178,9 @@ func (r *Reconciler) continueJob(ctx context.Context, a attempt) (*outcome, erro
 		return nil, fmt.Errorf("read Job %q: %w", a.status.Job, err)
 	}
 	if hasCondition(job, batchv1.JobComplete) != nil {
+		if job.Status.Succeeded == 0 {
+			return inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("Job %q completed, but no pod of the Job has run: set completions to at least 1 in its CronJob", job.Name)), nil
+		}
 		return &outcome{v1alpha1.VerdictPass, v1alpha1.ReasonCheckPassed, fmt.Sprintf("Job %q completed", job.Name)}, nil
 	}
 	failed := hasCondition(job, batchv1.JobFailed)

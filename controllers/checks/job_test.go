@@ -223,6 +223,19 @@ func TestAJobThatTheAPIServerRefuses(t *testing.T) {
 	b.g.Expect(got.Message).To(ContainSubstring("exceeded quota"))
 }
 
+// TestAJobWithoutAPodIsNoPass: with completions: 0 a Job completes at once.
+func TestAJobWithoutAPodIsNoPass(t *testing.T) {
+	template := cronJob()
+	template.Spec.JobTemplate.Spec.Completions = new(int32(0))
+	b := newBench(t, jobTrigger(), template)
+	job := b.look()[0].Job
+	b.end(job, complete)
+	got := b.look()[0]
+	b.g.Expect(got.Outcome).To(Equal(v1alpha1.VerdictInconclusive))
+	b.g.Expect(got.Reason).To(Equal(v1alpha1.ReasonCheckNotStarted))
+	b.g.Expect(got.Message).To(Equal(fmt.Sprintf("Job %q completed, but no pod of the Job has run: set completions to at least 1 in its CronJob", job)))
+}
+
 func TestAJobsName(t *testing.T) {
 	g := NewWithT(t)
 	key := strings.Repeat("a", 64)
