@@ -51,12 +51,17 @@ type Loads struct {
 	StageFrom time.Time
 }
 
-// SaturationState is since when the candidate has been above its bound, and the newest
-// look at which it was. The zero value means that it is not.
+// SaturationState is for how long the candidate has been above its bound: the newest sample
+// of the first look at which it was, the oldest one of the newest look, and when that look
+// was. Times are zero while it is not above.
 type SaturationState struct {
-	Since time.Time `json:"since"`
-	Last  time.Time `json:"last"`
+	Since  time.Time `json:"since,omitzero"`
+	Last   time.Time `json:"last,omitzero"`
+	Looked time.Time `json:"looked,omitzero"`
 }
+
+// lasted is the time above that samples show: a sample that every look sees again shows none.
+func (s SaturationState) lasted() time.Duration { return max(0, s.Last.Sub(s.Since)) }
 
 // longestRestart is how long the judge may not have looked while the candidate counts as
 // above: its state is written every 30 s, and another process needs some time to take over.
@@ -86,16 +91,19 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 		if oldest := canary.oldest.Add(-s.Window); oldest.Before(l.StageFrom) {
 			v.Reason, v.Message = Pending, seen+"; a pass needs samples that were taken at the present weight"
 		}
+		if all := len(l.Canary); float64(canary.ready) < coverage*float64(all) {
+			v.Reason, v.Message = Pending, fmt.Sprintf("%s; %d of the candidate's %d ready pods are within their warm-up of %s: a pass needs %.0f %% past it", seen, all-canary.ready, all, s.WarmUp+s.Window, 100*coverage)
+		}
 		return SaturationState{}, v
 	case b.missing != "" && (!b.is || !stable.absent()):
 		v.Reason, v.Message = BaselineMissing, seen+"; "+b.missing
 		return SaturationState{}, v
 	}
-	state := s.above(before, l.EvaluatedAt)
-	lasted := state.Last.Sub(state.Since)
+	state := s.above(before, canary, stable, l.EvaluatedAt)
+	lasted := state.lasted()
 	v.Statistics = append(v.Statistics, Statistic{"since", float64(state.Since.Unix())})
 	switch {
-	case lasted >= s.For:
+	case lasted >= s.For && lasted > 0:
 		v.Reason, v.Message = Saturated, fmt.Sprintf("%s; above %s for %s without a break", seen, b.text, lasted.Round(time.Second))
 	default:
 		v.Reason, v.Message = Pending, fmt.Sprintf("%s; above %s for %s of %s: the candidate is rolled back if that lasts", seen, b.text, lasted.Round(time.Second), s.For)
@@ -106,19 +114,38 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 // Missed returns the state after a poll without a usable response. The time above ends
 // when the newest look is older than a sample may be.
 func (s Saturation) Missed(before SaturationState, now time.Time) SaturationState {
-	if now.Sub(before.Last) > s.quality(0).freshness() {
+	if now.Sub(before.Looked) > s.quality(0).freshness() {
 		return SaturationState{}
 	}
 	return before
 }
 
-// above continues the time above, or begins it.
-func (s Saturation) above(before SaturationState, now time.Time) SaturationState {
-	gap := max(s.quality(0).freshness(), min(longestRestart, s.For/2))
-	if before.Since.IsZero() || now.Before(before.Last) || now.Sub(before.Last) > gap {
-		return SaturationState{now, now}
+// above continues the time above, or begins it. What is compared with counts too: one sample
+// of stable's must not decide either.
+func (s Saturation) above(before SaturationState, canary, stable usage, now time.Time) SaturationState {
+	oldest, newest := canary.oldest, canary.newest
+	if s.WorseThan > 0 && stable.known() {
+		oldest, newest = earlier(oldest, stable.oldest), later(newest, stable.newest)
 	}
-	return SaturationState{before.Since, now}
+	gap := max(s.quality(0).freshness(), min(longestRestart, s.For/2))
+	if before.Since.IsZero() || now.Before(before.Looked) || now.Sub(before.Looked) > gap {
+		return SaturationState{newest, oldest, now}
+	}
+	return SaturationState{before.Since, later(before.Last, oldest), now}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (s Saturation) quality(ready int) Quality {
@@ -183,7 +210,8 @@ type usage struct {
 	// highest is the value of the pod that is named.
 	highest float64
 	pod     string
-	oldest  time.Time
+	// oldest and newest are the scrape times.
+	oldest, newest time.Time
 }
 
 func (s Saturation) usage(pods []Load, now time.Time) usage {
@@ -202,6 +230,7 @@ func (s Saturation) usage(pods []Load, now time.Time) usage {
 		if u.oldest.IsZero() || p.SampledAt.Before(u.oldest) {
 			u.oldest = p.SampledAt
 		}
+		u.newest = later(u.newest, p.SampledAt)
 	}
 	u.mean = sum / float64(max(1, u.sampled))
 	return u
