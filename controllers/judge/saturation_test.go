@@ -136,7 +136,7 @@ func TestASaturationTriggerWithoutItsLabelIsNoPass(t *testing.T) {
 // TestSaturationLeavesPodsOut that are not ready, or not of the run.
 func TestSaturationLeavesPodsOut(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	tr := &evaluation{stageFrom: now, pods: map[string]podState{
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stageFrom: now, pods: map[string]podState{
 		"s-1": {side: sideStable, ready: true, readyAt: now}, "s-2": {side: sideStable}, "c-2": {side: sideCanary, ready: true, readyAt: now},
 		"c-1": {side: sideCanary, ready: true}, "c-3": {side: sideCanary}, "p-1": {side: sidePast, ready: true},
 	}}
@@ -146,6 +146,14 @@ func TestSaturationLeavesPodsOut(t *testing.T) {
 		for _, p := range pods {
 			names += p.Pod + " "
 		}
+	}
+	tr.weight = 100
+	if without := tr.loads(result{}, false).Weight; without != 0 {
+		t.Errorf("weight %d without routes", without)
+	}
+	tr.run.Spec.Traffic = &v1alpha1.Traffic{}
+	if with := tr.loads(result{}, false).Weight; with != 100 {
+		t.Errorf("weight %d with routes", with)
 	}
 	if names != "c-1 c-2 s-1 " || !l.StageFrom.Equal(now) || !l.Canary[1].ReadyAt.Equal(now) || !l.Canary[0].SampledAt.IsZero() {
 		t.Errorf("got %q, %+v", names, l)
