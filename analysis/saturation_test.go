@@ -344,3 +344,15 @@ func TestAnIdleStableIsComparedAsItWas(t *testing.T) {
 		})
 	}
 }
+
+// TestABakeFailsByWhatStableUsed, although nothing was sampled of it at that weight.
+func TestABakeFailsByWhatStableUsed(t *testing.T) {
+	state, v := SaturationState{Stable: 10}, Verdict{}
+	for i := range 21 {
+		now := saturationStart.Add(time.Duration(i) * 15 * time.Second)
+		state, v = memoryRule(nil).Judge(state, Loads{EvaluatedAt: now, Weight: 100, Canary: using("c", now, 16), Stable: using("s", now, 0)})
+	}
+	if v.Reason != Saturated {
+		t.Errorf("got %s: %s", v.Reason, v.Message)
+	}
+}
