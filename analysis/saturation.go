@@ -49,14 +49,24 @@ type Loads struct {
 	Canary, Stable []Load
 	// StageFrom is when the present stage began: what was sampled before is no pass for it.
 	StageFrom time.Time
+	// Weight of the candidate in percent, as the routes have it: at 100 stable gets no
+	// requests. 0 without routes, and while they have not acknowledged it.
+	Weight int
 }
 
-// SaturationState is since when the candidate has been above its bound, and the newest
-// look at which it was. The zero value means that it is not.
+// SaturationState is for how long the candidate has been above its bound: the newest sample
+// of the first look at which it was, the oldest one of the newest look, and when that look
+// was. Times are zero while it is not above.
 type SaturationState struct {
-	Since time.Time `json:"since"`
-	Last  time.Time `json:"last"`
+	Since  time.Time `json:"since,omitzero"`
+	Last   time.Time `json:"last,omitzero"`
+	Looked time.Time `json:"looked,omitzero"`
+	// Stable is stable's newest value above 0 at a weight below 100; 0 for none.
+	Stable float64 `json:"stable,omitempty"`
 }
+
+// lasted is the time above that samples show: a sample that every look sees again shows none.
+func (s SaturationState) lasted() time.Duration { return max(0, s.Last.Sub(s.Since)) }
 
 // longestRestart is how long the judge may not have looked while the candidate counts as
 // above: its state is written every 30 s, and another process needs some time to take over.
@@ -67,10 +77,14 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	if s.WorseThan <= 0 && s.Max == nil {
 		return SaturationState{}, Verdict{Reason: BadQuery, Message: "the trigger has neither worseThan nor max, so no value is too high"}
 	}
-	if v, ok := s.usable(l); !ok {
-		return SaturationState{}, v
+	stable := s.baseline(before, l)
+	if s.remembers(stable, l) {
+		before.Stable = stable.mean
 	}
-	canary, stable := s.usage(l.Canary, l.EvaluatedAt), s.usage(l.Stable, l.EvaluatedAt)
+	if v, ok := s.usable(l); !ok {
+		return before.below(), v
+	}
+	canary := s.usage(l.Canary, l.EvaluatedAt)
 	b := s.bound(stable)
 	v := Verdict{Statistics: []Statistic{{"canary", canary.mean}}}
 	if stable.known() {
@@ -82,20 +96,20 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	seen := fmt.Sprintf("canary %s, stable %s", canary, stable)
 	switch {
 	case canary.mean <= b.value:
-		v.Reason, v.Message = Healthy, seen+b.below(canary.mean)
-		if oldest := canary.oldest.Add(-s.Window); oldest.Before(l.StageFrom) {
-			v.Reason, v.Message = Pending, seen+"; a pass needs samples that were taken at the present weight"
-		}
-		return SaturationState{}, v
+		v.Reason, v.Message = s.pass(canary, l, seen, b.below(canary.mean))
+		return before.below(), v
+	case stable.idle && stable.absent():
+		v.Reason, v.Message = s.pass(canary, l, seen, ", and had no value at an earlier weight: nothing can be compared at weight 100")
+		return before.below(), v
 	case b.missing != "" && (!b.is || !stable.absent()):
 		v.Reason, v.Message = BaselineMissing, seen+"; "+b.missing
-		return SaturationState{}, v
+		return before.below(), v
 	}
-	state := s.above(before, l.EvaluatedAt)
-	lasted := state.Last.Sub(state.Since)
+	state := s.above(before, canary, stable, l.EvaluatedAt)
+	lasted := state.lasted()
 	v.Statistics = append(v.Statistics, Statistic{"since", float64(state.Since.Unix())})
 	switch {
-	case lasted >= s.For:
+	case lasted >= s.For && lasted > 0:
 		v.Reason, v.Message = Saturated, fmt.Sprintf("%s; above %s for %s without a break", seen, b.text, lasted.Round(time.Second))
 	default:
 		v.Reason, v.Message = Pending, fmt.Sprintf("%s; above %s for %s of %s: the candidate is rolled back if that lasts", seen, b.text, lasted.Round(time.Second), s.For)
@@ -103,22 +117,74 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	return state, v
 }
 
+// pass is the verdict on a candidate that is not above, if what is known suffices for one.
+func (s Saturation) pass(canary usage, l Loads, seen, why string) (Reason, string) {
+	all := len(l.Canary)
+	switch {
+	case float64(canary.ready) < coverage*float64(all):
+		return Pending, fmt.Sprintf("%s; %d of the candidate's %d ready pods are within their warm-up of %s: a pass needs %.0f %% past it", seen, all-canary.ready, all, s.WarmUp+s.Window, 100*coverage)
+	case canary.oldest.Add(-s.Window).Before(l.StageFrom):
+		return Pending, seen + "; a pass needs samples that were taken at the present weight"
+	}
+	return Healthy, seen + why
+}
+
+// baseline is what the candidate is compared with: stable's value, or the one of an earlier
+// weight while the routes send stable no requests.
+func (s Saturation) baseline(before SaturationState, l Loads) usage {
+	if l.Weight < 100 || s.WorseThan <= 0 {
+		return s.usage(l.Stable, l.EvaluatedAt)
+	}
+	if before.Stable <= 0 {
+		return usage{idle: true}
+	}
+	return usage{idle: true, mean: before.Stable, sampled: 1, ready: 1}
+}
+
+// remembers reports whether stable's value is one to compare with at weight 100.
+func (s Saturation) remembers(stable usage, l Loads) bool {
+	return s.WorseThan > 0 && l.Weight > 0 && l.Weight < 100 && stable.known() && stable.mean > 0 && !math.IsInf(stable.mean, 1) &&
+		!stable.oldest.Add(-s.Window).Before(l.StageFrom)
+}
+
+// below is the state after a look at which the candidate is not shown to be above.
+func (s SaturationState) below() SaturationState { return SaturationState{Stable: s.Stable} }
+
 // Missed returns the state after a poll without a usable response. The time above ends
 // when the newest look is older than a sample may be.
 func (s Saturation) Missed(before SaturationState, now time.Time) SaturationState {
-	if now.Sub(before.Last) > s.quality(0).freshness() {
-		return SaturationState{}
+	if now.Sub(before.Looked) > s.quality(0).freshness() {
+		return before.below()
 	}
 	return before
 }
 
-// above continues the time above, or begins it.
-func (s Saturation) above(before SaturationState, now time.Time) SaturationState {
-	gap := max(s.quality(0).freshness(), min(longestRestart, s.For/2))
-	if before.Since.IsZero() || now.Before(before.Last) || now.Sub(before.Last) > gap {
-		return SaturationState{now, now}
+// above continues the time above, or begins it. What is compared with counts too: one sample
+// of stable's must not decide either.
+func (s Saturation) above(before SaturationState, canary, stable usage, now time.Time) SaturationState {
+	oldest, newest := canary.oldest, canary.newest
+	if s.WorseThan > 0 && stable.known() && !stable.idle {
+		oldest, newest = earlier(oldest, stable.oldest), later(newest, stable.newest)
 	}
-	return SaturationState{before.Since, now}
+	gap := max(s.quality(0).freshness(), min(longestRestart, s.For/2))
+	if before.Since.IsZero() || now.Before(before.Looked) || now.Sub(before.Looked) > gap {
+		return SaturationState{newest, oldest, now, before.Stable}
+	}
+	return SaturationState{before.Since, later(before.Last, oldest), now, before.Stable}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (s Saturation) quality(ready int) Quality {
@@ -183,7 +249,10 @@ type usage struct {
 	// highest is the value of the pod that is named.
 	highest float64
 	pod     string
-	oldest  time.Time
+	// oldest and newest are the scrape times.
+	oldest, newest time.Time
+	// idle is set for stable at weight 100: mean is then of an earlier weight.
+	idle bool
 }
 
 func (s Saturation) usage(pods []Load, now time.Time) usage {
@@ -202,6 +271,7 @@ func (s Saturation) usage(pods []Load, now time.Time) usage {
 		if u.oldest.IsZero() || p.SampledAt.Before(u.oldest) {
 			u.oldest = p.SampledAt
 		}
+		u.newest = later(u.newest, p.SampledAt)
 	}
 	u.mean = sum / float64(max(1, u.sampled))
 	return u
@@ -218,6 +288,10 @@ func (u usage) known() bool {
 // String has the mean and, of several pods, the one with the highest value.
 func (u usage) String() string {
 	switch {
+	case u.idle && u.absent():
+		return "gets no requests"
+	case u.idle:
+		return short(u.mean) + " before weight 100"
 	case u.absent():
 		return "has no ready pods"
 	case !u.known():

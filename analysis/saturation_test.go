@@ -116,20 +116,24 @@ func TestSaturationOfOneLook(t *testing.T) {
 			"1 of the candidate's 2 ready pods have a value, but nothing above 0 in per to divide it by: check the series of per"},
 		"all pods are young": {memoryRule(nil), look(readyFor(using("c", now, 40, 40), 59*time.Second), using("s", now, 1)), Pending,
 			"all of the candidate's 2 ready pods are within their warm-up of 1m0s: the trigger does not judge these"},
-		"a young pod is left out":           {memoryRule(nil), look(append(readyFor(using("y", now, 400), 59*time.Second), using("c", now, 10)...), using("s", now, 10)), Healthy, "canary 10, stable 10"},
-		"a pod is old after its warm-up":    {memoryRule(nil), look(append(readyFor(using("y", now, 40), 60*time.Second), using("c", now, 10)...), using("s", now, 10)), Pending, "canary 25 (2 pods"},
-		"a young pod without samples":       {memoryRule(nil), look(append(unsampled(readyFor(using("y", now, 400), time.Second)), using("c", now, 10)...), using("s", now, 10)), Healthy, "canary 10"},
-		"a young pod of stable's":           {memoryRule(nil), look(using("c", now, 14), append(readyFor(using("y", now, 0), time.Second), using("s", now, 10)...)), Healthy, "stable 10;"},
-		"a rate is young for longer":        {memoryRule(func(s *Saturation) { s.Window = time.Minute }), look(readyFor(using("c", now, 40), 119*time.Second), using("s", now, 1)), Pending, "warm-up of 2m0s"},
-		"it is not known since when":        {memoryRule(nil), look([]Load{{Pod: "c", Value: 1, SampledAt: now}}, using("s", now, 1)), Healthy, "canary 1, stable 1"},
-		"sampled before the weight":         {memoryRule(nil), Loads{now, using("c", now.Add(-time.Second), 1), using("s", now, 1), now}, Pending, "a pass needs samples that were taken at the present weight"},
-		"one sampled before the weight":     {memoryRule(nil), Loads{now, append(using("c", now, 1), using("d", now.Add(-time.Second), 1)...), using("s", now, 1), now}, Pending, "a pass needs samples"},
-		"a rate from before the weight":     {memoryRule(func(s *Saturation) { s.Window = time.Minute }), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-59 * time.Second)}, Pending, "a pass needs samples"},
-		"a rate of the weight":              {memoryRule(func(s *Saturation) { s.Window = time.Minute }), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-60 * time.Second)}, Healthy, "canary 1"},
-		"above, sampled before the weight":  {memoryRule(nil), Loads{now, using("c", now.Add(-time.Second), 9), using("s", now, 1), now}, Pending, "above 1.5 times stable's"},
-		"a source of an unknown interval":   {memoryRule(func(s *Saturation) { s.ScrapeInterval = 0 }), look(aged(using("c", now, 1), 32*time.Second), using("s", now, 1)), Healthy, "canary 1"},
-		"neither of the two bounds is set":  {Saturation{For: time.Minute}, look(using("c", now, 1), nil), BadQuery, "neither worseThan nor max"},
-		"numbers as people write them down": {memoryRule(maxOf(1.5e12)), look(using("c", now, 123456), using("s", now, 9999.6)), Healthy, "canary 123.5k, stable 10k; 100.0 % below max 1.5T"},
+		"a young pod is left out": {memoryRule(nil), look(append(readyFor(using("y", now, 400), 59*time.Second), using("c", now, 10, 10, 10, 10, 10, 10, 10, 10, 10)...), using("s", now, 10)), Healthy,
+			`canary 10 (9 pods, highest 10 in pod "c-0"), stable 10`},
+		"a young pod of nine": {memoryRule(nil), look(append(readyFor(using("y", now, 400), 59*time.Second), using("c", now, 10, 10, 10, 10, 10, 10, 10, 10)...), using("s", now, 10)), Pending,
+			"stable 10; 1 of the candidate's 9 ready pods are within their warm-up of 1m0s: a pass needs 90 % past it"},
+		"a fail does not wait for the young": {memoryRule(nil), look(append(readyFor(using("y", now, 1), 59*time.Second), using("c", now, 16)...), using("s", now, 10)), Pending, "canary 16, stable 10; above 1.5 times"},
+		"a pod is old after its warm-up":     {memoryRule(nil), look(append(readyFor(using("y", now, 40), 60*time.Second), using("c", now, 10)...), using("s", now, 10)), Pending, "canary 25 (2 pods"},
+		"a young pod without samples":        {memoryRule(nil), look(append(unsampled(readyFor(using("y", now, 400), time.Second)), using("c", now, 10)...), using("s", now, 10)), Pending, "canary 10, stable 10; 1 of the candidate's 2 ready pods are within their warm-up"},
+		"a young pod of stable's":            {memoryRule(nil), look(using("c", now, 14), append(readyFor(using("y", now, 0), time.Second), using("s", now, 10)...)), Healthy, "stable 10;"},
+		"a rate is young for longer":         {memoryRule(func(s *Saturation) { s.Window = time.Minute }), look(readyFor(using("c", now, 40), 119*time.Second), using("s", now, 1)), Pending, "warm-up of 2m0s"},
+		"it is not known since when":         {memoryRule(nil), look([]Load{{Pod: "c", Value: 1, SampledAt: now}}, using("s", now, 1)), Healthy, "canary 1, stable 1"},
+		"sampled before the weight":          {memoryRule(nil), Loads{now, using("c", now.Add(-time.Second), 1), using("s", now, 1), now, 50}, Pending, "a pass needs samples that were taken at the present weight"},
+		"one sampled before the weight":      {memoryRule(nil), Loads{now, append(using("c", now, 1), using("d", now.Add(-time.Second), 1)...), using("s", now, 1), now, 50}, Pending, "a pass needs samples"},
+		"a rate from before the weight":      {memoryRule(func(s *Saturation) { s.Window = time.Minute }), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-59 * time.Second), 50}, Pending, "a pass needs samples"},
+		"a rate of the weight":               {memoryRule(func(s *Saturation) { s.Window = time.Minute }), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-60 * time.Second), 50}, Healthy, "canary 1"},
+		"above, sampled before the weight":   {memoryRule(nil), Loads{now, using("c", now.Add(-time.Second), 9), using("s", now, 1), now, 50}, Pending, "above 1.5 times stable's"},
+		"a source of an unknown interval":    {memoryRule(func(s *Saturation) { s.ScrapeInterval = 0 }), look(aged(using("c", now, 1), 32*time.Second), using("s", now, 1)), Healthy, "canary 1"},
+		"neither of the two bounds is set":   {Saturation{For: time.Minute}, look(using("c", now, 1), nil), BadQuery, "neither worseThan nor max"},
+		"numbers as people write them down":  {memoryRule(maxOf(1.5e12)), look(using("c", now, 123456), using("s", now, 9999.6)), Healthy, "canary 123.5k, stable 10k; 100.0 % below max 1.5T"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +219,7 @@ func TestTheTimeAboveOutlivesARestart(t *testing.T) {
 			since := saturationStart.Add(-2 * time.Minute)
 			now := saturationStart.Add(tc.away)
 			rule := memoryRule(func(s *Saturation) { s.For = tc.lasts })
-			state, v := rule.Judge(SaturationState{since, saturationStart}, Loads{EvaluatedAt: now, Canary: using("c", now, 16), Stable: using("s", now, 10)})
+			state, v := rule.Judge(SaturationState{since, saturationStart, saturationStart, 0}, Loads{EvaluatedAt: now, Canary: using("c", now, 16), Stable: using("s", now, 10)})
 			if got := state.Last.Sub(state.Since); got != tc.want || !state.Last.Equal(now) {
 				t.Errorf("above for %s, want %s: %s", got, tc.want, v.Message)
 			}
@@ -226,12 +230,129 @@ func TestTheTimeAboveOutlivesARestart(t *testing.T) {
 func TestSaturationsNumbers(t *testing.T) {
 	now := saturationStart
 	since := now.Add(-5 * time.Minute)
-	_, v := memoryRule(nil).Judge(SaturationState{since, now.Add(-15 * time.Second)}, look(using("c", now, 15, 19), using("s", now, 9, 11)))
+	_, v := memoryRule(nil).Judge(SaturationState{since, now.Add(-15 * time.Second), now.Add(-15 * time.Second), 0}, look(using("c", now, 15, 19), using("s", now, 9, 11)))
 	want := Verdict{
 		Saturated, `canary 17 (2 pods, highest 19 in pod "c-1"), stable 10 (2 pods, highest 11 in pod "s-1"); above 1.5 times stable's (15) for 5m0s without a break`,
 		[]Statistic{{"canary", 17}, {"stable", 10}, {"bound", 15}, {"since", float64(since.Unix())}},
 	}
 	if diff := cmp.Diff(want, v); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestOneScrapeIsNoTime: every poll sees a sample again until the next scrape, which may be
+// long after for. One scrape of either version, or of one pod, shows nothing about that time.
+func TestOneScrapeIsNoTime(t *testing.T) {
+	at := func(seconds int) time.Time { return saturationStart.Add(time.Duration(seconds) * time.Second) }
+	// Scraped every minute: the newest scrape at a time, of a pod whose first is at offset.
+	scrape := func(second, offset int) time.Time { return at(offset + (second-offset)/60*60) }
+	cases := map[string]struct {
+		canary, stable func(second int) []Load
+		// fires is the first second at which it must fail; 0 for never in two minutes.
+		fires int
+	}{
+		"one sample of the candidate": {
+			canary: func(int) []Load { return using("c", at(0), 16) },
+			stable: func(s int) []Load { return using("s", scrape(s, 0), 10) },
+		},
+		"two samples of the candidate": {
+			canary: func(s int) []Load { return using("c", scrape(s, 0), 16) },
+			stable: func(s int) []Load { return using("s", scrape(s, 0), 10) },
+			fires:  60,
+		},
+		"one sample of one pod of two": {
+			canary: func(s int) []Load {
+				high := 10.0
+				if s >= 50 && s < 110 {
+					high = 30
+				}
+				return append(using("c", scrape(s, 0), 10), using("d", scrape(s, -10), high)...)
+			},
+			stable: func(s int) []Load { return using("s", scrape(s, 0), 10) },
+		},
+		"one low sample of stable": {
+			canary: func(s int) []Load { return using("c", scrape(s, 0), 16) },
+			stable: func(s int) []Load {
+				if s >= 30 && s < 90 {
+					return using("s", at(30), 10)
+				}
+				return using("s", scrape(s, -30), 16)
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			rule := memoryRule(func(s *Saturation) { s.For, s.ScrapeInterval = 10*time.Second, time.Minute })
+			state, fired := SaturationState{}, 0
+			for second := 0; second <= 120 && fired == 0; second += 5 {
+				var v Verdict
+				if state, v = rule.Judge(state, Loads{EvaluatedAt: at(second), Canary: tc.canary(second), Stable: tc.stable(second)}); v.Outcome() == Fail {
+					fired = second
+				}
+			}
+			if fired != tc.fires {
+				t.Errorf("fails at %d s, want %d (0 is never)", fired, tc.fires)
+			}
+		})
+	}
+}
+
+// TestAnIdleStableIsComparedAsItWas: at weight 100 it gets no requests, and what it uses then
+// says nothing about the candidate.
+func TestAnIdleStableIsComparedAsItWas(t *testing.T) {
+	now := saturationStart
+	at := func(weight int, canary float64, stable []Load) Loads {
+		return Loads{EvaluatedAt: now, StageFrom: now.Add(-time.Hour), Weight: weight, Canary: using("c", now, canary), Stable: stable}
+	}
+	idle := using("s", now, 0)
+	late := at(50, 150, using("s", now, 150))
+	late.StageFrom = now.Add(time.Second)
+	early := at(100, 40, idle)
+	early.StageFrom = now.Add(time.Second)
+	cases := map[string]struct {
+		rule Saturation
+		// before are looks of earlier stages.
+		before []Loads
+		last   Loads
+		want   Reason
+		text   string
+	}{
+		"as much as stable had":          {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 150, idle), Healthy, "canary 150, stable 150 before weight 100; 33.3 % below 1.5 times stable's (225)"},
+		"more than stable had":           {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 300, idle), Pending, "stable 150 before weight 100; above 1.5 times stable's (225) for"},
+		"the newest value":               {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 100))}, at(100, 140, idle), Healthy, "stable 100 before weight 100"},
+		"a value that was usable":        {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 0)), at(50, 1, unsampled(using("s", now, 7)))}, at(100, 14, idle), Healthy, "stable 10 before weight 100"},
+		"a look without the candidate":   {memoryRule(nil), []Loads{{EvaluatedAt: now, Weight: 50, Stable: using("s", now, 10)}}, at(100, 14, idle), Healthy, "stable 10 before weight 100"},
+		"of before the stage":            {memoryRule(nil), []Loads{late}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value at an earlier weight"},
+		"without an acknowledged weight": {memoryRule(nil), []Loads{at(0, 1, using("s", now, 1))}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value"},
+		"its value at weight 100":        {memoryRule(nil), []Loads{at(100, 1, using("s", now, 1))}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value"},
+		"nothing to compare with":        {memoryRule(nil), nil, at(100, 40, undivided(using("s", now, 0))), Healthy, "canary 40, stable gets no requests, and had no value at an earlier weight: nothing can be compared at weight 100"},
+		"nor at this weight":             {memoryRule(nil), nil, early, Pending, "stable gets no requests; a pass needs samples"},
+		"above one of two bounds":        {memoryRule(maxOf(20)), nil, at(100, 40, idle), Healthy, "nothing can be compared at weight 100"},
+		"below max":                      {memoryRule(maxOf(20)), nil, at(100, 10, idle), Healthy, "canary 10, stable gets no requests; 50.0 % below max 20"},
+		"max is the only bound":          {memoryRule(only(20)), nil, at(100, 40, idle), Pending, "canary 40, stable 0; above max 20"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			state := SaturationState{}
+			for _, l := range tc.before {
+				state, _ = tc.rule.Judge(state, l)
+				state = tc.rule.Missed(state, now.Add(time.Hour))
+			}
+			if _, v := tc.rule.Judge(state, tc.last); v.Reason != tc.want || !strings.Contains(v.Message, tc.text) {
+				t.Errorf("got %s: %s\nwant %s: %s", v.Reason, v.Message, tc.want, tc.text)
+			}
+		})
+	}
+}
+
+// TestABakeFailsByWhatStableUsed, although nothing was sampled of it at that weight.
+func TestABakeFailsByWhatStableUsed(t *testing.T) {
+	state, v := SaturationState{Stable: 10}, Verdict{}
+	for i := range 21 {
+		now := saturationStart.Add(time.Duration(i) * 15 * time.Second)
+		state, v = memoryRule(nil).Judge(state, Loads{EvaluatedAt: now, Weight: 100, Canary: using("c", now, 16), Stable: using("s", now, 0)})
+	}
+	if v.Reason != Saturated {
+		t.Errorf("got %s: %s", v.Reason, v.Message)
 	}
 }

@@ -42,7 +42,8 @@ type judgeState struct {
 	Ledgers map[string]analysis.Ledger `json:"ledgers,omitempty"`
 	// Regressions by trigger.
 	Regressions map[string]analysis.RegressionState `json:"regressions,omitempty"`
-	// Saturations by trigger: those whose candidate is above its bound.
+	// Saturations by trigger: since when the candidate is above its bound, and what to
+	// compare it with at weight 100.
 	Saturations map[string]analysis.SaturationState `json:"saturations,omitempty"`
 	// Lost counts how many times the state could not be read.
 	Lost int `json:"lost,omitempty"`

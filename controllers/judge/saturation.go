@@ -25,7 +25,7 @@ func (t *evaluation) judgeSaturation(g v1alpha1.PinnedGuardrail, trigger v1alpha
 	} else {
 		state, v = rule.Judge(state, t.loads(result, trigger.Saturation.Per != nil))
 	}
-	if state.Since.IsZero() {
+	if state == (analysis.SaturationState{}) {
 		delete(t.state.Saturations, key)
 	} else {
 		t.state.Saturations[key] = state
@@ -40,6 +40,9 @@ func (t *evaluation) loads(r result, divided bool) analysis.Loads {
 		sampled[r.Pods[i].Pod] = &r.Pods[i]
 	}
 	l := analysis.Loads{EvaluatedAt: r.At, StageFrom: t.stageFrom}
+	if t.run.Spec.Traffic != nil {
+		l.Weight = t.weight
+	}
 	for name, pod := range t.pods {
 		if !pod.ready {
 			continue

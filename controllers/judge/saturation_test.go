@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
@@ -136,7 +137,7 @@ func TestASaturationTriggerWithoutItsLabelIsNoPass(t *testing.T) {
 // TestSaturationLeavesPodsOut that are not ready, or not of the run.
 func TestSaturationLeavesPodsOut(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	tr := &evaluation{stageFrom: now, pods: map[string]podState{
+	tr := &evaluation{run: &v1alpha1.RolloutRun{}, stageFrom: now, pods: map[string]podState{
 		"s-1": {side: sideStable, ready: true, readyAt: now}, "s-2": {side: sideStable}, "c-2": {side: sideCanary, ready: true, readyAt: now},
 		"c-1": {side: sideCanary, ready: true}, "c-3": {side: sideCanary}, "p-1": {side: sidePast, ready: true},
 	}}
@@ -147,7 +148,39 @@ func TestSaturationLeavesPodsOut(t *testing.T) {
 			names += p.Pod + " "
 		}
 	}
+	tr.weight = 100
+	if without := tr.loads(result{}, false).Weight; without != 0 {
+		t.Errorf("weight %d without routes", without)
+	}
+	tr.run.Spec.Traffic = &v1alpha1.Traffic{}
+	if with := tr.loads(result{}, false).Weight; with != 100 {
+		t.Errorf("weight %d with routes", with)
+	}
 	if names != "c-1 c-2 s-1 " || !l.StageFrom.Equal(now) || !l.Canary[1].ReadyAt.Equal(now) || !l.Canary[0].SampledAt.IsZero() {
 		t.Errorf("got %q, %+v", names, l)
 	}
+}
+
+// TestTheBakeKnowsWhatStableUsed, also in another process: stable gets no requests there.
+func TestTheBakeKnowsWhatStableUsed(t *testing.T) {
+	b := saturationBench(t, nil)
+	var run v1alpha1.RolloutRun
+	if err := b.client.Get(t.Context(), b.runs[0], &run); err != nil {
+		t.Fatal(err)
+	}
+	run.Spec.Traffic = &v1alpha1.Traffic{}
+	if err := b.client.Update(t.Context(), &run); err != nil {
+		t.Fatal(err)
+	}
+	b.gives(b.uses(1e9, 1.2e9, 8), analysis.Healthy, "stable 1G;")
+	var rollout v1alpha1.Rollout
+	if err := b.client.Get(t.Context(), types.NamespacedName{Namespace: run.Namespace, Name: "shop"}, &rollout); err != nil {
+		t.Fatal(err)
+	}
+	rollout.Status.Phase = v1alpha1.PhaseBaking
+	if err := b.client.Status().Update(t.Context(), &rollout); err != nil {
+		t.Fatal(err)
+	}
+	b.restart()
+	b.gives(b.uses(0, 1.2e9, 3), analysis.Healthy, "canary 1.2G, stable 1G before weight 100; 20.0 % below 1.5 times stable's (1.5G)")
 }
