@@ -26,4 +26,6 @@ func TestRequestsCountByDestination(t *testing.T) {
 
 type answers func(w http.ResponseWriter) error
 
-func (a answers) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error { return a(w) }
+func (a answers) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+	return a(w)
+}
