@@ -64,6 +64,8 @@ verify: generate lint ## What CI checks first: generated files current, linters,
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git --no-pager diff -- $(GENERATED); echo "verify: generated files were not current: commit what \`make generate\` made"; exit 1; }
 	go mod tidy -diff
 	go vet ./...
+	go vet -tags servers,kill ./test/...
+	go test -tags kill -run TestTheTable ./test/kill
 
 build: ## The controller, as bin/belay-controller
 	go build -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo development)" -o bin/belay-controller ./cmd/belay-controller

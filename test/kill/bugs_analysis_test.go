@@ -44,16 +44,16 @@ var analysisBugs = []bug{
 	},
 	{
 		name: "last-target-wins", breaks: unknown,
-		file:   "controllers/judge/pods.go",
+		file:   "analysis/prometheus/targets.go",
 		old:    "	pod.Counts = pod.Add(target.Counts)\n",
 		is:     "	pod.Counts = target.Counts\n",
 		checks: []check{tests("./controllers/judge", "")},
 	},
 	{
 		name: "warning-ignored", breaks: unknown,
-		file:   "analysis/prometheus/client.go",
-		old:    "	if got.warned {\n",
-		is:     "	if got.warned && got.warning == \"\" {\n",
+		file:   "analysis/prometheus/range.go",
+		old:    "	if !r.warned {\n",
+		is:     "	if !r.warned || r.warning != \"\" {\n",
 		checks: []check{tests(source, "")},
 	},
 	{

@@ -97,13 +97,15 @@ func client(t *testing.T, url string, parameters ...v1alpha1.Parameter) *prometh
 	return c
 }
 
+var errorsOfRequests = v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "requests_total"}, Bad: v1alpha1.Series{Metric: "errors_total"}}}
+
 func TestServers(t *testing.T) {
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			g := NewWithT(t)
 			url := s.start(t)
 			c := client(t, url)
-			query, err := prometheus.CountsQuery(v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}, shop)
+			query, err := prometheus.IndicatorQuery(errorsOfRequests, shop)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Eventually(func(g Gomega) {
 				answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
@@ -127,7 +129,7 @@ func TestServers(t *testing.T) {
 				pods = append(pods, prometheus.Pods{Namespace: fmt.Sprintf("team-%d", i), ReplicaSets: []string{fmt.Sprintf("checkout-service-%d-5d4f8b7c96", i)}})
 			}
 			for n, accepted := range map[int]bool{30: true, 100: s.name == "Prometheus"} {
-				query, err := prometheus.CountsQuery(v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}, append(pods[:n:n], pods[:n]...)...)
+				query, err := prometheus.IndicatorQuery(errorsOfRequests, append(pods[:n:n], pods[:n]...)...)
 				g.Expect(err).NotTo(HaveOccurred())
 				query += strings.Repeat(" ", max(0, 180*n-len(query)))
 				_, err = c.Counts(t.Context(), "", query, 1, time.Now)
@@ -177,7 +179,7 @@ func TestLoads(t *testing.T) {
 				scopes := sights.Of(probe, "shop", "shop-1").Scopes
 				g.Expect(scopes).To(HaveLen(2))
 				g.Expect(scopes[0].Series).To(BeNumerically(">=", 1), name)
-				g.Expect(scopes[0].Missing()).To(Equal(-1), name)
+				g.Expect(probe.Scopes[0].Missing(scopes[0])).To(Equal(-1), name)
 			}
 		})
 	}
@@ -187,7 +189,7 @@ func TestLoads(t *testing.T) {
 func TestVictoriaMetricsNeedsNocache(t *testing.T) {
 	g := NewWithT(t)
 	url := servers[1].start(t)
-	query, err := prometheus.CountsQuery(v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}, shop)
+	query, err := prometheus.IndicatorQuery(errorsOfRequests, shop)
 	g.Expect(err).NotTo(HaveOccurred())
 	count := func(c *prometheus.Client) int {
 		answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
