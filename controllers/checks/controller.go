@@ -16,7 +16,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -106,22 +105,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: max(time.Millisecond, l.next.Sub(r.Clock.Now()))}, nil
 }
 
-// look returns nil when there is nothing to check: the run has ended or is rolled back, or
-// its Rollout was deleted or has another run.
+// look returns nil when there is nothing to check.
 func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*round, error) {
-	rollout := &v1alpha1.Rollout{}
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}, rollout)
-	if err != nil {
-		return nil, client.IgnoreNotFound(err)
-	}
-	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
-		return nil, nil
-	}
-	current, _, err := guardrails.Bind(ctx, r.Client, rollout, run.Spec.Guardrails...)
-	if err != nil {
+	rollout, inForce, err := guardrails.InProgress(ctx, r.Client, run)
+	if err != nil || rollout == nil {
 		return nil, err
 	}
-	l := &round{run: run.DeepCopy(), now: r.Clock.Now(), guardrails: guardrails.InForce(run.Spec.Guardrails, current)}
+	l := &round{run: run.DeepCopy(), now: r.Clock.Now(), guardrails: inForce}
 	l.stage, l.acknowledged = rollout.Status.CheckStage(len(run.Spec.Steps))
 	return l, nil
 }
@@ -279,13 +269,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("checks").
 		For(&v1alpha1.RolloutRun{}).
 		Owns(&batchv1.Job{}).
-		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-			rollout, ok := o.(*v1alpha1.Rollout)
-			if !ok || rollout.Status.Run == "" {
-				return nil
-			}
-			return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Run}}}
-		})).
+		Watches(&v1alpha1.Rollout{}, wake.RunOfRollout()).
 		WatchesRawSource(source.Channel(r.calls.ended(), &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)

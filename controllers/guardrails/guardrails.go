@@ -71,6 +71,27 @@ func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, befor
 	return bound, blocked, err
 }
 
+// InProgress returns a run's Rollout and the guardrails in force. The Rollout is nil when there
+// is nothing to judge: the run has ended or is rolled back, or its Rollout was deleted or has
+// another run.
+func InProgress(ctx context.Context, c client.Reader, run *v1alpha1.RolloutRun) (*v1alpha1.Rollout, []v1alpha1.PinnedGuardrail, error) {
+	if run.Status.Outcome != "" {
+		return nil, nil, nil
+	}
+	rollout := &v1alpha1.Rollout{}
+	if err := c.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}, rollout); err != nil {
+		return nil, nil, client.IgnoreNotFound(err)
+	}
+	if rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
+		return nil, nil, nil
+	}
+	current, _, err := Bind(ctx, c, rollout, run.Spec.Guardrails...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return rollout, InForce(run.Spec.Guardrails, current), nil
+}
+
 // HasPreflight reports whether runs wait for a guardrail's pre-flight check: one that only
 // observes holds nothing.
 func HasPreflight(g v1alpha1.PinnedGuardrail) bool {

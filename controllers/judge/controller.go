@@ -17,12 +17,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/guardrails"
 	"belay.dev/belay/controllers/sources"
+	"belay.dev/belay/controllers/wake"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -113,29 +113,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: max(time.Millisecond, slot.Add(every).Sub(r.Clock.Now()))}, nil
 }
 
-// look returns nil when there is nothing to judge: the run has ended, its Rollout was
-// deleted, or the Rollout has another run now.
+// look returns nil when there is nothing to judge.
 func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*evaluation, error) {
-	rollout := &v1alpha1.Rollout{}
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.Rollout.Name}, rollout)
-	if err != nil {
-		return nil, client.IgnoreNotFound(err)
+	rollout, inForce, err := guardrails.InProgress(ctx, r.Client, run)
+	if err != nil || rollout == nil {
+		return nil, err
 	}
-	if run.Status.Outcome != "" || rollout.Status.Run != run.Name || rollout.UID != run.Spec.Rollout.UID || !rollout.Status.Judged() {
-		return nil, nil
-	}
-	t := &evaluation{run: run, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet, services: servicesOf(rollout)}
+	t := &evaluation{run: run, guardrails: inForce, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet, services: servicesOf(rollout)}
 	t.stageFrom = rollout.Status.StageStart(time.Time{})
 	if v1alpha1.IsFuture(t.stageFrom, t.now) {
 		// The clock was set back. Otherwise no response would be from this stage.
 		t.stageFrom = t.now
 	}
 	t.weight = weightOf(&rollout.Status, run)
-	current, _, err := guardrails.Bind(ctx, r.Client, rollout, run.Spec.Guardrails...)
-	if err != nil {
-		return nil, err
-	}
-	t.guardrails = guardrails.InForce(run.Spec.Guardrails, current)
 	return t, r.lookAtPods(ctx, t)
 }
 
@@ -193,13 +183,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("analysis").
 		For(&v1alpha1.RolloutRun{}).
-		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-			rollout, ok := o.(*v1alpha1.Rollout)
-			if !ok || rollout.Status.Run == "" {
-				return nil
-			}
-			return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Run}}}
-		})).
+		Watches(&v1alpha1.Rollout{}, wake.RunOfRollout()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
 }

@@ -45,6 +45,17 @@ func Self() handler.EventHandler {
 	})
 }
 
+// RunOfRollout enqueues the run that a Rollout has in progress.
+func RunOfRollout() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		rollout, ok := o.(*v1alpha1.Rollout)
+		if !ok || rollout.Status.Run == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Run}}}
+	})
+}
+
 // RolloutsByWorkload enqueues the Rollouts of a Deployment.
 func RolloutsByWorkload(c client.Reader) handler.EventHandler {
 	return indexed(c, ByWorkload, client.Object.GetName)
