@@ -18,48 +18,46 @@ import (
 // PermittedSource returns a source that a namespace may use. When it may not, or there is
 // no such source, denied says why. An error means that the API server could not be read
 // and the call can be repeated.
-func PermittedSource(ctx context.Context, c client.Reader, namespace, name string) (source *v1alpha1.MetricSource, denied string, err error) {
-	source = &v1alpha1.MetricSource{}
-	err = c.Get(ctx, types.NamespacedName{Name: name}, source)
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Sprintf("MetricSource %q does not exist: name an existing one in the guardrail, or ask the platform team to create it", name), nil
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("read MetricSource %q: %w", name, err)
-	}
-	allowed, unreadable, err := admits(ctx, c, namespace, source.Spec.NamespaceSelector)
-	switch {
-	case err != nil:
-		return nil, "", fmt.Errorf("match the namespaceSelector of MetricSource %q: %w", name, err)
-	case unreadable != "":
-		return nil, fmt.Sprintf("MetricSource %q cannot be used: %s; ask the platform team to correct it", name, unreadable), nil
-	case !allowed:
-		return nil, fmt.Sprintf("MetricSource %q does not allow namespace %q: name another source in the guardrail, or ask the platform team to extend its namespaceSelector", name, namespace), nil
+func PermittedSource(ctx context.Context, c client.Reader, namespace, name string) (_ *v1alpha1.MetricSource, denied string, _ error) {
+	source := &v1alpha1.MetricSource{}
+	denied, err := permit(ctx, c, namespace, name, source, &source.Spec.NamespaceSelector, "MetricSource", "source")
+	if err != nil || denied != "" {
+		return nil, denied, err
 	}
 	return source, "", nil
 }
 
 // PermittedEndpoint returns a CheckEndpoint that a namespace may use, as PermittedSource
 // does.
-func PermittedEndpoint(ctx context.Context, c client.Reader, namespace, name string) (endpoint *v1alpha1.CheckEndpoint, denied string, err error) {
-	endpoint = &v1alpha1.CheckEndpoint{}
-	err = c.Get(ctx, types.NamespacedName{Name: name}, endpoint)
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Sprintf("CheckEndpoint %q does not exist: name an existing one in the guardrail, or ask the platform team to create it", name), nil
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("read CheckEndpoint %q: %w", name, err)
-	}
-	allowed, unreadable, err := admits(ctx, c, namespace, endpoint.Spec.NamespaceSelector)
-	switch {
-	case err != nil:
-		return nil, "", fmt.Errorf("match the namespaceSelector of CheckEndpoint %q: %w", name, err)
-	case unreadable != "":
-		return nil, fmt.Sprintf("CheckEndpoint %q cannot be used: %s; ask the platform team to correct it", name, unreadable), nil
-	case !allowed:
-		return nil, fmt.Sprintf("CheckEndpoint %q does not allow namespace %q: name another endpoint in the guardrail, or ask the platform team to extend its namespaceSelector", name, namespace), nil
+func PermittedEndpoint(ctx context.Context, c client.Reader, namespace, name string) (_ *v1alpha1.CheckEndpoint, denied string, _ error) {
+	endpoint := &v1alpha1.CheckEndpoint{}
+	denied, err := permit(ctx, c, namespace, name, endpoint, &endpoint.Spec.NamespaceSelector, "CheckEndpoint", "endpoint")
+	if err != nil || denied != "" {
+		return nil, denied, err
 	}
 	return endpoint, "", nil
+}
+
+// permit reads an object of the platform team's, and says why a namespace may not use it.
+// selector is the object's namespaceSelector, and another the word for one of its kind.
+func permit(ctx context.Context, c client.Reader, namespace, name string, object client.Object, selector *metav1.LabelSelector, kind, another string) (denied string, err error) {
+	err = c.Get(ctx, types.NamespacedName{Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return fmt.Sprintf("%s %q does not exist: name an existing one in the guardrail, or ask the platform team to create it", kind, name), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s %q: %w", kind, name, err)
+	}
+	allowed, unreadable, err := admits(ctx, c, namespace, *selector)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("match the namespaceSelector of %s %q: %w", kind, name, err)
+	case unreadable != "":
+		return fmt.Sprintf("%s %q cannot be used: %s; ask the platform team to correct it", kind, name, unreadable), nil
+	case !allowed:
+		return fmt.Sprintf("%s %q does not allow namespace %q: name another %s in the guardrail, or ask the platform team to extend its namespaceSelector", kind, name, namespace, another), nil
+	}
+	return "", nil
 }
 
 // admits reports whether a namespaceSelector allows a namespace, or that it cannot be read.
