@@ -130,7 +130,7 @@ func parametersOf(spec v1alpha1.MetricSourceSpec) url.Values {
 // response.
 const lookbackScrapes = 3
 
-// Counts sends a query made by CountsQuery. tenant is the namespace that it is for; empty
+// Counts sends a query made by IndicatorQuery. tenant is the namespace that it is for; empty
 // when several share it. expected is how many pods the response is expected to have. The
 // error is a *QueryError.
 func (c *Client) Counts(ctx context.Context, tenant, query string, expected int, clock Clock) (Response, error) {

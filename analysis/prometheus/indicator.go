@@ -14,10 +14,12 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// IndicatorQuery returns the query for the counters of an slo's indicator, as
-// CountsQuery does, for one run or several. Runs cannot share a query for promQL,
-// because an expression may drop the namespace. The error says what to change in an
-// indicator that cannot be queried.
+// IndicatorQuery returns one query for the cumulative total and bad counters of an slo's
+// indicator, of every scraped target of the pods, of one run or several, and for the times
+// of their samples. In the response, the label k of a series is total, bad or ts; of a
+// latency count, within or ts. A pod without a bad series counts as 0 bad. Runs cannot share
+// a query for promQL, because an expression may drop the namespace. The error says what to
+// change in an indicator that cannot be queried.
 func IndicatorQuery(i v1alpha1.Indicator, pods ...Pods) (string, error) {
 	mine, err := restrictedTo(i, pods)
 	if err != nil {

@@ -102,7 +102,7 @@ func TestASourcesOwnLabels(t *testing.T) {
 		}
 	}
 	for _, label := range []string{"k8s.namespace.name", "exported_pod"} {
-		_, err := CountsQuery(series("requests", v1alpha1.Matcher{Name: label, Value: "x"}), series("errors"), pods)
+		_, err := countsOf(series("requests", v1alpha1.Matcher{Name: label, Value: "x"}), series("errors"), pods)
 		if err == nil || !strings.Contains(err.Error(), "is set by Belay") {
 			t.Errorf("a matcher on %s: %v", label, err)
 		}
@@ -127,7 +127,7 @@ func TestASourcesOwnLabels(t *testing.T) {
 
 // TestNamesOfOpenTelemetry are quoted in selectors.
 func TestNamesOfOpenTelemetry(t *testing.T) {
-	query, err := CountsQuery(series("http.server.request.duration_count"),
+	query, err := countsOf(series("http.server.request.duration_count"),
 		series("http.server.request.duration_count", v1alpha1.Matcher{Name: "http.response.status_code", Op: "=~", Value: "5.."}), shop)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestNamesOfOpenTelemetry(t *testing.T) {
 		t.Errorf("%d selectors match the status, want that of bad: %s", bad, query)
 	}
 	for _, name := range []string{"", "a b", `a"} or up{"`, "a{b}", "4xx", "ä"} {
-		if _, err := CountsQuery(series(name), series("a"), shop); err == nil {
+		if _, err := countsOf(series(name), series("a"), shop); err == nil {
 			t.Errorf("%q is accepted as a metric name", name)
 		}
 	}

@@ -33,19 +33,6 @@ func (p Pods) labels() labelNames { return labelsOf(p.Labels) }
 // maxQuery is the longest query that is sent, in bytes.
 const maxQuery = 4096
 
-// CountsQuery returns one query for the cumulative total and bad counters of every
-// scraped target of the pods, of one run or several, and for the times of their
-// samples. In the response, the label k of a series is total, bad or ts. A pod without
-// a bad series counts as 0 bad. The error says what to change in series that cannot
-// be queried.
-func CountsQuery(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
-	mine, err := restrictedTo(v1alpha1.Indicator{}, pods)
-	if err != nil {
-		return "", err
-	}
-	return mine.countsQuery(total, bad, false)
-}
-
 // InvariantQuery returns the query for checks as total and violations as bad. The
 // violations are the maximum of the last 15 minutes, so that one which a container
 // counted before it restarted is still found.

@@ -17,6 +17,11 @@ func series(metric string, matchers ...v1alpha1.Matcher) v1alpha1.Series {
 	return v1alpha1.Series{Metric: metric, Matchers: matchers}
 }
 
+// countsOf is the query for an indicator of two counters.
+func countsOf(total, bad v1alpha1.Series, pods ...Pods) (string, error) {
+	return IndicatorQuery(v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: total, Bad: bad}}, pods...)
+}
+
 // vectorSelectors parses a query with Prometheus' own parser.
 func vectorSelectors(t *testing.T, query string) []*parser.VectorSelector {
 	t.Helper()
@@ -57,7 +62,7 @@ func TestCountsQueryText(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := CountsQuery(c.total, c.bad, shop)
+			got, err := countsOf(c.total, c.bad, shop)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +84,7 @@ func TestCountsQueryQuotesHostileValues(t *testing.T) {
 		`"},pod=~".+`, `"} or up{pod=~"`, `{{ $labels }}`, `$1`, `#`, `/* */`, `\u0022`, `\x22`, `\` + "\n", ``, strings.Repeat(`"`, 256),
 	}
 	for _, value := range values {
-		query, err := CountsQuery(series("up"), series("up", v1alpha1.Matcher{Name: "a", Op: "!=", Value: value}), shop)
+		query, err := countsOf(series("up"), series("up", v1alpha1.Matcher{Name: "a", Op: "!=", Value: value}), shop)
 		if err != nil {
 			t.Errorf("%q: %v", value, err)
 			continue
@@ -143,19 +148,19 @@ func TestCountsQueryRefuses(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			query, err := CountsQuery(series("up"), c.bad, c.pods)
+			query, err := countsOf(series("up"), c.bad, c.pods)
 			if err == nil || !strings.Contains(err.Error(), c.wantErr) {
-				t.Errorf("CountsQuery() = %q, %v; want an error saying %q", query, err, c.wantErr)
+				t.Errorf("countsOf() = %q, %v; want an error saying %q", query, err, c.wantErr)
 			}
 		})
 	}
-	if _, err := CountsQuery(series("up{}"), series("up"), shop); err == nil {
+	if _, err := countsOf(series("up{}"), series("up"), shop); err == nil {
 		t.Error("the total series is not checked")
 	}
 }
 
 func TestCountsQueryBindsNamespacesAndSetsAsText(t *testing.T) {
-	query, err := CountsQuery(series("up"), series("up"), Pods{Namespace: `a"b`, ReplicaSets: []string{`web.v1`, `x|.*`}})
+	query, err := countsOf(series("up"), series("up"), Pods{Namespace: `a"b`, ReplicaSets: []string{`web.v1`, `x|.*`}})
 	if err != nil {
 		t.Fatal(err)
 	}

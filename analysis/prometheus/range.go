@@ -39,7 +39,7 @@ func (t Times) number(at float64) (int, bool) {
 	return int(i), true
 }
 
-// CountsOver evaluates a query made by CountsQuery at several times and returns what
+// CountsOver evaluates a query made by IndicatorQuery at several times and returns what
 // Counts would have returned at each. That is the same query text with the same lookback
 // as a range query, because a range query is an instant query at every step: samples that
 // a range selector returns would have to be aligned, joined and left out when they are old
