@@ -52,7 +52,8 @@ func (a attempt) service() string {
 	if a.run.Spec.Traffic == nil {
 		return ""
 	}
-	return a.run.Spec.Rollout.Name + "-" + v1alpha1.RoleCanary
+	_, canary := v1alpha1.PairNames(a.run.Spec.Rollout.Name)
+	return canary
 }
 
 // outcome of an attempt.
