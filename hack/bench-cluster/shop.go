@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/retry"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/hack/load"
@@ -97,14 +98,16 @@ func resting(r *v1alpha1.Rollout) bool {
 
 // declare pushes a version: the same image, other faults.
 func (s *shop) declare(ctx context.Context, version string, k kind) error {
-	deployment, err := s.Deployment(ctx)
-	if err != nil {
-		return err
-	}
 	env := []corev1.EnvVar{{Name: "SHOP_VERSION", Value: version}}
 	for name, value := range k.faults {
 		env = append(env, corev1.EnvVar{Name: name, Value: value})
 	}
-	deployment.Spec.Template.Spec.Containers[0].Env = env
-	return s.stage.Client.Update(ctx, deployment)
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		deployment, err := s.Deployment(ctx)
+		if err != nil {
+			return err
+		}
+		deployment.Spec.Template.Spec.Containers[0].Env = env
+		return s.stage.Client.Update(ctx, deployment)
+	})
 }

@@ -24,10 +24,9 @@ var _ = Describe("A check by a Job", func() {
 				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "smoke"}},
 				Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{crash}}}}},
 		}})).To(Succeed())
-		guardrail := &v1alpha1.Guardrail{}
-		Expect(set.Client.Get(ctx, j.Key(), guardrail)).To(Succeed())
-		guardrail.Spec.Triggers = append(guardrail.Spec.EffectiveTriggers(), v1alpha1.Trigger{Name: "smoke", Check: &v1alpha1.CheckTrigger{Job: &v1alpha1.JobCheck{CronJob: "smoke"}}})
-		Expect(set.Client.Update(ctx, guardrail)).To(Succeed())
+		j.guardrail(ctx, func(spec *v1alpha1.GuardrailSpec) {
+			spec.Triggers = append(spec.EffectiveTriggers(), v1alpha1.Trigger{Name: "smoke", Check: &v1alpha1.CheckTrigger{Job: &v1alpha1.JobCheck{CronJob: "smoke"}}})
+		})
 
 		entry := j.release(ctx, "v2")
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -66,6 +67,19 @@ func (j *journey) release(ctx context.Context, version string) v1alpha1.HistoryE
 	entry, err := j.Finished(ctx, images[version])
 	Expect(err).NotTo(HaveOccurred())
 	return entry
+}
+
+// guardrail changes what the journey's Guardrail demands. Belay writes its status meanwhile.
+func (j *journey) guardrail(ctx context.Context, change func(*v1alpha1.GuardrailSpec)) {
+	GinkgoHelper()
+	Expect(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		guardrail := &v1alpha1.Guardrail{}
+		if err := set.Client.Get(ctx, j.Key(), guardrail); err != nil {
+			return err
+		}
+		change(&guardrail.Spec)
+		return set.Client.Update(ctx, guardrail)
+	})).To(Succeed())
 }
 
 // until waits for the Rollout to get somewhere.

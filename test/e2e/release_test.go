@@ -93,7 +93,7 @@ var _ = Describe("A release", func() {
 		j.noneFailed("")
 	}, NodeTimeout(journeyLimit))
 
-	It("with too many errors is rolled back by its SLO", func(ctx context.Context) {
+	It("with too many errors is rolled back by its SLO, and the next one waits for error budget", func(ctx context.Context) {
 		j := begin(ctx, "slo")
 		entry := j.release(ctx, "errors")
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
@@ -104,6 +104,24 @@ var _ = Describe("A release", func() {
 		verdict := judged(j.evidenceOf(ctx, entry), "availability")
 		Expect(verdict.FirstFailAt).NotTo(BeNil())
 		Expect(verdict.Canary.Bad).To(BeNumerically("<=", tally.By["errors"].Failed))
+		By("demanding that error budget is left")
+		j.guardrail(ctx, func(spec *v1alpha1.GuardrailSpec) {
+			spec.Preflight = &v1alpha1.Preflight{BudgetRemaining: "10", OnViolation: v1alpha1.PreflightHold}
+		})
+		Expect(j.Release(ctx, images["v2"])).To(Succeed())
+		held := j.until(ctx, "hold before the run", func(r *v1alpha1.Rollout) bool {
+			p := r.Status.Preflight
+			return r.Status.Phase == v1alpha1.PhaseGating && p != nil && p.Outcome == v1alpha1.VerdictFail && r.Status.Decision.Rule == "PreflightHolds" && r.Status.Decision.Key == p.Reason
+		})
+		// How much was spent, and how fast, depends on how soon the bad one was caught.
+		Expect(held.Status.Preflight.Reason).To(BeElementOf("BudgetLow", "AlertFiring"))
+		Expect(held.Status.Message).To(ContainSubstring("error budget is left"))
+		By("taking the pre-flight away")
+		j.guardrail(ctx, func(spec *v1alpha1.GuardrailSpec) { spec.Preflight = nil })
+		next, err := j.Finished(ctx, images["v2"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(next.Outcome).To(Equal(v1alpha1.OutcomePromoted))
+		j.noneFailed("errors")
 	}, NodeTimeout(journeyLimit))
 
 	It("that answers too late is rolled back by its latency", func(ctx context.Context) {
@@ -116,32 +134,6 @@ var _ = Describe("A release", func() {
 		verdict := judged(j.evidenceOf(ctx, entry), "latency")
 		Expect(verdict.Reason).To(Equal("Regression"))
 		Expect(verdict.Canary.Bad).To(BeNumerically(">", 3))
-	}, NodeTimeout(journeyLimit))
-
-	It("waits while the service has no error budget to spare", func(ctx context.Context) {
-		j := begin(ctx, "preflight")
-		By("spending the budget with a bad release")
-		Expect(j.release(ctx, "errors").Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
-		guardrail := &v1alpha1.Guardrail{}
-		Expect(set.Client.Get(ctx, j.Key(), guardrail)).To(Succeed())
-		guardrail.Spec.Preflight = &v1alpha1.Preflight{BudgetRemaining: "10", OnViolation: v1alpha1.PreflightHold}
-		Expect(set.Client.Update(ctx, guardrail)).To(Succeed())
-		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		held := j.until(ctx, "hold before the run", func(r *v1alpha1.Rollout) bool {
-			p := r.Status.Preflight
-			return r.Status.Phase == v1alpha1.PhaseGating && p != nil && p.Outcome == v1alpha1.VerdictFail && r.Status.Decision.Rule == "PreflightHolds" && r.Status.Decision.Key == p.Reason
-		})
-		// How much was spent, and how fast, depends on how soon the bad one was caught.
-		Expect(held.Status.Preflight.Reason).To(BeElementOf("BudgetLow", "AlertFiring"))
-		Expect(held.Status.Message).To(ContainSubstring("error budget is left"))
-		By("taking the pre-flight away")
-		Expect(set.Client.Get(ctx, j.Key(), guardrail)).To(Succeed())
-		guardrail.Spec.Preflight = nil
-		Expect(set.Client.Update(ctx, guardrail)).To(Succeed())
-		entry, err := j.Finished(ctx, images["v2"])
-		Expect(err).NotTo(HaveOccurred())
-		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomePromoted))
-		j.noneFailed("errors")
 	}, NodeTimeout(journeyLimit))
 
 	It("that breaks an invariant is rolled back by it", func(ctx context.Context) {
