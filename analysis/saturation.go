@@ -61,7 +61,8 @@ type SaturationState struct {
 	Since  time.Time `json:"since,omitzero"`
 	Last   time.Time `json:"last,omitzero"`
 	Looked time.Time `json:"looked,omitzero"`
-	// Stable is stable's newest value above 0 at a weight below 100; 0 for none.
+	// Stable is stable's highest value at a weight below 100; 0 for none. It falls as the weight
+	// rises, so the newest one is of a part of what the candidate serves at 100.
 	Stable float64 `json:"stable,omitempty"`
 }
 
@@ -79,7 +80,7 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	}
 	stable := s.baseline(before, l)
 	if s.remembers(stable, l) {
-		before.Stable = stable.mean
+		before.Stable = max(before.Stable, stable.mean)
 	}
 	if v, ok := s.usable(l); !ok {
 		return before.below(), v
@@ -129,8 +130,8 @@ func (s Saturation) pass(canary usage, l Loads, seen, why string) (Reason, strin
 	return Healthy, seen + why
 }
 
-// baseline is what the candidate is compared with: stable's value, or the one of an earlier
-// weight while the routes send stable no requests.
+// baseline is what the candidate is compared with: stable's value, or its highest one of
+// earlier weights while the routes send stable no requests.
 func (s Saturation) baseline(before SaturationState, l Loads) usage {
 	if l.Weight < 100 || s.WorseThan <= 0 {
 		return s.usage(l.Stable, l.EvaluatedAt)
@@ -291,7 +292,7 @@ func (u usage) String() string {
 	case u.idle && u.absent():
 		return "gets no requests"
 	case u.idle:
-		return short(u.mean) + " before weight 100"
+		return "at most " + short(u.mean) + " before weight 100"
 	case u.absent():
 		return "has no ready pods"
 	case !u.known():

@@ -317,11 +317,12 @@ func TestAnIdleStableIsComparedAsItWas(t *testing.T) {
 		want   Reason
 		text   string
 	}{
-		"as much as stable had":          {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 150, idle), Healthy, "canary 150, stable 150 before weight 100; 33.3 % below 1.5 times stable's (225)"},
-		"more than stable had":           {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 300, idle), Pending, "stable 150 before weight 100; above 1.5 times stable's (225) for"},
-		"the newest value":               {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 100))}, at(100, 140, idle), Healthy, "stable 100 before weight 100"},
-		"a value that was usable":        {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 0)), at(50, 1, unsampled(using("s", now, 7)))}, at(100, 14, idle), Healthy, "stable 10 before weight 100"},
-		"a look without the candidate":   {memoryRule(nil), []Loads{{EvaluatedAt: now, Weight: 50, Stable: using("s", now, 10)}}, at(100, 14, idle), Healthy, "stable 10 before weight 100"},
+		"as much as stable had":          {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 150, idle), Healthy, "canary 150, stable at most 150 before weight 100; 33.3 % below 1.5 times stable's (225)"},
+		"more than stable had":           {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 300, idle), Pending, "stable at most 150 before weight 100; above 1.5 times stable's (225) for"},
+		"the highest is the first":       {memoryRule(nil), []Loads{at(10, 1, using("s", now, 100)), at(50, 1, using("s", now, 60)), at(75, 1, using("s", now, 25))}, at(100, 140, idle), Healthy, "canary 140, stable at most 100 before weight 100; 6.7 % below 1.5 times stable's (150)"},
+		"the highest is the last":        {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 100))}, at(100, 140, idle), Healthy, "stable at most 100 before weight 100"},
+		"a value that was usable":        {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 0)), at(50, 1, unsampled(using("s", now, 7)))}, at(100, 14, idle), Healthy, "stable at most 10 before weight 100"},
+		"a look without the candidate":   {memoryRule(nil), []Loads{{EvaluatedAt: now, Weight: 50, Stable: using("s", now, 10)}}, at(100, 14, idle), Healthy, "stable at most 10 before weight 100"},
 		"of before the stage":            {memoryRule(nil), []Loads{late}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value at an earlier weight"},
 		"without an acknowledged weight": {memoryRule(nil), []Loads{at(0, 1, using("s", now, 1))}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value"},
 		"its value at weight 100":        {memoryRule(nil), []Loads{at(100, 1, using("s", now, 1))}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value"},

@@ -49,7 +49,8 @@ type Sight struct {
 type ScopeSight struct {
 	Series int
 	With   []int
-	// Names of the labels of one series, when a label is missing.
+	// Names of the labels of one series, when a label is missing; of buckets, the bounds nearest
+	// to the one that is missing, as thresholds.
 	Names []string
 }
 
@@ -61,6 +62,12 @@ func (s Scope) Missing(seen ScopeSight) int {
 		return -1
 	}
 	return missing
+}
+
+// LacksBucket reports whether a scope is the buckets of a threshold, and the version has a
+// histogram without them. The scope before it is the histogram's count.
+func (v Sight) LacksBucket(scopes []Scope, i int) bool {
+	return scopes[i].Bound != "" && i > 0 && v.Scopes[i].Series == 0 && v.Scopes[i-1].Series > 0
 }
 
 // broughtBy reports whether the candidate has a label of bad that stable lacks: a new version
@@ -105,6 +112,9 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 			}
 			seen := version.Scopes[i]
 			series += seen.Series
+			if version.LacksBucket(scopes, i) {
+				return Verdict{Reason: BadQuery, Message: noBucket(scope, version.Version, seen.Names)}, false
+			}
 			if at := scope.Missing(seen); at >= 0 && (version.Version != Stable || !scope.broughtBy(i, versions)) {
 				return Verdict{Reason: UnknownLabel, Message: unknownLabel(scope, version.Version, scope.Labels[at], seen.Names)}, false
 			}
@@ -115,8 +125,7 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 		case scope.Has != "":
 		case scope.OfBad:
 			ofBad, unseen = append(ofBad, scope.Metric), unseen && series == 0
-		case series == 0 && scope.Bound != "":
-			return Verdict{Reason: BadQuery, Message: fmt.Sprintf("the histogram has no bucket %s whose upper bound is the threshold %s: choose a threshold that is a bucket bound (label le), or add the bucket", quoted(scope.Metric), scope.Bound)}, false
+		case scope.Bound != "":
 		case series == 0 && scope.OfDestination:
 			return Verdict{Reason: NoSeries, Message: fmt.Sprintf("the source has no series %s of requests to the service: check its name, the labels of destination, and that the gateway is scraped and has served requests", quoted(scope.Metric))}, false
 		case series == 0:
@@ -129,6 +138,14 @@ func JudgeSights(scopes []Scope, missingIsZero bool, versions ...Sight) (v Verdi
 	return Verdict{}, true
 }
 
+func noBucket(scope Scope, version string, bounds []string) string {
+	instead := "choose a threshold that is a bucket bound (label le)"
+	if len(bounds) > 0 {
+		instead = "buckets exist for " + strings.Join(bounds, ", ") + "; set threshold to one of them"
+	}
+	return fmt.Sprintf("the histogram of %s has no bucket %s whose upper bound is the threshold %s: %s, or add the bucket", scope.of(version), quoted(scope.Metric), scope.Bound, instead)
+}
+
 func neverSeen(series string) Verdict {
 	return Verdict{Reason: NeverSeen, Message: fmt.Sprintf(
 		"no pod of the service has ever had a series %s, so its 0 may be a misspelt name: correct it, or, if it is created with its first increment, set missingBad (of an invariant missingViolations) to Zero", series)}
@@ -138,13 +155,14 @@ func neverSeen(series string) Verdict {
 const leastBad = 100
 
 // AllBad doubts an indicator by which every request of stable's is bad since its pods started:
-// it counts the wrong ones. ok is true when it has no doubt. bad is what a bad one is called.
-func AllBad(c Counts, of string) (v Verdict, ok bool) {
+// it counts the wrong ones. ok is true when it has no doubt. counted is what c is of, such as
+// requests of the stable pods.
+func AllBad(c Counts, counted string) (v Verdict, ok bool) {
 	if c.Total < leastBad || c.Bad < c.Total {
 		return Verdict{}, true
 	}
 	return Verdict{Reason: EverythingBad, Message: fmt.Sprintf(
-		"all %.0f %s of the stable pods are counted as bad, so nothing can be told apart: correct what bad selects, or the threshold and its unit", c.Total, of)}, false
+		"all %.0f %s are counted as bad, so nothing can be told apart: correct what bad selects, or the threshold and its unit", c.Total, counted)}, false
 }
 
 // maxNames bounds how many label names a message has.

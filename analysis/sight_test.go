@@ -87,7 +87,7 @@ func TestIncomparable(t *testing.T) {
 
 func TestAllBad(t *testing.T) {
 	for c, want := range map[Counts]bool{{Total: 100, Bad: 100}: false, {Total: 99, Bad: 99}: true, {Total: 1000, Bad: 999}: true, {}: true} {
-		if v, ok := AllBad(c, "requests"); ok != want || !ok && v.Reason != EverythingBad {
+		if v, ok := AllBad(c, "requests to Service web"); ok != want || !ok && v.Reason != EverythingBad {
 			t.Errorf("%+v: %v %+v", c, ok, v)
 		}
 	}

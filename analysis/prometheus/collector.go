@@ -162,10 +162,13 @@ func (c *collector) finish(answer *Response) {
 	answer.Counters = good
 }
 
+// ErrNoBucket is the fault of pods whose histogram has no bucket with the threshold as its bound.
+var ErrNoBucket = failed(analysis.BadQuery, "the histogram has no bucket whose upper bound is the threshold: choose a threshold that is a bucket bound (label le), or add the bucket")
+
 func (c *collector) notWithin(i int) *QueryError {
 	switch {
 	case c.seen[i]&kindWithin == 0:
-		return failed(analysis.BadQuery, "the histogram has no bucket whose upper bound is the threshold: choose a threshold that is a bucket bound (label le), or add the bucket")
+		return ErrNoBucket
 	case c.within[i] > c.pods[i].Total:
 		return failed(analysis.Malformed, "pod %q has %v observations in the bucket of the threshold, more than the %v in total", c.pods[i].Pod, c.within[i], c.pods[i].Total)
 	}

@@ -23,6 +23,8 @@ type Probe struct {
 	Scopes []analysis.Scope
 	// selectors of the scopes.
 	selectors []string
+	// buckets selects all buckets of a latency indicator's histogram.
+	buckets string
 	// owned tells which rows of the response are about a version.
 	owned Owned
 }
@@ -114,9 +116,15 @@ func (of probed) latency(l v1alpha1.LatencyIndicator) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	return of.probe([]scope{
-		scopeOf(count.Metric, neededBy(matchersOf(count)), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: l.Threshold.Duration.String()}, exists},
+	buckets, err := selector(v1alpha1.Series{Metric: l.Histogram + "_bucket"}, mine)
+	if err != nil {
+		return Probe{}, err
+	}
+	p, err := of.probe([]scope{
+		scopeOf(count.Metric, neededBy(matchersOf(count)), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: thresholdText(l.Threshold.Duration)}, exists},
 	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within))
+	p.buckets = buckets
+	return p, err
 }
 
 // promQL looks for the labels of every selector in its metric. It looks for none in an

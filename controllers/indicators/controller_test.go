@@ -184,7 +184,7 @@ func TestWhatAGuardrailSees(t *testing.T) {
 		reason  string
 		says    string
 	}{
-		"its series":    {nil, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series on the stable pods of 1 Rollout"},
+		"its series":    {nil, 1, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonMeasured, "1 indicator sees its series of the stable version of 1 Rollout"},
 		"no such label": {nil, 1, map[string]string{"0": "4", "1,": "4"}, 0, metav1.ConditionFalse, v1alpha1.ReasonUnknownLabel, `slo availability: no series "requests" of the stable pods has the label "status_code", so its matcher selects nothing; write one of its labels: "code", "handler"`},
 		"all are bad":   {nil, 1, map[string]string{"0": "4", "1,1": "4", "total": "9000", "bad": "9000"}, 0, metav1.ConditionFalse, v1alpha1.ReasonEverythingBad, "slo availability: all 9000 requests of the stable pods are counted as bad"},
 		"by no label": {func(s *v1alpha1.GuardrailSpec) {

@@ -91,3 +91,29 @@ func TestARolloutWithoutServicesHidesNoOther(t *testing.T) {
 		t.Errorf("the probe is about %q, %+v", got, status.Indicators)
 	}
 }
+
+// TestWhatAnIndicatorCountsBy is named as such: a gateway counts no pods.
+func TestWhatAnIndicatorCountsBy(t *testing.T) {
+	for by, want := range map[v1alpha1.CountedBy]struct{ value, counted, all, allBad string }{
+		v1alpha1.CountedByService:  {"$(service)", "18000 requests to the Services of 2 Rollouts, 6 of them bad, since their counters began", "1 indicator sees its series of the stable version of 2 Rollouts", "all 9000 requests to Service web are counted as bad, so"},
+		v1alpha1.CountedByWorkload: {"$(replicaSet)", "18000 requests to the stable ReplicaSets of 2 Rollouts, 6 of them bad, since their counters began", "", "all 9000 requests to ReplicaSet app-0-stable are counted as bad, so"},
+	} {
+		objects := append(app(0, 1), app(1, 1)...)
+		for i, service := range map[int]string{0: "web", 2: "api"} {
+			objects[i].(*v1alpha1.Rollout).Spec.Traffic = &v1alpha1.Traffic{Service: service}
+		}
+		w := newWorld(t, append(objects, guardrailOf(func(s *v1alpha1.GuardrailSpec) {
+			i := &s.SLOs[0].Indicator
+			i.By, i.Destination = by, &v1alpha1.Destination{Label: "to", Value: want.value, NamespaceLabel: "namespace"}
+		}))...)
+		ready, status := w.look()
+		if got := status.Indicators[0].Message; got != want.counted || !strings.Contains(ready.Message, want.all) {
+			t.Errorf("by %s: %s; %s", by, got, ready.Message)
+		}
+		w.series["bad"] = "9000"
+		w.clock.Step(2 * every)
+		if ready, _ := w.look(); ready.Reason != v1alpha1.ReasonEverythingBad || !strings.Contains(ready.Message, want.allBad) {
+			t.Errorf("all are bad, by %s: %s", by, ready.Message)
+		}
+	}
+}

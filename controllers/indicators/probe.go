@@ -60,12 +60,30 @@ func (m measure) text() string {
 	}
 }
 
-// counts is what the measure counts, in messages.
-func (m measure) counts() string {
-	if m.kind == kindSLO {
-		return "requests"
+// counts is what the measure counts of a Rollout, in messages.
+func (m measure) counts(u use) string {
+	switch {
+	case m.kind != kindSLO:
+		return "checks of the stable pods"
+	case m.of.Indicator.By == v1alpha1.CountedByService:
+		return "requests to Service " + u.pods.Services[0]
+	case m.of.Indicator.By == v1alpha1.CountedByWorkload:
+		return "requests to ReplicaSet " + u.pods.ReplicaSets[0]
+	default:
+		return "requests of the stable pods"
 	}
-	return "checks"
+}
+
+// countedOf are what the measure counts by in so many Rollouts, in messages.
+func (m measure) countedOf(rollouts int) string {
+	by := "the stable pods of "
+	switch m.of.Indicator.By {
+	case v1alpha1.CountedByService:
+		by = "the Services of "
+	case v1alpha1.CountedByWorkload:
+		by = "the stable ReplicaSets of "
+	}
+	return by + counted(rollouts, "Rollout", "Rollouts")
 }
 
 // isRouted is false for a Rollout without Services to count by, where the measure needs them.
@@ -156,7 +174,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.
 	}
 	value, reason := worst.readiness()
 	if reason == v1alpha1.ReasonMeasured {
-		said = fmt.Sprintf("%s on the stable pods of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
+		said = fmt.Sprintf("%s of the stable version of %s", counted(len(measures), "indicator sees its series", "indicators see their series"), counted(len(stable), "Rollout", "Rollouts"))
 	}
 	s.set(now, value, reason, said)
 	r.setExclusions(s, uses, now)
@@ -178,7 +196,7 @@ func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sightin
 		}
 		v, ok := analysis.JudgeSights(got.Scopes, m.of.MissingIsZero(), sight)
 		if ok {
-			v, ok = analysis.AllBad(sight.Counts, m.counts())
+			v, ok = analysis.AllBad(sight.Counts, m.counts(u))
 		}
 		if ok {
 			v = analysis.Verdict{Reason: analysis.Healthy}
@@ -253,7 +271,7 @@ func (f finding) readiness() (metav1.ConditionStatus, string) {
 
 // sees says what an indicator sees, or what is wrong with it.
 func (m measure) sees(f finding, rollouts int, several bool) string {
-	pods := "the stable pods of " + counted(rollouts, "Rollout", "Rollouts")
+	pods := m.countedOf(rollouts)
 	switch {
 	case f.verdict.Reason == analysis.Healthy && m.kind == kindSaturation:
 		return "its series exist on " + pods
@@ -261,6 +279,8 @@ func (m measure) sees(f finding, rollouts int, several bool) string {
 		return "its series exist; nothing has been counted on " + pods
 	case f.verdict.Reason == analysis.Healthy && m.kind == kindInvariant:
 		return fmt.Sprintf("%.0f checks and %.0f violations since %s started", f.counts.Total, f.counts.Bad, pods)
+	case f.verdict.Reason == analysis.Healthy && !prometheus.CountsByPod(m.of.Indicator):
+		return fmt.Sprintf("%.0f requests to %s, %.0f of them bad, since their counters began", f.counts.Total, pods, f.counts.Bad)
 	case f.verdict.Reason == analysis.Healthy:
 		return fmt.Sprintf("%.0f requests, %.0f of them bad, since %s started", f.counts.Total, f.counts.Bad, pods)
 	case several:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/controllers/sources"
 )
 
@@ -119,11 +120,13 @@ func sawAll(got sources.Sighting) bool {
 // withSelectors returns the verdict of a trigger, or why its selectors say nothing: it is
 // no pass while it is not known that they can match. That a label does not exist is also
 // said in place of verdicts that ask for more requests, and of all when every request is
-// counted as bad because of it.
-func (t *evaluation) withSelectors(key string, v analysis.Verdict) analysis.Verdict {
+// counted as bad because of it. err is that of the query's response.
+func (t *evaluation) withSelectors(key string, v analysis.Verdict, err *prometheus.QueryError) analysis.Verdict {
 	s, counts := t.sights[key], t.state.Ledgers[key].Canary
 	passes, allBad := v.Outcome() == analysis.Pass, counts.Bad > 0 && counts.Bad >= counts.Total
 	switch {
+	case s != nil && s.doubt != nil && s.doubt.Reason == analysis.BadQuery && err == prometheus.ErrNoBucket:
+		return *s.doubt
 	case s == nil || s.settled || v.Outcome() == analysis.Error || counts.Bad > 0 && !allBad:
 		return v
 	case s.doubt == nil && passes:
@@ -144,7 +147,8 @@ func (r *Reconciler) probeAll(ctx context.Context, t *evaluation, results map[st
 	defer cancel()
 	for _, g := range t.guardrails {
 		for _, q := range queriesOf(g) {
-			if got := results[q.key]; !got.late && got.Err == nil {
+			// What buckets there are is known from a probe alone.
+			if got := results[q.key]; !got.late && (got.Err == nil || got.Err == prometheus.ErrNoBucket) {
 				r.probeSelectors(ctx, t, q, got)
 			}
 		}

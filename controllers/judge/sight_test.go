@@ -185,7 +185,7 @@ func TestACandidateWithoutSeriesIsProbedAgain(t *testing.T) {
 	s := &sighting{}
 	now := time.Unix(1_800_000_000, 0)
 	s.asked = now
-	v := (&evaluation{sights: map[string]*sighting{"q": s}, now: now}).withSelectors("q", analysis.Verdict{Reason: analysis.Healthy})
+	v := (&evaluation{sights: map[string]*sighting{"q": s}, now: now}).withSelectors("q", analysis.Verdict{Reason: analysis.Healthy}, nil)
 	if v.Reason != analysis.Pending {
 		t.Errorf("before the first answer: %s", v.Reason)
 	}

@@ -9,7 +9,7 @@ import (
 // verdict judges one trigger by the result of its query. Every verdict has the number of
 // states that were lost, because a state that is lost loses its own count too.
 func (t *evaluation) verdict(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Verdict {
-	v := t.withSelectors(queryKey(g, trigger), t.judgeResult(g, trigger, result))
+	v := t.withSelectors(queryKey(g, trigger), t.judgeResult(g, trigger, result), result.Err)
 	if trigger.Regression == nil {
 		return v
 	}

@@ -44,7 +44,7 @@ type Sighting struct {
 	// Scopes are what was looked for.
 	Scopes []analysis.Scope
 	// Sights has what each version has of that, in the order of the versions asked for.
-	// Where a label is missing, they have the names of those that exist.
+	// Where a label or a bucket is missing, they have the names of those that exist.
 	Sights []analysis.Sight
 	Err    *prometheus.QueryError
 }
@@ -134,7 +134,7 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 		s := Sighting{Scopes: probe.Scopes}
 		for _, version := range w.pods.Versions(shared.measure.Indicator) {
 			sight := found.Of(probe, w.pods.Namespace, version)
-			p.nameLabels(ctx, client, shared.measure, probe.Scopes, w.pods.Only(shared.measure.Indicator, version), &sight)
+			p.nameOthers(ctx, client, shared.measure, probe.Scopes, w.pods.Only(shared.measure.Indicator, version), &sight)
 			s.Sights = append(s.Sights, sight)
 		}
 		w.result <- s
@@ -149,18 +149,25 @@ func tenantOf(part []waitingProbe) string {
 	return ""
 }
 
-// nameLabels adds the names of the labels that exist where one is missing, of these pods
-// alone: the query that was shared is about others too. Without an answer the message
-// lacks them.
-func (p *Prober) nameLabels(ctx context.Context, client *prometheus.Client, of Measure, scopes []analysis.Scope, pods prometheus.Pods, sight *analysis.Sight) {
+// nameOthers adds what exists where a label or a bucket is missing, the names of labels or the
+// bounds of buckets, of these pods alone: the query that was shared is about others too.
+// Without an answer the message lacks them.
+func (p *Prober) nameOthers(ctx context.Context, client *prometheus.Client, of Measure, scopes []analysis.Scope, pods prometheus.Pods, sight *analysis.Sight) {
 	for i := range sight.Scopes {
-		if scopes[i].Missing(sight.Scopes[i]) < 0 {
+		bucket := sight.LacksBucket(scopes, i)
+		if !bucket && scopes[i].Missing(sight.Scopes[i]) < 0 {
 			continue
 		}
-		if probe, err := of.probe(pods); err == nil {
+		probe, err := of.probe(pods)
+		switch {
+		case err != nil:
+			return
+		case bucket:
+			sight.Scopes[i].Names, err = client.Bounds(ctx, pods.Namespace, probe, p.Clock.Now)
+		default:
 			sight.Scopes[i].Names, err = client.LabelNames(ctx, pods.Namespace, probe, i, p.Clock.Now)
-			CountQuery(err)
 		}
+		CountQuery(err)
 		return
 	}
 }

@@ -33,6 +33,7 @@ var notMessages = map[string]string{
 	") or timestamp(":                    "PromQL",
 	"]) or histogram_count(increase(":    "PromQL",
 	" or ignoring(le) (":                 "PromQL",
+	"label_replace(count by (le) (":      "PromQL",
 	" >= 0 or ":                          "PromQL",
 }
 
