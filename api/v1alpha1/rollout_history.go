@@ -92,6 +92,27 @@ type ObservedFail struct {
 	At metav1.Time `json:"at"`
 }
 
+// ObservedHold is a trigger in mode Observe that did not pass at the end of a step or a bake:
+// one that enforces would have held it.
+type ObservedHold struct {
+	// trigger as guardrail/trigger; a ClusterGuardrail's as
+	// ClusterGuardrail/guardrail/trigger.
+	// +required
+	// +kubebuilder:validation:MaxLength=340
+	Trigger string `json:"trigger"`
+	// stage that it would have held first, such as "step 2 of 4, weight 25 %".
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Stage string `json:"stage"`
+	// reason of its verdict then, such as BelowMinSamples.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// at is when that was recorded.
+	// +required
+	At metav1.Time `json:"at"`
+}
+
 // RejectedRevision is a revision that gets no run again without the command Retry.
 type RejectedRevision struct {
 	// revision that was rejected.

@@ -124,6 +124,13 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	WouldRollBack []ObservedFail `json:"wouldRollBack,omitempty"`
 
+	// wouldHold are the triggers in mode Observe that did not pass at the end of a step or the
+	// bake of the run in progress, oldest first, each with its first time.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	WouldHold []ObservedHold `json:"wouldHold,omitempty"`
+
 	// history is the finished runs, newest first.
 	// +optional
 	// +listType=atomic

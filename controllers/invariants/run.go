@@ -124,6 +124,11 @@ func (c *check) observation() {
 		c.require(len(c.d.Effects) == 0 && c.d.Status.Phase == c.in.Status.Phase, "does something for trigger %s, whose mode is Observe", n.Trigger)
 		c.require(len(c.d.Status.WouldRollBack) == len(c.in.Status.WouldRollBack)+1, "notes %d triggers in mode Observe at once", len(c.d.Status.WouldRollBack)-len(c.in.Status.WouldRollBack))
 	}
+	if n := len(c.d.Status.WouldHold); n > len(c.in.Status.WouldHold) {
+		was, is := c.in.Status.Step, c.d.Status.Step
+		ends := c.d.Status.Phase != c.in.Status.Phase || was != nil && is != nil && was.Index != is.Index
+		c.require(ends, "notes that trigger %s would have held a stage that goes on", c.d.Status.WouldHold[n-1].Trigger)
+	}
 }
 
 // deletion ends, and gives nobody anything new.

@@ -68,6 +68,7 @@ func holdBake(f *facts) Decision {
 }
 
 func startHandover(f *facts) Decision {
+	f = f.passed()
 	d := f.reconciling(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; the Deployment becomes the owner of the canary's ReplicaSet", f.verdictSummary()))
 	p := f.promotion()
 	now := f.now()

@@ -212,7 +212,7 @@ func (f *facts) openRun(d *Decision) {
 	d.Status.Epoch = max(d.Status.Epoch, f.in.Route.Epoch) + 1
 	d.Status.RunStartedAt = &now
 	d.Status.Step = &v1alpha1.StepStatus{Index: 0, EnteredAt: now}
-	d.Status.Rollback, d.Status.Promotion, d.Status.Verdicts, d.Status.WouldRollBack = nil, nil, nil, nil
+	d.Status.Rollback, d.Status.Promotion, d.Status.Verdicts, d.Status.WouldRollBack, d.Status.WouldHold = nil, nil, nil, nil, nil
 }
 
 // RunName is the name of a Rollout's run. It is deterministic, so that creating

@@ -34,9 +34,9 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 		Run: f.in.Status.Run, Revision: f.candidate, Image: f.in.Status.Candidate.Image, Outcome: outcome,
 		Trigger: trigger, StartedAt: started, FinishedAt: f.now(),
 	}
-	observed := sayObserved(f.in.Status.WouldRollBack)
+	observed := sayObserved(f.in.Status.WouldRollBack, f.in.Status.WouldHold)
 	entry.Message = truncate(message, 1024-len(observed)) + observed
-	d.Status.WouldRollBack = nil
+	d.Status.WouldRollBack, d.Status.WouldHold = nil, nil
 	d.Finished = &entry
 	d.Status.History = append([]v1alpha1.HistoryEntry{entry}, d.Status.History...)
 	limit := max(keptEntries, int(f.in.Spec.HistoryLimit))

@@ -219,6 +219,9 @@ func waitForNativeBake(f *facts) Decision {
 
 // finishNative ends the run with the version that the Deployment runs.
 func finishNative(f *facts) Decision {
+	if f.bakesNatively() {
+		f = f.passed()
+	}
 	p := f.promotion()
 	set := f.onlyActiveSet()
 	if set == nil {

@@ -44,6 +44,13 @@ func holdStep(f *facts) Decision {
 	return d
 }
 
+// passed is the facts with what a stage that has passed leaves noted.
+func (f *facts) passed() *facts {
+	in := f.in
+	in.Status.WouldHold = f.observedHolds()
+	return newFacts(in)
+}
+
 func (f *facts) verdictSummary() string {
 	v, summary := f.in.Verdict, "there are no triggers"
 	switch {
@@ -54,7 +61,7 @@ func (f *facts) verdictSummary() string {
 	case v.Total > 0:
 		summary = fmt.Sprintf("%d of %d triggers pass", v.Passing, v.Total)
 	}
-	return summary + sayObserved(f.in.Status.WouldRollBack)
+	return summary + sayObserved(f.in.Status.WouldRollBack, f.in.Status.WouldHold)
 }
 
 func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictPass }
@@ -78,6 +85,7 @@ func (f *facts) undecidedBecause() string {
 func stepHasNext(f *facts) bool { return int(f.step().Index)+1 < len(f.in.Spec.Steps) }
 
 func nextStep(f *facts) Decision {
+	f = f.passed()
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s passed at %s: %s", f.stage(), f.stepShare(), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
@@ -88,6 +96,7 @@ func nextStep(f *facts) Decision {
 
 // startPromotion goes on to weight 100, or leaves the rest to the Deployment.
 func startPromotion(f *facts) Decision {
+	f = f.passed()
 	d := f.reconciling(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %s, the last one: %s; promoting", f.stage(), f.stepShare(), f.verdictSummary()))
 	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting

@@ -102,7 +102,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, l *look, t plan.Result, ne
 	s := &least.Status
 	s.Phase, s.Epoch, s.Run, s.Runs, s.RunStartedAt = t.Status.Phase, t.Status.Epoch, t.Status.Run, t.Status.Runs, t.Status.RunStartedAt
 	s.Candidate, s.Step, s.Rollback, s.Promotion, s.Rejected = t.Status.Candidate, t.Status.Step, t.Status.Rollback, t.Status.Promotion, t.Status.Rejected
-	s.WouldRollBack = t.Status.WouldRollBack
+	s.WouldRollBack, s.WouldHold = t.Status.WouldRollBack, t.Status.WouldHold
 	s.Stable, s.Previous, s.History = t.Status.Stable, t.Status.Previous, t.Status.History
 	if s.Record, err = r.smallest(ctx, l, t); err != nil {
 		return err

@@ -3,6 +3,7 @@ package world
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -27,6 +28,8 @@ type Story struct {
 	Rejects string
 	// Ended is the outcome that the last run must have; empty for any.
 	Ended v1alpha1.Outcome
+	// Says is a part of what the history says of the last run; empty for any.
+	Says string
 	// Stalls is the reason of a standing that must have been shown; empty for none.
 	Stalls string
 	// Held is the revision that the Deployment stays paused at; empty when it is not
@@ -189,6 +192,9 @@ func (s Story) Ends(w *World) []string {
 	}
 	if s.Ended != "" {
 		expect(len(w.ends) > 0 && w.ends[len(w.ends)-1] == string(s.Ended), "the runs ended %v", w.ends)
+	}
+	if s.Says != "" {
+		expect(len(status.History) > 0 && strings.Contains(status.History[0].Message, s.Says), "the history is %+v", status.History)
 	}
 	if s.Stalls != "" {
 		expect(slices.Contains(w.stalls, s.Stalls), "the stalls shown are %v", w.stalls)

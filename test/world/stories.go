@@ -149,15 +149,18 @@ func observations() []Story {
 	slow := (*World).failObserved
 	fails := story("observed-fail", second, promoted, script(event{atStep(1), slow}))
 	return []Story{
-		fails.with(observed),
+		fails.with(observed).saying("; would have rolled back: shop/slow at step 2 of 2, weight 50 %; would have held: shop/slow at step 1 of 2"),
 		fails.named("observed-fail-alone").with(func(w *World) { w.observer, w.observeOnly = true, true }),
 		fails.named("observed-fail-native").with(observed).with(native),
+		story("observed-undecided", second, promoted, script()).with(observed).saying("promoted shop:b; would have held: shop/slow at step 1 of 2, weight 10 % (TooFewSamples)"),
 		story("observed-blind", second, promoted, script(event{atStep(0), (*World).blindObserved})).with(observed),
 		rejection("observed-fail-then-rollback", script(event{atStep(0), slow}, event{atStep(1), (*World).fail})).with(observed),
 	}
 }
 
 func observed(w *World) { w.observer = true }
+
+func (s Story) saying(says string) Story { s.Says = says; return s }
 
 // stalled is once a standing with this reason was shown.
 func stalled(reason string) func(*World) bool {
