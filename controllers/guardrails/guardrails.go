@@ -178,19 +178,20 @@ func Pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before .
 		spec.Triggers[i].Mode = spec.ModeOf(t)
 	}
 	now := v1alpha1.PinnedGuardrail{Kind: kind, Name: name, UID: uid, Spec: presets.Fill(spec)}
+	pinned := slices.IndexFunc(before, func(p v1alpha1.PinnedGuardrail) bool { return p.Kind == kind && p.UID == uid && p.Name == name })
+	// Every look at a run comes here, so nothing is hashed where nothing has changed.
+	if pinned >= 0 && equality.Semantic.DeepEqual(before[pinned].Spec, now.Spec) {
+		return before[pinned], nil
+	}
 	if presets.Uses(spec) {
 		written, err := evidence.HashOf(spec)
 		if err != nil {
 			return v1alpha1.PinnedGuardrail{}, err
 		}
-		now.WrittenHash = written
-	}
-	for i := range before {
-		p := &before[i]
-		same := p.WrittenHash == now.WrittenHash && (now.WrittenHash != "" || equality.Semantic.DeepEqual(p.Spec, now.Spec))
-		if same && p.Kind == kind && p.UID == uid && p.Name == name {
-			return *p, nil
+		if pinned >= 0 && before[pinned].WrittenHash == written {
+			return before[pinned], nil
 		}
+		now.WrittenHash = written
 	}
 	hash, err := evidence.HashOf(now.Spec)
 	now.Hash = hash
