@@ -140,9 +140,15 @@ func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
 	at := metav1.NewMicroTime(judged.Truncate(poll))
 	samples := metav1.NewMicroTime(from)
 	t := &v1alpha1.TriggerAnalysis{Outcome: v1alpha1.VerdictPass, Reason: "Healthy", EvaluatedAt: &at, SamplesFrom: &samples}
+	unseen, why := "", ""
+	if w.byService {
+		unseen, why = w.countedByService(status, judged)
+	}
 	switch {
 	case w.failing == status.Run && !judged.Before(w.failedAt):
 		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictFail, "BurnRate", "5.0 % errors"
+	case unseen != "":
+		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictInconclusive, unseen, why
 	case judged.Before(w.blindUntil):
 		t.Outcome, t.Reason, t.Message = v1alpha1.VerdictError, "Unreachable", "connection refused"
 	case judged.Before(from):

@@ -53,6 +53,8 @@ type World struct {
 	// does not answer.
 	failing    string
 	blindUntil time.Time
+	// byService lets the trigger count by Service.
+	byService bool
 	// observer adds a trigger in mode Observe, and observeOnly leaves no other. slow is
 	// the run in which it fires, and slowBlind since when it has no usable answer.
 	observer, observeOnly bool
