@@ -43,8 +43,8 @@ func (r release) makeImages(ctx context.Context) error {
 	return err
 }
 
-// makeAll makes everything of a release. It is written at once in the sense that
-// SHA256SUMS comes last: a folder without it is not whole.
+// makeAll makes everything of a release. SHA256SUMS comes last: a folder without it is
+// not whole.
 func (r release) makeAll(ctx context.Context) error {
 	if err := r.requireRelease(); err != nil {
 		return err

@@ -118,10 +118,11 @@ func source(root, version, image string) ([]archive.File, error) {
 	return files, err
 }
 
-// group is a folder of templates, and what has to be set for them.
+// group is how objects of a kind become templates.
 type group struct {
+	// folder in templates, and the value without which they are not installed.
 	folder, condition string
-	// extra are lines of metadata, with the values that they need.
+	// annotations and labels are lines to add to those that the object has.
 	annotations, labels string
 }
 
