@@ -67,7 +67,7 @@ func render(t *testing.T, namespace string, set values) ([]*unstructured.Unstruc
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := engine.Engine{Strict: true}.Render(of, all)
+	rendered, err := engine.Engine{Strict: true}.RenderWithContext(t.Context(), of, all)
 	if err != nil {
 		return nil, err
 	}
