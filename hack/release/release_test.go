@@ -25,12 +25,18 @@ import (
 // revised is the time of the revision that the tests release.
 var revised = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 
-// from is a release of a copy of a repository, whose files have the given age.
+// from is a release of a copy of a repository, whose files have the given age. Without
+// a config of its own it has this repository's.
 func from(t *testing.T, repository string, age time.Duration) release {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "a-folder-of-its-own")
 	if err := os.CopyFS(root, os.DirFS(repository)); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "config")); err != nil {
+		if err := os.CopyFS(filepath.Join(root, "config"), os.DirFS("../../config")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -65,7 +71,7 @@ func contents(t *testing.T, folder string) map[string]string {
 	return out
 }
 
-func TestTheSameSourceGivesTheSameDigest(t *testing.T) {
+func TestTheSameSourceGivesTheSameRelease(t *testing.T) {
 	g := NewWithT(t)
 	repository := filepath.Join("testdata", "hello")
 	// The real one takes minutes: two platforms from nothing.
@@ -73,15 +79,27 @@ func TestTheSameSourceGivesTheSameDigest(t *testing.T) {
 		repository = tracked(t)
 	}
 	first, second := from(t, repository, 0), from(t, repository, 300*24*time.Hour)
-	g.Expect(first.makeImages(t.Context())).To(Succeed())
-	g.Expect(second.makeImages(t.Context())).To(Succeed())
-	g.Expect(contents(t, second.out)).To(Equal(contents(t, first.out)))
-	g.Expect(contents(t, first.out)).To(HaveKey("/images/belay-controller/index.json"))
+	g.Expect(first.makeAll(t.Context())).To(Succeed())
+	g.Expect(second.makeAll(t.Context())).To(Succeed())
+	files := contents(t, first.out)
+	g.Expect(contents(t, second.out)).To(Equal(files))
+	for _, name := range []string{
+		"images/belay-controller/index.json", "images.txt", "install.yaml", "belay-0.1.0.tgz", "SHA256SUMS",
+		"sbom/belay-controller_v0.1.0_linux_amd64.cdx.json", "sbom/belay-controller_v0.1.0_linux_arm64.cdx.json",
+	} {
+		g.Expect(files).To(HaveKey("/" + name))
+	}
+	images, err := os.ReadFile(filepath.Join(first.out, imagesList))
+	g.Expect(err).NotTo(HaveOccurred())
+	_, digest, _ := strings.Cut(strings.TrimSpace(string(images)), "@")
+	install, err := os.ReadFile(filepath.Join(first.out, "install.yaml"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(install)).To(ContainSubstring("image: registry.example.com/belay/belay-controller@" + digest + "\n"))
 
 	other := from(t, repository, 0)
 	other.version = "v0.1.1"
 	g.Expect(other.makeImages(t.Context())).To(Succeed())
-	g.Expect(contents(t, other.out)["/images.txt"]).NotTo(Equal(contents(t, first.out)["/images.txt"]))
+	g.Expect(contents(t, other.out)["/images.txt"]).NotTo(Equal(files["/images.txt"]))
 }
 
 // tracked is a copy of this repository as git has it.
