@@ -4,12 +4,13 @@ export CGO_ENABLED := 0
 export GOTOOLCHAIN := local
 
 CLUSTER := go -C hack/cluster run .
+RELEASE := go -C hack/release run .
 HANDOVER := mkdir -p .cluster; rm -f $(CURDIR)/.cluster/handover.txt; BELAY_TABLE=$(CURDIR)/.cluster/handover.txt go run ./hack/suite -run '$(RUN)' handover; \
 	status=$$?; cat .cluster/handover.txt 2>/dev/null; exit $$status
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-sim test-integration test-handover test-extended kill test-e2e bench bench-judge generate lint verify build cluster-up cluster-down
+.PHONY: help demo test test-unit test-sim test-integration test-handover test-extended kill test-e2e bench bench-judge generate lint verify build images release push cluster-up cluster-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,11 +33,12 @@ test-integration: ## API rules, guard and roles on a real API server
 test-handover: ## The handover under Kubernetes' own Deployment controller and autoscaler
 	@$(HANDOVER)
 
-test-extended: ## The same with every disturbance at every point of a release (20 minutes), and real metrics servers
+test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, and images of the whole source twice
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
 	$(CLUSTER) build prometheus
 	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 	go test -tags servers -count=1 ./test/servers
+	BELAY_EXTENDED=1 go -C hack/release test -count=1 -timeout 30m -run TestTheSameSource .
 
 kill: ## Seed known bugs, one at a time, and show which check notices each (half an hour; RUN=regexp narrows it)
 	@go test -tags kill -count=1 -timeout 3h -v -run 'TestTheTable|TestWhatCounts|TestEveryBugIsKilled/($(RUN))' ./test/kill
@@ -59,16 +61,30 @@ generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types
 lint: bin/golangci-lint ## Linters, import rules and API conventions
 	bin/golangci-lint run ./...
 	cd hack/cluster && ../../bin/golangci-lint run ./...
+	cd hack/release && ../../bin/golangci-lint run ./...
 
 verify: generate lint ## What CI checks first: generated files current, linters, import rules, tidy modules
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git --no-pager diff -- $(GENERATED); echo "verify: generated files were not current: commit what \`make generate\` made"; exit 1; }
 	go mod tidy -diff
+	go -C hack/release mod tidy -diff
 	go vet ./...
+	go -C hack/release vet ./...
 	go vet -tags servers,kill ./test/...
 	go test -tags kill -run TestTheTable ./test/kill
 
 build: ## The controller, as bin/belay-controller
 	go build -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo development)" -o bin/belay-controller ./cmd/belay-controller
+
+images: ## Container images without Docker, as OCI layouts in dist/
+	rm -rf dist
+	@$(RELEASE) images -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)')
+
+release: ## Everything of a release into dist/: images, install.yaml, Helm chart, SBOMs, checksums (VERSION=v0.1.0; REGISTRY=host/path)
+	rm -rf dist
+	@$(RELEASE) all -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)')
+
+push: ## Copy the images in dist/ to a registry (REGISTRY=host/path)
+	@$(RELEASE) push -out ../../dist -registry '$(REGISTRY)'
 
 cluster-up: ## Start the real local Kubernetes (the first time builds for about ten minutes)
 	@$(CLUSTER) up

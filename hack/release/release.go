@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"belay.dev/belay/hack/release/internal/archive"
+	"belay.dev/belay/hack/release/internal/image"
+	"belay.dev/belay/hack/release/internal/manifests"
+	"belay.dev/belay/hack/release/internal/program"
+)
+
+// defaultRegistry is where install.yaml and the chart pull from when nothing else is
+// said.
+const defaultRegistry = "registry.belay.dev"
+
+// What is where in a release.
+const (
+	imagesFolder = "images"
+	imagesList   = "images.txt"
+	billsFolder  = "sbom"
+	sumsFile     = "SHA256SUMS"
+)
+
+// release is made into the folder out.
+type release struct {
+	source
+	registry, out string
+	say           io.Writer
+}
+
+// makeImages builds and packs every program that has an image.
+func (r release) makeImages(ctx context.Context) error {
+	_, err := r.images(ctx)
+	return err
+}
+
+// makeAll makes everything of a release. SHA256SUMS comes last: a folder without it is
+// not whole.
+func (r release) makeAll(ctx context.Context) error {
+	if err := r.requireRelease(); err != nil {
+		return err
+	}
+	references, err := r.images(ctx)
+	if err != nil {
+		return err
+	}
+	for _, program := range programs {
+		if err := r.archives(ctx, program); err != nil {
+			return err
+		}
+	}
+	if err := r.manifests(references[controllerName]); err != nil {
+		return err
+	}
+	return r.sums()
+}
+
+// images writes an OCI layout and the bills of materials for each program with an
+// image, and returns their references with digests, by name.
+func (r release) images(ctx context.Context) (map[string]string, error) {
+	if err := requireEmpty(r.out); err != nil {
+		return nil, err
+	}
+	references, list := map[string]string{}, ""
+	for _, program := range programs {
+		if len(program.images) == 0 {
+			continue
+		}
+		binaries, err := r.build(ctx, program, program.images)
+		if err != nil {
+			return nil, err
+		}
+		packed, err := image.Pack(binaries, image.About{
+			Title: program.name, Description: program.about, Version: r.version, Revision: r.revision, Created: r.created,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := image.Write(filepath.Join(r.out, imagesFolder, program.name), r.version, packed); err != nil {
+			return nil, err
+		}
+		digest, err := packed.Digest()
+		if err != nil {
+			return nil, err
+		}
+		references[program.name] = r.registry + "/" + program.name + "@" + digest
+		list += r.registry + "/" + program.name + ":" + r.version + "@" + digest + "\n"
+	}
+	fmt.Fprint(r.say, list)
+	return references, r.write(imagesList, []byte(list))
+}
+
+// build builds a program for platforms, and writes the bill of materials of each.
+func (r release) build(ctx context.Context, of released, platforms []program.Platform) ([]program.Binary, error) {
+	var binaries []program.Binary
+	for _, platform := range platforms {
+		fmt.Fprintf(r.say, "building %s %s for %s\n", of.name, r.version, platform)
+		binary, err := program.Build(ctx, r.root, "./cmd/"+of.name, r.version, platform)
+		if err != nil {
+			return nil, err
+		}
+		bill, err := program.Bill(binary, r.created)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.write(filepath.Join(billsFolder, r.file(binary)+".cdx.json"), bill); err != nil {
+			return nil, err
+		}
+		binaries = append(binaries, binary)
+	}
+	return binaries, nil
+}
+
+// archives writes a download for each platform of a program: the binary and the
+// licence.
+func (r release) archives(ctx context.Context, of released) error {
+	binaries, err := r.build(ctx, of, of.archives)
+	if err != nil {
+		return err
+	}
+	licence, err := os.ReadFile(filepath.Join(r.root, "LICENSE"))
+	if err != nil {
+		return err
+	}
+	for _, binary := range binaries {
+		files := []archive.File{{Name: binary.File(), Mode: 0o755, Content: binary.Content}, {Name: "LICENSE", Mode: 0o644, Content: licence}}
+		pack, ending := archive.TarGz, ".tar.gz"
+		if binary.Platform.OS == "windows" {
+			pack, ending = archive.Zip, ".zip"
+		}
+		packed, err := pack(files, r.created)
+		if err != nil {
+			return err
+		}
+		if err := r.write(r.file(binary)+ending, packed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// manifests writes install.yaml and the chart, both with the controller's image.
+func (r release) manifests(image string) error {
+	install, err := manifests.Install(r.root, image)
+	if err != nil {
+		return err
+	}
+	if err := r.write("install.yaml", install); err != nil {
+		return err
+	}
+	chart, err := manifests.Chart(r.root, r.version, image)
+	if err != nil {
+		return err
+	}
+	packed, err := archive.TarGz(manifests.Pack(chart), r.created)
+	if err != nil {
+		return err
+	}
+	return r.write("belay-"+strings.TrimPrefix(r.version, "v")+".tgz", packed)
+}
+
+// sums writes the checksums of every file but the layouts', which have their own.
+func (r release) sums() error {
+	var lines []string
+	err := filepath.WalkDir(r.out, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(r.out, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if name == imagesFolder {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, fmt.Sprintf("%x  %s\n", sha256.Sum256(content), filepath.ToSlash(name)))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(lines)
+	return r.write(sumsFile, []byte(strings.Join(lines, "")))
+}
+
+// file is what a program for a platform is called in a release, without an ending.
+func (r release) file(binary program.Binary) string {
+	return fmt.Sprintf("%s_%s_%s_%s", binary.Name, r.version, binary.Platform.OS, binary.Platform.Arch)
+}
+
+func (r release) write(name string, content []byte) error {
+	path := filepath.Join(r.out, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, content, 0o644)
+}
+
+// requireEmpty refuses to mix two releases.
+func requireEmpty(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s is not empty: remove it first, so that a release holds nothing of another", folder)
+	}
+	return err
+}
