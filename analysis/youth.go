@@ -14,12 +14,15 @@ type youth struct {
 }
 
 // A cold start is the worse the shorter it is: caches and connections are cold for a
-// while, or nearly everything fails for a moment. coldStarts are parts of the warm-up, and
-// coldRatio is the ratio of errors of one that lasts for all of it; one that lasts for the
-// part f may have coldRatio/f².
+// while, or nearly everything fails for a moment. coldStarts are parts of the warm-up. One
+// that lasts for all of it may have coldRatio of errors, one that lasts for the part f may
+// have shorterRatio·(1/f − 1) more.
 var coldStarts = []float64{0.25, 1.0 / 3, 0.5, 0.75, 1}
 
-const coldRatio = 0.015
+const (
+	coldRatio    = 0.015
+	shorterRatio = 0.075
+)
 
 // youths are the beginnings that are forgiven. Errors are forgiven up to a ratio that
 // depends on how long they last, so that an outage is found at once. Slow requests are all
@@ -33,7 +36,7 @@ func (r Regression) youths() []youth {
 	}
 	out := make([]youth, len(coldStarts))
 	for i, f := range coldStarts {
-		out[i] = youth{time.Duration(f * float64(r.WarmUp)), min(1, coldRatio/(f*f))}
+		out[i] = youth{time.Duration(f * float64(r.WarmUp)), coldRatio + shorterRatio*(1/f-1)}
 	}
 	return out
 }
