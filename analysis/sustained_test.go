@@ -202,10 +202,13 @@ func TestSustainedEvidenceIsDividedByTheDispersion(t *testing.T) {
 
 func TestYouths(t *testing.T) {
 	r := Regression{WarmUp: time.Minute}
+	want := map[time.Duration]float64{15 * time.Second: 0.24, 20 * time.Second: 0.165, 30 * time.Second: 0.09, 45 * time.Second: 0.03, time.Minute: 0.015}
+	if got := r.youths(); len(got) != len(want) {
+		t.Errorf("%d youths, want %d", len(got), len(want))
+	}
 	for _, y := range r.youths() {
-		f := y.Until.Minutes()
-		if !near(y.Ratio, 0.015+0.075*(1/f-1), 1e-9) {
-			t.Errorf("up to %v for %s", y.Ratio, y.Until)
+		if y.Ratio != want[y.Until] {
+			t.Errorf("up to %v for %s, want %v", y.Ratio, y.Until, want[y.Until])
 		}
 	}
 	half := youth{time.Minute, 0.1}
