@@ -104,7 +104,7 @@ func (j *judgement) doubt(enough bool) (v Verdict, held bool) {
 	case over && j.alone:
 		return j.pending(fmt.Sprintf("the error budget burns; without stable to compare with, a rollback needs more than %s for longer than %s", percent(j.state.Alone.Limit), sharedIncident)), true
 	case enough && burning:
-		return j.pending(fmt.Sprintf("enough evidence to roll back, but a burst of up to %s on one pod, or errors that come in clumps as stable's do, may explain it: a rollback needs bad requests that last", j.Burst)), true
+		return j.pending(fmt.Sprintf("enough evidence to roll back, but a burst of up to %s on one pod, requests beyond the candidate's share, or errors that come in clumps as stable's do, may explain it: a rollback needs bad requests that last", j.Burst)), true
 	case over && j.Quality.baselineMissing(j.ledger):
 		return Verdict{Reason: BaselineMissing, Message: j.sentence() + "; the error budget burns, and " + noBaseline}, true
 	case over:

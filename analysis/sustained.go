@@ -141,14 +141,13 @@ func (c cause) part(looks []Look, of []place) float64 {
 	if !c.Surplus {
 		return 1
 	}
-	bad := 0.0
+	bad, span := 0.0, int64(1)
 	for _, p := range of {
-		bad += looks[p.look].Parts[p.part].Bad
+		part := looks[p.look].Parts[p.part]
+		bad, span = bad+part.Bad, max(span, part.To-part.From)
 	}
-	// The looks beside them, because both versions' scrapes are of different times.
-	first, last := max(0, of[0].look-1), min(len(looks)-1, of[len(of)-1].look+1)
 	surplus, variance := 0.0, 0.0
-	for _, l := range looks[first : last+1] {
+	for _, l := range wholeScrapes(looks, of[0].look, of[len(of)-1].look, span) {
 		if l.Weight >= 100 {
 			return 0
 		}
@@ -156,11 +155,29 @@ func (c cause) part(looks []Look, of []place) float64 {
 		surplus += l.Canary.Total - odds*l.Stable.Total
 		variance += l.Canary.Total + odds*odds*l.Stable.Total
 	}
-	noise := outlier * math.Sqrt(variance)
-	if surplus <= noise {
+	deviation := math.Sqrt(variance)
+	if surplus <= surplusLeast*deviation {
 		return 0
 	}
-	return min(1, (surplus+noise)/bad)
+	return min(1, (surplus+outlier*deviation)/bad)
+}
+
+// surplusLeast is how many standard deviations are a surplus. Without one, every regression
+// would wait until it has lasted for longer than the cause.
+const surplusLeast = 0.5
+
+// wholeScrapes are the looks from one to another, and those before them that are needed for
+// as much time as some scrapes take: each pod then has as many scrapes in them as any other.
+// Polls may be more frequent than scrapes, which last for span milliseconds.
+func wholeScrapes(looks []Look, first, last int, span int64) []Look {
+	for first > 0 {
+		took := looks[last].After - looks[first-1].After
+		if part := took % span; part <= span/10 || part >= span-span/10 {
+			break
+		}
+		first--
+	}
+	return looks[first : last+1]
 }
 
 // weighed are log likelihood ratios by look and alternative, by part of a look, and of the

@@ -78,6 +78,74 @@ func TestASurplusExplainsItsBadRequests(t *testing.T) {
 	}
 }
 
+// cookieBurst are looks every poll milliseconds at two pods, one scraped at every multiple of
+// 15 s and one 5 s later, and at stable's, which are scraped 10 s later. In 15 s each pod of
+// the candidate has 80 requests, and stable has 640. From second 66 to 74 each pod of the
+// candidate has 40 more, which fail. Before second 15 none of the candidate's are counted.
+func cookieBurst(poll int64) []Look {
+	var out []Look
+	for after := poll; after <= 90_000; after += poll {
+		l := Look{After: after, Weight: 20}
+		for to := after - poll + 1; to <= after; to++ {
+			switch phase := to % 15_000; {
+			case phase == 10_000:
+				l.Stable.Total += 640
+			case to > 15_000 && (phase == 0 || phase == 5_000):
+				bad := float64(max(0, min(to, 74_000)-max(to-15_000, 66_000))) * 0.005
+				p := Part{uint32(2 + phase), to - 15_000, to, 600_000, Counts{80 + bad, bad}}
+				if l.Canary = l.Canary.Add(p.Counts); bad > 0 {
+					l.Parts = append(l.Parts, p)
+				}
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// A burst is recognised by the requests that came with it, whatever is counted of stable
+// beside it, and however often is polled.
+func TestASurplusIsOfTheSameScrapes(t *testing.T) {
+	s := sustained{0.002, 1.5, []youth{{}}, []cause{{Surplus: true, Lasts: 30 * time.Second}}}
+	for _, poll := range []int64{5_000, 15_000} {
+		looks := cookieBurst(poll)
+		if got := s.of(looks); got > 1e-9 {
+			t.Errorf("polls every %d ms: %v is left of a burst beside the usual requests, want 0", poll, got)
+		}
+		for j := range looks {
+			looks[j].Canary.Total -= looks[j].Canary.Bad
+			for i := range looks[j].Parts {
+				looks[j].Parts[i].Total -= looks[j].Parts[i].Bad
+			}
+		}
+		if got := s.of(looks); got < 100 {
+			t.Errorf("polls every %d ms: %v is left of bad requests within the candidate's share, want nearly all", poll, got)
+		}
+	}
+	// The same just after the first counts: stable has many more that were counted before.
+	looks := cookieBurst(15_000)[3:] // Of the seconds from 45 on.
+	looks[0].Canary, looks[0].Stable = Counts{}, Counts{10_000, 0}
+	if got := s.of(looks); got > 1e-9 {
+		t.Errorf("%v is left of a burst in the first scrapes, want 0", got)
+	}
+}
+
+// A surplus may be small beside the usual requests: 60 more of 1,000, which have a standard
+// deviation of 35.
+func TestASmallSurplusExplainsItsBadRequests(t *testing.T) {
+	s := sustained{0.002, 1.5, []youth{{}}, []cause{{Surplus: true, Lasts: 30 * time.Second}}}
+	looks := []Look{{After: 15_000, Weight: 20, Canary: Counts{1060, 60}, Stable: Counts{4000, 0}, Parts: []Part{
+		{2, 0, 15_000, 600_000, Counts{530, 30}}, {3, 0, 15_000, 600_000, Counts{530, 30}},
+	}}}
+	if got := s.of(looks); got > 1e-9 {
+		t.Errorf("%v is left, want 0", got)
+	}
+	looks[0].Stable.Total = 4200
+	if got := s.of(looks); got < 50 {
+		t.Errorf("%v is left of bad requests with 10 more than the share, want nearly all", got)
+	}
+}
+
 func TestUsual(t *testing.T) {
 	looks := make([]Look, 20)
 	for j := range looks {
@@ -134,10 +202,13 @@ func TestSustainedEvidenceIsDividedByTheDispersion(t *testing.T) {
 
 func TestYouths(t *testing.T) {
 	r := Regression{WarmUp: time.Minute}
+	want := map[time.Duration]float64{15 * time.Second: 0.24, 20 * time.Second: 0.165, 30 * time.Second: 0.09, 45 * time.Second: 0.03, time.Minute: 0.015}
+	if got := r.youths(); len(got) != len(want) {
+		t.Errorf("%d youths, want %d", len(got), len(want))
+	}
 	for _, y := range r.youths() {
-		f := y.Until.Minutes()
-		if !near(y.Ratio, 0.015/(f*f), 1e-9) {
-			t.Errorf("up to %v for %s", y.Ratio, y.Until)
+		if y.Ratio != want[y.Until] {
+			t.Errorf("up to %v for %s, want %v", y.Ratio, y.Until, want[y.Until])
 		}
 	}
 	half := youth{time.Minute, 0.1}

@@ -14,12 +14,12 @@ type youth struct {
 }
 
 // A cold start is the worse the shorter it is: caches and connections are cold for a
-// while, or nearly everything fails for a moment. coldStarts are parts of the warm-up, and
-// coldRatio is the ratio of errors of one that lasts for all of it; one that lasts for the
-// part f may have coldRatio/f².
-var coldStarts = []float64{0.25, 1.0 / 3, 0.5, 0.75, 1}
-
-const coldRatio = 0.015
+// while, or nearly everything fails for a moment. coldStarts are how bad one may be that
+// lasts for a part of the warm-up. Half of it and less may have about as many bad requests
+// in all; what lasts for longer is rather a regression.
+var coldStarts = []struct{ part, ratio float64 }{
+	{0.25, 0.24}, {1.0 / 3, 0.165}, {0.5, 0.09}, {0.75, 0.03}, {1, 0.015},
+}
 
 // youths are the beginnings that are forgiven. Errors are forgiven up to a ratio that
 // depends on how long they last, so that an outage is found at once. Slow requests are all
@@ -32,8 +32,8 @@ func (r Regression) youths() []youth {
 		return []youth{{r.WarmUp, 1}}
 	}
 	out := make([]youth, len(coldStarts))
-	for i, f := range coldStarts {
-		out[i] = youth{time.Duration(f * float64(r.WarmUp)), min(1, coldRatio/(f*f))}
+	for i, c := range coldStarts {
+		out[i] = youth{time.Duration(c.part * float64(r.WarmUp)), c.ratio}
 	}
 	return out
 }

@@ -132,6 +132,8 @@ func bursts() []row {
 		null("burst-sticky-400-20s", "400 within 20 s on one pod of a version by weight", withBurst(400, 20, anyPod), seldom),
 		null("burst-version-400-1s", "400 within 1 s on all canary pods, by a cookie", withBurst(400, 1, oneVersion), seldom),
 		null("burst-version-400-20s", "400 within 20 s on all canary pods, by a cookie", withBurst(400, 20, oneVersion), seldom),
+		null("burst-version-700-12s", "700 within 12 s on all canary pods, by a cookie", withBurst(700, 12, oneVersion), seldom),
+		null("burst-version-250-25s", "250 within 25 s on all canary pods, by a cookie", withBurst(250, 25, oneVersion), seldom),
 		null("burst-spread-400-1s", "400 within 1 s on both versions by weight", withBurst(400, 1, byWeight), rarely),
 		null("burst-spread-400-20s", "400 within 20 s on both versions by weight", withBurst(400, 20, byWeight), rarely),
 		null("burst-spread-1000-5s", "1000 within 5 s on both versions by weight", withBurst(1000, 5, byWeight), rarely),

@@ -88,13 +88,16 @@ def forgiven(part, until, ratio):
 
 def surplus(looks, of):
     """The part of the bad requests that more requests than the candidate's share explain."""
-    near = looks[max(0, min(j for j, _ in of) - 1):max(j for j, _ in of) + 2]
+    first, last, span = min(j for j, _ in of), max(j for j, _ in of), max(1, max(p[2] - p[1] for _, p in of))
+    while first > 0 and span // 10 < (looks[last][0] - looks[first - 1][0]) % span < span - span // 10:
+        first -= 1
+    near = looks[first:last + 1]
     if any(l[5] >= 100 for l in near):
         return 0
     odds = [l[5] / (100 - l[5]) for l in near]
     more = sum(l[1] - o * l[3] for l, o in zip(near, odds))
-    noise = 3 * math.sqrt(sum(l[1] + o * o * l[3] for l, o in zip(near, odds)))
-    return 0 if more <= noise else min(1, (more + noise) / sum(p[5] for _, p in of))
+    deviation = math.sqrt(sum(l[1] + o * o * l[3] for l, o in zip(near, odds)))
+    return 0 if more <= 0.5 * deviation else min(1, (more + 3 * deviation) / sum(p[5] for _, p in of))
 
 
 def sustained(trail, rule, alone):

@@ -44,6 +44,43 @@ func TestAStrangerComesToTheSameEvidence(t *testing.T) {
 	}
 }
 
+// Bad requests that come with more requests than the candidate's share are taken away.
+func TestAStrangerTakesTheSameSurplusAway(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 here")
+	}
+	rng := rand.New(rand.NewPCG(9, 10)) // #nosec G404 -- a simulation must repeat
+	var w world
+	s := good()
+	s.burst = burst{300, 20, oneVersion}
+	s.build(&w, low20, scrapeUsual, rng)
+	d := analysis.Default(errorBudget, 1, 0)
+	for _, poll := range []float64{5, scrapeUsual} {
+		var state analysis.RegressionState
+		var l analysis.Ledger
+		seen, compared := newPoll(&w), 0
+		for now := w.firstPoll; now < w.length && compared < 4; now += poll {
+			bad := l.Canary.Bad
+			seen.at(&w, now)
+			l = l.Advance(seen.counted, clock(0))
+			d.Given(analysis.Quality{Weight: 20}, 0, "")
+			state = d.Observe(state, l)
+			if l.Canary.Bad < bad+10 {
+				continue
+			}
+			compared++
+			want := fmt.Sprintf("logSustained %.6f,", d.Sustained(state))
+			if got := recomputed(t, python, state, false); !strings.Contains(got, want) {
+				t.Errorf("polls every %g s, second %.0f: python says\n%swant %s", poll, now, got, want)
+			}
+		}
+		if compared < 2 {
+			t.Errorf("polls every %g s: the burst is in %d looks", poll, compared)
+		}
+	}
+}
+
 // At weight 100 the sustained evidence is that of the looks without stable.
 func TestAStrangerComesToTheSameEvidenceWithoutStable(t *testing.T) {
 	python, err := exec.LookPath("python3")
