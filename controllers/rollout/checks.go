@@ -6,7 +6,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/plan"
 )
 
 // judgeCheck is the verdict of a check in the present step, by what the loop of checks has
@@ -26,6 +25,9 @@ func (l *look) judgeCheck(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alp
 	v.EvaluatedAt = &at
 	attempt := fmt.Sprintf("attempt %d of %d", c.Attempt, t.Check.Attempts())
 	switch {
+	case c.Outcome == "" && c.Reason == v1alpha1.ReasonCheckNotStarted:
+		v.Reason, v.Message = c.Reason, v1alpha1.Bounded(notStarted(attempt, c, t.Check), 512)
+		return v
 	case c.Outcome == "":
 		v.Message = fmt.Sprintf("%s, %s, has no result yet and may take %s", attempt, executor(c), t.Check.TimeoutOrDefault())
 		return v
@@ -36,8 +38,21 @@ func (l *look) judgeCheck(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alp
 	default:
 		v.Message = fmt.Sprintf("%s: %s; no attempt is left and the step holds: correct the check, then abort and retry", attempt, c.Message)
 	}
-	v.Outcome, v.Reason, v.Message = c.Outcome, c.Reason, plan.Bounded(v.Message, 512)
+	v.Outcome, v.Reason, v.Message = c.Outcome, c.Reason, v1alpha1.Bounded(v.Message, 512)
 	return v
+}
+
+// notStarted says why an attempt does not run yet, and what follows.
+func notStarted(attempt string, c *v1alpha1.CheckStatus, check *v1alpha1.CheckTrigger) string {
+	switch {
+	case c.Started():
+		return fmt.Sprintf("%s, %s, does not run yet: %s; it may take %s in all", attempt, executor(c), c.Message, check.TimeoutOrDefault())
+	case c.RetryAt != nil:
+		until := c.StartedAt.Add(check.StartWithin()).UTC().Format("15:04:05Z")
+		return fmt.Sprintf("%s has not started: %s; that is tried again until %s", attempt, c.Message, until)
+	default:
+		return fmt.Sprintf("%s has not started: %s", attempt, c.Message)
+	}
 }
 
 // executor is what an attempt runs on.

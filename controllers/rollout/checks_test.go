@@ -32,6 +32,9 @@ func TestVerdictsOfChecks(t *testing.T) {
 	inconclusive := func(attempt int32) v1alpha1.CheckStatus {
 		return check(1, attempt, unknown, v1alpha1.ReasonCheckTimedOut)
 	}
+	retried, full, pulls := check(1, 1, "", v1alpha1.ReasonCheckNotStarted), check(1, 1, "", v1alpha1.ReasonCheckNotStarted), check(1, 1, "", v1alpha1.ReasonCheckNotStarted)
+	retried.Job, retried.RetryAt = "", &at
+	full.Job = ""
 	for name, tc := range map[string]struct {
 		each    v1alpha1.CheckEach
 		checks  []v1alpha1.CheckStatus
@@ -43,6 +46,9 @@ func TestVerdictsOfChecks(t *testing.T) {
 		"of the step before":         {v1alpha1.EachStep, []v1alpha1.CheckStatus{check(0, 1, pass, "x")}, unknown, v1alpha1.ReasonCheckRunning, "the check has not started"},
 		"of the step before, by run": {v1alpha1.EachRun, []v1alpha1.CheckStatus{check(0, 1, pass, v1alpha1.ReasonCheckPassed)}, pass, v1alpha1.ReasonCheckPassed, "it says so"},
 		"running":                    {v1alpha1.EachStep, []v1alpha1.CheckStatus{check(1, 1, "", "")}, unknown, v1alpha1.ReasonCheckRunning, `attempt 1 of 2, Job "smoke-1", has no result yet and may take 1m0s`},
+		"cannot start":               {v1alpha1.EachStep, []v1alpha1.CheckStatus{retried}, unknown, v1alpha1.ReasonCheckNotStarted, "attempt 1 of 2 has not started: it says so; that is tried again until 08:05:00Z"},
+		"has no place":               {v1alpha1.EachStep, []v1alpha1.CheckStatus{full}, unknown, v1alpha1.ReasonCheckNotStarted, "attempt 1 of 2 has not started: it says so"},
+		"does not run yet":           {v1alpha1.EachStep, []v1alpha1.CheckStatus{pulls}, unknown, v1alpha1.ReasonCheckNotStarted, `attempt 1 of 2, Job "smoke-1", does not run yet: it says so; it may take 1m0s in all`},
 		"passed":                     {v1alpha1.EachStep, []v1alpha1.CheckStatus{passed}, pass, v1alpha1.ReasonCheckPassed, "it says so"},
 		"failed before":              {v1alpha1.EachStep, []v1alpha1.CheckStatus{failed, passed}, fail, v1alpha1.ReasonCheckFailed, "it says so"},
 		"to be tried again":          {v1alpha1.EachStep, []v1alpha1.CheckStatus{inconclusive(1)}, unknown, v1alpha1.ReasonCheckTimedOut, "attempt 1 of 2: it says so; another one follows"},
