@@ -1,4 +1,4 @@
-package rollout
+package plan
 
 import (
 	"fmt"
@@ -8,12 +8,12 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// judgeCheck is the verdict of a check in the present step, by what the loop of checks has
+// JudgeCheck is the verdict of a check in the present step, by what the loop of checks has
 // recorded in the run. Without a result it holds.
-func (l *look) judgeCheck(g v1alpha1.PinnedGuardrail, t v1alpha1.Trigger) *v1alpha1.TriggerAnalysis {
-	stage, _ := l.rollout.Status.CheckStage(len(l.run.Spec.Steps))
-	v := &v1alpha1.TriggerAnalysis{Kind: g.Kind, Guardrail: g.Name, Name: t.Name, Outcome: v1alpha1.VerdictInconclusive, Reason: v1alpha1.ReasonCheckRunning}
-	c := l.run.Status.Check(g.Kind, g.Name, t, stage)
+func JudgeCheck(kind, guardrail string, t v1alpha1.Trigger, status *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) *v1alpha1.TriggerAnalysis {
+	stage, _ := status.CheckStage(len(run.Spec.Steps))
+	v := &v1alpha1.TriggerAnalysis{Kind: kind, Guardrail: guardrail, Name: t.Name, Outcome: v1alpha1.VerdictInconclusive, Reason: v1alpha1.ReasonCheckRunning}
+	c := run.Status.Check(kind, guardrail, t, stage)
 	if c == nil {
 		v.Message = "the check has not started: it starts once the weight of the step is acknowledged"
 		return v
@@ -48,8 +48,7 @@ func notStarted(attempt string, c *v1alpha1.CheckStatus, check *v1alpha1.CheckTr
 	case c.Started():
 		return fmt.Sprintf("%s, %s, does not run yet: %s; it may take %s in all", attempt, executor(c), c.Message, check.TimeoutOrDefault())
 	case c.RetryAt != nil:
-		until := c.StartedAt.Add(check.StartWithin()).UTC().Format("15:04:05Z")
-		return fmt.Sprintf("%s has not started: %s; that is tried again until %s", attempt, c.Message, until)
+		return fmt.Sprintf("%s has not started: %s; that is tried again until %s", attempt, c.Message, clock(c.StartedAt.Add(check.StartWithin())))
 	default:
 		return fmt.Sprintf("%s has not started: %s", attempt, c.Message)
 	}
