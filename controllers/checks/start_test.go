@@ -133,6 +133,19 @@ func TestARefusalAfterAWaitForAPlace(t *testing.T) {
 	b.g.Expect(got.StartedAt.Time).To(BeTemporally("==", b.clock.Now()))
 }
 
+// TestAWaitForAPlaceAfterARefusal has no limit.
+func TestAWaitForAPlaceAfterARefusal(t *testing.T) {
+	s := newServer(t, says(200, `{"outcome":"Pass"}`))
+	b := newBench(t, webhookTrigger(), surroundings(s.URL)[1:]...)
+	b.g.Expect(b.look()[0].RetryAt).NotTo(BeNil())
+	b.hang("shop", "other", maxCallsOfNamespace)
+	b.g.Expect(b.client.Create(t.Context(), endpointAt(s.URL))).To(Succeed())
+	b.clock.Step(time.Hour)
+	got := b.look()[0]
+	b.g.Expect(got.Message).To(ContainSubstring("as many as a namespace may have"))
+	b.g.Expect(got.RetryAt).To(BeNil())
+}
+
 // TestAClockThatWasSetBackWhileAStartIsTried neither ends it nor keeps it waiting.
 func TestAClockThatWasSetBackWhileAStartIsTried(t *testing.T) {
 	b := newBench(t, jobTrigger(), cronJob())
