@@ -101,17 +101,20 @@ type CheckStatus struct {
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Attempt int32 `json:"attempt,omitempty"`
-	// job is the name of the Job.
+	// job is the name of the Job, once it was created.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Job string `json:"job,omitempty"`
-	// endpoint is the name of the CheckEndpoint.
+	// endpoint is the name of the CheckEndpoint, once the request was sent.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Endpoint string `json:"endpoint,omitempty"`
-	// startedAt is when the attempt was started.
+	// startedAt is when the attempt was started, or since when that is tried.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
+	// retryAt is when a start that failed is tried again.
+	// +optional
+	RetryAt *metav1.Time `json:"retryAt,omitempty"`
 	// finishedAt is when its outcome was recorded.
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
@@ -122,7 +125,7 @@ type CheckStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Reason string `json:"reason,omitempty"`
-	// message says what the check found.
+	// message says what the check found, or why it does not run yet.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Message string `json:"message,omitempty"`

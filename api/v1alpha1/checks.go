@@ -44,6 +44,13 @@ func (c *CheckTrigger) TimeoutOrDefault() time.Duration {
 	return c.Timeout.Duration
 }
 
+// StartWithin is how long the start of an attempt is tried: its timeout, at least
+// DefaultCheckTimeout, so that what refuses it for a few minutes, such as a quota, does not
+// end the check.
+func (c *CheckTrigger) StartWithin() time.Duration {
+	return max(c.TimeoutOrDefault(), DefaultCheckTimeout)
+}
+
 // Attempts is how many attempts a check may have in a step, in all.
 func (c *CheckTrigger) Attempts() int32 {
 	if c.Retries == nil {
@@ -56,6 +63,9 @@ func (c *CheckTrigger) Attempts() int32 {
 func (c *CheckStatus) Is(kind, guardrail, trigger string) bool {
 	return c.Kind == kind && c.Guardrail == guardrail && c.Trigger == trigger
 }
+
+// Started reports whether the attempt's Job was created, or its request sent.
+func (c *CheckStatus) Started() bool { return c.Job != "" || c.Endpoint != "" }
 
 // Check returns the attempt of a trigger that counts in a stage, as CheckStage numbers
 // them; nil when there is none yet. A Fail is final for a run.

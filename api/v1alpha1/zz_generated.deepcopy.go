@@ -222,6 +222,10 @@ func (in *CheckEndpointSpec) DeepCopy() *CheckEndpointSpec {
 func (in *CheckStatus) DeepCopyInto(out *CheckStatus) {
 	*out = *in
 	in.StartedAt.DeepCopyInto(&out.StartedAt)
+	if in.RetryAt != nil {
+		in, out := &in.RetryAt, &out.RetryAt
+		*out = (*in).DeepCopy()
+	}
 	if in.FinishedAt != nil {
 		in, out := &in.FinishedAt, &out.FinishedAt
 		*out = (*in).DeepCopy()

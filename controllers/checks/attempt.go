@@ -67,15 +67,10 @@ func inconclusive(reason, message string) *outcome {
 	return &outcome{v1alpha1.VerdictInconclusive, reason, message}
 }
 
+// maxMessage is the limit of CheckStatus.Message.
+const maxMessage = 256
+
 func (o *outcome) record(c *v1alpha1.CheckStatus, now time.Time) {
 	at := metav1.NewTime(now)
-	c.FinishedAt, c.Outcome, c.Reason, c.Message = &at, o.verdict, o.reason, shorten(o.message, 256)
-}
-
-// shorten cuts a text to at most n bytes of whole characters.
-func shorten(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n-3], "") + "..."
+	c.FinishedAt, c.RetryAt, c.Outcome, c.Reason, c.Message = &at, nil, o.verdict, o.reason, v1alpha1.Bounded(o.message, maxMessage)
 }

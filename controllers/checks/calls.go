@@ -2,6 +2,7 @@ package checks
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,15 +13,19 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// maxCalls is how many requests may be open at once. Beyond it an attempt starts when there
-// is room, and is looked at again after whenFull.
+// How many requests may be open at once: in all, of the runs of one namespace, and to one
+// endpoint. With the last two, neither a namespace with many checks nor an endpoint that
+// does not respond takes all places. An attempt without a place is looked at again after
+// whenFull.
 const (
-	maxCalls = 256
-	whenFull = 5 * time.Second
+	maxCalls            = 256
+	maxCallsOfNamespace = 32
+	maxCallsToEndpoint  = 128
+	whenFull            = 5 * time.Second
 )
 
-// calls are the requests to endpoints that are open, or whose outcome is not recorded yet.
-// No worker waits for one.
+// calls are the requests to endpoints that have a place: those to be sent, those that are
+// open, and those whose outcome is not recorded yet. No worker waits for one.
 type calls struct {
 	mu   sync.Mutex
 	open map[string]*call
@@ -28,7 +33,9 @@ type calls struct {
 }
 
 type call struct {
-	run    types.NamespacedName
+	run      types.NamespacedName
+	endpoint string
+	// cancel is nil before the request is sent.
 	cancel context.CancelFunc
 	// outcome is nil while the request is open.
 	outcome *outcome
@@ -44,23 +51,47 @@ func (c *calls) ended() chan event.GenericEvent {
 	return c.done
 }
 
-func (c *calls) hasRoom() bool {
+// reserve takes a place for a request. When there is none, it says what the request has to
+// wait for.
+func (c *calls) reserve(key string, run *v1alpha1.RolloutRun, endpoint string) (waitsFor string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.open) < maxCalls
+	ofNamespace, toEndpoint := 0, 0
+	for _, other := range c.open {
+		if other.run.Namespace == run.Namespace {
+			ofNamespace++
+		}
+		if other.endpoint == endpoint {
+			toEndpoint++
+		}
+	}
+	switch {
+	case ofNamespace >= maxCallsOfNamespace:
+		return fmt.Sprintf("namespace %q has %d requests to CheckEndpoints open, as many as a namespace may have; it starts when one of them ends", run.Namespace, maxCallsOfNamespace)
+	case toEndpoint >= maxCallsToEndpoint:
+		return fmt.Sprintf("CheckEndpoint %q has %d requests open, as many as an endpoint may have; it starts when one of them ends", endpoint, maxCallsToEndpoint)
+	case len(c.open) >= maxCalls:
+		return fmt.Sprintf("%d requests to CheckEndpoints are open, as many as there may be; it starts when one of them ends", maxCalls)
+	}
+	if c.open == nil {
+		c.open = map[string]*call{}
+	}
+	c.open[key] = &call{run: client.ObjectKeyFromObject(run), endpoint: endpoint}
+	return ""
 }
 
-// begin makes a request in the background. It ends within that time, or with the run.
+// begin sends the request of a place in the background. It ends within that time, or with
+// the run.
 func (c *calls) begin(ctx context.Context, key string, run *v1alpha1.RolloutRun, within time.Duration, request func(context.Context) *outcome) {
 	done := c.ended()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
-	this := &call{run: client.ObjectKeyFromObject(run), cancel: cancel}
-	if c.open == nil {
-		c.open = map[string]*call{}
+	this := c.open[key]
+	if this == nil {
+		return
 	}
-	c.open[key] = this
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	this.cancel = cancel
 	go func() {
 		end := request(ctx)
 		c.mu.Lock()
@@ -74,7 +105,7 @@ func (c *calls) begin(ctx context.Context, key string, run *v1alpha1.RolloutRun,
 	}()
 }
 
-// outcomeOf returns the outcome of a request, and whether there is a request.
+// outcomeOf returns the outcome of a request, and whether it has a place.
 func (c *calls) outcomeOf(key string) (*outcome, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,11 +116,14 @@ func (c *calls) outcomeOf(key string) (*outcome, bool) {
 	return this.outcome, true
 }
 
-// forget drops a request whose outcome is recorded.
-func (c *calls) forget(key string) {
+// forget gives back the places of requests that will not be sent, or whose outcome is
+// recorded.
+func (c *calls) forget(keys ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.open, key)
+	for _, key := range keys {
+		delete(c.open, key)
+	}
 }
 
 // cancelRun ends the requests of a run.
@@ -97,9 +131,12 @@ func (c *calls) cancelRun(run types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, this := range c.open {
-		if this.run == run {
-			this.cancel()
-			delete(c.open, key)
+		if this.run != run {
+			continue
 		}
+		if this.cancel != nil {
+			this.cancel()
+		}
+		delete(c.open, key)
 	}
 }

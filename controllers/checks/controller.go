@@ -14,8 +14,10 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,8 +59,9 @@ type round struct {
 	now          time.Time
 	// changed is set when the run's checks are to be recorded.
 	changed bool
-	// after is done once they are.
-	after []func(context.Context) error
+	// after is done once they are. reserved are the keys of the requests that it sends.
+	after    []func(context.Context) error
+	reserved []string
 	// next is when to look again; zero for never.
 	next time.Time
 }
@@ -83,12 +86,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		r.calls.cancelRun(req.NamespacedName)
 		return reconcile.Result{}, r.deleteJobs(ctx, run)
 	}
-	failed := errors.Join(r.continueAttempts(ctx, l), r.startAttempts(ctx, l))
+	failed := r.continueAttempts(ctx, l)
+	r.startAttempts(ctx, l)
 	if l.changed {
 		// With the version, so that an attempt is not recorded by what the cache had before
 		// the last write.
 		err := runs.ApplyStatus(ctx, r.Client, run, run.ResourceVersion, v1alpha1.RolloutRunStatus{Checks: l.run.Status.Checks}, v1alpha1.ChecksFieldManager)
 		if err != nil {
+			r.calls.forget(l.reserved...)
 			result, err := wake.AfterConflict(ctx, "record", err)
 			if err != nil {
 				err = errors.Join(failed, err)
@@ -117,9 +122,10 @@ func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*round
 }
 
 // continueAttempts looks for the outcomes of the attempts that have none, also of former
-// steps. One that cannot be read stays without an outcome, and its error is returned with
-// those of others.
+// steps, and tries again to start those that have not started. One that cannot be read stays
+// without an outcome, and its error is returned with those of others.
 func (r *Reconciler) continueAttempts(ctx context.Context, l *round) error {
+	l.dropUnstarted()
 	var failed error
 	for i := range l.run.Status.Checks {
 		// A copy, because what is done after the record must not see the list change.
@@ -128,21 +134,38 @@ func (r *Reconciler) continueAttempts(ctx context.Context, l *round) error {
 		if c.Outcome != "" || t == nil {
 			continue
 		}
-		a := attempt{round: l, status: &c, check: t.Check, key: keyOf(l.run, &c)}
-		var end *outcome
-		var err error
-		if c.Job != "" {
-			end, err = r.continueJob(ctx, a)
-		} else {
-			end = r.continueCall(a)
-		}
+		end, err := r.advance(ctx, attempt{round: l, status: &c, check: t.Check, key: keyOf(l.run, &c)})
 		failed = errors.Join(failed, err)
 		if end != nil {
 			end.record(&c, l.now)
+		}
+		if !equality.Semantic.DeepEqual(c, l.run.Status.Checks[i]) {
 			l.run.Status.Checks[i], l.changed = c, true
 		}
 	}
 	return failed
+}
+
+// advance returns the outcome of an attempt; nil while it has none.
+func (r *Reconciler) advance(ctx context.Context, a attempt) (*outcome, error) {
+	switch {
+	case !a.status.Started():
+		return r.start(ctx, a), nil
+	case a.status.Job != "":
+		return r.continueJob(ctx, a)
+	default:
+		return r.continueCall(ctx, a), nil
+	}
+}
+
+// dropUnstarted removes the attempts that have not started in their own stage: in this one
+// the check begins anew.
+func (l *round) dropUnstarted() {
+	before := len(l.run.Status.Checks)
+	l.run.Status.Checks = slices.DeleteFunc(l.run.Status.Checks, func(c v1alpha1.CheckStatus) bool {
+		return c.Outcome == "" && !c.Started() && c.Step != l.stage
+	})
+	l.changed = l.changed || len(l.run.Status.Checks) < before
 }
 
 func (l *round) triggerOf(c *v1alpha1.CheckStatus) *v1alpha1.Trigger {
@@ -157,13 +180,11 @@ func (l *round) triggerOf(c *v1alpha1.CheckStatus) *v1alpha1.Trigger {
 }
 
 // startAttempts starts the first attempt of each check in this stage, and another one after
-// an Inconclusive one, as long as retries allow it. One that cannot start is not recorded,
-// and its error is returned with those of others.
-func (r *Reconciler) startAttempts(ctx context.Context, l *round) error {
+// an Inconclusive one, as long as retries allow it.
+func (r *Reconciler) startAttempts(ctx context.Context, l *round) {
 	if !l.acknowledged {
-		return nil
+		return
 	}
-	var failed error
 	for _, g := range l.guardrails {
 		for _, t := range g.Spec.Triggers {
 			if t.Check == nil {
@@ -173,10 +194,13 @@ func (r *Reconciler) startAttempts(ctx context.Context, l *round) error {
 			if !due || !l.makeRoom() {
 				continue
 			}
-			failed = errors.Join(failed, r.start(ctx, l, t, c))
+			if end := r.start(ctx, attempt{round: l, status: &c, check: t.Check, key: keyOf(l.run, &c)}); end != nil {
+				end.record(&c, l.now)
+			}
+			l.run.Status.Checks = append(l.run.Status.Checks, c)
+			l.changed = true
 		}
 	}
-	return failed
 }
 
 // dueAttempt is the next attempt of a check in this stage, and whether it is to start now.
@@ -208,37 +232,6 @@ func retryAfter(attempt int32) time.Duration {
 	return min(10*time.Second<<min(attempt-1, 5), 5*time.Minute)
 }
 
-// start starts an attempt. A Job is created first and recorded then: after a crash in
-// between, creating it again finds it. A request is recorded first and sent then, because
-// an endpoint may not keep keys.
-func (r *Reconciler) start(ctx context.Context, l *round, t v1alpha1.Trigger, c v1alpha1.CheckStatus) error {
-	a := attempt{round: l, status: &c, check: t.Check, key: keyOf(l.run, &c)}
-	var end *outcome
-	if job := t.Check.Job; job != nil {
-		c.Job = jobName(c.Trigger, a.key)
-		var err error
-		if end, err = r.createJob(ctx, a); err != nil {
-			return err
-		}
-	} else {
-		if !r.calls.hasRoom() {
-			l.lookAt(l.now.Add(whenFull))
-			return nil
-		}
-		c.Endpoint = t.Check.Webhook.Endpoint
-		l.after = append(l.after, func(ctx context.Context) error { return r.call(ctx, a) })
-	}
-	if end != nil {
-		end.record(&c, l.now)
-		l.lookAt(l.now.Add(retryAfter(c.Attempt)))
-	} else {
-		l.lookAt(a.deadline())
-	}
-	l.run.Status.Checks = append(l.run.Status.Checks, c)
-	l.changed = true
-	return nil
-}
-
 // makeRoom removes the oldest attempt that counts no more when the list is full, and
 // reports whether there is room for another one.
 func (l *round) makeRoom() bool {
@@ -263,6 +256,14 @@ func (l *round) lookAt(at time.Time) {
 	}
 }
 
+// backOff is how soon a run is looked at again after an error. While an attempt has one, the
+// queue drops the times at which others are due: they are late by at most longestBackOff.
+func backOff() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, longestBackOff)
+}
+
+const longestBackOff = 5 * time.Second
+
 // SetupWithManager registers the reconciler and its watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
@@ -271,6 +272,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Owns(&batchv1.Job{}).
 		Watches(&v1alpha1.Rollout{}, wake.RunOfRollout()).
 		WatchesRawSource(source.Channel(r.calls.ended(), &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers, RateLimiter: backOff()}).
 		Complete(r)
 }

@@ -106,7 +106,7 @@ func TestAClockThatWasSetBack(t *testing.T) {
 	job := b.look()[0].Job
 	b.clock.SetTime(b.clock.Now().Add(-time.Hour))
 	b.g.Expect(b.look()[0].Outcome).To(BeEmpty())
-	b.g.Expect(b.next.RequeueAfter).To(Equal(time.Minute))
+	b.g.Expect(b.next.RequeueAfter).To(Equal(time.Minute), "the timeout")
 	b.clock.SetTime(b.clock.Now().Add(time.Hour))
 	b.end(job, failing, ended("a", 3, "Error", 0))
 	b.look()

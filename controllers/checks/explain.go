@@ -93,11 +93,14 @@ func disruption(pod *corev1.Pod) *corev1.PodCondition {
 }
 
 // said is what a container wrote to its termination message.
-func said(state *corev1.ContainerStateTerminated) string {
-	if state.Message == "" {
+func said(state *corev1.ContainerStateTerminated) string { return because(state.Message) }
+
+// because is ": " and a text from outside; nothing for an empty one.
+func because(text string) string {
+	if text == "" {
 		return ""
 	}
-	return ": " + quoted(state.Message)
+	return ": " + quoted(text)
 }
 
 // disturbed says what happened to the first pod that something happened to.
@@ -118,21 +121,24 @@ func disturbed(job *batchv1.Job, pods []corev1.Pod) string {
 	return ""
 }
 
-// waiting says what the first container that does not run waits for.
+// waiting says what the first container that does not run waits for; nothing when all run.
 func waiting(job *batchv1.Job, pods []corev1.Pod) string {
+	if c := hasCondition(job, batchv1.JobSuspended); c != nil {
+		return "it is suspended: " + quoted(c.Message)
+	}
 	own := podsOf(job, pods)
 	if len(own) == 0 {
-		return ": it has no pod"
+		return "it has no pod: a quota or an admission webhook may refuse it, see its events with kubectl describe job"
 	}
 	for _, pod := range own {
-		for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" {
-				return fmt.Sprintf(": container %q waits: %s", c.Name, quoted(w.Reason))
-			}
-		}
 		for _, c := range pod.Status.Conditions {
 			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-				return fmt.Sprintf(": pod %s is not scheduled: %s", pod.Name, quoted(c.Message))
+				return fmt.Sprintf("pod %s is not scheduled: %s", pod.Name, quoted(c.Message))
+			}
+		}
+		for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" {
+				return fmt.Sprintf("container %q waits: %s%s", c.Name, quoted(w.Reason), because(w.Message))
 			}
 		}
 	}
@@ -140,4 +146,4 @@ func waiting(job *batchv1.Job, pods []corev1.Pod) string {
 }
 
 // quoted is a text from outside: short and quoted.
-func quoted(s string) string { return fmt.Sprintf("%q", shorten(s, 120)) }
+func quoted(s string) string { return fmt.Sprintf("%q", v1alpha1.Bounded(s, 120)) }

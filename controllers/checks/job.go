@@ -2,6 +2,7 @@ package checks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -28,74 +30,87 @@ func jobName(trigger, key string) string {
 }
 
 // createJob creates the attempt's Job. One that is there already is this attempt's, from
-// before a crash, when the run owns it. An outcome says why there can be no Job.
-func (r *Reconciler) createJob(ctx context.Context, a attempt) (*outcome, error) {
-	template, unusable, err := r.template(ctx, a.run.Namespace, a.check.Job.CronJob)
-	if err != nil || unusable != nil {
-		return unusable, err
+// before a crash, when the run owns it.
+func (r *Reconciler) createJob(ctx context.Context, a attempt) *hindrance {
+	template, h := r.template(ctx, a.run.Namespace, a.check.Job.CronJob)
+	if h != nil {
+		return h
 	}
-	job, err := buildJob(template, a)
+	name := jobName(a.status.Trigger, a.key)
+	job, err := buildJob(template, name, a)
 	if err != nil {
-		return inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("the jobTemplate of CronJob %q cannot be read: %s", a.check.Job.CronJob, quoted(err.Error()))), nil
+		return hindered(fmt.Sprintf("the jobTemplate of CronJob %q cannot be read: %s", a.check.Job.CronJob, quoted(err.Error())))
 	}
 	err = r.Client.Create(ctx, job, client.FieldOwner(v1alpha1.ChecksFieldManager))
 	switch {
 	case err == nil:
-		return nil, nil
+		return nil
 	case apierrors.IsAlreadyExists(err):
-		return r.isOurs(ctx, a)
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("the API server refuses Job %q: %s", a.status.Job, quoted(err.Error()))), nil
+		return r.isOurs(ctx, a.run, name)
 	default:
-		return nil, fmt.Errorf("create Job %q: %w", a.status.Job, err)
+		return hindered(refused(name, err))
+	}
+}
+
+// refused says why the API server did not create a Job, in its own words.
+func refused(name string, err error) string {
+	words := strings.TrimPrefix(err.Error(), fmt.Sprintf("jobs.batch %q is forbidden: ", name))
+	says := fmt.Sprintf("%q", v1alpha1.Bounded(words, 160))
+	switch {
+	case apierrors.IsForbidden(err) && strings.HasPrefix(words, "exceeded quota"):
+		return fmt.Sprintf("a quota refuses Job %q: %s", name, says)
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return fmt.Sprintf("the API server refuses Job %q: %s", name, says)
+	default:
+		return fmt.Sprintf("Job %q could not be created: %s", name, says)
 	}
 }
 
 // template reads the CronJob that a check names.
-func (r *Reconciler) template(ctx context.Context, namespace, name string) (map[string]any, *outcome, error) {
+func (r *Reconciler) template(ctx context.Context, namespace, name string) (map[string]any, *hindrance) {
 	cronJob := &unstructured.Unstructured{}
 	cronJob.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("CronJob"))
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, cronJob)
 	if apierrors.IsNotFound(err) {
-		return nil, inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("CronJob %q does not exist in namespace %q: create it, or name another one in the check", name, namespace)), nil
+		return nil, hindered(fmt.Sprintf("CronJob %q does not exist in namespace %q: create it, or name another one in the check", name, namespace))
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("read CronJob %q: %w", name, err)
+		return nil, hindered(fmt.Sprintf("CronJob %q cannot be read: %s", name, quoted(err.Error())))
 	}
 	if suspended, _, _ := unstructured.NestedBool(cronJob.Object, "spec", "suspend"); !suspended {
-		return nil, inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("CronJob %q is not suspended, so it is not a template for checks: set spec.suspend: true", name)), nil
+		return nil, hindered(fmt.Sprintf("CronJob %q is not suspended, so it is not a template for checks: set spec.suspend: true", name))
 	}
 	if restart, _, _ := unstructured.NestedString(cronJob.Object, "spec", "jobTemplate", "spec", "template", "spec", "restartPolicy"); restart != string(corev1.RestartPolicyNever) {
-		return nil, inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("CronJob %q has restartPolicy %s, by which exit codes get lost: set restartPolicy: Never", name, quoted(restart))), nil
+		return nil, hindered(fmt.Sprintf("CronJob %q has restartPolicy %s, by which exit codes get lost: set restartPolicy: Never", name, quoted(restart)))
 	}
 	template, _, err := unstructured.NestedMap(cronJob.Object, "spec", "jobTemplate")
 	if err != nil {
-		return nil, nil, fmt.Errorf("read CronJob %q: %w", name, err)
+		return nil, hindered(fmt.Sprintf("CronJob %q cannot be read: %s", name, quoted(err.Error())))
 	}
-	return template, nil, nil
+	return template, nil
 }
 
-func (r *Reconciler) isOurs(ctx context.Context, a attempt) (*outcome, error) {
+func (r *Reconciler) isOurs(ctx context.Context, run *v1alpha1.RolloutRun, name string) *hindrance {
 	job := &batchv1.Job{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: a.run.Namespace, Name: a.status.Job}, job)
-	if err != nil {
-		// Gone again: creating it is tried again.
-		return nil, fmt.Errorf("read Job %q: %w", a.status.Job, err)
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: name}, job)
+	switch {
+	case err != nil:
+		// Also when it is gone again: creating it is tried again.
+		return hindered(fmt.Sprintf("Job %q exists and cannot be read: %s", name, quoted(err.Error())))
+	case !metav1.IsControlledBy(job, run):
+		return hindered(fmt.Sprintf("a Job %q exists that this run did not create: delete it", name))
 	}
-	if !metav1.IsControlledBy(job, a.run) {
-		return inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("a Job %q exists that this run did not create: delete it", a.status.Job)), nil
-	}
-	return nil, nil
+	return nil
 }
 
 // buildJob makes a Job of a CronJob's jobTemplate, kept unstructured so that fields newer
 // than Belay survive.
-func buildJob(template map[string]any, a attempt) (*unstructured.Unstructured, error) {
+func buildJob(template map[string]any, name string, a attempt) (*unstructured.Unstructured, error) {
 	from := &unstructured.Unstructured{Object: template}
 	job := &unstructured.Unstructured{Object: map[string]any{"spec": template["spec"]}}
 	job.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
 	job.SetNamespace(a.run.Namespace)
-	job.SetName(a.status.Job)
+	job.SetName(name)
 	job.SetAnnotations(from.GetAnnotations())
 	labels := from.GetLabels()
 	if labels == nil {
@@ -187,17 +202,53 @@ func (r *Reconciler) continueJob(ctx context.Context, a attempt) (*outcome, erro
 	late := !a.now.Before(a.deadline())
 	if failed == nil && !late {
 		a.lookAt(a.deadline())
-		return nil, nil
+		return nil, r.noteWait(ctx, a, job)
 	}
 	pods := &corev1.PodList{}
-	if err := r.Live.List(ctx, pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}); err != nil {
+	if err := r.Live.List(ctx, pods, podsOfJob(job)...); err != nil {
 		return nil, fmt.Errorf("list the pods of Job %q: %w", job.Name, err)
 	}
 	if failed != nil {
 		return explain(job, failed, pods.Items), nil
 	}
 	a.after = append(a.after, func(ctx context.Context) error { return r.deleteJob(ctx, job) })
-	return inconclusive(v1alpha1.ReasonCheckTimedOut, fmt.Sprintf("Job %q has not finished within %s%s", job.Name, a.check.TimeoutOrDefault(), waiting(job, pods.Items))), nil
+	message := fmt.Sprintf("Job %q has not finished within %s", job.Name, a.check.TimeoutOrDefault())
+	if cause := waiting(job, pods.Items); cause != "" {
+		message += ": " + cause
+	}
+	return inconclusive(v1alpha1.ReasonCheckTimedOut, message), nil
+}
+
+func podsOfJob(job *batchv1.Job) []client.ListOption {
+	return []client.ListOption{client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}}
+}
+
+// startGrace is how long the pod of a Job may take to start without a word about it.
+const startGrace = 10 * time.Second
+
+// noteWait records what the pod of a Job waits for, until it runs.
+func (r *Reconciler) noteWait(ctx context.Context, a attempt, job *batchv1.Job) error {
+	c := a.status
+	waited := a.now.Sub(c.StartedAt.Time)
+	if waited < startGrace {
+		a.lookAt(c.StartedAt.Add(startGrace))
+		return nil
+	}
+	cause := ""
+	if ptr.Deref(job.Status.Ready, 0) == 0 {
+		pods := &corev1.PodList{}
+		if err := r.Client.List(ctx, pods, podsOfJob(job)...); err != nil {
+			return fmt.Errorf("list the pods of Job %q: %w", job.Name, err)
+		}
+		cause = waiting(job, pods.Items)
+	}
+	if cause == "" {
+		c.Reason, c.Message = "", ""
+		return nil
+	}
+	c.Reason, c.Message = v1alpha1.ReasonCheckNotStarted, v1alpha1.Bounded(cause, maxMessage)
+	a.lookAt(a.now.Add(min(waited, longestRetry)))
+	return nil
 }
 
 func hasCondition(job *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCondition {
@@ -209,23 +260,23 @@ func hasCondition(job *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobC
 	return nil
 }
 
-// deleteJobs deletes the Jobs of a run that ended before they did.
+// deleteJobs deletes the Jobs of a run that ended before they did. An error of one does not
+// keep the others.
 func (r *Reconciler) deleteJobs(ctx context.Context, run *v1alpha1.RolloutRun) error {
 	jobs := &batchv1.JobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(run.Namespace), client.MatchingLabels{v1alpha1.LabelRun: v1alpha1.RunLabel(run.Name)})
 	if err != nil {
 		return fmt.Errorf("list the Jobs of the run: %w", err)
 	}
+	var failed error
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
 		if !metav1.IsControlledBy(job, run) || hasCondition(job, batchv1.JobComplete) != nil || hasCondition(job, batchv1.JobFailed) != nil {
 			continue
 		}
-		if err := r.deleteJob(ctx, job); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, r.deleteJob(ctx, job))
 	}
-	return nil
+	return failed
 }
 
 // deleteJob deletes a Job once its pods are gone.

@@ -11,12 +11,10 @@ import (
 	"net/url"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/guardrails"
+	"belay.dev/belay/controllers/secrets"
 )
 
 // maxBody is how many bytes a response may have.
@@ -51,7 +49,7 @@ type answer struct {
 
 // continueCall takes the outcome of an attempt's request; nil while it has none. A request
 // that an earlier process sent is sent again with the same key.
-func (r *Reconciler) continueCall(a attempt) *outcome {
+func (r *Reconciler) continueCall(ctx context.Context, a attempt) *outcome {
 	end, known := r.calls.outcomeOf(a.key)
 	if end != nil {
 		a.after = append(a.after, func(context.Context) error {
@@ -60,42 +58,51 @@ func (r *Reconciler) continueCall(a attempt) *outcome {
 		})
 		return end
 	}
+	left := a.deadline().Sub(a.now)
+	if !known && left <= 0 {
+		return a.timedOut()
+	}
 	if !known {
-		if !a.now.Before(a.deadline()) {
-			return a.timedOut()
+		if h := r.send(ctx, a, left); h != nil {
+			a.status.Endpoint = ""
+			return a.wait(h)
 		}
-		if !r.calls.hasRoom() {
-			a.lookAt(a.now.Add(whenFull))
-			return nil
-		}
-		a.after = append(a.after, func(ctx context.Context) error { return r.call(ctx, a) })
 	}
 	// The request itself ends at the deadline.
-	a.lookAt(a.now.Add(max(0, a.deadline().Sub(a.now)) + time.Second))
+	a.lookAt(a.now.Add(max(0, left) + time.Second))
 	return nil
 }
 
-// call sends an attempt's request in the background. Whether the namespace may use the
-// endpoint is asked each time, because a guardrail can change during a run.
-func (r *Reconciler) call(ctx context.Context, a attempt) error {
-	body, err := json.Marshal(questionOf(a))
-	if err != nil {
-		return fmt.Errorf("encode the request to CheckEndpoint %q: %w", a.status.Endpoint, err)
+// send takes a place for an attempt's request and has it sent in the background once the
+// attempt is recorded. Whether the namespace may use the endpoint is asked each time, because
+// a guardrail can change during a run.
+func (r *Reconciler) send(ctx context.Context, a attempt, within time.Duration) *hindrance {
+	name := a.check.Webhook.Endpoint
+	endpoint, denied, err := guardrails.PermittedEndpoint(ctx, r.Client, a.run.Namespace, name)
+	switch {
+	case err != nil:
+		return hindered(fmt.Sprintf("CheckEndpoint %q cannot be read: %s", name, quoted(err.Error())))
+	case denied != "":
+		return hindered(denied)
 	}
-	endpoint, denied, err := guardrails.PermittedEndpoint(ctx, r.Client, a.run.Namespace, a.status.Endpoint)
-	if err != nil {
-		return err
+	if waitsFor := r.calls.reserve(a.key, a.run, name); waitsFor != "" {
+		return &hindrance{message: waitsFor, full: true}
 	}
-	within := max(time.Millisecond, a.deadline().Sub(a.now))
-	r.calls.begin(ctx, a.key, a.run, within, func(ctx context.Context) *outcome {
-		if denied != "" {
-			return inconclusive(v1alpha1.ReasonCheckNotStarted, denied)
-		}
-		end := r.ask(ctx, endpoint, a, body)
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) && end.verdict == v1alpha1.VerdictInconclusive {
-			return a.timedOut()
-		}
-		return end
+	sender, request, err := r.request(ctx, endpoint, a)
+	if err != nil {
+		r.calls.forget(a.key)
+		return hindered(fmt.Sprintf("CheckEndpoint %q cannot be used: %s", name, quoted(err.Error())))
+	}
+	a.reserved = append(a.reserved, a.key)
+	a.after = append(a.after, func(ctx context.Context) error {
+		r.calls.begin(ctx, a.key, a.run, within, func(ctx context.Context) *outcome {
+			end := ask(sender, request.WithContext(ctx), name)
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && end.verdict == v1alpha1.VerdictInconclusive {
+				return a.timedOut()
+			}
+			return end
+		})
+		return nil
 	})
 	return nil
 }
@@ -118,30 +125,40 @@ func questionOf(a attempt) question {
 	return q
 }
 
-// ask sends one request. It follows no redirect: that would be another address than the
-// platform team's.
-func (r *Reconciler) ask(ctx context.Context, endpoint *v1alpha1.CheckEndpoint, a attempt, body []byte) *outcome {
-	noAnswer := func(format string, args ...any) *outcome {
-		return inconclusive(v1alpha1.ReasonCheckNoAnswer, fmt.Sprintf("CheckEndpoint %q ", endpoint.Name)+fmt.Sprintf(format, args...))
-	}
-	transport, err := prometheus.Transport(endpoint.Spec, func(ref v1alpha1.SecretKeyRef) (string, error) { return r.secret(ctx, ref) })
+// request makes an attempt's request, and what sends it. It follows no redirect: that would
+// be another address than the platform team's.
+func (r *Reconciler) request(ctx context.Context, endpoint *v1alpha1.CheckEndpoint, a attempt) (*http.Client, *http.Request, error) {
+	transport, err := prometheus.Transport(endpoint.Spec, func(ref v1alpha1.SecretKeyRef) (string, error) {
+		return secrets.Value(ctx, r.Live, r.Namespace, ref)
+	})
 	if err != nil {
-		return inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("CheckEndpoint %q cannot be used: %s", endpoint.Name, quoted(err.Error())))
+		return nil, nil, err
 	}
 	target, err := url.JoinPath(endpoint.Spec.Address, a.check.Webhook.Path)
 	if err != nil {
-		return inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("CheckEndpoint %q cannot be used: %s", endpoint.Name, quoted(err.Error())))
+		return nil, nil, err
+	}
+	body, err := json.Marshal(questionOf(a))
+	if err != nil {
+		return nil, nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
-		return inconclusive(v1alpha1.ReasonCheckNotStarted, fmt.Sprintf("CheckEndpoint %q cannot be used: %s", endpoint.Name, quoted(err.Error())))
+		return nil, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set(keyHeader, a.key)
 	// Checks are rare, and each has a transport of its own, with the Secrets of now.
 	request.Close = true
-	sender := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, request, nil
+}
+
+// ask sends one request.
+func ask(sender *http.Client, request *http.Request, endpoint string) *outcome {
+	noAnswer := func(format string, args ...any) *outcome {
+		return inconclusive(v1alpha1.ReasonCheckNoAnswer, fmt.Sprintf("CheckEndpoint %q ", endpoint)+fmt.Sprintf(format, args...))
+	}
 	response, err := sender.Do(request)
 	if err != nil {
 		return noAnswer("could not be reached: %s", quoted(reachable(err)))
@@ -161,7 +178,7 @@ func (r *Reconciler) ask(ctx context.Context, endpoint *v1alpha1.CheckEndpoint, 
 	if err := json.Unmarshal(raw, &said); err != nil {
 		return noAnswer("responded with a body that is not the JSON of an outcome: %s", quoted(err.Error()))
 	}
-	return said.outcome(endpoint.Name, noAnswer)
+	return said.outcome(endpoint, noAnswer)
 }
 
 func (s answer) outcome(endpoint string, noAnswer func(string, ...any) *outcome) *outcome {
@@ -188,16 +205,4 @@ func reachable(err error) string {
 		return of.Err.Error()
 	}
 	return err.Error()
-}
-
-func (r *Reconciler) secret(ctx context.Context, ref v1alpha1.SecretKeyRef) (string, error) {
-	secret := &corev1.Secret{}
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: ref.Name}, secret); err != nil {
-		return "", err
-	}
-	value, ok := secret.Data[ref.Key]
-	if !ok {
-		return "", errors.New("the Secret has no such key")
-	}
-	return string(value), nil
 }

@@ -245,27 +245,15 @@ func TestEndpointsThatMayNotBeUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, says(200, `{"outcome":"Pass"}`))
 			b := newBench(t, webhookTrigger(), tc.change(surroundings(s.URL))...)
-			got := b.finished()
-			b.g.Expect(got.Outcome).To(Equal(v1alpha1.VerdictInconclusive))
+			got := b.look()[0]
 			b.g.Expect(got.Reason).To(Equal(v1alpha1.ReasonCheckNotStarted))
 			b.g.Expect(got.Message).To(ContainSubstring(tc.says))
+			b.g.Expect(b.loop.calls.open).To(BeEmpty(), "it keeps no place")
+			b.clock.Step(5 * time.Minute)
+			b.g.Expect(b.look()[0].Outcome).To(Equal(v1alpha1.VerdictInconclusive))
 			b.g.Expect(s.asked()).To(BeZero())
 		})
 	}
-}
-
-// TestRoomForRequests: beyond the limit nothing is recorded as started.
-func TestRoomForRequests(t *testing.T) {
-	s := newServer(t, says(200, `{"outcome":"Pass"}`))
-	b := newBench(t, webhookTrigger(), surroundings(s.URL)...)
-	b.loop.calls.open = map[string]*call{}
-	for i := range maxCalls {
-		b.loop.calls.open[fmt.Sprint(i)] = &call{cancel: func() {}}
-	}
-	b.g.Expect(b.look()).To(BeEmpty())
-	b.g.Expect(b.next.RequeueAfter).To(Equal(whenFull))
-	delete(b.loop.calls.open, "0")
-	b.g.Expect(b.finished().Outcome).To(Equal(v1alpha1.VerdictPass))
 }
 
 // TestTheEventOfAResponse wakes the run.

@@ -194,7 +194,7 @@ func (a answer) after(found finding, message string, now time.Time, stands time.
 }
 
 func unknown(format string, args ...any) plan.Gate {
-	return plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: plan.Bounded(fmt.Sprintf(format, args...), 512)}
+	return plan.Gate{Name: plan.GateGuard, Outcome: plan.Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: v1alpha1.Bounded(fmt.Sprintf(format, args...), 512)}
 }
 
 // keep stores an answer, and wakes the Rollout when it says something new.

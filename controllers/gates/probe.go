@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/plan"
 )
 
 // probeTimeout bounds one dry-run, and with it what an admission webhook of
@@ -131,7 +130,7 @@ func unanswered(d *appsv1.Deployment, err error) string {
 		return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s had no answer within %s; "+
 			"an admission webhook for Deployments is slow or hangs: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", d.Name, probeTimeout)
 	}
-	return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s was refused: %q", d.Name, plan.Bounded(err.Error(), 300))
+	return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s was refused: %q", d.Name, v1alpha1.Bounded(err.Error(), 300))
 }
 
 const (

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -234,21 +233,8 @@ func count(n int32, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Bounded cuts text from outside to at most n bytes, between characters.
-func Bounded(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "")
-}
-
-// truncate cuts a message of the planner's to at most n bytes, and shows that.
-func truncate(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return Bounded(s, n-3) + "..."
-}
+// truncate bounds a message to n bytes.
+func truncate(s string, n int) string { return v1alpha1.Bounded(s, n) }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 

@@ -215,5 +215,5 @@ func templateWriter(d *unstructured.Unstructured) string {
 			newest, at = m.Manager, *m.Time
 		}
 	}
-	return plan.Bounded(newest, 256)
+	return v1alpha1.Bounded(newest, 256)
 }

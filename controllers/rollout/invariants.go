@@ -8,7 +8,6 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/invariants"
-	"belay.dev/belay/controllers/plan"
 )
 
 var invariantViolations = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -30,6 +29,6 @@ func (r *Reconciler) tellViolations(before *v1alpha1.Rollout, violations []invar
 	}
 	for _, v := range violations {
 		invariantViolations.WithLabelValues(v.Name).Inc()
-		r.Events.Eventf(before, nil, corev1.EventTypeWarning, v1alpha1.ReasonSelfCheckFailed, "Check", "%s", plan.Bounded(v.Name+": "+v.Message, 1000))
+		r.Events.Eventf(before, nil, corev1.EventTypeWarning, v1alpha1.ReasonSelfCheckFailed, "Check", "%s", v1alpha1.Bounded(v.Name+": "+v.Message, 1000))
 	}
 }

@@ -213,9 +213,9 @@ func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 	in := &l.input.Route
 	switch {
 	case errors.Is(err, traffic.ErrNotFound), errors.Is(err, traffic.ErrNotRouted):
-		in.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: plan.Bounded(err.Error(), 1024)}
+		in.Fault = plan.Fault{Reason: v1alpha1.ReasonRouteNotFound, Message: v1alpha1.Bounded(err.Error(), 1024)}
 	case errors.Is(err, traffic.ErrUnusable):
-		in.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceUnusable, Message: plan.Bounded(err.Error(), 1024)}
+		in.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceUnusable, Message: v1alpha1.Bounded(err.Error(), 1024)}
 	case err != nil:
 		return err
 	case o.ServiceMissing:
@@ -304,10 +304,10 @@ func pendingAction(rollout *v1alpha1.Rollout) *plan.Action {
 		return nil
 	}
 	return &plan.Action{
-		Action: v1alpha1.Action(plan.Bounded(a[v1alpha1.AnnotationAction], 32)), Token: token,
+		Action: v1alpha1.Action(v1alpha1.Bounded(a[v1alpha1.AnnotationAction], 32)), Token: token,
 		Revision: a[v1alpha1.AnnotationActionRevision],
-		Reason:   plan.Bounded(a[v1alpha1.AnnotationActionReason], 256),
-		By:       plan.Bounded(a[v1alpha1.AnnotationActionBy], 256),
+		Reason:   v1alpha1.Bounded(a[v1alpha1.AnnotationActionReason], 256),
+		By:       v1alpha1.Bounded(a[v1alpha1.AnnotationActionBy], 256),
 	}
 }
 

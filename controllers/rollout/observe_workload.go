@@ -153,10 +153,10 @@ func (r *Reconciler) describeWorkload(ctx context.Context, l *look, sets []workl
 		Recreate: strategy == string(appsv1.RecreateDeploymentStrategyType), Observed: observed >= d.GetGeneration(),
 		Marks: v1alpha1.MarksOf(label), Lock: label[v1alpha1.LabelHandover], UnavailableSince: unavailableSince(d),
 		ProgressDeadline: workload.ProgressDeadline(d),
-		PushedBy:         plan.Bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
+		PushedBy:         v1alpha1.Bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
 		Bypass: plan.Bypass{
-			By:     plan.Bounded(annotation[v1alpha1.AnnotationBypassBy], 256),
-			Reason: plan.Bounded(annotation[v1alpha1.AnnotationBypassReason], 256),
+			By:     v1alpha1.Bounded(annotation[v1alpha1.AnnotationBypassBy], 256),
+			Reason: v1alpha1.Bounded(annotation[v1alpha1.AnnotationBypassReason], 256),
 		},
 	}
 	if stable := l.rollout.Status.Stable; stable != nil {

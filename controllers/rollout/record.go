@@ -108,10 +108,10 @@ func (r *Reconciler) writeStatus(ctx context.Context, l *look, t plan.Result, ne
 		return err
 	}
 	if s.Decision = t.Status.Decision; s.Decision != nil {
-		s.Decision.Why = plan.Bounded(s.Decision.Why, 256)
+		s.Decision.Why = v1alpha1.Bounded(s.Decision.Why, 256)
 	}
 	s.LastHandledAction, s.HandledTokens = t.Status.LastHandledAction, t.Status.HandledTokens
-	s.Message = plan.Bounded(t.Why, 256)
+	s.Message = v1alpha1.Bounded(t.Why, 256)
 	evidence.Fit(s, 0)
 	next.Status = *s.DeepCopy()
 	return r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager))
@@ -178,7 +178,7 @@ func (r *Reconciler) noteRefusal(ctx context.Context, d decided, effect string, 
 		return refused
 	}
 	next := d.recorded.DeepCopy()
-	refusal := &v1alpha1.Refusal{Effect: plan.Bounded(effect, 256), Message: sanitised(refused), Since: metav1.NewTime(d.input.Now)}
+	refusal := &v1alpha1.Refusal{Effect: v1alpha1.Bounded(effect, 256), Message: sanitised(refused), Since: metav1.NewTime(d.input.Now)}
 	if was := next.Status.Refusal; was != nil && was.Effect == refusal.Effect {
 		// The first text stays: one that differs each time, by a port or a request's
 		// number, would wake the Rollout by its own writes.
@@ -197,5 +197,5 @@ func (r *Reconciler) noteRefusal(ctx context.Context, d decided, effect string, 
 
 // sanitised is an error as text for a status: one line, bounded.
 func sanitised(err error) string {
-	return plan.Bounded(strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), ""), 500)
+	return v1alpha1.Bounded(strings.Join(strings.Fields(err.Error()), " "), 500)
 }

@@ -170,7 +170,7 @@ func (r *Reconciler) smallest(ctx context.Context, l *look, t plan.Result) (*v1a
 		return end, nil
 	}
 	short := *t.Record
-	short.Why, short.Effect, short.Input = plan.Bounded(short.Why, 256), plan.Bounded(short.Effect, 128), nil
+	short.Why, short.Effect, short.Input = v1alpha1.Bounded(short.Why, 256), v1alpha1.Bounded(short.Effect, 128), nil
 	short.Verdicts = short.Verdicts[:min(1, len(short.Verdicts))]
 	return evidence.Extend(end, run, held, evidence.Entry{Record: short, Number: t.Status.Decision.Seq, Last: t.Finished != nil})
 }

@@ -31,7 +31,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 			case t.Pods != nil:
 				a.Verdict = l.judgePods(g, t)
 			case t.Check != nil:
-				a.Verdict = l.judgeCheck(g, t)
+				a.Verdict = plan.JudgeCheck(g.Kind, g.Name, t, &l.rollout.Status, l.run)
 			default:
 				a.SilentAfter = v1alpha1.VerdictsSilent
 				if outage {

@@ -8,19 +8,19 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/secrets"
 )
 
 // Clients keeps one client per MetricSource, so that its limit on queries in flight
 // holds for all runs together. A client is created again when the spec changes, and
 // after a while, so that rotated Secrets apply without a restart.
 type Clients struct {
-	// reader is not cached: Secrets are read when needed and not kept.
+	// reader is of secrets.Value.
 	reader    client.Reader
 	namespace string
 	refresh   time.Duration
@@ -54,7 +54,7 @@ func (s *Clients) Client(ctx context.Context, source *v1alpha1.MetricSource, now
 	spec := source.Spec
 	spec.ScrapeInterval.Duration = source.Interval()
 	made, err := prometheus.NewClient(spec, func(ref v1alpha1.SecretKeyRef) (string, error) {
-		return s.secret(ctx, ref)
+		return secrets.Value(ctx, s.reader, s.namespace, ref)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("MetricSource %q: %w", source.Name, err)
@@ -63,18 +63,6 @@ func (s *Clients) Client(ctx context.Context, source *v1alpha1.MetricSource, now
 	defer s.mu.Unlock()
 	s.clients[source.Name] = sourceClient{made, source.UID, source.Generation, source.Interval(), now}
 	return made, nil
-}
-
-func (s *Clients) secret(ctx context.Context, ref v1alpha1.SecretKeyRef) (string, error) {
-	secret := &corev1.Secret{}
-	if err := s.reader.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: ref.Name}, secret); err != nil {
-		return "", err
-	}
-	value, ok := secret.Data[ref.Key]
-	if !ok {
-		return "", fmt.Errorf("the Secret has no such key")
-	}
-	return string(value), nil
 }
 
 // Forget drops the client of a source that was deleted.

@@ -13,7 +13,7 @@ import (
 // packages whose messages stand in docs/reference/messages.md.
 var packages = []string{
 	"analysis", "analysis/backtest", "analysis/prometheus", "analysis/triggers", "controllers/evidence", "controllers/guardrails", "controllers/judge", "controllers/orphans",
-	"controllers/checks", "controllers/gates", "controllers/indicators", "controllers/invariants", "controllers/plan", "controllers/replay", "controllers/rollout", "controllers/sources", "controllers/traffic", "controllers/traffic/gateway", "controllers/traffic/replicas", "controllers/workload",
+	"controllers/checks", "controllers/gates", "controllers/indicators", "controllers/invariants", "controllers/plan", "controllers/replay", "controllers/rollout", "controllers/secrets", "controllers/sources", "controllers/traffic", "controllers/traffic/gateway", "controllers/traffic/replicas", "controllers/workload",
 }
 
 // notMessages are literals with words that no user sees, with the reason.
@@ -35,6 +35,8 @@ var notMessages = map[string]string{
 	" or ignoring(le) (":                 "PromQL",
 	"label_replace(count by (le) (":      "PromQL",
 	" >= 0 or ":                          "PromQL",
+	"jobs.batch %q is forbidden: ":       "cut off the API server's words",
+	"exceeded quota":                     "words of the API server",
 }
 
 // TestEveryMessageIsInTheReference compares docs/reference/messages.md with the

@@ -81,7 +81,7 @@ func (w *World) takeRun(v view, in *plan.Input) {
 	if in.Status.Phase.InRun() {
 		in.Spec.Steps = run.Spec.Steps
 	}
-	in.Verdict = w.verdict(&in.Status)
+	in.Verdict = w.verdict(&in.Status, run)
 }
 
 // pins is whether a run has the stable version's template.
@@ -135,7 +135,7 @@ func (w *World) judgedAt() time.Time {
 
 // verdict is what the analysis loop has written by then, summed up as the Rollout loop
 // does. What it wrote before the present weight was acknowledged is about another one.
-func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
+func (w *World) verdict(status *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) plan.Verdict {
 	from, judged := status.StageStart(w.at), w.judgedAt()
 	at := metav1.NewMicroTime(judged.Truncate(poll))
 	samples := metav1.NewMicroTime(from)
@@ -166,6 +166,9 @@ func (w *World) verdict(status *v1alpha1.RolloutStatus) plan.Verdict {
 	}
 	if w.observeOnly {
 		armed = armed[1:]
+	}
+	if w.checked != nil {
+		armed = append(armed, plan.Armed{Kind: "Guardrail", Guardrail: "shop", Trigger: smoke.Name, Verdict: plan.JudgeCheck("Guardrail", "shop", smoke, status, run)})
 	}
 	sum := plan.Sum(armed, from, w.at)
 	sum.WouldRollBack = plan.WouldRollBack(armed, status.WouldRollBack, from, w.at)

@@ -60,7 +60,10 @@ type World struct {
 	observer, observeOnly bool
 	slow                  string
 	slowBlind             time.Time
-	neverReady            []string
+	// checked is what an attempt of a check in a stage, as CheckStage numbers them, comes to;
+	// nil without a check.
+	checked    func(stage, attempt int32) v1alpha1.VerdictOutcome
+	neverReady []string
 	// quota is how many pods there may be, 0 for any number; setsRefused keeps
 	// Belay from making ReplicaSets, routesRefused from writing routes.
 	quota                      int32
@@ -313,6 +316,7 @@ func (w *World) tick() {
 	}
 	w.playScript()
 	w.controllers()
+	w.runChecks()
 	w.pods = slices.DeleteFunc(w.pods, func(p pod) bool { return !p.exists(w.at) })
 	w.noteAvailability()
 	w.judge()

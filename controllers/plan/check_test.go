@@ -1,4 +1,4 @@
-package rollout
+package plan
 
 import (
 	"strings"
@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/plan"
 )
 
 // TestVerdictsOfChecks: a result counts in its own step, and a Fail in all of them.
@@ -32,6 +31,9 @@ func TestVerdictsOfChecks(t *testing.T) {
 	inconclusive := func(attempt int32) v1alpha1.CheckStatus {
 		return check(1, attempt, unknown, v1alpha1.ReasonCheckTimedOut)
 	}
+	retried, full, pulls := check(1, 1, "", v1alpha1.ReasonCheckNotStarted), check(1, 1, "", v1alpha1.ReasonCheckNotStarted), check(1, 1, "", v1alpha1.ReasonCheckNotStarted)
+	retried.Job, retried.RetryAt = "", &at
+	full.Job = ""
 	for name, tc := range map[string]struct {
 		each    v1alpha1.CheckEach
 		checks  []v1alpha1.CheckStatus
@@ -43,6 +45,9 @@ func TestVerdictsOfChecks(t *testing.T) {
 		"of the step before":         {v1alpha1.EachStep, []v1alpha1.CheckStatus{check(0, 1, pass, "x")}, unknown, v1alpha1.ReasonCheckRunning, "the check has not started"},
 		"of the step before, by run": {v1alpha1.EachRun, []v1alpha1.CheckStatus{check(0, 1, pass, v1alpha1.ReasonCheckPassed)}, pass, v1alpha1.ReasonCheckPassed, "it says so"},
 		"running":                    {v1alpha1.EachStep, []v1alpha1.CheckStatus{check(1, 1, "", "")}, unknown, v1alpha1.ReasonCheckRunning, `attempt 1 of 2, Job "smoke-1", has no result yet and may take 1m0s`},
+		"cannot start":               {v1alpha1.EachStep, []v1alpha1.CheckStatus{retried}, unknown, v1alpha1.ReasonCheckNotStarted, "attempt 1 of 2 has not started: it says so; that is tried again until 08:05:00Z"},
+		"has no place":               {v1alpha1.EachStep, []v1alpha1.CheckStatus{full}, unknown, v1alpha1.ReasonCheckNotStarted, "attempt 1 of 2 has not started: it says so"},
+		"does not run yet":           {v1alpha1.EachStep, []v1alpha1.CheckStatus{pulls}, unknown, v1alpha1.ReasonCheckNotStarted, `attempt 1 of 2, Job "smoke-1", does not run yet: it says so; it may take 1m0s in all`},
 		"passed":                     {v1alpha1.EachStep, []v1alpha1.CheckStatus{passed}, pass, v1alpha1.ReasonCheckPassed, "it says so"},
 		"failed before":              {v1alpha1.EachStep, []v1alpha1.CheckStatus{failed, passed}, fail, v1alpha1.ReasonCheckFailed, "it says so"},
 		"to be tried again":          {v1alpha1.EachStep, []v1alpha1.CheckStatus{inconclusive(1)}, unknown, v1alpha1.ReasonCheckTimedOut, "attempt 1 of 2: it says so; another one follows"},
@@ -56,17 +61,15 @@ func TestVerdictsOfChecks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			trigger := v1alpha1.Trigger{Name: "smoke", Check: &v1alpha1.CheckTrigger{Each: tc.each, Timeout: metav1.Duration{Duration: time.Minute}, Retries: new(int32(1))}}
-			l := &look{rollout: &v1alpha1.Rollout{}, run: &v1alpha1.RolloutRun{}}
-			l.rollout.Status.Phase, l.rollout.Status.Step = v1alpha1.PhaseStepping, &v1alpha1.StepStatus{Index: 1, AcknowledgedAt: &at}
-			l.run.Spec.Steps, l.run.Status.Checks = make([]v1alpha1.Step, 2), tc.checks
-			pinned := v1alpha1.PinnedGuardrail{Kind: "Guardrail", Name: "shop"}
-			v := l.judgeCheck(pinned, trigger)
+			status := &v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{Index: 1, AcknowledgedAt: &at}}
+			run := &v1alpha1.RolloutRun{Spec: v1alpha1.RolloutRunSpec{Steps: make([]v1alpha1.Step, 2)}, Status: v1alpha1.RolloutRunStatus{Checks: tc.checks}}
+			v := JudgeCheck("Guardrail", "shop", trigger, status, run)
 			g.Expect(v.Outcome).To(Equal(tc.outcome))
 			g.Expect(v.Reason).To(Equal(tc.reason))
 			g.Expect(v.Message).To(ContainSubstring(tc.says))
 			g.Expect(len(v.Message)).To(BeNumerically("<=", 512))
 
-			sum := plan.Sum([]plan.Armed{{Kind: pinned.Kind, Guardrail: pinned.Name, Trigger: trigger.Name, Verdict: v,
+			sum := Sum([]Armed{{Kind: "Guardrail", Guardrail: "shop", Trigger: trigger.Name, Verdict: v,
 				Blind: v1alpha1.WhenBlind{Then: v1alpha1.Rollback}}}, at.Time, at.Add(24*time.Hour))
 			g.Expect(sum.Outcome).To(Equal(tc.outcome), "however old it is")
 			g.Expect(sum.BlindRollback).To(BeFalse(), "a check without a result never rolls back")
