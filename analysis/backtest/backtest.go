@@ -80,8 +80,9 @@ type Stage struct {
 
 // Limits bound what a backtest costs.
 type Limits struct {
-	// Times are how many evaluation times one range query has, at most. Sources refuse more
-	// than 11,000. A response that is too large is queried again in halves.
+	// Times are how many evaluation times are read before they are judged, at most, by one
+	// range query for every Step of the lookback (see prometheus.Times.Parts). Sources refuse
+	// more than 11,000 in one. A response that is too large is queried again in halves.
 	Times int
 	// Queries are how many are sent, at most.
 	Queries int
