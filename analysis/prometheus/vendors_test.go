@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -127,8 +128,7 @@ func TestRecordedAnswers(t *testing.T) {
 				if o := v.Outcome(); o != analysis.Error && o != analysis.Inconclusive {
 					t.Errorf("outcome %s, want Error or Inconclusive", o)
 				}
-				known, _ := err.(*QueryError)
-				if known != nil && known.OfQuery != r.ofQuery {
+				if known := (*QueryError)(nil); errors.As(err, &known) && known.OfQuery != r.ofQuery {
 					t.Errorf("the query is to blame: %t, want %t", known.OfQuery, r.ofQuery)
 				}
 			})
