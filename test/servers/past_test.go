@@ -97,8 +97,8 @@ func until(now time.Time, length, every time.Duration, all ...series) past {
 func (s server) with(t *testing.T, p past, c func(url string) *prometheus.Client, query string, counters int) string {
 	t.Helper()
 	g := NewWithT(t)
-	url := s.receiver(t)
-	g.Eventually(func() error { return p.write(url) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
+	url, write := s.receiver(t)
+	g.Eventually(func() error { return p.write(write) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
 	g.Eventually(func(g Gomega) {
 		over, err := c(url).CountsOver(t.Context(), "shop", query, prometheus.Times{From: p.begin.Add(p.length), Step: time.Second, Count: 1})
 		g.Expect(err).NotTo(HaveOccurred())

@@ -21,7 +21,7 @@ func TestServers(t *testing.T) {
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			g := NewWithT(t)
-			url := s.scrape(t, target(t), "")
+			url := s.scrape(t, target(t))
 			c := client(t, url, time.Second)
 			query, err := prometheus.IndicatorQuery(errorsOfRequests, shop)
 			g.Expect(err).NotTo(HaveOccurred())
@@ -46,7 +46,7 @@ func TestServers(t *testing.T) {
 			for i := range 100 {
 				pods = append(pods, prometheus.Pods{Namespace: fmt.Sprintf("team-%d", i), ReplicaSets: []string{fmt.Sprintf("checkout-service-%d-5d4f8b7c96", i)}})
 			}
-			for n, accepted := range map[int]bool{30: true, 100: s.name == "Prometheus"} {
+			for n, accepted := range map[int]bool{30: true, 100: s.name != victoriaMetrics.name} {
 				query, err := prometheus.IndicatorQuery(errorsOfRequests, append(pods[:n:n], pods[:n]...)...)
 				g.Expect(err).NotTo(HaveOccurred())
 				query += strings.Repeat(" ", max(0, 180*n-len(query)))
@@ -68,7 +68,7 @@ func TestLoads(t *testing.T) {
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			g := NewWithT(t)
-			c := client(t, s.scrape(t, target(t), ""), time.Second)
+			c := client(t, s.scrape(t, target(t)), time.Second)
 			for name, tc := range map[string]struct {
 				trigger    v1alpha1.SaturationTrigger
 				value, per float64
@@ -106,7 +106,7 @@ func TestLoads(t *testing.T) {
 // TestVictoriaMetricsNeedsNocache shows what Belay's own parameter is for.
 func TestVictoriaMetricsNeedsNocache(t *testing.T) {
 	g := NewWithT(t)
-	url := victoriaMetrics.scrape(t, target(t), "")
+	url := victoriaMetrics.scrape(t, target(t))
 	query, err := prometheus.IndicatorQuery(errorsOfRequests, shop)
 	g.Expect(err).NotTo(HaveOccurred())
 	count := func(c *prometheus.Client) int {

@@ -109,14 +109,14 @@ func TestTheIntervalOfSamples(t *testing.T) {
 		for _, interval := range []time.Duration{every, 30 * time.Second} {
 			t.Run(s.name+" "+interval.String(), func(t *testing.T) {
 				g := NewWithT(t)
-				url := s.receiver(t)
+				url, write := s.receiver(t)
 				up := func(labels map[string]string) series {
 					return series{"up", labels, func(time.Duration) float64 { return 1 }}
 				}
 				written := until(time.Now(), 25*time.Minute, interval, up(pod("shop", "shop-1-aaaaa")), up(pod("shop", "shop-1-bbbbb")))
 				other := until(time.Now(), 25*time.Minute, 5*time.Second, up(map[string]string{"instance": "node:9100"}))
-				g.Eventually(func() error { return written.write(url) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
-				g.Expect(other.write(url)).To(Succeed())
+				g.Eventually(func() error { return written.write(write) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
+				g.Expect(other.write(write)).To(Succeed())
 				c := client(t, url, every)
 				g.Eventually(func() (time.Duration, error) { return c.Interval(t.Context(), time.Now) }, 60*time.Second, 250*time.Millisecond).Should(Equal(interval))
 			})

@@ -22,21 +22,29 @@ import (
 )
 
 // server is a metrics server and how it is started: to scrape a target every second, or to
-// take samples of any time of the last day at /api/v1/write.
+// take samples of any time of the last day by remote write.
 type server struct {
 	name, binary string
 	args         func(config, data, address string) []string
-	receive      []string
-	receiving    string
+	// global is added to the section global of its configuration.
+	global string
+	// receive and receiving are arguments and configuration for remote write.
+	receive   []string
+	receiving string
+	// behind starts what is queried in its place, and returns the URL of that.
+	behind func(t *testing.T, url, data string) string
 }
 
 var (
-	prometheusServer = server{"Prometheus", "prometheus", func(config, data, address string) []string {
-		return []string{"--config.file=" + config, "--storage.tsdb.path=" + data, "--web.listen-address=" + address, "--log.level=error"}
-	}, []string{"--web.enable-remote-write-receiver"}, "storage: {tsdb: {out_of_order_time_window: 24h}}\n"}
-	victoriaMetrics = server{"VictoriaMetrics", "victoria-metrics", func(config, data, address string) []string {
-		return []string{"-promscrape.config=" + config, "-storageDataPath=" + data, "-httpListenAddr=" + address, "-loggerLevel=ERROR"}
-	}, nil, ""}
+	prometheusServer = server{name: "Prometheus", binary: "prometheus",
+		args: func(config, data, address string) []string {
+			return []string{"--config.file=" + config, "--storage.tsdb.path=" + data, "--web.listen-address=" + address, "--log.level=error"}
+		},
+		receive: []string{"--web.enable-remote-write-receiver"}, receiving: "storage: {tsdb: {out_of_order_time_window: 24h}}\n"}
+	victoriaMetrics = server{name: "VictoriaMetrics", binary: "victoria-metrics",
+		args: func(config, data, address string) []string {
+			return []string{"-promscrape.config=" + config, "-storageDataPath=" + data, "-httpListenAddr=" + address, "-loggerLevel=ERROR"}
+		}}
 	servers = []server{prometheusServer, victoriaMetrics}
 )
 
@@ -56,33 +64,33 @@ func target(t *testing.T) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// scrape runs the server with the target until the test ends and returns its URL. more is
-// added to its configuration.
-func (s server) scrape(t *testing.T, target, more string) string {
+// scrape runs the server with the target until the test ends and returns its URL.
+func (s server) scrape(t *testing.T, target string) string {
 	t.Helper()
-	return s.start(t, fmt.Sprintf("global: {scrape_interval: 1s%s}\nscrape_configs:\n- job_name: shop\n  static_configs: [{targets: [%q], labels: {namespace: shop, pod: shop-1-aaaaa}}]\n", more, target))
+	query, _ := s.start(t, "1s", fmt.Sprintf("scrape_configs:\n- job_name: shop\n  static_configs: [{targets: [%q], labels: {namespace: shop, pod: shop-1-aaaaa}}]\n", target))
+	return query
 }
 
-// receiver runs the server without a target.
-func (s server) receiver(t *testing.T) string {
+// receiver runs the server without a target. It returns the URLs to query and to write to.
+func (s server) receiver(t *testing.T) (query, write string) {
 	t.Helper()
-	return s.start(t, "global: {scrape_interval: 15s}\n"+s.receiving, s.receive...)
+	return s.start(t, "15s", s.receiving, s.receive...)
 }
 
-func (s server) start(t *testing.T, configuration string, more ...string) string {
+func (s server) start(t *testing.T, interval, configuration string, more ...string) (query, write string) {
 	t.Helper()
-	binary, err := filepath.Abs("../../.cluster/bin/" + s.binary)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
-	config := filepath.Join(folder, "config.yaml")
-	if err := os.WriteFile(config, []byte(configuration), 0o600); err != nil {
+	config, data := filepath.Join(folder, "config.yaml"), filepath.Join(folder, "data")
+	if err := os.WriteFile(config, []byte("global: {scrape_interval: "+interval+s.global+"}\n"+configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
-	run(t, binary, append(s.args(config, filepath.Join(folder, "data"), address), more...)...)
-	return "http://" + address
+	run(t, s.binary, append(s.args(config, data, address), more...)...)
+	write = "http://" + address
+	if s.behind != nil {
+		return s.behind(t, write, data), write
+	}
+	return write, write
 }
 
 func freeAddress(t *testing.T) string {
@@ -95,13 +103,17 @@ func freeAddress(t *testing.T) string {
 	return free.Addr().String()
 }
 
-// run runs a program until the test ends.
-func run(t *testing.T, binary string, args ...string) {
+// run runs one of the servers' programs until the test ends.
+func run(t *testing.T, name string, args ...string) {
 	t.Helper()
+	binary, err := filepath.Abs("../../.cluster/bin/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	command := exec.Command(binary, args...) // #nosec G204 -- built by make test-extended
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {
-		t.Fatalf("start %s (make test-extended builds it): %v", binary, err)
+		t.Fatalf("start %s (make test-extended builds it): %v", name, err)
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
