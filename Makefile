@@ -36,6 +36,7 @@ test-extended: ## The same with every disturbance at every point of a release (2
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
 	$(CLUSTER) build prometheus
 	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+	go -C hack/servers/thanos build -tags slicelabels -ldflags='-s -w' -o ../../../.cluster/bin/thanos github.com/thanos-io/thanos/cmd/thanos
 	go test -tags servers -count=1 ./test/servers
 
 kill: ## Seed known bugs, one at a time, and show which check notices each (half an hour; RUN=regexp narrows it)

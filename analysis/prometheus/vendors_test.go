@@ -57,7 +57,8 @@ var thanos = []recorded{
 		vector(counters("a", 1000, 0, 4), counters("a", 990, 0, 9)), analysis.Malformed, false, "two series"},
 }
 
-// mimir are answers of Mimir: pkg/api/error/error.go has the status of each errorType, and
+// mimir are answers of Mimir, which test/servers does not run: its module has no version of
+// Mimir 2 or 3, and pins forks by replacing modules. pkg/api/error/error.go has the status of each errorType, and
 // integration/query_frontend_test.go (TestQueryFrontendErrorMessageParity) whole bodies.
 var mimir = []recorded{
 	{"no tenant", "github.com/grafana/dskit/user/id.go (ErrNoOrgID)", 401, "no org id\n", analysis.Auth, false, "X-Scope-OrgID"},

@@ -45,7 +45,7 @@ var (
 		args: func(config, data, address string) []string {
 			return []string{"-promscrape.config=" + config, "-storageDataPath=" + data, "-httpListenAddr=" + address, "-loggerLevel=ERROR"}
 		}}
-	servers = []server{prometheusServer, victoriaMetrics}
+	servers = []server{prometheusServer, victoriaMetrics, thanosServer()}
 )
 
 // shop is the run whose pod the target is.
