@@ -44,7 +44,7 @@ var thanos = []recorded{
 		analysis.Overload, true, "connection refused"},
 	{"no store has the series' external labels", "pkg/store/proxy.go (ErrorNoStoresMatched is logged only)", 200, vector(), analysis.PartialCoverage, false, "no series for any pod"},
 	{"no store at all, partial_response=false", "pkg/store/proxy.go", 422,
-		jsonError + `execution","error":"expanding series: proxy Series(): no store APIs available"}`, analysis.Overload, true, "no store APIs available"},
+		jsonError + `execution","error":"expanding series: proxy Series(): No StoreAPIs available"}`, analysis.Overload, true, "No StoreAPIs available"},
 	{"a limit of a store", "pkg/store/bucket.go, pkg/store/limiter.go", 422,
 		jsonError + `execution","error":"expanding series: proxy Series(): rpc error: code = Code(429) desc = exceeded series limit: limit 1000 violated (got 1001)"}`,
 		analysis.Overload, true, "limit 1000 violated"},
@@ -53,8 +53,6 @@ var thanos = []recorded{
 	{"query-frontend without its querier", "internal/cortex/frontend/transport/handler.go", 500, "dial tcp 10.0.0.9:10902: connect: connection refused\n", analysis.HTTP5xx, false, "connection refused"},
 	{"query-frontend gave up", "internal/cortex/frontend/transport/handler.go", 504, "context deadline exceeded", analysis.Timeout, false, "context deadline exceeded"},
 	{"an unknown parameter value", "pkg/api/query/v1.go", 400, jsonError + `bad_data","error":"'partial_response' parameter: strconv.ParseBool: parsing \"no\": invalid syntax"}`, analysis.BadQuery, true, "partial_response"},
-	{"replicas that were not merged", "pkg/query/querier.go (without a replica label nothing is merged)", 200,
-		vector(counters("a", 1000, 0, 4), counters("a", 990, 0, 9)), analysis.Malformed, false, "two series"},
 }
 
 // mimir are answers of Mimir, which test/servers does not run: its module has no version of
