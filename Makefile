@@ -37,6 +37,7 @@ test-extended: ## The same with every disturbance at every point of a release (2
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
 	$(CLUSTER) build prometheus
 	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+	go -C hack/servers/thanos build -tags slicelabels -ldflags='-s -w' -o ../../../.cluster/bin/thanos github.com/thanos-io/thanos/cmd/thanos
 	go test -tags servers -count=1 ./test/servers
 	BELAY_EXTENDED=1 go -C hack/release test -count=1 -timeout 30m -run TestTheSameSource .
 

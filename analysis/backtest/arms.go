@@ -82,9 +82,9 @@ func (s *split) of(pod string) arm {
 	return neither
 }
 
-// polls assigns the counters of a response. Nothing is known of the pods but their samples:
-// each that has one is taken as ready since its first.
-func (s *split) polls(answer *prometheus.Response) (counted, judged analysis.Poll) {
+// polls assigns the counters of a response. A pod whose readiness is not known is taken as
+// ready since its first sample.
+func (s *split) polls(answer *prometheus.Response, known readiness) (counted, judged analysis.Poll) {
 	counted, judged = analysis.Poll{EvaluatedAt: answer.At}, analysis.Poll{EvaluatedAt: answer.At}
 	s.begin(answer.Counters)
 	// The targets of a pod must follow each other.
@@ -93,13 +93,16 @@ func (s *split) polls(answer *prometheus.Response) (counted, judged analysis.Pol
 	})
 	for i := range answer.Counters {
 		c := &answer.Counters[i]
+		target, pod := c.OfTarget(), c.OfPod()
+		known.mark(&target, c.Pod, answer.At)
+		known.mark(&pod, c.Pod, answer.At)
 		switch s.of(c.Pod) {
 		case candidate:
-			counted.Canary = append(counted.Canary, c.OfTarget())
-			judged.Canary = prometheus.AddTarget(judged.Canary, c.OfPod())
+			counted.Canary = append(counted.Canary, target)
+			judged.Canary = prometheus.AddTarget(judged.Canary, pod)
 		case stable:
-			counted.Stable = append(counted.Stable, c.OfTarget())
-			judged.Stable = prometheus.AddTarget(judged.Stable, c.OfPod())
+			counted.Stable = append(counted.Stable, target)
+			judged.Stable = prometheus.AddTarget(judged.Stable, pod)
 		}
 	}
 	return counted, judged

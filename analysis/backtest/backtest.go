@@ -30,6 +30,10 @@ type Spec struct {
 	Namespace string
 	// Labels are the source's names of the labels for namespace and pod.
 	Labels v1alpha1.MetricSourceLabels
+	// Ready is a gauge that is 1 while a pod is ready, such as kube_pod_status_ready with the
+	// matcher condition="true" of kube-state-metrics, with the labels of the pods it is about;
+	// nil when the source has none. Without it a pod is taken as ready since its first sample.
+	Ready *v1alpha1.Series
 	// ScrapeInterval of the source, at least a second. Like a run, a release is judged as
 	// often as that, and at least every 15 s.
 	ScrapeInterval time.Duration
@@ -80,8 +84,9 @@ type Stage struct {
 
 // Limits bound what a backtest costs.
 type Limits struct {
-	// Times are how many evaluation times one range query has, at most. Sources refuse more
-	// than 11,000. A response that is too large is queried again in halves.
+	// Times are how many evaluation times are read before they are judged, at most, by one
+	// range query for every Step of the lookback (see prometheus.Times.Parts). Sources refuse
+	// more than 11,000 in one. A response that is too large is queried again in halves.
 	Times int
 	// Queries are how many are sent, at most.
 	Queries int
@@ -159,6 +164,8 @@ func (s *Spec) check() error {
 		return errors.New("name the stages of the releases, with their weights; a split has none")
 	case s.Arms.Share < 1 || s.Arms.Share > 99:
 		return fmt.Errorf("the candidate's share of a split is %d %%, it must be from 1 to 99", s.Arms.Share)
+	case s.Ready != nil && s.Ready.Metric == "kube_pod_status_ready" && len(s.Ready.Matchers) == 0:
+		return errors.New(`kube_pod_status_ready has a series for each condition: add the matcher condition="true"`)
 	case releases > s.Limits.Releases:
 		return fmt.Errorf("there are %d releases to judge (windows times seeds), the limit Releases is %d: judge fewer, or raise it", releases, s.Limits.Releases)
 	}
@@ -191,12 +198,20 @@ func Run(ctx context.Context, source Source, spec Spec, progress func(Progress))
 	}
 	spans := spec.spans()
 	r := reader{source: source, spec: &spec, report: progress, size: spec.Limits.Times}
+	queries := len(measures)
+	if spec.Ready != nil {
+		queries++
+	}
 	for _, times := range spans {
-		r.progress.Of += times.Count * len(measures)
+		r.progress.Of += times.Count * queries
+	}
+	ready, err := spec.readiness(ctx, &r, spans)
+	if err != nil {
+		return Report{}, fmt.Errorf("read the past of the pods' readiness: %w", err)
 	}
 	book := newBook(&spec, measures)
 	for _, m := range measures {
-		track := &track{spec: &spec, measure: m, book: book}
+		track := &track{spec: &spec, measure: m, book: book, ready: ready}
 		for _, times := range spans {
 			if err := r.read(ctx, m.query, times, track.poll); err != nil {
 				return Report{}, fmt.Errorf("read the past of %s: %w", m.name, err)

@@ -50,8 +50,8 @@ func TestAFaultIsFoundWhenItBegins(t *testing.T) {
 		trigger.After.Least-trigger.FromOnset.Least != 300 || got.To != noon.Add(30*time.Minute) {
 		t.Errorf("%+v, %+v, %+v", trigger, trigger.After, trigger.FromOnset)
 	}
-	if last.Judged != 121 || last.Of != 121 || last.Queries != 1 || p.queries != 1 {
-		t.Errorf("%+v, %d queries were sent: want one for the 121 times of 30 minutes", last, p.queries)
+	if last.Judged != 121 || last.Of != 121 || last.Queries != 3 || p.queries != 3 {
+		t.Errorf("%+v, %d queries were sent: want three for the 121 times of 30 minutes, with steps of 45 s", last, p.queries)
 	}
 	if raw, err := json.Marshal(got); err != nil || !strings.Contains(string(raw), `"fired":2`) {
 		t.Errorf("%s %v", raw, err)
@@ -139,7 +139,7 @@ func TestEveryTriggerOfASourceIsJudged(t *testing.T) {
 	}
 	spec.Guardrail.Triggers[0].Burn.Long.Duration, spec.Guardrail.Triggers[0].Burn.Short.Duration = 5*time.Minute, time.Minute
 	got, err := Run(t.Context(), p.client(t), spec, nil)
-	if err != nil || len(got.Triggers) != 2 || got.Queries != 2 {
+	if err != nil || len(got.Triggers) != 2 || got.Queries != 6 {
 		t.Fatalf("%v\n%s", err, got.Text(10))
 	}
 	// The pods counted violations before noon: an invariant fails at once.
@@ -211,7 +211,7 @@ func TestLimitsAreNamed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	queries := 0
 	_, err := Run(ctx, c, spec, func(p Progress) { queries = p.Queries; cancel() })
-	if !errors.Is(err, context.Canceled) || queries != 1 {
+	if !errors.Is(err, context.Canceled) || queries != 3 {
 		t.Errorf("after a cancellation: %d queries, %v", queries, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +41,8 @@ type past struct {
 	most    int
 	queries int
 	pods    []pod
+	// readyFrom is when the candidate's pods become ready, after noon.
+	readyFrom time.Duration
 }
 
 func newPast(t *testing.T, pods ...pod) *past {
@@ -81,7 +84,11 @@ func (p *past) answer(w http.ResponseWriter, r *http.Request) {
 	for n, pod := range p.pods {
 		values := map[string][]any{}
 		for at := start; at <= end; at += step {
-			for k, v := range pod.sample(at, n) {
+			sample := pod.sample(at, n)
+			if strings.Contains(r.FormValue("query"), "kube_pod_status_ready") {
+				sample = p.readiness(pod, at)
+			}
+			for k, v := range sample {
 				values[k] = append(values[k], []any{at, strconv.FormatFloat(v, 'f', -1, 64)})
 			}
 		}
@@ -90,6 +97,15 @@ func (p *past) answer(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "matrix", "result": result}})
+}
+
+// readiness is what kube-state-metrics says, scraped at each time.
+func (p *past) readiness(of pod, at float64) map[string]float64 {
+	ready := 1.0
+	if strings.HasPrefix(of.name, "shop-new") && at < float64(noon.Add(p.readyFrom).Unix()) {
+		ready = 0
+	}
+	return map[string]float64{"value": ready, "ts": at}
 }
 
 // sample is the newest one of a pod at a time. It has run since an hour before noon.

@@ -53,19 +53,12 @@ type reader struct {
 // halved, and so are those after it.
 func (r *reader) read(ctx context.Context, query string, times prometheus.Times, take func(prometheus.Response) error) error {
 	for times.Count > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if r.progress.Queries == r.spec.Limits.Queries {
-			return fmt.Errorf("the limit Queries of %d is reached at %s: judge a shorter time, or raise it", r.spec.Limits.Queries, stamp(times.From))
-		}
-		part := times.First(min(r.size, times.Count))
-		answers, err := r.source.CountsOver(ctx, r.spec.Namespace, query, part)
-		r.progress.Queries++
+		some := times.First(min(r.size, times.Count))
+		answers, err := r.readAll(ctx, query, some)
 		var known *prometheus.QueryError
 		switch {
-		case err != nil && errors.As(err, &known) && known.MayBeSize() && part.Count > 1 && ctx.Err() == nil:
-			r.size = part.Count / 2
+		case err != nil && errors.As(err, &known) && known.MayBeSize() && some.Count > 1 && ctx.Err() == nil:
+			r.size = some.Count / 2
 			continue
 		case err != nil:
 			return err
@@ -75,11 +68,34 @@ func (r *reader) read(ctx context.Context, query string, times prometheus.Times,
 				return err
 			}
 		}
-		times = times.Rest(part.Count)
-		r.progress.Judged += part.Count
+		times = times.Rest(some.Count)
+		r.progress.Judged += some.Count
 		if r.report != nil {
 			r.report(r.progress)
 		}
 	}
 	return nil
+}
+
+// readAll reads times in the parts that sources answer alike, and puts them in order.
+func (r *reader) readAll(ctx context.Context, query string, times prometheus.Times) ([]prometheus.Response, error) {
+	answers := make([]prometheus.Response, times.Count)
+	parts := times.Parts(r.spec.ScrapeInterval)
+	for n, part := range parts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if r.progress.Queries == r.spec.Limits.Queries {
+			return nil, fmt.Errorf("the limit Queries of %d is reached at %s: judge a shorter time, or raise it", r.spec.Limits.Queries, stamp(times.From))
+		}
+		r.progress.Queries++
+		some, err := r.source.CountsOver(ctx, r.spec.Namespace, query, part)
+		if err != nil {
+			return nil, err
+		}
+		for i := range some {
+			answers[n+i*len(parts)] = some[i]
+		}
+	}
+	return answers, nil
 }

@@ -181,11 +181,14 @@ func spreadOf(seconds []float64) *Spread {
 
 // assumptions are what is not known of the past.
 func assumptions(s *Spec) []string {
-	out := []string{
-		"readiness is not in the data: a pod counts, and is young, from its first sample in the release",
+	var out []string
+	if s.Ready == nil {
+		out = append(out, "readiness is not in the data: a pod counts, and is young, from its first sample in the release")
+	}
+	out = append(out,
 		"it is not checked whether the guardrail's selectors can match",
 		"triggers of pods, saturation and check are left out",
-	}
+	)
 	if len(s.Arms.Split) > 0 {
 		out = append(out, "both arms are pods that ran already: the cold start of a new version is not among what is compared")
 	}

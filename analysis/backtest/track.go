@@ -94,6 +94,7 @@ type track struct {
 	spec    *Spec
 	measure measure
 	book    *book
+	ready   readiness
 	// next window to begin.
 	next   int
 	active []*release
@@ -141,14 +142,14 @@ func (t *track) begin(window int) {
 }
 
 func (t *track) judge(r *release, answer prometheus.Response) {
-	counted, judged := r.split.polls(&answer)
+	counted, judged := r.split.polls(&answer, t.ready)
 	counted.ScrapeInterval, counted.WarmUps = t.spec.ScrapeInterval, t.measure.warmUps
 	weight, from := r.stage(t.spec.Stages, answer.At)
 	r.ledger = r.ledger.Advance(counted, from)
 	look := triggers.Look{
 		Counted: counted, Judged: judged, Ledger: r.ledger, Regressions: t.spec.regressions(),
 		Quality: analysis.Quality{
-			ScrapeInterval: t.spec.ScrapeInterval, ReadyPods: len(judged.Canary), Weight: weight,
+			ScrapeInterval: t.spec.ScrapeInterval, ReadyPods: ready(judged.Canary), Weight: weight,
 			Background: []float64{1 / t.spec.ScrapeInterval.Seconds()},
 		},
 	}

@@ -17,7 +17,7 @@ var All = []Preset{
 		"an OTLP receiver or exporter that escapes names, as Prometheus does by default"),
 	http("otel-http-utf8", "OpenTelemetry HTTP semantic conventions, names as they are", "https://prometheus.io/docs/guides/opentelemetry/",
 		"http.server.request.duration_count", "http.response.status_code", "http.server.request.duration",
-		"translation strategy `NoTranslation`"),
+		"translation strategy `NoTranslation`; `NoUTF8EscapingWithSuffixes` adds `_seconds` to the names: write them in the indicator"),
 	{
 		Name: "grpc-server", About: "gRPC servers in Go, and others with these names of metrics", Link: "https://pkg.go.dev/github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus",
 		Total: v1alpha1.Series{Metric: "grpc_server_handled_total"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -132,7 +133,11 @@ func (e *envelope) readWarnings(d *jsontext.Decoder) error {
 		if err := setText(d, &said); err != nil {
 			return err
 		}
-		e.warn(said)
+		// Thanos has no field infos: remarks about a query stand among its warnings
+		// (pkg/api/query/v1.go), with the prefix of Prometheus' util/annotations.
+		if !strings.HasPrefix(said, "PromQL info: ") {
+			e.warn(said)
+		}
 		return nil
 	})
 	if err == nil && !isArray {

@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -12,8 +13,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/oauth2"
 
 	"belay.dev/belay/analysis"
@@ -53,7 +57,7 @@ const maxQuoted = 256
 // quote bounds and quotes a source's text, so that it is safe to store and to print.
 func quote(text string) string {
 	for n := min(len(text), maxQuoted-2); ; {
-		quoted := strconv.QuoteToASCII(text[:n])
+		quoted := strconv.QuoteToASCII(ends(text, n))
 		if len(quoted) <= maxQuoted {
 			return quoted
 		}
@@ -61,6 +65,38 @@ func quote(text string) string {
 		n = n * maxQuoted / len(quoted)
 	}
 }
+
+// ends are the n bytes of a text that say most: what it is about, and how it ends, because an
+// error ends with its cause.
+func ends(text string, n int) string {
+	const gap = " ... "
+	kept := n - len(gap)
+	if len(text) <= n || kept <= 0 {
+		return text[:n]
+	}
+	return text[:kept/2] + gap + text[len(text)-(kept-kept/2):]
+}
+
+// maxSaid is how much of the body of an error is read, in bytes: VictoriaMetrics repeats the
+// query, escaped, before it says what is wrong with it.
+const maxSaid = 64 << 10
+
+// explanation is what the body of an error says: the field error when it is a response of the
+// API, otherwise all of it.
+func explanation(body []byte) string {
+	if e, _ := decode(bytes.NewReader(body), (*jsontext.Decoder).SkipValue); e.message != "" {
+		return e.message
+	}
+	return string(body)
+}
+
+// unknownFunction matches what Prometheus (promql/parser), Thanos and Mimir (which use it) and
+// VictoriaMetrics (app/vmselect/promql/eval.go) say about a function that they do not have.
+var unknownFunction = regexp.MustCompile(`unknown function with name|unsupported function "|unknown func "`)
+
+// noTenant is what Mimir and Cortex answer to a request without the header X-Scope-OrgID
+// (github.com/grafana/dskit/user/id.go).
+const noTenant = "no org id"
 
 // statusError is the error of an HTTP status; nil for one whose body is to be read.
 func statusError(method string, code int, said string) error {
@@ -72,19 +108,23 @@ func statusError(method string, code int, said string) error {
 		return nil
 	case code >= 300 && code < 400:
 		return failed(analysis.Redirected, "the source returned HTTP status %d: redirects are not followed", code)
+	case code == http.StatusUnauthorized && strings.TrimSpace(said) == noTenant:
+		return failed(analysis.Auth, "the source returned HTTP status %d because the query names no tenant: set X-Scope-OrgID in spec.headers of the MetricSource", code)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired:
 		return failed(analysis.Auth, "the source returned HTTP status %d: check the MetricSource's credentials", code)
 	case code == http.StatusRequestTimeout || code == http.StatusGatewayTimeout:
 		return failed(analysis.Timeout, "the source returned HTTP status %d: %s", code, quote(said))
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable || code == statusCanceled:
 		return failed(analysis.Overload, "the source returned HTTP status %d: %s", code, quote(said))
+	case (code == http.StatusBadRequest || code == http.StatusUnprocessableEntity) && unknownFunction.MatchString(said):
+		return ofQuery(analysis.BadQuery, "the source does not have a function of the query (if it is one of native histograms, remove \"histograms: Native\" from the indicator): %s", quote(said))
 	case code == http.StatusUnprocessableEntity:
 		// Prometheus: "expression cannot be executed", as with too many samples.
 		return ofQuery(analysis.Overload, "the source could not execute the query: %s", quote(said))
 	case code == http.StatusBadRequest:
 		return ofQuery(analysis.BadQuery, "the source refused the query: %s", quote(said))
 	case code == http.StatusRequestEntityTooLarge || code == http.StatusRequestURITooLong:
-		return ofQuery(analysis.TooLarge, "the query is too long for the source, which returned HTTP status %d: %s", code, quote(said))
+		return ofQuery(analysis.TooLarge, "the query or its response is too long for the source, which returned HTTP status %d: %s", code, quote(said))
 	case code >= 500:
 		return failed(analysis.HTTP5xx, "the source returned HTTP status %d: %s", code, quote(said))
 	default:

@@ -29,6 +29,19 @@ func (t Times) First(n int) Times { return Times{t.From, t.Step, n} }
 // Rest are the times without the first n.
 func (t Times) Rest(n int) Times { return Times{t.At(n), t.Step, t.Count - n} }
 
+// Parts are the same times, as those of several range queries whose steps are as long as the
+// lookback of a source with this scrape interval. VictoriaMetrics looks back from a time of a
+// range query at most one step, and for timestamp() exactly one, whatever max_lookback says
+// (app/vmselect/promql/rollup.go). The i-th of n parts has the times i, i+n, i+2n, ….
+func (t Times) Parts(scrapeInterval time.Duration) []Times {
+	n := max(1, min(t.Count, int(lookbackScrapes*scrapeInterval/max(t.Step, time.Millisecond))))
+	parts := make([]Times, n)
+	for i := range parts {
+		parts[i] = Times{t.At(i), time.Duration(n) * t.Step, (t.Count - i + n - 1) / n}
+	}
+	return parts
+}
+
 // number of the evaluation time that a response names in Unix seconds.
 func (t Times) number(at float64) (int, bool) {
 	steps := (at - seconds(t.From)) / t.Step.Seconds()
@@ -40,7 +53,7 @@ func (t Times) number(at float64) (int, bool) {
 }
 
 // CountsOver evaluates a query made by IndicatorQuery at several times and returns what
-// Counts would have returned at each. That is the same query text with the same lookback
+// Counts would have returned at each, of times that are not closer than the lookback; see Parts. That is the same query text with the same lookback
 // as a range query, because a range query is an instant query at every step: samples that
 // a range selector returns would have to be aligned, joined and left out when they are old
 // or stale, as the source does by itself. The error is a *QueryError; MayBeSize says whether

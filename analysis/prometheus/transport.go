@@ -66,10 +66,10 @@ func (b *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 		response.Body = &boundedBody{ReadCloser: response.Body, ctx: request.Context(), limits: b.limits}
 		return response, nil
 	}
-	said, _ := io.ReadAll(io.LimitReader(response.Body, maxQuoted))
+	said, _ := io.ReadAll(io.LimitReader(response.Body, maxSaid))
 	_ = response.Body.Close()
 	response.Body = http.NoBody
-	if err := statusError(request.Method, response.StatusCode, string(said)); err != nil {
+	if err := statusError(request.Method, response.StatusCode, explanation(said)); err != nil {
 		return nil, err
 	}
 	return response, nil

@@ -1,11 +1,10 @@
 //go:build servers
 
-// Package servers queries real metrics servers with Belay's client: Prometheus and
-// VictoriaMetrics scrape one target, and both must give its newest samples.
+// Package servers queries real metrics servers with Belay's client. Each server is tested in
+// the same ways: with a target that it scrapes, and with a past that is written to it.
 package servers
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,26 +17,36 @@ import (
 	"testing"
 	"time"
 
-	. "github.com/onsi/gomega"
-
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// server is a metrics server and how it is started.
+// server is a metrics server and how it is started: to scrape a target every second, or to
+// take samples of any time of the last day by remote write.
 type server struct {
 	name, binary string
 	args         func(config, data, address string) []string
+	// global is added to the section global of its configuration.
+	global string
+	// receive and receiving are arguments and configuration for remote write.
+	receive   []string
+	receiving string
+	// behind starts what is queried in its place, and returns the URL of that.
+	behind func(t *testing.T, url, data string) string
 }
 
-var servers = []server{
-	{"Prometheus", "prometheus", func(config, data, address string) []string {
-		return []string{"--config.file=" + config, "--storage.tsdb.path=" + data, "--web.listen-address=" + address, "--log.level=error"}
-	}},
-	{"VictoriaMetrics", "victoria-metrics", func(config, data, address string) []string {
-		return []string{"-promscrape.config=" + config, "-storageDataPath=" + data, "-httpListenAddr=" + address, "-loggerLevel=ERROR"}
-	}},
-}
+var (
+	prometheusServer = server{name: "Prometheus", binary: "prometheus",
+		args: func(config, data, address string) []string {
+			return []string{"--config.file=" + config, "--storage.tsdb.path=" + data, "--web.listen-address=" + address, "--log.level=error"}
+		},
+		receive: []string{"--web.enable-remote-write-receiver"}, receiving: "storage: {tsdb: {out_of_order_time_window: 24h}}\n"}
+	victoriaMetrics = server{name: "VictoriaMetrics", binary: "victoria-metrics",
+		args: func(config, data, address string) []string {
+			return []string{"-promscrape.config=" + config, "-storageDataPath=" + data, "-httpListenAddr=" + address, "-loggerLevel=ERROR"}
+		}}
+	servers = []server{prometheusServer, victoriaMetrics, thanosServer()}
+)
 
 // shop is the run whose pod the target is.
 var shop = prometheus.Pods{Namespace: "shop", ReplicaSets: []string{"shop-1"}}
@@ -55,149 +64,75 @@ func target(t *testing.T) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// start runs the server until the test ends and returns its URL.
-func (s server) start(t *testing.T) string {
+// scrape runs the server with the target until the test ends and returns its URL.
+func (s server) scrape(t *testing.T, target string) string {
 	t.Helper()
-	binary, err := filepath.Abs("../../.cluster/bin/" + s.binary)
-	if err != nil {
-		t.Fatal(err)
-	}
+	query, _ := s.start(t, "1s", fmt.Sprintf("scrape_configs:\n- job_name: shop\n  static_configs: [{targets: [%q], labels: {namespace: shop, pod: shop-1-aaaaa}}]\n", target))
+	return query
+}
+
+// receiver runs the server without a target. It returns the URLs to query and to write to.
+func (s server) receiver(t *testing.T) (query, write string) {
+	t.Helper()
+	return s.start(t, "15s", s.receiving, s.receive...)
+}
+
+func (s server) start(t *testing.T, interval, configuration string, more ...string) (query, write string) {
+	t.Helper()
 	folder := t.TempDir()
-	config := filepath.Join(folder, "scrape.yaml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: shop\n  static_configs: [{targets: [%q], labels: {namespace: shop, pod: shop-1-aaaaa}}]\n", target(t))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	config, data := filepath.Join(folder, "config.yaml"), filepath.Join(folder, "data")
+	if err := os.WriteFile(config, []byte("global: {scrape_interval: "+interval+s.global+"}\n"+configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	address := freeAddress(t)
+	run(t, s.binary, append(s.args(config, data, address), more...)...)
+	write = "http://" + address
+	if s.behind != nil {
+		return s.behind(t, write, data), write
+	}
+	return write, write
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := free.Addr().String()
-	_ = free.Close()
-	command := exec.Command(binary, s.args(config, filepath.Join(folder, "data"), address)...) // #nosec G204 -- built by make test-extended
+	defer func() { _ = free.Close() }()
+	return free.Addr().String()
+}
+
+// run runs one of the servers' programs until the test ends.
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	binary, err := filepath.Abs("../../.cluster/bin/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(binary, args...) // #nosec G204 -- built by make test-extended
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {
-		t.Fatalf("start %s (make test-extended builds it): %v", s.name, err)
+		t.Fatalf("start %s (make test-extended builds it): %v", name, err)
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
-	return "http://" + address
 }
 
-func client(t *testing.T, url string, parameters ...v1alpha1.Parameter) *prometheus.Client {
+func client(t *testing.T, url string, interval time.Duration, parameters ...v1alpha1.Parameter) *prometheus.Client {
 	t.Helper()
-	spec := v1alpha1.MetricSourceSpec{Address: url, Parameters: parameters, Limits: v1alpha1.MetricSourceLimits{Series: 1000, Bytes: 4 << 20, InFlight: 8}}
-	spec.ScrapeInterval.Duration, spec.Limits.Timeout.Duration = time.Second, 7*time.Second
+	return clientOf(t, v1alpha1.MetricSourceSpec{Address: url, Parameters: parameters}, interval)
+}
+
+func clientOf(t *testing.T, spec v1alpha1.MetricSourceSpec, interval time.Duration) *prometheus.Client {
+	t.Helper()
+	spec.Limits = v1alpha1.MetricSourceLimits{Series: 1000, Bytes: 4 << 20, InFlight: 8}
+	spec.ScrapeInterval.Duration, spec.Limits.Timeout.Duration = interval, 20*time.Second
 	c, err := prometheus.NewClient(spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
-}
-
-var errorsOfRequests = v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "requests_total"}, Bad: v1alpha1.Series{Metric: "errors_total"}}}
-
-func TestServers(t *testing.T) {
-	for _, s := range servers {
-		t.Run(s.name, func(t *testing.T) {
-			g := NewWithT(t)
-			url := s.start(t)
-			c := client(t, url)
-			query, err := prometheus.IndicatorQuery(errorsOfRequests, shop)
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Eventually(func(g Gomega) {
-				answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
-				g.Expect(err).NotTo(HaveOccurred())
-				g.Expect(answer.Counters).To(HaveLen(1))
-				counter := answer.Counters[0]
-				g.Expect(counter.Pod).To(Equal("shop-1-aaaaa"))
-				g.Expect(counter.Total).To(BeNumerically(">=", 3))
-				g.Expect(counter.Bad).To(BeNumerically("~", counter.Total/2, 1))
-				g.Expect(answer.At.Sub(counter.SampledAt)).To(BeNumerically("<", 3*time.Second), "the age of the newest sample")
-			}, 30*time.Second, 250*time.Millisecond).Should(Succeed())
-
-			_, err = c.Version(t.Context())
-			g.Expect(err).NotTo(HaveOccurred())
-			_, err = c.Interval(t.Context(), time.Now)
-			g.Expect(err).NotTo(HaveOccurred())
-
-			// 100 runs share a query that the server accepts.
-			var pods []prometheus.Pods
-			for i := range 100 {
-				pods = append(pods, prometheus.Pods{Namespace: fmt.Sprintf("team-%d", i), ReplicaSets: []string{fmt.Sprintf("checkout-service-%d-5d4f8b7c96", i)}})
-			}
-			for n, accepted := range map[int]bool{30: true, 100: s.name == "Prometheus"} {
-				query, err := prometheus.IndicatorQuery(errorsOfRequests, append(pods[:n:n], pods[:n]...)...)
-				g.Expect(err).NotTo(HaveOccurred())
-				query += strings.Repeat(" ", max(0, 180*n-len(query)))
-				_, err = c.Counts(t.Context(), "", query, 1, time.Now)
-				known := &prometheus.QueryError{}
-				g.Expect(err == nil || errors.As(err, &known) && known.OfQuery && !accepted).To(BeTrue(), "%d bytes: %v", len(query), err)
-				g.Expect(err == nil).To(Equal(accepted), "%d bytes: %v", len(query), err)
-			}
-		})
-	}
-}
-
-// TestLoads: a gauge is the sum over a pod's containers, and a rate is what a counter that
-// increases by 1 every second has; both are divided by another series.
-func TestLoads(t *testing.T) {
-	container := []v1alpha1.Matcher{{Name: "container", Op: "!="}}
-	memory, limit := v1alpha1.Series{Metric: "memory_bytes", Matchers: container}, v1alpha1.Series{Metric: "limit_bytes", Matchers: container}
-	requests, failures := v1alpha1.Series{Metric: "requests_total"}, v1alpha1.Series{Metric: "errors_total"}
-	for _, s := range servers {
-		t.Run(s.name, func(t *testing.T) {
-			g := NewWithT(t)
-			c := client(t, s.start(t))
-			for name, tc := range map[string]struct {
-				trigger    v1alpha1.SaturationTrigger
-				value, per float64
-			}{
-				"gauge": {v1alpha1.SaturationTrigger{Gauge: &memory, Per: &limit}, 1.5e9, 2e9},
-				"rate":  {v1alpha1.SaturationTrigger{Rate: &failures, Per: &requests}, 0.5, 1},
-			} {
-				load := prometheus.LoadOf(tc.trigger)
-				query, err := prometheus.LoadQuery(load, shop)
-				g.Expect(err).NotTo(HaveOccurred())
-				g.Eventually(func(g Gomega) {
-					answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
-					g.Expect(err).NotTo(HaveOccurred())
-					g.Expect(answer.Faults).To(BeEmpty())
-					g.Expect(answer.Counters).To(HaveLen(1), name)
-					pod := answer.Counters[0]
-					g.Expect(pod.Pod).To(Equal("shop-1-aaaaa"))
-					g.Expect(pod.Total).To(BeNumerically("~", tc.value, 0.1*tc.value), name)
-					g.Expect(pod.Bad).To(BeNumerically("~", tc.per, 0.1*tc.per), name)
-					g.Expect(answer.At.Sub(pod.SampledAt)).To(BeNumerically("<", 3*time.Second), name)
-				}, 90*time.Second, 250*time.Millisecond).Should(Succeed())
-				probe, err := prometheus.LoadProbe(load, shop)
-				g.Expect(err).NotTo(HaveOccurred())
-				sights, err := c.Probe(t.Context(), "shop", probe, time.Now)
-				g.Expect(err).NotTo(HaveOccurred())
-				scopes := sights.Of(probe, "shop", "shop-1").Scopes
-				g.Expect(scopes).To(HaveLen(2))
-				g.Expect(scopes[0].Series).To(BeNumerically(">=", 1), name)
-				g.Expect(probe.Scopes[0].Missing(scopes[0])).To(Equal(-1), name)
-			}
-		})
-	}
-}
-
-// TestVictoriaMetricsNeedsNocache shows what Belay's own parameter is for.
-func TestVictoriaMetricsNeedsNocache(t *testing.T) {
-	g := NewWithT(t)
-	url := servers[1].start(t)
-	query, err := prometheus.IndicatorQuery(errorsOfRequests, shop)
-	g.Expect(err).NotTo(HaveOccurred())
-	count := func(c *prometheus.Client) int {
-		answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
-		if err != nil {
-			return -1
-		}
-		return len(answer.Counters)
-	}
-	g.Eventually(func() int { return count(client(t, url)) }, 30*time.Second, 250*time.Millisecond).Should(Equal(1))
-	g.Expect(count(client(t, url, v1alpha1.Parameter{Name: "nocache"}))).To(Equal(0))
 }
