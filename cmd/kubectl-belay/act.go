@@ -47,10 +47,14 @@ func (a *app) abort() *cobra.Command {
 	}, order{
 		action: v1alpha1.ActionAbort,
 		useless: func(r *v1alpha1.Rollout) string {
-			if p := r.Status.Phase; p == v1alpha1.PhaseStable || p == "" {
-				return "there is nothing to abort: no candidate is on trial. kubectl belay rollback goes back to the version before."
+			switch r.Status.Phase {
+			case "", v1alpha1.PhaseStable:
+				return "There is nothing to abort: no candidate is on trial. kubectl belay rollback goes back to the version before."
+			case v1alpha1.PhaseRolledBack:
+				return "There is nothing to abort: " + view.Tag(r.Status.Candidate) + " is rolled back already. kubectl belay why tells why."
+			default:
+				return ""
 			}
-			return ""
 		},
 		done: func(r *v1alpha1.Rollout) bool {
 			p := r.Status.Phase
@@ -70,7 +74,7 @@ func (a *app) retry() *cobra.Command {
 		action: v1alpha1.ActionRetry,
 		useless: func(r *v1alpha1.Rollout) string {
 			if r.Status.Phase != v1alpha1.PhaseRolledBack {
-				return fmt.Sprintf("there is nothing to retry: no version is rolled back (%s).", view.StateOf(r))
+				return fmt.Sprintf("There is nothing to retry: no version is rolled back, the Rollout is %s.", view.StateOf(r))
 			}
 			return ""
 		},
@@ -109,7 +113,7 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 		if timeout == 0 {
 			return nil
 		}
-		return a.follow(ctx, s, rollout.Name, timeout, func(r *v1alpha1.Rollout) (bool, error) {
+		return a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
 			last := r.Status.LastHandledAction
 			switch {
 			case !r.Status.Handled(token):
@@ -142,15 +146,16 @@ func (s *session) give(ctx context.Context, r *v1alpha1.Rollout, action v1alpha1
 	return s.Patch(ctx, r.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(commandManager))
 }
 
-// follow writes each new message of a Rollout until done, an error, or the time is over.
-func (a *app) follow(ctx context.Context, s *session, name string, timeout time.Duration, done func(*v1alpha1.Rollout) (bool, error)) error {
+// follow writes each message of a Rollout that is new to what was read before, until done,
+// an error, or the time is over.
+func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, timeout time.Duration, done func(*v1alpha1.Rollout) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	every := time.NewTicker(pollEvery)
 	defer every.Stop()
-	said, waiting := "", "Belay has not answered yet"
+	said, waiting := view.Text(before.Status.Message, 1024), "Belay has not answered yet"
 	for {
-		r, err := s.rollout(ctx, name)
+		r, err := s.rollout(ctx, before.Name)
 		switch {
 		case err != nil && ctx.Err() == nil && !transient(err):
 			return err

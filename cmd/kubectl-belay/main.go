@@ -59,7 +59,7 @@ func main() {
 }
 
 func execute(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
-	a := &app{flags: genericclioptions.NewConfigFlags(true), streams: streams, terminal: terminalOf(streams.Out), now: time.Now}
+	a := &app{flags: genericclioptions.NewConfigFlags(true), streams: streams, terminal: terminalOf(streams.Out), now: time.Now, every: redrawEvery}
 	cmd := a.root()
 	cmd.SetArgs(args)
 	cmd.SetIn(streams.In)
@@ -99,6 +99,8 @@ type app struct {
 	streams  genericiooptions.IOStreams
 	terminal terminal
 	now      func() time.Time
+	// every is how often a live screen is read and drawn again.
+	every time.Duration
 }
 
 func (a *app) root() *cobra.Command {
@@ -130,7 +132,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "act"
 		root.AddCommand(checked(cmd))
 	}
-	return root
+	return checked(root)
 }
 
 // checked makes wrong arguments a wrong usage.

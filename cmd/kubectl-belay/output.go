@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
@@ -44,6 +45,9 @@ func (a *app) print(o *output, object runtime.Object) error {
 	printer, err := o.flags.WithTypeSetter(types).ToPrinter()
 	if err != nil {
 		return usage(err)
+	}
+	if *o.flags.OutputFormat == "name" && meta.IsListType(object) {
+		return meta.EachListItem(object, func(item runtime.Object) error { return printer.PrintObj(item, a.streams.Out) })
 	}
 	return printer.PrintObj(object, a.streams.Out)
 }

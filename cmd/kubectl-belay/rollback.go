@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -120,7 +123,7 @@ func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision 
 			}
 			template, err := workload.DecodeTemplate(pinned.template.Raw)
 			if err == nil && isOf(template, revision) {
-				return template, nil
+				return declarable(template), nil
 			}
 		}
 	}
@@ -134,11 +137,16 @@ func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision 
 		}
 		template := workload.Template(&sets.Items[i])
 		if isOf(template, revision) {
-			unstructured.RemoveNestedField(template, "metadata", "labels", "pod-template-hash")
-			return template, nil
+			return declarable(template), nil
 		}
 	}
 	return nil, fmt.Errorf("no run and no ReplicaSet has the template of revision %s any more: declare it by hand", revision)
+}
+
+// declarable is a template without what the Deployment controller adds to a ReplicaSet's.
+func declarable(template map[string]any) map[string]any {
+	unstructured.RemoveNestedField(template, "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
+	return template
 }
 
 func ownedBy(set *unstructured.Unstructured, deployment string) bool {
@@ -155,8 +163,10 @@ func isOf(template map[string]any, revision string) bool {
 	return err == nil && found == revision
 }
 
-// declare replaces the Deployment's template, if nobody else has written the Deployment
-// since it was read.
+// testFailed is what the API server says of a JSON patch whose test fails.
+const testFailed = "the server rejected our request due to an error in our request"
+
+// declare replaces the Deployment's template, if it is still the one that was read.
 func (s *session) declare(ctx context.Context, deployment *unstructured.Unstructured, template map[string]any, revision, reason string) error {
 	type operation struct {
 		Op    string `json:"op"`
@@ -164,7 +174,8 @@ func (s *session) declare(ctx context.Context, deployment *unstructured.Unstruct
 		Value any    `json:"value"`
 	}
 	operations := []operation{
-		{"test", "/metadata/resourceVersion", deployment.GetResourceVersion()},
+		{"test", "/metadata/uid", deployment.GetUID()},
+		{"test", "/spec/template", workload.Template(deployment)},
 		{"replace", "/spec/template", template},
 	}
 	cause := "kubectl belay rollback to revision " + revision
@@ -179,5 +190,9 @@ func (s *session) declare(ctx context.Context, deployment *unstructured.Unstruct
 	if err != nil {
 		return err
 	}
-	return s.Patch(ctx, deployment, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(pushManager))
+	err = s.Patch(ctx, deployment, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(pushManager))
+	if apierrors.IsInvalid(err) && strings.Contains(err.Error(), testFailed) {
+		return fmt.Errorf("somebody changed the template of Deployment %s meanwhile: look again, and repeat", deployment.GetName())
+	}
+	return err
 }

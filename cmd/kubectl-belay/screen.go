@@ -19,6 +19,8 @@ type terminal struct {
 	live   bool
 	colour bool
 	width  int
+	// height is 0 when it is not known, or does not matter.
+	height int
 }
 
 // Widths of screens, in columns.
@@ -38,8 +40,8 @@ func terminalOf(out io.Writer) terminal {
 		smart := os.Getenv("TERM") != "dumb"
 		_, plain := os.LookupEnv("NO_COLOR")
 		t.live, t.colour = smart, smart && !plain
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			t.width = width
+		if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
+			t.width, t.height = width, height
 		}
 	}
 	t.width = max(t.width, lowestWidth)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,8 +39,10 @@ func (a *app) wait() *cobra.Command {
 	cmd.Flags().StringVar(&revision, "revision", "", "the revision to wait for")
 	cmd.Flags().StringVar(&image, "image", "", "wait for the version with this image, also before it is declared")
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Hour, "how long to wait at most")
-	cmd.MarkFlagsMutuallyExclusive("revision", "image")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if revision != "" && image != "" {
+			return usage(errors.New("--revision and --image name the same thing: leave one out"))
+		}
 		s, err := a.connect()
 		if err != nil {
 			return err
@@ -72,8 +75,8 @@ func (a *app) await(ctx context.Context, s *session, rollout *v1alpha1.Rollout, 
 	if v.image != "" {
 		what = "image " + view.Text(v.image, 200)
 	}
-	fmt.Fprintf(a.streams.Out, "Waiting for %s of Rollout %s, at most %s.\n", what, rollout.Name, view.Short(timeout))
-	return a.follow(ctx, s, rollout.Name, timeout, func(r *v1alpha1.Rollout) (bool, error) {
+	fmt.Fprintf(a.streams.Out, "Waiting for %s of Rollout %s, at most %s. Now: %s\n", what, rollout.Name, view.Short(timeout), view.Text(rollout.Status.Message, 1024))
+	return a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
 		declared, images, err := s.declared(ctx, r)
 		if err != nil && !apierrors.IsForbidden(err) {
 			return false, nil

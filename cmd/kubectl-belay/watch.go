@@ -39,13 +39,12 @@ func (a *app) repeat(ctx context.Context, watch bool, draw func(context.Context)
 		fmt.Fprint(a.streams.Out, enterScreen)
 		defer func() { fmt.Fprint(a.streams.Out, leaveScreen+f.text) }()
 	}
-	every := time.NewTicker(redrawEvery)
+	every := time.NewTicker(a.every)
 	defer every.Stop()
 	for last := ""; ; {
 		switch {
 		case a.terminal.live:
-			a.terminal = terminalOf(a.streams.Out)
-			fmt.Fprint(a.streams.Out, home+strings.ReplaceAll(f.text, "\n", eraseLine+"\n")+eraseRest)
+			fmt.Fprint(a.streams.Out, home+strings.ReplaceAll(a.terminal.crop(f.text), "\n", eraseLine+"\n")+eraseRest)
 		case f.key != last:
 			fmt.Fprintln(a.streams.Out, f.line)
 			last = f.key
@@ -54,6 +53,9 @@ func (a *app) repeat(ctx context.Context, watch bool, draw func(context.Context)
 		case <-ctx.Done():
 			return nil
 		case <-every.C:
+		}
+		if now := terminalOf(a.streams.Out); now.live {
+			a.terminal = now
 		}
 		next, err := draw(ctx)
 		switch {
@@ -71,3 +73,12 @@ func (a *app) repeat(ctx context.Context, watch bool, draw func(context.Context)
 }
 
 const staleMark = "This screen is old: the cluster cannot be read: "
+
+// crop leaves out the lines for which a live screen has no room: the terminal would scroll.
+func (t terminal) crop(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	if t.height <= 1 || len(lines) <= t.height {
+		return text
+	}
+	return strings.Join(lines[:t.height-2], "") + "…\n"
+}

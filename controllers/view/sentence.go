@@ -20,8 +20,8 @@ func why(in Input, screen Screen) string {
 	}
 	message := Text(s.Message, 1024)
 	switch {
-	case message == "" && screen.State == StateNew:
-		return "Belay has not looked at this Rollout yet: if that lasts, look whether the controller runs."
+	case message == "":
+		return "Belay has decided nothing yet: if that lasts, look whether its controller runs."
 	case screen.State == StateRolledBack && s.Stable != nil:
 		message = strings.TrimPrefix(message, "rolled back to "+Text(s.Stable.Image, 512)+": ")
 	case screen.State == StateStable && len(s.History) > 0 && s.History[0].Outcome == v1alpha1.OutcomeBypassed:

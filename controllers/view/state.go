@@ -60,9 +60,12 @@ func StateOf(r *v1alpha1.Rollout) State {
 	state, known := stateOfPhase[s.Phase]
 	reason := waitReason(s)
 	switch {
-	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionInvariantViolated):
-		return StateStalled
 	case stalled(s) != nil && stalled(s).Reason != v1alpha1.ReasonRolledBack:
+		return StateStalled
+	case s.Phase == v1alpha1.PhaseRollingBack:
+		// A failed self-check holds no rollback back.
+		return StateRollingBack
+	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionInvariantViolated):
 		return StateStalled
 	case s.Phase == "":
 		return StateNew
@@ -113,9 +116,11 @@ func headline(r *v1alpha1.Rollout, state State) string {
 	case StateStable:
 		return word + " " + Tag(s.Stable)
 	case StateStalled:
+		reason := v1alpha1.ConditionInvariantViolated
 		if c := stalled(s); c != nil {
-			word += ": " + Text(c.Reason, 63)
+			reason = c.Reason
 		}
+		word += ": " + Text(reason, 63)
 	}
 	if s.Phase.InRun() && s.Step != nil {
 		return fmt.Sprintf("%s at %d %%", word, max(s.Step.Weight.Observed, 0))
@@ -130,25 +135,27 @@ func lacksBudget(s *v1alpha1.RolloutStatus) bool {
 
 // since is when the state began, as far as the status tells.
 func since(s *v1alpha1.RolloutStatus, state State) time.Time {
-	kind := v1alpha1.ConditionReconciling
+	kinds := []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionReady}
 	switch {
 	case state == StateRollingBack && s.Rollback != nil:
 		return s.Rollback.StartedAt.Time
-	case (state == StateStable || state == StateRolledBack) && len(s.History) > 0:
+	case state == StateRolledBack && s.Candidate != nil && s.IsRejected(s.Candidate.Revision) != nil:
+		return s.IsRejected(s.Candidate.Revision).At.Time
+	case state == StateStable && len(s.History) > 0:
 		return s.History[0].FinishedAt.Time
+	case state == StateStalled:
+		kinds = []string{v1alpha1.ConditionStalled, v1alpha1.ConditionInvariantViolated}
 	case s.Phase == v1alpha1.PhaseHandingOver && s.Promotion != nil && s.Promotion.HandingSince != nil:
 		return s.Promotion.HandingSince.Time
 	case s.Promotion != nil && s.Phase.InRun():
 		return s.Promotion.StartedAt.Time
 	case s.Phase == v1alpha1.PhaseStepping && s.Step != nil:
 		return s.Step.EnteredAt.Time
-	case state == StateStable:
-		kind = v1alpha1.ConditionReady
-	case state == StateStalled || state == StateRolledBack:
-		kind = v1alpha1.ConditionStalled
 	}
-	if c := meta.FindStatusCondition(s.Conditions, kind); c != nil {
-		return c.LastTransitionTime.Time
+	for _, kind := range kinds {
+		if c := meta.FindStatusCondition(s.Conditions, kind); c != nil {
+			return c.LastTransitionTime.Time
+		}
 	}
 	return time.Time{}
 }
