@@ -113,17 +113,25 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 		if timeout == 0 {
 			return nil
 		}
-		return a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
+		end := ""
+		err = a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
 			last := r.Status.LastHandledAction
 			switch {
 			case !r.Status.Handled(token):
 				return false, nil
 			case last != nil && last.Token == token && last.Refused != "":
 				return false, exit{exitError, "Refused: " + view.Text(last.Refused, 512)}
+			case !o.done(r):
+				return false, nil
 			default:
-				return o.done(r), nil
+				end = view.Rollout(view.Input{Rollout: r, Now: a.now()}).Headline
+				return true, nil
 			}
 		})
+		if err == nil {
+			fmt.Fprintf(a.streams.Out, "Rollout %s: %s\n", rollout.Name, end)
+		}
+		return err
 	}
 	return cmd
 }

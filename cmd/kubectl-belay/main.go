@@ -60,7 +60,7 @@ func main() {
 
 func execute(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
 	a := &app{flags: genericclioptions.NewConfigFlags(true), streams: streams, terminal: terminalOf(streams.Out), now: time.Now, every: redrawEvery}
-	cmd := a.root()
+	cmd := a.root() //nolint:contextcheck // Each command gets the context from ExecuteContext below.
 	cmd.SetArgs(args)
 	cmd.SetIn(streams.In)
 	cmd.SetOut(streams.Out)

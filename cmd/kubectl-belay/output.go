@@ -20,7 +20,7 @@ type output struct {
 func outputOf(cmd *cobra.Command, screens ...string) *output {
 	o := &output{flags: genericclioptions.NewPrintFlags(""), screens: screens}
 	o.flags.AddFlags(cmd)
-	formats := append(screens, "json", "yaml", "name", "jsonpath=…")
+	formats := slices.Concat(screens, []string{"json", "yaml", "name", "jsonpath=…"})
 	cmd.Flags().Lookup("output").Usage = fmt.Sprintf("print the objects instead: one of %q", formats)
 	for _, hidden := range []string{"allow-missing-template-keys", "show-managed-fields", "template"} {
 		if f := cmd.Flags().Lookup(hidden); f != nil {

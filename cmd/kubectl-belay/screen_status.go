@@ -19,8 +19,8 @@ const trailLength = 10
 func (t trails) add(triggers []view.Trigger) {
 	for _, trigger := range triggers {
 		if trigger.Evidence >= 0 {
-			seen := append(t[trigger.Name], trigger.Evidence)
-			t[trigger.Name] = seen[max(0, len(seen)-trailLength):]
+			t[trigger.Name] = append(t[trigger.Name], trigger.Evidence)
+			t[trigger.Name] = t[trigger.Name][max(0, len(t[trigger.Name])-trailLength):]
 		}
 	}
 }

@@ -112,7 +112,7 @@ func TestCommandLine(t *testing.T) {
 	me.expect(me.says("status", "-x"), 2, "unknown shorthand flag")
 
 	me.expect(me.during(s, inPhase(v1alpha1.PhaseRolledBack), "abort", "shop", "--reason", "wrong prices"), 0,
-		"Abort of v2 given to Rollout shop", `aborted by oncall@example.com: "wrong prices"`)
+		"Abort of v2 given to Rollout shop", `aborted by oncall@example.com: "wrong prices"`, "Rollout shop: ROLLED BACK to v1")
 	run := s.rollout().Status.Run
 	for _, about := range []string{"shop", run} {
 		me.expect(me.says("why", about), 0, "was ROLLED BACK", "abort", "by oncall@example.com", "wrong prices", "hashes verify",
@@ -123,7 +123,7 @@ func TestCommandLine(t *testing.T) {
 	me.expect(me.says("show", run), 0, "shop/errors  Pass (Healthy)", "hashes: ok")
 	me.expect(me.says("wait", "shop"), 10, "RolledBack: ")
 
-	me.expect(me.during(s, atWeight, "retry", "shop", "--reason", "prices are right"), 0, "Retry of v2 given", "run 2 starts")
+	me.expect(me.during(s, atWeight, "retry", "shop", "--reason", "prices are right"), 0, "Retry of v2 given", "Rollout shop: ")
 	if last := s.rollout().Status.LastHandledAction; last == nil || last.Action != v1alpha1.ActionRetry || last.By != "oncall@example.com" || last.Refused != "" {
 		t.Errorf("the last command is %+v", last)
 	}
