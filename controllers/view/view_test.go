@@ -241,3 +241,28 @@ func TestHistoryOfBoth(t *testing.T) {
 		t.Errorf("the history is %s", got)
 	}
 }
+
+// TestWhatItWaitsForEnforces: requests that only an observing trigger lacks hold nothing.
+func TestWhatItWaitsForEnforces(t *testing.T) {
+	r := rollout(v1alpha1.PhaseStepping, func(s *v1alpha1.RolloutStatus) {
+		s.Conditions = []metav1.Condition{condition("Reconciling", "Holding")}
+	})
+	run := &v1alpha1.RolloutRun{}
+	spec := v1alpha1.GuardrailSpec{MinimumSamples: 200}
+	analysis := &v1alpha1.AnalysisStatus{}
+	from, evaluated := metav1.NewMicroTime(now.Add(-100*time.Second)), metav1.NewMicroTime(now)
+	for name, c := range map[string]struct {
+		mode  v1alpha1.Mode
+		total string
+	}{"observes": {v1alpha1.ModeObserve, "10"}, "enforces": {"", "100"}} {
+		spec.Triggers = append(spec.Triggers, v1alpha1.Trigger{Name: name, SLO: "errors", BudgetSpent: "2"})
+		analysis.Triggers = append(analysis.Triggers, v1alpha1.TriggerAnalysis{Kind: "Guardrail", Guardrail: "g", Name: name, Outcome: v1alpha1.VerdictInconclusive,
+			SamplesFrom: &from, EvaluatedAt: &evaluated, Statistics: []v1alpha1.Statistic{{Name: "stageTotal", Value: c.total}}})
+		r.Status.Verdicts = append(r.Status.Verdicts, v1alpha1.VerdictStatus{Kind: "Guardrail", Guardrail: "g", Trigger: name, Mode: c.mode})
+	}
+	run.Spec.Guardrails, run.Status.Analysis = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: spec}}, analysis
+	screen := view.Rollout(view.Input{Rollout: r, Run: run, Now: now})
+	if want := "Waiting for requests: 100 of 200 at this weight, about 1m40s at the present rate (g/enforces)."; screen.Why != want {
+		t.Errorf("%s, want %s", screen.Why, want)
+	}
+}

@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,7 +114,17 @@ func TestCommandLine(t *testing.T) {
 
 	me.expect(me.during(s, inPhase(v1alpha1.PhaseRolledBack), "abort", "shop", "--reason", "wrong prices"), 0,
 		"Abort of v2 given to Rollout shop", `aborted by oncall@example.com: "wrong prices"`, "Rollout shop: ROLLED BACK to v1")
-	run := s.rollout().Status.Run
+	r := s.rollout()
+	if got := r.Annotations[v1alpha1.AnnotationActionRevision]; got != r.Status.Candidate.Revision {
+		t.Errorf("the command was for revision %q, the candidate was %q", got, r.Status.Candidate.Revision)
+	}
+	// Flux removes what a manager writes whose name begins with kubectl.
+	for _, f := range r.ManagedFields {
+		if strings.HasPrefix(f.Manager, "kubectl") {
+			t.Errorf("field manager %s wrote the command", f.Manager)
+		}
+	}
+	run := r.Status.Run
 	for _, about := range []string{"shop", run} {
 		me.expect(me.says("why", about), 0, "was ROLLED BACK", "abort", "by oncall@example.com", "wrong prices", "hashes verify",
 			"The Deployment still declares v2, and is held", "retry|rollback shop")
@@ -136,6 +147,27 @@ func TestCommandLine(t *testing.T) {
 		if !strings.Contains(d.Annotations[key], want) {
 			t.Errorf("%s is %q, want %q", key, d.Annotations[key], want)
 		}
+	}
+}
+
+// TestCommandLineTakesAPromotedVersionBack: to the one before it, which returns without steps.
+func TestCommandLineTakesAPromotedVersionBack(t *testing.T) {
+	s := open(t)
+	me := personIn(t, s.namespace, "sre@example.com", "system:masters")
+	me.expect(me.says("rollback", "shop"), 1, "no version was promoted before v1")
+	me.expect(me.says("wait", "shop", "--image", better, "--timeout", "1s"), 14, "Time out after 1s")
+	s.release(better)
+	me.expect(me.during(s, ended(better), "wait", "shop", "--image", better), 0, "Promoted: v2 is the stable version and serves")
+	me.expect(me.says("abort", "shop"), 1, "kubectl belay rollback goes back to the version before")
+	d := s.deployment()
+	d.Labels["kustomize.toolkit.fluxcd.io/name"] = "apps"
+	s.must(admin.Update(t.Context(), d))
+	me.expect(me.during(s, ended(good), "rollback", "shop", "--reason", "loses carts"), 0, "Warning: the Flux Kustomization apps manages Deployment shop", "declares revision")
+	if h := s.until("v1 again", ended(good)).Status.History[0]; h.Outcome != v1alpha1.OutcomePromoted {
+		t.Errorf("the rollback ended as %+v", h)
+	}
+	if got, want := s.deployment().Spec.Template.Labels, map[string]string{"app": "shop"}; !maps.Equal(got, want) {
+		t.Errorf("the template has the labels %v, want %v", got, want)
 	}
 }
 
