@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -64,14 +65,18 @@ func main() {
 	runs := flag.Int("runs", 10, "of each kind of bad version")
 	healthy := flag.Int("healthy", 50, "runs of good versions")
 	shops := flag.Int("shops", 2, "shops that release at the same time, each under its own load")
-	rate := flag.Int("rate", 100, "requests per second to each shop")
+	set := setting{}
+	flag.IntVar(&set.rate, "rate", 100, "requests per second to each shop")
+	flag.IntVar(&set.weight, "weight", 20, "of the first step, in percent")
+	flag.IntVar(&set.replicas, "replicas", 8, "pods of each shop; the first step has weight/100 of them, rounded up")
+	flag.StringVar(&set.warmUp, "warm-up", "", "of the Guardrail, such as 0s; its default without")
 	pictures := flag.String("pictures", "", "folder for pictures of the seconds and of one run's evidence; none without")
 	flag.Parse()
 	if err := choose(*only); err != nil {
 		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
 		os.Exit(2)
 	}
-	if err := bench(*runs, *healthy, *shops, *rate, *pictures); err != nil {
+	if err := bench(*runs, *healthy, *shops, set, *pictures); err != nil {
 		fmt.Fprintf(os.Stderr, "bench-cluster: %v\n", err)
 		os.Exit(1)
 	}
@@ -90,7 +95,7 @@ func choose(pattern string) error {
 	return nil
 }
 
-func bench(runs, healthy, shops, rate int, pictures string) (err error) {
+func bench(runs, healthy, shops int, set setting, pictures string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := stage.Open(ctx, os.Stderr)
@@ -123,8 +128,8 @@ func bench(runs, healthy, shops, rate int, pictures string) (err error) {
 			}
 		}
 	}()
-	results, moments, err := playAll(ctx, s, releases, shops, rate)
-	table(results, rate)
+	results, moments, err := playAll(ctx, s, releases, shops, set)
+	table(results, set)
 	if err != nil || pictures == "" {
 		return err
 	}
@@ -132,13 +137,13 @@ func bench(runs, healthy, shops, rate int, pictures string) (err error) {
 }
 
 // playAll lets every shop take the next release whenever it is done with one.
-func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops, rate int) (map[string][]result, []moment, error) {
+func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops int, set setting) (map[string][]result, []moment, error) {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	results, failures, moments := map[string][]result{}, []error(nil), []moment(nil)
 	for i := range shops {
 		wait.Go(func() {
-			shop := &shop{Shop: s.Shop(fmt.Sprintf("bench-%d", i)), stage: s, rate: rate}
+			shop := &shop{Shop: s.Shop(fmt.Sprintf("bench-%d", i)), stage: s, setting: set}
 			err := shop.play(ctx, releases, func(k kind, r result) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -161,8 +166,9 @@ func playAll(ctx context.Context, s *stage.Stage, releases <-chan kind, shops, r
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%5.1f s", d.Seconds()) }
 
-func table(results map[string][]result, rate int) {
-	fmt.Printf("\nReal cluster, %d requests/s a shop, weight 10 %%, 5 s scrape, default triggers.\n\n", rate)
+func table(results map[string][]result, set setting) {
+	fmt.Printf("\nReal cluster, %d requests/s a shop, %d of %d pods at weight %d %%, 5 s scrape, default triggers, warmUp %s.\n\n",
+		set.rate, (set.replicas*set.weight+99)/100, set.replicas, set.weight, cmp.Or(set.warmUp, "by default"))
 	fmt.Println("| version | runs | rolled back | median to weight 0 | fastest | slowest |")
 	fmt.Println("|---|---|---|---|---|---|")
 	for _, k := range kinds {

@@ -16,10 +16,16 @@ import (
 // shop releases one version after another, under load.
 type shop struct {
 	stage.Shop
+	setting
 	stage *stage.Stage
-	rate  int
 	load  *load.Generator
 	count int
+}
+
+// setting of all releases.
+type setting struct {
+	rate, weight, replicas int
+	warmUp                 string
 }
 
 // result of one release.
@@ -33,15 +39,23 @@ type result struct {
 	moments []moment
 }
 
-// releaseLimit bounds one release.
-const releaseLimit = 4 * time.Minute
+// releaseLimit bounds one release. After each start of new pods a good one with a cold start
+// waits until the errors are a minute old: at both steps, and in the bake.
+const releaseLimit = 7 * time.Minute
 
 func (s *shop) play(ctx context.Context, releases <-chan kind, done func(kind, result)) error {
 	if err := s.Serve(ctx, s.stage.Addresses.Registry+"/shop:bench"); err != nil {
 		return err
 	}
 	// A step long enough to be judged in, and a short way to the end for good ones.
-	if err := s.Guard(ctx, "hold: 15s", "hold: 30s", "bake: 10s", "bake: 5s"); err != nil {
+	changes := []string{"weight: 10", fmt.Sprintf("weight: %d", s.weight), "hold: 15s", "hold: 30s", "bake: 10s", "bake: 5s"}
+	if s.warmUp != "" {
+		changes = append(changes, "minimumSamples: 50", "minimumSamples: 50\n  warmUp: "+s.warmUp)
+	}
+	if err := s.Scale(ctx, s.replicas); err != nil {
+		return err
+	}
+	if err := s.Guard(ctx, changes...); err != nil {
 		return err
 	}
 	s.load = &load.Generator{URL: s.stage.Addresses.Gateway, Host: s.Host(), Rate: s.rate}

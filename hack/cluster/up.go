@@ -78,7 +78,7 @@ func (l *local) prepareHost(ctx context.Context) error {
 	if err := l.dir.Save(l.cluster); err != nil {
 		return err
 	}
-	if err := node.EnsureBridge(l.dir); err != nil {
+	if err := node.EnsureBridge(l.dir, inUse); err != nil {
 		return err
 	}
 	l.say("host ready: cgroup v%d, bridge %s", node.CgroupVersion(), state.Bridge)
@@ -175,4 +175,11 @@ case ":$PATH:" in *":$KUBEBUILDER_ASSETS:"*) ;; *) export PATH="$KUBEBUILDER_ASS
 
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
+}
+
+// inUse says whether a command is changing the cluster in a folder, or its
+// children run.
+func inUse(root string) bool {
+	dir := state.Dir{Root: root}
+	return dir.Locked() || process.NewTable(dir).Any()
 }

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -173,6 +175,8 @@ func (s *Stage) connect() error {
 		return err
 	}
 	s.Config = config
+	// The client's library warns with a stack trace when it has no logger.
+	ctrllog.SetLogger(zap.New(zap.WriteTo(io.Discard)))
 	s.Client, err = client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("connect to the cluster: %w", err)

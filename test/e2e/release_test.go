@@ -93,14 +93,25 @@ var _ = Describe("A release", func() {
 		j.noneFailed("")
 	}, NodeTimeout(journeyLimit))
 
-	It("with too many errors is rolled back by its SLO, and the next one waits for error budget", func(ctx context.Context) {
+	It("with too many errors is rolled back by what its gateway counts, and the next one waits for error budget", func(ctx context.Context) {
 		j := begin(ctx, "slo")
+		By("counting what the gateway sends to the Services of each version, in place of what pods say of themselves")
+		j.guardrail(ctx, func(spec *v1alpha1.GuardrailSpec) {
+			requests := v1alpha1.Series{Metric: "gateway_requests_total"}
+			bad := v1alpha1.Series{Metric: requests.Metric, Matchers: []v1alpha1.Matcher{{Name: "code", Op: "=~", Value: "5.."}}}
+			spec.SLOs[0].Indicator = v1alpha1.Indicator{
+				By:          v1alpha1.CountedByService,
+				Destination: &v1alpha1.Destination{Label: "destination_service", Value: "$(service)", NamespaceLabel: "destination_namespace"},
+				Requests:    &v1alpha1.RequestsIndicator{Total: requests, Bad: bad},
+			}
+		})
 		entry := j.release(ctx, "errors")
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
 		Expect(entry.Trigger).To(Equal("shop/availability"))
 		j.onlyServed(ctx, "v1")
 		verdict := judged(j.evidenceOf(ctx, entry), "availability")
 		Expect(verdict.FirstFailAt).NotTo(BeNil())
+		Expect(verdict.Query).To(ContainSubstring("gateway_requests_total"))
 		By("demanding that error budget is left")
 		j.guardrail(ctx, func(spec *v1alpha1.GuardrailSpec) {
 			spec.Preflight = &v1alpha1.Preflight{BudgetRemaining: "10", OnViolation: v1alpha1.PreflightHold}

@@ -23,14 +23,25 @@ func ForwardingNow() string {
 // EnsureBridge makes the bridge pods hang on. It carries two addresses: the
 // pods' gateway, and the API server's service address, which makes the host
 // answer for it without kube-proxy.
-func EnsureBridge(dir state.Dir) error {
+//
+// The bridge of another cluster is an error if `inUse` says so of that one's
+// state folder. Otherwise whatever ended its processes left the bridge behind:
+// it is removed and made anew.
+func EnsureBridge(dir state.Dir, inUse func(root string) bool) error {
 	alias := bridgeOwner(dir)
-	if old, err := os.ReadFile("/sys/class/net/" + state.Bridge + "/ifalias"); err == nil {
-		if got := strings.TrimSpace(string(old)); got != alias && got != "" {
-			return fmt.Errorf("bridge %s belongs to another cluster (%s): run `down` there first", state.Bridge, got)
+	if owner := ownerOfBridge(); owner != "" && owner != alias {
+		root := strings.TrimPrefix(owner, ownerPrefix)
+		if inUse(root) {
+			return fmt.Errorf("bridge %s belongs to the cluster in %s, which is in use: run `down` there first", state.Bridge, root)
 		}
-	} else if err := ip("link", "add", state.Bridge, "type", "bridge"); err != nil {
-		return err
+		if err := ip("link", "delete", state.Bridge); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat("/sys/class/net/" + state.Bridge); err != nil {
+		if err := ip("link", "add", state.Bridge, "type", "bridge"); err != nil {
+			return err
+		}
 	}
 	for _, args := range [][]string{
 		{"link", "set", state.Bridge, "alias", alias},
@@ -45,9 +56,11 @@ func EnsureBridge(dir state.Dir) error {
 	return nil
 }
 
+const ownerPrefix = "belay "
+
 // bridgeOwner is the bridge's alias (at most 255 bytes): whose it is.
 func bridgeOwner(dir state.Dir) string {
-	owner := "belay " + dir.Root
+	owner := ownerPrefix + dir.Root
 	return owner[:min(len(owner), 255)]
 }
 

@@ -148,6 +148,9 @@ func (t Table) StopStrays(grace time.Duration) (stopped int, err error) {
 	return stopped, nil
 }
 
+// Any says whether any process carries this cluster's mark.
+func (t Table) Any() bool { return len(marked(t.marker())) > 0 }
+
 func isShim(pid int) bool {
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	return err == nil && strings.HasPrefix(filepath.Base(exe), "containerd-shim")

@@ -45,11 +45,17 @@ func TestEnsureReusesRestartsAndStops(t *testing.T) {
 	if _, err := identify(first); err == nil {
 		t.Error("changed arguments left the old child running")
 	}
+	if !table.Any() {
+		t.Error("the running child was not found by its mark")
+	}
 	if err := table.Stop("sleeper", time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := identify(changed); err == nil {
 		t.Error("Stop left the child running")
+	}
+	if table.Any() {
+		t.Error("a process still carries the mark of a stopped child")
 	}
 }
 

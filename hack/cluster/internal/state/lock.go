@@ -33,3 +33,13 @@ func (d Dir) Lock(ctx context.Context, waiting func()) (release func(), err erro
 		}
 	}
 }
+
+// Locked says whether a command holds the lock now.
+func (d Dir) Locked() bool {
+	f, err := os.Open(d.Path("lock"))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
+}

@@ -82,3 +82,21 @@ func TestLockWaitsAndSaysSo(t *testing.T) {
 		t.Errorf("a released lock stayed held: %v", err)
 	}
 }
+
+func TestLockedWhileACommandHoldsTheLock(t *testing.T) {
+	dir := Dir{Root: t.TempDir()}
+	if dir.Locked() {
+		t.Error("a folder without a lock is locked")
+	}
+	release, err := dir.Lock(t.Context(), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !dir.Locked() {
+		t.Error("not locked while a command holds the lock")
+	}
+	release()
+	if dir.Locked() {
+		t.Error("locked after its release")
+	}
+}
