@@ -23,7 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden screens anew")
 
-// moments are when each of testdata's situations is looked at.
+// moments are when each of testdata's situations is looked at. Their objects are composed from
+// config/samples/rolloutrun.yaml, whose sentences and figures are those of planner and judge.
 var moments = map[string]string{
 	"progressing": "2026-11-20T14:05:13Z", "held": "2026-11-20T14:09:20Z", "rolled-back": "2026-11-20T14:26:00Z",
 	"promoted": "2026-11-20T17:00:00Z", "budget": "2026-11-20T14:05:10Z", "bypassed": "2026-11-20T15:00:00Z",
@@ -84,9 +85,10 @@ func TestGoldenScreens(t *testing.T) {
 			in, at := read(t, name), terminal{width: width}
 			screens := map[string]string{"status": statusScreen(at, view.Rollout(in), in.Now, nil)}
 			if in.Run != nil {
-				account := view.Explain(in.Rollout, in.Run)
-				screens["why"] = whyScreen(at, account, in.Now)
-				screens["show"] = showScreen(at, account, in.Run)
+				screens["why"] = whyScreen(at, view.Explain(in.Rollout, in.Run), in.Now)
+			}
+			if name == "rolled-back" {
+				screens["show"] = showScreen(at, view.Explain(in.Rollout, in.Run), in.Run)
 				p := at.paint()
 				p.story(view.Story(in.Rollout, in.Run))
 				screens["log"] = p.String()

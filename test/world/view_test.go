@@ -19,8 +19,13 @@ func TestEveryMomentHasAScreen(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			w := s.Begin(1)
 			last := ""
+			var seen *v1alpha1.RolloutStatus
 			w.trace = func(w *World) {
 				status := w.rollout.status
+				if status == seen {
+					return
+				}
+				seen = status
 				r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}, Spec: w.spec, Status: *status}
 				screen := screens.Rollout(screens.Input{Rollout: r, Run: w.history.named(status.Run), Now: w.at})
 				states[screen.State] = true
