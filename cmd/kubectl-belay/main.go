@@ -147,7 +147,7 @@ func checked(cmd *cobra.Command) *cobra.Command {
 func hideConnection(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	for _, name := range []string{"as", "as-group", "as-uid", "as-user-extra", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster",
-		"disable-compression", "insecure-skip-tls-verify", "password", "request-timeout", "server", "tls-server-name", "token", "user", "username"} {
+		"disable-compression", "insecure-skip-tls-verify", "password", "proxy-url", "request-timeout", "server", "tls-server-name", "token", "user", "username"} {
 		if f := flags.Lookup(name); f != nil {
 			f.Hidden = true
 		}

@@ -3,7 +3,6 @@ package view
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -22,8 +21,6 @@ type Account struct {
 	Message string
 	// Trigger that ended it; also abort or deadline. Empty when none did.
 	Trigger string
-	// Pinned is the hash of the guardrail as the run used it.
-	Pinned string
 	// Figures are those of the trigger; nil when it is not judged by metrics.
 	Figures *Trigger
 	// Where is the stage in which the run ended: "step 2 of 4, weight 25 %".
@@ -81,12 +78,6 @@ func (a *Account) explainTrigger(run *v1alpha1.RolloutRun) {
 	for _, t := range Measured(run) {
 		if t.Name == a.Trigger {
 			a.Figures = &t
-		}
-	}
-	for i := range run.Spec.Guardrails {
-		g := &run.Spec.Guardrails[i]
-		if prefix := strings.TrimSuffix(triggerName(g.Kind, g.Name, ""), "/"); strings.HasPrefix(a.Trigger, prefix+"/") {
-			a.Pinned = Text(g.Hash, 71)
 		}
 	}
 }
