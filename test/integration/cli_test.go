@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	. "github.com/onsi/gomega"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -60,12 +62,22 @@ func (p person) says(args ...string) said {
 	return said{out.String(), errOut.String(), command.ProcessState.ExitCode()}
 }
 
-// during runs a command while the shop goes on, until both are done.
-func (p person) during(s *shop, reached func(*v1alpha1.Rollout) bool, args ...string) said {
+// during runs a command while the shop goes on, until both are done. The shop waits until
+// the command has written what it writes: else the run could be over before.
+func (p person) during(s *shop, written func() bool, reached func(*v1alpha1.Rollout) bool, args ...string) said {
 	p.t.Helper()
 	end := make(chan said, 1)
 	go func() { end <- p.says(args...) }()
 	var ended *said
+	NewWithT(p.t).Eventually(func() bool {
+		select {
+		case e := <-end:
+			ended = &e
+			return true
+		default:
+			return written()
+		}
+	}).WithTimeout(3*soon).WithPolling(20*time.Millisecond).Should(BeTrue(), "%v wrote nothing", args)
 	s.until(strings.Join(args, " "), func(r *v1alpha1.Rollout) bool {
 		if ended == nil {
 			select {
@@ -81,6 +93,16 @@ func (p person) during(s *shop, reached func(*v1alpha1.Rollout) bool, args ...st
 		ended = &e
 	}
 	return *ended
+}
+
+// commanded holds once the Rollout has another command than now.
+func commanded(s *shop) func() bool {
+	before := s.rollout().Annotations[v1alpha1.AnnotationActionToken]
+	return func() bool { return s.rollout().Annotations[v1alpha1.AnnotationActionToken] != before }
+}
+
+func declares(s *shop, image string) func() bool {
+	return func() bool { return s.deployment().Spec.Template.Spec.Containers[0].Image == image }
 }
 
 func (p person) expect(got said, code int, words ...string) {
@@ -112,7 +134,7 @@ func TestCommandLine(t *testing.T) {
 	me.expect(me.says("status", "nothing"), 1, `no Rollout "nothing" in namespace`)
 	me.expect(me.says("status", "-x"), 2, "unknown shorthand flag")
 
-	me.expect(me.during(s, inPhase(v1alpha1.PhaseRolledBack), "abort", "shop", "--reason", "wrong prices"), 0,
+	me.expect(me.during(s, commanded(s), inPhase(v1alpha1.PhaseRolledBack), "abort", "shop", "--reason", "wrong prices"), 0,
 		"Abort of v2 given to Rollout shop", `aborted by oncall@example.com: "wrong prices"`, "Rollout shop: ROLLED BACK to v1")
 	r := s.rollout()
 	if got := r.Annotations[v1alpha1.AnnotationActionRevision]; got != r.Status.Candidate.Revision {
@@ -134,11 +156,11 @@ func TestCommandLine(t *testing.T) {
 	me.expect(me.says("show", run), 0, "shop/errors  Pass (Healthy)", "hashes: ok")
 	me.expect(me.says("wait", "shop"), 10, "RolledBack: ")
 
-	me.expect(me.during(s, atWeight, "retry", "shop", "--reason", "prices are right"), 0, "Retry of v2 given", "Rollout shop: ")
+	me.expect(me.during(s, commanded(s), atWeight, "retry", "shop", "--reason", "prices are right"), 0, "Retry of v2 given", "Rollout shop: ")
 	if last := s.rollout().Status.LastHandledAction; last == nil || last.Action != v1alpha1.ActionRetry || last.By != "oncall@example.com" || last.Refused != "" {
 		t.Errorf("the last command is %+v", last)
 	}
-	me.expect(me.during(s, ended(better), "rollback", "shop", "--reason", "not right after all"), 0, "v1 is the stable version and serves")
+	me.expect(me.during(s, declares(s, good), ended(better), "rollback", "shop", "--reason", "not right after all"), 0, "v1 is the stable version and serves")
 	d := s.deployment()
 	if image := d.Spec.Template.Spec.Containers[0].Image; image != good {
 		t.Errorf("the Deployment declares %s", image)
@@ -157,12 +179,12 @@ func TestCommandLineTakesAPromotedVersionBack(t *testing.T) {
 	me.expect(me.says("rollback", "shop"), 1, "no version was promoted before v1")
 	me.expect(me.says("wait", "shop", "--image", better, "--timeout", "1s"), 14, "Time out after 1s")
 	s.release(better)
-	me.expect(me.during(s, ended(better), "wait", "shop", "--image", better), 0, "Promoted: v2 is the stable version and serves")
+	me.expect(me.during(s, declares(s, better), ended(better), "wait", "shop", "--image", better), 0, "Promoted: v2 is the stable version and serves")
 	me.expect(me.says("abort", "shop"), 1, "kubectl belay rollback goes back to the version before")
 	d := s.deployment()
 	d.Labels["kustomize.toolkit.fluxcd.io/name"] = "apps"
 	s.must(admin.Update(t.Context(), d))
-	me.expect(me.during(s, ended(good), "rollback", "shop", "--reason", "loses carts"), 0, "Warning: the Flux Kustomization apps manages Deployment shop", "declares revision")
+	me.expect(me.during(s, declares(s, good), ended(good), "rollback", "shop", "--reason", "loses carts"), 0, "Warning: the Flux Kustomization apps manages Deployment shop", "declares revision")
 	if h := s.until("v1 again", ended(good)).Status.History[0]; h.Outcome != v1alpha1.OutcomePromoted {
 		t.Errorf("the rollback ended as %+v", h)
 	}
