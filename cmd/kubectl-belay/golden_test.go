@@ -23,8 +23,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden screens anew")
 
-// moments are when each of testdata's situations is looked at. Their objects are composed from
-// config/samples/rolloutrun.yaml, whose sentences and figures are those of planner and judge.
+// moments are when each of testdata's situations is looked at. Their objects are written by
+// hand around config/samples/rolloutrun.yaml: no controller made them. The figures of
+// trigger availability, and of held, are invented in the judge's words, and the records of
+// promoted and bypassed end early.
 var moments = map[string]string{
 	"progressing": "2026-11-20T14:05:13Z", "held": "2026-11-20T14:09:20Z", "rolled-back": "2026-11-20T14:26:00Z",
 	"promoted": "2026-11-20T17:00:00Z", "budget": "2026-11-20T14:05:10Z", "bypassed": "2026-11-20T15:00:00Z",
