@@ -73,8 +73,8 @@ verify: generate lint ## What CI checks first: generated files current, linters,
 	go vet -tags servers,kill ./test/...
 	go test -tags kill -run TestTheTable ./test/kill
 
-build: ## The controller, as bin/belay-controller
-	go build -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo development)" -o bin/belay-controller ./cmd/belay-controller
+build: ## The controller and the command line, as bin/belay-controller and bin/kubectl-belay
+	go build -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo development)" -o bin/ ./cmd/belay-controller ./cmd/kubectl-belay
 
 images: ## Container images without Docker, as OCI layouts in dist/
 	rm -rf dist

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+	"belay.dev/belay/controllers/workload"
+)
+
+// commandManager is the field manager of commands. It does not begin with kubectl: Flux
+// removes what managers of that name wrote, and with it the command before it is read.
+const commandManager = "belay-cli"
+
+// pollEvery is how often an effect is looked for.
+const pollEvery = 500 * time.Millisecond
+
+// longestReason is what the record keeps of a reason.
+const longestReason = 256
+
+// order is a command and what to say of its effect.
+type order struct {
+	action v1alpha1.Action
+	// useless says why the command would have no effect now; empty when it has one.
+	useless func(*v1alpha1.Rollout) string
+	// done reports whether the effect is there.
+	done func(*v1alpha1.Rollout) bool
+}
+
+func (a *app) abort() *cobra.Command {
+	return a.command(&cobra.Command{
+		Use:   "abort [NAME]",
+		Short: "Roll the candidate back and reject it",
+		Long: "Roll the candidate back and reject it: all requests go to the stable version, and the candidate gets no run again until it is retried.\n\n" +
+			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused. It needs the verb abort on the Rollout.",
+		Example: `  kubectl belay abort checkout --reason "customers see wrong prices"`,
+	}, order{
+		action: v1alpha1.ActionAbort,
+		useless: func(r *v1alpha1.Rollout) string {
+			switch r.Status.Phase {
+			case "", v1alpha1.PhaseStable:
+				return "There is nothing to abort: no candidate is on trial. kubectl belay rollback goes back to the version before."
+			case v1alpha1.PhaseRolledBack:
+				return "There is nothing to abort: " + view.Tag(r.Status.Candidate) + " is rolled back already. kubectl belay why tells why."
+			default:
+				return ""
+			}
+		},
+		done: func(r *v1alpha1.Rollout) bool {
+			p := r.Status.Phase
+			return p == v1alpha1.PhaseRolledBack || p == v1alpha1.PhaseStable
+		},
+	})
+}
+
+func (a *app) retry() *cobra.Command {
+	return a.command(&cobra.Command{
+		Use:   "retry [NAME]",
+		Short: "Let a rejected version run once more",
+		Long: "Let the rejected version that the Deployment still declares run once more, from its first step. It is judged like any other.\n\n" +
+			"It needs the verb retry on the Rollout.",
+		Example: `  kubectl belay retry checkout --reason "the database is back"`,
+	}, order{
+		action: v1alpha1.ActionRetry,
+		useless: func(r *v1alpha1.Rollout) string {
+			if r.Status.Phase != v1alpha1.PhaseRolledBack {
+				return fmt.Sprintf("There is nothing to retry: no version is rolled back, the Rollout is %s.", view.StateOf(r))
+			}
+			return ""
+		},
+		done: func(r *v1alpha1.Rollout) bool { return r.Status.Phase != v1alpha1.PhaseRolledBack },
+	})
+}
+
+func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
+	var reason string
+	var timeout time.Duration
+	cmd.Args, cmd.ValidArgsFunction = cobra.MaximumNArgs(1), a.completeRollouts
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it is kept in the record with your name")
+	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait for the effect; 0 only gives the command")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		if len(reason) > longestReason {
+			return usage(fmt.Errorf("--reason has %d bytes, at most %d are kept", len(reason), longestReason))
+		}
+		s, err := a.connect()
+		if err != nil {
+			return err
+		}
+		rollout, err := s.rollout(ctx, first(args))
+		if err != nil {
+			return err
+		}
+		if why := o.useless(rollout); why != "" {
+			return exit{exitError, why}
+		}
+		a.warnOfOwner(ctx, s, rollout, fmt.Sprintf("it goes on declaring %s. Revert that there.", view.Tag(rollout.Status.Candidate)), o.action == v1alpha1.ActionAbort)
+		token := rand.Text()
+		if err := s.give(ctx, rollout, o.action, token, reason); err != nil {
+			return fmt.Errorf("%s was not given: %w", o.action, err)
+		}
+		fmt.Fprintf(a.streams.Out, "%s of %s given to Rollout %s.\n", o.action, view.Tag(rollout.Status.Candidate), rollout.Name)
+		if timeout == 0 {
+			return nil
+		}
+		end := ""
+		err = a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
+			last := r.Status.LastHandledAction
+			switch {
+			case !r.Status.Handled(token):
+				return false, nil
+			case last != nil && last.Token == token && last.Refused != "":
+				return false, exit{exitError, "Refused: " + view.Text(last.Refused, 512)}
+			case !o.done(r):
+				return false, nil
+			default:
+				end = view.Rollout(view.Input{Rollout: r, Now: a.now()}).Headline
+				return true, nil
+			}
+		})
+		if err == nil {
+			fmt.Fprintf(a.streams.Out, "Rollout %s: %s\n", rollout.Name, end)
+		}
+		return err
+	}
+	return cmd
+}
+
+// give writes a command for the present candidate.
+func (s *session) give(ctx context.Context, r *v1alpha1.Rollout, action v1alpha1.Action, token, reason string) error {
+	// An annotation that is null is removed: an earlier command's does not stay.
+	values := map[string]any{v1alpha1.AnnotationAction: action, v1alpha1.AnnotationActionToken: token,
+		v1alpha1.AnnotationActionRevision: nil, v1alpha1.AnnotationActionReason: nil}
+	if r.Status.Candidate != nil {
+		values[v1alpha1.AnnotationActionRevision] = r.Status.Candidate.Revision
+	}
+	if reason != "" {
+		values[v1alpha1.AnnotationActionReason] = reason
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": values}})
+	if err != nil {
+		return err
+	}
+	return s.Patch(ctx, r.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(commandManager))
+}
+
+// follow writes each message of a Rollout that is new to what was read before, until done,
+// an error, or the time is over.
+func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, timeout time.Duration, done func(*v1alpha1.Rollout) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	every := time.NewTicker(pollEvery)
+	defer every.Stop()
+	said, waiting := view.Text(before.Status.Message, 1024), "Belay has not answered yet"
+	for {
+		r, err := s.rollout(ctx, before.Name)
+		switch {
+		case err != nil && ctx.Err() == nil && !transient(err):
+			return err
+		case err == nil:
+			over, err := done(r)
+			message := view.Text(r.Status.Message, 1024)
+			if message != said && message != "" {
+				fmt.Fprintln(a.streams.Out, s.now().UTC().Format("15:04:05Z")+"  "+message)
+				said, waiting = message, message
+			}
+			if err != nil || over {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			if ctx.Err() == context.DeadlineExceeded {
+				return exit{exitTimeout, fmt.Sprintf("Time out after %s: %s", view.Short(timeout), waiting)}
+			}
+			return ctx.Err()
+		case <-every.C:
+		}
+	}
+}
+
+// transient errors of the API server are not the end of a wait.
+func transient(err error) bool {
+	return apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) || strings.Contains(err.Error(), "connection refused")
+}
+
+// warnOfOwner says that a GitOps tool will write the Deployment again.
+func (a *app) warnOfOwner(ctx context.Context, s *session, r *v1alpha1.Rollout, then string, relevant bool) {
+	deployment := workload.NewDeployment()
+	if !relevant || s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, deployment) != nil {
+		return
+	}
+	if owner := gitOpsOwner(deployment); owner != "" {
+		fmt.Fprintf(a.streams.ErrOut, "Warning: %s manages Deployment %s: %s\n", owner, deployment.GetName(), then)
+	}
+}

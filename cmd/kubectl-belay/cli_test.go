@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+)
+
+func testApp() (*app, *bytes.Buffer, *bytes.Buffer) {
+	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
+	return &app{flags: genericclioptions.NewConfigFlags(false), streams: streams, terminal: terminal{width: 100}, now: time.Now, every: time.Millisecond}, out, errOut
+}
+
+// TestColoursCarryNothing: the same screen with colours has the same words, and without
+// them no escape sequence.
+func TestColoursCarryNothing(t *testing.T) {
+	escapes := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	for name := range moments {
+		in := read(t, name)
+		screen := view.Rollout(in)
+		plain := statusScreen(terminal{width: 100}, screen, in.Now, nil)
+		coloured := statusScreen(terminal{width: 100, colour: true}, screen, in.Now, nil)
+		if strings.Contains(plain, "\x1b") {
+			t.Errorf("%s: an escape sequence without colours", name)
+		}
+		if !escapes.MatchString(coloured) || escapes.ReplaceAllString(coloured, "") != plain {
+			t.Errorf("%s: the words differ with colours:\n%s", name, coloured)
+		}
+	}
+}
+
+// TestNothingFromOutsideControlsTheTerminal: every text of the objects is hostile.
+func TestNothingFromOutsideControlsTheTerminal(t *testing.T) {
+	const hostile = "\x1b]0;title\x07\x1b[2J\u202e\u009b1mtext\nsecond line"
+	for name := range moments {
+		in := read(t, name)
+		s, now := &in.Rollout.Status, in.Now
+		s.Message, s.Serving = hostile, hostile
+		s.Refusal = &v1alpha1.Refusal{Effect: hostile, Message: hostile}
+		for i := range s.Conditions {
+			s.Conditions[i].Reason, s.Conditions[i].Message = hostile, hostile
+		}
+		for i := range s.Verdicts {
+			s.Verdicts[i].Message, s.Verdicts[i].Reason, s.Verdicts[i].Trigger = hostile, hostile, hostile
+		}
+		for i := range s.History {
+			s.History[i].Message, s.History[i].Trigger, s.History[i].Run, s.History[i].Image = hostile, hostile, hostile, hostile
+		}
+		in.Deployment.SetAnnotations(map[string]string{v1alpha1.AnnotationPushedBy: hostile})
+		text := statusScreen(terminal{width: 100}, view.Rollout(in), now, nil)
+		text += listScreen(terminal{width: 100}, []view.Row{view.RowOf(in.Rollout, hostile, now)}, now, true, true)
+		if in.Run != nil {
+			run := in.Run
+			run.Spec.StartedBy, run.Spec.Image, run.Status.Message, run.Status.Trigger = hostile, hostile, hostile, hostile
+			for i := range run.Status.Decisions {
+				run.Status.Decisions[i].Why, run.Status.Decisions[i].Actor = hostile, hostile
+			}
+			for i := range run.Status.Analysis.Triggers {
+				trigger := &run.Status.Analysis.Triggers[i]
+				trigger.Query, trigger.Message, trigger.SamplesSHA256 = hostile, hostile, hostile
+				trigger.Statistics = append(trigger.Statistics, v1alpha1.Statistic{Name: hostile, Value: hostile})
+			}
+			account := view.Explain(in.Rollout, run)
+			text += whyScreen(terminal{width: 100}, account, now) + showScreen(terminal{width: 100}, account, run)
+			text += historyScreen(terminal{width: 100}, view.History(in.Rollout, []v1alpha1.RolloutRun{*run}), now)
+		}
+		if i := strings.IndexAny(text, "\x1b\x07\u202e\u009b"); i >= 0 {
+			t.Errorf("%s: control characters from outside: %q", name, text[i:min(len(text), i+60)])
+		}
+		if !strings.Contains(text, "second line") {
+			t.Errorf("%s: the text itself is gone", name)
+		}
+	}
+}
+
+func TestWrapping(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                       "",
+		"one two three":          "one two|three",
+		"abcdefghijklmnopqr end": "abcdefghij|klmnopqr|end",
+	} {
+		if got := strings.Join(wrap(text, 10), "|"); got != want {
+			t.Errorf("%q is wrapped to %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestNarrowTables drop what is at the right.
+func TestNarrowTables(t *testing.T) {
+	rows := [][]cell{header("NAME", "STATE", "MESSAGE"), {{"checkout", bold}, {"holding", yellow}, {"a long message of the planner", plain}}}
+	for width, want := range map[int]string{60: "NAME      STATE    MESSAGE\ncheckout  holding  a long message of the planner\n",
+		35: "NAME      STATE    MESSAGE\ncheckout  holding  a long message …\n", 22: "NAME      STATE\ncheckout  holding\n", 10: "NAME\ncheckout\n"} {
+		p := terminal{width: width}.paint()
+		p.table(0, rows)
+		if p.String() != want {
+			t.Errorf("in %d columns:\n%s", width, p.String())
+		}
+	}
+}
+
+// TestExitCodes holds them to the page that promises them.
+func TestExitCodes(t *testing.T) {
+	page, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, text := range map[int]string{exitOK: "done", exitError: "error", exitUsage: "usage", exitRolledBack: "rolled back", exitSuperseded: "another version",
+		exitCancelled: "stable version", exitBypassed: "without being judged", exitTimeout: "time out"} {
+		for where, all := range map[string]string{"docs/cli.md": string(page), "--help": exitCodes} {
+			if !regexp.MustCompile(fmt.Sprintf(`(?m)^[| ]+%d\b.*%s`, code, text)).MatchString(all) {
+				t.Errorf("%s does not say that %d means %q", where, code, text)
+			}
+		}
+	}
+	a, _, _ := testApp()
+	for _, cmd := range a.root().Commands() {
+		if !strings.Contains(string(page), "\n| `"+strings.TrimPrefix(cmd.Use, "kubectl-belay ")) {
+			t.Errorf("docs/cli.md has no row for %s", cmd.Use)
+		}
+		if cmd.Example == "" || cmd.Long == "" || cmd.Args == nil {
+			t.Errorf("%s teaches nothing: it needs a Long, an Example and Args", cmd.Name())
+		}
+	}
+	for _, c := range []struct {
+		err  error
+		code int
+		said string
+	}{
+		{nil, 0, ""}, {errors.New("no\x1b[31mthing"), 1, "error: no[31mthing\n"}, {exit{exitTimeout, "Time out"}, 14, "Time out\n"},
+		{fmt.Errorf("wrapped: %w", exit{exitRolledBack, ""}), 10, ""}, {usage(errors.New("wrong")), 2, "error: wrong\nSee 'kubectl belay --help'.\n"},
+	} {
+		out := &bytes.Buffer{}
+		if code := codeOf(c.err, out); code != c.code || out.String() != c.said {
+			t.Errorf("%v: %d, %q", c.err, code, out)
+		}
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for _, args := range [][]string{{"status", "a", "b"}, {"status", "--nothing"}, {"nothing"}, {"list", "name"}, {"wait", "a", "--revision", "b", "--image", "c"}} {
+		a, _, _ := testApp()
+		root := a.root()
+		root.SetArgs(args)
+		if code := codeOf(root.ExecuteContext(t.Context()), &bytes.Buffer{}); code != exitUsage {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
+func TestHelpTeaches(t *testing.T) {
+	a, out, _ := testApp()
+	root := a.root()
+	root.SetOut(out)
+	root.SetArgs([]string{"status", "--help"})
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"kubectl belay status [NAME] [flags]", "Examples:", "--namespace", "kubectl belay status checkout -w"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("want %q in:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out.String(), "--tls-server-name") {
+		t.Errorf("the flags of the connection hide the others:\n%s", out)
+	}
+}
+
+// TestWatchingAppendsWhereNothingCanBeRedrawn, and redraws on a terminal. The last screen
+// stays.
+func TestWatching(t *testing.T) {
+	frames := []frame{{"one\n", "1", "a"}, {"one again\n", "1 again", "a"}, {"two\n", "2", "b"}}
+	play := func(live bool) string {
+		a, out, errOut := testApp()
+		a.terminal.live = live
+		ctx, stop := context.WithCancel(t.Context())
+		n := -1
+		err := a.repeat(ctx, true, func(context.Context) (frame, error) {
+			if n++; n == 3 {
+				return frame{}, errors.New("connection refused")
+			} else if n > 3 {
+				stop()
+				return frame{}, ctx.Err()
+			}
+			return frames[n], nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.String() + errOut.String()
+	}
+	if got := play(false); got != "1\n2\nerror: connection refused\n" {
+		t.Errorf("appended %q", got)
+	}
+	got := play(true)
+	for _, want := range []string{enterScreen + home + "one" + eraseLine + "\n" + eraseRest, home + "two" + eraseLine, staleMark + "connection refused", leaveScreen + "two\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("want %q in %q", want, got)
+		}
+	}
+	if got := (terminal{height: 4}).crop("1\n2\n3\n4\n5\n"); got != "1\n2\n…\n" {
+		t.Errorf("cropped to %q", got)
+	}
+}
+
+func TestGitOpsOwners(t *testing.T) {
+	object := func(change func(*unstructured.Unstructured)) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{}}
+		change(o)
+		return o
+	}
+	for want, o := range map[string]*unstructured.Unstructured{
+		"": object(func(o *unstructured.Unstructured) {
+			o.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl-client-side-apply"}})
+		}),
+		"the Argo CD application checkout": object(func(o *unstructured.Unstructured) {
+			o.SetAnnotations(map[string]string{"argocd.argoproj.io/tracking-id": "checkout:apps/Deployment:shop/checkout"})
+		}),
+		"the Flux Kustomization apps": object(func(o *unstructured.Unstructured) {
+			o.SetLabels(map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"})
+		}),
+		"Flux (kustomize-controller)": object(func(o *unstructured.Unstructured) {
+			o.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kustomize-controller"}})
+		}),
+		"the Helm release shop": object(func(o *unstructured.Unstructured) {
+			o.SetLabels(map[string]string{"app.kubernetes.io/managed-by": "Helm"})
+			o.SetAnnotations(map[string]string{"meta.helm.sh/release-name": "shop"})
+		}),
+	} {
+		if got := gitOpsOwner(o); got != want {
+			t.Errorf("the owner is %q, want %q", got, want)
+		}
+	}
+}
+
+func TestTheVersionToGoBackTo(t *testing.T) {
+	stable, candidate := &v1alpha1.Revision{Revision: "stable"}, &v1alpha1.Revision{Revision: "candidate"}
+	for name, c := range map[string]struct {
+		status v1alpha1.RolloutStatus
+		to     string
+		want   string
+	}{
+		"on trial":       {v1alpha1.RolloutStatus{Stable: stable, Candidate: candidate, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "stable"},
+		"stable":         {v1alpha1.RolloutStatus{Stable: stable, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "before"},
+		"named":          {v1alpha1.RolloutStatus{Stable: stable}, "named", "named"},
+		"nothing before": {v1alpha1.RolloutStatus{Stable: stable}, "", ""},
+		"not adopted":    {v1alpha1.RolloutStatus{}, "", ""},
+	} {
+		got, err := targetOf(&v1alpha1.Rollout{Status: c.status}, c.to)
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}

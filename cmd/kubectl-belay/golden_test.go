@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+)
+
+var update = flag.Bool("update", false, "write the golden screens anew")
+
+// moments are when each of testdata's situations is looked at. Their objects are written by
+// hand around config/samples/rolloutrun.yaml: no controller made them. The figures of
+// trigger availability, and of held, are invented in the judge's words, and the records of
+// promoted and bypassed end early.
+var moments = map[string]string{
+	"progressing": "2026-11-20T14:05:13Z", "held": "2026-11-20T14:09:20Z", "rolled-back": "2026-11-20T14:26:00Z",
+	"promoted": "2026-11-20T17:00:00Z", "budget": "2026-11-20T14:05:10Z", "bypassed": "2026-11-20T15:00:00Z",
+}
+
+// read decodes the objects of a situation.
+func read(t *testing.T, name string) view.Input {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := time.Parse(time.RFC3339, moments[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := view.Input{Now: now}
+	into := func(o *unstructured.Unstructured, object any) {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, object); err != nil {
+			t.Fatalf("%s: %s %s: %v", name, o.GetKind(), o.GetName(), err)
+		}
+	}
+	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {
+		o := &unstructured.Unstructured{}
+		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
+			return in
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		switch o.GetKind() {
+		case "Rollout":
+			in.Rollout = &v1alpha1.Rollout{}
+			into(o, in.Rollout)
+		case "RolloutRun":
+			in.Run = &v1alpha1.RolloutRun{}
+			into(o, in.Run)
+		case "Deployment":
+			in.Deployment = o
+		case "Pod":
+			pod := corev1.Pod{}
+			into(o, &pod)
+			in.Pods = append(in.Pods, pod)
+		case "Guardrail":
+			g := v1alpha1.Guardrail{}
+			into(o, &g)
+			in.Guardrails = append(in.Guardrails, g)
+		default:
+			t.Fatalf("%s: a %s", name, o.GetKind())
+		}
+	}
+}
+
+// TestGoldenScreens holds every screen in two widths to what was reviewed.
+// go test ./cmd/kubectl-belay -update writes them anew.
+func TestGoldenScreens(t *testing.T) {
+	for name := range moments {
+		for _, width := range []int{80, 140} {
+			in, at := read(t, name), terminal{width: width}
+			screens := map[string]string{"status": statusScreen(at, view.Rollout(in), in.Now, nil)}
+			if in.Run != nil {
+				screens["why"] = whyScreen(at, view.Explain(in.Rollout, in.Run), in.Now)
+			}
+			if name == "rolled-back" {
+				screens["show"] = showScreen(at, view.Explain(in.Rollout, in.Run), in.Run)
+				p := at.paint()
+				p.story(view.Story(in.Rollout, in.Run))
+				screens["log"] = p.String()
+			}
+			for kind, text := range screens {
+				golden(t, fmt.Sprintf("%s.%s.%d.txt", name, kind, width), text, width)
+			}
+		}
+	}
+}
+
+// TestGoldenLists holds the list of all situations, worst first, and a history.
+func TestGoldenLists(t *testing.T) {
+	now := time.Date(2026, 11, 20, 17, 0, 0, 0, time.UTC)
+	var rows []view.Row
+	for name := range moments {
+		in := read(t, name)
+		in.Rollout.Name = name
+		rows = append(rows, view.RowOf(in.Rollout, "app-team@example.com (kubectl-set)", now))
+	}
+	view.Worst(rows)
+	in := read(t, "rolled-back")
+	for _, width := range []int{80, 140} {
+		at := terminal{width: width}
+		golden(t, fmt.Sprintf("list.%d.txt", width), listScreen(at, rows, now, false, true), width)
+		golden(t, fmt.Sprintf("history.%d.txt", width), historyScreen(at, view.History(in.Rollout, []v1alpha1.RolloutRun{*in.Run}), now), width)
+	}
+}
+
+func golden(t *testing.T, name, got string, width int) {
+	t.Helper()
+	for line := range strings.Lines(got) {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.Contains(name, ".show.") {
+			t.Errorf("%s: a line has %d columns: %s", name, n, line)
+		}
+	}
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is now:\n%s", name, got)
+	}
+}

@@ -1,0 +1,155 @@
+// Command kubectl-belay answers what Belay does with a Deployment and why, and gives it
+// commands. kubectl runs it as kubectl belay.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+)
+
+// version is set at build time.
+var version = "development"
+
+// Exit codes. Scripts rely on them: docs/cli.md.
+const (
+	exitOK         = 0
+	exitError      = 1
+	exitUsage      = 2
+	exitRolledBack = 10
+	exitSuperseded = 11
+	exitCancelled  = 12
+	exitBypassed   = 13
+	exitTimeout    = 14
+)
+
+const exitCodes = `Exit codes:
+  0   done; for wait: promoted
+  1   error, or a command that Belay refused
+  2   wrong usage
+  10  the version was rolled back
+  11  another version was declared before it ended
+  12  the stable version was declared again
+  13  it rolled out without being judged
+  14  time out`
+
+// exit is an error with an exit code of its own. An empty text prints nothing.
+type exit struct {
+	code int
+	text string
+}
+
+func (e exit) Error() string { return e.text }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, os.Args[1:], genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+func execute(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
+	a := &app{flags: genericclioptions.NewConfigFlags(true), streams: streams, terminal: terminalOf(streams.Out), now: time.Now, every: redrawEvery}
+	cmd := a.root() //nolint:contextcheck // Each command gets the context from ExecuteContext below.
+	cmd.SetArgs(args)
+	cmd.SetIn(streams.In)
+	cmd.SetOut(streams.Out)
+	cmd.SetErr(streams.ErrOut)
+	return codeOf(cmd.ExecuteContext(ctx), streams.ErrOut)
+}
+
+func codeOf(err error, to io.Writer) int {
+	var coded exit
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &coded):
+		if coded.text != "" {
+			fmt.Fprintln(to, coded.text)
+		}
+		return coded.code
+	case errors.Is(err, context.Canceled):
+		return exitError
+	default:
+		fmt.Fprintln(to, "error: "+sentence(err.Error()))
+		return exitError
+	}
+}
+
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exit{exitUsage, "error: " + sentence(err.Error()) + "\nSee 'kubectl belay --help'."}
+}
+
+// app is what all commands share.
+type app struct {
+	flags    *genericclioptions.ConfigFlags
+	streams  genericiooptions.IOStreams
+	terminal terminal
+	now      func() time.Time
+	// every is how often a live screen is read and drawn again.
+	every time.Duration
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-belay",
+		Short: "See what Belay does with a Deployment and why, and give it commands",
+		Long: "See what Belay does with a Deployment and why, and give it commands.\n\n" +
+			"Without a name, a command takes the only Rollout of the namespace.\n\n" + exitCodes,
+		Example: `  kubectl belay list -A                      every Rollout, worst first
+  kubectl belay status checkout -w           what happens now, live
+  kubectl belay why checkout                 why the last run ended as it did
+  kubectl belay abort checkout --reason "…"  roll the candidate back`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl belay"},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	a.flags.AddFlags(root.PersistentFlags())
+	hideConnection(root)
+	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"})
+	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.wait()} {
+		cmd.GroupID = "see"
+		root.AddCommand(checked(cmd))
+	}
+	for _, cmd := range []*cobra.Command{a.abort(), a.retry(), a.rollback()} {
+		cmd.GroupID = "act"
+		root.AddCommand(checked(cmd))
+	}
+	return checked(root)
+}
+
+// checked makes wrong arguments a wrong usage.
+func checked(cmd *cobra.Command) *cobra.Command {
+	args := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, given []string) error { return usage(args(cmd, given)) }
+	return cmd
+}
+
+// hideConnection keeps the flags of the connection, which every kubectl command has, out
+// of the help.
+func hideConnection(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	for _, name := range []string{"as", "as-group", "as-uid", "as-user-extra", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster",
+		"disable-compression", "insecure-skip-tls-verify", "password", "proxy-url", "request-timeout", "server", "tls-server-name", "token", "user", "username"} {
+		if f := flags.Lookup(name); f != nil {
+			f.Hidden = true
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+)
+
+// labelled is how wide the labels of an account are.
+const labelled = 13
+
+var verbOf = map[v1alpha1.Outcome]string{
+	v1alpha1.OutcomePromoted: "was PROMOTED", v1alpha1.OutcomeRolledBack: "was ROLLED BACK", v1alpha1.OutcomeSuperseded: "was SUPERSEDED",
+	v1alpha1.OutcomeCancelled: "was CANCELLED", v1alpha1.OutcomeBypassed: "was BYPASSED",
+}
+
+// whyScreen is the account of a run, on one screen.
+func whyScreen(t terminal, a view.Account, now time.Time) string {
+	p := t.paint()
+	if a.Outcome == "" {
+		p.line(cell{"Run " + a.Run, bold}, cell{" is IN PROGRESS", cyan}, cell{" for " + view.Short(now.Sub(a.Started)), plain})
+	} else {
+		p.line(cell{"Run " + a.Run, bold}, cell{" " + verbOf[a.Outcome], outcomeStyle(a.Outcome)},
+			cell{fmt.Sprintf(" at %s, %s ago", moment(a.Ended, now), view.Short(now.Sub(a.Ended))), plain})
+	}
+	p.blank()
+	say := func(label, format string, args ...any) {
+		p.paragraph(cell{"  " + label, dim}, labelled, cell{fmt.Sprintf(format, args...), plain})
+	}
+	sayWhy(a, say)
+	sayCost(a, say)
+	say("Version", "%s", versionLine(a.Candidate))
+	if a.Candidate.PushedBy != "" {
+		say("Pushed", "by %s, run started %s", a.Candidate.PushedBy, moment(a.Started, now))
+	}
+	say("Before", "%s", versionLine(a.Before))
+	if a.Changed != "" {
+		say("Changed", "%s", a.Changed)
+	}
+	if a.Chain == "ok" {
+		say("Record", "%d decisions, their hashes verify; all of it: kubectl belay show %s -n %s", a.Decisions, a.Run, a.Namespace)
+	} else {
+		say("Record", "%d decisions; the hashes do NOT verify: %s", a.Decisions, a.Chain)
+	}
+	if a.Present != "" {
+		say("Now", "%s", a.Present)
+	}
+	if command := commandLine(a.Actions, a.Rollout, a.Namespace); a.Present != "" && command != "" {
+		if slices.Contains(a.Actions, "retry") {
+			command = "Revert it, push another version, or: " + command
+		}
+		say("Next", "%s", command)
+	}
+	return p.String()
+}
+
+func sayWhy(a view.Account, say func(string, string, ...any)) {
+	if a.Trigger != "" {
+		trigger := a.Trigger
+		if a.Where != "" {
+			trigger += ", at " + a.Where
+		}
+		if a.Actor != "" {
+			trigger += ", by " + a.Actor
+		}
+		say("Trigger", "%s", trigger)
+	}
+	if f := a.Figures; f != nil {
+		measured := "canary " + orDash(f.Now)
+		if f.Stable != "" {
+			measured += ", stable " + f.Stable
+		}
+		if f.Wanted != "" {
+			measured += "; wanted " + f.Wanted
+		}
+		say("Measured", "%s", measured)
+	}
+	if a.Message != "" {
+		say("Said", "%s", a.Message)
+	}
+}
+
+func sayCost(a view.Account, say func(string, string, ...any)) {
+	var parts []string
+	if a.FailedRequests >= 0 {
+		parts = append(parts, fmt.Sprintf("%d bad requests of the canary", a.FailedRequests))
+	}
+	if a.Budget != "" {
+		parts = append(parts, a.Budget)
+	}
+	if a.ToZero >= 0 {
+		parts = append(parts, fmt.Sprintf("weight 0 was in force %s after the decision", view.Short(a.ToZero)))
+	}
+	if len(parts) > 0 {
+		say("Cost", "%s", strings.Join(parts, "; "))
+	}
+}
+
+func versionLine(v view.Version) string {
+	said := v.Tag
+	if v.Digest != "" {
+		said += "  " + shortDigest(v.Digest)
+	}
+	return said + "  revision " + v.Revision + "  " + v.Image
+}
+
+// moment is a time of today without its date.
+func moment(at, now time.Time) string {
+	if at.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
+		return at.UTC().Format(time.TimeOnly) + "Z"
+	}
+	return at.UTC().Format("2 Jan 15:04:05") + "Z"
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+)
+
+func (a *app) status() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "status [NAME]",
+		Short: "Show what happens with a Rollout now, and why",
+		Long: "Show what happens with a Rollout now, and why: the steps with the time and the requests that they still need, which version serves what share,\n" +
+			"the pods of both, each trigger with what was measured and how far it is from firing, the last decisions, and the commands that make sense.\n\n" +
+			"With -w a terminal is redrawn every two seconds; elsewhere a line is written for each change.",
+		Example: `  kubectl belay status checkout
+  kubectl belay status checkout -w
+  kubectl belay status checkout -o jsonpath={.status.phase}`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeRollouts,
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on until interrupted")
+	o := outputOf(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		s, err := a.connect()
+		if err != nil {
+			return err
+		}
+		rollout, err := s.rollout(cmd.Context(), first(args))
+		if err != nil {
+			return err
+		}
+		if _, ok := o.screen(); !ok {
+			if watch {
+				return usage(fmt.Errorf("-w has a screen of its own: leave -o out"))
+			}
+			return a.print(o, rollout)
+		}
+		seen := trails{}
+		return a.repeat(cmd.Context(), watch, func(ctx context.Context) (frame, error) {
+			rollout, err := s.rollout(ctx, rollout.Name)
+			if err != nil {
+				return frame{}, err
+			}
+			in, hidden, err := s.surroundings(ctx, rollout)
+			if err != nil {
+				return frame{}, err
+			}
+			screen := view.Rollout(in)
+			if len(hidden) > 0 {
+				screen.Notes = append(screen.Notes, "You may not read "+strings.Join(unique(hidden), ", ")+": what they say is missing here.")
+			}
+			seen.add(screen.Triggers)
+			return frame{
+				text: statusScreen(a.terminal, screen, in.Now, seen),
+				line: fmt.Sprintf("%s  %s/%s  %s  %s", in.Now.UTC().Format("15:04:05Z"), screen.Namespace, screen.Name, screen.Headline, screen.Why),
+				key:  screen.Headline + screen.Why,
+			}, nil
+		})
+	}
+	return cmd
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+func unique(words []string) []string {
+	var out []string
+	for _, w := range words {
+		if len(out) == 0 || out[len(out)-1] != w {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func (a *app) list() *cobra.Command {
+	var watch, all bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List Rollouts, worst first",
+		Long:  "List Rollouts, worst first: what needs a person, what holds, what moves, what is stable. -o wide adds the trigger and the message.",
+		Example: `  kubectl belay list -A
+  kubectl belay list -o wide
+  kubectl belay list -A -w`,
+		Aliases: []string{"ls"},
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on until interrupted")
+	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces")
+	o := outputOf(cmd, "wide")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		s, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if all {
+			s.namespace = ""
+		}
+		name, ok := o.screen()
+		if !ok {
+			if watch {
+				return usage(fmt.Errorf("-w has a screen of its own: leave -o out"))
+			}
+			rollouts, err := s.rollouts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(o, rollouts)
+		}
+		return a.repeat(cmd.Context(), watch, func(ctx context.Context) (frame, error) {
+			rows, err := s.rows(ctx)
+			if err != nil {
+				return frame{}, err
+			}
+			text := listScreen(a.terminal, rows, s.now(), name == "wide", all)
+			key := ""
+			for _, r := range rows {
+				key += r.Namespace + "/" + r.Name + " " + string(r.State) + " " + r.Serving + "\n"
+			}
+			return frame{text: text, line: s.now().UTC().Format("15:04:05Z") + "\n" + strings.TrimRight(text, "\n"), key: key}, nil
+		})
+	}
+	return cmd
+}
+
+func (s *session) rollouts(ctx context.Context) (*v1alpha1.RolloutList, error) {
+	list := &v1alpha1.RolloutList{}
+	if err := s.List(ctx, list, client.InNamespace(s.namespace)); err != nil {
+		return nil, explained(err)
+	}
+	kind := v1alpha1.GroupVersion.WithKind("Rollout")
+	for i := range list.Items {
+		list.Items[i].SetGroupVersionKind(kind)
+	}
+	return list, nil
+}
+
+// rows of the list. Who pushed is an annotation of the Deployment; it is left out where
+// Deployments must not be listed.
+func (s *session) rows(ctx context.Context) ([]view.Row, error) {
+	list, err := s.rollouts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	deployments := &metav1.PartialObjectMetadataList{}
+	deployments.SetGroupVersionKind(deploymentKind)
+	by := map[client.ObjectKey]string{}
+	if s.List(ctx, deployments, client.InNamespace(s.namespace), client.HasLabels{v1alpha1.LabelRollout}) == nil {
+		for i := range deployments.Items {
+			d := &deployments.Items[i]
+			by[client.ObjectKeyFromObject(d)] = d.Annotations[v1alpha1.AnnotationPushedBy]
+		}
+	}
+	var rows []view.Row
+	for i := range list.Items {
+		r := &list.Items[i]
+		rows = append(rows, view.RowOf(r, by[client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}], s.now()))
+	}
+	view.Worst(rows)
+	return rows, nil
+}

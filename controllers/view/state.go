@@ -1,0 +1,161 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// State is where a Rollout stands, in a word.
+type State string
+
+// The states, worst first.
+const (
+	// StateStalled needs a person: something keeps Belay from going on.
+	StateStalled State = "stalled"
+	// StateRolledBack needs a person too: stable serves, and the Deployment still declares
+	// the rejected version.
+	StateRolledBack State = "rolled back"
+	// StateBypassed means that the Deployment rolls out without being judged.
+	StateBypassed    State = "bypassed"
+	StateRollingBack State = "rolling back"
+	// StateHolding keeps the weight because the verdicts do not decide.
+	StateHolding State = "holding"
+	// StateWaiting means that the run of a candidate has not started.
+	StateWaiting     State = "waiting"
+	StatePaused      State = "paused"
+	StateProgressing State = "progressing"
+	StatePromoting   State = "promoting"
+	StateBaking      State = "baking"
+	StateHandingOver State = "handing over"
+	// StateNew means that Belay has not adopted the Deployment yet.
+	StateNew    State = "new"
+	StateStable State = "stable"
+)
+
+var worstFirst = []State{StateStalled, StateRolledBack, StateBypassed, StateRollingBack, StateHolding, StateWaiting, StatePaused,
+	StateProgressing, StatePromoting, StateBaking, StateHandingOver, StateNew, StateStable}
+
+func (s State) rank() int { return slices.Index(worstFirst, s) }
+
+// NeedsPerson reports whether nothing goes on until a person acts.
+func (s State) NeedsPerson() bool { return s == StateStalled || s == StateRolledBack }
+
+var stateOfPhase = map[v1alpha1.Phase]State{
+	v1alpha1.PhaseStable: StateStable, v1alpha1.PhaseGating: StateWaiting, v1alpha1.PhaseStepping: StateProgressing,
+	v1alpha1.PhasePromoting: StatePromoting, v1alpha1.PhaseBaking: StateBaking, v1alpha1.PhaseHandingOver: StateHandingOver,
+	v1alpha1.PhaseRollingBack: StateRollingBack, v1alpha1.PhaseRolledBack: StateRolledBack,
+}
+
+// StateOf is the state of a Rollout. A phase that this version does not know is holding,
+// as it is for the controller.
+func StateOf(r *v1alpha1.Rollout) State {
+	s := &r.Status
+	state, known := stateOfPhase[s.Phase]
+	reason := waitReason(s)
+	switch {
+	case stalled(s) != nil && stalled(s).Reason != v1alpha1.ReasonRolledBack:
+		return StateStalled
+	case s.Phase == v1alpha1.PhaseRollingBack:
+		// A failed self-check holds no rollback back.
+		return StateRollingBack
+	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionInvariantViolated):
+		return StateStalled
+	case s.Phase == "":
+		return StateNew
+	case s.Phase == v1alpha1.PhaseHandingOver && unjudged(s):
+		return StateBypassed
+	case reason == v1alpha1.ReasonPaused:
+		return StatePaused
+	case reason == v1alpha1.ReasonHolding || !known:
+		return StateHolding
+	default:
+		return state
+	}
+}
+
+func stalled(s *v1alpha1.RolloutStatus) *metav1.Condition {
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled); c != nil && c.Status == metav1.ConditionTrue {
+		return c
+	}
+	return nil
+}
+
+func waitReason(s *v1alpha1.RolloutStatus) string {
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReconciling); c != nil && c.Status == metav1.ConditionTrue {
+		return c.Reason
+	}
+	return ""
+}
+
+func unjudged(s *v1alpha1.RolloutStatus) bool {
+	return s.Promotion != nil && (s.Promotion.Mode == v1alpha1.TakeOverBypass || s.Promotion.Mode == v1alpha1.TakeOverUnserved)
+}
+
+// headline is the state in capitals, with the version or the weight that it is about.
+func headline(r *v1alpha1.Rollout, state State) string {
+	s, word := &r.Status, strings.ToUpper(string(state))
+	switch state {
+	case StateRolledBack, StateRollingBack:
+		return word + " to " + Tag(s.Stable)
+	case StateBypassed:
+		return word + ": " + Tag(s.Candidate) + " rolls out unjudged"
+	case StateWaiting:
+		if lacksBudget(s) {
+			return word + " for error budget"
+		}
+		return word + " to start " + Tag(s.Candidate)
+	case StatePromoting, StateBaking, StateHandingOver:
+		return word + " " + Tag(s.Candidate)
+	case StateStable:
+		return word + " " + Tag(s.Stable)
+	case StateStalled:
+		reason := v1alpha1.ConditionInvariantViolated
+		if c := stalled(s); c != nil {
+			reason = c.Reason
+		}
+		word += ": " + Text(reason, 63)
+	}
+	if s.Phase.InRun() && s.Step != nil {
+		return fmt.Sprintf("%s at %d %%", word, max(s.Step.Weight.Observed, 0))
+	}
+	return word
+}
+
+func lacksBudget(s *v1alpha1.RolloutStatus) bool {
+	p := s.Preflight
+	return p != nil && s.Candidate != nil && p.Revision == s.Candidate.Revision && p.Outcome != v1alpha1.VerdictPass
+}
+
+// since is when the state began, as far as the status tells.
+func since(s *v1alpha1.RolloutStatus, state State) time.Time {
+	kinds := []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionReady}
+	switch {
+	case state == StateRollingBack && s.Rollback != nil:
+		return s.Rollback.StartedAt.Time
+	case state == StateRolledBack && s.Candidate != nil && s.IsRejected(s.Candidate.Revision) != nil:
+		return s.IsRejected(s.Candidate.Revision).At.Time
+	case state == StateStable && len(s.History) > 0:
+		return s.History[0].FinishedAt.Time
+	case state == StateStalled:
+		kinds = []string{v1alpha1.ConditionStalled, v1alpha1.ConditionInvariantViolated}
+	case s.Phase == v1alpha1.PhaseHandingOver && s.Promotion != nil && s.Promotion.HandingSince != nil:
+		return s.Promotion.HandingSince.Time
+	case s.Promotion != nil && s.Phase.InRun():
+		return s.Promotion.StartedAt.Time
+	case s.Phase == v1alpha1.PhaseStepping && s.Step != nil:
+		return s.Step.EnteredAt.Time
+	}
+	for _, kind := range kinds {
+		if c := meta.FindStatusCondition(s.Conditions, kind); c != nil {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
+}

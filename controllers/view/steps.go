@@ -1,0 +1,84 @@
+package view
+
+import (
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Progress of a step.
+type Progress string
+
+// A step is passed, running or to come.
+const (
+	Passed Progress = "passed"
+	Now    Progress = "now"
+	ToCome Progress = "to come"
+)
+
+// Step is one step of the strip.
+type Step struct {
+	// Name is that of the spec, or "bake" or "hand over"; empty for a step without one.
+	Name string
+	// Weight in percent; -1 for the handover, which has none.
+	Weight int32
+	// Hold is how long the weight stays at least.
+	Hold     time.Duration
+	Progress Progress
+	// Held is how long the acknowledged weight of the step in progress has stayed;
+	// negative while it is not acknowledged.
+	Held time.Duration
+}
+
+// Left is how long the hold still lasts, and over how long it has been over.
+func (s Step) Left() (left, over time.Duration) {
+	if s.Held < 0 {
+		return s.Hold, 0
+	}
+	return max(s.Hold-s.Held, 0), max(s.Held-s.Hold, 0)
+}
+
+func steps(in Input) []Step {
+	s, spec := &in.Rollout.Status, &in.Rollout.Spec
+	declared := spec.Steps
+	if in.Run != nil && len(in.Run.Spec.Steps) > 0 {
+		declared = in.Run.Spec.Steps
+	}
+	at := len(declared)
+	switch s.Phase {
+	case v1alpha1.PhaseStepping, v1alpha1.PhaseRollingBack:
+		at = int(s.Step.Index)
+	case v1alpha1.PhaseHandingOver:
+		at++
+	}
+	var out []Step
+	for _, step := range declared {
+		out = append(out, Step{Name: Text(step.Name, 63), Weight: step.Weight, Hold: step.Hold.Duration})
+	}
+	full := int32(100)
+	if spec.ReplicaWeighted() {
+		full = 50
+	}
+	out = append(out, Step{Name: "bake", Weight: full, Hold: spec.Promotion.Bake.Duration}, Step{Name: "hand over", Weight: -1})
+	for i := range out {
+		out[i].Progress = ToCome
+		switch {
+		case i < at:
+			out[i].Progress = Passed
+		case i == at:
+			out[i].Progress, out[i].Held = Now, held(s, in.Now)
+		}
+	}
+	return out
+}
+
+func held(s *v1alpha1.RolloutStatus, now time.Time) time.Duration {
+	switch {
+	case s.Promotion != nil && s.Promotion.FullAt != nil:
+		return max(now.Sub(s.Promotion.FullAt.Time), 0)
+	case s.Promotion == nil && s.Step != nil && s.Step.AcknowledgedAt != nil:
+		return max(now.Sub(s.Step.AcknowledgedAt.Time), 0)
+	default:
+		return -1
+	}
+}

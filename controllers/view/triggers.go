@@ -1,0 +1,230 @@
+package view
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Trigger is one reason to roll back: what is measured, what is wanted, and how near it is
+// to firing.
+type Trigger struct {
+	// Name is guardrail/trigger; a ClusterGuardrail's begins with its kind.
+	Name    string
+	Outcome v1alpha1.VerdictOutcome
+	Reason  string
+	Message string
+	// Observes is set for a trigger that holds and rolls back nothing.
+	Observes bool
+	// Now is what was measured of the canary, Stable of stable, and Wanted the bound.
+	Now, Stable, Wanted string
+	// Evidence is how far the trigger is from firing, in percent: it fires at 100. It is
+	// -1 when the trigger has no such number.
+	Evidence float64
+	// Requests that the canary served at this weight, and Needed for a pass; 0 when the
+	// trigger needs none. Rate is how many come per second.
+	Requests, Needed int64
+	Rate             float64
+	EvaluatedAt      time.Time
+	Query, Samples   string
+	// Canary and Total are the counts of the run; nil when nothing was counted.
+	Counts, StableCounts *v1alpha1.ArmCounts
+	Statistics           []v1alpha1.Statistic
+}
+
+// Missing is how many requests a pass still needs.
+func (t Trigger) Missing() int64 { return max(t.Needed-t.Requests, 0) }
+
+// ETA is when they will have come at the present rate; 0 when that is not known.
+func (t Trigger) ETA() time.Duration {
+	if t.Rate <= 0 || t.Missing() == 0 {
+		return 0
+	}
+	return time.Duration(float64(t.Missing()) / t.Rate * float64(time.Second)).Round(time.Second)
+}
+
+// triggers are those of the Rollout's status, with the figures of its run.
+func triggers(in Input) []Trigger {
+	var out []Trigger
+	for _, v := range in.Rollout.Status.Verdicts {
+		t := Trigger{Name: triggerName(v.Kind, v.Guardrail, v.Trigger), Outcome: v.Outcome, Reason: Text(v.Reason, 63),
+			Message: Text(v.Message, 512), Observes: v.Mode == v1alpha1.ModeObserve, Evidence: -1}
+		if v.EvaluatedAt != nil {
+			t.EvaluatedAt = v.EvaluatedAt.Time
+		}
+		if in.Run != nil {
+			t.measure(in.Run, v.Kind, v.Guardrail, v.Trigger)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// Measured are the triggers of a run, as they were evaluated last.
+func Measured(run *v1alpha1.RolloutRun) []Trigger {
+	var out []Trigger
+	if run.Status.Analysis == nil {
+		return nil
+	}
+	for i := range run.Status.Analysis.Triggers {
+		a := &run.Status.Analysis.Triggers[i]
+		t := Trigger{Name: triggerName(a.Kind, a.Guardrail, a.Name), Observes: a.Mode == v1alpha1.ModeObserve, Evidence: -1}
+		t.measure(run, a.Kind, a.Guardrail, a.Name)
+		out = append(out, t)
+	}
+	return out
+}
+
+func triggerName(kind, guardrail, name string) string {
+	if kind == "ClusterGuardrail" {
+		return Text(kind+"/"+guardrail+"/"+name, 340)
+	}
+	return Text(guardrail+"/"+name, 340)
+}
+
+// measure fills in what the run knows of the trigger: its spec and its last evaluation.
+func (t *Trigger) measure(run *v1alpha1.RolloutRun, kind, guardrail, name string) {
+	spec, rule := pinned(run, kind, guardrail, name)
+	if rule != nil {
+		t.Wanted = wanted(*spec, *rule)
+	}
+	a := run.Status.Analysis.Trigger(kind, guardrail, name)
+	if a == nil {
+		if rule != nil && t.Message != "" {
+			t.Now = t.Message
+		}
+		return
+	}
+	t.Outcome, t.Reason, t.Message = a.Outcome, Text(a.Reason, 63), Text(a.Message, 512)
+	t.Query, t.Samples, t.Statistics = Text(a.Query, 4096), Text(a.SamplesSHA256, 71), a.Statistics
+	t.Counts, t.StableCounts = a.Canary, a.Stable
+	if a.EvaluatedAt != nil {
+		t.EvaluatedAt = a.EvaluatedAt.Time
+	}
+	numbers := numbersOf(a.Statistics)
+	t.Now, t.Stable = figures(numbers, a)
+	if rule == nil {
+		return
+	}
+	t.Evidence = evidenceOf(*rule, numbers)
+	if total, ok := numbers["stageTotal"]; ok && rule.SLO != "" {
+		t.Requests, t.Needed = int64(total), spec.MinimumSamples
+		if a.SamplesFrom != nil && a.EvaluatedAt != nil {
+			if elapsed := a.EvaluatedAt.Sub(a.SamplesFrom.Time).Seconds(); elapsed > 0 {
+				t.Rate = total / elapsed
+			}
+		}
+	}
+}
+
+func pinned(run *v1alpha1.RolloutRun, kind, guardrail, name string) (*v1alpha1.GuardrailSpec, *v1alpha1.Trigger) {
+	for i := range run.Spec.Guardrails {
+		g := &run.Spec.Guardrails[i]
+		if g.Kind != kind || g.Name != guardrail {
+			continue
+		}
+		for _, t := range g.Spec.EffectiveTriggers() {
+			if t.Name == name {
+				return &g.Spec, &t
+			}
+		}
+	}
+	return nil, nil
+}
+
+func numbersOf(statistics []v1alpha1.Statistic) map[string]float64 {
+	out := map[string]float64{}
+	for _, s := range statistics {
+		if v, err := strconv.ParseFloat(s.Value, 64); err == nil && !math.IsNaN(v) && !math.IsInf(v, 0) {
+			out[s.Name] = v
+		}
+	}
+	return out
+}
+
+// figures are what was measured of canary and stable.
+func figures(n map[string]float64, a *v1alpha1.TriggerAnalysis) (canary, stable string) {
+	if checks, ok := n["checks"]; ok {
+		return fmt.Sprintf("%.0f in %.0f", n["violations"], checks), ""
+	}
+	if v, ok := n["canary"]; ok {
+		canary = number(v)
+		if s, ok := n["stable"]; ok {
+			stable = number(s)
+		}
+		return canary, stable
+	}
+	return ratio(a.Canary), ratio(a.Stable)
+}
+
+func ratio(c *v1alpha1.ArmCounts) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Total <= 0:
+		return "no requests"
+	default:
+		return fmt.Sprintf("%s (%d/%d)", Percent(float64(c.Bad)/float64(c.Total)), c.Bad, c.Total)
+	}
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+
+// evidenceOf is how far the trigger is from firing, in percent; -1 when its rule has no
+// such number. A regression needs both of its tests, and a burn both of its windows.
+func evidenceOf(rule v1alpha1.Trigger, n map[string]float64) float64 {
+	part := func(value, limit string) float64 {
+		v, ok := n[value]
+		most, known := n[limit]
+		if !ok || !known || most <= 0 {
+			return -1
+		}
+		return min(max(100*v/most, 0), 100)
+	}
+	switch {
+	case rule.Regression != nil:
+		return min(part("logRelative", "logThreshold"), part("logAbsolute", "logThreshold"))
+	case rule.Burn != nil:
+		return min(part("burnLong", "rate"), part("burnShort", "rate"))
+	case rule.BudgetSpent != "":
+		return part("budgetSpent", "limit")
+	case rule.Saturation != nil:
+		return part("canary", "bound")
+	default:
+		return -1
+	}
+}
+
+// wanted is the bound of a trigger in a few words.
+func wanted(spec v1alpha1.GuardrailSpec, t v1alpha1.Trigger) string {
+	slo, _ := spec.SLO(t.SLO)
+	switch {
+	case t.Regression != nil:
+		worse, _ := strconv.ParseFloat(t.Regression.WorseThan, 64)
+		burn, _ := strconv.ParseFloat(t.Regression.Burn, 64)
+		objective, err := strconv.ParseFloat(slo.Objective, 64)
+		if err != nil {
+			return fmt.Sprintf("≤ %sx stable", number(worse))
+		}
+		return fmt.Sprintf("≤ %s or %sx stable", Percent(burn*(100-objective)/100), number(worse))
+	case t.Burn != nil:
+		return fmt.Sprintf("burn ≤ %sx in %s, %s", Text(t.Burn.Rate, 16), Short(t.Burn.Long.Duration), Short(t.Burn.Short.Duration))
+	case t.BudgetSpent != "":
+		return fmt.Sprintf("≤ %s %% of budget", Text(t.BudgetSpent, 16))
+	case t.Saturation != nil && t.Saturation.Max != "":
+		return "≤ " + Text(t.Saturation.Max, 32)
+	case t.Saturation != nil:
+		return "≤ " + Text(t.Saturation.WorseThan, 16) + "x stable"
+	case t.Invariant != "":
+		return "0"
+	case t.Pods != nil && t.Pods.MaxRestarts != nil:
+		return fmt.Sprintf("≤ %d restarts, ready in %s", *t.Pods.MaxRestarts, Short(t.Pods.ReadyWithin.Duration))
+	case t.Check != nil:
+		return "the check passes"
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,144 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
+)
+
+// Version is stable or the candidate: what it is, which part of the requests it gets, and
+// how its pods are.
+type Version struct {
+	// Side is "stable" or "canary".
+	Side, Tag, Image, Digest, Revision, ReplicaSet string
+	// Percent of the requests; -1 when that is not known.
+	Percent int32
+	// Pods that are there and Ready of them; both -1 when the pods were not read.
+	Pods, Ready int
+	// Problem is why pods are missing or not ready; empty when all are ready.
+	Problem string
+	// PushedBy is who wrote the template; only known of the candidate.
+	PushedBy string
+}
+
+func versions(in Input) []Version {
+	s := &in.Rollout.Status
+	share := shareOf(s)
+	var out []Version
+	if s.Stable != nil {
+		v := version(in, "stable", s.Stable)
+		if share >= 0 {
+			v.Percent = 100 - share
+		}
+		out = append(out, v)
+	}
+	if s.Candidate != nil && (s.Stable == nil || s.Candidate.Revision != s.Stable.Revision) {
+		v := version(in, "canary", s.Candidate)
+		v.Percent, v.PushedBy = share, PushedBy(in)
+		out = append(out, v)
+	}
+	return out
+}
+
+// shareOf is the candidate's percentage of the requests; -1 when it is not known.
+func shareOf(s *v1alpha1.RolloutStatus) int32 {
+	switch {
+	case !s.Phase.InRun():
+		return 0
+	case s.Step == nil || s.Phase == v1alpha1.PhaseHandingOver:
+		return -1
+	default:
+		return s.Step.Weight.Observed
+	}
+}
+
+func version(in Input, side string, r *v1alpha1.Revision) Version {
+	v := Version{Side: side, Tag: Tag(r), Image: Text(r.Image, 512), Digest: digest(r.Images), Revision: Text(r.Revision, 10),
+		ReplicaSet: Text(r.ReplicaSet, 253), Percent: -1, Pods: -1, Ready: -1}
+	if in.Pods == nil || r.ReplicaSet == "" {
+		return v
+	}
+	pods := workload.ActivePods(ofSet(in.Pods, r.ReplicaSet))
+	v.Pods, v.Ready = len(pods), len(workload.ReadyPods(pods))
+	wanted := v.Pods
+	if step := in.Rollout.Status.Step; side == "canary" && step != nil && in.Rollout.Status.Phase.InRun() {
+		wanted = int(step.Replicas.Desired)
+	} else if side == "stable" && in.Deployment != nil {
+		wanted = int(workload.Replicas(in.Deployment))
+	}
+	v.Pods = max(v.Pods, wanted)
+	v.Problem = Text(workload.Cause(workload.Set{Name: r.ReplicaSet, Desired: int32(wanted)}, pods, in.Now), 512)
+	return v
+}
+
+func ofSet(pods []corev1.Pod, set string) []corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
+		return len(p.OwnerReferences) == 0 || p.OwnerReferences[0].Kind != "ReplicaSet" || p.OwnerReferences[0].Name != set
+	})
+}
+
+// digest is that of the first container, when it is known.
+func digest(images []v1alpha1.ContainerImage) string {
+	if len(images) == 0 {
+		return ""
+	}
+	return Text(images[0].Digest, 128)
+}
+
+// PushedBy is who wrote the template of the run, or else the declared one; empty when
+// nobody recorded that.
+func PushedBy(in Input) string {
+	if in.Run != nil && in.Run.Spec.StartedBy != "" && in.Rollout.Status.Candidate != nil && in.Run.Spec.Revision == in.Rollout.Status.Candidate.Revision {
+		return Text(in.Run.Spec.StartedBy, 256)
+	}
+	if in.Deployment != nil {
+		return Text(in.Deployment.GetAnnotations()[v1alpha1.AnnotationPushedBy], 256)
+	}
+	return ""
+}
+
+// notes are what is wrong beside the state, and what is not as people may think.
+func notes(in Input) []string {
+	s := &in.Rollout.Status
+	var out []string
+	add := func(format string, args ...any) { out = append(out, Text(fmt.Sprintf(format, args...), 700)) }
+	if s.Refusal != nil {
+		add("The API server refuses, for %s: %s: %s", Short(in.Now.Sub(s.Refusal.Since.Time)), s.Refusal.Effect, s.Refusal.Message)
+	}
+	for _, kind := range []string{v1alpha1.ConditionInvariantViolated, v1alpha1.ConditionTrafficConflict} {
+		for _, c := range s.Conditions {
+			if c.Type == kind && c.Status == "True" {
+				add("%s: %s", kind, c.Message)
+			}
+		}
+	}
+	for _, c := range s.Conditions {
+		if c.Type == v1alpha1.ConditionGuarded && c.Status != "True" {
+			add("The guard is not proven (%s): %s", c.Reason, c.Message)
+		}
+	}
+	for i := range in.Guardrails {
+		for _, c := range in.Guardrails[i].Status.Conditions {
+			if c.Type == v1alpha1.ConditionReady && c.Status == "False" {
+				add("Guardrail %s is not Ready (%s): %s", in.Guardrails[i].Name, c.Reason, c.Message)
+			}
+		}
+	}
+	if s.Phase.InRun() {
+		for _, o := range s.WouldRollBack {
+			add("%s only observes; it would have rolled back at %s, %s", o.Trigger, o.Stage, o.At.UTC().Format(time.TimeOnly))
+		}
+	}
+	if d := s.DirectCallers; d != nil && d.Mode == v1alpha1.DirectCallersAny && d.CandidatePercent > 0 {
+		add("Callers of the Service itself, without a route, reach the canary with %d %% of their requests.", d.CandidatePercent)
+	}
+	if a := s.LastHandledAction; a != nil && a.Refused != "" && in.Now.Sub(a.At.Time) < time.Hour {
+		add("Last command, by %s: %s", a.By, a.Refused)
+	}
+	return out
+}

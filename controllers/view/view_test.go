@@ -1,0 +1,268 @@
+package view_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+)
+
+var now = time.Date(2026, 11, 20, 14, 0, 0, 0, time.UTC)
+
+func at(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(d)) }
+
+func rollout(phase v1alpha1.Phase, change func(*v1alpha1.RolloutStatus)) *v1alpha1.Rollout {
+	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "checkout", Namespace: "shop"}}
+	r.Status = v1alpha1.RolloutStatus{Phase: phase, Message: "as it is", Stable: &v1alpha1.Revision{Revision: "aaaaaaaaaa", Image: "registry:5000/shop:1.4"}}
+	if change != nil {
+		change(&r.Status)
+	}
+	return r
+}
+
+func condition(kind, reason string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, LastTransitionTime: at(-time.Hour)}
+}
+
+func TestStates(t *testing.T) {
+	with := func(c metav1.Condition) func(*v1alpha1.RolloutStatus) {
+		return func(s *v1alpha1.RolloutStatus) { s.Conditions = append(s.Conditions, c) }
+	}
+	takeOver := func(mode v1alpha1.TakeOver) func(*v1alpha1.RolloutStatus) {
+		return func(s *v1alpha1.RolloutStatus) { s.Promotion = &v1alpha1.PromotionStatus{Mode: mode} }
+	}
+	for name, c := range map[string]struct {
+		rollout *v1alpha1.Rollout
+		want    view.State
+	}{
+		"not adopted":           {rollout("", nil), view.StateNew},
+		"serving":               {rollout(v1alpha1.PhaseStable, nil), view.StateStable},
+		"in a step":             {rollout(v1alpha1.PhaseStepping, with(condition("Reconciling", "Progressing"))), view.StateProgressing},
+		"undecided":             {rollout(v1alpha1.PhaseStepping, with(condition("Reconciling", "Holding"))), view.StateHolding},
+		"paused":                {rollout(v1alpha1.PhaseStepping, with(condition("Reconciling", "Paused"))), view.StatePaused},
+		"over its deadline":     {rollout(v1alpha1.PhaseStepping, with(condition("Stalled", "DeadlineExceeded"))), view.StateStalled},
+		"rejected":              {rollout(v1alpha1.PhaseRolledBack, with(condition("Stalled", "RolledBack"))), view.StateRolledBack},
+		"a failed self-check":   {rollout(v1alpha1.PhaseStable, with(condition("InvariantViolated", "SelfCheckFailed"))), view.StateStalled},
+		"handed over":           {rollout(v1alpha1.PhaseHandingOver, takeOver(v1alpha1.TakeOverHandOver)), view.StateHandingOver},
+		"bypassed":              {rollout(v1alpha1.PhaseHandingOver, takeOver(v1alpha1.TakeOverBypass)), view.StateBypassed},
+		"a phase of the future": {rollout("Dancing", nil), view.StateHolding},
+	} {
+		if got := view.StateOf(c.rollout); got != c.want {
+			t.Errorf("%s is %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestTextFromOutsideIsSafe(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                                 "plain",
+		"red \x1b[31mtext\x1b[0m":               "red [31mtext[0m",
+		"two\nlines\tand\r\nmore":               "two lines and  more",
+		"right\u202eto left, \u200bzero width":  "rightto left, zero width",
+		"C1 \u009b31m":                          "C1 31m",
+		"not UTF-8 \xff\xfe":                    "not UTF-8 ",
+		strings.Repeat("ä", 30):                 strings.Repeat("ä", 19) + "…",
+		"bell \a and title \x1b]0;mine\x07 end": "bell  and title ]0;…",
+	} {
+		if got := view.Text(in, 20); got != want && view.Text(in, 40) != want {
+			t.Errorf("%q is shown as %q, want %q", in, got, want)
+		}
+	}
+	if got := view.Text(strings.Repeat("\u202e", 1<<20)+"end", 10); strings.Contains(got, "end") {
+		t.Errorf("a long text is scanned to its end: %q", got)
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for d, want := range map[time.Duration]string{-time.Second: "0s", 40 * time.Second: "40s", 4*time.Minute + 12*time.Second: "4m12s", 5 * time.Minute: "5m",
+		18*time.Minute + 5*time.Second: "18m", 3*time.Hour + 5*time.Minute: "3h05m", 2 * time.Hour: "2h", 50 * time.Hour: "2d"} {
+		if got := view.Short(d); got != want {
+			t.Errorf("%s is %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestTags(t *testing.T) {
+	for image, want := range map[string]string{"shop:1.5": "1.5", "registry:5000/shop": "aaaaaaaaaa", "registry:5000/shop:1.5@sha256:abc": "1.5", "": "aaaaaaaaaa"} {
+		if got := view.Tag(&v1alpha1.Revision{Revision: "aaaaaaaaaa", Image: image}); got != want {
+			t.Errorf("%q has the tag %q, want %q", image, got, want)
+		}
+	}
+}
+
+// TestEvidence: a trigger fires at 100, and a regression needs both of its tests.
+func TestEvidence(t *testing.T) {
+	statistics := func(pairs ...string) []v1alpha1.Statistic {
+		var out []v1alpha1.Statistic
+		for i := 0; i < len(pairs); i += 2 {
+			out = append(out, v1alpha1.Statistic{Name: pairs[i], Value: pairs[i+1]})
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		trigger    v1alpha1.Trigger
+		statistics []v1alpha1.Statistic
+		want       float64
+	}{
+		"one test alone":    {v1alpha1.Trigger{SLO: "errors", Regression: &v1alpha1.RegressionTrigger{}}, statistics("logRelative", "8", "logAbsolute", "2", "logThreshold", "8"), 25},
+		"both":              {v1alpha1.Trigger{SLO: "errors", Regression: &v1alpha1.RegressionTrigger{}}, statistics("logRelative", "9", "logAbsolute", "20", "logThreshold", "8"), 100},
+		"against it":        {v1alpha1.Trigger{SLO: "errors", Regression: &v1alpha1.RegressionTrigger{}}, statistics("logRelative", "-3", "logAbsolute", "1", "logThreshold", "8"), 0},
+		"one window":        {v1alpha1.Trigger{SLO: "errors", Burn: &v1alpha1.BurnTrigger{}}, statistics("burnLong", "7.2", "burnShort", "30", "rate", "14.4"), 50},
+		"budget":            {v1alpha1.Trigger{SLO: "errors", BudgetSpent: "2"}, statistics("budgetSpent", "0.01", "limit", "0.02"), 50},
+		"no statistics":     {v1alpha1.Trigger{SLO: "errors", BudgetSpent: "2"}, nil, -1},
+		"not a number":      {v1alpha1.Trigger{SLO: "errors", BudgetSpent: "2"}, statistics("budgetSpent", "NaN", "limit", "0.02"), -1},
+		"no number of that": {v1alpha1.Trigger{Invariant: "ledger"}, statistics("checks", "7", "violations", "0"), -1},
+	} {
+		c.trigger.Name = "t"
+		run := &v1alpha1.RolloutRun{}
+		run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: v1alpha1.GuardrailSpec{Triggers: []v1alpha1.Trigger{c.trigger}}}}
+		run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{{Kind: "Guardrail", Guardrail: "g", Name: "t", Statistics: c.statistics}}}
+		if got := view.Measured(run)[0].Evidence; got != c.want {
+			t.Errorf("%s: evidence %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestTheTimeUntilThereAreEnoughRequests(t *testing.T) {
+	for name, c := range map[string]struct {
+		trigger view.Trigger
+		missing int64
+		eta     time.Duration
+	}{
+		"some missing":   {view.Trigger{Requests: 140, Needed: 200, Rate: 0.5}, 60, 2 * time.Minute},
+		"enough":         {view.Trigger{Requests: 300, Needed: 200, Rate: 0.5}, 0, 0},
+		"none come":      {view.Trigger{Requests: 0, Needed: 200}, 200, 0},
+		"none is needed": {view.Trigger{}, 0, 0},
+	} {
+		if c.trigger.Missing() != c.missing || c.trigger.ETA() != c.eta {
+			t.Errorf("%s: %d missing, in %s", name, c.trigger.Missing(), c.trigger.ETA())
+		}
+	}
+}
+
+// TestWaitingForAVersion tries every way in which one can end.
+func TestWaitingForAVersion(t *testing.T) {
+	const version, other, stable = "bbbbbbbbbb", "cccccccccc", "aaaaaaaaaa"
+	candidate := func(revision string) func(*v1alpha1.RolloutStatus) {
+		return func(s *v1alpha1.RolloutStatus) { s.Candidate = &v1alpha1.Revision{Revision: revision} }
+	}
+	ended := func(outcome v1alpha1.Outcome, when time.Duration) v1alpha1.HistoryEntry {
+		return v1alpha1.HistoryEntry{Revision: version, Outcome: outcome, FinishedAt: at(when), Message: "it ended"}
+	}
+	for name, c := range map[string]struct {
+		rollout  *v1alpha1.Rollout
+		declared string
+		over     bool
+		want     v1alpha1.Outcome
+	}{
+		"not seen yet":   {rollout(v1alpha1.PhaseStable, nil), version, false, ""},
+		"in a step":      {rollout(v1alpha1.PhaseStepping, candidate(version)), version, false, ""},
+		"pushed over it": {rollout(v1alpha1.PhaseStepping, candidate(version)), other, false, ""},
+		"stable":         {rollout(v1alpha1.PhaseStable, func(s *v1alpha1.RolloutStatus) { s.Stable.Revision = version }), version, true, v1alpha1.OutcomePromoted},
+		"rolled back": {rollout(v1alpha1.PhaseRolledBack, func(s *v1alpha1.RolloutStatus) {
+			candidate(version)(s)
+			s.Rejected = []v1alpha1.RejectedRevision{{Revision: version}}
+		}), version, true, v1alpha1.OutcomeRolledBack},
+		"rolling back": {rollout(v1alpha1.PhaseRollingBack, func(s *v1alpha1.RolloutStatus) {
+			candidate(version)(s)
+			s.Rejected = []v1alpha1.RejectedRevision{{Revision: version}}
+		}), version, false, ""},
+		"superseded": {rollout(v1alpha1.PhaseGating, func(s *v1alpha1.RolloutStatus) {
+			candidate(other)(s)
+			s.History = []v1alpha1.HistoryEntry{ended(v1alpha1.OutcomeSuperseded, time.Minute)}
+		}), other, true, v1alpha1.OutcomeSuperseded},
+		"cancelled": {rollout(v1alpha1.PhaseStable, func(s *v1alpha1.RolloutStatus) {
+			s.History = []v1alpha1.HistoryEntry{ended(v1alpha1.OutcomeCancelled, time.Minute)}
+		}), stable, true, v1alpha1.OutcomeCancelled},
+		"bypassed": {rollout(v1alpha1.PhaseStable, func(s *v1alpha1.RolloutStatus) {
+			s.Stable.Revision = version
+			s.History = []v1alpha1.HistoryEntry{ended(v1alpha1.OutcomeBypassed, time.Minute)}
+		}), version, true, v1alpha1.OutcomeBypassed},
+		"retried": {rollout(v1alpha1.PhaseStepping, func(s *v1alpha1.RolloutStatus) {
+			candidate(version)(s)
+			s.History = []v1alpha1.HistoryEntry{ended(v1alpha1.OutcomeRolledBack, -time.Minute)}
+		}), version, false, ""},
+		"never declared":  {rollout(v1alpha1.PhaseStable, nil), stable, true, v1alpha1.OutcomeCancelled},
+		"another instead": {rollout(v1alpha1.PhaseStable, nil), other, true, v1alpha1.OutcomeSuperseded},
+		"not known what":  {rollout(v1alpha1.PhaseStable, nil), "", false, ""},
+	} {
+		end := view.Await(c.rollout, version, c.declared, now)
+		if end.Over != c.over || end.Outcome != c.want || end.Said == "" {
+			t.Errorf("%s: %+v", name, end)
+		}
+	}
+}
+
+func TestWorstFirst(t *testing.T) {
+	rows := []view.Row{{Name: "b", State: view.StateStable}, {Name: "a", State: view.StateStable}, {Name: "z", State: view.StateHolding}, {Name: "y", State: view.StateStalled}}
+	view.Worst(rows)
+	got := ""
+	for _, r := range rows {
+		got += r.Name
+	}
+	if got != "yzab" {
+		t.Errorf("the order is %s", got)
+	}
+}
+
+// TestAScreenOfAlmostNothing: what is missing in the cluster is missing on the screen, and
+// nothing else.
+func TestAScreenOfAlmostNothing(t *testing.T) {
+	for _, phase := range []v1alpha1.Phase{"", v1alpha1.PhaseStable, v1alpha1.PhaseGating, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking,
+		v1alpha1.PhaseHandingOver, v1alpha1.PhaseRollingBack, v1alpha1.PhaseRolledBack, "Dancing"} {
+		r := rollout(phase, func(s *v1alpha1.RolloutStatus) { s.Stable = nil })
+		screen := view.Rollout(view.Input{Rollout: r, Now: now})
+		if screen.Headline == "" || screen.Why == "" || len(screen.Versions) != 0 || len(screen.Steps) != 0 {
+			t.Errorf("phase %q: %+v", phase, screen)
+		}
+	}
+	account := view.Explain(nil, &v1alpha1.RolloutRun{})
+	if account.FailedRequests != -1 || account.ToZero >= 0 || account.Present != "" || len(account.Actions) != 0 {
+		t.Errorf("a run with nothing in it: %+v", account)
+	}
+}
+
+// TestHistoryOfBoth: runs that were pruned are remembered by the status, the others once.
+func TestHistoryOfBoth(t *testing.T) {
+	r := rollout(v1alpha1.PhaseStable, func(s *v1alpha1.RolloutStatus) {
+		s.History = []v1alpha1.HistoryEntry{{Run: "two", StartedAt: at(-time.Hour)}, {Run: "one", StartedAt: at(-2 * time.Hour)}}
+	})
+	runs := []v1alpha1.RolloutRun{{ObjectMeta: metav1.ObjectMeta{Name: "two"}}, {ObjectMeta: metav1.ObjectMeta{Name: "three"}}}
+	runs[0].Spec.StartedAt, runs[0].Status.Outcome = at(-time.Hour), v1alpha1.OutcomePromoted
+	got := ""
+	for _, f := range view.History(r, runs) {
+		got += f.Run + " "
+	}
+	if got != "two one " {
+		t.Errorf("the history is %s", got)
+	}
+}
+
+// TestWhatItWaitsForEnforces: requests that only an observing trigger lacks hold nothing.
+func TestWhatItWaitsForEnforces(t *testing.T) {
+	r := rollout(v1alpha1.PhaseStepping, func(s *v1alpha1.RolloutStatus) {
+		s.Conditions = []metav1.Condition{condition("Reconciling", "Holding")}
+	})
+	run := &v1alpha1.RolloutRun{}
+	spec := v1alpha1.GuardrailSpec{MinimumSamples: 200}
+	analysis := &v1alpha1.AnalysisStatus{}
+	from, evaluated := metav1.NewMicroTime(now.Add(-100*time.Second)), metav1.NewMicroTime(now)
+	for name, c := range map[string]struct {
+		mode  v1alpha1.Mode
+		total string
+	}{"observes": {v1alpha1.ModeObserve, "10"}, "enforces": {"", "100"}} {
+		spec.Triggers = append(spec.Triggers, v1alpha1.Trigger{Name: name, SLO: "errors", BudgetSpent: "2"})
+		analysis.Triggers = append(analysis.Triggers, v1alpha1.TriggerAnalysis{Kind: "Guardrail", Guardrail: "g", Name: name, Outcome: v1alpha1.VerdictInconclusive,
+			SamplesFrom: &from, EvaluatedAt: &evaluated, Statistics: []v1alpha1.Statistic{{Name: "stageTotal", Value: c.total}}})
+		r.Status.Verdicts = append(r.Status.Verdicts, v1alpha1.VerdictStatus{Kind: "Guardrail", Guardrail: "g", Trigger: name, Mode: c.mode})
+	}
+	run.Spec.Guardrails, run.Status.Analysis = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: spec}}, analysis
+	screen := view.Rollout(view.Input{Rollout: r, Run: run, Now: now})
+	if want := "Waiting for requests: 100 of 200 at this weight, about 1m40s at the present rate (g/enforces)."; screen.Why != want {
+		t.Errorf("%s, want %s", screen.Why, want)
+	}
+}

@@ -1,0 +1,210 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// person runs kubectl belay as somebody in a namespace.
+type person struct {
+	t                       *testing.T
+	path, config, namespace string
+}
+
+func personIn(t *testing.T, namespace, name string, groups ...string) person {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubectl-belay")
+	if out, err := exec.Command("go", "build", "-o", path, "belay.dev/belay/cmd/kubectl-belay").CombinedOutput(); err != nil {
+		t.Fatal(string(out))
+	}
+	user, err := environment.AddUser(envtest.User{Name: name, Groups: groups}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := user.KubeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return person{t: t, path: path, config: file, namespace: namespace}
+}
+
+// said is how a command ended.
+type said struct {
+	out, err string
+	code     int
+}
+
+func (p person) says(args ...string) said {
+	p.t.Helper()
+	command := exec.CommandContext(p.t.Context(), p.path, append(args, "-n", p.namespace, "--kubeconfig", p.config, "--cache-dir", p.t.TempDir())...)
+	var out, errOut bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errOut
+	var exit *exec.ExitError
+	if err := command.Run(); err != nil && !errors.As(err, &exit) {
+		p.t.Error(err)
+	}
+	return said{out.String(), errOut.String(), command.ProcessState.ExitCode()}
+}
+
+// during runs a command while the shop goes on, until both are done. The shop waits until
+// the command has written what it writes: else the run could be over before.
+func (p person) during(s *shop, written func() bool, reached func(*v1alpha1.Rollout) bool, args ...string) said {
+	p.t.Helper()
+	end := make(chan said, 1)
+	go func() { end <- p.says(args...) }()
+	var ended *said
+	NewWithT(p.t).Eventually(func() bool {
+		select {
+		case e := <-end:
+			ended = &e
+			return true
+		default:
+			return written()
+		}
+	}).WithTimeout(3*soon).WithPolling(20*time.Millisecond).Should(BeTrue(), "%v wrote nothing", args)
+	s.until(strings.Join(args, " "), func(r *v1alpha1.Rollout) bool {
+		if ended == nil {
+			select {
+			case e := <-end:
+				ended = &e
+			default:
+			}
+		}
+		return reached(r) || ended != nil
+	})
+	if ended == nil {
+		e := <-end
+		ended = &e
+	}
+	return *ended
+}
+
+// commanded holds once the Rollout has another command than now.
+func commanded(s *shop) func() bool {
+	before := s.rollout().Annotations[v1alpha1.AnnotationActionToken]
+	return func() bool { return s.rollout().Annotations[v1alpha1.AnnotationActionToken] != before }
+}
+
+func declares(s *shop, image string) func() bool {
+	return func() bool { return s.deployment().Spec.Template.Spec.Containers[0].Image == image }
+}
+
+func (p person) expect(got said, code int, words ...string) {
+	p.t.Helper()
+	if got.code != code {
+		p.t.Errorf("exit code %d, want %d:\n%s%s", got.code, code, got.out, got.err)
+	}
+	for _, w := range words {
+		if !strings.Contains(got.out+got.err, w) {
+			p.t.Errorf("want %q in:\n%s%s", w, got.out, got.err)
+		}
+	}
+}
+
+// TestCommandLine goes through a release that a person aborts, retries and takes back.
+func TestCommandLine(t *testing.T) {
+	s := open(t)
+	me := personIn(t, s.namespace, "oncall@example.com", "system:masters")
+	me.expect(me.says("why"), 1, "has had no run yet")
+	me.expect(me.says("abort", "shop"), 1, "nothing to abort")
+
+	s.release(better)
+	s.until("at 50 %", atWeight)
+	me.expect(me.says("list", "-A"), 0, s.namespace, "v1 50 %, v2 50 %", "1/1")
+	me.expect(me.says("status"), 0, "PROGRESSING at 50 %", "◐ 50 %", "shop/errors", "1/1 ready", "abort|rollback shop")
+	me.expect(me.says("status", "rollouts.belay.dev/shop", "-o", "jsonpath={.status.phase}"), 0, "Stepping")
+	me.expect(me.says("list", "-o", "name"), 0, "rollout.belay.dev/shop")
+	me.expect(me.says("why", "shop"), 0, "IN PROGRESS", `"registry.example/shop:v1" -> "registry.example/shop:v2"`)
+	me.expect(me.says("status", "nothing"), 1, `no Rollout "nothing" in namespace`)
+	me.expect(me.says("status", "-x"), 2, "unknown shorthand flag")
+
+	me.expect(me.during(s, commanded(s), inPhase(v1alpha1.PhaseRolledBack), "abort", "shop", "--reason", "wrong prices"), 0,
+		"Abort of v2 given to Rollout shop", `aborted by oncall@example.com: "wrong prices"`, "Rollout shop: ROLLED BACK to v1")
+	r := s.rollout()
+	if got := r.Annotations[v1alpha1.AnnotationActionRevision]; got != r.Status.Candidate.Revision {
+		t.Errorf("the command was for revision %q, the candidate was %q", got, r.Status.Candidate.Revision)
+	}
+	// Flux removes what a manager writes whose name begins with kubectl.
+	for _, f := range r.ManagedFields {
+		if strings.HasPrefix(f.Manager, "kubectl") {
+			t.Errorf("field manager %s wrote the command", f.Manager)
+		}
+	}
+	run := r.Status.Run
+	for _, about := range []string{"shop", run} {
+		me.expect(me.says("why", about), 0, "was ROLLED BACK", "abort", "by oncall@example.com", "wrong prices", "hashes verify",
+			"The Deployment still declares v2, and is held", "retry|rollback shop")
+	}
+	me.expect(me.says("log", run), 0, "canary ready, weight 0 % to 50 %", `aborted by oncall@example.com: "wrong prices"`)
+	me.expect(me.says("history", "shop"), 0, run, "RolledBack", "abort")
+	me.expect(me.says("show", run), 0, "shop/errors  Pass (Healthy)", "hashes: ok")
+	me.expect(me.says("wait", "shop"), 10, "RolledBack: ")
+
+	me.expect(me.during(s, commanded(s), atWeight, "retry", "shop", "--reason", "prices are right"), 0, "Retry of v2 given", "Rollout shop: ")
+	if last := s.rollout().Status.LastHandledAction; last == nil || last.Action != v1alpha1.ActionRetry || last.By != "oncall@example.com" || last.Refused != "" {
+		t.Errorf("the last command is %+v", last)
+	}
+	me.expect(me.during(s, declares(s, good), ended(better), "rollback", "shop", "--reason", "not right after all"), 0, "v1 is the stable version and serves")
+	d := s.deployment()
+	if image := d.Spec.Template.Spec.Containers[0].Image; image != good {
+		t.Errorf("the Deployment declares %s", image)
+	}
+	for key, want := range map[string]string{v1alpha1.AnnotationPushedBy: "oncall@example.com (kubectl-belay)", "kubernetes.io/change-cause": "not right after all"} {
+		if !strings.Contains(d.Annotations[key], want) {
+			t.Errorf("%s is %q, want %q", key, d.Annotations[key], want)
+		}
+	}
+}
+
+// TestCommandLineTakesAPromotedVersionBack: to the one before it, which returns without steps.
+func TestCommandLineTakesAPromotedVersionBack(t *testing.T) {
+	s := open(t)
+	me := personIn(t, s.namespace, "sre@example.com", "system:masters")
+	me.expect(me.says("rollback", "shop"), 1, "no version was promoted before v1")
+	me.expect(me.says("wait", "shop", "--image", better, "--timeout", "1s"), 14, "Time out after 1s")
+	s.release(better)
+	me.expect(me.during(s, declares(s, better), ended(better), "wait", "shop", "--image", better), 0, "Promoted: v2 is the stable version and serves")
+	me.expect(me.says("abort", "shop"), 1, "kubectl belay rollback goes back to the version before")
+	d := s.deployment()
+	d.Labels["kustomize.toolkit.fluxcd.io/name"] = "apps"
+	s.must(admin.Update(t.Context(), d))
+	me.expect(me.during(s, declares(s, good), ended(good), "rollback", "shop", "--reason", "loses carts"), 0, "Warning: the Flux Kustomization apps manages Deployment shop", "declares revision")
+	if h := s.until("v1 again", ended(good)).Status.History[0]; h.Outcome != v1alpha1.OutcomePromoted {
+		t.Errorf("the rollback ended as %+v", h)
+	}
+	if got, want := s.deployment().Spec.Template.Labels, map[string]string{"app": "shop"}; !maps.Equal(got, want) {
+		t.Errorf("the template has the labels %v, want %v", got, want)
+	}
+}
+
+// TestCommandLineOfAViewer: who may read Belay's objects alone still gets a screen, which
+// says what is missing, and may give no command.
+func TestCommandLineOfAViewer(t *testing.T) {
+	s := open(t)
+	bind(t, admin, "cli-viewer", "belay-view")
+	viewer := personIn(t, s.namespace, "cli-viewer")
+	allowed(t, admin, "cli-viewer", "list", v1alpha1.GroupVersion.Group, "rollouts")
+	viewer.expect(viewer.says("status", "shop"), 0, "STABLE v1", "You may not read Deployments")
+	s.release(better)
+	s.until("at 50 %", atWeight)
+	viewer.expect(viewer.says("abort", "shop"), 1, "Abort was not given", "forbidden")
+	if r := s.rollout(); r.Annotations[v1alpha1.AnnotationAction] != "" {
+		t.Error("the command was written")
+	}
+}

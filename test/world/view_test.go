@@ -1,0 +1,75 @@
+package world
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+	screens "belay.dev/belay/controllers/view"
+)
+
+// TestEveryMomentHasAScreen: what people see of every status that the planner writes in any
+// story is whole, and agrees with it.
+func TestEveryMomentHasAScreen(t *testing.T) {
+	states := map[screens.State]bool{}
+	for _, s := range Stories() {
+		t.Run(s.Name, func(t *testing.T) {
+			w := s.Begin(1)
+			last := ""
+			var seen *v1alpha1.RolloutStatus
+			w.trace = func(w *World) {
+				status := w.rollout.status
+				if status == seen {
+					return
+				}
+				seen = status
+				r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}, Spec: w.spec, Status: *status}
+				screen := screens.Rollout(screens.Input{Rollout: r, Run: w.history.named(status.Run), Now: w.at})
+				states[screen.State] = true
+				if now := fmt.Sprint(screen.Headline, screen.Why); now != last {
+					last = now
+					for _, wrong := range disagrees(status, screen) {
+						t.Errorf("+%.2fs %s: %s\n%+v", w.at.Sub(w.start).Seconds(), status.Phase, wrong, screen)
+					}
+				}
+			}
+			w.Run()
+		})
+	}
+	for _, want := range []screens.State{screens.StateNew, screens.StateStable, screens.StateWaiting, screens.StateProgressing, screens.StateHolding, screens.StatePromoting,
+		screens.StateBaking, screens.StateHandingOver, screens.StateBypassed, screens.StateRollingBack, screens.StateRolledBack, screens.StateStalled} {
+		if !states[want] {
+			t.Errorf("no story is ever %s", want)
+		}
+	}
+}
+
+func disagrees(s *v1alpha1.RolloutStatus, screen screens.Screen) (wrong []string) {
+	expect := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	expect(screen.Headline != "" && screen.Why != "", "no headline or no reason")
+	running := 0
+	for _, step := range screen.Steps {
+		if step.Progress == screens.Now {
+			running++
+		}
+	}
+	expect(!s.Phase.InRun() || s.Step == nil || running == 1, "%d steps are in progress", running)
+	expect(s.Phase.InRun() || len(screen.Steps) == 0, "steps without a run")
+	expect(s.Phase == "" || !screen.Since.IsZero(), "nobody knows since when")
+	expect(slices.Contains(screen.Actions, "retry") == (s.Phase == v1alpha1.PhaseRolledBack), "retry is offered or not: %v", screen.Actions)
+	for _, v := range screen.Versions {
+		expect(v.Tag != "" && v.Percent >= -1 && v.Percent <= 100, "version %+v", v)
+	}
+	stalled := slices.ContainsFunc(s.Conditions, func(c metav1.Condition) bool {
+		return c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue
+	})
+	expect(!stalled || screen.State.NeedsPerson(), "a person is needed, and it is %s", screen.State)
+	return wrong
+}
