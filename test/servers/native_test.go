@@ -67,7 +67,8 @@ func TestNativeHistograms(t *testing.T) {
 		query, err := prometheus.IndicatorQuery(tc.of, shop)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Eventually(func(g Gomega) {
-			answer, err := client(t, tc.url, time.Second).Counts(t.Context(), "shop", query, 1, time.Now)
+			// Samples reach VictoriaMetrics in batches: they are some seconds old.
+			answer, err := client(t, tc.url, every).Counts(t.Context(), "shop", query, 1, time.Now)
 			if tc.err != "" {
 				known := &prometheus.QueryError{}
 				g.Expect(errors.As(err, &known)).To(BeTrue(), "%v", err)
