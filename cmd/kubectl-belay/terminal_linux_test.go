@@ -94,7 +94,11 @@ func TestALiveScreenFitsItsTerminal(t *testing.T) {
 	}
 	seen := <-drawn
 	stop()
-	screens := strings.Split(seen[:strings.Index(seen, leaveScreen)], home)
+	drawing, _, left := strings.Cut(seen, leaveScreen)
+	if !left {
+		t.Fatalf("the terminal was not given back:\n%q", seen)
+	}
+	screens := strings.Split(drawing, home)
 	for _, screen := range screens[1:] {
 		if lines := strings.Count(screen, "\n"); lines >= 12 {
 			t.Errorf("%d lines on a terminal of 12:\n%s", lines, screen)
