@@ -21,7 +21,7 @@ func (c *check) advance() {
 	switch {
 	case from != to && to == v1alpha1.PhaseBaking:
 		c.require((c.observed() == 100 || c.byPods()) && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate has weight 100 %%")
-	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.in.Run.Former:
+	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.leftBehind():
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && c.enforced(v1alpha1.VerdictPass), "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
 	}
@@ -46,6 +46,13 @@ func (c *check) passesStep(stepped bool) {
 	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration), "advances before the hold is over")
 }
 
+// leftBehind is a run of another version of Belay that cannot be taken back by weights
+// alone, or whose candidate was stable before.
+func (c *check) leftBehind() bool {
+	p := c.in.Status.Promotion
+	return c.in.Run.Former && (!c.in.Workload.Paused || !c.in.Canary.Exists || c.in.Canary.Former || c.in.Canary.Handed || p != nil && p.Fast)
+}
+
 // takesOver: what the Deployment takes over unjudged, nobody was to judge.
 func (c *check) takesOver(from, to v1alpha1.Phase) {
 	p := c.d.Status.Promotion
@@ -57,7 +64,7 @@ func (c *check) takesOver(from, to v1alpha1.Phase) {
 		c.require(!c.in.Workload.Paused && c.declared() != c.stable(), "records a bypass of a Deployment that is paused")
 	case v1alpha1.TakeOverUnserved:
 		down := c.in.Workload.Replicas > 0 && c.in.Workload.Stable.Ready == 0 && c.in.Workload.UnavailableSince != nil
-		c.require(c.in.Run.Former || down, "lets a version roll out without being judged although stable serves")
+		c.require(c.leftBehind() || down, "lets a version roll out without being judged although stable serves")
 		c.require(c.in.Status.IsRejected(c.tried()) == nil, "lets a rejected version roll out without being judged")
 	case v1alpha1.TakeOverNative:
 		c.require(from == v1alpha1.PhaseStepping || from == v1alpha1.PhaseHandingOver, "promotes natively from phase %s", from)

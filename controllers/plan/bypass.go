@@ -28,7 +28,7 @@ func formerRun(f *facts) bool {
 }
 
 func endFormerRun(f *facts) Decision {
-	if stepping(f) {
+	if stepping(f) || heldByThisEdition(f) {
 		return f.beginRollback(v1alpha1.OutcomeCancelled, "upgrade", "another version of Belay started this run: it is rolled back, and a new run starts")
 	}
 	why := "another version of Belay started this run and began to promote it: the promotion goes on by the Deployment's own strategy, without being judged"
@@ -38,6 +38,13 @@ func endFormerRun(f *facts) Decision {
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: why}
 	d.Key, d.Recheck = f.in.Status.Run, 1
 	return d
+}
+
+// heldByThisEdition is a promotion that nothing but weights was changed for yet. It is
+// taken back like a step, so that no version goes on without the rest of its bake. A revert
+// goes on: what it would go back to is what somebody left.
+func heldByThisEdition(f *facts) bool {
+	return revocable(f) && f.in.Workload.Paused && f.in.Canary.Exists && !f.in.Canary.Former && !f.promotion().Fast
 }
 
 // bypassed holds, in every phase, when the Deployment rolls to a version other

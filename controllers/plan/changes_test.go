@@ -189,6 +189,8 @@ func noted(triggers ...string) change {
 
 func rollBackAtDeadline(in *plan.Input) { in.Spec.OnDeadline = v1alpha1.Rollback }
 func noRun(in *plan.Input)              { in.Run.Exists = false }
+func newerBelay(in *plan.Input)         { in.Run.Former = true }
+func fast(in *plan.Input)               { in.Status.Promotion.Fast = true }
 func formerRun(in *plan.Input)          { in.Run.Former, in.Canary.Former = true, in.Canary.Exists }
 func recreate(in *plan.Input)           { in.Workload.Recreate = true }
 func locked(in *plan.Input)             { in.Workload.Lock = run }

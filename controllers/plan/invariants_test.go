@@ -229,7 +229,7 @@ func (c *checker) advances() {
 	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
 		c.require(c.has(100) && c.in.Route.Acknowledged, "bakes at a weight that is not acknowledged")
 		c.require(c.in.Canary.Available >= c.need(100), "bakes with %d canary pods", c.in.Canary.Available)
-	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && c.in.Workload.Paused && !c.in.Run.Former:
+	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && c.in.Workload.Paused && (!c.in.Run.Former || c.in.Canary.Exists && !c.in.Canary.Former && !c.in.Status.Promotion.Fast):
 		p := c.in.Status.Promotion
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.has(100) && c.in.Route.Acknowledged, "ends a bake that does not serve alone")

@@ -204,6 +204,10 @@ func candidateCases() []ruleCase {
 		works("FormerRun", "promoting, paused", given(promoting, formerRun), nil, overPhase, over, "by the Deployment's own strategy"),
 		works("FormerRun", "promoting, rolling", given(promoting, formerRun, rolls), nil, overPhase, over, "another version of Belay"),
 		works("FormerRun", "baking", given(baking, formerRun, rolls), nil, overPhase, over),
+		works("FormerRun", "baking, held", given(baking, newerBelay), nil, backPhase, back, "another version of Belay"),
+		works("FormerRun", "baking, held, a trigger fires", given(baking, newerBelay, fail), nil, backPhase, back, "another version of Belay"),
+		works("FormerRun", "before the owner changes", given(handingOver, newerBelay), nil, backPhase, back, "another version of Belay"),
+		works("FormerRun", "promoting a revert", given(promoting, newerBelay, fast), nil, overPhase, over, "by the Deployment's own strategy"),
 
 		works("Bypassed", "pushed with a bypass", given(declares(candidateRevision), rolls, by), plan.CreateRun{}, overPhase, over, "ann let shop:b roll", `"outage"`),
 		works("Bypassed", "nobody says why", given(declares(candidateRevision), rolls), plan.CreateRun{}, overPhase, over, "no bypass was recorded"),

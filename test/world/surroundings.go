@@ -164,6 +164,11 @@ func formers() []Story {
 		anew("former-step", (*World).becomeFormerStep),
 		anew("former-promotion", (*World).becomeFormerPromotion),
 		anew("former-bake", (*World).becomeFormerBake),
+		// The trigger of the run that is taken over fires; that of the next one does not.
+		story("upgrade-in-bake", second, promoted, script(event{baking, func(w *World) {
+			w.formerRun = w.rollout.status.Run
+			w.fail()
+		}})),
 	}
 }
 
