@@ -86,20 +86,3 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		return ""
 	}
 }
-
-// Actions are the commands of kubectl belay that change something and make sense now.
-func Actions(r *v1alpha1.Rollout) []string {
-	s := &r.Status
-	switch {
-	case s.Phase == v1alpha1.PhaseRolledBack:
-		return []string{"retry", "rollback"}
-	case s.Phase == v1alpha1.PhaseGating || s.Phase.Armed():
-		return []string{"abort", "rollback"}
-	case s.Phase == v1alpha1.PhaseStable && len(s.Previous) > 0:
-		return []string{"rollback"}
-	case s.Phase == v1alpha1.PhaseHandingOver:
-		return []string{"rollback"}
-	default:
-		return nil
-	}
-}
