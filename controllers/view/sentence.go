@@ -80,6 +80,9 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		if lacksBudget(s) {
 			return "starts when there is budget"
 		}
+		if preflight(s) != nil {
+			return "starts when the pre-flight passes"
+		}
 		return "starts by itself"
 	case StatePaused:
 		return "unset spec.paused"

@@ -57,6 +57,29 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestWaitingForThePreflightCheck: only one that fails for its budget waits for budget.
+func TestWaitingForThePreflightCheck(t *testing.T) {
+	const version = "bbbbbbbbbb"
+	for name, c := range map[string]struct {
+		check          v1alpha1.PreflightStatus
+		headline, next string
+	}{
+		"too little budget": {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictFail, Reason: "BudgetLow"}, "WAITING for error budget", "starts when there is budget"},
+		"an alert fires":    {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictFail, Reason: "AlertFiring"}, "WAITING for the pre-flight check (AlertFiring)", "starts when the pre-flight passes"},
+		"no metrics server": {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictError, Reason: "Unreachable"}, "WAITING for the pre-flight check (Unreachable)", "starts when the pre-flight passes"},
+		"it passes":         {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictPass, Reason: "Healthy"}, "WAITING to start 1.5", "starts by itself"},
+		"it is of another":  {v1alpha1.PreflightStatus{Revision: "cccccccccc", Outcome: v1alpha1.VerdictFail, Reason: "BudgetLow"}, "WAITING to start 1.5", "starts by itself"},
+	} {
+		r := rollout(v1alpha1.PhaseGating, func(s *v1alpha1.RolloutStatus) {
+			s.Candidate, s.Preflight = &v1alpha1.Revision{Revision: version, Image: "shop:1.5"}, &c.check
+		})
+		screen := view.Rollout(view.Input{Rollout: r, Now: now})
+		if screen.Headline != c.headline || screen.Next != c.next {
+			t.Errorf("%s: %s. Next: %s", name, screen.Headline, screen.Next)
+		}
+	}
+}
+
 func TestTextFromOutsideIsSafe(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain":                                 "plain",
