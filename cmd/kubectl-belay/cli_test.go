@@ -248,16 +248,19 @@ func TestGitOpsOwners(t *testing.T) {
 
 func TestTheVersionToGoBackTo(t *testing.T) {
 	stable, candidate := &v1alpha1.Revision{Revision: "stable"}, &v1alpha1.Revision{Revision: "candidate"}
+	rejected := []v1alpha1.RejectedRevision{{Revision: "bad"}}
 	for name, c := range map[string]struct {
 		status v1alpha1.RolloutStatus
 		to     string
 		want   string
 	}{
-		"on trial":       {v1alpha1.RolloutStatus{Stable: stable, Candidate: candidate, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "stable"},
-		"stable":         {v1alpha1.RolloutStatus{Stable: stable, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "before"},
-		"named":          {v1alpha1.RolloutStatus{Stable: stable}, "named", "named"},
-		"nothing before": {v1alpha1.RolloutStatus{Stable: stable}, "", ""},
-		"not adopted":    {v1alpha1.RolloutStatus{}, "", ""},
+		"on trial":                   {v1alpha1.RolloutStatus{Stable: stable, Candidate: candidate, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "stable"},
+		"stable":                     {v1alpha1.RolloutStatus{Stable: stable, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "before"},
+		"named":                      {v1alpha1.RolloutStatus{Stable: stable}, "named", "named"},
+		"rejected":                   {v1alpha1.RolloutStatus{Stable: stable, Rejected: rejected}, "bad", ""},
+		"rejected, but stable since": {v1alpha1.RolloutStatus{Stable: &v1alpha1.Revision{Revision: "bad"}, Rejected: rejected}, "bad", "bad"},
+		"nothing before":             {v1alpha1.RolloutStatus{Stable: stable}, "", ""},
+		"not adopted":                {v1alpha1.RolloutStatus{}, "", ""},
 	} {
 		got, err := targetOf(&v1alpha1.Rollout{Status: c.status}, c.to)
 		if got != c.want || (err == nil) != (c.want != "") {

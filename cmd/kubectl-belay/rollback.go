@@ -42,7 +42,7 @@ func (a *app) rollback() *cobra.Command {
 		ValidArgsFunction: a.completeRollouts,
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it becomes the Deployment's annotation "+changeCause)
-	cmd.Flags().StringVar(&to, "to", "", "the revision to go back to: kubectl belay history shows them")
+	cmd.Flags().StringVar(&to, "to", "", "the revision to go back to, which must not be rejected: kubectl belay history shows them")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait until the version gets all requests; 0 only writes the template")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
@@ -92,6 +92,9 @@ func targetOf(r *v1alpha1.Rollout, to string) (string, error) {
 	s := &r.Status
 	onTrial := s.Candidate != nil && s.Stable != nil && s.Candidate.Revision != s.Stable.Revision
 	switch {
+	case to != "" && s.IsRejected(to) != nil && (s.Stable == nil || s.Stable.Revision != to):
+		return "", fmt.Errorf("revision %s is rejected since %s, and would be held: to let it run once more, declare it in the Deployment and give kubectl belay retry",
+			to, s.IsRejected(to).At.UTC().Format(time.RFC3339))
 	case to != "":
 		return to, nil
 	case s.Stable == nil:
