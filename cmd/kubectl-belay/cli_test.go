@@ -268,3 +268,15 @@ func TestTheVersionToGoBackTo(t *testing.T) {
 		}
 	}
 }
+
+// TestHelpNamesTheVerbs: a command reads the Rollout and patches its annotations, which the
+// verb of its name does not cover.
+func TestHelpNamesTheVerbs(t *testing.T) {
+	for _, name := range []string{"abort", "retry"} {
+		a, _, _ := testApp()
+		cmd, _, err := a.root().Find([]string{name})
+		if err != nil || !strings.Contains(cmd.Long, "the verbs get, patch and "+name+" on the Rollout") {
+			t.Errorf("%s: %v, %s", name, err, cmd.Long)
+		}
+	}
+}
