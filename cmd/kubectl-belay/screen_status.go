@@ -159,7 +159,7 @@ func shortDigest(digest string) string {
 }
 
 // mostFigures is how wide the figures of a trigger are at most.
-const mostFigures = 22
+const mostFigures = 24
 
 // shownMessages is how many triggers that do not pass say why.
 const shownMessages = 3

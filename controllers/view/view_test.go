@@ -150,6 +150,33 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestFiguresHaveTheUnitOfTheirBound: what is measured and what is wanted can be compared.
+func TestFiguresHaveTheUnitOfTheirBound(t *testing.T) {
+	burn := &v1alpha1.BurnTrigger{Rate: "14.4", Long: metav1.Duration{Duration: 5 * time.Minute}, Short: metav1.Duration{Duration: time.Minute}}
+	values := []v1alpha1.Statistic{{Name: "burnLong", Value: "15.42"}, {Name: "burnShort", Value: "24"}}
+	load := []v1alpha1.Statistic{{Name: "canary", Value: "0.4"}, {Name: "stable", Value: "0.2"}}
+	for name, c := range map[string]struct {
+		trigger             v1alpha1.Trigger
+		statistics          []v1alpha1.Statistic
+		now, stable, wanted string
+	}{
+		"burn":           {v1alpha1.Trigger{SLO: "errors", Burn: burn}, values, "15.4x in 5m, 24.0x in 1m", "", "burn ≤ 14.4x in 5m, 1m"},
+		"burn, unknown":  {v1alpha1.Trigger{SLO: "errors", Burn: burn}, nil, "2.0 % (2/100)", "", "burn ≤ 14.4x in 5m, 1m"},
+		"the greater of": {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{Max: "0.25", WorseThan: "2"}}, load, "0.4", "0.2", "≤ 0.25 or 2x stable"},
+		"max":            {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{Max: "0.25"}}, load, "0.4", "0.2", "≤ 0.25"},
+		"worse than":     {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{WorseThan: "2"}}, load, "0.4", "0.2", "≤ 2x stable"},
+	} {
+		c.trigger.Name = "t"
+		run := &v1alpha1.RolloutRun{}
+		run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: v1alpha1.GuardrailSpec{Triggers: []v1alpha1.Trigger{c.trigger}}}}
+		run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{{Kind: "Guardrail", Guardrail: "g", Name: "t", Statistics: c.statistics,
+			Canary: &v1alpha1.ArmCounts{Total: 100, Bad: 2}}}}
+		if got := view.Measured(run)[0]; got.Now != c.now || got.Stable != c.stable || got.Wanted != c.wanted {
+			t.Errorf("%s: canary %q, stable %q, wanted %q", name, got.Now, got.Stable, got.Wanted)
+		}
+	}
+}
+
 func TestTheTimeUntilThereAreEnoughRequests(t *testing.T) {
 	for name, c := range map[string]struct {
 		trigger view.Trigger
