@@ -92,7 +92,7 @@ func TestGoldenScreens(t *testing.T) {
 			if name == "rolled-back" {
 				screens["show"] = showScreen(at, view.Explain(in.Rollout, in.Run), in.Run)
 				p := at.paint()
-				p.story(view.Story(in.Rollout, in.Run))
+				p.story(view.Story(in.Rollout, in.Run), in.Now)
 				screens["log"] = p.String()
 			}
 			for kind, text := range screens {

@@ -50,7 +50,7 @@ func statusScreen(t terminal, s view.Screen, now time.Time, seen trails) string 
 	}
 	if len(s.Decisions) > 0 {
 		p.blank()
-		p.story(s.Decisions)
+		p.story(s.Decisions, now)
 	}
 	if len(s.Actions) > 0 {
 		p.blank()
@@ -210,7 +210,11 @@ func evidence(t view.Trigger, seen trails) string {
 }
 
 // story is decisions, one line each, of which long ones go on below.
-func (p *painter) story(decisions []view.Decision) {
+func (p *painter) story(decisions []view.Decision, now time.Time) {
+	indent := 0
+	for _, d := range decisions {
+		indent = max(indent, width("  "+view.Moment(d.At, now)+"  "))
+	}
 	for _, d := range decisions {
 		why := d.Why
 		if why == "" {
@@ -222,6 +226,6 @@ func (p *painter) story(decisions []view.Decision) {
 		if d.Missing > 0 {
 			why = fmt.Sprintf("[%d decisions before this one could not be recorded] %s", d.Missing, why)
 		}
-		p.paragraph(cell{"  " + d.At.UTC().Format(time.TimeOnly) + "  ", dim}, 12, cell{why, plain})
+		p.paragraph(cell{"  " + view.Moment(d.At, now), dim}, indent, cell{why, plain})
 	}
 }

@@ -25,7 +25,7 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 		p.line(cell{"Run " + a.Run, bold}, cell{" is IN PROGRESS", cyan}, cell{" for " + view.Short(now.Sub(a.Started)), plain})
 	} else {
 		p.line(cell{"Run " + a.Run, bold}, cell{" " + verbOf[a.Outcome], outcomeStyle(a.Outcome)},
-			cell{fmt.Sprintf(" at %s, %s ago", moment(a.Ended, now), view.Short(now.Sub(a.Ended))), plain})
+			cell{fmt.Sprintf(" at %s, %s ago", view.Moment(a.Ended, now), view.Short(now.Sub(a.Ended))), plain})
 	}
 	p.blank()
 	say := func(label, format string, args ...any) {
@@ -35,7 +35,7 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 	sayCost(a, say)
 	say("Version", "%s", versionLine(a.Candidate))
 	if a.Candidate.PushedBy != "" {
-		say("Pushed", "by %s, run started %s", a.Candidate.PushedBy, moment(a.Started, now))
+		say("Pushed", "by %s, run started %s", a.Candidate.PushedBy, view.Moment(a.Started, now))
 	}
 	say("Before", "%s", versionLine(a.Before))
 	if a.Changed != "" {
@@ -108,12 +108,4 @@ func versionLine(v view.Version) string {
 		said += "  " + shortDigest(v.Digest)
 	}
 	return said + "  revision " + v.Revision + "  " + v.Image
-}
-
-// moment is a time of today without its date.
-func moment(at, now time.Time) string {
-	if at.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
-		return at.UTC().Format(time.TimeOnly) + "Z"
-	}
-	return at.UTC().Format("2 Jan 15:04:05") + "Z"
 }

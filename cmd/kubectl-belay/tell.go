@@ -62,7 +62,7 @@ func (a *app) log() *cobra.Command {
 	}, func(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) string {
 		p := a.terminal.paint()
 		p.line(cell{"Run " + run.Name, bold}, cell{"  started " + run.Spec.StartedAt.UTC().Format(time.RFC3339), dim})
-		p.story(view.Story(rollout, run))
+		p.story(view.Story(rollout, run), a.now())
 		return p.String()
 	})
 }

@@ -71,6 +71,15 @@ func Short(d time.Duration) string {
 	}
 }
 
+// Moment is a time in UTC as people say it: "14:05:13Z", and of another day than now
+// "20 Nov 14:05:13Z".
+func Moment(at, now time.Time) string {
+	if at.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
+		return at.UTC().Format(time.TimeOnly) + "Z"
+	}
+	return at.UTC().Format("2 Jan 15:04:05") + "Z"
+}
+
 // Percent is a ratio between 0 and 1 as a percentage, with more digits when it is small.
 func Percent(ratio float64) string {
 	switch {

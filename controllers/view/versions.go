@@ -131,7 +131,7 @@ func notes(in Input) []string {
 	}
 	if s.Phase.InRun() {
 		for _, o := range s.WouldRollBack {
-			add("%s only observes; it would have rolled back at %s, %s", o.Trigger, o.Stage, o.At.UTC().Format(time.TimeOnly))
+			add("%s only observes; it would have rolled back at %s, %s", o.Trigger, o.Stage, Moment(o.At.Time, in.Now))
 		}
 	}
 	if d := s.DirectCallers; d != nil && d.Mode == v1alpha1.DirectCallersAny && d.CandidatePercent > 0 {

@@ -109,6 +109,22 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+// TestMoments: every time says its zone, and its day unless that is today's.
+func TestMoments(t *testing.T) {
+	elsewhere := time.FixedZone("east", 10*3600)
+	for want, at := range map[string]time.Time{"13:59:55Z": now.Add(-5 * time.Second).In(elsewhere), "19 Nov 14:00:00Z": now.Add(-24 * time.Hour)} {
+		if got := view.Moment(at, now); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	r := rollout(v1alpha1.PhaseStepping, func(s *v1alpha1.RolloutStatus) {
+		s.WouldRollBack = []v1alpha1.ObservedFail{{Trigger: "g/slow", Stage: "step 1", At: at(-24 * time.Hour)}}
+	})
+	if got := view.Rollout(view.Input{Rollout: r, Now: now}).Notes[0]; got != "g/slow only observes; it would have rolled back at step 1, 19 Nov 14:00:00Z" {
+		t.Error(got)
+	}
+}
+
 func TestTags(t *testing.T) {
 	for image, want := range map[string]string{"shop:1.5": "1.5", "registry:5000/shop": "aaaaaaaaaa", "registry:5000/shop:1.5@sha256:abc": "1.5", "": "aaaaaaaaaa"} {
 		if got := view.Tag(&v1alpha1.Revision{Revision: "aaaaaaaaaa", Image: image}); got != want {
