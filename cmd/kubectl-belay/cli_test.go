@@ -282,3 +282,24 @@ func TestTheVersionToGoBackTo(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAbortThatCameTooLateIsAnError(t *testing.T) {
+	stable, candidate := &v1alpha1.Revision{Revision: "stable"}, &v1alpha1.Revision{Revision: "candidate"}
+	for name, c := range map[string]struct {
+		status v1alpha1.RolloutStatus
+		done   bool
+		fails  bool
+	}{
+		"going back":           {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRollingBack, Stable: stable, Candidate: candidate}, false, false},
+		"back":                 {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRolledBack, Stable: stable, Candidate: candidate}, true, false},
+		"nothing is left":      {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: stable}, true, false},
+		"a newer one is there": {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseGating, Stable: stable, Candidate: &v1alpha1.Revision{Revision: "newer"}}, true, false},
+		"promoted":             {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: candidate}, false, true},
+		"being promoted":       {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseHandingOver, Stable: stable, Candidate: candidate}, false, false},
+	} {
+		done, err := aborted(&v1alpha1.Rollout{Status: c.status}, "candidate")
+		if done != c.done || (err != nil) != c.fails {
+			t.Errorf("%s: %v, %v", name, done, err)
+		}
+	}
+}
