@@ -43,7 +43,7 @@ func (a *app) abort() *cobra.Command {
 		Use:   "abort [NAME]",
 		Short: "Roll the candidate back and reject it",
 		Long: "Roll the candidate back and reject it: all requests go to the stable version, and the candidate gets no run again until it is retried.\n\n" +
-			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused. It needs the verb abort on the Rollout.",
+			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused. It needs the verbs get, patch and abort on the Rollout, and list to find it without a NAME.",
 		Example: `  kubectl belay abort checkout --reason "customers see wrong prices"`,
 	}, order{
 		action: v1alpha1.ActionAbort,
@@ -77,7 +77,7 @@ func (a *app) retry() *cobra.Command {
 		Use:   "retry [NAME]",
 		Short: "Let a rejected version run once more",
 		Long: "Let the rejected version that the Deployment still declares run once more, from its first step. It is judged like any other.\n\n" +
-			"It needs the verb retry on the Rollout.",
+			"It needs the verbs get, patch and retry on the Rollout, and list to find it without a NAME.",
 		Example: `  kubectl belay retry checkout --reason "the database is back"`,
 	}, order{
 		action: v1alpha1.ActionRetry,

@@ -273,6 +273,7 @@ func TestTheVersionToGoBackTo(t *testing.T) {
 		"returned, another is named": {v1alpha1.RolloutStatus{Stable: stable, Previous: before, History: promoted}, "stable", "older", run("RevertStarts"), "older"},
 		"named":                      {v1alpha1.RolloutStatus{Stable: stable}, "stable", "named", nil, "named"},
 		"named, and rejected":        {v1alpha1.RolloutStatus{Stable: stable, Rejected: []v1alpha1.RejectedRevision{{Revision: "named"}}}, "stable", "named", nil, ""},
+		"rejected, but stable since": {v1alpha1.RolloutStatus{Stable: &v1alpha1.Revision{Revision: "named"}, Rejected: []v1alpha1.RejectedRevision{{Revision: "named"}}}, "pushed", "named", nil, "named"},
 		"nothing before":             {v1alpha1.RolloutStatus{Stable: stable}, "stable", "", nil, ""},
 		"not adopted":                {v1alpha1.RolloutStatus{}, "pushed", "", nil, ""},
 	} {
@@ -300,6 +301,18 @@ func TestAnAbortThatCameTooLateIsAnError(t *testing.T) {
 		done, err := aborted(&v1alpha1.Rollout{Status: c.status}, "candidate")
 		if done != c.done || (err != nil) != c.fails {
 			t.Errorf("%s: %v, %v", name, done, err)
+		}
+	}
+}
+
+// TestHelpNamesTheVerbs: a command reads the Rollout and patches its annotations, which the
+// verb of its name does not cover.
+func TestHelpNamesTheVerbs(t *testing.T) {
+	for _, name := range []string{"abort", "retry"} {
+		a, _, _ := testApp()
+		cmd, _, err := a.root().Find([]string{name})
+		if err != nil || !strings.Contains(cmd.Long, "the verbs get, patch and "+name+" on the Rollout") {
+			t.Errorf("%s: %v, %s", name, err, cmd.Long)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (a *app) rollback() *cobra.Command {
 		ValidArgsFunction: a.completeRollouts,
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it becomes the Deployment's annotation "+changeCause)
-	cmd.Flags().StringVar(&to, "to", "", "the revision to go back to: kubectl belay history shows them")
+	cmd.Flags().StringVar(&to, "to", "", "the revision to go back to, which must not be rejected: kubectl belay history shows them")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait until the version gets all requests; 0 only writes the template")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
@@ -102,10 +102,10 @@ func (a *app) rollback() *cobra.Command {
 func targetOf(r *v1alpha1.Rollout, declared, to string, runs []v1alpha1.RolloutRun) (string, error) {
 	s := &r.Status
 	switch {
+	case to != "" && s.IsRejected(to) != nil && (s.Stable == nil || s.Stable.Revision != to):
+		return "", fmt.Errorf("revision %s is rejected since %s, and would be held: to let it run once more, declare it in the Deployment and give kubectl belay retry",
+			to, s.IsRejected(to).At.UTC().Format(time.RFC3339))
 	case to != "":
-		if s.IsRejected(to) != nil {
-			return "", fmt.Errorf("revision %s is rejected: declare it by your deploy tool, and let it run again with kubectl belay retry", to)
-		}
 		return to, nil
 	case s.Stable == nil:
 		return "", fmt.Errorf("rollout %s has no stable version yet", r.Name)

@@ -44,13 +44,13 @@ func listScreen(t terminal, rows []view.Row, now time.Time, wide, namespaces boo
 // historyScreen is one line for each run that has ended.
 func historyScreen(t terminal, runs []view.Finished, now time.Time) string {
 	p := t.paint()
-	table := [][]cell{header("RUN", "VERSION", "OUTCOME", "ENDED", "TOOK", "TRIGGER", "BY", "MESSAGE")}
+	table := [][]cell{header("RUN", "VERSION", "REVISION", "OUTCOME", "ENDED", "TOOK", "TRIGGER", "BY", "MESSAGE")}
 	for _, f := range runs {
 		ended, took := "–", "–"
 		if !f.Ended.IsZero() {
 			ended, took = view.Short(now.Sub(f.Ended))+" ago", view.Short(f.Ended.Sub(f.Started))
 		}
-		table = append(table, []cell{{f.Run, bold}, {f.Tag, plain}, {string(f.Outcome), outcomeStyle(f.Outcome)}, {ended, plain}, {took, plain},
+		table = append(table, []cell{{f.Run, bold}, {f.Tag, plain}, {orDash(f.Revision), plain}, {string(f.Outcome), outcomeStyle(f.Outcome)}, {ended, plain}, {took, plain},
 			{orDash(f.Trigger), plain}, {orDash(f.By), plain}, {orDash(f.Message), plain}})
 	}
 	p.table(0, table)

@@ -52,19 +52,11 @@ func statusScreen(t terminal, s view.Screen, now time.Time, seen trails) string 
 		p.blank()
 		p.story(s.Decisions)
 	}
-	if command := commandLine(s.Actions, s.Name, s.Namespace); command != "" {
+	if len(s.Actions) > 0 {
 		p.blank()
-		p.paragraph(cell{"You can: ", dim}, 9, cell{command, plain})
+		p.commands(cell{"You can: ", dim}, 9, commandsOf(s.Actions, s.Effects, s.Name, s.Namespace))
 	}
 	return p.String()
-}
-
-// commandLine is the commands that make sense now, to copy; empty without any.
-func commandLine(actions []string, name, namespace string) string {
-	if len(actions) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(`kubectl belay %s %s -n %s --reason "…"`, strings.Join(actions, "|"), name, namespace)
 }
 
 // strip is the steps beside each other.
@@ -167,7 +159,7 @@ func shortDigest(digest string) string {
 }
 
 // mostFigures is how wide the figures of a trigger are at most.
-const mostFigures = 22
+const mostFigures = 24
 
 // shownMessages is how many triggers that do not pass say why.
 const shownMessages = 3

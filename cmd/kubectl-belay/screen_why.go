@@ -49,11 +49,13 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 	if a.Present != "" {
 		say("Now", "%s", a.Present)
 	}
-	if command := commandLine(a.Actions, a.Rollout, a.Namespace); a.Present != "" && command != "" {
+	if a.Present != "" && len(a.Actions) > 0 {
+		label := "  Next"
 		if slices.Contains(a.Actions, "retry") {
-			command = "Revert it, push another version, or: " + command
+			say("Next", "Revert it, push another version, or:")
+			label = ""
 		}
-		say("Next", "%s", command)
+		p.commands(cell{label, dim}, labelled, commandsOf(a.Actions, a.Effects, a.Rollout, a.Namespace))
 	}
 	return p.String()
 }

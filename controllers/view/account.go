@@ -41,10 +41,11 @@ type Account struct {
 	// Decisions is how many there are; Chain is "ok", or what is wrong with their hashes.
 	Decisions int
 	Chain     string
-	// Present is what serves now, and Actions the commands that make sense; both empty
-	// when the Rollout is gone.
+	// Present is what serves now, Actions the commands that make sense, and Effects what
+	// each of them does; all empty when the Rollout is gone.
 	Present string
 	Actions []string
+	Effects map[string]string
 }
 
 // Explain is the account of a run. The Rollout may be nil.
@@ -66,7 +67,8 @@ func Explain(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) Account {
 	a.explainRecord(rollout, run)
 	a.Changed = changed(run)
 	if rollout != nil {
-		a.Present, a.Actions = present(rollout), Actions(rollout)
+		a.Present = present(rollout)
+		a.Actions, a.Effects = actions(rollout)
 		if a.Outcome == "" && rollout.Status.Run == run.Name {
 			a.Message = Text(rollout.Status.Message, 1024)
 		}

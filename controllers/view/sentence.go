@@ -11,7 +11,7 @@ import (
 // why is the planner's sentence, but where requests are all that is missing it counts them.
 func why(in Input, screen Screen) string {
 	s := &in.Rollout.Status
-	if t := fewest(screen.Triggers); t != nil && screen.State == StateHolding {
+	if t, others := missing(screen); t != nil && len(others) == 0 {
 		sentence := fmt.Sprintf("Waiting for requests: %d of %d at this weight", t.Requests, t.Needed)
 		if eta := t.ETA(); eta > 0 {
 			sentence += ", about " + Short(eta) + " at the present rate"
@@ -30,27 +30,43 @@ func why(in Input, screen Screen) string {
 	return message
 }
 
-// fewest is the enforcing trigger that still needs the most requests; nil when none does.
-func fewest(triggers []Trigger) *Trigger {
-	var worst *Trigger
-	for i := range triggers {
-		t := &triggers[i]
-		if !t.Observes && t.Outcome == v1alpha1.VerdictInconclusive && t.Missing() > 0 && (worst == nil || t.Missing() > worst.Missing()) {
-			worst = t
+// missing is what a Rollout that holds waits for: the enforcing trigger that still needs
+// the most requests, nil when none does, and the names of those that need something else.
+func missing(screen Screen) (requests *Trigger, others []string) {
+	if screen.State != StateHolding {
+		return nil, nil
+	}
+	for i := range screen.Triggers {
+		t := &screen.Triggers[i]
+		switch {
+		case t.Observes || t.Outcome == v1alpha1.VerdictPass:
+		case t.Outcome != v1alpha1.VerdictInconclusive || t.Missing() == 0:
+			others = append(others, t.Name)
+		case requests == nil || t.Missing() > requests.Missing():
+			requests = t
 		}
 	}
-	return worst
+	return requests, others
 }
 
-// next is what comes next, in a few words.
+// next is what comes next, in a few words. Only when requests are all that is missing does
+// it say how long that takes.
 func next(r *v1alpha1.Rollout, screen Screen, now time.Time) string {
-	if t := fewest(screen.Triggers); t != nil && screen.State == StateHolding {
-		if eta := t.ETA(); eta > 0 {
-			return fmt.Sprintf("needs %d more requests ~%s", t.Missing(), Short(eta))
-		}
-		return fmt.Sprintf("needs %d more requests", t.Missing())
+	t, others := missing(screen)
+	if t == nil {
+		return nextOf(r, screen.State, now)
 	}
-	return nextOf(r, screen.State, now)
+	needs := fmt.Sprintf("needs %d more requests", t.Missing())
+	switch eta := t.ETA(); {
+	case len(others) == 1:
+		return needs + ", and " + others[0] + " to pass"
+	case len(others) > 1:
+		return fmt.Sprintf("%s, and %s and %d more to pass", needs, others[0], len(others)-1)
+	case eta > 0:
+		return needs + " ~" + Short(eta)
+	default:
+		return needs
+	}
 }
 
 func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
@@ -63,6 +79,9 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 	case StateWaiting:
 		if lacksBudget(s) {
 			return "starts when there is budget"
+		}
+		if preflight(s) != nil {
+			return "starts when the pre-flight passes"
 		}
 		return "starts by itself"
 	case StatePaused:
@@ -84,22 +103,5 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		return "the Deployment takes it over"
 	default:
 		return ""
-	}
-}
-
-// Actions are the commands of kubectl belay that change something and make sense now.
-func Actions(r *v1alpha1.Rollout) []string {
-	s := &r.Status
-	switch {
-	case s.Phase == v1alpha1.PhaseRolledBack:
-		return []string{"retry", "rollback"}
-	case s.Phase == v1alpha1.PhaseGating || s.Phase.Armed():
-		return []string{"abort", "rollback"}
-	case s.Phase == v1alpha1.PhaseStable && len(s.Previous) > 0:
-		return []string{"rollback"}
-	case s.Phase == v1alpha1.PhaseHandingOver:
-		return []string{"rollback"}
-	default:
-		return nil
 	}
 }

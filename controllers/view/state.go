@@ -110,6 +110,9 @@ func headline(r *v1alpha1.Rollout, state State) string {
 		if lacksBudget(s) {
 			return word + " for error budget"
 		}
+		if p := preflight(s); p != nil {
+			return word + " for the pre-flight check (" + Text(p.Reason, 63) + ")"
+		}
 		return word + " to start " + Tag(s.Candidate)
 	case StatePromoting, StateBaking, StateHandingOver:
 		return word + " " + Tag(s.Candidate)
@@ -128,9 +131,22 @@ func headline(r *v1alpha1.Rollout, state State) string {
 	return word
 }
 
+// budgetLow is the judge's reason for a pre-flight check that fails because too little of
+// an error budget is left. It fails for a firing alert too.
+const budgetLow = "BudgetLow"
+
 func lacksBudget(s *v1alpha1.RolloutStatus) bool {
+	p := preflight(s)
+	return p != nil && p.Outcome == v1alpha1.VerdictFail && p.Reason == budgetLow
+}
+
+// preflight is the check that keeps the candidate's run from starting; nil when none does.
+func preflight(s *v1alpha1.RolloutStatus) *v1alpha1.PreflightStatus {
 	p := s.Preflight
-	return p != nil && s.Candidate != nil && p.Revision == s.Candidate.Revision && p.Outcome != v1alpha1.VerdictPass
+	if p == nil || s.Candidate == nil || p.Revision != s.Candidate.Revision || p.Outcome == v1alpha1.VerdictPass {
+		return nil
+	}
+	return p
 }
 
 // since is when the state began, as far as the status tells.

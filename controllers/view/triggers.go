@@ -19,7 +19,8 @@ type Trigger struct {
 	Message string
 	// Observes is set for a trigger that holds and rolls back nothing.
 	Observes bool
-	// Now is what was measured of the canary, Stable of stable, and Wanted the bound.
+	// Now is what was measured of the canary, Stable of stable, and Wanted the bound, in the
+	// same unit.
 	Now, Stable, Wanted string
 	// Evidence is how far the trigger is from firing, in percent: it fires at 100. It is
 	// -1 when the trigger has no such number.
@@ -110,6 +111,9 @@ func (t *Trigger) measure(run *v1alpha1.RolloutRun, kind, guardrail, name string
 		return
 	}
 	t.Evidence = evidenceOf(*rule, numbers)
+	if burns := burnsOf(*rule, numbers); burns != "" {
+		t.Now, t.Stable = burns, ""
+	}
 	if total, ok := numbers["stageTotal"]; ok && rule.SLO != "" {
 		t.Requests, t.Needed = int64(total), spec.MinimumSamples
 		if a.SamplesFrom != nil && a.EvaluatedAt != nil {
@@ -158,6 +162,17 @@ func figures(n map[string]float64, a *v1alpha1.TriggerAnalysis) (canary, stable 
 		return canary, stable
 	}
 	return ratio(a.Canary), ratio(a.Stable)
+}
+
+// burnsOf are the figures of a burn in the unit of its bound; empty when the trigger is no
+// burn, or has none yet. A burn is not compared with stable.
+func burnsOf(rule v1alpha1.Trigger, n map[string]float64) string {
+	long, okLong := n["burnLong"]
+	short, okShort := n["burnShort"]
+	if rule.Burn == nil || !okLong || !okShort {
+		return ""
+	}
+	return fmt.Sprintf("%.1fx in %s, %.1fx in %s", long, Short(rule.Burn.Long.Duration), short, Short(rule.Burn.Short.Duration))
 }
 
 func ratio(c *v1alpha1.ArmCounts) string {
@@ -214,6 +229,9 @@ func wanted(spec v1alpha1.GuardrailSpec, t v1alpha1.Trigger) string {
 		return fmt.Sprintf("burn ≤ %sx in %s, %s", Text(t.Burn.Rate, 16), Short(t.Burn.Long.Duration), Short(t.Burn.Short.Duration))
 	case t.BudgetSpent != "":
 		return fmt.Sprintf("≤ %s %% of budget", Text(t.BudgetSpent, 16))
+	case t.Saturation != nil && t.Saturation.Max != "" && t.Saturation.WorseThan != "":
+		// The greater of the two is the bound.
+		return "≤ " + Text(t.Saturation.Max, 32) + " or " + Text(t.Saturation.WorseThan, 16) + "x stable"
 	case t.Saturation != nil && t.Saturation.Max != "":
 		return "≤ " + Text(t.Saturation.Max, 32)
 	case t.Saturation != nil:

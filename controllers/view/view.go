@@ -52,8 +52,10 @@ type Screen struct {
 	Decisions []Decision
 	// Notes are what else a person should know, worst first.
 	Notes []string
-	// Actions are the commands that change something and make sense now: "abort".
+	// Actions are the commands that change something and make sense now: "abort". Effects
+	// says what each does.
 	Actions []string
+	Effects map[string]string
 }
 
 // shownDecisions is how many decisions a screen has.
@@ -67,8 +69,9 @@ func Rollout(in Input) Screen {
 	screen := Screen{
 		Namespace: in.Rollout.Namespace, Name: in.Rollout.Name, State: state, Headline: headline(in.Rollout, state),
 		Since: since(s, state), Versions: versions(in), Triggers: triggers(in),
-		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in), Actions: Actions(in.Rollout),
+		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in),
 	}
+	screen.Actions, screen.Effects = actions(in.Rollout)
 	if s.Phase.InRun() && s.Step != nil {
 		screen.Weight = &v1alpha1.WeightStatus{Desired: s.Step.Weight.Desired, Observed: s.Step.Weight.Observed}
 		screen.Steps = steps(in)

@@ -57,6 +57,29 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestWaitingForThePreflightCheck: only one that fails for its budget waits for budget.
+func TestWaitingForThePreflightCheck(t *testing.T) {
+	const version = "bbbbbbbbbb"
+	for name, c := range map[string]struct {
+		check          v1alpha1.PreflightStatus
+		headline, next string
+	}{
+		"too little budget": {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictFail, Reason: "BudgetLow"}, "WAITING for error budget", "starts when there is budget"},
+		"an alert fires":    {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictFail, Reason: "AlertFiring"}, "WAITING for the pre-flight check (AlertFiring)", "starts when the pre-flight passes"},
+		"no metrics server": {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictError, Reason: "Unreachable"}, "WAITING for the pre-flight check (Unreachable)", "starts when the pre-flight passes"},
+		"it passes":         {v1alpha1.PreflightStatus{Revision: version, Outcome: v1alpha1.VerdictPass, Reason: "Healthy"}, "WAITING to start 1.5", "starts by itself"},
+		"it is of another":  {v1alpha1.PreflightStatus{Revision: "cccccccccc", Outcome: v1alpha1.VerdictFail, Reason: "BudgetLow"}, "WAITING to start 1.5", "starts by itself"},
+	} {
+		r := rollout(v1alpha1.PhaseGating, func(s *v1alpha1.RolloutStatus) {
+			s.Candidate, s.Preflight = &v1alpha1.Revision{Revision: version, Image: "shop:1.5"}, &c.check
+		})
+		screen := view.Rollout(view.Input{Rollout: r, Now: now})
+		if screen.Headline != c.headline || screen.Next != c.next {
+			t.Errorf("%s: %s. Next: %s", name, screen.Headline, screen.Next)
+		}
+	}
+}
+
 func TestTextFromOutsideIsSafe(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain":                                 "plain",
@@ -123,6 +146,33 @@ func TestEvidence(t *testing.T) {
 		run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{{Kind: "Guardrail", Guardrail: "g", Name: "t", Statistics: c.statistics}}}
 		if got := view.Measured(run)[0].Evidence; got != c.want {
 			t.Errorf("%s: evidence %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestFiguresHaveTheUnitOfTheirBound: what is measured and what is wanted can be compared.
+func TestFiguresHaveTheUnitOfTheirBound(t *testing.T) {
+	burn := &v1alpha1.BurnTrigger{Rate: "14.4", Long: metav1.Duration{Duration: 5 * time.Minute}, Short: metav1.Duration{Duration: time.Minute}}
+	values := []v1alpha1.Statistic{{Name: "burnLong", Value: "15.42"}, {Name: "burnShort", Value: "24"}}
+	load := []v1alpha1.Statistic{{Name: "canary", Value: "0.4"}, {Name: "stable", Value: "0.2"}}
+	for name, c := range map[string]struct {
+		trigger             v1alpha1.Trigger
+		statistics          []v1alpha1.Statistic
+		now, stable, wanted string
+	}{
+		"burn":           {v1alpha1.Trigger{SLO: "errors", Burn: burn}, values, "15.4x in 5m, 24.0x in 1m", "", "burn ≤ 14.4x in 5m, 1m"},
+		"burn, unknown":  {v1alpha1.Trigger{SLO: "errors", Burn: burn}, nil, "2.0 % (2/100)", "", "burn ≤ 14.4x in 5m, 1m"},
+		"the greater of": {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{Max: "0.25", WorseThan: "2"}}, load, "0.4", "0.2", "≤ 0.25 or 2x stable"},
+		"max":            {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{Max: "0.25"}}, load, "0.4", "0.2", "≤ 0.25"},
+		"worse than":     {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{WorseThan: "2"}}, load, "0.4", "0.2", "≤ 2x stable"},
+	} {
+		c.trigger.Name = "t"
+		run := &v1alpha1.RolloutRun{}
+		run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: v1alpha1.GuardrailSpec{Triggers: []v1alpha1.Trigger{c.trigger}}}}
+		run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{{Kind: "Guardrail", Guardrail: "g", Name: "t", Statistics: c.statistics,
+			Canary: &v1alpha1.ArmCounts{Total: 100, Bad: 2}}}}
+		if got := view.Measured(run)[0]; got.Now != c.now || got.Stable != c.stable || got.Wanted != c.wanted {
+			t.Errorf("%s: canary %q, stable %q, wanted %q", name, got.Now, got.Stable, got.Wanted)
 		}
 	}
 }
@@ -264,5 +314,20 @@ func TestWhatItWaitsForEnforces(t *testing.T) {
 	screen := view.Rollout(view.Input{Rollout: r, Run: run, Now: now})
 	if want := "Waiting for requests: 100 of 200 at this weight, about 1m40s at the present rate (g/enforces)."; screen.Why != want {
 		t.Errorf("%s, want %s", screen.Why, want)
+	}
+	if want := "needs 100 more requests ~1m40s"; screen.Next != want {
+		t.Errorf("next: %s, want %s", screen.Next, want)
+	}
+	// Requests are not all that is missing.
+	for outcome, want := range map[v1alpha1.VerdictOutcome]string{
+		v1alpha1.VerdictInconclusive: "needs 100 more requests, and g/pods to pass", v1alpha1.VerdictError: "needs 100 more requests, and g/pods to pass",
+		v1alpha1.VerdictPass: "needs 100 more requests ~1m40s",
+	} {
+		other := r.DeepCopy()
+		other.Status.Verdicts = append(other.Status.Verdicts, v1alpha1.VerdictStatus{Kind: "Guardrail", Guardrail: "g", Trigger: "pods", Outcome: outcome})
+		screen := view.Rollout(view.Input{Rollout: other, Run: run, Now: now})
+		if (screen.Why == "as it is") != (outcome != v1alpha1.VerdictPass) || screen.Next != want {
+			t.Errorf("with another trigger that is %s: %s Next: %s", outcome, screen.Why, screen.Next)
+		}
 	}
 }
