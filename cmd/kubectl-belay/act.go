@@ -33,8 +33,9 @@ type order struct {
 	action v1alpha1.Action
 	// useless says why the command would have no effect now; empty when it has one.
 	useless func(*v1alpha1.Rollout) string
-	// done reports whether the effect is there.
-	done func(*v1alpha1.Rollout) bool
+	// done reports whether the effect on the candidate of that revision is there, or why
+	// it will not come.
+	done func(r *v1alpha1.Rollout, revision string) (bool, error)
 }
 
 func (a *app) abort() *cobra.Command {
@@ -56,11 +57,19 @@ func (a *app) abort() *cobra.Command {
 				return ""
 			}
 		},
-		done: func(r *v1alpha1.Rollout) bool {
-			p := r.Status.Phase
-			return p == v1alpha1.PhaseRolledBack || p == v1alpha1.PhaseStable
-		},
+		done: aborted,
 	})
+}
+
+// aborted is whether a version is out of service. One that was promoted before the command
+// came to it is not.
+func aborted(r *v1alpha1.Rollout, revision string) (bool, error) {
+	s := &r.Status
+	if s.Phase == v1alpha1.PhaseStable && s.Stable != nil && s.Stable.Revision == revision {
+		return false, exit{exitError, "Too late: " + view.Tag(s.Stable) + " was promoted before, and serves. kubectl belay rollback goes back to the version before it."}
+	}
+	replaced := s.Candidate == nil || s.Candidate.Revision != revision
+	return replaced || s.Phase == v1alpha1.PhaseRolledBack, nil
 }
 
 func (a *app) retry() *cobra.Command {
@@ -78,7 +87,9 @@ func (a *app) retry() *cobra.Command {
 			}
 			return ""
 		},
-		done: func(r *v1alpha1.Rollout) bool { return r.Status.Phase != v1alpha1.PhaseRolledBack },
+		done: func(r *v1alpha1.Rollout, _ string) (bool, error) {
+			return r.Status.Phase != v1alpha1.PhaseRolledBack, nil
+		},
 	})
 }
 
@@ -105,7 +116,10 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 			return exit{exitError, why}
 		}
 		a.warnOfOwner(ctx, s, rollout, fmt.Sprintf("it goes on declaring %s. Revert that there.", view.Tag(rollout.Status.Candidate)), o.action == v1alpha1.ActionAbort)
-		token := rand.Text()
+		token, revision := rand.Text(), ""
+		if c := rollout.Status.Candidate; c != nil {
+			revision = c.Revision
+		}
 		if err := s.give(ctx, rollout, o.action, token, reason); err != nil {
 			return fmt.Errorf("%s was not given: %w", o.action, err)
 		}
@@ -121,12 +135,12 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 				return false, nil
 			case last != nil && last.Token == token && last.Refused != "":
 				return false, exit{exitError, "Refused: " + view.Text(last.Refused, 512)}
-			case !o.done(r):
-				return false, nil
-			default:
-				end = view.Rollout(view.Input{Rollout: r, Now: a.now()}).Headline
-				return true, nil
 			}
+			done, err := o.done(r, revision)
+			if done {
+				end = view.Rollout(view.Input{Rollout: r, Now: a.now()}).Headline
+			}
+			return done, err
 		})
 		if err == nil {
 			fmt.Fprintf(a.streams.Out, "Rollout %s: %s\n", rollout.Name, end)

@@ -248,23 +248,59 @@ func TestGitOpsOwners(t *testing.T) {
 
 func TestTheVersionToGoBackTo(t *testing.T) {
 	stable, candidate := &v1alpha1.Revision{Revision: "stable"}, &v1alpha1.Revision{Revision: "candidate"}
-	rejected := []v1alpha1.RejectedRevision{{Revision: "bad"}}
+	before := []v1alpha1.PreviousRevision{{Revision: "before"}, {Revision: "older"}}
+	promoted := []v1alpha1.HistoryEntry{{Run: "two", Revision: "stable"}, {Run: "one", Revision: "before"}}
+	run := func(rule string) []v1alpha1.RolloutRun {
+		r := v1alpha1.RolloutRun{}
+		r.Name, r.Status.Decisions = "two", []v1alpha1.DecisionRecord{{Rule: rule}}
+		return []v1alpha1.RolloutRun{r}
+	}
 	for name, c := range map[string]struct {
-		status v1alpha1.RolloutStatus
-		to     string
-		want   string
+		status   v1alpha1.RolloutStatus
+		declared string
+		to       string
+		runs     []v1alpha1.RolloutRun
+		want     string
 	}{
-		"on trial":                   {v1alpha1.RolloutStatus{Stable: stable, Candidate: candidate, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "stable"},
-		"stable":                     {v1alpha1.RolloutStatus{Stable: stable, Previous: []v1alpha1.PreviousRevision{{Revision: "before"}}}, "", "before"},
-		"named":                      {v1alpha1.RolloutStatus{Stable: stable}, "named", "named"},
-		"rejected":                   {v1alpha1.RolloutStatus{Stable: stable, Rejected: rejected}, "bad", ""},
-		"rejected, but stable since": {v1alpha1.RolloutStatus{Stable: &v1alpha1.Revision{Revision: "bad"}, Rejected: rejected}, "bad", "bad"},
-		"nothing before":             {v1alpha1.RolloutStatus{Stable: stable}, "", ""},
-		"not adopted":                {v1alpha1.RolloutStatus{}, "", ""},
+		"on trial":                   {v1alpha1.RolloutStatus{Stable: stable, Candidate: candidate, Previous: before}, "candidate", "", nil, "stable"},
+		"pushed, not seen yet":       {v1alpha1.RolloutStatus{Stable: stable, Previous: before}, "pushed", "", nil, "stable"},
+		"stable":                     {v1alpha1.RolloutStatus{Stable: stable, Previous: before, History: promoted}, "stable", "", run("RunStarts"), "before"},
+		"adopted, and nothing since": {v1alpha1.RolloutStatus{Stable: stable, Previous: before}, "stable", "", nil, "before"},
+		"returning":                  {v1alpha1.RolloutStatus{Stable: stable, Candidate: &v1alpha1.Revision{Revision: "before"}, Previous: before}, "before", "", nil, ""},
+		"returning, not seen yet":    {v1alpha1.RolloutStatus{Stable: stable, Previous: before}, "before", "", nil, ""},
+		"returned":                   {v1alpha1.RolloutStatus{Stable: stable, Previous: before, History: promoted}, "stable", "", run("RevertStarts"), ""},
+		"returned, or not":           {v1alpha1.RolloutStatus{Stable: stable, Previous: before, History: promoted}, "stable", "", nil, ""},
+		"returned, another is named": {v1alpha1.RolloutStatus{Stable: stable, Previous: before, History: promoted}, "stable", "older", run("RevertStarts"), "older"},
+		"named":                      {v1alpha1.RolloutStatus{Stable: stable}, "stable", "named", nil, "named"},
+		"named, and rejected":        {v1alpha1.RolloutStatus{Stable: stable, Rejected: []v1alpha1.RejectedRevision{{Revision: "named"}}}, "stable", "named", nil, ""},
+		"rejected, but stable since": {v1alpha1.RolloutStatus{Stable: &v1alpha1.Revision{Revision: "named"}, Rejected: []v1alpha1.RejectedRevision{{Revision: "named"}}}, "pushed", "named", nil, "named"},
+		"nothing before":             {v1alpha1.RolloutStatus{Stable: stable}, "stable", "", nil, ""},
+		"not adopted":                {v1alpha1.RolloutStatus{}, "pushed", "", nil, ""},
 	} {
-		got, err := targetOf(&v1alpha1.Rollout{Status: c.status}, c.to)
+		got, err := targetOf(&v1alpha1.Rollout{Status: c.status}, c.declared, c.to, c.runs)
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestAnAbortThatCameTooLateIsAnError(t *testing.T) {
+	stable, candidate := &v1alpha1.Revision{Revision: "stable"}, &v1alpha1.Revision{Revision: "candidate"}
+	for name, c := range map[string]struct {
+		status v1alpha1.RolloutStatus
+		done   bool
+		fails  bool
+	}{
+		"going back":           {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRollingBack, Stable: stable, Candidate: candidate}, false, false},
+		"back":                 {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRolledBack, Stable: stable, Candidate: candidate}, true, false},
+		"nothing is left":      {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: stable}, true, false},
+		"a newer one is there": {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseGating, Stable: stable, Candidate: &v1alpha1.Revision{Revision: "newer"}}, true, false},
+		"promoted":             {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: candidate}, false, true},
+		"being promoted":       {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseHandingOver, Stable: stable, Candidate: candidate}, false, false},
+	} {
+		done, err := aborted(&v1alpha1.Rollout{Status: c.status}, "candidate")
+		if done != c.done || (err != nil) != c.fails {
+			t.Errorf("%s: %v, %v", name, done, err)
 		}
 	}
 }

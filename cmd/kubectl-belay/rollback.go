@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,9 @@ func (a *app) rollback() *cobra.Command {
 		Use:   "rollback [NAME]",
 		Short: "Declare the version that was promoted before again",
 		Long: "Write the template of the version that was promoted before into the Deployment, as you.\n\n" +
-			"While a candidate is on trial or rolled back that is the stable version: the run ends, and nothing else has to roll out.\n" +
-			"Otherwise it is the version before the stable one, which returns without steps as far as spec.fastRevert allows.\n\n" +
+			"While the Deployment declares another version than the stable one, that is the stable version: the run ends, and nothing else has to roll out.\n" +
+			"Otherwise it is the version before the stable one, which returns without steps as far as spec.fastRevert allows.\n" +
+			"Where that would bring back a version that somebody went back from, it wants --to.\n\n" +
 			"It needs the right to patch the Deployment.",
 		Example: `  kubectl belay rollback checkout --reason "1.5 loses carts"
   kubectl belay rollback checkout --to 3ff8ea3e9c`,
@@ -57,20 +59,28 @@ func (a *app) rollback() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		target, err := targetOf(rollout, to)
-		if err != nil {
-			return err
-		}
-		template, err := s.templateOf(ctx, rollout, target)
-		if err != nil {
-			return err
-		}
 		deployment := workload.NewDeployment()
 		if err := s.Get(ctx, client.ObjectKey{Namespace: rollout.Namespace, Name: rollout.Spec.WorkloadRef.Name}, deployment); err != nil {
 			return err
 		}
-		if declared, err := workload.RevisionOf(workload.Template(deployment)); err == nil && declared == target {
+		declared, err := workload.RevisionOf(workload.Template(deployment))
+		if err != nil {
+			return fmt.Errorf("read the template of Deployment %s: %w", deployment.GetName(), err)
+		}
+		runs, err := s.runs(ctx, rollout.Name)
+		if err != nil {
+			return err
+		}
+		target, err := targetOf(rollout, declared, to, runs)
+		if err != nil {
+			return err
+		}
+		if declared == target {
 			return exit{exitError, fmt.Sprintf("Deployment %s declares revision %s already.", deployment.GetName(), target)}
+		}
+		template, err := s.templateOf(ctx, rollout, target, runs)
+		if err != nil {
+			return err
 		}
 		if owner := gitOpsOwner(deployment); owner != "" {
 			fmt.Fprintf(a.streams.ErrOut, "Warning: %s manages Deployment %s: it will declare its own version again. Revert that there too.\n", owner, deployment.GetName())
@@ -87,10 +97,10 @@ func (a *app) rollback() *cobra.Command {
 	return cmd
 }
 
-// targetOf is the revision to go back to.
-func targetOf(r *v1alpha1.Rollout, to string) (string, error) {
+// targetOf is the revision to go back to. What the Deployment declares decides, because the
+// status may not know of the newest push yet.
+func targetOf(r *v1alpha1.Rollout, declared, to string, runs []v1alpha1.RolloutRun) (string, error) {
 	s := &r.Status
-	onTrial := s.Candidate != nil && s.Stable != nil && s.Candidate.Revision != s.Stable.Revision
 	switch {
 	case to != "" && s.IsRejected(to) != nil && (s.Stable == nil || s.Stable.Revision != to):
 		return "", fmt.Errorf("revision %s is rejected since %s, and would be held: to let it run once more, declare it in the Deployment and give kubectl belay retry",
@@ -99,22 +109,33 @@ func targetOf(r *v1alpha1.Rollout, to string) (string, error) {
 		return to, nil
 	case s.Stable == nil:
 		return "", fmt.Errorf("rollout %s has no stable version yet", r.Name)
-	case onTrial:
+	case declared != s.Stable.Revision && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == declared }):
+		return "", fmt.Errorf("deployment %s declares revision %s, which was promoted before: that return is on its way, and going back from it would bring %s again; name a revision with --to",
+			r.Spec.WorkloadRef.Name, declared, view.Tag(s.Stable))
+	case declared != s.Stable.Revision:
 		return s.Stable.Revision, nil
-	case len(s.Previous) > 0:
-		return s.Previous[0].Revision, nil
-	default:
+	case len(s.Previous) == 0:
 		return "", fmt.Errorf("no version was promoted before %s: name a revision with --to", view.Tag(s.Stable))
+	case cameBack(s, runs):
+		return "", fmt.Errorf("%s came back in place of revision %s, and going back would bring that again; name a revision with --to", view.Tag(s.Stable), s.Previous[0].Revision)
+	default:
+		return s.Previous[0].Revision, nil
 	}
+}
+
+// cameBack is whether the stable version returned without steps, or may have: its run is gone.
+func cameBack(s *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
+	newest := slices.IndexFunc(s.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == s.Stable.Revision })
+	if newest < 0 {
+		return false
+	}
+	run := slices.IndexFunc(runs, func(r v1alpha1.RolloutRun) bool { return r.Name == s.History[newest].Run })
+	return run < 0 || slices.ContainsFunc(runs[run].Status.Decisions, func(d v1alpha1.DecisionRecord) bool { return d.Rule == "RevertStarts" })
 }
 
 // templateOf finds the template of a revision: in the runs, which pin it whole, or in the
 // Deployment's ReplicaSets.
-func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision string) (map[string]any, error) {
-	runs, err := s.runs(ctx, r.Name)
-	if err != nil {
-		return nil, err
-	}
+func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision string, runs []v1alpha1.RolloutRun) (map[string]any, error) {
 	for i := range runs {
 		spec := &runs[i].Spec
 		for _, pinned := range []struct {

@@ -18,9 +18,9 @@ import (
 // does not respond takes all places. An attempt without a place is looked at again after
 // whenFull.
 const (
-	maxCalls            = 256
-	maxCallsOfNamespace = 32
-	maxCallsToEndpoint  = 128
+	maxCalls            = 512
+	maxCallsOfNamespace = 64
+	maxCallsToEndpoint  = 256
 	whenFull            = 5 * time.Second
 )
 

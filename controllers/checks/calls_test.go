@@ -79,17 +79,17 @@ func TestARequestWithoutAPlace(t *testing.T) {
 		hang func(*bench)
 		says string
 	}{
-		"of its namespace": {func(b *bench) { b.hang("shop", "other", 100) }, `namespace "shop" has 32 requests to CheckEndpoints open, as many as a namespace may have; it starts when one of them ends`},
+		"of its namespace": {func(b *bench) { b.hang("shop", "other", 100) }, `namespace "shop" has 64 requests to CheckEndpoints open, as many as a namespace may have; it starts when one of them ends`},
 		"of its endpoint": {func(b *bench) {
 			for i := range 4 {
 				b.hang(fmt.Sprint("noisy-", i), "load-test", 100)
 			}
-		}, `CheckEndpoint "load-test" has 128 requests open, as many as an endpoint may have; it starts when one of them ends`},
+		}, `CheckEndpoint "load-test" has 256 requests open, as many as an endpoint may have; it starts when one of them ends`},
 		"at all": {func(b *bench) {
 			for i := range 8 {
 				b.hang(fmt.Sprint("noisy-", i), fmt.Sprint("hangs-", i%2), 100)
 			}
-		}, `256 requests to CheckEndpoints are open, as many as there may be; it starts when one of them ends`},
+		}, `512 requests to CheckEndpoints are open, as many as there may be; it starts when one of them ends`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, says(200, `{"outcome":"Pass"}`))
