@@ -1,12 +1,27 @@
 package view
 
-import "belay.dev/belay/api/v1alpha1"
+import (
+	"slices"
+
+	"belay.dev/belay/api/v1alpha1"
+)
 
 // actions are the commands of kubectl belay that change something and make sense now, and
 // the effect of each in a few words. They are shown beside commands to paste: no effect has
 // a character that a shell reads, such as ; or |.
 func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
 	s := &r.Status
+	names, effects = possible(s)
+	returns := s.Candidate != nil && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == s.Candidate.Revision })
+	if s.Phase != v1alpha1.PhaseStable && returns {
+		// Going back from a return wants a revision: kubectl belay rollback --to.
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "rollback" })
+		delete(effects, "rollback")
+	}
+	return names, effects
+}
+
+func possible(s *v1alpha1.RolloutStatus) (names []string, effects map[string]string) {
 	stable, candidate := Tag(s.Stable), Tag(s.Candidate)
 	again := "back to " + stable + ", the Deployment declares it again"
 	switch {

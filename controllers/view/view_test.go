@@ -57,6 +57,39 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestCommandsThatMakeSense: a rollback without --to is refused while an earlier version
+// returns, so it is not offered.
+func TestCommandsThatMakeSense(t *testing.T) {
+	previous := []v1alpha1.PreviousRevision{{Revision: "cccccccccc", Image: "shop:1.3"}}
+	for name, c := range map[string]struct {
+		phase     v1alpha1.Phase
+		candidate string
+		want      string
+	}{
+		"a trial":         {v1alpha1.PhaseStepping, "bbbbbbbbbb", "abort: back to 1.4, 1.5 stays declared and rejected. rollback: back to 1.4, the Deployment declares it again. "},
+		"a return":        {v1alpha1.PhasePromoting, "cccccccccc", "abort: back to 1.4, 1.5 stays declared and rejected. "},
+		"a rejection":     {v1alpha1.PhaseRolledBack, "bbbbbbbbbb", "retry: 1.5 runs once more, from its first step. rollback: the Deployment declares 1.4 again. "},
+		"a gate":          {v1alpha1.PhaseGating, "bbbbbbbbbb", "abort: 1.5 gets no run, it stays declared and rejected. rollback: 1.5 gets no run, the Deployment declares 1.4 again. "},
+		"a bypass":        {v1alpha1.PhaseHandingOver, "bbbbbbbbbb", "rollback: back to 1.4, the Deployment declares it again. "},
+		"stable":          {v1alpha1.PhaseStable, "", "rollback: back to 1.3, the Deployment declares it again. "},
+		"on its way back": {v1alpha1.PhaseRollingBack, "bbbbbbbbbb", ""},
+	} {
+		screen := view.Rollout(view.Input{Now: now, Rollout: rollout(c.phase, func(s *v1alpha1.RolloutStatus) {
+			s.Previous = previous
+			if c.candidate != "" {
+				s.Candidate = &v1alpha1.Revision{Revision: c.candidate, Image: "shop:1.5"}
+			}
+		})})
+		got := ""
+		for _, action := range screen.Actions {
+			got += action + ": " + screen.Effects[action] + ". "
+		}
+		if got != c.want || len(screen.Effects) != len(screen.Actions) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // TestWaitingForThePreflightCheck: only one that fails for its budget waits for budget.
 func TestWaitingForThePreflightCheck(t *testing.T) {
 	const version = "bbbbbbbbbb"
