@@ -1,6 +1,10 @@
 package view
 
-import "belay.dev/belay/api/v1alpha1"
+import (
+	"slices"
+
+	"belay.dev/belay/api/v1alpha1"
+)
 
 // actions are the commands of kubectl belay that change something and make sense now, and
 // the effect of each in a few words. They are shown beside commands to paste: no effect has
@@ -15,6 +19,10 @@ func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
 			"retry":    candidate + " runs once more, from its first step",
 			"rollback": "the Deployment declares " + stable + " again",
 		}
+	case returns(s) && (s.Phase == v1alpha1.PhaseGating || s.Phase.Armed()):
+		return []string{"abort"}, map[string]string{"abort": stable + " stays, " + candidate + " stays declared and rejected"}
+	case returns(s):
+		return nil, nil
 	case s.Phase == v1alpha1.PhaseGating:
 		return []string{"abort", "rollback"}, map[string]string{
 			"abort":    candidate + " gets no run, it stays declared and rejected",
@@ -33,4 +41,10 @@ func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
 	default:
 		return nil, nil
 	}
+}
+
+// returns is whether the candidate was stable before: to roll it back would bring the version
+// again that somebody goes back from.
+func returns(s *v1alpha1.RolloutStatus) bool {
+	return s.Candidate != nil && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == s.Candidate.Revision })
 }
