@@ -30,6 +30,10 @@ func possible(s *v1alpha1.RolloutStatus) (names []string, effects map[string]str
 			"retry":    candidate + " runs once more, from its first step",
 			"rollback": "the Deployment declares " + stable + " again",
 		}
+	case returns(s) && (s.Phase == v1alpha1.PhaseGating || s.Phase.Armed()):
+		return []string{"abort"}, map[string]string{"abort": stable + " stays, " + candidate + " stays declared and rejected"}
+	case returns(s):
+		return nil, nil
 	case s.Phase == v1alpha1.PhaseGating:
 		return []string{"abort", "rollback"}, map[string]string{
 			"abort":    candidate + " gets no run, it stays declared and rejected",
@@ -48,4 +52,10 @@ func possible(s *v1alpha1.RolloutStatus) (names []string, effects map[string]str
 	default:
 		return nil, nil
 	}
+}
+
+// returns is whether the candidate was stable before: to roll it back would bring the version
+// again that somebody goes back from.
+func returns(s *v1alpha1.RolloutStatus) bool {
+	return s.Candidate != nil && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == s.Candidate.Revision })
 }
