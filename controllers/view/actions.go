@@ -11,17 +11,6 @@ import (
 // a character that a shell reads, such as ; or |.
 func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
 	s := &r.Status
-	names, effects = possible(s)
-	returns := s.Candidate != nil && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == s.Candidate.Revision })
-	if s.Phase != v1alpha1.PhaseStable && returns {
-		// Going back from a return wants a revision: kubectl belay rollback --to.
-		names = slices.DeleteFunc(names, func(name string) bool { return name == "rollback" })
-		delete(effects, "rollback")
-	}
-	return names, effects
-}
-
-func possible(s *v1alpha1.RolloutStatus) (names []string, effects map[string]string) {
 	stable, candidate := Tag(s.Stable), Tag(s.Candidate)
 	again := "back to " + stable + ", the Deployment declares it again"
 	switch {

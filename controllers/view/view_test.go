@@ -57,8 +57,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestCommandsThatMakeSense: a rollback without --to is refused while an earlier version
-// returns, so it is not offered.
+// TestCommandsThatMakeSense, each with its effect.
 func TestCommandsThatMakeSense(t *testing.T) {
 	previous := []v1alpha1.PreviousRevision{{Revision: "cccccccccc", Image: "shop:1.3"}}
 	for name, c := range map[string]struct {
@@ -67,7 +66,7 @@ func TestCommandsThatMakeSense(t *testing.T) {
 		want      string
 	}{
 		"a trial":         {v1alpha1.PhaseStepping, "bbbbbbbbbb", "abort: back to 1.4, 1.5 stays declared and rejected. rollback: back to 1.4, the Deployment declares it again. "},
-		"a return":        {v1alpha1.PhasePromoting, "cccccccccc", "abort: back to 1.4, 1.5 stays declared and rejected. "},
+		"a return":        {v1alpha1.PhasePromoting, "cccccccccc", "abort: 1.4 stays, 1.5 stays declared and rejected. "},
 		"a rejection":     {v1alpha1.PhaseRolledBack, "bbbbbbbbbb", "retry: 1.5 runs once more, from its first step. rollback: the Deployment declares 1.4 again. "},
 		"a gate":          {v1alpha1.PhaseGating, "bbbbbbbbbb", "abort: 1.5 gets no run, it stays declared and rejected. rollback: 1.5 gets no run, the Deployment declares 1.4 again. "},
 		"a bypass":        {v1alpha1.PhaseHandingOver, "bbbbbbbbbb", "rollback: back to 1.4, the Deployment declares it again. "},
@@ -378,5 +377,11 @@ func TestWhatItWaitsForEnforces(t *testing.T) {
 		if (screen.Why == "as it is") != (outcome != v1alpha1.VerdictPass) || screen.Next != want {
 			t.Errorf("with another trigger that is %s: %s Next: %s", outcome, screen.Why, screen.Next)
 		}
+	}
+	for i := range analysis.Triggers {
+		analysis.Triggers[i].Outcome = v1alpha1.VerdictError
+	}
+	if screen := view.Rollout(view.Input{Rollout: r, Run: run, Now: now}); screen.Why != "as it is" || screen.Next != "all triggers must pass" {
+		t.Errorf("requests do not mend an error: %s Next: %s", screen.Why, screen.Next)
 	}
 }
