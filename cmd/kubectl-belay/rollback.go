@@ -59,13 +59,9 @@ func (a *app) rollback() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		deployment := workload.NewDeployment()
-		if err := s.Get(ctx, client.ObjectKey{Namespace: rollout.Namespace, Name: rollout.Spec.WorkloadRef.Name}, deployment); err != nil {
-			return err
-		}
-		declared, err := workload.RevisionOf(workload.Template(deployment))
+		deployment, declared, err := s.readDeployment(ctx, rollout)
 		if err != nil {
-			return fmt.Errorf("read the template of Deployment %s: %w", deployment.GetName(), err)
+			return err
 		}
 		runs, err := s.runs(ctx, rollout.Name)
 		if err != nil {
@@ -95,6 +91,19 @@ func (a *app) rollback() *cobra.Command {
 		return a.await(ctx, s, rollout, awaited{revision: target, from: a.now(), serves: true}, timeout)
 	}
 	return cmd
+}
+
+// readDeployment reads the Rollout's Deployment, and the revision that it declares.
+func (s *session) readDeployment(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, string, error) {
+	deployment := workload.NewDeployment()
+	if err := s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, deployment); err != nil {
+		return nil, "", err
+	}
+	revision, err := workload.RevisionOf(workload.Template(deployment))
+	if err != nil {
+		return nil, "", fmt.Errorf("read the template of Deployment %s: %w", deployment.GetName(), err)
+	}
+	return deployment, revision, nil
 }
 
 // targetOf is the revision to go back to. What the Deployment declares decides, because the
