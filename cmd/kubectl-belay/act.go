@@ -203,9 +203,10 @@ func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, 
 	}
 }
 
-// transient errors of the API server are not the end of a wait.
+// transient errors of the API server are not the end of a wait, nor is that the time that is
+// left is too short for another request.
 func transient(err error) bool {
-	return apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsTimeout(err) ||
+	return strings.Contains(err.Error(), "would exceed context deadline") || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsTimeout(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) || strings.Contains(err.Error(), "connection refused")
 }
 

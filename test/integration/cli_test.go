@@ -127,7 +127,7 @@ func TestCommandLine(t *testing.T) {
 	s.release(better)
 	s.until("at 50 %", atWeight)
 	me.expect(me.says("list", "-A"), 0, s.namespace, "v1 50 %, v2 50 %", "1/1")
-	me.expect(me.says("status"), 0, "PROGRESSING at 50 %", "◐ 50 %", "shop/errors", "1/1 ready", "abort|rollback shop")
+	me.expect(me.says("status"), 0, "PROGRESSING at 50 %", "◐ 50 %", "shop/errors", "1/1 ready", "kubectl belay abort shop -n ")
 	me.expect(me.says("status", "rollouts.belay.dev/shop", "-o", "jsonpath={.status.phase}"), 0, "Stepping")
 	me.expect(me.says("list", "-o", "name"), 0, "rollout.belay.dev/shop")
 	me.expect(me.says("why", "shop"), 0, "IN PROGRESS", `"registry.example/shop:v1" -> "registry.example/shop:v2"`)
@@ -149,7 +149,7 @@ func TestCommandLine(t *testing.T) {
 	run := r.Status.Run
 	for _, about := range []string{"shop", run} {
 		me.expect(me.says("why", about), 0, "was ROLLED BACK", "abort", "by oncall@example.com", "wrong prices", "hashes verify",
-			"The Deployment still declares v2, and is held", "retry|rollback shop")
+			"The Deployment still declares v2, and is held", "kubectl belay retry shop -n ")
 	}
 	me.expect(me.says("log", run), 0, "canary ready, weight 0 % to 50 %", `aborted by oncall@example.com: "wrong prices"`)
 	me.expect(me.says("history", "shop"), 0, run, "RolledBack", "abort")
