@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -72,7 +73,39 @@ func (s Shop) Serve(ctx context.Context, image string) error {
 	if err := s.stage.Apply(ctx, s.fill(shopManifest, "IMAGE", image)); err != nil {
 		return err
 	}
-	return s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "status", "deployment/"+Name, "--timeout=90s")
+	if err := s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "status", "deployment/"+Name, "--timeout=90s"); err != nil {
+		return err
+	}
+	return s.awaitAnswers(ctx)
+}
+
+// answer is the status of a response, or why there is none.
+func answer(request *http.Request) string {
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	_ = response.Body.Close()
+	return response.Status
+}
+
+// awaitAnswers waits until the gateway knows the route and the pods. After restarts of the
+// API server its watches may come back a minute later.
+func (s Shop) awaitAnswers(ctx context.Context) error {
+	last := ""
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.stage.Addresses.Gateway+"/readyz", nil)
+		if err != nil {
+			return false, err
+		}
+		request.Host = s.Host()
+		last = answer(request)
+		return last == "200 OK", nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait until %s answers for %s: %w; the last answer: %s", s.stage.Addresses.Gateway, s.Host(), err, last)
+	}
+	return nil
 }
 
 // Guard declares the Guardrail and the Rollout, each changed by the replacements,
