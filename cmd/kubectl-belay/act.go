@@ -15,7 +15,6 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/view"
-	"belay.dev/belay/controllers/workload"
 )
 
 // commandManager is the field manager of commands. It does not begin with kubectl: Flux
@@ -93,42 +92,56 @@ func (a *app) retry() *cobra.Command {
 	})
 }
 
-func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
-	var reason string
-	var timeout time.Duration
+// given is what a person gives with a command that acts.
+type given struct {
+	reason  string
+	timeout time.Duration
+}
+
+// acting lets a command take a NAME, --reason and --timeout, and do something about the
+// Rollout of that name.
+func (a *app) acting(cmd *cobra.Command, reason string, timeout time.Duration, wait string, do func(context.Context, *session, *v1alpha1.Rollout, given) error) *cobra.Command {
+	var g given
 	cmd.Args, cmd.ValidArgsFunction = cobra.MaximumNArgs(1), a.completeRollouts
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it is kept in the record with your name")
-	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait for the effect; 0 only gives the command")
+	cmd.Flags().StringVar(&g.reason, "reason", "", reason)
+	cmd.Flags().DurationVar(&g.timeout, "timeout", timeout, wait)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		if len(reason) > longestReason {
-			return usage(fmt.Errorf("--reason has %d bytes, at most %d are kept", len(reason), longestReason))
+		if len(g.reason) > longestReason {
+			return usage(fmt.Errorf("--reason has %d bytes, at most %d are kept", len(g.reason), longestReason))
 		}
-		s, err := a.connect()
+		s, rollout, err := a.open(cmd.Context(), args)
 		if err != nil {
 			return err
 		}
-		rollout, err := s.rollout(ctx, first(args))
-		if err != nil {
-			return err
-		}
+		return do(cmd.Context(), s, rollout, g)
+	}
+	return cmd
+}
+
+func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
+	const reason, wait = "why; it is kept in the record with your name", "how long to wait for the effect; 0 only gives the command"
+	return a.acting(cmd, reason, 2*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		if why := o.useless(rollout); why != "" {
 			return exit{exitError, why}
 		}
-		a.warnOfOwner(ctx, s, rollout, fmt.Sprintf("it goes on declaring %s. Revert that there.", view.Tag(rollout.Status.Candidate)), o.action == v1alpha1.ActionAbort)
+		if o.action == v1alpha1.ActionAbort {
+			if deployment, err := s.deployment(ctx, rollout); err == nil {
+				a.warnOfOwner(deployment, fmt.Sprintf("it goes on declaring %s. Revert that there.", view.Tag(rollout.Status.Candidate)))
+			}
+		}
 		token, revision := rand.Text(), ""
 		if c := rollout.Status.Candidate; c != nil {
 			revision = c.Revision
 		}
-		if err := s.give(ctx, rollout, o.action, token, reason); err != nil {
+		if err := s.give(ctx, rollout, o.action, token, g.reason); err != nil {
 			return fmt.Errorf("%s was not given: %w", o.action, err)
 		}
 		fmt.Fprintf(a.streams.Out, "%s of %s given to Rollout %s.\n", o.action, view.Tag(rollout.Status.Candidate), rollout.Name)
-		if timeout == 0 {
+		if g.timeout == 0 {
 			return nil
 		}
 		end := ""
-		err = a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
+		err := a.follow(ctx, s, rollout, g.timeout, func(r *v1alpha1.Rollout) (bool, error) {
 			last := r.Status.LastHandledAction
 			switch {
 			case !r.Status.Handled(token):
@@ -146,8 +159,7 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 			fmt.Fprintf(a.streams.Out, "Rollout %s: %s\n", rollout.Name, end)
 		}
 		return err
-	}
-	return cmd
+	})
 }
 
 // give writes a command for the present candidate.
@@ -208,15 +220,4 @@ func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, 
 func transient(err error) bool {
 	return strings.Contains(err.Error(), "would exceed context deadline") || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsTimeout(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) || strings.Contains(err.Error(), "connection refused")
-}
-
-// warnOfOwner says that a GitOps tool will write the Deployment again.
-func (a *app) warnOfOwner(ctx context.Context, s *session, r *v1alpha1.Rollout, then string, relevant bool) {
-	deployment := workload.NewDeployment()
-	if !relevant || s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, deployment) != nil {
-		return
-	}
-	if owner := gitOpsOwner(deployment); owner != "" {
-		fmt.Fprintf(a.streams.ErrOut, "Warning: %s manages Deployment %s: %s\n", owner, deployment.GetName(), then)
-	}
 }

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -313,6 +315,24 @@ func TestHelpNamesTheVerbs(t *testing.T) {
 		cmd, _, err := a.root().Find([]string{name})
 		if err != nil || !strings.Contains(cmd.Long, "the verbs get, patch and "+name+" on the Rollout") {
 			t.Errorf("%s: %v, %s", name, err, cmd.Long)
+		}
+	}
+}
+
+// TestAPrintedListNamesItsKinds: what -o yaml prints can be applied.
+func TestAPrintedListNamesItsKinds(t *testing.T) {
+	for want, list := range map[string]runtime.Object{
+		"kind: Rollout\n":    &v1alpha1.RolloutList{Items: make([]v1alpha1.Rollout, 2)},
+		"kind: RolloutRun\n": &v1alpha1.RolloutRunList{Items: make([]v1alpha1.RolloutRun, 2)},
+	} {
+		a, out, _ := testApp()
+		cmd := &cobra.Command{}
+		o := outputOf(cmd)
+		if err := errors.Join(cmd.Flags().Set("output", "yaml"), a.print(o, list)); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out.String(), want); n != 2 {
+			t.Errorf("%d times %q in:\n%s", n, want, out)
 		}
 	}
 }

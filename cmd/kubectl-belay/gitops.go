@@ -1,12 +1,20 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/controllers/view"
 )
+
+// warnOfOwner says that a GitOps tool, where there is one, will write the Deployment again.
+func (a *app) warnOfOwner(deployment *unstructured.Unstructured, then string) {
+	if owner := gitOpsOwner(deployment); owner != "" {
+		fmt.Fprintf(a.streams.ErrOut, "Warning: %s manages Deployment %s: %s\n", owner, deployment.GetName(), then)
+	}
+}
 
 // gitOpsOwner names the tool that applies an object from elsewhere, by the marks that the
 // tools leave; empty when there is none.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
 // output is the flag -o: a screen for people without it, or else the objects themselves.
@@ -46,8 +47,22 @@ func (a *app) print(o *output, object runtime.Object) error {
 	if err != nil {
 		return usage(err)
 	}
+	if meta.IsListType(object) {
+		if err := setKinds(object, types); err != nil {
+			return err
+		}
+	}
 	if *o.flags.OutputFormat == "name" && meta.IsListType(object) {
 		return meta.EachListItem(object, func(item runtime.Object) error { return printer.PrintObj(item, a.streams.Out) })
 	}
 	return printer.PrintObj(object, a.streams.Out)
+}
+
+// setKinds sets the kind of each object of a list. A client reads them without it.
+func setKinds(list runtime.Object, types *runtime.Scheme) error {
+	return meta.EachListItem(list, func(item runtime.Object) error {
+		kind, err := apiutil.GVKForObject(item, types)
+		item.GetObjectKind().SetGroupVersionKind(kind)
+		return err
+	})
 }

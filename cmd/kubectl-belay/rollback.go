@@ -2,21 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/jsonpatch"
 	"belay.dev/belay/controllers/view"
 	"belay.dev/belay/controllers/workload"
 )
@@ -28,9 +26,9 @@ const pushManager = "kubectl-belay"
 const changeCause = "kubernetes.io/change-cause"
 
 func (a *app) rollback() *cobra.Command {
-	var reason, to string
-	var timeout time.Duration
-	cmd := &cobra.Command{
+	const reason, wait = "why; it becomes the Deployment's annotation " + changeCause, "how long to wait until the version gets all requests; 0 only writes the template"
+	var to string
+	cmd := a.acting(&cobra.Command{
 		Use:   "rollback [NAME]",
 		Short: "Declare the version that was promoted before again",
 		Long: "Write the template of the version that was promoted before into the Deployment, as you.\n\n" +
@@ -40,26 +38,8 @@ func (a *app) rollback() *cobra.Command {
 			"It needs the right to patch the Deployment.",
 		Example: `  kubectl belay rollback checkout --reason "1.5 loses carts"
   kubectl belay rollback checkout --to 3ff8ea3e9c`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: a.completeRollouts,
-	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it becomes the Deployment's annotation "+changeCause)
-	cmd.Flags().StringVar(&to, "to", "", "the revision to go back to, which must not be rejected: kubectl belay history shows them")
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait until the version gets all requests; 0 only writes the template")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		if len(reason) > longestReason {
-			return usage(fmt.Errorf("--reason has %d bytes, at most %d are kept", len(reason), longestReason))
-		}
-		s, err := a.connect()
-		if err != nil {
-			return err
-		}
-		rollout, err := s.rollout(ctx, first(args))
-		if err != nil {
-			return err
-		}
-		deployment, declared, err := s.readDeployment(ctx, rollout)
+	}, reason, 10*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
+		deployment, declared, err := s.declared(ctx, rollout)
 		if err != nil {
 			return err
 		}
@@ -67,43 +47,29 @@ func (a *app) rollback() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		target, err := targetOf(rollout, declared, to, runs)
+		target, err := targetOf(rollout, declared.Revision, to, runs)
 		if err != nil {
 			return err
 		}
-		if declared == target {
+		if declared.Revision == target {
 			return exit{exitError, fmt.Sprintf("Deployment %s declares revision %s already.", deployment.GetName(), target)}
 		}
 		template, err := s.templateOf(ctx, rollout, target, runs)
 		if err != nil {
 			return err
 		}
-		if owner := gitOpsOwner(deployment); owner != "" {
-			fmt.Fprintf(a.streams.ErrOut, "Warning: %s manages Deployment %s: it will declare its own version again. Revert that there too.\n", owner, deployment.GetName())
-		}
-		if err := s.declare(ctx, deployment, template, target, reason); err != nil {
+		a.warnOfOwner(deployment, "it will declare its own version again. Revert that there too.")
+		if err := s.declare(ctx, deployment, template, target, g.reason); err != nil {
 			return fmt.Errorf("the template was not written: %w", err)
 		}
 		fmt.Fprintf(a.streams.Out, "Deployment %s declares revision %s again.\n", deployment.GetName(), target)
-		if timeout == 0 {
+		if g.timeout == 0 {
 			return nil
 		}
-		return a.await(ctx, s, rollout, awaited{revision: target, from: a.now(), serves: true}, timeout)
-	}
+		return a.await(ctx, s, rollout, awaited{revision: target, from: a.now(), serves: true}, g.timeout)
+	})
+	cmd.Flags().StringVar(&to, "to", "", "the revision to go back to, which must not be rejected: kubectl belay history shows them")
 	return cmd
-}
-
-// readDeployment reads the Rollout's Deployment, and the revision that it declares.
-func (s *session) readDeployment(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, string, error) {
-	deployment := workload.NewDeployment()
-	if err := s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, deployment); err != nil {
-		return nil, "", err
-	}
-	revision, err := workload.RevisionOf(workload.Template(deployment))
-	if err != nil {
-		return nil, "", fmt.Errorf("read the template of Deployment %s: %w", deployment.GetName(), err)
-	}
-	return deployment, revision, nil
 }
 
 // targetOf is the revision to go back to. What the Deployment declares decides, because the
@@ -196,35 +162,26 @@ func isOf(template map[string]any, revision string) bool {
 	return err == nil && found == revision
 }
 
-// testFailed is what the API server says of a JSON patch whose test fails.
-const testFailed = "the server rejected our request due to an error in our request"
-
 // declare replaces the Deployment's template, if it is still the one that was read.
 func (s *session) declare(ctx context.Context, deployment *unstructured.Unstructured, template map[string]any, revision, reason string) error {
-	type operation struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value any    `json:"value"`
-	}
-	operations := []operation{
-		{"test", "/metadata/uid", deployment.GetUID()},
-		{"test", "/spec/template", workload.Template(deployment)},
-		{"replace", "/spec/template", template},
-	}
+	var p jsonpatch.Patch
+	p.Test(deployment.GetUID(), "metadata", "uid")
+	p.Test(workload.Template(deployment), "spec", "template")
+	p.Replace(template, "spec", "template")
 	cause := "kubectl belay rollback to revision " + revision
 	if reason != "" {
 		cause += ": " + reason
 	}
 	if deployment.GetAnnotations() == nil {
-		operations = append(operations, operation{"add", "/metadata/annotations", map[string]string{}})
+		p.Add(map[string]string{}, "metadata", "annotations")
 	}
-	operations = append(operations, operation{"add", "/metadata/annotations/kubernetes.io~1change-cause", cause})
-	patch, err := json.Marshal(operations)
+	p.Add(cause, "metadata", "annotations", changeCause)
+	patch, err := p.Encode()
 	if err != nil {
 		return err
 	}
 	err = s.Patch(ctx, deployment, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(pushManager))
-	if apierrors.IsInvalid(err) && strings.Contains(err.Error(), testFailed) {
+	if jsonpatch.TestFailed(err) {
 		return fmt.Errorf("somebody changed the template of Deployment %s meanwhile: look again, and repeat", deployment.GetName())
 	}
 	return err

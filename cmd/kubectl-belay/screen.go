@@ -101,13 +101,15 @@ func (p *painter) blank() { p.WriteByte('\n') }
 // lines at the same indent.
 func (p *painter) paragraph(label cell, indent int, c cell) {
 	lines := wrap(c.text, p.width-indent)
-	for i, text := range lines {
-		lead := strings.Repeat(" ", indent)
-		if i == 0 {
-			lead = p.styled(label) + strings.Repeat(" ", max(indent-width(label.text), 0))
-		}
-		p.WriteString(strings.TrimRight(lead+p.styled(cell{text, c.style}), " ") + "\n")
+	for _, text := range lines {
+		p.WriteString(strings.TrimRight(p.lead(label, indent)+p.styled(cell{text, c.style}), " ") + "\n")
+		label = cell{}
 	}
+}
+
+// lead is a label as wide as the indent of the text behind it.
+func (p *painter) lead(label cell, indent int) string {
+	return p.styled(label) + strings.Repeat(" ", max(indent-width(label.text), 0))
 }
 
 // wrap breaks a text between words; a word that is too long is broken itself.
@@ -207,21 +209,19 @@ func styleOf(s view.State) style {
 }
 
 func verdictStyle(o v1alpha1.VerdictOutcome) style {
-	switch o {
-	case v1alpha1.VerdictPass:
-		return green
-	case v1alpha1.VerdictFail:
-		return red
-	default:
-		return yellow
-	}
+	return judged(o, v1alpha1.VerdictPass, v1alpha1.VerdictFail)
 }
 
 func outcomeStyle(o v1alpha1.Outcome) style {
-	switch o {
-	case v1alpha1.OutcomePromoted:
+	return judged(o, v1alpha1.OutcomePromoted, v1alpha1.OutcomeRolledBack)
+}
+
+// judged is the style of an outcome, which is good, bad, or neither.
+func judged[T comparable](outcome, good, bad T) style {
+	switch outcome {
+	case good:
 		return green
-	case v1alpha1.OutcomeRolledBack:
+	case bad:
 		return red
 	default:
 		return yellow

@@ -27,11 +27,9 @@ func (p *painter) commands(label cell, indent int, commands []command) {
 	for _, c := range commands {
 		room = room && indent+longest+width(between+c.effect) <= p.width
 	}
-	for i, c := range commands {
-		lead := strings.Repeat(" ", indent)
-		if i == 0 {
-			lead = p.styled(label) + strings.Repeat(" ", max(indent-width(label.text), 0))
-		}
+	for _, c := range commands {
+		lead := p.lead(label, indent)
+		label = cell{}
 		if room {
 			p.WriteString(lead + c.line + strings.Repeat(" ", longest-width(c.line)) + p.styled(cell{between + c.effect, dim}) + "\n")
 			continue

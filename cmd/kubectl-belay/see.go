@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,29 +36,32 @@ func (a *app) status() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rollout, err := s.rollout(cmd.Context(), first(args))
-		if err != nil {
-			return err
-		}
+		name := first(args)
 		if _, ok := o.screen(); !ok {
 			if watch {
 				return usage(fmt.Errorf("-w has a screen of its own: leave -o out"))
+			}
+			rollout, err := s.rollout(cmd.Context(), name)
+			if err != nil {
+				return err
 			}
 			return a.print(o, rollout)
 		}
 		seen := trails{}
 		return a.repeat(cmd.Context(), watch, func(ctx context.Context) (frame, error) {
-			rollout, err := s.rollout(ctx, rollout.Name)
+			rollout, err := s.rollout(ctx, name)
 			if err != nil {
 				return frame{}, err
 			}
+			// Without a NAME the only one is watched on, also when another is made meanwhile.
+			name = rollout.Name
 			in, hidden, err := s.surroundings(ctx, rollout)
 			if err != nil {
 				return frame{}, err
 			}
 			screen := view.Rollout(in)
 			if len(hidden) > 0 {
-				screen.Notes = append(screen.Notes, "You may not read "+strings.Join(unique(hidden), ", ")+": what they say is missing here.")
+				screen.Notes = append(screen.Notes, "You may not read "+strings.Join(slices.Compact(hidden), ", ")+": what they say is missing here.")
 			}
 			seen.add(screen.Triggers)
 			return frame{
@@ -74,16 +79,6 @@ func first(args []string) string {
 		return ""
 	}
 	return args[0]
-}
-
-func unique(words []string) []string {
-	var out []string
-	for _, w := range words {
-		if len(out) == 0 || out[len(out)-1] != w {
-			out = append(out, w)
-		}
-	}
-	return out
 }
 
 func (a *app) list() *cobra.Command {
@@ -141,10 +136,6 @@ func (s *session) rollouts(ctx context.Context) (*v1alpha1.RolloutList, error) {
 	if err := s.List(ctx, list, client.InNamespace(s.namespace)); err != nil {
 		return nil, explained(err)
 	}
-	kind := v1alpha1.GroupVersion.WithKind("Rollout")
-	for i := range list.Items {
-		list.Items[i].SetGroupVersionKind(kind)
-	}
 	return list, nil
 }
 
@@ -156,7 +147,7 @@ func (s *session) rows(ctx context.Context) ([]view.Row, error) {
 		return nil, err
 	}
 	deployments := &metav1.PartialObjectMetadataList{}
-	deployments.SetGroupVersionKind(deploymentKind)
+	deployments.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("DeploymentList"))
 	by := map[client.ObjectKey]string{}
 	if s.List(ctx, deployments, client.InNamespace(s.namespace), client.HasLabels{v1alpha1.LabelRollout}) == nil {
 		for i := range deployments.Items {

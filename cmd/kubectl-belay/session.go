@@ -58,6 +58,16 @@ func (a *app) connect() (*session, error) {
 	return &session{Client: c, namespace: namespace, now: a.now}, nil
 }
 
+// open connects, and reads the Rollout that the arguments name.
+func (a *app) open(ctx context.Context, args []string) (*session, *v1alpha1.Rollout, error) {
+	s, err := a.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := s.rollout(ctx, first(args))
+	return s, r, err
+}
+
 // explained says what an error of the API server means for Belay's kinds.
 func explained(err error) error {
 	if meta.IsNoMatchError(err) {
@@ -80,9 +90,9 @@ func (s *session) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, 
 		}
 		return r, explained(err)
 	}
-	all := &v1alpha1.RolloutList{}
-	if err := s.List(ctx, all, client.InNamespace(s.namespace)); err != nil {
-		return nil, explained(err)
+	all, err := s.rollouts(ctx)
+	if err != nil {
+		return nil, err
 	}
 	switch len(all.Items) {
 	case 0:
@@ -148,6 +158,28 @@ func (s *session) ownerOf(ctx context.Context, run *v1alpha1.RolloutRun) *v1alph
 	return r
 }
 
+// deployment reads the Deployment of a Rollout.
+func (s *session) deployment(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, error) {
+	d := workload.NewDeployment()
+	if err := s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, d); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// declared reads the Deployment of a Rollout, and the version that it declares.
+func (s *session) declared(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, v1alpha1.Revision, error) {
+	d, err := s.deployment(ctx, r)
+	if err != nil {
+		return nil, v1alpha1.Revision{}, err
+	}
+	version, err := workload.Describe(workload.Template(d))
+	if err != nil {
+		return nil, v1alpha1.Revision{}, fmt.Errorf("read the template of Deployment %s: %w", d.GetName(), err)
+	}
+	return d, version, nil
+}
+
 // runs of a Rollout that are still there, newest first.
 func (s *session) runs(ctx context.Context, rollout string) ([]v1alpha1.RolloutRun, error) {
 	all := &v1alpha1.RolloutRunList{}
@@ -185,8 +217,8 @@ func (s *session) surroundings(ctx context.Context, r *v1alpha1.Rollout) (in vie
 			in.Run = run
 		}
 	}
-	deployment := workload.NewDeployment()
-	found, err := read("Deployments", s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, deployment))
+	deployment, err := s.deployment(ctx, r)
+	found, err := read("Deployments", err)
 	if err != nil {
 		return in, hidden, err
 	}

@@ -1,19 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/view"
 )
-
-var deploymentKind = appsv1.SchemeGroupVersion.WithKind("DeploymentList")
 
 // aboutRun is a command about one run.
 func (a *app) aboutRun(cmd *cobra.Command, screen func(*v1alpha1.Rollout, *v1alpha1.RolloutRun) string) *cobra.Command {
@@ -111,11 +109,7 @@ func (a *app) history() *cobra.Command {
 			return err
 		}
 		if _, ok := o.screen(); !ok {
-			list := &v1alpha1.RolloutRunList{Items: runs}
-			for i := range list.Items {
-				list.Items[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RolloutRun"))
-			}
-			return a.print(o, list)
+			return a.print(o, &v1alpha1.RolloutRunList{Items: runs})
 		}
 		ended := view.History(rollout, runs)
 		if len(ended) == 0 {
@@ -130,39 +124,39 @@ func (a *app) history() *cobra.Command {
 
 // completeRollouts completes the names of Rollouts.
 func (a *app) completeRollouts(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	s, err := a.connect()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	list, err := s.rollouts(cmd.Context())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []string
-	for i := range list.Items {
-		names = append(names, list.Items[i].Name+"\t"+string(view.StateOf(&list.Items[i])))
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	_, names, directive := a.rolloutNames(cmd.Context(), args)
+	return names, directive
 }
 
 // completeRuns completes the names of Rollouts and of runs.
-func (a *app) completeRuns(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	names, directive := a.completeRollouts(cmd, args, typed)
-	if len(args) > 0 || directive == cobra.ShellCompDirectiveError {
-		return names, directive
-	}
-	s, err := a.connect()
-	if err != nil {
-		return names, directive
-	}
+func (a *app) completeRuns(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	s, names, directive := a.rolloutNames(cmd.Context(), args)
 	runs := &v1alpha1.RolloutRunList{}
-	if s.List(cmd.Context(), runs, client.InNamespace(s.namespace)) == nil {
+	if s != nil && s.List(cmd.Context(), runs, client.InNamespace(s.namespace)) == nil {
 		for i := range runs.Items {
 			names = append(names, runs.Items[i].Name+"\t"+string(runs.Items[i].Status.Outcome))
 		}
 	}
 	return names, directive
+}
+
+// rolloutNames completes a first argument, and returns the session that it read with; nil
+// when there is nothing to complete.
+func (a *app) rolloutNames(ctx context.Context, args []string) (*session, []string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	s, err := a.connect()
+	if err != nil {
+		return nil, nil, cobra.ShellCompDirectiveError
+	}
+	list, err := s.rollouts(ctx)
+	if err != nil {
+		return nil, nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for i := range list.Items {
+		names = append(names, list.Items[i].Name+"\t"+string(view.StateOf(&list.Items[i])))
+	}
+	return s, names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -9,12 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/view"
-	"belay.dev/belay/controllers/workload"
 )
 
 // codeOfOutcome is the exit code that a script gets for the end of a version.
@@ -43,18 +40,16 @@ func (a *app) wait() *cobra.Command {
 		if revision != "" && image != "" {
 			return usage(errors.New("--revision and --image name the same thing: leave one out"))
 		}
-		s, err := a.connect()
-		if err != nil {
-			return err
-		}
-		rollout, err := s.rollout(cmd.Context(), first(args))
+		s, rollout, err := a.open(cmd.Context(), args)
 		if err != nil {
 			return err
 		}
 		if revision == "" && image == "" {
-			if revision, _, err = s.declared(cmd.Context(), rollout); err != nil {
+			_, version, err := s.declared(cmd.Context(), rollout)
+			if err != nil {
 				return err
 			}
+			revision = version.Revision
 		}
 		return a.await(cmd.Context(), s, rollout, awaited{revision: revision, image: image, from: a.now()}, timeout)
 	}
@@ -77,17 +72,17 @@ func (a *app) await(ctx context.Context, s *session, rollout *v1alpha1.Rollout, 
 	}
 	fmt.Fprintf(a.streams.Out, "Waiting for %s of Rollout %s, at most %s. Now: %s\n", what, rollout.Name, view.Short(timeout), view.Text(rollout.Status.Message, 1024))
 	return a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
-		declared, images, err := s.declared(ctx, r)
+		_, declared, err := s.declared(ctx, r)
 		if err != nil && !apierrors.IsForbidden(err) {
 			return false, nil
 		}
 		if v.revision == "" {
-			if !slices.Contains(images, v.image) {
+			if !slices.ContainsFunc(declared.Images, func(i v1alpha1.ContainerImage) bool { return i.Image == v.image }) {
 				return false, nil
 			}
-			v.revision = declared
+			v.revision = declared.Revision
 		}
-		end := view.Await(r, v.revision, declared, v.from)
+		end := view.Await(r, v.revision, declared.Revision, v.from)
 		step := r.Status.Step
 		if v.serves && !end.Over && r.Status.Phase == v1alpha1.PhaseBaking && r.Status.Candidate.Revision == v.revision && step != nil && step.Weight.Observed == 100 {
 			return true, nil
@@ -101,25 +96,4 @@ func (a *app) await(ctx context.Context, s *session, rollout *v1alpha1.Rollout, 
 		fmt.Fprintf(a.streams.Out, "%s: %s.\n", end.Outcome, end.Said)
 		return true, nil
 	})
-}
-
-// declared is the revision and the images of the Deployment's template.
-func (s *session) declared(ctx context.Context, r *v1alpha1.Rollout) (revision string, images []string, err error) {
-	deployment := workload.NewDeployment()
-	if err := s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, deployment); err != nil {
-		return "", nil, err
-	}
-	template := workload.Template(deployment)
-	if revision, err = workload.RevisionOf(template); err != nil {
-		return "", nil, err
-	}
-	containers, _, _ := unstructured.NestedSlice(template, "spec", "containers")
-	for _, c := range containers {
-		if fields, ok := c.(map[string]any); ok {
-			if image, ok := fields["image"].(string); ok {
-				images = append(images, image)
-			}
-		}
-	}
-	return revision, images, nil
 }

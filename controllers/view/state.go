@@ -44,9 +44,6 @@ var worstFirst = []State{StateStalled, StateRolledBack, StateBypassed, StateRoll
 
 func (s State) rank() int { return slices.Index(worstFirst, s) }
 
-// NeedsPerson reports whether nothing goes on until a person acts.
-func (s State) NeedsPerson() bool { return s == StateStalled || s == StateRolledBack }
-
 var stateOfPhase = map[v1alpha1.Phase]State{
 	v1alpha1.PhaseStable: StateStable, v1alpha1.PhaseGating: StateWaiting, v1alpha1.PhaseStepping: StateProgressing,
 	v1alpha1.PhasePromoting: StatePromoting, v1alpha1.PhaseBaking: StateBaking, v1alpha1.PhaseHandingOver: StateHandingOver,
@@ -58,40 +55,34 @@ var stateOfPhase = map[v1alpha1.Phase]State{
 func StateOf(r *v1alpha1.Rollout) State {
 	s := &r.Status
 	state, known := stateOfPhase[s.Phase]
-	reason := waitReason(s)
+	stalled, waits := condition(s, v1alpha1.ConditionStalled), condition(s, v1alpha1.ConditionReconciling)
 	switch {
-	case stalled(s) != nil && stalled(s).Reason != v1alpha1.ReasonRolledBack:
+	case stalled != nil && stalled.Reason != v1alpha1.ReasonRolledBack:
 		return StateStalled
 	case s.Phase == v1alpha1.PhaseRollingBack:
 		// A failed self-check holds no rollback back.
 		return StateRollingBack
-	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionInvariantViolated):
+	case condition(s, v1alpha1.ConditionInvariantViolated) != nil:
 		return StateStalled
 	case s.Phase == "":
 		return StateNew
 	case s.Phase == v1alpha1.PhaseHandingOver && unjudged(s):
 		return StateBypassed
-	case reason == v1alpha1.ReasonPaused:
+	case waits != nil && waits.Reason == v1alpha1.ReasonPaused:
 		return StatePaused
-	case reason == v1alpha1.ReasonHolding || !known:
+	case waits != nil && waits.Reason == v1alpha1.ReasonHolding || !known:
 		return StateHolding
 	default:
 		return state
 	}
 }
 
-func stalled(s *v1alpha1.RolloutStatus) *metav1.Condition {
-	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled); c != nil && c.Status == metav1.ConditionTrue {
+// condition is the one of a kind when it is True, or else nil.
+func condition(s *v1alpha1.RolloutStatus, kind string) *metav1.Condition {
+	if c := meta.FindStatusCondition(s.Conditions, kind); c != nil && c.Status == metav1.ConditionTrue {
 		return c
 	}
 	return nil
-}
-
-func waitReason(s *v1alpha1.RolloutStatus) string {
-	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReconciling); c != nil && c.Status == metav1.ConditionTrue {
-		return c.Reason
-	}
-	return ""
 }
 
 func unjudged(s *v1alpha1.RolloutStatus) bool {
@@ -120,7 +111,7 @@ func headline(r *v1alpha1.Rollout, state State) string {
 		return word + " " + Tag(s.Stable)
 	case StateStalled:
 		reason := v1alpha1.ConditionInvariantViolated
-		if c := stalled(s); c != nil {
+		if c := condition(s, v1alpha1.ConditionStalled); c != nil {
 			reason = c.Reason
 		}
 		word += ": " + Text(reason, 63)
@@ -143,7 +134,7 @@ func lacksBudget(s *v1alpha1.RolloutStatus) bool {
 // preflight is the check that keeps the candidate's run from starting; nil when none does.
 func preflight(s *v1alpha1.RolloutStatus) *v1alpha1.PreflightStatus {
 	p := s.Preflight
-	if p == nil || s.Candidate == nil || p.Revision != s.Candidate.Revision || p.Outcome == v1alpha1.VerdictPass {
+	if p == nil || !candidateIs(s, p.Revision) || p.Outcome == v1alpha1.VerdictPass {
 		return nil
 	}
 	return p

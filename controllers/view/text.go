@@ -1,7 +1,6 @@
 package view
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -90,8 +89,4 @@ func Percent(ratio float64) string {
 	default:
 		return fmt.Sprintf("%.1f %%", 100*ratio)
 	}
-}
-
-func compareNames(namespaceA, nameA, namespaceB, nameB string) int {
-	return cmp.Or(cmp.Compare(namespaceA, namespaceB), cmp.Compare(nameA, nameB))
 }

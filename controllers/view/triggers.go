@@ -31,7 +31,8 @@ type Trigger struct {
 	Rate             float64
 	EvaluatedAt      time.Time
 	Query, Samples   string
-	// Canary and Total are the counts of the run; nil when nothing was counted.
+	// Counts are the canary's requests in the run, StableCounts those of stable; nil when
+	// none were counted.
 	Counts, StableCounts *v1alpha1.ArmCounts
 	Statistics           []v1alpha1.Statistic
 }
@@ -80,10 +81,7 @@ func Measured(run *v1alpha1.RolloutRun) []Trigger {
 }
 
 func triggerName(kind, guardrail, name string) string {
-	if kind == "ClusterGuardrail" {
-		return Text(kind+"/"+guardrail+"/"+name, 340)
-	}
-	return Text(guardrail+"/"+name, 340)
+	return Text(v1alpha1.TriggerName(kind, guardrail, name), 340)
 }
 
 // measure fills in what the run knows of the trigger: its spec and its last evaluation.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/workload"
@@ -39,7 +41,7 @@ func versions(in Input) []Version {
 	}
 	if s.Candidate != nil && (s.Stable == nil || s.Candidate.Revision != s.Stable.Revision) {
 		v := version(in, "canary", s.Candidate)
-		v.Percent, v.PushedBy = share, PushedBy(in)
+		v.Percent, v.PushedBy = share, pushedBy(in)
 		out = append(out, v)
 	}
 	return out
@@ -90,10 +92,10 @@ func digest(images []v1alpha1.ContainerImage) string {
 	return Text(images[0].Digest, 128)
 }
 
-// PushedBy is who wrote the template of the run, or else the declared one; empty when
+// pushedBy is who wrote the template of the run, or else the declared one; empty when
 // nobody recorded that.
-func PushedBy(in Input) string {
-	if in.Run != nil && in.Run.Spec.StartedBy != "" && in.Rollout.Status.Candidate != nil && in.Run.Spec.Revision == in.Rollout.Status.Candidate.Revision {
+func pushedBy(in Input) string {
+	if in.Run != nil && in.Run.Spec.StartedBy != "" && candidateIs(&in.Rollout.Status, in.Run.Spec.Revision) {
 		return Text(in.Run.Spec.StartedBy, 256)
 	}
 	if in.Deployment != nil {
@@ -111,22 +113,17 @@ func notes(in Input) []string {
 		add("The API server refuses, for %s: %s: %s", Short(in.Now.Sub(s.Refusal.Since.Time)), s.Refusal.Effect, s.Refusal.Message)
 	}
 	for _, kind := range []string{v1alpha1.ConditionInvariantViolated, v1alpha1.ConditionTrafficConflict} {
-		for _, c := range s.Conditions {
-			if c.Type == kind && c.Status == "True" {
-				add("%s: %s", kind, c.Message)
-			}
+		if c := condition(s, kind); c != nil {
+			add("%s: %s", kind, c.Message)
 		}
 	}
-	for _, c := range s.Conditions {
-		if c.Type == v1alpha1.ConditionGuarded && c.Status != "True" {
-			add("The guard is not proven (%s): %s", c.Reason, c.Message)
-		}
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionGuarded); c != nil && c.Status != metav1.ConditionTrue {
+		add("The guard is not proven (%s): %s", c.Reason, c.Message)
 	}
 	for i := range in.Guardrails {
-		for _, c := range in.Guardrails[i].Status.Conditions {
-			if c.Type == v1alpha1.ConditionReady && c.Status == "False" {
-				add("Guardrail %s is not Ready (%s): %s", in.Guardrails[i].Name, c.Reason, c.Message)
-			}
+		g := &in.Guardrails[i]
+		if c := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionFalse {
+			add("Guardrail %s is not Ready (%s): %s", g.Name, c.Reason, c.Message)
 		}
 	}
 	if s.Phase.InRun() {

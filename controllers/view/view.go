@@ -5,6 +5,7 @@
 package view
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -73,7 +74,7 @@ func Rollout(in Input) Screen {
 	}
 	screen.Actions, screen.Effects = actions(in.Rollout)
 	if s.Phase.InRun() && s.Step != nil {
-		screen.Weight = &v1alpha1.WeightStatus{Desired: s.Step.Weight.Desired, Observed: s.Step.Weight.Observed}
+		screen.Weight = &s.Step.Weight
 		screen.Steps = steps(in)
 	}
 	screen.Why, screen.Next = why(in, screen), next(in.Rollout, screen, in.Now)
@@ -82,15 +83,10 @@ func Rollout(in Input) Screen {
 
 // Decision is one recorded decision.
 type Decision struct {
-	Seq  int32
-	At   time.Time
-	Rule string
-	Why  string
-	// Phase after it.
-	Phase v1alpha1.Phase
-	// Weight is nil when the decision changed none.
-	Weight *v1alpha1.WeightChange
-	Actor  string
+	At    time.Time
+	Rule  string
+	Why   string
+	Actor string
 	// Missing is how many decisions before this one could not be recorded.
 	Missing int32
 }
@@ -115,8 +111,7 @@ func decisions(chain []v1alpha1.DecisionRecord) []Decision {
 	var out []Decision
 	for i := range chain {
 		d := &chain[i]
-		out = append(out, Decision{Seq: d.Seq, At: d.At.Time, Rule: Text(d.Rule, 63), Why: Text(d.Why, 1024), Phase: d.Phase,
-			Weight: d.Weight, Actor: Text(d.Actor, 256), Missing: d.Missing})
+		out = append(out, Decision{At: d.At.Time, Rule: Text(d.Rule, 63), Why: Text(d.Why, 1024), Actor: Text(d.Actor, 256), Missing: d.Missing})
 	}
 	return out
 }
@@ -124,9 +119,6 @@ func decisions(chain []v1alpha1.DecisionRecord) []Decision {
 // Worst sorts rows: what needs a person first, then by namespace and name.
 func Worst(rows []Row) {
 	slices.SortStableFunc(rows, func(a, b Row) int {
-		if a.State != b.State {
-			return a.State.rank() - b.State.rank()
-		}
-		return compareNames(a.Namespace, a.Name, b.Namespace, b.Name)
+		return cmp.Or(cmp.Compare(a.State.rank(), b.State.rank()), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }

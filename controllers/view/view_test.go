@@ -165,6 +165,16 @@ func TestTags(t *testing.T) {
 	}
 }
 
+// measured is a trigger of a run with its last evaluation.
+func measured(trigger v1alpha1.Trigger, last v1alpha1.TriggerAnalysis) view.Trigger {
+	trigger.Name = "t"
+	last.Kind, last.Guardrail, last.Name = "Guardrail", "g", trigger.Name
+	run := &v1alpha1.RolloutRun{}
+	run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: v1alpha1.GuardrailSpec{Triggers: []v1alpha1.Trigger{trigger}}}}
+	run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{last}}
+	return view.Measured(run)[0]
+}
+
 // TestEvidence: a trigger fires at 100, and a regression needs both of its tests.
 func TestEvidence(t *testing.T) {
 	statistics := func(pairs ...string) []v1alpha1.Statistic {
@@ -188,11 +198,7 @@ func TestEvidence(t *testing.T) {
 		"not a number":      {v1alpha1.Trigger{SLO: "errors", BudgetSpent: "2"}, statistics("budgetSpent", "NaN", "limit", "0.02"), -1},
 		"no number of that": {v1alpha1.Trigger{Invariant: "ledger"}, statistics("checks", "7", "violations", "0"), -1},
 	} {
-		c.trigger.Name = "t"
-		run := &v1alpha1.RolloutRun{}
-		run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: v1alpha1.GuardrailSpec{Triggers: []v1alpha1.Trigger{c.trigger}}}}
-		run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{{Kind: "Guardrail", Guardrail: "g", Name: "t", Statistics: c.statistics}}}
-		if got := view.Measured(run)[0].Evidence; got != c.want {
+		if got := measured(c.trigger, v1alpha1.TriggerAnalysis{Statistics: c.statistics}).Evidence; got != c.want {
 			t.Errorf("%s: evidence %v, want %v", name, got, c.want)
 		}
 	}
@@ -214,12 +220,7 @@ func TestFiguresHaveTheUnitOfTheirBound(t *testing.T) {
 		"max":            {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{Max: "0.25"}}, load, "0.4", "0.2", "≤ 0.25"},
 		"worse than":     {v1alpha1.Trigger{Saturation: &v1alpha1.SaturationTrigger{WorseThan: "2"}}, load, "0.4", "0.2", "≤ 2x stable"},
 	} {
-		c.trigger.Name = "t"
-		run := &v1alpha1.RolloutRun{}
-		run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: v1alpha1.GuardrailSpec{Triggers: []v1alpha1.Trigger{c.trigger}}}}
-		run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{{Kind: "Guardrail", Guardrail: "g", Name: "t", Statistics: c.statistics,
-			Canary: &v1alpha1.ArmCounts{Total: 100, Bad: 2}}}}
-		if got := view.Measured(run)[0]; got.Now != c.now || got.Stable != c.stable || got.Wanted != c.wanted {
+		if got := measured(c.trigger, v1alpha1.TriggerAnalysis{Statistics: c.statistics, Canary: &v1alpha1.ArmCounts{Total: 100, Bad: 2}}); got.Now != c.now || got.Stable != c.stable || got.Wanted != c.wanted {
 			t.Errorf("%s: canary %q, stable %q, wanted %q", name, got.Now, got.Stable, got.Wanted)
 		}
 	}

@@ -29,19 +29,25 @@ func personIn(t *testing.T, namespace, name string, groups ...string) person {
 	if out, err := exec.Command("go", "build", "-o", path, "belay.dev/belay/cmd/kubectl-belay").CombinedOutput(); err != nil {
 		t.Fatal(string(out))
 	}
-	user, err := environment.AddUser(envtest.User{Name: name, Groups: groups}, nil)
+	return person{t: t, path: path, config: kubeconfigOf(t, envtest.User{Name: name, Groups: groups}), namespace: namespace}
+}
+
+// kubeconfigOf writes a kubeconfig of a new user, and returns its path.
+func kubeconfigOf(t *testing.T, user envtest.User) string {
+	t.Helper()
+	added, err := environment.AddUser(user, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := user.KubeConfig()
+	config, err := added.KubeConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "config")
+	file := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return person{t: t, path: path, config: file, namespace: namespace}
+	return file
 }
 
 // said is how a command ended.
@@ -66,33 +72,25 @@ func (p person) says(args ...string) said {
 // the command has written what it writes: else the run could be over before.
 func (p person) during(s *shop, written func() bool, reached func(*v1alpha1.Rollout) bool, args ...string) said {
 	p.t.Helper()
-	end := make(chan said, 1)
-	go func() { end <- p.says(args...) }()
-	var ended *said
-	NewWithT(p.t).Eventually(func() bool {
+	var ended said
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		ended = p.says(args...)
+	}()
+	over := func() bool {
 		select {
-		case e := <-end:
-			ended = &e
+		case <-end:
 			return true
 		default:
-			return written()
+			return false
 		}
-	}).WithTimeout(3*soon).WithPolling(20*time.Millisecond).Should(BeTrue(), "%v wrote nothing", args)
-	s.until(strings.Join(args, " "), func(r *v1alpha1.Rollout) bool {
-		if ended == nil {
-			select {
-			case e := <-end:
-				ended = &e
-			default:
-			}
-		}
-		return reached(r) || ended != nil
-	})
-	if ended == nil {
-		e := <-end
-		ended = &e
 	}
-	return *ended
+	NewWithT(p.t).Eventually(func() bool { return over() || written() }).
+		WithTimeout(3*soon).WithPolling(20*time.Millisecond).Should(BeTrue(), "%v wrote nothing", args)
+	s.until(strings.Join(args, " "), func(r *v1alpha1.Rollout) bool { return reached(r) || over() })
+	<-end
+	return ended
 }
 
 // commanded holds once the Rollout has another command than now.

@@ -70,6 +70,6 @@ func disagrees(s *v1alpha1.RolloutStatus, screen screens.Screen) (wrong []string
 	stalled := slices.ContainsFunc(s.Conditions, func(c metav1.Condition) bool {
 		return c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue
 	})
-	expect(!stalled || screen.State.NeedsPerson(), "a person is needed, and it is %s", screen.State)
+	expect(!stalled || screen.State == screens.StateStalled || screen.State == screens.StateRolledBack, "a person is needed, and it is %s", screen.State)
 	return wrong
 }
