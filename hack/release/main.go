@@ -39,7 +39,7 @@ func run(args []string) error {
 		flags.PrintDefaults()
 	}
 	root := flags.String("root", ".", "the repository")
-	out := flags.String("out", "dist", "where to, or from where")
+	out := flags.String("out", "dist", "the folder that images and all write to, and that push reads")
 	version := flags.String("version", "", "the version, such as v0.1.0")
 	registry := flags.String("registry", defaultRegistry, "where the images will be pulled from: a host and a path, without the image's name")
 	if len(args) == 0 {

@@ -108,11 +108,10 @@ func (r release) build(ctx context.Context, of released, platforms []program.Pla
 		if err != nil {
 			return nil, err
 		}
-		bill, err := program.Bill(binary, r.created)
-		if err != nil {
+		if binary.Bill, err = program.Bill(binary, r.created); err != nil {
 			return nil, err
 		}
-		if err := r.write(filepath.Join(billsFolder, r.file(binary)+".cdx.json"), bill); err != nil {
+		if err := r.write(filepath.Join(billsFolder, r.file(binary)+".cdx.json"), binary.Bill); err != nil {
 			return nil, err
 		}
 		binaries = append(binaries, binary)

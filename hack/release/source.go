@@ -62,7 +62,7 @@ func sourceOf(ctx context.Context, root, version string) (source, error) {
 // requireRelease refuses what must not be called a release.
 func (s source) requireRelease() error {
 	switch {
-	case s.version == "" || !semver.MatchString(s.version):
+	case !semver.MatchString(s.version):
 		return fmt.Errorf("%q is not a version such as v0.1.0 or v0.1.0-rc.1: make release VERSION=v0.1.0", s.version)
 	case strings.HasSuffix(s.revision, "-dirty"):
 		return errors.New("the work tree has changes that are not committed, so nobody could make this release again: commit or stash them (git status shows them)")

@@ -2,9 +2,12 @@ package image
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -111,6 +114,9 @@ func written(t *testing.T) (Image, string) {
 		t.Fatal(err)
 	}
 	binary := program.Binary{Name: "tool", Version: "v0.1.0", Platform: program.Platform{OS: "linux", Arch: runtime.GOARCH}, Content: content}
+	if binary.Bill, err = program.Bill(binary, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
 	image, err := Pack([]program.Binary{binary}, About{Title: "tool", Version: "v0.1.0", Created: time.Unix(0, 0)})
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +138,34 @@ func TestABinaryThatNeedsLibrariesIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", file, err, want)
 		}
+	}
+}
+
+// TestPushHasTheCredentialsOfDockerLogin: those of the file that it writes.
+func TestPushHasTheCredentialsOfDockerLogin(t *testing.T) {
+	_, folder := written(t)
+	accepts := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "releaser" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		accepts.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	login := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", login)
+	if _, err := Push(t.Context(), folder, host+"/tool"); err == nil {
+		t.Error("pushed without credentials")
+	}
+	config := fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, base64.StdEncoding.EncodeToString([]byte("releaser:secret")))
+	if err := os.WriteFile(filepath.Join(login, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Push(t.Context(), folder, host+"/tool"); err != nil {
+		t.Error(err)
 	}
 }
 

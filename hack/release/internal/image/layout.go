@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -38,7 +39,7 @@ func Write(folder, tag string, image Image) error {
 // Push copies a layout that Write made to a repository such as
 // registry.example.com/belay/belay-controller, and returns the reference with tag and
 // digest. Credentials are those of `docker login` and the like.
-func Push(ctx context.Context, folder, repository string, options ...remote.Option) (string, error) {
+func Push(ctx context.Context, folder, repository string) (string, error) {
 	to, err := name.NewRepository(repository)
 	if err != nil {
 		return "", fmt.Errorf("read the name of the repository (want HOST/PATH): %w", err)
@@ -51,7 +52,7 @@ func Push(ctx context.Context, folder, repository string, options ...remote.Opti
 	if err != nil {
 		return "", err
 	}
-	options = append([]remote.Option{remote.WithContext(ctx)}, options...)
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
 	pushed := ""
 	for _, entry := range manifest.Manifests {
 		if tag, ok := entry.Annotations[tagAnnotation]; ok {

@@ -57,7 +57,8 @@ func (i Image) Digest() (string, error) {
 }
 
 // Pack makes an image of one program's binaries, one for each platform. The same
-// input always gives the same digest. Binaries that need libraries are refused.
+// input always gives the same digest. Binaries that need libraries are refused. Each
+// binary comes with its bill of materials.
 func Pack(binaries []program.Binary, about About) (Image, error) {
 	base := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	out := Image{}
@@ -72,11 +73,7 @@ func Pack(binaries []program.Binary, about About) (Image, error) {
 			return Image{}, err
 		}
 		descriptor.ArtifactType = ""
-		bill, err := program.Bill(binary, about.Created)
-		if err != nil {
-			return Image{}, err
-		}
-		referrer, err := refer(*descriptor, program.BillType, bill, about.Created)
+		referrer, err := refer(*descriptor, program.BillType, binary.Bill, about.Created)
 		if err != nil {
 			return Image{}, err
 		}

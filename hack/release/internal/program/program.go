@@ -24,6 +24,8 @@ type Binary struct {
 	Version  string
 	Platform Platform
 	Content  []byte
+	// Bill is its bill of materials, as the function Bill makes it.
+	Bill []byte
 }
 
 // File is the name the binary has on its platform.

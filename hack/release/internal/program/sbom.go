@@ -22,10 +22,9 @@ func Bill(binary Binary, created time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the build information of %s for %s: %w", binary.Name, binary.Platform, err)
 	}
+	address := purl(info.Main.Path, binary.Version) + "#" + strings.TrimPrefix(info.Path, info.Main.Path+"/")
 	subject := cdx.Component{
-		BOMRef: purl(info.Main.Path, binary.Version) + "#" + strings.TrimPrefix(info.Path, info.Main.Path+"/"),
-		Type:   cdx.ComponentTypeApplication, Name: binary.Name, Version: binary.Version,
-		PackageURL: purl(info.Main.Path, binary.Version) + "#" + strings.TrimPrefix(info.Path, info.Main.Path+"/"),
+		BOMRef: address, Type: cdx.ComponentTypeApplication, Name: binary.Name, Version: binary.Version, PackageURL: address,
 		Licenses:   &cdx.Licenses{{License: &cdx.License{ID: "Apache-2.0"}}},
 		Properties: &[]cdx.Property{{Name: "cdx:gomod:build:env:GOOS", Value: binary.Platform.OS}, {Name: "cdx:gomod:build:env:GOARCH", Value: binary.Platform.Arch}},
 	}
@@ -53,7 +52,8 @@ func Bill(binary Binary, created time.Time) ([]byte, error) {
 }
 
 func library(path, version, sum string) cdx.Component {
-	component := cdx.Component{BOMRef: purl(path, version), Type: cdx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: purl(path, version)}
+	address := purl(path, version)
+	component := cdx.Component{BOMRef: address, Type: cdx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: address}
 	if raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(sum, "h1:")); err == nil && sum != "" {
 		component.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(raw)}}
 	}
