@@ -36,7 +36,7 @@ func (s *Spec) readiness(ctx context.Context, from *reader, spans []prometheus.T
 	return out, nil
 }
 
-// note takes in a response to readyQuery. A pod that it lacks is as it was.
+// note takes in what the gauge was at one time. A pod that the response lacks is as it was.
 func (r readiness) note(answer prometheus.Response) error {
 	for i := range answer.Counters {
 		pod := &answer.Counters[i]

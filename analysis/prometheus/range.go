@@ -53,11 +53,11 @@ func (t Times) number(at float64) (int, bool) {
 }
 
 // CountsOver evaluates a query made by IndicatorQuery at several times and returns what
-// Counts would have returned at each, of times that are not closer than the lookback; see Parts. That is the same query text with the same lookback
-// as a range query, because a range query is an instant query at every step: samples that
-// a range selector returns would have to be aligned, joined and left out when they are old
-// or stale, as the source does by itself. The error is a *QueryError; MayBeSize says whether
-// fewer times may get a response.
+// Counts would have returned at each; the times must not be closer than the lookback (see
+// Parts). The query has the same text and the same lookback as an instant query, because a
+// range query is an instant query at every step: samples that a range selector returns would
+// have to be aligned, joined and left out when they are old or stale, as the source does by
+// itself. The error is a *QueryError; MayBeSize says whether fewer times may get a response.
 func (c *Client) CountsOver(ctx context.Context, tenant, query string, times Times) ([]Response, error) {
 	done, err := c.turn(ctx, tenant)
 	if err != nil {

@@ -62,6 +62,17 @@ func WorstFirst[T any](all []T, outcome func(T) VerdictOutcome) []T {
 	return all[:MaxTriggers]
 }
 
+// TriggerName is how messages, records and series name a trigger: guardrail/trigger. It is
+// unique among a run's triggers: a ClusterGuardrail's begins with its kind, because a
+// tenant's Guardrail may have the same name, but never stands for it.
+func TriggerName(kind, guardrail, trigger string) string {
+	name := guardrail + "/" + trigger
+	if kind == "ClusterGuardrail" {
+		return kind + "/" + name
+	}
+	return name
+}
+
 // Trigger returns the newest evaluation of a guardrail's trigger; nil before the
 // first one.
 func (a *AnalysisStatus) Trigger(kind, guardrail, name string) *TriggerAnalysis {

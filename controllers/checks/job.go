@@ -39,7 +39,7 @@ func (r *Reconciler) createJob(ctx context.Context, a attempt) *hindrance {
 	name := jobName(a.status.Trigger, a.key)
 	job, err := buildJob(template, name, a)
 	if err != nil {
-		return hindered(fmt.Sprintf("the jobTemplate of CronJob %q cannot be read: %s", a.check.Job.CronJob, quoted(err.Error())))
+		return hindered("the jobTemplate of CronJob %q cannot be read: %s", a.check.Job.CronJob, quoted(err.Error()))
 	}
 	err = r.Client.Create(ctx, job, client.FieldOwner(v1alpha1.ChecksFieldManager))
 	switch {
@@ -48,21 +48,21 @@ func (r *Reconciler) createJob(ctx context.Context, a attempt) *hindrance {
 	case apierrors.IsAlreadyExists(err):
 		return r.isOurs(ctx, a.run, name)
 	default:
-		return hindered(refused(name, err))
+		return refused(name, err)
 	}
 }
 
 // refused says why the API server did not create a Job, in its own words.
-func refused(name string, err error) string {
+func refused(name string, err error) *hindrance {
 	words := strings.TrimPrefix(err.Error(), fmt.Sprintf("jobs.batch %q is forbidden: ", name))
 	says := fmt.Sprintf("%q", v1alpha1.Bounded(words, 160))
 	switch {
 	case apierrors.IsForbidden(err) && strings.HasPrefix(words, "exceeded quota"):
-		return fmt.Sprintf("a quota refuses Job %q: %s", name, says)
+		return hindered("a quota refuses Job %q: %s", name, says)
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return fmt.Sprintf("the API server refuses Job %q: %s", name, says)
+		return hindered("the API server refuses Job %q: %s", name, says)
 	default:
-		return fmt.Sprintf("Job %q could not be created: %s", name, says)
+		return hindered("Job %q could not be created: %s", name, says)
 	}
 }
 
@@ -72,20 +72,20 @@ func (r *Reconciler) template(ctx context.Context, namespace, name string) (map[
 	cronJob.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("CronJob"))
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, cronJob)
 	if apierrors.IsNotFound(err) {
-		return nil, hindered(fmt.Sprintf("CronJob %q does not exist in namespace %q: create it, or name another one in the check", name, namespace))
+		return nil, hindered("CronJob %q does not exist in namespace %q: create it, or name another one in the check", name, namespace)
 	}
 	if err != nil {
-		return nil, hindered(fmt.Sprintf("CronJob %q cannot be read: %s", name, quoted(err.Error())))
+		return nil, hindered("CronJob %q cannot be read: %s", name, quoted(err.Error()))
 	}
 	if suspended, _, _ := unstructured.NestedBool(cronJob.Object, "spec", "suspend"); !suspended {
-		return nil, hindered(fmt.Sprintf("CronJob %q is not suspended, so it is not a template for checks: set spec.suspend: true", name))
+		return nil, hindered("CronJob %q is not suspended, so it is not a template for checks: set spec.suspend: true", name)
 	}
 	if restart, _, _ := unstructured.NestedString(cronJob.Object, "spec", "jobTemplate", "spec", "template", "spec", "restartPolicy"); restart != string(corev1.RestartPolicyNever) {
-		return nil, hindered(fmt.Sprintf("CronJob %q has restartPolicy %s, by which exit codes get lost: set restartPolicy: Never", name, quoted(restart)))
+		return nil, hindered("CronJob %q has restartPolicy %s, by which exit codes get lost: set restartPolicy: Never", name, quoted(restart))
 	}
 	template, _, err := unstructured.NestedMap(cronJob.Object, "spec", "jobTemplate")
 	if err != nil {
-		return nil, hindered(fmt.Sprintf("CronJob %q cannot be read: %s", name, quoted(err.Error())))
+		return nil, hindered("CronJob %q cannot be read: %s", name, quoted(err.Error()))
 	}
 	return template, nil
 }
@@ -96,9 +96,9 @@ func (r *Reconciler) isOurs(ctx context.Context, run *v1alpha1.RolloutRun, name 
 	switch {
 	case err != nil:
 		// Also when it is gone again: creating it is tried again.
-		return hindered(fmt.Sprintf("Job %q exists and cannot be read: %s", name, quoted(err.Error())))
+		return hindered("Job %q exists and cannot be read: %s", name, quoted(err.Error()))
 	case !metav1.IsControlledBy(job, run):
-		return hindered(fmt.Sprintf("a Job %q exists that this run did not create: delete it", name))
+		return hindered("a Job %q exists that this run did not create: delete it", name)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,7 +18,9 @@ type hindrance struct {
 	full bool
 }
 
-func hindered(message string) *hindrance { return &hindrance{message: message} }
+func hindered(format string, args ...any) *hindrance {
+	return &hindrance{message: fmt.Sprintf(format, args...)}
+}
 
 // A start that failed is tried again after as long as it has been tried for, within these
 // bounds.

@@ -81,9 +81,9 @@ func (r *Reconciler) send(ctx context.Context, a attempt, within time.Duration) 
 	endpoint, denied, err := guardrails.PermittedEndpoint(ctx, r.Client, a.run.Namespace, name)
 	switch {
 	case err != nil:
-		return hindered(fmt.Sprintf("CheckEndpoint %q cannot be read: %s", name, quoted(err.Error())))
+		return hindered("CheckEndpoint %q cannot be read: %s", name, quoted(err.Error()))
 	case denied != "":
-		return hindered(denied)
+		return hindered("%s", denied)
 	}
 	if waitsFor := r.calls.reserve(a.key, a.run, name); waitsFor != "" {
 		return &hindrance{message: waitsFor, full: true}
@@ -91,7 +91,7 @@ func (r *Reconciler) send(ctx context.Context, a attempt, within time.Duration) 
 	sender, request, err := r.request(ctx, endpoint, a)
 	if err != nil {
 		r.calls.forget(a.key)
-		return hindered(fmt.Sprintf("CheckEndpoint %q cannot be used: %s", name, quoted(err.Error())))
+		return hindered("CheckEndpoint %q cannot be used: %s", name, quoted(err.Error()))
 	}
 	a.reserved = append(a.reserved, a.key)
 	a.after = append(a.after, func(ctx context.Context) error {

@@ -56,7 +56,7 @@ func (s shownTrigger) statistic(name string) string {
 func (s *shownTriggers) show(run *v1alpha1.RolloutRun, verdicts []v1alpha1.TriggerAnalysis) {
 	next := shownTriggers{run.Namespace, run.Spec.Rollout.Name, make(map[string]shownTrigger, len(verdicts))}
 	for i := range verdicts {
-		name := triggerName(&verdicts[i])
+		name := v1alpha1.TriggerName(verdicts[i].Kind, verdicts[i].Guardrail, verdicts[i].Name)
 		was := s.triggers[name]
 		is := shownTrigger{string(verdicts[i].Outcome), make([]v1alpha1.Statistic, 0, len(was.statistics))}
 		if is.outcome != was.outcome {
@@ -97,16 +97,6 @@ func (s *shownTriggers) end(stay map[string]shownTrigger) {
 			}
 		}
 	}
-}
-
-// triggerName is a trigger's name in series. It tells a Guardrail from a
-// ClusterGuardrail of the same name.
-func triggerName(t *v1alpha1.TriggerAnalysis) string {
-	name := t.Guardrail + "/" + t.Name
-	if t.Kind == "ClusterGuardrail" {
-		return t.Kind + "/" + name
-	}
-	return name
 }
 
 func init() { metrics.Registry.MustRegister(triggerStatistic, triggerOutcome) }

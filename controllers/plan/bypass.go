@@ -73,7 +73,7 @@ func (f *facts) bypass() Bypass {
 // handleBypass keeps what is on the Deployment now from being taken for a later
 // bypass.
 func (f *facts) handleBypass(d *Decision) {
-	reason := truncate(f.in.Workload.Bypass.Reason, 256)
+	reason := v1alpha1.Bounded(f.in.Workload.Bypass.Reason, 256)
 	d.Status.HandledBypass = &reason
 }
 
@@ -85,7 +85,7 @@ func followBypass(f *facts) Decision {
 	why := fmt.Sprintf("%s let %s roll out without being judged%s", by, image, quoteReason(reason))
 	switch {
 	case by != "" && nativeTriggerFired(f):
-		why = fmt.Sprintf("%s keeps %s although %s fires (%s)%s", by, image, f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 300), quoteReason(reason))
+		why = fmt.Sprintf("%s keeps %s although %s fires (%s)%s", by, image, f.in.Verdict.Trigger, v1alpha1.Bounded(f.in.Verdict.Message, 300), quoteReason(reason))
 	case by == "":
 		why = fmt.Sprintf("%s rolls out without being judged, and no bypass was recorded: it was declared before Belay adopted the Deployment, or the guard is not in force (condition Guarded)", image)
 	}
@@ -111,6 +111,6 @@ func followBypass(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
 	now := f.now()
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, HandedAt: handedAt, Mode: v1alpha1.TakeOverBypass, Message: truncate(why, 1024), Actor: truncate(by, 256)}
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, HandedAt: handedAt, Mode: v1alpha1.TakeOverBypass, Message: v1alpha1.Bounded(why, 1024), Actor: v1alpha1.Bounded(by, 256)}
 	return d
 }

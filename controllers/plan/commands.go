@@ -68,7 +68,7 @@ func refuseAction(f *facts) Decision {
 func (f *facts) refusalOf(a *Action) string {
 	switch {
 	case a.Revision != "" && a.Revision != f.candidate:
-		return fmt.Sprintf("%s refused: it is for revision %q, the candidate is %q", a.Action, truncate(a.Revision, 64), f.candidate)
+		return fmt.Sprintf("%s refused: it is for revision %q, the candidate is %q", a.Action, v1alpha1.Bounded(a.Revision, 64), f.candidate)
 	case a.Action == v1alpha1.ActionAbort && rollingBack(f):
 		return fmt.Sprintf("Abort refused: already rolling back since %s", clock(f.rollback().StartedAt.Time))
 	case a.Action == v1alpha1.ActionAbort && f.inPhase(v1alpha1.PhaseRolledBack):
@@ -82,19 +82,19 @@ func (f *facts) refusalOf(a *Action) string {
 	case a.Action == v1alpha1.ActionRetry:
 		return fmt.Sprintf("Retry refused: only a rolled-back version that the Deployment still declares can run again; the phase is %s", f.in.Status.Phase)
 	default:
-		return fmt.Sprintf("%q refused: there is no such command; give Abort or Retry", truncate(string(a.Action), 32))
+		return fmt.Sprintf("%q refused: there is no such command; give Abort or Retry", v1alpha1.Bounded(string(a.Action), 32))
 	}
 }
 
 func (f *facts) handle(d *Decision, refused string) {
 	a := f.in.Action
 	d.Actor, d.Key = a.By, a.Token
-	d.Status.Remember(v1alpha1.HandledAction{Action: a.Action, Token: a.Token, By: a.By, Refused: truncate(refused, 512), At: f.now()})
+	d.Status.Remember(v1alpha1.HandledAction{Action: a.Action, Token: a.Token, By: a.By, Refused: v1alpha1.Bounded(refused, 512), At: f.now()})
 }
 
 func quoteReason(s string) string {
 	if s == "" {
 		return ""
 	}
-	return fmt.Sprintf(": %q", truncate(s, 256))
+	return fmt.Sprintf(": %q", v1alpha1.Bounded(s, 256))
 }

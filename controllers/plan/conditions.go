@@ -39,7 +39,7 @@ func setConditions(in Input, d *Decision) {
 // generation and keeps its time while it does not change.
 func SetCondition(in Input, d *Decision, kind string, value metav1.ConditionStatus, reason, message string) {
 	meta.SetStatusCondition(&d.Status.Conditions, metav1.Condition{
-		Type: kind, Status: value, Reason: reason, Message: truncate(message, 1024),
+		Type: kind, Status: value, Reason: reason, Message: v1alpha1.Bounded(message, 1024),
 		ObservedGeneration: in.Generation, LastTransitionTime: metav1.NewTime(in.Now.Truncate(time.Second)),
 	})
 }
@@ -67,5 +67,5 @@ func setTrafficConflict(set setCondition, in Input) {
 		return
 	}
 	set(v1alpha1.ConditionTrafficConflict, metav1.ConditionTrue, v1alpha1.ReasonForeignWrite,
-		"field manager "+truncate(r.Owner, 128)+" changed backendRefs during the run: let it ignore spec.rules of this route, or apply it when no run is in progress")
+		"field manager "+v1alpha1.Bounded(r.Owner, 128)+" changed backendRefs during the run: let it ignore spec.rules of this route, or apply it when no run is in progress")
 }

@@ -202,7 +202,7 @@ func (f *facts) stalled(reason, why string) Decision {
 func (f *facts) doing(reason, why string, e ...Effect) Decision {
 	d := f.reconciling(reason, why)
 	d.Effects = e
-	d.Key = truncate(d.Does(), 128)
+	d.Key = v1alpha1.Bounded(d.Does(), 128)
 	return d
 }
 
@@ -232,9 +232,6 @@ func count(n int32, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
-
-// truncate bounds a message to n bytes.
-func truncate(s string, n int) string { return v1alpha1.Bounded(s, n) }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 

@@ -69,7 +69,7 @@ func (f *facts) lateTriggerNote() string {
 	if f.in.Verdict.Outcome != v1alpha1.VerdictFail {
 		return ""
 	}
-	return fmt.Sprintf("; %s fires meanwhile (%s). To go back, %s", f.in.Verdict.Trigger, truncate(f.in.Verdict.Message, 200), f.wayBack())
+	return fmt.Sprintf("; %s fires meanwhile (%s). To go back, %s", f.in.Verdict.Trigger, v1alpha1.Bounded(f.in.Verdict.Message, 200), f.wayBack())
 }
 
 // heldAtCandidate holds while the Deployment declares the candidate and is

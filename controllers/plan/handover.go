@@ -47,7 +47,7 @@ func handoverImpossible(f *facts) bool { return f.nativeReason() != "" }
 func (f *facts) nativeReason() string {
 	switch {
 	case f.in.Canary.Changed != "":
-		return "an admission webhook or policy changed the canary's template, so the Deployment would not use its ReplicaSet: " + truncate(f.in.Canary.Changed, 300)
+		return "an admission webhook or policy changed the canary's template, so the Deployment would not use its ReplicaSet: " + v1alpha1.Bounded(f.in.Canary.Changed, 300)
 	case f.in.Canary.Exists && f.in.Workload.Chosen == "":
 		return fmt.Sprintf("the template of the canary's ReplicaSet %s is not the Deployment's", f.in.Canary.Name)
 	case f.in.Canary.Exists && f.in.Workload.Chosen != f.in.Canary.Name:
@@ -73,7 +73,7 @@ func (f *facts) switchToNative(d *Decision, because string) {
 		p = *d.Status.Promotion
 	}
 	now := f.now()
-	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, truncate(because, 1024), &now
+	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, v1alpha1.Bounded(because, 1024), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	d.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting by the Deployment's own strategy: " + because

@@ -10,7 +10,7 @@ import (
 
 func (f *facts) reject(d *Decision, trigger, message, run string) {
 	entry := v1alpha1.RejectedRevision{
-		Revision: f.candidate, Trigger: truncate(trigger, 256), Message: truncate(message, 1024), At: f.now(), Run: run,
+		Revision: f.candidate, Trigger: v1alpha1.Bounded(trigger, 256), Message: v1alpha1.Bounded(message, 1024), At: f.now(), Run: run,
 	}
 	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, withoutRevision(d.Status.Rejected, f.candidate)...)
 	if len(d.Status.Rejected) > 20 {
@@ -35,7 +35,7 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 		Trigger: trigger, StartedAt: started, FinishedAt: f.now(),
 	}
 	observed := sayObserved(f.in.Status.WouldRollBack, f.in.Status.WouldHold)
-	entry.Message = truncate(message, 1024-len(observed)) + observed
+	entry.Message = v1alpha1.Bounded(message, 1024-len(observed)) + observed
 	d.Status.WouldRollBack, d.Status.WouldHold = nil, nil
 	d.Finished = &entry
 	d.Status.History = append([]v1alpha1.HistoryEntry{entry}, d.Status.History...)

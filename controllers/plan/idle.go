@@ -79,7 +79,7 @@ func rejectAgain(f *facts) Decision {
 	d := f.stalled(v1alpha1.ReasonRolledBack, "")
 	f.takeAsCandidate(&d)
 	d.Why = fmt.Sprintf("%s was rejected at %s (run %s: %s) and does not start again by itself; %s serves: push another version, revert, or retry",
-		imageOf(&f.in.Workload.Declared), clock(r.At.Time), r.Run, truncate(r.Message, 400), imageOf(f.in.Status.Stable))
+		imageOf(&f.in.Workload.Declared), clock(r.At.Time), r.Run, v1alpha1.Bounded(r.Message, 400), imageOf(f.in.Status.Stable))
 	d.Status.Phase = v1alpha1.PhaseRolledBack
 	d.Recheck = 1
 	return d
@@ -151,7 +151,7 @@ func rollUnserved(f *facts) Decision {
 	f.openRun(&d)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: truncate(why, 1024)}
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: v1alpha1.Bounded(why, 1024)}
 	d.Effects, d.Key, d.Recheck = []Effect{CreateRun{}}, d.Status.Run, 1
 	return d
 }

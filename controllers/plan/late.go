@@ -27,7 +27,7 @@ func (f *facts) patience() time.Duration {
 func (f *facts) late(d Decision) bool {
 	last := f.in.Status.Decision
 	waits := len(d.Effects) == 0 && d.Progress == Reconciling && d.Late != "" && !f.progressed(d)
-	same := last != nil && last.Rule == d.Rule && last.Key == truncate(d.Key, 128)
+	same := last != nil && last.Rule == d.Rule && last.Key == v1alpha1.Bounded(d.Key, 128)
 	return waits && same && (rollingBack(f) || deleting(f)) && f.in.Now.Sub(last.At.Time) > f.patience()
 }
 

@@ -133,7 +133,7 @@ func takeWeightFromLostCanary(f *facts) Decision {
 func (f *facts) cancelHandover(d *Decision) {
 	d.Status.Phase = v1alpha1.PhaseRollingBack
 	d.Status.Epoch++
-	d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: truncate(d.Why, 1024), StartedAt: f.now()}
+	d.Status.Rollback = &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeCancelled, Message: v1alpha1.Bounded(d.Why, 1024), StartedAt: f.now()}
 }
 
 // canaryLostNarrowed holds just before the owner changes, when the routes have gone

@@ -12,9 +12,11 @@ import (
 // enforces does, or would stop a native promotion, and the run has not noted it yet.
 func observedFail(f *facts) bool {
 	v := f.in.Verdict.WouldRollBack
-	return v != nil && (revocable(f) || f.promotesNatively()) && !slices.ContainsFunc(f.in.Status.WouldRollBack, func(n v1alpha1.ObservedFail) bool {
-		return n.Trigger == truncate(v.Trigger, 340)
-	})
+	return v != nil && (revocable(f) || f.promotesNatively()) && !f.isNotedFail(v.Trigger)
+}
+
+func (f *facts) isNotedFail(trigger string) bool {
+	return slices.ContainsFunc(f.in.Status.WouldRollBack, func(n v1alpha1.ObservedFail) bool { return n.Trigger == v1alpha1.Bounded(trigger, 340) })
 }
 
 // promotesNatively is the part of a native promotion that a trigger can stop.
@@ -22,19 +24,24 @@ func (f *facts) promotesNatively() bool {
 	return native(f) && f.takeOver() == v1alpha1.TakeOverNative && f.declared == f.candidate
 }
 
-// nativePromotion is the stage of what is observed in one.
-const nativePromotion = "native promotion"
+// observedStage is the present stage, as it is noted of triggers in mode Observe.
+func (f *facts) observedStage() string {
+	if native(f) {
+		return "native promotion"
+	}
+	return v1alpha1.Bounded(f.stageAndWeight(), 128)
+}
 
 // noteObservedFail records what a trigger would have done, and does nothing.
 func noteObservedFail(f *facts) Decision {
 	v := f.in.Verdict.WouldRollBack
-	noted := v1alpha1.ObservedFail{Trigger: truncate(v.Trigger, 340), Stage: truncate(f.stageAndWeight(), 128), At: f.now()}
+	noted := v1alpha1.ObservedFail{Trigger: v1alpha1.Bounded(v.Trigger, 340), Stage: f.observedStage(), At: f.now()}
 	does, next := "rolled back", "the run goes on, and to go back now abort it"
 	if native(f) {
-		noted.Stage, does, next = nativePromotion, "stopped the promotion", "it goes on"
+		does, next = "stopped the promotion", "it goes on"
 	}
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s would have %s, but its mode is Observe: %s, at %s; %s",
-		noted.Trigger, does, truncate(v.Message, 512), noted.Stage, next))
+		noted.Trigger, does, v1alpha1.Bounded(v.Message, 512), noted.Stage, next))
 	d.WouldRollBack = &noted
 	d.Status.WouldRollBack = append(slices.Clone(f.in.Status.WouldRollBack), noted)
 	d.Key, d.Recheck = noted.Trigger, 1
@@ -44,21 +51,25 @@ func noteObservedFail(f *facts) Decision {
 // saidObserved is how many of a run's observed fails, and holds, a message names.
 const saidObserved = 2
 
+// passed is the facts once the present stage has passed: with the triggers in mode Observe
+// that would have held it noted.
+func (f *facts) passed() *facts {
+	in := f.in
+	in.Status.WouldHold = f.observedHolds()
+	return newFacts(in)
+}
+
 // observedHolds are the run's triggers in mode Observe that would have held, with those that
 // do not pass the present stage, which has come to its end. One that would have rolled back
 // would not have come to it.
 func (f *facts) observedHolds() []v1alpha1.ObservedHold {
-	held, stage := slices.Clone(f.in.Status.WouldHold), truncate(f.stageAndWeight(), 128)
-	if native(f) {
-		stage = nativePromotion
-	}
+	held := slices.Clone(f.in.Status.WouldHold)
 	for _, r := range f.in.Verdict.References {
-		name := truncate(r.Trigger, 340)
+		name := v1alpha1.Bounded(r.Trigger, 340)
 		decided := r.Mode != v1alpha1.ModeObserve || r.Outcome == v1alpha1.VerdictPass || r.Outcome == v1alpha1.VerdictFail
-		isNoted := slices.ContainsFunc(held, func(h v1alpha1.ObservedHold) bool { return h.Trigger == name }) ||
-			slices.ContainsFunc(f.in.Status.WouldRollBack, func(n v1alpha1.ObservedFail) bool { return n.Trigger == name })
+		isNoted := f.isNotedFail(r.Trigger) || slices.ContainsFunc(held, func(h v1alpha1.ObservedHold) bool { return h.Trigger == name })
 		if !decided && !isNoted && len(held) < v1alpha1.MaxTriggers {
-			held = append(held, v1alpha1.ObservedHold{Trigger: name, Stage: stage, Reason: truncate(r.Reason, 64), At: f.now()})
+			held = append(held, v1alpha1.ObservedHold{Trigger: name, Stage: f.observedStage(), Reason: v1alpha1.Bounded(r.Reason, 64), At: f.now()})
 		}
 	}
 	return held
@@ -69,16 +80,16 @@ func (f *facts) observedHolds() []v1alpha1.ObservedHold {
 func sayObserved(fails []v1alpha1.ObservedFail, holds []v1alpha1.ObservedHold) (said string) {
 	var failed, held []string
 	for _, n := range fails {
-		failed = append(failed, fmt.Sprintf("%s at %s", truncate(n.Trigger, 128), n.Stage))
+		failed = append(failed, fmt.Sprintf("%s at %s", v1alpha1.Bounded(n.Trigger, 128), n.Stage))
 	}
 	for _, h := range holds {
-		held = append(held, fmt.Sprintf("%s at %s (%s)", truncate(h.Trigger, 128), h.Stage, h.Reason))
+		held = append(held, fmt.Sprintf("%s at %s (%s)", v1alpha1.Bounded(h.Trigger, 128), h.Stage, h.Reason))
 	}
 	if len(failed) > 0 {
-		said = truncate("; would have rolled back: "+firstOf(failed), 512)
+		said = v1alpha1.Bounded("; would have rolled back: "+firstOf(failed), 512)
 	}
 	if len(held) > 0 {
-		said += truncate("; would have held: "+firstOf(held), 256)
+		said += v1alpha1.Bounded("; would have held: "+firstOf(held), 256)
 	}
 	return said
 }

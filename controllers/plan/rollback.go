@@ -57,7 +57,7 @@ func (f *facts) beginRollback(outcome v1alpha1.Outcome, trigger, why string) Dec
 	d.Status.Phase = v1alpha1.PhaseRollingBack
 	d.Status.Epoch++
 	d.Status.Rollback = &v1alpha1.RollbackStatus{
-		Outcome: outcome, Trigger: truncate(trigger, 256), Message: truncate(why, 1024), StartedAt: f.began(),
+		Outcome: outcome, Trigger: v1alpha1.Bounded(trigger, 256), Message: v1alpha1.Bounded(why, 1024), StartedAt: f.began(),
 	}
 	// Go on at once: the next decision sets the weight to 0.
 	d.Recheck = 1
@@ -108,7 +108,7 @@ func continueHandover(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
 	p := f.promotion()
-	p.Message = truncate(why, 1024)
+	p.Message = v1alpha1.Bounded(why, 1024)
 	d.Status.Promotion = &p
 	d.Recheck = 1
 	return d
@@ -152,7 +152,7 @@ func (f *facts) besideTheRoutes(d *Decision) {
 	if lockedWithoutHandover(f) || deleting(f) && f.in.Workload.Lock != "" {
 		d.Effects, d.Why = append(d.Effects, Unlock{}), d.Why+"; unlocking the Deployment's template"
 	}
-	d.Key = truncate(d.Does(), 128)
+	d.Key = v1alpha1.Bounded(d.Does(), 128)
 }
 
 // takeRequests also forgets that weight 0 was acknowledged before: with a weight
@@ -209,7 +209,7 @@ func (f *facts) unacknowledgedBecause() string {
 	if f.in.Route.Unacknowledged == "" {
 		return ""
 	}
-	return ": " + truncate(f.in.Route.Unacknowledged, 400)
+	return ": " + v1alpha1.Bounded(f.in.Route.Unacknowledged, 400)
 }
 
 // rollbackNarrowedElsewhere holds while the user's Service is narrowed to

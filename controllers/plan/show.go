@@ -23,7 +23,7 @@ func (f *facts) finish(d Decision) Decision {
 		d.Why += fmt.Sprintf(" (for longer than stepDeadline %s)", f.in.Spec.StepDeadline.Duration)
 		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonDeadlineExceeded, f.in.Watchdog
 	}
-	d.Status.Message = truncate(d.Why, 1024)
+	d.Status.Message = v1alpha1.Bounded(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
 		if f.in.Status.Step != nil && cancellable(f) && d.Status.Phase == f.in.Status.Phase {
@@ -61,9 +61,9 @@ func (f *facts) showRefusal(d Decision) Decision {
 	}
 	switch {
 	case r.Effect == WriteRun && f.in.Run.Owed:
-		d.Why = truncate(d.Why, 480) + "; the run's record cannot be written, so the run does not advance: " + r.Message
-	case slices.ContainsFunc(d.Effects, func(e Effect) bool { return truncate(e.String(), 256) == r.Effect }):
-		d.Why = truncate(d.Why, 480) + "; the API server does not let Belay " + truncate(r.Effect, 128) + ": " + r.Message
+		d.Why = v1alpha1.Bounded(d.Why, 480) + "; the run's record cannot be written, so the run does not advance: " + r.Message
+	case slices.ContainsFunc(d.Effects, func(e Effect) bool { return v1alpha1.Bounded(e.String(), 256) == r.Effect }):
+		d.Why = v1alpha1.Bounded(d.Why, 480) + "; the API server does not let Belay " + v1alpha1.Bounded(r.Effect, 128) + ": " + r.Message
 	default:
 		d.Status.Refusal = nil
 		return d
@@ -78,7 +78,7 @@ func (f *facts) showRefusal(d Decision) Decision {
 // take this canary over is known as soon as the canary is there.
 func (f *facts) showChanged(d *Decision) {
 	if onTrial(f) && f.in.Canary.Changed != "" && len(d.Effects) == 0 && d.Status.Phase == f.in.Status.Phase {
-		d.Why = truncate(d.Why, 480) + "; the promotion will be by the Deployment's own strategy, because an admission webhook or policy changed the canary's template: " + truncate(f.in.Canary.Changed, 300)
+		d.Why = v1alpha1.Bounded(d.Why, 480) + "; the promotion will be by the Deployment's own strategy, because an admission webhook or policy changed the canary's template: " + v1alpha1.Bounded(f.in.Canary.Changed, 300)
 	}
 }
 
@@ -170,9 +170,9 @@ func tagOf(r *v1alpha1.Revision) string {
 	}
 	image := r.Image[strings.LastIndexByte(r.Image, '/')+1:]
 	if name, tag, ok := strings.Cut(image, ":"); ok && !strings.Contains(name, "@") {
-		return truncate(tag, 40)
+		return v1alpha1.Bounded(tag, 40)
 	}
-	return truncate(r.Revision, 40)
+	return v1alpha1.Bounded(r.Revision, 40)
 }
 
 // showDirectCallers says which pods in-cluster callers of the Service reach

@@ -44,13 +44,6 @@ func holdStep(f *facts) Decision {
 	return d
 }
 
-// passed is the facts with what a stage that has passed leaves noted.
-func (f *facts) passed() *facts {
-	in := f.in
-	in.Status.WouldHold = f.observedHolds()
-	return newFacts(in)
-}
-
 func (f *facts) verdictSummary() string {
 	v, summary := f.in.Verdict, "there are no triggers"
 	switch {

@@ -45,8 +45,8 @@ func Transition(in Input) Result {
 	number, news := numberOf(in, d)
 	if news {
 		s.Decision = &v1alpha1.DecisionSummary{
-			Seq: number, Rule: d.Rule, Key: truncate(d.Key, 128), Why: truncate(d.Why, 1024),
-			At: metav1.NewTime(in.Now.Truncate(time.Second)), Weight: d.Weight, Actor: truncate(d.Actor, 256),
+			Seq: number, Rule: d.Rule, Key: v1alpha1.Bounded(d.Key, 128), Why: v1alpha1.Bounded(d.Why, 1024),
+			At: metav1.NewTime(in.Now.Truncate(time.Second)), Weight: d.Weight, Actor: v1alpha1.Bounded(d.Actor, 256),
 		}
 	}
 	setConditions(in, &d)
@@ -66,7 +66,7 @@ func Transition(in Input) Result {
 // Shown is a decision that is shown in the status and not recorded.
 func Shown(in Input, d Decision) Result {
 	d.Status.ObservedGeneration = in.Generation
-	d.Status.Message = truncate(d.Why, 1024)
+	d.Status.Message = v1alpha1.Bounded(d.Why, 1024)
 	setConditions(in, &d)
 	return Result{Decision: d}
 }
@@ -92,7 +92,7 @@ func numberOf(in Input, d Decision) (int32, bool) {
 		return 0, false
 	case last == nil && d.Progress == Ready:
 		return 0, false
-	case last != nil && last.Rule == d.Rule && last.Key == truncate(d.Key, 128) && !started:
+	case last != nil && last.Rule == d.Rule && last.Key == v1alpha1.Bounded(d.Key, 128) && !started:
 		return 0, false
 	case !d.Status.Phase.InRun() && !in.Status.Phase.InRun():
 		return 0, true
@@ -113,7 +113,7 @@ func recordOf(in Input, d Decision) *v1alpha1.DecisionRecord {
 		index := s.Index
 		r.Step = &index
 	}
-	r.Effect = truncate(d.Does(), 256)
+	r.Effect = v1alpha1.Bounded(d.Does(), 256)
 	return r
 }
 
@@ -136,7 +136,7 @@ func eventOf(in Input, d Decision) *Event {
 		return nil
 	}
 	back := is.Phase == v1alpha1.PhaseRollingBack && was.Phase != v1alpha1.PhaseRollingBack
-	return &Event{Warning: back || d.Progress == Stalled || d.WouldRollBack != nil, Reason: d.Rule, Message: truncate(d.Why, 1000)}
+	return &Event{Warning: back || d.Progress == Stalled || d.WouldRollBack != nil, Reason: d.Rule, Message: v1alpha1.Bounded(d.Why, 1000)}
 }
 
 func stepIndex(s *v1alpha1.StepStatus) int32 {

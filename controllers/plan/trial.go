@@ -120,7 +120,7 @@ func narrow(f *facts) Decision {
 		d.Effects = nil
 		d.Why = fmt.Sprintf("%s removed the selector that limits Service %s to one version %d times: direct callers reach both versions in this run; let it ignore spec.selector, or set traffic.directCallers to Any",
 			writerOf(f.in.Route.NarrowedBy), f.traffic.Service, gaveUpNarrowing)
-		d.Status.DirectCallers.Message = truncate(d.Why, 512)
+		d.Status.DirectCallers.Message = v1alpha1.Bounded(d.Why, 512)
 		d.Recheck = 1
 	}
 	d.Key = fmt.Sprint(d.Status.DirectCallers.PutBack)
@@ -131,7 +131,7 @@ func writerOf(manager string) string {
 	if manager == "" {
 		return "somebody"
 	}
-	return fmt.Sprintf("field manager %q", truncate(manager, 64))
+	return fmt.Sprintf("field manager %q", v1alpha1.Bounded(manager, 64))
 }
 
 // canarySize is how many pods the canary's ReplicaSet is asked for; 0 without one.
@@ -209,7 +209,7 @@ func waitForCanary(f *facts) Decision {
 		why = fmt.Sprintf("%s: waiting for ready endpoints of the canary: %d of %d", f.stage(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":
 		// The cause begins with the count.
-		return f.awaitWave(fmt.Sprintf("%s: waiting for canary pods: %s", f.stage(), truncate(f.in.Canary.Cause, 400)))
+		return f.awaitWave(fmt.Sprintf("%s: waiting for canary pods: %s", f.stage(), v1alpha1.Bounded(f.in.Canary.Cause, 400)))
 	}
 	return f.awaitWave(why + f.canaryProblem())
 }
@@ -218,9 +218,9 @@ func waitForCanary(f *facts) Decision {
 func (f *facts) canaryProblem() string {
 	switch {
 	case f.in.Route.NoPort != "":
-		return ": " + truncate(f.in.Route.NoPort, 400)
+		return ": " + v1alpha1.Bounded(f.in.Route.NoPort, 400)
 	case f.in.Canary.Cause != "":
-		return ": " + truncate(f.in.Canary.Cause, 400)
+		return ": " + v1alpha1.Bounded(f.in.Canary.Cause, 400)
 	default:
 		return ""
 	}
@@ -256,5 +256,5 @@ func (f *facts) sayNext(d *Decision, next string, at time.Time) {
 	}
 	t := f.now()
 	t.Time = at
-	d.Status.Step.Next, d.Status.Step.NextAt = truncate(next, 256), &t
+	d.Status.Step.Next, d.Status.Step.NextAt = v1alpha1.Bounded(next, 256), &t
 }

@@ -33,14 +33,7 @@ type Armed struct {
 	SilentAfter time.Duration
 }
 
-// name is unique among a run's triggers: a tenant's Guardrail may have the name
-// of a ClusterGuardrail, but never stands for it.
-func (a Armed) name() string {
-	if a.Kind == "ClusterGuardrail" {
-		return a.Kind + "/" + a.Guardrail + "/" + a.Trigger
-	}
-	return a.Guardrail + "/" + a.Trigger
-}
+func (a Armed) name() string { return v1alpha1.TriggerName(a.Kind, a.Guardrail, a.Trigger) }
 
 // Sum combines the armed triggers. Those that only observe are counted and
 // referred to, and decide nothing. A pass counts only when its samples were
@@ -183,5 +176,5 @@ func (v *Verdict) noteChanged(armed []Armed, from, now time.Time) {
 		does = "passes"
 	}
 	v.Message = fmt.Sprintf("%s; this is %s %s as it was when the run started, and its changed version %s: abort and retry to use that alone",
-		truncate(v.Message, 600), pinned.Kind, pinned.Guardrail, does)
+		v1alpha1.Bounded(v.Message, 600), pinned.Kind, pinned.Guardrail, does)
 }

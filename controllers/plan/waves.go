@@ -42,7 +42,7 @@ func withdrawWave(f *facts) Decision {
 		f.stage(), f.in.Canary.Desired-f.in.Canary.Ready, f.in.Canary.Desired, bound, f.canaryProblem(), clock(f.now().Add(bound)))
 	d := f.doing(f.phaseReason(), why, ScaleCanary{size})
 	w, now := *f.step().Wave, f.now()
-	w.Size, w.WithdrawnAt, w.Message = size, &now, truncate(f.in.Canary.Cause, 512)
+	w.Size, w.WithdrawnAt, w.Message = size, &now, v1alpha1.Bounded(f.in.Canary.Cause, 512)
 	d.Status.Step.Wave = &w
 	f.staysOverdue(&d)
 	return d

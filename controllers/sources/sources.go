@@ -20,7 +20,7 @@ import (
 // holds for all runs together. A client is created again when the spec changes, and
 // after a while, so that rotated Secrets apply without a restart.
 type Clients struct {
-	// reader is of secrets.Value.
+	// reader is what secrets.Value reads with; it is not cached.
 	reader    client.Reader
 	namespace string
 	refresh   time.Duration

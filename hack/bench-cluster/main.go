@@ -67,9 +67,9 @@ func main() {
 	shops := flag.Int("shops", 2, "shops that release at the same time, each under its own load")
 	set := setting{}
 	flag.IntVar(&set.rate, "rate", 100, "requests per second to each shop")
-	flag.IntVar(&set.weight, "weight", 20, "of the first step, in percent")
+	flag.IntVar(&set.weight, "weight", 20, "traffic of the first step, in percent")
 	flag.IntVar(&set.replicas, "replicas", 8, "pods of each shop; the first step has weight/100 of them, rounded up")
-	flag.StringVar(&set.warmUp, "warm-up", "", "of the Guardrail, such as 0s; its default without")
+	flag.StringVar(&set.warmUp, "warm-up", "", "warmUp of the Guardrail, such as 0s; without it the default applies")
 	pictures := flag.String("pictures", "", "folder for pictures of the seconds and of one run's evidence; none without")
 	flag.Parse()
 	if err := choose(*only); err != nil {

@@ -39,8 +39,8 @@ type result struct {
 	moments []moment
 }
 
-// releaseLimit bounds one release. After each start of new pods a good one with a cold start
-// waits until the errors are a minute old: at both steps, and in the bake.
+// releaseLimit bounds one release. After each start of new pods a good version with a cold
+// start waits until its errors are a minute old: at both steps, and in the bake.
 const releaseLimit = 7 * time.Minute
 
 func (s *shop) play(ctx context.Context, releases <-chan kind, done func(kind, result)) error {

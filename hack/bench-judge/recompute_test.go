@@ -17,10 +17,6 @@ import (
 // What a stranger computes from a run's record, without Belay's code, is what
 // Belay computed.
 func TestAStrangerComesToTheSameEvidence(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 here")
-	}
 	rng := rand.New(rand.NewPCG(5, 6)) // #nosec G404 -- a simulation must repeat
 	var w world
 	s := worse(good(), 0.01, 0)
@@ -36,7 +32,7 @@ func TestAStrangerComesToTheSameEvidence(t *testing.T) {
 			}
 			s = d.Observe(s, l)
 		}
-		got := recomputed(t, python, s, polls == 300)
+		got := recomputed(t, s, polls == 300)
 		want := fmt.Sprintf("Guardrail/shop/errors: logRelative %.9f logAbsolute %.9f logSustained %.6f", s.Relative.LogE(), s.Absolute.LogE(), d.Sustained(s))
 		if !strings.Contains(got, want) {
 			t.Errorf("%d polls: python says\n%swant\n%s", polls, got, want)
@@ -46,10 +42,6 @@ func TestAStrangerComesToTheSameEvidence(t *testing.T) {
 
 // Bad requests that come with more requests than the candidate's share are taken away.
 func TestAStrangerTakesTheSameSurplusAway(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 here")
-	}
 	rng := rand.New(rand.NewPCG(9, 10)) // #nosec G404 -- a simulation must repeat
 	var w world
 	s := good()
@@ -71,7 +63,7 @@ func TestAStrangerTakesTheSameSurplusAway(t *testing.T) {
 			}
 			compared++
 			want := fmt.Sprintf("logSustained %.6f,", d.Sustained(state))
-			if got := recomputed(t, python, state, false); !strings.Contains(got, want) {
+			if got := recomputed(t, state, false); !strings.Contains(got, want) {
 				t.Errorf("polls every %g s, second %.0f: python says\n%swant %s", poll, now, got, want)
 			}
 		}
@@ -83,10 +75,6 @@ func TestAStrangerTakesTheSameSurplusAway(t *testing.T) {
 
 // At weight 100 the sustained evidence is that of the looks without stable.
 func TestAStrangerComesToTheSameEvidenceWithoutStable(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 here")
-	}
 	rng := rand.New(rand.NewPCG(7, 8)) // #nosec G404 -- a simulation must repeat
 	var w world
 	alone := good()
@@ -111,7 +99,7 @@ func TestAStrangerComesToTheSameEvidenceWithoutStable(t *testing.T) {
 		}
 		for _, x := range v.Statistics {
 			want := fmt.Sprintf("logSustained %.6f,", x.Value)
-			if got := recomputed(t, python, s, false); x.Name == "logSustained" && !strings.Contains(got, want) {
+			if got := recomputed(t, s, false); x.Name == "logSustained" && !strings.Contains(got, want) {
 				t.Errorf("python says\n%swant %s", got, want)
 			}
 		}
@@ -122,8 +110,12 @@ func TestAStrangerComesToTheSameEvidenceWithoutStable(t *testing.T) {
 
 // recomputed is what the script prints for a state, which the judge compresses when it is
 // large.
-func recomputed(t *testing.T, python string, s analysis.RegressionState, large bool) string {
+func recomputed(t *testing.T, s analysis.RegressionState, large bool) string {
 	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 here")
+	}
 	state, err := json.Marshal(map[string]any{"regressions": map[string]any{"Guardrail/shop/errors": s}})
 	if err != nil {
 		t.Fatal(err)

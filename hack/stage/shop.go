@@ -93,7 +93,7 @@ func answer(request *http.Request) string {
 // API server its watches may come back a minute later.
 func (s Shop) awaitAnswers(ctx context.Context) error {
 	last := ""
-	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, lookEvery, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.stage.Addresses.Gateway+"/readyz", nil)
 		if err != nil {
 			return false, err

@@ -216,18 +216,7 @@ func TestTheDenialsCommandWorks(t *testing.T) {
 	if err != nil {
 		t.Fatalf("KUBEBUILDER_ASSETS has no kubectl, which runs the denial's command: %v", err)
 	}
-	user, err := environment.AddUser(envtest.User{Name: "sre"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := user.KubeConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := kubeconfigOf(t, envtest.User{Name: "sre"})
 	shell := func(t *testing.T, command string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "sh", "-ec", command)

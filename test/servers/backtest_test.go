@@ -50,8 +50,7 @@ func TestABacktestOfThreeHours(t *testing.T) {
 			begin := time.Now().Add(-length - 10*time.Minute).Truncate(every).Add(4 * time.Second)
 			query, err := prometheus.IndicatorQuery(errorsOfRequests, prometheus.Pods{Namespace: "shop", ReplicaSets: []string{"shop-new", "shop-old"}})
 			g.Expect(err).NotTo(HaveOccurred())
-			url := s.with(t, past{begin, length, every, pastOf()}, func(url string) *prometheus.Client { return client(t, url, every) }, query, 6)
-			source := client(t, url, every)
+			source := s.with(t, past{begin, length, every, pastOf()}, nil, query, 6)
 			windows, err := backtest.Sliding(begin.Add(time.Minute), begin.Add(length), 15*time.Minute, 10*time.Minute, 100)
 			g.Expect(err).NotTo(HaveOccurred())
 			asked := backtest.Spec{
@@ -91,14 +90,14 @@ func TestRangeQueries(t *testing.T) {
 			begin := time.Now().Add(-20 * time.Minute).Truncate(every).Add(4 * time.Second)
 			query, err := prometheus.IndicatorQuery(errorsOfRequests, prometheus.Pods{Namespace: "shop", ReplicaSets: []string{"shop-new", "shop-old"}})
 			g.Expect(err).NotTo(HaveOccurred())
-			url := s.with(t, past{begin, 10 * time.Minute, every, pastOf()}, func(url string) *prometheus.Client { return client(t, url, every) }, query, 6)
+			c := s.with(t, past{begin, 10 * time.Minute, every, pastOf()}, nil, query, 6)
 			// Times that are no multiples of the step: from 1 s before a sample to long after the last.
 			newest := begin.Add(10 * time.Minute)
 			times := prometheus.Times{From: newest.Add(-time.Second), Step: 5 * time.Second, Count: 14}
 			over := make([]prometheus.Response, times.Count)
 			parts := times.Parts(every)
 			for n, part := range parts {
-				some, err := client(t, url, every).CountsOver(t.Context(), "shop", query, part)
+				some, err := c.CountsOver(t.Context(), "shop", query, part)
 				g.Expect(err).NotTo(HaveOccurred())
 				for i := range some {
 					over[n+i*len(parts)] = some[i]
@@ -115,9 +114,9 @@ func TestRangeQueries(t *testing.T) {
 					want = 0
 				}
 				g.Expect(answer.Counters).To(HaveLen(want), "%s after the newest sample", at.Sub(newest))
-				for _, c := range answer.Counters {
-					g.Expect(c.SampledAt).To(BeTemporally("==", sampled))
-					g.Expect(c.Total).To(Equal(math.Floor(20 * sampled.Sub(begin).Seconds())))
+				for _, counter := range answer.Counters {
+					g.Expect(counter.SampledAt).To(BeTemporally("==", sampled))
+					g.Expect(counter.Total).To(Equal(math.Floor(20 * sampled.Sub(begin).Seconds())))
 				}
 			}
 		})

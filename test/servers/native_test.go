@@ -41,9 +41,9 @@ func nativeTarget(t *testing.T) string {
 func TestNativeHistograms(t *testing.T) {
 	g := NewWithT(t)
 	converted, write := victoriaMetrics.receiver(t)
-	prometheusServer := prometheusServer
-	prometheusServer.global = ", scrape_native_histograms: true"
-	stored, _ := prometheusServer.start(t, "1s", fmt.Sprintf("remote_write: [{url: %q, send_native_histograms: true}]\nscrape_configs:\n- job_name: shop\n  static_configs: [{targets: [%q], labels: {namespace: shop, pod: shop-1-aaaaa}}]\n", write+"/api/v1/write", nativeTarget(t)))
+	keeping := prometheusServer
+	keeping.global = ", scrape_native_histograms: true"
+	stored, _ := keeping.start(t, "1s", fmt.Sprintf("remote_write: [{url: %q, send_native_histograms: true}]\nscrape_configs:\n- job_name: shop\n  static_configs: [{targets: [%q], labels: {namespace: shop, pod: shop-1-aaaaa}}]\n", write+"/api/v1/write", nativeTarget(t)))
 	latency := v1alpha1.Indicator{Latency: &v1alpha1.LatencyIndicator{Histogram: "duration_seconds", Threshold: metav1.Duration{Duration: 250 * time.Millisecond}}}
 	native := latency
 	native.Histograms = v1alpha1.HistogramsNative

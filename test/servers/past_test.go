@@ -92,17 +92,31 @@ func until(now time.Time, length, every time.Duration, all ...series) past {
 	return past{now.Add(-length).Truncate(time.Millisecond), length, every, all}
 }
 
-// with starts a server and gives it a past, and returns its URL when a query for the query
-// text has this many counters at the time of the newest sample.
-func (s server) with(t *testing.T, p past, c func(url string) *prometheus.Client, query string, counters int) string {
+// newest is the time of the last sample.
+func (p past) newest() prometheus.Times {
+	return prometheus.Times{From: p.begin.Add(p.length), Step: time.Second, Count: 1}
+}
+
+// send writes the past as soon as the server accepts it.
+func (p past) send(t *testing.T, url string) {
 	t.Helper()
-	g := NewWithT(t)
+	NewWithT(t).Eventually(func() error { return p.write(url) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
+}
+
+// with starts a server and gives it a past. It returns a client of it when the query has this
+// many counters at the time of the newest sample. connect makes the client, nil a plain one.
+func (s server) with(t *testing.T, p past, connect func(url string) *prometheus.Client, query string, counters int) *prometheus.Client {
+	t.Helper()
+	if connect == nil {
+		connect = func(url string) *prometheus.Client { return client(t, url, every) }
+	}
 	url, write := s.receiver(t)
-	g.Eventually(func() error { return p.write(write) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
-	g.Eventually(func(g Gomega) {
-		over, err := c(url).CountsOver(t.Context(), "shop", query, prometheus.Times{From: p.begin.Add(p.length), Step: time.Second, Count: 1})
+	p.send(t, write)
+	c := connect(url)
+	NewWithT(t).Eventually(func(g Gomega) {
+		over, err := c.CountsOver(t.Context(), "shop", query, p.newest())
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(over[0].Counters).To(HaveLen(counters))
 	}, 60*time.Second, 250*time.Millisecond).Should(Succeed())
-	return url
+	return c
 }

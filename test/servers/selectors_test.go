@@ -44,8 +44,7 @@ func TestDestinations(t *testing.T) {
 			query, err := prometheus.IndicatorQuery(indicator, own)
 			g.Expect(err).NotTo(HaveOccurred())
 			p := until(time.Now(), 10*time.Minute, every, all...)
-			url := s.with(t, p, func(url string) *prometheus.Client { return client(t, url, every).Reading(indicator) }, query, 4)
-			c := client(t, url, every).Reading(indicator)
+			c := s.with(t, p, func(url string) *prometheus.Client { return client(t, url, every).Reading(indicator) }, query, 4)
 			over, err := c.CountsOver(t.Context(), "shop", query, prometheus.Times{From: p.begin.Add(p.length - every), Step: every, Count: 2})
 			g.Expect(err).NotTo(HaveOccurred())
 			for i, since := range []float64{585, 600} {
@@ -83,7 +82,7 @@ func TestSelectorProbes(t *testing.T) {
 			query, err := prometheus.IndicatorQuery(right, both)
 			g.Expect(err).NotTo(HaveOccurred())
 			p := until(time.Now(), 5*time.Minute, every, all...)
-			c := client(t, s.with(t, p, func(url string) *prometheus.Client { return client(t, url, every) }, query, 2), every)
+			c := s.with(t, p, nil, query, 2)
 			for label, lacking := range map[string]int{"code": -1, "status": 0} {
 				probe, err := prometheus.IndicatorProbe(v1alpha1.Indicator{Requests: requests("requests_total", label)}, both)
 				g.Expect(err).NotTo(HaveOccurred())
@@ -115,7 +114,7 @@ func TestTheIntervalOfSamples(t *testing.T) {
 				}
 				written := until(time.Now(), 25*time.Minute, interval, up(pod("shop", "shop-1-aaaaa")), up(pod("shop", "shop-1-bbbbb")))
 				other := until(time.Now(), 25*time.Minute, 5*time.Second, up(map[string]string{"instance": "node:9100"}))
-				g.Eventually(func() error { return written.write(write) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
+				written.send(t, write)
 				g.Expect(other.write(write)).To(Succeed())
 				c := client(t, url, every)
 				g.Eventually(func() (time.Duration, error) { return c.Interval(t.Context(), time.Now) }, 60*time.Second, 250*time.Millisecond).Should(Equal(interval))
@@ -141,7 +140,7 @@ func TestNamesOfOpenTelemetry(t *testing.T) {
 			reader := func(url string) *prometheus.Client {
 				return clientOf(t, v1alpha1.MetricSourceSpec{Address: url, Labels: names}, every)
 			}
-			c := reader(s.with(t, until(time.Now(), 10*time.Minute, every, all...), reader, query, 1))
+			c := s.with(t, until(time.Now(), 10*time.Minute, every, all...), reader, query, 1)
 			answer, err := c.Counts(t.Context(), "shop", query, 1, time.Now)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(answer.Counters).To(HaveLen(1))

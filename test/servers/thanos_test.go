@@ -69,7 +69,7 @@ func TestReplicasOfThanos(t *testing.T) {
 		s.global = `, external_labels: {cluster: a, replica: "` + replica + `"}`
 		s.behind = sidecar
 		store, write := s.receiver(t)
-		g.Eventually(func() error { return p.write(write) }, 30*time.Second, 250*time.Millisecond).Should(Succeed())
+		p.send(t, write)
 		stores = append(stores, store)
 	}
 	url := thanosQuery(t, stores...)
@@ -77,7 +77,7 @@ func TestReplicasOfThanos(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	counts := func(url string, parameters ...v1alpha1.Parameter) func() (analysis.Counts, error) {
 		return func() (analysis.Counts, error) {
-			over, err := client(t, url, every, parameters...).CountsOver(t.Context(), "shop", query, prometheus.Times{From: p.begin.Add(p.length), Step: time.Second, Count: 1})
+			over, err := client(t, url, every, parameters...).CountsOver(t.Context(), "shop", query, p.newest())
 			if err != nil || len(over[0].Counters) != 1 {
 				return analysis.Counts{}, err
 			}
@@ -91,7 +91,7 @@ func TestReplicasOfThanos(t *testing.T) {
 	// Thanos lists what PromQL remarks about a name that is no counter's among its warnings.
 	load, err := prometheus.LoadQuery(prometheus.Load{Value: v1alpha1.Series{Metric: "cpu_seconds"}, Window: time.Minute}, shop)
 	g.Expect(err).NotTo(HaveOccurred())
-	over, err := client(t, url, every).CountsOver(t.Context(), "shop", load, prometheus.Times{From: p.begin.Add(p.length), Step: time.Second, Count: 1})
+	over, err := client(t, url, every).CountsOver(t.Context(), "shop", load, p.newest())
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(over[0].Counters).To(HaveLen(1))
 	g.Expect(over[0].Counters[0].Total).To(BeNumerically("~", 2, 0.1))

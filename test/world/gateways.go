@@ -33,9 +33,7 @@ func (w *World) countedByService(status *v1alpha1.RolloutStatus, judged time.Tim
 func byServices() []Story {
 	promote := story("gateway", second, promoted, script())
 	fail := (*World).fail
-	held := func() []event {
-		return script(event{atStep(0), func(*World) {}}, soon(10*time.Minute, commands(v1alpha1.ActionAbort)))()
-	}
+	held := script(event{atStep(0), func(*World) {}}, soon(10*time.Minute, commands(v1alpha1.ActionAbort)))
 	all := []Story{
 		promote, promote.named("gateway-native").with(native),
 		rejection("gateway-rollback-in-step", script(event{atStep(1), fail})),
