@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "see"
 		root.AddCommand(checked(cmd))
 	}
-	for _, cmd := range []*cobra.Command{a.abort(), a.retry(), a.rollback()} {
+	for _, cmd := range []*cobra.Command{a.abort(), a.retry(), a.rollback(), a.bypass()} {
 		cmd.GroupID = "act"
 		root.AddCommand(checked(cmd))
 	}

@@ -108,3 +108,18 @@ func TestALiveScreenFitsItsTerminal(t *testing.T) {
 		t.Errorf("drawn is %q", screens[1])
 	}
 }
+
+// TestABypassIsConfirmed by the name, typed on a terminal.
+func TestABypassIsConfirmed(t *testing.T) {
+	for typed, confirmed := range map[string]bool{"shop\n": true, "yes\n": false, "\n": false} {
+		other, tty := pseudoTerminal(t, 24, 80)
+		a, out, _ := testApp()
+		a.streams.In = tty
+		if _, err := other.WriteString(typed); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.confirm("shop"); (err == nil) != confirmed || !strings.Contains(out.String(), "Type shop") {
+			t.Errorf("%q: %v, %s", typed, err, out)
+		}
+	}
+}
