@@ -35,7 +35,7 @@ const (
 
 const exitCodes = `Exit codes:
   0   done; for wait: promoted
-  1   error, or a command that Belay refused
+  1   error, or a command that Belay refused; for doctor: findings
   2   wrong usage
   10  the version was rolled back
   11  another version was declared before it ended
@@ -123,13 +123,17 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	a.flags.AddFlags(root.PersistentFlags())
 	hideConnection(root)
-	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"})
+	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "setup", Title: "Set up:"})
 	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.wait()} {
 		cmd.GroupID = "see"
 		root.AddCommand(checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.abort(), a.retry(), a.rollback(), a.bypass()} {
 		cmd.GroupID = "act"
+		root.AddCommand(checked(cmd))
+	}
+	for _, cmd := range []*cobra.Command{a.doctor()} {
+		cmd.GroupID = "setup"
 		root.AddCommand(checked(cmd))
 	}
 	return checked(root)

@@ -20,10 +20,9 @@ func TestCommandLineBypasses(t *testing.T) {
 	before := s.deployment()
 
 	me.expect(me.says("bypass", "shop", "--reason", "outage"), 2, "v2 goes to all pods of Deployment shop at once", "without being judged", "this is no terminal: --yes")
-	bind(t, admin, "cli-dev", "edit")
-	dev := personIn(t, s.namespace, "cli-dev")
-	allowed(t, admin, "cli-dev", "patch", "apps", "deployments")
-	dev.expect(dev.says("bypass", "shop", "--reason", "outage", "--yes"), 1, "nothing was bypassed", "needs the verb bypass on rollouts.belay.dev/shop")
+	dev(t)
+	developer := personIn(t, s.namespace, "dev")
+	developer.expect(developer.says("bypass", "shop", "--reason", "outage", "--yes"), 1, "nothing was bypassed", "needs the verb bypass on rollouts.belay.dev/shop")
 	if d := s.deployment(); d.Generation != before.Generation || d.Annotations[v1alpha1.AnnotationBypassReason] != "" {
 		t.Errorf("the Deployment was changed: generation %d to %d, annotations %v", before.Generation, d.Generation, d.Annotations)
 	}

@@ -25,17 +25,28 @@ type person struct {
 
 func personIn(t *testing.T, namespace, name string, groups ...string) person {
 	t.Helper()
+	return personOn(t, environment, namespace, name, groups...)
+}
+
+// personOn is a person on an API server of its own.
+func personOn(t *testing.T, server *envtest.Environment, namespace, name string, groups ...string) person {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubectl-belay")
 	if out, err := exec.Command("go", "build", "-o", path, "belay.dev/belay/cmd/kubectl-belay").CombinedOutput(); err != nil {
 		t.Fatal(string(out))
 	}
-	return person{t: t, path: path, config: kubeconfigOf(t, envtest.User{Name: name, Groups: groups}), namespace: namespace}
+	return person{t: t, path: path, config: kubeconfigOn(t, server, envtest.User{Name: name, Groups: groups}), namespace: namespace}
 }
 
 // kubeconfigOf writes a kubeconfig of a new user, and returns its path.
 func kubeconfigOf(t *testing.T, user envtest.User) string {
 	t.Helper()
-	added, err := environment.AddUser(user, nil)
+	return kubeconfigOn(t, environment, user)
+}
+
+func kubeconfigOn(t *testing.T, server *envtest.Environment, user envtest.User) string {
+	t.Helper()
+	added, err := server.AddUser(user, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
+
+	"belay.dev/belay/controllers/view"
+)
+
+// finding is one thing that is wrong. Do is what to do about it: a command where there is one.
+type finding struct {
+	Place string `json:"place"`
+	Wrong string `json:"wrong"`
+	Do    string `json:"do"`
+}
+
+// report is what an examination has found.
+type report struct {
+	Findings []finding `json:"findings"`
+	// Notes are facts, hints, and what could not be seen.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// examination looks at a cluster as the person who asks.
+type examination struct {
+	*session
+	report
+	discovery discovery.DiscoveryInterface
+	clock     *serverClock
+}
+
+func (e *examination) found(place, do, wrong string, args ...any) {
+	e.Findings = append(e.Findings, finding{view.Text(place, 200), view.Text(fmt.Sprintf(wrong, args...), 600), do})
+}
+
+func (e *examination) note(text string, args ...any) {
+	if said := view.Text(fmt.Sprintf(text, args...), 600); !slices.Contains(e.Notes, said) {
+		e.Notes = append(e.Notes, said)
+	}
+}
+
+// reading sorts the error of a read: missing is set when there is no such object. What the
+// person may not read is noted and counts as ok, so that nothing is found about it.
+func (e *examination) reading(what string, err error) (ok, missing bool, _ error) {
+	switch {
+	case err == nil:
+		return true, false, nil
+	case apierrors.IsForbidden(err):
+		e.note("Not looked at: you may not read %s.", what)
+		return false, false, nil
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+		return false, true, nil
+	default:
+		return false, false, fmt.Errorf("read %s: %w", what, err)
+	}
+}
+
+// may asks the API server whether the person may do something.
+func (e *examination) may(ctx context.Context, verb, group, resource, namespace, name string) (bool, error) {
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name},
+	}}
+	if err := e.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("ask for your rights: %w", err)
+	}
+	return review.Status.Allowed, nil
+}
+
+// serverClock keeps how far the API server's clock is ahead of this machine's.
+type serverClock struct {
+	next http.RoundTripper
+	now  func() time.Time
+	// ahead is of the last response with a date, which has whole seconds.
+	ahead time.Duration
+}
+
+// RoundTrip notes the date of a response.
+func (c *serverClock) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := c.next.RoundTrip(request)
+	if err == nil {
+		if date, unreadable := http.ParseTime(response.Header.Get("Date")); unreadable == nil {
+			c.ahead = date.Sub(c.now().Truncate(time.Second))
+		}
+	}
+	return response, err
+}
+
+// there is the API server's time.
+func (c *serverClock) there() time.Time { return c.now().Add(c.ahead) }
+
+func (a *app) doctor() *cobra.Command {
+	var before bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "doctor [NAME]",
+		Short: "Find what is wrong with the installation, or with a Rollout, and what to do",
+		Long: "Without a NAME: find what is wrong with the installation of Belay. The API server, the CustomResourceDefinitions, the guard's policies and the roles are compared\n" +
+			"with those of this program's version; the controller, its lease and the MetricSources have to be ready.\n" +
+			"With the NAME of a Rollout: its Deployment, Service, routes, guardrails, autoscaler, runs and conditions, and which commands you may give.\n" +
+			"With --before-install: whether a cluster without Belay fits, and whether you may install it.\n\n" +
+			"It only reads, and tries writes in dry-runs. Each finding has a place, what is wrong, and what to do. What you may not read is left out, and named.\n" +
+			"Exit codes: 0 nothing is wrong, 1 findings or an error, 2 wrong usage.",
+		Example: `  kubectl belay doctor --before-install
+  kubectl belay doctor
+  kubectl belay doctor checkout -n shop
+  kubectl belay doctor -o json`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeRollouts,
+	}
+	cmd.Flags().BoolVar(&before, "before-install", false, "look at a cluster where Belay is not installed yet")
+	cmd.Flags().StringVarP(&format, "output", "o", "", `"json" prints the findings for a program`)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case format != "" && format != "json":
+			return usage(fmt.Errorf("-o is json or left out, not %q", format))
+		case before && len(args) > 0:
+			return usage(errors.New("--before-install is about the cluster: leave the NAME out"))
+		}
+		e, err := a.examine()
+		if err != nil {
+			return err
+		}
+		switch {
+		case before:
+			err = e.beforeInstall(cmd.Context())
+		case len(args) > 0:
+			err = e.rolloutNamed(cmd.Context(), args[0])
+		default:
+			err = e.installation(cmd.Context())
+		}
+		if err != nil {
+			return err
+		}
+		return a.tell(e.report, format)
+	}
+	return cmd
+}
+
+func (a *app) examine() (*examination, error) {
+	e := &examination{clock: &serverClock{now: a.now}}
+	var err error
+	if e.session, err = a.connect(); err != nil {
+		return nil, err
+	}
+	config, err := a.flags.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		e.clock.next = next
+		return e.clock
+	})
+	e.discovery, err = discovery.NewDiscoveryClientForConfig(config)
+	return e, err
+}
+
+// tell prints a report; findings are the exit code 1.
+func (a *app) tell(r report, format string) error {
+	if format == "json" {
+		encoder := json.NewEncoder(a.streams.Out)
+		encoder.SetIndent("", "  ")
+		if r.Findings == nil {
+			r.Findings = []finding{}
+		}
+		if err := encoder.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprint(a.streams.Out, findingsScreen(a.terminal, r))
+	}
+	if len(r.Findings) > 0 {
+		return exit{code: exitError}
+	}
+	return nil
+}
+
+// findingsScreen has one line for each finding, however wide: it is searched and copied from.
+func findingsScreen(t terminal, r report) string {
+	p := t.paint()
+	for _, f := range r.Findings {
+		p.WriteString(p.styled(cell{f.Place, bold}) + "  " + strings.TrimSuffix(f.Wrong, ".") + "  " + p.styled(cell{"→  " + f.Do, cyan}) + "\n")
+	}
+	for _, n := range r.Notes {
+		p.WriteString(p.styled(cell{"note: " + n, dim}) + "\n")
+	}
+	switch n := len(r.Findings); n {
+	case 0:
+		p.WriteString("Nothing is wrong.\n")
+	case 1:
+		p.WriteString("1 finding.\n")
+	default:
+		fmt.Fprintf(p, "%d findings.\n", n)
+	}
+	return p.String()
+}

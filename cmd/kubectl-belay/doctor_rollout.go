@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+)
+
+// rolloutNamed looks at one Rollout and all that it refers to.
+func (e *examination) rolloutNamed(ctx context.Context, name string) error {
+	r, err := e.rollout(ctx, name)
+	if err != nil {
+		return err
+	}
+	e.conditions(r)
+	deployment, err := e.workloadOf(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, look := range []func() error{
+		func() error { return e.trafficOf(ctx, r, deployment) },
+		func() error { return e.guardrailsOf(ctx, r) },
+		func() error { return e.autoscaler(ctx, r) },
+		func() error { return e.runsOf(ctx, r) },
+		func() error { return e.rights(ctx, r) },
+	} {
+		if err := look(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waits are the reasons for which a Rollout does not go on, beside those of Stalled.
+var waits = []string{v1alpha1.ReasonHolding, v1alpha1.ReasonPaused, v1alpha1.ReasonPreflight, v1alpha1.ReasonScaledToZero, v1alpha1.ReasonGuardrailUnchecked,
+	v1alpha1.ReasonGuardUnproven, v1alpha1.ReasonWorkloadNotReady}
+
+// conditions finds those that are not as they should be, with their reasons.
+func (e *examination) conditions(r *v1alpha1.Rollout) {
+	place := "Rollout " + r.Name
+	runbook := func(reason string) string {
+		return fmt.Sprintf("kubectl belay status %s -n %s; docs/runbook.md#by-reason, %s", r.Name, r.Namespace, reason)
+	}
+	if r.Status.ObservedGeneration != r.Generation {
+		e.found(place, "kubectl belay doctor", "the controller has not looked at its present spec (generation %d, observed %d): it is down, or the Rollout is seconds old", r.Generation, r.Status.ObservedGeneration)
+	}
+	if r.Spec.Paused {
+		e.found(place, fmt.Sprintf("kubectl -n %s patch rollouts.belay.dev %s --type=merge -p '{\"spec\":{\"paused\":false}}'", r.Namespace, r.Name), "spec.paused is true: its run does not advance, and triggers still roll back")
+	}
+	for _, wanted := range []struct {
+		name   string
+		status metav1.ConditionStatus
+	}{
+		{v1alpha1.ConditionStalled, metav1.ConditionFalse}, {v1alpha1.ConditionGuarded, metav1.ConditionTrue},
+		{v1alpha1.ConditionTrafficConflict, metav1.ConditionFalse}, {v1alpha1.ConditionInvariantViolated, metav1.ConditionFalse},
+	} {
+		c := meta.FindStatusCondition(r.Status.Conditions, wanted.name)
+		if c == nil || c.Status == wanted.status || wanted.status == metav1.ConditionFalse && c.Status == metav1.ConditionUnknown {
+			continue
+		}
+		e.found(place, runbook(c.Reason), "%s is %s (%s): %s", c.Type, c.Status, c.Reason, c.Message)
+	}
+	if c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReconciling); c != nil && c.Status == metav1.ConditionTrue && slices.Contains(waits, c.Reason) && !r.Spec.Paused {
+		e.found(place, runbook(c.Reason), "it waits (%s): %s", c.Reason, c.Message)
+	}
+}
+
+// workloadOf looks at the Deployment; nil when it cannot be read.
+func (e *examination) workloadOf(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, error) {
+	d, err := e.deployment(ctx, r)
+	ok, missing, err := e.reading("Deployments", err)
+	place := "Deployment " + r.Spec.WorkloadRef.Name
+	if missing {
+		e.found(place, fmt.Sprintf("create it, or: kubectl -n %s delete rollouts.belay.dev %s", r.Namespace, r.Name), "it does not exist")
+	}
+	if !ok {
+		return nil, err
+	}
+	marks := v1alpha1.MarksOf(d.GetLabels())
+	switch {
+	case marks.Rollout == "":
+		e.found(place, "kubectl belay doctor, if it stays", "it has no label %s: it is not guarded, and a pushed version rolls out unjudged", v1alpha1.LabelRollout)
+	case marks.Rollout != r.Name:
+		e.found(place, fmt.Sprintf("kubectl -n %s get rollouts.belay.dev, and delete one of the two", r.Namespace), "Rollout %s guards it, not this one", marks.Rollout)
+	}
+	if marks.Rollout == "" && paused(d) {
+		e.found(place, fmt.Sprintf("kubectl -n %s rollout resume deployment/%s", r.Namespace, d.GetName()), "spec.paused is true, and Belay did not set it")
+	}
+	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); strategy == "Recreate" {
+		e.found(place, "set spec.strategy.type to RollingUpdate", "its strategy is Recreate: a bypass, or promotion.mode Native, takes all pods down before new ones start")
+	}
+	for _, f := range d.GetManagedFields() {
+		if f.Operation == metav1.ManagedFieldsOperationApply && owns(f, "spec", "paused") && !strings.HasPrefix(f.Manager, v1alpha1.FieldManager) {
+			e.found(place, "remove spec.paused from what "+view.Text(f.Manager, 100)+" applies: docs/gitops.md", "%s declares spec.paused, which the guard and Belay write", f.Manager)
+		}
+	}
+	return d, nil
+}
+
+// owns reports whether a manager's fields have a path.
+func owns(f metav1.ManagedFieldsEntry, path ...string) bool {
+	if f.FieldsV1 == nil {
+		return false
+	}
+	fields := map[string]any{}
+	if err := json.Unmarshal(f.FieldsV1.Raw, &fields); err != nil {
+		return false
+	}
+	for i, key := range path {
+		next, ok := fields["f:"+key].(map[string]any)
+		if !ok {
+			return false
+		}
+		if i == len(path)-1 {
+			return true
+		}
+		fields = next
+	}
+	return false
+}
+
+// trafficOf looks at the Service and the routes.
+func (e *examination) trafficOf(ctx context.Context, r *v1alpha1.Rollout, deployment *unstructured.Unstructured) error {
+	t := r.Spec.Traffic
+	if t == nil {
+		return nil
+	}
+	service := &corev1.Service{}
+	ok, missing, err := e.reading("Services", e.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: t.Service}, service))
+	place := "Service " + t.Service
+	switch {
+	case missing:
+		e.found(place, "create it, or change spec.traffic.service of the Rollout", "it does not exist")
+	case !ok:
+	case service.Spec.ClusterIP == corev1.ClusterIPNone:
+		e.found(place, "use a Service with a cluster IP", "it is headless: routes cannot split its traffic")
+	case len(service.Spec.Selector) == 0:
+		e.found(place, "give it a selector", "it has no selector: Belay cannot tell whose pods it reaches")
+	case deployment != nil:
+		selector := labels.Set(service.Spec.Selector)
+		delete(selector, podTemplateHash)
+		if !labels.SelectorFromSet(selector).Matches(labels.Set(templateLabels(deployment))) {
+			e.found(place, "make its selector match the labels of the Deployment's template", "its selector %s does not match the pods of Deployment %s", selector, deployment.GetName())
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, route := range t.Routes {
+		if err := e.routeOf(ctx, r, route); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func templateLabels(deployment *unstructured.Unstructured) map[string]string {
+	out, _, _ := unstructured.NestedStringMap(deployment.Object, "spec", "template", "metadata", "labels")
+	return out
+}
+
+// routeOf looks at one route: what it names, whether its gateway takes it, and who else
+// declares its rules.
+func (e *examination) routeOf(ctx context.Context, r *v1alpha1.Rollout, ref v1alpha1.RouteRef) error {
+	route := &unstructured.Unstructured{}
+	route.SetGroupVersionKind(schema.GroupVersionKind{Group: gatewayGroup, Version: "v1", Kind: ref.Kind})
+	ok, missing, err := e.reading(ref.Kind+"s", e.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ref.Name}, route))
+	place := ref.Kind + " " + ref.Name
+	if missing {
+		e.found(place, "create it, or take it out of spec.traffic.routes of the Rollout", "it does not exist, or the API server does not serve its kind")
+	}
+	if !ok {
+		return err
+	}
+	names := backends(route)
+	service := r.Spec.Traffic.Service
+	if !slices.Contains(names, service) && !slices.Contains(names, r.Name+"-stable") {
+		e.found(place, "name the Service in a backendRef", "no backendRef of it names Service %s", service)
+	}
+	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
+	if len(parents) == 0 {
+		e.found(place, "look at its parentRefs, and whether the gateway's controller runs", "no gateway has accepted it: its status has no parent")
+	}
+	for _, raw := range parents {
+		parent, _ := raw.(map[string]any)
+		conditions, _, _ := unstructured.NestedSlice(parent, "conditions")
+		for _, raw := range conditions {
+			c, _ := raw.(map[string]any)
+			if (c["type"] == "Accepted" || c["type"] == "ResolvedRefs") && c["status"] != "True" {
+				e.found(place, fmt.Sprintf("kubectl -n %s describe %s %s", r.Namespace, strings.ToLower(ref.Kind), ref.Name), "its gateway says %v %v (%v): %v", c["type"], c["status"], c["reason"], c["message"])
+			}
+		}
+	}
+	for _, f := range route.GetManagedFields() {
+		if owns(f, "spec", "rules") && f.Operation == metav1.ManagedFieldsOperationApply && !strings.HasPrefix(f.Manager, v1alpha1.FieldManager) {
+			e.note("%s: %s declares its rules, whose weights Belay writes during a run: let it ignore spec.rules (docs/gitops.md).", place, f.Manager)
+		}
+	}
+	return nil
+}
+
+// backends are the names of the Services in a route's backendRefs.
+func backends(route *unstructured.Unstructured) []string {
+	var out []string
+	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+	for _, raw := range rules {
+		rule, _ := raw.(map[string]any)
+		refs, _, _ := unstructured.NestedSlice(rule, "backendRefs")
+		for _, raw := range refs {
+			ref, _ := raw.(map[string]any)
+			if name, ok := ref["name"].(string); ok {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// guardrailsOf looks at the guardrails that the Rollout names, and their sources.
+func (e *examination) guardrailsOf(ctx context.Context, r *v1alpha1.Rollout) error {
+	if len(r.Spec.Guardrails) == 0 {
+		e.note("The Rollout names no guardrail: unless a ClusterGuardrail applies to it, only the health of its pods is judged.")
+	}
+	for _, ref := range r.Spec.Guardrails {
+		g := &v1alpha1.Guardrail{}
+		ok, missing, err := e.reading("Guardrails", e.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ref.Name}, g))
+		place := "Guardrail " + ref.Name
+		if missing {
+			e.found(place, "create it, or take its name out of spec.guardrails of the Rollout", "it does not exist: no run starts")
+		}
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		for _, name := range []string{"Ready", v1alpha1.ConditionExclusionReachable} {
+			if c := meta.FindStatusCondition(g.Status.Conditions, name); c != nil && c.Status != metav1.ConditionTrue {
+				e.found(place, fmt.Sprintf("kubectl -n %s describe guardrails.belay.dev %s; docs/reference/guardrail.md#status", r.Namespace, ref.Name), "%s is %s (%s): %s", c.Type, c.Status, c.Reason, c.Message)
+			}
+		}
+		if g.Spec.Source == "" || len(g.Spec.SLOs)+len(g.Spec.Invariants) == 0 {
+			continue
+		}
+		_, missing, err = e.reading("MetricSources", e.Get(ctx, client.ObjectKey{Name: g.Spec.Source}, &v1alpha1.MetricSource{}))
+		if missing {
+			e.found(place, "create MetricSource "+g.Spec.Source+", or name another in spec.source", "its source, MetricSource %s, does not exist", g.Spec.Source)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// autoscaler looks at the one that scales the Deployment.
+func (e *examination) autoscaler(ctx context.Context, r *v1alpha1.Rollout) error {
+	all := &autoscalingv2.HorizontalPodAutoscalerList{}
+	ok, _, err := e.reading("HorizontalPodAutoscalers", e.List(ctx, all, client.InNamespace(r.Namespace)))
+	if !ok {
+		return err
+	}
+	for i := range all.Items {
+		h := &all.Items[i]
+		if h.Spec.ScaleTargetRef.Kind != "Deployment" || h.Spec.ScaleTargetRef.Name != r.Spec.WorkloadRef.Name {
+			continue
+		}
+		for _, c := range h.Status.Conditions {
+			if (c.Type == autoscalingv2.ScalingActive || c.Type == autoscalingv2.AbleToScale) && c.Status == corev1.ConditionFalse && c.Reason != "ScalingDisabled" {
+				e.found("HorizontalPodAutoscaler "+h.Name, fmt.Sprintf("kubectl -n %s describe hpa %s", r.Namespace, h.Name), "%s is False (%s): %s", c.Type, c.Reason, c.Message)
+			}
+		}
+	}
+	return nil
+}
+
+// runsOf looks for runs that nothing continues.
+func (e *examination) runsOf(ctx context.Context, r *v1alpha1.Rollout) error {
+	runs, err := e.runs(ctx, r.Name)
+	ok, _, err := e.reading("RolloutRuns", err)
+	if !ok {
+		return err
+	}
+	for i := range runs {
+		run := &runs[i]
+		switch {
+		case run.Spec.Rollout.UID != r.UID:
+			e.note("RolloutRun %s is of a former Rollout %s, and stays as a record.", run.Name, r.Name)
+		case run.Status.Outcome == "" && run.Name != r.Status.Run:
+			e.found("RolloutRun "+run.Name, "kubectl belay doctor: the controller ends it, if it works", "it has not ended, and the Rollout's run is %s", orDash(r.Status.Run))
+		}
+	}
+	return nil
+}
+
+// rights notes which commands the person may give.
+func (e *examination) rights(ctx context.Context, r *v1alpha1.Rollout) error {
+	type right struct{ verb, group, resource, name string }
+	own := func(verb string) right { return right{verb, v1alpha1.GroupVersion.Group, "rollouts", r.Name} }
+	deployment := func(verb string) right { return right{verb, "apps", "deployments", r.Spec.WorkloadRef.Name} }
+	var may, mayNot []string
+	for _, command := range []struct {
+		name  string
+		needs []right
+	}{
+		{"abort", []right{own("patch"), own("abort")}}, {"retry", []right{own("patch"), own("retry")}},
+		{"rollback", []right{deployment("get"), deployment("patch")}}, {"bypass", []right{own("bypass"), deployment("get"), deployment("patch")}},
+	} {
+		var lacks []string
+		for _, n := range command.needs {
+			ok, err := e.may(ctx, n.verb, n.group, n.resource, r.Namespace, n.name)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				lacks = append(lacks, n.verb+" "+n.resource)
+			}
+		}
+		if len(lacks) == 0 {
+			may = append(may, command.name)
+		} else {
+			mayNot = append(mayNot, fmt.Sprintf("%s (lacks %s)", command.name, strings.Join(lacks, ", ")))
+		}
+	}
+	e.note("You may give: %s.", orDash(strings.Join(may, ", ")))
+	if len(mayNot) > 0 {
+		e.note("You may not give: %s. Roles: docs/security.md.", strings.Join(mayNot, ", "))
+	}
+	return nil
+}
