@@ -35,7 +35,7 @@ const (
 
 const exitCodes = `Exit codes:
   0   done; for wait: promoted
-  1   error, or a command that Belay refused; for doctor: findings
+  1   error, or a command that Belay refused; for doctor: findings; for backtest: it would have fired
   2   wrong usage
   10  the version was rolled back
   11  another version was declared before it ended
@@ -132,7 +132,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "act"
 		root.AddCommand(checked(cmd))
 	}
-	for _, cmd := range []*cobra.Command{a.doctor()} {
+	for _, cmd := range []*cobra.Command{a.doctor(), a.backtest()} {
 		cmd.GroupID = "setup"
 		root.AddCommand(checked(cmd))
 	}

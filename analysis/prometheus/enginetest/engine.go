@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// Engine is Prometheus' engine over samples of one time.
+// Engine is Prometheus' engine over samples of one time, or of a past: see Series.
 type Engine struct {
 	at     time.Time
 	series []storage.Series
@@ -35,7 +36,7 @@ type Engine struct {
 // New returns an engine whose samples have the time at.
 func New(at time.Time) *Engine {
 	return &Engine{at: at, engine: promql.NewEngine(promql.EngineOpts{
-		MaxSamples: 100_000, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, Parser: parser.NewParser(parser.Options{}),
+		MaxSamples: 1_000_000, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, Parser: parser.NewParser(parser.Options{}),
 	})}
 }
 
@@ -72,6 +73,19 @@ func (e *Engine) Histogram(name string, own, target map[string]string, h *histog
 	e.add(b.Labels(), target, sample{at: e.at.UnixMilli(), histogram: h})
 }
 
+// Series adds a counter or gauge of a target with count samples, the newest at the engine's
+// time. value is called with the time of each.
+func (e *Engine) Series(name string, labelled map[string]string, count int, every time.Duration, value func(time.Time) float64) {
+	b := labels.NewBuilder(labels.FromMap(labelled))
+	b.Set(model.MetricNameLabel, name)
+	var samples []chunks.Sample
+	for i := range count {
+		at := e.at.Add(-time.Duration(count-1-i) * every)
+		samples = append(samples, sample{at: at.UnixMilli(), value: value(at)})
+	}
+	e.series = append(e.series, storage.NewListSeries(b.Labels(), samples))
+}
+
 func (e *Engine) add(own labels.Labels, target map[string]string, s sample) {
 	b := labels.NewBuilder(own)
 	for name, value := range target {
@@ -87,9 +101,9 @@ func (e *Engine) Serve(t testing.TB) string {
 	return s.URL
 }
 
-// answer is Prometheus' API for instant queries.
+// answer is Prometheus' API for queries.
 func (e *Engine) answer(w http.ResponseWriter, r *http.Request) {
-	vector, err := e.query(r.Context(), r.FormValue("query"), r.FormValue("time"))
+	data, err := e.data(r)
 	w.Header().Set("Content-Type", "application/json")
 	// The client compares clocks.
 	w.Header().Set("Date", e.at.UTC().Format(http.TimeFormat))
@@ -98,30 +112,82 @@ func (e *Engine) answer(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"status": "error", "errorType": "execution", "error": err.Error()})
 		return
 	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data})
+}
+
+func (e *Engine) data(r *http.Request) (any, error) {
+	if strings.HasSuffix(r.URL.Path, "/query_range") {
+		matrix, err := e.queryRange(r)
+		result := []any{}
+		for _, s := range matrix {
+			values := []any{}
+			for _, p := range s.Floats {
+				values = append(values, point(p.T, p.F))
+			}
+			result = append(result, map[string]any{"metric": s.Metric, "values": values})
+		}
+		return map[string]any{"resultType": "matrix", "result": result}, err
+	}
+	vector, err := e.query(r)
 	result := []any{}
 	for _, s := range vector {
 		one := map[string]any{"metric": s.Metric}
 		if s.H != nil {
 			one["histogram"] = []any{float64(s.T) / 1000, map[string]string{"count": strconv.FormatFloat(s.H.Count, 'f', -1, 64), "sum": "0"}}
 		} else {
-			one["value"] = []any{float64(s.T) / 1000, strconv.FormatFloat(s.F, 'f', -1, 64)}
+			one["value"] = point(s.T, s.F)
 		}
 		result = append(result, one)
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+	return map[string]any{"resultType": "vector", "result": result}, err
 }
 
-func (e *Engine) query(ctx context.Context, text, at string) (promql.Vector, error) {
-	seconds, err := strconv.ParseFloat(at, 64)
+func point(at int64, value float64) []any {
+	return []any{float64(at) / 1000, strconv.FormatFloat(value, 'f', -1, 64)}
+}
+
+func (e *Engine) query(r *http.Request) (promql.Vector, error) {
+	at, err := unix(r.FormValue("time"))
 	if err != nil {
 		return nil, err
 	}
-	q, err := e.engine.NewInstantQuery(ctx, e, nil, text, time.UnixMilli(int64(seconds*1000)))
+	q, err := e.engine.NewInstantQuery(r.Context(), e, nil, r.FormValue("query"), at)
 	if err != nil {
 		return nil, err
 	}
 	defer q.Close()
-	return q.Exec(ctx).Vector()
+	return q.Exec(r.Context()).Vector()
+}
+
+// queryRange has the lookback that is asked for, as Prometheus does.
+func (e *Engine) queryRange(r *http.Request) (promql.Matrix, error) {
+	start, err := unix(r.FormValue("start"))
+	if err != nil {
+		return nil, err
+	}
+	end, err := unix(r.FormValue("end"))
+	if err != nil {
+		return nil, err
+	}
+	step, err := strconv.ParseFloat(r.FormValue("step"), 64)
+	if err != nil {
+		return nil, err
+	}
+	lookback, err := time.ParseDuration(r.FormValue("lookback_delta"))
+	if err != nil {
+		return nil, err
+	}
+	q, err := e.engine.NewRangeQuery(r.Context(), e, promql.NewPrometheusQueryOpts(false, lookback, nil), r.FormValue("query"), start, end, time.Duration(step*float64(time.Second)))
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	return q.Exec(r.Context()).Matrix()
+}
+
+func unix(text string) (time.Time, error) {
+	seconds, err := strconv.ParseFloat(text, 64)
+	return time.UnixMilli(int64(seconds * 1000)), err
 }
 
 // Querier has all series.

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/config"
+	"belay.dev/belay/controllers/view"
+)
+
+// largestFile is how many bytes of a file are read.
+const largestFile = 4 << 20
+
+// guardrailIn reads a Guardrail or ClusterGuardrail from a file, as the API server would take
+// it: with its defaults, and no field that it does not know. Without a name it is the only
+// one of the file.
+func guardrailIn(path, name string) (v1alpha1.GuardrailSpec, string, error) {
+	var none v1alpha1.GuardrailSpec
+	file, err := os.Open(path)
+	if err != nil {
+		return none, "", err
+	}
+	defer func() { _ = file.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(file, largestFile+1))
+	if err != nil {
+		return none, "", fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(raw) > largestFile {
+		return none, "", fmt.Errorf("%s has more than %d bytes", path, largestFile)
+	}
+	var found []*unstructured.Unstructured
+	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {
+		u := &unstructured.Unstructured{}
+		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return none, "", fmt.Errorf("read %s: %w", path, err)
+		}
+		if kind := u.GetKind(); (kind == "Guardrail" || kind == "ClusterGuardrail") && (name == "" || u.GetName() == name) {
+			found = append(found, u)
+		}
+	}
+	if len(found) != 1 {
+		return none, "", usage(fmt.Errorf("%s has %d guardrails named %s: one is judged, name it", path, len(found), orDash(name)))
+	}
+	spec, err := defaultedSpec(found[0])
+	if err != nil {
+		return none, "", fmt.Errorf("%s, %s %s: %w", path, found[0].GetKind(), found[0].GetName(), err)
+	}
+	return spec, found[0].GetNamespace(), nil
+}
+
+// defaultedSpec decodes the spec of a guardrail after the definition's defaults were filled in.
+func defaultedSpec(u *unstructured.Unstructured) (v1alpha1.GuardrailSpec, error) {
+	definitions, err := config.Objects("crd")
+	if err != nil {
+		return v1alpha1.GuardrailSpec{}, err
+	}
+	for _, definition := range definitions {
+		kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
+		if kind != u.GetKind() {
+			continue
+		}
+		versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
+		version, _ := versions[0].(map[string]any)
+		schema, _, _ := unstructured.NestedMap(version, "schema", "openAPIV3Schema")
+		fillIn(schema, u.Object)
+	}
+	converter := runtime.DefaultUnstructuredConverter
+	if u.GetKind() == "ClusterGuardrail" {
+		g := &v1alpha1.ClusterGuardrail{}
+		err := converter.FromUnstructuredWithValidation(u.Object, g, true)
+		return g.Spec.GuardrailSpec, readable(err)
+	}
+	g := &v1alpha1.Guardrail{}
+	err = converter.FromUnstructuredWithValidation(u.Object, g, true)
+	return g.Spec, readable(err)
+}
+
+func readable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(view.Text(strings.TrimPrefix(err.Error(), "strict decoding error: "), 600))
+}
+
+// fillIn sets what is absent to the defaults of a definition's schema, as the API server does.
+func fillIn(schema map[string]any, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		properties, _ := schema["properties"].(map[string]any)
+		for name, raw := range properties {
+			property, _ := raw.(map[string]any)
+			if standard, ok := property["default"]; ok && v[name] == nil {
+				v[name] = runtime.DeepCopyJSONValue(standard)
+			}
+			if v[name] != nil {
+				fillIn(property, v[name])
+			}
+		}
+		if each, ok := schema["additionalProperties"].(map[string]any); ok {
+			for name := range v {
+				fillIn(each, v[name])
+			}
+		}
+	case []any:
+		each, _ := schema["items"].(map[string]any)
+		for i := range v {
+			fillIn(each, v[i])
+		}
+	}
+}
