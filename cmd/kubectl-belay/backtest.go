@@ -64,7 +64,7 @@ func (a *app) backtest() *cobra.Command {
 	flags.StringSliceVar(&f.steps, "step", []string{"50"}, "with --candidate: WEIGHT, or WEIGHT@AFTER for a later step, in percent")
 	flags.IntVar(&f.fires, "fires", 10, "how many fires are listed")
 	flags.BoolVar(&f.kubeState, "kube-state-metrics", false, "it has kube_pod_status_ready: pods count from when they are ready, as in a run")
-	f.metrics.add(flags)
+	f.metrics.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runBacktest(cmd.Context(), &f, first(args)) }
 	return cmd
 }

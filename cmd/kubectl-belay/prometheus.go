@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/analysis/prometheus"
@@ -23,7 +23,8 @@ type metricsFlags struct {
 	labels             v1alpha1.MetricSourceLabels
 }
 
-func (m *metricsFlags) add(flags *pflag.FlagSet) {
+func (m *metricsFlags) add(to *cobra.Command) {
+	flags := to.Flags()
 	flags.StringVar(&m.address, "prometheus", "", "URL of Prometheus, or of what speaks its API, as this machine reaches it: http://localhost:9090 after kubectl port-forward")
 	flags.StringVar(&m.tokenFile, "prometheus-token-file", "", "file with a bearer token for it")
 	flags.StringToStringVar(&m.headers, "prometheus-header", nil, "NAME=VALUE to send with each query, such as X-Scope-OrgID=shop")
