@@ -132,7 +132,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "act"
 		root.AddCommand(checked(cmd))
 	}
-	for _, cmd := range []*cobra.Command{a.doctor(), a.backtest()} {
+	for _, cmd := range []*cobra.Command{a.doctor(), a.init(), a.backtest()} {
 		cmd.GroupID = "setup"
 		root.AddCommand(checked(cmd))
 	}

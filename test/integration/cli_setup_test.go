@@ -1,8 +1,15 @@
 package integration
 
 import (
+	"strings"
 	"testing"
+	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/analysis/prometheus/enginetest"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -55,4 +62,52 @@ func TestCommandLineBypassesWithANewVersion(t *testing.T) {
 	if d := s.deployment(); d.Spec.Paused {
 		t.Error("the Deployment is paused")
 	}
+}
+
+// TestCommandLineInit writes manifests that the API server accepts, for a Deployment with a
+// Service, a route and metrics, and for one with nothing.
+func TestCommandLineInit(t *testing.T) {
+	t.Parallel()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "init-"}}
+	if err := admin.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	labelled := map[string]string{"app": "checkout"}
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labelled}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: good}}}}
+	for _, name := range []string{"checkout", "7worker"} {
+		create(t, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: name},
+			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labelled}, Template: template}})
+	}
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: "checkout-7d9f6b5c4", OwnerReferences: []metav1.OwnerReference{
+		{APIVersion: "apps/v1", Kind: "Deployment", Name: "checkout", UID: "u"}}}, Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labelled}, Template: template}}
+	create(t, set)
+	set.Status.Replicas = 1
+	if err := admin.Status().Update(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	create(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: "shopfront"}, Spec: corev1.ServiceSpec{Selector: labelled, Ports: []corev1.ServicePort{{Port: 80}}}})
+	create(t, httpRoute(namespace.Name, "public", "shopfront"))
+	me := personIn(t, namespace.Name, "dev@example.com", "system:masters")
+	engine := enginetest.New(time.Now())
+	engine.Scrape(t, "up 1\nhttp_server_request_duration_seconds_count{http_response_status_code=\"200\"} 90\n"+
+		"http_server_request_duration_seconds_bucket{http_response_status_code=\"200\",le=\"0.25\"} 80\nhttp_server_request_duration_seconds_bucket{http_response_status_code=\"200\",le=\"+Inf\"} 90\n# EOF\n",
+		map[string]string{"namespace": namespace.Name, "pod": "checkout-7d9f6b5c4-aaaaa", "instance": "10.0.0.1:80"})
+
+	got := me.says("init", "checkout", "--prometheus", engine.Serve(t), "--scrape-interval", "15s")
+	me.expect(got, 0, "service: shopfront", "- {kind: HTTPRoute, name: public}", "preset: otel-http, requests: {}", "threshold: 250ms", "mode: Observe")
+	nothing := me.says("init", "7worker")
+	me.expect(nothing, 0, "name: app-7worker", "Metrics were not looked for")
+	me.expect(me.says("init", "absent"), 1, "read Deployment absent")
+	for _, out := range []string{got.out, nothing.out} {
+		for _, part := range strings.Split(out, "\n---\n") {
+			if err := tryYAML(t, part); err != nil {
+				t.Errorf("%v:\n%s", err, part)
+			}
+		}
+	}
+	if n := len(strings.Split(got.out, "\n---\n")); n != 2 {
+		t.Errorf("%d manifests", n)
+	}
+	create(t, object(t, `{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: checkout, namespace: `+namespace.Name+`}, spec: {workloadRef: {name: checkout}, steps: [{weight: 50}]}}`))
+	me.expect(me.says("init", "checkout"), 1, "rollout checkout guards Deployment checkout already")
 }

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
+)
+
+func (a *app) init() *cobra.Command {
+	var metrics metricsFlags
+	var source string
+	var enforce bool
+	cmd := &cobra.Command{
+		Use:   "init DEPLOYMENT",
+		Short: "Write a Rollout and a Guardrail to start from",
+		Long: "Look at a Deployment, the Services and routes that lead to its pods, and, with --prometheus, at the metrics that they expose, and write a Rollout and a Guardrail\n" +
+			"to start from. Comments say what was found, what was assumed, and what to change. Nothing is applied: read it, change it, and apply it yourself.\n\n" +
+			"The objectives are guesses until somebody has agreed to them, so triggers of metrics get mode: Observe: they are judged and recorded, and neither hold nor\n" +
+			"roll back. The trigger of pods, which finds versions that crash or do not come up, is enforced from the start. Take the lines with Observe out once\n" +
+			"kubectl belay backtest and the first releases show no false alarm; --enforce leaves them out at once.",
+		Example: `  kubectl belay init checkout -n shop > belay.yaml
+  kubectl belay init checkout --prometheus http://localhost:9090 > belay.yaml
+  kubectl apply --dry-run=server -f belay.yaml && kubectl apply -f belay.yaml`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringVar(&source, "source", "", "the MetricSource that the Guardrail names (default: the only one, or one that is named default)")
+	cmd.Flags().BoolVar(&enforce, "enforce", false, "let triggers of metrics roll back from the start")
+	metrics.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		s, err := a.connect()
+		if err != nil {
+			return err
+		}
+		seen, err := s.sightsee(cmd.Context(), bare(args[0]))
+		if err != nil {
+			return err
+		}
+		seen.enforce = enforce
+		if err := s.sourceFor(cmd.Context(), &seen, source); err != nil {
+			return err
+		}
+		if metrics.address != "" {
+			if err := seen.measure(cmd.Context(), &metrics, a.now); err != nil {
+				return err
+			}
+		}
+		_, err = fmt.Fprint(a.streams.Out, seen.manifests())
+		return err
+	}
+	return cmd
+}
+
+// surrounds is what was found around a Deployment.
+type surrounds struct {
+	deployment *unstructured.Unstructured
+	// replicaSets are those with pods.
+	replicaSets []string
+	// service leads to its pods, and routes name it; service is nil without one.
+	service  *corev1.Service
+	services []string
+	routes   []v1alpha1.RouteRef
+	scaler   string
+	// source is the name of the MetricSource, which may not exist yet.
+	source  string
+	sourced bool
+	enforce bool
+	// measured is set when a source was asked.
+	measured bool
+	slos     []foundSLO
+	notes    []string
+}
+
+// sightsee looks at a Deployment and what leads to it.
+func (s *session) sightsee(ctx context.Context, name string) (surrounds, error) {
+	var out surrounds
+	d := workload.NewDeployment()
+	if err := s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, d); err != nil {
+		return out, fmt.Errorf("read Deployment %s in namespace %s: %w", name, s.namespace, err)
+	}
+	out.deployment = d
+	rollouts := &v1alpha1.RolloutList{}
+	if err := s.List(ctx, rollouts, client.InNamespace(s.namespace)); err != nil && !absent(err) {
+		return out, fmt.Errorf("read the Rollouts: %w", err)
+	}
+	for i := range rollouts.Items {
+		if r := &rollouts.Items[i]; r.Spec.WorkloadRef.Name == name {
+			return out, fmt.Errorf("rollout %s guards Deployment %s already: kubectl -n %s get rollouts.belay.dev %s -o yaml", r.Name, name, s.namespace, r.Name)
+		}
+	}
+	sets := workload.Sets()
+	if err := s.List(ctx, sets, client.InNamespace(s.namespace)); err != nil {
+		return out, fmt.Errorf("read the ReplicaSets of Deployment %s: %w", name, err)
+	}
+	for i := range sets.Items {
+		pods, _, _ := unstructured.NestedInt64(sets.Items[i].Object, "status", "replicas")
+		if ownedBy(&sets.Items[i], name) && pods > 0 {
+			out.replicaSets = append(out.replicaSets, sets.Items[i].GetName())
+		}
+	}
+	slices.Sort(out.replicaSets)
+	if err := s.findTraffic(ctx, &out); err != nil {
+		return out, err
+	}
+	return out, s.findScaler(ctx, &out)
+}
+
+// findTraffic finds the Service that leads to the pods, and the routes that name it. One that
+// a route names comes before others, and one with the Deployment's name before the rest.
+func (s *session) findTraffic(ctx context.Context, out *surrounds) error {
+	all := &corev1.ServiceList{}
+	if err := s.List(ctx, all, client.InNamespace(s.namespace)); err != nil {
+		return fmt.Errorf("read the Services: %w", err)
+	}
+	pods := labels.Set(templateLabels(out.deployment))
+	best := -1
+	for i := range all.Items {
+		service := &all.Items[i]
+		if len(service.Spec.Selector) == 0 || !labels.SelectorFromSet(service.Spec.Selector).Matches(pods) {
+			continue
+		}
+		if service.Spec.ClusterIP == corev1.ClusterIPNone || service.Spec.Type == corev1.ServiceTypeExternalName {
+			out.notes = append(out.notes, fmt.Sprintf("Service %s is headless and cannot be split.", service.Name))
+			continue
+		}
+		out.services = append(out.services, service.Name)
+		routes, err := s.routesOf(ctx, service.Name)
+		if err != nil {
+			return err
+		}
+		rank := 10 * min(len(routes), 1)
+		if service.Name == out.deployment.GetName() {
+			rank++
+		}
+		if rank > best {
+			best, out.service, out.routes = rank, service, routes
+		}
+	}
+	return nil
+}
+
+// routesOf finds the routes with a backendRef to a Service of their namespace. A kind that the
+// API server does not serve has none.
+func (s *session) routesOf(ctx context.Context, service string) ([]v1alpha1.RouteRef, error) {
+	var out []v1alpha1.RouteRef
+	for _, kind := range []string{v1alpha1.KindHTTPRoute, v1alpha1.KindGRPCRoute} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(schema.GroupVersionKind{Group: gatewayGroup, Version: "v1", Kind: kind + "List"})
+		err := s.List(ctx, list, client.InNamespace(s.namespace))
+		if absent(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the %ss: %w", kind, err)
+		}
+		for i := range list.Items {
+			if slices.Contains(backends(&list.Items[i]), service) {
+				out = append(out, v1alpha1.RouteRef{Kind: kind, Name: list.Items[i].GetName()})
+			}
+		}
+	}
+	return out, nil
+}
+
+func (s *session) findScaler(ctx context.Context, out *surrounds) error {
+	all := &autoscalingv2.HorizontalPodAutoscalerList{}
+	if err := s.List(ctx, all, client.InNamespace(s.namespace)); err != nil {
+		if absent(err) {
+			return nil
+		}
+		return fmt.Errorf("read the HorizontalPodAutoscalers: %w", err)
+	}
+	for i := range all.Items {
+		if ref := all.Items[i].Spec.ScaleTargetRef; ref.Kind == "Deployment" && ref.Name == out.deployment.GetName() {
+			out.scaler = all.Items[i].Name
+		}
+	}
+	return nil
+}
+
+// sourceFor chooses the MetricSource: the one that was named, the only one, or default.
+func (s *session) sourceFor(ctx context.Context, out *surrounds, named string) error {
+	all := &v1alpha1.MetricSourceList{}
+	if err := s.List(ctx, all); err != nil && !absent(err) {
+		return fmt.Errorf("read the MetricSources: %w", err)
+	}
+	var names []string
+	for i := range all.Items {
+		names = append(names, all.Items[i].Name)
+	}
+	out.source = named
+	switch {
+	case named != "":
+	case len(names) == 1:
+		out.source = names[0]
+	default:
+		out.source = "default"
+	}
+	if out.sourced = slices.Contains(names, out.source); named != "" && len(names) > 0 && !out.sourced {
+		return usage(errors.New("--source: there is no MetricSource " + named))
+	}
+	return nil
+}
+
+// absent holds for kinds that the API server does not serve, or the person may not read: what
+// would be found there is left out.
+func absent(err error) bool {
+	return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
+}
