@@ -35,7 +35,7 @@ test-handover: ## The handover under Kubernetes' own Deployment controller and a
 
 test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, images of the whole source twice, and Argo CD's and Flux' own code
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
-	$(CLUSTER) build prometheus
+	$(CLUSTER) build prometheus promtool
 	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 	go -C hack/servers/thanos build -tags slicelabels -ldflags='-s -w' -o ../../../.cluster/bin/thanos github.com/thanos-io/thanos/cmd/thanos
 	go test -tags servers -count=1 ./test/servers
