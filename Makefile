@@ -33,13 +33,14 @@ test-integration: ## API rules, guard and roles on a real API server
 test-handover: ## The handover under Kubernetes' own Deployment controller and autoscaler
 	@$(HANDOVER)
 
-test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, and images of the whole source twice
+test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, images of the whole source twice, and Argo CD's and Flux' own code
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
-	$(CLUSTER) build prometheus
+	$(CLUSTER) build prometheus promtool
 	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 	go -C hack/servers/thanos build -tags slicelabels -ldflags='-s -w' -o ../../../.cluster/bin/thanos github.com/thanos-io/thanos/cmd/thanos
 	go test -tags servers -count=1 ./test/servers
 	BELAY_EXTENDED=1 go -C hack/release test -count=1 -timeout 30m -run TestTheSameSource .
+	go -C hack/gitops test -count=1 .
 
 kill: ## Seed known bugs, one at a time, and show which check notices each (half an hour; RUN=regexp narrows it)
 	@go test -tags kill -count=1 -timeout 3h -v -run 'TestTheTable|TestWhatCounts|TestEveryBugIsKilled/($(RUN))' ./test/kill
@@ -63,13 +64,16 @@ lint: bin/golangci-lint ## Linters, import rules and API conventions
 	bin/golangci-lint run ./...
 	cd hack/cluster && ../../bin/golangci-lint run ./...
 	cd hack/release && ../../bin/golangci-lint run ./...
+	cd hack/gitops && ../../bin/golangci-lint run ./...
 
 verify: generate lint ## What CI checks first: generated files current, linters, import rules, tidy modules
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git --no-pager diff -- $(GENERATED); echo "verify: generated files were not current: commit what \`make generate\` made"; exit 1; }
 	go mod tidy -diff
 	go -C hack/release mod tidy -diff
+	go -C hack/gitops mod tidy -diff
 	go vet ./...
 	go -C hack/release vet ./...
+	go -C hack/gitops vet ./...
 	go vet -tags servers,kill ./test/...
 	go test -tags kill -run TestTheTable ./test/kill
 

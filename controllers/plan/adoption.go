@@ -63,7 +63,7 @@ func adopt(f *facts) Decision {
 	case len(active) > 1:
 		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q is in the middle of an update and runs %d versions: Belay adopts it when only one is left; until then new versions are not held", f.in.Spec.WorkloadRef.Name, len(active)))
 	case len(active) == 0 || active[0].Ready == 0:
-		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q has no ready pod: Belay adopts it when one is ready; until then new versions are not held", f.in.Spec.WorkloadRef.Name))
+		return f.awaitFirstPod()
 	}
 	d := f.reconciling(v1alpha1.ReasonProgressing, "")
 	d.Status.Phase = v1alpha1.PhaseStable
@@ -74,6 +74,24 @@ func adopt(f *facts) Decision {
 	d.Status.Rejected = f.in.Run.Rejected
 	f.handleBypass(&d)
 	d.Recheck = 1
+	return d
+}
+
+// awaitFirstPod gives a new Deployment the time that it gives itself before it needs a
+// person: what waits for the Rollout of a new application must not take its start as a
+// failure.
+func (f *facts) awaitFirstPod() Decision {
+	w := f.in.Workload
+	why := fmt.Sprintf("Deployment %q has no ready pod: Belay adopts it when one is ready; until then new versions are not held", f.in.Spec.WorkloadRef.Name)
+	left := w.ProgressDeadline
+	if w.UnavailableSince != nil {
+		left = w.UnavailableSince.Add(w.ProgressDeadline).Sub(f.in.Now)
+	}
+	if w.Replicas == 0 || left <= 0 {
+		return f.stalled(v1alpha1.ReasonWorkloadNotReady, why)
+	}
+	d := f.reconciling(v1alpha1.ReasonWorkloadNotReady, why)
+	d.Recheck = min(left, f.in.Watchdog)
 	return d
 }
 

@@ -159,7 +159,8 @@ func adoptionCases() []ruleCase {
 		works("Adopting", "one version runs", given(fresh), nil, phase, progressing, "adopted", "shop:a"),
 		works("Adopting", "one version runs, another is declared", given(fresh, declares(newerRevision)), nil, phase, progressing, "shop:a"),
 		stalls("Adopting", "two versions run", given(fresh, active(stable(2), newer(2))), nil, "", v1alpha1.ReasonWorkloadNotReady, "2 versions"),
-		stalls("Adopting", "no pod is ready", given(fresh, stableReady(0)), nil, "", v1alpha1.ReasonWorkloadNotReady, "no ready pod"),
+		works("Adopting", "no pod is ready yet", given(fresh, stableReady(0), unavailableFor(9*time.Minute)), nil, "", v1alpha1.ReasonWorkloadNotReady, "no ready pod"),
+		stalls("Adopting", "no pod has become ready", given(fresh, stableReady(0), unavailableFor(10*time.Minute)), nil, "", v1alpha1.ReasonWorkloadNotReady, "no ready pod"),
 		stalls("Adopting", "at zero replicas", given(fresh, atZero), nil, "", v1alpha1.ReasonWorkloadNotReady, "no ready pod"),
 		stalls("Adopting", "another Rollout has it", given(fresh, claimed), nil, "", v1alpha1.ReasonWorkloadClaimed, "other"),
 	}

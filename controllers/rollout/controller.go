@@ -75,6 +75,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
 		if apierrors.IsNotFound(err) {
 			hideConditions(req.NamespacedName)
+			hideState(req.NamespacedName)
 			r.inputs.forget(req.NamespacedName)
 			r.written.forget(req.NamespacedName)
 		}
@@ -96,6 +97,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	r.tellViolations(rollout, violations)
 	showConditions(d.recorded)
+	showState(d.recorded)
 	if err := r.carryOut(ctx, d, t.Effects); err != nil {
 		return wake.AfterConflict(ctx, "act", err)
 	}

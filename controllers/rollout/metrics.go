@@ -21,7 +21,7 @@ var (
 		Name: "belay_runs_total", Help: "Runs that ended, by outcome.",
 	}, []string{"outcome"})
 	evidenceFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "belay_evidence_failures_total", Help: "Writes of a run's record that failed, by what became of the decision: Waits or GoesOn.",
+		Name: "belay_evidence_failures_total", Help: "Writes of a run's record that failed, by what became of the decision: Waits, GoesOn or Lost.",
 	}, []string{"decision"})
 	wouldRollBack = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "belay_would_roll_back_total", Help: "Triggers in mode Observe that would have rolled back, each at most once in a run.",
@@ -83,6 +83,13 @@ func hideConditions(rollout types.NamespacedName) {
 
 func init() {
 	metrics.Registry.MustRegister(decisions, runsEnded, wouldRollBack, runSeconds, evidenceFailures, rolloutCondition, rolloutStalled)
+	// At 0 from the start: the first increase of a series that was not there is none.
+	for _, outcome := range []v1alpha1.Outcome{v1alpha1.OutcomePromoted, v1alpha1.OutcomeRolledBack, v1alpha1.OutcomeSuperseded, v1alpha1.OutcomeCancelled, v1alpha1.OutcomeBypassed} {
+		runsEnded.WithLabelValues(string(outcome))
+	}
+	for _, decision := range []string{"Waits", "GoesOn", "Lost"} {
+		evidenceFailures.WithLabelValues(decision)
+	}
 }
 
 func countOutcome(finished *v1alpha1.HistoryEntry) {

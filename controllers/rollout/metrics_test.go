@@ -10,6 +10,17 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
+// TestCountersOfAlertsAreThereFromTheStart: increase() sees nothing of the first event when
+// its series is born with it, and an alert would not fire.
+func TestCountersOfAlertsAreThereFromTheStart(t *testing.T) {
+	if n := testutil.CollectAndCount(runsEnded); n != 5 {
+		t.Errorf("%d outcomes have a series, want all 5", n)
+	}
+	if n := testutil.CollectAndCount(evidenceFailures); n != 3 {
+		t.Errorf("%d failures of evidence have a series, want all 3", n)
+	}
+}
+
 func TestConditionSeriesFollowARollout(t *testing.T) {
 	rollout := &v1alpha1.Rollout{}
 	rollout.Namespace, rollout.Name = "shop", "checkout"

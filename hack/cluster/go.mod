@@ -14,6 +14,8 @@ require (
 	sigs.k8s.io/kwok v0.8.0
 )
 
+require github.com/nsf/jsondiff v0.0.0-20260207060731-8e8d90c4c0ac // indirect
+
 require (
 	cel.dev/cel-go v0.32.0 // indirect
 	cel.dev/expr v0.25.3 // indirect
@@ -460,6 +462,7 @@ require (
 
 tool (
 	github.com/prometheus/prometheus/cmd/prometheus
+	github.com/prometheus/prometheus/cmd/promtool
 	go.etcd.io/etcd/server/v3
 	k8s.io/kubernetes/cmd/kube-apiserver
 	k8s.io/kubernetes/cmd/kube-controller-manager

@@ -3,6 +3,11 @@ package world
 import (
 	"fmt"
 	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // Trace hands the whole world in one line, after the seconds since its start, to a
@@ -14,6 +19,20 @@ func (w *World) Trace(changed func(line string)) {
 			last = now
 			changed(fmt.Sprintf("%9.2f %s", w.at.Sub(w.start).Seconds(), now))
 		}
+	}
+}
+
+// Statuses hands the Rollout, with the run that its status names or nil, to a function
+// whenever the controller has written its status.
+func (w *World) Statuses(written func(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun, now time.Time)) {
+	var seen *v1alpha1.RolloutStatus
+	w.trace = func(w *World) {
+		if w.rollout.status == seen {
+			return
+		}
+		seen = w.rollout.status
+		r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}, Spec: w.spec, Status: *seen}
+		written(r, w.history.named(seen.Run), w.at)
 	}
 }
 

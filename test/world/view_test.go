@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -19,23 +20,16 @@ func TestEveryMomentHasAScreen(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			w := s.Begin(1)
 			last := ""
-			var seen *v1alpha1.RolloutStatus
-			w.trace = func(w *World) {
-				status := w.rollout.status
-				if status == seen {
-					return
-				}
-				seen = status
-				r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}, Spec: w.spec, Status: *status}
-				screen := screens.Rollout(screens.Input{Rollout: r, Run: w.history.named(status.Run), Now: w.at})
+			w.Statuses(func(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun, now time.Time) {
+				screen := screens.Rollout(screens.Input{Rollout: r, Run: run, Now: now})
 				states[screen.State] = true
-				if now := fmt.Sprint(screen.Headline, screen.Why); now != last {
-					last = now
-					for _, wrong := range disagrees(status, screen) {
-						t.Errorf("+%.2fs %s: %s\n%+v", w.at.Sub(w.start).Seconds(), status.Phase, wrong, screen)
+				if says := fmt.Sprint(screen.Headline, screen.Why); says != last {
+					last = says
+					for _, wrong := range disagrees(&r.Status, screen) {
+						t.Errorf("+%.2fs %s: %s\n%+v", now.Sub(w.start).Seconds(), r.Status.Phase, wrong, screen)
 					}
 				}
-			}
+			})
 			w.Run()
 		})
 	}

@@ -39,6 +39,7 @@ var all = []binary{
 	{name: "kubelet", pkg: "k8s.io/kubernetes/cmd/kubelet"},
 	// The other discovery plugins are tens of cloud SDKs.
 	{name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", tags: "remove_all_sd,enable_kubernetes_sd"},
+	{name: "promtool", pkg: "github.com/prometheus/prometheus/cmd/promtool", tags: "remove_all_sd,enable_kubernetes_sd"},
 	{name: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok"},
 	{name: "fixtures", pkg: "./fixtures", sources: []string{
 		"fixtures", "internal/gateway", "internal/images", "internal/relay", "internal/state",
@@ -58,6 +59,10 @@ func Names() []string {
 // For names the binaries a node mode needs.
 func For(mode string) []string {
 	return slices.DeleteFunc(Names(), func(name string) bool {
+		if name == "promtool" {
+			// For tests of alerts, which need no cluster.
+			return true
+		}
 		if mode == state.Kwok {
 			return name == "kubelet" || name == "pause"
 		}

@@ -1,0 +1,130 @@
+package rollout
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Where each Rollout stands, for graphs. A series is there only while it means something:
+// no run, no weight.
+var (
+	rolloutPhase = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_phase", Help: "1 for the phase that a Rollout is in; other phases have no series.",
+	}, []string{"namespace", "rollout", "phase"})
+	rolloutWaiting = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_waiting", Help: "1 while Belay works on a Rollout or waits for something, by the reason of its condition Reconciling.",
+	}, []string{"namespace", "rollout", "reason"})
+	rolloutWeight = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_weight_percent", Help: "The candidate's share of the requests in percent, in a run: desired, and observed once the gateway has acknowledged one.",
+	}, []string{"namespace", "rollout", "of"})
+	rolloutPods = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_canary_pods", Help: "Pods of the candidate in a run: desired and ready.",
+	}, []string{"namespace", "rollout", "of"})
+	rolloutStep = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_step", Help: "The step that a run is at, from 1, and the number of its steps.",
+	}, []string{"namespace", "rollout", "of"})
+	rolloutSince = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_since_timestamp_seconds", Help: "Unix time at which the run, step, bake or rollback in progress began.",
+	}, []string{"namespace", "rollout", "of"})
+	evidenceBacklog = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_evidence_backlog", Help: "Decisions about a Rollout that could not be written to its RolloutRun yet.",
+	}, []string{"namespace", "rollout"})
+)
+
+func init() {
+	metrics.Registry.MustRegister(rolloutPhase, rolloutWaiting, rolloutWeight, rolloutPods, rolloutStep, rolloutSince, evidenceBacklog)
+}
+
+// series are those of one Rollout by gauge and last label, so that they end without a search
+// among the series of all Rollouts.
+type series map[*prometheus.GaugeVec]map[string]float64
+
+func (s series) set(gauge *prometheus.GaugeVec, label string, value float64) {
+	if s[gauge] == nil {
+		s[gauge] = map[string]float64{}
+	}
+	s[gauge][label] = value
+}
+
+// shownSeries has the series of each Rollout, by types.NamespacedName.
+var shownSeries sync.Map
+
+// showState makes what a Rollout's status says series, and ends those that it does not say
+// any more. One Rollout is never shown twice at once: its reconciles follow each other.
+func showState(r *v1alpha1.Rollout) {
+	name := types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
+	next := stateOf(r)
+	if was, ok := shownSeries.Swap(name, next); ok {
+		endSeries(name, was.(series), next)
+	}
+	for gauge, values := range next {
+		for label, value := range values {
+			gauge.WithLabelValues(name.Namespace, name.Name, label).Set(value)
+		}
+	}
+	backlog := 0
+	if record := r.Status.Record; record != nil {
+		backlog = len(record.Pending)
+	}
+	evidenceBacklog.WithLabelValues(name.Namespace, name.Name).Set(float64(backlog))
+}
+
+// hideState ends the series of a Rollout that is gone.
+func hideState(name types.NamespacedName) {
+	if was, ok := shownSeries.LoadAndDelete(name); ok {
+		endSeries(name, was.(series), nil)
+	}
+	evidenceBacklog.DeleteLabelValues(name.Namespace, name.Name)
+}
+
+func endSeries(name types.NamespacedName, was, stay series) {
+	for gauge, values := range was {
+		for label := range values {
+			if _, stays := stay[gauge][label]; !stays {
+				gauge.DeleteLabelValues(name.Namespace, name.Name, label)
+			}
+		}
+	}
+}
+
+// stateOf reads a status. Labels are phases and reasons, which are closed sets of the API.
+func stateOf(r *v1alpha1.Rollout) series {
+	s, out := &r.Status, series{}
+	if s.Phase != "" {
+		out.set(rolloutPhase, string(s.Phase), 1)
+	}
+	if meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReconciling) {
+		out.set(rolloutWaiting, meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReconciling).Reason, 1)
+	}
+	if !s.Phase.InRun() {
+		return out
+	}
+	if s.RunStartedAt != nil {
+		out.set(rolloutSince, "run", float64(s.RunStartedAt.Unix()))
+	}
+	if step := s.Step; step != nil {
+		out.set(rolloutWeight, "desired", float64(step.Weight.Desired))
+		if step.Weight.Observed >= 0 {
+			out.set(rolloutWeight, "observed", float64(step.Weight.Observed))
+		}
+		out.set(rolloutPods, "desired", float64(step.Replicas.Desired))
+		out.set(rolloutPods, "ready", float64(step.Replicas.Ready))
+	}
+	switch {
+	case s.Phase == v1alpha1.PhaseStepping && s.Step != nil:
+		out.set(rolloutStep, "now", float64(s.Step.Index)+1)
+		out.set(rolloutStep, "all", float64(len(r.Spec.Steps)))
+		out.set(rolloutSince, "step", float64(s.Step.EnteredAt.Unix()))
+	case s.Phase == v1alpha1.PhaseBaking && s.Promotion != nil && s.Promotion.FullAt != nil:
+		out.set(rolloutSince, "bake", float64(s.Promotion.FullAt.Unix()))
+	case s.Phase == v1alpha1.PhaseRollingBack && s.Rollback != nil:
+		out.set(rolloutSince, "rollback", float64(s.Rollback.StartedAt.Unix()))
+	}
+	return out
+}
