@@ -23,7 +23,8 @@ import (
 // the e-processes; the other conditions make fails rarer. It assumes that requests fail
 // independently of each other, and that both versions' counts are of the same time, although
 // their scrapes are up to an interval apart. For bursts, and for incidents that are seen in
-// one version a scrape before the other, sustained evidence helps, without a proof.
+// one version a scrape before the other, sustained evidence helps, without a proof; for those
+// that begin with a change of weight, see Shift.
 type Regression struct {
 	// Budget is the ratio of bad requests that the objective allows: 1 − objective,
 	// in (0, 1).
@@ -76,6 +77,8 @@ type RegressionState struct {
 	Began int64 `json:"began"`
 	// Sustained is the settings of the newest look's sustained evidence.
 	Sustained SustainedRule `json:"sustained"`
+	// Shift is the newest change of weight.
+	Shift Shift `json:"shift"`
 	// Alone is set while stable serves nothing.
 	Alone *AloneRule `json:"alone,omitempty"`
 }
@@ -174,7 +177,8 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 		s.Began = max(0, l.StageFrom.UnixMilli())
 	}
 	s.Sustained = r.sustainedRule()
-	s.Trail, s.Evidence = s.Trail.under(r.rule(), s.Evidence).follow(s.Evidence, l, r.Quality.Weight, s.Began, r.WarmUp.Milliseconds())
+	s.Shift = s.Shift.follow(s.Trail, l, r.Quality.Weight)
+	s.Trail, s.Evidence = s.Trail.under(r.rule(), s.Evidence).follow(s.Evidence, s.Shift.compared(l), r.Quality.Weight, s.Began, r.WarmUp.Milliseconds())
 	s.Alone = r.aloneRule(s, l)
 	return s
 }

@@ -71,9 +71,11 @@ func (j *judgement) sufficient() bool {
 
 // burning reports whether the candidate has been outside its budget in the last minute.
 func (j *judgement) burning() bool {
-	recent := j.ledger.Window(recentWindow)
-	return recent.Bad >= minimumBad && recent.Ratio() > j.limit()
+	return j.burns(j.ledger.Window(recentWindow))
 }
+
+// burns reports whether some requests are outside the candidate's limit.
+func (j *judgement) burns(c Counts) bool { return c.Bad >= minimumBad && c.Ratio() > j.limit() }
 
 func (j *judgement) decide() Verdict {
 	l := j.ledger
@@ -101,6 +103,9 @@ func (j *judgement) doubt(enough bool) (v Verdict, held bool) {
 	case enough && young && burning:
 		return j.pending(fmt.Sprintf("enough evidence to roll back, but the pods with bad requests are within their warm-up of %s: held back until %s",
 			j.WarmUp, until.UTC().Format("15:04:05 UTC"))), true
+	case (enough || over) && burning && j.coldStart():
+		return j.pending(fmt.Sprintf("the error budget burns, by requests of pods within their warm-up of %s, until %s: a cold start may be the cause, and what fails later decides",
+			j.WarmUp, until.UTC().Format("15:04:05 UTC"))), true
 	case over && j.alone:
 		return j.pending(fmt.Sprintf("the error budget burns; without stable to compare with, a rollback needs more than %s for longer than %s", percent(j.state.Alone.Limit), sharedIncident)), true
 	case enough && burning:
@@ -114,6 +119,25 @@ func (j *judgement) doubt(enough bool) (v Verdict, held bool) {
 		return j.pending("there is some evidence of a regression, not enough to roll back"), true
 	}
 	return j.excluded()
+}
+
+// coldStart reports whether what burned in the last minute are requests of pods within their
+// warm-up, while neither the others nor stable have burned.
+func (j *judgement) coldStart() bool {
+	old, stable := j.ledger.Window(recentWindow), Counts{}
+	since := j.ledger.EvaluatedAt.Add(-recentWindow).UnixMilli() - j.state.Trail.From
+	for _, l := range j.state.Trail.Looks {
+		if l.After <= since {
+			continue
+		}
+		stable = stable.Add(l.Stable)
+		for _, p := range l.Parts {
+			if p.Age < j.WarmUp.Milliseconds() {
+				old = old.minus(p.Counts)
+			}
+		}
+	}
+	return !j.burns(old) && !j.burns(stable)
 }
 
 func (j *judgement) pending(why string) Verdict {

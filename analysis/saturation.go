@@ -61,9 +61,9 @@ type SaturationState struct {
 	Since  time.Time `json:"since,omitzero"`
 	Last   time.Time `json:"last,omitzero"`
 	Looked time.Time `json:"looked,omitzero"`
-	// Stable is stable's highest value at a weight below 100; 0 for none. It falls as the weight
-	// rises, so the newest one is of a part of what the candidate serves at 100.
-	Stable float64 `json:"stable,omitempty"`
+	// Stable is what stable has lasted at in the run. Its value falls as the weight rises, so the
+	// newest one is of a part of what the candidate serves at 100.
+	Stable Lasting `json:"lasting,omitzero"`
 }
 
 // lasted is the time above that samples show: a sample that every look sees again shows none.
@@ -78,10 +78,8 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	if s.WorseThan <= 0 && s.Max == nil {
 		return SaturationState{}, Verdict{Reason: BadQuery, Message: "the trigger has neither worseThan nor max, so no value is too high"}
 	}
+	before.Stable = s.remember(before.Stable, l)
 	stable := s.baseline(before, l)
-	if s.remembers(stable, l) {
-		before.Stable = max(before.Stable, stable.mean)
-	}
 	if v, ok := s.usable(l); !ok {
 		return before.below(), v
 	}
@@ -100,7 +98,7 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 		v.Reason, v.Message = s.pass(canary, l, seen, b.below(canary.mean))
 		return before.below(), v
 	case stable.idle && stable.absent():
-		v.Reason, v.Message = s.pass(canary, l, seen, ", and had no value at an earlier weight: nothing can be compared at weight 100")
+		v.Reason, v.Message = s.pass(canary, l, seen, ", and was not sampled for long enough at an earlier weight: nothing can be compared at weight 100")
 		return before.below(), v
 	case b.missing != "" && (!b.is || !stable.absent()):
 		v.Reason, v.Message = BaselineMissing, seen+"; "+b.missing
@@ -130,22 +128,16 @@ func (s Saturation) pass(canary usage, l Loads, seen, why string) (Reason, strin
 	return Healthy, seen + why
 }
 
-// baseline is what the candidate is compared with: stable's value, or its highest one of
-// earlier weights while the routes send stable no requests.
+// baseline is what the candidate is compared with: stable's value, or the highest one that
+// lasted at earlier weights while the routes send stable no requests.
 func (s Saturation) baseline(before SaturationState, l Loads) usage {
 	if l.Weight < 100 || s.WorseThan <= 0 {
 		return s.usage(l.Stable, l.EvaluatedAt)
 	}
-	if before.Stable <= 0 {
+	if before.Stable.Value <= 0 {
 		return usage{idle: true}
 	}
-	return usage{idle: true, mean: before.Stable, sampled: 1, ready: 1}
-}
-
-// remembers reports whether stable's value is one to compare with at weight 100.
-func (s Saturation) remembers(stable usage, l Loads) bool {
-	return s.WorseThan > 0 && l.Weight > 0 && l.Weight < 100 && stable.known() && stable.mean > 0 && !math.IsInf(stable.mean, 1) &&
-		!stable.oldest.Add(-s.Window).Before(l.StageFrom)
+	return usage{idle: true, mean: before.Stable.Value, sampled: 1, ready: 1}
 }
 
 // below is the state after a look at which the candidate is not shown to be above.
@@ -167,11 +159,15 @@ func (s Saturation) above(before SaturationState, canary, stable usage, now time
 	if s.WorseThan > 0 && stable.known() && !stable.idle {
 		oldest, newest = earlier(oldest, stable.oldest), later(newest, stable.newest)
 	}
-	gap := max(s.quality(0).freshness(), min(longestRestart, s.For/2))
-	if before.Since.IsZero() || now.Before(before.Looked) || now.Sub(before.Looked) > gap {
+	if before.Since.IsZero() || now.Before(before.Looked) || now.Sub(before.Looked) > s.longestGap() {
 		return SaturationState{newest, oldest, now, before.Stable}
 	}
 	return SaturationState{before.Since, later(before.Last, oldest), now, before.Stable}
+}
+
+// longestGap is the longest time between two looks over which a value is taken to last.
+func (s Saturation) longestGap() time.Duration {
+	return max(s.quality(0).freshness(), min(longestRestart, s.For/2))
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -292,7 +288,7 @@ func (u usage) String() string {
 	case u.idle && u.absent():
 		return "gets no requests"
 	case u.idle:
-		return "at most " + short(u.mean) + " before weight 100"
+		return "at most " + short(u.mean) + " before weight 100, peaks left out"
 	case u.absent():
 		return "has no ready pods"
 	case !u.known():

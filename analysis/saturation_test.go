@@ -219,7 +219,7 @@ func TestTheTimeAboveOutlivesARestart(t *testing.T) {
 			since := saturationStart.Add(-2 * time.Minute)
 			now := saturationStart.Add(tc.away)
 			rule := memoryRule(func(s *Saturation) { s.For = tc.lasts })
-			state, v := rule.Judge(SaturationState{since, saturationStart, saturationStart, 0}, Loads{EvaluatedAt: now, Canary: using("c", now, 16), Stable: using("s", now, 10)})
+			state, v := rule.Judge(SaturationState{Since: since, Last: saturationStart, Looked: saturationStart}, Loads{EvaluatedAt: now, Canary: using("c", now, 16), Stable: using("s", now, 10)})
 			if got := state.Last.Sub(state.Since); got != tc.want || !state.Last.Equal(now) {
 				t.Errorf("above for %s, want %s: %s", got, tc.want, v.Message)
 			}
@@ -230,7 +230,7 @@ func TestTheTimeAboveOutlivesARestart(t *testing.T) {
 func TestSaturationsNumbers(t *testing.T) {
 	now := saturationStart
 	since := now.Add(-5 * time.Minute)
-	_, v := memoryRule(nil).Judge(SaturationState{since, now.Add(-15 * time.Second), now.Add(-15 * time.Second), 0}, look(using("c", now, 15, 19), using("s", now, 9, 11)))
+	_, v := memoryRule(nil).Judge(SaturationState{Since: since, Last: now.Add(-15 * time.Second), Looked: now.Add(-15 * time.Second)}, look(using("c", now, 15, 19), using("s", now, 9, 11)))
 	want := Verdict{
 		Saturated, `canary 17 (2 pods, highest 19 in pod "c-1"), stable 10 (2 pods, highest 11 in pod "s-1"); above 1.5 times stable's (15) for 5m0s without a break`,
 		[]Statistic{{"canary", 17}, {"stable", 10}, {"bound", 15}, {"since", float64(since.Unix())}},
@@ -301,44 +301,31 @@ func TestOneScrapeIsNoTime(t *testing.T) {
 // says nothing about the candidate.
 func TestAnIdleStableIsComparedAsItWas(t *testing.T) {
 	now := saturationStart
-	at := func(weight int, canary float64, stable []Load) Loads {
-		return Loads{EvaluatedAt: now, StageFrom: now.Add(-time.Hour), Weight: weight, Canary: using("c", now, canary), Stable: stable}
+	at := func(canary float64, stable []Load) Loads {
+		return Loads{EvaluatedAt: now, StageFrom: now.Add(-time.Hour), Weight: 100, Canary: using("c", now, canary), Stable: stable}
 	}
 	idle := using("s", now, 0)
-	late := at(50, 150, using("s", now, 150))
-	late.StageFrom = now.Add(time.Second)
-	early := at(100, 40, idle)
+	early := at(40, idle)
 	early.StageFrom = now.Add(time.Second)
 	cases := map[string]struct {
 		rule Saturation
-		// before are looks of earlier stages.
-		before []Loads
+		// before is what stable lasted at.
+		before float64
 		last   Loads
 		want   Reason
 		text   string
 	}{
-		"as much as stable had":          {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 150, idle), Healthy, "canary 150, stable at most 150 before weight 100; 33.3 % below 1.5 times stable's (225)"},
-		"more than stable had":           {memoryRule(maxOf(100)), []Loads{at(50, 150, using("s", now, 150))}, at(100, 300, idle), Pending, "stable at most 150 before weight 100; above 1.5 times stable's (225) for"},
-		"the highest is the first":       {memoryRule(nil), []Loads{at(10, 1, using("s", now, 100)), at(50, 1, using("s", now, 60)), at(75, 1, using("s", now, 25))}, at(100, 140, idle), Healthy, "canary 140, stable at most 100 before weight 100; 6.7 % below 1.5 times stable's (150)"},
-		"the highest is the last":        {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 100))}, at(100, 140, idle), Healthy, "stable at most 100 before weight 100"},
-		"a value that was usable":        {memoryRule(nil), []Loads{at(10, 1, using("s", now, 10)), at(50, 1, using("s", now, 0)), at(50, 1, unsampled(using("s", now, 7)))}, at(100, 14, idle), Healthy, "stable at most 10 before weight 100"},
-		"a look without the candidate":   {memoryRule(nil), []Loads{{EvaluatedAt: now, Weight: 50, Stable: using("s", now, 10)}}, at(100, 14, idle), Healthy, "stable at most 10 before weight 100"},
-		"of before the stage":            {memoryRule(nil), []Loads{late}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value at an earlier weight"},
-		"without an acknowledged weight": {memoryRule(nil), []Loads{at(0, 1, using("s", now, 1))}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value"},
-		"its value at weight 100":        {memoryRule(nil), []Loads{at(100, 1, using("s", now, 1))}, at(100, 14, idle), Healthy, "stable gets no requests, and had no value"},
-		"nothing to compare with":        {memoryRule(nil), nil, at(100, 40, undivided(using("s", now, 0))), Healthy, "canary 40, stable gets no requests, and had no value at an earlier weight: nothing can be compared at weight 100"},
-		"nor at this weight":             {memoryRule(nil), nil, early, Pending, "stable gets no requests; a pass needs samples"},
-		"above one of two bounds":        {memoryRule(maxOf(20)), nil, at(100, 40, idle), Healthy, "nothing can be compared at weight 100"},
-		"below max":                      {memoryRule(maxOf(20)), nil, at(100, 10, idle), Healthy, "canary 10, stable gets no requests; 50.0 % below max 20"},
-		"max is the only bound":          {memoryRule(only(20)), nil, at(100, 40, idle), Pending, "canary 40, stable 0; above max 20"},
+		"as much as stable had":   {memoryRule(maxOf(100)), 150, at(150, idle), Healthy, "canary 150, stable at most 150 before weight 100, peaks left out; 33.3 % below 1.5 times stable's (225)"},
+		"more than stable had":    {memoryRule(maxOf(100)), 150, at(300, idle), Pending, "stable at most 150 before weight 100, peaks left out; above 1.5 times stable's (225) for"},
+		"nothing to compare with": {memoryRule(nil), 0, at(40, undivided(using("s", now, 0))), Healthy, "canary 40, stable gets no requests, and was not sampled for long enough at an earlier weight: nothing can be compared at weight 100"},
+		"nor at this weight":      {memoryRule(nil), 0, early, Pending, "stable gets no requests; a pass needs samples"},
+		"above one of two bounds": {memoryRule(maxOf(20)), 0, at(40, idle), Healthy, "nothing can be compared at weight 100"},
+		"below max":               {memoryRule(maxOf(20)), 0, at(10, idle), Healthy, "canary 10, stable gets no requests; 50.0 % below max 20"},
+		"max is the only bound":   {memoryRule(only(20)), 0, at(40, idle), Pending, "canary 40, stable 0; above max 20"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			state := SaturationState{}
-			for _, l := range tc.before {
-				state, _ = tc.rule.Judge(state, l)
-				state = tc.rule.Missed(state, now.Add(time.Hour))
-			}
+			state := SaturationState{Stable: Lasting{Value: tc.before}}
 			if _, v := tc.rule.Judge(state, tc.last); v.Reason != tc.want || !strings.Contains(v.Message, tc.text) {
 				t.Errorf("got %s: %s\nwant %s: %s", v.Reason, v.Message, tc.want, tc.text)
 			}
@@ -348,7 +335,7 @@ func TestAnIdleStableIsComparedAsItWas(t *testing.T) {
 
 // TestABakeFailsByWhatStableUsed, although nothing was sampled of it at that weight.
 func TestABakeFailsByWhatStableUsed(t *testing.T) {
-	state, v := SaturationState{Stable: 10}, Verdict{}
+	state, v := SaturationState{Stable: Lasting{Value: 10}}, Verdict{}
 	for i := range 21 {
 		now := saturationStart.Add(time.Duration(i) * 15 * time.Second)
 		state, v = memoryRule(nil).Judge(state, Loads{EvaluatedAt: now, Weight: 100, Canary: using("c", now, 16), Stable: using("s", now, 0)})

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/analysis/presets"
@@ -144,7 +143,7 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 			// that it is not for. So a run in progress keeps its pinned guardrails, and no
 			// new run starts.
 			unclear = Blocked{Reason: v1alpha1.ReasonSelectorUnreadable, Message: fmt.Sprintf(
-				"it is not known whether ClusterGuardrail %q applies to this Rollout: %s; correct the selector", g.Name, utilstrings.ShortenString(err.Error(), 400))}
+				"it is not known whether ClusterGuardrail %q applies to this Rollout: %s; correct the selector", g.Name, v1alpha1.Bounded(err.Error(), 400))}
 			continue
 		}
 		pinned, err := Pin("ClusterGuardrail", g.Name, g.UID, g.Spec.GuardrailSpec, before...)

@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -70,7 +69,7 @@ func admits(ctx context.Context, c client.Reader, namespace string, selector met
 	}
 	allowed, err = selects("namespaceSelector", selector, ns.Labels)
 	if err != nil {
-		return false, utilstrings.ShortenString(err.Error(), 256), nil
+		return false, v1alpha1.Bounded(err.Error(), 256), nil
 	}
 	return allowed, "", nil
 }

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/analysis/presets"
@@ -44,7 +43,7 @@ func unusable(g v1alpha1.PinnedGuardrail, generation int64, status v1alpha1.Guar
 		return Blocked{Reason: v1alpha1.ReasonGuardrailUnchecked, Waits: true,
 			Message: fmt.Sprintf("%s %q has promQL that has not been checked yet: no run starts before that", g.Kind, g.Name)}
 	case ready.Status == metav1.ConditionFalse && ready.Reason == v1alpha1.ReasonInvalidSpec:
-		return invalid(g, utilstrings.ShortenString(ready.Message, 700))
+		return invalid(g, v1alpha1.Bounded(ready.Message, 700))
 	}
 	return Blocked{}
 }
@@ -171,7 +170,7 @@ func AppliedTo(ctx context.Context, c client.Reader, g *v1alpha1.ClusterGuardrai
 		rollout := &all.Items[i]
 		applies, err := appliesTo(g, labels[rollout.Namespace], rollout.Labels)
 		if err != nil {
-			return nil, utilstrings.ShortenString(err.Error(), 400), nil
+			return nil, v1alpha1.Bounded(err.Error(), 400), nil
 		}
 		if applies {
 			rollouts = append(rollouts, rollout)

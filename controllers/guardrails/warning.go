@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
-	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -40,7 +39,7 @@ func Warning(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout) (s
 func warningOf(kind, name string, status v1alpha1.GuardrailStatus, rollout *v1alpha1.Rollout) string {
 	for _, e := range status.Exclusions {
 		if e.Rollout == rollout.Namespace+"/"+rollout.Name {
-			return fmt.Sprintf("%s %q, trigger %s: %s", kind, name, e.Trigger, utilstrings.ShortenString(e.Message, 512))
+			return fmt.Sprintf("%s %q, trigger %s: %s", kind, name, e.Trigger, v1alpha1.Bounded(e.Message, 512))
 		}
 	}
 	return ""

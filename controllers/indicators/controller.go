@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
-	utilstrings "k8s.io/utils/strings"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -178,7 +177,7 @@ func (r *Reconciler) left(s *subject, u uses, now time.Time) time.Duration {
 func (s *subject) set(now time.Time, value metav1.ConditionStatus, reason, message string) {
 	s.status.ObservedGeneration = s.object.GetGeneration()
 	meta.SetStatusCondition(&s.status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: value, Reason: reason, Message: utilstrings.ShortenString(message, 1024),
+		Type: v1alpha1.ConditionReady, Status: value, Reason: reason, Message: v1alpha1.Bounded(message, 1024),
 		ObservedGeneration: s.object.GetGeneration(), LastTransitionTime: metav1.NewTime(now),
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilstrings "k8s.io/utils/strings"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
@@ -75,7 +74,7 @@ func (r *Reconciler) setExclusions(s *subject, u uses, now time.Time) {
 			known++
 			all = slices.DeleteFunc(all, func(e v1alpha1.ExclusionStatus) bool { return e.Rollout == one.rollout && e.Trigger == t.Name })
 			if short, message := powerOf(s.spec, t, one.spec, pace).Judge(); short != "" {
-				all = append(all, v1alpha1.ExclusionStatus{Rollout: one.rollout, Trigger: t.Name, Reason: reasonOf(short), Message: utilstrings.ShortenString(message, 512)})
+				all = append(all, v1alpha1.ExclusionStatus{Rollout: one.rollout, Trigger: t.Name, Reason: reasonOf(short), Message: v1alpha1.Bounded(message, 512)})
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilstrings "k8s.io/utils/strings"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
@@ -98,7 +97,7 @@ func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	}
 	for _, m := range measuresOf(spec) {
 		if err := m.of.Check(); err != nil {
-			return m.text() + ": " + utilstrings.ShortenString(err.Error(), 700)
+			return m.text() + ": " + v1alpha1.Bounded(err.Error(), 700)
 		}
 	}
 	if spec.Preflight == nil {
@@ -106,7 +105,7 @@ func mistakeOf(spec v1alpha1.GuardrailSpec) string {
 	}
 	for _, r := range spec.Preflight.Recorded {
 		if _, err := prometheus.RecordedQuery(r, v1alpha1.MetricSourceLabels{}, "namespace"); err != nil {
-			return "preflight.recorded: " + utilstrings.ShortenString(err.Error(), 700)
+			return "preflight.recorded: " + v1alpha1.Bounded(err.Error(), 700)
 		}
 	}
 	return ""
@@ -167,7 +166,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.
 			}
 		}
 		text := m.sees(f, len(stable), s.cluster != nil || s.status.Rollouts > 1)
-		s.status.Indicators = append(s.status.Indicators, v1alpha1.IndicatorStatus{Kind: m.kind, Name: m.name, Reason: string(f.verdict.Reason), Message: utilstrings.ShortenString(text, 512), WrongIn: worstOf(wrong)})
+		s.status.Indicators = append(s.status.Indicators, v1alpha1.IndicatorStatus{Kind: m.kind, Name: m.name, Reason: string(f.verdict.Reason), Message: v1alpha1.Bounded(text, 512), WrongIn: worstOf(wrong)})
 		if f.rank() > worst.rank() {
 			worst, said = f, m.text()+": "+text
 		}

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	utilstrings "k8s.io/utils/strings"
-
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/analysis/triggers"
@@ -224,7 +222,7 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.NotRouted, Message: prometheus.ErrNoServices.Error()}
 		return p
 	case err != nil:
-		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: utilstrings.ShortenString(err.Error(), 400)}
+		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: v1alpha1.Bounded(err.Error(), 400)}
 		return p
 	}
 	p.text, p.response = known.Text, r.Querier.Query(ctx, source, known, t.podCount)
@@ -305,7 +303,7 @@ func (t *evaluation) apply(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger,
 	if !result.late && result.Err == nil {
 		entry.SamplesSHA256 = prometheus.Digest(result.Pods)
 	}
-	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), utilstrings.ShortenString(v.Message, 512)
+	entry.Outcome, entry.Reason, entry.Message = v1alpha1.VerdictOutcome(v.Outcome()), string(v.Reason), v1alpha1.Bounded(v.Message, 512)
 	entry.Statistics = make([]v1alpha1.Statistic, 0, len(v.Statistics))
 	for _, s := range v.Statistics {
 		entry.Statistics = append(entry.Statistics, v1alpha1.Statistic{Name: s.Name, Value: strconv.FormatFloat(s.Value, 'g', 12, 64)})
@@ -342,7 +340,7 @@ func noteHistory(entry *v1alpha1.TriggerAnalysis, before *v1alpha1.TriggerAnalys
 	if before != nil && before.Outcome == entry.Outcome && before.Reason == entry.Reason {
 		return
 	}
-	change := v1alpha1.VerdictChange{At: *entry.EvaluatedAt, Outcome: entry.Outcome, Reason: entry.Reason, Message: utilstrings.ShortenString(entry.Message, 256)}
+	change := v1alpha1.VerdictChange{At: *entry.EvaluatedAt, Outcome: entry.Outcome, Reason: entry.Reason, Message: v1alpha1.Bounded(entry.Message, 256)}
 	entry.History = append(append([]v1alpha1.VerdictChange{}, entry.History...), change)
 	if len(entry.History) > maxChanges {
 		entry.History = entry.History[len(entry.History)-maxChanges:]

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
-	utilstrings "k8s.io/utils/strings"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -63,7 +62,7 @@ func (r *PreflightReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 	v := r.judge(ctx, rollout, bound, now)
 	verdict := v1alpha1.PreflightStatus{
 		Revision: revision, Outcome: v1alpha1.VerdictOutcome(v.Outcome()), Reason: string(v.Reason),
-		Message: utilstrings.ShortenString(v.Message, 512), EvaluatedAt: metav1.NewTime(now),
+		Message: v1alpha1.Bounded(v.Message, 512), EvaluatedAt: metav1.NewTime(now),
 	}
 	return reconcile.Result{RequeueAfter: preflightEvery}, r.write(ctx, rollout, verdict)
 }
@@ -107,7 +106,7 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	}
 	c, err := r.Sources.Client(ctx, source, now)
 	if err != nil {
-		return analysis.Verdict{Reason: analysis.Auth, Message: utilstrings.ShortenString(err.Error(), 400)}
+		return analysis.Verdict{Reason: analysis.Auth, Message: v1alpha1.Bounded(err.Error(), 400)}
 	}
 	var v analysis.Verdict
 	if recorded {
@@ -125,7 +124,7 @@ func (r *PreflightReconciler) judgeSLO(ctx context.Context, rollout *v1alpha1.Ro
 	case errors.As(err, &failed):
 		return analysis.Verdict{Reason: failed.Reason, Message: failed.Message}
 	case err != nil:
-		return analysis.Verdict{Reason: analysis.Malformed, Message: utilstrings.ShortenString(err.Error(), 400)}
+		return analysis.Verdict{Reason: analysis.Malformed, Message: v1alpha1.Bounded(err.Error(), 400)}
 	}
 	return v
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	utilstrings "k8s.io/utils/strings"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/analysis"
@@ -20,7 +19,7 @@ import (
 func allowedSource(ctx context.Context, c client.Reader, namespace, name string) (*v1alpha1.MetricSource, *prometheus.QueryError) {
 	source, denied, err := guardrails.PermittedSource(ctx, c, namespace, name)
 	if err != nil {
-		denied = fmt.Sprintf("could not check whether namespace %q may use MetricSource %q, retrying: %q", namespace, name, utilstrings.ShortenString(err.Error(), 256))
+		denied = fmt.Sprintf("could not check whether namespace %q may use MetricSource %q, retrying: %q", namespace, name, v1alpha1.Bounded(err.Error(), 256))
 	}
 	if denied != "" {
 		return nil, &prometheus.QueryError{Reason: analysis.SourceMissing, Message: denied}

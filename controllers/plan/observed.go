@@ -16,8 +16,18 @@ func observedFail(f *facts) bool {
 }
 
 func (f *facts) isNotedFail(trigger string) bool {
-	return slices.ContainsFunc(f.in.Status.WouldRollBack, func(n v1alpha1.ObservedFail) bool { return n.Trigger == v1alpha1.Bounded(trigger, 340) })
+	return isNoted(f.in.Status.WouldRollBack, trigger)
 }
+
+// isNoted reports whether a run has noted that a trigger in mode Observe would have rolled it
+// back.
+func isNoted(noted []v1alpha1.ObservedFail, trigger string) bool {
+	return slices.ContainsFunc(noted, func(n v1alpha1.ObservedFail) bool { return n.Trigger == observedName(trigger) })
+}
+
+// observedName is the name by which a trigger in mode Observe is noted: as much of it as the
+// API holds.
+func observedName(trigger string) string { return v1alpha1.Bounded(trigger, 340) }
 
 // promotesNatively is the part of a native promotion that a trigger can stop.
 func (f *facts) promotesNatively() bool {
@@ -35,7 +45,7 @@ func (f *facts) observedStage() string {
 // noteObservedFail records what a trigger would have done, and does nothing.
 func noteObservedFail(f *facts) Decision {
 	v := f.in.Verdict.WouldRollBack
-	noted := v1alpha1.ObservedFail{Trigger: v1alpha1.Bounded(v.Trigger, 340), Stage: f.observedStage(), At: f.now()}
+	noted := v1alpha1.ObservedFail{Trigger: observedName(v.Trigger), Stage: f.observedStage(), At: f.now()}
 	does, next := "rolled back", "the run goes on, and to go back now abort it"
 	if native(f) {
 		does, next = "stopped the promotion", "it goes on"
@@ -65,10 +75,10 @@ func (f *facts) passed() *facts {
 func (f *facts) observedHolds() []v1alpha1.ObservedHold {
 	held := slices.Clone(f.in.Status.WouldHold)
 	for _, r := range f.in.Verdict.References {
-		name := v1alpha1.Bounded(r.Trigger, 340)
+		name := observedName(r.Trigger)
 		decided := r.Mode != v1alpha1.ModeObserve || r.Outcome == v1alpha1.VerdictPass || r.Outcome == v1alpha1.VerdictFail
-		isNoted := f.isNotedFail(r.Trigger) || slices.ContainsFunc(held, func(h v1alpha1.ObservedHold) bool { return h.Trigger == name })
-		if !decided && !isNoted && len(held) < v1alpha1.MaxTriggers {
+		known := f.isNotedFail(r.Trigger) || slices.ContainsFunc(held, func(h v1alpha1.ObservedHold) bool { return h.Trigger == name })
+		if !decided && !known && len(held) < v1alpha1.MaxTriggers {
 			held = append(held, v1alpha1.ObservedHold{Trigger: name, Stage: f.observedStage(), Reason: v1alpha1.Bounded(r.Reason, 64), At: f.now()})
 		}
 	}

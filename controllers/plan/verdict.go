@@ -139,8 +139,7 @@ func WouldRollBack(armed []Armed, noted []v1alpha1.ObservedFail, from, now time.
 		return nil
 	}
 	for _, a := range armed {
-		isNoted := slices.ContainsFunc(noted, func(n v1alpha1.ObservedFail) bool { return n.Trigger == a.name() })
-		if !a.Observes || isNoted {
+		if !a.Observes || isNoted(noted, a.name()) {
 			continue
 		}
 		if outcome, _, message := a.judge(from, now); outcome == v1alpha1.VerdictFail {

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,18 +138,21 @@ func TestReferencesSayWhatDecidesFirst(t *testing.T) {
 func TestWouldRollBack(t *testing.T) {
 	fail, unsure := trigger("bad", v1alpha1.VerdictFail, 0), trigger("unsure", v1alpha1.VerdictInconclusive, 0)
 	blind := blindFor(unsure, time.Hour, v1alpha1.Rollback)
+	long := observes(fail)
+	long.Guardrail = strings.Repeat("g", 400)
 	for name, tc := range map[string]struct {
 		armed []plan.Armed
 		noted []v1alpha1.ObservedFail
 		want  *plan.ObservedVerdict
 	}{
-		"it enforces":         {[]plan.Armed{fail, blind}, nil, nil},
-		"it does not fire":    {[]plan.Armed{observes(unsure)}, nil, nil},
-		"it fires":            {[]plan.Armed{observes(unsure), observes(fail)}, nil, &plan.ObservedVerdict{Trigger: "g/bad", Message: "M-bad"}},
-		"it is noted":         {[]plan.Armed{observes(fail)}, []v1alpha1.ObservedFail{{Trigger: "g/bad"}}, nil},
-		"the next one fires":  {[]plan.Armed{observes(fail), observes(blind)}, []v1alpha1.ObservedFail{{Trigger: "g/bad"}}, &plan.ObservedVerdict{Trigger: "g/unsure", Message: blindVerdict(1).Message}},
-		"there is no room":    {[]plan.Armed{observes(fail)}, make([]v1alpha1.ObservedFail, v1alpha1.MaxTriggers), nil},
-		"blind, but it holds": {[]plan.Armed{observes(blindFor(unsure, time.Hour, v1alpha1.Hold))}, nil, nil},
+		"it enforces":        {[]plan.Armed{fail, blind}, nil, nil},
+		"it does not fire":   {[]plan.Armed{observes(unsure)}, nil, nil},
+		"it fires":           {[]plan.Armed{observes(unsure), observes(fail)}, nil, &plan.ObservedVerdict{Trigger: "g/bad", Message: "M-bad"}},
+		"it is noted":        {[]plan.Armed{observes(fail)}, []v1alpha1.ObservedFail{{Trigger: "g/bad"}}, nil},
+		"the next one fires": {[]plan.Armed{observes(fail), observes(blind)}, []v1alpha1.ObservedFail{{Trigger: "g/bad"}}, &plan.ObservedVerdict{Trigger: "g/unsure", Message: blindVerdict(1).Message}},
+		"its name was noted as far as there is room": {[]plan.Armed{long, observes(blind)}, []v1alpha1.ObservedFail{{Trigger: strings.Repeat("g", 337) + "..."}}, &plan.ObservedVerdict{Trigger: "g/unsure", Message: blindVerdict(1).Message}},
+		"there is no room":                           {[]plan.Armed{observes(fail)}, make([]v1alpha1.ObservedFail, v1alpha1.MaxTriggers), nil},
+		"blind, but it holds":                        {[]plan.Armed{observes(blindFor(unsure, time.Hour, v1alpha1.Hold))}, nil, nil},
 	} {
 		if diff := cmp.Diff(tc.want, plan.WouldRollBack(tc.armed, tc.noted, now, now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

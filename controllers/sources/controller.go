@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
-	utilstrings "k8s.io/utils/strings"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -57,7 +56,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	version, err := r.version(ctx, source)
 	value, reason, message := metav1.ConditionTrue, v1alpha1.ReasonAnswered, "the source responded with its version"
 	if err != nil {
-		value, reason, message = metav1.ConditionFalse, unreachableReason(err), utilstrings.ShortenString(err.Error(), 512)
+		value, reason, message = metav1.ConditionFalse, unreachableReason(err), v1alpha1.Bounded(err.Error(), 512)
 	} else {
 		next.Status.ServerVersion = version
 	}

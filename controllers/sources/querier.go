@@ -14,7 +14,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
-	utilstrings "k8s.io/utils/strings"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
@@ -204,7 +203,7 @@ func (q *Querier) send(ctx context.Context, key sharedKey) {
 
 // faultOf turns an error of Belay's own into a QueryError.
 func faultOf(reason analysis.Reason, err error) *prometheus.QueryError {
-	return &prometheus.QueryError{Reason: reason, Message: utilstrings.ShortenString(err.Error(), 400)}
+	return &prometheus.QueryError{Reason: reason, Message: v1alpha1.Bounded(err.Error(), 400)}
 }
 
 // distribute gives each run the counters of its own pods, or the fault of one of them.

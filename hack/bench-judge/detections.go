@@ -48,6 +48,8 @@ func otherFaults() []row {
 	both := scenario{budget: errorBudget, healthy: 0.02}
 	alone := good()
 	alone.alone = aloneFrom
+	most := alone
+	most.raised = 0.9
 	clumps := worse(scenario{budget: errorBudget, healthy: 0.001}, 0.009, 0)
 	clumps.clump = 10
 	busy := []load{low20, thou10, {1000, 0.2}, {10000, 0.2}}
@@ -64,6 +66,10 @@ func otherFaults() []row {
 			within(low5, 120, median), within(low20, 120, median), within(thou10, 120, median)),
 		detect("alone-5pct", "5 % at weight 100 from 300 s on", worse(alone, 0.05, lateOnset), nil),
 		detect("alone-50pct", "50 % at weight 100 from 300 s on", worse(alone, 0.5, lateOnset), nil),
+		detect("raise-100-5pct", "5 % from when the weight becomes 100 %", worse(alone, 0.05, aloneFrom), nil),
+		detect("raise-90-5pct", "5 % from when the weight becomes 90 %", worse(most, 0.05, aloneFrom), nil),
+		detect("raise-90-50pct", "50 % from when the weight becomes 90 %", worse(most, 0.5, aloneFrom), nil),
+		detect("before-100-5pct", "5 % from 30 s before the weight becomes 100 %", worse(alone, 0.05, aloneFrom-30), nil),
 		detect("clumped-1pct", "1 % errors in clumps of 10 from the first request, stable has 0.1 %", clumps, nil),
 	}
 }

@@ -23,6 +23,7 @@ type options struct {
 	seed  uint64
 	runs  int
 	cell  string
+	load  string
 	json  string
 	peers bool
 	bar   bool
@@ -33,6 +34,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 20261126, "of all random draws")
 	flag.IntVar(&o.runs, "runs", 1000, "of every null under every load; a tenth, at least 100, of the others")
 	flag.StringVar(&o.cell, "cell", "", "only rows whose whole name matches this regular expression")
+	flag.StringVar(&o.load, "load", "", "only loads whose whole name, such as 100 rps 20 %, matches this regular expression")
 	flag.StringVar(&o.json, "json", "", "also write the results to this file")
 	flag.BoolVar(&o.peers, "peers", false, "measure the peers' rules too")
 	flag.BoolVar(&o.bar, "bar", false, "exit with 1 when a target is missed")
@@ -54,16 +56,12 @@ func main() {
 
 // report prints the tables and returns what was measured.
 func report(out io.Writer, o options) (*bench, error) {
-	only, err := regexp.Compile("^(?:" + o.cell + ")$")
-	if err != nil {
-		return nil, fmt.Errorf("-cell: %w", err)
-	}
 	if o.runs < 1 {
 		return nil, fmt.Errorf("-runs %d: must be at least 1", o.runs)
 	}
-	chosen := slices.DeleteFunc(rows(), func(r row) bool { return o.cell != "" && !only.MatchString(r.name) })
-	if len(chosen) == 0 {
-		return nil, fmt.Errorf("no row is named %q", o.cell)
+	chosen, err := choose(rows(), o.cell, o.load)
+	if err != nil {
+		return nil, err
 	}
 	b := &bench{out: out, seed: o.seed, runs: o.runs, judges: []column{{belayName, false, belay(startDefault)}}}
 	fmt.Fprintf(out, "Simulated canaries of %d s after the first request or the onset; %d runs of a null under each load, %d of a fault; seed %d: run n of a row draws from PCG(seed, FNV-1a of \"row load n\").\n",
@@ -85,6 +83,37 @@ func report(out io.Writer, o options) (*bench, error) {
 		return b, write(o.json, b.results)
 	}
 	return b, nil
+}
+
+// choose returns the rows and loads whose whole names match regular expressions; empty ones
+// match every name.
+func choose(all []row, cell, loads string) ([]row, error) {
+	var only [2]*regexp.Regexp
+	for i, f := range []struct{ flag, text string }{{"cell", cell}, {"load", loads}} {
+		text := f.text
+		if text == "" {
+			text = ".*"
+		}
+		re, err := regexp.Compile("^(?:" + text + ")$")
+		if err != nil {
+			return nil, fmt.Errorf("-%s: %w", f.flag, err)
+		}
+		only[i] = re
+	}
+	var chosen []row
+	for _, r := range all {
+		if !only[0].MatchString(r.name) {
+			continue
+		}
+		r.loads = slices.DeleteFunc(slices.Clone(r.loads), func(l load) bool { return !only[1].MatchString(l.String()) })
+		if len(r.loads) > 0 {
+			chosen = append(chosen, r)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no row is named %q with a load named %q", cell, loads)
+	}
+	return chosen, nil
 }
 
 // cpuSeconds is how long this process has been running on a CPU: others use them too.

@@ -173,11 +173,21 @@ func aloneNulls() []row {
 	}
 	short, long, sticky := alone(errorBase), alone(errorBase), alone(errorBase)
 	short.incident, long.incident, sticky.burst = during(0, 30, 0.05), during(0, 45, 0.02), burst{400, 20, onePod}
-	return []row{
+	out := []row{
 		null("alone-healthy", "alone at weight 100 from 240 s on", alone(errorBase), rarely),
 		null("alone-bad-0.5pct", "alone, both versions have 0.5 % errors", alone(0.005), rarely),
 		null("alone-incident-30s", "alone, 5 % for 30 s by a cause that stable would share", short, rarely),
 		null("alone-incident-45s", "alone, 2 % for 45 s by a cause that stable would share", long, rarely),
 		null("alone-burst", "alone, 400 within 20 s on one canary pod", sticky, seldom),
 	}
+	for _, share := range raises {
+		s := alone(errorBase)
+		s.raised, s.around, s.incident = share, 30, during(0, 30, 0.05)
+		out = append(out, null(fmt.Sprintf("raise-%g-incident", 100*share),
+			fmt.Sprintf("both versions have 5 %% for 30 s, beginning at most 30 s before or after the weight becomes %g %%", 100*share), s, rarely))
+	}
+	return out
 }
+
+// raises are weights that leave stable few of its requests, or none.
+var raises = []float64{1, 0.99, 0.9, 0.75}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"math/rand/v2"
 )
 
@@ -26,15 +27,17 @@ type scenario struct {
 	// first requests; vary draws it anew for every run.
 	young []ramp
 	vary  func(rng *rand.Rand) []ramp
-	// incident is what both versions have from a second on that is drawn.
+	// incident is what both versions have from a second on that is drawn: at any time after
+	// alone, or within around of it, before or after.
 	incident ramp
+	around   float64
 	// burst, or varyBurst drawn anew for every run.
 	burst     burst
 	varyBurst func(rng *rand.Rand) burst
 	// clump is the mean number of requests that fail together; 0 makes them independent.
 	clump float64
-	// alone is when the weight becomes 100 %; 0 is never.
-	alone float64
+	// alone is when the weight becomes raised, 0 for 100 %; 0 is never.
+	alone, raised float64
 	// restarts and joins are pods of each version that restart, or are added, at a second
 	// that is drawn; leaves is set when as many are removed later.
 	restarts, joins int
@@ -78,7 +81,7 @@ func (s *scenario) build(w *world, l load, scrape float64, rng *rand.Rand) {
 	w.rps, w.scrape, w.length = l.rps, scrape, s.onset+runFor
 	w.weights = append(w.weights[:0], weight{0, l.weight})
 	if s.alone > 0 {
-		w.weights = append(w.weights, weight{s.alone, 1})
+		w.weights = append(w.weights, weight{s.alone, cmp.Or(s.raised, 1)})
 	}
 	s.deploy(w, rng)
 	w.firstPoll = w.started + min(scrape, slowestPoll)*rng.Float64()
@@ -87,6 +90,9 @@ func (s *scenario) build(w *world, l load, scrape float64, rng *rand.Rand) {
 	if s.incident.to > 0 {
 		// When stable serves nothing is when the candidate could be blamed.
 		at := between(max(s.alone, s.onset), w.length-s.incident.to, rng)
+		if s.around > 0 {
+			at = between(s.alone-s.around, s.alone+s.around, rng)
+		}
 		shared := ramp{at, at + s.incident.to, s.incident.first, s.incident.last}
 		w.canary.bad, w.stable.bad = append(w.canary.bad, shared), append(w.stable.bad, shared)
 	}

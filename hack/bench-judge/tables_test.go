@@ -149,3 +149,22 @@ func TestRateExtrapolatesAsPrometheus(t *testing.T) {
 		t.Errorf("irate over a restart = %v, want 1", got)
 	}
 }
+
+func TestCellsAreChosenByRowAndLoad(t *testing.T) {
+	chosen, err := choose(rows(), "healthy|late-1pct|rate-1pct", "10+ rps 5 %")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range chosen {
+		got = append(got, r.name+": "+among(r.loads))
+	}
+	if want := []string{"healthy: 100 rps 5 %", "late-1pct: 100 rps 5 %", "rate-1pct: 10 rps 5 %, 10000 rps 5 %"}; !slices.Equal(got, want) {
+		t.Errorf("chosen %q, want %q", got, want)
+	}
+	for flag, o := range map[string][2]string{"-cell": {"(", ""}, "-load": {"", "("}, "no row": {"healthy", "rps"}} {
+		if _, err := choose(rows(), o[0], o[1]); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("-cell %q -load %q: %v, want an error about %s", o[0], o[1], err, flag)
+		}
+	}
+}
