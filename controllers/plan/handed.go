@@ -182,7 +182,11 @@ func finishPromotion(f *facts) Decision {
 	if s := f.onlyActiveSet(); s != nil && s.Revision != f.candidate {
 		return finishNative(f)
 	}
-	why := fmt.Sprintf("promoted %s%s", imageOf(f.in.Status.Candidate), f.lateTriggerNote())
+	why := "promoted " + imageOf(f.in.Status.Candidate)
+	if p := f.promotion(); p.Actor != "" {
+		why += ": " + p.Message
+	}
+	why += f.lateTriggerNote()
 	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
