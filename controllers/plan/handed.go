@@ -182,11 +182,11 @@ func finishPromotion(f *facts) Decision {
 	if s := f.onlyActiveSet(); s != nil && s.Revision != f.candidate {
 		return finishNative(f)
 	}
-	why := "promoted " + imageOf(f.in.Status.Candidate)
+	ended := ""
 	if p := f.promotion(); p.Actor != "" {
-		why += ": " + p.Message
+		ended = ": " + p.Message
 	}
-	why += f.lateTriggerNote()
+	why := fmt.Sprintf("promoted %s%s%s", imageOf(f.in.Status.Candidate), v1alpha1.Bounded(ended, 600), f.lateTriggerNote())
 	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)
