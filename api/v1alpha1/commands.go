@@ -1,6 +1,9 @@
 package v1alpha1
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // maxHandledTokens is the limit of status.handledTokens.
 const maxHandledTokens = 10
@@ -29,4 +32,29 @@ func (s *RolloutStatus) Remember(action HandledAction) {
 	}
 	s.LastHandledAction = &action
 	s.HandledTokens = tokens[:min(len(tokens), maxHandledTokens)]
+}
+
+// CommandedPause is the pause of the present candidate that the command Pause began; nil
+// without one. It does not tell of spec.paused.
+func (s *RolloutStatus) CommandedPause() *PauseStatus {
+	if s.Pause == nil || s.Candidate == nil || s.Pause.Revision != s.Candidate.Revision {
+		return nil
+	}
+	return s.Pause
+}
+
+// Waited is how long the run could not go on in this step and what follows it, because it
+// was paused or the Deployment had 0 replicas.
+func (s *StepStatus) Waited(now time.Time) time.Duration {
+	waited := time.Duration(s.WaitedSeconds) * time.Second
+	if s.WaitsSince != nil {
+		waited += max(0, now.Sub(s.WaitsSince.Time))
+	}
+	return waited
+}
+
+// Stood is how much of that time belongs to the hold or the bake in progress, which is so
+// much longer.
+func (s *StepStatus) Stood(now time.Time) time.Duration {
+	return max(0, s.Waited(now)-time.Duration(s.WaitedBefore)*time.Second)
 }

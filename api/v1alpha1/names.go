@@ -1,6 +1,9 @@
 package v1alpha1
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Labels and annotations that Belay writes or reads. They are part of the API.
 const (
@@ -105,4 +108,20 @@ const (
 	ActionAbort Action = "Abort"
 	// ActionRetry lets a rejected revision run once more.
 	ActionRetry Action = "Retry"
+	// ActionPromote ends the remaining steps of the candidate: it gets weight 100 and its
+	// bake, which has to pass. It has to name the candidate's revision.
+	ActionPromote Action = "Promote"
+	// ActionPause keeps the candidate at its present weight until ActionResume. Triggers
+	// still roll it back.
+	ActionPause Action = "Pause"
+	// ActionResume ends a pause that ActionPause began.
+	ActionResume Action = "Resume"
 )
+
+// Commands lists the names of all commands.
+func Commands() []string {
+	return []string{string(ActionAbort), string(ActionPause), string(ActionPromote), string(ActionResume), string(ActionRetry)}
+}
+
+// Known reports whether there is such a command.
+func (a Action) Known() bool { return slices.Contains(Commands(), string(a)) }

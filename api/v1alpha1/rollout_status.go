@@ -87,6 +87,11 @@ type RolloutStatus struct {
 	// +optional
 	Promotion *PromotionStatus `json:"promotion,omitempty"`
 
+	// pause is the pause that the command Pause began. It ends with the command Resume, or
+	// with the candidate: when that is rejected, promoted, or not declared any more.
+	// +optional
+	Pause *PauseStatus `json:"pause,omitempty"`
+
 	// directCallers is which versions get the requests that reach the user's Service
 	// without a route, while a run is in progress.
 	// +optional
@@ -224,15 +229,20 @@ type StepStatus struct {
 	// enteredAt is when the step began.
 	// +required
 	EnteredAt metav1.Time `json:"enteredAt"`
-	// waitsSince is since when the run waits because spec.paused is set or the Deployment
-	// has 0 replicas; absent while it does not. That time does not count against
-	// stepDeadline.
+	// waitsSince is since when the run waits because it is paused or the Deployment has 0
+	// replicas; absent while it does not. That time counts neither against stepDeadline
+	// nor for the hold or the bake.
 	// +optional
 	WaitsSince *metav1.Time `json:"waitsSince,omitempty"`
 	// waitedSeconds is how long it has waited so before, in this step and what follows it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
+	// waitedBefore is how many of those seconds were over when the hold or the bake in
+	// progress began. They do not make it longer.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	WaitedBefore int64 `json:"waitedBefore,omitempty"`
 	// acknowledgedAt is when the gateway first acknowledged the step's weight with the
 	// canary ready. hold counts from then.
 	// +optional
@@ -302,6 +312,25 @@ type ReplicaStatus struct {
 	Ready int32 `json:"ready"`
 }
 
+// PauseStatus is a pause that a person has commanded.
+type PauseStatus struct {
+	// revision of the candidate that is paused. A pause does not hold another one.
+	// +required
+	// +kubebuilder:validation:MaxLength=10
+	Revision string `json:"revision"`
+	// by is the authenticated author of the command.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by,omitempty"`
+	// reason that they gave.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason,omitempty"`
+	// at is when the pause began.
+	// +required
+	At metav1.Time `json:"at"`
+}
+
 // RollbackStatus is why the candidate is being rolled back, and the outcome of its run.
 type RollbackStatus struct {
 	// outcome the run will have: RolledBack, Superseded or Cancelled.
@@ -326,7 +355,7 @@ type RollbackStatus struct {
 
 // PromotionStatus is the progress of bake and handover.
 type PromotionStatus struct {
-	// startedAt is when the last step passed.
+	// startedAt is when the last step passed, or the command Promote ended the steps.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
 	// fullAt is when the gateway acknowledged that the canary gets all requests; without
@@ -341,11 +370,12 @@ type PromotionStatus struct {
 	// mode is how the candidate becomes the Deployment's version.
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
-	// message is why this mode is used, and who asked for it in a bypass.
+	// message is why this mode is used, who asked for it in a bypass, and who ended the
+	// steps by the command Promote.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// actor is who bypassed Belay.
+	// actor is who bypassed Belay, or gave the command Promote.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`

@@ -106,7 +106,9 @@ type RolloutSpec struct {
 	// +kubebuilder:default=Enforce
 	Mode Mode `json:"mode,omitempty"`
 
-	// paused keeps the present step. Triggers can still roll back.
+	// paused keeps the candidate at its present weight, or its run from starting: no hold and
+	// no bake goes on. The canary still grows with the Deployment, and triggers can still
+	// roll back. The command Pause does the same for one candidate.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 

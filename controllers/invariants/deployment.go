@@ -73,6 +73,7 @@ func (c *check) handover() {
 	c.require(k.Exists && !k.Handed && !k.Former && k.Changed == "" && w.Chosen == k.Name, "hands over a ReplicaSet that the Deployment would not choose")
 	c.require(c.d.Status.Promotion != nil && c.d.Status.Promotion.HandedAt != nil, "hands over without a record of when")
 	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail, "hands over while a trigger fires")
+	c.require(!c.paused() || e.Native, "hands over while paused")
 	if e.Native {
 		c.require(c.before().Mode == v1alpha1.TakeOverNative, "hands over natively in mode %s", c.before().Mode)
 		c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged && c.in.Route.Narrowed == "", "hands over natively while the routes are split")

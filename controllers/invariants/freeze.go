@@ -2,6 +2,7 @@ package invariants
 
 import (
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -70,6 +71,11 @@ func hold(in plan.Input, t plan.Result, message string) plan.Result {
 	d := plan.Decision{
 		Rule: t.Rule, Why: fmt.Sprintf("%s is not carried out, because a self-check fails: %s; the weight stays, and triggers still roll back", t.Rule, message),
 		Status: *in.Status.DeepCopy(), Progress: plan.Stalled, Reason: v1alpha1.ReasonSelfCheckFailed, Recheck: in.Watchdog,
+	}
+	if a := in.Action; a != nil {
+		// A command is answered once, and not carried out when the self-check passes later.
+		d.Why = fmt.Sprintf("%s refused: a self-check fails: %s; give it again when that has ended", a.Action, message)
+		d.Status.Remember(v1alpha1.HandledAction{Action: a.Action, Token: a.Token, By: a.By, Refused: v1alpha1.Bounded(d.Why, 512), At: metav1.NewTime(in.Now.Truncate(time.Second))})
 	}
 	return plan.Shown(in, d)
 }

@@ -49,6 +49,7 @@ var decisions = []struct {
 	{"HandoverIsExact", (*check).handover},
 	{"OnlyWrongVersionsGo", each((*check).emergencies)},
 	{"NothingAdvancesUnjudged", (*check).advance},
+	{"PauseHolds", (*check).pause},
 	{"FailRollsBack", (*check).failure},
 	{"ObserveDecidesNothing", (*check).observation},
 	{"DeletionOnlyReleases", (*check).deletion},
@@ -138,7 +139,7 @@ func (c *check) phases() {
 	}
 	if from == v1alpha1.PhaseGating && (to == v1alpha1.PhaseStepping || to == v1alpha1.PhasePromoting) {
 		c.gates(to)
-		c.require(c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a run starts while a gate is closed")
+		c.require(c.in.Route.Fault.Reason == "" && !c.paused(), "a run starts while a gate is closed")
 		c.require(c.in.Workload.Stable.Ready > 0, "a run starts with nothing to go back to")
 		c.require(len(c.in.Workload.Active) == 1 && c.in.Workload.Active[0].Revision == c.stable(), "a run starts while another ReplicaSet than stable's has pods")
 		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not paused")

@@ -171,6 +171,10 @@ func TestCheckAccepts(t *testing.T) {
 		{"beginning a run by pods", given(beforeRun, byPods), beginningWith(1)},
 		{"rolling back", given(because(true)), entering(v1alpha1.PhaseRollingBack)},
 		{"promoting with an observed fail", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting)},
+		{"promoting by command on unknown", given(because(false), asked(v1alpha1.ActionPromote, tried)), promotedByCommand},
+		{"pausing by command", given(asked(v1alpha1.ActionPause, "")), pausing(&v1alpha1.PauseStatus{Revision: tried})},
+		{"resuming by command", given(pausedByPerson, asked(v1alpha1.ActionResume, "")), pausing(nil)},
+		{"more pods for a weight, paused by a person", given(pausedByPerson, byPods, func(in *plan.Input) { in.Workload.Replicas, in.Canary.Desired, in.Canary.Ready = 10, 1, 1 }), doing(plan.ScaleCanary{Replicas: 2})},
 		{"noting an observed fail", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail)), noting(1, nil)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -179,6 +183,30 @@ func TestCheckAccepts(t *testing.T) {
 			}
 		})
 	}
+}
+
+func asked(a v1alpha1.Action, revision string) func(*plan.Input) {
+	return func(in *plan.Input) { in.Action = &plan.Action{Action: a, Token: "1", Revision: revision, By: "ann"} }
+}
+
+func pausedByPerson(in *plan.Input) {
+	in.Status.Pause = &v1alpha1.PauseStatus{Revision: tried, By: "ann"}
+}
+
+// pausing is a decision that leaves this pause.
+func pausing(p *v1alpha1.PauseStatus) func(plan.Input) plan.Decision {
+	return func(in plan.Input) plan.Decision {
+		d := doing(nil)(in)
+		d.Status.Pause = p
+		return d
+	}
+}
+
+// promotedByCommand goes from a step to the promotion.
+func promotedByCommand(in plan.Input) plan.Decision {
+	d := entering(v1alpha1.PhasePromoting)(in)
+	d.Status.Step = &v1alpha1.StepStatus{Index: 1, EnteredAt: past}
+	return d
 }
 
 // TestCheckRefuses are decisions that break one promise each.
@@ -223,6 +251,19 @@ func TestCheckRefuses(t *testing.T) {
 		{"rolling back for one that observes", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail)), for1, "whose mode is Observe"},
 		{"holding for one that observes", given(), noting(1, plan.SetSplit{}), "does something for trigger shop/1"},
 		{"noting two at once", given(), noting(2, nil), "notes 2 triggers"},
+		{"promoting by command while a trigger fires", given(because(true), asked(v1alpha1.ActionPromote, tried)), promotedByCommand, "promotes by command while a trigger fires"},
+		{"promoting by command what it does not name", given(asked(v1alpha1.ActionPromote, "")), promotedByCommand, "promotes another version than the command names"},
+		{"promoting by command while paused", given(asked(v1alpha1.ActionPromote, tried), pausedByPerson), promotedByCommand, "leaves a step while paused"},
+		{"promoting by command to the bake", given(asked(v1alpha1.ActionPromote, tried), func(in *plan.Input) { in.Route.Split = at(100) }), entering(v1alpha1.PhaseBaking), "promotes by command to phase Baking"},
+		{"widening while paused by a person", given(pausedByPerson, func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), "increases the weight while paused"},
+		{"promoting while paused by a person", given(pausedByPerson, func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), "leaves a step while paused"},
+		{"ending the bake while paused by a person", given(in(v1alpha1.PhaseBaking), pausedByPerson), entering(v1alpha1.PhaseHandingOver), "ends the bake while paused"},
+		{"ending the bake with the time of a pause", given(in(v1alpha1.PhaseBaking), func(in *plan.Input) { in.Status.Step.WaitedSeconds = 3600 }), entering(v1alpha1.PhaseHandingOver), "ends the bake before it is over"},
+		{"a handover while paused by a person", given(in(v1alpha1.PhaseHandingOver), pausedByPerson), doing(plan.HandOver{Replicas: 4}), "hands over while paused"},
+		{"ending a pause unasked", given(pausedByPerson), pausing(nil), "ends the pause of a candidate that goes on"},
+		{"pausing unasked", given(), pausing(&v1alpha1.PauseStatus{Revision: tried}), "which nobody has asked for"},
+		{"pausing another version", given(asked(v1alpha1.ActionPause, "")), pausing(&v1alpha1.PauseStatus{Revision: serving}), "which nobody has asked for"},
+		{"changing a pause", given(pausedByPerson), pausing(&v1alpha1.PauseStatus{Revision: tried, By: "bob"}), "changes a pause"},
 		{"narrowing unasked", given(), doing(plan.NarrowService{Hash: "a"}), "is to reach any version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func TestPodsThatAreNot(t *testing.T) {
 		{"more than the step allows", given(byPods), doing(plan.ScaleCanary{Replicas: 2}), "gives the canary 2 pods, the step allows 1"},
 		{"more than the step has, left so", given(byPods, size(2)), doing(nil), "leaves the canary 2 pods, the step allows 1"},
 		{"more while a trigger fires", given(in(v1alpha1.PhasePromoting), byPods, size(3), because(true)), doing(plan.ScaleCanary{Replicas: 4}), "increases the weight while a trigger fires"},
-		{"more while paused", given(byPods, size(0), func(in *plan.Input) { in.Spec.Paused = true }), doing(plan.ScaleCanary{Replicas: 1}), "increases the weight while paused"},
+		{"more while paused", given(byPods, size(0), func(in *plan.Input) { in.Spec.Paused, in.Status.Step.AcknowledgedAt = true, nil }), doing(plan.ScaleCanary{Replicas: 1}), "increases the weight while paused"},
 		{"a share", given(byPods), doing(plan.SetSplit{}), "although no Service and no route is named"},
 		{"a release", given(byPods), doing(plan.ReleaseRoute{}), "although no Service and no route is named"},
 		{"a pair", given(byPods), doing(plan.PointServices{}), "although no Service and no route is named"},

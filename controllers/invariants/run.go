@@ -23,7 +23,8 @@ func (c *check) advance() {
 		c.require((c.observed() == 100 || c.byPods()) && c.in.Route.Acknowledged && c.in.Route.CanaryEndpoints >= c.need(100), "bakes before the candidate has weight 100 %%")
 	case from == v1alpha1.PhaseBaking && to == v1alpha1.PhaseHandingOver && !bypassed && !c.leftBehind():
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && c.enforced(v1alpha1.VerdictPass), "ends the bake on verdict %q", c.in.Verdict.Outcome)
-		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
+		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration+c.stood()), "ends the bake before it is over")
+		c.require(!c.paused(), "ends the bake while paused")
 	}
 	c.takesOver(from, to)
 	if f := c.d.Finished; f != nil && f.Outcome == v1alpha1.OutcomePromoted {
@@ -37,13 +38,34 @@ func (c *check) passesStep(stepped bool) {
 	if was == nil || c.in.Run.Former {
 		return
 	}
+	c.require(!c.paused(), "leaves a step while paused")
+	if c.commanded() {
+		c.promotes(stepped)
+		return
+	}
 	c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
 	c.require(stepped || int(was.Index) == len(c.in.Spec.Steps)-1, "promotes from step %d", was.Index)
 	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && c.enforced(v1alpha1.VerdictPass), "advances on verdict %q", c.in.Verdict.Outcome)
 	stands := c.observed() == c.stepWeight() && c.in.Route.Split != nil || c.byPods() && c.in.Canary.Desired == c.need(c.stepWeight())
 	c.require(stands && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
-	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration), "advances before the hold is over")
+	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration+c.stood()), "advances before the hold is over")
+}
+
+// promotes: a person may end the steps of the candidate that they name. The bake that
+// follows, or in a native promotion the last step, is judged as ever.
+func (c *check) promotes(stepped bool) {
+	native := c.in.Spec.Promotion.Mode == v1alpha1.PromotionNative
+	c.require(c.in.Action.Revision != "" && c.in.Action.Revision == c.tried() && c.declared() == c.tried(), "promotes another version than the command names")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "promotes by command while a trigger fires")
+	c.require(len(c.d.Effects) == 0, "promotes by command, and does %s at once", c.d.Does())
+	c.require(stepped == native && (native || c.d.Status.Phase == v1alpha1.PhasePromoting), "promotes by command to phase %s", c.d.Status.Phase)
+	c.require(!stepped || int(c.d.Status.Step.Index) == len(c.in.Spec.Steps)-1 && c.d.Status.Step.AcknowledgedAt == nil, "promotes by command to a step that counts as judged")
+}
+
+// commanded is whether a person has asked to end the steps.
+func (c *check) commanded() bool {
+	return c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionPromote
 }
 
 // leftBehind is a run of another version of Belay that cannot be taken back by weights
@@ -85,14 +107,14 @@ func (c *check) finishesPromotion() {
 }
 
 // failure: a failing trigger leads to a rollback from wherever it can be a change
-// of weights, unless deletion or a person's command came first.
+// of weights, unless deletion or an abort came first.
 func (c *check) failure() {
 	failed := c.in.Verdict.Outcome == v1alpha1.VerdictFail || c.in.Verdict.BlindRollback || slices.ContainsFunc(c.in.Verdict.References, func(r v1alpha1.VerdictReference) bool {
 		return r.Mode != v1alpha1.ModeObserve && r.Outcome == v1alpha1.VerdictFail
 	})
 	beforeOwner := c.in.Status.Phase == v1alpha1.PhaseHandingOver && byHandOver(c.in.Status.Promotion) && !c.in.Canary.Handed
-	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil ||
-		c.in.Run.Former || !c.in.Workload.Paused && c.declared() != c.stable()
+	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Status.Stable == nil ||
+		c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionAbort || c.in.Run.Former || !c.in.Workload.Paused && c.declared() != c.stable()
 	if failed && (c.in.Status.Phase.Armed() || beforeOwner) && !preceded {
 		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
 	}

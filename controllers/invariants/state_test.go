@@ -108,6 +108,16 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
+// TestFreezeRefusesACommand that it holds back: it is not carried out later, unasked.
+func TestFreezeRefusesACommand(t *testing.T) {
+	in := given(asked(v1alpha1.ActionPromote, tried))
+	got := Freeze(in, plan.Result{Decision: promotedByCommand(in)}, []Violation{{"WeightWithinStep", "the weight is 50 %"}})
+	last := got.Status.LastHandledAction
+	if got.Status.Phase != v1alpha1.PhaseStepping || last == nil || last.Token != "1" || !strings.Contains(last.Refused, "Promote refused: a self-check fails: WeightWithinStep: the weight is 50 %") {
+		t.Errorf("phase %s, answered %+v", got.Status.Phase, last)
+	}
+}
+
 // TestEveryViolationHasAName that its metric knows.
 func TestEveryViolationHasAName(t *testing.T) {
 	known := map[string]bool{}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -25,6 +26,9 @@ func fullWeightReached(f *facts) bool {
 	return f.inPhase(v1alpha1.PhasePromoting) || f.promotion().FullAt == nil
 }
 
+// endOfBake is what a bake waits for.
+const endOfBake = "end of the bake"
+
 func startBake(f *facts) Decision {
 	bake := f.in.Spec.Promotion.Bake.Duration
 	what := imageOf(f.in.Status.Candidate) + " has weight 100 %"
@@ -39,22 +43,29 @@ func startBake(f *facts) Decision {
 		p.FullReplicas = &n
 	}
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
+	f.standsFromHere(d.Status.Step)
 	f.noteSize(&d)
 	d.Recheck = max(1, bake)
-	f.sayNext(&d, "end of the bake", now.Add(bake))
+	f.sayNext(&d, endOfBake, now.Add(bake))
 	return d
 }
 
+// bakeElapsed does not count the time in which the bake stood still.
+func (f *facts) bakeElapsed() (over bool, left time.Duration) {
+	return f.sinceElapsed(f.promotion().FullAt, f.in.Spec.Promotion.Bake.Duration+f.stood())
+}
+
 func bakeRunning(f *facts) bool {
-	over, _ := f.sinceElapsed(f.promotion().FullAt, f.in.Spec.Promotion.Bake.Duration)
+	over, _ := f.bakeElapsed()
 	return !over
 }
 
 func waitForBake(f *facts) Decision {
-	_, left := f.sinceElapsed(f.promotion().FullAt, f.in.Spec.Promotion.Bake.Duration)
+	_, left := f.bakeElapsed()
 	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
 	f.noteSize(&d)
 	d.Recheck = left
+	f.sayNextAgain(&d, endOfBake, f.in.Now.Add(left))
 	return d
 }
 

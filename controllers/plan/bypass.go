@@ -24,7 +24,7 @@ var unplannedTable = table{
 // formerRun holds for a run that another version of the rules started. It is
 // not continued: that version may have let the Deployment roll by itself.
 func formerRun(f *facts) bool {
-	return f.in.Run.Exists && f.in.Run.Former && (revocable(f) || handed(f))
+	return f.in.Run.Exists && f.in.Run.Former && (revocable(f) || handed(f)) && !pausedRevert(f)
 }
 
 func endFormerRun(f *facts) Decision {

@@ -168,6 +168,24 @@ func previously(names ...string) change {
 
 func fresh(in *plan.Input)      { in.Status = v1alpha1.RolloutStatus{} }
 func specPaused(in *plan.Input) { in.Spec.Paused = true }
+
+// personPaused is the command Pause, carried out ten minutes ago.
+func personPaused(in *plan.Input) {
+	in.Status.Pause = &v1alpha1.PauseStatus{Revision: candidateRevision, By: "ann", Reason: "look at it", At: recently}
+}
+
+// pauseRecorded is the decision that the command Pause was, with nothing after it.
+func pauseRecorded(in *plan.Input) {
+	in.Status.Decision = &v1alpha1.DecisionSummary{Seq: 3, Rule: "PauseRequested", Key: "t1", At: justNow}
+	in.Status.LastHandledAction = &v1alpha1.HandledAction{Action: v1alpha1.ActionPause, Token: "t1", By: "ann", At: justNow}
+}
+
+// personPromoted is the command Promote, carried out in the first step.
+func personPromoted(in *plan.Input) {
+	if in.Status.Promotion != nil {
+		in.Status.Promotion.Actor, in.Status.Promotion.Message = "ann", "ann ended its steps at step 1 of 2 (smoke), weight 10 %"
+	}
+}
 func unproven(in *plan.Input) {
 	gate(plan.Gate{Name: plan.GateGuard, Outcome: plan.Closed, Reason: v1alpha1.ReasonGuardMissing, Message: "no guard"})(in)
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -10,16 +11,27 @@ import (
 // everything that can fail or wait, and answers a command once.
 var commandsTable = table{
 	name:    "Commands",
-	about:   "A command waits for its answer, in any phase.",
+	about:   "A command waits for its answer, in any phase; any but Abort comes after a rollback that is due.",
 	applies: commanded,
 	rules: []rule{
 		{"AbortRequested", abortRequested, abort},
 		{"RetryRequested", retryRequested, retry},
+		{"PromoteRequested", promoteRequested, promote},
+		{"PauseRequested", pauseRequested, pause},
+		{"ResumeRequested", resumeRequested, resume},
 		{"ActionRefused", always, refuseAction},
 	},
 }
 
-func commanded(f *facts) bool { return f.in.Action != nil }
+// commanded is false for a command that does not go back while a trigger fires: nothing
+// delays that rollback.
+func commanded(f *facts) bool {
+	if f.in.Action == nil || f.in.Action.Action == v1alpha1.ActionAbort {
+		return f.in.Action != nil
+	}
+	_, fires := triggersTable.first(f)
+	return !fires
+}
 
 func (f *facts) actionFor(a v1alpha1.Action) bool {
 	if f.in.Action.Action != a {
@@ -58,31 +70,181 @@ func retry(f *facts) Decision {
 	return d
 }
 
-func refuseAction(f *facts) Decision {
+func promoteRequested(f *facts) bool {
+	return f.actionFor(v1alpha1.ActionPromote) && f.notPromotable() == ""
+}
+
+// promote ends the steps, whatever their triggers do not know yet, and nothing else: the rows
+// for the promotion wait for pods and gateway, and the bake has to pass. A promotion by the
+// Deployment's own strategy has no bake that weights lead back from, so that its last step
+// has to pass in its place.
+func promote(f *facts) Decision {
+	ends := fmt.Sprintf("%s ended its steps at %s%s", nameOf(f.in.Action.By), f.stageAndWeight(), quoteReason(f.in.Action.Reason))
+	ends += f.notPassing()
+	d := f.reconciling(v1alpha1.ReasonPromoting, fmt.Sprintf("%s is promoted: %s; it goes to weight 100 %%, and its bake has to pass", imageOf(f.in.Status.Candidate), ends))
+	last := int32(len(f.in.Spec.Steps)) - 1 //nolint:gosec // at most 50
+	d.Status.Step = &v1alpha1.StepStatus{Index: last, EnteredAt: f.now()}
+	if f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative {
+		d.Reason = v1alpha1.ReasonProgressing
+		d.Why = fmt.Sprintf("%s is promoted: %s; promotion.mode is Native, so it goes to step %d of %d, which has to pass", imageOf(f.in.Status.Candidate), ends, last+1, last+1)
+	} else {
+		d.Status.Phase = v1alpha1.PhasePromoting
+		d.Status.Promotion = &v1alpha1.PromotionStatus{
+			StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Message: v1alpha1.Bounded(ends, 1024), Actor: v1alpha1.Bounded(f.in.Action.By, 256),
+		}
+	}
+	d.Recheck = 1
+	f.handle(&d, "")
+	return d
+}
+
+// notPassing names, to end a message, the triggers that have not passed; empty when all have.
+func (f *facts) notPassing() string {
+	if !undecided(f) {
+		return ""
+	}
+	var open []string
+	for _, r := range f.in.Verdict.References {
+		if r.Mode != v1alpha1.ModeObserve && r.Outcome != v1alpha1.VerdictPass {
+			open = append(open, fmt.Sprintf("%s is %s (%s)", v1alpha1.Bounded(r.Trigger, 128), r.Outcome, v1alpha1.Bounded(r.Reason, 64)))
+		}
+	}
+	if len(open) == 0 {
+		open = []string{v1alpha1.Bounded(f.undecidedBecause(), 256)}
+	}
+	return "; not judged there: " + firstOf(open)
+}
+
+func pauseRequested(f *facts) bool {
+	return f.actionFor(v1alpha1.ActionPause) && f.notPausable() == ""
+}
+
+func pause(f *facts) Decision {
 	a := f.in.Action
-	d := f.reconciling(f.phaseReason(), f.refusalOf(a))
+	at := "before its run"
+	if !gating(f) {
+		at = "at " + f.stageAndWeight()
+	}
+	d := f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("%s paused by %s %s%s; a trigger that fires still rolls back; it stays so until the command Resume", imageOf(f.in.Status.Candidate), nameOf(a.By), at, quoteReason(a.Reason)))
+	d.Status.Pause = &v1alpha1.PauseStatus{Revision: f.candidate, By: v1alpha1.Bounded(a.By, 256), Reason: v1alpha1.Bounded(a.Reason, 256), At: f.began()}
+	d.Recheck = 1
+	f.handle(&d, "")
+	return d
+}
+
+func resumeRequested(f *facts) bool {
+	return f.actionFor(v1alpha1.ActionResume) && f.notResumable() == ""
+}
+
+func resume(f *facts) Decision {
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s resumed by %s%s: it was paused %s", imageOf(f.in.Status.Candidate), nameOf(f.in.Action.By), quoteReason(f.in.Action.Reason), f.pausedBy()))
+	d.Status.Pause = nil
+	d.Recheck = 1
+	f.handle(&d, "")
+	return d
+}
+
+func refuseAction(f *facts) Decision {
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s refused: %s", f.in.Action.Action, f.whyNot()))
+	if !f.in.Action.Action.Known() {
+		d.Why = fmt.Sprintf("%q refused: %s", v1alpha1.Bounded(string(f.in.Action.Action), 32), f.whyNot())
+	}
 	f.handle(&d, d.Why)
 	return d
 }
 
-func (f *facts) refusalOf(a *Action) string {
-	switch {
-	case a.Revision != "" && a.Revision != f.candidate:
-		return fmt.Sprintf("%s refused: it is for revision %q, the candidate is %q", a.Action, v1alpha1.Bounded(a.Revision, 64), f.candidate)
-	case a.Action == v1alpha1.ActionAbort && rollingBack(f):
-		return fmt.Sprintf("Abort refused: already rolling back since %s", clock(f.rollback().StartedAt.Time))
-	case a.Action == v1alpha1.ActionAbort && f.inPhase(v1alpha1.PhaseRolledBack):
-		return fmt.Sprintf("Abort refused: %s is already rolled back", imageOf(f.in.Status.Candidate))
-	case a.Action == v1alpha1.ActionAbort && handingOver(f):
-		return fmt.Sprintf("Abort refused: the Deployment is already taking %s over. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBack())
-	case a.Action == v1alpha1.ActionAbort && inStable(f):
-		return fmt.Sprintf("Abort refused: no run is in progress, %s serves. To go back, %s", imageOf(f.in.Status.Stable), f.wayBack())
-	case a.Action == v1alpha1.ActionAbort:
-		return fmt.Sprintf("Abort refused: no run is in progress in phase %s", f.in.Status.Phase)
-	case a.Action == v1alpha1.ActionRetry:
-		return fmt.Sprintf("Retry refused: only a rolled-back version that the Deployment still declares can run again; the phase is %s", f.in.Status.Phase)
+// whyNot is why a command cannot be carried out now, and what to do instead.
+func (f *facts) whyNot() string {
+	a := f.in.Action
+	if a.Revision != "" && a.Revision != f.candidate {
+		return fmt.Sprintf("it is for revision %q, the candidate is %q", v1alpha1.Bounded(a.Revision, 64), f.candidate)
+	}
+	switch a.Action {
+	case v1alpha1.ActionAbort:
+		return f.notOnTrial()
+	case v1alpha1.ActionRetry:
+		return fmt.Sprintf("only a rolled-back version that the Deployment still declares can run again; the phase is %s", f.in.Status.Phase)
+	case v1alpha1.ActionPromote:
+		return f.notPromotable()
+	case v1alpha1.ActionPause:
+		return f.notPausable()
+	case v1alpha1.ActionResume:
+		return f.notResumable()
 	default:
-		return fmt.Sprintf("%q refused: there is no such command; give Abort or Retry", v1alpha1.Bounded(string(a.Action), 32))
+		return "there is no such command; give " + strings.Join(v1alpha1.Commands(), ", ")
+	}
+}
+
+// notOnTrial is why nothing can be done to a candidate that is not before or in a run.
+func (f *facts) notOnTrial() string {
+	switch {
+	case rollingBack(f):
+		return fmt.Sprintf("already rolling back since %s", clock(f.rollback().StartedAt.Time))
+	case f.inPhase(v1alpha1.PhaseRolledBack):
+		return fmt.Sprintf("%s is already rolled back", imageOf(f.in.Status.Candidate))
+	case handingOver(f):
+		return fmt.Sprintf("the Deployment is already taking %s over. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBack())
+	case inStable(f):
+		return fmt.Sprintf("no run is in progress, %s serves. To go back, %s", imageOf(f.in.Status.Stable), f.wayBack())
+	default:
+		return fmt.Sprintf("no run is in progress in phase %s", f.in.Status.Phase)
+	}
+}
+
+// notPromotable is why the steps of the candidate cannot be ended; empty when they can.
+func (f *facts) notPromotable() string {
+	image := imageOf(f.in.Status.Candidate)
+	switch {
+	case !cancellable(f):
+		return f.notOnTrial()
+	case f.in.Action.Revision == "":
+		return fmt.Sprintf("it has to name the revision that is promoted: give it again with %s: %q", v1alpha1.AnnotationActionRevision, f.candidate)
+	case f.declared != f.candidate:
+		return fmt.Sprintf("the Deployment declares %s meanwhile, and %s ends", imageOf(&f.in.Workload.Declared), image)
+	case formerRun(f):
+		return fmt.Sprintf("another version of Belay started the run of %s: it is rolled back, and a new run starts", image)
+	case gating(f), f.in.Status.Step == nil:
+		return fmt.Sprintf("no run of %s has started yet: promote it once it is in a step", image)
+	case paused(f):
+		return fmt.Sprintf("%s is paused %s: it goes on %s", image, f.pausedBy(), strings.Replace(f.untilUnpaused(), "until", "after", 1))
+	case handingOver(f):
+		return fmt.Sprintf("the bake of %s is over, and its handover has begun: there is nothing left to end", image)
+	case baking(f) && !bakeRunning(f) && undecided(f):
+		return fmt.Sprintf("the bake of %s is over, and not every trigger passes: %s. Nothing that was not judged becomes stable by this command: wait, abort, or let it roll out unjudged by a bypass (verb bypass)", image, v1alpha1.Bounded(f.undecidedBecause(), 200))
+	case atFullWeight(f):
+		return fmt.Sprintf("%s is past its steps already, and its bake is not skipped: it becomes stable when that has passed", image)
+	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative && !stepHasNext(f):
+		return fmt.Sprintf("%s is in its last step, and promotion.mode is Native: that step has to pass, because no bake follows that weights lead back from", image)
+	default:
+		return ""
+	}
+}
+
+// notPausable is why the candidate cannot be paused; empty when it can.
+func (f *facts) notPausable() string {
+	switch p := f.in.Status.CommandedPause(); {
+	case inStable(f):
+		return fmt.Sprintf("no run is in progress, %s serves. To hold back the next version, set spec.paused", imageOf(f.in.Status.Stable))
+	case !cancellable(f):
+		return f.notOnTrial()
+	case f.declared != f.candidate:
+		return fmt.Sprintf("the Deployment declares %s meanwhile, and %s ends", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	case p != nil:
+		return fmt.Sprintf("%s is already paused %s", imageOf(f.in.Status.Candidate), f.pausedBy())
+	default:
+		return ""
+	}
+}
+
+// notResumable is why there is no pause that the command could end; empty when there is.
+func (f *facts) notResumable() string {
+	switch {
+	case f.in.Spec.Paused:
+		return "spec.paused is set: set it to false in the Rollout, and resume after that if somebody has paused by command too"
+	case f.in.Status.CommandedPause() == nil:
+		return "nothing is paused by the command Pause"
+	default:
+		return ""
 	}
 }
 

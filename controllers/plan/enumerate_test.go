@@ -186,6 +186,9 @@ func circumstances() []option {
 	return []option{
 		{"plain", same}, {"deleting", deleted(time.Second)}, {"deleting-late", deleted(time.Hour)},
 		{"abort", action(v1alpha1.ActionAbort, "")}, {"retry", action(v1alpha1.ActionRetry, candidateRevision)},
+		{"promote", action(v1alpha1.ActionPromote, candidateRevision)}, {"promote-anything", action(v1alpha1.ActionPromote, "")}, {"promoted", personPromoted},
+		{"pause", action(v1alpha1.ActionPause, "")}, {"person-paused", personPaused}, {"pause-dropped", pauseRecorded}, {"paused-former", all(personPaused, formerRun)},
+		{"resume", all(personPaused, action(v1alpha1.ActionResume, ""))}, {"resume-nothing", action(v1alpha1.ActionResume, "")}, {"promote-paused", all(personPaused, action(v1alpha1.ActionPromote, candidateRevision))},
 		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observedFails}, {"deadline", rollBackAtDeadline},
 		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
 		{"preflight", preflight("")}, {"native", nativeMode}, {"direct", func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }},

@@ -15,9 +15,11 @@ var obstaclesTable = table{
 	about:   "From Gating until the owner changes: a run neither starts nor goes on while one of these holds. Triggers stay armed.",
 	applies: cancellable,
 	rules: []rule{
+		{"PauseFences", pausedInFlight, fenceForPause},
 		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
 		{"HandoverBakesAgain", handoverAtZero, bakeAgain},
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
+		{"PauseFollowsSize", pausedAndShort, followLoad},
 		{"Paused", paused, stayPaused},
 		{"ScaledToZero", atZeroReplicas, waitForReplicas},
 	},
@@ -41,15 +43,6 @@ func routeUnusable(f *facts) bool { return f.in.Route.Fault.Reason != "" }
 
 func stuckOnRoute(f *facts) Decision {
 	return f.stalled(f.in.Route.Fault.Reason, f.in.Route.Fault.Message)
-}
-
-func paused(f *facts) bool { return f.in.Spec.Paused }
-
-func stayPaused(f *facts) Decision {
-	if gating(f) {
-		return f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("paused by spec.paused: no run of %s starts until that is false", imageOf(f.in.Status.Candidate)))
-	}
-	return f.reconciling(v1alpha1.ReasonPaused, "paused by spec.paused, at "+f.stageAndWeight()+"; a trigger that fires still rolls back")
 }
 
 // canaryOfEmptyDeployment holds while the canary of a Deployment with 0
@@ -78,7 +71,7 @@ func bakeAgain(f *facts) Decision {
 	d := f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0 before the handover: %s waits; its new pods get all requests and a bake of their own when it is scaled up", imageOf(f.in.Status.Candidate)))
 	p := f.promotion()
 	d.Status.Phase = v1alpha1.PhasePromoting
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: p.Mode, Fast: p.Fast, FullReplicas: p.FullReplicas}
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: p.Mode, Fast: p.Fast, FullReplicas: p.FullReplicas, Message: p.Message, Actor: p.Actor}
 	d.Recheck = 1
 	return d
 }
@@ -92,12 +85,13 @@ func waitForReplicas(f *facts) Decision {
 }
 
 // noteWaiting keeps how long the run could not go on because of a pause or 0 replicas:
-// nothing was wrong with a candidate that had to wait.
-func (f *facts) noteWaiting(s *v1alpha1.StepStatus) {
-	now := f.now()
-	switch waits := paused(f) || atZeroReplicas(f); {
+// nothing was wrong with a candidate that had to wait. It begins rounded down and ends
+// rounded up, so that no hold is shorter than was asked for.
+func (f *facts) noteWaiting(d Decision) {
+	s, began, now := d.Status.Step, f.began(), f.now()
+	switch waits := paused(f.after(d)) || atZeroReplicas(f); {
 	case waits && s.WaitsSince == nil:
-		s.WaitsSince = &now
+		s.WaitsSince = &began
 	case !waits && s.WaitsSince != nil:
 		s.WaitedSeconds += int64(max(0, now.Sub(s.WaitsSince.Time)).Seconds())
 		s.WaitsSince = nil
@@ -107,11 +101,20 @@ func (f *facts) noteWaiting(s *v1alpha1.StepStatus) {
 // waited is how long it was so.
 func (f *facts) waited() time.Duration {
 	s := f.step()
-	waited := time.Duration(s.WaitedSeconds) * time.Second
-	if s.WaitsSince != nil {
-		waited += max(0, f.in.Now.Sub(s.WaitsSince.Time))
+	return s.Waited(f.in.Now)
+}
+
+// stood is how much of that prolongs the hold or the bake in progress.
+func (f *facts) stood() time.Duration {
+	s := f.step()
+	return s.Stood(f.in.Now)
+}
+
+// standsFromHere lets a hold or a bake that begins count only what it waits itself.
+func (f *facts) standsFromHere(s *v1alpha1.StepStatus) {
+	if s != nil {
+		s.WaitedBefore = int64(f.waited().Seconds())
 	}
-	return waited
 }
 
 // stableNotReady holds while not exactly one version runs, or it has no ready

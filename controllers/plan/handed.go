@@ -182,7 +182,11 @@ func finishPromotion(f *facts) Decision {
 	if s := f.onlyActiveSet(); s != nil && s.Revision != f.candidate {
 		return finishNative(f)
 	}
-	why := fmt.Sprintf("promoted %s%s", imageOf(f.in.Status.Candidate), f.lateTriggerNote())
+	ended := ""
+	if p := f.promotion(); p.Actor != "" {
+		ended = ": " + p.Message
+	}
+	why := fmt.Sprintf("promoted %s%s%s", imageOf(f.in.Status.Candidate), v1alpha1.Bounded(ended, 600), f.lateTriggerNote())
 	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)

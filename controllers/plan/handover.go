@@ -73,7 +73,11 @@ func (f *facts) switchToNative(d *Decision, because string) {
 		p = *d.Status.Promotion
 	}
 	now := f.now()
-	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, v1alpha1.Bounded(because, 1024), &now
+	message := because
+	if p.Actor != "" {
+		message = v1alpha1.Bounded(because, 512) + "; " + p.Message
+	}
+	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, v1alpha1.Bounded(message, 1024), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	d.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting by the Deployment's own strategy: " + because

@@ -140,7 +140,7 @@ const unservedAfter = time.Minute
 func nothingServes(f *facts) bool {
 	w := f.in.Workload
 	down := w.Replicas > 0 && w.Stable.Ready == 0 && w.UnavailableSince != nil && f.in.Now.Sub(*w.UnavailableSince) >= unservedAfter
-	return gating(f) && down && !f.in.Spec.Paused
+	return gating(f) && down && !paused(f)
 }
 
 // rollUnserved opens a run without steps, so that the record has it.

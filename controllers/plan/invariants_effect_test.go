@@ -46,7 +46,7 @@ func (c *checker) effectIs(effect plan.Effect) {
 	case plan.HandOver:
 		c.handsOver(e)
 	case plan.FenceCanary:
-		c.require((c.in1(v1alpha1.PhaseRollingBack) || c.in.Deleting != nil) && e.Epoch == in.Status.Epoch && in.Canary.Epoch != e.Epoch, "fences with epoch %d", e.Epoch)
+		c.require((c.in1(v1alpha1.PhaseRollingBack) || c.in.Deleting != nil || c.beforeOwner() && c.paused()) && e.Epoch == in.Status.Epoch && in.Canary.Epoch != e.Epoch, "fences with epoch %d", e.Epoch)
 	case plan.ResizeHanded:
 		c.require(in.Canary.Handed && in.Workload.Recreate && in.Workload.Paused && e.Replicas == in.Workload.Replicas && in.Canary.Desired != e.Replicas, "resizes to %d", e.Replicas)
 	case plan.Unlock:
@@ -110,7 +110,7 @@ func (c *checker) sets(to int32) {
 	c.require(c.in.Canary.Available >= c.need(to) && r.CanaryEndpoints >= c.need(to), "widens with %d of %d pods", min(c.in.Canary.Available, r.CanaryEndpoints), c.need(to))
 	c.require(r.Acknowledged, "widens a share the gateway has not acknowledged")
 	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "widens while a trigger fires")
-	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "widens while paused, or by a route that cannot be used")
+	c.require(!c.paused() && r.Fault.Reason == "", "widens while paused, or by a route that cannot be used")
 	c.require(c.declared == c.candidate && c.in.Workload.Paused, "widens what is not declared and held")
 	c.require(c.in.Run.Exists && !c.in.Run.Former, "widens without a record")
 	c.require(r.PairCurrent, "widens by Services that do not select the two sides")
@@ -129,7 +129,7 @@ func (c *checker) releases() {
 	c.require(!r.ServiceMissing, "sends every request to a Service that does not exist")
 	c.require(r.ServiceEndpoints > 0 || r.StableEndpoints == 0 && r.CanaryEndpoints == 0, "sends every request to a Service without endpoints")
 	gone := !c.in.Canary.Exists && c.in.Canary.Left == 0
-	lost := r.StableEndpoints == 0 && !c.has(100)
+	lost := r.StableEndpoints == 0 && (!c.has(100) || r.CanaryEndpoints == 0)
 	switch {
 	case !c.in.Workload.Found && c.in.Deleting == nil:
 		c.require(r.ServiceEndpoints > 0, "releases to nobody")
@@ -157,6 +157,8 @@ func (c *checker) scales(to int32) {
 		return
 	}
 	c.require(to <= n, "scales the canary to %d of %d", to, n)
+	alone := c.in.Route.Narrowed != "" && c.in.Route.Narrowed == canary.Hash
+	c.require(!c.paused() || to <= c.need(c.observed()) || alone || c.beforeOwner(), "grows the canary beyond its weight while paused")
 	c.require(to-min(canary.Ready, canary.Available) <= max(1, n/4), "has %d pods unready at once", to-min(canary.Ready, canary.Available))
 	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail, "grows the canary while a trigger fires")
 }
@@ -207,7 +209,7 @@ func (c *checker) handsOver(e plan.HandOver) {
 	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && !c.in.Verdict.BlindRollback, "hands over on verdict %q", c.in.Verdict.Outcome)
 	behind := r.Split == nil && r.Narrowed != "" && r.Narrowed == canary.Hash
 	c.require(r.Acknowledged && (behind || c.has(100)), "hands over while stable has a share")
-	c.require(!c.in.Spec.Paused && r.Fault.Reason == "", "hands over while paused, or by a route that cannot be used")
+	c.require(!c.paused() && r.Fault.Reason == "", "hands over while paused, or by a route that cannot be used")
 }
 
 // unpauses: a Deployment rolls only to what was judged, or back.

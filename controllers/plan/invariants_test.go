@@ -195,7 +195,7 @@ func (c *checker) starts() {
 		c.require(g.Outcome == plan.Open || !ofRollout && to == v1alpha1.PhasePromoting, "a run starts with gate %s %s", g.Name, g.Outcome)
 	}
 	c.require(asked[plan.GateGuard] == plan.Open, "an unguarded run starts")
-	c.require(c.in.Route.Fault.Reason == "" && !c.in.Spec.Paused, "a blocked run starts")
+	c.require(c.in.Route.Fault.Reason == "" && !c.paused(), "a blocked run starts")
 	c.require(c.in.Workload.Paused && c.declared == c.candidate, "a run starts of what is not held")
 	sets := c.in.Workload.Active
 	c.require(c.in.Workload.Stable.Ready > 0 && len(sets) == 1 && sets[0].Revision == c.stable, "a run starts beside something else than stable")
@@ -219,13 +219,17 @@ func (c *checker) advances() {
 		if was == nil {
 			return
 		}
+		if c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionPromote {
+			c.endsSteps(native)
+			return
+		}
 		c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
 		c.require(!promoted || int(was.Index) == len(c.in.Spec.Steps)-1, "promotes from step %d", was.Index)
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "advances on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.has(c.stepWeight()) && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 		c.require(min(c.in.Canary.Ready, c.in.Canary.Available) >= c.need(c.stepWeight()), "advances without its canary pods")
-		c.require(c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration), "advances before the hold is over")
-		c.require(!c.in.Spec.Paused && c.in.Workload.Replicas > 0, "advances while paused, or of nothing")
+		c.require(c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration+c.stood()), "advances before the hold is over")
+		c.require(!c.paused() && c.in.Workload.Replicas > 0, "advances while paused, or of nothing")
 	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
 		c.require(c.has(100) && c.in.Route.Acknowledged, "bakes at a weight that is not acknowledged")
 		c.require(c.in.Canary.Available >= c.need(100), "bakes with %d canary pods", c.in.Canary.Available)
@@ -233,8 +237,36 @@ func (c *checker) advances() {
 		p := c.in.Status.Promotion
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.has(100) && c.in.Route.Acknowledged, "ends a bake that does not serve alone")
-		c.require(p != nil && c.elapsed(p.FullAt, c.in.Spec.Promotion.Bake.Duration), "ends the bake before it is over")
+		c.require(p != nil && c.elapsed(p.FullAt, c.in.Spec.Promotion.Bake.Duration+c.stood()), "ends the bake before it is over")
+		c.require(!c.paused(), "ends the bake while paused")
 	}
+}
+
+// endsSteps: the command Promote takes a candidate to its promotion, or natively to its last
+// step, and judges, scales and shares nothing itself.
+func (c *checker) endsSteps(native bool) {
+	c.require(!native && c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "ends the steps of what fails, or hands it over")
+	c.require(c.in.Action.Revision == c.candidate && c.declared == c.candidate && !c.paused() && !c.in.Run.Former, "ends the steps of another version than was asked for, or of a paused one")
+	s := c.d.Status.Step
+	c.require(s != nil && s.AcknowledgedAt == nil && int(s.Index) == len(c.in.Spec.Steps)-1 && len(c.d.Effects) == 0, "ends the steps somewhere else than before the last weight")
+	byItself := c.in.Spec.Promotion.Mode == v1alpha1.PromotionNative
+	c.require(byItself == (c.d.Status.Phase == v1alpha1.PhaseStepping), "ends the steps in phase %s", c.d.Status.Phase)
+}
+
+// paused: by the spec, or by a person for this candidate.
+func (c *checker) paused() bool {
+	p := c.in.Status.Pause
+	return c.in.Spec.Paused || p != nil && c.candidate == p.Revision
+}
+
+// stood is how long the present hold or bake could not go on.
+func (c *checker) stood() (stood time.Duration) {
+	if s := c.in.Status.Step; s != nil {
+		if stood = time.Duration(s.WaitedSeconds-s.WaitedBefore) * time.Second; s.WaitsSince != nil {
+			stood += c.in.Now.Sub(s.WaitsSince.Time)
+		}
+	}
+	return stood
 }
 
 // promoted: what is called stable runs alone, and only the run's own version is
@@ -261,10 +293,11 @@ func (c *checker) promoted() {
 }
 
 // fails: a failing trigger leads to a rollback while weights are the way back,
-// unless deletion, a person's command or a bypass came first.
+// unless deletion, an abort or a bypass came first.
 func (c *checker) fails() {
 	failed := c.in.Verdict.Outcome == v1alpha1.VerdictFail || c.in.Verdict.BlindRollback
-	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil || c.in.Run.Former
+	preceded := c.in.Deleting != nil || !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Status.Stable == nil || c.in.Run.Former ||
+		c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionAbort
 	bypassed := !c.in.Workload.Paused && c.declared != c.stable
 	if failed && (c.trial() || c.beforeOwner()) && !preceded && !bypassed {
 		c.require(c.d.Status.Phase == v1alpha1.PhaseRollingBack, "a failing trigger does not roll back")
@@ -275,7 +308,7 @@ func (c *checker) fails() {
 // only waited upon while somebody else could answer.
 func (c *checker) nobodyAnswers() {
 	r := c.in.Route
-	preceded := !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Action != nil || c.in.Status.Stable == nil
+	preceded := !c.in.Workload.Found || c.in.FinalizerMissing || c.in.Status.Stable == nil || !reflect.DeepEqual(c.in.Status.LastHandledAction, c.d.Status.LastHandledAction)
 	if c.byPods() && len(c.d.Effects) == 0 && c.d.Progress == plan.Reconciling && c.d.Status.Phase == c.in.Status.Phase && c.in1(v1alpha1.PhaseStepping) && r.StableEndpoints > 0 && c.in.Workload.Replicas > 0 && c.in.Deleting == nil && !preceded && c.in.Canary.Exists {
 		c.require(c.in.Canary.Desired <= c.need(c.stepWeight()), "leaves the canary %d pods", c.in.Canary.Desired)
 	}

@@ -198,7 +198,11 @@ func (c *checker) sizes(to int32) {
 		c.require(to <= limit, "scales the canary to %d, its stage allows %d", to, limit)
 		c.require(to-min(canary.Ready, canary.Available) <= max(1, n/4), "has %d pods unready at once", to-min(canary.Ready, canary.Available))
 		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail, "grows the canary while a trigger fires")
-		c.require(!c.in.Spec.Paused || c.beforeOwner(), "grows the canary while paused")
+		begun := c.in.Status.Step != nil && c.in.Status.Step.AcknowledgedAt != nil
+		if c.in.Status.Promotion != nil {
+			begun = c.in.Status.Promotion.FullAt != nil
+		}
+		c.require(!c.paused() || begun, "gives a paused canary a weight that it had not reached")
 		c.require(c.declared == c.candidate && c.in.Workload.Paused && (c.in.Run.Exists || creates), "grows what is not declared, held and recorded")
 	}
 }

@@ -60,7 +60,7 @@ func TestEachRuleDecides(t *testing.T) {
 	for _, cases := range [][]ruleCase{
 		deletionCases(), adoptionCases(), commandCases(), candidateCases(), gatingCases(),
 		rollbackCases(), lostCases(), wrongVersionCases(), nativeCases(), nativeEndCases(), handedCases(), handoverCases(),
-		trialCases(), judgementCases(), bakeCases(), replicasCases(),
+		promoteCases(), pauseCases(), trialCases(), judgementCases(), bakeCases(), replicasCases(),
 	} {
 		for _, c := range cases {
 			t.Run(c.want.Rule+"/"+c.name, func(t *testing.T) {
@@ -187,7 +187,101 @@ func commandCases() []ruleCase {
 		works("ActionRefused", "another revision", given(step, action(v1alpha1.ActionAbort, newerRevision)), nil, v1alpha1.PhaseStepping, progressing, newerRevision, candidateRevision),
 		works("ActionRefused", "retry of what runs", given(step, action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseStepping, progressing, "Retry refused"),
 		works("ActionRefused", "retry of what is not declared", given(rolledBack, declares(newerRevision), action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseRolledBack, progressing),
-		works("ActionRefused", "unknown", given(step, action("Dance", "")), nil, v1alpha1.PhaseStepping, progressing, `"Dance"`, "Abort or Retry"),
+		works("ActionRefused", "unknown", given(step, action("Dance", "")), nil, v1alpha1.PhaseStepping, progressing, `"Dance"`, "Abort, Pause, Promote, Resume, Retry"),
+	}
+}
+
+func promoteCases() []ruleCase {
+	const progressing, promotes, bakes = v1alpha1.ReasonProgressing, v1alpha1.ReasonPromoting, v1alpha1.ReasonBaking
+	const step, promotion, bake, over = v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking, v1alpha1.PhaseHandingOver
+	promote := action(v1alpha1.ActionPromote, candidateRevision)
+	held := all(stepAt(0), verdict(v1alpha1.VerdictInconclusive))
+	return []ruleCase{
+		works("PromoteRequested", "in a hold", given(stepAt(0), acknowledgedAt(&justNow), promote), nil, promotion, promotes, "shop:b is promoted: ann ended its steps at step 1 of 2 (smoke), weight 10 %", `"because"`, "its bake has to pass"),
+		works("PromoteRequested", "without a verdict", given(held, promote), nil, promotion, promotes, "not judged there: shop/errors is Inconclusive"),
+		works("PromoteRequested", "in the last step", given(stepAt(1), verdict(v1alpha1.VerdictError), promote), nil, promotion, promotes),
+		works("PromoteRequested", "natively", given(stepAt(0), nativeMode, promote), nil, step, progressing, "goes to step 2 of 2, which has to pass"),
+		works("PromoteRequested", "before the pods are ready", given(stepAt(0), split(0), canaryReady(0), acknowledgedAt(nil), promote), nil, promotion, promotes),
+		works("TriggerFired", "asked to promote", given(stepAt(0), verdict(v1alpha1.VerdictFail), promote), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		works("BlindTooLong", "asked to promote", given(stepAt(0), blind, promote), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		works("ScalesCanary", "promoted by command", given(promoting, personPromoted, canaryPods(1), split(10)), plan.ScaleCanary{Replicas: 2}, promotion, promotes),
+		works("AwaitsRoute", "promoted by command", given(promoting, personPromoted, unacknowledged), nil, promotion, promotes),
+		works("BakeUndecided", "promoted by command", given(baking, personPromoted, verdict(v1alpha1.VerdictInconclusive)), nil, bake, v1alpha1.ReasonHolding),
+		works("FormerRun", "promoted by command, in the bake of an older version", given(baking, personPromoted, func(in *plan.Input) { in.Run.Former = true }), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		works("Promoted", "by command", given(handedAlone, personPromoted), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable, "promoted shop:b: ann ended its steps at step 1 of 2").then(plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop"}}),
+		works("ActionRefused", "promote, natively in the last step", given(stepAt(1), nativeMode, promote), nil, step, progressing, "that step has to pass"),
+		works("ActionRefused", "promote, of no revision", given(stepAt(0), action(v1alpha1.ActionPromote, "")), nil, step, progressing, "belay.dev/action-revision", candidateRevision),
+		works("ActionRefused", "promote, of another revision", given(stepAt(0), action(v1alpha1.ActionPromote, newerRevision)), nil, step, progressing, "Promote refused: it is for revision"),
+		works("ActionRefused", "promote, another is declared", given(stepAt(0), declares(newerRevision), promote), nil, step, progressing, "declares shop:c meanwhile"),
+		works("ActionRefused", "promote, of an older version's run", given(stepAt(0), formerRun, promote), nil, step, progressing, "another version of Belay"),
+		works("ActionRefused", "promote, before the run", given(gating, promote), nil, v1alpha1.PhaseGating, progressing, "once it is in a step"),
+		works("ActionRefused", "promote, paused by the spec", given(stepAt(0), specPaused, promote), nil, step, progressing, "paused by spec.paused: it goes on after that is false"),
+		works("ActionRefused", "promote, paused by a person", given(stepAt(0), personPaused, promote), nil, step, progressing, "paused by ann since 11:50:00Z", "after the command Resume"),
+		works("ActionRefused", "promote, in the bake", given(baking, fullAt(&justNow), promote), nil, bake, bakes, "its bake is not skipped"),
+		works("ActionRefused", "promote, in a bake that holds", given(baking, verdict(v1alpha1.VerdictError), promote), nil, bake, bakes, "Nothing that was not judged becomes stable", "verb bypass"),
+		works("ActionRefused", "promote, promoting", given(promoting, promote), nil, promotion, promotes, "past its steps"),
+		works("ActionRefused", "promote, before the owner changes", given(handingOver, promote), nil, over, v1alpha1.ReasonHandingOver, "its handover has begun"),
+		works("ActionRefused", "promote, rolling back", given(rollingBack(nil), promote), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack, "Promote refused: already rolling back since 11:50:00Z"),
+		works("ActionRefused", "promote, rolled back", given(rolledBack, promote), nil, v1alpha1.PhaseRolledBack, progressing, "Promote refused: shop:b is already rolled back"),
+		works("ActionRefused", "promote, the owner has changed", given(handed, promote), nil, over, v1alpha1.ReasonHandingOver, "already taking shop:b over"),
+		works("ActionRefused", "promote nothing", given(action(v1alpha1.ActionPromote, "")), nil, v1alpha1.PhaseStable, progressing, "no run is in progress"),
+	}
+}
+
+func pauseCases() []ruleCase {
+	const progressing, paused, back = v1alpha1.ReasonProgressing, v1alpha1.ReasonPaused, v1alpha1.ReasonRollingBack
+	const step, bake, over, gate = v1alpha1.PhaseStepping, v1alpha1.PhaseBaking, v1alpha1.PhaseHandingOver, v1alpha1.PhaseGating
+	pause, resume := action(v1alpha1.ActionPause, ""), action(v1alpha1.ActionResume, "")
+	eight := all(scaled(8), active(stable(8)))
+	underWay := all(handingOver, handedAt(&justNow))
+	fenced := func(in *plan.Input) { in.Canary.Epoch = in.Status.Epoch }
+	return []ruleCase{
+		works("PauseRequested", "in a hold", given(stepAt(0), acknowledgedAt(&justNow), pause), nil, step, paused, "shop:b paused by ann at step 1 of 2 (smoke), weight 10 %", `"because"`, "until the command Resume"),
+		works("PauseRequested", "before the run", given(gating, pause), nil, gate, paused, "before its run"),
+		works("PauseRequested", "in a bake", given(baking, pause), nil, bake, paused),
+		works("PauseRequested", "before the owner changes", given(handingOver, pause), nil, over, paused),
+		works("PauseRequested", "paused by the spec too", given(stepAt(0), specPaused, pause), nil, step, paused),
+		works("TriggerFired", "asked to pause", given(stepAt(0), verdict(v1alpha1.VerdictFail), pause), nil, v1alpha1.PhaseRollingBack, back),
+		works("TriggerFired", "paused by a person", given(baking, personPaused, verdict(v1alpha1.VerdictFail)), nil, v1alpha1.PhaseRollingBack, back),
+		works("AbortRequested", "paused by a person", given(stepAt(0), personPaused, action(v1alpha1.ActionAbort, "")), nil, v1alpha1.PhaseRollingBack, back),
+		works("Superseded", "paused by a person", given(stepAt(0), personPaused, declares(newerRevision)), nil, v1alpha1.PhaseRollingBack, back),
+		works("Paused", "by a person before the run", given(gating, personPaused), nil, gate, paused, "paused by ann since 11:50:00Z", `"look at it"`, "no run of shop:b starts until the command Resume"),
+		works("Paused", "nothing serves, but paused by a person", given(gating, stableReady(0), unavailableFor(time.Hour), personPaused), nil, gate, paused),
+		works("Paused", "by a person in a step", given(stepAt(0), personPaused), nil, step, paused, "paused by ann", "it stays so until the command Resume"),
+		works("Paused", "by a person and the spec", given(stepAt(0), personPaused, specPaused), nil, step, paused, "by spec.paused, and by ann", "until spec.paused is false and the command Resume is given"),
+		works("Paused", "by a person for longer than the deadline", given(stepAt(0), personPaused, entered(longAgo), rollBackAtDeadline, verdict(v1alpha1.VerdictInconclusive)), nil, step, paused),
+		works("Paused", "by a person in a bake", given(baking, personPaused), nil, bake, paused),
+		works("Paused", "by a person before the owner changes", given(handingOver, personPaused), nil, over, paused),
+		works("Paused", "a revert, while another version of the rules takes over", given(promoting, fast, personPaused, formerRun), nil, v1alpha1.PhasePromoting, paused),
+		works("PauseFences", "a handover under way", given(underWay, personPaused), plan.FenceCanary{Epoch: 1}, over, paused, "cancelling a handover"),
+		works("PauseFences", "a handover under way, by the spec", given(underWay, specPaused), plan.FenceCanary{Epoch: 1}, over, paused),
+		works("PauseFences", "fenced", given(underWay, fenced, personPaused), nil, over, paused, "is cancelled, and begins again"),
+		works("HandoverUnlocks", "paused by a person", given(underWay, locked, personPaused), plan.Unlock{}, over, v1alpha1.ReasonHandingOver),
+		works("HandoverReleases", "the pause came too late", given(handed, personPaused), plan.ReleaseRoute{}, over, v1alpha1.ReasonHandingOver, "the pause by ann came too late").then(plan.Unpause{Revision: candidateRevision, Unmark: true}),
+		works("PauseFollowsSize", "in a step", given(stepAt(1), eight, personPaused), plan.ScaleCanary{Replicas: 4}, step, paused, "the Deployment has 8 replicas: scaling the canary from 2 to 4"),
+		works("PauseFollowsSize", "in a step, by the spec", given(stepAt(1), eight, specPaused), plan.ScaleCanary{Replicas: 4}, step, paused),
+		works("PauseFollowsSize", "in a bake", given(baking, eight, personPaused), plan.ScaleCanary{Replicas: 6}, bake, paused),
+		works("PauseFollowsSize", "before the owner changes", given(handingOver, eight, specPaused), plan.ScaleCanary{Replicas: 6}, over, paused),
+		works("PauseFollowsSize", "behind the narrowed Service", given(handingOver, noSplit, narrowed(canaryHash), eight, personPaused), plan.ScaleCanary{Replicas: 6}, over, paused),
+		works("PauseFollowsSize", "by pods", given(stepAt(1), byPods, canaryPods(replicas), eight, personPaused), plan.ScaleCanary{Replicas: 6}, step, paused),
+		works("Paused", "by pods, its weight not reached", given(stepAt(1), byPods, acknowledgedAt(nil), canaryPods(1), personPaused), nil, step, paused),
+		works("Paused", "without a weight", given(stepAt(1), split(0), canaryPods(1), eight, personPaused), nil, step, paused),
+		works("Paused", "the Deployment shrinks", given(baking, scaled(2), active(stable(2)), personPaused), nil, bake, paused),
+		works("PauseDropped", "by the API server", given(stepAt(0), pauseRecorded), nil, step, progressing, "Pause by ann refused: the API server dropped status.pause", "config/crd"),
+		works("PauseDropped", "by the API server, before the run", given(gating, pauseRecorded), nil, gate, progressing),
+		works("Paused", "kept by the API server", given(stepAt(0), pauseRecorded, personPaused), nil, step, paused),
+		works("ResumeRequested", "in a step", given(stepAt(0), personPaused, resume), nil, step, progressing, "shop:b resumed by ann", "paused by ann since 11:50:00Z"),
+		works("ResumeRequested", "before the run", given(gating, personPaused, resume), nil, gate, progressing),
+		works("ActionRefused", "resume, paused by the spec", given(stepAt(0), specPaused, resume), nil, step, progressing, "Resume refused: spec.paused is set: "),
+		works("ActionRefused", "resume, paused by both", given(stepAt(0), personPaused, specPaused, resume), nil, step, progressing, "spec.paused is set: "),
+		works("ActionRefused", "resume what is not paused", given(stepAt(0), resume), nil, step, progressing, "nothing is paused by the command Pause"),
+		works("ActionRefused", "pause twice", given(stepAt(0), personPaused, pause), nil, step, progressing, "already paused by ann since 11:50:00Z"),
+		works("ActionRefused", "pause, another is declared", given(stepAt(0), declares(newerRevision), pause), nil, step, progressing, "declares shop:c meanwhile"),
+		works("ActionRefused", "pause nothing", given(pause), nil, v1alpha1.PhaseStable, progressing, "set spec.paused"),
+		works("ActionRefused", "pause, rolling back", given(rollingBack(nil), pause), nil, v1alpha1.PhaseRollingBack, back, "Pause refused: already rolling back"),
+		works("ActionRefused", "pause, rolled back", given(rolledBack, pause), nil, v1alpha1.PhaseRolledBack, progressing, "already rolled back"),
+		works("ActionRefused", "pause, the owner has changed", given(handed, pause), nil, over, v1alpha1.ReasonHandingOver, "already taking shop:b over"),
+		works("ActionRefused", "pause a native roll", given(native, pause), nil, over, v1alpha1.ReasonHandingOver, "already taking shop:b over"),
 	}
 }
 

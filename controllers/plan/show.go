@@ -15,6 +15,7 @@ import (
 // when to look again at the latest.
 func (f *facts) finish(d Decision) Decision {
 	d = f.showRefusal(d)
+	f.endPause(&d)
 	f.showChanged(&d)
 	switch {
 	case f.late(d):
@@ -27,7 +28,7 @@ func (f *facts) finish(d Decision) Decision {
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
 		if f.in.Status.Step != nil && cancellable(f) && d.Status.Phase == f.in.Status.Phase {
-			f.noteWaiting(s)
+			f.noteWaiting(d)
 		}
 	}
 	d.Status.Serving = f.serving()

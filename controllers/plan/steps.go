@@ -31,16 +31,17 @@ func (f *facts) stepHold() time.Duration {
 }
 
 func holdRunning(f *facts) bool {
-	over, _ := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
+	over, _ := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold()+f.stood())
 	return !over
 }
 
 func holdStep(f *facts) Decision {
-	_, left := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold())
+	_, left := f.sinceElapsed(f.step().AcknowledgedAt, f.stepHold()+f.stood())
 	until := f.in.Now.Add(left)
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: holding at %s until %s; %s", f.stage(), f.stepShare(), clock(until), f.verdictSummary()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = left
+	f.sayNextAgain(&d, "judge "+f.stage(), until)
 	return d
 }
 

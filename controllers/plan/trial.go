@@ -242,11 +242,19 @@ func noteAcknowledged(f *facts) Decision {
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: %s; holding until %s", f.stage(), what, clock(f.now().Add(f.stepHold()))))
 	now, step := f.now(), f.step()
 	step.AcknowledgedAt = &now
+	f.standsFromHere(&step)
 	d.Status.Step = &step
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = max(1, f.stepHold())
 	f.sayNext(&d, "judge "+f.stage(), now.Add(f.stepHold()))
 	return d
+}
+
+// sayNextAgain shows it after a pause, which has another end.
+func (f *facts) sayNextAgain(d *Decision, next string, at time.Time) {
+	if s := d.Status.Step; s != nil && s.NextAt == nil {
+		f.sayNext(d, next, at)
+	}
 }
 
 // sayNext shows what the step waits for, and until when.

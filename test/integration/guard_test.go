@@ -192,6 +192,7 @@ func TestCommandsCarryTheirAuthor(t *testing.T) {
 		err := user.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, forged))
 		g.Expect(err).To(MatchError(ContainSubstring("a command must not be changed")), key)
 	}
+	answer(t, "commands", "1")
 	again := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"Retry",%q:"2"}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken)
 	g.Expect(user.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, again))).To(Succeed())
 	g.Expect(strings.Contains(rollout.Annotations[v1alpha1.AnnotationActionBy], "somebody")).To(BeFalse())

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,10 +16,14 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// command gives a Rollout a command.
-func command(t *testing.T, c client.Client, rollout, action, token string) error {
+// command gives a Rollout a command, for a revision if one is named.
+func command(t *testing.T, c client.Client, rollout, action, token string, revision ...string) error {
 	t.Helper()
-	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, token)
+	of := "null"
+	if len(revision) > 0 {
+		of = strconv.Quote(revision[0])
+	}
+	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q,%q:%s}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, token, v1alpha1.AnnotationActionRevision, of)
 	object := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: rollout, Namespace: "shop"}}
 	return c.Patch(t.Context(), object, client.RawPatch(types.MergePatchType, document))
 }
@@ -26,13 +31,16 @@ func command(t *testing.T, c client.Client, rollout, action, token string) error
 func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 	user := dev(t)
 	guarded(t, "bounded", true)
-	NewWithT(t).Eventually(func() error { return command(t, user, "bounded", "Promote", "1") }).WithTimeout(soon).
-		Should(MatchError(ContainSubstring("belay.dev/action must be Abort or Retry")))
+	NewWithT(t).Eventually(func() error { return command(t, user, "bounded", "Skip", "1") }).WithTimeout(soon).
+		Should(MatchError(ContainSubstring("belay.dev/action must be Abort, Pause, Promote, Resume or Retry")))
 	for name, c := range map[string]struct{ action, token, refused string }{
 		"abort":           {"Abort", "2", ""},
 		"retry":           {"Retry", "3", ""},
-		"lower case":      {"abort", "4", "must be Abort or Retry"},
-		"no action":       {"", "5", "must be Abort or Retry"},
+		"pause":           {"Pause", "6", ""},
+		"resume":          {"Resume", "7", ""},
+		"of no revision":  {"Promote", "8", "Promote needs belay.dev/action-revision"},
+		"lower case":      {"abort", "4", "must be Abort, Pause, Promote, Resume or Retry"},
+		"no action":       {"", "5", "must be Abort, Pause, Promote, Resume or Retry"},
 		"longest token":   {"Abort", strings.Repeat("t", 128), ""},
 		"too long, by 1":  {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
 		"no token at all": {"Promote", "", "needs a new belay.dev/action-token"},
@@ -42,6 +50,7 @@ func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 			err := command(t, user, "bounded", c.action, c.token)
 			if c.refused == "" {
 				g.Expect(err).NotTo(HaveOccurred())
+				answer(t, "bounded", c.token)
 				return
 			}
 			g.Expect(err).To(MatchError(ContainSubstring(c.refused)))
@@ -53,7 +62,7 @@ func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 func TestCommandsTakeTheirVerb(t *testing.T) {
 	g := NewWithT(t)
 	guarded(t, "verbs", true)
-	for user, verbs := range map[string][]string{"writer": nil, "aborter": {"abort"}, "retrier": {"retry"}} {
+	for user, verbs := range map[string][]string{"writer": nil, "aborter": {"abort"}, "retrier": {"retry"}, "promoter": {"promote"}, "pauser": {"pause", "resume"}} {
 		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "verbs-" + user}, Rules: []rbacv1.PolicyRule{{
 			APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"rollouts"}, Verbs: append([]string{"get", "patch"}, verbs...)}}}
 		create(t, role)
@@ -68,11 +77,15 @@ func TestCommandsTakeTheirVerb(t *testing.T) {
 		{"writer", "Abort", false}, {"writer", "Retry", false},
 		{"aborter", "Abort", true}, {"aborter", "Retry", false},
 		{"retrier", "Abort", false}, {"retrier", "Retry", true},
+		{"aborter", "Promote", false}, {"promoter", "Promote", true}, {"promoter", "Pause", false},
+		{"aborter", "Pause", false}, {"pauser", "Pause", true}, {"pauser", "Promote", false},
+		{"retrier", "Resume", false}, {"pauser", "Resume", true},
 	} {
 		token := fmt.Sprint("t", i)
-		give := func() error { return command(t, as(t, c.user), "verbs", c.action, token) }
+		give := func() error { return command(t, as(t, c.user), "verbs", c.action, token, "bbbbbbbbbb") }
 		if c.accepted {
 			g.Eventually(give).WithTimeout(soon).Should(Succeed(), c.user+" "+c.action)
+			answer(t, "verbs", token)
 			continue
 		}
 		g.Eventually(give).WithTimeout(soon).Should(MatchError(ContainSubstring("you may not give the command "+c.action+": it needs the verb ")), c.user+" "+c.action)

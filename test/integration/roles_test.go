@@ -47,6 +47,13 @@ func TestRoles(t *testing.T) {
 		{"oncall", "delete", "belay.dev", "rollouts", "", "shop", false},
 		{"oncall", "abort", "belay.dev", "rollouts", "", "shop", true},
 		{"oncall", "retry", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "promote", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "pause", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "resume", "belay.dev", "rollouts", "", "shop", true},
+		{"editor", "promote", "belay.dev", "rollouts", "", "shop", true},
+		{"editor", "pause", "belay.dev", "rollouts", "", "shop", true},
+		{"editor", "resume", "belay.dev", "rollouts", "", "shop", true},
+		{"viewer", "pause", "belay.dev", "rollouts", "", "shop", false},
 		{"oncall", "bypass", "belay.dev", "rollouts", "", "shop", true},
 		{"oncall", "patch", "apps", "deployments", "", "shop", false},
 		{"oncall", "update", "belay.dev", "metricsources", "", "", true},
@@ -115,6 +122,8 @@ func TestRolesAtWork(t *testing.T) {
 	grant(t, admin, "role-edit", "belay-view", "belay-edit")
 	grant(t, admin, "role-admin", "belay-view", "belay-edit", "belay-admin")
 	grant(t, admin, "role-sre", "belay-sre")
+	bind(t, admin, "role-oncall", "belay-oncall")
+	allowed(t, admin, "role-oncall", "promote", v1alpha1.GroupVersion.Group, "rollouts")
 	bind(t, admin, "role-view", "belay-view")
 	bind(t, admin, "role-sre-alone", "belay-sre")
 	allowed(t, admin, "role-view", "list", v1alpha1.GroupVersion.Group, "rollouts")
@@ -125,6 +134,13 @@ func TestRolesAtWork(t *testing.T) {
 		},
 		"abort": func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionAbort) },
 		"retry": func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionRetry) },
+		"promote": func(ctx context.Context, c client.Client) error {
+			return give(ctx, c, v1alpha1.ActionPromote)
+		},
+		"pause": func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionPause) },
+		"end a pause": func(ctx context.Context, c client.Client) error {
+			return give(ctx, c, v1alpha1.ActionResume)
+		},
 		"edit": func(ctx context.Context, c client.Client) error {
 			r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "roles", Namespace: "shop"}}
 			return c.Patch(ctx, r, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"mode":"Observe"}}`)), client.DryRunAll)
@@ -132,14 +148,16 @@ func TestRolesAtWork(t *testing.T) {
 		"resume": func(ctx context.Context, c client.Client) error { return resume(ctx, c, "") },
 		"bypass": func(ctx context.Context, c client.Client) error { return resume(ctx, c, "outage") },
 	}
+	commands := []string{"abort", "retry", "promote", "pause", "end a pause"}
 	guarded(t, "roles", true)
 	held(t, as(t, "role-edit"), "roles")
 	for role, may := range map[string][]string{
 		"role-view":      {"read"},
-		"role-edit":      {"read", "abort", "retry", "edit"},
-		"role-admin":     {"read", "abort", "retry", "edit", "bypass"},
-		"role-sre":       {"read", "abort", "retry", "bypass"},
-		"role-sre-alone": {"read", "abort", "retry"},
+		"role-edit":      append([]string{"read", "edit"}, commands...),
+		"role-admin":     append([]string{"read", "edit", "bypass"}, commands...),
+		"role-sre":       append([]string{"read", "bypass"}, commands...),
+		"role-sre-alone": append([]string{"read"}, commands...),
+		"role-oncall":    append([]string{"read"}, commands...),
 	} {
 		for act, do := range acts {
 			t.Run(role+" "+act, func(t *testing.T) {
@@ -157,7 +175,7 @@ func TestRolesAtWork(t *testing.T) {
 
 // give is a command in a dry-run.
 func give(ctx context.Context, c client.Client, action v1alpha1.Action) error {
-	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, image())
+	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q,%q:"bbbbbbbbbb"}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, image(), v1alpha1.AnnotationActionRevision)
 	return c.Patch(ctx, &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "roles", Namespace: "shop"}}, client.RawPatch(types.MergePatchType, document), client.DryRunAll)
 }
 

@@ -1,0 +1,60 @@
+package invariants
+
+import (
+	"reflect"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// paused is whether spec.paused or a command holds the candidate.
+func (c *check) paused() bool {
+	p := c.in.Status.Pause
+	return c.in.Spec.Paused || p != nil && p.Revision == c.tried()
+}
+
+// stood is how much longer a pause, or 0 replicas, makes the hold or the bake in progress.
+func (c *check) stood() time.Duration {
+	s := c.in.Status.Step
+	if s == nil {
+		return 0
+	}
+	stood := time.Duration(s.WaitedSeconds-s.WaitedBefore) * time.Second
+	if s.WaitsSince != nil {
+		stood += max(0, c.in.Now.Sub(s.WaitsSince.Time))
+	}
+	return max(0, stood)
+}
+
+// answers is whether the decision is the answer to a command, which is given once.
+func (c *check) answers() bool {
+	return !reflect.DeepEqual(c.in.Status.LastHandledAction, c.d.Status.LastHandledAction)
+}
+
+// weightReached is whether the hold of the step, or the bake, has begun.
+func (c *check) weightReached() bool {
+	if c.in.Status.Phase == v1alpha1.PhaseStepping {
+		return c.in.Status.Step != nil && c.in.Status.Step.AcknowledgedAt != nil
+	}
+	return c.before().FullAt != nil
+}
+
+// pause: one that a person has commanded begins and ends by commands, or ends with its
+// candidate.
+func (c *check) pause() {
+	was, is := c.in.Status.Pause, c.d.Status.Pause
+	asked := func(a v1alpha1.Action) bool { return c.in.Action != nil && c.in.Action.Action == a }
+	switch {
+	case was == nil && is != nil:
+		c.require(asked(v1alpha1.ActionPause) && is.Revision == c.tried(), "pauses revision %s, which nobody has asked for", is.Revision)
+		c.require(!c.in.Canary.Handed, "pauses a candidate that the Deployment owns")
+	case was != nil && is != nil:
+		c.require(*was == *is, "changes a pause")
+	case was != nil:
+		s := &c.d.Status
+		rejected := s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack && s.Rollback != nil && s.Rollback.Outcome == v1alpha1.OutcomeRolledBack
+		replaced := s.Candidate != nil && s.Candidate.Revision != was.Revision || c.declared() != was.Revision && !s.Phase.InRun() || s.Stable != nil && s.Stable.Revision == was.Revision
+		taken := s.Phase == v1alpha1.PhaseHandingOver && (c.in.Canary.Handed || !byHandOver(s.Promotion))
+		c.require(asked(v1alpha1.ActionResume) || rejected || replaced || taken, "ends the pause of a candidate that goes on")
+	}
+}

@@ -1,0 +1,160 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
+)
+
+// looks at an input again and again, each time with what was recorded before.
+type looks struct {
+	t  *testing.T
+	in plan.Input
+}
+
+func (l *looks) look(after time.Duration, changes ...change) plan.Result {
+	l.in.Now = l.in.Now.Add(after)
+	for _, c := range changes {
+		c(&l.in)
+	}
+	r := plan.Transition(l.in)
+	l.in.Status, l.in.Action = r.Status, nil
+	l.t.Logf("%s %s: %s (%s)", l.in.Now.Format("15:04:05"), r.Rule, r.Why, r.Does())
+	return r
+}
+
+// pauses are the two ways to pause, and to go on.
+var pauses = map[string]struct{ begin, end change }{
+	"by the spec": {specPaused, func(in *plan.Input) { in.Spec.Paused = false }},
+	"by command":  {action(v1alpha1.ActionPause, ""), action(v1alpha1.ActionResume, "")},
+}
+
+// TestAPauseStopsTheClocks: one minute into a hold of one and a half, and into a bake of five,
+// somebody pauses for three hours. The rest of each comes afterwards, however late, and the
+// deadline of an hour is not over.
+func TestAPauseStopsTheClocks(t *testing.T) {
+	for name, c := range map[string]struct {
+		stage    change
+		rest     time.Duration
+		ends     string
+		deadline time.Duration
+	}{
+		"a hold": {all(stepAt(0), acknowledgedAt(ptr(ago(30*time.Second))), entered(ago(time.Minute))), 30 * time.Second, "StepPassed", 0},
+		"a bake": {all(baking, fullAt(ptr(ago(time.Minute)))), 4 * time.Minute, "HandsOver", 0},
+	} {
+		for by, p := range pauses {
+			t.Run(name+" "+by, func(t *testing.T) {
+				l := &looks{t, given(c.stage, rollBackAtDeadline)}
+				l.look(0, p.begin)
+				l.look(500 * time.Millisecond)
+				if r := l.look(3 * time.Hour); r.Reason != v1alpha1.ReasonPaused || len(r.Effects) > 0 {
+					t.Fatalf("after three hours: %s", r.Reason)
+				}
+				l.look(200*time.Millisecond, p.end)
+				if r := l.look(c.rest - time.Second); r.Reason == v1alpha1.ReasonDeadlineExceeded || r.Status.Phase != l.in.Status.Phase || r.Rule == c.ends {
+					t.Fatalf("the rest is cut: %s", r.Rule)
+				}
+				ended := l.look(4 * time.Second)
+				_, over := plan.EffectOf[plan.HandOver](ended.Decision)
+				if ended.Rule != c.ends && !over && ended.Status.Phase != v1alpha1.PhaseHandingOver {
+					t.Errorf("the rest is over, and not the stage: %s", ended.Rule)
+				}
+			})
+		}
+	}
+}
+
+// TestAHoldThatBeginsAfterAPauseIsNotLonger: the pause came while the canary was not ready.
+func TestAHoldThatBeginsAfterAPauseIsNotLonger(t *testing.T) {
+	l := &looks{t, given(stepAt(0), acknowledgedAt(nil), entered(justNow), canaryReady(0), split(0))}
+	l.look(0, specPaused)
+	l.look(time.Hour)
+	l.look(time.Second, func(in *plan.Input) { in.Spec.Paused = false }, canaryPods(1), split(10))
+	if l.in.Status.Step.AcknowledgedAt == nil {
+		t.Fatal("the weight is not acknowledged")
+	}
+	if r := l.look(64 * time.Second); r.Rule != "StepPassed" {
+		t.Errorf("a hold of one minute is not over after 64 s: %s", r.Rule)
+	}
+}
+
+// TestAPauseEndsWithItsCandidate, and not with a run of it that ends otherwise.
+func TestAPauseEndsWithItsCandidate(t *testing.T) {
+	ended := all(noCanary, noSplit)
+	for name, c := range map[string]struct {
+		in    plan.Input
+		stays bool
+	}{
+		"a newer version before the run":            {given(gating, declares(newerRevision), personPaused), false},
+		"a newer version in the run":                {given(stepAt(0), declares(newerRevision), personPaused), true},
+		"a newer version, the run ended":            {given(rollingBack(&recently), ended, rollbackOutcome(v1alpha1.OutcomeSuperseded), declares(newerRevision), personPaused), false},
+		"stable declared again":                     {given(gating, declares(stableRevision), paused(false), personPaused), false},
+		"rejected":                                  {given(stepAt(0), verdict(v1alpha1.VerdictFail), personPaused), false},
+		"aborted before the run":                    {given(gating, personPaused, action(v1alpha1.ActionAbort, "")), false},
+		"bypassed":                                  {given(stepAt(0), paused(false), personPaused), false},
+		"the owner has changed":                     {given(handed, personPaused), false},
+		"promoted":                                  {given(handedAlone, personPaused), false},
+		"a run of an older version of the rules":    {given(stepAt(0), personPaused, func(in *plan.Input) { in.Run.Former = true }), true},
+		"it is taken back":                          {given(rollingBack(&recently), ended, rollbackOutcome(v1alpha1.OutcomeCancelled), personPaused), true},
+		"a wait":                                    {given(baking, personPaused), true},
+		"scaled to 0":                               {given(stepAt(0), personPaused, atZero), true},
+		"the canary lost just before the handover":  {given(handingOver, personPaused, canaryReady(0)), true},
+		"a deletion":                                {given(stepAt(0), personPaused, deleted(time.Second)), true},
+		"the Deployment is gone for the time being": {given(stepAt(0), personPaused, workloadGone), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := plan.Decide(c.in); (d.Status.Pause != nil) != c.stays {
+				t.Errorf("%s: the pause is %+v", d.Rule, d.Status.Pause)
+			}
+		})
+	}
+}
+
+// TestAPausedRunOfOlderRulesWaitsAgain: an upgrade takes the run back, and the next run of
+// the same version does not start before somebody resumes it.
+func TestAPausedRunOfOlderRulesWaitsAgain(t *testing.T) {
+	l := &looks{t, given(stepAt(0), personPaused, func(in *plan.Input) { in.Run.Former = true })}
+	for range 3 {
+		l.look(time.Second)
+	}
+	l.look(time.Second, split(0))
+	l.look(time.Minute)
+	l.look(time.Minute, noCanary)
+	l.look(time.Second, noSplit)
+	for range 5 {
+		l.look(time.Second, func(in *plan.Input) { in.Workload.Marks.Run = "" })
+	}
+	if l.in.Status.Phase != v1alpha1.PhaseGating || l.in.Status.Pause == nil {
+		t.Fatalf("phase %s, pause %+v", l.in.Status.Phase, l.in.Status.Pause)
+	}
+	l.look(time.Second, action(v1alpha1.ActionResume, candidateRevision))
+	if r := l.look(time.Second); r.Rule != "RunStarts" {
+		t.Errorf("resumed: %s", r.Rule)
+	}
+}
+
+// TestEachPauseCancelsItsHandover: a second pause fences a handover that was decided after
+// the first.
+func TestEachPauseCancelsItsHandover(t *testing.T) {
+	l := &looks{t, given(handingOver, handedAt(&justNow))}
+	for n := range 2 {
+		l.look(0, action(v1alpha1.ActionPause, ""), func(in *plan.Input) { in.Action.Token = string(rune('a' + n)) })
+		fence, ok := plan.EffectOf[plan.FenceCanary](l.look(time.Second).Decision)
+		if !ok || fence.Epoch <= l.in.Canary.Epoch {
+			t.Fatalf("pause %d does not fence: %+v", n+1, fence)
+		}
+		l.look(time.Second, func(in *plan.Input) { in.Canary.Epoch = fence.Epoch })
+		if r := l.look(time.Second); r.Rule != "Paused" || r.Status.Promotion.HandedAt != nil {
+			t.Fatalf("fenced: %s", r.Rule)
+		}
+		l.look(time.Second, action(v1alpha1.ActionResume, ""), func(in *plan.Input) { in.Action.Token = string(rune('x' + n)) })
+		for i := 0; l.in.Status.Promotion.HandedAt == nil; i++ {
+			if i > 30 {
+				t.Fatal("not handed over after the pause")
+			}
+			l.look(2 * time.Second)
+		}
+	}
+}
