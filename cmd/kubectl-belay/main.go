@@ -23,20 +23,22 @@ var version = "development"
 
 // Exit codes. Scripts rely on them: docs/cli.md.
 const (
-	exitOK         = 0
-	exitError      = 1
-	exitUsage      = 2
-	exitRolledBack = 10
-	exitSuperseded = 11
-	exitCancelled  = 12
-	exitBypassed   = 13
-	exitTimeout    = 14
+	exitOK            = 0
+	exitError         = 1
+	exitUsage         = 2
+	exitNotComparable = 3
+	exitRolledBack    = 10
+	exitSuperseded    = 11
+	exitCancelled     = 12
+	exitBypassed      = 13
+	exitTimeout       = 14
 )
 
 const exitCodes = `Exit codes:
-  0   done; for wait: promoted
-  1   error, or a command that Belay refused
+  0   done; for wait: promoted; for verify, replay, diff and lint: nothing found
+  1   error, or a command that Belay refused; for verify, replay, diff and lint: something found
   2   wrong usage
+  3   for verify and replay: not comparable
   10  the version was rolled back
   11  another version was declared before it ended
   12  the stable version was declared again
@@ -123,13 +125,17 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	a.flags.AddFlags(root.PersistentFlags())
 	hideConnection(root)
-	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"})
+	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "prove", Title: "Prove and check:"})
 	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.wait()} {
 		cmd.GroupID = "see"
 		root.AddCommand(checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.abort(), a.retry(), a.rollback()} {
 		cmd.GroupID = "act"
+		root.AddCommand(checked(cmd))
+	}
+	for _, cmd := range []*cobra.Command{a.verify(), a.replay(), a.export()} {
+		cmd.GroupID = "prove"
 		root.AddCommand(checked(cmd))
 	}
 	return checked(root)
