@@ -134,7 +134,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "act"
 		root.AddCommand(checked(cmd))
 	}
-	for _, cmd := range []*cobra.Command{a.verify(), a.replay(), a.export()} {
+	for _, cmd := range []*cobra.Command{a.verify(), a.replay(), a.export(), a.lint()} {
 		cmd.GroupID = "prove"
 		root.AddCommand(checked(cmd))
 	}
