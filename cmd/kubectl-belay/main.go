@@ -23,20 +23,23 @@ var version = "development"
 
 // Exit codes. Scripts rely on them: docs/cli.md.
 const (
-	exitOK         = 0
-	exitError      = 1
-	exitUsage      = 2
-	exitRolledBack = 10
-	exitSuperseded = 11
-	exitCancelled  = 12
-	exitBypassed   = 13
-	exitTimeout    = 14
+	exitOK            = 0
+	exitError         = 1
+	exitUsage         = 2
+	exitNotComparable = 3
+	exitRolledBack    = 10
+	exitSuperseded    = 11
+	exitCancelled     = 12
+	exitBypassed      = 13
+	exitTimeout       = 14
 )
 
 const exitCodes = `Exit codes:
-  0   done; for wait: promoted
-  1   error, or a command that Belay refused; for doctor: findings; for backtest: it would have fired
+  0   done; for wait: promoted; for checks: nothing found
+  1   error, or a command that Belay refused; for verify, replay, lint, diff and doctor:
+      something found; for backtest: it would have fired
   2   wrong usage
+  3   for verify and replay: not comparable
   10  the version was rolled back
   11  another version was declared before it ended
   12  the stable version was declared again
@@ -123,7 +126,8 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	a.flags.AddFlags(root.PersistentFlags())
 	hideConnection(root)
-	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "setup", Title: "Set up:"})
+	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"},
+		&cobra.Group{ID: "prove", Title: "Prove and check:"}, &cobra.Group{ID: "setup", Title: "Set up:"})
 	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.wait()} {
 		cmd.GroupID = "see"
 		root.AddCommand(checked(cmd))
@@ -134,6 +138,10 @@ func (a *app) root() *cobra.Command {
 	}
 	for _, cmd := range []*cobra.Command{a.doctor(), a.init(), a.backtest()} {
 		cmd.GroupID = "setup"
+		root.AddCommand(checked(cmd))
+	}
+	for _, cmd := range []*cobra.Command{a.verify(), a.replay(), a.export(), a.lint()} {
+		cmd.GroupID = "prove"
 		root.AddCommand(checked(cmd))
 	}
 	return checked(root)

@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -77,34 +78,55 @@ func Verdicts(chain []v1alpha1.DecisionRecord) []v1alpha1.VerdictReference {
 	return nil
 }
 
+// Break is the first place where a chain does not verify.
+type Break struct {
+	// Record is the number of the record that its place in the chain asks for, from 1.
+	Record int32
+	// What is wrong, in a sentence without the values.
+	What string
+	// Expected is the number or hash that a whole chain has there; Found is what stands there.
+	Expected, Found string
+}
+
+func (b *Break) Error() string { return b.What }
+
 // Verify checks the chain from its first record to the head: the numbers have no gaps,
-// each record has the hash of the one before, and each hash is the one of its content.
+// each record has the hash of the one before, and each hash is the one of its content. The
+// error is a *Break.
 func Verify(chain []v1alpha1.DecisionRecord, head *v1alpha1.ChainHead) error {
 	prev := ""
 	for i, record := range chain {
-		if record.Seq != int32(i+1) {
-			return fmt.Errorf("record %d has number %d: a record is missing, repeated or out of order", i+1, record.Seq)
-		}
-		if record.Prev != prev {
-			return fmt.Errorf("record %d does not have the hash of the record before it", record.Seq)
-		}
-		hash, err := Hash(record)
-		if err != nil {
+		if err := inPlace(record, int32(i+1), prev); err != nil {
 			return err
-		}
-		if hash != record.Hash {
-			return fmt.Errorf("record %d was changed: its content has another hash", record.Seq)
 		}
 		prev = record.Hash
 	}
-	if head == nil {
-		if len(chain) > 0 {
-			return fmt.Errorf("the chain has %d records but no head", len(chain))
-		}
-		return nil
+	end := int32(len(chain))
+	switch {
+	case head == nil && end > 0:
+		return &Break{end, fmt.Sprintf("the chain has %d records but no head", end), prev, ""}
+	case head != nil && head.Seq != end:
+		return &Break{end, fmt.Sprintf("the head is record %d, but the chain ends at %d: records at its end were removed or added", head.Seq, end), strconv.Itoa(int(head.Seq)), strconv.Itoa(int(end))}
+	case head != nil && head.Hash != prev:
+		return &Break{end, fmt.Sprintf("record %d is not the one that the head names: records at the end of the chain were removed or added", end), head.Hash, prev}
 	}
-	if int(head.Seq) != len(chain) || head.Hash != prev {
-		return fmt.Errorf("the head is record %d, but the chain ends at %d: records at its end were removed or added", head.Seq, len(chain))
+	return nil
+}
+
+// inPlace checks a record against its place: its number, and the hash before it.
+func inPlace(record v1alpha1.DecisionRecord, place int32, prev string) error {
+	if record.Seq != place {
+		return &Break{place, fmt.Sprintf("record %d has number %d: a record is missing, repeated or out of order", place, record.Seq), strconv.Itoa(int(place)), strconv.Itoa(int(record.Seq))}
+	}
+	if record.Prev != prev {
+		return &Break{place, fmt.Sprintf("record %d does not have the hash of the record before it", place), prev, record.Prev}
+	}
+	hash, err := Hash(record)
+	if err != nil {
+		return &Break{place, fmt.Sprintf("record %d cannot be hashed: %v", place, err), "", record.Hash}
+	}
+	if hash != record.Hash {
+		return &Break{place, fmt.Sprintf("record %d was changed: its content has another hash", place), hash, record.Hash}
 	}
 	return nil
 }

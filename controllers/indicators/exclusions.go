@@ -3,7 +3,6 @@ package indicators
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/analysis/triggers"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -29,13 +29,13 @@ var shortfalls = []struct {
 }
 
 // excluding are the triggers that demand that something is excluded.
-func excluding(spec v1alpha1.GuardrailSpec) (triggers []v1alpha1.Trigger) {
+func excluding(spec v1alpha1.GuardrailSpec) (demanding []v1alpha1.Trigger) {
 	for _, t := range spec.Triggers {
 		if t.Regression != nil && t.Regression.Exclude != "" {
-			triggers = append(triggers, t)
+			demanding = append(demanding, t)
 		}
 	}
-	return triggers
+	return demanding
 }
 
 // notePace keeps what a probe has counted, for slos of which something must be excluded.
@@ -49,8 +49,8 @@ func (r *Reconciler) notePace(s *subject, m measure, u use, f finding, now time.
 // setExclusions warns of Rollouts whose steps are too short. Those that were not looked at
 // now, or whose rate is not known yet, keep their warning.
 func (r *Reconciler) setExclusions(s *subject, u uses, now time.Time) {
-	triggers := excluding(s.spec)
-	if len(triggers) == 0 {
+	demanding := excluding(s.spec)
+	if len(demanding) == 0 {
 		s.withoutExclusions()
 		return
 	}
@@ -66,14 +66,14 @@ func (r *Reconciler) setExclusions(s *subject, u uses, now time.Time) {
 	})
 	known := 0
 	for _, one := range u.stable {
-		for _, t := range triggers {
+		for _, t := range demanding {
 			pace, ok := r.paces.of(s.kind, nameIn(s.object), one.rollout, t.SLO)
 			if !ok {
 				continue
 			}
 			known++
 			all = slices.DeleteFunc(all, func(e v1alpha1.ExclusionStatus) bool { return e.Rollout == one.rollout && e.Trigger == t.Name })
-			if short, message := powerOf(s.spec, t, one.spec, pace).Judge(); short != "" {
+			if short, message := triggers.PowerOf(s.spec, t, one.spec, pace.rate, pace.ratio).Judge(); short != "" {
 				all = append(all, v1alpha1.ExclusionStatus{Rollout: one.rollout, Trigger: t.Name, Reason: reasonOf(short), Message: v1alpha1.Bounded(message, 512)})
 			}
 		}
@@ -125,33 +125,4 @@ func reasonOf(short analysis.Shortfall) string {
 		}
 	}
 	return v1alpha1.ReasonHoldTooShort
-}
-
-// powerOf is what a run of a Rollout would have for a trigger. The API server has checked the
-// form of the numbers.
-func powerOf(spec v1alpha1.GuardrailSpec, t v1alpha1.Trigger, rollout v1alpha1.RolloutSpec, p pace) analysis.Power {
-	number := func(text string, standard float64) float64 {
-		if n, err := strconv.ParseFloat(text, 64); err == nil {
-			return n
-		}
-		return standard
-	}
-	slo, _ := spec.SLO(t.SLO)
-	power := analysis.Power{
-		Target:     number(t.Regression.Exclude, 0) * (1 - number(slo.Objective, 0)/100),
-		Confidence: number(t.Regression.ExcludeConfidence, 95) / 100,
-		Ratio:      p.ratio, Rate: p.rate, WarmUp: spec.WarmUpOf(t), Deadline: rollout.StepDeadline.Duration,
-	}
-	if slo.Indicator.Latency != nil {
-		power.BadName = "slower than " + slo.Indicator.Latency.Threshold.Duration.String()
-	}
-	for _, step := range rollout.Steps {
-		power.Steps = append(power.Steps, analysis.PlannedStep{Weight: int(step.Weight), Hold: step.Hold.Duration})
-	}
-	bake := analysis.PlannedStep{Weight: 100, Hold: rollout.Promotion.Bake.Duration}
-	if rollout.ReplicaWeighted() {
-		bake.Weight = 50
-	}
-	power.Steps = append(power.Steps, bake)
-	return power
 }

@@ -1,0 +1,166 @@
+package lint
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"belay.dev/belay/analysis/presets"
+	"belay.dev/belay/analysis/triggers"
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// advise adds what is allowed, but will not do what people expect.
+func advise(objects []*object, options Options) {
+	bound := map[*object]*v1alpha1.GuardrailSpec{}
+	for _, o := range objects {
+		if len(o.findings) > 0 {
+			continue
+		}
+		if g := o.guardrail(); g != nil {
+			filled := presets.Fill(*g)
+			bound[o] = &filled
+		}
+	}
+	for _, o := range objects {
+		if g := bound[o]; g != nil {
+			o.adviseBudget(*g)
+			o.adviseBuckets(*g, options)
+			if options.Metrics != nil {
+				o.adviseMetrics(*g, *options.Metrics)
+			}
+		}
+		if r := o.rollout(); r != nil && len(o.findings) == 0 {
+			o.adviseRollout(*r, objects, bound, options.Rate)
+		}
+	}
+}
+
+// adviseRollout looks at the guardrails that a Rollout names.
+func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[*object]*v1alpha1.GuardrailSpec, rate float64) {
+	for i, ref := range r.Spec.Guardrails {
+		path := fmt.Sprintf("spec.guardrails[%d]", i)
+		at := slices.IndexFunc(objects, func(g *object) bool {
+			return g.kind == "Guardrail" && g.name == ref.Name && (g.namespace == o.namespace || g.namespace == "" || o.namespace == "")
+		})
+		if at < 0 {
+			o.add(Advice, path, fmt.Sprintf("Guardrail %.63q is not in these files, so the steps were not checked against it", ref.Name), "lint both together; no run starts before the Guardrail is in the Rollout's namespace")
+			continue
+		}
+		if g := bound[objects[at]]; g != nil {
+			o.adviseSteps(r.Spec, *g, ref.Name, rate)
+		}
+	}
+}
+
+// adviseSteps compares each step with the requests that a guardrail needs for a pass.
+func (o *object) adviseSteps(r v1alpha1.RolloutSpec, g v1alpha1.GuardrailSpec, name string, rate float64) {
+	counts := slices.ContainsFunc(g.EffectiveTriggers(), func(t v1alpha1.Trigger) bool { return t.SLO != "" && !g.Observes(t) })
+	if !counts || r.Mode == v1alpha1.ModeObserve {
+		return
+	}
+	for i, step := range r.Steps {
+		path := fmt.Sprintf("spec.steps[%d]", i)
+		if step.Weight == 0 {
+			o.add(Advice, path, fmt.Sprintf("no request reaches the candidate at weight 0, and Guardrail %s counts requests: the step holds until stepDeadline, %s", name, short(r.StepDeadline.Duration)),
+				"a weight of at least 1, or leave the step out")
+			continue
+		}
+		perSecond := rate * float64(step.Weight) / 100
+		gets := perSecond * step.Hold.Seconds()
+		if rate <= 0 || gets >= float64(g.MinimumSamples) {
+			continue
+		}
+		takes := roundUp(float64(g.MinimumSamples) / perSecond)
+		said := fmt.Sprintf("step %d of %d (%d %% for %s) gives the candidate about %.0f requests at %g/s, and a pass of Guardrail %s needs %d (minimumSamples): it holds for about %s",
+			i+1, len(r.Steps), step.Weight, short(step.Hold.Duration), gets, rate, name, g.MinimumSamples, short(takes))
+		if takes > r.StepDeadline.Duration {
+			said += ", which is longer than stepDeadline " + short(r.StepDeadline.Duration)
+		}
+		o.add(Advice, path, said, fmt.Sprintf("hold: %s, or a weight of %.0f for %s", short(takes), math.Min(100, math.Ceil(100*float64(g.MinimumSamples)/rate/math.Max(step.Hold.Seconds(), 1))), short(step.Hold.Duration)))
+	}
+	if rate <= 0 {
+		return
+	}
+	for _, t := range g.EffectiveTriggers() {
+		if t.Regression == nil || t.Regression.Exclude == "" {
+			continue
+		}
+		// A healthy candidate is taken to have no bad requests: it needs the fewest.
+		if short, said := triggers.PowerOf(g, t, r, rate, 0).Judge(); short != "" {
+			wrong, write := splitAdvice(said)
+			o.add(Advice, "spec.steps", fmt.Sprintf("Guardrail %s, trigger %s: %s", name, t.Name, wrong), write)
+		}
+	}
+}
+
+func roundUp(seconds float64) time.Duration {
+	d := time.Duration(seconds * float64(time.Second))
+	unit := time.Second
+	if d > 2*time.Minute {
+		unit = 10 * time.Second
+	}
+	return (d + unit - 1).Truncate(unit)
+}
+
+// short is a duration as the API takes it, without what is zero: 5m, 1h30m.
+func short(d time.Duration) string {
+	out := ""
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
+		if n := d / u.unit; n > 0 {
+			out += strconv.Itoa(int(n)) + u.name
+			d %= u.unit
+		}
+	}
+	if out == "" {
+		return "0s"
+	}
+	return out
+}
+
+// adviseBudget compares what triggers allow to be spent of the same error budget.
+func (o *object) adviseBudget(g v1alpha1.GuardrailSpec) {
+	for i, t := range g.Triggers {
+		slo, ok := g.SLO(t.SLO)
+		if !ok {
+			continue
+		}
+		if t.Burn != nil {
+			o.adviseBurn(g, slo, t, fmt.Sprintf("spec.triggers[%d].burn", i))
+		}
+		if limit := number(t.BudgetSpent); limit > 0 && g.Preflight != nil && limit > number(g.Preflight.BudgetRemaining) {
+			o.add(Advice, fmt.Sprintf("spec.triggers[%d].budgetSpent", i),
+				fmt.Sprintf("a run may spend %s %% of the budget of %s, and starts when %s %% are left (preflight.budgetRemaining): it can spend more than there is", t.BudgetSpent, slo.Name, g.Preflight.BudgetRemaining),
+				fmt.Sprintf("preflight.budgetRemaining: %q or more, or a lower budgetSpent", t.BudgetSpent))
+		}
+	}
+}
+
+func (o *object) adviseBurn(g v1alpha1.GuardrailSpec, slo v1alpha1.SLO, t v1alpha1.Trigger, path string) {
+	// Google SRE Workbook, chapter 5: rate times window, as a part of the period.
+	spends := 100 * number(t.Burn.Rate) * t.Burn.Long.Seconds() / slo.PeriodDuration().Seconds()
+	if spends >= 100 {
+		o.add(Advice, path, fmt.Sprintf("%s times the budget's rate over %s is %.0f %% of the whole budget of %s: it fires when nothing is left", t.Burn.Rate, short(t.Burn.Long.Duration), spends, slo.Name),
+			"a shorter long, or a lower rate")
+		return
+	}
+	for _, other := range g.Triggers {
+		if limit := number(other.BudgetSpent); other.SLO == t.SLO && limit > 0 && spends > limit {
+			o.add(Advice, path, fmt.Sprintf("%s times the budget's rate over %s spends %.3g %% of the budget of %s, and trigger %s fires at %s %%: this one never fires first", t.Burn.Rate, short(t.Burn.Long.Duration), spends, slo.Name, other.Name, other.BudgetSpent),
+				"a shorter long, a lower rate, or leave it out")
+		}
+	}
+}
+
+func number(text string) float64 {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
