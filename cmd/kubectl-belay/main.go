@@ -132,6 +132,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "act"
 		root.AddCommand(checked(cmd))
 	}
+	root.AddCommand(checked(a.man()))
 	return checked(root)
 }
 
