@@ -84,9 +84,9 @@ images: ## Container images without Docker, as OCI layouts in dist/
 	rm -rf dist
 	@$(RELEASE) images -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)')
 
-release: ## Everything of a release into dist/: images, install.yaml, Helm chart, SBOMs, checksums (VERSION=v0.1.0; REGISTRY=host/path)
+release: ## Everything of a release into dist/: images, install.yaml, Helm chart, command line, SBOMs, checksums (VERSION=v0.1.0; REGISTRY=host/path; DOWNLOADS=https://…)
 	rm -rf dist
-	@$(RELEASE) all -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)')
+	@$(RELEASE) all -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)') $(if $(DOWNLOADS),-downloads '$(DOWNLOADS)')
 
 push: ## Copy the images in dist/ to a registry (REGISTRY=host/path)
 	@$(RELEASE) push -out ../../dist -registry '$(REGISTRY)'

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,8 @@ import (
 // backtestFlags are what a backtest is told.
 type backtestFlags struct {
 	metrics                  metricsFlags
-	file, format             string
+	file                     string
+	format                   *resultFormat
 	candidate, stable, split []string
 	seeds, share, fires      int
 	since, until, onset      string
@@ -50,7 +50,7 @@ func (a *app) backtest() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.file, "filename", "f", "", "file with the guardrail, in place of the cluster's")
-	flags.StringVarP(&f.format, "output", "o", "", `"json" prints the report for a program`)
+	f.format = resultOf(cmd)
 	flags.StringSliceVar(&f.candidate, "candidate", nil, "ReplicaSets of the version on trial")
 	flags.StringSliceVar(&f.stable, "stable", nil, "ReplicaSets of the version that it is compared with")
 	flags.StringSliceVar(&f.split, "split", nil, "ReplicaSets of one version, to compare it with itself")
@@ -70,9 +70,6 @@ func (a *app) backtest() *cobra.Command {
 }
 
 func (a *app) runBacktest(ctx context.Context, f *backtestFlags, name string) error {
-	if f.format != "" && f.format != "json" {
-		return usage(fmt.Errorf("-o is json or left out, not %q", f.format))
-	}
 	if name == "" && f.file == "" {
 		return usage(errors.New("name a guardrail, or give a file with -f"))
 	}
@@ -94,10 +91,8 @@ func (a *app) runBacktest(ctx context.Context, f *backtestFlags, name string) er
 	if err != nil {
 		return err
 	}
-	if f.format == "json" {
-		encoder := json.NewEncoder(a.streams.Out)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(report)
+	if f.format.asJSON() {
+		err = a.printJSON(report)
 	} else {
 		_, err = fmt.Fprint(a.streams.Out, report.Text(f.fires))
 	}

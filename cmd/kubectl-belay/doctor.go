@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -102,7 +101,6 @@ func (c *serverClock) there() time.Time { return c.now().Add(c.ahead) }
 
 func (a *app) doctor() *cobra.Command {
 	var before bool
-	var format string
 	cmd := &cobra.Command{
 		Use:   "doctor [NAME]",
 		Short: "Find what is wrong with the installation, or with a Rollout, and what to do",
@@ -120,11 +118,9 @@ func (a *app) doctor() *cobra.Command {
 		ValidArgsFunction: a.completeRollouts,
 	}
 	cmd.Flags().BoolVar(&before, "before-install", false, "look at a cluster where Belay is not installed yet")
-	cmd.Flags().StringVarP(&format, "output", "o", "", `"json" prints the findings for a program`)
+	format := resultOf(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case format != "" && format != "json":
-			return usage(fmt.Errorf("-o is json or left out, not %q", format))
 		case before && len(args) > 0:
 			return usage(errors.New("--before-install is about the cluster: leave the NAME out"))
 		}
@@ -167,14 +163,12 @@ func (a *app) examine() (*examination, error) {
 }
 
 // tell prints a report; findings are the exit code 1.
-func (a *app) tell(r report, format string) error {
-	if format == "json" {
-		encoder := json.NewEncoder(a.streams.Out)
-		encoder.SetIndent("", "  ")
+func (a *app) tell(r report, format *resultFormat) error {
+	if format.asJSON() {
 		if r.Findings == nil {
 			r.Findings = []finding{}
 		}
-		if err := encoder.Encode(r); err != nil {
+		if err := a.printJSON(r); err != nil {
 			return err
 		}
 	} else {

@@ -114,7 +114,7 @@ func (a *asking) requests(ctx context.Context, preset v1alpha1.Preset) (*foundSL
 	}
 	return &foundSLO{
 		name: "availability", objective: objectiveFor(seen.Counts, "99.9"), indicator: fmt.Sprintf("{preset: %s, requests: {}}", preset),
-		found: counted(seen.Counts, "bad"),
+		found: badOf(seen.Counts, "bad"),
 	}, nil
 }
 
@@ -152,7 +152,7 @@ func (a *asking) latency(ctx context.Context, preset presets.Preset) (*foundSLO,
 	return &foundSLO{
 		name: "latency", objective: objectiveFor(seen.Counts, "99"),
 		indicator: fmt.Sprintf("{preset: %s, latency: {threshold: %s}}", preset.Name, threshold),
-		found:     counted(seen.Counts, "slower than "+threshold) + fmt.Sprintf("; buckets near %s: %v", usualThreshold, bounds),
+		found:     badOf(seen.Counts, "slower than "+threshold) + fmt.Sprintf("; buckets near %s: %v", usualThreshold, bounds),
 	}, nil
 }
 
@@ -160,7 +160,7 @@ func filled(i v1alpha1.Indicator) v1alpha1.Indicator {
 	return presets.Fill(v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Indicator: i}}}).SLOs[0].Indicator
 }
 
-func counted(c analysis.Counts, bad string) string {
+func badOf(c analysis.Counts, bad string) string {
 	if c.Total == 0 {
 		return "no request was counted since the pods started"
 	}

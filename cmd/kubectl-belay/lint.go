@@ -44,7 +44,7 @@ func (a *app) lint() *cobra.Command {
 	cmd.Flags().StringVar(&given.buckets, "buckets", "", "upper bounds of the buckets of latency, in their unit: 0.1,0.3,1")
 	cmd.Flags().StringVar(&given.metrics, "metrics", "", "a file with what the app serves at /metrics: metrics, labels and buckets")
 	cmd.Flags().BoolVar(&given.strict, "strict", false, "advice counts as a finding")
-	format := reportOf(cmd)
+	format := resultOf(cmd)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		options, err := given.options()
 		if err != nil {

@@ -144,6 +144,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "prove"
 		root.AddCommand(checked(cmd))
 	}
+	root.AddCommand(checked(a.man()))
 	return checked(root)
 }
 

@@ -92,7 +92,7 @@ func (a *app) replay() *cobra.Command {
 // of each shows. Its exit code is the worst: what is broken counts more than what cannot be
 // compared.
 func (a *app) proving(cmd *cobra.Command, prove func(recorded) (view.Proof, string, int)) *cobra.Command {
-	format := reportOf(cmd)
+	format := resultOf(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		all, err := a.records(cmd.Context(), first(args))
 		if err != nil {
@@ -134,11 +134,11 @@ func oneOrAll(proofs []view.Proof) any {
 	return proofs
 }
 
-// report is the flag -o of a command that prints no objects: a screen, or JSON.
-type report struct{ format string }
+// resultFormat is the flag -o of a command that prints no objects: a screen, or JSON.
+type resultFormat struct{ format string }
 
-func reportOf(cmd *cobra.Command) *report {
-	r := &report{}
+func resultOf(cmd *cobra.Command) *resultFormat {
+	r := &resultFormat{}
 	cmd.Flags().StringVarP(&r.format, "output", "o", "", `"json" for scripts`)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if r.format != "" && !r.asJSON() {
@@ -149,7 +149,7 @@ func reportOf(cmd *cobra.Command) *report {
 	return r
 }
 
-func (r *report) asJSON() bool { return r.format == "json" }
+func (r *resultFormat) asJSON() bool { return r.format == "json" }
 
 func (a *app) printJSON(value any) error {
 	encoder := json.NewEncoder(a.streams.Out)

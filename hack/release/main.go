@@ -18,7 +18,8 @@ import (
 const usage = `Makes what Belay is installed from:
 
   release images  [-version V] [-out DIR]                   images alone, as OCI layouts
-  release all      -version V  [-out DIR] [-registry PATH]  images, install.yaml, Helm chart, archives, bills of materials, checksums
+  release all      -version V  [-out DIR] [-registry PATH]  images, install.yaml, Helm chart, archives with completions and
+                                                            man pages, krew manifest, bills of materials, checksums
   release push     -registry PATH [-out DIR]                copy the images in DIR to a registry, with their bills of materials
 
 `
@@ -42,6 +43,7 @@ func run(args []string) error {
 	out := flags.String("out", "dist", "the folder that images and all write to, and that push reads")
 	version := flags.String("version", "", "the version, such as v0.1.0")
 	registry := flags.String("registry", defaultRegistry, "where the images will be pulled from: a host and a path, without the image's name")
+	downloads := flags.String("downloads", defaultDownloads, "where the archives will be downloaded from: an address, below which each version has a folder")
 	if len(args) == 0 {
 		flags.Usage()
 		return flag.ErrHelp
@@ -55,7 +57,7 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		made := release{source: from, registry: strings.TrimSuffix(*registry, "/"), out: *out, say: os.Stdout}
+		made := release{source: from, registry: strings.TrimSuffix(*registry, "/"), downloadsAt: strings.TrimSuffix(*downloads, "/"), out: *out, say: os.Stdout}
 		if args[0] == "images" {
 			return made.makeImages(ctx)
 		}
@@ -65,6 +67,9 @@ func run(args []string) error {
 			return errors.New("where to push to is not set: make push REGISTRY=registry.example.com/belay")
 		}
 		for _, program := range programs {
+			if len(program.images) == 0 {
+				continue
+			}
 			pushed, err := image.Push(ctx, filepath.Join(*out, imagesFolder, program.name), strings.TrimSuffix(*registry, "/")+"/"+program.name)
 			if err != nil {
 				return err

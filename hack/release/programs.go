@@ -1,6 +1,10 @@
 package main
 
-import "belay.dev/belay/hack/release/internal/program"
+import (
+	"slices"
+
+	"belay.dev/belay/hack/release/internal/program"
+)
 
 // released is a command of this repository that a release holds.
 type released struct {
@@ -10,17 +14,53 @@ type released struct {
 	about string
 	// images are the platforms of its image.
 	images []program.Platform
-	// archives are the platforms that it can be downloaded for.
+	// archives are the platforms that it can be downloaded for. A program that people
+	// download is a command line on cobra: `completion SHELL` prints the completion for
+	// a shell, and `man FOLDER` writes the man pages.
 	archives []program.Platform
+	// plugin is the subcommand of kubectl that it is, and its name in krew.
+	plugin string
 }
 
 // programs are all that a release holds. Each must be there: a release without one of
 // them fails.
 var programs = []released{
 	{name: controllerName, about: "Takes new versions of Deployments through step by step", images: servers},
+	{name: "kubectl-belay", about: "See what Belay does and give it commands", images: servers, archives: desktops, plugin: "belay"},
 }
 
 // controllerName is the program that install.yaml and the chart run.
 const controllerName = "belay-controller"
 
-var servers = []program.Platform{{OS: "linux", Arch: "amd64"}, {OS: "linux", Arch: "arm64"}}
+var (
+	servers  = []program.Platform{{OS: "linux", Arch: "amd64"}, {OS: "linux", Arch: "arm64"}}
+	desktops = append(slices.Clone(servers), program.Platform{OS: "darwin", Arch: "amd64"}, program.Platform{OS: "darwin", Arch: "arm64"}, program.Platform{OS: "windows", Arch: "amd64"})
+)
+
+// platforms are all that the program is built for.
+func (r released) platforms() []program.Platform {
+	out := slices.Clone(r.images)
+	for _, platform := range r.archives {
+		if !slices.Contains(out, platform) {
+			out = append(out, platform)
+		}
+	}
+	return out
+}
+
+// built is a program with its binaries.
+type built struct {
+	released
+	binaries []program.Binary
+}
+
+// on are the binaries for platforms.
+func (b built) on(platforms []program.Platform) []program.Binary {
+	var out []program.Binary
+	for _, binary := range b.binaries {
+		if slices.Contains(platforms, binary.Platform) {
+			out = append(out, binary)
+		}
+	}
+	return out
+}

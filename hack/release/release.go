@@ -22,24 +22,37 @@ import (
 // said.
 const defaultRegistry = "registry.belay.dev"
 
+// defaultDownloads is where krew downloads from when nothing else is said.
+const defaultDownloads = "https://belay.dev/releases"
+
 // What is where in a release.
 const (
-	imagesFolder = "images"
-	imagesList   = "images.txt"
-	billsFolder  = "sbom"
-	sumsFile     = "SHA256SUMS"
+	imagesFolder      = "images"
+	imagesList        = "images.txt"
+	billsFolder       = "sbom"
+	completionsFolder = "completions"
+	manFolder         = "man"
+	krewFolder        = "krew"
+	sumsFile          = "SHA256SUMS"
 )
 
 // release is made into the folder out.
 type release struct {
 	source
-	registry, out string
-	say           io.Writer
+	// registry is where images will be pulled from, downloadsAt the address below which
+	// the files of a version will be.
+	registry, downloadsAt string
+	out                   string
+	say                   io.Writer
 }
 
 // makeImages builds and packs every program that has an image.
 func (r release) makeImages(ctx context.Context) error {
-	_, err := r.images(ctx)
+	all, err := r.builds(ctx, func(of released) []program.Platform { return of.images })
+	if err != nil {
+		return err
+	}
+	_, err = r.images(all)
 	return err
 }
 
@@ -49,12 +62,16 @@ func (r release) makeAll(ctx context.Context) error {
 	if err := r.requireRelease(); err != nil {
 		return err
 	}
-	references, err := r.images(ctx)
+	all, err := r.builds(ctx, released.platforms)
 	if err != nil {
 		return err
 	}
-	for _, program := range programs {
-		if err := r.archives(ctx, program); err != nil {
+	references, err := r.images(all)
+	if err != nil {
+		return err
+	}
+	for _, of := range all {
+		if err := r.downloads(ctx, of); err != nil {
 			return err
 		}
 	}
@@ -64,39 +81,20 @@ func (r release) makeAll(ctx context.Context) error {
 	return r.sums()
 }
 
-// images writes an OCI layout and the bills of materials for each program with an
-// image, and returns their references with digests, by name.
-func (r release) images(ctx context.Context) (map[string]string, error) {
+// builds builds every program for the platforms that are asked for.
+func (r release) builds(ctx context.Context, platforms func(released) []program.Platform) ([]built, error) {
 	if err := requireEmpty(r.out); err != nil {
 		return nil, err
 	}
-	references, list := map[string]string{}, ""
-	for _, program := range programs {
-		if len(program.images) == 0 {
-			continue
-		}
-		binaries, err := r.build(ctx, program, program.images)
+	var all []built
+	for _, of := range programs {
+		binaries, err := r.build(ctx, of, platforms(of))
 		if err != nil {
 			return nil, err
 		}
-		packed, err := image.Pack(binaries, image.About{
-			Title: program.name, Description: program.about, Version: r.version, Revision: r.revision, Created: r.created,
-		})
-		if err != nil {
-			return nil, err
-		}
-		if err := image.Write(filepath.Join(r.out, imagesFolder, program.name), r.version, packed); err != nil {
-			return nil, err
-		}
-		digest, err := packed.Digest()
-		if err != nil {
-			return nil, err
-		}
-		references[program.name] = r.registry + "/" + program.name + "@" + digest
-		list += r.registry + "/" + program.name + ":" + r.version + "@" + digest + "\n"
+		all = append(all, built{released: of, binaries: binaries})
 	}
-	fmt.Fprint(r.say, list)
-	return references, r.write(imagesList, []byte(list))
+	return all, nil
 }
 
 // build builds a program for platforms, and writes the bill of materials of each.
@@ -119,32 +117,32 @@ func (r release) build(ctx context.Context, of released, platforms []program.Pla
 	return binaries, nil
 }
 
-// archives writes a download for each platform of a program: the binary and the
-// licence.
-func (r release) archives(ctx context.Context, of released) error {
-	binaries, err := r.build(ctx, of, of.archives)
-	if err != nil {
-		return err
-	}
-	licence, err := os.ReadFile(filepath.Join(r.root, "LICENSE"))
-	if err != nil {
-		return err
-	}
-	for _, binary := range binaries {
-		files := []archive.File{{Name: binary.File(), Mode: 0o755, Content: binary.Content}, {Name: "LICENSE", Mode: 0o644, Content: licence}}
-		pack, ending := archive.TarGz, ".tar.gz"
-		if binary.Platform.OS == "windows" {
-			pack, ending = archive.Zip, ".zip"
+// images writes an OCI layout for each program with an image, and returns their
+// references with digests, by name.
+func (r release) images(all []built) (map[string]string, error) {
+	references, list := map[string]string{}, ""
+	for _, of := range all {
+		if len(of.images) == 0 {
+			continue
 		}
-		packed, err := pack(files, r.created)
+		packed, err := image.Pack(of.on(of.images), image.About{
+			Title: of.name, Description: of.about, Version: r.version, Revision: r.revision, Created: r.created,
+		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := r.write(r.file(binary)+ending, packed); err != nil {
-			return err
+		if err := image.Write(filepath.Join(r.out, imagesFolder, of.name), r.version, packed); err != nil {
+			return nil, err
 		}
+		digest, err := packed.Digest()
+		if err != nil {
+			return nil, err
+		}
+		references[of.name] = r.registry + "/" + of.name + "@" + digest
+		list += r.registry + "/" + of.name + ":" + r.version + "@" + digest + "\n"
 	}
-	return nil
+	fmt.Fprint(r.say, list)
+	return references, r.write(imagesList, []byte(list))
 }
 
 // manifests writes install.yaml and the chart, both with the controller's image.

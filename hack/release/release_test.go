@@ -49,7 +49,7 @@ func from(t *testing.T, repository string, age time.Duration) release {
 	}
 	return release{
 		source:   source{root: root, version: "v0.1.0", revision: "0123abc", created: revised},
-		registry: "registry.example.com/belay", out: filepath.Join(t.TempDir(), "dist"), say: io.Discard,
+		registry: "registry.example.com/belay", downloadsAt: "https://example.com/belay", out: filepath.Join(t.TempDir(), "dist"), say: io.Discard,
 	}
 }
 
@@ -84,14 +84,18 @@ func TestTheSameSourceGivesTheSameRelease(t *testing.T) {
 	files := contents(t, first.out)
 	g.Expect(contents(t, second.out)).To(Equal(files))
 	for _, name := range []string{
-		"images/belay-controller/index.json", "images.txt", "install.yaml", "belay-0.1.0.tgz", "SHA256SUMS",
+		"images/belay-controller/index.json", "images/kubectl-belay/index.json", "images.txt", "install.yaml", "belay-0.1.0.tgz", "SHA256SUMS",
 		"sbom/belay-controller_v0.1.0_linux_amd64.cdx.json", "sbom/belay-controller_v0.1.0_linux_arm64.cdx.json",
+		"kubectl-belay_v0.1.0_linux_amd64.tar.gz", "kubectl-belay_v0.1.0_linux_arm64.tar.gz", "kubectl-belay_v0.1.0_darwin_amd64.tar.gz",
+		"kubectl-belay_v0.1.0_darwin_arm64.tar.gz", "kubectl-belay_v0.1.0_windows_amd64.zip", "sbom/kubectl-belay_v0.1.0_windows_amd64.cdx.json",
+		"completions/_kubectl-belay", "completions/kubectl-belay.ps1", "man/kubectl-belay.1", "krew/belay.yaml",
 	} {
 		g.Expect(files).To(HaveKey("/" + name))
 	}
 	images, err := os.ReadFile(filepath.Join(first.out, imagesList))
 	g.Expect(err).NotTo(HaveOccurred())
-	_, digest, _ := strings.Cut(strings.TrimSpace(string(images)), "@")
+	ours, _, _ := strings.Cut(string(images), "\n")
+	_, digest, _ := strings.Cut(ours, "@")
 	install, err := os.ReadFile(filepath.Join(first.out, "install.yaml"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(install)).To(ContainSubstring("image: registry.example.com/belay/belay-controller@" + digest + "\n"))
@@ -124,7 +128,7 @@ func TestTheImageHoldsWhatItNeeds(t *testing.T) {
 	g.Expect(top.Manifests[0].Annotations).To(HaveKeyWithValue("org.opencontainers.image.ref.name", "v0.1.0"))
 	list, err := os.ReadFile(filepath.Join(made.out, imagesList))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(list)).To(Equal("registry.example.com/belay/belay-controller:v0.1.0@" + top.Manifests[0].Digest.String() + "\n"))
+	g.Expect(string(list)).To(HavePrefix("registry.example.com/belay/belay-controller:v0.1.0@" + top.Manifests[0].Digest.String() + "\nregistry.example.com/belay/kubectl-belay:v0.1.0@sha256:"))
 
 	platforms, err := index.ImageIndex(top.Manifests[0].Digest)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -194,29 +198,6 @@ func said(t *testing.T, binary []byte) string {
 		t.Fatal(err)
 	}
 	return string(out)
-}
-
-func TestAnArchiveHoldsTheBinaryAndTheLicence(t *testing.T) {
-	g := NewWithT(t)
-	made := from(t, filepath.Join("testdata", "hello"), 0)
-	of := released{name: controllerName, archives: servers[:1]}
-	g.Expect(made.archives(t.Context(), of)).To(Succeed())
-	packed, err := os.Open(filepath.Join(made.out, "belay-controller_v0.1.0_linux_amd64.tar.gz"))
-	g.Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = packed.Close() }()
-	unzipped, err := gzip.NewReader(packed)
-	g.Expect(err).NotTo(HaveOccurred())
-	var names []string
-	for reader := tar.NewReader(unzipped); ; {
-		header, err := reader.Next()
-		if err == io.EOF {
-			break
-		}
-		g.Expect(err).NotTo(HaveOccurred())
-		names = append(names, header.Name)
-	}
-	g.Expect(names).To(Equal([]string{"LICENSE", "belay-controller"}))
-	g.Expect(filepath.Join(made.out, "sbom", "belay-controller_v0.1.0_linux_amd64.cdx.json")).To(BeAnExistingFile())
 }
 
 func TestAProgramThatIsNotThereFailsTheRelease(t *testing.T) {
