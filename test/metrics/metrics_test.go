@@ -108,6 +108,22 @@ func TestEveryAlertIsWhole(t *testing.T) {
 	}
 }
 
+// TestTheNamespaceOfARolloutStaysItsOwn: without honorLabels Prometheus would take that of
+// Belay's pod for it.
+func TestTheNamespaceOfARolloutStaysItsOwn(t *testing.T) {
+	var monitor struct {
+		Spec struct {
+			Endpoints []struct{ HonorLabels bool } `json:"podMetricsEndpoints"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "config/prometheus/podmonitor.yaml")), &monitor); err != nil {
+		t.Fatal(err)
+	}
+	if e := monitor.Spec.Endpoints; len(e) != 1 || !e[0].HonorLabels {
+		t.Errorf("the PodMonitor has %+v", e)
+	}
+}
+
 // anchors are the sections of a page as links name them.
 func anchors(page string) (all []string) {
 	for line := range strings.Lines(page) {
