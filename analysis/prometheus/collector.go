@@ -162,13 +162,25 @@ func (c *collector) finish(answer *Response) {
 	answer.Counters = good
 }
 
-// ErrNoBucket is the fault of pods whose histogram has no bucket with the threshold as its bound.
-var ErrNoBucket = failed(analysis.BadQuery, "the histogram has no bucket whose upper bound is the threshold: choose a threshold that is a bucket bound (label le), or add the bucket")
+// errNoBucket is the fault of pods whose histogram has no bucket with the threshold as its bound.
+var errNoBucket = &QueryError{
+	Reason: analysis.BadQuery, LacksBucket: true,
+	Message: "the histogram has no bucket whose upper bound is the threshold: choose a threshold that is a bucket bound (label le), or add the bucket",
+}
+
+// SomeLackBucket is the error when some pods, such as the one named, have no bucket with the
+// threshold as its bound, and others do.
+func SomeLackBucket(some, others int, pod string) *QueryError {
+	e := failed(analysis.BadQuery, "the histograms of %d of %d pods, such as %s, have no bucket whose upper bound is the threshold, and those of the others do: give all pods the same buckets, or choose a threshold that is a bucket bound (label le) of all",
+		some, some+others, quote(pod))
+	e.LacksBucket = true
+	return e
+}
 
 func (c *collector) notWithin(i int) *QueryError {
 	switch {
 	case c.seen[i]&kindWithin == 0:
-		return ErrNoBucket
+		return errNoBucket
 	case c.within[i] > c.pods[i].Total:
 		return failed(analysis.Malformed, "pod %q has %v observations in the bucket of the threshold, more than the %v in total", c.pods[i].Pod, c.within[i], c.pods[i].Total)
 	}

@@ -31,6 +31,8 @@ type QueryError struct {
 	// OfQuery is set when the source says that this query is the cause, by a status of 4xx
 	// or a response beyond the limits.
 	OfQuery bool
+	// LacksBucket is set when a histogram has no bucket with the threshold as its bound.
+	LacksBucket bool
 }
 
 // MayBeSize reports whether a query for fewer pods may get a response.

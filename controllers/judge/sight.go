@@ -125,7 +125,7 @@ func (t *evaluation) withSelectors(key string, v analysis.Verdict, err *promethe
 	s, counts := t.sights[key], t.state.Ledgers[key].Canary
 	passes, allBad := v.Outcome() == analysis.Pass, counts.Bad > 0 && counts.Bad >= counts.Total
 	switch {
-	case s != nil && s.doubt != nil && s.doubt.Reason == analysis.BadQuery && err == prometheus.ErrNoBucket:
+	case s != nil && s.doubt != nil && s.doubt.Reason == analysis.BadQuery && err != nil && err.LacksBucket:
 		return *s.doubt
 	case s == nil || s.settled || v.Outcome() == analysis.Error || counts.Bad > 0 && !allBad:
 		return v
@@ -148,7 +148,7 @@ func (r *Reconciler) probeAll(ctx context.Context, t *evaluation, results map[st
 	for _, g := range t.guardrails {
 		for _, q := range queriesOf(g) {
 			// What buckets there are is known from a probe alone.
-			if got := results[q.key]; !got.late && (got.Err == nil || got.Err == prometheus.ErrNoBucket) {
+			if got := results[q.key]; !got.late && (got.Err == nil || got.Err.LacksBucket) {
 				r.probeSelectors(ctx, t, q, got)
 			}
 		}

@@ -223,15 +223,42 @@ func distribute(response prometheus.Response, runs []runQuery) {
 			own = response.Counters
 		}
 		r := Result{Pods: ownCounters(own, owned, run.Pods), At: response.At}
+		var faults []prometheus.Fault
 		for _, f := range response.Faults {
 			_, mine := owned.By(run.Pods, prometheus.Counter{Namespace: f.Namespace, Pod: f.Pod})
 			if mine && (alone || f.Namespace == namespace) {
-				r = Result{At: response.At, Err: f.Err, Own: true}
-				break
+				faults = append(faults, f)
 			}
+		}
+		if len(faults) > 0 {
+			r = Result{At: response.At, Err: faultIn(faults, r.Pods), Own: true}
 		}
 		run.result <- r
 	}
+}
+
+// faultIn is the first fault of a run's pods. When it is a bucket that others of its pods have,
+// it says how many lack it.
+func faultIn(faults []prometheus.Fault, usable []prometheus.Counter) *prometheus.QueryError {
+	first := faults[0]
+	if !first.Err.LacksBucket || len(usable) == 0 {
+		return first.Err
+	}
+	lack, others := map[string]bool{}, map[string]bool{}
+	for _, f := range faults {
+		if f.Err.LacksBucket {
+			lack[f.Pod] = true
+		}
+	}
+	for _, c := range usable {
+		if !lack[c.Pod] {
+			others[c.Pod] = true
+		}
+	}
+	if len(others) == 0 {
+		return first.Err
+	}
+	return prometheus.SomeLackBucket(len(lack), len(others), first.Pod)
 }
 
 // inNamespaces sorts counters by namespace, pod and instance, in place, and splits
