@@ -7,7 +7,7 @@ CLUSTER := go -C hack/cluster run .
 RELEASE := go -C hack/release run .
 HANDOVER := mkdir -p .cluster; rm -f $(CURDIR)/.cluster/handover.txt; BELAY_TABLE=$(CURDIR)/.cluster/handover.txt go run ./hack/suite -run '$(RUN)' handover; \
 	status=$$?; cat .cluster/handover.txt 2>/dev/null; exit $$status
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd config/grafana
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-unit test-sim test-integration test-handover test-extended kill test-e2e bench bench-judge generate lint verify build images release push cluster-up cluster-down
@@ -56,21 +56,25 @@ bench-judge: ## The judge against its targets and its peers, and the cost of a p
 	go test -run '^$$' -bench FleetPoll -benchtime 5x ./controllers/sources
 	$(if $(CLUSTER),go run ./hack/bench-cluster)
 
-generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types
+generate: bin/controller-gen ## Make deepcopy functions and CRDs from the types, and the dashboards
 	bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	bin/controller-gen crd:allowDangerousTypes=false paths=./api/... output:crd:dir=config/crd
+	go -C hack/dashboards run . -out ../../config/grafana
 
 lint: bin/golangci-lint ## Linters, import rules and API conventions
 	bin/golangci-lint run ./...
 	cd hack/cluster && ../../bin/golangci-lint run ./...
 	cd hack/release && ../../bin/golangci-lint run ./...
+	cd hack/dashboards && ../../bin/golangci-lint run ./...
 
 verify: generate lint ## What CI checks first: generated files current, linters, import rules, tidy modules
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git --no-pager diff -- $(GENERATED); echo "verify: generated files were not current: commit what \`make generate\` made"; exit 1; }
 	go mod tidy -diff
 	go -C hack/release mod tidy -diff
+	go -C hack/dashboards mod tidy -diff
 	go vet ./...
 	go -C hack/release vet ./...
+	go -C hack/dashboards vet ./...
 	go vet -tags servers,kill ./test/...
 	go test -tags kill -run TestTheTable ./test/kill
 

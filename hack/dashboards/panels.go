@@ -1,0 +1,95 @@
+package main
+
+import (
+	"github.com/grafana/grafana-foundation-sdk/go/common"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/stat"
+	"github.com/grafana/grafana-foundation-sdk/go/statetimeline"
+	"github.com/grafana/grafana-foundation-sdk/go/table"
+	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
+)
+
+// Grafana's grid has 24 columns.
+const (
+	whole, half, third, quarter = 24, 12, 8, 6
+	low, high                   = 4, 8
+)
+
+// source is the Prometheus that a person chooses at the top of a dashboard.
+func source() common.DataSourceRef {
+	return common.DataSourceRef{Type: new("prometheus"), Uid: new("${datasource}")}
+}
+
+// query is a PromQL expression, and the name of each of its series.
+type query struct{ expr, legend string }
+
+// refs name the queries of a panel.
+var refs = []string{"A", "B"}
+
+func (q query) over() *prometheus.DataqueryBuilder {
+	return prometheus.NewDataqueryBuilder().Datasource(source()).Expr(q.expr).LegendFormat(q.legend).Range()
+}
+
+func (q query) now() *prometheus.DataqueryBuilder {
+	return prometheus.NewDataqueryBuilder().Datasource(source()).Expr(q.expr).LegendFormat(q.legend).Instant()
+}
+
+func newDashboard(uid, title, about string) *dashboard.DashboardBuilder {
+	return dashboard.NewDashboardBuilder(title).Uid(uid).Description(about).Tags([]string{"belay"}).
+		Refresh("30s").Time("now-6h", "now").Timezone("browser").Tooltip(dashboard.DashboardCursorSyncCrosshair).
+		Link(dashboard.NewDashboardLinkBuilder("Belay").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{"belay"}).AsDropdown(true).IncludeVars(true).KeepTime(true)).
+		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Prometheus").Type("prometheus"))
+}
+
+// choice is a variable whose values are those of a label.
+func choice(name, label, values string) *dashboard.QueryVariableBuilder {
+	return dashboard.NewQueryVariableBuilder(name).Label(label).Datasource(source()).
+		Query(dashboard.StringOrMap{String: new("label_values(" + values + ", " + name + ")")}).
+		Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortAlphabeticalAsc)
+}
+
+// graph has one line per series.
+func graph(title, about string, width uint32, unit string, queries ...query) *timeseries.PanelBuilder {
+	p := timeseries.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(high).
+		Unit(unit).FillOpacity(5).ShowPoints(common.VisibilityModeNever).
+		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true))
+	for i, q := range queries {
+		p = p.WithTarget(q.over().RefId(refs[i]))
+	}
+	return p
+}
+
+// number shows the present values, each red from bad on.
+func number(title, about string, width uint32, unit string, bad *float64, queries ...query) *stat.PanelBuilder {
+	p := stat.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(low).
+		Unit(unit).NoValue("-").GraphMode(common.BigValueGraphModeNone).
+		ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
+	steps := []dashboard.Threshold{{Color: "green"}}
+	if bad != nil {
+		steps = append(steps, dashboard.Threshold{Value: bad, Color: "red"})
+	}
+	p = p.Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(steps))
+	for i, q := range queries {
+		p = p.WithTarget(q.now().RefId(refs[i]))
+	}
+	return p
+}
+
+// words shows the names of the series that are there now, and not their values.
+func words(title, about string, width uint32, q query) *stat.PanelBuilder {
+	return number(title, about, width, "none", nil, q).TextMode(common.BigValueTextModeName)
+}
+
+// list is a table of the labels of the series that are there now.
+func list(title, about string, width uint32, q query) *table.PanelBuilder {
+	return table.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(high).NoValue("none").
+		WithTarget(q.now().RefId(refs[0]).Format(prometheus.PromQueryFormatTable)).
+		WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{"excludeByName": map[string]bool{"Time": true}}})
+}
+
+// timeline has a bar for each series, as long as it is there.
+func timeline(title, about string, width uint32, q query) *statetimeline.PanelBuilder {
+	return statetimeline.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(high).
+		ShowValue(common.VisibilityModeNever).WithTarget(q.over().RefId(refs[0]))
+}
