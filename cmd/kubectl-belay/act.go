@@ -35,6 +35,11 @@ type order struct {
 	// done reports whether the effect on the candidate of that revision is there, or why
 	// it will not come.
 	done func(r *v1alpha1.Rollout, revision string) (bool, error)
+	// within is how long that may take, 2 minutes unless it is set.
+	within time.Duration
+	// owned is what to know where a GitOps tool writes the Deployment, of the candidate's
+	// tag; nil when that does not matter.
+	owned func(candidate string) string
 }
 
 func (a *app) abort() *cobra.Command {
@@ -56,7 +61,8 @@ func (a *app) abort() *cobra.Command {
 				return ""
 			}
 		},
-		done: aborted,
+		done:  aborted,
+		owned: func(tag string) string { return fmt.Sprintf("it goes on declaring %s. Revert that there.", tag) },
 	})
 }
 
@@ -120,13 +126,16 @@ func (a *app) acting(cmd *cobra.Command, reason string, timeout time.Duration, w
 
 func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 	const reason, wait = "why; it is kept in the record with your name", "how long to wait for the effect; 0 only gives the command"
-	return a.acting(cmd, reason, 2*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
+	if o.within == 0 {
+		o.within = 2 * time.Minute
+	}
+	return a.acting(cmd, reason, o.within, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		if why := o.useless(rollout); why != "" {
 			return exit{exitError, why}
 		}
-		if o.action == v1alpha1.ActionAbort {
+		if o.owned != nil {
 			if deployment, err := s.deployment(ctx, rollout); err == nil {
-				a.warnOfOwner(deployment, fmt.Sprintf("it goes on declaring %s. Revert that there.", view.Tag(rollout.Status.Candidate)))
+				a.warnOfOwner(deployment, o.owned(view.Tag(rollout.Status.Candidate)))
 			}
 		}
 		token, revision := rand.Text(), ""

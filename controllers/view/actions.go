@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"slices"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -12,35 +13,62 @@ import (
 func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
 	s := &r.Status
 	stable, candidate := Tag(s.Stable), Tag(s.Candidate)
-	again := "back to " + stable + ", the Deployment declares it again"
+	effects = map[string]string{}
+	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack:
-		return []string{"retry", "rollback"}, map[string]string{
-			"retry":    candidate + " runs once more, from its first step",
-			"rollback": "the Deployment declares " + stable + " again",
-		}
-	case returns(s) && (s.Phase == v1alpha1.PhaseGating || s.Phase.Armed()):
-		return []string{"abort"}, map[string]string{"abort": stable + " stays, " + candidate + " stays declared and rejected"}
-	case returns(s):
-		return nil, nil
-	case s.Phase == v1alpha1.PhaseGating:
-		return []string{"abort", "rollback"}, map[string]string{
-			"abort":    candidate + " gets no run, it stays declared and rejected",
-			"rollback": candidate + " gets no run, the Deployment declares " + stable + " again",
-		}
-	case s.Phase.Armed():
-		return []string{"abort", "rollback"}, map[string]string{
-			"abort":    "back to " + stable + ", " + candidate + " stays declared and rejected",
-			"rollback": again,
-		}
+		add("retry", candidate+" runs once more, from its first step")
+		add("rollback", "the Deployment declares "+stable+" again")
+	case s.Phase == v1alpha1.PhaseGating && !returns(s):
+		add("abort", candidate+" gets no run, it stays declared and rejected")
+		add("rollback", candidate+" gets no run, the Deployment declares "+stable+" again")
+	case s.Phase.Armed() && !returns(s):
+		add("abort", "back to "+stable+", "+candidate+" stays declared and rejected")
+		add("rollback", "back to "+stable+", the Deployment declares it again")
+	case s.Phase == v1alpha1.PhaseGating || s.Phase.Armed():
+		add("abort", stable+" stays, "+candidate+" stays declared and rejected")
 	case s.Phase == v1alpha1.PhaseStable && len(s.Previous) > 0:
 		before := tag(s.Previous[0].Image, s.Previous[0].Revision)
-		return []string{"rollback"}, map[string]string{"rollback": "back to " + before + ", the Deployment declares it again"}
-	case s.Phase == v1alpha1.PhaseHandingOver:
-		return []string{"rollback"}, map[string]string{"rollback": again}
-	default:
-		return nil, nil
+		add("rollback", "back to "+before+", the Deployment declares it again")
+	case s.Phase == v1alpha1.PhaseHandingOver && !returns(s):
+		add("rollback", "back to "+stable+", the Deployment declares it again")
 	}
+	if s.Phase == v1alpha1.PhaseGating || s.Phase.Armed() {
+		onTheWay(r, add)
+	}
+	return names, effects
+}
+
+// onTheWay adds what keeps the candidate on trial, and only changes how it goes on.
+func onTheWay(r *v1alpha1.Rollout, add func(name, effect string)) {
+	s, candidate := &r.Status, Tag(r.Status.Candidate)
+	switch {
+	case s.CommandedPause() != nil && !r.Spec.Paused:
+		add("resume", candidate+" goes on where it was paused")
+	case r.Spec.Paused:
+		// A person has to edit the Rollout.
+	case s.Phase == v1alpha1.PhaseGating:
+		add("pause", candidate+" gets no run until it is resumed")
+	default:
+		add("pause", candidate+" stays at its weight until it is resumed, triggers still roll back")
+		last := s.Step != nil && int(s.Step.Index) == len(r.Spec.Steps)-1
+		if s.Phase == v1alpha1.PhaseStepping && (!last || r.Spec.Promotion.Mode != v1alpha1.PromotionNative) {
+			add("promote", candidate+" skips the rest of its steps, and not what has to pass after them")
+		}
+	}
+}
+
+// PausedBy says who paused by command, since when and why, as the end of a sentence.
+func PausedBy(p *v1alpha1.PauseStatus) string {
+	by := Text(p.By, 256)
+	if by == "" {
+		by = "somebody"
+	}
+	said := fmt.Sprintf(" by %s since %s", by, p.At.UTC().Format("15:04Z"))
+	if p.Reason != "" {
+		said += ": " + Text(p.Reason, 80)
+	}
+	return said
 }
 
 // returns is whether the candidate was stable before: to roll it back would bring the version

@@ -85,7 +85,14 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		}
 		return "starts by itself"
 	case StatePaused:
-		return "unset spec.paused"
+		switch {
+		case s.CommandedPause() == nil:
+			return "unset spec.paused"
+		case r.Spec.Paused:
+			return "unset spec.paused, and resume"
+		default:
+			return "resume"
+		}
 	case StateHolding:
 		return "all triggers must pass"
 	case StateBypassed:

@@ -105,6 +105,14 @@ func headline(r *v1alpha1.Rollout, state State) string {
 			return word + " for the pre-flight check (" + Text(p.Reason, 63) + ")"
 		}
 		return word + " to start " + Tag(s.Candidate)
+	case StatePaused:
+		if s.Phase.InRun() && s.Step != nil {
+			word = fmt.Sprintf("%s at %d %%", word, max(s.Step.Weight.Observed, 0))
+		}
+		if p := s.CommandedPause(); p != nil {
+			word += PausedBy(p)
+		}
+		return word
 	case StatePromoting, StateBaking, StateHandingOver:
 		return word + " " + Tag(s.Candidate)
 	case StateStable:
@@ -144,6 +152,8 @@ func preflight(s *v1alpha1.RolloutStatus) *v1alpha1.PreflightStatus {
 func since(s *v1alpha1.RolloutStatus, state State) time.Time {
 	kinds := []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionReady}
 	switch {
+	case state == StatePaused && s.CommandedPause() != nil:
+		return s.Pause.At.Time
 	case state == StateRollingBack && s.Rollback != nil:
 		return s.Rollback.StartedAt.Time
 	case state == StateRolledBack && s.Candidate != nil && s.IsRejected(s.Candidate.Revision) != nil:

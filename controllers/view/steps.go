@@ -72,12 +72,20 @@ func steps(in Input) []Step {
 	return out
 }
 
+// stood is how long the hold or the bake did not go on.
+func stood(s *v1alpha1.RolloutStatus, now time.Time) time.Duration {
+	if s.Step == nil {
+		return 0
+	}
+	return s.Step.Stood(now)
+}
+
 func held(s *v1alpha1.RolloutStatus, now time.Time) time.Duration {
 	switch {
 	case s.Promotion != nil && s.Promotion.FullAt != nil:
-		return max(now.Sub(s.Promotion.FullAt.Time), 0)
+		return max(now.Sub(s.Promotion.FullAt.Time)-stood(s, now), 0)
 	case s.Promotion == nil && s.Step != nil && s.Step.AcknowledgedAt != nil:
-		return max(now.Sub(s.Step.AcknowledgedAt.Time), 0)
+		return max(now.Sub(s.Step.AcknowledgedAt.Time)-stood(s, now), 0)
 	default:
 		return -1
 	}

@@ -169,6 +169,7 @@ func TestCommandLine(t *testing.T) {
 	if last := s.rollout().Status.LastHandledAction; last == nil || last.Action != v1alpha1.ActionRetry || last.By != "oncall@example.com" || last.Refused != "" {
 		t.Errorf("the last command is %+v", last)
 	}
+	pauseAndPromote(s, me)
 	me.expect(me.during(s, declares(s, good), ended(better), "rollback", "shop", "--reason", "not right after all"), 0, "v1 is the stable version and serves")
 	d := s.deployment()
 	if image := d.Spec.Template.Spec.Containers[0].Image; image != good {
@@ -179,6 +180,38 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("%s is %q, want %q", key, d.Annotations[key], want)
 		}
 	}
+}
+
+// pauseAndPromote is what somebody on call does with a candidate at its weight: nothing of it
+// edits the Rollout.
+func pauseAndPromote(s *shop, me person) {
+	bind(s.t, admin, "cli-oncall", "belay-oncall")
+	allowed(s.t, admin, "cli-oncall", "promote", v1alpha1.GroupVersion.Group, "rollouts")
+	oncall := me
+	oncall.config = kubeconfigOf(s.t, envtest.User{Name: "cli-oncall"})
+	isPaused := func(r *v1alpha1.Rollout) bool {
+		return r.Status.CommandedPause() != nil && strings.HasPrefix(r.Status.Message, "paused by")
+	}
+	s.until("at 50 % again", atWeight)
+	oncall.expect(oncall.says("resume", "shop"), 1, "nothing to resume")
+	oncall.expect(oncall.during(s, commanded(s), isPaused, "pause", "shop", "--reason", "look at the carts"), 0,
+		"Pause of v2 given to Rollout shop", `paused by cli-oncall`, "Rollout shop: PAUSED at 50 % by cli-oncall since ", "look at the carts")
+	for range 5 {
+		s.must(s.look())
+	}
+	oncall.expect(oncall.says("status", "shop"), 0, "PAUSED at 50 % by cli-oncall since ", "look at the carts", "Next: resume", "kubectl belay resume shop -n ")
+	oncall.expect(oncall.says("list"), 0, "paused", "50 %")
+	oncall.expect(oncall.says("pause", "shop"), 1, "paused already by cli-oncall")
+	oncall.expect(oncall.says("promote", "shop"), 1, "paused by cli-oncall", "kubectl belay resume first")
+	if r := s.rollout(); r.Status.Phase != v1alpha1.PhaseStepping || r.Status.Step.Weight.Observed != 50 {
+		s.t.Errorf("paused in phase %s at %d %%", r.Status.Phase, r.Status.Step.Weight.Observed)
+	}
+	oncall.expect(oncall.during(s, commanded(s), func(r *v1alpha1.Rollout) bool { return r.Status.Pause == nil }, "resume", "shop", "--reason", "carts are fine"), 0,
+		"Resume of v2 given", `resumed by cli-oncall: "carts are fine"`)
+	oncall.expect(oncall.during(s, commanded(s), inPhase(v1alpha1.PhaseBaking), "promote", "shop", "--reason", "carts are fine"), 0,
+		"Promote of v2 given", `cli-oncall ended its steps at step 1 of 1, weight 50 %: "carts are fine"`, "Rollout shop: BAKING v2")
+	oncall.expect(oncall.says("promote", "shop"), 1, "no steps left to end")
+	oncall.expect(oncall.says("log", "shop"), 0, "paused by cli-oncall", "resumed by cli-oncall", "cli-oncall ended its steps")
 }
 
 // TestCommandLineTakesAPromotedVersionBack: to the one before it, which returns without steps.
