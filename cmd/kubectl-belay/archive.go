@@ -30,6 +30,9 @@ const (
 	fileSums    = "SHA256SUMS"
 )
 
+// fromCluster is where a run was read that is in no file.
+const fromCluster = "the cluster"
+
 // mostBytes is how long a file may be that is read. A run has at most 1.5 MiB in the cluster.
 const mostBytes = 32 << 20
 
@@ -70,8 +73,8 @@ func (a *app) records(ctx context.Context, arg string) ([]recorded, error) {
 		return nil, err
 	}
 	// Again, and strictly: a field that this version does not know changes hashes.
-	run, err = decodeRun("the cluster", raw)
-	return []recorded{{from: "the cluster", run: run, rollout: rollout}}, err
+	run, err = decodeRun(fromCluster, raw)
+	return []recorded{{from: fromCluster, run: run, rollout: rollout}}, err
 }
 
 // isPath holds for what is there, and for names that no object has.

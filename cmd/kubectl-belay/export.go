@@ -127,7 +127,7 @@ func (a *app) exportRun(ctx context.Context, s *session, rollout *v1alpha1.Rollo
 // exported are the files of a run and its Rollout, given as JSON; the Rollout may be nil. The
 // last file has the sums of the others.
 func (a *app) exported(run, rollout []byte) ([]file, error) {
-	typed, err := decodeRun("the cluster", run)
+	typed, err := decodeRun(fromCluster, run)
 	if err != nil {
 		return nil, err
 	}

@@ -124,7 +124,7 @@ func TestGoldenLists(t *testing.T) {
 func golden(t *testing.T, name, got string, width int) {
 	t.Helper()
 	for line := range strings.Lines(got) {
-		if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.Contains(name, ".show.") && !strings.Contains(name, ".verify") && !strings.Contains(name, ".replay") && !strings.HasPrefix(name, "lint.") {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.Contains(name, ".show.") && !strings.Contains(name, ".verify") && !strings.Contains(name, ".replay") && !strings.HasPrefix(name, "lint.") && !strings.HasPrefix(name, "diff") {
 			t.Errorf("%s: a line has %d columns: %s", name, n, line)
 		}
 	}

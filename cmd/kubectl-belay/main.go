@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 	hideConnection(root)
 	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"},
 		&cobra.Group{ID: "prove", Title: "Prove and check:"}, &cobra.Group{ID: "setup", Title: "Set up:"})
-	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.wait()} {
+	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.diff(), a.wait()} {
 		cmd.GroupID = "see"
 		root.AddCommand(checked(cmd))
 	}

@@ -39,7 +39,7 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 	}
 	say("Before", "%s", versionLine(a.Before))
 	if a.Changed != "" {
-		say("Changed", "%s", a.Changed)
+		p.changes(a)
 	}
 	if a.Chain == "ok" {
 		say("Record", "%d decisions, their hashes verify; all of it: kubectl belay show %s -n %s", a.Decisions, a.Run, a.Namespace)
@@ -58,6 +58,20 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 		p.commands(cell{label, dim}, labelled, commandsOf(a.Actions, a.Effects, a.Rollout, a.Namespace))
 	}
 	return p.String()
+}
+
+// changes is one line: what differs in a few words, as far as there is room, and the command
+// that shows all.
+func (p *painter) changes(a view.Account) {
+	command := "kubectl belay diff " + shellWord(a.Run) + " -n " + shellWord(a.Namespace)
+	lead := p.lead(cell{"  Changed", dim}, labelled)
+	const between, least = "   ", 24
+	if room := p.width - labelled - width(between+command); room >= min(least, width(a.Changed)) {
+		p.WriteString(lead + shorten(a.Changed, room) + between + p.styled(cell{command, dim}) + "\n")
+		return
+	}
+	p.WriteString(lead + shorten(a.Changed, p.width-labelled) + "\n")
+	p.WriteString(strings.Repeat(" ", labelled) + p.styled(cell{command, dim}) + "\n")
 }
 
 func sayWhy(a view.Account, say func(string, string, ...any)) {

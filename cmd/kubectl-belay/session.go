@@ -182,8 +182,13 @@ func (s *session) declared(ctx context.Context, r *v1alpha1.Rollout) (*unstructu
 
 // runs of a Rollout that are still there, newest first.
 func (s *session) runs(ctx context.Context, rollout string) ([]v1alpha1.RolloutRun, error) {
+	return s.allRuns(ctx, client.MatchingLabels{v1alpha1.LabelRollout: rollout})
+}
+
+// allRuns of the namespace that are selected, newest first.
+func (s *session) allRuns(ctx context.Context, selected ...client.ListOption) ([]v1alpha1.RolloutRun, error) {
 	all := &v1alpha1.RolloutRunList{}
-	if err := s.List(ctx, all, client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.LabelRollout: rollout}); err != nil {
+	if err := s.List(ctx, all, append(selected, client.InNamespace(s.namespace))...); err != nil {
 		return nil, explained(err)
 	}
 	slices.SortStableFunc(all.Items, func(a, b v1alpha1.RolloutRun) int { return b.Spec.StartedAt.Compare(a.Spec.StartedAt.Time) })

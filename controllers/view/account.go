@@ -7,7 +7,6 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
-	"belay.dev/belay/controllers/workload"
 )
 
 // Account is why a run ended as it did, or where it stands.
@@ -36,7 +35,7 @@ type Account struct {
 	// weight 0; negative when it is not recorded.
 	ToZero            time.Duration
 	Candidate, Before Version
-	// Changed names the first fields in which the candidate's template differs.
+	// Changed names the first differences of the candidate's template in a few words.
 	Changed string
 	// Decisions is how many there are; Chain is "ok", or what is wrong with their hashes.
 	Decisions int
@@ -154,12 +153,11 @@ func stage(run *v1alpha1.RolloutRun, step *int32, before []v1alpha1.DecisionReco
 
 // changed names what differs between the templates of stable and candidate.
 func changed(run *v1alpha1.RolloutRun) string {
-	was, errWas := workload.DecodeTemplate(run.Spec.Stable.Template.Raw)
-	is, errIs := workload.DecodeTemplate(run.Spec.Template.Raw)
-	if errWas != nil || errIs != nil {
+	c, err := Compare(StableOf(run, nil), CandidateOf(run))
+	if err != nil {
 		return ""
 	}
-	return Text(workload.Difference(was, is), 480)
+	return Summary(c.Differences)
 }
 
 // present says what serves, and what the Deployment waits with.

@@ -49,6 +49,11 @@ func TestCommandLineProves(t *testing.T) {
 		me.expect(me.alone("replay", path), 0, "THE SAME")
 	}
 	me.expect(me.alone("verify", "shop"), 1)
+	for _, said := range []said{me.says("diff"), me.says("diff", run), me.alone("diff", folder)} {
+		me.expect(said, 1, "-       image: registry.example/shop:v1", "+       image: registry.example/shop:v2", "Guardrails: not compared")
+	}
+	me.expect(me.says("diff", run, s.rollout().Status.Candidate.Revision), 0, "Guardrails: no difference")
+	me.expect(me.says("diff", run, "0123456789"), 2, "no run in namespace")
 
 	path := filepath.Join(folder, "run.yaml")
 	whole, err := os.ReadFile(path)
