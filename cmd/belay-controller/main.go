@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -108,11 +109,16 @@ func run(o options) error {
 	if err := requireVersion(config); err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancelCause(ctrl.SetupSignalHandler())
+	defer stop(nil)
+	if err := requireNoDowngrade(ctx, config); err != nil {
+		return err
+	}
 	mgr, err := ctrl.NewManager(config, managerOptions(o))
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
-	if err := addReconcilers(mgr, o); err != nil {
+	if err := addReconcilers(mgr, o, stop); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
@@ -122,7 +128,11 @@ func run(o options) error {
 		return err
 	}
 	ctrl.Log.WithName("belay").Info("starting Belay", "version", version, "namespace", o.namespace)
-	return mgr.Start(ctrl.SetupSignalHandler())
+	err = mgr.Start(ctx)
+	if downgrade := (rollout.DowngradeError{}); errors.As(context.Cause(ctx), &downgrade) {
+		return downgrade
+	}
+	return err
 }
 
 func scheme() *runtime.Scheme {
@@ -150,7 +160,7 @@ func managerOptions(o options) ctrl.Options {
 	}
 }
 
-func addReconcilers(mgr ctrl.Manager, o options) error {
+func addReconcilers(mgr ctrl.Manager, o options, stop func(error)) error {
 	probe, err := probeClient(mgr, o.probeUser)
 	if err != nil {
 		return err
@@ -166,7 +176,7 @@ func addReconcilers(mgr ctrl.Manager, o options) error {
 	rollouts := &rollout.Reconciler{
 		Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: replicas.New(mgr.GetClient()),
 		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
-		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, SteadyFor: o.steadyFor, Workers: o.workers,
+		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, SteadyFor: o.steadyFor, Workers: o.workers, Stop: stop,
 	}
 	if err := rollouts.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the Rollout reconciler: %w", err)

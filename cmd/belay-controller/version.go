@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/controllers/rollout"
 )
 
 // minimum is the first version of Kubernetes with a stable MutatingAdmissionPolicy, which
@@ -22,6 +27,20 @@ func requireVersion(config *rest.Config) error {
 		return fmt.Errorf("ask the API server for its version: %w", err)
 	}
 	return checkVersion(info.GitVersion)
+}
+
+// requireNoDowngrade asks the API server itself, before anything watches or decides.
+func requireNoDowngrade(ctx context.Context, config *rest.Config) error {
+	live, err := client.New(config, client.Options{Scheme: scheme()})
+	if err != nil {
+		return fmt.Errorf("set up a client: %w", err)
+	}
+	err = rollout.RequireNoDowngrade(ctx, live)
+	if meta.IsNoMatchError(err) {
+		// Before the first CustomResourceDefinition there is nothing to look for.
+		return nil
+	}
+	return err
 }
 
 func checkVersion(server string) error {

@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -59,6 +60,9 @@ type Reconciler struct {
 	ReleaseTimeout time.Duration
 	// Workers reconcile at once, each another Rollout.
 	Workers int
+	// Stop ends the process for a reason. Nil means that it only goes on deciding nothing
+	// about the Rollout.
+	Stop func(error)
 
 	inputs  inputs
 	written written
@@ -85,6 +89,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	l, err := r.observe(ctx, rollout, own.wroteLast(rollout))
+	if downgrade := (DowngradeError{}); errors.As(err, &downgrade) {
+		r.refuseDowngrade(downgrade)
+		return reconcile.Result{}, reconcile.TerminalError(err)
+	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observe: %w", err)
 	}

@@ -81,6 +81,9 @@ func (r *Reconciler) observe(ctx context.Context, rollout *v1alpha1.Rollout, fol
 }
 
 func (r *Reconciler) observeRuns(ctx context.Context, l *look) error {
+	if err := newerStatus(l.rollout); err != nil {
+		return err
+	}
 	list := &v1alpha1.RolloutRunList{}
 	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByRollout: l.rollout.Name})
 	if err != nil {
@@ -92,6 +95,9 @@ func (r *Reconciler) observeRuns(ctx context.Context, l *look) error {
 	settled := map[string]bool{}
 	for i := range list.Items {
 		run := &list.Items[i]
+		if err := newerRun(run); err != nil {
+			return err
+		}
 		if run.Name == l.rollout.Status.Run {
 			l.takeRun(run)
 		}
@@ -123,6 +129,9 @@ func (r *Reconciler) observeNewRun(ctx context.Context, l *look) error {
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: l.rollout.Namespace, Name: l.rollout.Status.Run}, run)
 	if err != nil {
 		return client.IgnoreNotFound(err)
+	}
+	if err := newerRun(run); err != nil {
+		return err
 	}
 	l.takeRun(run)
 	l.runs = append(l.runs, *run)
