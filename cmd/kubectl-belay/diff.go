@@ -30,7 +30,7 @@ func (a *app) diff() *cobra.Command {
 		Args:              cobra.MaximumNArgs(2),
 		ValidArgsFunction: a.completeRuns,
 	}
-	format := reportOf(cmd)
+	format := resultOf(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, to, err := a.compared(cmd.Context(), args)
 		if err != nil {
