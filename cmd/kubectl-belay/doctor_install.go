@@ -288,7 +288,7 @@ func (e *examination) routesServed(ctx context.Context) error {
 			continue
 		}
 		for _, route := range r.Spec.Traffic.Routes {
-			wanted[routeResource(string(route.Kind))] = r.Namespace + "/" + r.Name
+			wanted[routeResource(route.Kind)] = r.Namespace + "/" + r.Name
 		}
 	}
 	for _, resource := range []string{"httproutes", "grpcroutes"} {

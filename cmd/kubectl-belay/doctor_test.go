@@ -121,13 +121,13 @@ func TestConditionsThatAreFindings(t *testing.T) {
 }
 
 func TestWhoOwnsAField(t *testing.T) {
-	entry := metav1.ManagedFieldsEntry{FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:paused":{},"f:template":{"f:spec":{}}}}`)}}
+	entry := metav1.ManagedFieldsEntry{FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:paused":{},"f:template":{"f:spec":{}}}}`)}
 	for path, want := range map[string]bool{"spec": true, "spec paused": true, "spec template spec": true, "spec replicas": false, "status": false} {
 		if got := owns(entry, strings.Fields(path)...); got != want {
 			t.Errorf("%s: %v", path, got)
 		}
 	}
-	if owns(metav1.ManagedFieldsEntry{}, "spec") || owns(metav1.ManagedFieldsEntry{FieldsV1: &metav1.FieldsV1{Raw: []byte("{")}}, "spec") {
+	if owns(metav1.ManagedFieldsEntry{}, "spec") || owns(metav1.ManagedFieldsEntry{FieldsV1: metav1.NewFieldsV1("{")}, "spec") {
 		t.Error("nobody's fields")
 	}
 }
