@@ -68,7 +68,7 @@ func (a *app) letRoll(ctx context.Context, s *session, rollout *v1alpha1.Rollout
 	if why := needless(rollout, deployment, declared, len(images) > 0); why != "" {
 		return exit{exitError, why}
 	}
-	write, err := bypassOf(rollout, deployment, g.reason, images)
+	write, err := bypassOf(deployment, g.reason, images)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ type bypassWrite struct {
 
 // bypassOf builds the write: the reason, which begins with the Deployment's generation and
 // names a rejected revision, spec.paused, and images.
-func bypassOf(r *v1alpha1.Rollout, deployment *unstructured.Unstructured, reason string, images map[string]string) (bypassWrite, error) {
+func bypassOf(deployment *unstructured.Unstructured, reason string, images map[string]string) (bypassWrite, error) {
 	generation := deployment.GetGeneration()
 	prefix := fmt.Sprintf("%d: ", generation)
 	if rejected := v1alpha1.MarksOf(deployment.GetLabels()).Rejected; rejected != "" {

@@ -24,10 +24,9 @@ func guardedDeployment(labels map[string]string) *unstructured.Unstructured {
 }
 
 func TestTheWriteOfABypass(t *testing.T) {
-	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
 	rejected := guardedDeployment(map[string]string{v1alpha1.LabelRollout: "shop", v1alpha1.LabelRejected: "9fd21c3b07"})
 	images := map[string]string{"app": "a:2", "migrate": "m:2"}
-	got, err := bypassOf(r, rejected, "outage", images)
+	got, err := bypassOf(rejected, "outage", images)
 	if err != nil || got.annotation != "7: 9fd21c3b07 outage" || len(images) != 2 {
 		t.Fatalf("%q, %v, images %v", got.annotation, err, images)
 	}
@@ -44,7 +43,7 @@ func TestTheWriteOfABypass(t *testing.T) {
 		`no container "ap"`: {"outage", map[string]string{"ap": "a:2"}},
 		"242 are kept":      {strings.Repeat("x", 243), nil},
 	} {
-		if _, err := bypassOf(r, rejected, bad.reason, bad.images); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := bypassOf(rejected, bad.reason, bad.images); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}

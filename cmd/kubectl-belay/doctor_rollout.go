@@ -117,7 +117,7 @@ func owns(f metav1.ManagedFieldsEntry, path ...string) bool {
 		return false
 	}
 	fields := map[string]any{}
-	if err := json.Unmarshal(f.FieldsV1.Raw, &fields); err != nil {
+	if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), &fields); err != nil {
 		return false
 	}
 	for i, key := range path {

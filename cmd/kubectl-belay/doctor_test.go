@@ -4,8 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/config"
 )
 
@@ -80,5 +82,52 @@ func TestBackendsOfARoute(t *testing.T) {
 		map[string]any{}, map[string]any{"backendRefs": []any{map[string]any{"name": "a"}, map[string]any{"name": "b"}}}}}}}
 	if got := strings.Join(backends(route), ","); got != "a,b" {
 		t.Error(got)
+	}
+}
+
+// TestConditionsThatAreFindings: those that are not as they should be, and why it waits.
+func TestConditionsThatAreFindings(t *testing.T) {
+	rollout := func(conditions ...metav1.Condition) *v1alpha1.Rollout {
+		return &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "shop", Generation: 2}, Status: v1alpha1.RolloutStatus{ObservedGeneration: 2, Conditions: conditions}}
+	}
+	is := func(name string, status metav1.ConditionStatus, reason string) metav1.Condition {
+		return metav1.Condition{Type: name, Status: status, Reason: reason, Message: "a message"}
+	}
+	stale, stopped := rollout(), rollout()
+	stale.Status.ObservedGeneration = 1
+	stopped.Spec.Paused = true
+	for name, c := range map[string]struct {
+		rollout *v1alpha1.Rollout
+		want    string
+	}{
+		"healthy": {rollout(is(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonStable), is(v1alpha1.ConditionGuarded, metav1.ConditionTrue, v1alpha1.ReasonGuardProven),
+			is(v1alpha1.ConditionStalled, metav1.ConditionFalse, v1alpha1.ReasonStable), is(v1alpha1.ConditionTrafficConflict, metav1.ConditionFalse, v1alpha1.ReasonNoConflict)), ""},
+		"goes on":      {rollout(is(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonBaking)), ""},
+		"stalled":      {rollout(is(v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonRolledBack)), "Stalled is True (RolledBack): a message"},
+		"not guarded":  {rollout(is(v1alpha1.ConditionGuarded, metav1.ConditionFalse, v1alpha1.ReasonGuardMissing)), "Guarded is False (GuardMissing)"},
+		"not proven":   {rollout(is(v1alpha1.ConditionGuarded, metav1.ConditionUnknown, v1alpha1.ReasonGuardUnproven)), "Guarded is Unknown (GuardUnproven)"},
+		"conflict":     {rollout(is(v1alpha1.ConditionTrafficConflict, metav1.ConditionTrue, v1alpha1.ReasonForeignWrite)), "TrafficConflict is True (ForeignWrite)"},
+		"self-check":   {rollout(is(v1alpha1.ConditionInvariantViolated, metav1.ConditionTrue, v1alpha1.ReasonSelfCheckFailed)), "InvariantViolated is True"},
+		"holds":        {rollout(is(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonHolding)), "it waits (Holding): a message"},
+		"not observed": {stale, "(generation 2, observed 1)"},
+		"paused":       {stopped, "spec.paused is true"},
+	} {
+		e := &examination{}
+		e.conditions(c.rollout)
+		if c.want == "" && len(e.Findings) > 0 || c.want != "" && (len(e.Findings) != 1 || !strings.Contains(e.Findings[0].Wrong, c.want) || e.Findings[0].Do == "") {
+			t.Errorf("%s: %+v, want %q", name, e.Findings, c.want)
+		}
+	}
+}
+
+func TestWhoOwnsAField(t *testing.T) {
+	entry := metav1.ManagedFieldsEntry{FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:paused":{},"f:template":{"f:spec":{}}}}`)}
+	for path, want := range map[string]bool{"spec": true, "spec paused": true, "spec template spec": true, "spec replicas": false, "status": false} {
+		if got := owns(entry, strings.Fields(path)...); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+	if owns(metav1.ManagedFieldsEntry{}, "spec") || owns(metav1.ManagedFieldsEntry{FieldsV1: metav1.NewFieldsV1("{")}, "spec") {
+		t.Error("nobody's fields")
 	}
 }

@@ -95,7 +95,7 @@ func (k *clinic) answers(status, reason, message string) {
 func (k *clinic) object(kind, name string) *unstructured.Unstructured {
 	k.t.Helper()
 	u := &unstructured.Unstructured{}
-	group := map[string]string{"CustomResourceDefinition": "apiextensions.k8s.io", "ClusterRole": "rbac.authorization.k8s.io"}[kind]
+	group := map[string]string{"CustomResourceDefinition": "apiextensions.k8s.io", "ClusterRole": "rbac.authorization.k8s.io", "ClusterRoleBinding": "rbac.authorization.k8s.io"}[kind]
 	if group == "" {
 		group = "admissionregistration.k8s.io"
 	}
@@ -211,6 +211,8 @@ func TestDoctor(t *testing.T) {
 		"a role that lacks rights": {func() func() {
 			return k.changed("ClusterRole", "belay-controller", func(o map[string]any) { o["rules"] = o["rules"].([]any)[1:] })
 		}, []string{"ClusterRole belay-controller  it differs", "lack rights"}},
+		"a missing binding of a role": {func() func() { return k.gone("ClusterRoleBinding", "belay-guard-probe") },
+			[]string{"ClusterRoleBinding belay-guard-probe  it is missing", "lack rights"}},
 		"a controller without a ready pod": {func() func() { k.ready(0); return func() { k.ready(2) } },
 			[]string{"Deployment belay/belay-controller  the controller has no ready pod (2 wanted)", "kubectl -n belay logs"}},
 		"a leader that is gone": {func() func() { k.renewed(5 * time.Minute); return func() { k.renewed(0) } },

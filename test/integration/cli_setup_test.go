@@ -8,6 +8,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/analysis/prometheus/enginetest"
 	"belay.dev/belay/api/v1alpha1"
@@ -62,6 +64,37 @@ func TestCommandLineBypassesWithANewVersion(t *testing.T) {
 	if d := s.deployment(); d.Spec.Paused {
 		t.Error("the Deployment is paused")
 	}
+}
+
+// TestCommandLineBypassesWithoutTheController: nobody but the command lets the Services select
+// all versions, whose pods the Deployment is about to replace.
+func TestCommandLineBypassesWithoutTheController(t *testing.T) {
+	s := open(t)
+	me := personIn(t, s.namespace, "sre@example.com", "system:masters")
+	s.must(admin.Patch(t.Context(), s.rollout(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"traffic":{"directCallers":"Stable"}}}`))))
+	s.release(better)
+	s.until("at 50 %", atWeight)
+	narrow := func() (names []string) {
+		all := &corev1.ServiceList{}
+		s.must(admin.List(t.Context(), all, client.InNamespace(s.namespace)))
+		for i := range all.Items {
+			if all.Items[i].Spec.Selector["pod-template-hash"] != "" {
+				names = append(names, all.Items[i].Name)
+			}
+		}
+		return names
+	}
+	if got := narrow(); len(got) != 3 {
+		t.Fatalf("the Services %v select one version, want the user's and the pair", got)
+	}
+	me.expect(me.says("bypass", "shop", "--reason", "outage", "--yes", "--timeout", "0"), 0, "Deployment shop rolls out v2")
+	if got := narrow(); len(got) > 0 {
+		t.Errorf("the Services %v select one version still", got)
+	}
+	if s.deployment().Spec.Paused {
+		t.Error("the Deployment is paused")
+	}
+	me.expect(me.says("bypass", "shop", "--reason", "outage", "--yes"), 1, "There is nothing to bypass: Deployment shop rolls out v2 already")
 }
 
 // TestCommandLineInit writes manifests that the API server accepts, for a Deployment with a
