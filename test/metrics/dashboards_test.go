@@ -1,54 +1,15 @@
 package metrics
 
 import (
-	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
-type panel struct {
-	ID      int
-	Title   string
-	GridPos struct{ H, W, X, Y int }
-	Targets []struct{ Expr string }
-}
-
-type board struct {
-	UID, Title string
-	Panels     []panel
-	Templating struct {
-		List []struct {
-			Name, Type string
-			Query      any
-		}
-	}
-}
-
-func boards(t *testing.T) map[string]board {
+func boards(t *testing.T) map[string]Board {
 	t.Helper()
-	files, err := filepath.Glob(root + "/config/grafana/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no dashboards: %v", err)
-	}
-	all := map[string]board{}
-	for _, file := range files {
-		var b board
-		if err := json.Unmarshal([]byte(read(t, "config/grafana/"+filepath.Base(file))), &b); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		all[filepath.Base(file)] = b
-	}
-	return all
-}
-
-// queries are those of a dashboard's panels, as Prometheus gets them for a Rollout and a job.
-func (b board) queries() (all []string) {
-	chosen := strings.NewReplacer("$__rate_interval", "5m", "$namespace", "shop", "$rollout", "shop", "$job", "belay")
-	for _, p := range b.Panels {
-		for _, target := range p.Targets {
-			all = append(all, chosen.Replace(target.Expr))
-		}
+	all, err := Boards(root)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d dashboards: %v", len(all), err)
 	}
 	return all
 }
@@ -62,7 +23,7 @@ func TestEveryPanelAsksForWhatThereIs(t *testing.T) {
 			t.Errorf("%s: uid %q and title %q must be its own", file, b.UID, b.Title)
 		}
 		uids[b.UID] = true
-		for _, query := range b.queries() {
+		for _, query := range b.Queries() {
 			if err := CheckQuery(query, metrics); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
@@ -115,7 +76,7 @@ func TestPanelsHaveAPlaceOfTheirOwn(t *testing.T) {
 func TestEveryMetricIsLookedAt(t *testing.T) {
 	var all strings.Builder
 	for _, b := range boards(t) {
-		all.WriteString(strings.Join(b.queries(), "\n"))
+		all.WriteString(strings.Join(b.Queries(), "\n"))
 	}
 	for _, a := range alerts(t) {
 		all.WriteString(a.Expr)
