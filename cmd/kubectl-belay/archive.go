@@ -113,7 +113,7 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	raw, err := bounded(f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)

@@ -103,6 +103,19 @@ func TestGoldenScreens(t *testing.T) {
 	}
 }
 
+// TestGoldenSilence: a run whose controller stopped four minutes ago, just before another
+// version was declared. What passed then is not shown as if it passed now.
+func TestGoldenSilence(t *testing.T) {
+	in := read(t, "progressing")
+	in.Now = in.Now.Add(4 * time.Minute)
+	in.Rollout.Status.WouldHold = []v1alpha1.ObservedHold{{Trigger: "checkout/load", Stage: "step 1 of 4, weight 5 %", Reason: "BelowMinSamples", At: in.Rollout.Status.Step.EnteredAt}}
+	containers := in.Deployment.Object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)
+	containers[0].(map[string]any)["image"] = "registry.example.com/shop/checkout:1.5.1"
+	for _, width := range []int{80, 140} {
+		golden(t, fmt.Sprintf("silent.status.%d.txt", width), statusScreen(terminal{width: width}, view.Rollout(in), in.Now, nil), width)
+	}
+}
+
 // TestGoldenLists holds the list of all situations, worst first, and a history.
 func TestGoldenLists(t *testing.T) {
 	now := time.Date(2026, 11, 20, 17, 0, 0, 0, time.UTC)

@@ -105,7 +105,7 @@ func cameBack(s *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
 		return false
 	}
 	run := slices.IndexFunc(runs, func(r v1alpha1.RolloutRun) bool { return r.Name == s.History[newest].Run })
-	return run < 0 || slices.ContainsFunc(runs[run].Status.Decisions, func(d v1alpha1.DecisionRecord) bool { return d.Rule == "RevertStarts" })
+	return run < 0 || view.Returned(&runs[run])
 }
 
 // templateOf finds the template of a revision: in the runs, which pin it whole, or in the

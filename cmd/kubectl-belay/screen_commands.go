@@ -11,7 +11,7 @@ type command struct{ line, effect string }
 func commandsOf(actions []string, effects map[string]string, name, namespace string) []command {
 	var out []command
 	for _, action := range actions {
-		out = append(out, command{fmt.Sprintf(`kubectl belay %s %s -n %s --reason "…"`, action, name, namespace), effects[action]})
+		out = append(out, command{fmt.Sprintf(`kubectl belay %s %s -n %s --reason "…"`, action, shellWord(name), shellWord(namespace)), effects[action]})
 	}
 	return out
 }

@@ -177,8 +177,12 @@ func (p *painter) triggers(s view.Screen, seen trails) {
 		if t.Observes {
 			verdict += ", observes"
 		}
-		rows = append(rows, []cell{{t.Name, plain}, {verdict, verdictStyle(t.Outcome)}, {orDash(shorten(t.Now, mostFigures)), plain}, {orDash(t.Wanted), plain},
-			{evidence(t, seen), verdictStyle(t.Outcome)}, {orDash(t.Stable), plain}})
+		style := verdictStyle(t.Outcome)
+		if t.Silent > 0 {
+			verdict, style = verdict+", "+view.Short(t.Silent)+" ago", yellow
+		}
+		rows = append(rows, []cell{{t.Name, plain}, {verdict, style}, {orDash(shorten(t.Now, mostFigures)), plain}, {orDash(t.Wanted), plain},
+			{evidence(t, seen), style}, {orDash(t.Stable), plain}})
 		if t.Outcome != v1alpha1.VerdictPass && t.Message != "" && said < shownMessages {
 			why, said = append(why, t), said+1
 		}

@@ -182,7 +182,7 @@ func TestFilesAsTheyAre(t *testing.T) {
 	}{
 		"after others":  {"# comment\napiVersion: v1\nkind: Pod\n---\n\n---\n" + bad, 1, 1, "17 error spec.steps[1].weight"},
 		"a list":        {"apiVersion: v1\nkind: List\nitems:\n- {kind: Pod}\n-\n" + indented, 1, 1, "16 error spec.steps[1].weight"},
-		"JSON":          {"{\"apiVersion\": \"belay.dev/v1alpha1\",\n\"kind\": \"MetricSource\", \"metadata\": {\"name\": \"x\"},\n\"spec\": {\"adress\": \"https://x\"}}", 1, 0, `3 error spec.adress: there is no field "adress" -> address`},
+		"JSON":          {"{\"apiVersion\": \"belay.dev/v1alpha1\",\n\"kind\": \"MetricSource\", \"metadata\": {\"name\": \"x\"},\n\"spec\": {\"adddress\": \"https://x\"}}", 1, 0, `3 error spec.adddress: there is no field "adddress" -> address`},
 		"a template":    {"apiVersion: belay.dev/v1alpha1\nkind: Rollout\nmetadata: {{ .Values.x }}\n", 0, 0, "-> a rendered manifest: helm template"},
 		"no YAML":       {"apiVersion: belay.dev/v1alpha1\nkind: [\n", 0, 0, "error : this is no YAML"},
 		"twice":         {"apiVersion: belay.dev/v1alpha1\nkind: Rollout\nkind: Rollout\n", 0, 0, `3 error : this is no YAML`},

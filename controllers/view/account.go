@@ -67,7 +67,7 @@ func Explain(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) Account {
 	a.Changed = changed(run)
 	if rollout != nil {
 		a.Present = present(rollout)
-		a.Actions, a.Effects = actions(rollout)
+		a.Actions, a.Effects = actions(rollout, run)
 		if a.Outcome == "" && rollout.Status.Run == run.Name {
 			a.Message = Text(rollout.Status.Message, 1024)
 		}

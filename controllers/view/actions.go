@@ -3,16 +3,17 @@ package view
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
 // actions are the commands of kubectl belay that change something and make sense now, and
 // the effect of each in a few words. They are shown beside commands to paste: no effect has
-// a character that a shell reads, such as ; or |.
-func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
+// a character that a shell reads, such as ; or |. The run may be nil.
+func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, effects map[string]string) {
 	s := &r.Status
-	stable, candidate := Tag(s.Stable), Tag(s.Candidate)
+	stable, candidate := plainTag(s.Stable), plainTag(s.Candidate)
 	effects = map[string]string{}
 	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
 	switch {
@@ -27,8 +28,8 @@ func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
 		add("rollback", "back to "+stable+", the Deployment declares it again")
 	case s.Phase == v1alpha1.PhaseGating || s.Phase.Armed():
 		add("abort", stable+" stays, "+candidate+" stays declared and rejected")
-	case s.Phase == v1alpha1.PhaseStable && len(s.Previous) > 0:
-		before := tag(s.Previous[0].Image, s.Previous[0].Revision)
+	case s.Phase == v1alpha1.PhaseStable && len(s.Previous) > 0 && !cameBack(s, run):
+		before := plainTag(&v1alpha1.Revision{Image: s.Previous[0].Image, Revision: s.Previous[0].Revision})
 		add("rollback", "back to "+before+", the Deployment declares it again")
 	case s.Phase == v1alpha1.PhaseHandingOver && !returns(s):
 		add("rollback", "back to "+stable+", the Deployment declares it again")
@@ -41,7 +42,7 @@ func actions(r *v1alpha1.Rollout) (names []string, effects map[string]string) {
 
 // onTheWay adds what keeps the candidate on trial, and only changes how it goes on.
 func onTheWay(r *v1alpha1.Rollout, add func(name, effect string)) {
-	s, candidate := &r.Status, Tag(r.Status.Candidate)
+	s, candidate := &r.Status, plainTag(r.Status.Candidate)
 	switch {
 	case s.CommandedPause() != nil && !r.Spec.Paused:
 		add("resume", candidate+" goes on where it was paused")
@@ -69,6 +70,32 @@ func PausedBy(p *v1alpha1.PauseStatus) string {
 		said += ": " + Text(p.Reason, 80)
 	}
 	return said
+}
+
+// returnStarts is the planner's rule that lets a version return without steps.
+const returnStarts = "RevertStarts"
+
+// Returned is whether a run brought a version back without steps.
+func Returned(run *v1alpha1.RolloutRun) bool {
+	return slices.ContainsFunc(run.Status.Decisions, func(d v1alpha1.DecisionRecord) bool { return d.Rule == returnStarts })
+}
+
+// cameBack is whether the stable version has just returned: kubectl belay rollback would bring
+// the one again that somebody went back from, and refuses without --to.
+func cameBack(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) bool {
+	return run != nil && s.Stable != nil && len(s.History) > 0 && s.History[0].Run == run.Name && s.History[0].Revision == s.Stable.Revision && Returned(run)
+}
+
+// plainTag is a version's tag where no shell reads anything into it, or else its revision:
+// the API server accepts any text as an image.
+func plainTag(r *v1alpha1.Revision) string {
+	name := Tag(r)
+	if r != nil && strings.IndexFunc(name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-", c)
+	}) >= 0 {
+		return Text(r.Revision, 10)
+	}
+	return name
 }
 
 // returns is whether the candidate was stable before: to roll it back would bring the version

@@ -30,7 +30,10 @@ type Trigger struct {
 	Requests, Needed int64
 	Rate             float64
 	EvaluatedAt      time.Time
-	Query, Samples   string
+	// Silent is for how long the judge has written no verdict, when that is so long that the
+	// verdicts count no more; 0 otherwise.
+	Silent         time.Duration
+	Query, Samples string
 	// Counts are the canary's requests in the run, StableCounts those of stable; nil when
 	// none were counted.
 	Counts, StableCounts *v1alpha1.ArmCounts
@@ -51,6 +54,7 @@ func (t Trigger) ETA() time.Duration {
 // triggers are those of the Rollout's status, with the figures of its run.
 func triggers(in Input) []Trigger {
 	var out []Trigger
+	silent := silence(in)
 	for _, v := range in.Rollout.Status.Verdicts {
 		t := Trigger{Name: triggerName(v.Kind, v.Guardrail, v.Trigger), Outcome: v.Outcome, Reason: Text(v.Reason, 63),
 			Message: Text(v.Message, 512), Observes: v.Mode == v1alpha1.ModeObserve, Evidence: -1}
@@ -59,10 +63,41 @@ func triggers(in Input) []Trigger {
 		}
 		if in.Run != nil {
 			t.measure(in.Run, v.Kind, v.Guardrail, v.Trigger)
+			if _, rule := pinned(in.Run, v.Kind, v.Guardrail, v.Trigger); rule != nil && rule.Measured() {
+				t.Silent = silent
+			}
 		}
 		out = append(out, t)
 	}
 	return out
+}
+
+// silence is for how long the judge of a run in progress has written nothing, when that is
+// longer than it may be; 0 otherwise.
+func silence(in Input) time.Duration {
+	if in.Run == nil || in.Run.Status.Outcome != "" || !in.Rollout.Status.Judged() || !measures(in.Run) {
+		return 0
+	}
+	last := in.Run.Spec.StartedAt.Time
+	if a := in.Run.Status.Analysis; a != nil && a.EvaluatedAt != nil {
+		last = a.EvaluatedAt.Time
+	}
+	if silent := in.Now.Sub(last); silent > v1alpha1.VerdictsSilent {
+		return silent
+	}
+	return 0
+}
+
+// measures is whether any trigger of a run is judged by metrics.
+func measures(run *v1alpha1.RolloutRun) bool {
+	for i := range run.Spec.Guardrails {
+		for _, t := range run.Spec.Guardrails[i].Spec.EffectiveTriggers() {
+			if t.Measured() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Measured are the triggers of a run, as they were evaluated last.

@@ -109,8 +109,15 @@ func notes(in Input) []string {
 	s := &in.Rollout.Status
 	var out []string
 	add := func(format string, args ...any) { out = append(out, Text(fmt.Sprintf(format, args...), 700)) }
+	if silent := silence(in); silent > 0 {
+		add("Last judged %s ago, which is longer than %s: the judge, or the whole controller, is silent. These verdicts promote nothing any more: look whether Belay's controller runs.",
+			Short(silent), Short(v1alpha1.VerdictsSilent))
+	}
 	if s.Refusal != nil {
 		add("The API server refuses, for %s: %s: %s", Short(in.Now.Sub(s.Refusal.Since.Time)), s.Refusal.Effect, s.Refusal.Message)
+	}
+	if declared := unseen(in); declared != "" {
+		add("The Deployment declares %s, which Belay has not looked at yet. If that lasts, look whether its controller runs.", declared)
 	}
 	for _, kind := range []string{v1alpha1.ConditionInvariantViolated, v1alpha1.ConditionTrafficConflict} {
 		if c := condition(s, kind); c != nil {
@@ -130,6 +137,9 @@ func notes(in Input) []string {
 		for _, o := range s.WouldRollBack {
 			add("%s only observes; it would have rolled back at %s, %s", o.Trigger, o.Stage, Moment(o.At.Time, in.Now))
 		}
+		for _, o := range s.WouldHold {
+			add("%s only observes; it would have held %s (%s), %s", o.Trigger, o.Stage, o.Reason, Moment(o.At.Time, in.Now))
+		}
 	}
 	if d := s.DirectCallers; d != nil && d.Mode == v1alpha1.DirectCallersAny && d.CandidatePercent > 0 {
 		add("Callers of the Service itself, without a route, reach the canary with %d %% of their requests.", d.CandidatePercent)
@@ -138,4 +148,18 @@ func notes(in Input) []string {
 		add("Last command, by %s: %s", a.By, a.Refused)
 	}
 	return out
+}
+
+// unseen is the version that the Deployment declares, when the status does not know it yet;
+// empty otherwise.
+func unseen(in Input) string {
+	s := &in.Rollout.Status
+	if in.Deployment == nil || s.Stable == nil {
+		return ""
+	}
+	declared, err := workload.Describe(workload.Template(in.Deployment))
+	if err != nil || declared.Revision == s.Stable.Revision || candidateIs(s, declared.Revision) {
+		return ""
+	}
+	return Tag(&declared)
 }

@@ -72,7 +72,7 @@ func Rollout(in Input) Screen {
 		Since: since(s, state), Versions: versions(in), Triggers: triggers(in),
 		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in),
 	}
-	screen.Actions, screen.Effects = actions(in.Rollout)
+	screen.Actions, screen.Effects = actions(in.Rollout, in.Run)
 	if s.Phase.InRun() && s.Step != nil {
 		screen.Weight = &s.Step.Weight
 		screen.Steps = steps(in)
