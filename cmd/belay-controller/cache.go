@@ -17,11 +17,19 @@ import (
 )
 
 // cacheOptions keeps only the parts of objects that the reconcilers read. The cache has the
-// objects of all namespaces; the spec is more than half of a Pod, and the managed fields a
+// objects of the given namespaces, or of all when none is given; the spec is more than half of a Pod, and the managed fields a
 // sixth.
-func cacheOptions() cache.Options {
+func cacheOptions(namespaces []string) cache.Options {
 	strip := cache.TransformStripManagedFields()
+	var only map[string]cache.Config
+	for _, namespace := range namespaces {
+		if only == nil {
+			only = map[string]cache.Config{}
+		}
+		only[namespace] = cache.Config{}
+	}
 	return cache.Options{
+		DefaultNamespaces: only,
 		// Routes are not in ByObject, which fails at the start when a kind is not
 		// installed.
 		DefaultTransform: exceptRoutes(strip),

@@ -52,7 +52,7 @@ func TestTheCacheKeepsWhatIsRead(t *testing.T) {
 // TestTheCacheNeedsNoGatewayAPI: a cluster may have some of its kinds, or none.
 func TestTheCacheNeedsNoGatewayAPI(t *testing.T) {
 	g := NewWithT(t)
-	options := cacheOptions()
+	options := cacheOptions(nil)
 	options.Scheme = scheme()
 	mapper := meta.NewDefaultRESTMapper(nil)
 	for _, kind := range []schema.GroupVersionKind{appsv1.SchemeGroupVersion.WithKind("Deployment"), corev1.SchemeGroupVersion.WithKind("Service"), corev1.SchemeGroupVersion.WithKind("Pod"), batchv1.SchemeGroupVersion.WithKind("Job")} {
@@ -91,7 +91,7 @@ func unstructuredOf(u *unstructured.Unstructured, meta metav1.ObjectMeta) *unstr
 }
 
 func transformOf(object client.Object) toolscache.TransformFunc {
-	options := cacheOptions()
+	options := cacheOptions(nil)
 	for kind, by := range options.ByObject {
 		same := reflect.TypeOf(kind) == reflect.TypeOf(object)
 		if same && kind.GetObjectKind().GroupVersionKind() == object.GetObjectKind().GroupVersionKind() {

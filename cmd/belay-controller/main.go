@@ -49,6 +49,7 @@ const gather = 100 * time.Millisecond
 type options struct {
 	leaderElect    bool
 	namespace      string
+	namespaces     namespaceList
 	metricsAddress string
 	metricsSecure  bool
 	healthAddress  string
@@ -67,6 +68,7 @@ func parse() options {
 	o := options{}
 	flag.BoolVar(&o.leaderElect, "leader-elect", true, "leader election, so that only one of several replicas acts; turn off only to debug a single replica")
 	flag.StringVar(&o.namespace, "namespace", "belay", "Belay's own namespace, with the lease and the Secrets of MetricSources and CheckEndpoints")
+	flag.Var(&o.namespaces, "namespaces", "comma-separated namespaces whose Rollouts are seen, such as shop,search; without it all. Belay needs no rights in others")
 	flag.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics; 0 turns it off")
 	flag.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve /metrics over TLS to clients that may get it (TokenReview and SubjectAccessReview)")
 	flag.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
@@ -111,7 +113,7 @@ func run(o options) error {
 	}
 	ctx, stop := context.WithCancelCause(ctrl.SetupSignalHandler())
 	defer stop(nil)
-	if err := requireNoDowngrade(ctx, config); err != nil {
+	if err := requireNoDowngrade(ctx, config, o.namespaces); err != nil {
 		return err
 	}
 	mgr, err := ctrl.NewManager(config, managerOptions(o))
@@ -127,7 +129,7 @@ func run(o options) error {
 	if err := mgr.AddReadyzCheck("readyz", healthz.Ping); err != nil {
 		return err
 	}
-	ctrl.Log.WithName("belay").Info("starting Belay", "version", version, "namespace", o.namespace)
+	ctrl.Log.WithName("belay").Info("starting Belay", "version", version, "namespace", o.namespace, "namespaces", o.namespaces.String())
 	err = mgr.Start(ctx)
 	if downgrade := (rollout.DowngradeError{}); errors.As(context.Cause(ctx), &downgrade) {
 		return downgrade
@@ -149,7 +151,7 @@ func managerOptions(o options) ctrl.Options {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	return ctrl.Options{
-		Scheme: scheme(), Cache: cacheOptions(), Metrics: metrics,
+		Scheme: scheme(), Cache: cacheOptions(o.namespaces), Metrics: metrics,
 		// Deployments, ReplicaSets and routes are read unstructured, from the cache.
 		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		HealthProbeBindAddress: o.healthAddress,

@@ -30,12 +30,12 @@ func requireVersion(config *rest.Config) error {
 }
 
 // requireNoDowngrade asks the API server itself, before anything watches or decides.
-func requireNoDowngrade(ctx context.Context, config *rest.Config) error {
+func requireNoDowngrade(ctx context.Context, config *rest.Config, namespaces []string) error {
 	live, err := client.New(config, client.Options{Scheme: scheme()})
 	if err != nil {
 		return fmt.Errorf("set up a client: %w", err)
 	}
-	err = rollout.RequireNoDowngrade(ctx, live)
+	err = rollout.RequireNoDowngrade(ctx, live, namespaces...)
 	if meta.IsNoMatchError(err) {
 		// Before the first CustomResourceDefinition there is nothing to look for.
 		return nil

@@ -252,6 +252,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 		"a budget of none":       {values{"podDisruptionBudget": values{"maxUnavailable": 0}}, []string{"/podDisruptionBudget/maxUnavailable", "minimum: got 0, want 1"}},
 		"a flag without dashes":  {values{"extraArgs": []any{"workers=3"}}, []string{"/extraArgs/0", "does not match pattern"}},
 		"a switch in words":      {values{"crds": values{"install": "yes"}}, []string{"/crds/install", "got string, want boolean"}},
+		"no namespace":           {values{"watchNamespaces": []any{"Shop"}}, []string{"/watchNamespaces/0", "does not match pattern"}},
 		"no image":               {values{"image": values{"digest": ""}}, []string{"image.digest and image.tag are both empty"}},
 		"one identity for both":  {values{"serviceAccount": values{"guardProbeName": "controller"}}, []string{"serviceAccount.guardProbeName must not be the controller's"}},
 	} {

@@ -30,16 +30,19 @@ const (
 	markGuardProbe = "@guard-probe@"
 	markUser       = "@user@"
 	markInterval   = "@interval@"
+	markWatched    = "@watched@"
 )
 
 var expressions = strings.NewReplacer(
 	// Text of ours that looks like a template, as alerts do.
 	"{{", `{{ "{{" }}`,
-	markNamespace, "{{ .Release.Namespace }}",
-	markController, "{{ .Values.serviceAccount.name }}",
-	markGuardProbe, `{{ include "belay.guardProbe" . }}`,
-	markUser, "system:serviceaccount:{{ .Release.Namespace }}:{{ .Values.serviceAccount.name }}",
-	markInterval, "{{ .Values.podMonitor.interval }}",
+	// Also inside of a range, hence the dollars.
+	markNamespace, "{{ $.Release.Namespace }}",
+	markController, "{{ $.Values.serviceAccount.name }}",
+	markGuardProbe, `{{ include "belay.guardProbe" $ }}`,
+	markUser, "system:serviceaccount:{{ $.Release.Namespace }}:{{ $.Values.serviceAccount.name }}",
+	markInterval, "{{ $.Values.podMonitor.interval }}",
+	markWatched, "{{ . }}",
 )
 
 // written are the kinds in config/default that the chart has templates of its own for.
@@ -61,7 +64,7 @@ func Chart(root, version, image string) ([]archive.File, error) {
 		if slices.Contains(written, object.GetKind()) {
 			continue
 		}
-		file, err := template(object, groupOf(object))
+		file, err := templateOf(object)
 		if err != nil {
 			return nil, err
 		}
@@ -152,20 +155,36 @@ func monitoringGroupOf(object *unstructured.Unstructured) group {
 	return out
 }
 
-// template writes an object as a template of the chart.
-func template(object *unstructured.Unstructured, in group) (archive.File, error) {
-	name := fmt.Sprintf("templates/%s/%s-%s.yaml", in.folder, object.GetName(), strings.ToLower(object.GetKind()))
-	marked, ok := mark(object.Object).(map[string]any)
-	if !ok {
-		return archive.File{}, fmt.Errorf("%s is not an object", name)
+func templateOf(object *unstructured.Unstructured) (archive.File, error) {
+	if grantsEverywhere(object) {
+		return grant(object)
 	}
-	raw, err := yaml.Marshal(marked)
+	return template(object, groupOf(object))
+}
+
+func fileOf(object *unstructured.Unstructured, folder string) string {
+	return fmt.Sprintf("templates/%s/%s-%s.yaml", folder, object.GetName(), strings.ToLower(object.GetKind()))
+}
+
+// textOf is an object with the chart's values in the places of names.
+func textOf(object *unstructured.Unstructured) (string, error) {
+	raw, err := yaml.Marshal(mark(object.Object))
 	if err != nil {
-		return archive.File{}, err
+		return "", err
 	}
 	text := expressions.Replace(string(raw))
 	if strings.Contains(text, "serviceaccount:"+namespace+":") {
-		return archive.File{}, fmt.Errorf("%s names a ServiceAccount of namespace %s that is no value of the chart", name, namespace)
+		return "", fmt.Errorf("%s %s names a ServiceAccount of namespace %s that is no value of the chart", object.GetKind(), object.GetName(), namespace)
+	}
+	return text, nil
+}
+
+// template writes an object as a template of the chart.
+func template(object *unstructured.Unstructured, in group) (archive.File, error) {
+	name := fileOf(object, in.folder)
+	text, err := textOf(object)
+	if err != nil {
+		return archive.File{}, err
 	}
 	for section, lines := range map[string]string{"annotations": in.annotations, "labels": in.labels} {
 		if lines == "" {
