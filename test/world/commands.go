@@ -13,7 +13,7 @@ func commanded() []Story {
 	paused := func(w *World) bool { return w.rollout.status.CommandedPause() != nil }
 	waits := func(w *World) bool { return held(w) && paused(w) }
 	stops := story("pause-in-a-step", second, promoted, script(event{atStep(0), pause}, soon(3*time.Hour, resume)))
-	const says = "promoted shop:b: alice ended its steps at step 1 of 2, weight 10 %"
+	const says = "promoted shop:b: alice ended its steps at step 1 of 2"
 	return []Story{
 		story("promote-by-command", second, promoted, script(event{atStep(0), promote})).saying(says),
 		story("promote-while-undecided", second, promoted, script(
@@ -46,12 +46,15 @@ func commanded() []Story {
 func grows(pause, resume func(*World)) func() []event {
 	return script(event{atStep(1), pause}, soon(time.Minute, resizes(12)), soon(15*time.Minute, func(w *World) {
 		s := w.canary(w.rollout.status.Run)
-		need := int32(6)
-		if w.traffic() == nil {
-			need = 12
-		}
-		if w.rollout.status.Phase == v1alpha1.PhaseStepping && (s == nil || s.size < need) {
-			w.broken("paused, the canary has not grown to %d pods with the Deployment: %+v", need, s)
+		// What a disturbance has taken away meanwhile comes back after the pause.
+		if step := w.rollout.status.Step; w.rollout.status.Phase == v1alpha1.PhaseStepping && s != nil && step.AcknowledgedAt != nil {
+			need := w.podsFor(w.permitted)
+			if n := w.network.split; n != nil {
+				need = (*n*w.deployment.replicas + 99) / 100
+			}
+			if s.size < need {
+				w.broken("paused, the canary has %d pods, and %d serve its weight", s.size, need)
+			}
 		}
 		resume(w)
 	}))
