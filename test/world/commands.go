@@ -48,9 +48,11 @@ func grows(pause, resume func(*World)) func() []event {
 		s := w.canary(w.rollout.status.Run)
 		// What a disturbance has taken away meanwhile comes back after the pause.
 		if step := w.rollout.status.Step; w.rollout.status.Phase == v1alpha1.PhaseStepping && s != nil && step.AcknowledgedAt != nil {
-			need := w.podsFor(w.permitted)
+			need := int32(0)
 			if n := w.network.split; n != nil {
 				need = (*n*w.deployment.replicas + 99) / 100
+			} else if w.traffic() == nil {
+				need = w.podsFor(w.permitted)
 			}
 			if s.size < need {
 				w.broken("paused, the canary has %d pods, and %d serve its weight", s.size, need)
