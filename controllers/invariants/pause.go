@@ -1,8 +1,9 @@
 package invariants
 
 import (
-	"reflect"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -28,7 +29,7 @@ func (c *check) stood() time.Duration {
 
 // answers is whether the decision is the answer to a command, which is given once.
 func (c *check) answers() bool {
-	return !reflect.DeepEqual(c.in.Status.LastHandledAction, c.d.Status.LastHandledAction)
+	return !equality.Semantic.DeepEqual(c.in.Status.LastHandledAction, c.d.Status.LastHandledAction)
 }
 
 // weightReached is whether the hold of the step, or the bake, has begun.

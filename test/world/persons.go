@@ -125,7 +125,7 @@ func (w *World) fail() { w.failing, w.failedAt = w.rollout.status.Run, w.at }
 
 func (w *World) command(action v1alpha1.Action) {
 	revision := ""
-	if c := w.rollout.status.Candidate; c != nil && action == v1alpha1.ActionRetry {
+	if c := w.rollout.status.Candidate; c != nil && (action == v1alpha1.ActionRetry || action == v1alpha1.ActionPromote) {
 		revision = c.Revision
 	}
 	w.rollout.action = &plan.Action{Action: action, Token: string(action), Revision: revision, By: "alice", Reason: "a test"}
