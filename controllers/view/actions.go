@@ -51,10 +51,10 @@ func onTheWay(r *v1alpha1.Rollout, add func(name, effect string)) {
 	case s.Phase == v1alpha1.PhaseGating:
 		add("pause", candidate+" gets no run until it is resumed")
 	default:
-		add("pause", candidate+" stays at its weight until it is resumed, triggers still roll back")
+		add("pause", candidate+" keeps its weight, triggers still roll back")
 		last := s.Step != nil && int(s.Step.Index) == len(r.Spec.Steps)-1
 		if s.Phase == v1alpha1.PhaseStepping && (!last || r.Spec.Promotion.Mode != v1alpha1.PromotionNative) {
-			add("promote", candidate+" skips the rest of its steps, and not what has to pass after them")
+			add("promote", candidate+" goes to 100 % and its bake, which has to pass")
 		}
 	}
 }
