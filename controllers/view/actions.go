@@ -53,8 +53,11 @@ func onTheWay(r *v1alpha1.Rollout, add func(name, effect string)) {
 	default:
 		add("pause", candidate+" keeps its weight, triggers still roll back")
 		last := s.Step != nil && int(s.Step.Index) == len(r.Spec.Steps)-1
-		if s.Phase == v1alpha1.PhaseStepping && (!last || r.Spec.Promotion.Mode != v1alpha1.PromotionNative) {
+		switch native := r.Spec.Promotion.Mode == v1alpha1.PromotionNative; {
+		case s.Phase == v1alpha1.PhaseStepping && !native:
 			add("promote", candidate+" goes to 100 % and its bake, which has to pass")
+		case s.Phase == v1alpha1.PhaseStepping && !last:
+			add("promote", candidate+" goes to the last step, which has to pass")
 		}
 	}
 }
