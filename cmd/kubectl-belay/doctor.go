@@ -120,8 +120,7 @@ func (a *app) doctor() *cobra.Command {
 	cmd.Flags().BoolVar(&before, "before-install", false, "look at a cluster where Belay is not installed yet")
 	format := resultOf(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case before && len(args) > 0:
+		if before && len(args) > 0 {
 			return usage(errors.New("--before-install is about the cluster: leave the NAME out"))
 		}
 		e, err := a.examine()

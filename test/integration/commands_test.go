@@ -122,3 +122,57 @@ func TestPatchWithoutUpdateTakesNoField(t *testing.T) {
 		})
 	}
 }
+
+// TestManyManagersDoNotKeepAnybodyFromAnAbort: the API server merges the eleventh manager of
+// updates with the oldest, which changes owners on behalf of whoever writes then.
+func TestManyManagersDoNotKeepAnybodyFromAnAbort(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "managers", true)
+	oncall := patchOnly(t, "managers")
+	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "managers", Namespace: "shop"}}
+	for i := range 12 {
+		tool := fmt.Appendf(nil, `{"metadata":{"annotations":{"example.org/tool-%d":"x"}}}`, i)
+		g.Expect(dev(t).Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, tool), client.FieldOwner(fmt.Sprint("tool-", i)))).To(Succeed())
+	}
+	abort := []byte(`{"metadata":{"annotations":{"belay.dev/action":"Abort","belay.dev/action-token":"1"}}}`)
+	g.Eventually(func() error {
+		return oncall.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, abort), client.FieldOwner("kubectl-belay"), client.DryRunAll)
+	}).WithTimeout(soon).Should(Succeed())
+}
+
+// TestNobodyFillsTheRoomOfAnAbort: annotations have 256 KiB together.
+func TestNobodyFillsTheRoomOfAnAbort(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "filled", true)
+	oncall := patchOnly(t, "filled")
+	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "filled", Namespace: "shop"}}
+	give := func(annotations string) error {
+		patch := []byte(`{"metadata":{"annotations":{` + annotations + `}}}`)
+		return oncall.Patch(t.Context(), rollout.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.DryRunAll)
+	}
+	command := `"belay.dev/action":"Abort","belay.dev/action-token":"1"`
+	g.Eventually(func() error { return give(command) }).WithTimeout(soon).Should(Succeed())
+	g.Expect(give(fmt.Sprintf(`"belay.dev/actionx":"%0*d"`, 262080, 0))).To(MatchError(ContainSubstring("you may give commands")))
+	g.Expect(give(command + fmt.Sprintf(`,"belay.dev/action-reason":"%0*d"`, 1025, 0))).To(MatchError(ContainSubstring("belay.dev/action-reason at most 1024")))
+	g.Expect(give(command + fmt.Sprintf(`,"belay.dev/action-revision":"%0*d"`, 65, 0))).To(MatchError(ContainSubstring("belay.dev/action-revision must have at most 64")))
+}
+
+// TestAnUnansweredAbortIsKept: one for another revision would be refused, and both be lost.
+func TestAnUnansweredAbortIsKept(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "replaced", true)
+	user := dev(t)
+	g.Eventually(func() error { return command(t, user, "replaced", "Abort", "a", "aaaaaaaaaa") }).WithTimeout(soon).Should(Succeed())
+	g.Expect(command(t, user, "replaced", "Abort", "b", "bbbbbbbbbb")).To(MatchError(ContainSubstring("an Abort only one for the same revision or for any")))
+	g.Expect(command(t, user, "replaced", "Abort", "c", "aaaaaaaaaa")).To(Succeed())
+	g.Expect(command(t, user, "replaced", "Abort", "d")).To(Succeed())
+	g.Expect(command(t, user, "replaced", "Abort", "e", "aaaaaaaaaa")).NotTo(Succeed(), "one for any is replaced by one for any")
+}
+
+// patchOnly is a user with the role belay-oncall.
+func patchOnly(t *testing.T, name string) client.Client {
+	t.Helper()
+	bind(t, admin, name+"-oncall", "belay-oncall")
+	allowed(t, admin, name+"-oncall", "abort", v1alpha1.GroupVersion.Group, "rollouts")
+	return as(t, name+"-oncall")
+}
