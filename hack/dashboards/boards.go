@@ -1,18 +1,16 @@
 package main
 
-import "github.com/grafana/grafana-foundation-sdk/go/dashboard"
-
 // once is a bound of 1: from there on a number is red.
 func once() *float64 { return new(1.0) }
 
-func fleet() *dashboard.DashboardBuilder {
+func fleet() *board {
 	return newDashboard("belay-fleet", "Belay / Fleet", "All Rollouts: which need a person, which are in a run, and how runs end.").
-		WithPanel(number("Rollouts", "", quarter, "none", nil, query{`count(belay_rollout_phase) or vector(0)`, "Rollouts"})).
-		WithPanel(number("In a run", "A candidate gets requests, or goes.", quarter, "none", nil,
+		WithPanel(number("Rollouts", "", quarter, nil, query{`count(belay_rollout_phase) or vector(0)`, "Rollouts"})).
+		WithPanel(number("In a run", "A candidate gets requests, or goes.", quarter, nil,
 			query{`count(belay_rollout_phase{phase=~"Stepping|Promoting|Baking|HandingOver|RollingBack"}) or vector(0)`, "in a run"})).
-		WithPanel(number("Need a person", "Stalled: rolled back, a deadline, a refused write, …", quarter, "none", once(),
+		WithPanel(number("Need a person", "Stalled: rolled back, a deadline, a refused write, …", quarter, once(),
 			query{`count(belay_rollout_stalled == 1) or vector(0)`, "stalled"})).
-		WithPanel(number("Not guarded", "A push to these would not be held.", quarter, "none", once(),
+		WithPanel(number("Not guarded", "A push to these would not be held.", quarter, once(),
 			query{`count(belay_rollout_condition{condition="Guarded"} == 0) or vector(0)`, "not guarded"})).
 		WithPanel(list("Needs a person", "kubectl belay status NAME says what to do.", half, query{`sum by (namespace, rollout, reason) (belay_rollout_stalled == 1)`, ""})).
 		WithPanel(list("Waits for", "What each Rollout works on, or waits for.", half, query{`sum by (namespace, rollout, reason) (belay_rollout_waiting)`, ""})).
@@ -25,7 +23,7 @@ func fleet() *dashboard.DashboardBuilder {
 			query{`sum by (namespace, rollout, trigger) (increase(belay_would_roll_back_total[1d])) > 0`, ""}))
 }
 
-func rollout() *dashboard.DashboardBuilder {
+func rollout() *board {
 	const of = `{namespace="$namespace", rollout="$rollout"`
 	return newDashboard("belay-rollout", "Belay / Rollout", "One Rollout: where its run stands, and what its triggers measure.").
 		WithVariable(choice("namespace", "Namespace", "belay_rollout_phase")).
@@ -33,7 +31,7 @@ func rollout() *dashboard.DashboardBuilder {
 		WithPanel(words("Phase", "", quarter, query{`max by (phase) (belay_rollout_phase` + of + `})`, "{{phase}}"})).
 		WithPanel(words("Waits for", "", quarter, query{`max by (reason) (belay_rollout_waiting` + of + `})`, "{{reason}}"})).
 		WithPanel(words("Needs a person", "", quarter, query{`max by (reason) (belay_rollout_stalled` + of + `}) == 1`, "{{reason}}"})).
-		WithPanel(number("Step", "", quarter, "none", nil,
+		WithPanel(number("Step", "", quarter, nil,
 			query{`max(belay_rollout_step` + of + `, of="now"})`, "step"}, query{`max(belay_rollout_step` + of + `, of="all"})`, "of"})).
 		WithPanel(graph("Share of the candidate", "Desired, and what the gateway has acknowledged.", half, "percent", query{`max by (of) (belay_rollout_weight_percent` + of + `})`, "{{of}}"}).Min(0).Max(100)).
 		WithPanel(graph("Pods of the candidate", "", half, "none", query{`max by (of) (belay_rollout_canary_pods` + of + `})`, "{{of}}"}).Min(0)).
@@ -51,13 +49,13 @@ func rollout() *dashboard.DashboardBuilder {
 		WithPanel(timeline("Conditions", "Those that are True.", half, query{`max by (condition) (belay_rollout_condition` + of + `}) == 1`, "{{condition}}"}))
 }
 
-func itself() *dashboard.DashboardBuilder {
+func itself() *board {
 	return newDashboard("belay-itself", "Belay / Itself", "Belay's own health: who leads, what fails, what its sources answer, what it costs.").
 		WithVariable(choice("job", "Job", "belay_runs_total")).
-		WithPanel(number("Leaders", "1 acts. 0: no rollbacks, see BelayDown.", quarter, "none", nil, query{`sum(leader_election_master_status{name="belay-controller"}) or vector(0)`, "leaders"})).
-		WithPanel(number("Sources that are out", "All runs that query them hold.", quarter, "none", once(), query{`count(max by (source) (belay_source_outage) == 1) or vector(0)`, "out"})).
-		WithPanel(number("Decisions not in a record", "", quarter, "none", once(), query{`sum(belay_evidence_backlog) or vector(0)`, "decisions"})).
-		WithPanel(number("Self-checks that fail", "Increases are held back.", quarter, "none", once(),
+		WithPanel(number("Leaders", "1 acts. 0: no rollbacks, see BelayDown.", quarter, nil, query{`sum(leader_election_master_status{name="belay-controller"}) or vector(0)`, "leaders"})).
+		WithPanel(number("Sources that are out", "All runs that query them hold.", quarter, once(), query{`count(max by (source) (belay_source_outage) == 1) or vector(0)`, "out"})).
+		WithPanel(number("Decisions not in a record", "", quarter, once(), query{`sum(belay_evidence_backlog) or vector(0)`, "decisions"})).
+		WithPanel(number("Self-checks that fail", "Increases are held back.", quarter, once(),
 			query{`count(belay_rollout_condition{condition="InvariantViolated"} == 1) or vector(0)`, "Rollouts"})).
 		WithPanel(graph("Errors of the loops", "", half, "ops", query{`sum by (controller) (rate(controller_runtime_reconcile_errors_total{job="$job"}[$__rate_interval]))`, "{{controller}}"}).Min(0)).
 		WithPanel(graph("Time of one look", "99th percentile.", half, "s",

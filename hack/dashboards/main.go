@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
 func main() {
@@ -22,7 +20,7 @@ func main() {
 }
 
 func write(folder string) error {
-	for name, builder := range map[string]*dashboard.DashboardBuilder{"fleet": fleet(), "rollout": rollout(), "belay": itself()} {
+	for name, builder := range map[string]*board{"fleet": fleet(), "rollout": rollout(), "belay": itself()} {
 		made, err := builder.Build()
 		if err != nil {
 			return fmt.Errorf("make %s: %w", name, err)

@@ -35,7 +35,11 @@ func (q query) now() *prometheus.DataqueryBuilder {
 	return prometheus.NewDataqueryBuilder().Datasource(source()).Expr(q.expr).LegendFormat(q.legend).Instant()
 }
 
-func newDashboard(uid, title, about string) *dashboard.DashboardBuilder {
+// board is a dashboard in Grafana's first format.
+type board = dashboard.DashboardBuilder //nolint:staticcheck // the second needs Grafana 12
+
+func newDashboard(uid, title, about string) *board {
+	//nolint:staticcheck // as board
 	return dashboard.NewDashboardBuilder(title).Uid(uid).Description(about).Tags([]string{"belay"}).
 		Refresh("30s").Time("now-6h", "now").Timezone("browser").Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Link(dashboard.NewDashboardLinkBuilder("Belay").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{"belay"}).AsDropdown(true).IncludeVars(true).KeepTime(true)).
@@ -61,9 +65,9 @@ func graph(title, about string, width uint32, unit string, queries ...query) *ti
 }
 
 // number shows the present values, each red from bad on.
-func number(title, about string, width uint32, unit string, bad *float64, queries ...query) *stat.PanelBuilder {
+func number(title, about string, width uint32, bad *float64, queries ...query) *stat.PanelBuilder {
 	p := stat.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(low).
-		Unit(unit).NoValue("-").GraphMode(common.BigValueGraphModeNone).
+		Unit("none").NoValue("-").GraphMode(common.BigValueGraphModeNone).
 		ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
 	steps := []dashboard.Threshold{{Color: "green"}}
 	if bad != nil {
@@ -78,7 +82,7 @@ func number(title, about string, width uint32, unit string, bad *float64, querie
 
 // words shows the names of the series that are there now, and not their values.
 func words(title, about string, width uint32, q query) *stat.PanelBuilder {
-	return number(title, about, width, "none", nil, q).TextMode(common.BigValueTextModeName)
+	return number(title, about, width, nil, q).TextMode(common.BigValueTextModeName)
 }
 
 // list is a table of the labels of the series that are there now.
