@@ -16,8 +16,8 @@ var evidenceBugs = []bug{
 	{
 		name: "changed-record-verifies", breaks: explained,
 		file:   "controllers/evidence/chain.go",
-		old:    "		if hash != record.Hash {\n",
-		is:     "		if hash == \"\" {\n",
+		old:    "	if hash != record.Hash {\n",
+		is:     "	if hash == \"\" {\n",
 		checks: []check{tests(evidence, "")},
 	},
 	{
