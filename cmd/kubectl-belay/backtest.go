@@ -116,7 +116,7 @@ func (a *app) guardrailFor(ctx context.Context, file, name string, spec *backtes
 	}
 	spec.Namespace = namespace
 	if file != "" {
-		guardrail, own, err := guardrailIn(file, bare(name))
+		guardrail, own, err := guardrailIn(ctx, file, bare(name))
 		if own != "" && !explicit {
 			spec.Namespace = own
 		}

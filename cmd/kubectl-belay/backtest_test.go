@@ -91,7 +91,7 @@ func TestBacktest(t *testing.T) {
 
 // TestAGuardrailOfAFile has the defaults of the API, and no field that it does not know.
 func TestAGuardrailOfAFile(t *testing.T) {
-	spec, namespace, err := guardrailIn("testdata/guardrail.yaml", "")
+	spec, namespace, err := guardrailIn(t.Context(), "testdata/guardrail.yaml", "")
 	if err != nil || namespace != "shop" || spec.MinimumSamples == 0 || spec.SLOs[0].Period != "30d" || spec.Mode != v1alpha1.ModeEnforce {
 		t.Errorf("%v, %q, %+v", err, namespace, spec)
 	}
@@ -104,7 +104,7 @@ func TestAGuardrailOfAFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := guardrailIn(path, ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := guardrailIn(t.Context(), path, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}

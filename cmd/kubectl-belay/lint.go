@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -45,12 +46,12 @@ func (a *app) lint() *cobra.Command {
 	cmd.Flags().StringVar(&given.metrics, "metrics", "", "a file with what the app serves at /metrics: metrics, labels and buckets")
 	cmd.Flags().BoolVar(&given.strict, "strict", false, "advice counts as a finding")
 	format := resultOf(cmd)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		options, err := given.options()
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		options, err := given.options(cmd.Context())
 		if err != nil {
 			return usage(err)
 		}
-		files, err := a.manifests(args)
+		files, err := a.manifests(cmd.Context(), args)
 		if err != nil {
 			return usage(err)
 		}
@@ -71,7 +72,7 @@ func (a *app) lint() *cobra.Command {
 	return cmd
 }
 
-func (l linting) options() (lint.Options, error) {
+func (l linting) options(ctx context.Context) (lint.Options, error) {
 	o := lint.Options{Rate: l.rate}
 	if l.rate < 0 {
 		return o, fmt.Errorf("--rps is %g: it is the number of requests per second", l.rate)
@@ -88,7 +89,7 @@ func (l linting) options() (lint.Options, error) {
 	if l.metrics == "" {
 		return o, nil
 	}
-	raw, err := readFile(l.metrics)
+	raw, err := readNamed(ctx, l.metrics)
 	if err != nil {
 		return o, err
 	}
@@ -99,12 +100,12 @@ func (l linting) options() (lint.Options, error) {
 }
 
 // manifests reads files, the manifests in folders, and - for the standard input.
-func (a *app) manifests(args []string) (files []lint.File, err error) {
+func (a *app) manifests(ctx context.Context, args []string) (files []lint.File, err error) {
 	for _, arg := range args {
 		if arg == "-" {
-			raw, err := bounded(a.streams.In)
+			raw, err := a.readInput(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("read the standard input: %w", err)
+				return nil, err
 			}
 			files = append(files, lint.File{Name: "-", Text: raw})
 			continue
@@ -122,7 +123,11 @@ func (a *app) manifests(args []string) (files []lint.File, err error) {
 			case entry.IsDir() || path != arg && !isManifest(path):
 				return nil
 			}
-			raw, err := readFile(path)
+			read := readFound
+			if path == arg {
+				read = readNamed
+			}
+			raw, err := read(ctx, path)
 			files = append(files, lint.File{Name: path, Text: raw})
 			return err
 		})

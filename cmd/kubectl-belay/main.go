@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
+
+	"belay.dev/belay/controllers/view"
 )
 
 // version is set at build time.
@@ -78,7 +81,7 @@ func codeOf(err error, to io.Writer) int {
 		return exitOK
 	case errors.As(err, &coded):
 		if coded.text != "" {
-			fmt.Fprintln(to, coded.text)
+			fmt.Fprintln(to, printable(coded.text))
 		}
 		return coded.code
 	case errors.Is(err, context.Canceled):
@@ -87,6 +90,16 @@ func codeOf(err error, to io.Writer) int {
 		fmt.Fprintln(to, "error: "+sentence(err.Error()))
 		return exitError
 	}
+}
+
+// printable keeps the lines of a text, without what controls a terminal: errors name files and
+// objects of others.
+func printable(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = view.Text(lines[i], 2048)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func usage(err error) error {

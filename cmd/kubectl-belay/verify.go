@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
@@ -152,10 +156,31 @@ func resultOf(cmd *cobra.Command) *resultFormat {
 func (r *resultFormat) asJSON() bool { return r.format == "json" }
 
 func (a *app) printJSON(value any) error {
-	encoder := json.NewEncoder(a.streams.Out)
+	var raw bytes.Buffer
+	encoder := json.NewEncoder(&raw)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.streams.Out, escaped(raw.String()))
+	return err
+}
+
+// escaped is JSON in which what controls a terminal, and does not show, is written as \u....
+// It is the same value: outside of texts JSON has no such characters.
+func escaped(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.String()
 }
 
 func verifyScreen(t terminal, p view.Proof, from string) string {

@@ -280,3 +280,31 @@ func TestTheReadmeOfAnExport(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOfFilesControlNoTerminal, and neither does JSON, which keeps its value.
+func TestNamesOfFilesControlNoTerminal(t *testing.T) {
+	top := t.TempDir()
+	folder := filepath.Join(top, "run\x1b]0;owned\x07")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run := read(t, "rolled-back").Run.DeepCopy()
+	run.Status.Outcome = "Promoted\u009b31m\u202e"
+	raw, err := json.Marshal(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = []byte(escaped(string(raw))) // YAML has no such characters, but escape sequences.
+	write(t, filepath.Join(folder, fileRun), raw)
+	said, _ := offline(t, "", "verify", top, "-o", "json")
+	var proof view.Proof
+	if err := json.Unmarshal([]byte(said), &proof); err != nil || proof.Outcome != run.Status.Outcome {
+		t.Errorf("the JSON has the outcome %q, %v: %s", proof.Outcome, err, said)
+	}
+	write(t, filepath.Join(folder, fileRun), append([]byte(`{"unknownField":1,`), raw[1:]...))
+	unknown, _ := offline(t, "", "verify", top)
+	missing, _ := offline(t, "", "verify", filepath.Join(folder, "no\x1b.yaml"))
+	if all := said + unknown + missing; strings.ContainsAny(all, "\x1b\x07\u009b\u202e") {
+		t.Errorf("control characters reach the terminal: %q", all)
+	}
+}
