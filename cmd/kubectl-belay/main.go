@@ -42,7 +42,8 @@ const exitCodes = `Exit codes:
   1   error, or a command that Belay refused; for verify, replay, lint, diff and doctor:
       something found; for backtest: it would have fired
   2   wrong usage
-  3   for verify and replay: not comparable
+  3   for verify: no decisions, or fields that this version does not know; for replay:
+      also a decision that cannot be compared
   10  the version was rolled back
   11  another version was declared before it ended
   12  the stable version was declared again
