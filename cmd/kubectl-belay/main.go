@@ -107,7 +107,20 @@ func usage(err error) error {
 	if err == nil {
 		return nil
 	}
-	return exit{exitUsage, "error: " + sentence(err.Error()) + "\nSee 'kubectl belay --help'."}
+	return misuse{exit{exitUsage, "error: " + sentence(err.Error())}}
+}
+
+// misuse is an exit of a command that was used wrongly.
+type misuse struct{ exit }
+
+func (m misuse) Unwrap() error { return m.exit }
+
+// seeHelp adds to a wrong usage where the command's own help is.
+func seeHelp(cmd *cobra.Command, err error) error {
+	if wrong := (misuse{}); errors.As(err, &wrong) {
+		return exit{exitUsage, wrong.text + "\nSee '" + cmd.CommandPath() + " --help'."}
+	}
+	return err
 }
 
 // app is what all commands share.
@@ -137,7 +150,7 @@ func (a *app) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl belay"},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return seeHelp(cmd, usage(err)) })
 	a.flags.AddFlags(root.PersistentFlags())
 	hideConnection(root)
 	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"},
@@ -162,10 +175,16 @@ func (a *app) root() *cobra.Command {
 	return checked(root)
 }
 
-// checked makes wrong arguments a wrong usage.
+// checked makes wrong arguments a wrong usage, and lets each wrong usage name the command's help.
 func checked(cmd *cobra.Command) *cobra.Command {
 	args := cmd.Args
-	cmd.Args = func(cmd *cobra.Command, given []string) error { return usage(args(cmd, given)) }
+	cmd.Args = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, usage(args(cmd, given))) }
+	if before := cmd.PreRunE; before != nil {
+		cmd.PreRunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, before(cmd, given)) }
+	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, run(cmd, given)) }
+	}
 	return cmd
 }
 

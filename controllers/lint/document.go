@@ -52,7 +52,7 @@ func read(file File) (in []*object, others int, findings []Finding) {
 		if err == nil {
 			continue
 		}
-		if !bytes.Contains([]byte(d.Text), []byte(v1alpha1.GroupVersion.Group+"/")) {
+		if !errors.As(err, new(wrong)) && !bytes.Contains([]byte(d.Text), []byte(v1alpha1.GroupVersion.Group+"/")) {
 			others++
 			continue
 		}
@@ -122,6 +122,9 @@ func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*o
 	}
 	version, kind := text(fields["apiVersion"]), text(fields["kind"])
 	if !strings.HasPrefix(version, v1alpha1.GroupVersion.Group+"/") || kind == "RolloutRun" {
+		if _, known := kinds[kind]; known && misnamed(version) {
+			return nil, 0, wrong{node.Line, fmt.Sprintf("a %s of Belay has another apiVersion than %.63q", kind, version), "apiVersion: " + v1alpha1.GroupVersion.String()}
+		}
 		return nil, 1, nil
 	}
 	if _, known := kinds[kind]; !known {
@@ -144,6 +147,13 @@ func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*o
 		o.add(Error, "metadata.name", fmt.Sprintf("the name %.63q is none that an object can have", o.name), problems[0])
 	}
 	return []*object{o}, 0, nil
+}
+
+// misnamed holds for an apiVersion that no other project's object has: none at all, one without a
+// group, and one that is nearly Belay's. Argo has Rollouts too.
+func misnamed(version string) bool {
+	group, _, ok := strings.Cut(version, "/")
+	return !ok || strings.Contains(group, "belay") || nearest(group, []string{v1alpha1.GroupVersion.Group}) != ""
 }
 
 func text(v any) string {
@@ -206,7 +216,7 @@ func step(node *yamlnode.Node, part string) *yamlnode.Node {
 	return node
 }
 
-// scalar is the number or boolean at a path; nil when something else is there.
+// scalar is the number, boolean or text at a path; nil when something else is there.
 func (o *object) scalar(path string) any {
 	var now any = o.value
 	for _, part := range parts(path) {
@@ -222,7 +232,7 @@ func (o *object) scalar(path string) any {
 		}
 	}
 	switch now.(type) {
-	case int64, float64, bool:
+	case int64, float64, bool, string:
 		return now
 	default:
 		return nil
