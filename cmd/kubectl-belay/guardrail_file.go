@@ -39,8 +39,15 @@ func guardrailIn(ctx context.Context, path, name string) (v1alpha1.GuardrailSpec
 			return none, "", fmt.Errorf("read %s, from line %d: %w", path, d.Offset+1, err)
 		}
 	}
-	if len(found) != 1 {
-		return none, "", usage(fmt.Errorf("%s has %d guardrails named %s: one is judged, name it", path, len(found), orDash(name)))
+	switch {
+	case len(found) == 0 && name == "":
+		return none, "", usage(fmt.Errorf("%s has no Guardrail or ClusterGuardrail", path))
+	case len(found) == 0:
+		return none, "", usage(fmt.Errorf("%s has no Guardrail or ClusterGuardrail named %q", path, name))
+	case len(found) > 1 && name == "":
+		return none, "", usage(fmt.Errorf("%s has %d guardrails, and one is judged: name it", path, len(found)))
+	case len(found) > 1:
+		return none, "", usage(fmt.Errorf("%s has %d guardrails named %q, and one is judged", path, len(found), name))
 	}
 	spec, err := defaultedSpec(found[0])
 	if err != nil {
