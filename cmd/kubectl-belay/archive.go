@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +16,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/documents"
 	"belay.dev/belay/controllers/view"
 )
 
@@ -32,9 +31,6 @@ const (
 
 // fromCluster is where a run was read that is in no file.
 const fromCluster = "the cluster"
-
-// mostBytes is how long a file may be that is read. A run has at most 1.5 MiB in the cluster.
-const mostBytes = 32 << 20
 
 // recorded is a run with what it is checked by.
 type recorded struct {
@@ -52,13 +48,13 @@ type recorded struct {
 func (a *app) records(ctx context.Context, arg string) ([]recorded, error) {
 	switch {
 	case arg == "-":
-		raw, err := bounded(a.streams.In)
+		raw, err := a.readInput(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("read the standard input: %w", err)
+			return nil, err
 		}
 		return decodeRecords("the standard input", raw)
 	case isPath(arg):
-		return readRecords(arg)
+		return readRecords(ctx, arg)
 	}
 	s, err := a.connect()
 	if err != nil {
@@ -100,124 +96,151 @@ func (s *session) raw(ctx context.Context, kind, name string) ([]byte, error) {
 	return o.MarshalJSON()
 }
 
-func bounded(r io.Reader) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, mostBytes+1))
-	if err == nil && len(raw) > mostBytes {
-		err = fmt.Errorf("it is longer than %d MiB", mostBytes>>20)
-	}
-	return raw, err
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	raw, err := bounded(f)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return raw, nil
-}
-
 // readRecords reads a file, a folder that export made, or one with several of those.
-func readRecords(path string) ([]recorded, error) {
+func readRecords(ctx context.Context, path string) ([]recorded, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		raw, err := readFile(path)
+		raw, err := readNamed(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		return decodeRecords(path, raw)
+		return decodeRecords(view.Text(path, 300), raw)
 	}
-	if _, err := os.Stat(filepath.Join(path, fileRun)); err == nil {
-		one, err := readFolder(path)
-		return []recorded{one}, err
-	}
-	runs, err := filepath.Glob(filepath.Join(escapeGlob(path), "*", fileRun))
+	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err
 	}
+	var folders []string
+	for _, e := range entries {
+		if e.Name() == fileRun {
+			folders = []string{path}
+			break
+		}
+		inner := filepath.Join(path, e.Name())
+		if _, err := os.Lstat(filepath.Join(inner, fileRun)); e.IsDir() && err == nil {
+			folders = append(folders, inner)
+		}
+	}
 	var out []recorded
-	for _, run := range runs {
-		one, err := readFolder(filepath.Dir(run))
+	for _, folder := range folders {
+		one, err := readFolder(ctx, folder)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, one)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%s has no %s, and no folder in it has one: kubectl belay export RUN --to FOLDER makes such a folder", path, fileRun)
+		return nil, fmt.Errorf("%s has no %s, and no folder in it has one: kubectl belay export RUN --to FOLDER makes such a folder", view.Text(path, 300), fileRun)
 	}
 	return out, nil
 }
 
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
-}
-
-func readFolder(path string) (recorded, error) {
-	one := recorded{from: path}
-	raw, err := readFile(filepath.Join(path, fileRun))
+func readFolder(ctx context.Context, path string) (recorded, error) {
+	one := recorded{from: view.Text(path, 300)}
+	folder, err := os.OpenRoot(path)
 	if err != nil {
 		return one, err
 	}
-	if one.run, err = decodeRun(filepath.Join(path, fileRun), raw); err != nil {
+	defer func() { _ = folder.Close() }()
+	object, err := objectIn(ctx, folder, one.from, fileRun)
+	if err != nil {
 		return one, err
 	}
-	raw, err = readFile(filepath.Join(path, fileRollout))
+	if one.run, err = decodeRun(filepath.Join(one.from, fileRun), object); err != nil {
+		return one, err
+	}
+	object, err = objectIn(ctx, folder, one.from, fileRollout)
 	switch {
 	case err == nil:
 		one.rollout = &v1alpha1.Rollout{}
-		if err := yaml.Unmarshal(raw, one.rollout); err != nil {
-			return one, fmt.Errorf("%s is not a Rollout: %w", filepath.Join(path, fileRollout), err)
+		if err := json.Unmarshal(object, one.rollout); err != nil {
+			return one, fmt.Errorf("%s is not a Rollout: %w", filepath.Join(one.from, fileRollout), err)
 		}
 	case !errors.Is(err, os.ErrNotExist):
 		return one, err
 	}
-	one.files, err = checkSums(path)
+	one.files, err = checkSums(ctx, folder)
 	return one, err
 }
 
+// objectIn reads the only object of a file in a folder, as JSON.
+func objectIn(ctx context.Context, folder *os.Root, from, name string) ([]byte, error) {
+	raw, err := readIn(ctx, folder, name)
+	if err != nil {
+		return nil, err
+	}
+	object, err := documents.Document{Text: string(raw)}.Plain()
+	if err == nil && object == nil {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(from, name), err)
+	}
+	return object, nil
+}
+
+// mostSums is how many files the sums of a folder may name: an export has one for each of at
+// most 32 guardrails, and seven more.
+const mostSums = 100
+
 // checkSums compares the files of a folder with its sums; nil when it has none.
-func checkSums(path string) (*view.Check, error) {
-	raw, err := readFile(filepath.Join(path, fileSums))
+func checkSums(ctx context.Context, folder *os.Root) (*view.Check, error) {
+	raw, err := readIn(ctx, folder, fileSums)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	c, listed := &view.Check{Name: "files"}, 0
-	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
+	c, checked := &view.Check{Name: "files"}, map[string]bool{}
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	for lines.Scan() {
 		sum, name, ok := strings.Cut(lines.Text(), "  ")
-		if !ok || !filepath.IsLocal(name) {
+		switch {
+		case !ok || !filepath.IsLocal(name):
 			c.Said = fmt.Sprintf("%s has the line %q, which is no sum of a file in this folder", fileSums, view.Text(lines.Text(), 100))
+		case checked[filepath.Clean(name)]:
+			c.Said = fmt.Sprintf("%s names %s twice", fileSums, view.Text(name, 300))
+		case len(checked) == mostSums:
+			c.Said = fmt.Sprintf("%s has more than %d lines, which no export has", fileSums, mostSums)
+		default:
+			if err := checkSum(ctx, folder, c, sum, name); err != nil {
+				return nil, err
+			}
+		}
+		if c.Said != "" {
 			return c, nil
 		}
-		content, err := readFile(filepath.Join(path, name))
-		if errors.Is(err, os.ErrNotExist) {
-			c.Said, c.Expected = fmt.Sprintf("%s is missing", view.Text(name, 300)), view.Text(sum, 64)
-			return c, nil
-		} else if err != nil {
-			return nil, err
-		}
+		checked[filepath.Clean(name)] = true
+	}
+	switch {
+	case lines.Err() != nil:
+		c.Said = fmt.Sprintf("%s cannot be read after line %d: %s", fileSums, len(checked), lines.Err())
+	case !checked[fileRun]:
+		c.Said = fmt.Sprintf("%s has no sum of %s", fileSums, fileRun)
+	default:
+		c.OK, c.Said = true, fmt.Sprintf("%d have the sums of %s", len(checked), fileSums)
+	}
+	return c, nil
+}
+
+// checkSum compares one file with its sum, and says in the check what is wrong.
+func checkSum(ctx context.Context, folder *os.Root, c *view.Check, sum, name string) error {
+	content, err := readIn(ctx, folder, name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		c.Said, c.Expected = fmt.Sprintf("%s is missing", view.Text(name, 300)), view.Text(sum, 64)
+	case err != nil:
+		return err
+	default:
 		if found := sumOf(content); found != sum {
 			c.Said, c.Expected, c.Found = fmt.Sprintf("%s was changed since the export: it has another sum", view.Text(name, 300)), view.Text(sum, 64), found
-			return c, nil
 		}
-		listed++
 	}
-	if !bytes.Contains(raw, []byte("  "+fileRun+"\n")) {
-		c.Said = fmt.Sprintf("%s has no sum of %s", fileSums, fileRun)
-		return c, nil
-	}
-	c.OK, c.Said = true, fmt.Sprintf("%d have the sums of %s", listed, fileSums)
-	return c, nil
+	return nil
 }
 
 func sumOf(content []byte) string {
@@ -230,10 +253,10 @@ func sumOf(content []byte) string {
 func decodeRecords(from string, raw []byte) ([]recorded, error) {
 	var out []recorded
 	rollouts := map[string]*v1alpha1.Rollout{}
-	for _, part := range documents(raw) {
-		converted, err := yaml.YAMLToJSON([]byte(part.text))
+	for _, part := range documents.Split(raw) {
+		converted, err := part.Plain()
 		if err != nil {
-			return nil, fmt.Errorf("%s, from line %d: %w", from, part.line, err)
+			return nil, fmt.Errorf("%s, from line %d: %w", from, part.Offset+1, err)
 		}
 		for _, object := range flattened(converted) {
 			switch kindOf(object) {
@@ -284,47 +307,21 @@ func kindOf(object []byte) string {
 	return is.Kind
 }
 
-// decodeRun reads a run. It refuses fields that this version does not know: their hashes
+// decodeRun reads a run, given as JSON. It refuses fields that this version does not know: their hashes
 // could not be computed.
 func decodeRun(from string, raw []byte) (*v1alpha1.RolloutRun, error) {
 	run := &v1alpha1.RolloutRun{}
-	if err := yaml.Unmarshal(raw, run); err != nil {
+	if err := json.Unmarshal(raw, run); err != nil {
 		return nil, fmt.Errorf("%s is not a RolloutRun: %w", from, err)
 	}
 	if run.Kind != "" && run.Kind != "RolloutRun" || run.Spec.Rollout.Name == "" {
 		return nil, fmt.Errorf("%s is not a RolloutRun: it has the kind %q", from, view.Text(run.Kind, 63))
 	}
-	if err := yaml.UnmarshalStrict(raw, &v1alpha1.RolloutRun{}); err != nil {
+	strict := json.NewDecoder(bytes.NewReader(raw))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&v1alpha1.RolloutRun{}); err != nil {
 		return nil, exit{exitNotComparable, fmt.Sprintf("error: %s: run %s has what this version of kubectl-belay does not know, so that its hashes cannot be computed: %s\nUse the version of the controller that wrote it, or a newer one. It was started by %s.",
 			from, view.Text(run.Name, 253), sentence(err.Error()), view.Text(run.Spec.Controller.Version, 128))}
 	}
 	return run, nil
-}
-
-// document is one YAML document of a file, from a line on, counted from 1.
-type document struct {
-	text string
-	line int
-}
-
-// documents splits a file where kubectl does: at lines that begin with three dashes.
-func documents(raw []byte) []document {
-	var out []document
-	current, from, line := strings.Builder{}, 1, 0
-	add := func() {
-		if strings.TrimSpace(current.String()) != "" {
-			out = append(out, document{current.String(), from})
-		}
-		current.Reset()
-	}
-	for text := range strings.Lines(string(raw)) {
-		if line++; strings.HasPrefix(text, "---") {
-			add()
-			from = line + 1
-			continue
-		}
-		current.WriteString(text)
-	}
-	add()
-	return out
 }

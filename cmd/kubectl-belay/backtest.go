@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,6 +78,9 @@ func (a *app) runBacktest(ctx context.Context, f *backtestFlags, name string) er
 	if err != nil {
 		return usage(err)
 	}
+	if err := f.metrics.check(); err != nil {
+		return usage(err)
+	}
 	if err := a.guardrailFor(ctx, f.file, name, &spec); err != nil {
 		return err
 	}
@@ -116,7 +120,7 @@ func (a *app) guardrailFor(ctx context.Context, file, name string, spec *backtes
 	}
 	spec.Namespace = namespace
 	if file != "" {
-		guardrail, own, err := guardrailIn(file, bare(name))
+		guardrail, own, err := guardrailIn(ctx, file, bare(name))
 		if own != "" && !explicit {
 			spec.Namespace = own
 		}
@@ -144,11 +148,8 @@ func (a *app) guardrailFor(ctx context.Context, file, name string, spec *backtes
 // spec of what is judged, but for the guardrail and the source.
 func (f *backtestFlags) spec(now time.Time) (backtest.Spec, error) {
 	spec := backtest.Spec{Labels: f.metrics.labels, Arms: backtest.Arms{Candidate: f.candidate, Stable: f.stable, Split: f.split}}
-	if len(f.split) == 0 && (len(f.candidate) == 0 || len(f.stable) == 0) {
-		return spec, errors.New("say what is compared: --split with the ReplicaSets of one version, or both --candidate and --stable")
-	}
-	if f.seeds < 1 || f.seeds > 1000 {
-		return spec, fmt.Errorf("--seeds is %d, from 1 to 1000 are possible", f.seeds)
+	if err := f.arms(); err != nil {
+		return spec, err
 	}
 	until, err := momentOf("--until", f.until, now, now)
 	if err != nil {
@@ -185,6 +186,26 @@ func (f *backtestFlags) spec(now time.Time) (backtest.Spec, error) {
 	return spec, err
 }
 
+// arms checks what is compared.
+func (f *backtestFlags) arms() error {
+	two := len(f.candidate) + len(f.stable)
+	both := slices.IndexFunc(f.candidate, func(name string) bool { return slices.Contains(f.stable, name) })
+	switch {
+	case len(f.split) == 0 && (len(f.candidate) == 0 || len(f.stable) == 0):
+		return errors.New("say what is compared: --split with the ReplicaSets of one version, or both --candidate and --stable")
+	case len(f.split) > 0 && two > 0:
+		return errors.New("--split compares one version with itself: leave out either it, or --candidate and --stable")
+	case both >= 0:
+		return fmt.Errorf("--candidate and --stable both name ReplicaSet %q: to compare a version with itself, give --split", f.candidate[both])
+	case f.seeds < 1 || f.seeds > 1000:
+		return fmt.Errorf("--seeds is %d, from 1 to 1000 are possible", f.seeds)
+	case f.share < 1 || f.share > 99:
+		return fmt.Errorf("--share is %d, from 1 to 99 percent of the pods are possible", f.share)
+	default:
+		return nil
+	}
+}
+
 // momentOf reads a time, or how long before another one it was; empty is the standard.
 func momentOf(flag, text string, before, standard time.Time) (time.Time, error) {
 	if text == "" {
@@ -215,6 +236,12 @@ func stagesOf(steps []string) ([]backtest.Stage, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("--step is %q: write WEIGHT or WEIGHT@AFTER, such as 5 and 25@10m", step)
+		}
+		if stage.Weight < 1 || stage.Weight > 100 {
+			return nil, fmt.Errorf("--step is %q: a weight is from 1 to 100 percent", step)
+		}
+		if first := len(out) == 0; first && stage.After != 0 || !first && stage.After <= out[len(out)-1].After {
+			return nil, fmt.Errorf("--step is %q: the first step begins at once, and each later one after the one before, such as 5 and 25@10m", step)
 		}
 		out = append(out, stage)
 	}

@@ -74,14 +74,14 @@ func TestBacktest(t *testing.T) {
 		t.Errorf("%v, exit code %d, %+v, %s", err, code, got, said)
 	}
 	for want, args := range map[string][]string{
-		"nothing was judged":        {"--split", "nothing-1"},
-		"say what is compared":      {},
-		"has 0 guardrails named x":  {"x", "--split", "a"},
-		`--since is "soon"`:         {"--split", "a", "--since", "soon"},
-		`--step is "x"`:             {"--candidate", "a", "--stable", "b", "--step", "x"},
-		"less than one release":     {"--split", "a", "--window", "24h"},
-		"has to be a URL":           {"--split", "a", "--prometheus", "localhost"},
-		"--scrape-interval is 10ms": {"--split", "a", "--scrape-interval", "10ms"},
+		"nothing was judged":                             {"--split", "nothing-1"},
+		"say what is compared":                           {},
+		`has no Guardrail or ClusterGuardrail named "x"`: {"x", "--split", "a"},
+		`--since is "soon"`:                              {"--split", "a", "--since", "soon"},
+		`--step is "x"`:                                  {"--candidate", "a", "--stable", "b", "--step", "x"},
+		"less than one release":                          {"--split", "a", "--window", "24h"},
+		"has to be a URL":                                {"--split", "a", "--prometheus", "localhost"},
+		"--scrape-interval is 10ms":                      {"--split", "a", "--scrape-interval", "10ms"},
 	} {
 		if code, _, said := run(args...); code == exitOK || !strings.Contains(said, want) {
 			t.Errorf("%v: exit code %d, want %q in %s", args, code, want, said)
@@ -89,14 +89,40 @@ func TestBacktest(t *testing.T) {
 	}
 }
 
+// TestABacktestNamesTheMistakeBeforeItAsksPrometheus: nothing listens at this address, and what
+// was typed is wrong usage.
+func TestABacktestNamesTheMistakeBeforeItAsksPrometheus(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "token")
+	write(t, empty, []byte("\n"))
+	const nobody = "http://127.0.0.1:1"
+	for want, args := range map[string][]string{
+		"--prometheus is missing":           {"--split", "a"},
+		"--share is 150":                    {"--prometheus", nobody, "--split", "a", "--share", "150"},
+		`--step is "150": a weight is from`: {"--prometheus", nobody, "--candidate", "a", "--stable", "b", "--step", "150"},
+		`--step is "5@10m": the first step`: {"--prometheus", nobody, "--candidate", "a", "--stable", "b", "--step", "5@10m"},
+		`--step is "25": the first step`:    {"--prometheus", nobody, "--candidate", "a", "--stable", "b", "--step", "5,25"},
+		"leave out either it":               {"--prometheus", nobody, "--split", "a", "--candidate", "b"},
+		`both name ReplicaSet "a"`:          {"--prometheus", nobody, "--candidate", "a", "--stable", "a"},
+		"token-file cannot be read":         {"--prometheus", nobody, "--split", "a", "--prometheus-token-file", empty + "x"},
+		"token is empty":                    {"--prometheus", nobody, "--split", "a", "--prometheus-token-file", empty},
+		`named "x"`:                         {"x", "--prometheus", nobody, "--split", "a"},
+	} {
+		said, code := offline(t, "", append([]string{"backtest", "-f", "testdata/guardrail.yaml"}, args...)...)
+		if code != exitUsage || !strings.Contains(said, want) || !strings.Contains(said, "backtest --help") {
+			t.Errorf("%q: exit code %d, want %q in:\n%s", args, code, want, said)
+		}
+	}
+}
+
 // TestAGuardrailOfAFile has the defaults of the API, and no field that it does not know.
 func TestAGuardrailOfAFile(t *testing.T) {
-	spec, namespace, err := guardrailIn("testdata/guardrail.yaml", "")
+	spec, namespace, err := guardrailIn(t.Context(), "testdata/guardrail.yaml", "")
 	if err != nil || namespace != "shop" || spec.MinimumSamples == 0 || spec.SLOs[0].Period != "30d" || spec.Mode != v1alpha1.ModeEnforce {
 		t.Errorf("%v, %q, %+v", err, namespace, spec)
 	}
 	for want, text := range map[string]string{
 		`unknown field "spec.slos[0].objectiv"`: `{kind: Guardrail, metadata: {name: a}, spec: {source: s, slos: [{name: b, objectiv: "99"}]}}`,
+		"has no Guardrail or ClusterGuardrail":  "",
 		"2 guardrails":                          "{kind: Guardrail, metadata: {name: a}}\n---\n{kind: ClusterGuardrail, metadata: {name: a}}",
 		"read":                                  "{",
 	} {
@@ -104,7 +130,7 @@ func TestAGuardrailOfAFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := guardrailIn(path, ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := guardrailIn(t.Context(), path, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}

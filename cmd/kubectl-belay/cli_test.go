@@ -143,7 +143,7 @@ func TestExitCodes(t *testing.T) {
 		said string
 	}{
 		{nil, 0, ""}, {errors.New("no\x1b[31mthing"), 1, "error: no[31mthing\n"}, {exit{exitTimeout, "Time out"}, 14, "Time out\n"},
-		{fmt.Errorf("wrapped: %w", exit{exitRolledBack, ""}), 10, ""}, {usage(errors.New("wrong")), 2, "error: wrong\nSee 'kubectl belay --help'.\n"},
+		{fmt.Errorf("wrapped: %w", exit{exitRolledBack, ""}), 10, ""}, {usage(errors.New("wrong")), 2, "error: wrong\n"},
 	} {
 		out := &bytes.Buffer{}
 		if code := codeOf(c.err, out); code != c.code || out.String() != c.said {

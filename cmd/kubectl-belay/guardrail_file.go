@@ -1,56 +1,53 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/config"
+	"belay.dev/belay/controllers/documents"
 	"belay.dev/belay/controllers/view"
 )
-
-// largestFile is how many bytes of a file are read.
-const largestFile = 4 << 20
 
 // guardrailIn reads a Guardrail or ClusterGuardrail from a file, as the API server would take
 // it: with its defaults, and no field that it does not know. Without a name it is the only
 // one of the file.
-func guardrailIn(path, name string) (v1alpha1.GuardrailSpec, string, error) {
+func guardrailIn(ctx context.Context, path, name string) (v1alpha1.GuardrailSpec, string, error) {
 	var none v1alpha1.GuardrailSpec
-	file, err := os.Open(path)
+	raw, err := readNamed(ctx, path)
 	if err != nil {
 		return none, "", err
 	}
-	defer func() { _ = file.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(file, largestFile+1))
-	if err != nil {
-		return none, "", fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(raw) > largestFile {
-		return none, "", fmt.Errorf("%s has more than %d bytes", path, largestFile)
-	}
 	var found []*unstructured.Unstructured
-	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {
-		u := &unstructured.Unstructured{}
-		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return none, "", fmt.Errorf("read %s: %w", path, err)
+	for _, d := range documents.Split(raw) {
+		_, object, err := d.Parsed()
+		if err == nil && object != nil {
+			u := &unstructured.Unstructured{}
+			err = utiljson.Unmarshal(object, &u.Object)
+			if kind := u.GetKind(); (kind == "Guardrail" || kind == "ClusterGuardrail") && (name == "" || u.GetName() == name) {
+				found = append(found, u)
+			}
 		}
-		if kind := u.GetKind(); (kind == "Guardrail" || kind == "ClusterGuardrail") && (name == "" || u.GetName() == name) {
-			found = append(found, u)
+		if err != nil {
+			return none, "", fmt.Errorf("read %s, from line %d: %w", path, d.Offset+1, err)
 		}
 	}
-	if len(found) != 1 {
-		return none, "", usage(fmt.Errorf("%s has %d guardrails named %s: one is judged, name it", path, len(found), orDash(name)))
+	switch {
+	case len(found) == 0 && name == "":
+		return none, "", usage(fmt.Errorf("%s has no Guardrail or ClusterGuardrail", path))
+	case len(found) == 0:
+		return none, "", usage(fmt.Errorf("%s has no Guardrail or ClusterGuardrail named %q", path, name))
+	case len(found) > 1 && name == "":
+		return none, "", usage(fmt.Errorf("%s has %d guardrails, and one is judged: name it", path, len(found)))
+	case len(found) > 1:
+		return none, "", usage(fmt.Errorf("%s has %d guardrails named %q, and one is judged", path, len(found), name))
 	}
 	spec, err := defaultedSpec(found[0])
 	if err != nil {

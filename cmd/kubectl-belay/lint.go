@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -33,24 +35,29 @@ func (a *app) lint() *cobra.Command {
 			"Advice is what is allowed and will not do what you may expect: steps that are too short for --rps, a threshold without a bucket, a metric or label that the app does not expose,\n" +
 			"triggers that spend more of an error budget than others allow. It does not count as a finding, unless --strict is given.\n\n" +
 			"What only a cluster knows is not checked: whether routes and Services are there, and who may use a source.\n\n" +
-			"Exit code 0: nothing found. 1: findings. 2: wrong usage.",
+			"Exit code 0: nothing found. 1: findings. 2: wrong usage, or nothing to check.",
 		Example: `  kubectl belay lint checkout.yaml guardrail.yaml --rps 20
   kubectl belay lint deploy/ --strict
   curl -s localhost:8080/metrics > metrics.txt && kubectl belay lint deploy/ --metrics metrics.txt
   helm template . | kubectl belay lint -`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("name a file, a folder or -")
+			}
+			return nil
+		},
 	}
 	cmd.Flags().Float64Var(&given.rate, "rps", 0, "requests per second of the service: are the steps long enough?")
 	cmd.Flags().StringVar(&given.buckets, "buckets", "", "upper bounds of the buckets of latency, in their unit: 0.1,0.3,1")
 	cmd.Flags().StringVar(&given.metrics, "metrics", "", "a file with what the app serves at /metrics: metrics, labels and buckets")
 	cmd.Flags().BoolVar(&given.strict, "strict", false, "advice counts as a finding")
 	format := resultOf(cmd)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		options, err := given.options()
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		options, err := given.options(cmd.Context())
 		if err != nil {
 			return usage(err)
 		}
-		files, err := a.manifests(args)
+		files, err := a.manifests(cmd.Context(), args)
 		if err != nil {
 			return usage(err)
 		}
@@ -61,7 +68,10 @@ func (a *app) lint() *cobra.Command {
 		if format.asJSON() {
 			err = a.printJSON(report)
 		} else {
-			_, err = fmt.Fprint(a.streams.Out, lintScreen(a.terminal, report))
+			_, err = fmt.Fprint(a.streams.Out, lintScreen(a.terminal, report, given.strict))
+		}
+		if err == nil && report.Checked == 0 && report.Count(lint.Error) == 0 {
+			return exit{exitUsage, "error: nothing was checked: " + counted(report.Files, "file") + " without an object of Belay. Is the path right, and did the command before the pipe work?"}
 		}
 		if err == nil && (report.Count(lint.Error) > 0 || given.strict && len(report.Findings) > 0) {
 			return exit{exitError, ""}
@@ -71,7 +81,7 @@ func (a *app) lint() *cobra.Command {
 	return cmd
 }
 
-func (l linting) options() (lint.Options, error) {
+func (l linting) options(ctx context.Context) (lint.Options, error) {
 	o := lint.Options{Rate: l.rate}
 	if l.rate < 0 {
 		return o, fmt.Errorf("--rps is %g: it is the number of requests per second", l.rate)
@@ -88,7 +98,7 @@ func (l linting) options() (lint.Options, error) {
 	if l.metrics == "" {
 		return o, nil
 	}
-	raw, err := readFile(l.metrics)
+	raw, err := readNamed(ctx, l.metrics)
 	if err != nil {
 		return o, err
 	}
@@ -99,12 +109,12 @@ func (l linting) options() (lint.Options, error) {
 }
 
 // manifests reads files, the manifests in folders, and - for the standard input.
-func (a *app) manifests(args []string) (files []lint.File, err error) {
+func (a *app) manifests(ctx context.Context, args []string) (files []lint.File, err error) {
 	for _, arg := range args {
 		if arg == "-" {
-			raw, err := bounded(a.streams.In)
+			raw, err := a.readInput(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("read the standard input: %w", err)
+				return nil, err
 			}
 			files = append(files, lint.File{Name: "-", Text: raw})
 			continue
@@ -122,7 +132,11 @@ func (a *app) manifests(args []string) (files []lint.File, err error) {
 			case entry.IsDir() || path != arg && !isManifest(path):
 				return nil
 			}
-			raw, err := readFile(path)
+			read := readFound
+			if path == arg {
+				read = readNamed
+			}
+			raw, err := read(ctx, path)
 			files = append(files, lint.File{Name: path, Text: raw})
 			return err
 		})
@@ -142,7 +156,7 @@ func isManifest(path string) bool {
 
 // lintScreen is one line for each finding, which is never broken: editors and scripts read
 // its beginning.
-func lintScreen(t terminal, r lint.Report) string {
+func lintScreen(t terminal, r lint.Report, strict bool) string {
 	p := t.paint()
 	for _, f := range r.Findings {
 		style, level := red, ""
@@ -162,11 +176,15 @@ func lintScreen(t terminal, r lint.Report) string {
 		}
 		p.WriteString(line + "\n")
 	}
-	errors, advice := r.Count(lint.Error), r.Count(lint.Advice)
+	wrong, advice := r.Count(lint.Error), r.Count(lint.Advice)
 	result := cell{"nothing found", green}
 	switch {
-	case errors > 0:
-		result = cell{counted(errors, "finding"), red}
+	case strict && advice > 0 && wrong == 0:
+		result, advice = cell{counted(advice, "finding") + " (advice, --strict)", red}, 0
+	case strict && advice > 0:
+		result, advice = cell{fmt.Sprintf("%s (%d of them advice, --strict)", counted(wrong+advice, "finding"), advice), red}, 0
+	case wrong > 0:
+		result = cell{counted(wrong, "finding"), red}
 	case advice > 0:
 		result = cell{"nothing wrong", green}
 	}
@@ -174,7 +192,7 @@ func lintScreen(t terminal, r lint.Report) string {
 	if r.Others > 0 {
 		closing += ", " + counted(r.Others, "object") + " of other kinds left out"
 	}
-	if r.Checked == 0 {
+	if r.Checked == 0 && len(r.Findings) == 0 {
 		result = cell{"nothing to check", yellow}
 	}
 	p.WriteString(closing + ": " + p.styled(result))

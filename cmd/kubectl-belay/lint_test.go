@@ -43,7 +43,7 @@ func TestGoldenLint(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, width := range []int{80, 140} {
-		golden(t, fmt.Sprintf("lint.%d.txt", width), lintScreen(terminal{width: width}, report), width)
+		golden(t, fmt.Sprintf("lint.%d.txt", width), lintScreen(terminal{width: width}, report, false), width)
 	}
 }
 
@@ -69,10 +69,11 @@ func TestLintReadsFilesFoldersAndTheStandardInput(t *testing.T) {
 		"standard input":    {[]string{"lint", "-"}, badManifests, exitError, "-:10  Rollout"},
 		"the samples":       {[]string{"lint", sample}, "", exitOK, "nothing found"},
 		"advice":            {[]string{"lint", sample, "--buckets", "0.25, 0.5"}, "", exitOK, "nothing wrong, and 1 of advice"},
-		"strict":            {[]string{"lint", sample, "--buckets", "0.25,0.5", "--strict"}, "", exitError, "threshold: 250ms or 500ms"},
+		"strict":            {[]string{"lint", sample, "--buckets", "0.25,0.5", "--strict"}, "", exitError, "1 finding (advice, --strict)"},
 		"metrics":           {[]string{"lint", "-", "--metrics", metrics}, badManifests, exitError, "threshold: 1s, or add the bucket"},
-		"other kinds alone": {[]string{"lint", filepath.Join(folder, "b.yml")}, "", exitOK, "nothing to check"},
-		"no argument":       {[]string{"lint"}, "", exitUsage, "requires at least 1 arg"},
+		"other kinds alone": {[]string{"lint", filepath.Join(folder, "b.yml")}, "", exitUsage, "nothing was checked: 1 file without an object of Belay"},
+		"no argument":       {[]string{"lint"}, "", exitUsage, "name a file, a folder or -\nSee 'kubectl belay lint --help'."},
+		"nothing at all":    {[]string{"lint", "-"}, "", exitUsage, "nothing was checked"},
 		"no file":           {[]string{"lint", filepath.Join(folder, "nothing.yaml")}, "", exitUsage, "no such file"},
 		"an empty folder":   {[]string{"lint", t.TempDir()}, "", exitUsage, "has no .yaml"},
 		"no buckets":        {[]string{"lint", "-", "--buckets", "fast"}, badManifests, exitUsage, "write numbers with commas"},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
+
+	"belay.dev/belay/controllers/view"
 )
 
 // version is set at build time.
@@ -39,7 +42,8 @@ const exitCodes = `Exit codes:
   1   error, or a command that Belay refused; for verify, replay, lint, diff and doctor:
       something found; for backtest: it would have fired
   2   wrong usage
-  3   for verify and replay: not comparable
+  3   for verify: no decisions, or fields that this version does not know; for replay:
+      also a decision that cannot be compared
   10  the version was rolled back
   11  another version was declared before it ended
   12  the stable version was declared again
@@ -78,7 +82,7 @@ func codeOf(err error, to io.Writer) int {
 		return exitOK
 	case errors.As(err, &coded):
 		if coded.text != "" {
-			fmt.Fprintln(to, coded.text)
+			fmt.Fprintln(to, printable(coded.text))
 		}
 		return coded.code
 	case errors.Is(err, context.Canceled):
@@ -89,11 +93,34 @@ func codeOf(err error, to io.Writer) int {
 	}
 }
 
+// printable keeps the lines of a text, without what controls a terminal: errors name files and
+// objects of others.
+func printable(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = view.Text(lines[i], 2048)
+	}
+	return strings.Join(lines, "\n")
+}
+
 func usage(err error) error {
 	if err == nil {
 		return nil
 	}
-	return exit{exitUsage, "error: " + sentence(err.Error()) + "\nSee 'kubectl belay --help'."}
+	return misuse{exit{exitUsage, "error: " + sentence(err.Error())}}
+}
+
+// misuse is an exit of a command that was used wrongly.
+type misuse struct{ exit }
+
+func (m misuse) Unwrap() error { return m.exit }
+
+// seeHelp adds to a wrong usage where the command's own help is.
+func seeHelp(cmd *cobra.Command, err error) error {
+	if wrong := (misuse{}); errors.As(err, &wrong) {
+		return exit{exitUsage, wrong.text + "\nSee '" + cmd.CommandPath() + " --help'."}
+	}
+	return err
 }
 
 // app is what all commands share.
@@ -123,7 +150,7 @@ func (a *app) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl belay"},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return seeHelp(cmd, usage(err)) })
 	a.flags.AddFlags(root.PersistentFlags())
 	hideConnection(root)
 	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"},
@@ -148,10 +175,16 @@ func (a *app) root() *cobra.Command {
 	return checked(root)
 }
 
-// checked makes wrong arguments a wrong usage.
+// checked makes wrong arguments a wrong usage, and lets each wrong usage name the command's help.
 func checked(cmd *cobra.Command) *cobra.Command {
 	args := cmd.Args
-	cmd.Args = func(cmd *cobra.Command, given []string) error { return usage(args(cmd, given)) }
+	cmd.Args = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, usage(args(cmd, given))) }
+	if before := cmd.PreRunE; before != nil {
+		cmd.PreRunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, before(cmd, given)) }
+	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, run(cmd, given)) }
+	}
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -33,13 +34,34 @@ func (m *metricsFlags) add(to *cobra.Command) {
 	flags.StringVar(&m.labels.Pod, "pod-label", "pod", "label of its series for the pod's name")
 }
 
-// open connects, and finds the scrape interval out where it is not given.
-func (m *metricsFlags) open(ctx context.Context, now func() time.Time) (*prometheus.Client, error) {
+// check says what is wrong with what was given, without a connection.
+func (m *metricsFlags) check() error {
+	if m.address == "" {
+		return errors.New("--prometheus is missing: give the URL of Prometheus, such as http://localhost:9090 after kubectl port-forward")
+	}
 	if u, err := url.Parse(m.address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usage(fmt.Errorf("--prometheus is %q, and has to be a URL such as http://localhost:9090", m.address))
+		return fmt.Errorf("--prometheus is %q, and has to be a URL such as http://localhost:9090", m.address)
 	}
 	if m.interval != 0 && m.interval < time.Second {
-		return nil, usage(fmt.Errorf("--scrape-interval is %s, at least 1s is needed", m.interval))
+		return fmt.Errorf("--scrape-interval is %s, at least 1s is needed", m.interval)
+	}
+	if m.tokenFile == "" {
+		return nil
+	}
+	token, err := os.ReadFile(m.tokenFile)
+	if err != nil {
+		return fmt.Errorf("--prometheus-token-file cannot be read: %w", err)
+	}
+	if strings.TrimSpace(string(token)) == "" {
+		return fmt.Errorf("--prometheus-token-file %s is empty: it has to have a bearer token", m.tokenFile)
+	}
+	return nil
+}
+
+// open connects, and finds the scrape interval out where it is not given.
+func (m *metricsFlags) open(ctx context.Context, now func() time.Time) (*prometheus.Client, error) {
+	if err := m.check(); err != nil {
+		return nil, usage(err)
 	}
 	client, err := m.client(max(m.interval, time.Minute))
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,7 +74,7 @@ func (a *app) rollback() *cobra.Command {
 // targetOf is the revision to go back to. What the Deployment declares decides, because the
 // status may not know of the newest push yet.
 func targetOf(r *v1alpha1.Rollout, declared, to string, runs []v1alpha1.RolloutRun) (string, error) {
-	s := &r.Status
+	s, before := &r.Status, view.Before(&r.Status)
 	switch {
 	case to != "" && s.IsRejected(to) != nil && (s.Stable == nil || s.Stable.Revision != to):
 		return "", fmt.Errorf("revision %s is rejected since %s, and would be held: to let it run once more, declare it in the Deployment and give kubectl belay retry",
@@ -84,28 +83,20 @@ func targetOf(r *v1alpha1.Rollout, declared, to string, runs []v1alpha1.RolloutR
 		return to, nil
 	case s.Stable == nil:
 		return "", fmt.Errorf("rollout %s has no stable version yet", r.Name)
-	case declared != s.Stable.Revision && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == declared }):
+	case declared != s.Stable.Revision && view.Returns(s, declared):
 		return "", fmt.Errorf("deployment %s declares revision %s, which was promoted before: that return is on its way, and going back from it would bring %s again; name a revision with --to",
 			r.Spec.WorkloadRef.Name, declared, view.Tag(s.Stable))
 	case declared != s.Stable.Revision:
 		return s.Stable.Revision, nil
-	case len(s.Previous) == 0:
+	case before == nil && len(s.Previous) > 0:
+		return "", fmt.Errorf("every version that was promoted before %s is rejected now, and would be held: declare one in the Deployment and give kubectl belay retry", view.Tag(s.Stable))
+	case before == nil:
 		return "", fmt.Errorf("no version was promoted before %s: name a revision with --to", view.Tag(s.Stable))
-	case cameBack(s, runs):
+	case view.CameBack(s, runs):
 		return "", fmt.Errorf("%s came back in place of revision %s, and going back would bring that again; name a revision with --to", view.Tag(s.Stable), s.Previous[0].Revision)
 	default:
-		return s.Previous[0].Revision, nil
+		return before.Revision, nil
 	}
-}
-
-// cameBack is whether the stable version returned without steps, or may have: its run is gone.
-func cameBack(s *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
-	newest := slices.IndexFunc(s.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == s.Stable.Revision })
-	if newest < 0 {
-		return false
-	}
-	run := slices.IndexFunc(runs, func(r v1alpha1.RolloutRun) bool { return r.Name == s.History[newest].Run })
-	return run < 0 || view.Returned(&runs[run])
 }
 
 // templateOf finds the template of a revision: in the runs, which pin it whole, or in the

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
@@ -15,12 +19,16 @@ func (a *app) verify() *cobra.Command {
 	var head string
 	cmd := &cobra.Command{
 		Use:   "verify [RUN|FILE|FOLDER]",
-		Short: "Verify that the record of a run is whole and unchanged",
-		Long: "Compute everything in the record of a run again: the hash of each decision and of the one before it, the hashes of the guardrails, the revisions of both templates,\n" +
-			"the sums of an exported folder, and the decisions themselves where their input was recorded. A break is named: which decision, what was computed, what stands there.\n\n" +
-			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n" +
-			"The hashes do not show that decisions at the end were removed together with the head: --head compares with one that you kept elsewhere.\n\n" +
-			"Exit code 0: verified. 1: something is not as recorded. 3: the record has no decisions, or fields that this version does not know.",
+		Short: "Verify that the decisions of a run are whole and unchanged",
+		Long: "Compute in the record of a run again what can be: the hash of each decision and of the one before it, the hashes of the guardrails, the revisions of both templates,\n" +
+			"the sums of an exported folder, the decisions themselves where their input was recorded, and the outcome where a decision tells it. A break is named: which decision,\n" +
+			"what was computed, what stands there.\n\n" +
+			"The chain of hashes covers the decisions. It does not cover the settings of the run, its controller version, author, times and message: whoever can write the run can\n" +
+			"change those unnoticed, and can compute a whole chain anew. Nor does it show that decisions at the end were removed together with the head: --head compares with one\n" +
+			"that you kept elsewhere.\n\n" +
+			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n\n" +
+			"Exit code 0: what could be computed is as recorded; the screen says how many decisions could not be taken again. 1: something is not as recorded.\n" +
+			"3: nothing to verify: the record has no decisions, or fields that this version does not know.",
 		Example: `  kubectl belay verify checkout
   kubectl belay verify ./evidence/checkout-9fd21c3b07-4
   kubectl belay verify run.yaml --head sha256:b6cd1bf7…
@@ -152,10 +160,31 @@ func resultOf(cmd *cobra.Command) *resultFormat {
 func (r *resultFormat) asJSON() bool { return r.format == "json" }
 
 func (a *app) printJSON(value any) error {
-	encoder := json.NewEncoder(a.streams.Out)
+	var raw bytes.Buffer
+	encoder := json.NewEncoder(&raw)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.streams.Out, escaped(raw.String()))
+	return err
+}
+
+// escaped is JSON in which what controls a terminal, and does not show, is written as \u....
+// It is the same value: outside of texts JSON has no such characters.
+func escaped(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.String()
 }
 
 func verifyScreen(t terminal, p view.Proof, from string) string {
@@ -166,6 +195,8 @@ func verifyScreen(t terminal, p view.Proof, from string) string {
 		word, style = "NOT VERIFIED", red
 	case !p.OK():
 		word, style = "NOTHING TO VERIFY", yellow
+	case p.Replay.NotComparable > 0:
+		word += fmt.Sprintf(", %d of %d decisions not taken again", p.Replay.NotComparable, p.Decisions)
 	}
 	q.proofHead(p, from, word, style)
 	for _, c := range p.Checks {
@@ -181,6 +212,7 @@ func verifyScreen(t terminal, p view.Proof, from string) string {
 			q.replayed(d)
 		}
 	}
+	q.paragraph(cell{"  Not hashed", dim}, labelled, cell{strings.Join(p.NotCovered, ", ") + ": a writer of the run can change them unnoticed.", yellow})
 	if p.Head != "" {
 		q.copied("Head", p.Head)
 	}

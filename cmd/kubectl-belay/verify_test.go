@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/api/v1alpha1"
+	chain "belay.dev/belay/controllers/evidence"
 	"belay.dev/belay/controllers/view"
 )
 
@@ -135,15 +136,22 @@ func write(t *testing.T, path string, content []byte) {
 // TestAChangedRunIsFoundByName: whatever of it is changed, also without the sums.
 func TestAChangedRunIsFoundByName(t *testing.T) {
 	for want, change := range map[string]func(*v1alpha1.RolloutRun){
-		"record 15 was changed":                            func(r *v1alpha1.RolloutRun) { r.Status.Decisions[14].Why = "it was fine" },
-		"record 3 has number 4":                            func(r *v1alpha1.RolloutRun) { r.Status.Decisions = slices.Delete(r.Status.Decisions, 2, 3) },
-		"the head is record 27, but the chain ends at 20":  func(r *v1alpha1.RolloutRun) { r.Status.Decisions = r.Status.Decisions[:20] },
-		"Guardrail checkout was changed":                   func(r *v1alpha1.RolloutRun) { r.Spec.Guardrails[0].Spec.MinimumSamples = 1 },
-		"the template of the candidate was changed":        func(r *v1alpha1.RolloutRun) { r.Spec.Template.Raw = []byte(`{"spec":{"containers":[]}}`) },
-		"the template of the stable version was changed":   func(r *v1alpha1.RolloutRun) { r.Spec.Stable.Revision.Revision = "0000000000" },
-		"the chain has 27 records but no head":             func(r *v1alpha1.RolloutRun) { r.Status.Head = nil },
-		"record 27 is not the one that the head names":     func(r *v1alpha1.RolloutRun) { r.Status.Head.Hash = "sha256:00" },
-		"  found      sha256:00":                           func(r *v1alpha1.RolloutRun) { r.Status.Decisions[4].Hash = "sha256:00" },
+		"record 15 was changed":                              func(r *v1alpha1.RolloutRun) { r.Status.Decisions[14].Why = "it was fine" },
+		"record 3 has number 4":                              func(r *v1alpha1.RolloutRun) { r.Status.Decisions = slices.Delete(r.Status.Decisions, 2, 3) },
+		"the head is record 27, but the chain ends at 20":    func(r *v1alpha1.RolloutRun) { r.Status.Decisions = r.Status.Decisions[:20] },
+		"Guardrail checkout was changed":                     func(r *v1alpha1.RolloutRun) { r.Spec.Guardrails[0].Spec.MinimumSamples = 1 },
+		"the template of the candidate was changed":          func(r *v1alpha1.RolloutRun) { r.Spec.Template.Raw = []byte(`{"spec":{"containers":[]}}`) },
+		"the template of the stable version was changed":     func(r *v1alpha1.RolloutRun) { r.Spec.Stable.Revision.Revision = "0000000000" },
+		"the chain has 27 records but no head":               func(r *v1alpha1.RolloutRun) { r.Status.Head = nil },
+		"record 27 is not the one that the head names":       func(r *v1alpha1.RolloutRun) { r.Status.Head.Hash = "sha256:00" },
+		"  found      sha256:00":                             func(r *v1alpha1.RolloutRun) { r.Status.Decisions[4].Hash = "sha256:00" },
+		"decision 27 (RollbackDone) ended the run otherwise": func(r *v1alpha1.RolloutRun) { r.Status.Outcome = v1alpha1.OutcomePromoted },
+		"has a verdict of checkout/":                         func(r *v1alpha1.RolloutRun) { r.Spec.Guardrails = nil },
+		"the run pins no guardrail with that trigger": func(r *v1alpha1.RolloutRun) {
+			g := &r.Spec.Guardrails[0]
+			g.Spec.Triggers = g.Spec.Triggers[:0]
+			g.Hash, _ = chain.HashOf(g.Spec)
+		},
 		"  expected   sha256:57e4c3a97f21be9a747f31ced386": func(r *v1alpha1.RolloutRun) { r.Status.Decisions[1].Prev = "" },
 	} {
 		run := read(t, "rolled-back").Run
@@ -188,6 +196,8 @@ func TestWhatCannotBeVerified(t *testing.T) {
 		"replay of none":         {[]string{"replay", "-"}, text(empty), exitNotComparable, "NOT COMPARABLE"},
 		"no inputs":              {[]string{"replay", "-"}, text(run), exitNotComparable, "27 not comparable (decision 1: the record does not have the input"},
 		"a newer run":            {[]string{"verify", "-"}, newer, exitNotComparable, `unknown field "provenance"`},
+		"no decision again":      {[]string{"verify", "-"}, text(run), exitOK, "  VERIFIED, 27 of 27 decisions not taken again"},
+		"what is not hashed":     {[]string{"verify", "-"}, text(run), exitOK, "controller version, author, times, message: a writer of the run"},
 		"its head":               {[]string{"verify", "-", "--head", run.Status.Head.Hash}, text(run), exitOK, "decision 27 of 27 has the hash of --head"},
 		"an end that was cut":    {[]string{"verify", "-", "--head", run.Status.Head.Hash}, text(cut), exitError, "its end was removed"},
 		"the same, without head": {[]string{"verify", "-"}, text(cut), exitOK, "VERIFIED"},
@@ -278,5 +288,33 @@ func TestTheReadmeOfAnExport(t *testing.T) {
 		if !bytes.Contains(readme, []byte(want)) {
 			t.Errorf("want %q in:\n%s", want, readme)
 		}
+	}
+}
+
+// TestNamesOfFilesControlNoTerminal, and neither does JSON, which keeps its value.
+func TestNamesOfFilesControlNoTerminal(t *testing.T) {
+	top := t.TempDir()
+	folder := filepath.Join(top, "run\x1b]0;owned\x07")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run := read(t, "rolled-back").Run.DeepCopy()
+	run.Status.Outcome = "Promoted\u009b31m\u202e"
+	raw, err := json.Marshal(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = []byte(escaped(string(raw))) // YAML has no such characters, but escape sequences.
+	write(t, filepath.Join(folder, fileRun), raw)
+	said, _ := offline(t, "", "verify", top, "-o", "json")
+	var proof view.Proof
+	if err := json.Unmarshal([]byte(said), &proof); err != nil || proof.Outcome != run.Status.Outcome {
+		t.Errorf("the JSON has the outcome %q, %v: %s", proof.Outcome, err, said)
+	}
+	write(t, filepath.Join(folder, fileRun), append([]byte(`{"unknownField":1,`), raw[1:]...))
+	unknown, _ := offline(t, "", "verify", top)
+	missing, _ := offline(t, "", "verify", filepath.Join(folder, "no\x1b.yaml"))
+	if all := said + unknown + missing; strings.ContainsAny(all, "\x1b\x07\u009b\u202e") {
+		t.Errorf("control characters reach the terminal: %q", all)
 	}
 }

@@ -27,8 +27,12 @@ func (c *check) advance() {
 		c.require(!c.paused(), "ends the bake while paused")
 	}
 	c.takesOver(from, to)
-	if f := c.d.Finished; f != nil && f.Outcome == v1alpha1.OutcomePromoted {
-		c.finishesPromotion()
+	if f := c.d.Finished; f != nil {
+		may := plan.Outcomes(v1alpha1.DecisionRecord{Rule: c.d.Rule, Phase: to, Why: c.d.Why})
+		c.require(may == nil || slices.Contains(may, f.Outcome), "ends with outcome %s, and its record says %s", f.Outcome, may)
+		if f.Outcome == v1alpha1.OutcomePromoted {
+			c.finishesPromotion()
+		}
 	}
 }
 

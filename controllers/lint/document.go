@@ -13,9 +13,9 @@ import (
 	yamlnode "go.yaml.in/yaml/v3"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/documents"
 )
 
 // object is one object of Belay's kinds in a file.
@@ -46,47 +46,19 @@ func (o *object) add(level Level, path, wrong, write string) {
 // read splits a file into documents, as kubectl does, and returns the objects of Belay's
 // kinds. What cannot be parsed is a finding only where it speaks of Belay.
 func read(file File) (in []*object, others int, findings []Finding) {
-	for _, d := range documents(file.Text) {
+	for _, d := range documents.Split(file.Text) {
 		o, more, err := parse(file.Name, d)
 		in, others = append(in, o...), others+more
 		if err == nil {
 			continue
 		}
-		if !bytes.Contains([]byte(d.text), []byte(v1alpha1.GroupVersion.Group+"/")) {
+		if !errors.As(err, new(wrong)) && !bytes.Contains([]byte(d.Text), []byte(v1alpha1.GroupVersion.Group+"/")) {
 			others++
 			continue
 		}
 		findings = append(findings, unreadable(file.Name, d, err))
 	}
 	return in, others, findings
-}
-
-// document is one YAML document; its first line is the one after offset.
-type document struct {
-	text   string
-	offset int
-}
-
-// documents splits a file at lines that begin with three dashes.
-func documents(text []byte) []document {
-	var out []document
-	current, offset, line := strings.Builder{}, 0, 0
-	add := func() {
-		if strings.TrimSpace(current.String()) != "" {
-			out = append(out, document{current.String(), offset})
-		}
-		current.Reset()
-	}
-	for each := range strings.Lines(string(text)) {
-		if line++; strings.HasPrefix(each, "---") {
-			add()
-			offset = line
-			continue
-		}
-		current.WriteString(each)
-	}
-	add()
-	return out
 }
 
 // wrong is an error at a line of a document.
@@ -99,45 +71,38 @@ func (w wrong) Error() string { return w.said }
 
 var lineOf = regexp.MustCompile(`line (\d+):? ?`)
 
-func unreadable(file string, d document, err error) Finding {
-	f := Finding{File: file, Line: d.offset + 1, Level: Error}
+func unreadable(file string, d documents.Document, err error) Finding {
+	f := Finding{File: file, Line: d.Offset + 1, Level: Error}
 	var at wrong
 	if errors.As(err, &at) {
-		f.Line, f.Wrong, f.Write = d.offset+max(at.line, 1), at.said, at.write
+		f.Line, f.Wrong, f.Write = d.Offset+max(at.line, 1), at.said, at.write
 		return f
 	}
 	said := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "), "yaml: ")
 	if m := lineOf.FindStringSubmatchIndex(said); m != nil {
 		if n, err := strconv.Atoi(said[m[2]:m[3]]); err == nil {
-			f.Line = d.offset + n
+			f.Line = d.Offset + n
 		}
 		said = said[:m[0]] + said[m[1]:]
 	}
 	f.Wrong = v1alpha1.Bounded("this is no YAML: "+strings.Join(strings.Fields(said), " "), 512)
-	if strings.Contains(d.text, "{{") {
+	if strings.Contains(d.Text, "{{") {
 		f.Write = "a rendered manifest: helm template … | kubectl belay lint -"
 	}
 	return f
 }
 
-func parse(file string, d document) (in []*object, others int, err error) {
-	var root yamlnode.Node
-	if err := yamlnode.Unmarshal([]byte(d.text), &root); err != nil {
-		return nil, 0, err
-	}
-	if len(root.Content) == 0 {
-		return nil, 0, nil
-	}
+func parse(file string, d documents.Document) (in []*object, others int, err error) {
 	// By what kubectl reads with: yes is a boolean, and a key that stands twice an error.
-	raw, err := yaml.YAMLToJSONStrict([]byte(d.text))
-	if err != nil {
+	node, raw, err := d.Parsed()
+	if err != nil || node == nil {
 		return nil, 0, err
 	}
 	var value any
 	if err := utiljson.Unmarshal(raw, &value); err != nil {
 		return nil, 0, err
 	}
-	return objectsOf(file, d.offset, root.Content[0], value)
+	return objectsOf(file, d.Offset, node, value)
 }
 
 func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*object, others int, err error) {
@@ -157,6 +122,9 @@ func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*o
 	}
 	version, kind := text(fields["apiVersion"]), text(fields["kind"])
 	if !strings.HasPrefix(version, v1alpha1.GroupVersion.Group+"/") || kind == "RolloutRun" {
+		if _, known := kinds[kind]; known && misnamed(version) {
+			return nil, 0, wrong{node.Line, fmt.Sprintf("a %s of Belay has another apiVersion than %.63q", kind, version), "apiVersion: " + v1alpha1.GroupVersion.String()}
+		}
 		return nil, 1, nil
 	}
 	if _, known := kinds[kind]; !known {
@@ -179,6 +147,13 @@ func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*o
 		o.add(Error, "metadata.name", fmt.Sprintf("the name %.63q is none that an object can have", o.name), problems[0])
 	}
 	return []*object{o}, 0, nil
+}
+
+// misnamed holds for an apiVersion that no other project's object has: none at all, one without a
+// group, and one that is nearly Belay's. Argo has Rollouts too.
+func misnamed(version string) bool {
+	group, _, ok := strings.Cut(version, "/")
+	return !ok || strings.Contains(group, "belay") || nearest(group, []string{v1alpha1.GroupVersion.Group}) != ""
 }
 
 func text(v any) string {
@@ -241,7 +216,7 @@ func step(node *yamlnode.Node, part string) *yamlnode.Node {
 	return node
 }
 
-// scalar is the number or boolean at a path; nil when something else is there.
+// scalar is the number, boolean or text at a path; nil when something else is there.
 func (o *object) scalar(path string) any {
 	var now any = o.value
 	for _, part := range parts(path) {
@@ -257,7 +232,7 @@ func (o *object) scalar(path string) any {
 		}
 	}
 	switch now.(type) {
-	case int64, float64, bool:
+	case int64, float64, bool, string:
 		return now
 	default:
 		return nil

@@ -95,7 +95,13 @@ func TestFindings(t *testing.T) {
 		`10 error spec.steps[0].weight: weight is missing -> weight: …  # weight is the candidate's share of the requests, in percent`:                      {"{weight: 5,", "{weigth: 5,"},
 		`11 error spec.steps[1].weight: weight is 120, and must be less than or equal to 100 -> `:                                                           {"weight: 50", "weight: 120"},
 		`9 error spec.steps: step weights must not decrease -> sort the steps by weight`:                                                                    {"weight: 50", "weight: 1"},
-		`10 error spec.steps[0].hold: hold must be a string, it is 300 -> hold: "300"`:                                                                      {"hold: 5m", "hold: 300"},
+		`10 error spec.steps[0].hold: hold is a duration and needs its unit, it is 5 -> hold: 5m, or 5s`:                                                    {"hold: 5m", "hold: 5"},
+		`10 error spec.steps[0].hold: hold is a duration and needs its unit, it is "300" -> hold: 300m, or 300s`:                                            {"hold: 5m", `hold: "300"`},
+		`10 error spec.steps[0].hold: hold is a duration, and "5 min" is none -> numbers with their units, such as 30s, 5m or 1h30m`:                        {"hold: 5m", `hold: 5 min`},
+		`10 error spec.steps[0].weight: weight must be a whole number, it is "5%" -> weight: 5`:                                                             {"weight: 5,", "weight: 5%,"},
+		`1 error : a Rollout of Belay has another apiVersion than "" -> apiVersion: belay.dev/v1alpha1`:                                                     {"apiVersion: belay.dev/v1alpha1\n", ""},
+		`1 error : a Rollout of Belay has another apiVersion than "v1alpha1" -> apiVersion: belay.dev/v1alpha1`:                                             {"belay.dev/v1alpha1", "v1alpha1"},
+		`1 error : a Rollout of Belay has another apiVersion than "belay.io/v1alpha1" -> apiVersion: belay.dev/v1alpha1`:                                    {"belay.dev/v1alpha1", "belay.io/v1alpha1"},
 		`7 error spec.workloadRef.kind: kind cannot be "StatefulSet" -> one of "Deployment"`:                                                                {"{name: checkout}", "{kind: StatefulSet, name: checkout}"},
 		`3 error metadata.name: the object has no name -> metadata: {name: …}`:                                                                              {"  name: checkout\n", "  labels: {}\n"},
 		`1 error : belay.dev has no kind "Rolout" -> kind: Rollout`:                                                                                         {"kind: Rollout", "kind: Rolout"},
@@ -112,6 +118,18 @@ func TestFindings(t *testing.T) {
 		if !strings.Contains(strings.Join(got, "\n"), want) {
 			t.Errorf("want %s, got:\n%s", want, strings.Join(got, "\n"))
 		}
+	}
+}
+
+// TestOneFindingForAFieldThatIsWrong: no rule or advice repeats it, and what is suggested passes.
+func TestOneFindingForAFieldThatIsWrong(t *testing.T) {
+	for _, replace := range [][2]string{{"hold: 5m", "hold: 5"}, {"hold: 5m", `hold: "300"`}, {"weight: 5,", "weight: 5%,"}, {"weight: 5,", "weight: 120,"}, {"weight: 5,", "weight: -1,"}} {
+		if got := check(t, Options{Rate: 100}, strings.Replace(rollout, replace[0], replace[1], 1)+"---\n"+guardrail); len(got) != 1 {
+			t.Errorf("%s:\n%s", replace[1], strings.Join(got, "\n"))
+		}
+	}
+	if got := check(t, Options{}, strings.Replace(rollout, "belay.dev/", "argoproj.io/", 1)); len(got) > 0 {
+		t.Errorf("a Rollout of Argo: %q", got)
 	}
 }
 

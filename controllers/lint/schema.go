@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -92,12 +94,21 @@ func (o *object) validate(s *schema) {
 		rules, _ = s.rules.Validate(context.Background(), nil, s.structural, o.value, nil, celconfig.RuntimeCELCostBudget)
 	}
 	for _, err := range rules {
-		said, write := explainRule(err.Detail)
-		o.add(Error, strings.TrimPrefix(err.Field, "<nil>"), said, write)
+		path := strings.TrimPrefix(err.Field, "<nil>")
+		// What is wrong with a part comes first: once it is right, the rule may hold.
+		if !slices.ContainsFunc(errs, func(e *field.Error) bool {
+			return strings.HasPrefix(e.Field, path+".") || strings.HasPrefix(e.Field, path+"[")
+		}) {
+			said, write := s.unit(path, path[strings.LastIndexByte(path, '.')+1:], o.scalar(path))
+			if said == "" {
+				said, write = explainRule(err.Detail)
+			}
+			o.add(Error, path, said, write)
+		}
 	}
 	for _, err := range errs {
 		// A rule says what to write, the pattern of the same field does not.
-		if !slices.ContainsFunc(rules, func(r *field.Error) bool { return r.Field == err.Field }) {
+		if !slices.ContainsFunc(o.findings, func(f Finding) bool { return f.Path == err.Field }) {
 			said, write := s.explain(err, o.scalar(err.Field))
 			o.add(Error, err.Field, said, write)
 		}
@@ -132,11 +143,14 @@ func splitAdvice(message string) (wrong, write string) {
 }
 
 // explain says what is wrong with a value, and what its schema wants. given is the value; nil
-// for what is no number or boolean.
+// for what is no number, boolean or text.
 func (s *schema) explain(err *field.Error, given any) (wrong, write string) {
 	name := err.Field[strings.LastIndexByte(err.Field, '.')+1:]
 	detail := strings.TrimPrefix(err.Detail, err.Field+" in body ")
 	detail = strings.Replace(strings.TrimPrefix(detail, "should "), "must be of type", "be of type", 1)
+	if wrong, write := s.unit(err.Field, name, given); wrong != "" && err.Type != field.ErrorTypeRequired {
+		return wrong, write
+	}
 	switch err.Type {
 	case field.ErrorTypeRequired:
 		write = name + ": …"
@@ -149,6 +163,13 @@ func (s *schema) explain(err *field.Error, given any) (wrong, write string) {
 		return fmt.Sprintf("%s cannot be %s", name, value(err.BadValue)), "one of " + allowed
 	case field.ErrorTypeTypeInvalid:
 		wanted, _, _ := strings.Cut(strings.TrimPrefix(detail, "be of type "), ":")
+		if text, ok := given.(string); ok && wanted == "integer" {
+			write := ""
+			if n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(text, "%"))); err == nil {
+				write = fmt.Sprintf("%s: %d", name, n)
+			}
+			return fmt.Sprintf("%s must be a whole number, it is %s", name, value(text)), write
+		}
 		if wanted == "string" && given != nil {
 			return fmt.Sprintf("%s must be a string, it is %v", name, given), fmt.Sprintf("%s: %q", name, fmt.Sprint(given))
 		}
@@ -160,6 +181,32 @@ func (s *schema) explain(err *field.Error, given any) (wrong, write string) {
 	default:
 		return fmt.Sprintf("%s is %s, and must %s", name, value(err.BadValue), detail), ""
 	}
+}
+
+// durations is the pattern of a duration in Belay's definitions, without its ends.
+const durations = "([0-9]+(h|m|s|ms))+"
+
+// unit says what is wrong with a duration that has no unit, or one that is none; empty for other
+// fields and values.
+func (s *schema) unit(path, name string, given any) (wrong, write string) {
+	at := s.at(parts(path))
+	if at.Structural == nil || at.ValueValidation == nil || !strings.Contains(at.ValueValidation.Pattern, durations) {
+		return "", ""
+	}
+	number := fmt.Sprint(given)
+	if text, ok := given.(string); ok {
+		if regexp.MustCompile(at.ValueValidation.Pattern).MatchString(text) {
+			return "", ""
+		}
+		number = strings.TrimSpace(text)
+	}
+	if n, err := strconv.ParseUint(number, 10, 32); err == nil {
+		return fmt.Sprintf("%s is a duration and needs its unit, it is %s", name, value(given)), fmt.Sprintf("%s: %dm, or %ds", name, n, n)
+	}
+	if given == nil {
+		return "", ""
+	}
+	return fmt.Sprintf("%s is a duration, and %s is none", name, value(given)), "numbers with their units, such as 30s, 5m or 1h30m"
 }
 
 func value(v any) string {

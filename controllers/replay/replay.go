@@ -35,6 +35,8 @@ type Decision struct {
 	Outcome Outcome
 	// Message says what differs, or why the decision is not comparable; empty for Same.
 	Message string
+	// Finished is how the decision ends the run; nil when it does not, or is not Same.
+	Finished *v1alpha1.HistoryEntry
 }
 
 // Run verifies the run's record and replays its decisions in order. An error means that
@@ -77,9 +79,10 @@ func again(records []v1alpha1.DecisionRecord, before []byte) (Decision, []byte) 
 		d.Message = err.Error()
 		return d, input
 	}
-	d.Outcome = Same
-	if d.Message = difference(records, plan.Transition(in).Record); d.Message != "" {
-		d.Outcome = Differs
+	result := plan.Transition(in)
+	d.Outcome, d.Finished = Same, result.Finished
+	if d.Message = difference(records, result.Record); d.Message != "" {
+		d.Outcome, d.Finished = Differs, nil
 	}
 	return d, input
 }

@@ -28,9 +28,10 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 		add("rollback", "back to "+stable+", the Deployment declares it again")
 	case s.Phase == v1alpha1.PhaseGating || s.Phase.Armed():
 		add("abort", stable+" stays, "+candidate+" stays declared and rejected")
-	case s.Phase == v1alpha1.PhaseStable && len(s.Previous) > 0 && !cameBack(s, run):
-		before := plainTag(&v1alpha1.Revision{Image: s.Previous[0].Image, Revision: s.Previous[0].Revision})
-		add("rollback", "back to "+before+", the Deployment declares it again")
+	case s.Phase == v1alpha1.PhaseStable:
+		if before := Before(s); before != nil && !CameBack(s, atHand(run)) {
+			add("rollback", "back to "+plainTag(&v1alpha1.Revision{Image: before.Image, Revision: before.Revision})+", the Deployment declares it again")
+		}
 	case s.Phase == v1alpha1.PhaseHandingOver && !returns(s):
 		add("rollback", "back to "+stable+", the Deployment declares it again")
 	}
@@ -83,10 +84,37 @@ func Returned(run *v1alpha1.RolloutRun) bool {
 	return slices.ContainsFunc(run.Status.Decisions, func(d v1alpha1.DecisionRecord) bool { return d.Rule == returnStarts })
 }
 
-// cameBack is whether the stable version has just returned: kubectl belay rollback would bring
-// the one again that somebody went back from, and refuses without --to.
-func cameBack(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) bool {
-	return run != nil && s.Stable != nil && len(s.History) > 0 && s.History[0].Run == run.Name && s.History[0].Revision == s.Stable.Revision && Returned(run)
+// CameBack is whether the stable version returned without steps, or may have: its run is not
+// among the given ones. To go back would bring the version again that somebody went back from, so
+// kubectl belay rollback refuses without --to.
+func CameBack(s *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
+	if s.Stable == nil {
+		return false
+	}
+	newest := slices.IndexFunc(s.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == s.Stable.Revision })
+	if newest < 0 {
+		return false
+	}
+	run := slices.IndexFunc(runs, func(r v1alpha1.RolloutRun) bool { return r.Name == s.History[newest].Run })
+	return run < 0 || Returned(&runs[run])
+}
+
+// Before is the version that kubectl belay rollback goes back to from the stable one: the newest
+// former one that is not rejected, because a rejected one would be held; nil when there is none.
+func Before(s *v1alpha1.RolloutStatus) *v1alpha1.PreviousRevision {
+	for i := range s.Previous {
+		if s.IsRejected(s.Previous[i].Revision) == nil {
+			return &s.Previous[i]
+		}
+	}
+	return nil
+}
+
+func atHand(run *v1alpha1.RolloutRun) []v1alpha1.RolloutRun {
+	if run == nil {
+		return nil
+	}
+	return []v1alpha1.RolloutRun{*run}
 }
 
 // plainTag is a version's tag where no shell reads anything into it, or else its revision:
@@ -101,8 +129,13 @@ func plainTag(r *v1alpha1.Revision) string {
 	return name
 }
 
-// returns is whether the candidate was stable before: to roll it back would bring the version
-// again that somebody goes back from.
+// returns is whether the candidate was stable before.
 func returns(s *v1alpha1.RolloutStatus) bool {
-	return s.Candidate != nil && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == s.Candidate.Revision })
+	return s.Candidate != nil && Returns(s, s.Candidate.Revision)
+}
+
+// Returns is whether a declared revision was stable before and is let in again: to roll it back
+// would bring the version again that somebody goes back from.
+func Returns(s *v1alpha1.RolloutStatus, revision string) bool {
+	return s.IsRejected(revision) == nil && slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == revision })
 }

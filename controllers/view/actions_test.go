@@ -80,8 +80,31 @@ func TestNobodyIsAdvisedToUndoAReturnThatIsOver(t *testing.T) {
 		}
 	}
 	r.Status.History = append([]v1alpha1.HistoryEntry{{Run: "three", Revision: "worse", Outcome: v1alpha1.OutcomeRolledBack}}, r.Status.History...)
+	run.Status.Decisions = []v1alpha1.DecisionRecord{{Rule: "RevertStarts"}}
+	for name, at := range map[string]*v1alpha1.RolloutRun{"after another run": run, "when its run is not at hand": nil} {
+		if got, _ := actions(r, at); len(got) > 0 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	run.Status.Decisions = []v1alpha1.DecisionRecord{{Rule: "RunStarts"}}
 	if got, _ := actions(r, run); !slices.Equal(got, []string{"rollback"}) {
-		t.Errorf("after another run: %q", got)
+		t.Errorf("after another run than the one that was promoted in steps: %q", got)
+	}
+}
+
+// TestNobodyIsAdvisedToDeclareARejectedVersion: it would be held. The version before it is
+// offered, if there is one.
+func TestNobodyIsAdvisedToDeclareARejectedVersion(t *testing.T) {
+	r := &v1alpha1.Rollout{Status: v1alpha1.RolloutStatus{
+		Phase: v1alpha1.PhaseStable, Stable: &v1alpha1.Revision{Revision: "five"}, Previous: []v1alpha1.PreviousRevision{{Revision: "four"}},
+		Rejected: []v1alpha1.RejectedRevision{{Revision: "four"}},
+	}}
+	if got, _ := actions(r, nil); len(got) > 0 {
+		t.Errorf("all are rejected: %q", got)
+	}
+	r.Status.Previous = append(r.Status.Previous, v1alpha1.PreviousRevision{Revision: "three", Image: "shop:1.3"})
+	if got, effects := actions(r, nil); !slices.Equal(got, []string{"rollback"}) || !strings.Contains(effects["rollback"], "back to 1.3") {
+		t.Errorf("the newest is rejected: %q, %q", got, effects)
 	}
 }
 

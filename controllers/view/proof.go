@@ -3,6 +3,8 @@ package view
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
@@ -27,7 +29,10 @@ type Proof struct {
 	// Head is the hash of the newest decision; empty when there is none.
 	Head   string  `json:"head,omitempty"`
 	Checks []Check `json:"checks"`
-	Replay Replay  `json:"replay"`
+	// NotCovered is what no hash in the record covers, and no decision tells: somebody who can
+	// write the run can change it, and this proof is the same.
+	NotCovered []string `json:"notCovered"`
+	Replay     Replay   `json:"replay"`
 }
 
 // Check is one thing that was computed again from the record.
@@ -91,8 +96,8 @@ func (p Proof) failed() (failed []Check) {
 }
 
 // Prove computes everything in a run's record again that can be: the hash chain, the hashes
-// of the guardrails, the revisions of both templates, and the decisions. The Rollout may be
-// nil; it has the decisions that are not in the run yet.
+// of the guardrails, the revisions of both templates, the decisions, and the outcome where they
+// tell it. The Rollout may be nil; it has the decisions that are not in the run yet.
 func Prove(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) Proof {
 	chain := chainOf(rollout, run)
 	p := Proof{Namespace: Text(run.Namespace, 253), Run: Text(run.Name, 253), Rollout: Text(run.Spec.Rollout.Name, 253), Outcome: run.Status.Outcome,
@@ -100,10 +105,55 @@ func Prove(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) Proof {
 	if head := evidence.Head(chain); head != nil {
 		p.Head = Text(head.Hash, 71)
 	}
-	p.Checks = append(p.Checks, proveChain(run, chain), proveGuardrails(run))
-	p.Checks = append(p.Checks, proveTemplates(run))
-	p.Replay = replayed(run, chain)
+	again := replay.Records(chain)
+	p.Replay = replayed(run, chain, again)
+	p.Checks = append(p.Checks, proveChain(run, chain), proveGuardrails(run, chain), proveTemplates(run))
+	p.NotCovered = []string{"steps", "traffic", "what guardrails ask", "controller version", "author", "times", "message"}
+	if outcome := proveOutcome(run, chain, again); outcome != nil {
+		p.Checks = append(p.Checks, *outcome)
+	} else if run.Status.Outcome != "" {
+		p.NotCovered = append(p.NotCovered, "outcome")
+	}
 	return p
+}
+
+// proveOutcome compares the outcome with the decision that ended the run; nil when none of them
+// tells.
+func proveOutcome(run *v1alpha1.RolloutRun, chain []v1alpha1.DecisionRecord, again []replay.Decision) *Check {
+	if run.Status.Outcome == "" {
+		return nil
+	}
+	c := &Check{Name: "outcome", Found: Text(string(run.Status.Outcome), 63)}
+	for i := len(chain) - 1; i >= 0; i-- {
+		may := plan.Outcomes(chain[i])
+		if f := again[i].Finished; f != nil && f.Run == run.Name {
+			may = []v1alpha1.Outcome{f.Outcome}
+			if f.Outcome == run.Status.Outcome && f.Trigger != run.Status.Trigger {
+				c.Decision, c.Expected, c.Found = chain[i].Seq, Text(f.Trigger, 340), Text(run.Status.Trigger, 340)
+				c.Said = fmt.Sprintf("the trigger is not the one of decision %d, which ended the run", chain[i].Seq)
+				return c
+			}
+		}
+		if may == nil {
+			continue
+		}
+		if slices.Contains(may, run.Status.Outcome) {
+			c.OK, c.Said, c.Found = true, fmt.Sprintf("%s, as decision %d (%s) ended the run", run.Status.Outcome, chain[i].Seq, Text(chain[i].Rule, 63)), ""
+			return c
+		}
+		c.Decision, c.Expected = chain[i].Seq, orList(may)
+		c.Said = fmt.Sprintf("decision %d (%s) ended the run otherwise: %s", chain[i].Seq, Text(chain[i].Rule, 63), Text(chain[i].Why, 300))
+		return c
+	}
+	return nil
+}
+
+func orList(outcomes []v1alpha1.Outcome) string {
+	said := make([]string, len(outcomes))
+	for i, o := range outcomes {
+		said[i] = string(o)
+	}
+	return strings.Join(said, " or ")
 }
 
 func proveChain(run *v1alpha1.RolloutRun, chain []v1alpha1.DecisionRecord) Check {
@@ -127,10 +177,14 @@ func proveChain(run *v1alpha1.RolloutRun, chain []v1alpha1.DecisionRecord) Check
 	return c
 }
 
-func proveGuardrails(run *v1alpha1.RolloutRun) Check {
+func proveGuardrails(run *v1alpha1.RolloutRun, chain []v1alpha1.DecisionRecord) Check {
 	c := Check{Name: "guardrails"}
+	pinned := map[string]bool{}
 	for i := range run.Spec.Guardrails {
 		g := &run.Spec.Guardrails[i]
+		for _, t := range g.Spec.Triggers {
+			pinned[v1alpha1.TriggerName(g.Kind, g.Name, t.Name)] = true
+		}
 		hash, err := evidence.HashOf(g.Spec)
 		if err == nil && hash == g.Hash {
 			continue
@@ -141,7 +195,16 @@ func proveGuardrails(run *v1alpha1.RolloutRun) Check {
 		}
 		return c
 	}
-	c.OK, c.Said = true, fmt.Sprintf("%d pinned, each spec has its hash", len(run.Spec.Guardrails))
+	for i := range chain {
+		for _, v := range chain[i].Verdicts {
+			if !pinned[v.Trigger] {
+				c.Decision = chain[i].Seq
+				c.Said = fmt.Sprintf("decision %d has a verdict of %s, and the run pins no guardrail with that trigger: guardrails were changed or taken out", chain[i].Seq, Text(v.Trigger, 340))
+				return c
+			}
+		}
+	}
+	c.OK, c.Said = true, fmt.Sprintf("%d pinned, each spec has its hash, and each verdict is of a trigger of theirs", len(run.Spec.Guardrails))
 	return c
 }
 
@@ -171,14 +234,14 @@ func proveTemplates(run *v1alpha1.RolloutRun) Check {
 
 // replayed takes the decisions again. Those of a chain that does not verify are taken again
 // too: that tells which part of it still fits together.
-func replayed(run *v1alpha1.RolloutRun, chain []v1alpha1.DecisionRecord) Replay {
+func replayed(run *v1alpha1.RolloutRun, chain []v1alpha1.DecisionRecord, again []replay.Decision) Replay {
 	r := Replay{Recorded: []int32{}, Rules: plan.Version, Controller: Text(run.Spec.Controller.Version, 128)}
 	for i := range chain {
 		if in := chain[i].Input; in != nil && (len(r.Recorded) == 0 || r.Recorded[len(r.Recorded)-1] != in.Planner) {
 			r.Recorded = append(r.Recorded, in.Planner)
 		}
 	}
-	for _, d := range replay.Records(chain) {
+	for _, d := range again {
 		switch d.Outcome {
 		case replay.Same:
 			r.Same++
