@@ -211,7 +211,7 @@ func pauseAndPromote(s *shop, me person) {
 	oncall.expect(oncall.during(s, commanded(s), inPhase(v1alpha1.PhaseBaking), "promote", "shop", "--reason", "carts are fine"), 0,
 		"Promote of v2 given", "Rollout shop: BAKING v2")
 	oncall.expect(oncall.says("promote", "shop"), 1, "no steps left to end")
-	oncall.expect(oncall.says("log", "shop"), 0, "paused by cli-oncall", "resumed by cli-oncall", `cli-oncall ended its steps at step 1 of 1, weight 50 %: "carts are fine"`)
+	oncall.expect(oncall.says("log", "shop"), 0, "paused by cli-oncall", "resumed by cli-oncall", "is promoted: cli-oncall ended its steps at step 1 of 1")
 }
 
 // TestCommandLineTakesAPromotedVersionBack: to the one before it, which returns without steps.
