@@ -44,8 +44,8 @@ var evidenceBugs = []bug{
 	{
 		name: "replay-finds-no-difference", breaks: explained,
 		file:   "controllers/replay/replay.go",
-		old:    "		d.Outcome = Differs\n",
-		is:     "		d.Outcome = Same\n",
+		old:    "		d.Outcome, d.Finished = Differs, nil\n",
+		is:     "		d.Outcome, d.Finished = Same, nil\n",
 		checks: []check{tests("./test/sim", "TestAChangedRecordDoesNotReplay")},
 	},
 	{
