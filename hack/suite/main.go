@@ -42,11 +42,11 @@ type suite struct {
 }
 
 var suites = []suite{
-	{name: "unit", what: "packages and the planner's enumeration", packages: []string{"./api/...", "./analysis/...", "./cmd/...", "./controllers/...", "./hack/...", "./test/docs/..."}},
+	{name: "unit", what: "packages and the planner's enumeration", packages: []string{"./api/...", "./analysis/...", "./cmd/...", "./controllers/...", "./hack/...", "./test/build/...", "./test/delay/...", "./test/docs/...", "./test/gitops/...", "./test/metrics/..."}},
 	{name: "unit", what: "the local cluster's own packages", dir: "hack/cluster", packages: []string{"./..."}},
 	{name: "unit", what: "what a release is made by", dir: "hack/release", packages: []string{".", "./internal/..."}},
 	{name: "sim", what: "the simulated world", packages: []string{"./test/world/...", "./test/sim/..."}},
-	{name: "integration", what: "a real API server", packages: []string{"./test/integration/..."}, flags: []string{"-count=1", "-timeout=10m"}, prepare: buildAPIServer},
+	{name: "integration", what: "a real API server", packages: []string{"./test/integration/..."}, flags: []string{"-count=1", "-timeout=20m"}, prepare: buildAPIServer},
 	{name: "integration", what: "what a release installs", dir: "hack/release", packages: []string{"./integration"}, flags: []string{"-count=1", "-timeout=10m"}, prepare: buildAPIServer},
 	{name: "handover", what: "Kubernetes' own controllers", packages: []string{"./test/handover/..."}, flags: []string{"-count=1", "-parallel=6", "-timeout=60m"}, prepare: buildControlPlane},
 	{name: "e2e", what: "journeys on the real local cluster", packages: []string{"./test/e2e/..."}, flags: []string{"-count=1", "-timeout=30m"}, live: true},
