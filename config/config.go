@@ -24,7 +24,13 @@ const Identity = "system:serviceaccount:belay:controller"
 
 // Objects of a folder: crd, guard or rbac.
 func Objects(folder string) ([]*unstructured.Unstructured, error) {
-	names, err := fs.Glob(files, folder+"/*.yaml")
+	return Read(files, folder)
+}
+
+// Read returns the objects of every YAML file in a folder, but of its kustomization. A folder
+// without such files is an error.
+func Read(files fs.FS, folder string) ([]*unstructured.Unstructured, error) {
+	names, err := fs.Glob(files, path.Join(folder, "*.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +39,7 @@ func Objects(folder string) ([]*unstructured.Unstructured, error) {
 		if path.Base(name) == "kustomization.yaml" {
 			continue
 		}
-		raw, err := files.ReadFile(name)
+		raw, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
 		}

@@ -3,11 +3,8 @@
 package build
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,12 +13,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/config"
 )
 
 // Scheme knows Kubernetes' own types, Gateway API's and Belay's.
@@ -76,33 +73,9 @@ func folder(name string) (string, error) {
 // Objects returns the objects of every YAML file in a folder, but of its
 // kustomization. A folder without such files is an error.
 func Objects(path string) ([]*unstructured.Unstructured, error) {
-	files, err := filepath.Glob(filepath.Join(path, "*.yaml"))
+	objects, err := config.Read(os.DirFS(path), ".")
 	if err != nil {
-		return nil, err
-	}
-	var objects []*unstructured.Unstructured
-	for _, file := range files {
-		if filepath.Base(file) == "kustomization.yaml" {
-			continue
-		}
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096); ; {
-			object := &unstructured.Unstructured{}
-			if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
-			if len(object.Object) > 0 {
-				objects = append(objects, object)
-			}
-		}
-	}
-	if len(objects) == 0 {
-		return nil, fmt.Errorf("no manifests in %s", path)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return objects, nil
 }
