@@ -161,15 +161,7 @@ func written(t *testing.T, value any, path ...string) func(map[string]any) {
 // other.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	server, to, c, err := startServer(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	server, to, c := ownServer(t)
 	k := &clinic{t: t, c: c, server: server, manager: impersonated(t, to, c, controller)}
 	me := personOn(t, server, "default", "platform@example.com", "system:masters")
 

@@ -30,15 +30,7 @@ import (
 // everybody goes on writing.
 func TestTheGuardSurvives(t *testing.T) {
 	t.Parallel()
-	server, to, c, err := startServer(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	server, to, c := ownServer(t)
 	if err := install(t.Context(), c, "rbac"); err != nil {
 		t.Fatal(err)
 	}

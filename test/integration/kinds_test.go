@@ -128,13 +128,7 @@ func TestTheFenceOfAGRPCRoute(t *testing.T) {
 func TestKindsThatAreInstalledLater(t *testing.T) {
 	t.Parallel()
 	g, ctx := NewWithT(t), t.Context()
-	server, to, c, err := startServer(t.TempDir())
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	_, to, c := ownServer(t)
 	g.Expect(install(ctx, c, "guard", "rbac")).To(Succeed())
 	kinds := map[string]*unstructured.Unstructured{"httproutes": nil, "grpcroutes": nil}
 	for resource := range kinds {

@@ -89,6 +89,21 @@ func startServer(keys string) (*envtest.Environment, *rest.Config, client.Client
 	return server, to, c, nil
 }
 
+// ownServer is an API server of startServer's for one test, which stops it at its end.
+func ownServer(t *testing.T) (*envtest.Environment, *rest.Config, client.Client) {
+	t.Helper()
+	server, to, c, err := startServer(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server, to, c
+}
+
 // as is a client of somebody else.
 func as(t *testing.T, user string, groups ...string) client.Client {
 	t.Helper()
