@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -90,11 +91,7 @@ func report(out io.Writer, o options) (*bench, error) {
 func choose(all []row, cell, loads string) ([]row, error) {
 	var only [2]*regexp.Regexp
 	for i, f := range []struct{ flag, text string }{{"cell", cell}, {"load", loads}} {
-		text := f.text
-		if text == "" {
-			text = ".*"
-		}
-		re, err := regexp.Compile("^(?:" + text + ")$")
+		re, err := regexp.Compile("^(?:" + cmp.Or(f.text, ".*") + ")$")
 		if err != nil {
 			return nil, fmt.Errorf("-%s: %w", f.flag, err)
 		}
