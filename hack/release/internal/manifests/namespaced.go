@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -76,25 +77,27 @@ func narrow(object *unstructured.Unstructured) (local *unstructured.Unstructured
 	for _, rule := range rules {
 		rule, ok := rule.(map[string]any)
 		if !ok {
-			return nil, nil, fmt.Errorf("ClusterRole %s has a rule that is none", object.GetName())
+			return nil, nil, fmt.Errorf("ClusterRole %s has a rule that is not an object", object.GetName())
 		}
 		resources, _, err := unstructured.NestedStringSlice(rule, "resources")
 		if err != nil {
 			return nil, nil, err
 		}
 		split := func(cluster bool) []any {
-			kept := slices.DeleteFunc(slices.Clone(resources), func(resource string) bool { return slices.Contains(clusterScoped, resource) != cluster })
+			var kept []any
+			for _, resource := range resources {
+				if slices.Contains(clusterScoped, resource) == cluster {
+					kept = append(kept, resource)
+				}
+			}
 			if len(kept) == 0 {
 				return nil
 			}
-			part := (&unstructured.Unstructured{Object: rule}).DeepCopy().Object
-			err = unstructured.SetNestedStringSlice(part, kept, "resources")
+			part := maps.Clone(rule)
+			part["resources"] = kept
 			return []any{part}
 		}
 		inNamespaces, inCluster = append(inNamespaces, split(false)...), append(inCluster, split(true)...)
-		if err != nil {
-			return nil, nil, err
-		}
 	}
 	local.Object["rules"] = inNamespaces
 	if len(inCluster) == 0 {
