@@ -54,14 +54,11 @@ func choice(name, label, values string) *dashboard.QueryVariableBuilder {
 }
 
 // graph has one line per series.
-func graph(title, about string, width uint32, unit string, queries ...query) *timeseries.PanelBuilder {
-	p := timeseries.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(high).
+func graph(title, about string, width uint32, unit string, q query) *timeseries.PanelBuilder {
+	return timeseries.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(high).
 		Unit(unit).FillOpacity(5).ShowPoints(common.VisibilityModeNever).
-		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true))
-	for i, q := range queries {
-		p = p.WithTarget(q.over().RefId(refs[i]))
-	}
-	return p
+		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true)).
+		WithTarget(q.over().RefId(refs[0]))
 }
 
 // number shows the present values, each red from bad on.

@@ -34,7 +34,7 @@ func TestEveryPanelAsksForWhatThereIs(t *testing.T) {
 			if v.Type == "datasource" {
 				continue
 			}
-			selector, label, _ := cutLast(strings.TrimSuffix(values, ")"), ", ")
+			selector, label := cutLast(strings.TrimSuffix(values, ")"), ", ")
 			if err := CheckQuery("count by ("+label+") ("+strings.ReplaceAll(selector, "$namespace", "shop")+")", metrics); !isLabel || err != nil {
 				t.Errorf("%s: variable %s is %q: %v", file, v.Name, query, err)
 			}
@@ -42,12 +42,12 @@ func TestEveryPanelAsksForWhatThereIs(t *testing.T) {
 	}
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
+func cutLast(s, sep string) (before, after string) {
 	at := strings.LastIndex(s, sep)
 	if at < 0 {
-		return s, "", false
+		return s, ""
 	}
-	return s[:at], s[at+len(sep):], true
+	return s[:at], s[at+len(sep):]
 }
 
 // TestPanelsHaveAPlaceOfTheirOwn, a title and a query.
