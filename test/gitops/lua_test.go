@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,18 +12,18 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	luajson "layeh.com/gopher-json"
-	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/config"
 	"belay.dev/belay/test/world"
 )
 
-// config is the ConfigMap that people patch Argo CD's with.
-const config = "../../config/gitops/argocd-cm.yaml"
+// configMap is what people patch Argo CD's with.
+const configMap = "../../config/gitops/argocd-cm.yaml"
 
 func customizations(t *testing.T) map[string]Customization {
 	t.Helper()
-	of, err := ArgoCD(config)
+	of, err := ArgoCD(configMap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,23 +81,14 @@ func TestEveryKindHasAHealthInArgoCD(t *testing.T) {
 		checkHealth(t, of, s)
 	}
 	kinds := slices.Sorted(maps.Keys(of))
-	crds, err := filepath.Glob("../../config/crd/belay.dev_*.yaml")
+	definitions, err := config.Objects("crd")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, file := range crds {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var crd struct {
-			Spec struct{ Names struct{ Kind string } }
-		}
-		if err := yaml.Unmarshal(raw, &crd); err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, v1alpha1.GroupVersion.Group+"/"+crd.Spec.Names.Kind)
+	for _, definition := range definitions {
+		kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
+		want = append(want, v1alpha1.GroupVersion.Group+"/"+kind)
 	}
 	slices.Sort(want)
 	if !slices.Equal(kinds, want) {
@@ -171,7 +161,7 @@ func TestThePageQuotesWhatIsShipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	var shipped string
-	for _, name := range []string{config, "../../config/gitops/flux.yaml"} {
+	for _, name := range []string{configMap, "../../config/gitops/flux.yaml"} {
 		raw, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

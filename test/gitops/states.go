@@ -67,15 +67,15 @@ func Rollouts(story world.Story, see func(State)) {
 		health := ofRollout(r)
 		state := State{
 			Name: fmt.Sprintf("%s at %s, %s", story.Name, now.Format("15:04:05"), r.Status.Phase), Object: object(r, "Rollout"),
-			Want: health, Plain: plain(health), Actions: screens.Rollout(screens.Input{Rollout: r, Run: run, Now: now}).Actions,
+			Want: health, Plain: health.Plain(), Actions: screens.Rollout(screens.Input{Rollout: r, Run: run, Now: now}).Actions,
 		}
 		see(state)
 	})
 	w.Run()
 }
 
-// plain is a Health without the words that kstatus does not have.
-func plain(h Health) Health {
+// Plain is a Health in the words of kstatus, which knows no suspended object.
+func (h Health) Plain() Health {
 	if h == Suspended {
 		return Progressing
 	}
