@@ -66,12 +66,10 @@ func TestAnUnansweredCommandIsReplacedByAnAbortAlone(t *testing.T) {
 // changes nothing but who owns it, and a write of managedFields nothing but that.
 func TestPatchWithoutUpdateTakesNoField(t *testing.T) {
 	guarded(t, "owners", true)
-	bind(t, admin, "owners-annotator", "belay-oncall")
-	allowed(t, admin, "owners-annotator", "promote", v1alpha1.GroupVersion.Group, "rollouts")
 	rollout := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "owners", Namespace: "shop"}}
 	note := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"note":"a"},"labels":{"team":"shop"}}}`))
 	NewWithT(t).Expect(admin.Patch(t.Context(), rollout.DeepCopy(), note, client.FieldOwner("shared"))).To(Succeed())
-	annotator, editor := as(t, "owners-annotator"), dev(t)
+	annotator, editor := patchOnly(t, "owners"), dev(t)
 
 	command := map[string]any{"belay.dev/action": "Abort", "belay.dev/action-token": "1"}
 	applied := func(metadata, spec map[string]any) func(client.Client) error {
