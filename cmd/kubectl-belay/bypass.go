@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -27,9 +28,6 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// podTemplateHash is the label by which the selector of a Service is narrowed to one version.
-const podTemplateHash = "pod-template-hash"
-
 func (a *app) bypass() *cobra.Command {
 	const reason, wait = "why; it is kept in the record with your name (required)", "how long to wait until the version is the stable one; 0 only lets it roll out"
 	var yes bool
@@ -41,18 +39,17 @@ func (a *app) bypass() *cobra.Command {
 			"it follows the Deployment, takes the result as stable, and keeps your name and reason in the run, whose outcome is Bypassed.\n\n" +
 			"With --image a new version is declared in the same write, whatever the Deployment is in the middle of.\n\n" +
 			"It asks before it does so; without a terminal it wants --yes. It works while the controller is down: then nobody follows the Deployment until it is back.\n" +
-			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment, and patch on Services where one selects a single version.",
+			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment, and, while a run is in progress, list and patch on Services.",
 		Example: `  kubectl belay bypass checkout --reason "the fix for the outage; INC-1042"
   kubectl belay bypass checkout --reason "outage, INC-1042" --image app=registry.example.com/checkout:1.5.1 --yes`,
 	}, reason, 15*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		return a.letRoll(ctx, s, rollout, g, images, yes)
 	})
-	run := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if reason, err := cmd.Flags().GetString("reason"); err != nil || strings.TrimSpace(reason) == "" {
 			return usage(errors.New("a bypass needs --reason: it is kept in the record"))
 		}
-		return run(cmd, args)
+		return nil
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask; needed where nobody can answer")
 	cmd.Flags().StringToStringVar(&images, "image", nil, "CONTAINER=IMAGE to declare in the same write")
@@ -216,7 +213,7 @@ func (s *session) widen(ctx context.Context, deployment *unstructured.Unstructur
 			names = append(names, pair.Items[i].Name)
 		}
 	}
-	patch := fmt.Appendf(nil, `{"spec":{"selector":{%q:null}}}`, podTemplateHash)
+	patch := fmt.Appendf(nil, `{"spec":{"selector":{%q:null}}}`, appsv1.DefaultDeploymentUniqueLabelKey)
 	for _, name := range names {
 		service := &corev1.Service{}
 		service.Namespace, service.Name = deployment.GetNamespace(), name
