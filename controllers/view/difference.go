@@ -92,33 +92,38 @@ type Segment struct {
 // Deployment controller does: another notation of the same value is no difference.
 func Compare(from, to Release) (Comparison, error) {
 	c := Comparison{Differences: []Difference{}}
-	a, b := map[string]any{}, map[string]any{}
-	for _, side := range []struct {
-		of   Release
-		into map[string]any
-	}{{from, a}, {to, b}} {
-		template, err := normalised(side.of.template)
-		if err != nil {
-			return c, fmt.Errorf("read the template of %s: %w", side.of.Tag, err)
-		}
-		side.into[SectionTemplate] = template
-	}
-	if from.Run == nil || to.Run == nil {
+	known := from.Run != nil && to.Run != nil
+	if !known {
 		c.NotCompared = []string{SectionGuardrails, SectionSettings}
-	} else {
-		for run, into := range map[*v1alpha1.RolloutRun]map[string]any{from.Run: a, to.Run: b} {
-			judged, err := judgedBy(run)
-			if err != nil {
-				return c, err
-			}
-			maps.Copy(into, judged)
-		}
-		if from.Run == to.Run {
-			a[SectionGuardrails], a[SectionSettings] = b[SectionGuardrails], b[SectionSettings]
-		}
+	}
+	a, err := from.sections(known)
+	if err != nil {
+		return c, err
+	}
+	b, err := to.sections(known)
+	if err != nil {
+		return c, err
 	}
 	compareMaps(nil, a, b, &c.Differences)
 	return c, nil
+}
+
+// sections are what is compared of a release as plain values: its template, and, when judged is
+// set, what it was judged by.
+func (r Release) sections(judged bool) (map[string]any, error) {
+	out := map[string]any{}
+	if judged {
+		var err error
+		if out, err = judgedBy(r.Run); err != nil {
+			return nil, err
+		}
+	}
+	template, err := normalised(r.template)
+	if err != nil {
+		return nil, fmt.Errorf("read the template of %s: %w", r.Tag, err)
+	}
+	out[SectionTemplate] = template
+	return out, nil
 }
 
 func normalised(template []byte) (map[string]any, error) {
