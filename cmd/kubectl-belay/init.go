@@ -41,6 +41,11 @@ func (a *app) init() *cobra.Command {
 	cmd.Flags().BoolVar(&enforce, "enforce", false, "let triggers of metrics roll back from the start")
 	metrics.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if metrics.address != "" {
+			if err := metrics.check(); err != nil {
+				return usage(err)
+			}
+		}
 		s, err := a.connect()
 		if err != nil {
 			return err
