@@ -202,33 +202,38 @@ func tellsApart(list []any, field string) bool {
 	for _, item := range list {
 		fields, _ := item.(map[string]any)
 		value, ok := fields[field]
-		if key := fmt.Sprint(value); !ok || seen[key] {
+		key := fmt.Sprint(value)
+		if !ok || seen[key] {
 			return false
 		}
-		seen[fmt.Sprint(value)] = true
+		seen[key] = true
 	}
 	return true
 }
 
 func compareLists(path []Segment, by string, a, b []any, out *[]Difference) {
-	find := func(list []any, key string) (any, bool) {
-		i := slices.IndexFunc(list, func(item any) bool { return fmt.Sprint(item.(map[string]any)[by]) == key })
-		if i < 0 {
-			return nil, false
+	before, keys := keyed(a, by)
+	after, more := keyed(b, by)
+	for _, key := range more {
+		if _, hadIt := before[key]; !hadIt {
+			keys = append(keys, key)
 		}
-		return list[i], true
 	}
-	done := map[string]bool{}
-	for _, item := range slices.Concat(a, b) {
-		key := fmt.Sprint(item.(map[string]any)[by])
-		if done[key] {
-			continue
-		}
-		done[key] = true
-		was, hadIt := find(a, key)
-		is, hasIt := find(b, key)
+	for _, key := range keys {
+		was, hadIt := before[key]
+		is, hasIt := after[key]
 		compareValues(append(slices.Clip(path), Segment{key, by}), Difference{Was: was, Is: is, HadIt: hadIt, HasIt: hasIt}, out)
 	}
+}
+
+// keyed are the items of a list by the field that identifies them, and the keys in order.
+func keyed(list []any, by string) (items map[string]any, keys []string) {
+	items = map[string]any{}
+	for _, item := range list {
+		key := fmt.Sprint(item.(map[string]any)[by])
+		items[key], keys = item, append(keys, key)
+	}
+	return items, keys
 }
 
 // Bounds of a summary.
@@ -280,13 +285,13 @@ func subjectOf(path []Segment) string {
 		}
 	}
 	var names []string
-	for _, s := range path[1:] {
+	for i, s := range path[1:] {
 		switch {
 		case s.By != "":
 			// What is inside of a container is known without its name.
 			names = nil
-			if len(path) > 0 && path[len(path)-1] == s {
-				names = []string{path[len(path)-2].Key, s.Key}
+			if i+2 == len(path) {
+				names = []string{path[i].Key, s.Key}
 			}
 		case s.Key != "spec" && s.Key != "template":
 			names = append(names, s.Key)
