@@ -113,9 +113,9 @@ func needless(r *v1alpha1.Rollout, deployment *unstructured.Unstructured, declar
 		return fmt.Sprintf("Deployment %s is guarded by Rollout %s: kubectl belay bypass %s", deployment.GetName(), view.Text(marks.Rollout, 100), view.Text(marks.Rollout, 100))
 	case pushes:
 		return ""
-	case stable != nil && stable.Revision == declared.Revision && !paused(deployment):
+	case stable != nil && stable.Revision == declared.Revision && !workload.Paused(deployment):
 		return fmt.Sprintf("There is nothing to bypass: Deployment %s declares %s, which is the stable version. To let a new version out unjudged: --image CONTAINER=IMAGE.", deployment.GetName(), view.Tag(stable))
-	case !paused(deployment) && !stoppedNative(r):
+	case !workload.Paused(deployment) && !stoppedNative(r):
 		return fmt.Sprintf("There is nothing to bypass: Deployment %s rolls out %s already.", deployment.GetName(), view.Tag(&declared))
 	default:
 		return ""
@@ -127,11 +127,6 @@ func needless(r *v1alpha1.Rollout, deployment *unstructured.Unstructured, declar
 func stoppedNative(r *v1alpha1.Rollout) bool {
 	c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionStalled)
 	return r.Status.Phase == v1alpha1.PhaseHandingOver && c != nil && c.Status == metav1.ConditionTrue && c.Reason == v1alpha1.ReasonTriggerFired
-}
-
-func paused(deployment *unstructured.Unstructured) bool {
-	paused, _, _ := unstructured.NestedBool(deployment.Object, "spec", "paused")
-	return paused
 }
 
 // bypassWrite is the one write of a Deployment that the guard lets through. See
@@ -190,7 +185,7 @@ func (s *session) bypass(ctx context.Context, deployment *unstructured.Unstructu
 		return fmt.Errorf("somebody changed Deployment %s meanwhile, and nothing was bypassed: look again, and repeat", name)
 	case err != nil:
 		return fmt.Errorf("nothing was bypassed: %w", err)
-	case paused(deployment):
+	case workload.Paused(deployment):
 		return fmt.Errorf("deployment %s stays paused, and nothing was bypassed: an admission policy or a webhook paused it again", name)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/view"
+	"belay.dev/belay/controllers/workload"
 )
 
 // rolloutNamed looks at one Rollout and all that it refers to.
@@ -98,7 +99,7 @@ func (e *examination) workloadOf(ctx context.Context, r *v1alpha1.Rollout) (*uns
 	case marks.Rollout != r.Name:
 		e.found(place, fmt.Sprintf("kubectl -n %s get rollouts.belay.dev, and delete one of the two", r.Namespace), "Rollout %s guards it, not this one", marks.Rollout)
 	}
-	if marks.Rollout == "" && paused(d) {
+	if marks.Rollout == "" && workload.Paused(d) {
 		e.found(place, fmt.Sprintf("kubectl -n %s rollout resume deployment/%s", r.Namespace, d.GetName()), "spec.paused is true, and Belay did not set it")
 	}
 	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); strategy == "Recreate" {
@@ -189,7 +190,8 @@ func (e *examination) routeOf(ctx context.Context, r *v1alpha1.Rollout, ref v1al
 	}
 	names := backends(route)
 	service := r.Spec.Traffic.Service
-	if !slices.Contains(names, service) && !slices.Contains(names, r.Name+"-stable") {
+	stable, _ := v1alpha1.PairNames(r.Name)
+	if !slices.Contains(names, service) && !slices.Contains(names, stable) {
 		e.found(place, "name the Service in a backendRef", "no backendRef of it names Service %s", service)
 	}
 	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
@@ -249,7 +251,7 @@ func (e *examination) guardrailsOf(ctx context.Context, r *v1alpha1.Rollout) err
 		if !ok {
 			continue
 		}
-		for _, name := range []string{"Ready", v1alpha1.ConditionExclusionReachable} {
+		for _, name := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionExclusionReachable} {
 			if c := meta.FindStatusCondition(g.Status.Conditions, name); c != nil && c.Status != metav1.ConditionTrue {
 				e.found(place, fmt.Sprintf("kubectl -n %s describe guardrails.belay.dev %s; docs/reference/guardrail.md#status", r.Namespace, ref.Name), "%s is %s (%s): %s", c.Type, c.Status, c.Reason, c.Message)
 			}
