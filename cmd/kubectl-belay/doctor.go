@@ -51,7 +51,7 @@ func (e *examination) note(text string, args ...any) {
 }
 
 // reading sorts the error of a read: missing is set when there is no such object. What the
-// person may not read is noted and counts as ok, so that nothing is found about it.
+// person may not read is noted, and is neither ok nor missing: nothing is found about it.
 func (e *examination) reading(what string, err error) (ok, missing bool, _ error) {
 	switch {
 	case err == nil:
