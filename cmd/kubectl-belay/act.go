@@ -47,7 +47,7 @@ func (a *app) abort() *cobra.Command {
 		Use:   "abort [NAME]",
 		Short: "Roll the candidate back and reject it",
 		Long: "Roll the candidate back and reject it: all requests go to the stable version, and the candidate gets no run again until it is retried.\n\n" +
-			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused. It needs the verbs get, patch and abort on the Rollout, and list to find it without a NAME.",
+			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused.",
 		Example: `  kubectl belay abort checkout --reason "customers see wrong prices"`,
 	}, order{
 		action: v1alpha1.ActionAbort,
@@ -79,10 +79,9 @@ func aborted(r *v1alpha1.Rollout, revision string) (bool, error) {
 
 func (a *app) retry() *cobra.Command {
 	return a.command(&cobra.Command{
-		Use:   "retry [NAME]",
-		Short: "Let a rejected version run once more",
-		Long: "Let the rejected version that the Deployment still declares run once more, from its first step. It is judged like any other.\n\n" +
-			"It needs the verbs get, patch and retry on the Rollout, and list to find it without a NAME.",
+		Use:     "retry [NAME]",
+		Short:   "Let a rejected version run once more",
+		Long:    "Let the rejected version that the Deployment still declares run once more, from its first step. It is judged like any other.",
 		Example: `  kubectl belay retry checkout --reason "the database is back"`,
 	}, order{
 		action: v1alpha1.ActionRetry,
@@ -125,6 +124,7 @@ func (a *app) acting(cmd *cobra.Command, reason string, timeout time.Duration, w
 }
 
 func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
+	cmd.Long += fmt.Sprintf("\n\nIt needs the verbs get, patch and %s on the Rollout, and list to find it without a NAME.", cmd.Name())
 	const reason, wait = "why; it is kept in the record with your name", "how long to wait for the effect; 0 only gives the command"
 	if o.within == 0 {
 		o.within = 2 * time.Minute

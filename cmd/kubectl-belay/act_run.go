@@ -21,7 +21,7 @@ func (a *app) promote() *cobra.Command {
 		Long: "End the remaining steps of the candidate: it goes to weight 100 % as soon as its pods are ready and the gateway acknowledges it. " +
 			"The bake is not skipped: the version becomes stable only when all triggers pass at its end. With promotion.mode Native the candidate goes to its last step, which has to pass.\n\n" +
 			"A step that holds because a trigger is Inconclusive is ended too: the record has your name, your reason and what was not judged. A trigger that fires rolls back, before and after.\n\n" +
-			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused. It needs the verbs get, patch and promote on the Rollout, and list to find it without a NAME.",
+			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused.",
 		Example: `  kubectl belay promote checkout --reason "fixes the outage, tried in staging"
   kubectl belay promote checkout --timeout 0 --reason "…"   give the command and do not wait`,
 	}, order{
@@ -71,8 +71,7 @@ func (a *app) pause() *cobra.Command {
 		Short: "Keep the candidate at its present weight",
 		Long: "Keep the candidate at its present weight, until you resume it: the hold, the bake and the deadline of its step stand still. Before its run starts, keep that from starting. " +
 			"The canary still grows with the Deployment, and a trigger that fires still rolls back.\n\n" +
-			"The pause is for the candidate of now: another version that is pushed is not paused (spec.paused is for all). Once the Deployment takes the candidate over, it can no longer be paused. " +
-			"It needs the verbs get, patch and pause on the Rollout, and list to find it without a NAME.",
+			"The pause is for the candidate of now: another version that is pushed is not paused (spec.paused is for all). Once the Deployment takes the candidate over, it can no longer be paused.",
 		Example: `  kubectl belay pause checkout --reason "looking at the logs of the canary"
   kubectl belay resume checkout --reason "known and harmless"`,
 	}, order{
@@ -115,7 +114,7 @@ func (a *app) resume() *cobra.Command {
 		Use:   "resume [NAME]",
 		Short: "Let a paused candidate go on",
 		Long: "Let a candidate go on that somebody has paused with kubectl belay pause. What was left of its hold or bake comes first.\n\n" +
-			"A Rollout with spec.paused goes on when that is false. It needs the verbs get, patch and resume on the Rollout, and list to find it without a NAME.",
+			"A Rollout with spec.paused goes on when that is false.",
 		Example: `  kubectl belay resume checkout --reason "known and harmless"`,
 	}, order{
 		action: v1alpha1.ActionResume,

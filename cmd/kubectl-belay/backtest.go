@@ -95,11 +95,7 @@ func (a *app) runBacktest(ctx context.Context, f *backtestFlags, name string) er
 	if err != nil {
 		return err
 	}
-	if f.format.asJSON() {
-		err = a.printJSON(report)
-	} else {
-		_, err = fmt.Fprint(a.streams.Out, report.Text(f.fires))
-	}
+	err = a.printResult(f.format, report, func() string { return report.Text(f.fires) })
 	switch {
 	case err != nil:
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -27,9 +28,6 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// podTemplateHash is the label by which the selector of a Service is narrowed to one version.
-const podTemplateHash = "pod-template-hash"
-
 func (a *app) bypass() *cobra.Command {
 	const reason, wait = "why; it is kept in the record with your name (required)", "how long to wait until the version is the stable one; 0 only lets it roll out"
 	var yes bool
@@ -41,18 +39,17 @@ func (a *app) bypass() *cobra.Command {
 			"it follows the Deployment, takes the result as stable, and keeps your name and reason in the run, whose outcome is Bypassed.\n\n" +
 			"With --image a new version is declared in the same write, whatever the Deployment is in the middle of.\n\n" +
 			"It asks before it does so; without a terminal it wants --yes. It works while the controller is down: then nobody follows the Deployment until it is back.\n" +
-			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment, and patch on Services where one selects a single version.",
+			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment, and, while a run is in progress, list and patch on Services.",
 		Example: `  kubectl belay bypass checkout --reason "the fix for the outage; INC-1042"
   kubectl belay bypass checkout --reason "outage, INC-1042" --image app=registry.example.com/checkout:1.5.1 --yes`,
 	}, reason, 15*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		return a.letRoll(ctx, s, rollout, g, images, yes)
 	})
-	run := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if reason, err := cmd.Flags().GetString("reason"); err != nil || strings.TrimSpace(reason) == "" {
 			return usage(errors.New("a bypass needs --reason: it is kept in the record"))
 		}
-		return run(cmd, args)
+		return nil
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask; needed where nobody can answer")
 	cmd.Flags().StringToStringVar(&images, "image", nil, "CONTAINER=IMAGE to declare in the same write")
@@ -116,9 +113,9 @@ func needless(r *v1alpha1.Rollout, deployment *unstructured.Unstructured, declar
 		return fmt.Sprintf("Deployment %s is guarded by Rollout %s: kubectl belay bypass %s", deployment.GetName(), view.Text(marks.Rollout, 100), view.Text(marks.Rollout, 100))
 	case pushes:
 		return ""
-	case stable != nil && stable.Revision == declared.Revision && !paused(deployment):
+	case stable != nil && stable.Revision == declared.Revision && !workload.Paused(deployment):
 		return fmt.Sprintf("There is nothing to bypass: Deployment %s declares %s, which is the stable version. To let a new version out unjudged: --image CONTAINER=IMAGE.", deployment.GetName(), view.Tag(stable))
-	case !paused(deployment) && !stoppedNative(r):
+	case !workload.Paused(deployment) && !stoppedNative(r):
 		return fmt.Sprintf("There is nothing to bypass: Deployment %s rolls out %s already.", deployment.GetName(), view.Tag(&declared))
 	default:
 		return ""
@@ -130,11 +127,6 @@ func needless(r *v1alpha1.Rollout, deployment *unstructured.Unstructured, declar
 func stoppedNative(r *v1alpha1.Rollout) bool {
 	c := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionStalled)
 	return r.Status.Phase == v1alpha1.PhaseHandingOver && c != nil && c.Status == metav1.ConditionTrue && c.Reason == v1alpha1.ReasonTriggerFired
-}
-
-func paused(deployment *unstructured.Unstructured) bool {
-	paused, _, _ := unstructured.NestedBool(deployment.Object, "spec", "paused")
-	return paused
 }
 
 // bypassWrite is the one write of a Deployment that the guard lets through. See
@@ -193,7 +185,7 @@ func (s *session) bypass(ctx context.Context, deployment *unstructured.Unstructu
 		return fmt.Errorf("somebody changed Deployment %s meanwhile, and nothing was bypassed: look again, and repeat", name)
 	case err != nil:
 		return fmt.Errorf("nothing was bypassed: %w", err)
-	case paused(deployment):
+	case workload.Paused(deployment):
 		return fmt.Errorf("deployment %s stays paused, and nothing was bypassed: an admission policy or a webhook paused it again", name)
 	}
 	return nil
@@ -216,7 +208,7 @@ func (s *session) widen(ctx context.Context, deployment *unstructured.Unstructur
 			names = append(names, pair.Items[i].Name)
 		}
 	}
-	patch := fmt.Appendf(nil, `{"spec":{"selector":{%q:null}}}`, podTemplateHash)
+	patch := fmt.Appendf(nil, `{"spec":{"selector":{%q:null}}}`, appsv1.DefaultDeploymentUniqueLabelKey)
 	for _, name := range names {
 		service := &corev1.Service{}
 		service.Namespace, service.Name = deployment.GetNamespace(), name

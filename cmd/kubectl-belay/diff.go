@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -34,23 +35,30 @@ func (a *app) diff() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, to, err := a.compared(cmd.Context(), args)
 		if err != nil {
-			return exit{exitUsage, "error: " + sentence(err.Error())}
+			return notCompared(err)
 		}
 		c, err := view.Compare(from, to)
 		if err != nil {
-			return exit{exitUsage, "error: " + sentence(err.Error())}
+			return notCompared(err)
 		}
-		if format.asJSON() {
-			err = a.printJSON(c)
-		} else {
-			_, err = fmt.Fprint(a.streams.Out, diffScreen(a.terminal, from, to, c))
+		if err := a.printResult(format, c, func() string { return diffScreen(a.terminal, from, to, c) }); err != nil {
+			return notCompared(err)
 		}
-		if err == nil && len(c.Differences) > 0 {
-			return exit{exitError, ""}
+		if len(c.Differences) > 0 {
+			return exit{code: exitError}
 		}
-		return err
+		return nil
 	}
 	return cmd
+}
+
+// notCompared is an error with the exit code that kubectl diff has for it: 1 are differences.
+func notCompared(err error) error {
+	var said exit
+	if errors.As(err, &said) {
+		return exit{exitUsage, said.text}
+	}
+	return exit{exitUsage, "error: " + sentence(err.Error())}
 }
 
 var isRevision = regexp.MustCompile(`^[0-9a-f]{10}$`)

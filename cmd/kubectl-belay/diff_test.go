@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -101,5 +103,19 @@ func TestLongDifferencesAreBounded(t *testing.T) {
 	text := diffScreen(terminal{width: 100}, from, to, c)
 	if lines := strings.Count(text, "\n"); lines > mostLines+20 || len(text) > mostLines*(longestOfLine+20) || strings.ContainsAny(text, "\x1b\u202e") {
 		t.Errorf("%d lines, %d bytes", lines, len(text))
+	}
+}
+
+// TestWhatDiffCannotCompare ends with 2, whatever the error, and says it once.
+func TestWhatDiffCannotCompare(t *testing.T) {
+	for said, err := range map[string]error{
+		"error: name one\n":    usage(errors.New("name one")),
+		"error: other rules\n": fmt.Errorf("wrapped: %w", exit{exitNotComparable, "error: other rules"}),
+		"error: no run\n":      errors.New("no run"),
+	} {
+		out := &bytes.Buffer{}
+		if code := codeOf(notCompared(err), out); code != exitUsage || out.String() != said {
+			t.Errorf("%v: %d, %q", err, code, out)
+		}
 	}
 }

@@ -51,7 +51,7 @@ func (e *examination) note(text string, args ...any) {
 }
 
 // reading sorts the error of a read: missing is set when there is no such object. What the
-// person may not read is noted and counts as ok, so that nothing is found about it.
+// person may not read is noted, and is neither ok nor missing: nothing is found about it.
 func (e *examination) reading(what string, err error) (ok, missing bool, _ error) {
 	switch {
 	case err == nil:
@@ -163,15 +163,11 @@ func (a *app) examine() (*examination, error) {
 
 // tell prints a report; findings are the exit code 1.
 func (a *app) tell(r report, format *resultFormat) error {
-	if format.asJSON() {
-		if r.Findings == nil {
-			r.Findings = []finding{}
-		}
-		if err := a.printJSON(r); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprint(a.streams.Out, findingsScreen(a.terminal, r))
+	if r.Findings == nil {
+		r.Findings = []finding{}
+	}
+	if err := a.printResult(format, r, func() string { return findingsScreen(a.terminal, r) }); err != nil {
+		return err
 	}
 	if len(r.Findings) > 0 {
 		return exit{code: exitError}

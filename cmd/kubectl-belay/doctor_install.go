@@ -310,7 +310,7 @@ func (e *examination) routesServed(ctx context.Context) error {
 const gatewayGroup = "gateway.networking.k8s.io"
 
 func routeResource(kind string) string {
-	if kind == "GRPCRoute" {
+	if kind == v1alpha1.KindGRPCRoute {
 		return "grpcroutes"
 	}
 	return "httproutes"
@@ -324,6 +324,6 @@ func (e *examination) gatewayVersion(ctx context.Context) bool {
 		return false
 	}
 	annotations := crd.GetAnnotations()
-	e.note("Gateway API %s (%s).", orDash(annotations["gateway.networking.k8s.io/bundle-version"]), orDash(annotations["gateway.networking.k8s.io/channel"]))
+	e.note("Gateway API %s (%s).", orDash(annotations[gatewayGroup+"/bundle-version"]), orDash(annotations[gatewayGroup+"/channel"]))
 	return true
 }

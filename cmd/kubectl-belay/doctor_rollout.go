@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,6 +19,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/view"
+	"belay.dev/belay/controllers/workload"
 )
 
 // rolloutNamed looks at one Rollout and all that it refers to.
@@ -97,7 +99,7 @@ func (e *examination) workloadOf(ctx context.Context, r *v1alpha1.Rollout) (*uns
 	case marks.Rollout != r.Name:
 		e.found(place, fmt.Sprintf("kubectl -n %s get rollouts.belay.dev, and delete one of the two", r.Namespace), "Rollout %s guards it, not this one", marks.Rollout)
 	}
-	if marks.Rollout == "" && paused(d) {
+	if marks.Rollout == "" && workload.Paused(d) {
 		e.found(place, fmt.Sprintf("kubectl -n %s rollout resume deployment/%s", r.Namespace, d.GetName()), "spec.paused is true, and Belay did not set it")
 	}
 	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); strategy == "Recreate" {
@@ -152,7 +154,7 @@ func (e *examination) trafficOf(ctx context.Context, r *v1alpha1.Rollout, deploy
 		e.found(place, "give it a selector", "it has no selector: Belay cannot tell whose pods it reaches")
 	case deployment != nil:
 		selector := labels.Set(service.Spec.Selector)
-		delete(selector, podTemplateHash)
+		delete(selector, appsv1.DefaultDeploymentUniqueLabelKey)
 		if !labels.SelectorFromSet(selector).Matches(labels.Set(templateLabels(deployment))) {
 			e.found(place, "make its selector match the labels of the Deployment's template", "its selector %s does not match the pods of Deployment %s", selector, deployment.GetName())
 		}
@@ -188,7 +190,8 @@ func (e *examination) routeOf(ctx context.Context, r *v1alpha1.Rollout, ref v1al
 	}
 	names := backends(route)
 	service := r.Spec.Traffic.Service
-	if !slices.Contains(names, service) && !slices.Contains(names, r.Name+"-stable") {
+	stable, _ := v1alpha1.PairNames(r.Name)
+	if !slices.Contains(names, service) && !slices.Contains(names, stable) {
 		e.found(place, "name the Service in a backendRef", "no backendRef of it names Service %s", service)
 	}
 	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
@@ -248,7 +251,7 @@ func (e *examination) guardrailsOf(ctx context.Context, r *v1alpha1.Rollout) err
 		if !ok {
 			continue
 		}
-		for _, name := range []string{"Ready", v1alpha1.ConditionExclusionReachable} {
+		for _, name := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionExclusionReachable} {
 			if c := meta.FindStatusCondition(g.Status.Conditions, name); c != nil && c.Status != metav1.ConditionTrue {
 				e.found(place, fmt.Sprintf("kubectl -n %s describe guardrails.belay.dev %s; docs/reference/guardrail.md#status", r.Namespace, ref.Name), "%s is %s (%s): %s", c.Type, c.Status, c.Reason, c.Message)
 			}
@@ -310,30 +313,39 @@ func (e *examination) runsOf(ctx context.Context, r *v1alpha1.Rollout) error {
 // rights notes which commands the person may give.
 func (e *examination) rights(ctx context.Context, r *v1alpha1.Rollout) error {
 	type right struct{ verb, group, resource, name string }
-	own := func(verb string) right { return right{verb, v1alpha1.GroupVersion.Group, "rollouts", r.Name} }
-	deployment := func(verb string) right { return right{verb, "apps", "deployments", r.Spec.WorkloadRef.Name} }
-	var may, mayNot []string
-	for _, command := range []struct {
+	type command struct {
 		name  string
 		needs []right
-	}{
-		{"abort", []right{own("patch"), own("abort")}}, {"retry", []right{own("patch"), own("retry")}},
-		{"rollback", []right{deployment("get"), deployment("patch")}}, {"bypass", []right{own("bypass"), deployment("get"), deployment("patch")}},
-	} {
+	}
+	own := func(verb string) right { return right{verb, v1alpha1.GroupVersion.Group, "rollouts", r.Name} }
+	deployment := func(verb string) right { return right{verb, "apps", "deployments", r.Spec.WorkloadRef.Name} }
+	var commands []command
+	for _, name := range []string{"abort", "pause", "resume", "promote", "retry"} {
+		commands = append(commands, command{name, []right{own("patch"), own(name)}})
+	}
+	commands = append(commands, command{"rollback", []right{deployment("get"), deployment("patch")}},
+		command{"bypass", []right{own("bypass"), deployment("get"), deployment("patch")}})
+	var may, mayNot []string
+	allowed := map[right]bool{}
+	for _, c := range commands {
 		var lacks []string
-		for _, n := range command.needs {
-			ok, err := e.may(ctx, n.verb, n.group, n.resource, r.Namespace, n.name)
-			if err != nil {
-				return err
+		for _, n := range c.needs {
+			ok, asked := allowed[n]
+			if !asked {
+				var err error
+				if ok, err = e.may(ctx, n.verb, n.group, n.resource, r.Namespace, n.name); err != nil {
+					return err
+				}
+				allowed[n] = ok
 			}
 			if !ok {
 				lacks = append(lacks, n.verb+" "+n.resource)
 			}
 		}
 		if len(lacks) == 0 {
-			may = append(may, command.name)
+			may = append(may, c.name)
 		} else {
-			mayNot = append(mayNot, fmt.Sprintf("%s (lacks %s)", command.name, strings.Join(lacks, ", ")))
+			mayNot = append(mayNot, fmt.Sprintf("%s (lacks %s)", c.name, strings.Join(lacks, ", ")))
 		}
 	}
 	e.note("You may give: %s.", orDash(strings.Join(may, ", ")))

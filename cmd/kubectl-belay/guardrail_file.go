@@ -11,8 +11,8 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/config"
 	"belay.dev/belay/controllers/documents"
+	"belay.dev/belay/controllers/lint"
 	"belay.dev/belay/controllers/view"
 )
 
@@ -58,19 +58,8 @@ func guardrailIn(ctx context.Context, path, name string) (v1alpha1.GuardrailSpec
 
 // defaultedSpec decodes the spec of a guardrail after the definition's defaults were filled in.
 func defaultedSpec(u *unstructured.Unstructured) (v1alpha1.GuardrailSpec, error) {
-	definitions, err := config.Objects("crd")
-	if err != nil {
+	if err := lint.Default(u.GetKind(), u.Object); err != nil {
 		return v1alpha1.GuardrailSpec{}, err
-	}
-	for _, definition := range definitions {
-		kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
-		if kind != u.GetKind() {
-			continue
-		}
-		versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
-		version, _ := versions[0].(map[string]any)
-		schema, _, _ := unstructured.NestedMap(version, "schema", "openAPIV3Schema")
-		fillIn(schema, u.Object)
 	}
 	converter := runtime.DefaultUnstructuredConverter
 	if u.GetKind() == "ClusterGuardrail" {
@@ -79,7 +68,7 @@ func defaultedSpec(u *unstructured.Unstructured) (v1alpha1.GuardrailSpec, error)
 		return g.Spec.GuardrailSpec, readable(err)
 	}
 	g := &v1alpha1.Guardrail{}
-	err = converter.FromUnstructuredWithValidation(u.Object, g, true)
+	err := converter.FromUnstructuredWithValidation(u.Object, g, true)
 	return g.Spec, readable(err)
 }
 
@@ -88,31 +77,4 @@ func readable(err error) error {
 		return nil
 	}
 	return errors.New(view.Text(strings.TrimPrefix(err.Error(), "strict decoding error: "), 600))
-}
-
-// fillIn sets what is absent to the defaults of a definition's schema, as the API server does.
-func fillIn(schema map[string]any, value any) {
-	switch v := value.(type) {
-	case map[string]any:
-		properties, _ := schema["properties"].(map[string]any)
-		for name, raw := range properties {
-			property, _ := raw.(map[string]any)
-			if standard, ok := property["default"]; ok && v[name] == nil {
-				v[name] = runtime.DeepCopyJSONValue(standard)
-			}
-			if v[name] != nil {
-				fillIn(property, v[name])
-			}
-		}
-		if each, ok := schema["additionalProperties"].(map[string]any); ok {
-			for name := range v {
-				fillIn(each, v[name])
-			}
-		}
-	case []any:
-		each, _ := schema["items"].(map[string]any)
-		for i := range v {
-			fillIn(each, v[i])
-		}
-	}
 }

@@ -41,6 +41,11 @@ func (a *app) init() *cobra.Command {
 	cmd.Flags().BoolVar(&enforce, "enforce", false, "let triggers of metrics roll back from the start")
 	metrics.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if metrics.address != "" {
+			if err := metrics.check(); err != nil {
+				return usage(err)
+			}
+		}
 		s, err := a.connect()
 		if err != nil {
 			return err
@@ -126,6 +131,10 @@ func (s *session) findTraffic(ctx context.Context, out *surrounds) error {
 		return fmt.Errorf("read the Services: %w", err)
 	}
 	pods := labels.Set(templateLabels(out.deployment))
+	routes, err := s.routes(ctx)
+	if err != nil {
+		return err
+	}
 	best := -1
 	for i := range all.Items {
 		service := &all.Items[i]
@@ -137,25 +146,21 @@ func (s *session) findTraffic(ctx context.Context, out *surrounds) error {
 			continue
 		}
 		out.services = append(out.services, service.Name)
-		routes, err := s.routesOf(ctx, service.Name)
-		if err != nil {
-			return err
-		}
-		rank := 10 * min(len(routes), 1)
+		to := routesTo(routes, service.Name)
+		rank := 10 * min(len(to), 1)
 		if service.Name == out.deployment.GetName() {
 			rank++
 		}
 		if rank > best {
-			best, out.service, out.routes = rank, service, routes
+			best, out.service, out.routes = rank, service, to
 		}
 	}
 	return nil
 }
 
-// routesOf finds the routes with a backendRef to a Service of their namespace. A kind that the
-// API server does not serve has none.
-func (s *session) routesOf(ctx context.Context, service string) ([]v1alpha1.RouteRef, error) {
-	var out []v1alpha1.RouteRef
+// routes of the namespace. A kind that the API server does not serve has none.
+func (s *session) routes(ctx context.Context) ([]unstructured.Unstructured, error) {
+	var out []unstructured.Unstructured
 	for _, kind := range []string{v1alpha1.KindHTTPRoute, v1alpha1.KindGRPCRoute} {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(schema.GroupVersionKind{Group: gatewayGroup, Version: "v1", Kind: kind + "List"})
@@ -166,13 +171,19 @@ func (s *session) routesOf(ctx context.Context, service string) ([]v1alpha1.Rout
 		if err != nil {
 			return nil, fmt.Errorf("read the %ss: %w", kind, err)
 		}
-		for i := range list.Items {
-			if slices.Contains(backends(&list.Items[i]), service) {
-				out = append(out, v1alpha1.RouteRef{Kind: kind, Name: list.Items[i].GetName()})
-			}
-		}
+		out = append(out, list.Items...)
 	}
 	return out, nil
+}
+
+// routesTo are the routes with a backendRef to a Service.
+func routesTo(routes []unstructured.Unstructured, service string) (out []v1alpha1.RouteRef) {
+	for i := range routes {
+		if slices.Contains(backends(&routes[i]), service) {
+			out = append(out, v1alpha1.RouteRef{Kind: routes[i].GetKind(), Name: routes[i].GetName()})
+		}
+	}
+	return out
 }
 
 func (s *session) findScaler(ctx context.Context, out *surrounds) error {

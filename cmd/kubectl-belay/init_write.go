@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/controllers/view"
+	"belay.dev/belay/controllers/workload"
 )
 
 // longestName is that of a Rollout, from which names of Services and runs are derived.
@@ -57,7 +58,7 @@ func (s *surrounds) remarks() []string {
 	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); strategy == "Recreate" {
 		out = append(out, "The Deployment's strategy is Recreate: a bypass takes all its pods down before new ones start. RollingUpdate is safer.")
 	}
-	if paused(d) {
+	if workload.Paused(d) {
 		out = append(out, "The Deployment is paused: resume it, and do not declare spec.paused, which Belay writes.")
 	}
 	containers, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
@@ -121,11 +122,7 @@ type plannedStep struct {
 
 // steps of a release. Without a split a weight is rounded up to whole pods and at most 50.
 func (s *surrounds) steps(split bool) []plannedStep {
-	replicas, ok, _ := unstructured.NestedInt64(s.deployment.Object, "spec", "replicas")
-	if !ok {
-		replicas = 1
-	}
-	switch {
+	switch replicas := workload.Replicas(s.deployment); {
 	case split:
 		return []plannedStep{{5, "5m"}, {25, "10m"}, {50, "10m"}, {100, "10m"}}
 	case replicas >= 8:

@@ -65,18 +65,17 @@ func (a *app) lint() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if format.asJSON() {
-			err = a.printJSON(report)
-		} else {
-			_, err = fmt.Fprint(a.streams.Out, lintScreen(a.terminal, report, given.strict))
-		}
-		if err == nil && report.Checked == 0 && report.Count(lint.Error) == 0 {
+		err = a.printResult(format, report, func() string { return lintScreen(a.terminal, report, given.strict) })
+		switch wrong := report.Count(lint.Error); {
+		case err != nil:
+			return err
+		case report.Checked == 0 && wrong == 0:
 			return exit{exitUsage, "error: nothing was checked: " + counted(report.Files, "file") + " without an object of Belay. Is the path right, and did the command before the pipe work?"}
+		case wrong > 0 || given.strict && len(report.Findings) > 0:
+			return exit{code: exitError}
+		default:
+			return nil
 		}
-		if err == nil && (report.Count(lint.Error) > 0 || given.strict && len(report.Findings) > 0) {
-			return exit{exitError, ""}
-		}
-		return err
 	}
 	return cmd
 }

@@ -40,8 +40,8 @@ const (
 const exitCodes = `Exit codes:
   0   done; for wait: promoted; for checks: nothing found
   1   error, or a command that Belay refused; for verify, replay, lint, diff and doctor:
-      something found; for backtest: it would have fired
-  2   wrong usage
+      something found; for backtest: it would have fired, or nothing could be judged
+  2   wrong usage; for diff: any error; for lint: also nothing to check
   3   for verify: no decisions, or fields that this version does not know; for replay:
       also a decision that cannot be compared
   10  the version was rolled back

@@ -58,11 +58,8 @@ func (m *metricsFlags) check() error {
 	return nil
 }
 
-// open connects, and finds the scrape interval out where it is not given.
+// open connects to what was checked, and finds the scrape interval out where it is not given.
 func (m *metricsFlags) open(ctx context.Context, now func() time.Time) (*prometheus.Client, error) {
-	if err := m.check(); err != nil {
-		return nil, usage(err)
-	}
 	client, err := m.client(max(m.interval, time.Minute))
 	if err != nil {
 		return nil, err

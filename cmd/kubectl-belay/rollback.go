@@ -34,7 +34,7 @@ func (a *app) rollback() *cobra.Command {
 			"While the Deployment declares another version than the stable one, that is the stable version: the run ends, and nothing else has to roll out.\n" +
 			"Otherwise it is the version before the stable one, which returns without steps as far as spec.fastRevert allows.\n" +
 			"Where that would bring back a version that somebody went back from, it wants --to.\n\n" +
-			"It needs the right to patch the Deployment.",
+			"It needs the verbs get on the Rollout, get and patch on the Deployment, list on RolloutRuns, and list on ReplicaSets for a version that no run has any more.",
 		Example: `  kubectl belay rollback checkout --reason "1.5 loses carts"
   kubectl belay rollback checkout --to 3ff8ea3e9c`,
 	}, reason, 10*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {

@@ -67,7 +67,7 @@ func (a *app) log() *cobra.Command {
 
 func (a *app) show() *cobra.Command {
 	return a.aboutRun(&cobra.Command{
-		Use:   "show RUN",
+		Use:   "show [RUN]",
 		Short: "Show what a run was judged by: queries, times, counts, hashes",
 		Long: "Show everything that a run's triggers were judged by: the query, its time, the counts of both versions, the statistics and the hash of the samples.\n" +
 			"-o yaml has the whole record with the pinned inputs.",
@@ -80,7 +80,7 @@ func (a *app) show() *cobra.Command {
 
 func (a *app) history() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "history NAME",
+		Use:   "history [NAME]",
 		Short: "List the runs of a Rollout that have ended",
 		Long:  "List the runs of a Rollout that have ended, newest first, also of one that is deleted.",
 		Example: `  kubectl belay history checkout

@@ -33,8 +33,6 @@ func (a *app) verify() *cobra.Command {
   kubectl belay verify ./evidence/checkout-9fd21c3b07-4
   kubectl belay verify run.yaml --head sha256:b6cd1bf7…
   kubectl get rolloutruns.belay.dev -o yaml | kubectl belay verify -`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: a.completeRuns,
 	}
 	cmd.Flags().StringVar(&head, "head", "", "the hash of a decision that the record must have, such as a head that was kept elsewhere")
 	return a.proving(cmd, func(one recorded) (view.Proof, string, int) {
@@ -81,8 +79,6 @@ func (a *app) replay() *cobra.Command {
 			"because other rules decided or its input was not kept: a record beyond 96 KiB keeps digests of the inputs only.",
 		Example: `  kubectl belay replay checkout
   kubectl belay replay ./evidence/checkout-9fd21c3b07-4 -o json`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: a.completeRuns,
 	}, func(one recorded) (view.Proof, string, int) {
 		p := view.Prove(one.rollout, one.run)
 		code := exitOK
@@ -100,6 +96,7 @@ func (a *app) replay() *cobra.Command {
 // of each shows. Its exit code is the worst: what is broken counts more than what cannot be
 // compared.
 func (a *app) proving(cmd *cobra.Command, prove func(recorded) (view.Proof, string, int)) *cobra.Command {
+	cmd.Args, cmd.ValidArgsFunction = cobra.MaximumNArgs(1), a.completeRuns
 	format := resultOf(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		all, err := a.records(cmd.Context(), first(args))
@@ -158,6 +155,15 @@ func resultOf(cmd *cobra.Command) *resultFormat {
 }
 
 func (r *resultFormat) asJSON() bool { return r.format == "json" }
+
+// printResult prints a result as -o asks for it: as JSON, or as a screen.
+func (a *app) printResult(format *resultFormat, result any, screen func() string) error {
+	if format.asJSON() {
+		return a.printJSON(result)
+	}
+	_, err := fmt.Fprint(a.streams.Out, screen())
+	return err
+}
 
 func (a *app) printJSON(value any) error {
 	var raw bytes.Buffer

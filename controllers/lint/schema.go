@@ -47,6 +47,23 @@ func (s schemas) of(kind string) (*schema, error) {
 }
 
 func schemaOf(kind string) (*schema, error) {
+	props, err := definitionOf(kind)
+	if err != nil {
+		return nil, err
+	}
+	out := &schema{}
+	if out.structural, err = structural.NewStructural(props); err != nil {
+		return nil, err
+	}
+	if out.values, _, err = apivalidation.NewSchemaValidator(props); err != nil {
+		return nil, err
+	}
+	out.rules = cel.NewValidator(out.structural, true, celconfig.PerCallLimit)
+	return out, nil
+}
+
+// definitionOf is the schema of a kind in its CRD.
+func definitionOf(kind string) (*apiextensions.JSONSchemaProps, error) {
 	raw, err := crd.Files.ReadFile(v1alpha1.GroupVersion.Group + "_" + kinds[kind] + ".yaml")
 	if err != nil {
 		return nil, err
@@ -61,19 +78,27 @@ func schemaOf(kind string) (*schema, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("it has no version %s", v1alpha1.GroupVersion.Version)
 	}
-	var props apiextensions.JSONSchemaProps
-	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(definition.Spec.Versions[i].Schema.OpenAPIV3Schema, &props, nil); err != nil {
-		return nil, err
+	props := &apiextensions.JSONSchemaProps{}
+	return props, apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(definition.Spec.Versions[i].Schema.OpenAPIV3Schema, props, nil)
+}
+
+// Default fills in what an object of a kind leaves out, as the API server does.
+func Default(kind string, object map[string]any) error {
+	props, err := definitionOf(kind)
+	if err != nil {
+		return fmt.Errorf("read the definition of %s: %w", kind, err)
 	}
-	out := &schema{}
-	if out.structural, err = structural.NewStructural(&props); err != nil {
-		return nil, err
+	s, err := structural.NewStructural(props)
+	if err != nil {
+		return fmt.Errorf("read the definition of %s: %w", kind, err)
 	}
-	if out.values, _, err = apivalidation.NewSchemaValidator(&props); err != nil {
-		return nil, err
-	}
-	out.rules = cel.NewValidator(out.structural, true, celconfig.PerCallLimit)
-	return out, nil
+	fillIn(s, object)
+	return nil
+}
+
+func fillIn(s *structural.Structural, object map[string]any) {
+	defaulting.PruneNonNullableNullsWithoutDefaults(object, s)
+	defaulting.Default(object, s)
 }
 
 // validate is what the API server does when an object is created: unknown fields, defaults,
@@ -85,8 +110,7 @@ func (o *object) validate(s *schema) {
 		known := s.at(parentOf(path)).fields()
 		o.add(Error, path, fmt.Sprintf("there is no field %.63q", name), orAll(nearest(name, known), known))
 	}
-	defaulting.PruneNonNullableNullsWithoutDefaults(o.value, s.structural)
-	defaulting.Default(o.value, s.structural)
+	fillIn(s.structural, o.value)
 	errs := apivalidation.ValidateCustomResource(nil, o.value, s.values)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, o.value)...)
 	var rules field.ErrorList

@@ -92,33 +92,38 @@ type Segment struct {
 // Deployment controller does: another notation of the same value is no difference.
 func Compare(from, to Release) (Comparison, error) {
 	c := Comparison{Differences: []Difference{}}
-	a, b := map[string]any{}, map[string]any{}
-	for _, side := range []struct {
-		of   Release
-		into map[string]any
-	}{{from, a}, {to, b}} {
-		template, err := normalised(side.of.template)
-		if err != nil {
-			return c, fmt.Errorf("read the template of %s: %w", side.of.Tag, err)
-		}
-		side.into[SectionTemplate] = template
-	}
-	if from.Run == nil || to.Run == nil {
+	known := from.Run != nil && to.Run != nil
+	if !known {
 		c.NotCompared = []string{SectionGuardrails, SectionSettings}
-	} else {
-		for run, into := range map[*v1alpha1.RolloutRun]map[string]any{from.Run: a, to.Run: b} {
-			judged, err := judgedBy(run)
-			if err != nil {
-				return c, err
-			}
-			maps.Copy(into, judged)
-		}
-		if from.Run == to.Run {
-			a[SectionGuardrails], a[SectionSettings] = b[SectionGuardrails], b[SectionSettings]
-		}
+	}
+	a, err := from.sections(known)
+	if err != nil {
+		return c, err
+	}
+	b, err := to.sections(known)
+	if err != nil {
+		return c, err
 	}
 	compareMaps(nil, a, b, &c.Differences)
 	return c, nil
+}
+
+// sections are what is compared of a release as plain values: its template, and, when judged is
+// set, what it was judged by.
+func (r Release) sections(judged bool) (map[string]any, error) {
+	out := map[string]any{}
+	if judged {
+		var err error
+		if out, err = judgedBy(r.Run); err != nil {
+			return nil, err
+		}
+	}
+	template, err := normalised(r.template)
+	if err != nil {
+		return nil, fmt.Errorf("read the template of %s: %w", r.Tag, err)
+	}
+	out[SectionTemplate] = template
+	return out, nil
 }
 
 func normalised(template []byte) (map[string]any, error) {
@@ -197,33 +202,38 @@ func tellsApart(list []any, field string) bool {
 	for _, item := range list {
 		fields, _ := item.(map[string]any)
 		value, ok := fields[field]
-		if key := fmt.Sprint(value); !ok || seen[key] {
+		key := fmt.Sprint(value)
+		if !ok || seen[key] {
 			return false
 		}
-		seen[fmt.Sprint(value)] = true
+		seen[key] = true
 	}
 	return true
 }
 
 func compareLists(path []Segment, by string, a, b []any, out *[]Difference) {
-	find := func(list []any, key string) (any, bool) {
-		i := slices.IndexFunc(list, func(item any) bool { return fmt.Sprint(item.(map[string]any)[by]) == key })
-		if i < 0 {
-			return nil, false
+	before, keys := keyed(a, by)
+	after, more := keyed(b, by)
+	for _, key := range more {
+		if _, hadIt := before[key]; !hadIt {
+			keys = append(keys, key)
 		}
-		return list[i], true
 	}
-	done := map[string]bool{}
-	for _, item := range slices.Concat(a, b) {
-		key := fmt.Sprint(item.(map[string]any)[by])
-		if done[key] {
-			continue
-		}
-		done[key] = true
-		was, hadIt := find(a, key)
-		is, hasIt := find(b, key)
+	for _, key := range keys {
+		was, hadIt := before[key]
+		is, hasIt := after[key]
 		compareValues(append(slices.Clip(path), Segment{key, by}), Difference{Was: was, Is: is, HadIt: hadIt, HasIt: hasIt}, out)
 	}
+}
+
+// keyed are the items of a list by the field that identifies them, and the keys in order.
+func keyed(list []any, by string) (items map[string]any, keys []string) {
+	items = map[string]any{}
+	for _, item := range list {
+		key := fmt.Sprint(item.(map[string]any)[by])
+		items[key], keys = item, append(keys, key)
+	}
+	return items, keys
 }
 
 // Bounds of a summary.
@@ -275,13 +285,13 @@ func subjectOf(path []Segment) string {
 		}
 	}
 	var names []string
-	for _, s := range path[1:] {
+	for i, s := range path[1:] {
 		switch {
 		case s.By != "":
 			// What is inside of a container is known without its name.
 			names = nil
-			if len(path) > 0 && path[len(path)-1] == s {
-				names = []string{path[len(path)-2].Key, s.Key}
+			if i+2 == len(path) {
+				names = []string{path[i].Key, s.Key}
 			}
 		case s.Key != "spec" && s.Key != "template":
 			names = append(names, s.Key)

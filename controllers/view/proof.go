@@ -73,26 +73,12 @@ type Replayed struct {
 
 // OK reports whether everything that was computed again is as recorded, and the record is
 // not empty.
-func (p Proof) OK() bool {
-	for _, c := range p.Checks {
-		if !c.OK {
-			return false
-		}
-	}
-	return p.Decisions > 0 && p.Replay.Different == 0
-}
+func (p Proof) OK() bool { return p.Decisions > 0 && !p.Broken() }
 
-// Broken reports whether something is not as recorded. A record without decisions is
-// neither OK nor broken.
-func (p Proof) Broken() bool { return p.Decisions > 0 && !p.OK() || len(p.failed()) > 0 }
-
-func (p Proof) failed() (failed []Check) {
-	for _, c := range p.Checks {
-		if !c.OK {
-			failed = append(failed, c)
-		}
-	}
-	return failed
+// Broken reports whether something is not as recorded. A record without decisions is not OK,
+// and not broken either unless a check says so.
+func (p Proof) Broken() bool {
+	return p.Replay.Different > 0 || slices.ContainsFunc(p.Checks, func(c Check) bool { return !c.OK })
 }
 
 // Prove computes everything in a run's record again that can be: the hash chain, the hashes

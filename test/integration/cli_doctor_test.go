@@ -260,11 +260,11 @@ func (p person) eventually(code int, word string, args ...string) {
 func TestDoctorOfARollout(t *testing.T) {
 	s := open(t)
 	me := personIn(t, s.namespace, "oncall@example.com", "system:masters")
-	me.expect(me.says("doctor", "shop"), 0, "Nothing is wrong.", "You may give: abort, retry, rollback, bypass")
+	me.expect(me.says("doctor", "shop"), 0, "Nothing is wrong.", "You may give: abort, pause, resume, promote, retry, rollback, bypass.")
 	bind(t, admin, "doctor-viewer", "belay-view")
 	viewer := personIn(t, s.namespace, "doctor-viewer")
 	allowed(t, admin, "doctor-viewer", "list", v1alpha1.GroupVersion.Group, "rollouts")
-	viewer.expect(viewer.says("doctor", "shop"), 0, "Not looked at: you may not read Deployments", "You may not give: abort (lacks patch rollouts, abort rollouts)")
+	viewer.expect(viewer.says("doctor", "shop"), 0, "Not looked at: you may not read Deployments", "You may not give: abort (lacks patch rollouts, abort rollouts), pause (lacks patch rollouts, pause rollouts)", "get deployments, patch deployments). Roles: docs/security.md.")
 
 	ctx := t.Context()
 	s.must(admin.Create(ctx, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop"}, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
