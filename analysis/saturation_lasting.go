@@ -38,11 +38,14 @@ func (s Saturation) remember(before Lasting, l Loads) Lasting {
 	if s.WorseThan <= 0 || l.Weight <= 0 {
 		return before
 	}
-	if l.Weight >= 100 || !l.StageFrom.Equal(before.Stage) {
+	if l.Weight >= 100 {
+		return before.ended(l.StageFrom)
+	}
+	if !l.StageFrom.Equal(before.Stage) {
 		before = before.ended(l.StageFrom)
 	}
 	stable := s.usage(l.Stable, l.EvaluatedAt)
-	if l.Weight >= 100 || !stable.known() || stable.oldest.Add(-s.Window).Before(l.StageFrom) {
+	if !stable.known() || stable.oldest.Add(-s.Window).Before(l.StageFrom) {
 		return before
 	}
 	return s.extend(before, stable, l.EvaluatedAt)

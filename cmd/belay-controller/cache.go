@@ -16,16 +16,13 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
-// cacheOptions keeps only the parts of objects that the reconcilers read. The cache has the
-// objects of the given namespaces, or of all when none is given; the spec is more than half of a Pod, and the managed fields a
-// sixth.
+// cacheOptions keeps only the parts of objects that the reconcilers read: the spec is more
+// than half of a Pod, and the managed fields a sixth. The cache has the objects of the given
+// namespaces, or of all when none is given.
 func cacheOptions(namespaces []string) cache.Options {
 	strip := cache.TransformStripManagedFields()
-	var only map[string]cache.Config
+	only := map[string]cache.Config{}
 	for _, namespace := range namespaces {
-		if only == nil {
-			only = map[string]cache.Config{}
-		}
 		only[namespace] = cache.Config{}
 	}
 	return cache.Options{

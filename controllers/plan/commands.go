@@ -26,11 +26,11 @@ var commandsTable = table{
 // commanded is false for a command that does not go back while a trigger fires: nothing
 // delays that rollback.
 func commanded(f *facts) bool {
-	if f.in.Action == nil || f.in.Action.Action == v1alpha1.ActionAbort {
-		return f.in.Action != nil
+	if f.in.Action == nil {
+		return false
 	}
 	_, fires := triggersTable.first(f)
-	return !fires
+	return !fires || f.in.Action.Action == v1alpha1.ActionAbort
 }
 
 func (f *facts) actionFor(a v1alpha1.Action) bool {
@@ -145,10 +145,11 @@ func resume(f *facts) Decision {
 }
 
 func refuseAction(f *facts) Decision {
-	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s refused: %s", f.in.Action.Action, f.whyNot()))
+	command := string(f.in.Action.Action)
 	if !f.in.Action.Action.Known() {
-		d.Why = fmt.Sprintf("%q refused: %s", v1alpha1.Bounded(string(f.in.Action.Action), 32), f.whyNot())
+		command = fmt.Sprintf("%q", v1alpha1.Bounded(command, 32))
 	}
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s refused: %s", command, f.whyNot()))
 	f.handle(&d, d.Why)
 	return d
 }
@@ -206,7 +207,7 @@ func (f *facts) notPromotable() string {
 	case gating(f), f.in.Status.Step == nil:
 		return fmt.Sprintf("no run of %s has started yet: promote it once it is in a step", image)
 	case paused(f):
-		return fmt.Sprintf("%s is paused %s: it goes on %s", image, f.pausedBy(), strings.Replace(f.untilUnpaused(), "until", "after", 1))
+		return fmt.Sprintf("%s is paused %s: it goes on after %s", image, f.pausedBy(), f.endOfPause())
 	case handingOver(f):
 		return fmt.Sprintf("the bake of %s is over, and its handover has begun: there is nothing left to end", image)
 	case baking(f) && !bakeRunning(f) && undecided(f):

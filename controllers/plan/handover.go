@@ -73,16 +73,21 @@ func (f *facts) switchToNative(d *Decision, because string) {
 		p = *d.Status.Promotion
 	}
 	now := f.now()
-	message := because
-	if p.Actor != "" {
-		message = v1alpha1.Bounded(because, 512) + "; " + p.Message
-	}
-	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, v1alpha1.Bounded(message, 1024), &now
+	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, messageOf(p, because), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	d.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting by the Deployment's own strategy: " + because
 	d.Key = "native"
 	f.handleBypass(d)
+}
+
+// messageOf is why a promotion goes on in another way. Who ended the steps by command stays
+// in it.
+func messageOf(p v1alpha1.PromotionStatus, because string) string {
+	if p.Actor != "" {
+		because = v1alpha1.Bounded(because, 512) + "; " + p.Message
+	}
+	return v1alpha1.Bounded(because, 1024)
 }
 
 func canarySizeBehind(f *facts) bool {

@@ -40,25 +40,25 @@ func (f *facts) pausedBy() string {
 	}
 }
 
-// untilUnpaused says what ends the pause.
-func (f *facts) untilUnpaused() string {
+// endOfPause says what ends the pause, after "until".
+func (f *facts) endOfPause() string {
 	switch {
 	case f.in.Status.CommandedPause() == nil:
-		return "until that is false"
+		return "that is false"
 	case f.in.Spec.Paused:
-		return "until spec.paused is false and the command Resume is given"
+		return "spec.paused is false and the command Resume is given"
 	default:
-		return "until the command Resume"
+		return "the command Resume"
 	}
 }
 
 func stayPaused(f *facts) Decision {
 	if gating(f) {
-		return f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("paused %s: no run of %s starts %s", f.pausedBy(), imageOf(f.in.Status.Candidate), f.untilUnpaused()))
+		return f.reconciling(v1alpha1.ReasonPaused, fmt.Sprintf("paused %s: no run of %s starts until %s", f.pausedBy(), imageOf(f.in.Status.Candidate), f.endOfPause()))
 	}
 	why := fmt.Sprintf("paused %s, at %s; a trigger that fires still rolls back", f.pausedBy(), f.stageAndWeight())
 	if f.in.Status.CommandedPause() != nil {
-		why += "; it stays so " + f.untilUnpaused()
+		why += "; it stays so until " + f.endOfPause()
 	}
 	d := f.reconciling(v1alpha1.ReasonPaused, why)
 	if s := d.Status.Step; s != nil {

@@ -108,7 +108,7 @@ func continueHandover(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
 	p := f.promotion()
-	p.Message = v1alpha1.Bounded(why, 1024)
+	p.Message = messageOf(p, why)
 	d.Status.Promotion = &p
 	d.Recheck = 1
 	return d

@@ -78,7 +78,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	rollout := &v1alpha1.Rollout{}
 	if err := r.Client.Get(ctx, req.NamespacedName, rollout); err != nil {
 		if apierrors.IsNotFound(err) {
-			hideConditions(req.NamespacedName)
 			hideState(req.NamespacedName)
 			r.inputs.forget(req.NamespacedName)
 			r.written.forget(req.NamespacedName)
@@ -104,7 +103,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return wake.AfterConflict(ctx, "record", err)
 	}
 	r.tellViolations(rollout, violations)
-	showConditions(d.recorded)
 	showState(d.recorded)
 	if err := r.carryOut(ctx, d, t.Effects); err != nil {
 		return wake.AfterConflict(ctx, "act", err)

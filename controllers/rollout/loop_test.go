@@ -82,7 +82,7 @@ func loopOn(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*R
 	for field, values := range wake.Values() {
 		build = build.WithIndex(&v1alpha1.Rollout{}, field, values)
 	}
-	t.Cleanup(func() { hideConditions(shopKey) })
+	t.Cleanup(func() { hideState(shopKey) })
 	api := build.Build()
 	c := interceptor.NewClient(api, funcs)
 	return &Reconciler{

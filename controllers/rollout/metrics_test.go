@@ -27,26 +27,26 @@ func TestConditionSeriesFollowARollout(t *testing.T) {
 	rollout.Status.Conditions = []metav1.Condition{
 		{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionFalse}, {Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRefused}, {Type: "SomethingNew", Status: metav1.ConditionTrue},
 	}
-	showConditions(rollout)
+	showState(rollout)
 	for condition, want := range map[string]float64{v1alpha1.ConditionGuarded: 0, v1alpha1.ConditionStalled: 1} {
 		if got := testutil.ToFloat64(rolloutCondition.WithLabelValues("shop", "checkout", condition)); got != want {
 			t.Errorf("%s is %v, want %v", condition, got, want)
 		}
 	}
 	rollout.Status.Conditions[1].Reason = v1alpha1.ReasonDeadlineExceeded
-	showConditions(rollout)
+	showState(rollout)
 	if n := testutil.CollectAndCount(rolloutStalled); n != 1 || testutil.ToFloat64(rolloutStalled.WithLabelValues("shop", "checkout", v1alpha1.ReasonDeadlineExceeded)) != 1 {
 		t.Errorf("%d reasons are shown, want the present one", n)
 	}
 	rollout.Status.Conditions = rollout.Status.Conditions[:1]
-	showConditions(rollout)
+	showState(rollout)
 	if n := testutil.CollectAndCount(rolloutStalled); n != 0 {
 		t.Errorf("%d reasons are shown of a Rollout that goes on", n)
 	}
 	if n := testutil.CollectAndCount(rolloutCondition); n != 1 {
 		t.Errorf("%d conditions are shown, want the one that it has", n)
 	}
-	hideConditions(client.ObjectKeyFromObject(rollout))
+	hideState(client.ObjectKeyFromObject(rollout))
 	if n := testutil.CollectAndCount(rolloutCondition); n != 0 {
 		t.Errorf("%d series are left of a Rollout that is gone", n)
 	}

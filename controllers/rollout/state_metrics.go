@@ -1,19 +1,26 @@
 package rollout
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Where each Rollout stands, for graphs. A series is there only while it means something:
+// Where each Rollout stands, for alerts and graphs. A series is there only while it means something:
 // no run, no weight.
 var (
+	rolloutCondition = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_condition", Help: "1 for a Rollout's condition that is True, 0 for one that is False. A condition that it does not have has no series.",
+	}, []string{"namespace", "rollout", "condition"})
+	rolloutStalled = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_rollout_stalled", Help: "1 for a Rollout that only a person can take further, by the reason of its condition Stalled. One that is not stalled has no series.",
+	}, []string{"namespace", "rollout", "reason"})
 	rolloutPhase = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "belay_rollout_phase", Help: "1 for the phase that a Rollout is in; other phases have no series.",
 	}, []string{"namespace", "rollout", "phase"})
@@ -37,8 +44,13 @@ var (
 	}, []string{"namespace", "rollout"})
 )
 
+// shownConditions is the closed set of the label condition.
+var shownConditions = []string{
+	v1alpha1.ConditionReady, v1alpha1.ConditionStalled, v1alpha1.ConditionGuarded, v1alpha1.ConditionTrafficConflict, v1alpha1.ConditionInvariantViolated,
+}
+
 func init() {
-	metrics.Registry.MustRegister(rolloutPhase, rolloutWaiting, rolloutWeight, rolloutPods, rolloutStep, rolloutSince, evidenceBacklog)
+	metrics.Registry.MustRegister(rolloutCondition, rolloutStalled, rolloutPhase, rolloutWaiting, rolloutWeight, rolloutPods, rolloutStep, rolloutSince, evidenceBacklog)
 }
 
 // series are those of one Rollout by gauge and last label, so that they end without a search
@@ -50,6 +62,26 @@ func (s series) set(gauge *prometheus.GaugeVec, label string, value float64) {
 		s[gauge] = map[string]float64{}
 	}
 	s[gauge][label] = value
+}
+
+func (s series) setConditions(conditions []metav1.Condition) {
+	for _, c := range conditions {
+		holds := c.Status == metav1.ConditionTrue
+		switch {
+		case holds && c.Type == v1alpha1.ConditionReconciling:
+			s.set(rolloutWaiting, c.Reason, 1)
+		case holds && c.Type == v1alpha1.ConditionStalled:
+			s.set(rolloutStalled, c.Reason, 1)
+		}
+		if !slices.Contains(shownConditions, c.Type) {
+			continue
+		}
+		value := 0.0
+		if holds {
+			value = 1
+		}
+		s.set(rolloutCondition, c.Type, value)
+	}
 }
 
 // shownSeries has the series of each Rollout, by types.NamespacedName.
@@ -81,6 +113,7 @@ func hideState(name types.NamespacedName) {
 		endSeries(name, was.(series), nil)
 	}
 	evidenceBacklog.DeleteLabelValues(name.Namespace, name.Name)
+	wouldRollBack.DeletePartialMatch(prometheus.Labels{"namespace": name.Namespace, "rollout": name.Name})
 }
 
 func endSeries(name types.NamespacedName, was, stay series) {
@@ -99,9 +132,7 @@ func stateOf(r *v1alpha1.Rollout) series {
 	if s.Phase != "" {
 		out.set(rolloutPhase, string(s.Phase), 1)
 	}
-	if meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReconciling) {
-		out.set(rolloutWaiting, meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReconciling).Reason, 1)
-	}
+	out.setConditions(s.Conditions)
 	if !s.Phase.InRun() {
 		return out
 	}

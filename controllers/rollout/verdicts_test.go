@@ -50,7 +50,7 @@ func TestAnObservedVerdictIsShownAndCountedAndDecidesNothing(t *testing.T) {
 	if n := testutil.ToFloat64(wouldRollBack.WithLabelValues("team", "shop", "shop/slow")); n != 1 {
 		t.Errorf("counted %v times", n)
 	}
-	hideConditions(shopKey)
+	hideState(shopKey)
 	if n := testutil.CollectAndCount(wouldRollBack); n != 0 {
 		t.Errorf("%d counters are left of a Rollout that is gone", n)
 	}

@@ -241,7 +241,7 @@ func distribute(response prometheus.Response, runs []runQuery) {
 // it says how many lack it.
 func faultIn(faults []prometheus.Fault, usable []prometheus.Counter) *prometheus.QueryError {
 	first := faults[0]
-	if !first.Err.LacksBucket || len(usable) == 0 {
+	if !first.Err.LacksBucket {
 		return first.Err
 	}
 	lack, others := map[string]bool{}, map[string]bool{}
