@@ -211,6 +211,8 @@ func (e *examination) compare(ctx context.Context, manifest *unstructured.Unstru
 	case missing:
 		e.found(place, applyRelease, "it is missing: %s", without(manifest.GetKind()))
 	case !ok:
+	case have.GetDeletionTimestamp() != nil:
+		e.found(place, applyRelease, "it is being deleted, and then missing: %s", without(manifest.GetKind()))
 	case differs(renamed(manifest, identity), have) == "":
 		e.established(place, have)
 	case identity != config.Identity && differs(manifest, have) == "":

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -105,47 +106,76 @@ func (k *clinic) object(kind, name string) *unstructured.Unstructured {
 	return u
 }
 
-// gone deletes an object, and returns how it is made again.
+// gone deletes an object, waits until it is no more, and returns how it is made again.
 func (k *clinic) gone(kind, name string) func() {
 	k.t.Helper()
 	u := k.object(kind, name)
 	k.must(k.c.Delete(k.t.Context(), u.DeepCopy()))
+	k.absent(u)
 	u.SetResourceVersion("")
 	u.SetUID("")
 	unstructured.RemoveNestedField(u.Object, "status")
 	return func() {
 		k.t.Helper()
-		deadline := time.Now().Add(soon)
-		for {
-			err := k.c.Create(k.t.Context(), u.DeepCopy())
-			if err == nil {
-				return
-			}
-			if !apierrors.IsAlreadyExists(err) || time.Now().After(deadline) {
-				k.t.Fatal(err)
-			}
-		}
+		k.must(k.c.Create(k.t.Context(), u.DeepCopy()))
 	}
+}
+
+// leaving deletes an object that a finalizer keeps, and returns how it goes and is made again.
+func (k *clinic) leaving(kind, name string) func() {
+	k.t.Helper()
+	u := k.object(kind, name)
+	k.must(k.c.Patch(k.t.Context(), u.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/keep"]}}`))))
+	k.must(k.c.Delete(k.t.Context(), u.DeepCopy()))
+	return func() {
+		k.t.Helper()
+		k.must(k.c.Patch(k.t.Context(), u.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+		k.absent(u)
+		u.SetResourceVersion("")
+		u.SetUID("")
+		unstructured.RemoveNestedField(u.Object, "status")
+		k.must(k.c.Create(k.t.Context(), u))
+	}
+}
+
+// absent waits until an object is no more: a definition goes a moment after its deletion.
+func (k *clinic) absent(u *unstructured.Unstructured) {
+	k.t.Helper()
+	for deadline := time.Now().Add(soon); time.Now().Before(deadline); {
+		err := k.c.Get(k.t.Context(), client.ObjectKeyFromObject(u), u.DeepCopy())
+		if apierrors.IsNotFound(err) {
+			return
+		}
+		k.must(err)
+	}
+	k.t.Fatalf("%s %s is still there", u.GetKind(), u.GetName())
 }
 
 // changed edits an object, and returns how it is undone.
 func (k *clinic) changed(kind, name string, edit func(map[string]any)) func() {
 	k.t.Helper()
 	before := k.object(kind, name)
-	after := before.DeepCopy()
-	edit(after.Object)
-	k.must(k.c.Update(k.t.Context(), after))
+	// The API server writes the status of a definition beside us.
+	update := func(edit func(map[string]any)) {
+		k.t.Helper()
+		k.must(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			now := k.object(kind, name)
+			edit(now.Object)
+			return k.c.Update(k.t.Context(), now)
+		}))
+	}
+	update(edit)
 	return func() {
 		k.t.Helper()
-		now := k.object(kind, name)
-		now.Object["spec"], now.Object["rules"] = before.Object["spec"], before.Object["rules"]
-		if before.Object["spec"] == nil {
-			delete(now.Object, "spec")
-		}
-		if before.Object["rules"] == nil {
-			delete(now.Object, "rules")
-		}
-		k.must(k.c.Update(k.t.Context(), now))
+		update(func(now map[string]any) {
+			for _, part := range []string{"spec", "rules"} {
+				if before.Object[part] == nil {
+					delete(now, part)
+				} else {
+					now[part] = before.Object[part]
+				}
+			}
+		})
 	}
 }
 
@@ -183,6 +213,8 @@ func TestDoctor(t *testing.T) {
 	}{
 		"a missing definition": {func() func() { return k.gone("CustomResourceDefinition", "checkendpoints.belay.dev") },
 			[]string{"CustomResourceDefinition checkendpoints.belay.dev  it is missing", "kubectl apply --server-side"}},
+		"a definition that is being deleted": {func() func() { return k.leaving("CustomResourceDefinition", "checkendpoints.belay.dev") },
+			[]string{"CustomResourceDefinition checkendpoints.belay.dev  it is being deleted, and then missing", "kubectl apply --server-side"}},
 		"a definition of an older version": {func() func() {
 			return k.changed("CustomResourceDefinition", "guardrails.belay.dev", func(o map[string]any) {
 				versions, _, _ := unstructured.NestedSlice(o, "spec", "versions")
