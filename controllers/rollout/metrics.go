@@ -5,6 +5,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 )
 
 // Labels come from closed sets, such as rules and outcomes, or are the names of Belay's
@@ -33,6 +34,10 @@ func init() {
 	// At 0 from the start: the first increase of a series that was not there is none.
 	for _, outcome := range []v1alpha1.Outcome{v1alpha1.OutcomePromoted, v1alpha1.OutcomeRolledBack, v1alpha1.OutcomeSuperseded, v1alpha1.OutcomeCancelled, v1alpha1.OutcomeBypassed} {
 		runsEnded.WithLabelValues(string(outcome))
+		runSeconds.WithLabelValues(string(outcome))
+	}
+	for _, rule := range plan.Rules() {
+		decisions.WithLabelValues(rule)
 	}
 	for _, decision := range []string{"Waits", "GoesOn", "Lost"} {
 		evidenceFailures.WithLabelValues(decision)

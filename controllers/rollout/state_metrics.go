@@ -39,6 +39,9 @@ var (
 	rolloutSince = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "belay_rollout_since_timestamp_seconds", Help: "Unix time at which the run, step, bake or rollback in progress began.",
 	}, []string{"namespace", "rollout", "of"})
+	triggerOutcome = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "belay_trigger_outcome", Help: "1 for the newest outcome of each trigger of a run in progress, pods and checks included.",
+	}, []string{"namespace", "rollout", "trigger", "outcome"})
 	evidenceBacklog = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "belay_evidence_backlog", Help: "Decisions about a Rollout that could not be written to its RolloutRun yet.",
 	}, []string{"namespace", "rollout"})
@@ -50,18 +53,29 @@ var shownConditions = []string{
 }
 
 func init() {
-	metrics.Registry.MustRegister(rolloutCondition, rolloutStalled, rolloutPhase, rolloutWaiting, rolloutWeight, rolloutPods, rolloutStep, rolloutSince, evidenceBacklog)
+	metrics.Registry.MustRegister(rolloutCondition, rolloutStalled, rolloutPhase, rolloutWaiting, rolloutWeight, rolloutPods, rolloutStep, rolloutSince, triggerOutcome, evidenceBacklog)
 }
 
-// series are those of one Rollout by gauge and last label, so that they end without a search
-// among the series of all Rollouts.
-type series map[*prometheus.GaugeVec]map[string]float64
+// series are those of one Rollout, so that they end without a search among the series of all
+// Rollouts.
+type series map[oneSeries]float64
+
+// oneSeries is a gauge, and its labels after the Rollout's namespace and name; outcome is empty
+// for a gauge with one label.
+type oneSeries struct {
+	gauge          *prometheus.GaugeVec
+	label, outcome string
+}
+
+func (s oneSeries) of(name types.NamespacedName) []string {
+	if s.outcome == "" {
+		return []string{name.Namespace, name.Name, s.label}
+	}
+	return []string{name.Namespace, name.Name, s.label, s.outcome}
+}
 
 func (s series) set(gauge *prometheus.GaugeVec, label string, value float64) {
-	if s[gauge] == nil {
-		s[gauge] = map[string]float64{}
-	}
-	s[gauge][label] = value
+	s[oneSeries{gauge: gauge, label: label}] = value
 }
 
 func (s series) setConditions(conditions []metav1.Condition) {
@@ -95,10 +109,8 @@ func showState(r *v1alpha1.Rollout) {
 	if was, ok := shownSeries.Swap(name, next); ok {
 		endSeries(name, was.(series), next)
 	}
-	for gauge, values := range next {
-		for label, value := range values {
-			gauge.WithLabelValues(name.Namespace, name.Name, label).Set(value)
-		}
+	for one, value := range next {
+		one.gauge.WithLabelValues(one.of(name)...).Set(value)
 	}
 	backlog := 0
 	if record := r.Status.Record; record != nil {
@@ -117,16 +129,15 @@ func hideState(name types.NamespacedName) {
 }
 
 func endSeries(name types.NamespacedName, was, stay series) {
-	for gauge, values := range was {
-		for label := range values {
-			if _, stays := stay[gauge][label]; !stays {
-				gauge.DeleteLabelValues(name.Namespace, name.Name, label)
-			}
+	for one := range was {
+		if _, stays := stay[one]; !stays {
+			one.gauge.DeleteLabelValues(one.of(name)...)
 		}
 	}
 }
 
-// stateOf reads a status. Labels are phases and reasons, which are closed sets of the API.
+// stateOf reads a status. Labels are phases, reasons and outcomes, which are closed sets of the
+// API, and names of triggers, which the API server bounds.
 func stateOf(r *v1alpha1.Rollout) series {
 	s, out := &r.Status, series{}
 	if s.Phase != "" {
@@ -138,6 +149,10 @@ func stateOf(r *v1alpha1.Rollout) series {
 	}
 	if s.RunStartedAt != nil {
 		out.set(rolloutSince, "run", float64(s.RunStartedAt.Unix()))
+	}
+	for i := range s.Verdicts {
+		v := &s.Verdicts[i]
+		out[oneSeries{triggerOutcome, v1alpha1.TriggerName(v.Kind, v.Guardrail, v.Trigger), string(v.Outcome)}] = 1
 	}
 	if step := s.Step; step != nil {
 		out.set(rolloutWeight, "desired", float64(step.Weight.Desired))

@@ -15,7 +15,7 @@ import (
 )
 
 var stateNames = []string{"belay_rollout_phase", "belay_rollout_waiting", "belay_rollout_weight_percent", "belay_rollout_canary_pods",
-	"belay_rollout_step", "belay_rollout_since_timestamp_seconds", "belay_evidence_backlog"}
+	"belay_rollout_step", "belay_rollout_since_timestamp_seconds", "belay_evidence_backlog", "belay_trigger_outcome"}
 
 // TestStateSeriesFollowARollout through a step, a rollback and its deletion.
 func TestStateSeriesFollowARollout(t *testing.T) {
@@ -26,7 +26,9 @@ func TestStateSeriesFollowARollout(t *testing.T) {
 		Step: &v1alpha1.StepStatus{Index: 1, EnteredAt: metav1.NewTime(time.Unix(1060, 0)), Weight: v1alpha1.WeightStatus{Desired: 20, Observed: -1},
 			Replicas: v1alpha1.ReplicaStatus{Desired: 2, Ready: 1}},
 		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonHolding}},
-		Record:     &v1alpha1.RecordStatus{Pending: make([]v1alpha1.PendingDecision, 3)},
+		Verdicts: []v1alpha1.VerdictStatus{{Kind: "Guardrail", Guardrail: "shop", Trigger: "errors", Outcome: v1alpha1.VerdictPass},
+			{Kind: "ClusterGuardrail", Guardrail: "shop", Trigger: "errors", Outcome: v1alpha1.VerdictInconclusive}},
+		Record: &v1alpha1.RecordStatus{Pending: make([]v1alpha1.PendingDecision, 3)},
 	}
 	showState(r)
 	expect(t,
@@ -39,12 +41,16 @@ func TestStateSeriesFollowARollout(t *testing.T) {
 		"belay_rollout_step of=all 3",
 		"belay_rollout_step of=now 2",
 		"belay_rollout_waiting reason=Holding 1",
-		"belay_rollout_weight_percent of=desired 20")
+		"belay_rollout_weight_percent of=desired 20",
+		"belay_trigger_outcome outcome=Inconclusive trigger=ClusterGuardrail/shop/errors 1",
+		"belay_trigger_outcome outcome=Pass trigger=shop/errors 1")
 
 	r.Status.Phase, r.Status.Record = v1alpha1.PhaseRollingBack, nil
 	r.Status.Step.Weight = v1alpha1.WeightStatus{Desired: 0, Observed: 20}
 	r.Status.Rollback = &v1alpha1.RollbackStatus{StartedAt: metav1.NewTime(time.Unix(1090, 0))}
 	r.Status.Conditions[0].Reason = v1alpha1.ReasonRollingBack
+	r.Status.Verdicts = r.Status.Verdicts[:1]
+	r.Status.Verdicts[0].Outcome = v1alpha1.VerdictFail
 	showState(r)
 	expect(t,
 		"belay_evidence_backlog 0",
@@ -55,7 +61,15 @@ func TestStateSeriesFollowARollout(t *testing.T) {
 		"belay_rollout_since_timestamp_seconds of=run 1000",
 		"belay_rollout_waiting reason=RollingBack 1",
 		"belay_rollout_weight_percent of=desired 0",
-		"belay_rollout_weight_percent of=observed 20")
+		"belay_rollout_weight_percent of=observed 20",
+		"belay_trigger_outcome outcome=Fail trigger=shop/errors 1")
+
+	r.Status.Phase = v1alpha1.PhaseRolledBack
+	showState(r)
+	expect(t,
+		"belay_evidence_backlog 0",
+		"belay_rollout_phase phase=RolledBack 1",
+		"belay_rollout_waiting reason=RollingBack 1")
 
 	hideState(client.ObjectKeyFromObject(r))
 	expect(t)

@@ -61,16 +61,23 @@ func graph(title, about string, width uint32, unit string, q query) *timeseries.
 		WithTarget(q.over().RefId(refs[0]))
 }
 
-// number shows the present values, each red from bad on.
-func number(title, about string, width uint32, bad *float64, queries ...query) *stat.PanelBuilder {
+// colours of a number, each from a value on.
+var (
+	plain      = []dashboard.Threshold{{Color: "green"}}
+	redFrom1   = redFrom(1)
+	redUnless1 = []dashboard.Threshold{{Color: "red"}, {Value: new(1.0), Color: "green"}, {Value: new(2.0), Color: "red"}}
+)
+
+func redFrom(bad float64) []dashboard.Threshold {
+	return []dashboard.Threshold{{Color: "green"}, {Value: &bad, Color: "red"}}
+}
+
+// number shows the present values.
+func number(title, about string, width uint32, colours []dashboard.Threshold, queries ...query) *stat.PanelBuilder {
 	p := stat.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(low).
 		Unit("none").NoValue("-").GraphMode(common.BigValueGraphModeNone).
 		ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
-	steps := []dashboard.Threshold{{Color: "green"}}
-	if bad != nil {
-		steps = append(steps, dashboard.Threshold{Value: bad, Color: "red"})
-	}
-	p = p.Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(steps))
+	p = p.Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(colours))
 	for i, q := range queries {
 		p = p.WithTarget(q.now().RefId(refs[i]))
 	}
@@ -79,7 +86,7 @@ func number(title, about string, width uint32, bad *float64, queries ...query) *
 
 // words shows the names of the series that are there now, and not their values.
 func words(title, about string, width uint32, q query) *stat.PanelBuilder {
-	return number(title, about, width, nil, q).TextMode(common.BigValueTextModeName)
+	return number(title, about, width, plain, q).TextMode(common.BigValueTextModeName)
 }
 
 // list is a table of the labels of the series that are there now.
@@ -89,8 +96,13 @@ func list(title, about string, width uint32, q query) *table.PanelBuilder {
 		WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{"excludeByName": map[string]bool{"Time": true}}})
 }
 
-// timeline has a bar for each series, as long as it is there.
-func timeline(title, about string, width uint32, q query) *statetimeline.PanelBuilder {
+// timeline has a row for each series, with the names and colours of its values.
+func timeline(title, about string, width uint32, q query, values map[string]dashboard.ValueMappingResult) *statetimeline.PanelBuilder {
 	return statetimeline.NewPanelBuilder().Title(title).Description(about).Datasource(source()).Span(width).Height(high).
-		ShowValue(common.VisibilityModeNever).WithTarget(q.over().RefId(refs[0]))
+		ShowValue(common.VisibilityModeAuto).WithTarget(q.over().RefId(refs[0])).
+		Mappings([]dashboard.ValueMapping{{ValueMap: &dashboard.ValueMap{Type: dashboard.MappingTypeValueToText, Options: values}}})
+}
+
+func value(text, colour string) dashboard.ValueMappingResult {
+	return dashboard.ValueMappingResult{Text: &text, Color: &colour}
 }
