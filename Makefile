@@ -84,11 +84,11 @@ build: ## The controller and the command line, as bin/belay-controller and bin/k
 
 images: ## Container images without Docker, as OCI layouts in dist/
 	rm -rf dist
-	@$(RELEASE) images -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)')
+	@$(RELEASE) images -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)') $(if $(PLATFORMS),-platforms '$(PLATFORMS)')
 
-release: ## Everything of a release into dist/: images, install.yaml, Helm chart, command line, SBOMs, checksums (VERSION=v0.1.0; REGISTRY=host/path; DOWNLOADS=https://…)
+release: ## Everything of a release into dist/: images, install.yaml, Helm chart, command line, SBOMs, checksums (VERSION=v0.1.0; REGISTRY=host/path; DOWNLOADS=https://…; PLATFORMS=linux/amd64 for these alone)
 	rm -rf dist
-	@$(RELEASE) all -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)') $(if $(DOWNLOADS),-downloads '$(DOWNLOADS)')
+	@$(RELEASE) all -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)') $(if $(DOWNLOADS),-downloads '$(DOWNLOADS)') $(if $(PLATFORMS),-platforms '$(PLATFORMS)')
 
 push: ## Copy the images in dist/ to a registry (REGISTRY=host/path)
 	@$(RELEASE) push -out ../../dist -registry '$(REGISTRY)'
