@@ -74,7 +74,7 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 	command := set.Command(ctx, name, args...)
 	out, err := command.Output()
 	if exit := (&exec.ExitError{}); errors.As(err, &exit) {
-		err = fmt.Errorf("%s: %w\n%s%s", command, err, out, exit.Stderr)
+		err = fmt.Errorf("%s: %w\n%s%s", command, err, exit.Stderr, out)
 	}
 	return string(out), err
 }
@@ -83,7 +83,9 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 func does(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := run(t.Context(), name, args...)
-	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	if err != nil {
+		t.Fatal(err)
+	}
 	return out
 }
 

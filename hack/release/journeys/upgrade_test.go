@@ -162,4 +162,3 @@ func withLaterRules(t *testing.T, root string) string {
 	g.Expect(os.WriteFile(path, line.ReplaceAll(before, []byte("const Version = "+strconv.Itoa(plan.Version+1))), 0o644)).To(Succeed())
 	return root
 }
-
