@@ -33,7 +33,7 @@ test-integration: ## API rules, guard and roles on a real API server
 test-handover: ## The handover under Kubernetes' own Deployment controller and autoscaler
 	@$(HANDOVER)
 
-test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, images of the whole source twice, and Argo CD's and Flux' own code
+test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, images of the whole source twice, Argo CD's and Flux' own code, and releases installed and upgraded on the real cluster
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
 	$(CLUSTER) build prometheus promtool
 	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
@@ -41,6 +41,7 @@ test-extended: ## The same with every disturbance at every point of a release (2
 	go test -tags servers -count=1 ./test/servers
 	BELAY_EXTENDED=1 go -C hack/release test -count=1 -timeout 30m -run TestTheSameSource .
 	cd hack/gitops && ../../bin/golangci-lint run ./... && go test -count=1 .
+	go -C hack/release test -count=1 -timeout 40m -v ./journeys
 
 kill: ## Seed known bugs, one at a time, and show which check notices each (half an hour; RUN=regexp narrows it)
 	@go test -tags kill -count=1 -timeout 3h -v -run 'TestTheTable|TestWhatCounts|TestEveryBugIsKilled/($(RUN))' ./test/kill
@@ -84,11 +85,11 @@ build: ## The controller and the command line, as bin/belay-controller and bin/k
 
 images: ## Container images without Docker, as OCI layouts in dist/
 	rm -rf dist
-	@$(RELEASE) images -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)')
+	@$(RELEASE) images -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)') $(if $(PLATFORMS),-platforms '$(PLATFORMS)')
 
-release: ## Everything of a release into dist/: images, install.yaml, Helm chart, command line, SBOMs, checksums (VERSION=v0.1.0; REGISTRY=host/path; DOWNLOADS=https://…)
+release: ## Everything of a release into dist/: images, install.yaml, Helm chart, command line, SBOMs, checksums (VERSION=v0.1.0; REGISTRY=host/path; DOWNLOADS=https://…; PLATFORMS=linux/amd64 for these alone)
 	rm -rf dist
-	@$(RELEASE) all -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)') $(if $(DOWNLOADS),-downloads '$(DOWNLOADS)')
+	@$(RELEASE) all -root ../.. -out ../../dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)') $(if $(DOWNLOADS),-downloads '$(DOWNLOADS)') $(if $(PLATFORMS),-platforms '$(PLATFORMS)')
 
 push: ## Copy the images in dist/ to a registry (REGISTRY=host/path)
 	@$(RELEASE) push -out ../../dist -registry '$(REGISTRY)'

@@ -44,6 +44,7 @@ func run(args []string) error {
 	version := flags.String("version", "", "the version, such as v0.1.0")
 	registry := flags.String("registry", defaultRegistry, "where the images will be pulled from: a host and a path, without the image's name")
 	downloads := flags.String("downloads", defaultDownloads, "where the archives will be downloaded from: an address, below which each version has a folder")
+	platforms := flags.String("platforms", "", "make only what runs on these, such as linux/amd64,darwin/arm64: quicker, for a trial; the image has another digest than that of all platforms")
 	if len(args) == 0 {
 		flags.Usage()
 		return flag.ErrHelp
@@ -58,6 +59,11 @@ func run(args []string) error {
 			return err
 		}
 		made := release{source: from, registry: strings.TrimSuffix(*registry, "/"), downloadsAt: strings.TrimSuffix(*downloads, "/"), out: *out, say: os.Stdout}
+		if *platforms != "" {
+			if made.only, err = platformsOf(*platforms); err != nil {
+				return err
+			}
+		}
 		if args[0] == "images" {
 			return made.makeImages(ctx)
 		}

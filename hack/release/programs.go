@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"belay.dev/belay/hack/release/internal/program"
 )
@@ -46,6 +48,35 @@ func (r released) platforms() []program.Platform {
 		}
 	}
 	return out
+}
+
+// only leaves out the platforms that are not wanted. Nothing wanted means all.
+func (r released) only(wanted []program.Platform) released {
+	if len(wanted) == 0 {
+		return r
+	}
+	other := func(p program.Platform) bool { return !slices.Contains(wanted, p) }
+	r.images = slices.DeleteFunc(slices.Clone(r.images), other)
+	r.archives = slices.DeleteFunc(slices.Clone(r.archives), other)
+	return r
+}
+
+// platformsOf reads a list such as linux/amd64,darwin/arm64. It needs one that images
+// are made for: without an image there is nothing to install.
+func platformsOf(list string) ([]program.Platform, error) {
+	var wanted []program.Platform
+	for name := range strings.SplitSeq(list, ",") {
+		os, arch, _ := strings.Cut(strings.TrimSpace(name), "/")
+		platform := program.Platform{OS: os, Arch: arch}
+		if !slices.Contains(desktops, platform) {
+			return nil, fmt.Errorf("%q is no platform of a release, want some of %v, separated by commas", name, desktops)
+		}
+		wanted = append(wanted, platform)
+	}
+	if !slices.ContainsFunc(wanted, func(p program.Platform) bool { return slices.Contains(servers, p) }) {
+		return nil, fmt.Errorf("%q has no platform for images: add some of %v", list, servers)
+	}
+	return wanted, nil
 }
 
 // built is a program with its binaries.

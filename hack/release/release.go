@@ -42,8 +42,10 @@ type release struct {
 	// registry is where images will be pulled from, downloadsAt the address below which
 	// the files of a version will be.
 	registry, downloadsAt string
-	out                   string
-	say                   io.Writer
+	// only are the platforms to make it for; empty means all.
+	only []program.Platform
+	out  string
+	say  io.Writer
 }
 
 // makeImages builds and packs every program that has an image.
@@ -88,6 +90,7 @@ func (r release) builds(ctx context.Context, platforms func(released) []program.
 	}
 	var all []built
 	for _, of := range programs {
+		of = of.only(r.only)
 		binaries, err := r.build(ctx, of, platforms(of))
 		if err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	. "github.com/onsi/gomega"
+	. "github.com/onsi/gomega/gstruct"
 )
 
 // revised is the time of the revision that the tests release.
@@ -106,6 +107,34 @@ func TestTheSameSourceGivesTheSameRelease(t *testing.T) {
 	g.Expect(contents(t, other.out)["/images.txt"]).NotTo(Equal(files["/images.txt"]))
 }
 
+func TestAReleaseForSomePlatforms(t *testing.T) {
+	g := NewWithT(t)
+	var err error
+	of := from(t, filepath.Join("testdata", "hello"), 0)
+	of.only, err = platformsOf("linux/arm64, darwin/arm64")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(of.makeAll(t.Context())).To(Succeed())
+	files := contents(t, of.out)
+	for _, name := range []string{"install.yaml", "belay-0.1.0.tgz", "sbom/belay-controller_v0.1.0_linux_arm64.cdx.json", "kubectl-belay_v0.1.0_linux_arm64.tar.gz", "kubectl-belay_v0.1.0_darwin_arm64.tar.gz", "SHA256SUMS"} {
+		g.Expect(files).To(HaveKey("/" + name))
+	}
+	for name := range files {
+		g.Expect(name).NotTo(Or(ContainSubstring("amd64"), ContainSubstring("windows")))
+	}
+	_, image := imageOf(t, of)
+	manifest, err := image.IndexManifest()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(manifest.Manifests).To(ConsistOf(HaveField("Platform", PointTo(Equal(v1.Platform{OS: "linux", Architecture: "arm64"})))))
+
+	for list, want := range map[string]string{
+		"linux/riscv64": `"linux/riscv64" is no platform of a release`, "linux": `"linux" is no platform`, "linux/amd64,": `"" is no platform`,
+		"darwin/arm64": "no platform for images: add some of [linux/amd64 linux/arm64]",
+	} {
+		_, err := platformsOf(list)
+		g.Expect(err).To(MatchError(ContainSubstring(want)), list)
+	}
+}
+
 // tracked is a copy of this repository as git has it.
 func tracked(t *testing.T) string {
 	t.Helper()
@@ -121,17 +150,12 @@ func TestTheImageHoldsWhatItNeeds(t *testing.T) {
 	g := NewWithT(t)
 	made := from(t, filepath.Join("testdata", "hello"), 0)
 	g.Expect(made.makeImages(t.Context())).To(Succeed())
-	index, err := layout.ImageIndexFromPath(filepath.Join(made.out, imagesFolder, controllerName))
-	g.Expect(err).NotTo(HaveOccurred())
-	top, err := index.IndexManifest()
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(top.Manifests[0].Annotations).To(HaveKeyWithValue("org.opencontainers.image.ref.name", "v0.1.0"))
+	entry, platforms := imageOf(t, made)
+	g.Expect(entry.Annotations).To(HaveKeyWithValue("org.opencontainers.image.ref.name", "v0.1.0"))
 	list, err := os.ReadFile(filepath.Join(made.out, imagesList))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(list)).To(HavePrefix("registry.example.com/belay/belay-controller:v0.1.0@" + top.Manifests[0].Digest.String() + "\nregistry.example.com/belay/kubectl-belay:v0.1.0@sha256:"))
+	g.Expect(string(list)).To(HavePrefix("registry.example.com/belay/belay-controller:v0.1.0@" + entry.Digest.String() + "\nregistry.example.com/belay/kubectl-belay:v0.1.0@sha256:"))
 
-	platforms, err := index.ImageIndex(top.Manifests[0].Digest)
-	g.Expect(err).NotTo(HaveOccurred())
 	manifest, err := platforms.IndexManifest()
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(manifest.Manifests).To(HaveLen(2))
@@ -156,6 +180,19 @@ func TestTheImageHoldsWhatItNeeds(t *testing.T) {
 			g.Expect(said(t, files["belay-controller"])).To(Equal("version v0.1.0\n"))
 		}
 	}
+}
+
+// imageOf is the controller's image, and its entry in the layout.
+func imageOf(t *testing.T, of release) (v1.Descriptor, v1.ImageIndex) {
+	t.Helper()
+	g := NewWithT(t)
+	index, err := layout.ImageIndexFromPath(filepath.Join(of.out, imagesFolder, controllerName))
+	g.Expect(err).NotTo(HaveOccurred())
+	top, err := index.IndexManifest()
+	g.Expect(err).NotTo(HaveOccurred())
+	image, err := index.ImageIndex(top.Manifests[0].Digest)
+	g.Expect(err).NotTo(HaveOccurred())
+	return top.Manifests[0], image
 }
 
 func filesOf(t *testing.T, image v1.Image) map[string][]byte {

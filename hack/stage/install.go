@@ -20,7 +20,7 @@ import (
 // Build compiles a command of this repository without libc and returns its path.
 func (s *Stage) Build(ctx context.Context, pkg string) (string, error) {
 	binary := filepath.Join(s.Root, "bin", filepath.Base(pkg))
-	command := s.command(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, pkg)
+	command := s.Command(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, pkg)
 	command.Env = append(command.Env, "CGO_ENABLED=0")
 	command.Stdout, command.Stderr = s.log, s.log
 	if err := command.Run(); err != nil {
@@ -179,7 +179,7 @@ func (s *Stage) Uninstall(ctx context.Context) error {
 
 // Apply server-side applies manifests, and is quiet when it works.
 func (s *Stage) Apply(ctx context.Context, manifests string) error {
-	command := s.command(ctx, "kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=stage", "-f", "-")
+	command := s.Command(ctx, "kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=stage", "-f", "-")
 	command.Stdin = strings.NewReader(manifests)
 	return quiet(command)
 }
@@ -206,7 +206,7 @@ func (s *Stage) Table(ctx context.Context, args ...string) (string, error) {
 }
 
 func (s *Stage) kubectl(ctx context.Context, args ...string) error {
-	return quiet(s.command(ctx, "kubectl", args...))
+	return quiet(s.Command(ctx, "kubectl", args...))
 }
 
 // quiet runs a command and shows its output only when it fails.

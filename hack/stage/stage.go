@@ -194,8 +194,8 @@ func (s *Stage) env(name string) string {
 	return ""
 }
 
-// command runs in the repository's root with the stage's environment.
-func (s *Stage) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+// Command runs in the repository's root with the stage's environment.
+func (s *Stage) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, s.program(name), args...)
 	command.Dir, command.Env = s.Root, s.environ
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
@@ -215,7 +215,7 @@ func (s *Stage) program(name string) string {
 
 // cluster runs a command of hack/cluster.
 func (s *Stage) cluster(ctx context.Context, args ...string) error {
-	command := s.command(ctx, "go", append([]string{"-C", "hack/cluster", "run", "."}, args...)...)
+	command := s.Command(ctx, "go", append([]string{"-C", "hack/cluster", "run", "."}, args...)...)
 	command.Stdout, command.Stderr = s.log, s.log
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("%s: %w", command, err)
@@ -224,7 +224,7 @@ func (s *Stage) cluster(ctx context.Context, args ...string) error {
 }
 
 func (s *Stage) output(ctx context.Context, name string, args ...string) (string, error) {
-	command := s.command(ctx, name, args...)
+	command := s.Command(ctx, name, args...)
 	command.Stderr = s.log
 	out, err := command.Output()
 	if err != nil {

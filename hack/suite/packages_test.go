@@ -12,9 +12,10 @@ import (
 
 // elsewhere are the packages whose tests are in no suite, each with who runs them instead.
 var elsewhere = map[string]string{
-	"test/servers": "make test-extended",
-	"test/kill":    "make kill",
-	"hack/gitops":  "make test-extended",
+	"test/servers":          "make test-extended",
+	"test/kill":             "make kill",
+	"hack/gitops":           "make test-extended",
+	"hack/release/journeys": "make test-extended",
 }
 
 // TestNoPackageIsForgotten: each package with tests is in a suite, or in the list above.

@@ -1,70 +1,32 @@
 package integration
 
 import (
-	"bytes"
-	"io"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
-	"helm.sh/helm/v4/pkg/action"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
-	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	"helm.sh/helm/v4/pkg/kube"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	packing "belay.dev/belay/hack/release/internal/archive"
+	"belay.dev/belay/hack/release/internal/helm"
 	"belay.dev/belay/hack/release/internal/manifests"
 )
 
-// helm is Helm's own code, with a namespace to install into.
-type helm struct {
-	t         *testing.T
-	using     *action.Configuration
-	namespace string
-}
-
-func newHelm(t *testing.T, config *rest.Config, namespace string) helm {
+// newHelm is Helm with nothing of the person's: neither a kubeconfig nor the cache
+// beside it.
+func newHelm(t *testing.T, config *rest.Config, namespace string) helm.Helm {
 	t.Helper()
-	// Nothing of the person's: neither a kubeconfig nor the cache beside it.
 	t.Setenv("KUBECONFIG", "/dev/null")
-	cache := t.TempDir()
-	flags := genericclioptions.NewConfigFlags(false)
-	flags.APIServer, flags.Namespace, flags.CacheDir = &config.Host, &namespace, &cache
-	flags.WrapConfigFn = func(*rest.Config) *rest.Config { return rest.CopyConfig(config) }
-	using := action.NewConfiguration(action.ConfigurationSetLogger(slog.NewTextHandler(io.Discard, nil)))
-	if err := using.Init(flags, namespace, "secrets"); err != nil {
+	out, err := helm.New(config, namespace, t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
-	return helm{t: t, using: using, namespace: namespace}
-}
-
-// release is `helm install` and `helm upgrade` with --reset-then-reuse-values.
-func (h helm) release(of *chart.Chart, set values) error {
-	h.t.Helper()
-	if history, err := action.NewHistory(h.using).Run("belay"); err == nil && len(history) > 0 {
-		upgrade := action.NewUpgrade(h.using)
-		upgrade.Namespace, upgrade.WaitStrategy, upgrade.Timeout, upgrade.ResetThenReuseValues = h.namespace, kube.HookOnlyStrategy, time.Minute, true
-		_, err := upgrade.RunWithContext(h.t.Context(), "belay", of, set)
-		return err
-	}
-	install := action.NewInstall(h.using)
-	install.ReleaseName, install.Namespace, install.CreateNamespace, install.WaitStrategy, install.Timeout = "belay", h.namespace, true, kube.HookOnlyStrategy, time.Minute
-	_, err := install.RunWithContext(h.t.Context(), of, set)
-	return err
-}
-
-func (h helm) uninstall() error {
-	uninstall := action.NewUninstall(h.using)
-	uninstall.WaitStrategy, uninstall.Timeout = kube.HookOnlyStrategy, time.Minute
-	_, err := uninstall.Run("belay")
-	return err
+	return out
 }
 
 // archived is the chart's archive of a release as Helm reads it, after a change to its
@@ -82,7 +44,7 @@ func archived(t *testing.T, version, image string, change func(name, text string
 	if err != nil {
 		t.Fatal(err)
 	}
-	of, err := loader.LoadArchive(bytes.NewReader(tgz))
+	of, err := helm.Load(tgz)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +58,7 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 	config, admin := server(t)
 	by := newHelm(t, config, "delivery")
 	first := archived(t, "v0.1.0", image, func(_, text string) string { return text })
-	g.Expect(by.release(first, values{"replicas": 3})).To(Succeed())
+	g.Expect(by.Release(t.Context(), first, values{"replicas": 3})).To(Succeed())
 	for _, o := range rendered(t, "delivery", values{"replicas": 3}) {
 		g.Expect(get(t, admin, o)).To(Succeed(), "%s %s", o.GetKind(), o.GetName())
 	}
@@ -132,7 +94,7 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 		return strings.Replace(text, "\n    singular: ", "\n    categories: [deliveries]\n    singular: ", 1)
 	}
 	second := archived(t, "v0.2.0", next, changed)
-	g.Expect(by.release(second, values{"extraArgs": []any{"--zap-log-level=debug"}})).To(Succeed())
+	g.Expect(by.Release(t.Context(), second, values{"extraArgs": []any{"--zap-log-level=debug"}})).To(Succeed())
 	g.Expect(deployed(t, admin, "spec", "replicas")).To(BeNumerically("==", 3), "a value of the install is lost")
 	g.Expect(deployed(t, admin, "spec", "template", "spec", "containers")).To(ConsistOf(And(
 		HaveKeyWithValue("image", next), HaveKeyWithValue("args", ContainElement("--zap-log-level=debug")))))
@@ -145,7 +107,7 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 	guards(t, admin)
 
 	// Uninstalled, the CRDs stay with what is in them, and nothing else does.
-	g.Expect(by.uninstall()).To(Succeed())
+	g.Expect(by.Uninstall()).To(Succeed())
 	for _, o := range rendered(t, "delivery", nil) {
 		if o.GetKind() == "CustomResourceDefinition" {
 			g.Expect(get(t, admin, o)).To(Succeed(), o.GetName())
@@ -156,11 +118,11 @@ func TestHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 	survive()
 
 	// Installed once more it finds them, and with crds.keep=false they go.
-	g.Expect(by.release(second, nil)).To(Succeed())
+	g.Expect(by.Release(t.Context(), second, nil)).To(Succeed())
 	survive()
 	guards(t, admin)
-	g.Expect(by.release(second, values{"crds": values{"keep": false}})).To(Succeed())
-	g.Expect(by.uninstall()).To(Succeed())
+	g.Expect(by.Release(t.Context(), second, values{"crds": values{"keep": false}})).To(Succeed())
+	g.Expect(by.Uninstall()).To(Succeed())
 	g.Eventually(func() bool { return apierrors.IsNotFound(get(t, admin, crd)) }).WithTimeout(soon).Should(BeTrue())
 }
 

@@ -27,7 +27,7 @@ func TestHelmWaitsForTheRollout(t *testing.T) {
 	}
 	g.Expect(admin.Create(t.Context(), object("v1", "Namespace", "", "shop"))).To(Succeed())
 	guards(t, admin)
-	helm := newHelm(t, config, "shop")
+	by := newHelm(t, config, "shop")
 	shop := func(image string) *chart.Chart {
 		workload, rollout := deployment("checkout"), sample(t, "rollout.yaml")
 		g.Expect(unstructured.SetNestedSlice(workload.Object, []any{map[string]any{"name": "app", "image": image}}, "spec", "template", "spec", "containers")).To(Succeed())
@@ -39,10 +39,10 @@ func TestHelmWaitsForTheRollout(t *testing.T) {
 		}
 		return out
 	}
-	g.Expect(helm.release(shop("app:v1"), nil)).To(Succeed())
+	g.Expect(by.Release(t.Context(), shop("app:v1"), nil)).To(Succeed())
 	controller := impersonated(t, config, "system:serviceaccount:belay:controller")
 	upgrade := func(image string) error {
-		upgrade := action.NewUpgrade(helm.using)
+		upgrade := action.NewUpgrade(by.Using)
 		upgrade.Namespace, upgrade.WaitStrategy, upgrade.Timeout, upgrade.RollbackOnFailure = "shop", kube.StatusWatcherStrategy, 2*time.Second, true
 		_, err := upgrade.RunWithContext(t.Context(), "belay", shop(image), nil)
 		return err
