@@ -22,13 +22,23 @@ func awaitApproval(f *facts) Decision {
 	if s := f.step(); s.AwaitsApprovalSince != nil {
 		since = *s.AwaitsApprovalSince
 	}
-	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; to go on, a person with the verb approve gives the command Approve (kubectl belay approve), and a trigger that fires still rolls back",
-		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary()))
+	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s (verb approve)",
+		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve")))
 	d.Key = fmt.Sprint(f.step().Index)
 	s := f.step()
 	s.Next, s.NextAt, s.AwaitsApprovalSince = "approval of "+f.stage(), nil, &since
 	d.Status.Step = &s
 	return d
+}
+
+// kubectlBelay is a command of the command line about this Rollout. A plug-in takes no flag
+// before its name.
+func (f *facts) kubectlBelay(command string) string {
+	line := "kubectl belay " + command + " " + f.in.Name
+	if f.in.Namespace != "" {
+		line += " -n " + f.in.Namespace
+	}
+	return line
 }
 
 // noteApproval ends the wait of a step for its approval with a decision after which it waits
