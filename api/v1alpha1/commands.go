@@ -43,6 +43,15 @@ func (s *RolloutStatus) CommandedPause() *PauseStatus {
 	return s.Pause
 }
 
+// ApprovalMissing reports whether a step of these needs an approval that nobody has given; s
+// is the step in progress. A later step has none yet.
+func (s *StepStatus) ApprovalMissing(steps []Step, index int32) bool {
+	if int(index) >= len(steps) || steps[index].Approval != ApprovalRequired {
+		return false
+	}
+	return s == nil || s.Index != index || s.Approval == nil
+}
+
 // Waited is how long the run could not go on in this step and what follows it, because it
 // was paused or the Deployment had 0 replicas.
 func (s *StepStatus) Waited(now time.Time) time.Duration {

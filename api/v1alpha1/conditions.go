@@ -35,6 +35,7 @@ const (
 	ReasonProgressing        = "Progressing"
 	ReasonHolding            = "Holding"
 	ReasonPaused             = "Paused"
+	ReasonAwaitingApproval   = "AwaitingApproval"
 	ReasonPromoting          = "Promoting"
 	ReasonBaking             = "Baking"
 	ReasonRollingBack        = "RollingBack"

@@ -44,6 +44,9 @@ const (
 	// AnnotationActionRevision limits a command to one revision; with another one the
 	// command is refused.
 	AnnotationActionRevision = "belay.dev/action-revision"
+	// AnnotationActionStep limits a command to one step, counted from 1; in another one the
+	// command is refused. ActionSkip and ActionApprove have to name their step.
+	AnnotationActionStep = "belay.dev/action-step"
 	// AnnotationActionReason is free text that is recorded.
 	AnnotationActionReason = "belay.dev/action-reason"
 	// AnnotationActionBy is the authenticated author of the command. The guard sets it at
@@ -111,6 +114,12 @@ const (
 	// ActionPromote ends the remaining steps of the candidate: it gets weight 100 and its
 	// bake, which has to pass. It has to name the candidate's revision.
 	ActionPromote Action = "Promote"
+	// ActionSkip ends the step that it names, whatever its triggers do not know yet: the next
+	// one begins as if it had passed. A step that needs an approval has to have it before.
+	ActionSkip Action = "Skip"
+	// ActionApprove approves the step that it names, which needs that by Step.Approval. The
+	// step ends once it has passed, too.
+	ActionApprove Action = "Approve"
 	// ActionPause keeps the candidate at its present weight until ActionResume. Triggers
 	// still roll it back.
 	ActionPause Action = "Pause"
@@ -120,8 +129,15 @@ const (
 
 // Commands lists the names of all commands.
 func Commands() []string {
-	return []string{string(ActionAbort), string(ActionPause), string(ActionPromote), string(ActionResume), string(ActionRetry)}
+	var names []string
+	for _, a := range []Action{ActionAbort, ActionApprove, ActionPause, ActionPromote, ActionResume, ActionRetry, ActionSkip} {
+		names = append(names, string(a))
+	}
+	return names
 }
+
+// OfStep reports whether the command has to name a step.
+func (a Action) OfStep() bool { return a == ActionSkip || a == ActionApprove }
 
 // Known reports whether there is such a command.
 func (a Action) Known() bool { return slices.Contains(Commands(), string(a)) }

@@ -234,12 +234,20 @@ type StepStatus struct {
 	// nor for the hold or the bake.
 	// +optional
 	WaitsSince *metav1.Time `json:"waitsSince,omitempty"`
-	// waitedSeconds is how long it has waited so before, in this step and what follows it.
+	// approval is who has approved this step, which needs that; absent while nobody has.
+	// +optional
+	Approval *ApprovalStatus `json:"approval,omitempty"`
+	// awaitsApprovalSince is since when the step has passed but for its approval; absent
+	// while it does not wait for that. The time does not count against stepDeadline.
+	// +optional
+	AwaitsApprovalSince *metav1.Time `json:"awaitsApprovalSince,omitempty"`
+	// waitedSeconds is how long it has waited so before, also for an approval, in this step
+	// and what follows it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
-	// waitedBefore is how many of those seconds were over when the hold or the bake in
-	// progress began. They do not make it longer.
+	// waitedBefore is how many of those seconds do not make the hold or the bake in progress
+	// longer: they were over when it began, or were a wait for an approval.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedBefore int64 `json:"waitedBefore,omitempty"`
@@ -331,6 +339,21 @@ type PauseStatus struct {
 	At metav1.Time `json:"at"`
 }
 
+// ApprovalStatus is the approval of a step by a person. It ends with its step.
+type ApprovalStatus struct {
+	// by is the authenticated author of the command Approve.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by,omitempty"`
+	// reason that they gave.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason,omitempty"`
+	// at is when the approval was given.
+	// +required
+	At metav1.Time `json:"at"`
+}
+
 // RollbackStatus is why the candidate is being rolled back, and the outcome of its run.
 type RollbackStatus struct {
 	// outcome the run will have: RolledBack, Superseded or Cancelled.
@@ -355,7 +378,7 @@ type RollbackStatus struct {
 
 // PromotionStatus is the progress of bake and handover.
 type PromotionStatus struct {
-	// startedAt is when the last step passed, or the command Promote ended the steps.
+	// startedAt is when the last step passed, or a person ended it: see actor.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
 	// fullAt is when the gateway acknowledged that the canary gets all requests; without
@@ -371,11 +394,11 @@ type PromotionStatus struct {
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
 	// message is why this mode is used, who asked for it in a bypass, and who ended the
-	// steps by the command Promote.
+	// steps by the command Promote, or the last one by Skip.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// actor is who bypassed Belay, or gave the command Promote.
+	// actor is who bypassed Belay, or ended the last step by the command Promote or Skip.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Actor string `json:"actor,omitempty"`

@@ -214,8 +214,8 @@ type RouteRef struct {
 
 // Step gives the candidate a weight. It passes when the canary has the pods that the weight
 // needs, the gateway has acknowledged the weight (without spec.traffic: when those pods
-// are ready), hold has elapsed since then, and every guardrail passes on samples taken
-// since then.
+// are ready), hold has elapsed since then, every guardrail passes on samples taken since
+// then, and the approval is there, if approval requires one.
 type Step struct {
 	// name of the step, for people.
 	// +optional
@@ -237,7 +237,25 @@ type Step struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Hold metav1.Duration `json:"hold,omitempty"`
+
+	// approval is Required to let the step wait at its end, once all else has passed, for a
+	// person who may give the command Approve: the RBAC verb approve on this Rollout. That
+	// wait does not count against stepDeadline, and a trigger that fires ends it with a
+	// rollback. Absent means NotRequired.
+	// +optional
+	Approval Approval `json:"approval,omitempty"`
 }
+
+// Approval is whether a step waits for a person at its end.
+// +kubebuilder:validation:Enum=NotRequired;Required
+type Approval string
+
+const (
+	// ApprovalNotRequired lets a step end when it has passed.
+	ApprovalNotRequired Approval = "NotRequired"
+	// ApprovalRequired lets a step that has passed wait for the command Approve.
+	ApprovalRequired Approval = "Required"
+)
 
 // GuardrailRef names a Guardrail in the Rollout's own namespace.
 type GuardrailRef struct {

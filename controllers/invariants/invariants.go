@@ -50,6 +50,7 @@ var decisions = []struct {
 	{"OnlyWrongVersionsGo", each((*check).emergencies)},
 	{"NothingAdvancesUnjudged", (*check).advance},
 	{"PauseHolds", (*check).pause},
+	{"ApprovalIsGiven", (*check).approval},
 	{"FailRollsBack", (*check).failure},
 	{"ObserveDecidesNothing", (*check).observation},
 	{"DeletionOnlyReleases", (*check).deletion},

@@ -172,6 +172,12 @@ func TestCheckAccepts(t *testing.T) {
 		{"rolling back", given(because(true)), entering(v1alpha1.PhaseRollingBack)},
 		{"promoting with an observed fail", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting)},
 		{"promoting by command on unknown", given(because(false), asked(v1alpha1.ActionPromote, tried)), promotedByCommand},
+		{"skipping by command on unknown", given(because(false), askedFor(v1alpha1.ActionSkip, "1")), toStep(1, nil)},
+		{"skipping the last step by command", given(askedFor(v1alpha1.ActionSkip, "2"), inStep(1)), promotedByCommand},
+		{"skipping an approved step by command", given(askedFor(v1alpha1.ActionSkip, "1"), needsApproval(0), approvedBy("ann")), toStep(1, nil)},
+		{"approving by command", given(askedFor(v1alpha1.ActionApprove, "1"), needsApproval(0)), toStep(0, &v1alpha1.ApprovalStatus{By: "ann"})},
+		{"leaving an approved step", given(needsApproval(0), approvedBy("ann")), toStep(1, nil)},
+		{"waiting for an approval", given(needsApproval(0)), awaiting},
 		{"pausing by command", given(asked(v1alpha1.ActionPause, "")), pausing(&v1alpha1.PauseStatus{Revision: tried})},
 		{"resuming by command", given(pausedByPerson, asked(v1alpha1.ActionResume, "")), pausing(nil)},
 		{"more pods for a weight, paused by a person", given(pausedByPerson, byPods, func(in *plan.Input) { in.Workload.Replicas, in.Canary.Desired, in.Canary.Ready = 10, 1, 1 }), doing(plan.ScaleCanary{Replicas: 2})},
@@ -187,6 +193,46 @@ func TestCheckAccepts(t *testing.T) {
 
 func asked(a v1alpha1.Action, revision string) func(*plan.Input) {
 	return func(in *plan.Input) { in.Action = &plan.Action{Action: a, Token: "1", Revision: revision, By: "ann"} }
+}
+
+// askedFor is a command for the candidate in one step.
+func askedFor(a v1alpha1.Action, step string) func(*plan.Input) {
+	return func(in *plan.Input) {
+		asked(a, tried)(in)
+		in.Action.Step = step
+	}
+}
+
+// inStep is the second step, with its weight.
+func inStep(index int32) func(*plan.Input) {
+	return func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = index, at(50) }
+}
+
+func needsApproval(index int32) func(*plan.Input) {
+	return func(in *plan.Input) { in.Spec.Steps[index].Approval = v1alpha1.ApprovalRequired }
+}
+
+func approvedBy(who string) func(*plan.Input) {
+	return func(in *plan.Input) { in.Status.Step.Approval = &v1alpha1.ApprovalStatus{By: who} }
+}
+
+// toStep is a decision that is then in this step, with this approval.
+func toStep(index int32, approval *v1alpha1.ApprovalStatus) func(plan.Input) plan.Decision {
+	return func(in plan.Input) plan.Decision {
+		d := doing(nil)(in)
+		if index != d.Status.Step.Index {
+			d.Status.Step = &v1alpha1.StepStatus{Index: index, EnteredAt: past}
+		}
+		d.Status.Step.Approval = approval
+		return d
+	}
+}
+
+// awaiting is a decision that waits for an approval.
+func awaiting(in plan.Input) plan.Decision {
+	d := doing(nil)(in)
+	d.Status.Step.AwaitsApprovalSince = &past
+	return d
 }
 
 func pausedByPerson(in *plan.Input) {
@@ -251,10 +297,26 @@ func TestCheckRefuses(t *testing.T) {
 		{"rolling back for one that observes", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail)), for1, "whose mode is Observe"},
 		{"holding for one that observes", given(), noting(1, plan.SetSplit{}), "does something for trigger shop/1"},
 		{"noting two at once", given(), noting(2, nil), "notes 2 triggers"},
-		{"promoting by command while a trigger fires", given(because(true), asked(v1alpha1.ActionPromote, tried)), promotedByCommand, "promotes by command while a trigger fires"},
-		{"promoting by command what it does not name", given(asked(v1alpha1.ActionPromote, "")), promotedByCommand, "promotes another version than the command names"},
+		{"promoting by command while a trigger fires", given(because(true), asked(v1alpha1.ActionPromote, tried)), promotedByCommand, "ends steps by command while a trigger fires"},
+		{"promoting by command what it does not name", given(asked(v1alpha1.ActionPromote, "")), promotedByCommand, "ends steps of another version than the command names"},
 		{"promoting by command while paused", given(asked(v1alpha1.ActionPromote, tried), pausedByPerson), promotedByCommand, "leaves a step while paused"},
 		{"promoting by command to the bake", given(asked(v1alpha1.ActionPromote, tried), func(in *plan.Input) { in.Route.Split = at(100) }), entering(v1alpha1.PhaseBaking), "promotes by command to phase Baking"},
+		{"promoting by command past a step that needs an approval", given(asked(v1alpha1.ActionPromote, tried), needsApproval(1)), promotedByCommand, "past step 1, which needs an approval"},
+		{"skipping by command while a trigger fires", given(because(true), askedFor(v1alpha1.ActionSkip, "1")), toStep(1, nil), "ends steps by command while a trigger fires"},
+		{"skipping another step than is named", given(askedFor(v1alpha1.ActionSkip, "2")), toStep(1, nil), `skips step 1, and the command names "2"`},
+		{"skipping two steps", given(askedFor(v1alpha1.ActionSkip, "1")), toStep(2, nil), "or more than one"},
+		{"skipping the last step of a native promotion", given(askedFor(v1alpha1.ActionSkip, "2"), inStep(1), func(in *plan.Input) { in.Spec.Promotion.Mode = v1alpha1.PromotionNative }), promotedByCommand, "skips step 1 to phase Promoting"},
+		{"skipping while paused", given(askedFor(v1alpha1.ActionSkip, "1"), pausedByPerson), toStep(1, nil), "leaves a step while paused"},
+		{"skipping without the approval", given(askedFor(v1alpha1.ActionSkip, "1"), needsApproval(0)), toStep(1, nil), "needs an approval, without one"},
+		{"leaving a step without its approval", given(needsApproval(0)), toStep(1, nil), "needs an approval, without one"},
+		{"promoting without an approval", given(needsApproval(1), inStep(1)), entering(v1alpha1.PhasePromoting), "needs an approval, without one"},
+		{"approving unasked", given(needsApproval(0)), toStep(0, &v1alpha1.ApprovalStatus{By: "ann"}), "which nobody has asked for"},
+		{"approving another step", given(askedFor(v1alpha1.ActionApprove, "2"), needsApproval(0)), toStep(0, &v1alpha1.ApprovalStatus{By: "ann"}), "approves another step than the command names"},
+		{"approving the next step too", given(needsApproval(0), approvedBy("ann")), toStep(1, &v1alpha1.ApprovalStatus{By: "ann"}), "takes it to another step"},
+		{"changing an approval", given(needsApproval(0), approvedBy("ann")), toStep(0, &v1alpha1.ApprovalStatus{By: "bob"}), "changes an approval"},
+		{"forgetting an approval", given(needsApproval(0), approvedBy("ann")), toStep(0, nil), "forgets the approval"},
+		{"waiting for an approval that is there", given(needsApproval(0), approvedBy("ann")), awaiting, "that nobody has to give"},
+		{"waiting for an approval that is not needed", given(), awaiting, "that nobody has to give"},
 		{"widening while paused by a person", given(pausedByPerson, func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), "increases the weight while paused"},
 		{"promoting while paused by a person", given(pausedByPerson, func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), "leaves a step while paused"},
 		{"ending the bake while paused by a person", given(in(v1alpha1.PhaseBaking), pausedByPerson), entering(v1alpha1.PhaseHandingOver), "ends the bake while paused"},

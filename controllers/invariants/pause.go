@@ -44,10 +44,9 @@ func (c *check) weightReached() bool {
 // candidate.
 func (c *check) pause() {
 	was, is := c.in.Status.Pause, c.d.Status.Pause
-	asked := func(a v1alpha1.Action) bool { return c.in.Action != nil && c.in.Action.Action == a }
 	switch {
 	case was == nil && is != nil:
-		c.require(asked(v1alpha1.ActionPause) && is.Revision == c.tried(), "pauses revision %s, which nobody has asked for", is.Revision)
+		c.require(c.asked(v1alpha1.ActionPause) && is.Revision == c.tried(), "pauses revision %s, which nobody has asked for", is.Revision)
 		c.require(!c.in.Canary.Handed, "pauses a candidate that the Deployment owns")
 	case was != nil && is != nil:
 		c.require(*was == *is, "changes a pause")
@@ -56,6 +55,6 @@ func (c *check) pause() {
 		rejected := s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack && s.Rollback != nil && s.Rollback.Outcome == v1alpha1.OutcomeRolledBack
 		replaced := s.Candidate != nil && s.Candidate.Revision != was.Revision || c.declared() != was.Revision && !s.Phase.InRun() || s.Stable != nil && s.Stable.Revision == was.Revision
 		taken := s.Phase == v1alpha1.PhaseHandingOver && (c.in.Canary.Handed || !byHandOver(s.Promotion))
-		c.require(asked(v1alpha1.ActionResume) || rejected || replaced || taken, "ends the pause of a candidate that goes on")
+		c.require(c.asked(v1alpha1.ActionResume) || rejected || replaced || taken, "ends the pause of a candidate that goes on")
 	}
 }

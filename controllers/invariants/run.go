@@ -43,8 +43,13 @@ func (c *check) passesStep(stepped bool) {
 		return
 	}
 	c.require(!c.paused(), "leaves a step while paused")
-	if c.commanded() {
+	c.require(c.approved(was.Index), "leaves step %d, which needs an approval, without one", was.Index)
+	switch {
+	case c.asked(v1alpha1.ActionPromote):
 		c.promotes(stepped)
+		return
+	case c.asked(v1alpha1.ActionSkip):
+		c.skips(stepped)
 		return
 	}
 	c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
@@ -60,16 +65,12 @@ func (c *check) passesStep(stepped bool) {
 // follows, or in a native promotion the last step, is judged as ever.
 func (c *check) promotes(stepped bool) {
 	native := c.in.Spec.Promotion.Mode == v1alpha1.PromotionNative
-	c.require(c.in.Action.Revision != "" && c.in.Action.Revision == c.tried() && c.declared() == c.tried(), "promotes another version than the command names")
-	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "promotes by command while a trigger fires")
-	c.require(len(c.d.Effects) == 0, "promotes by command, and does %s at once", c.d.Does())
+	c.leavesByCommand()
+	for i := range c.in.Spec.Steps {
+		c.require(int32(i) < c.in.Status.Step.Index || c.approved(int32(i)), "promotes by command past step %d, which needs an approval", i)
+	}
 	c.require(stepped == native && (native || c.d.Status.Phase == v1alpha1.PhasePromoting), "promotes by command to phase %s", c.d.Status.Phase)
 	c.require(!stepped || int(c.d.Status.Step.Index) == len(c.in.Spec.Steps)-1 && c.d.Status.Step.AcknowledgedAt == nil, "promotes by command to a step that counts as judged")
-}
-
-// commanded is whether a person has asked to end the steps.
-func (c *check) commanded() bool {
-	return c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionPromote
 }
 
 // leftBehind is a run of another version of Belay that cannot be taken back by weights

@@ -149,6 +149,38 @@ func action(a v1alpha1.Action, of string) change {
 	}
 }
 
+// stepAction is a command for the candidate in one step, counted from 1.
+func stepAction(a v1alpha1.Action, step string) change {
+	return func(in *plan.Input) {
+		action(a, candidateRevision)(in)
+		in.Action.Step = step
+	}
+}
+
+// approval has a step need one.
+func approval(index int32) change {
+	return func(in *plan.Input) {
+		in.Spec.Steps = slices.Clone(in.Spec.Steps)
+		in.Spec.Steps[index].Approval = v1alpha1.ApprovalRequired
+	}
+}
+
+// personApproved is the command Approve for the step in progress, carried out ten minutes ago.
+func personApproved(in *plan.Input) {
+	if in.Status.Step != nil {
+		in.Status.Step.Approval = &v1alpha1.ApprovalStatus{By: "bob", Reason: "looks good", At: recently}
+	}
+}
+
+// awaitsApproval has the step wait for its approval since then.
+func awaitsApproval(since metav1.Time) change {
+	return func(in *plan.Input) {
+		if in.Status.Step != nil {
+			in.Status.Step.AwaitsApprovalSince = &since
+		}
+	}
+}
+
 func rejected(names ...string) change {
 	return func(in *plan.Input) {
 		for _, name := range names {

@@ -17,6 +17,8 @@ var commandsTable = table{
 		{"AbortRequested", abortRequested, abort},
 		{"RetryRequested", retryRequested, retry},
 		{"PromoteRequested", promoteRequested, promote},
+		{"SkipRequested", skipRequested, skip},
+		{"ApproveRequested", approveRequested, approve},
 		{"PauseRequested", pauseRequested, pause},
 		{"ResumeRequested", resumeRequested, resume},
 		{"ActionRefused", always, refuseAction},
@@ -88,10 +90,7 @@ func promote(f *facts) Decision {
 		d.Reason = v1alpha1.ReasonProgressing
 		d.Why = fmt.Sprintf("%s is promoted: %s; promotion.mode is Native, so it goes to step %d of %d, which has to pass", imageOf(f.in.Status.Candidate), ends, last+1, last+1)
 	} else {
-		d.Status.Phase = v1alpha1.PhasePromoting
-		d.Status.Promotion = &v1alpha1.PromotionStatus{
-			StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Message: v1alpha1.Bounded(ends, 1024), Actor: v1alpha1.Bounded(f.in.Action.By, 256),
-		}
+		f.promoteUnjudged(&d, ends)
 	}
 	d.Recheck = 1
 	f.handle(&d, "")
@@ -167,6 +166,10 @@ func (f *facts) whyNot() string {
 		return fmt.Sprintf("only a rolled-back version that the Deployment still declares can run again; the phase is %s", f.in.Status.Phase)
 	case v1alpha1.ActionPromote:
 		return f.notPromotable()
+	case v1alpha1.ActionSkip:
+		return f.notSkippable()
+	case v1alpha1.ActionApprove:
+		return f.notApprovable()
 	case v1alpha1.ActionPause:
 		return f.notPausable()
 	case v1alpha1.ActionResume:
@@ -195,17 +198,9 @@ func (f *facts) notOnTrial() string {
 // notPromotable is why the steps of the candidate cannot be ended; empty when they can.
 func (f *facts) notPromotable() string {
 	image := imageOf(f.in.Status.Candidate)
-	switch {
-	case !cancellable(f):
-		return f.notOnTrial()
-	case f.in.Action.Revision == "":
-		return fmt.Sprintf("it has to name the revision that is promoted: give it again with %s: %q", v1alpha1.AnnotationActionRevision, f.candidate)
-	case f.declared != f.candidate:
-		return fmt.Sprintf("the Deployment declares %s meanwhile, and %s ends", imageOf(&f.in.Workload.Declared), image)
-	case formerRun(f):
-		return fmt.Sprintf("another version of Belay started the run of %s: it is rolled back, and a new run starts", image)
-	case gating(f), f.in.Status.Step == nil:
-		return fmt.Sprintf("no run of %s has started yet: promote it once it is in a step", image)
+	switch why := f.notInStep(); {
+	case why != "":
+		return why
 	case paused(f):
 		return fmt.Sprintf("%s is paused %s: it goes on after %s", image, f.pausedBy(), f.endOfPause())
 	case handingOver(f):
@@ -214,6 +209,8 @@ func (f *facts) notPromotable() string {
 		return fmt.Sprintf("the bake of %s is over, and not every trigger passes: %s. Nothing that was not judged becomes stable by this command: wait, abort, or let it roll out unjudged by a bypass (verb bypass)", image, v1alpha1.Bounded(f.undecidedBecause(), 200))
 	case atFullWeight(f):
 		return fmt.Sprintf("%s is past its steps already, and its bake is not skipped: it becomes stable when that has passed", image)
+	case f.unapproved() != "":
+		return fmt.Sprintf("%s needs an approval, and Promote does not stand for one: once that has it, the steps after it can be ended", f.unapproved())
 	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative && !stepHasNext(f):
 		return fmt.Sprintf("%s is in its last step, and promotion.mode is Native: that step has to pass, because no bake follows that weights lead back from", image)
 	default:

@@ -225,8 +225,10 @@ type Action struct {
 	Action   v1alpha1.Action
 	Token    string
 	Revision string
-	Reason   string
-	By       string
+	// Step that the command is for, counted from 1; empty where it names none.
+	Step   string
+	Reason string
+	By     string
 }
 
 // ObservedVerdict is a trigger in mode Observe that would roll back.

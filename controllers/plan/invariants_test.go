@@ -219,8 +219,13 @@ func (c *checker) advances() {
 		if was == nil {
 			return
 		}
-		if c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionPromote {
+		c.require(c.approved(was.Index), "leaves step %d without its approval", was.Index)
+		switch {
+		case c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionPromote:
 			c.endsSteps(native)
+			return
+		case c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionSkip:
+			c.endsStep(stepped, native)
 			return
 		}
 		c.require(!stepped || is.Index == was.Index+1, "skips from step %d to %d", was.Index, is.Index)
@@ -245,12 +250,37 @@ func (c *checker) advances() {
 // endsSteps: the command Promote takes a candidate to its promotion, or natively to its last
 // step, and judges, scales and shares nothing itself.
 func (c *checker) endsSteps(native bool) {
-	c.require(!native && c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "ends the steps of what fails, or hands it over")
-	c.require(c.in.Action.Revision == c.candidate && c.declared == c.candidate && !c.paused() && !c.in.Run.Former, "ends the steps of another version than was asked for, or of a paused one")
+	c.endsByCommand(native)
 	s := c.d.Status.Step
+	for i := range c.in.Spec.Steps {
+		c.require(int32(i) < c.in.Status.Step.Index || c.approved(int32(i)), "ends step %d without its approval", i)
+	}
 	c.require(s != nil && s.AcknowledgedAt == nil && int(s.Index) == len(c.in.Spec.Steps)-1 && len(c.d.Effects) == 0, "ends the steps somewhere else than before the last weight")
 	byItself := c.in.Spec.Promotion.Mode == v1alpha1.PromotionNative
 	c.require(byItself == (c.d.Status.Phase == v1alpha1.PhaseStepping), "ends the steps in phase %s", c.d.Status.Phase)
+}
+
+// endsStep: the command Skip takes a candidate one step on, or from the last to its promotion.
+func (c *checker) endsStep(stepped, native bool) {
+	c.endsByCommand(native)
+	was, s := c.in.Status.Step.Index, c.d.Status.Step
+	last := int(was) == len(c.in.Spec.Steps)-1
+	c.require(c.in.Action.Step == fmt.Sprint(was+1), "ends step %d, asked was step %q", was, c.in.Action.Step)
+	c.require(s != nil && s.AcknowledgedAt == nil && s.Approval == nil && len(c.d.Effects) == 0, "skips to what counts as judged or approved")
+	c.require(stepped != last && (last || s.Index == was+1), "skips from step %d to %d", was, s.Index)
+	c.require(!last || c.in.Spec.Promotion.Mode != v1alpha1.PromotionNative, "skips the last judgement of a native promotion")
+}
+
+// endsByCommand: what a person ends does not fail, is the version that they name, and goes on.
+func (c *checker) endsByCommand(native bool) {
+	c.require(!native && c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "ends the steps of what fails, or hands it over")
+	c.require(c.in.Action.Revision == c.candidate && c.declared == c.candidate && !c.paused() && !c.in.Run.Former, "ends the steps of another version than was asked for, or of a paused one")
+}
+
+// approved is whether a step needs no approval, or has it.
+func (c *checker) approved(index int32) bool {
+	s := c.in.Status.Step
+	return int(index) >= len(c.in.Spec.Steps) || c.in.Spec.Steps[index].Approval != v1alpha1.ApprovalRequired || s != nil && s.Index == index && s.Approval != nil
 }
 
 // paused: by the spec, or by a person for this candidate.

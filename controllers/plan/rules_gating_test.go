@@ -71,6 +71,7 @@ func gatingCases() []ruleCase {
 		works("StableNotReady", "two versions run", given(gating, active(unready(stable(2)), newer(2))), nil, phase, v1alpha1.ReasonWorkloadNotReady, "2 versions"),
 
 		works("RevertStarts", "what was stable before", given(gating, back), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing, "without steps").then(starting...),
+		works("RevertStarts", "although its steps need approvals", given(gating, back, approval(0), approval(1)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing).then(starting...),
 		works("RevertStarts", "whatever the pre-flight says", given(gating, back, preflight(v1alpha1.VerdictFail)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing).then(starting...),
 		works("RevertStarts", "two versions back, of two", given(gating, twoBack, revisions(2)), plan.CreateRun{}, v1alpha1.PhasePromoting, progressing).then(starting...),
 		works("RunStarts", "two versions back, of one", given(gating, twoBack), plan.CreateRun{}, stepping, progressing).then(starting...),

@@ -32,6 +32,7 @@ func (f *facts) finish(d Decision) Decision {
 		}
 	}
 	d.Status.Serving = f.serving()
+	f.noteApproval(d)
 	f.showDirectCallers(&d)
 	if to, ok := EffectOf[SetSplit](d); ok {
 		d.Weight = &v1alpha1.WeightChange{From: f.observedWeight(), To: to.Weight}

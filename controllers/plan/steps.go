@@ -12,11 +12,12 @@ import (
 // and the gateway has acknowledged them.
 var stepsTable = table{
 	name:    "Steps: judgement",
-	about:   "Stepping, with the weight acknowledged: hold, verdicts, next step.",
+	about:   "Stepping, with the weight acknowledged: hold, verdicts, approval, next step.",
 	applies: stepping,
 	rules: []rule{
 		{"StepHolds", holdRunning, holdStep},
 		{"StepUndecided", undecided, holdUndecided},
+		{"AwaitsApproval", approvalMissing, awaitApproval},
 		{"StepPassed", stepHasNext, nextStep},
 		{"StepsPassed", always, startPromotion},
 	},
@@ -80,7 +81,7 @@ func stepHasNext(f *facts) bool { return int(f.step().Index)+1 < len(f.in.Spec.S
 
 func nextStep(f *facts) Decision {
 	f = f.passed()
-	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s passed at %s: %s", f.stage(), f.stepShare(), f.verdictSummary()))
+	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s passed at %s: %s%s", f.stage(), f.stepShare(), f.verdictSummary(), f.approved()))
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
 	d.Recheck = 1
@@ -91,7 +92,7 @@ func nextStep(f *facts) Decision {
 // startPromotion goes on to weight 100, or leaves the rest to the Deployment.
 func startPromotion(f *facts) Decision {
 	f = f.passed()
-	d := f.reconciling(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %s, the last one: %s; promoting", f.stage(), f.stepShare(), f.verdictSummary()))
+	d := f.reconciling(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %s, the last one: %s%s; promoting", f.stage(), f.stepShare(), f.verdictSummary(), f.approved()))
 	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}

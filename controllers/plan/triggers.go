@@ -73,7 +73,7 @@ func (f *facts) deadline() time.Time {
 			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
 		}
 	}
-	must += f.waited()
+	must += f.waited() + f.awaited()
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
 		from, must = r.StartedAt, f.traffic.Drain.Duration
 	}

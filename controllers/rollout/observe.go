@@ -314,9 +314,9 @@ func pendingAction(rollout *v1alpha1.Rollout) *plan.Action {
 	}
 	return &plan.Action{
 		Action: v1alpha1.Action(v1alpha1.Bounded(a[v1alpha1.AnnotationAction], 32)), Token: token,
-		Revision: a[v1alpha1.AnnotationActionRevision],
-		Reason:   v1alpha1.Bounded(a[v1alpha1.AnnotationActionReason], 256),
-		By:       v1alpha1.Bounded(a[v1alpha1.AnnotationActionBy], 256),
+		Revision: a[v1alpha1.AnnotationActionRevision], Step: v1alpha1.Bounded(a[v1alpha1.AnnotationActionStep], 16),
+		Reason: v1alpha1.Bounded(a[v1alpha1.AnnotationActionReason], 256),
+		By:     v1alpha1.Bounded(a[v1alpha1.AnnotationActionBy], 256),
 	}
 }
 

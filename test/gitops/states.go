@@ -83,7 +83,7 @@ func (h Health) Plain() Health {
 }
 
 // ofRollout is derived from the phase and the versions. Of the conditions it reads only
-// what nothing else says: that a person is needed, or a pause.
+// what nothing else says: that a person is needed, a pause, or that a step waits for its approval.
 func ofRollout(r *v1alpha1.Rollout) Health {
 	s := &r.Status
 	waits := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReconciling)
@@ -92,7 +92,7 @@ func ofRollout(r *v1alpha1.Rollout) Health {
 		return Progressing
 	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionStalled):
 		return Failed
-	case waits != nil && waits.Reason == v1alpha1.ReasonPaused:
+	case waits != nil && (waits.Reason == v1alpha1.ReasonPaused || waits.Reason == v1alpha1.ReasonAwaitingApproval):
 		return Suspended
 	case s.Phase == v1alpha1.PhaseStable && s.Candidate == nil && waits == nil:
 		return Healthy

@@ -16,14 +16,15 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// command gives a Rollout a command, for a revision if one is named.
-func command(t *testing.T, c client.Client, rollout, action, token string, revision ...string) error {
+// command gives a Rollout a command, for a revision and a step if they are named.
+func command(t *testing.T, c client.Client, rollout, action, token string, of ...string) error {
 	t.Helper()
-	of := "null"
-	if len(revision) > 0 {
-		of = strconv.Quote(revision[0])
+	limits := []string{"null", "null"}
+	for i, value := range of {
+		limits[i] = strconv.Quote(value)
 	}
-	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q,%q:%s}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, token, v1alpha1.AnnotationActionRevision, of)
+	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q,%q:%s,%q:%s}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, token,
+		v1alpha1.AnnotationActionRevision, limits[0], v1alpha1.AnnotationActionStep, limits[1])
 	object := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: rollout, Namespace: "shop"}}
 	return c.Patch(t.Context(), object, client.RawPatch(types.MergePatchType, document))
 }
@@ -31,19 +32,21 @@ func command(t *testing.T, c client.Client, rollout, action, token string, revis
 func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 	user := dev(t)
 	guarded(t, "bounded", true)
-	NewWithT(t).Eventually(func() error { return command(t, user, "bounded", "Skip", "1") }).WithTimeout(soon).
-		Should(MatchError(ContainSubstring("belay.dev/action must be Abort, Pause, Promote, Resume or Retry")))
+	NewWithT(t).Eventually(func() error { return command(t, user, "bounded", "Dance", "1") }).WithTimeout(soon).
+		Should(MatchError(ContainSubstring("belay.dev/action must be Abort, Approve, Pause, Promote, Resume, Retry or Skip")))
 	for name, c := range map[string]struct{ action, token, refused string }{
-		"abort":           {"Abort", "2", ""},
-		"retry":           {"Retry", "3", ""},
-		"pause":           {"Pause", "6", ""},
-		"resume":          {"Resume", "7", ""},
-		"of no revision":  {"Promote", "8", "Promote needs belay.dev/action-revision"},
-		"lower case":      {"abort", "4", "must be Abort, Pause, Promote, Resume or Retry"},
-		"no action":       {"", "5", "must be Abort, Pause, Promote, Resume or Retry"},
-		"longest token":   {"Abort", strings.Repeat("t", 128), ""},
-		"too long, by 1":  {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
-		"no token at all": {"Promote", "", "needs a new belay.dev/action-token"},
+		"skip, of nothing":    {"Skip", "9", "Approve and Skip need belay.dev/action-revision and belay.dev/action-step"},
+		"approve, of nothing": {"Approve", "10", "Approve and Skip need belay.dev/action-revision and belay.dev/action-step"},
+		"abort":               {"Abort", "2", ""},
+		"retry":               {"Retry", "3", ""},
+		"pause":               {"Pause", "6", ""},
+		"resume":              {"Resume", "7", ""},
+		"of no revision":      {"Promote", "8", "Promote needs belay.dev/action-revision"},
+		"lower case":          {"abort", "4", "must be Abort, Approve, Pause, Promote, Resume, Retry or Skip"},
+		"no action":           {"", "5", "must be Abort, Approve, Pause, Promote, Resume, Retry or Skip"},
+		"longest token":       {"Abort", strings.Repeat("t", 128), ""},
+		"too long, by 1":      {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
+		"no token at all":     {"Promote", "", "needs a new belay.dev/action-token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -58,11 +61,31 @@ func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 	}
 }
 
+// TestCommandsOfAStepNameIt: the number that people see, and the revision.
+func TestCommandsOfAStepNameIt(t *testing.T) {
+	g := NewWithT(t)
+	user := dev(t)
+	guarded(t, "stepped", true)
+	g.Eventually(func() error { return command(t, user, "stepped", "Skip", "1", "bbbbbbbbbb", "1") }).WithTimeout(soon).Should(Succeed())
+	object := &v1alpha1.Rollout{}
+	g.Expect(admin.Get(t.Context(), types.NamespacedName{Namespace: "shop", Name: "stepped"}, object)).To(Succeed())
+	g.Expect(object.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationActionBy, "dev"))
+	change := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"belay.dev/action-step":"2"}}}`))
+	g.Expect(user.Patch(t.Context(), object.DeepCopy(), change)).To(MatchError(ContainSubstring("a command must not be changed")))
+	answer(t, "stepped", "1")
+	for token, step := range []string{"0", "-1", "smoke", "1.5", "100", " 1"} {
+		g.Expect(command(t, user, "stepped", "Approve", fmt.Sprint("a", token), "bbbbbbbbbb", step)).To(MatchError(ContainSubstring("belay.dev/action-step must be the number of a step, from 1")), step)
+		g.Expect(command(t, user, "stepped", "Abort", fmt.Sprint("b", token), "bbbbbbbbbb", step)).To(MatchError(ContainSubstring("belay.dev/action-step must be the number of a step, from 1")), step)
+	}
+	g.Expect(command(t, user, "stepped", "Approve", "c", "bbbbbbbbbb")).To(MatchError(ContainSubstring("Approve and Skip need")))
+	g.Expect(command(t, user, "stepped", "Approve", "d", "bbbbbbbbbb", "50")).To(Succeed())
+}
+
 // TestCommandsTakeTheirVerb: whoever may write a Rollout may not abort it for that.
 func TestCommandsTakeTheirVerb(t *testing.T) {
 	g := NewWithT(t)
 	guarded(t, "verbs", true)
-	for user, verbs := range map[string][]string{"writer": nil, "aborter": {"abort"}, "retrier": {"retry"}, "promoter": {"promote"}, "pauser": {"pause", "resume"}} {
+	for user, verbs := range map[string][]string{"writer": nil, "aborter": {"abort"}, "retrier": {"retry"}, "promoter": {"promote"}, "pauser": {"pause", "resume"}, "skipper": {"skip"}, "approver": {"approve"}} {
 		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "verbs-" + user}, Rules: []rbacv1.PolicyRule{{
 			APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"rollouts"}, Verbs: append([]string{"get", "patch"}, verbs...)}}}
 		create(t, role)
@@ -80,9 +103,11 @@ func TestCommandsTakeTheirVerb(t *testing.T) {
 		{"aborter", "Promote", false}, {"promoter", "Promote", true}, {"promoter", "Pause", false},
 		{"aborter", "Pause", false}, {"pauser", "Pause", true}, {"pauser", "Promote", false},
 		{"retrier", "Resume", false}, {"pauser", "Resume", true},
+		{"promoter", "Skip", false}, {"approver", "Skip", false}, {"skipper", "Skip", true},
+		{"promoter", "Approve", false}, {"skipper", "Approve", false}, {"writer", "Approve", false}, {"approver", "Approve", true},
 	} {
 		token := fmt.Sprint("t", i)
-		give := func() error { return command(t, as(t, c.user), "verbs", c.action, token, "bbbbbbbbbb") }
+		give := func() error { return command(t, as(t, c.user), "verbs", c.action, token, "bbbbbbbbbb", "1") }
 		if c.accepted {
 			g.Eventually(give).WithTimeout(soon).Should(Succeed(), c.user+" "+c.action)
 			answer(t, "verbs", token)

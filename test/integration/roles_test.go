@@ -53,6 +53,11 @@ func TestRoles(t *testing.T) {
 		{"editor", "promote", "belay.dev", "rollouts", "", "shop", true},
 		{"editor", "pause", "belay.dev", "rollouts", "", "shop", true},
 		{"editor", "resume", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "skip", "belay.dev", "rollouts", "", "shop", true},
+		{"oncall", "approve", "belay.dev", "rollouts", "", "shop", true},
+		{"editor", "skip", "belay.dev", "rollouts", "", "shop", true},
+		{"editor", "approve", "belay.dev", "rollouts", "", "shop", true},
+		{"viewer", "approve", "belay.dev", "rollouts", "", "shop", false},
 		{"viewer", "pause", "belay.dev", "rollouts", "", "shop", false},
 		{"oncall", "bypass", "belay.dev", "rollouts", "", "shop", true},
 		{"oncall", "patch", "apps", "deployments", "", "shop", false},
@@ -137,7 +142,9 @@ func TestRolesAtWork(t *testing.T) {
 		"promote": func(ctx context.Context, c client.Client) error {
 			return give(ctx, c, v1alpha1.ActionPromote)
 		},
-		"pause": func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionPause) },
+		"skip":    func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionSkip) },
+		"approve": func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionApprove) },
+		"pause":   func(ctx context.Context, c client.Client) error { return give(ctx, c, v1alpha1.ActionPause) },
 		"end a pause": func(ctx context.Context, c client.Client) error {
 			return give(ctx, c, v1alpha1.ActionResume)
 		},
@@ -148,7 +155,7 @@ func TestRolesAtWork(t *testing.T) {
 		"resume": func(ctx context.Context, c client.Client) error { return resume(ctx, c, "") },
 		"bypass": func(ctx context.Context, c client.Client) error { return resume(ctx, c, "outage") },
 	}
-	commands := []string{"abort", "retry", "promote", "pause", "end a pause"}
+	commands := []string{"abort", "retry", "promote", "skip", "approve", "pause", "end a pause"}
 	guarded(t, "roles", true)
 	held(t, as(t, "role-edit"), "roles")
 	for role, may := range map[string][]string{
@@ -175,7 +182,7 @@ func TestRolesAtWork(t *testing.T) {
 
 // give is a command in a dry-run.
 func give(ctx context.Context, c client.Client, action v1alpha1.Action) error {
-	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q,%q:"bbbbbbbbbb"}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, image(), v1alpha1.AnnotationActionRevision)
+	document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q,%q:"bbbbbbbbbb",%q:"1"}}}`, v1alpha1.AnnotationAction, action, v1alpha1.AnnotationActionToken, image(), v1alpha1.AnnotationActionRevision, v1alpha1.AnnotationActionStep)
 	return c.Patch(ctx, &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "roles", Namespace: "shop"}}, client.RawPatch(types.MergePatchType, document), client.DryRunAll)
 }
 

@@ -224,6 +224,7 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout", "RolloutRun"}, "drain must be between 0s and 1h", nil, []change{{"spec.traffic.drain", "2h"}}},
 	{[]string{"Rollout", "RolloutRun"}, "hold must be between 0s and 168h", nil, []change{{"spec.steps.0.hold", "169h"}}},
 	{[]string{"Rollout", "RolloutRun"}, "hold must be between 0s and 168h, with a unit, such as 30s, 5m or 1h30m", nil, []change{{"spec.steps.0.hold", "5"}}},
+	{[]string{"Rollout", "RolloutRun"}, `approval: Unsupported value: "Yes": supported values: "NotRequired", "Required"`, []change{{"spec.steps.0.approval", "Required"}}, []change{{"spec.steps.0.approval", "Yes"}}},
 	{[]string{"Rollout"}, "bake must be between 0s and 168h", nil, []change{{"spec.promotion.bake", "169h"}}},
 	{[]string{"Rollout"}, "workloadRef is immutable", []change{{"metadata.labels", map[string]any{}}}, []change{{"spec.workloadRef.name", "other"}}},
 	{[]string{"Rollout"}, "epoch must not decrease", []change{{"status.epoch", int64(7)}}, []change{{"status", nil}}},

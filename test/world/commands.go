@@ -13,6 +13,10 @@ func commanded() []Story {
 	paused := func(w *World) bool { return w.rollout.status.CommandedPause() != nil }
 	waits := func(w *World) bool { return held(w) && paused(w) }
 	stops := story("pause-in-a-step", second, promoted, script(event{atStep(0), pause}, soon(3*time.Hour, resume)))
+	skip, approve := commands(v1alpha1.ActionSkip), commands(v1alpha1.ActionApprove)
+	awaits := awaitsApproval(second)
+	undecided := event{atStep(0), func(w *World) { w.blindUntil = w.at.Add(30 * time.Minute) }}
+	approval := story("approval", second, promoted, script(event{awaits, func(*World) {}}, soon(3*time.Hour, approve))).with(needsApproval)
 	const says = "promoted shop:b: alice ended its steps at step 1 of 2"
 	return []Story{
 		story("promote-by-command", second, promoted, script(event{atStep(0), promote})).saying(says),
@@ -21,6 +25,20 @@ func commanded() []Story {
 		rejection("promote-as-a-trigger-fires", script(event{atStep(0), func(w *World) { w.fail(); promote(w) }})),
 		rejection("promote-then-rollback-in-bake", script(event{atStep(0), promote}, event{baking, (*World).fail})),
 		story("promote-then-upgrade-in-bake", second, promoted, script(event{atStep(0), promote}, event{baking, upgrade})),
+
+		story("skip-while-undecided", second, promoted, script(undecided, soon(5*time.Minute, skip))),
+		story("skip-the-last-step", second, promoted, script(event{atStep(1), skip})).saying("promoted shop:b: alice skipped step 2 of 2"),
+		rejection("skip-as-a-trigger-fires", script(event{atStep(0), func(w *World) { w.fail(); skip(w) }})),
+		rejection("skip-then-a-trigger-fires", script(event{atStep(0), skip}, event{atStep(1), (*World).fail})),
+
+		approval.with(func(w *World) { w.spec.OnDeadline = v1alpha1.Rollback }),
+		approval.named("approval-before-the-step-has-passed").scripted(script(undecided, soon(5*time.Minute, approve))),
+		approval.named("approval-of-a-paused-step").scripted(script(event{awaits, pause}, event{paused, approve}, soon(time.Hour, resume))),
+		approval.named("approval-then-skip").scripted(script(undecided, soon(5*time.Minute, approve), soon(time.Minute, skip))),
+		approval.named("pods-approval").with(replicaWeighted),
+		story("approval-then-newer-push", third, promoted, script(event{awaits, declares(third)}, event{awaitsApproval(third), approve})).with(needsApproval),
+		rejection("approval-then-abort", script(event{awaits, commands(v1alpha1.ActionAbort)})).with(needsApproval),
+		rejection("approval-as-a-trigger-fires", script(event{awaits, func(w *World) { w.fail(); approve(w) }})).with(needsApproval),
 
 		stops.with(func(w *World) { w.spec.OnDeadline = v1alpha1.Rollback }),
 		stops.named("pause-in-the-bake").scripted(script(event{baking, pause}, soon(3*time.Hour, resume))),
@@ -40,6 +58,17 @@ func commanded() []Story {
 		stops.named("pods-paused-while-the-load-grows").with(replicaWeighted).scripted(grows(pause, resume)),
 	}
 }
+
+// awaitsApproval is while a step of that version waits for its approval.
+func awaitsApproval(revision string) func(*World) bool {
+	return func(w *World) bool {
+		s := w.rollout.status.Step
+		return s != nil && s.AwaitsApprovalSince != nil && w.rollout.status.Candidate.Revision == revision
+	}
+}
+
+// needsApproval has the first step need one.
+func needsApproval(w *World) { w.spec.Steps[0].Approval = v1alpha1.ApprovalRequired }
 
 // grows pauses at half of the requests and lets an autoscaler treble the Deployment: after a
 // quarter of an hour the canary serves its half with as many pods as that takes.

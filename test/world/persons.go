@@ -124,11 +124,14 @@ func (w *World) blindObserved() { w.slowBlind = w.at.Add(-time.Hour) }
 func (w *World) fail() { w.failing, w.failedAt = w.rollout.status.Run, w.at }
 
 func (w *World) command(action v1alpha1.Action) {
-	revision := ""
-	if c := w.rollout.status.Candidate; c != nil && (action == v1alpha1.ActionRetry || action == v1alpha1.ActionPromote) {
+	revision, step := "", ""
+	if c := w.rollout.status.Candidate; c != nil && (action == v1alpha1.ActionRetry || action == v1alpha1.ActionPromote || action.OfStep()) {
 		revision = c.Revision
 	}
-	w.rollout.action = &plan.Action{Action: action, Token: string(action), Revision: revision, By: "alice", Reason: "a test"}
+	if s := w.rollout.status.Step; s != nil && action.OfStep() {
+		step = fmt.Sprint(s.Index + 1)
+	}
+	w.rollout.action = &plan.Action{Action: action, Token: string(action) + step, Revision: revision, Step: step, By: "alice", Reason: "a test"}
 	w.rollout.version++
 }
 
