@@ -27,7 +27,7 @@ func (a *app) verify() *cobra.Command {
 			"change those unnoticed, and can compute a whole chain anew. Nor does it show that decisions at the end were removed together with the head: --head compares with one\n" +
 			"that you kept elsewhere.\n\n" +
 			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n\n" +
-			"Exit code 0: what could be computed is as recorded; the screen says how many decisions could not be taken again. 1: something is not as recorded.\n" +
+			"Exit code 0: what could be computed is as recorded; the screen says how many decisions could not be taken again. 1: something is not as recorded. 2: an error.\n" +
 			"3: nothing to verify: the record has no decisions, or fields that this version does not know.",
 		Example: `  kubectl belay verify checkout
   kubectl belay verify ./evidence/checkout-9fd21c3b07-4
@@ -46,9 +46,9 @@ func (a *app) verify() *cobra.Command {
 		code := exitOK
 		switch {
 		case p.Broken():
-			code = exitError
+			code = exitNo
 		case !p.OK():
-			code = exitNotComparable
+			code = exitUnknown
 		}
 		return p, verifyScreen(a.terminal, p, one.from), code
 	})
@@ -75,7 +75,7 @@ func (a *app) replay() *cobra.Command {
 		Short: "Take the decisions of a run again, and compare them with the recorded ones",
 		Long: "Give the recorded inputs of a run to the rules of this program, and compare each decision with the recorded one. It reads the record alone, no source and no clock.\n\n" +
 			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n\n" +
-			"Exit code 0: all the same. 1: at least one is different, or the record does not verify. 3: at least one cannot be compared,\n" +
+			"Exit code 0: all the same. 1: at least one is different, or the record does not verify. 2: an error. 3: at least one cannot be compared,\n" +
 			"because other rules decided or its input was not kept: a record beyond 96 KiB keeps digests of the inputs only.",
 		Example: `  kubectl belay replay checkout
   kubectl belay replay ./evidence/checkout-9fd21c3b07-4 -o json`,
@@ -84,9 +84,9 @@ func (a *app) replay() *cobra.Command {
 		code := exitOK
 		switch {
 		case p.Broken():
-			code = exitError
+			code = exitNo
 		case p.Replay.NotComparable > 0 || p.Decisions == 0:
-			code = exitNotComparable
+			code = exitUnknown
 		}
 		return p, replayScreen(a.terminal, p, one.from), code
 	})
@@ -107,7 +107,7 @@ func (a *app) proving(cmd *cobra.Command, prove func(recorded) (view.Proof, stri
 		var proofs []view.Proof
 		for i, one := range all {
 			proof, screen, code := prove(one)
-			if worst == exitOK || code == exitError {
+			if worst == exitOK || code == exitNo {
 				worst = code
 			}
 			proofs = append(proofs, proof)
