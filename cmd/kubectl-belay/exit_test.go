@@ -172,3 +172,30 @@ func TestWhoMay(t *testing.T) {
 		}
 	}
 }
+
+// TestATokenIsReadOnce: it may come from a pipe, which is empty the second time.
+func TestATokenIsReadOnce(t *testing.T) {
+	seen := make(chan string, 10)
+	server := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := metricsFlags{address: server.URL, tokenFile: file}
+	m.labels.Namespace, m.labels.Pod = "namespace", "pod"
+	if err := m.check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.open(t.Context(), time.Now); err == nil {
+		t.Error("a server that is unavailable has a scrape interval")
+	}
+	if got := <-seen; got != "Bearer secret" {
+		t.Errorf("it was asked with %q", got)
+	}
+}

@@ -76,7 +76,8 @@ func (a *app) replay() *cobra.Command {
 		Long: "Give the recorded inputs of a run to the rules of this program, and compare each decision with the recorded one. It reads the record alone, no source and no clock.\n\n" +
 			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n\n" +
 			"Exit code 0: all the same. 1: at least one is different, or the record does not verify. 2: an error. 3: at least one cannot be compared,\n" +
-			"because other rules decided or its input was not kept: a record beyond 96 KiB keeps digests of the inputs only.",
+			"because other rules decided or its input was not kept: from 96 KiB of decisions on a record keeps only digests of the inputs. The screen says\n" +
+			"what was verified all the same.",
 		Example: `  kubectl belay replay checkout
   kubectl belay replay ./evidence/checkout-9fd21c3b07-4 -o json`,
 	}, func(one recorded) (view.Proof, string, int) {
@@ -306,6 +307,9 @@ func replayScreen(t terminal, p view.Proof, from string) string {
 			q.check(c)
 		}
 	}
+	if p.Replay.NotComparable > 0 && p.OK() {
+		q.paragraph(cell{"  Verified", dim}, labelled, cell{verifiedSaid(p), plain})
+	}
 	left := 0
 	for i, d := range p.Replay.Others {
 		if !d.Comparable && i >= shownOthers {
@@ -318,6 +322,15 @@ func replayScreen(t terminal, p view.Proof, from string) string {
 		q.paragraph(cell{"", plain}, 2, cell{fmt.Sprintf("and %d more that cannot be compared: -o json has all", left), dim})
 	}
 	return q.String()
+}
+
+// verifiedSaid is what is known of a record whose decisions could not all be taken again.
+func verifiedSaid(p view.Proof) string {
+	var names []string
+	for _, c := range p.Checks {
+		names = append(names, c.Name)
+	}
+	return fmt.Sprintf("%s are as recorded, and every decision has its hash. Not known is only whether %s would come out the same.", listed(names), counted(p.Replay.NotComparable, "decision"))
 }
 
 // rulesSaid says which versions decided, and where to get the one that is needed.

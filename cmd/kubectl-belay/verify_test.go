@@ -195,6 +195,7 @@ func TestWhatCannotBeVerified(t *testing.T) {
 		"no decisions":           {[]string{"verify", "-"}, text(empty), exitUnknown, "NOTHING TO VERIFY"},
 		"replay of none":         {[]string{"replay", "-"}, text(empty), exitUnknown, "NOT COMPARABLE"},
 		"no inputs":              {[]string{"replay", "-"}, text(run), exitUnknown, "27 not comparable (decision 1: the record does not have the input"},
+		"what stays verified":    {[]string{"replay", "-"}, text(run), exitUnknown, "  Verified   chain, guardrails, templates"},
 		"a newer run":            {[]string{"verify", "-"}, newer, exitUnknown, `unknown field "provenance"`},
 		"no decision again":      {[]string{"verify", "-"}, text(run), exitOK, "  VERIFIED, 27 of 27 decisions not taken again"},
 		"what is not hashed":     {[]string{"verify", "-"}, text(run), exitOK, "controller version, author, times, message: a writer of the run"},
