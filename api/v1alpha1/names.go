@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// OldestKubernetes is the first version with a stable MutatingAdmissionPolicy, which the guard
+// needs.
+const OldestKubernetes = "1.36.0"
+
 // Labels and annotations that Belay writes or reads. They are part of the API.
 const (
 	// LabelRollout is the name of the Rollout that an object belongs to. On a Deployment it
@@ -35,6 +39,8 @@ const (
 	LabelCheck = "belay.dev/check"
 	// LabelOutcome is a finished RolloutRun's outcome, for selectors.
 	LabelOutcome = "belay.dev/outcome"
+	// LabelVersion on the controller's Lease is the version of the one that leads.
+	LabelVersion = "app.kubernetes.io/version"
 
 	// AnnotationAction is a command: see Action.
 	AnnotationAction = "belay.dev/action"

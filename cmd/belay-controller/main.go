@@ -156,6 +156,7 @@ func managerOptions(o options) ctrl.Options {
 		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		HealthProbeBindAddress: o.healthAddress,
 		LeaderElection:         o.leaderElect, LeaderElectionID: "belay-controller", LeaderElectionNamespace: o.namespace,
+		LeaderElectionLabels: leaderLabels(version),
 		// After a graceful exit another replica takes over at once, not after the
 		// lease's 15 s.
 		LeaderElectionReleaseOnCancel: true,

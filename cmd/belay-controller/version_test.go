@@ -24,3 +24,12 @@ func TestCheckVersion(t *testing.T) {
 		})
 	}
 }
+
+func TestTheLeaseSaysTheVersion(t *testing.T) {
+	if got := leaderLabels("v0.1.0-3-g0123abc")["app.kubernetes.io/version"]; got != "v0.1.0-3-g0123abc" {
+		t.Errorf("the label is %q", got)
+	}
+	if got := leaderLabels("v0.1.0+dirty"); len(got) != 0 {
+		t.Errorf("the API server would refuse %v", got)
+	}
+}

@@ -71,7 +71,7 @@ func (a *app) abort() *cobra.Command {
 func aborted(r *v1alpha1.Rollout, revision string) (bool, error) {
 	s := &r.Status
 	if s.Phase == v1alpha1.PhaseStable && s.Stable != nil && s.Stable.Revision == revision {
-		return false, exit{exitError, "Too late: " + view.Tag(s.Stable) + " was promoted before, and serves. kubectl belay rollback goes back to the version before it."}
+		return false, exit{exitNo, "Too late: " + view.Tag(s.Stable) + " was promoted before, and serves. kubectl belay rollback goes back to the version before it."}
 	}
 	replaced := s.Candidate == nil || s.Candidate.Revision != revision
 	return replaced || s.Phase == v1alpha1.PhaseRolledBack, nil
@@ -131,7 +131,7 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 	}
 	return a.acting(cmd, reason, o.within, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		if why := o.useless(rollout); why != "" {
-			return exit{exitError, why}
+			return exit{exitNo, why}
 		}
 		if o.owned != nil {
 			if deployment, err := s.deployment(ctx, rollout); err == nil {
@@ -156,7 +156,7 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 			case !r.Status.Handled(token):
 				return false, nil
 			case last != nil && last.Token == token && last.Refused != "":
-				return false, exit{exitError, "Refused: " + view.Text(last.Refused, 512)}
+				return false, exit{exitNo, "Refused: " + view.Text(last.Refused, 512)}
 			}
 			done, err := o.done(r, revision)
 			if done {

@@ -97,9 +97,9 @@ func (a *app) pause() *cobra.Command {
 			case p != nil && p.Revision == revision:
 				return waits && !inFlight, nil
 			case s.Candidate == nil || s.Candidate.Revision != revision:
-				return false, exit{exitError, "Too late: " + view.Text(s.Message, 1024)}
+				return false, exit{exitNo, "Too late: " + view.Text(s.Message, 1024)}
 			case s.Phase == v1alpha1.PhaseHandingOver || s.Phase == v1alpha1.PhaseRollingBack || s.Phase == v1alpha1.PhaseRolledBack:
-				return false, exit{exitError, "Too late: " + view.Text(s.Message, 1024)}
+				return false, exit{exitNo, "Too late: " + view.Text(s.Message, 1024)}
 			default:
 				// The answer to a pause that was not kept is still to come.
 				return false, nil

@@ -90,7 +90,7 @@ func (s *session) raw(ctx context.Context, kind, name string) ([]byte, error) {
 	o := &unstructured.Unstructured{}
 	o.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 	if err := s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, o); err != nil {
-		return nil, explained(err)
+		return nil, err
 	}
 	o.SetManagedFields(nil)
 	return o.MarshalJSON()
@@ -320,7 +320,7 @@ func decodeRun(from string, raw []byte) (*v1alpha1.RolloutRun, error) {
 	strict := json.NewDecoder(bytes.NewReader(raw))
 	strict.DisallowUnknownFields()
 	if err := strict.Decode(&v1alpha1.RolloutRun{}); err != nil {
-		return nil, exit{exitNotComparable, fmt.Sprintf("error: %s: run %s has what this version of kubectl-belay does not know, so that its hashes cannot be computed: %s\nUse the version of the controller that wrote it, or a newer one. It was started by %s.",
+		return nil, exit{exitUnknown, fmt.Sprintf("error: %s: run %s has what this version of kubectl-belay does not know, so that its hashes cannot be computed: %s\nUse the version of the controller that wrote it, or a newer one. It was started by %s.",
 			from, view.Text(run.Name, 253), sentence(err.Error()), view.Text(run.Spec.Controller.Version, 128))}
 	}
 	return run, nil

@@ -65,8 +65,13 @@ func TestAFolderOfOthersIsReadWithinBounds(t *testing.T) {
 		if err := c.change(folder, sums); err != nil {
 			t.Fatal(err)
 		}
-		if said, code := offline(t, "", "verify", folder); code != exitError || !strings.Contains(said, c.said) {
-			t.Errorf("%s: exit code %d, want %q in:\n%s", name, code, c.said, said)
+		// What cannot be read is an error; what was read and is not as recorded is an answer.
+		want := exitError
+		if strings.Contains(c.said, "SUMS") && !strings.HasSuffix(c.said, "regular file") || c.said == "more than 100 lines" || strings.HasPrefix(c.said, "has no sum") {
+			want = exitNo
+		}
+		if said, code := offline(t, "", "verify", folder); code != want || !strings.Contains(said, c.said) {
+			t.Errorf("%s: exit code %d, want %d and %q in:\n%s", name, code, want, c.said, said)
 		}
 	}
 }

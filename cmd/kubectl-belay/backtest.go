@@ -42,7 +42,7 @@ func (a *app) backtest() *cobra.Command {
 			"version is compared with itself and each fire is false. Would it have found a known fault: --candidate and --stable name the ReplicaSets of two versions\n" +
 			"that served at the same time, and --onset when the fault began. A pod belongs to the ReplicaSet that its name begins with.\n\n" +
 			"The time from --since to --until is cut into releases of --window, which begin --every so often.\n\n" +
-			"Exit codes: 0 it would not have fired, 1 it would have, nothing could be judged, or an error, 2 wrong usage.",
+			"Exit code 0: it would not have fired. 1: it would have. 2: an error. 3: nothing could be judged.",
 		Example: `  kubectl -n monitoring port-forward service/prometheus 9090 &
   kubectl belay backtest checkout --prometheus http://localhost:9090 --split checkout-7d9f6b5c4 --since 7d
   kubectl belay backtest checkout -f guardrail.yaml --prometheus http://localhost:9090 --since 3h \
@@ -100,9 +100,9 @@ func (a *app) runBacktest(ctx context.Context, f *backtestFlags, name string) er
 	case err != nil:
 		return err
 	case report.Unjudged == report.Releases:
-		return exit{exitError, "error: nothing was judged: no release has samples of both versions. Look at the names of the ReplicaSets, --namespace, --pod-label and the time"}
+		return exit{exitUnknown, "Nothing was judged: no release has samples of both versions. Look at the names of the ReplicaSets, --namespace, --pod-label and the time"}
 	case report.Fired > 0:
-		return exit{code: exitError}
+		return exit{code: exitNo}
 	default:
 		return nil
 	}
@@ -112,7 +112,7 @@ func (a *app) runBacktest(ctx context.Context, f *backtestFlags, name string) er
 func (a *app) guardrailFor(ctx context.Context, file, name string, spec *backtest.Spec) error {
 	namespace, explicit, err := a.flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
-		return err
+		return configured(err)
 	}
 	spec.Namespace = namespace
 	if file != "" {
@@ -131,7 +131,7 @@ func (a *app) guardrailFor(ctx context.Context, file, name string, spec *backtes
 	err = s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: bare(name)}, g)
 	if !apierrors.IsNotFound(err) {
 		spec.Guardrail = g.Spec
-		return explained(err)
+		return err
 	}
 	cluster := &v1alpha1.ClusterGuardrail{}
 	if err := s.Get(ctx, client.ObjectKey{Name: bare(name)}, cluster); err != nil {

@@ -63,7 +63,7 @@ func (a *app) letRoll(ctx context.Context, s *session, rollout *v1alpha1.Rollout
 		return err
 	}
 	if why := needless(rollout, deployment, declared, len(images) > 0); why != "" {
-		return exit{exitError, why}
+		return exit{exitNo, why}
 	}
 	write, err := bypassOf(deployment, g.reason, images)
 	if err != nil {
@@ -228,7 +228,7 @@ func (a *app) confirm(name string) error {
 	fmt.Fprintf(a.streams.Out, "Type %s to let it out: ", name)
 	typed, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil || strings.TrimSpace(typed) != name {
-		return exit{exitError, "Not confirmed: nothing was changed."}
+		return exit{exitNo, "Not confirmed: nothing was changed."}
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func TestABypassNeedsAReason(t *testing.T) {
 		a, _, errOut := testApp()
 		cmd := a.root()
 		cmd.SetArgs(args)
-		if code := codeOf(cmd.Execute(), errOut); code != exitUsage || !strings.Contains(errOut.String(), "a bypass needs --reason") {
+		if code := codeOf(cmd.Execute(), errOut); code != exitError || !strings.Contains(errOut.String(), "a bypass needs --reason") {
 			t.Errorf("%v: exit code %d, %s", args, code, errOut)
 		}
 	}

@@ -120,8 +120,8 @@ func TestExitCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for code, text := range map[int]string{exitOK: "done", exitError: "error", exitUsage: "usage", exitRolledBack: "rolled back", exitSuperseded: "another version",
-		exitCancelled: "stable version", exitBypassed: "without being judged", exitTimeout: "time out"} {
+	for code, text := range map[int]string{exitOK: "done", exitNo: "answer is no", exitError: "error", exitUnknown: "no answer", exitRolledBack: "rolled back",
+		exitSuperseded: "another version", exitCancelled: "stable version", exitBypassed: "without being judged", exitTimeout: "time out", exitInterrupted: "interrupted"} {
 		for where, all := range map[string]string{"docs/cli.md": string(page), "--help": exitCodes} {
 			if !regexp.MustCompile(fmt.Sprintf(`(?m)^[| ]+%d\b.*%s`, code, text)).MatchString(all) {
 				t.Errorf("%s does not say that %d means %q", where, code, text)
@@ -142,7 +142,7 @@ func TestExitCodes(t *testing.T) {
 		code int
 		said string
 	}{
-		{nil, 0, ""}, {errors.New("no\x1b[31mthing"), 1, "error: no[31mthing\n"}, {exit{exitTimeout, "Time out"}, 14, "Time out\n"},
+		{nil, 0, ""}, {context.Canceled, 130, ""}, {errors.New("no\x1b[31mthing"), 2, "error: no[31mthing\n"}, {exit{exitTimeout, "Time out"}, 14, "Time out\n"},
 		{fmt.Errorf("wrapped: %w", exit{exitRolledBack, ""}), 10, ""}, {usage(errors.New("wrong")), 2, "error: wrong\n"},
 	} {
 		out := &bytes.Buffer{}
@@ -157,7 +157,7 @@ func TestWrongUsage(t *testing.T) {
 		a, _, _ := testApp()
 		root := a.root()
 		root.SetArgs(args)
-		if code := codeOf(root.ExecuteContext(t.Context()), &bytes.Buffer{}); code != exitUsage {
+		if code := codeOf(root.ExecuteContext(t.Context()), &bytes.Buffer{}); code != exitError {
 			t.Errorf("%v: exit code %d", args, code)
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -23,7 +22,7 @@ func (a *app) diff() *cobra.Command {
 			"Without B, A is compared with the stable version before it; without A, it is the newest run of the only Rollout. A and B are runs, Rollouts for their newest run,\n" +
 			"revisions, files or exported folders. A template is compared as the Deployment controller does: another notation of the same value is no difference.\n" +
 			"Values of env that stand in a template are shown.\n\n" +
-			"Exit code 0: no difference. 1: differences. 2: an error, as of kubectl diff.",
+			"Exit code 0: no difference. 1: differences. 2: an error. 3: a record has fields that this version does not know. kubectl diff has the same: more than 1 is an error.",
 		Example: `  kubectl belay diff checkout
   kubectl belay diff checkout-3ff8ea3e9c-6 checkout-9fd21c3b07-7
   kubectl belay diff 3ff8ea3e9c 9fd21c3b07
@@ -35,30 +34,21 @@ func (a *app) diff() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, to, err := a.compared(cmd.Context(), args)
 		if err != nil {
-			return notCompared(err)
+			return err
 		}
 		c, err := view.Compare(from, to)
 		if err != nil {
-			return notCompared(err)
+			return err
 		}
 		if err := a.printResult(format, c, func() string { return diffScreen(a.terminal, from, to, c) }); err != nil {
-			return notCompared(err)
+			return err
 		}
 		if len(c.Differences) > 0 {
-			return exit{code: exitError}
+			return exit{code: exitNo}
 		}
 		return nil
 	}
 	return cmd
-}
-
-// notCompared is an error with the exit code that kubectl diff has for it: 1 are differences.
-func notCompared(err error) error {
-	var said exit
-	if errors.As(err, &said) {
-		return exit{exitUsage, said.text}
-	}
-	return exit{exitUsage, "error: " + sentence(err.Error())}
 }
 
 var isRevision = regexp.MustCompile(`^[0-9a-f]{10}$`)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -69,12 +67,12 @@ func TestDiffOfFiles(t *testing.T) {
 		code int
 		said string
 	}{
-		"with stable":       {[]string{"diff", path["both"]}, exitError, "-   minimumSamples: 200"},
-		"stable is unknown": {[]string{"diff", path["now"]}, exitError, "Settings: not compared"},
-		"two":               {[]string{"diff", path["before"], path["now"]}, exitError, "+         value: \"5\""},
+		"with stable":       {[]string{"diff", path["both"]}, exitNo, "-   minimumSamples: 200"},
+		"stable is unknown": {[]string{"diff", path["now"]}, exitNo, "Settings: not compared"},
+		"two":               {[]string{"diff", path["before"], path["now"]}, exitNo, "+         value: \"5\""},
 		"the same":          {[]string{"diff", path["now"], path["now"]}, exitOK, "Template: no difference"},
-		"an error":          {[]string{"diff", path["now"], folder + "/nothing.yaml"}, exitUsage, "no such file"},
-		"no cluster":        {[]string{"diff", "checkout"}, exitUsage, "error: "},
+		"an error":          {[]string{"diff", path["now"], folder + "/nothing.yaml"}, exitError, "no such file"},
+		"no cluster":        {[]string{"diff", "checkout"}, exitError, "error: "},
 	} {
 		if said, code := offline(t, "", c.args...); code != c.code || !strings.Contains(said, c.said) {
 			t.Errorf("%s: exit code %d, want %d and %q in:\n%s", name, code, c.code, c.said, said)
@@ -103,19 +101,5 @@ func TestLongDifferencesAreBounded(t *testing.T) {
 	text := diffScreen(terminal{width: 100}, from, to, c)
 	if lines := strings.Count(text, "\n"); lines > mostLines+20 || len(text) > mostLines*(longestOfLine+20) || strings.ContainsAny(text, "\x1b\u202e") {
 		t.Errorf("%d lines, %d bytes", lines, len(text))
-	}
-}
-
-// TestWhatDiffCannotCompare ends with 2, whatever the error, and says it once.
-func TestWhatDiffCannotCompare(t *testing.T) {
-	for said, err := range map[string]error{
-		"error: name one\n":    usage(errors.New("name one")),
-		"error: other rules\n": fmt.Errorf("wrapped: %w", exit{exitNotComparable, "error: other rules"}),
-		"error: no run\n":      errors.New("no run"),
-	} {
-		out := &bytes.Buffer{}
-		if code := codeOf(notCompared(err), out); code != exitUsage || out.String() != said {
-			t.Errorf("%v: %d, %q", err, code, out)
-		}
 	}
 }

@@ -109,7 +109,7 @@ func (a *app) doctor() *cobra.Command {
 			"With the NAME of a Rollout: its Deployment, Service, routes, guardrails, autoscaler, runs and conditions, and which commands you may give.\n" +
 			"With --before-install: whether a cluster without Belay fits, and whether you may install it.\n\n" +
 			"It only reads, and tries writes in dry-runs. Each finding has a place, what is wrong, and what to do. What you may not read is left out, and named.\n" +
-			"Exit codes: 0 nothing is wrong, 1 findings or an error, 2 wrong usage.",
+			"Exit code 0: nothing is wrong. 1: findings. 2: an error, so that it could not look.",
 		Example: `  kubectl belay doctor --before-install
   kubectl belay doctor
   kubectl belay doctor checkout -n shop
@@ -151,7 +151,7 @@ func (a *app) examine() (*examination, error) {
 	}
 	config, err := a.flags.ToRESTConfig()
 	if err != nil {
-		return nil, err
+		return nil, configured(err)
 	}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		e.clock.next = next
@@ -170,7 +170,7 @@ func (a *app) tell(r report, format *resultFormat) error {
 		return err
 	}
 	if len(r.Findings) > 0 {
-		return exit{code: exitError}
+		return exit{code: exitNo}
 	}
 	return nil
 }

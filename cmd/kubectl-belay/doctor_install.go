@@ -27,9 +27,6 @@ const applyRelease = "kubectl apply --server-side -f dist/install.yaml, or helm 
 
 const controllerName = "belay-controller"
 
-// oldestServer is the first Kubernetes that the guard works on, as in the controller.
-var oldestServer = utilversion.MustParseGeneric("1.36.0")
-
 // installation looks at all that Belay consists of.
 func (e *examination) installation(ctx context.Context) error {
 	if err := e.server(); err != nil {
@@ -39,14 +36,14 @@ func (e *examination) installation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	identity := ""
+	var in *installed
 	if controller != nil {
-		identity = fmt.Sprintf("system:serviceaccount:%s:%s", controller.Namespace, controller.Spec.Template.Spec.ServiceAccountName)
+		in = installedBy(controller)
 		if err := e.lease(ctx, controller); err != nil {
 			return err
 		}
 	}
-	if err := e.manifests(ctx, identity); err != nil {
+	if err := e.manifests(ctx, in); err != nil {
 		return err
 	}
 	if err := e.sources(ctx); err != nil {
@@ -62,8 +59,8 @@ func (e *examination) server() error {
 	if err != nil {
 		return fmt.Errorf("ask the API server for its version: %w", err)
 	}
-	if v, err := utilversion.ParseGeneric(info.GitVersion); err != nil || v.LessThan(oldestServer) {
-		e.found("API server", "upgrade the cluster", "it is Kubernetes %s, and Belay needs 1.36 or newer: an older one cannot hold a version back", info.GitVersion)
+	if v, err := utilversion.ParseGeneric(info.GitVersion); err != nil || v.LessThan(utilversion.MustParseGeneric(v1alpha1.OldestKubernetes)) {
+		e.found("API server", "upgrade the cluster", "it is Kubernetes %s, and Belay needs %s or newer: an older one cannot hold a version back", info.GitVersion, v1alpha1.OldestKubernetes)
 	} else {
 		e.note("Kubernetes %s.", info.GitVersion)
 	}
@@ -138,10 +135,30 @@ func (e *examination) controller(ctx context.Context) (*appsv1.Deployment, error
 	default:
 		e.note("The controller %s has %d of %d pods ready, image %s.", names[0], d.Status.ReadyReplicas, wanted, image)
 	}
-	if theirs := tagOf(image); theirs != "" && version != "development" && strings.TrimPrefix(theirs, "v") != strings.TrimPrefix(version, "v") {
-		e.found(place, "use the same version of both: docs/install.md", "the controller is %s, and this program is %s: what it compares with may be of another version", theirs, version)
-	}
 	return d, nil
+}
+
+// sameVersion compares the controller's version with this program's. The leader says its own in its
+// lease; one that does not yet is known by its image's tag, unless the image is named by digest.
+func (e *examination) sameVersion(controller *appsv1.Deployment, lease *coordinationv1.Lease) {
+	image := ""
+	if containers := controller.Spec.Template.Spec.Containers; len(containers) > 0 {
+		image = containers[0].Image
+	}
+	theirs, from := lease.Labels[v1alpha1.LabelVersion], "as the leader says"
+	if theirs == "" {
+		theirs, from = tagOf(image), "by the tag of its image"
+	}
+	switch {
+	case theirs == "":
+		e.note("Which version the controller has is not known: its lease has no label %s, and its image %s no version. What was compared is this program's version, %s.", v1alpha1.LabelVersion, image, version)
+	case strings.TrimPrefix(theirs, "v") == strings.TrimPrefix(version, "v"):
+		e.note("The controller has version %s, %s, as this program has.", theirs, from)
+	case version == "development":
+		e.note("The controller has version %s, %s. This program is a development build: what it compares with may be of another version.", theirs, from)
+	default:
+		e.found("Deployment "+controller.Namespace+"/"+controller.Name, "use the same version of both: docs/install.md", "the controller has version %s, %s, and this program %s: what it compares with may be of another version", theirs, from, version)
+	}
 }
 
 // tagOf is the tag of an image when it is a version; empty otherwise, and for a digest alone.
@@ -174,28 +191,10 @@ func (e *examination) lease(ctx context.Context, controller *appsv1.Deployment) 
 			e.found(place, logs, "the leader %s has not renewed its lease for %s (it lasts %d s): nothing acts", *l.Spec.HolderIdentity, view.Short(old), *l.Spec.LeaseDurationSeconds)
 		}
 	}
-	return err
-}
-
-// manifests compares the definitions, policies and roles with those of this version.
-func (e *examination) manifests(ctx context.Context, identity string) error {
-	for _, folder := range []string{"crd", "guard", "rbac"} {
-		objects, err := config.Objects(folder)
-		if err != nil {
-			return err
-		}
-		for _, manifest := range objects {
-			if manifest.GetNamespace() != "" {
-				continue
-			}
-			// The chart names ServiceAccounts, and with them subjects, as it is told to.
-			delete(manifest.Object, "subjects")
-			if err := e.compare(ctx, manifest, identity); err != nil {
-				return err
-			}
-		}
+	if err == nil {
+		e.sameVersion(controller, l)
 	}
-	return nil
+	return err
 }
 
 // compare finds what an object lacks of its manifest. Without an identity any may be exempt.
@@ -203,7 +202,7 @@ func (e *examination) compare(ctx context.Context, manifest *unstructured.Unstru
 	have := &unstructured.Unstructured{}
 	have.SetGroupVersionKind(manifest.GroupVersionKind())
 	ok, missing, err := e.reading(manifest.GetKind()+"s", e.Get(ctx, client.ObjectKeyFromObject(manifest), have))
-	place := manifest.GetKind() + " " + manifest.GetName()
+	place := placeOf(manifest)
 	if identity == "" {
 		identity = identityIn(have)
 	}
@@ -242,7 +241,7 @@ func without(kind string) string {
 	switch kind {
 	case "CustomResourceDefinition":
 		return "fields of this version are refused, or lost without a word"
-	case "ClusterRole", "ClusterRoleBinding":
+	case "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
 		return "the controller or people lack rights that this version needs"
 	default:
 		return "a pushed version may roll out unjudged, or records may be forged"

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -129,5 +136,94 @@ func TestWhoOwnsAField(t *testing.T) {
 	}
 	if owns(metav1.ManagedFieldsEntry{}, "spec") || owns(metav1.ManagedFieldsEntry{FieldsV1: metav1.NewFieldsV1("{")}, "spec") {
 		t.Error("nobody's fields")
+	}
+}
+
+// TestRolesFitAnInstallation: accounts, namespaces and names of accounts are read from the
+// controller's Deployment, and fill in the manifests.
+func TestRolesFitAnInstallation(t *testing.T) {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "ops"}}
+	d.Spec.Template.Spec.ServiceAccountName = "belay"
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Args: []string{"--leader-elect", "--guard-probe-user=system:serviceaccount:ops:probe", "--namespaces=shop,bank"}}}
+	in := installedBy(d)
+	if in.controller.user() != "system:serviceaccount:ops:belay" || in.probe != (account{"ops", "probe"}) || !slices.Equal(in.watched, []string{"shop", "bank"}) {
+		t.Errorf("%+v", in)
+	}
+	d.Spec.Template.Spec.Containers[0].Args = []string{"--namespaces="}
+	if in := installedBy(d); in.probe != (account{"ops", "guard-probe"}) || in.watched != nil {
+		t.Errorf("%+v", in)
+	}
+	objects, err := config.Objects("rbac")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := 0
+	for _, manifest := range objects {
+		before := manifest.DeepCopy()
+		raw, err := json.Marshal(in.fitted(manifest).Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(raw); strings.Contains(text, `"namespace":"belay"`) || strings.Contains(text, `"name":"controller"`) || strings.Contains(text, `"guard-probe"`) {
+			t.Errorf("%s %s names accounts of config/manager: %s", manifest.GetKind(), manifest.GetName(), text)
+		}
+		if !equality.Semantic.DeepEqual(before, manifest) {
+			t.Errorf("%s was changed", manifest.GetName())
+		}
+		if manifest.GetNamespace() != "" {
+			own++
+		}
+	}
+	if own != 2 {
+		t.Errorf("%d Roles and RoleBindings of the controller's own namespace, want 2", own)
+	}
+}
+
+func TestLackingRights(t *testing.T) {
+	rule := func(verbs ...string) []rbacv1.PolicyRule {
+		return []rbacv1.PolicyRule{{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: verbs}}
+	}
+	if got := lacking(rule("get", "patch"), append(rule("get"), rule("list")...)); !slices.Equal(got, []string{"patch deployments"}) {
+		t.Errorf("%q", got)
+	}
+	if got := lacking(rule("get", "patch"), append(rule("get"), rule("patch")...)); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	one := rule("get")
+	one[0].ResourceNames = []string{"checkout"}
+	if got := lacking(rule("get"), one); len(got) != 1 {
+		t.Errorf("a right on one object counts for all: %q", got)
+	}
+}
+
+// TestVersionsOfControllerAndProgram: the leader's own word counts, then the tag; a version that
+// is not known is not taken for the same.
+func TestVersionsOfControllerAndProgram(t *testing.T) {
+	defer func(was string) { version = was }(version)
+	for name, c := range map[string]struct {
+		lease, image, program string
+		finding               bool
+		want                  string
+	}{
+		"the same":             {"v0.2.0", "belay@sha256:ab", "0.2.0", false, "The controller has version v0.2.0, as the leader says, as this program has."},
+		"another, in a lease":  {"v0.1.0", "belay:v0.2.0", "v0.2.0", true, "the controller has version v0.1.0, as the leader says, and this program v0.2.0"},
+		"another, by its tag":  {"", "belay:v0.1.0", "v0.2.0", true, "by the tag of its image"},
+		"a digest alone":       {"", "belay@sha256:ab", "v0.2.0", false, "Which version the controller has is not known"},
+		"a development build":  {"v0.1.0", "", "development", false, "This program is a development build"},
+		"one in the cluster":   {"development", "", "v0.2.0", true, "the controller has version development"},
+		"both are development": {"development", "", "development", false, "as this program has"},
+	} {
+		version = c.program
+		e := &examination{}
+		d := &appsv1.Deployment{}
+		d.Spec.Template.Spec.Containers = []corev1.Container{{Image: c.image}}
+		lease := &coordinationv1.Lease{}
+		if c.lease != "" {
+			lease.Labels = map[string]string{"app.kubernetes.io/version": c.lease}
+		}
+		e.sameVersion(d, lease)
+		if said := findingsScreen(terminal{width: 100}, e.report); len(e.Findings) > 0 != c.finding || !strings.Contains(said, c.want) {
+			t.Errorf("%s: %s", name, said)
+		}
 	}
 }

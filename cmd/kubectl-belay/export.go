@@ -98,15 +98,18 @@ type file struct {
 }
 
 func (a *app) exportRun(ctx context.Context, s *session, rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun, folder string) error {
-	raw, err := s.raw(ctx, "RolloutRun", run.Name)
-	if err != nil {
-		return err
-	}
+	// The Rollout first: decisions move from its status into the run. One that moves in between is
+	// then in both, and in none if the run were read before.
 	var whole []byte
+	var err error
 	if rollout != nil {
 		if whole, err = s.raw(ctx, "Rollout", rollout.Name); err != nil {
 			return err
 		}
+	}
+	raw, err := s.raw(ctx, "RolloutRun", run.Name)
+	if err != nil {
+		return err
 	}
 	files, err := a.exported(raw, whole)
 	if err != nil {

@@ -35,7 +35,7 @@ func (a *app) lint() *cobra.Command {
 			"Advice is what is allowed and will not do what you may expect: steps that are too short for --rps, a threshold without a bucket, a metric or label that the app does not expose,\n" +
 			"triggers that spend more of an error budget than others allow. It does not count as a finding, unless --strict is given.\n\n" +
 			"What only a cluster knows is not checked: whether routes and Services are there, and who may use a source.\n\n" +
-			"Exit code 0: nothing found. 1: findings. 2: wrong usage, or nothing to check.",
+			"Exit code 0: nothing found. 1: findings. 2: an error. 3: nothing to check.",
 		Example: `  kubectl belay lint checkout.yaml guardrail.yaml --rps 20
   kubectl belay lint deploy/ --strict
   curl -s localhost:8080/metrics > metrics.txt && kubectl belay lint deploy/ --metrics metrics.txt
@@ -70,9 +70,9 @@ func (a *app) lint() *cobra.Command {
 		case err != nil:
 			return err
 		case report.Checked == 0 && wrong == 0:
-			return exit{exitUsage, "error: nothing was checked: " + counted(report.Files, "file") + " without an object of Belay. Is the path right, and did the command before the pipe work?"}
+			return exit{exitUnknown, "Nothing was checked: " + counted(report.Files, "file") + " without an object of Belay. Is the path right, and did the command before the pipe work?"}
 		case wrong > 0 || given.strict && len(report.Findings) > 0:
-			return exit{code: exitError}
+			return exit{code: exitNo}
 		default:
 			return nil
 		}

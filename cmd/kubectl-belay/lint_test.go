@@ -64,21 +64,21 @@ func TestLintReadsFilesFoldersAndTheStandardInput(t *testing.T) {
 		code  int
 		said  string
 	}{
-		"a folder":          {[]string{"lint", folder}, "", exitError, "2 objects checked in 2 files, 2 objects of other kinds left out: 2 findings"},
-		"a file":            {[]string{"lint", filepath.Join(folder, "a", "notes.txt")}, "", exitError, "notes.txt:10  Rollout checkout  spec.stesp  there is no field"},
-		"standard input":    {[]string{"lint", "-"}, badManifests, exitError, "-:10  Rollout"},
+		"a folder":          {[]string{"lint", folder}, "", exitNo, "2 objects checked in 2 files, 2 objects of other kinds left out: 2 findings"},
+		"a file":            {[]string{"lint", filepath.Join(folder, "a", "notes.txt")}, "", exitNo, "notes.txt:10  Rollout checkout  spec.stesp  there is no field"},
+		"standard input":    {[]string{"lint", "-"}, badManifests, exitNo, "-:10  Rollout"},
 		"the samples":       {[]string{"lint", sample}, "", exitOK, "nothing found"},
 		"advice":            {[]string{"lint", sample, "--buckets", "0.25, 0.5"}, "", exitOK, "nothing wrong, and 1 of advice"},
-		"strict":            {[]string{"lint", sample, "--buckets", "0.25,0.5", "--strict"}, "", exitError, "1 finding (advice, --strict)"},
-		"metrics":           {[]string{"lint", "-", "--metrics", metrics}, badManifests, exitError, "threshold: 1s, or add the bucket"},
-		"other kinds alone": {[]string{"lint", filepath.Join(folder, "b.yml")}, "", exitUsage, "nothing was checked: 1 file without an object of Belay"},
-		"no argument":       {[]string{"lint"}, "", exitUsage, "name a file, a folder or -\nSee 'kubectl belay lint --help'."},
-		"nothing at all":    {[]string{"lint", "-"}, "", exitUsage, "nothing was checked"},
-		"no file":           {[]string{"lint", filepath.Join(folder, "nothing.yaml")}, "", exitUsage, "no such file"},
-		"an empty folder":   {[]string{"lint", t.TempDir()}, "", exitUsage, "has no .yaml"},
-		"no buckets":        {[]string{"lint", "-", "--buckets", "fast"}, badManifests, exitUsage, "write numbers with commas"},
-		"no metrics":        {[]string{"lint", "-", "--metrics", filepath.Join(folder, "b.yml")}, badManifests, exitUsage, "is not what an app serves at /metrics"},
-		"a negative rate":   {[]string{"lint", "-", "--rps", "-1"}, badManifests, exitUsage, "requests per second"},
+		"strict":            {[]string{"lint", sample, "--buckets", "0.25,0.5", "--strict"}, "", exitNo, "1 finding (advice, --strict)"},
+		"metrics":           {[]string{"lint", "-", "--metrics", metrics}, badManifests, exitNo, "threshold: 1s, or add the bucket"},
+		"other kinds alone": {[]string{"lint", filepath.Join(folder, "b.yml")}, "", exitUnknown, "Nothing was checked: 1 file without an object of Belay"},
+		"no argument":       {[]string{"lint"}, "", exitError, "name a file, a folder or -\nSee 'kubectl belay lint --help'."},
+		"nothing at all":    {[]string{"lint", "-"}, "", exitUnknown, "Nothing was checked"},
+		"no file":           {[]string{"lint", filepath.Join(folder, "nothing.yaml")}, "", exitError, "no such file"},
+		"an empty folder":   {[]string{"lint", t.TempDir()}, "", exitError, "has no .yaml"},
+		"no buckets":        {[]string{"lint", "-", "--buckets", "fast"}, badManifests, exitError, "write numbers with commas"},
+		"no metrics":        {[]string{"lint", "-", "--metrics", filepath.Join(folder, "b.yml")}, badManifests, exitError, "is not what an app serves at /metrics"},
+		"a negative rate":   {[]string{"lint", "-", "--rps", "-1"}, badManifests, exitError, "requests per second"},
 	} {
 		if said, code := offline(t, c.stdin, c.args...); code != c.code || !strings.Contains(said, c.said) {
 			t.Errorf("%s: exit code %d, want %d and %q in:\n%s", name, code, c.code, c.said, said)

@@ -24,31 +24,37 @@ import (
 // version is set at build time.
 var version = "development"
 
-// Exit codes. Scripts rely on them: docs/cli.md.
+// Exit codes. Scripts rely on them: docs/cli.md. Up to 3 they mean the same for every command;
+// 10 to 14 say how a version ended, or that it did not in time.
 const (
-	exitOK            = 0
-	exitError         = 1
-	exitUsage         = 2
-	exitNotComparable = 3
-	exitRolledBack    = 10
-	exitSuperseded    = 11
-	exitCancelled     = 12
-	exitBypassed      = 13
-	exitTimeout       = 14
+	exitOK = 0
+	// exitNo is an answer, not an error: something was found, is different or was refused.
+	exitNo = 1
+	// exitError is everything that kept a command from answering, wrong usage included.
+	exitError = 2
+	// exitUnknown says that there was nothing to answer from.
+	exitUnknown    = 3
+	exitRolledBack = 10
+	exitSuperseded = 11
+	exitCancelled  = 12
+	exitBypassed   = 13
+	exitTimeout    = 14
+	// exitInterrupted is what shells have for a program that Ctrl-C ended.
+	exitInterrupted = 130
 )
 
-const exitCodes = `Exit codes:
-  0   done; for wait: promoted; for checks: nothing found
-  1   error, or a command that Belay refused; for verify, replay, lint, diff and doctor:
-      something found; for backtest: it would have fired, or nothing could be judged
-  2   wrong usage; for diff: any error; for lint: also nothing to check
-  3   for verify: no decisions, or fields that this version does not know; for replay:
-      also a decision that cannot be compared
+const exitCodes = `Exit codes, of every command:
+  0   done: nothing found, no difference, or the version is promoted
+  1   the answer is no: something was found or is different, the guardrail would have fired,
+      Belay refused the command, or the command has nothing to do
+  2   error: wrong usage, no cluster, no such object, or no right to do it
+  3   no answer: nothing to check, decisions that cannot be compared, or nothing was judged
   10  the version was rolled back
   11  another version was declared before it ended
   12  the stable version was declared again
   13  it rolled out without being judged
-  14  time out`
+  14  time out
+  130 interrupted`
 
 // exit is an error with an exit code of its own. An empty text prints nothing.
 type exit struct {
@@ -86,7 +92,7 @@ func codeOf(err error, to io.Writer) int {
 		}
 		return coded.code
 	case errors.Is(err, context.Canceled):
-		return exitError
+		return exitInterrupted
 	default:
 		fmt.Fprintln(to, "error: "+sentence(err.Error()))
 		return exitError
@@ -107,7 +113,7 @@ func usage(err error) error {
 	if err == nil {
 		return nil
 	}
-	return misuse{exit{exitUsage, "error: " + sentence(err.Error())}}
+	return misuse{exit{exitError, "error: " + sentence(err.Error())}}
 }
 
 // misuse is an exit of a command that was used wrongly.
@@ -118,7 +124,7 @@ func (m misuse) Unwrap() error { return m.exit }
 // seeHelp adds to a wrong usage where the command's own help is.
 func seeHelp(cmd *cobra.Command, err error) error {
 	if wrong := (misuse{}); errors.As(err, &wrong) {
-		return exit{exitUsage, wrong.text + "\nSee '" + cmd.CommandPath() + " --help'."}
+		return exit{exitError, wrong.text + "\nSee '" + cmd.CommandPath() + " --help'."}
 	}
 	return err
 }
@@ -175,7 +181,8 @@ func (a *app) root() *cobra.Command {
 	return checked(root)
 }
 
-// checked makes wrong arguments a wrong usage, and lets each wrong usage name the command's help.
+// checked makes wrong arguments a wrong usage, lets each wrong usage name the command's help, and
+// each other error say what to do.
 func checked(cmd *cobra.Command) *cobra.Command {
 	args := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, usage(args(cmd, given))) }
@@ -183,7 +190,7 @@ func checked(cmd *cobra.Command) *cobra.Command {
 		cmd.PreRunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, before(cmd, given)) }
 	}
 	if run := cmd.RunE; run != nil {
-		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, run(cmd, given)) }
+		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, explained(run(cmd, given))) }
 	}
 	return cmd
 }

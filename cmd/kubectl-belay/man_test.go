@@ -47,7 +47,7 @@ func TestManPages(t *testing.T) {
 			t.Errorf("%s speaks of its generator:\n%s", name, text)
 		}
 	}
-	for _, want := range []string{".TH \"KUBECTL-BELAY\" \"1\" \"Nov 2025\" \"Belay development\"", "\n  0   done; for wait: promoted; for checks: nothing found\n  1   error,", "kubectl belay list -A"} {
+	for _, want := range []string{".TH \"KUBECTL-BELAY\" \"1\" \"Nov 2025\" \"Belay development\"", "\n  0   done: nothing found, no difference, or the version is promoted\n  1   the answer is no", "kubectl belay list -A"} {
 		if !strings.Contains(first["kubectl-belay.1"], want) {
 			t.Errorf("the page lacks %q:\n%s", want, first["kubectl-belay.1"])
 		}

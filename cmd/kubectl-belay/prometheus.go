@@ -19,9 +19,11 @@ import (
 // metricsFlags say where past data or names of metrics are read from, by this program itself.
 type metricsFlags struct {
 	address, tokenFile string
-	headers            map[string]string
-	interval           time.Duration
-	labels             v1alpha1.MetricSourceLabels
+	// token is what tokenFile has. It is read once: a pipe is empty the second time.
+	token    string
+	headers  map[string]string
+	interval time.Duration
+	labels   v1alpha1.MetricSourceLabels
 }
 
 func (m *metricsFlags) add(to *cobra.Command) {
@@ -34,7 +36,7 @@ func (m *metricsFlags) add(to *cobra.Command) {
 	flags.StringVar(&m.labels.Pod, "pod-label", "pod", "label of its series for the pod's name")
 }
 
-// check says what is wrong with what was given, without a connection.
+// check says what is wrong with what was given, without a connection, and reads the token.
 func (m *metricsFlags) check() error {
 	if m.address == "" {
 		return errors.New("--prometheus is missing: give the URL of Prometheus, such as http://localhost:9090 after kubectl port-forward")
@@ -52,7 +54,7 @@ func (m *metricsFlags) check() error {
 	if err != nil {
 		return fmt.Errorf("--prometheus-token-file cannot be read: %w", err)
 	}
-	if strings.TrimSpace(string(token)) == "" {
+	if m.token = strings.TrimSpace(string(token)); m.token == "" {
 		return fmt.Errorf("--prometheus-token-file %s is empty: it has to have a bearer token", m.tokenFile)
 	}
 	return nil
@@ -84,8 +86,5 @@ func (m *metricsFlags) client(interval time.Duration) (*prometheus.Client, error
 	if m.tokenFile != "" {
 		spec.Auth = &v1alpha1.MetricSourceAuth{Authorization: &v1alpha1.Authorization{Type: "Bearer"}}
 	}
-	return prometheus.NewClient(spec, func(v1alpha1.SecretKeyRef) (string, error) {
-		token, err := os.ReadFile(m.tokenFile)
-		return strings.TrimSpace(string(token)), err
-	})
+	return prometheus.NewClient(spec, func(v1alpha1.SecretKeyRef) (string, error) { return m.token, nil })
 }

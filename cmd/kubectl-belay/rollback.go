@@ -51,7 +51,7 @@ func (a *app) rollback() *cobra.Command {
 			return err
 		}
 		if declared.Revision == target {
-			return exit{exitError, fmt.Sprintf("Deployment %s declares revision %s already.", deployment.GetName(), target)}
+			return exit{exitNo, fmt.Sprintf("Deployment %s declares revision %s already.", deployment.GetName(), target)}
 		}
 		template, err := s.templateOf(ctx, rollout, target, runs)
 		if err != nil {

@@ -21,6 +21,10 @@ func TestCommandsCanBePasted(t *testing.T) {
 			for kind, text := range texts {
 				lines := strings.Split(text, "\n")
 				for _, action := range screen.Actions {
+					if kind == "why" && strings.HasPrefix(action, "bypass") {
+						// It is about what happens now, not about a run.
+						continue
+					}
 					found := false
 					for _, line := range lines {
 						command, effect, _ := strings.Cut(line, "#")

@@ -128,7 +128,7 @@ func (p *painter) versions(s view.Screen) {
 		return
 	}
 	p.blank()
-	rows := [][]cell{header("SERVING", "", "SHARE", "PODS", "REPLICASET", "DIGEST", "PUSHED BY")}
+	rows := [][]cell{header("SERVING", "", "SHARE", "PODS", "REPLICASET", "DIGEST")}
 	for _, v := range s.Versions {
 		share, pods, ready := "?", "–", green
 		if v.Percent >= 0 {
@@ -140,10 +140,14 @@ func (p *painter) versions(s view.Screen) {
 		if v.Ready < v.Pods {
 			ready = yellow
 		}
-		rows = append(rows, []cell{{v.Side, plain}, {v.Tag, bold}, {share, plain}, {pods, ready}, {orDash(v.ReplicaSet), plain}, {orDash(shortDigest(v.Digest)), dim}, {orDash(v.PushedBy), plain}})
+		rows = append(rows, []cell{{v.Side, plain}, {v.Tag, bold}, {share, plain}, {pods, ready}, {orDash(v.ReplicaSet), plain}, {orDash(shortDigest(v.Digest)), dim}})
 	}
 	p.table(2, rows)
 	for _, v := range s.Versions {
+		// Under the table, where a narrow terminal has room for it too.
+		if v.PushedBy != "" {
+			p.paragraph(cell{"  " + v.Side + ": ", dim}, 10, cell{v.Tag + " was pushed by " + v.PushedBy, plain})
+		}
 		if v.Problem != "" {
 			p.paragraph(cell{"  " + v.Side + ": ", yellow}, 10, cell{v.Problem, plain})
 		}

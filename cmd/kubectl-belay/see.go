@@ -134,7 +134,7 @@ func (a *app) list() *cobra.Command {
 func (s *session) rollouts(ctx context.Context) (*v1alpha1.RolloutList, error) {
 	list := &v1alpha1.RolloutList{}
 	if err := s.List(ctx, list, client.InNamespace(s.namespace)); err != nil {
-		return nil, explained(err)
+		return nil, err
 	}
 	return list, nil
 }

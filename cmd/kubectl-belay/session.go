@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -40,11 +39,16 @@ func scheme() (*runtime.Scheme, error) {
 func (a *app) connect() (*session, error) {
 	config, err := a.flags.ToRESTConfig()
 	if err != nil {
-		return nil, err
+		return nil, configured(err)
+	}
+	if config.Host == noServer {
+		if raw, err := a.flags.ToRawKubeConfigLoader().RawConfig(); err == nil && len(raw.Clusters) == 0 && *a.flags.APIServer == "" {
+			return nil, errNoCluster
+		}
 	}
 	namespace, _, err := a.flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
-		return nil, err
+		return nil, configured(err)
 	}
 	types, err := scheme()
 	if err != nil {
@@ -68,14 +72,6 @@ func (a *app) open(ctx context.Context, args []string) (*session, *v1alpha1.Roll
 	return s, r, err
 }
 
-// explained says what an error of the API server means for Belay's kinds.
-func explained(err error) error {
-	if meta.IsNoMatchError(err) {
-		return fmt.Errorf("this cluster has no Belay: the kinds of belay.dev are not installed")
-	}
-	return err
-}
-
 // names of at most this many objects are listed in an error.
 const listedNames = 8
 
@@ -88,7 +84,7 @@ func (s *session) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, 
 		if apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("no Rollout %q in namespace %s: kubectl belay list -A shows all", name, s.namespace)
 		}
-		return r, explained(err)
+		return r, err
 	}
 	all, err := s.rollouts(ctx)
 	if err != nil {
@@ -107,7 +103,7 @@ func (s *session) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, 
 	if more := len(all.Items) - len(found); more > 0 {
 		found = append(found, fmt.Sprintf("and %d more", more))
 	}
-	return nil, exit{exitUsage, fmt.Sprintf("error: namespace %s has %d Rollouts, name one: %s", s.namespace, len(all.Items), strings.Join(found, ", "))}
+	return nil, exit{exitError, fmt.Sprintf("error: namespace %s has %d Rollouts, name one: %s", s.namespace, len(all.Items), strings.Join(found, ", "))}
 }
 
 // bare is a name without the resource before it: rollouts.belay.dev/checkout.
@@ -137,7 +133,7 @@ func (s *session) run(ctx context.Context, name string) (*v1alpha1.Rollout, *v1a
 	case err == nil:
 		return s.ownerOf(ctx, run), run, nil
 	case !apierrors.IsNotFound(err):
-		return nil, nil, explained(err)
+		return nil, nil, err
 	}
 	runs, err := s.runs(ctx, name)
 	if err != nil {
@@ -189,7 +185,7 @@ func (s *session) runs(ctx context.Context, rollout string) ([]v1alpha1.RolloutR
 func (s *session) allRuns(ctx context.Context, selected ...client.ListOption) ([]v1alpha1.RolloutRun, error) {
 	all := &v1alpha1.RolloutRunList{}
 	if err := s.List(ctx, all, append(selected, client.InNamespace(s.namespace))...); err != nil {
-		return nil, explained(err)
+		return nil, err
 	}
 	slices.SortStableFunc(all.Items, func(a, b v1alpha1.RolloutRun) int { return b.Spec.StartedAt.Compare(a.Spec.StartedAt.Time) })
 	return all.Items, nil

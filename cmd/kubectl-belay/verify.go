@@ -27,7 +27,7 @@ func (a *app) verify() *cobra.Command {
 			"change those unnoticed, and can compute a whole chain anew. Nor does it show that decisions at the end were removed together with the head: --head compares with one\n" +
 			"that you kept elsewhere.\n\n" +
 			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n\n" +
-			"Exit code 0: what could be computed is as recorded; the screen says how many decisions could not be taken again. 1: something is not as recorded.\n" +
+			"Exit code 0: what could be computed is as recorded; the screen says how many decisions could not be taken again. 1: something is not as recorded. 2: an error.\n" +
 			"3: nothing to verify: the record has no decisions, or fields that this version does not know.",
 		Example: `  kubectl belay verify checkout
   kubectl belay verify ./evidence/checkout-9fd21c3b07-4
@@ -46,9 +46,9 @@ func (a *app) verify() *cobra.Command {
 		code := exitOK
 		switch {
 		case p.Broken():
-			code = exitError
+			code = exitNo
 		case !p.OK():
-			code = exitNotComparable
+			code = exitUnknown
 		}
 		return p, verifyScreen(a.terminal, p, one.from), code
 	})
@@ -75,8 +75,9 @@ func (a *app) replay() *cobra.Command {
 		Short: "Take the decisions of a run again, and compare them with the recorded ones",
 		Long: "Give the recorded inputs of a run to the rules of this program, and compare each decision with the recorded one. It reads the record alone, no source and no clock.\n\n" +
 			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n\n" +
-			"Exit code 0: all the same. 1: at least one is different, or the record does not verify. 3: at least one cannot be compared,\n" +
-			"because other rules decided or its input was not kept: a record beyond 96 KiB keeps digests of the inputs only.",
+			"Exit code 0: all the same. 1: at least one is different, or the record does not verify. 2: an error. 3: at least one cannot be compared,\n" +
+			"because other rules decided or its input was not kept: from 96 KiB of decisions on a record keeps only digests of the inputs. The screen says\n" +
+			"what was verified all the same.",
 		Example: `  kubectl belay replay checkout
   kubectl belay replay ./evidence/checkout-9fd21c3b07-4 -o json`,
 	}, func(one recorded) (view.Proof, string, int) {
@@ -84,9 +85,9 @@ func (a *app) replay() *cobra.Command {
 		code := exitOK
 		switch {
 		case p.Broken():
-			code = exitError
+			code = exitNo
 		case p.Replay.NotComparable > 0 || p.Decisions == 0:
-			code = exitNotComparable
+			code = exitUnknown
 		}
 		return p, replayScreen(a.terminal, p, one.from), code
 	})
@@ -107,7 +108,7 @@ func (a *app) proving(cmd *cobra.Command, prove func(recorded) (view.Proof, stri
 		var proofs []view.Proof
 		for i, one := range all {
 			proof, screen, code := prove(one)
-			if worst == exitOK || code == exitError {
+			if worst == exitOK || code == exitNo {
 				worst = code
 			}
 			proofs = append(proofs, proof)
@@ -306,6 +307,9 @@ func replayScreen(t terminal, p view.Proof, from string) string {
 			q.check(c)
 		}
 	}
+	if p.Replay.NotComparable > 0 && p.OK() {
+		q.paragraph(cell{"  Verified", dim}, labelled, cell{verifiedSaid(p), plain})
+	}
 	left := 0
 	for i, d := range p.Replay.Others {
 		if !d.Comparable && i >= shownOthers {
@@ -318,6 +322,15 @@ func replayScreen(t terminal, p view.Proof, from string) string {
 		q.paragraph(cell{"", plain}, 2, cell{fmt.Sprintf("and %d more that cannot be compared: -o json has all", left), dim})
 	}
 	return q.String()
+}
+
+// verifiedSaid is what is known of a record whose decisions could not all be taken again.
+func verifiedSaid(p view.Proof) string {
+	var names []string
+	for _, c := range p.Checks {
+		names = append(names, c.Name)
+	}
+	return fmt.Sprintf("%s are as recorded, and every decision has its hash. Not known is only whether %s would come out the same.", listed(names), counted(p.Replay.NotComparable, "decision"))
 }
 
 // rulesSaid says which versions decided, and where to get the one that is needed.

@@ -110,10 +110,10 @@ func TestAnExportIsVerifiedWithoutACluster(t *testing.T) {
 		}
 		write(t, path, append([]byte("# changed\n"), before...))
 		said, code := offline(t, "", "verify", folder)
-		if want := name + " was changed since the export"; name != fileSums && (code != exitError || !strings.Contains(said, want)) {
+		if want := name + " was changed since the export"; name != fileSums && (code != exitNo || !strings.Contains(said, want)) {
 			t.Errorf("%s: exit code %d, want %q in:\n%s", name, code, want, said)
 		}
-		if name == fileSums && code != exitError {
+		if name == fileSums && code != exitNo {
 			t.Errorf("changed sums are accepted:\n%s", said)
 		}
 		write(t, path, before)
@@ -121,7 +121,7 @@ func TestAnExportIsVerifiedWithoutACluster(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, "template.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	if said, code := offline(t, "", "verify", folder); code != exitError || !strings.Contains(said, "template.yaml is missing") {
+	if said, code := offline(t, "", "verify", folder); code != exitNo || !strings.Contains(said, "template.yaml is missing") {
 		t.Errorf("exit code %d:\n%s", code, said)
 	}
 }
@@ -161,10 +161,10 @@ func TestAChangedRunIsFoundByName(t *testing.T) {
 			t.Fatal(err)
 		}
 		said, code := offline(t, string(raw), "verify", "-")
-		if code != exitError || !strings.Contains(said, want) || !strings.Contains(said, "NOT VERIFIED") {
+		if code != exitNo || !strings.Contains(said, want) || !strings.Contains(said, "NOT VERIFIED") {
 			t.Errorf("exit code %d, want %q in:\n%s", code, want, said)
 		}
-		if said, code := offline(t, string(raw), "replay", "-"); code != exitError || !strings.Contains(said, "NOT VERIFIED") {
+		if said, code := offline(t, string(raw), "replay", "-"); code != exitNo || !strings.Contains(said, "NOT VERIFIED") {
 			t.Errorf("replay: exit code %d:\n%s", code, said)
 		}
 	}
@@ -192,20 +192,21 @@ func TestWhatCannotBeVerified(t *testing.T) {
 		code  int
 		said  string
 	}{
-		"no decisions":           {[]string{"verify", "-"}, text(empty), exitNotComparable, "NOTHING TO VERIFY"},
-		"replay of none":         {[]string{"replay", "-"}, text(empty), exitNotComparable, "NOT COMPARABLE"},
-		"no inputs":              {[]string{"replay", "-"}, text(run), exitNotComparable, "27 not comparable (decision 1: the record does not have the input"},
-		"a newer run":            {[]string{"verify", "-"}, newer, exitNotComparable, `unknown field "provenance"`},
+		"no decisions":           {[]string{"verify", "-"}, text(empty), exitUnknown, "NOTHING TO VERIFY"},
+		"replay of none":         {[]string{"replay", "-"}, text(empty), exitUnknown, "NOT COMPARABLE"},
+		"no inputs":              {[]string{"replay", "-"}, text(run), exitUnknown, "27 not comparable (decision 1: the record does not have the input"},
+		"what stays verified":    {[]string{"replay", "-"}, text(run), exitUnknown, "  Verified   chain, guardrails, templates"},
+		"a newer run":            {[]string{"verify", "-"}, newer, exitUnknown, `unknown field "provenance"`},
 		"no decision again":      {[]string{"verify", "-"}, text(run), exitOK, "  VERIFIED, 27 of 27 decisions not taken again"},
 		"what is not hashed":     {[]string{"verify", "-"}, text(run), exitOK, "controller version, author, times, message: a writer of the run"},
 		"its head":               {[]string{"verify", "-", "--head", run.Status.Head.Hash}, text(run), exitOK, "decision 27 of 27 has the hash of --head"},
-		"an end that was cut":    {[]string{"verify", "-", "--head", run.Status.Head.Hash}, text(cut), exitError, "its end was removed"},
+		"an end that was cut":    {[]string{"verify", "-", "--head", run.Status.Head.Hash}, text(cut), exitNo, "its end was removed"},
 		"the same, without head": {[]string{"verify", "-"}, text(cut), exitOK, "VERIFIED"},
 		"another kind":           {[]string{"verify", "-"}, "apiVersion: v1\nkind: Pod\n", exitError, "has no RolloutRun"},
 		"no YAML":                {[]string{"verify", "-"}, "a: [", exitError, "the standard input, from line 1"},
 		"nothing there":          {[]string{"verify", "./nothing"}, "", exitError, "no such file"},
 		"an empty folder":        {[]string{"verify", t.TempDir()}, "", exitError, "has no run.yaml"},
-		"an unknown format":      {[]string{"verify", "-", "-o", "xml"}, "", exitUsage, "-o json"},
+		"an unknown format":      {[]string{"verify", "-", "-o", "xml"}, "", exitError, "-o json"},
 	} {
 		if said, code := offline(t, c.stdin, c.args...); code != c.code || !strings.Contains(said, c.said) {
 			t.Errorf("%s: exit code %d, want %d and %q in:\n%s", name, code, c.code, c.said, said)
@@ -224,7 +225,7 @@ func TestProofsAsJSON(t *testing.T) {
 	}
 	said, code := offline(t, string(raw), "verify", "-", "-o", "json")
 	var proofs []view.Proof
-	if err := json.Unmarshal([]byte(said), &proofs); err != nil || code != exitError || len(proofs) != 2 {
+	if err := json.Unmarshal([]byte(said), &proofs); err != nil || code != exitNo || len(proofs) != 2 {
 		t.Fatalf("exit code %d, %v:\n%s", code, err, said)
 	}
 	if !proofs[0].OK() || proofs[0].Decisions != 27 || proofs[0].Head != in.Run.Status.Head.Hash {
@@ -244,11 +245,11 @@ func TestHostileExports(t *testing.T) {
 	}
 	folder := exportedTo(t, "rolled-back")
 	write(t, filepath.Join(folder, fileSums), []byte("00  ../../etc/passwd\n"))
-	if said, code := offline(t, "", "verify", folder); code != exitError || !strings.Contains(said, "is no sum of a file in this folder") {
+	if said, code := offline(t, "", "verify", folder); code != exitNo || !strings.Contains(said, "is no sum of a file in this folder") {
 		t.Errorf("exit code %d:\n%s", code, said)
 	}
 	write(t, filepath.Join(folder, fileSums), nil)
-	if said, code := offline(t, "", "verify", folder); code != exitError || !strings.Contains(said, "has no sum of run.yaml") {
+	if said, code := offline(t, "", "verify", folder); code != exitNo || !strings.Contains(said, "has no sum of run.yaml") {
 		t.Errorf("exit code %d:\n%s", code, said)
 	}
 	for _, word := range []string{"evidence", "a b", "it's", "$(rm)", ""} {

@@ -39,8 +39,11 @@ func Describe(planner int32, before, input []byte) (*v1alpha1.RecordedInput, err
 // has another digest.
 func Rebuild(before []byte, recorded *v1alpha1.RecordedInput) ([]byte, error) {
 	switch {
-	case recorded == nil || recorded.Form == v1alpha1.InputDigest:
-		return nil, fmt.Errorf("the record does not have the input, only its digest")
+	case recorded == nil:
+		return nil, fmt.Errorf("the record does not have the input, nor its digest")
+	case recorded.Form == v1alpha1.InputDigest:
+		return nil, fmt.Errorf("the record does not have the input, only its digest: no more is kept from %d KiB of decisions on, while %d KiB wait to be written, and of one beyond %d KiB",
+			trimFrom>>10, maxPendingBytes>>10, maxChange>>10)
 	case recorded.Form == v1alpha1.InputWhole:
 		before = []byte("{}")
 	case before == nil:

@@ -198,7 +198,7 @@ func TestInputsAreRebuilt(t *testing.T) {
 		because string
 	}{
 		"none":               {before, nil, "does not have the input"},
-		"no room":            {before, &v1alpha1.RecordedInput{SHA256: "sha256:00", Form: v1alpha1.InputDigest}, "does not have the input"},
+		"no room":            {before, &v1alpha1.RecordedInput{SHA256: "sha256:00", Form: v1alpha1.InputDigest}, "only its digest: no more is kept from 96 KiB of decisions on, while 20 KiB wait to be written, and of one beyond 16 KiB"},
 		"nothing before":     {nil, kept[1], "is not known"},
 		"another one before": {canonical(t, `{"A":7,"F":1}`), kept[1], "has the digest"},
 	} {

@@ -1,11 +1,17 @@
 package view
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 )
 
 // TestNobodyIsAdvisedToUndoAReturn: going back from a version that returns brings the one
@@ -121,6 +127,92 @@ func TestEffectsAreHarmlessToShells(t *testing.T) {
 					t.Errorf("%s of %s: %s", name, image, effects[name])
 				}
 			}
+		}
+	}
+}
+
+// TestWhereToForceAFixThrough: the bypass is offered where a version waits for what may not
+// come, and of a rejected one not that version but a fix.
+func TestWhereToForceAFixThrough(t *testing.T) {
+	is := func(kind, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason}
+	}
+	holding, fired := is(v1alpha1.ConditionReconciling, v1alpha1.ReasonHolding), is(v1alpha1.ConditionStalled, v1alpha1.ReasonTriggerFired)
+	deployment := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"template": map[string]any{
+		"spec": map[string]any{"containers": []any{map[string]any{"name": "app", "image": "shop:1.6"}}}}}}}
+	pushed, err := workload.Describe(workload.Template(deployment))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		phase      v1alpha1.Phase
+		conditions []metav1.Condition
+		deployment *unstructured.Unstructured
+		candidate  string
+		want       string
+	}{
+		"waits for its run":          {v1alpha1.PhaseGating, nil, nil, "", "bypass"},
+		"held":                       {v1alpha1.PhaseStepping, []metav1.Condition{holding}, nil, "", "bypass"},
+		"past its deadline":          {v1alpha1.PhaseBaking, []metav1.Condition{is(v1alpha1.ConditionStalled, v1alpha1.ReasonDeadlineExceeded)}, nil, "", "bypass"},
+		"on its way":                 {v1alpha1.PhaseStepping, nil, nil, "", ""},
+		"on its way, of a silent":    {v1alpha1.PhaseStepping, nil, deployment, "", "bypass"},
+		"known":                      {v1alpha1.PhaseStepping, nil, deployment, pushed.Revision, ""},
+		"stable, and not looked at":  {v1alpha1.PhaseStable, nil, deployment, "", "bypass"},
+		"stable":                     {v1alpha1.PhaseStable, nil, nil, "", ""},
+		"a native one that fired":    {v1alpha1.PhaseHandingOver, []metav1.Condition{fired}, nil, "", "bypass"},
+		"handing over":               {v1alpha1.PhaseHandingOver, nil, nil, "", ""},
+		"rolled back":                {v1alpha1.PhaseRolledBack, []metav1.Condition{is(v1alpha1.ConditionStalled, v1alpha1.ReasonRolledBack)}, deployment, "", "bypass --image app=IMAGE"},
+		"rolling back, nothing read": {v1alpha1.PhaseRollingBack, nil, nil, "", "bypass --image CONTAINER=IMAGE"},
+	} {
+		r := &v1alpha1.Rollout{Status: v1alpha1.RolloutStatus{Phase: c.phase, Conditions: c.conditions, Stable: &v1alpha1.Revision{Revision: "old"}}}
+		if c.phase != v1alpha1.PhaseStable {
+			r.Status.Candidate = &v1alpha1.Revision{Revision: cmp.Or(c.candidate, "new"), Image: "shop:1.5"}
+		}
+		screen := Rollout(Input{Rollout: r, Deployment: c.deployment, Now: time.Now()})
+		got := ""
+		if last := len(screen.Actions) - 1; last >= 0 && strings.HasPrefix(screen.Actions[last], "bypass") {
+			got = screen.Actions[last]
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, screen.Actions, c.want)
+		}
+		if c.deployment != nil && got == "bypass" && !strings.HasPrefix(screen.Effects[got], "1.6 goes to all pods") {
+			t.Errorf("%s: %q, and the Deployment declares 1.6", name, screen.Effects[got])
+		}
+	}
+}
+
+// TestWhoPushed is who wrote the template, of the version that has it and of no other.
+func TestWhoPushed(t *testing.T) {
+	deployment := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationPushedBy: "ann"}},
+		"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "app", "image": "shop:1.6"}}}}}}}
+	pushed, err := workload.Describe(workload.Template(deployment))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &v1alpha1.RolloutRun{Spec: v1alpha1.RolloutRunSpec{Revision: "new", StartedBy: "ben"}}
+	for name, c := range map[string]struct {
+		candidate, stable string
+		run               *v1alpha1.RolloutRun
+		want              string
+	}{
+		"before its run":           {pushed.Revision, "old", nil, "stable:, canary:ann"},
+		"in its run":               {"new", "old", run, "stable:, canary:ben"},
+		"of another's run":         {pushed.Revision, "old", run, "stable:, canary:ann"},
+		"another is declared":      {"new", "old", nil, "stable:, canary:"},
+		"stable, and declared":     {"", pushed.Revision, nil, "stable:ann"},
+		"promoted by the last run": {"", "new", run, "stable:ben"},
+	} {
+		r := &v1alpha1.Rollout{Status: v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseGating, Stable: &v1alpha1.Revision{Revision: c.stable}}}
+		if c.candidate != "" {
+			r.Status.Candidate = &v1alpha1.Revision{Revision: c.candidate}
+		}
+		var got []string
+		for _, v := range versions(Input{Rollout: r, Run: c.run, Deployment: deployment, Now: time.Now()}) {
+			got = append(got, v.Side+":"+v.PushedBy)
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

@@ -24,7 +24,7 @@ type Version struct {
 	Pods, Ready int
 	// Problem is why pods are missing or not ready; empty when all are ready.
 	Problem string
-	// PushedBy is who wrote the template; only known of the candidate.
+	// PushedBy is who wrote the template; empty when that is not known.
 	PushedBy string
 }
 
@@ -41,7 +41,7 @@ func versions(in Input) []Version {
 	}
 	if s.Candidate != nil && (s.Stable == nil || s.Candidate.Revision != s.Stable.Revision) {
 		v := version(in, "canary", s.Candidate)
-		v.Percent, v.PushedBy = share, pushedBy(in)
+		v.Percent = share
 		out = append(out, v)
 	}
 	return out
@@ -61,7 +61,7 @@ func shareOf(s *v1alpha1.RolloutStatus) int32 {
 
 func version(in Input, side string, r *v1alpha1.Revision) Version {
 	v := Version{Side: side, Tag: Tag(r), Image: Text(r.Image, 512), Digest: digest(r.Images), Revision: Text(r.Revision, 10),
-		ReplicaSet: Text(r.ReplicaSet, 253), Percent: -1, Pods: -1, Ready: -1}
+		ReplicaSet: Text(r.ReplicaSet, 253), Percent: -1, Pods: -1, Ready: -1, PushedBy: pushedBy(in, r)}
 	if in.Pods == nil || r.ReplicaSet == "" {
 		return v
 	}
@@ -92,16 +92,24 @@ func digest(images []v1alpha1.ContainerImage) string {
 	return Text(images[0].Digest, 128)
 }
 
-// pushedBy is who wrote the template of the run, or else the declared one; empty when
-// nobody recorded that.
-func pushedBy(in Input) string {
-	if in.Run != nil && in.Run.Spec.StartedBy != "" && candidateIs(&in.Rollout.Status, in.Run.Spec.Revision) {
+// pushedBy is who wrote the template of a version, by its run or by the Deployment that declares
+// it; empty when nobody recorded that.
+func pushedBy(in Input, of *v1alpha1.Revision) string {
+	if in.Run != nil && in.Run.Spec.StartedBy != "" && in.Run.Spec.Revision == of.Revision {
 		return Text(in.Run.Spec.StartedBy, 256)
 	}
-	if in.Deployment != nil {
-		return Text(in.Deployment.GetAnnotations()[v1alpha1.AnnotationPushedBy], 256)
+	if d := declared(in); d != nil && d.Revision == of.Revision {
+		return declaredBy(in)
 	}
 	return ""
+}
+
+// declaredBy is who wrote the template that the Deployment declares; empty when that is not known.
+func declaredBy(in Input) string {
+	if in.Deployment == nil {
+		return ""
+	}
+	return Text(in.Deployment.GetAnnotations()[v1alpha1.AnnotationPushedBy], 256)
 }
 
 // notes are what is wrong beside the state, and what is not as people may think.
@@ -116,8 +124,12 @@ func notes(in Input) []string {
 	if s.Refusal != nil {
 		add("The API server refuses, for %s: %s: %s", Short(in.Now.Sub(s.Refusal.Since.Time)), s.Refusal.Effect, s.Refusal.Message)
 	}
-	if declared := unseen(in); declared != "" {
-		add("The Deployment declares %s, which Belay has not looked at yet. If that lasts, look whether its controller runs.", declared)
+	if tag := unseen(in); tag != "" {
+		by := declaredBy(in)
+		if by != "" {
+			by = ", pushed by " + by
+		}
+		add("The Deployment declares %s%s, which Belay has not looked at yet. If that lasts, look whether its controller runs.", tag, by)
 	}
 	for _, kind := range []string{v1alpha1.ConditionInvariantViolated, v1alpha1.ConditionTrafficConflict} {
 		if c := condition(s, kind); c != nil {
@@ -150,16 +162,24 @@ func notes(in Input) []string {
 	return out
 }
 
-// unseen is the version that the Deployment declares, when the status does not know it yet;
-// empty otherwise.
+// unseen is the tag of the version that the Deployment declares, when the status does not know
+// it yet; empty otherwise.
 func unseen(in Input) string {
-	s := &in.Rollout.Status
-	if in.Deployment == nil || s.Stable == nil {
+	s, d := &in.Rollout.Status, declared(in)
+	if d == nil || s.Stable == nil || d.Revision == s.Stable.Revision || candidateIs(s, d.Revision) {
 		return ""
 	}
-	declared, err := workload.Describe(workload.Template(in.Deployment))
-	if err != nil || declared.Revision == s.Stable.Revision || candidateIs(s, declared.Revision) {
-		return ""
+	return Tag(d)
+}
+
+// declared is the version that the Deployment declares; nil when that cannot be read.
+func declared(in Input) *v1alpha1.Revision {
+	if in.Deployment == nil {
+		return nil
 	}
-	return Tag(&declared)
+	version, err := workload.Describe(workload.Template(in.Deployment))
+	if err != nil {
+		return nil
+	}
+	return &version
 }

@@ -53,8 +53,8 @@ type Screen struct {
 	Decisions []Decision
 	// Notes are what else a person should know, worst first.
 	Notes []string
-	// Actions are the commands that change something and make sense now: "abort". Effects
-	// says what each does.
+	// Actions are the commands that change something and make sense now, with the flags that
+	// they need beside a reason: "abort". Effects says what each does.
 	Actions []string
 	Effects map[string]string
 }
@@ -73,6 +73,9 @@ func Rollout(in Input) Screen {
 		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in),
 	}
 	screen.Actions, screen.Effects = actions(in.Rollout, in.Run)
+	if name, effect := force(in, state); name != "" {
+		screen.Actions, screen.Effects[name] = append(screen.Actions, name), effect
+	}
 	if s.Phase.InRun() && s.Step != nil {
 		screen.Weight = &s.Step.Weight
 		screen.Steps = steps(in)

@@ -67,11 +67,11 @@ func TestCommandsThatMakeSense(t *testing.T) {
 	}{
 		"a trial":         {v1alpha1.PhaseStepping, "bbbbbbbbbb", "abort: back to 1.4, 1.5 stays declared and rejected. rollback: back to 1.4, the Deployment declares it again. pause: 1.5 keeps its weight, triggers still roll back. promote: 1.5 goes to 100 % and its bake, which has to pass. "},
 		"a return":        {v1alpha1.PhasePromoting, "cccccccccc", "abort: 1.4 stays, 1.5 stays declared and rejected. pause: 1.5 keeps its weight, triggers still roll back. "},
-		"a rejection":     {v1alpha1.PhaseRolledBack, "bbbbbbbbbb", "retry: 1.5 runs once more, from its first step. rollback: the Deployment declares 1.4 again. "},
-		"a gate":          {v1alpha1.PhaseGating, "bbbbbbbbbb", "abort: 1.5 gets no run, it stays declared and rejected. rollback: 1.5 gets no run, the Deployment declares 1.4 again. pause: 1.5 gets no run until it is resumed. "},
+		"a rejection":     {v1alpha1.PhaseRolledBack, "bbbbbbbbbb", "retry: 1.5 runs once more, from its first step. rollback: the Deployment declares 1.4 again. bypass --image CONTAINER=IMAGE: a fix goes to all pods at once, unjudged. "},
+		"a gate":          {v1alpha1.PhaseGating, "bbbbbbbbbb", "abort: 1.5 gets no run, it stays declared and rejected. rollback: 1.5 gets no run, the Deployment declares 1.4 again. pause: 1.5 gets no run until it is resumed. bypass: 1.5 goes to all pods at once, unjudged. "},
 		"a bypass":        {v1alpha1.PhaseHandingOver, "bbbbbbbbbb", "rollback: back to 1.4, the Deployment declares it again. "},
 		"stable":          {v1alpha1.PhaseStable, "", "rollback: back to 1.3, the Deployment declares it again. "},
-		"on its way back": {v1alpha1.PhaseRollingBack, "bbbbbbbbbb", ""},
+		"on its way back": {v1alpha1.PhaseRollingBack, "bbbbbbbbbb", "bypass --image CONTAINER=IMAGE: a fix goes to all pods at once, unjudged. "},
 	} {
 		screen := view.Rollout(view.Input{Now: now, Rollout: rollout(c.phase, func(s *v1alpha1.RolloutStatus) {
 			s.Previous = previous

@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,17 +93,22 @@ func (k *clinic) answers(status, reason, message string) {
 	k.must(k.manager.Status().Patch(k.t.Context(), source, client.RawPatch(types.MergePatchType, []byte(document))))
 }
 
-// object reads one that a manifest made.
+// object reads one that a manifest made: of NAME, or NAMESPACE/NAME.
 func (k *clinic) object(kind, name string) *unstructured.Unstructured {
 	k.t.Helper()
 	u := &unstructured.Unstructured{}
-	group := map[string]string{"CustomResourceDefinition": "apiextensions.k8s.io", "ClusterRole": "rbac.authorization.k8s.io", "ClusterRoleBinding": "rbac.authorization.k8s.io"}[kind]
+	group := map[string]string{"CustomResourceDefinition": "apiextensions.k8s.io", "ClusterRole": "rbac.authorization.k8s.io", "ClusterRoleBinding": "rbac.authorization.k8s.io",
+		"Role": "rbac.authorization.k8s.io", "RoleBinding": "rbac.authorization.k8s.io"}[kind]
 	if group == "" {
 		group = "admissionregistration.k8s.io"
 	}
 	u.SetAPIVersion(group + "/v1")
 	u.SetKind(kind)
-	k.must(k.c.Get(k.t.Context(), types.NamespacedName{Name: name}, u))
+	namespace, own, namespaced := strings.Cut(name, "/")
+	if !namespaced {
+		namespace, own = "", name
+	}
+	k.must(k.c.Get(k.t.Context(), types.NamespacedName{Namespace: namespace, Name: own}, u))
 	return u
 }
 
@@ -237,6 +243,28 @@ func TestDoctor(t *testing.T) {
 		}, []string{"ClusterRole belay-controller  it differs", "lack rights"}},
 		"a missing binding of a role": {func() func() { return k.gone("ClusterRoleBinding", "belay-guard-probe") },
 			[]string{"ClusterRoleBinding belay-guard-probe  it is missing", "lack rights"}},
+		"a missing role of its own namespace": {func() func() { return k.gone("Role", "belay/belay-controller") },
+			[]string{"Role belay/belay-controller  it is missing", "lack rights"}},
+		"a role that reads no Secrets": {func() func() {
+			return k.changed("Role", "belay/belay-controller", func(o map[string]any) { o["rules"] = o["rules"].([]any)[:2] })
+		}, []string{"Role belay/belay-controller  it differs"}},
+		"a binding for another account": {func() func() {
+			subjects := func(name string) func(map[string]any) {
+				return written(t, []any{map[string]any{"kind": "ServiceAccount", "name": name, "namespace": "belay"}}, "subjects")
+			}
+			k.changed("RoleBinding", "belay/belay-controller", subjects("somebody"))
+			return func() { k.changed("RoleBinding", "belay/belay-controller", subjects("controller")) }
+		}, []string{"RoleBinding belay/belay-controller  it differs", "at subjects[0].name"}},
+		"some namespaces only, without roles there": {func() func() {
+			flags := func(further ...string) {
+				d := k.controller()
+				c := &d.Spec.Template.Spec.Containers[0]
+				c.Args = append(slices.DeleteFunc(c.Args, func(arg string) bool { return strings.HasPrefix(arg, "--namespaces") }), further...)
+				k.must(k.c.Update(t.Context(), d))
+			}
+			flags("--namespaces=default")
+			return func() { flags() }
+		}, []string{"Role default/belay-controller-watched  it is missing: the controller watches namespace default and has no rights there", "RoleBinding default/belay-guard-probe-watched  it is missing"}},
 		"a controller without a ready pod": {func() func() { k.ready(0); return func() { k.ready(2) } },
 			[]string{"Deployment belay/belay-controller  the controller has no ready pod (2 wanted)", "kubectl -n belay logs"}},
 		"a leader that is gone": {func() func() { k.renewed(5 * time.Minute); return func() { k.renewed(0) } },

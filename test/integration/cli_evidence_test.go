@@ -40,7 +40,7 @@ func TestCommandLineProves(t *testing.T) {
 
 	folder := filepath.Join(t.TempDir(), "evidence")
 	me.expect(me.says("export", "shop", "--to", folder), 0, "run "+run+" of Rollout shop", "kubectl belay verify "+folder)
-	me.expect(me.says("export", "shop", "--to", folder), 1, "is not empty", "--force")
+	me.expect(me.says("export", "shop", "--to", folder), 2, "is not empty", "--force")
 	me.expect(me.says("export", "shop", "--to", folder, "--force"), 0)
 	all := filepath.Join(t.TempDir(), "all")
 	me.expect(me.says("export", "shop", "--all", "--to", all), 0, run)

@@ -31,7 +31,7 @@ func TestCommandLineBypasses(t *testing.T) {
 	me.expect(me.says("bypass", "shop", "--reason", "outage"), 2, "v2 goes to all pods of Deployment shop at once", "without being judged", "this is no terminal: --yes")
 	dev(t)
 	developer := personIn(t, s.namespace, "dev")
-	developer.expect(developer.says("bypass", "shop", "--reason", "outage", "--yes"), 1, "nothing was bypassed", "needs the verb bypass on rollouts.belay.dev/shop")
+	developer.expect(developer.says("bypass", "shop", "--reason", "outage", "--yes"), 2, "nothing was bypassed", "needs the verb bypass on rollouts.belay.dev/shop")
 	if d := s.deployment(); d.Generation != before.Generation || d.Annotations[v1alpha1.AnnotationBypassReason] != "" {
 		t.Errorf("the Deployment was changed: generation %d to %d, annotations %v", before.Generation, d.Generation, d.Annotations)
 	}
@@ -130,7 +130,7 @@ func TestCommandLineInit(t *testing.T) {
 	me.expect(got, 0, "service: shopfront", "- {kind: HTTPRoute, name: public}", "preset: otel-http, requests: {}", "threshold: 250ms", "mode: Observe")
 	nothing := me.says("init", "7worker")
 	me.expect(nothing, 0, "name: app-7worker", "Metrics were not looked for")
-	me.expect(me.says("init", "absent"), 1, "read Deployment absent")
+	me.expect(me.says("init", "absent"), 2, "read Deployment absent")
 	for _, out := range []string{got.out, nothing.out} {
 		for _, part := range strings.Split(out, "\n---\n") {
 			if err := tryYAML(t, part); err != nil {
@@ -142,5 +142,5 @@ func TestCommandLineInit(t *testing.T) {
 		t.Errorf("%d manifests", n)
 	}
 	create(t, object(t, `{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: checkout, namespace: `+namespace.Name+`}, spec: {workloadRef: {name: checkout}, steps: [{weight: 50}]}}`))
-	me.expect(me.says("init", "checkout"), 1, "rollout checkout guards Deployment checkout already")
+	me.expect(me.says("init", "checkout"), 2, "rollout checkout guards Deployment checkout already")
 }

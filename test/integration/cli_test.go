@@ -130,7 +130,7 @@ func (p person) expect(got said, code int, words ...string) {
 func TestCommandLine(t *testing.T) {
 	s := open(t)
 	me := personIn(t, s.namespace, "oncall@example.com", "system:masters")
-	me.expect(me.says("why"), 1, "has had no run yet")
+	me.expect(me.says("why"), 2, "has had no run yet")
 	me.expect(me.says("abort", "shop"), 1, "nothing to abort")
 
 	s.release(better)
@@ -140,7 +140,7 @@ func TestCommandLine(t *testing.T) {
 	me.expect(me.says("status", "rollouts.belay.dev/shop", "-o", "jsonpath={.status.phase}"), 0, "Stepping")
 	me.expect(me.says("list", "-o", "name"), 0, "rollout.belay.dev/shop")
 	me.expect(me.says("why", "shop"), 0, "IN PROGRESS", "image v1 → v2   kubectl belay diff shop-")
-	me.expect(me.says("status", "nothing"), 1, `no Rollout "nothing" in namespace`)
+	me.expect(me.says("status", "nothing"), 2, `no Rollout "nothing" in namespace`)
 	me.expect(me.says("status", "-x"), 2, "unknown shorthand flag")
 
 	me.expect(me.during(s, commanded(s), inPhase(v1alpha1.PhaseRolledBack), "abort", "shop", "--reason", "wrong prices"), 0,
@@ -218,7 +218,7 @@ func pauseAndPromote(s *shop, me person) {
 func TestCommandLineTakesAPromotedVersionBack(t *testing.T) {
 	s := open(t)
 	me := personIn(t, s.namespace, "sre@example.com", "system:masters")
-	me.expect(me.says("rollback", "shop"), 1, "no version was promoted before v1")
+	me.expect(me.says("rollback", "shop"), 2, "no version was promoted before v1")
 	me.expect(me.says("wait", "shop", "--image", better, "--timeout", "1s"), 14, "Time out after 1s")
 	s.release(better)
 	me.expect(me.during(s, declares(s, better), ended(better), "wait", "shop", "--image", better), 0, "Promoted: v2 is the stable version and serves")
@@ -245,7 +245,7 @@ func TestCommandLineOfAViewer(t *testing.T) {
 	viewer.expect(viewer.says("status", "shop"), 0, "STABLE v1", "You may not read Deployments")
 	s.release(better)
 	s.until("at 50 %", atWeight)
-	viewer.expect(viewer.says("abort", "shop"), 1, "Abort was not given", "forbidden")
+	viewer.expect(viewer.says("abort", "shop"), 2, "Abort was not given", "forbidden")
 	if r := s.rollout(); r.Annotations[v1alpha1.AnnotationAction] != "" {
 		t.Error("the command was written")
 	}

@@ -161,7 +161,7 @@ func TestAnUnansweredAbortIsKept(t *testing.T) {
 	guarded(t, "replaced", true)
 	user := dev(t)
 	g.Eventually(func() error { return command(t, user, "replaced", "Abort", "a", "aaaaaaaaaa") }).WithTimeout(soon).Should(Succeed())
-	g.Expect(command(t, user, "replaced", "Abort", "b", "bbbbbbbbbb")).To(MatchError(ContainSubstring("an Abort only one for the same revision or for any")))
+	g.Expect(command(t, user, "replaced", "Abort", "b", "bbbbbbbbbb")).To(MatchError(ContainSubstring("an Abort only by one for the same revision, or for any")))
 	g.Expect(command(t, user, "replaced", "Abort", "c", "aaaaaaaaaa")).To(Succeed())
 	g.Expect(command(t, user, "replaced", "Abort", "d")).To(Succeed())
 	g.Expect(command(t, user, "replaced", "Abort", "e", "aaaaaaaaaa")).NotTo(Succeed(), "one for any is replaced by one for any")
