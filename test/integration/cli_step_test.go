@@ -4,10 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -59,7 +58,7 @@ func TestCommandLineOfAStep(t *testing.T) {
 	}
 	oncall.expect(oncall.says("approve", "shop"), 1, "There is no step to approve")
 	s.until("promoted", ended(better))
-	me.expect(me.says("log", "shop"), 0, "not judged there: it had not ended", `step 2 of 2 of v2 approved by cli-steps`, `approved by cli-steps at `)
+	me.expect(me.says("log", "shop"), 0, "not judged there: ", `approved by cli-steps at weight 50 %: "carts`, "2 of 2 triggers pass; approved by cli-steps")
 	run := s.rollout().Status.Run
 	me.expect(me.says("verify", run), 0)
 	me.expect(me.says("replay", run), 0)
