@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,8 +34,8 @@ type order struct {
 	// useless says why the command would have no effect now; empty when it has one.
 	useless func(*v1alpha1.Rollout) string
 	// done reports whether the effect on the candidate of that revision is there, or why
-	// it will not come.
-	done func(r *v1alpha1.Rollout, revision string) (bool, error)
+	// it will not come. Before is the Rollout as the command found it.
+	done func(r, before *v1alpha1.Rollout, revision string) (bool, error)
 	// within is how long that may take, 2 minutes unless it is set.
 	within time.Duration
 	// owned is what to know where a GitOps tool writes the Deployment, of the candidate's
@@ -61,7 +62,7 @@ func (a *app) abort() *cobra.Command {
 				return ""
 			}
 		},
-		done:  aborted,
+		done:  func(r, _ *v1alpha1.Rollout, revision string) (bool, error) { return aborted(r, revision) },
 		owned: func(tag string) string { return fmt.Sprintf("it goes on declaring %s. Revert that there.", tag) },
 	})
 }
@@ -91,7 +92,7 @@ func (a *app) retry() *cobra.Command {
 			}
 			return ""
 		},
-		done: func(r *v1alpha1.Rollout, _ string) (bool, error) {
+		done: func(r, _ *v1alpha1.Rollout, _ string) (bool, error) {
 			return r.Status.Phase != v1alpha1.PhaseRolledBack, nil
 		},
 	})
@@ -158,7 +159,7 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 			case last != nil && last.Token == token && last.Refused != "":
 				return false, exit{exitNo, "Refused: " + view.Text(last.Refused, 512)}
 			}
-			done, err := o.done(r, revision)
+			done, err := o.done(r, rollout, revision)
 			if done {
 				end = view.Rollout(view.Input{Rollout: r, Now: a.now()}).Headline
 			}
@@ -175,7 +176,10 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 func (s *session) give(ctx context.Context, r *v1alpha1.Rollout, action v1alpha1.Action, token, reason string) error {
 	// An annotation that is null is removed: an earlier command's does not stay.
 	values := map[string]any{v1alpha1.AnnotationAction: action, v1alpha1.AnnotationActionToken: token,
-		v1alpha1.AnnotationActionRevision: nil, v1alpha1.AnnotationActionReason: nil}
+		v1alpha1.AnnotationActionRevision: nil, v1alpha1.AnnotationActionStep: nil, v1alpha1.AnnotationActionReason: nil}
+	if r.Status.Step != nil && action.OfStep() {
+		values[v1alpha1.AnnotationActionStep] = strconv.Itoa(int(r.Status.Step.Index) + 1)
+	}
 	if r.Status.Candidate != nil {
 		values[v1alpha1.AnnotationActionRevision] = r.Status.Candidate.Revision
 	}

@@ -19,7 +19,7 @@ func (a *app) promote() *cobra.Command {
 		Use:   "promote [NAME]",
 		Short: "End the remaining steps: the candidate goes to 100 % and its bake",
 		Long: "End the remaining steps of the candidate: it goes to weight 100 % as soon as its pods are ready and the gateway acknowledges it. " +
-			"The bake is not skipped: the version becomes stable only when all triggers pass at its end. With promotion.mode Native the candidate goes to its last step, which has to pass.\n\n" +
+			"A step that needs an approval is not ended without one. The bake is not skipped: the version becomes stable only when all triggers pass at its end. With promotion.mode Native the candidate goes to its last step, which has to pass.\n\n" +
 			"A step that holds because a trigger is Inconclusive is ended too: the record has your name, your reason and what was not judged. A trigger that fires rolls back, before and after.\n\n" +
 			"The command is for the candidate of now: if another version is pushed meanwhile, it is refused.",
 		Example: `  kubectl belay promote checkout --reason "fixes the outage, tried in staging"
@@ -28,19 +28,15 @@ func (a *app) promote() *cobra.Command {
 		action: v1alpha1.ActionPromote, within: 10 * time.Minute,
 		useless: func(r *v1alpha1.Rollout) string {
 			switch s := &r.Status; {
-			case s.Phase == v1alpha1.PhaseStepping && r.Spec.Paused:
-				return "It is paused by spec.paused: set that to false first."
-			case s.Phase == v1alpha1.PhaseStepping && s.CommandedPause() != nil:
-				return "It is paused" + view.PausedBy(s.CommandedPause()) + ": kubectl belay resume first."
 			case s.Phase == v1alpha1.PhaseStepping:
-				return ""
+				return pausedFirst(r)
 			case s.Phase == v1alpha1.PhasePromoting || s.Phase == v1alpha1.PhaseBaking:
 				return "There are no steps left to end: " + view.Tag(s.Candidate) + " becomes stable when its bake has passed."
 			default:
 				return fmt.Sprintf("There are no steps to end: the Rollout is %s.", view.StateOf(r))
 			}
 		},
-		done: promoted,
+		done: func(r, _ *v1alpha1.Rollout, revision string) (bool, error) { return promoted(r, revision) },
 		owned: func(string) string {
 			return "a version that it applies meanwhile takes the candidate's place, and begins at the first step."
 		},
@@ -88,7 +84,7 @@ func (a *app) pause() *cobra.Command {
 				return ""
 			}
 		},
-		done: func(r *v1alpha1.Rollout, revision string) (bool, error) {
+		done: func(r, _ *v1alpha1.Rollout, revision string) (bool, error) {
 			s := &r.Status
 			held := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReconciling)
 			waits := held != nil && held.Status == metav1.ConditionTrue && held.Reason == v1alpha1.ReasonPaused
@@ -128,6 +124,6 @@ func (a *app) resume() *cobra.Command {
 				return ""
 			}
 		},
-		done: func(r *v1alpha1.Rollout, _ string) (bool, error) { return r.Status.CommandedPause() == nil, nil },
+		done: func(r, _ *v1alpha1.Rollout, _ string) (bool, error) { return r.Status.CommandedPause() == nil, nil },
 	})
 }

@@ -310,7 +310,7 @@ func TestAnAbortThatCameTooLateIsAnError(t *testing.T) {
 // TestHelpNamesTheVerbs: a command reads the Rollout and patches its annotations, which the
 // verb of its name does not cover.
 func TestHelpNamesTheVerbs(t *testing.T) {
-	for _, name := range []string{"abort", "retry", "promote", "pause", "resume"} {
+	for _, name := range []string{"abort", "retry", "promote", "skip", "approve", "pause", "resume"} {
 		a, _, _ := testApp()
 		cmd, _, err := a.root().Find([]string{name})
 		if err != nil || !strings.Contains(cmd.Long, "the verbs get, patch and "+name+" on the Rollout") {

@@ -320,7 +320,7 @@ func (e *examination) rights(ctx context.Context, r *v1alpha1.Rollout) error {
 	own := func(verb string) right { return right{verb, v1alpha1.GroupVersion.Group, "rollouts", r.Name} }
 	deployment := func(verb string) right { return right{verb, "apps", "deployments", r.Spec.WorkloadRef.Name} }
 	var commands []command
-	for _, name := range []string{"abort", "pause", "resume", "promote", "retry"} {
+	for _, name := range []string{"abort", "pause", "resume", "promote", "skip", "approve", "retry"} {
 		commands = append(commands, command{name, []right{own("patch"), own(name)}})
 	}
 	commands = append(commands, command{"rollback", []right{deployment("get"), deployment("patch")}},

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -116,6 +118,32 @@ func TestGoldenSilence(t *testing.T) {
 	}
 }
 
+// awaiting is a moment in which the first step has passed and waits for its approval.
+func awaiting(t *testing.T) view.Input {
+	in := read(t, "progressing")
+	for _, steps := range [][]v1alpha1.Step{in.Rollout.Spec.Steps, in.Run.Spec.Steps} {
+		steps[0].Hold.Duration, steps[0].Approval, steps[2].Approval = 2*time.Minute, v1alpha1.ApprovalRequired, v1alpha1.ApprovalRequired
+	}
+	s := &in.Rollout.Status
+	since := metav1.NewTime(in.Now.Add(-56 * time.Second))
+	s.Step.AwaitsApprovalSince, s.Step.Next, s.Step.NextAt = &since, "approval of step 1 of 4", nil
+	s.Message = "step 1 of 4 waits for its approval since " + since.UTC().Format("15:04:05Z") + ", at 5 %: 3 of 3 triggers pass; a trigger that fires still rolls back; to go on, run kubectl belay approve checkout -n shop (verb approve)"
+	meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAwaitingApproval, Message: s.Message})
+	for i := range s.Verdicts {
+		s.Verdicts[i].Outcome, s.Verdicts[i].Reason, s.Verdicts[i].Message = v1alpha1.VerdictPass, "", ""
+		s.Verdicts[i].EvaluatedAt = &metav1.Time{Time: in.Now}
+	}
+	return in
+}
+
+// TestGoldenApproval: a step that waits for a person, and the line to paste.
+func TestGoldenApproval(t *testing.T) {
+	in := awaiting(t)
+	for _, width := range []int{80, 140} {
+		golden(t, fmt.Sprintf("approval.status.%d.txt", width), statusScreen(terminal{width: width}, view.Rollout(in), in.Now, nil), width)
+	}
+}
+
 // TestGoldenLists holds the list of all situations, worst first, and a history.
 func TestGoldenLists(t *testing.T) {
 	now := time.Date(2026, 11, 20, 17, 0, 0, 0, time.UTC)
@@ -125,8 +153,11 @@ func TestGoldenLists(t *testing.T) {
 		in.Rollout.Name = name
 		rows = append(rows, view.RowOf(in.Rollout, "app-team@example.com (kubectl-set)", now))
 	}
+	in := awaiting(t)
+	in.Rollout.Name = "approval"
+	rows = append(rows, view.RowOf(in.Rollout, "app-team@example.com (kubectl-set)", now))
 	view.Worst(rows)
-	in := read(t, "rolled-back")
+	in = read(t, "rolled-back")
 	for _, width := range []int{80, 140} {
 		at := terminal{width: width}
 		golden(t, fmt.Sprintf("list.%d.txt", width), listScreen(at, rows, now, false, true), width)

@@ -102,6 +102,9 @@ func stepCell(step view.Step) cell {
 		if step.Hold > 0 {
 			what += " for " + view.Short(step.Hold)
 		}
+		if step.Unapproved {
+			what += ", then approval"
+		}
 		return cell{"○ " + what, dim}
 	}
 	if step.Weight < 0 {
@@ -118,6 +121,8 @@ func stepCell(step view.Step) cell {
 		return cell{fmt.Sprintf("◐ %s %s not in force yet", what, strings.Repeat("─", barLength)), cyan}
 	case left > 0:
 		return cell{fmt.Sprintf("◐ %s %s %s left", what, bar, view.Short(left)), cyan}
+	case step.Unapproved:
+		return cell{fmt.Sprintf("◐ %s %s hold over %s ago, not approved", what, bar, view.Short(over)), yellow}
 	default:
 		return cell{fmt.Sprintf("◐ %s %s hold over %s ago", what, bar, view.Short(over)), yellow}
 	}

@@ -37,7 +37,7 @@ var (
 		Name: "belay_rollout_step", Help: "The step that a run is at, from 1, and the number of its steps.",
 	}, []string{"namespace", "rollout", "of"})
 	rolloutSince = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "belay_rollout_since_timestamp_seconds", Help: "Unix time at which the run, step, bake or rollback in progress began.",
+		Name: "belay_rollout_since_timestamp_seconds", Help: "Unix time at which the run, step, bake or rollback in progress began, or since when its step waits for an approval.",
 	}, []string{"namespace", "rollout", "of"})
 	triggerOutcome = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "belay_trigger_outcome", Help: "1 for the newest outcome of each trigger of a run in progress, pods and checks included.",
@@ -167,6 +167,9 @@ func stateOf(r *v1alpha1.Rollout) series {
 		out.set(rolloutStep, "now", float64(s.Step.Index)+1)
 		out.set(rolloutStep, "all", float64(len(r.Spec.Steps)))
 		out.set(rolloutSince, "step", float64(s.Step.EnteredAt.Unix()))
+		if since := s.Step.AwaitsApprovalSince; since != nil {
+			out.set(rolloutSince, "approval", float64(since.Unix()))
+		}
 	case s.Phase == v1alpha1.PhaseBaking && s.Promotion != nil && s.Promotion.FullAt != nil:
 		out.set(rolloutSince, "bake", float64(s.Promotion.FullAt.Unix()))
 	case s.Phase == v1alpha1.PhaseRollingBack && s.Rollback != nil:

@@ -23,7 +23,7 @@ func TestStateSeriesFollowARollout(t *testing.T) {
 	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout"}, Spec: v1alpha1.RolloutSpec{Steps: make([]v1alpha1.Step, 3)}}
 	r.Status = v1alpha1.RolloutStatus{
 		Phase: v1alpha1.PhaseStepping, RunStartedAt: &began,
-		Step: &v1alpha1.StepStatus{Index: 1, EnteredAt: metav1.NewTime(time.Unix(1060, 0)), Weight: v1alpha1.WeightStatus{Desired: 20, Observed: -1},
+		Step: &v1alpha1.StepStatus{Index: 1, EnteredAt: metav1.NewTime(time.Unix(1060, 0)), AwaitsApprovalSince: &metav1.Time{Time: time.Unix(1080, 0)}, Weight: v1alpha1.WeightStatus{Desired: 20, Observed: -1},
 			Replicas: v1alpha1.ReplicaStatus{Desired: 2, Ready: 1}},
 		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonHolding}},
 		Verdicts: []v1alpha1.VerdictStatus{{Kind: "Guardrail", Guardrail: "shop", Trigger: "errors", Outcome: v1alpha1.VerdictPass},
@@ -36,6 +36,7 @@ func TestStateSeriesFollowARollout(t *testing.T) {
 		"belay_rollout_canary_pods of=desired 2",
 		"belay_rollout_canary_pods of=ready 1",
 		"belay_rollout_phase phase=Stepping 1",
+		"belay_rollout_since_timestamp_seconds of=approval 1080",
 		"belay_rollout_since_timestamp_seconds of=run 1000",
 		"belay_rollout_since_timestamp_seconds of=step 1060",
 		"belay_rollout_step of=all 3",

@@ -16,6 +16,10 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	stable, candidate := plainTag(s.Stable), plainTag(s.Candidate)
 	effects = map[string]string{}
 	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
+	steps := StepsOf(r, run)
+	if s.Phase == v1alpha1.PhaseStepping && s.Step != nil && s.Step.ApprovalMissing(steps, s.Step.Index) && s.Step.AwaitsApprovalSince != nil {
+		add("approve", candidate+" goes on from step "+plainStep(s.Step, steps))
+	}
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack:
 		add("retry", candidate+" runs once more, from its first step")
@@ -36,14 +40,17 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 		add("rollback", "back to "+stable+", the Deployment declares it again")
 	}
 	if s.Phase == v1alpha1.PhaseGating || s.Phase.Armed() {
-		onTheWay(r, add)
+		onTheWay(r, steps, add)
 	}
 	return names, effects
 }
 
 // onTheWay adds what keeps the candidate on trial, and only changes how it goes on.
-func onTheWay(r *v1alpha1.Rollout, add func(name, effect string)) {
+func onTheWay(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect string)) {
 	s, candidate := &r.Status, plainTag(r.Status.Candidate)
+	if s.Phase == v1alpha1.PhaseStepping && s.Step != nil && s.Step.ApprovalMissing(steps, s.Step.Index) && s.Step.AwaitsApprovalSince == nil {
+		add("approve", "step "+plainStep(s.Step, steps)+" ends once it has passed")
+	}
 	switch {
 	case s.CommandedPause() != nil && !r.Spec.Paused:
 		add("resume", candidate+" goes on where it was paused")
@@ -53,14 +60,40 @@ func onTheWay(r *v1alpha1.Rollout, add func(name, effect string)) {
 		add("pause", candidate+" gets no run until it is resumed")
 	default:
 		add("pause", candidate+" keeps its weight, triggers still roll back")
-		last := s.Step != nil && int(s.Step.Index) == len(r.Spec.Steps)-1
-		switch native := r.Spec.Promotion.Mode == v1alpha1.PromotionNative; {
-		case s.Phase == v1alpha1.PhaseStepping && !native:
-			add("promote", candidate+" goes to 100 % and its bake, which has to pass")
-		case s.Phase == v1alpha1.PhaseStepping && !last:
-			add("promote", candidate+" goes to the last step, which has to pass")
+		if s.Phase == v1alpha1.PhaseStepping && s.Step != nil {
+			endSteps(r, steps, add)
 		}
 	}
+}
+
+// endSteps adds what ends the step in progress, or all that remain. Neither stands for an
+// approval.
+func endSteps(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect string)) {
+	s, candidate := &r.Status, plainTag(r.Status.Candidate)
+	native, last := r.Spec.Promotion.Mode == v1alpha1.PromotionNative, int(s.Step.Index) >= len(steps)-1
+	switch {
+	case s.Step.ApprovalMissing(steps, s.Step.Index) || native && last:
+	case last:
+		add("skip", "step "+plainStep(s.Step, steps)+" ends unjudged, the bake has to pass")
+	default:
+		add("skip", "step "+plainStep(s.Step, steps)+" ends unjudged, the next one begins")
+	}
+	for i := s.Step.Index; int(i) < len(steps); i++ {
+		if s.Step.ApprovalMissing(steps, i) {
+			return
+		}
+	}
+	switch {
+	case !native:
+		add("promote", candidate+" goes to 100 % and its bake, which has to pass")
+	case !last:
+		add("promote", candidate+" goes to the last step, which has to pass")
+	}
+}
+
+// plainStep is "2/4".
+func plainStep(s *v1alpha1.StepStatus, steps []v1alpha1.Step) string {
+	return fmt.Sprintf("%d/%d", s.Index+1, len(steps))
 }
 
 // PausedBy says who paused by command, since when and why, as the end of a sentence.

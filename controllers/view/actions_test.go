@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/workload"
 )
@@ -41,22 +43,31 @@ func TestActionsOfARun(t *testing.T) {
 	spec := func(r *v1alpha1.Rollout) { r.Spec.Paused = true }
 	native := func(r *v1alpha1.Rollout) { r.Spec.Promotion.Mode = v1alpha1.PromotionNative }
 	last := func(r *v1alpha1.Rollout) { r.Status.Step.Index = 1 }
+	first := func(r *v1alpha1.Rollout) { r.Spec.Steps[0].Approval = v1alpha1.ApprovalRequired }
+	second := func(r *v1alpha1.Rollout) { r.Spec.Steps[1].Approval = v1alpha1.ApprovalRequired }
+	awaits := func(r *v1alpha1.Rollout) { r.Status.Step.AwaitsApprovalSince = &metav1.Time{} }
+	approved := func(r *v1alpha1.Rollout) { r.Status.Step.Approval = &v1alpha1.ApprovalStatus{By: "ann"} }
 	for name, c := range map[string]struct {
 		phase   v1alpha1.Phase
 		changes []func(*v1alpha1.Rollout)
 		want    []string
 	}{
-		"a step":                     {v1alpha1.PhaseStepping, nil, []string{"abort", "rollback", "pause", "promote"}},
-		"the last step":              {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){last}, []string{"abort", "rollback", "pause", "promote"}},
-		"a native promotion":         {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){native}, []string{"abort", "rollback", "pause", "promote"}},
-		"a native one's last step":   {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){native, last}, []string{"abort", "rollback", "pause"}},
-		"a bake":                     {v1alpha1.PhaseBaking, nil, []string{"abort", "rollback", "pause"}},
-		"before the run":             {v1alpha1.PhaseGating, nil, []string{"abort", "rollback", "pause"}},
-		"paused":                     {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){paused}, []string{"abort", "rollback", "resume"}},
-		"paused by the spec":         {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){spec}, []string{"abort", "rollback"}},
-		"paused by both":             {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){spec, paused}, []string{"abort", "rollback"}},
-		"a pause of another version": {v1alpha1.PhaseBaking, []func(*v1alpha1.Rollout){paused, func(r *v1alpha1.Rollout) { r.Status.Pause.Revision = "older" }}, []string{"abort", "rollback", "pause"}},
-		"rolling back":               {v1alpha1.PhaseRollingBack, nil, nil},
+		"a step":                      {v1alpha1.PhaseStepping, nil, []string{"abort", "rollback", "pause", "skip", "promote"}},
+		"a step without its approval": {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first}, []string{"abort", "rollback", "approve", "pause"}},
+		"a step that waits for it":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, awaits}, []string{"approve", "abort", "rollback", "pause"}},
+		"a paused step without it":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, paused}, []string{"abort", "rollback", "approve", "resume"}},
+		"an approved step":            {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, approved}, []string{"abort", "rollback", "pause", "skip", "promote"}},
+		"a later step needs approval": {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){second}, []string{"abort", "rollback", "pause", "skip"}},
+		"the last step":               {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){last}, []string{"abort", "rollback", "pause", "skip", "promote"}},
+		"a native promotion":          {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){native}, []string{"abort", "rollback", "pause", "skip", "promote"}},
+		"a native one's last step":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){native, last}, []string{"abort", "rollback", "pause"}},
+		"a bake":                      {v1alpha1.PhaseBaking, nil, []string{"abort", "rollback", "pause"}},
+		"before the run":              {v1alpha1.PhaseGating, nil, []string{"abort", "rollback", "pause"}},
+		"paused":                      {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){paused}, []string{"abort", "rollback", "resume"}},
+		"paused by the spec":          {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){spec}, []string{"abort", "rollback"}},
+		"paused by both":              {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){spec, paused}, []string{"abort", "rollback"}},
+		"a pause of another version":  {v1alpha1.PhaseBaking, []func(*v1alpha1.Rollout){paused, func(r *v1alpha1.Rollout) { r.Status.Pause.Revision = "older" }}, []string{"abort", "rollback", "pause"}},
+		"rolling back":                {v1alpha1.PhaseRollingBack, nil, nil},
 	} {
 		r := &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{Steps: make([]v1alpha1.Step, 2)}, Status: v1alpha1.RolloutStatus{
 			Phase: c.phase, Stable: &v1alpha1.Revision{Revision: "old"}, Candidate: &v1alpha1.Revision{Revision: "new"}, Step: &v1alpha1.StepStatus{},

@@ -93,6 +93,11 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		default:
 			return "resume"
 		}
+	case StateApproval:
+		if s.Step != nil {
+			return "approve step " + Text(s.Step.Display, 16)
+		}
+		return "approve"
 	case StateHolding:
 		return "all triggers must pass"
 	case StateBypassed:

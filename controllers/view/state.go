@@ -28,8 +28,10 @@ const (
 	// StateHolding keeps the weight because the verdicts do not decide.
 	StateHolding State = "holding"
 	// StateWaiting means that the run of a candidate has not started.
-	StateWaiting     State = "waiting"
-	StatePaused      State = "paused"
+	StateWaiting State = "waiting"
+	StatePaused  State = "paused"
+	// StateApproval is a step that has passed and needs the approval of a person.
+	StateApproval    State = "awaiting approval"
 	StateProgressing State = "progressing"
 	StatePromoting   State = "promoting"
 	StateBaking      State = "baking"
@@ -39,7 +41,7 @@ const (
 	StateStable State = "stable"
 )
 
-var worstFirst = []State{StateStalled, StateRolledBack, StateBypassed, StateRollingBack, StateHolding, StateWaiting, StatePaused,
+var worstFirst = []State{StateStalled, StateRolledBack, StateBypassed, StateRollingBack, StateHolding, StateApproval, StateWaiting, StatePaused,
 	StateProgressing, StatePromoting, StateBaking, StateHandingOver, StateNew, StateStable}
 
 func (s State) rank() int { return slices.Index(worstFirst, s) }
@@ -70,6 +72,8 @@ func StateOf(r *v1alpha1.Rollout) State {
 		return StateBypassed
 	case waits != nil && waits.Reason == v1alpha1.ReasonPaused:
 		return StatePaused
+	case waits != nil && waits.Reason == v1alpha1.ReasonAwaitingApproval:
+		return StateApproval
 	case waits != nil && waits.Reason == v1alpha1.ReasonHolding || !known:
 		return StateHolding
 	default:
@@ -113,6 +117,10 @@ func headline(r *v1alpha1.Rollout, state State) string {
 			word += PausedBy(p)
 		}
 		return word
+	case StateApproval:
+		if s.Step != nil {
+			word += " of step " + Text(s.Step.Display, 16)
+		}
 	case StatePromoting, StateBaking, StateHandingOver:
 		return word + " " + Tag(s.Candidate)
 	case StateStable:
@@ -154,6 +162,8 @@ func since(s *v1alpha1.RolloutStatus, state State) time.Time {
 	switch {
 	case state == StatePaused && s.CommandedPause() != nil:
 		return s.Pause.At.Time
+	case state == StateApproval && s.Step != nil && s.Step.AwaitsApprovalSince != nil:
+		return s.Step.AwaitsApprovalSince.Time
 	case state == StateRollingBack && s.Rollback != nil:
 		return s.Rollback.StartedAt.Time
 	case state == StateRolledBack && s.Candidate != nil && s.IsRejected(s.Candidate.Revision) != nil:

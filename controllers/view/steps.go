@@ -22,6 +22,8 @@ type Step struct {
 	Name string
 	// Weight in percent; -1 for the handover, which has none.
 	Weight int32
+	// Unapproved is set while the step needs an approval that nobody has given.
+	Unapproved bool
 	// Hold is how long the weight stays at least.
 	Hold     time.Duration
 	Progress Progress
@@ -40,10 +42,7 @@ func (s Step) Left() (left, over time.Duration) {
 
 func steps(in Input) []Step {
 	s, spec := &in.Rollout.Status, &in.Rollout.Spec
-	declared := spec.Steps
-	if in.Run != nil && len(in.Run.Spec.Steps) > 0 {
-		declared = in.Run.Spec.Steps
-	}
+	declared := StepsOf(in.Rollout, in.Run)
 	at := len(declared)
 	switch s.Phase {
 	case v1alpha1.PhaseStepping, v1alpha1.PhaseRollingBack:
@@ -61,7 +60,7 @@ func steps(in Input) []Step {
 	}
 	out = append(out, Step{Name: "bake", Weight: full, Hold: spec.Promotion.Bake.Duration}, Step{Name: "hand over", Weight: -1})
 	for i := range out {
-		out[i].Progress = ToCome
+		out[i].Progress, out[i].Unapproved = ToCome, i >= at && s.Step.ApprovalMissing(declared, int32(i)) //nolint:gosec // at most 52
 		switch {
 		case i < at:
 			out[i].Progress = Passed
@@ -70,6 +69,15 @@ func steps(in Input) []Step {
 		}
 	}
 	return out
+}
+
+// StepsOf are the steps of the run in progress, which keeps those that it started with, or
+// without one those of the Rollout. The run may be nil, or an older one.
+func StepsOf(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) []v1alpha1.Step {
+	if run != nil && run.Name == r.Status.Run && r.Status.Phase.InRun() && len(run.Spec.Steps) > 0 {
+		return run.Spec.Steps
+	}
+	return r.Spec.Steps
 }
 
 // stood is how long the hold or the bake did not go on.

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// TestWhatLeavesAStep: what kubectl belay skip and approve wait for, and what ends the wait.
+func TestWhatLeavesAStep(t *testing.T) {
+	stepping := func(index int32) v1alpha1.RolloutStatus {
+		return v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Candidate: &v1alpha1.Revision{Revision: "new"}, Step: &v1alpha1.StepStatus{Index: index}}
+	}
+	with := func(s v1alpha1.RolloutStatus, change func(*v1alpha1.RolloutStatus)) v1alpha1.RolloutStatus {
+		change(&s)
+		return s
+	}
+	for name, c := range map[string]struct {
+		status v1alpha1.RolloutStatus
+		left   bool
+		code   int
+	}{
+		"the same step": {stepping(0), false, 0},
+		"the next step": {stepping(1), true, 0},
+		"promoting":     {with(stepping(0), func(s *v1alpha1.RolloutStatus) { s.Phase = v1alpha1.PhasePromoting }), true, 0},
+		"stable":        {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: &v1alpha1.Revision{Revision: "new"}}, true, 0},
+		"rolled back":   {with(stepping(0), func(s *v1alpha1.RolloutStatus) { s.Phase = v1alpha1.PhaseRolledBack }), false, exitRolledBack},
+		"superseded":    {with(stepping(1), func(s *v1alpha1.RolloutStatus) { s.Candidate = &v1alpha1.Revision{Revision: "newer"} }), false, exitSuperseded},
+	} {
+		left, err := leftStep(&v1alpha1.Rollout{Status: c.status}, &v1alpha1.Rollout{Status: stepping(0)}, "new")
+		code := 0
+		if e, ok := err.(exit); ok { //nolint:errorlint // it is not wrapped
+			code = e.code
+		}
+		if left != c.left || code != c.code {
+			t.Errorf("%s: %v, %v", name, left, err)
+		}
+	}
+}
+
+// TestCommandsOfAStepThatAreUseless say so before they are given.
+func TestCommandsOfAStepThatAreUseless(t *testing.T) {
+	for name, c := range map[string]struct {
+		command string
+		status  v1alpha1.RolloutStatus
+		says    string
+	}{
+		"approve in a bake":   {"approve", v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseBaking}, "There is no step to approve: the Rollout is baking."},
+		"approve twice":       {"approve", v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{Display: "1/2", Approval: &v1alpha1.ApprovalStatus{By: "ann", At: metav1.Unix(0, 0)}}}, "Step 1/2 is approved already, by ann since 00:00Z"},
+		"approve in a step":   {"approve", v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{}}, ""},
+		"skip in a step":      {"skip", v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{}}, ""},
+		"skip a bake":         {"skip", v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseBaking, Candidate: &v1alpha1.Revision{Image: "shop:2"}}, "the bake is not skipped: 2 becomes stable"},
+		"skip nothing":        {"skip", v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable}, "There is no step to skip: the Rollout is stable."},
+		"skip what is paused": {"skip", v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{}, Candidate: &v1alpha1.Revision{Revision: "new"}, Pause: &v1alpha1.PauseStatus{Revision: "new", By: "ann"}}, "kubectl belay resume first"},
+	} {
+		o := approvalOrder()
+		if c.command == "skip" {
+			o = skipOrder()
+		}
+		got := o.useless(&v1alpha1.Rollout{Status: c.status})
+		if c.says == "" && got != "" || !strings.Contains(got, c.says) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
