@@ -154,6 +154,14 @@ func withoutBelay(w http.ResponseWriter, r *http.Request) {
 	respond(w, 404, "NotFound")
 }
 
+// TestPrometheusIsNoAPIServer: the error of a request to it is told as it is.
+func TestPrometheusIsNoAPIServer(t *testing.T) {
+	said, code := run(t, "backtest", "-f", "testdata/guardrail.yaml", "--prometheus", "http://127.0.0.1:1", "--split", "checkout-1")
+	if code != exitError || strings.Contains(said, "API server") || !strings.Contains(said, "127.0.0.1:1") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+}
+
 // TestWhoMay adds to a refusal of the API server the roles that have the right.
 func TestWhoMay(t *testing.T) {
 	for right, want := range map[[3]string]string{
