@@ -176,6 +176,7 @@ func TestWhoMay(t *testing.T) {
 		{"abort", "belay.dev", "rollouts"}:         "edit, admin, belay-oncall and belay-sre",
 		{"update", "belay.dev", "rollouts"}:        "edit and admin",
 		{"bypass", "belay.dev", "rollouts"}:        "admin and belay-sre",
+		{"list", "belay.dev", "metricsources"}:     "belay-cluster-view and belay-sre",
 		{"update", "belay.dev", "metricsources"}:   "belay-sre",
 		{"patch", "apps", "deployments"}:           "edit and admin",
 		{"list", "", "pods"}:                       "view, edit and admin",

@@ -88,6 +88,16 @@ func TestRolesOnEveryKind(t *testing.T) {
 		"guardrails/status":    {},
 		"metricsources/status": {},
 	}
+	reader := "reader-of-" + namespace.Name
+	bind(t, admin, reader, "belay-cluster-view")
+	for _, resource := range []string{"clusterguardrails", "metricsources", "checkendpoints"} {
+		NewWithT(t).Eventually(func() bool { return may(t, reader, "list", "belay.dev", resource, "") }).WithTimeout(soon).WithPolling(20 * time.Millisecond).Should(BeTrue())
+		for verb := range strings.FieldsSeq(write) {
+			if may(t, reader, verb, "belay.dev", resource, "") {
+				t.Errorf("who reads the cluster's kinds may %s %s", verb, resource)
+			}
+		}
+	}
 	for resource, by := range want {
 		in := namespace.Name
 		if slices.Contains([]string{"clusterguardrails", "metricsources", "metricsources/status", "checkendpoints"}, resource) {
