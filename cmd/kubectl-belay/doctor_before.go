@@ -44,7 +44,7 @@ func (e *examination) olderInstall(ctx context.Context) error {
 		return err
 	}
 	for i := range all.Items {
-		e.found("Deployment "+all.Items[i].Namespace+"/"+all.Items[i].Name, "to upgrade it: docs/install.md#upgrade; else uninstall it first", "a controller of Belay is there already, and one Belay serves a cluster")
+		e.found("Deployment "+all.Items[i].Namespace+"/"+all.Items[i].Name, "to upgrade it: docs/install.md#upgrade; else uninstall it first", "a controller of Belay is there already, and a cluster can have only one")
 	}
 	for _, folder := range []string{"crd", "guard"} {
 		objects, err := config.Objects(folder)

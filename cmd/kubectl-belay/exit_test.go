@@ -1,13 +1,14 @@
 package main
 
 import (
-	"fmt"
+	"encoding/json"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestAnErrorIsNoAnswer(t *testing.T) {
 	strange.StartTLS()
 	defer strange.Close()
 	expired := apiServer(t, func(w http.ResponseWriter, _ *http.Request) { respond(w, 401, "Unauthorized") })
-	without := apiServer(t, withoutBelay)
+	without, empty := apiServer(t, serving(others...)), apiServer(t, serving(slices.Concat(others, belays)...))
 	script := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(script, []byte("apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\nclusters: [{name: a, cluster: {server: \"https://127.0.0.1:1\"}}]\n"+
 		"users: [{name: a, user: {exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: no-such-login}}}]\n"), 0o600); err != nil {
@@ -60,16 +61,17 @@ func TestAnErrorIsNoAnswer(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		"wrong flag":            {[]string{"--nothing"}, "--help'."},
-		"no kubeconfig":         {nil, "no cluster is configured"},
-		"no such kubeconfig":    {[]string{"--kubeconfig", "absent"}, "the kubeconfig absent cannot be read: no such file"},
-		"no such context":       {[]string{"--kubeconfig", script, "--context", "staging"}, `your kubeconfig has no such context: kubectl config get-contexts`},
-		"nothing listens":       {[]string{"--server", closed.URL}, "nothing listens there. Is it the right cluster"},
-		"no such host":          {[]string{"--server", "https://belay.invalid"}, "has no address"},
-		"certificate":           {[]string{"--server", strange.URL}, "a certificate that your kubeconfig does not trust"},
-		"credentials":           {[]string{"--server", expired.URL}, "does not accept your credentials: they have expired"},
-		"credentials' command":  {[]string{"--kubeconfig", script}, "takes credentials for https://127.0.0.1:1 from a command, which failed: exec: executable no-such-login not found"},
-		"a cluster without it ": {[]string{"--server", without.URL}, "this cluster has no Belay: it does not serve the kind"},
+		"wrong flag":           {[]string{"--nothing"}, "--help'."},
+		"no kubeconfig":        {nil, "no cluster is configured"},
+		"no such kubeconfig":   {[]string{"--kubeconfig", "absent"}, "the kubeconfig absent cannot be read: no such file"},
+		"no such context":      {[]string{"--kubeconfig", script, "--context", "staging"}, `your kubeconfig has no such context: kubectl config get-contexts`},
+		"nothing listens":      {[]string{"--server", closed.URL}, "nothing listens there. Is it the right cluster"},
+		"no such host":         {[]string{"--server", "https://belay.invalid"}, "has no address"},
+		"certificate":          {[]string{"--server", strange.URL}, "a certificate that your kubeconfig does not trust"},
+		"credentials":          {[]string{"--server", expired.URL}, "does not accept your credentials: they have expired"},
+		"credentials' command": {[]string{"--kubeconfig", script}, "takes credentials for https://127.0.0.1:1 from a command, which failed: exec: executable no-such-login not found"},
+		"a cluster without it": {[]string{"--server", without.URL}, "this cluster has no Belay: it does not serve the kind"},
+		"nothing of that name": {[]string{"--server", empty.URL}, "checkout"},
 	}
 	app, _, _ := testApp()
 	for _, cmd := range app.root().Commands() {
@@ -84,11 +86,15 @@ func TestAnErrorIsNoAnswer(t *testing.T) {
 			t.Run(cmd.Name()+", "+name, func(t *testing.T) {
 				said, code := run(t, append(append([]string{cmd.Name()}, args...), c.flags...)...)
 				switch {
-				case name == "a cluster without it " && cmd.Name() == "doctor":
+				case name == "nothing of that name" && len(args) == 0:
+					if code == exitError {
+						t.Errorf("exit code %d of a command that asks for nothing by name:\n%s", code, said)
+					}
+				case name == "a cluster without it" && cmd.Name() == "doctor":
 					if code != exitNo || !strings.Contains(said, "CustomResourceDefinition rollouts.belay.dev  it is missing") {
 						t.Errorf("exit code %d, want the findings of doctor:\n%s", code, said)
 					}
-				case name == "a cluster without it " && cmd.Name() == "init":
+				case name == "a cluster without it" && cmd.Name() == "init":
 					if code != exitError || !strings.Contains(said, "read Deployment checkout") {
 						t.Errorf("exit code %d, want a missing Deployment:\n%s", code, said)
 					}
@@ -114,44 +120,53 @@ func respond(w http.ResponseWriter, code int, reason string) {
 	_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"` + reason + `","message":"` + reason + `"}`))
 }
 
-// withoutBelay is an API server with nothing but Deployments and CustomResourceDefinitions, of
-// which there are none.
-func withoutBelay(w http.ResponseWriter, r *http.Request) {
-	groups := map[string]string{"apps": "deployments", "apiextensions.k8s.io": "customresourcedefinitions"}
-	kinds := map[string]string{"apps": "Deployment", "apiextensions.k8s.io": "CustomResourceDefinition"}
-	answer := func(text string) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(text))
+// kind is one that an API server has, without any object.
+type kind struct {
+	group, version, name, resource string
+	namespaced                     bool
+}
+
+var (
+	others = []kind{{"apps", "v1", "Deployment", "deployments", true}, {"apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false}}
+	belays = []kind{{"belay.dev", "v1alpha1", "Rollout", "rollouts", true}, {"belay.dev", "v1alpha1", "RolloutRun", "rolloutruns", true},
+		{"belay.dev", "v1alpha1", "Guardrail", "guardrails", true}, {"belay.dev", "v1alpha1", "ClusterGuardrail", "clusterguardrails", false}}
+)
+
+// serving is an API server with these kinds.
+func serving(kinds ...kind) http.HandlerFunc {
+	documents := map[string]any{
+		"/version": map[string]any{"gitVersion": "v1.36.1"},
+		"/api":     map[string]any{"kind": "APIVersions", "versions": []string{"v1"}},
+		"/api/v1":  map[string]any{"kind": "APIResourceList", "groupVersion": "v1", "resources": []any{}},
+		"/apis":    map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": []any{}},
 	}
-	switch r.URL.Path {
-	case "/version":
-		answer(`{"major":"1","minor":"36","gitVersion":"v1.36.1"}`)
-		return
-	case "/api":
-		answer(`{"kind":"APIVersions","versions":["v1"]}`)
-		return
-	case "/api/v1":
-		answer(`{"kind":"APIResourceList","groupVersion":"v1","resources":[]}`)
-		return
-	case "/apis":
-		answer(`{"kind":"APIGroupList","apiVersion":"v1","groups":[]}`)
-		return
+	resources := map[string][]any{}
+	for _, k := range kinds {
+		in, at := k.group+"/"+k.version, "/apis/"+k.group
+		resources[in] = append(resources[in], map[string]any{"name": k.resource, "namespaced": k.namespaced, "kind": k.name, "verbs": []string{"get", "list"}})
+		version := map[string]any{"groupVersion": in, "version": k.version}
+		documents[at] = map[string]any{"kind": "APIGroup", "apiVersion": "v1", "name": k.group, "versions": []any{version}, "preferredVersion": version}
+		documents[at+"/"+k.version] = map[string]any{"kind": "APIResourceList", "groupVersion": in, "resources": resources[in]}
+		list := map[string]any{"kind": k.name + "List", "apiVersion": in, "metadata": map[string]any{}, "items": []any{}}
+		documents[at+"/"+k.version+"/"+k.resource], documents[at+"/"+k.version+"/namespaces/default/"+k.resource] = list, list
 	}
-	for group, resource := range groups {
-		version := `{"groupVersion":"` + group + `/v1","version":"v1"}`
-		switch r.URL.Path {
-		case "/apis/" + group:
-			answer(`{"kind":"APIGroup","apiVersion":"v1","name":"` + group + `","versions":[` + version + `],"preferredVersion":` + version + `}`)
-			return
-		case "/apis/" + group + "/v1":
-			answer(`{"kind":"APIResourceList","groupVersion":"` + group + `/v1","resources":[{"name":"` + resource + `","namespaced":` + fmt.Sprint(group == "apps") + `,"kind":"` + kinds[group] + `","verbs":["get","list"]}]}`)
-			return
-		case "/apis/" + group + "/v1/" + resource:
-			answer(`{"kind":"` + kinds[group] + `List","apiVersion":"` + group + `/v1","metadata":{},"items":[]}`)
+	return func(w http.ResponseWriter, r *http.Request) {
+		document, ok := documents[r.URL.Path]
+		if !ok {
+			respond(w, 404, "NotFound")
 			return
 		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(document)
 	}
-	respond(w, 404, "NotFound")
+}
+
+// TestPrometheusIsNoAPIServer: the error of a request to it is told as it is.
+func TestPrometheusIsNoAPIServer(t *testing.T) {
+	said, code := run(t, "backtest", "-f", "testdata/guardrail.yaml", "--prometheus", "http://127.0.0.1:1", "--split", "checkout-1")
+	if code != exitError || strings.Contains(said, "API server") || !strings.Contains(said, "127.0.0.1:1") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
 }
 
 // TestWhoMay adds to a refusal of the API server the roles that have the right.
@@ -161,6 +176,7 @@ func TestWhoMay(t *testing.T) {
 		{"abort", "belay.dev", "rollouts"}:         "edit, admin, belay-oncall and belay-sre",
 		{"update", "belay.dev", "rollouts"}:        "edit and admin",
 		{"bypass", "belay.dev", "rollouts"}:        "admin and belay-sre",
+		{"list", "belay.dev", "metricsources"}:     "belay-cluster-view and belay-sre",
 		{"update", "belay.dev", "metricsources"}:   "belay-sre",
 		{"patch", "apps", "deployments"}:           "edit and admin",
 		{"list", "", "pods"}:                       "view, edit and admin",

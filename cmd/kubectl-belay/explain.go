@@ -32,7 +32,7 @@ var errNoCluster = errors.New("no cluster is configured: there is no kubeconfig,
 
 // explained says what an error of the connection or of the API server means, and what to do.
 // Any other error, and one that has its exit code already, is returned as it is.
-func explained(err error) error {
+func (a *app) explained(err error) error {
 	var coded exit
 	switch {
 	case err == nil, errors.As(err, &coded):
@@ -46,7 +46,7 @@ func explained(err error) error {
 	case apierrors.IsForbidden(err):
 		return whoMay(err)
 	default:
-		return unreached(err)
+		return a.unreached(err)
 	}
 }
 
@@ -59,17 +59,18 @@ func belaysKind(err error) string {
 	return ""
 }
 
-// unreached says why a request had no response. What is no error of a request stays as it is.
-func unreached(err error) error {
+// unreached says why a request to the API server had no response. Any other error stays as it is,
+// also that of a request to Prometheus.
+func (a *app) unreached(err error) error {
 	var request *url.Error
 	if !errors.As(err, &request) {
 		return err
 	}
-	server := request.URL
-	if u, parseErr := url.Parse(request.URL); parseErr == nil && u.Host != "" {
-		server = u.Scheme + "://" + u.Host
+	u, unreadable := url.Parse(request.URL)
+	if unreadable != nil || u.Host == "" || !strings.Contains(a.server, u.Host) {
+		return err
 	}
-	server = view.Text(server, 300)
+	server := view.Text(u.Scheme+"://"+u.Host, 300)
 	const same = "kubectl cluster-info tells whether kubectl reaches it"
 	var name *net.DNSError
 	var authority x509.UnknownAuthorityError
@@ -124,7 +125,11 @@ func whoMay(err error) error {
 	if len(roles) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w. The roles %s let you: docs/security.md#roles", err, listed(roles))
+	where := "in that namespace"
+	if strings.Contains(err.Error(), "at the cluster scope") {
+		where = "when they are bound for the whole cluster, by a ClusterRoleBinding"
+	}
+	return fmt.Errorf("%w. The roles %s let you, %s: docs/security.md#roles", err, listed(roles), where)
 }
 
 // rolesWith are the roles for people that have a right, by the names by which they are bound:

@@ -196,7 +196,7 @@ func lintScreen(t terminal, r lint.Report, strict bool) string {
 	}
 	p.WriteString(closing + ": " + p.styled(result))
 	if advice > 0 {
-		fmt.Fprintf(p, ", and %d of advice", advice)
+		fmt.Fprintf(p, ", and %s of advice", counted(advice, "piece"))
 	}
 	p.WriteByte('\n')
 	return p.String()

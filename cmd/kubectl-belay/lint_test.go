@@ -68,7 +68,7 @@ func TestLintReadsFilesFoldersAndTheStandardInput(t *testing.T) {
 		"a file":            {[]string{"lint", filepath.Join(folder, "a", "notes.txt")}, "", exitNo, "notes.txt:10  Rollout checkout  spec.stesp  there is no field"},
 		"standard input":    {[]string{"lint", "-"}, badManifests, exitNo, "-:10  Rollout"},
 		"the samples":       {[]string{"lint", sample}, "", exitOK, "nothing found"},
-		"advice":            {[]string{"lint", sample, "--buckets", "0.25, 0.5"}, "", exitOK, "nothing wrong, and 1 of advice"},
+		"advice":            {[]string{"lint", sample, "--buckets", "0.25, 0.5"}, "", exitOK, "nothing wrong, and 1 piece of advice"},
 		"strict":            {[]string{"lint", sample, "--buckets", "0.25,0.5", "--strict"}, "", exitNo, "1 finding (advice, --strict)"},
 		"metrics":           {[]string{"lint", "-", "--metrics", metrics}, badManifests, exitNo, "threshold: 1s, or add the bucket"},
 		"other kinds alone": {[]string{"lint", filepath.Join(folder, "b.yml")}, "", exitUnknown, "Nothing was checked: 1 file without an object of Belay"},

@@ -135,6 +135,8 @@ type app struct {
 	streams  genericiooptions.IOStreams
 	terminal terminal
 	now      func() time.Time
+	// server is the API server's address, once a command has connected.
+	server string
 	// every is how often a live screen is read and drawn again.
 	every time.Duration
 }
@@ -163,34 +165,34 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "prove", Title: "Prove and check:"}, &cobra.Group{ID: "setup", Title: "Set up:"})
 	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.diff(), a.wait()} {
 		cmd.GroupID = "see"
-		root.AddCommand(checked(cmd))
+		root.AddCommand(a.checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.abort(), a.rollback(), a.pause(), a.resume(), a.approve(), a.skip(), a.promote(), a.retry(), a.bypass()} {
 		cmd.GroupID = "act"
-		root.AddCommand(checked(cmd))
+		root.AddCommand(a.checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.doctor(), a.init(), a.backtest()} {
 		cmd.GroupID = "setup"
-		root.AddCommand(checked(cmd))
+		root.AddCommand(a.checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.verify(), a.replay(), a.export(), a.lint()} {
 		cmd.GroupID = "prove"
-		root.AddCommand(checked(cmd))
+		root.AddCommand(a.checked(cmd))
 	}
-	root.AddCommand(checked(a.man()))
-	return checked(root)
+	root.AddCommand(a.checked(a.man()))
+	return a.checked(root)
 }
 
 // checked makes wrong arguments a wrong usage, lets each wrong usage name the command's help, and
 // each other error say what to do.
-func checked(cmd *cobra.Command) *cobra.Command {
+func (a *app) checked(cmd *cobra.Command) *cobra.Command {
 	args := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, usage(args(cmd, given))) }
 	if before := cmd.PreRunE; before != nil {
 		cmd.PreRunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, before(cmd, given)) }
 	}
 	if run := cmd.RunE; run != nil {
-		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, explained(run(cmd, given))) }
+		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, a.explained(run(cmd, given))) }
 	}
 	return cmd
 }

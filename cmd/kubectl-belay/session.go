@@ -55,6 +55,7 @@ func (a *app) connect() (*session, error) {
 		return nil, err
 	}
 	config.UserAgent = "kubectl-belay/" + version
+	a.server = config.Host
 	c, err := client.New(config, client.Options{Scheme: types})
 	if err != nil {
 		return nil, err
@@ -84,7 +85,10 @@ func (s *session) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, 
 		if apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("no Rollout %q in namespace %s: kubectl belay list -A shows all", name, s.namespace)
 		}
-		return r, err
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
 	}
 	all, err := s.rollouts(ctx)
 	if err != nil {

@@ -74,7 +74,7 @@ func (o *object) adviseSteps(r v1alpha1.RolloutSpec, g v1alpha1.GuardrailSpec, n
 			continue
 		}
 		takes := roundUp(float64(g.MinimumSamples) / perSecond)
-		said := fmt.Sprintf("step %d of %d (%d %% for %s) gives the candidate about %.0f requests at %g/s, and a pass of Guardrail %s needs %d (minimumSamples): it holds for about %s",
+		said := fmt.Sprintf("step %d of %d (%d %% for %s) gives the candidate about %.0f requests at %g/s, and a pass of Guardrail %s needs %d (minimumSamples): the step takes about %s",
 			i+1, len(r.Steps), step.Weight, short(step.Hold.Duration), gets, rate, name, g.MinimumSamples, short(takes))
 		if takes > r.StepDeadline.Duration {
 			said += ", which is longer than stepDeadline " + short(r.StepDeadline.Duration)

@@ -164,8 +164,8 @@ func TestAdvice(t *testing.T) {
 		o    Options
 		want string
 	}{
-		"too few requests":    {both, Options{Rate: 10}, "10 advice spec.steps[0]: step 1 of 2 (5 % for 5m) gives the candidate about 150 requests at 10/s, and a pass of Guardrail checkout needs 200 (minimumSamples): it holds for about 6m40s -> hold: 6m40s, or a weight of 7 for 5m"},
-		"beyond the deadline": {both, Options{Rate: 1}, "it holds for about 1h6m40s, which is longer than stepDeadline 1h ->"},
+		"too few requests":    {both, Options{Rate: 10}, "10 advice spec.steps[0]: step 1 of 2 (5 % for 5m) gives the candidate about 150 requests at 10/s, and a pass of Guardrail checkout needs 200 (minimumSamples): the step takes about 6m40s -> hold: 6m40s, or a weight of 7 for 5m"},
+		"beyond the deadline": {both, Options{Rate: 1}, "the step takes about 1h6m40s, which is longer than stepDeadline 1h ->"},
 		"enough requests":     {both, Options{Rate: 100}, ""},
 		"no guardrail":        {rollout, Options{}, `13 advice spec.guardrails[0]: Guardrail "checkout" is not in these files`},
 		"no weight":           {strings.Replace(both, "weight: 5,", "weight: 0,", 1), Options{}, "10 advice spec.steps[0]: no request reaches the candidate at weight 0, and Guardrail checkout counts requests"},

@@ -48,7 +48,7 @@ func TestCommandLineProves(t *testing.T) {
 		me.expect(me.alone("verify", path), 0, "Run "+run, "  VERIFIED", "ok: ")
 		me.expect(me.alone("replay", path), 0, "THE SAME")
 	}
-	me.expect(me.alone("verify", "shop"), 1)
+	me.expect(me.alone("verify", "shop"), 2, "no cluster is configured")
 	for _, said := range []said{me.says("diff"), me.says("diff", run), me.alone("diff", folder)} {
 		me.expect(said, 1, "-       image: registry.example/shop:v1", "+       image: registry.example/shop:v2", "Guardrails: not compared")
 	}

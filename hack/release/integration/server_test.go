@@ -36,6 +36,7 @@ func TestAnAPIServerAcceptsBoth(t *testing.T) {
 	for _, o := range rendered(t, "delivery", values{"serviceAccount": values{"name": "releaser", "guardProbeName": "prober"}}) {
 		g.Expect(admin.Create(t.Context(), o)).To(Succeed(), o.GetName())
 	}
+	examined(t, config)
 	run := sample(t, "rolloutrun.yaml")
 	run.SetNamespace("shop")
 	create := func(as client.Client) func() error {

@@ -108,6 +108,7 @@ func TestSomeNamespacesOnly(t *testing.T) {
 		g.Expect(admin.Create(t.Context(), o)).To(Succeed(), o.GetKind()+" "+o.GetName())
 	}
 	guards(t, admin)
+	examined(t, config)
 	rollouts := map[string]*unstructured.Unstructured{}
 	for _, namespace := range []string{"bank", "shop"} {
 		workload := deployment("checkout")
