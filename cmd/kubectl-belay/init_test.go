@@ -56,7 +56,7 @@ func TestInitByWhatIsThere(t *testing.T) {
 	bare.service, bare.services, bare.routes, bare.scaler = nil, nil, nil, ""
 	bare.deployment.SetName("1-checkout")
 	enforced := around()
-	enforced.enforce, enforced.sourced = true, false
+	enforced.enforce, enforced.sourced, enforced.hold = true, false, "30s"
 	for name, c := range map[string]struct {
 		seen    surrounds
 		metrics string
