@@ -124,6 +124,26 @@ func installed(t *testing.T) []*unstructured.Unstructured {
 	return parsed(t, "install.yaml", text)
 }
 
+// TestInstallYAMLIsInOrder: kubectl creates objects in the order of the file, and one whose
+// namespace comes later is refused.
+func TestInstallYAMLIsInOrder(t *testing.T) {
+	there, namespaced := map[string]bool{"": true}, 0
+	for _, object := range installed(t) {
+		if object.GetKind() == "Namespace" {
+			there[object.GetName()] = true
+		}
+		if object.GetNamespace() != "" {
+			namespaced++
+		}
+		if in := object.GetNamespace(); !there[in] {
+			t.Errorf("%s %s comes before Namespace %s", object.GetKind(), object.GetName(), in)
+		}
+	}
+	if namespaced < 5 {
+		t.Errorf("only %d objects with a namespace", namespaced)
+	}
+}
+
 // TestTheChartInstallsWhatInstallYAMLDoes: object by object, but for the namespace,
 // which Helm makes, and the note that keeps CRDs.
 func TestTheChartInstallsWhatInstallYAMLDoes(t *testing.T) {

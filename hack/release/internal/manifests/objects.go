@@ -5,6 +5,7 @@ package manifests
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -43,15 +44,29 @@ func parse(raw []byte) (*unstructured.Unstructured, error) {
 	return object, object.UnmarshalJSON(asJSON)
 }
 
+// turn is when an object is created.
+func turn(object *unstructured.Unstructured) int {
+	switch object.GetKind() {
+	case "Namespace":
+		return 0
+	case "CustomResourceDefinition":
+		return 1
+	default:
+		return 2
+	}
+}
+
 // placeholder is the image in config. A release puts its own in its place.
 const placeholder = "belay-controller"
 
-// Install is config/default with the image of a release, given with its digest.
+// Install is config/default with the image of a release, given with its digest. What other
+// objects need comes before them, because kubectl creates them in this order.
 func Install(root, image string) ([]byte, error) {
 	objects, err := Objects(root, "default")
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int { return turn(a) - turn(b) })
 	var out strings.Builder
 	replaced := 0
 	for _, object := range objects {
