@@ -153,7 +153,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestWrongUsage(t *testing.T) {
-	for _, args := range [][]string{{"status", "a", "b"}, {"status", "--nothing"}, {"nothing"}, {"list", "name"}, {"wait", "a", "--revision", "b", "--image", "c"}} {
+	for _, args := range [][]string{{"status", "a", "b"}, {"status", "--nothing"}, {"nothing"}, {"list", "name"}, {"wait", "a", "--revision", "b", "--image", "c"}, {"init", "a", "--hold", "soon"}, {"init", "a", "--hold", "200h"}} {
 		a, _, _ := testApp()
 		root := a.root()
 		root.SetArgs(args)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -22,7 +23,7 @@ import (
 
 func (a *app) init() *cobra.Command {
 	var metrics metricsFlags
-	var source string
+	var source, hold string
 	var enforce bool
 	cmd := &cobra.Command{
 		Use:   "init DEPLOYMENT",
@@ -34,10 +35,12 @@ func (a *app) init() *cobra.Command {
 			"kubectl belay backtest and the first releases show no false alarm; --enforce leaves them out at once.",
 		Example: `  kubectl belay init checkout -n shop > belay.yaml
   kubectl belay init checkout --prometheus http://localhost:9090 > belay.yaml
+  kubectl belay init checkout --prometheus http://localhost:9090 --enforce --hold 30s > trial.yaml
   kubectl apply --dry-run=server -f belay.yaml && kubectl apply -f belay.yaml`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&source, "source", "", "the MetricSource that the Guardrail names (default: the only one, or one that is named default)")
+	cmd.Flags().StringVar(&hold, "hold", "", "how long each step and the bake last at least; 30s to try Belay out (default: 5m, then 10m)")
 	cmd.Flags().BoolVar(&enforce, "enforce", false, "let triggers of metrics roll back from the start")
 	metrics.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -45,6 +48,9 @@ func (a *app) init() *cobra.Command {
 			if err := metrics.check(); err != nil {
 				return usage(err)
 			}
+		}
+		if length, err := time.ParseDuration(hold); hold != "" && (err != nil || length < 0 || length > longestHold) {
+			return usage(fmt.Errorf("--hold %q: want a time such as 30s or 5m, and at most 168h", hold))
 		}
 		s, err := a.connect()
 		if err != nil {
@@ -54,7 +60,7 @@ func (a *app) init() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		seen.enforce = enforce
+		seen.enforce, seen.hold = enforce, hold
 		if err := s.sourceFor(cmd.Context(), &seen, source); err != nil {
 			return err
 		}
@@ -68,6 +74,9 @@ func (a *app) init() *cobra.Command {
 	}
 	return cmd
 }
+
+// longestHold of a step or a bake that the API takes.
+const longestHold = 168 * time.Hour
 
 // surrounds is what was found around a Deployment.
 type surrounds struct {
@@ -83,6 +92,8 @@ type surrounds struct {
 	source  string
 	sourced bool
 	enforce bool
+	// hold is how long a step and the bake last, empty where nobody has said it.
+	hold string
 	// measured is set when a source was asked.
 	measured bool
 	slos     []foundSLO

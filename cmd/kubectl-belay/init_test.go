@@ -56,7 +56,7 @@ func TestInitByWhatIsThere(t *testing.T) {
 	bare.service, bare.services, bare.routes, bare.scaler = nil, nil, nil, ""
 	bare.deployment.SetName("1-checkout")
 	enforced := around()
-	enforced.enforce, enforced.sourced = true, false
+	enforced.enforce, enforced.sourced, enforced.hold = true, false, "30s"
 	for name, c := range map[string]struct {
 		seen    surrounds
 		metrics string
@@ -66,7 +66,7 @@ func TestInitByWhatIsThere(t *testing.T) {
 		"nobody": {bare, ""}, "unknown": {around(), "up 1\nmy_requests_total 5"},
 	} {
 		if c.metrics != "" {
-			m := &metricsFlags{address: exposed(t, noon, c.metrics), interval: 15 * time.Second, labels: v1alpha1.MetricSourceLabels{Namespace: "namespace", Pod: "pod"}}
+			m := &metricsFlags{address: exposed(t, noon, c.metrics), labels: v1alpha1.MetricSourceLabels{Namespace: "namespace", Pod: "pod"}}
 			if err := c.seen.measure(t.Context(), m, func() time.Time { return noon }); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}

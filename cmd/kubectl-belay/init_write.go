@@ -106,13 +106,21 @@ func (s *surrounds) rollout(m *manuscript, name string) {
 	m.comment(2, "Assumed: change weights and holds to how many requests there are. A step passes only with enough of them (minimumSamples of the Guardrail).")
 	m.line("  steps:")
 	for _, step := range s.steps(split) {
-		m.line("  - {weight: %d, hold: %s}", step.weight, step.hold)
+		m.line("  - {weight: %d, hold: %s}", step.weight, s.lasts(step.hold))
 	}
 	m.line("  guardrails:\n  - {kind: Guardrail, name: %s}\n  promotion:", scalar(name))
 	m.comment(4, "How long both versions stay at full size before the new one is stable: there must be room for twice the pods, or write mode: Native.")
-	m.line("    bake: 10m")
+	m.line("    bake: %s", s.lasts("10m"))
 	m.comment(2, "Without a decision for this long: Hold waits for a person, Rollback goes back.")
 	m.line("  stepDeadline: 1h\n  onDeadline: Hold")
+}
+
+// lasts is how long a step or the bake is to last: as somebody said, or else usually.
+func (s *surrounds) lasts(usually string) string {
+	if s.hold != "" {
+		return s.hold
+	}
+	return usually
 }
 
 type plannedStep struct {

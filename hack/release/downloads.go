@@ -98,7 +98,7 @@ func (r release) here(ctx context.Context, of built) (program.Binary, error) {
 	if binaries := of.on([]program.Platform{machine}); len(binaries) > 0 {
 		return binaries[0], nil
 	}
-	return program.Build(ctx, r.root, "./cmd/"+of.name, r.version, machine)
+	return program.Build(ctx, r.root, of.source(), r.version, machine)
 }
 
 // completer is what kubectl runs to complete the arguments of a plugin.

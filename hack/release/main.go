@@ -18,8 +18,8 @@ import (
 const usage = `Makes what Belay is installed from:
 
   release images  [-version V] [-out DIR]                   images alone, as OCI layouts
-  release all      -version V  [-out DIR] [-registry PATH]  images, install.yaml, Helm chart, archives with completions and
-                                                            man pages, krew manifest, bills of materials, checksums
+  release all      -version V  [-out DIR] [-registry PATH]  images, install.yaml, Helm chart, example, archives with completions
+                                                            and man pages, krew manifest, bills of materials, checksums
   release push     -registry PATH [-out DIR]                copy the images in DIR to a registry, with their bills of materials
 
 `
@@ -80,7 +80,7 @@ func run(args []string) error {
 			if err != nil {
 				return err
 			}
-			fmt.Println(pushed)
+			fmt.Println(strings.Join(pushed, "\n"))
 		}
 		return nil
 	default:

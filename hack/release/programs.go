@@ -12,10 +12,15 @@ import (
 type released struct {
 	// name is the folder in cmd, and the name of the binary and its image.
 	name string
+	// folder is where its source is, if not in cmd.
+	folder string
 	// about is one line for people.
 	about string
 	// images are the platforms of its image.
 	images []program.Platform
+	// variants are images of it that differ in their environment; without any there is
+	// one, tagged with the version of the release.
+	variants []variant
 	// archives are the platforms that it can be downloaded for. A program that people
 	// download is a command line on cobra: `completion SHELL` prints the completion for
 	// a shell, and `man FOLDER` writes the man pages.
@@ -24,20 +29,46 @@ type released struct {
 	plugin string
 }
 
+// variant is an image by its tag, with the environment that its program starts with.
+type variant struct {
+	tag string
+	env []string
+}
+
 // programs are all that a release holds. Each must be there: a release without one of
 // them fails.
 var programs = []released{
 	{name: controllerName, about: "Takes new versions of Deployments through step by step", images: servers},
+	{name: exampleName, folder: "./hack/shop", about: "A shop to try releases with", images: servers, variants: exampleVersions},
 	{name: "kubectl-belay", about: "See what Belay does and give it commands", images: servers, archives: desktops, plugin: "belay"},
 }
 
 // controllerName is the program that install.yaml and the chart run.
 const controllerName = "belay-controller"
 
+// exampleName is the program that example.yaml runs.
+const exampleName = "shop"
+
+// exampleVersions are the shop's, as docs/guide.md releases them.
+var exampleVersions = []variant{
+	{tag: "v1", env: []string{"SHOP_VERSION=v1"}},
+	{tag: "v2", env: []string{"SHOP_VERSION=v2"}},
+	{tag: "v3", env: []string{"SHOP_VERSION=v3", "SHOP_ERROR_RATE=0.05"}},
+	{tag: "v4", env: []string{"SHOP_VERSION=v4"}},
+}
+
 var (
 	servers  = []program.Platform{{OS: "linux", Arch: "amd64"}, {OS: "linux", Arch: "arm64"}}
 	desktops = append(slices.Clone(servers), program.Platform{OS: "darwin", Arch: "amd64"}, program.Platform{OS: "darwin", Arch: "arm64"}, program.Platform{OS: "windows", Arch: "amd64"})
 )
+
+// source is the package that it is built from.
+func (r released) source() string {
+	if r.folder != "" {
+		return r.folder
+	}
+	return "./cmd/" + r.name
+}
 
 // platforms are all that the program is built for.
 func (r released) platforms() []program.Platform {

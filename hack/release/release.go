@@ -80,6 +80,9 @@ func (r release) makeAll(ctx context.Context) error {
 	if err := r.manifests(references[controllerName]); err != nil {
 		return err
 	}
+	if err := r.example(); err != nil {
+		return err
+	}
 	return r.sums()
 }
 
@@ -105,7 +108,7 @@ func (r release) build(ctx context.Context, of released, platforms []program.Pla
 	var binaries []program.Binary
 	for _, platform := range platforms {
 		fmt.Fprintf(r.say, "building %s %s for %s\n", of.name, r.version, platform)
-		binary, err := program.Build(ctx, r.root, "./cmd/"+of.name, r.version, platform)
+		binary, err := program.Build(ctx, r.root, of.source(), r.version, platform)
 		if err != nil {
 			return nil, err
 		}
@@ -128,21 +131,29 @@ func (r release) images(all []built) (map[string]string, error) {
 		if len(of.images) == 0 {
 			continue
 		}
-		packed, err := image.Pack(of.on(of.images), image.About{
-			Title: of.name, Description: of.about, Version: r.version, Revision: r.revision, Created: r.created,
-		})
-		if err != nil {
+		variants := of.variants
+		if len(variants) == 0 {
+			variants = []variant{{tag: r.version}}
+		}
+		var packed []image.Image
+		for _, v := range variants {
+			one, err := image.Pack(of.on(of.images), image.About{
+				Title: of.name, Description: of.about, Version: v.tag, Revision: r.revision, Created: r.created, Env: v.env,
+			})
+			if err != nil {
+				return nil, err
+			}
+			digest, err := one.Digest()
+			if err != nil {
+				return nil, err
+			}
+			packed = append(packed, one)
+			references[of.name] = r.registry + "/" + of.name + "@" + digest
+			list += r.registry + "/" + of.name + ":" + v.tag + "@" + digest + "\n"
+		}
+		if err := image.Write(filepath.Join(r.out, imagesFolder, of.name), packed...); err != nil {
 			return nil, err
 		}
-		if err := image.Write(filepath.Join(r.out, imagesFolder, of.name), r.version, packed); err != nil {
-			return nil, err
-		}
-		digest, err := packed.Digest()
-		if err != nil {
-			return nil, err
-		}
-		references[of.name] = r.registry + "/" + of.name + "@" + digest
-		list += r.registry + "/" + of.name + ":" + r.version + "@" + digest + "\n"
 	}
 	fmt.Fprint(r.say, list)
 	return references, r.write(imagesList, []byte(list))
@@ -167,6 +178,31 @@ func (r release) manifests(image string) error {
 	}
 	return r.write("belay-"+strings.TrimPrefix(r.version, "v")+".tgz", packed)
 }
+
+// example writes the manifests of the shop that docs/guide.md releases. The names of the
+// Gateway and of its namespace are the reader's to fill in.
+func (r release) example() error {
+	raw, err := os.ReadFile(filepath.Join(r.root, filepath.FromSlash(exampleSource)))
+	if err != nil {
+		return err
+	}
+	text := string(raw)
+	if strings.Count(text, exampleMark) != 1 {
+		return fmt.Errorf("%s has not exactly one line %q", exampleSource, strings.TrimSpace(exampleMark))
+	}
+	// A demo removes what has the mark.
+	text = strings.Replace(text, exampleMark, "", 1)
+	text = strings.NewReplacer("GATEWAY_NAMESPACE", "GATEWAY_NAMESPACE", "NAMESPACE", exampleName, "HOST", exampleName+".example",
+		"IMAGE", r.registry+"/"+exampleName+":"+exampleVersions[0].tag).Replace(text)
+	return r.write("example.yaml", []byte(text))
+}
+
+// exampleSource is what the demo and the journeys run too, exampleMark the line in it that
+// says so on a cluster.
+const (
+	exampleSource = "hack/stage/manifests/shop.yaml"
+	exampleMark   = "  labels: {belay.dev/stage: \"true\"} # what has no such label is never removed\n"
+)
 
 // sums writes the checksums of every file but the layouts', which have their own.
 func (r release) sums() error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -36,6 +37,11 @@ func from(t *testing.T, repository string, age time.Duration) release {
 	}
 	if _, err := os.Stat(filepath.Join(root, "config")); err != nil {
 		if err := os.CopyFS(filepath.Join(root, "config"), os.DirFS("../../config")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(root, "hack", "stage")); err != nil {
+		if err := os.CopyFS(filepath.Join(root, "hack", "stage", "manifests"), os.DirFS("../stage/manifests")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +91,7 @@ func TestTheSameSourceGivesTheSameRelease(t *testing.T) {
 	files := contents(t, first.out)
 	g.Expect(contents(t, second.out)).To(Equal(files))
 	for _, name := range []string{
-		"images/belay-controller/index.json", "images/kubectl-belay/index.json", "images.txt", "install.yaml", "belay-0.1.0.tgz", "SHA256SUMS",
+		"images/belay-controller/index.json", "images/kubectl-belay/index.json", "images/shop/index.json", "images.txt", "install.yaml", "example.yaml", "belay-0.1.0.tgz", "SHA256SUMS",
 		"sbom/belay-controller_v0.1.0_linux_amd64.cdx.json", "sbom/belay-controller_v0.1.0_linux_arm64.cdx.json",
 		"kubectl-belay_v0.1.0_linux_amd64.tar.gz", "kubectl-belay_v0.1.0_linux_arm64.tar.gz", "kubectl-belay_v0.1.0_darwin_amd64.tar.gz",
 		"kubectl-belay_v0.1.0_darwin_arm64.tar.gz", "kubectl-belay_v0.1.0_windows_amd64.zip", "sbom/kubectl-belay_v0.1.0_windows_amd64.cdx.json",
@@ -154,7 +160,7 @@ func TestTheImageHoldsWhatItNeeds(t *testing.T) {
 	g.Expect(entry.Annotations).To(HaveKeyWithValue("org.opencontainers.image.ref.name", "v0.1.0"))
 	list, err := os.ReadFile(filepath.Join(made.out, imagesList))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(list)).To(HavePrefix("registry.example.com/belay/belay-controller:v0.1.0@" + entry.Digest.String() + "\nregistry.example.com/belay/kubectl-belay:v0.1.0@sha256:"))
+	g.Expect(string(list)).To(HavePrefix("registry.example.com/belay/belay-controller:v0.1.0@" + entry.Digest.String() + "\nregistry.example.com/belay/shop:v1@sha256:"))
 
 	manifest, err := platforms.IndexManifest()
 	g.Expect(err).NotTo(HaveOccurred())
@@ -193,6 +199,44 @@ func imageOf(t *testing.T, of release) (v1.Descriptor, v1.ImageIndex) {
 	image, err := index.ImageIndex(top.Manifests[0].Digest)
 	g.Expect(err).NotTo(HaveOccurred())
 	return top.Manifests[0], image
+}
+
+// TestTheExampleIsComplete: its image is one that a push brings to the registry, and only
+// the Gateway's name is left to fill in.
+func TestTheExampleIsComplete(t *testing.T) {
+	g := NewWithT(t)
+	made := from(t, filepath.Join("testdata", "hello"), 0)
+	made.only = servers[:1]
+	g.Expect(made.makeAll(t.Context())).To(Succeed())
+	raw, err := os.ReadFile(filepath.Join(made.out, "example.yaml"))
+	g.Expect(err).NotTo(HaveOccurred())
+	example := string(raw)
+	g.Expect(example).To(ContainSubstring("image: registry.example.com/belay/shop:v1\n"))
+	g.Expect(regexp.MustCompile(`\b[A-Z_]{4,}\b`).FindAllString(example, -1)).To(ConsistOf("GATEWAY_NAME", "GATEWAY_NAMESPACE"))
+	g.Expect(example).NotTo(ContainSubstring("belay.dev/stage"))
+	index, err := layout.ImageIndexFromPath(filepath.Join(made.out, imagesFolder, exampleName))
+	g.Expect(err).NotTo(HaveOccurred())
+	top, err := index.IndexManifest()
+	g.Expect(err).NotTo(HaveOccurred())
+	var tags []string
+	for _, entry := range top.Manifests {
+		tag := entry.Annotations["org.opencontainers.image.ref.name"]
+		if tag == "" {
+			continue
+		}
+		tags = append(tags, tag)
+		platforms, err := index.ImageIndex(entry.Digest)
+		g.Expect(err).NotTo(HaveOccurred())
+		manifest, err := platforms.IndexManifest()
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(manifest.Manifests).To(HaveLen(1))
+		image, err := platforms.Image(manifest.Manifests[0].Digest)
+		g.Expect(err).NotTo(HaveOccurred())
+		config, err := image.ConfigFile()
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(config.Config.Env).To(ContainElements("PATH=/", "SHOP_VERSION="+tag))
+	}
+	g.Expect(tags).To(Equal([]string{"v1", "v2", "v3", "v4"}))
 }
 
 func filesOf(t *testing.T, image v1.Image) map[string][]byte {

@@ -40,7 +40,7 @@ func TestPushKeepsDigestAndReferrers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if pushed != repository+":v0.1.0@"+want {
+			if len(pushed) != 1 || pushed[0] != repository+":v0.1.0@"+want {
 				t.Errorf("pushed %s, want digest %s", pushed, want)
 			}
 			at, err := name.ParseReference(repository + ":v0.1.0")
@@ -122,7 +122,7 @@ func written(t *testing.T) (Image, string) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(t.TempDir(), "layout")
-	if err := Write(folder, "v0.1.0", image); err != nil {
+	if err := Write(folder, image); err != nil {
 		t.Fatal(err)
 	}
 	return image, folder

@@ -18,54 +18,57 @@ import (
 // tagAnnotation names an entry of a layout.
 const tagAnnotation = "org.opencontainers.image.ref.name"
 
-// Write puts the image with its tag, and what refers to it, into a new OCI layout in
+// Write puts images with their tags, and what refers to them, into a new OCI layout in
 // the folder.
-func Write(folder, tag string, image Image) error {
+func Write(folder string, images ...Image) error {
 	path, err := layout.Write(folder, mutate.IndexMediaType(empty.Index, types.OCIImageIndex))
 	if err != nil {
 		return fmt.Errorf("start an OCI layout in %s: %w", folder, err)
 	}
-	if err := path.AppendIndex(image.Index, layout.WithAnnotations(map[string]string{tagAnnotation: tag})); err != nil {
-		return fmt.Errorf("write the image to %s: %w", folder, err)
-	}
-	for _, bill := range image.Bills {
-		if err := path.AppendImage(bill); err != nil {
-			return fmt.Errorf("write a bill of materials to %s: %w", folder, err)
+	for _, image := range images {
+		if err := path.AppendIndex(image.Index, layout.WithAnnotations(map[string]string{tagAnnotation: image.Tag})); err != nil {
+			return fmt.Errorf("write the image to %s: %w", folder, err)
+		}
+		for _, bill := range image.Bills {
+			if err := path.AppendImage(bill); err != nil {
+				return fmt.Errorf("write a bill of materials to %s: %w", folder, err)
+			}
 		}
 	}
 	return nil
 }
 
 // Push copies a layout that Write made to a repository such as
-// registry.example.com/belay/belay-controller, and returns the reference with tag and
+// registry.example.com/belay/belay-controller, and returns the references with tag and
 // digest. Credentials are those of `docker login` and the like.
-func Push(ctx context.Context, folder, repository string) (string, error) {
+func Push(ctx context.Context, folder, repository string) ([]string, error) {
 	to, err := name.NewRepository(repository)
 	if err != nil {
-		return "", fmt.Errorf("read the name of the repository (want HOST/PATH): %w", err)
+		return nil, fmt.Errorf("read the name of the repository (want HOST/PATH): %w", err)
 	}
 	index, err := layout.ImageIndexFromPath(folder)
 	if err != nil {
-		return "", fmt.Errorf("read the OCI layout %s (make images, or make release, makes it): %w", folder, err)
+		return nil, fmt.Errorf("read the OCI layout %s (make images, or make release, makes it): %w", folder, err)
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
-	pushed := ""
+	var pushed []string
 	for _, entry := range manifest.Manifests {
 		if tag, ok := entry.Annotations[tagAnnotation]; ok {
-			pushed, err = to.Tag(tag).String()+"@"+entry.Digest.String(), pushIndex(index, entry, to.Tag(tag), options)
+			pushed = append(pushed, to.Tag(tag).String()+"@"+entry.Digest.String())
+			err = pushIndex(index, entry, to.Tag(tag), options)
 		} else {
 			err = pushReferrer(index, entry, to.Digest(entry.Digest.String()), options)
 		}
 		if err != nil {
-			return "", fmt.Errorf("push %s of %s to %s: %w", entry.Digest, folder, repository, err)
+			return nil, fmt.Errorf("push %s of %s to %s: %w", entry.Digest, folder, repository, err)
 		}
 	}
-	if pushed == "" {
-		return "", errors.New(folder + " has no image with a tag")
+	if len(pushed) == 0 {
+		return nil, errors.New(folder + " has no image with a tag")
 	}
 	return pushed, nil
 }

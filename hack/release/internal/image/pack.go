@@ -31,6 +31,8 @@ type About struct {
 	// Version and Revision are those of the source; Created is the time of the revision.
 	Version, Revision string
 	Created           time.Time
+	// Env is the environment that the program starts with, as NAME=value.
+	Env []string
 }
 
 func (a About) labels() map[string]string {
@@ -44,6 +46,8 @@ func (a About) labels() map[string]string {
 
 // Image is a program for several platforms.
 type Image struct {
+	// Tag is the version.
+	Tag string
 	// Index lists one image for each platform.
 	Index v1.ImageIndex
 	// Bills are the bills of materials. Each refers to one of the images.
@@ -61,7 +65,7 @@ func (i Image) Digest() (string, error) {
 // binary comes with its bill of materials.
 func Pack(binaries []program.Binary, about About) (Image, error) {
 	base := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	out := Image{}
+	out := Image{Tag: about.Version}
 	var added []mutate.IndexAddendum
 	for _, binary := range binaries {
 		packed, err := pack(binary, about)
@@ -118,7 +122,7 @@ func pack(binary program.Binary, about About) (v1.Image, error) {
 	config = config.DeepCopy()
 	config.OS, config.Architecture = binary.Platform.OS, binary.Platform.Arch
 	config.Created = v1.Time{Time: about.Created.UTC()}
-	config.Config = v1.Config{Entrypoint: []string{"/" + binary.Name}, User: user, WorkingDir: "/", Env: []string{"PATH=/"}, Labels: about.labels()}
+	config.Config = v1.Config{Entrypoint: []string{"/" + binary.Name}, User: user, WorkingDir: "/", Env: append([]string{"PATH=/"}, about.Env...), Labels: about.labels()}
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,6 @@
+// Command shop stands in for the real one.
+package main
+
+import "fmt"
+
+func main() { fmt.Println("shop") }
