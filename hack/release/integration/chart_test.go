@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	packing "belay.dev/belay/hack/release/internal/archive"
+	oci "belay.dev/belay/hack/release/internal/image"
 	"belay.dev/belay/hack/release/internal/manifests"
 )
 
@@ -142,6 +143,23 @@ func TestInstallYAMLMakesItsNamespaceFirst(t *testing.T) {
 		there[o.GetKind()+" "+o.GetName()] = true
 	}
 	g.Expect(there).To(HaveKey("Deployment belay-controller"))
+}
+
+// TestTheControllerHasTheImagesGroup: container runtimes give a process whose user was set
+// by the kubelet root's group, whatever the image says.
+func TestTheControllerHasTheImagesGroup(t *testing.T) {
+	g := NewWithT(t)
+	found := 0
+	for _, o := range append(installed(t), rendered(t, "belay", nil)...) {
+		if o.GetKind() != "Deployment" {
+			continue
+		}
+		group, _, err := unstructured.NestedFieldNoCopy(o.Object, "spec", "template", "spec", "securityContext", "runAsGroup")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(group).To(BeNumerically("==", oci.Group))
+		found++
+	}
+	g.Expect(found).To(Equal(2))
 }
 
 // TestTheChartInstallsWhatInstallYAMLDoes: object by object, but for the namespace,

@@ -27,6 +27,8 @@ var versions = map[string][]string{"v1": nil, "v2": nil, "v3": nil, "errors": {"
 var (
 	set    *stage.Stage
 	images = map[string]string{}
+	// releases is the folder with those that were made, each under its version.
+	releases string
 )
 
 // patience bounds one wait of a journey.
@@ -65,6 +67,10 @@ func play(m *testing.M) (status int, err error) {
 		}
 		images[version] = set.Addresses.Registry + "/shop:" + version
 	}
+	if releases, err = os.MkdirTemp("", "belay-releases-"); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(releases)) }()
 	return m.Run(), nil
 }
 

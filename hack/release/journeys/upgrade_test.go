@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -109,9 +108,8 @@ func (s *shop) crossed(belay, name string) {
 // over it in the middle of a run. This one does not start, and the later one goes on.
 func TestADowngradeIsRefused(t *testing.T) {
 	g := NewWithT(t)
-	head := strings.TrimSpace(does(t, "git", "rev-parse", "HEAD"))
-	install := installYAML(t, source(t, head), "v0.2.0")
-	later := installYAML(t, withLaterRules(t, source(t, head)), "v0.3.0")
+	install := filepath.Join(released(t, "v0.2.0"), "install.yaml")
+	later := installYAML(t, withLaterRules(t, source(t, head(t))), "v0.3.0")
 	t.Cleanup(func() { gone(t) })
 	uninstallAfter(t, install)
 	apply(t, later)
