@@ -27,11 +27,11 @@ func (a *app) promote() *cobra.Command {
 	}, order{
 		action: v1alpha1.ActionPromote, within: 10 * time.Minute,
 		useless: func(r *v1alpha1.Rollout) string {
-			switch s := &r.Status; {
-			case s.Phase == v1alpha1.PhaseStepping:
+			switch r.Status.Phase {
+			case v1alpha1.PhaseStepping:
 				return pausedFirst(r)
-			case s.Phase == v1alpha1.PhasePromoting || s.Phase == v1alpha1.PhaseBaking:
-				return "There are no steps left to end: " + view.Tag(s.Candidate) + " becomes stable when its bake has passed."
+			case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
+				return "There are no steps left to end: " + view.Tag(r.Status.Candidate) + " becomes stable when its bake has passed."
 			default:
 				return fmt.Sprintf("There are no steps to end: the Rollout is %s.", view.StateOf(r))
 			}

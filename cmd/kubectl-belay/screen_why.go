@@ -32,6 +32,9 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 		p.paragraph(cell{"  " + label, dim}, labelled, cell{fmt.Sprintf(format, args...), plain})
 	}
 	sayWhy(a, say)
+	for _, d := range a.Steered {
+		say("By people", "%s  %s", view.Moment(d.At, now), d.Why)
+	}
 	sayCost(a, say)
 	say("Version", "%s", versionLine(a.Candidate))
 	if a.Candidate.PushedBy != "" {

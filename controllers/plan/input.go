@@ -209,6 +209,9 @@ type Run struct {
 	Exists bool
 	// Former means that another version of the planner started it.
 	Former bool
+	// Later names the fields of the Rollout's spec that differ from those the run started
+	// with and keeps; empty when there is none.
+	Later string
 	// Owed means that it lacks decisions which it should hold by now.
 	Owed bool
 	// StablePinned means that it holds the stable version's whole template.

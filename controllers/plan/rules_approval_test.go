@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,27 @@ func TestAWaitForAnApprovalCountsForNothing(t *testing.T) {
 	}
 	if r := l.look(61 * time.Minute); r.Rule != "StepDeadlineExceeded" {
 		t.Errorf("unknown for an hour and a half: %s", r.Rule)
+	}
+}
+
+// TestAnEditThatARunDoesNotTakeIsSaid while it waits, and in no rollback.
+func TestAnEditThatARunDoesNotTakeIsSaid(t *testing.T) {
+	edited := func(in *plan.Input) { in.Run.Later = "spec.steps" }
+	const says = "; spec.steps changed during this run, which keeps what it started with: the change is for the next one"
+	for name, c := range map[string]struct {
+		in   plan.Input
+		said bool
+	}{
+		"a hold":     {given(stepAt(0), acknowledgedAt(&justNow), edited), true},
+		"a bake":     {given(baking, fullAt(&justNow), edited), true},
+		"unedited":   {given(stepAt(0), acknowledgedAt(&justNow)), false},
+		"a step":     {given(stepAt(0), edited), false},
+		"a rollback": {given(rollingBack(nil), edited), false},
+		"a deletion": {given(stepAt(0), deleted(time.Second), edited), false},
+	} {
+		if d := plan.Decide(c.in); strings.HasSuffix(d.Status.Message, says) != c.said {
+			t.Errorf("%s: %s", name, d.Status.Message)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ func (f *facts) finish(d Decision) Decision {
 	d = f.showRefusal(d)
 	f.endPause(&d)
 	f.showChanged(&d)
+	f.showLater(&d)
 	switch {
 	case f.late(d):
 		f.showLate(&d)
@@ -81,6 +82,13 @@ func (f *facts) showRefusal(d Decision) Decision {
 func (f *facts) showChanged(d *Decision) {
 	if onTrial(f) && f.in.Canary.Changed != "" && len(d.Effects) == 0 && d.Status.Phase == f.in.Status.Phase {
 		d.Why = v1alpha1.Bounded(d.Why, 480) + "; the promotion will be by the Deployment's own strategy, because an admission webhook or policy changed the canary's template: " + v1alpha1.Bounded(f.in.Canary.Changed, 300)
+	}
+}
+
+// showLater says of an edit of the spec that it does not change this run.
+func (f *facts) showLater(d *Decision) {
+	if f.in.Run.Later != "" && onTrial(f) && !deleting(f) && len(d.Effects) == 0 && d.Status.Phase == f.in.Status.Phase {
+		d.Why = v1alpha1.Bounded(d.Why, 800) + fmt.Sprintf("; %s changed during this run, which keeps what it started with: the change is for the next one", f.in.Run.Later)
 	}
 }
 

@@ -260,6 +260,9 @@ func TestARunInProgressKeepsItsStepsAndTraffic(t *testing.T) {
 		w := &look{rollout: rollout, input: plan.Input{Spec: rollout.Spec}}
 		w.takeRun(run)
 		got := w.input.Spec
+		if later := w.input.Run.Later; (later == "spec.steps and spec.traffic") != pinned || !pinned && later != "" {
+			t.Errorf("in phase %s said to be for later: %q", phase, later)
+		}
 		if kept := len(got.Steps) == 2; kept != pinned {
 			t.Errorf("in phase %s the steps are %v", phase, got.Steps)
 		}

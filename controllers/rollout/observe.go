@@ -149,6 +149,7 @@ func (l *look) takeRun(run *v1alpha1.RolloutRun) {
 	if !l.rollout.Status.Phase.InRun() {
 		return
 	}
+	in.Later = run.Spec.Later(&l.rollout.Spec)
 	l.input.Spec.Steps = run.Spec.Steps
 	l.takeTraffic(run)
 }

@@ -26,6 +26,9 @@ type Account struct {
 	Where string
 	// Actor is the person whose command ended the run.
 	Actor string
+	// Steered are the commands by which people ended or approved steps, oldest first: what
+	// was not judged because of one stands there.
+	Steered []Decision
 	// FailedRequests is how many requests of the canary were counted as bad; -1 when none
 	// were counted. Budget is which part of an error budget the run spent, such as
 	// "0.006 % of the error budget of availability in 30d"; empty when that is not known.
@@ -110,12 +113,20 @@ func (a *Account) explainCost(run *v1alpha1.RolloutRun) {
 	}
 }
 
+// steering are the planner's rules for commands that end or approve steps.
+var steering = []string{"PromoteRequested", "SkipRequested", "ApproveRequested"}
+
 // atZero is the planner's rule that notes the acknowledgement of weight 0.
 const atZero = "RollbackAtZero"
 
 func (a *Account) explainRecord(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) {
 	chain := chainOf(rollout, run)
 	a.Decisions, a.Chain = len(chain), "ok"
+	for _, d := range decisions(chain) {
+		if slices.Contains(steering, d.Rule) {
+			a.Steered = append(a.Steered, d)
+		}
+	}
 	if err := evidence.Verify(run.Status.Decisions, run.Status.Head); err != nil {
 		a.Chain = Text(err.Error(), 200)
 	}

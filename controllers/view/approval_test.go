@@ -1,13 +1,39 @@
 package view
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 )
+
+// TestAnAccountNamesWhatPeopleEnded, and no command that only waits or that was refused.
+func TestAnAccountNamesWhatPeopleEnded(t *testing.T) {
+	run := &v1alpha1.RolloutRun{Status: v1alpha1.RolloutRunStatus{Outcome: v1alpha1.OutcomePromoted}}
+	for _, rule := range []string{"RunStarts", "ActionRefused", "SkipRequested", "StepPassed", "PauseRequested", "ApproveRequested", "PromoteRequested", "Promoted"} {
+		run.Status.Decisions = append(run.Status.Decisions, v1alpha1.DecisionRecord{Rule: rule, Why: rule + " by ann"})
+	}
+	var got []string
+	for _, d := range Explain(nil, run).Steered {
+		got = append(got, d.Why)
+	}
+	if want := []string{"SkipRequested by ann", "ApproveRequested by ann", "PromoteRequested by ann"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestTheRulesOfCommandsExist: the account finds them by their names.
+func TestTheRulesOfCommandsExist(t *testing.T) {
+	for _, rule := range steering {
+		if !slices.Contains(plan.Rules(), rule) {
+			t.Errorf("there is no rule %s", rule)
+		}
+	}
+}
 
 // TestAWaitForAnApprovalIsShown: which step, since when, and what ends it; by the steps that
 // the run has pinned, whatever the Rollout declares by now.

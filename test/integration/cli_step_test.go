@@ -59,6 +59,7 @@ func TestCommandLineOfAStep(t *testing.T) {
 	oncall.expect(oncall.says("approve", "shop"), 1, "There is no step to approve")
 	s.until("promoted", ended(better))
 	me.expect(me.says("log", "shop"), 0, "not judged there: ", `approved by cli-steps at weight 50 %: "carts`, "2 of 2 triggers pass; approved by cli-steps")
+	me.expect(me.says("why", "shop"), 0, "was PROMOTED", "By people", "cli-steps", "smoke is known")
 	run := s.rollout().Status.Run
 	me.expect(me.says("verify", run), 0)
 	me.expect(me.says("replay", run), 0)

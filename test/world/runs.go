@@ -79,6 +79,7 @@ func (w *World) takeRun(v view, in *plan.Input) {
 	in.Run.Exists, in.Run.Former = true, run.Name == w.formerRun
 	in.Run.StablePinned = pins(run, in.Status.Stable)
 	if in.Status.Phase.InRun() {
+		in.Run.Later = run.Spec.Later(&w.spec)
 		in.Spec.Steps = run.Spec.Steps
 	}
 	in.Verdict = w.verdict(&in.Status, run)
