@@ -66,7 +66,7 @@ func installYAML(t *testing.T, root, version string) string {
 	packed, err := image.Pack([]program.Binary{binary}, image.About{Title: name, Version: version, Created: time.Unix(0, 0)})
 	g.Expect(err).NotTo(HaveOccurred())
 	layout := t.TempDir()
-	g.Expect(image.Write(layout, image.Image{Tag: version, Index: packed})).To(Succeed())
+	g.Expect(image.Write(layout, packed)).To(Succeed())
 	repository := set.Addresses.Registry + "/belay/" + name
 	_, err = image.Push(t.Context(), layout, repository)
 	g.Expect(err).NotTo(HaveOccurred())
