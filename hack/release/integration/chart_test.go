@@ -124,6 +124,26 @@ func installed(t *testing.T) []*unstructured.Unstructured {
 	return parsed(t, "install.yaml", text)
 }
 
+// TestInstallYAMLMakesItsNamespaceFirst: kubectl applies a file from its top to its end, and
+// an empty cluster has no namespace for what is above it. Then CRDs, policies and roles
+// come before the controller that needs them.
+func TestInstallYAMLMakesItsNamespaceFirst(t *testing.T) {
+	g := NewWithT(t)
+	there := map[string]bool{}
+	for _, o := range installed(t) {
+		if o.GetNamespace() != "" {
+			g.Expect(there).To(HaveKey("Namespace "+o.GetNamespace()), "%s %s", o.GetKind(), o.GetName())
+		}
+		if o.GetKind() == "Deployment" {
+			for _, before := range []string{"CustomResourceDefinition rollouts.belay.dev", "ValidatingAdmissionPolicyBinding belay-guard-release", "ClusterRoleBinding belay-controller", "ServiceAccount controller"} {
+				g.Expect(there).To(HaveKey(before))
+			}
+		}
+		there[o.GetKind()+" "+o.GetName()] = true
+	}
+	g.Expect(there).To(HaveKey("Deployment belay-controller"))
+}
+
 // TestTheChartInstallsWhatInstallYAMLDoes: object by object, but for the namespace,
 // which Helm makes, and the note that keeps CRDs.
 func TestTheChartInstallsWhatInstallYAMLDoes(t *testing.T) {
