@@ -10,6 +10,22 @@ import (
 	"belay.dev/belay/analysis"
 )
 
+// TestIntervalOfAYoungCluster: where no target is ten minutes old, one minute is enough.
+func TestIntervalOfAYoungCluster(t *testing.T) {
+	for samples, want := range map[string]time.Duration{"12": 5 * time.Second, "4": 15 * time.Second, "2": 30 * time.Second, "1": time.Minute} {
+		spec := defaults(serve(t, func(w http.ResponseWriter, r *http.Request) {
+			body := vector()
+			if strings.Contains(r.FormValue("query"), "offset 1m") {
+				body = vector(fmt.Sprintf(`{"metric":{},"value":[%d,%q]}`, evaluated.Unix(), samples))
+			}
+			say(http.StatusOK, body)(w, r)
+		}))
+		if got, err := connect(t, spec).Interval(t.Context(), stopped); got != want || err != nil {
+			t.Errorf("%s samples in a minute: %s, %v; want %s", samples, got, err, want)
+		}
+	}
+}
+
 // TestIntervalIsDerivedFromSamples, and is one that people configure.
 func TestIntervalIsDerivedFromSamples(t *testing.T) {
 	row := func(value string) string {

@@ -9,7 +9,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// TestAGaugeThatIsNoNumber: docs/guide.md offers records_lag_max for consumer-lag. Kafka's own metric is a maximum over a window, and NaN while nothing was fetched in it
+// TestAGaugeThatIsNoNumber: docs/guardrails.md offers records_lag_max for consumer-lag. Kafka's own metric is a maximum over a window, and NaN while nothing was fetched in it
 // (micrometer-metrics/micrometer#2212 shows such series). One idle consumer must not take
 // the verdict from all pods.
 func TestAGaugeThatIsNoNumber(t *testing.T) {

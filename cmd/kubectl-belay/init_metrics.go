@@ -30,6 +30,8 @@ func (s *surrounds) measure(ctx context.Context, m *metricsFlags, now func() tim
 		s.notes = append(s.notes, "The Deployment has no pods, so there were no metrics to look for.")
 		return nil
 	}
+	// As the controller does: pods of a new cluster are too young to tell.
+	m.usually = v1alpha1.DefaultScrapeInterval
 	source, err := m.open(ctx, now)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func TestInitByWhatIsThere(t *testing.T) {
 		"nobody": {bare, ""}, "unknown": {around(), "up 1\nmy_requests_total 5"},
 	} {
 		if c.metrics != "" {
-			m := &metricsFlags{address: exposed(t, noon, c.metrics), interval: 15 * time.Second, labels: v1alpha1.MetricSourceLabels{Namespace: "namespace", Pod: "pod"}}
+			m := &metricsFlags{address: exposed(t, noon, c.metrics), labels: v1alpha1.MetricSourceLabels{Namespace: "namespace", Pod: "pod"}}
 			if err := c.seen.measure(t.Context(), m, func() time.Time { return noon }); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}

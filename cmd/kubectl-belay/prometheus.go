@@ -21,7 +21,9 @@ type metricsFlags struct {
 	address, tokenFile string
 	headers            map[string]string
 	interval           time.Duration
-	labels             v1alpha1.MetricSourceLabels
+	// usually is the interval where none is given and none can be found out; 0 is an error.
+	usually time.Duration
+	labels  v1alpha1.MetricSourceLabels
 }
 
 func (m *metricsFlags) add(to *cobra.Command) {
@@ -69,7 +71,10 @@ func (m *metricsFlags) open(ctx context.Context, now func() time.Time) (*prometh
 			return nil, fmt.Errorf("find out the scrape interval of %s: %w", m.address, err)
 		}
 		if m.interval == 0 {
-			return nil, fmt.Errorf("the scrape interval of %s cannot be found out, because it has no series up with the label %s: give --scrape-interval, or --pod-label", m.address, m.labels.Pod)
+			m.interval = m.usually
+		}
+		if m.interval == 0 {
+			return nil, fmt.Errorf("the scrape interval of %s cannot be found out, because it has no series up with the label %s that is a minute old: give --scrape-interval or --pod-label, or try again in a minute", m.address, m.labels.Pod)
 		}
 	}
 	return m.client(m.interval)

@@ -84,6 +84,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 // countEvery is how often the samples of a source are counted.
 const countEvery = 15 * time.Minute
 
+// countAgain is how often where they could not be counted: pods may be there soon.
+const countAgain = time.Minute
+
 // setInterval records the scrape interval to use. One that was derived stays while the
 // source cannot be asked.
 func (r *Reconciler) setInterval(ctx context.Context, source *v1alpha1.MetricSource, responds bool) {
@@ -96,7 +99,11 @@ func (r *Reconciler) setInterval(ctx context.Context, source *v1alpha1.MetricSou
 		known = &v1alpha1.ScrapeIntervalStatus{Interval: metav1.Duration{Duration: v1alpha1.DefaultScrapeInterval}, From: v1alpha1.IntervalFromDefault}
 		source.Status.ScrapeInterval = known
 	}
-	if last := known.CheckedAt; !responds || last != nil && v1alpha1.IsCurrent(last.Time, now.Time, countEvery) {
+	every := countEvery
+	if known.From == v1alpha1.IntervalFromDefault {
+		every = countAgain
+	}
+	if last := known.CheckedAt; !responds || last != nil && v1alpha1.IsCurrent(last.Time, now.Time, every) {
 		return
 	}
 	c, err := r.Sources.Client(ctx, source, now.Time)

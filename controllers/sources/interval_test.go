@@ -61,15 +61,15 @@ func TestTheScrapeIntervalIsDerived(t *testing.T) {
 		{"soon after", func() { samples = "40" }, 30 * time.Second, v1alpha1.IntervalFromSamples, 1},
 		{"while the source is away", func() { down = true; c.SetTime(c.Now().Add(countEvery + time.Second)) }, 30 * time.Second, v1alpha1.IntervalFromSamples, 1},
 		{"when it is back", func() { down = false }, 15 * time.Second, v1alpha1.IntervalFromSamples, 2},
-		{"without such series", func() { samples = "NaN"; c.SetTime(c.Now().Add(countEvery + time.Second)) }, 15 * time.Second, v1alpha1.IntervalFromDefault, 3},
-		{"when it is refused", func() { refuses = true; c.SetTime(c.Now().Add(countEvery + time.Second)) }, 15 * time.Second, v1alpha1.IntervalFromDefault, 4},
-		{"soon after that", func() {}, 15 * time.Second, v1alpha1.IntervalFromDefault, 4},
+		{"without such series", func() { samples = "NaN"; c.SetTime(c.Now().Add(countEvery + time.Second)) }, 15 * time.Second, v1alpha1.IntervalFromDefault, 4},
+		{"while it is not derived", func() { refuses = true; c.SetTime(c.Now().Add(countAgain + time.Second)) }, 15 * time.Second, v1alpha1.IntervalFromDefault, 5},
+		{"soon after that", func() {}, 15 * time.Second, v1alpha1.IntervalFromDefault, 5},
 		{"given", func() {
 			source.Spec.ScrapeInterval.Duration = 7 * time.Second
 			if err := api.Update(t.Context(), source); err != nil {
 				t.Fatal(err)
 			}
-		}, 7 * time.Second, v1alpha1.IntervalFromSpec, 4},
+		}, 7 * time.Second, v1alpha1.IntervalFromSpec, 5},
 	} {
 		step.change()
 		if _, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: key}); err != nil {
