@@ -42,7 +42,9 @@ type demo struct {
 	images map[string]string
 	// belay says whether Belay was on the cluster before; empty while nobody knows.
 	belay stage.Presence
-	ended []chapter
+	// kubectlBelay is the path of kubectl-belay.
+	kubectlBelay string
+	ended        []chapter
 }
 
 // chapter is a release that has ended.
@@ -58,6 +60,10 @@ func (d *demo) prepare(ctx context.Context) error {
 	var err error
 	if d.belay, err = d.stage.Presence(ctx); err != nil {
 		return fmt.Errorf("ask the cluster whether Belay is there: %w", err)
+	}
+	d.out.say("building kubectl belay, to ask it at the end")
+	if d.kubectlBelay, err = d.stage.Build(ctx, "./cmd/kubectl-belay"); err != nil {
+		return err
 	}
 	d.out.say("building and pushing the shop: v1 good, v2 good, v3 with errors, v4 and v5 with double charges")
 	binary, err := d.stage.Build(ctx, "./hack/shop")

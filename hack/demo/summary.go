@@ -10,6 +10,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/hack/load"
+	"belay.dev/belay/hack/stage"
 )
 
 // summarize shows what came of it, and is an error when the story did not go
@@ -21,15 +22,15 @@ func (d *demo) summarize(ctx context.Context) error {
 	for _, c := range d.ended {
 		err = errors.Join(err, d.chapter(c, tally.By[c.version]))
 	}
-	for _, kind := range []string{"rollouts.belay.dev", "rolloutruns.belay.dev"} {
-		args := []string{kind, "-n", d.shop.Namespace, "--sort-by=.metadata.creationTimestamp"}
-		table, tableErr := d.stage.Table(ctx, args...)
-		err = errors.Join(err, tableErr)
-		d.out.lines("", "$ kubectl get "+strings.Join(args, " "), table)
+	for _, command := range []string{"history", "status", "why"} {
+		args := []string{command, stage.Name, "-n", d.shop.Namespace}
+		d.out.lines("", d.out.bold("$ kubectl belay "+strings.Join(args, " ")))
+		// To the terminal itself: the command line sees how wide it is.
+		err = errors.Join(err, d.stage.Run(ctx, d.out.to, d.kubectlBelay, args...))
 	}
 	d.out.lines("",
 		"Each run keeps every decision with its reason, each verdict with its exact query, time and counts, and the",
-		"digests of what ran. To read them: KEEP=1 make demo, or docs/guide.md.")
+		"digests of what ran: kubectl belay log, show, verify. To try them: KEEP=1 make demo, or docs/guide.md.")
 	if err != nil {
 		return fmt.Errorf("the demo did not end as expected: %w", err)
 	}
@@ -79,10 +80,10 @@ func (d *demo) explore() {
 		d.out.lines("  . " + filepath.Join(d.stage.Root, ".cluster", "env") + "      # kubectl and its configuration")
 	}
 	d.out.lines(
-		"  kubectl -n "+ns+" get brollouts,rolloutruns -o wide",
-		"  kubectl -n "+ns+" describe brollout shop",
-		"  kubectl -n "+ns+" get events.events.k8s.io",
-		"  kubectl -n "+ns+" get rolloutruns -o yaml              # every decision and verdict of each release",
+		"  export PATH="+filepath.Dir(d.kubectlBelay)+":$PATH      # kubectl belay",
+		"  kubectl belay status shop -n "+ns+" -w",
+		"  kubectl belay why shop -n "+ns+"                         # log and show have every decision and verdict; history the other runs",
+		"  kubectl belay rollback shop -n "+ns+" --reason 'a try'   # declares the version before again",
 		"  kubectl -n "+ns+" set image deployment/shop shop="+d.images["v3"]+"   # held: rejected before",
 		"  kubectl -n belay logs deployment/belay-controller",
 	)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -86,7 +87,7 @@ func (s *Stage) Install(ctx context.Context) error {
 	}
 	if presence == Foreign {
 		return errors.New("this cluster has a Belay that no stage put there: installing this repository's would replace it;" +
-			" use another cluster, or uninstall it first as docs/guide.md says")
+			" use another cluster, or uninstall it first as docs/install.md says")
 	}
 	binary, err := s.Build(ctx, "./cmd/belay-controller")
 	if err != nil {
@@ -200,9 +201,14 @@ func (s *Stage) Logs(ctx context.Context) (string, error) {
 	return s.output(ctx, "kubectl", "-n", home, "logs", "-l", "app=belay-controller", "--tail=200", "--prefix")
 }
 
-// Table is what `kubectl get` prints.
-func (s *Stage) Table(ctx context.Context, args ...string) (string, error) {
-	return s.output(ctx, "kubectl", append([]string{"get"}, args...)...)
+// Run runs a program that writes for people.
+func (s *Stage) Run(ctx context.Context, to io.Writer, path string, args ...string) error {
+	command := s.command(ctx, path, args...)
+	command.Stdout, command.Stderr = to, to
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s: %w", command, err)
+	}
+	return nil
 }
 
 func (s *Stage) kubectl(ctx context.Context, args ...string) error {
