@@ -22,7 +22,7 @@ func (e *examination) beforeInstall(ctx context.Context) error {
 		return err
 	}
 	if !e.gatewayVersion(ctx) {
-		e.note("Gateway API is not installed: Belay then splits traffic by the number of pods, without spec.traffic (docs/guide.md#without-a-route).")
+		e.note("Gateway API is not installed: Belay then splits traffic by the number of pods, without spec.traffic (docs/concepts.md#weights-by-the-number-of-pods).")
 	}
 	if err := e.olderInstall(ctx); err != nil {
 		return err

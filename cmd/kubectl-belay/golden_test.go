@@ -32,6 +32,10 @@ var moments = map[string]string{
 	"promoted": "2026-11-20T17:00:00Z", "budget": "2026-11-20T14:05:10Z", "bypassed": "2026-11-20T15:00:00Z",
 }
 
+// realMoments are those of one real release, the bad one of docs/guide.md on the local
+// cluster, with the objects as kubectl printed them.
+var realMoments = map[string]string{"recorded-step": "2026-11-27T01:27:45Z", "recorded-end": "2026-11-27T01:28:48Z"}
+
 // read decodes the objects of a situation.
 func read(t *testing.T, name string) view.Input {
 	t.Helper()
@@ -39,7 +43,11 @@ func read(t *testing.T, name string) view.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := time.Parse(time.RFC3339, moments[name])
+	moment, ok := moments[name]
+	if !ok {
+		moment = realMoments[name]
+	}
+	now, err := time.Parse(time.RFC3339, moment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +107,39 @@ func TestGoldenScreens(t *testing.T) {
 			for kind, text := range screens {
 				golden(t, fmt.Sprintf("%s.%s.%d.txt", name, kind, width), text, width)
 			}
+		}
+	}
+}
+
+// TestReadmeShowsARealRelease: what README.md shows is what today's screens make of the
+// recorded release. go test ./cmd/kubectl-belay -update writes it anew.
+func TestReadmeShowsARealRelease(t *testing.T) {
+	const page = "../../README.md"
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, at := string(raw), terminal{width: usualWidth}
+	step, end := read(t, "recorded-step"), read(t, "recorded-end")
+	for _, screen := range []struct{ command, want string }{
+		{"kubectl belay status shop -n shop -w", statusScreen(at, view.Rollout(step), step.Now, nil)},
+		{"kubectl belay status shop -n shop", statusScreen(at, view.Rollout(end), end.Now, nil)},
+		{"kubectl belay why shop -n shop", whyScreen(at, view.Explain(end.Rollout, end.Run), end.Now)},
+	} {
+		before, rest, found := strings.Cut(text, "```\n$ "+screen.command+"\n")
+		got, after, closed := strings.Cut(rest, "```\n")
+		switch {
+		case !found || !closed:
+			t.Errorf("README.md has no block that begins with $ %s", screen.command)
+		case got != screen.want && *update:
+			text = before + "```\n$ " + screen.command + "\n" + screen.want + "```\n" + after
+		case got != screen.want:
+			t.Errorf("README.md: %s shows\n%s\nwant\n%s", screen.command, got, screen.want)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -19,53 +19,76 @@ type manifest struct {
 	Spec     struct{ Guardrails []struct{ Name string } }
 }
 
-// TestEveryGuardrailThatARolloutNamesIsThere: a Rollout that is copied from the guide or
-// the samples is held, with GuardrailNotFound, when they have no such guardrail.
-func TestEveryGuardrailThatARolloutNamesIsThere(t *testing.T) {
-	sources := map[string]string{}
-	read := func(path ...string) string {
-		raw, err := os.ReadFile(filepath.Join(append([]string{"..", ".."}, path...)...))
+// kinds are what people copy from a page and apply.
+var kinds = map[string]func() any{
+	"Rollout": func() any { return &v1alpha1.Rollout{} }, "Guardrail": func() any { return &v1alpha1.Guardrail{} },
+	"ClusterGuardrail": func() any { return &v1alpha1.ClusterGuardrail{} }, "MetricSource": func() any { return &v1alpha1.MetricSource{} },
+	"CheckEndpoint": func() any { return &v1alpha1.CheckEndpoint{} },
+}
+
+// manifestBlock is a block of YAML, or one that a command reads up to EOF.
+var manifestBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```|<<EOF\n(.*?)\nEOF\n")
+
+// TestManifestsOfPagesCanBeApplied: their fields exist, and a page or the samples have every
+// Guardrail that a Rollout of theirs names: without it the Rollout is held, with
+// GuardrailNotFound.
+func TestManifestsOfPagesCanBeApplied(t *testing.T) {
+	read := func(path string) string {
+		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(raw)
 	}
-	var blocks []string
-	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(read("docs", "guide.md"), -1) {
-		blocks = append(blocks, block[1])
+	root := filepath.Join("..", "..")
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	sources["guide.md"] = strings.Join(blocks, "\n---\n")
-	var samples []string
+	sources := map[string]string{}
+	for _, page := range pages {
+		for _, block := range manifestBlock.FindAllStringSubmatch(read(page), -1) {
+			sources[filepath.Base(page)] += "\n---\n" + block[1] + block[2]
+		}
+	}
 	for _, name := range []string{"guardrail.yaml", "rollout.yaml", "rollout-without-traffic.yaml"} {
-		samples = append(samples, read("config", "samples", name))
+		sources["samples"] += "\n---\n" + read(filepath.Join(root, "config", "samples", name))
 	}
-	sources["samples"] = strings.Join(samples, "\n---\n")
-	for name, text := range sources {
-		var defined []string
-		var rollouts []manifest
-		for _, part := range strings.Split(text, "\n---\n") {
-			var m manifest
-			if err := yaml.Unmarshal([]byte(part), &m); err != nil {
-				continue
-			}
-			switch m.Kind {
-			case "Guardrail":
-				defined = append(defined, m.Metadata.Namespace+"/"+m.Metadata.Name)
-			case "Rollout":
-				rollouts = append(rollouts, m)
-				if err := yaml.UnmarshalStrict([]byte(part), &v1alpha1.Rollout{}); err != nil {
-					t.Errorf("%s: %v", name, err)
-				}
-			}
+	seen := map[string]int{}
+	for page, text := range sources {
+		manifestsOf(t, page, text, seen)
+	}
+	for _, want := range []string{"samples Rollout", "concepts.md Rollout", "guardrails.md Guardrail", "guide.md MetricSource"} {
+		if seen[want] == 0 {
+			t.Errorf("found no %s, only %v", want, seen)
 		}
-		if len(rollouts) < 2 || len(defined) == 0 {
-			t.Fatalf("%s: %d Rollouts, guardrails %v", name, len(rollouts), defined)
+	}
+}
+
+func manifestsOf(t *testing.T, page, text string, seen map[string]int) {
+	t.Helper()
+	var defined []string
+	var rollouts []manifest
+	for part := range strings.SplitSeq(text, "\n---\n") {
+		var m manifest
+		if yaml.Unmarshal([]byte(part), &m) != nil || kinds[m.Kind] == nil {
+			continue
 		}
-		for _, m := range rollouts {
-			for _, g := range m.Spec.Guardrails {
-				if !slices.Contains(defined, m.Metadata.Namespace+"/"+g.Name) {
-					t.Errorf("%s: Rollout %s names Guardrail %q, which is defined nowhere there: it stays Blocked", name, m.Metadata.Name, g.Name)
-				}
+		seen[page+" "+m.Kind]++
+		if err := yaml.UnmarshalStrict([]byte(part), kinds[m.Kind]()); err != nil {
+			t.Errorf("%s: %s %s: %v", page, m.Kind, m.Metadata.Name, err)
+		}
+		switch m.Kind {
+		case "Guardrail":
+			defined = append(defined, m.Metadata.Namespace+"/"+m.Metadata.Name)
+		case "Rollout":
+			rollouts = append(rollouts, m)
+		}
+	}
+	for _, m := range rollouts {
+		for _, g := range m.Spec.Guardrails {
+			if !slices.Contains(defined, m.Metadata.Namespace+"/"+g.Name) {
+				t.Errorf("%s: Rollout %s names Guardrail %q, which is defined nowhere there: it stays Blocked", page, m.Metadata.Name, g.Name)
 			}
 		}
 	}
