@@ -12,7 +12,7 @@ import (
 
 // typed is what a page lets the reader type: from the command to a comment, a redirection or
 // the next command.
-var typed = regexp.MustCompile(`(?m)^(?:\$ )?kubectl belay ([^\n#|;>&]*)`)
+var typed = regexp.MustCompile(`(?m)^ *(?:\$ )?kubectl belay ([^\n#|;>&]*)`)
 
 // TestThePagesNameCommandsThatExist: each command line in a code block of the pages is one
 // that this program takes, by its name, its flags and the number of its arguments.
