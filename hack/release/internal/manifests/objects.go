@@ -44,29 +44,17 @@ func parse(raw []byte) (*unstructured.Unstructured, error) {
 	return object, object.UnmarshalJSON(asJSON)
 }
 
-// turn is when an object is created.
-func turn(object *unstructured.Unstructured) int {
-	switch object.GetKind() {
-	case "Namespace":
-		return 0
-	case "CustomResourceDefinition":
-		return 1
-	default:
-		return 2
-	}
-}
-
 // placeholder is the image in config. A release puts its own in its place.
 const placeholder = "belay-controller"
 
-// Install is config/default with the image of a release, given with its digest. What other
-// objects need comes before them, because kubectl creates them in this order.
+// Install is config/default with the image of a release, given with its digest. The
+// namespace stands before what is in it: kubectl applies a file from its top to its end.
 func Install(root, image string) ([]byte, error) {
 	objects, err := Objects(root, "default")
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int { return turn(a) - turn(b) })
+	slices.SortStableFunc(objects, namespacesFirst)
 	var out strings.Builder
 	replaced := 0
 	for _, object := range objects {
@@ -82,4 +70,14 @@ func Install(root, image string) ([]byte, error) {
 		return nil, fmt.Errorf("config/default has %d lines \"image: %s\", want exactly 1", replaced, placeholder)
 	}
 	return []byte(out.String()), nil
+}
+
+func namespacesFirst(a, b *unstructured.Unstructured) int {
+	rank := func(o *unstructured.Unstructured) int {
+		if o.GetKind() == "Namespace" {
+			return 0
+		}
+		return 1
+	}
+	return rank(a) - rank(b)
 }
