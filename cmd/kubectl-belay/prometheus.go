@@ -18,12 +18,13 @@ import (
 
 // metricsFlags say where past data or names of metrics are read from, by this program itself.
 type metricsFlags struct {
-	address, tokenFile string
 	// token is what tokenFile has. It is read once: a pipe is empty the second time.
-	token    string
-	headers  map[string]string
-	interval time.Duration
-	labels   v1alpha1.MetricSourceLabels
+	token string
+
+	address, tokenFile string
+	headers            map[string]string
+	interval           time.Duration
+	labels             v1alpha1.MetricSourceLabels
 }
 
 func (m *metricsFlags) add(to *cobra.Command) {
