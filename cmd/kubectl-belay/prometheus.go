@@ -18,11 +18,12 @@ import (
 
 // metricsFlags say where past data or names of metrics are read from, by this program itself.
 type metricsFlags struct {
-	address, tokenFile string
 	// token is what tokenFile has. It is read once: a pipe is empty the second time.
-	token    string
-	headers  map[string]string
-	interval time.Duration
+	token string
+
+	address, tokenFile string
+	headers            map[string]string
+	interval           time.Duration
 	// usually is the interval where none is given and none can be found out; 0 is an error.
 	usually time.Duration
 	labels  v1alpha1.MetricSourceLabels

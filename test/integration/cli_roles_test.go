@@ -75,7 +75,7 @@ func TestRolesOnEveryKind(t *testing.T) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "roles-"}}
 	create(t, namespace)
 	users := hire(t, namespace.Name)
-	const read, write, commands = "get list watch", "create update patch delete", "abort pause promote resume retry"
+	const read, write, commands = "get list watch", "create update patch delete", "abort approve pause promote resume retry skip"
 	want := map[string]map[string]string{
 		"rollouts":             {"viewer": read, "oncall": read + " patch " + commands, "sre": read + " patch bypass " + commands, "team": strings.Join([]string{read, write, commands}, " "), "owner": strings.Join([]string{read, write, commands, "bypass"}, " ")},
 		"rolloutruns":          {"viewer": read, "oncall": read, "sre": read, "team": read, "owner": read},
@@ -166,7 +166,7 @@ func TestEveryRoleTriesEveryCommand(t *testing.T) {
 		{"status nothing", outcome{2, `no Rollout "nothing" in namespace`}, map[string]outcome{"nobody": unread}},
 	}
 	// Nobody looks meanwhile, so that a command stays as it was given.
-	for _, command := range []string{"pause", "promote", "abort"} {
+	for _, command := range []string{"pause", "promote", "skip", "approve", "abort"} {
 		asked = append(asked, tried{command + " shop --timeout 0 --reason because", fine, map[string]outcome{"nobody": unread, "viewer": noOrder}})
 	}
 	seen := map[string]bool{}

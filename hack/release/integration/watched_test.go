@@ -133,6 +133,9 @@ func TestSomeNamespacesOnly(t *testing.T) {
 	}
 	g.Eventually(observed("shop")).WithTimeout(2*soon).Should(BeNumerically(">=", 1), func() string { return running.log() })
 	g.Expect(running.log()).NotTo(ContainSubstring("forbidden"))
+	lease := object("coordination.k8s.io/v1", "Lease", "delivery", "belay-controller")
+	g.Expect(get(t, admin, lease)).To(Succeed())
+	g.Expect(lease.GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/version", "development"))
 	left := rollouts["bank"].DeepCopy()
 	g.Expect(get(t, admin, left)).To(Succeed())
 	g.Expect(left).To(Equal(rollouts["bank"]))
