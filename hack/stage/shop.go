@@ -76,7 +76,7 @@ func (s Shop) Serve(ctx context.Context, image string) error {
 	if err := s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "status", "deployment/"+Name, "--timeout=90s"); err != nil {
 		return err
 	}
-	return s.awaitAnswers(ctx)
+	return s.AwaitAnswers(ctx)
 }
 
 // answer is the status of a response, or why there is none.
@@ -89,9 +89,9 @@ func answer(request *http.Request) string {
 	return response.Status
 }
 
-// awaitAnswers waits until the gateway knows the route and the pods. After restarts of the
+// AwaitAnswers waits until the gateway knows the route and the pods. After restarts of the
 // API server its watches may come back a minute later.
-func (s Shop) awaitAnswers(ctx context.Context) error {
+func (s Shop) AwaitAnswers(ctx context.Context) error {
 	last := ""
 	err := wait.PollUntilContextTimeout(ctx, lookEvery, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.stage.Addresses.Gateway+"/readyz", nil)
@@ -118,6 +118,15 @@ func (s Shop) Guard(ctx context.Context, replacements ...string) error {
 		return r.Status.Phase == v1alpha1.PhaseStable && IsTrue(r, v1alpha1.ConditionReady) && IsTrue(r, v1alpha1.ConditionGuarded)
 	})
 	return err
+}
+
+// Declared is what Git declares of a shop that a GitOps tool deploys: its namespace, Deployment,
+// Service and route.
+func (s Shop) Declared(image string) string { return s.fill(shopManifest, "IMAGE", image) }
+
+// DeclaredGuard is the Guardrail and the Rollout of such a shop, changed as in Guard.
+func (s Shop) DeclaredGuard(replacements ...string) string {
+	return s.fill(belayManifest, replacements...)
 }
 
 func (s Shop) fill(manifest string, replacements ...string) string {

@@ -13,6 +13,7 @@ import (
 // elsewhere are the packages whose tests are in no suite, each with who runs them instead.
 var elsewhere = map[string]string{
 	"test/servers":          "make test-extended",
+	"test/engines":          "make test-engines",
 	"test/kill":             "make kill",
 	"hack/gitops":           "make test-extended",
 	"hack/release/journeys": "make test-extended",

@@ -1,0 +1,74 @@
+//go:build engines
+
+// Package engines has the real engines of Flux and Argo CD deploy a shop that Belay guards, on
+// the real local cluster and under load: a first sync, a push in the middle of a run, a
+// promotion, a rollback, a revert, and the removal of the Rollout and of everything. `make test-extended` builds them.
+package engines
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"belay.dev/belay/hack/stage"
+)
+
+// versions are the shops that are released: one binary, many images.
+var versions = map[string][]string{"v1": nil, "v2": nil, "v3": nil, "errors": {"SHOP_ERROR_RATE=0.05"}}
+
+var (
+	set    *stage.Stage
+	images = map[string]string{}
+)
+
+// TestEngines plays the same story with Flux, and with Argo CD by client-side and by
+// server-side apply, all at once on one cluster.
+func TestEngines(t *testing.T) {
+	SetDefaultEventuallyTimeout(3 * time.Minute)
+	SetDefaultEventuallyPollingInterval(300 * time.Millisecond)
+	open(t)
+	t.Run("flux", func(t *testing.T) {
+		t.Parallel()
+		tool := startFlux(t)
+		shop := set.Shop("engines-flux")
+		play(t, shop, tool.deploy(t, shop))
+	})
+	t.Run("argocd", func(t *testing.T) {
+		t.Parallel()
+		tool := startArgoCD(t)
+		for name, serverSide := range map[string]bool{"client-side": false, "server-side": true} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				shop := set.Shop("engines-argocd-" + name)
+				play(t, shop, tool.deploy(t, shop, serverSide))
+			})
+		}
+	})
+}
+
+// open opens the cluster, with Belay and the images in it.
+func open(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	var err error
+	set, err = stage.Open(t.Context(), t.Output())
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(set.Close(late(t))).To(Succeed()) })
+	binary, err := set.Build(t.Context(), "./hack/shop")
+	g.Expect(err).NotTo(HaveOccurred())
+	for version, faults := range versions {
+		_, err := set.Push(t.Context(), "shop:"+version, binary, append([]string{"SHOP_VERSION=" + version}, faults...)...)
+		g.Expect(err).NotTo(HaveOccurred())
+		images[version] = set.Addresses.Registry + "/shop:" + version
+	}
+	before, err := set.Presence(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Log("installing Belay")
+	g.Expect(set.Install(t.Context())).To(Succeed())
+	t.Cleanup(func() {
+		if before == stage.Absent && !set.Own {
+			g.Expect(set.Uninstall(late(t))).To(Succeed())
+		}
+	})
+}
