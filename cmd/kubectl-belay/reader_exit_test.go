@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestADoctorWhoMayLookAtNothing does not say that nothing is wrong: a pipeline goes on by that.
+func TestADoctorWhoMayLookAtNothing(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing"))
+	served := map[string]map[string]string{
+		"apps/v1":                         {"deployments": "Deployment"},
+		"apiextensions.k8s.io/v1":         {"customresourcedefinitions": "CustomResourceDefinition"},
+		"rbac.authorization.k8s.io/v1":    {"clusterroles": "ClusterRole", "clusterrolebindings": "ClusterRoleBinding", "roles": "Role", "rolebindings": "RoleBinding"},
+		"belay.dev/v1alpha1":              {"metricsources": "MetricSource", "rollouts": "Rollout"},
+		"gateway.networking.k8s.io/v1":    {"httproutes": "HTTPRoute", "grpcroutes": "GRPCRoute"},
+		"coordination.k8s.io/v1":          {"leases": "Lease"},
+		"admissionregistration.k8s.io/v1": {"mutatingadmissionpolicies": "MutatingAdmissionPolicy", "mutatingadmissionpolicybindings": "MutatingAdmissionPolicyBinding", "validatingadmissionpolicies": "ValidatingAdmissionPolicy", "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding"},
+	}
+	server := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+		answer := func(text string) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(text))
+		}
+		var groups []string
+		for gv, resources := range served {
+			group, version, _ := strings.Cut(gv, "/")
+			at := fmt.Sprintf(`{"groupVersion":%q,"version":%q}`, gv, version)
+			one := fmt.Sprintf(`"name":%q,"versions":[%s],"preferredVersion":%s}`, group, at, at)
+			groups = append(groups, "{"+one)
+			switch r.URL.Path {
+			case "/apis/" + group:
+				answer(`{"kind":"APIGroup","apiVersion":"v1",` + one)
+				return
+			case "/apis/" + gv:
+				var list []string
+				for name, kind := range resources {
+					list = append(list, fmt.Sprintf(`{"name":%q,"namespaced":false,"kind":%q,"verbs":["get","list"]}`, name, kind))
+				}
+				answer(fmt.Sprintf(`{"kind":"APIResourceList","groupVersion":%q,"resources":[%s]}`, gv, strings.Join(list, ",")))
+				return
+			}
+		}
+		switch r.URL.Path {
+		case "/version":
+			answer(`{"major":"1","minor":"36","gitVersion":"v1.36.1"}`)
+		case "/api":
+			answer(`{"kind":"APIVersions","versions":["v1"]}`)
+		case "/api/v1":
+			answer(`{"kind":"APIResourceList","groupVersion":"v1","resources":[]}`)
+		case "/apis":
+			answer(`{"kind":"APIGroupList","apiVersion":"v1","groups":[` + strings.Join(groups, ",") + `]}`)
+		default:
+			respond(w, 403, "Forbidden")
+		}
+	})
+	said, code := run(t, "doctor", "--server", server.URL)
+	if code == exitOK {
+		t.Errorf("exit code 0, and it has seen no definition, no policy, no role and no controller:\n%s", said)
+	}
+}
