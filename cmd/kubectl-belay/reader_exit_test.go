@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // TestADoctorWhoMayLookAtNothing does not say that nothing is wrong: a pipeline goes on by that.
@@ -61,5 +65,16 @@ func TestADoctorWhoMayLookAtNothing(t *testing.T) {
 	said, code := run(t, "doctor", "--server", server.URL)
 	if code == exitOK {
 		t.Errorf("exit code 0, and it has seen no definition, no policy, no role and no controller:\n%s", said)
+	}
+}
+
+// TestADoctorFindsAWaitForAnApproval, as it finds a pause: nothing but a person ends both.
+func TestADoctorFindsAWaitForAnApproval(t *testing.T) {
+	for _, reason := range []string{v1alpha1.ReasonPaused, v1alpha1.ReasonAwaitingApproval} {
+		e, r := &examination{}, &v1alpha1.Rollout{}
+		r.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: reason, Message: "for three days"}}
+		if e.conditions(r); len(e.Findings) != 1 {
+			t.Errorf("%s: %+v", reason, e.Findings)
+		}
 	}
 }

@@ -173,3 +173,20 @@ func TestASkippedStepThatHadPassedIsNotCalledUnjudged(t *testing.T) {
 		t.Errorf("hold over, 2 of 2 triggers pass, and the record says: %s", r.Why)
 	}
 }
+
+// TestAHandoverAfterAnApprovalHasItsOwnDeadline: pods that are never steady make a handover native
+// after stepDeadline, and not days later.
+func TestAHandoverAfterAnApprovalHasItsOwnDeadline(t *testing.T) {
+	rule := func(waited int64) string {
+		in := given(handingOver, canaryPods(replicas), canaryReady(replicas-1))
+		since := ago(70 * time.Minute)
+		p := *in.Status.Promotion
+		p.StartedAt, p.FullAt, p.HandingSince, p.SizeSince, p.Size = ago(90*time.Minute), ptr(ago(80*time.Minute)), &since, nil, nil
+		step := &v1alpha1.StepStatus{Index: 1, EnteredAt: longAgo, AcknowledgedAt: ptr(longAgo), WaitedSeconds: waited, WaitedBefore: waited}
+		in.Status.Promotion, in.Status.Step = &p, step
+		return (&looks{t, in}).look(0).Rule
+	}
+	if without, with := rule(0), rule(72*3600); without != with {
+		t.Errorf("70 minutes into a handover: %s, and after an approval that took three days: %s", without, with)
+	}
+}
