@@ -212,7 +212,7 @@ func TestDoctor(t *testing.T) {
 	me.expect(me.says("doctor"), 0, "The controller belay/belay-controller has 2 of 2 pods ready", "Nothing is wrong.")
 	me.expect(me.says("doctor", "-o", "json"), 0, `"findings": []`)
 	me.expect(me.says("doctor", "--before-install"), 1, "a controller of Belay is there already")
-	nobody.expect(nobody.says("doctor"), 0, "Not looked at: you may not read CustomResourceDefinitions")
+	nobody.expect(nobody.says("doctor"), 3, "Not looked at: you may not read CustomResourceDefinitions")
 	for name, fault := range map[string]struct {
 		seed  func() (mend func())
 		words []string
@@ -324,7 +324,7 @@ func TestDoctorOfARollout(t *testing.T) {
 	bind(t, admin, "doctor-viewer", "belay-view")
 	viewer := personIn(t, s.namespace, "doctor-viewer")
 	allowed(t, admin, "doctor-viewer", "list", v1alpha1.GroupVersion.Group, "rollouts")
-	viewer.expect(viewer.says("doctor", "shop"), 0, "Not looked at: you may not read Deployments", "You may not give: abort (lacks patch rollouts, abort rollouts), pause (lacks patch rollouts, pause rollouts)", "get deployments, patch deployments). Roles: docs/security.md.")
+	viewer.expect(viewer.says("doctor", "shop"), 3, "Not looked at: you may not read Deployments", "You may not give: abort (lacks patch rollouts, abort rollouts), pause (lacks patch rollouts, pause rollouts)", "get deployments, patch deployments). Roles: docs/security.md.")
 
 	ctx := t.Context()
 	s.must(admin.Create(ctx, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop"}, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
