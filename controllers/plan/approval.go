@@ -22,8 +22,8 @@ func awaitApproval(f *facts) Decision {
 	if s := f.step(); s.AwaitsApprovalSince != nil {
 		since = *s.AwaitsApprovalSince
 	}
-	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s (verb approve)",
-		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve")))
+	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s --step %d --revision %s (verb approve)",
+		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve"), f.step().Index+1, f.candidate))
 	d.Key = fmt.Sprint(f.step().Index)
 	s := f.step()
 	s.Next, s.NextAt, s.AwaitsApprovalSince = "approval of "+f.stage(), nil, &since
