@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,11 +22,14 @@ func TestARunThatLosesItsApprovalsDoesNotGoOn(t *testing.T) {
 		}
 		return c.Create(ctx, o, opts...)
 	}}
-	r, w, _ := inRun(t, older)
+	r, w, api := inRun(t, older)
 	w.input.Spec.Steps = []v1alpha1.Step{{Weight: 10, Approval: v1alpha1.ApprovalRequired}}
 	w.recorded.Spec.Steps, w.rollout.Spec.Steps = w.input.Spec.Steps, w.input.Spec.Steps
-	if err := r.createRun(t.Context(), w); err == nil {
-		w.takeRun(w.run)
-		t.Errorf("the run was made, and goes on by these steps: %+v", w.input.Spec.Steps)
+	if err := r.createRun(t.Context(), w); !errors.Is(err, errNoApproval) {
+		t.Errorf("it says %v, and goes on by these steps: %+v", err, w.run)
+	}
+	runs := &v1alpha1.RolloutRunList{}
+	if err := api.List(t.Context(), runs); err != nil || len(runs.Items) != 0 {
+		t.Errorf("%v: a run was made that asks nobody: %+v", err, runs.Items)
 	}
 }
