@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -18,15 +17,17 @@ func approvalMissing(f *facts) bool {
 
 // awaitApproval is for a step that has passed but for its approval. Its triggers stay armed.
 func awaitApproval(f *facts) Decision {
-	since := f.now()
-	if s := f.step(); s.AwaitsApprovalSince != nil {
-		since = *s.AwaitsApprovalSince
+	since, s := f.now(), f.step()
+	if s.PassedAt != nil {
+		since = *s.PassedAt
 	}
 	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s --step %d --revision %s (verb approve)",
 		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve"), f.step().Index+1, f.candidate))
 	d.Key = fmt.Sprint(f.step().Index)
-	s := f.step()
-	s.Next, s.NextAt, s.AwaitsApprovalSince = "approval of "+f.stage(), nil, &since
+	// The first wait is recorded. A verdict that is unknown every other minute does not fill
+	// the record, which has to have room for the approval.
+	d.Repeats = s.PassedAt != nil
+	s.Next, s.NextAt, s.AwaitsApprovalSince, s.PassedAt = "approval of "+f.stage(), nil, &since, &since
 	d.Status.Step = &s
 	return d
 }
@@ -42,7 +43,7 @@ func (f *facts) kubectlBelay(command string) string {
 }
 
 // noteApproval ends the wait of a step for its approval with a decision after which it waits
-// for something else, too. That time counts neither against stepDeadline nor for a hold.
+// for something else, too. stepDeadline counts from then.
 func (f *facts) noteApproval(d Decision) {
 	s := d.Status.Step
 	if s == nil || s.AwaitsApprovalSince == nil {
@@ -52,10 +53,9 @@ func (f *facts) noteApproval(d Decision) {
 	if approvalMissing(next) && !deleting(next) && !paused(next) && !atZeroReplicas(next) && next.decided() && !holdRunning(next) {
 		return
 	}
-	waited := int64(max(0, f.now().Sub(s.AwaitsApprovalSince.Time)).Seconds())
-	s.WaitedSeconds += waited
-	s.WaitedBefore += waited
-	s.AwaitsApprovalSince = nil
+	now := f.now()
+	s.AwaitsApprovalSince, s.PassedUntil = nil, &now
+	standsFromHere(s, f.in.Now)
 }
 
 func approveRequested(f *facts) bool {
@@ -204,12 +204,4 @@ func (f *facts) unapproved() string {
 		}
 	}
 	return ""
-}
-
-// awaited is for how long the step in progress has waited for its approval.
-func (f *facts) awaited() time.Duration {
-	if s := f.step(); s.AwaitsApprovalSince != nil {
-		return max(0, f.in.Now.Sub(s.AwaitsApprovalSince.Time))
-	}
-	return 0
 }

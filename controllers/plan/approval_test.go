@@ -1,7 +1,6 @@
 package plan_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -105,72 +104,6 @@ func TestSinceWhenAStepWaitsForItsApproval(t *testing.T) {
 	l.look(5*time.Hour, verdict(v1alpha1.VerdictInconclusive))
 	if r := l.look(10*time.Second, verdict(v1alpha1.VerdictPass)); !r.Status.Step.AwaitsApprovalSince.Equal(first) {
 		t.Errorf("waiting for five hours: %s", r.Why)
-	}
-}
-
-// TestTheLineToPasteNamesTheStep, so that pasted twice, or late, it does not approve the next one.
-func TestTheLineToPasteNamesTheStep(t *testing.T) {
-	l := &looks{t, given(stepAt(0), approval(0), approval(1))}
-	r := l.look(0)
-	_, line, _ := strings.Cut(r.Why, "to go on, run kubectl belay approve shop")
-	if !strings.Contains(line, "--step 1") {
-		t.Errorf("the line is for whatever step is in progress when it is pasted: %s", r.Why)
-	}
-}
-
-// TestAPromotionSaysWhichStepsWereSkipped, as it does for those that Promote ended.
-func TestAPromotionSaysWhichStepsWereSkipped(t *testing.T) {
-	l := &looks{t, given(stepAt(0), verdict(v1alpha1.VerdictInconclusive), stepAction(v1alpha1.ActionSkip, "1"))}
-	l.look(0)
-	l.look(time.Second, verdict(v1alpha1.VerdictPass), canaryPods(2), split(50))
-	r := l.look(2 * time.Minute)
-	for range 3 {
-		if r.Rule == "StepsPassed" {
-			break
-		}
-		r = l.look(2 * time.Minute)
-	}
-	if r.Rule != "StepsPassed" || r.Status.Promotion == nil || !strings.Contains(r.Status.Promotion.Message, "ann skipped step 1") {
-		t.Errorf("%s: the promotion says %+v", r.Rule, r.Status.Promotion)
-	}
-}
-
-// TestWhatComesNextOnceAStepIsApproved is not its approval.
-func TestWhatComesNextOnceAStepIsApproved(t *testing.T) {
-	l := &looks{t, given(stepAt(0), approval(0))}
-	l.look(0)
-	r := l.look(time.Minute, verdict(v1alpha1.VerdictInconclusive), stepAction(v1alpha1.ActionApprove, "1"))
-	if strings.Contains(r.Why, "it goes on") {
-		t.Errorf("a verdict is not known, and the answer is: %s", r.Why)
-	}
-	if r = l.look(time.Minute); r.Rule != "StepUndecided" || strings.HasPrefix(r.Status.Step.Next, "approval") {
-		t.Errorf("%s: status.step.next is %q, and the approval is there", r.Rule, r.Status.Step.Next)
-	}
-}
-
-// TestACommandThatNamesAStepIsForThatStep: api/v1alpha1/names.go says so of every command.
-func TestACommandThatNamesAStepIsForThatStep(t *testing.T) {
-	for _, a := range []v1alpha1.Action{v1alpha1.ActionPromote, v1alpha1.ActionPause} {
-		l := &looks{t, given(stepAt(1), stepAction(a, "1"))}
-		if r := l.look(0); r.Rule != "ActionRefused" {
-			t.Errorf("%s for step 1, in step 2: %s", a, r.Rule)
-		}
-	}
-}
-
-// TestPromoteNativelyToAStepThatNeedsAnApproval leaves nothing out: that step waits for it.
-func TestPromoteNativelyToAStepThatNeedsAnApproval(t *testing.T) {
-	l := &looks{t, given(stepAt(0), approval(1), nativeMode, action(v1alpha1.ActionPromote, candidateRevision))}
-	if r := l.look(0); r.Rule != "PromoteRequested" {
-		t.Errorf("%s: %s", r.Rule, r.Why)
-	}
-}
-
-// TestASkippedStepThatHadPassedIsNotCalledUnjudged.
-func TestASkippedStepThatHadPassedIsNotCalledUnjudged(t *testing.T) {
-	l := &looks{t, given(stepAt(0), stepAction(v1alpha1.ActionSkip, "1"))}
-	if r := l.look(0); strings.Contains(r.Why, "not judged there") {
-		t.Errorf("hold over, 2 of 2 triggers pass, and the record says: %s", r.Why)
 	}
 }
 
