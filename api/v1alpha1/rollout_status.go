@@ -249,6 +249,10 @@ type StepStatus struct {
 	// or the approval was given; absent before. stepDeadline counts from then.
 	// +optional
 	PassedUntil *metav1.Time `json:"passedUntil,omitempty"`
+	// skipped is who ended steps before this one by Skip or Promote, and what was not judged.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Skipped string `json:"skipped,omitempty"`
 	// waitedSeconds is how long it has waited because of a pause or 0 replicas before, in this
 	// step and what follows it.
 	// +optional
@@ -403,7 +407,7 @@ type PromotionStatus struct {
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
 	// message is why this mode is used, who asked for it in a bypass, and who ended the
-	// steps by the command Promote, or the last one by Skip.
+	// steps by the commands Promote and Skip.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`

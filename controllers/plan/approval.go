@@ -50,11 +50,11 @@ func (f *facts) noteApproval(d Decision) {
 		return
 	}
 	next := f.after(d)
-	if approvalMissing(next) && !deleting(next) && !paused(next) && !atZeroReplicas(next) && next.decided() && !holdRunning(next) {
+	if approvalMissing(next) && !deleting(next) && !paused(next) && !atZeroReplicas(next) && next.passes() {
 		return
 	}
 	now := f.now()
-	s.AwaitsApprovalSince, s.PassedUntil = nil, &now
+	s.AwaitsApprovalSince, s.PassedUntil, s.Next = nil, &now, ""
 	standsFromHere(s, f.in.Now)
 }
 
@@ -65,9 +65,9 @@ func approveRequested(f *facts) bool {
 // approve notes the approval. The step ends by the row for steps that have passed.
 func approve(f *facts) Decision {
 	a := f.in.Action
-	what := "it goes on"
-	if f.step().AwaitsApprovalSince == nil {
-		what = "it still has to pass"
+	what := "it still has to pass"
+	if f.step().AwaitsApprovalSince != nil && f.passes() {
+		what = "it goes on"
 	}
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s of %s approved by %s at weight %d %%%s; %s", f.stage(), imageOf(f.in.Status.Candidate), nameOf(a.By), f.observedWeight(), quoteReason(a.Reason), what))
 	s := f.step()
@@ -96,22 +96,33 @@ func skipRequested(f *facts) bool {
 func skip(f *facts) Decision {
 	a := f.in.Action
 	ends := fmt.Sprintf("%s skipped %s at weight %d %%%s%s%s", nameOf(a.By), f.stage(), f.observedWeight(), quoteReason(a.Reason), f.approved(), f.notPassing())
-	if !undecided(f) {
+	if !undecided(f) && !f.passes() {
 		ends += "; not judged there: it had not ended"
 	}
 	d := f.reconciling(f.phaseReason(), "")
-	s := &v1alpha1.StepStatus{Index: f.step().Index, EnteredAt: f.now()}
+	s := &v1alpha1.StepStatus{Index: f.step().Index, EnteredAt: f.now(), Skipped: f.skipped(ends)}
 	d.Status.Step = s
 	if stepHasNext(f) {
 		s.Index++
 		d.Why = fmt.Sprintf("%s goes on to %s: %s", imageOf(f.in.Status.Candidate), f.after(d).stage(), ends)
 	} else {
-		f.promoteUnjudged(&d, ends)
+		f.promoteUnjudged(&d, s.Skipped)
 		d.Why = fmt.Sprintf("%s is promoted: %s; it goes to weight 100 %%, and its bake has to pass", imageOf(f.in.Status.Candidate), ends)
 	}
 	d.Recheck = 1
 	f.handle(&d, "")
 	return d
+}
+
+// passes is whether the step in progress has all that it waits for, but maybe an approval.
+func (f *facts) passes() bool { return f.decided() && !holdRunning(f) }
+
+// skipped is who ended steps of this run by command, with those that one ends now.
+func (f *facts) skipped(ends string) string {
+	if before := f.step().Skipped; before != "" {
+		ends = before + "; " + ends
+	}
+	return v1alpha1.Bounded(ends, 512)
 }
 
 // promoteUnjudged takes a candidate whose last step a person has ended to weight 100.

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,44 @@ func TestSinceWhenAStepWaitsForItsApproval(t *testing.T) {
 	l.look(5*time.Hour, verdict(v1alpha1.VerdictInconclusive))
 	if r := l.look(10*time.Second, verdict(v1alpha1.VerdictPass)); !r.Status.Step.AwaitsApprovalSince.Equal(first) {
 		t.Errorf("waiting for five hours: %s", r.Why)
+	}
+}
+
+// TestAPromotionSaysWhichStepsWereSkipped, as it does for those that Promote ended.
+func TestAPromotionSaysWhichStepsWereSkipped(t *testing.T) {
+	l := &looks{t, given(stepAt(0), verdict(v1alpha1.VerdictInconclusive), stepAction(v1alpha1.ActionSkip, "1"))}
+	l.look(0)
+	l.look(time.Second, verdict(v1alpha1.VerdictPass), canaryPods(2), split(50))
+	r := l.look(2 * time.Minute)
+	for range 3 {
+		if r.Rule == "StepsPassed" {
+			break
+		}
+		r = l.look(2 * time.Minute)
+	}
+	if r.Rule != "StepsPassed" || r.Status.Promotion == nil || !strings.Contains(r.Status.Promotion.Message, "ann skipped step 1") {
+		t.Errorf("%s: the promotion says %+v", r.Rule, r.Status.Promotion)
+	}
+}
+
+// TestWhatComesNextOnceAStepIsApproved is not its approval.
+func TestWhatComesNextOnceAStepIsApproved(t *testing.T) {
+	l := &looks{t, given(stepAt(0), approval(0))}
+	l.look(0)
+	r := l.look(time.Minute, verdict(v1alpha1.VerdictInconclusive), stepAction(v1alpha1.ActionApprove, "1"))
+	if strings.Contains(r.Why, "it goes on") {
+		t.Errorf("a verdict is not known, and the answer is: %s", r.Why)
+	}
+	if r = l.look(time.Minute); r.Rule != "StepUndecided" || strings.HasPrefix(r.Status.Step.Next, "approval") {
+		t.Errorf("%s: status.step.next is %q, and the approval is there", r.Rule, r.Status.Step.Next)
+	}
+}
+
+// TestASkippedStepThatHadPassedIsNotCalledUnjudged.
+func TestASkippedStepThatHadPassedIsNotCalledUnjudged(t *testing.T) {
+	l := &looks{t, given(stepAt(0), stepAction(v1alpha1.ActionSkip, "1"))}
+	if r := l.look(0); strings.Contains(r.Why, "not judged there") {
+		t.Errorf("hold over, 2 of 2 triggers pass, and the record says: %s", r.Why)
 	}
 }
 
