@@ -156,7 +156,7 @@ func TestEveryRoleTriesEveryCommand(t *testing.T) {
 	asked := []tried{
 		reads("status shop", fine), reads("list", fine), reads("why shop", fine), reads("history shop", fine), reads("log shop", fine), reads("show "+run, fine),
 		reads("diff "+run, outcome{1, "shop:v2"}), reads("verify shop", outcome{0, "VERIFIED"}), reads("replay shop", outcome{0, "THE SAME"}),
-		reads("export shop --to FOLDER", fine), reads("doctor shop", fine),
+		reads("export shop --to FOLDER", fine), reads("doctor shop", outcome{3, "Not looked at: you may not read HTTPRoutes"}),
 		{"list -A", fine, map[string]outcome{"nobody": unread, "viewer": {2, "when they are bound for the whole cluster"}, "team": {2, "by a ClusterRoleBinding"}, "owner": {2, "by a ClusterRoleBinding"}}},
 		{"wait shop --timeout 10ms", outcome{14, "Time out"}, map[string]outcome{"nobody": unread, "oncall": nowhere, "sre": nowhere}},
 		reads("wait shop --timeout 10ms --revision "+s.rollout().Status.Candidate.Revision, outcome{14, "Time out"}),
