@@ -237,17 +237,30 @@ type StepStatus struct {
 	// approval is who has approved this step, which needs that; absent while nobody has.
 	// +optional
 	Approval *ApprovalStatus `json:"approval,omitempty"`
-	// awaitsApprovalSince is since when the step has passed but for its approval; absent
-	// while it does not wait for that. The time does not count against stepDeadline.
+	// awaitsApprovalSince is since when the step waits for its approval, and for nothing else
+	// now; absent while it does not. It is the first time that it had passed but for that. The
+	// time does not count against stepDeadline.
 	// +optional
 	AwaitsApprovalSince *metav1.Time `json:"awaitsApprovalSince,omitempty"`
-	// waitedSeconds is how long it has waited so before, also for an approval, in this step
-	// and what follows it.
+	// passedAt is when the step first had passed but for its approval; absent before.
+	// +optional
+	PassedAt *metav1.Time `json:"passedAt,omitempty"`
+	// passedUntil is until when it last had, before a verdict was unknown again, a pause began
+	// or the approval was given; absent before. stepDeadline counts from then.
+	// +optional
+	PassedUntil *metav1.Time `json:"passedUntil,omitempty"`
+	// skipped is who ended steps before this one by Skip or Promote, and what was not judged.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Skipped string `json:"skipped,omitempty"`
+	// waitedSeconds is how long it has waited because of a pause or 0 replicas before, in this
+	// step and what follows it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
-	// waitedBefore is how many of those seconds do not make the hold or the bake in progress
-	// longer: they were over when it began, or were a wait for an approval.
+	// waitedBefore is how many of those seconds do not count for the hold, promotion, bake or
+	// handover in progress: they were over when it began, or when the step last had passed
+	// but for its approval.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedBefore int64 `json:"waitedBefore,omitempty"`
@@ -394,7 +407,7 @@ type PromotionStatus struct {
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
 	// message is why this mode is used, who asked for it in a bypass, and who ended the
-	// steps by the command Promote, or the last one by Skip.
+	// steps by the commands Promote and Skip.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`

@@ -2227,6 +2227,14 @@ func (in *StepStatus) DeepCopyInto(out *StepStatus) {
 		in, out := &in.AwaitsApprovalSince, &out.AwaitsApprovalSince
 		*out = (*in).DeepCopy()
 	}
+	if in.PassedAt != nil {
+		in, out := &in.PassedAt, &out.PassedAt
+		*out = (*in).DeepCopy()
+	}
+	if in.PassedUntil != nil {
+		in, out := &in.PassedUntil, &out.PassedUntil
+		*out = (*in).DeepCopy()
+	}
 	if in.AcknowledgedAt != nil {
 		in, out := &in.AcknowledgedAt, &out.AcknowledgedAt
 		*out = (*in).DeepCopy()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -104,6 +105,33 @@ type given struct {
 	timeout time.Duration
 }
 
+// target is the step and the version that a person has looked at, of a command about a step.
+// A line that is pasted twice, or late, names another one than is in progress then.
+type target struct {
+	step     int32
+	revision string
+}
+
+// misses says why the Rollout is not where the person means; empty when it is.
+func (t target) misses(r *v1alpha1.Rollout, command string) error {
+	s := &r.Status
+	if s.Step == nil || s.Candidate == nil {
+		return nil
+	}
+	at := s.Step.Index + 1
+	line := fmt.Sprintf("kubectl belay %s %s -n %s --step %d --revision %s", command, shellWord(r.Name), shellWord(r.Namespace), at, view.Text(s.Candidate.Revision, 64))
+	switch is := fmt.Sprintf("%s is in step %d", view.Tag(s.Candidate), at); {
+	case t.step == 0:
+		return usage(errors.New("--step is missing: " + is + ". If that is the one you have looked at: " + line))
+	case t.revision != "" && t.revision != s.Candidate.Revision:
+		return exit{exitNo, fmt.Sprintf("Not given: it is for revision %q, and the candidate is %s. Look at that with kubectl belay status.", view.Text(t.revision, 64), view.Text(s.Candidate.Revision, 64))}
+	case t.step != at:
+		return exit{exitNo, fmt.Sprintf("Not given: it is for step %d, and %s. Look at that with kubectl belay status.", t.step, is)}
+	default:
+		return nil
+	}
+}
+
 // acting lets a command take a NAME, --reason and --timeout, and do something about the
 // Rollout of that name.
 func (a *app) acting(cmd *cobra.Command, reason string, timeout time.Duration, wait string, do func(context.Context, *session, *v1alpha1.Rollout, given) error) *cobra.Command {
@@ -130,9 +158,19 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 	if o.within == 0 {
 		o.within = 2 * time.Minute
 	}
+	var at target
+	if o.action.OfStep() {
+		cmd.Flags().Int32Var(&at.step, "step", 0, "the step that you have looked at, counted from 1; needed, and refused when another one is in progress")
+		cmd.Flags().StringVar(&at.revision, "revision", "", "the candidate that you have looked at; refused when it is another one")
+	}
 	return a.acting(cmd, reason, o.within, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		if why := o.useless(rollout); why != "" {
 			return exit{exitNo, why}
+		}
+		if o.action.OfStep() {
+			if err := at.misses(rollout, cmd.Name()); err != nil {
+				return err
+			}
 		}
 		if o.owned != nil {
 			if deployment, err := s.deployment(ctx, rollout); err == nil {

@@ -11,14 +11,16 @@ import (
 
 // The commands about the one step that is in progress.
 
+const ofOneStep = "Name the step that you have looked at with --step, as kubectl belay status offers it: a command that is given twice, or late, is refused and does not end or approve the next step. It is refused too if another version is pushed meanwhile; --revision refuses it also when that was before."
+
 func (a *app) approve() *cobra.Command {
 	return a.command(&cobra.Command{
 		Use:   "approve [NAME]",
 		Short: "Approve the step in progress, which needs that",
 		Long: "Approve the step in progress, of a Rollout whose step has approval: Required. Such a step waits at its end, once all else has passed, until somebody approves it. kubectl belay status shows what it was judged by, and kubectl belay list which Rollouts wait.\n\n" +
 			"An approval ends nothing by itself: a step that has not passed yet keeps it, and ends when it passes. A trigger that fires rolls back, before and after. The next step that needs an approval needs its own. The record has your name and your reason.\n\n" +
-			"The command is for the candidate and the step of now: if another version is pushed or the step ends meanwhile, it is refused.",
-		Example: `  kubectl belay approve checkout --reason "checked the orders of the last hour"
+			ofOneStep,
+		Example: `  kubectl belay approve checkout --step 2 --reason "checked the orders of the last hour"
   kubectl belay list -A                                    which Rollouts wait for an approval`,
 	}, approvalOrder())
 }
@@ -54,8 +56,8 @@ func (a *app) skip() *cobra.Command {
 		Short: "End the step in progress unjudged, and no other",
 		Long: "End the step in progress, also one that holds because a trigger is Inconclusive: the next one begins as if it had passed. The record has your name, your reason and what was not judged. After the last step the candidate goes to weight 100 % and its bake, which is never skipped; with promotion.mode Native the last step is not skipped either.\n\n" +
 			"A trigger that fires rolls back, before and after. A step that needs an approval is not skipped without one: kubectl belay approve first.\n\n" +
-			"The command is for the candidate and the step of now: if another version is pushed or the step ends meanwhile, it is refused.",
-		Example: `  kubectl belay skip checkout --reason "Prometheus is down, the logs are clean"
+			ofOneStep,
+		Example: `  kubectl belay skip checkout --step 1 --reason "Prometheus is down, the logs are clean"
   kubectl belay promote checkout --reason "…"               end all steps that remain`,
 	}, skipOrder())
 }

@@ -66,3 +66,28 @@ func TestCommandsOfAStepThatAreUseless(t *testing.T) {
 		}
 	}
 }
+
+// TestAStepHasToBeNamed: two people who paste the same line, or one who gives it late, do not
+// reach the next step, nor another version.
+func TestAStepHasToBeNamed(t *testing.T) {
+	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout"}, Status: v1alpha1.RolloutStatus{
+		Phase: v1alpha1.PhaseStepping, Candidate: &v1alpha1.Revision{Image: "shop:2", Revision: "bbb"}, Step: &v1alpha1.StepStatus{Index: 1},
+	}}
+	for name, c := range map[string]struct {
+		at   target
+		says string
+	}{
+		"no step":                      {target{}, "--step is missing: 2 is in step 2. If that is the one you have looked at: kubectl belay skip checkout -n shop --step 2 --revision bbb"},
+		"no step, but the revision":    {target{revision: "bbb"}, "--step is missing"},
+		"the step":                     {target{step: 2}, ""},
+		"the step and the revision":    {target{step: 2, revision: "bbb"}, ""},
+		"the one before":               {target{step: 1}, "Not given: it is for step 1, and 2 is in step 2."},
+		"the next one":                 {target{step: 3}, "Not given: it is for step 3, and 2 is in step 2."},
+		"the step of another revision": {target{step: 2, revision: "aaa"}, `Not given: it is for revision "aaa", and the candidate is bbb.`},
+	} {
+		err := c.at.misses(r, "skip")
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+}

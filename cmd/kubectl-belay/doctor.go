@@ -30,6 +30,8 @@ type report struct {
 	Findings []finding `json:"findings"`
 	// Notes are facts, hints, and what could not be seen.
 	Notes []string `json:"notes,omitempty"`
+	// Incomplete is set when the person may not read all that was to be looked at.
+	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // examination looks at a cluster as the person who asks.
@@ -58,6 +60,7 @@ func (e *examination) reading(what string, err error) (ok, missing bool, _ error
 		return true, false, nil
 	case apierrors.IsForbidden(err):
 		e.note("Not looked at: you may not read %s.", what)
+		e.Incomplete = true
 		return false, false, nil
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
 		return false, true, nil
@@ -109,7 +112,7 @@ func (a *app) doctor() *cobra.Command {
 			"With the NAME of a Rollout: its Deployment, Service, routes, guardrails, autoscaler, runs and conditions, and which commands you may give.\n" +
 			"With --before-install: whether a cluster without Belay fits, and whether you may install it.\n\n" +
 			"It only reads, and tries writes in dry-runs. Each finding has a place, what is wrong, and what to do. What you may not read is left out, and named.\n" +
-			"Exit code 0: nothing is wrong. 1: findings. 2: an error, so that it could not look.",
+			"Exit code 0: nothing is wrong. 1: findings. 2: an error, so that it could not look. 3: nothing was found, and you may not read all that it looks at.",
 		Example: `  kubectl belay doctor --before-install
   kubectl belay doctor
   kubectl belay doctor checkout -n shop
@@ -161,7 +164,7 @@ func (a *app) examine() (*examination, error) {
 	return e, err
 }
 
-// tell prints a report; findings are the exit code 1.
+// tell prints a report; findings are the exit code 1, and none of what was not all looked at 3.
 func (a *app) tell(r report, format *resultFormat) error {
 	if r.Findings == nil {
 		r.Findings = []finding{}
@@ -171,6 +174,9 @@ func (a *app) tell(r report, format *resultFormat) error {
 	}
 	if len(r.Findings) > 0 {
 		return exit{code: exitNo}
+	}
+	if r.Incomplete {
+		return exit{code: exitUnknown}
 	}
 	return nil
 }
@@ -186,7 +192,11 @@ func findingsScreen(t terminal, r report) string {
 	}
 	switch n := len(r.Findings); n {
 	case 0:
-		p.WriteString("Nothing is wrong.\n")
+		if r.Incomplete {
+			p.WriteString("Nothing was found, but not everything was looked at.\n")
+		} else {
+			p.WriteString("Nothing is wrong.\n")
+		}
 	case 1:
 		p.WriteString("1 finding.\n")
 	default:

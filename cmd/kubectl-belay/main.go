@@ -48,7 +48,8 @@ const exitCodes = `Exit codes, of every command:
   1   the answer is no: something was found or is different, the guardrail would have fired,
       Belay refused the command, or the command has nothing to do
   2   error: wrong usage, no cluster, no such object, or no right to do it
-  3   no answer: nothing to check, decisions that cannot be compared, or nothing was judged
+  3   no answer: nothing to check, decisions that cannot be compared, nothing was judged,
+      or doctor found nothing and could not look at everything
   10  the version was rolled back
   11  another version was declared before it ended
   12  the stable version was declared again

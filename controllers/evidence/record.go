@@ -39,6 +39,18 @@ func Full(end *v1alpha1.RecordStatus) bool {
 	return end.Seq >= MaxDecisions-1 || end.Bytes > MaxBytes-maxRecord-maxTrimmed
 }
 
+// Places and bytes that waits of one step or phase leave: commands, and what ends a step, are
+// in the record of a run that has waited for long.
+const (
+	reserved      = 64
+	reservedBytes = 4 * maxTrimmed
+)
+
+// fullForWaits reports whether the record has no room for another wait.
+func fullForWaits(end *v1alpha1.RecordStatus) bool {
+	return end.Seq >= MaxDecisions-reserved || end.Bytes > MaxBytes-maxRecord-maxTrimmed-reservedBytes
+}
+
 // Entry is a decision that is to be recorded.
 type Entry struct {
 	Record v1alpha1.DecisionRecord
@@ -63,7 +75,7 @@ func Extend(end *v1alpha1.RecordStatus, run string, known []v1alpha1.DecisionRec
 			next.Seq, next.Hash, next.Decisions, next.Bytes = end.Seq, end.Hash, end.Decisions, end.Bytes
 		}
 	}
-	if next.Seq >= MaxDecisions || !e.Last && Full(next) || !hasRoom(next.Pending, e) {
+	if next.Seq >= MaxDecisions || !e.Last && Full(next) || waits(next, known, e) && fullForWaits(next) || !hasRoom(next.Pending, e) {
 		return next, nil
 	}
 	r := e.Record
@@ -82,6 +94,22 @@ func Extend(end *v1alpha1.RecordStatus, run string, known []v1alpha1.DecisionRec
 	next.Seq, next.Hash, next.Decisions, next.Bytes = r.Seq, hash, next.Decisions+r.Missing+1, next.Bytes+int32(len(raw))+1
 	next.Pending = append(next.Pending, v1alpha1.PendingDecision{Run: run, Decision: r})
 	return next, nil
+}
+
+// waits reports whether a decision only waits on, in the step and phase of the newest in the
+// record, and is no answer to a command. Where the newest is not known it is none.
+func waits(end *v1alpha1.RecordStatus, known []v1alpha1.DecisionRecord, e Entry) bool {
+	var newest *v1alpha1.DecisionRecord
+	if n := len(known); n > 0 {
+		newest = &known[n-1]
+	}
+	if n := len(end.Pending); n > 0 && end.Pending[n-1].Run == end.Run {
+		newest = &end.Pending[n-1].Decision
+	}
+	if newest == nil || newest.Hash != end.Hash || e.Last {
+		return false
+	}
+	return e.Record.Effect == "" && e.Record.Actor == "" && newest.Phase == e.Record.Phase && equalStep(newest.Step, e.Record.Step)
 }
 
 // hasRoom refuses waits first: a decision that neither changes anything nor ends the run

@@ -224,3 +224,39 @@ func canonical(t *testing.T, text string) []byte {
 	}
 	return raw
 }
+
+// TestWaitsLeaveRoomForCommands: two triggers that are unknown in turn for days do not keep the
+// approval, and the end of the step, out of the record.
+func TestWaitsLeaveRoomForCommands(t *testing.T) {
+	first, second := int32(0), int32(1)
+	var end *v1alpha1.RecordStatus
+	var known []v1alpha1.DecisionRecord
+	number := int32(0)
+	add := func(r v1alpha1.DecisionRecord) bool {
+		number++
+		r.Phase = v1alpha1.PhaseStepping
+		next, err := Extend(end, run, known, Entry{Record: r, Number: number})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end = next
+		had := len(known)
+		known = With(known, run, end.Pending)
+		end.Pending = nil
+		return len(known) > had
+	}
+	for range 2 * MaxDecisions {
+		add(v1alpha1.DecisionRecord{Rule: "StepUndecided", Step: &first})
+	}
+	if want := MaxDecisions - reserved; len(known) != want {
+		t.Errorf("%d waits are recorded, want %d", len(known), want)
+	}
+	for _, r := range []v1alpha1.DecisionRecord{{Rule: "ApproveRequested", Actor: "ann", Step: &first}, {Rule: "StepPassed", Step: &second}} {
+		if !add(r) {
+			t.Errorf("%s is not recorded", r.Rule)
+		}
+	}
+	if Count(known) != number {
+		t.Errorf("the record accounts for %d of %d decisions", Count(known), number)
+	}
+}

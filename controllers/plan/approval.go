@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -18,15 +17,17 @@ func approvalMissing(f *facts) bool {
 
 // awaitApproval is for a step that has passed but for its approval. Its triggers stay armed.
 func awaitApproval(f *facts) Decision {
-	since := f.now()
-	if s := f.step(); s.AwaitsApprovalSince != nil {
-		since = *s.AwaitsApprovalSince
+	since, s := f.now(), f.step()
+	if s.PassedAt != nil {
+		since = *s.PassedAt
 	}
-	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s (verb approve)",
-		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve")))
+	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s --step %d --revision %s (verb approve)",
+		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve"), f.step().Index+1, f.candidate))
 	d.Key = fmt.Sprint(f.step().Index)
-	s := f.step()
-	s.Next, s.NextAt, s.AwaitsApprovalSince = "approval of "+f.stage(), nil, &since
+	// The first wait is recorded. A verdict that is unknown every other minute does not fill
+	// the record, which has to have room for the approval.
+	d.Repeats = s.PassedAt != nil
+	s.Next, s.NextAt, s.AwaitsApprovalSince, s.PassedAt = "approval of "+f.stage(), nil, &since, &since
 	d.Status.Step = &s
 	return d
 }
@@ -42,20 +43,19 @@ func (f *facts) kubectlBelay(command string) string {
 }
 
 // noteApproval ends the wait of a step for its approval with a decision after which it waits
-// for something else, too. That time counts neither against stepDeadline nor for a hold.
+// for something else, too. stepDeadline counts from then.
 func (f *facts) noteApproval(d Decision) {
 	s := d.Status.Step
 	if s == nil || s.AwaitsApprovalSince == nil {
 		return
 	}
 	next := f.after(d)
-	if approvalMissing(next) && !deleting(next) && !paused(next) && !atZeroReplicas(next) && next.decided() && !holdRunning(next) {
+	if approvalMissing(next) && !deleting(next) && !paused(next) && !atZeroReplicas(next) && next.passes() {
 		return
 	}
-	waited := int64(max(0, f.now().Sub(s.AwaitsApprovalSince.Time)).Seconds())
-	s.WaitedSeconds += waited
-	s.WaitedBefore += waited
-	s.AwaitsApprovalSince = nil
+	now := f.now()
+	s.AwaitsApprovalSince, s.PassedUntil, s.Next = nil, &now, ""
+	standsFromHere(s, f.in.Now)
 }
 
 func approveRequested(f *facts) bool {
@@ -65,9 +65,9 @@ func approveRequested(f *facts) bool {
 // approve notes the approval. The step ends by the row for steps that have passed.
 func approve(f *facts) Decision {
 	a := f.in.Action
-	what := "it goes on"
-	if f.step().AwaitsApprovalSince == nil {
-		what = "it still has to pass"
+	what := "it still has to pass"
+	if f.step().AwaitsApprovalSince != nil && f.passes() {
+		what = "it goes on"
 	}
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s of %s approved by %s at weight %d %%%s; %s", f.stage(), imageOf(f.in.Status.Candidate), nameOf(a.By), f.observedWeight(), quoteReason(a.Reason), what))
 	s := f.step()
@@ -96,22 +96,33 @@ func skipRequested(f *facts) bool {
 func skip(f *facts) Decision {
 	a := f.in.Action
 	ends := fmt.Sprintf("%s skipped %s at weight %d %%%s%s%s", nameOf(a.By), f.stage(), f.observedWeight(), quoteReason(a.Reason), f.approved(), f.notPassing())
-	if !undecided(f) {
+	if !undecided(f) && !f.passes() {
 		ends += "; not judged there: it had not ended"
 	}
 	d := f.reconciling(f.phaseReason(), "")
-	s := &v1alpha1.StepStatus{Index: f.step().Index, EnteredAt: f.now()}
+	s := &v1alpha1.StepStatus{Index: f.step().Index, EnteredAt: f.now(), Skipped: f.skipped(ends)}
 	d.Status.Step = s
 	if stepHasNext(f) {
 		s.Index++
 		d.Why = fmt.Sprintf("%s goes on to %s: %s", imageOf(f.in.Status.Candidate), f.after(d).stage(), ends)
 	} else {
-		f.promoteUnjudged(&d, ends)
+		f.promoteUnjudged(&d, s.Skipped)
 		d.Why = fmt.Sprintf("%s is promoted: %s; it goes to weight 100 %%, and its bake has to pass", imageOf(f.in.Status.Candidate), ends)
 	}
 	d.Recheck = 1
 	f.handle(&d, "")
 	return d
+}
+
+// passes is whether the step in progress has all that it waits for, but maybe an approval.
+func (f *facts) passes() bool { return f.decided() && !holdRunning(f) }
+
+// skipped is who ended steps of this run by command, with those that one ends now.
+func (f *facts) skipped(ends string) string {
+	if before := f.step().Skipped; before != "" {
+		ends = before + "; " + ends
+	}
+	return v1alpha1.Bounded(ends, 512)
 }
 
 // promoteUnjudged takes a candidate whose last step a person has ended to weight 100.
@@ -204,12 +215,4 @@ func (f *facts) unapproved() string {
 		}
 	}
 	return ""
-}
-
-// awaited is for how long the step in progress has waited for its approval.
-func (f *facts) awaited() time.Duration {
-	if s := f.step(); s.AwaitsApprovalSince != nil {
-		return max(0, f.in.Now.Sub(s.AwaitsApprovalSince.Time))
-	}
-	return 0
 }

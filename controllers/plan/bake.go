@@ -43,7 +43,6 @@ func startBake(f *facts) Decision {
 		p.FullReplicas = &n
 	}
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseBaking, &p
-	f.standsFromHere(d.Status.Step)
 	f.noteSize(&d)
 	d.Recheck = max(1, bake)
 	f.sayNext(&d, endOfBake, now.Add(bake))

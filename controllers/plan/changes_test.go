@@ -176,7 +176,7 @@ func personApproved(in *plan.Input) {
 func awaitsApproval(since metav1.Time) change {
 	return func(in *plan.Input) {
 		if in.Status.Step != nil {
-			in.Status.Step.AwaitsApprovalSince = &since
+			in.Status.Step.AwaitsApprovalSince, in.Status.Step.PassedAt = &since, &since
 		}
 	}
 }

@@ -85,12 +85,12 @@ func promote(f *facts) Decision {
 	ends += f.notPassing()
 	d := f.reconciling(v1alpha1.ReasonPromoting, fmt.Sprintf("%s is promoted: %s; it goes to weight 100 %%, and its bake has to pass", imageOf(f.in.Status.Candidate), ends))
 	last := int32(len(f.in.Spec.Steps)) - 1 //nolint:gosec // at most 50
-	d.Status.Step = &v1alpha1.StepStatus{Index: last, EnteredAt: f.now()}
+	d.Status.Step = &v1alpha1.StepStatus{Index: last, EnteredAt: f.now(), Skipped: f.skipped(ends)}
 	if f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative {
 		d.Reason = v1alpha1.ReasonProgressing
 		d.Why = fmt.Sprintf("%s is promoted: %s; promotion.mode is Native, so it goes to step %d of %d, which has to pass", imageOf(f.in.Status.Candidate), ends, last+1, last+1)
 	} else {
-		f.promoteUnjudged(&d, ends)
+		f.promoteUnjudged(&d, d.Status.Step.Skipped)
 	}
 	d.Recheck = 1
 	f.handle(&d, "")

@@ -110,11 +110,18 @@ func (f *facts) stood() time.Duration {
 	return s.Stood(f.in.Now)
 }
 
-// standsFromHere lets a hold or a bake that begins count only what it waits itself.
-func (f *facts) standsFromHere(s *v1alpha1.StepStatus) {
-	if s != nil {
-		s.WaitedBefore = int64(f.waited().Seconds())
+// standsFromHere lets a hold, or what follows the steps, count only what it waits itself.
+func standsFromHere(s *v1alpha1.StepStatus, now time.Time) {
+	s.WaitedBefore = int64(s.Waited(now).Seconds())
+}
+
+// begins is whether a decision begins the promotion, its bake or its handover.
+func (f *facts) begins(d Decision) bool {
+	was, is := f.in.Status.Promotion, d.Status.Promotion
+	if is == nil || was == nil {
+		return is != nil
 	}
+	return !was.StartedAt.Equal(&is.StartedAt) || !was.FullAt.Equal(is.FullAt) || !was.HandingSince.Equal(is.HandingSince)
 }
 
 // stableNotReady holds while not exactly one version runs, or it has no ready

@@ -183,7 +183,7 @@ func finishPromotion(f *facts) Decision {
 		return finishNative(f)
 	}
 	ended := ""
-	if p := f.promotion(); p.Actor != "" {
+	if p := f.promotion(); f.endedByCommand(p) {
 		ended = ": " + p.Message
 	}
 	why := fmt.Sprintf("promoted %s%s%s", imageOf(f.in.Status.Candidate), v1alpha1.Bounded(ended, 600), f.lateTriggerNote())

@@ -73,7 +73,7 @@ func (f *facts) switchToNative(d *Decision, because string) {
 		p = *d.Status.Promotion
 	}
 	now := f.now()
-	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, messageOf(p, because), &now
+	p.Mode, p.Message, p.HandingSince = v1alpha1.TakeOverNative, f.messageOf(p, because), &now
 	d.Status.Phase, d.Status.Promotion = v1alpha1.PhaseHandingOver, &p
 	d.Reason = v1alpha1.ReasonHandingOver
 	d.Why = "promoting by the Deployment's own strategy: " + because
@@ -81,13 +81,18 @@ func (f *facts) switchToNative(d *Decision, because string) {
 	f.handleBypass(d)
 }
 
-// messageOf is why a promotion goes on in another way. Who ended the steps by command stays
-// in it.
-func messageOf(p v1alpha1.PromotionStatus, because string) string {
-	if p.Actor != "" {
+// messageOf is why a promotion goes on in another way. Who ended steps by command stays in
+// it.
+func (f *facts) messageOf(p v1alpha1.PromotionStatus, because string) string {
+	if f.endedByCommand(p) {
 		because = v1alpha1.Bounded(because, 512) + "; " + p.Message
 	}
 	return v1alpha1.Bounded(because, 1024)
+}
+
+// endedByCommand is whether the promotion says who ended steps by Skip or Promote.
+func (f *facts) endedByCommand(p v1alpha1.PromotionStatus) bool {
+	return p.Message != "" && (p.Actor != "" || f.step().Skipped != "")
 }
 
 func canarySizeBehind(f *facts) bool {

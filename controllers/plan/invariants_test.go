@@ -63,7 +63,8 @@ func (c *checker) shape() {
 	c.require(len(s.Serving) <= 256, "serving has %d bytes", len(s.Serving))
 	c.require(len(s.Rejected) <= 20 && len(s.History) <= 20 && len(s.Previous) <= 10, "lists are too long")
 	c.require(c.d.Progress != "" && c.d.Reason != "", "is shown by no condition")
-	c.require(!c.d.Repeats || strings.HasSuffix(c.d.Rule, "RunMissing"), "is recorded nowhere")
+	waitedBefore := c.d.Rule == "AwaitsApproval" && c.in.Status.Step.PassedAt != nil
+	c.require(!c.d.Repeats || strings.HasSuffix(c.d.Rule, "RunMissing") || waitedBefore, "is recorded nowhere")
 	c.require(c.d.Recheck >= 0 && c.d.Recheck <= c.in.Watchdog, "looks again after %s", c.d.Recheck)
 	c.require(c.d.Progress != plan.Reconciling || c.d.Recheck > 0, "reconciles, but never looks again")
 	c.require(!s.Phase.InRun() || c.d.Recheck > 0, "a run in progress never looks again")

@@ -108,7 +108,7 @@ func continueHandover(f *facts) Decision {
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
 	p := f.promotion()
-	p.Message = messageOf(p, why)
+	p.Message = f.messageOf(p, why)
 	d.Status.Promotion = &p
 	d.Recheck = 1
 	return d

@@ -50,7 +50,7 @@ func approvalCases() []ruleCase {
 	unknown, due := verdict(v1alpha1.VerdictInconclusive), awaitsApproval(recently)
 	promote := action(v1alpha1.ActionPromote, candidateRevision)
 	return []ruleCase{
-		works("AwaitsApproval", "passed", given(stepAt(0), approval(0)), nil, step, awaits, "step 1 of 2 (smoke) waits for its approval since 12:00:00Z, at 10 %: 2 of 2 triggers pass", "still rolls back; to go on, run kubectl belay approve shop"),
+		works("AwaitsApproval", "passed", given(stepAt(0), approval(0)), nil, step, awaits, "step 1 of 2 (smoke) waits for its approval since 12:00:00Z, at 10 %: 2 of 2 triggers pass", "still rolls back; to go on, run kubectl belay approve shop", "--step 1 --revision "+candidateRevision+" (verb approve)"),
 		works("AwaitsApproval", "in the last step, for a while", given(stepAt(1), approval(1), due), nil, step, awaits, "since 11:50:00Z"),
 		works("AwaitsApproval", "for longer than the deadline", given(stepAt(0), approval(0), entered(longAgo), awaitsApproval(longAgo), rollBackAtDeadline), nil, step, awaits),
 		works("StepHolds", "with an approval to come", given(stepAt(0), approval(0), acknowledgedAt(&justNow)), nil, step, progressing),

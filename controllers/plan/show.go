@@ -28,6 +28,9 @@ func (f *facts) finish(d Decision) Decision {
 	d.Status.Message = v1alpha1.Bounded(d.Why, 1024)
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
+		if f.begins(d) {
+			standsFromHere(s, f.in.Now)
+		}
 		if f.in.Status.Step != nil && cancellable(f) && d.Status.Phase == f.in.Status.Phase {
 			f.noteWaiting(d)
 		}

@@ -83,7 +83,7 @@ func nextStep(f *facts) Decision {
 	f = f.passed()
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s passed at %s: %s%s", f.stage(), f.stepShare(), f.verdictSummary(), f.approved()))
 	d.Key = fmt.Sprint(f.step().Index)
-	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now()}
+	d.Status.Step = &v1alpha1.StepStatus{Index: f.step().Index + 1, EnteredAt: f.now(), Skipped: f.step().Skipped}
 	d.Recheck = 1
 	f.grow(&d, f.after(d).stage()+": ")
 	return d
@@ -95,7 +95,7 @@ func startPromotion(f *facts) Decision {
 	d := f.reconciling(v1alpha1.ReasonPromoting, fmt.Sprintf("%s passed at %s, the last one: %s%s; promoting", f.stage(), f.stepShare(), f.verdictSummary(), f.approved()))
 	d.Key = f.candidate
 	d.Status.Phase = v1alpha1.PhasePromoting
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver}
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Message: f.step().Skipped}
 	switch {
 	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative:
 		f.switchToNative(&d, "promotion.mode is Native")

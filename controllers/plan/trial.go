@@ -242,7 +242,7 @@ func noteAcknowledged(f *facts) Decision {
 	d := f.reconciling(f.phaseReason(), fmt.Sprintf("%s: %s; holding until %s", f.stage(), what, clock(f.now().Add(f.stepHold()))))
 	now, step := f.now(), f.step()
 	step.AcknowledgedAt = &now
-	f.standsFromHere(&step)
+	standsFromHere(&step, f.in.Now)
 	d.Status.Step = &step
 	d.Key = fmt.Sprint(f.step().Index)
 	d.Recheck = max(1, f.stepHold())

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -55,9 +57,9 @@ func (f *facts) decided() bool {
 func (f *facts) deadlineExceeded() bool { return !f.in.Now.Before(f.deadline()) }
 
 // deadline is when the step, bake, handover or rollback has taken stepDeadline,
-// beyond the hold, bake or drain that it must take anyway.
+// beyond the hold, bake or drain that it must take anyway and what it waited itself.
 func (f *facts) deadline() time.Time {
-	from, must := f.step().EnteredAt, f.stepHold()
+	from, must := f.stepFrom()
 	if p := f.in.Status.Promotion; p != nil {
 		from, must = p.StartedAt, 0
 		if p.FullAt != nil {
@@ -72,12 +74,25 @@ func (f *facts) deadline() time.Time {
 		if p.SettledAt != nil {
 			from, must = *p.SettledAt, f.in.Spec.Promotion.Bake.Duration
 		}
+		must += f.stood()
 	}
-	must += f.waited() + f.awaited()
 	if r := f.in.Status.Rollback; r != nil && rollingBack(f) {
 		from, must = r.StartedAt, f.traffic.Drain.Duration
 	}
 	return from.Add(must + f.in.Spec.StepDeadline.Duration)
+}
+
+// stepFrom is from when stepDeadline counts for the step in progress, and what comes on top.
+// While the step waits for nothing but its approval, that is from now.
+func (f *facts) stepFrom() (from metav1.Time, must time.Duration) {
+	switch s := f.step(); {
+	case s.AwaitsApprovalSince != nil:
+		return f.now(), 0
+	case s.PassedUntil != nil:
+		return *s.PassedUntil, f.stood()
+	default:
+		return s.EnteredAt, f.stepHold() + f.waited()
+	}
 }
 
 func rollBackOnDeadline(f *facts) Decision {

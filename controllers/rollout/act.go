@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -132,6 +133,9 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	if err != nil {
 		return err
 	}
+	if err := r.keepsApprovals(ctx, run); err != nil {
+		return err
+	}
 	err = r.Client.Create(ctx, run, client.FieldOwner(v1alpha1.FieldManager))
 	if err == nil {
 		d.run = run
@@ -148,6 +152,28 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 		return fmt.Errorf("RolloutRun %s exists and belongs to another Rollout: delete it", run.Name)
 	}
 	d.run = found
+	return nil
+}
+
+// errNoApproval is what an API server with the RolloutRuns of an older Belay does.
+var errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
+
+// keepsApprovals asks by a dry-run whether the API server keeps the approvals that the steps of
+// a run need. The run pins what is kept, so it is not created to find out.
+func (r *Reconciler) keepsApprovals(ctx context.Context, run *v1alpha1.RolloutRun) error {
+	needed := func(s v1alpha1.Step) bool { return s.Approval != "" }
+	if !slices.ContainsFunc(run.Spec.Steps, needed) {
+		return nil
+	}
+	kept := run.DeepCopy()
+	if err := r.Client.Create(ctx, kept, client.DryRunAll, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
+		// It may be there already.
+		return client.IgnoreAlreadyExists(err)
+	}
+	same := func(a, b v1alpha1.Step) bool { return a.Approval == b.Approval }
+	if !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, same) {
+		return errNoApproval
+	}
 	return nil
 }
 

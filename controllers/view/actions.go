@@ -18,7 +18,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
 	steps := StepsOf(r, run)
 	if s.Phase == v1alpha1.PhaseStepping && s.Step != nil && s.Step.ApprovalMissing(steps, s.Step.Index) && s.Step.AwaitsApprovalSince != nil {
-		add("approve", candidate+" goes on from step "+plainStep(s.Step, steps))
+		add(ofStep("approve", s), candidate+" goes on from step "+plainStep(s.Step, steps))
 	}
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack:
@@ -49,7 +49,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 func onTheWay(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect string)) {
 	s, candidate := &r.Status, plainTag(r.Status.Candidate)
 	if s.Phase == v1alpha1.PhaseStepping && s.Step != nil && s.Step.ApprovalMissing(steps, s.Step.Index) && s.Step.AwaitsApprovalSince == nil {
-		add("approve", "step "+plainStep(s.Step, steps)+" ends once it has passed")
+		add(ofStep("approve", s), "step "+plainStep(s.Step, steps)+" ends once it has passed")
 	}
 	switch {
 	case s.CommandedPause() != nil && !r.Spec.Paused:
@@ -74,9 +74,9 @@ func endSteps(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect 
 	switch {
 	case s.Step.ApprovalMissing(steps, s.Step.Index) || native && last:
 	case last:
-		add("skip", "step "+plainStep(s.Step, steps)+" ends unjudged, the bake has to pass")
+		add(ofStep("skip", s), "step "+plainStep(s.Step, steps)+" ends unjudged, the bake has to pass")
 	default:
-		add("skip", "step "+plainStep(s.Step, steps)+" ends unjudged, the next one begins")
+		add(ofStep("skip", s), "step "+plainStep(s.Step, steps)+" ends unjudged, the next one begins")
 	}
 	for i := s.Step.Index; int(i) < len(steps); i++ {
 		if s.Step.ApprovalMissing(steps, i) {
@@ -89,6 +89,12 @@ func endSteps(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect 
 	case !last:
 		add("promote", candidate+" goes to the last step, which has to pass")
 	}
+}
+
+// ofStep is a command for the step in progress and this candidate only: a line that is pasted
+// twice, or late, is refused.
+func ofStep(name string, s *v1alpha1.RolloutStatus) string {
+	return fmt.Sprintf("%s --step %d --revision %s", name, s.Step.Index+1, Text(s.Candidate.Revision, 64))
 }
 
 // plainStep is "2/4".

@@ -45,19 +45,20 @@ func TestActionsOfARun(t *testing.T) {
 	second := func(r *v1alpha1.Rollout) { r.Spec.Steps[1].Approval = v1alpha1.ApprovalRequired }
 	awaits := func(r *v1alpha1.Rollout) { r.Status.Step.AwaitsApprovalSince = &metav1.Time{} }
 	approved := func(r *v1alpha1.Rollout) { r.Status.Step.Approval = &v1alpha1.ApprovalStatus{By: "ann"} }
+	const approve, skip, skip2 = "approve --step 1 --revision new", "skip --step 1 --revision new", "skip --step 2 --revision new"
 	for name, c := range map[string]struct {
 		phase   v1alpha1.Phase
 		changes []func(*v1alpha1.Rollout)
 		want    []string
 	}{
-		"a step":                      {v1alpha1.PhaseStepping, nil, []string{"abort", "rollback", "pause", "skip", "promote"}},
-		"a step without its approval": {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first}, []string{"abort", "rollback", "approve", "pause"}},
-		"a step that waits for it":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, awaits}, []string{"approve", "abort", "rollback", "pause"}},
-		"a paused step without it":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, paused}, []string{"abort", "rollback", "approve", "resume"}},
-		"an approved step":            {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, approved}, []string{"abort", "rollback", "pause", "skip", "promote"}},
-		"a later step needs approval": {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){second}, []string{"abort", "rollback", "pause", "skip"}},
-		"the last step":               {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){last}, []string{"abort", "rollback", "pause", "skip", "promote"}},
-		"a native promotion":          {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){native}, []string{"abort", "rollback", "pause", "skip", "promote"}},
+		"a step":                      {v1alpha1.PhaseStepping, nil, []string{"abort", "rollback", "pause", skip, "promote"}},
+		"a step without its approval": {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first}, []string{"abort", "rollback", approve, "pause"}},
+		"a step that waits for it":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, awaits}, []string{approve, "abort", "rollback", "pause"}},
+		"a paused step without it":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, paused}, []string{"abort", "rollback", approve, "resume"}},
+		"an approved step":            {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){first, approved}, []string{"abort", "rollback", "pause", skip, "promote"}},
+		"a later step needs approval": {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){second}, []string{"abort", "rollback", "pause", skip}},
+		"the last step":               {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){last}, []string{"abort", "rollback", "pause", skip2, "promote"}},
+		"a native promotion":          {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){native}, []string{"abort", "rollback", "pause", skip, "promote"}},
 		"a native one's last step":    {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){native, last}, []string{"abort", "rollback", "pause"}},
 		"a bake":                      {v1alpha1.PhaseBaking, nil, []string{"abort", "rollback", "pause"}},
 		"before the run":              {v1alpha1.PhaseGating, nil, []string{"abort", "rollback", "pause"}},

@@ -55,7 +55,7 @@ func TestAWaitForAnApprovalIsShown(t *testing.T) {
 	if screen.Headline != "AWAITING APPROVAL of step 1/2 at 5 %" || screen.Next != "approve step 1/2" || !screen.Since.Equal(since.Time) {
 		t.Errorf("%q, next %q, since %s", screen.Headline, screen.Next, screen.Since)
 	}
-	if screen.Actions[0] != "approve" || !screen.Steps[0].Unapproved || !screen.Steps[1].Unapproved || screen.Steps[2].Unapproved {
+	if screen.Actions[0] != "approve --step 1 --revision new" || !screen.Steps[0].Unapproved || !screen.Steps[1].Unapproved || screen.Steps[2].Unapproved {
 		t.Errorf("actions %q, steps %+v", screen.Actions, screen.Steps)
 	}
 	if left, over := screen.Steps[0].Left(); left != 0 || over != 15*time.Minute {

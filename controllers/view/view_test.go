@@ -65,7 +65,7 @@ func TestCommandsThatMakeSense(t *testing.T) {
 		candidate string
 		want      string
 	}{
-		"a trial":         {v1alpha1.PhaseStepping, "bbbbbbbbbb", "abort: back to 1.4, 1.5 stays declared and rejected. rollback: back to 1.4, the Deployment declares it again. pause: 1.5 keeps its weight, triggers still roll back. skip: step 1/2 ends unjudged, the next one begins. promote: 1.5 goes to 100 % and its bake, which has to pass. "},
+		"a trial":         {v1alpha1.PhaseStepping, "bbbbbbbbbb", "abort: back to 1.4, 1.5 stays declared and rejected. rollback: back to 1.4, the Deployment declares it again. pause: 1.5 keeps its weight, triggers still roll back. skip --step 1 --revision bbbbbbbbbb: step 1/2 ends unjudged, the next one begins. promote: 1.5 goes to 100 % and its bake, which has to pass. "},
 		"a return":        {v1alpha1.PhasePromoting, "cccccccccc", "abort: 1.4 stays, 1.5 stays declared and rejected. pause: 1.5 keeps its weight, triggers still roll back. "},
 		"a rejection":     {v1alpha1.PhaseRolledBack, "bbbbbbbbbb", "retry: 1.5 runs once more, from its first step. rollback: the Deployment declares 1.4 again. bypass --image CONTAINER=IMAGE: a fix goes to all pods at once, unjudged. "},
 		"a gate":          {v1alpha1.PhaseGating, "bbbbbbbbbb", "abort: 1.5 gets no run, it stays declared and rejected. rollback: 1.5 gets no run, the Deployment declares 1.4 again. pause: 1.5 gets no run until it is resumed. bypass: 1.5 goes to all pods at once, unjudged. "},

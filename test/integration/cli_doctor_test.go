@@ -212,7 +212,7 @@ func TestDoctor(t *testing.T) {
 	me.expect(me.says("doctor"), 0, "The controller belay/belay-controller has 2 of 2 pods ready", "Nothing is wrong.")
 	me.expect(me.says("doctor", "-o", "json"), 0, `"findings": []`)
 	me.expect(me.says("doctor", "--before-install"), 1, "a controller of Belay is there already")
-	nobody.expect(nobody.says("doctor"), 0, "Not looked at: you may not read CustomResourceDefinitions")
+	nobody.expect(nobody.says("doctor"), 3, "Not looked at: you may not read CustomResourceDefinitions")
 	for name, fault := range map[string]struct {
 		seed  func() (mend func())
 		words []string
@@ -320,11 +320,11 @@ func (p person) eventually(code int, word string, args ...string) {
 func TestDoctorOfARollout(t *testing.T) {
 	s := open(t)
 	me := personIn(t, s.namespace, "oncall@example.com", "system:masters")
-	me.expect(me.says("doctor", "shop"), 0, "Nothing is wrong.", "You may give: abort, pause, resume, promote, retry, rollback, bypass.")
+	me.expect(me.says("doctor", "shop"), 0, "Nothing is wrong.", "You may give: abort, pause, resume, promote, skip, approve, retry, rollback, bypass.")
 	bind(t, admin, "doctor-viewer", "belay-view")
 	viewer := personIn(t, s.namespace, "doctor-viewer")
 	allowed(t, admin, "doctor-viewer", "list", v1alpha1.GroupVersion.Group, "rollouts")
-	viewer.expect(viewer.says("doctor", "shop"), 0, "Not looked at: you may not read Deployments", "You may not give: abort (lacks patch rollouts, abort rollouts), pause (lacks patch rollouts, pause rollouts)", "get deployments, patch deployments). Roles: docs/security.md.")
+	viewer.expect(viewer.says("doctor", "shop"), 3, "Not looked at: you may not read Deployments", "You may not give: abort (lacks patch rollouts, abort rollouts), pause (lacks patch rollouts, pause rollouts)", "get deployments, patch deployments). Roles: docs/security.md.")
 
 	ctx := t.Context()
 	s.must(admin.Create(ctx, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop"}, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{

@@ -156,18 +156,19 @@ func TestEveryRoleTriesEveryCommand(t *testing.T) {
 	asked := []tried{
 		reads("status shop", fine), reads("list", fine), reads("why shop", fine), reads("history shop", fine), reads("log shop", fine), reads("show "+run, fine),
 		reads("diff "+run, outcome{1, "shop:v2"}), reads("verify shop", outcome{0, "VERIFIED"}), reads("replay shop", outcome{0, "THE SAME"}),
-		reads("export shop --to FOLDER", fine), reads("doctor shop", fine),
+		reads("export shop --to FOLDER", fine), reads("doctor shop", outcome{3, "Not looked at: you may not read HTTPRoutes"}),
 		{"list -A", fine, map[string]outcome{"nobody": unread, "viewer": {2, "when they are bound for the whole cluster"}, "team": {2, "by a ClusterRoleBinding"}, "owner": {2, "by a ClusterRoleBinding"}}},
 		{"wait shop --timeout 10ms", outcome{14, "Time out"}, map[string]outcome{"nobody": unread, "oncall": nowhere, "sre": nowhere}},
 		reads("wait shop --timeout 10ms --revision "+s.rollout().Status.Candidate.Revision, outcome{14, "Time out"}),
-		{"doctor", outcome{0, "Not looked at: you may not read CustomResourceDefinitions"}, map[string]outcome{"sre": {1, "the controller has not asked it yet"}}},
+		{"doctor", outcome{3, "Not looked at: you may not read CustomResourceDefinitions"}, map[string]outcome{"sre": {1, "the controller has not asked it yet"}}},
 		{"init plain", outcome{0, "kind: Guardrail"}, map[string]outcome{"nobody": blind, "oncall": blind, "sre": blind}},
 		reads("backtest shop --prometheus http://127.0.0.1:1 --split shop-1", outcome{2, "127.0.0.1:1"}),
 		{"status nothing", outcome{2, `no Rollout "nothing" in namespace`}, map[string]outcome{"nobody": unread}},
 	}
 	// Nobody looks meanwhile, so that a command stays as it was given.
-	for _, command := range []string{"pause", "promote", "skip", "approve", "abort"} {
-		asked = append(asked, tried{command + " shop --timeout 0 --reason because", fine, map[string]outcome{"nobody": unread, "viewer": noOrder}})
+	step := fmt.Sprintf(" --step %d", s.rollout().Status.Step.Index+1)
+	for command, at := range map[string]string{"pause": "", "promote": "", "skip": step, "approve": step, "abort": ""} {
+		asked = append(asked, tried{command + " shop --timeout 0 --reason because" + at, fine, map[string]outcome{"nobody": unread, "viewer": noOrder}})
 	}
 	seen := map[string]bool{}
 	try := func(c tried) {

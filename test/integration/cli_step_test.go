@@ -29,22 +29,25 @@ func TestCommandLineOfAStep(t *testing.T) {
 
 	s.release(better)
 	s.until("at 25 %", atWeight)
-	oncall.expect(oncall.says("status", "shop"), 0, "kubectl belay skip shop -n ", "○ 50 % for 1s, then approval")
-	oncall.expect(oncall.during(s, commanded(s), refused, "approve", "shop"), 1, "Refused: ", "step 1 of 2 (smoke) needs no approval")
+	oncall.expect(oncall.says("status", "shop"), 0, "kubectl belay skip --step 1 --revision ", "○ 50 % for 1s, then approval")
+	oncall.expect(oncall.during(s, commanded(s), refused, "approve", "shop", "--step", "1"), 1, "Refused: ", "step 1 of 2 (smoke) needs no approval")
 	oncall.expect(oncall.during(s, commanded(s), refused, "promote", "shop"), 1, "step 2 of 2 needs an approval, and Promote does not stand for one")
 	inSecond := func(r *v1alpha1.Rollout) bool { return r.Status.Step != nil && r.Status.Step.Index == 1 }
-	oncall.expect(oncall.during(s, commanded(s), inSecond, "skip", "shop", "--reason", "smoke is known"), 0,
+	oncall.expect(oncall.during(s, commanded(s), inSecond, "skip", "shop", "--step", "1", "--reason", "smoke is known"), 0,
 		"Skip of v2 given to Rollout shop", `cli-steps skipped step 1 of 2 (smoke) at weight 25 %: "smoke is known"`)
 
 	s.until("waiting for the approval", func(r *v1alpha1.Rollout) bool { return r.Status.Step.AwaitsApprovalSince != nil })
 	for range 5 {
 		s.must(s.look())
 	}
-	oncall.expect(oncall.says("status", "shop"), 0, "AWAITING APPROVAL of step 2/2 at 50 %", "Next: approve step 2/2", "kubectl belay approve shop -n ")
+	oncall.expect(oncall.says("status", "shop"), 0, "AWAITING APPROVAL of step 2/2 at 50 %", "Next: approve step 2/2", "kubectl belay approve --step 2 --revision ")
+	oncall.expect(oncall.says("skip", "shop"), 2, "--step is missing: v2 is in step 2", "kubectl belay skip shop -n ")
+	oncall.expect(oncall.says("skip", "shop", "--step", "1"), 1, "Not given: it is for step 1, and v2 is in step 2")
+	oncall.expect(oncall.says("approve", "shop", "--step", "2", "--revision", "other"), 1, `Not given: it is for revision "other"`)
 	oncall.expect(oncall.says("list"), 0, "awaiting approval", "50 %")
-	oncall.expect(oncall.during(s, commanded(s), refused, "skip", "shop"), 1, "step 2 of 2 needs an approval, and Skip does not stand for one: give Approve first")
+	oncall.expect(oncall.during(s, commanded(s), refused, "skip", "shop", "--step", "2"), 1, "step 2 of 2 needs an approval, and Skip does not stand for one: give Approve first")
 	over := func(r *v1alpha1.Rollout) bool { return r.Status.Phase != v1alpha1.PhaseStepping }
-	oncall.expect(oncall.during(s, commanded(s), over, "approve", "shop", "--reason", "carts are fine"), 0,
+	oncall.expect(oncall.during(s, commanded(s), over, "approve", "shop", "--step", "2", "--reason", "carts are fine"), 0,
 		"Approve of v2 given to Rollout shop", "Rollout shop: ")
 	r := s.rollout()
 	if last := r.Status.LastHandledAction; last.Action != v1alpha1.ActionApprove || last.By != "cli-steps" || last.Refused != "" {
@@ -63,7 +66,7 @@ func TestCommandLineOfAStep(t *testing.T) {
 	run := s.rollout().Status.Run
 	me.expect(me.says("verify", run), 0)
 	me.expect(me.says("replay", run), 0)
-	if h := s.rollout().Status.History[0]; h.Outcome != v1alpha1.OutcomePromoted || strings.Contains(h.Message, "skipped") {
+	if h := s.rollout().Status.History[0]; h.Outcome != v1alpha1.OutcomePromoted || !strings.Contains(h.Message, "cli-steps skipped step 1 of 2 (smoke)") {
 		t.Errorf("the run ended as %+v", h)
 	}
 }

@@ -1,0 +1,35 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// TestARunThatLosesItsApprovalsDoesNotGoOn: the API server has the RolloutRuns of an older Belay,
+// and drops steps[].approval. The run pins what is left: nobody would be asked.
+func TestARunThatLosesItsApprovalsDoesNotGoOn(t *testing.T) {
+	older := interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+		if run, ok := o.(*v1alpha1.RolloutRun); ok {
+			for i := range run.Spec.Steps {
+				run.Spec.Steps[i].Approval = ""
+			}
+		}
+		return c.Create(ctx, o, opts...)
+	}}
+	r, w, api := inRun(t, older)
+	w.input.Spec.Steps = []v1alpha1.Step{{Weight: 10, Approval: v1alpha1.ApprovalRequired}}
+	w.recorded.Spec.Steps, w.rollout.Spec.Steps = w.input.Spec.Steps, w.input.Spec.Steps
+	if err := r.createRun(t.Context(), w); !errors.Is(err, errNoApproval) {
+		t.Errorf("it says %v, and goes on by these steps: %+v", err, w.run)
+	}
+	runs := &v1alpha1.RolloutRunList{}
+	if err := api.List(t.Context(), runs); err != nil || len(runs.Items) != 0 {
+		t.Errorf("%v: a run was made that asks nobody: %+v", err, runs.Items)
+	}
+}
