@@ -205,3 +205,7 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 }
 
 func (c Counts) minus(d Counts) Counts { return Counts{c.Total - d.Total, c.Bad - d.Bad} }
+
+// atLeast and atMost are the greater and the smaller number of each.
+func (c Counts) atLeast(d Counts) Counts { return Counts{max(c.Total, d.Total), max(c.Bad, d.Bad)} }
+func (c Counts) atMost(d Counts) Counts  { return Counts{min(c.Total, d.Total), min(c.Bad, d.Bad)} }
