@@ -188,7 +188,7 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if s.Shift.begins(before) {
 		s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, l.EvaluatedAt.UnixMilli(), r.Quality.freshness().Milliseconds())
 	}
-	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), weight, s.Began, r.WarmUp.Milliseconds(), s.Shift.apart(before))
+	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), weight, s.Began, r.WarmUp.Milliseconds(), s.Shift.apart(before).Add(s.Shift.late(l)))
 	s.Alone = r.aloneRule(s, l)
 	return s
 }

@@ -28,6 +28,10 @@ type Shift struct {
 	// since then that are in the looks, but compared with nothing. Nil and zero without Before.
 	Canary *Counts `json:"canary,omitempty"`
 	Apart  Counts  `json:"apart,omitzero"`
+	// Until is the newest time, in Unix milliseconds, at which a pod of stable's was sampled
+	// whose scrape is in Left. What the candidate served in scrapes that began before it is
+	// compared with nothing either, because what ended by then no later scrape of stable's has.
+	Until int64 `json:"until,omitzero"`
 }
 
 // shiftLeaves is the part of stable's weight that a change must leave it to be no shift: with
@@ -44,6 +48,7 @@ func (f Shift) follow(t Trail, l Ledger, weight int) Shift {
 			f.Before, f.Canary = &stable, &canary
 		}
 	}
+	left := f.Left
 	if f.Before != nil {
 		f.Left = l.Stable.minus(l.StageStable).minus(*f.Before)
 	}
@@ -52,6 +57,9 @@ func (f Shift) follow(t Trail, l Ledger, weight int) Shift {
 		return Shift{Stage: f.Stage}
 	}
 	f.Left = f.Left.atLeast(Counts{})
+	if f.Before != nil && f.Left.Total > left.Total {
+		f.Until = l.newestOfStable()
+	}
 	if f.Canary != nil {
 		f.Apart = l.Canary.minus(l.Stage).minus(*f.Canary).atLeast(f.Apart)
 	}
@@ -68,6 +76,27 @@ func (f Shift) apart(since Shift) Counts {
 		return f.Apart
 	}
 	return f.Apart.minus(since.Apart)
+}
+
+// late is what of the candidate's is in scrapes of a ledger's newest poll that began after the
+// change, but before Until.
+func (f Shift) late(l Ledger) (late Counts) {
+	for _, s := range l.Fresh {
+		if s.From >= f.Stage && s.From < f.Until {
+			late = late.Add(s.Counts)
+		}
+	}
+	return late
+}
+
+// newestOfStable is the time of the newest sample of stable's pods, in Unix milliseconds.
+func (l Ledger) newestOfStable() (newest int64) {
+	for _, c := range l.Pods {
+		if c.Stable {
+			newest = max(newest, c.SampledAt)
+		}
+	}
+	return newest
 }
 
 // compared is the ledger without what is in no look.

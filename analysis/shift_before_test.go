@@ -87,3 +87,36 @@ func TestWhatOfTheCandidateAShiftLeavesOut(t *testing.T) {
 		t.Error("there was no evidence before the shift")
 	}
 }
+
+// An incident that ends between the first scrapes after the change is in a scrape of the
+// candidate's that began after the change, but in none of stable's.
+func TestAnIncidentThatEndsShortlyAfterAChangeOfWeightIsNoEvidence(t *testing.T) {
+	of := func(before, after float64) []pace {
+		return []pace{{0, before, 0}, {600, before, 1}, {raisedAt, after, 1}, {612, after, 0.005}}
+	}
+	counter := func(name string, paces []pace, now, offset int) PodCounter {
+		second := offset + (now-offset)/15*15
+		c := countersAt(paces, float64(second))
+		return pod(name, second, c.Total, c.Bad)
+	}
+	var s RegressionState
+	var l Ledger
+	for now := 15; now <= 900; now += 15 {
+		weight, from := 50, start
+		if now > raisedAt {
+			weight, from = 95, at(raisedAt)
+		}
+		l = l.Advance(Poll{
+			EvaluatedAt: at(now),
+			Canary:      []PodCounter{counter("c", of(500, 950), now, 7)},
+			Stable:      []PodCounter{counter("s", of(500, 50), now, 13)},
+		}, from)
+		s = grown(weight).Observe(s, l)
+		if e, enough := s.Relative.LogE(), grown(weight).threshold(); e >= enough {
+			t.Fatalf("at %d s the relative evidence is e^%.1f for a candidate that is never worse than stable, %.1f is sufficient", now, e, enough)
+		}
+	}
+	if want := at(613).UnixMilli(); s.Shift.Until != want {
+		t.Errorf("stable's last scrape from before the change is taken to end at %d, want %d", s.Shift.Until, want)
+	}
+}

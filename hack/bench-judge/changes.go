@@ -13,10 +13,16 @@ func changeNulls() []row {
 			s.both = []ramp{during(changeAt-k.lasts, changeAt, k.ratio), during(changeAt, forever, 0.005)}
 			r := null(fmt.Sprintf("change-%g-%gs-%gpct", 100*share, k.lasts, 100*k.ratio),
 				fmt.Sprintf("both versions have %g %% for %g s until the weight becomes %g %%, and 0.5 %% after", 100*k.ratio, k.lasts, 100*share), s, rarely)
-			r.loads = []load{{100, 0.5}, {1000, 0.5}, {100, 0.05}, {1000, 0.05}}
+			r.loads = changeLoads
 			out = append(out, r)
 		}
 	}
+	over := incident(10, 1)
+	over.alone, over.raised, over.around = changeAt, 0.95, 12
+	over.both = []ramp{during(changeAt, forever, 0.005)}
+	spans := null("change-95-around", "both versions fail for 10 s, beginning at most 12 s before or after the weight becomes 95 %, and have 0.5 % from then on", over, rarely)
+	spans.loads = changeLoads
+	out = append(out, spans)
 	first := incident(30, 0.5)
 	first.around = 1
 	r := null("change-first", "both versions have 50 % for 30 s, beginning within 1 s of the first weight", first, rarely)
@@ -26,3 +32,5 @@ func changeNulls() []row {
 
 // changeAt is when the weight changes.
 const changeAt = 300
+
+var changeLoads = []load{{100, 0.5}, {1000, 0.5}, {100, 0.05}, {1000, 0.05}}
