@@ -56,15 +56,18 @@ func (b BudgetSpent) Judge(l Ledger) Verdict {
 	return v
 }
 
-// spent is max(0, e_c − n_c·e_s/n_s) / (budget·N), where e are the bad requests and
-// n all requests of canary (c) and stable (s), and N is the number of requests that
-// the period has at the rate since the first poll.
+// spent is excess / (budget·N), where N is the number of requests that the period has at the
+// rate since the first poll. Of a stage that has just begun it has nothing until stable's ratio
+// in it is known.
 func (b BudgetSpent) spent(l Ledger) float64 {
 	elapsed := l.EvaluatedAt.Sub(l.Since)
 	served := l.Canary.Total + l.Stable.Total
 	if l.Since.IsZero() || elapsed <= 0 || served <= 0 {
 		return 0
 	}
-	excess := max(0, l.Canary.Bad-l.Canary.Total*l.Stable.Ratio())
+	excess := l.Ended.Excess
+	if l.besideKnown(b.Quality.Weight) {
+		excess = l.excess()
+	}
 	return excess / (b.Budget * served * float64(b.Period) / float64(elapsed))
 }

@@ -66,6 +66,21 @@ func (p EProcess) restartCost() float64 {
 	return math.Log(firstLife/(1-firstLife)) + float64(p.Restarts)*math.Ln2
 }
 
+// atMost returns the process with each bet at most what it was in an earlier state of it: what
+// was not bet yet then is at most what is put on it now.
+func (p EProcess) atMost(earlier EProcess) EProcess {
+	lowered := slices.Clone(p.LogBets)
+	for k := range lowered {
+		most := -math.Log(float64(p.Looks)) - math.Log(float64(p.Looks+1))
+		if k < len(earlier.LogBets) {
+			most = earlier.LogBets[k]
+		}
+		lowered[k] = min(lowered[k], most)
+	}
+	p.LogBets = lowered
+	return p
+}
+
 // bets are the log likelihood ratios ℓ_k of an interval's counts, one per alternative.
 // settled is false when the interval has too few counts; they are then added to the next.
 type bets func(canary, stable Counts) (logRatios []float64, settled bool)

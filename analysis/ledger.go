@@ -107,6 +107,8 @@ type Ledger struct {
 	// sum over the pods. StageStableTime is stable's.
 	StageTime       int64 `json:"stageTime,omitempty"`
 	StageStableTime int64 `json:"stageStableTime,omitempty"`
+	// Ended is what the stages before have cost.
+	Ended ended `json:"ended,omitzero"`
 	// Matured are the counts of the canary's pods after each of the poll's warm-ups.
 	Matured []matured `json:"matured,omitempty"`
 	// Young is how many requests of the stage Mature has left out. It is not stored.
@@ -165,6 +167,11 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 		return l
 	}
 	next := l
+	newStage := !from.Equal(l.StageFrom)
+	if newStage {
+		next = l.endStage()
+		next.StageFrom = from
+	}
 	next.Pods = make(map[string]lastCounter, len(l.Pods))
 	maps.Copy(next.Pods, l.Pods)
 	next.makeRoom(p)
@@ -179,11 +186,6 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 	next.Polls++
 	if first {
 		next.Since = p.EvaluatedAt
-	}
-	newStage := !from.Equal(l.StageFrom)
-	if newStage {
-		next.StageFrom, next.Stage, next.StageStable = from, Counts{}, Counts{}
-		next.StageTime, next.StageStableTime = 0, 0
 	}
 	next.Beside += stable.all.Total
 	if first || canary.all.Total > 0 || newStage {
@@ -205,3 +207,7 @@ func (l Ledger) Advance(p Poll, from time.Time) Ledger {
 }
 
 func (c Counts) minus(d Counts) Counts { return Counts{c.Total - d.Total, c.Bad - d.Bad} }
+
+// atLeast and atMost are the greater and the smaller number of each.
+func (c Counts) atLeast(d Counts) Counts { return Counts{max(c.Total, d.Total), max(c.Bad, d.Bad)} }
+func (c Counts) atMost(d Counts) Counts  { return Counts{min(c.Total, d.Total), min(c.Bad, d.Bad)} }

@@ -177,8 +177,18 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 		s.Began = max(0, l.StageFrom.UnixMilli())
 	}
 	s.Sustained = r.sustainedRule()
-	s.Shift = s.Shift.follow(s.Trail, l, r.Quality.Weight)
-	s.Trail, s.Evidence = s.Trail.under(r.rule(), s.Evidence).follow(s.Evidence, s.Shift.compared(l), r.Quality.Weight, s.Began, r.WarmUp.Milliseconds())
+	weight := r.Quality.Weight
+	if l.StageFrom.IsZero() {
+		// Until the gateway acknowledges the next weight, the last one is in force.
+		weight = s.Trail.weight()
+	}
+	before := s.Shift
+	s.Shift = before.follow(s.Trail, l, weight)
+	s.Trail = s.Trail.under(r.rule(), s.Evidence)
+	if s.Shift.begins(before) {
+		s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, l.EvaluatedAt.UnixMilli(), r.Quality.freshness().Milliseconds())
+	}
+	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), weight, s.Began, r.WarmUp.Milliseconds(), s.Shift.apart(before).Add(s.Shift.late(l)))
 	s.Alone = r.aloneRule(s, l)
 	return s
 }

@@ -28,6 +28,7 @@ func (r Regression) Judge(s RegressionState, l Ledger) Verdict {
 		return Verdict{Reason: Malformed, Message: invalidCounts}
 	}
 	if r.Incomparable != "" {
+		l = l.WithoutBadOfStable()
 		l.Stable = Counts{}
 	}
 	j := judgement{Regression: r, state: s, ledger: l, canary: l.Canary.side(), stable: l.Stable.side()}
@@ -205,7 +206,7 @@ func (j *judgement) passed() Verdict {
 
 // spent is the part of the period's error budget that the run has cost so far.
 func (r Regression) spent(l Ledger) float64 {
-	return BudgetSpent{Budget: r.Budget, Period: r.period()}.spent(l)
+	return BudgetSpent{Budget: r.Budget, Period: r.period(), Quality: r.Quality}.spent(l)
 }
 
 func (r Regression) period() time.Duration {

@@ -18,7 +18,8 @@ type Trail struct {
 	// Looks are those with new requests, oldest first.
 	Looks []Look `json:"looks,omitempty"`
 	// Settled is how many of the looks are contained in Before, which is the evidence at
-	// that time. Canary and Stable are the counts then.
+	// that time: it has also what a change of the rule or a shift did to it. Canary and Stable
+	// are the counts then.
 	Settled int       `json:"settled,omitempty"`
 	Before  *Evidence `json:"before,omitempty"`
 	Canary  Counts    `json:"canary"`
@@ -97,20 +98,60 @@ func (t Trail) under(r Rule, e Evidence) Trail {
 		return t
 	}
 	if !e.empty() {
-		t.Canary, t.Stable = t.counted()
-		t.Before, t.Settled = &e, len(t.Looks)
+		t = t.settled(e)
 	}
 	t.Rule = r
 	return t
 }
 
+// settled returns the trail to continue from evidence that is not that of all its looks.
+func (t Trail) settled(e Evidence) Trail {
+	t.Canary, t.Stable = t.counted()
+	t.Before, t.Settled = &e, len(t.Looks)
+	return t
+}
+
+// weight is that of the newest look; 0 before the first.
+func (t Trail) weight() int {
+	if n := len(t.Looks); n > 0 {
+		return t.Looks[n-1].Weight
+	}
+	return 0
+}
+
+// shifted returns the trail and its evidence at the beginning of a shift (see Shift). Samples
+// may be fresh milliseconds old at a poll, so in that time before the shift the candidate's may
+// show what stable's will show only in scrapes that are compared with nothing. The relative
+// evidence is therefore lowered to the least that each of its bets had in that time, which a
+// supermartingale may always be.
+func (t Trail) shifted(e Evidence, now, fresh int64) (Trail, Evidence) {
+	if e.empty() {
+		return t, e
+	}
+	before := Evidence{}
+	if t.Before != nil {
+		before = *t.Before
+	}
+	canary, stable := t.Canary, t.Stable
+	for _, l := range t.Looks[t.Settled:] {
+		if t.From+l.After > now-fresh {
+			e.Relative = e.Relative.atMost(before.Relative)
+		}
+		canary, stable = canary.Add(l.Canary), stable.Add(l.Stable)
+		before = before.settle(canary, stable, t.Rule)
+	}
+	e.Relative.Canary, e.Relative.Stable = canary, stable
+	return t.settled(e), e
+}
+
 // follow adds a look at a ledger to a trail and to its evidence. A look without new requests
 // or with invalid counts adds nothing. since is when the candidate began to serve, keep for
-// how long a part without bad requests is kept after that.
+// how long a part without bad requests is kept after that, and apart is what of the candidate's
+// the relative evidence leaves out.
 //
 // The evidence is computed from the trail's own sums, not from the ledger's: for counts that
 // are not whole numbers the two may differ in the last bit.
-func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64) (Trail, Evidence) {
+func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64, apart Counts) (Trail, Evidence) {
 	canary, stable := t.counted()
 	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable), Weight: weight}
 	if look.Canary == (Counts{}) && look.Stable == (Counts{}) || !l.Canary.sound() || !l.Stable.sound() {
@@ -125,7 +166,12 @@ func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64) (Trai
 	if len(t.Looks) > maxLooks {
 		t = t.shorten()
 	}
-	return t, e.settle(canary.Add(look.Canary), stable.Add(look.Stable), t.Rule)
+	e.Relative.Canary = e.Relative.Canary.Add(apart.atMost(look.Canary))
+	e = e.settle(canary.Add(look.Canary), stable.Add(look.Stable), t.Rule)
+	if apart != (Counts{}) {
+		t = t.settled(e)
+	}
+	return t, e
 }
 
 // shorten settles the older half of the looks that are not yet, and joins all settled ones

@@ -124,7 +124,7 @@ func withoutComparison(rule analysis.BudgetSpent, look Look) analysis.Verdict {
 	if look.Incomparable == "" {
 		return rule.Judge(look.Ledger)
 	}
-	look.Ledger.Stable.Bad = 0
+	look.Ledger = look.Ledger.WithoutBadOfStable()
 	v := rule.Judge(look.Ledger)
 	v.Message += "; stable's bad requests are not known (" + look.Incomparable + "), so the cost is at most this"
 	if v.Outcome() == analysis.Fail {

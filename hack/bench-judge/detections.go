@@ -69,6 +69,7 @@ func otherFaults() []row {
 		detect("raise-100-5pct", "5 % from when the weight becomes 100 %", worse(alone, 0.05, aloneFrom), nil),
 		detect("raise-90-5pct", "5 % from when the weight becomes 90 %", worse(most, 0.05, aloneFrom), nil),
 		detect("raise-90-50pct", "50 % from when the weight becomes 90 %", worse(most, 0.5, aloneFrom), nil),
+		detect("before-90-5pct", "5 % from 30 s before the weight becomes 90 %", worse(most, 0.05, aloneFrom-30), nil),
 		detect("before-100-5pct", "5 % from 30 s before the weight becomes 100 %", worse(alone, 0.05, aloneFrom-30), nil),
 		detect("clumped-1pct", "1 % errors in clumps of 10 from the first request, stable has 0.1 %", clumps, nil),
 	}

@@ -31,6 +31,7 @@ func nulls() []row {
 	out = append(out, bursts()...)
 	out = append(out, sharedTrouble()...)
 	out = append(out, aloneNulls()...)
+	out = append(out, changeNulls()...)
 	return append(out, otherNullSources()...)
 }
 

@@ -108,6 +108,37 @@ func TestAStrangerComesToTheSameEvidenceWithoutStable(t *testing.T) {
 	t.Error("5 % errors alone do not fail")
 }
 
+// A change of weight that leaves stable few of its requests lowers the evidence, and leaves
+// scrapes out of it.
+func TestAStrangerComesToTheSameEvidenceAfterAChangeOfWeight(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12)) // #nosec G404 -- a simulation must repeat
+	var w world
+	s := good()
+	s.alone, s.raised = aloneFrom, 0.95
+	s = worse(s, 0.01, aloneFrom-60)
+	s.build(&w, low20, scrapeUsual, rng)
+	r := analysis.Default(errorBudget, 1, 0)
+	var state analysis.RegressionState
+	var l analysis.Ledger
+	seen := newPoll(&w)
+	for now := w.firstPoll; now < aloneFrom+90; now += scrapeUsual {
+		seen.at(&w, now)
+		l = l.Advance(seen.counted, w.stage(now))
+		r.Given(analysis.Quality{ScrapeInterval: scrapeUsual * time.Second, ReadyPods: seen.ready, Weight: int(100*w.share(now) + 0.5)}, 0, "")
+		state = r.Observe(state, l)
+		if now < aloneFrom-30 {
+			continue
+		}
+		want := fmt.Sprintf("Guardrail/shop/errors: logRelative %.9f logAbsolute %.9f logSustained %.6f", state.Relative.LogE(), state.Absolute.LogE(), r.Sustained(state))
+		if got := recomputed(t, state, false); !strings.Contains(got, want) {
+			t.Errorf("second %.0f: python says\n%swant\n%s", now, got, want)
+		}
+	}
+	if state.Shift.Before == nil || state.Shift.Apart.Total == 0 {
+		t.Errorf("the change of weight has left nothing out: %+v", state.Shift)
+	}
+}
+
 // recomputed is what the script prints for a state, which the judge compresses when it is
 // large.
 func recomputed(t *testing.T, s analysis.RegressionState, large bool) string {
