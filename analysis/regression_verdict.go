@@ -132,7 +132,7 @@ func (j *judgement) coldStart() bool {
 		}
 		stable = stable.Add(l.Stable)
 		for _, p := range l.Parts {
-			if p.Age < j.WarmUp.Milliseconds() {
+			if p.To > since && p.Age < j.WarmUp.Milliseconds() {
 				old = old.minus(p.Counts)
 			}
 		}

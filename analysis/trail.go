@@ -105,12 +105,11 @@ func (t Trail) under(r Rule, e Evidence) Trail {
 }
 
 // follow adds a look at a ledger to a trail and to its evidence. A look without new requests
-// or with invalid counts adds nothing. since is when the candidate began to serve, keep for
-// how long a part without bad requests is kept after that.
+// or with invalid counts adds nothing. scrapes are those since the look before.
 //
 // The evidence is computed from the trail's own sums, not from the ledger's: for counts that
 // are not whole numbers the two may differ in the last bit.
-func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64) (Trail, Evidence) {
+func (t Trail) follow(e Evidence, l Ledger, weight int, scrapes Unobserved) (Trail, Evidence) {
 	canary, stable := t.counted()
 	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable), Weight: weight}
 	if look.Canary == (Counts{}) && look.Stable == (Counts{}) || !l.Canary.sound() || !l.Stable.sound() {
@@ -120,7 +119,7 @@ func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64) (Trai
 		t.From = l.EvaluatedAt.UnixMilli()
 	}
 	look.After = l.EvaluatedAt.UnixMilli() - t.From
-	look.Parts = partsOf(l.Fresh, look, t.From, since, keep)
+	look.Parts = partsOf(scrapes, look, t.From)
 	t.Looks = append(slices.Clone(t.Looks), look)
 	if len(t.Looks) > maxLooks {
 		t = t.shorten()

@@ -121,7 +121,7 @@ func TestALooksPartsAreBounded(t *testing.T) {
 		sum = sum.Add(c)
 		fresh = append(fresh, Scrape{string(rune('A' + i)), at(0).UnixMilli(), at(15).UnixMilli(), at(-100).UnixMilli(), c})
 	}
-	parts := partsOf(fresh, Look{After: 15000, Canary: sum}, at(0).UnixMilli(), 0, 0)
+	parts := partsOf(Unobserved{}.add(fresh, 0, 0), Look{After: 15000, Canary: sum}, at(0).UnixMilli())
 	if len(parts) != maxParts || parts[0].Bad != 39 || parts[maxParts-1].Pod != otherPods || parts[0].Pod == otherPods {
 		t.Errorf("%+v, want the worst pods, and the others as one", parts)
 	}
@@ -141,9 +141,9 @@ func TestPodsAreNamedByTheirHash(t *testing.T) {
 	}
 }
 
-// Bad requests of a poll that was not observed have no pod: they are one cause, and
+// Bad requests of polls of which the state knows nothing have no pod: they are one cause, and
 // young.
-func TestPartsOfAPollThatWasMissed(t *testing.T) {
+func TestPartsOfPollsOfBeforeTheState(t *testing.T) {
 	r := grown(10)
 	r.WarmUp = 60e9
 	all := twoPods(repeat(Counts{40, 4}, 12), repeat(Counts{720, 0}, 12))
