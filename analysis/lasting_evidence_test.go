@@ -7,14 +7,15 @@ import (
 )
 
 // The candidate has had ten times its budget in errors from its first request on, for six hours,
-// stable half of its budget. The evidence of both hypotheses is far beyond what is sufficient.
+// stable half of its budget. The evidence of both hypotheses is far beyond what is sufficient. With
+// so few requests it is not sustained, so nothing is rolled back, and no look is a pass.
 func TestEvidenceThatLastsIsNoPass(t *testing.T) {
 	const rps, ratio, every = 0.2, 0.01, 5
 	r := Default(0.001, 1, 100)
 	r.Given(Quality{ScrapeInterval: every * time.Second, ReadyPods: 2, Weight: 5}, 0, "")
 	var s RegressionState
 	var l Ledger
-	passes, judged, said := 0, 0, ""
+	judged, passes, said := 0, 0, ""
 	for now := 0; now <= 6*3600; now += every {
 		n := math.Floor(float64(now) * rps / 2)
 		l = l.Advance(Poll{
@@ -23,23 +24,17 @@ func TestEvidenceThatLastsIsNoPass(t *testing.T) {
 			Stable: []PodCounter{pod("s", now, 38*n, math.Floor(38*n*0.0005))},
 		}, start)
 		s = r.Observe(s, l)
-		if now < 3*3600 || now%60 != 0 {
+		if now%60 != 0 || !r.compared(s.Evidence) {
 			continue
 		}
-		v := r.Judge(s, l)
-		if judged++; v.Outcome() == Pass {
+		judged++
+		if v := r.Judge(s, l); v.Outcome() == Pass {
 			passes, said = passes+1, v.Message
 		}
-		if v.Outcome() == Fail {
-			return
-		}
 	}
-	most, all := 0.0, 0.0
-	for _, k := range s.Trail.Looks {
-		most, all = max(most, k.Canary.Bad), all+k.Canary.Bad
+	if judged == 0 || passes > 0 {
+		t.Errorf("%d of %d looks with sufficient evidence, e^%.0f and e^%.0f at last, are passes: %s", passes, judged, s.Relative.LogE(), s.Absolute.LogE(), said)
 	}
-	t.Errorf("never fails in six hours, and passes at %d of the last %d looks with evidence e^%.0f and e^%.0f, of which e^%.1f is sufficient; sustained is %.1f of %.0f: one joined look has %.0f of all %.0f bad requests, and a moment takes all of it away: %s",
-		passes, judged, s.Relative.LogE(), s.Absolute.LogE(), r.threshold(), r.Sustained(s), r.Bar, most, all, said)
 }
 
 // Four minutes after the first request of a candidate with 3 % errors all the time, a step of this
