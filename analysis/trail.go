@@ -43,8 +43,12 @@ type Evidence struct {
 	Absolute EProcess `json:"absolute"`
 }
 
-// maxLooks bounds a trail. Of those that are not settled, the newest half is kept.
-const maxLooks = 120
+// maxLooks bounds a trail. Of those that are not settled, the newest half is kept. maxSettled
+// bounds the others.
+const (
+	maxLooks   = 120
+	maxSettled = maxLooks / 3
+)
 
 // Recompute computes the evidence of a trail from its looks.
 func (t Trail) Recompute() Evidence {
@@ -127,22 +131,33 @@ func (t Trail) follow(e Evidence, l Ledger, weight int, scrapes Unobserved) (Tra
 	return t, e.settle(canary.Add(look.Canary), stable.Add(look.Stable), t.Rule)
 }
 
-// shorten settles the older half of the looks that are not yet, and joins all settled ones
-// in pairs.
+// shorten settles the older half of the looks that are not yet, and joins settled ones. These
+// are joined to about the same time each: a cause that overlaps a look may explain all of it, so
+// none must have much of the run.
 func (t Trail) shorten() Trail {
 	half := t.Settled + (len(t.Looks)-t.Settled)/2
 	before, canary, stable := t.replay(t.Looks[t.Settled:half])
-	joined := make([]Look, 0, len(t.Looks))
-	for i := 0; i < half; i += 2 {
-		l := t.Looks[i]
-		if i+1 < half {
-			l = l.join(t.Looks[i+1])
-		}
-		joined = append(joined, l)
+	joined := slices.Clone(t.Looks[:half])
+	for len(joined) > maxSettled {
+		i := shortest(joined)
+		joined[i] = joined[i].join(joined[i+1])
+		joined = slices.Delete(joined, i+1, i+2)
 	}
 	t.Before, t.Canary, t.Stable, t.Settled = &before, canary, stable, len(joined)
 	t.Looks = append(joined, t.Looks[half:]...)
 	return t
+}
+
+// shortest is the first of the two neighbours that are the shortest time together.
+func shortest(looks []Look) int {
+	best, least, from := 0, int64(math.MaxInt64), int64(0)
+	for i := range len(looks) - 1 {
+		if span := looks[i+1].After - from; span < least {
+			best, least = i, span
+		}
+		from = looks[i].After
+	}
+	return best
 }
 
 func (p EProcess) empty() bool {

@@ -178,6 +178,32 @@ func TestAnIndicatorsStateIsBounded(t *testing.T) {
 	}
 }
 
+// However long a run is, none of its looks has much of it.
+func TestOldLooksAreOfAboutTheSameTime(t *testing.T) {
+	r := Default(0.001, 1, 0)
+	const polls, each = 6 * 3600 / 5, 5000
+	var l Ledger
+	var s RegressionState
+	for i := range polls {
+		l.EvaluatedAt, l.Canary, l.Stable = at(5*i), l.Canary.Add(Counts{1, 0}), l.Stable.Add(Counts{20, 0})
+		s = r.Observe(s, l)
+		if n, settled := len(s.Trail.Looks), s.Trail.Settled; n > maxLooks || settled > maxSettled {
+			t.Fatalf("poll %d: %d looks, %d of them settled", i, n, settled)
+		}
+	}
+	before, canary := int64(-each), 0.0
+	for j, k := range s.Trail.Looks {
+		canary += k.Canary.Total
+		if took := k.After - before; took > polls*each/20 {
+			t.Errorf("look %d takes %d s of %d", j, took/1000, polls*each/1000)
+		}
+		before = k.After
+	}
+	if canary != polls {
+		t.Errorf("the looks have %v of %d requests", canary, polls)
+	}
+}
+
 func TestWhatIsStoredIsReadStrictly(t *testing.T) {
 	for _, raw := range []string{"{}", "[]", "[1,2]", "[1,2,3,4,5,6,7,8]", `["a",1,2,3,4,5]`, "null1"} {
 		var b Bin
