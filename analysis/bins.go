@@ -90,6 +90,18 @@ func (b Bin) join(next Bin) Bin {
 // is not known when in the gap they were served.
 func (l Ledger) Window(w time.Duration) Counts { return l.window(w, false) }
 
+// newest are the canary's newest requests, at least so many if it has served them.
+func (l Ledger) newest(requests float64) Counts {
+	var sum Counts
+	for _, b := range slices.Backward(l.Bins) {
+		if sum.Total >= requests {
+			break
+		}
+		sum = sum.Add(b.Counts)
+	}
+	return sum
+}
+
 // touching also has the requests that may have been served in that time.
 func (l Ledger) touching(w time.Duration) Counts { return l.window(w, true) }
 

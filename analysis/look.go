@@ -23,11 +23,12 @@ type Look struct {
 // trail's first look.
 type Part struct {
 	// Pod identifies the pod: the FNV-1a hash of its name, otherPods or unknownPod.
-	Pod uint32
+	Pod uint32 `json:"pod"`
 	// From and To are the times of the scrape before and of this one.
-	From, To int64
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
 	// Age is for how long the pod had served at From.
-	Age int64
+	Age int64 `json:"age"`
 	Counts
 }
 
@@ -74,20 +75,15 @@ func (l *Look) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// partsOf are the parts of a look from its scrapes. begin is when the candidate began to
-// serve, in Unix milliseconds: no pod has served for longer. A part without bad requests is
-// needed while its pod has served for less than young milliseconds.
-func partsOf(fresh []Scrape, l Look, from, begin, young int64) []Part {
-	var parts []Part
-	rest := l.Canary
-	for _, s := range fresh {
-		rest = rest.minus(s.Counts)
-		if age := s.From - max(s.ReadyAt, begin); s.Bad > 0 || age < young {
-			parts = append(parts, Part{podID(s.Pod), s.From - from, s.To - from, age, s.Counts})
-		}
+// partsOf are the parts of a look from its scrapes. from is the time of the trail's first look
+// in Unix milliseconds.
+func partsOf(scrapes Unobserved, l Look, from int64) []Part {
+	parts := slices.Clone(scrapes.Parts)
+	for i := range parts {
+		parts[i].From, parts[i].To = parts[i].From-from, parts[i].To-from
 	}
-	if rest.Bad > 0.5 {
-		// Bad requests of a poll that was not observed: it is not known when and where they
+	if rest := l.Canary.minus(scrapes.Counts); rest.Bad > 0.5 {
+		// Bad requests of before the state was lost: it is not known when and where they
 		// failed. They are taken as those of a pod that has just begun.
 		parts = append(parts, Part{unknownPod, l.After, l.After, 0, Counts{max(rest.Total, rest.Bad), rest.Bad}})
 	}

@@ -77,6 +77,8 @@ type RegressionState struct {
 	Began int64 `json:"began"`
 	// Sustained is the settings of the newest look's sustained evidence.
 	Sustained SustainedRule `json:"sustained"`
+	// Unobserved is what the polls since the newest look have added. Nil when there were none.
+	Unobserved *Unobserved `json:"unobserved,omitempty"`
 	// Shift is the newest change of weight.
 	Shift Shift `json:"shift"`
 	// Alone is set while stable serves nothing.
@@ -163,9 +165,9 @@ func (s RegressionState) continues() bool {
 }
 
 // Observe returns the state after a ledger's newest poll; the argument is not changed. A
-// repeated poll adds nothing. When a poll was missed, the next one contains its counts, but
-// not which pods they are of. With settings out of range the state stays, and a state that
-// cannot be continued is replaced.
+// repeated poll adds nothing. When polls were not observed, this one contains their counts,
+// and Skip has kept which pods they are of. With settings out of range the state stays, and a
+// state that cannot be continued is replaced.
 func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if !r.sound() {
 		return s
@@ -173,9 +175,7 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if !s.continues() {
 		s = AfterLosing(s.Restarts() + 1)
 	}
-	if s.Began == 0 {
-		s.Began = max(0, l.StageFrom.UnixMilli())
-	}
+	s = r.Skip(s, l)
 	s.Sustained = r.sustainedRule()
 	weight := r.Quality.Weight
 	if l.StageFrom.IsZero() {
@@ -188,7 +188,8 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if s.Shift.begins(before) {
 		s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, l.EvaluatedAt.UnixMilli(), r.Quality.freshness().Milliseconds())
 	}
-	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), weight, s.Began, r.WarmUp.Milliseconds(), s.Shift.apart(before).Add(s.Shift.late(l)))
+	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), weight, *s.Unobserved, s.Shift.apart(before).Add(s.Shift.late(l)))
+	s.Unobserved = nil
 	s.Alone = r.aloneRule(s, l)
 	return s
 }

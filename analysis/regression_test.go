@@ -103,7 +103,10 @@ func TestRegressionJudges(t *testing.T) {
 			series([]Counts{{20, 18}, {20, 18}}, good[2:]), series([]Counts{{20, 18}, {20, 18}}, good[2:]), quiet, 2, RegressionFound, "",
 		},
 		"two bursts a minute apart": {
-			series([]Counts{{30, 10}}, good[:3], []Counts{{30, 10}}, good[5:]), series([]Counts{{30, 10}}, good[:3], []Counts{{30, 10}}, good[5:]), quiet, 0, Healthy, "",
+			series([]Counts{{30, 10}}, good[:3], []Counts{{30, 10}}, good[5:]), series([]Counts{{30, 10}}, good[:3], []Counts{{30, 10}}, good[5:]), quiet, 0, Pending, "enough evidence to roll back",
+		},
+		"two bursts, and then 1500 good requests": {
+			series([]Counts{{30, 10}}, good[:3], []Counts{{30, 10}}, good[5:]), series([]Counts{{30, 10}}, good[:3], []Counts{{30, 10}}, repeat(Counts{45, 0}, 35)), quiet, 0, Healthy, "",
 		},
 		"an incident both versions suffer is not the candidate's": {
 			repeat(Counts{20, 10}, 40), repeat(Counts{20, 10}, 40), repeat(Counts{360, 180}, 40), 0, EnvironmentIncident, "not shown to be worse than stable",

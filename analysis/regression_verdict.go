@@ -75,6 +75,11 @@ func (j *judgement) burning() bool {
 	return j.burns(j.ledger.Window(recentWindow))
 }
 
+// unsettled reports whether the candidate has been outside its budget in as many of its newest
+// requests as have minimumBad bad ones at its limit. With little traffic a minute has too few
+// bad requests to tell that they stopped.
+func (j *judgement) unsettled() bool { return j.burns(j.ledger.newest(minimumBad / j.limit())) }
+
 // burns reports whether some requests are outside the candidate's limit.
 func (j *judgement) burns(c Counts) bool { return c.Bad >= minimumBad && c.Ratio() > j.limit() }
 
@@ -97,14 +102,15 @@ func (j *judgement) decide() Verdict {
 
 // doubt returns what keeps a candidate from passing.
 func (j *judgement) doubt(enough bool) (v Verdict, held bool) {
-	burning := j.burning()
+	recent := j.burning()
+	burning := recent || enough && j.unsettled()
 	over := burning && j.holds(j.state.Absolute)
 	until, young := j.youngUntil()
 	switch {
 	case enough && young && burning:
 		return j.pending(fmt.Sprintf("enough evidence to roll back, but the pods with bad requests are within their warm-up of %s: held back until %s",
 			j.WarmUp, until.UTC().Format("15:04:05 UTC"))), true
-	case (enough || over) && burning && j.coldStart():
+	case (enough || over) && recent && j.coldStart():
 		return j.pending(fmt.Sprintf("the error budget burns, by requests of pods within their warm-up of %s, until %s: a cold start may be the cause, and what fails later decides",
 			j.WarmUp, until.UTC().Format("15:04:05 UTC"))), true
 	case over && j.alone:
@@ -133,7 +139,7 @@ func (j *judgement) coldStart() bool {
 		}
 		stable = stable.Add(l.Stable)
 		for _, p := range l.Parts {
-			if p.Age < j.WarmUp.Milliseconds() {
+			if p.To > since && p.Age < j.WarmUp.Milliseconds() {
 				old = old.minus(p.Counts)
 			}
 		}

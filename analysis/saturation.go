@@ -95,10 +95,10 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	seen := fmt.Sprintf("canary %s, stable %s", canary, stable)
 	switch {
 	case canary.mean <= b.value:
-		v.Reason, v.Message = s.pass(canary, l, seen, b.below(canary.mean))
-		return before.below(), v
-	case stable.idle && stable.absent():
-		v.Reason, v.Message = s.pass(canary, l, seen, ", and was not sampled for long enough at an earlier weight: nothing can be compared at weight 100")
+		v.Reason, v.Message = s.pass(canary, stable, before.Stable, l)
+		if v.Message = seen + v.Message; v.Reason == Healthy {
+			v.Message += b.below(canary.mean)
+		}
 		return before.below(), v
 	case b.missing != "" && (!b.is || !stable.absent()):
 		v.Reason, v.Message = BaselineMissing, seen+"; "+b.missing
@@ -116,16 +116,19 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	return state, v
 }
 
-// pass is the verdict on a candidate that is not above, if what is known suffices for one.
-func (s Saturation) pass(canary usage, l Loads, seen, why string) (Reason, string) {
+// pass is the verdict on a candidate that is not above, if what is known suffices for one. If
+// not, missing says what does not.
+func (s Saturation) pass(canary, stable usage, lasting Lasting, l Loads) (v Reason, missing string) {
 	all := len(l.Canary)
 	switch {
 	case float64(canary.ready) < coverage*float64(all):
-		return Pending, fmt.Sprintf("%s; %d of the candidate's %d ready pods are within their warm-up of %s: a pass needs %.0f %% past it", seen, all-canary.ready, all, s.WarmUp+s.Window, 100*coverage)
+		return Pending, fmt.Sprintf("; %d of the candidate's %d ready pods are within their warm-up of %s: a pass needs %.0f %% past it", all-canary.ready, all, s.WarmUp+s.Window, 100*coverage)
 	case canary.oldest.Add(-s.Window).Before(l.StageFrom):
-		return Pending, seen + "; a pass needs samples that were taken at the present weight"
+		return Pending, "; a pass needs samples that were taken at the present weight"
+	case s.WorseThan > 0 && l.Weight > 0 && l.Weight < 100 && stable.known() && stable.comparable() && !lasting.known():
+		return Pending, "; a pass needs two samples of stable's at one weight, to compare with at weight 100"
 	}
-	return Healthy, seen + why
+	return Healthy, ""
 }
 
 // baseline is what the candidate is compared with: stable's value, or the highest one that
@@ -277,6 +280,9 @@ func (s Saturation) usage(pods []Load, now time.Time) usage {
 // absent reports whether a version has no pods that should have a value.
 func (u usage) absent() bool { return u.ready == 0 }
 
+// comparable reports whether a multiple of the value is a bound.
+func (u usage) comparable() bool { return u.mean > 0 && !math.IsInf(u.mean, 1) }
+
 // known reports whether enough of a version's pods have a fresh value.
 func (u usage) known() bool {
 	return u.ready > 0 && float64(u.sampled) >= coverage*float64(u.ready)
@@ -317,6 +323,8 @@ func (s Saturation) bound(stable usage) (b bound) {
 	}
 	switch relative := s.WorseThan * stable.mean; {
 	case s.WorseThan <= 0:
+	case stable.idle && stable.absent():
+		b.missing = "stable was not sampled for long enough below weight 100 to compare with: without max the trigger cannot judge"
 	case stable.absent():
 		b.missing = "stable has no ready pods past their warm-up to compare with: without max the trigger cannot judge"
 	case !stable.known():

@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"math"
 	"time"
 )
 
@@ -54,10 +53,9 @@ func (s Saturation) remember(before Lasting, l Loads) Lasting {
 // extend adds a usable value of stable's to the window. One that no multiple can be compared
 // with ends it.
 func (s Saturation) extend(w Lasting, stable usage, now time.Time) Lasting {
-	usable := stable.mean > 0 && !math.IsInf(stable.mean, 1)
 	continues := !w.From.IsZero() && !now.Before(w.Looked) && now.Sub(w.Looked) <= s.longestGap()
 	switch {
-	case !usable:
+	case !stable.comparable():
 		return w.cleared()
 	case !continues:
 		w.From, w.Last, w.Low = stable.newest, stable.oldest, stable.mean
@@ -78,10 +76,16 @@ func (w Lasting) cleared() Lasting {
 	return w
 }
 
+// known reports whether there is a value, or will be when the stage ends.
+func (w Lasting) known() bool { return w.Value > 0 || w.sampledTwice() }
+
+// sampledTwice reports whether the present window is of more than one sample of its pods.
+func (w Lasting) sampledTwice() bool { return w.Last.After(w.From) }
+
 // ended closes a stage and begins another: when it had no whole window, the one that it was too
 // short for counts, if its pods were sampled more than once.
 func (w Lasting) ended(stage time.Time) Lasting {
-	if !w.Counted && w.Last.After(w.From) {
+	if !w.Counted && w.sampledTwice() {
 		w.Value = max(w.Value, w.Low)
 	}
 	w.Stage, w.Counted = stage, false

@@ -129,7 +129,8 @@ func TestSaturationOfOneLook(t *testing.T) {
 		"sampled before the weight":          {memoryRule(nil), Loads{now, using("c", now.Add(-time.Second), 1), using("s", now, 1), now, 50}, Pending, "a pass needs samples that were taken at the present weight"},
 		"one sampled before the weight":      {memoryRule(nil), Loads{now, append(using("c", now, 1), using("d", now.Add(-time.Second), 1)...), using("s", now, 1), now, 50}, Pending, "a pass needs samples"},
 		"a rate from before the weight":      {memoryRule(func(s *Saturation) { s.Window = time.Minute }), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-59 * time.Second), 50}, Pending, "a pass needs samples"},
-		"a rate of the weight":               {memoryRule(func(s *Saturation) { s.Window = time.Minute }), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-60 * time.Second), 50}, Healthy, "canary 1"},
+		"a rate of the weight":               {memoryRule(func(s *Saturation) { s.Window = time.Minute }), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-60 * time.Second), 0}, Healthy, "canary 1"},
+		"one look below weight 100":          {memoryRule(nil), Loads{now, using("c", now, 1), using("s", now, 1), now.Add(-60 * time.Second), 50}, Pending, "a pass needs two samples of stable's at one weight, to compare with at weight 100"},
 		"above, sampled before the weight":   {memoryRule(nil), Loads{now, using("c", now.Add(-time.Second), 9), using("s", now, 1), now, 50}, Pending, "above 1.5 times stable's"},
 		"a source of an unknown interval":    {memoryRule(func(s *Saturation) { s.ScrapeInterval = 0 }), look(aged(using("c", now, 1), 32*time.Second), using("s", now, 1)), Healthy, "canary 1"},
 		"neither of the two bounds is set":   {Saturation{For: time.Minute}, look(using("c", now, 1), nil), BadQuery, "neither worseThan nor max"},
@@ -317,9 +318,9 @@ func TestAnIdleStableIsComparedAsItWas(t *testing.T) {
 	}{
 		"as much as stable had":   {memoryRule(maxOf(100)), 150, at(150, idle), Healthy, "canary 150, stable at most 150 before weight 100, peaks left out; 33.3 % below 1.5 times stable's (225)"},
 		"more than stable had":    {memoryRule(maxOf(100)), 150, at(300, idle), Pending, "stable at most 150 before weight 100, peaks left out; above 1.5 times stable's (225) for"},
-		"nothing to compare with": {memoryRule(nil), 0, at(40, undivided(using("s", now, 0))), Healthy, "canary 40, stable gets no requests, and was not sampled for long enough at an earlier weight: nothing can be compared at weight 100"},
-		"nor at this weight":      {memoryRule(nil), 0, early, Pending, "stable gets no requests; a pass needs samples"},
-		"above one of two bounds": {memoryRule(maxOf(20)), 0, at(40, idle), Healthy, "nothing can be compared at weight 100"},
+		"nothing to compare with": {memoryRule(nil), 0, at(40, undivided(using("s", now, 0))), BaselineMissing, "canary 40, stable gets no requests; stable was not sampled for long enough below weight 100 to compare with: without max the trigger cannot judge"},
+		"nor at this weight":      {memoryRule(nil), 0, early, BaselineMissing, "stable gets no requests; stable was not sampled"},
+		"max decides alone":       {memoryRule(maxOf(20)), 0, at(40, idle), Pending, "canary 40, stable gets no requests; above max 20 for"},
 		"below max":               {memoryRule(maxOf(20)), 0, at(10, idle), Healthy, "canary 10, stable gets no requests; 50.0 % below max 20"},
 		"max is the only bound":   {memoryRule(only(20)), 0, at(40, idle), Pending, "canary 40, stable 0; above max 20"},
 	}

@@ -44,8 +44,12 @@ type Evidence struct {
 	Absolute EProcess `json:"absolute"`
 }
 
-// maxLooks bounds a trail. Of those that are not settled, the newest half is kept.
-const maxLooks = 120
+// maxLooks bounds a trail. Of those that are not settled, the newest half is kept. maxSettled
+// bounds the others.
+const (
+	maxLooks   = 120
+	maxSettled = maxLooks / 3
+)
 
 // Recompute computes the evidence of a trail from its looks.
 func (t Trail) Recompute() Evidence {
@@ -145,13 +149,12 @@ func (t Trail) shifted(e Evidence, now, fresh int64) (Trail, Evidence) {
 }
 
 // follow adds a look at a ledger to a trail and to its evidence. A look without new requests
-// or with invalid counts adds nothing. since is when the candidate began to serve, keep for
-// how long a part without bad requests is kept after that, and apart is what of the candidate's
-// the relative evidence leaves out.
+// or with invalid counts adds nothing. scrapes are those since the
+// look before, and apart is what of the candidate's the relative evidence leaves out.
 //
 // The evidence is computed from the trail's own sums, not from the ledger's: for counts that
 // are not whole numbers the two may differ in the last bit.
-func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64, apart Counts) (Trail, Evidence) {
+func (t Trail) follow(e Evidence, l Ledger, weight int, scrapes Unobserved, apart Counts) (Trail, Evidence) {
 	canary, stable := t.counted()
 	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable), Weight: weight}
 	if look.Canary == (Counts{}) && look.Stable == (Counts{}) || !l.Canary.sound() || !l.Stable.sound() {
@@ -161,7 +164,7 @@ func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64, apart
 		t.From = l.EvaluatedAt.UnixMilli()
 	}
 	look.After = l.EvaluatedAt.UnixMilli() - t.From
-	look.Parts = partsOf(l.Fresh, look, t.From, since, keep)
+	look.Parts = partsOf(scrapes, look, t.From)
 	t.Looks = append(slices.Clone(t.Looks), look)
 	if len(t.Looks) > maxLooks {
 		t = t.shorten()
@@ -174,22 +177,33 @@ func (t Trail) follow(e Evidence, l Ledger, weight int, since, keep int64, apart
 	return t, e
 }
 
-// shorten settles the older half of the looks that are not yet, and joins all settled ones
-// in pairs.
+// shorten settles the older half of the looks that are not yet, and joins settled ones. These
+// are joined to about the same time each: a cause that overlaps a look may explain all of it, so
+// none must have much of the run.
 func (t Trail) shorten() Trail {
 	half := t.Settled + (len(t.Looks)-t.Settled)/2
 	before, canary, stable := t.replay(t.Looks[t.Settled:half])
-	joined := make([]Look, 0, len(t.Looks))
-	for i := 0; i < half; i += 2 {
-		l := t.Looks[i]
-		if i+1 < half {
-			l = l.join(t.Looks[i+1])
-		}
-		joined = append(joined, l)
+	joined := slices.Clone(t.Looks[:half])
+	for len(joined) > maxSettled {
+		i := shortest(joined)
+		joined[i] = joined[i].join(joined[i+1])
+		joined = slices.Delete(joined, i+1, i+2)
 	}
 	t.Before, t.Canary, t.Stable, t.Settled = &before, canary, stable, len(joined)
 	t.Looks = append(joined, t.Looks[half:]...)
 	return t
+}
+
+// shortest is the first of the two neighbours that are the shortest time together.
+func shortest(looks []Look) int {
+	best, least, from := 0, int64(math.MaxInt64), int64(0)
+	for i := range len(looks) - 1 {
+		if span := looks[i+1].After - from; span < least {
+			best, least = i, span
+		}
+		from = looks[i].After
+	}
+	return best
 }
 
 func (p EProcess) empty() bool {

@@ -121,7 +121,7 @@ func TestALooksPartsAreBounded(t *testing.T) {
 		sum = sum.Add(c)
 		fresh = append(fresh, Scrape{string(rune('A' + i)), at(0).UnixMilli(), at(15).UnixMilli(), at(-100).UnixMilli(), c})
 	}
-	parts := partsOf(fresh, Look{After: 15000, Canary: sum}, at(0).UnixMilli(), 0, 0)
+	parts := partsOf(Unobserved{}.add(fresh, 0, 0), Look{After: 15000, Canary: sum}, at(0).UnixMilli())
 	if len(parts) != maxParts || parts[0].Bad != 39 || parts[maxParts-1].Pod != otherPods || parts[0].Pod == otherPods {
 		t.Errorf("%+v, want the worst pods, and the others as one", parts)
 	}
@@ -141,9 +141,9 @@ func TestPodsAreNamedByTheirHash(t *testing.T) {
 	}
 }
 
-// Bad requests of a poll that was not observed have no pod: they are one cause, and
+// Bad requests of polls of which the state knows nothing have no pod: they are one cause, and
 // young.
-func TestPartsOfAPollThatWasMissed(t *testing.T) {
+func TestPartsOfPollsOfBeforeTheState(t *testing.T) {
 	r := grown(10)
 	r.WarmUp = 60e9
 	all := twoPods(repeat(Counts{40, 4}, 12), repeat(Counts{720, 0}, 12))
@@ -175,6 +175,32 @@ func TestAnIndicatorsStateIsBounded(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v; want at most %d", name, len(raw), err, c.most)
 		}
 		t.Logf("%s: %d bytes, %d bins, %d looks", name, len(raw), len(l.Bins), len(s.Trail.Looks))
+	}
+}
+
+// However long a run is, none of its looks has much of it.
+func TestOldLooksAreOfAboutTheSameTime(t *testing.T) {
+	r := Default(0.001, 1, 0)
+	const polls, each = 6 * 3600 / 5, 5000
+	var l Ledger
+	var s RegressionState
+	for i := range polls {
+		l.EvaluatedAt, l.Canary, l.Stable = at(5*i), l.Canary.Add(Counts{1, 0}), l.Stable.Add(Counts{20, 0})
+		s = r.Observe(s, l)
+		if n, settled := len(s.Trail.Looks), s.Trail.Settled; n > maxLooks || settled > maxSettled {
+			t.Fatalf("poll %d: %d looks, %d of them settled", i, n, settled)
+		}
+	}
+	before, canary := int64(-each), 0.0
+	for j, k := range s.Trail.Looks {
+		canary += k.Canary.Total
+		if took := k.After - before; took > polls*each/20 {
+			t.Errorf("look %d takes %d s of %d", j, took/1000, polls*each/1000)
+		}
+		before = k.After
+	}
+	if canary != polls {
+		t.Errorf("the looks have %v of %d requests", canary, polls)
 	}
 }
 

@@ -30,7 +30,7 @@ type Look struct {
 }
 
 // Judge returns the verdict of a trigger for a look. before is the evidence of its
-// regression so far; after is the evidence with this look, and nil when nothing was added.
+// regression so far; after is the evidence with this look, and nil for other triggers.
 func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before analysis.RegressionState) (v analysis.Verdict, after *analysis.RegressionState) {
 	look.Quality.Metric = metricOf(g, trigger)
 	if trigger.Invariant != "" {
@@ -46,10 +46,10 @@ func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before
 		return v, nil
 	}
 	if v, ok := look.Quality.Judge(look.Judged); !ok {
-		return neverScraped(v, look.Ledger), nil
+		return neverScraped(v, look.Ledger), skipped(g, trigger, look, before)
 	}
 	if v, ok := look.Ledger.Answers(look.Judged); !ok {
-		return v, nil
+		return v, skipped(g, trigger, look, before)
 	}
 	v, after, err := judgeSLO(g, trigger, look, before)
 	if err != nil {
@@ -64,6 +64,15 @@ func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before
 		v.Message += "; " + note
 	}
 	return v, after
+}
+
+// skipped is a regression's evidence after a look that does not suffice for a verdict.
+func skipped(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before analysis.RegressionState) *analysis.RegressionState {
+	if trigger.Regression == nil {
+		return nil
+	}
+	after := analysis.Regression{WarmUp: g.WarmUpOf(trigger)}.Skip(before, look.Ledger)
+	return &after
 }
 
 // neverScraped tells an app whose series the source has never had in this run from a source

@@ -92,11 +92,12 @@ func TestReadinessProbesDoNotConvict(t *testing.T) {
 	b.clock.Step(time.Second)
 	b.setReady(starting, corev1.ConditionTrue)
 	served, bad = served+20, bad+20
-	polls(6, 0)
+	// The evidence is sufficient, so a pass needs 1500 newer requests within the limit.
+	polls(36, 0)
 	b.clock.Step(v1alpha1.VerdictsRenewed)
 	polls(1, 0)
 	// It serves one request a poll; the first since it is ready is a baseline.
-	want := v1alpha1.ArmCounts{Total: 24*50 + 11 + 21, Bad: 20}
+	want := v1alpha1.ArmCounts{Total: 54*50 + 41 + 21, Bad: 20}
 	if got := b.recorded(b.runs[0]); got.Outcome != v1alpha1.VerdictPass || *got.Canary != want {
 		t.Errorf("%s, counted %+v, want %+v: %s", got.Outcome, got.Canary, want, got.Message)
 	}

@@ -20,6 +20,8 @@ func clock(second float64) time.Time {
 // rule judges a ledger as a trigger of the API does, from poll to poll.
 type rule interface {
 	judge(l analysis.Ledger, q analysis.Quality) analysis.Outcome
+	// skip is told of a ledger whose poll does not suffice for a verdict.
+	skip(l analysis.Ledger)
 }
 
 // belay polls a run into a ledger as controllers/judge does, and asks the rule that
@@ -36,10 +38,9 @@ func belay(start func(s *scenario) rule) judge {
 			quality := analysis.Quality{
 				ScrapeInterval: seconds(w.scrape), ReadyPods: seen.ready, Weight: int(100*w.share(now) + 0.5),
 			}
-			if _, ok := quality.Judge(seen.judged); !ok {
-				continue
-			}
-			if _, ok := l.Answers(seen.judged); !ok {
+			_, fresh := quality.Judge(seen.judged)
+			if _, ok := l.Answers(seen.judged); !ok || !fresh {
+				asked.skip(l)
 				continue
 			}
 			if asked.judge(l, quality) == analysis.Fail {
@@ -159,6 +160,8 @@ func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcom
 	return d.Judge(d.state, l).Outcome()
 }
 
+func (d *byDefault) skip(l analysis.Ledger) { d.state = d.Skip(d.state, l) }
+
 // byBurn is the burn trigger with the API's defaults.
 type byBurn struct {
 	analysis.Burn
@@ -172,3 +175,5 @@ func startBurn(s *scenario) rule {
 func (b byBurn) judge(l analysis.Ledger, _ analysis.Quality) analysis.Outcome {
 	return b.Judge(l.Mature(b.warmUp)).Outcome()
 }
+
+func (b byBurn) skip(analysis.Ledger) {}

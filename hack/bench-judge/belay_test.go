@@ -12,12 +12,15 @@ import (
 type ledgers struct {
 	seen    []analysis.Ledger
 	quality []analysis.Quality
+	skipped int
 }
 
 func (l *ledgers) judge(now analysis.Ledger, q analysis.Quality) analysis.Outcome {
 	l.seen, l.quality = append(l.seen, now), append(l.quality, q)
 	return analysis.Pass
 }
+
+func (l *ledgers) skip(analysis.Ledger) { l.skipped++ }
 
 func judged(s scenario, l load) (*world, *ledgers) {
 	w, asked := built(s, l, 6), &ledgers{}
@@ -47,6 +50,21 @@ func TestARunIsPolledAsByTheController(t *testing.T) {
 	}
 	if got := newest.EvaluatedAt.Sub(asked.seen[len(asked.seen)-2].EvaluatedAt); got != scrapeUsual*time.Second {
 		t.Errorf("polled every %s", got)
+	}
+}
+
+// Of nine pods, a poll without a verdict lacks at least one.
+func TestScrapesThatFail(t *testing.T) {
+	s := good()
+	s.pods, s.lost = 9, 0.2
+	_, asked := judged(s, thou10)
+	// All nine answer in one of seven polls.
+	if n := len(asked.seen); asked.skipped < 3*n || n < 2 {
+		t.Errorf("%d polls are judged, %d skipped", n, asked.skipped)
+	}
+	s.lost = 0
+	if _, asked = judged(s, thou10); asked.skipped > 2 {
+		t.Errorf("%d polls are skipped although no scrape fails", asked.skipped)
 	}
 }
 

@@ -85,6 +85,11 @@ func otherPods() []row {
 			out = append(out, detect(fmt.Sprintf("pods-%d-%gpct", pods, 100*ratio), fmt.Sprintf("%g %% from 300 s on, %d canary pods", 100*ratio, pods), s, nil))
 		}
 	}
+	for _, lost := range []float64{0.1, 0.2} {
+		s := worse(good(), 0.05, lateOnset)
+		s.pods, s.lost = 9, lost
+		out = append(out, detect(fmt.Sprintf("lost-%gpct-5pct", 100*lost), fmt.Sprintf("5 %% from 300 s on, 9 canary pods, %g %% of the scrapes fail", 100*lost), s, nil))
+	}
 	return out
 }
 

@@ -86,6 +86,8 @@ func coldAny(s scenario, least, most float64) scenario {
 func coldStarts() []row {
 	idle, alone, ten := cold(good(), 0.01, 60), cold(good(), 0.05, 30), cold(good(), 0.05, 30)
 	idle.idle, alone.pods, ten.pods = 30, 1, 10
+	lost := coldAny(good(), 0.005, 0.2)
+	lost.pods, lost.lost = 9, 0.2
 	ready := good()
 	ready.second, ready.probes = 40, true
 	later := cold(ready, 0.03, 45)
@@ -96,6 +98,7 @@ func coldStarts() []row {
 		null("cold-3pct-45s", "3 % in its first 45 s", cold(good(), 0.03, 45), seldom),
 		null("cold-10pct-20s", "10 % in its first 20 s", cold(good(), 0.1, 20), seldom),
 		null("cold-any", "0.5 to 20 % in its first 5 to 60 s, half of them fading", coldAny(good(), 0.005, 0.2), seldom),
+		null("cold-lost", "the same of 9 canary pods, 20 % of the scrapes fail", lost, seldom),
 		null("cold-idle", "1 % in the first 60 s with requests, of pods that were ready 30 s before", idle, seldom),
 		null("cold-1-pod", "5 % in the first 30 s of the only canary pod", alone, seldom),
 		null("cold-10-pods", "5 % in the first 30 s of ten canary pods", ten, seldom),
@@ -148,6 +151,8 @@ func sharedTrouble() []row {
 		s.both = []ramp{{0, runFor, 0, (times - 1) * errorBase}}
 		return s
 	}
+	lost := incident(60, 0.2)
+	lost.pods, lost.lost = 9, 0.2
 	restarts, joins, moves := cold(good(), 0.05, 30), cold(good(), 0.05, 30), good()
 	pauses := good()
 	pauses.pauses, pauses.probes = 1, true
@@ -156,6 +161,7 @@ func sharedTrouble() []row {
 		null("incident-30s-5pct", "both versions have 5 % for 30 s", incident(30, 0.05), rarely),
 		null("incident-60s-20pct", "both versions have 20 % for 60 s", incident(60, 0.2), rarely),
 		null("incident-10s-100pct", "both versions fail for 10 s", incident(10, 1), rarely),
+		null("incident-lost", "both versions have 20 % for 60 s, 9 canary pods, 20 % of the scrapes fail", lost, rarely),
 		null("drift-2x", "both versions' errors double slowly", drift(2), rarely),
 		null("drift-10x", "both versions' errors grow tenfold slowly", drift(10), rarely),
 		null("restarts", "a pod of each version restarts, with 5 % in its first 30 s", restarts, seldom),

@@ -44,6 +44,8 @@ type scenario struct {
 	// pauses are pods of each version that lose their readiness once, and do not restart.
 	pauses int
 	leaves bool
+	// lost is the part of all pods' scrapes that fail, at random: they leave no sample.
+	lost float64
 	// warmUp of the guardrail in seconds, 0 for the default.
 	warmUp float64
 	// onset is when a regression begins. The run lasts runFor after it.
@@ -105,6 +107,9 @@ func (s *scenario) build(w *world, l load, scrape float64, rng *rand.Rand) {
 	for _, side := range []*side{&w.canary, &w.stable} {
 		for i := range side.pods {
 			side.pods[i].sum()
+			if s.lost > 0 {
+				side.pods[i].lose(s.lost, rng)
+			}
 		}
 	}
 }

@@ -274,6 +274,18 @@ func (p *pod) sum() {
 	p.newest = -1
 }
 
+// lose drops a part of a pod's samples.
+func (p *pod) lose(part float64, rng *rand.Rand) {
+	kept := 0
+	for i := range p.at {
+		if rng.Float64() >= part {
+			p.at[kept], p.total[kept], p.failed[kept] = p.at[i], p.total[i], p.failed[i]
+			kept++
+		}
+	}
+	p.samples = samples{p.at[:kept], p.total[:kept], p.failed[:kept]}
+}
+
 // sampled moves a pod to the newest scrape before a second, which must not decrease. ok is
 // false when Prometheus has no sample that is still valid: the next scrape failed.
 func (p *pod) sampled(second, scrape float64) (i int, ok bool) {

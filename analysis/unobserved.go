@@ -1,0 +1,55 @@
+package analysis
+
+// Unobserved is the candidate's scrapes of polls that the ledger has counted and the evidence
+// has not: their responses did not suffice for a verdict, such as those that lack a pod. The
+// next look contains their counts. Without the pods and times it could not tell a burst or a
+// cold start from a regression.
+type Unobserved struct {
+	// At is the evaluation time of the newest of the polls, in Unix milliseconds.
+	At int64 `json:"at"`
+	// Counts of all scrapes.
+	Counts
+	// Parts are the scrapes whose pod and time matter. Their times are in Unix milliseconds.
+	Parts []Part `json:"parts,omitempty"`
+}
+
+// Skip returns the state after a poll that the ledger has counted, when it is not observed; the
+// argument is not changed. A repeated poll adds nothing.
+func (r Regression) Skip(s RegressionState, l Ledger) RegressionState {
+	if s.Began == 0 {
+		s.Began = max(0, l.StageFrom.UnixMilli())
+	}
+	var u Unobserved
+	if s.Unobserved != nil {
+		u = *s.Unobserved
+	}
+	if at := l.EvaluatedAt.UnixMilli(); at > max(u.At, s.Trail.newest()) {
+		u = u.add(l.Fresh, s.Began, r.WarmUp.Milliseconds())
+		u.At = at
+	}
+	s.Unobserved = &u
+	return s
+}
+
+// add adds the scrapes of a poll. begin is when the candidate began to serve, in Unix
+// milliseconds: no pod has served for longer. A part without bad requests is needed while its
+// pod has served for less than young milliseconds.
+func (u Unobserved) add(fresh []Scrape, begin, young int64) Unobserved {
+	parts := append([]Part(nil), u.Parts...)
+	for _, s := range fresh {
+		u.Counts = u.Add(s.Counts)
+		if age := s.From - max(s.ReadyAt, begin); s.Bad > 0 || age < young {
+			parts = append(parts, Part{podID(s.Pod), s.From, s.To, age, s.Counts})
+		}
+	}
+	u.Parts = bounded(parts)
+	return u
+}
+
+// newest is the evaluation time of the newest look in Unix milliseconds, 0 without one.
+func (t Trail) newest() int64 {
+	if len(t.Looks) == 0 {
+		return 0
+	}
+	return t.From + t.Looks[len(t.Looks)-1].After
+}
