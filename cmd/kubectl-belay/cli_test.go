@@ -64,7 +64,7 @@ func TestNothingFromOutsideControlsTheTerminal(t *testing.T) {
 		}
 		in.Deployment.SetAnnotations(map[string]string{v1alpha1.AnnotationPushedBy: hostile})
 		text := statusScreen(terminal{width: 100}, view.Rollout(in), now, nil)
-		text += listScreen(terminal{width: 100}, []view.Row{view.RowOf(in.Rollout, hostile, now)}, now, true, true)
+		text += listScreen(terminal{width: 100}, []view.Row{view.RowOf(view.Input{Rollout: in.Rollout, Now: now}, hostile)}, now, true, true)
 		if in.Run != nil {
 			run := in.Run
 			run.Spec.StartedBy, run.Spec.Image, run.Status.Message, run.Status.Trigger = hostile, hostile, hostile, hostile

@@ -192,11 +192,14 @@ func TestGoldenLists(t *testing.T) {
 	for name := range moments {
 		in := read(t, name)
 		in.Rollout.Name = name
-		rows = append(rows, view.RowOf(in.Rollout, "app-team@example.com (kubectl-set)", now))
+		rows = append(rows, view.RowOf(in, "app-team@example.com (kubectl-set)"))
 	}
 	in := awaiting(t)
 	in.Rollout.Name = "approval"
-	rows = append(rows, view.RowOf(in.Rollout, "app-team@example.com (kubectl-set)", now))
+	silent := read(t, "progressing")
+	silent.Rollout.Name, silent.Now = "silent", silent.Now.Add(4*time.Minute)
+	rows = append(rows, view.RowOf(silent, ""))
+	rows = append(rows, view.RowOf(in, "app-team@example.com (kubectl-set)"))
 	view.Worst(rows)
 	in = read(t, "rolled-back")
 	for _, width := range []int{80, 140} {
@@ -225,5 +228,34 @@ func golden(t *testing.T, name, got string, width int) {
 	}
 	if got != string(want) {
 		t.Errorf("%s is now:\n%s", name, got)
+	}
+}
+
+// TestASilentRunSaysSoEverywhere: nobody has judged it for 4 minutes. That is no progress, and
+// comes before what a person has to do elsewhere.
+func TestASilentRunSaysSoEverywhere(t *testing.T) {
+	in := read(t, "progressing")
+	if view.Overdue(in.Rollout, in.Now) {
+		t.Error("a run that was judged just now is overdue")
+	}
+	in.Now = in.Now.Add(4 * time.Minute)
+	screen, row := view.Rollout(in), view.RowOf(in, "")
+	if !view.Overdue(in.Rollout, in.Now) || row.State != view.StateUnjudged || row.Next != "kubectl belay doctor" || screen.Next != row.Next {
+		t.Errorf("list: %+v, status: next %q", row, screen.Next)
+	}
+	rows := []view.Row{{Name: "a", State: view.StateRolledBack}, row}
+	if view.Worst(rows); rows[0].Name != row.Name {
+		t.Error("a run that nobody judges comes after one that is rolled back")
+	}
+	text := statusScreen(terminal{width: 400}, screen, in.Now, nil)
+	for _, want := range []string{"NOT JUDGED at 5 %: controller or judge silent   for 4m02s", "docs/runbook.md#take-the-canarys-requests-away"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("status does not say %q:\n%s", want, text)
+		}
+	}
+	// Who may not read the run is told nothing that is not known.
+	in.Run = nil
+	if row := view.RowOf(in, ""); row.State == view.StateUnjudged {
+		t.Error("without its run, nobody knows whether metrics judge it")
 	}
 }

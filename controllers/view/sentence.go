@@ -21,7 +21,9 @@ func why(in Input, screen Screen) string {
 	message := Text(s.Message, 1024)
 	switch {
 	case message == "":
-		return "Belay has decided nothing yet: if that lasts, look whether its controller runs."
+		return "Belay has decided nothing yet: if that lasts, kubectl belay doctor tells whether its controller runs."
+	case screen.State == StateUnjudged:
+		message = fmt.Sprintf("No verdict for %s: no metric rolls %s back, and it keeps its requests. The last that Belay said: %s", Short(silence(in)), Tag(s.Candidate), message)
 	case screen.State == StateRolledBack && s.Stable != nil:
 		message = strings.TrimPrefix(message, "rolled back to "+Text(s.Stable.Image, 512)+": ")
 	case screen.State == StateStable && len(s.History) > 0 && s.History[0].Outcome == v1alpha1.OutcomeBypassed:
@@ -76,6 +78,8 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		return "push, revert or retry"
 	case StateStalled:
 		return "a person has to act"
+	case StateUnjudged:
+		return "kubectl belay doctor"
 	case StateWaiting:
 		if lacksBudget(s) {
 			return "starts when there is budget"

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -86,6 +87,17 @@ func silence(in Input) time.Duration {
 		return silent
 	}
 	return 0
+}
+
+// Overdue is whether a run in progress may be silent, by the verdicts that its Rollout's status
+// has, which repeats one no more often than every 30 s.
+func Overdue(r *v1alpha1.Rollout, now time.Time) bool {
+	if !r.Status.Judged() {
+		return false
+	}
+	return !slices.ContainsFunc(r.Status.Verdicts, func(v v1alpha1.VerdictStatus) bool {
+		return v.EvaluatedAt != nil && now.Sub(v.EvaluatedAt.Time) <= v1alpha1.VerdictsSilent
+	})
 }
 
 // measures is whether any trigger of a run is judged by metrics.

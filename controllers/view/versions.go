@@ -118,7 +118,8 @@ func notes(in Input) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, Text(fmt.Sprintf(format, args...), 700)) }
 	if silent := silence(in); silent > 0 {
-		add("Last judged %s ago, which is longer than %s: the judge, or the whole controller, is silent. These verdicts promote nothing any more: look whether Belay's controller runs.",
+		add("Last judged %s ago, which is longer than %s: the judge, or the whole controller, is silent. These verdicts promote nothing any more: kubectl belay doctor tells what is wrong. "+
+			"Commands wait until the controller is back; to take the canary's requests away now: docs/runbook.md#take-the-canarys-requests-away.",
 			Short(silent), Short(v1alpha1.VerdictsSilent))
 	}
 	if s.Refusal != nil {
@@ -129,7 +130,7 @@ func notes(in Input) []string {
 		if by != "" {
 			by = ", pushed by " + by
 		}
-		add("The Deployment declares %s%s, which Belay has not looked at yet. If that lasts, look whether its controller runs.", tag, by)
+		add("The Deployment declares %s%s, which Belay has not looked at yet. If that lasts, kubectl belay doctor tells whether its controller runs.", tag, by)
 	}
 	for _, kind := range []string{v1alpha1.ConditionInvariantViolated, v1alpha1.ConditionTrafficConflict} {
 		if c := condition(s, kind); c != nil {

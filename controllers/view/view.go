@@ -65,11 +65,11 @@ const shownDecisions = 5
 // Rollout is the screen of a Rollout.
 func Rollout(in Input) Screen {
 	s := &in.Rollout.Status
-	state := StateOf(in.Rollout)
+	state := stateOf(in)
 	chain := chainOf(in.Rollout, in.Run)
 	screen := Screen{
 		Namespace: in.Rollout.Namespace, Name: in.Rollout.Name, State: state, Headline: headline(in.Rollout, state),
-		Since: since(s, state), Versions: versions(in), Triggers: triggers(in),
+		Since: since(in, state), Versions: versions(in), Triggers: triggers(in),
 		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in),
 	}
 	screen.Actions, screen.Effects = actions(in.Rollout, in.Run)

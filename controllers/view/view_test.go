@@ -353,7 +353,7 @@ func TestWhatItWaitsForEnforces(t *testing.T) {
 	})
 	run := &v1alpha1.RolloutRun{}
 	spec := v1alpha1.GuardrailSpec{MinimumSamples: 200}
-	analysis := &v1alpha1.AnalysisStatus{}
+	analysis := &v1alpha1.AnalysisStatus{EvaluatedAt: &metav1.MicroTime{Time: now}}
 	from, evaluated := metav1.NewMicroTime(now.Add(-100*time.Second)), metav1.NewMicroTime(now)
 	for name, c := range map[string]struct {
 		mode  v1alpha1.Mode
