@@ -76,7 +76,7 @@ func TestNothingFromOutsideControlsTheTerminal(t *testing.T) {
 				trigger.Query, trigger.Message, trigger.SamplesSHA256 = hostile, hostile, hostile
 				trigger.Statistics = append(trigger.Statistics, v1alpha1.Statistic{Name: hostile, Value: hostile})
 			}
-			account := view.Explain(in.Rollout, run)
+			account := view.Explain(view.Input{Rollout: in.Rollout, Run: run, Now: in.Now})
 			text += whyScreen(terminal{width: 100}, account, now) + showScreen(terminal{width: 100}, account, run)
 			text += historyScreen(terminal{width: 100}, view.History(in.Rollout, []v1alpha1.RolloutRun{*run}), now)
 		}

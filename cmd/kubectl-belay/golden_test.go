@@ -97,10 +97,10 @@ func TestGoldenScreens(t *testing.T) {
 			in, at := read(t, name), terminal{width: width}
 			screens := map[string]string{"status": statusScreen(at, view.Rollout(in), in.Now, nil)}
 			if in.Run != nil {
-				screens["why"] = whyScreen(at, view.Explain(in.Rollout, in.Run), in.Now)
+				screens["why"] = whyScreen(at, view.Explain(in), in.Now)
 			}
 			if name == "rolled-back" {
-				screens["show"] = showScreen(at, view.Explain(in.Rollout, in.Run), in.Run)
+				screens["show"] = showScreen(at, view.Explain(in), in.Run)
 				addProofs(screens, at, in)
 				p := at.paint()
 				p.story(view.Story(in.Rollout, in.Run), in.Now)
@@ -126,7 +126,7 @@ func TestReadmeShowsARealRelease(t *testing.T) {
 	for _, screen := range []struct{ command, want string }{
 		{"kubectl belay status shop -n shop -w", statusScreen(at, view.Rollout(step), step.Now, nil)},
 		{"kubectl belay status shop -n shop", statusScreen(at, view.Rollout(end), end.Now, nil)},
-		{"kubectl belay why shop -n shop", whyScreen(at, view.Explain(end.Rollout, end.Run), end.Now)},
+		{"kubectl belay why shop -n shop", whyScreen(at, view.Explain(end), end.Now)},
 	} {
 		before, rest, found := strings.Cut(text, "```\n$ "+screen.command+"\n")
 		got, after, closed := strings.Cut(rest, "```\n")
@@ -149,11 +149,9 @@ func TestReadmeShowsARealRelease(t *testing.T) {
 // TestGoldenSilence: a run whose controller stopped four minutes ago, just before another
 // version was declared. What passed then is not shown as if it passed now.
 func TestGoldenSilence(t *testing.T) {
-	in := read(t, "progressing")
+	in := pushed(t, "progressing")
 	in.Now = in.Now.Add(4 * time.Minute)
 	in.Rollout.Status.WouldHold = []v1alpha1.ObservedHold{{Trigger: "checkout/load", Stage: "step 1 of 4, weight 5 %", Reason: "BelowMinSamples", At: in.Rollout.Status.Step.EnteredAt}}
-	containers := in.Deployment.Object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)
-	containers[0].(map[string]any)["image"] = "registry.example.com/shop/checkout:1.5.1"
 	for _, width := range []int{80, 140} {
 		golden(t, fmt.Sprintf("silent.status.%d.txt", width), statusScreen(terminal{width: width}, view.Rollout(in), in.Now, nil), width)
 	}
@@ -212,7 +210,7 @@ func TestGoldenLists(t *testing.T) {
 func golden(t *testing.T, name, got string, width int) {
 	t.Helper()
 	for line := range strings.Lines(got) {
-		if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.Contains(name, ".show.") && !strings.Contains(name, ".verify") && !strings.Contains(name, ".replay") && !strings.HasPrefix(name, "lint.") && !strings.HasPrefix(name, "diff") {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.Contains(name, ".show.") && !strings.Contains(name, ".verify") && !strings.Contains(name, ".replay") && !strings.HasPrefix(name, "lint.") && !strings.HasPrefix(name, "diff") && !strings.HasPrefix(strings.TrimSpace(line), "kubectl belay ") {
 			t.Errorf("%s: a line has %d columns: %s", name, n, line)
 		}
 	}

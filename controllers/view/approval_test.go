@@ -18,7 +18,7 @@ func TestAnAccountNamesWhatPeopleEnded(t *testing.T) {
 		run.Status.Decisions = append(run.Status.Decisions, v1alpha1.DecisionRecord{Rule: rule, Why: rule + " by ann"})
 	}
 	var got []string
-	for _, d := range Explain(nil, run).Steered {
+	for _, d := range Explain(Input{Run: run}).Steered {
 		got = append(got, d.Why)
 	}
 	if want := []string{"SkipRequested by ann", "ApproveRequested by ann", "PromoteRequested by ann"}; !slices.Equal(got, want) {

@@ -125,12 +125,11 @@ func notes(in Input) []string {
 	if s.Refusal != nil {
 		add("The API server refuses, for %s: %s: %s", Short(in.Now.Sub(s.Refusal.Since.Time)), s.Refusal.Effect, s.Refusal.Message)
 	}
-	if tag := unseen(in); tag != "" {
-		by := declaredBy(in)
-		if by != "" {
-			by = ", pushed by " + by
-		}
-		add("The Deployment declares %s%s, which Belay has not looked at yet. If that lasts, kubectl belay doctor tells whether its controller runs.", tag, by)
+	if unanswered(in.Rollout) {
+		add("Waits for Belay's answer: %s. Until then only an Abort may take its place. If that lasts, kubectl belay doctor tells whether its controller runs.", unansweredCommand(in))
+	}
+	if push := Unseen(in); push != "" {
+		add("%s. If that lasts, kubectl belay doctor tells whether its controller runs.", push)
 	}
 	for _, kind := range []string{v1alpha1.ConditionInvariantViolated, v1alpha1.ConditionTrafficConflict} {
 		if c := condition(s, kind); c != nil {

@@ -72,10 +72,7 @@ func Rollout(in Input) Screen {
 		Since: since(in, state), Versions: versions(in), Triggers: triggers(in),
 		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in),
 	}
-	screen.Actions, screen.Effects = actions(in.Rollout, in.Run)
-	if name, effect := force(in, state); name != "" {
-		screen.Actions, screen.Effects[name] = append(screen.Actions, name), effect
-	}
+	screen.Actions, screen.Effects = offered(in)
 	if s.Phase.InRun() && s.Step != nil {
 		screen.Weight = &s.Step.Weight
 		screen.Steps = steps(in)

@@ -324,7 +324,7 @@ func TestAScreenOfAlmostNothing(t *testing.T) {
 			t.Errorf("phase %q: %+v", phase, screen)
 		}
 	}
-	account := view.Explain(nil, &v1alpha1.RolloutRun{})
+	account := view.Explain(view.Input{Run: &v1alpha1.RolloutRun{}})
 	if account.FailedRequests != -1 || account.ToZero >= 0 || account.Present != "" || len(account.Actions) != 0 {
 		t.Errorf("a run with nothing in it: %+v", account)
 	}
