@@ -85,3 +85,34 @@ func TestWhyOffersWhatStatusOffers(t *testing.T) {
 		}
 	}
 }
+
+// TestABadCanaryDoesNotOnlyWaitForRequests: the recorded v3 has 100 of 100 of what its trigger
+// needs to fire. The first sentence says so, with one time, and the number is whole in 100 columns.
+func TestABadCanaryDoesNotOnlyWaitForRequests(t *testing.T) {
+	in := read(t, "recorded-step")
+	screen := view.Rollout(in)
+	want := "shop/availability measures 5.9 % (10/170), wanted ≤ 0.2 % or 1.5x stable: evidence enough to roll back, if it lasts. " +
+		"Waiting for requests: 170 of 200 at this weight, about 15s at the present rate (shop/availability)."
+	if screen.Why != want || screen.Next != "needs 30 more requests ~15s" {
+		t.Errorf("%s Next: %s", screen.Why, screen.Next)
+	}
+	for _, width := range []int{80, 100} {
+		if text := statusScreen(terminal{width: width}, screen, in.Now, nil); !strings.Contains(text, "100 ███") {
+			t.Errorf("in %d columns:\n%s", width, text)
+		}
+	}
+}
+
+// TestAPushThatNobodyLookedAtIsNamed, also by a command that comes too early for it.
+func TestAPushThatNobodyLookedAtIsNamed(t *testing.T) {
+	if got := view.Unseen(read(t, "promoted")); got != "" {
+		t.Errorf("nothing was pushed: %s", got)
+	}
+	in := pushed(t, "promoted")
+	for paused, want := range map[bool]string{true: "it does not roll out until Belay has looked at it", false: "it is not held"} {
+		in.Deployment.Object["spec"].(map[string]any)["paused"] = paused
+		if got := view.Unseen(in); !strings.Contains(got, "The Deployment declares 1.5.1") || !strings.Contains(got, want) {
+			t.Errorf("paused %t: %s", paused, got)
+		}
+	}
+}

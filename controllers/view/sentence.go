@@ -16,7 +16,11 @@ func why(in Input, screen Screen) string {
 		if eta := t.ETA(); eta > 0 {
 			sentence += ", about " + Short(eta) + " at the present rate"
 		}
-		return sentence + " (" + t.Name + ")."
+		sentence += " (" + t.Name + ")."
+		if bad := overTheBar(screen); bad != nil {
+			sentence = fmt.Sprintf("%s measures %s, wanted %s: evidence enough to roll back, if it lasts. ", bad.Name, bad.Now, bad.Wanted) + sentence
+		}
+		return sentence
 	}
 	message := Text(s.Message, 1024)
 	switch {
@@ -30,6 +34,17 @@ func why(in Input, screen Screen) string {
 		message = "Not judged: " + Text(s.History[0].Message, 1024)
 	}
 	return message
+}
+
+// overTheBar is the enforcing trigger that has not decided, and has all the evidence that it
+// needs to fire: it fires as soon as no burst explains it. Nil when there is none.
+func overTheBar(screen Screen) *Trigger {
+	for i := range screen.Triggers {
+		if t := &screen.Triggers[i]; !t.Observes && t.Outcome == v1alpha1.VerdictInconclusive && t.Evidence >= 100 && t.Now != "" {
+			return t
+		}
+	}
+	return nil
 }
 
 // missing is what a Rollout that holds waits for: the enforcing trigger that still needs

@@ -366,16 +366,16 @@ func TestWhatItWaitsForEnforces(t *testing.T) {
 	}
 	run.Spec.Guardrails, run.Status.Analysis = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: spec}}, analysis
 	screen := view.Rollout(view.Input{Rollout: r, Run: run, Now: now})
-	if want := "Waiting for requests: 100 of 200 at this weight, about 1m40s at the present rate (g/enforces)."; screen.Why != want {
+	if want := "Waiting for requests: 100 of 200 at this weight, about 2m at the present rate (g/enforces)."; screen.Why != want {
 		t.Errorf("%s, want %s", screen.Why, want)
 	}
-	if want := "needs 100 more requests ~1m40s"; screen.Next != want {
+	if want := "needs 100 more requests ~2m"; screen.Next != want {
 		t.Errorf("next: %s, want %s", screen.Next, want)
 	}
 	// Requests are not all that is missing.
 	for outcome, want := range map[v1alpha1.VerdictOutcome]string{
 		v1alpha1.VerdictInconclusive: "needs 100 more requests, and g/pods to pass", v1alpha1.VerdictError: "needs 100 more requests, and g/pods to pass",
-		v1alpha1.VerdictPass: "needs 100 more requests ~1m40s",
+		v1alpha1.VerdictPass: "needs 100 more requests ~2m",
 	} {
 		other := r.DeepCopy()
 		other.Status.Verdicts = append(other.Status.Verdicts, v1alpha1.VerdictStatus{Kind: "Guardrail", Guardrail: "g", Trigger: "pods", Outcome: outcome})
