@@ -21,7 +21,7 @@ func TestACommandWithoutAnAnswerIsShown(t *testing.T) {
 		in.Rollout.Annotations = map[string]string{v1alpha1.AnnotationAction: string(action), v1alpha1.AnnotationActionToken: "new",
 			v1alpha1.AnnotationActionReason: "customers see errors", v1alpha1.AnnotationActionBy: "ann"}
 		in.Rollout.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: commandManager, Time: &metav1.Time{Time: in.Now.Add(-10 * time.Second)},
-			FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:annotations":{"f:belay.dev/action-token":{}}}}`)}}}
+			FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:annotations":{"f:belay.dev/action-token":{}}}}`)}}
 		screen := view.Rollout(in)
 		if !slices.Equal(screen.Actions, want) {
 			t.Errorf("while %s waits, %q is offered, want %q", action, screen.Actions, want)

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,7 +65,7 @@ func unansweredCommand(in Input) string {
 func givenAt(r *v1alpha1.Rollout) time.Time {
 	var at time.Time
 	for _, m := range r.ManagedFields {
-		if m.Time != nil && m.FieldsV1 != nil && m.Time.After(at) && bytes.Contains(m.FieldsV1.Raw, []byte(`"f:`+v1alpha1.AnnotationActionToken+`"`)) {
+		if m.Time != nil && m.FieldsV1 != nil && m.Time.After(at) && strings.Contains(m.FieldsV1.GetRawString(), `"f:`+v1alpha1.AnnotationActionToken+`"`) {
 			at = m.Time.Time
 		}
 	}
