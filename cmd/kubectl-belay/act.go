@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -165,6 +166,9 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 	}
 	return a.acting(cmd, reason, o.within, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		if why := o.useless(rollout); why != "" {
+			if push := s.unseenBy(ctx, rollout); push != "" {
+				why = fmt.Sprintf("There is nothing to %s yet. %s. kubectl belay rollback takes the push back now.", cmd.Name(), push)
+			}
 			return exit{exitNo, why}
 		}
 		if o.action.OfStep() {
@@ -188,13 +192,13 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 		if g.timeout == 0 {
 			return nil
 		}
-		end := ""
+		end, answered := "", false
 		err := a.follow(ctx, s, rollout, g.timeout, func(r *v1alpha1.Rollout) (bool, error) {
-			last := r.Status.LastHandledAction
-			switch {
-			case !r.Status.Handled(token):
+			if !r.Status.Handled(token) {
 				return false, nil
-			case last != nil && last.Token == token && last.Refused != "":
+			}
+			answered = true
+			if last := r.Status.LastHandledAction; last != nil && last.Token == token && last.Refused != "" {
 				return false, exit{exitNo, "Refused: " + view.Text(last.Refused, 512)}
 			}
 			done, err := o.done(r, rollout, revision)
@@ -206,8 +210,30 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 		if err == nil {
 			fmt.Fprintf(a.streams.Out, "Rollout %s: %s\n", rollout.Name, end)
 		}
+		if late := (exit{}); errors.As(err, &late) && late.code == exitTimeout && !answered {
+			return exit{exitTimeout, intoTheVoid(o.action, g.timeout)}
+		}
 		return err
 	})
+}
+
+// intoTheVoid says what becomes of a command that nobody has answered in time.
+func intoTheVoid(action v1alpha1.Action, timeout time.Duration) string {
+	said := fmt.Sprintf("Time out after %s: Belay has not answered yet. %s is kept, and carried out when Belay is back. kubectl belay doctor tells whether its controller runs.", view.Short(timeout), action)
+	if action == v1alpha1.ActionAbort {
+		said += "\nIf users see errors now, take the canary's requests away without Belay: docs/runbook.md#take-the-canarys-requests-away"
+	}
+	return said
+}
+
+// unseenBy says which push Belay has not looked at yet; empty when there is none, or when the
+// Deployment cannot be read.
+func (s *session) unseenBy(ctx context.Context, r *v1alpha1.Rollout) string {
+	deployment, err := s.deployment(ctx, r)
+	if err != nil {
+		return ""
+	}
+	return view.Unseen(view.Input{Rollout: r, Deployment: deployment})
 }
 
 // give writes a command for the present candidate.
@@ -231,14 +257,52 @@ func (s *session) give(ctx context.Context, r *v1alpha1.Rollout, action v1alpha1
 	return s.Patch(ctx, r.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(commandManager))
 }
 
-// follow writes each message of a Rollout that is new to what was read before, until done,
+// repeatEvery is how often a message is written that only counts on.
+const repeatEvery = 15 * time.Second
+
+// progress tells when to write a message: at once for another decision or verdict, and else
+// every 15 s at most.
+type progress struct {
+	key, message string
+	at           time.Time
+}
+
+func progressOf(r *v1alpha1.Rollout, at time.Time) progress {
+	p := progress{key: string(r.Status.Phase), message: inShort(r.Status.Message), at: at}
+	if d := r.Status.Decision; d != nil {
+		p.key += " " + d.Rule + " " + d.Key
+	}
+	for _, v := range r.Status.Verdicts {
+		p.key += " " + v.Guardrail + "/" + v.Trigger + string(v.Outcome) + v.Reason
+	}
+	return p
+}
+
+// after is whether it is worth a line after the last one that was written.
+func (p progress) after(last progress) bool {
+	return p.message != "" && p.message != last.message && (p.key != last.key || p.at.Sub(last.at) >= repeatEvery)
+}
+
+// interval is what a verdict says of a ratio beside its counts.
+var interval = regexp.MustCompile(`, 95 % interval [^)]*`)
+
+// inShort is a message without what kubectl belay status says too: intervals, and what comes
+// after the ratios of both versions.
+func inShort(message string) string {
+	if said, _, cut := strings.Cut(message, "; burn "); cut {
+		message = said
+	}
+	return view.Text(interval.ReplaceAllString(message, ""), 300)
+}
+
+// follow writes the messages of a Rollout that are new to what was read before, until done,
 // an error, or the time is over.
 func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, timeout time.Duration, done func(*v1alpha1.Rollout) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	every := time.NewTicker(pollEvery)
 	defer every.Stop()
-	said, waiting := view.Text(before.Status.Message, 1024), "Belay has not answered yet"
+	said, waiting := progressOf(before, s.now()), "Belay has not answered yet"
 	for {
 		r, err := s.rollout(ctx, before.Name)
 		switch {
@@ -246,10 +310,9 @@ func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, 
 			return err
 		case err == nil:
 			over, err := done(r)
-			message := view.Text(r.Status.Message, 1024)
-			if message != said && message != "" {
-				fmt.Fprintln(a.streams.Out, s.now().UTC().Format("15:04:05Z")+"  "+message)
-				said, waiting = message, message
+			if now := progressOf(r, s.now()); now.after(said) || over && now.message != said.message && now.message != "" {
+				fmt.Fprintln(a.streams.Out, now.at.UTC().Format("15:04:05Z")+"  "+now.message)
+				said, waiting = now, now.message
 			}
 			if err != nil || over {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,14 +47,44 @@ func (a *app) bypass() *cobra.Command {
 		return a.letRoll(ctx, s, rollout, g, images, yes)
 	})
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if reason, err := cmd.Flags().GetString("reason"); err != nil || strings.TrimSpace(reason) == "" {
-			return usage(errors.New("a bypass needs --reason: it is kept in the record"))
+		reason, err := cmd.Flags().GetString("reason")
+		if err != nil {
+			return err
 		}
-		return nil
+		return usage(writtenOut(reason, images))
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask; needed where nobody can answer")
 	cmd.Flags().StringToStringVar(&images, "image", nil, "CONTAINER=IMAGE to declare in the same write")
 	return cmd
+}
+
+// writtenOut refuses what stands for a value in a line that is offered or printed by a help: to
+// declare an image of that name would take every pod away.
+func writtenOut(reason string, images map[string]string) error {
+	switch strings.TrimSpace(reason) {
+	case "":
+		return errors.New("a bypass needs --reason: it is kept in the record")
+	case "…", "...", "WHY":
+		return fmt.Errorf("--reason %s is a placeholder: say why the version is not judged, it is kept in the record", strings.TrimSpace(reason))
+	}
+	for name, image := range images {
+		switch {
+		case name == view.AnyContainer:
+			return fmt.Errorf("--image: %s is a placeholder: give the name of the container that gets the fix", name)
+		case slices.Contains([]string{view.AnyImage, "…", "...", ""}, strings.TrimSpace(image)):
+			return fmt.Errorf("--image: %s is a placeholder: give the image of your fix", cmp.Or(strings.TrimSpace(image), `""`))
+		}
+	}
+	return nil
+}
+
+// whole is what a bypass lets out, by its images in full: a tag may be that of another image.
+func whole(version *v1alpha1.Revision, images map[string]string) string {
+	var given []string
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		given = append(given, name+"="+images[name])
+	}
+	return view.Text(cmp.Or(strings.Join(given, ", "), version.Image, view.Tag(version)), 1024)
 }
 
 // letRoll tries the write, asks, and does it.
@@ -82,7 +113,7 @@ func (a *app) letRoll(ctx context.Context, s *session, rollout *v1alpha1.Rollout
 	if stoppedNative(rollout) && len(images) == 0 {
 		does = "stays on the pods of Deployment %s, and goes to the rest of them, although a trigger has fired"
 	}
-	fmt.Fprintf(a.streams.Out, "%s "+does+". Nothing rolls it back automatically.\n", view.Tag(&version), deployment.GetName())
+	fmt.Fprintf(a.streams.Out, "%s "+does+". Nothing rolls it back automatically.\n", whole(&version, images), deployment.GetName())
 	a.warnOfOwner(deployment, "it goes on declaring its own version, which is judged again if it is another one. Change it there too.")
 	if !yes {
 		if err := a.confirm(rollout.Name); err != nil {

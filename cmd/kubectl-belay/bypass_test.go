@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -46,6 +47,46 @@ func TestTheWriteOfABypass(t *testing.T) {
 		if _, err := bypassOf(rejected, bad.reason, bad.images); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
+	}
+}
+
+// TestAPlaceholderIsNoImage: a line that status offers, pasted as it stands, changes nothing.
+func TestAPlaceholderIsNoImage(t *testing.T) {
+	offered := map[string]string{"app": "IMAGE"}
+	for want, bad := range map[string]struct {
+		reason string
+		images map[string]string
+	}{
+		"IMAGE is a placeholder: give the image of your fix": {"outage", offered},
+		"… is a placeholder: give the image":                 {"outage", map[string]string{"app": "…"}},
+		"CONTAINER is a placeholder":                         {"outage", map[string]string{"CONTAINER": "a:2"}},
+		"--reason … is a placeholder":                        {"…", map[string]string{"app": "a:2"}},
+		"--reason WHY is a placeholder":                      {"WHY", nil},
+		"a bypass needs --reason":                            {" ", nil},
+	} {
+		if err := writtenOut(bad.reason, bad.images); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	if err := writtenOut("outage", map[string]string{"app": "registry.example.com/IMAGE:1"}); err != nil {
+		t.Error(err)
+	}
+	// The whole command refuses before it looks for a cluster.
+	streams, _, _, stderr := genericiooptions.NewTestIOStreams()
+	args := []string{"bypass", "--image", "app=IMAGE", "checkout", "-n", "shop", "--reason", "outage", "--yes"}
+	if code := execute(t.Context(), args, streams); code != exitError || !strings.Contains(stderr.String(), "IMAGE is a placeholder") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// TestTheQuestionNamesTheImage in full, and each that is given.
+func TestTheQuestionNamesTheImage(t *testing.T) {
+	version := &v1alpha1.Revision{Revision: "aaaaaaaaaa", Image: "registry.example.com/checkout"}
+	if got := whole(version, nil); got != version.Image {
+		t.Error(got)
+	}
+	if got := whole(version, map[string]string{"proxy": "p:2", "app": "a:2"}); got != "app=a:2, proxy=p:2" {
+		t.Error(got)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestNothingFromOutsideControlsTheTerminal(t *testing.T) {
 		}
 		in.Deployment.SetAnnotations(map[string]string{v1alpha1.AnnotationPushedBy: hostile})
 		text := statusScreen(terminal{width: 100}, view.Rollout(in), now, nil)
-		text += listScreen(terminal{width: 100}, []view.Row{view.RowOf(in.Rollout, hostile, now)}, now, true, true)
+		text += listScreen(terminal{width: 100}, []view.Row{view.RowOf(view.Input{Rollout: in.Rollout, Now: now}, hostile)}, now, true, true)
 		if in.Run != nil {
 			run := in.Run
 			run.Spec.StartedBy, run.Spec.Image, run.Status.Message, run.Status.Trigger = hostile, hostile, hostile, hostile
@@ -76,7 +76,7 @@ func TestNothingFromOutsideControlsTheTerminal(t *testing.T) {
 				trigger.Query, trigger.Message, trigger.SamplesSHA256 = hostile, hostile, hostile
 				trigger.Statistics = append(trigger.Statistics, v1alpha1.Statistic{Name: hostile, Value: hostile})
 			}
-			account := view.Explain(in.Rollout, run)
+			account := view.Explain(view.Input{Rollout: in.Rollout, Run: run, Now: in.Now})
 			text += whyScreen(terminal{width: 100}, account, now) + showScreen(terminal{width: 100}, account, run)
 			text += historyScreen(terminal{width: 100}, view.History(in.Rollout, []v1alpha1.RolloutRun{*run}), now)
 		}

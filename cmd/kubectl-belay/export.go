@@ -216,7 +216,7 @@ func about(name string) string {
 }
 
 func readmeOf(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun, files []file) string {
-	e := view.Explain(rollout, run)
+	e := view.Explain(view.Input{Rollout: rollout, Run: run})
 	p := terminal{width: usualWidth}.paint()
 	outcome := string(e.Outcome)
 	if outcome == "" {

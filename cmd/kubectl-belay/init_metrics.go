@@ -27,7 +27,7 @@ const usualThreshold = 300 * time.Millisecond
 // count on the pods of now.
 func (s *surrounds) measure(ctx context.Context, m *metricsFlags, now func() time.Time) error {
 	if len(s.replicaSets) == 0 {
-		s.notes = append(s.notes, "The Deployment has no pods, so there were no metrics to look for.")
+		s.notes = append(s.notes, "The Deployment has no pods, so there were no metrics to look for: scale it up, and repeat this once its pods serve.")
 		return nil
 	}
 	// As the controller does: pods of a new cluster are too young to tell.

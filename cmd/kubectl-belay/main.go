@@ -155,7 +155,7 @@ func (a *app) root() *cobra.Command {
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          known,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl belay"},
 	}
@@ -181,7 +181,28 @@ func (a *app) root() *cobra.Command {
 		root.AddCommand(a.checked(cmd))
 	}
 	root.AddCommand(a.checked(a.man()))
+	root.SuggestionsMinimumDistance = 2
+	for _, cmd := range root.Commands() {
+		cmd.SuggestFor = otherwise[cmd.Name()]
+	}
 	return a.checked(root)
+}
+
+// otherwise are words of other programs for a command.
+var otherwise = map[string][]string{
+	"rollback": {"undo", "revert"}, "abort": {"stop", "cancel"}, "bypass": {"force"}, "list": {"get"}, "log": {"logs", "events"}, "status": {"describe"}, "resume": {"unpause"},
+}
+
+// known refuses an unknown command, and names those that may be meant.
+func known(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	said := fmt.Sprintf("unknown command %q for %q", view.Text(args[0], 100), root.CommandPath())
+	if meant := root.SuggestionsFor(args[0]); len(meant) > 0 {
+		said += ": did you mean " + strings.Join(meant, " or ") + "?"
+	}
+	return errors.New(said)
 }
 
 // checked makes wrong arguments a wrong usage, lets each wrong usage name the command's help, and

@@ -197,7 +197,7 @@ func header(titles ...string) []cell {
 
 func styleOf(s view.State) style {
 	switch s {
-	case view.StateStalled, view.StateRolledBack, view.StateRollingBack:
+	case view.StateStalled, view.StateUnjudged, view.StateRolledBack, view.StateRollingBack:
 		return red
 	case view.StateHolding, view.StateBypassed, view.StateApproval, view.StateWaiting, view.StatePaused:
 		return yellow

@@ -178,7 +178,7 @@ func (p *painter) triggers(s view.Screen, seen trails) {
 		return
 	}
 	p.blank()
-	rows := [][]cell{header("TRIGGER", "VERDICT", "CANARY", "WANTED", "FIRES AT 100", "STABLE")}
+	rows := [][]cell{header("TRIGGER", "VERDICT", "CANARY", "FIRES AT 100", "WANTED", "STABLE")}
 	said := 0
 	var why []view.Trigger
 	for _, t := range s.Triggers {
@@ -190,8 +190,8 @@ func (p *painter) triggers(s view.Screen, seen trails) {
 		if t.Silent > 0 {
 			verdict, style = verdict+", "+view.Short(t.Silent)+" ago", yellow
 		}
-		rows = append(rows, []cell{{t.Name, plain}, {verdict, style}, {orDash(shorten(t.Now, mostFigures)), plain}, {orDash(t.Wanted), plain},
-			{evidence(t, seen), style}, {orDash(t.Stable), plain}})
+		rows = append(rows, []cell{{t.Name, plain}, {verdict, style}, {orDash(shorten(t.Now, mostFigures)), plain}, {evidence(t, seen), style},
+			{orDash(t.Wanted), plain}, {orDash(t.Stable), plain}})
 		if t.Outcome != v1alpha1.VerdictPass && t.Message != "" && said < shownMessages {
 			why, said = append(why, t), said+1
 		}
@@ -202,7 +202,8 @@ func (p *painter) triggers(s view.Screen, seen trails) {
 	}
 }
 
-// evidence is a bar, or on a live screen the plot of the last values, and the number.
+// evidence is the number, which a narrow column keeps, and a bar, or on a live screen the plot
+// of the last values.
 func evidence(t view.Trigger, seen trails) string {
 	if t.Evidence < 0 {
 		return "–"
@@ -219,7 +220,7 @@ func evidence(t view.Trigger, seen trails) string {
 		full := int(math.Round(t.Evidence / 100 * trailLength))
 		plot = strings.Repeat("█", full) + strings.Repeat("░", trailLength-full)
 	}
-	return fmt.Sprintf("%s %3.0f", plot, t.Evidence)
+	return fmt.Sprintf("%3.0f %s", t.Evidence, plot)
 }
 
 // story is decisions, one line each, of which long ones go on below.

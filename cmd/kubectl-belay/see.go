@@ -158,7 +158,15 @@ func (s *session) rows(ctx context.Context) ([]view.Row, error) {
 	var rows []view.Row
 	for i := range list.Items {
 		r := &list.Items[i]
-		rows = append(rows, view.RowOf(r, by[client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}], s.now()))
+		in := view.Input{Rollout: r, Now: s.now()}
+		if view.Overdue(r, in.Now) {
+			// Only its run tells whether metrics judge it, and when they did.
+			run := &v1alpha1.RolloutRun{}
+			if s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Status.Run}, run) == nil {
+				in.Run = run
+			}
+		}
+		rows = append(rows, view.RowOf(in, by[client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}]))
 	}
 	view.Worst(rows)
 	return rows, nil

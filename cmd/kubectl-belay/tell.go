@@ -14,7 +14,7 @@ import (
 )
 
 // aboutRun is a command about one run.
-func (a *app) aboutRun(cmd *cobra.Command, screen func(*v1alpha1.Rollout, *v1alpha1.RolloutRun) string) *cobra.Command {
+func (a *app) aboutRun(cmd *cobra.Command, screen func(view.Input) string) *cobra.Command {
 	cmd.Args = cobra.MaximumNArgs(1)
 	cmd.ValidArgsFunction = a.completeRuns
 	o := outputOf(cmd)
@@ -30,7 +30,14 @@ func (a *app) aboutRun(cmd *cobra.Command, screen func(*v1alpha1.Rollout, *v1alp
 		if _, ok := o.screen(); !ok {
 			return a.print(o, run)
 		}
-		_, err = fmt.Fprint(a.streams.Out, screen(rollout, run))
+		in := view.Input{Rollout: rollout, Run: run, Now: a.now()}
+		if rollout != nil {
+			// What to do next depends on what it declares, as far as that may be read.
+			if deployment, err := s.deployment(cmd.Context(), rollout); err == nil {
+				in.Deployment = deployment
+			}
+		}
+		_, err = fmt.Fprint(a.streams.Out, screen(in))
 		return err
 	}
 	return cmd
@@ -45,8 +52,8 @@ func (a *app) why() *cobra.Command {
 		Example: `  kubectl belay why checkout
   kubectl belay why checkout-9fd21c3b07-4
   kubectl belay why checkout -o yaml`,
-	}, func(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) string {
-		return whyScreen(a.terminal, view.Explain(rollout, run), a.now())
+	}, func(in view.Input) string {
+		return whyScreen(a.terminal, view.Explain(in), in.Now)
 	})
 }
 
@@ -57,10 +64,10 @@ func (a *app) log() *cobra.Command {
 		Long:  "Tell all recorded decisions of a run in order, each with its time and its reason. RUN is a RolloutRun, or a Rollout for its newest run.",
 		Example: `  kubectl belay log checkout
   kubectl belay log checkout-9fd21c3b07-4`,
-	}, func(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) string {
+	}, func(in view.Input) string {
 		p := a.terminal.paint()
-		p.line(cell{"Run " + run.Name, bold}, cell{"  started " + run.Spec.StartedAt.UTC().Format(time.RFC3339), dim})
-		p.story(view.Story(rollout, run), a.now())
+		p.line(cell{"Run " + in.Run.Name, bold}, cell{"  started " + in.Run.Spec.StartedAt.UTC().Format(time.RFC3339), dim})
+		p.story(view.Story(in.Rollout, in.Run), in.Now)
 		return p.String()
 	})
 }
@@ -73,8 +80,8 @@ func (a *app) show() *cobra.Command {
 			"-o yaml has the whole record with the pinned inputs.",
 		Example: `  kubectl belay show checkout-9fd21c3b07-4
   kubectl belay show checkout-9fd21c3b07-4 -o yaml`,
-	}, func(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) string {
-		return showScreen(a.terminal, view.Explain(rollout, run), run)
+	}, func(in view.Input) string {
+		return showScreen(a.terminal, view.Explain(in), in.Run)
 	})
 }
 

@@ -70,7 +70,7 @@ func (a *app) await(ctx context.Context, s *session, rollout *v1alpha1.Rollout, 
 	if v.image != "" {
 		what = "image " + view.Text(v.image, 200)
 	}
-	fmt.Fprintf(a.streams.Out, "Waiting for %s of Rollout %s, at most %s. Now: %s\n", what, rollout.Name, view.Short(timeout), view.Text(rollout.Status.Message, 1024))
+	fmt.Fprintf(a.streams.Out, "Waiting for %s of Rollout %s, at most %s. Now: %s\n", what, rollout.Name, view.Short(timeout), inShort(view.Rollout(view.Input{Rollout: rollout, Now: a.now()}).Why))
 	return a.follow(ctx, s, rollout, timeout, func(r *v1alpha1.Rollout) (bool, error) {
 		_, declared, err := s.declared(ctx, r)
 		if err != nil && !apierrors.IsForbidden(err) {

@@ -50,8 +50,10 @@ type Account struct {
 	Effects map[string]string
 }
 
-// Explain is the account of a run. The Rollout may be nil.
-func Explain(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) Account {
+// Explain is the account of the given run, also of one before the Rollout's present one. The
+// Rollout may be nil.
+func Explain(in Input) Account {
+	rollout, run := in.Rollout, in.Run
 	spec, status := &run.Spec, &run.Status
 	a := Account{
 		Namespace: run.Namespace, Run: run.Name, Rollout: Text(spec.Rollout.Name, 253), Outcome: status.Outcome, Started: spec.StartedAt.Time,
@@ -70,7 +72,7 @@ func Explain(rollout *v1alpha1.Rollout, run *v1alpha1.RolloutRun) Account {
 	a.Changed = changed(run)
 	if rollout != nil {
 		a.Present = present(rollout)
-		a.Actions, a.Effects = actions(rollout, run)
+		a.Actions, a.Effects = offered(in)
 		if a.Outcome == "" && rollout.Status.Run == run.Name {
 			a.Message = Text(rollout.Status.Message, 1024)
 		}

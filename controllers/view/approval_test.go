@@ -18,7 +18,7 @@ func TestAnAccountNamesWhatPeopleEnded(t *testing.T) {
 		run.Status.Decisions = append(run.Status.Decisions, v1alpha1.DecisionRecord{Rule: rule, Why: rule + " by ann"})
 	}
 	var got []string
-	for _, d := range Explain(nil, run).Steered {
+	for _, d := range Explain(Input{Run: run}).Steered {
 		got = append(got, d.Why)
 	}
 	if want := []string{"SkipRequested by ann", "ApproveRequested by ann", "PromoteRequested by ann"}; !slices.Equal(got, want) {
@@ -61,7 +61,7 @@ func TestAWaitForAnApprovalIsShown(t *testing.T) {
 	if left, over := screen.Steps[0].Left(); left != 0 || over != 15*time.Minute {
 		t.Errorf("%s of the hold are left, it is over for %s", left, over)
 	}
-	row := RowOf(r, "ann", now)
+	row := RowOf(Input{Rollout: r, Now: now}, "ann")
 	if row.State != StateApproval || row.Next != "approve step 1/2" || row.Step != "1/2" || !row.Since.Equal(since.Time) {
 		t.Errorf("row %+v", row)
 	}

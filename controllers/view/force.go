@@ -7,6 +7,12 @@ import (
 	"belay.dev/belay/controllers/workload"
 )
 
+// What stands in an offered command for what a person has to give.
+const (
+	AnyImage     = "IMAGE"
+	AnyContainer = "CONTAINER"
+)
+
 // force is the bypass that helps where a version waits for what may not come, and its effect;
 // empty elsewhere: a candidate on its way has kubectl belay promote, which keeps the bake.
 func force(in Input, state State) (name, effect string) {
@@ -15,7 +21,7 @@ func force(in Input, state State) (name, effect string) {
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack:
 		// What is declared was rejected. A fix is another version.
-		return "bypass --image " + container(in.Deployment) + "=IMAGE", "a fix" + then
+		return "bypass --image " + container(in.Deployment) + "=" + AnyImage, "a fix" + then
 	case unseen(in) != "":
 		return "bypass", plainTag(declared(in)) + then
 	case s.Phase != v1alpha1.PhaseGating && !s.Phase.Armed() && !firedNative(s):
@@ -44,5 +50,5 @@ func container(deployment *unstructured.Unstructured) string {
 			}
 		}
 	}
-	return "CONTAINER"
+	return AnyContainer
 }

@@ -21,16 +21,17 @@ type Row struct {
 	Message string
 }
 
-// RowOf is the row of a Rollout. By is the annotation pushed-by of its Deployment.
-func RowOf(r *v1alpha1.Rollout, by string, now time.Time) Row {
+// RowOf is the row of a Rollout, which needs its run only when it is Overdue. By is the
+// annotation pushed-by of its Deployment.
+func RowOf(in Input, by string) Row {
+	r, state := in.Rollout, stateOf(in)
 	s := &r.Status
-	state := StateOf(r)
 	row := Row{Namespace: r.Namespace, Name: r.Name, State: state, Serving: Text(s.Serving, 256), By: Text(by, 256),
-		Since: since(s, state), Message: Text(s.Message, 1024)}
+		Since: since(in, state), Message: Text(s.Message, 1024)}
 	if s.Phase.InRun() && s.Step != nil {
 		row.Step = Text(s.Step.Display, 16)
 	}
-	row.Next = nextOf(r, state, now)
+	row.Next = nextOf(r, state, in.Now)
 	switch {
 	case s.Rollback != nil:
 		row.Trigger = Text(s.Rollback.Trigger, 256)

@@ -16,18 +16,35 @@ func why(in Input, screen Screen) string {
 		if eta := t.ETA(); eta > 0 {
 			sentence += ", about " + Short(eta) + " at the present rate"
 		}
-		return sentence + " (" + t.Name + ")."
+		sentence += " (" + t.Name + ")."
+		if bad := overTheBar(screen); bad != nil {
+			sentence = fmt.Sprintf("%s measures %s, wanted %s: evidence enough to roll back, if it lasts. ", bad.Name, bad.Now, bad.Wanted) + sentence
+		}
+		return sentence
 	}
 	message := Text(s.Message, 1024)
 	switch {
 	case message == "":
-		return "Belay has decided nothing yet: if that lasts, look whether its controller runs."
+		return "Belay has decided nothing yet: if that lasts, kubectl belay doctor tells whether its controller runs."
+	case screen.State == StateUnjudged:
+		message = fmt.Sprintf("No verdict for %s: no metric rolls %s back, and it keeps its requests. The last that Belay said: %s", Short(silence(in)), Tag(s.Candidate), message)
 	case screen.State == StateRolledBack && s.Stable != nil:
 		message = strings.TrimPrefix(message, "rolled back to "+Text(s.Stable.Image, 512)+": ")
 	case screen.State == StateStable && len(s.History) > 0 && s.History[0].Outcome == v1alpha1.OutcomeBypassed:
 		message = "Not judged: " + Text(s.History[0].Message, 1024)
 	}
 	return message
+}
+
+// overTheBar is the enforcing trigger that has not decided, and has all the evidence that it
+// needs to fire: it fires as soon as no burst explains it. Nil when there is none.
+func overTheBar(screen Screen) *Trigger {
+	for i := range screen.Triggers {
+		if t := &screen.Triggers[i]; !t.Observes && t.Outcome == v1alpha1.VerdictInconclusive && t.Evidence >= 100 && t.Now != "" {
+			return t
+		}
+	}
+	return nil
 }
 
 // missing is what a Rollout that holds waits for: the enforcing trigger that still needs
@@ -76,6 +93,8 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		return "push, revert or retry"
 	case StateStalled:
 		return "a person has to act"
+	case StateUnjudged:
+		return "kubectl belay doctor"
 	case StateWaiting:
 		if lacksBudget(s) {
 			return "starts when there is budget"

@@ -19,6 +19,9 @@ type State string
 const (
 	// StateStalled needs a person: something keeps Belay from going on.
 	StateStalled State = "stalled"
+	// StateUnjudged is a candidate with requests, and a judge or a controller that is silent:
+	// nothing rolls it back.
+	StateUnjudged State = "not judged"
 	// StateRolledBack needs a person too: stable serves, and the Deployment still declares
 	// the rejected version.
 	StateRolledBack State = "rolled back"
@@ -41,7 +44,7 @@ const (
 	StateStable State = "stable"
 )
 
-var worstFirst = []State{StateStalled, StateRolledBack, StateBypassed, StateRollingBack, StateHolding, StateApproval, StateWaiting, StatePaused,
+var worstFirst = []State{StateStalled, StateUnjudged, StateRolledBack, StateBypassed, StateRollingBack, StateHolding, StateApproval, StateWaiting, StatePaused,
 	StateProgressing, StatePromoting, StateBaking, StateHandingOver, StateNew, StateStable}
 
 func (s State) rank() int { return slices.Index(worstFirst, s) }
@@ -79,6 +82,15 @@ func StateOf(r *v1alpha1.Rollout) State {
 	default:
 		return state
 	}
+}
+
+// stateOf is the state at a moment, as far as what was read tells.
+func stateOf(in Input) State {
+	state := StateOf(in.Rollout)
+	if state != StateStalled && silence(in) > 0 {
+		return StateUnjudged
+	}
+	return state
 }
 
 // condition is the one of a kind when it is True, or else nil.
@@ -133,7 +145,10 @@ func headline(r *v1alpha1.Rollout, state State) string {
 		word += ": " + Text(reason, 63)
 	}
 	if s.Phase.InRun() && s.Step != nil {
-		return fmt.Sprintf("%s at %d %%", word, max(s.Step.Weight.Observed, 0))
+		word = fmt.Sprintf("%s at %d %%", word, max(s.Step.Weight.Observed, 0))
+	}
+	if state == StateUnjudged {
+		word += ": controller or judge silent"
 	}
 	return word
 }
@@ -157,9 +172,12 @@ func preflight(s *v1alpha1.RolloutStatus) *v1alpha1.PreflightStatus {
 }
 
 // since is when the state began, as far as the status tells.
-func since(s *v1alpha1.RolloutStatus, state State) time.Time {
+func since(in Input, state State) time.Time {
+	s := &in.Rollout.Status
 	kinds := []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionReady}
 	switch {
+	case state == StateUnjudged:
+		return in.Now.Add(-silence(in))
 	case state == StatePaused && s.CommandedPause() != nil:
 		return s.Pause.At.Time
 	case state == StateApproval && s.Step != nil && s.Step.AwaitsApprovalSince != nil:

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,12 +44,20 @@ type Trigger struct {
 // Missing is how many requests a pass still needs.
 func (t Trigger) Missing() int64 { return max(t.Needed-t.Requests, 0) }
 
-// ETA is when they will have come at the present rate; 0 when that is not known.
+// ETA is when they will have come at the present rate, rounded up as the judge's messages
+// round it: to 5 s, whole minutes or whole hours; 0 when that is not known.
 func (t Trigger) ETA() time.Duration {
 	if t.Rate <= 0 || t.Missing() == 0 {
 		return 0
 	}
-	return time.Duration(float64(t.Missing()) / t.Rate * float64(time.Second)).Round(time.Second)
+	left, unit := float64(t.Missing())/t.Rate, time.Hour
+	switch {
+	case left <= time.Minute.Seconds():
+		unit = 5 * time.Second
+	case left <= time.Hour.Seconds():
+		unit = time.Minute
+	}
+	return time.Duration(math.Ceil(left/unit.Seconds())) * unit
 }
 
 // triggers are those of the Rollout's status, with the figures of its run.
@@ -86,6 +95,17 @@ func silence(in Input) time.Duration {
 		return silent
 	}
 	return 0
+}
+
+// Overdue is whether a run in progress may be silent, by the verdicts that its Rollout's status
+// has, which repeats one no more often than every 30 s.
+func Overdue(r *v1alpha1.Rollout, now time.Time) bool {
+	if !r.Status.Judged() {
+		return false
+	}
+	return !slices.ContainsFunc(r.Status.Verdicts, func(v v1alpha1.VerdictStatus) bool {
+		return v.EvaluatedAt != nil && now.Sub(v.EvaluatedAt.Time) <= v1alpha1.VerdictsSilent
+	})
 }
 
 // measures is whether any trigger of a run is judged by metrics.

@@ -118,18 +118,18 @@ func notes(in Input) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, Text(fmt.Sprintf(format, args...), 700)) }
 	if silent := silence(in); silent > 0 {
-		add("Last judged %s ago, which is longer than %s: the judge, or the whole controller, is silent. These verdicts promote nothing any more: look whether Belay's controller runs.",
+		add("Last judged %s ago, which is longer than %s: the judge, or the whole controller, is silent. These verdicts promote nothing any more: kubectl belay doctor tells what is wrong. "+
+			"Commands wait until the controller is back; to take the canary's requests away now: docs/runbook.md#take-the-canarys-requests-away.",
 			Short(silent), Short(v1alpha1.VerdictsSilent))
 	}
 	if s.Refusal != nil {
 		add("The API server refuses, for %s: %s: %s", Short(in.Now.Sub(s.Refusal.Since.Time)), s.Refusal.Effect, s.Refusal.Message)
 	}
-	if tag := unseen(in); tag != "" {
-		by := declaredBy(in)
-		if by != "" {
-			by = ", pushed by " + by
-		}
-		add("The Deployment declares %s%s, which Belay has not looked at yet. If that lasts, look whether its controller runs.", tag, by)
+	if unanswered(in.Rollout) {
+		add("Waits for Belay's answer: %s. Until then only an Abort may take its place. If that lasts, kubectl belay doctor tells whether its controller runs.", unansweredCommand(in))
+	}
+	if push := Unseen(in); push != "" {
+		add("%s. If that lasts, kubectl belay doctor tells whether its controller runs.", push)
 	}
 	for _, kind := range []string{v1alpha1.ConditionInvariantViolated, v1alpha1.ConditionTrafficConflict} {
 		if c := condition(s, kind); c != nil {

@@ -65,17 +65,14 @@ const shownDecisions = 5
 // Rollout is the screen of a Rollout.
 func Rollout(in Input) Screen {
 	s := &in.Rollout.Status
-	state := StateOf(in.Rollout)
+	state := stateOf(in)
 	chain := chainOf(in.Rollout, in.Run)
 	screen := Screen{
 		Namespace: in.Rollout.Namespace, Name: in.Rollout.Name, State: state, Headline: headline(in.Rollout, state),
-		Since: since(s, state), Versions: versions(in), Triggers: triggers(in),
+		Since: since(in, state), Versions: versions(in), Triggers: triggers(in),
 		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in),
 	}
-	screen.Actions, screen.Effects = actions(in.Rollout, in.Run)
-	if name, effect := force(in, state); name != "" {
-		screen.Actions, screen.Effects[name] = append(screen.Actions, name), effect
-	}
+	screen.Actions, screen.Effects = offered(in)
 	if s.Phase.InRun() && s.Step != nil {
 		screen.Weight = &s.Step.Weight
 		screen.Steps = steps(in)

@@ -324,7 +324,7 @@ func TestAScreenOfAlmostNothing(t *testing.T) {
 			t.Errorf("phase %q: %+v", phase, screen)
 		}
 	}
-	account := view.Explain(nil, &v1alpha1.RolloutRun{})
+	account := view.Explain(view.Input{Run: &v1alpha1.RolloutRun{}})
 	if account.FailedRequests != -1 || account.ToZero >= 0 || account.Present != "" || len(account.Actions) != 0 {
 		t.Errorf("a run with nothing in it: %+v", account)
 	}
@@ -353,7 +353,7 @@ func TestWhatItWaitsForEnforces(t *testing.T) {
 	})
 	run := &v1alpha1.RolloutRun{}
 	spec := v1alpha1.GuardrailSpec{MinimumSamples: 200}
-	analysis := &v1alpha1.AnalysisStatus{}
+	analysis := &v1alpha1.AnalysisStatus{EvaluatedAt: &metav1.MicroTime{Time: now}}
 	from, evaluated := metav1.NewMicroTime(now.Add(-100*time.Second)), metav1.NewMicroTime(now)
 	for name, c := range map[string]struct {
 		mode  v1alpha1.Mode
@@ -366,16 +366,16 @@ func TestWhatItWaitsForEnforces(t *testing.T) {
 	}
 	run.Spec.Guardrails, run.Status.Analysis = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: spec}}, analysis
 	screen := view.Rollout(view.Input{Rollout: r, Run: run, Now: now})
-	if want := "Waiting for requests: 100 of 200 at this weight, about 1m40s at the present rate (g/enforces)."; screen.Why != want {
+	if want := "Waiting for requests: 100 of 200 at this weight, about 2m at the present rate (g/enforces)."; screen.Why != want {
 		t.Errorf("%s, want %s", screen.Why, want)
 	}
-	if want := "needs 100 more requests ~1m40s"; screen.Next != want {
+	if want := "needs 100 more requests ~2m"; screen.Next != want {
 		t.Errorf("next: %s, want %s", screen.Next, want)
 	}
 	// Requests are not all that is missing.
 	for outcome, want := range map[v1alpha1.VerdictOutcome]string{
 		v1alpha1.VerdictInconclusive: "needs 100 more requests, and g/pods to pass", v1alpha1.VerdictError: "needs 100 more requests, and g/pods to pass",
-		v1alpha1.VerdictPass: "needs 100 more requests ~1m40s",
+		v1alpha1.VerdictPass: "needs 100 more requests ~2m",
 	} {
 		other := r.DeepCopy()
 		other.Status.Verdicts = append(other.Status.Verdicts, v1alpha1.VerdictStatus{Kind: "Guardrail", Guardrail: "g", Trigger: "pods", Outcome: outcome})
