@@ -30,7 +30,7 @@ var evidenceBugs = []bug{
 	{
 		name: "decisions-unbounded", breaks: explained,
 		file:   "controllers/evidence/record.go",
-		old:    "if next.Seq >= MaxDecisions || !e.Last && Full(next) || !hasRoom(next.Pending, e) {",
+		old:    "if next.Seq >= MaxDecisions || !e.Last && Full(next) || waits(next, known, e) && fullForWaits(next) || !hasRoom(next.Pending, e) {",
 		is:     "if !hasRoom(next.Pending, e) {",
 		checks: []check{tests(evidence, "")},
 	},
