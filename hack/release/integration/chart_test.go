@@ -25,7 +25,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	packing "belay.dev/belay/hack/release/internal/archive"
-	oci "belay.dev/belay/hack/release/internal/image"
 	"belay.dev/belay/hack/release/internal/manifests"
 )
 
@@ -145,18 +144,19 @@ func TestInstallYAMLMakesItsNamespaceFirst(t *testing.T) {
 	g.Expect(there).To(HaveKey("Deployment belay-controller"))
 }
 
-// TestTheControllerHasTheImagesGroup: container runtimes give a process whose user was set
-// by the kubelet root's group, whatever the image says.
-func TestTheControllerHasTheImagesGroup(t *testing.T) {
+// TestNoGroupWithoutAUser: a container runtime refuses a pod that names a group and no user, and
+// a named user is refused where namespaces have ranges of their own (OpenShift).
+func TestNoGroupWithoutAUser(t *testing.T) {
 	g := NewWithT(t)
 	found := 0
 	for _, o := range append(installed(t), rendered(t, "belay", nil)...) {
 		if o.GetKind() != "Deployment" {
 			continue
 		}
-		group, _, err := unstructured.NestedFieldNoCopy(o.Object, "spec", "template", "spec", "securityContext", "runAsGroup")
+		context, _, err := unstructured.NestedMap(o.Object, "spec", "template", "spec", "securityContext")
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(group).To(BeNumerically("==", oci.Group))
+		g.Expect(context).To(HaveKey("runAsNonRoot"))
+		g.Expect(context).NotTo(Or(HaveKey("runAsGroup"), HaveKey("runAsUser")))
 		found++
 	}
 	g.Expect(found).To(Equal(2))
