@@ -166,32 +166,27 @@ func (s RegressionState) continues() bool {
 
 // Observe returns the state after a ledger's newest poll; the argument is not changed. A
 // repeated poll adds nothing. When polls were not observed, this one contains their counts,
-// and Skip has kept which pods they are of. With settings out of range the state stays, and a
-// state that cannot be continued is replaced.
+// and Skip has kept which pods they are of. With settings out of range the state stays.
 func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	if !r.sound() {
 		return s
 	}
-	if !s.continues() {
-		s = AfterLosing(s.Restarts() + 1)
-	}
 	s = r.Skip(s, l)
 	s.Sustained = r.sustainedRule()
-	weight := r.Quality.Weight
-	if l.StageFrom.IsZero() {
-		// Until the gateway acknowledges the next weight, the last one is in force.
-		weight = s.Trail.weight()
-	}
-	before := s.Shift
-	s.Shift = before.follow(s.Trail, l, weight)
 	s.Trail = s.Trail.under(r.rule(), s.Evidence)
-	if s.Shift.begins(before) {
-		s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, l.EvaluatedAt.UnixMilli(), r.Quality.freshness().Milliseconds())
-	}
-	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), weight, *s.Unobserved, s.Shift.apart(before).Add(s.Shift.late(l)))
+	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), r.weight(s, l), *s.Unobserved)
 	s.Unobserved = nil
 	s.Alone = r.aloneRule(s, l)
 	return s
+}
+
+// weight of the candidate at a poll. Until the gateway acknowledges the next one, the last one
+// is in force.
+func (r Regression) weight(s RegressionState, l Ledger) int {
+	if l.StageFrom.IsZero() {
+		return s.Trail.weight()
+	}
+	return r.Quality.Weight
 }
 
 func (r Regression) rule() Rule { return Rule{r.Worse, r.limit(), r.threshold()} }

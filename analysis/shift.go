@@ -70,7 +70,7 @@ func (f Shift) follow(t Trail, l Ledger, weight int) Shift {
 func (f Shift) begins(since Shift) bool { return f.Before != nil && f.Stage != since.Stage }
 
 // apart is what of the candidate's has become compared with nothing since the shift at the
-// look before.
+// poll before.
 func (f Shift) apart(since Shift) Counts {
 	if f.Stage != since.Stage {
 		return f.Apart

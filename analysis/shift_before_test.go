@@ -94,11 +94,6 @@ func TestAnIncidentThatEndsShortlyAfterAChangeOfWeightIsNoEvidence(t *testing.T)
 	of := func(before, after float64) []pace {
 		return []pace{{0, before, 0}, {600, before, 1}, {raisedAt, after, 1}, {612, after, 0.005}}
 	}
-	counter := func(name string, paces []pace, now, offset int) PodCounter {
-		second := offset + (now-offset)/15*15
-		c := countersAt(paces, float64(second))
-		return pod(name, second, c.Total, c.Bad)
-	}
 	var s RegressionState
 	var l Ledger
 	for now := 15; now <= 900; now += 15 {
@@ -108,8 +103,8 @@ func TestAnIncidentThatEndsShortlyAfterAChangeOfWeightIsNoEvidence(t *testing.T)
 		}
 		l = l.Advance(Poll{
 			EvaluatedAt: at(now),
-			Canary:      []PodCounter{counter("c", of(500, 950), now, 7)},
-			Stable:      []PodCounter{counter("s", of(500, 50), now, 13)},
+			Canary:      []PodCounter{sampled("c", of(500, 950), now, 7)},
+			Stable:      []PodCounter{sampled("s", of(500, 50), now, 13)},
 		}, from)
 		s = grown(weight).Observe(s, l)
 		if e, enough := s.Relative.LogE(), grown(weight).threshold(); e >= enough {

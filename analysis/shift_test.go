@@ -25,17 +25,19 @@ func countersAt(paces []pace, second float64) Counts {
 	return Counts{math.Floor(c.Total), math.Floor(c.Bad)}
 }
 
+// sampled is a pod at a poll that is scraped every 15 s, at an offset.
+func sampled(name string, paces []pace, now, offset int) PodCounter {
+	second := offset + (now-offset)/15*15
+	c := countersAt(paces, float64(second))
+	return pod(name, second, c.Total, c.Bad)
+}
+
 // raisedAt is the second at which the weight changes in these tests, 9 s before a poll.
 const raisedAt = 606
 
 // raised are the ledgers of polls every 15 s of two canary and two stable pods, scraped at
 // seconds 5, 10, 8 and 1 of each interval.
 func raised(canary, stable []pace) []Ledger {
-	sampled := func(name string, paces []pace, now, offset int) PodCounter {
-		second := offset + (now-offset)/15*15
-		c := countersAt(paces, float64(second))
-		return pod(name, second, c.Total, c.Bad)
-	}
 	out := []Ledger{{}}
 	for now := 15; now <= 900; now += 15 {
 		from := start

@@ -149,12 +149,11 @@ func (t Trail) shifted(e Evidence, now, fresh int64) (Trail, Evidence) {
 }
 
 // follow adds a look at a ledger to a trail and to its evidence. A look without new requests
-// or with invalid counts adds nothing. scrapes are those since the
-// look before, and apart is what of the candidate's the relative evidence leaves out.
+// or with invalid counts adds nothing. scrapes are those since the look before.
 //
 // The evidence is computed from the trail's own sums, not from the ledger's: for counts that
 // are not whole numbers the two may differ in the last bit.
-func (t Trail) follow(e Evidence, l Ledger, weight int, scrapes Unobserved, apart Counts) (Trail, Evidence) {
+func (t Trail) follow(e Evidence, l Ledger, weight int, scrapes Unobserved) (Trail, Evidence) {
 	canary, stable := t.counted()
 	look := Look{Canary: l.Canary.minus(canary), Stable: l.Stable.minus(stable), Weight: weight}
 	if look.Canary == (Counts{}) && look.Stable == (Counts{}) || !l.Canary.sound() || !l.Stable.sound() {
@@ -169,9 +168,9 @@ func (t Trail) follow(e Evidence, l Ledger, weight int, scrapes Unobserved, apar
 	if len(t.Looks) > maxLooks {
 		t = t.shorten()
 	}
-	e.Relative.Canary = e.Relative.Canary.Add(apart.atMost(look.Canary))
+	e.Relative.Canary = e.Relative.Canary.Add(scrapes.Apart.atMost(look.Canary))
 	e = e.settle(canary.Add(look.Canary), stable.Add(look.Stable), t.Rule)
-	if apart != (Counts{}) {
+	if scrapes.Apart != (Counts{}) {
 		t = t.settled(e)
 	}
 	return t, e

@@ -11,11 +11,17 @@ type Unobserved struct {
 	Counts
 	// Parts are the scrapes whose pod and time matter. Their times are in Unix milliseconds.
 	Parts []Part `json:"parts,omitempty"`
+	// Apart is what of them is compared with nothing, because of a shift.
+	Apart Counts `json:"apart,omitzero"`
 }
 
 // Skip returns the state after a poll that the ledger has counted, when it is not observed; the
-// argument is not changed. A repeated poll adds nothing.
+// argument is not changed. A repeated poll adds nothing. Of the settings it needs WarmUp and
+// Quality. A state that cannot be continued is replaced.
 func (r Regression) Skip(s RegressionState, l Ledger) RegressionState {
+	if !s.continues() {
+		s = AfterLosing(s.Restarts() + 1)
+	}
 	if s.Began == 0 {
 		s.Began = max(0, l.StageFrom.UnixMilli())
 	}
@@ -26,6 +32,14 @@ func (r Regression) Skip(s RegressionState, l Ledger) RegressionState {
 	if at := l.EvaluatedAt.UnixMilli(); at > max(u.At, s.Trail.newest()) {
 		u = u.add(l.Fresh, s.Began, r.WarmUp.Milliseconds())
 		u.At = at
+		before := s.Shift
+		s.Shift = before.follow(s.Trail, l, r.weight(s, l))
+		if s.Shift.begins(before) {
+			// It leaves out everything since the newest look, so this too.
+			u.Apart = Counts{}
+			s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, at, r.Quality.freshness().Milliseconds())
+		}
+		u.Apart = u.Apart.Add(s.Shift.apart(before)).Add(s.Shift.late(l))
 	}
 	s.Unobserved = &u
 	return s

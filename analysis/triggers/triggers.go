@@ -71,7 +71,7 @@ func skipped(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, befo
 	if trigger.Regression == nil {
 		return nil
 	}
-	after := analysis.Regression{WarmUp: g.WarmUpOf(trigger)}.Skip(before, look.Ledger)
+	after := analysis.Regression{WarmUp: g.WarmUpOf(trigger), Quality: look.Quality}.Skip(before, look.Ledger)
 	return &after
 }
 

@@ -45,3 +45,18 @@ func TestAPollWithoutAVerdictIsKept(t *testing.T) {
 		t.Errorf("%d looks, want 2, the last with all three scrapes: %+v", n, looks)
 	}
 }
+
+// What a change of weight leaves out is known from a poll that has no verdict, too.
+func TestAPollWithoutAVerdictSeesAChangeOfWeight(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	g := v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Name: "errors", Objective: "99.9"}}}
+	regression := v1alpha1.Trigger{SLO: "errors", Regression: &v1alpha1.RegressionTrigger{WorseThan: "1.5", Burn: "2", FalseAlarm: "0.01"}}
+	for weight, shift := range map[int]bool{50: false, 90: true} {
+		p := analysis.Poll{EvaluatedAt: start.Add(time.Minute), ScrapeInterval: 15 * time.Second}
+		quality := analysis.Quality{ScrapeInterval: 15 * time.Second, ReadyPods: 2, Weight: weight}
+		_, after := Judge(g, regression, Look{Counted: p, Judged: p, Ledger: analysis.Ledger{}.Advance(p, start), Quality: quality, Regressions: 1}, analysis.RegressionState{})
+		if after == nil || (after.Shift.Before != nil) != shift {
+			t.Errorf("first weight %d: the state is %+v, want a shift: %v", weight, after, shift)
+		}
+	}
+}

@@ -21,7 +21,7 @@ func clock(second float64) time.Time {
 type rule interface {
 	judge(l analysis.Ledger, q analysis.Quality) analysis.Outcome
 	// skip is told of a ledger whose poll does not suffice for a verdict.
-	skip(l analysis.Ledger)
+	skip(l analysis.Ledger, q analysis.Quality)
 }
 
 // belay polls a run into a ledger as controllers/judge does, and asks the rule that
@@ -40,7 +40,7 @@ func belay(start func(s *scenario) rule) judge {
 			}
 			_, fresh := quality.Judge(seen.judged)
 			if _, ok := l.Answers(seen.judged); !ok || !fresh {
-				asked.skip(l)
+				asked.skip(l, quality)
 				continue
 			}
 			if asked.judge(l, quality) == analysis.Fail {
@@ -160,7 +160,10 @@ func (d *byDefault) judge(l analysis.Ledger, q analysis.Quality) analysis.Outcom
 	return d.Judge(d.state, l).Outcome()
 }
 
-func (d *byDefault) skip(l analysis.Ledger) { d.state = d.Skip(d.state, l) }
+func (d *byDefault) skip(l analysis.Ledger, q analysis.Quality) {
+	d.Given(q, 0, "")
+	d.state = d.Skip(d.state, l)
+}
 
 // byBurn is the burn trigger with the API's defaults.
 type byBurn struct {
@@ -176,4 +179,4 @@ func (b byBurn) judge(l analysis.Ledger, _ analysis.Quality) analysis.Outcome {
 	return b.Judge(l.Mature(b.warmUp)).Outcome()
 }
 
-func (b byBurn) skip(analysis.Ledger) {}
+func (b byBurn) skip(analysis.Ledger, analysis.Quality) {}

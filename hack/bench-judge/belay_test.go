@@ -20,7 +20,7 @@ func (l *ledgers) judge(now analysis.Ledger, q analysis.Quality) analysis.Outcom
 	return analysis.Pass
 }
 
-func (l *ledgers) skip(analysis.Ledger) { l.skipped++ }
+func (l *ledgers) skip(analysis.Ledger, analysis.Quality) { l.skipped++ }
 
 func judged(s scenario, l load) (*world, *ledgers) {
 	w, asked := built(s, l, 6), &ledgers{}
