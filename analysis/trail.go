@@ -132,19 +132,13 @@ func (t Trail) shifted(e Evidence, now, fresh int64) (Trail, Evidence) {
 	if e.empty() {
 		return t, e
 	}
-	before := Evidence{}
-	if t.Before != nil {
-		before = *t.Before
-	}
-	canary, stable := t.Canary, t.Stable
-	for _, l := range t.Looks[t.Settled:] {
-		if t.From+l.After > now-fresh {
+	for i := t.Settled; i < len(t.Looks); i++ {
+		if t.From+t.Looks[i].After > now-fresh {
+			before, _, _ := t.replay(t.Looks[t.Settled:i])
 			e.Relative = e.Relative.atMost(before.Relative)
 		}
-		canary, stable = canary.Add(l.Canary), stable.Add(l.Stable)
-		before = before.settle(canary, stable, t.Rule)
 	}
-	e.Relative.Canary, e.Relative.Stable = canary, stable
+	e.Relative.Canary, e.Relative.Stable = t.counted()
 	return t.settled(e), e
 }
 
