@@ -95,9 +95,9 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	seen := fmt.Sprintf("canary %s, stable %s", canary, stable)
 	switch {
 	case canary.mean <= b.value:
-		v.Reason, v.Message = s.pass(canary, stable, before.Stable, l)
-		if v.Message = seen + v.Message; v.Reason == Healthy {
-			v.Message += b.below(canary.mean)
+		v.Reason, v.Message = Healthy, seen+b.below(canary.mean)
+		if missing := s.missing(canary, stable, before.Stable, l); missing != "" {
+			v.Reason, v.Message = Pending, seen+"; "+missing
 		}
 		return before.below(), v
 	case b.missing != "" && (!b.is || !stable.absent()):
@@ -116,19 +116,18 @@ func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Ver
 	return state, v
 }
 
-// pass is the verdict on a candidate that is not above, if what is known suffices for one. If
-// not, missing says what does not.
-func (s Saturation) pass(canary, stable usage, lasting Lasting, l Loads) (v Reason, missing string) {
+// missing says what a pass of a candidate that is not above needs besides; empty for nothing.
+func (s Saturation) missing(canary, stable usage, lasting Lasting, l Loads) string {
 	all := len(l.Canary)
 	switch {
 	case float64(canary.ready) < coverage*float64(all):
-		return Pending, fmt.Sprintf("; %d of the candidate's %d ready pods are within their warm-up of %s: a pass needs %.0f %% past it", all-canary.ready, all, s.WarmUp+s.Window, 100*coverage)
+		return fmt.Sprintf("%d of the candidate's %d ready pods are within their warm-up of %s: a pass needs %.0f %% past it", all-canary.ready, all, s.WarmUp+s.Window, 100*coverage)
 	case canary.oldest.Add(-s.Window).Before(l.StageFrom):
-		return Pending, "; a pass needs samples that were taken at the present weight"
+		return "a pass needs samples that were taken at the present weight"
 	case s.WorseThan > 0 && l.Weight > 0 && l.Weight < 100 && stable.known() && stable.comparable() && !lasting.known():
-		return Pending, "; a pass needs two samples of stable's at one weight, to compare with at weight 100"
+		return "a pass needs two samples of stable's at one weight, to compare with at weight 100"
 	}
-	return Healthy, ""
+	return ""
 }
 
 // baseline is what the candidate is compared with: stable's value, or the highest one that
@@ -324,7 +323,7 @@ func (s Saturation) bound(stable usage) (b bound) {
 	switch relative := s.WorseThan * stable.mean; {
 	case s.WorseThan <= 0:
 	case stable.idle && stable.absent():
-		b.missing = "stable was not sampled for long enough below weight 100 to compare with: without max the trigger cannot judge"
+		b.missing = "stable was not seen above 0 for long enough below weight 100 to compare with: without max the trigger cannot judge"
 	case stable.absent():
 		b.missing = "stable has no ready pods past their warm-up to compare with: without max the trigger cannot judge"
 	case !stable.known():

@@ -318,8 +318,8 @@ func TestAnIdleStableIsComparedAsItWas(t *testing.T) {
 	}{
 		"as much as stable had":   {memoryRule(maxOf(100)), 150, at(150, idle), Healthy, "canary 150, stable at most 150 before weight 100, peaks left out; 33.3 % below 1.5 times stable's (225)"},
 		"more than stable had":    {memoryRule(maxOf(100)), 150, at(300, idle), Pending, "stable at most 150 before weight 100, peaks left out; above 1.5 times stable's (225) for"},
-		"nothing to compare with": {memoryRule(nil), 0, at(40, undivided(using("s", now, 0))), BaselineMissing, "canary 40, stable gets no requests; stable was not sampled for long enough below weight 100 to compare with: without max the trigger cannot judge"},
-		"nor at this weight":      {memoryRule(nil), 0, early, BaselineMissing, "stable gets no requests; stable was not sampled"},
+		"nothing to compare with": {memoryRule(nil), 0, at(40, undivided(using("s", now, 0))), BaselineMissing, "canary 40, stable gets no requests; stable was not seen above 0 for long enough below weight 100 to compare with: without max the trigger cannot judge"},
+		"nor at this weight":      {memoryRule(nil), 0, early, BaselineMissing, "stable gets no requests; stable was not seen above 0"},
 		"max decides alone":       {memoryRule(maxOf(20)), 0, at(40, idle), Pending, "canary 40, stable gets no requests; above max 20 for"},
 		"below max":               {memoryRule(maxOf(20)), 0, at(10, idle), Healthy, "canary 10, stable gets no requests; 50.0 % below max 20"},
 		"max is the only bound":   {memoryRule(only(20)), 0, at(40, idle), Pending, "canary 40, stable 0; above max 20"},
