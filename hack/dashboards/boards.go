@@ -63,7 +63,7 @@ func rollout() *board {
 			query{`max by (trigger, statistic) (belay_trigger_statistic` + of + `, statistic=~"budgetSpent|limit"})`, "{{trigger}} {{statistic}}"}).Min(0)).
 		WithPanel(graph("Saturation", "What saturation triggers compare.", half, "none",
 			query{`max by (trigger, statistic) (belay_trigger_statistic` + of + `, statistic=~"canary|stable|bound"})`, "{{trigger}} {{statistic}}"})).
-		WithPanel(graph("Time in this run", "Since the run, its step, bake or rollback began.", half, "s",
+		WithPanel(graph("Time in this run", "Since the run, its step, bake or rollback began, and since its step waits for an approval.", half, "s",
 			query{`time() - max by (of) (belay_rollout_since_timestamp_seconds` + of + `})`, "{{of}}"}).Min(0)).
 		WithPanel(timeline("Conditions", "", half, query{`max by (condition) (belay_rollout_condition` + of + `})`, "{{condition}}"},
 			map[string]dashboard.ValueMappingResult{"0": value("False", "text"), "1": value("True", "blue")}))
