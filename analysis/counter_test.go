@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -104,14 +103,7 @@ func TestHistoryIsNeverCounted(t *testing.T) {
 				now := c.seen(i, weeks.Add(Counts{1200 * float64(i), float64(i)}))
 				s := readied(-1000, pod("s", 15*i, now.Total, now.Bad))
 				l = l.Advance(Poll{EvaluatedAt: at(15 * i), Stable: []PodCounter{s}}, start)
-				raw, err := json.Marshal(l)
-				if err != nil {
-					t.Fatal(err)
-				}
-				l = Ledger{}
-				if err := json.Unmarshal(raw, &l); err != nil {
-					t.Fatal(err)
-				}
+				l = restored(t, l)
 			}
 			if diff := cmp.Diff(c.want, l.Stable); diff != "" {
 				t.Errorf("counted (-want +got):\n%s", diff)
@@ -195,14 +187,7 @@ func TestWhatIsMissingIsBounded(t *testing.T) {
 	for i := range 20 {
 		total -= float64(1000 - 10*i)
 		l = l.Advance(canary(15*i, pod("c", 15*i, total, 0)), start)
-		raw, err := json.Marshal(l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l = Ledger{}
-		if err := json.Unmarshal(raw, &l); err != nil {
-			t.Fatal(err)
-		}
+		l = restored(t, l)
 	}
 	want := []Counts{{840, 0}, {830, 0}, {820, 0}, {810, 0}}
 	if diff := cmp.Diff(want, l.Pods["c"].Missing); diff != "" {

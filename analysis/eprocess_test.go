@@ -121,16 +121,8 @@ func TestEProcessContinuesWhereItWasStored(t *testing.T) {
 	var p EProcess
 	var c, s Counts
 	for _, i := range regressed {
-		stored, err := json.Marshal(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var restored EProcess
-		if err := json.Unmarshal(stored, &restored); err != nil {
-			t.Fatal(err)
-		}
 		c, s = c.Add(i.canary), s.Add(i.stable)
-		p = restored.observe(c, s, betRelative(1.5))
+		p = restored(t, p).observe(c, s, betRelative(1.5))
 		p = p.observe(c, s, betRelative(1.5)) // the same poll again
 	}
 	if diff := cmp.Diff(want, p); diff != "" {

@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -24,14 +23,7 @@ func TestALedgerWithoutItsYouth(t *testing.T) {
 		if second >= 60 {
 			p.Canary = append(p.Canary, readied(60, pod("b", second, b.Total, b.Bad)))
 		}
-		raw, err := json.Marshal(l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l = Ledger{}
-		if err := json.Unmarshal(raw, &l); err != nil {
-			t.Fatal(err)
-		}
+		l = restored(t, l)
 		l = l.Advance(p, from)
 		for i, pod := range []*Counts{&a, &b} {
 			bad := 1.0

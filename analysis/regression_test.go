@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -289,14 +288,7 @@ func TestRegressionContinuesWhereItWasStored(t *testing.T) {
 	var want, got RegressionState
 	for _, l := range twoPods(repeat(Counts{40, 3}, 40), repeat(Counts{1000, 1}, 40)) {
 		want = r.Observe(want, l)
-		stored, err := json.Marshal(got)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = RegressionState{}
-		if err := json.Unmarshal(stored, &got); err != nil {
-			t.Fatal(err)
-		}
+		got = restored(t, got)
 		got = r.Observe(r.Observe(got, l), l)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

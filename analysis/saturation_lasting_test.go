@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
 	"math"
 	"testing"
 	"time"
@@ -75,14 +74,7 @@ func TestWhatStableLastedAt(t *testing.T) {
 						l.Stable = unsampled(l.Stable)
 					}
 					state, _ = rule.Judge(state, l)
-					raw, err := json.Marshal(state)
-					if err != nil {
-						t.Fatal(err)
-					}
-					state = SaturationState{}
-					if err := json.Unmarshal(raw, &state); err != nil {
-						t.Fatal(err)
-					}
+					state = restored(t, state)
 				}
 			}
 			if got := state.Stable.Value; got != tc.want {

@@ -114,7 +114,7 @@ func TestAPodCountsSinceItIsReady(t *testing.T) {
 					} else {
 						p.Stable = []PodCounter{sample}
 					}
-					l = stored(t, l).Advance(p, start)
+					l = restored(t, l).Advance(p, start)
 					for _, s := range l.Fresh {
 						sum = sum.Add(s.Counts)
 						if s.ReadyAt > s.From {
@@ -171,10 +171,10 @@ func TestACandidateThatLosesItsReadinessByErrorsFails(t *testing.T) {
 	t.Error("a sixth of its requests are bad in every minute, and it does not fail")
 }
 
-// stored is a ledger as another process reads it.
-func stored(t *testing.T, l Ledger) (out Ledger) {
+// restored is a state or a ledger as another process reads it.
+func restored[T any](t *testing.T, kept T) (out T) {
 	t.Helper()
-	raw, err := json.Marshal(l)
+	raw, err := json.Marshal(kept)
 	if err != nil {
 		t.Fatal(err)
 	}

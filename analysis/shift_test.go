@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
 	"math"
 	"testing"
 
@@ -123,14 +122,7 @@ func TestWhatAShiftLeavesOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var s RegressionState
 			observe := func(l Ledger, weight int) {
-				raw, err := json.Marshal(grown(weight).Observe(s, l))
-				if err != nil {
-					t.Fatal(err)
-				}
-				s = RegressionState{}
-				if err := json.Unmarshal(raw, &s); err != nil {
-					t.Fatal(err)
-				}
+				s = restored(t, grown(weight).Observe(s, l))
 			}
 			for i, l := range all {
 				weight := c.before

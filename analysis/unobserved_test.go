@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -21,14 +20,7 @@ func TestPartsOfAPollThatWasSkipped(t *testing.T) {
 	for _, l := range all[7:9] {
 		s = r.Skip(r.Skip(s, l), l)
 	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stored RegressionState
-	if err := json.Unmarshal(raw, &stored); err != nil {
-		t.Fatal(err)
-	}
+	stored := restored(t, s)
 	if diff := cmp.Diff(s, stored); diff != "" {
 		t.Error("the stored state differs:\n" + diff)
 	}
