@@ -123,6 +123,14 @@ func (t Trail) weight() int {
 	return 0
 }
 
+// newest is the evaluation time of the newest look in Unix milliseconds, 0 without one.
+func (t Trail) newest() int64 {
+	if len(t.Looks) == 0 {
+		return 0
+	}
+	return t.From + t.Looks[len(t.Looks)-1].After
+}
+
 // shifted returns the trail and its evidence at the beginning of a shift (see Shift). Samples
 // may be fresh milliseconds old at a poll, so in that time before the shift the candidate's may
 // show what stable's will show only in scrapes that are compared with nothing. The relative

@@ -1,5 +1,7 @@
 package analysis
 
+import "slices"
+
 // Unobserved is the candidate's scrapes of polls that the ledger has counted and the evidence
 // has not: their responses did not suffice for a verdict, such as those that lack a pod. The
 // next look contains their counts. Without the pods and times it could not tell a burst or a
@@ -49,7 +51,7 @@ func (r Regression) Skip(s RegressionState, l Ledger) RegressionState {
 // milliseconds: no pod has served for longer. A part without bad requests is needed while its
 // pod has served for less than young milliseconds.
 func (u Unobserved) add(fresh []Scrape, begin, young int64) Unobserved {
-	parts := append([]Part(nil), u.Parts...)
+	parts := slices.Clone(u.Parts)
 	for _, s := range fresh {
 		u.Counts = u.Add(s.Counts)
 		if age := s.From - max(s.ReadyAt, begin); s.Bad > 0 || age < young {
@@ -58,12 +60,4 @@ func (u Unobserved) add(fresh []Scrape, begin, young int64) Unobserved {
 	}
 	u.Parts = bounded(parts)
 	return u
-}
-
-// newest is the evaluation time of the newest look in Unix milliseconds, 0 without one.
-func (t Trail) newest() int64 {
-	if len(t.Looks) == 0 {
-		return 0
-	}
-	return t.From + t.Looks[len(t.Looks)-1].After
 }
