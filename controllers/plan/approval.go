@@ -56,7 +56,7 @@ func (f *facts) noteApproval(d Decision) {
 	}
 	now := f.now()
 	s.AwaitsApprovalSince, s.PassedUntil, s.Next = nil, &now, ""
-	standsFromHere(s, f.in.Now)
+	s.WaitedSeconds, s.WaitedBefore = 0, 0
 }
 
 func approveRequested(f *facts) bool {
