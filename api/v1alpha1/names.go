@@ -50,8 +50,9 @@ const (
 	// AnnotationActionRevision limits a command to one revision; with another one the
 	// command is refused.
 	AnnotationActionRevision = "belay.dev/action-revision"
-	// AnnotationActionStep limits a command to one step, counted from 1; in another one the
-	// command is refused. ActionSkip and ActionApprove have to name their step.
+	// AnnotationActionStep is the step that ActionSkip or ActionApprove is for, counted from 1;
+	// in another one the command is refused. Other commands do not read it: an Abort must not
+	// fail because of the step that an earlier command has left there.
 	AnnotationActionStep = "belay.dev/action-step"
 	// AnnotationActionReason is free text that is recorded.
 	AnnotationActionReason = "belay.dev/action-reason"
@@ -124,7 +125,7 @@ const (
 	// one begins as if it had passed. A step that needs an approval has to have it before.
 	ActionSkip Action = "Skip"
 	// ActionApprove approves the step that it names, which needs that by Step.Approval. The
-	// step ends once it has passed, too.
+	// step still ends only when it has passed.
 	ActionApprove Action = "Approve"
 	// ActionPause keeps the candidate at its present weight until ActionResume. Triggers
 	// still roll it back.

@@ -254,13 +254,12 @@ type StepStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	Skipped string `json:"skipped,omitempty"`
 	// waitedSeconds is how long it has waited because of a pause or 0 replicas before, in this
-	// step and what follows it.
+	// step and what follows it, or since passedUntil.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
 	// waitedBefore is how many of those seconds do not count for the hold, promotion, bake or
-	// handover in progress: they were over when it began, or when the step last had passed
-	// but for its approval.
+	// handover in progress, because they were over when it began.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedBefore int64 `json:"waitedBefore,omitempty"`

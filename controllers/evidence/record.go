@@ -35,20 +35,19 @@ const (
 )
 
 // Full reports whether the record only has room for the decision that ends the run.
-func Full(end *v1alpha1.RecordStatus) bool {
-	return end.Seq >= MaxDecisions-1 || end.Bytes > MaxBytes-maxRecord-maxTrimmed
-}
+func Full(end *v1alpha1.RecordStatus) bool { return fullBut(end, 1, maxTrimmed) }
 
 // Places and bytes that waits of one step or phase leave: commands, and what ends a step, are
 // in the record of a run that has waited for long.
 const (
 	reserved      = 64
-	reservedBytes = 4 * maxTrimmed
+	reservedBytes = 5 * maxTrimmed
 )
 
-// fullForWaits reports whether the record has no room for another wait.
-func fullForWaits(end *v1alpha1.RecordStatus) bool {
-	return end.Seq >= MaxDecisions-reserved || end.Bytes > MaxBytes-maxRecord-maxTrimmed-reservedBytes
+// fullBut reports whether the record has no room but these places and bytes, beside the bytes
+// of the decision that is added.
+func fullBut(end *v1alpha1.RecordStatus, places, bytes int32) bool {
+	return end.Seq >= MaxDecisions-places || end.Bytes > MaxBytes-maxRecord-bytes
 }
 
 // Entry is a decision that is to be recorded.
@@ -75,7 +74,7 @@ func Extend(end *v1alpha1.RecordStatus, run string, known []v1alpha1.DecisionRec
 			next.Seq, next.Hash, next.Decisions, next.Bytes = end.Seq, end.Hash, end.Decisions, end.Bytes
 		}
 	}
-	if next.Seq >= MaxDecisions || !e.Last && Full(next) || waits(next, known, e) && fullForWaits(next) || !hasRoom(next.Pending, e) {
+	if !hasRoom(next, e, waits(next, known, e)) {
 		return next, nil
 	}
 	r := e.Record
@@ -112,17 +111,17 @@ func waits(end *v1alpha1.RecordStatus, known []v1alpha1.DecisionRecord, e Entry)
 	return e.Record.Effect == "" && e.Record.Actor == "" && newest.Phase == e.Record.Phase && equalStep(newest.Step, e.Record.Step)
 }
 
-// hasRoom refuses waits first: a decision that neither changes anything nor ends the run
-// may be missing from the record.
-func hasRoom(pending []v1alpha1.PendingDecision, e Entry) bool {
-	wait := e.Record.Effect == "" && !e.Last && len(pending) > 0 && pending[len(pending)-1].Decision.Phase == e.Record.Phase
-	switch n := len(pending); {
+// hasRoom refuses waits first, among the pending decisions and in the record: one may be
+// missing there.
+func hasRoom(end *v1alpha1.RecordStatus, e Entry, wait bool) bool {
+	pending := len(end.Pending)
+	switch {
 	case wait:
-		return n < maxWaits
+		return pending < maxWaits && !fullBut(end, reserved, reservedBytes)
 	case e.Last:
-		return n < maxPending
+		return pending < maxPending && end.Seq < MaxDecisions
 	default:
-		return n < maxPending-1
+		return pending < maxPending-1 && !Full(end)
 	}
 }
 

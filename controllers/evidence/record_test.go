@@ -102,7 +102,7 @@ func TestVerdictsStayWithoutTheRecordBefore(t *testing.T) {
 // the run never.
 func TestWhatWaitsIsBounded(t *testing.T) {
 	wait, does := record("wait"), record("does")
-	wait.Effect = ""
+	wait.Effect, wait.Actor = "", ""
 	does.Input = &v1alpha1.RecordedInput{SHA256: "sha256:00", Form: v1alpha1.InputWhole, Change: strings.Repeat("c", 2000)}
 	var end *v1alpha1.RecordStatus
 	number := int32(0)
@@ -116,6 +116,15 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	}
 	if n := add(wait, false); n != maxWaits {
 		t.Errorf("%d waits, at most %d", n, maxWaits)
+	}
+	command, three := wait, int32(3)
+	command.Actor = "ann"
+	if n := add(command, false); n != maxWaits+1 {
+		t.Errorf("%d decisions wait: a command is no wait", n)
+	}
+	wait.Step = &three
+	if n := add(wait, false); n != maxWaits+2 {
+		t.Errorf("%d decisions wait: the end of a step is no wait", n)
 	}
 	for range 3 * maxPending {
 		add(does, false)

@@ -27,13 +27,15 @@ func (c *check) leavesByCommand() {
 	c.require(len(c.d.Effects) == 0, "ends steps by command, and does %s at once", c.d.Does())
 }
 
+// needsApproval is whether a step is one that a person has to approve.
+func (c *check) needsApproval(index int32) bool {
+	return int(index) < len(c.in.Spec.Steps) && c.in.Spec.Steps[index].Approval == v1alpha1.ApprovalRequired
+}
+
 // approved is whether a step has the approval that it needs.
 func (c *check) approved(index int32) bool {
-	if int(index) >= len(c.in.Spec.Steps) || c.in.Spec.Steps[index].Approval != v1alpha1.ApprovalRequired {
-		return true
-	}
 	s := c.in.Status.Step
-	return s != nil && s.Index == index && s.Approval != nil
+	return !c.needsApproval(index) || s != nil && s.Index == index && s.Approval != nil
 }
 
 // approval: it is given by a command, for the step that this names, and ends with that.
@@ -58,8 +60,7 @@ func (c *check) approval() {
 		c.require(c.d.Status.Phase == c.in.Status.Phase && len(c.d.Effects) == 0, "approves a step, and goes on at once")
 	}
 	if to != nil && to.AwaitsApprovalSince != nil {
-		needed := int(to.Index) < len(c.in.Spec.Steps) && c.in.Spec.Steps[to.Index].Approval == v1alpha1.ApprovalRequired && is == nil
-		c.require(needed && c.d.Status.Phase == v1alpha1.PhaseStepping, "waits for an approval that nobody has to give")
+		c.require(c.needsApproval(to.Index) && is == nil && c.d.Status.Phase == v1alpha1.PhaseStepping, "waits for an approval that nobody has to give")
 	}
 }
 

@@ -17,17 +17,18 @@ func approvalMissing(f *facts) bool {
 
 // awaitApproval is for a step that has passed but for its approval. Its triggers stay armed.
 func awaitApproval(f *facts) Decision {
-	since, s := f.now(), f.step()
-	if s.PassedAt != nil {
-		since = *s.PassedAt
-	}
-	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s --step %d --revision %s (verb approve)",
-		f.stage(), clock(since.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve"), f.step().Index+1, f.candidate))
-	d.Key = fmt.Sprint(f.step().Index)
+	s := f.step()
 	// The first wait is recorded. A verdict that is unknown every other minute does not fill
 	// the record, which has to have room for the approval.
-	d.Repeats = s.PassedAt != nil
-	s.Next, s.NextAt, s.AwaitsApprovalSince, s.PassedAt = "approval of "+f.stage(), nil, &since, &since
+	again := s.PassedAt != nil
+	if !again {
+		now := f.now()
+		s.PassedAt = &now
+	}
+	d := f.reconciling(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("%s waits for its approval since %s, at %s: %s; a trigger that fires still rolls back; to go on, run %s --step %d --revision %s (verb approve)",
+		f.stage(), clock(s.PassedAt.Time), f.stepShare(), f.verdictSummary(), f.kubectlBelay("approve"), s.Index+1, f.candidate))
+	d.Key, d.Repeats = fmt.Sprint(s.Index), again
+	s.Next, s.NextAt, s.AwaitsApprovalSince = "approval of "+f.stage(), nil, s.PassedAt
 	d.Status.Step = &s
 	return d
 }
@@ -55,7 +56,7 @@ func (f *facts) noteApproval(d Decision) {
 	}
 	now := f.now()
 	s.AwaitsApprovalSince, s.PassedUntil, s.Next = nil, &now, ""
-	standsFromHere(s, f.in.Now)
+	s.WaitedSeconds, s.WaitedBefore = 0, 0
 }
 
 func approveRequested(f *facts) bool {
@@ -106,7 +107,7 @@ func skip(f *facts) Decision {
 		s.Index++
 		d.Why = fmt.Sprintf("%s goes on to %s: %s", imageOf(f.in.Status.Candidate), f.after(d).stage(), ends)
 	} else {
-		f.promoteUnjudged(&d, s.Skipped)
+		f.promoteUnjudged(&d)
 		d.Why = fmt.Sprintf("%s is promoted: %s; it goes to weight 100 %%, and its bake has to pass", imageOf(f.in.Status.Candidate), ends)
 	}
 	d.Recheck = 1
@@ -125,12 +126,13 @@ func (f *facts) skipped(ends string) string {
 	return v1alpha1.Bounded(ends, 512)
 }
 
-// promoteUnjudged takes a candidate whose last step a person has ended to weight 100.
-func (f *facts) promoteUnjudged(d *Decision, because string) {
+// promoteUnjudged takes a candidate whose last step a person has ended, as status.step.skipped
+// says, to weight 100.
+func (f *facts) promoteUnjudged(d *Decision) {
 	d.Reason = v1alpha1.ReasonPromoting
 	d.Status.Phase = v1alpha1.PhasePromoting
 	d.Status.Promotion = &v1alpha1.PromotionStatus{
-		StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Message: v1alpha1.Bounded(because, 1024), Actor: v1alpha1.Bounded(f.in.Action.By, 256),
+		StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Message: d.Status.Step.Skipped, Actor: v1alpha1.Bounded(f.in.Action.By, 256),
 	}
 }
 
@@ -198,11 +200,18 @@ func (f *facts) notSkippable() string {
 		return fmt.Sprintf("%s is paused %s: it goes on after %s", imageOf(f.in.Status.Candidate), f.pausedBy(), f.endOfPause())
 	case approvalMissing(f):
 		return fmt.Sprintf("%s needs an approval, and Skip does not stand for one: give Approve first", f.stage())
-	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative && !stepHasNext(f):
-		return fmt.Sprintf("%s is in its last step, and promotion.mode is Native: that step has to pass, because no bake follows that weights lead back from", imageOf(f.in.Status.Candidate))
 	default:
+		return f.lastOfNative()
+	}
+}
+
+// lastOfNative is why the last step of a native promotion is not ended by command; empty in
+// any other.
+func (f *facts) lastOfNative() string {
+	if f.in.Spec.Promotion.Mode != v1alpha1.PromotionNative || stepHasNext(f) {
 		return ""
 	}
+	return fmt.Sprintf("%s is in its last step, and promotion.mode is Native: that step has to pass, because no bake follows that weights lead back from", imageOf(f.in.Status.Candidate))
 }
 
 // unapproved names the first step, from the one in progress on, that needs an approval and

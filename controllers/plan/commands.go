@@ -90,7 +90,7 @@ func promote(f *facts) Decision {
 		d.Reason = v1alpha1.ReasonProgressing
 		d.Why = fmt.Sprintf("%s is promoted: %s; promotion.mode is Native, so it goes to step %d of %d, which has to pass", imageOf(f.in.Status.Candidate), ends, last+1, last+1)
 	} else {
-		f.promoteUnjudged(&d, d.Status.Step.Skipped)
+		f.promoteUnjudged(&d)
 	}
 	d.Recheck = 1
 	f.handle(&d, "")
@@ -211,10 +211,8 @@ func (f *facts) notPromotable() string {
 		return fmt.Sprintf("%s is past its steps already, and its bake is not skipped: it becomes stable when that has passed", image)
 	case f.unapproved() != "":
 		return fmt.Sprintf("%s needs an approval, and Promote does not stand for one: once that has it, the steps after it can be ended", f.unapproved())
-	case f.in.Spec.Promotion.Mode == v1alpha1.PromotionNative && !stepHasNext(f):
-		return fmt.Sprintf("%s is in its last step, and promotion.mode is Native: that step has to pass, because no bake follows that weights lead back from", image)
 	default:
-		return ""
+		return f.lastOfNative()
 	}
 }
 

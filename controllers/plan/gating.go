@@ -121,7 +121,8 @@ func (f *facts) begins(d Decision) bool {
 	if is == nil || was == nil {
 		return is != nil
 	}
-	return !was.StartedAt.Equal(&is.StartedAt) || !was.FullAt.Equal(is.FullAt) || !was.HandingSince.Equal(is.HandingSince)
+	baked := is.FullAt != nil && !was.FullAt.Equal(is.FullAt)
+	return !was.StartedAt.Equal(&is.StartedAt) || baked || !was.HandingSince.Equal(is.HandingSince)
 }
 
 // stableNotReady holds while not exactly one version runs, or it has no ready

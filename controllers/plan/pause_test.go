@@ -158,3 +158,52 @@ func TestEachPauseCancelsItsHandover(t *testing.T) {
 		}
 	}
 }
+
+// TestAPauseIsNoDeadlineAfterABakeRestarts: a person pauses a bake for three hours. After that
+// somebody changes the route, and the candidate gets its weight back and another bake.
+func TestAPauseIsNoDeadlineAfterABakeRestarts(t *testing.T) {
+	in := given(baking, fullAt(ptr(ago(3*time.Hour+2*time.Minute))), rollBackAtDeadline)
+	in.Status.Promotion.StartedAt = ago(3*time.Hour + 3*time.Minute)
+	in.Status.Step.WaitedSeconds = 3 * 3600
+	l := &looks{t, in}
+	if r := l.look(0, split(50)); r.Status.Promotion.FullAt != nil {
+		t.Fatalf("the control, a bake that restarts: %s", r.Rule)
+	}
+	if r := l.look(2*time.Second, verdict(v1alpha1.VerdictInconclusive)); r.Rule == "StepDeadlineExceeded" {
+		t.Errorf("undecided for three minutes beside the pause: %s", r.Why)
+	}
+}
+
+// TestAPauseIsNoDeadlineAfterAStepHadPassed: as above, for a step that had passed but for its
+// approval before the pause, and holds anew after it.
+func TestAPauseIsNoDeadlineAfterAStepHadPassed(t *testing.T) {
+	l := &looks{t, given(stepAt(0), approval(0), rollBackAtDeadline)}
+	l.look(0)
+	l.look(time.Second, verdict(v1alpha1.VerdictInconclusive))
+	l.look(time.Second, stepAction(v1alpha1.ActionPause, ""))
+	l.look(3 * time.Hour)
+	l.look(time.Second, stepAction(v1alpha1.ActionResume, ""))
+	l.look(2*time.Second, split(5))
+	l.look(2*time.Second, split(10))
+	for range 3 {
+		if r := l.look(10 * time.Second); r.Rule == "StepDeadlineExceeded" {
+			t.Fatalf("undecided for a minute beside the pause: %s", r.Why)
+		}
+	}
+}
+
+// TestAHoldThatBeginsAnewAfterAStepHadPassedIsNoDeadline, however long it is.
+func TestAHoldThatBeginsAnewAfterAStepHadPassedIsNoDeadline(t *testing.T) {
+	l := &looks{t, given(stepAt(0), approval(0), rollBackAtDeadline, acknowledgedAt(ptr(ago(2*time.Hour+time.Minute))))}
+	l.in.Spec.Steps[0].Hold.Duration = 2 * time.Hour
+	if r := l.look(0); r.Rule != "AwaitsApproval" {
+		t.Fatalf("the control: %s", r.Rule)
+	}
+	l.look(time.Second, verdict(v1alpha1.VerdictInconclusive), split(5))
+	l.look(2*time.Second, split(10))
+	for _, want := range []string{"StepHolds", "StepUndecided", "StepDeadlineExceeded"} {
+		if r := l.look(65 * time.Minute); r.Rule != want {
+			t.Errorf("%s, want %s: %s", r.Rule, want, r.Why)
+		}
+	}
+}

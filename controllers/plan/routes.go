@@ -47,8 +47,12 @@ func widenService(f *facts) Decision {
 // restartHold makes the hold or the bake begin anew: the acknowledged weight is
 // no longer there.
 func (f *facts) restartHold(d *Decision) {
-	if d.Status.Step != nil {
-		d.Status.Step.AcknowledgedAt, d.Status.Step.Wave = nil, nil
+	if s := d.Status.Step; s != nil {
+		s.AcknowledgedAt, s.Wave = nil, nil
+		if baking(f) {
+			// The deadline is that of the promotion again, with what it has waited since.
+			s.WaitedBefore = 0
+		}
 	}
 	if d.Status.Promotion != nil {
 		d.Status.Promotion.FullAt, d.Status.Promotion.Size, d.Status.Promotion.SizeSince = nil, nil, nil

@@ -88,8 +88,11 @@ func (f *facts) stepFrom() (from metav1.Time, must time.Duration) {
 	switch s := f.step(); {
 	case s.AwaitsApprovalSince != nil:
 		return f.now(), 0
+	case s.PassedUntil != nil && s.AcknowledgedAt.Before(s.PassedUntil):
+		return *s.PassedUntil, f.waited()
 	case s.PassedUntil != nil:
-		return *s.PassedUntil, f.stood()
+		// It has lost its weight since, and holds anew.
+		return *s.PassedUntil, f.stepHold() + f.waited()
 	default:
 		return s.EnteredAt, f.stepHold() + f.waited()
 	}

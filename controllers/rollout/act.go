@@ -161,7 +161,7 @@ var errNoApproval = errors.New("the API server drops spec.steps[].approval of Ro
 // keepsApprovals asks by a dry-run whether the API server keeps the approvals that the steps of
 // a run need. The run pins what is kept, so it is not created to find out.
 func (r *Reconciler) keepsApprovals(ctx context.Context, run *v1alpha1.RolloutRun) error {
-	needed := func(s v1alpha1.Step) bool { return s.Approval != "" }
+	needed := func(s v1alpha1.Step) bool { return s.Approval == v1alpha1.ApprovalRequired }
 	if !slices.ContainsFunc(run.Spec.Steps, needed) {
 		return nil
 	}
@@ -170,7 +170,7 @@ func (r *Reconciler) keepsApprovals(ctx context.Context, run *v1alpha1.RolloutRu
 		// It may be there already.
 		return client.IgnoreAlreadyExists(err)
 	}
-	same := func(a, b v1alpha1.Step) bool { return a.Approval == b.Approval }
+	same := func(a, b v1alpha1.Step) bool { return needed(a) == needed(b) }
 	if !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, same) {
 		return errNoApproval
 	}

@@ -32,4 +32,8 @@ func TestARunThatLosesItsApprovalsDoesNotGoOn(t *testing.T) {
 	if err := api.List(t.Context(), runs); err != nil || len(runs.Items) != 0 {
 		t.Errorf("%v: a run was made that asks nobody: %+v", err, runs.Items)
 	}
+	w.input.Spec.Steps[0].Approval = v1alpha1.ApprovalNotRequired
+	if err := r.createRun(t.Context(), w); err != nil {
+		t.Errorf("nobody has to be asked, and the run waits: %v", err)
+	}
 }

@@ -30,8 +30,8 @@ var evidenceBugs = []bug{
 	{
 		name: "decisions-unbounded", breaks: explained,
 		file:   "controllers/evidence/record.go",
-		old:    "if next.Seq >= MaxDecisions || !e.Last && Full(next) || waits(next, known, e) && fullForWaits(next) || !hasRoom(next.Pending, e) {",
-		is:     "if !hasRoom(next.Pending, e) {",
+		old:    "return end.Seq >= MaxDecisions-places || end.Bytes > MaxBytes-maxRecord-bytes",
+		is:     "return false",
 		checks: []check{tests(evidence, "")},
 	},
 	{
