@@ -64,14 +64,14 @@ func (a *app) abort() *cobra.Command {
 				return ""
 			}
 		},
-		done:  func(r, _ *v1alpha1.Rollout, revision string) (bool, error) { return aborted(r, revision) },
+		done:  aborted,
 		owned: func(tag string) string { return fmt.Sprintf("it goes on declaring %s. Revert that there.", tag) },
 	})
 }
 
 // aborted is whether a version is out of service. One that was promoted before the command
 // came to it is not.
-func aborted(r *v1alpha1.Rollout, revision string) (bool, error) {
+func aborted(r, _ *v1alpha1.Rollout, revision string) (bool, error) {
 	s := &r.Status
 	if s.Phase == v1alpha1.PhaseStable && s.Stable != nil && s.Stable.Revision == revision {
 		return false, exit{exitNo, "Too late: " + view.Tag(s.Stable) + " was promoted before, and serves. kubectl belay rollback goes back to the version before it."}
@@ -113,7 +113,7 @@ type target struct {
 	revision string
 }
 
-// misses says why the Rollout is not where the person means; empty when it is.
+// misses says why the Rollout is not where the person means; nil when it is.
 func (t target) misses(r *v1alpha1.Rollout, command string) error {
 	s := &r.Status
 	if s.Step == nil || s.Candidate == nil {
