@@ -57,7 +57,7 @@ func (in *installed) fitted(manifest *unstructured.Unstructured) *unstructured.U
 	if out.GetNamespace() != "" {
 		out.SetNamespace(in.controller.namespace)
 	}
-	subjects, _, _ := unstructured.NestedSlice(out.Object, "subjects")
+	subjects, _ := out.Object["subjects"].([]any)
 	for _, raw := range subjects {
 		subject, _ := raw.(map[string]any)
 		to := in.controller
@@ -66,19 +66,13 @@ func (in *installed) fitted(manifest *unstructured.Unstructured) *unstructured.U
 		}
 		subject["name"], subject["namespace"] = to.name, to.namespace
 	}
-	if len(subjects) > 0 {
-		out.Object["subjects"] = subjects
-	}
-	rules, _, _ := unstructured.NestedSlice(out.Object, "rules")
+	rules, _ := out.Object["rules"].([]any)
 	for _, raw := range rules {
 		rule, _ := raw.(map[string]any)
 		names, _ := rule["resourceNames"].([]any)
 		if i := slices.Index(names, any(probeName)); i >= 0 {
 			names[i] = in.probe.name
 		}
-	}
-	if len(rules) > 0 {
-		out.Object["rules"] = rules
 	}
 	return out
 }
