@@ -109,7 +109,8 @@ func (e *examination) watched(ctx context.Context, manifest *unstructured.Unstru
 		return nil
 	}
 	var inCluster rbacv1.ClusterRole
-	if _, _, err := e.reading("ClusterRoles", e.Get(ctx, client.ObjectKey{Name: manifest.GetName()}, &inCluster)); err != nil {
+	read, none, err := e.reading("ClusterRoles", e.Get(ctx, client.ObjectKey{Name: manifest.GetName()}, &inCluster))
+	if err != nil {
 		return err
 	}
 	var wanted rbacv1.ClusterRole
@@ -125,7 +126,7 @@ func (e *examination) watched(ctx context.Context, manifest *unstructured.Unstru
 		switch {
 		case missing:
 			e.found(place, applyRelease, "it is missing: the controller watches namespace %s and has no rights there", namespace)
-		case ok && len(lacks) > 0:
+		case ok && (read || none) && len(lacks) > 0:
 			e.found(place, applyRelease, "with ClusterRole %s it lacks %s: %s", manifest.GetName(), strings.Join(lacks[:min(len(lacks), listedNames)], ", "), without("ClusterRole"))
 		}
 		if err != nil {
