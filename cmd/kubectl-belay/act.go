@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -64,14 +65,14 @@ func (a *app) abort() *cobra.Command {
 				return ""
 			}
 		},
-		done:  func(r, _ *v1alpha1.Rollout, revision string) (bool, error) { return aborted(r, revision) },
+		done:  aborted,
 		owned: func(tag string) string { return fmt.Sprintf("it goes on declaring %s. Revert that there.", tag) },
 	})
 }
 
 // aborted is whether a version is out of service. One that was promoted before the command
 // came to it is not.
-func aborted(r *v1alpha1.Rollout, revision string) (bool, error) {
+func aborted(r, _ *v1alpha1.Rollout, revision string) (bool, error) {
 	s := &r.Status
 	if s.Phase == v1alpha1.PhaseStable && s.Stable != nil && s.Stable.Revision == revision {
 		return false, exit{exitNo, "Too late: " + view.Tag(s.Stable) + " was promoted before, and serves. kubectl belay rollback goes back to the version before it."}
@@ -113,7 +114,7 @@ type target struct {
 	revision string
 }
 
-// misses says why the Rollout is not where the person means; empty when it is.
+// misses says why the Rollout is not where the person means; nil when it is.
 func (t target) misses(r *v1alpha1.Rollout, command string) error {
 	s := &r.Status
 	if s.Step == nil || s.Candidate == nil {
@@ -302,7 +303,8 @@ func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, 
 	defer cancel()
 	every := time.NewTicker(pollEvery)
 	defer every.Stop()
-	said, waiting := progressOf(before, s.now()), "Belay has not answered yet"
+	said := progressOf(before, s.now())
+	last := said.message
 	for {
 		r, err := s.rollout(ctx, before.Name)
 		switch {
@@ -310,10 +312,12 @@ func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, 
 			return err
 		case err == nil:
 			over, err := done(r)
-			if now := progressOf(r, s.now()); now.after(said) || over && now.message != said.message && now.message != "" {
+			now := progressOf(r, s.now())
+			if now.after(said) || over && now.message != said.message && now.message != "" {
 				fmt.Fprintln(a.streams.Out, now.at.UTC().Format("15:04:05Z")+"  "+now.message)
-				said, waiting = now, now.message
+				said = now
 			}
+			last = now.message
 			if err != nil || over {
 				return err
 			}
@@ -321,7 +325,7 @@ func (a *app) follow(ctx context.Context, s *session, before *v1alpha1.Rollout, 
 		select {
 		case <-ctx.Done():
 			if ctx.Err() == context.DeadlineExceeded {
-				return exit{exitTimeout, fmt.Sprintf("Time out after %s: %s", view.Short(timeout), waiting)}
+				return exit{exitTimeout, fmt.Sprintf("Time out after %s. The last that Belay said: %s", view.Short(timeout), cmp.Or(last, "nothing yet"))}
 			}
 			return ctx.Err()
 		case <-every.C:

@@ -36,15 +36,31 @@ func (a *app) promote() *cobra.Command {
 				return fmt.Sprintf("There are no steps to end: the Rollout is %s.", view.StateOf(r))
 			}
 		},
-		done: func(r, _ *v1alpha1.Rollout, revision string) (bool, error) { return promoted(r, revision) },
-		owned: func(string) string {
-			return "a version that it applies meanwhile takes the candidate's place, and begins at the first step."
-		},
+		done:  promoted,
+		owned: beginsAnew,
 	})
 }
 
+// beginsAnew is what becomes of another version than the one that is let go on.
+func beginsAnew(string) string {
+	return "a version that it applies meanwhile takes the candidate's place, and begins at the first step."
+}
+
 // promoted is whether a version has all requests, or natively is in its last step.
-func promoted(r *v1alpha1.Rollout, revision string) (bool, error) {
+func promoted(r, _ *v1alpha1.Rollout, revision string) (bool, error) {
+	if serves, err := settled(r, revision); serves || err != nil {
+		return serves, err
+	}
+	s := &r.Status
+	if s.Phase == v1alpha1.PhaseStepping {
+		last := s.Step != nil && int(s.Step.Index) == len(r.Spec.Steps)-1
+		return r.Spec.Promotion.Mode == v1alpha1.PromotionNative && last, nil
+	}
+	return s.Phase == v1alpha1.PhaseBaking || s.Phase == v1alpha1.PhaseHandingOver, nil
+}
+
+// settled is whether a version that was let go on is stable, or why it will not be.
+func settled(r *v1alpha1.Rollout, revision string) (bool, error) {
 	s := &r.Status
 	switch {
 	case s.Stable != nil && s.Stable.Revision == revision:
@@ -53,11 +69,8 @@ func promoted(r *v1alpha1.Rollout, revision string) (bool, error) {
 		return false, exit{exitSuperseded, "Another version was declared: " + view.Text(s.Message, 1024)}
 	case s.Phase == v1alpha1.PhaseRollingBack || s.Phase == v1alpha1.PhaseRolledBack:
 		return false, exit{exitRolledBack, "It is rolled back: " + view.Text(s.Message, 1024)}
-	case s.Phase == v1alpha1.PhaseStepping:
-		last := s.Step != nil && int(s.Step.Index) == len(r.Spec.Steps)-1
-		return r.Spec.Promotion.Mode == v1alpha1.PromotionNative && last, nil
 	default:
-		return s.Phase == v1alpha1.PhaseBaking || s.Phase == v1alpha1.PhaseHandingOver, nil
+		return false, nil
 	}
 }
 

@@ -33,7 +33,7 @@ func approvalOrder() order {
 			case s.Phase != v1alpha1.PhaseStepping || s.Step == nil:
 				return fmt.Sprintf("There is no step to approve: the Rollout is %s.", view.StateOf(r))
 			case s.Step.Approval != nil:
-				return fmt.Sprintf("Step %s is approved already, by %s since %s: it ends once it has passed.", view.Text(s.Step.Display, 16), nameOr(s.Step.Approval.By), s.Step.Approval.At.UTC().Format("15:04Z"))
+				return fmt.Sprintf("Step %s is approved already, by %s since %s: it ends once it has passed.", view.Text(s.Step.Display, 16), view.Author(s.Step.Approval.By), s.Step.Approval.At.UTC().Format("15:04Z"))
 			default:
 				return ""
 			}
@@ -75,26 +75,18 @@ func skipOrder() order {
 				return fmt.Sprintf("There is no step to skip: the Rollout is %s.", view.StateOf(r))
 			}
 		},
-		done: leftStep,
-		owned: func(string) string {
-			return "a version that it applies meanwhile takes the candidate's place, and begins at the first step."
-		},
+		done:  leftStep,
+		owned: beginsAnew,
 	}
 }
 
 // leftStep is whether a version has gone on from the step in which a command found it.
 func leftStep(r, before *v1alpha1.Rollout, revision string) (bool, error) {
-	s := &r.Status
-	switch {
-	case s.Stable != nil && s.Stable.Revision == revision:
-		return true, nil
-	case s.Candidate == nil || s.Candidate.Revision != revision:
-		return false, exit{exitSuperseded, "Another version was declared: " + view.Text(s.Message, 1024)}
-	case s.Phase == v1alpha1.PhaseRollingBack || s.Phase == v1alpha1.PhaseRolledBack:
-		return false, exit{exitRolledBack, "It is rolled back: " + view.Text(s.Message, 1024)}
-	default:
-		return s.Phase != v1alpha1.PhaseStepping || s.Step == nil || s.Step.Index != before.Status.Step.Index, nil
+	if serves, err := settled(r, revision); serves || err != nil {
+		return serves, err
 	}
+	s := &r.Status
+	return s.Phase != v1alpha1.PhaseStepping || s.Step == nil || s.Step.Index != before.Status.Step.Index, nil
 }
 
 // pausedFirst says what ends a pause, which a step does not end in; empty when there is none.
@@ -108,12 +100,4 @@ func pausedFirst(r *v1alpha1.Rollout) string {
 	default:
 		return ""
 	}
-}
-
-// nameOr is an author, or a word for one that the guard has not stamped.
-func nameOr(by string) string {
-	if by == "" {
-		return "somebody"
-	}
-	return view.Text(by, 256)
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -22,6 +25,23 @@ func TestAnUnansweredCommandIsKept(t *testing.T) {
 	}
 	if strings.Contains(pause, runbook) {
 		t.Errorf("to take requests away is no pause: %s", pause)
+	}
+}
+
+// TestATimeOutSaysWhereItStands: also where that has not changed since, or only counts on.
+func TestATimeOutSaysWhereItStands(t *testing.T) {
+	types, err := scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for message, want := range map[string]string{"holding at 5 %": "holding at 5 %", "": "nothing yet"} {
+		r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout"}, Status: v1alpha1.RolloutStatus{Message: message}}
+		a, _, _ := testApp()
+		s := &session{Client: fake.NewClientBuilder().WithScheme(types).WithObjects(r).Build(), namespace: "shop", now: time.Now}
+		err := a.follow(t.Context(), s, r, 50*time.Millisecond, func(*v1alpha1.Rollout) (bool, error) { return false, nil })
+		if late := (exit{}); !errors.As(err, &late) || late.code != exitTimeout || !strings.HasSuffix(late.text, ". The last that Belay said: "+want) {
+			t.Errorf("%q: %v", message, err)
+		}
 	}
 }
 

@@ -300,7 +300,7 @@ func TestAnAbortThatCameTooLateIsAnError(t *testing.T) {
 		"promoted":             {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable, Stable: candidate}, false, true},
 		"being promoted":       {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseHandingOver, Stable: stable, Candidate: candidate}, false, false},
 	} {
-		done, err := aborted(&v1alpha1.Rollout{Status: c.status}, "candidate")
+		done, err := aborted(&v1alpha1.Rollout{Status: c.status}, nil, "candidate")
 		if done != c.done || (err != nil) != c.fails {
 			t.Errorf("%s: %v, %v", name, done, err)
 		}

@@ -190,17 +190,13 @@ func findingsScreen(t terminal, r report) string {
 	for _, n := range r.Notes {
 		p.WriteString(p.styled(cell{"note: " + n, dim}) + "\n")
 	}
-	switch n := len(r.Findings); n {
-	case 0:
-		if r.Incomplete {
-			p.WriteString("Nothing was found, but not everything was looked at.\n")
-		} else {
-			p.WriteString("Nothing is wrong.\n")
-		}
-	case 1:
-		p.WriteString("1 finding.\n")
+	switch n := len(r.Findings); {
+	case n > 0:
+		p.WriteString(counted(n, "finding") + ".\n")
+	case r.Incomplete:
+		p.WriteString("Nothing was found, but not everything was looked at.\n")
 	default:
-		fmt.Fprintf(p, "%d findings.\n", n)
+		p.WriteString("Nothing is wrong.\n")
 	}
 	return p.String()
 }

@@ -117,10 +117,6 @@ func (e *examination) controller(ctx context.Context) (*appsv1.Deployment, error
 		return nil, nil
 	}
 	d := &all.Items[0]
-	image := ""
-	if containers := d.Spec.Template.Spec.Containers; len(containers) > 0 {
-		image = containers[0].Image
-	}
 	wanted := int32(1)
 	if d.Spec.Replicas != nil {
 		wanted = *d.Spec.Replicas
@@ -133,7 +129,7 @@ func (e *examination) controller(ctx context.Context) (*appsv1.Deployment, error
 	case d.Status.ReadyReplicas < wanted:
 		e.found(place, logs, "%d of %d pods are ready", d.Status.ReadyReplicas, wanted)
 	default:
-		e.note("The controller %s has %d of %d pods ready, image %s.", names[0], d.Status.ReadyReplicas, wanted, image)
+		e.note("The controller %s has %d of %d pods ready, image %s.", names[0], d.Status.ReadyReplicas, wanted, imageOf(d))
 	}
 	return d, nil
 }
@@ -141,17 +137,14 @@ func (e *examination) controller(ctx context.Context) (*appsv1.Deployment, error
 // sameVersion compares the controller's version with this program's. The leader says its own in its
 // lease; one that does not yet is known by its image's tag, unless the image is named by digest.
 func (e *examination) sameVersion(controller *appsv1.Deployment, lease *coordinationv1.Lease) {
-	image := ""
-	if containers := controller.Spec.Template.Spec.Containers; len(containers) > 0 {
-		image = containers[0].Image
-	}
+	image := imageOf(controller)
 	theirs, from := lease.Labels[v1alpha1.LabelVersion], "as the leader says"
 	if theirs == "" {
 		theirs, from = tagOf(image), "by the tag of its image"
 	}
 	switch {
 	case theirs == "":
-		e.note("Which version the controller has is not known: its lease has no label %s, and its image %s no version. What was compared is this program's version, %s.", v1alpha1.LabelVersion, image, version)
+		e.note("Which version the controller has is not known: neither the label %s of its lease nor the tag of its image %s says it. What is installed was compared with version %s, that of this program.", v1alpha1.LabelVersion, image, version)
 	case strings.TrimPrefix(theirs, "v") == strings.TrimPrefix(version, "v"):
 		e.note("The controller has version %s, %s, as this program has.", theirs, from)
 	case version == "development":
@@ -159,6 +152,14 @@ func (e *examination) sameVersion(controller *appsv1.Deployment, lease *coordina
 	default:
 		e.found("Deployment "+controller.Namespace+"/"+controller.Name, "use the same version of both: docs/install.md", "the controller has version %s, %s, and this program %s: what it compares with may be of another version", theirs, from, version)
 	}
+}
+
+// imageOf is the image of a controller's first container; empty without one.
+func imageOf(controller *appsv1.Deployment) string {
+	if containers := controller.Spec.Template.Spec.Containers; len(containers) > 0 {
+		return containers[0].Image
+	}
+	return ""
 }
 
 // tagOf is the tag of an image when it is a version; empty otherwise, and for a digest alone.

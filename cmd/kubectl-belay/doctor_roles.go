@@ -57,7 +57,7 @@ func (in *installed) fitted(manifest *unstructured.Unstructured) *unstructured.U
 	if out.GetNamespace() != "" {
 		out.SetNamespace(in.controller.namespace)
 	}
-	subjects, _, _ := unstructured.NestedSlice(out.Object, "subjects")
+	subjects, _ := out.Object["subjects"].([]any)
 	for _, raw := range subjects {
 		subject, _ := raw.(map[string]any)
 		to := in.controller
@@ -66,19 +66,13 @@ func (in *installed) fitted(manifest *unstructured.Unstructured) *unstructured.U
 		}
 		subject["name"], subject["namespace"] = to.name, to.namespace
 	}
-	if len(subjects) > 0 {
-		out.Object["subjects"] = subjects
-	}
-	rules, _, _ := unstructured.NestedSlice(out.Object, "rules")
+	rules, _ := out.Object["rules"].([]any)
 	for _, raw := range rules {
 		rule, _ := raw.(map[string]any)
 		names, _ := rule["resourceNames"].([]any)
 		if i := slices.Index(names, any(probeName)); i >= 0 {
 			names[i] = in.probe.name
 		}
-	}
-	if len(rules) > 0 {
-		out.Object["rules"] = rules
 	}
 	return out
 }
@@ -115,7 +109,8 @@ func (e *examination) watched(ctx context.Context, manifest *unstructured.Unstru
 		return nil
 	}
 	var inCluster rbacv1.ClusterRole
-	if _, _, err := e.reading("ClusterRoles", e.Get(ctx, client.ObjectKey{Name: manifest.GetName()}, &inCluster)); err != nil {
+	read, none, err := e.reading("ClusterRoles", e.Get(ctx, client.ObjectKey{Name: manifest.GetName()}, &inCluster))
+	if err != nil {
 		return err
 	}
 	var wanted rbacv1.ClusterRole
@@ -131,7 +126,7 @@ func (e *examination) watched(ctx context.Context, manifest *unstructured.Unstru
 		switch {
 		case missing:
 			e.found(place, applyRelease, "it is missing: the controller watches namespace %s and has no rights there", namespace)
-		case ok && len(lacks) > 0:
+		case ok && (read || none) && len(lacks) > 0:
 			e.found(place, applyRelease, "with ClusterRole %s it lacks %s: %s", manifest.GetName(), strings.Join(lacks[:min(len(lacks), listedNames)], ", "), without("ClusterRole"))
 		}
 		if err != nil {

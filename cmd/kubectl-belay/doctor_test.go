@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -11,8 +12,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/config"
@@ -136,6 +142,35 @@ func TestWhoOwnsAField(t *testing.T) {
 	}
 	if owns(metav1.ManagedFieldsEntry{}, "spec") || owns(metav1.ManagedFieldsEntry{FieldsV1: metav1.NewFieldsV1("{")}, "spec") {
 		t.Error("nobody's fields")
+	}
+}
+
+// TestARoleBesideOneThatMayNotBeRead: what the ClusterRole gives is not known then, and so not
+// what the Role beside it lacks.
+func TestARoleBesideOneThatMayNotBeRead(t *testing.T) {
+	types, err := scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": map[string]any{"name": controllerName},
+		"rules": []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"nodes"}, "verbs": []any{"get"}}}}}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: controllerName + "-watched"}}
+	for name, refuses := range map[string]bool{"refused": true, "missing": false} {
+		reads := interceptor.NewClient(fake.NewClientBuilder().WithScheme(types).WithObjects(role).Build(), interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+				if _, of := o.(*rbacv1.ClusterRole); of && refuses {
+					return apierrors.NewForbidden(schema.GroupResource{Resource: "clusterroles"}, key.Name, nil)
+				}
+				return c.Get(ctx, key, o, opts...)
+			},
+		})
+		e := &examination{session: &session{Client: reads}}
+		if err := e.watched(t.Context(), manifest, &installed{watched: []string{"shop"}}); err != nil {
+			t.Fatal(err)
+		}
+		if e.Incomplete != refuses || (len(e.Findings) == 0) != refuses {
+			t.Errorf("%s: incomplete %v, %v", name, e.Incomplete, e.Findings)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ var errNoCluster = errors.New("no cluster is configured: there is no kubeconfig,
 
 // explained says what an error of the connection or of the API server means, and what to do.
 // Any other error, and one that has its exit code already, is returned as it is.
-func (a *app) explained(err error) error {
+func explained(err error) error {
 	var coded exit
 	switch {
 	case err == nil, errors.As(err, &coded):
@@ -46,7 +46,7 @@ func (a *app) explained(err error) error {
 	case apierrors.IsForbidden(err):
 		return whoMay(err)
 	default:
-		return a.unreached(err)
+		return unreached(err)
 	}
 }
 
@@ -60,14 +60,14 @@ func belaysKind(err error) string {
 }
 
 // unreached says why a request to the API server had no response. Any other error stays as it is,
-// also that of a request to Prometheus.
-func (a *app) unreached(err error) error {
+// also that of a request to Prometheus, whose client has errors of its own.
+func unreached(err error) error {
 	var request *url.Error
 	if !errors.As(err, &request) {
 		return err
 	}
 	u, unreadable := url.Parse(request.URL)
-	if unreadable != nil || u.Host == "" || !strings.Contains(a.server, u.Host) {
+	if unreadable != nil || u.Host == "" {
 		return err
 	}
 	server := view.Text(u.Scheme+"://"+u.Host, 300)

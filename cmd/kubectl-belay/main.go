@@ -136,8 +136,6 @@ type app struct {
 	streams  genericiooptions.IOStreams
 	terminal terminal
 	now      func() time.Time
-	// server is the API server's address, once a command has connected.
-	server string
 	// every is how often a live screen is read and drawn again.
 	every time.Duration
 }
@@ -166,26 +164,26 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "prove", Title: "Prove and check:"}, &cobra.Group{ID: "setup", Title: "Set up:"})
 	for _, cmd := range []*cobra.Command{a.status(), a.list(), a.why(), a.history(), a.log(), a.show(), a.diff(), a.wait()} {
 		cmd.GroupID = "see"
-		root.AddCommand(a.checked(cmd))
+		root.AddCommand(checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.abort(), a.rollback(), a.pause(), a.resume(), a.approve(), a.skip(), a.promote(), a.retry(), a.bypass()} {
 		cmd.GroupID = "act"
-		root.AddCommand(a.checked(cmd))
+		root.AddCommand(checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.doctor(), a.init(), a.backtest()} {
 		cmd.GroupID = "setup"
-		root.AddCommand(a.checked(cmd))
+		root.AddCommand(checked(cmd))
 	}
 	for _, cmd := range []*cobra.Command{a.verify(), a.replay(), a.export(), a.lint()} {
 		cmd.GroupID = "prove"
-		root.AddCommand(a.checked(cmd))
+		root.AddCommand(checked(cmd))
 	}
-	root.AddCommand(a.checked(a.man()))
+	root.AddCommand(checked(a.man()))
 	root.SuggestionsMinimumDistance = 2
 	for _, cmd := range root.Commands() {
 		cmd.SuggestFor = otherwise[cmd.Name()]
 	}
-	return a.checked(root)
+	return checked(root)
 }
 
 // otherwise are words of other programs for a command.
@@ -207,14 +205,14 @@ func known(root *cobra.Command, args []string) error {
 
 // checked makes wrong arguments a wrong usage, lets each wrong usage name the command's help, and
 // each other error say what to do.
-func (a *app) checked(cmd *cobra.Command) *cobra.Command {
+func checked(cmd *cobra.Command) *cobra.Command {
 	args := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, usage(args(cmd, given))) }
 	if before := cmd.PreRunE; before != nil {
 		cmd.PreRunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, before(cmd, given)) }
 	}
 	if run := cmd.RunE; run != nil {
-		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, a.explained(run(cmd, given))) }
+		cmd.RunE = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, explained(run(cmd, given))) }
 	}
 	return cmd
 }

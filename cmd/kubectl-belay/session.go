@@ -55,7 +55,6 @@ func (a *app) connect() (*session, error) {
 		return nil, err
 	}
 	config.UserAgent = "kubectl-belay/" + version
-	a.server = config.Host
 	c, err := client.New(config, client.Options{Scheme: types})
 	if err != nil {
 		return nil, err

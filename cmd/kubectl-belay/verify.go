@@ -342,7 +342,7 @@ func rulesSaid(r view.Replay) string {
 	}
 	said := fmt.Sprintf("this program has version %d", r.Rules)
 	if len(versions) > 0 {
-		said = fmt.Sprintf("version %s decided, %s", strings.Join(versions, " and "), said)
+		said = fmt.Sprintf("version %s decided, %s", listed(versions), said)
 	} else {
 		said = "the record does not say which version decided, " + said
 	}

@@ -63,9 +63,9 @@ func (a *app) repeat(ctx context.Context, watch bool, draw func(context.Context)
 			return nil
 		case err != nil && a.terminal.live:
 			// The last screen stays, and says that it is old.
-			f.text = strings.TrimRight(strings.Split(f.text, staleMark)[0], "\n") + "\n" + staleMark + sentence(a.explained(err).Error()) + "\n"
+			f.text = strings.TrimRight(strings.Split(f.text, staleMark)[0], "\n") + "\n" + staleMark + sentence(explained(err).Error()) + "\n"
 		case err != nil:
-			fmt.Fprintln(a.streams.ErrOut, "error: "+sentence(a.explained(err).Error()))
+			fmt.Fprintln(a.streams.ErrOut, "error: "+sentence(explained(err).Error()))
 		default:
 			f = next
 		}

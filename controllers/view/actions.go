@@ -17,7 +17,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	effects = map[string]string{}
 	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
 	steps := StepsOf(r, run)
-	if s.Phase == v1alpha1.PhaseStepping && s.Step != nil && s.Step.ApprovalMissing(steps, s.Step.Index) && s.Step.AwaitsApprovalSince != nil {
+	if unapproved(s, steps) && s.Step.AwaitsApprovalSince != nil {
 		add(ofStep("approve", s), candidate+" goes on from step "+plainStep(s.Step, steps))
 	}
 	switch {
@@ -48,7 +48,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 // onTheWay adds what keeps the candidate on trial, and only changes how it goes on.
 func onTheWay(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect string)) {
 	s, candidate := &r.Status, plainTag(r.Status.Candidate)
-	if s.Phase == v1alpha1.PhaseStepping && s.Step != nil && s.Step.ApprovalMissing(steps, s.Step.Index) && s.Step.AwaitsApprovalSince == nil {
+	if unapproved(s, steps) && s.Step.AwaitsApprovalSince == nil {
 		add(ofStep("approve", s), "step "+plainStep(s.Step, steps)+" ends once it has passed")
 	}
 	switch {
@@ -72,7 +72,7 @@ func endSteps(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect 
 	s, candidate := &r.Status, plainTag(r.Status.Candidate)
 	native, last := r.Spec.Promotion.Mode == v1alpha1.PromotionNative, int(s.Step.Index) >= len(steps)-1
 	switch {
-	case s.Step.ApprovalMissing(steps, s.Step.Index) || native && last:
+	case unapproved(s, steps) || native && last:
 	case last:
 		add(ofStep("skip", s), "step "+plainStep(s.Step, steps)+" ends unjudged, the bake has to pass")
 	default:
@@ -91,6 +91,11 @@ func endSteps(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect 
 	}
 }
 
+// unapproved is whether the step in progress needs an approval that nobody has given.
+func unapproved(s *v1alpha1.RolloutStatus, steps []v1alpha1.Step) bool {
+	return s.Phase == v1alpha1.PhaseStepping && s.Step != nil && s.Step.ApprovalMissing(steps, s.Step.Index)
+}
+
 // ofStep is a command for the step in progress and this candidate only: a line that is pasted
 // twice, or late, is refused.
 func ofStep(name string, s *v1alpha1.RolloutStatus) string {
@@ -104,15 +109,19 @@ func plainStep(s *v1alpha1.StepStatus, steps []v1alpha1.Step) string {
 
 // PausedBy says who paused by command, since when and why, as the end of a sentence.
 func PausedBy(p *v1alpha1.PauseStatus) string {
-	by := Text(p.By, 256)
-	if by == "" {
-		by = "somebody"
-	}
-	said := fmt.Sprintf(" by %s since %s", by, p.At.UTC().Format("15:04Z"))
+	said := fmt.Sprintf(" by %s since %s", Author(p.By), p.At.UTC().Format("15:04Z"))
 	if p.Reason != "" {
 		said += ": " + Text(p.Reason, 80)
 	}
 	return said
+}
+
+// Author is who gave a command, or a word for one that the guard has not stamped.
+func Author(by string) string {
+	if by == "" {
+		return "somebody"
+	}
+	return Text(by, 256)
 }
 
 // returnStarts is the planner's rule that lets a version return without steps.

@@ -1,11 +1,6 @@
 package view
 
-import (
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/controllers/workload"
-)
+import "belay.dev/belay/api/v1alpha1"
 
 // What stands in an offered command for what a person has to give.
 const (
@@ -16,17 +11,17 @@ const (
 // force is the bypass that helps where a version waits for what may not come, and its effect;
 // empty elsewhere: a candidate on its way has kubectl belay promote, which keeps the bake.
 func force(in Input, state State) (name, effect string) {
-	s := &in.Rollout.Status
+	s, push := &in.Rollout.Status, unseen(in)
 	const then = " goes to all pods at once, unjudged"
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack:
 		// What is declared was rejected. A fix is another version.
-		return "bypass --image " + container(in.Deployment) + "=" + AnyImage, "a fix" + then
-	case unseen(in) != "":
-		return "bypass", plainTag(declared(in)) + then
+		return "bypass --image " + container(in) + "=" + AnyImage, "a fix" + then
+	case push != nil:
+		return "bypass", plainTag(push) + then
 	case s.Phase != v1alpha1.PhaseGating && !s.Phase.Armed() && !firedNative(s):
 		return "", ""
-	case state == StateWaiting || state == StateHolding || state == StateStalled || silence(in) > 0:
+	case state == StateWaiting || state == StateHolding || state == StateStalled || state == StateUnjudged:
 		return "bypass", plainTag(s.Candidate) + then
 	default:
 		return "", ""
@@ -40,15 +35,9 @@ func firedNative(s *v1alpha1.RolloutStatus) bool {
 }
 
 // container is the name of the Deployment's first one, or what stands for it.
-func container(deployment *unstructured.Unstructured) string {
-	if deployment != nil {
-		containers, _, _ := unstructured.NestedSlice(workload.Template(deployment), "spec", "containers")
-		if len(containers) > 0 {
-			first, _ := containers[0].(map[string]any)
-			if name, _ := first["name"].(string); name != "" {
-				return Text(name, 63)
-			}
-		}
+func container(in Input) string {
+	if d := declared(in); d != nil && len(d.Images) > 0 && d.Images[0].Container != "" {
+		return Text(d.Images[0].Container, 63)
 	}
 	return AnyContainer
 }

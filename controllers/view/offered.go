@@ -15,8 +15,8 @@ func offered(in Input) (names []string, effects map[string]string) {
 	s := &in.Rollout.Status
 	names, effects = actions(in.Rollout, in.Run)
 	// kubectl belay rollback goes by what the Deployment declares, and refuses to undo a return.
-	switch d := declared(in); {
-	case unseen(in) == "":
+	switch d := unseen(in); {
+	case d == nil:
 	case Returns(s, d.Revision):
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "rollback" })
 	default:
@@ -75,8 +75,8 @@ func givenAt(r *v1alpha1.Rollout) time.Time {
 // Unseen is what to say of a version that the Deployment declares and the status does not know
 // yet; empty when there is none.
 func Unseen(in Input) string {
-	tag := unseen(in)
-	if tag == "" {
+	version := unseen(in)
+	if version == nil {
 		return ""
 	}
 	held := "it does not roll out until Belay has looked at it"
@@ -87,5 +87,5 @@ func Unseen(in Input) string {
 	if by != "" {
 		by = ", pushed by " + by
 	}
-	return fmt.Sprintf("The Deployment declares %s%s, which Belay has not looked at yet; %s", tag, by, held)
+	return fmt.Sprintf("The Deployment declares %s%s, which Belay has not looked at yet; %s", Tag(version), by, held)
 }

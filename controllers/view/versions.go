@@ -162,14 +162,14 @@ func notes(in Input) []string {
 	return out
 }
 
-// unseen is the tag of the version that the Deployment declares, when the status does not know
-// it yet; empty otherwise.
-func unseen(in Input) string {
+// unseen is the version that the Deployment declares, when the status does not know it yet; nil
+// otherwise.
+func unseen(in Input) *v1alpha1.Revision {
 	s, d := &in.Rollout.Status, declared(in)
 	if d == nil || s.Stable == nil || d.Revision == s.Stable.Revision || candidateIs(s, d.Revision) {
-		return ""
+		return nil
 	}
-	return Tag(d)
+	return d
 }
 
 // declared is the version that the Deployment declares; nil when that cannot be read.
