@@ -37,12 +37,12 @@ func TestEngines(t *testing.T) {
 	})
 	t.Run("argocd", func(t *testing.T) {
 		t.Parallel()
-		tool := startArgoCD(t)
+		startArgoCD(t)
 		for name, serverSide := range map[string]bool{"client-side": false, "server-side": true} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				shop := set.Shop("engines-argocd-" + name)
-				play(t, shop, tool.deploy(t, shop, serverSide))
+				play(t, shop, deployByArgoCD(t, shop, serverSide))
 			})
 		}
 	})
