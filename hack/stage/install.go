@@ -40,6 +40,23 @@ func (s *Stage) Push(ctx context.Context, image, binary string, env ...string) (
 	return s.output(ctx, "go", args...)
 }
 
+// Shops builds the shop and pushes an image of it for each version, with the faults that the
+// version has. It returns the images by version.
+func (s *Stage) Shops(ctx context.Context, versions map[string][]string) (map[string]string, error) {
+	binary, err := s.Build(ctx, "./hack/shop")
+	if err != nil {
+		return nil, err
+	}
+	images := map[string]string{}
+	for version, faults := range versions {
+		if _, err := s.Push(ctx, "shop:"+version, binary, append([]string{"SHOP_VERSION=" + version}, faults...)...); err != nil {
+			return nil, err
+		}
+		images[version] = s.Addresses.Registry + "/shop:" + version
+	}
+	return images, nil
+}
+
 // Presence says whether Belay is on a cluster, and who put it there.
 type Presence string
 

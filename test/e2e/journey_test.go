@@ -27,8 +27,7 @@ type journey struct {
 	load *load.Generator
 }
 
-// begin serves v1, guards it and starts the load. Steps are short, so that the
-// journeys stay about behaviour and not about waiting.
+// begin serves v1, guards it with short steps and starts the load.
 func begin(ctx context.Context, namespace string) *journey {
 	GinkgoHelper()
 	j := &journey{Shop: set.Shop("e2e-" + namespace)}
@@ -36,7 +35,7 @@ func begin(ctx context.Context, namespace string) *journey {
 	DeferCleanup(j.report)
 	By("serving v1")
 	Expect(j.Serve(ctx, images["v1"])).To(Succeed())
-	Expect(j.Guard(ctx, "hold: 15s", "hold: 6s", "hold: 10s", "hold: 5s", "bake: 10s", "bake: 5s", "weight: 10,", "weight: 20,")).To(Succeed())
+	Expect(j.Guard(ctx, stage.Short()...)).To(Succeed())
 	j.load = &load.Generator{URL: set.Addresses.Gateway, Host: j.Host(), Rate: 80}
 	j.load.Start(context.WithoutCancel(ctx))
 	DeferCleanup(j.load.Stop)

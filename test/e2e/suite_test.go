@@ -34,7 +34,7 @@ var versions = map[string][]string{
 
 var (
 	set    *stage.Stage
-	images = map[string]string{}
+	images map[string]string
 )
 
 var _ = BeforeSuite(func(ctx context.Context) {
@@ -45,13 +45,8 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	DeferCleanup(func(ctx context.Context) { Expect(set.Close(ctx)).To(Succeed()) }, NodeTimeout(3*time.Minute))
 
 	By("building and pushing the shop's versions")
-	binary, err := set.Build(ctx, "./hack/shop")
+	images, err = set.Shops(ctx, versions)
 	Expect(err).NotTo(HaveOccurred())
-	for version, faults := range versions {
-		_, err := set.Push(ctx, "shop:"+version, binary, append([]string{"SHOP_VERSION=" + version}, faults...)...)
-		Expect(err).NotTo(HaveOccurred())
-		images[version] = set.Addresses.Registry + "/shop:" + version
-	}
 
 	By("installing Belay")
 	// An installation of somebody else's is no place for journeys: Install refuses.

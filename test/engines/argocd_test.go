@@ -25,11 +25,9 @@ import (
 
 const argoNamespace = "argocd"
 
-// argoCD is its application controller and its repo server, with a Git repository on disk. Its
-// API server, which people click in, is not there: what it would write, this test writes.
-type argoCD struct{}
-
-func startArgoCD(t *testing.T) *argoCD {
+// startArgoCD starts its application controller and its repo server. Its API server, which
+// people click in, is not there: what it would write, this test writes.
+func startArgoCD(t *testing.T) {
 	t.Helper()
 	source := moduleFolder(t, "argocd", "github.com/argoproj/argo-cd/v3")
 	manifests := filepath.Join(source, "manifests")
@@ -49,7 +47,6 @@ func startArgoCD(t *testing.T) *argoCD {
 		"--redis="+redis, "--disable-tls", "--client-ca-path=")
 	run(t, environ, "argocd", "argocd-application-controller", "--namespace="+argoNamespace, "--kubeconfig="+kubeconfig,
 		"--repo-server=127.0.0.1:"+repo, "--repo-server-plaintext", "--redis="+redis, "--metrics-port="+freePort(t), "--app-resync=10", "--app-resync-jitter=0")
-	return &argoCD{}
 }
 
 // scripts copies what Argo CD's image has in its PATH, and returns the folder.
@@ -97,7 +94,7 @@ func configureArgoCD(t *testing.T, folder string) {
 	g.Expect(set.Client.Create(t.Context(), project)).To(Succeed())
 }
 
-// application as Argo CD knows it.
+// application as Argo CD knows it, with a Git repository on disk.
 type application struct {
 	t          *testing.T
 	name       string
@@ -107,9 +104,9 @@ type application struct {
 // documented finds the part of an Application that docs/gitops.md tells people to write.
 var documented = regexp.MustCompile("(?s)In the Application:\n\n```yaml\n(.*?)```")
 
-// deploy makes an Application with what docs/gitops.md says of one called checkout, that
+// deployByArgoCD makes an Application with what docs/gitops.md says of one called checkout, that
 // syncs, prunes and heals by itself.
-func (a *argoCD) deploy(t *testing.T, shop stage.Shop, serverSide bool) engine {
+func deployByArgoCD(t *testing.T, shop stage.Shop, serverSide bool) engine {
 	t.Helper()
 	g := NewWithT(t)
 	page, err := os.ReadFile(filepath.Join(set.Root, "docs", "gitops.md"))

@@ -40,7 +40,7 @@ type program struct {
 	command *exec.Cmd
 }
 
-// run starts a program that make test-extended has built.
+// run starts a program that make test-engines has built.
 func run(t *testing.T, environ []string, name string, args ...string) *program {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
@@ -59,10 +59,10 @@ func run(t *testing.T, environ []string, name string, args ...string) *program {
 
 func (p *program) start(t *testing.T) {
 	t.Helper()
-	p.command = exec.Command(p.name, p.args...) // #nosec G204 -- built by make test-extended
+	p.command = exec.Command(p.name, p.args...) // #nosec G204 -- built by make test-engines
 	p.command.Env, p.command.Stdout, p.command.Stderr = append(os.Environ(), p.environ...), p.log, p.log
 	if err := p.command.Start(); err != nil {
-		t.Fatalf("start %s (make test-extended builds it): %v", p.name, err)
+		t.Fatalf("start %s (make test-engines builds it): %v", p.name, err)
 	}
 }
 

@@ -90,7 +90,7 @@ func (s *story) explain() {
 
 // guarded is what Git declares of a version, with short steps.
 func (s *story) guarded(version string) string {
-	return s.Declared(images[version]) + "---\n" + s.DeclaredGuard("hold: 15s", "hold: 20s", "hold: 10s", "hold: 5s", "bake: 10s", "bake: 5s", "weight: 10,", "weight: 20,")
+	return s.Declared(images[version]) + "---\n" + s.DeclaredGuard(stage.Short("hold: 15s", "hold: 20s")...)
 }
 
 // hears waits until the tool says something, and logs it with where in the story that was.

@@ -2,7 +2,8 @@
 
 // Package engines has the real engines of Flux and Argo CD deploy a shop that Belay guards, on
 // the real local cluster and under load: a first sync, a push in the middle of a run, a
-// promotion, a rollback, a revert, and the removal of the Rollout and of everything. `make test-extended` builds them.
+// promotion, a rollback, a revert, and the removal of the Rollout and of everything.
+// `make test-engines` builds them.
 package engines
 
 import (
@@ -19,7 +20,7 @@ var versions = map[string][]string{"v1": nil, "v2": nil, "v3": nil, "errors": {"
 
 var (
 	set    *stage.Stage
-	images = map[string]string{}
+	images map[string]string
 )
 
 // TestEngines plays the same story with Flux, and with Argo CD by client-side and by
@@ -36,12 +37,12 @@ func TestEngines(t *testing.T) {
 	})
 	t.Run("argocd", func(t *testing.T) {
 		t.Parallel()
-		tool := startArgoCD(t)
+		startArgoCD(t)
 		for name, serverSide := range map[string]bool{"client-side": false, "server-side": true} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				shop := set.Shop("engines-argocd-" + name)
-				play(t, shop, tool.deploy(t, shop, serverSide))
+				play(t, shop, deployByArgoCD(t, shop, serverSide))
 			})
 		}
 	})
@@ -55,13 +56,8 @@ func open(t *testing.T) {
 	set, err = stage.Open(t.Context(), t.Output())
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(set.Close(late(t))).To(Succeed()) })
-	binary, err := set.Build(t.Context(), "./hack/shop")
+	images, err = set.Shops(t.Context(), versions)
 	g.Expect(err).NotTo(HaveOccurred())
-	for version, faults := range versions {
-		_, err := set.Push(t.Context(), "shop:"+version, binary, append([]string{"SHOP_VERSION=" + version}, faults...)...)
-		g.Expect(err).NotTo(HaveOccurred())
-		images[version] = set.Addresses.Registry + "/shop:" + version
-	}
 	before, err := set.Presence(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Log("installing Belay")

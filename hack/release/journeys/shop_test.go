@@ -48,7 +48,7 @@ func open(t *testing.T, namespace string, replacements ...string) *shop {
 	g.Expect(s.Serve(t.Context(), images["v1"])).To(Succeed())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	g.Expect(s.Guard(ctx, append(replacements, "hold: 15s", "hold: 6s", "hold: 10s", "hold: 5s", "bake: 10s", "bake: 5s", "weight: 10,", "weight: 20,")...)).To(Succeed())
+	g.Expect(s.Guard(ctx, stage.Short(replacements...)...)).To(Succeed())
 	s.load = &load.Generator{URL: set.Addresses.Gateway, Host: s.Host(), Rate: 60}
 	s.load.Start(context.WithoutCancel(t.Context()))
 	t.Cleanup(s.load.Stop)

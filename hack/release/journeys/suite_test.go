@@ -26,7 +26,7 @@ var versions = map[string][]string{"v1": nil, "v2": nil, "v3": nil, "errors": {"
 // What TestMain prepares.
 var (
 	set    *stage.Stage
-	images = map[string]string{}
+	images map[string]string
 	// releases is the folder with those that were made, each under its version.
 	releases string
 )
@@ -57,15 +57,8 @@ func play(m *testing.M) (status int, err error) {
 	if presence != stage.Absent {
 		return 1, errors.New("this cluster has a Belay already, and the journeys install their own: use another cluster, or uninstall it first (docs/install.md)")
 	}
-	binary, err := set.Build(ctx, "./hack/shop")
-	if err != nil {
+	if images, err = set.Shops(ctx, versions); err != nil {
 		return 1, err
-	}
-	for version, faults := range versions {
-		if _, err := set.Push(ctx, "shop:"+version, binary, append([]string{"SHOP_VERSION=" + version}, faults...)...); err != nil {
-			return 1, err
-		}
-		images[version] = set.Addresses.Registry + "/shop:" + version
 	}
 	if releases, err = os.MkdirTemp("", "belay-releases-"); err != nil {
 		return 1, err

@@ -127,7 +127,12 @@ func TestADowngradeIsRefused(t *testing.T) {
 		g.Expect(pods.Items).To(HaveLen(3), "two of the later one, and one that does not get ready")
 		var said []string
 		for _, pod := range pods.Items {
-			if ended := pod.Status.ContainerStatuses[0].LastTerminationState.Terminated; ended != nil {
+			// A new pod has no status of its container yet.
+			for _, container := range pod.Status.ContainerStatuses {
+				ended := container.LastTerminationState.Terminated
+				if ended == nil {
+					continue
+				}
 				g.Expect(ended.ExitCode).To(BeEquivalentTo(1))
 				logs, err := run(t.Context(), "kubectl", "-n", "belay", "logs", pod.Name, "--previous")
 				g.Expect(err).NotTo(HaveOccurred())

@@ -21,11 +21,8 @@ import (
 	"belay.dev/belay/hack/release/internal/program"
 )
 
-// User and Group are what distroless images made customary for non-root.
-const (
-	User  = 65532
-	Group = 65532
-)
+// user is the user and group that distroless images made customary for non-root.
+const user = "65532:65532"
 
 // About describes an image. It becomes OCI labels and annotations.
 type About struct {
@@ -125,7 +122,7 @@ func pack(binary program.Binary, about About) (v1.Image, error) {
 	config = config.DeepCopy()
 	config.OS, config.Architecture = binary.Platform.OS, binary.Platform.Arch
 	config.Created = v1.Time{Time: about.Created.UTC()}
-	config.Config = v1.Config{Entrypoint: []string{"/" + binary.Name}, User: fmt.Sprintf("%d:%d", User, Group), WorkingDir: "/", Env: append([]string{"PATH=/"}, about.Env...), Labels: about.labels()}
+	config.Config = v1.Config{Entrypoint: []string{"/" + binary.Name}, User: user, WorkingDir: "/", Env: append([]string{"PATH=/"}, about.Env...), Labels: about.labels()}
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return nil, err
 	}
