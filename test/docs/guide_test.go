@@ -14,9 +14,14 @@ import (
 )
 
 type manifest struct {
-	Kind     string
-	Metadata struct{ Name, Namespace string }
-	Spec     struct{ Guardrails []struct{ Name string } }
+	APIVersion, Kind string
+	Metadata         struct{ Name, Namespace string }
+	Spec             struct{ Guardrails []struct{ Name string } }
+}
+
+// isBelays tells Belay's Rollout from Argo's.
+func (m manifest) isBelays() bool {
+	return kinds[m.Kind] != nil && m.APIVersion == v1alpha1.GroupVersion.String()
 }
 
 // kinds are what people copy from a page and apply.
@@ -71,7 +76,7 @@ func manifestsOf(t *testing.T, page, text string, seen map[string]int) {
 	var rollouts []manifest
 	for part := range strings.SplitSeq(text, "\n---\n") {
 		var m manifest
-		if yaml.Unmarshal([]byte(part), &m) != nil || kinds[m.Kind] == nil {
+		if yaml.Unmarshal([]byte(part), &m) != nil || !m.isBelays() {
 			continue
 		}
 		seen[page+" "+m.Kind]++
