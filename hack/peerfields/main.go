@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -110,25 +111,16 @@ func (types index) paths(object *ast.StructType, at string, within []string) ([]
 			out = append(out, path)
 		}
 		of, ok := kind.(*ast.Ident)
-		if !ok || types[of.Name] == nil || contains(within, of.Name) {
+		if !ok || types[of.Name] == nil || slices.Contains(within, of.Name) {
 			continue
 		}
-		inner, err := types.paths(types[of.Name], path, append(within[:len(within):len(within)], of.Name))
+		inner, err := types.paths(types[of.Name], path, append(slices.Clip(within), of.Name))
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, inner...)
 	}
 	return out, nil
-}
-
-func contains(all []string, one string) bool {
-	for _, each := range all {
-		if each == one {
-			return true
-		}
-	}
-	return false
 }
 
 // element is the type behind pointers and a list, and "[]" for a list.
