@@ -11,6 +11,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/lint"
 )
 
@@ -278,6 +279,62 @@ func TestTheExamplesOfTheMovesAreFree(t *testing.T) {
 	}
 }
 
+// TestTheExamplesOfThePeersAreTheirs: each field of a peer's object in an example is one that
+// the peer has.
+func TestTheExamplesOfThePeersAreTheirs(t *testing.T) {
+	for _, peer := range peers {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "docs", peer.page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields, checked := peerFields(t, peer.fields), 0
+		for _, block := range manifestBlock.FindAllStringSubmatch(string(raw), -1) {
+			for part := range strings.SplitSeq(block[1], "\n---\n") {
+				var object struct {
+					APIVersion, Kind string
+					Spec             map[string]any
+				}
+				if err := yaml.Unmarshal([]byte(part), &object); err != nil {
+					t.Fatal(err)
+				}
+				if fields[object.Kind] == nil || object.APIVersion == v1alpha1.GroupVersion.String() {
+					continue
+				}
+				checked++
+				for _, path := range unknownFields(fields[object.Kind], "spec", object.Spec) {
+					t.Errorf("docs/%s: %s has no field %s", peer.page, object.Kind, path)
+				}
+			}
+		}
+		if checked < 2 {
+			t.Errorf("docs/%s shows only %d objects of theirs", peer.page, checked)
+		}
+	}
+}
+
+// unknownFields walks a value as far as paths go.
+func unknownFields(paths []string, at string, value any) (unknown []string) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, child := range v {
+			path := at + "." + key
+			if _, list := child.([]any); list {
+				path += "[]"
+			}
+			if !slices.Contains(paths, path) {
+				unknown = append(unknown, path)
+			} else if !isLeaf(paths, path) {
+				unknown = append(unknown, unknownFields(paths, path, child)...)
+			}
+		}
+	case []any:
+		for _, child := range v {
+			unknown = append(unknown, unknownFields(paths, at, child)...)
+		}
+	}
+	return unknown
+}
+
 // TestMissingRowsAreFound shows that the comparison finds what it should.
 func TestMissingRowsAreFound(t *testing.T) {
 	fields := map[string][]string{"Canary": {"spec", "spec.weight", "spec.steps[]", "spec.steps[].pause", "spec.steps[].pause.duration", "spec.steps[].name"}}
@@ -297,6 +354,10 @@ func TestMissingRowsAreFound(t *testing.T) {
 		if got := uncovered(fields, tc.rows); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got %q, want %q", name, got, tc.want)
 		}
+	}
+	written := map[string]any{"weight": 5, "steps": []any{map[string]any{"pause": map[string]any{"duration": "5m"}, "nmae": "a"}}}
+	if got := unknownFields(fields["Canary"], "spec", written); !slices.Equal(got, []string{"spec.steps[].nmae"}) {
+		t.Errorf("unknown fields of an example: %q", got)
 	}
 	schemas := ownSchemas(t)
 	for path, right := range map[string]bool{
