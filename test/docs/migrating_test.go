@@ -355,8 +355,8 @@ func TestMissingRowsAreFound(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, tc.want)
 		}
 	}
-	written := map[string]any{"weight": 5, "steps": []any{map[string]any{"pause": map[string]any{"duration": "5m"}, "nmae": "a"}}}
-	if got := unknownFields(fields["Canary"], "spec", written); !slices.Equal(got, []string{"spec.steps[].nmae"}) {
+	written := map[string]any{"weight": 5, "steps": []any{map[string]any{"pause": map[string]any{"duration": "5m"}, "title": "a"}}}
+	if got := unknownFields(fields["Canary"], "spec", written); !slices.Equal(got, []string{"spec.steps[].title"}) {
 		t.Errorf("unknown fields of an example: %q", got)
 	}
 	schemas := ownSchemas(t)

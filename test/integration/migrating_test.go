@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -126,6 +127,19 @@ func TestARouteWithServicesOfBelaysNamesIsTakenBack(t *testing.T) {
 	s.until("waiting for its names", s.guardedAnd(v1alpha1.ReasonServiceUnusable))
 	if refs := s.route().Spec.Rules[0].BackendRefs; len(refs) != 1 || refs[0].Name != "shop" {
 		t.Errorf("the route leads to %+v, want the Service shop alone", refs)
+	}
+
+	// The way back: without the Rollout nothing takes the route again, and their Services stay.
+	s.leave()
+	s.lead(from.services[:]...)
+	if _, labelled := s.deployment().Labels[v1alpha1.LabelRollout]; labelled || s.deployment().Spec.Paused {
+		t.Errorf("the Deployment is left paused %t with labels %v", s.deployment().Spec.Paused, s.deployment().Labels)
+	}
+	for i, name := range from.services {
+		left := &corev1.Service{}
+		if err := admin.Get(t.Context(), types.NamespacedName{Namespace: s.namespace, Name: name}, left); err != nil || !maps.Equal(left.Spec.Selector, from.selectors[i]) {
+			t.Errorf("Service %s is left with selector %v, %v", name, left.Spec.Selector, err)
+		}
 	}
 }
 
