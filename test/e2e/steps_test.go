@@ -24,7 +24,7 @@ var _ = Describe("A step", func() {
 	It("that needs an approval holds the canary until somebody on call approves it, who then skips the next", func(ctx context.Context) {
 		// The last step would take longer than the journey may.
 		j := begin(ctx, "steps", "- {name: half, weight: 50, hold: 10s}",
-			"- {name: half, weight: 50, hold: 5s, approval: Required}\n  - {name: most, weight: 80, hold: 1h}")
+			"- {name: half, weight: 50, hold: 1s, approval: Required}\n  - {name: most, weight: 80, hold: 1h}")
 		oncall := j.onCall(ctx)
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
 		j.until(ctx, "wait for the approval", func(r *v1alpha1.Rollout) bool {
@@ -59,8 +59,8 @@ var _ = Describe("A step", func() {
 		j.onlyServed(ctx, "v2")
 		j.noneFailed("")
 		Expect(j.evidenceOf(ctx, entry).Status.Decisions).To(ContainElements(
-			And(HaveField("Rule", "ApproveRequested"), HaveField("Actor", oncall.name), HaveField("Message", ContainSubstring("the orders add up"))),
-			And(HaveField("Rule", "SkipRequested"), HaveField("Actor", oncall.name), HaveField("Message", ContainSubstring("it is late")))))
+			And(HaveField("Rule", "ApproveRequested"), HaveField("Actor", oncall.name), HaveField("Why", ContainSubstring("the orders add up"))),
+			And(HaveField("Rule", "SkipRequested"), HaveField("Actor", oncall.name), HaveField("Why", ContainSubstring("it is late")))))
 	}, NodeTimeout(journeyLimit))
 })
 
@@ -69,8 +69,7 @@ type person struct {
 	*journey
 
 	// name is the API server's.
-	name               string
-	belay, credentials string
+	name, credentials string
 }
 
 // onCall is a person who may read, and give commands, in the journey's namespace.
@@ -85,9 +84,6 @@ func (j *journey) onCall(ctx context.Context) person {
 	})).To(Succeed())
 	p := person{journey: j, name: fmt.Sprintf("system:serviceaccount:%s:%s", meta.Namespace, meta.Name), credentials: filepath.Join(GinkgoT().TempDir(), "kubeconfig")}
 	Expect(set.WriteKubeconfig(ctx, p.credentials, client.ObjectKey{Namespace: meta.Namespace, Name: meta.Name})).To(Succeed())
-	var err error
-	p.belay, err = set.Build(ctx, "./cmd/kubectl-belay")
-	Expect(err).NotTo(HaveOccurred())
 	return p
 }
 
@@ -111,6 +107,6 @@ func (p person) refused(ctx context.Context, command string, args ...string) str
 
 func (p person) run(ctx context.Context, command string, args ...string) (string, error) {
 	args = append([]string{command, p.Key().Name, "-n", p.Namespace, "--kubeconfig", p.credentials}, args...)
-	out, err := set.Command(ctx, p.belay, args...).CombinedOutput()
+	out, err := set.Command(ctx, kubectlBelay, args...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
