@@ -27,15 +27,15 @@ type journey struct {
 	load *load.Generator
 }
 
-// begin serves v1, guards it with short steps and starts the load.
-func begin(ctx context.Context, namespace string) *journey {
+// begin serves v1, guards it with short steps, but for what replaces them, and starts the load.
+func begin(ctx context.Context, namespace string, replacements ...string) *journey {
 	GinkgoHelper()
 	j := &journey{Shop: set.Shop("e2e-" + namespace)}
 	DeferCleanup(func(ctx context.Context) { Expect(j.Remove(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
 	DeferCleanup(j.report)
 	By("serving v1")
 	Expect(j.Serve(ctx, images["v1"])).To(Succeed())
-	Expect(j.Guard(ctx, stage.Short()...)).To(Succeed())
+	Expect(j.Guard(ctx, stage.Short(replacements...)...)).To(Succeed())
 	j.load = &load.Generator{URL: set.Addresses.Gateway, Host: j.Host(), Rate: 80}
 	j.load.Start(context.WithoutCancel(ctx))
 	DeferCleanup(j.load.Stop)

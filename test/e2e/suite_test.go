@@ -35,6 +35,8 @@ var versions = map[string][]string{
 var (
 	set    *stage.Stage
 	images map[string]string
+	// kubectlBelay is the path of the command line.
+	kubectlBelay string
 )
 
 var _ = BeforeSuite(func(ctx context.Context) {
@@ -46,6 +48,10 @@ var _ = BeforeSuite(func(ctx context.Context) {
 
 	By("building and pushing the shop's versions")
 	images, err = set.Shops(ctx, versions)
+	Expect(err).NotTo(HaveOccurred())
+
+	By("building the command line")
+	kubectlBelay, err = set.Build(ctx, "./cmd/kubectl-belay")
 	Expect(err).NotTo(HaveOccurred())
 
 	By("installing Belay")

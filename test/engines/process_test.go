@@ -13,13 +13,10 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
@@ -108,16 +105,8 @@ func account(t *testing.T, namespace, name string) string {
 		g.Expect(set.Client.Create(t.Context(), object)).To(Succeed())
 		t.Cleanup(func() { g.Expect(client.IgnoreNotFound(set.Client.Delete(late(t), object))).To(Succeed()) })
 	}
-	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(2 * 60 * 60))}}
-	g.Expect(set.Client.SubResource("token").Create(t.Context(), user, token)).To(Succeed())
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	g.Expect(clientcmd.WriteToFile(api.Config{
-		Clusters: map[string]*api.Cluster{name: {
-			Server: set.Config.Host, CertificateAuthority: set.Config.CAFile, CertificateAuthorityData: set.Config.CAData}},
-		AuthInfos:      map[string]*api.AuthInfo{name: {Token: token.Status.Token}},
-		Contexts:       map[string]*api.Context{name: {Cluster: name, AuthInfo: name}},
-		CurrentContext: name,
-	}, path)).To(Succeed())
+	g.Expect(set.WriteKubeconfig(t.Context(), path, client.ObjectKeyFromObject(user))).To(Succeed())
 	return path
 }
 

@@ -37,16 +37,18 @@ func TestUpgradeInTheMiddleOfARun(t *testing.T) {
 	apply(t, before)
 	g.Expect(set.OfferSource(t.Context())).To(Succeed())
 
-	// Each stays where it is until the upgrade is over, on a slow machine too.
-	stepping := open(t, "stepping", "hold: 15s", "hold: 70s")
-	baking := open(t, "baking", "bake: 10s", "bake: 60s")
-	failing := open(t, "failing", "drain: 2s", "drain: 90s")
-	stepping.push("v2")
-	baking.push("v2")
+	// The one that takes longest to get where it is wanted goes first, and each stays there
+	// until the upgrade is over, on a slow machine too.
+	failing := open(t, "failing", "drain: 2s", "drain: 150s")
+	baking := open(t, "baking", "bake: 10s", "bake: 90s")
+	stepping := open(t, "stepping", "hold: 15s", "hold: 90s")
 	failing.push("errors")
-	baking.until("bake", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseBaking })
-	runs := map[*shop]string{stepping: stepping.atFirstWeight().Status.Run, baking: "", failing: ""}
 	failing.until("roll back", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseRollingBack })
+	baking.push("v2")
+	baking.until("bake", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseBaking })
+	stepping.push("v2")
+	stepping.atFirstWeight()
+	runs := map[*shop]string{}
 	for s, phase := range map[*shop]v1alpha1.Phase{stepping: v1alpha1.PhaseStepping, baking: v1alpha1.PhaseBaking, failing: v1alpha1.PhaseRollingBack} {
 		rollout, err := s.Rollout(t.Context())
 		g.Expect(err).NotTo(HaveOccurred())
