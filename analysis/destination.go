@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -11,12 +12,13 @@ import (
 // not matter whether its pods are ready: what a gateway answers in their place reaches users.
 func (q Quality) judgeDestination(p Poll) (v Verdict, ok bool) {
 	limit := q.freshness()
-	fault, sampled := "", false
+	ofCanary, faultOfCanary := faultsOf(p.Canary)
+	_, fault := faultsOf(p.Stable)
+	sampled := false
 	var newest time.Time
 	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
 		for _, c := range pods {
-			if f := c.Fault(); f != "" {
-				fault = f
+			if c.Fault() != "" {
 				continue
 			}
 			sampled = sampled || !c.SampledAt.IsZero()
@@ -26,6 +28,8 @@ func (q Quality) judgeDestination(p Poll) (v Verdict, ok bool) {
 		}
 	}
 	switch age := p.EvaluatedAt.Sub(newest); {
+	case float64(len(p.Canary)-ofCanary) < coverage*float64(len(p.Canary)):
+		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%s; the samples of %d of the candidate's %d series cannot be used", faultOfCanary, ofCanary, len(p.Canary))}, false
 	case sampled && age <= limit:
 		return Verdict{}, true
 	case fault != "":
@@ -37,6 +41,16 @@ func (q Quality) judgeDestination(p Poll) (v Verdict, ok bool) {
 	default:
 		return Verdict{Reason: Stale, Message: stale(age, limit)}, false
 	}
+}
+
+// faultsOf is how many counters have a Fault, and the first one.
+func faultsOf(pods []PodCounter) (n int, first string) {
+	for _, c := range pods {
+		if f := c.Fault(); f != "" {
+			n, first = n+1, cmp.Or(first, f)
+		}
+	}
+	return n, first
 }
 
 // noDestination says that no series name the destination, and what to look at.

@@ -11,7 +11,11 @@ func JudgeInvariant(p Poll, readyPods int) Verdict {
 	var sum Counts
 	exercised := 0
 	for _, c := range p.Canary {
-		if bad(c.Total) || bad(c.Bad) {
+		if c.Unusable != "" || bad(c.Total) || bad(c.Bad) {
+			if !bad(c.Bad) {
+				// Violations are known although the checks are not.
+				sum.Bad += c.Bad
+			}
 			continue
 		}
 		sum = sum.Add(c.Counts)

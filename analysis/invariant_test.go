@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -18,6 +19,9 @@ func TestJudgeInvariant(t *testing.T) {
 		"violated on a pod that is not ready": {[]PodCounter{pod("a", 1, 10, 2)}, 0, InvariantViolated, "2 times"},
 		"one pod did not check":               {[]PodCounter{pod("a", 1, 10, 0), pod("b", 1, 0, 0)}, 2, InvariantNotExercised, "1 of the candidate's 2"},
 		"one pod is missing":                  {[]PodCounter{pod("a", 1, 10, 0)}, 2, InvariantNotExercised, "1 of the candidate's 2"},
+		"checks that are no number":           {[]PodCounter{pod("a", 1, 10, 0), pod("b", 1, math.NaN(), 0)}, 2, InvariantNotExercised, "1 of the candidate's 2"},
+		"violated, and checks are no number":  {[]PodCounter{pod("a", 1, 10, 0), pod("b", 1, math.NaN(), 2)}, 2, InvariantViolated, "2 times in 10 checks"},
+		"violations that are no number":       {[]PodCounter{pod("a", 1, 10, 0), pod("b", 1, 5, math.Inf(1))}, 2, InvariantNotExercised, "1 of the candidate's 2"},
 		"no pod answered":                     {nil, 1, InvariantNotExercised, "0 of the candidate's 1"},
 		"nothing is ready":                    {nil, 0, InvariantNotExercised, "0 ready"},
 		"checked, but nothing is ready":       {[]PodCounter{pod("a", 1, 10, 0)}, 0, InvariantNotExercised, "0 ready"},

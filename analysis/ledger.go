@@ -32,6 +32,8 @@ type PodCounter struct {
 	Counts
 	// SampledAt is the scrape time.
 	SampledAt time.Time
+	// Unusable says why the sample cannot be used, as its reader found out; empty for nothing.
+	Unusable string
 	// ReadyAt is since when the pod has been ready without a break, as the API server
 	// reports; zero when that is not known. What it counted before that, such as probes of
 	// a starting container, is not requests of users.
@@ -120,10 +122,13 @@ type Ledger struct {
 	Beside  float64   `json:"beside,omitempty"`
 }
 
-// Fault is why a pod's counters cannot be used, empty when they can: they are negative,
-// infinite or NaN, or have more bad requests than requests. What may be rounding is none.
+// Fault is why a pod's counters cannot be used, empty when they can: they are Unusable,
+// negative, infinite or NaN, or have more bad requests than requests. What may be rounding is
+// none.
 func (c PodCounter) Fault() string {
 	switch {
+	case c.Unusable != "":
+		return c.Unusable
 	case bad(c.Total) || bad(c.Bad+c.noise()):
 		return fmt.Sprintf("pod %q reports %v requests, %v of them bad: counters must be finite and not negative", c.Pod, c.Total, c.Bad)
 	case c.Bad > c.Total+c.noise():
@@ -158,7 +163,8 @@ func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 //     not count when it comes back, and a stable pod that seems to double has a series more.
 //   - Differences that may be rounding errors are none.
 //   - There may be more new bad requests than new requests, but not in all.
-//   - A pod whose counters have a Fault adds nothing, and is not known to be idle.
+//   - A pod whose counters have a Fault adds nothing, as one whose scrape was lost: its next
+//     sample has what it served meanwhile. A pod of stable's is not known to be idle then.
 //   - A counter with an older sample than the last one comes from a replica that lags
 //     behind, and adds nothing.
 //   - A pod without a sample keeps its last value, because a failed scrape is not a reset.

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -48,12 +49,11 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 		return Verdict{Reason: Pending, Message: "the candidate has no ready pods"}, false
 	}
 	limit := q.freshness()
-	fresh, faults := 0, 0
-	fault := ""
+	faults, fault := faultsOf(p.Canary)
+	fresh := 0
 	var newest time.Time
 	for _, c := range p.Canary {
-		if f := c.Fault(); f != "" {
-			faults, fault = faults+1, f
+		if c.Fault() != "" {
 			continue
 		}
 		if c.SampledAt.After(newest) {
@@ -69,7 +69,7 @@ func (q Quality) Judge(p Poll) (v Verdict, ok bool) {
 	case float64(min(fresh, q.ReadyPods)) >= coverage*float64(q.ReadyPods):
 		return Verdict{}, true
 	case faults > 0:
-		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%s; the counters of %d of the candidate's %d ready pods cannot be used", fault, faults, q.ReadyPods)}, false
+		return Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%s; the samples of %d of the candidate's %d ready pods cannot be used", fault, faults, q.ReadyPods)}, false
 	case newest.IsZero():
 		return Verdict{Reason: Stale, Message: noScrapeTime}, false
 	case fresh == 0:
@@ -85,20 +85,23 @@ func stale(age, limit time.Duration) string {
 	return fmt.Sprintf("the newest sample is %s old, at most %s is allowed", age.Round(time.Second), limit)
 }
 
+// Noting is the verdict whose message says which pods of a poll are left out because of a
+// Fault.
+func (v Verdict) Noting(p Poll) Verdict {
+	if note := p.LeftOut(); note != "" {
+		v.Message += "; " + note
+	}
+	return v
+}
+
 // LeftOut says which pods of a poll are not counted because of a Fault; empty for none.
 func (p Poll) LeftOut() string {
-	n, fault := 0, ""
-	for _, pods := range [][]PodCounter{p.Canary, p.Stable} {
-		for _, c := range pods {
-			if f := c.Fault(); f != "" {
-				n, fault = n+1, f
-			}
-		}
-	}
-	if n == 0 {
+	canary, fault := faultsOf(p.Canary)
+	stable, ofStable := faultsOf(p.Stable)
+	if canary+stable == 0 {
 		return ""
 	}
-	return fmt.Sprintf("pods left out: %d (%s)", n, fault)
+	return fmt.Sprintf("pods left out: %d (%s)", canary+stable, cmp.Or(fault, ofStable))
 }
 
 // noSeries says that no sample of the candidate's pods came, and what to look at.

@@ -36,7 +36,7 @@ func TestQuality(t *testing.T) {
 		"eight of ten":                      {ready: 10, pods: crowd(8, 95), wantReason: PartialCoverage, wantMessage: "8 of the candidate's 10"},
 		"four of five":                      {ready: 5, pods: crowd(4, 95), wantReason: PartialCoverage, wantMessage: "4 of the candidate's 5"},
 		"a stale pod covers nothing":        {ready: 2, pods: append(crowd(1, 95), pod("z", 10, 1, 0)), wantReason: PartialCoverage, wantMessage: "1 of the candidate's 2"},
-		"one of two cannot be used":         {ready: 2, pods: append(crowd(1, 95), pod("z", 95, 5, 6)), wantReason: PartialCoverage, wantMessage: `pod "z" reports 6 bad requests of 5: the series of bad must be a subset of those of total; the counters of 1 of the candidate's 2 ready pods cannot be used`},
+		"one of two cannot be used":         {ready: 2, pods: append(crowd(1, 95), pod("z", 95, 5, 6)), wantReason: PartialCoverage, wantMessage: `pod "z" reports 6 bad requests of 5: the series of bad must be a subset of those of total; the samples of 1 of the candidate's 2 ready pods cannot be used`},
 		"none can be used":                  {ready: 1, pods: []PodCounter{pod("z", 95, 5, 6)}, wantReason: PartialCoverage, wantMessage: "1 of the candidate's 1"},
 		"one of eleven cannot be used":      {ready: 11, pods: append(crowd(10, 95), pod("z", 95, 5, 6))},
 		"more pods than are ready, all new": {ready: 1, pods: crowd(3, 95)},

@@ -32,11 +32,13 @@ type Saturation struct {
 // Load is what one ready pod uses.
 type Load struct {
 	Pod string
-	// Value of the pod. It is not known when the pod has no sample, and when it is
-	// Undivided.
+	// Value of the pod. It is not known when the pod has no sample, and when that is Undivided
+	// or Unusable.
 	Value float64
 	// Undivided is set when there is nothing above 0 to divide the value by.
 	Undivided bool
+	// Unusable says why the sample cannot be used; empty for nothing.
+	Unusable string
 	// SampledAt is the scrape time; zero without a sample.
 	SampledAt time.Time
 	// ReadyAt is since when the pod has been ready; zero when that is not known.
@@ -73,8 +75,17 @@ func (s SaturationState) lasted() time.Duration { return max(0, s.Last.Sub(s.Sin
 // above: its state is written every 30 s, and another process needs some time to take over.
 const longestRestart = time.Minute
 
-// Judge returns the state after a look, and the verdict.
+// Judge returns the state after a look, and the verdict. A pod whose sample cannot be used
+// counts as one without a sample, and the message names it.
 func (s Saturation) Judge(before SaturationState, l Loads) (SaturationState, Verdict) {
+	state, v := s.judge(before, l)
+	if v.Reason != PartialCoverage {
+		v = v.Noting(Poll{Canary: counters(l.Canary), Stable: counters(l.Stable)})
+	}
+	return state, v
+}
+
+func (s Saturation) judge(before SaturationState, l Loads) (SaturationState, Verdict) {
 	if s.WorseThan <= 0 && s.Max == nil {
 		return SaturationState{}, Verdict{Reason: BadQuery, Message: "the trigger has neither worseThan nor max, so no value is too high"}
 	}
@@ -201,28 +212,30 @@ func (s Saturation) usable(l Loads) (v Verdict, ok bool) {
 	if young := len(l.Canary); len(canary) == 0 && young > 0 {
 		return Verdict{Reason: Pending, Message: fmt.Sprintf("all of the candidate's %d ready pods are within their warm-up of %s: the trigger does not judge these", young, s.WarmUp+s.Window)}, false
 	}
-	p, undivided := Poll{EvaluatedAt: l.EvaluatedAt}, 0
+	undivided, divided := 0, make([]Load, 0, len(canary))
 	for _, pod := range canary {
 		if pod.Undivided {
 			undivided++
-		} else if !pod.SampledAt.IsZero() {
-			p.Canary = append(p.Canary, pod.counter())
+			continue
 		}
+		divided = append(divided, pod)
 	}
-	for _, pod := range l.Stable {
-		if !pod.SampledAt.IsZero() {
-			p.Stable = append(p.Stable, pod.counter())
-		}
-	}
-	v, ok = s.quality(len(canary)).Judge(p)
+	v, ok = s.quality(len(canary)).Judge(Poll{EvaluatedAt: l.EvaluatedAt, Canary: counters(divided), Stable: counters(l.Stable)})
 	if !ok && undivided > 0 {
 		v = Verdict{Reason: PartialCoverage, Message: fmt.Sprintf("%d of the candidate's %d ready pods have a value, but nothing above 0 in per to divide it by: check the series of per", undivided, len(canary))}
 	}
 	return v, ok
 }
 
-func (p Load) counter() PodCounter {
-	return PodCounter{Pod: p.Pod, Counts: Counts{Total: p.Value}, SampledAt: p.SampledAt}
+// counters are the samples of pods, of those that have one.
+func counters(pods []Load) []PodCounter {
+	var out []PodCounter
+	for _, p := range pods {
+		if !p.SampledAt.IsZero() || p.Unusable != "" {
+			out = append(out, PodCounter{Pod: p.Pod, Counts: Counts{Total: p.Value}, SampledAt: p.SampledAt, Unusable: p.Unusable})
+		}
+	}
+	return out
 }
 
 // mature are the pods whose values are from after their warm-up.
@@ -259,7 +272,7 @@ func (s Saturation) usage(pods []Load, now time.Time) usage {
 	u := usage{ready: len(mature)}
 	sum, limit := 0.0, s.quality(0).freshness()
 	for _, p := range mature {
-		if p.Undivided || p.SampledAt.IsZero() || now.Sub(p.SampledAt) > limit {
+		if p.Undivided || p.Unusable != "" || p.SampledAt.IsZero() || now.Sub(p.SampledAt) > limit {
 			continue
 		}
 		u.sampled++

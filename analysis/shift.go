@@ -32,6 +32,12 @@ type Shift struct {
 	// whose scrape is in Left. What the candidate served in scrapes that began before it is
 	// compared with nothing either, because what ended by then no later scrape of stable's has.
 	Until int64 `json:"until,omitzero"`
+	// Least is the least that each bet of the relative evidence was before a look that the trail
+	// has settled since the change, LeastAt the time of the newest such look in Unix
+	// milliseconds. The trail cannot tell any more when another shift follows soon. Nil and zero
+	// without Before.
+	Least   *EProcess `json:"least,omitempty"`
+	LeastAt int64     `json:"leastAt,omitzero"`
 }
 
 // shiftLeaves is the part of stable's weight that a change must leave it to be no shift: with
@@ -42,7 +48,7 @@ const shiftLeaves = 0.25
 // Before the first look the candidate had no weight.
 func (f Shift) follow(t Trail, l Ledger, weight int) Shift {
 	if stage := l.StageFrom.UnixMilli(); stage != f.Stage {
-		f = Shift{Stage: stage, Left: f.Left}
+		f = Shift{Stage: stage, Left: f.Left, Least: f.Least, LeastAt: f.LeastAt}
 		if float64(100-weight) < shiftLeaves*float64(100-t.weight()) {
 			canary, stable := t.counted()
 			f.Before, f.Canary = &stable, &canary
@@ -63,6 +69,15 @@ func (f Shift) follow(t Trail, l Ledger, weight int) Shift {
 	if f.Canary != nil {
 		f.Apart = l.Canary.minus(l.Stage).minus(*f.Canary).atLeast(f.Apart)
 	}
+	return f
+}
+
+// settles notes the relative evidence before a look that the trail settles.
+func (f Shift) settles(before EProcess, at int64) Shift {
+	if f.Least != nil {
+		before = before.atMost(*f.Least)
+	}
+	f.Least, f.LeastAt = &before, at
 	return f
 }
 

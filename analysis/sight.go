@@ -39,8 +39,12 @@ const (
 type Sight struct {
 	// Version is Stable or Candidate.
 	Version string
-	// Counts since the pods started.
+	// Counts since the pods started, without those that are Unusable.
 	Counts
+	// Unusable is how many series have a value that no counter has, such as NaN; Example is one
+	// of them, its pod, metric and value. It may be empty.
+	Unusable int
+	Example  string
 	// Scopes are in the order of the scopes that were probed.
 	Scopes []ScopeSight
 }
@@ -62,6 +66,19 @@ func (s Scope) Missing(seen ScopeSight) int {
 		return -1
 	}
 	return missing
+}
+
+// LeftOut says how many series cannot be used because of their values, and names one; empty for
+// none.
+func (v Sight) LeftOut() string {
+	if v.Unusable == 0 {
+		return ""
+	}
+	note := fmt.Sprintf("series left out: %d", v.Unusable)
+	if v.Example != "" {
+		note += " (" + v.Example + ")"
+	}
+	return note
 }
 
 // LacksBucket reports whether a scope is the buckets of a threshold, and the version has a

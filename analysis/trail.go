@@ -135,10 +135,14 @@ func (t Trail) newest() int64 {
 // may be fresh milliseconds old at a poll, so in that time before the shift the candidate's may
 // show what stable's will show only in scrapes that are compared with nothing. The relative
 // evidence is therefore lowered to the least that each of its bets had in that time, which a
-// supermartingale may always be.
-func (t Trail) shifted(e Evidence, now, fresh int64) (Trail, Evidence) {
+// supermartingale may always be. Looks that were settled because of a shift before are not
+// looked at one by one: that shift has their least.
+func (t Trail) shifted(e Evidence, now, fresh int64, before Shift) (Trail, Evidence) {
 	if e.empty() {
 		return t, e
+	}
+	if before.Least != nil && before.LeastAt > now-fresh {
+		e.Relative = e.Relative.atMost(*before.Least)
 	}
 	for i := t.Settled; i < len(t.Looks); i++ {
 		if t.From+t.Looks[i].After > now-fresh {

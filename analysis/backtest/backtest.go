@@ -212,6 +212,7 @@ func Run(ctx context.Context, source Source, spec Spec, progress func(Progress))
 	book := newBook(&spec, measures)
 	for _, m := range measures {
 		track := &track{spec: &spec, measure: m, book: book, ready: ready}
+		r.source = m.read(source)
 		for _, times := range spans {
 			if err := r.read(ctx, m.query, times, track.poll); err != nil {
 				return Report{}, fmt.Errorf("read the past of %s: %w", m.name, err)

@@ -216,19 +216,16 @@ func TestLimitsAreNamed(t *testing.T) {
 	}
 }
 
-// A pod whose series cannot be used leaves a run without a verdict, and a release too.
-func TestAFaultOfASeriesIsSaid(t *testing.T) {
+// A pod of stable's whose counters are no numbers is left out like one that was not scraped, and
+// the report says so. The regression of the candidate is found all the same.
+func TestAValueThatIsNoNumberIsSaid(t *testing.T) {
 	bad := pods(from(10 * time.Minute))
-	bad[3].errors = func(since time.Duration) float64 {
-		if since < 20*time.Minute {
-			return math.NaN()
-		}
-		return 0
-	}
+	bad[3].errors = func(time.Duration) float64 { return math.NaN() }
 	p := newPast(t, bad...)
 	spec := releases(Window{noon, 30 * time.Minute})
 	got, err := Run(t.Context(), p.client(t), spec, nil)
-	if err != nil || got.UnusablePolls != 121 || got.Unjudged != 1 || got.Fired != 0 || !strings.Contains(got.Text(1), `121 polls could not be used: Malformed: pod "shop-old-ccccc"`) {
+	if err != nil || got.UnusablePolls != 0 || got.Unjudged != 0 || got.Fired != 1 || got.IncompletePolls != 121 ||
+		!strings.Contains(got.Text(1), `121 polls lack pods, whose samples cannot be used: pod "shop-old-ccccc" reports the value NaN for errors_total: it must be finite and not negative.`) {
 		t.Errorf("%v\n%s", err, got.Text(1))
 	}
 }

@@ -37,6 +37,10 @@ type Report struct {
 	// wrong with the first: a run has no verdict then.
 	UnusablePolls int    `json:"unusablePolls,omitempty"`
 	Fault         string `json:"fault,omitempty"`
+	// IncompletePolls are those with a pod whose sample cannot be used, such as NaN, and LeftOut
+	// is the first of these. A run leaves out that pod, as one that was not scraped.
+	IncompletePolls int    `json:"incompletePolls,omitempty"`
+	LeftOut         string `json:"leftOut,omitempty"`
 	// Assumptions are what the past data does not tell.
 	Assumptions []string `json:"assumptions"`
 }
@@ -83,6 +87,8 @@ type book struct {
 	omitted      int
 	polls        int
 	fault        string
+	lacking      int
+	leftOut      string
 	// fired and judged releases.
 	fired, judged map[releaseKey]bool
 }
@@ -136,6 +142,17 @@ func (b *book) unusable(fault *prometheus.QueryError) {
 	}
 }
 
+// incomplete notes the samples of a poll that cannot be used.
+func (b *book) incomplete(counters []prometheus.Counter) {
+	i := slices.IndexFunc(counters, func(c prometheus.Counter) bool { return c.Unusable != "" })
+	if i < 0 {
+		return
+	}
+	if b.lacking++; b.leftOut == "" {
+		b.leftOut = counters[i].Unusable
+	}
+}
+
 func (b *book) ended(r *release) {
 	if r.judged {
 		b.judged[r.key()] = true
@@ -148,7 +165,7 @@ func (b *book) report(queries int) Report {
 	out := Report{
 		From: s.Windows[0].Start, Every: s.every().Seconds(), Queries: queries, Seeds: s.Arms.Seeds,
 		Releases: releases, Fired: len(b.fired), Unjudged: releases - len(b.judged), Omitted: b.omitted,
-		UnusablePolls: b.polls, Fault: b.fault, Assumptions: assumptions(s),
+		UnusablePolls: b.polls, Fault: b.fault, IncompletePolls: b.lacking, LeftOut: b.leftOut, Assumptions: assumptions(s),
 	}
 	for _, w := range s.Windows {
 		out.To = later(out.To, w.end())
@@ -220,6 +237,9 @@ func (r Report) Text(lines int) string {
 	}
 	if r.UnusablePolls > 0 {
 		say("%d polls could not be used: %s.", r.UnusablePolls, r.Fault)
+	}
+	if r.IncompletePolls > 0 {
+		say("%d polls lack pods, whose samples cannot be used: %s.", r.IncompletePolls, r.LeftOut)
 	}
 	say("\n  %-32s %8s  %-26s %s", "TRIGGER", "FIRED", "AFTER (least/median/most)", "FROM ONSET")
 	for _, t := range r.Triggers {

@@ -19,6 +19,16 @@ type measure struct {
 	query    string
 	warmUps  []time.Duration
 	triggers []v1alpha1.Trigger
+	// reader is the client that names the metrics in messages.
+	reader func(*prometheus.Client) *prometheus.Client
+}
+
+// read is the source that answers the measure's query.
+func (m measure) read(source Source) Source {
+	if c, ok := source.(*prometheus.Client); ok {
+		return m.reader(c)
+	}
+	return source
 }
 
 // measures lists the queries that the guardrail's triggers need, each once.
@@ -27,12 +37,12 @@ func (s *Spec) measures() ([]measure, error) {
 	s.Guardrail = presets.Fill(s.Guardrail)
 	pods := prometheus.Pods{Namespace: s.Namespace, ReplicaSets: s.Arms.sets(), Labels: s.Labels}
 	var out []measure
-	add := func(name string, warmUps []time.Duration, query string, err error, uses func(v1alpha1.Trigger) bool) error {
+	add := func(name string, warmUps []time.Duration, query string, err error, reader func(*prometheus.Client) *prometheus.Client, uses func(v1alpha1.Trigger) bool) error {
 		if err != nil {
 			return fmt.Errorf("write the query of %s: %w", name, err)
 		}
 		if of := slices.DeleteFunc(slices.Clone(s.Guardrail.Triggers), func(t v1alpha1.Trigger) bool { return !uses(t) }); len(of) > 0 {
-			out = append(out, measure{name, query, warmUps, of})
+			out = append(out, measure{name, query, warmUps, of, reader})
 		}
 		return nil
 	}
@@ -41,13 +51,15 @@ func (s *Spec) measures() ([]measure, error) {
 		if !prometheus.CountsByPod(slo.Indicator) {
 			err = fmt.Errorf("a backtest compares pods, and the indicator counts by %s: count by Pod, or leave this slo out", slo.Indicator.By)
 		}
-		if err := add("slo/"+slo.Name, triggers.WarmUps(s.Guardrail, slo.Name), query, err, func(t v1alpha1.Trigger) bool { return t.SLO == slo.Name }); err != nil {
+		reader := func(c *prometheus.Client) *prometheus.Client { return c.Reading(slo.Indicator) }
+		if err := add("slo/"+slo.Name, triggers.WarmUps(s.Guardrail, slo.Name), query, err, reader, func(t v1alpha1.Trigger) bool { return t.SLO == slo.Name }); err != nil {
 			return nil, err
 		}
 	}
 	for _, invariant := range s.Guardrail.Invariants {
 		query, err := prometheus.InvariantQuery(invariant, pods)
-		if err := add("invariant/"+invariant.Name, nil, query, err, func(t v1alpha1.Trigger) bool { return t.Invariant == invariant.Name }); err != nil {
+		reader := func(c *prometheus.Client) *prometheus.Client { return c.ReadingInvariant(invariant) }
+		if err := add("invariant/"+invariant.Name, nil, query, err, reader, func(t v1alpha1.Trigger) bool { return t.Invariant == invariant.Name }); err != nil {
 			return nil, err
 		}
 	}
@@ -121,6 +133,9 @@ func (t *track) poll(answer prometheus.Response) error {
 		t.book.unusable(answer.Faults[0].Err)
 		return nil
 	}
+	if len(t.active) > 0 {
+		t.book.incomplete(answer.Counters)
+	}
 	for _, r := range t.active {
 		t.judge(r, answer)
 	}
@@ -153,7 +168,7 @@ func (t *track) judge(r *release, answer prometheus.Response) {
 			Background: []float64{1 / t.spec.ScrapeInterval.Seconds()},
 		},
 	}
-	if len(judged.Canary) > 0 && len(judged.Stable) > 0 {
+	if anyUsable(judged.Canary) && anyUsable(judged.Stable) {
 		r.judged = true
 	}
 	for i, trigger := range t.measure.triggers {
@@ -169,6 +184,10 @@ func (t *track) judge(r *release, answer prometheus.Response) {
 			t.book.fire(r, trigger.Name, v, answer.At)
 		}
 	}
+}
+
+func anyUsable(pods []analysis.PodCounter) bool {
+	return slices.ContainsFunc(pods, func(c analysis.PodCounter) bool { return c.Fault() == "" })
 }
 
 // finish ends the releases whose windows end with the data.

@@ -35,8 +35,10 @@ type Client struct {
 	// parameters are added to every query.
 	parameters url.Values
 	labels     labelNames
-	// destinations is set when the label of pods names destinations; see Reading.
+	// destinations is set when the label of pods names destinations, and metrics has the names
+	// of what is queried; see Reading.
 	destinations bool
+	metrics      metrics
 	// patience is how long a query waits for its turn.
 	patience time.Duration
 }
@@ -53,8 +55,8 @@ type Clock func() time.Time
 type Response struct {
 	// Counters of the pods' targets.
 	Counters []Counter
-	// Faults are the pods whose series cannot be used. The other pods of the response
-	// are not affected.
+	// Faults are the pods whose series are not those that were queried: an indicator that does
+	// not fit them is the cause. A value that cannot be used is not among them; see Counter.
 	Faults []Fault
 	// At is the evaluation time; zero when the query was not sent.
 	At time.Time
@@ -75,6 +77,10 @@ type Counter struct {
 	analysis.Counts
 	// SampledAt is the scrape time.
 	SampledAt time.Time
+	// Unusable says which value of the sample cannot be used, such as NaN, and why; empty when
+	// all can. The values are then as the source has them. Such a sample says no more than a
+	// scrape that failed.
+	Unusable string
 }
 
 // Fault is what is wrong with one pod's counters.
@@ -141,7 +147,7 @@ func (c *Client) Counts(ctx context.Context, tenant, query string, expected int,
 	defer done()
 	at := evaluationTime(clock)
 	pods := newCollector(at, min(expected, c.limits.series))
-	pods.destinations = c.destinations
+	pods.destinations, pods.metrics = c.destinations, c.metrics
 	answer, err := c.query(ctx, query, at, pods.take)
 	if err == nil {
 		pods.finish(&answer)

@@ -32,8 +32,10 @@ type collector struct {
 	// faults are the pods whose series cannot be used, by their index in pods.
 	faults map[int]*QueryError
 	key    []byte
-	// destinations is set when series name destinations in place of pods.
+	// destinations is set when series name destinations in place of pods, and metrics has the
+	// names of what is queried.
 	destinations bool
+	metrics      metrics
 }
 
 func newCollector(at time.Time, expected int) *collector {
@@ -80,7 +82,13 @@ func denoised(v float64) float64 {
 	return whole + 0
 }
 
-// set stores the value of a series, or says why it cannot be used.
+// isCount reports whether a value can be that of a counter, or of a gauge of something used.
+func isCount(v float64) bool {
+	return !math.IsNaN(v) && !math.IsInf(v, 0) && denoised(v) >= 0
+}
+
+// set stores the value of a series, or says why the series cannot be used. A value that cannot
+// be is stored too, and makes the sample unusable.
 func (c *collector) set(i int, k kind, r *sample) *QueryError {
 	pod := &c.pods[i]
 	switch {
@@ -88,12 +96,13 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 		return failed(analysis.WrongType, "the response has a native histogram where a counter is expected: use a classic histogram or a counter")
 	case r.invalid:
 		return errNoValue
-	case math.IsNaN(r.value) || math.IsInf(r.value, 0) || denoised(r.value) < 0:
-		return failed(analysis.Malformed, "pod %q reports the value %v: it must be finite and not negative", r.pod, r.value)
 	case c.seen[i]&k != 0:
 		return failed(analysis.Malformed, "the response has two series for pod %q where one is expected", r.pod)
 	}
 	c.seen[i] |= k
+	if !isCount(r.value) {
+		c.unusable(i, unusableValue, r.value, c.metrics.of(k))
+	}
 	switch k {
 	case kindTotal, kindCount:
 		pod.Total = denoised(r.value)
@@ -102,13 +111,23 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 	case kindWithin:
 		c.within[i] = denoised(r.value)
 	case kindSampled:
-		// Compared as seconds: a huge number does not fit a time.
 		if r.value > seconds(c.at.Add(maxSkew)) {
-			return failed(analysis.ClockSkew, "pod %q has a sample with a time in the future", pod.Pod)
+			c.unusable(i, "a sample with a time in the future")
 		}
-		pod.SampledAt = time.UnixMilli(int64(math.Round(r.value * 1000)))
+		// A number beyond that does not fit a time.
+		if math.Abs(r.value) < 1e12 {
+			pod.SampledAt = time.UnixMilli(int64(math.Round(r.value * 1000)))
+		}
 	}
 	return nil
+}
+
+// unusable notes what is wrong with a target's sample: the first thing, in the order of the
+// query.
+func (c *collector) unusable(i int, format string, what ...any) {
+	if pod := &c.pods[i]; pod.Unusable == "" {
+		pod.Unusable = reports(c.destinations, pod.Pod, format, what...)
+	}
 }
 
 func isAnotherTime(at float64, asked time.Time) bool {
@@ -142,8 +161,8 @@ var kinds = map[string]kind{
 }
 
 // finish sets the response's counters, in the order of their first series, and the
-// faults of those that cannot be used. Of a histogram, the observations above the
-// threshold count as bad.
+// faults of those whose series are not those that were queried. Of a histogram, the
+// observations above the threshold count as bad.
 func (c *collector) finish(answer *Response) {
 	good := c.pods[:0]
 	for i := range c.pods {
@@ -151,6 +170,7 @@ func (c *collector) finish(answer *Response) {
 		fault := c.faults[i]
 		if c.seen[i]&kindCount != 0 && fault == nil {
 			fault = c.notWithin(i)
+			pod = c.pods[i]
 			pod.Bad = pod.Total - c.within[i]
 		}
 		if fault != nil {
@@ -178,11 +198,11 @@ func SomeLackBucket(some, others int, pod string) *QueryError {
 }
 
 func (c *collector) notWithin(i int) *QueryError {
-	switch {
-	case c.seen[i]&kindWithin == 0:
+	if c.seen[i]&kindWithin == 0 {
 		return errNoBucket
-	case c.within[i] > c.pods[i].Total:
-		return failed(analysis.Malformed, "pod %q has %v observations in the bucket of the threshold, more than the %v in total", c.pods[i].Pod, c.within[i], c.pods[i].Total)
+	}
+	if c.within[i] > c.pods[i].Total {
+		c.unusable(i, "%v observations in the bucket of the threshold, more than the %v in total", c.within[i], c.pods[i].Total)
 	}
 	return nil
 }

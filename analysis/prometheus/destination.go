@@ -246,18 +246,16 @@ func (o Owned) By(p Pods, c Counter) (own Counter, ok bool) {
 }
 
 // Reading returns the client that reads the responses to an indicator's queries: their series
-// may name destinations in place of pods.
+// may name destinations in place of pods, and it names the metrics in messages.
 func (c *Client) Reading(i v1alpha1.Indicator) *Client {
+	reading := c.naming(metricsOf(i))
 	if CountsByPod(i) {
-		return c
+		return reading
 	}
-	d, err := destinationOf(i)
-	if err != nil {
-		return c
+	if d, err := destinationOf(i); err == nil {
+		reading.labels, reading.destinations = d.names, true
 	}
-	reading := *c
-	reading.labels, reading.destinations = d.names, true
-	return &reading
+	return reading
 }
 
 // ofDestination adds up what the values of a destination's label have.
@@ -267,7 +265,7 @@ func (s Sights) ofDestination(probe Probe, p Pods) analysis.Sight {
 		if _, own := probe.owned.By(p, Counter{Namespace: key.namespace, Pod: key.prefix}); !own {
 			continue
 		}
-		sum.Counts = sum.Add(found.Counts)
+		sum.Counts, sum.Unusable = sum.Add(found.Counts), sum.Unusable+found.Unusable
 		for i, scope := range found.Scopes {
 			sum.Scopes[i].Series += scope.Series
 			for j, n := range scope.With {

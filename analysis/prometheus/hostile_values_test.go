@@ -7,10 +7,14 @@ import (
 	"testing"
 
 	"belay.dev/belay/analysis"
+	"belay.dev/belay/api/v1alpha1"
 )
 
 func TestStrangeValues(t *testing.T) {
 	row := func(text string) string { return vector(counters("a", 1000, 0, 4), text) }
+	only := func(kind, value string) string {
+		return vector(rowOf("a", kind, value), rowOf("a", "ts", fmt.Sprint(evaluated.Unix())))
+	}
 	result := func(kind, data string) string {
 		return fmt.Sprintf(`{"status":"success","data":{"resultType":%q,"result":%s}}`, kind, data)
 	}
@@ -19,10 +23,10 @@ func TestStrangeValues(t *testing.T) {
 		body string
 		want analysis.Reason
 	}{
-		"NaN":                     {row(rowOf("b", "total", "NaN")), analysis.Malformed},
-		"infinite":                {row(rowOf("b", "total", "+Inf")), analysis.Malformed},
-		"negative infinite":       {row(rowOf("b", "bad", "-Inf")), analysis.Malformed},
-		"negative":                {row(rowOf("b", "bad", "-1")), analysis.Malformed},
+		"NaN":                     {only("total", "NaN"), analysis.PartialCoverage},
+		"infinite":                {only("total", "+Inf"), analysis.PartialCoverage},
+		"negative infinite":       {only("bad", "-Inf"), analysis.PartialCoverage},
+		"negative":                {only("bad", "-1"), analysis.PartialCoverage},
 		"more than a float holds": {row(rowOf("b", "total", "1e400")), analysis.Malformed},
 		"text for a value":        {row(rowOf("b", "total", marker)), analysis.Malformed},
 		"a number for a value":    {row(fmt.Sprintf(`{"metric":{"pod":"b","k":"total"},"value":[%d,5]}`, now)), analysis.Malformed},
@@ -52,9 +56,9 @@ func TestStrangeValues(t *testing.T) {
 		"no times":                        {vector(rowOf("a", "total", "1000")), analysis.Stale},
 		"old samples":                     {vector(counters("a", 1000, 500, 33)), analysis.Stale},
 		"samples of 1970":                 {vector(rowOf("a", "total", "1000"), rowOf("a", "ts", "0")), analysis.Stale},
-		"samples from the future":         {vector(counters("a", 1000, 0, -6)), analysis.ClockSkew},
-		"samples in milliseconds":         {vector(rowOf("a", "total", "1000"), rowOf("a", "ts", fmt.Sprint(evaluated.UnixMilli()))), analysis.ClockSkew},
-		"samples past all time":           {vector(rowOf("a", "total", "1000"), rowOf("a", "ts", "1e300")), analysis.ClockSkew},
+		"samples from the future":         {vector(counters("a", 1000, 0, -6)), analysis.PartialCoverage},
+		"samples in milliseconds":         {vector(rowOf("a", "total", "1000"), rowOf("a", "ts", fmt.Sprint(evaluated.UnixMilli()))), analysis.PartialCoverage},
+		"samples past all time":           {vector(rowOf("a", "total", "1000"), rowOf("a", "ts", "1e300")), analysis.PartialCoverage},
 		"an answer for an earlier time":   {strings.ReplaceAll(vector(counters("a", 1000, 0, 4)), fmt.Sprintf("[%d,", now), fmt.Sprintf("[%d,", now-6)), analysis.ClockSkew},
 		"an answer for a later time":      {strings.ReplaceAll(vector(counters("a", 1000, 0, 4)), fmt.Sprintf("[%d,", now), fmt.Sprintf("[%d,", now+6)), analysis.ClockSkew},
 		"a warning, and a good answer":    {strings.Replace(vector(counters("a", 1000, 0, 4)), `"data"`, `"warnings":["results truncated due to limit"],"data"`, 1), analysis.Warning},
@@ -76,20 +80,48 @@ func TestStrangeValues(t *testing.T) {
 	}
 }
 
-// TestAStrangeValueIsOnePodsFault: no number that is none gets past the answer, and the
-// other pods of the answer are not in doubt.
+// TestAStrangeValueIsOnePodsFault: a number that is none of a counter is the fault of its sample,
+// which keeps it and says what it is. The other pods of the answer are not in doubt.
 func TestAStrangeValueIsOnePodsFault(t *testing.T) {
+	i := v1alpha1.Indicator{Requests: &v1alpha1.RequestsIndicator{Total: v1alpha1.Series{Metric: "requests_total"}, Bad: v1alpha1.Series{Metric: "requests_total"}}}
+	latency := v1alpha1.Indicator{Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds"}}
+	now := fmt.Sprint(evaluated.Unix())
 	for _, value := range []string{"NaN", "+Inf", "-Inf", "-1"} {
-		for _, kind := range []string{"total", "bad", "ts", "within"} {
-			body := vector(counters("a", 1000, 0, 4), rowOf("b", kind, value))
-			c := connect(t, defaults(serve(t, say(http.StatusOK, body))))
-			answer, err := c.Counts(t.Context(), "", "up", 2, stopped)
-			if err != nil {
-				t.Fatal(err)
+		for name, tc := range map[string]struct {
+			of   v1alpha1.Indicator
+			rows []string
+			says string
+		}{
+			"total":  {i, []string{rowOf("b", "total", value), rowOf("b", "bad", "1"), rowOf("b", "ts", now)}, "for requests_total: "},
+			"bad":    {i, []string{rowOf("b", "total", "9"), rowOf("b", "bad", value), rowOf("b", "ts", now)}, "for requests_total (bad): "},
+			"count":  {latency, []string{rowOf("b", "count", value), rowOf("b", "within", "0"), rowOf("b", "ts", now)}, "for seconds_count: "},
+			"within": {latency, []string{rowOf("b", "count", "9"), rowOf("b", "within", value), rowOf("b", "ts", now)}, "for seconds_bucket: "},
+		} {
+			c := connect(t, defaults(serve(t, say(http.StatusOK, vector(append(tc.rows, counters("a", 1000, 0, 4))...)))))
+			answer, err := c.Reading(tc.of).Counts(t.Context(), "", "up", 2, stopped)
+			if err != nil || len(answer.Faults) > 0 || len(answer.Counters) != 2 {
+				t.Fatalf("%s %s: %v, %+v", value, name, err, answer)
 			}
-			if len(answer.Counters) != 1 || answer.Counters[0].Pod != "a" || len(answer.Faults) != 1 || answer.Faults[0].Pod != "b" || answer.Faults[0].Err.Reason != analysis.Malformed {
-				t.Errorf("%s %s: counters %+v, faults %+v", kind, value, answer.Counters, answer.Faults)
+			odd, good := answer.Counters[0], answer.Counters[1]
+			want := `pod "b" reports the value ` + value + " " + tc.says + "it must be finite and not negative"
+			if odd.Pod != "b" || odd.Unusable != want || odd.OfPod().Fault() != want || odd.SampledAt.IsZero() {
+				t.Errorf("%s %s: %+v, want %s", value, name, odd, want)
+			}
+			if good.Pod != "a" || good.Unusable != "" || good.OfPod().Fault() != "" {
+				t.Errorf("%s %s: the other pod is %+v", value, name, good)
 			}
 		}
+	}
+}
+
+// TestASampleFromTheFutureIsOnePodsFault: apps may expose the times of their samples.
+func TestASampleFromTheFutureIsOnePodsFault(t *testing.T) {
+	c := connect(t, defaults(serve(t, say(http.StatusOK, vector(counters("a", 1000, 0, 4), counters("b", 1000, 0, -60))))))
+	answer, err := c.Counts(t.Context(), "", "up", 2, stopped)
+	if err != nil || len(answer.Faults) > 0 || len(answer.Counters) != 2 {
+		t.Fatalf("%v, %+v", err, answer)
+	}
+	if a, b := answer.Counters[0].Unusable, answer.Counters[1].Unusable; a != "" || b != `pod "b" reports a sample with a time in the future` {
+		t.Errorf("%q, %q", a, b)
 	}
 }

@@ -119,11 +119,12 @@ func TestLatencyAnswers(t *testing.T) {
 		rows map[string]float64
 		bad  float64
 		want analysis.Reason
+		odd  string
 	}{
-		"some are slow":     {map[string]float64{"count": 100, "within": 93, "ts": ts}, 7, ""},
-		"none is slow":      {map[string]float64{"count": 100, "within": 100, "ts": ts}, 0, ""},
-		"no such bucket":    {map[string]float64{"count": 100, "ts": ts}, 0, analysis.BadQuery},
-		"two scrapes mixed": {map[string]float64{"count": 100, "within": 101, "ts": ts}, 0, analysis.Malformed},
+		"some are slow":     {map[string]float64{"count": 100, "within": 93, "ts": ts}, 7, "", ""},
+		"none is slow":      {map[string]float64{"count": 100, "within": 100, "ts": ts}, 0, "", ""},
+		"no such bucket":    {map[string]float64{"count": 100, "ts": ts}, 0, analysis.BadQuery, ""},
+		"two scrapes mixed": {map[string]float64{"count": 100, "within": 101, "ts": ts}, -1, "", `pod "shop-6c7-abcde" reports 101 observations in the bucket of the threshold, more than the 100 in total`},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +133,7 @@ func TestLatencyAnswers(t *testing.T) {
 			if reasonOf(err) != tc.want {
 				t.Fatalf("error %v, want reason %q", err, tc.want)
 			}
-			if tc.want == "" && (len(pods) != 1 || pods[0].Total != 100 || pods[0].Bad != tc.bad) {
+			if tc.want == "" && (len(pods) != 1 || pods[0].Total != 100 || pods[0].Bad != tc.bad || pods[0].Unusable != tc.odd) {
 				t.Errorf("read %+v, want %v bad of 100", pods, tc.bad)
 			}
 		})

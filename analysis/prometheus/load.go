@@ -57,22 +57,30 @@ func LoadQuery(l Load, pods ...Pods) (string, error) {
 	}
 	by := pods[0].labels().byNamespacedPod()
 	times := "timestamp(" + value + ") and " + l.over(value)
-	parts := []string{row("value", "sum "+by+"("+l.over(value)+")")}
+	parts := []string{row("value", l.sum(by, value))}
 	if l.Per != nil {
 		per, err := selector(*l.Per, mine)
 		if err != nil {
 			return "", err
 		}
-		parts = append(parts, row("per", "sum "+by+"("+l.over(per)+")"))
+		parts = append(parts, row("per", l.sum(by, per)))
 	}
 	return rows(len(pods), append(parts, row("ts", "min "+by+"("+times+")"))...)
 }
 
-// over is a gauge where it is a number, or the rate of a counter. Clients report NaN while
-// nothing was measured.
-func (l Load) over(selector string) string {
+// sum adds up what a pod has of a series where that is a number: clients report NaN for a gauge
+// while nothing was measured, such as the lag of a consumer that is idle. A pod of which nothing
+// is a number has what it reports.
+func (l Load) sum(by, selector string) string {
+	return "(sum " + by + "(" + l.over(selector) + ") or sum " + by + "(" + l.of(selector) + "))"
+}
+
+// over is a gauge, or the rate of a counter, where it is a number.
+func (l Load) over(selector string) string { return l.of(selector) + " > -Inf" }
+
+func (l Load) of(selector string) string {
 	if l.Window <= 0 {
-		return selector + " > -Inf"
+		return selector
 	}
 	return "rate(" + selector + "[" + model.Duration(l.Window).String() + "])"
 }
@@ -96,5 +104,5 @@ func LoadProbe(l Load, pods ...Pods) (Probe, error) {
 	if l.Per != nil {
 		scopes = append(scopes, scopeOf(l.Per.Metric, neededBy(matchersOf(*l.Per)), false, mine))
 	}
-	return probed{mine: mine, names: pods[0].labels(), pods: pods}.probe(scopes, kindOf("total", value))
+	return probed{mine: mine, names: pods[0].labels(), pods: pods}.probe(scopes, counted{"total", value})
 }

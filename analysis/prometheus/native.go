@@ -39,7 +39,7 @@ func increaseOf(of v1alpha1.Series, mine []string, nativeToo bool, window string
 	if err != nil || native == "" {
 		return "increase(" + classic + "[" + window + "])", err
 	}
-	return "increase(" + classic + "[" + window + "]) or histogram_count(increase(" + native + "[" + window + "]))", nil
+	return "(increase(" + classic + "[" + window + "]) or histogram_count(increase(" + native + "[" + window + "])))", nil
 }
 
 // bothForms are the selectors of a counter and of the native histogram whose count it may be;
@@ -75,7 +75,8 @@ func bucketSeries(l v1alpha1.LatencyIndicator) v1alpha1.Series {
 
 // withinOf is how many observations are within the threshold: those in its bucket, or of a
 // native histogram the part below it, which interpolates in the bucket that the threshold is
-// in. The part of an empty histogram is NaN, and its count, 0, takes its place.
+// in. The part of an empty histogram is NaN, and its count, 0, takes its place; of any other, NaN
+// is what it says.
 func withinOf(l v1alpha1.LatencyIndicator, mine []string, nativeToo bool) (string, error) {
 	bucket, err := selector(bucketSeries(l), mine)
 	if err != nil || !nativeToo {
@@ -86,7 +87,7 @@ func withinOf(l v1alpha1.LatencyIndicator, mine []string, nativeToo bool) (strin
 		return "", err
 	}
 	count := "histogram_count(" + native + ")"
-	return "(" + bucket + " or ignoring(le) (" + count + " * " + withinPart(l, native) + " >= 0 or " + count + "))", nil
+	return "(" + bucket + " or ignoring(le) (" + count + " == 0 or " + count + " * " + withinPart(l, native) + "))", nil
 }
 
 // withinPart is the part of a native histogram's observations that are within the threshold.

@@ -30,7 +30,8 @@ func SharesQuery(i v1alpha1.Indicator, all Pods, deployment string, period time.
 		}
 		parts = append(parts, row(window[0], share))
 	}
-	return rows(forms(mayBeNative(i)), parts...)
+	// Every sum has two forms; see sumOf.
+	return rows(2*forms(mayBeNative(i)), parts...)
 }
 
 // shareOf is an indicator's error ratio over a window.
@@ -42,14 +43,14 @@ func shareOf(i v1alpha1.Indicator, mine []string, window string) (string, error)
 			return "", err
 		}
 		bad, err := increaseOf(i.Requests.Bad, mine, mayBeNative(i), window)
-		return "(sum(" + bad + ") or vector(0)) / sum(" + total + ")", err
+		return "(" + sumOf(bad) + " or vector(0)) / " + sumOf(total), err
 	case i.Latency != nil:
 		count, native, err := bothForms(countSeries(*i.Latency), mine, mayBeNative(i))
 		if err != nil {
 			return "", err
 		}
 		bucket, err := selector(bucketSeries(*i.Latency), mine)
-		share := "1 - sum(increase(" + bucket + "[" + window + "])) / sum(increase(" + count + "[" + window + "]))"
+		share := "1 - " + sumOf("increase("+bucket+"["+window+"])") + " / " + sumOf("increase("+count+"["+window+"])")
 		if err != nil || native == "" {
 			return share, err
 		}
@@ -57,6 +58,12 @@ func shareOf(i v1alpha1.Indicator, mine []string, window string) (string, error)
 	default:
 		return "", errors.New("a pre-flight check does not support promQL: name recording rules of this slo in preflight.recorded, or move it to a guardrail without preflight")
 	}
+}
+
+// sumOf adds up what can be counted: one pod's NaN must not hide the others. When nothing can be,
+// it is NaN, not none.
+func sumOf(increase string) string {
+	return "(sum(" + increase + " < Inf) or sum(" + increase + "))"
 }
 
 // allVersions are the matchers of all versions of a Deployment.
@@ -140,7 +147,8 @@ func (w *shareReader) take(r *sample) *QueryError {
 }
 
 // shares tells a window without requests from one without samples: the ratio of the
-// first is NaN and counts as 0, that of the second is absent, which is an error.
+// first is NaN and counts as 0, that of the second is absent, which is an error. What is counted
+// in the whole period must be a number: so are its windows then.
 func (w *shareReader) shares() (analysis.Shares, error) {
 	for i, seen := range w.seen {
 		if !seen {
@@ -148,7 +156,7 @@ func (w *shareReader) shares() (analysis.Shares, error) {
 		}
 	}
 	if math.IsNaN(w.read[0]) {
-		return analysis.Shares{}, failed(analysis.NoTraffic, "the source has counted no request of this service in the objective's period: check the slo's metric and labels")
+		return analysis.Shares{}, failed(analysis.NoTraffic, "the source has counted no request of this service in the objective's period, or what it has counted is not a number: check the slo's metric and labels")
 	}
 	for i := range w.read {
 		if math.IsNaN(w.read[i]) {

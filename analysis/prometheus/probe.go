@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +24,8 @@ type Probe struct {
 	selectors []string
 	// buckets selects all buckets of a latency indicator's histogram.
 	buckets string
+	// unusable selects what has a value that no counter has, by target.
+	unusable string
 	// owned tells which rows of the response are about a version.
 	owned Owned
 }
@@ -94,7 +95,7 @@ func (of probed) series(total, bad v1alpha1.Series) (Probe, error) {
 	} else {
 		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), "", nativeToo, mine)...)
 	}
-	return of.probe(scopes, kindOf("total", all)+" or "+kindOf("bad", some))
+	return of.probe(scopes, counted{"total", all}, counted{"bad", some})
 }
 
 // latency looks for the labels in the count of observations, and for the bucket of the
@@ -122,7 +123,7 @@ func (of probed) latency(l v1alpha1.LatencyIndicator) (Probe, error) {
 	}
 	p, err := of.probe([]scope{
 		scopeOf(count.Metric, neededBy(matchersOf(count)), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: thresholdText(l.Threshold.Duration)}, exists},
-	}, kindOf("total", all)+" or "+kindOf("bad", all)+" or "+kindOf("within", within))
+	}, counted{"count", all}, counted{"within", within})
 	p.buckets = buckets
 	return p, err
 }
@@ -142,7 +143,7 @@ func (of probed) promQL(q v1alpha1.PromQLIndicator) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	return of.probe(scopes, kindOf("total", total)+" or "+kindOf("bad", bad))
+	return of.probe(scopes, counted{"total", total}, counted{"bad", bad})
 }
 
 // scopeOf is all series of a metric on the pods.
@@ -167,11 +168,13 @@ const (
 
 // probe writes the query. Each series gets a label with the number of its scope and, for
 // each label that is needed, whether it has it. They are counted by that and by their
-// pod's ReplicaSet, which the response has as pod, or by their destination. requests are added
-// up as well.
-func (of probed) probe(scopes []scope, requests string) (Probe, error) {
+// pod's ReplicaSet, which the response has as pod, or by their destination. Counters are added
+// up as well, without values that no counter has: one pod's must not hide what the others
+// count. Those are counted as a kind of their own.
+func (of probed) probe(scopes []scope, counters ...counted) (Probe, error) {
 	p := Probe{owned: OwnedBy(of.by)}
-	counted := make([]string, len(scopes))
+	existing := make([]string, len(scopes), len(scopes)+len(counters))
+	var sums, unusable []string
 	for i, s := range scopes {
 		s.OfDestination = !CountsByPod(of.by)
 		p.Scopes, p.selectors = append(p.Scopes, s.Scope), append(p.selectors, s.series)
@@ -182,12 +185,15 @@ func (of probed) probe(scopes []scope, requests string) (Probe, error) {
 			marked = `label_replace(` + marked + `,` + mark + `,"1",` + strconv.Quote(name) + `,".+")`
 			joined += "," + mark
 		}
-		counted[i] = `label_join(` + marked + `,"` + probeKind + `",",",` + joined + `)`
+		existing[i] = `label_join(` + marked + `,"` + probeKind + `",",",` + joined + `)`
 	}
-	query := of.byVersion("sum", requests)
-	if len(counted) > 0 {
-		query = of.byVersion("count", strings.Join(counted, " or ")) + " or " + query
+	for _, c := range counters {
+		sums = append(sums, kindOf(c.kind, c.usable()))
+		existing = append(existing, kindOf(unusableKind, c.unusable()))
+		unusable = append(unusable, row(c.kind, "sum "+of.names.byTarget()+"("+c.unusable()+")"))
 	}
+	p.unusable = strings.Join(unusable, " or ")
+	query := of.byVersion("count", strings.Join(existing, " or ")) + " or " + of.byVersion("sum", strings.Join(sums, " or "))
 	// As for other queries, the limit grows with the Rollouts.
 	if limit := 4 * maxQuery * max(1, len(of.pods)); len(query) > limit {
 		return Probe{}, fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)
@@ -195,6 +201,18 @@ func (of probed) probe(scopes []scope, requests string) (Probe, error) {
 	p.Query = query
 	return p, nil
 }
+
+// counted is an expression of counters, by the kind that its sum has in a response.
+type counted struct{ kind, expression string }
+
+// unusableKind is that of series with a value that no counter has.
+const unusableKind = "unusable"
+
+// usable selects what has a finite value that is not negative but for noise, and unusable all
+// else.
+func (c counted) usable() string { return "((" + c.expression + ") > -1e-9 < Inf)" }
+
+func (c counted) unusable() string { return "((" + c.expression + ") unless " + c.usable() + ")" }
 
 func kindOf(k, expression string) string {
 	return `label_replace(` + expression + `,"` + probeKind + `","` + k + `","","")`
@@ -237,7 +255,8 @@ func (s Sights) Of(probe Probe, namespace, version string) analysis.Sight {
 		found = emptySight(probe.Scopes)
 	}
 	// An expression may have dropped the namespace.
-	found.Counts = found.Add(s[sightKey{"", podPrefix(version)}].Counts)
+	without := s[sightKey{"", podPrefix(version)}]
+	found.Counts, found.Unusable = found.Add(without.Counts), found.Unusable+without.Unusable
 	return found
 }
 
@@ -271,7 +290,7 @@ func (s Sights) take(scopes []analysis.Scope, at time.Time, r *sample) *QueryErr
 	switch {
 	case r.histogram:
 		return failed(analysis.WrongType, "the response has a native histogram where a counter is expected: use a classic histogram or a counter")
-	case r.invalid || math.IsNaN(r.value) || math.IsInf(r.value, 0) || r.value < 0:
+	case r.invalid || !isCount(r.value):
 		return errNoValue
 	case isAnotherTime(r.at, at):
 		return failed(analysis.ClockSkew, "the response has another evaluation time than the query")
@@ -288,8 +307,12 @@ func (s Sights) take(scopes []analysis.Scope, at time.Time, r *sample) *QueryErr
 		sight.Total += r.value
 	case "bad":
 		sight.Bad += r.value
+	case "count":
+		sight.Total, sight.Bad = sight.Total+r.value, sight.Bad+r.value
 	case "within":
 		sight.Bad -= r.value
+	case unusableKind:
+		sight.Unusable += int(r.value)
 	default:
 		marks := strings.Split(kind, ",")
 		i, err := strconv.Atoi(marks[0])

@@ -76,6 +76,7 @@ func (c *Client) CountsOver(ctx context.Context, tenant, query string, times Tim
 		}
 		if collectors[i] == nil {
 			collectors[i] = newCollector(times.At(i), 0)
+			collectors[i].metrics = c.metrics
 		}
 		return collectors[i].take(r)
 	}

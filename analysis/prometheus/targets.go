@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"cmp"
 	"hash/fnv"
 	"strconv"
 
@@ -9,7 +10,7 @@ import (
 
 // OfPod is the counter as that of a pod, of which nothing else is known.
 func (c *Counter) OfPod() analysis.PodCounter {
-	return analysis.PodCounter{Pod: c.Pod, Counts: c.Counts, SampledAt: c.SampledAt}
+	return analysis.PodCounter{Pod: c.Pod, Counts: c.Counts, SampledAt: c.SampledAt, Unusable: c.Unusable}
 }
 
 // TargetMark separates a pod's name from the hash of a target.
@@ -29,17 +30,15 @@ func (c *Counter) OfTarget() analysis.PodCounter {
 }
 
 // AddTarget sums the counters of a pod's targets, which must follow each other. The sum
-// has the oldest sample time of them. When those of one cannot be used, the pod's cannot.
+// has the oldest sample time of them. When those of one cannot be used, the pod's cannot; what
+// is known to be bad stays.
 func AddTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysis.PodCounter {
 	if len(pods) == 0 || pods[len(pods)-1].Pod != target.Pod {
 		return append(pods, target)
 	}
 	pod := &pods[len(pods)-1]
-	switch {
-	case pod.Fault() != "":
-		return pods
-	case target.Fault() != "":
-		*pod = target
+	if fault := cmp.Or(pod.Fault(), target.Fault()); fault != "" {
+		pod.Unusable, pod.Bad = fault, known(pod.Bad)+known(target.Bad)
 		return pods
 	}
 	pod.Counts = pod.Add(target.Counts)
@@ -47,4 +46,12 @@ func AddTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysi
 		pod.SampledAt = target.SampledAt
 	}
 	return pods
+}
+
+// known is a count that can be used; 0 otherwise.
+func known(v float64) float64 {
+	if !isCount(v) {
+		return 0
+	}
+	return v
 }

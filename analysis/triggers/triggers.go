@@ -43,7 +43,7 @@ func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before
 		if blind, ok := look.Quality.Judge(look.Judged); !ok {
 			return neverScraped(blind, look.Ledger), nil
 		}
-		return v, nil
+		return v.Noting(analysis.Poll{Canary: look.Judged.Canary}), nil
 	}
 	if v, ok := look.Quality.Judge(look.Judged); !ok {
 		return neverScraped(v, look.Ledger), skipped(g, trigger, look, before)
@@ -60,10 +60,7 @@ func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before
 			return doubt, after
 		}
 	}
-	if note := look.Counted.LeftOut(); note != "" {
-		v.Message += "; " + note
-	}
-	return v, after
+	return v.Noting(look.Counted), after
 }
 
 // skipped is a regression's evidence after a look that does not suffice for a verdict.

@@ -119,6 +119,9 @@ type finding struct {
 	counts  analysis.Counts
 	// series of total, when they were counted.
 	series int
+	// left says which series of a Rollout, leftIn, are left out because of their values; empty
+	// for none.
+	left, leftIn string
 	// unanswered is set when the source gave no usable response.
 	unanswered bool
 }
@@ -193,18 +196,27 @@ func (m measure) await(ctx context.Context, u use, answer <-chan sources.Sightin
 		if len(sight.Scopes) > 0 {
 			f.series = sight.Scopes[0].Series
 		}
-		v, ok := analysis.JudgeSights(got.Scopes, m.of.MissingIsZero(), sight)
-		if ok {
-			v, ok = analysis.AllBad(sight.Counts, m.counts(u))
-		}
-		if ok {
-			v = analysis.Verdict{Reason: analysis.Healthy}
-		}
-		f.verdict = v
+		f.verdict, f.left = m.judge(got, sight, u), sight.LeftOut()
 	case <-ctx.Done():
 		f.verdict, f.unanswered = analysis.Verdict{Reason: analysis.Timeout, Message: "no response from the source yet"}, true
 	}
 	return f
+}
+
+// judge says what a measure sees of the stable version. While nothing that it counts can be
+// used, it sees nothing; a gauge may be no number while there is nothing to measure.
+func (m measure) judge(got sources.Sighting, sight analysis.Sight, u use) analysis.Verdict {
+	if v, ok := analysis.JudgeSights(got.Scopes, m.of.MissingIsZero(), sight); !ok {
+		return v
+	}
+	left := sight.LeftOut()
+	switch v, ok := analysis.AllBad(sight.Counts, m.counts(u)); {
+	case left != "" && sight.Total == 0 && m.kind != kindSaturation:
+		return analysis.Verdict{Reason: analysis.Malformed, Message: "nothing can be counted: " + left}
+	case left == "" && !ok:
+		return v
+	}
+	return analysis.Verdict{Reason: analysis.Healthy}
 }
 
 // worstOf are the Rollouts of the worst findings.
@@ -216,13 +228,16 @@ func worstOf(wrong []finding) (rollouts []string) {
 	return rollouts
 }
 
-// worse is the worse one of two, with what both have counted.
+// worse is the worse one of two, with what both have counted, and what is left out of the first.
 func worse(a, b finding) finding {
-	sum := a.counts.Add(b.counts)
+	sum, left := a.counts.Add(b.counts), a
+	if a.left == "" {
+		left = finding{left: b.left, leftIn: b.rollout}
+	}
 	if b.rank() > a.rank() {
 		a = b
 	}
-	a.counts = sum
+	a.counts, a.left, a.leftIn = sum, left.left, left.leftIn
 	return a
 }
 
@@ -270,6 +285,18 @@ func (f finding) readiness() (metav1.ConditionStatus, string) {
 
 // sees says what an indicator sees, or what is wrong with it.
 func (m measure) sees(f finding, rollouts int, several bool) string {
+	text := m.found(f, rollouts, several)
+	switch {
+	case f.left == "" || f.verdict.Reason != analysis.Healthy:
+		return text
+	case several:
+		return fmt.Sprintf("%s; Rollout %s: %s", text, f.leftIn, f.left)
+	default:
+		return text + "; " + f.left
+	}
+}
+
+func (m measure) found(f finding, rollouts int, several bool) string {
 	pods := m.countedOf(rollouts)
 	switch {
 	case f.verdict.Reason == analysis.Healthy && m.kind == kindSaturation:

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,6 +51,8 @@ type shopSource struct {
 	labels                     string
 	// unscraped are namespaces of which it has no series.
 	unscraped []string
+	// broken are the label k and the value of what pods report in place of their counters.
+	broken map[string][2]string
 }
 
 func newShopSource(t *testing.T, c sourcestest.Instant) *shopSource {
@@ -83,14 +86,22 @@ func (s *shopSource) answer(w http.ResponseWriter, r *http.Request) {
 		if slices.Contains(s.unscraped, namespace) {
 			continue
 		}
-		for pod, counts := range map[string]analysis.Counts{s.stablePod: s.stable, "shop-abcdef0123-bbbbb": s.canary} {
+		pods := map[string]analysis.Counts{s.stablePod: s.stable, "shop-abcdef0123-bbbbb": s.canary}
+		for pod := range s.broken {
+			pods[pod] = cmp.Or(pods[pod], s.stable)
+		}
+		for pod, counts := range pods {
 			total, bad := "total", "bad"
 			if strings.Contains(r.FormValue("query"), `"k","value"`) {
 				total, bad = "value", "per"
 			}
 			for k, v := range map[string]float64{total: counts.Total, bad: counts.Bad, "ts": now} {
+				text := fmt.Sprintf("%.3f", v)
+				if s.broken[pod][0] == k {
+					text = s.broken[pod][1]
+				}
 				result = append(result, map[string]any{
-					"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{now, fmt.Sprintf("%.3f", v)}})
+					"metric": map[string]string{"namespace": namespace, "pod": pod, "k": k}, "value": []any{now, text}})
 			}
 		}
 	}

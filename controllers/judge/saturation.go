@@ -49,8 +49,8 @@ func (t *evaluation) loads(r result, divided bool) analysis.Loads {
 		}
 		load := analysis.Load{Pod: name, ReadyAt: pod.readyAt}
 		if c := sampled[name]; c != nil {
-			load.Value, load.SampledAt = c.Total, c.SampledAt
-			if divided && c.Total > 0 {
+			load.Value, load.SampledAt, load.Unusable = c.Total, c.SampledAt, c.Unusable
+			if divided && c.Total > 0 && c.Unusable == "" {
 				load.Value, load.Undivided = c.Total/c.Bad, c.Bad <= 0
 			}
 		}

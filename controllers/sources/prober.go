@@ -116,7 +116,7 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 		deliverSighting(part, Sighting{Err: faultOf(analysis.BadQuery, err)})
 		return
 	}
-	client = client.Reading(shared.measure.Indicator)
+	client = shared.measure.reader(client)
 	found, err := client.Probe(ctx, tenantOf(part), probe, p.Clock.Now)
 	CountQuery(err)
 	if err != nil {
@@ -150,26 +150,36 @@ func tenantOf(part []waitingProbe) string {
 }
 
 // nameOthers adds what exists where a label or a bucket is missing, the names of labels or the
-// bounds of buckets, of these pods alone: the query that was shared is about others too.
-// Without an answer the message lacks them.
+// bounds of buckets, and a series that cannot be used, of these pods alone: the query that was
+// shared is about others too. Without an answer the message lacks them.
 func (p *Prober) nameOthers(ctx context.Context, client *prometheus.Client, of Measure, scopes []analysis.Scope, pods prometheus.Pods, sight *analysis.Sight) {
-	for i := range sight.Scopes {
-		bucket := sight.LacksBucket(scopes, i)
-		if !bucket && scopes[i].Missing(sight.Scopes[i]) < 0 {
-			continue
-		}
-		probe, err := of.probe(pods)
-		switch {
-		case err != nil:
-			return
-		case bucket:
-			sight.Scopes[i].Names, err = client.Bounds(ctx, pods.Namespace, probe, p.Clock.Now)
-		default:
-			sight.Scopes[i].Names, err = client.LabelNames(ctx, pods.Namespace, probe, i, p.Clock.Now)
-		}
-		CountQuery(err)
+	lacks := func(i int) bool {
+		return sight.LacksBucket(scopes, i) || scopes[i].Missing(sight.Scopes[i]) >= 0
+	}
+	first := 0
+	for first < len(sight.Scopes) && !lacks(first) {
+		first++
+	}
+	if first == len(sight.Scopes) && sight.Unusable == 0 {
 		return
 	}
+	probe, err := of.probe(pods)
+	if err != nil {
+		return
+	}
+	if sight.Unusable > 0 {
+		sight.Example, err = client.Unusable(ctx, pods.Namespace, probe, p.Clock.Now)
+		CountQuery(err)
+	}
+	if first == len(sight.Scopes) {
+		return
+	}
+	if sight.LacksBucket(scopes, first) {
+		sight.Scopes[first].Names, err = client.Bounds(ctx, pods.Namespace, probe, p.Clock.Now)
+	} else {
+		sight.Scopes[first].Names, err = client.LabelNames(ctx, pods.Namespace, probe, first, p.Clock.Now)
+	}
+	CountQuery(err)
 }
 
 // nobody stands for the pods of a version.

@@ -80,6 +80,18 @@ func (s Measure) query(pods ...prometheus.Pods) (string, error) {
 	}
 }
 
+// reader reads the responses to the measure's queries.
+func (s Measure) reader(c *prometheus.Client) *prometheus.Client {
+	switch {
+	case s.Load != nil:
+		return c.ReadingLoad(*s.Load)
+	case s.Invariant != nil:
+		return c.ReadingInvariant(*s.Invariant)
+	default:
+		return c.Reading(s.Indicator)
+	}
+}
+
 // runQuery is one run's use of a shared query.
 type runQuery struct {
 	Query

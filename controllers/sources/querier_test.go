@@ -207,12 +207,28 @@ func (f *fleet) blindsOnly(t *testing.T, now time.Time, source *v1alpha1.MetricS
 	}
 }
 
-// TestOneRunsNonsenseBlindsNobodyElse: an answer names the pod that reports it.
+// TestOneRunsNonsenseBlindsNobodyElse: an answer names the pod that reports it, in the one query
+// for all.
 func TestOneRunsNonsenseBlindsNobodyElse(t *testing.T) {
 	now := time.Now()
 	f := newFleet(t, now)
 	f.bad = "team-7"
-	f.blindsOnly(t, now, f.source(1000), 7)
+	c := clocktesting.NewFakeClock(now)
+	a := NewQuerier(NewClients(nil, "belay", time.Hour), c, time.Second)
+	for run, own := range poll(t, a, c, f.source(1000), 20, sourcestest.Requests("errors")) {
+		if own[0].Err != nil || len(own[0].Pods) != 2 {
+			t.Fatalf("run %d: %+v", run, own[0])
+		}
+		for _, pod := range own[0].Pods {
+			want := ""
+			if run == 7 {
+				want = fmt.Sprintf("pod %q reports the value NaN for requests: it must be finite and not negative", pod.Pod)
+			}
+			if pod.Unusable != want {
+				t.Errorf("run %d: %q, want %q", run, pod.Unusable, want)
+			}
+		}
+	}
 	if len(f.queries) != 1 {
 		t.Errorf("%d queries, want 1", len(f.queries))
 	}
@@ -272,7 +288,8 @@ func TestNoStormOfQueries(t *testing.T) {
 			c := clocktesting.NewFakeClock(now)
 			a := NewQuerier(NewClients(nil, "belay", time.Hour), c, time.Second)
 			for run, own := range poll(t, a, c, f.source(1000), 100, sourcestest.Requests("errors")) {
-				if own[0].Err == nil || own[0].Own && name != "nonsense of every pod" {
+				unusable := name == "nonsense of every pod" && own[0].Err == nil && len(own[0].Pods) == 1 && own[0].Pods[0].Unusable != ""
+				if !unusable && (own[0].Err == nil || own[0].Own) {
 					t.Fatalf("run %d got an answer, or is held to be the cause: %+v", run, own[0])
 				}
 			}

@@ -110,7 +110,7 @@ func (p *sender) query(ctx context.Context, g *group) {
 		g.err = faultOf(analysis.BadQuery, err)
 		return
 	}
-	response, err := p.client.Reading(p.measure.Indicator).Counts(ctx, g.tenant(), g.text, expected, p.querier.Clock.Now)
+	response, err := p.measure.reader(p.client).Counts(ctx, g.tenant(), g.text, expected, p.querier.Clock.Now)
 	g.at = response.At
 	CountQuery(err)
 	if err == nil {

@@ -148,7 +148,9 @@ type byDefault struct {
 	state analysis.RegressionState
 }
 
-func startDefault(s *scenario) rule {
+func startDefault(s *scenario) rule { return byDefaultOf(s) }
+
+func byDefaultOf(s *scenario) *byDefault {
 	r := analysis.Default(s.budget, 1, 0)
 	r.WarmUp, r.SlowStart = s.warmsUp(), s.budget == slowBudget
 	return &byDefault{Regression: r}

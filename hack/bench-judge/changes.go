@@ -27,7 +27,39 @@ func changeNulls() []row {
 	first.around = 1
 	r := null("change-first", "both versions have 50 % for 30 s, beginning within 1 s of the first weight", first, rarely)
 	r.loads = []load{{100, 0.99}, {1000, 0.99}, {100, 0.9}, {1000, 0.9}}
-	return append(out, r)
+	out = append(out, r)
+	later := incident(30, 0.5)
+	later.alone, later.raised = changeAt, 0.98
+	later.both = []ramp{during(changeAt, forever, 0.005)}
+	l := null("change-98-later", "both versions have 50 % for 30 s at any time after the weight becomes 98 %, and 0.5 % from then on", later, rarely)
+	l.loads = changeLoads
+	return append(append(out, l), changeTwiceNulls()...)
+}
+
+// changeTwiceNulls are the same around two such changes that follow each other so soon that the
+// scrapes of before both are not in yet at the second.
+func changeTwiceNulls() []row {
+	var out []row
+	for _, k := range []struct {
+		name, says           string
+		lasts, ratio, around float64
+		least, most          float64
+		until                bool
+	}{
+		{"around-10s", "both versions fail for 10 s, beginning at most 12 s before the weight becomes 90 % or after it becomes 98 %, 15 to 30 s later", 10, 1, 12, 15, 30, false},
+		{"around-30s", "both versions have 50 % for 30 s, beginning at most 12 s before the weight becomes 90 % or after it becomes 98 %, 15 to 30 s later", 30, 0.5, 12, 15, 30, false},
+		{"until-15s", "both versions fail for 10 s until the weight becomes 98 %, 15 s after 90 %", 10, 1, 0, 15, 15, true},
+		{"until-30s", "both versions have 50 % for 30 s until the weight becomes 98 %, 30 s after 90 %", 30, 0.5, 0, 30, 30, true},
+	} {
+		s := incident(k.lasts, k.ratio)
+		s.alone, s.raised, s.raisedAgain = changeAt, 0.9, 0.98
+		s.leastApart, s.mostApart, s.around, s.until = k.least, k.most, k.around, k.until
+		s.both = []ramp{during(changeAt, forever, 0.005)}
+		r := null("change-twice-"+k.name, k.says+", and 0.5 % from the first change on", s, rarely)
+		r.loads = changeLoads
+		out = append(out, r)
+	}
+	return out
 }
 
 // changeAt is when the weight changes.

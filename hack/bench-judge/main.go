@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,18 +30,43 @@ type options struct {
 	json  string
 	peers bool
 	bar   bool
+	settings
+}
+
+// parse reads the command's flags.
+func parse(args []string, out io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("bench-judge", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.Uint64Var(&o.seed, "seed", 20261126, "of all random draws")
+	f.IntVar(&o.runs, "runs", 1000, "of every null under every load; a tenth, at least 100, of the others")
+	f.StringVar(&o.cell, "cell", "", "only rows whose whole name matches this regular expression")
+	f.StringVar(&o.load, "load", "", "only loads whose whole name, such as 100 rps 20 %, matches this regular expression")
+	f.StringVar(&o.json, "json", "", "also write the results to this file")
+	f.BoolVar(&o.peers, "peers", false, "measure the peers' rules too")
+	f.BoolVar(&o.bar, "bar", false, "exit with 1 when a target is missed")
+	f.Func("set", "a setting of the judge in place of its default, as name=value: warm-up=30s (of rows that have none of their own), burst=10s, what one pod may have, or bar=4, the sustained evidence that a rollback needs, as a logarithm; 0 is none. May be repeated", o.set)
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q: every option begins with -", f.Arg(0))
+	case o.bar && len(o.texts) > 0:
+		return o, errors.New("-bar and -set: the targets are for the default settings; use one of them")
+	}
+	return o, nil
 }
 
 func main() {
-	var o options
-	flag.Uint64Var(&o.seed, "seed", 20261126, "of all random draws")
-	flag.IntVar(&o.runs, "runs", 1000, "of every null under every load; a tenth, at least 100, of the others")
-	flag.StringVar(&o.cell, "cell", "", "only rows whose whole name matches this regular expression")
-	flag.StringVar(&o.load, "load", "", "only loads whose whole name, such as 100 rps 20 %, matches this regular expression")
-	flag.StringVar(&o.json, "json", "", "also write the results to this file")
-	flag.BoolVar(&o.peers, "peers", false, "measure the peers' rules too")
-	flag.BoolVar(&o.bar, "bar", false, "exit with 1 when a target is missed")
-	flag.Parse()
+	o, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench-judge:", err)
+		os.Exit(2)
+	}
 	// Judging a poll leaves some garbage; there is little else in memory.
 	debug.SetGCPercent(800)
 	began, before := time.Now(), cpuSeconds()
@@ -64,9 +91,15 @@ func report(out io.Writer, o options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{out: out, seed: o.seed, runs: o.runs, judges: []column{{belayName, false, belay(startDefault)}}}
+	for i := range chosen {
+		chosen[i].warmUp = cmp.Or(chosen[i].warmUp, o.warmUp.Seconds())
+	}
+	b := &bench{out: out, seed: o.seed, runs: o.runs, judges: []column{{belayName, false, belay(o.start)}}}
 	fmt.Fprintf(out, "Simulated canaries of %d s after the first request or the onset; %d runs of a null under each load, %d of a fault; seed %d: run n of a row draws from PCG(seed, FNV-1a of \"row load n\").\n",
 		runFor, b.runsOf(true), b.runsOf(false), o.seed)
+	if len(o.texts) > 0 {
+		fmt.Fprintf(out, "\nWith -set %s: the targets are for the defaults.\n", strings.Join(o.texts, " -set "))
+	}
 	if o.peers {
 		fmt.Fprintln(out)
 		for _, p := range peers {

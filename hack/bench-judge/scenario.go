@@ -31,6 +31,12 @@ type scenario struct {
 	// alone, or within around of it, before or after.
 	incident ramp
 	around   float64
+	// raisedAgain is the weight from a second change on, leastApart to mostApart after that to
+	// raised; 0 for none. around then reaches from the first change to the second. until is set
+	// when the incident ends with the newest change.
+	raisedAgain           float64
+	leastApart, mostApart float64
+	until                 bool
 	// burst, or varyBurst drawn anew for every run.
 	burst     burst
 	varyBurst func(rng *rand.Rand) burst
@@ -82,8 +88,13 @@ const (
 func (s *scenario) build(w *world, l load, scrape float64, rng *rand.Rand) {
 	w.rps, w.scrape, w.length = l.rps, scrape, s.onset+runFor
 	w.weights = append(w.weights[:0], weight{0, l.weight})
+	changed := s.alone
 	if s.alone > 0 {
 		w.weights = append(w.weights, weight{s.alone, cmp.Or(s.raised, 1)})
+	}
+	if s.raisedAgain > 0 {
+		changed = s.alone + between(s.leastApart, s.mostApart, rng)
+		w.weights = append(w.weights, weight{changed, s.raisedAgain})
 	}
 	s.deploy(w, rng)
 	w.firstPoll = w.started + min(scrape, slowestPoll)*rng.Float64()
@@ -92,8 +103,11 @@ func (s *scenario) build(w *world, l load, scrape float64, rng *rand.Rand) {
 	if s.incident.to > 0 {
 		// When stable serves nothing is when the candidate could be blamed.
 		at := between(max(s.alone, s.onset), w.length-s.incident.to, rng)
-		if s.around > 0 {
-			at = between(s.alone-s.around, s.alone+s.around, rng)
+		switch {
+		case s.until:
+			at = changed - s.incident.to
+		case s.around > 0:
+			at = between(s.alone-s.around, changed+s.around, rng)
 		}
 		shared := ramp{at, at + s.incident.to, s.incident.first, s.incident.last}
 		w.canary.bad, w.stable.bad = append(w.canary.bad, shared), append(w.stable.bad, shared)

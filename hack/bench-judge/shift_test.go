@@ -7,10 +7,11 @@ import "testing"
 func TestSharedErrorsAroundAChangeOfWeight(t *testing.T) {
 	const runs = 60
 	loads := map[string]load{
-		"change-95-10s-100pct": {1000, 0.5},
-		"change-95-10s-50pct":  {1000, 0.5},
-		"change-90-10s-100pct": {100, 0.5},
-		"change-first":         {100, 0.99},
+		"change-95-10s-100pct":    {1000, 0.5},
+		"change-95-10s-50pct":     {1000, 0.5},
+		"change-90-10s-100pct":    {100, 0.5},
+		"change-first":            {100, 0.99},
+		"change-twice-around-10s": {1000, 0.05},
 	}
 	tried := 0
 	for _, r := range changeNulls() {

@@ -19,7 +19,9 @@ var packages = []string{
 // notMessages are literals with words that no user sees, with the reason.
 var notMessages = map[string]string{
 	"quantile(0.1,count_over_time(%[1]s[%[2]s]) and %[1]s offset %[2]s)": "PromQL",
-	") or vector(0)) / sum(":             "PromQL",
+	" or vector(0)) / ":                  "PromQL",
+	" < Inf) or sum(":                    "PromQL",
+	") or sum ":                          "PromQL",
 	"the probe has no such scope":        "a mistake in Belay, in front of nobody",
 	"record what the indicators see":     "in front of another error",
 	"remote error":                       "an operation of crypto/tls",
@@ -34,7 +36,6 @@ var notMessages = map[string]string{
 	"]) or histogram_count(increase(":    "PromQL",
 	" or ignoring(le) (":                 "PromQL",
 	"label_replace(count by (le) (":      "PromQL",
-	" >= 0 or ":                          "PromQL",
 	"jobs.batch %q is forbidden: ":       "cut off the API server's words",
 	"exceeded quota":                     "words of the API server",
 	"PromQL info: ":                      "a source's text, which is not shown",

@@ -10,8 +10,8 @@ var analysisBugs = []bug{
 	{
 		name: "nan-counts", breaks: unknown,
 		file:   "analysis/prometheus/collector.go",
-		old:    "case math.IsNaN(r.value) || math.IsInf(r.value, 0) || denoised(r.value) < 0:",
-		is:     "case r.value < 0:",
+		old:    "return !math.IsNaN(v) && !math.IsInf(v, 0) && denoised(v) >= 0",
+		is:     "return !(denoised(v) < 0)",
 		checks: []check{tests(source, "")},
 	},
 	{
