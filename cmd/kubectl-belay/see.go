@@ -47,7 +47,7 @@ func (a *app) status() *cobra.Command {
 			}
 			return a.print(o, rollout)
 		}
-		seen := trails{}
+		seen, asked := trails{}, (*question)(nil)
 		return a.repeat(cmd.Context(), watch, func(ctx context.Context) (frame, error) {
 			rollout, err := s.rollout(ctx, name)
 			if err != nil {
@@ -55,11 +55,15 @@ func (a *app) status() *cobra.Command {
 			}
 			// Without a NAME the only one is watched on, also when another is made meanwhile.
 			name = rollout.Name
+			if asked == nil {
+				asked = s.ask(ctx, rollout, askedFor)
+			}
 			in, hidden, err := s.surroundings(ctx, rollout)
 			if err != nil {
 				return frame{}, err
 			}
 			screen := view.Rollout(in)
+			screen.Actions, screen.Barred = asked.part(screen.Actions)
 			if len(hidden) > 0 {
 				screen.Notes = append(screen.Notes, "You may not read "+strings.Join(slices.Compact(hidden), ", ")+": what they say is missing here.")
 			}
