@@ -21,13 +21,12 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 )
 
 // soon bounds how long the API server may take to enforce a new policy or role.
@@ -37,19 +36,13 @@ const soon = 20 * time.Second
 const deploymentController = "system:serviceaccount:kube-system:deployment-controller"
 
 // awaitGuard waits until the API server enforces the last policy of each kind; all of a kind
-// come into force together. It asks about a Rollout too: what mutates a kind of a
-// CustomResourceDefinition works a few seconds after others, when its schema has been read.
+// come into force together, and what mutates Rollouts a few seconds later.
 func awaitGuard(ctx context.Context, c client.Client) error {
 	d := deployment("await", "app:v1")
 	d.Labels = map[string]string{v1alpha1.LabelRollout: "await"}
 	if err := c.Create(ctx, d); err != nil {
 		return err
 	}
-	ordered := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(valid["Rollout"], "\t", " ")), &ordered.Object); err != nil {
-		return err
-	}
-	ordered.SetAnnotations(map[string]string{v1alpha1.AnnotationAction: string(v1alpha1.ActionAbort), v1alpha1.AnnotationActionToken: "await"})
 	forged := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "await", Namespace: "shop"}}
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, soon, true, func(ctx context.Context) (bool, error) {
@@ -57,18 +50,14 @@ func awaitGuard(ctx context.Context, c client.Client) error {
 		if last = c.Patch(ctx, pushed, client.RawPatch(types.StrategicMergePatchType, templateOf("app:v2")), client.DryRunAll); last != nil {
 			return false, nil //nolint:nilerr // a refusal is tried again until the deadline
 		}
-		given := ordered.DeepCopy()
-		if last = c.Create(ctx, given, client.DryRunAll); last != nil {
-			return false, nil //nolint:nilerr // as above
-		}
 		last = c.Status().Patch(ctx, forged.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Stable"}}`)), client.DryRunAll)
 		refused := last != nil && strings.Contains(last.Error(), "belay-guard-status")
-		return given.GetAnnotations()[v1alpha1.AnnotationActionBy] != "" && pushed.Spec.Paused && pushed.Annotations[v1alpha1.AnnotationPushedBy] != "" && (refused || apierrors.IsNotFound(last)), nil
+		return pushed.Spec.Paused && pushed.Annotations[v1alpha1.AnnotationPushedBy] != "" && (refused || apierrors.IsNotFound(last)), nil
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("the policies did not come into force: %w", err), last)
 	}
-	return c.Delete(ctx, d)
+	return errors.Join(c.Delete(ctx, d), build.AwaitCommands(ctx, c))
 }
 
 // dev is an app team's member: may edit Deployments, Services and Belay's objects,
