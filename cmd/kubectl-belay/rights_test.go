@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -124,5 +127,58 @@ func reviewing(may func(right) bool, works func(int32) bool, asked *atomic.Int32
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(review)
+	}
+}
+
+// TestRightsAreAskedOnce, however often a screen is drawn anew; and not at all for objects.
+func TestRightsAreAskedOnce(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing"))
+	in := read(t, "promoted")
+	in.Rollout.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout"}
+	needed := map[right]bool{}
+	for _, c := range needsOf(in.Rollout) {
+		for _, one := range c.rights {
+			needed[one] = true
+		}
+	}
+	kinds := serving(slices.Concat(others, belays, []kind{{"authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false}})...)
+	for name, c := range map[string]struct {
+		args []string
+		want int32
+	}{
+		"a live screen": {[]string{"status", "checkout", "-w"}, int32(len(needed))},
+		"a screen":      {[]string{"status", "checkout"}, int32(len(needed))},
+		"an object":     {[]string{"status", "checkout", "-o", "json"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			var asked, drawn atomic.Int32
+			server := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodPost:
+					asked.Add(1)
+					respond(w, 403, "Forbidden")
+				case strings.HasSuffix(r.URL.Path, "/rollouts/checkout"):
+					if drawn.Add(1) > 5 {
+						end()
+					}
+					w.Header().Set("Content-Type", "application/json")
+					_ = json.NewEncoder(w).Encode(in.Rollout)
+				default:
+					kinds(w, r)
+				}
+			})
+			a, out, _ := testApp()
+			root := a.root()
+			root.SetArgs(append(c.args, "-n", "shop", "--server", server.URL))
+			if err := root.ExecuteContext(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if asked.Load() != c.want || !strings.Contains(out.String(), "checkout") {
+				t.Errorf("%d rights were asked for in %d readings, want %d:\n%s", asked.Load(), drawn.Load(), c.want, out)
+			}
+		})
 	}
 }
