@@ -21,7 +21,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status [NAME]",
 		Short: "Show what happens with a Rollout now, and why",
 		Long: "Show what happens with a Rollout now, and why: the steps with the time and the requests that they still need, which version serves what share,\n" +
-			"the pods of both, each trigger with what was measured and how far it is from firing, the last decisions, and the commands that make sense.\n\n" +
+			"the pods of both, each trigger with what was measured and how far it is from firing, the last decisions, and the commands that make sense:\n" +
+			"those that you may give to paste, and who may give the others.\n\n" +
 			"With -w a terminal is redrawn every two seconds; elsewhere a line is written for each change.",
 		Example: `  kubectl belay status checkout
   kubectl belay status checkout -w
