@@ -42,7 +42,7 @@ func (j *judgement) missing(counts Counts, target float64) string {
 	if rate == 0 {
 		return fmt.Sprintf("about %.0f more requests", more)
 	}
-	return fmt.Sprintf("about %.0f more requests, %s at the present rate", more, roughly(more/rate))
+	return fmt.Sprintf("about %.0f more requests, %s at the present rate", more, Roughly(more/rate))
 }
 
 // mostMore is the greatest number of requests that is worth naming.

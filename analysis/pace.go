@@ -18,15 +18,15 @@ func (l Ledger) missing(minimum int64) string {
 	if left <= 0 {
 		return said
 	}
-	return said + ", " + roughly(left) + " at the present rate"
+	return said + ", " + Roughly(left) + " at the present rate"
 }
 
 // maxPace is the longest time that is said.
 const maxPace = 48 * time.Hour
 
-// roughly rounds a number of seconds to what an estimate is worth: 5 s, whole minutes or
-// whole hours, always up.
-func roughly(seconds float64) string {
+// Roughly says a number of seconds as what an estimate is worth: "about" whole 5 s, minutes or
+// hours, always up, and "more than 2 days" beyond. Seconds must be more than 0.
+func Roughly(seconds float64) string {
 	up := func(unit time.Duration) float64 { return math.Ceil(seconds / unit.Seconds()) }
 	switch {
 	case seconds <= 60:

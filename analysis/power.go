@@ -73,7 +73,7 @@ func (p Power) Judge() (short Shortfall, message string) {
 			name = "the bake"
 		}
 		said := fmt.Sprintf("at about %.2g requests/s %s (%d %% for %s) gives the candidate about %.0f after its warm-up of %s, and to exclude more than %s takes about %.0f; it will hold for %s",
-			p.Rate, name, step.Weight, step.Hold, gets, p.WarmUp, target, need, roughly(takes))
+			p.Rate, name, step.Weight, step.Hold, gets, p.WarmUp, target, need, Roughly(takes))
 		if p.Deadline > 0 && takes > p.Deadline.Seconds() {
 			return DeadlineTooShort, said + fmt.Sprintf(", beyond stepDeadline %s: give it more weight, raise stepDeadline, or raise regression.exclude", p.Deadline)
 		}

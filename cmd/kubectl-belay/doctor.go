@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery"
@@ -30,7 +28,7 @@ type report struct {
 	Findings []finding `json:"findings"`
 	// Notes are facts, hints, and what could not be seen.
 	Notes []string `json:"notes,omitempty"`
-	// Incomplete is set when the person may not read all that was to be looked at.
+	// Incomplete is set when what the person may not read could be wrong.
 	Incomplete bool `json:"incomplete,omitempty"`
 }
 
@@ -59,7 +57,7 @@ func (e *examination) reading(what string, err error) (ok, missing bool, _ error
 	case err == nil:
 		return true, false, nil
 	case apierrors.IsForbidden(err):
-		e.note("Not looked at: you may not read %s.", what)
+		e.unread(what, "", err)
 		e.Incomplete = true
 		return false, false, nil
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
@@ -69,15 +67,13 @@ func (e *examination) reading(what string, err error) (ok, missing bool, _ error
 	}
 }
 
-// may asks the API server whether the person may do something.
-func (e *examination) may(ctx context.Context, verb, group, resource, namespace, name string) (bool, error) {
-	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name},
-	}}
-	if err := e.Create(ctx, review); err != nil {
-		return false, fmt.Errorf("ask for your rights: %w", err)
+// unread notes what the person may not read, who may, and what is known of it all the same.
+func (e *examination) unread(what, known string, refusal error) {
+	who := "a cluster administrator may"
+	if roles, where := letting(refusal); len(roles) > 0 {
+		who = fmt.Sprintf("the roles %s let you, %s", listed(roles), where)
 	}
-	return review.Status.Allowed, nil
+	e.note("Not looked at: you may not read %s; %s.%s", what, who, known)
 }
 
 // serverClock keeps how far the API server's clock is ahead of this machine's.
@@ -111,8 +107,8 @@ func (a *app) doctor() *cobra.Command {
 			"with those of this program's version; the controller, its lease and the MetricSources have to be ready.\n" +
 			"With the NAME of a Rollout: its Deployment, Service, routes, guardrails, autoscaler, runs and conditions, and which commands you may give.\n" +
 			"With --before-install: whether a cluster without Belay fits, and whether you may install it.\n\n" +
-			"It only reads, and tries writes in dry-runs. Each finding has a place, what is wrong, and what to do. What you may not read is left out, and named.\n" +
-			"Exit code 0: nothing is wrong. 1: findings. 2: an error, so that it could not look. 3: nothing was found, and you may not read all that it looks at.",
+			"It only reads, and tries writes in dry-runs. Each finding has a place, what is wrong, and what to do. What you may not read is named, with who may.\n" +
+			"Exit code 0: nothing is wrong. 1: findings. 2: an error, so that it could not look. 3: nothing was found, and what you may not read could be wrong.",
 		Example: `  kubectl belay doctor --before-install
   kubectl belay doctor
   kubectl belay doctor checkout -n shop

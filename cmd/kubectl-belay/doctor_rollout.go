@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -256,18 +257,37 @@ func (e *examination) guardrailsOf(ctx context.Context, r *v1alpha1.Rollout) err
 				e.found(place, fmt.Sprintf("kubectl -n %s describe guardrails.belay.dev %s; docs/reference/guardrail.md#status", r.Namespace, ref.Name), "%s is %s (%s): %s", c.Type, c.Status, c.Reason, c.Message)
 			}
 		}
-		if g.Spec.Source == "" || len(g.Spec.SLOs)+len(g.Spec.Invariants) == 0 {
-			continue
-		}
-		_, missing, err = e.reading("MetricSources", e.Get(ctx, client.ObjectKey{Name: g.Spec.Source}, &v1alpha1.MetricSource{}))
-		if missing {
-			e.found(place, "create MetricSource "+g.Spec.Source+", or name another in spec.source", "its source, MetricSource %s, does not exist", g.Spec.Source)
-		}
-		if err != nil {
+		if err := e.sourceOf(ctx, g); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sourceOf looks whether a guardrail's source exists. It is in no namespace, so no role of one
+// reads it: where the guardrail's own status tells, that is enough.
+func (e *examination) sourceOf(ctx context.Context, g *v1alpha1.Guardrail) error {
+	if g.Spec.Source == "" || len(g.Spec.SLOs)+len(g.Spec.Invariants) == 0 {
+		return nil
+	}
+	place := "Guardrail " + g.Name
+	refusal := e.Get(ctx, client.ObjectKey{Name: g.Spec.Source}, &v1alpha1.MetricSource{})
+	if apierrors.IsForbidden(refusal) && toldBySource(g) {
+		e.unread("MetricSources", fmt.Sprintf(" The status of %s tells what Belay got from MetricSource %s.", place, g.Spec.Source), refusal)
+		return nil
+	}
+	_, missing, err := e.reading("MetricSources", refusal)
+	if missing {
+		e.found(place, "create MetricSource "+g.Spec.Source+", or name another in spec.source", "its source, MetricSource %s, does not exist", g.Spec.Source)
+	}
+	return err
+}
+
+// toldBySource is whether the status of a guardrail is of its present spec, and says what its source
+// answered, or that it needs none.
+func toldBySource(g *v1alpha1.Guardrail) bool {
+	c := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && c.ObservedGeneration == g.Generation && c.Reason != v1alpha1.ReasonNoRollouts
 }
 
 // autoscaler looks at the one that scales the Deployment.
@@ -312,40 +332,20 @@ func (e *examination) runsOf(ctx context.Context, r *v1alpha1.Rollout) error {
 
 // rights notes which commands the person may give.
 func (e *examination) rights(ctx context.Context, r *v1alpha1.Rollout) error {
-	type right struct{ verb, group, resource, name string }
-	type command struct {
-		name  string
-		needs []right
+	lacks, err := e.lacks(ctx, r)
+	if err != nil {
+		return err
 	}
-	own := func(verb string) right { return right{verb, v1alpha1.GroupVersion.Group, "rollouts", r.Name} }
-	deployment := func(verb string) right { return right{verb, "apps", "deployments", r.Spec.WorkloadRef.Name} }
-	var commands []command
-	for _, name := range []string{"abort", "pause", "resume", "promote", "skip", "approve", "retry"} {
-		commands = append(commands, command{name, []right{own("patch"), own(name)}})
-	}
-	commands = append(commands, command{"rollback", []right{deployment("get"), deployment("patch")}},
-		command{"bypass", []right{own("bypass"), deployment("get"), deployment("patch")}})
 	var may, mayNot []string
-	allowed := map[right]bool{}
-	for _, c := range commands {
-		var lacks []string
-		for _, n := range c.needs {
-			ok, asked := allowed[n]
-			if !asked {
-				var err error
-				if ok, err = e.may(ctx, n.verb, n.group, n.resource, r.Namespace, n.name); err != nil {
-					return err
-				}
-				allowed[n] = ok
-			}
-			if !ok {
-				lacks = append(lacks, n.verb+" "+n.resource)
-			}
+	for _, c := range needsOf(r) {
+		var missing []string
+		for _, one := range lacks[c.command] {
+			missing = append(missing, one.verb+" "+one.resource)
 		}
-		if len(lacks) == 0 {
-			may = append(may, c.name)
+		if len(missing) == 0 {
+			may = append(may, c.command)
 		} else {
-			mayNot = append(mayNot, fmt.Sprintf("%s (lacks %s)", c.name, strings.Join(lacks, ", ")))
+			mayNot = append(mayNot, fmt.Sprintf("%s (lacks %s)", c.command, strings.Join(missing, ", ")))
 		}
 	}
 	e.note("You may give: %s.", orDash(strings.Join(may, ", ")))

@@ -172,16 +172,20 @@ func TestPrometheusIsNoAPIServer(t *testing.T) {
 // TestWhoMay adds to a refusal of the API server the roles that have the right.
 func TestWhoMay(t *testing.T) {
 	for right, want := range map[[3]string]string{
-		{"get", "belay.dev", "rollouts"}:           "view, edit, admin, belay-oncall and belay-sre",
-		{"abort", "belay.dev", "rollouts"}:         "edit, admin, belay-oncall and belay-sre",
-		{"update", "belay.dev", "rollouts"}:        "edit and admin",
-		{"bypass", "belay.dev", "rollouts"}:        "admin and belay-sre",
-		{"list", "belay.dev", "metricsources"}:     "belay-cluster-view and belay-sre",
-		{"update", "belay.dev", "metricsources"}:   "belay-sre",
-		{"patch", "apps", "deployments"}:           "edit and admin",
-		{"list", "", "pods"}:                       "view, edit and admin",
-		{"patch", "belay.dev", "rolloutruns"}:      "",
-		{"create", "example.com", "anything/else"}: "",
+		{"get", "belay.dev", "rollouts"}:                             "view, edit, admin, belay-oncall and belay-sre",
+		{"abort", "belay.dev", "rollouts"}:                           "edit, admin, belay-oncall and belay-sre",
+		{"update", "belay.dev", "rollouts"}:                          "edit and admin",
+		{"bypass", "belay.dev", "rollouts"}:                          "admin and belay-sre",
+		{"list", "belay.dev", "metricsources"}:                       "belay-cluster-view, belay-oncall and belay-sre",
+		{"update", "belay.dev", "metricsources"}:                     "belay-sre",
+		{"patch", "apps", "deployments"}:                             "edit and admin",
+		{"list", "", "pods"}:                                         "view, edit, admin, belay-oncall and belay-sre",
+		{"list", "apps", "replicasets"}:                              "view, edit, admin and belay-sre",
+		{"get", "gateway.networking.k8s.io", "httproutes"}:           "view, edit, admin, belay-oncall and belay-sre",
+		{"get", "coordination.k8s.io", "leases"}:                     "belay-oncall and belay-sre",
+		{"get", "apiextensions.k8s.io", "customresourcedefinitions"}: "",
+		{"patch", "belay.dev", "rolloutruns"}:                        "",
+		{"create", "example.com", "anything/else"}:                   "",
 	} {
 		if got := rolesWith(right[0], right[1], right[2]); len(got) == 0 && want != "" || len(got) > 0 && listed(got) != want {
 			t.Errorf("%v: %q, want %q", right, got, want)

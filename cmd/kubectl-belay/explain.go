@@ -116,42 +116,43 @@ var refused = regexp.MustCompile(`cannot ([a-z]+) resource "([a-z/]+)" in API gr
 
 // whoMay adds to a refusal which roles have the right.
 func whoMay(err error) error {
-	found := refused.FindStringSubmatch(err.Error())
-	if found == nil {
-		// A policy of the guard refused it, and says itself who may.
-		return err
-	}
-	roles := rolesWith(found[1], found[3], found[2])
+	roles, where := letting(err)
 	if len(roles) == 0 {
 		return err
-	}
-	where := "in that namespace"
-	if strings.Contains(err.Error(), "at the cluster scope") {
-		where = "when they are bound for the whole cluster, by a ClusterRoleBinding"
 	}
 	return fmt.Errorf("%w. The roles %s let you, %s: docs/security.md#roles", err, listed(roles), where)
 }
 
+// letting are the roles that have the right whose lack is the error, and how they have to be
+// bound. There are none when a policy of the guard refused: it says itself who may.
+func letting(err error) (roles []string, where string) {
+	found := refused.FindStringSubmatch(err.Error())
+	if found == nil {
+		return nil, ""
+	}
+	where = "in that namespace"
+	if strings.Contains(err.Error(), "at the cluster scope") {
+		where = "when they are bound for the whole cluster, by a ClusterRoleBinding"
+	}
+	return rolesWith(found[1], found[3], found[2]), where
+}
+
 // rolesWith are the roles for people that have a right, by the names by which they are bound:
-// those of this version of Belay, or the cluster's own for kinds that are not Belay's.
+// the cluster's own for kinds of Kubernetes, and those of this version of Belay.
 func rolesWith(verb, group, resource string) (names []string) {
-	switch group {
-	case v1alpha1.GroupVersion.Group:
-	case "", "apps", "autoscaling":
-		if verb == "get" || verb == "list" || verb == "watch" {
-			return []string{"view", "edit", "admin"}
+	if slices.Contains([]string{"", "apps", "autoscaling"}, group) {
+		names = []string{"edit", "admin"}
+		if slices.Contains([]string{"get", "list", "watch"}, verb) {
+			names = []string{"view", "edit", "admin"}
 		}
-		return []string{"edit", "admin"}
-	default:
-		return nil
 	}
 	objects, err := config.Objects("rbac")
 	if err != nil {
-		return nil
+		return names
 	}
 	for _, object := range objects {
 		role := &rbacv1.ClusterRole{}
-		if object.GetKind() != "ClusterRole" || object.GetName() == controllerName || runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, role) != nil {
+		if object.GetKind() != "ClusterRole" || object.GetName() == controllerName || object.GetName() == probeRole || runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, role) != nil {
 			continue
 		}
 		if !slices.ContainsFunc(role.Rules, func(rule rbacv1.PolicyRule) bool {
@@ -175,9 +176,14 @@ func rolesWith(verb, group, resource string) (names []string) {
 }
 
 // listed joins words as a sentence does.
-func listed(words []string) string {
+func listed(words []string) string { return series(words, "and") }
+
+// oneOf joins words of which one is enough.
+func oneOf(words []string) string { return series(words, "or") }
+
+func series(words []string, last string) string {
 	if len(words) == 1 {
 		return words[0]
 	}
-	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+	return strings.Join(words[:len(words)-1], ", ") + " " + last + " " + words[len(words)-1]
 }

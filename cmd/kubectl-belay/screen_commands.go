@@ -2,39 +2,95 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"belay.dev/belay/controllers/view"
 )
 
-// command is a whole command to copy, and what it does.
-type command struct{ line, effect string }
+// command is a whole command to copy, in parts that stay together on a line, and what it does.
+type command struct {
+	parts  []string
+	effect string
+}
 
+// commandsOf are whole commands: the Rollout, its namespace, the flags that an action has, and
+// the reason, in the order in which every message has them.
 func commandsOf(actions []string, effects map[string]string, name, namespace string) []command {
 	var out []command
 	for _, action := range actions {
-		out = append(out, command{fmt.Sprintf(`kubectl belay %s %s -n %s --reason "…"`, action, shellWord(name), shellWord(namespace)), effects[action]})
+		verb, flags, _ := strings.Cut(action, " ")
+		parts := []string{"kubectl belay " + verb, shellWord(name), "-n " + shellWord(namespace)}
+		for _, flag := range strings.Split(" "+flags, " --")[1:] {
+			parts = append(parts, "--"+flag)
+		}
+		out = append(out, command{append(parts, `--reason "…"`), effects[action]})
 	}
 	return out
 }
 
-// commands writes each command on a line of its own, which is never broken. Effects stand
-// beside the commands, or under them where there is no room; to a shell they are comments.
+// lines are the command as a shell takes it: where there is no room for all of it, parts go on
+// in the next line, behind a backslash.
+func (c command) lines(room int) []string {
+	var out []string
+	line := c.parts[0]
+	for i, part := range c.parts[1:] {
+		// The last part needs no room for a backslash behind it.
+		after := width(" \\")
+		if i == len(c.parts)-2 {
+			after = 0
+		}
+		if width(line+" "+part)+after > room {
+			out, line = append(out, line+" \\"), "  "+part
+			continue
+		}
+		line += " " + part
+	}
+	return append(out, line)
+}
+
+// commands writes commands below each other. Effects stand beside them, or under them where
+// there is no room; to a shell they are comments.
 func (p *painter) commands(label cell, indent int, commands []command) {
 	longest, room := 0, true
 	for _, c := range commands {
-		longest = max(longest, width(c.line))
+		longest = max(longest, width(strings.Join(c.parts, " ")))
 	}
 	const between = "  # "
 	for _, c := range commands {
 		room = room && indent+longest+width(between+c.effect) <= p.width
 	}
 	for _, c := range commands {
-		lead := p.lead(label, indent)
-		label = cell{}
 		if room {
-			p.WriteString(lead + c.line + strings.Repeat(" ", longest-width(c.line)) + p.styled(cell{between + c.effect, dim}) + "\n")
+			line := strings.Join(c.parts, " ")
+			p.WriteString(p.lead(label, indent) + line + strings.Repeat(" ", longest-width(line)) + p.styled(cell{between + c.effect, dim}) + "\n")
+			label = cell{}
 			continue
 		}
-		p.WriteString(lead + c.line + "\n")
+		for _, line := range c.lines(p.width - indent) {
+			p.WriteString(p.lead(label, indent) + line + "\n")
+			label = cell{}
+		}
 		p.line(cell{strings.Repeat(" ", indent) + between + c.effect, dim})
+	}
+}
+
+// barred says who may give the commands that the person may not.
+func (p *painter) barred(label cell, indent int, barred []view.Barred) {
+	for len(barred) > 0 {
+		roles, commands := barred[0].Roles, []string(nil)
+		barred = slices.DeleteFunc(slices.Clone(barred), func(b view.Barred) bool {
+			same := slices.Equal(b.Roles, roles)
+			if same {
+				commands = append(commands, b.Command)
+			}
+			return same
+		})
+		who := "a cluster administrator"
+		if len(roles) > 0 {
+			who = "somebody with the role " + oneOf(roles)
+		}
+		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", listed(commands), who), plain})
+		label = cell{}
 	}
 }

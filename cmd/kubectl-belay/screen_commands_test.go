@@ -1,14 +1,18 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
 	"belay.dev/belay/controllers/view"
 )
 
-// TestCommandsCanBePasted: each is whole on its line in every width, and before the comment
-// has no character that a shell reads, nor has the comment.
+// joined is what a shell makes one line of, with the indent behind it.
+var joined = regexp.MustCompile(`\s*\\\n\s*`)
+
+// TestCommandsCanBePasted: each is whole in every width, on its line or on lines that a backslash
+// joins, which fit; and the comment has no character that a shell reads.
 func TestCommandsCanBePasted(t *testing.T) {
 	for name := range moments {
 		for _, width := range []int{40, 80, 140} {
@@ -19,12 +23,18 @@ func TestCommandsCanBePasted(t *testing.T) {
 				texts["why"] = whyScreen(at, view.Explain(in), in.Now)
 			}
 			for kind, text := range texts {
-				lines := strings.Split(text, "\n")
+				lines := strings.Split(joined.ReplaceAllString(text, " "), "\n")
+				for line := range strings.Lines(text) {
+					if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && strings.HasSuffix(line, "\\\n") {
+						t.Errorf("%s.%s in %d columns has a line of %d, which goes on in another: %s", name, kind, width, n, line)
+					}
+				}
 				for _, action := range screen.Actions {
-					found := false
+					verb, flags, _ := strings.Cut(action, " ")
+					want, found := strings.Join(strings.Fields("kubectl belay "+verb+" checkout -n shop "+flags+` --reason "…"`), " "), false
 					for _, line := range lines {
 						command, effect, _ := strings.Cut(line, "#")
-						found = found || strings.HasSuffix(strings.TrimSpace(command), "kubectl belay "+action+` checkout -n shop --reason "…"`) && !strings.ContainsAny(effect, ";|&<>$`()'\"")
+						found = found || strings.HasSuffix(strings.TrimSpace(command), want) && !strings.ContainsAny(effect, ";|&<>$`()'\"")
 					}
 					if !found {
 						t.Errorf("%s.%s in %d columns has no whole line for %s:\n%s", name, kind, width, action, text)
@@ -35,5 +45,17 @@ func TestCommandsCanBePasted(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestCommandsOfAStepAreOneLineEverywhere: the screen, the refusal of a line without a step and
+// the message of the wait offer the same words in the same order.
+func TestCommandsOfAStepAreOneLineEverywhere(t *testing.T) {
+	in := awaiting(t)
+	text := statusScreen(terminal{width: 400}, view.Rollout(in), in.Now, nil)
+	refused := target{}.misses(in.Rollout, "approve")
+	line := "kubectl belay approve checkout -n shop --step 1 --revision " + in.Rollout.Status.Candidate.Revision
+	if n := strings.Count(text, line); n != 2 || !strings.HasSuffix(refused.Error(), line) {
+		t.Errorf("%q stands %d times on the screen, want it in the message and among the commands:\n%s\nrefused is: %v", line, n, text, refused)
 	}
 }

@@ -56,6 +56,10 @@ func statusScreen(t terminal, s view.Screen, now time.Time, seen trails) string 
 		p.blank()
 		p.commands(cell{"You can: ", dim}, 9, commandsOf(s.Actions, s.Effects, s.Name, s.Namespace))
 	}
+	if len(s.Barred) > 0 {
+		p.blank()
+		p.barred(cell{}, 0, s.Barred)
+	}
 	return p.String()
 }
 

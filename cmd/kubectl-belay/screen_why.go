@@ -52,15 +52,30 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 	if a.Present != "" {
 		say("Now", "%s", a.Present)
 	}
-	if a.Present != "" && len(a.Actions) > 0 {
-		label := "  Next"
-		if slices.Contains(a.Actions, "retry") {
-			say("Next", "Revert it, push another version, or:")
-			label = ""
-		}
-		p.commands(cell{label, dim}, labelled, commandsOf(a.Actions, a.Effects, a.Rollout, a.Namespace))
+	if a.Present != "" {
+		p.next(a)
 	}
 	return p.String()
+}
+
+// next is what the person can do now, and what others can.
+func (p *painter) next(a view.Account) {
+	label := "  Next"
+	say := func(text string) {
+		p.paragraph(cell{label, dim}, labelled, cell{text, plain})
+		label = ""
+	}
+	switch {
+	case slices.Contains(a.Actions, "retry"):
+		say("Revert it, push another version, or:")
+	case slices.ContainsFunc(a.Barred, func(b view.Barred) bool { return b.Command == "retry" }):
+		say("Revert it, or push another version.")
+	}
+	if len(a.Actions) > 0 {
+		p.commands(cell{label, dim}, labelled, commandsOf(a.Actions, a.Effects, a.Rollout, a.Namespace))
+		label = ""
+	}
+	p.barred(cell{label, dim}, labelled, a.Barred)
 }
 
 // changes is one line: what differs in a few words, as far as there is room, and the command

@@ -21,7 +21,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status [NAME]",
 		Short: "Show what happens with a Rollout now, and why",
 		Long: "Show what happens with a Rollout now, and why: the steps with the time and the requests that they still need, which version serves what share,\n" +
-			"the pods of both, each trigger with what was measured and how far it is from firing, the last decisions, and the commands that make sense.\n\n" +
+			"the pods of both, each trigger with what was measured and how far it is from firing, the last decisions, and the commands that make sense:\n" +
+			"those that you may give to paste, and who may give the others.\n\n" +
 			"With -w a terminal is redrawn every two seconds; elsewhere a line is written for each change.",
 		Example: `  kubectl belay status checkout
   kubectl belay status checkout -w
@@ -47,7 +48,7 @@ func (a *app) status() *cobra.Command {
 			}
 			return a.print(o, rollout)
 		}
-		seen := trails{}
+		seen, asked := trails{}, (*question)(nil)
 		return a.repeat(cmd.Context(), watch, func(ctx context.Context) (frame, error) {
 			rollout, err := s.rollout(ctx, name)
 			if err != nil {
@@ -55,11 +56,15 @@ func (a *app) status() *cobra.Command {
 			}
 			// Without a NAME the only one is watched on, also when another is made meanwhile.
 			name = rollout.Name
+			if asked == nil {
+				asked = s.ask(ctx, rollout, askedFor)
+			}
 			in, hidden, err := s.surroundings(ctx, rollout)
 			if err != nil {
 				return frame{}, err
 			}
 			screen := view.Rollout(in)
+			screen.Actions, screen.Barred = asked.part(screen.Actions)
 			if len(hidden) > 0 {
 				screen.Notes = append(screen.Notes, "You may not read "+strings.Join(slices.Compact(hidden), ", ")+": what they say is missing here.")
 			}

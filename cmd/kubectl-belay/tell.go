@@ -14,7 +14,7 @@ import (
 )
 
 // aboutRun is a command about one run.
-func (a *app) aboutRun(cmd *cobra.Command, screen func(view.Input) string) *cobra.Command {
+func (a *app) aboutRun(cmd *cobra.Command, screen func(context.Context, *session, view.Input) string) *cobra.Command {
 	cmd.Args = cobra.MaximumNArgs(1)
 	cmd.ValidArgsFunction = a.completeRuns
 	o := outputOf(cmd)
@@ -30,14 +30,7 @@ func (a *app) aboutRun(cmd *cobra.Command, screen func(view.Input) string) *cobr
 		if _, ok := o.screen(); !ok {
 			return a.print(o, run)
 		}
-		in := view.Input{Rollout: rollout, Run: run, Now: a.now()}
-		if rollout != nil {
-			// What to do next depends on what it declares, as far as that may be read.
-			if deployment, err := s.deployment(cmd.Context(), rollout); err == nil {
-				in.Deployment = deployment
-			}
-		}
-		_, err = fmt.Fprint(a.streams.Out, screen(in))
+		_, err = fmt.Fprint(a.streams.Out, screen(cmd.Context(), s, view.Input{Rollout: rollout, Run: run, Now: a.now()}))
 		return err
 	}
 	return cmd
@@ -52,8 +45,18 @@ func (a *app) why() *cobra.Command {
 		Example: `  kubectl belay why checkout
   kubectl belay why checkout-9fd21c3b07-4
   kubectl belay why checkout -o yaml`,
-	}, func(in view.Input) string {
-		return whyScreen(a.terminal, view.Explain(in), in.Now)
+	}, func(ctx context.Context, s *session, in view.Input) string {
+		if in.Rollout == nil {
+			return whyScreen(a.terminal, view.Explain(in), in.Now)
+		}
+		asked := s.ask(ctx, in.Rollout, askedFor)
+		// What to do next depends on what it declares, as far as that may be read.
+		if deployment, err := s.deployment(ctx, in.Rollout); err == nil {
+			in.Deployment = deployment
+		}
+		account := view.Explain(in)
+		account.Actions, account.Barred = asked.part(account.Actions)
+		return whyScreen(a.terminal, account, in.Now)
 	})
 }
 
@@ -64,7 +67,7 @@ func (a *app) log() *cobra.Command {
 		Long:  "Tell all recorded decisions of a run in order, each with its time and its reason. RUN is a RolloutRun, or a Rollout for its newest run.",
 		Example: `  kubectl belay log checkout
   kubectl belay log checkout-9fd21c3b07-4`,
-	}, func(in view.Input) string {
+	}, func(_ context.Context, _ *session, in view.Input) string {
 		p := a.terminal.paint()
 		p.line(cell{"Run " + in.Run.Name, bold}, cell{"  started " + in.Run.Spec.StartedAt.UTC().Format(time.RFC3339), dim})
 		p.story(view.Story(in.Rollout, in.Run), in.Now)
@@ -80,7 +83,7 @@ func (a *app) show() *cobra.Command {
 			"-o yaml has the whole record with the pinned inputs.",
 		Example: `  kubectl belay show checkout-9fd21c3b07-4
   kubectl belay show checkout-9fd21c3b07-4 -o yaml`,
-	}, func(in view.Input) string {
+	}, func(_ context.Context, _ *session, in view.Input) string {
 		return showScreen(a.terminal, view.Explain(in), in.Run)
 	})
 }

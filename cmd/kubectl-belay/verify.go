@@ -76,8 +76,8 @@ func (a *app) replay() *cobra.Command {
 		Long: "Give the recorded inputs of a run to the rules of this program, and compare each decision with the recorded one. It reads the record alone, no source and no clock.\n\n" +
 			"What exists as a file or folder is read from there, without a cluster; rollout/NAME names the cluster's. - is the standard input.\n\n" +
 			"Exit code 0: all the same. 1: at least one is different, or the record does not verify. 2: an error. 3: at least one cannot be compared,\n" +
-			"because other rules decided or its input was not kept: from 96 KiB of decisions on a record keeps only digests of the inputs. The screen says\n" +
-			"what was verified all the same.",
+			"because other rules decided or its input was not kept: from 96 KiB of decisions on a record keeps only digests of the inputs. Those before are\n" +
+			"compared, and the screen says how many, and what was verified of the others all the same.",
 		Example: `  kubectl belay replay checkout
   kubectl belay replay ./evidence/checkout-9fd21c3b07-4 -o json`,
 	}, func(one recorded) (view.Proof, string, int) {
@@ -296,6 +296,8 @@ func replayScreen(t terminal, p view.Proof, from string) string {
 		word, style = "NOT VERIFIED", red
 	case p.Broken():
 		word, style = "DIFFERENT", red
+	case p.Replay.Same > 0 && p.Replay.NotComparable > 0:
+		word, style = fmt.Sprintf("%d OF %d THE SAME", p.Replay.Same, p.Decisions), yellow
 	case p.Replay.NotComparable > 0 || p.Decisions == 0:
 		word, style = "NOT COMPARABLE", yellow
 	}

@@ -29,6 +29,13 @@ func addProofs(screens map[string]string, at terminal, in view.Input) {
 		older.Replay.Others = append(older.Replay.Others, view.Replayed{Decision: n + 1, Rule: "StepHolds", Said: "version 6 of the rules decided, this is version 7"})
 	}
 	screens["replay-older"] = replayScreen(at, older, "the cluster")
+	long := whole
+	long.Replay = view.Replay{Recorded: []int32{7}, Rules: 7, Controller: "0.1.0", Same: 20, NotComparable: 7}
+	_, notKept := chain.Rebuild(nil, &v1alpha1.RecordedInput{Form: v1alpha1.InputDigest})
+	for n := range int32(7) {
+		long.Replay.Others = append(long.Replay.Others, view.Replayed{Decision: n + 21, Rule: "StepHolds", Said: notKept.Error()})
+	}
+	screens["replay-long"] = replayScreen(at, long, "the cluster")
 	changed := in.Run.DeepCopy()
 	changed.Status.Decisions[14].Why = "it was fine"
 	broken := view.Prove(in.Rollout, changed)

@@ -48,6 +48,8 @@ type Account struct {
 	Present string
 	Actions []string
 	Effects map[string]string
+	// Barred is as in a Screen.
+	Barred []Barred
 }
 
 // Explain is the account of the given run, also of one before the Rollout's present one. The

@@ -13,8 +13,8 @@ func why(in Input, screen Screen) string {
 	s := &in.Rollout.Status
 	if t, others := missing(screen); t != nil && len(others) == 0 {
 		sentence := fmt.Sprintf("Waiting for requests: %d of %d at this weight", t.Requests, t.Needed)
-		if eta := t.ETA(); eta > 0 {
-			sentence += ", about " + Short(eta) + " at the present rate"
+		if eta := t.ETA(); eta != "" {
+			sentence += ", " + eta + " at the present rate"
 		}
 		sentence += " (" + t.Name + ")."
 		if bad := overTheBar(screen); bad != nil {
@@ -79,8 +79,10 @@ func next(r *v1alpha1.Rollout, screen Screen, now time.Time) string {
 		return needs + ", and " + others[0] + " to pass"
 	case len(others) > 1:
 		return fmt.Sprintf("%s, and %s and %d more to pass", needs, others[0], len(others)-1)
-	case eta > 0:
-		return needs + " ~" + Short(eta)
+	case strings.HasPrefix(eta, "about "):
+		return needs + strings.Replace(eta, "about ", " ~", 1)
+	case eta != "":
+		return needs + ", " + eta
 	default:
 		return needs
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"belay.dev/belay/analysis"
 	"belay.dev/belay/api/v1alpha1"
 )
 
@@ -44,20 +45,13 @@ type Trigger struct {
 // Missing is how many requests a pass still needs.
 func (t Trigger) Missing() int64 { return max(t.Needed-t.Requests, 0) }
 
-// ETA is when they will have come at the present rate, rounded up as the judge's messages
-// round it: to 5 s, whole minutes or whole hours; 0 when that is not known.
-func (t Trigger) ETA() time.Duration {
+// ETA is how long they take at the present rate, as the judge's messages say it; empty when that
+// is not known.
+func (t Trigger) ETA() string {
 	if t.Rate <= 0 || t.Missing() == 0 {
-		return 0
+		return ""
 	}
-	left, unit := float64(t.Missing())/t.Rate, time.Hour
-	switch {
-	case left <= time.Minute.Seconds():
-		unit = 5 * time.Second
-	case left <= time.Hour.Seconds():
-		unit = time.Minute
-	}
-	return time.Duration(math.Ceil(left/unit.Seconds())) * unit
+	return analysis.Roughly(float64(t.Missing()) / t.Rate)
 }
 
 // triggers are those of the Rollout's status, with the figures of its run.

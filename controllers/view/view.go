@@ -57,6 +57,16 @@ type Screen struct {
 	// they need beside a reason: "abort". Effects says what each does.
 	Actions []string
 	Effects map[string]string
+	// Barred are other commands that make sense now: those that the person who looks may not
+	// give. Who knows that person takes them out of Actions.
+	Barred []Barred
+}
+
+// Barred is a command that somebody may not give.
+type Barred struct {
+	Command string
+	// Roles are those that let give it.
+	Roles []string
 }
 
 // shownDecisions is how many decisions a screen has.

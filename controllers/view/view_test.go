@@ -235,15 +235,16 @@ func TestTheTimeUntilThereAreEnoughRequests(t *testing.T) {
 	for name, c := range map[string]struct {
 		trigger view.Trigger
 		missing int64
-		eta     time.Duration
+		eta     string
 	}{
-		"some missing":   {view.Trigger{Requests: 140, Needed: 200, Rate: 0.5}, 60, 2 * time.Minute},
-		"enough":         {view.Trigger{Requests: 300, Needed: 200, Rate: 0.5}, 0, 0},
-		"none come":      {view.Trigger{Requests: 0, Needed: 200}, 200, 0},
-		"none is needed": {view.Trigger{}, 0, 0},
+		"some missing":   {view.Trigger{Requests: 140, Needed: 200, Rate: 0.5}, 60, "about 2m"},
+		"for very long":  {view.Trigger{Requests: 140, Needed: 200, Rate: 1e-4}, 60, "more than 2 days"},
+		"enough":         {view.Trigger{Requests: 300, Needed: 200, Rate: 0.5}, 0, ""},
+		"none come":      {view.Trigger{Requests: 0, Needed: 200}, 200, ""},
+		"none is needed": {view.Trigger{}, 0, ""},
 	} {
 		if c.trigger.Missing() != c.missing || c.trigger.ETA() != c.eta {
-			t.Errorf("%s: %d missing, in %s", name, c.trigger.Missing(), c.trigger.ETA())
+			t.Errorf("%s: %d missing, in %q", name, c.trigger.Missing(), c.trigger.ETA())
 		}
 	}
 }

@@ -81,7 +81,7 @@ func TestRolesOnEveryKind(t *testing.T) {
 		"rolloutruns":          {"viewer": read, "oncall": read, "sre": read, "team": read, "owner": read},
 		"guardrails":           {"viewer": read, "oncall": read, "sre": read + " " + write, "team": read, "owner": read + " " + write},
 		"clusterguardrails":    {"sre": read + " " + write},
-		"metricsources":        {"sre": read + " " + write},
+		"metricsources":        {"oncall": read, "sre": read + " " + write},
 		"checkendpoints":       {"sre": read + " " + write},
 		"rollouts/status":      {"viewer": read, "team": read, "owner": read},
 		"rolloutruns/status":   {"viewer": read, "team": read, "owner": read},
@@ -95,6 +95,25 @@ func TestRolesOnEveryKind(t *testing.T) {
 		for verb := range strings.FieldsSeq(write) {
 			if may(t, reader, verb, "belay.dev", resource, "") {
 				t.Errorf("who reads the cluster's kinds may %s %s", verb, resource)
+			}
+		}
+	}
+	everybody := map[string]string{"viewer": read, "oncall": read, "sre": read, "team": read, "owner": read}
+	for kind, by := range map[string]map[string]string{
+		"apps/deployments": {"oncall": read, "sre": read}, "apps/replicasets": {"sre": read}, "/pods": {"oncall": read, "sre": read}, "/services": {"oncall": read, "sre": read},
+		"autoscaling/horizontalpodautoscalers": {"oncall": read, "sre": read}, "gateway.networking.k8s.io/httproutes": everybody, "gateway.networking.k8s.io/grpcroutes": everybody,
+		"/secrets": {}, "/configmaps": {}, "/pods/log": {}, "/pods/exec": {}, "apps/deployments/scale": {}, "coordination.k8s.io/leases": {},
+	} {
+		group, resource, _ := strings.Cut(kind, "/")
+		for _, p := range crew {
+			// What the cluster's own roles let people do with the kinds of Kubernetes is not Belay's.
+			if p.roles != nil && len(by) != len(everybody) {
+				continue
+			}
+			for verb := range strings.FieldsSeq(read + " " + write + " deletecollection") {
+				if got, want := may(t, users[p.name], verb, group, resource, namespace.Name), slices.Contains(strings.Fields(by[p.name]), verb); got != want {
+					t.Errorf("%s may %s %s: %v, want %v", p.name, verb, kind, got, want)
+				}
 			}
 		}
 	}
@@ -130,7 +149,6 @@ type outcome struct {
 var (
 	fine    = outcome{0, ""}
 	unread  = outcome{2, "The roles view, edit, admin, belay-oncall and belay-sre let you"}
-	nowhere = outcome{2, "The roles view, edit and admin let you, in that namespace: docs/security.md#roles"}
 	noOrder = outcome{2, "The roles edit, admin, belay-oncall and belay-sre let you"}
 )
 
@@ -154,17 +172,18 @@ func TestEveryRoleTriesEveryCommand(t *testing.T) {
 	reads := func(line string, ends outcome) tried { return tried{line, ends, map[string]outcome{"nobody": unread}} }
 	blind := outcome{2, `cannot get resource "deployments" in API group "apps"`}
 	asked := []tried{
-		reads("status shop", fine), reads("list", fine), reads("why shop", fine), reads("history shop", fine), reads("log shop", fine), reads("show "+run, fine),
+		reads("status shop", outcome{0, "1/1 ready"}), reads("list", fine), reads("why shop", fine), reads("history shop", fine), reads("log shop", fine), reads("show "+run, fine),
 		reads("diff "+run, outcome{1, "shop:v2"}), reads("verify shop", outcome{0, "VERIFIED"}), reads("replay shop", outcome{0, "THE SAME"}),
-		reads("export shop --to FOLDER", fine), reads("doctor shop", outcome{3, "Not looked at: you may not read HTTPRoutes"}),
+		reads("export shop --to FOLDER", fine), reads("doctor shop", outcome{0, "Nothing is wrong."}),
 		{"list -A", fine, map[string]outcome{"nobody": unread, "viewer": {2, "when they are bound for the whole cluster"}, "team": {2, "by a ClusterRoleBinding"}, "owner": {2, "by a ClusterRoleBinding"}}},
-		{"wait shop --timeout 10ms", outcome{14, "Time out"}, map[string]outcome{"nobody": unread, "oncall": nowhere, "sre": nowhere}},
+		reads("wait shop --timeout 10ms", outcome{14, "Time out"}),
 		reads("wait shop --timeout 10ms --revision "+s.rollout().Status.Candidate.Revision, outcome{14, "Time out"}),
-		{"doctor", outcome{3, "Not looked at: you may not read CustomResourceDefinitions"}, map[string]outcome{"sre": {1, "the controller has not asked it yet"}}},
-		{"init plain", outcome{0, "kind: Guardrail"}, map[string]outcome{"nobody": blind, "oncall": blind, "sre": blind}},
+		{"doctor", outcome{3, "Not looked at: you may not read CustomResourceDefinitions"}, map[string]outcome{"oncall": {1, "the controller has not asked it yet"}, "sre": {1, "the controller has not asked it yet"}}},
+		{"init plain", outcome{0, "kind: Guardrail"}, map[string]outcome{"nobody": blind, "oncall": {2, "The roles view, edit, admin and belay-sre let you"}}},
 		reads("backtest shop --prometheus http://127.0.0.1:1 --split shop-1", outcome{2, "127.0.0.1:1"}),
 		{"status nothing", outcome{2, `no Rollout "nothing" in namespace`}, map[string]outcome{"nobody": unread}},
 	}
+	s.measured(people)
 	// Nobody looks meanwhile, so that a command stays as it was given.
 	step := fmt.Sprintf(" --step %d", s.rollout().Status.Step.Index+1)
 	for command, at := range map[string]string{"pause": "", "promote": "", "skip": step, "approve": step, "abort": ""} {
@@ -191,6 +210,7 @@ func TestEveryRoleTriesEveryCommand(t *testing.T) {
 	for _, c := range asked {
 		try(c)
 	}
+	offers(t, people)
 	// A pause is there, and then a rejection.
 	s.must(s.analysis.Status().Patch(t.Context(), s.rollout(), client.RawPatch(types.MergePatchType, mustJSON(t, map[string]any{"status": map[string]any{"pause": map[string]any{
 		"revision": s.rollout().Status.Candidate.Revision, "by": "ann", "at": metav1.Now()}}}))))
@@ -202,17 +222,61 @@ func TestEveryRoleTriesEveryCommand(t *testing.T) {
 	try(tried{"retry shop --timeout 0 --reason because", fine, map[string]outcome{"nobody": unread, "viewer": noOrder}})
 	bypass := "bypass shop --yes --timeout 0 --reason outage"
 	try(tried{bypass, outcome{2, "needs the verb bypass on rollouts.belay.dev/shop"}, map[string]outcome{"nobody": unread, "viewer": {2, "The roles edit and admin let you"},
-		"oncall": nowhere, "sre": nowhere, "team": {2, "the roles admin and belay-sre have it"}, "owner": {0, "rolls out v2"}}})
+		"oncall": {2, "The roles edit and admin let you"}, "sre": {2, "The roles edit and admin let you"}, "team": {2, "the roles admin and belay-sre have it"}, "owner": {0, "rolls out v2"}}})
 	// The owner's bypass leaves the Deployment at v2.
 	for _, name := range []string{"team", "owner"} {
 		s.must(admin.Patch(t.Context(), s.deployment(), client.RawPatch(types.StrategicMergePatchType, fmt.Appendf(nil, `{"spec":{"template":{"spec":{"containers":[{"name":"shop","image":%q}]}}}}`, better))))
 		people[name].expect(people[name].says("rollback", "shop", "--timeout", "0"), 0, "declares revision")
 	}
 	s.must(admin.Patch(t.Context(), s.deployment(), client.RawPatch(types.StrategicMergePatchType, fmt.Appendf(nil, `{"spec":{"template":{"spec":{"containers":[{"name":"shop","image":%q}]}}}}`, better))))
-	try(tried{"rollback shop --timeout 0", outcome{2, "no version was promoted before v1"}, map[string]outcome{"nobody": unread, "viewer": {2, "The roles edit and admin let you"}, "oncall": nowhere, "sre": nowhere, "team": {0, "declares revision"}}})
+	try(tried{"rollback shop --timeout 0", outcome{2, "no version was promoted before v1"}, map[string]outcome{"nobody": unread, "viewer": {2, "The roles edit and admin let you"},
+		"oncall": {2, "The roles edit and admin let you"}, "sre": {2, "The roles edit and admin let you"}, "team": {0, "declares revision"}}})
 	for _, command := range commandsOf(t, me) {
 		if !seen[command] && !slices.Contains([]string{"lint", "help", "completion"}, command) {
 			t.Errorf("nobody tried %s: every command needs a row here", command)
+		}
+	}
+}
+
+// measured lets Belay say of the guardrail that its source answers. Before that, who may not read
+// MetricSources is not told that nothing is wrong.
+func (s *shop) measured(people map[string]person) {
+	s.t.Helper()
+	for name, p := range people {
+		switch got := p.says("doctor", "shop"); name {
+		case "nobody":
+		case "oncall", "sre":
+			p.expect(got, 0, "Nothing is wrong.")
+		default:
+			p.expect(got, 3, "Not looked at: you may not read MetricSources; the roles belay-cluster-view, belay-oncall and belay-sre let you, when they are bound for the whole cluster", "not everything was looked at")
+		}
+	}
+	g := &v1alpha1.Guardrail{}
+	s.must(admin.Get(s.t.Context(), s.key(), g))
+	s.must(s.analysis.Status().Patch(s.t.Context(), g, client.RawPatch(types.MergePatchType, mustJSON(s.t, map[string]any{"status": map[string]any{"conditions": []metav1.Condition{{
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMeasured, Message: "errors: 0 of 100", ObservedGeneration: g.Generation, LastTransitionTime: metav1.Now()}}}}))))
+	people["owner"].expect(people["owner"].says("doctor", "shop"), 0, "Not looked at: you may not read MetricSources", "The status of Guardrail shop tells what Belay got from MetricSource shops.")
+}
+
+// offers compares what status and why offer with what each may do.
+func offers(t *testing.T, people map[string]person) {
+	t.Helper()
+	for name, barred := range map[string]map[string]string{
+		"viewer": {"abort": "edit, admin, belay-oncall or belay-sre", "rollback": "edit or admin"},
+		"oncall": {"rollback": "edit or admin"}, "sre": {"rollback": "edit or admin"}, "team": {}, "owner": {},
+	} {
+		for _, command := range []string{"status", "why"} {
+			got := people[name].says(command, "shop")
+			text := strings.Join(strings.Fields(got.out), " ")
+			for _, action := range []string{"abort", "rollback"} {
+				roles, not := barred[action]
+				if offered := strings.Contains(text, "kubectl belay "+action+" shop"); offered == not {
+					t.Errorf("%s: %s offers %s: %t\n%s", name, command, action, offered, got.out)
+				}
+				if refused := regexp.MustCompile("You may not give [a-z, ]*" + action + "[a-z, ]*: ask somebody with the role " + roles + `\.`); not && !refused.MatchString(text) {
+					t.Errorf("%s: %s does not say who may %s:\n%s", name, command, action, got.out)
+				}
+			}
 		}
 	}
 }

@@ -29,7 +29,7 @@ func TestCommandLineOfAStep(t *testing.T) {
 
 	s.release(better)
 	s.until("at 25 %", atWeight)
-	oncall.expect(oncall.says("status", "shop"), 0, "kubectl belay skip --step 1 --revision ", "○ 50 % for 1s, then approval")
+	oncall.expect(oncall.says("status", "shop"), 0, "kubectl belay skip shop -n "+s.namespace+" --step 1 --revision ", "○ 50 % for 1s, then approval")
 	oncall.expect(oncall.during(s, commanded(s), refused, "approve", "shop", "--step", "1"), 1, "Refused: ", "step 1 of 2 (smoke) needs no approval")
 	oncall.expect(oncall.during(s, commanded(s), refused, "promote", "shop"), 1, "step 2 of 2 needs an approval, and Promote does not stand for one")
 	inSecond := func(r *v1alpha1.Rollout) bool { return r.Status.Step != nil && r.Status.Step.Index == 1 }
@@ -40,7 +40,7 @@ func TestCommandLineOfAStep(t *testing.T) {
 	for range 5 {
 		s.must(s.look())
 	}
-	oncall.expect(oncall.says("status", "shop"), 0, "AWAITING APPROVAL of step 2/2 at 50 %", "Next: approve step 2/2", "kubectl belay approve --step 2 --revision ")
+	oncall.expect(oncall.says("status", "shop"), 0, "AWAITING APPROVAL of step 2/2 at 50 %", "Next: approve step 2/2", "kubectl belay approve shop -n "+s.namespace+" --step 2 --revision ")
 	oncall.expect(oncall.says("skip", "shop"), 2, "--step is missing: v2 is in step 2", "kubectl belay skip shop -n ")
 	oncall.expect(oncall.says("skip", "shop", "--step", "1"), 1, "Not given: it is for step 1, and v2 is in step 2")
 	oncall.expect(oncall.says("approve", "shop", "--step", "2", "--revision", "other"), 1, `Not given: it is for revision "other"`)

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/build"
 )
 
 // soon bounds how long the API server may take to enforce a new policy or role.
@@ -34,8 +35,8 @@ const soon = 20 * time.Second
 // deploymentController is how Kubernetes' own writes ReplicaSets.
 const deploymentController = "system:serviceaccount:kube-system:deployment-controller"
 
-// awaitGuard waits until the API server enforces the last policy of each kind;
-// all of a kind come into force together.
+// awaitGuard waits until the API server enforces the last policy of each kind; all of a kind
+// come into force together, and what mutates Rollouts a few seconds later.
 func awaitGuard(ctx context.Context, c client.Client) error {
 	d := deployment("await", "app:v1")
 	d.Labels = map[string]string{v1alpha1.LabelRollout: "await"}
@@ -56,7 +57,7 @@ func awaitGuard(ctx context.Context, c client.Client) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("the policies did not come into force: %w", err), last)
 	}
-	return c.Delete(ctx, d)
+	return errors.Join(c.Delete(ctx, d), build.AwaitCommands(ctx, c))
 }
 
 // dev is an app team's member: may edit Deployments, Services and Belay's objects,

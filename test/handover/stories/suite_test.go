@@ -82,6 +82,9 @@ func install(ctx context.Context) error {
 	if err := build.Install(ctx, admin, "guard", "rbac"); err != nil {
 		return err
 	}
+	if err := build.AwaitCommands(ctx, admin); err != nil {
+		return err
+	}
 	return admin.Create(ctx, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "belay.dev/v1alpha1", "kind": "MetricSource",
 		"metadata": map[string]any{"name": "shops"}, "spec": map[string]any{"address": "https://prometheus.example:9090"}}})
 }

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
+)
+
+// answer is what a question about a Rollout comes back with.
+func answer(r *v1alpha1.Rollout, may func(right) bool) *question {
+	q := &question{answered: make(chan struct{}), lacks: map[string][]right{}}
+	for _, c := range needsOf(r) {
+		q.lacks[c.command] = slices.DeleteFunc(slices.Clone(c.rights), may)
+	}
+	close(q.answered)
+	return q
+}
+
+// TestACommandThatIsBarredNamesWhoMay: of what is lacking, not of all that the command takes.
+func TestACommandThatIsBarredNamesWhoMay(t *testing.T) {
+	in := read(t, "held")
+	offered := view.Rollout(in).Actions
+	lacking := func(lacks ...string) func(right) bool {
+		return func(r right) bool { return !slices.Contains(lacks, r.verb+" "+r.resource) }
+	}
+	for name, c := range map[string]struct {
+		may  func(right) bool
+		want map[string]string
+	}{
+		"who may all":       {lacking(), nil},
+		"no abort":          {lacking("abort rollouts"), map[string]string{"abort": "edit admin belay-oncall belay-sre"}},
+		"an app team":       {lacking("bypass rollouts"), map[string]string{"bypass": "admin belay-sre"}},
+		"belay-sre alone":   {lacking("patch deployments"), map[string]string{"rollback": "edit admin", "bypass": "edit admin"}},
+		"belay-oncall":      {lacking("patch deployments", "bypass rollouts"), map[string]string{"rollback": "edit admin", "bypass": "admin"}},
+		"a reader of these": {lacking("get deployments"), map[string]string{"rollback": "view edit admin belay-oncall belay-sre", "bypass": "view edit admin belay-oncall belay-sre"}},
+	} {
+		may, barred := answer(in.Rollout, c.may).part(offered)
+		got := map[string]string{}
+		for _, b := range barred {
+			got[b.Command] = strings.Join(b.Roles, " ")
+		}
+		for command, roles := range c.want {
+			if got[command] != roles {
+				t.Errorf("%s: %s is for %q, want %q", name, command, got[command], roles)
+			}
+		}
+		if len(got) != len(c.want) || len(may)+len(barred) != len(offered) {
+			t.Errorf("%s: %q of %q, and barred %v", name, may, offered, got)
+		}
+	}
+}
+
+// TestAQuestionOnlyHelps: an API server that does not answer it, or refuses to, neither fails the
+// screen nor keeps it for longer than it is asked for. Then everything is offered.
+func TestAQuestionOnlyHelps(t *testing.T) {
+	in := read(t, "held")
+	offered := view.Rollout(in).Actions
+	var asked atomic.Int32
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		within time.Duration
+		want   []string
+	}{
+		"no answer": {func(_ http.ResponseWriter, r *http.Request) {
+			// Only who has read it all sees that the other side has gone.
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}, 20 * time.Millisecond, offered},
+		"a refusal":       {func(w http.ResponseWriter, _ *http.Request) { respond(w, 403, "Forbidden") }, time.Minute, offered},
+		"half an answer":  {reviewing(func(r right) bool { return r.verb != "pause" }, func(n int32) bool { return n%2 == 0 }, &asked), time.Minute, offered},
+		"a whole answer":  {reviewing(func(r right) bool { return r.verb == "patch" || r.verb == "pause" }, func(int32) bool { return true }, &asked), time.Minute, []string{"pause"}},
+		"all is refused":  {reviewing(func(right) bool { return false }, func(int32) bool { return true }, &asked), time.Minute, nil},
+		"all is possible": {reviewing(func(right) bool { return true }, func(int32) bool { return true }, &asked), time.Minute, offered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kinds := serving(kind{"authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false})
+			server := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					c.answer(w, r)
+					return
+				}
+				kinds(w, r)
+			})
+			types, err := scheme()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cluster, err := client.New(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}, client.Options{Scheme: types})
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := (&session{Client: cluster}).ask(t.Context(), in.Rollout, c.within)
+			for range 3 {
+				if may, barred := q.part(offered); !slices.Equal(may, c.want) || len(may)+len(barred) != len(offered) {
+					t.Errorf("offered are %q, and barred %v; want %q", may, barred, c.want)
+				}
+			}
+		})
+	}
+}
+
+// reviewing answers the reviews that it is asked, as far as works says so by their number.
+func reviewing(may func(right) bool, works func(int32) bool, asked *atomic.Int32) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		review := &authorizationv1.SelfSubjectAccessReview{}
+		if err := json.NewDecoder(r.Body).Decode(review); err != nil || !works(asked.Add(1)) {
+			respond(w, 500, "InternalError")
+			return
+		}
+		of := review.Spec.ResourceAttributes
+		review.Status.Allowed = may(right{of.Verb, of.Group, of.Resource, of.Name})
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(review)
+	}
+}
+
+// TestRightsAreAskedOnce, however often a screen is drawn anew; and not at all for objects.
+func TestRightsAreAskedOnce(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing"))
+	in := read(t, "promoted")
+	in.Rollout.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout"}
+	needed := map[right]bool{}
+	for _, c := range needsOf(in.Rollout) {
+		for _, one := range c.rights {
+			needed[one] = true
+		}
+	}
+	kinds := serving(slices.Concat(others, belays, []kind{{"authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false}})...)
+	for name, c := range map[string]struct {
+		args []string
+		want int32
+	}{
+		"a live screen": {[]string{"status", "checkout", "-w"}, int32(len(needed))},
+		"a screen":      {[]string{"status", "checkout"}, int32(len(needed))},
+		"an object":     {[]string{"status", "checkout", "-o", "json"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			var asked, drawn atomic.Int32
+			server := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodPost:
+					asked.Add(1)
+					respond(w, 403, "Forbidden")
+				case strings.HasSuffix(r.URL.Path, "/rollouts/checkout"):
+					if drawn.Add(1) > 5 {
+						end()
+					}
+					w.Header().Set("Content-Type", "application/json")
+					_ = json.NewEncoder(w).Encode(in.Rollout)
+				default:
+					kinds(w, r)
+				}
+			})
+			a, out, _ := testApp()
+			root := a.root()
+			root.SetArgs(append(c.args, "-n", "shop", "--server", server.URL))
+			if err := root.ExecuteContext(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if asked.Load() != c.want || !strings.Contains(out.String(), "checkout") {
+				t.Errorf("%d rights were asked for in %d readings, want %d:\n%s", asked.Load(), drawn.Load(), c.want, out)
+			}
+		})
+	}
+}
