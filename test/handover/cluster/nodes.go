@@ -40,6 +40,8 @@ type Behaviour struct {
 	Crashing bool
 	// Unschedulable pods find no node.
 	Unschedulable bool
+	// Build of the image that the pod's tag names now: each is another digest.
+	Build int
 }
 
 // Pod is what the nodes know of a pod that exists or has existed.
@@ -275,8 +277,8 @@ func (n *Nodes) status(ctx context.Context, pod *corev1.Pod, b Behaviour) error 
 	ip := n.listens(pod, !b.Crashing)
 	image := pod.Spec.Containers[0].Image
 	now := metav1.NewTime(n.clock.Now())
-	container := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: image, ImageID: fmt.Sprintf("%s@sha256:%x", image, sha256.Sum256([]byte(image))),
-		Ready: ready == corev1.ConditionTrue, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}}
+	container := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: image, ImageID: fmt.Sprintf("%s@sha256:%x", image, sha256.Sum256(fmt.Append([]byte(image), b.Build))),
+		Ready: ready == corev1.ConditionTrue, Resources: &pod.Spec.Containers[0].Resources, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}}
 	if b.Crashing {
 		container.RestartCount = 5
 		container.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off restarting failed container"}}
