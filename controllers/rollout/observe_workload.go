@@ -214,7 +214,7 @@ func unavailableSince(d *unstructured.Unstructured) *time.Time {
 
 // warn looks for what will surprise people later: an autoscaler that runs away
 // beside a canary at full size, a history without room for stable, steps that are too short
-// for what a guardrail demands.
+// for what a guardrail demands, configuration that changes without a new version.
 func (r *Reconciler) warn(ctx context.Context, l *look) error {
 	l.input.Workload.Warning = workload.HistoryWarning(l.deployment)
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
@@ -230,8 +230,13 @@ func (r *Reconciler) warn(ctx context.Context, l *look) error {
 		return nil
 	}
 	var err error
-	l.input.Workload.Warning, err = guardrails.Warning(ctx, r.Client, l.rollout)
-	return err
+	if l.input.Workload.Warning, err = guardrails.Warning(ctx, r.Client, l.rollout); err != nil || l.input.Workload.Warning != "" {
+		return err
+	}
+	if wrong, write := workload.ConfigWarning(workload.Template(l.deployment)); wrong != "" {
+		l.input.Workload.Warning = wrong + "; " + write
+	}
+	return nil
 }
 
 // describeCanary finds the ReplicaSet of the run in progress by its mark and its
