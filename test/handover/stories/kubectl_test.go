@@ -280,13 +280,19 @@ func TestPodSecurityRefusesTheCanary(t *testing.T) {
 	s.until("the message names the policy", func(g Gomega, r *v1alpha1.Rollout) {
 		g.Expect(r.Status.Message).To(And(ContainSubstring(`violates PodSecurity \"baseline:latest\"`), ContainSubstring("privileged")))
 	})
-	if took := time.Since(pushed); took > 10*time.Second {
-		t.Errorf("the cause stood in the message %s after the push, want 10 s at most", took.Round(time.Millisecond))
-	}
+	s.saidWithin(10*time.Second, pushed)
 	s.PatchDeployment(types.StrategicMergePatchType, fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q,"securityContext":null}]}}}}`, cluster.Name, image("v3")))
 	s.promoted("v3", 2)
 	s.Served()
 	if made := s.Made()["v2"]; made != 0 {
 		t.Errorf("%d pods of v2 were made", made)
+	}
+}
+
+// saidWithin fails the test when the cause of a wait stood in the message too late.
+func (s *shop) saidWithin(bound time.Duration, pushed time.Time) {
+	s.T.Helper()
+	if took := time.Since(pushed); took > bound {
+		s.T.Errorf("the cause stood in the message %s after the push, want %s at most", took.Round(time.Millisecond), bound)
 	}
 }
