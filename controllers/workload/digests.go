@@ -9,8 +9,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// ReasonImageMoved: Inconclusive. A tag names another image than it did when the run
-// began: what was judged is not what runs.
+// ReasonImageMoved is the reason of an Inconclusive verdict: a tag names another image than
+// it did when the run began, so that what was judged is not what runs.
 const ReasonImageMoved = "ImageMoved"
 
 // WithDigests adds the digests that the pods report to images that have none yet. The
