@@ -210,7 +210,8 @@ type ContainerImage struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image"`
-	// digest the running pods report; empty until one runs, or when they differ.
+	// digest that the first ready pods report, of a candidate for the whole run; empty until
+	// one is ready, or when they differ.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Digest string `json:"digest,omitempty"`

@@ -7,9 +7,12 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"belay.dev/belay/analysis/presets"
 	"belay.dev/belay/analysis/triggers"
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 )
 
 // advise adds what is allowed, but will not do what people expect.
@@ -38,12 +41,19 @@ func advise(objects []*object, options Options) {
 	}
 }
 
-// adviseRollout looks at the guardrails that a Rollout names.
+// adviseRollout looks at the Deployment and the guardrails that a Rollout names.
 func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[*object]*v1alpha1.GuardrailSpec, rate float64) {
+	for _, d := range objects {
+		if d.kind == deploymentKind && d.name == r.Spec.WorkloadRef.Name && d.mayBeIn(o.namespace) && len(d.findings) == 0 {
+			if wrong, write := workload.ConfigWarning(workload.Template(&unstructured.Unstructured{Object: d.value})); wrong != "" {
+				d.add(Advice, "spec.template", wrong, write)
+			}
+		}
+	}
 	for i, ref := range r.Spec.Guardrails {
 		path := fmt.Sprintf("spec.guardrails[%d]", i)
 		at := slices.IndexFunc(objects, func(g *object) bool {
-			return g.kind == "Guardrail" && g.name == ref.Name && (g.namespace == o.namespace || g.namespace == "" || o.namespace == "")
+			return g.kind == "Guardrail" && g.name == ref.Name && g.mayBeIn(o.namespace)
 		})
 		if at < 0 {
 			o.add(Advice, path, fmt.Sprintf("Guardrail %.63q is not in these files, so the steps were not checked against it", ref.Name), "lint both together; no run starts before the Guardrail is in the Rollout's namespace")
@@ -53,6 +63,12 @@ func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[
 			o.adviseSteps(r.Spec, *g, ref.Name, rate)
 		}
 	}
+}
+
+// mayBeIn is whether an object may be meant for a namespace: one that is not written is that
+// of the command that applies it.
+func (o *object) mayBeIn(namespace string) bool {
+	return o.namespace == namespace || o.namespace == "" || namespace == ""
 }
 
 // adviseSteps compares each step with the requests that a guardrail needs for a pass.

@@ -18,7 +18,7 @@ import (
 	"belay.dev/belay/controllers/documents"
 )
 
-// object is one object of Belay's kinds in a file.
+// object is one object of Belay's kinds in a file, or a Deployment.
 type object struct {
 	file, kind, namespace, name string
 	// node is its place in the file, from the line after offset on.
@@ -44,7 +44,7 @@ func (o *object) add(level Level, path, wrong, write string) {
 }
 
 // read splits a file into documents, as kubectl does, and returns the objects of Belay's
-// kinds. What cannot be parsed is a finding only where it speaks of Belay.
+// kinds, and Deployments. What cannot be parsed is a finding only where it speaks of Belay.
 func read(file File) (in []*object, others int, findings []Finding) {
 	for _, d := range documents.Split(file.Text) {
 		o, more, err := parse(file.Name, d)
@@ -121,9 +121,14 @@ func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*o
 		return in, others, nil
 	}
 	version, kind := text(fields["apiVersion"]), text(fields["kind"])
+	meta, _ := fields["metadata"].(map[string]any)
+	o := &object{file: file, kind: kind, namespace: text(meta["namespace"]), name: text(meta["name"]), node: node, offset: offset, value: fields}
 	if !strings.HasPrefix(version, v1alpha1.GroupVersion.Group+"/") || kind == "RolloutRun" {
 		if _, known := kinds[kind]; known && misnamed(version) {
 			return nil, 0, wrong{node.Line, fmt.Sprintf("a %s of Belay has another apiVersion than %.63q", kind, version), "apiVersion: " + v1alpha1.GroupVersion.String()}
+		}
+		if version == "apps/v1" && kind == deploymentKind {
+			return []*object{o}, 0, nil
 		}
 		return nil, 1, nil
 	}
@@ -133,8 +138,6 @@ func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*o
 	if version != v1alpha1.GroupVersion.String() {
 		return nil, 0, wrong{node.Line, fmt.Sprintf("this version of Belay has no apiVersion %.63q", version), "apiVersion: " + v1alpha1.GroupVersion.String()}
 	}
-	meta, _ := fields["metadata"].(map[string]any)
-	o := &object{file: file, kind: kind, namespace: text(meta["namespace"]), name: text(meta["name"]), node: node, offset: offset, value: fields}
 	if o.name == "" && text(meta["generateName"]) == "" {
 		o.add(Error, "metadata.name", "the object has no name", "metadata: {name: …}")
 		// One that no rule minds, so that the rest is checked.

@@ -87,6 +87,11 @@ func (l *Linter) Check(files []File, options Options) (Report, error) {
 		report.Others += others
 		report.Findings = append(report.Findings, findings...)
 		for _, o := range in {
+			if o.kind == deploymentKind {
+				objects = append(objects, o)
+				report.Others++
+				continue
+			}
 			schema, err := l.schemas.of(o.kind)
 			if err != nil {
 				return report, err
@@ -110,6 +115,9 @@ func (l *Linter) Check(files []File, options Options) (Report, error) {
 	})
 	return report, nil
 }
+
+// deploymentKind is what a Rollout refers to. Belay's own kinds alone are validated.
+const deploymentKind = "Deployment"
 
 // kinds that people write. Runs are written by Belay.
 var kinds = map[string]string{

@@ -49,6 +49,21 @@ spec:
     burn: {rate: "14.4", long: 5m, short: 1m}
 `
 
+// deploying is a Deployment that mounts a ConfigMap.
+func deploying(name, config string) string {
+	return `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ` + name + `}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec:
+      containers: [{name: app, image: app:1}]
+      volumes: [{name: flags, configMap: {name: ` + config + `}}]
+`
+}
+
 var linter = New()
 
 // check returns the findings of one file as "line level path: wrong -> write".
@@ -177,6 +192,9 @@ func TestAdvice(t *testing.T) {
 		"a metric misspelt":   {strings.Replace(guardrail, "total: {metric: http_requests_total}", "total: {metric: http_request_total}", 1), Options{Metrics: exposed}, "12 advice spec.slos[0].indicator.requests.total: the metrics file has no metric http_request_total -> metric: http_requests_total"},
 		"a burn that is late": {strings.Replace(guardrail, "long: 5m", "long: 3h", 1), Options{}, "24 advice spec.triggers[2].burn: 14.4 times the budget's rate over 3h spends 6 % of the budget of availability, and trigger budget fires at 2 %: this one never fires first"},
 		"a burn of all":       {strings.Replace(guardrail, `rate: "14.4", long: 5m`, `rate: "900", long: 24h`, 1), Options{}, "it fires when nothing is left"},
+		"configuration":       {both + "---\n" + deploying("checkout", "flags"), Options{}, "45 advice spec.template: the template names ConfigMap flags, and a change of their content alone is no new version: pods take it unjudged -> give them names that change"},
+		"generated names":     {both + "---\n" + deploying("checkout", "flags-5c8k2b4f7m"), Options{}, ""},
+		"another Deployment":  {both + "---\n" + deploying("cart", "flags"), Options{}, ""},
 		"more than is left":   {guardrail + "  preflight: {budgetRemaining: \"1\"}\n", Options{}, "21 advice spec.triggers[1].budgetSpent: a run may spend 2 % of the budget of availability, and starts when 1 % are left"},
 	} {
 		got := strings.Join(check(t, c.o, c.text), "\n")

@@ -68,6 +68,25 @@ func Sum(armed []Armed, from, now time.Time) Verdict {
 	return sum
 }
 
+// ImageTrigger names in a verdict what no guardrail asks for: that the candidate is one
+// image.
+const ImageTrigger = "image"
+
+// Unless returns the verdict, Inconclusive by ImageTrigger when there is a message of why
+// it says nothing of one version. What rolls back goes before it.
+func (v Verdict) Unless(reason, message string) Verdict {
+	if message == "" {
+		return v
+	}
+	ref := v1alpha1.VerdictReference{Trigger: ImageTrigger, Outcome: v1alpha1.VerdictInconclusive, Reason: reason}
+	v.References = append([]v1alpha1.VerdictReference{ref}, v.References...)
+	v.References = v.References[:min(len(v.References), v1alpha1.MaxTriggers)]
+	if v.Outcome != v1alpha1.VerdictFail && !v.BlindRollback {
+		v.Outcome, v.Reason, v.Trigger, v.Message = v1alpha1.VerdictInconclusive, reason, ImageTrigger, message
+	}
+	return v
+}
+
 func worse(a, b v1alpha1.VerdictOutcome) bool { return a.Severity() > b.Severity() }
 
 func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, string) {

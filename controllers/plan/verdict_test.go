@@ -168,3 +168,36 @@ func blindVerdict(total int) plan.Verdict {
 		Message: "no usable answer for 1h0m0s, whenBlind allows 10m0s: M-unsure",
 	}
 }
+
+// TestUnless: what says nothing of one version holds, and keeps nothing from rolling back.
+func TestUnless(t *testing.T) {
+	pass := plan.Verdict{Outcome: v1alpha1.VerdictPass, Passing: 1, Total: 1, References: []v1alpha1.VerdictReference{{Trigger: "shop/errors", Outcome: v1alpha1.VerdictPass}}}
+	with := func(change func(*plan.Verdict)) plan.Verdict {
+		v := pass
+		change(&v)
+		return v
+	}
+	for name, c := range map[string]struct {
+		verdict    plan.Verdict
+		message    string
+		outcome    v1alpha1.VerdictOutcome
+		trigger    string
+		references int
+	}{
+		"nothing to say": {pass, "", v1alpha1.VerdictPass, "", 1},
+		"a pass":         {pass, "moved", v1alpha1.VerdictInconclusive, plan.ImageTrigger, 2},
+		"an error":       {with(func(v *plan.Verdict) { v.Outcome, v.Trigger = v1alpha1.VerdictError, "shop/errors" }), "moved", v1alpha1.VerdictInconclusive, plan.ImageTrigger, 2},
+		"a fail":         {with(func(v *plan.Verdict) { v.Outcome, v.Trigger = v1alpha1.VerdictFail, "shop/errors" }), "moved", v1alpha1.VerdictFail, "shop/errors", 2},
+		"blind for too long": {with(func(v *plan.Verdict) {
+			v.Outcome, v.Trigger, v.BlindRollback = v1alpha1.VerdictError, "shop/errors", true
+		}), "moved", v1alpha1.VerdictError, "shop/errors", 2},
+	} {
+		got := c.verdict.Unless("ImageMoved", c.message)
+		if got.Outcome != c.outcome || got.Trigger != c.trigger || len(got.References) != c.references {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if len(pass.References) != 1 {
+		t.Error("the verdict was changed in place")
+	}
+}

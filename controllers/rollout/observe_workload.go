@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,14 +32,17 @@ func (r *Reconciler) observeWorkload(ctx context.Context, l *look) error {
 	if err != nil {
 		return err
 	}
-	selector := labels.SelectorFromSet(labels.Set{v1alpha1.LabelRollout: l.rollout.Name, v1alpha1.LabelRole: v1alpha1.RoleCanary})
+	// Also of a Deployment that was made again with another selector.
+	selectors := []labels.Selector{labels.SelectorFromSet(labels.Set{v1alpha1.LabelRollout: l.rollout.Name, v1alpha1.LabelRole: v1alpha1.RoleCanary})}
 	if d != nil {
 		l.deployment = d
-		if selector, err = selectorOf(d); err != nil {
+		selector, err := selectorOf(d)
+		if err != nil {
 			return err
 		}
+		selectors = append(selectors, selector)
 	}
-	sets, err := r.readSets(ctx, l, selector)
+	sets, err := r.readSets(ctx, l, selectors)
 	if err != nil {
 		return err
 	}
@@ -110,15 +114,25 @@ func selectorOf(d *unstructured.Unstructured) (labels.Selector, error) {
 	return selector, nil
 }
 
-func (r *Reconciler) readSets(ctx context.Context, l *look, selector labels.Selector) ([]workload.Set, error) {
-	list := workload.Sets()
-	err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector})
-	if err != nil {
-		return nil, fmt.Errorf("list the ReplicaSets: %w", err)
+// readSets reads the ReplicaSets that match any of the selectors, each once.
+func (r *Reconciler) readSets(ctx context.Context, l *look, selectors []labels.Selector) ([]workload.Set, error) {
+	var items []unstructured.Unstructured
+	for i, selector := range selectors {
+		list := workload.Sets()
+		err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector})
+		if err != nil {
+			return nil, fmt.Errorf("list the ReplicaSets: %w", err)
+		}
+		for _, u := range list.Items {
+			matches := func(s labels.Selector) bool { return s.Matches(labels.Set(u.GetLabels())) }
+			if !slices.ContainsFunc(selectors[:i], matches) {
+				items = append(items, u)
+			}
+		}
 	}
 	var sets []workload.Set
-	for i := range list.Items {
-		u := &list.Items[i]
+	for i := range items {
+		u := &items[i]
 		if l.mustReadLive() && u.GetLabels()[v1alpha1.LabelRun] == v1alpha1.RunLabel(l.rollout.Status.Run) {
 			live := workload.NewSet()
 			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(u), live); err != nil {
@@ -200,7 +214,7 @@ func unavailableSince(d *unstructured.Unstructured) *time.Time {
 
 // warn looks for what will surprise people later: an autoscaler that runs away
 // beside a canary at full size, a history without room for stable, steps that are too short
-// for what a guardrail demands.
+// for what a guardrail demands, configuration that changes without a new version.
 func (r *Reconciler) warn(ctx context.Context, l *look) error {
 	l.input.Workload.Warning = workload.HistoryWarning(l.deployment)
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
@@ -216,8 +230,13 @@ func (r *Reconciler) warn(ctx context.Context, l *look) error {
 		return nil
 	}
 	var err error
-	l.input.Workload.Warning, err = guardrails.Warning(ctx, r.Client, l.rollout)
-	return err
+	if l.input.Workload.Warning, err = guardrails.Warning(ctx, r.Client, l.rollout); err != nil || l.input.Workload.Warning != "" {
+		return err
+	}
+	if wrong, write := workload.ConfigWarning(workload.Template(l.deployment)); wrong != "" {
+		l.input.Workload.Warning = wrong + "; " + write
+	}
+	return nil
 }
 
 // describeCanary finds the ReplicaSet of the run in progress by its mark and its

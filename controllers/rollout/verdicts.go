@@ -45,6 +45,10 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 	}
 	l.input.Verdict = plan.Sum(armed, l.rollout.Status.StageStart(l.input.Now), l.input.Now)
 	l.input.Verdict.WouldRollBack = plan.WouldRollBack(armed, l.rollout.Status.WouldRollBack, l.rollout.Status.StageStart(l.input.Now), l.input.Now)
+	if c := l.rollout.Status.Candidate; c != nil && l.input.Spec.Mode != v1alpha1.ModeObserve {
+		moved := workload.MovedImage(c.Images, l.judgedPods)
+		l.input.Verdict = l.input.Verdict.Unless(workload.ReasonImageMoved, moved)
+	}
 	l.input.Verdict.Shown = plan.ShownVerdicts(armed, l.rollout.Status.Verdicts)
 	return nil
 }

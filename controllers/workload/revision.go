@@ -12,9 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
@@ -102,40 +100,4 @@ func firstImage(template map[string]any) string {
 	container, _ := list[0].(map[string]any)
 	image, _ := container["image"].(string)
 	return cut(image, maxImageLength)
-}
-
-// WithDigests adds the digests that the pods report. When pods report different ones, the
-// digest stays unchanged: the tag was moved, so it does not identify one version.
-func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1.ContainerImage {
-	seen := map[string]string{}
-	for i := range pods {
-		for _, c := range pods[i].Status.ContainerStatuses {
-			digest := digestOf(c.ImageID)
-			if digest == "" {
-				continue
-			}
-			if was, ok := seen[c.Name]; ok && was != digest {
-				digest = ""
-			}
-			seen[c.Name] = digest
-		}
-	}
-	out := make([]v1alpha1.ContainerImage, len(images))
-	for i, image := range images {
-		out[i] = image
-		if digest := seen[image.Container]; digest != "" {
-			out[i].Digest = digest
-		}
-	}
-	return out
-}
-
-// digestOf is the digest in an imageID that a kubelet reports, such as
-// registry/shop@sha256:….
-func digestOf(imageID string) string {
-	const marker = "sha256:"
-	if i := strings.LastIndex(imageID, marker); i >= 0 && len(imageID)-i == len(marker)+64 {
-		return imageID[i:]
-	}
-	return ""
 }

@@ -298,31 +298,6 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-func TestWithDigests(t *testing.T) {
-	digest := func(c byte) string {
-		d := make([]byte, 64)
-		for i := range d {
-			d[i] = c
-		}
-		return "sha256:" + string(d)
-	}
-	pod := func(ids map[string]string) corev1.Pod {
-		var p corev1.Pod
-		for name, id := range ids {
-			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, ImageID: id})
-		}
-		return p
-	}
-	images := []v1alpha1.ContainerImage{{Container: "app"}, {Container: "moved"}, {Container: "short"}, {Container: "unseen"}}
-	got := WithDigests(images, []corev1.Pod{
-		pod(map[string]string{"app": "registry/shop@" + digest('a'), "moved": digest('b'), "short": "sha256:abc"}),
-		pod(map[string]string{"app": digest('a'), "moved": digest('c')}),
-	})
-	if got[0].Digest != digest('a') || got[1].Digest != "" || got[2].Digest != "" || got[3].Digest != "" {
-		t.Errorf("digests %+v", got)
-	}
-}
-
 func BenchmarkRevisionOf(b *testing.B) {
 	raw, err := os.ReadFile("testdata/templates.json")
 	if err != nil {

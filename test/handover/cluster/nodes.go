@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -40,6 +41,8 @@ type Behaviour struct {
 	Crashing bool
 	// Unschedulable pods find no node.
 	Unschedulable bool
+	// Build of the image that the pod's tag names now: each is another digest.
+	Build int
 }
 
 // Pod is what the nodes know of a pod that exists or has existed.
@@ -75,7 +78,12 @@ func startNodes(ctx context.Context, c cache.Cache, clients kubernetes.Interface
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[types.NamespacedName]{Clock: clk})}
 	for _, name := range nodeNames {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
-		if _, err := clients.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
+		node, err := clients.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
+		if err != nil {
+			return nil, err
+		}
+		node.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000"), corev1.ResourceMemory: resource.MustParse("1000Gi")}
+		if _, err := clients.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
 			return nil, err
 		}
 	}
@@ -275,8 +283,8 @@ func (n *Nodes) status(ctx context.Context, pod *corev1.Pod, b Behaviour) error 
 	ip := n.listens(pod, !b.Crashing)
 	image := pod.Spec.Containers[0].Image
 	now := metav1.NewTime(n.clock.Now())
-	container := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: image, ImageID: fmt.Sprintf("%s@sha256:%x", image, sha256.Sum256([]byte(image))),
-		Ready: ready == corev1.ConditionTrue, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}}
+	container := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: image, ImageID: fmt.Sprintf("%s@sha256:%x", image, sha256.Sum256(fmt.Append([]byte(image), b.Build))),
+		Ready: ready == corev1.ConditionTrue, Resources: &pod.Spec.Containers[0].Resources, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}}
 	if b.Crashing {
 		container.RestartCount = 5
 		container.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off restarting failed container"}}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
@@ -34,10 +35,12 @@ func TestAQuotaTooSmallForTheCanary(t *testing.T) {
 		g.Expect(admin.Get(t.Context(), client.ObjectKeyFromObject(quota), quota)).To(Succeed())
 		g.Expect(quota.Status.Used).To(HaveKey(corev1.ResourcePods))
 	})
+	pushed := time.Now()
 	s.Push("v2")
 	s.until("the message names the quota", func(g Gomega, r *v1alpha1.Rollout) {
 		g.Expect(r.Status.Message).To(ContainSubstring("exceeded quota"))
 	})
+	s.saidWithin(10*time.Second, pushed)
 	s.Must(admin.Delete(t.Context(), quota))
 	s.promoted("v2", 4)
 	s.Served()

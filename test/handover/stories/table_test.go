@@ -56,6 +56,7 @@ var disturbances = []disturbance{
 	{name: "to 0 and back", happens: (*shop).empty, then: (*shop).fill, standard: []string{"held", "step", "bake", "owner changed"}},
 	{name: "autoscaled", before: (*shop).autoscale, happens: func(s *shop) { kube.Metrics.Set(s.Namespace, "load", 60) }, size: 6, standard: []string{"promoting", "handing over", "locked"}},
 	{name: "autoscaled down", before: (*shop).autoscale, happens: func(s *shop) { kube.Metrics.Set(s.Namespace, "load", 20) }, size: 2, standard: []string{"bake"}},
+	{name: "node drained", happens: (*shop).drain, standard: []string{"step", "promoting", "bake", "handing over", "locked", "owner changed", "rolling back"}},
 	{name: "killed", happens: func(s *shop) { s.belay.kill() }, then: (*shop).restart, once: true, standard: []string{"promoting", "locked", "owner changed", "rolling back"}},
 	{name: "two leaders", happens: func(s *shop) { s.second(start(s.T, s.Namespace, s.wrote)) }, once: true, standard: []string{"handing over", "owner changed"}},
 	{name: "Rollout deleted", happens: deletion(metav1.DeletePropagationBackground), ends: (*shop).released, standard: []string{"held", "step", "locked", "owner changed"}},
