@@ -221,6 +221,8 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout"}, "a step of weight 0 would start no pod", []change{{"spec.traffic", nil}, {"spec.steps.0.weight", int64(1)}}, []change{{"spec.steps.0.weight", int64(0)}}},
 	{[]string{"Rollout"}, "spec.traffic.service: Required value", nil, []change{{"spec.traffic", map[string]any{"directCallers": "Stable"}}}},
 	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
+	{[]string{"Rollout"}, "settle must be between 0s and 10m, with a unit, such as 30s or 2m", []change{{"spec.settle", "10m"}}, []change{{"spec.settle", "11m"}}},
+	{[]string{"Rollout"}, "settle must be between 0s and 10m", []change{{"spec.settle", "0s"}}, []change{{"spec.settle", "30"}}},
 	{[]string{"Rollout", "RolloutRun"}, "drain must be between 0s and 1h", nil, []change{{"spec.traffic.drain", "2h"}}},
 	{[]string{"Rollout", "RolloutRun"}, "hold must be between 0s and 168h", nil, []change{{"spec.steps.0.hold", "169h"}}},
 	{[]string{"Rollout", "RolloutRun"}, "hold must be between 0s and 168h, with a unit, such as 30s, 5m or 1h30m", nil, []change{{"spec.steps.0.hold", "5"}}},
