@@ -112,6 +112,14 @@ type RolloutSpec struct {
 	// +kubebuilder:validation:Type=string
 	Settle metav1.Duration `json:"settle,omitempty"`
 
+	// rejectBy is what of a rejected version stays rejected: Template only that pod template;
+	// Image every template with the same images in its containers, whatever else differs. An
+	// image is the same by its digest where both are known, else by its name. The images of the
+	// stable version, and a version that was stable before, are never rejected so.
+	// +optional
+	// +kubebuilder:default=Template
+	RejectBy RejectBy `json:"rejectBy,omitempty"`
+
 	// mode is Enforce, or Observe: every trigger of spec.guardrails is judged, recorded and
 	// counted, and holds and rolls back nothing; onDeadline does not roll back either.
 	// ClusterGuardrails keep their own mode. A run keeps the mode with which it started, but
@@ -331,6 +339,17 @@ type FastRevert struct {
 	// +kubebuilder:validation:Maximum=10
 	Revisions *int32 `json:"revisions,omitempty"`
 }
+
+// RejectBy is what of a rejected version stays rejected.
+// +kubebuilder:validation:Enum=Template;Image
+type RejectBy string
+
+const (
+	// RejectByTemplate rejects the pod template.
+	RejectByTemplate RejectBy = "Template"
+	// RejectByImage rejects every pod template with the same images.
+	RejectByImage RejectBy = "Image"
+)
 
 // HoldOrRollback is what to do when the verdict stays undecided.
 // +kubebuilder:validation:Enum=Hold;Rollback

@@ -25,6 +25,47 @@ func (s *shop) applies(image string) {
 	s.must(admin.Patch(s.t.Context(), s.deployment(), client.RawPatch(types.StrategicMergePatchType, []byte(document))))
 }
 
+// TestRejectedByItsImage: another template with the rejected image gets no run, nor does it
+// after the Rollout was made again; one with another image does.
+func TestRejectedByItsImage(t *testing.T) {
+	s := open(t)
+	byImage := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rejectBy":"Image"}}`))
+	changed := func(value string) {
+		document := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"changed":%q}}}}}`, value)
+		s.must(admin.Patch(t.Context(), s.deployment(), client.RawPatch(types.MergePatchType, []byte(document))))
+	}
+	s.must(admin.Patch(t.Context(), s.rollout(), byImage))
+	s.release(better)
+	s.fails = atWeight
+	r := s.until("rolled back", ended(better))
+	if images := r.Status.Rejected[0].Images; len(images) != 1 || images[0].Image != better || images[0].Digest == "" {
+		t.Errorf("rejected with the images %+v", images)
+	}
+	first := r.Status.Candidate.Revision
+	rejects := func(count int) func(*v1alpha1.Rollout) bool {
+		return func(r *v1alpha1.Rollout) bool {
+			return r.Status.Phase == v1alpha1.PhaseRolledBack && r.Status.Candidate.Revision != first && len(r.Status.Rejected) == count
+		}
+	}
+	changed("once")
+	s.until("rejected by its image", rejects(2))
+	s.must(admin.Delete(t.Context(), s.rollout()))
+	s.until("gone", func(r *v1alpha1.Rollout) bool { return r.UID == "" })
+	s.declareRollout()
+	s.must(admin.Patch(t.Context(), s.rollout(), byImage))
+	s.until("rejected by its run's image", rejects(2))
+	runs := &v1alpha1.RolloutRunList{}
+	s.must(admin.List(t.Context(), runs, client.InNamespace(s.namespace)))
+	if len(runs.Items) != 1 {
+		t.Errorf("%d runs", len(runs.Items))
+	}
+	s.failing, s.fails = false, nil
+	s.applies("registry.example/shop:fixed")
+	s.until("promoted", func(r *v1alpha1.Rollout) bool {
+		return r.Status.Phase == v1alpha1.PhaseStable && r.Status.Stable.Image == "registry.example/shop:fixed"
+	})
+}
+
 // TestRejectedStaysRejected whatever happens to the version, the controller or the Rollout:
 // without the command Retry it gets no second run.
 func TestRejectedStaysRejected(t *testing.T) {

@@ -221,6 +221,7 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout"}, "a step of weight 0 would start no pod", []change{{"spec.traffic", nil}, {"spec.steps.0.weight", int64(1)}}, []change{{"spec.steps.0.weight", int64(0)}}},
 	{[]string{"Rollout"}, "spec.traffic.service: Required value", nil, []change{{"spec.traffic", map[string]any{"directCallers": "Stable"}}}},
 	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
+	{[]string{"Rollout"}, `rejectBy: Unsupported value: "Digest": supported values: "Template", "Image"`, []change{{"spec.rejectBy", "Image"}}, []change{{"spec.rejectBy", "Digest"}}},
 	{[]string{"Rollout"}, "settle must be between 0s and 10m, with a unit, such as 30s or 2m", []change{{"spec.settle", "10m"}}, []change{{"spec.settle", "11m"}}},
 	{[]string{"Rollout"}, "settle must be between 0s and 10m", []change{{"spec.settle", "0s"}}, []change{{"spec.settle", "30"}}},
 	{[]string{"Rollout", "RolloutRun"}, "drain must be between 0s and 1h", nil, []change{{"spec.traffic.drain", "2h"}}},
