@@ -102,11 +102,12 @@ func TestRejectedStaysRejected(t *testing.T) {
 			s.until("rejected", rejects)
 			made := s.cluster.made[better]
 			happens(s)
-			r := s.until("rejected again", rejects)
+			s.until("rejected again", rejects)
 			for range 5 {
 				s.must(s.look())
 			}
-			if r = s.rollout(); !rejects(r) || len(r.Status.Rejected) != 1 || r.Status.Rejected[0].Run != run {
+			r := s.rollout()
+			if !rejects(r) || len(r.Status.Rejected) != 1 || r.Status.Rejected[0].Run != run {
 				t.Errorf("%s, rejected %+v: %s", r.Status.Phase, r.Status.Rejected, r.Status.Message)
 			}
 			runs := &v1alpha1.RolloutRunList{}
