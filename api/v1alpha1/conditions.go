@@ -36,6 +36,7 @@ const (
 	ReasonHolding            = "Holding"
 	ReasonPaused             = "Paused"
 	ReasonAwaitingApproval   = "AwaitingApproval"
+	ReasonSettling           = "Settling"
 	ReasonPromoting          = "Promoting"
 	ReasonBaking             = "Baking"
 	ReasonRollingBack        = "RollingBack"

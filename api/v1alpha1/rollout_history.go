@@ -134,6 +134,11 @@ type RejectedRevision struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Run string `json:"run"`
+	// images of its containers, with the digests that its pods reported.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Images []ContainerImage `json:"images,omitempty"`
 }
 
 // HandledAction is a command that was carried out or refused.

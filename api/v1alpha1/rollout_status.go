@@ -55,6 +55,11 @@ type RolloutStatus struct {
 	// +optional
 	Candidate *Revision `json:"candidate,omitempty"`
 
+	// declared is what the Deployment declares while that is not the stable version, and since
+	// when. spec.settle counts from there.
+	// +optional
+	Declared *DeclaredStatus `json:"declared,omitempty"`
+
 	// run is the name of the RolloutRun in progress, or of the last one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
@@ -230,8 +235,8 @@ type StepStatus struct {
 	// enteredAt is when the step began.
 	// +required
 	EnteredAt metav1.Time `json:"enteredAt"`
-	// waitsSince is since when the run waits because it is paused or the Deployment has 0
-	// replicas; absent while it does not. That time counts neither against stepDeadline
+	// waitsSince is since when the run waits because it is paused, the Deployment has 0
+	// replicas, or another template is declared; absent while it does not. That time counts neither against stepDeadline
 	// nor for the hold or the bake.
 	// +optional
 	WaitsSince *metav1.Time `json:"waitsSince,omitempty"`
@@ -254,8 +259,8 @@ type StepStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Skipped string `json:"skipped,omitempty"`
-	// waitedSeconds is how long it has waited because of a pause or 0 replicas before, in this
-	// step and what follows it, or since passedUntil.
+	// waitedSeconds is how long it has waited for one of these before, in this step and what
+	// follows it, or since passedUntil.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
@@ -331,6 +336,25 @@ type ReplicaStatus struct {
 	// ready pods.
 	// +required
 	Ready int32 `json:"ready"`
+}
+
+// DeclaredStatus is since when the Deployment declares a version.
+type DeclaredStatus struct {
+	// revision of the template that it declares.
+	// +required
+	// +kubebuilder:validation:MaxLength=10
+	Revision string `json:"revision"`
+	// image of the first container.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+	// since is when Belay first saw it declared.
+	// +required
+	Since metav1.Time `json:"since"`
+	// changingSince is when Belay saw the first of the templates that each came within
+	// spec.settle of the one before; since, where only one came.
+	// +required
+	ChangingSince metav1.Time `json:"changingSince"`
 }
 
 // PauseStatus is a pause that a person has commanded.

@@ -98,6 +98,28 @@ type RolloutSpec struct {
 	// +kubebuilder:default=Hold
 	OnDeadline HoldOrRollback `json:"onDeadline,omitempty"`
 
+	// settle is how long another template has to stand before it supersedes a run in progress,
+	// such as 30s or 2m, so that several pushes in a row cost one run. The candidate keeps its
+	// weight meanwhile, is judged, and goes no further; pushes that never end are waited for
+	// ten times as long, at most. A run starts once its own template has stood so long, for at
+	// most two seconds. It delays no rollback, and no return to the stable version; 0s turns it
+	// off. A change applies at once.
+	// +optional
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="settle must be between 0s and 10m, with a unit, such as 30s or 2m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Settle metav1.Duration `json:"settle,omitempty"`
+
+	// rejectBy is what of a rejected version stays rejected: Template only that pod template;
+	// Image every template with the same images in its containers, whatever else differs. An
+	// image is the same by its digest where both are known, else by its name. The images of the
+	// stable version, and a version that was stable before, are never rejected so.
+	// +optional
+	// +kubebuilder:default=Template
+	RejectBy RejectBy `json:"rejectBy,omitempty"`
+
 	// mode is Enforce, or Observe: every trigger of spec.guardrails is judged, recorded and
 	// counted, and holds and rolls back nothing; onDeadline does not roll back either.
 	// ClusterGuardrails keep their own mode. A run keeps the mode with which it started, but
@@ -317,6 +339,17 @@ type FastRevert struct {
 	// +kubebuilder:validation:Maximum=10
 	Revisions *int32 `json:"revisions,omitempty"`
 }
+
+// RejectBy is what of a rejected version stays rejected.
+// +kubebuilder:validation:Enum=Template;Image
+type RejectBy string
+
+const (
+	// RejectByTemplate rejects the pod template.
+	RejectByTemplate RejectBy = "Template"
+	// RejectByImage rejects every pod template with the same images.
+	RejectByImage RejectBy = "Image"
+)
 
 // HoldOrRollback is what to do when the verdict stays undecided.
 // +kubebuilder:validation:Enum=Hold;Rollback

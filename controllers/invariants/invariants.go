@@ -50,6 +50,8 @@ var decisions = []struct {
 	{"OnlyWrongVersionsGo", each((*check).emergencies)},
 	{"NothingAdvancesUnjudged", (*check).advance},
 	{"PauseHolds", (*check).pause},
+	{"ObsoleteGoesNoFurther", (*check).obsolete},
+	{"ObsoleteGoesNoFurther", (*check).declaration},
 	{"ApprovalIsGiven", (*check).approval},
 	{"FailRollsBack", (*check).failure},
 	{"ObserveDecidesNothing", (*check).observation},

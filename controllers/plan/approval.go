@@ -51,7 +51,7 @@ func (f *facts) noteApproval(d Decision) {
 		return
 	}
 	next := f.after(d)
-	if approvalMissing(next) && !deleting(next) && !paused(next) && !atZeroReplicas(next) && next.passes() {
+	if approvalMissing(next) && !deleting(next) && !paused(next) && !settling(next) && !atZeroReplicas(next) && next.passes() {
 		return
 	}
 	now := f.now()

@@ -32,11 +32,9 @@ func cancel(f *facts) Decision {
 	return f.backToStable(why)
 }
 
-// superseded holds when another template is declared while the candidate is in
-// Gating or in a run.
-func superseded(f *facts) bool {
-	return cancellable(f) && f.declared != f.candidate && f.declared != f.stable
-}
+// superseded holds when another template is declared, and has settled, while the candidate
+// is in Gating or in a run.
+func superseded(f *facts) bool { return newerDeclared(f) && !settling(f) }
 
 func supersede(f *facts) Decision {
 	why := fmt.Sprintf("%s was declared while the run of %s was in progress", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))

@@ -297,6 +297,18 @@ func handedAt(at *metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Promotion.HandedAt = at }
 }
 
+// settle is how long a newer version has to stand.
+func settle(d time.Duration) change {
+	return func(in *plan.Input) { in.Spec.Settle.Duration = d }
+}
+
+// pushed is since when a version has been declared, and how long before that pushes began.
+func pushed(name string, since, changing time.Duration) change {
+	return func(in *plan.Input) {
+		in.Status.Declared = &v1alpha1.DeclaredStatus{Revision: name, Image: image(name), Since: ago(since), ChangingSince: ago(since + changing)}
+	}
+}
+
 func settledAt(at *metav1.Time) change {
 	return func(in *plan.Input) { in.Status.Promotion.SettledAt = at }
 }

@@ -66,7 +66,7 @@ func retryRequested(f *facts) bool {
 func retry(f *facts) Decision {
 	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("retry of %s requested by %s%s", imageOf(f.in.Status.Candidate), f.in.Action.By, quoteReason(f.in.Action.Reason)))
 	d.Status.Phase = v1alpha1.PhaseGating
-	d.Status.Rejected = withoutRevision(d.Status.Rejected, f.candidate)
+	f.forgetRejection(&d)
 	// Its pods and their digests were the rejected run's.
 	d.Status.Candidate = f.in.Workload.Declared.DeepCopy()
 	d.Status.Rollback, d.Status.Step, d.Status.Promotion, d.Status.Verdicts = nil, nil, nil, nil

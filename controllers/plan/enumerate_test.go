@@ -194,6 +194,8 @@ func circumstances() []option {
 		{"approve", all(approval(0), approval(1), stepAction(v1alpha1.ActionApprove, "1"))}, {"approve-needless", stepAction(v1alpha1.ActionApprove, "2")},
 		{"unapproved", all(approval(0), approval(1), awaitsApproval(recently))}, {"approved", all(approval(0), approval(1), personApproved)},
 		{"promote-unapproved", all(approval(1), action(v1alpha1.ActionPromote, candidateRevision))},
+		{"settle", settle(30 * time.Second)}, {"settling", all(settle(30*time.Second), pushed(newerRevision, 29*time.Second, 0))}, {"settled", all(settle(30*time.Second), pushed(newerRevision, 30*time.Second, 0))},
+		{"pushes", all(settle(30*time.Second), pushed("dddddddddd", time.Second, 299*time.Second))}, {"declared", all(settle(30*time.Second), pushed(candidateRevision, time.Second, 0))},
 		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observedFails}, {"deadline", rollBackAtDeadline},
 		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
 		{"preflight", preflight("")}, {"native", nativeMode}, {"direct", func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }},

@@ -18,6 +18,7 @@ var obstaclesTable = table{
 		{"PauseFences", pausedInFlight, fenceForPause},
 		{"EmptiesCanary", canaryOfEmptyDeployment, emptyCanary},
 		{"HandoverBakesAgain", handoverAtZero, bakeAgain},
+		{"SupersedeSettles", settling, waitForRest},
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
 		{"PauseFollowsSize", pausedAndShort, followLoad},
 		{"Paused", paused, stayPaused},
@@ -35,6 +36,7 @@ var beforeRunTable = table{
 		{"StableNotReady", stableNotReady, waitForStableReady},
 		{"RevertStarts", fastRevert, startRevert},
 		{"PreflightHolds", candidateHeld, waitForCandidate},
+		{"RunSettles", candidateNew, waitForMorePushes},
 		{"RunStarts", always, startRun},
 	},
 }
@@ -84,12 +86,13 @@ func waitForReplicas(f *facts) Decision {
 	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
 }
 
-// noteWaiting keeps how long the run could not go on because of a pause or 0 replicas:
-// nothing was wrong with a candidate that had to wait. It begins rounded down and ends
+// noteWaiting keeps how long the run could not go on because of a pause, 0 replicas or a
+// newer push: nothing was wrong with a candidate that had to wait. It begins rounded down and ends
 // rounded up, so that no hold is shorter than was asked for.
 func (f *facts) noteWaiting(d Decision) {
 	s, began, now := d.Status.Step, f.began(), f.now()
-	switch waits := paused(f.after(d)) || atZeroReplicas(f); {
+	next := f.after(d)
+	switch waits := paused(next) || atZeroReplicas(f) || settling(next); {
 	case waits && s.WaitsSince == nil:
 		s.WaitsSince = &began
 	case !waits && s.WaitsSince != nil:
@@ -203,6 +206,7 @@ func (f *facts) newRun() Decision {
 	if s := f.in.Status.Stable; s != nil && s.Image != "" && s.Image == f.in.Status.Candidate.Image {
 		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.candidate, f.stable)
 	}
+	d.Why += f.supersededInARow()
 	d.Status.Phase = v1alpha1.PhaseStepping
 	d.Effects = []Effect{CreateRun{}}
 	if !f.replicaWeighted() {

@@ -11,8 +11,14 @@ import (
 func (f *facts) reject(d *Decision, trigger, message, run string) {
 	entry := v1alpha1.RejectedRevision{
 		Revision: f.candidate, Trigger: v1alpha1.Bounded(trigger, 256), Message: v1alpha1.Bounded(message, 1024), At: f.now(), Run: run,
+		Images: f.in.Status.Candidate.DeepCopy().Images,
 	}
-	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, withoutRevision(d.Status.Rejected, f.candidate)...)
+	remember(d, entry)
+}
+
+// remember puts a rejection before the others, of which it keeps the newest.
+func remember(d *Decision, entry v1alpha1.RejectedRevision) {
+	d.Status.Rejected = append([]v1alpha1.RejectedRevision{entry}, withoutRevision(d.Status.Rejected, entry.Revision)...)
 	if len(d.Status.Rejected) > 20 {
 		d.Status.Rejected = d.Status.Rejected[:20]
 	}

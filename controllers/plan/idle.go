@@ -67,28 +67,6 @@ func (f *facts) backToStable(why string) Decision {
 	return d
 }
 
-// rejectedAgain is false for a version that the status already shows as
-// rejected.
-func rejectedAgain(f *facts) bool {
-	shown := f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
-	return !gating(f) && !shown && f.declared != f.stable && f.rejection(f.declared) != nil
-}
-
-func rejectAgain(f *facts) Decision {
-	r := f.rejection(f.declared)
-	d := f.stalled(v1alpha1.ReasonRolledBack, "")
-	f.takeAsCandidate(&d)
-	d.Why = fmt.Sprintf("%s was rejected at %s (run %s: %s) and does not start again by itself; %s serves: push another version, revert, or retry",
-		imageOf(&f.in.Workload.Declared), clock(r.At.Time), r.Run, v1alpha1.Bounded(r.Message, 400), imageOf(f.in.Status.Stable))
-	d.Status.Phase = v1alpha1.PhaseRolledBack
-	d.Recheck = 1
-	return d
-}
-
-func (f *facts) rejection(revision string) *v1alpha1.RejectedRevision {
-	return f.in.Status.IsRejected(revision)
-}
-
 // leftoverSet is the ReplicaSet of a former run, which neither a run nor a
 // route needs.
 func leftoverSet(f *facts) bool { return f.in.Canary.Leftover != "" && !routesSplit(f) }

@@ -95,8 +95,11 @@ func fenceForPause(f *facts) Decision {
 
 // pausedAndShort holds while the Deployment has grown and the canary has too few pods for
 // the requests that it gets: a pause keeps the weight, not the number of pods.
-func pausedAndShort(f *facts) bool {
-	return paused(f) && !gating(f) && f.in.Canary.Exists && f.oneWaveTowards(f.servedNeed()) > f.in.Canary.Desired
+func pausedAndShort(f *facts) bool { return paused(f) && f.short() }
+
+// short holds while the canary of a run has too few pods for the weight in force.
+func (f *facts) short() bool {
+	return !gating(f) && f.in.Canary.Exists && f.oneWaveTowards(f.servedNeed()) > f.in.Canary.Desired
 }
 
 // servedNeed is the size that the weight in force needs; 0 where the canary gets nothing, or

@@ -26,6 +26,7 @@ func (f *facts) finish(d Decision) Decision {
 		d.Progress, d.Reason, d.Recheck = Stalled, v1alpha1.ReasonDeadlineExceeded, f.in.Watchdog
 	}
 	d.Status.Message = v1alpha1.Bounded(d.Why, 1024)
+	f.noteDeclared(&d)
 	if s := d.Status.Step; s != nil {
 		f.showStep(d, s)
 		if f.begins(d) {

@@ -191,7 +191,7 @@ func rejectionOf(run *v1alpha1.RolloutRun) v1alpha1.RejectedRevision {
 	if run.Status.FinishedAt != nil {
 		at = *run.Status.FinishedAt
 	}
-	return v1alpha1.RejectedRevision{Revision: run.Spec.Revision, Trigger: run.Status.Trigger, Message: run.Status.Message, At: at, Run: run.Name}
+	return v1alpha1.RejectedRevision{Revision: run.Spec.Revision, Trigger: run.Status.Trigger, Message: run.Status.Message, At: at, Run: run.Name, Images: run.Status.Images}
 }
 
 func targetOf(rollout *v1alpha1.Rollout) traffic.Target {

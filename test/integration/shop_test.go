@@ -76,9 +76,7 @@ func open(t *testing.T) *shop {
 	create(t, object(t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Guardrail, metadata: {name: shop, namespace: %s}, spec: {source: shops,
 		slos: [{name: errors, objective: "99.9", indicator: {requests: {total: {metric: requests_total}, bad: {metric: errors_total}}}}],
 		triggers: [{name: errors, slo: errors, regression: {}}, {name: pods, pods: {maxRestarts: 1}}]}}`, s.namespace)))
-	create(t, object(t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: %s}, spec: {
-		workloadRef: {name: shop}, traffic: {service: shop, routes: [{name: shop}], drain: 1s},
-		steps: [{weight: 50, hold: 1s}], guardrails: [{name: shop}], promotion: {bake: 1s}, historyLimit: 20}}`, s.namespace)))
+	s.declareRollout()
 	s.until("adopted and stable", func(r *v1alpha1.Rollout) bool {
 		return r.Status.Phase == v1alpha1.PhaseStable && r.Status.Stable != nil && len(r.Finalizers) > 0 && r.Status.Message == "serving "+good
 	})

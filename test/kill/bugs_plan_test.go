@@ -153,7 +153,7 @@ var planBugs = []bug{
 	},
 	{
 		name: "rejected-revision-runs-again", breaks: unguarded,
-		file:   "controllers/plan/idle.go",
+		file:   "controllers/plan/rejected.go",
 		old:    "return !gating(f) && !shown && f.declared != f.stable && f.rejection(f.declared) != nil",
 		is:     "return !gating(f) && !shown && f.declared != f.stable && false",
 		checks: []check{invariants, story("reject-then-push-again")},

@@ -36,7 +36,7 @@ func commanded() []Story {
 		approval.named("approval-of-a-paused-step").scripted(script(event{awaits, pause}, event{paused, approve}, soon(time.Hour, resume))),
 		approval.named("approval-then-skip").scripted(script(undecided, soon(5*time.Minute, approve), soon(time.Minute, skip))),
 		approval.named("pods-approval").with(replicaWeighted),
-		story("approval-then-newer-push", third, promoted, script(event{awaits, declares(third)}, event{awaitsApproval(third), approve})).with(needsApproval),
+		story("approval-then-newer-push", third, promoted, script(event{awaits, declares(third)}, event{awaitsOrServes(third), approve})).with(needsApproval),
 		rejection("approval-then-abort", script(event{awaits, commands(v1alpha1.ActionAbort)})).with(needsApproval),
 		rejection("approval-as-a-trigger-fires", script(event{awaits, func(w *World) { w.fail(); approve(w) }})).with(needsApproval),
 
@@ -64,6 +64,15 @@ func awaitsApproval(revision string) func(*World) bool {
 	return func(w *World) bool {
 		s := w.rollout.status.Step
 		return s != nil && s.AwaitsApprovalSince != nil && w.rollout.status.Candidate.Revision == revision
+	}
+}
+
+// awaitsOrServes is that, or once it is promoted: an edit of the steps meanwhile leaves nothing
+// to approve.
+func awaitsOrServes(revision string) func(*World) bool {
+	return func(w *World) bool {
+		s := w.rollout.status.Stable
+		return awaitsApproval(revision)(w) || s != nil && s.Revision == revision
 	}
 }
 

@@ -60,15 +60,16 @@ func pushes() []Story {
 			story("supersede/"+s.name, third, promoted, s.inStage(declares(third))).inScene(s, func(b Backend) { b.Declare(third) }),
 			story("cancel/"+s.name, first, "", s.inStage(declares(first))))
 	}
+	all = append(all, rowsOfPushes()...)
 	return append(all,
-		story("superseded-with-stable-short", third, promoted, script(event{baking, superseding})),
+		story("superseded-with-stable-short", third, promoted, script(event{baking, superseding})).with(unsettled),
 		story("superseded-with-stable-short-for-long", third, promoted, script(event{baking, func(w *World) {
 			w.quota = 6
 			superseding(w)
 		}}, event{func(w *World) bool { return goingBack(w) && w.network.split != nil && *w.network.split == 0 }, func(w *World) {
 			w.disturb()
 			w.quota = 0
-		}})).with(mayBeDown),
+		}})).with(mayBeDown).with(unsettled),
 		story("push-twice", third, promoted, script(event{atStep(1), declares(third)}, event{goingBack, declares(second)}, soon(time.Second, declares(third)))),
 		story("revert-and-push", second, promoted, script(event{atStep(1), declares(first)}, soon(2*time.Second, declares(second)))))
 }

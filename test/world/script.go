@@ -38,6 +38,9 @@ type Story struct {
 	// Racing stories end in one of two ways, by what comes first: then Serves may
 	// also be Or.
 	Or string
+	// Never is a revision that must get no run where nothing else goes wrong: it was replaced
+	// before it had stood for long enough.
+	Never string
 	// silentGateway marks a story whose own gateway is silent for a while.
 	silentGateway bool
 	// changesTraffic marks a story that edits spec.traffic in a run.
@@ -189,6 +192,9 @@ func (s Story) Ends(w *World) []string {
 	}
 	if s.Rejects != "" {
 		expect(status.IsRejected(s.Rejects) != nil, "revision %s is not rejected", s.Rejects)
+	}
+	if s.Never != "" && len(w.disturbances) == 0 {
+		expect(!slices.ContainsFunc(w.history.runs, func(run *v1alpha1.RolloutRun) bool { return run.Spec.Revision == s.Never }), "revision %s had a run", s.Never)
 	}
 	if s.Ended != "" {
 		expect(len(w.ends) > 0 && w.ends[len(w.ends)-1] == string(s.Ended), "the runs ended %v", w.ends)

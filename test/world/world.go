@@ -122,6 +122,7 @@ const (
 	first  = "aaaaaaaaaa"
 	second = "bbbbbbbbbb"
 	third  = "cccccccccc"
+	fourth = "dddddddddd"
 )
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
@@ -149,7 +150,7 @@ func newWorld(seed uint64, setup func(*World), script ...event) *World {
 			Traffic:     &v1alpha1.Traffic{Service: "shop", DirectCallers: v1alpha1.DirectCallersAny, Drain: duration(seconds(5))},
 			Steps:       []v1alpha1.Step{{Weight: 10, Hold: duration(time.Minute)}, {Weight: 50, Hold: duration(time.Minute)}},
 			Promotion:   v1alpha1.Promotion{Bake: duration(2 * time.Minute), Mode: v1alpha1.PromotionHandOver},
-			FastRevert:  v1alpha1.FastRevert{Revisions: &revisions}, StepDeadline: duration(time.Hour),
+			FastRevert:  v1alpha1.FastRevert{Revisions: &revisions}, StepDeadline: duration(time.Hour), Settle: duration(30 * time.Second),
 			OnDeadline: v1alpha1.Hold, Mode: v1alpha1.ModeEnforce, HistoryLimit: 10,
 		},
 	}

@@ -50,7 +50,7 @@ func open(t testing.TB, replicas int32, change func(*appsv1.Deployment), fields 
 		triggers: [{name: errors, slo: errors, regression: {}}]}}`, s.Namespace))
 	rollout := object(t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: %s}, spec: {
 		workloadRef: {name: shop}, traffic: {service: shop, routes: [{name: shop}], drain: 1s},
-		steps: [{weight: 50, hold: 0s}], guardrails: [{name: shop}], promotion: {bake: 0s}, fastRevert: {revisions: 0}, stepDeadline: 10m}}`, s.Namespace))
+		steps: [{weight: 50, hold: 0s}], guardrails: [{name: shop}], promotion: {bake: 0s}, fastRevert: {revisions: 0}, stepDeadline: 10m, settle: 1s}}`, s.Namespace))
 	for _, set := range fields {
 		set(rollout.Object["spec"].(map[string]any))
 	}
