@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
@@ -21,10 +20,16 @@ var (
 		Total: v1alpha1.Series{Metric: "requests_total"},
 		Bad:   v1alpha1.Series{Metric: "requests_total", Matchers: []v1alpha1.Matcher{{Name: "code", Value: "500"}}},
 	}}
-	below300ms = v1alpha1.Indicator{Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Threshold: metav1.Duration{Duration: 300 * time.Millisecond}}}
+	below300ms = v1alpha1.Indicator{Latency: below(300 * time.Millisecond)}
 	belowToo   = v1alpha1.Indicator{Histograms: v1alpha1.HistogramsNative, Latency: below300ms.Latency}
 	recorded   = v1alpha1.Indicator{PromQL: &v1alpha1.PromQLIndicator{Total: "pod:requests:total", Bad: "pod:errors:total"}}
 )
+
+func below(threshold time.Duration) *v1alpha1.LatencyIndicator {
+	l := &v1alpha1.LatencyIndicator{Histogram: "seconds"}
+	l.Threshold.Duration = threshold
+	return l
+}
 
 // staleMarker is what Prometheus writes for a series that is gone (model/value).
 const staleMarker = 0x7ff0000000000002
