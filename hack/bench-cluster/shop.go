@@ -6,7 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/hack/load"
@@ -116,12 +116,12 @@ func (s *shop) declare(ctx context.Context, version string, k kind) error {
 	for name, value := range k.faults {
 		env = append(env, corev1.EnvVar{Name: name, Value: value})
 	}
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		deployment, err := s.Deployment(ctx)
-		if err != nil {
-			return err
-		}
-		deployment.Spec.Template.Spec.Containers[0].Env = env
-		return s.stage.Client.Update(ctx, deployment)
-	})
+	deployment, err := s.Deployment(ctx)
+	if err != nil {
+		return err
+	}
+	// A patch meets no conflict: Belay and the autoscaler write the Deployment too.
+	before := client.MergeFrom(deployment.DeepCopy())
+	deployment.Spec.Template.Spec.Containers[0].Env = env
+	return s.stage.Client.Patch(ctx, deployment, before)
 }
