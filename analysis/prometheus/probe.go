@@ -95,7 +95,7 @@ func (of probed) series(total, bad v1alpha1.Series) (Probe, error) {
 	} else {
 		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), "", nativeToo, mine)...)
 	}
-	return of.probe(scopes, counted{"total", all}, counted{"bad", some})
+	return of.probe(scopes, counted{kind: "total", expression: all}, counted{kind: "bad", expression: some})
 }
 
 // latency looks for the labels in the count of observations, and for the bucket of the
@@ -123,7 +123,7 @@ func (of probed) latency(l v1alpha1.LatencyIndicator) (Probe, error) {
 	}
 	p, err := of.probe([]scope{
 		scopeOf(count.Metric, neededBy(matchersOf(count)), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: thresholdText(l.Threshold.Duration)}, exists},
-	}, counted{"count", all}, counted{"within", within})
+	}, counted{kind: "count", expression: all}, counted{kind: "within", expression: within})
 	p.buckets = buckets
 	return p, err
 }
@@ -143,7 +143,7 @@ func (of probed) promQL(q v1alpha1.PromQLIndicator) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	return of.probe(scopes, counted{"total", total}, counted{"bad", bad})
+	return of.probe(scopes, counted{kind: "total", expression: total}, counted{kind: "bad", expression: bad})
 }
 
 // scopeOf is all series of a metric on the pods.
@@ -202,15 +202,24 @@ func (of probed) probe(scopes []scope, counters ...counted) (Probe, error) {
 	return p, nil
 }
 
-// counted is an expression of counters, by the kind that its sum has in a response.
-type counted struct{ kind, expression string }
+// counted is an expression of counters, or of a gauge, by the kind that its sum has in a response.
+type counted struct {
+	kind, expression string
+	gauge            bool
+}
 
 // unusableKind is that of series with a value that no counter has.
 const unusableKind = "unusable"
 
-// usable selects what has a finite value that is not negative but for noise, and unusable all
-// else.
-func (c counted) usable() string { return "((" + c.expression + ") > -1e-9 < Inf)" }
+// usable selects what has a finite value that is not negative but for noise, and of counters not
+// above maxCounter, and unusable all else.
+func (c counted) usable() string {
+	most := "<= " + strconv.Itoa(maxCounter)
+	if c.gauge {
+		most = "< Inf"
+	}
+	return "((" + c.expression + ") > -1e-9 " + most + ")"
+}
 
 func (c counted) unusable() string { return "((" + c.expression + ") unless " + c.usable() + ")" }
 

@@ -51,6 +51,7 @@ func TestOneBrokenPod(t *testing.T) {
 		return func(t *testing.T, e *enginetest.Engine, to map[string]string) { e.Scrape(t, text, to) }
 	}
 	const ok, seconds = "requests_total{code=\"200\"} 97\nrequests_total{code=\"500\"} 3\n", "seconds_count 100\nseconds_bucket{le=\"0.3\"} 97\n"
+	const beyond = `pod "shop-1-bbbbb" reports the value 1.8446744073709552e+19 for requests_total: it is above 2^53, which no counter of requests reaches`
 	for name, tc := range map[string]struct {
 		of     v1alpha1.Indicator
 		others string
@@ -64,6 +65,7 @@ func TestOneBrokenPod(t *testing.T) {
 		"bad is NaN":                       {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} 97\nrequests_total{code=\"500\"} NaN\n"), odd: odd("NaN", "requests_total")},
 		"infinite":                         {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} +Inf\n"), odd: odd("+Inf", "requests_total")},
 		"negative":                         {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} -4\n"), odd: odd("-4", "requests_total")},
+		"decreased below 0":                {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} 1.8446744073709551615e+19\n"), odd: beyond},
 		"a recording rule without traffic": {of: recorded, others: "pod:requests:total 100\npod:errors:total 3\n", scrape: text("pod:requests:total 50\npod:errors:total NaN\n"), odd: odd("NaN", "promQL.bad")},
 		"the bucket is NaN":                {of: below300ms, others: seconds, scrape: text("seconds_count 100\nseconds_bucket{le=\"0.3\"} NaN\n"), odd: odd("NaN", "seconds_bucket")},
 		"the count is NaN":                 {of: below300ms, others: seconds, scrape: text("seconds_count NaN\nseconds_bucket{le=\"0.3\"} 97\n"), odd: odd("NaN", "seconds_count")},
