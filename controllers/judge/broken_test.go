@@ -90,6 +90,35 @@ func TestACounterBelow0SpoilsNoSum(t *testing.T) {
 	}
 }
 
+// TestADoubtNamesWhatIsLeftOut: when most of stable's pods cannot be counted, its share is too
+// small. The message names one of them, because a reader would look at the routes.
+func TestADoubtNamesWhatIsLeftOut(t *testing.T) {
+	for pods, want := range map[int]analysis.Reason{1: analysis.BaselineMissing, 2: analysis.WeightMismatch} {
+		b := newBench(t, 1)
+		b.source.serve(500, 0)
+		b.poll()
+		broken := map[string][2]string{secondOfStable: {"total", "NaN"}}
+		if pods == 1 {
+			broken = map[string][2]string{"shop-stable-aaaaa": {"total", "NaN"}}
+		} else {
+			b.addStable(secondOfStable)
+		}
+		b.breaks(broken)
+		for range 10 {
+			b.source.serve(500, 0)
+			if pods > 1 {
+				// The pod that is left has little of what stable serves.
+				b.source.stable.Total -= 445
+			}
+			b.poll()
+		}
+		got := b.newest("availability")
+		if got.Reason != string(want) || !strings.Contains(got.Message, "reports the value NaN for requests") {
+			t.Errorf("%d pods: %s: %s", pods, got.Reason, got.Message)
+		}
+	}
+}
+
 // TestACandidateCannotHideBehindNaN: while its only pod's counters are no numbers, nothing
 // passes, however long. What they had counted meanwhile counts when they are numbers again.
 func TestACandidateCannotHideBehindNaN(t *testing.T) {
