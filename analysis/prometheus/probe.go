@@ -170,11 +170,12 @@ const (
 // each label that is needed, whether it has it. They are counted by that and by their
 // pod's ReplicaSet, which the response has as pod, or by their destination. Counters are added
 // up as well, without values that no counter has: one pod's must not hide what the others
-// count. Those are counted as a kind of their own.
+// count. Those are counted as a kind of their own, unless the query is too long for it: they are
+// only for messages, and what can be queried can be probed.
 func (of probed) probe(scopes []scope, counters ...counted) (Probe, error) {
 	p := Probe{owned: OwnedBy(of.by)}
-	existing := make([]string, len(scopes), len(scopes)+len(counters))
-	var sums, unusable []string
+	existing := make([]string, len(scopes))
+	var sums, left, unusable []string
 	for i, s := range scopes {
 		s.OfDestination = !CountsByPod(of.by)
 		p.Scopes, p.selectors = append(p.Scopes, s.Scope), append(p.selectors, s.series)
@@ -189,17 +190,25 @@ func (of probed) probe(scopes []scope, counters ...counted) (Probe, error) {
 	}
 	for _, c := range counters {
 		sums = append(sums, kindOf(c.kind, c.usable()))
-		existing = append(existing, kindOf(unusableKind, c.unusable()))
+		left = append(left, kindOf(unusableKind, c.unusable()))
 		unusable = append(unusable, row(c.kind, "sum "+of.names.byTarget()+"("+c.unusable()+")"))
 	}
 	p.unusable = strings.Join(unusable, " or ")
-	query := of.byVersion("count", strings.Join(existing, " or ")) + " or " + of.byVersion("sum", strings.Join(sums, " or "))
+	query := of.counting(slices.Concat(existing, left), sums)
 	// As for other queries, the limit grows with the Rollouts.
-	if limit := 4 * maxQuery * max(1, len(of.pods)); len(query) > limit {
+	limit := 4 * maxQuery * max(1, len(of.pods))
+	if len(query) > limit {
+		query = of.counting(existing, sums)
+	}
+	if len(query) > limit {
 		return Probe{}, fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)
 	}
 	p.Query = query
 	return p, nil
+}
+
+func (of probed) counting(series, sums []string) string {
+	return of.byVersion("count", strings.Join(series, " or ")) + " or " + of.byVersion("sum", strings.Join(sums, " or "))
 }
 
 // counted is an expression of counters, or of a gauge, by the kind that its sum has in a response.

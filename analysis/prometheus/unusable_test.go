@@ -255,3 +255,27 @@ func TestTheTargetsOfAPod(t *testing.T) {
 		}
 	}
 }
+
+// TestALongQueryCanBeProbed: what a probe says of values that cannot be used must not cost the
+// guardrails whose queries are almost too long.
+func TestALongQueryCanBeProbed(t *testing.T) {
+	long := 0
+	for n := range 11 {
+		latency := below(300 * time.Millisecond)
+		for i := range n {
+			latency.Matchers = append(latency.Matchers, v1alpha1.Matcher{Name: "label_" + string(rune('a'+i)), Op: "=~", Value: strings.Repeat("x", 100)})
+		}
+		of := v1alpha1.Indicator{Histograms: v1alpha1.HistogramsNative, Latency: latency}
+		query, err := prometheus.IndicatorQuery(of, shop)
+		if err != nil {
+			continue
+		}
+		long = len(query)
+		if _, err := prometheus.IndicatorProbe(of, shop); err != nil {
+			t.Errorf("the query has %d bytes: %v", len(query), err)
+		}
+	}
+	if long < 7000 {
+		t.Errorf("the longest query has %d bytes: the test needs longer ones", long)
+	}
+}
