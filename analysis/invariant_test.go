@@ -22,6 +22,7 @@ func TestJudgeInvariant(t *testing.T) {
 		"checks that are no number":           {[]PodCounter{pod("a", 1, 10, 0), pod("b", 1, math.NaN(), 0)}, 2, InvariantNotExercised, "1 of the candidate's 2"},
 		"violated, and checks are no number":  {[]PodCounter{pod("a", 1, 10, 0), pod("b", 1, math.NaN(), 2)}, 2, InvariantViolated, "2 times in 10 checks"},
 		"violations that are no number":       {[]PodCounter{pod("a", 1, 10, 0), pod("b", 1, 5, math.Inf(1))}, 2, InvariantNotExercised, "1 of the candidate's 2"},
+		"violations that were decreased":      {[]PodCounter{pod("a", 1, 10, 0), {Pod: "b", Counts: Counts{5, 1 << 63}, Unusable: "why"}}, 2, InvariantNotExercised, "1 of the candidate's 2"},
 		"no pod answered":                     {nil, 1, InvariantNotExercised, "0 of the candidate's 1"},
 		"nothing is ready":                    {nil, 0, InvariantNotExercised, "0 ready"},
 		"checked, but nothing is ready":       {[]PodCounter{pod("a", 1, 10, 0)}, 0, InvariantNotExercised, "0 ready"},

@@ -173,10 +173,11 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	}
 	s = r.Skip(s, l)
 	s.Sustained = r.sustainedRule()
-	s.Trail = s.Trail.under(r.rule(), s.Evidence)
-	if s.Unobserved.Apart != (Counts{}) {
-		s.Shift = s.Shift.settles(s.Relative, l.EvaluatedAt.UnixMilli())
+	if s.Unobserved.Apart != (Counts{}) || s.Trail.Rule != r.rule() && !s.empty() {
+		at, fresh := l.EvaluatedAt.UnixMilli(), r.Quality.freshness().Milliseconds()
+		s.Shift = s.Shift.settles(s.Trail.least(s.Relative, at-fresh), at, fresh)
 	}
+	s.Trail = s.Trail.under(r.rule(), s.Evidence)
 	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), r.weight(s, l), *s.Unobserved)
 	s.Unobserved = nil
 	s.Alone = r.aloneRule(s, l)

@@ -33,9 +33,9 @@ type Shift struct {
 	// compared with nothing either, because what ended by then no later scrape of stable's has.
 	Until int64 `json:"until,omitzero"`
 	// Least is the least that each bet of the relative evidence was before a look that the trail
-	// has settled since the change, LeastAt the time of the newest such look in Unix
-	// milliseconds. The trail cannot tell any more when another shift follows soon. Nil and zero
-	// without Before.
+	// has settled, because of this shift or of another rule, LeastAt the time of the newest such
+	// look in Unix milliseconds. The trail cannot tell any more when another shift follows soon.
+	// Nil and zero for none.
 	Least   *EProcess `json:"least,omitempty"`
 	LeastAt int64     `json:"leastAt,omitzero"`
 }
@@ -72,9 +72,10 @@ func (f Shift) follow(t Trail, l Ledger, weight int) Shift {
 	return f
 }
 
-// settles notes the relative evidence before a look that the trail settles.
-func (f Shift) settles(before EProcess, at int64) Shift {
-	if f.Least != nil {
+// settles notes the relative evidence before a look that the trail settles. What was noted more
+// than fresh milliseconds before matters to no later shift.
+func (f Shift) settles(before EProcess, at, fresh int64) Shift {
+	if f.Least != nil && f.LeastAt > at-fresh {
 		before = before.atMost(*f.Least)
 	}
 	f.Least, f.LeastAt = &before, at

@@ -135,8 +135,8 @@ func (t Trail) newest() int64 {
 // may be fresh milliseconds old at a poll, so in that time before the shift the candidate's may
 // show what stable's will show only in scrapes that are compared with nothing. The relative
 // evidence is therefore lowered to the least that each of its bets had in that time, which a
-// supermartingale may always be. Looks that were settled because of a shift before are not
-// looked at one by one: that shift has their least.
+// supermartingale may always be. Looks that were settled before are not looked at one by one: the
+// shift before has their least.
 func (t Trail) shifted(e Evidence, now, fresh int64, before Shift) (Trail, Evidence) {
 	if e.empty() {
 		return t, e
@@ -144,14 +144,21 @@ func (t Trail) shifted(e Evidence, now, fresh int64, before Shift) (Trail, Evide
 	if before.Least != nil && before.LeastAt > now-fresh {
 		e.Relative = e.Relative.atMost(*before.Least)
 	}
-	for i := t.Settled; i < len(t.Looks); i++ {
-		if t.From+t.Looks[i].After > now-fresh {
-			before, _, _ := t.replay(t.Looks[t.Settled:i])
-			e.Relative = e.Relative.atMost(before.Relative)
-		}
-	}
+	e.Relative = t.least(e.Relative, now-fresh)
 	e.Relative.Canary, e.Relative.Stable = t.counted()
 	return t.settled(e), e
+}
+
+// least is an e-process, the relative evidence, with the least that each bet was before a look
+// since a time that is not settled.
+func (t Trail) least(e EProcess, since int64) EProcess {
+	for i := t.Settled; i < len(t.Looks); i++ {
+		if t.From+t.Looks[i].After > since {
+			before, _, _ := t.replay(t.Looks[t.Settled:i])
+			e = e.atMost(before.Relative)
+		}
+	}
+	return e
 }
 
 // follow adds a look at a ledger to a trail and to its evidence. A look without new requests

@@ -39,9 +39,10 @@ func (r Regression) Skip(s RegressionState, l Ledger) RegressionState {
 		if s.Shift.begins(before) {
 			// It leaves out everything since the newest look, so this too.
 			u.Apart = Counts{}
-			s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, at, r.Quality.freshness().Milliseconds(), before)
+			fresh := r.Quality.freshness().Milliseconds()
+			s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, at, fresh, before)
 			s.Shift.Least, s.Shift.LeastAt = nil, 0
-			s.Shift = s.Shift.settles(s.Relative, at)
+			s.Shift = s.Shift.settles(s.Relative, at, fresh)
 		}
 		u.Apart = u.Apart.Add(s.Shift.apart(before)).Add(s.Shift.late(l))
 	}

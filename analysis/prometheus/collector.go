@@ -87,6 +87,13 @@ func isCount(v float64) bool {
 	return !math.IsNaN(v) && !math.IsInf(v, 0) && denoised(v) >= 0
 }
 
+// isCounter reports whether a value can be that of a counter. Above maxCounter it does not hold
+// each request: a counter that was decreased below 0 is there (2^64), and one such number in the
+// sums of a run would be there until its end.
+func isCounter(v float64) bool { return isCount(v) && v <= maxCounter }
+
+const maxCounter = 1 << 53
+
 // set stores the value of a series, or says why the series cannot be used. A value that cannot
 // be is stored too, and makes the sample unusable.
 func (c *collector) set(i int, k kind, r *sample) *QueryError {
@@ -100,8 +107,8 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 		return failed(analysis.Malformed, "the response has two series for pod %q where one is expected", r.pod)
 	}
 	c.seen[i] |= k
-	if !isCount(r.value) {
-		c.unusable(i, unusableValue, r.value, c.metrics.of(k))
+	if counter := k != kindSampled && !ofLoad[string(r.kind)]; !isCount(r.value) || counter && !isCounter(r.value) {
+		c.unusable(i, whyUnusable(r.value), r.value, c.metrics.of(k))
 	}
 	switch k {
 	case kindTotal, kindCount:
@@ -159,6 +166,8 @@ var kinds = map[string]kind{
 	// Those of a load; see Counter.
 	"value": kindTotal, "per": kindBad,
 }
+
+var ofLoad = map[string]bool{"value": true, "per": true}
 
 // finish sets the response's counters, in the order of their first series, and the
 // faults of those whose series are not those that were queried. Of a histogram, the

@@ -104,5 +104,5 @@ func LoadProbe(l Load, pods ...Pods) (Probe, error) {
 	if l.Per != nil {
 		scopes = append(scopes, scopeOf(l.Per.Metric, neededBy(matchersOf(*l.Per)), false, mine))
 	}
-	return probed{mine: mine, names: pods[0].labels(), pods: pods}.probe(scopes, counted{"total", value})
+	return probed{mine: mine, names: pods[0].labels(), pods: pods}.probe(scopes, counted{kind: "total", expression: value, gauge: true})
 }

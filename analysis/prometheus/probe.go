@@ -95,7 +95,7 @@ func (of probed) series(total, bad v1alpha1.Series) (Probe, error) {
 	} else {
 		scopes = append(scopes, scopesOfBad(bad.Metric, matchersOf(bad), "", nativeToo, mine)...)
 	}
-	return of.probe(scopes, counted{"total", all}, counted{"bad", some})
+	return of.probe(scopes, counted{kind: "total", expression: all}, counted{kind: "bad", expression: some})
 }
 
 // latency looks for the labels in the count of observations, and for the bucket of the
@@ -123,7 +123,7 @@ func (of probed) latency(l v1alpha1.LatencyIndicator) (Probe, error) {
 	}
 	p, err := of.probe([]scope{
 		scopeOf(count.Metric, neededBy(matchersOf(count)), nativeToo, mine), {analysis.Scope{Metric: l.Histogram + "_bucket", Bound: thresholdText(l.Threshold.Duration)}, exists},
-	}, counted{"count", all}, counted{"within", within})
+	}, counted{kind: "count", expression: all}, counted{kind: "within", expression: within})
 	p.buckets = buckets
 	return p, err
 }
@@ -143,7 +143,7 @@ func (of probed) promQL(q v1alpha1.PromQLIndicator) (Probe, error) {
 	if err != nil {
 		return Probe{}, err
 	}
-	return of.probe(scopes, counted{"total", total}, counted{"bad", bad})
+	return of.probe(scopes, counted{kind: "total", expression: total}, counted{kind: "bad", expression: bad})
 }
 
 // scopeOf is all series of a metric on the pods.
@@ -170,11 +170,12 @@ const (
 // each label that is needed, whether it has it. They are counted by that and by their
 // pod's ReplicaSet, which the response has as pod, or by their destination. Counters are added
 // up as well, without values that no counter has: one pod's must not hide what the others
-// count. Those are counted as a kind of their own.
+// count. Those are counted as a kind of their own, unless the query is too long for it: they are
+// only for messages, and what can be queried can be probed.
 func (of probed) probe(scopes []scope, counters ...counted) (Probe, error) {
 	p := Probe{owned: OwnedBy(of.by)}
-	existing := make([]string, len(scopes), len(scopes)+len(counters))
-	var sums, unusable []string
+	existing := make([]string, len(scopes))
+	var sums, left, unusable []string
 	for i, s := range scopes {
 		s.OfDestination = !CountsByPod(of.by)
 		p.Scopes, p.selectors = append(p.Scopes, s.Scope), append(p.selectors, s.series)
@@ -189,28 +190,45 @@ func (of probed) probe(scopes []scope, counters ...counted) (Probe, error) {
 	}
 	for _, c := range counters {
 		sums = append(sums, kindOf(c.kind, c.usable()))
-		existing = append(existing, kindOf(unusableKind, c.unusable()))
+		left = append(left, kindOf(unusableKind, c.unusable()))
 		unusable = append(unusable, row(c.kind, "sum "+of.names.byTarget()+"("+c.unusable()+")"))
 	}
 	p.unusable = strings.Join(unusable, " or ")
-	query := of.byVersion("count", strings.Join(existing, " or ")) + " or " + of.byVersion("sum", strings.Join(sums, " or "))
+	query := of.counting(slices.Concat(existing, left), sums)
 	// As for other queries, the limit grows with the Rollouts.
-	if limit := 4 * maxQuery * max(1, len(of.pods)); len(query) > limit {
+	limit := 4 * maxQuery * max(1, len(of.pods))
+	if len(query) > limit {
+		query = of.counting(existing, sums)
+	}
+	if len(query) > limit {
 		return Probe{}, fmt.Errorf("the query has %d bytes, %d are allowed: use fewer or shorter matchers", len(query), limit)
 	}
 	p.Query = query
 	return p, nil
 }
 
-// counted is an expression of counters, by the kind that its sum has in a response.
-type counted struct{ kind, expression string }
+func (of probed) counting(series, sums []string) string {
+	return of.byVersion("count", strings.Join(series, " or ")) + " or " + of.byVersion("sum", strings.Join(sums, " or "))
+}
+
+// counted is an expression of counters, or of a gauge, by the kind that its sum has in a response.
+type counted struct {
+	kind, expression string
+	gauge            bool
+}
 
 // unusableKind is that of series with a value that no counter has.
 const unusableKind = "unusable"
 
-// usable selects what has a finite value that is not negative but for noise, and unusable all
-// else.
-func (c counted) usable() string { return "((" + c.expression + ") > -1e-9 < Inf)" }
+// usable selects what has a finite value that is not negative but for noise, and of counters not
+// above maxCounter, and unusable all else.
+func (c counted) usable() string {
+	most := "<= " + strconv.Itoa(maxCounter)
+	if c.gauge {
+		most = "< Inf"
+	}
+	return "((" + c.expression + ") > -1e-9 " + most + ")"
+}
 
 func (c counted) unusable() string { return "((" + c.expression + ") unless " + c.usable() + ")" }
 

@@ -50,7 +50,7 @@ func AddTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysi
 
 // known is a count that can be used; 0 otherwise.
 func known(v float64) float64 {
-	if !isCount(v) {
+	if !isCounter(v) {
 		return 0
 	}
 	return v

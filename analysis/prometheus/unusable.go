@@ -5,8 +5,19 @@ import (
 	"fmt"
 )
 
-// unusableValue says why a value cannot be used, after the words for what reports it.
-const unusableValue = "the value %v for %s: it must be finite and not negative"
+// unusableValue and largeValue say why a value cannot be used, after the words for what reports
+// it.
+const (
+	unusableValue = "the value %v for %s: it must be finite and not negative"
+	largeValue    = "the value %v for %s: it is above 2^53, which no counter of requests reaches"
+)
+
+func whyUnusable(value float64) string {
+	if isCount(value) {
+		return largeValue
+	}
+	return unusableValue
+}
 
 // reports says what a pod, or a destination, reports.
 func reports(destination bool, name, format string, what ...any) string {
@@ -37,7 +48,7 @@ func (c *Client) Unusable(ctx context.Context, tenant string, probe Probe, clock
 			example = reports(c.destinations, name, "a native histogram for %s: use a classic histogram or a counter", c.metrics.of(kinds[string(r.kind)]))
 			return nil
 		}
-		example = reports(c.destinations, name, unusableValue, r.value, c.metrics.of(kinds[string(r.kind)]))
+		example = reports(c.destinations, name, whyUnusable(r.value), r.value, c.metrics.of(kinds[string(r.kind)]))
 		return nil
 	})
 	return example, err

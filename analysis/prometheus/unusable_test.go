@@ -51,6 +51,7 @@ func TestOneBrokenPod(t *testing.T) {
 		return func(t *testing.T, e *enginetest.Engine, to map[string]string) { e.Scrape(t, text, to) }
 	}
 	const ok, seconds = "requests_total{code=\"200\"} 97\nrequests_total{code=\"500\"} 3\n", "seconds_count 100\nseconds_bucket{le=\"0.3\"} 97\n"
+	const beyond = `pod "shop-1-bbbbb" reports the value 1.8446744073709552e+19 for requests_total: it is above 2^53, which no counter of requests reaches`
 	for name, tc := range map[string]struct {
 		of     v1alpha1.Indicator
 		others string
@@ -64,6 +65,7 @@ func TestOneBrokenPod(t *testing.T) {
 		"bad is NaN":                       {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} 97\nrequests_total{code=\"500\"} NaN\n"), odd: odd("NaN", "requests_total")},
 		"infinite":                         {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} +Inf\n"), odd: odd("+Inf", "requests_total")},
 		"negative":                         {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} -4\n"), odd: odd("-4", "requests_total")},
+		"decreased below 0":                {of: byCode, others: ok, scrape: text("requests_total{code=\"200\"} 1.8446744073709551615e+19\n"), odd: beyond},
 		"a recording rule without traffic": {of: recorded, others: "pod:requests:total 100\npod:errors:total 3\n", scrape: text("pod:requests:total 50\npod:errors:total NaN\n"), odd: odd("NaN", "promQL.bad")},
 		"the bucket is NaN":                {of: below300ms, others: seconds, scrape: text("seconds_count 100\nseconds_bucket{le=\"0.3\"} NaN\n"), odd: odd("NaN", "seconds_bucket")},
 		"the count is NaN":                 {of: below300ms, others: seconds, scrape: text("seconds_count NaN\nseconds_bucket{le=\"0.3\"} 97\n"), odd: odd("NaN", "seconds_count")},
@@ -251,5 +253,29 @@ func TestTheTargetsOfAPod(t *testing.T) {
 		if v := analysis.JudgeInvariant(analysis.Poll{Canary: pods}, 1); v.Reason != analysis.InvariantViolated {
 			t.Errorf("the odd one %s: %s", name, v.Reason)
 		}
+	}
+}
+
+// TestALongQueryCanBeProbed: what a probe says of values that cannot be used must not cost the
+// guardrails whose queries are almost too long.
+func TestALongQueryCanBeProbed(t *testing.T) {
+	long := 0
+	for n := range 11 {
+		latency := below(300 * time.Millisecond)
+		for i := range n {
+			latency.Matchers = append(latency.Matchers, v1alpha1.Matcher{Name: "label_" + string(rune('a'+i)), Op: "=~", Value: strings.Repeat("x", 100)})
+		}
+		of := v1alpha1.Indicator{Histograms: v1alpha1.HistogramsNative, Latency: latency}
+		query, err := prometheus.IndicatorQuery(of, shop)
+		if err != nil {
+			continue
+		}
+		long = len(query)
+		if _, err := prometheus.IndicatorProbe(of, shop); err != nil {
+			t.Errorf("the query has %d bytes: %v", len(query), err)
+		}
+	}
+	if long < 7000 {
+		t.Errorf("the longest query has %d bytes: the test needs longer ones", long)
 	}
 }

@@ -57,7 +57,7 @@ func Judge(g v1alpha1.GuardrailSpec, trigger v1alpha1.Trigger, look Look, before
 	}
 	if v.Outcome() == analysis.Pass {
 		if doubt, ok := look.Quality.JudgeShare(look.Ledger); !ok {
-			return doubt, after
+			return doubt.Noting(look.Counted), after
 		}
 	}
 	return v.Noting(look.Counted), after

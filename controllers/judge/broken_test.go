@@ -66,6 +66,59 @@ func TestABrokenPodOfStablesBlindsNothing(t *testing.T) {
 	}
 }
 
+// TestACounterBelow0SpoilsNoSum: a pod whose counter was decreased below 0 reports 2^64 once. Its
+// sum would be there for the rest of the run.
+func TestACounterBelow0SpoilsNoSum(t *testing.T) {
+	for _, pod := range []string{"shop-stable-aaaaa", ofCanary} {
+		b := newBench(t, 1)
+		b.addStable(secondOfStable)
+		polls := func(n int, broken map[string][2]string) v1alpha1.TriggerAnalysis {
+			b.breaks(broken)
+			for range n {
+				b.source.serve(500, 0)
+				b.poll()
+			}
+			return b.newest("availability")
+		}
+		polls(5, nil)
+		if got := polls(1, map[string][2]string{pod: {"total", "1.8446744073709551615e+19"}}); !strings.Contains(got.Message, pod) || !strings.Contains(got.Message, "above 2^53") {
+			t.Errorf("%s: %s %s: %s", pod, got.Outcome, got.Reason, got.Message)
+		}
+		if got := polls(30, nil); got.Outcome != v1alpha1.VerdictPass || got.Canary.Total != 1750 {
+			t.Errorf("%s, later: %s %s: %s, %+v", pod, got.Outcome, got.Reason, got.Message, got.Canary)
+		}
+	}
+}
+
+// TestADoubtNamesWhatIsLeftOut: when most of stable's pods cannot be counted, its share is too
+// small. The message names one of them, because a reader would look at the routes.
+func TestADoubtNamesWhatIsLeftOut(t *testing.T) {
+	for pods, want := range map[int]analysis.Reason{1: analysis.BaselineMissing, 2: analysis.WeightMismatch} {
+		b := newBench(t, 1)
+		b.source.serve(500, 0)
+		b.poll()
+		broken := map[string][2]string{secondOfStable: {"total", "NaN"}}
+		if pods == 1 {
+			broken = map[string][2]string{"shop-stable-aaaaa": {"total", "NaN"}}
+		} else {
+			b.addStable(secondOfStable)
+		}
+		b.breaks(broken)
+		for range 10 {
+			b.source.serve(500, 0)
+			if pods > 1 {
+				// The pod that is left has little of what stable serves.
+				b.source.stable.Total -= 445
+			}
+			b.poll()
+		}
+		got := b.newest("availability")
+		if got.Reason != string(want) || !strings.Contains(got.Message, "reports the value NaN for requests") {
+			t.Errorf("%d pods: %s: %s", pods, got.Reason, got.Message)
+		}
+	}
+}
+
 // TestACandidateCannotHideBehindNaN: while its only pod's counters are no numbers, nothing
 // passes, however long. What they had counted meanwhile counts when they are numbers again.
 func TestACandidateCannotHideBehindNaN(t *testing.T) {
@@ -114,6 +167,9 @@ func TestABrokenGauge(t *testing.T) {
 	b.gives(b.uses(1e9, 1.2e9, 3), analysis.PartialCoverage, `pod "`+ofCanary+`" reports the value +Inf for memory_bytes: it must be finite and not negative; the samples of 1 of the candidate's 1 ready pods cannot be used`)
 	b.breaks(map[string][2]string{secondOfStable: {"value", "NaN"}})
 	b.gives(b.uses(1e9, 1.6e9, 3), analysis.BaselineMissing, `1 of stable's 2 ready pods have a fresh value, 90 % are needed to compare with; pods left out: 1 (pod "`+secondOfStable+`" reports the value NaN for memory_bytes: it must be finite and not negative)`)
+	// A gauge may be greater than a counter.
+	b.breaks(map[string][2]string{ofCanary: {"value", "1.8446744073709551615e+19"}, secondOfStable: {}})
+	b.gives(b.uses(1e9, 1.2e9, 3), analysis.Pending, "above 1.5 times stable's")
 	// A pod without a broken row has the counters of stable's.
 	b.breaks(map[string][2]string{secondOfStable: {}})
 	b.gives(b.uses(1e9, 1.6e9, 8), analysis.Saturated, "above 1.5 times stable's (1.5G)")
