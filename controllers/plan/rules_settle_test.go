@@ -153,3 +153,32 @@ func TestAClockThatWasAhead(t *testing.T) {
 		t.Errorf("before a run: %s: %s", d.Rule, d.Why)
 	}
 }
+
+// TestWritersThatUndoEachOther, each second, leave room in the record for what comes of it.
+func TestWritersThatUndoEachOther(t *testing.T) {
+	in := given(stepAt(0), settle(30*time.Second), pushed(candidateRevision, time.Hour, 0))
+	records, events, waits := 0, 0, 0
+	for rule, i := "", 0; rule != "Superseded"; i++ {
+		if i > 310 {
+			t.Fatal("no end after ten times spec.settle")
+		}
+		declares([]string{newerRevision, candidateRevision}[i%2])(&in)
+		r := plan.Transition(in)
+		for _, violation := range invariants.Of(in, r.Decision) {
+			t.Fatalf("%s: %s: %s", r.Rule, violation.Name, violation.Message)
+		}
+		if rule = r.Rule; rule == "SupersedeSettles" {
+			waits++
+		}
+		if r.Record != nil {
+			records++
+		}
+		if r.Event != nil {
+			events++
+		}
+		in.Status, in.Now = r.Status, in.Now.Add(time.Second)
+	}
+	if waits < 100 || records > 10 || events > 10 {
+		t.Errorf("%d records and %d events of %d waits", records, events, waits)
+	}
+}

@@ -89,6 +89,9 @@ func waitForRest(f *facts) Decision {
 	if s := d.Status.Step; s != nil {
 		// It has another end if it goes on.
 		s.Next, s.NextAt = "", nil
+		// Two writers that undo each other do not fill the record: what comes of it is recorded.
+		p := f.push()
+		d.Repeats = s.WaitedSeconds > 0 && p.ChangingSince.Before(&p.Since)
 	}
 	if baking(f) {
 		f.noteSize(&d)
