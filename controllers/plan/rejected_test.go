@@ -130,3 +130,27 @@ func TestOneImageTakesOnePlaceAmongTheRejected(t *testing.T) {
 		t.Errorf("rejected %+v", left)
 	}
 }
+
+// TestRejectedImagesLeaveRoomForTheInput: a record has 16 KiB for it. A Rollout with many
+// rejected versions of a few containers can still be replayed.
+func TestRejectedImagesLeaveRoomForTheInput(t *testing.T) {
+	in := given(gating)
+	for i := range 20 {
+		r := v1alpha1.RejectedRevision{Revision: fmt.Sprintf("%010d", i), Trigger: "Guardrail/errors/rate", Message: "12 of 240 requests failed (5 %), and 1 % may", At: longAgo, Run: fmt.Sprintf("shop-%010d-%d", i, i)}
+		for _, name := range []string{"shop", "proxy", "logs", "metrics"} {
+			r.Images = append(r.Images, container(name, "registry.example.com/team/"+name+":2026.11.27-0123456", "sha256:"+strings.Repeat("a", 64)))
+		}
+		in.Status.Rejected = append(in.Status.Rejected, r)
+	}
+	canonical, err := in.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(canonical) > 16<<10 {
+		t.Errorf("the input has %d bytes", len(canonical))
+	}
+	in.Spec.RejectBy = v1alpha1.RejectByImage
+	if canonical, err = in.Canonical(); err != nil || !strings.Contains(string(canonical), "2026.11.27-0123456") {
+		t.Errorf("images that decide are not kept, error %v", err)
+	}
+}
