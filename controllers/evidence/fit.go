@@ -23,8 +23,9 @@ const keptMessage = 256
 // whether it does. It removes first what is stored elsewhere too: messages of verdicts
 // that pass, then of the others (they are in the run), the oldest history entries
 // (they are in the runs), the text of the last decision (it is in the run's chain),
-// messages of rejections, the images of all containers, the verdicts, and the end of
-// long condition messages. History entries are removed as a whole, because the API
+// messages of rejections, the images of rejected revisions from the oldest on (they are in
+// the runs; such a template alone stays rejected), the images of all containers, the
+// verdicts, and the end of long condition messages. History entries are removed as a whole, because the API
 // server lets none change. What decisions depend on stays: phase, stable, candidate,
 // run, epoch, step, rollback, promotion, rejected revisions, handled commands and the two newest
 // history entries. A limit of 0 leaves the smallest status.
@@ -46,7 +47,11 @@ func Fit(status *v1alpha1.RolloutStatus, limit int) bool {
 			return true
 		}
 	}
-	for _, drop := range []func(*v1alpha1.RolloutStatus){dropDecisionText, dropRejectionMessages, dropImages, dropVerdicts, cutConditions} {
+	drops := []func(*v1alpha1.RolloutStatus){dropDecisionText, dropRejectionMessages}
+	for i := len(status.Rejected) - 1; i >= 0; i-- {
+		drops = append(drops, func(s *v1alpha1.RolloutStatus) { s.Rejected[i].Images = nil })
+	}
+	for _, drop := range append(drops, dropImages, dropVerdicts, cutConditions) {
 		drop(status)
 		if fits(status, limit) {
 			return true

@@ -24,7 +24,8 @@ func fullStatus() *v1alpha1.RolloutStatus {
 	}
 	zero := int32(0)
 	s := &v1alpha1.RolloutStatus{
-		Phase: v1alpha1.PhaseRollingBack, Message: text(1024), Stable: revision(), Candidate: revision(), Serving: text(256), Run: text(253), Runs: 99, Epoch: 7,
+		Declared: &v1alpha1.DeclaredStatus{Revision: "9fd21c3b07", Image: text(512), Since: at, ChangingSince: at},
+		Phase:    v1alpha1.PhaseRollingBack, Message: text(1024), Stable: revision(), Candidate: revision(), Serving: text(256), Run: text(253), Runs: 99, Epoch: 7,
 		RunStartedAt: &at, Step: &v1alpha1.StepStatus{Display: text(16), EnteredAt: at, AcknowledgedAt: &at, Next: text(256), NextAt: &at},
 		Rollback:          &v1alpha1.RollbackStatus{Outcome: v1alpha1.OutcomeRolledBack, Trigger: text(256), Message: text(1024), StartedAt: at, ZeroAt: &at},
 		Promotion:         &v1alpha1.PromotionStatus{StartedAt: at, Message: text(1024), Actor: text(256), Size: &zero},
@@ -43,7 +44,7 @@ func fullStatus() *v1alpha1.RolloutStatus {
 	}
 	for i := range 20 {
 		s.History = append(s.History, v1alpha1.HistoryEntry{Run: fmt.Sprintf("%0253d", i), Revision: "9fd21c3b07", Image: text(512), Outcome: v1alpha1.OutcomePromoted, Trigger: text(256), Message: text(1024), StartedAt: at, FinishedAt: at})
-		s.Rejected = append(s.Rejected, v1alpha1.RejectedRevision{Revision: "9fd21c3b07", Trigger: text(256), Message: text(1024), At: at, Run: text(253)})
+		s.Rejected = append(s.Rejected, v1alpha1.RejectedRevision{Revision: "9fd21c3b07", Trigger: text(256), Message: text(1024), At: at, Run: text(253), Images: revision().Images})
 	}
 	for range 10 {
 		s.Previous = append(s.Previous, v1alpha1.PreviousRevision{Revision: "9fd21c3b07", Image: text(512), Until: at})
@@ -80,7 +81,7 @@ func TestWhatDecidesStays(t *testing.T) {
 	if Fit(s, 0) {
 		t.Error("nothing fits 0 bytes")
 	}
-	for _, field := range []string{"Phase", "Message", "Serving", "Previous", "Run", "Runs", "RunStartedAt", "Epoch", "Step", "Rollback", "Promotion", "Refusal", "LastHandledAction"} {
+	for _, field := range []string{"Phase", "Message", "Declared", "Serving", "Previous", "Run", "Runs", "RunStartedAt", "Epoch", "Step", "Rollback", "Promotion", "Refusal", "LastHandledAction"} {
 		got, want := reflect.ValueOf(s).Elem().FieldByName(field).Interface(), reflect.ValueOf(whole).Elem().FieldByName(field).Interface()
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s changed", field)
@@ -107,13 +108,22 @@ func TestWhatGoesFirst(t *testing.T) {
 		func(s *v1alpha1.RolloutStatus) bool { return len(s.History) == keptHistory },
 		func(s *v1alpha1.RolloutStatus) bool { return s.Decision.Why == "" },
 		func(s *v1alpha1.RolloutStatus) bool { return s.Rejected[0].Message == "" },
+		func(s *v1alpha1.RolloutStatus) bool { return s.Rejected[19].Images == nil },
+		func(s *v1alpha1.RolloutStatus) bool { return s.Rejected[0].Images == nil },
 		func(s *v1alpha1.RolloutStatus) bool { return s.Stable.Images == nil },
 		func(s *v1alpha1.RolloutStatus) bool { return s.Verdicts == nil },
 		func(s *v1alpha1.RolloutStatus) bool { return len(s.Conditions[0].Message) == keptMessage },
 	}
 	reached := map[int]bool{}
-	for limit := statusBytes(t, fullStatus()); limit > 0; limit -= 500 {
+	status := func() *v1alpha1.RolloutStatus {
 		s := fullStatus()
+		for i := range s.Rejected {
+			s.Rejected[i].Images = s.Rejected[i].Images[:1]
+		}
+		return s
+	}
+	for limit := statusBytes(t, status()); limit > 0; limit -= 500 {
+		s := status()
 		ok := Fit(s, limit)
 		if ok && statusBytes(t, s) > limit {
 			t.Fatalf("%d bytes are said to fit %d", statusBytes(t, s), limit)

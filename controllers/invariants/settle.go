@@ -59,10 +59,11 @@ func (c *check) outgrown() bool {
 	return c.in.Canary.Exists && c.in.Canary.Desired < c.need(weight)
 }
 
-// rested is whether the declared version has stood for that long.
+// rested is whether the declared version has stood for that long, or was noted by a clock that
+// was ahead.
 func (c *check) rested(settle time.Duration) bool {
 	d := c.in.Status.Declared
-	return settle == 0 || d != nil && d.Revision == c.declared() && c.elapsed(&d.Since, settle)
+	return settle == 0 || d != nil && d.Revision == c.declared() && (c.elapsed(&d.Since, settle) || d.Since.Sub(c.in.Now) >= time.Second)
 }
 
 // pushedForLong is whether pushes have gone on for ten times as long, in this run.

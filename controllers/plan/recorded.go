@@ -3,6 +3,8 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // Canonical returns an input as evidence keeps it: JSON with sorted keys and
@@ -16,6 +18,12 @@ func (in Input) Canonical() ([]byte, error) {
 	}
 	for i := range s.History {
 		s.History[i].Message, s.History[i].Trigger, s.History[i].Image = "", "", ""
+	}
+	if in.Spec.RejectBy != v1alpha1.RejectByImage {
+		// Nothing else looks at them, and there may be many.
+		for i := range s.Rejected {
+			s.Rejected[i].Images = nil
+		}
 	}
 	in.Status, in.Verdict.Shown = s, nil
 	if s.Stable != nil {

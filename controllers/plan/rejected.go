@@ -28,8 +28,13 @@ func rejectAgain(f *facts) Decision {
 	} else {
 		d.Why = fmt.Sprintf("%s has the images of revision %s, which was rejected at %s (run %s: %s), and spec.rejectBy is Image: it does not start; %s serves: push another image, revert, or retry",
 			declared, r.Revision, clock(r.At.Time), r.Run, because, imageOf(f.in.Status.Stable))
-		// From here on this template is rejected, too, whatever becomes of the other's entry.
+		// From here on this template is rejected, too, whatever becomes of the other's entry. It
+		// takes the place of the last one like it: each push may have another template, and no
+		// number of them may push what else was rejected out of the list.
 		again := *r.DeepCopy()
+		d.Status.Rejected = slices.DeleteFunc(d.Status.Rejected, func(o v1alpha1.RejectedRevision) bool {
+			return o.Run == r.Run && o.Revision != r.Revision
+		})
 		again.Revision, again.Message = f.declared, v1alpha1.Bounded(fmt.Sprintf("it has the images of revision %s, which was rejected: %s", r.Revision, r.Message), 1024)
 		remember(&d, again)
 	}
@@ -45,7 +50,8 @@ func (f *facts) rejection(revision string) *v1alpha1.RejectedRevision {
 	if r != nil || revision != f.declared || f.in.Spec.RejectBy != v1alpha1.RejectByImage || f.wasStable(revision) {
 		return r
 	}
-	for i := range f.in.Status.Rejected {
+	// The oldest first: that is the one which had a run.
+	for i := len(f.in.Status.Rejected) - 1; i >= 0; i-- {
 		r := &f.in.Status.Rejected[i]
 		if sameImages(r.Images, f.in.Workload.Declared.Images) && !f.stableHas(r.Images) {
 			return r

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +105,52 @@ func TestARejectionKeepsItsImages(t *testing.T) {
 	d := plan.Decide(in)
 	if r := d.Status.IsRejected(candidateRevision); d.Rule != "RollbackDone" || r == nil || len(r.Images) != 1 || r.Images[0].Digest != digestOne {
 		t.Errorf("%s: rejected %+v", d.Rule, d.Status.Rejected)
+	}
+}
+
+// TestOneImageTakesOnePlaceAmongTheRejected: templates that differ with each push, as charts
+// with a random annotation make them, push no other version out of the list.
+func TestOneImageTakesOnePlaceAmongTheRejected(t *testing.T) {
+	one := []v1alpha1.ContainerImage{container("shop", "shop:2", "")}
+	in := given(byImage(one, one))
+	in.Status.Rejected[0].Run = plan.RunName(in.Name, another, 7)
+	in.Status.Rejected = append(in.Status.Rejected, v1alpha1.RejectedRevision{Revision: candidateRevision, Message: "10 % errors", At: longAgo, Run: plan.RunName(in.Name, candidateRevision, 3)})
+	for i := range 30 {
+		in.Workload.Declared.Revision = fmt.Sprintf("%010d", i)
+		d := plan.Decide(in)
+		if d.Rule != "Rejected" || d.Status.IsRejected(in.Workload.Declared.Revision) == nil {
+			t.Fatalf("push %d: %s: %s", i, d.Rule, d.Why)
+		}
+		if !strings.Contains(d.Why, "has the images of revision "+another) || strings.Count(d.Why, "which was rejected") != 1 || !strings.Contains(d.Why, "5 % errors") {
+			t.Fatalf("push %d: %s", i, d.Why)
+		}
+		in.Status = d.Status
+	}
+	if left := in.Status.Rejected; len(left) != 3 || in.Status.IsRejected(candidateRevision) == nil || in.Status.IsRejected(another) == nil {
+		t.Errorf("rejected %+v", left)
+	}
+}
+
+// TestRejectedImagesLeaveRoomForTheInput: a record has 16 KiB for it. A Rollout with many
+// rejected versions of a few containers can still be replayed.
+func TestRejectedImagesLeaveRoomForTheInput(t *testing.T) {
+	in := given(gating)
+	for i := range 20 {
+		r := v1alpha1.RejectedRevision{Revision: fmt.Sprintf("%010d", i), Trigger: "Guardrail/errors/rate", Message: "12 of 240 requests failed (5 %), and 1 % may", At: longAgo, Run: fmt.Sprintf("shop-%010d-%d", i, i)}
+		for _, name := range []string{"shop", "proxy", "logs", "metrics"} {
+			r.Images = append(r.Images, container(name, "registry.example.com/team/"+name+":2026.11.27-0123456", "sha256:"+strings.Repeat("a", 64)))
+		}
+		in.Status.Rejected = append(in.Status.Rejected, r)
+	}
+	canonical, err := in.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(canonical) > 16<<10 {
+		t.Errorf("the input has %d bytes", len(canonical))
+	}
+	in.Spec.RejectBy = v1alpha1.RejectByImage
+	if canonical, err = in.Canonical(); err != nil || !strings.Contains(string(canonical), "2026.11.27-0123456") {
+		t.Errorf("images that decide are not kept, error %v", err)
 	}
 }

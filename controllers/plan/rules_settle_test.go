@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 )
 
@@ -83,6 +84,7 @@ func TestSinceWhenAVersionIsDeclared(t *testing.T) {
 		"first seen, and no run":         {given(half, declares(candidateRevision)), candidateRevision, 0, 0},
 		"first seen in a run":            {given(half, stepAt(0), declares(newerRevision), pushed(candidateRevision, time.Hour, 0)), newerRevision, 0, 0},
 		"seen before":                    {given(half, stepAt(0), declares(newerRevision), pushed(newerRevision, 9*time.Second, 4*time.Second)), newerRevision, 9 * time.Second, 13 * time.Second},
+		"after one by a clock ahead":     {given(half, stepAt(0), declares(newerRevision), pushed(another, -time.Hour, 0)), newerRevision, 0, 0},
 		"soon after another":             {given(half, stepAt(0), declares(newerRevision), pushed(another, 30*time.Second, 4*time.Second)), newerRevision, 0, 34 * time.Second},
 		"long after another":             {given(half, stepAt(0), declares(newerRevision), pushed(another, 31*time.Second, 4*time.Second)), newerRevision, 0, 0},
 		"back to the candidate":          {given(half, stepAt(0), pushed(newerRevision, 9*time.Second, 0)), candidateRevision, 0, 9 * time.Second},
@@ -133,4 +135,50 @@ func TestPushesWithoutAnEndSupersedeOnce(t *testing.T) {
 	}
 	w.goes("Superseded", "RollbackTakesTraffic", "+ack", "RollbackAtZero", "+5s", "RollbackRemovesCanary", "RollbackReleasesRoute", "+ack", "RollbackDone", "NewRevision", "RunStarts")
 	w.ends(v1alpha1.PhaseStepping, stableRevision, v1alpha1.OutcomeSuperseded)
+}
+
+// TestAClockThatWasAhead, as another node's may be before a change of leader: nothing waits
+// for a time that it noted.
+func TestAClockThatWasAhead(t *testing.T) {
+	ahead := settle(30 * time.Second)
+	run := given(stepAt(0), ahead, declares(newerRevision), pushed(newerRevision, -time.Hour, 0))
+	if d := plan.Decide(run); d.Rule != "Superseded" {
+		t.Errorf("in a run: %s: %s", d.Rule, d.Why)
+	}
+	for _, violation := range invariants.Of(run, plan.Decide(run)) {
+		t.Errorf("%s: %s", violation.Name, violation.Message)
+	}
+	before := given(gating, ahead, pushed(candidateRevision, -time.Hour, 0))
+	if d := plan.Decide(before); d.Rule != "RunStarts" {
+		t.Errorf("before a run: %s: %s", d.Rule, d.Why)
+	}
+}
+
+// TestWritersThatUndoEachOther, each second, leave room in the record for what comes of it.
+func TestWritersThatUndoEachOther(t *testing.T) {
+	in := given(stepAt(0), settle(30*time.Second), pushed(candidateRevision, time.Hour, 0))
+	records, events, waits := 0, 0, 0
+	for rule, i := "", 0; rule != "Superseded"; i++ {
+		if i > 310 {
+			t.Fatal("no end after ten times spec.settle")
+		}
+		declares([]string{newerRevision, candidateRevision}[i%2])(&in)
+		r := plan.Transition(in)
+		for _, violation := range invariants.Of(in, r.Decision) {
+			t.Fatalf("%s: %s: %s", r.Rule, violation.Name, violation.Message)
+		}
+		if rule = r.Rule; rule == "SupersedeSettles" {
+			waits++
+		}
+		if r.Record != nil {
+			records++
+		}
+		if r.Event != nil {
+			events++
+		}
+		in.Status, in.Now = r.Status, in.Now.Add(time.Second)
+	}
+	if waits < 100 || records > 10 || events > 10 {
+		t.Errorf("%d records and %d events of %d waits", records, events, waits)
+	}
 }

@@ -40,7 +40,7 @@ func (f *facts) push() v1alpha1.DeclaredStatus {
 		return *was
 	}
 	p := v1alpha1.DeclaredStatus{Revision: f.declared, Image: f.in.Workload.Declared.Image, Since: now, ChangingSince: now}
-	if was != nil && now.Sub(was.Since.Time) <= f.in.Spec.Settle.Duration {
+	if was != nil && !was.Since.After(now.Time) && now.Sub(was.Since.Time) <= f.in.Spec.Settle.Duration {
 		p.ChangingSince = was.ChangingSince
 	}
 	return p
@@ -49,10 +49,11 @@ func (f *facts) push() v1alpha1.DeclaredStatus {
 // restsAt is when the declared version has stood for that long, or pushes have not ended for
 // ten times as long: in a run, since that began.
 func (f *facts) restsAt(wait time.Duration) time.Time {
-	if wait <= 0 {
+	p := f.push()
+	// A clock that was ahead when it was noted keeps nobody waiting.
+	if ahead := p.Since.After(f.now().Time); wait <= 0 || ahead {
 		return f.in.Now
 	}
-	p := f.push()
 	from := p.ChangingSince
 	if began := f.in.Status.RunStartedAt; onTrial(f) && began != nil && from.Before(began) {
 		from = *began
@@ -88,6 +89,9 @@ func waitForRest(f *facts) Decision {
 	if s := d.Status.Step; s != nil {
 		// It has another end if it goes on.
 		s.Next, s.NextAt = "", nil
+		// Two writers that undo each other do not fill the record: what comes of it is recorded.
+		p := f.push()
+		d.Repeats = s.WaitedSeconds > 0 && p.ChangingSince.Before(&p.Since)
 	}
 	if baking(f) {
 		f.noteSize(&d)

@@ -15,12 +15,14 @@ const ReasonImageMoved = "ImageMoved"
 
 // WithDigests adds the digests that the pods report to images that have none yet. The
 // first of a run stays, so that MovedImage sees when a tag moves. When the first pods
-// report different ones, there is none: the tag does not identify one image.
+// report different ones, there is none: the tag does not identify one image. A digest counts
+// only with the repository that it comes from: what a node reports of an image that it did
+// not pull differs from node to node.
 func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1.ContainerImage {
 	seen := map[string]string{}
 	for i := range pods {
 		for _, c := range pods[i].Status.ContainerStatuses {
-			digest := digestOf(c.ImageID)
+			digest := pulled(&pods[i], c.Name)
 			if digest == "" {
 				continue
 			}
@@ -42,8 +44,7 @@ func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1
 
 // MovedImage says which image of the candidate is not the same in all of its pods, or no
 // longer the one of the run's first pods; empty when there is none. Images that are named
-// by digest cannot move. A digest counts only with the repository that it comes from: what
-// a node reports of an image that it did not pull differs from node to node.
+// by digest cannot move.
 func MovedImage(images []v1alpha1.ContainerImage, pods []corev1.Pod) string {
 	active := byName(ActivePods(pods))
 	for _, image := range images {

@@ -65,3 +65,20 @@ func TestMovedImage(t *testing.T) {
 		})
 	}
 }
+
+// TestAnImageThatANodeHadAlready: what its pod reports is no digest of a registry, whichever
+// pod is ready first.
+func TestAnImageThatANodeHadAlready(t *testing.T) {
+	loaded := podOf("loaded", map[string]string{"app": digest("c")})
+	fetched := podOf("fetched", map[string]string{"app": "registry/shop@" + digest("a")})
+	images := WithDigests([]v1alpha1.ContainerImage{{Container: "app", Image: "registry/shop:1"}}, []corev1.Pod{loaded})
+	if images[0].Digest != "" {
+		t.Errorf("digest %q", images[0].Digest)
+	}
+	if got := MovedImage(images, []corev1.Pod{loaded, fetched}); got != "" {
+		t.Errorf("says %q", got)
+	}
+	if images = WithDigests(images, []corev1.Pod{loaded, fetched}); images[0].Digest != digest("a") {
+		t.Errorf("digest %q", images[0].Digest)
+	}
+}

@@ -113,6 +113,17 @@ func TestABypassTakesTheGuardOff(t *testing.T) {
 	}
 }
 
+// TestABypassThatCountsForNothingIsDenied: whoever takes the guard off and resumes with a
+// reason that is stale is told so, and not left with a write that did nothing.
+func TestABypassThatCountsForNothingIsDenied(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "off-and-resumed", false)
+	held(t, dev(t), "off-and-resumed")
+	_, err := patch(t.Context(), sre(t), "off-and-resumed", fmt.Sprintf(
+		`{"metadata":{"labels":{"belay.dev/rollout":null},"annotations":{%q:"0: outage"}},"spec":{"paused":false}}`, v1alpha1.AnnotationBypassReason))
+	g.Expect(err).To(MatchError(ContainSubstring("is held by Rollout off-and-resumed")))
+}
+
 // TestABypassKeepsBelaysOtherLabels: a replace with a reason does not unlock or
 // forget a rejection by the way.
 func TestABypassKeepsBelaysOtherLabels(t *testing.T) {
