@@ -112,7 +112,7 @@ func (p *painter) barred(label cell, indent int, barred []view.Barred) {
 		if len(roles) > 0 {
 			who = "somebody with the role " + oneOf(roles)
 		}
-		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", listed(commands), who), plain})
+		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", oneOf(commands), who), plain})
 		label = cell{}
 	}
 }
