@@ -227,14 +227,14 @@ func intoTheVoid(action v1alpha1.Action, timeout time.Duration) string {
 	return said
 }
 
-// unseenBy says which push Belay has not looked at yet; empty when there is none, or when the
-// Deployment cannot be read.
+// unseenBy says which push is neither stable nor the candidate; empty when there is none, or when
+// the Deployment cannot be read.
 func (s *session) unseenBy(ctx context.Context, r *v1alpha1.Rollout) string {
 	deployment, err := s.deployment(ctx, r)
 	if err != nil {
 		return ""
 	}
-	return view.Unseen(view.Input{Rollout: r, Deployment: deployment})
+	return view.Unseen(view.Input{Rollout: r, Deployment: deployment, Now: s.now()})
 }
 
 // give writes a command for the present candidate.

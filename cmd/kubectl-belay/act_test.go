@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,5 +77,21 @@ func TestAnUnknownCommandNamesWhatIsMeant(t *testing.T) {
 		if code := execute(t.Context(), []string{typed}, streams); code != exitError || !strings.Contains(stderr.String(), "did you mean") || !strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: exit code %d, %s", typed, code, stderr)
 		}
+	}
+}
+
+// TestALineIsPastedWithItsComment: zsh hands what stands behind # over as words, unless it is told
+// that typed lines have comments.
+func TestALineIsPastedWithItsComment(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing"))
+	pasted := []string{"abort", "checkout", "-n", "shop", "--reason", "it's #1 # really"}
+	says := func(args []string) string {
+		streams, _, _, stderr := genericiooptions.NewTestIOStreams()
+		execute(t.Context(), args, streams)
+		return stderr.String()
+	}
+	alone := says(pasted)
+	if with := says(append(pasted, strings.Fields("# back to 1.4.2, 1.5.0 stays declared --and rejected")...)); with != alone || !strings.Contains(alone, "no cluster is configured") {
+		t.Errorf("with its comment it says %q, alone %q", with, alone)
 	}
 }

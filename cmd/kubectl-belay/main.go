@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -75,6 +76,10 @@ func main() {
 func execute(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
 	a := &app{flags: genericclioptions.NewConfigFlags(true), streams: streams, terminal: terminalOf(streams.Out), now: time.Now, every: redrawEvery}
 	cmd := a.root() //nolint:contextcheck // Each command gets the context from ExecuteContext below.
+	// Offered lines end in a comment, which zsh hands over as words.
+	if comment := slices.Index(args, "#"); comment >= 0 {
+		args = args[:comment]
+	}
 	cmd.SetArgs(args)
 	cmd.SetIn(streams.In)
 	cmd.SetOut(streams.Out)

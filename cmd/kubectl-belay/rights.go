@@ -89,11 +89,13 @@ type question struct {
 	over     <-chan struct{}
 	// lacks is nil without an answer.
 	lacks map[string][]right
+	// needs are all rights that the commands take: who is asked to give one has to have them all.
+	needs []needs
 }
 
 func (s *session) ask(ctx context.Context, r *v1alpha1.Rollout, within time.Duration) *question {
 	ctx, cancel := context.WithTimeout(ctx, within)
-	q := &question{answered: make(chan struct{}), over: ctx.Done()}
+	q := &question{answered: make(chan struct{}), over: ctx.Done(), needs: needsOf(r)}
 	go func() {
 		defer cancel()
 		defer close(q.answered)
@@ -118,8 +120,9 @@ func (q *question) part(actions []string) (may []string, barred []view.Barred) {
 	}
 	for _, action := range actions {
 		command, _, _ := strings.Cut(action, " ")
-		if lacks := q.lacks[command]; len(lacks) > 0 {
-			barred = append(barred, view.Barred{Command: command, Roles: rolesWithAll(lacks)})
+		if len(q.lacks[command]) > 0 {
+			of := slices.IndexFunc(q.needs, func(n needs) bool { return n.command == command })
+			barred = append(barred, view.Barred{Command: command, Roles: rolesWithAll(q.needs[of].rights)})
 		} else {
 			may = append(may, action)
 		}

@@ -21,6 +21,8 @@ type terminal struct {
 	width  int
 	// height is 0 when it is not known, or does not matter.
 	height int
+	// again are the flags that lead to the cluster of this call: offered lines have them too.
+	again []string
 }
 
 // Widths of screens, in columns.

@@ -14,9 +14,30 @@ type command struct {
 	effect string
 }
 
-// commandsOf are whole commands: the Rollout, its namespace, the flags that an action has, and
-// the reason, in the order in which every message has them.
-func commandsOf(actions []string, effects map[string]string, name, namespace string) []command {
+// pasted is the terminal for a screen with lines to paste: they have to reach the cluster that the
+// screen is about, as the same person. Flags with credentials are not repeated.
+func (a *app) pasted() terminal {
+	t, f := a.terminal, a.flags
+	t.again = nil
+	for _, flag := range []struct {
+		name   string
+		values []string
+	}{
+		{"kubeconfig", []string{*f.KubeConfig}}, {"context", []string{*f.Context}}, {"cluster", []string{*f.ClusterName}}, {"user", []string{*f.AuthInfoName}},
+		{"server", []string{*f.APIServer}}, {"as", []string{*f.Impersonate}}, {"as-group", *f.ImpersonateGroup},
+	} {
+		for _, value := range flag.values {
+			if value != "" {
+				t.again = append(t.again, "--"+flag.name+" "+shellWord(value))
+			}
+		}
+	}
+	return t
+}
+
+// commandsOf are whole commands: the Rollout, its namespace, the flags that an action has, those
+// that lead to its cluster, and the reason, in the order in which every message has them.
+func (t terminal) commandsOf(actions []string, effects map[string]string, name, namespace string) []command {
 	var out []command
 	for _, action := range actions {
 		verb, flags, _ := strings.Cut(action, " ")
@@ -24,6 +45,7 @@ func commandsOf(actions []string, effects map[string]string, name, namespace str
 		for _, flag := range strings.Split(" "+flags, " --")[1:] {
 			parts = append(parts, "--"+flag)
 		}
+		parts = append(parts, t.again...)
 		out = append(out, command{append(parts, `--reason "…"`), effects[action]})
 	}
 	return out
@@ -90,7 +112,7 @@ func (p *painter) barred(label cell, indent int, barred []view.Barred) {
 		if len(roles) > 0 {
 			who = "somebody with the role " + oneOf(roles)
 		}
-		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", listed(commands), who), plain})
+		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", oneOf(commands), who), plain})
 		label = cell{}
 	}
 }

@@ -59,3 +59,41 @@ func TestCommandsOfAStepAreOneLineEverywhere(t *testing.T) {
 		t.Errorf("%q stands %d times on the screen, want it in the message and among the commands:\n%s\nrefused is: %v", line, n, text, refused)
 	}
 }
+
+// TestALineReachesTheClusterOfItsScreen, as the same person, however hostile the names are; and
+// repeats no credentials.
+func TestALineReachesTheClusterOfItsScreen(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"the cluster of the shell": {nil, ` --reason "…"`},
+		"another context":          {[]string{"--context", "it's $(prod); x", "--token", "secret"}, ` --context 'it'\''s $(prod); x' --reason "…"`},
+		"all of them": {[]string{"--kubeconfig", "a b", "--cluster", "c", "--user", "u", "--server", "https://c", "--as", "x y", "--as-group", "g", "--as-group", "h"},
+			` --kubeconfig 'a b' --cluster c --user u --server https://c --as 'x y' --as-group g --as-group h --reason "…"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			revision := read(t, "held").Rollout.Status.Candidate.Revision
+			a, _, _ := testApp()
+			root := a.root()
+			if err := root.ParseFlags(c.args); err != nil {
+				t.Fatal(err)
+			}
+			for kind, screen := range map[string]func(terminal) string{
+				"status": func(at terminal) string {
+					in := read(t, "held")
+					return statusScreen(at, view.Rollout(in), in.Now, nil)
+				},
+				"why": func(at terminal) string { in := read(t, "held"); return whyScreen(at, view.Explain(in), in.Now) },
+			} {
+				at := a.pasted()
+				for _, at.width = range []int{80, 400} {
+					text := joined.ReplaceAllString(screen(at), " ")
+					if !strings.Contains(text, "kubectl belay abort checkout -n shop"+c.want) || kind == "status" && !strings.Contains(text, " --revision "+revision+c.want) || strings.Contains(text, "secret") {
+						t.Errorf("%s lacks %q, or has a credential:\n%s", kind, c.want, text)
+					}
+				}
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -113,6 +114,33 @@ func TestAPushThatNobodyLookedAtIsNamed(t *testing.T) {
 		in.Deployment.Object["spec"].(map[string]any)["paused"] = paused
 		if got := view.Unseen(in); !strings.Contains(got, "The Deployment declares 1.5.1") || !strings.Contains(got, want) {
 			t.Errorf("paused %t: %s", paused, got)
+		}
+	}
+}
+
+// TestARunThatAnotherVersionEnds: while a newer version settles the candidate goes no further, so
+// that nothing is offered which Belay refuses then, and nothing is said to come next for it.
+func TestARunThatAnotherVersionEnds(t *testing.T) {
+	for _, moment := range []string{"progressing", "held"} {
+		in := pushed(t, moment)
+		push, err := workload.Describe(workload.Template(in.Deployment))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &in.Rollout.Status
+		s.Message = "1.5.1 has been declared since 14:00:00Z"
+		s.Declared = &v1alpha1.DeclaredStatus{Revision: push.Revision, Image: push.Image, Since: metav1.NewTime(in.Now.Add(-10 * time.Second))}
+		s.Step.AwaitsApprovalSince, s.Step.NextAt = &metav1.Time{Time: in.Now}, nil
+		meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSettling})
+		screen := view.Rollout(in)
+		if want := []string{"abort", "rollback", "bypass"}; !slices.Equal(screen.Actions, want) || !strings.Contains(screen.Effects["abort"], "is rejected, what is declared gets its run") {
+			t.Errorf("%s: offered are %q, want %q: %v", moment, screen.Actions, want, screen.Effects)
+		}
+		if screen.State != view.StateProgressing || screen.Why != s.Message || screen.Next != "1.5.1 ends this run, once it has settled" {
+			t.Errorf("%s: %s: %s Next: %s", moment, screen.State, screen.Why, screen.Next)
+		}
+		if got := view.Unseen(in); !strings.Contains(got, "The Deployment declares 1.5.1") || !strings.Contains(got, " since "+view.Moment(in.Now.Add(-10*time.Second), in.Now)+"; its run starts when this one is over") {
+			t.Errorf("%s: %s", moment, got)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func statusScreen(t terminal, s view.Screen, now time.Time, seen trails) string 
 	}
 	if len(s.Actions) > 0 {
 		p.blank()
-		p.commands(cell{"You can: ", dim}, 9, commandsOf(s.Actions, s.Effects, s.Name, s.Namespace))
+		p.commands(cell{"You can: ", dim}, 9, t.commandsOf(s.Actions, s.Effects, s.Name, s.Namespace))
 	}
 	if len(s.Barred) > 0 {
 		p.blank()

@@ -72,7 +72,7 @@ func (p *painter) next(a view.Account) {
 		say("Revert it, or push another version.")
 	}
 	if len(a.Actions) > 0 {
-		p.commands(cell{label, dim}, labelled, commandsOf(a.Actions, a.Effects, a.Rollout, a.Namespace))
+		p.commands(cell{label, dim}, labelled, p.commandsOf(a.Actions, a.Effects, a.Rollout, a.Namespace))
 		label = ""
 	}
 	p.barred(cell{label, dim}, labelled, a.Barred)

@@ -70,7 +70,7 @@ func (a *app) status() *cobra.Command {
 			}
 			seen.add(screen.Triggers)
 			return frame{
-				text: statusScreen(a.terminal, screen, in.Now, seen),
+				text: statusScreen(a.pasted(), screen, in.Now, seen),
 				line: fmt.Sprintf("%s  %s/%s  %s  %s", in.Now.UTC().Format("15:04:05Z"), screen.Namespace, screen.Name, screen.Headline, screen.Why),
 				key:  screen.Headline + screen.Why,
 			}, nil

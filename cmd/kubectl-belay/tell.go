@@ -47,7 +47,7 @@ func (a *app) why() *cobra.Command {
   kubectl belay why checkout -o yaml`,
 	}, func(ctx context.Context, s *session, in view.Input) string {
 		if in.Rollout == nil {
-			return whyScreen(a.terminal, view.Explain(in), in.Now)
+			return whyScreen(a.pasted(), view.Explain(in), in.Now)
 		}
 		asked := s.ask(ctx, in.Rollout, askedFor)
 		// What to do next depends on what it declares, as far as that may be read.
@@ -56,7 +56,7 @@ func (a *app) why() *cobra.Command {
 		}
 		account := view.Explain(in)
 		account.Actions, account.Barred = asked.part(account.Actions)
-		return whyScreen(a.terminal, account, in.Now)
+		return whyScreen(a.pasted(), account, in.Now)
 	})
 }
 

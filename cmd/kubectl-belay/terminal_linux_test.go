@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -44,7 +45,7 @@ func pseudoTerminal(t *testing.T, rows, columns uint16) (other, terminal *os.Fil
 func TestATerminalIsRecognised(t *testing.T) {
 	_, tty := pseudoTerminal(t, 24, 91)
 	t.Setenv("TERM", "xterm")
-	if got, want := terminalOf(tty), (terminal{live: true, colour: true, width: 91, height: 24}); got != want {
+	if got, want := terminalOf(tty), (terminal{live: true, colour: true, width: 91, height: 24}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	t.Setenv("NO_COLOR", "")

@@ -37,11 +37,12 @@ func cancel(f *facts) Decision {
 func superseded(f *facts) bool { return newerDeclared(f) && !settling(f) }
 
 func supersede(f *facts) Decision {
-	why := fmt.Sprintf("%s was declared while the run of %s was in progress", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	declared, candidate := f.rivals()
+	why := fmt.Sprintf("%s was declared while the run of %s was in progress", declared, candidate)
 	if !gating(f) {
 		return f.beginRollback(v1alpha1.OutcomeSuperseded, "", why)
 	}
-	why = fmt.Sprintf("%s was declared before a run of %s started", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+	why = fmt.Sprintf("%s was declared before a run of %s started", declared, candidate)
 	if f.rejection(f.declared) != nil {
 		return rejectAgain(f)
 	}

@@ -22,7 +22,11 @@ func settleCases() []ruleCase {
 	starting := []plan.Effect{plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Run: v1alpha1.RunLabel(plan.RunName("shop", candidateRevision, 2))}}, plan.PointServices{}}
 	return []ruleCase{
 		works("SupersedeSettles", "first seen", given(stepAt(0), newly), nil, phase, settling,
-			"shop:c is declared since 12:00:00Z", "step 1 of 2 (smoke), weight 10 %", "supersedes this run at 12:00:30Z, unless another push comes before (spec.settle 30s)", "to go on with shop:b, declare it again"),
+			"shop:c has been declared since 12:00:00Z", "step 1 of 2 (smoke), weight 10 %", "supersedes this run at 12:00:30Z, unless another push comes before (spec.settle 30s)", "to go on with shop:b, declare it again"),
+		works("SupersedeSettles", "another configuration of the same image", given(stepAt(0), newly, declaresImage("shop:b")), nil, phase, settling,
+			"shop:b (revision "+newerRevision+") has been declared", "while shop:b (revision "+candidateRevision+") is in its run", "to go on with shop:b (revision "+candidateRevision+"), declare it again"),
+		works("Superseded", "another configuration of the same image", given(stepAt(0), since(30*time.Second), declaresImage("shop:b")), nil, over, back,
+			"shop:b (revision "+newerRevision+") was declared while the run of shop:b (revision "+candidateRevision+") was in progress"),
 		works("SupersedeSettles", "not for long enough", given(stepAt(0), since(29*time.Second)), nil, phase, settling, "at 12:00:01Z"),
 		works("SupersedeSettles", "another push just came", given(stepAt(0), newly, pushed(another, 10*time.Second, 0)), nil, phase, settling, "at 12:00:30Z"),
 		works("SupersedeSettles", "pushes without an end, for a while", given(stepAt(0), newly, pushed(newerRevision, time.Second, 280*time.Second)), nil, phase, settling,
@@ -48,7 +52,7 @@ func settleCases() []ruleCase {
 		works("BlindTooLong", "as a newer one settles", given(baking, since(time.Second), blind), nil, over, back),
 		works("AbortRequested", "as a newer one settles", given(stepAt(0), since(time.Second), action(v1alpha1.ActionAbort, "")), nil, over, back),
 		works("ActionRefused", "promote, as a newer one settles", given(stepAt(0), since(time.Second), action(v1alpha1.ActionPromote, candidateRevision)), nil, phase, progressing, "the Deployment declares shop:c meanwhile"),
-		works("RunSettles", "just declared", given(gating, half, pushed(candidateRevision, time.Second, 0)), nil, gate, progressing, "shop:b is declared since 11:59:59Z: its run starts at 12:00:01Z, unless another push comes before"),
+		works("RunSettles", "just declared", given(gating, half, pushed(candidateRevision, time.Second, 0)), nil, gate, progressing, "shop:b has been declared since 11:59:59Z: its run starts at 12:00:01Z, unless another push comes before"),
 		works("RunSettles", "by a shorter settle", given(gating, settle(time.Second), pushed(candidateRevision, 0, 0)), nil, gate, progressing, "starts at 12:00:01Z"),
 		works("RunStarts", "declared for long enough", given(gating, half, pushed(candidateRevision, 2*time.Second, 0)), plan.CreateRun{}, phase, progressing).then(starting...),
 		works("RunStarts", "pushes have gone on for ten times as long", given(gating, half, pushed(candidateRevision, time.Second, 19*time.Second)), plan.CreateRun{}, phase, progressing).then(starting...),
@@ -64,6 +68,11 @@ func ended(o v1alpha1.Outcome, n int) change {
 	return func(in *plan.Input) {
 		in.Status.History = slices.Repeat([]v1alpha1.HistoryEntry{{Run: "shop-x-7", Outcome: o}}, n)
 	}
+}
+
+// declaresImage names the declared version's image, which leaves its revision.
+func declaresImage(image string) change {
+	return func(in *plan.Input) { in.Workload.Declared.Image = image }
 }
 
 func runStarted(since time.Duration) change {

@@ -83,8 +83,9 @@ func (f *facts) noteDeclared(d *Decision) {
 
 // waitForRest keeps the candidate as it is: judged, and no further on its way.
 func waitForRest(f *facts) Decision {
-	why := fmt.Sprintf("%s is declared since %s, while %s is in its run, at %s: it supersedes this run at %s%s; until then a trigger that fires still rolls back; to go on with %s, declare it again",
-		imageOf(&f.in.Workload.Declared), clock(f.push().Since.Time), imageOf(f.in.Status.Candidate), f.stageAndWeight(), clock(f.restsAt(f.in.Spec.Settle.Duration)), f.unlessPushed(), imageOf(f.in.Status.Candidate))
+	declared, candidate := f.rivals()
+	why := fmt.Sprintf("%s has been declared since %s, while %s is in its run, at %s: it supersedes this run at %s%s; until then a trigger that fires still rolls back; to go on with %s, declare it again",
+		declared, clock(f.push().Since.Time), candidate, f.stageAndWeight(), clock(f.restsAt(f.in.Spec.Settle.Duration)), f.unlessPushed(), candidate)
 	d := f.reconciling(v1alpha1.ReasonSettling, why)
 	if s := d.Status.Step; s != nil {
 		// It has another end if it goes on.
@@ -97,6 +98,16 @@ func waitForRest(f *facts) Decision {
 		f.noteSize(&d)
 	}
 	return d
+}
+
+// rivals are the declared version and the candidate, as messages name them: by their revisions
+// too where both have the same image, as after a change of configuration.
+func (f *facts) rivals() (declared, candidate string) {
+	declared, candidate = imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate)
+	if declared == candidate {
+		declared, candidate = declared+" (revision "+f.declared+")", candidate+" (revision "+f.candidate+")"
+	}
+	return declared, candidate
 }
 
 // unlessPushed says what would let the newest push wait longer.
@@ -115,7 +126,7 @@ func (f *facts) startsAfter() time.Duration { return min(f.in.Spec.Settle.Durati
 
 func waitForMorePushes(f *facts) Decision {
 	at := f.restsAt(f.startsAfter())
-	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("%s is declared since %s: its run starts at %s, unless another push comes before", imageOf(f.in.Status.Candidate), clock(f.push().Since.Time), clock(at)))
+	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("%s has been declared since %s: its run starts at %s, unless another push comes before", imageOf(f.in.Status.Candidate), clock(f.push().Since.Time), clock(at)))
 	d.Key, d.Recheck = f.candidate, max(1, at.Sub(f.in.Now))
 	return d
 }

@@ -17,7 +17,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	effects = map[string]string{}
 	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
 	steps := StepsOf(r, run)
-	if unapproved(s, steps) && s.Step.AwaitsApprovalSince != nil {
+	if unapproved(s, steps) && s.Step.AwaitsApprovalSince != nil && !settles(s) {
 		add(ofStep("approve", s), candidate+" goes on from step "+plainStep(s.Step, steps))
 	}
 	switch {
@@ -27,6 +27,11 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	case s.Phase == v1alpha1.PhaseGating && !returns(s):
 		add("abort", candidate+" gets no run, it stays declared and rejected")
 		add("rollback", candidate+" gets no run, the Deployment declares "+stable+" again")
+	case settles(s):
+		add("abort", "back to "+stable+", "+candidate+" is rejected, what is declared gets its run")
+		if !returns(s) {
+			add("rollback", "back to "+stable+", the Deployment declares it again")
+		}
 	case s.Phase.Armed() && !returns(s):
 		add("abort", "back to "+stable+", "+candidate+" stays declared and rejected")
 		add("rollback", "back to "+stable+", the Deployment declares it again")
@@ -39,7 +44,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	case s.Phase == v1alpha1.PhaseHandingOver && !returns(s):
 		add("rollback", "back to "+stable+", the Deployment declares it again")
 	}
-	if s.Phase == v1alpha1.PhaseGating || s.Phase.Armed() {
+	if (s.Phase == v1alpha1.PhaseGating || s.Phase.Armed()) && !settles(s) {
 		onTheWay(r, steps, add)
 	}
 	return names, effects

@@ -72,14 +72,17 @@ func givenAt(r *v1alpha1.Rollout) time.Time {
 	return at
 }
 
-// Unseen is what to say of a version that the Deployment declares and the status does not know
-// yet; empty when there is none.
+// Unseen is what to say of a version that the Deployment declares and that is neither stable nor
+// the candidate; empty when there is none.
 func Unseen(in Input) string {
 	version := unseen(in)
 	if version == nil {
 		return ""
 	}
-	held := "it does not roll out until Belay has looked at it"
+	seen, held := ", which Belay has not looked at yet", "it does not roll out until Belay has looked at it"
+	if d := in.Rollout.Status.Declared; d != nil && d.Revision == version.Revision {
+		seen, held = " since "+Moment(d.Since.Time, in.Now), "its run starts when this one is over"
+	}
 	if !workload.Paused(in.Deployment) {
 		held = "it is not held: the Deployment is not paused"
 	}
@@ -87,5 +90,5 @@ func Unseen(in Input) string {
 	if by != "" {
 		by = ", pushed by " + by
 	}
-	return fmt.Sprintf("The Deployment declares %s%s, which Belay has not looked at yet; %s", Tag(version), by, held)
+	return fmt.Sprintf("The Deployment declares %s%s%s; %s", Tag(version), by, seen, held)
 }

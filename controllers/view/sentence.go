@@ -90,6 +90,9 @@ func next(r *v1alpha1.Rollout, screen Screen, now time.Time) string {
 
 func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 	s := &r.Status
+	if settles(s) && (state == StateProgressing || state == StatePromoting || state == StateBaking) {
+		return Tag(&v1alpha1.Revision{Revision: s.Declared.Revision, Image: s.Declared.Image}) + " ends this run, once it has settled"
+	}
 	switch state {
 	case StateRolledBack:
 		return "push, revert or retry"

@@ -101,6 +101,13 @@ func condition(s *v1alpha1.RolloutStatus, kind string) *metav1.Condition {
 	return nil
 }
 
+// settles is whether a newer version waits to end the run: the candidate goes no further, and
+// Belay refuses what would take it there.
+func settles(s *v1alpha1.RolloutStatus) bool {
+	c := condition(s, v1alpha1.ConditionReconciling)
+	return c != nil && c.Reason == v1alpha1.ReasonSettling && s.Declared != nil
+}
+
 func unjudged(s *v1alpha1.RolloutStatus) bool {
 	return s.Promotion != nil && (s.Promotion.Mode == v1alpha1.TakeOverBypass || s.Promotion.Mode == v1alpha1.TakeOverUnserved)
 }
