@@ -35,29 +35,31 @@ const soon = 20 * time.Second
 // deploymentController is how Kubernetes' own writes ReplicaSets.
 const deploymentController = "system:serviceaccount:kube-system:deployment-controller"
 
-// awaitGuard waits until the API server enforces the last policy of each kind; all of a kind
-// come into force together, and what mutates Rollouts a few seconds later.
+// awaitGuard waits until the API server enforces policies of each kind: a push is held and
+// stamped, and nobody resumes what is held.
 func awaitGuard(ctx context.Context, c client.Client) error {
-	d := deployment("await", "app:v1")
-	d.Labels = map[string]string{v1alpha1.LabelRollout: "await"}
-	if err := c.Create(ctx, d); err != nil {
-		return err
+	rolls, held := deployment("await", "app:v1"), deployment("await-held", "app:v1")
+	held.Spec.Paused = true
+	for _, d := range []*appsv1.Deployment{rolls, held} {
+		d.Labels = map[string]string{v1alpha1.LabelRollout: d.Name}
+		if err := c.Create(ctx, d); err != nil {
+			return err
+		}
 	}
-	forged := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "await", Namespace: "shop"}}
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, soon, true, func(ctx context.Context) (bool, error) {
-		pushed := d.DeepCopy()
+		pushed := rolls.DeepCopy()
 		if last = c.Patch(ctx, pushed, client.RawPatch(types.StrategicMergePatchType, templateOf("app:v2")), client.DryRunAll); last != nil {
 			return false, nil //nolint:nilerr // a refusal is tried again until the deadline
 		}
-		last = c.Status().Patch(ctx, forged.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Stable"}}`)), client.DryRunAll)
-		refused := last != nil && strings.Contains(last.Error(), "belay-guard-status")
-		return pushed.Spec.Paused && pushed.Annotations[v1alpha1.AnnotationPushedBy] != "" && (refused || apierrors.IsNotFound(last)), nil
+		last = c.Patch(ctx, held.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"paused":false}}`)), client.DryRunAll)
+		refused := last != nil && strings.Contains(last.Error(), "belay-guard-release")
+		return refused && pushed.Spec.Paused && pushed.Annotations[v1alpha1.AnnotationPushedBy] != "", nil
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("the policies did not come into force: %w", err), last)
 	}
-	return errors.Join(c.Delete(ctx, d), build.AwaitCommands(ctx, c))
+	return errors.Join(c.Delete(ctx, rolls), c.Delete(ctx, held), build.AwaitCommands(ctx, c))
 }
 
 // dev is an app team's member: may edit Deployments, Services and Belay's objects,

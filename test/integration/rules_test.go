@@ -223,7 +223,7 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
 	{[]string{"Rollout"}, `rejectBy: Unsupported value: "Digest": supported values: "Template", "Image"`, []change{{"spec.rejectBy", "Image"}}, []change{{"spec.rejectBy", "Digest"}}},
 	{[]string{"Rollout"}, "settle must be between 0s and 10m, with a unit, such as 30s or 2m", []change{{"spec.settle", "10m"}}, []change{{"spec.settle", "11m"}}},
-	{[]string{"Rollout"}, "settle must be between 0s and 10m", []change{{"spec.settle", "0s"}}, []change{{"spec.settle", "30"}}},
+	{[]string{"Rollout"}, "settle must be between 0s and 10m, with a unit, such as 30s or 2m", []change{{"spec.settle", "0s"}}, []change{{"spec.settle", "30"}}},
 	{[]string{"Rollout", "RolloutRun"}, "drain must be between 0s and 1h", nil, []change{{"spec.traffic.drain", "2h"}}},
 	{[]string{"Rollout", "RolloutRun"}, "hold must be between 0s and 168h", nil, []change{{"spec.steps.0.hold", "169h"}}},
 	{[]string{"Rollout", "RolloutRun"}, "hold must be between 0s and 168h, with a unit, such as 30s, 5m or 1h30m", nil, []change{{"spec.steps.0.hold", "5"}}},
