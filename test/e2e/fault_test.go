@@ -108,6 +108,8 @@ var _ = Describe("When something breaks", func() {
 			d := r.Status.Decision
 			return d != nil && d.Rule == "StepUndecided" && hasVerdict(r, v1alpha1.VerdictError)
 		})
+		By("saying so to somebody on call")
+		Expect(j.onCall(ctx).does(ctx, "status")).To(And(ContainSubstring("HOLDING at 20 %"), ContainSubstring("is Error (")))
 		By("holding for longer than the step asks for")
 		Consistently(func(g Gomega) {
 			r, err := j.Rollout(ctx)
