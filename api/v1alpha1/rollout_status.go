@@ -236,8 +236,8 @@ type StepStatus struct {
 	// +required
 	EnteredAt metav1.Time `json:"enteredAt"`
 	// waitsSince is since when the run waits because it is paused, the Deployment has 0
-	// replicas, or another template is declared; absent while it does not. That time counts neither against stepDeadline
-	// nor for the hold or the bake.
+	// replicas, or a newer template settles; absent while it does not. That time counts
+	// neither against stepDeadline nor for the hold or the bake.
 	// +optional
 	WaitsSince *metav1.Time `json:"waitsSince,omitempty"`
 	// approval is who has approved this step, which needs that; absent while nobody has.
@@ -259,8 +259,8 @@ type StepStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Skipped string `json:"skipped,omitempty"`
-	// waitedSeconds is how long it has waited for one of these before, in this step and what
-	// follows it, or since passedUntil.
+	// waitedSeconds is how long the run has waited for these reasons before, in this step and
+	// what follows it, or since passedUntil.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`

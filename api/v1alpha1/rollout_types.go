@@ -101,9 +101,9 @@ type RolloutSpec struct {
 	// settle is how long another template has to stand before it supersedes a run in progress,
 	// such as 30s or 2m, so that several pushes in a row cost one run. The candidate keeps its
 	// weight meanwhile, is judged, and goes no further; pushes that never end are waited for
-	// ten times as long, at most. A run starts once its own template has stood so long, for at
-	// most two seconds. It delays no rollback, and no return to the stable version; 0s turns it
-	// off. A change applies at once.
+	// ten times as long, at most. A run starts once its own template has stood for two seconds,
+	// or for settle where that is shorter. It delays no rollback, and no return to the stable
+	// version; 0s turns it off. A change applies at once.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="settle must be between 0s and 10m, with a unit, such as 30s or 2m"

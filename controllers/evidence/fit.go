@@ -24,9 +24,10 @@ const keptMessage = 256
 // that pass, then of the others (they are in the run), the oldest history entries
 // (they are in the runs), the text of the last decision (it is in the run's chain),
 // messages of rejections, the images of rejected revisions from the oldest on (they are in
-// the runs; such a template alone stays rejected), the images of all containers, the
-// verdicts, and the end of long condition messages. History entries are removed as a whole, because the API
-// server lets none change. What decisions depend on stays: phase, stable, candidate,
+// the runs; such a template alone stays rejected), the images of stable and the candidate
+// (then no tag is seen to move), the verdicts, and the end of long condition messages.
+// History entries are removed as a whole, because the API server lets none change.
+// What else decisions depend on stays: phase, stable, candidate,
 // run, epoch, step, rollback, promotion, rejected revisions, handled commands and the two newest
 // history entries. A limit of 0 leaves the smallest status.
 func Fit(status *v1alpha1.RolloutStatus, limit int) bool {

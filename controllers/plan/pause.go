@@ -61,14 +61,19 @@ func stayPaused(f *facts) Decision {
 		why += "; it stays so until " + f.endOfPause()
 	}
 	d := f.reconciling(v1alpha1.ReasonPaused, why)
+	f.standStill(&d)
+	return d
+}
+
+// standStill is what the status shows of a run that is kept as it is: its step has another
+// end once it goes on, and the sizes are noted meanwhile.
+func (f *facts) standStill(d *Decision) {
 	if s := d.Status.Step; s != nil {
-		// It has another end once it goes on.
 		s.Next, s.NextAt = "", nil
 	}
 	if baking(f) || handoverDue(f) {
-		f.noteSize(&d)
+		f.noteSize(d)
 	}
-	return d
 }
 
 // pausedInFlight holds while a handover that was decided before the pause may still succeed,

@@ -87,15 +87,10 @@ func waitForRest(f *facts) Decision {
 	why := fmt.Sprintf("%s has been declared since %s, while %s is in its run, at %s: it supersedes this run at %s%s; until then a trigger that fires still rolls back; to go on with %s, declare it again",
 		declared, clock(f.push().Since.Time), candidate, f.stageAndWeight(), clock(f.restsAt(f.in.Spec.Settle.Duration)), f.unlessPushed(), candidate)
 	d := f.reconciling(v1alpha1.ReasonSettling, why)
-	if s := d.Status.Step; s != nil {
-		// It has another end if it goes on.
-		s.Next, s.NextAt = "", nil
+	f.standStill(&d)
+	if s, p := d.Status.Step, f.push(); s != nil {
 		// Two writers that undo each other do not fill the record: what comes of it is recorded.
-		p := f.push()
 		d.Repeats = s.WaitedSeconds > 0 && p.ChangingSince.Before(&p.Since)
-	}
-	if baking(f) {
-		f.noteSize(&d)
 	}
 	return d
 }

@@ -1,11 +1,13 @@
 package rollout
 
 import (
+	"context"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -92,6 +94,34 @@ func TestARolloutIsWarnedOfShortSteps(t *testing.T) {
 		l := &look{rollout: rollout, deployment: workload.NewDeployment()}
 		if err := r.warn(t.Context(), l); err != nil || l.input.Workload.Warning != want {
 			t.Errorf("%s: %q, %v; want %q", phase, l.input.Workload.Warning, err, want)
+		}
+	}
+}
+
+// TestASetIsSeenOnceWhateverItsLabels: a ReplicaSet gets the labels of a canary, or loses them,
+// between the two lists of a look. It is neither missing nor there twice.
+func TestASetIsSeenOnceWhateverItsLabels(t *testing.T) {
+	for _, roles := range [][2]string{{v1alpha1.RoleStable, v1alpha1.RoleCanary}, {v1alpha1.RoleCanary, v1alpha1.RoleStable}} {
+		objects := held(t)
+		rollout, set := objects[0].(*v1alpha1.Rollout), objects[2]
+		set.GetLabels()[v1alpha1.LabelRole] = roles[0]
+		lists := 0
+		r, _ := loopOn(t, interceptor.Funcs{List: func(ctx context.Context, api client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if list.GetObjectKind().GroupVersionKind().Kind == "ReplicaSetList" {
+				lists++
+			}
+			if lists == 2 {
+				now := read(t, api, client.ObjectKeyFromObject(set), &appsv1.ReplicaSet{})
+				now.Labels[v1alpha1.LabelRole] = roles[1]
+				if err := api.Update(ctx, now); err != nil {
+					return err
+				}
+			}
+			return api.List(ctx, list, opts...)
+		}}, objects...)
+		l := &look{rollout: rollout, sets: map[string]seenSet{}}
+		if err := r.observeWorkload(t.Context(), l); err != nil || lists != 2 || len(l.input.Workload.Active) != 1 {
+			t.Errorf("%v: after %d lists %+v, %v", roles, lists, l.input.Workload.Active, err)
 		}
 	}
 }

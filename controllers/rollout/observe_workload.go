@@ -32,8 +32,7 @@ func (r *Reconciler) observeWorkload(ctx context.Context, l *look) error {
 	if err != nil {
 		return err
 	}
-	// Also of a Deployment that was made again with another selector.
-	selectors := []labels.Selector{labels.SelectorFromSet(labels.Set{v1alpha1.LabelRollout: l.rollout.Name, v1alpha1.LabelRole: v1alpha1.RoleCanary})}
+	var selectors []labels.Selector
 	if d != nil {
 		l.deployment = d
 		selector, err := selectorOf(d)
@@ -42,6 +41,8 @@ func (r *Reconciler) observeWorkload(ctx context.Context, l *look) error {
 		}
 		selectors = append(selectors, selector)
 	}
+	// Also of a Deployment that was made again with another selector.
+	selectors = append(selectors, labels.SelectorFromSet(labels.Set{v1alpha1.LabelRollout: l.rollout.Name, v1alpha1.LabelRole: v1alpha1.RoleCanary}))
 	sets, err := r.readSets(ctx, l, selectors)
 	if err != nil {
 		return err
@@ -114,18 +115,19 @@ func selectorOf(d *unstructured.Unstructured) (labels.Selector, error) {
 	return selector, nil
 }
 
-// readSets reads the ReplicaSets that match any of the selectors, each once.
+// readSets reads the ReplicaSets that match any of the selectors, each once, although the
+// labels of one may change between two lists.
 func (r *Reconciler) readSets(ctx context.Context, l *look, selectors []labels.Selector) ([]workload.Set, error) {
 	var items []unstructured.Unstructured
-	for i, selector := range selectors {
+	for _, selector := range selectors {
 		list := workload.Sets()
 		err := r.Client.List(ctx, list, client.InNamespace(l.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector})
 		if err != nil {
 			return nil, fmt.Errorf("list the ReplicaSets: %w", err)
 		}
 		for _, u := range list.Items {
-			matches := func(s labels.Selector) bool { return s.Matches(labels.Set(u.GetLabels())) }
-			if !slices.ContainsFunc(selectors[:i], matches) {
+			same := func(listed unstructured.Unstructured) bool { return listed.GetName() == u.GetName() }
+			if !slices.ContainsFunc(items, same) {
 				items = append(items, u)
 			}
 		}

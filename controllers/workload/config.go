@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // generated is a name that changes with its content: the suffix of kustomize's generators
@@ -23,12 +23,8 @@ const everywhere = "kube-root-ca.crt"
 // key says that it is their checksum, as many charts have (checksum/config). One that
 // cannot be read names none.
 func FixedConfig(template map[string]any) []string {
-	raw, err := json.Marshal(template)
-	if err != nil {
-		return nil
-	}
 	var typed corev1.PodTemplateSpec
-	if err := json.Unmarshal(raw, &typed); err != nil {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(template, &typed); err != nil {
 		return nil
 	}
 	for key := range typed.Annotations {
@@ -102,10 +98,6 @@ func ConfigWarning(template map[string]any) (wrong, write string) {
 	if len(named) == 0 {
 		return "", ""
 	}
-	more := ""
-	if extra := len(named) - maxWarned; extra > 0 {
-		more, named = fmt.Sprintf(" and %d more", extra), named[:maxWarned]
-	}
-	return fmt.Sprintf("the template names %s%s, and a change of their content alone is no new version: pods take it unjudged", strings.Join(named, ", "), more),
+	return fmt.Sprintf("the template names %s, and a change of their content alone is no new version: pods take it unjudged", firstOf(named)),
 		"give them names that change with their content (kustomize configMapGenerator, secretGenerator), or put a checksum of it into an annotation of the template (checksum/config)"
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,27 +20,28 @@ const ReasonImageMoved = "ImageMoved"
 // only with the repository that it comes from: what a node reports of an image that it did
 // not pull differs from node to node.
 func WithDigests(images []v1alpha1.ContainerImage, pods []corev1.Pod) []v1alpha1.ContainerImage {
-	seen := map[string]string{}
-	for i := range pods {
-		for _, c := range pods[i].Status.ContainerStatuses {
-			digest := pulled(&pods[i], c.Name)
-			if digest == "" {
-				continue
-			}
-			if was, ok := seen[c.Name]; ok && was != digest {
-				digest = ""
-			}
-			seen[c.Name] = digest
-		}
-	}
-	out := make([]v1alpha1.ContainerImage, len(images))
-	for i, image := range images {
-		out[i] = image
+	out := slices.Clone(images)
+	for i := range out {
 		if out[i].Digest == "" {
-			out[i].Digest = seen[image.Container]
+			out[i].Digest = sameDigest(pods, out[i].Container)
 		}
 	}
 	return out
+}
+
+// sameDigest is the digest of a container in all pods that report one; empty when they differ.
+func sameDigest(pods []corev1.Pod, container string) string {
+	same := ""
+	for i := range pods {
+		digest := pulled(&pods[i], container)
+		if same == "" {
+			same = digest
+		}
+		if digest != "" && digest != same {
+			return ""
+		}
+	}
+	return same
 }
 
 // MovedImage says which image of the candidate is not the same in all of its pods, or no

@@ -26,16 +26,19 @@ func HPAWarning(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
 	if len(named) == 0 {
 		return ""
 	}
-	more := ""
-	if extra := len(named) - maxWarned; extra > 0 {
-		more = fmt.Sprintf(" and %d more", extra)
-		named = named[:maxWarned]
-	}
-	return fmt.Sprintf("HorizontalPodAutoscaler %s scales on %s%s, which does not fall when pods are added: with a full-size canary beside stable it may scale both to its maximum of %d pods; set spec.promotion.mode to Native, or scale on another metric",
-		hpa.Name, strings.Join(named, ", "), more, hpa.Spec.MaxReplicas)
+	return fmt.Sprintf("HorizontalPodAutoscaler %s scales on %s, which does not fall when pods are added: with a full-size canary beside stable it may scale both to its maximum of %d pods; set spec.promotion.mode to Native, or scale on another metric",
+		hpa.Name, firstOf(named), hpa.Spec.MaxReplicas)
 }
 
 const maxWarned = 3
+
+// firstOf is the first names of a list, and how many more there are.
+func firstOf(named []string) string {
+	if extra := len(named) - maxWarned; extra > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(named[:maxWarned], ", "), extra)
+	}
+	return strings.Join(named, ", ")
+}
 
 // runsAway names a metric that does not fall when pods are added.
 func runsAway(metric autoscalingv2.MetricSpec) string {
