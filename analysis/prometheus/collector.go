@@ -86,9 +86,7 @@ func denoised(v float64) float64 {
 
 // isCount reports whether a value can be that of a gauge of something used, or of a counter if it
 // is not above analysis.MaxCount.
-func isCount(v float64) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && denoised(v) >= 0
-}
+func isCount(v float64) bool { return v >= -noise && !math.IsInf(v, 1) }
 
 // set stores the value of a series, or says why the series cannot be used. A value that cannot
 // be is stored too, and makes the sample unusable.
