@@ -132,13 +132,15 @@ func (p EProcess) continues(alternatives int) bool {
 	return p.Looks > 0 && len(p.LogBets) == alternatives
 }
 
-// maxCount is the largest number of requests that a float64 holds exactly.
-const maxCount = 1 << 53
+// MaxCount is the largest number of requests that a float64 holds exactly. A counter that was
+// decreased below 0 is above it (2^64), and one such number in the sums of a run would be there
+// until its end.
+const MaxCount = 1 << 53
 
 // sound reports whether the counts are valid: exact, and with no more bad requests than
 // requests.
 func (c Counts) sound() bool {
-	return !bad(c.Total) && !bad(c.Bad) && c.Bad <= c.Total && c.Total <= maxCount
+	return !bad(c.Total) && !bad(c.Bad) && c.Bad <= c.Total && c.Total <= MaxCount
 }
 
 // decreased reports whether a difference of sums is that of another ledger, or of a damaged

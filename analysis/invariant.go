@@ -12,10 +12,8 @@ func JudgeInvariant(p Poll, readyPods int) Verdict {
 	exercised := 0
 	for _, c := range p.Canary {
 		if c.Unusable != "" || bad(c.Total) || bad(c.Bad) {
-			if !bad(c.Bad) && c.Bad <= maxCount {
-				// Violations are known although the checks are not.
-				sum.Bad += c.Bad
-			}
+			// Violations are known although the checks are not.
+			sum.Bad += c.KnownBad()
 			continue
 		}
 		sum = sum.Add(c.Counts)

@@ -149,6 +149,15 @@ func (c Counts) rounded() Counts { return Counts{c.Total, min(max(0, c.Bad), c.T
 
 func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) || v < 0 }
 
+// KnownBad is the bad requests where a counter can have that number, whatever the Fault of the
+// others; 0 otherwise.
+func (c PodCounter) KnownBad() float64 {
+	if bad(c.Bad) || c.Bad > MaxCount {
+		return 0
+	}
+	return c.Bad
+}
+
 // Advance returns the ledger after a poll. from is when the present stage began. The
 // receiver is not changed.
 //

@@ -175,7 +175,7 @@ func (r Regression) Observe(s RegressionState, l Ledger) RegressionState {
 	s.Sustained = r.sustainedRule()
 	if s.Unobserved.Apart != (Counts{}) || s.Trail.Rule != r.rule() && !s.empty() {
 		at, fresh := l.EvaluatedAt.UnixMilli(), r.Quality.freshness().Milliseconds()
-		s.Shift = s.Shift.settles(s.Trail.least(s.Relative, at-fresh), at, fresh)
+		s.Shift = s.Shift.settles(s.Trail, s.Relative, at, fresh)
 	}
 	s.Trail = s.Trail.under(r.rule(), s.Evidence)
 	s.Trail, s.Evidence = s.Trail.follow(s.Evidence, s.Shift.compared(l), r.weight(s, l), *s.Unobserved)

@@ -72,13 +72,15 @@ func (f Shift) follow(t Trail, l Ledger, weight int) Shift {
 	return f
 }
 
-// settles notes the relative evidence before a look that the trail settles. What was noted more
-// than fresh milliseconds before matters to no later shift.
-func (f Shift) settles(before EProcess, at, fresh int64) Shift {
+// settles notes the least that each bet of a trail's relative evidence was in the last fresh
+// milliseconds, because the trail settles its looks now. What was noted before that time matters
+// to no later shift.
+func (f Shift) settles(t Trail, relative EProcess, at, fresh int64) Shift {
+	least := t.least(relative, at-fresh)
 	if f.Least != nil && f.LeastAt > at-fresh {
-		before = before.atMost(*f.Least)
+		least = least.atMost(*f.Least)
 	}
-	f.Least, f.LeastAt = &before, at
+	f.Least, f.LeastAt = &least, at
 	return f
 }
 

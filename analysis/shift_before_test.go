@@ -18,11 +18,7 @@ func TestAnIncidentThatEndsWithAChangeOfWeightIsNoEvidence(t *testing.T) {
 	var s RegressionState
 	most := 0.0
 	for _, l := range raised(of(25, 45), of(25, 5)) {
-		r := grown(50)
-		if l.EvaluatedAt.After(at(raisedAt)) {
-			r = grown(90)
-		}
-		s = r.Observe(s, l)
+		s = atWeight(l, 50, 90).Observe(s, l)
 		most = max(most, s.Relative.LogE())
 	}
 	if threshold := grown(90).threshold(); most >= threshold {
@@ -56,12 +52,8 @@ func TestWhatOfTheCandidateAShiftLeavesOut(t *testing.T) {
 	var s RegressionState
 	var before EProcess
 	for _, l := range all {
-		weight := 5
-		if l.EvaluatedAt.After(at(raisedAt)) {
-			weight = 90
-		}
 		was := s.Relative
-		s = grown(weight).Observe(s, l)
+		s = atWeight(l, 5, 90).Observe(s, l)
 		if l.EvaluatedAt.Equal(at(615)) {
 			before = was
 			if got, high := s.Relative.LogE(), was.LogE(); got >= high-5 {
@@ -95,20 +87,11 @@ func TestAnIncidentThatEndsShortlyAfterAChangeOfWeightIsNoEvidence(t *testing.T)
 		return []pace{{0, before, 0}, {600, before, 1}, {raisedAt, after, 1}, {612, after, 0.005}}
 	}
 	var s RegressionState
-	var l Ledger
-	for now := 15; now <= 900; now += 15 {
-		weight, from := 50, start
-		if now > raisedAt {
-			weight, from = 95, at(raisedAt)
-		}
-		l = l.Advance(Poll{
-			EvaluatedAt: at(now),
-			Canary:      []PodCounter{sampled("c", of(500, 950), now, 7)},
-			Stable:      []PodCounter{sampled("s", of(500, 50), now, 13)},
-		}, from)
-		s = grown(weight).Observe(s, l)
-		if e, enough := s.Relative.LogE(), grown(weight).threshold(); e >= enough {
-			t.Fatalf("at %d s the relative evidence is e^%.1f for a candidate that is never worse than stable, %.1f is sufficient", now, e, enough)
+	for _, l := range raisedOnePod(of(500, 950), of(500, 50)) {
+		r := atWeight(l, 50, 95)
+		s = r.Observe(s, l)
+		if e, enough := s.Relative.LogE(), r.threshold(); e >= enough {
+			t.Fatalf("at %s the relative evidence is e^%.1f for a candidate that is never worse than stable, %.1f is sufficient", l.EvaluatedAt, e, enough)
 		}
 	}
 	if want := at(613).UnixMilli(); s.Shift.Until != want {

@@ -16,28 +16,19 @@ func TestPollsThatAreSkippedAfterAChangeOfWeight(t *testing.T) {
 	for name, until := range map[string]int{"none": 600, "the first": 615, "the first two": 630, "for longer than a sample is fresh": 690} {
 		t.Run(name, func(t *testing.T) {
 			var s, seen RegressionState
-			var l Ledger
-			for now := 15; now <= 900; now += 15 {
-				weight, from := 50, start
-				if now > raisedAt {
-					weight, from = 95, at(raisedAt)
-				}
-				l = l.Advance(Poll{
-					EvaluatedAt: at(now),
-					Canary:      []PodCounter{sampled("c", of(500, 950), now, 7)},
-					Stable:      []PodCounter{sampled("s", of(500, 50), now, 13)},
-				}, from)
-				seen = grown(weight).Observe(seen, l)
-				if now > raisedAt && now <= until {
-					s = grown(weight).Skip(grown(weight).Skip(s, l), l)
+			for _, l := range raisedOnePod(of(500, 950), of(500, 50)) {
+				r, now := atWeight(l, 50, 95), l.EvaluatedAt
+				seen = r.Observe(seen, l)
+				if now.After(at(raisedAt)) && !now.After(at(until)) {
+					s = r.Skip(r.Skip(s, l), l)
 					continue
 				}
-				s = grown(weight).Observe(s, l)
-				if e, enough := s.Relative.LogE(), grown(weight).threshold(); e >= enough {
-					t.Fatalf("at %d s the relative evidence is e^%.1f for a candidate that is never worse than stable, %.1f is sufficient", now, e, enough)
+				s = r.Observe(s, l)
+				if e, enough := s.Relative.LogE(), r.threshold(); e >= enough {
+					t.Fatalf("at %s the relative evidence is e^%.1f for a candidate that is never worse than stable, %.1f is sufficient", now, e, enough)
 				}
 				if diff := cmp.Diff(s.Evidence, s.Trail.Recompute()); diff != "" {
-					t.Fatalf("at %d s the trail gives another evidence (-kept +computed):\n%s", now, diff)
+					t.Fatalf("at %s the trail gives another evidence (-kept +computed):\n%s", now, diff)
 				}
 			}
 			// Looks that there were not have settled nothing.

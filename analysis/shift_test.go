@@ -37,19 +37,42 @@ const raisedAt = 606
 // raised are the ledgers of polls every 15 s of two canary and two stable pods, scraped at
 // seconds 5, 10, 8 and 1 of each interval.
 func raised(canary, stable []pace) []Ledger {
+	return raisedOf(func(now int) Poll {
+		return Poll{
+			Canary: []PodCounter{sampled("a", canary, now, 5), sampled("b", canary, now, 10)},
+			Stable: []PodCounter{sampled("s", stable, now, 8), sampled("t", stable, now, 1)},
+		}
+	})
+}
+
+// raisedOnePod is raised for one pod of each version, scraped at seconds 7 and 13 of each interval:
+// stable's last scrape from before the change ends when the candidate's first from after it lasts.
+func raisedOnePod(canary, stable []pace) []Ledger {
+	return raisedOf(func(now int) Poll {
+		return Poll{Canary: []PodCounter{sampled("c", canary, now, 7)}, Stable: []PodCounter{sampled("s", stable, now, 13)}}
+	})
+}
+
+func raisedOf(poll func(now int) Poll) []Ledger {
 	out := []Ledger{{}}
 	for now := 15; now <= 900; now += 15 {
 		from := start
 		if now > raisedAt {
 			from = at(raisedAt)
 		}
-		out = append(out, out[len(out)-1].Advance(Poll{
-			EvaluatedAt: at(now),
-			Canary:      []PodCounter{sampled("a", canary, now, 5), sampled("b", canary, now, 10)},
-			Stable:      []PodCounter{sampled("s", stable, now, 8), sampled("t", stable, now, 1)},
-		}, from))
+		p := poll(now)
+		p.EvaluatedAt = at(now)
+		out = append(out, out[len(out)-1].Advance(p, from))
 	}
 	return out[1:]
+}
+
+// atWeight is the rule at a ledger of raised, with the weights before and after the change.
+func atWeight(l Ledger, before, after int) Regression {
+	if l.EvaluatedAt.After(at(raisedAt)) {
+		return grown(after)
+	}
+	return grown(before)
 }
 
 // With 100 requests/s, of which the candidate gets 5 % at first, an incident of both versions
@@ -80,10 +103,7 @@ func TestAFaultThatBeginsWithAChangeOfWeight(t *testing.T) {
 			var v Verdict
 			after := 0
 			for _, l := range raised(c.canary, c.stable) {
-				r := grown(5)
-				if l.EvaluatedAt.After(at(raisedAt)) {
-					r = grown(c.weight)
-				}
+				r := atWeight(l, 5, c.weight)
 				s = r.Observe(s, l)
 				if v = r.Judge(s, l); v.Outcome() == Fail {
 					after = int(l.EvaluatedAt.Sub(at(raisedAt)).Seconds())

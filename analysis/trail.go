@@ -132,19 +132,15 @@ func (t Trail) newest() int64 {
 }
 
 // shifted returns the trail and its evidence at the beginning of a shift (see Shift). Samples
-// may be fresh milliseconds old at a poll, so in that time before the shift the candidate's may
-// show what stable's will show only in scrapes that are compared with nothing. The relative
-// evidence is therefore lowered to the least that each of its bets had in that time, which a
-// supermartingale may always be. Looks that were settled before are not looked at one by one: the
-// shift before has their least.
-func (t Trail) shifted(e Evidence, now, fresh int64, before Shift) (Trail, Evidence) {
+// may be some time old at a poll, so in that time before the shift the candidate's may show what
+// stable's will show only in scrapes that are compared with nothing. The relative evidence is
+// therefore lowered to the least that each of its bets had in that time (see Shift.Least), which
+// a supermartingale may always be.
+func (t Trail) shifted(e Evidence, least EProcess) (Trail, Evidence) {
 	if e.empty() {
 		return t, e
 	}
-	if before.Least != nil && before.LeastAt > now-fresh {
-		e.Relative = e.Relative.atMost(*before.Least)
-	}
-	e.Relative = t.least(e.Relative, now-fresh)
+	e.Relative = least
 	e.Relative.Canary, e.Relative.Stable = t.counted()
 	return t.settled(e), e
 }

@@ -40,9 +40,8 @@ func (r Regression) Skip(s RegressionState, l Ledger) RegressionState {
 			// It leaves out everything since the newest look, so this too.
 			u.Apart = Counts{}
 			fresh := r.Quality.freshness().Milliseconds()
-			s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, at, fresh, before)
-			s.Shift.Least, s.Shift.LeastAt = nil, 0
-			s.Shift = s.Shift.settles(s.Relative, at, fresh)
+			s.Shift = s.Shift.settles(s.Trail, s.Relative, at, fresh)
+			s.Trail, s.Evidence = s.Trail.shifted(s.Evidence, *s.Shift.Least)
 		}
 		u.Apart = u.Apart.Add(s.Shift.apart(before)).Add(s.Shift.late(l))
 	}

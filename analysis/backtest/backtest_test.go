@@ -216,6 +216,18 @@ func TestLimitsAreNamed(t *testing.T) {
 	}
 }
 
+// A pod whose series are not those that were queried leaves a run without a verdict, and a release
+// too.
+func TestAFaultOfASeriesIsSaid(t *testing.T) {
+	twice := pods(from(10 * time.Minute))
+	p := newPast(t, append(twice, twice[3])...)
+	got, err := Run(t.Context(), p.client(t), releases(Window{noon, 30 * time.Minute}), nil)
+	if err != nil || got.UnusablePolls != 121 || got.IncompletePolls != 0 || got.Unjudged != 1 || got.Fired != 0 ||
+		!strings.Contains(got.Text(1), `121 polls could not be used: Malformed: the response has two series for pod "shop-old-ccccc" where one is expected.`) {
+		t.Errorf("%v\n%s", err, got.Text(1))
+	}
+}
+
 // A pod of stable's whose counters are no numbers is left out like one that was not scraped, and
 // the report says so. The regression of the candidate is found all the same.
 func TestAValueThatIsNoNumberIsSaid(t *testing.T) {

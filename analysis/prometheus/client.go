@@ -146,8 +146,7 @@ func (c *Client) Counts(ctx context.Context, tenant, query string, expected int,
 	}
 	defer done()
 	at := evaluationTime(clock)
-	pods := newCollector(at, min(expected, c.limits.series))
-	pods.destinations, pods.metrics = c.destinations, c.metrics
+	pods := c.collector(at, min(expected, c.limits.series))
 	answer, err := c.query(ctx, query, at, pods.take)
 	if err == nil {
 		pods.finish(&answer)

@@ -38,9 +38,11 @@ type collector struct {
 	metrics      metrics
 }
 
-func newCollector(at time.Time, expected int) *collector {
+// collector for responses to the client's queries, which are expected to have so many pods.
+func (c *Client) collector(at time.Time, expected int) *collector {
 	return &collector{
-		at: at, index: make(map[string]int, expected), faults: map[int]*QueryError{},
+		at: at, destinations: c.destinations, metrics: c.metrics,
+		index: make(map[string]int, expected), faults: map[int]*QueryError{},
 		pods: make([]Counter, 0, expected), within: make([]float64, 0, expected), seen: make([]kind, 0, expected),
 	}
 }
@@ -82,17 +84,9 @@ func denoised(v float64) float64 {
 	return whole + 0
 }
 
-// isCount reports whether a value can be that of a counter, or of a gauge of something used.
-func isCount(v float64) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && denoised(v) >= 0
-}
-
-// isCounter reports whether a value can be that of a counter. Above maxCounter it does not hold
-// each request: a counter that was decreased below 0 is there (2^64), and one such number in the
-// sums of a run would be there until its end.
-func isCounter(v float64) bool { return isCount(v) && v <= maxCounter }
-
-const maxCounter = 1 << 53
+// isCount reports whether a value can be that of a gauge of something used, or of a counter if it
+// is not above analysis.MaxCount.
+func isCount(v float64) bool { return v >= -noise && !math.IsInf(v, 1) }
 
 // set stores the value of a series, or says why the series cannot be used. A value that cannot
 // be is stored too, and makes the sample unusable.
@@ -107,7 +101,7 @@ func (c *collector) set(i int, k kind, r *sample) *QueryError {
 		return failed(analysis.Malformed, "the response has two series for pod %q where one is expected", r.pod)
 	}
 	c.seen[i] |= k
-	if counter := k != kindSampled && !ofLoad[string(r.kind)]; !isCount(r.value) || counter && !isCounter(r.value) {
+	if counter := k != kindSampled && !ofLoad[string(r.kind)]; !isCount(r.value) || counter && r.value > analysis.MaxCount {
 		c.unusable(i, whyUnusable(r.value), r.value, c.metrics.of(k))
 	}
 	switch k {

@@ -107,20 +107,27 @@ func TestLatencyOfNativeHistograms(t *testing.T) {
 			if pod := got.Counters[0]; pod.Total != tc.total || pod.Bad < tc.least || pod.Bad > tc.most || !pod.SampledAt.Equal(scraped) {
 				t.Errorf("%v bad of %v at %s; want %v to %v of %v", pod.Bad, pod.Total, pod.SampledAt, tc.least, tc.most, tc.total)
 			}
-			probe, err := prometheus.IndicatorProbe(i, shop)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found, err := c.Probe(t.Context(), "shop", probe, now)
-			if err != nil {
-				t.Fatal(err)
-			}
+			probe, found := probed(t, c, i, shop)
 			sight := found.Of(probe, "shop", "shop-1")
 			if sight.Total != tc.total || math.Abs(sight.Bad-got.Counters[0].Bad) > 1e-6 || sight.Scopes[0].Series == 0 || sight.Scopes[1].Series == 0 {
 				t.Errorf("the probe sees %+v", sight)
 			}
 		})
 	}
+}
+
+// probed is what the probe of an indicator finds.
+func probed(t *testing.T, c *prometheus.Client, of v1alpha1.Indicator, pods prometheus.Pods) (prometheus.Probe, prometheus.Sights) {
+	t.Helper()
+	probe, err := prometheus.IndicatorProbe(of, pods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := c.Probe(t.Context(), "shop", probe, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return probe, found
 }
 
 // TestRequestsOfNativeHistograms: the count of a histogram counts requests in either form.
@@ -147,13 +154,9 @@ func TestRequestsOfNativeHistograms(t *testing.T) {
 	if counts["shop-1-aaaaa"] != "128 of 256, true" || counts["shop-1-bbbbb"] != "4 of 14, true" {
 		t.Errorf("%v", counts)
 	}
-	probe, err := prometheus.IndicatorProbe(i, shop)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := c.Probe(t.Context(), "shop", probe, now)
-	if sight := found.Of(probe, "shop", "shop-1"); err != nil || sight.Total != 270 || sight.Bad != 132 || sight.Scopes[0].Series != 4 || sight.Scopes[1].With[0] != 4 {
-		t.Errorf("the probe sees %+v, %v", sight, err)
+	probe, found := probed(t, c, i, shop)
+	if sight := found.Of(probe, "shop", "shop-1"); sight.Total != 270 || sight.Bad != 132 || sight.Scopes[0].Series != 4 || sight.Scopes[1].With[0] != 4 {
+		t.Errorf("the probe sees %+v", sight)
 	}
 }
 
@@ -168,14 +171,7 @@ func TestNativeHistogramsOfADestination(t *testing.T) {
 		Histograms: v1alpha1.HistogramsNative, Latency: &v1alpha1.LatencyIndicator{Histogram: "seconds", Matchers: []v1alpha1.Matcher{{Name: "code", Op: "=~", Value: "2.."}}}}
 	i.Latency.Threshold.Duration = 500 * time.Millisecond
 	c := clientOf(t, e).Reading(i)
-	probe, err := prometheus.IndicatorProbe(i, run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := c.Probe(t.Context(), "shop", probe, now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	probe, found := probed(t, c, i, run)
 	if sight := found.Of(probe, "shop", "web-canary"); !probe.Scopes[0].OfDestination || sight.Scopes[0].Series != 1 || probe.Scopes[0].Missing(sight.Scopes[0]) != 0 {
 		t.Errorf("without a label of its matcher the probe sees %+v", sight)
 	}

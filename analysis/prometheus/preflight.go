@@ -60,10 +60,10 @@ func shareOf(i v1alpha1.Indicator, mine []string, window string) (string, error)
 	}
 }
 
-// sumOf adds up what can be counted: one pod's NaN must not hide the others. When nothing can be,
-// it is NaN, not none.
+// sumOf adds up what can be counted: one pod's NaN, or its counter that was decreased below 0, must
+// not hide the others. When nothing can be, it is what they say, such as NaN, and not none.
 func sumOf(increase string) string {
-	return "(sum(" + increase + " < Inf) or sum(" + increase + "))"
+	return "(sum(" + increase + " " + ofCounter + ") or sum(" + increase + "))"
 }
 
 // allVersions are the matchers of all versions of a Deployment.

@@ -217,13 +217,16 @@ type counted struct {
 	gauge            bool
 }
 
+// ofCounter selects values that a counter can have, of those that are not negative.
+var ofCounter = "<= " + strconv.Itoa(analysis.MaxCount)
+
 // unusableKind is that of series with a value that no counter has.
 const unusableKind = "unusable"
 
 // usable selects what has a finite value that is not negative but for noise, and of counters not
-// above maxCounter, and unusable all else.
+// above analysis.MaxCount, and unusable all else.
 func (c counted) usable() string {
-	most := "<= " + strconv.Itoa(maxCounter)
+	most := ofCounter
 	if c.gauge {
 		most = "< Inf"
 	}

@@ -75,8 +75,7 @@ func (c *Client) CountsOver(ctx context.Context, tenant, query string, times Tim
 			return failed(analysis.ClockSkew, "the response has another evaluation time than the query")
 		}
 		if collectors[i] == nil {
-			collectors[i] = newCollector(times.At(i), 0)
-			collectors[i].metrics = c.metrics
+			collectors[i] = c.collector(times.At(i), 0)
 		}
 		return collectors[i].take(r)
 	}

@@ -38,7 +38,7 @@ func AddTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysi
 	}
 	pod := &pods[len(pods)-1]
 	if fault := cmp.Or(pod.Fault(), target.Fault()); fault != "" {
-		pod.Unusable, pod.Bad = fault, known(pod.Bad)+known(target.Bad)
+		pod.Unusable, pod.Bad = fault, pod.KnownBad()+target.KnownBad()
 		return pods
 	}
 	pod.Counts = pod.Add(target.Counts)
@@ -46,12 +46,4 @@ func AddTarget(pods []analysis.PodCounter, target analysis.PodCounter) []analysi
 		pod.SampledAt = target.SampledAt
 	}
 	return pods
-}
-
-// known is a count that can be used; 0 otherwise.
-func known(v float64) float64 {
-	if !isCounter(v) {
-		return 0
-	}
-	return v
 }

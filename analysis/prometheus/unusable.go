@@ -44,11 +44,12 @@ func (c *Client) Unusable(ctx context.Context, tenant string, probe Probe, clock
 			return nil
 		}
 		first = name
+		metric := c.metrics.of(kinds[string(r.kind)])
 		if r.histogram {
-			example = reports(c.destinations, name, "a native histogram for %s: use a classic histogram or a counter", c.metrics.of(kinds[string(r.kind)]))
-			return nil
+			example = reports(c.destinations, name, "a native histogram for %s: use a classic histogram or a counter", metric)
+		} else {
+			example = reports(c.destinations, name, whyUnusable(r.value), r.value, metric)
 		}
-		example = reports(c.destinations, name, whyUnusable(r.value), r.value, c.metrics.of(kinds[string(r.kind)]))
 		return nil
 	})
 	return example, err

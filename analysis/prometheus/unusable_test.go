@@ -107,14 +107,7 @@ func TestOneBrokenPod(t *testing.T) {
 			case tc.odd == "" && there && (b.Total != tc.total || math.Abs(b.Bad-tc.bad) > 1e-6):
 				t.Errorf("the pod has %v of %v, want %v of %v", b.Bad, b.Total, tc.bad, tc.total)
 			}
-			probe, err := prometheus.IndicatorProbe(tc.of, shop)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found, err := c.Probe(t.Context(), "shop", probe, now)
-			if err != nil {
-				t.Fatal(err)
-			}
+			probe, found := probed(t, c, tc.of, shop)
 			sight := found.Of(probe, "shop", "shop-1")
 			example, err := c.Unusable(t.Context(), "shop", probe, now)
 			if err != nil || example != tc.odd || (sight.Unusable > 0) != (tc.odd != "") {
@@ -173,14 +166,7 @@ func TestABrokenGateway(t *testing.T) {
 	if ok || v.Reason != analysis.PartialCoverage || v.Message != want+"; the samples of 1 of the candidate's 1 series cannot be used" {
 		t.Errorf("%v %s %q", ok, v.Reason, v.Message)
 	}
-	probe, err := prometheus.IndicatorProbe(of, run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := c.Probe(t.Context(), "shop", probe, now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	probe, found := probed(t, c, of, run)
 	if sight := found.Of(probe, "shop", "web-canary"); sight.Unusable != 1 || sight.Total != 0 {
 		t.Errorf("the canary: %+v", sight)
 	}
@@ -195,19 +181,29 @@ func TestABrokenGateway(t *testing.T) {
 // TestABrokenPodInThePreflight: it neither keeps a run from starting nor hides an alert; and what
 // is no number on all pods is not taken for no errors.
 func TestABrokenPodInThePreflight(t *testing.T) {
+	isNaN := func(time.Time) float64 { return math.NaN() }
+	// A counter that is 2^64 in one of its scrapes.
+	below0 := func(at time.Time) float64 {
+		if scraped.Sub(at) == time.Minute {
+			return 1 << 64
+		}
+		return 1
+	}
 	query, err := prometheus.SharesQuery(byCode, prometheus.Pods{Namespace: "shop"}, "web", 30*24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
 		broken map[string]string
+		says   func(at time.Time) float64
 		want   float64
 		fails  analysis.Reason
 	}{
-		"none":                  {nil, 0.2, ""},
-		"one pod":               {map[string]string{"web-abc123-bbbbb": "200 500"}, 0.2, ""},
-		"bad on all pods":       {map[string]string{"web-abc123-aaaaa": "500", "web-abc123-bbbbb": "500"}, 0, analysis.NoTraffic},
-		"everything everywhere": {map[string]string{"web-abc123-aaaaa": "200 500", "web-abc123-bbbbb": "200 500"}, 0, analysis.NoTraffic},
+		"none":                  {nil, isNaN, 0.2, ""},
+		"one pod":               {map[string]string{"web-abc123-bbbbb": "200 500"}, isNaN, 0.2, ""},
+		"bad on all pods":       {map[string]string{"web-abc123-aaaaa": "500", "web-abc123-bbbbb": "500"}, isNaN, 0, analysis.NoTraffic},
+		"everything everywhere": {map[string]string{"web-abc123-aaaaa": "200 500", "web-abc123-bbbbb": "200 500"}, isNaN, 0, analysis.NoTraffic},
+		"one pod below 0":       {map[string]string{"web-abc123-bbbbb": "200 500"}, below0, 0.2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := enginetest.New(scraped)
@@ -217,7 +213,7 @@ func TestABrokenPodInThePreflight(t *testing.T) {
 					labels["code"] = code
 					e.Series("requests_total", labels, 300, 15*time.Second, func(at time.Time) float64 {
 						if strings.Contains(tc.broken[pod], code) {
-							return math.NaN()
+							return tc.says(at)
 						}
 						return perSecond * (3600*10 - scraped.Sub(at).Seconds())
 					})

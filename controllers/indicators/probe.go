@@ -230,14 +230,14 @@ func worstOf(wrong []finding) (rollouts []string) {
 
 // worse is the worse one of two, with what both have counted, and what is left out of the first.
 func worse(a, b finding) finding {
-	sum, left := a.counts.Add(b.counts), a
-	if a.left == "" {
-		left = finding{left: b.left, leftIn: b.rollout}
+	sum, left, leftIn := a.counts.Add(b.counts), a.left, a.leftIn
+	if left == "" {
+		left, leftIn = b.left, b.rollout
 	}
 	if b.rank() > a.rank() {
 		a = b
 	}
-	a.counts, a.left, a.leftIn = sum, left.left, left.leftIn
+	a.counts, a.left, a.leftIn = sum, left, leftIn
 	return a
 }
 

@@ -153,14 +153,8 @@ func tenantOf(part []waitingProbe) string {
 // bounds of buckets, and a series that cannot be used, of these pods alone: the query that was
 // shared is about others too. Without an answer the message lacks them.
 func (p *Prober) nameOthers(ctx context.Context, client *prometheus.Client, of Measure, scopes []analysis.Scope, pods prometheus.Pods, sight *analysis.Sight) {
-	lacks := func(i int) bool {
-		return sight.LacksBucket(scopes, i) || scopes[i].Missing(sight.Scopes[i]) >= 0
-	}
-	first := 0
-	for first < len(sight.Scopes) && !lacks(first) {
-		first++
-	}
-	if first == len(sight.Scopes) && sight.Unusable == 0 {
+	lacking := firstLacking(scopes, *sight)
+	if lacking < 0 && sight.Unusable == 0 {
 		return
 	}
 	probe, err := of.probe(pods)
@@ -171,15 +165,25 @@ func (p *Prober) nameOthers(ctx context.Context, client *prometheus.Client, of M
 		sight.Example, err = client.Unusable(ctx, pods.Namespace, probe, p.Clock.Now)
 		CountQuery(err)
 	}
-	if first == len(sight.Scopes) {
+	switch {
+	case lacking < 0:
 		return
-	}
-	if sight.LacksBucket(scopes, first) {
-		sight.Scopes[first].Names, err = client.Bounds(ctx, pods.Namespace, probe, p.Clock.Now)
-	} else {
-		sight.Scopes[first].Names, err = client.LabelNames(ctx, pods.Namespace, probe, first, p.Clock.Now)
+	case sight.LacksBucket(scopes, lacking):
+		sight.Scopes[lacking].Names, err = client.Bounds(ctx, pods.Namespace, probe, p.Clock.Now)
+	default:
+		sight.Scopes[lacking].Names, err = client.LabelNames(ctx, pods.Namespace, probe, lacking, p.Clock.Now)
 	}
 	CountQuery(err)
+}
+
+// firstLacking is the index of the first scope whose series lack a label or a bucket; -1 for none.
+func firstLacking(scopes []analysis.Scope, sight analysis.Sight) int {
+	for i := range sight.Scopes {
+		if sight.LacksBucket(scopes, i) || scopes[i].Missing(sight.Scopes[i]) >= 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 // nobody stands for the pods of a version.

@@ -20,7 +20,7 @@ var packages = []string{
 var notMessages = map[string]string{
 	"quantile(0.1,count_over_time(%[1]s[%[2]s]) and %[1]s offset %[2]s)": "PromQL",
 	" or vector(0)) / ":                  "PromQL",
-	" < Inf) or sum(":                    "PromQL",
+	") or sum(":                          "PromQL",
 	") or sum ":                          "PromQL",
 	"the probe has no such scope":        "a mistake in Belay, in front of nobody",
 	"record what the indicators see":     "in front of another error",
