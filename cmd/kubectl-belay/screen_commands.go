@@ -99,20 +99,31 @@ func (p *painter) commands(label cell, indent int, commands []command) {
 
 // barred says who may give the commands that the person may not.
 func (p *painter) barred(label cell, indent int, barred []view.Barred) {
-	for len(barred) > 0 {
-		roles, commands := barred[0].Roles, []string(nil)
-		barred = slices.DeleteFunc(slices.Clone(barred), func(b view.Barred) bool {
-			same := slices.Equal(b.Roles, roles)
-			if same {
-				commands = append(commands, b.Command)
-			}
-			return same
-		})
-		who := "a cluster administrator"
-		if len(roles) > 0 {
-			who = "somebody with the role " + oneOf(roles)
-		}
-		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", oneOf(commands), who), plain})
+	for _, one := range whoMayGive(barred) {
+		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", oneOf(one.commands), one.who), plain})
 		label = cell{}
 	}
+}
+
+// givers are people who may give some commands, to be asked for them.
+type givers struct {
+	commands []string
+	who      string
+}
+
+// whoMayGive puts commands together that the same people may give.
+func whoMayGive(barred []view.Barred) []givers {
+	var out []givers
+	for _, b := range barred {
+		who := "a cluster administrator"
+		if len(b.Roles) > 0 {
+			who = "somebody with the role " + oneOf(b.Roles)
+		}
+		at := slices.IndexFunc(out, func(one givers) bool { return one.who == who })
+		if at < 0 {
+			at, out = len(out), append(out, givers{who: who})
+		}
+		out[at].commands = append(out[at].commands, b.Command)
+	}
+	return out
 }
