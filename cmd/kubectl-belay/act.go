@@ -115,19 +115,19 @@ type target struct {
 }
 
 // misses says why the Rollout is not where the person means; nil when it is.
-func (t target) misses(r *v1alpha1.Rollout, command string) error {
+func (t target) misses(at terminal, r *v1alpha1.Rollout, command string) error {
 	s := &r.Status
 	if s.Step == nil || s.Candidate == nil {
 		return nil
 	}
-	at := s.Step.Index + 1
-	line := fmt.Sprintf("kubectl belay %s %s -n %s --step %d --revision %s", command, shellWord(r.Name), shellWord(r.Namespace), at, view.Text(s.Candidate.Revision, 64))
-	switch is := fmt.Sprintf("%s is in step %d", view.Tag(s.Candidate), at); {
+	step := s.Step.Index + 1
+	switch is := fmt.Sprintf("%s is in step %d", view.Tag(s.Candidate), step); {
 	case t.step == 0:
-		return usage(errors.New("--step is missing: " + is + ". If that is the one you have looked at: " + line))
+		line := at.toPaste(command, r.Name, r.Namespace, fmt.Sprintf("--step %d", step), "--revision "+view.Text(s.Candidate.Revision, 64))
+		return usage(fmt.Errorf("--step is missing: %s. If that is the one you have looked at: %s", is, line))
 	case t.revision != "" && t.revision != s.Candidate.Revision:
 		return exit{exitNo, fmt.Sprintf("Not given: it is for revision %q, and the candidate is %s. Look at that with kubectl belay status.", view.Text(t.revision, 64), view.Text(s.Candidate.Revision, 64))}
-	case t.step != at:
+	case t.step != step:
 		return exit{exitNo, fmt.Sprintf("Not given: it is for step %d, and %s. Look at that with kubectl belay status.", t.step, is)}
 	default:
 		return nil
@@ -173,7 +173,7 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 			return exit{exitNo, why}
 		}
 		if o.action.OfStep() {
-			if err := at.misses(rollout, cmd.Name()); err != nil {
+			if err := at.misses(a.pasted(), rollout, cmd.Name()); err != nil {
 				return err
 			}
 		}

@@ -85,7 +85,7 @@ func TestAStepHasToBeNamed(t *testing.T) {
 		"the next one":                 {target{step: 3}, "Not given: it is for step 3, and 2 is in step 2."},
 		"the step of another revision": {target{step: 2, revision: "aaa"}, `Not given: it is for revision "aaa", and the candidate is bbb.`},
 	} {
-		err := c.at.misses(r, "skip")
+		err := c.at.misses(terminal{}, r, "skip")
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v, want %q", name, err, c.says)
 		}

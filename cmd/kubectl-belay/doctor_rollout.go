@@ -330,9 +330,9 @@ func (e *examination) runsOf(ctx context.Context, r *v1alpha1.Rollout) error {
 	return nil
 }
 
-// rights notes which commands the person may give.
+// rights notes which commands the person may give, and who may give the others.
 func (e *examination) rights(ctx context.Context, r *v1alpha1.Rollout) error {
-	lacks, err := e.lacks(ctx, r)
+	allowed, err := e.allowed(ctx, r)
 	if apierrors.IsForbidden(err) {
 		e.note("Which commands you may give is not known: you may not ask for your rights.")
 		return nil
@@ -341,20 +341,25 @@ func (e *examination) rights(ctx context.Context, r *v1alpha1.Rollout) error {
 		return err
 	}
 	var may, mayNot []string
+	var barred []view.Barred
 	for _, c := range needsOf(r) {
 		var missing []string
-		for _, one := range lacks[c.command] {
+		for _, one := range c.lacks(r, allowed) {
 			missing = append(missing, one.verb+" "+one.resource)
 		}
 		if len(missing) == 0 {
 			may = append(may, c.command)
-		} else {
-			mayNot = append(mayNot, fmt.Sprintf("%s (lacks %s)", c.command, strings.Join(missing, ", ")))
+			continue
 		}
+		mayNot = append(mayNot, fmt.Sprintf("%s (lacks %s)", c.command, strings.Join(missing, ", ")))
+		barred = append(barred, c.barred(r))
 	}
 	e.note("You may give: %s.", orDash(strings.Join(may, ", ")))
 	if len(mayNot) > 0 {
 		e.note("You may not give: %s. Roles: docs/security.md.", strings.Join(mayNot, ", "))
+	}
+	for _, one := range whoMayGive(barred) {
+		e.note("For %s ask %s.", oneOf(one.commands), one.who)
 	}
 	return nil
 }

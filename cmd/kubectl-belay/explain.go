@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -146,15 +147,7 @@ func rolesWith(verb, group, resource string) (names []string) {
 			names = []string{"view", "edit", "admin"}
 		}
 	}
-	objects, err := config.Objects("rbac")
-	if err != nil {
-		return names
-	}
-	for _, object := range objects {
-		role := &rbacv1.ClusterRole{}
-		if object.GetKind() != "ClusterRole" || object.GetName() == controllerName || object.GetName() == probeRole || runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, role) != nil {
-			continue
-		}
+	for _, role := range rolesForPeople() {
 		if !slices.ContainsFunc(role.Rules, func(rule rbacv1.PolicyRule) bool {
 			return slices.Contains(rule.APIGroups, group) && slices.Contains(rule.Resources, resource) && slices.Contains(rule.Verbs, verb)
 		}) {
@@ -174,6 +167,22 @@ func rolesWith(verb, group, resource string) (names []string) {
 	}
 	return names
 }
+
+// rolesForPeople are those of config/rbac that no account of Belay's has. They are read once: a
+// screen asks for them with each command that it does not offer.
+var rolesForPeople = sync.OnceValue(func() (roles []rbacv1.ClusterRole) {
+	objects, err := config.Objects("rbac")
+	if err != nil {
+		return nil
+	}
+	for _, object := range objects {
+		var role rbacv1.ClusterRole
+		if object.GetKind() == "ClusterRole" && object.GetName() != controllerName && object.GetName() != probeRole && runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &role) == nil {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+})
 
 // listed joins words as a sentence does.
 func listed(words []string) string { return series(words, "and") }

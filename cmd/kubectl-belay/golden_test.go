@@ -168,8 +168,8 @@ func TestGoldenBarred(t *testing.T) {
 		q := answer(in.Rollout, may)
 		for _, width := range []int{80, 140} {
 			screen, account := view.Rollout(in), view.Explain(ended)
-			screen.Actions, screen.Barred = q.part(screen.Actions)
-			account.Actions, account.Barred = q.part(account.Actions)
+			screen.Actions, screen.Barred = q.part(in.Rollout, screen.Actions)
+			account.Actions, account.Barred = q.part(in.Rollout, account.Actions)
 			golden(t, fmt.Sprintf("%s.status.%d.txt", who, width), statusScreen(terminal{width: width}, screen, in.Now, nil), width)
 			golden(t, fmt.Sprintf("%s.why.%d.txt", who, width), whyScreen(terminal{width: width}, account, ended.Now), width)
 		}

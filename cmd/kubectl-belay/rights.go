@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,21 +19,47 @@ import (
 // right is a verb on one object in a Rollout's namespace.
 type right struct{ verb, group, resource, name string }
 
-// needs is a command that acts, and the rights that it takes.
+// needs is a command that acts, and the rights that it takes: docs/cli.md#rights has the same
+// table.
 type needs struct {
 	command string
 	rights  []right
+	// inRun are those that it takes beside them while a run is in progress.
+	inRun []right
 }
 
+// now are the rights that the command takes while the Rollout is as it is.
+func (n needs) now(r *v1alpha1.Rollout) []right {
+	if r.Status.Phase.InRun() {
+		return slices.Concat(n.rights, n.inRun)
+	}
+	return n.rights
+}
+
+// lacks are those that the person does not have.
+func (n needs) lacks(r *v1alpha1.Rollout, allowed map[right]bool) []right {
+	return slices.DeleteFunc(slices.Clone(n.now(r)), func(one right) bool { return allowed[one] })
+}
+
+// barred is the command for somebody who lacks a right of it: who is asked to give it in their
+// place needs all of its rights.
+func (n needs) barred(r *v1alpha1.Rollout) view.Barred {
+	return view.Barred{Command: n.command, Roles: rolesWithAll(n.now(r))}
+}
+
+// needsOf are the commands that act on a Rollout. Who is asked for one has read the Rollout. That
+// rollback lists ReplicaSets for a version that no run has any more is not among its rights: most
+// versions need none.
 func needsOf(r *v1alpha1.Rollout) []needs {
 	own := func(verb string) right { return right{verb, v1alpha1.GroupVersion.Group, "rollouts", r.Name} }
-	deployment := func(verb string) right { return right{verb, "apps", "deployments", r.Spec.WorkloadRef.Name} }
+	deployment := []right{{"get", "apps", "deployments", r.Spec.WorkloadRef.Name}, {"patch", "apps", "deployments", r.Spec.WorkloadRef.Name}}
 	var out []needs
 	for _, command := range []string{"abort", "pause", "resume", "promote", "skip", "approve", "retry"} {
-		out = append(out, needs{command, []right{own("patch"), own(command)}})
+		out = append(out, needs{command: command, rights: []right{own("patch"), own(command)}})
 	}
-	return append(out, needs{"rollback", []right{deployment("get"), deployment("patch")}},
-		needs{"bypass", []right{own("bypass"), deployment("get"), deployment("patch")}})
+	return append(out,
+		needs{command: "rollback", rights: append(slices.Clone(deployment), right{"list", v1alpha1.GroupVersion.Group, "rolloutruns", ""})},
+		needs{command: "bypass", rights: append([]right{own("bypass")}, deployment...), inRun: []right{{"list", "", "services", ""}, {"patch", "", "services", ""}}})
 }
 
 // may asks the API server whether the person may do something.
@@ -46,17 +73,16 @@ func (s *session) may(ctx context.Context, verb, group, resource, namespace, nam
 	return review.Status.Allowed, nil
 }
 
-// lacks are the rights that the person does not have, of each command that acts on a Rollout.
-// It asks for all of them at the same time.
-func (s *session) lacks(ctx context.Context, r *v1alpha1.Rollout) (map[string][]right, error) {
-	var all []right
+// allowed is which rights of the commands that act on a Rollout the person has, also those that
+// only a run takes: one may begin while a screen is shown. It asks for all at the same time.
+func (s *session) allowed(ctx context.Context, r *v1alpha1.Rollout) (map[right]bool, error) {
+	out := map[right]bool{}
 	for _, c := range needsOf(r) {
-		for _, one := range c.rights {
-			if !slices.Contains(all, one) {
-				all = append(all, one)
-			}
+		for _, one := range slices.Concat(c.rights, c.inRun) {
+			out[one] = false
 		}
 	}
+	all := slices.Collect(maps.Keys(out))
 	allowed, failed := make([]bool, len(all)), make([]error, len(all))
 	var asking sync.WaitGroup
 	for i, one := range all {
@@ -65,18 +91,10 @@ func (s *session) lacks(ctx context.Context, r *v1alpha1.Rollout) (map[string][]
 		})
 	}
 	asking.Wait()
-	if err := errors.Join(failed...); err != nil {
-		return nil, err
+	for i, one := range all {
+		out[one] = allowed[i]
 	}
-	out := map[string][]right{}
-	for _, c := range needsOf(r) {
-		for _, one := range c.rights {
-			if !allowed[slices.Index(all, one)] {
-				out[c.command] = append(out[c.command], one)
-			}
-		}
-	}
-	return out, nil
+	return out, errors.Join(failed...)
 }
 
 // askedFor is how long a screen waits for what the person may do, from when its reads begin:
@@ -87,28 +105,26 @@ const askedFor = time.Second
 type question struct {
 	answered chan struct{}
 	over     <-chan struct{}
-	// lacks is nil without an answer.
-	lacks map[string][]right
-	// needs are all rights that the commands take: who is asked to give one has to have them all.
-	needs []needs
+	// allowed is nil without an answer.
+	allowed map[right]bool
 }
 
 func (s *session) ask(ctx context.Context, r *v1alpha1.Rollout, within time.Duration) *question {
 	ctx, cancel := context.WithTimeout(ctx, within)
-	q := &question{answered: make(chan struct{}), over: ctx.Done(), needs: needsOf(r)}
+	q := &question{answered: make(chan struct{}), over: ctx.Done()}
 	go func() {
 		defer cancel()
 		defer close(q.answered)
-		if lacks, err := s.lacks(ctx, r); err == nil {
-			q.lacks = lacks
+		if allowed, err := s.allowed(ctx, r); err == nil {
+			q.allowed = allowed
 		}
 	}()
 	return q
 }
 
 // part parts the commands that a screen offers into those that the person may give, and the
-// others.
-func (q *question) part(actions []string) (may []string, barred []view.Barred) {
+// others. Without an answer all are offered.
+func (q *question) part(r *v1alpha1.Rollout, actions []string) (may []string, barred []view.Barred) {
 	select {
 	case <-q.answered:
 	case <-q.over:
@@ -118,11 +134,15 @@ func (q *question) part(actions []string) (may []string, barred []view.Barred) {
 			return actions, nil
 		}
 	}
+	if q.allowed == nil {
+		return actions, nil
+	}
+	table := needsOf(r)
 	for _, action := range actions {
 		command, _, _ := strings.Cut(action, " ")
-		if len(q.lacks[command]) > 0 {
-			of := slices.IndexFunc(q.needs, func(n needs) bool { return n.command == command })
-			barred = append(barred, view.Barred{Command: command, Roles: rolesWithAll(q.needs[of].rights)})
+		of := slices.IndexFunc(table, func(n needs) bool { return n.command == command })
+		if of >= 0 && len(table[of].lacks(r, q.allowed)) > 0 {
+			barred = append(barred, table[of].barred(r))
 		} else {
 			may = append(may, action)
 		}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -23,9 +25,11 @@ import (
 
 // answer is what a question about a Rollout comes back with.
 func answer(r *v1alpha1.Rollout, may func(right) bool) *question {
-	q := &question{answered: make(chan struct{}), lacks: map[string][]right{}, needs: needsOf(r)}
-	for _, c := range q.needs {
-		q.lacks[c.command] = slices.DeleteFunc(slices.Clone(c.rights), may)
+	q := &question{answered: make(chan struct{}), allowed: map[right]bool{}}
+	for _, c := range needsOf(r) {
+		for _, one := range slices.Concat(c.rights, c.inRun) {
+			q.allowed[one] = may(one)
+		}
 	}
 	close(q.answered)
 	return q
@@ -49,8 +53,10 @@ func TestACommandThatIsBarredNamesWhoMay(t *testing.T) {
 		"belay-sre alone":   {lacking("patch deployments"), map[string]string{"rollback": "edit admin", "bypass": "admin"}},
 		"belay-oncall":      {lacking("patch deployments", "bypass rollouts"), map[string]string{"rollback": "edit admin", "bypass": "admin"}},
 		"a reader of these": {lacking("get deployments"), map[string]string{"rollback": "edit admin", "bypass": "admin"}},
+		"without Services":  {lacking("patch services"), map[string]string{"bypass": "admin"}},
+		"without runs":      {lacking("list rolloutruns"), map[string]string{"rollback": "edit admin"}},
 	} {
-		may, barred := answer(in.Rollout, c.may).part(offered)
+		may, barred := answer(in.Rollout, c.may).part(in.Rollout, offered)
 		got := map[string]string{}
 		for _, b := range barred {
 			got[b.Command] = strings.Join(b.Roles, " ")
@@ -62,6 +68,50 @@ func TestACommandThatIsBarredNamesWhoMay(t *testing.T) {
 		}
 		if len(got) != len(c.want) || len(may)+len(barred) != len(offered) {
 			t.Errorf("%s: %q of %q, and barred %v", name, may, offered, got)
+		}
+	}
+}
+
+// TestABypassTakesServicesInARunOnly: outside of a run no Service selects a single version.
+func TestABypassTakesServicesInARunOnly(t *testing.T) {
+	r := read(t, "held").Rollout
+	q := answer(r, func(one right) bool { return one.resource != "services" })
+	for phase, barred := range map[v1alpha1.Phase]bool{v1alpha1.PhaseStepping: true, v1alpha1.PhaseRollingBack: true, v1alpha1.PhaseGating: false, v1alpha1.PhaseRolledBack: false, v1alpha1.PhaseStable: false} {
+		r.Status.Phase = phase
+		if _, not := q.part(r, []string{"bypass"}); len(not) == 1 != barred {
+			t.Errorf("%s: barred are %v, want bypass to be: %t", phase, not, barred)
+		}
+	}
+}
+
+// TestTheTableOfRightsIsThePages: what the screens go by is what docs/cli.md and the help of the
+// commands say.
+func TestTheTableOfRightsIsThePages(t *testing.T) {
+	page, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _, _ := testApp()
+	kinds := map[string]string{"rollouts": "Rollout", "rolloutruns": "RolloutRuns", "deployments": "Deployment", "services": "Services"}
+	for _, c := range needsOf(read(t, "held").Rollout) {
+		row := regexp.MustCompile("(?m)^\\| [^|]*`" + c.command + "`[^|]* \\| .*$").FindString(string(page))
+		texts := map[string]string{"docs/cli.md#rights": strings.ReplaceAll(row, "the verb of that name", c.command)}
+		if c.command == "rollback" || c.command == "bypass" {
+			cmd, _, err := a.root().Find([]string{c.command})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, texts["the help"], _ = strings.Cut(cmd.Long, "It needs the verbs ")
+		}
+		for place, text := range texts {
+			for _, one := range slices.Concat(c.rights, c.inRun) {
+				if !regexp.MustCompile(`\b` + one.verb + `\b.* ` + kinds[one.resource] + `\b`).MatchString(text) {
+					t.Errorf("%s of %s does not say %s on %s: %s", place, c.command, one.verb, kinds[one.resource], text)
+				}
+			}
+			if said := strings.Contains(text, "while a run is in progress"); said != (len(c.inRun) > 0) {
+				t.Errorf("%s of %s speaks of a run in progress: %t: %s", place, c.command, said, text)
+			}
 		}
 	}
 }
@@ -91,7 +141,7 @@ func TestAQuestionOnlyHelps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			q := askable(t, c.answer).ask(t.Context(), in.Rollout, c.within)
 			for range 3 {
-				if may, barred := q.part(offered); !slices.Equal(may, c.want) || len(may)+len(barred) != len(offered) {
+				if may, barred := q.part(in.Rollout, offered); !slices.Equal(may, c.want) || len(may)+len(barred) != len(offered) {
 					t.Errorf("offered are %q, and barred %v; want %q", may, barred, c.want)
 				}
 			}
@@ -149,6 +199,25 @@ func reviewing(may func(right) bool, works func(int32) bool, asked *atomic.Int32
 	}
 }
 
+// TestDoctorSaysWhoMayGiveACommand: roles, as the screens name them, beside the rights.
+func TestDoctorSaysWhoMayGiveACommand(t *testing.T) {
+	var asked atomic.Int32
+	may := func(one right) bool { return one.verb != "bypass" && one.resource != "deployments" }
+	e := &examination{session: askable(t, reviewing(may, func(int32) bool { return true }, &asked))}
+	if err := e.rights(t.Context(), read(t, "held").Rollout); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"You may give: abort, pause, resume, promote, skip, approve, retry.",
+		"You may not give: rollback (lacks get deployments, patch deployments), bypass (lacks bypass rollouts, get deployments, patch deployments). Roles: docs/security.md.",
+		"For rollback ask somebody with the role edit or admin.",
+		"For bypass ask somebody with the role admin.",
+	}
+	if !slices.Equal(e.Notes, want) {
+		t.Errorf("the notes are %q, want %q", e.Notes, want)
+	}
+}
+
 // TestRightsAreAskedOnce, however often a screen is drawn anew; and not at all for objects.
 func TestRightsAreAskedOnce(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
@@ -157,7 +226,7 @@ func TestRightsAreAskedOnce(t *testing.T) {
 	in.Rollout.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout"}
 	needed := map[right]bool{}
 	for _, c := range needsOf(in.Rollout) {
-		for _, one := range c.rights {
+		for _, one := range slices.Concat(c.rights, c.inRun) {
 			needed[one] = true
 		}
 	}

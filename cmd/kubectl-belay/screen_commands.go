@@ -14,6 +14,9 @@ type command struct {
 	effect string
 }
 
+// String is the command in one line.
+func (c command) String() string { return strings.Join(c.parts, " ") }
+
 // pasted is the terminal for a screen with lines to paste: they have to reach the cluster that the
 // screen is about, as the same person. Flags with credentials are not repeated.
 func (a *app) pasted() terminal {
@@ -35,18 +38,24 @@ func (a *app) pasted() terminal {
 	return t
 }
 
+// toPaste is a command of this program with its flags, and those that lead to the cluster.
+func (t terminal) toPaste(verb, name, namespace string, flags ...string) command {
+	parts := []string{"kubectl belay " + verb, shellWord(name), "-n " + shellWord(namespace)}
+	return command{parts: slices.Concat(parts, flags, t.again)}
+}
+
 // commandsOf are whole commands: the Rollout, its namespace, the flags that an action has, those
 // that lead to its cluster, and the reason, in the order in which every message has them.
 func (t terminal) commandsOf(actions []string, effects map[string]string, name, namespace string) []command {
 	var out []command
 	for _, action := range actions {
-		verb, flags, _ := strings.Cut(action, " ")
-		parts := []string{"kubectl belay " + verb, shellWord(name), "-n " + shellWord(namespace)}
-		for _, flag := range strings.Split(" "+flags, " --")[1:] {
-			parts = append(parts, "--"+flag)
+		verb, rest, _ := strings.Cut(action, " ")
+		var flags []string
+		for _, flag := range strings.Split(" "+rest, " --")[1:] {
+			flags = append(flags, "--"+flag)
 		}
-		parts = append(parts, t.again...)
-		out = append(out, command{append(parts, `--reason "…"`), effects[action]})
+		c := t.toPaste(verb, name, namespace, flags...)
+		out = append(out, command{append(c.parts, `--reason "…"`), effects[action]})
 	}
 	return out
 }
@@ -76,7 +85,7 @@ func (c command) lines(room int) []string {
 func (p *painter) commands(label cell, indent int, commands []command) {
 	longest, room := 0, true
 	for _, c := range commands {
-		longest = max(longest, width(strings.Join(c.parts, " ")))
+		longest = max(longest, width(c.String()))
 	}
 	const between = "  # "
 	for _, c := range commands {
@@ -84,7 +93,7 @@ func (p *painter) commands(label cell, indent int, commands []command) {
 	}
 	for _, c := range commands {
 		if room {
-			line := strings.Join(c.parts, " ")
+			line := c.String()
 			p.WriteString(p.lead(label, indent) + line + strings.Repeat(" ", longest-width(line)) + p.styled(cell{between + c.effect, dim}) + "\n")
 			label = cell{}
 			continue
@@ -99,20 +108,31 @@ func (p *painter) commands(label cell, indent int, commands []command) {
 
 // barred says who may give the commands that the person may not.
 func (p *painter) barred(label cell, indent int, barred []view.Barred) {
-	for len(barred) > 0 {
-		roles, commands := barred[0].Roles, []string(nil)
-		barred = slices.DeleteFunc(slices.Clone(barred), func(b view.Barred) bool {
-			same := slices.Equal(b.Roles, roles)
-			if same {
-				commands = append(commands, b.Command)
-			}
-			return same
-		})
-		who := "a cluster administrator"
-		if len(roles) > 0 {
-			who = "somebody with the role " + oneOf(roles)
-		}
-		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", oneOf(commands), who), plain})
+	for _, one := range whoMayGive(barred) {
+		p.paragraph(label, indent, cell{fmt.Sprintf("You may not give %s: ask %s.", oneOf(one.commands), one.who), plain})
 		label = cell{}
 	}
+}
+
+// givers are people who may give some commands, to be asked for them.
+type givers struct {
+	commands []string
+	who      string
+}
+
+// whoMayGive puts commands together that the same people may give.
+func whoMayGive(barred []view.Barred) []givers {
+	var out []givers
+	for _, b := range barred {
+		who := "a cluster administrator"
+		if len(b.Roles) > 0 {
+			who = "somebody with the role " + oneOf(b.Roles)
+		}
+		at := slices.IndexFunc(out, func(one givers) bool { return one.who == who })
+		if at < 0 {
+			at, out = len(out), append(out, givers{who: who})
+		}
+		out[at].commands = append(out[at].commands, b.Command)
+	}
+	return out
 }

@@ -53,7 +53,7 @@ func TestCommandsCanBePasted(t *testing.T) {
 func TestCommandsOfAStepAreOneLineEverywhere(t *testing.T) {
 	in := awaiting(t)
 	text := statusScreen(terminal{width: 400}, view.Rollout(in), in.Now, nil)
-	refused := target{}.misses(in.Rollout, "approve")
+	refused := target{}.misses(terminal{}, in.Rollout, "approve")
 	line := "kubectl belay approve checkout -n shop --step 1 --revision " + in.Rollout.Status.Candidate.Revision
 	if n := strings.Count(text, line); n != 2 || !strings.HasSuffix(refused.Error(), line) {
 		t.Errorf("%q stands %d times on the screen, want it in the message and among the commands:\n%s\nrefused is: %v", line, n, text, refused)
@@ -73,7 +73,8 @@ func TestALineReachesTheClusterOfItsScreen(t *testing.T) {
 			` --kubeconfig 'a b' --cluster c --user u --server https://c --as 'x y' --as-group g --as-group h --reason "…"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			revision := read(t, "held").Rollout.Status.Candidate.Revision
+			held, leads := read(t, "held"), strings.TrimSuffix(c.want, ` --reason "…"`)
+			revision := held.Rollout.Status.Candidate.Revision
 			a, _, _ := testApp()
 			root := a.root()
 			if err := root.ParseFlags(c.args); err != nil {
@@ -87,10 +88,19 @@ func TestALineReachesTheClusterOfItsScreen(t *testing.T) {
 				"why": func(at terminal) string { in := read(t, "held"); return whyScreen(at, view.Explain(in), in.Now) },
 			} {
 				at := a.pasted()
+				if refused := (target{}).misses(at, held.Rollout, "skip"); !strings.HasSuffix(refused.Error(), "--revision "+revision+leads) {
+					t.Errorf("the refusal lacks %q: %v", leads, refused)
+				}
 				for _, at.width = range []int{80, 400} {
 					text := joined.ReplaceAllString(screen(at), " ")
 					if !strings.Contains(text, "kubectl belay abort checkout -n shop"+c.want) || kind == "status" && !strings.Contains(text, " --revision "+revision+c.want) || strings.Contains(text, "secret") {
 						t.Errorf("%s lacks %q, or has a credential:\n%s", kind, c.want, text)
+					}
+					text = strings.Join(strings.Fields(text), " ")
+					for _, verb := range []string{"diff", "show"} {
+						if line := "kubectl belay " + verb + " " + held.Run.Name + " -n shop" + leads; kind == "why" && !strings.Contains(text, line) {
+							t.Errorf("%s lacks %q:\n%s", kind, line, text)
+						}
 					}
 				}
 			}

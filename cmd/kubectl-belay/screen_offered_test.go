@@ -142,5 +142,20 @@ func TestARunThatAnotherVersionEnds(t *testing.T) {
 		if got := view.Unseen(in); !strings.Contains(got, "The Deployment declares 1.5.1") || !strings.Contains(got, " since "+view.Moment(in.Now.Add(-10*time.Second), in.Now)+"; its run starts when this one is over") {
 			t.Errorf("%s: %s", moment, got)
 		}
+		s.Phase = v1alpha1.PhaseStable
+		if got := view.Unseen(in); !strings.HasSuffix(got, "; its run has not begun") {
+			t.Errorf("%s, and no run: %s", moment, got)
+		}
+	}
+}
+
+// TestTheAuthorOfARefusedCommandIsNamed, also one that the guard has not stamped.
+func TestTheAuthorOfARefusedCommandIsNamed(t *testing.T) {
+	in := read(t, "progressing")
+	for by, want := range map[string]string{"ann": "Last command, by ann: too late", "": "Last command, by somebody: too late"} {
+		in.Rollout.Status.LastHandledAction = &v1alpha1.HandledAction{By: by, Refused: "too late", At: metav1.NewTime(in.Now)}
+		if notes := view.Rollout(in).Notes; !slices.Contains(notes, want) {
+			t.Errorf("%q is not among %q", want, notes)
+		}
 	}
 }

@@ -45,7 +45,7 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 		p.changes(a)
 	}
 	if a.Chain == "ok" {
-		say("Record", "%d decisions, their hashes verify; all of it: kubectl belay show %s -n %s", a.Decisions, a.Run, a.Namespace)
+		say("Record", "%d decisions, their hashes verify; all of it: %s", a.Decisions, p.toPaste("show", a.Run, a.Namespace))
 	} else {
 		say("Record", "%d decisions; the hashes do NOT verify: %s", a.Decisions, a.Chain)
 	}
@@ -81,15 +81,17 @@ func (p *painter) next(a view.Account) {
 // changes is one line: what differs in a few words, as far as there is room, and the command
 // that shows all.
 func (p *painter) changes(a view.Account) {
-	command := "kubectl belay diff " + shellWord(a.Run) + " -n " + shellWord(a.Namespace)
+	command := p.toPaste("diff", a.Run, a.Namespace)
 	lead := p.lead(cell{"  Changed", dim}, labelled)
 	const between, least = "   ", 24
-	if room := p.width - labelled - width(between+command); room >= min(least, width(a.Changed)) {
-		p.WriteString(lead + shorten(a.Changed, room) + between + p.styled(cell{command, dim}) + "\n")
+	if room := p.width - labelled - width(between+command.String()); room >= min(least, width(a.Changed)) {
+		p.WriteString(lead + shorten(a.Changed, room) + between + p.styled(cell{command.String(), dim}) + "\n")
 		return
 	}
 	p.WriteString(lead + shorten(a.Changed, p.width-labelled) + "\n")
-	p.WriteString(strings.Repeat(" ", labelled) + p.styled(cell{command, dim}) + "\n")
+	for _, line := range command.lines(p.width - labelled) {
+		p.line(cell{strings.Repeat(" ", labelled) + line, dim})
+	}
 }
 
 func sayWhy(a view.Account, say func(string, string, ...any)) {

@@ -64,7 +64,7 @@ func (a *app) status() *cobra.Command {
 				return frame{}, err
 			}
 			screen := view.Rollout(in)
-			screen.Actions, screen.Barred = asked.part(screen.Actions)
+			screen.Actions, screen.Barred = asked.part(rollout, screen.Actions)
 			if len(hidden) > 0 {
 				screen.Notes = append(screen.Notes, "You may not read "+strings.Join(slices.Compact(hidden), ", ")+": what they say is missing here.")
 			}

@@ -55,7 +55,7 @@ func (a *app) why() *cobra.Command {
 			in.Deployment = deployment
 		}
 		account := view.Explain(in)
-		account.Actions, account.Barred = asked.part(account.Actions)
+		account.Actions, account.Barred = asked.part(in.Rollout, account.Actions)
 		return whyScreen(a.pasted(), account, in.Now)
 	})
 }

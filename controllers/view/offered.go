@@ -81,7 +81,10 @@ func Unseen(in Input) string {
 	}
 	seen, held := ", which Belay has not looked at yet", "it does not roll out until Belay has looked at it"
 	if d := in.Rollout.Status.Declared; d != nil && d.Revision == version.Revision {
-		seen, held = " since "+Moment(d.Since.Time, in.Now), "its run starts when this one is over"
+		seen, held = " since "+Moment(d.Since.Time, in.Now), "its run has not begun"
+		if in.Rollout.Status.Phase.InRun() {
+			held = "its run starts when this one is over"
+		}
 	}
 	if !workload.Paused(in.Deployment) {
 		held = "it is not held: the Deployment is not paused"

@@ -80,7 +80,7 @@ func next(r *v1alpha1.Rollout, screen Screen, now time.Time) string {
 	case len(others) > 1:
 		return fmt.Sprintf("%s, and %s and %d more to pass", needs, others[0], len(others)-1)
 	case strings.HasPrefix(eta, "about "):
-		return needs + strings.Replace(eta, "about ", " ~", 1)
+		return needs + " ~" + strings.TrimPrefix(eta, "about ")
 	case eta != "":
 		return needs + ", " + eta
 	default:

@@ -157,13 +157,13 @@ func notes(in Input) []string {
 		add("Callers of the Service itself, without a route, reach the canary with %d %% of their requests.", d.CandidatePercent)
 	}
 	if a := s.LastHandledAction; a != nil && a.Refused != "" && in.Now.Sub(a.At.Time) < time.Hour {
-		add("Last command, by %s: %s", a.By, a.Refused)
+		add("Last command, by %s: %s", Author(a.By), a.Refused)
 	}
 	return out
 }
 
-// unseen is the version that the Deployment declares, when the status does not know it yet; nil
-// otherwise.
+// unseen is the version that the Deployment declares, when it is neither stable nor the candidate;
+// nil otherwise.
 func unseen(in Input) *v1alpha1.Revision {
 	s, d := &in.Rollout.Status, declared(in)
 	if d == nil || s.Stable == nil || d.Revision == s.Stable.Revision || candidateIs(s, d.Revision) {
