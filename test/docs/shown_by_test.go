@@ -12,14 +12,10 @@ import (
 // has the case that follows a slash. A row without one says that it is not tested.
 func TestWhatHappensWhenNamesTests(t *testing.T) {
 	root := filepath.Join("..", "..")
-	raw, err := os.ReadFile(filepath.Join(root, "docs", "what-happens-when.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	tests := testBodies(t, root)
 	name := regexp.MustCompile("`(Test[A-Za-z0-9]+)(?:/([^`]+))?`")
 	rows := 0
-	for i, line := range strings.Split(string(raw), "\n") {
+	for i, line := range strings.Split(pageOf(t, "what-happens-when.md"), "\n") {
 		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "| You |") || strings.HasPrefix(line, "| ---") {
 			continue
 		}
