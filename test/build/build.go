@@ -4,18 +4,15 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -101,41 +98,6 @@ func Install(ctx context.Context, c client.Client, folders ...string) error {
 				return fmt.Errorf("create %s %s: %w", object.GetKind(), object.GetName(), err)
 			}
 		}
-	}
-	return nil
-}
-
-// commandsWithin is longer than an API server takes to read the schema of a kind: it looks for
-// new ones every 5 seconds.
-const commandsWithin = time.Minute
-
-// AwaitCommands waits until the guard stamps the commands of Rollouts. A policy that mutates a kind
-// of a CustomResourceDefinition answers 503 until the API server has read its schema, a few
-// seconds after policies on other kinds are in force.
-func AwaitCommands(ctx context.Context, c client.Client) error {
-	samples, err := Config("samples")
-	if err != nil {
-		return err
-	}
-	var ordered *unstructured.Unstructured
-	for _, sample := range samples {
-		if sample.GetKind() == "Rollout" {
-			ordered = sample
-		}
-	}
-	if ordered == nil {
-		return errors.New("no sample is a Rollout")
-	}
-	ordered.SetNamespace("default")
-	ordered.SetAnnotations(map[string]string{v1alpha1.AnnotationAction: string(v1alpha1.ActionAbort), v1alpha1.AnnotationActionToken: "await"})
-	var last error
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, commandsWithin, true, func(ctx context.Context) (bool, error) {
-		given := ordered.DeepCopy()
-		last = c.Create(ctx, given, client.DryRunAll)
-		return last == nil && given.GetAnnotations()[v1alpha1.AnnotationActionBy] != "", nil
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("the guard stamps no command: %w", err), last)
 	}
 	return nil
 }

@@ -86,20 +86,22 @@ func covered(rows map[string]bool, path string) bool {
 	if rows[path] {
 		return true
 	}
-	for at := path; at != ""; {
-		if at, _ = parent(at); rows[at+everything] {
+	for at := strings.LastIndex(path, "."); at >= 0; at = strings.LastIndex(path[:at], ".") {
+		if rows[path[:at]+everything] {
 			return true
 		}
 	}
 	return false
 }
 
-func parent(path string) (string, bool) {
-	at := strings.LastIndex(path, ".")
-	if at < 0 {
-		return "", false
+// pageOf reads a page of docs/.
+func pageOf(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return path[:at], true
+	return string(raw)
 }
 
 // peerFields reads the paths of each kind.
@@ -126,12 +128,8 @@ func peerFields(t *testing.T, name string) map[string][]string {
 // has the fields, each in code.
 func mappings(t *testing.T, page string, fields map[string][]string) (rows []mapping) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var kinds []string
-	for i, line := range strings.Split(string(raw), "\n") {
+	for i, line := range strings.Split(pageOf(t, page), "\n") {
 		if strings.HasPrefix(line, "## ") || strings.HasPrefix(line, "### ") {
 			kinds = nil
 			for _, span := range codeSpan.FindAllStringSubmatch(line, -1) {
@@ -169,12 +167,8 @@ var (
 func TestTheFieldsThatTheirsBecomeExist(t *testing.T) {
 	schemas := ownSchemas(t)
 	for _, peer := range peers {
-		raw, err := os.ReadFile(filepath.Join("..", "..", "docs", peer.page))
-		if err != nil {
-			t.Fatal(err)
-		}
 		named := 0
-		for i, line := range strings.Split(fenced.ReplaceAllStringFunc(string(raw), blank), "\n") {
+		for i, line := range strings.Split(fenced.ReplaceAllStringFunc(pageOf(t, peer.page), blank), "\n") {
 			for _, span := range codeSpan.FindAllStringSubmatch(line, -1) {
 				m := ownField.FindStringSubmatch(span[1])
 				if m == nil {
@@ -258,12 +252,8 @@ func wrongField(schemas map[string]*apiextensionsv1.JSONSchemaProps, kind, path,
 // with 100 requests a second. What is the peer's own is no object of Belay's.
 func TestTheExamplesOfTheMovesAreFree(t *testing.T) {
 	for _, peer := range peers {
-		raw, err := os.ReadFile(filepath.Join("..", "..", "docs", peer.page))
-		if err != nil {
-			t.Fatal(err)
-		}
 		var text []string
-		for _, block := range manifestBlock.FindAllStringSubmatch(string(raw), -1) {
+		for _, block := range manifestBlock.FindAllStringSubmatch(pageOf(t, peer.page), -1) {
 			text = append(text, block[1]+block[2])
 		}
 		report, err := lint.New().Check([]lint.File{{Name: peer.page, Text: []byte(strings.Join(text, "\n---\n"))}}, lint.Options{Rate: 100})
@@ -283,12 +273,8 @@ func TestTheExamplesOfTheMovesAreFree(t *testing.T) {
 // the peer has.
 func TestTheExamplesOfThePeersAreTheirs(t *testing.T) {
 	for _, peer := range peers {
-		raw, err := os.ReadFile(filepath.Join("..", "..", "docs", peer.page))
-		if err != nil {
-			t.Fatal(err)
-		}
 		fields, checked := peerFields(t, peer.fields), 0
-		for _, block := range manifestBlock.FindAllStringSubmatch(string(raw), -1) {
+		for _, block := range manifestBlock.FindAllStringSubmatch(pageOf(t, peer.page), -1) {
 			for part := range strings.SplitSeq(block[1], "\n---\n") {
 				var object struct {
 					APIVersion, Kind string

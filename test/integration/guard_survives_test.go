@@ -82,7 +82,7 @@ func (s *survivor) upgrade(t *testing.T) {
 		for _, o := range folder {
 			g.Expect(s.admin.Create(t.Context(), o)).To(Succeed())
 		}
-		g.Expect(awaitGuard(t.Context(), s.admin)).To(Succeed())
+		g.Expect(build.AwaitGuard(t.Context(), s.admin)).To(Succeed())
 		answered(5)
 		_, err = patch(t.Context(), s.belay, "adopted", `{"metadata":{"labels":{"belay.dev/rollout":"adopted"}}}`)
 		g.Expect(err).NotTo(HaveOccurred())

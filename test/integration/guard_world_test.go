@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -22,11 +21,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
-	"belay.dev/belay/test/build"
 )
 
 // soon bounds how long the API server may take to enforce a new policy or role.
@@ -34,33 +31,6 @@ const soon = 20 * time.Second
 
 // deploymentController is how Kubernetes' own writes ReplicaSets.
 const deploymentController = "system:serviceaccount:kube-system:deployment-controller"
-
-// awaitGuard waits until the API server enforces policies of each kind: a push is held and
-// stamped, and nobody resumes what is held.
-func awaitGuard(ctx context.Context, c client.Client) error {
-	rolls, held := deployment("await", "app:v1"), deployment("await-held", "app:v1")
-	held.Spec.Paused = true
-	for _, d := range []*appsv1.Deployment{rolls, held} {
-		d.Labels = map[string]string{v1alpha1.LabelRollout: d.Name}
-		if err := c.Create(ctx, d); err != nil {
-			return err
-		}
-	}
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, soon, true, func(ctx context.Context) (bool, error) {
-		pushed := rolls.DeepCopy()
-		if last = c.Patch(ctx, pushed, client.RawPatch(types.StrategicMergePatchType, templateOf("app:v2")), client.DryRunAll); last != nil {
-			return false, nil //nolint:nilerr // a refusal is tried again until the deadline
-		}
-		last = c.Patch(ctx, held.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"paused":false}}`)), client.DryRunAll)
-		refused := last != nil && strings.Contains(last.Error(), "belay-guard-release")
-		return refused && pushed.Spec.Paused && pushed.Annotations[v1alpha1.AnnotationPushedBy] != "", nil
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("the policies did not come into force: %w", err), last)
-	}
-	return errors.Join(c.Delete(ctx, rolls), c.Delete(ctx, held), build.AwaitCommands(ctx, c))
-}
 
 // dev is an app team's member: may edit Deployments, Services and Belay's objects,
 // and nothing that needs Belay's own rights.

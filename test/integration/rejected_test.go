@@ -49,8 +49,7 @@ func TestRejectedByItsImage(t *testing.T) {
 	}
 	changed("once")
 	s.until("rejected by its image", rejects(2))
-	s.must(admin.Delete(t.Context(), s.rollout()))
-	s.until("gone", func(r *v1alpha1.Rollout) bool { return r.UID == "" })
+	s.leave()
 	s.declareRollout()
 	s.must(admin.Patch(t.Context(), s.rollout(), byImage))
 	s.until("rejected by its run's image", rejects(2))
@@ -83,8 +82,7 @@ func TestRejectedStaysRejected(t *testing.T) {
 		},
 		"the controller is started again": func(s *shop) { s.start() },
 		"the Rollout is deleted and made again": func(s *shop) {
-			s.must(admin.Delete(s.t.Context(), s.rollout()))
-			s.until("gone", func(r *v1alpha1.Rollout) bool { return r.UID == "" })
+			s.leave()
 			s.declareRollout()
 		},
 		"the Rollout is restored without its status": func(s *shop) {

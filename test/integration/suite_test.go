@@ -60,7 +60,7 @@ func run(m *testing.M) (status int, err error) {
 	if err := install(context.Background(), admin, "guard", "rbac"); err != nil {
 		return 1, err
 	}
-	if err := awaitGuard(context.Background(), admin); err != nil {
+	if err := build.AwaitGuard(context.Background(), admin); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil

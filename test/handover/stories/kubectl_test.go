@@ -11,7 +11,6 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -156,9 +155,7 @@ func TestReplace(t *testing.T) {
 		}
 		s.verdict(nil)
 		s.promoted("v2", 3)
-		if now := s.rollout().Status.Run; now != run {
-			t.Errorf("run %s was replaced by %s", run, now)
-		}
+		s.sameRun(run)
 		s.Served()
 		s.made(map[string]int{"v1": 3, "v2": 3})
 	})
@@ -181,18 +178,21 @@ func TestReplace(t *testing.T) {
 	t.Run("with another version", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, 3, nil)
-		s.verdict(func(r *v1alpha1.Rollout) v1alpha1.VerdictOutcome {
-			if isV2(r) {
-				return v1alpha1.VerdictInconclusive
-			}
-			return v1alpha1.VerdictPass
-		})
+		s.verdict(inStep(v1alpha1.VerdictInconclusive))
 		s.Push("v2")
 		s.atStep()
 		s.kubectl("replace", "-f", s.manifest("v3", nil))
 		s.promoted("v3", 3)
 		s.Served()
 	})
+}
+
+// sameRun fails the test when another run has begun.
+func (s *shop) sameRun(run string) {
+	s.T.Helper()
+	if now := s.rollout().Status.Run; now != run {
+		s.T.Errorf("run %s was replaced by %s", run, now)
+	}
 }
 
 // TestEditsBesideTheTemplate change nothing of a run: labels, the strategy, the time
@@ -208,9 +208,7 @@ func TestEditsBesideTheTemplate(t *testing.T) {
 		"spec":{"strategy":{"type":"Recreate","rollingUpdate":null},"minReadySeconds":1,"progressDeadlineSeconds":300,"revisionHistoryLimit":5}}`)
 	s.verdict(nil)
 	s.promoted("v2", 3)
-	if now := s.rollout().Status.Run; now != run {
-		t.Errorf("run %s was replaced by %s", run, now)
-	}
+	s.sameRun(run)
 	if d := s.Deployment(); d.Labels["team"] != "a" || d.Annotations["note"] != "edited" || d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
 		t.Errorf("an edit was lost: labels %v, annotations %v, strategy %s", d.Labels, d.Annotations, d.Spec.Strategy.Type)
 	}
@@ -253,12 +251,7 @@ func TestTheSelectorOfADeploymentIsFixed(t *testing.T) {
 func (s *shop) recreate(version string, change func(*appsv1.Deployment)) {
 	s.T.Helper()
 	s.deleteDeployment()
-	s.Eventually("the Deployment is gone with its pods", func(g Gomega) {
-		g.Expect(apierrors.IsNotFound(admin.Get(s.T.Context(), s.Key(), &appsv1.Deployment{}))).To(BeTrue())
-		for _, set := range s.Sets() {
-			g.Expect(metav1.GetControllerOf(&set).Kind).NotTo(Equal("Deployment"), set.Name)
-		}
-	})
+	s.deploymentGone()
 	s.kubectl("create", "-f", s.manifest(version, change))
 	s.Eventually("it serves again", func(g Gomega) {
 		g.Expect(s.Deployment().Status.AvailableReplicas).To(Equal(*s.Deployed.Spec.Replicas))

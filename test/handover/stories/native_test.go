@@ -152,9 +152,7 @@ func TestUndoInANativePromotion(t *testing.T) {
 	t.Parallel()
 	s := open(t, 4, nil, natively)
 	s.inTheMiddle()
-	if out, err := s.Kubectl("rollout", "undo", "deployment/"+cluster.Name); err != nil {
-		t.Fatalf("kubectl rollout undo: %v\n%s", err, out)
-	}
+	s.kubectl("rollout", "undo", deployment)
 	s.promoted("v1", 4)
 	s.Served()
 	if h := s.rollout().Status.History; len(h) != 1 || h[0].Outcome != v1alpha1.OutcomeCancelled || h[0].Image != image("v2") {

@@ -89,8 +89,12 @@ func TestATagThatMoves(t *testing.T) {
 // losePods deletes pods of a version, as somebody with kubectl delete pod does.
 func (s *shop) losePods(version string, n int) {
 	s.T.Helper()
-	for _, p := range s.pods(version)[:n] {
-		s.Must(client.IgnoreNotFound(admin.Delete(s.T.Context(), &p)))
+	pods := s.pods(version)
+	if len(pods) < n {
+		s.T.Fatalf("%d pods run %s, want to delete %d", len(pods), version, n)
+	}
+	for _, p := range pods[:n] {
+		s.Must(admin.Delete(s.T.Context(), &p))
 	}
 }
 
@@ -161,9 +165,7 @@ func TestResizeInPlace(t *testing.T) {
 	}
 	s.verdict(nil)
 	s.promoted("v2", 2)
-	if now := s.rollout().Status.Run; now != run {
-		t.Errorf("run %s was replaced by %s", run, now)
-	}
+	s.sameRun(run)
 	s.Served()
 	s.made(map[string]int{"v1": 2, "v2": 2})
 }

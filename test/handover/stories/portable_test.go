@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -71,7 +70,8 @@ func (a *apiServer) judged(r *v1alpha1.Rollout) v1alpha1.VerdictOutcome {
 // Declare pushes a version, which is held.
 func (a *apiServer) Declare(revision string) { a.Push(versions[revision]) }
 
-// Bypass is the command that the guard's denial prints.
+// Bypass is the write that docs/runbook.md has for a new version while Belay is up: the reason
+// and the template, and no Service.
 func (a *apiServer) Bypass(revision string) {
 	a.PatchDeployment(types.StrategicMergePatchType, fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d: hotfix"}},"spec":{"paused":false,"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`,
 		v1alpha1.AnnotationBypassReason, a.Deployment().Generation, cluster.Name, image(versions[revision])))
@@ -90,15 +90,7 @@ func (a *apiServer) Fail() { a.failing.Store(a.rollout().Status.Run) }
 // LosePod deletes a pod of a version.
 func (a *apiServer) LosePod(revision string) {
 	a.T.Helper()
-	pods := &corev1.PodList{}
-	a.Must(admin.List(a.T.Context(), pods, client.InNamespace(a.Namespace)))
-	for i := range pods.Items {
-		if p := &pods.Items[i]; p.Spec.Containers[0].Image == image(versions[revision]) && p.DeletionTimestamp == nil {
-			a.Must(admin.Delete(a.T.Context(), p))
-			return
-		}
-	}
-	a.T.Errorf("no pod runs %s", versions[revision])
+	a.losePods(versions[revision], 1)
 }
 
 // OverwriteRoute applies the route as the user has it.

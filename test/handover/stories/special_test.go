@@ -81,9 +81,7 @@ func TestAppliesOfANarrowedService(t *testing.T) {
 	s.Must(os.WriteFile(manifest, fmt.Appendf(nil, `{apiVersion: v1, kind: Service, metadata: {name: shop, namespace: %s, labels: {team: a}}, spec: {selector: {app: shop}, ports: [{name: http, port: 80}]}}`, s.Namespace), 0o600))
 	for range 2 {
 		// The first one writes what the second compares with.
-		if out, err := s.Kubectl("apply", "-f", manifest); err != nil {
-			t.Fatalf("kubectl apply: %v\n%s", err, out)
-		}
+		s.kubectl("apply", "-f", manifest)
 		if got := s.selector(); !maps.Equal(got, narrowed) {
 			t.Errorf("after kubectl apply the selector is %v, want %v", got, narrowed)
 		}
@@ -91,9 +89,7 @@ func TestAppliesOfANarrowedService(t *testing.T) {
 	if d := s.rollout().Status.DirectCallers; d == nil || d.Mode != v1alpha1.DirectCallersStable || d.PutBack != 0 {
 		t.Errorf("after client-side applies status.directCallers is %+v", d)
 	}
-	if out, err := s.Kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", manifest); err != nil {
-		t.Fatalf("kubectl apply --server-side: %v\n%s", err, out)
-	}
+	s.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", manifest)
 	s.until("put back", func(g Gomega, r *v1alpha1.Rollout) {
 		g.Expect(r.Status.DirectCallers.PutBack).To(Equal(int32(1)))
 		g.Expect(s.selector()).To(Equal(narrowed))

@@ -82,7 +82,7 @@ func install(ctx context.Context) error {
 	if err := build.Install(ctx, admin, "guard", "rbac"); err != nil {
 		return err
 	}
-	if err := build.AwaitCommands(ctx, admin); err != nil {
+	if err := build.AwaitGuard(ctx, admin); err != nil {
 		return err
 	}
 	return admin.Create(ctx, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "belay.dev/v1alpha1", "kind": "MetricSource",

@@ -257,8 +257,9 @@ func (s *shop) deleteDeployment() {
 	}
 }
 
-// deployAnew makes the Deployment again, at v1, once it is gone with its pods.
-func (s *shop) deployAnew() {
+// deploymentGone waits until the Deployment is gone with its pods.
+func (s *shop) deploymentGone() {
+	s.T.Helper()
 	s.Eventually("the Deployment is gone with its sets", func(g Gomega) {
 		g.Expect(apierrors.IsNotFound(admin.Get(s.T.Context(), s.Key(), &appsv1.Deployment{}))).To(BeTrue())
 		left := 0
@@ -269,6 +270,11 @@ func (s *shop) deployAnew() {
 		g.Expect(s.Endpoints("shop-stable")).To(BeEmpty())
 		g.Expect(s.Endpoints(cluster.Name)).To(HaveLen(left))
 	})
+}
+
+// deployAnew makes the Deployment again, at v1.
+func (s *shop) deployAnew() {
+	s.deploymentGone()
 	again := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: cluster.Name, Namespace: s.Namespace}, Spec: s.Deployed.Spec}
 	s.Must(admin.Create(s.T.Context(), again))
 	s.servesAgain()

@@ -1,0 +1,99 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+const (
+	// policiesWithin bounds how long an API server may take to enforce new policies on Deployments.
+	policiesWithin = 20 * time.Second
+	// commandsWithin is longer than an API server takes to read the schema of a kind: it looks
+	// for new ones every 5 seconds.
+	commandsWithin = time.Minute
+)
+
+// AwaitGuard waits until the API server enforces the guard's policies of each kind: a push is
+// held and stamped, nobody resumes what is held, and commands of Rollouts are stamped. A policy
+// that mutates a kind of a CustomResourceDefinition answers 503 until the API server has read its
+// schema, a few seconds after policies on other kinds are in force.
+func AwaitGuard(ctx context.Context, c client.Client) error {
+	rolls, held := awaited("await", false), awaited("await-held", true)
+	for _, d := range []*appsv1.Deployment{rolls, held} {
+		if err := c.Create(ctx, d); err != nil {
+			return err
+		}
+	}
+	err := inForce(ctx, policiesWithin, "the policies did not come into force", func(ctx context.Context) (bool, error) {
+		pushed := rolls.DeepCopy()
+		push := []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"app:v2"}]}}}}`)
+		if err := c.Patch(ctx, pushed, client.RawPatch(types.StrategicMergePatchType, push), client.DryRunAll); err != nil {
+			return false, err
+		}
+		err := c.Patch(ctx, held.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"paused":false}}`)), client.DryRunAll)
+		refused := err != nil && strings.Contains(err.Error(), "belay-guard-release")
+		return refused && pushed.Spec.Paused && pushed.Annotations[v1alpha1.AnnotationPushedBy] != "", err
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Delete(ctx, rolls), c.Delete(ctx, held), awaitCommands(ctx, c))
+}
+
+// awaited is a Deployment without pods that a Rollout of its name would guard.
+func awaited(name string, paused bool) *appsv1.Deployment {
+	labels := map[string]string{"app": name}
+	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault, Labels: map[string]string{v1alpha1.LabelRollout: name}},
+		Spec: appsv1.DeploymentSpec{Replicas: new(int32), Paused: paused, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app:v1"}}}}}}
+}
+
+func awaitCommands(ctx context.Context, c client.Client) error {
+	samples, err := Config("samples")
+	if err != nil {
+		return err
+	}
+	var ordered *unstructured.Unstructured
+	for _, sample := range samples {
+		if sample.GetKind() == "Rollout" {
+			ordered = sample
+		}
+	}
+	if ordered == nil {
+		return errors.New("no sample is a Rollout")
+	}
+	ordered.SetNamespace(metav1.NamespaceDefault)
+	ordered.SetAnnotations(map[string]string{v1alpha1.AnnotationAction: string(v1alpha1.ActionAbort), v1alpha1.AnnotationActionToken: "await"})
+	return inForce(ctx, commandsWithin, "the guard stamps no command", func(ctx context.Context) (bool, error) {
+		given := ordered.DeepCopy()
+		err := c.Create(ctx, given, client.DryRunAll)
+		return err == nil && given.GetAnnotations()[v1alpha1.AnnotationActionBy] != "", err
+	})
+}
+
+// inForce tries again until it holds; what it was told last is part of the error.
+func inForce(ctx context.Context, within time.Duration, otherwise string, holds func(context.Context) (bool, error)) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, within, true, func(ctx context.Context) (ok bool, _ error) {
+		ok, last = holds(ctx)
+		return ok, nil
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", otherwise, err), last)
+	}
+	return nil
+}
