@@ -54,6 +54,7 @@ func (s *shop) inject(patch string) {
 // TestAChangedCanaryIsPromoted natively, whatever was changed: the Deployment
 // controller would not take such a set over.
 func TestAChangedCanaryIsPromoted(t *testing.T) {
+	t.Parallel()
 	for name, injection := range injections {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,6 +73,7 @@ func TestAChangedCanaryIsPromoted(t *testing.T) {
 // TestAChangedCanaryIsRolledBack: it is known by its owner, not by its template. The
 // difference costs neither looks nor writes while the step holds.
 func TestAChangedCanaryIsRolledBack(t *testing.T) {
+	t.Parallel()
 	for name, injection := range injections {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

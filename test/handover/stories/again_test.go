@@ -59,6 +59,7 @@ func (s *shop) stableSide(g Gomega) string {
 // get another pod-template-hash. It is known by its template: rollbacks and later
 // releases go on, from the Deployment controller's hash and from Belay's own.
 func TestStableUnderAnotherHash(t *testing.T) {
+	t.Parallel()
 	t.Run("while idle", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, 3, nil)

@@ -65,6 +65,7 @@ func (s *shop) noRequests(version string) {
 // because the port's name is not the Service's any more. They get no share, and the
 // message names the port.
 func TestARenamedPort(t *testing.T) {
+	t.Parallel()
 	t.Run("held in the first step", func(t *testing.T) {
 		t.Parallel()
 		s := openNamed(t)

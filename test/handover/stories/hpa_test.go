@@ -12,6 +12,7 @@ import (
 // scaling what serves, stable keeps its requests, and the canary stays as it is. The
 // next process goes on with the sizes that it finds.
 func TestAnAutoscalerWithoutTheController(t *testing.T) {
+	t.Parallel()
 	for name, phase := range map[string]v1alpha1.Phase{"in a step": v1alpha1.PhaseStepping, "in the bake": v1alpha1.PhaseBaking} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 // its second, third or fourth write. The next one goes on from what it finds, to
 // the same end.
 func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		ends func(s *shop)

@@ -142,6 +142,7 @@ func TestRolloutStatus(t *testing.T) {
 // TestReplace writes the whole object as its developers keep it, without a label,
 // annotation or pause of Belay's.
 func TestReplace(t *testing.T) {
+	t.Parallel()
 	t.Run("with the candidate", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, 3, nil)
@@ -220,6 +221,7 @@ func TestEditsBesideTheTemplate(t *testing.T) {
 // delete the Deployment and make it again. What runs then was never held: it is the
 // stable version from there on, and the next push is judged against it.
 func TestTheSelectorOfADeploymentIsFixed(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]func(*shop){
 		"while idle": func(*shop) {},
 		"in a step": func(s *shop) {

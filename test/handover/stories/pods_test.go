@@ -44,6 +44,7 @@ func (s *shop) moveTag() {
 // TestATagThatMoves: the candidate's later pods run another image than its first ones.
 // The run holds and says so, until somebody decides what is to be judged.
 func TestATagThatMoves(t *testing.T) {
+	t.Parallel()
 	moves := func(t *testing.T, phase v1alpha1.Phase) *shop {
 		s := open(t, replicas, nil, twoSteps)
 		s.verdict(undecidedIn(phase))

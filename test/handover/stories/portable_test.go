@@ -18,6 +18,7 @@ import (
 // TestPortableStories plays stories of the simulated world on a real API server, under
 // Kubernetes' own Deployment controller, with shorter holds: each ends as it does there.
 func TestPortableStories(t *testing.T) {
+	t.Parallel()
 	all := world.Portable()
 	if len(all) < 8 {
 		t.Fatalf("only %d stories are portable", len(all))

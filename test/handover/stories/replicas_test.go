@@ -40,6 +40,7 @@ func TestReplicaWeighted(t *testing.T) {
 
 // TestReplicaWeightedRollback takes the canary's pods away in a step and in a bake.
 func TestReplicaWeightedRollback(t *testing.T) {
+	t.Parallel()
 	for name, phase := range map[string]v1alpha1.Phase{"step": v1alpha1.PhaseStepping, "bake": v1alpha1.PhaseBaking} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

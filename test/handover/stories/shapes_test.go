@@ -9,6 +9,7 @@ import (
 // TestReleases of Deployments of every shape: each is promoted without a request
 // that nobody answers, and each pod is made once.
 func TestReleases(t *testing.T) {
+	t.Parallel()
 	limit := func(n int32) func(*appsv1.Deployment) {
 		return func(d *appsv1.Deployment) { d.Spec.RevisionHistoryLimit = &n }
 	}

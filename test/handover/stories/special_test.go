@@ -146,6 +146,7 @@ func TestPushedAtZero(t *testing.T) {
 // TestStableIsMadeAgain when a held Deployment without history has lost its set at
 // zero: in the middle of a run, and after a rollback.
 func TestStableIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	t.Run("in a step", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, 3, historyLimit(0))

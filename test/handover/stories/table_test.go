@@ -68,6 +68,7 @@ var disturbances = []disturbance{
 
 // TestDisturbed is the table: a release, disturbed at every point.
 func TestDisturbed(t *testing.T) {
+	t.Parallel()
 	for _, p := range points {
 		for _, d := range disturbances {
 			if !extended && !slices.Contains(d.standard, p.name) {

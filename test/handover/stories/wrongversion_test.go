@@ -24,6 +24,7 @@ import (
 // zero. Belay says so, deletes it and lets stable serve again, also when stable's
 // ReplicaSet was cleaned up at zero.
 func TestAHeldVersionComesUpFromZero(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []int32{0, 1} {
 		t.Run(fmt.Sprint("rejected, revisionHistoryLimit ", limit), func(t *testing.T) {
 			t.Parallel()
@@ -188,6 +189,7 @@ func (s *shop) orphan() {
 // Nothing is promoted by that, and nobody loses a request: the run takes its set
 // back, and stable gets its size again.
 func TestAnOrphanedCanaryIsAdopted(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		phase   v1alpha1.Phase
 		callers string
