@@ -10,8 +10,8 @@ var analysisBugs = []bug{
 	{
 		name: "nan-counts", breaks: unknown,
 		file:   "analysis/prometheus/collector.go",
-		old:    "return !math.IsNaN(v) && !math.IsInf(v, 0) && denoised(v) >= 0",
-		is:     "return !(denoised(v) < 0)",
+		old:    "return v >= -noise && !math.IsInf(v, 1)",
+		is:     "return !(v < -noise)",
 		checks: []check{tests(source, "")},
 	},
 	{

@@ -200,4 +200,32 @@ var planBugs = []bug{
 		is:     "advances = advances || e.Weight >= 0",
 		checks: []check{tests("./controllers/invariants", "TestFreeze")},
 	},
+	{
+		name: "obsolete-candidate-goes-further", breaks: served,
+		file:   "controllers/plan/gating.go",
+		old:    "		{\"SupersedeSettles\", settling, waitForRest},\n",
+		is:     "",
+		checks: []check{rules, invariants},
+	},
+	{
+		name: "pushes-without-an-end-starve", breaks: served,
+		file:   "controllers/plan/settle.go",
+		old:    "	if last.Before(at) {",
+		is:     "	if at.IsZero() {",
+		checks: []check{rules, story("pushes-without-an-end")},
+	},
+	{
+		name: "wait-for-pushes-forgotten", breaks: served,
+		file:   "controllers/plan/settle.go",
+		old:    "		s.Declared = &p\n",
+		is:     "		_ = p\n",
+		checks: []check{rules, story("twice/step")},
+	},
+	{
+		name: "rejected-image-runs-under-another-template", breaks: served,
+		file:   "controllers/plan/rejected.go",
+		old:    "		if sameImages(r.Images, f.in.Workload.Declared.Images) && ",
+		is:     "		if r.Revision == f.declared && ",
+		checks: []check{rules},
+	},
 }
