@@ -139,7 +139,8 @@ func TestCommandLine(t *testing.T) {
 	me.expect(me.says("status"), 0, "PROGRESSING at 50 %", "◐ 50 %", "shop/errors", "1/1 ready", "kubectl belay abort shop -n ")
 	me.expect(me.says("status", "rollouts.belay.dev/shop", "-o", "jsonpath={.status.phase}"), 0, "Stepping")
 	me.expect(me.says("list", "-o", "name"), 0, "rollout.belay.dev/shop")
-	me.expect(me.says("why", "shop"), 0, "IN PROGRESS", "image v1 → v2   kubectl belay diff shop-")
+	me.expect(me.says("why", "shop"), 0, "IN PROGRESS",
+		"Changed    image v1 → v2\n             kubectl belay diff shop-", "-n "+s.namespace+" \\\n               --kubeconfig "+me.config)
 	me.expect(me.says("status", "nothing"), 2, `no Rollout "nothing" in namespace`)
 	me.expect(me.says("status", "-x"), 2, "unknown shorthand flag")
 
