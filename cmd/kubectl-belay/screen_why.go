@@ -45,7 +45,7 @@ func whyScreen(t terminal, a view.Account, now time.Time) string {
 		p.changes(a)
 	}
 	if a.Chain == "ok" {
-		say("Record", "%d decisions, their hashes verify; all of it: %s", a.Decisions, p.toPaste("show", a.Run, a.Namespace))
+		p.record(a)
 	} else {
 		say("Record", "%d decisions; the hashes do NOT verify: %s", a.Decisions, a.Chain)
 	}
@@ -89,8 +89,27 @@ func (p *painter) changes(a view.Account) {
 		return
 	}
 	p.WriteString(lead + shorten(a.Changed, p.width-labelled) + "\n")
-	for _, line := range command.lines(p.width - labelled) {
-		p.line(cell{strings.Repeat(" ", labelled) + line, dim})
+	p.below(command, dim)
+}
+
+// record is one line: how many decisions there are, and the command that shows them, where there
+// is room for it.
+func (p *painter) record(a view.Account) {
+	command := p.toPaste("show", a.Run, a.Namespace)
+	label, said := cell{"  Record", dim}, fmt.Sprintf("%d decisions, their hashes verify; all of it:", a.Decisions)
+	if whole := said + " " + command.String(); labelled+width(whole) <= p.width {
+		p.paragraph(label, labelled, cell{whole, plain})
+		return
+	}
+	p.paragraph(label, labelled, cell{said, plain})
+	p.below(command, plain)
+}
+
+// below writes a command under a text. A part that is wider than the screen is not cut: it would
+// lead elsewhere.
+func (p *painter) below(c command, s style) {
+	for _, line := range c.lines(p.width - labelled) {
+		p.WriteString(strings.Repeat(" ", labelled) + p.styled(cell{line, s}) + "\n")
 	}
 }
 
