@@ -40,7 +40,7 @@ func (a *app) bypass() *cobra.Command {
 			"it follows the Deployment, takes the result as stable, and keeps your name and reason in the run, whose outcome is Bypassed.\n\n" +
 			"With --image a new version is declared in the same write, whatever the Deployment is in the middle of.\n\n" +
 			"It asks before it does so; without a terminal it wants --yes. It works while the controller is down: then nobody follows the Deployment until it is back.\n" +
-			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment, and, while a run is in progress, list and patch on Services.",
+			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment, and, while a run is in progress, list and patch on Services, but not without spec.traffic.",
 		Example: `  kubectl belay bypass checkout --reason "the fix for the outage; INC-1042"
   kubectl belay bypass checkout --reason "outage, INC-1042" --image app=registry.example.com/checkout:1.5.1 --yes`,
 	}, reason, 15*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -335,6 +336,10 @@ func (e *examination) rights(ctx context.Context, r *v1alpha1.Rollout) error {
 	allowed, err := e.allowed(ctx, r)
 	if apierrors.IsForbidden(err) {
 		e.note("Which commands you may give is not known: you may not ask for your rights.")
+		return nil
+	}
+	if unknown := unknownRight(""); errors.As(err, &unknown) {
+		e.note("Which commands you may give is not known: %s.", view.Text(string(unknown), 256))
 		return nil
 	}
 	if err != nil {

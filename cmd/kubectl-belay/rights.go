@@ -24,21 +24,26 @@ type right struct{ verb, group, resource, name string }
 type needs struct {
 	command string
 	rights  []right
-	// inRun are those that it takes beside them while a run is in progress.
+	// inRun are those that it takes beside them while a run is in progress that shares requests
+	// by routes.
 	inRun []right
 }
 
 // now are the rights that the command takes while the Rollout is as it is.
 func (n needs) now(r *v1alpha1.Rollout) []right {
-	if r.Status.Phase.InRun() {
+	if r.Status.Phase.InRun() && !r.Spec.ReplicaWeighted() {
 		return slices.Concat(n.rights, n.inRun)
 	}
 	return n.rights
 }
 
-// lacks are those that the person does not have.
+// lacks are those that the person does not have. What was not asked is not among them: while a
+// screen is shown, the Rollout may be made again for another Deployment.
 func (n needs) lacks(r *v1alpha1.Rollout, allowed map[right]bool) []right {
-	return slices.DeleteFunc(slices.Clone(n.now(r)), func(one right) bool { return allowed[one] })
+	return slices.DeleteFunc(slices.Clone(n.now(r)), func(one right) bool {
+		may, asked := allowed[one]
+		return may || !asked
+	})
 }
 
 // barred is the command for somebody who lacks a right of it: who is asked to give it in their
@@ -62,13 +67,22 @@ func needsOf(r *v1alpha1.Rollout) []needs {
 		needs{command: "bypass", rights: append([]right{own("bypass")}, deployment...), inRun: []right{{"list", "", "services", ""}, {"patch", "", "services", ""}}})
 }
 
-// may asks the API server whether the person may do something.
+// unknownRight is why the API server could not tell whether a person may do something.
+type unknownRight string
+
+func (why unknownRight) Error() string { return "your rights are not known: " + string(why) }
+
+// may asks the API server whether the person may do something. A no beside an error is none: an
+// authorizer that fails has no opinion.
 func (s *session) may(ctx context.Context, verb, group, resource, namespace, name string) (bool, error) {
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name},
 	}}
 	if err := s.Create(ctx, review); err != nil {
 		return false, fmt.Errorf("ask for your rights: %w", err)
+	}
+	if s := review.Status; !s.Allowed && !s.Denied && s.EvaluationError != "" {
+		return false, unknownRight(s.EvaluationError)
 	}
 	return review.Status.Allowed, nil
 }

@@ -84,6 +84,60 @@ func TestABypassTakesServicesInARunOnly(t *testing.T) {
 	}
 }
 
+// TestABypassTakesNoServicesWithoutTraffic: a run that shares requests by pods has nothing that a
+// bypass would have to undo.
+func TestABypassTakesNoServicesWithoutTraffic(t *testing.T) {
+	r := read(t, "held").Rollout
+	r.Spec.Traffic = nil
+	may, barred := answer(r, func(one right) bool { return one.resource != "services" }).part(r, []string{"bypass"})
+	if !slices.Equal(may, []string{"bypass"}) || len(barred) > 0 {
+		t.Errorf("offered are %q, and barred %v; want bypass", may, barred)
+	}
+}
+
+// TestWhatWasNotAskedIsOffered: while a screen is shown, its Rollout may be made again for another
+// Deployment.
+func TestWhatWasNotAskedIsOffered(t *testing.T) {
+	r := read(t, "held").Rollout
+	q := answer(r, func(one right) bool { return one.verb != "abort" })
+	r.Spec.WorkloadRef.Name = "another"
+	may, barred := q.part(r, []string{"abort", "rollback", "bypass"})
+	if !slices.Equal(may, []string{"rollback", "bypass"}) || len(barred) != 1 {
+		t.Errorf("offered are %q, and barred %v; want abort to be barred", may, barred)
+	}
+}
+
+// TestARightThatIsNotKnownIsNotLacked: an authorizer that fails has no opinion, and the API server
+// says so beside a no.
+func TestARightThatIsNotKnownIsNotLacked(t *testing.T) {
+	in := read(t, "held")
+	offered := view.Rollout(in).Actions
+	for name, c := range map[string]struct {
+		status authorizationv1.SubjectAccessReviewStatus
+		want   []string
+		notes  string
+	}{
+		"no opinion":   {authorizationv1.SubjectAccessReviewStatus{EvaluationError: "webhook: timeout"}, offered, "Which commands you may give is not known: webhook: timeout."},
+		"still a yes":  {authorizationv1.SubjectAccessReviewStatus{Allowed: true, EvaluationError: "webhook: timeout"}, offered, "You may give: abort, pause, resume, promote, skip, approve, retry, rollback, bypass."},
+		"a certain no": {authorizationv1.SubjectAccessReviewStatus{Denied: true, EvaluationError: "webhook: timeout"}, nil, "You may give: –."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := askable(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusCreated)
+				_ = json.NewEncoder(w).Encode(&authorizationv1.SelfSubjectAccessReview{Status: c.status})
+			})
+			if may, barred := s.ask(t.Context(), in.Rollout, time.Minute).part(in.Rollout, offered); !slices.Equal(may, c.want) || len(may)+len(barred) != len(offered) {
+				t.Errorf("offered are %q, and barred %v; want %q", may, barred, c.want)
+			}
+			e := &examination{session: s}
+			if err := e.rights(t.Context(), in.Rollout); err != nil || len(e.Notes) == 0 || e.Notes[0] != c.notes {
+				t.Errorf("%v, and notes %q, want %q", err, e.Notes, c.notes)
+			}
+		})
+	}
+}
+
 // TestTheTableOfRightsIsThePages: what the screens go by is what docs/cli.md and the help of the
 // commands say.
 func TestTheTableOfRightsIsThePages(t *testing.T) {
