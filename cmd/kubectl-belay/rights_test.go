@@ -15,6 +15,7 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -322,5 +323,39 @@ func TestRightsAreAskedOnce(t *testing.T) {
 				t.Errorf("%d rights were asked for in %d readings, want %d:\n%s", asked.Load(), drawn.Load(), c.want, out)
 			}
 		})
+	}
+}
+
+// TestQuestionsWaitForNoClient: a screen waits for a second, and a client that holds requests back
+// by itself would use up most of it.
+func TestQuestionsWaitForNoClient(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing"))
+	var asked atomic.Int32
+	in, kinds := read(t, "held"), serving(kind{"authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false})
+	server := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			asked.Add(1)
+			respond(w, 403, "Forbidden")
+			return
+		}
+		kinds(w, r)
+	})
+	a, _, _ := testApp()
+	if err := a.root().ParseFlags([]string{"--server", server.URL}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range 2 {
+		if _, err := s.allowed(t.Context(), in.Rollout); !apierrors.IsForbidden(err) {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took > 2*time.Second || asked.Load() < 20 {
+		t.Errorf("%d questions took %s", asked.Load(), took)
 	}
 }

@@ -55,6 +55,9 @@ func (a *app) connect() (*session, error) {
 		return nil, err
 	}
 	config.UserAgent = "kubectl-belay/" + version
+	// The API server bounds its callers. What a screen asks for at the same time is more than the
+	// client's own bound lets through in the time that it waits.
+	config.QPS = -1
 	c, err := client.New(config, client.Options{Scheme: types})
 	if err != nil {
 		return nil, err
