@@ -157,7 +157,10 @@ func guards(t *testing.T, admin client.Client) {
 		defer func() { g.Expect(client.IgnoreNotFound(admin.Delete(t.Context(), probe))).To(Succeed()) }()
 		containers := []any{map[string]any{"name": "app", "image": "app:v2"}}
 		g.Expect(unstructured.SetNestedSlice(probe.Object, containers, "spec", "template", "spec", "containers")).To(Succeed())
-		g.Expect(admin.Update(t.Context(), probe)).To(Succeed())
+		// The policies come into force one after another: a push that nothing holds yet is refused.
+		if err := admin.Update(t.Context(), probe); err != nil {
+			return err
+		}
 		paused, _, _ := unstructured.NestedBool(probe.Object, "spec", "paused")
 		if !paused {
 			return "the new version is not held"
