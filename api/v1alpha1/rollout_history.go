@@ -139,6 +139,12 @@ type RejectedRevision struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Images []ContainerImage `json:"images,omitempty"`
+	// baseRevision is that of its template: a restart of it is rejected, too. Absent where
+	// spec.restartAnnotations lists nothing.
+	// +optional
+	// +kubebuilder:validation:MaxLength=10
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
+	BaseRevision string `json:"baseRevision,omitempty"`
 }
 
 // HandledAction is a command that was carried out or refused.

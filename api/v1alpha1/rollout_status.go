@@ -183,6 +183,14 @@ type Revision struct {
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
 	Revision string `json:"revision"`
 
+	// baseRevision is the revision of the template without the annotations that
+	// spec.restartAnnotations lists: two versions with the same one are restarts of each other.
+	// Set on the candidate; absent where none are listed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=10
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
+	BaseRevision string `json:"baseRevision,omitempty"`
+
 	// image of the first container, for printer columns.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
@@ -442,6 +450,9 @@ type PromotionStatus struct {
 	// fast is set for a version that goes without steps: see spec.fastRevert.
 	// +optional
 	Fast bool `json:"fast,omitempty"`
+	// restart is set for a restart of the stable version: see spec.restartAnnotations.
+	// +optional
+	Restart bool `json:"restart,omitempty"`
 	// size is spec.replicas of the Deployment when stable and canary last had that many
 	// available pods.
 	// +optional

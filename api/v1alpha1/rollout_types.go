@@ -82,6 +82,20 @@ type RolloutSpec struct {
 	// +kubebuilder:default={}
 	FastRevert FastRevert `json:"fastRevert,omitempty"`
 
+	// restartAnnotations are keys of annotations of the pod template, such as
+	// kubectl.kubernetes.io/restartedAt, or the checksum that a reloader of Secrets writes. A
+	// template that differs from the stable version's in nothing but these is a restart: it is
+	// guarded, judged and baked like any other version, but goes without steps, and without their
+	// approvals. List only what changes nothing in what the pods run. With promotion mode Native
+	// every change takes the steps. Empty means that every change does. A change applies at once,
+	// but to the run in progress.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=317
+	// +kubebuilder:validation:XValidation:rule="self.all(a, a.matches('^(([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)([.][A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="each of restartAnnotations must be the key of an annotation in spec.template.metadata.annotations, without its value, such as kubectl.kubernetes.io/restartedAt or checksum-config"
+	RestartAnnotations []string `json:"restartAnnotations,omitempty"`
+
 	// stepDeadline is how long a step may stay undecided, such as 30m or 1h. Then
 	// onDeadline applies.
 	// +optional

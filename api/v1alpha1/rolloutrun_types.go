@@ -56,6 +56,10 @@ type RolloutRunSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image,omitempty"`
+	// restart is set when the candidate is a restart of stable: it differs in nothing but
+	// annotations of the Rollout's spec.restartAnnotations, and goes without steps.
+	// +optional
+	Restart bool `json:"restart,omitempty"`
 	// template of the candidate, complete.
 	// +required
 	// +kubebuilder:pruning:PreserveUnknownFields

@@ -1893,6 +1893,11 @@ func (in *RolloutSpec) DeepCopyInto(out *RolloutSpec) {
 	}
 	out.Promotion = in.Promotion
 	in.FastRevert.DeepCopyInto(&out.FastRevert)
+	if in.RestartAnnotations != nil {
+		in, out := &in.RestartAnnotations, &out.RestartAnnotations
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	out.StepDeadline = in.StepDeadline
 	out.Settle = in.Settle
 }

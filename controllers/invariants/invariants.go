@@ -148,14 +148,14 @@ func (c *check) phases() {
 		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not paused")
 	}
 	if from == v1alpha1.PhaseGating && to == v1alpha1.PhasePromoting {
-		c.require(slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.tried() }), "skips the steps of a version that was never stable")
+		c.require(c.returns() || c.restarts(), "skips the steps of a version that neither was stable nor is a restart of the stable one")
 	}
 }
 
 // gates: a run starts with every gate open. A version that was stable before returns
 // although a gate of the candidate, such as the pre-flight, is not.
 func (c *check) gates(to v1alpha1.Phase) {
-	guarded, revert := false, to == v1alpha1.PhasePromoting
+	guarded, revert := false, to == v1alpha1.PhasePromoting && c.returns()
 	for _, g := range c.in.Gates {
 		open := g.Outcome == plan.Open
 		switch g.Name {
@@ -171,6 +171,18 @@ func (c *check) gates(to v1alpha1.Phase) {
 		}
 	}
 	c.require(guarded, "a run starts while the guard is not proven")
+}
+
+// returns is whether the candidate was stable before.
+func (c *check) returns() bool {
+	return slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.tried() })
+}
+
+// restarts is whether the candidate, which is declared, is stable but for annotations that
+// the Rollout lists.
+func (c *check) restarts() bool {
+	w := c.in.Workload
+	return w.Declared.Revision == c.tried() && w.Declared.BaseRevision != "" && w.Declared.BaseRevision == w.Stable.BaseRevision
 }
 
 func (c *check) stable() string {

@@ -208,6 +208,12 @@ func (c *check) rejected() {
 	same := c.in.Status.Phase == to && c.tried() == tried
 	if !same {
 		c.require(c.d.Status.IsRejected(tried) == nil, "rejected revision %s is rolled out again", tried)
+		base := c.d.Status.Candidate.BaseRevision
+		of := slices.IndexFunc(c.d.Status.Rejected, func(r v1alpha1.RejectedRevision) bool {
+			return base != "" && (r.BaseRevision == base || r.Revision == base)
+		})
+		returns := slices.ContainsFunc(c.d.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == tried })
+		c.require(of < 0 || returns, "%s runs, a restart of a version that is rejected", tried)
 	}
 	if c.in.Status.IsRejected(tried) != nil && c.d.Status.IsRejected(tried) == nil {
 		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection without a command")
@@ -229,7 +235,9 @@ func (c *check) stableVersion() {
 	// What a bypass made stable was never judged, and does not return without steps.
 	last := slices.IndexFunc(c.in.Status.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == was.Revision })
 	judged := last < 0 || c.in.Status.History[last].Outcome != v1alpha1.OutcomeBypassed
-	c.require(remembered == judged, "says of the former stable version that it was judged: %t, it was: %t", remembered, judged)
+	// What a restart takes the place of is the same version.
+	other := !c.before().Restart || is.Revision != c.tried()
+	c.require(remembered == (judged && other), "remembers the former stable version: %t, it was judged: %t, and is another version: %t", remembered, judged, other)
 }
 
 // history: the API server refuses a status that takes the newest entry away, or

@@ -97,12 +97,12 @@ func stages() []option {
 	}
 	resting := func(in *plan.Input) { sizeSince(nil)(in); in.Status.Promotion.Size = nil }
 	return []option{
-		{"fresh", fresh}, {"stable", finished}, {"gating", gating}, {"gating-before", all(gating, previously(candidateRevision))}, {"rolled-back", rolledBack},
+		{"fresh", fresh}, {"stable", finished}, {"gating", gating}, {"gating-before", all(gating, previously(candidateRevision))}, {"gating-restart", all(gating, restartOf(stableRevision))}, {"rolled-back", rolledBack},
 		{"step1-entered", all(stepAt(0), acknowledgedAt(nil), entered(justNow))},
 		{"step1-late", all(stepAt(0), acknowledgedAt(nil), entered(longAgo))},
 		{"step1-held", all(stepAt(0), acknowledgedAt(&justNow))},
 		{"step1-done", stepAt(0)}, {"step2-done", stepAt(1)}, {"step-nil", all(stepAt(0), nilStep)},
-		{"promoting", promoting}, {"promoting-nil", all(promoting, nilPromotion)},
+		{"promoting", promoting}, {"restarting", all(promoting, restarting)}, {"restarted", all(handed, restarting)}, {"promoting-nil", all(promoting, nilPromotion)},
 		{"baking-entered", all(baking, fullAt(&justNow))}, {"baking-done", baking}, {"baking-late", all(baking, fullAt(&longAgo))},
 		{"baking-shifted", all(baking, fullAt(nil))}, {"baking-nil", all(baking, nilPromotion)},
 		{"handover", handingOver}, {"handover-decided", all(handingOver, handedAt(&justNow), locked)}, {"handover-late", all(handingOver, handingSince(&longAgo), resting)},
@@ -197,7 +197,7 @@ func circumstances() []option {
 		{"settle", settle(30 * time.Second)}, {"settling", all(settle(30*time.Second), pushed(newerRevision, 29*time.Second, 0))}, {"settled", all(settle(30*time.Second), pushed(newerRevision, 30*time.Second, 0))},
 		{"pushes", all(settle(30*time.Second), pushed("dddddddddd", time.Second, 299*time.Second))}, {"declared", all(settle(30*time.Second), pushed(candidateRevision, time.Second, 0))},
 		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observedFails}, {"deadline", rollBackAtDeadline},
-		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
+		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"restart", restartOf(stableRevision)}, {"restart-of-rejected", all(restartOf("eeeeeeeeee"), rejected("eeeeeeeeee"))}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
 		{"preflight", preflight("")}, {"native", nativeMode}, {"direct", func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }},
 		{"unmarked", func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }}, {"leftover", leftoverSet},
 		{"no-drain", func(in *plan.Input) { in.Spec.Traffic.Drain.Duration = 0 }}, {"no-bake", func(in *plan.Input) { in.Spec.Promotion.Bake.Duration = 0 }},

@@ -151,8 +151,14 @@ func (f *facts) canaryReady() int32 {
 func (f *facts) stage() string {
 	switch f.in.Status.Phase {
 	case v1alpha1.PhasePromoting:
+		if f.restarts() {
+			return "restart"
+		}
 		return "promotion"
 	case v1alpha1.PhaseBaking:
+		if f.restarts() {
+			return "bake of the restart"
+		}
 		return "bake"
 	case v1alpha1.PhaseHandingOver:
 		return "handover"

@@ -37,6 +37,7 @@ var beforeRunTable = table{
 		{"RevertStarts", fastRevert, startRevert},
 		{"PreflightHolds", candidateHeld, waitForCandidate},
 		{"RunSettles", candidateNew, waitForMorePushes},
+		{"RestartStarts", restartOnly, startRestart},
 		{"RunStarts", always, startRun},
 	},
 }
@@ -73,7 +74,7 @@ func bakeAgain(f *facts) Decision {
 	d := f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0 before the handover: %s waits; its new pods get all requests and a bake of their own when it is scaled up", imageOf(f.in.Status.Candidate)))
 	p := f.promotion()
 	d.Status.Phase = v1alpha1.PhasePromoting
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: p.Mode, Fast: p.Fast, FullReplicas: p.FullReplicas, Message: p.Message, Actor: p.Actor}
+	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: p.Mode, Fast: p.Fast, Restart: p.Restart, FullReplicas: p.FullReplicas, Message: p.Message, Actor: p.Actor}
 	d.Recheck = 1
 	return d
 }
@@ -171,15 +172,8 @@ func (f *facts) fastReverts() int32 {
 
 func startRevert(f *facts) Decision {
 	d := f.newRun()
-	to := "full size and 100 %"
-	if f.replicaWeighted() {
-		to = "as many pods as stable has"
-	}
-	d.Why = fmt.Sprintf("run %d starts: back to %s, which was stable before; it goes to %s without steps", d.Status.Runs, imageOf(f.in.Status.Candidate), to)
-	d.Status.Phase = v1alpha1.PhasePromoting
-	d.Status.Step.Index = max(0, int32(len(f.in.Spec.Steps))-1)
-	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: f.now(), Mode: v1alpha1.TakeOverHandOver, Fast: true}
-	f.growFirst(&d)
+	d.Why = fmt.Sprintf("run %d starts: back to %s, which was stable before; it goes to %s without steps", d.Status.Runs, imageOf(f.in.Status.Candidate), f.fullShare())
+	f.startAtFull(&d, v1alpha1.PromotionStatus{Fast: true})
 	return d
 }
 

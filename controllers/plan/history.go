@@ -11,7 +11,7 @@ import (
 func (f *facts) reject(d *Decision, trigger, message, run string) {
 	entry := v1alpha1.RejectedRevision{
 		Revision: f.candidate, Trigger: v1alpha1.Bounded(trigger, 256), Message: v1alpha1.Bounded(message, 1024), At: f.now(), Run: run,
-		Images: f.in.Status.Candidate.DeepCopy().Images,
+		Images: f.in.Status.Candidate.DeepCopy().Images, BaseRevision: f.candidateBase(),
 	}
 	remember(d, entry)
 }
@@ -88,7 +88,7 @@ func (f *facts) wayBack() string {
 	case !inStable(f) && f.in.Status.Stable != nil:
 		to = *f.in.Status.Stable
 		// A Deployment in the middle of a roll goes back by its own strategy.
-		fast = fast && !f.bypassedTo(to.Revision) || native(f) && len(f.in.Workload.Active) > 1
+		fast = fast && !f.bypassedTo(to.Revision) || f.restarts() || native(f) && len(f.in.Workload.Active) > 1
 	case inStable(f) && len(f.in.Status.Previous) > 0:
 		to.Revision, to.Image = f.in.Status.Previous[0].Revision, f.in.Status.Previous[0].Image
 	default:
@@ -112,7 +112,9 @@ func (f *facts) becomeStable(d *Decision, set Set) {
 	}
 	if was := f.in.Status.Stable; was != nil && was.Revision != next.Revision {
 		var previous []v1alpha1.PreviousRevision
-		if !f.bypassedTo(was.Revision) {
+		// A restart is no other version: the ways back stay those before it.
+		restarted := f.restarts() && next.Revision == f.candidate
+		if !restarted && !f.bypassedTo(was.Revision) {
 			previous = append(previous, v1alpha1.PreviousRevision{Revision: was.Revision, Image: was.Image, Until: f.now()})
 		}
 		for _, p := range f.in.Status.Previous {

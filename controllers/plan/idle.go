@@ -95,7 +95,11 @@ func (f *facts) rolledBackMessage() string {
 func newRevision(f *facts) bool { return !gating(f) && f.declared != f.stable }
 
 func beginGating(f *facts) Decision {
-	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("new version %s: held until a run has promoted it", imageOf(&f.in.Workload.Declared)))
+	what := "new version"
+	if f.restartDeclared() {
+		what = "restart of"
+	}
+	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("%s %s: held until a run has promoted it", what, imageOf(&f.in.Workload.Declared)))
 	f.takeAsCandidate(&d)
 	d.Status.Phase = v1alpha1.PhaseGating
 	d.Recheck = 1

@@ -104,6 +104,9 @@ type Set struct {
 	// Revision of its template, and its pod-template-hash.
 	Revision string
 	Hash     string
+	// BaseRevision of the stable set's template, without the annotations that
+	// spec.restartAnnotations lists now; empty on others, and where it lists none.
+	BaseRevision string `json:",omitempty"`
 	// Image of its first container.
 	Image string
 	// Desired is its size; Pods, Ready and Available are what its status counts.

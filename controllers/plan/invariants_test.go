@@ -190,10 +190,11 @@ func (c *checker) starts() {
 		return
 	}
 	asked := map[plan.GateName]plan.GateOutcome{}
+	before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.candidate })
 	for _, g := range c.in.Gates {
 		asked[g.Name] = g.Outcome
 		ofRollout := slices.Contains([]plan.GateName{plan.GateGuard, plan.GateClaim, plan.GateGuardrails}, g.Name)
-		c.require(g.Outcome == plan.Open || !ofRollout && to == v1alpha1.PhasePromoting, "a run starts with gate %s %s", g.Name, g.Outcome)
+		c.require(g.Outcome == plan.Open || !ofRollout && before && to == v1alpha1.PhasePromoting, "a run starts with gate %s %s", g.Name, g.Outcome)
 	}
 	c.require(asked[plan.GateGuard] == plan.Open, "an unguarded run starts")
 	c.require(c.in.Route.Fault.Reason == "" && !c.paused(), "a blocked run starts")
@@ -201,9 +202,15 @@ func (c *checker) starts() {
 	sets := c.in.Workload.Active
 	c.require(c.in.Workload.Stable.Ready > 0 && len(sets) == 1 && sets[0].Revision == c.stable, "a run starts beside something else than stable")
 	passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
-	before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == c.candidate })
 	c.require(asked[plan.GatePreflight] == "" || passed || before && to == v1alpha1.PhasePromoting, "a run starts that the service cannot afford")
-	c.require(to == v1alpha1.PhaseStepping || before, "a version skips its steps that was never stable")
+	c.require(to == v1alpha1.PhaseStepping || before || c.restart(), "a version skips its steps that was never stable and is no restart")
+	c.require(to == v1alpha1.PhaseStepping || c.d.Status.Promotion.Fast == before && c.d.Status.Promotion.Restart == !before, "is wrong about why it skips its steps")
+}
+
+// restart: the declared template is stable's but for what the Rollout lists.
+func (c *checker) restart() bool {
+	w := c.in.Workload
+	return w.Declared.BaseRevision != "" && w.Stable.BaseRevision == w.Declared.BaseRevision && c.in.Spec.Promotion.Mode != v1alpha1.PromotionNative
 }
 
 // advances: only a Pass, on an acknowledged weight that stood for the hold, with
@@ -314,7 +321,9 @@ func (c *checker) promoted() {
 		alone := len(sets) == 1 && sets[0].Revision == is.Revision
 		none := c.in.Workload.Replicas == 0 && len(sets) == 0 && is.Revision == c.candidate && (c.declared == c.candidate || c.in.Canary.Handed)
 		c.require(alone || none, "calls revision %s stable, which does not run alone", is.Revision)
-		c.require(len(c.d.Status.Previous) > 0 && c.d.Status.Previous[0].Revision == was.Revision, "forgets what was stable before")
+		remembered := len(c.d.Status.Previous) > 0 && c.d.Status.Previous[0].Revision == was.Revision
+		restarted := c.in.Status.Promotion != nil && c.in.Status.Promotion.Restart && is.Revision == c.candidate
+		c.require(remembered != restarted, "remembers what was stable before: %t, it was the same version: %t", remembered, restarted)
 	}
 	if f := c.d.Finished; f != nil && f.Outcome == v1alpha1.OutcomePromoted {
 		c.require(is.Revision == c.candidate, "calls %s promoted, but %s is stable", c.candidate, is.Revision)
@@ -396,6 +405,11 @@ func (c *checker) rejections() {
 	candidate := c.d.Status.Candidate.Revision
 	if c.in.Status.Phase != to || c.candidate != candidate {
 		c.require(c.d.Status.IsRejected(candidate) == nil, "rejected revision %s is on its way again", candidate)
+		before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == candidate })
+		for _, r := range c.d.Status.Rejected {
+			base := c.d.Status.Candidate.BaseRevision
+			c.require(base == "" || before || r.BaseRevision != base && r.Revision != base, "%s is on its way, a restart of rejected revision %s", candidate, r.Revision)
+		}
 	}
 	if c.in.Status.IsRejected(candidate) != nil && c.d.Status.IsRejected(candidate) == nil {
 		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection unasked")

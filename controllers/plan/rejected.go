@@ -22,32 +22,52 @@ func rejectAgain(f *facts) Decision {
 	d := f.stalled(v1alpha1.ReasonRolledBack, "")
 	f.takeAsCandidate(&d)
 	declared, because := imageOf(&f.in.Workload.Declared), v1alpha1.Bounded(r.Message, 400)
-	if r.Revision == f.declared {
+	switch {
+	case r.Revision == f.declared:
 		d.Why = fmt.Sprintf("%s was rejected at %s (run %s: %s) and does not start again by itself; %s serves: push another version, revert, or retry",
 			declared, clock(r.At.Time), r.Run, because, imageOf(f.in.Status.Stable))
-	} else {
+	case r == f.rejectedBase():
+		d.Why = fmt.Sprintf("%s is a restart of revision %s, which was rejected at %s (run %s: %s): only annotations that spec.restartAnnotations lists differ, so it does not start; %s serves: push another version, revert, or retry",
+			declared, r.Revision, clock(r.At.Time), r.Run, because, imageOf(f.in.Status.Stable))
+		f.rejectToo(&d, r, fmt.Sprintf("it is a restart of revision %s, which was rejected", r.Revision))
+	default:
 		d.Why = fmt.Sprintf("%s has the images of revision %s, which was rejected at %s (run %s: %s), and spec.rejectBy is Image: it does not start; %s serves: push another image, revert, or retry",
 			declared, r.Revision, clock(r.At.Time), r.Run, because, imageOf(f.in.Status.Stable))
-		// From here on this template is rejected, too, whatever becomes of the other's entry. It
-		// takes the place of the last one like it: each push may have another template, and no
-		// number of them may push what else was rejected out of the list.
-		again := *r.DeepCopy()
-		d.Status.Rejected = slices.DeleteFunc(d.Status.Rejected, func(o v1alpha1.RejectedRevision) bool {
-			return o.Run == r.Run && o.Revision != r.Revision
-		})
-		again.Revision, again.Message = f.declared, v1alpha1.Bounded(fmt.Sprintf("it has the images of revision %s, which was rejected: %s", r.Revision, r.Message), 1024)
-		remember(&d, again)
+		f.rejectToo(&d, r, fmt.Sprintf("it has the images of revision %s, which was rejected", r.Revision))
 	}
 	d.Status.Phase = v1alpha1.PhaseRolledBack
 	d.Recheck = 1
 	return d
 }
 
-// rejection is the record of a rejected revision; of the declared one also that of another
-// with the same images, where spec.rejectBy says so.
+// rejectToo rejects the declared template, too, from here on, whatever becomes of the other's
+// entry. It takes the place of those before it that no run tried: each push may have another
+// template, and no number of them may push what else was rejected out of the list.
+func (f *facts) rejectToo(d *Decision, r *v1alpha1.RejectedRevision, because string) {
+	again := *r.DeepCopy()
+	// The run's own comes last: the list has the newest first.
+	var tried string
+	for _, o := range d.Status.Rejected {
+		if o.Run == r.Run {
+			tried = o.Revision
+		}
+	}
+	d.Status.Rejected = slices.DeleteFunc(d.Status.Rejected, func(o v1alpha1.RejectedRevision) bool {
+		return o.Run == r.Run && o.Revision != tried
+	})
+	again.Revision, again.BaseRevision = f.declared, f.in.Workload.Declared.BaseRevision
+	again.Message = v1alpha1.Bounded(fmt.Sprintf("%s: %s", because, r.Message), 1024)
+	remember(d, again)
+}
+
+// rejection is the record of a rejected revision; of the declared one also that of a version that
+// it is a restart of, and of another with the same images, where spec.rejectBy says so.
 func (f *facts) rejection(revision string) *v1alpha1.RejectedRevision {
 	r := f.in.Status.IsRejected(revision)
-	if r != nil || revision != f.declared || f.in.Spec.RejectBy != v1alpha1.RejectByImage || f.wasStable(revision) {
+	if r != nil || revision != f.declared || f.wasStable(revision) {
+		return r
+	}
+	if r = f.rejectedBase(); r != nil || f.in.Spec.RejectBy != v1alpha1.RejectByImage {
 		return r
 	}
 	// The oldest first: that is the one which had a run.
@@ -106,10 +126,15 @@ func digestOf(c v1alpha1.ContainerImage) string {
 	return c.Digest
 }
 
-// forgetRejection is for a version that a person lets run once more; by its images it would be
-// rejected again.
+// forgetRejection is for a version that a person lets run once more; as a restart of another,
+// or by its images, it would be rejected again.
 func (f *facts) forgetRejection(d *Decision) {
 	d.Status.Rejected = withoutRevision(d.Status.Rejected, f.candidate)
+	if base := f.candidateBase(); base != "" {
+		d.Status.Rejected = slices.DeleteFunc(d.Status.Rejected, func(r v1alpha1.RejectedRevision) bool {
+			return r.BaseRevision == base || r.Revision == base
+		})
+	}
 	if f.in.Spec.RejectBy == v1alpha1.RejectByImage {
 		d.Status.Rejected = slices.DeleteFunc(d.Status.Rejected, func(r v1alpha1.RejectedRevision) bool {
 			return sameImages(r.Images, f.in.Status.Candidate.Images)

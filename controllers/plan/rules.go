@@ -8,7 +8,7 @@ import (
 
 // Version of the rules. A run that another version started is ended safely and
 // not continued.
-const Version = 10
+const Version = 11
 
 // rule is one row of a table: when matches holds, decide says what to do.
 type rule struct {

@@ -207,6 +207,7 @@ func (r *Reconciler) buildRun(d decided) (*v1alpha1.RolloutRun, error) {
 	run := &v1alpha1.RolloutRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: d.recorded.Namespace, Name: status.Run},
 		Spec: v1alpha1.RolloutRunSpec{
+			Restart:  status.Promotion != nil && status.Promotion.Restart,
 			Rollout:  v1alpha1.RolloutIdentity{Name: d.recorded.Name, UID: d.recorded.UID, Generation: d.recorded.Generation},
 			Workload: d.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
 			Stable:  v1alpha1.PinnedRevision{Revision: pinned, Template: stable},

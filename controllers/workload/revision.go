@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -58,6 +59,30 @@ func RevisionOf(template map[string]any) (string, error) {
 	}
 	sum := sha256.Sum256(canonical)
 	return hex.EncodeToString(sum[:])[:10], nil
+}
+
+// BaseRevision is the revision of a template without the annotations of these keys, which
+// spec.restartAnnotations lists; empty where it lists none. revision is the template's own.
+func BaseRevision(template map[string]any, revision string, restarts []string) (string, error) {
+	if len(restarts) == 0 {
+		return "", nil
+	}
+	annotations, _, err := unstructured.NestedMap(template, "metadata", "annotations")
+	if err != nil {
+		return "", fmt.Errorf("read the annotations of the pod template: %w", err)
+	}
+	all := len(annotations)
+	for _, key := range restarts {
+		delete(annotations, key)
+	}
+	if len(annotations) == all {
+		return revision, nil
+	}
+	metadata, _ := template["metadata"].(map[string]any)
+	base, without := maps.Clone(template), maps.Clone(metadata)
+	without["annotations"] = annotations
+	base["metadata"] = without
+	return RevisionOf(base)
 }
 
 // maxImages and maxImageLength are the limits of Revision.images in the API.

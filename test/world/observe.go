@@ -3,6 +3,7 @@ package world
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -186,6 +187,8 @@ func (w *World) observe(v view) plan.Input {
 		Gates:  []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven}},
 		Action: v.rollout.rollout.action, Deleting: v.rollout.rollout.deleting,
 	}
+	in.Workload.Declared.BaseRevision = w.baseOf(in.Workload.Declared.Revision)
+	in.Workload.Stable.BaseRevision = w.baseOf(in.Workload.Stable.Revision)
 	w.takeRun(v, &in)
 	if in.Spec.ReplicaWeighted() {
 		in.Route = v.pods()
@@ -195,6 +198,14 @@ func (w *World) observe(v view) plan.Input {
 
 func revision(name string) v1alpha1.Revision {
 	return v1alpha1.Revision{Revision: name, Image: imageOf(name)}
+}
+
+// baseOf is the revision of a template without the annotations that a restart changes.
+func (w *World) baseOf(template string) string {
+	if len(w.spec.RestartAnnotations) == 0 || template == "" {
+		return ""
+	}
+	return strings.Repeat(template[:1], 10)
 }
 
 func imageOf(template string) string { return "shop:" + template[:1] }

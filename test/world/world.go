@@ -123,6 +123,10 @@ const (
 	second = "bbbbbbbbbb"
 	third  = "cccccccccc"
 	fourth = "dddddddddd"
+	// Restarts have another digit after the letter of what they restart: see baseOf.
+	firstAgain  = "a111111111"
+	firstThrice = "a222222222"
+	secondAgain = "b111111111"
 )
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

@@ -1,0 +1,62 @@
+package world
+
+import (
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// restartable lists what the restarts of the stories change.
+func restartable(w *World) {
+	w.spec.RestartAnnotations = []string{"kubectl.kubernetes.io/restartedAt"}
+}
+
+// restart is a push of a restart, and what happens after it.
+func restart(events ...event) func() []event {
+	return func() []event { return append([]event{{guarded, declares(firstAgain)}}, events...) }
+}
+
+// restarts declare a version again, in nothing else than an annotation that the Rollout lists.
+func restarts() []Story {
+	fail := (*World).fail
+	of := func(name string, serves string, ended v1alpha1.Outcome, events func() []event) Story {
+		return story(name, serves, ended, events).with(restartable)
+	}
+	again := of("restart", firstAgain, promoted, restart()).skipping(firstAgain)
+	failed := rejection("restart-fails", restart(event{baking, fail})).rejecting(firstAgain, first).with(restartable)
+	rejected := rejection("restart-of-a-rejected-version", script(event{atStep(0), fail}, event{rolledBack, declares(secondAgain)})).
+		rejecting(secondAgain, first).never(secondAgain).with(restartable)
+	return []Story{
+		again,
+		failed, rejected,
+		failed.named("restart-fails-twice").scripted(restart(event{baking, fail}, event{rolledBack, declares(firstThrice)})).rejecting(firstThrice, first).never(firstThrice),
+		of("restart-fails-and-is-retried", firstAgain, promoted, restart(event{baking, fail}, event{rolledBack, commands(v1alpha1.ActionRetry)})),
+		of("restart-of-the-candidate", secondAgain, promoted, script(event{atStep(1), declares(secondAgain)})),
+		of("restart-twice", firstThrice, promoted, restart(event{baking, declares(firstThrice)})).skipping(firstThrice),
+		of("restart-undone", first, cancelled, restart(event{baking, declares(first)})),
+		of("push-into-a-restart", second, promoted, restart(event{baking, declares(second)})),
+		of("restart-then-push-then-back", firstAgain, promoted, restart(event{promotedOnce, declares(second)}, event{ended(2), declares(firstAgain)})).skipping(firstAgain),
+		of("restart-native", firstAgain, promoted, restart()).with(native),
+		of("restart-not-listed", secondAgain, promoted, script(event{promotedOnce, declares(secondAgain)})).with(func(w *World) { w.spec.RestartAnnotations = nil }),
+		again.named("pods-restart").with(replicaWeighted),
+		failed.named("pods-restart-fails").with(replicaWeighted),
+		rejected.named("pods-restart-of-a-rejected-version").with(replicaWeighted),
+		of("restart-paused", firstAgain, promoted, restart(event{baking, commands(v1alpha1.ActionPause)}, soon(10*time.Minute, commands(v1alpha1.ActionResume)))),
+	}
+}
+
+// skipping is a story in which the run of a revision takes no step.
+func (s Story) skipping(revision string) Story {
+	return s.with(func(w *World) {
+		before := w.trace
+		w.trace = func(w *World) {
+			if before != nil {
+				before(w)
+			}
+			if st := w.rollout.status; st.Phase == v1alpha1.PhaseStepping && st.Candidate.Revision == revision {
+				w.broken("the restart %s takes a step", revision)
+			}
+		}
+	})
+}
+
