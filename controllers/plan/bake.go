@@ -31,9 +31,9 @@ const endOfBake = "end of the bake"
 
 func startBake(f *facts) Decision {
 	bake := f.in.Spec.Promotion.Bake.Duration
-	what := imageOf(f.in.Status.Candidate) + " has weight 100 %"
+	what := f.onTrialName() + " has weight 100 %"
 	if f.replicaWeighted() {
-		what = fmt.Sprintf("%d of %d ready pods run %s", f.in.Route.CanaryShare, f.in.Route.ServiceEndpoints, imageOf(f.in.Status.Candidate))
+		what = fmt.Sprintf("%d of %d ready pods run %s", f.in.Route.CanaryShare, f.in.Route.ServiceEndpoints, f.onTrialName())
 	}
 	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("%s; baking until %s, with %s at full size to go back to", what, clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
 	now, p := f.now(), f.promotion()
@@ -61,7 +61,7 @@ func bakeRunning(f *facts) bool {
 
 func waitForBake(f *facts) Decision {
 	_, left := f.bakeElapsed()
-	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", imageOf(f.in.Status.Candidate), clock(f.in.Now.Add(left)), f.verdictSummary()))
+	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("baking %s until %s; %s", f.onTrialName(), clock(f.in.Now.Add(left)), f.verdictSummary()))
 	f.noteSize(&d)
 	d.Recheck = left
 	f.sayNextAgain(&d, endOfBake, f.in.Now.Add(left))

@@ -186,7 +186,7 @@ func finishPromotion(f *facts) Decision {
 	if p := f.promotion(); f.endedByCommand(p) {
 		ended = ": " + p.Message
 	}
-	why := fmt.Sprintf("promoted %s%s%s", imageOf(f.in.Status.Candidate), v1alpha1.Bounded(ended, 600), f.lateTriggerNote())
+	why := fmt.Sprintf("promoted %s%s%s", f.onTrialName(), v1alpha1.Bounded(ended, 600), f.lateTriggerNote())
 	d := f.reconciling(v1alpha1.ReasonStable, why)
 	d.Key = f.in.Status.Run
 	f.endRun(&d, v1alpha1.OutcomePromoted, "", why)

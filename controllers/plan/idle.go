@@ -89,17 +89,17 @@ func (f *facts) rolledBackMessage() string {
 		because = r.Message
 	}
 	return fmt.Sprintf("rolled back to %s: %s; the Deployment still declares %s: revert it, push a new version, or retry",
-		imageOf(f.in.Status.Stable), because, imageOf(f.in.Status.Candidate))
+		imageOf(f.in.Status.Stable), because, f.besideStable(f.in.Status.Candidate))
 }
 
 func newRevision(f *facts) bool { return !gating(f) && f.declared != f.stable }
 
 func beginGating(f *facts) Decision {
-	what := "new version"
+	why := fmt.Sprintf("new version %s: held until a run has promoted it", imageOf(&f.in.Workload.Declared))
 	if f.restartDeclared() {
-		what = "restart of"
+		why = fmt.Sprintf("restart of %s: held until a run has baked it", imageOf(&f.in.Workload.Declared))
 	}
-	d := f.reconciling(v1alpha1.ReasonProgressing, fmt.Sprintf("%s %s: held until a run has promoted it", what, imageOf(&f.in.Workload.Declared)))
+	d := f.reconciling(v1alpha1.ReasonProgressing, why)
 	f.takeAsCandidate(&d)
 	d.Status.Phase = v1alpha1.PhaseGating
 	d.Recheck = 1

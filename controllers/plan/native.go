@@ -237,7 +237,7 @@ func finishNative(f *facts) Decision {
 		}
 	}
 	outcome, trigger := v1alpha1.OutcomePromoted, ""
-	why := fmt.Sprintf("promoted %s: %s", imageOf(f.in.Status.Candidate), p.Message)
+	why := fmt.Sprintf("promoted %s: %s", f.onTrialName(), p.Message)
 	switch {
 	case set.Revision == f.stable && f.in.Verdict.Outcome == v1alpha1.VerdictFail:
 		outcome, trigger = v1alpha1.OutcomeRolledBack, f.in.Verdict.Trigger

@@ -21,7 +21,7 @@ func rejectAgain(f *facts) Decision {
 	r := f.rejection(f.declared)
 	d := f.stalled(v1alpha1.ReasonRolledBack, "")
 	f.takeAsCandidate(&d)
-	declared, because := imageOf(&f.in.Workload.Declared), v1alpha1.Bounded(r.Message, 400)
+	declared, because := f.besideStable(&f.in.Workload.Declared), v1alpha1.Bounded(r.Message, 400)
 	switch {
 	case r.Revision == f.declared:
 		d.Why = fmt.Sprintf("%s was rejected at %s (run %s: %s) and does not start again by itself; %s serves: push another version, revert, or retry",

@@ -49,6 +49,24 @@ func (f *facts) fullShare() string {
 // restarts is whether the run in progress is a restart.
 func (f *facts) restarts() bool { return f.promotion().Restart }
 
+// onTrialName is the candidate in a message about its run.
+func (f *facts) onTrialName() string {
+	if f.restarts() {
+		return "the restart of " + imageOf(f.in.Status.Candidate)
+	}
+	return imageOf(f.in.Status.Candidate)
+}
+
+// besideStable names a version that has not been promoted: by its revision too where stable
+// has the same image.
+func (f *facts) besideStable(r *v1alpha1.Revision) string {
+	name := imageOf(r)
+	if f.in.Status.Stable != nil && r != nil && name == imageOf(f.in.Status.Stable) && r.Revision != f.stable {
+		name += " (revision " + r.Revision + ")"
+	}
+	return name
+}
+
 // rejectedBase is the rejection of a version that the declared one is a restart of; nil when
 // there is none. Without it a restart would be all that a rejected version needs to run again.
 func (f *facts) rejectedBase() *v1alpha1.RejectedRevision {

@@ -38,7 +38,7 @@ func restartCases() []ruleCase {
 	}
 	back, fail := v1alpha1.PhaseRolledBack, verdict(v1alpha1.VerdictFail)
 	return []ruleCase{
-		works("NewRevision", "a restart", given(declares(candidateRevision), restart), nil, v1alpha1.PhaseGating, progressing, "restart of shop:b: held until"),
+		works("NewRevision", "a restart", given(declares(candidateRevision), restart), nil, v1alpha1.PhaseGating, progressing, "restart of shop:b: held until a run has baked it"),
 		starts("of the stable version", given(gating, restart), "run 2 starts: restart of shop:b (revision "+candidateRevision+" against "+stableRevision+": only annotations that spec.restartAnnotations lists differ); it goes to full size and 100 % without steps, and bakes for 5m0s").then(starting...),
 		starts("although its steps need approvals", given(gating, restart, approval(0), approval(1))).then(starting...),
 		starts("by pods", given(gating, restart, byPods), "it goes to as many pods as stable has without steps").then(plan.ScaleCanary{Replicas: 1}),
