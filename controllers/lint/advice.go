@@ -48,6 +48,7 @@ func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[
 			if wrong, write := workload.ConfigWarning(workload.Template(&unstructured.Unstructured{Object: d.value})); wrong != "" {
 				d.add(Advice, "spec.template", wrong, write)
 			}
+			o.adviseRestarts(r.Spec, d)
 		}
 	}
 	for i, ref := range r.Spec.Guardrails {
@@ -62,6 +63,30 @@ func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[
 		if g := bound[objects[at]]; g != nil {
 			o.adviseSteps(r.Spec, *g, ref.Name, rate)
 		}
+	}
+}
+
+// restartedAt is what kubectl rollout restart writes: manifests do not have it.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// adviseRestarts looks for the annotations that a Rollout lists in the pod template of its
+// Deployment.
+func (o *object) adviseRestarts(r v1alpha1.RolloutSpec, d *object) {
+	if len(r.RestartAnnotations) > 0 && r.Promotion.Mode == v1alpha1.PromotionNative {
+		o.add(Advice, "spec.restartAnnotations", "with promotion mode Native a restart takes the steps like any other version", "promotion: {mode: HandOver}, or leave restartAnnotations out")
+	}
+	of, _, _ := unstructured.NestedStringMap(d.value, "metadata", "annotations")
+	inTemplate, _, _ := unstructured.NestedStringMap(d.value, "spec", "template", "metadata", "annotations")
+	for i, key := range r.RestartAnnotations {
+		if _, there := inTemplate[key]; there || key == restartedAt {
+			continue
+		}
+		path := fmt.Sprintf("spec.restartAnnotations[%d]", i)
+		if _, there := of[key]; there {
+			o.add(Advice, path, fmt.Sprintf("%.317q is an annotation of Deployment %.63s itself, whose change restarts nothing", key, d.name), "the key of an annotation in spec.template.metadata.annotations")
+			continue
+		}
+		o.add(Advice, path, fmt.Sprintf("the pod template of Deployment %.63s has no annotation %.317q", d.name, key), "nothing, if a controller adds it later; else the key as it is in spec.template.metadata.annotations")
 	}
 }
 

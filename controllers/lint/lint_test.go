@@ -64,6 +64,11 @@ spec:
 `
 }
 
+// restarting is a Rollout and its Guardrail, with an annotation that is listed beside kubectl's.
+func restarting(key, more string) string {
+	return rollout + "  restartAnnotations: [kubectl.kubernetes.io/restartedAt, " + key + "]\n" + more + "---\n" + guardrail
+}
+
 var linter = New()
 
 // check returns the findings of one file as "line level path: wrong -> write".
@@ -179,23 +184,27 @@ func TestAdvice(t *testing.T) {
 		o    Options
 		want string
 	}{
-		"too few requests":    {both, Options{Rate: 10}, "10 advice spec.steps[0]: step 1 of 2 (5 % for 5m) gives the candidate about 150 requests at 10/s, and a pass of Guardrail checkout needs 200 (minimumSamples): the step takes about 6m40s -> hold: 6m40s, or a weight of 7 for 5m"},
-		"beyond the deadline": {both, Options{Rate: 1}, "the step takes about 1h6m40s, which is longer than stepDeadline 1h ->"},
-		"enough requests":     {both, Options{Rate: 100}, ""},
-		"no guardrail":        {rollout, Options{}, `13 advice spec.guardrails[0]: Guardrail "checkout" is not in these files`},
-		"no weight":           {strings.Replace(both, "weight: 5,", "weight: 0,", 1), Options{}, "10 advice spec.steps[0]: no request reaches the candidate at weight 0, and Guardrail checkout counts requests"},
-		"exclude":             {strings.Replace(both, "regression: {}", `regression: {exclude: "4"}`, 1), Options{Rate: 100}, "9 advice spec.steps: Guardrail checkout, trigger availability: at about 1e+02 requests/s step 1 of 2"},
-		"no bucket":           {guardrail, Options{Buckets: []float64{0.1, 0.25, 1}}, "18 advice spec.slos[1].indicator.latency.threshold: no bucket of http_request_duration_seconds has the upper bound 300ms (0.3): the verdict will be Inconclusive -> threshold: 250ms or 1s, or add the bucket"},
-		"a bucket":            {guardrail, Options{Buckets: []float64{0.1, 0.3}}, ""},
-		"what is exposed":     {guardrail, Options{Metrics: exposed}, `15 advice spec.slos[0].indicator.requests.bad.matchers[0]: http_requests_total has no label "code" (it has method, status_code) -> name: status_code`},
-		"exposed buckets":     {guardrail, Options{Metrics: exposed}, "threshold: 250ms or 500ms, or add the bucket"},
-		"a metric misspelt":   {strings.Replace(guardrail, "total: {metric: http_requests_total}", "total: {metric: http_request_total}", 1), Options{Metrics: exposed}, "12 advice spec.slos[0].indicator.requests.total: the metrics file has no metric http_request_total -> metric: http_requests_total"},
-		"a burn that is late": {strings.Replace(guardrail, "long: 5m", "long: 3h", 1), Options{}, "24 advice spec.triggers[2].burn: 14.4 times the budget's rate over 3h spends 6 % of the budget of availability, and trigger budget fires at 2 %: this one never fires first"},
-		"a burn of all":       {strings.Replace(guardrail, `rate: "14.4", long: 5m`, `rate: "900", long: 24h`, 1), Options{}, "it fires when nothing is left"},
-		"configuration":       {both + "---\n" + deploying("checkout", "flags"), Options{}, "45 advice spec.template: the template names ConfigMap flags, and a change of their content alone is no new version: pods take it unjudged -> give them names that change"},
-		"generated names":     {both + "---\n" + deploying("checkout", "flags-5c8k2b4f7m"), Options{}, ""},
-		"another Deployment":  {both + "---\n" + deploying("cart", "flags"), Options{}, ""},
-		"more than is left":   {guardrail + "  preflight: {budgetRemaining: \"1\"}\n", Options{}, "21 advice spec.triggers[1].budgetSpent: a run may spend 2 % of the budget of availability, and starts when 1 % are left"},
+		"too few requests":              {both, Options{Rate: 10}, "10 advice spec.steps[0]: step 1 of 2 (5 % for 5m) gives the candidate about 150 requests at 10/s, and a pass of Guardrail checkout needs 200 (minimumSamples): the step takes about 6m40s -> hold: 6m40s, or a weight of 7 for 5m"},
+		"beyond the deadline":           {both, Options{Rate: 1}, "the step takes about 1h6m40s, which is longer than stepDeadline 1h ->"},
+		"enough requests":               {both, Options{Rate: 100}, ""},
+		"no guardrail":                  {rollout, Options{}, `13 advice spec.guardrails[0]: Guardrail "checkout" is not in these files`},
+		"no weight":                     {strings.Replace(both, "weight: 5,", "weight: 0,", 1), Options{}, "10 advice spec.steps[0]: no request reaches the candidate at weight 0, and Guardrail checkout counts requests"},
+		"exclude":                       {strings.Replace(both, "regression: {}", `regression: {exclude: "4"}`, 1), Options{Rate: 100}, "9 advice spec.steps: Guardrail checkout, trigger availability: at about 1e+02 requests/s step 1 of 2"},
+		"no bucket":                     {guardrail, Options{Buckets: []float64{0.1, 0.25, 1}}, "18 advice spec.slos[1].indicator.latency.threshold: no bucket of http_request_duration_seconds has the upper bound 300ms (0.3): the verdict will be Inconclusive -> threshold: 250ms or 1s, or add the bucket"},
+		"a bucket":                      {guardrail, Options{Buckets: []float64{0.1, 0.3}}, ""},
+		"what is exposed":               {guardrail, Options{Metrics: exposed}, `15 advice spec.slos[0].indicator.requests.bad.matchers[0]: http_requests_total has no label "code" (it has method, status_code) -> name: status_code`},
+		"exposed buckets":               {guardrail, Options{Metrics: exposed}, "threshold: 250ms or 500ms, or add the bucket"},
+		"a metric misspelt":             {strings.Replace(guardrail, "total: {metric: http_requests_total}", "total: {metric: http_request_total}", 1), Options{Metrics: exposed}, "12 advice spec.slos[0].indicator.requests.total: the metrics file has no metric http_request_total -> metric: http_requests_total"},
+		"a burn that is late":           {strings.Replace(guardrail, "long: 5m", "long: 3h", 1), Options{}, "24 advice spec.triggers[2].burn: 14.4 times the budget's rate over 3h spends 6 % of the budget of availability, and trigger budget fires at 2 %: this one never fires first"},
+		"a burn of all":                 {strings.Replace(guardrail, `rate: "14.4", long: 5m`, `rate: "900", long: 24h`, 1), Options{}, "it fires when nothing is left"},
+		"configuration":                 {both + "---\n" + deploying("checkout", "flags"), Options{}, "45 advice spec.template: the template names ConfigMap flags, and a change of their content alone is no new version: pods take it unjudged -> give them names that change"},
+		"generated names":               {both + "---\n" + deploying("checkout", "flags-5c8k2b4f7m"), Options{}, ""},
+		"a restart of nothing":          {restarting("checksum/config", "") + "---\n" + deploying("checkout", "flags-5c8k2b4f7m"), Options{}, `spec.restartAnnotations[1]: the pod template of Deployment checkout has no annotation "checksum/config" -> nothing, if a controller adds it later`},
+		"a restart by the Deployment's": {restarting("team", "") + "---\n" + strings.Replace(deploying("checkout", "flags-5c8k2b4f7m"), "{name: checkout}", "{name: checkout, annotations: {team: a}}", 1), Options{}, `spec.restartAnnotations[1]: "team" is an annotation of Deployment checkout itself, whose change restarts nothing`},
+		"a restart by the template's":   {restarting("team", "") + "---\n" + strings.Replace(deploying("checkout", "flags-5c8k2b4f7m"), "labels: {app: a}}\n    spec", "labels: {app: a}, annotations: {team: a}}\n    spec", 1), Options{}, ""},
+		"a native restart":              {restarting("team", "  promotion: {mode: Native}\n") + "---\n" + deploying("checkout", "flags-5c8k2b4f7m"), Options{}, "spec.restartAnnotations: with promotion mode Native a restart takes the steps like any other version"},
+		"another Deployment":            {both + "---\n" + deploying("cart", "flags"), Options{}, ""},
+		"more than is left":             {guardrail + "  preflight: {budgetRemaining: \"1\"}\n", Options{}, "21 advice spec.triggers[1].budgetSpent: a run may spend 2 % of the budget of availability, and starts when 1 % are left"},
 	} {
 		got := strings.Join(check(t, c.o, c.text), "\n")
 		if !strings.Contains(got, c.want) || c.want == "" && got != "" {

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -37,7 +38,7 @@ func TestALookReadsEachTemplateOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &look{deployment: d, sets: map[string]seenSet{"shop-abc": {set, read}}}
+	l := &look{rollout: &v1alpha1.Rollout{}, deployment: d, sets: map[string]seenSet{"shop-abc": {set, read}}}
 	first, err := l.describe(d)
 	if err != nil || first.Image != image || first.Revision != read.Revision {
 		t.Fatalf("described as %+v, %v", first, err)
@@ -122,6 +123,57 @@ func TestASetIsSeenOnceWhateverItsLabels(t *testing.T) {
 		l := &look{rollout: rollout, sets: map[string]seenSet{}}
 		if err := r.observeWorkload(t.Context(), l); err != nil || lists != 2 || len(l.input.Workload.Active) != 1 {
 			t.Errorf("%v: after %d lists %+v, %v", roles, lists, l.input.Workload.Active, err)
+		}
+	}
+}
+
+// TestRejectedVersionsAreComparedByWhatIsListedNow: whoever adds an annotation to the list lets
+// no restart of a rejected version through by that.
+func TestRejectedVersionsAreComparedByWhatIsListedNow(t *testing.T) {
+	template := func(annotations string) map[string]any {
+		out, err := workload.DecodeTemplate([]byte(`{"metadata":{"annotations":{` + annotations + `}},"spec":{"containers":[{"name":"shop","image":"shop:2"}]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	describe := func(annotations string) v1alpha1.Revision {
+		d := workload.NewDeployment()
+		d.Object["spec"] = map[string]any{"template": template(annotations)}
+		l := &look{rollout: &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{RestartAnnotations: []string{"a", "b"}}}}
+		r, err := l.describe(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	rejected := describe(`"a":"1","b":"1"`)
+	raw, err := workload.CanonicalTemplate(template(`"a":"1","b":"1"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := v1alpha1.RolloutRun{Spec: v1alpha1.RolloutRunSpec{Revision: rejected.Revision, Template: runtime.RawExtension{Raw: raw}}}
+	run.Name = "shop-1"
+	for name, c := range map[string]struct {
+		declared v1alpha1.Revision
+		runs     []v1alpha1.RolloutRun
+		phase    v1alpha1.Phase
+		want     string
+	}{
+		"a restart":               {describe(`"a":"2","b":"2"`), []v1alpha1.RolloutRun{run}, v1alpha1.PhaseRolledBack, rejected.BaseRevision},
+		"in a run it is not read": {describe(`"a":"2","b":"2"`), []v1alpha1.RolloutRun{run}, v1alpha1.PhaseStepping, "1111111111"},
+		"the run is gone":         {describe(`"a":"2","b":"2"`), nil, v1alpha1.PhaseRolledBack, "1111111111"},
+		"the rejected one itself": {rejected, []v1alpha1.RolloutRun{run}, v1alpha1.PhaseRolledBack, "1111111111"},
+	} {
+		l := &look{rollout: &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{RestartAnnotations: []string{"a", "b"}}}, runs: c.runs}
+		l.input.Workload.Declared = c.declared
+		l.input.Status = v1alpha1.RolloutStatus{Phase: c.phase, Stable: &v1alpha1.Revision{Revision: "0000000000"},
+			Rejected: []v1alpha1.RejectedRevision{{Revision: rejected.Revision, Run: "shop-1", BaseRevision: "1111111111"}}}
+		if err := l.rebaseRejected(); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.input.Status.Rejected[0].BaseRevision; got != c.want {
+			t.Errorf("%s: base revision %s, want %s", name, got, c.want)
 		}
 	}
 }

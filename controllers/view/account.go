@@ -60,7 +60,7 @@ func Explain(in Input) Account {
 	a := Account{
 		Namespace: run.Namespace, Run: run.Name, Rollout: Text(spec.Rollout.Name, 253), Outcome: status.Outcome, Started: spec.StartedAt.Time,
 		Message: Text(status.Message, 1024), Trigger: Text(status.Trigger, 256), FailedRequests: -1, ToZero: -1,
-		Candidate: Version{Side: "canary", Tag: tag(spec.Image, spec.Revision), Image: Text(spec.Image, 512), Digest: digest(status.Images),
+		Candidate: Version{Side: "canary", Tag: restartTag(tag(spec.Image, spec.Revision), spec.Restart), Image: Text(spec.Image, 512), Digest: digest(status.Images),
 			Revision: Text(spec.Revision, 10), PushedBy: Text(spec.StartedBy, 256)},
 		Before: Version{Side: "stable", Tag: Tag(&spec.Stable.Revision), Image: Text(spec.Stable.Image, 512), Digest: digest(spec.Stable.Images),
 			Revision: Text(spec.Stable.Revision.Revision, 10)},
@@ -211,7 +211,7 @@ func History(rollout *v1alpha1.Rollout, runs []v1alpha1.RolloutRun) []Finished {
 			continue
 		}
 		known[run.Name] = true
-		f := Finished{Run: run.Name, Tag: tag(run.Spec.Image, run.Spec.Revision), Revision: Text(run.Spec.Revision, 10), Outcome: run.Status.Outcome,
+		f := Finished{Run: run.Name, Tag: restartTag(tag(run.Spec.Image, run.Spec.Revision), run.Spec.Restart), Revision: Text(run.Spec.Revision, 10), Outcome: run.Status.Outcome,
 			Trigger: Text(run.Status.Trigger, 256), By: Text(run.Spec.StartedBy, 256), Started: run.Spec.StartedAt.Time, Message: Text(run.Status.Message, 1024)}
 		if run.Status.FinishedAt != nil {
 			f.Ended = run.Status.FinishedAt.Time

@@ -14,6 +14,10 @@ import (
 func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, effects map[string]string) {
 	s := &r.Status
 	stable, candidate := plainTag(s.Stable), plainTag(s.Candidate)
+	again := " runs once more, from its first step"
+	if restarts(s, run) {
+		candidate, again = "the restart of "+candidate, " runs once more"
+	}
 	effects = map[string]string{}
 	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
 	steps := StepsOf(r, run)
@@ -22,7 +26,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	}
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack:
-		add("retry", candidate+" runs once more, from its first step")
+		add("retry", candidate+again)
 		add("rollback", "the Deployment declares "+stable+" again")
 	case s.Phase == v1alpha1.PhaseGating && !returns(s):
 		add("abort", candidate+" gets no run, it stays declared and rejected")
@@ -53,6 +57,9 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 // onTheWay adds what keeps the candidate on trial, and only changes how it goes on.
 func onTheWay(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect string)) {
 	s, candidate := &r.Status, plainTag(r.Status.Candidate)
+	if restarts(s, nil) {
+		candidate = "the restart of " + candidate
+	}
 	if unapproved(s, steps) && s.Step.AwaitsApprovalSince == nil {
 		add(ofStep("approve", s), "step "+plainStep(s.Step, steps)+" ends once it has passed")
 	}
@@ -137,19 +144,25 @@ func Returned(run *v1alpha1.RolloutRun) bool {
 	return slices.ContainsFunc(run.Status.Decisions, func(d v1alpha1.DecisionRecord) bool { return d.Rule == returnStarts })
 }
 
-// CameBack is whether the stable version returned without steps, or may have: its run is not
-// among the given ones. To go back would bring the version again that somebody went back from, so
+// CameBack is whether the stable version returned without steps, or may have: its run, or that
+// of the version that it is a restart of, is not among the given ones. To go back would bring the version again that somebody went back from, so
 // kubectl belay rollback refuses without --to.
 func CameBack(s *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
 	if s.Stable == nil {
 		return false
 	}
-	newest := slices.IndexFunc(s.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == s.Stable.Revision })
-	if newest < 0 {
-		return false
+	revision, older := s.Stable.Revision, s.History
+	for {
+		newest := slices.IndexFunc(older, func(h v1alpha1.HistoryEntry) bool { return h.Revision == revision })
+		if newest < 0 {
+			return false
+		}
+		run := slices.IndexFunc(runs, func(r v1alpha1.RolloutRun) bool { return r.Name == older[newest].Run })
+		if run < 0 || !runs[run].Spec.Restart {
+			return run < 0 || Returned(&runs[run])
+		}
+		revision, older = runs[run].Spec.Stable.Revision.Revision, older[newest+1:]
 	}
-	run := slices.IndexFunc(runs, func(r v1alpha1.RolloutRun) bool { return r.Name == s.History[newest].Run })
-	return run < 0 || Returned(&runs[run])
 }
 
 // Before is the version that kubectl belay rollback goes back to from the stable one: the newest

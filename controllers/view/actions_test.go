@@ -108,6 +108,54 @@ func TestNobodyIsAdvisedToUndoAReturnThatIsOver(t *testing.T) {
 	}
 }
 
+// TestARestartHidesNoReturn: what came back in place of a worse version, and was restarted since,
+// has that version before it all the same.
+func TestARestartHidesNoReturn(t *testing.T) {
+	s := &v1alpha1.RolloutStatus{Stable: &v1alpha1.Revision{Revision: "again"}, History: []v1alpha1.HistoryEntry{
+		{Run: "three", Revision: "again"}, {Run: "two", Revision: "before"}, {Run: "one", Revision: "bad"},
+	}}
+	restart, back := v1alpha1.RolloutRun{}, v1alpha1.RolloutRun{}
+	restart.Name, restart.Spec.Restart, restart.Spec.Stable.Revision.Revision = "three", true, "before"
+	back.Name = "two"
+	for rule, want := range map[string]bool{"RevertStarts": true, "RunStarts": false} {
+		back.Status.Decisions = []v1alpha1.DecisionRecord{{Rule: rule}}
+		if got := CameBack(s, []v1alpha1.RolloutRun{restart, back}); got != want {
+			t.Errorf("after %s: %t", rule, got)
+		}
+	}
+	if !CameBack(s, []v1alpha1.RolloutRun{restart}) {
+		t.Error("a run that is not at hand is taken for one with steps")
+	}
+}
+
+// TestARestartIsNamed: not as a version that replaces itself.
+func TestARestartIsNamed(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	r := &v1alpha1.Rollout{Status: v1alpha1.RolloutStatus{
+		Phase: v1alpha1.PhaseBaking, Stable: &v1alpha1.Revision{Revision: "aaaaaaaaaa", Image: "shop:v1"}, Candidate: &v1alpha1.Revision{Revision: "bbbbbbbbbb", Image: "shop:v1"},
+		Step: &v1alpha1.StepStatus{}, Promotion: &v1alpha1.PromotionStatus{Restart: true},
+	}}
+	screen := Rollout(Input{Rollout: r, Now: now})
+	if screen.Headline != "BAKING the restart of v1" || screen.Versions[0].Tag != "v1" || screen.Versions[1].Tag != "v1 (restart)" {
+		t.Errorf("%s: %+v", screen.Headline, screen.Versions)
+	}
+	if got := screen.Effects["abort"]; got != "back to v1, the restart of v1 stays declared and rejected" {
+		t.Errorf("abort: %s", got)
+	}
+	run := &v1alpha1.RolloutRun{Spec: v1alpha1.RolloutRunSpec{Revision: "bbbbbbbbbb", Image: "shop:v1", Restart: true}}
+	run.Status.Outcome = v1alpha1.OutcomeRolledBack
+	if h := History(nil, []v1alpha1.RolloutRun{*run}); h[0].Tag != "v1 (restart)" {
+		t.Errorf("the history has %q", h[0].Tag)
+	}
+	if a := Explain(Input{Run: run, Now: now}); a.Candidate.Tag != "v1 (restart)" {
+		t.Errorf("why has %q", a.Candidate.Tag)
+	}
+	r.Status.Phase, r.Status.Promotion = v1alpha1.PhaseRolledBack, nil
+	if _, effects := actions(r, run); effects["retry"] != "the restart of v1 runs once more" {
+		t.Errorf("retry: %s", effects["retry"])
+	}
+}
+
 // TestNobodyIsAdvisedToDeclareARejectedVersion: it would be held. The version before it is
 // offered, if there is one.
 func TestNobodyIsAdvisedToDeclareARejectedVersion(t *testing.T) {

@@ -141,7 +141,7 @@ func headline(r *v1alpha1.Rollout, state State) string {
 			word += " of step " + Text(s.Step.Display, 16)
 		}
 	case StatePromoting, StateBaking, StateHandingOver:
-		return word + " " + Tag(s.Candidate)
+		return word + " " + trialTag(s)
 	case StateStable:
 		return word + " " + Tag(s.Stable)
 	case StateStalled:

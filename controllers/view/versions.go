@@ -41,7 +41,7 @@ func versions(in Input) []Version {
 	}
 	if s.Candidate != nil && (s.Stable == nil || s.Candidate.Revision != s.Stable.Revision) {
 		v := version(in, "canary", s.Candidate)
-		v.Percent = share
+		v.Percent, v.Tag = share, restartTag(v.Tag, restarts(s, in.Run))
 		out = append(out, v)
 	}
 	return out

@@ -313,3 +313,49 @@ func BenchmarkRevisionOf(b *testing.B) {
 		}
 	}
 }
+
+// TestBaseRevisions: two templates have the same one exactly when nothing but listed annotations
+// differs.
+func TestBaseRevisions(t *testing.T) {
+	with := func(metadata, image string) map[string]any {
+		return templateOf(t, `{"metadata":`+metadata+`,"spec":{"containers":[{"name":"shop","image":"`+image+`"}]}}`)
+	}
+	listed := []string{"example.com/restartedAt", "checksum"}
+	plain := with(`{"labels":{"app":"shop"}}`, "shop:1")
+	base := func(template map[string]any, keys []string) string {
+		t.Helper()
+		before := revision(t, template)
+		got, err := BaseRevision(template, before, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after := revision(t, template); after != before {
+			t.Fatalf("the template was changed")
+		}
+		return got
+	}
+	want := revision(t, plain)
+	for name, c := range map[string]struct {
+		metadata, image string
+		same            bool
+	}{
+		"none of them":            {`{"labels":{"app":"shop"}}`, "shop:1", true},
+		"one added":               {`{"labels":{"app":"shop"},"annotations":{"checksum":"1"}}`, "shop:1", true},
+		"both added":              {`{"labels":{"app":"shop"},"annotations":{"checksum":"1","example.com/restartedAt":"now"}}`, "shop:1", true},
+		"an empty one":            {`{"labels":{"app":"shop"},"annotations":{"checksum":""}}`, "shop:1", true},
+		"another annotation":      {`{"labels":{"app":"shop"},"annotations":{"checksum":"1","team":"a"}}`, "shop:1", false},
+		"a label of the same key": {`{"labels":{"app":"shop","checksum":"1"}}`, "shop:1", false},
+		"another image":           {`{"labels":{"app":"shop"},"annotations":{"checksum":"1"}}`, "shop:2", false},
+	} {
+		template := with(c.metadata, c.image)
+		if got := base(template, listed); (got == want) != c.same {
+			t.Errorf("%s: base revision %s, of the plain template %s", name, got, want)
+		}
+		if got := base(template, nil); got != "" {
+			t.Errorf("%s: base revision %q although nothing is listed", name, got)
+		}
+	}
+	if _, err := BaseRevision(map[string]any{"metadata": map[string]any{"annotations": int64(7)}}, "", listed); err == nil {
+		t.Error("annotations that are none are accepted")
+	}
+}

@@ -59,4 +59,3 @@ func (s Story) skipping(revision string) Story {
 		}
 	})
 }
-
