@@ -228,4 +228,25 @@ var planBugs = []bug{
 		is:     "		if r.Revision == f.declared && ",
 		checks: []check{rules},
 	},
+	{
+		name: "restart-escapes-a-rejection", breaks: served,
+		file:   "controllers/plan/restart.go",
+		old:    "r.BaseRevision == base || r.Revision == base {",
+		is:     "r.Revision == f.declared {",
+		checks: []check{rules, story("restart-of-a-rejected-version")},
+	},
+	{
+		name: "any-change-is-a-restart", breaks: served,
+		file:   "controllers/plan/restart.go",
+		old:    "	listed := base != \"\" && base == f.in.Workload.Stable.BaseRevision && ",
+		is:     "	listed := base != \"\" && ",
+		checks: []check{rules, tests("./test/sim", "^TestGoldenLogs$/^promote-where-restarts-are-listed$")},
+	},
+	{
+		name: "restart-takes-the-place-of-the-version-before", breaks: served,
+		file:   "controllers/plan/history.go",
+		old:    "		if !restarted && !f.bypassedTo",
+		is:     "		_ = restarted\n		if !f.bypassedTo",
+		checks: []check{rules, invariants},
+	},
 }

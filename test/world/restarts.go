@@ -31,13 +31,14 @@ func restarts() []Story {
 		failed, rejected,
 		failed.named("restart-fails-twice").scripted(restart(event{baking, fail}, event{rolledBack, declares(firstThrice)})).rejecting(firstThrice, first).never(firstThrice),
 		of("restart-fails-and-is-retried", firstAgain, promoted, restart(event{baking, fail}, event{rolledBack, commands(v1alpha1.ActionRetry)})),
-		of("restart-of-the-candidate", secondAgain, promoted, script(event{atStep(1), declares(secondAgain)})),
+		of("restart-of-the-candidate", secondAgain, promoted, script(event{atStep(1), declares(secondAgain)})).stepping(secondAgain),
 		of("restart-twice", firstThrice, promoted, restart(event{baking, declares(firstThrice)})).skipping(firstThrice),
 		of("restart-undone", first, cancelled, restart(event{baking, declares(first)})),
 		of("push-into-a-restart", second, promoted, restart(event{baking, declares(second)})),
 		of("restart-then-push-then-back", firstAgain, promoted, restart(event{promotedOnce, declares(second)}, event{ended(2), declares(firstAgain)})).skipping(firstAgain),
-		of("restart-native", firstAgain, promoted, restart()).with(native),
-		of("restart-not-listed", secondAgain, promoted, script(event{promotedOnce, declares(secondAgain)})).with(func(w *World) { w.spec.RestartAnnotations = nil }),
+		of("promote-where-restarts-are-listed", second, promoted, script()).stepping(second),
+		of("restart-native", firstAgain, promoted, restart()).with(native).stepping(firstAgain),
+		of("restart-not-listed", secondAgain, promoted, script(event{promotedOnce, declares(secondAgain)})).with(func(w *World) { w.spec.RestartAnnotations = nil }).stepping(secondAgain),
 		again.named("pods-restart").with(replicaWeighted),
 		failed.named("pods-restart-fails").with(replicaWeighted),
 		rejected.named("pods-restart-of-a-rejected-version").with(replicaWeighted),
@@ -55,6 +56,26 @@ func (s Story) skipping(revision string) Story {
 			}
 			if st := w.rollout.status; st.Phase == v1alpha1.PhaseStepping && st.Candidate.Revision == revision {
 				w.broken("the restart %s takes a step", revision)
+			}
+		}
+	})
+}
+
+// stepping is a story in which a revision is promoted by its steps.
+func (s Story) stepping(revision string) Story {
+	return s.with(func(w *World) {
+		before, stepped := w.trace, false
+		w.trace = func(w *World) {
+			if before != nil {
+				before(w)
+			}
+			st := w.rollout.status
+			if st.Candidate == nil || st.Candidate.Revision != revision {
+				return
+			}
+			stepped = stepped || st.Phase == v1alpha1.PhaseStepping
+			if st.Phase == v1alpha1.PhaseBaking && !stepped {
+				w.broken("%s bakes without a step", revision)
 			}
 		}
 	})
