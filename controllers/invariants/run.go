@@ -208,16 +208,28 @@ func (c *check) rejected() {
 	same := c.in.Status.Phase == to && c.tried() == tried
 	if !same {
 		c.require(c.d.Status.IsRejected(tried) == nil, "rejected revision %s is rolled out again", tried)
-		base := c.d.Status.Candidate.BaseRevision
-		of := slices.IndexFunc(c.d.Status.Rejected, func(r v1alpha1.RejectedRevision) bool {
-			return base != "" && (r.BaseRevision == base || r.Revision == base)
-		})
 		returns := slices.ContainsFunc(c.d.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == tried })
-		c.require(of < 0 || returns, "%s runs, a restart of a version that is rejected", tried)
+		base := c.d.Status.Candidate.BaseRevision
+		// After a restart that was rejected, the next one takes the steps.
+		stepped := c.in.Status.Phase == v1alpha1.PhaseStepping && c.tried() == tried
+		steps := base == c.in.Workload.Stable.BaseRevision && to != v1alpha1.PhasePromoting
+		c.require(!c.rejectedBase(base) || returns || stepped || steps, "%s runs, a restart of a version that is rejected", tried)
 	}
 	if c.in.Status.IsRejected(tried) != nil && c.d.Status.IsRejected(tried) == nil {
 		c.require(c.in.Action != nil && c.in.Action.Action == v1alpha1.ActionRetry, "forgets a rejection without a command")
 	}
+}
+
+// rejectedBase is whether a rejected version has this base revision. One that was rejected
+// before stable was promoted with it says nothing of a restart.
+func (c *check) rejectedBase(base string) bool {
+	promoted := slices.IndexFunc(c.in.Status.History, func(h v1alpha1.HistoryEntry) bool {
+		return h.Revision == c.stable() && h.Outcome == v1alpha1.OutcomePromoted
+	})
+	return base != "" && slices.ContainsFunc(c.d.Status.Rejected, func(r v1alpha1.RejectedRevision) bool {
+		forgiven := promoted >= 0 && base == c.in.Workload.Stable.BaseRevision && r.At.Before(&c.in.Status.History[promoted].FinishedAt)
+		return (r.BaseRevision == base || r.Revision == base) && !forgiven && r.Revision != c.stable()
+	})
 }
 
 // stableVersion: what is called stable is what the Deployment runs alone.

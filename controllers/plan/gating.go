@@ -199,6 +199,9 @@ func (f *facts) newRun() Decision {
 	d.Why = fmt.Sprintf("run %d starts: %s against %s", d.Status.Runs, imageOf(f.in.Status.Candidate), imageOf(f.in.Status.Stable))
 	if s := f.in.Status.Stable; s != nil && s.Image != "" && s.Image == f.in.Status.Candidate.Image {
 		d.Why = fmt.Sprintf("run %d starts: %s again, with another pod template (revision %s against %s): a restart, or a change of its configuration", d.Status.Runs, s.Image, f.candidate, f.stable)
+		if r := f.failedRestart(); r != nil && f.ofStable() {
+			d.Why += fmt.Sprintf("; it takes the steps, because restart %s was rejected at %s", r.Revision, clock(r.At.Time))
+		}
 	}
 	d.Why += f.supersededInARow()
 	d.Status.Phase = v1alpha1.PhaseStepping

@@ -408,7 +408,9 @@ func (c *checker) rejections() {
 		before := slices.ContainsFunc(c.in.Status.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == candidate })
 		for _, r := range c.d.Status.Rejected {
 			base := c.d.Status.Candidate.BaseRevision
-			c.require(base == "" || before || r.BaseRevision != base && r.Revision != base, "%s is on its way, a restart of rejected revision %s", candidate, r.Revision)
+			steps := base == c.in.Workload.Stable.BaseRevision && to != v1alpha1.PhasePromoting
+			stepped := c.in.Status.Phase == v1alpha1.PhaseStepping && c.candidate == candidate
+			c.require(base == "" || before || steps || stepped || r.BaseRevision != base && r.Revision != base, "%s is on its way, a restart of rejected revision %s", candidate, r.Revision)
 		}
 	}
 	if c.in.Status.IsRejected(candidate) != nil && c.d.Status.IsRejected(candidate) == nil {

@@ -130,7 +130,7 @@ func digestOf(c v1alpha1.ContainerImage) string {
 // or by its images, it would be rejected again.
 func (f *facts) forgetRejection(d *Decision) {
 	d.Status.Rejected = withoutRevision(d.Status.Rejected, f.candidate)
-	if base := f.candidateBase(); base != "" {
+	if base := f.candidateBase(); base != "" && base != f.in.Workload.Stable.BaseRevision {
 		d.Status.Rejected = slices.DeleteFunc(d.Status.Rejected, func(r v1alpha1.RejectedRevision) bool {
 			return r.BaseRevision == base || r.Revision == base
 		})

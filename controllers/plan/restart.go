@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"belay.dev/belay/api/v1alpha1"
 )
@@ -10,12 +12,49 @@ import (
 // spec.restartAnnotations lists. It goes without steps, as a version that returns does: to full
 // size and 100 %, and through the whole bake, because nothing else of its run judges it.
 
-// restartDeclared holds while the declared template differs from stable's in nothing but
-// those annotations. With promotion mode Native there is no full size beside stable.
+// restartDeclared holds while the declared template is a restart that goes without steps. With
+// promotion mode Native there is no full size beside stable. After a restart that was rejected
+// the next one takes the steps: it may be mended or not, and all requests at once would be the
+// dearest way to learn which.
 func (f *facts) restartDeclared() bool {
+	return f.ofStable() && f.declared != f.stable && f.in.Spec.Promotion.Mode != v1alpha1.PromotionNative && f.failedRestart() == nil
+}
+
+// ofStable is whether the declared template differs from stable's in nothing but annotations
+// that spec.restartAnnotations lists.
+func (f *facts) ofStable() bool {
 	base := f.in.Workload.Declared.BaseRevision
-	listed := base != "" && base == f.in.Workload.Stable.BaseRevision && f.declared != f.stable
-	return listed && f.in.Spec.Promotion.Mode != v1alpha1.PromotionNative
+	return base != "" && base == f.in.Workload.Stable.BaseRevision
+}
+
+// failedRestart is the newest restart of the stable version that was rejected since that version
+// was promoted; nil when there is none.
+func (f *facts) failedRestart() *v1alpha1.RejectedRevision {
+	for i := range f.in.Status.Rejected {
+		r := &f.in.Status.Rejected[i]
+		if r.Revision != f.stable && f.restartOf(r) {
+			if f.promotedAfter(r.At.Time) {
+				return nil
+			}
+			return r
+		}
+	}
+	return nil
+}
+
+// promotedAfter is whether the run that made the stable version stable ended after a time.
+func (f *facts) promotedAfter(t time.Time) bool {
+	at := slices.IndexFunc(f.in.Status.History, func(h v1alpha1.HistoryEntry) bool {
+		return h.Revision == f.stable && h.Outcome == v1alpha1.OutcomePromoted
+	})
+	return at >= 0 && f.in.Status.History[at].FinishedAt.After(t)
+}
+
+// restartOf is whether the declared template differs from a rejected one in nothing but listed
+// annotations.
+func (f *facts) restartOf(r *v1alpha1.RejectedRevision) bool {
+	base := f.in.Workload.Declared.BaseRevision
+	return base != "" && (r.BaseRevision == base || r.Revision == base)
 }
 
 func restartOnly(f *facts) bool { return f.declared == f.candidate && f.restartDeclared() }
@@ -67,16 +106,16 @@ func (f *facts) besideStable(r *v1alpha1.Revision) string {
 	return name
 }
 
-// rejectedBase is the rejection of a version that the declared one is a restart of; nil when
-// there is none. Without it a restart would be all that a rejected version needs to run again.
+// rejectedBase is the rejection of another version than stable that the declared one is a
+// restart of; nil when there is none. Without it a restart would be all that a rejected version
+// needs to run again.
 func (f *facts) rejectedBase() *v1alpha1.RejectedRevision {
-	base := f.in.Workload.Declared.BaseRevision
-	if base == "" {
+	if f.ofStable() {
 		return nil
 	}
 	// The oldest first: that is the one which had a run.
 	for i := len(f.in.Status.Rejected) - 1; i >= 0; i-- {
-		if r := &f.in.Status.Rejected[i]; r.BaseRevision == base || r.Revision == base {
+		if r := &f.in.Status.Rejected[i]; f.restartOf(r) {
 			return r
 		}
 	}

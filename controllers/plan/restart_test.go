@@ -61,7 +61,10 @@ func restartCases() []ruleCase {
 		stalls("Rejected", "a restart of it", given(declares(newerRevision), rejected(candidateRevision), restartOf(candidateRevision)), nil, back, v1alpha1.ReasonRolledBack,
 			"shop:c is a restart of revision "+candidateRevision+", which was rejected at", "only annotations that spec.restartAnnotations lists differ, so it does not start", "5 % errors"),
 		stalls("Rejected", "a restart of it, which had no such annotation", given(declares(newerRevision), rejected(candidateRevision), base(candidateRevision)), nil, back, v1alpha1.ReasonRolledBack, "is a restart of revision "+candidateRevision),
-		stalls("Rejected", "another restart of stable than the rejected one", given(declares(newerRevision), rejected(candidateRevision), bothRestartStable), nil, back, v1alpha1.ReasonRolledBack, "is a restart of revision "+candidateRevision),
+		stalls("Rejected", "the rejected restart of stable itself", given(declares(candidateRevision), rejected(candidateRevision), bothRestartStable), nil, back, v1alpha1.ReasonRolledBack),
+		works("NewRevision", "another restart of stable than the rejected one", given(declares(newerRevision), rejected(candidateRevision), bothRestartStable), nil, v1alpha1.PhaseGating, progressing, "new version shop:c: held until a run has promoted it"),
+		works("RunStarts", "another restart of stable than the rejected one", given(gating, rejected(newerRevision), bothRestartStable), plan.CreateRun{}, stepping, progressing).then(starting...),
+		starts("after one that was rejected before stable was promoted", given(gating, rejected(newerRevision), bothRestartStable, promotedLately)).then(starting...),
 		stalls("Superseded", "a restart in place of what waits", given(gating, declares(newerRevision), rejected("eeeeeeeeee"), restartOf("eeeeeeeeee")), nil, back, v1alpha1.ReasonRolledBack),
 		works("NewRevision", "a restart of it that was stable before", given(declares(newerRevision), rejected(candidateRevision), restartOf(candidateRevision), previously(newerRevision)), nil, v1alpha1.PhaseGating, progressing),
 		works("NewRevision", "nothing is listed", given(declares(newerRevision), rejected(candidateRevision)), nil, v1alpha1.PhaseGating, progressing),
@@ -74,7 +77,33 @@ func base(revision string) change {
 
 func bothRestartStable(in *plan.Input) {
 	restartOf(stableRevision)(in)
-	in.Status.Rejected[0].BaseRevision = in.Workload.Stable.BaseRevision
+	for i := range in.Status.Rejected {
+		in.Status.Rejected[i].BaseRevision = in.Workload.Stable.BaseRevision
+	}
+}
+
+// promotedLately says that the stable version was promoted after all that was rejected.
+func promotedLately(in *plan.Input) {
+	in.Status.History = append([]v1alpha1.HistoryEntry{{Run: "shop-x-6", Revision: stableRevision, Outcome: v1alpha1.OutcomePromoted, FinishedAt: justNow}}, in.Status.History...)
+}
+
+// TestARestartAfterARejectedOneSaysWhyItTakesTheSteps: it has the same image as stable.
+func TestARestartAfterARejectedOneSaysWhyItTakesTheSteps(t *testing.T) {
+	in := given(gating, rejected(newerRevision), bothRestartStable)
+	in.Status.Candidate.Image = in.Status.Stable.Image
+	d := plan.Decide(in)
+	if want := "; it takes the steps, because restart " + newerRevision + " was rejected at " + longAgo.UTC().Format("15:04:05Z"); d.Rule != "RunStarts" || !strings.Contains(d.Why, want) {
+		t.Errorf("%s: %s", d.Rule, d.Why)
+	}
+}
+
+// TestRetryOfARestartForgetsNoOther: the restart that took the steps takes them again.
+func TestRetryOfARestartForgetsNoOther(t *testing.T) {
+	in := given(rolledBack, rejected(newerRevision), bothRestartStable, action(v1alpha1.ActionRetry, candidateRevision))
+	d := plan.Decide(in)
+	if d.Rule != "RetryRequested" || d.Status.IsRejected(candidateRevision) != nil || d.Status.IsRejected(newerRevision) == nil {
+		t.Errorf("%s leaves %+v", d.Rule, d.Status.Rejected)
+	}
 }
 
 // TestNoNumberOfRestartsOutlivesARejection: each restart of a rejected version is rejected by

@@ -231,15 +231,22 @@ var planBugs = []bug{
 	{
 		name: "restart-escapes-a-rejection", breaks: served,
 		file:   "controllers/plan/restart.go",
-		old:    "r.BaseRevision == base || r.Revision == base {",
-		is:     "r.Revision == f.declared {",
+		old:    "(r.BaseRevision == base || r.Revision == base)",
+		is:     "r.Revision == f.declared",
 		checks: []check{rules, story("restart-of-a-rejected-version")},
+	},
+	{
+		name: "failed-restart-comes-again-at-once", breaks: served,
+		file:   "controllers/plan/restart.go",
+		old:    " && f.failedRestart() == nil",
+		is:     "",
+		checks: []check{rules, story("restart-fails-twice")},
 	},
 	{
 		name: "any-change-is-a-restart", breaks: served,
 		file:   "controllers/plan/restart.go",
-		old:    "	listed := base != \"\" && base == f.in.Workload.Stable.BaseRevision && ",
-		is:     "	listed := base != \"\" && ",
+		old:    "	return base != \"\" && base == f.in.Workload.Stable.BaseRevision",
+		is:     "	return base != \"\"",
 		checks: []check{rules, tests("./test/sim", "^TestGoldenLogs$/^promote-where-restarts-are-listed$")},
 	},
 	{

@@ -29,7 +29,9 @@ func restarts() []Story {
 	return []Story{
 		again,
 		failed, rejected,
-		failed.named("restart-fails-twice").scripted(restart(event{baking, fail}, event{rolledBack, declares(firstThrice)})).rejecting(firstThrice, first).never(firstThrice),
+		failed.named("restart-fails-twice").scripted(restart(event{baking, fail}, event{rolledBack, declares(firstThrice)}, event{atStep(1), fail})).rejecting(firstThrice, first).stepping(firstThrice),
+		of("restart-is-mended", firstThrice, promoted, restart(event{baking, fail}, event{rolledBack, declares(firstThrice)})).stepping(firstThrice),
+		of("restart-after-one-that-was-mended", firstOften, promoted, restart(event{baking, fail}, event{rolledBack, declares(firstThrice)}, event{promotedOnce, declares(firstOften)})).stepping(firstThrice).skipping(firstOften),
 		of("restart-fails-and-is-retried", firstAgain, promoted, restart(event{baking, fail}, event{rolledBack, commands(v1alpha1.ActionRetry)})),
 		of("restart-of-the-candidate", secondAgain, promoted, script(event{atStep(1), declares(secondAgain)})).stepping(secondAgain),
 		of("restart-twice", firstThrice, promoted, restart(event{baking, declares(firstThrice)})).skipping(firstThrice),

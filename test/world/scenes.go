@@ -88,7 +88,7 @@ func (w *World) End() End {
 	if len(w.ends) > 0 {
 		e.Outcome = v1alpha1.Outcome(w.ends[len(w.ends)-1])
 	}
-	for _, revision := range []string{first, second, third, fourth, firstAgain, firstThrice, secondAgain} {
+	for _, revision := range []string{first, second, third, fourth, firstAgain, firstThrice, firstOften, secondAgain} {
 		if w.readyWith(revision) == w.deployment.replicas {
 			e.Serves = revision
 		}

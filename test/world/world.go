@@ -126,6 +126,7 @@ const (
 	// Restarts have another digit after the letter of what they restart: see baseOf.
 	firstAgain  = "a111111111"
 	firstThrice = "a222222222"
+	firstOften  = "a333333333"
 	secondAgain = "b111111111"
 )
 
