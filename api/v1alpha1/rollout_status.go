@@ -74,6 +74,11 @@ type RolloutStatus struct {
 	// +optional
 	RunStartedAt *metav1.Time `json:"runStartedAt,omitempty"`
 
+	// attendedAt is when the controller last looked at the run in progress; written every quarter
+	// of spec.unattended, and absent without it.
+	// +optional
+	AttendedAt *metav1.Time `json:"attendedAt,omitempty"`
+
 	// epoch increases with every run and every rollback. The API server refuses writes of
 	// an older epoch.
 	// +optional
@@ -365,13 +370,13 @@ type DeclaredStatus struct {
 	ChangingSince metav1.Time `json:"changingSince"`
 }
 
-// PauseStatus is a pause that a person has commanded.
+// PauseStatus is a pause that a person has commanded, or that spec.unattended began.
 type PauseStatus struct {
 	// revision of the candidate that is paused. A pause does not hold another one.
 	// +required
 	// +kubebuilder:validation:MaxLength=10
 	Revision string `json:"revision"`
-	// by is the authenticated author of the command.
+	// by is the authenticated author of the command; spec.unattended where that began it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	By string `json:"by,omitempty"`

@@ -112,6 +112,24 @@ type RolloutSpec struct {
 	// +kubebuilder:default=Hold
 	OnDeadline HoldOrRollback `json:"onDeadline,omitempty"`
 
+	// unattended is for how long the candidate of a run may be without a controller that looks
+	// at it, such as 15m: because none runs, none leads, or it does not reach the API server.
+	// After a longer absence onUnattended applies. Known to a quarter of it, by which it may be
+	// longer. Absent: the run goes on, and its guardrails judge the time of the absence, too. A
+	// change applies at once.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="unattended must be between 1m and 168h, with a unit, such as 15m or 1h30m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
+	// +kubebuilder:validation:Type=string
+	Unattended metav1.Duration `json:"unattended,omitempty,omitzero"`
+
+	// onUnattended is what happens to a step, a promotion or a bake after an absence of the
+	// controller that was longer than unattended: Rollback rolls back, Hold pauses the candidate
+	// until the command Resume. Absent means Rollback.
+	// +optional
+	OnUnattended HoldOrRollback `json:"onUnattended,omitempty"`
+
 	// settle is how long another template has to stand before it supersedes a run in progress,
 	// such as 30s or 2m, so that several pushes in a row cost one run. The candidate keeps its
 	// weight meanwhile, is judged, and goes no further; pushes that never end are waited for

@@ -1899,6 +1899,7 @@ func (in *RolloutSpec) DeepCopyInto(out *RolloutSpec) {
 		copy(*out, *in)
 	}
 	out.StepDeadline = in.StepDeadline
+	out.Unattended = in.Unattended
 	out.Settle = in.Settle
 }
 
@@ -1946,6 +1947,10 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 	}
 	if in.RunStartedAt != nil {
 		in, out := &in.RunStartedAt, &out.RunStartedAt
+		*out = (*in).DeepCopy()
+	}
+	if in.AttendedAt != nil {
+		in, out := &in.AttendedAt, &out.AttendedAt
 		*out = (*in).DeepCopy()
 	}
 	if in.Step != nil {

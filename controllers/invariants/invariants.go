@@ -50,6 +50,7 @@ var decisions = []struct {
 	{"OnlyWrongVersionsGo", each((*check).emergencies)},
 	{"NothingAdvancesUnjudged", (*check).advance},
 	{"PauseHolds", (*check).pause},
+	{"AbsenceIsAnswered", (*check).absence},
 	{"ObsoleteGoesNoFurther", (*check).obsolete},
 	{"ObsoleteGoesNoFurther", (*check).declaration},
 	{"ApprovalIsGiven", (*check).approval},

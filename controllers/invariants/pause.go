@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 )
 
 // paused is whether spec.paused or a command holds the candidate.
@@ -40,13 +41,37 @@ func (c *check) weightReached() bool {
 	return c.before().FullAt != nil
 }
 
+// wasAway is whether the controller did not look for longer than spec.unattended allows, and the
+// team wants an answer to that.
+func (c *check) wasAway() bool {
+	s, at := c.in.Spec, c.in.Status.AttendedAt
+	if at == nil || s.Unattended.Duration <= 0 || s.Mode == v1alpha1.ModeObserve || !c.in.Status.Phase.Armed() || c.in.Workload.Replicas == 0 {
+		return false
+	}
+	return c.in.Now.Sub(at.Time) > s.Unattended.Duration*5/4
+}
+
+// absence: what nobody looked at for too long is rolled back or held, and stays known until
+// then.
+func (c *check) absence() {
+	if !c.wasAway() {
+		return
+	}
+	s := &c.d.Status
+	leaves, known := s.Phase == v1alpha1.PhaseRollingBack || !s.Phase.InRun(), s.AttendedAt != nil && s.AttendedAt.Equal(c.in.Status.AttendedAt)
+	held := c.in.Spec.OnUnattended == v1alpha1.Hold && (c.paused() || s.CommandedPause() != nil)
+	c.require(leaves || held || known || s.Phase == v1alpha1.PhaseHandingOver, "forgets that nobody looked at the candidate for %s", c.in.Now.Sub(c.in.Status.AttendedAt.Time))
+	to, raises := plan.EffectOf[plan.SetSplit](c.d)
+	c.require(!raises || c.in.Route.Split == nil || to.Weight <= *c.in.Route.Split || held, "raises the weight of a candidate that nobody looked at for %s", c.in.Now.Sub(c.in.Status.AttendedAt.Time))
+}
+
 // pause: one that a person has commanded begins and ends by commands, or ends with its
 // candidate.
 func (c *check) pause() {
 	was, is := c.in.Status.Pause, c.d.Status.Pause
 	switch {
 	case was == nil && is != nil:
-		c.require(c.asked(v1alpha1.ActionPause) && is.Revision == c.tried(), "pauses revision %s, which nobody has asked for", is.Revision)
+		c.require((c.asked(v1alpha1.ActionPause) || c.wasAway()) && is.Revision == c.tried(), "pauses revision %s, which nobody has asked for", is.Revision)
 		c.require(!c.in.Canary.Handed, "pauses a candidate that the Deployment owns")
 	case was != nil && is != nil:
 		c.require(*was == *is, "changes a pause")

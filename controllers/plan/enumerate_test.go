@@ -197,7 +197,7 @@ func circumstances() []option {
 		{"settle", settle(30 * time.Second)}, {"settling", all(settle(30*time.Second), pushed(newerRevision, 29*time.Second, 0))}, {"settled", all(settle(30*time.Second), pushed(newerRevision, 30*time.Second, 0))},
 		{"pushes", all(settle(30*time.Second), pushed("dddddddddd", time.Second, 299*time.Second))}, {"declared", all(settle(30*time.Second), pushed(candidateRevision, time.Second, 0))},
 		{"unguarded", unproven}, {"blocked", blockedRun}, {"paused", specPaused}, {"observe", observedFails}, {"deadline", rollBackAtDeadline},
-		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"restart", restartOf(stableRevision)}, {"restart-of-rejected", all(restartOf("eeeeeeeeee"), rejected("eeeeeeeeee"))}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
+		{"no-run", noRun}, {"former", formerRun}, {"rejected", rejected(newerRevision)}, {"restart", restartOf(stableRevision)}, {"unattended", away(time.Hour)}, {"unattended-hold", all(away(time.Hour), holdsAfterwards)}, {"restart-of-rejected", all(restartOf("eeeeeeeeee"), rejected("eeeeeeeeee"))}, {"unfinalized", unfinalized}, {"locked", locked}, {"recreate", recreate},
 		{"preflight", preflight("")}, {"native", nativeMode}, {"direct", func(in *plan.Input) { in.Spec.Traffic.DirectCallers = v1alpha1.DirectCallersStable }},
 		{"unmarked", func(in *plan.Input) { in.Workload.Marks = plan.Marks{} }}, {"leftover", leftoverSet},
 		{"no-drain", func(in *plan.Input) { in.Spec.Traffic.Drain.Duration = 0 }}, {"no-bake", func(in *plan.Input) { in.Spec.Promotion.Bake.Duration = 0 }},

@@ -20,6 +20,7 @@ var obstaclesTable = table{
 		{"HandoverBakesAgain", handoverAtZero, bakeAgain},
 		{"SupersedeSettles", settling, waitForRest},
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
+		{"UnattendedHolds", unattendedHolds, holdUnattended},
 		{"PauseFollowsSize", pausedAndShort, followLoad},
 		{"Paused", paused, stayPaused},
 		{"ScaledToZero", atZeroReplicas, waitForReplicas},

@@ -49,6 +49,7 @@ func (f *facts) finish(d Decision) Decision {
 	if waits && (d.Recheck <= 0 || d.Recheck > f.in.Watchdog) {
 		d.Recheck = f.in.Watchdog
 	}
+	f.noteAttended(&d)
 	return d
 }
 

@@ -18,6 +18,7 @@ var triggersTable = table{
 	rules: []rule{
 		{"TriggerFired", triggerFired, rollBackOnTrigger},
 		{"BlindTooLong", blindForTooLong, rollBackOnTrigger},
+		{"Unattended", unattendedRollsBack, rollBackUnattended},
 		{"StepDeadlineExceeded", deadlinePassed, rollBackOnDeadline},
 	},
 }

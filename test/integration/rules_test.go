@@ -222,6 +222,7 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout"}, "spec.traffic.service: Required value", nil, []change{{"spec.traffic", map[string]any{"directCallers": "Stable"}}}},
 	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
 	{[]string{"Rollout"}, `rejectBy: Unsupported value: "Digest": supported values: "Template", "Image"`, []change{{"spec.rejectBy", "Image"}}, []change{{"spec.rejectBy", "Digest"}}},
+	{[]string{"Rollout"}, "unattended must be between 1m and 168h, with a unit, such as 15m or 1h30m", []change{{"spec.unattended", "1m"}}, []change{{"spec.unattended", "59s"}}},
 	{[]string{"Rollout"}, "settle must be between 0s and 10m, with a unit, such as 30s or 2m", []change{{"spec.settle", "10m"}}, []change{{"spec.settle", "11m"}}},
 	{[]string{"Rollout"}, "settle must be between 0s and 10m, with a unit, such as 30s or 2m", []change{{"spec.settle", "0s"}}, []change{{"spec.settle", "30"}}},
 	{[]string{"Rollout"}, "each of restartAnnotations must be the key of an annotation in spec.template.metadata.annotations", []change{{"spec.restartAnnotations", []any{"kubectl.kubernetes.io/restartedAt", "checksum/config", "restarted_At.2", "Example.com/a"}}}, []change{{"spec.restartAnnotations", []any{"restartedAt=now"}}}},

@@ -243,6 +243,20 @@ var planBugs = []bug{
 		checks: []check{rules, story("restart-fails-twice")},
 	},
 	{
+		name: "absence-is-forgotten", breaks: served,
+		file:   "controllers/plan/unattended.go",
+		old:    "	if !anew && (unattendedRollsBack(f) || unattendedHolds(f)) {",
+		is:     "	if false {",
+		checks: []check{rules, tests("./controllers/plan", "^TestAnAbsenceIsAnsweredOnce$")},
+	},
+	{
+		name: "absence-is-never-marked", breaks: served,
+		file:   "controllers/plan/unattended.go",
+		old:    "s.AttendedAt == nil || s.Run != f.in.Status.Run || d.Rule",
+		is:     "d.Rule",
+		checks: []check{tests("./controllers/plan", "^TestAttendanceIsMarked$"), story("unattended-in-a-step")},
+	},
+	{
 		name: "any-change-is-a-restart", breaks: served,
 		file:   "controllers/plan/restart.go",
 		old:    "	return base != \"\" && base == f.in.Workload.Stable.BaseRevision",

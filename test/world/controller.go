@@ -129,6 +129,14 @@ func (w *World) crash() {
 	w.wake = w.at.Add(Lease)
 }
 
+// away lets no controller look for a while.
+func away(d time.Duration) func(*World) {
+	return func(w *World) {
+		w.crashed = true
+		w.wake = w.at.Add(d)
+	}
+}
+
 func (w *World) goOnLate() {
 	l := w.late
 	w.late = nil
