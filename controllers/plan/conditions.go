@@ -67,5 +67,5 @@ func setTrafficConflict(set setCondition, in Input) {
 		return
 	}
 	set(v1alpha1.ConditionTrafficConflict, metav1.ConditionTrue, v1alpha1.ReasonForeignWrite,
-		"field manager "+v1alpha1.Bounded(r.Owner, 128)+" changed backendRefs during the run: let it ignore spec.rules of this route, or apply it when no run is in progress")
+		"field manager "+v1alpha1.Bounded(r.Owner, 128)+" changed backendRefs during the run: "+newFacts(in).endsConflict(r.Owner))
 }
