@@ -89,6 +89,9 @@ const (
 
 	// Finalizer keeps a deleted Rollout until its routes are restored.
 	Finalizer = "belay.dev/release"
+	// RunFinalizer keeps a deleted RolloutRun while it is in progress: the canary's ReplicaSet
+	// would go with it, and its requests would have no answer.
+	RunFinalizer = "belay.dev/run"
 
 	// RoleCanary and RoleStable are the values of LabelRole.
 	RoleCanary = "canary"

@@ -207,6 +207,7 @@ func TestARunWhoseRolloutWasTakenByForce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			run := runOf("shop", 1, -1)
+			run.Finalizers = []string{v1alpha1.RunFinalizer, "example.com/keep"}
 			objects := []client.Object{run}
 			if owns {
 				objects = append(objects, &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
@@ -222,11 +223,13 @@ func TestARunWhoseRolloutWasTakenByForce(t *testing.T) {
 			g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(run), after)).To(Succeed())
 			if owns {
 				g.Expect(after.Status.Outcome).To(BeEmpty())
+				g.Expect(after.Finalizers).To(ContainElement(v1alpha1.RunFinalizer))
 				return
 			}
 			g.Expect(after.Status.Outcome).To(Equal(v1alpha1.OutcomeCancelled))
 			g.Expect(after.Status.FinishedAt.Time).To(BeTemporally("==", now))
 			g.Expect(after.Labels).To(HaveKeyWithValue(v1alpha1.LabelOutcome, string(v1alpha1.OutcomeCancelled)))
+			g.Expect(after.Finalizers).To(Equal([]string{"example.com/keep"}))
 		})
 	}
 }

@@ -23,6 +23,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/evidence"
+	"belay.dev/belay/controllers/runs"
 )
 
 // Runs deletes finished runs of Rollouts that were deleted, when they are old enough.
@@ -48,17 +49,20 @@ func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		return reconcile.Result{}, err
 	}
 	// Somebody may have changed the label of a run: only its spec says whose it is.
-	runs := &v1alpha1.RolloutRunList{}
-	if err := r.Live.List(ctx, runs, client.InNamespace(req.Namespace)); err != nil {
+	list := &v1alpha1.RolloutRunList{}
+	if err := r.Live.List(ctx, list, client.InNamespace(req.Namespace)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("list the runs of Rollout %s: %w", req.NamespacedName, err)
 	}
-	runs.Items = slices.DeleteFunc(runs.Items, func(run v1alpha1.RolloutRun) bool { return run.Spec.Rollout.Name != req.Name })
-	for i := range runs.Items {
-		if err := r.end(ctx, &runs.Items[i]); err != nil {
+	list.Items = slices.DeleteFunc(list.Items, func(run v1alpha1.RolloutRun) bool { return run.Spec.Rollout.Name != req.Name })
+	waits := false
+	for i := range list.Items {
+		run := &list.Items[i]
+		if err := r.end(ctx, run); err != nil {
 			return reconcile.Result{}, err
 		}
+		waits = waits || run.Status.Outcome == "" && run.DeletionTimestamp != nil
 	}
-	expired, next := evidence.Abandoned(runs.Items, r.Clock.Now(), r.Keep, r.Limit)
+	expired, next := evidence.Abandoned(list.Items, r.Clock.Now(), r.Keep, r.Limit)
 	for i := range expired {
 		run := &expired[i]
 		if err := r.Client.Delete(ctx, run, client.Preconditions{UID: &run.UID}); client.IgnoreNotFound(err) != nil {
@@ -66,15 +70,26 @@ func (r *Runs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 		}
 		log.FromContext(ctx).Info("deleted a run of a deleted Rollout", "run", run.Name, "outcome", run.Status.Outcome)
 	}
+	if waits && (next == 0 || next > patience) {
+		next = patience
+	}
 	return reconcile.Result{RequeueAfter: next}, nil
 }
 
-// end sets the outcome of a run whose Rollout was deleted without running its finalizer.
+// patience is how often a run that is being deleted, with its Rollout gone, is looked at: when
+// its ReplicaSet has gone it may go, and nothing else says so.
+const patience = 10 * time.Second
+
+// end sets the outcome of a run whose Rollout was deleted without running its finalizer, and
+// takes the run's own finalizer.
 // A run that still owns a ReplicaSet stays in progress: its pods may serve requests, and
 // would be deleted with it.
 func (r *Runs) end(ctx context.Context, run *v1alpha1.RolloutRun) error {
 	if run.Status.Outcome != "" {
-		return nil
+		if runs.Marked(run) {
+			return nil
+		}
+		return runs.Mark(ctx, r.Client, run, r.FieldManager)
 	}
 	owns, err := r.ownsSet(ctx, run)
 	if err != nil || owns {
@@ -91,12 +106,7 @@ func (r *Runs) end(ctx context.Context, run *v1alpha1.RolloutRun) error {
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("end run %s of a deleted Rollout: %w", run.Name, err)
 	}
-	label := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelOutcome, v1alpha1.OutcomeCancelled)
-	err = r.Client.Patch(ctx, run, client.RawPatch(types.MergePatchType, label), client.FieldOwner(r.FieldManager))
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("label run %s with its outcome: %w", run.Name, err)
-	}
-	return nil
+	return runs.Mark(ctx, r.Client, run, r.FieldManager)
 }
 
 func (r *Runs) ownsSet(ctx context.Context, run *v1alpha1.RolloutRun) (bool, error) {
@@ -122,7 +132,8 @@ func (r *Runs) SetupWithManager(mgr ctrl.Manager) error {
 		Named("orphaned-runs").
 		WatchesMetadata(&v1alpha1.RolloutRun{}, handler.EnqueueRequestsFromMapFunc(rolloutOf), builder.WithPredicates(predicate.Funcs{
 			UpdateFunc: func(e event.UpdateEvent) bool {
-				return e.ObjectOld.GetLabels()[v1alpha1.LabelOutcome] != e.ObjectNew.GetLabels()[v1alpha1.LabelOutcome]
+				deleted := e.ObjectOld.GetDeletionTimestamp() == nil && e.ObjectNew.GetDeletionTimestamp() != nil
+				return deleted || e.ObjectOld.GetLabels()[v1alpha1.LabelOutcome] != e.ObjectNew.GetLabels()[v1alpha1.LabelOutcome]
 			},
 			DeleteFunc: func(event.DeleteEvent) bool { return false },
 		})).

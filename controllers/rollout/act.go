@@ -205,7 +205,7 @@ func (r *Reconciler) buildRun(d decided) (*v1alpha1.RolloutRun, error) {
 		by = templateWriter(d.deployment)
 	}
 	run := &v1alpha1.RolloutRun{
-		ObjectMeta: metav1.ObjectMeta{Namespace: d.recorded.Namespace, Name: status.Run},
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.recorded.Namespace, Name: status.Run, Finalizers: []string{v1alpha1.RunFinalizer}},
 		Spec: v1alpha1.RolloutRunSpec{
 			Restart:  status.Promotion != nil && status.Promotion.Restart,
 			Rollout:  v1alpha1.RolloutIdentity{Name: d.recorded.Name, UID: d.recorded.UID, Generation: d.recorded.Generation},

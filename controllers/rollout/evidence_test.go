@@ -95,7 +95,7 @@ func openBook(t *testing.T, runs ...*v1alpha1.RolloutRun) *book {
 func runOf(name string, rules ...string) *v1alpha1.RolloutRun {
 	run := &v1alpha1.RolloutRun{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "team", UID: "run-uid"}}
 	run.Spec.Rollout.Name, run.Spec.Revision = "shop", "bbbbbbbbbb"
-	run.Labels = runs.Labels(run)
+	run.Labels, run.Finalizers = runs.Labels(run), runs.Finalizers(run)
 	var end *v1alpha1.RecordStatus
 	for i, rule := range rules {
 		end, _ = evidence.Extend(end, name, nil, evidence.Entry{Record: v1alpha1.DecisionRecord{Rule: rule, Phase: v1alpha1.PhaseStepping}, Number: int32(i) + 1})

@@ -243,9 +243,10 @@ func due(status *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) []v1alpha1.
 	return unwritten
 }
 
-// complete reports whether a run has its outcome, if it has ended, and its labels.
+// complete reports whether a run has its outcome, if it has ended, its labels, and its finalizer
+// until then.
 func complete(run *v1alpha1.RolloutRun, finished *v1alpha1.HistoryEntry) bool {
-	return (finished == nil || run.Status.Outcome != "") && runs.Labelled(run)
+	return (finished == nil || run.Status.Outcome != "") && runs.Marked(run)
 }
 
 // completeRun applies what the Rollout loop owns of a run's status: everything but
@@ -273,8 +274,22 @@ func (r *Reconciler) completeRun(ctx context.Context, recorded *v1alpha1.Rollout
 		return run, nil
 	default:
 		// The labels come last: one with the outcome says that the record is whole.
-		return run, runs.Label(ctx, r.Client, run, v1alpha1.FieldManager)
+		return run, r.markRun(ctx, run)
 	}
+}
+
+// markRun gives a run its labels, and takes its finalizer once it has ended. Another loop may
+// have written to it meanwhile: it is read once more then.
+func (r *Reconciler) markRun(ctx context.Context, run *v1alpha1.RolloutRun) error {
+	err := runs.Mark(ctx, r.Client, run, v1alpha1.FieldManager)
+	if !apierrors.IsConflict(err) {
+		return err
+	}
+	live := &v1alpha1.RolloutRun{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(run), live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	return runs.Mark(ctx, r.Client, live, v1alpha1.FieldManager)
 }
 
 // applyRun adds to a run what it lacks, if it is still as it was read: an apply removes

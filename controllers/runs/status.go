@@ -1,4 +1,4 @@
-// Package runs writes the status of RolloutRuns, and their labels.
+// Package runs writes the status of RolloutRuns, their labels and their finalizer.
 // Three loops write the status; each owns other fields of it.
 package runs
 
@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,7 +20,7 @@ import (
 // apply: fields of another field manager stay, and fields that owner wrote before and
 // leaves out now are removed. It does not create a run that was deleted. version is the
 // resource version of the run that the status was computed from, and another one is a
-// conflict; an empty version writes to any.
+// conflict; an empty version writes to any. run takes the version that the write made.
 func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, version string, status v1alpha1.RolloutRunStatus, owner string) error {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
@@ -38,6 +39,7 @@ func ApplyStatus(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun,
 	if err != nil {
 		return fmt.Errorf("write the status of run %s: %w", run.Name, err)
 	}
+	run.ResourceVersion = u.GetResourceVersion()
 	return nil
 }
 
@@ -51,10 +53,24 @@ func Labels(run *v1alpha1.RolloutRun) map[string]string {
 	return labels
 }
 
-// Labelled reports whether a run has the labels that Labels returns, and no outcome
-// before it ended.
-func Labelled(run *v1alpha1.RolloutRun) bool {
-	return len(mislabelled(run)) == 0
+// Marked reports whether a run has the labels that Labels returns, no outcome before it ended,
+// and the finalizer until then.
+func Marked(run *v1alpha1.RolloutRun) bool {
+	return len(mislabelled(run)) == 0 && slices.Equal(run.Finalizers, Finalizers(run))
+}
+
+// Finalizers returns those that a run is to have: Belay's while it is in progress, and others'.
+// One that is being deleted gets none any more, because the API server refuses it.
+func Finalizers(run *v1alpha1.RolloutRun) []string {
+	has, ended := slices.Contains(run.Finalizers, v1alpha1.RunFinalizer), run.Status.Outcome != ""
+	switch {
+	case ended && has:
+		return slices.DeleteFunc(slices.Clone(run.Finalizers), func(f string) bool { return f == v1alpha1.RunFinalizer })
+	case !ended && !has && run.DeletionTimestamp == nil:
+		return append(slices.Clone(run.Finalizers), v1alpha1.RunFinalizer)
+	default:
+		return run.Finalizers
+	}
 }
 
 // mislabelled are the labels to change, by key; nil for one to remove.
@@ -71,16 +87,21 @@ func mislabelled(run *v1alpha1.RolloutRun) map[string]any {
 	return wrong
 }
 
-// Label gives a run the labels that it lacks, by a merge patch of owner. A run that was
-// deleted needs none.
-func Label(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, owner string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": mislabelled(run)}})
+// Mark gives a run the labels that it lacks, and takes its finalizer away once it has its
+// outcome, by a merge patch of owner. A change of finalizers is a conflict when the run has
+// changed since it was read: a patch replaces all of them. A run that was deleted needs neither.
+func Mark(ctx context.Context, c client.Client, run *v1alpha1.RolloutRun, owner string) error {
+	changes := map[string]any{"labels": mislabelled(run)}
+	if wanted := Finalizers(run); !slices.Equal(run.Finalizers, wanted) {
+		changes["finalizers"], changes["resourceVersion"] = wanted, run.ResourceVersion
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": changes})
 	if err != nil {
 		return fmt.Errorf("encode the labels of run %s: %w", run.Name, err)
 	}
-	labelled := &v1alpha1.RolloutRun{}
-	labelled.Namespace, labelled.Name = run.Namespace, run.Name
-	err = c.Patch(ctx, labelled, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(owner))
+	marked := &v1alpha1.RolloutRun{}
+	marked.Namespace, marked.Name = run.Namespace, run.Name
+	err = c.Patch(ctx, marked, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(owner))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("label run %s: %w", run.Name, err)
 	}

@@ -51,7 +51,7 @@ func (w *World) createRun(traffic *v1alpha1.Traffic, stable *set, status *v1alph
 	if stable != nil {
 		run.Spec.Stable.Template = runtime.RawExtension{Raw: []byte(stable.template)}
 	}
-	run.Labels = runs.Labels(run)
+	run.Labels, run.Finalizers = runs.Labels(run), runs.Finalizers(run)
 	w.history.put(run)
 }
 
@@ -103,14 +103,14 @@ func (w *World) completeRuns(v view) {
 	for _, cached := range seen {
 		at := slices.IndexFunc(w.rollout.status.History, func(h v1alpha1.HistoryEntry) bool { return h.Run == cached.Name })
 		live := w.history.named(cached.Name)
-		if live == nil || (at < 0 || cached.Status.Outcome != "") && runs.Labelled(cached) {
+		if live == nil || (at < 0 || cached.Status.Outcome != "") && runs.Marked(cached) {
 			continue
 		}
 		next := live.DeepCopy()
 		if at >= 0 {
 			next.Status.Outcome = w.rollout.status.History[at].Outcome
 		}
-		next.Labels = runs.Labels(next)
+		next.Labels, next.Finalizers = runs.Labels(next), runs.Finalizers(next)
 		w.history.put(next)
 	}
 }
@@ -118,7 +118,7 @@ func (w *World) completeRuns(v view) {
 // endsRecorded: each run has its labels, and the outcome that the status says.
 func (w *World) endsRecorded(expect func(bool, string, ...any)) {
 	for _, run := range w.history.runs {
-		expect(w.rollout.gone || runs.Labelled(run), "run %s has the labels %v", run.Name, run.Labels)
+		expect(w.rollout.gone || runs.Marked(run), "run %s has the labels %v and the finalizers %v", run.Name, run.Labels, run.Finalizers)
 	}
 	for _, h := range w.rollout.status.History {
 		run := w.history.named(h.Run)

@@ -85,6 +85,11 @@ func install(ctx context.Context) error {
 	if err := build.AwaitGuard(ctx, admin); err != nil {
 		return err
 	}
+	return share(ctx)
+}
+
+// share makes the source that the guardrails of all tests name.
+func share(ctx context.Context) error {
 	return admin.Create(ctx, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "belay.dev/v1alpha1", "kind": "MetricSource",
 		"metadata": map[string]any{"name": "shops"}, "spec": map[string]any{"address": "https://prometheus.example:9090"}}})
 }
