@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 )
 
@@ -131,5 +132,27 @@ func TestARestartRunsToItsEnd(t *testing.T) {
 	w.goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 	if p := w.in.Status.Previous; len(p) != 1 || p[0].Revision != newerRevision {
 		t.Errorf("the versions before are %+v", p)
+	}
+}
+
+// TestARestartThatTookTheStepsIsNoOtherVersion: the ways back stay those before it. One that a
+// bypass let out was not judged, so what it takes the place of is a way back.
+func TestARestartThatTookTheStepsIsNoOtherVersion(t *testing.T) {
+	for name, c := range map[string]struct {
+		over change
+		want string
+	}{
+		"by steps": {handedAlone, newerRevision},
+		"natively": {nativeAlone, newerRevision},
+		"bypassed": {all(bypassing, active(own(replicas))), stableRevision},
+	} {
+		in := given(c.over, restartOf(stableRevision), previously(newerRevision))
+		d := plan.Decide(in)
+		if p := d.Status.Previous; d.Status.Phase != v1alpha1.PhaseStable || len(p) == 0 || p[0].Revision != c.want {
+			t.Errorf("%s: %s: the versions before are %+v", name, d.Rule, p)
+		}
+		for _, violation := range invariants.Of(in, d) {
+			t.Errorf("%s: %s: %s", name, violation.Name, violation.Message)
+		}
 	}
 }
