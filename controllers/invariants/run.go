@@ -77,7 +77,8 @@ func (c *check) promotes(stepped bool) {
 // alone, or whose candidate was stable before.
 func (c *check) leftBehind() bool {
 	p := c.in.Status.Promotion
-	return c.in.Run.Former && (!c.in.Workload.Paused || !c.in.Canary.Exists || c.in.Canary.Former || c.in.Canary.Handed || p != nil && p.Fast)
+	none := !c.in.Canary.Exists && (p == nil || !p.Restart)
+	return c.in.Run.Former && (!c.in.Workload.Paused || none || c.in.Canary.Former || c.in.Canary.Handed || p != nil && p.Fast)
 }
 
 // takesOver: what the Deployment takes over unjudged, nobody was to judge.

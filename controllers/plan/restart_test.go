@@ -56,6 +56,7 @@ func restartCases() []ruleCase {
 		works("TriggerFired", "in the bake of a restart", given(baking, restarting, fail), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("BakeRuns", "of a restart", given(baking, restarting, fullAt(&justNow)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("FormerRun", "a restart that an older version began", given(baking, restarting, newerBelay), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		works("FormerRun", "a restart that has no canary yet", given(promoting, restarting, noCanary, newerBelay), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("SupersedeSettles", "a restart of the candidate", given(stepAt(0), settle(30*time.Second), declares(newerRevision), restartOf(candidateRevision)), nil, stepping, v1alpha1.ReasonSettling),
 		works("Superseded", "by a restart of the candidate", given(stepAt(0), declares(newerRevision), restartOf(candidateRevision)), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 
