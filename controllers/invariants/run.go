@@ -77,7 +77,9 @@ func (c *check) promotes(stepped bool) {
 // alone, or whose candidate was stable before.
 func (c *check) leftBehind() bool {
 	p := c.in.Status.Promotion
-	none := !c.in.Canary.Exists && (p == nil || !p.Restart)
+	// Neither a restart nor what a person promoted before its first pods has a canary at once.
+	begins := p != nil && (p.Restart || p.Actor != "")
+	none := !c.in.Canary.Exists && !begins
 	return c.in.Run.Former && (!c.in.Workload.Paused || none || c.in.Canary.Former || c.in.Canary.Handed || p != nil && p.Fast)
 }
 
