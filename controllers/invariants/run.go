@@ -77,7 +77,10 @@ func (c *check) promotes(stepped bool) {
 // alone, or whose candidate was stable before.
 func (c *check) leftBehind() bool {
 	p := c.in.Status.Promotion
-	return c.in.Run.Former && (!c.in.Workload.Paused || !c.in.Canary.Exists || c.in.Canary.Former || c.in.Canary.Handed || p != nil && p.Fast)
+	// Neither a restart nor what a person promoted before its first pods has a canary at once.
+	begins := p != nil && (p.Restart || p.Actor != "")
+	none := !c.in.Canary.Exists && !begins
+	return c.in.Run.Former && (!c.in.Workload.Paused || none || c.in.Canary.Former || c.in.Canary.Handed || p != nil && p.Fast)
 }
 
 // takesOver: what the Deployment takes over unjudged, nobody was to judge.
@@ -247,9 +250,21 @@ func (c *check) stableVersion() {
 	// What a bypass made stable was never judged, and does not return without steps.
 	last := slices.IndexFunc(c.in.Status.History, func(h v1alpha1.HistoryEntry) bool { return h.Revision == was.Revision })
 	judged := last < 0 || c.in.Status.History[last].Outcome != v1alpha1.OutcomeBypassed
-	// What a restart takes the place of is the same version.
-	other := !c.before().Restart || is.Revision != c.tried()
+	// What a restart takes the place of is the same version, also when it took the steps.
+	other := is.Revision != c.tried() || !c.before().Restart && !c.restartedBySteps()
 	c.require(remembered == (judged && other), "remembers the former stable version: %t, it was judged: %t, and is another version: %t", remembered, judged, other)
+}
+
+// restartedBySteps is whether the candidate of a run that was judged is stable but for annotations
+// that the Rollout lists.
+func (c *check) restartedBySteps() bool {
+	base := c.in.Status.Candidate.BaseRevision
+	if c.declared() == c.tried() {
+		base = c.in.Workload.Declared.BaseRevision
+	}
+	mode := c.before().Mode
+	unjudged := mode == v1alpha1.TakeOverBypass || mode == v1alpha1.TakeOverUnserved
+	return !unjudged && base != "" && base == c.in.Workload.Stable.BaseRevision
 }
 
 // history: the API server refuses a status that takes the newest entry away, or

@@ -51,6 +51,7 @@ func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[
 			o.adviseRestarts(r.Spec, d)
 		}
 	}
+	o.adviseBake(r.Spec)
 	for i, ref := range r.Spec.Guardrails {
 		path := fmt.Sprintf("spec.guardrails[%d]", i)
 		at := slices.IndexFunc(objects, func(g *object) bool {
@@ -62,6 +63,7 @@ func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[
 		}
 		if g := bound[objects[at]]; g != nil {
 			o.adviseSteps(r.Spec, *g, ref.Name, rate)
+			o.adviseBaselines(r.Spec, *g, ref.Name)
 		}
 	}
 }
@@ -87,6 +89,36 @@ func (o *object) adviseRestarts(r v1alpha1.RolloutSpec, d *object) {
 			continue
 		}
 		o.add(Advice, path, fmt.Sprintf("the pod template of Deployment %.63s has no annotation %.317q", d.name, key), "nothing, if a controller adds it later; else the key as it is in spec.template.metadata.annotations")
+	}
+}
+
+// skipsSteps is whether a restart of a Rollout's stable version goes without steps.
+func skipsSteps(r v1alpha1.RolloutSpec) bool {
+	return len(r.RestartAnnotations) > 0 && r.Promotion.Mode != v1alpha1.PromotionNative
+}
+
+// adviseBake is for a bake that judges a restart for no time.
+func (o *object) adviseBake(r v1alpha1.RolloutSpec) {
+	if skipsSteps(r) && r.Promotion.Bake.Duration == 0 {
+		o.add(Advice, "spec.promotion.bake", "a restart takes no steps, so a bake of 0s lets the first pass of its triggers promote it", "a bake such as 5m, or leave restartAnnotations out")
+	}
+}
+
+// adviseBaselines looks for triggers that compare with what stable used at a lower weight, which
+// a restart has none of.
+func (o *object) adviseBaselines(r v1alpha1.RolloutSpec, g v1alpha1.GuardrailSpec, name string) {
+	if !skipsSteps(r) || r.Traffic == nil {
+		return
+	}
+	for _, t := range g.EffectiveTriggers() {
+		if t.Saturation == nil || t.Saturation.WorseThan == "" || g.Observes(t) {
+			continue
+		}
+		wrong, write := "a restart, which has no weight below 100, is judged by max alone: it is rolled back where stable itself is above that", "a max that stable never exceeds, or leave restartAnnotations out"
+		if t.Saturation.Max == "" {
+			wrong, write = "a restart has no weight below 100 to compare with stable at, so the trigger never passes for one, and its bake holds", "max in the trigger, or leave restartAnnotations out"
+		}
+		o.add(Advice, "spec.restartAnnotations", fmt.Sprintf("Guardrail %s, trigger %.63s: %s", name, t.Name, wrong), write)
 	}
 }
 

@@ -64,6 +64,11 @@ spec:
 `
 }
 
+// saturated is one more trigger of the Guardrail.
+func saturated(bounds string) string {
+	return "  - {name: queue, saturation: {gauge: {metric: jobs_queued}, " + bounds + "}}\n"
+}
+
 // restarting is a Rollout and its Guardrail, with an annotation that is listed beside kubectl's.
 func restarting(key, more string) string {
 	return rollout + "  restartAnnotations: [kubectl.kubernetes.io/restartedAt, " + key + "]\n" + more + "---\n" + guardrail
@@ -203,6 +208,11 @@ func TestAdvice(t *testing.T) {
 		"a restart by the Deployment's": {restarting("team", "") + "---\n" + strings.Replace(deploying("checkout", "flags-5c8k2b4f7m"), "{name: checkout}", "{name: checkout, annotations: {team: a}}", 1), Options{}, `spec.restartAnnotations[1]: "team" is an annotation of Deployment checkout itself, whose change restarts nothing`},
 		"a restart by the template's":   {restarting("team", "") + "---\n" + strings.Replace(deploying("checkout", "flags-5c8k2b4f7m"), "labels: {app: a}}\n    spec", "labels: {app: a}, annotations: {team: a}}\n    spec", 1), Options{}, ""},
 		"a native restart":              {restarting("team", "  promotion: {mode: Native}\n") + "---\n" + deploying("checkout", "flags-5c8k2b4f7m"), Options{}, "spec.restartAnnotations: with promotion mode Native a restart takes the steps like any other version"},
+		"a restart without a bake":      {restarting("team", "  promotion: {bake: 0s}\n"), Options{}, "spec.promotion.bake: a restart takes no steps, so a bake of 0s lets the first pass of its triggers promote it -> a bake such as 5m"},
+		"a restart beside no baseline":  {restarting("team", "") + saturated(`worseThan: "2"`), Options{}, "spec.restartAnnotations: Guardrail checkout, trigger queue: a restart has no weight below 100 to compare with stable at, so the trigger never passes for one, and its bake holds -> max in the trigger"},
+		"a restart beside a max":        {restarting("team", "") + saturated(`worseThan: "2", max: "100"`), Options{}, "trigger queue: a restart, which has no weight below 100, is judged by max alone: it is rolled back where stable itself is above that"},
+		"a restart beside max alone":    {restarting("team", "") + saturated(`max: "100"`), Options{}, ""},
+		"no restart":                    {rollout + "---\n" + guardrail + saturated(`worseThan: "2"`), Options{}, ""},
 		"another Deployment":            {both + "---\n" + deploying("cart", "flags"), Options{}, ""},
 		"more than is left":             {guardrail + "  preflight: {budgetRemaining: \"1\"}\n", Options{}, "21 advice spec.triggers[1].budgetSpent: a run may spend 2 % of the budget of availability, and starts when 1 % are left"},
 	} {

@@ -41,10 +41,12 @@ func endFormerRun(f *facts) Decision {
 }
 
 // heldByThisEdition is a promotion that nothing but weights was changed for yet. It is
-// taken back like a step, so that no version goes on without the rest of its bake. A revert
+// taken back like a step, so that no version goes on without the rest of its bake. A restart
+// has no canary at its beginning, nor may a version whose steps a person has ended. A revert
 // goes on: what it would go back to is what somebody left.
 func heldByThisEdition(f *facts) bool {
-	return revocable(f) && f.in.Workload.Paused && f.in.Canary.Exists && !f.in.Canary.Former && !f.promotion().Fast
+	ours := f.in.Canary.Exists && !f.in.Canary.Former || f.restarts() || f.endedByCommand(f.promotion())
+	return revocable(f) && f.in.Workload.Paused && ours && !f.promotion().Fast
 }
 
 // bypassed holds, in every phase, when the Deployment rolls to a version other

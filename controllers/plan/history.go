@@ -113,7 +113,7 @@ func (f *facts) becomeStable(d *Decision, set Set) {
 	if was := f.in.Status.Stable; was != nil && was.Revision != next.Revision {
 		var previous []v1alpha1.PreviousRevision
 		// A restart is no other version: the ways back stay those before it.
-		restarted := f.restarts() && next.Revision == f.candidate
+		restarted := next.Revision == f.candidate && f.restartsStable()
 		if !restarted && !f.bypassedTo(was.Revision) {
 			previous = append(previous, v1alpha1.PreviousRevision{Revision: was.Revision, Image: was.Image, Until: f.now()})
 		}
@@ -128,6 +128,13 @@ func (f *facts) becomeStable(d *Decision, set Set) {
 	d.Status.Phase = v1alpha1.PhaseStable
 	d.Status.Candidate, d.Status.Step, d.Status.Promotion, d.Status.Rollback, d.Status.Verdicts = nil, nil, nil, nil, nil
 	d.Recheck = 1
+}
+
+// restartsStable is whether the run in progress is a restart, also one that takes the steps. A
+// bypass is none: what it makes stable was not judged, so the one before stays the way back.
+func (f *facts) restartsStable() bool {
+	base, judged := f.candidateBase(), f.takeOver() == v1alpha1.TakeOverHandOver || f.takeOver() == v1alpha1.TakeOverNative
+	return f.restarts() || judged && base != "" && base == f.in.Workload.Stable.BaseRevision
 }
 
 // bypassedTo reports whether a version became stable by a bypass. It was never

@@ -322,7 +322,7 @@ func (c *checker) promoted() {
 		none := c.in.Workload.Replicas == 0 && len(sets) == 0 && is.Revision == c.candidate && (c.declared == c.candidate || c.in.Canary.Handed)
 		c.require(alone || none, "calls revision %s stable, which does not run alone", is.Revision)
 		remembered := len(c.d.Status.Previous) > 0 && c.d.Status.Previous[0].Revision == was.Revision
-		restarted := c.in.Status.Promotion != nil && c.in.Status.Promotion.Restart && is.Revision == c.candidate
+		restarted := is.Revision == c.candidate && (c.in.Status.Promotion != nil && c.in.Status.Promotion.Restart || c.sameVersion())
 		c.require(remembered != restarted, "remembers what was stable before: %t, it was the same version: %t", remembered, restarted)
 	}
 	if f := c.d.Finished; f != nil && f.Outcome == v1alpha1.OutcomePromoted {
@@ -330,6 +330,17 @@ func (c *checker) promoted() {
 		c.require(c.in.Route.Split == nil && c.in.Route.Narrowed == "", "ends with the routes shared or the Service narrowed")
 		c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "promoted with a canary left behind")
 	}
+}
+
+// sameVersion: the candidate was judged, and is stable's version but for what the Rollout lists.
+func (c *checker) sameVersion() bool {
+	base := c.in.Status.Candidate.BaseRevision
+	if c.declared == c.candidate {
+		base = c.in.Workload.Declared.BaseRevision
+	}
+	p := c.in.Status.Promotion
+	judged := p == nil || p.Mode != v1alpha1.TakeOverBypass && p.Mode != v1alpha1.TakeOverUnserved
+	return judged && base != "" && base == c.in.Workload.Stable.BaseRevision
 }
 
 // fails: a failing trigger leads to a rollback while weights are the way back,

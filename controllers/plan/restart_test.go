@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 )
 
@@ -55,6 +56,7 @@ func restartCases() []ruleCase {
 		works("TriggerFired", "in the bake of a restart", given(baking, restarting, fail), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("BakeRuns", "of a restart", given(baking, restarting, fullAt(&justNow)), nil, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("FormerRun", "a restart that an older version began", given(baking, restarting, newerBelay), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
+		works("FormerRun", "a restart that has no canary yet", given(promoting, restarting, noCanary, newerBelay), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("SupersedeSettles", "a restart of the candidate", given(stepAt(0), settle(30*time.Second), declares(newerRevision), restartOf(candidateRevision)), nil, stepping, v1alpha1.ReasonSettling),
 		works("Superseded", "by a restart of the candidate", given(stepAt(0), declares(newerRevision), restartOf(candidateRevision)), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 
@@ -160,5 +162,27 @@ func TestARestartRunsToItsEnd(t *testing.T) {
 	w.goes("Promoted", "Stable").ends(v1alpha1.PhaseStable, candidateRevision, v1alpha1.OutcomePromoted)
 	if p := w.in.Status.Previous; len(p) != 1 || p[0].Revision != newerRevision {
 		t.Errorf("the versions before are %+v", p)
+	}
+}
+
+// TestARestartThatTookTheStepsIsNoOtherVersion: the ways back stay those before it. One that a
+// bypass let out was not judged, so what it takes the place of is a way back.
+func TestARestartThatTookTheStepsIsNoOtherVersion(t *testing.T) {
+	for name, c := range map[string]struct {
+		over change
+		want string
+	}{
+		"by steps": {handedAlone, newerRevision},
+		"natively": {nativeAlone, newerRevision},
+		"bypassed": {all(bypassing, active(own(replicas))), stableRevision},
+	} {
+		in := given(c.over, restartOf(stableRevision), previously(newerRevision))
+		d := plan.Decide(in)
+		if p := d.Status.Previous; d.Status.Phase != v1alpha1.PhaseStable || len(p) == 0 || p[0].Revision != c.want {
+			t.Errorf("%s: %s: the versions before are %+v", name, d.Rule, p)
+		}
+		for _, violation := range invariants.Of(in, d) {
+			t.Errorf("%s: %s: %s", name, violation.Name, violation.Message)
+		}
 	}
 }

@@ -207,6 +207,7 @@ func promoteCases() []ruleCase {
 		works("ScalesCanary", "promoted by command", given(promoting, personPromoted, canaryPods(1), split(10)), plan.ScaleCanary{Replicas: 2}, promotion, promotes),
 		works("AwaitsRoute", "promoted by command", given(promoting, personPromoted, unacknowledged), nil, promotion, promotes),
 		works("BakeUndecided", "promoted by command", given(baking, personPromoted, verdict(v1alpha1.VerdictInconclusive)), nil, bake, v1alpha1.ReasonHolding),
+		works("FormerRun", "promoted by command before its first pods, by an older version", given(promoting, personPromoted, noCanary, newerBelay), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("FormerRun", "promoted by command, in the bake of an older version", given(baking, personPromoted, func(in *plan.Input) { in.Run.Former = true }), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("Promoted", "by command", given(handedAlone, personPromoted), nil, v1alpha1.PhaseStable, v1alpha1.ReasonStable, "promoted shop:b: ann ended its steps at step 1 of 2").then(plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop"}}),
 		works("ActionRefused", "promote, natively in the last step", given(stepAt(1), nativeMode, promote), nil, step, progressing, "that step has to pass"),

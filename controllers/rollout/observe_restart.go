@@ -17,11 +17,15 @@ func (l *look) baseOf(object *unstructured.Unstructured, revision string) (strin
 
 // rebaseRejected computes the base revisions of rejected versions again, from the templates
 // that their runs hold, when it has to be known whether the declared one is a restart of one:
-// the list of annotations may have changed since. Of a version whose run is gone the status
+// the list of annotations may have changed since. Of a version that is rejected itself a command
+// has to know it: Retry forgets the others with it. Of a version whose run is gone the status
 // says it.
 func (l *look) rebaseRejected() error {
 	s, w := &l.input.Status, &l.input.Workload
-	if len(l.rollout.Spec.RestartAnnotations) == 0 || s.Phase.InRun() || s.Stable == nil || w.Declared.Revision == s.Stable.Revision || s.IsRejected(w.Declared.Revision) != nil {
+	if len(l.rollout.Spec.RestartAnnotations) == 0 || s.Phase.InRun() || s.Stable == nil || w.Declared.Revision == s.Stable.Revision {
+		return nil
+	}
+	if s.IsRejected(w.Declared.Revision) != nil && l.input.Action == nil {
 		return nil
 	}
 	for i := range s.Rejected {

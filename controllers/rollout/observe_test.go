@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -154,19 +155,22 @@ func TestRejectedVersionsAreComparedByWhatIsListedNow(t *testing.T) {
 	}
 	run := v1alpha1.RolloutRun{Spec: v1alpha1.RolloutRunSpec{Revision: rejected.Revision, Template: runtime.RawExtension{Raw: raw}}}
 	run.Name = "shop-1"
+	retry := &plan.Action{Action: v1alpha1.ActionRetry}
 	for name, c := range map[string]struct {
 		declared v1alpha1.Revision
 		runs     []v1alpha1.RolloutRun
 		phase    v1alpha1.Phase
+		action   *plan.Action
 		want     string
 	}{
-		"a restart":               {describe(`"a":"2","b":"2"`), []v1alpha1.RolloutRun{run}, v1alpha1.PhaseRolledBack, rejected.BaseRevision},
-		"in a run it is not read": {describe(`"a":"2","b":"2"`), []v1alpha1.RolloutRun{run}, v1alpha1.PhaseStepping, "1111111111"},
-		"the run is gone":         {describe(`"a":"2","b":"2"`), nil, v1alpha1.PhaseRolledBack, "1111111111"},
-		"the rejected one itself": {rejected, []v1alpha1.RolloutRun{run}, v1alpha1.PhaseRolledBack, "1111111111"},
+		"a restart":                  {describe(`"a":"2","b":"2"`), []v1alpha1.RolloutRun{run}, v1alpha1.PhaseRolledBack, nil, rejected.BaseRevision},
+		"in a run it is not read":    {describe(`"a":"2","b":"2"`), []v1alpha1.RolloutRun{run}, v1alpha1.PhaseStepping, nil, "1111111111"},
+		"the run is gone":            {describe(`"a":"2","b":"2"`), nil, v1alpha1.PhaseRolledBack, nil, "1111111111"},
+		"the rejected one itself":    {rejected, []v1alpha1.RolloutRun{run}, v1alpha1.PhaseRolledBack, nil, "1111111111"},
+		"that one, which is retried": {rejected, []v1alpha1.RolloutRun{run}, v1alpha1.PhaseRolledBack, retry, rejected.BaseRevision},
 	} {
 		l := &look{rollout: &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{RestartAnnotations: []string{"a", "b"}}}, runs: c.runs}
-		l.input.Workload.Declared = c.declared
+		l.input.Workload.Declared, l.input.Action = c.declared, c.action
 		l.input.Status = v1alpha1.RolloutStatus{Phase: c.phase, Stable: &v1alpha1.Revision{Revision: "0000000000"},
 			Rejected: []v1alpha1.RejectedRevision{{Revision: rejected.Revision, Run: "shop-1", BaseRevision: "1111111111"}}}
 		if err := l.rebaseRejected(); err != nil {

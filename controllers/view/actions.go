@@ -158,10 +158,16 @@ func CameBack(s *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
 			return false
 		}
 		run := slices.IndexFunc(runs, func(r v1alpha1.RolloutRun) bool { return r.Name == older[newest].Run })
-		if run < 0 || !runs[run].Spec.Restart {
-			return run < 0 || Returned(&runs[run])
+		if run < 0 || Returned(&runs[run]) {
+			return true
 		}
-		revision, older = runs[run].Spec.Stable.Revision.Revision, older[newest+1:]
+		// What is not remembered was the same version, if it was judged: a restart took its place.
+		before := runs[run].Spec.Stable.Revision.Revision
+		remembered := slices.ContainsFunc(s.Previous, func(p v1alpha1.PreviousRevision) bool { return p.Revision == before })
+		if !runs[run].Spec.Restart && remembered {
+			return false
+		}
+		revision, older = before, older[newest+1:]
 	}
 }
 

@@ -126,6 +126,14 @@ func TestARestartHidesNoReturn(t *testing.T) {
 	if !CameBack(s, []v1alpha1.RolloutRun{restart}) {
 		t.Error("a run that is not at hand is taken for one with steps")
 	}
+	restart.Spec.Restart, back.Status.Decisions = false, []v1alpha1.DecisionRecord{{Rule: "RevertStarts"}}
+	if !CameBack(s, []v1alpha1.RolloutRun{restart, back}) {
+		t.Error("a restart that took the steps hides a return")
+	}
+	s.Previous = []v1alpha1.PreviousRevision{{Revision: "before"}}
+	if CameBack(s, []v1alpha1.RolloutRun{restart, back}) {
+		t.Error("another version with steps is taken for one that came back")
+	}
 }
 
 // TestARestartIsNamed: not as a version that replaces itself.
