@@ -14,7 +14,10 @@ import (
 // rejected.
 func rejectedAgain(f *facts) bool {
 	shown := f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate
-	return !gating(f) && !shown && f.declared != f.stable && f.rejection(f.declared) != nil
+	// What waits in Gating has been looked at, or retried: only the list of annotations may have
+	// changed since.
+	waits := gating(f) && (f.declared != f.candidate || f.rejectedBase() == nil)
+	return !waits && !shown && f.declared != f.stable && f.rejection(f.declared) != nil
 }
 
 func rejectAgain(f *facts) Decision {
@@ -41,19 +44,13 @@ func rejectAgain(f *facts) Decision {
 }
 
 // rejectToo rejects the declared template, too, from here on, whatever becomes of the other's
-// entry. It takes the place of those before it that no run tried: each push may have another
-// template, and no number of them may push what else was rejected out of the list.
+// entry. It takes the place of those before it that were rejected for the same reason: each push
+// may have another template, and no number of them may push what else was rejected out of the
+// list.
 func (f *facts) rejectToo(d *Decision, r *v1alpha1.RejectedRevision, because string) {
-	again := *r.DeepCopy()
-	// The run's own comes last: the list has the newest first.
-	var tried string
-	for _, o := range d.Status.Rejected {
-		if o.Run == r.Run {
-			tried = o.Revision
-		}
-	}
+	again, tried := *r.DeepCopy(), r.Revision
 	d.Status.Rejected = slices.DeleteFunc(d.Status.Rejected, func(o v1alpha1.RejectedRevision) bool {
-		return o.Run == r.Run && o.Revision != tried
+		return o.Run == again.Run && o.Revision != tried && f.rejectsDeclared(&o)
 	})
 	again.Revision, again.BaseRevision = f.declared, f.in.Workload.Declared.BaseRevision
 	again.Message = v1alpha1.Bounded(fmt.Sprintf("%s: %s", because, r.Message), 1024)
@@ -72,12 +69,21 @@ func (f *facts) rejection(revision string) *v1alpha1.RejectedRevision {
 	}
 	// The oldest first: that is the one which had a run.
 	for i := len(f.in.Status.Rejected) - 1; i >= 0; i-- {
-		r := &f.in.Status.Rejected[i]
-		if sameImages(r.Images, f.in.Workload.Declared.Images) && !f.stableHas(r.Images) {
+		if r := &f.in.Status.Rejected[i]; f.sameRejectedImages(r) {
 			return r
 		}
 	}
 	return nil
+}
+
+// rejectsDeclared is whether a rejection is about the declared template by its images, or
+// because only listed annotations differ.
+func (f *facts) rejectsDeclared(r *v1alpha1.RejectedRevision) bool {
+	return f.restartOf(r) || f.in.Spec.RejectBy == v1alpha1.RejectByImage && f.sameRejectedImages(r)
+}
+
+func (f *facts) sameRejectedImages(r *v1alpha1.RejectedRevision) bool {
+	return sameImages(r.Images, f.in.Workload.Declared.Images) && !f.stableHas(r.Images)
 }
 
 // wasStable is true for a version that served before: it is a way back.

@@ -67,6 +67,7 @@ func restartCases() []ruleCase {
 		works("NewRevision", "another restart of stable than the rejected one", given(declares(newerRevision), rejected(candidateRevision), bothRestartStable), nil, v1alpha1.PhaseGating, progressing, "new version shop:c: held until a run has promoted it"),
 		works("RunStarts", "another restart of stable than the rejected one", given(gating, rejected(newerRevision), bothRestartStable), plan.CreateRun{}, stepping, progressing).then(starting...),
 		starts("after one that was rejected before stable was promoted", given(gating, rejected(newerRevision), bothRestartStable, promotedLately)).then(starting...),
+		stalls("Rejected", "a restart of it that waits for its run, since its annotation was listed", given(gating, rejected("eeeeeeeeee"), restartOf("eeeeeeeeee")), nil, back, v1alpha1.ReasonRolledBack),
 		stalls("Superseded", "a restart in place of what waits", given(gating, declares(newerRevision), rejected("eeeeeeeeee"), restartOf("eeeeeeeeee")), nil, back, v1alpha1.ReasonRolledBack),
 		works("NewRevision", "a restart of it that was stable before", given(declares(newerRevision), rejected(candidateRevision), restartOf(candidateRevision), previously(newerRevision)), nil, v1alpha1.PhaseGating, progressing),
 		works("NewRevision", "nothing is listed", given(declares(newerRevision), rejected(candidateRevision)), nil, v1alpha1.PhaseGating, progressing),
@@ -127,6 +128,20 @@ func TestNoNumberOfRestartsOutlivesARejection(t *testing.T) {
 			t.Fatalf("restart %d is rejected for: %s", i, m)
 		}
 		in.Status = d.Status
+	}
+}
+
+// TestARestartForgetsNoOtherRejection: what was aborted before its run has none, so that its
+// entries have the same name of a run, which is empty.
+func TestARestartForgetsNoOtherRejection(t *testing.T) {
+	in := given(rejected("eeeeeeeeee", "dddddddddd", newerRevision))
+	for i := range in.Status.Rejected {
+		in.Status.Rejected[i].Run = ""
+	}
+	all(declares("ffffffffff"), base(newerRevision))(&in)
+	d := plan.Decide(in)
+	if d.Rule != "Rejected" || len(d.Status.Rejected) != 4 {
+		t.Errorf("%s leaves rejected: %+v", d.Rule, d.Status.Rejected)
 	}
 }
 
