@@ -15,6 +15,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/runs"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -50,6 +51,17 @@ func TestARunOfAnotherRolloutIsNotTaken(t *testing.T) {
 		if err := r.createRun(t.Context(), w); (err == nil) != own {
 			t.Errorf("of a run of Rollout %s it says %v", uid, err)
 		}
+	}
+}
+
+// TestARunIsMadeWithItsFinalizer: from the first moment on, whoever deletes it.
+func TestARunIsMadeWithItsFinalizer(t *testing.T) {
+	r, w, api := inRun(t, interceptor.Funcs{})
+	if err := r.createRun(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if run := read(t, api, client.ObjectKey{Namespace: "team", Name: "shop-1"}, &v1alpha1.RolloutRun{}); !runs.Marked(run) || len(run.Finalizers) != 1 {
+		t.Errorf("it has the labels %v and the finalizers %v", run.Labels, run.Finalizers)
 	}
 }
 

@@ -154,8 +154,8 @@ var planBugs = []bug{
 	{
 		name: "rejected-revision-runs-again", breaks: unguarded,
 		file:   "controllers/plan/rejected.go",
-		old:    "return !gating(f) && !shown && f.declared != f.stable && f.rejection(f.declared) != nil",
-		is:     "return !gating(f) && !shown && f.declared != f.stable && false",
+		old:    "return !waits && !shown && f.declared != f.stable && f.rejection(f.declared) != nil",
+		is:     "return !waits && !shown && f.declared != f.stable && false",
 		checks: []check{invariants, story("reject-then-push-again")},
 	},
 	{
@@ -224,9 +224,23 @@ var planBugs = []bug{
 	{
 		name: "rejected-image-runs-under-another-template", breaks: served,
 		file:   "controllers/plan/rejected.go",
-		old:    "		if sameImages(r.Images, f.in.Workload.Declared.Images) && ",
-		is:     "		if r.Revision == f.declared && ",
+		old:    "	return sameImages(r.Images, f.in.Workload.Declared.Images) && ",
+		is:     "	return r.Revision == f.declared && ",
 		checks: []check{rules},
+	},
+	{
+		name: "a-restart-forgets-other-rejections", breaks: served,
+		file:   "controllers/plan/rejected.go",
+		old:    "o.Revision != tried && f.rejectsDeclared(&o)",
+		is:     "o.Revision != tried",
+		checks: []check{tests("./controllers/plan", "^TestARestartForgetsNoOtherRejection$")},
+	},
+	{
+		name: "run-goes-with-its-definition", breaks: served,
+		file:   "controllers/rollout/act.go",
+		old:    "Name: status.Run, Finalizers: []string{v1alpha1.RunFinalizer}}",
+		is:     "Name: status.Run}",
+		checks: []check{tests("./controllers/rollout", "^TestARunIsMadeWithItsFinalizer$")},
 	},
 	{
 		name: "restart-escapes-a-rejection", breaks: served,
