@@ -52,7 +52,7 @@ var _ = Describe("A release", func() {
 		Expect(run.Status.Decisions).NotTo(ContainElement(HaveField("Rule", HavePrefix("Step"))))
 		j.onlyServed(ctx, "v1")
 		j.noneFailed("")
-	}, NodeTimeout(journeyLimit))
+	}, longest, NodeTimeout(journeyLimit))
 
 	It("that fails only when it serves everybody is rolled back from the bake, by weights", func(ctx context.Context) {
 		j := begin(ctx, "bake")
@@ -132,7 +132,7 @@ var _ = Describe("A release", func() {
 		tally := j.noneFailed("errors")
 		Expect(tally.By["errors"].Bad).NotTo(BeZero())
 		Expect(verdict.Canary.Bad).To(BeNumerically("<=", tally.By["errors"].Failed))
-	}, NodeTimeout(journeyLimit))
+	}, longest, NodeTimeout(journeyLimit))
 
 	It("that answers too late is rolled back by its latency", func(ctx context.Context) {
 		j := begin(ctx, "latency")
@@ -144,7 +144,7 @@ var _ = Describe("A release", func() {
 		verdict := judged(j.evidenceOf(ctx, entry), "latency")
 		Expect(verdict.Reason).To(Equal("Regression"))
 		Expect(verdict.Canary.Bad).To(BeNumerically(">", 3))
-	}, NodeTimeout(journeyLimit))
+	}, longest, NodeTimeout(journeyLimit))
 
 	It("that breaks an invariant is rolled back by it", func(ctx context.Context) {
 		j := begin(ctx, "invariant")
@@ -172,7 +172,7 @@ var _ = Describe("A release", func() {
 		tally := j.noneFailed("")
 		Expect(tally.By).NotTo(HaveKey("crash"))
 		j.evidenceOf(ctx, entry)
-	}, NodeTimeout(journeyLimit))
+	}, Serial, NodeTimeout(journeyLimit))
 
 	It("can be aborted by annotation, and tried again", func(ctx context.Context) {
 		j := begin(ctx, "abort")

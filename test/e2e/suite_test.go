@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -39,7 +40,28 @@ var (
 	kubectlBelay string
 )
 
-var _ = BeforeSuite(func(ctx context.Context) {
+// scene is what the first process sets and the others join: one cluster, one Belay.
+type scene struct {
+	Environ      []string
+	Images       map[string]string
+	KubectlBelay string
+}
+
+// Journeys that break nothing but their own shop run beside each other, in processes that share the
+// scene. Those that break what all share are Serial: they run afterwards, alone.
+var _ = SynchronizedBeforeSuite(setScene, func(_ context.Context, data []byte) {
+	shared := scene{}
+	Expect(json.Unmarshal(data, &shared)).To(Succeed())
+	images, kubectlBelay = shared.Images, shared.KubectlBelay
+	if set != nil {
+		return
+	}
+	var err error
+	set, err = stage.Join(shared.Environ, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+}, NodeTimeout(30*time.Minute))
+
+func setScene(ctx context.Context) []byte {
 	var err error
 	By("opening the cluster")
 	set, err = stage.Open(ctx, GinkgoWriter)
@@ -47,11 +69,11 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	DeferCleanup(func(ctx context.Context) { Expect(set.Close(ctx)).To(Succeed()) }, NodeTimeout(3*time.Minute))
 
 	By("building and pushing the shop's versions")
-	images, err = set.Shops(ctx, versions)
+	shops, err := set.Shops(ctx, versions)
 	Expect(err).NotTo(HaveOccurred())
 
 	By("building the command line")
-	kubectlBelay, err = set.Build(ctx, "./cmd/kubectl-belay")
+	commandLine, err := set.Build(ctx, "./cmd/kubectl-belay")
 	Expect(err).NotTo(HaveOccurred())
 
 	By("installing Belay")
@@ -64,4 +86,10 @@ var _ = BeforeSuite(func(ctx context.Context) {
 			Expect(set.Uninstall(ctx)).To(Succeed())
 		}
 	}, NodeTimeout(2*time.Minute))
-}, NodeTimeout(30*time.Minute))
+
+	// No journey waits for the end of its namespace, so that the next begins meanwhile.
+	DeferCleanup(func(ctx context.Context) { Expect(set.AwaitRemovals(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
+	data, err := json.Marshal(scene{Environ: set.Environ(), Images: shops, KubectlBelay: commandLine})
+	Expect(err).NotTo(HaveOccurred())
+	return data
+}
