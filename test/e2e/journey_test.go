@@ -23,9 +23,6 @@ import (
 // journeyLimit bounds one journey; most take about a minute, and the longest two and a half.
 const journeyLimit = 4 * time.Minute
 
-// longest marks journeys to begin with, so that none of them runs alone at the end of those beside each other.
-const longest = SpecPriority(1)
-
 // journey is one shop, guarded, under load from the first moment to the last.
 type journey struct {
 	stage.Shop
