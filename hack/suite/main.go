@@ -23,7 +23,8 @@ const usage = `Runs test suites and sums them up: go run ./hack/suite [suite...]
   sim           the simulated world
   integration   a real API server with etcd, built on first use
   handover      Kubernetes' own Deployment controller and autoscaler, built on first use
-  e2e           journeys on the real local cluster, started and stopped if needed
+  e2e           journeys on the real local cluster, started and stopped if needed:
+                beside each other, then one by one those that break what all share
 
 Without names, all of them in this order. The exit status is 0 only if every
 test passed.
