@@ -5,28 +5,33 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// What Ginkgo says of specs: a line between two of them, the first line of one that failed, where
-// the log of its steps ends and why it failed begins, how long all took, and the closing line.
+// What Ginkgo says: the first line about a spec that failed, a mark in the log of its steps where it
+// failed, how long all specs took, and the closing line.
 var (
-	specFailed = regexp.MustCompile(`\[(FAILED|TIMEDOUT|PANICKED|INTERRUPTED|ABORTED)\] \[[\d.]+ seconds\]$`)
+	specFailed = regexp.MustCompile(`^\S.*\[(FAILED|TIMEDOUT|PANICKED|INTERRUPTED|ABORTED)\] \[[\d.]+ seconds\]$`)
+	failedHere = regexp.MustCompile(`^\[(FAILED|TIMEDOUT|PANICKED|INTERRUPTED|ABORTED)\] in \[`)
 	specsTook  = regexp.MustCompile(`^Ran \d+ of \d+ Specs in ([\d.]+) seconds$`)
 	specsEnded = regexp.MustCompile(`^(SUCCESS|FAIL)!.* -- (\d+) Passed \| (\d+) Failed \| (\d+) Pending \| (\d+) Skipped`)
 )
 
+// More of what it says: between two specs, before the name of a step, after the log of steps, and
+// before the words of an assertion.
 const (
 	betweenSpecs = "------------------------------"
 	stepOfSpec   = "STEP: "
-	whySpec      = "<< Timeline"
+	endOfSteps   = "<< Timeline"
+	assertion    = "[FAILED] "
 )
 
 // journeys reads what Ginkgo says of a package's specs, which it shows one by one.
 type journeys struct {
 	totals
-	// spec is what was said since the last line between two specs.
+	// spec is what was said of a spec that failed.
 	spec      []string
 	succeeded bool
 	seconds   float64
@@ -60,14 +65,15 @@ func (t *totals) readJourneys(name string) func(io.Reader) int {
 }
 
 func (j *journeys) take(line string) {
-	if line == betweenSpecs {
-		if len(j.spec) > 1 && specFailed.MatchString(j.spec[0]) {
-			j.failures = append(j.failures, failedSpec(j.spec))
-		}
+	switch {
+	case specFailed.MatchString(line):
+		j.spec = []string{line}
+	case line == betweenSpecs && len(j.spec) > 1:
+		j.failures = append(j.failures, failedSpec(j.spec[1:]))
 		j.spec = nil
-		return
+	case j.spec != nil:
+		j.spec = append(j.spec, line)
 	}
-	j.spec = append(j.spec, line)
 	if found := specsTook.FindStringSubmatch(line); found != nil {
 		// The expressions let only numbers through.
 		j.seconds, _ = strconv.ParseFloat(found[1], 64)
@@ -79,20 +85,23 @@ func (j *journeys) take(line string) {
 	}
 }
 
-// failedSpec is named as Ginkgo names it, and says its last step and why it failed.
+// failedSpec is named as Ginkgo names it, and says the step that failed and why.
 func failedSpec(said []string) failure {
-	f := failure{name: strings.TrimSpace(said[1])}
+	step, why, failed := "", said[1:], false
 	for at, line := range said {
-		switch text := strings.TrimSpace(line); {
-		case strings.HasPrefix(text, stepOfSpec):
-			f.said = []string{text}
-		case text == whySpec:
-			f.said = append(f.said, said[at+1:]...)
-			return f
+		text := strings.TrimSpace(line)
+		failed = failed || failedHere.MatchString(text)
+		if !failed && strings.HasPrefix(text, stepOfSpec) {
+			step = text
+		}
+		if text == endOfSteps {
+			why = said[at+1:]
+			break
 		}
 	}
-	f.said = said[2:]
-	return f
+	// Where a spec runs out of time, this stands after a long report of what it was doing.
+	at := slices.IndexFunc(why, func(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), assertion) })
+	return failure{name: strings.TrimSpace(said[0]), said: append([]string{step}, why[max(at, 0):]...)}
 }
 
 func number(digits string) int {

@@ -47,9 +47,41 @@ A whole service [It] of 20 replicas [Serial]
 
   Timeline >>
   STEP: scaling to 20 @ 11/27/26 15:51:37.459
+  [TIMEDOUT] in [It] - /belay/test/e2e/whole_test.go:18 @ 11/27/26 15:55:37.459
+  STEP: cleaning up @ 11/27/26 15:55:37.46
   << Timeline
 
   [TIMEDOUT] A node timeout occurred
+  In [It] at: /belay/test/e2e/whole_test.go:18 @ 11/27/26 15:55:37.459
+
+  This is the Progress Report generated when the node timeout occurred:
+    A whole service of 20 replicas (Spec Runtime: 4m0.001s)
+
+  [FAILED] A node timeout occurred and then the following failure was recorded in the timedout node before it exited:
+  4 pods
+`
+	// An interrupt is reported at once, and no line stands between that report and the spec's own.
+	interruptedOne = `------------------------------
+Interrupted by User
+  Here's a current progress report:
+  ------------------------------
+• [INTERRUPTED] [57.499 seconds]
+When something breaks [It] a push waits [Serial]
+/belay/test/e2e/fault_test.go:31
+
+  Timeline >>
+  STEP: starting the controller @ 11/27/26 16:22:40.154
+  [INTERRUPTED] in [It] - /belay/test/e2e/fault_test.go:31 @ 11/27/26 16:23:23.588
+  << Timeline
+
+  [INTERRUPTED] Interrupted by User
+`
+	closedByUser = `------------------------------
+SS
+------------------------------
+
+Ran 1 of 4 Specs in 57.033 seconds
+FAIL! - Interrupted by User -- 0 Passed | 1 Failed | 0 Pending | 3 Skipped
 `
 	passedOne = `------------------------------
 • [1.001 seconds]
@@ -100,7 +132,10 @@ func TestJourneysAreCountedOneByOne(t *testing.T) {
 		"all pass": {said: begun + passedOne + passedOne + passedOne + closedWell, passed: 3, skipped: 1},
 		"two fail": {said: begun + failedOne + passedOne + timedOutOne + closed, passed: 1, failed: 2, skipped: 1, failures: []string{
 			"FAILED A release [It] that is good\n    STEP: seeing only v1 answer @ 11/27/26 15:51:37.501\n    [FAILED] requests nobody may lose\n    Expected\n    <int>: 1\n    to equal\n    <int>: 0\n    In [It] at: /belay/test/e2e/release_test.go:25 @ 11/27/26 15:51:37.501",
-			"FAILED A whole service [It] of 20 replicas [Serial]\n    STEP: scaling to 20 @ 11/27/26 15:51:37.459\n    [TIMEDOUT] A node timeout occurred",
+			"FAILED A whole service [It] of 20 replicas [Serial]\n    STEP: scaling to 20 @ 11/27/26 15:51:37.459\n    [FAILED] A node timeout occurred and then the following failure was recorded in the timedout node before it exited:\n    4 pods",
+		}},
+		"interrupted": {said: begun + interruptedOne + closedByUser, failed: 1, skipped: 3, failures: []string{
+			"FAILED When something breaks [It] a push waits [Serial]\n    STEP: starting the controller @ 11/27/26 16:22:40.154\n    [INTERRUPTED] Interrupted by User",
 		}},
 		"the scene fails": {said: "Will run 4 of 4 specs\n" + sceneFailed, failed: 1, failures: []string{
 			"FAILED [SynchronizedBeforeSuite]\n    STEP: installing Belay @ 11/27/26 15:51:37.45\n    [FAILED] no such image",
