@@ -66,7 +66,8 @@ var _ = Describe("A whole service", func() {
 	}, Serial, NodeTimeout(2*journeyLimit))
 
 	It("goes on through restarts of the API server in a step, a bake and a handover, and stops nobody else", func(ctx context.Context) {
-		j := begin(ctx, "restart")
+		// The bake outlasts a restart of the API server on a machine that does a lot else.
+		j := begin(ctx, "restart", "bake: 10s", "bake: 20s")
 		bystander := j.updateBystander(ctx)
 		restart := func(where string) {
 			By("restarting the API server in the " + where)
