@@ -243,27 +243,56 @@ func (s Shop) Finished(ctx context.Context, image string) (v1alpha1.HistoryEntry
 	return entry, err
 }
 
-// Remove deletes the Rollout, lets it release the route, then the namespace. It
-// leaves a namespace alone that no stage made.
+// Remove deletes the shop, as Leave does, and waits until its namespace is gone.
 func (s Shop) Remove(ctx context.Context) error {
+	namespace, err := s.Leave(ctx)
+	if err != nil || namespace == nil {
+		return err
+	}
+	return s.await(ctx, namespace)
+}
+
+// Leave deletes the Rollout, lets it release the route, and then begins to delete the namespace,
+// which it returns: its pods take some seconds to end. It returns nil, and leaves a namespace
+// alone, when no stage made it.
+func (s Shop) Leave(ctx context.Context) (*corev1.Namespace, error) {
 	namespace, err := s.namespace(ctx)
 	if err != nil || namespace == nil || !made(namespace) {
-		return err
+		return nil, err
 	}
 	rollout := &v1alpha1.Rollout{}
 	rollout.Name, rollout.Namespace = Name, s.Namespace
 	if err := s.stage.Client.Delete(ctx, rollout); err != nil && !absent(err) {
-		return err
+		return nil, err
 	}
 	if err := s.await(ctx, rollout); err != nil {
-		return fmt.Errorf("wait for Rollout %s to release its route: %w", s.Key(), err)
+		return nil, fmt.Errorf("wait for Rollout %s to release its route: %w", s.Key(), err)
 	}
 	// The one that was looked at: another may have taken its name meanwhile.
 	err = s.stage.Client.Delete(ctx, namespace, client.Preconditions{UID: &namespace.UID})
-	if client.IgnoreNotFound(err) != nil {
-		return err
+	return namespace, client.IgnoreNotFound(err)
+}
+
+// AwaitRemovals waits until no namespace that a stage made is on its way out.
+func (s *Stage) AwaitRemovals(ctx context.Context) error {
+	var leaving []string
+	err := wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
+		namespaces := &corev1.NamespaceList{}
+		if err := s.Client.List(ctx, namespaces, client.MatchingLabels{label: "true"}); err != nil {
+			return false, retryable(err)
+		}
+		leaving = nil
+		for i := range namespaces.Items {
+			if n := &namespaces.Items[i]; n.DeletionTimestamp != nil {
+				leaving = append(leaving, n.Name)
+			}
+		}
+		return len(leaving) == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait until these namespaces are removed: %s: %w", strings.Join(leaving, ", "), err)
 	}
-	return s.await(ctx, namespace)
+	return nil
 }
 
 // namespace is the shop's, nil when there is none.

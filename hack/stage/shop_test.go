@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"context"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -59,4 +60,28 @@ func TestTheStagesNamespaceIsRemoved(t *testing.T) {
 // TestTheShopsNamespaceIsMarked: otherwise the next stage would refuse it.
 func TestTheShopsNamespaceIsMarked(t *testing.T) {
 	NewWithT(t).Expect(on(t).Shop("shop").fill(shopManifest)).To(ContainSubstring(label + `: "true"`))
+}
+
+// TestANamespaceOnItsWayOutIsWaitedFor: Leave does not wait for it, and AwaitRemovals does.
+func TestANamespaceOnItsWayOutIsWaitedFor(t *testing.T) {
+	g := NewWithT(t)
+	held := named("shop", map[string]string{label: "true"})
+	held.Finalizers = []string{"kubernetes"}
+	theirs := named("theirs", nil)
+	theirs.Finalizers = held.Finalizers
+	s := on(t, &corev1.Namespace{ObjectMeta: held}, &corev1.Namespace{ObjectMeta: theirs})
+	g.Expect(s.AwaitRemovals(t.Context())).To(Succeed(), "nothing is on its way out")
+
+	namespace, err := s.Shop("shop").Leave(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(namespace.Name).To(Equal("shop"))
+	g.Expect(s.Client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: theirs})).To(Succeed())
+	short, cancel := context.WithTimeout(t.Context(), lookEvery)
+	defer cancel()
+	g.Expect(s.AwaitRemovals(short)).To(MatchError(ContainSubstring("removed: shop: context deadline exceeded")))
+
+	g.Expect(s.Client.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace)).To(Succeed())
+	namespace.Finalizers = nil
+	g.Expect(s.Client.Update(t.Context(), namespace)).To(Succeed())
+	g.Expect(s.AwaitRemovals(t.Context())).To(Succeed(), "somebody else's is none of the stage's business")
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,6 +78,19 @@ func Open(ctx context.Context, log io.Writer) (*Stage, error) {
 		return nil, s.abandon(ctx, err)
 	}
 	return s, nil
+}
+
+// Environ describes an open stage to another process, which shares it by Join.
+func (s *Stage) Environ() []string { return slices.Clone(s.environ) }
+
+// Join returns a stage that another process opened, and closes.
+func Join(environ []string, log io.Writer) (*Stage, error) {
+	root, err := repository()
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage{Root: root, environ: environ, log: log}
+	return s, s.connect()
 }
 
 // abandon closes what a failed Open had started.

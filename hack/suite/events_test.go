@@ -17,7 +17,7 @@ func TestTheEndOfALogShowsWhy(t *testing.T) {
 {"Action":"fail","Package":"q"}
 `)
 	totals := totals{}
-	totals.read(stream, false)
+	totals.read(stream)
 	if totals.passed != 1 || totals.failed != 2 || len(totals.failures) != 2 {
 		t.Fatalf("totals %+v", totals)
 	}
@@ -42,13 +42,5 @@ func TestALongFailureKeepsItsEnds(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %q", want, got)
 		}
-	}
-}
-
-// TestAFailedJourneySaysItsAssertion keeps what Ginkgo says in the middle of its report.
-func TestAFailedJourneySaysItsAssertion(t *testing.T) {
-	got := failure{name: "p TestJourneys", said: []string{"Running Suite\n", "  [FAILED] in [It] - a.go:3\n", "\x1b[38;5;9m[FAILED] Expected success\x1b[0m\n", "  the cause\n", "Summarizing\n"}}.String()
-	if want := "FAILED p TestJourneys\n    [FAILED] Expected success\n    the cause\n    Summarizing"; got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,7 +23,8 @@ const usage = `Runs test suites and sums them up: go run ./hack/suite [suite...]
   sim           the simulated world
   integration   a real API server with etcd, built on first use
   handover      Kubernetes' own Deployment controller and autoscaler, built on first use
-  e2e           journeys on the real local cluster, started and stopped if needed
+  e2e           journeys on the real local cluster, started and stopped if needed:
+                beside each other, then one by one those that break what all share
 
 Without names, all of them in this order. The exit status is 0 only if every
 test passed.
@@ -36,9 +38,10 @@ type suite struct {
 	dir        string
 	packages   []string
 	flags      []string
-	// live suites take minutes: their output is shown as it comes.
-	live    bool
-	prepare func(context.Context) error
+	// processes says that Ginkgo runs the packages, in so many processes, and that their output is
+	// shown as it comes: they take minutes. It is 0 where go test runs them.
+	processes int
+	prepare   func(context.Context) error
 }
 
 var suites = []suite{
@@ -49,7 +52,7 @@ var suites = []suite{
 	{name: "integration", what: "a real API server", packages: []string{"./test/integration/..."}, flags: []string{"-count=1", "-timeout=20m"}, prepare: buildAPIServer},
 	{name: "integration", what: "what a release installs", dir: "hack/release", packages: []string{"./integration"}, flags: []string{"-count=1", "-timeout=10m"}, prepare: buildAPIServer},
 	{name: "handover", what: "Kubernetes' own controllers", packages: []string{"./test/handover/..."}, flags: []string{"-count=1", "-parallel=6", "-timeout=60m"}, prepare: buildControlPlane},
-	{name: "e2e", what: "journeys on the real local cluster", packages: []string{"./test/e2e/..."}, flags: []string{"-count=1", "-timeout=30m"}, live: true},
+	{name: "e2e", what: "journeys on the real local cluster", packages: []string{"./test/e2e/..."}, flags: []string{"-timeout=30m"}, processes: 3},
 }
 
 func main() {
@@ -70,7 +73,7 @@ func play(names []string, run string) bool {
 	begin := time.Now()
 	totals := totals{}
 	for _, s := range suites {
-		if len(names) > 0 && !contains(names, s.name) {
+		if len(names) > 0 && !slices.Contains(names, s.name) {
 			continue
 		}
 		fmt.Printf("== %s: %s\n", s.name, s.what)
@@ -87,50 +90,70 @@ func play(names []string, run string) bool {
 	return totals.good()
 }
 
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
-}
-
 func (s suite) run(ctx context.Context, pattern string, t *totals) error {
 	if s.prepare != nil {
 		if err := s.prepare(ctx); err != nil {
 			return err
 		}
 	}
-	args := append([]string{"test", "-json"}, s.flags...)
-	args = append(args, s.packages...)
-	if s.live {
-		args = append(args, "-args", "-ginkgo.v")
-		if pattern != "" {
-			args = append(args, "-ginkgo.focus="+pattern)
-		}
-	} else if pattern != "" {
-		args = append(args, "-run", pattern)
-	}
-	command := exec.CommandContext(ctx, "go", args...)
-	command.Dir = s.dir
-	// The journeys clean up after an interrupt; that takes a while.
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = 2 * time.Minute
-	command.Stderr = os.Stderr
-	events, err := command.StdoutPipe()
+	command, err := s.command(ctx, pattern)
 	if err != nil {
 		return err
+	}
+	command.Dir = s.dir
+	// What tests started is cleaned up after an interrupt; that takes a while.
+	command.WaitDelay = 2 * time.Minute
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	read := t.read
+	if s.processes > 0 {
+		command.Stderr = command.Stdout
+		read = t.readJourneys(strings.TrimSuffix(s.packages[0], "/..."))
 	}
 	if err := command.Start(); err != nil {
 		return err
 	}
-	failures := t.read(events, s.live)
+	failures := read(out)
 	err = command.Wait()
 	if exit := (&exec.ExitError{}); errors.As(err, &exit) && failures > 0 {
 		return nil
 	}
 	return err
+}
+
+// command runs the tests of a suite, and writes what totals read.
+func (s suite) command(ctx context.Context, pattern string) (*exec.Cmd, error) {
+	if s.processes > 0 {
+		return s.ginkgo(ctx, pattern)
+	}
+	args := slices.Concat([]string{"test", "-json"}, s.flags, s.packages)
+	if pattern != "" {
+		args = append(args, "-run", pattern)
+	}
+	command := exec.CommandContext(ctx, "go", args...)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.Stderr = os.Stderr
+	return command, nil
+}
+
+// ginkgo runs specs in processes beside each other; then, in one, those that are Serial.
+func (s suite) ginkgo(ctx context.Context, pattern string) (*exec.Cmd, error) {
+	// Not through `go tool`: it passes an interrupt on that Ginkgo gets by itself too, and a second one cuts cleaning up short.
+	path, err := exec.CommandContext(ctx, "go", "tool", "-n", "ginkgo").Output()
+	if err != nil {
+		return nil, fmt.Errorf("build ginkgo: %w", err)
+	}
+	args := slices.Concat([]string{"-v", "-no-color", fmt.Sprintf("-procs=%d", s.processes)}, s.flags)
+	if pattern != "" {
+		args = append(args, "-focus="+pattern)
+	}
+	command := exec.CommandContext(ctx, strings.TrimSpace(string(path)), append(args, s.packages...)...)
+	// One interrupt for each process, from here; a terminal's does not reach this group.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGINT) }
+	return command, nil
 }
 
 // buildAPIServer builds what the integration tests start.
@@ -166,6 +189,11 @@ type totals struct {
 	passed, failed, skipped int
 	broken                  []string
 	failures                []failure
+}
+
+func (t *totals) add(more totals) {
+	t.passed, t.failed, t.skipped = t.passed+more.passed, t.failed+more.failed, t.skipped+more.skipped
+	t.failures = append(t.failures, more.failures...)
 }
 
 func (t totals) good() bool { return t.failed == 0 && len(t.broken) == 0 }

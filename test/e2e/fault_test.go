@@ -53,7 +53,7 @@ var _ = Describe("When something breaks", func() {
 		Expect(entry.Trigger).To(Equal("shop/availability"))
 		j.onlyServed(ctx, "v1")
 		j.noneFailed("errors")
-	}, NodeTimeout(journeyLimit))
+	}, Serial, NodeTimeout(journeyLimit))
 
 	It("deleting the Rollout in the middle of a step leaves the stable version serving", func(ctx context.Context) {
 		j := begin(ctx, "delete")
@@ -97,7 +97,7 @@ var _ = Describe("When something breaks", func() {
 		j.noneFailed("")
 		run := j.evidenceOf(ctx, entry)
 		Expect(run.Status.Decisions).To(HaveEach(HaveField("Missing", BeZero())))
-	}, NodeTimeout(journeyLimit))
+	}, Serial, NodeTimeout(journeyLimit))
 
 	It("a step without Prometheus holds, neither passed nor failed, and goes on when it is back", func(ctx context.Context) {
 		j := begin(ctx, "blind")
@@ -126,7 +126,7 @@ var _ = Describe("When something breaks", func() {
 		j.onlyServed(ctx, "v2")
 		j.noneFailed("")
 		j.evidenceOf(ctx, entry)
-	}, NodeTimeout(journeyLimit))
+	}, Serial, NodeTimeout(journeyLimit))
 })
 
 // leader is the pod that holds Belay's lease, whose holder is its host name and

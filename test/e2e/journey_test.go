@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -18,7 +20,7 @@ import (
 	"belay.dev/belay/hack/stage"
 )
 
-// journeyLimit bounds one journey; the longest takes about a minute.
+// journeyLimit bounds one journey; most take about a minute, and the longest two and a half.
 const journeyLimit = 4 * time.Minute
 
 // journey is one shop, guarded, under load from the first moment to the last.
@@ -27,11 +29,14 @@ type journey struct {
 	load *load.Generator
 }
 
+// namespaces of journeys begin with this.
+const prefix = "e2e-"
+
 // begin serves v1, guards it with short steps, but for what replaces them, and starts the load.
 func begin(ctx context.Context, namespace string, replacements ...string) *journey {
 	GinkgoHelper()
-	j := &journey{Shop: set.Shop("e2e-" + namespace)}
-	DeferCleanup(func(ctx context.Context) { Expect(j.Remove(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
+	j := &journey{Shop: set.Shop(prefix + namespace)}
+	DeferCleanup(func(ctx context.Context) { Expect(j.Leave(ctx)).Error().NotTo(HaveOccurred()) }, NodeTimeout(2*time.Minute))
 	DeferCleanup(j.report)
 	By("serving v1")
 	Expect(j.Serve(ctx, images["v1"])).To(Succeed())
@@ -55,7 +60,15 @@ func (j *journey) report(ctx context.Context) {
 	if err != nil {
 		logs = err.Error()
 	}
-	AddReportEntry("controller", logs)
+	AddReportEntry("controller", withoutOthers(logs, j.Namespace))
+}
+
+// withoutOthers leaves out of a log what is about other journeys, which run beside this one.
+func withoutOthers(logs, namespace string) string {
+	kept := slices.DeleteFunc(strings.SplitAfter(logs, "\n"), func(line string) bool {
+		return strings.Contains(line, prefix) && !strings.Contains(line, namespace)
+	})
+	return strings.Join(kept, "")
 }
 
 // release pushes a version and waits for how its run ends.

@@ -12,7 +12,8 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-var _ = Describe("A release", func() {
+// The longest journeys come first, so that none of them runs alone at the end of those that run beside each other.
+var _ = Describe("A release", SpecPriority(1), func() {
 	It("that is good is promoted, and every request is served", func(ctx context.Context) {
 		j := begin(ctx, "promote")
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
@@ -51,45 +52,6 @@ var _ = Describe("A release", func() {
 		Expect(run.Status.Decisions[0].Rule).To(Equal("RevertStarts"))
 		Expect(run.Status.Decisions).NotTo(ContainElement(HaveField("Rule", HavePrefix("Step"))))
 		j.onlyServed(ctx, "v1")
-		j.noneFailed("")
-	}, NodeTimeout(journeyLimit))
-
-	It("that fails only when it serves everybody is rolled back from the bake, by weights", func(ctx context.Context) {
-		j := begin(ctx, "bake")
-		Expect(j.Release(ctx, images["coupons"])).To(Succeed())
-		j.until(ctx, "bake", inPhase(v1alpha1.PhaseBaking))
-		stablePods := j.podsOf(ctx, "v1")
-		By("using the first coupon")
-		j.load.Coupons.Store(true)
-		entry, err := j.Finished(ctx, images["coupons"])
-		Expect(err).NotTo(HaveOccurred())
-		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
-		Expect(entry.Trigger).To(Equal("shop/no-double-charge"))
-		j.onlyServed(ctx, "v1")
-		Expect(j.podsOf(ctx, "v1")).To(ConsistOf(stablePods), "a rollback starts no pod")
-		j.noneFailed("")
-		j.evidenceOf(ctx, entry)
-	}, NodeTimeout(journeyLimit))
-
-	It("that somebody lets roll without a judgement is a run of its own, in the middle of a bake too", func(ctx context.Context) {
-		j := begin(ctx, "bypass")
-		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		j.until(ctx, "bake", inPhase(v1alpha1.PhaseBaking))
-		By("pushing a hotfix and resuming, as kubectl advises")
-		Expect(j.Release(ctx, images["v3"])).To(Succeed())
-		err := j.Resume(ctx)
-		Expect(err).To(MatchError(ContainSubstring("bypass-reason")), "the denial says what does")
-		By("bypassing the guard")
-		Expect(j.Bypass(ctx, "the shop is on fire")).To(Succeed())
-		entry, err := j.Finished(ctx, images["v3"])
-		Expect(err).NotTo(HaveOccurred())
-		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeBypassed))
-		deployment, err := j.Deployment(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		by := deployment.Annotations[v1alpha1.AnnotationBypassBy]
-		Expect(entry.Message).To(And(ContainSubstring("the shop is on fire"), HavePrefix(by)))
-		Expect(by).NotTo(BeEmpty())
-		j.onlyServed(ctx, "v3")
 		j.noneFailed("")
 	}, NodeTimeout(journeyLimit))
 
@@ -146,6 +108,45 @@ var _ = Describe("A release", func() {
 		Expect(verdict.Canary.Bad).To(BeNumerically(">", 3))
 	}, NodeTimeout(journeyLimit))
 
+	It("that fails only when it serves everybody is rolled back from the bake, by weights", func(ctx context.Context) {
+		j := begin(ctx, "bake")
+		Expect(j.Release(ctx, images["coupons"])).To(Succeed())
+		j.until(ctx, "bake", inPhase(v1alpha1.PhaseBaking))
+		stablePods := j.podsOf(ctx, "v1")
+		By("using the first coupon")
+		j.load.Coupons.Store(true)
+		entry, err := j.Finished(ctx, images["coupons"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Trigger).To(Equal("shop/no-double-charge"))
+		j.onlyServed(ctx, "v1")
+		Expect(j.podsOf(ctx, "v1")).To(ConsistOf(stablePods), "a rollback starts no pod")
+		j.noneFailed("")
+		j.evidenceOf(ctx, entry)
+	}, NodeTimeout(journeyLimit))
+
+	It("that somebody lets roll without a judgement is a run of its own, in the middle of a bake too", func(ctx context.Context) {
+		j := begin(ctx, "bypass")
+		Expect(j.Release(ctx, images["v2"])).To(Succeed())
+		j.until(ctx, "bake", inPhase(v1alpha1.PhaseBaking))
+		By("pushing a hotfix and resuming, as kubectl advises")
+		Expect(j.Release(ctx, images["v3"])).To(Succeed())
+		err := j.Resume(ctx)
+		Expect(err).To(MatchError(ContainSubstring("bypass-reason")), "the denial says what does")
+		By("bypassing the guard")
+		Expect(j.Bypass(ctx, "the shop is on fire")).To(Succeed())
+		entry, err := j.Finished(ctx, images["v3"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeBypassed))
+		deployment, err := j.Deployment(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		by := deployment.Annotations[v1alpha1.AnnotationBypassBy]
+		Expect(entry.Message).To(And(ContainSubstring("the shop is on fire"), HavePrefix(by)))
+		Expect(by).NotTo(BeEmpty())
+		j.onlyServed(ctx, "v3")
+		j.noneFailed("")
+	}, NodeTimeout(journeyLimit))
+
 	It("that breaks an invariant is rolled back by it", func(ctx context.Context) {
 		j := begin(ctx, "invariant")
 		entry := j.release(ctx, "double")
@@ -172,7 +173,7 @@ var _ = Describe("A release", func() {
 		tally := j.noneFailed("")
 		Expect(tally.By).NotTo(HaveKey("crash"))
 		j.evidenceOf(ctx, entry)
-	}, NodeTimeout(journeyLimit))
+	}, Serial, NodeTimeout(journeyLimit))
 
 	It("can be aborted by annotation, and tried again", func(ctx context.Context) {
 		j := begin(ctx, "abort")

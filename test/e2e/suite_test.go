@@ -4,6 +4,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -39,29 +42,54 @@ var (
 	kubectlBelay string
 )
 
-var _ = BeforeSuite(func(ctx context.Context) {
+// scene is what the first process sets and the others join: one cluster, one Belay.
+type scene struct {
+	Environ      []string
+	Images       map[string]string
+	KubectlBelay string
+}
+
+// Journeys that break nothing but their own shop run beside each other, in processes that share the
+// scene. Those that break what all share are Serial: they run afterwards, alone.
+var _ = SynchronizedBeforeSuite(setScene, func(_ context.Context, data []byte) {
+	shared := scene{}
+	Expect(json.Unmarshal(data, &shared)).To(Succeed())
+	images, kubectlBelay = shared.Images, shared.KubectlBelay
 	var err error
-	By("opening the cluster")
-	set, err = stage.Open(ctx, GinkgoWriter)
+	set, err = stage.Join(shared.Environ, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) { Expect(set.Close(ctx)).To(Succeed()) }, NodeTimeout(3*time.Minute))
+}, NodeTimeout(30*time.Minute))
+
+func setScene(ctx context.Context) []byte {
+	By("opening the cluster")
+	// The first time builds for minutes, and Ginkgo shows what goes to GinkgoWriter afterwards only.
+	// Behind a plain Writer no child gets the file itself, which Ginkgo reads until all have closed it.
+	opened, err := stage.Open(ctx, struct{ io.Writer }{os.Stdout})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func(ctx context.Context) { Expect(opened.Close(ctx)).To(Succeed()) }, NodeTimeout(3*time.Minute))
 
 	By("building and pushing the shop's versions")
-	images, err = set.Shops(ctx, versions)
+	shops, err := opened.Shops(ctx, versions)
 	Expect(err).NotTo(HaveOccurred())
 
 	By("building the command line")
-	kubectlBelay, err = set.Build(ctx, "./cmd/kubectl-belay")
+	commandLine, err := opened.Build(ctx, "./cmd/kubectl-belay")
 	Expect(err).NotTo(HaveOccurred())
 
 	By("installing Belay")
 	// An installation of somebody else's is no place for journeys: Install refuses.
-	before, err := set.Presence(ctx)
+	before, err := opened.Presence(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(set.Install(ctx)).To(Succeed())
+	Expect(opened.Install(ctx)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
-		if before == stage.Absent && !set.Own {
-			Expect(set.Uninstall(ctx)).To(Succeed())
+		if before == stage.Absent && !opened.Own {
+			Expect(opened.Uninstall(ctx)).To(Succeed())
 		}
 	}, NodeTimeout(2*time.Minute))
-}, NodeTimeout(30*time.Minute))
+
+	// No journey waits for the end of its namespace, so that the next begins meanwhile.
+	DeferCleanup(func(ctx context.Context) { Expect(opened.AwaitRemovals(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
+	data, err := json.Marshal(scene{Environ: opened.Environ(), Images: shops, KubectlBelay: commandLine})
+	Expect(err).NotTo(HaveOccurred())
+	return data
+}

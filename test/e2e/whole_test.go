@@ -63,10 +63,11 @@ var _ = Describe("A whole service", func() {
 			Expect(100*v2/(v1+v2)).To(BeNumerically("~", percent, 20), "%s: v1 %d, v2 %d", at, v1, v2)
 		}
 		Expect(measured).To(BeNumerically(">=", 1), "stages with 60 answers, of %v", by.answers)
-	}, NodeTimeout(2*journeyLimit))
+	}, Serial, NodeTimeout(2*journeyLimit))
 
 	It("goes on through restarts of the API server in a step, a bake and a handover, and stops nobody else", func(ctx context.Context) {
-		j := begin(ctx, "restart")
+		// The bake outlasts a restart of the API server on a machine that does a lot else.
+		j := begin(ctx, "restart", "bake: 10s", "bake: 20s")
 		bystander := j.updateBystander(ctx)
 		restart := func(where string) {
 			By("restarting the API server in the " + where)
@@ -100,7 +101,7 @@ var _ = Describe("A whole service", func() {
 		updates, refused := bystander()
 		Expect(updates).To(BeNumerically(">", 100))
 		Expect(refused).To(BeEmpty(), "an unlabelled Deployment is nobody's business; %d updates went through", updates)
-	}, NodeTimeout(2*journeyLimit))
+	}, Serial, NodeTimeout(2*journeyLimit))
 })
 
 // available counts the Deployment's available pods.
