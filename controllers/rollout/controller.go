@@ -165,6 +165,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c), builder.WithPredicates(wake.GuardrailChanged())).
 		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
+	for _, freeze := range []client.Object{
+		&v1alpha1.Freeze{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Freeze"}},
+		&v1alpha1.ClusterFreeze{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ClusterFreeze"}},
+	} {
+		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), freeze, wake.RolloutsOfFreeze(c), r.Watchdog))
+	}
 	for _, route := range r.Routes {
 		kind := route.GetObjectKind().GroupVersionKind().Kind
 		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), route, wake.RolloutsByRoute(c, kind), r.Watchdog))
