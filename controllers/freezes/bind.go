@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -62,7 +63,7 @@ func Bind(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout, now t
 		case err != nil:
 			unknown = append(unknown, f.said()+": "+v1alpha1.Bounded(err.Error(), 300)+": correct it")
 		case holds:
-			closed = append(closed, f.said()+", opens "+until.Format("2006-01-02 15:04 MST"))
+			closed = append(closed, f.said()+", opens "+until.Format(shown))
 			if until.After(opens) {
 				opens = until
 			}
@@ -161,4 +162,13 @@ func labelsOf(ctx context.Context, c client.Reader, namespace string) (map[strin
 		return map[string]string{}, nil
 	}
 	return ns.Labels, nil
+}
+
+// Kinds are an empty object of each kind, with what tells a RESTMapper which it is.
+func Kinds() []client.Object {
+	version := v1alpha1.GroupVersion.String()
+	return []client.Object{
+		&v1alpha1.Freeze{TypeMeta: metav1.TypeMeta{APIVersion: version, Kind: "Freeze"}},
+		&v1alpha1.ClusterFreeze{TypeMeta: metav1.TypeMeta{APIVersion: version, Kind: "ClusterFreeze"}},
+	}
 }
