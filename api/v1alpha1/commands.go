@@ -43,6 +43,14 @@ func (s *RolloutStatus) CommandedPause() *PauseStatus {
 	return s.Pause
 }
 
+// FreezeOverridden is the override of freezes for the present candidate; nil without one.
+func (s *RolloutStatus) FreezeOverridden() *FreezeOverrideStatus {
+	if s.FreezeOverride == nil || s.Candidate == nil || s.FreezeOverride.Revision != s.Candidate.Revision {
+		return nil
+	}
+	return s.FreezeOverride
+}
+
 // ApprovalMissing reports whether a step of these needs an approval that nobody has given; s
 // is the step in progress. A later step has none yet.
 func (s *StepStatus) ApprovalMissing(steps []Step, index int32) bool {

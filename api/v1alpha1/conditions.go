@@ -75,6 +75,8 @@ const (
 	ReasonGuardrailInvalid   = "GuardrailInvalid"
 	ReasonGuardrailUnchecked = "GuardrailUnchecked"
 	ReasonCheckDenied        = "CheckDenied"
+	ReasonFrozen             = "Frozen"
+	ReasonFreezeUnclear      = "FreezeUnclear"
 )
 
 // Reasons of the condition Ready of a Guardrail or ClusterGuardrail. The set is closed.
@@ -103,6 +105,17 @@ const (
 	ReasonNotRouted = "NotRouted"
 	// ReasonSourceUnusable: Unknown. The source gives no usable response.
 	ReasonSourceUnusable = "SourceUnusable"
+)
+
+// Reasons of the condition Ready of a Freeze or ClusterFreeze. The set is closed.
+const (
+	// ReasonValid: True. Every window and selector can be read.
+	ReasonValid = "Valid"
+	// ReasonExpired: True. spec.expires is over, and it holds nothing any more.
+	ReasonExpired = "Expired"
+	// ReasonInvalid: False. A window or a selector cannot be read, and the freeze holds what it
+	// may be for.
+	ReasonInvalid = "Invalid"
 )
 
 // Reasons of the condition ExclusionReachable of a Guardrail or ClusterGuardrail. The set is

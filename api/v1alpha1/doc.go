@@ -21,6 +21,8 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Rollout{}, &RolloutList{},
 		&Guardrail{}, &GuardrailList{},
 		&ClusterGuardrail{}, &ClusterGuardrailList{},
+		&Freeze{}, &FreezeList{},
+		&ClusterFreeze{}, &ClusterFreezeList{},
 		&MetricSource{}, &MetricSourceList{},
 		&CheckEndpoint{}, &CheckEndpointList{},
 		&RolloutRun{}, &RolloutRunList{},

@@ -135,12 +135,15 @@ const (
 	ActionPause Action = "Pause"
 	// ActionResume ends a pause that ActionPause began.
 	ActionResume Action = "Resume"
+	// ActionOverrideFreeze lets the candidate that it names go on although a Freeze holds it,
+	// until its run ends. It needs a reason.
+	ActionOverrideFreeze Action = "OverrideFreeze"
 )
 
 // Commands lists the names of all commands.
 func Commands() []string {
 	var names []string
-	for _, a := range []Action{ActionAbort, ActionApprove, ActionPause, ActionPromote, ActionResume, ActionRetry, ActionSkip} {
+	for _, a := range []Action{ActionAbort, ActionApprove, ActionOverrideFreeze, ActionPause, ActionPromote, ActionResume, ActionRetry, ActionSkip} {
 		names = append(names, string(a))
 	}
 	return names

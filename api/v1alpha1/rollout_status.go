@@ -102,6 +102,11 @@ type RolloutStatus struct {
 	// +optional
 	Pause *PauseStatus `json:"pause,omitempty"`
 
+	// freezeOverride is the command OverrideFreeze, by which the candidate goes on although a
+	// Freeze holds it. It ends with the candidate's run.
+	// +optional
+	FreezeOverride *FreezeOverrideStatus `json:"freezeOverride,omitempty"`
+
 	// directCallers is which versions get the requests that reach the user's Service
 	// without a route, while a run is in progress.
 	// +optional
@@ -385,6 +390,25 @@ type PauseStatus struct {
 	// +kubebuilder:validation:MaxLength=256
 	Reason string `json:"reason,omitempty"`
 	// at is when the pause began.
+	// +required
+	At metav1.Time `json:"at"`
+}
+
+// FreezeOverrideStatus is a command that lets a candidate go on in spite of a Freeze.
+type FreezeOverrideStatus struct {
+	// revision of the candidate that goes on. An override is for no other.
+	// +required
+	// +kubebuilder:validation:MaxLength=10
+	Revision string `json:"revision"`
+	// by is the authenticated author of the command.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by,omitempty"`
+	// reason that they gave.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason"`
+	// at is when the command was carried out.
 	// +required
 	At metav1.Time `json:"at"`
 }

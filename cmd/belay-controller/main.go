@@ -24,6 +24,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/calendars"
 	"belay.dev/belay/controllers/checks"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/indicators"
@@ -183,6 +184,10 @@ func addReconcilers(mgr ctrl.Manager, o options, stop func(error)) error {
 	}
 	if err := rollouts.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the Rollout reconciler: %w", err)
+	}
+	frozen := &calendars.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Every: time.Minute}
+	if err := frozen.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the reconciler of freezes: %w", err)
 	}
 	if err := addJanitors(mgr); err != nil {
 		return err

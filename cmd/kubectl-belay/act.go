@@ -134,6 +134,23 @@ func (t target) misses(at terminal, r *v1alpha1.Rollout, command string) error {
 	}
 }
 
+// unnamed says what is missing of the override of a freeze, or that it is for another version;
+// nil when nothing is.
+func (t target) unnamed(at terminal, r *v1alpha1.Rollout, reason string) error {
+	c := r.Status.Candidate
+	switch {
+	case c == nil:
+		return nil
+	case t.revision == "" || reason == "":
+		line := at.toPaste("override-freeze", r.Name, r.Namespace, "--revision "+view.Text(c.Revision, 64), `--reason "…"`)
+		return usage(fmt.Errorf("it needs --revision and --reason: the candidate is %s. If that is the one you have looked at: %s", view.Tag(c), line))
+	case t.revision != c.Revision:
+		return exit{exitNo, fmt.Sprintf("Not given: it is for revision %q, and the candidate is %s. Look at that with kubectl belay status.", view.Text(t.revision, 64), view.Text(c.Revision, 64))}
+	default:
+		return nil
+	}
+}
+
 // acting lets a command take a NAME, --reason and --timeout, and do something about the
 // Rollout of that name.
 func (a *app) acting(cmd *cobra.Command, reason string, timeout time.Duration, wait string, do func(context.Context, *session, *v1alpha1.Rollout, given) error) *cobra.Command {
@@ -155,7 +172,7 @@ func (a *app) acting(cmd *cobra.Command, reason string, timeout time.Duration, w
 }
 
 func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
-	cmd.Long += fmt.Sprintf("\n\nIt needs the verbs get, patch and %s on the Rollout, and list to find it without a NAME.", cmd.Name())
+	cmd.Long += fmt.Sprintf("\n\nIt needs the verbs get, patch and %s on the Rollout, and list to find it without a NAME.", strings.ToLower(string(o.action)))
 	const reason, wait = "why; it is kept in the record with your name", "how long to wait for the effect; 0 only gives the command"
 	if o.within == 0 {
 		o.within = 2 * time.Minute
@@ -164,6 +181,9 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 	if o.action.OfStep() {
 		cmd.Flags().Int32Var(&at.step, "step", 0, "the step that you have looked at, counted from 1; needed, and refused when another one is in progress")
 		cmd.Flags().StringVar(&at.revision, "revision", "", "the candidate that you have looked at; refused when it is another one")
+	}
+	if o.action == v1alpha1.ActionOverrideFreeze {
+		cmd.Flags().StringVar(&at.revision, "revision", "", "the candidate that you have looked at; needed, and refused when it is another one")
 	}
 	return a.acting(cmd, reason, o.within, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		if why := o.useless(rollout); why != "" {
@@ -174,6 +194,11 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 		}
 		if o.action.OfStep() {
 			if err := at.misses(a.pasted(), rollout, cmd.Name()); err != nil {
+				return err
+			}
+		}
+		if o.action == v1alpha1.ActionOverrideFreeze {
+			if err := at.unnamed(a.pasted(), rollout, g.reason); err != nil {
 				return err
 			}
 		}

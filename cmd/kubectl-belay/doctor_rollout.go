@@ -50,7 +50,7 @@ func (e *examination) rolloutNamed(ctx context.Context, name string) error {
 }
 
 // waits are the reasons for which a Rollout does not go on, beside those of Stalled.
-var waits = []string{v1alpha1.ReasonHolding, v1alpha1.ReasonAwaitingApproval, v1alpha1.ReasonPaused, v1alpha1.ReasonPreflight, v1alpha1.ReasonScaledToZero, v1alpha1.ReasonGuardrailUnchecked,
+var waits = []string{v1alpha1.ReasonHolding, v1alpha1.ReasonAwaitingApproval, v1alpha1.ReasonPaused, v1alpha1.ReasonFrozen, v1alpha1.ReasonPreflight, v1alpha1.ReasonScaledToZero, v1alpha1.ReasonGuardrailUnchecked,
 	v1alpha1.ReasonGuardUnproven, v1alpha1.ReasonWorkloadNotReady}
 
 // conditions finds those that are not as they should be, with their reasons.

@@ -22,7 +22,8 @@ import (
 var asked = map[string][]string{
 	"status": {"checkout"}, "list": {}, "why": {"checkout"}, "history": {"checkout"}, "log": {"checkout"}, "show": {"checkout"}, "diff": {"checkout"},
 	"wait": {"checkout"}, "abort": {"checkout"}, "pause": {"checkout"}, "resume": {"checkout"}, "promote": {"checkout"}, "skip": {"checkout"}, "approve": {"checkout"}, "retry": {"checkout"},
-	"rollback": {"checkout"}, "bypass": {"checkout", "--reason", "outage", "--yes"}, "doctor": {}, "init": {"checkout"},
+	"override-freeze": {"checkout", "--revision", "bbbbbbbbbb", "--reason", "outage"},
+	"rollback":        {"checkout"}, "bypass": {"checkout", "--reason", "outage", "--yes"}, "doctor": {}, "init": {"checkout"},
 	"backtest": {"checkout", "--prometheus", "http://localhost:1", "--split", "checkout-1"}, "verify": {"checkout"}, "replay": {"checkout"},
 	"export": {"checkout", "--to", "evidence"}, "lint": nil, "man": nil,
 }

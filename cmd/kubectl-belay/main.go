@@ -171,7 +171,7 @@ func (a *app) root() *cobra.Command {
 		cmd.GroupID = "see"
 		root.AddCommand(checked(cmd))
 	}
-	for _, cmd := range []*cobra.Command{a.abort(), a.rollback(), a.pause(), a.resume(), a.approve(), a.skip(), a.promote(), a.retry(), a.bypass()} {
+	for _, cmd := range []*cobra.Command{a.abort(), a.rollback(), a.pause(), a.resume(), a.approve(), a.skip(), a.promote(), a.retry(), a.overrideFreeze(), a.bypass()} {
 		cmd.GroupID = "act"
 		root.AddCommand(checked(cmd))
 	}

@@ -63,6 +63,7 @@ func needsOf(r *v1alpha1.Rollout) []needs {
 		out = append(out, needs{command: command, rights: []right{own("patch"), own(command)}})
 	}
 	return append(out,
+		needs{command: "override-freeze", rights: []right{own("patch"), own("overridefreeze")}},
 		needs{command: "rollback", rights: append(slices.Clone(deployment), right{"list", v1alpha1.GroupVersion.Group, "rolloutruns", ""})},
 		needs{command: "bypass", rights: append([]right{own("bypass")}, deployment...), inRun: []right{{"list", "", "services", ""}, {"patch", "", "services", ""}}})
 }

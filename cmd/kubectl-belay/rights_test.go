@@ -119,7 +119,7 @@ func TestARightThatIsNotKnownIsNotLacked(t *testing.T) {
 		notes  string
 	}{
 		"no opinion":   {authorizationv1.SubjectAccessReviewStatus{EvaluationError: "webhook: timeout"}, offered, "Which commands you may give is not known: webhook: timeout."},
-		"still a yes":  {authorizationv1.SubjectAccessReviewStatus{Allowed: true, EvaluationError: "webhook: timeout"}, offered, "You may give: abort, pause, resume, promote, skip, approve, retry, rollback, bypass."},
+		"still a yes":  {authorizationv1.SubjectAccessReviewStatus{Allowed: true, EvaluationError: "webhook: timeout"}, offered, "You may give: abort, pause, resume, promote, skip, approve, retry, override-freeze, rollback, bypass."},
 		"a certain no": {authorizationv1.SubjectAccessReviewStatus{Denied: true, EvaluationError: "webhook: timeout"}, nil, "You may give: –."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +263,7 @@ func TestDoctorSaysWhoMayGiveACommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"You may give: abort, pause, resume, promote, skip, approve, retry.",
+		"You may give: abort, pause, resume, promote, skip, approve, retry, override-freeze.",
 		"You may not give: rollback (lacks get deployments, patch deployments), bypass (lacks bypass rollouts, get deployments, patch deployments). Roles: docs/security.md.",
 		"For rollback ask somebody with the role edit or admin.",
 		"For bypass ask somebody with the role admin.",

@@ -201,7 +201,7 @@ func styleOf(s view.State) style {
 	switch s {
 	case view.StateStalled, view.StateUnjudged, view.StateRolledBack, view.StateRollingBack:
 		return red
-	case view.StateHolding, view.StateBypassed, view.StateApproval, view.StateWaiting, view.StatePaused:
+	case view.StateHolding, view.StateBypassed, view.StateApproval, view.StateWaiting, view.StateFrozen, view.StatePaused:
 		return yellow
 	case view.StateStable:
 		return green

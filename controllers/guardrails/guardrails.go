@@ -12,8 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -159,8 +157,8 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 // appliesTo reports whether a ClusterGuardrail's selectors match. An error means that it
 // may apply or not: a selector cannot be read, and the other one matches.
 func appliesTo(g *v1alpha1.ClusterGuardrail, namespace, rollout map[string]string) (bool, error) {
-	in, inErr := selects("namespaceSelector", g.Spec.NamespaceSelector, namespace)
-	this, thisErr := selects("rolloutSelector", g.Spec.RolloutSelector, rollout)
+	in, inErr := v1alpha1.Selects("namespaceSelector", g.Spec.NamespaceSelector, namespace)
+	this, thisErr := v1alpha1.Selects("rolloutSelector", g.Spec.RolloutSelector, rollout)
 	if inErr == nil && !in || thisErr == nil && !this {
 		return false, nil
 	}
@@ -195,17 +193,6 @@ func Pin(kind, name string, uid types.UID, spec v1alpha1.GuardrailSpec, before .
 	hash, err := evidence.HashOf(now.Spec)
 	now.Hash = hash
 	return now, err
-}
-
-// selects reports whether a selector matches these labels. A selector that cannot be
-// read is an error, never a match or a mismatch: it neither applies a guardrail nor
-// leaves it out, and allows no source. No other code reads selectors.
-func selects(field string, selector metav1.LabelSelector, set map[string]string) (bool, error) {
-	s, err := metav1.LabelSelectorAsSelector(&selector)
-	if err != nil {
-		return false, fmt.Errorf("%s cannot be read: %w", field, err)
-	}
-	return s.Matches(labels.Set(set)), nil
 }
 
 // observing is a guardrail in a Rollout whose mode is Observe: no trigger of it enforces.

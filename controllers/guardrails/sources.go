@@ -67,7 +67,7 @@ func admits(ctx context.Context, c client.Reader, namespace string, selector met
 			return false, "", fmt.Errorf("read the labels of namespace %q: %w", namespace, err)
 		}
 	}
-	allowed, err = selects("namespaceSelector", selector, ns.Labels)
+	allowed, err = v1alpha1.Selects("namespaceSelector", selector, ns.Labels)
 	if err != nil {
 		return false, v1alpha1.Bounded(err.Error(), 256), nil
 	}

@@ -36,8 +36,10 @@ func TestARunStartsWithItsGatesOpen(t *testing.T) {
 		{"pre-flight unknown", steps, says(plan.GatePreflight, plan.Unknown), unaffordable},
 		{"pre-flight open without an answer", steps, says(plan.GatePreflight, plan.Open), unaffordable},
 		{"pre-flight failed, and a revert", revert, says(plan.GatePreflight, plan.Closed), ""},
-		{"a later gate closed", steps, says("freeze", plan.Closed), `gate "freeze" is Closed`},
-		{"a later gate closed, and a revert", revert, says("freeze", plan.Closed), ""},
+		{"a later gate closed", steps, says("later", plan.Closed), `gate "later" is Closed`},
+		{"a later gate closed, and a revert", revert, says("later", plan.Closed), ""},
+		{"frozen", steps, says(plan.GateFreeze, plan.Closed), "a run starts while a freeze holds it"},
+		{"frozen, and a revert", revert, says(plan.GateFreeze, plan.Closed), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			starts := func(in *plan.Input) {

@@ -51,6 +51,7 @@ var decisions = []struct {
 	{"NothingAdvancesUnjudged", (*check).advance},
 	{"PauseHolds", (*check).pause},
 	{"AbsenceIsAnswered", (*check).absence},
+	{"FreezeOverrideByCommand", (*check).freezeOverride},
 	{"ObsoleteGoesNoFurther", (*check).obsolete},
 	{"ObsoleteGoesNoFurther", (*check).declaration},
 	{"ApprovalIsGiven", (*check).approval},
@@ -167,6 +168,8 @@ func (c *check) gates(to v1alpha1.Phase) {
 		case plan.GatePreflight:
 			passed := c.in.Status.Preflight != nil && c.in.Status.Preflight.Outcome == v1alpha1.VerdictPass
 			c.require(open && passed || revert, "a run starts although the pre-flight check does not pass")
+		case plan.GateFreeze:
+			c.require(open || revert || c.overridden(), "a run starts while a freeze holds it")
 		default:
 			c.require(open || revert, "a run starts while gate %q is %s", g.Name, g.Outcome)
 		}

@@ -76,10 +76,15 @@ func (c *check) pause() {
 	case was != nil && is != nil:
 		c.require(*was == *is, "changes a pause")
 	case was != nil:
-		s := &c.d.Status
-		rejected := s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack && s.Rollback != nil && s.Rollback.Outcome == v1alpha1.OutcomeRolledBack
-		replaced := s.Candidate != nil && s.Candidate.Revision != was.Revision || c.declared() != was.Revision && !s.Phase.InRun() || s.Stable != nil && s.Stable.Revision == was.Revision
-		taken := s.Phase == v1alpha1.PhaseHandingOver && (c.in.Canary.Handed || !byHandOver(s.Promotion))
-		c.require(c.asked(v1alpha1.ActionResume) || rejected || replaced || taken, "ends the pause of a candidate that goes on")
+		c.require(c.asked(v1alpha1.ActionResume) || c.candidateOver(was.Revision), "ends the pause of a candidate that goes on")
 	}
+}
+
+// candidateOver is whether the candidate of that revision is rejected, replaced, or taken over.
+func (c *check) candidateOver(revision string) bool {
+	s := &c.d.Status
+	rejected := s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack && s.Rollback != nil && s.Rollback.Outcome == v1alpha1.OutcomeRolledBack
+	replaced := s.Candidate != nil && s.Candidate.Revision != revision || c.declared() != revision && !s.Phase.InRun() || s.Stable != nil && s.Stable.Revision == revision
+	taken := s.Phase == v1alpha1.PhaseHandingOver && (c.in.Canary.Handed || !byHandOver(s.Promotion))
+	return rejected || replaced || taken
 }

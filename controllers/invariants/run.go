@@ -25,6 +25,7 @@ func (c *check) advance() {
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && c.enforced(v1alpha1.VerdictPass), "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration+c.stood()), "ends the bake before it is over")
 		c.require(!c.paused(), "ends the bake while paused")
+		c.require(!c.frozen(), "ends the bake while frozen")
 	}
 	c.takesOver(from, to)
 	if f := c.d.Finished; f != nil {
@@ -43,6 +44,7 @@ func (c *check) passesStep(stepped bool) {
 		return
 	}
 	c.require(!c.paused(), "leaves a step while paused")
+	c.require(!c.frozen(), "leaves a step while frozen")
 	c.require(c.approved(was.Index), "leaves step %d, which needs an approval, without one", was.Index)
 	switch {
 	case c.asked(v1alpha1.ActionPromote):

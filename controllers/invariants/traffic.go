@@ -40,6 +40,7 @@ func (c *check) weights() {
 	c.require(c.in.Route.PairCurrent, "increases the weight through Services that do not select the two ReplicaSets")
 	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
 	c.require(!c.paused(), "increases the weight while paused")
+	c.require(!c.frozen(), "increases the weight while frozen")
 	c.require(c.in.Deleting == nil, "increases the weight while being deleted")
 	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "increases the weight while the Deployment rolls by itself")
 }
@@ -68,6 +69,7 @@ func (c *check) size() {
 		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the step allows %d", e.Replicas, c.need(limit))
 		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
 		c.require(!c.paused() || c.weightReached(), "increases the weight while paused")
+		c.require(!c.frozen() || c.weightReached(), "increases the weight while frozen")
 	}
 	stays := from.Armed() && c.d.Status.Phase == from && len(c.d.Effects) == 0 && c.d.Progress == plan.Reconciling && !c.answers()
 	if stays && k.Exists && c.in.Deleting == nil && c.in.Workload.Replicas > 0 && c.in.Route.StableEndpoints > 0 {

@@ -6,8 +6,10 @@ package lint
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/freezes"
 )
 
 // Level of a finding.
@@ -106,6 +108,9 @@ func (l *Linter) Check(files []File, options Options) (Report, error) {
 			o.mistakes(*g)
 		}
 	}
+	for _, o := range objects {
+		o.windows()
+	}
 	advise(objects, options)
 	for _, o := range objects {
 		report.Findings = append(report.Findings, o.findings...)
@@ -122,6 +127,7 @@ const deploymentKind = "Deployment"
 // kinds that people write. Runs are written by Belay.
 var kinds = map[string]string{
 	"Rollout": "rollouts", "Guardrail": "guardrails", "ClusterGuardrail": "clusterguardrails", "MetricSource": "metricsources", "CheckEndpoint": "checkendpoints",
+	"Freeze": "freezes", "ClusterFreeze": "clusterfreezes",
 }
 
 // guardrail is the spec of a Guardrail or ClusterGuardrail, with defaults; nil for another
@@ -132,6 +138,18 @@ func (o *object) guardrail() *v1alpha1.GuardrailSpec {
 		return nil
 	}
 	return &g.Spec
+}
+
+// windows finds what the API server accepts in a freeze and Belay cannot read.
+func (o *object) windows() {
+	f := &v1alpha1.Freeze{}
+	if o.kind != "Freeze" && o.kind != "ClusterFreeze" || len(o.findings) > 0 || o.into(f) != nil {
+		return
+	}
+	if _, err := freezes.Read(f.Spec); err != nil {
+		window, wrong, _ := strings.Cut(err.Error(), ": ")
+		o.mistake("spec."+window, wrong)
+	}
 }
 
 func (o *object) rollout() *v1alpha1.Rollout {

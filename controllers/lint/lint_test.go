@@ -158,6 +158,25 @@ func TestOneFindingForAFieldThatIsWrong(t *testing.T) {
 	}
 }
 
+// TestAFreezeThatCannotBeRead: it would hold every Rollout that it is for.
+func TestAFreezeThatCannotBeRead(t *testing.T) {
+	freeze := func(recurrence, zone string) string {
+		return "apiVersion: belay.dev/v1alpha1\nkind: ClusterFreeze\nmetadata: {name: a}\nspec:\n  owner: sre\n  reason: night\n  windows:\n" +
+			"  - {recurrence: " + recurrence + `, start: "2026-01-01T18:00", duration: 14h, timeZone: ` + zone + "}\n"
+	}
+	for text, want := range map[string]string{
+		freeze("FREQ=DAILY", "Europe/Berlin"):         "",
+		freeze("FREQ=DAILY", "Europe/Atlantis"):       `8 error spec.windows[0]: timeZone "Europe/Atlantis" is not known -> give an IANA name, such as Europe/Berlin or UTC`,
+		freeze("FREQ=DAILY;BYHOUR=25", "UTC"):         "byhour must be between 0 and 23",
+		freeze("FREQ=DAILY;COUNT=3", "Europe/Berlin"): "set spec.expires",
+	} {
+		got := strings.Join(check(t, Options{}, text), "\n")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("want %q, got:\n%s", want, got)
+		}
+	}
+}
+
 // TestMistakesThatTheAPIServerAccepts: no run starts with such a guardrail.
 func TestMistakesThatTheAPIServerAccepts(t *testing.T) {
 	promQL := func(total, bad string) string {

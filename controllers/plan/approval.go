@@ -51,7 +51,7 @@ func (f *facts) noteApproval(d Decision) {
 		return
 	}
 	next := f.after(d)
-	if approvalMissing(next) && !deleting(next) && !paused(next) && !settling(next) && !atZeroReplicas(next) && next.passes() {
+	if approvalMissing(next) && !deleting(next) && !keptAsItIs(next) && !settling(next) && !atZeroReplicas(next) && next.passes() {
 		return
 	}
 	now := f.now()
@@ -198,6 +198,8 @@ func (f *facts) notSkippable() string {
 		return why
 	case paused(f):
 		return fmt.Sprintf("%s is paused %s: it goes on after %s", imageOf(f.in.Status.Candidate), f.pausedBy(), f.endOfPause())
+	case f.heldByFreeze() != "":
+		return f.heldByFreeze()
 	case approvalMissing(f):
 		return fmt.Sprintf("%s needs an approval, and Skip does not stand for one: give Approve first", f.stage())
 	default:

@@ -265,6 +265,21 @@ func gate(g plan.Gate) change {
 	}
 }
 
+// frozen is a freeze that opens in an hour.
+func frozen(in *plan.Input) {
+	gate(plan.Gate{Name: plan.GateFreeze, Outcome: plan.Closed, Reason: v1alpha1.ReasonFrozen, Message: "held by Freeze shop/weekend, opens 13:00", Until: now.Add(time.Hour)})(in)
+}
+
+// freezeUnclear is a freeze that cannot be read.
+func freezeUnclear(in *plan.Input) {
+	gate(plan.Gate{Name: plan.GateFreeze, Outcome: plan.Closed, Reason: v1alpha1.ReasonFreezeUnclear, Message: "it is not known whether a freeze holds"})(in)
+}
+
+// overridden is the command OverrideFreeze, carried out ten minutes ago.
+func overridden(in *plan.Input) {
+	in.Status.FreezeOverride = &v1alpha1.FreezeOverrideStatus{Revision: candidateRevision, By: "ann", Reason: "fixes the outage", At: recently}
+}
+
 func unavailableFor(d time.Duration) change {
 	return func(in *plan.Input) { in.Workload.UnavailableSince = ptr(now.Add(-d)) }
 }

@@ -19,6 +19,7 @@ var commandsTable = table{
 		{"PromoteRequested", promoteRequested, promote},
 		{"SkipRequested", skipRequested, skip},
 		{"ApproveRequested", approveRequested, approve},
+		{"OverrideRequested", overrideRequested, override},
 		{"PauseRequested", pauseRequested, pause},
 		{"ResumeRequested", resumeRequested, resume},
 		{"ActionRefused", always, refuseAction},
@@ -172,6 +173,8 @@ func (f *facts) whyNot() string {
 		return f.notSkippable()
 	case v1alpha1.ActionApprove:
 		return f.notApprovable()
+	case v1alpha1.ActionOverrideFreeze:
+		return f.notOverridable()
 	case v1alpha1.ActionPause:
 		return f.notPausable()
 	case v1alpha1.ActionResume:
@@ -205,6 +208,8 @@ func (f *facts) notPromotable() string {
 		return why
 	case paused(f):
 		return fmt.Sprintf("%s is paused %s: it goes on after %s", image, f.pausedBy(), f.endOfPause())
+	case f.heldByFreeze() != "":
+		return f.heldByFreeze()
 	case handingOver(f):
 		return fmt.Sprintf("the bake of %s is over, and its handover has begun: there is nothing left to end", image)
 	case baking(f) && !bakeRunning(f) && undecided(f):

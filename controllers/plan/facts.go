@@ -55,7 +55,7 @@ func (f *facts) now() metav1.Time {
 // has been undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
 	waits := len(d.Effects) == 0 && d.Progress == Reconciling && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
-	exempt := deleting(f) || (paused(f) || settling(f)) && !rollingBack(f) || d.Reason == v1alpha1.ReasonScaledToZero
+	exempt := deleting(f) || (keptAsItIs(f) || settling(f)) && !rollingBack(f) || d.Reason == v1alpha1.ReasonScaledToZero
 	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Gate is the newest answer of one check that must be open before a run may start. A
-// run in progress goes on whatever the gates say.
+// run in progress goes on whatever the gates say, but for GateFreeze.
 type Gate struct {
 	Name    GateName
 	Outcome GateOutcome
@@ -37,6 +37,9 @@ const (
 	GateGuardrails GateName = "guardrails"
 	// GatePreflight is open while the service can afford a run.
 	GatePreflight GateName = "preflight"
+	// GateFreeze is open while no freeze holds the Rollout; where none is for it there is no
+	// such gate. It is the only one that also holds a run in progress.
+	GateFreeze GateName = "freeze"
 )
 
 // ofRollout is the gates that stand whatever the candidate is: they are shown also
@@ -103,9 +106,10 @@ func (f *facts) notOpen(ofRollout bool) *Gate {
 		return &Gate{Name: GateGuard, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: "the guard has not been checked yet"}
 	}
 	for _, g := range f.in.Gates {
-		if g.Outcome != Open && g.Name.ofRollout() == ofRollout {
-			return &g
+		if g.Outcome == Open || g.Name.ofRollout() != ofRollout || g.Name == GateFreeze && f.closedFreeze() == nil {
+			continue
 		}
+		return &g
 	}
 	return nil
 }
@@ -121,7 +125,11 @@ func candidateHeld(f *facts) bool { return f.notOpen(false) != nil }
 
 func waitForCandidate(f *facts) Decision {
 	g := f.notOpen(false)
-	return f.heldBy(g, "no run starts: "+g.Message)
+	why := "no run starts: " + g.Message
+	if g.Name == GateFreeze {
+		why += f.overrideFreeze()
+	}
+	return f.heldBy(g, why)
 }
 
 // heldBy asks for a person only where the gate does not open by itself.

@@ -21,8 +21,9 @@ var obstaclesTable = table{
 		{"SupersedeSettles", settling, waitForRest},
 		{"RouteUnusable", routeUnusable, stuckOnRoute},
 		{"UnattendedHolds", unattendedHolds, holdUnattended},
-		{"PauseFollowsSize", pausedAndShort, followLoad},
+		{"PauseFollowsSize", keptAndShort, followLoad},
 		{"Paused", paused, stayPaused},
+		{"Frozen", frozen, stayFrozen},
 		{"ScaledToZero", atZeroReplicas, waitForReplicas},
 	},
 }
@@ -88,13 +89,13 @@ func waitForReplicas(f *facts) Decision {
 	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
 }
 
-// noteWaiting keeps how long the run could not go on because of a pause, 0 replicas or a
+// noteWaiting keeps how long the run could not go on because of a pause, a freeze, 0 replicas or a
 // newer push: nothing was wrong with a candidate that had to wait. It begins rounded down and ends
 // rounded up, so that no hold is shorter than was asked for.
 func (f *facts) noteWaiting(d Decision) {
 	s, began, now := d.Status.Step, f.began(), f.now()
 	next := f.after(d)
-	switch waits := paused(next) || atZeroReplicas(f) || settling(next); {
+	switch waits := keptAsItIs(next) || atZeroReplicas(f) || settling(next); {
 	case waits && s.WaitsSince == nil:
 		s.WaitsSince = &began
 	case !waits && s.WaitsSince != nil:

@@ -194,7 +194,8 @@ func (c *checker) starts() {
 	for _, g := range c.in.Gates {
 		asked[g.Name] = g.Outcome
 		ofRollout := slices.Contains([]plan.GateName{plan.GateGuard, plan.GateClaim, plan.GateGuardrails}, g.Name)
-		c.require(g.Outcome == plan.Open || !ofRollout && before && to == v1alpha1.PhasePromoting, "a run starts with gate %s %s", g.Name, g.Outcome)
+		lifted := g.Name == plan.GateFreeze && c.in.Status.FreezeOverride != nil && c.in.Status.FreezeOverride.Revision == c.candidate
+		c.require(g.Outcome == plan.Open || lifted || !ofRollout && before && to == v1alpha1.PhasePromoting, "a run starts with gate %s %s", g.Name, g.Outcome)
 	}
 	c.require(asked[plan.GateGuard] == plan.Open, "an unguarded run starts")
 	c.require(c.in.Route.Fault.Reason == "" && !c.paused(), "a blocked run starts")
@@ -242,7 +243,7 @@ func (c *checker) advances() {
 		c.require(c.has(c.stepWeight()) && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 		c.require(min(c.in.Canary.Ready, c.in.Canary.Available) >= c.need(c.stepWeight()), "advances without its canary pods")
 		c.require(c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration+c.stood()), "advances before the hold is over")
-		c.require(!c.paused() && c.in.Workload.Replicas > 0, "advances while paused, or of nothing")
+		c.require(!c.paused() && !c.frozen() && c.in.Workload.Replicas > 0, "advances while paused or frozen, or of nothing")
 	case from == v1alpha1.PhasePromoting && to == v1alpha1.PhaseBaking:
 		c.require(c.has(100) && c.in.Route.Acknowledged, "bakes at a weight that is not acknowledged")
 		c.require(c.in.Canary.Available >= c.need(100), "bakes with %d canary pods", c.in.Canary.Available)
@@ -251,7 +252,7 @@ func (c *checker) advances() {
 		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "ends the bake on verdict %q", c.in.Verdict.Outcome)
 		c.require(c.has(100) && c.in.Route.Acknowledged, "ends a bake that does not serve alone")
 		c.require(p != nil && c.elapsed(p.FullAt, c.in.Spec.Promotion.Bake.Duration+c.stood()), "ends the bake before it is over")
-		c.require(!c.paused(), "ends the bake while paused")
+		c.require(!c.paused() && !c.frozen(), "ends the bake while paused or frozen")
 	}
 }
 
@@ -471,4 +472,11 @@ func putBack(d *v1alpha1.DirectCallersStatus) int32 {
 		return 0
 	}
 	return d.PutBack
+}
+
+// frozen: by a freeze, but not where a person lets this candidate go on, nor one that returns.
+func (c *checker) frozen() bool {
+	o, p := c.in.Status.FreezeOverride, c.in.Status.Promotion
+	closed := slices.ContainsFunc(c.in.Gates, func(g plan.Gate) bool { return g.Name == plan.GateFreeze && g.Outcome != plan.Open })
+	return closed && c.in.Status.Phase.Armed() && (p == nil || !p.Fast) && (o == nil || o.Revision != c.candidate)
 }

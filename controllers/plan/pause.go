@@ -98,9 +98,9 @@ func fenceForPause(f *facts) Decision {
 	return d
 }
 
-// pausedAndShort holds while the Deployment has grown and the canary has too few pods for
-// the requests that it gets: a pause keeps the weight, not the number of pods.
-func pausedAndShort(f *facts) bool { return paused(f) && f.short() }
+// keptAndShort holds while the Deployment has grown and the canary has too few pods for
+// the requests that it gets: a pause or a freeze keeps the weight, not the number of pods.
+func keptAndShort(f *facts) bool { return keptAsItIs(f) && f.short() }
 
 // short holds while the canary of a run has too few pods for the weight in force.
 func (f *facts) short() bool {
@@ -127,37 +127,43 @@ func (f *facts) servedNeed() int32 {
 
 func followLoad(f *facts) Decision {
 	size := f.oneWaveTowards(f.servedNeed())
-	why := fmt.Sprintf("paused %s, at %s: the Deployment has %d replicas: scaling the canary from %d to %d, so that it serves its weight",
-		f.pausedBy(), f.stageAndWeight(), f.in.Workload.Replicas, f.in.Canary.Desired, size)
-	return f.doing(v1alpha1.ReasonPaused, why, ScaleCanary{size})
+	reason, kept := f.keptBy()
+	why := fmt.Sprintf("%s, at %s: the Deployment has %d replicas: scaling the canary from %d to %d, so that it serves its weight",
+		kept, f.stageAndWeight(), f.in.Workload.Replicas, f.in.Canary.Desired, size)
+	return f.doing(reason, why, ScaleCanary{size})
 }
 
 // pausedRevert is a revert that a pause holds while another version of the rules has taken
 // over. Other runs of an older version are taken back; a revert that is not paused goes on.
 func pausedRevert(f *facts) bool { return paused(f) && revocable(f) && f.promotion().Fast }
 
-// endPause forgets a pause whose candidate has come to its end: rejected, promoted, let
-// through, or not declared any more. A run that ends while its version stays the declared
+// endPause forgets a pause whose candidate has come to its end. A run that ends while its version stays the declared
 // one, as after an upgrade of Belay, leaves the next run of it paused.
 func (f *facts) endPause(d *Decision) {
 	s := &d.Status
 	p := s.Pause
-	if p == nil || deleting(f) {
-		return
-	}
-	r := s.Rollback
-	rejected := s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack && r != nil && r.Outcome == v1alpha1.OutcomeRolledBack
-	other := s.Candidate != nil && s.Candidate.Revision != p.Revision
-	undeclared := f.in.Workload.Found && f.declared != p.Revision && !s.Phase.InRun()
-	taken := s.Stable != nil && s.Stable.Revision == p.Revision
-	over := s.Phase == v1alpha1.PhaseHandingOver && (handed(f) || f.after(*d).takeOver() != v1alpha1.TakeOverHandOver)
-	if !rejected && !other && !undeclared && !taken && !over {
+	if p == nil || !f.candidateOver(d, p.Revision) {
 		return
 	}
 	s.Pause = nil
 	if handed(f) {
 		d.Why = v1alpha1.Bounded(d.Why, 700) + fmt.Sprintf("; the pause by %s came too late: the Deployment owns the canary's ReplicaSet", nameOf(p.By))
 	}
+}
+
+// candidateOver is whether the candidate of that revision has come to its end: rejected,
+// promoted, let through, or not declared any more.
+func (f *facts) candidateOver(d *Decision, revision string) bool {
+	if deleting(f) {
+		return false
+	}
+	s, r := &d.Status, d.Status.Rollback
+	rejected := s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack && r != nil && r.Outcome == v1alpha1.OutcomeRolledBack
+	other := s.Candidate != nil && s.Candidate.Revision != revision
+	undeclared := f.in.Workload.Found && f.declared != revision && !s.Phase.InRun()
+	taken := s.Stable != nil && s.Stable.Revision == revision
+	over := s.Phase == v1alpha1.PhaseHandingOver && (handed(f) || f.after(*d).takeOver() != v1alpha1.TakeOverHandOver)
+	return rejected || other || undeclared || taken || over
 }
 
 // pauseDropped holds when the API server did not keep the pause that was recorded last: its

@@ -60,7 +60,7 @@ func TestEachRuleDecides(t *testing.T) {
 	for _, cases := range [][]ruleCase{
 		deletionCases(), adoptionCases(), commandCases(), candidateCases(), gatingCases(),
 		rollbackCases(), lostCases(), wrongVersionCases(), nativeCases(), nativeEndCases(), handedCases(), handoverCases(),
-		settleCases(), restartCases(), unattendedCases(), promoteCases(), skipCases(), approvalCases(), pauseCases(), trialCases(), judgementCases(), bakeCases(), replicasCases(),
+		settleCases(), restartCases(), unattendedCases(), promoteCases(), skipCases(), approvalCases(), pauseCases(), freezeCases(), trialCases(), judgementCases(), bakeCases(), replicasCases(),
 	} {
 		for _, c := range cases {
 			t.Run(c.want.Rule+"/"+c.name, func(t *testing.T) {
@@ -187,7 +187,7 @@ func commandCases() []ruleCase {
 		works("ActionRefused", "another revision", given(step, action(v1alpha1.ActionAbort, newerRevision)), nil, v1alpha1.PhaseStepping, progressing, newerRevision, candidateRevision),
 		works("ActionRefused", "retry of what runs", given(step, action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseStepping, progressing, "Retry refused"),
 		works("ActionRefused", "retry of what is not declared", given(rolledBack, declares(newerRevision), action(v1alpha1.ActionRetry, "")), nil, v1alpha1.PhaseRolledBack, progressing),
-		works("ActionRefused", "unknown", given(step, action("Dance", "")), nil, v1alpha1.PhaseStepping, progressing, `"Dance"`, "Abort, Approve, Pause, Promote, Resume, Retry, Skip"),
+		works("ActionRefused", "unknown", given(step, action("Dance", "")), nil, v1alpha1.PhaseStepping, progressing, `"Dance"`, "Abort, Approve, OverrideFreeze, Pause, Promote, Resume, Retry, Skip"),
 	}
 }
 

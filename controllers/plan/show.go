@@ -16,6 +16,7 @@ import (
 func (f *facts) finish(d Decision) Decision {
 	d = f.showRefusal(d)
 	f.endPause(&d)
+	f.endOverride(&d)
 	f.showChanged(&d)
 	f.showLater(&d)
 	switch {

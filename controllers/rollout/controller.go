@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/freezes"
 	"belay.dev/belay/controllers/invariants"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/traffic"
@@ -165,6 +166,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c), builder.WithPredicates(wake.GuardrailChanged())).
 		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
+	for _, freeze := range freezes.Kinds() {
+		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), freeze, wake.RolloutsOfFreeze(c), r.Watchdog))
+	}
 	for _, route := range r.Routes {
 		kind := route.GetObjectKind().GroupVersionKind().Kind
 		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), route, wake.RolloutsByRoute(c, kind), r.Watchdog))

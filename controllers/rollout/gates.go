@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/freezes"
 	"belay.dev/belay/controllers/guardrails"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/wake"
@@ -39,11 +40,22 @@ func (r *Reconciler) observeGates(ctx context.Context, l *look) error {
 	}
 	l.guardrails = bound[:min(len(bound), guardrails.MaxPinned)]
 	l.input.Gates = append(l.input.Gates, claim, guardrailsGate(blocked))
+	if held := freezes.Bind(ctx, r.Client, l.rollout, l.input.Now); held.Reason != "" {
+		l.input.Gates = append(l.input.Gates, freezeGate(held))
+	}
 	asks := slices.ContainsFunc(bound, guardrails.HasPreflight)
 	if asks && l.rollout.Status.Phase == v1alpha1.PhaseGating {
 		l.input.Gates = append(l.input.Gates, plan.PreflightGate(l.rollout.Status, l.input.Now))
 	}
 	return nil
+}
+
+// freezeGate is the gate of the freezes that hold. Without any there is none, so that what is
+// recorded of Rollouts without freezes does not tell of them.
+func freezeGate(held freezes.Held) plan.Gate {
+	g := gateOf(plan.GateFreeze, held.Reason, held.Message)
+	g.Until = held.Opens
+	return g
 }
 
 // claim lets one Rollout alone decide about a Deployment: the oldest.

@@ -64,6 +64,13 @@ func TestObserveGates(t *testing.T) {
 		"a pre-flight, without a candidate that waits": {own: rollout("own", born, named), others: []client.Object{asking}, change: func(l *look) {
 			l.rollout.Status.Phase = v1alpha1.PhaseStepping
 		}, want: []plan.Gate{provenGuard, claim, guardrailsOpen}},
+		"a freeze": {own: rollout("own", born, named), others: []client.Object{asking, &v1alpha1.Freeze{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "sale"},
+			Spec:       v1alpha1.FreezeSpec{Owner: "sre", Reason: "sale", Windows: []v1alpha1.FreezeWindow{{From: &born, Until: new(metav1.NewTime(now.Add(time.Hour)))}}},
+		}}, want: []plan.Gate{provenGuard, claim, guardrailsOpen, {
+			Name: plan.GateFreeze, Outcome: plan.Closed, Reason: v1alpha1.ReasonFrozen, Until: now.Add(time.Hour),
+			Message: `held by Freeze shop/sale (owner: "sre"; reason: "sale"), opens 2026-11-26 13:00 UTC`,
+		}, waiting}},
 		"no Deployment": {own: rollout("own", born), change: func(l *look) { l.deployment = nil }, want: []plan.Gate{claim, guardrailsOpen}},
 		"a deletion":    {own: rollout("own", born), change: func(l *look) { l.input.Deleting = &now }},
 	} {

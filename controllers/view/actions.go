@@ -63,6 +63,9 @@ func onTheWay(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect 
 	if unapproved(s, steps) && s.Step.AwaitsApprovalSince == nil {
 		add(ofStep("approve", s), "step "+plainStep(s.Step, steps)+" ends once it has passed")
 	}
+	if frozen(s) {
+		add("override-freeze --revision "+Text(s.Candidate.Revision, 64), candidate+" goes on in spite of the freeze, until its run ends")
+	}
 	switch {
 	case s.CommandedPause() != nil && !r.Spec.Paused:
 		add("resume", candidate+" goes on where it was paused")
@@ -72,10 +75,16 @@ func onTheWay(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect 
 		add("pause", candidate+" gets no run until it is resumed")
 	default:
 		add("pause", candidate+" keeps its weight, triggers still roll back")
-		if s.Phase == v1alpha1.PhaseStepping && s.Step != nil {
+		if s.Phase == v1alpha1.PhaseStepping && s.Step != nil && !frozen(s) {
 			endSteps(r, steps, add)
 		}
 	}
+}
+
+// frozen is whether a freeze holds the candidate, or it is not known whether one does.
+func frozen(s *v1alpha1.RolloutStatus) bool {
+	waits, stalled := condition(s, v1alpha1.ConditionReconciling), condition(s, v1alpha1.ConditionStalled)
+	return s.Candidate != nil && (waits != nil && waits.Reason == v1alpha1.ReasonFrozen || stalled != nil && stalled.Reason == v1alpha1.ReasonFreezeUnclear)
 }
 
 // endSteps adds what ends the step in progress, or all that remain. Neither stands for an

@@ -39,6 +39,9 @@ func TestNobodyIsAdvisedToUndoAReturn(t *testing.T) {
 func TestActionsOfARun(t *testing.T) {
 	paused := func(r *v1alpha1.Rollout) { r.Status.Pause = &v1alpha1.PauseStatus{Revision: "new", By: "ann"} }
 	spec := func(r *v1alpha1.Rollout) { r.Spec.Paused = true }
+	freeze := func(r *v1alpha1.Rollout) {
+		r.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonFrozen}}
+	}
 	native := func(r *v1alpha1.Rollout) { r.Spec.Promotion.Mode = v1alpha1.PromotionNative }
 	last := func(r *v1alpha1.Rollout) { r.Status.Step.Index = 1 }
 	first := func(r *v1alpha1.Rollout) { r.Spec.Steps[0].Approval = v1alpha1.ApprovalRequired }
@@ -66,6 +69,8 @@ func TestActionsOfARun(t *testing.T) {
 		"paused by the spec":          {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){spec}, []string{"abort", "rollback"}},
 		"paused by both":              {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){spec, paused}, []string{"abort", "rollback"}},
 		"a pause of another version":  {v1alpha1.PhaseBaking, []func(*v1alpha1.Rollout){paused, func(r *v1alpha1.Rollout) { r.Status.Pause.Revision = "older" }}, []string{"abort", "rollback", "pause"}},
+		"frozen":                      {v1alpha1.PhaseStepping, []func(*v1alpha1.Rollout){freeze}, []string{"abort", "rollback", "override-freeze --revision new", "pause"}},
+		"frozen before the run":       {v1alpha1.PhaseGating, []func(*v1alpha1.Rollout){freeze}, []string{"abort", "rollback", "override-freeze --revision new", "pause"}},
 		"rolling back":                {v1alpha1.PhaseRollingBack, nil, nil},
 	} {
 		r := &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{Steps: make([]v1alpha1.Step, 2)}, Status: v1alpha1.RolloutStatus{

@@ -117,6 +117,8 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 		default:
 			return "resume"
 		}
+	case StateFrozen:
+		return "the freeze opens"
 	case StateApproval:
 		if s.Step != nil {
 			return "approve step " + Text(s.Step.Display, 16)

@@ -32,7 +32,9 @@ const (
 	StateHolding State = "holding"
 	// StateWaiting means that the run of a candidate has not started.
 	StateWaiting State = "waiting"
-	StatePaused  State = "paused"
+	// StateFrozen means that a Freeze keeps the candidate where it is.
+	StateFrozen State = "frozen"
+	StatePaused State = "paused"
 	// StateApproval is a step that has passed and needs the approval of a person.
 	StateApproval    State = "awaiting approval"
 	StateProgressing State = "progressing"
@@ -44,7 +46,7 @@ const (
 	StateStable State = "stable"
 )
 
-var worstFirst = []State{StateStalled, StateUnjudged, StateRolledBack, StateBypassed, StateRollingBack, StateHolding, StateApproval, StateWaiting, StatePaused,
+var worstFirst = []State{StateStalled, StateUnjudged, StateRolledBack, StateBypassed, StateRollingBack, StateHolding, StateApproval, StateWaiting, StateFrozen, StatePaused,
 	StateProgressing, StatePromoting, StateBaking, StateHandingOver, StateNew, StateStable}
 
 func (s State) rank() int { return slices.Index(worstFirst, s) }
@@ -73,6 +75,8 @@ func StateOf(r *v1alpha1.Rollout) State {
 		return StateNew
 	case s.Phase == v1alpha1.PhaseHandingOver && unjudged(s):
 		return StateBypassed
+	case waits != nil && waits.Reason == v1alpha1.ReasonFrozen:
+		return StateFrozen
 	case waits != nil && waits.Reason == v1alpha1.ReasonPaused:
 		return StatePaused
 	case waits != nil && waits.Reason == v1alpha1.ReasonAwaitingApproval:

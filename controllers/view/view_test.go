@@ -43,6 +43,7 @@ func TestStates(t *testing.T) {
 		"serving":               {rollout(v1alpha1.PhaseStable, nil), view.StateStable},
 		"in a step":             {rollout(v1alpha1.PhaseStepping, with(condition("Reconciling", "Progressing"))), view.StateProgressing},
 		"undecided":             {rollout(v1alpha1.PhaseStepping, with(condition("Reconciling", "Holding"))), view.StateHolding},
+		"frozen":                {rollout(v1alpha1.PhaseStepping, with(condition("Reconciling", "Frozen"))), view.StateFrozen},
 		"paused":                {rollout(v1alpha1.PhaseStepping, with(condition("Reconciling", "Paused"))), view.StatePaused},
 		"over its deadline":     {rollout(v1alpha1.PhaseStepping, with(condition("Stalled", "DeadlineExceeded"))), view.StateStalled},
 		"rejected":              {rollout(v1alpha1.PhaseRolledBack, with(condition("Stalled", "RolledBack"))), view.StateRolledBack},

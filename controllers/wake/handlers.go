@@ -2,6 +2,7 @@ package wake
 
 import (
 	"context"
+	"fmt"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -128,6 +129,34 @@ func checked(g *v1alpha1.Guardrail) checkedSpec {
 		c.reason, c.message = ready.Reason, ready.Message
 	}
 	return c
+}
+
+// RolloutsOfFreeze enqueues the Rollouts that a Freeze or ClusterFreeze may be for and that have
+// a candidate, when its spec was written: those of its namespace, or all. Which of them it
+// selects, now or before, each finds out for itself.
+func RolloutsOfFreeze(c client.Reader) handler.EventHandler {
+	events := mapped(func(ctx context.Context, o client.Object) ([]found, error) {
+		list := &v1alpha1.RolloutList{}
+		if err := c.List(ctx, list, client.InNamespace(o.GetNamespace())); err != nil {
+			return nil, fmt.Errorf("list the Rollouts of a freeze: %w", err)
+		}
+		var all []found
+		for i := range list.Items {
+			if phase := list.Items[i].Status.Phase; phase == v1alpha1.PhaseGating || phase.Armed() {
+				all = append(all, found{rollout: &list.Items[i]})
+			}
+		}
+		return all, nil
+	})
+	return handler.Funcs{
+		CreateFunc: events.Create,
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
+				events.Update(ctx, e, q)
+			}
+		},
+		DeleteFunc: events.Delete,
+	}
 }
 
 // RolloutsByLabel enqueues the Rollout that an object's label belay.dev/rollout

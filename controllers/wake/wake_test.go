@@ -325,3 +325,28 @@ func TestAGuardrailWakesItsRolloutsWhenItsUseChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestAFreezeWakesWhatItMayHold: candidates, and nothing for its status.
+func TestAFreezeWakesWhatItMayHold(t *testing.T) {
+	g := NewWithT(t)
+	elsewhere := rollout("c", v1alpha1.PhaseBaking)
+	elsewhere.Namespace = "other"
+	h := RolloutsOfFreeze(indexedClient(t, rollout("a", v1alpha1.PhaseStable), rollout("b", v1alpha1.PhaseGating), elsewhere, rollout("d", v1alpha1.PhaseRollingBack)))
+	freeze := func(generation int64) *v1alpha1.Freeze {
+		return &v1alpha1.Freeze{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "sale", Generation: generation}}
+	}
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	g.Expect(taken(t, func(q queue) { h.Create(t.Context(), event.CreateEvent{Object: freeze(1)}, q) })).To(Equal([]string{"b@0"}))
+	g.Expect(taken(t, func(q queue) { h.Delete(t.Context(), event.DeleteEvent{Object: freeze(1)}, q) })).To(Equal([]string{"b@0"}))
+	changed, seen := freeze(2), freeze(1)
+	changed.ResourceVersion, seen.ResourceVersion = "2", "2"
+	g.Expect(taken(t, func(q queue) {
+		h.Update(t.Context(), event.UpdateEvent{ObjectOld: freeze(1), ObjectNew: changed}, q)
+	})).To(Equal([]string{"b@0"}))
+	g.Expect(taken(t, func(q queue) {
+		h.Update(t.Context(), event.UpdateEvent{ObjectOld: freeze(1), ObjectNew: seen}, q)
+	})).To(BeEmpty())
+	g.Expect(taken(t, func(q queue) {
+		h.Create(t.Context(), event.CreateEvent{Object: &v1alpha1.ClusterFreeze{}}, q)
+	})).To(ConsistOf("b@0", "c@0"))
+}

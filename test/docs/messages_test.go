@@ -12,7 +12,7 @@ import (
 
 // packages whose messages stand in docs/reference/messages.md.
 var packages = []string{
-	"analysis", "analysis/backtest", "analysis/prometheus", "analysis/triggers", "controllers/evidence", "controllers/guardrails", "controllers/judge", "controllers/orphans",
+	"analysis", "analysis/backtest", "analysis/prometheus", "analysis/triggers", "controllers/calendars", "controllers/evidence", "controllers/freezes", "controllers/guardrails", "controllers/judge", "controllers/orphans",
 	"controllers/checks", "controllers/gates", "controllers/indicators", "controllers/invariants", "controllers/plan", "controllers/replay", "controllers/rollout", "controllers/secrets", "controllers/sources", "controllers/traffic", "controllers/traffic/gateway", "controllers/traffic/replicas", "controllers/workload",
 }
 
@@ -24,6 +24,7 @@ var notMessages = map[string]string{
 	") or sum ":                          "PromQL",
 	"the probe has no such scope":        "a mistake in Belay, in front of nobody",
 	"record what the indicators see":     "in front of another error",
+	"write the status":                   "in front of another error",
 	"remote error":                       "an operation of crypto/tls",
 	"local error":                        "an operation of crypto/tls",
 	"%d numbers, want %v":                "a damaged state, which is replaced",

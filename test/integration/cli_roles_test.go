@@ -77,12 +77,14 @@ func TestRolesOnEveryKind(t *testing.T) {
 	users := hire(t, namespace.Name)
 	const read, write, commands = "get list watch", "create update patch delete", "abort approve pause promote resume retry skip"
 	want := map[string]map[string]string{
-		"rollouts":             {"viewer": read, "oncall": read + " patch " + commands, "sre": read + " patch bypass " + commands, "team": strings.Join([]string{read, write, commands}, " "), "owner": strings.Join([]string{read, write, commands, "bypass"}, " ")},
+		"rollouts":             {"viewer": read, "oncall": read + " patch " + commands, "sre": read + " patch bypass overridefreeze " + commands, "team": strings.Join([]string{read, write, commands}, " "), "owner": strings.Join([]string{read, write, commands, "bypass"}, " ")},
 		"rolloutruns":          {"viewer": read, "oncall": read, "sre": read, "team": read, "owner": read},
 		"guardrails":           {"viewer": read, "oncall": read, "sre": read + " " + write, "team": read, "owner": read + " " + write},
 		"clusterguardrails":    {"sre": read + " " + write},
 		"metricsources":        {"oncall": read, "sre": read + " " + write},
 		"checkendpoints":       {"sre": read + " " + write},
+		"freezes":              {"viewer": read, "oncall": read, "sre": read + " " + write, "team": read, "owner": read},
+		"clusterfreezes":       {"oncall": read, "sre": read + " " + write},
 		"rollouts/status":      {"viewer": read, "team": read, "owner": read},
 		"rolloutruns/status":   {"viewer": read, "team": read, "owner": read},
 		"guardrails/status":    {},
@@ -90,7 +92,7 @@ func TestRolesOnEveryKind(t *testing.T) {
 	}
 	reader := "reader-of-" + namespace.Name
 	bind(t, admin, reader, "belay-cluster-view")
-	for _, resource := range []string{"clusterguardrails", "metricsources", "checkendpoints"} {
+	for _, resource := range []string{"clusterguardrails", "clusterfreezes", "metricsources", "checkendpoints"} {
 		NewWithT(t).Eventually(func() bool { return may(t, reader, "list", "belay.dev", resource, "") }).WithTimeout(soon).WithPolling(20 * time.Millisecond).Should(BeTrue())
 		for verb := range strings.FieldsSeq(write) {
 			if may(t, reader, verb, "belay.dev", resource, "") {
@@ -119,11 +121,11 @@ func TestRolesOnEveryKind(t *testing.T) {
 	}
 	for resource, by := range want {
 		in := namespace.Name
-		if slices.Contains([]string{"clusterguardrails", "metricsources", "metricsources/status", "checkendpoints"}, resource) {
+		if slices.Contains([]string{"clusterguardrails", "clusterfreezes", "metricsources", "metricsources/status", "checkendpoints"}, resource) {
 			in = ""
 		}
 		for _, p := range crew {
-			for verb := range strings.FieldsSeq(read + " " + write + " deletecollection " + commands + " bypass") {
+			for verb := range strings.FieldsSeq(read + " " + write + " deletecollection " + commands + " bypass overridefreeze") {
 				if got, want := may(t, users[p.name], verb, "belay.dev", resource, in), slices.Contains(strings.Fields(by[p.name]), verb); got != want {
 					t.Errorf("%s may %s %s: %v, want %v", p.name, verb, resource, got, want)
 				}

@@ -37,7 +37,7 @@ func TestSamples(t *testing.T) {
 			t.Errorf("sample %s %s: %v", object.GetKind(), object.GetName(), err)
 		}
 	}
-	for _, kind := range []string{"Rollout", "Guardrail", "ClusterGuardrail", "MetricSource", "CheckEndpoint", "RolloutRun"} {
+	for _, kind := range []string{"Rollout", "Guardrail", "ClusterGuardrail", "Freeze", "ClusterFreeze", "MetricSource", "CheckEndpoint", "RolloutRun"} {
 		if !seen[kind] {
 			t.Errorf("no sample of %s", kind)
 		}

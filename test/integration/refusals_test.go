@@ -33,20 +33,21 @@ func TestCommandsHaveKnownActionsAndBoundedTokens(t *testing.T) {
 	user := dev(t)
 	guarded(t, "bounded", true)
 	NewWithT(t).Eventually(func() error { return command(t, user, "bounded", "Dance", "1") }).WithTimeout(soon).
-		Should(MatchError(ContainSubstring("belay.dev/action must be Abort, Approve, Pause, Promote, Resume, Retry or Skip")))
+		Should(MatchError(ContainSubstring("belay.dev/action must be Abort, Approve, OverrideFreeze, Pause, Promote, Resume, Retry or Skip")))
 	for name, c := range map[string]struct{ action, token, refused string }{
-		"skip, of nothing":    {"Skip", "9", "Approve and Skip need belay.dev/action-revision and belay.dev/action-step"},
-		"approve, of nothing": {"Approve", "10", "Approve and Skip need belay.dev/action-revision and belay.dev/action-step"},
-		"abort":               {"Abort", "2", ""},
-		"retry":               {"Retry", "3", ""},
-		"pause":               {"Pause", "6", ""},
-		"resume":              {"Resume", "7", ""},
-		"of no revision":      {"Promote", "8", "Promote needs belay.dev/action-revision"},
-		"lower case":          {"abort", "4", "must be Abort, Approve, Pause, Promote, Resume, Retry or Skip"},
-		"no action":           {"", "5", "must be Abort, Approve, Pause, Promote, Resume, Retry or Skip"},
-		"longest token":       {"Abort", strings.Repeat("t", 128), ""},
-		"too long, by 1":      {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
-		"no token at all":     {"Promote", "", "needs a new belay.dev/action-token"},
+		"skip, of nothing":     {"Skip", "9", "Approve and Skip need belay.dev/action-revision and belay.dev/action-step"},
+		"approve, of nothing":  {"Approve", "10", "Approve and Skip need belay.dev/action-revision and belay.dev/action-step"},
+		"abort":                {"Abort", "2", ""},
+		"retry":                {"Retry", "3", ""},
+		"pause":                {"Pause", "6", ""},
+		"resume":               {"Resume", "7", ""},
+		"of no revision":       {"Promote", "8", "Promote needs belay.dev/action-revision"},
+		"lower case":           {"abort", "4", "must be Abort, Approve, OverrideFreeze, Pause, Promote, Resume, Retry or Skip"},
+		"no action":            {"", "5", "must be Abort, Approve, OverrideFreeze, Pause, Promote, Resume, Retry or Skip"},
+		"longest token":        {"Abort", strings.Repeat("t", 128), ""},
+		"too long, by 1":       {"Abort", strings.Repeat("t", 129), "at most 128 characters"},
+		"override, of nothing": {"OverrideFreeze", "11", "OverrideFreeze needs belay.dev/action-revision and belay.dev/action-reason"},
+		"no token at all":      {"Promote", "", "needs a new belay.dev/action-token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -79,6 +80,28 @@ func TestCommandsOfAStepNameIt(t *testing.T) {
 	}
 	g.Expect(command(t, user, "stepped", "Approve", "c", "bbbbbbbbbb")).To(MatchError(ContainSubstring("Approve and Skip need")))
 	g.Expect(command(t, user, "stepped", "Approve", "d", "bbbbbbbbbb", "50")).To(Succeed())
+}
+
+// TestAFreezeIsOverriddenByVerb: not by those who give every other command.
+func TestAFreezeIsOverriddenByVerb(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "frozen", true)
+	bind(t, admin, "freeze-edit", "belay-edit")
+	bind(t, admin, "freeze-oncall", "belay-oncall")
+	bind(t, admin, "freeze-sre", "belay-sre")
+	give := func(user, reason string) error {
+		document := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"OverrideFreeze",%q:%q,%q:"bbbbbbbbbb",%q:%s}}}`, v1alpha1.AnnotationAction, v1alpha1.AnnotationActionToken, user, v1alpha1.AnnotationActionRevision, v1alpha1.AnnotationActionReason, reason)
+		return as(t, user).Patch(t.Context(), &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "frozen", Namespace: "shop"}}, client.RawPatch(types.MergePatchType, document))
+	}
+	for _, user := range []string{"freeze-edit", "freeze-oncall"} {
+		g.Eventually(func() error { return give(user, `"outage"`) }).WithTimeout(soon).
+			Should(MatchError(ContainSubstring("you may not give the command OverrideFreeze: it needs the verb overridefreeze on rollouts.belay.dev/frozen in namespace shop (the role belay-sre has it)")), user)
+	}
+	g.Eventually(func() error { return give("freeze-sre", "null") }).WithTimeout(soon).Should(MatchError(ContainSubstring("OverrideFreeze needs belay.dev/action-revision and belay.dev/action-reason")))
+	g.Expect(give("freeze-sre", `"outage"`)).To(Succeed())
+	object := &v1alpha1.Rollout{}
+	g.Expect(admin.Get(t.Context(), types.NamespacedName{Namespace: "shop", Name: "frozen"}, object)).To(Succeed())
+	g.Expect(object.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationActionBy, "freeze-sre"))
 }
 
 // TestCommandsTakeTheirVerb: whoever may write a Rollout may not abort it for that.

@@ -187,6 +187,7 @@ func (w *World) observe(v view) plan.Input {
 		Gates:  []plan.Gate{{Name: plan.GateGuard, Outcome: plan.Open, Reason: v1alpha1.ReasonGuardProven}},
 		Action: v.rollout.rollout.action, Deleting: v.rollout.rollout.deleting,
 	}
+	in.Gates = append(in.Gates, w.freeze()...)
 	in.Workload.Declared.BaseRevision = w.baseOf(in.Workload.Declared.Revision)
 	in.Workload.Stable.BaseRevision = w.baseOf(in.Workload.Stable.Revision)
 	w.takeRun(v, &in)

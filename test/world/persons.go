@@ -125,7 +125,7 @@ func (w *World) fail() { w.failing, w.failedAt = w.rollout.status.Run, w.at }
 
 func (w *World) command(action v1alpha1.Action) {
 	revision, step := "", ""
-	if c := w.rollout.status.Candidate; c != nil && (action == v1alpha1.ActionRetry || action == v1alpha1.ActionPromote || action.OfStep()) {
+	if c := w.rollout.status.Candidate; c != nil && (action == v1alpha1.ActionRetry || action == v1alpha1.ActionPromote || action == v1alpha1.ActionOverrideFreeze || action.OfStep()) {
 		revision = c.Revision
 	}
 	if s := w.rollout.status.Step; s != nil && action.OfStep() {

@@ -53,6 +53,11 @@ type World struct {
 	// does not answer.
 	failing    string
 	blindUntil time.Time
+	// freezeUntil is until when a freeze holds the Rollout, and foundFrozen and frozenStep
+	// where that found it.
+	freezeUntil time.Time
+	foundFrozen v1alpha1.Phase
+	frozenStep  int32
 	// byService lets the trigger count by Service.
 	byService bool
 	// observer adds a trigger in mode Observe, and observeOnly leaves no other. slow is

@@ -13,7 +13,7 @@ import (
 // clusterScoped are the resources in config/rbac that are in no namespace. Rights on
 // them stay a ClusterRole when the controller watches some namespaces alone.
 var clusterScoped = []string{
-	"clusterguardrails", "clusterguardrails/status", "metricsources", "metricsources/status", "checkendpoints", "namespaces", "tokenreviews", "subjectaccessreviews",
+	"clusterguardrails", "clusterguardrails/status", "clusterfreezes", "clusterfreezes/status", "metricsources", "metricsources/status", "checkendpoints", "namespaces", "tokenreviews", "subjectaccessreviews",
 }
 
 // eventsNamespace is where the API has the events of objects in no namespace.

@@ -1,0 +1,19 @@
+package v1alpha1
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Selects reports whether a selector matches these labels; field names it in the error. A
+// selector that cannot be read is an error, never a match or a mismatch: it applies nothing,
+// leaves nothing out, and allows nothing. No other code reads selectors.
+func Selects(field string, selector metav1.LabelSelector, set map[string]string) (bool, error) {
+	s, err := metav1.LabelSelectorAsSelector(&selector)
+	if err != nil {
+		return false, fmt.Errorf("%s cannot be read: %w", field, err)
+	}
+	return s.Matches(labels.Set(set)), nil
+}
