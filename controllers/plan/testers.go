@@ -1,0 +1,50 @@
+package plan
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// Testers are requests that reach the candidate whatever its weight, while a step with a match
+// is in force.
+
+// matchAt is the match of a step; nil for none.
+func (f *facts) matchAt(index int32) *v1alpha1.StepMatch {
+	if index < 0 || int(index) >= len(f.in.Spec.Steps) || f.replicaWeighted() {
+		return nil
+	}
+	return f.in.Spec.Steps[index].Match
+}
+
+// targetTesters are those that the step asks for.
+func (f *facts) targetTesters() *v1alpha1.StepMatch {
+	if atFullWeight(f) {
+		return nil
+	}
+	return f.matchAt(f.step().Index)
+}
+
+func sameTesters(a, b *v1alpha1.StepMatch) bool { return equality.Semantic.DeepEqual(a, b) }
+
+func (f *facts) testersWrong() bool {
+	return routesSplit(f) && !sameTesters(f.in.Route.Testers, f.targetTesters())
+}
+
+// testersForeign holds for testers that neither the step asks for nor the one before: those of
+// the step before go with the change to the weight of this one.
+func (f *facts) testersForeign() bool {
+	now := f.in.Route.Testers
+	return now != nil && f.testersWrong() && !sameTesters(now, f.matchAt(f.step().Index-1)) && !(atFullWeight(f) && sameTesters(now, f.matchAt(f.step().Index)))
+}
+
+// withTesters says, to end a message about a weight, which testers reach the canary beside it;
+// empty for none.
+func withTesters(match *v1alpha1.StepMatch) string {
+	if match == nil {
+		return ""
+	}
+	return fmt.Sprintf(" and testers (%s)", match)
+}
