@@ -67,11 +67,14 @@ func (c *check) testers(to plan.SetSplit) {
 
 // stepMatch is the match of the step in progress, or of one so many steps before it.
 func (c *check) stepMatch(before int) *v1alpha1.StepMatch {
-	s := c.in.Status.Step
-	if s == nil || int(s.Index)-before < 0 || int(s.Index)-before >= len(c.in.Spec.Steps) {
+	at := -before
+	if s := c.in.Status.Step; s != nil {
+		at += int(s.Index)
+	}
+	if at < 0 || at >= len(c.in.Spec.Steps) {
 		return nil
 	}
-	return c.in.Spec.Steps[int(s.Index)-before].Match
+	return c.in.Spec.Steps[at].Match
 }
 
 // size: where pods are the weight no other share is written, and the canary never has

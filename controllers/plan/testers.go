@@ -48,3 +48,11 @@ func withTesters(match *v1alpha1.StepMatch) string {
 	}
 	return fmt.Sprintf(" and testers (%s)", match)
 }
+
+// takingAll says how the canary's requests are taken away, its testers' too.
+func (f *facts) takingAll(whose string) string {
+	if f.in.Route.Testers != nil {
+		return "setting " + whose + " weight to 0 %, and removing the rules for its testers"
+	}
+	return "setting " + whose + " weight to 0 %"
+}
