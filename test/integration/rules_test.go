@@ -235,7 +235,7 @@ var ruleCases = []ruleCase{
 		"cookies": []any{map[string]any{"name": "a", "value": "b"}}, "headers": []any{map[string]any{"name": "COOKIE", "value": "a=b"}}}}}},
 	{[]string{"Rollout"}, "spec.steps[0].match: Invalid value: 0: spec.steps[0].match in body should have at least 1 properties", nil, []change{{"spec.steps.0.match", map[string]any{}}}},
 	{[]string{"Rollout"}, `spec.steps[0].match.headers[1]: Duplicate value`, nil, []change{{"spec.steps.0.match", map[string]any{"headers": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "a", "value": "c"}}}}}},
-	{[]string{"Rollout"}, "spec.steps[0].match.cookies: Too many: 2: must have at most 1 items", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "b", "value": "c"}}}}}},
+	{[]string{"Rollout"}, "spec.steps[0].match.cookies: Too many: 2: must have at most 1 item", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "b", "value": "c"}}}}}},
 	{[]string{"Rollout"}, "spec.steps[0].match.cookies[0].value: Invalid value", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b; c=d"}}}}}},
 	{[]string{"Rollout"}, `spec.steps[0].match.headers[0].type: Unsupported value: "Prefix": supported values: "Exact", "RegularExpression"`, nil, []change{{"spec.steps.0.match", map[string]any{"headers": []any{map[string]any{"type": "Prefix", "name": "a", "value": "b"}}}}}},
 	{[]string{"Rollout"}, "spec.traffic.service: Required value", nil, []change{{"spec.traffic", map[string]any{"directCallers": "Stable"}}}},
