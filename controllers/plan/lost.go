@@ -122,7 +122,7 @@ func canaryLost(f *facts) bool {
 }
 
 func takeWeightFromLostCanary(f *facts) Decision {
-	d := f.setSplit(SetSplit{}, fmt.Sprintf("%s: the canary has weight %d %%%s and no ready endpoint%s; %s until it has one", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers), f.canaryProblem(), f.takingAll("its")))
+	d := f.setSplit(SetSplit{}, fmt.Sprintf("%s: the canary has weight %d %%%s and no ready endpoint%s; setting its weight to 0 %% until it has one", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers), f.canaryProblem()))
 	f.besideTheRoutes(&d)
 	if handingOver(f) {
 		f.cancelHandover(&d)

@@ -91,7 +91,7 @@ func fenceCanary(f *facts) Decision {
 	d := f.doing(f.phaseReason(), why, fence)
 	weighted := rollingBack(f) && rollbackCanaryWeighted(f) && !stableShortForNow(f) || deleting(f) && deletingCanaryWeighted(f)
 	if weighted {
-		d = f.takeRequests(f.phaseReason(), SetSplit{Weight: 0}, why+"; "+f.takingAll("the canary's"))
+		d = f.takeRequests(f.phaseReason(), SetSplit{Weight: 0}, why+"; "+f.takingAll())
 		d.Effects = []Effect{fence, SetSplit{Weight: 0}}
 	}
 	f.besideTheRoutes(&d)
@@ -132,7 +132,7 @@ func releaseFormerPair(f *facts) Decision {
 }
 
 func takeWeightBack(f *facts) Decision {
-	d := f.takeRequests(v1alpha1.ReasonRollingBack, SetSplit{Weight: 0}, f.takingAll("the canary's")+": "+f.rollback().Message+f.smallStable())
+	d := f.takeRequests(v1alpha1.ReasonRollingBack, SetSplit{Weight: 0}, f.takingAll()+": "+f.rollback().Message+f.smallStable())
 	f.besideTheRoutes(&d)
 	return d
 }

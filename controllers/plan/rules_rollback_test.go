@@ -141,7 +141,7 @@ func lostCases() []ruleCase {
 		works("LowersWeight", "canary ready", given(step, split(50)), plan.SetSplit{Weight: 10}, phase, progressing, "50 %", "10 % is allowed"),
 		works("LowersWeight", "testers whom no step names", given(step, stepsAsk("x-canary"), testersReach("x-other")), plan.SetSplit{Weight: 10}, phase, progressing, "and testers (header x-other: 1)", "10 % and testers (header x-canary: 1) is allowed"),
 		works("LowersWeight", "more weight than the testers' step has", given(step, split(50), stepsAsk("x-canary"), testersReach("x-canary")), plan.SetSplit{Weight: 10, Testers: header("x-canary")}, phase, progressing),
-		works("CanaryLost", "testers get no answer", given(step, split(0), stepsAsk("x-canary"), testersReach("x-canary"), canaryReady(0)), zero, phase, progressing, "weight 0 % and testers (header x-canary: 1) and no ready endpoint", "removing the rules for its testers"),
+		works("CanaryLost", "testers get no answer", given(step, split(0), stepsAsk("x-canary"), testersReach("x-canary"), canaryReady(0)), zero, phase, progressing, "weight 0 % and testers (header x-canary: 1) and no ready endpoint"),
 		works("RollbackTakesTraffic", "testers, at weight 0", given(rollingBack(nil), split(0), testersReach("x-canary")), zero, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack, "removing the rules for its testers"),
 		works("DeletingTakesTrafficBack", "testers, at weight 0", given(step, split(0), testersReach("x-canary"), deleted(time.Second)), zero, phase, v1alpha1.ReasonReleasing, "removing the rules for its testers"),
 		works("LowersWeight", "while paused", given(step, specPaused, split(100)), plan.SetSplit{Weight: 10}, phase, progressing),

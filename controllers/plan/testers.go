@@ -50,9 +50,9 @@ func withTesters(match *v1alpha1.StepMatch) string {
 }
 
 // takingAll says how the canary's requests are taken away, its testers' too.
-func (f *facts) takingAll(whose string) string {
+func (f *facts) takingAll() string {
 	if f.in.Route.Testers != nil {
-		return "setting " + whose + " weight to 0 %, and removing the rules for its testers"
+		return "setting the canary's weight to 0 %, and removing the rules for its testers"
 	}
-	return "setting " + whose + " weight to 0 %"
+	return "setting the canary's weight to 0 %"
 }
