@@ -36,8 +36,11 @@ func (f *facts) testersWrong() bool {
 // testersForeign holds for testers that neither the step asks for nor the one before: those of
 // the step before go with the change to the weight of this one.
 func (f *facts) testersForeign() bool {
-	now := f.in.Route.Testers
-	return now != nil && f.testersWrong() && !sameTesters(now, f.matchAt(f.step().Index-1)) && !(atFullWeight(f) && sameTesters(now, f.matchAt(f.step().Index)))
+	now, before := f.in.Route.Testers, f.step().Index-1
+	if atFullWeight(f) {
+		before = f.step().Index
+	}
+	return now != nil && f.testersWrong() && !sameTesters(now, f.matchAt(before))
 }
 
 // withTesters says, to end a message about a weight, which testers reach the canary beside it;

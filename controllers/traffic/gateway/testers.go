@@ -357,7 +357,7 @@ func interleaved(rules []rule, changes []change, added []addition) []any {
 		users[i] = r
 	}
 	for _, c := range changes {
-		changed := map[string]any(rules[c.index].matcher())
+		changed := rules[c.index].matcher()
 		refs := make([]any, len(c.references))
 		for i, ref := range c.references {
 			refs[i] = map[string]any(ref)
