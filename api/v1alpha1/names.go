@@ -74,6 +74,9 @@ const (
 	// write to a route. The API server refuses a lower one, so that a late write of a
 	// superseded controller has no effect.
 	AnnotationFence = "belay.dev/fence."
+	// AnnotationTesters, followed by a Rollout's name, is the match of that Rollout's step in
+	// force, and what tells the rules that Belay has added to a route for it.
+	AnnotationTesters = "belay.dev/testers."
 	// AnnotationOriginal, followed by a Rollout's name, has the backendRefs of a route
 	// before a run, to restore them.
 	AnnotationOriginal = "belay.dev/original."

@@ -40,6 +40,8 @@ type Rollout struct {
 
 // RolloutSpec is what the app team declares.
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight <= 50)",message="without traffic, requests are shared by the number of pods, and stable keeps its pods: a step's weight can be at most 50 (as many canary pods as stable pods); lower it, or name a Service and a route in traffic",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, !has(s.match))",message="a step's match is carried out by a route: name the Service and its routes in traffic, or remove match from the steps",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || self.traffic.routes.all(r, r.kind != 'GRPCRoute') || self.steps.all(s, !has(s.match) || !has(s.match.cookies) && !has(s.match.queryParams))",message="a GRPCRoute matches headers alone: use match.headers in every step, or name only HTTPRoutes in traffic.routes",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight >= 1)",message="without traffic, every canary pod takes requests, so a step of weight 0 would start no pod and test nothing: give it a weight of at least 1, or name a Service and a route in traffic",fieldPath=".steps"
 type RolloutSpec struct {
 	// workloadRef is the Deployment, in the same namespace. It cannot be changed: delete
@@ -270,6 +272,7 @@ type RouteRef struct {
 // needs, the gateway has acknowledged the weight (without spec.traffic: when those pods
 // are ready), hold has elapsed since then, every guardrail passes on samples taken since
 // then, and the approval is there, if approval requires one.
+// +kubebuilder:validation:XValidation:rule="!has(self.match) || self.weight < 100",message="a step with match needs a weight below 100: at 100 everybody reaches the candidate; set weight: 0 for testers alone, or remove match"
 type Step struct {
 	// name of the step, for people.
 	// +optional
@@ -282,6 +285,13 @@ type Step struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Weight int32 `json:"weight"`
+
+	// match sends the requests of testers to the candidate while the step is in force: those
+	// that match go to it, all others by the weight, which is 0 for testers alone. Belay adds
+	// rules to the routes for it, each in front of the rule that it copies, and removes them
+	// with the step. Needs spec.traffic, and a weight below 100.
+	// +optional
+	Match *StepMatch `json:"match,omitempty"`
 
 	// hold is how long the acknowledged weight stays, at least.
 	// +optional

@@ -99,6 +99,9 @@ func stepCell(step view.Step) cell {
 	if step.Weight >= 0 {
 		what = strings.TrimSpace(fmt.Sprintf("%s %d %%", step.Name, step.Weight))
 	}
+	if step.Testers != "" && step.Progress != view.Passed {
+		what += " and testers (" + step.Testers + ")"
+	}
 	switch step.Progress {
 	case view.Passed:
 		return cell{"● " + what, green}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -53,7 +54,8 @@ func increases(in plan.Input, d plan.Decision) bool {
 		return hands
 	}
 	if e, ok := plan.EffectOf[plan.SetSplit](d); ok && in.Route.Split != nil {
-		advances = advances || e.Weight > *in.Route.Split
+		invites := e.Testers != nil && !equality.Semantic.DeepEqual(e.Testers, in.Route.Testers)
+		advances = advances || e.Weight > *in.Route.Split || invites
 	}
 	if e, ok := plan.EffectOf[plan.ScaleCanary](d); ok {
 		advances = advances || e.Replicas > in.Canary.Desired

@@ -2,6 +2,7 @@ package invariants
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,24 @@ func promotedByCommand(in plan.Input) plan.Decision {
 	return d
 }
 
+func match(header string) *v1alpha1.StepMatch {
+	return &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Name: header, Value: "1"}}}
+}
+
+// asks has every step name these testers; reach has them on the routes.
+func asks(header string) func(*plan.Input) {
+	return func(in *plan.Input) {
+		in.Spec.Steps = slices.Clone(in.Spec.Steps)
+		for i := range in.Spec.Steps {
+			in.Spec.Steps[i].Match = match(header)
+		}
+	}
+}
+
+func reach(header string) func(*plan.Input) {
+	return func(in *plan.Input) { in.Route.Testers = match(header) }
+}
+
 // TestCheckRefuses are decisions that break one promise each.
 func TestCheckRefuses(t *testing.T) {
 	for _, c := range []struct {
@@ -268,6 +287,12 @@ func TestCheckRefuses(t *testing.T) {
 		{"no stable endpoint", given(func(in *plan.Input) { in.Route.StableEndpoints = 0 }), doing(plan.SetSplit{}), "to stable, which has no endpoints"},
 		{"widening on a fail", given(because(true), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), "while a trigger fires"},
 		{"widening unacknowledged", given(func(in *plan.Input) { in.Route.Split, in.Route.Acknowledged = at(0), false }), doing(plan.SetSplit{Weight: 10}), "has not acknowledged"},
+		{"testers whom the step does not name", given(asks("x-canary")), doing(plan.SetSplit{Weight: 10, Testers: match("x-other")}), "sends testers (header x-other: 1) that the step does not name"},
+		{"testers to no endpoint", given(asks("x-canary"), func(in *plan.Input) { in.Route.CanaryEndpoints = 0 }), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "sends testers to a canary without ready pods"},
+		{"testers on a fail", given(asks("x-canary"), because(true)), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "sends testers while a trigger fires"},
+		{"testers unacknowledged", given(asks("x-canary"), func(in *plan.Input) { in.Route.Acknowledged = false }), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "has not acknowledged"},
+		{"testers in the bake", given(asks("x-canary"), in(v1alpha1.PhaseBaking)), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "that the step does not name"},
+		{"removing a canary under testers", given(in(v1alpha1.PhaseRollingBack), reach("x-canary"), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.RemoveCanary{Reject: true}), "that testers reach (header x-canary: 1)"},
 		{"a fail that is ignored", given(because(true)), doing(nil), "does not roll back"},
 		{"a fail in the bake", given(in(v1alpha1.PhaseBaking), because(true)), doing(nil), "does not roll back"},
 		{"promoting on unknown", given(because(false), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), `on verdict "Inconclusive"`},

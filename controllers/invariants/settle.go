@@ -3,6 +3,8 @@ package invariants
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 )
@@ -21,6 +23,7 @@ func (c *check) obsolete() {
 	}
 	if e, ok := plan.EffectOf[plan.SetSplit](c.d); ok {
 		c.require(c.in.Route.Split != nil && e.Weight <= *c.in.Route.Split, "gives a version that is not declared weight %d", e.Weight)
+		c.require(e.Testers == nil || equality.Semantic.DeepEqual(e.Testers, c.in.Route.Testers), "sends testers to a version that is not declared")
 	}
 	if r := c.d.Status.Rollback; to == v1alpha1.PhaseRollingBack && r != nil && r.Outcome == v1alpha1.OutcomeSuperseded {
 		c.require(c.rested(c.in.Spec.Settle.Duration) || c.pushedForLong() || c.outgrown(), "supersedes a run before revision %s has settled", c.declared())

@@ -1,6 +1,7 @@
 package invariants
 
 import (
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -15,6 +16,7 @@ func (c *check) weights() {
 		return
 	}
 	observed := c.observed()
+	c.testers(to)
 	if to.Weight > 0 {
 		c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "gives weight %d %% to a canary without ready pods", to.Weight)
 	}
@@ -43,6 +45,37 @@ func (c *check) weights() {
 	c.require(!c.frozen(), "increases the weight while frozen")
 	c.require(c.in.Deleting == nil, "increases the weight while being deleted")
 	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "increases the weight while the Deployment rolls by itself")
+}
+
+// testers: they reach a candidate that answers, and only while their step is under test, once
+// everything that gives the candidate more allows it.
+func (c *check) testers(to plan.SetSplit) {
+	if to.Testers == nil {
+		return
+	}
+	c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "sends testers to a canary without ready pods")
+	c.require(c.in.Status.Phase == v1alpha1.PhaseStepping && equality.Semantic.DeepEqual(to.Testers, c.stepMatch(0)), "sends testers (%s) that the step does not name", to.Testers)
+	if equality.Semantic.DeepEqual(to.Testers, c.in.Route.Testers) {
+		return
+	}
+	c.require(c.in.Route.Acknowledged, "sends testers by a route that the gateway has not acknowledged")
+	c.require(c.in.Route.PairCurrent, "sends testers to Services that do not select the two ReplicaSets")
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "sends testers while a trigger fires")
+	c.require(!c.paused(), "sends testers while paused")
+	c.require(c.in.Deleting == nil, "sends testers while being deleted")
+	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "sends testers while the Deployment rolls by itself")
+}
+
+// stepMatch is the match of the step in progress, or of one so many steps before it.
+func (c *check) stepMatch(before int) *v1alpha1.StepMatch {
+	at := -before
+	if s := c.in.Status.Step; s != nil {
+		at += int(s.Index)
+	}
+	if at < 0 || at >= len(c.in.Spec.Steps) {
+		return nil
+	}
+	return c.in.Spec.Steps[at].Match
 }
 
 // size: where pods are the weight no other share is written, and the canary never has
@@ -181,6 +214,7 @@ func (c *check) removes(reject bool) {
 		return
 	}
 	c.require(c.observed() == 0, "removes a canary that has %d %%", c.observed())
+	c.require(c.in.Route.Testers == nil, "removes a canary that testers reach (%s)", c.in.Route.Testers)
 	zero := c.zeroSince()
 	c.require(zero != nil, "removes a canary whose weight 0 was never acknowledged")
 	if zero != nil {

@@ -62,7 +62,8 @@ type evaluation struct {
 	pods map[string]podState
 	// stageFrom is when the present weight was acknowledged; zero before.
 	stageFrom time.Time
-	// weight of the candidate, in percent; 100 in a promotion.
+	// weight of the candidate, in percent; 100 in a promotion, and 0 while testers reach it,
+	// whatever share of the others it has: then nothing is concluded from its share.
 	weight int
 	now    time.Time
 	// every is the time between polls. waiting has the queries that were sent before and
@@ -136,7 +137,12 @@ func weightOf(s *v1alpha1.RolloutStatus, run *v1alpha1.RolloutRun) int {
 	if s.Step == nil || s.Step.AcknowledgedAt == nil || int(s.Step.Index) >= len(run.Spec.Steps) {
 		return 0
 	}
-	return int(run.Spec.Steps[s.Step.Index].Weight)
+	step := run.Spec.Steps[s.Step.Index]
+	if step.Match != nil {
+		// Nobody knows how many requests the testers send.
+		return 0
+	}
+	return int(step.Weight)
 }
 
 // runsCandidate reports whether a set is the canary, which has a label of the run, or,

@@ -26,7 +26,7 @@ var adoptionTable = table{
 // side without endpoints, and the user's Service still has some.
 func workloadMissingLost(f *facts) bool {
 	r := f.in.Route
-	lost := r.StableEndpoints == 0 && f.weightIsNot(100) || r.CanaryEndpoints == 0 && f.weightIsNot(0)
+	lost := r.StableEndpoints == 0 && f.weightIsNot(100) || r.CanaryEndpoints == 0 && canaryWeighted(f)
 	return workloadMissing(f) && routesReleasable(f) && lost && r.ServiceEndpoints > 0
 }
 

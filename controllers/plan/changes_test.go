@@ -84,7 +84,44 @@ func mixed(weight int32) change {
 	return func(in *plan.Input) { in.Route.Split, in.Route.Mixed = &weight, true }
 }
 
-func noSplit(in *plan.Input)        { in.Route.Split = nil }
+func header(name string) *v1alpha1.StepMatch {
+	return &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Name: name, Value: "1"}}}
+}
+
+// testersReach have rules on the routes.
+func testersReach(name string) change {
+	return func(in *plan.Input) {
+		if in.Route.Split != nil {
+			in.Route.Testers = header(name)
+		}
+	}
+}
+
+// stepsAsk has every step ask for these testers, where there are routes for it.
+func stepsAsk(name string) change {
+	return func(in *plan.Input) {
+		if in.Spec.Traffic == nil {
+			return
+		}
+		in.Spec.Steps = slices.Clone(in.Spec.Steps)
+		for i := range in.Spec.Steps {
+			in.Spec.Steps[i].Match = header(name)
+		}
+	}
+}
+
+// alone has testers alone in the first step.
+func alone(in *plan.Input) { in.Spec.Steps[0].Weight = 0 }
+
+// afterTesters has the first step ask for these testers, whatever the others ask for.
+func afterTesters(name string) change {
+	return func(in *plan.Input) {
+		in.Spec.Steps = slices.Clone(in.Spec.Steps)
+		in.Spec.Steps[0].Match = header(name)
+	}
+}
+
+func noSplit(in *plan.Input)        { in.Route.Split, in.Route.Testers = nil, nil }
 func unacknowledged(in *plan.Input) { in.Route.Acknowledged = false }
 func pairOff(in *plan.Input)        { in.Route.PairCurrent = false }
 

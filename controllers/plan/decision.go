@@ -111,8 +111,12 @@ type (
 	// NarrowService makes the user's Service select only pods with this hash; with
 	// an empty one all of its pods.
 	NarrowService struct{ Hash string }
-	// SetSplit gives the candidate Weight percent of the requests.
-	SetSplit struct{ Weight int32 }
+	// SetSplit gives the candidate Weight percent of the requests, and all of the testers';
+	// nil for no testers.
+	SetSplit struct {
+		Weight  int32
+		Testers *v1alpha1.StepMatch
+	}
 	// ReleaseRoute points the routes back at the user's Service.
 	ReleaseRoute struct{}
 	// ScaleCanary sets the canary's size. Where there is none it is borrowed from
@@ -197,7 +201,12 @@ func (e NarrowService) String() string {
 	}
 	return "let the user's Service select only pods with hash " + e.Hash
 }
-func (e SetSplit) String() string    { return fmt.Sprintf("set the canary's weight to %d %%", e.Weight) }
+func (e SetSplit) String() string {
+	if e.Testers != nil {
+		return fmt.Sprintf("set the canary's weight to %d %%, with testers (%s)", e.Weight, e.Testers)
+	}
+	return fmt.Sprintf("set the canary's weight to %d %%", e.Weight)
+}
 func (ReleaseRoute) String() string  { return "point the routes back at the user's Service" }
 func (e ScaleCanary) String() string { return fmt.Sprintf("scale the canary to %d", e.Replicas) }
 func (e RemoveCanary) String() string {

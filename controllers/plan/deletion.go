@@ -93,7 +93,7 @@ func leave(f *facts) Decision {
 func deletingCanaryWeighted(f *facts) bool { return f.stableServes() && canaryWeighted(f) }
 
 func takeTrafficForDeletion(f *facts) Decision {
-	d := f.takeRequests(v1alpha1.ReasonReleasing, SetSplit{0}, "the Rollout is being deleted: setting the canary's weight to 0 %")
+	d := f.takeRequests(v1alpha1.ReasonReleasing, SetSplit{Weight: 0}, "the Rollout is being deleted: "+f.takingAll())
 	f.besideTheRoutes(&d)
 	return d
 }

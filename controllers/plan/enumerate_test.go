@@ -159,6 +159,8 @@ func canaries() []option {
 func splits() []option {
 	return []option{
 		{"split-as-is", same}, {"no-split", noSplit}, {"0", split(0)}, {"10", split(10)}, {"50", split(50)}, {"100", split(100)}, {"mixed-0", mixed(0)}, {"mixed-100", mixed(100)},
+		{"testers", all(split(0), testersReach("x-canary"), stepsAsk("x-canary"))}, {"testers-missing", all(split(0), stepsAsk("x-canary"))}, {"testers-of-nobody", testersReach("x-other")},
+		{"testers-changed", all(mixed(0), testersReach("x-other"), stepsAsk("x-canary"))}, {"testers-at-100", all(split(100), testersReach("x-canary"), stepsAsk("x-canary"))},
 	}
 }
 
@@ -242,5 +244,6 @@ func clone(in plan.Input) plan.Input {
 	if in.Route.Split != nil {
 		in.Route.Split = ptr(*in.Route.Split)
 	}
+	in.Route.Testers = in.Route.Testers.DeepCopy()
 	return in
 }

@@ -137,7 +137,7 @@ func restoreFullWeight(f *facts) Decision {
 	if f.in.Route.Split == nil {
 		what = "pointed the routes back at Service " + f.traffic.Service
 	}
-	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: setting it to 100 %% again", what), SetSplit{100})
+	d := f.doing(v1alpha1.ReasonHandingOver, fmt.Sprintf("handover: somebody %s: setting it to 100 %% again", what), SetSplit{Weight: 100})
 	p := f.promotion()
 	p.Size, p.SizeSince = nil, nil
 	d.Status.Promotion = &p

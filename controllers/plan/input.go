@@ -170,10 +170,14 @@ type Route struct {
 	// Split is the candidate's weight in percent; nil when the routes point at the
 	// user's Service.
 	Split *int32
+	// Testers are the requests that all go to the candidate by rules of their own; nil for
+	// none.
+	Testers *v1alpha1.StepMatch `json:",omitempty"`
 	// Marked means that Belay's annotations or its ownership of fields are still on
 	// a route or on the user's Service.
 	Marked bool
-	// Mixed means that the routes disagree; Split is the first.
+	// Mixed means that the routes disagree, or that somebody has changed the rules for
+	// testers; Split is the first.
 	Mixed bool
 	// Owner is the field manager that last wrote the weights, when that was not Belay.
 	Owner string

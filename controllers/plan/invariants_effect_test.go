@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"reflect"
 	"slices"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -30,7 +31,7 @@ func (c *checker) effectIs(effect plan.Effect) {
 	case plan.NarrowService:
 		c.narrows(e.Hash)
 	case plan.SetSplit:
-		c.sets(e.Weight)
+		c.sets(e)
 	case plan.ReleaseRoute:
 		c.releases()
 	case plan.ScaleCanary:
@@ -89,16 +90,21 @@ func (c *checker) narrows(hash string) {
 
 // sets: no write sends requests to a side without endpoints, and only what the
 // step allows is ever given.
-func (c *checker) sets(to int32) {
-	r, has := c.in.Route, c.observed()
-	c.require(r.Split == nil || r.Mixed || has != to, "sets %d %% again", to)
+func (c *checker) sets(e plan.SetSplit) {
+	to, r, has := e.Weight, c.in.Route, c.observed()
+	same := reflect.DeepEqual(e.Testers, r.Testers)
+	c.require(r.Split == nil || r.Mixed || has != to || !same, "sets %d %% again", to)
+	invites := e.Testers != nil && (!same || r.Split == nil)
 	if to < has || r.Split == nil && to == 0 {
 		c.require(r.StableEndpoints > 0 || c.in.Workload.Replicas == 0, "gives requests to no stable endpoint")
 	}
-	if to > 0 {
+	if to > 0 || e.Testers != nil {
 		c.require(c.in.Canary.Ready > 0 && r.CanaryEndpoints > 0, "gives %d %% to no ready pod", to)
 	}
-	if to == 0 || to < has {
+	if e.Testers != nil {
+		c.require(c.in1(v1alpha1.PhaseStepping) && reflect.DeepEqual(e.Testers, c.stepMatch()), "invites testers whom the step does not name")
+	}
+	if !invites && (to == 0 || to < has || to == has && !same) {
 		return
 	}
 	limit := c.stepWeight()
@@ -170,7 +176,7 @@ func (c *checker) removes() {
 	overdue := c.in.Deleting != nil && c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
 	c.require(canary.Exists && !canary.Handed, "removes no canary")
 	c.require(c.in.Deleting != nil || c.in1(v1alpha1.PhaseRollingBack) || c.byItself(), "removes the canary in phase %s", c.in.Status.Phase)
-	c.require(!r.Mixed && c.observed() == 0, "removes a canary that has %d %%", c.observed())
+	c.require(!r.Mixed && c.observed() == 0 && r.Testers == nil, "removes a canary that has %d %%, or testers", c.observed())
 	zero := c.in.Status.Rollback
 	drained := zero != nil && c.elapsed(zero.ZeroAt, c.drain())
 	if p := c.in.Status.Promotion; c.byItself() && p != nil {

@@ -122,7 +122,7 @@ func canaryLost(f *facts) bool {
 }
 
 func takeWeightFromLostCanary(f *facts) Decision {
-	d := f.setWeight(0, fmt.Sprintf("%s: the canary has weight %d %% and no ready endpoint%s; setting its weight to 0 %% until it has one", f.stage(), f.observedWeight(), f.canaryProblem()))
+	d := f.setSplit(SetSplit{}, fmt.Sprintf("%s: the canary has weight %d %%%s and no ready endpoint%s; setting its weight to 0 %% until it has one", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers), f.canaryProblem()))
 	f.besideTheRoutes(&d)
 	if handingOver(f) {
 		f.cancelHandover(&d)
@@ -191,21 +191,26 @@ func releaseFromLostStable(f *facts) Decision {
 }
 
 func weightTooHigh(f *facts) bool {
-	return onTrial(f) && routesSplit(f) && (f.in.Route.Mixed || f.observedWeight() > f.targetWeight()) && f.in.Route.StableEndpoints > 0
+	high := f.in.Route.Mixed || f.observedWeight() > f.targetWeight() || f.testersForeign()
+	return onTrial(f) && routesSplit(f) && high && f.in.Route.StableEndpoints > 0
 }
 
 // lowerWeight does not wait for canary pods: less weight than somebody set is
 // always right.
 func lowerWeight(f *facts) Decision {
-	weight := f.targetWeight()
+	to := SetSplit{Weight: min(f.targetWeight(), f.observedWeight())}
+	if !f.testersWrong() {
+		to.Testers = f.in.Route.Testers
+	}
 	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
-		weight = 0
+		to = SetSplit{}
 	}
-	why := fmt.Sprintf("%s: the canary has weight %d %%, %d %% is allowed: setting it to %d %%", f.stage(), f.observedWeight(), f.targetWeight(), weight)
+	why := fmt.Sprintf("%s: the canary has weight %d %%%s, %d %%%s is allowed: setting it to %d %%%s", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers),
+		f.targetWeight(), withTesters(f.targetTesters()), to.Weight, withTesters(to.Testers))
 	if f.in.Route.Mixed {
-		why = f.stage() + ": the routes have different weights for the canary: setting it to 0 % on all of them"
+		why = f.stage() + ": the routes have different weights for the canary, or rules for testers that somebody has changed: setting it to 0 % on all of them"
 	}
-	return f.setWeight(weight, why)
+	return f.setSplit(to, why)
 }
 
 // namedPairOutdated holds when routes name the pair of Services and somebody

@@ -116,7 +116,7 @@ func (f *facts) servedNeed() int32 {
 		return 0
 	case handoverDue(f), onlyCanary:
 		return f.canaryNeed(100)
-	case f.observedWeight() == 0:
+	case f.observedWeight() == 0 && f.in.Route.Testers == nil:
 		return 0
 	case f.replicaWeighted():
 		return f.canaryNeed(f.targetWeight())

@@ -65,7 +65,7 @@ func (f *facts) shareOf(pods int32) int32 {
 // for 10 %)`.
 func (f *facts) stepShare() string {
 	if !f.replicaWeighted() {
-		return fmt.Sprintf("%d %%", f.stepWeight())
+		return fmt.Sprintf("%d %%%s", f.stepWeight(), withTesters(f.matchAt(f.step().Index)))
 	}
 	r := f.in.Route
 	return fmt.Sprintf("%d %% (%d of %d ready pods, the step asks for %d %%)", f.observedWeight(), r.CanaryShare, r.ServiceEndpoints, f.stepWeight())

@@ -91,8 +91,8 @@ func fenceCanary(f *facts) Decision {
 	d := f.doing(f.phaseReason(), why, fence)
 	weighted := rollingBack(f) && rollbackCanaryWeighted(f) && !stableShortForNow(f) || deleting(f) && deletingCanaryWeighted(f)
 	if weighted {
-		d = f.takeRequests(f.phaseReason(), SetSplit{0}, why+"; setting the canary's weight to 0 %")
-		d.Effects = []Effect{fence, SetSplit{0}}
+		d = f.takeRequests(f.phaseReason(), SetSplit{Weight: 0}, why+"; "+f.takingAll())
+		d.Effects = []Effect{fence, SetSplit{Weight: 0}}
 	}
 	f.besideTheRoutes(&d)
 	return d
@@ -132,7 +132,7 @@ func releaseFormerPair(f *facts) Decision {
 }
 
 func takeWeightBack(f *facts) Decision {
-	d := f.takeRequests(v1alpha1.ReasonRollingBack, SetSplit{0}, "setting the canary's weight to 0 %: "+f.rollback().Message+f.smallStable())
+	d := f.takeRequests(v1alpha1.ReasonRollingBack, SetSplit{Weight: 0}, f.takingAll()+": "+f.rollback().Message+f.smallStable())
 	f.besideTheRoutes(&d)
 	return d
 }
@@ -202,7 +202,7 @@ func waitForRoute(f *facts) Decision {
 	if f.in.Route.Split == nil {
 		return waitForRelease(f)
 	}
-	return f.waiting(f.phaseReason(), v1alpha1.ReasonNotAcknowledged, fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s", f.observedWeight(), f.unacknowledgedBecause()))
+	return f.waiting(f.phaseReason(), v1alpha1.ReasonNotAcknowledged, fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s%s", f.observedWeight(), withTesters(f.in.Route.Testers), f.unacknowledgedBecause()))
 }
 
 func (f *facts) unacknowledgedBecause() string {

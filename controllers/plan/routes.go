@@ -9,9 +9,11 @@ func (f *facts) weightIsNot(weight int32) bool {
 	return f.in.Route.Mixed || f.observedWeight() != weight
 }
 
-// canaryWeighted holds while the canary has a weight, or the routes disagree
-// about it.
-func canaryWeighted(f *facts) bool { return routesSplit(f) && f.weightIsNot(0) }
+// canaryWeighted holds while the canary has a weight or testers, or the routes
+// disagree about it.
+func canaryWeighted(f *facts) bool {
+	return routesSplit(f) && (f.weightIsNot(0) || f.in.Route.Testers != nil)
+}
 
 func routesSplit(f *facts) bool { return f.in.Route.Split != nil }
 
@@ -59,10 +61,10 @@ func (f *facts) restartHold(d *Decision) {
 	}
 }
 
-// setWeight makes the hold or the bake begin anew: they count from the
-// acknowledgement of this weight.
-func (f *facts) setWeight(weight int32, why string) Decision {
-	d := f.doing(f.phaseReason(), why, SetSplit{weight})
+// setSplit makes the hold or the bake begin anew: they count from the
+// acknowledgement of it.
+func (f *facts) setSplit(to SetSplit, why string) Decision {
+	d := f.doing(f.phaseReason(), why, to)
 	f.restartHold(&d)
 	return d
 }

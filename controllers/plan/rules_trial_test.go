@@ -93,6 +93,17 @@ func trialCases() []ruleCase {
 		works("Paused", "not ready in time, but paused", given(step, begun, specPaused, split(0), canaryReady(0), entered(longAgo)), nil, phase, v1alpha1.ReasonPaused),
 
 		works("SetsWeight", "canary ready", given(step, begun, split(0)), plan.SetSplit{Weight: 10}, phase, progressing, "weight 0 % to 10 %"),
+		works("SetsWeight", "testers beside a weight", given(step, begun, stepsAsk("x-canary")), plan.SetSplit{Weight: 10, Testers: header("x-canary")}, phase, progressing, "weight 10 % to 10 % and testers (header x-canary: 1)"),
+		works("SetsWeight", "testers alone", given(step, begun, split(0), stepsAsk("x-canary"), alone), plan.SetSplit{Testers: header("x-canary")}, phase, progressing, "weight 0 % to 0 % and testers (header x-canary: 1)"),
+		works("SetsWeight", "other testers than before", given(stepAt(1), begun, stepsAsk("x-canary"), testersReach("x-first"), afterTesters("x-first")), plan.SetSplit{Weight: 50, Testers: header("x-canary")}, phase, progressing),
+		works("SetsWeight", "testers of the step before are gone", given(stepAt(1), begun, split(10), testersReach("x-first"), afterTesters("x-first")), plan.SetSplit{Weight: 50}, phase, progressing, "weight 10 % and testers (header x-first: 1) to 50 %"),
+		works("SetsWeight", "testers of the last step, in the promotion", given(promoting, split(50), stepsAsk("x-canary"), testersReach("x-canary")), plan.SetSplit{Weight: 100}, promotion, promotes),
+		works("AwaitsRoute", "testers unacknowledged", given(step, begun, stepsAsk("x-canary"), testersReach("x-canary"), unacknowledged), nil, phase, progressing, "acknowledge weight 10 % and testers (header x-canary: 1)"),
+		works("AwaitsCanary", "testers wait for its pods", given(step, begun, split(0), stepsAsk("x-canary"), alone, canaryReady(0)), nil, phase, progressing),
+		works("StepAcknowledged", "testers", given(step, begun, split(0), stepsAsk("x-canary"), alone, testersReach("x-canary")), nil, phase, progressing, "acknowledged weight 0 % and testers (header x-canary: 1)"),
+		stalls("RouteUnusable", "no room for the rules of testers", given(step, begun, split(0), stepsAsk("x-canary"), alone, func(in *plan.Input) {
+			in.Route.Fault = plan.Fault{Reason: v1alpha1.ReasonServiceUnusable, Message: "it would have 18 rules"}
+		}), nil, phase, v1alpha1.ReasonServiceUnusable, "18 rules"),
 		works("SetsWeight", "canary full", given(promoting, split(50)), plan.SetSplit{Weight: 100}, promotion, promotes),
 		works("SetsWeight", "shifted back in a bake", given(baking, split(0), fullAt(nil)), plan.SetSplit{Weight: 100}, v1alpha1.PhaseBaking, v1alpha1.ReasonBaking),
 		works("LowersWeight", "canary ready, routes have different weights", given(promoting, mixed(100)), plan.SetSplit{}, promotion, promotes),

@@ -150,12 +150,14 @@ func (f *facts) serving() string {
 	switch split := f.in.Route.Split; {
 	case split != nil && f.in.Route.Mixed:
 		return "routes disagree"
+	case split != nil && *split == 0 && f.in.Route.Testers != nil:
+		return fmt.Sprintf("%s 100 %%, %s testers (%s)", stable, candidate, f.in.Route.Testers)
 	case split != nil && *split == 0:
 		return stable + " 100 %"
 	case split != nil && *split == 100:
 		return candidate + " 100 %"
 	case split != nil:
-		return fmt.Sprintf("%s %d %%, %s %d %%", stable, 100-*split, candidate, *split)
+		return fmt.Sprintf("%s %d %%, %s %d %%%s", stable, 100-*split, candidate, *split, withTesters(f.in.Route.Testers))
 	}
 	// Beside the canary the Deployment may have pods of the candidate's: after a
 	// handover, or as it rolls.

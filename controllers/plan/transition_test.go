@@ -21,6 +21,8 @@ func TestOnlyWhatGivesMoreWaitsForItsRecord(t *testing.T) {
 		"a wait in a step":              {given(stepAt(0), acknowledgedAt(&justNow)), "StepHolds", false},
 		"more weight":                   {given(stepAt(0), split(0), acknowledgedAt(nil)), "SetsWeight", false},
 		"less weight":                   {given(stepAt(0), split(50)), "LowersWeight", true},
+		"testers":                       {given(stepAt(0), stepsAsk("x-canary"), acknowledgedAt(nil)), "SetsWeight", false},
+		"testers of nobody":             {given(stepAt(0), testersReach("x-other")), "LowersWeight", true},
 		"the next step":                 {given(stepAt(0)), "StepPassed", false},
 		"the promotion":                 {given(stepAt(1)), "StepsPassed", false},
 		"a rollback":                    {given(stepAt(0), failing), "TriggerFired", true},

@@ -58,13 +58,13 @@ func waitForEndpoints(f *facts) Decision {
 }
 
 func splitAtZero(f *facts) Decision {
-	return f.setWeight(0, fmt.Sprintf("%s: splitting the routes between stable and canary, with weight 0 %% for the canary", f.stage()))
+	return f.setSplit(SetSplit{}, fmt.Sprintf("%s: splitting the routes between stable and canary, with weight 0 %% for the canary", f.stage()))
 }
 
 // splitUnacknowledged keeps pods and weight from growing while the gateway has
 // not acknowledged the routes.
 func splitUnacknowledged(f *facts) bool {
-	return unacknowledged(f) && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight())
+	return unacknowledged(f) && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight() || f.testersWrong())
 }
 
 // gaveUpNarrowing is how often Belay puts the selector back before it gives up.
@@ -226,16 +226,17 @@ func (f *facts) canaryProblem() string {
 	}
 }
 
-func weightWrong(f *facts) bool { return f.weightIsNot(f.targetWeight()) }
+func weightWrong(f *facts) bool { return f.weightIsNot(f.targetWeight()) || f.testersWrong() }
 
 func setTargetWeight(f *facts) Decision {
-	return f.setWeight(f.targetWeight(), fmt.Sprintf("%s: canary ready, weight %d %% to %d %%", f.stage(), f.observedWeight(), f.targetWeight()))
+	to := SetSplit{f.targetWeight(), f.targetTesters()}
+	return f.setSplit(to, fmt.Sprintf("%s: canary ready, weight %d %%%s to %d %%%s", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers), to.Weight, withTesters(to.Testers)))
 }
 
 func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
 
 func noteAcknowledged(f *facts) Decision {
-	what := fmt.Sprintf("the gateway acknowledged weight %d %%", f.stepWeight())
+	what := fmt.Sprintf("the gateway acknowledged weight %d %%%s", f.stepWeight(), withTesters(f.targetTesters()))
 	if f.replicaWeighted() {
 		what = "canary at " + f.stepShare()
 	}

@@ -46,7 +46,7 @@ func (f *facts) deadlineRollsBack() bool {
 // decided holds when the step or bake has all that it waits for. A deadline
 // that passed while the controller was down is then no reason to roll back.
 func (f *facts) decided() bool {
-	if undecided(f) || f.weightIsNot(f.targetWeight()) || !f.in.Route.Acknowledged {
+	if undecided(f) || weightWrong(f) || !f.in.Route.Acknowledged {
 		return false
 	}
 	acknowledged := f.step().AcknowledgedAt != nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -69,7 +70,7 @@ func (r *Reconciler) act(ctx context.Context, d decided, effect plan.Effect) err
 	case plan.NarrowService:
 		return r.router(d.look).Narrow(ctx, d.target, e.Hash)
 	case plan.SetSplit:
-		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight})
+		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight, Testers: e.Testers})
 	case plan.ReleaseRoute:
 		if err := r.router(d.look).Release(ctx, d.target); err != nil || d.recorded.Status.Phase.InRun() {
 			return err
@@ -133,7 +134,7 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	if err != nil {
 		return err
 	}
-	if err := r.keepsApprovals(ctx, run); err != nil {
+	if err := r.keepsSteps(ctx, run); err != nil {
 		return err
 	}
 	err = r.Client.Create(ctx, run, client.FieldOwner(v1alpha1.FieldManager))
@@ -155,13 +156,17 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	return nil
 }
 
-// errNoApproval is what an API server with the RolloutRuns of an older Belay does.
-var errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
+// errNoApproval and errNoMatch are what an API server with the RolloutRuns of an older Belay
+// does.
+var (
+	errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
+	errNoMatch    = errors.New("the API server drops spec.steps[].match of RolloutRuns, so no tester would reach the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
+)
 
-// keepsApprovals asks by a dry-run whether the API server keeps the approvals that the steps of
-// a run need. The run pins what is kept, so it is not created to find out.
-func (r *Reconciler) keepsApprovals(ctx context.Context, run *v1alpha1.RolloutRun) error {
-	needed := func(s v1alpha1.Step) bool { return s.Approval == v1alpha1.ApprovalRequired }
+// keepsSteps asks by a dry-run whether the API server keeps the approvals and matches that the
+// steps of a run need. The run pins what is kept, so it is not created to find out.
+func (r *Reconciler) keepsSteps(ctx context.Context, run *v1alpha1.RolloutRun) error {
+	needed := func(s v1alpha1.Step) bool { return s.Approval == v1alpha1.ApprovalRequired || s.Match != nil }
 	if !slices.ContainsFunc(run.Spec.Steps, needed) {
 		return nil
 	}
@@ -170,9 +175,15 @@ func (r *Reconciler) keepsApprovals(ctx context.Context, run *v1alpha1.RolloutRu
 		// It may be there already.
 		return client.IgnoreAlreadyExists(err)
 	}
-	same := func(a, b v1alpha1.Step) bool { return needed(a) == needed(b) }
-	if !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, same) {
+	asks := func(a, b v1alpha1.Step) bool {
+		return (a.Approval == v1alpha1.ApprovalRequired) == (b.Approval == v1alpha1.ApprovalRequired)
+	}
+	matches := func(a, b v1alpha1.Step) bool { return equality.Semantic.DeepEqual(a.Match, b.Match) }
+	switch {
+	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, asks):
 		return errNoApproval
+	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, matches):
+		return errNoMatch
 	}
 	return nil
 }

@@ -11,13 +11,14 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// TestARunThatLosesItsApprovalsDoesNotGoOn: the API server has the RolloutRuns of an older Belay,
-// and drops steps[].approval. The run pins what is left: nobody would be asked.
-func TestARunThatLosesItsApprovalsDoesNotGoOn(t *testing.T) {
+// TestARunThatLosesPartsOfItsStepsDoesNotGoOn: the API server has the RolloutRuns of an older Belay,
+// and drops steps[].approval and steps[].match. The run pins what is left: nobody would be asked,
+// and no tester would reach the candidate.
+func TestARunThatLosesPartsOfItsStepsDoesNotGoOn(t *testing.T) {
 	older := interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 		if run, ok := o.(*v1alpha1.RolloutRun); ok {
 			for i := range run.Spec.Steps {
-				run.Spec.Steps[i].Approval = ""
+				run.Spec.Steps[i].Approval, run.Spec.Steps[i].Match = "", nil
 			}
 		}
 		return c.Create(ctx, o, opts...)
@@ -33,6 +34,11 @@ func TestARunThatLosesItsApprovalsDoesNotGoOn(t *testing.T) {
 		t.Errorf("%v: a run was made that asks nobody: %+v", err, runs.Items)
 	}
 	w.input.Spec.Steps[0].Approval = v1alpha1.ApprovalNotRequired
+	w.input.Spec.Steps[0].Match = &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Name: "x-canary", Value: "1"}}}
+	if err := r.createRun(t.Context(), w); !errors.Is(err, errNoMatch) {
+		t.Errorf("it says %v, and no tester would reach the candidate", err)
+	}
+	w.input.Spec.Steps[0].Match = nil
 	if err := r.createRun(t.Context(), w); err != nil {
 		t.Errorf("nobody has to be asked, and the run waits: %v", err)
 	}

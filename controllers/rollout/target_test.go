@@ -45,3 +45,30 @@ func TestARolloutWithoutTrafficSharesByPods(t *testing.T) {
 		t.Errorf("the run's own traffic is not taken: %+v", l.target)
 	}
 }
+
+// TestMatchesToComeAreLookedAt: before a run those of all steps, in a step those that are left,
+// and none once nobody needs them: a rollback must not wait for what does not fit.
+func TestMatchesToComeAreLookedAt(t *testing.T) {
+	match := func(name string) *v1alpha1.StepMatch {
+		return &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Name: name, Value: "1"}}}
+	}
+	steps := []v1alpha1.Step{{Match: match("a")}, {}, {Match: match("b")}}
+	for name, c := range map[string]struct {
+		status v1alpha1.RolloutStatus
+		want   string
+	}{
+		"before a run": {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseGating}, "ab"},
+		"in a step":    {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{Index: 1}}, "b"},
+		"rolling back": {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRollingBack, Step: &v1alpha1.StepStatus{}}, ""},
+		"in the bake":  {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseBaking, Step: &v1alpha1.StepStatus{}}, ""},
+		"at rest":      {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable}, ""},
+	} {
+		got := ""
+		for _, m := range matchesToCome(c.status, steps) {
+			got += m.Headers[0].Name
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // Target is the routes of one Rollout, the user's Service, and the pods of the
@@ -36,6 +38,9 @@ type Target struct {
 	// StableHash and CanaryHash are the pod-template-hash of each side's pods;
 	// empty while a side has no ReplicaSet.
 	StableHash, CanaryHash string
+	// Matches are those of the steps to come: Observe says when a route cannot carry one
+	// out.
+	Matches []*v1alpha1.StepMatch
 	// Epoch is written beside every change; the API server refuses one below what
 	// the owner's last write had.
 	Epoch int64
@@ -54,9 +59,13 @@ type Pods struct {
 	Labels map[string]string
 }
 
-// Split is the candidate's share of the requests, in percent.
+// Split says who gets which requests.
 type Split struct {
+	// Canary is the candidate's share of the requests, in percent.
 	Canary int32
+	// Testers are requests that all go to the candidate, whatever its share of the others;
+	// nil for none.
+	Testers *v1alpha1.StepMatch
 }
 
 // Observation is what the routes and Services say now.
@@ -64,8 +73,8 @@ type Observation struct {
 	// Split is nil when every route points at the user's Service, and where there is
 	// none: then the counts below say who answers requests.
 	Split *Split
-	// Mixed means that the routes disagree: some carry another split, or none. Split
-	// is then the first.
+	// Mixed means that the routes disagree: some carry another split, or none, or what
+	// somebody has changed of the rules for testers. Split is then the first.
 	Mixed bool
 	// Epoch is the highest that a write of the owner's has left on a route.
 	Epoch int64
@@ -128,7 +137,9 @@ type Router interface {
 	Observe(ctx context.Context, target Target) (Observation, error)
 	// Point makes the pair of Services, whole: selector, ports, labels.
 	Point(ctx context.Context, target Target) error
-	// Apply gives the canary side its share, and the stable side the rest.
+	// Apply gives the canary side its share and the testers, and the stable side the rest.
+	// Testers that a route cannot tell apart are an ErrUnusable, and nothing of that route
+	// is changed.
 	Apply(ctx context.Context, target Target, split Split) error
 	// Release points the routes back at the user's Service.
 	Release(ctx context.Context, target Target) error

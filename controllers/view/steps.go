@@ -22,6 +22,9 @@ type Step struct {
 	Name string
 	// Weight in percent; -1 for the handover, which has none.
 	Weight int32
+	// Testers says whose requests all go to the candidate in the step, whatever its weight:
+	// "header x-canary: 1"; empty for nobody's.
+	Testers string
 	// Unapproved is set while the step needs an approval that nobody has given.
 	Unapproved bool
 	// Hold is how long the weight stays at least.
@@ -52,7 +55,7 @@ func steps(in Input) []Step {
 	}
 	var out []Step
 	for _, step := range declared {
-		out = append(out, Step{Name: Text(step.Name, 63), Weight: step.Weight, Hold: step.Hold.Duration})
+		out = append(out, Step{Name: Text(step.Name, 63), Weight: step.Weight, Testers: Text(step.Match.String(), 256), Hold: step.Hold.Duration})
 	}
 	full := int32(100)
 	if spec.ReplicaWeighted() {

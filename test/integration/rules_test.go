@@ -89,6 +89,14 @@ var routed = []change{
 	{"spec.slos.1.indicator.destination", map[string]any{"label": "k8s_replicaset_name", "value": "$(replicaSet)", "namespaceLabel": "k8s_namespace_name"}},
 }
 
+// grpcToo has a GRPCRoute beside the HTTPRoute.
+var grpcToo = change{"spec.traffic.routes", []any{map[string]any{"name": "rules"}, map[string]any{"kind": "GRPCRoute", "name": "rules"}}}
+
+// matching is a step's match of one kind of condition.
+func matching(by string) map[string]any {
+	return map[string]any{by: []any{map[string]any{"name": "x-canary", "value": "1"}}}
+}
+
 func phase(p string) change { return change{"status.phase", p} }
 
 func history(runs ...string) change {
@@ -219,6 +227,17 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout"}, "step weights must not decrease", nil, []change{{"spec.steps.1.weight", int64(5)}}},
 	{[]string{"Rollout"}, "a step's weight can be at most 50", []change{{"spec.traffic", nil}}, []change{{"spec.steps.1.weight", int64(51)}}},
 	{[]string{"Rollout"}, "a step of weight 0 would start no pod", []change{{"spec.traffic", nil}, {"spec.steps.0.weight", int64(1)}}, []change{{"spec.steps.0.weight", int64(0)}}},
+	{[]string{"Rollout"}, "a step's match is carried out by a route: name the Service and its routes in traffic, or remove match from the steps", []change{{"spec.steps.1.match", matching("headers")}}, []change{{"spec.traffic", nil}}},
+	{[]string{"Rollout"}, "a GRPCRoute matches headers alone: use match.headers in every step, or name only HTTPRoutes", []change{grpcToo, {"spec.steps.1.match", matching("headers")}}, []change{{"spec.steps.1.match", matching("cookies")}}},
+	{[]string{"Rollout"}, "a GRPCRoute matches headers alone", []change{{"spec.steps.1.match", matching("queryParams")}}, []change{grpcToo}},
+	{[]string{"Rollout", "RolloutRun"}, "a step with match needs a weight below 100: at 100 everybody reaches the candidate", nil, []change{{"spec.steps.0.match", matching("headers")}, {"spec.steps.0.weight", int64(100)}}},
+	{[]string{"Rollout", "RolloutRun"}, "match.cookies is itself a match of the header Cookie: remove that header from match.headers", nil, []change{{"spec.steps.0.match", map[string]any{
+		"cookies": []any{map[string]any{"name": "a", "value": "b"}}, "headers": []any{map[string]any{"name": "COOKIE", "value": "a=b"}}}}}},
+	{[]string{"Rollout"}, "spec.steps[0].match: Invalid value: 0: spec.steps[0].match in body should have at least 1 properties", nil, []change{{"spec.steps.0.match", map[string]any{}}}},
+	{[]string{"Rollout"}, `spec.steps[0].match.headers[1]: Duplicate value`, nil, []change{{"spec.steps.0.match", map[string]any{"headers": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "a", "value": "c"}}}}}},
+	{[]string{"Rollout"}, "spec.steps[0].match.cookies: Too many: 2: must have at most 1 item", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "b", "value": "c"}}}}}},
+	{[]string{"Rollout"}, "spec.steps[0].match.cookies[0].value: Invalid value", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b; c=d"}}}}}},
+	{[]string{"Rollout"}, `spec.steps[0].match.headers[0].type: Unsupported value: "Prefix": supported values: "Exact", "RegularExpression"`, nil, []change{{"spec.steps.0.match", map[string]any{"headers": []any{map[string]any{"type": "Prefix", "name": "a", "value": "b"}}}}}},
 	{[]string{"Rollout"}, "spec.traffic.service: Required value", nil, []change{{"spec.traffic", map[string]any{"directCallers": "Stable"}}}},
 	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
 	{[]string{"Rollout"}, `rejectBy: Unsupported value: "Digest": supported values: "Template", "Image"`, []change{{"spec.rejectBy", "Image"}}, []change{{"spec.rejectBy", "Digest"}}},

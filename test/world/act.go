@@ -38,12 +38,12 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 		if w.network.routeGone {
 			return errRefused
 		}
-		return w.onRoute(v, func() { w.setRoute(&e.Weight, status.Epoch) })
+		return w.onRoute(v, func() { w.setRoute(distribution{&e.Weight, e.Testers}, status.Epoch) })
 	case plan.ReleaseRoute:
 		if w.network.routeGone {
 			return nil
 		}
-		return w.onRoute(v, func() { w.setRoute(nil, status.Epoch) })
+		return w.onRoute(v, func() { w.setRoute(distribution{}, status.Epoch) })
 	case plan.ScaleCanary, plan.RemoveCanary, plan.RemoveLeftover, plan.FenceCanary, plan.TakeBack:
 		return w.actOnCanary(effect, v, status)
 	default:

@@ -30,6 +30,10 @@ var edits = []kind{
 	{name: "edit-route-to-the-service", place: acting, spares: ownSilence, at: isSplit, strike: writesRoute(nil)},
 	{name: "edit-route-to-the-canary", place: acting, spares: ownSilence, at: isSplit, strike: writesRoute(weightOf(100))},
 	{name: "edit-route-to-stable", place: acting, spares: ownSilence, at: isSplit, strike: writesRoute(weightOf(0))},
+	{name: "edit-route-to-other-testers", place: acting, spares: ownSilence, at: hasTesters, strike: foreign(func(w *World) {
+		w.routeEditedAt = w.at
+		w.setRoute(distribution{weightOf(0), header("x-other")}, 0)
+	})},
 	{name: "edit-service-selector", place: acting, spares: ownSilence, at: isNarrowed, strike: foreign((*World).stripSelector)},
 	{name: "edit-pair-selectors", place: acting, spares: ownSilence, at: hasPair, strike: foreign(func(w *World) { w.point(pair{everything, everything}) })},
 	{name: "edit-canary-to-zero", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.editCanary(func(s *set) { s.size = 0 }) })},
@@ -133,7 +137,7 @@ func bypassUndone(s Story) Story {
 func writesRoute(split *int32) func(*World, late) error {
 	return foreign(func(w *World) {
 		w.routeEditedAt = w.at
-		w.setRoute(split, 0)
+		w.setRoute(distribution{split: split}, 0)
 	})
 }
 
@@ -157,6 +161,8 @@ func hasRuns(w Write) bool { return len(w.before.history.runs) > 0 }
 func hasPair(w Write) bool { return w.before.network.declared != pair{} }
 
 func isSplit(w Write) bool { return w.before.network.split != nil }
+
+func hasTesters(w Write) bool { return w.before.network.testers != nil }
 
 func isNarrowed(w Write) bool { return w.before.network.narrowed != "" }
 
@@ -235,7 +241,7 @@ func (w *World) deleteRoute() {
 	w.later(2*time.Minute, func(w *World) {
 		w.network.routeGone = false
 		w.excuse(reaction)
-		w.setRoute(nil, 0)
+		w.setRoute(distribution{}, 0)
 		w.network.routeEpoch = 0
 	})
 }

@@ -10,13 +10,12 @@ import (
 // does: it reads a gateway's counters, which name the Service that a request was sent to. In a
 // handover the user's Service counts for the candidate.
 func (w *World) countedByService(status *v1alpha1.RolloutStatus, judged time.Time) (reason, message string) {
-	sent := func(split *int32) bool { return split != nil && *split > 0 }
 	_, canary := v1alpha1.PairNames("shop")
 	n := &w.network
-	sends := sent(n.split)
+	sends := n.sends()
 	if !n.acknowledged(judged) {
 		for _, may := range n.inFlight {
-			sends = sends || sent(may)
+			sends = sends || may.sends()
 		}
 	}
 	switch {

@@ -2,6 +2,10 @@ package world
 
 import (
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // pair is what the two generated Services select; empty while there is none.
@@ -10,6 +14,22 @@ type pair struct{ stable, canary string }
 // everything in the place of a hash is a Service whose selector has none, formerStable
 // the first edition's, which selects by labels of Belay's.
 const everything, formerStable = "*", "former-stable"
+
+// distribution is what a route says: the canary's weight, nil when the route names the user's
+// Service, and whose requests all go to the canary.
+type distribution struct {
+	split   *int32
+	testers *v1alpha1.StepMatch
+}
+
+func (d distribution) same(o distribution) bool {
+	return (d.split == nil) == (o.split == nil) && (d.split == nil || *d.split == *o.split) && equality.Semantic.DeepEqual(d.testers, o.testers)
+}
+
+// sends reports whether anybody reaches the canary by the route.
+func (d distribution) sends() bool {
+	return d.split != nil && (*d.split > 0 || d.testers != nil)
+}
 
 // network is the Services, the route, and the gateway that follows them later.
 type network struct {
@@ -25,10 +45,9 @@ type network struct {
 	narrowsAt      time.Time
 	serviceVersion int
 
-	// split is the route's; nil when it names the user's Service. Until
-	// acknowledgedAt the gateway may follow any of inFlight.
-	split          *int32
-	inFlight       []*int32
+	// distribution is the route's. Until acknowledgedAt the gateway may follow any of inFlight.
+	distribution
+	inFlight       []distribution
 	acknowledgedAt time.Time
 	routeVersion   int
 	// routeGone and serviceGone are while the user's objects are missing.
@@ -82,26 +101,24 @@ func (c *cluster) behindService() int32 {
 
 // setRoute writes the route. The gateway follows some time later; a silent one
 // only when it is back.
-func (w *World) setRoute(split *int32, epoch int64) {
+func (w *World) setRoute(to distribution, epoch int64) {
 	n := &w.network
 	n.routeEpoch = max(n.routeEpoch, epoch)
 	n.routeVersion++
-	if same(split, n.split) {
+	if to.same(n.distribution) {
 		return
 	}
 	if w.gatewayBehind {
 		// It has followed the write before this one, and reports no more.
-		n.inFlight = []*int32{n.split}
+		n.inFlight = []distribution{n.distribution}
 	}
-	n.split = split
-	n.inFlight = append(n.inFlight, split)
+	n.distribution = to
+	n.inFlight = append(n.inFlight, to)
 	n.acknowledgedAt = w.at.Add(w.delay(0.02, 4) + w.gatewaySlow)
 	if w.gatewaySilent || w.gatewayBehind {
 		n.acknowledgedAt = w.at.Add(2 * limitTime)
 	}
 }
-
-func same(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // point makes the pair of Services; their endpoints follow.
 func (w *World) point(p pair) {

@@ -324,7 +324,7 @@ func (v view) weights(out *plan.Route) {
 	}
 	if n.split != nil {
 		weight := *n.split
-		out.Split = &weight
+		out.Split, out.Testers = &weight, n.testers
 	}
 }
 

@@ -146,7 +146,7 @@ func (w *World) stripSelector() {
 // overwriteRoute is somebody's apply of the route as it was before the run.
 func (w *World) overwriteRoute() {
 	w.excuse(reaction)
-	w.setRoute(nil, 0)
+	w.setRoute(distribution{}, 0)
 }
 
 // loseStable makes all pods of the stable version unready for a while.

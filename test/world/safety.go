@@ -1,7 +1,10 @@
 package world
 
 import (
+	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
@@ -22,8 +25,10 @@ type safety struct {
 	disturbedUntil time.Time
 	// fromZero is until when a held Deployment may run a set that is not stable's.
 	fromZero time.Time
-	// permitted is the largest weight that the candidate may have.
+	// permitted is the largest weight that the candidate may have, and testers those of the
+	// step and of the one before, whose rules go with the next write.
 	permitted int32
+	testers   []*v1alpha1.StepMatch
 	lastShare time.Time
 	failedAt  time.Time
 	// routeEditedAt is when somebody else last wrote the route.
@@ -76,8 +81,9 @@ func (w *World) disturbed() bool {
 // judge looks at the whole world at one instant.
 func (w *World) judge() {
 	w.judgeService()
-	for _, split := range w.network.inFlight {
-		w.judgeSplit(split)
+	for _, may := range w.network.inFlight {
+		w.judgeSplit(may)
+		w.judgeTesters(may)
 	}
 	w.judgeReaction()
 	w.judgePods()
@@ -103,10 +109,11 @@ func (w *World) judgeService() {
 // judgeSplit: whichever of the splits in flight the gateway follows, it reaches a
 // ready pod, as long as there is one anywhere; and the candidate has no more than
 // its step allows.
-func (w *World) judgeSplit(split *int32) {
+func (w *World) judgeSplit(may distribution) {
 	if w.network.routeGone {
 		return
 	}
+	split := may.split
 	now := w.network.pairNow(w.at)
 	if split == nil {
 		if w.behindService() == 0 && w.endpoints("") > 0 && !w.excused() {
@@ -114,13 +121,13 @@ func (w *World) judgeSplit(split *int32) {
 		}
 		return
 	}
-	if *split > 0 {
+	if may.sends() {
 		w.lastShare = w.at
 	}
 	if w.endpoints("") == 0 || w.excused() {
 		return
 	}
-	if w.unheard && !same(split, w.network.split) && (w.disturbed() || w.mayBeDown) {
+	if w.unheard && !may.same(w.network.distribution) && (w.disturbed() || w.mayBeDown) {
 		// What Belay has written since, and the gateway does not follow, helps nobody.
 		return
 	}
@@ -138,6 +145,22 @@ func (w *World) judgeSplit(split *int32) {
 	}
 }
 
+// judgeTesters: nobody is sent to the candidate as a tester whom no step names, and none to a
+// candidate without pods.
+func (w *World) judgeTesters(may distribution) {
+	unheard := w.unheard && !may.same(w.network.distribution) && (w.disturbed() || w.mayBeDown)
+	if may.testers == nil || w.network.routeGone || w.excused() || unheard {
+		return
+	}
+	named := slices.ContainsFunc(w.testers, func(m *v1alpha1.StepMatch) bool { return equality.Semantic.DeepEqual(m, may.testers) })
+	if !named {
+		w.broken("testers (%s) reach the candidate, whom neither the step names nor the one before", may.testers)
+	}
+	if w.endpoints("") > 0 && w.side(w.network.pairNow(w.at).canary) == 0 {
+		w.broken("testers (%s) go to a canary without endpoints", may.testers)
+	}
+}
+
 // judgeReaction: a trigger that fires takes the requests away at once, however
 // silent the gateway and however sick the pods are.
 func (w *World) judgeReaction() {
@@ -145,8 +168,8 @@ func (w *World) judgeReaction() {
 	if w.failing == "" || w.failing != status.Run || w.at.Sub(w.failedAt) < reaction || w.excused() {
 		return
 	}
-	if split := w.network.split; split != nil && *split > 0 && (status.Phase.Armed() || status.Phase == v1alpha1.PhaseRollingBack) && w.side(w.network.declared.stable) > 0 {
-		w.broken("%d %% still go to the candidate %s after a trigger fired", *split, w.at.Sub(w.failedAt))
+	if w.network.sends() && (status.Phase.Armed() || status.Phase == v1alpha1.PhaseRollingBack) && w.side(w.network.declared.stable) > 0 {
+		w.broken("%d %% and testers (%s) still go to the candidate %s after a trigger fired", *w.network.split, w.network.testers, w.at.Sub(w.failedAt))
 	}
 }
 
@@ -229,7 +252,8 @@ func (w *World) judgeHandOver(s *set, e plan.HandOver) {
 		return
 	}
 	// No look could see what was written between it and the handover.
-	for _, split := range w.network.inFlight {
+	for _, may := range w.network.inFlight {
+		split := may.split
 		narrowed := split == nil && w.network.narrowedAt(w.at) == s.hash
 		if !narrowed && (split == nil || *split != 100) && !w.at.Equal(w.routeEditedAt) {
 			w.broken("the owner changes while stable pods take requests")
@@ -252,14 +276,17 @@ func (w *World) judgeRecord(in plan.Input, d plan.Decision) {
 	was, is := in.Status.Phase, d.Status.Phase
 	switch is {
 	case v1alpha1.PhaseStepping:
-		w.permitted = 0
+		w.permitted, w.testers = 0, nil
 		if s := d.Status.Step; s != nil && int(s.Index) < len(in.Spec.Steps) {
 			w.permitted = in.Spec.Steps[s.Index].Weight
+			for _, step := range in.Spec.Steps[max(0, s.Index-1) : s.Index+1] {
+				w.testers = append(w.testers, step.Match)
+			}
 		}
 	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
 		w.permitted = 100
 	case v1alpha1.PhaseStable, v1alpha1.PhaseRolledBack, v1alpha1.PhaseGating:
-		w.permitted = 0
+		w.permitted, w.testers = 0, nil
 	}
 	if p := d.Status.Promotion; is == v1alpha1.PhaseHandingOver && p != nil && d.Status.Candidate != nil {
 		w.judgeTakeOver(in, was, p.Mode, d.Status.Candidate.Revision)

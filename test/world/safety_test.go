@@ -15,7 +15,7 @@ import (
 // judge that stays silent then proves nothing anywhere else.
 func TestTheWorldSeesHarm(t *testing.T) {
 	canary := func(w *World) *set { return w.canary(w.rollout.status.Run) }
-	weight := func(n int32) func(*World) { return func(w *World) { w.setRoute(&n, 0) } }
+	weight := func(n int32) func(*World) { return func(w *World) { w.setRoute(distribution{split: &n}, 0) } }
 	killStable := func(w *World) {
 		for i := range w.pods {
 			if p := &w.pods[i]; p.template == first {
@@ -44,6 +44,7 @@ func TestTheWorldSeesHarm(t *testing.T) {
 		{"the stable Service pointed at nobody", true, atStep(0), func(w *World) { w.network.declared.stable, w.network.selectsAt = "nobody", w.at }, "go to a stable side without endpoints"},
 		{"the user's Service narrowed to nobody", true, held, func(w *World) { w.network.narrowed, w.network.narrowsAt = "nobody", w.at }, "selects no ready pod"},
 		{"the Service left narrowed", false, guarded, func(w *World) { w.narrow("hash-"+first, "") }, "the Service is narrowed"},
+		{"testers whom no step names", true, atStep(0), func(w *World) { n := int32(0); w.setRoute(distribution{&n, header("x-other")}, 0) }, "testers (header x-other: 1) reach the candidate"},
 		{"a split left over", false, guarded, weight(0), "the route is split"},
 		{"an unjudged version rolled out", true, held, func(w *World) { w.specWrite(func() { w.deployment.paused = false }) }, "which nobody judged or let through"},
 		{"an unjudged version unpaused", true, held, func(w *World) { w.judgeUnpause(second) }, "unpaused at"},

@@ -191,7 +191,7 @@ func (w *World) becomeFormer(phase v1alpha1.Phase, size, weight int32) *v1alpha1
 	n := &w.network
 	n.before = pair{formerStable, "former-canary"}
 	n.declared = n.before
-	n.split, n.inFlight = &weight, []*int32{&weight}
+	n.split, n.inFlight = &weight, []distribution{{split: &weight}}
 	w.permitted = 100
 	at := metav1.NewTime(w.at)
 	serving, tried := revision(first), revision(second)
@@ -224,7 +224,7 @@ func (w *World) becomeFormerBake() {
 	w.becomeFormerPromotion()
 	n := &w.network
 	none := int32(0)
-	n.split, n.inFlight = &none, []*int32{&none}
+	n.split, n.inFlight = &none, []distribution{{split: &none}}
 	w.rollout.status.Phase = v1alpha1.PhaseBaking
 	for i := range w.sets {
 		if s := &w.sets[i]; w.own(s) {

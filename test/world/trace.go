@@ -42,6 +42,9 @@ func (w *World) portrait() string {
 	split := "-"
 	if n.split != nil {
 		split = fmt.Sprint(*n.split)
+		if n.testers != nil {
+			split += " and testers"
+		}
 	}
 	var sets []string
 	for _, s := range w.byAge() {

@@ -151,7 +151,7 @@ func newWorld(seed uint64, setup func(*World), script ...event) *World {
 		cluster: &cluster{
 			at: start, born: 1,
 			deployment: deployment{uid: 1, version: 1, generation: 1, observed: 1, declared: first, replicas: 4, history: 10},
-			network:    network{inFlight: []*int32{nil}},
+			network:    network{inFlight: []distribution{{}}},
 			rollout:    rollout{version: 1, status: &v1alpha1.RolloutStatus{ObservedGeneration: -1}},
 		},
 		steadyFor: 15 * time.Second,
@@ -315,7 +315,7 @@ func (w *World) tick() {
 		w.unheard = false
 	}
 	if n.acknowledged(w.at) {
-		n.inFlight = []*int32{n.split}
+		n.inFlight = []distribution{n.distribution}
 	}
 	w.timers = slices.DeleteFunc(w.timers, func(t time.Time) bool { return !t.After(w.at) })
 	for i := 0; i < len(w.coming); i++ {

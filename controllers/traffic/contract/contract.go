@@ -4,10 +4,12 @@ package contract
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 )
 
@@ -72,6 +74,7 @@ var clauses = []clause{
 	{"a side without a hash has no endpoints", every, (*suite).emptySide, nil},
 	{"the pair is whole after Point", pairs, (*suite).pairWhole, (*suite).noPair},
 	{"a share is read back as it was written", shares, (*suite).sharesReadBack, (*suite).sharesRefused},
+	{"testers are read back as they were written, and leave with the share", shares, (*suite).testersReadBack, (*suite).testersRefused},
 	{"a share is acknowledged by who serves it", shares, (*suite).acknowledged, (*suite).nobodyAcknowledges},
 	{"a repeated write writes nothing", shares, (*suite).repeatsAreFree, (*suite).nothingIsWritten},
 	{"a released route is as before", shares, (*suite).released, (*suite).nothingIsWritten},
@@ -182,6 +185,40 @@ func (s *suite) sharesReadBack() {
 		if o.Split == nil || o.Split.Canary != share || o.Mixed || o.Epoch != s.target.Epoch || !o.Marked || o.Manager != "" {
 			s.t.Errorf("observed %+v (split %+v) after %d %% in epoch %d", o, o.Split, share, s.target.Epoch)
 		}
+	}
+}
+
+var testers = &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Type: v1alpha1.MatchExact, Name: "x-canary", Value: "1"}}}
+
+func (s *suite) testersReadBack() {
+	other := &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Type: v1alpha1.MatchRegularExpression, Name: "x-canary", Value: ".+"}}}
+	s.point()
+	for _, split := range []traffic.Split{{Testers: testers}, {Testers: other}, {Canary: 10, Testers: other}, {Canary: 10}, {Testers: testers}} {
+		write := func() { s.must("apply", s.router.Apply(s.t.Context(), s.target, split)) }
+		if n := s.writes(write); n != 1 {
+			s.t.Errorf("%+v took %d writes, want one", split, n)
+		}
+		if n := s.writes(write); n != 0 {
+			s.t.Errorf("%+v again made %d writes", split, n)
+		}
+		o := s.observe()
+		if o.Split == nil || o.Split.Canary != split.Canary || !reflect.DeepEqual(o.Split.Testers, split.Testers) || o.Mixed || o.Acknowledged {
+			s.t.Errorf("observed %+v (split %+v) after %+v", o, o.Split, split)
+		}
+		s.world.Follow()
+		if o := s.observe(); !o.Acknowledged {
+			s.t.Errorf("%+v is not acknowledged: %s", split, o.Unacknowledged)
+		}
+	}
+	s.release()
+	if o := s.observe(); o.Split != nil || o.Mixed || o.Marked {
+		s.t.Errorf("observed %+v after the release", o)
+	}
+}
+
+func (s *suite) testersRefused() {
+	if err := s.router.Apply(s.t.Context(), s.target, traffic.Split{Testers: testers}); !errors.Is(err, traffic.ErrUnsupported) {
+		s.t.Errorf("applying testers says %v, want that it is not supported", err)
 	}
 }
 

@@ -21,9 +21,11 @@ type originals []original
 
 func save(r rule, refs []reference) original { return original{Rule: digest(r), BackendRefs: refs} }
 
-func digest(r rule) string {
+func digest(r rule) string { return digestOf(r.matcher()) }
+
+func digestOf(part map[string]any) string {
 	// A rule was decoded from JSON, so it can be encoded.
-	raw, err := json.Marshal(r.matcher())
+	raw, err := json.Marshal(part)
 	if err != nil {
 		return ""
 	}

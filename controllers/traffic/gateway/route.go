@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,13 +60,16 @@ func IsRoute(o client.Object) bool {
 
 // route is a route that was read, and its parts for one Rollout.
 type route struct {
-	ref       traffic.Route
-	object    *unstructured.Unstructured
-	rules     []rule
-	originals originals
-	owner     string
-	parents   []gatewayv1.ParentReference
-	status    []gatewayv1.RouteParentStatus
+	ref    traffic.Route
+	object *unstructured.Unstructured
+	// rules are the user's; added those that Belay has put among them for the owner's testers,
+	// as noted.
+	rules, added []rule
+	noted        testers
+	originals    originals
+	owner        string
+	parents      []gatewayv1.ParentReference
+	status       []gatewayv1.RouteParentStatus
 }
 
 func (r *Router) route(ctx context.Context, t traffic.Target, ref traffic.Route) (*route, error) {
@@ -75,9 +79,11 @@ func (r *Router) route(ctx context.Context, t traffic.Target, ref traffic.Route)
 	}
 	spec, _ := object.Object["spec"].(map[string]any)
 	out := &route{
-		ref: ref, object: object, owner: t.Owner, rules: rulesOf(spec),
+		ref: ref, object: object, owner: t.Owner,
 		originals: decodeOriginals(object.GetAnnotations()[v1alpha1.AnnotationOriginal+t.Owner]),
+		noted:     decodeTesters(object.GetAnnotations()[v1alpha1.AnnotationTesters+t.Owner]),
 	}
+	out.rules, out.added = parted(rulesOf(spec), namesOf(t), t.Owner, out.noted)
 	var common gatewayv1.CommonRouteSpec
 	var status gatewayv1.RouteStatus
 	if err := decodePart(map[string]any{"parentRefs": spec["parentRefs"]}, &common); err != nil {
@@ -141,9 +147,16 @@ func (r *route) ports(n names) []int32 {
 	return out
 }
 
-// faults are errors for the rules that cannot be split.
-func (r *route) faults(n names) []error {
+// faults are errors for the rules that cannot be split, or not carry out the matches of the
+// steps to come.
+func (r *route) faults(n names, matches []*v1alpha1.StepMatch) []error {
 	var out []error
+	for _, match := range matches {
+		if _, refused := r.additions(n, match); len(refused) > 0 {
+			out = append(out, fmt.Errorf("%s: %w", r.ref, errors.Join(refused...)))
+			break
+		}
+	}
 	assigned := r.originals.assign(r.rules, n)
 	for i, one := range r.rules {
 		original := n.unshared(one, assigned[i])
@@ -161,7 +174,7 @@ func (r *route) faults(n names) []error {
 // fields that Belay owns for no other Rollout.
 func (r *route) marked(manager string) bool {
 	annotations := r.object.GetAnnotations()
-	return marks(annotations, v1alpha1.AnnotationFence+r.owner, v1alpha1.AnnotationOriginal+r.owner) ||
+	return marks(annotations, v1alpha1.AnnotationFence+r.owner, v1alpha1.AnnotationOriginal+r.owner, v1alpha1.AnnotationTesters+r.owner) ||
 		owned(r.object, manager) && !r.inUseByOthers()
 }
 

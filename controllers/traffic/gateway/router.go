@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -64,6 +65,8 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 	n := namesOf(t)
 	var shares []ruleShare
 	var waiting []string
+	matches := []*v1alpha1.StepMatch{}
+	mixed, added := false, false
 	for _, ref := range t.Routes {
 		one, err := r.route(ctx, t, ref)
 		if errors.Is(err, traffic.ErrNotFound) || errors.Is(err, traffic.ErrUnusable) {
@@ -81,7 +84,9 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 			continue
 		}
 		usable, shares = append(usable, one), append(shares, said...)
-		unusable = append(unusable, one.faults(n)...)
+		unusable = append(unusable, one.faults(n, t.Matches)...)
+		match, differs := one.inForce(n)
+		matches, mixed, added = append(matches, match), mixed || differs, added || len(one.added) > 0
 		if missing := one.unacknowledged(); missing != "" {
 			waiting = append(waiting, missing)
 		}
@@ -90,6 +95,17 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 		}
 	}
 	o.Split, o.Mixed = agree(shares)
+	if o.Split == nil && added {
+		// Testers reach the candidate although nobody else does.
+		o.Split, o.Mixed = &traffic.Split{}, true
+	}
+	for _, match := range matches {
+		mixed = mixed || !equality.Semantic.DeepEqual(match, matches[0])
+	}
+	if o.Split != nil && len(matches) > 0 {
+		o.Split.Testers = matches[0]
+	}
+	o.Mixed = o.Mixed || mixed
 	o.Acknowledged, o.Unacknowledged = len(waiting) == 0, strings.Join(waiting, "; ")
 	return usable, unusable, nil
 }
@@ -104,19 +120,28 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, ref traffic.Route,
 	if err != nil {
 		return err
 	}
-	changes, kept, refused := share(one.rules, namesOf(t), split, one.originals)
+	n := namesOf(t)
+	added, faults := one.additions(n, split.Testers)
+	if len(faults) > 0 {
+		return fmt.Errorf("%s: %w", ref, errors.Join(faults...))
+	}
+	changes, kept, refused := share(one.rules, n, split, one.originals)
 	if refused != nil {
 		refused = fmt.Errorf("%s: %w", ref, refused)
 	}
-	if len(changes) == 0 {
+	if len(changes) == 0 && len(one.added) == 0 {
 		return refused
 	}
 	encoded, err := kept.encode()
 	if err != nil {
 		return err
 	}
-	operations := append(operationsOf(changes, one.rules), annotate(one.object.GetAnnotations(),
-		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t))...)
+	notes, err := one.notes(split.Testers, added)
+	if err != nil {
+		return err
+	}
+	operations := slices.Concat(one.rewrite(changes, added), annotate(one.object.GetAnnotations(),
+		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t)), notes)
 	return errors.Join(r.write(ctx, one.object, one.resource(), operations), refused)
 }
 
@@ -142,13 +167,14 @@ func (r *Router) release(ctx context.Context, t traffic.Target, ref traffic.Rout
 	if err != nil {
 		return err
 	}
-	if restored := operationsOf(restore(one.rules, namesOf(t), one.originals), one.rules); len(restored) > 0 {
-		restored = append(restored, annotate(one.object.GetAnnotations(), fenceOf(t))...)
+	if restored := one.rewrite(restore(one.rules, namesOf(t), one.originals), nil); len(restored) > 0 {
+		restored = slices.Concat(restored, annotate(one.object.GetAnnotations(), fenceOf(t)),
+			unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationTesters+t.Owner))
 		if err := r.write(ctx, one.object, one.resource(), restored); err != nil {
 			return err
 		}
 	}
-	given := unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationFence+t.Owner, v1alpha1.AnnotationOriginal+t.Owner)
+	given := unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationFence+t.Owner, v1alpha1.AnnotationOriginal+t.Owner, v1alpha1.AnnotationTesters+t.Owner)
 	if !one.inUseByOthers() {
 		given = slices.Concat(given, disown(one.object, r.manager))
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // backendServer answers with its name; its address fits worldBuilder.service.
@@ -108,6 +110,32 @@ func TestMatches(t *testing.T) {
 	} {
 		if got := ask(front, 1, tc.path, "X-Canary", tc.header); got[tc.want] != 1 {
 			t.Errorf("%s: got %v, want %s", tc.sentence, got, tc.want)
+		}
+	}
+}
+
+// TestTestersMatch: what a step's match becomes in a rule.
+func TestTestersMatch(t *testing.T) {
+	a, b := backendServer(t, "a"), backendServer(t, "b")
+	expression, parameter := gatewayv1.HeaderMatchRegularExpression, gatewayv1.QueryParamMatchRegularExpression
+	cookie, query := weighted("b", 1), weighted("b", 1)
+	cookie.Matches = []gatewayv1.HTTPRouteMatch{{Headers: []gatewayv1.HTTPHeaderMatch{{Type: &expression, Name: "Cookie", Value: `^(.*;\s*)?beta=1\+1(\s*;.*)?$`}}}}
+	query.Matches = []gatewayv1.HTTPRouteMatch{{QueryParams: []gatewayv1.HTTPQueryParamMatch{{Name: "preview", Value: "1"}, {Type: &parameter, Name: "team", Value: "a|b"}}}}
+	front := load(t, newWorld().service("a", a).service("b", b).route("testers", cookie, query, weighted("a", 1)))
+	for _, tc := range []struct{ path, cookie, want string }{
+		{"/", "", "200 a"},
+		{"/", "beta=1+1", "200 b"},
+		{"/", "x=y; beta=1+1; z=1", "200 b"},
+		{"/", "beta=1+12", "200 a"},
+		{"/", "notbeta=1+1", "200 a"},
+		{"/", "beta=11", "200 a"},
+		{"/?preview=1&team=b", "", "200 b"},
+		{"/?preview=1&team=bc", "", "200 a"},
+		{"/?preview=1", "", "200 a"},
+		{"/?team=a", "", "200 a"},
+	} {
+		if got := ask(front, 1, tc.path, "Cookie", tc.cookie); got[tc.want] != 1 {
+			t.Errorf("%s with cookie %q: got %v, want %s", tc.path, tc.cookie, got, tc.want)
 		}
 	}
 }

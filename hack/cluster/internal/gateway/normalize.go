@@ -81,12 +81,21 @@ func httpMatch(m gatewayv1.HTTPRouteMatch) match {
 	if out.rank.headers = len(headers); len(headers) > 0 {
 		out.caddy["header_regexp"] = headers
 	}
-	query := map[string][]string{}
+	out.rank.query = len(m.QueryParams)
+	query, patterns := map[string][]string{}, map[string]any{}
 	for _, q := range m.QueryParams {
+		if q.Type != nil && *q.Type == gatewayv1.QueryParamMatchRegularExpression {
+			// Caddy's query matcher has no expressions.
+			patterns["{http.request.uri.query."+string(q.Name)+"}"] = valuePattern(true, q.Value)
+			continue
+		}
 		query[string(q.Name)] = []string{q.Value}
 	}
-	if out.rank.query = len(query); len(query) > 0 {
+	if len(query) > 0 {
 		out.caddy["query"] = query
+	}
+	if len(patterns) > 0 {
+		out.caddy["vars_regexp"] = patterns
 	}
 	return out
 }
