@@ -28,8 +28,12 @@ const Name = "shop"
 // else.
 const soon = 60 * time.Second
 
-// poll is how often a wait looks.
-const poll = 30 * time.Millisecond
+// Poll is how often a wait looks. Many stories wait beside each other, and each look is several
+// requests: more of them would only take the API server's time from those that are waited for.
+const Poll = 100 * time.Millisecond
+
+// watch is how often something that must not change is looked at.
+const watch = 30 * time.Millisecond
 
 // World is one application in a namespace of its own.
 type World struct {
@@ -108,13 +112,13 @@ func (w *World) Must(err error) {
 // Eventually waits for a condition; what says in words which.
 func (w *World) Eventually(what string, holds func(Gomega)) {
 	w.T.Helper()
-	NewWithT(w.T).Eventually(holds).WithTimeout(soon).WithPolling(poll).Should(Succeed(), func() string { return what + "\n" + w.String() })
+	NewWithT(w.T).Eventually(holds).WithTimeout(soon).WithPolling(Poll).Should(Succeed(), func() string { return what + "\n" + w.String() })
 }
 
 // Stays holds a condition against what the controllers do for so long.
 func (w *World) Stays(what string, during time.Duration, holds func(Gomega)) {
 	w.T.Helper()
-	NewWithT(w.T).Consistently(holds).WithTimeout(during).WithPolling(poll).Should(Succeed(), func() string { return what + "\n" + w.String() })
+	NewWithT(w.T).Consistently(holds).WithTimeout(during).WithPolling(watch).Should(Succeed(), func() string { return what + "\n" + w.String() })
 }
 
 // Deployment as it is now.

@@ -4,11 +4,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/test/handover/cluster"
 )
 
 // TestKilledAgainAndAgain: no process of the controller lives to see what became of
@@ -44,7 +44,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 				r := s.rollout()
 				g.Expect(r.Status.History).NotTo(BeEmpty())
 				g.Expect(r.Status.Phase).To(BeElementOf(v1alpha1.PhaseStable, v1alpha1.PhaseRolledBack))
-			}).WithTimeout(2*soon).WithPolling(30*time.Millisecond).Should(Succeed(), s.String)
+			}).WithTimeout(2*soon).WithPolling(cluster.Poll).Should(Succeed(), s.String)
 			s.onWrite(nil)
 			if s.belay.wire.dead.Load() {
 				s.restart()

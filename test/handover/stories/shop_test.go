@@ -144,7 +144,7 @@ func (s *shop) String() string {
 // Eventually shows the Rollout too when a wait fails.
 func (s *shop) Eventually(what string, holds func(Gomega)) {
 	s.T.Helper()
-	NewWithT(s.T).Eventually(holds).WithTimeout(soon).WithPolling(30*time.Millisecond).Should(Succeed(), func() string { return what + "\n" + s.String() })
+	NewWithT(s.T).Eventually(holds).WithTimeout(soon).WithPolling(cluster.Poll).Should(Succeed(), func() string { return what + "\n" + s.String() })
 }
 
 // verdict decides what the analysis loop says from now on.
@@ -172,7 +172,7 @@ func (s *shop) judging() {
 	go func() {
 		defer close(done)
 		said := ""
-		wait.UntilWithContext(ctx, func(ctx context.Context) { s.judge(ctx, &said) }, 25*time.Millisecond)
+		wait.UntilWithContext(ctx, func(ctx context.Context) { s.judge(ctx, &said) }, cluster.Poll)
 	}()
 }
 
