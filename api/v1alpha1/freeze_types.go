@@ -28,7 +28,7 @@ type Freeze struct {
 
 	// spec is when it holds, what, and why.
 	// +required
-	Spec FreezeSpec `json:"spec"`
+	Spec FreezeSpec `json:"spec,omitzero"`
 
 	// status is what Belay sees of it. Belay sets it.
 	// +optional
@@ -58,7 +58,7 @@ type ClusterFreeze struct {
 
 	// spec is where and when it holds, what, and why.
 	// +required
-	Spec ClusterFreezeSpec `json:"spec"`
+	Spec ClusterFreezeSpec `json:"spec,omitzero"`
 
 	// status is what Belay sees of it. Belay sets it.
 	// +optional

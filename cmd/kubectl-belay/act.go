@@ -151,6 +151,31 @@ func (t target) unnamed(at terminal, r *v1alpha1.Rollout, reason string) error {
 	}
 }
 
+// flags are those by which a person names what they have looked at, where a command needs that.
+func (o order) flags(cmd *cobra.Command) *target {
+	at := &target{}
+	switch {
+	case o.action.OfStep():
+		cmd.Flags().Int32Var(&at.step, "step", 0, "the step that you have looked at, counted from 1; needed, and refused when another one is in progress")
+		cmd.Flags().StringVar(&at.revision, "revision", "", "the candidate that you have looked at; refused when it is another one")
+	case o.action == v1alpha1.ActionOverrideFreeze:
+		cmd.Flags().StringVar(&at.revision, "revision", "", "the candidate that you have looked at; needed, and refused when it is another one")
+	}
+	return at
+}
+
+// misses says what is missing of them, or that the Rollout is not where the person means.
+func (o order) misses(at *target, t terminal, r *v1alpha1.Rollout, command, reason string) error {
+	switch {
+	case o.action.OfStep():
+		return at.misses(t, r, command)
+	case o.action == v1alpha1.ActionOverrideFreeze:
+		return at.unnamed(t, r, reason)
+	default:
+		return nil
+	}
+}
+
 // acting lets a command take a NAME, --reason and --timeout, and do something about the
 // Rollout of that name.
 func (a *app) acting(cmd *cobra.Command, reason string, timeout time.Duration, wait string, do func(context.Context, *session, *v1alpha1.Rollout, given) error) *cobra.Command {
@@ -177,14 +202,7 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 	if o.within == 0 {
 		o.within = 2 * time.Minute
 	}
-	var at target
-	if o.action.OfStep() {
-		cmd.Flags().Int32Var(&at.step, "step", 0, "the step that you have looked at, counted from 1; needed, and refused when another one is in progress")
-		cmd.Flags().StringVar(&at.revision, "revision", "", "the candidate that you have looked at; refused when it is another one")
-	}
-	if o.action == v1alpha1.ActionOverrideFreeze {
-		cmd.Flags().StringVar(&at.revision, "revision", "", "the candidate that you have looked at; needed, and refused when it is another one")
-	}
+	at := o.flags(cmd)
 	return a.acting(cmd, reason, o.within, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
 		if why := o.useless(rollout); why != "" {
 			if push := s.unseenBy(ctx, rollout); push != "" {
@@ -192,15 +210,8 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 			}
 			return exit{exitNo, why}
 		}
-		if o.action.OfStep() {
-			if err := at.misses(a.pasted(), rollout, cmd.Name()); err != nil {
-				return err
-			}
-		}
-		if o.action == v1alpha1.ActionOverrideFreeze {
-			if err := at.unnamed(a.pasted(), rollout, g.reason); err != nil {
-				return err
-			}
+		if err := o.misses(at, a.pasted(), rollout, cmd.Name(), g.reason); err != nil {
+			return err
 		}
 		if o.owned != nil {
 			if deployment, err := s.deployment(ctx, rollout); err == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
 	// The image has no zoneinfo.
 	_ "time/tzdata"
 

@@ -106,10 +106,12 @@ func (f *facts) notOpen(ofRollout bool) *Gate {
 		return &Gate{Name: GateGuard, Outcome: Unknown, Reason: v1alpha1.ReasonGuardUnproven, Message: "the guard has not been checked yet"}
 	}
 	for _, g := range f.in.Gates {
-		if g.Outcome == Open || g.Name.ofRollout() != ofRollout || g.Name == GateFreeze && f.closedFreeze() == nil {
+		if g.Name == GateFreeze && f.closedFreeze() == nil {
 			continue
 		}
-		return &g
+		if g.Outcome != Open && g.Name.ofRollout() == ofRollout {
+			return &g
+		}
 	}
 	return nil
 }

@@ -91,8 +91,12 @@ func TestFreeze(t *testing.T) {
 	})
 	s.freeze("again", time.Hour)
 	s.held(v1alpha1.PhaseStepping, "again")
-	s.verdict(inStep(v1alpha1.VerdictFail))
-	s.rolledBack(2)
+	s.verdict(always(v1alpha1.VerdictFail))
+	s.until("rolled back in a freeze", func(g Gomega, r *v1alpha1.Rollout) {
+		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseRolledBack))
+		g.Expect(r.Status.Stable.Image).To(Equal(image("v2")))
+		g.Expect(r.Status.IsRejected(r.Status.Candidate.Revision)).NotTo(BeNil())
+	})
 	s.Served()
 }
 
