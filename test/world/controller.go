@@ -27,6 +27,10 @@ type late struct {
 
 // reconcile is the controller's loop: observe, decide, record, act.
 func (w *World) reconcile() {
+	if w.at.Before(w.awayUntil) {
+		w.wake = w.awayUntil
+		return
+	}
 	w.looks++
 	w.lookedAt, w.crashed = w.at, false
 	w.wake = w.at.Add(limitTime)
@@ -129,11 +133,14 @@ func (w *World) crash() {
 	w.wake = w.at.Add(Lease)
 }
 
-// away lets no controller look for a while.
+// away lets no controller look for a while. What happens meanwhile to pods and routes has no
+// answer, whatever a controller would do.
 func away(d time.Duration) func(*World) {
 	return func(w *World) {
 		w.crashed = true
-		w.wake = w.at.Add(d)
+		w.awayUntil = w.at.Add(d)
+		w.wake = w.awayUntil
+		w.excuse(d + reaction)
 	}
 }
 

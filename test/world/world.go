@@ -95,7 +95,9 @@ type World struct {
 	looks    int
 	lookedAt time.Time
 	crashed  bool
-	late     *late
+	// awayUntil is until when no controller looks at all.
+	awayUntil time.Time
+	late      *late
 	// striking are the disturbances of the write in progress.
 	striking []*kind
 	decided  late
