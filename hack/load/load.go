@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -41,6 +42,8 @@ type Generator struct {
 	URL, Host string
 	// Rate in requests per second.
 	Rate int
+	// Header is sent with each request.
+	Header http.Header
 	// Coupons makes customers come with a coupon, from when it is set.
 	Coupons atomic.Bool
 
@@ -89,6 +92,7 @@ func (g *Generator) once(client *http.Client) Result {
 		return r
 	}
 	request.Host = g.Host
+	maps.Copy(request.Header, g.Header)
 	if g.Coupons.Load() {
 		request.Header.Set("X-Shop-Coupon", "SPRING")
 	}

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"net/http"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -10,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/hack/load"
 )
 
 // The longest journeys come first, so that none of them runs alone at the end of those that run beside each other.
@@ -175,16 +178,32 @@ var _ = Describe("A release", SpecPriority(1), func() {
 		j.evidenceOf(ctx, entry)
 	}, Serial, NodeTimeout(journeyLimit))
 
-	It("can be aborted by annotation, and tried again", func(ctx context.Context) {
-		j := begin(ctx, "abort")
+	It("reaches testers first, can be aborted by annotation then, and tried again", func(ctx context.Context) {
+		j := begin(ctx, "abort", "  - {name: canary, weight: 10, hold: 15s}",
+			"  - {name: testers, weight: 0, match: {headers: [{name: x-canary, value: \"1\"}]}, hold: 8s}\n  - {name: canary, weight: 20, hold: 6s}")
+		testers := &load.Generator{URL: set.Addresses.Gateway, Host: j.Host(), Rate: 40, Header: http.Header{"X-Canary": {"1"}}}
+		testers.Start(context.WithoutCancel(ctx))
+		DeferCleanup(testers.Stop)
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		j.atFirstWeight(ctx)
+		j.until(ctx, "let testers in", func(r *v1alpha1.Rollout) bool {
+			return r.Status.Phase == v1alpha1.PhaseStepping && r.Status.Step != nil && r.Status.Step.Index == 0 && r.Status.Step.AcknowledgedAt != nil
+		})
+		By("seeing testers, and nobody else, get the candidate")
+		since := time.Now()
+		Eventually(func(g Gomega) {
+			tested, others := load.Count(testers.Since(since)), load.Count(j.load.Since(since))
+			g.Expect(tested.Sent).To(BeNumerically(">", 20))
+			g.Expect(tested.By).To(And(HaveLen(1), HaveKey("v2")))
+			g.Expect(others.By).To(And(HaveLen(1), HaveKey("v1")))
+		}).WithContext(ctx).Should(Succeed())
 		Expect(j.Act(ctx, v1alpha1.ActionAbort, "1", "the phones are ringing")).To(Succeed())
 		entry, err := j.Finished(ctx, images["v2"])
 		Expect(err).NotTo(HaveOccurred())
 		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
 		Expect(entry.Message).To(ContainSubstring("the phones are ringing"))
 		j.onlyServed(ctx, "v1")
+		after := load.Count(testers.Since(time.Now().Add(-time.Second)))
+		Expect(after.By).To(And(HaveLen(1), HaveKey("v1")), "testers are taken back too")
 		Expect(j.evidenceOf(ctx, entry).Status.Decisions).To(ContainElement(
 			And(HaveField("Rule", "AbortRequested"), HaveField("Actor", Not(BeEmpty())))))
 		j.until(ctx, "end the rollback", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseRolledBack })
@@ -194,5 +213,7 @@ var _ = Describe("A release", SpecPriority(1), func() {
 		})
 		j.onlyServed(ctx, "v2")
 		j.noneFailed("")
+		testers.Stop()
+		Expect(load.Count(testers.Since(time.Time{})).Failed).To(BeZero(), "requests no tester may lose")
 	}, NodeTimeout(journeyLimit))
 })
