@@ -105,8 +105,8 @@ var planBugs = []bug{
 	{
 		name: "weight-beyond-the-step-stays", breaks: served,
 		file:   "controllers/plan/lost.go",
-		old:    "(f.in.Route.Mixed || f.observedWeight() > f.targetWeight())",
-		is:     "f.in.Route.Mixed",
+		old:    "high := f.in.Route.Mixed || f.observedWeight() > f.targetWeight() || ",
+		is:     "high := f.in.Route.Mixed || ",
 		checks: []check{stage("step1-done"), rules},
 	},
 	{
@@ -189,8 +189,8 @@ var planBugs = []bug{
 	{
 		name: "failing-record-stops-a-rollback", breaks: independent,
 		file:   "controllers/plan/transition.go",
-		old:    "return d.Weight != nil && d.Weight.To < d.Weight.From",
-		is:     "return d.Weight != nil && d.Weight.To > d.Weight.From",
+		old:    "return takesTesters || d.Weight != nil && d.Weight.To < d.Weight.From",
+		is:     "return takesTesters || d.Weight != nil && d.Weight.To > d.Weight.From",
 		checks: []check{rules},
 	},
 	{

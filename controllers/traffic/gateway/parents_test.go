@@ -63,6 +63,7 @@ func TestAMeshAndAGatewayAsParents(t *testing.T) {
 	g.Expect(w.Router().Point(ctx, w.Target())).To(Succeed())
 	g.Expect(w.Router().Apply(ctx, w.Target(), traffic.Split{Canary: 20})).To(Succeed())
 	route := gatewaytest.Get(w, "shop", &gatewayv1.HTTPRoute{})
+	//nolint:contextcheck // observed takes the test's own
 	report := func(entries ...gatewayv1.RouteParentStatus) traffic.Observation {
 		t.Helper()
 		route.Status.Parents = entries
