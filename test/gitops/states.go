@@ -92,7 +92,7 @@ func ofRollout(r *v1alpha1.Rollout) Health {
 		return Progressing
 	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionStalled):
 		return Failed
-	case waits != nil && (waits.Reason == v1alpha1.ReasonPaused || waits.Reason == v1alpha1.ReasonAwaitingApproval):
+	case waits != nil && (waits.Reason == v1alpha1.ReasonPaused || waits.Reason == v1alpha1.ReasonAwaitingApproval || waits.Reason == v1alpha1.ReasonFrozen):
 		return Suspended
 	case s.Phase == v1alpha1.PhaseStable && s.Candidate == nil && waits == nil:
 		return Healthy
@@ -103,7 +103,7 @@ func ofRollout(r *v1alpha1.Rollout) Health {
 
 // Others are the states of the kinds besides Rollout.
 func Others() []State {
-	return slices.Concat(runStates(), guardrailStates(), sourceStates(), []State{{
+	return slices.Concat(runStates(), guardrailStates(), sourceStates(), freezeStates(), []State{{
 		Name: "CheckEndpoint", Object: object(&v1alpha1.CheckEndpoint{ObjectMeta: named("scan")}, "CheckEndpoint"), Want: Healthy, Plain: Healthy,
 	}})
 }
@@ -152,6 +152,22 @@ func guardrailState(name string, want Health, conditions []metav1.Condition, obs
 		{Name: "Guardrail " + name, Object: object(&v1alpha1.Guardrail{ObjectMeta: named("shop"), Status: status}, "Guardrail"), Want: want, Plain: spoken},
 		{Name: "ClusterGuardrail " + name, Object: object(&v1alpha1.ClusterGuardrail{ObjectMeta: named("all"), Status: status}, "ClusterGuardrail"), Want: want, Plain: spoken},
 	}
+}
+
+// freezeStates are those of both kinds of freezes.
+func freezeStates() (all []State) {
+	add := func(name string, want Health, observed int64, conditions []metav1.Condition) {
+		status, spoken := v1alpha1.FreezeStatus{Conditions: conditions, ObservedGeneration: observed}, plainOf(conditions, observed)
+		all = append(all,
+			State{Name: "Freeze " + name, Object: object(&v1alpha1.Freeze{ObjectMeta: named("quiet"), Status: status}, "Freeze"), Want: want, Plain: spoken},
+			State{Name: "ClusterFreeze " + name, Object: object(&v1alpha1.ClusterFreeze{ObjectMeta: named("quiet"), Status: status}, "ClusterFreeze"), Want: want, Plain: spoken})
+	}
+	read := ready(metav1.ConditionTrue, v1alpha1.ReasonFrozen)
+	add("new", Progressing, -1, nil)
+	add("changed", Progressing, generation-1, read)
+	add("read", Healthy, generation, read)
+	add("unreadable", Failed, generation, ready(metav1.ConditionFalse, v1alpha1.ReasonInvalid))
+	return all
 }
 
 func sourceStates() (all []State) {
