@@ -175,6 +175,9 @@ func (s *schema) explain(err *field.Error, given any) (wrong, write string) {
 	if wrong, write := s.unit(err.Field, name, given); wrong != "" && err.Type != field.ErrorTypeRequired {
 		return wrong, write
 	}
+	if strings.Contains(detail, "have at least 1 properties") {
+		return name + " is empty", "at least one of " + strings.Join(s.at(parts(err.Field)).fields(), ", ") + ", or leave it out"
+	}
 	switch err.Type {
 	case field.ErrorTypeRequired:
 		write = name + ": …"
