@@ -15,6 +15,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/jsonpatch"
 	"belay.dev/belay/controllers/plan"
+	"belay.dev/belay/controllers/runs"
 	"belay.dev/belay/controllers/workload"
 )
 
@@ -273,7 +274,7 @@ func (r *Reconciler) takeBack(ctx context.Context, d decided, name string) error
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.deployment), live); err != nil {
 		return fmt.Errorf("read the Deployment: %w", err)
 	}
-	if run.DeletionTimestamp != nil {
+	if run.DeletionTimestamp != nil && !runs.Kept(run) {
 		return fmt.Errorf("run %s is being deleted: ReplicaSet %s is not given back to it", run.Name, name)
 	}
 	if run.UID != d.run.UID || !workload.Paused(live) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -71,6 +72,13 @@ func Finalizers(run *v1alpha1.RolloutRun) []string {
 	default:
 		return run.Finalizers
 	}
+}
+
+// Kept reports whether a run that is being deleted keeps its ReplicaSet until it has ended: it has
+// Belay's finalizer, and no collector is to orphan or delete what belongs to it.
+func Kept(run *v1alpha1.RolloutRun) bool {
+	collected := slices.Contains(run.Finalizers, metav1.FinalizerOrphanDependents) || slices.Contains(run.Finalizers, metav1.FinalizerDeleteDependents)
+	return slices.Contains(run.Finalizers, v1alpha1.RunFinalizer) && !collected
 }
 
 // mislabelled are the labels to change, by key; nil for one to remove.

@@ -43,6 +43,16 @@ func TestFinalizers(t *testing.T) {
 		if !slices.Equal(run.Finalizers, c.has) {
 			t.Errorf("%s: changes the run: %v", name, run.Finalizers)
 		}
+		if kept := slices.Contains(c.has, own); Kept(run) != kept {
+			t.Errorf("%s: kept %t", name, !kept)
+		}
+		for _, collector := range []string{metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents} {
+			collected := run.DeepCopy()
+			collected.Finalizers = append(collected.Finalizers, collector)
+			if Kept(collected) {
+				t.Errorf("%s: kept, and %s", name, collector)
+			}
+		}
 		if Marked(run) != slices.Equal(c.has, c.want) {
 			t.Errorf("%s: marked %t", name, Marked(run))
 		}

@@ -320,7 +320,7 @@ func (p person) eventually(code int, word string, args ...string) {
 func TestDoctorOfARollout(t *testing.T) {
 	s := open(t)
 	me := personIn(t, s.namespace, "oncall@example.com", "system:masters")
-	me.expect(me.says("doctor", "shop"), 0, "Nothing is wrong.", "You may give: abort, pause, resume, promote, skip, approve, retry, rollback, bypass.")
+	me.expect(me.says("doctor", "shop"), 0, "Nothing is wrong.", "You may give: abort, pause, resume, promote, skip, approve, retry, override-freeze, rollback, bypass.")
 	bind(t, admin, "doctor-viewer", "belay-view")
 	viewer := personIn(t, s.namespace, "doctor-viewer")
 	allowed(t, admin, "doctor-viewer", "list", v1alpha1.GroupVersion.Group, "rollouts")

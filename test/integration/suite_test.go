@@ -76,6 +76,8 @@ func startServer(keys string) (*envtest.Environment, *rest.Config, client.Client
 	}
 	server := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, Scheme: scheme, ControlPlaneStartTimeout: time.Minute}
 	server.ControlPlane.GetAPIServer().CertDir = keys
+	// envtest's own range has 254 addresses, and each application here takes three.
+	server.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
 	to, err := server.Start()
 	if err != nil {
 		return nil, nil, nil, err
