@@ -91,6 +91,7 @@ type FreezeSpec struct {
 
 	// expires is when it holds nothing any more, whatever its windows say.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self > timestamp('2000-01-01T00:00:00Z')",message="expires must be a date and time, such as 2026-11-30T08:00:00Z"
 	Expires *metav1.Time `json:"expires,omitempty"`
 
 	// rolloutSelector selects Rollouts by label; empty selects all.
