@@ -91,7 +91,10 @@ type FreezeSpec struct {
 
 	// expires is when it holds nothing any more, whatever its windows say.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self > timestamp('2000-01-01T00:00:00Z')",message="expires must be a date and time, such as 2026-11-30T08:00:00Z"
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$`
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	Expires *metav1.Time `json:"expires,omitempty"`
 
 	// rolloutSelector selects Rollouts by label; empty selects all.
@@ -114,10 +117,18 @@ type FreezeSpec struct {
 type FreezeWindow struct {
 	// from is when a single window begins.
 	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$`
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	From *metav1.Time `json:"from,omitempty"`
 
 	// until is when a single window ends.
 	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$`
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	Until *metav1.Time `json:"until,omitempty"`
 
 	// recurrence is when windows begin, as an RRULE of RFC 5545 (section 3.3.10) with FREQ

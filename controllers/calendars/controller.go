@@ -130,7 +130,7 @@ func (r *Reconciler) count(ctx context.Context, s subject, namespace string) (in
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	builder := ctrl.NewControllerManagedBy(mgr).Named("freeze")
 	for _, kind := range freezes.Kinds() {
-		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), kind, &handler.EnqueueRequestForObject{}, r.Every))
+		builder = builder.WatchesRawSource(wake.Patiently(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), kind, &handler.EnqueueRequestForObject{}, r.Every), freezes.Patience))
 	}
 	return builder.Complete(r)
 }

@@ -65,6 +65,8 @@ type Reconciler struct {
 	// about the Rollout.
 	Stop func(error)
 
+	// freezes reads them without waiting, where a manager runs the loop.
+	freezes client.Reader
 	inputs  inputs
 	written written
 }
@@ -151,6 +153,7 @@ func wakeUp(times ...time.Duration) time.Duration {
 // indexes and by labels (package wake).
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	c := r.Client
+	r.freezes = freezes.Synced(mgr.GetCache())
 	builder := ctrl.NewControllerManagedBy(mgr).
 		Named("rollout").
 		Watches(&v1alpha1.Rollout{}, wake.Self()).
@@ -167,7 +170,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
 	for _, freeze := range freezes.Kinds() {
-		builder = builder.WatchesRawSource(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), freeze, wake.RolloutsOfFreeze(c), r.Watchdog))
+		builder = builder.WatchesRawSource(wake.Patiently(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), freeze, wake.RolloutsOfFreeze(c), r.Watchdog), freezes.Patience))
 	}
 	for _, route := range r.Routes {
 		kind := route.GetObjectKind().GroupVersionKind().Kind

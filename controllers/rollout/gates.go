@@ -1,10 +1,12 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -40,7 +42,7 @@ func (r *Reconciler) observeGates(ctx context.Context, l *look) error {
 	}
 	l.guardrails = bound[:min(len(bound), guardrails.MaxPinned)]
 	l.input.Gates = append(l.input.Gates, claim, guardrailsGate(blocked))
-	if held := freezes.Bind(ctx, r.Client, l.rollout, l.input.Now); held.Reason != "" {
+	if held := freezes.Bind(ctx, cmp.Or[client.Reader](r.freezes, r.Client), l.rollout, l.input.Now); held.Reason != "" {
 		l.input.Gates = append(l.input.Gates, freezeGate(held))
 	}
 	asks := slices.ContainsFunc(bound, guardrails.HasPreflight)

@@ -24,6 +24,28 @@ func Optional(c cache.Cache, mapper meta.RESTMapper, object client.Object, event
 	return &optional{kind: object.GetObjectKind().GroupVersionKind(), mapper: mapper, watch: source.Kind(c, object, events), every: every}
 }
 
+// Patiently is a source of Optional's that a controller waits for no longer than this at its start:
+// where nothing that takes requests back needs the kind, a list that never comes must not keep
+// the controller from starting.
+func Patiently(o source.SyncingSource, patience time.Duration) source.SyncingSource {
+	return &patient{o, patience}
+}
+
+type patient struct {
+	source.SyncingSource
+	patience time.Duration
+}
+
+// WaitForSync has no error but that of ctx.
+func (p *patient) WaitForSync(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, p.patience)
+	defer cancel()
+	if err := p.SyncingSource.WaitForSync(short); err != nil && ctx.Err() == nil {
+		log.FromContext(ctx).Error(err, "the API server gives no list of a kind: going on without it", "source", fmt.Sprint(p.SyncingSource))
+	}
+	return ctx.Err()
+}
+
 type optional struct {
 	kind   schema.GroupVersionKind
 	mapper meta.RESTMapper

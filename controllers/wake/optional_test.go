@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
 var grpcRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "GRPCRoute"}
@@ -84,4 +85,24 @@ func TestAKindThatIsInstalled(t *testing.T) {
 	g.Expect(o.Start(t.Context(), nil)).To(Succeed())
 	g.Expect(w.started).To(BeClosed())
 	g.Expect(o.WaitForSync(t.Context())).To(MatchError(errNeverSynced))
+}
+
+// stuck is a source whose cache never has read its kind.
+type stuck struct{ source.SyncingSource }
+
+func (stuck) WaitForSync(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestAControllerStartsWithoutAListThatNeverComes, but not once it is told to stop.
+func TestAControllerStartsWithoutAListThatNeverComes(t *testing.T) {
+	if err := Patiently(stuck{}, time.Millisecond).WaitForSync(t.Context()); err != nil {
+		t.Errorf("it does not start: %v", err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := Patiently(stuck{}, time.Hour).WaitForSync(stopped); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop, it says %v", err)
+	}
 }

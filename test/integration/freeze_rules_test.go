@@ -21,7 +21,6 @@ func init() {
 	ruleCases = append(ruleCases,
 		ruleCase{freezeKinds, "set from and until, or recurrence with start, duration and timeZone", nil, []change{{"spec.windows.0.until", nil}}},
 		ruleCase{freezeKinds, "recurrence needs start, duration and timeZone, and from and until go without them", nil, []change{{"spec.windows.1.timeZone", nil}}},
-		ruleCase{freezeKinds, "expires must be a date and time, such as 2026-11-30T08:00:00Z", nil, []change{{"spec.expires", "1999-01-01T00:00:00Z"}}},
 		ruleCase{freezeKinds, "until must be after from", nil, []change{{"spec.windows.0.until", "2026-11-26T00:00:00Z"}}},
 		ruleCase{freezeKinds, "recurrence must be an RRULE that begins with FREQ=DAILY, WEEKLY, MONTHLY or YEARLY, such as FREQ=WEEKLY;BYDAY=FR", nil, []change{{"spec.windows.1.recurrence", "FREQ=SECONDLY"}}},
 		ruleCase{freezeKinds, "recurrence has no end of its own: remove COUNT and UNTIL, and set spec.expires", nil, []change{{"spec.windows.1.recurrence", "FREQ=DAILY;UNTIL=20270101"}}},
@@ -49,6 +48,8 @@ func TestFreezesSayWhomToAsk(t *testing.T) {
 		// kind could be read again.
 		"expires, written small":   {change{"spec.expires", "2026-11-27t00:00:00z"}, "spec.expires"},
 		"expires, with a fraction": {change{"spec.expires", "2026-11-27T00:00:00x5Z"}, "spec.expires"},
+		"expires, a leap second":   {change{"spec.expires", "2026-12-31T23:59:60Z"}, "spec.expires"},
+		"expires, no such day":     {change{"spec.expires", "2026-02-30T00:00:00Z"}, "spec.expires"},
 		"expires, far off":         {change{"spec.expires", "2026-11-27T00:00:00+25:00"}, "spec.expires"},
 		"from, written small":      {change{"spec.windows.0.from", "2026-11-26t00:00:00z"}, "spec.windows[0]"},
 		"until, written small":     {change{"spec.windows.0.until", "2026-11-30t08:00:00z"}, "spec.windows[0]"},
