@@ -78,6 +78,7 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 		}
 		o.Marked = o.Marked || one.marked(r.manager)
 		o.Epoch = max(o.Epoch, one.fence())
+		added = added || len(one.added) > 0
 		said := sharesOf(one.rules, n, one.originals)
 		if len(said) == 0 {
 			unusable = append(unusable, fmt.Errorf("%w: %s has no backendRef to Service %q: add one, or remove the route from spec.traffic.routes", traffic.ErrNotRouted, ref, t.Service))
@@ -86,7 +87,7 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 		usable, shares = append(usable, one), append(shares, said...)
 		unusable = append(unusable, one.faults(n, t.Matches)...)
 		match, differs := one.inForce(n)
-		matches, mixed, added = append(matches, match), mixed || differs, added || len(one.added) > 0
+		matches, mixed = append(matches, match), mixed || differs
 		if missing := one.unacknowledged(); missing != "" {
 			waiting = append(waiting, missing)
 		}

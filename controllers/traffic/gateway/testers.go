@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,6 +133,10 @@ func (r *route) additions(n names, match *v1alpha1.StepMatch) (out []addition, r
 			continue
 		}
 		copied["backendRefs"], copied["name"] = refs, ownName(r.owner, len(out))
+		if same := r.userHas(copied); same >= 0 {
+			refused = append(refused, fmt.Errorf("%w: rule %d is already what the step's match would add for rule %d: remove it from the route, or remove match from the step", traffic.ErrUnusable, same, i))
+			continue
+		}
 		out = append(out, addition{i, copied})
 	}
 	if tried && len(out) == 0 && len(refused) == 0 {
@@ -141,6 +146,15 @@ func (r *route) additions(n names, match *v1alpha1.StepMatch) (out []addition, r
 		refused = append(refused, fmt.Errorf("%w: %s", traffic.ErrUnusable, fault))
 	}
 	return out, refused
+}
+
+// userHas is the index of a user's rule without a name that is otherwise this one; -1 for none.
+// If Belay's were removed, that rule could not be told from it.
+func (r *route) userHas(added rule) int {
+	return slices.IndexFunc(r.rules, func(one rule) bool {
+		name, _ := one["name"].(string)
+		return name == "" && one.nameless() == added.nameless()
+	})
 }
 
 // canaryReferences are the references to the user's Service, to the canary instead; none when
