@@ -18,8 +18,9 @@ import (
 // While testers reach the candidate, each rule that refers to the user's Service has a copy
 // in front of it, whose matches also ask for the testers' and whose backendRefs are the
 // canary's. Gateway API prefers of two rules with the same path and method the one with more
-// header matches, then with more query parameters, then the first: so the copy gets just what
-// its rule would have got of the testers' requests.
+// header matches, then with more query parameters, then the first: so the copy gets what its
+// rule would have got of the testers' requests, and may get what another rule of the same path
+// took by fewer conditions.
 
 // The limits of Gateway API.
 const (
