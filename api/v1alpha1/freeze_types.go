@@ -95,6 +95,7 @@ type FreezeSpec struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:XValidation:rule="self > timestamp('2000-01-01T00:00:00Z')",message="expires must be a date and time after 2000 with seconds and zone, such as 2026-11-30T08:00:00Z"
 	Expires *metav1.Time `json:"expires,omitempty"`
 
 	// rolloutSelector selects Rollouts by label; empty selects all.
@@ -121,6 +122,7 @@ type FreezeWindow struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:XValidation:rule="self > timestamp('2000-01-01T00:00:00Z')",message="from must be a date and time after 2000 with seconds and zone, such as 2026-11-30T08:00:00Z"
 	From *metav1.Time `json:"from,omitempty"`
 
 	// until is when a single window ends.
@@ -129,6 +131,7 @@ type FreezeWindow struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:XValidation:rule="self > timestamp('2000-01-01T00:00:00Z')",message="until must be a date and time after 2000 with seconds and zone, such as 2026-11-30T08:00:00Z"
 	Until *metav1.Time `json:"until,omitempty"`
 
 	// recurrence is when windows begin, as an RRULE of RFC 5545 (section 3.3.10) with FREQ
