@@ -131,7 +131,7 @@ func (s *survivor) loseDefinitions(t *testing.T) {
 		for _, o := range definitions {
 			g.Eventually(func() bool {
 				return apierrors.IsNotFound(s.admin.Get(t.Context(), client.ObjectKeyFromObject(o), o))
-			}).WithTimeout(time.Minute).Should(BeTrue(), "%s is deleted: the API server tries that again with growing pauses", o.GetName())
+			}).WithTimeout(4*time.Minute).Should(BeTrue(), "%s is deleted: the API server tries that again with growing pauses", o.GetName())
 		}
 		answered(40)
 	})
