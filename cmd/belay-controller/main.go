@@ -26,6 +26,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/calendars"
 	"belay.dev/belay/controllers/checks"
+	"belay.dev/belay/controllers/freezes"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/indicators"
 	"belay.dev/belay/controllers/judge"
@@ -176,17 +177,21 @@ func addReconcilers(mgr ctrl.Manager, o options, stop func(error)) error {
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the guard reconciler: %w", err)
 	}
+	frozen, err := freezes.NewCache(mgr, cacheOptions(o.namespaces).DefaultNamespaces)
+	if err != nil {
+		return err
+	}
 	tracked := rollout.TrackWrites(mgr.GetClient())
 	rollouts := &rollout.Reconciler{
 		Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: replicas.New(mgr.GetClient()),
-		Guard: guard, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
+		Guard: guard, Freezes: frozen, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
 		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, SteadyFor: o.steadyFor, Workers: o.workers, Stop: stop,
 	}
 	if err := rollouts.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the Rollout reconciler: %w", err)
 	}
-	frozen := &calendars.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Every: time.Minute}
-	if err := frozen.SetupWithManager(mgr); err != nil {
+	calendar := &calendars.Reconciler{Client: mgr.GetClient(), Freezes: frozen, Clock: clock.RealClock{}, Every: time.Minute}
+	if err := calendar.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the reconciler of freezes: %w", err)
 	}
 	if err := addJanitors(mgr); err != nil {

@@ -4,6 +4,7 @@
 package calendars
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -26,7 +28,10 @@ import (
 // Reconciler sets the status of Freezes and ClusterFreezes.
 type Reconciler struct {
 	Client client.Client
-	Clock  clock.PassiveClock
+	// Freezes is a cache of freezes alone, which freezes.NewCache makes. Without a manager they
+	// are read by Client.
+	Freezes cache.Cache
+	Clock   clock.PassiveClock
 	// Every is how often the Rollouts are counted, and for how long it is not noticed that the
 	// kinds were installed.
 	Every time.Duration
@@ -42,14 +47,15 @@ type subject struct {
 
 // of reads a Freeze, or one of no namespace, a ClusterFreeze.
 func (r *Reconciler) of(ctx context.Context, req reconcile.Request) (subject, error) {
+	c := cmp.Or[client.Reader](r.Freezes, r.Client)
 	if req.Namespace == "" {
 		f := &v1alpha1.ClusterFreeze{}
-		err := r.Client.Get(ctx, req.NamespacedName, f)
+		err := c.Get(ctx, req.NamespacedName, f)
 		next := f.DeepCopy()
 		return subject{f, next, f.Spec.FreezeSpec, &next.Status, f}, err
 	}
 	f := &v1alpha1.Freeze{}
-	err := r.Client.Get(ctx, req.NamespacedName, f)
+	err := c.Get(ctx, req.NamespacedName, f)
 	next := f.DeepCopy()
 	return subject{f, next, f.Spec, &next.Status, nil}, err
 }
@@ -130,7 +136,7 @@ func (r *Reconciler) count(ctx context.Context, s subject, namespace string) (in
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	builder := ctrl.NewControllerManagedBy(mgr).Named("freeze")
 	for _, kind := range freezes.Kinds() {
-		builder = builder.WatchesRawSource(wake.Patiently(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), kind, &handler.EnqueueRequestForObject{}, r.Every), freezes.Patience))
+		builder = builder.WatchesRawSource(wake.Patiently(wake.Optional(r.Freezes, mgr.GetRESTMapper(), kind, &handler.EnqueueRequestForObject{}, r.Every), freezes.Patience))
 	}
 	return builder.Complete(r)
 }

@@ -3,48 +3,62 @@ package freezes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Synced returns a reader of freezes and namespaces that never waits: a kind that the cache has
-// not read yet is an error. The cache itself would wait until it has, for ever where the API
-// server refuses the list or an object of it cannot be decoded, and no rollback waits for that.
-func Synced(c cache.Cache) client.Reader { return synced{c} }
+// NewCache returns a cache of freezes alone, which the manager starts; of these namespaces, or of
+// all when none is given. In the manager's own cache a kind whose list never comes, because the
+// API server refuses it or an object of it cannot be decoded, would keep every controller from
+// starting.
+func NewCache(mgr ctrl.Manager, namespaces map[string]cache.Config) (cache.Cache, error) {
+	c, err := cache.New(mgr.GetConfig(), cache.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(),
+		DefaultNamespaces: namespaces, DefaultTransform: cache.TransformStripManagedFields()})
+	if err != nil {
+		return nil, fmt.Errorf("set up the cache of freezes: %w", err)
+	}
+	return c, mgr.Add(c)
+}
 
 // Patience is how long a controller waits at its start for the freezes to be read.
 const Patience = 10 * time.Second
 
-type synced struct{ cache.Cache }
+// Synced returns a reader of freezes, and of namespaces from another cache, that never waits: a
+// kind that has not been read yet is an error. A cache itself would wait until it has, for ever
+// where the list never comes, and no rollback waits for that.
+func Synced(freezes, namespaces cache.Cache) client.Reader { return synced{freezes, namespaces} }
 
-// List implements client.Reader.
+type synced struct{ freezes, namespaces cache.Cache }
+
+// List implements client.Reader, for freezes.
 func (s synced) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	var kind client.Object = &v1alpha1.Freeze{}
 	if _, cluster := list.(*v1alpha1.ClusterFreezeList); cluster {
 		kind = &v1alpha1.ClusterFreeze{}
 	}
-	if err := s.read(ctx, kind); err != nil {
+	if err := hasRead(ctx, s.freezes, kind); err != nil {
 		return err
 	}
-	return s.Cache.List(ctx, list, opts...)
+	return s.freezes.List(ctx, list, opts...)
 }
 
-// Get implements client.Reader.
+// Get implements client.Reader, for namespaces.
 func (s synced) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	if err := s.read(ctx, &corev1.Namespace{}); err != nil {
+	if err := hasRead(ctx, s.namespaces, o); err != nil {
 		return err
 	}
-	return s.Cache.Get(ctx, key, o, opts...)
+	return s.namespaces.Get(ctx, key, o, opts...)
 }
 
-// read is an error unless the cache has read all objects of the kind once.
-func (s synced) read(ctx context.Context, kind client.Object) error {
-	informer, err := s.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+// hasRead is an error unless a cache has read all objects of a kind once.
+func hasRead(ctx context.Context, c cache.Cache, kind client.Object) error {
+	informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestAListThatNeverComesHolds(t *testing.T) {
 		}
 		*informer = *controllertest.NewFakeInformer()
 	}
-	held := Bind(t.Context(), Synced(unread), &v1alpha1.Rollout{}, time.Now())
+	held := Bind(t.Context(), Synced(unread, unread), &v1alpha1.Rollout{}, time.Now())
 	if held.Reason != v1alpha1.ReasonFreezeUnclear || !strings.Contains(held.Message, "has not given a list of them yet") {
 		t.Errorf("%+v", held)
 	}

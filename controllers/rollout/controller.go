@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -47,9 +48,12 @@ type Reconciler struct {
 	// that Router reads.
 	Routes []client.Object
 	// Guard answers whether a pushed template would wait. It never waits itself.
-	Guard  Gate
-	Events events.EventRecorder
-	Clock  clock.PassiveClock
+	Guard Gate
+	// Freezes is a cache of freezes alone, which freezes.NewCache makes. Without a manager they
+	// are read by Client.
+	Freezes cache.Cache
+	Events  events.EventRecorder
+	Clock   clock.PassiveClock
 	// Version of the controller, for the evidence.
 	Version string
 	// Watchdog bounds how long a lost watch event can delay a rollout.
@@ -65,7 +69,7 @@ type Reconciler struct {
 	// about the Rollout.
 	Stop func(error)
 
-	// freezes reads them without waiting, where a manager runs the loop.
+	// freezes reads them without waiting.
 	freezes client.Reader
 	inputs  inputs
 	written written
@@ -153,7 +157,7 @@ func wakeUp(times ...time.Duration) time.Duration {
 // indexes and by labels (package wake).
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	c := r.Client
-	r.freezes = freezes.Synced(mgr.GetCache())
+	r.freezes = freezes.Synced(r.Freezes, mgr.GetCache())
 	builder := ctrl.NewControllerManagedBy(mgr).
 		Named("rollout").
 		Watches(&v1alpha1.Rollout{}, wake.Self()).
@@ -170,7 +174,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(r.Guard.Changes()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers})
 	for _, freeze := range freezes.Kinds() {
-		builder = builder.WatchesRawSource(wake.Patiently(wake.Optional(mgr.GetCache(), mgr.GetRESTMapper(), freeze, wake.RolloutsOfFreeze(c), r.Watchdog), freezes.Patience))
+		builder = builder.WatchesRawSource(wake.Patiently(wake.Optional(r.Freezes, mgr.GetRESTMapper(), freeze, wake.RolloutsOfFreeze(c), r.Watchdog), freezes.Patience))
 	}
 	for _, route := range r.Routes {
 		kind := route.GetObjectKind().GroupVersionKind().Kind

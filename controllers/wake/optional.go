@@ -36,14 +36,26 @@ type patient struct {
 	patience time.Duration
 }
 
-// WaitForSync has no error but that of ctx.
+// WaitForSync has no error but that of ctx. A Kind whose wait is cut short gives up its watch, so
+// the source waits on by itself: once there is a list, its events come.
 func (p *patient) WaitForSync(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- p.SyncingSource.WaitForSync(context.WithoutCancel(ctx)) }()
 	short, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
-	if err := p.SyncingSource.WaitForSync(short); err != nil && ctx.Err() == nil {
+	var err error
+	select {
+	case err = <-ended:
+	case <-short.Done():
+		err = short.Err()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
 		log.FromContext(ctx).Error(err, "the API server gives no list of a kind: going on without it", "source", fmt.Sprint(p.SyncingSource))
 	}
-	return ctx.Err()
+	return nil
 }
 
 type optional struct {

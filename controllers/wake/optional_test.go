@@ -87,22 +87,33 @@ func TestAKindThatIsInstalled(t *testing.T) {
 	g.Expect(o.WaitForSync(t.Context())).To(MatchError(errNeverSynced))
 }
 
-// stuck is a source whose cache never has read its kind.
-type stuck struct{ source.SyncingSource }
+// stuck is a source whose cache never has read its kind. A Kind gives its watch up when the
+// context of its wait ends.
+type stuck struct {
+	source.SyncingSource
+	waits chan context.Context
+}
 
-func (stuck) WaitForSync(ctx context.Context) error {
+func (s stuck) WaitForSync(ctx context.Context) error {
+	s.waits <- ctx
 	<-ctx.Done()
 	return ctx.Err()
 }
 
 // TestAControllerStartsWithoutAListThatNeverComes, but not once it is told to stop.
 func TestAControllerStartsWithoutAListThatNeverComes(t *testing.T) {
-	if err := Patiently(stuck{}, time.Millisecond).WaitForSync(t.Context()); err != nil {
+	late := stuck{waits: make(chan context.Context, 1)}
+	starting, started := context.WithTimeout(t.Context(), time.Minute)
+	if err := Patiently(late, time.Millisecond).WaitForSync(starting); err != nil {
 		t.Errorf("it does not start: %v", err)
+	}
+	started()
+	if ctx := <-late.waits; ctx.Err() != nil {
+		t.Errorf("it gives up a list that may come yet: %v", ctx.Err())
 	}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if err := Patiently(stuck{}, time.Hour).WaitForSync(stopped); !errors.Is(err, context.Canceled) {
+	if err := Patiently(stuck{waits: make(chan context.Context, 1)}, time.Hour).WaitForSync(stopped); !errors.Is(err, context.Canceled) {
 		t.Errorf("told to stop, it says %v", err)
 	}
 }

@@ -30,6 +30,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/freezes"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/rollout"
 	"belay.dev/belay/controllers/traffic"
@@ -238,8 +239,12 @@ func runController(t *testing.T, to *rest.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	frozen, err := freezes.NewCache(mgr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tracked := rollout.TrackWrites(mgr.GetClient())
-	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), Guard: openGate{},
+	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), Guard: openGate{}, Freezes: frozen,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: time.Second, ReleaseTimeout: time.Minute, SteadyFor: time.Second, Workers: 1}
 	for _, err := range []error{wake.Index(t.Context(), mgr.GetFieldIndexer()), rollouts.SetupWithManager(mgr)} {
 		if err != nil {

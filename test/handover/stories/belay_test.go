@@ -21,6 +21,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/freezes"
 	"belay.dev/belay/controllers/gates"
 	"belay.dev/belay/controllers/plan"
 	"belay.dev/belay/controllers/rollout"
@@ -72,7 +73,10 @@ type wire struct {
 	dead atomic.Bool
 	// patient lets a dry-run wait for its answer beyond the caller's time-out.
 	patient atomic.Bool
-	mu      sync.Mutex
+	// freezeless refuses all that is asked of freezes, as an API server does whose roles are
+	// those of an older Belay.
+	freezeless atomic.Bool
+	mu         sync.Mutex
 	// after is called once a write has been answered, before the controller learns
 	// of it.
 	after func(write)
@@ -86,6 +90,9 @@ var errDead = errors.New("this process of the controller has been killed")
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.dead.Load() {
 		return nil, errDead
+	}
+	if w.freezeless.Load() && strings.HasSuffix(r.URL.Path, "freezes") {
+		return &http.Response{StatusCode: http.StatusForbidden, Status: "403 Forbidden", Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 	}
 	made := write{verb: r.Method}
 	if r.Method != http.MethodGet && !r.URL.Query().Has("dryRun") {
@@ -138,7 +145,13 @@ func start(t testing.TB, namespace string, after func(*belay, write)) *belay {
 // more reconcilers.
 func startSteadyFor(t testing.TB, namespace string, steadyFor time.Duration, after func(*belay, write), more ...func(ctrl.Manager) error) *belay {
 	t.Helper()
-	b := &belay{wire: &wire{}, done: make(chan struct{})}
+	return startOn(t, &wire{}, namespace, steadyFor, after, more...)
+}
+
+// startOn is startSteadyFor with a connection of its own.
+func startOn(t testing.TB, over *wire, namespace string, steadyFor time.Duration, after func(*belay, write), more ...func(ctrl.Manager) error) *belay {
+	t.Helper()
+	b := &belay{wire: over, done: make(chan struct{})}
 	b.wire.after = func(w write) {
 		b.writes.Add(1)
 		if after != nil {
@@ -156,7 +169,7 @@ func startSteadyFor(t testing.TB, namespace string, steadyFor time.Duration, aft
 		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}}, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip}})
 	if err == nil {
-		err = register(mgr, steadyFor, &b.looks)
+		err = register(mgr, namespace, steadyFor, &b.looks)
 	}
 	for _, add := range more {
 		if err == nil {
@@ -178,7 +191,7 @@ func startSteadyFor(t testing.TB, namespace string, steadyFor time.Duration, aft
 }
 
 // register registers the reconcilers that decide.
-func register(mgr ctrl.Manager, steadyFor time.Duration, looks *atomic.Int64) error {
+func register(mgr ctrl.Manager, namespace string, steadyFor time.Duration, looks *atomic.Int64) error {
 	if err := wake.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
@@ -192,8 +205,12 @@ func register(mgr ctrl.Manager, steadyFor time.Duration, looks *atomic.Int64) er
 	if err := guard.SetupWithManager(mgr); err != nil {
 		return err
 	}
+	frozen, err := freezes.NewCache(mgr, map[string]cache.Config{namespace: {}})
+	if err != nil {
+		return err
+	}
 	tracked := rollout.TrackWrites(mgr.GetClient())
-	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), Guard: guard,
+	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), Guard: guard, Freezes: frozen,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, SteadyFor: steadyFor, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }

@@ -10,10 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/calendars"
+	"belay.dev/belay/controllers/freezes"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -62,7 +64,11 @@ func TestFreeze(t *testing.T) {
 	s.belay.kill()
 	s.verdict(nil)
 	s.belay = startSteadyFor(t, s.Namespace, steadyFor, s.wrote, func(mgr ctrl.Manager) error {
-		return (&calendars.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Every: time.Second}).SetupWithManager(mgr)
+		frozen, err := freezes.NewCache(mgr, map[string]cache.Config{s.Namespace: {}})
+		if err != nil {
+			return err
+		}
+		return (&calendars.Reconciler{Client: mgr.GetClient(), Freezes: frozen, Clock: clock.RealClock{}, Every: time.Second}).SetupWithManager(mgr)
 	})
 	s.Eventually("the new controller looks", func(g Gomega) { g.Expect(s.belay.looks.Load()).To(BeNumerically(">", 3)) })
 	s.held(v1alpha1.PhaseStepping, "night")
@@ -119,5 +125,37 @@ func TestAFreezeOpensByItself(t *testing.T) {
 	})
 	s.Must(admin.Patch(t.Context(), &v1alpha1.Freeze{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "typo"}}, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"expires":"2026-01-01T00:00:00Z"}}`))))
 	s.promoted("v3", 2)
+	s.Served()
+}
+
+// TestFreezesThatNobodyMayRead: a controller whose role lacks the kinds starts all the same. It
+// holds the candidate, takes it back when a trigger fires, and goes on once it may read them.
+func TestFreezesThatNobodyMayRead(t *testing.T) {
+	t.Parallel()
+	s := open(t, 2, nil)
+	s.verdict(always(v1alpha1.VerdictInconclusive))
+	s.Push("v2")
+	s.atStep()
+	s.belay.end()
+	refused := &wire{}
+	refused.freezeless.Store(true)
+	s.belay = startOn(t, refused, s.Namespace, steadyFor, s.wrote)
+	s.until("it is held", func(g Gomega, r *v1alpha1.Rollout) {
+		g.Expect(r.Status.Message).To(ContainSubstring("it is not known whether a freeze holds: the freezes cannot be read"))
+		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseStepping))
+	})
+	s.verdict(inStep(v1alpha1.VerdictFail))
+	s.rolledBack(2)
+	s.verdict(nil)
+	s.Push("v3")
+	s.until("v3 is held", func(g Gomega, r *v1alpha1.Rollout) {
+		g.Expect(r.Status.Phase).To(Equal(v1alpha1.PhaseGating))
+		g.Expect(r.Status.Message).To(ContainSubstring("no run starts: it is not known whether a freeze holds"))
+	})
+	refused.freezeless.Store(false)
+	s.promoted("v3", 2)
+	s.freeze("late", time.Hour)
+	s.Push("v4")
+	s.held(v1alpha1.PhaseGating, "late")
 	s.Served()
 }
