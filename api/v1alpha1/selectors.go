@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,4 +17,16 @@ func Selects(field string, selector metav1.LabelSelector, set map[string]string)
 		return false, fmt.Errorf("%s cannot be read: %w", field, err)
 	}
 	return s.Matches(labels.Set(set)), nil
+}
+
+// SelectsRollout reports whether the selectors of an object of the whole cluster match a Rollout,
+// by the labels of its namespace and its own. An error means that it may be for it or not: a
+// selector cannot be read, and the other one matches.
+func SelectsRollout(namespaces, rollouts metav1.LabelSelector, namespace, rollout map[string]string) (bool, error) {
+	in, inErr := Selects("namespaceSelector", namespaces, namespace)
+	this, thisErr := Selects("rolloutSelector", rollouts, rollout)
+	if inErr == nil && !in || thisErr == nil && !this {
+		return false, nil
+	}
+	return true, errors.Join(inErr, thisErr)
 }

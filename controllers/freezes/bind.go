@@ -118,18 +118,11 @@ func (f freeze) holds(namespace, rollout map[string]string, now time.Time) (unti
 
 // selects reports whether it is for a Rollout, or, with an error, may be.
 func (f freeze) selects(namespace, rollout map[string]string) (bool, error) {
-	this, err := v1alpha1.Selects("rolloutSelector", f.spec.RolloutSelector, rollout)
-	if err == nil && !this {
-		return false, nil
+	var every metav1.LabelSelector
+	if f.namespaces != nil {
+		every = f.namespaces.Spec.NamespaceSelector
 	}
-	if f.namespaces == nil {
-		return true, err
-	}
-	in, inErr := v1alpha1.Selects("namespaceSelector", f.namespaces.Spec.NamespaceSelector, namespace)
-	if inErr == nil && !in {
-		return false, nil
-	}
-	return true, errors.Join(inErr, err)
+	return v1alpha1.SelectsRollout(every, f.spec.RolloutSelector, namespace, rollout)
 }
 
 // list reads what may be for the Rollouts of a namespace, by name.

@@ -80,8 +80,6 @@ func (s single) next(after time.Time) (time.Time, bool) {
 
 func (s single) location() *time.Location { return time.UTC }
 
-func (r *recurring) location() *time.Location { return r.zone }
-
 // Expired reports whether it holds nothing any more.
 func (c Calendar) Expired(now time.Time) bool { return !c.expires.IsZero() && !now.Before(c.expires) }
 

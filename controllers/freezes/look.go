@@ -39,16 +39,14 @@ func Look(spec v1alpha1.FreezeSpec, cluster *v1alpha1.ClusterFreeze, now time.Ti
 		s.Reason, s.Message = v1alpha1.ReasonExpired, "it holds nothing since "+calendar.expires.UTC().Format(shown)
 		return s
 	}
-	s.Opens, s.Active = calendar.Opens(now)
-	var closes bool
-	s.Closes, closes = calendar.Closes(now)
-	switch {
-	case s.Active:
+	if s.Opens, s.Active = calendar.Opens(now); s.Active {
 		s.Message = "closed, opens " + s.Opens.Format(shown)
-	case closes:
+		return s
+	}
+	s.Message = "open, and closes not within 366 days"
+	closes := false
+	if s.Closes, closes = calendar.Closes(now); closes {
 		s.Message = "open, closes " + s.Closes.Format(shown)
-	default:
-		s.Message = "open, and closes not within 366 days"
 	}
 	return s
 }

@@ -175,6 +175,8 @@ func anyDate(months, days []int) bool {
 	return false
 }
 
+func (r *recurring) location() *time.Location { return r.zone }
+
 // covers is until when a window holds that is open at that time.
 func (r *recurring) covers(at time.Time) (end time.Time, ok bool) {
 	wall := wallOf(at, r.zone)

@@ -4,7 +4,6 @@ package guardrails
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,7 +131,7 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 	var bound []v1alpha1.PinnedGuardrail
 	for i := range list.Items {
 		g := &list.Items[i]
-		applies, err := appliesTo(g, namespace.Labels, rollout.Labels)
+		applies, err := v1alpha1.SelectsRollout(g.Spec.NamespaceSelector, g.Spec.RolloutSelector, namespace.Labels, rollout.Labels)
 		if err == nil && !applies {
 			continue
 		}
@@ -152,17 +151,6 @@ func bindCluster(ctx context.Context, c client.Reader, rollout *v1alpha1.Rollout
 		unclear = first(unclear, unusable(pinned, g.Generation, g.Status))
 	}
 	return bound, unclear, nil
-}
-
-// appliesTo reports whether a ClusterGuardrail's selectors match. An error means that it
-// may apply or not: a selector cannot be read, and the other one matches.
-func appliesTo(g *v1alpha1.ClusterGuardrail, namespace, rollout map[string]string) (bool, error) {
-	in, inErr := v1alpha1.Selects("namespaceSelector", g.Spec.NamespaceSelector, namespace)
-	this, thisErr := v1alpha1.Selects("rolloutSelector", g.Spec.RolloutSelector, rollout)
-	if inErr == nil && !in || thisErr == nil && !this {
-		return false, nil
-	}
-	return true, errors.Join(inErr, thisErr)
 }
 
 // Pin returns a guardrail as it becomes part of a run: with its hash, with the default

@@ -168,7 +168,7 @@ func AppliedTo(ctx context.Context, c client.Reader, g *v1alpha1.ClusterGuardrai
 	}
 	for i := range all.Items {
 		rollout := &all.Items[i]
-		applies, err := appliesTo(g, labels[rollout.Namespace], rollout.Labels)
+		applies, err := v1alpha1.SelectsRollout(g.Spec.NamespaceSelector, g.Spec.RolloutSelector, labels[rollout.Namespace], rollout.Labels)
 		if err != nil {
 			return nil, v1alpha1.Bounded(err.Error(), 400), nil
 		}

@@ -198,7 +198,7 @@ func (f *facts) notSkippable() string {
 		return why
 	case paused(f):
 		return fmt.Sprintf("%s is paused %s: it goes on after %s", imageOf(f.in.Status.Candidate), f.pausedBy(), f.endOfPause())
-	case f.heldByFreeze() != "":
+	case frozen(f):
 		return f.heldByFreeze()
 	case approvalMissing(f):
 		return fmt.Sprintf("%s needs an approval, and Skip does not stand for one: give Approve first", f.stage())

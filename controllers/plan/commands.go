@@ -208,7 +208,7 @@ func (f *facts) notPromotable() string {
 		return why
 	case paused(f):
 		return fmt.Sprintf("%s is paused %s: it goes on after %s", image, f.pausedBy(), f.endOfPause())
-	case f.heldByFreeze() != "":
+	case frozen(f):
 		return f.heldByFreeze()
 	case handingOver(f):
 		return fmt.Sprintf("the bake of %s is over, and its handover has begun: there is nothing left to end", image)

@@ -59,13 +59,13 @@ type setCondition func(kind string, value metav1.ConditionStatus, reason, messag
 
 // setTrafficConflict names whoever changed the routes during a step.
 func setTrafficConflict(set setCondition, in Input) {
-	step, r := in.Status.Step, in.Route
+	f, step, r := newFacts(in), in.Status.Step, in.Route
 	trial := in.Status.Phase == v1alpha1.PhaseStepping && step != nil && step.AcknowledgedAt != nil && in.Deleting == nil
-	taken := trial && r.Owner != "" && r.Fault.Reason == "" && (r.Split == nil || *r.Split != step.Weight.Desired || newFacts(in).testersWrong())
+	taken := trial && r.Owner != "" && r.Fault.Reason == "" && (r.Split == nil || *r.Split != step.Weight.Desired || f.testersWrong())
 	if !taken {
 		set(v1alpha1.ConditionTrafficConflict, metav1.ConditionFalse, v1alpha1.ReasonNoConflict, "nothing else changes the routes")
 		return
 	}
 	set(v1alpha1.ConditionTrafficConflict, metav1.ConditionTrue, v1alpha1.ReasonForeignWrite,
-		"field manager "+v1alpha1.Bounded(r.Owner, 128)+" changed backendRefs during the run: "+newFacts(in).endsConflict(r.Owner))
+		"field manager "+v1alpha1.Bounded(r.Owner, 128)+" changed backendRefs during the run: "+f.endsConflict(r.Owner))
 }

@@ -48,12 +48,8 @@ func (f *facts) keptBy() (reason, why string) {
 	return v1alpha1.ReasonPaused, "paused " + f.pausedBy()
 }
 
-// heldByFreeze is why a command that takes the candidate further waits for a freeze; empty
-// when none holds it.
+// heldByFreeze is why a command that takes the candidate further waits while it is frozen.
 func (f *facts) heldByFreeze() string {
-	if !frozen(f) {
-		return ""
-	}
 	return fmt.Sprintf("%s is %s%s", imageOf(f.in.Status.Candidate), v1alpha1.Bounded(f.closedFreeze().Message, 300), f.overrideFreeze())
 }
 

@@ -13,10 +13,10 @@ import (
 // a character that a shell reads, such as ; or |. The run may be nil.
 func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, effects map[string]string) {
 	s := &r.Status
-	stable, candidate := plainTag(s.Stable), plainTag(s.Candidate)
-	again := " runs once more, from its first step"
-	if restarts(s, run) {
-		candidate, again = "the restart of "+candidate, " runs once more"
+	restart := restarts(s, run)
+	stable, candidate, again := plainTag(s.Stable), ofRestart(plainTag(s.Candidate), restart), " runs once more, from its first step"
+	if restart {
+		again = " runs once more"
 	}
 	effects = map[string]string{}
 	add := func(name, effect string) { names, effects[name] = append(names, name), effect }
@@ -56,10 +56,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 
 // onTheWay adds what keeps the candidate on trial, and only changes how it goes on.
 func onTheWay(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect string)) {
-	s, candidate := &r.Status, plainTag(r.Status.Candidate)
-	if restarts(s, nil) {
-		candidate = "the restart of " + candidate
-	}
+	s, candidate := &r.Status, ofRestart(plainTag(r.Status.Candidate), restarts(&r.Status, nil))
 	if unapproved(s, steps) && s.Step.AwaitsApprovalSince == nil {
 		add(ofStep("approve", s), "step "+plainStep(s.Step, steps)+" ends once it has passed")
 	}
@@ -154,8 +151,8 @@ func Returned(run *v1alpha1.RolloutRun) bool {
 }
 
 // CameBack is whether the stable version returned without steps, or may have: its run, or that
-// of the version that it is a restart of, is not among the given ones. To go back would bring the version again that somebody went back from, so
-// kubectl belay rollback refuses without --to.
+// of the version that it is a restart of, is not among the given ones. To go back would bring the
+// version again that somebody went back from, so kubectl belay rollback refuses without --to.
 func CameBack(s *v1alpha1.RolloutStatus, runs []v1alpha1.RolloutRun) bool {
 	if s.Stable == nil {
 		return false

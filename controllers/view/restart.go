@@ -19,10 +19,13 @@ func restartTag(tag string, restart bool) string {
 	return tag
 }
 
-// trialTag names the candidate in the words about its run.
-func trialTag(s *v1alpha1.RolloutStatus) string {
-	if restarts(s, nil) {
-		return "the restart of " + Tag(s.Candidate)
+// ofRestart is a tag in a sentence about the restart of its version.
+func ofRestart(tag string, restart bool) string {
+	if restart {
+		return "the restart of " + tag
 	}
-	return Tag(s.Candidate)
+	return tag
 }
+
+// trialTag names the candidate in the words about its run.
+func trialTag(s *v1alpha1.RolloutStatus) string { return ofRestart(Tag(s.Candidate), restarts(s, nil)) }

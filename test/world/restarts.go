@@ -50,13 +50,9 @@ func restarts() []Story {
 
 // skipping is a story in which the run of a revision takes no step.
 func (s Story) skipping(revision string) Story {
-	return s.with(func(w *World) {
-		before := w.trace
-		w.trace = func(w *World) {
-			if before != nil {
-				before(w)
-			}
-			if st := w.rollout.status; st.Phase == v1alpha1.PhaseStepping && st.Candidate.Revision == revision {
+	return s.watching(revision, func() func(*World, v1alpha1.Phase) {
+		return func(w *World, phase v1alpha1.Phase) {
+			if phase == v1alpha1.PhaseStepping {
 				w.broken("the restart %s takes a step", revision)
 			}
 		}
@@ -65,19 +61,28 @@ func (s Story) skipping(revision string) Story {
 
 // stepping is a story in which a revision is promoted by its steps.
 func (s Story) stepping(revision string) Story {
+	return s.watching(revision, func() func(*World, v1alpha1.Phase) {
+		stepped := false
+		return func(w *World, phase v1alpha1.Phase) {
+			stepped = stepped || phase == v1alpha1.PhaseStepping
+			if phase == v1alpha1.PhaseBaking && !stepped {
+				w.broken("%s bakes without a step", revision)
+			}
+		}
+	})
+}
+
+// watching looks, in each world by an observer of its own, at the phases in which a revision is
+// the candidate.
+func (s Story) watching(revision string, observer func() func(*World, v1alpha1.Phase)) Story {
 	return s.with(func(w *World) {
-		before, stepped := w.trace, false
+		before, look := w.trace, observer()
 		w.trace = func(w *World) {
 			if before != nil {
 				before(w)
 			}
-			st := w.rollout.status
-			if st.Candidate == nil || st.Candidate.Revision != revision {
-				return
-			}
-			stepped = stepped || st.Phase == v1alpha1.PhaseStepping
-			if st.Phase == v1alpha1.PhaseBaking && !stepped {
-				w.broken("%s bakes without a step", revision)
+			if st := w.rollout.status; st.Candidate != nil && st.Candidate.Revision == revision {
+				look(w, st.Phase)
 			}
 		}
 	})

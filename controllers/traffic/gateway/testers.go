@@ -152,9 +152,10 @@ func (r *route) additions(n names, match *v1alpha1.StepMatch) (out []addition, r
 // userHas is the index of a user's rule without a name that is otherwise this one; -1 for none.
 // If Belay's were removed, that rule could not be told from it.
 func (r *route) userHas(added rule) int {
+	wanted := added.nameless()
 	return slices.IndexFunc(r.rules, func(one rule) bool {
 		name, _ := one["name"].(string)
-		return name == "" && one.nameless() == added.nameless()
+		return name == "" && one.nameless() == wanted
 	})
 }
 
