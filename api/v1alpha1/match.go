@@ -9,6 +9,7 @@ import (
 // one match of Gateway API.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.cookies) || !has(self.headers) || self.headers.all(h, h.name.lowerAscii() != 'cookie')",message="match.cookies is itself a match of the header Cookie: remove that header from match.headers, or write both as one header match of type RegularExpression"
+// +kubebuilder:validation:XValidation:rule="!has(self.headers) || self.headers.all(h, self.headers.exists_one(o, o.name.lowerAscii() == h.name.lowerAscii()))",message="the name of a header is the same in upper and lower case: match.headers must have each name once"
 type StepMatch struct {
 	// headers that the request must have, each name once.
 	// +optional

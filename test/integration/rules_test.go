@@ -233,6 +233,8 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout", "RolloutRun"}, "a step with match needs a weight below 100: at 100 everybody reaches the candidate", nil, []change{{"spec.steps.0.match", matching("headers")}, {"spec.steps.0.weight", int64(100)}}},
 	{[]string{"Rollout", "RolloutRun"}, "match.cookies is itself a match of the header Cookie: remove that header from match.headers", nil, []change{{"spec.steps.0.match", map[string]any{
 		"cookies": []any{map[string]any{"name": "a", "value": "b"}}, "headers": []any{map[string]any{"name": "COOKIE", "value": "a=b"}}}}}},
+	{[]string{"Rollout", "RolloutRun"}, "match.headers must have each name once", nil, []change{{"spec.steps.0.match", map[string]any{
+		"headers": []any{map[string]any{"name": "X-Canary", "value": "1"}, map[string]any{"name": "x-canary", "value": "2"}}}}}},
 	{[]string{"Rollout"}, "spec.steps[0].match: Invalid value: 0: spec.steps[0].match in body should have at least 1 properties", nil, []change{{"spec.steps.0.match", map[string]any{}}}},
 	{[]string{"Rollout"}, `spec.steps[0].match.headers[1]: Duplicate value`, nil, []change{{"spec.steps.0.match", map[string]any{"headers": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "a", "value": "c"}}}}}},
 	{[]string{"Rollout"}, "spec.steps[0].match.cookies: Too many: 2: must have at most 1 item", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "b", "value": "c"}}}}}},
