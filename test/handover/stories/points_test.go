@@ -16,6 +16,9 @@ type point struct {
 	// owned is set where the Deployment owns the new set already, or gets it by the
 	// write that follows without another look: there is no way back by weights.
 	owned bool
+	// owning is set where the controller is about to give it the new set: a deletion may come
+	// before that or after.
+	owning bool
 	// reach pushes v2 and disturbs once it stands there.
 	reach func(s *shop, disturb func())
 }
@@ -53,7 +56,7 @@ var points = []point{
 		disturb()
 		s.verdict(nil)
 	}},
-	{name: "handing over", reach: func(s *shop, disturb func()) {
+	{name: "handing over", owning: true, reach: func(s *shop, disturb func()) {
 		s.Push("v2")
 		s.inPhase(v1alpha1.PhaseHandingOver)
 		disturb()

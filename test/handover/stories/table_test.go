@@ -220,18 +220,19 @@ func deletion(how metav1.DeletionPropagation) func(*shop) {
 func (s *shop) released(p point) {
 	s.T.Helper()
 	s.until("the Rollout is gone", func(g Gomega, r *v1alpha1.Rollout) { g.Expect(r.UID).To(BeEmpty()) })
-	version := "v1"
-	if p.owned {
+	d := s.Deployment()
+	version, owned := "v1", p.owned || p.owning && !d.Spec.Paused
+	if owned {
 		version = "v2"
 	}
 	s.alone(version, replicas)
-	d := s.Deployment()
+	d = s.Deployment()
 	for label := range d.Labels {
 		if strings.HasPrefix(label, "belay.dev/") {
 			s.T.Errorf("label %s was left on the Deployment", label)
 		}
 	}
-	if d.Spec.Paused == p.owned {
+	if d.Spec.Paused == owned {
 		s.T.Errorf("the Deployment is paused: %v", d.Spec.Paused)
 	}
 	if ends := s.Endpoints("shop-canary"); len(ends) > 0 {
