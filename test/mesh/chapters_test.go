@@ -56,7 +56,7 @@ func awaitsTheMesh(t *testing.T, s *story) {
 	rollout, err := s.Rollout(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(rollout.Status.Step.AcknowledgedAt).To(BeNil())
-	g.Expect(rollout.Status.Step.Weight.Observed).To(BeZero())
+	g.Expect(rollout.Status.Step.Weight.Observed).To(BeEquivalentTo(-1), "not acknowledged")
 	got := s.caller.since(begin)
 	g.Expect(got.failed).To(BeEmpty(), "%s", got)
 	g.Expect(got.by).To(And(HaveLen(1), HaveKey("v1")), "%s", got)

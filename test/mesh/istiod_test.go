@@ -35,7 +35,7 @@ func startIstiod(t *testing.T) *istiod {
 		"POD_NAMESPACE=" + istioNamespace, "POD_NAME=istiod", "PILOT_CERT_PROVIDER=none", "ENABLE_CA_SERVER=false",
 		"PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=false", "PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER=false",
 	}, "pilot-discovery", "discovery", "--kubeconfig="+kubeconfig, "--registries=Kubernetes", "--grpcAddr="+i.address,
-		"--secureGRPCAddr=", "--httpsAddr=", "--httpAddr="+local(), "--monitoringAddr="+local(), "--ctrlz_port=0", "--log_output_level=default:warn")
+		"--secureGRPCAddr=", "--httpsAddr=", "--httpAddr="+local(), "--monitoringAddr="+local(), "--ctrlz_port=0", "--log_output_level=all:warn")
 	NewWithT(t).Eventually(func() error {
 		c, err := net.DialTimeout("tcp", i.address, time.Second)
 		if err == nil {
@@ -46,10 +46,12 @@ func startIstiod(t *testing.T) *istiod {
 	return i
 }
 
-// pause stops the process where it is, as a control plane that hangs.
+// pause stops the process where it is, as a control plane that hangs. It goes on at the latest
+// when the test is over, so that the routes can be given back.
 func (i *istiod) pause(t *testing.T) {
 	t.Helper()
 	i.Signal(t, syscall.SIGSTOP)
+	t.Cleanup(func() { i.resume(t) })
 }
 
 func (i *istiod) resume(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/traffic"
 	"belay.dev/belay/controllers/traffic/gateway"
 	"belay.dev/belay/hack/stage"
@@ -36,7 +37,7 @@ type observer struct {
 func (s *story) watch(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	o := &observer{story: s, router: gateway.New(set.Client, "belay-controller"), cancel: cancel, done: make(chan struct{})}
+	o := &observer{story: s, router: gateway.New(set.Client, v1alpha1.FieldManager), cancel: cancel, done: make(chan struct{})}
 	s.seen = o
 	t.Cleanup(o.stop)
 	go func() {
@@ -96,7 +97,7 @@ func accepted(u *unstructured.Unstructured) (bool, error) {
 	if err != nil || len(route.Status.Parents) == 0 {
 		return false, err
 	}
-	if len(route.Status.Parents) > 1 || route.Status.Parents[0].ControllerName != "istio.io/mesh-controller" {
+	if len(route.Status.Parents) > 1 || route.Status.Parents[0].ControllerName != "istio.io/gateway-controller" {
 		return false, fmt.Errorf("somebody else than istiod answered for the route: %s", raw)
 	}
 	for _, kind := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {

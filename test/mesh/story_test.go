@@ -51,7 +51,7 @@ func newStory(t *testing.T, kind string) *story {
 	g, ctx := NewWithT(t), t.Context()
 	s := &story{Shop: set.Shop("mesh-" + strings.ToLower(kind)), kind: kind}
 	g.Expect(s.Remove(ctx)).To(Succeed(), "what an earlier test left")
-	t.Cleanup(func() { g.Expect(s.Remove(programs.Late(t))).To(Succeed()) })
+	s.removeAfter(t)
 	g.Expect(set.Apply(ctx, s.fill(shopManifest, "IMAGE", images["v1"]))).To(Succeed())
 	s.declared = s.route(t)
 	s.guard(t, "{name: pods, pods: {}}", "{weight: 0, hold: 5s, approval: Required}, {weight: 20, hold: 5s, approval: Required}")
@@ -122,9 +122,16 @@ func (s *story) approve(t *testing.T, step int) {
 	g.Expect(set.Client.Patch(t.Context(), rollout, client.RawPatch(types.MergePatchType, patch))).To(Succeed())
 }
 
+// removeAfter removes it when the test is over, before what was started earlier is stopped.
+func (s *story) removeAfter(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { NewWithT(t).Expect(s.Remove(programs.Late(t))).To(Succeed()) })
+}
+
 // call begins to call the shop through the mesh, and returns when it answers.
 func (s *story) call(t *testing.T, mesh *istiod) {
 	t.Helper()
+	s.removeAfter(t)
 	s.caller, s.began = startCaller(t, mesh, s.Namespace), time.Now()
 	NewWithT(t).Eventually(func() int { return s.caller.since(s.began).by["v1"] }).Should(BeNumerically(">", 0), "the data plane calls the shop")
 }
