@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -104,7 +103,7 @@ func (p *printer) print(c call) {
 func (p *printer) failed() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil && p.err != io.ErrClosedPipe {
+	if p.err != nil {
 		return fmt.Errorf("print the calls: %w", p.err)
 	}
 	return nil
