@@ -86,22 +86,21 @@ type tally struct {
 	// why is one of the failures without a version.
 	why string
 	// refused are failures that grpc-go itself makes: see takingOver.
-	refused int
+	refused []call
 }
 
 // takingOver is grpc-go's error for a call that comes between two steps of its own: a client takes
 // over a route first and the route's new clusters after that (ClientConn.updateResolverStateAndUnlock,
-// up to v1.85.0), and a call in between fails without having been sent. So it may be whenever the
-// backends of a route change, whoever changes them. tolerated bounds them for a whole story, in
-// which the backends change four times: with the 0.1 that are seen in a story, more than that
-// come once in ten million.
+// up to v1.85.0), and a call in between fails at once, without having been sent. So it may be
+// whenever a route gets a new backend, whoever changes it. About one was seen in a story; by
+// chance more than tolerated come once in a hundred million.
 const (
 	takingOver = "unknown cluster selected for RPC"
-	tolerated  = 4
+	tolerated  = 10
 )
 
 func (t tally) String() string {
-	return fmt.Sprintf("%d calls: answered %v, failed %v, refused by grpc-go %d %s", t.of, t.by, t.failed, t.refused, t.why)
+	return fmt.Sprintf("%d calls: answered %v, failed %v, refused by grpc-go %d %s", t.of, t.by, t.failed, len(t.refused), t.why)
 }
 
 // since counts the calls that began at a time or later.
@@ -124,7 +123,7 @@ func (c *caller) since(begin time.Time) tally {
 		case one.Error == "Internal" && version:
 			t.failed[one.Message]++
 		case one.Error == "Unavailable" && strings.HasPrefix(one.Message, takingOver):
-			t.refused++
+			t.refused = append(t.refused, one)
 		default:
 			t.failed[""]++
 			t.why = fmt.Sprintf("(%s: %s, after %s)", one.Error, one.Message, one.Ended.Sub(one.Began))

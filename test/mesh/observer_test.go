@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +33,13 @@ type observer struct {
 	// yes and no count the answers; wrong are those that the route's status belies.
 	yes, no int
 	wrong   []string
+	// routes are the route's generations, and when each was seen first.
+	routes []string
+	last   int64
 }
+
+// clock is the form of times in the log.
+const clock = "15:04:05.000"
 
 func (s *story) watch(t *testing.T) {
 	t.Helper()
@@ -42,7 +49,7 @@ func (s *story) watch(t *testing.T) {
 	t.Cleanup(o.stop)
 	go func() {
 		defer close(o.done)
-		_ = wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		_ = wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 			o.look(ctx)
 			return false, nil
 		})
@@ -71,6 +78,10 @@ func (o *observer) look(ctx context.Context) {
 	after, err := o.read(ctx)
 	if err != nil || before.GetResourceVersion() != after.GetResourceVersion() {
 		return
+	}
+	if now := after.GetGeneration(); now != o.last {
+		o.last = now
+		o.routes = append(o.routes, fmt.Sprintf("generation %d at %s", now, time.Now().Format(clock)))
 	}
 	reported, err := accepted(after)
 	switch {
@@ -115,6 +126,7 @@ func (o *observer) check(t *testing.T) {
 	g := NewWithT(t)
 	o.stop()
 	t.Logf("%d observations of an acknowledged route, %d of one that was not", o.yes, o.no)
+	t.Log(strings.Join(o.routes, ", "))
 	g.Expect(o.wrong).To(BeEmpty())
 	g.Expect(o.yes).To(BeNumerically(">", 0))
 	g.Expect(o.no).To(BeNumerically(">", 0))
