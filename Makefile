@@ -10,7 +10,7 @@ HANDOVER := mkdir -p .cluster; rm -f $(CURDIR)/.cluster/handover.txt; BELAY_TABL
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd config/grafana
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-sim test-integration test-handover test-extended test-engines kill test-e2e bench bench-judge generate lint verify build images release push cluster-up cluster-down
+.PHONY: help demo test test-unit test-sim test-integration test-handover test-extended test-engines test-mesh kill test-e2e bench bench-judge generate lint verify build images release push cluster-up cluster-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ test-integration: ## API rules, guard and roles on a real API server
 test-handover: ## The handover under Kubernetes' own Deployment controller and autoscaler
 	@$(HANDOVER)
 
-test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, images of the whole source twice, Argo CD and Flux, and releases installed and upgraded on the real cluster
+test-extended: ## The same with every disturbance at every point of a release (20 minutes), real metrics servers, images of the whole source twice, Argo CD and Flux, a mesh, and releases installed and upgraded on the real cluster
 	@BELAY_EXTENDED=1; export BELAY_EXTENDED; $(HANDOVER)
 	$(CLUSTER) build prometheus promtool
 	go -C hack/servers build -o ../../.cluster/bin/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
@@ -43,6 +43,7 @@ test-extended: ## The same with every disturbance at every point of a release (2
 	cd hack/gitops && ../../bin/golangci-lint run ./... && go test -count=1 .
 	go -C hack/release test -count=1 -timeout 40m -v ./journeys
 	$(MAKE) test-engines
+	$(MAKE) test-mesh
 
 test-engines: bin/golangci-lint bin/controller-gen ## Flux' and Argo CD's controllers deploy a guarded application on the real local cluster (the first time builds for half an hour)
 	cd hack/gitops/argocd && ../../../bin/golangci-lint run ./...
@@ -50,6 +51,14 @@ test-engines: bin/golangci-lint bin/controller-gen ## Flux' and Argo CD's contro
 	go -C hack/gitops/flux build -ldflags='-s -w' -o ../../../.cluster/bin/kustomize-controller github.com/fluxcd/kustomize-controller
 	go -C hack/gitops/argocd build -ldflags='-s -w' -o ../../../.cluster/bin/argocd .
 	go test -tags engines -count=1 -timeout 30m -v ./test/engines
+
+test-mesh: bin/golangci-lint bin/controller-gen ## Routes with a Service as their parent, with istiod and grpc-go's xds client on the real local cluster (the first time builds for ten minutes)
+	cd hack/mesh && ../../bin/golangci-lint run ./...
+	bin/golangci-lint run --build-tags mesh ./test/mesh
+	go -C hack/mesh build -ldflags='-s -w' -o ../../.cluster/bin/pilot-discovery istio.io/istio/pilot/cmd/pilot-discovery
+	go -C hack/mesh build -ldflags='-s -w' -o ../../.cluster/bin/mesh-server ./server
+	go -C hack/mesh build -ldflags='-s -w' -o ../../.cluster/bin/mesh-client ./client
+	go test -tags mesh -count=1 -timeout 25m -v ./test/mesh
 
 kill: ## Seed known bugs, one at a time, and show which check notices each (half an hour; RUN=regexp narrows it)
 	@go test -tags kill -count=1 -timeout 3h -v -run 'TestTheTable|TestWhatCounts|TestEveryBugIsKilled/($(RUN))' ./test/kill
@@ -84,10 +93,11 @@ verify: generate lint ## What CI checks first: generated files current, linters,
 	go -C hack/gitops list -m all >/dev/null
 	go -C hack/gitops/flux list -m all >/dev/null
 	go -C hack/gitops/argocd list -m all >/dev/null
+	go -C hack/mesh mod tidy -diff
 	go vet ./...
 	go -C hack/release vet ./...
 	go -C hack/dashboards vet ./...
-	go vet -tags servers,kill,engines ./test/...
+	go vet -tags servers,kill,engines,mesh ./test/...
 	go test -tags kill -run TestTheTable ./test/kill
 
 build: ## The controller and the command line, as bin/belay-controller and bin/kubectl-belay

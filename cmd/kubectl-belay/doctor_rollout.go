@@ -198,7 +198,7 @@ func (e *examination) routeOf(ctx context.Context, r *v1alpha1.Rollout, ref v1al
 	}
 	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
 	if len(parents) == 0 {
-		e.found(place, "look at its parentRefs, and whether the gateway's controller runs", "no gateway has accepted it: its status has no parent")
+		e.found(place, "look at its parentRefs, and whether the gateway's controller runs, or the mesh of a Service as its parent", "nobody has accepted it: its status has no parent")
 	}
 	for _, raw := range parents {
 		parent, _ := raw.(map[string]any)

@@ -14,6 +14,7 @@ import (
 var elsewhere = map[string]string{
 	"test/servers":          "make test-extended",
 	"test/engines":          "make test-engines",
+	"test/mesh":             "make test-mesh",
 	"test/kill":             "make kill",
 	"hack/gitops":           "make test-extended",
 	"hack/release/journeys": "make test-extended",

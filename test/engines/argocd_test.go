@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/hack/stage"
+	"belay.dev/belay/test/programs"
 )
 
 const argoNamespace = "argocd"
@@ -36,17 +37,17 @@ func startArgoCD(t *testing.T) {
 		definitions = append(definitions, filepath.Join(manifests, "crds", kind+"-crd.yaml"))
 	}
 	define(t, definitions...)
-	kubeconfig := account(t, argoNamespace, "argocd-application-controller")
+	kubeconfig := programs.Account(t, set, argoNamespace, "argocd-application-controller")
 	configureArgoCD(t, filepath.Join(manifests, "base", "config"))
 
-	redis, repo := "127.0.0.1:"+freePort(t), freePort(t)
+	redis, repo := "127.0.0.1:"+programs.FreePort(t), programs.FreePort(t)
 	environ := []string{"KUBECONFIG=" + kubeconfig, "ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_GPG_ENABLED=false", "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(),
 		"PATH=" + scripts(t, filepath.Join(source, "hack", "git-verify-wrapper.sh")) + ":" + os.Getenv("PATH")}
-	run(t, environ, "argocd", "redis", redis)
-	run(t, environ, "argocd", "argocd-repo-server", "--address=127.0.0.1", "--port="+repo, "--metrics-address=127.0.0.1", "--metrics-port="+freePort(t),
+	programs.Run(t, set, environ, "argocd", "redis", redis)
+	programs.Run(t, set, environ, "argocd", "argocd-repo-server", "--address=127.0.0.1", "--port="+repo, "--metrics-address=127.0.0.1", "--metrics-port="+programs.FreePort(t),
 		"--redis="+redis, "--disable-tls", "--client-ca-path=")
-	run(t, environ, "argocd", "argocd-application-controller", "--namespace="+argoNamespace, "--kubeconfig="+kubeconfig,
-		"--repo-server=127.0.0.1:"+repo, "--repo-server-plaintext", "--redis="+redis, "--metrics-port="+freePort(t), "--app-resync=10", "--app-resync-jitter=0")
+	programs.Run(t, set, environ, "argocd", "argocd-application-controller", "--namespace="+argoNamespace, "--kubeconfig="+kubeconfig,
+		"--repo-server=127.0.0.1:"+repo, "--repo-server-plaintext", "--redis="+redis, "--metrics-port="+programs.FreePort(t), "--app-resync=10", "--app-resync-jitter=0")
 }
 
 // scripts copies what Argo CD's image has in its PATH, and returns the folder.

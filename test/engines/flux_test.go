@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"belay.dev/belay/hack/stage"
+	"belay.dev/belay/test/programs"
 )
 
 const fluxNamespace = "flux-system"
@@ -34,7 +35,7 @@ const fluxNamespace = "flux-system"
 // Flux' kind for sources that its own source-controller does not fetch: here this test packs
 // them and serves them.
 type flux struct {
-	controller *program
+	controller *programs.Program
 	files      *httptest.Server
 
 	mu       sync.Mutex
@@ -56,9 +57,9 @@ func startFlux(t *testing.T) *flux {
 	}))
 	t.Cleanup(f.files.Close)
 	define(t, fluxDefinitions(t)...)
-	kubeconfig := account(t, fluxNamespace, "kustomize-controller")
-	f.controller = run(t, []string{"KUBECONFIG=" + kubeconfig, "RUNTIME_NAMESPACE=" + fluxNamespace}, "kustomize-controller",
-		"--feature-gates=ExternalArtifact=true,CancelHealthCheckOnNewRevision=true", "--metrics-addr=0", "--health-addr=127.0.0.1:"+freePort(t), "--log-level=info")
+	kubeconfig := programs.Account(t, set, fluxNamespace, "kustomize-controller")
+	f.controller = programs.Run(t, set, []string{"KUBECONFIG=" + kubeconfig, "RUNTIME_NAMESPACE=" + fluxNamespace}, "kustomize-controller",
+		"--feature-gates=ExternalArtifact=true,CancelHealthCheckOnNewRevision=true", "--metrics-addr=0", "--health-addr=127.0.0.1:"+programs.FreePort(t), "--log-level=info")
 	return f
 }
 
@@ -101,7 +102,7 @@ func (f *flux) deploy(t *testing.T, shop stage.Shop) engine {
 	k := &kustomization{flux: f, t: t, name: shop.Namespace}
 	g.Expect(set.Client.Create(t.Context(), k.source())).To(Succeed())
 	g.Expect(set.Client.Create(t.Context(), u, client.FieldValidation("Strict"))).To(Succeed())
-	t.Cleanup(func() { g.Expect(client.IgnoreNotFound(set.Client.Delete(late(t), k.source()))).To(Succeed()) })
+	t.Cleanup(func() { g.Expect(client.IgnoreNotFound(set.Client.Delete(programs.Late(t), k.source()))).To(Succeed()) })
 	return k
 }
 
@@ -179,10 +180,10 @@ func (k *kustomization) resync(ctx context.Context) {
 	u := k.object()
 	g.Expect(set.Client.Get(ctx, client.ObjectKeyFromObject(u), u)).To(Succeed())
 	if k.says(ctx).Word == k.words().running && waits(u) {
-		k.controller.stop()
+		k.controller.Stop()
 		g.Expect(set.Client.Get(ctx, client.ObjectKeyFromObject(u), u)).To(Succeed())
 		before := u.GetResourceVersion()
-		k.controller.start(k.t)
+		k.controller.Start(k.t)
 		g.Eventually(func() bool {
 			return set.Client.Get(ctx, client.ObjectKeyFromObject(u), u) == nil && u.GetResourceVersion() != before && waits(u)
 		}).Should(BeTrue(), "the new process gets to waiting for health")

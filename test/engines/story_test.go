@@ -20,6 +20,7 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/hack/load"
 	"belay.dev/belay/hack/stage"
+	"belay.dev/belay/test/programs"
 )
 
 // engine deploys one application.
@@ -64,7 +65,7 @@ type story struct {
 // play is the life of an application.
 func play(t *testing.T, shop stage.Shop, tool engine) {
 	s := &story{Shop: shop, engine: tool, T: t, g: NewWithT(t)}
-	t.Cleanup(func() { s.g.Expect(s.Remove(late(t))).To(Succeed()) })
+	t.Cleanup(func() { s.g.Expect(s.Remove(programs.Late(t))).To(Succeed()) })
 	t.Cleanup(s.explain)
 	ctx := t.Context()
 	s.firstSync(ctx)
@@ -80,7 +81,7 @@ func (s *story) explain() {
 	if !s.Failed() {
 		return
 	}
-	ctx := late(s.T)
+	ctx := programs.Late(s.T)
 	rollout, err := s.Rollout(ctx)
 	if err == nil {
 		s.Log(stage.Describe(rollout))

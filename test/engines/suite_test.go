@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"belay.dev/belay/hack/stage"
+	"belay.dev/belay/test/programs"
 )
 
 // versions are the shops that are released: one binary, many images.
@@ -55,7 +56,7 @@ func open(t *testing.T) {
 	var err error
 	set, err = stage.Open(t.Context(), t.Output())
 	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { g.Expect(set.Close(late(t))).To(Succeed()) })
+	t.Cleanup(func() { g.Expect(set.Close(programs.Late(t))).To(Succeed()) })
 	images, err = set.Shops(t.Context(), versions)
 	g.Expect(err).NotTo(HaveOccurred())
 	before, err := set.Presence(t.Context())
@@ -64,7 +65,7 @@ func open(t *testing.T) {
 	g.Expect(set.Install(t.Context())).To(Succeed())
 	t.Cleanup(func() {
 		if before == stage.Absent && !set.Own {
-			g.Expect(set.Uninstall(late(t))).To(Succeed())
+			g.Expect(set.Uninstall(programs.Late(t))).To(Succeed())
 		}
 	})
 }

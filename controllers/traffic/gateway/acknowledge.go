@@ -28,7 +28,7 @@ func (r *route) unacknowledged() string {
 func (r *route) missing(parent gatewayv1.ParentReference) string {
 	entries := r.entriesOf(parent)
 	if len(entries) == 0 {
-		return "no status was reported for it: check that it exists and that its controller runs"
+		return "no status was reported for it: " + whatToCheck(parent)
 	}
 	nearest, newest := "", int64(-1)
 	for _, entry := range entries {
@@ -41,6 +41,15 @@ func (r *route) missing(parent gatewayv1.ParentReference) string {
 		}
 	}
 	return nearest
+}
+
+// whatToCheck of a parent that nobody answers for. A Service is a mesh's (GAMMA), and has no
+// controller that would run without one.
+func whatToCheck(parent gatewayv1.ParentReference) string {
+	if or(parent.Kind, "Gateway") == "Service" {
+		return "check that it exists, and that a mesh runs which supports routes with a Service as their parent"
+	}
+	return "check that it exists and that its controller runs"
 }
 
 // entriesOf are the status entries of a parent: those that name it exactly, or, when there

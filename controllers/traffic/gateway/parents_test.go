@@ -72,8 +72,8 @@ func TestAMeshAndAGatewayAsParents(t *testing.T) {
 	}
 	now, generation := route.Spec.ParentRefs[0], route.GetGeneration()
 	byGateway, byMesh := gatewaytest.Accepted(now, "example.org/gateway", generation), gatewaytest.Accepted(mesh, "example.org/mesh", generation)
-	g.Expect(report(byGateway).Unacknowledged).To(ContainSubstring(`Service "shop" in namespace`))
-	g.Expect(report(byMesh).Unacknowledged).To(ContainSubstring(`Gateway "gateway"`))
+	g.Expect(report(byGateway).Unacknowledged).To(And(ContainSubstring(`Service "shop" in namespace`), ContainSubstring("that a mesh runs")))
+	g.Expect(report(byMesh).Unacknowledged).To(And(ContainSubstring(`Gateway "gateway"`), ContainSubstring("its controller runs")))
 	g.Expect(report(byGateway, gatewaytest.Accepted(mesh, "example.org/mesh", generation-1)).Acknowledged).To(BeFalse())
 	g.Expect(report(byGateway, byMesh).Acknowledged).To(BeTrue())
 }
