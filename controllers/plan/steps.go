@@ -56,7 +56,7 @@ func (f *facts) verdictSummary() string {
 	case v.Total > 0:
 		summary = fmt.Sprintf("%d of %d triggers pass", v.Passing, v.Total)
 	}
-	return summary + sayObserved(f.in.Status.WouldRollBack, f.in.Status.WouldHold)
+	return summary + f.excused() + sayObserved(f.in.Status.WouldRollBack, f.in.Status.WouldHold)
 }
 
 func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictPass }

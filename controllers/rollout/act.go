@@ -69,6 +69,10 @@ func (r *Reconciler) act(ctx context.Context, d decided, effect plan.Effect) err
 		return r.router(d.look).Point(ctx, d.target)
 	case plan.NarrowService:
 		return r.router(d.look).Narrow(ctx, d.target, e.Hash)
+	case plan.PointPreview:
+		return r.router(d.look).PointPreview(ctx, d.target, e.Hash)
+	case plan.RemovePreview:
+		return r.router(d.look).RemovePreview(ctx, d.target)
 	case plan.SetSplit:
 		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight, Testers: e.Testers})
 	case plan.ReleaseRoute:
