@@ -88,7 +88,7 @@ func (c *check) size() {
 	}
 	for _, e := range c.d.Effects {
 		switch e.(type) {
-		case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
+		case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices, plan.PointPreview, plan.RemovePreview:
 			c.require(false, "%s, although no Service and no route is named", e)
 		}
 	}
