@@ -49,6 +49,8 @@ func holdStep(f *facts) Decision {
 func (f *facts) verdictSummary() string {
 	v, summary := f.in.Verdict, "there are no triggers"
 	switch {
+	case v.Total == 0 && v.Observed == 0 && len(v.Excused) > 0:
+		summary = "no trigger has requests to judge by"
 	case v.Total == 0 && v.Observed > 0:
 		summary = fmt.Sprintf("no trigger enforces, observe only: %d", v.Observed)
 	case v.Total > 0 && v.Observed > 0:
