@@ -20,6 +20,7 @@ func TestThePreview(t *testing.T) {
 	gatewaytest.Update(w, "shop", &corev1.Service{}, func(s *corev1.Service) {
 		s.Labels, s.Spec.Type, s.Spec.Ports[0].NodePort = map[string]string{"team": "a"}, corev1.ServiceTypeNodePort, 30080
 	})
+	users := service(w, "shop").ResourceVersion
 	target := w.Target()
 	target.Preview, target.Selector = true, map[string]string{"app": "shop", "track": "main"}
 	g.Expect(w.Router().PointPreview(ctx, target, "")).To(Succeed())
@@ -36,6 +37,7 @@ func TestThePreview(t *testing.T) {
 	g.Expect(service(w, "shop-preview").Spec.Selector).To(Equal(map[string]string{"app": "shop", "track": "main"}))
 	g.Expect(service(w, "shop-preview").Labels).NotTo(HaveKey("belay.dev/pod-template-hash"))
 	g.Expect(target.Selector).To(HaveLen(2), "the target is left as it is")
+	g.Expect(service(w, "shop").ResourceVersion).To(Equal(users), "the user's Service is never written")
 }
 
 // TestThePreviewIsKeptWhole: what somebody changes is seen, whatever it selects.
