@@ -16,8 +16,8 @@ const (
 	LabelRollout = "belay.dev/rollout"
 	// LabelRevision is the revision of the pod template that an object runs.
 	LabelRevision = "belay.dev/revision"
-	// LabelRole is canary or stable. It is on ReplicaSets and generated Services, never on
-	// pods.
+	// LabelRole is canary or stable, or preview on the preview Service. It is on ReplicaSets
+	// and generated Services, never on pods.
 	LabelRole = "belay.dev/role"
 	// LabelRun on a Deployment is the run in progress, where that shares requests by
 	// routes; on a ReplicaSet the run that it was created or borrowed for. RunLabel computes
@@ -99,6 +99,8 @@ const (
 	// RoleCanary and RoleStable are the values of LabelRole.
 	RoleCanary = "canary"
 	RoleStable = "stable"
+	// RolePreview is that of the Service that PreviewName names.
+	RolePreview = "preview"
 )
 
 // PairNames are the names of the two generated Services of a Rollout, to which its routes are
@@ -106,6 +108,10 @@ const (
 func PairNames(rollout string) (stable, canary string) {
 	return rollout + "-stable", rollout + "-canary"
 }
+
+// PreviewName is the name of the Service that leads to the candidate alone in the steps of a
+// run, where spec.traffic.preview asks for one.
+func PreviewName(rollout string) string { return rollout + "-preview" }
 
 // RunLabel is a run's name as the value of a label, which may have 63 characters. A longer
 // name loses its beginning, because its end is what differs from other runs.

@@ -86,3 +86,9 @@ func (a *AnalysisStatus) Trigger(kind, guardrail, name string) *TriggerAnalysis 
 	}
 	return nil
 }
+
+// ReasonsWithoutRequests are the reasons of an Inconclusive verdict that say only that the
+// candidate has served no requests, or fewer than a verdict needs.
+func ReasonsWithoutRequests() []string {
+	return []string{"NoTraffic", "BelowMinSamples", "InvariantNotExercised"}
+}

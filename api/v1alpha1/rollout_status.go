@@ -117,6 +117,10 @@ type RolloutStatus struct {
 	// +optional
 	Refusal *Refusal `json:"refusal,omitempty"`
 
+	// preview is the Service of spec.traffic.preview, while it selects the candidate's pods alone.
+	// +optional
+	Preview *PreviewStatus `json:"preview,omitempty"`
+
 	// decision is the last recorded decision. The run has all of them.
 	// +optional
 	Decision *DecisionSummary `json:"decision,omitempty"`

@@ -38,6 +38,20 @@ type PreviousRevision struct {
 	Until metav1.Time `json:"until"`
 }
 
+// PreviewStatus says by which Service the candidate is reached, whatever its weight.
+type PreviewStatus struct {
+	// service is the name of the Service, in the Rollout's namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Service string `json:"service,omitempty"`
+	// revision whose pods it selects.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=10
+	Revision string `json:"revision,omitempty"`
+}
+
 // DirectCallersStatus is which versions callers of the user's Service reach.
 type DirectCallersStatus struct {
 	// mode in effect: Stable when the Service selects only the version that serves, or

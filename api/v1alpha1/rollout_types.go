@@ -21,6 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name must have at most 52 characters: Belay derives Service and run names from it"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name must consist of lower-case letters, digits and '-', and begin with a letter: Belay creates Services named NAME-stable and NAME-canary"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.traffic) || !has(self.spec.traffic.preview) || self.spec.traffic.preview != 'Enabled' || self.spec.traffic.service != self.metadata.name + '-preview'",message="traffic.service is the name of the Service that traffic.preview: Enabled creates: name the Service that your callers use, or name the Rollout otherwise"
 type Rollout struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -223,6 +224,14 @@ type Traffic struct {
 	// +kubebuilder:default=Any
 	DirectCallers DirectCallers `json:"directCallers,omitempty"`
 
+	// preview is Enabled to have a Service <rollout>-preview with the ports of the service, as
+	// long as the Rollout exists: in the steps of a run it selects the candidate's pods, from
+	// before the first request of a user reaches them, and at all other times the pods of every
+	// version. A step of weight 0 then waits for no requests of users. A run in progress
+	// keeps what it started with. Absent means Disabled, which also removes the Service.
+	// +optional
+	Preview Preview `json:"preview,omitempty"`
+
 	// drain is how long connections get to finish after the acknowledged weight
 	// is 0 and before the pods go.
 	// +optional
@@ -244,6 +253,24 @@ const (
 	// DirectCallersStable reaches the version that serves.
 	DirectCallersStable DirectCallers = "Stable"
 )
+
+// Preview is whether a Service leads to the candidate alone in the steps of a run.
+// +kubebuilder:validation:Enum=Disabled;Enabled
+type Preview string
+
+const (
+	// PreviewDisabled makes no such Service.
+	PreviewDisabled Preview = "Disabled"
+	// PreviewEnabled makes one, named by PreviewName.
+	PreviewEnabled Preview = "Enabled"
+)
+
+// PreviewsCandidate reports whether a step of a run leads nobody but the callers of the preview
+// Service to the candidate: it has weight 0, no match, and there is that Service.
+func (s *RolloutSpec) PreviewsCandidate(step int) bool {
+	enabled := s.Traffic != nil && s.Traffic.Preview == PreviewEnabled
+	return enabled && step >= 0 && step < len(s.Steps) && s.Steps[step].Weight == 0 && s.Steps[step].Match == nil
+}
 
 // Kinds of routes.
 const (

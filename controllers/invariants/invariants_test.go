@@ -71,6 +71,8 @@ func in(phase v1alpha1.Phase) func(*plan.Input) {
 	}
 }
 
+func previews(in *plan.Input) { in.Spec.Traffic.Preview = v1alpha1.PreviewEnabled }
+
 // doing is a decision that is in order but for its effect.
 func doing(effect plan.Effect) func(plan.Input) plan.Decision {
 	return func(in plan.Input) plan.Decision {
@@ -313,6 +315,13 @@ func TestCheckRefuses(t *testing.T) {
 		{"unpausing before the owner changes", given(in(v1alpha1.PhaseHandingOver), func(in *plan.Input) { in.Route.Split = nil }), doing(plan.Unpause{Revision: tried}), "before the Deployment owns the canary"},
 		{"unpausing in a step", given(), doing(plan.Unpause{Revision: tried}), "unpauses the candidate in phase Stepping"},
 		{"taking stable out", given(), doing(plan.TakeOut{Name: "shop-a"}), "removes the stable ReplicaSet"},
+		{"a preview that nobody asks for", given(), doing(plan.PointPreview{}), "nobody asks for"},
+		{"a preview of somebody else's", given(previews, func(in *plan.Input) { in.Route.Preview = &plan.Preview{Fault: "taken"} }), doing(plan.PointPreview{}), "not Belay's"},
+		{"a preview of other pods", given(previews), doing(plan.PointPreview{Hash: "other"}), "not the canary's"},
+		{"a preview of what fires", given(previews, func(in *plan.Input) { in.Verdict.Outcome = v1alpha1.VerdictFail }), doing(plan.PointPreview{Hash: "b"}), "while a trigger fires"},
+		{"a preview in a rollback", given(previews, in(v1alpha1.PhaseRollingBack)), doing(plan.PointPreview{Hash: "b"}), "previews a candidate in phase RollingBack"},
+		{"a preview in a deletion", given(previews, func(in *plan.Input) { in.Deleting = &now }), doing(plan.PointPreview{}), "while being deleted"},
+		{"no preview where one is asked for", given(previews), doing(plan.RemovePreview{}), "is asked for"},
 		{"leaving with a split", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.Leave{}), "still name Belay's Services"},
 		{"starting in a deletion", given(func(in *plan.Input) { in.Deleting = &now }), doing(plan.ScaleCanary{Replicas: 4}), "starts something while being deleted"},
 		{"an end with something left", given(in(v1alpha1.PhaseRollingBack)), entering(v1alpha1.PhaseRolledBack), "the run ends with its canary left"},

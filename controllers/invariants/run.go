@@ -150,8 +150,17 @@ func (c *check) failure() {
 // enforced reports whether every trigger that enforces has this outcome.
 func (c *check) enforced(outcome v1alpha1.VerdictOutcome) bool {
 	return !slices.ContainsFunc(c.in.Verdict.References, func(r v1alpha1.VerdictReference) bool {
-		return r.Mode != v1alpha1.ModeObserve && r.Outcome != outcome
+		return r.Mode != v1alpha1.ModeObserve && r.Outcome != outcome && !c.excused(r)
 	})
+}
+
+// excused holds for a trigger that lacks requests in a step in which no user reaches the
+// candidate.
+func (c *check) excused(r v1alpha1.VerdictReference) bool {
+	s := c.in.Status.Step
+	unseen := c.in.Status.Phase == v1alpha1.PhaseStepping && s != nil && c.in.Spec.PreviewsCandidate(int(s.Index))
+	lacks := r.Outcome == v1alpha1.VerdictInconclusive && slices.Contains(v1alpha1.ReasonsWithoutRequests(), r.Reason)
+	return unseen && lacks && slices.Contains(c.in.Verdict.Excused, r.Trigger)
 }
 
 // observation: what a trigger in mode Observe says rolls nothing back, and noting it does

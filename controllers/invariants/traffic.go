@@ -88,7 +88,7 @@ func (c *check) size() {
 	}
 	for _, e := range c.d.Effects {
 		switch e.(type) {
-		case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
+		case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices, plan.PointPreview, plan.RemovePreview:
 			c.require(false, "%s, although no Service and no route is named", e)
 		}
 	}
@@ -128,10 +128,33 @@ func (c *check) releases(effect plan.Effect) {
 		c.require(e.Hash == "" || c.in.Status.Phase.InRun() && c.in.Deleting == nil, "narrows the Service without a run")
 		full := c.in.Status.Phase == v1alpha1.PhaseBaking || c.in.Status.Phase == v1alpha1.PhasePromoting
 		c.require(e.Hash == "" || e.Hash != c.in.Canary.Hash || full && c.observed() == 100 && c.in.Route.Acknowledged, "gives all direct callers to the candidate before its route is at 100 %%")
+	case plan.PointPreview:
+		c.previews(e.Hash)
+	case plan.RemovePreview:
+		c.require(!c.previewed() && c.in.Route.Preview != nil, "deletes a preview Service that is asked for, or is not there")
 	case plan.PointServices:
 		c.require(c.in.Workload.Stable.Name != "" || c.observed() == 100, "points the stable Service at no ReplicaSet")
 		c.require(!c.in.Canary.Former, "points the Services of an older Belay's run at other pods")
 	}
+}
+
+// previews: the preview Service leads to the candidate alone only in its steps, and to nothing
+// that somebody else has made.
+func (c *check) previews(hash string) {
+	p := c.in.Route.Preview
+	c.require(c.previewed(), "makes a preview Service that nobody asks for")
+	c.require(p == nil || p.Fault == "", "writes a Service that is not Belay's")
+	c.require(c.in.Deleting == nil, "makes a preview Service while being deleted")
+	if hash == "" {
+		return
+	}
+	c.require(c.in.Status.Phase == v1alpha1.PhaseStepping && c.d.Status.Phase == v1alpha1.PhaseStepping, "previews a candidate in phase %s", c.in.Status.Phase)
+	c.require(c.in.Canary.Exists && hash == c.in.Canary.Hash, "previews pods with hash %s, which are not the canary's", hash)
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "previews a candidate while a trigger fires")
+}
+
+func (c *check) previewed() bool {
+	return c.in.Spec.Traffic != nil && c.in.Spec.Traffic.Preview == v1alpha1.PreviewEnabled
 }
 
 func (c *check) releasesRejected() {

@@ -111,6 +111,11 @@ type (
 	// NarrowService makes the user's Service select only pods with this hash; with
 	// an empty one all of its pods.
 	NarrowService struct{ Hash string }
+	// PointPreview makes the preview Service select only pods with this hash; with an empty
+	// one those of all versions.
+	PointPreview struct{ Hash string }
+	// RemovePreview deletes the preview Service.
+	RemovePreview struct{}
 	// SetSplit gives the candidate Weight percent of the requests, and all of the testers';
 	// nil for no testers.
 	SetSplit struct {
@@ -171,6 +176,8 @@ func (CreateRun) effect()      {}
 func (MarkWorkload) effect()   {}
 func (PointServices) effect()  {}
 func (NarrowService) effect()  {}
+func (PointPreview) effect()   {}
+func (RemovePreview) effect()  {}
 func (SetSplit) effect()       {}
 func (ReleaseRoute) effect()   {}
 func (ScaleCanary) effect()    {}
@@ -201,6 +208,13 @@ func (e NarrowService) String() string {
 	}
 	return "let the user's Service select only pods with hash " + e.Hash
 }
+func (e PointPreview) String() string {
+	if e.Hash == "" {
+		return "make the preview Service select all versions"
+	}
+	return "make the preview Service select only pods with hash " + e.Hash
+}
+func (RemovePreview) String() string { return "delete the preview Service" }
 func (e SetSplit) String() string {
 	if e.Testers != nil {
 		return fmt.Sprintf("set the canary's weight to %d %%, with testers (%s)", e.Weight, e.Testers)

@@ -172,6 +172,7 @@ func routes() []option {
 		{"acked", same}, {"unacked", unacknowledged}, {"pair-off", pairOff}, {"no-stable-endpoint", stableEndpoints(0)}, {"no-canary-endpoint", canaryEndpoints(0)},
 		{"no-endpoint", all(stableEndpoints(0), canaryEndpoints(0), serviceEndpoints(0))}, {"no-port", portRenamed}, {"only-canary", func(in *plan.Input) { in.Route.ServiceEndpoints = in.Route.CanaryShare }},
 		{"pair-deleted", all(pairOff, stableEndpoints(0), canaryEndpoints(0))}, {"faulty", faulty}, {"serviceless", serviceGone}, {"gone", routeGone},
+		{"previewed", previewed(canaryHash)}, {"preview-of-all", previewed("")}, {"no-preview", noPreview}, {"preview-unwanted", all(previewed(""), func(in *plan.Input) { in.Spec.Traffic.Preview = "" })},
 		{"narrowed-stable", narrowed(stableHash)}, {"narrowed-canary", narrowed(canaryHash)},
 	}
 }

@@ -37,6 +37,7 @@ var beforeRunTable = table{
 	rules: []rule{
 		{"StableNotReady", stableNotReady, waitForStableReady},
 		{"RevertStarts", fastRevert, startRevert},
+		{"PreparesPreview", previewMissing, settlePreview},
 		{"PreflightHolds", candidateHeld, waitForCandidate},
 		{"RunSettles", candidateNew, waitForMorePushes},
 		{"RestartStarts", restartOnly, startRestart},

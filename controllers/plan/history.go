@@ -44,6 +44,7 @@ func (f *facts) endRun(d *Decision, outcome v1alpha1.Outcome, trigger, message s
 	entry.Message = v1alpha1.Bounded(message, 1024-len(observed)) + observed
 	d.Status.WouldRollBack, d.Status.WouldHold = nil, nil
 	d.Finished = &entry
+	f.previewBack(d)
 	d.Status.History = append([]v1alpha1.HistoryEntry{entry}, d.Status.History...)
 	limit := max(keptEntries, int(f.in.Spec.HistoryLimit))
 	if len(d.Status.History) > limit {

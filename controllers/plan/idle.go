@@ -31,6 +31,7 @@ var withoutRunTable = table{
 	applies: idle,
 	rules: []rule{
 		{"LeftoverRemoved", leftoverSet, removeLeftover},
+		{"SettlesPreview", previewUnsettledAtRest, settlePreview},
 		{"RolledBack", rolledBack, stayRolledBack},
 		{"NewRevision", newRevision, beginGating},
 		{"Unserved", nothingServes, rollUnserved},
@@ -80,7 +81,9 @@ func rolledBack(f *facts) bool {
 }
 
 func stayRolledBack(f *facts) Decision {
-	return Decision{Why: f.rolledBackMessage(), Status: f.next(), Progress: Stalled, Reason: v1alpha1.ReasonRolledBack}
+	d := Decision{Why: f.rolledBackMessage(), Status: f.next(), Progress: Stalled, Reason: v1alpha1.ReasonRolledBack}
+	f.settlePreviewToo(&d)
+	return d
 }
 
 func (f *facts) rolledBackMessage() string {

@@ -192,6 +192,8 @@ type Route struct {
 	// PairCurrent means that the pair of Services is whole and selects the stable
 	// and the canary set's pods.
 	PairCurrent bool
+	// Preview is the preview Service; nil while there is none that matters.
+	Preview *Preview `json:",omitempty"`
 	// StableEndpoints, CanaryEndpoints and ServiceEndpoints count ready endpoints
 	// with the port that the routes name: behind each of the pair, and behind the
 	// user's Service, whatever version they run; CanaryShare of those run the
@@ -202,6 +204,18 @@ type Route struct {
 	// Narrowed is the pod-template-hash that the user's Service selects; empty when
 	// it selects all versions. NarrowedBy last wrote it, when that was not Belay.
 	Narrowed, NarrowedBy string
+}
+
+// Preview is the preview Service as it is now.
+type Preview struct {
+	// Fault says why the Service of that name is not Belay's; empty when it is.
+	Fault string `json:",omitempty"`
+	// Hash is the pod-template-hash that it selects; empty for all versions.
+	Hash string
+	// Current means that all of it but Hash is as it should be.
+	Current bool
+	// Ready counts the ready endpoints that Hash selects.
+	Ready int32
 }
 
 // Fault is a reason from the closed set, and a sentence.
@@ -263,6 +277,9 @@ type Verdict struct {
 	// WouldRollBack is a trigger that only observes and would roll back now, for the
 	// first time in the run; nil without one.
 	WouldRollBack *ObservedVerdict
+	// Excused are the triggers that have no requests to judge by, in a step in which no user
+	// reaches the candidate: they are not among Total and need not pass.
+	Excused []string `json:",omitempty"`
 	// BlindRollback is set when a trigger's whenBlind says to roll back now.
 	BlindRollback bool
 	// References are the verdicts as evidence names them.

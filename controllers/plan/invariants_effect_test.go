@@ -28,6 +28,10 @@ func (c *checker) effectIs(effect plan.Effect) {
 		c.marks(e.Marks)
 	case plan.PointServices:
 		c.require(!in.Route.PairCurrent || c.d.Status.Run != in.Status.Run, "points a pair that is current")
+	case plan.PointPreview:
+		c.previews(e.Hash)
+	case plan.RemovePreview:
+		c.require(in.Route.Preview != nil && (in.Spec.Traffic == nil || in.Spec.Traffic.Preview != v1alpha1.PreviewEnabled) && !c.trial(), "deletes a preview that is asked for")
 	case plan.NarrowService:
 		c.narrows(e.Hash)
 	case plan.SetSplit:
@@ -74,6 +78,15 @@ func (c *checker) marks(m plan.Marks) {
 	c.require(m.Rejected == "" || held && m.Rejected == c.declared, "calls %q rejected", m.Rejected)
 	c.require(c.d.Status.Phase != v1alpha1.PhaseRollingBack, "labels before a rollback is over")
 	c.require(m.Narrowed == "" || c.d.Status.Phase.InRun(), "names a narrowed Service outside of a run")
+}
+
+// previews: the candidate is in the preview in its steps alone, and nothing is written twice.
+func (c *checker) previews(hash string) {
+	p := c.in.Route.Preview
+	c.require(p == nil || !p.Current || p.Hash != hash, "points a preview that selects %q already", hash)
+	c.require(p == nil || p.Fault == "", "writes somebody else's Service")
+	c.require(c.in.Spec.Traffic != nil && c.in.Spec.Traffic.Preview == v1alpha1.PreviewEnabled && c.in.Deleting == nil, "makes a preview that nobody asks for")
+	c.require(hash == "" || c.in1(v1alpha1.PhaseStepping) && hash == c.in.Canary.Hash && c.in.Canary.Exists && c.in.Verdict.Outcome != v1alpha1.VerdictFail, "previews %q", hash)
 }
 
 func (c *checker) narrows(hash string) {

@@ -77,7 +77,7 @@ func (f *facts) observedHolds() []v1alpha1.ObservedHold {
 	for _, r := range f.in.Verdict.References {
 		name := observedName(r.Trigger)
 		decided := r.Mode != v1alpha1.ModeObserve || r.Outcome == v1alpha1.VerdictPass || r.Outcome == v1alpha1.VerdictFail
-		known := f.isNotedFail(r.Trigger) || slices.ContainsFunc(held, func(h v1alpha1.ObservedHold) bool { return h.Trigger == name })
+		known := f.isNotedFail(r.Trigger) || slices.Contains(f.in.Verdict.Excused, r.Trigger) || slices.ContainsFunc(held, func(h v1alpha1.ObservedHold) bool { return h.Trigger == name })
 		if !decided && !known && len(held) < v1alpha1.MaxTriggers {
 			held = append(held, v1alpha1.ObservedHold{Trigger: name, Stage: f.observedStage(), Reason: v1alpha1.Bounded(r.Reason, 64), At: f.now()})
 		}

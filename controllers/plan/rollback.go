@@ -240,6 +240,7 @@ func noteZero(f *facts) Decision {
 	r.ZeroAt = &now
 	d.Status.Rollback = &r
 	d.Recheck = max(1, f.traffic.Drain.Duration)
+	f.previewBack(&d)
 	return d
 }
 
@@ -279,7 +280,9 @@ func removeCanary(f *facts) Decision {
 	if f.replicaWeighted() && f.in.Canary.Ready > 0 {
 		why = fmt.Sprintf("removing the canary (%s): the Deployment has %s", count(f.in.Canary.Desired, "pod"), count(f.deploymentReady(), "ready pod"))
 	}
-	return f.doing(f.phaseReason(), why, RemoveCanary{reject})
+	d := f.doing(f.phaseReason(), why, RemoveCanary{reject})
+	f.previewBack(&d)
+	return d
 }
 
 func waitForService(f *facts) Decision {

@@ -49,6 +49,8 @@ func holdStep(f *facts) Decision {
 func (f *facts) verdictSummary() string {
 	v, summary := f.in.Verdict, "there are no triggers"
 	switch {
+	case v.Total == 0 && v.Observed == 0 && len(v.Excused) > 0:
+		summary = "no trigger has requests to judge by"
 	case v.Total == 0 && v.Observed > 0:
 		summary = fmt.Sprintf("no trigger enforces, observe only: %d", v.Observed)
 	case v.Total > 0 && v.Observed > 0:
@@ -56,7 +58,7 @@ func (f *facts) verdictSummary() string {
 	case v.Total > 0:
 		summary = fmt.Sprintf("%d of %d triggers pass", v.Passing, v.Total)
 	}
-	return summary + sayObserved(f.in.Status.WouldRollBack, f.in.Status.WouldHold)
+	return summary + f.excused() + sayObserved(f.in.Status.WouldRollBack, f.in.Status.WouldHold)
 }
 
 func undecided(f *facts) bool { return f.in.Verdict.Outcome != v1alpha1.VerdictPass }

@@ -42,6 +42,7 @@ func Transition(in Input) Result {
 		s.Verdicts = in.Verdict.Shown
 	}
 	showCandidate(in, s)
+	showPreview(in, s)
 	number, news := numberOf(in, d)
 	if news {
 		s.Decision = &v1alpha1.DecisionSummary{

@@ -24,6 +24,9 @@ type Armed struct {
 	Trigger   string
 	// Observes is set for a trigger in mode Observe, which decides nothing.
 	Observes bool
+	// OfRequests is set for a trigger that is judged by requests alone, in a step in which
+	// no user's reach the candidate: a lack of requests is then no reason to hold.
+	OfRequests bool
 	// Blind is what to do without a usable answer.
 	Blind v1alpha1.WhenBlind
 	// Verdict is nil before the first one.
@@ -46,8 +49,15 @@ func Sum(armed []Armed, from, now time.Time) Verdict {
 	for _, a := range armed {
 		outcome, reason, message := a.judge(from, now)
 		sum.References = append(sum.References, a.reference(outcome, reason))
+		excused := a.excused(reason, from)
+		if excused {
+			sum.Excused = append(sum.Excused, a.name())
+		}
 		if a.Observes {
 			sum.Observed++
+			continue
+		}
+		if excused {
 			continue
 		}
 		enforced = append(enforced, a)
@@ -107,6 +117,14 @@ func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, stri
 		return v1alpha1.VerdictInconclusive, ReasonPending, "not evaluated at this weight yet"
 	}
 	return v.Outcome, v.Reason, v.Message
+}
+
+// excused reports whether the newest verdict, from the present step, is that there were no
+// requests, or not enough, where none of a user's could come. What those that came say
+// otherwise counts as ever.
+func (a Armed) excused(reason string, from time.Time) bool {
+	fresh := a.Verdict != nil && a.Verdict.EvaluatedAt != nil && !a.Verdict.EvaluatedAt.Time.Before(from.Truncate(time.Second))
+	return a.OfRequests && fresh && slices.Contains(v1alpha1.ReasonsWithoutRequests(), reason)
 }
 
 func (a Armed) reference(outcome v1alpha1.VerdictOutcome, reason string) v1alpha1.VerdictReference {

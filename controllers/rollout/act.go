@@ -69,6 +69,10 @@ func (r *Reconciler) act(ctx context.Context, d decided, effect plan.Effect) err
 		return r.router(d.look).Point(ctx, d.target)
 	case plan.NarrowService:
 		return r.router(d.look).Narrow(ctx, d.target, e.Hash)
+	case plan.PointPreview:
+		return r.router(d.look).PointPreview(ctx, d.target, e.Hash)
+	case plan.RemovePreview:
+		return r.router(d.look).RemovePreview(ctx, d.target)
 	case plan.SetSplit:
 		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight, Testers: e.Testers})
 	case plan.ReleaseRoute:
@@ -156,18 +160,20 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	return nil
 }
 
-// errNoApproval and errNoMatch are what an API server with the RolloutRuns of an older Belay
-// does.
+// errNoApproval, errNoMatch and errNoPreview are what an API server with the RolloutRuns of an
+// older Belay does.
 var (
 	errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
 	errNoMatch    = errors.New("the API server drops spec.steps[].match of RolloutRuns, so no tester would reach the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
+	errNoPreview  = errors.New("the API server drops spec.traffic.preview of RolloutRuns, so the preview Service would not lead to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
 )
 
 // keepsSteps asks by a dry-run whether the API server keeps the approvals and matches that the
-// steps of a run need. The run pins what is kept, so it is not created to find out.
+// steps of a run need, and its preview. The run pins what is kept, so it is not created to find out.
 func (r *Reconciler) keepsSteps(ctx context.Context, run *v1alpha1.RolloutRun) error {
 	needed := func(s v1alpha1.Step) bool { return s.Approval == v1alpha1.ApprovalRequired || s.Match != nil }
-	if !slices.ContainsFunc(run.Spec.Steps, needed) {
+	previews := func(t *v1alpha1.Traffic) bool { return t != nil && t.Preview == v1alpha1.PreviewEnabled }
+	if !slices.ContainsFunc(run.Spec.Steps, needed) && !previews(run.Spec.Traffic) {
 		return nil
 	}
 	kept := run.DeepCopy()
@@ -184,6 +190,8 @@ func (r *Reconciler) keepsSteps(ctx context.Context, run *v1alpha1.RolloutRun) e
 		return errNoApproval
 	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, matches):
 		return errNoMatch
+	case previews(run.Spec.Traffic) != previews(kept.Spec.Traffic):
+		return errNoPreview
 	}
 	return nil
 }

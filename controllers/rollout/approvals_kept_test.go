@@ -20,6 +20,9 @@ func TestARunThatLosesPartsOfItsStepsDoesNotGoOn(t *testing.T) {
 			for i := range run.Spec.Steps {
 				run.Spec.Steps[i].Approval, run.Spec.Steps[i].Match = "", nil
 			}
+			if run.Spec.Traffic != nil {
+				run.Spec.Traffic.Preview = ""
+			}
 		}
 		return c.Create(ctx, o, opts...)
 	}}
@@ -39,6 +42,11 @@ func TestARunThatLosesPartsOfItsStepsDoesNotGoOn(t *testing.T) {
 		t.Errorf("it says %v, and no tester would reach the candidate", err)
 	}
 	w.input.Spec.Steps[0].Match = nil
+	w.input.Spec.Traffic = &v1alpha1.Traffic{Service: "shop", Preview: v1alpha1.PreviewEnabled}
+	if err := r.createRun(t.Context(), w); !errors.Is(err, errNoPreview) {
+		t.Errorf("it says %v, and the preview would not lead to the candidate", err)
+	}
+	w.input.Spec.Traffic = nil
 	if err := r.createRun(t.Context(), w); err != nil {
 		t.Errorf("nobody has to be asked, and the run waits: %v", err)
 	}

@@ -199,7 +199,7 @@ func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 	if rollout.Spec.ReplicaWeighted() {
 		return t
 	}
-	t.Service = rollout.Spec.Traffic.Service
+	t.Service, t.Preview = rollout.Spec.Traffic.Service, rollout.Spec.Traffic.Preview == v1alpha1.PreviewEnabled
 	for _, route := range rollout.Spec.Traffic.Routes {
 		t.Routes = append(t.Routes, traffic.Route{Kind: cmp.Or(route.Kind, v1alpha1.KindHTTPRoute), Name: route.Name})
 	}
@@ -240,6 +240,9 @@ func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 	in.ServiceEndpoints, in.CanaryShare = o.Service, o.ServiceCanary
 	in.NoPort, in.Narrowed, in.NarrowedBy = o.NoPort, o.Narrowed, o.NarrowedBy
 	in.Owner = o.Manager
+	if p := o.Preview; p != nil {
+		in.Preview = &plan.Preview{Fault: v1alpha1.Bounded(p.Fault, 512), Hash: p.Hash, Current: p.Current, Ready: p.Ready}
+	}
 	if o.Split != nil {
 		in.Split, in.Testers = &o.Split.Canary, o.Split.Testers
 	}

@@ -38,6 +38,8 @@ type Target struct {
 	// StableHash and CanaryHash are the pod-template-hash of each side's pods;
 	// empty while a side has no ReplicaSet.
 	StableHash, CanaryHash string
+	// Preview asks for the preview Service.
+	Preview bool
 	// Matches are those of the steps to come: Observe says when a route cannot carry one
 	// out.
 	Matches []*v1alpha1.StepMatch
@@ -102,6 +104,8 @@ type Observation struct {
 	// target wants it: selectors, ports, labels. It is true where there is none to
 	// make.
 	PairCurrent bool
+	// Preview is the preview Service; nil while there is none that matters to the target.
+	Preview *Preview
 	// Stable and Canary count the ready endpoints that a gateway can use for each
 	// side now: of pods that carry the side's hash, with every port that the routes
 	// name. They are 0 until the endpoints have followed the last Point. Service
@@ -119,6 +123,20 @@ type Observation struct {
 	// NarrowedBy is the field manager that last wrote the user's Service's
 	// selector, when it was not Belay.
 	NarrowedBy string
+}
+
+// Preview is the preview Service as it is now.
+type Preview struct {
+	// Fault says why the Service of that name is not the target's to write; empty otherwise.
+	// The rest is then unknown.
+	Fault string
+	// Hash is the pod-template-hash that it selects; empty when it selects all versions.
+	Hash string
+	// Current means that it is as the target wants it, whatever hash it selects.
+	Current bool
+	// Ready counts its ready endpoints that were selected by Hash, with every port that the
+	// routes name; 0 while Hash is empty.
+	Ready int32
 }
 
 // Router observes and changes where requests go. Every write is absolute and
@@ -146,7 +164,12 @@ type Router interface {
 	// Narrow makes the user's Service select only pods with this
 	// pod-template-hash; with an empty one, all of its pods again.
 	Narrow(ctx context.Context, target Target, hash string) error
-	// Remove deletes the pair of Services. It is the last write of a Rollout that
+	// PointPreview makes the preview Service, whole, and lets it select only pods with this
+	// pod-template-hash; with an empty one, those of all versions.
+	PointPreview(ctx context.Context, target Target, hash string) error
+	// RemovePreview deletes the preview Service.
+	RemovePreview(ctx context.Context, target Target) error
+	// Remove deletes the pair of Services, and the preview Service. It is the last write of a Rollout that
 	// is being deleted, after Release.
 	Remove(ctx context.Context, target Target) error
 }

@@ -156,6 +156,9 @@ func notes(in Input) []string {
 	if d := s.DirectCallers; d != nil && d.Mode == v1alpha1.DirectCallersAny && d.CandidatePercent > 0 {
 		add("Callers of the Service itself, without a route, reach the canary with %d %% of their requests.", d.CandidatePercent)
 	}
+	if p := s.Preview; p != nil {
+		add("Service %s leads to the candidate alone (revision %s), whatever its weight.", p.Service, p.Revision)
+	}
 	if a := s.LastHandledAction; a != nil && a.Refused != "" && in.Now.Sub(a.At.Time) < time.Hour {
 		add("Last command, by %s: %s", Author(a.By), a.Refused)
 	}

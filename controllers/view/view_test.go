@@ -393,3 +393,14 @@ func TestWhatItWaitsForEnforces(t *testing.T) {
 		t.Errorf("requests do not mend an error: %s Next: %s", screen.Why, screen.Next)
 	}
 }
+
+// TestTheScreenNamesThePreview while it leads to the candidate.
+func TestTheScreenNamesThePreview(t *testing.T) {
+	r := rollout(v1alpha1.PhaseStepping, func(s *v1alpha1.RolloutStatus) {
+		s.Preview = &v1alpha1.PreviewStatus{Service: "shop-preview", Revision: "9fd21c3b07"}
+	})
+	notes := strings.Join(view.Rollout(view.Input{Rollout: r, Now: now}).Notes, "\n")
+	if !strings.Contains(notes, "Service shop-preview leads to the candidate alone (revision 9fd21c3b07), whatever its weight.") {
+		t.Errorf("the notes are %q", notes)
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/hack/load"
@@ -178,16 +180,34 @@ var _ = Describe("A release", SpecPriority(1), func() {
 		j.evidenceOf(ctx, entry)
 	}, Serial, NodeTimeout(journeyLimit))
 
-	It("reaches testers first, can be aborted by annotation then, and tried again", func(ctx context.Context) {
-		j := begin(ctx, "abort", "  - {name: canary, weight: 10, hold: 15s}",
-			"  - {name: testers, weight: 0, match: {headers: [{name: x-canary, value: \"1\"}]}, hold: 8s}\n  - {name: canary, weight: 20, hold: 6s}")
+	It("reaches its preview first, then testers, can be aborted by annotation then, and tried again", func(ctx context.Context) {
+		j := begin(ctx, "abort", "    service: shop\n", "    service: shop\n    preview: Enabled\n", "  - {name: canary, weight: 10, hold: 15s}",
+			"  - {name: preview, weight: 0, hold: 8s}\n  - {name: testers, weight: 0, match: {headers: [{name: x-canary, value: \"1\"}]}, hold: 8s}\n  - {name: canary, weight: 20, hold: 6s}")
 		testers := &load.Generator{URL: set.Addresses.Gateway, Host: j.Host(), Rate: 40, Header: http.Header{"X-Canary": {"1"}}}
 		testers.Start(context.WithoutCancel(ctx))
 		DeferCleanup(testers.Stop)
+		By("having a route of the user's own lead to the preview Service for good")
+		preview := j.routeToPreview(ctx)
+		reached := func(since time.Time, version string) func(g Gomega) {
+			return func(g Gomega) {
+				tally := load.Count(preview.Since(since))
+				g.Expect(tally.Sent).To(BeNumerically(">", 20))
+				g.Expect(tally.By).To(And(HaveLen(1), HaveKey(version)))
+			}
+		}
+		Eventually(func(g Gomega) { reached(time.Now().Add(-time.Second), "v1")(g) }).WithContext(ctx).Should(Succeed())
+		inStep := func(index int32) func(*v1alpha1.Rollout) bool {
+			return func(r *v1alpha1.Rollout) bool {
+				return r.Status.Phase == v1alpha1.PhaseStepping && r.Status.Step != nil && r.Status.Step.Index == index && r.Status.Step.AcknowledgedAt != nil
+			}
+		}
 		Expect(j.Release(ctx, images["v2"])).To(Succeed())
-		j.until(ctx, "let testers in", func(r *v1alpha1.Rollout) bool {
-			return r.Status.Phase == v1alpha1.PhaseStepping && r.Status.Step != nil && r.Status.Step.Index == 0 && r.Status.Step.AcknowledgedAt != nil
-		})
+		shown := j.until(ctx, "preview the candidate", inStep(0))
+		Expect(shown.Status.Preview).To(HaveValue(HaveField("Service", "shop-preview")))
+		Eventually(reached(time.Now().Add(time.Second), "v2")).WithContext(ctx).Should(Succeed())
+		Expect(load.Count(j.load.Since(time.Time{})).By).To(And(HaveLen(1), HaveKey("v1")), "no user has reached the candidate")
+		Expect(load.Count(testers.Since(time.Time{})).By).To(And(HaveLen(1), HaveKey("v1")), "and no tester")
+		j.until(ctx, "let testers in", inStep(1))
 		By("seeing testers, and nobody else, get the candidate")
 		since := time.Now()
 		Eventually(func(g Gomega) {
@@ -207,6 +227,7 @@ var _ = Describe("A release", SpecPriority(1), func() {
 		Expect(j.evidenceOf(ctx, entry).Status.Decisions).To(ContainElement(
 			And(HaveField("Rule", "AbortRequested"), HaveField("Actor", Not(BeEmpty())))))
 		j.until(ctx, "end the rollback", func(r *v1alpha1.Rollout) bool { return r.Status.Phase == v1alpha1.PhaseRolledBack })
+		Eventually(func(g Gomega) { reached(time.Now().Add(-time.Second), "v1")(g) }).WithContext(ctx).Should(Succeed(), "the preview leads to stable again")
 		Expect(j.Act(ctx, v1alpha1.ActionRetry, "2", "it was the phones")).To(Succeed())
 		j.until(ctx, "promote v2", func(r *v1alpha1.Rollout) bool {
 			return r.Status.Phase == v1alpha1.PhaseStable && r.Status.Stable.Image == images["v2"]
@@ -217,3 +238,20 @@ var _ = Describe("A release", SpecPriority(1), func() {
 		Expect(load.Count(testers.Since(time.Time{})).Failed).To(BeZero(), "requests no tester may lose")
 	}, NodeTimeout(journeyLimit))
 })
+
+// routeToPreview makes a route of the user's own that names the preview Service, and sends
+// requests by it from then on.
+func (j *journey) routeToPreview(ctx context.Context) *load.Generator {
+	GinkgoHelper()
+	theirs := &gatewayv1.HTTPRoute{}
+	Expect(set.Client.Get(ctx, j.Key(), theirs)).To(Succeed())
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: "preview"}, Spec: *theirs.Spec.DeepCopy()}
+	host := "preview." + j.Host()
+	route.Spec.Hostnames = []gatewayv1.Hostname{gatewayv1.Hostname(host)}
+	route.Spec.Rules[0].BackendRefs[0].Name = "shop-preview"
+	Expect(set.Client.Create(ctx, route)).To(Succeed())
+	callers := &load.Generator{URL: set.Addresses.Gateway, Host: host, Rate: 40}
+	callers.Start(context.WithoutCancel(ctx))
+	DeferCleanup(callers.Stop)
+	return callers
+}

@@ -240,6 +240,8 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout"}, "spec.steps[0].match.cookies: Too many: 2: must have at most 1 item", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "b", "value": "c"}}}}}},
 	{[]string{"Rollout"}, "spec.steps[0].match.cookies[0].value: Invalid value", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b; c=d"}}}}}},
 	{[]string{"Rollout"}, `spec.steps[0].match.headers[0].type: Unsupported value: "Prefix": supported values: "Exact", "RegularExpression"`, nil, []change{{"spec.steps.0.match", map[string]any{"headers": []any{map[string]any{"type": "Prefix", "name": "a", "value": "b"}}}}}},
+	{[]string{"Rollout"}, "traffic.service is the name of the Service that traffic.preview: Enabled creates: name the Service that your callers use", nil, []change{{"spec.traffic.preview", "Enabled"}, {"spec.traffic.service", "green-preview"}, {"metadata.name", "green"}}},
+	{[]string{"Rollout"}, `spec.traffic.preview: Unsupported value: "On": supported values: "Disabled", "Enabled"`, []change{{"spec.traffic.preview", "Enabled"}}, []change{{"spec.traffic.preview", "On"}}},
 	{[]string{"Rollout"}, "spec.traffic.service: Required value", nil, []change{{"spec.traffic", map[string]any{"directCallers": "Stable"}}}},
 	{[]string{"Rollout"}, "stepDeadline must be between 10s and 168h", nil, []change{{"spec.stepDeadline", "5s"}}},
 	{[]string{"Rollout"}, `rejectBy: Unsupported value: "Digest": supported values: "Template", "Image"`, []change{{"spec.rejectBy", "Image"}}, []change{{"spec.rejectBy", "Digest"}}},

@@ -278,6 +278,13 @@ var planBugs = []bug{
 		checks: []check{rules, story("testers")},
 	},
 	{
+		name: "preview-keeps-the-candidate", breaks: served,
+		file:   "controllers/plan/preview.go",
+		old:    "	if !f.previews() || deleting(f) || p == nil ||",
+		is:     "	if true || !f.previews() || deleting(f) || p == nil ||",
+		checks: []check{rules, tests("./test/sim", "^TestGoldenLogs$/^preview-rollback$")},
+	},
+	{
 		name: "foreign-testers-stay", breaks: served,
 		file:   "controllers/plan/testers.go",
 		old:    "	return now != nil && f.testersWrong() && !sameTesters(now, f.matchAt(before))",

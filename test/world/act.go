@@ -34,6 +34,10 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 		return w.onPair(v, func() { w.point(v.sides(status)) })
 	case plan.NarrowService:
 		return w.onService(v, func() { w.narrow(e.Hash, "") })
+	case plan.PointPreview:
+		return w.onPreview(v, func() { w.pointPreview(e.Hash) })
+	case plan.RemovePreview:
+		return w.onPreview(v, w.removePreview)
 	case plan.SetSplit:
 		if w.network.routeGone {
 			return errRefused
@@ -57,6 +61,9 @@ func (w *World) leave(v view) error {
 	n, d := &w.network, &w.deployment
 	n.before, n.declared = pair{}, pair{}
 	n.pairVersion++
+	if n.preview.exists && !n.preview.foreign {
+		w.removePreview()
+	}
 	if w.interrupted("removed the pair") {
 		return errCrashed
 	}

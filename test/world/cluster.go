@@ -204,6 +204,9 @@ func (c *cluster) digest() uint64 {
 	c.digestWorkload(write)
 	n := &c.network
 	write(n.routeVersion, n.serviceVersion, n.pairVersion, truth(n.acknowledged(c.at)))
+	if n.preview.version > 0 {
+		write(n.preview.version, truth(c.at.Before(n.preview.selectsAt)))
+	}
 	for _, selected := range []string{n.pairNow(c.at).stable, n.pairNow(c.at).canary, n.narrowedAt(c.at), ""} {
 		write(int(c.endpoints(selected)))
 		for _, b := range []byte(selected) {

@@ -18,6 +18,7 @@ var deletions = []kind{
 		w.network.before, w.network.declared = pair{}, pair{}
 		w.network.pairVersion++
 	})},
+	{name: "delete-preview", place: acting, spares: ownSilence, at: hasPreview, strike: foreign((*World).removePreview)},
 	{name: "delete-user-service-2m", place: acting, spares: ownSilence, strike: foreign((*World).deleteUserService)},
 	{name: "delete-route-2m", place: acting, spares: ownSilence, strike: foreign((*World).deleteRoute)},
 	{name: "delete-run", place: acting, spares: onlyTheRunKnows, ends: otherNewest, at: during, strike: foreign((*World).deleteRun)},
@@ -34,6 +35,7 @@ var edits = []kind{
 		w.routeEditedAt = w.at
 		w.setRoute(distribution{weightOf(0), header("x-other")}, 0)
 	})},
+	{name: "edit-preview-selector", place: acting, spares: ownSilence, at: hasPreview, strike: foreign(func(w *World) { w.pointPreview("nobody") })},
 	{name: "edit-service-selector", place: acting, spares: ownSilence, at: isNarrowed, strike: foreign((*World).stripSelector)},
 	{name: "edit-pair-selectors", place: acting, spares: ownSilence, at: hasPair, strike: foreign(func(w *World) { w.point(pair{everything, everything}) })},
 	{name: "edit-canary-to-zero", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.editCanary(func(s *set) { s.size = 0 }) })},
@@ -188,6 +190,9 @@ func (w *World) touchAll() {
 	w.network.routeVersion++
 	w.network.serviceVersion++
 	w.network.pairVersion++
+	if w.network.preview.exists {
+		w.network.preview.version++
+	}
 	w.rollout.version++
 }
 

@@ -45,6 +45,8 @@ type network struct {
 	narrowsAt      time.Time
 	serviceVersion int
 
+	preview preview
+
 	// distribution is the route's. Until acknowledgedAt the gateway may follow any of inFlight.
 	distribution
 	inFlight       []distribution

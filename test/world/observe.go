@@ -191,6 +191,7 @@ func (w *World) observe(v view) plan.Input {
 	in.Workload.Declared.BaseRevision = w.baseOf(in.Workload.Declared.Revision)
 	in.Workload.Stable.BaseRevision = w.baseOf(in.Workload.Stable.Revision)
 	w.takeRun(v, &in)
+	v.preview(in.Spec.Traffic, &in.Route)
 	if in.Spec.ReplicaWeighted() {
 		in.Route = v.pods()
 	}

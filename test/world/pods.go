@@ -65,7 +65,7 @@ func (w *World) podsFor(weight int32) int32 {
 // writesRoutes is whether an effect is about routes or Services.
 func writesRoutes(effect plan.Effect) bool {
 	switch effect.(type) {
-	case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices:
+	case plan.SetSplit, plan.ReleaseRoute, plan.NarrowService, plan.PointServices, plan.PointPreview, plan.RemovePreview:
 		return true
 	}
 	return false

@@ -176,6 +176,7 @@ func (w *World) judgeReaction() {
 // judgeRest: without a run the world is as it was before the first one.
 func (w *World) judgeRest() {
 	w.judgeRejected(true)
+	w.judgePreview()
 	n := &w.network
 	if n.split != nil && !w.excused() {
 		w.broken("no run is in progress, and the route is split")

@@ -73,6 +73,8 @@ type World struct {
 	// Belay from making ReplicaSets, routesRefused from writing routes.
 	quota                      int32
 	setsRefused, routesRefused bool
+	// previewRefusedUntil is until when nobody may write the preview Service.
+	previewRefusedUntil time.Time
 	// A gateway that is silent acknowledges nothing, a slow one takes longer by
 	// gatewaySlow, and one that is behind follows the last but one write.
 	gatewaySilent, gatewayBehind bool
@@ -266,7 +268,7 @@ func (w *World) quiet() bool {
 
 func (w *World) moving() bool {
 	n := &w.network
-	if w.workloadDigest() != w.synced || !n.acknowledged(w.at) || w.at.Before(n.selectsAt) || w.at.Before(n.narrowsAt) || w.at.Before(w.syncAt) || w.at.Before(w.setsAt) {
+	if w.workloadDigest() != w.synced || !n.acknowledged(w.at) || w.at.Before(n.selectsAt) || w.at.Before(n.narrowsAt) || w.at.Before(n.preview.selectsAt) || w.at.Before(w.syncAt) || w.at.Before(w.setsAt) {
 		return true
 	}
 	return slices.ContainsFunc(w.pods, func(p pod) bool {
@@ -286,7 +288,7 @@ func (w *World) advance() {
 		}
 	}
 	n := &w.network
-	sooner(w.wake, n.acknowledgedAt, n.selectsAt, n.narrowsAt, w.syncAt, w.setsAt)
+	sooner(w.wake, n.acknowledgedAt, n.selectsAt, n.narrowsAt, n.preview.selectsAt, w.syncAt, w.setsAt)
 	sooner(w.timers...)
 	for _, c := range w.coming {
 		sooner(c.at)

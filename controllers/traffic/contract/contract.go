@@ -73,6 +73,7 @@ var clauses = []clause{
 	{"endpoints are counted by side", every, (*suite).endpoints, nil},
 	{"a side without a hash has no endpoints", every, (*suite).emptySide, nil},
 	{"the pair is whole after Point", pairs, (*suite).pairWhole, (*suite).noPair},
+	{"the preview leads to the candidate and back, and goes", pairs, (*suite).previewed, (*suite).noPreview},
 	{"a share is read back as it was written", shares, (*suite).sharesReadBack, (*suite).sharesRefused},
 	{"testers are read back as they were written, and leave with the share", shares, (*suite).testersReadBack, (*suite).testersRefused},
 	{"a share is acknowledged by who serves it", shares, (*suite).acknowledged, (*suite).nobodyAcknowledges},
@@ -173,6 +174,61 @@ func (s *suite) pairWhole() {
 	s.point()
 	if o := s.observe(); !o.PairCurrent {
 		s.t.Error("the pair is not current after it was pointed anew")
+	}
+}
+
+// preview points the preview Service, which takes one write once.
+func (s *suite) preview(hash string) {
+	s.t.Helper()
+	write := func() { s.must("preview", s.router.PointPreview(s.t.Context(), s.target, hash)) }
+	if n := s.writes(write); n != 1 {
+		s.t.Errorf("pointing the preview at %q took %d writes, want one", hash, n)
+	}
+	if n := s.writes(write); n != 0 {
+		s.t.Errorf("pointing the preview at %q again made %d writes", hash, n)
+	}
+}
+
+func (s *suite) previewed() {
+	s.target.Preview = true
+	s.point()
+	s.world.Run(3, 2)
+	if o := s.observe(); o.Preview != nil {
+		s.t.Errorf("observed preview %+v before there is one", o.Preview)
+	}
+	s.preview("")
+	s.world.Follow()
+	if o := s.observe(); o.Preview == nil || *o.Preview != (traffic.Preview{Current: true}) {
+		s.t.Errorf("observed preview %+v, want one of all versions", o.Preview)
+	}
+	s.preview(s.target.CanaryHash)
+	if o := s.observe(); o.Preview == nil || *o.Preview != (traffic.Preview{Current: true, Hash: s.target.CanaryHash}) {
+		s.t.Errorf("observed preview %+v, want the candidate's without an endpoint before they follow", o.Preview)
+	}
+	s.world.Follow()
+	if o := s.observe(); o.Preview == nil || o.Preview.Ready != 2 || o.Service != 5 || o.Stable != 3 || o.Canary != 2 || o.Marked {
+		s.t.Errorf("observed %+v, preview %+v, want the candidate's two pods there, and all else as before", o, o.Preview)
+	}
+	s.preview("")
+	s.must("remove", s.router.RemovePreview(s.t.Context(), s.target))
+	if o := s.observe(); o.Preview != nil || !o.PairCurrent {
+		s.t.Errorf("observed %+v, preview %+v, want it gone and the pair there", o, o.Preview)
+	}
+	s.preview(s.target.CanaryHash)
+	s.must("remove", s.router.Remove(s.t.Context(), s.target))
+	if o := s.observe(); o.Preview != nil {
+		s.t.Errorf("observed preview %+v after all was removed", o.Preview)
+	}
+}
+
+// noPreview: nothing is written without a Service whose ports it could have.
+func (s *suite) noPreview() {
+	n := s.writes(func() {
+		s.must("preview", s.router.PointPreview(s.t.Context(), s.target, s.target.CanaryHash))
+		s.must("remove", s.router.RemovePreview(s.t.Context(), s.target))
+	})
+	if o := s.observe(); n != 0 || o.Preview != nil {
+		s.t.Errorf("%d writes were made for a preview, and it is %+v", n, o.Preview)
 	}
 }
 
@@ -375,6 +431,7 @@ func (s *suite) narrowed() {
 func (s *suite) staleWriter() {
 	ctx := s.t.Context()
 	s.point()
+	s.must("preview", s.router.PointPreview(ctx, s.target, ""))
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -384,6 +441,7 @@ func (s *suite) staleWriter() {
 			t.CanaryHash = "another"
 			return s.router.Point(ctx, t)
 		}},
+		{"preview", func() error { return s.router.PointPreview(ctx, s.target, s.target.CanaryHash) }},
 		{"apply", func() error { return s.router.Apply(ctx, s.target, traffic.Split{Canary: 20}) }},
 		{"release", func() error { return s.router.Release(ctx, s.target) }},
 		{"narrow", func() error { return s.router.Narrow(ctx, s.target, s.target.CanaryHash) }},

@@ -22,11 +22,11 @@ import (
 
 var serviceResource = corev1.Resource("services")
 
-// services are the user's Service and the two generated ones; nil for one that does not
-// exist.
+// services are the user's Service and the generated ones; nil for one that does not exist.
 type services struct {
-	user *corev1.Service
-	pair [2]*corev1.Service
+	user    *corev1.Service
+	pair    [2]*corev1.Service
+	preview *corev1.Service
 }
 
 func (r *Router) services(ctx context.Context, t traffic.Target) (services, error) {
@@ -39,6 +39,9 @@ func (r *Router) services(ctx context.Context, t traffic.Target) (services, erro
 		if out.pair[i], err = r.service(ctx, t.Namespace, s.service); err != nil {
 			return services{}, err
 		}
+	}
+	if out.preview, err = r.service(ctx, t.Namespace, v1alpha1.PreviewName(t.Owner)); err != nil {
+		return services{}, err
 	}
 	return out, nil
 }
@@ -141,10 +144,19 @@ func (r *Router) put(ctx context.Context, want, existing *corev1.Service) error 
 	return nil
 }
 
-// desired is a side's Service as it should be: the existing one with the necessary
-// changes. Labels that others added stay.
+// desired is a side's Service as it should be.
 func desired(t traffic.Target, index int, user, existing *corev1.Service) (*corev1.Service, error) {
 	s := sides(t)[index]
+	return generated(t, purpose{service: s.service, role: [2]string{v1alpha1.RoleStable, v1alpha1.RoleCanary}[index], hash: hashOrNone(s.hash)}, user, existing)
+}
+
+// purpose is a generated Service: its name, the value of its label, and the pod-template-hash
+// that it selects; empty to select all versions.
+type purpose struct{ service, role, hash string }
+
+// generated is a generated Service as it should be: the existing one with the necessary
+// changes. Labels that others added stay.
+func generated(t traffic.Target, as purpose, user, existing *corev1.Service) (*corev1.Service, error) {
 	want := &corev1.Service{}
 	if existing != nil {
 		want = existing.DeepCopy()
@@ -152,29 +164,26 @@ func desired(t traffic.Target, index int, user, existing *corev1.Service) (*core
 		want.Spec.IPFamilies = slices.Clone(user.Spec.IPFamilies)
 		want.Spec.IPFamilyPolicy = user.Spec.IPFamilyPolicy
 	}
-	want.Namespace, want.Name = t.Namespace, s.service
+	want.Namespace, want.Name = t.Namespace, as.service
 	want.OwnerReferences = slices.DeleteFunc(want.OwnerReferences, isRollout)
 	if want.Labels == nil {
 		want.Labels = map[string]string{}
 	}
 	// The user's labels are not copied: whatever selects Services by them, such as a
 	// ServiceMonitor, would find each pod twice.
-	maps.Copy(want.Labels, map[string]string{
-		v1alpha1.LabelRollout: t.Owner,
-		v1alpha1.LabelRole:    [2]string{v1alpha1.RoleStable, v1alpha1.RoleCanary}[index],
-		labelHash:             hashOrNone(s.hash),
-	})
+	want.Labels[v1alpha1.LabelRollout], want.Labels[v1alpha1.LabelRole] = t.Owner, as.role
 	if user != nil && len(user.Spec.Ports) > 0 {
 		want.Spec.Ports = clusterPorts(user.Spec.Ports)
 	}
 	if len(want.Spec.Ports) == 0 {
-		return nil, fmt.Errorf("%w: Service %q does not exist or has no ports, which the generated Service %q needs: create it with its ports", traffic.ErrUnusable, t.Service, s.service)
+		return nil, fmt.Errorf("%w: Service %q does not exist or has no ports, which the generated Service %q needs: create it with its ports", traffic.ErrUnusable, t.Service, as.service)
 	}
-	want.Spec.Selector = maps.Clone(t.Selector)
-	if want.Spec.Selector == nil {
-		want.Spec.Selector = map[string]string{}
+	want.Spec.Selector = map[string]string{}
+	maps.Copy(want.Spec.Selector, t.Selector)
+	delete(want.Labels, labelHash)
+	if as.hash != "" {
+		want.Labels[labelHash], want.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey] = as.hash, as.hash
 	}
-	want.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey] = hashOrNone(s.hash)
 	want.Spec.PublishNotReadyAddresses = false
 	want.Spec.Type = corev1.ServiceTypeClusterIP
 	return want, nil
@@ -190,7 +199,7 @@ func clusterPorts(ports []corev1.ServicePort) []corev1.ServicePort {
 	return out
 }
 
-// Remove deletes the two generated Services. One that was not created by Belay stays.
+// Remove deletes the generated Services. One that was not created by Belay stays.
 func (r *Router) Remove(ctx context.Context, t traffic.Target) error {
 	for _, s := range sides(t) {
 		existing, err := r.service(ctx, t.Namespace, s.service)
@@ -200,10 +209,17 @@ func (r *Router) Remove(ctx context.Context, t traffic.Target) error {
 		if existing == nil || !belongs(existing, t.Owner) {
 			continue
 		}
-		err = r.client.Delete(ctx, existing, client.Preconditions{UID: &existing.UID})
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("delete Service %q: %w", s.service, err)
+		if err := r.delete(ctx, existing); err != nil {
+			return err
 		}
+	}
+	return r.RemovePreview(ctx, t)
+}
+
+func (r *Router) delete(ctx context.Context, existing *corev1.Service) error {
+	err := r.client.Delete(ctx, existing, client.Preconditions{UID: &existing.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete Service %q: %w", existing.Name, err)
 	}
 	return nil
 }

@@ -53,6 +53,9 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 		}
 	}
 	unusable = append(unusable, portFaults(services.user, ports)...)
+	if o.Preview, err = r.observePreview(ctx, t, services, ports); err != nil {
+		return traffic.Observation{}, err
+	}
 	if err := r.observeEndpoints(ctx, t, services, ports, &o); err != nil {
 		return traffic.Observation{}, err
 	}

@@ -73,5 +73,11 @@ func (Router) Narrow(_ context.Context, _ traffic.Target, hash string) error {
 	return fmt.Errorf("%w: without a Service there is no selector to limit", traffic.ErrUnsupported)
 }
 
+// PointPreview has no Service whose ports a preview could have.
+func (Router) PointPreview(context.Context, traffic.Target, string) error { return nil }
+
+// RemovePreview has nothing to delete.
+func (Router) RemovePreview(context.Context, traffic.Target) error { return nil }
+
 // Remove has no pair of Services to delete.
 func (Router) Remove(context.Context, traffic.Target) error { return nil }
