@@ -111,11 +111,12 @@ type (
 	// NarrowService makes the user's Service select only pods with this hash; with
 	// an empty one all of its pods.
 	NarrowService struct{ Hash string }
-	// SetSplit gives the candidate Weight percent of the requests, and all of the testers';
-	// nil for no testers.
+	// SetSplit gives the candidate Weight percent of the requests, all of the testers', and
+	// copies of Mirror percent; nil for no testers, and 0 for no copies.
 	SetSplit struct {
 		Weight  int32
 		Testers *v1alpha1.StepMatch
+		Mirror  int32
 	}
 	// ReleaseRoute points the routes back at the user's Service.
 	ReleaseRoute struct{}
@@ -202,6 +203,9 @@ func (e NarrowService) String() string {
 	return "let the user's Service select only pods with hash " + e.Hash
 }
 func (e SetSplit) String() string {
+	if e.Mirror > 0 {
+		return fmt.Sprintf("set the canary's weight to %d %%, with copies of %d %% of the requests", e.Weight, e.Mirror)
+	}
 	if e.Testers != nil {
 		return fmt.Sprintf("set the canary's weight to %d %%, with testers (%s)", e.Weight, e.Testers)
 	}

@@ -70,7 +70,7 @@ func (r *Reconciler) act(ctx context.Context, d decided, effect plan.Effect) err
 	case plan.NarrowService:
 		return r.router(d.look).Narrow(ctx, d.target, e.Hash)
 	case plan.SetSplit:
-		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight, Testers: e.Testers})
+		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight, Testers: e.Testers, Mirror: e.Mirror})
 	case plan.ReleaseRoute:
 		if err := r.router(d.look).Release(ctx, d.target); err != nil || d.recorded.Status.Phase.InRun() {
 			return err
@@ -156,17 +156,20 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	return nil
 }
 
-// errNoApproval and errNoMatch are what an API server with the RolloutRuns of an older Belay
+// errNoApproval, errNoMatch and errNoMirror are what an API server with the RolloutRuns of an older Belay
 // does.
 var (
 	errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
 	errNoMatch    = errors.New("the API server drops spec.steps[].match of RolloutRuns, so no tester would reach the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
+	errNoMirror   = errors.New("the API server drops spec.steps[].mirror of RolloutRuns, so no request would be copied to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
 )
 
-// keepsSteps asks by a dry-run whether the API server keeps the approvals and matches that the
+// keepsSteps asks by a dry-run whether the API server keeps what the
 // steps of a run need. The run pins what is kept, so it is not created to find out.
 func (r *Reconciler) keepsSteps(ctx context.Context, run *v1alpha1.RolloutRun) error {
-	needed := func(s v1alpha1.Step) bool { return s.Approval == v1alpha1.ApprovalRequired || s.Match != nil }
+	needed := func(s v1alpha1.Step) bool {
+		return s.Approval == v1alpha1.ApprovalRequired || s.Match != nil || s.Mirror > 0
+	}
 	if !slices.ContainsFunc(run.Spec.Steps, needed) {
 		return nil
 	}
@@ -179,11 +182,14 @@ func (r *Reconciler) keepsSteps(ctx context.Context, run *v1alpha1.RolloutRun) e
 		return (a.Approval == v1alpha1.ApprovalRequired) == (b.Approval == v1alpha1.ApprovalRequired)
 	}
 	matches := func(a, b v1alpha1.Step) bool { return equality.Semantic.DeepEqual(a.Match, b.Match) }
+	mirrors := func(a, b v1alpha1.Step) bool { return a.Mirror == b.Mirror }
 	switch {
 	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, asks):
 		return errNoApproval
 	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, matches):
 		return errNoMatch
+	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, mirrors):
+		return errNoMirror
 	}
 	return nil
 }
