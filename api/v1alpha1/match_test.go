@@ -24,3 +24,19 @@ func TestAMatchInWords(t *testing.T) {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }
+
+// TestAStepIsAPreview only where no user's request reaches the candidate, not even as a copy.
+func TestAStepIsAPreview(t *testing.T) {
+	spec := RolloutSpec{Traffic: &Traffic{Preview: PreviewEnabled}, Steps: []Step{
+		{}, {Weight: 1}, {Match: &StepMatch{}}, {Mirror: 1},
+	}}
+	for step, want := range map[int]bool{-1: false, 0: true, 1: false, 2: false, 3: false, 4: false} {
+		if got := spec.PreviewsCandidate(step); got != want {
+			t.Errorf("step %d: %t", step, got)
+		}
+	}
+	spec.Traffic.Preview = PreviewDisabled
+	if spec.PreviewsCandidate(0) {
+		t.Error("without a preview Service")
+	}
+}

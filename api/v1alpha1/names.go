@@ -77,6 +77,9 @@ const (
 	// AnnotationTesters, followed by a Rollout's name, is the match of that Rollout's step in
 	// force, and what tells the rules that Belay has added to a route for it.
 	AnnotationTesters = "belay.dev/testers."
+	// AnnotationMirror, followed by a Rollout's name, is how many percent of a route's requests
+	// that Rollout's step in force copies to the candidate.
+	AnnotationMirror = "belay.dev/mirror."
 	// AnnotationOriginal, followed by a Rollout's name, has the backendRefs of a route
 	// before a run, to restore them.
 	AnnotationOriginal = "belay.dev/original."

@@ -43,6 +43,8 @@ type Rollout struct {
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight <= 50)",message="without traffic, requests are shared by the number of pods, and stable keeps its pods: a step's weight can be at most 50 (as many canary pods as stable pods); lower it, or name a Service and a route in traffic",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, !has(s.match))",message="a step's match is carried out by a route: name the Service and its routes in traffic, or remove match from the steps",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="!has(self.traffic) || self.traffic.routes.all(r, r.kind != 'GRPCRoute') || self.steps.all(s, !has(s.match) || !has(s.match.cookies) && !has(s.match.queryParams))",message="a GRPCRoute matches headers alone: use match.headers in every step, or name only HTTPRoutes in traffic.routes",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, !has(s.mirror))",message="a step's mirror is carried out by a route: name the Service and its HTTPRoutes in traffic, or remove mirror from the steps",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || self.traffic.routes.all(r, r.kind != 'GRPCRoute') || self.steps.all(s, !has(s.mirror))",message="only HTTPRoutes can mirror a share of the requests: name only HTTPRoutes in traffic.routes, or remove mirror from the steps",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight >= 1)",message="without traffic, every canary pod takes requests, so a step of weight 0 would start no pod and test nothing: give it a weight of at least 1, or name a Service and a route in traffic",fieldPath=".steps"
 type RolloutSpec struct {
 	// workloadRef is the Deployment, in the same namespace. It cannot be changed: delete
@@ -266,10 +268,13 @@ const (
 )
 
 // PreviewsCandidate reports whether a step of a run leads nobody but the callers of the preview
-// Service to the candidate: it has weight 0, no match, and there is that Service.
+// Service to the candidate: it has weight 0, no match and no mirror, and there is that Service.
 func (s *RolloutSpec) PreviewsCandidate(step int) bool {
-	enabled := s.Traffic != nil && s.Traffic.Preview == PreviewEnabled
-	return enabled && step >= 0 && step < len(s.Steps) && s.Steps[step].Weight == 0 && s.Steps[step].Match == nil
+	if s.Traffic == nil || s.Traffic.Preview != PreviewEnabled || step < 0 || step >= len(s.Steps) {
+		return false
+	}
+	asked := s.Steps[step]
+	return asked.Weight == 0 && asked.Match == nil && asked.Mirror == 0
 }
 
 // Kinds of routes.
@@ -300,6 +305,8 @@ type RouteRef struct {
 // are ready), hold has elapsed since then, every guardrail passes on samples taken since
 // then, and the approval is there, if approval requires one.
 // +kubebuilder:validation:XValidation:rule="!has(self.match) || self.weight < 100",message="a step with match needs a weight below 100: at 100 everybody reaches the candidate; set weight: 0 for testers alone, or remove match"
+// +kubebuilder:validation:XValidation:rule="!has(self.mirror) || self.weight == 0",message="a step with mirror needs weight: 0: users get only the stable version's answers in it; set weight: 0, and give the candidate a weight in a step after it"
+// +kubebuilder:validation:XValidation:rule="!has(self.mirror) || !has(self.match)",message="a step has either mirror or match: write two steps, each with one of them"
 type Step struct {
 	// name of the step, for people.
 	// +optional
@@ -319,6 +326,20 @@ type Step struct {
 	// with the step. Needs spec.traffic, and a weight below 100.
 	// +optional
 	Match *StepMatch `json:"match,omitempty"`
+
+	// mirror is how many percent of the requests are copied to the candidate while the step is
+	// in force. The gateway drops the answers to the copies: users get the stable version's
+	// alone, and guardrails judge the candidate by the copies. The canary has the pods that
+	// this percentage would need as a weight. A copied request is executed a second time:
+	// mirror only where the service can take each request twice, such as reads and idempotent
+	// writes. Belay adds a filter RequestMirror to the routes' rules for it, and removes it
+	// with the step. Needs spec.traffic with HTTPRoutes alone, weight 0 and no match; below
+	// 100 also Gateway API 1.3 or newer, and a gateway that mirrors a percentage. Absent:
+	// nothing is copied.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Mirror int32 `json:"mirror,omitempty"`
 
 	// hold is how long the acknowledged weight stays, at least.
 	// +optional

@@ -102,6 +102,9 @@ func stepCell(step view.Step) cell {
 	if step.Testers != "" && step.Progress != view.Passed {
 		what += " and testers (" + step.Testers + ")"
 	}
+	if step.Mirror > 0 && step.Progress != view.Passed {
+		what += fmt.Sprintf(", mirrors %d %%", step.Mirror)
+	}
 	switch step.Progress {
 	case view.Passed:
 		return cell{"● " + what, green}

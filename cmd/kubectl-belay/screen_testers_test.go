@@ -22,3 +22,18 @@ func TestAStepSaysWhoseRequestsItIsFor(t *testing.T) {
 		}
 	}
 }
+
+// TestAStepSaysHowMuchItMirrors: while it runs, and before.
+func TestAStepSaysHowMuchItMirrors(t *testing.T) {
+	step := view.Step{Name: "shadow", Hold: time.Minute, Mirror: 10}
+	for progress, want := range map[view.Progress]string{
+		view.ToCome: "○ shadow 0 %, mirrors 10 % for 1m",
+		view.Now:    "◐ shadow 0 %, mirrors 10 % ",
+		view.Passed: "● shadow 0 %",
+	} {
+		step.Progress = progress
+		if got := stepCell(step).text; !strings.HasPrefix(got, want) || progress == view.Passed && got != want {
+			t.Errorf("%s: %q, want %q", progress, got, want)
+		}
+	}
+}

@@ -24,7 +24,7 @@ func (c *check) deployment(effect plan.Effect) {
 func (c *check) unpauses(revision string) {
 	c.require(revision == c.declared(), "unpauses another template than is declared")
 	if revision == c.stable() {
-		c.require(c.in.Route.Split == nil || c.observed() == 0 && c.in.Route.Testers == nil || c.in.Canary.Handed, "unpauses at stable while the canary takes requests")
+		c.require(c.in.Route.Split == nil || c.observed() == 0 && !c.extraSent() || c.in.Canary.Handed, "unpauses at stable while the canary takes requests")
 		back := c.in.Status.Phase == v1alpha1.PhaseRollingBack
 		c.require(!c.byPods() || !back || c.in.Canary.Ready == 0 || c.in.Canary.Handed, "unpauses at stable while %d canary pods take requests", c.in.Canary.Ready)
 		return

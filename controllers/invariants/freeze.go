@@ -55,6 +55,7 @@ func increases(in plan.Input, d plan.Decision) bool {
 	}
 	if e, ok := plan.EffectOf[plan.SetSplit](d); ok && in.Route.Split != nil {
 		invites := e.Testers != nil && !equality.Semantic.DeepEqual(e.Testers, in.Route.Testers)
+		invites = invites || e.Mirror > 0 && e.Mirror != in.Route.Mirror
 		advances = advances || e.Weight > *in.Route.Split || invites
 	}
 	if e, ok := plan.EffectOf[plan.ScaleCanary](d); ok {

@@ -276,6 +276,17 @@ func reach(header string) func(*plan.Input) {
 	return func(in *plan.Input) { in.Route.Testers = match(header) }
 }
 
+// copies has every step ask for copies, and the routes make some.
+func copies(asked, made int32) func(*plan.Input) {
+	return func(in *plan.Input) {
+		in.Spec.Steps = slices.Clone(in.Spec.Steps)
+		for i := range in.Spec.Steps {
+			in.Spec.Steps[i].Weight, in.Spec.Steps[i].Mirror = 0, asked
+		}
+		in.Route.Mirror = made
+	}
+}
+
 // TestCheckRefuses are decisions that break one promise each.
 func TestCheckRefuses(t *testing.T) {
 	for _, c := range []struct {
@@ -290,11 +301,19 @@ func TestCheckRefuses(t *testing.T) {
 		{"widening on a fail", given(because(true), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.SetSplit{Weight: 10}), "while a trigger fires"},
 		{"widening unacknowledged", given(func(in *plan.Input) { in.Route.Split, in.Route.Acknowledged = at(0), false }), doing(plan.SetSplit{Weight: 10}), "has not acknowledged"},
 		{"testers whom the step does not name", given(asks("x-canary")), doing(plan.SetSplit{Weight: 10, Testers: match("x-other")}), "sends testers (header x-other: 1) that the step does not name"},
-		{"testers to no endpoint", given(asks("x-canary"), func(in *plan.Input) { in.Route.CanaryEndpoints = 0 }), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "sends testers to a canary without ready pods"},
-		{"testers on a fail", given(asks("x-canary"), because(true)), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "sends testers while a trigger fires"},
+		{"testers to no endpoint", given(asks("x-canary"), func(in *plan.Input) { in.Route.CanaryEndpoints = 0 }), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "sends testers (header x-canary: 1) to a canary without ready pods"},
+		{"testers on a fail", given(asks("x-canary"), because(true)), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "sends testers (header x-canary: 1) while a trigger fires"},
 		{"testers unacknowledged", given(asks("x-canary"), func(in *plan.Input) { in.Route.Acknowledged = false }), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "has not acknowledged"},
 		{"testers in the bake", given(asks("x-canary"), in(v1alpha1.PhaseBaking)), doing(plan.SetSplit{Weight: 10, Testers: match("x-canary")}), "that the step does not name"},
-		{"removing a canary under testers", given(in(v1alpha1.PhaseRollingBack), reach("x-canary"), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.RemoveCanary{Reject: true}), "that testers reach (header x-canary: 1)"},
+		{"copies that the step does not name", given(copies(10, 0)), doing(plan.SetSplit{Mirror: 20}), "sends copies of 20 % of the requests that the step does not name"},
+		{"copies beside a weight", given(copies(10, 0)), doing(plan.SetSplit{Weight: 10, Mirror: 10}), "beside a weight of 10 %"},
+		{"copies to no endpoint", given(copies(10, 0), func(in *plan.Input) { in.Route.CanaryEndpoints = 0 }), doing(plan.SetSplit{Mirror: 10}), "to a canary without ready pods"},
+		{"copies on a fail", given(copies(10, 0), because(true)), doing(plan.SetSplit{Mirror: 10}), "sends copies of 10 % of the requests while a trigger fires"},
+		{"many copies to one pod", given(copies(100, 0), func(in *plan.Input) { in.Route.CanaryEndpoints = 1 }), doing(plan.SetSplit{Mirror: 100}), "sends copies of 100 % of the requests to 1 of 4 pods"},
+		{"copies unacknowledged", given(copies(10, 0), func(in *plan.Input) { in.Route.Acknowledged = false }), doing(plan.SetSplit{Mirror: 10}), "has not acknowledged"},
+		{"copies in the bake", given(copies(10, 0), in(v1alpha1.PhaseBaking)), doing(plan.SetSplit{Mirror: 10}), "that the step does not name"},
+		{"removing a canary under copies", given(in(v1alpha1.PhaseRollingBack), copies(10, 10), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.RemoveCanary{Reject: true}), "that copies of 10 % of the requests reach"},
+		{"removing a canary under testers", given(in(v1alpha1.PhaseRollingBack), reach("x-canary"), func(in *plan.Input) { in.Route.Split = at(0) }), doing(plan.RemoveCanary{Reject: true}), "that testers (header x-canary: 1) reach"},
 		{"a fail that is ignored", given(because(true)), doing(nil), "does not roll back"},
 		{"a fail in the bake", given(in(v1alpha1.PhaseBaking), because(true)), doing(nil), "does not roll back"},
 		{"promoting on unknown", given(because(false), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), `on verdict "Inconclusive"`},

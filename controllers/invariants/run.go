@@ -3,8 +3,6 @@ package invariants
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 )
@@ -61,7 +59,7 @@ func (c *check) passesStep(stepped bool) {
 	c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && c.enforced(v1alpha1.VerdictPass), "advances on verdict %q", c.in.Verdict.Outcome)
 	stands := c.observed() == c.stepWeight() && c.in.Route.Split != nil || c.byPods() && c.in.Canary.Desired == c.need(c.stepWeight())
 	c.require(stands && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
-	c.require(c.byPods() || equality.Semantic.DeepEqual(c.in.Route.Testers, c.stepMatch(0)), "advances from a step whose testers did not reach the candidate")
+	c.require(c.byPods() || c.named(c.in.Route.Testers, c.in.Route.Mirror, 0), "advances from a step whose testers or copies did not reach the candidate")
 	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
 	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration+c.stood()), "advances before the hold is over")
 }

@@ -24,6 +24,7 @@ func (c *check) obsolete() {
 	if e, ok := plan.EffectOf[plan.SetSplit](c.d); ok {
 		c.require(c.in.Route.Split != nil && e.Weight <= *c.in.Route.Split, "gives a version that is not declared weight %d", e.Weight)
 		c.require(e.Testers == nil || equality.Semantic.DeepEqual(e.Testers, c.in.Route.Testers), "sends testers to a version that is not declared")
+		c.require(e.Mirror == 0 || e.Mirror == c.in.Route.Mirror, "sends copies to a version that is not declared")
 	}
 	if r := c.d.Status.Rollback; to == v1alpha1.PhaseRollingBack && r != nil && r.Outcome == v1alpha1.OutcomeSuperseded {
 		c.require(c.rested(c.in.Spec.Settle.Duration) || c.pushedForLong() || c.outgrown(), "supersedes a run before revision %s has settled", c.declared())
@@ -49,7 +50,7 @@ func (c *check) declaration() {
 
 // outgrown is whether the Deployment has more pods now than the canary's weight goes with.
 func (c *check) outgrown() bool {
-	weight := c.observed()
+	weight := max(c.observed(), c.in.Route.Mirror)
 	if c.byPods() {
 		weight = c.stepWeight()
 		if c.in.Status.Phase != v1alpha1.PhaseStepping {

@@ -3,8 +3,6 @@ package invariants
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
 )
@@ -47,8 +45,8 @@ func (c *check) sideWithoutEndpoints() string {
 	}
 	weight := *r.Split
 	switch {
-	case r.Testers != nil && r.CanaryEndpoints == 0 && r.StableEndpoints > 0:
-		return fmt.Sprintf("testers (%s) reach the canary, which has no ready endpoint, stable has %d", r.Testers, r.StableEndpoints)
+	case c.extraSent() && r.CanaryEndpoints == 0 && r.StableEndpoints > 0:
+		return fmt.Sprintf("%s reach the canary, which has no ready endpoint, stable has %d", sent(r.Testers, r.Mirror), r.StableEndpoints)
 	case weight > 0 && r.CanaryEndpoints == 0 && r.StableEndpoints > 0:
 		return fmt.Sprintf("the canary has %d %% of the requests and no ready endpoint, stable has %d", weight, r.StableEndpoints)
 	case weight < 100 && r.StableEndpoints == 0 && r.ServiceEndpoints > 0 && c.in.Workload.Replicas > 0:
@@ -65,9 +63,9 @@ func (c *check) weightBeyondStep() string {
 	if c.in.Status.Phase != v1alpha1.PhaseStepping || c.in.Status.Step == nil || r.Split == nil || r.Mixed {
 		return ""
 	}
-	// The testers of the step before go with the change to the weight of this one.
-	if t := r.Testers; t != nil && !equality.Semantic.DeepEqual(t, c.stepMatch(0)) && !equality.Semantic.DeepEqual(t, c.stepMatch(1)) {
-		return fmt.Sprintf("testers (%s) reach the canary, whom neither the step names nor the one before", t)
+	// What the step before asked for goes with the change to the weight of this one.
+	if c.extraSent() && !c.named(r.Testers, r.Mirror, 0) && !c.named(r.Testers, r.Mirror, 1) {
+		return fmt.Sprintf("%s reach the canary, which neither the step names nor the one before", sent(r.Testers, r.Mirror))
 	}
 	if *r.Split <= c.stepWeight() {
 		return ""

@@ -38,7 +38,7 @@ func TestObserved(t *testing.T) {
 			in.Route.CanaryEndpoints, in.Route.StableEndpoints, in.Route.ServiceEndpoints = 0, 0, 0
 		}), ""},
 		"the step's testers":            {given(asks("x-canary"), reach("x-canary")), ""},
-		"testers of no step":            {given(asks("x-canary"), reach("x-other")), "WeightWithinStep: testers (header x-other: 1) reach the canary, whom neither the step names nor the one before"},
+		"testers of no step":            {given(asks("x-canary"), reach("x-other")), "WeightWithinStep: testers (header x-other: 1) reach the canary, which neither the step names nor the one before"},
 		"testers of the step before":    {given(reach("x-canary"), func(in *plan.Input) { asks("x-canary")(in); in.Spec.Steps[1].Match, in.Status.Step.Index = nil, 1 }), ""},
 		"testers without endpoints":     {given(asks("x-canary"), reach("x-canary"), split(0), func(in *plan.Input) { in.Route.CanaryEndpoints = 0 }), "SideHasEndpoints: testers (header x-canary: 1) reach the canary"},
 		"stable without endpoints":      {given(func(in *plan.Input) { in.Route.StableEndpoints = 0 }), "SideHasEndpoints: stable has 90 %"},

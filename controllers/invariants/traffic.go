@@ -1,6 +1,8 @@
 package invariants
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -16,7 +18,7 @@ func (c *check) weights() {
 		return
 	}
 	observed := c.observed()
-	c.testers(to)
+	c.extra(to)
 	if to.Weight > 0 {
 		c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "gives weight %d %% to a canary without ready pods", to.Weight)
 	}
@@ -47,35 +49,54 @@ func (c *check) weights() {
 	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "increases the weight while the Deployment rolls by itself")
 }
 
-// testers: they reach a candidate that answers, and only while their step is under test, once
-// everything that gives the candidate more allows it.
-func (c *check) testers(to plan.SetSplit) {
-	if to.Testers == nil {
+// extra: testers and copies reach a candidate that answers, and only while their step is under
+// test, once everything that gives the candidate more allows it.
+func (c *check) extra(to plan.SetSplit) {
+	if to.Testers == nil && to.Mirror == 0 {
 		return
 	}
-	c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "sends testers to a canary without ready pods")
-	c.require(c.in.Status.Phase == v1alpha1.PhaseStepping && equality.Semantic.DeepEqual(to.Testers, c.stepMatch(0)), "sends testers (%s) that the step does not name", to.Testers)
-	if equality.Semantic.DeepEqual(to.Testers, c.in.Route.Testers) {
+	what := sent(to.Testers, to.Mirror)
+	c.require(c.in.Canary.Ready > 0 && c.in.Route.CanaryEndpoints > 0, "sends %s to a canary without ready pods", what)
+	c.require(c.in.Status.Phase == v1alpha1.PhaseStepping && c.named(to.Testers, to.Mirror, 0), "sends %s that the step does not name", what)
+	c.require(to.Mirror == 0 || to.Weight == 0, "sends %s beside a weight of %d %%", what, to.Weight)
+	if equality.Semantic.DeepEqual(to.Testers, c.in.Route.Testers) && to.Mirror == c.in.Route.Mirror {
 		return
 	}
-	c.require(c.in.Route.Acknowledged, "sends testers by a route that the gateway has not acknowledged")
-	c.require(c.in.Route.PairCurrent, "sends testers to Services that do not select the two ReplicaSets")
-	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "sends testers while a trigger fires")
-	c.require(!c.paused(), "sends testers while paused")
-	c.require(c.in.Deleting == nil, "sends testers while being deleted")
-	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "sends testers while the Deployment rolls by itself")
+	pods := min(c.in.Canary.Ready, c.in.Canary.Available, c.in.Route.CanaryEndpoints)
+	c.require(pods >= c.need(to.Mirror), "sends %s to %d of %d pods", what, pods, c.need(to.Mirror))
+	c.require(c.in.Route.Acknowledged, "sends %s by a route that the gateway has not acknowledged", what)
+	c.require(c.in.Route.PairCurrent, "sends %s to Services that do not select the two ReplicaSets", what)
+	c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "sends %s while a trigger fires", what)
+	c.require(!c.paused(), "sends %s while paused", what)
+	c.require(c.in.Deleting == nil, "sends %s while being deleted", what)
+	c.require(c.in.Workload.Paused || c.in.Workload.Replicas == 0, "sends %s while the Deployment rolls by itself", what)
 }
 
-// stepMatch is the match of the step in progress, or of one so many steps before it.
-func (c *check) stepMatch(before int) *v1alpha1.StepMatch {
+// sent names testers or copies in a message.
+func sent(testers *v1alpha1.StepMatch, mirror int32) string {
+	if mirror > 0 {
+		return fmt.Sprintf("copies of %d %% of the requests", mirror)
+	}
+	return fmt.Sprintf("testers (%s)", testers)
+}
+
+// named is whether the step in progress, or the one so many steps before it, asks for these
+// testers and copies.
+func (c *check) named(testers *v1alpha1.StepMatch, mirror int32, before int) bool {
+	step := c.stepAt(before)
+	return equality.Semantic.DeepEqual(testers, step.Match) && mirror == step.Mirror
+}
+
+// stepAt is the step in progress, or one so many steps before it; empty where there is none.
+func (c *check) stepAt(before int) v1alpha1.Step {
 	at := -before
 	if s := c.in.Status.Step; s != nil {
 		at += int(s.Index)
 	}
 	if at < 0 || at >= len(c.in.Spec.Steps) {
-		return nil
+		return v1alpha1.Step{}
 	}
-	return c.in.Spec.Steps[at].Match
+	return c.in.Spec.Steps[at]
 }
 
 // size: where pods are the weight no other share is written, and the canary never has
@@ -237,13 +258,16 @@ func (c *check) removes(reject bool) {
 		return
 	}
 	c.require(c.observed() == 0, "removes a canary that has %d %%", c.observed())
-	c.require(c.in.Route.Testers == nil, "removes a canary that testers reach (%s)", c.in.Route.Testers)
+	c.require(!c.extraSent(), "removes a canary that %s reach", sent(c.in.Route.Testers, c.in.Route.Mirror))
 	zero := c.zeroSince()
 	c.require(zero != nil, "removes a canary whose weight 0 was never acknowledged")
 	if zero != nil {
 		c.require(c.in.Now.Sub(zero.Time) >= c.drain(), "removes a canary before its drain is over")
 	}
 }
+
+// extraSent is whether the routes send testers or copies to the canary.
+func (c *check) extraSent() bool { return c.in.Route.Testers != nil || c.in.Route.Mirror > 0 }
 
 func (c *check) zeroSince() *metav1.Time {
 	if r := c.in.Status.Rollback; r != nil {

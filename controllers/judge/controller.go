@@ -62,8 +62,8 @@ type evaluation struct {
 	pods map[string]podState
 	// stageFrom is when the present weight was acknowledged; zero before.
 	stageFrom time.Time
-	// weight of the candidate, in percent; 100 in a promotion, and 0 while testers reach it,
-	// whatever share of the others it has: then nothing is concluded from its share.
+	// weight of the candidate, in percent; 100 in a promotion, and 0 while testers or copies
+	// reach it, whatever share of the others it has: then nothing is concluded from its share.
 	weight int
 	now    time.Time
 	// every is the time between polls. waiting has the queries that were sent before and

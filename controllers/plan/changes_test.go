@@ -110,6 +110,28 @@ func stepsAsk(name string) change {
 	}
 }
 
+// mirrors have a filter on the routes.
+func mirrors(percent int32) change {
+	return func(in *plan.Input) {
+		if in.Route.Split != nil {
+			in.Route.Mirror = percent
+		}
+	}
+}
+
+// stepsMirror has every step ask for copies, where there are routes for it.
+func stepsMirror(percent int32) change {
+	return func(in *plan.Input) {
+		if in.Spec.Traffic == nil {
+			return
+		}
+		in.Spec.Steps = slices.Clone(in.Spec.Steps)
+		for i := range in.Spec.Steps {
+			in.Spec.Steps[i].Weight, in.Spec.Steps[i].Mirror = 0, percent
+		}
+	}
+}
+
 // alone has testers alone in the first step.
 func alone(in *plan.Input) { in.Spec.Steps[0].Weight = 0 }
 
@@ -121,7 +143,7 @@ func afterTesters(name string) change {
 	}
 }
 
-func noSplit(in *plan.Input)        { in.Route.Split, in.Route.Testers = nil, nil }
+func noSplit(in *plan.Input)        { in.Route.Split, in.Route.Testers, in.Route.Mirror = nil, nil, 0 }
 func unacknowledged(in *plan.Input) { in.Route.Acknowledged = false }
 func pairOff(in *plan.Input)        { in.Route.PairCurrent = false }
 

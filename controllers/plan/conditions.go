@@ -61,7 +61,7 @@ type setCondition func(kind string, value metav1.ConditionStatus, reason, messag
 func setTrafficConflict(set setCondition, in Input) {
 	f, step, r := newFacts(in), in.Status.Step, in.Route
 	trial := in.Status.Phase == v1alpha1.PhaseStepping && step != nil && step.AcknowledgedAt != nil && in.Deleting == nil
-	taken := trial && r.Owner != "" && r.Fault.Reason == "" && (r.Split == nil || *r.Split != step.Weight.Desired || f.testersWrong())
+	taken := trial && r.Owner != "" && r.Fault.Reason == "" && (r.Split == nil || *r.Split != step.Weight.Desired || f.extraWrong())
 	if !taken {
 		set(v1alpha1.ConditionTrafficConflict, metav1.ConditionFalse, v1alpha1.ReasonNoConflict, "nothing else changes the routes")
 		return

@@ -116,11 +116,12 @@ type (
 	PointPreview struct{ Hash string }
 	// RemovePreview deletes the preview Service.
 	RemovePreview struct{}
-	// SetSplit gives the candidate Weight percent of the requests, and all of the testers';
-	// nil for no testers.
+	// SetSplit gives the candidate Weight percent of the requests, all of the testers', and
+	// copies of Mirror percent; nil for no testers, and 0 for no copies.
 	SetSplit struct {
 		Weight  int32
 		Testers *v1alpha1.StepMatch
+		Mirror  int32
 	}
 	// ReleaseRoute points the routes back at the user's Service.
 	ReleaseRoute struct{}
@@ -216,6 +217,9 @@ func (e PointPreview) String() string {
 }
 func (RemovePreview) String() string { return "delete the preview Service" }
 func (e SetSplit) String() string {
+	if e.Mirror > 0 {
+		return fmt.Sprintf("set the canary's weight to %d %%, with copies of %d %% of the requests", e.Weight, e.Mirror)
+	}
 	if e.Testers != nil {
 		return fmt.Sprintf("set the canary's weight to %d %%, with testers (%s)", e.Weight, e.Testers)
 	}

@@ -160,6 +160,8 @@ func splits() []option {
 	return []option{
 		{"split-as-is", same}, {"no-split", noSplit}, {"0", split(0)}, {"10", split(10)}, {"50", split(50)}, {"100", split(100)}, {"mixed-0", mixed(0)}, {"mixed-100", mixed(100)},
 		{"testers", all(split(0), testersReach("x-canary"), stepsAsk("x-canary"))}, {"testers-missing", all(split(0), stepsAsk("x-canary"))}, {"testers-of-nobody", testersReach("x-other")},
+		{"mirror", all(split(0), mirrors(10), stepsMirror(10))}, {"mirror-missing", all(split(0), stepsMirror(10))}, {"mirror-of-nobody", mirrors(10)},
+		{"mirror-changed", all(mixed(0), mirrors(20), stepsMirror(10))}, {"mirror-at-100", all(split(100), mirrors(10), stepsMirror(10))},
 		{"testers-changed", all(mixed(0), testersReach("x-other"), stepsAsk("x-canary"))}, {"testers-at-100", all(split(100), testersReach("x-canary"), stepsAsk("x-canary"))},
 	}
 }

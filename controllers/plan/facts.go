@@ -175,7 +175,7 @@ func (f *facts) stage() string {
 
 // stageAndWeight is stage, with the weight.
 func (f *facts) stageAndWeight() string {
-	return fmt.Sprintf("%s, weight %d %%%s", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers))
+	return fmt.Sprintf("%s, weight %d %%%s", f.stage(), f.observedWeight(), f.extraNow())
 }
 
 func (f *facts) sinceElapsed(from *metav1.Time, d time.Duration) (over bool, left time.Duration) {

@@ -173,11 +173,13 @@ type Route struct {
 	// Testers are the requests that all go to the candidate by rules of their own; nil for
 	// none.
 	Testers *v1alpha1.StepMatch `json:",omitempty"`
+	// Mirror is how many percent of the requests are copied to the candidate; 0 for none.
+	Mirror int32 `json:",omitempty"`
 	// Marked means that Belay's annotations or its ownership of fields are still on
 	// a route or on the user's Service.
 	Marked bool
 	// Mixed means that the routes disagree, or that somebody has changed the rules for
-	// testers; Split is the first.
+	// testers or what is copied; Split is the first.
 	Mixed bool
 	// Owner is the field manager that last wrote the weights, when that was not Belay.
 	Owner string

@@ -105,17 +105,19 @@ func (c *checker) narrows(hash string) {
 // step allows is ever given.
 func (c *checker) sets(e plan.SetSplit) {
 	to, r, has := e.Weight, c.in.Route, c.observed()
-	same := reflect.DeepEqual(e.Testers, r.Testers)
+	same := reflect.DeepEqual(e.Testers, r.Testers) && e.Mirror == r.Mirror
 	c.require(r.Split == nil || r.Mixed || has != to || !same, "sets %d %% again", to)
-	invites := e.Testers != nil && (!same || r.Split == nil)
+	invites := (e.Testers != nil || e.Mirror > 0) && (!same || r.Split == nil)
 	if to < has || r.Split == nil && to == 0 {
 		c.require(r.StableEndpoints > 0 || c.in.Workload.Replicas == 0, "gives requests to no stable endpoint")
 	}
-	if to > 0 || e.Testers != nil {
+	if to > 0 || e.Testers != nil || e.Mirror > 0 {
 		c.require(c.in.Canary.Ready > 0 && r.CanaryEndpoints > 0, "gives %d %% to no ready pod", to)
 	}
-	if e.Testers != nil {
-		c.require(c.in1(v1alpha1.PhaseStepping) && reflect.DeepEqual(e.Testers, c.stepMatch()), "invites testers whom the step does not name")
+	if e.Testers != nil || e.Mirror > 0 {
+		step := c.stepNow()
+		c.require(same || c.in.Canary.Available >= c.need(e.Mirror), "copies to %d of %d pods", c.in.Canary.Available, c.need(e.Mirror))
+		c.require(c.in1(v1alpha1.PhaseStepping) && reflect.DeepEqual(e.Testers, step.Match) && e.Mirror == step.Mirror, "invites testers or copies that the step does not name")
 	}
 	if !invites && (to == 0 || to < has || to == has && !same) {
 		return
@@ -189,7 +191,7 @@ func (c *checker) removes() {
 	overdue := c.in.Deleting != nil && c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
 	c.require(canary.Exists && !canary.Handed, "removes no canary")
 	c.require(c.in.Deleting != nil || c.in1(v1alpha1.PhaseRollingBack) || c.byItself(), "removes the canary in phase %s", c.in.Status.Phase)
-	c.require(!r.Mixed && c.observed() == 0 && r.Testers == nil, "removes a canary that has %d %%, or testers", c.observed())
+	c.require(!r.Mixed && c.observed() == 0 && r.Testers == nil && r.Mirror == 0, "removes a canary that has %d %%, testers or copies", c.observed())
 	zero := c.in.Status.Rollback
 	drained := zero != nil && c.elapsed(zero.ZeroAt, c.drain())
 	if p := c.in.Status.Promotion; c.byItself() && p != nil {

@@ -165,13 +165,13 @@ func (c *checker) weightOf(s *v1alpha1.StepStatus) int32 {
 	return c.in.Spec.Steps[0].Weight
 }
 
-// stepMatch is the match of the step in progress.
-func (c *checker) stepMatch() *v1alpha1.StepMatch {
+// stepNow is the step in progress.
+func (c *checker) stepNow() v1alpha1.Step {
 	index := 0
 	if s := c.in.Status.Step; s != nil {
 		index = int(s.Index)
 	}
-	return c.in.Spec.Steps[index].Match
+	return c.in.Spec.Steps[index]
 }
 
 func (c *checker) elapsed(from *metav1.Time, d time.Duration) bool {
@@ -378,7 +378,7 @@ func (c *checker) nobodyAnswers() {
 		return
 	}
 	if c.trial() || c.beforeOwner() {
-		lost := (c.observed() > 0 || r.Testers != nil) && r.CanaryEndpoints == 0 && r.StableEndpoints > 0
+		lost := (c.observed() > 0 || r.Testers != nil || r.Mirror > 0) && r.CanaryEndpoints == 0 && r.StableEndpoints > 0
 		c.require(!lost, "leaves %d %% of the requests without an answer", c.observed())
 	}
 	if c.trial() && !r.Mixed && r.PairCurrent && r.Acknowledged {
@@ -401,7 +401,7 @@ func (c *checker) deletion() {
 		switch e := effect.(type) {
 		case plan.ReleaseRoute, plan.Leave, plan.RemoveCanary, plan.FenceCanary, plan.Unlock:
 		case plan.SetSplit:
-			c.require(e.Weight == 0 && e.Testers == nil, "gives the canary %d %%, or testers, while being deleted", e.Weight)
+			c.require(e.Weight == 0 && e.Testers == nil && e.Mirror == 0, "gives the canary %d %%, testers or copies, while being deleted", e.Weight)
 		case plan.NarrowService:
 			c.require(e.Hash == "", "narrows the Service while being deleted")
 		case plan.Unpause:

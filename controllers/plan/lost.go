@@ -122,7 +122,7 @@ func canaryLost(f *facts) bool {
 }
 
 func takeWeightFromLostCanary(f *facts) Decision {
-	d := f.setSplit(SetSplit{}, fmt.Sprintf("%s: the canary has weight %d %%%s and no ready endpoint%s; setting its weight to 0 %% until it has one", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers), f.canaryProblem()))
+	d := f.setSplit(SetSplit{}, fmt.Sprintf("%s: the canary has weight %d %%%s and no ready endpoint%s; setting its weight to 0 %% until it has one", f.stage(), f.observedWeight(), f.extraNow(), f.canaryProblem()))
 	f.besideTheRoutes(&d)
 	if handingOver(f) {
 		f.cancelHandover(&d)
@@ -191,7 +191,7 @@ func releaseFromLostStable(f *facts) Decision {
 }
 
 func weightTooHigh(f *facts) bool {
-	high := f.in.Route.Mixed || f.observedWeight() > f.targetWeight() || f.testersForeign()
+	high := f.in.Route.Mixed || f.observedWeight() > f.targetWeight() || f.extraForeign()
 	return onTrial(f) && routesSplit(f) && high && f.in.Route.StableEndpoints > 0
 }
 
@@ -199,16 +199,20 @@ func weightTooHigh(f *facts) bool {
 // always right.
 func lowerWeight(f *facts) Decision {
 	to := SetSplit{Weight: min(f.targetWeight(), f.observedWeight())}
-	if !f.testersWrong() {
-		to.Testers = f.in.Route.Testers
+	if !f.extraWrong() {
+		to.Testers, to.Mirror = f.in.Route.Testers, f.in.Route.Mirror
 	}
 	if f.in.Canary.Ready == 0 || f.in.Route.CanaryEndpoints == 0 || f.in.Route.Mixed {
 		to = SetSplit{}
 	}
-	why := fmt.Sprintf("%s: the canary has weight %d %%%s, %d %%%s is allowed: setting it to %d %%%s", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers),
-		f.targetWeight(), withTesters(f.targetTesters()), to.Weight, withTesters(to.Testers))
+	why := fmt.Sprintf("%s: the canary has weight %d %%%s, %d %%%s is allowed: setting it to %d %%%s", f.stage(), f.observedWeight(), f.extraNow(),
+		f.targetWeight(), f.targetExtra(), to.Weight, to.extra())
 	if f.in.Route.Mixed {
-		why = f.stage() + ": the routes have different weights for the canary, or rules for testers that somebody has changed: setting it to 0 % on all of them"
+		changed := "rules for testers"
+		if f.targetExtra().mirror > 0 || f.in.Route.Mirror > 0 {
+			changed = "filters that copy requests to it"
+		}
+		why = fmt.Sprintf("%s: the routes have different weights for the canary, or %s that somebody has changed: setting it to 0 %% on all of them", f.stage(), changed)
 	}
 	return f.setSplit(to, why)
 }

@@ -116,12 +116,12 @@ func (f *facts) servedNeed() int32 {
 		return 0
 	case handoverDue(f), onlyCanary:
 		return f.canaryNeed(100)
-	case f.observedWeight() == 0 && f.in.Route.Testers == nil:
+	case f.observedWeight() == 0 && f.extraNow().none():
 		return 0
 	case f.replicaWeighted():
 		return f.canaryNeed(f.targetWeight())
 	default:
-		return f.canaryNeed(f.observedWeight())
+		return f.canaryNeed(max(f.observedWeight(), f.in.Route.Mirror))
 	}
 }
 

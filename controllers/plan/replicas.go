@@ -47,7 +47,7 @@ func (f *facts) presentNeed() int32 {
 	if f.replicaWeighted() {
 		return f.in.Canary.Ready
 	}
-	return f.canaryNeed(f.observedWeight())
+	return f.canaryNeed(max(f.observedWeight(), f.in.Route.Mirror))
 }
 
 // shareOf is the share that so many canary pods have beside the stable ones when
@@ -65,7 +65,7 @@ func (f *facts) shareOf(pods int32) int32 {
 // for 10 %)`.
 func (f *facts) stepShare() string {
 	if !f.replicaWeighted() {
-		return fmt.Sprintf("%d %%%s", f.stepWeight(), withTesters(f.matchAt(f.step().Index)))
+		return fmt.Sprintf("%d %%%s", f.stepWeight(), f.extraAt(f.step().Index))
 	}
 	r := f.in.Route
 	return fmt.Sprintf("%d %% (%d of %d ready pods, the step asks for %d %%)", f.observedWeight(), r.CanaryShare, r.ServiceEndpoints, f.stepWeight())

@@ -202,7 +202,7 @@ func waitForRoute(f *facts) Decision {
 	if f.in.Route.Split == nil {
 		return waitForRelease(f)
 	}
-	return f.waiting(f.phaseReason(), v1alpha1.ReasonNotAcknowledged, fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s%s", f.observedWeight(), withTesters(f.in.Route.Testers), f.unacknowledgedBecause()))
+	return f.waiting(f.phaseReason(), v1alpha1.ReasonNotAcknowledged, fmt.Sprintf("waiting for the gateway to acknowledge weight %d %%%s%s", f.observedWeight(), f.extraNow(), f.unacknowledgedBecause()))
 }
 
 func (f *facts) unacknowledgedBecause() string {

@@ -9,10 +9,10 @@ func (f *facts) weightIsNot(weight int32) bool {
 	return f.in.Route.Mixed || f.observedWeight() != weight
 }
 
-// canaryWeighted holds while the canary has a weight or testers, or the routes
-// disagree about it.
+// canaryWeighted holds while the canary has a weight, testers or copies, or the
+// routes disagree about it.
 func canaryWeighted(f *facts) bool {
-	return routesSplit(f) && (f.weightIsNot(0) || f.in.Route.Testers != nil)
+	return routesSplit(f) && (f.weightIsNot(0) || !f.extraNow().none())
 }
 
 func routesSplit(f *facts) bool { return f.in.Route.Split != nil }

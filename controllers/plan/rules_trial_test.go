@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -98,6 +99,15 @@ func trialCases() []ruleCase {
 		works("SetsWeight", "other testers than before", given(stepAt(1), begun, stepsAsk("x-canary"), testersReach("x-first"), afterTesters("x-first")), plan.SetSplit{Weight: 50, Testers: header("x-canary")}, phase, progressing),
 		works("SetsWeight", "testers of the step before are gone", given(stepAt(1), begun, split(10), testersReach("x-first"), afterTesters("x-first")), plan.SetSplit{Weight: 50}, phase, progressing, "weight 10 % and testers (header x-first: 1) to 50 %"),
 		works("SetsWeight", "testers of the last step, in the promotion", given(promoting, split(50), stepsAsk("x-canary"), testersReach("x-canary")), plan.SetSplit{Weight: 100}, promotion, promotes),
+		works("SetsWeight", "copies", given(step, begun, split(0), stepsMirror(10)), plan.SetSplit{Mirror: 10}, phase, progressing, "weight 0 % to 0 % and copies of 10 % of the requests"),
+		works("SetsWeight", "copies of the step before are gone", given(stepAt(1), begun, split(0), mirrors(10), func(in *plan.Input) {
+			in.Spec.Steps = slices.Clone(in.Spec.Steps)
+			in.Spec.Steps[0].Weight, in.Spec.Steps[0].Mirror = 0, 10
+		}), plan.SetSplit{Weight: 50}, phase, progressing, "weight 0 % and copies of 10 % of the requests to 50 %"),
+		works("AwaitsRoute", "copies unacknowledged", given(step, begun, split(0), stepsMirror(10), mirrors(10), unacknowledged), nil, phase, progressing, "acknowledge weight 0 % and copies of 10 % of the requests"),
+		works("ScalesCanary", "many copies need many pods", given(step, begun, split(0), stepsMirror(50)), plan.ScaleCanary{Replicas: 2}, phase, progressing, "copies of 50 % of the requests to 4 replicas need canary pods: 2"),
+		works("AwaitsCanary", "copies wait for its pods", given(step, begun, split(0), stepsMirror(10), canaryReady(0)), nil, phase, progressing),
+		works("StepAcknowledged", "copies", given(step, begun, split(0), stepsMirror(10), mirrors(10)), nil, phase, progressing, "acknowledged weight 0 % and copies of 10 % of the requests"),
 		works("AwaitsRoute", "testers unacknowledged", given(step, begun, stepsAsk("x-canary"), testersReach("x-canary"), unacknowledged), nil, phase, progressing, "acknowledge weight 10 % and testers (header x-canary: 1)"),
 		works("AwaitsCanary", "testers wait for its pods", given(step, begun, split(0), stepsAsk("x-canary"), alone, canaryReady(0)), nil, phase, progressing),
 		works("StepAcknowledged", "testers", given(step, begun, split(0), stepsAsk("x-canary"), alone, testersReach("x-canary")), nil, phase, progressing, "acknowledged weight 0 % and testers (header x-canary: 1)"),

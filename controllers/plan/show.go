@@ -152,12 +152,14 @@ func (f *facts) serving() string {
 		return "routes disagree"
 	case split != nil && *split == 0 && f.in.Route.Testers != nil:
 		return fmt.Sprintf("%s 100 %%, %s testers (%s)", stable, candidate, f.in.Route.Testers)
+	case split != nil && *split == 0 && f.in.Route.Mirror > 0:
+		return fmt.Sprintf("%s 100 %%, %s copies of %d %%", stable, candidate, f.in.Route.Mirror)
 	case split != nil && *split == 0:
 		return stable + " 100 %"
 	case split != nil && *split == 100:
 		return candidate + " 100 %"
 	case split != nil:
-		return fmt.Sprintf("%s %d %%, %s %d %%%s", stable, 100-*split, candidate, *split, withTesters(f.in.Route.Testers))
+		return fmt.Sprintf("%s %d %%, %s %d %%%s", stable, 100-*split, candidate, *split, f.extraNow())
 	}
 	// Beside the canary the Deployment may have pods of the candidate's: after a
 	// handover, or as it rolls.

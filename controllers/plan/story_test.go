@@ -105,9 +105,9 @@ func (w *world) apply(effect plan.Effect) {
 	case plan.NarrowService:
 		in.Route.Narrowed = e.Hash
 	case plan.SetSplit:
-		in.Route.Split, in.Route.Testers, in.Route.Mixed, in.Route.Acknowledged = &e.Weight, e.Testers, false, false
+		in.Route.Split, in.Route.Testers, in.Route.Mirror, in.Route.Mixed, in.Route.Acknowledged = &e.Weight, e.Testers, e.Mirror, false, false
 	case plan.ReleaseRoute:
-		in.Route.Split, in.Route.Testers, in.Route.Mixed, in.Route.Acknowledged = nil, nil, false, false
+		in.Route.Split, in.Route.Testers, in.Route.Mirror, in.Route.Mixed, in.Route.Acknowledged = nil, nil, 0, false, false
 	case plan.ScaleCanary:
 		in.Canary.Set, in.Canary.Exists = set(canarySet, in.Status.Candidate.Revision, canaryHash, e.Replicas), true
 		in.Workload.Chosen = canarySet

@@ -166,8 +166,9 @@ func goesOn(in Input, d Decision) bool {
 	switch d.Status.Phase {
 	case v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
 		to, sets := EffectOf[SetSplit](d)
-		takesTesters := sets && to.Testers == nil && in.Route.Testers != nil && d.Weight.To <= d.Weight.From
-		return takesTesters || d.Weight != nil && d.Weight.To < d.Weight.From
+		now := extra{in.Route.Testers, in.Route.Mirror}
+		takesExtra := sets && to.extra().none() && !now.none() && d.Weight.To <= d.Weight.From
+		return takesExtra || d.Weight != nil && d.Weight.To < d.Weight.From
 	case v1alpha1.PhaseHandingOver:
 		_, hands := EffectOf[HandOver](d)
 		return !hands

@@ -23,6 +23,8 @@ func TestOnlyWhatGivesMoreWaitsForItsRecord(t *testing.T) {
 		"less weight":                   {given(stepAt(0), split(50)), "LowersWeight", true},
 		"testers":                       {given(stepAt(0), stepsAsk("x-canary"), acknowledgedAt(nil)), "SetsWeight", false},
 		"a preview":                     {given(stepAt(0), previewed(""), acknowledgedAt(nil)), "PointsPreview", false},
+		"copies":                        {given(stepAt(0), split(0), stepsMirror(10), acknowledgedAt(nil)), "SetsWeight", false},
+		"copies of nobody":              {given(stepAt(0), mirrors(10)), "LowersWeight", true},
 		"testers of nobody":             {given(stepAt(0), testersReach("x-other")), "LowersWeight", true},
 		"the next step":                 {given(stepAt(0)), "StepPassed", false},
 		"the promotion":                 {given(stepAt(1)), "StepsPassed", false},

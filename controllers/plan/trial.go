@@ -66,7 +66,7 @@ func splitAtZero(f *facts) Decision {
 // splitUnacknowledged keeps pods and weight from growing while the gateway has
 // not acknowledged the routes.
 func splitUnacknowledged(f *facts) bool {
-	return unacknowledged(f) && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight() || f.testersWrong())
+	return unacknowledged(f) && (!f.in.Canary.Exists || f.observedWeight() < f.targetWeight() || f.extraWrong())
 }
 
 // gaveUpNarrowing is how often Belay puts the selector back before it gives up.
@@ -152,10 +152,16 @@ func (f *facts) oneWaveTowards(need int32) int32 {
 	return max(has, min(need, min(f.canaryReady(), has)+wave))
 }
 
+// targetNeed is the number of pods for what the step, promotion or bake asks for: copies are
+// requests for the canary like any others.
+func (f *facts) targetNeed() int32 {
+	return f.canaryNeed(max(f.targetWeight(), f.targetExtra().mirror))
+}
+
 // wantedSize is the canary's next size on its way to what the weight needs. The canary
 // shrinks only with the Deployment, once it has all requests.
 func (f *facts) wantedSize() int32 {
-	need := f.canaryNeed(f.targetWeight())
+	need := f.targetNeed()
 	if f.canarySize() > need && f.targetWeight() == 100 && !f.weightIsNot(100) {
 		return need
 	}
@@ -179,8 +185,11 @@ func scaleCanary(f *facts) Decision {
 // podsAskedFor says how many canary pods the weight needs, and how many of them come
 // first.
 func (f *facts) podsAskedFor() string {
-	need, size := f.canaryNeed(f.targetWeight()), f.wantedSize()
+	need, size := f.targetNeed(), f.wantedSize()
 	why := fmt.Sprintf("weight %d %% of %d replicas needs canary pods: %d", f.targetWeight(), f.in.Workload.Replicas, need)
+	if mirror := f.targetExtra().mirror; mirror > 0 {
+		why = fmt.Sprintf("copies of %d %% of the requests to %d replicas need canary pods: %d", mirror, f.in.Workload.Replicas, need)
+	}
 	if f.replicaWeighted() {
 		why = f.needOfPods()
 	}
@@ -198,12 +207,12 @@ func canaryUnready(f *facts) bool {
 	if held && !weightWrong(f) {
 		return false
 	}
-	need := f.canaryNeed(f.targetWeight())
+	need := f.targetNeed()
 	return f.canaryReady() < need || f.in.Route.CanaryEndpoints < need
 }
 
 func waitForCanary(f *facts) Decision {
-	need := f.canaryNeed(f.targetWeight())
+	need := f.targetNeed()
 	ready := f.canaryReady()
 	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.stage(), ready, need)
 	switch {
@@ -228,17 +237,18 @@ func (f *facts) canaryProblem() string {
 	}
 }
 
-func weightWrong(f *facts) bool { return f.weightIsNot(f.targetWeight()) || f.testersWrong() }
+func weightWrong(f *facts) bool { return f.weightIsNot(f.targetWeight()) || f.extraWrong() }
 
 func setTargetWeight(f *facts) Decision {
-	to := SetSplit{f.targetWeight(), f.targetTesters()}
-	return f.setSplit(to, fmt.Sprintf("%s: canary ready, weight %d %%%s to %d %%%s", f.stage(), f.observedWeight(), withTesters(f.in.Route.Testers), to.Weight, withTesters(to.Testers)))
+	beside := f.targetExtra()
+	to := SetSplit{f.targetWeight(), beside.testers, beside.mirror}
+	return f.setSplit(to, fmt.Sprintf("%s: canary ready, weight %d %%%s to %d %%%s", f.stage(), f.observedWeight(), f.extraNow(), to.Weight, to.extra()))
 }
 
 func stepJustAcknowledged(f *facts) bool { return stepping(f) && f.step().AcknowledgedAt == nil }
 
 func noteAcknowledged(f *facts) Decision {
-	what := fmt.Sprintf("the gateway acknowledged weight %d %%%s", f.stepWeight(), withTesters(f.targetTesters()))
+	what := fmt.Sprintf("the gateway acknowledged weight %d %%%s", f.stepWeight(), f.targetExtra())
 	if f.replicaWeighted() {
 		what = "canary at " + f.stepShare()
 	}

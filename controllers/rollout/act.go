@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -74,7 +72,7 @@ func (r *Reconciler) act(ctx context.Context, d decided, effect plan.Effect) err
 	case plan.RemovePreview:
 		return r.router(d.look).RemovePreview(ctx, d.target)
 	case plan.SetSplit:
-		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight, Testers: e.Testers})
+		return r.router(d.look).Apply(ctx, d.target, traffic.Split{Canary: e.Weight, Testers: e.Testers, Mirror: e.Mirror})
 	case plan.ReleaseRoute:
 		if err := r.router(d.look).Release(ctx, d.target); err != nil || d.recorded.Status.Phase.InRun() {
 			return err
@@ -157,42 +155,6 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 		return fmt.Errorf("RolloutRun %s exists and belongs to another Rollout: delete it", run.Name)
 	}
 	d.run = found
-	return nil
-}
-
-// errNoApproval, errNoMatch and errNoPreview are what an API server with the RolloutRuns of an
-// older Belay does.
-var (
-	errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
-	errNoMatch    = errors.New("the API server drops spec.steps[].match of RolloutRuns, so no tester would reach the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
-	errNoPreview  = errors.New("the API server drops spec.traffic.preview of RolloutRuns, so the preview Service would not lead to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
-)
-
-// keepsSteps asks by a dry-run whether the API server keeps the approvals and matches that the
-// steps of a run need, and its preview. The run pins what is kept, so it is not created to find out.
-func (r *Reconciler) keepsSteps(ctx context.Context, run *v1alpha1.RolloutRun) error {
-	needed := func(s v1alpha1.Step) bool { return s.Approval == v1alpha1.ApprovalRequired || s.Match != nil }
-	previews := func(t *v1alpha1.Traffic) bool { return t != nil && t.Preview == v1alpha1.PreviewEnabled }
-	if !slices.ContainsFunc(run.Spec.Steps, needed) && !previews(run.Spec.Traffic) {
-		return nil
-	}
-	kept := run.DeepCopy()
-	if err := r.Client.Create(ctx, kept, client.DryRunAll, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
-		// It may be there already.
-		return client.IgnoreAlreadyExists(err)
-	}
-	asks := func(a, b v1alpha1.Step) bool {
-		return (a.Approval == v1alpha1.ApprovalRequired) == (b.Approval == v1alpha1.ApprovalRequired)
-	}
-	matches := func(a, b v1alpha1.Step) bool { return equality.Semantic.DeepEqual(a.Match, b.Match) }
-	switch {
-	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, asks):
-		return errNoApproval
-	case !slices.EqualFunc(run.Spec.Steps, kept.Spec.Steps, matches):
-		return errNoMatch
-	case previews(run.Spec.Traffic) != previews(kept.Spec.Traffic):
-		return errNoPreview
-	}
 	return nil
 }
 

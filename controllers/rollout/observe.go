@@ -244,7 +244,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 		in.Preview = &plan.Preview{Fault: v1alpha1.Bounded(p.Fault, 512), Hash: p.Hash, Current: p.Current, Ready: p.Ready}
 	}
 	if o.Split != nil {
-		in.Split, in.Testers = &o.Split.Canary, o.Split.Testers
+		in.Split, in.Testers, in.Mirror = &o.Split.Canary, o.Split.Testers, o.Split.Mirror
 	}
 	if hash := l.input.Canary.Hash; l.rollout.Status.Candidate != nil && hash != "" && !l.deploymentRuns(hash) {
 		l.input.Canary.Left = max(l.input.Canary.Left, o.ServiceCanary)
@@ -270,7 +270,14 @@ func (r *Reconciler) aimTarget(ctx context.Context, l *look) error {
 	if l.input.Spec.ReplicaWeighted() {
 		return nil
 	}
-	t.Matches = matchesToCome(l.input.Status, l.input.Spec.Steps)
+	for _, step := range stepsToCome(l.input.Status, l.input.Spec.Steps) {
+		if step.Match != nil {
+			t.Matches = append(t.Matches, step.Match)
+		}
+		if step.Mirror > 0 {
+			t.Mirrors = append(t.Mirrors, step.Mirror)
+		}
+	}
 	t.Own = append(t.Own, traffic.Pods{Of: "the declared version", Labels: templateLabels(l.deployment)})
 	if l.stable.object != nil {
 		t.Own = append(t.Own, traffic.Pods{Of: "the stable version", Labels: templateLabels(l.stable.object)})
@@ -290,22 +297,16 @@ func (r *Reconciler) aimTarget(ctx context.Context, l *look) error {
 	return nil
 }
 
-// matchesToCome are those of the steps that a run has left, and before a run of all.
-func matchesToCome(status v1alpha1.RolloutStatus, steps []v1alpha1.Step) []*v1alpha1.StepMatch {
-	first := 0
+// stepsToCome are those that a run has left, and before a run all.
+func stepsToCome(status v1alpha1.RolloutStatus, steps []v1alpha1.Step) []v1alpha1.Step {
 	switch {
+	case status.Phase == v1alpha1.PhaseGating:
+		return steps
 	case status.Phase == v1alpha1.PhaseStepping && status.Step != nil:
-		first = int(status.Step.Index)
-	case status.Phase != v1alpha1.PhaseGating:
+		return steps[min(int(status.Step.Index), len(steps)):]
+	default:
 		return nil
 	}
-	var out []*v1alpha1.StepMatch
-	for i := first; i < len(steps); i++ {
-		if match := steps[i].Match; match != nil {
-			out = append(out, match)
-		}
-	}
-	return out
 }
 
 func templateLabels(object *unstructured.Unstructured) map[string]string {

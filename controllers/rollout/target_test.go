@@ -46,26 +46,24 @@ func TestARolloutWithoutTrafficSharesByPods(t *testing.T) {
 	}
 }
 
-// TestMatchesToComeAreLookedAt: before a run those of all steps, in a step those that are left,
+// TestStepsToComeAreLookedAt: before a run those of all steps, in a step those that are left,
 // and none once nobody needs them: a rollback must not wait for what does not fit.
-func TestMatchesToComeAreLookedAt(t *testing.T) {
-	match := func(name string) *v1alpha1.StepMatch {
-		return &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Name: name, Value: "1"}}}
-	}
-	steps := []v1alpha1.Step{{Match: match("a")}, {}, {Match: match("b")}}
+func TestStepsToComeAreLookedAt(t *testing.T) {
+	steps := []v1alpha1.Step{{Name: "a"}, {Name: "b"}}
 	for name, c := range map[string]struct {
 		status v1alpha1.RolloutStatus
 		want   string
 	}{
-		"before a run": {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseGating}, "ab"},
-		"in a step":    {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{Index: 1}}, "b"},
-		"rolling back": {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRollingBack, Step: &v1alpha1.StepStatus{}}, ""},
-		"in the bake":  {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseBaking, Step: &v1alpha1.StepStatus{}}, ""},
-		"at rest":      {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable}, ""},
+		"before a run":  {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseGating}, "ab"},
+		"in a step":     {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{Index: 1}}, "b"},
+		"past the last": {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStepping, Step: &v1alpha1.StepStatus{Index: 7}}, ""},
+		"rolling back":  {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseRollingBack, Step: &v1alpha1.StepStatus{}}, ""},
+		"in the bake":   {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseBaking, Step: &v1alpha1.StepStatus{}}, ""},
+		"at rest":       {v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseStable}, ""},
 	} {
 		got := ""
-		for _, m := range matchesToCome(c.status, steps) {
-			got += m.Headers[0].Name
+		for _, step := range stepsToCome(c.status, steps) {
+			got += step.Name
 		}
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

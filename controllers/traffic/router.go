@@ -43,6 +43,8 @@ type Target struct {
 	// Matches are those of the steps to come: Observe says when a route cannot carry one
 	// out.
 	Matches []*v1alpha1.StepMatch
+	// Mirrors are the percentages of the steps to come, likewise.
+	Mirrors []int32
 	// Epoch is written beside every change; the API server refuses one below what
 	// the owner's last write had.
 	Epoch int64
@@ -68,6 +70,9 @@ type Split struct {
 	// Testers are requests that all go to the candidate, whatever its share of the others;
 	// nil for none.
 	Testers *v1alpha1.StepMatch
+	// Mirror is how many percent of the requests are copied to the candidate, whose answers
+	// to the copies nobody gets; 0 for none.
+	Mirror int32
 }
 
 // Observation is what the routes and Services say now.
@@ -76,7 +81,8 @@ type Observation struct {
 	// none: then the counts below say who answers requests.
 	Split *Split
 	// Mixed means that the routes disagree: some carry another split, or none, or what
-	// somebody has changed of the rules for testers. Split is then the first.
+	// somebody has changed of the rules for testers or of what is mirrored. Split is then the
+	// first.
 	Mixed bool
 	// Epoch is the highest that a write of the owner's has left on a route.
 	Epoch int64
@@ -155,9 +161,9 @@ type Router interface {
 	Observe(ctx context.Context, target Target) (Observation, error)
 	// Point makes the pair of Services, whole: selector, ports, labels.
 	Point(ctx context.Context, target Target) error
-	// Apply gives the canary side its share and the testers, and the stable side the rest.
-	// Testers that a route cannot tell apart are an ErrUnusable, and nothing of that route
-	// is changed.
+	// Apply gives the canary side its share, the testers and the copies, and the stable side
+	// the rest. Testers that a route cannot tell apart, and copies that it cannot make, are an
+	// ErrUnusable, and nothing of that route is changed.
 	Apply(ctx context.Context, target Target, split Split) error
 	// Release points the routes back at the user's Service.
 	Release(ctx context.Context, target Target) error

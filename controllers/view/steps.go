@@ -25,6 +25,8 @@ type Step struct {
 	// Testers says whose requests all go to the candidate in the step, whatever its weight:
 	// "header x-canary: 1"; empty for nobody's.
 	Testers string
+	// Mirror is how many percent of the requests are copied to the candidate; 0 for none.
+	Mirror int32
 	// Unapproved is set while the step needs an approval that nobody has given.
 	Unapproved bool
 	// Hold is how long the weight stays at least.
@@ -55,7 +57,7 @@ func steps(in Input) []Step {
 	}
 	var out []Step
 	for _, step := range declared {
-		out = append(out, Step{Name: Text(step.Name, 63), Weight: step.Weight, Testers: Text(step.Match.String(), 256), Hold: step.Hold.Duration})
+		out = append(out, Step{Name: Text(step.Name, 63), Weight: step.Weight, Testers: Text(step.Match.String(), 256), Mirror: step.Mirror, Hold: step.Hold.Duration})
 	}
 	full := int32(100)
 	if spec.ReplicaWeighted() {

@@ -237,6 +237,29 @@ var _ = Describe("A release", SpecPriority(1), func() {
 		testers.Stop()
 		Expect(load.Count(testers.Since(time.Time{})).Failed).To(BeZero(), "requests no tester may lose")
 	}, NodeTimeout(journeyLimit))
+
+	It("that fails copies of requests is rolled back before a user meets it", func(ctx context.Context) {
+		j := begin(ctx, "mirror", "  - {name: canary, weight: 10, hold: 15s}",
+			"  - {name: mirror, weight: 0, mirror: 50, hold: 20s}\n  - {name: canary, weight: 20, hold: 6s}")
+		before := j.filters(ctx)
+		since := time.Now()
+		Expect(j.Release(ctx, images["errors"])).To(Succeed())
+		j.until(ctx, "mirror", func(r *v1alpha1.Rollout) bool {
+			return r.Status.Phase == v1alpha1.PhaseStepping && r.Status.Step != nil && r.Status.Step.AcknowledgedAt != nil || r.Status.Phase == v1alpha1.PhaseRollingBack
+		})
+		entry, err := j.Finished(ctx, images["errors"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomeRolledBack))
+		Expect(entry.Trigger).To(Equal("shop/availability"))
+		Expect(entry.Message).To(ContainSubstring("copies of 50 % of the requests"))
+		verdict := judged(j.evidenceOf(ctx, entry), "availability")
+		Expect(verdict.Canary.Total).To(BeNumerically(">", 20), "copies that the canary's pods counted")
+		By("seeing stable alone answer all the time, and no filter left")
+		served := load.Count(j.load.Since(since))
+		Expect(served.By).To(And(HaveLen(1), HaveKey("v1")))
+		Expect(j.filters(ctx)).To(Equal(before))
+		j.noneFailed("")
+	}, NodeTimeout(journeyLimit))
 })
 
 // routeToPreview makes a route of the user's own that names the preview Service, and sends
@@ -254,4 +277,16 @@ func (j *journey) routeToPreview(ctx context.Context) *load.Generator {
 	callers.Start(context.WithoutCancel(ctx))
 	DeferCleanup(callers.Stop)
 	return callers
+}
+
+// filters are how many each rule of the route has.
+func (j *journey) filters(ctx context.Context) []int {
+	GinkgoHelper()
+	route := &gatewayv1.HTTPRoute{}
+	Expect(set.Client.Get(ctx, j.Key(), route)).To(Succeed())
+	var out []int
+	for _, rule := range route.Spec.Rules {
+		out = append(out, len(rule.Filters))
+	}
+	return out
 }

@@ -235,6 +235,11 @@ var ruleCases = []ruleCase{
 		"cookies": []any{map[string]any{"name": "a", "value": "b"}}, "headers": []any{map[string]any{"name": "COOKIE", "value": "a=b"}}}}}},
 	{[]string{"Rollout", "RolloutRun"}, "match.headers must have each name once", nil, []change{{"spec.steps.0.match", map[string]any{
 		"headers": []any{map[string]any{"name": "X-Canary", "value": "1"}, map[string]any{"name": "x-canary", "value": "2"}}}}}},
+	{[]string{"Rollout", "RolloutRun"}, "a step with mirror needs weight: 0: users get only the stable version's answers in it", nil, []change{{"spec.steps.0.mirror", int64(10)}, {"spec.steps.0.weight", int64(5)}}},
+	{[]string{"Rollout", "RolloutRun"}, "a step has either mirror or match: write two steps", nil, []change{{"spec.steps.0.weight", int64(0)}, {"spec.steps.0.mirror", int64(100)}, {"spec.steps.0.match", matching("headers")}}},
+	{[]string{"Rollout"}, "a step's mirror is carried out by a route: name the Service and its HTTPRoutes in traffic, or remove mirror", []change{{"spec.steps.0.weight", int64(0)}, {"spec.steps.0.mirror", int64(1)}}, []change{{"spec.traffic", nil}}},
+	{[]string{"Rollout"}, "only HTTPRoutes can mirror a share of the requests: name only HTTPRoutes in traffic.routes", []change{{"spec.steps.0.weight", int64(0)}, {"spec.steps.0.mirror", int64(10)}}, []change{grpcToo}},
+	{[]string{"Rollout"}, "spec.steps[0].mirror: Invalid value: 101: spec.steps[0].mirror in body should be less than or equal to 100", nil, []change{{"spec.steps.0.weight", int64(0)}, {"spec.steps.0.mirror", int64(101)}}},
 	{[]string{"Rollout"}, "spec.steps[0].match: Invalid value: 0: spec.steps[0].match in body should have at least 1 properties", nil, []change{{"spec.steps.0.match", map[string]any{}}}},
 	{[]string{"Rollout"}, `spec.steps[0].match.headers[1]: Duplicate value`, nil, []change{{"spec.steps.0.match", map[string]any{"headers": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "a", "value": "c"}}}}}},
 	{[]string{"Rollout"}, "spec.steps[0].match.cookies: Too many: 2: must have at most 1 item", nil, []change{{"spec.steps.0.match", map[string]any{"cookies": []any{map[string]any{"name": "a", "value": "b"}, map[string]any{"name": "b", "value": "c"}}}}}},

@@ -23,7 +23,7 @@ import (
 func TestRouterContract(t *testing.T) {
 	for _, kind := range gateway.Kinds() {
 		t.Run(kind, func(t *testing.T) {
-			contract.Run(t, contract.Capabilities{Shares: true, Pair: true, Narrows: true}, func(t *testing.T) contract.World {
+			contract.Run(t, contract.Capabilities{Shares: true, Mirrors: kind == v1alpha1.KindHTTPRoute, Pair: true, Narrows: true}, func(t *testing.T) contract.World {
 				return gatewaytest.NewOf(t, kind, watching(t, nil), watching(t, belayItself), newNamespace(t))
 			})
 		})

@@ -189,8 +189,8 @@ var planBugs = []bug{
 	{
 		name: "failing-record-stops-a-rollback", breaks: independent,
 		file:   "controllers/plan/transition.go",
-		old:    "return takesTesters || d.Weight != nil && d.Weight.To < d.Weight.From",
-		is:     "return takesTesters || d.Weight != nil && d.Weight.To > d.Weight.From",
+		old:    "return takesExtra || d.Weight != nil && d.Weight.To < d.Weight.From",
+		is:     "return takesExtra || d.Weight != nil && d.Weight.To > d.Weight.From",
 		checks: []check{rules},
 	},
 	{
@@ -273,8 +273,8 @@ var planBugs = []bug{
 	{
 		name: "testers-stay-in-the-next-step", breaks: served,
 		file:   "controllers/plan/testers.go",
-		old:    "	return routesSplit(f) && !sameTesters(f.in.Route.Testers, f.targetTesters())",
-		is:     "	return false && !sameTesters(f.in.Route.Testers, f.targetTesters())",
+		old:    "	return routesSplit(f) && !f.extraNow().same(f.targetExtra())",
+		is:     "	return false && !f.extraNow().same(f.targetExtra())",
 		checks: []check{rules, story("testers")},
 	},
 	{
@@ -287,9 +287,23 @@ var planBugs = []bug{
 	{
 		name: "foreign-testers-stay", breaks: served,
 		file:   "controllers/plan/testers.go",
-		old:    "	return now != nil && f.testersWrong() && !sameTesters(now, f.matchAt(before))",
-		is:     "	return false && !sameTesters(now, f.matchAt(before))",
+		old:    "	return !f.extraNow().none() && f.extraWrong() && !f.extraNow().same(f.extraAt(before))",
+		is:     "	return false && !f.extraNow().same(f.extraAt(before))",
 		checks: []check{rules, tests("./test/sim", "^TestGoldenLogs$/^testers-route-overwritten$")},
+	},
+	{
+		name: "copies-count-as-nothing", breaks: served,
+		file:   "controllers/plan/testers.go",
+		old:    "	return equality.Semantic.DeepEqual(e.testers, o.testers) && e.mirror == o.mirror",
+		is:     "	return equality.Semantic.DeepEqual(e.testers, o.testers)",
+		checks: []check{rules, story("mirror")},
+	},
+	{
+		name: "copies-stay-in-a-rollback", breaks: served,
+		file:   "controllers/plan/testers.go",
+		old:    "func (e extra) none() bool { return e.testers == nil && e.mirror == 0 }",
+		is:     "func (e extra) none() bool { return e.testers == nil }",
+		checks: []check{rules, tests("./test/sim", "^TestGoldenLogs$/^mirror-rollback$")},
 	},
 	{
 		name: "absence-is-forgotten", breaks: served,

@@ -84,7 +84,7 @@ func report(t *testing.T, name string, w *world.World, wrong []string) {
 var core = []string{"promote", "rollback-in-step", "rollback-in-bake", "native"}
 
 // rare disturbances mean something at few writes, and are played at all of them.
-var rare = []string{"edit-service-selector", "edit-route-to-other-testers", "edit-preview-selector", "delete-preview"}
+var rare = []string{"edit-service-selector", "edit-route-to-other-testers", "edit-route-to-more-copies", "edit-preview-selector", "delete-preview"}
 
 // TestSingleDisturbances plays single-disturbance plans: none violates an invariant,
 // and all end where the undisturbed story ends.

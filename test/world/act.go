@@ -42,7 +42,7 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 		if w.network.routeGone {
 			return errRefused
 		}
-		return w.onRoute(v, func() { w.setRoute(distribution{&e.Weight, e.Testers}, status.Epoch) })
+		return w.onRoute(v, func() { w.setRoute(distribution{&e.Weight, e.Testers, e.Mirror}, status.Epoch) })
 	case plan.ReleaseRoute:
 		if w.network.routeGone {
 			return nil

@@ -33,7 +33,11 @@ var edits = []kind{
 	{name: "edit-route-to-stable", place: acting, spares: ownSilence, at: isSplit, strike: writesRoute(weightOf(0))},
 	{name: "edit-route-to-other-testers", place: acting, spares: ownSilence, at: hasTesters, strike: foreign(func(w *World) {
 		w.routeEditedAt = w.at
-		w.setRoute(distribution{weightOf(0), header("x-other")}, 0)
+		w.setRoute(distribution{split: weightOf(0), testers: header("x-other")}, 0)
+	})},
+	{name: "edit-route-to-more-copies", place: acting, spares: ownSilence, at: hasMirror, strike: foreign(func(w *World) {
+		w.routeEditedAt = w.at
+		w.setRoute(distribution{split: weightOf(0), mirror: 90}, 0)
 	})},
 	{name: "edit-preview-selector", place: acting, spares: ownSilence, at: hasPreview, strike: foreign(func(w *World) { w.pointPreview("nobody") })},
 	{name: "edit-service-selector", place: acting, spares: ownSilence, at: isNarrowed, strike: foreign((*World).stripSelector)},
@@ -163,6 +167,8 @@ func hasRuns(w Write) bool { return len(w.before.history.runs) > 0 }
 func hasPair(w Write) bool { return w.before.network.declared != pair{} }
 
 func isSplit(w Write) bool { return w.before.network.split != nil }
+
+func hasMirror(w Write) bool { return w.before.network.mirror > 0 }
 
 func hasTesters(w Write) bool { return w.before.network.testers != nil }
 

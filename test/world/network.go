@@ -1,6 +1,7 @@
 package world
 
 import (
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -16,19 +17,28 @@ type pair struct{ stable, canary string }
 const everything, formerStable = "*", "former-stable"
 
 // distribution is what a route says: the canary's weight, nil when the route names the user's
-// Service, and whose requests all go to the canary.
+// Service, whose requests all go to the canary, and how many percent are copied to it.
 type distribution struct {
 	split   *int32
 	testers *v1alpha1.StepMatch
+	mirror  int32
 }
 
 func (d distribution) same(o distribution) bool {
-	return (d.split == nil) == (o.split == nil) && (d.split == nil || *d.split == *o.split) && equality.Semantic.DeepEqual(d.testers, o.testers)
+	return (d.split == nil) == (o.split == nil) && (d.split == nil || *d.split == *o.split) && equality.Semantic.DeepEqual(d.testers, o.testers) && d.mirror == o.mirror
 }
 
-// sends reports whether anybody reaches the canary by the route.
+// beside is, in words, what reaches the canary beside its weight.
+func (d distribution) beside() string {
+	if d.mirror > 0 {
+		return fmt.Sprintf("copies of %d %%", d.mirror)
+	}
+	return fmt.Sprintf("testers (%s)", d.testers)
+}
+
+// sends reports whether anybody, or a copy, reaches the canary by the route.
 func (d distribution) sends() bool {
-	return d.split != nil && (*d.split > 0 || d.testers != nil)
+	return d.split != nil && (*d.split > 0 || d.testers != nil || d.mirror > 0)
 }
 
 // network is the Services, the route, and the gateway that follows them later.

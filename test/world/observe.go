@@ -325,7 +325,7 @@ func (v view) weights(out *plan.Route) {
 	}
 	if n.split != nil {
 		weight := *n.split
-		out.Split, out.Testers = &weight, n.testers
+		out.Split, out.Testers, out.Mirror = &weight, n.testers, n.mirror
 	}
 }
 

@@ -25,10 +25,10 @@ type safety struct {
 	disturbedUntil time.Time
 	// fromZero is until when a held Deployment may run a set that is not stable's.
 	fromZero time.Time
-	// permitted is the largest weight that the candidate may have, and testers those of the
-	// step and of the one before, whose rules go with the next write.
+	// permitted is the largest weight that the candidate may have, and stepsNow the step and the
+	// one before, whose testers and copies go with the next write.
 	permitted int32
-	testers   []*v1alpha1.StepMatch
+	stepsNow  []v1alpha1.Step
 	lastShare time.Time
 	failedAt  time.Time
 	// routeEditedAt is when somebody else last wrote the route.
@@ -83,7 +83,7 @@ func (w *World) judge() {
 	w.judgeService()
 	for _, may := range w.network.inFlight {
 		w.judgeSplit(may)
-		w.judgeTesters(may)
+		w.judgeExtra(may)
 	}
 	w.judgeReaction()
 	w.judgePods()
@@ -145,19 +145,24 @@ func (w *World) judgeSplit(may distribution) {
 	}
 }
 
-// judgeTesters: nobody is sent to the candidate as a tester whom no step names, and none to a
-// candidate without pods.
-func (w *World) judgeTesters(may distribution) {
+// judgeExtra: nobody is sent to the candidate as a tester, and nothing copied to it, unless a
+// step names it, and nothing to a candidate without pods.
+func (w *World) judgeExtra(may distribution) {
 	unheard := w.unheard && !may.same(w.network.distribution) && (w.disturbed() || w.mayBeDown)
-	if may.testers == nil || w.network.routeGone || w.excused() || unheard {
+	if may.testers == nil && may.mirror == 0 || w.network.routeGone || w.excused() || unheard {
 		return
 	}
-	named := slices.ContainsFunc(w.testers, func(m *v1alpha1.StepMatch) bool { return equality.Semantic.DeepEqual(m, may.testers) })
+	named := slices.ContainsFunc(w.stepsNow, func(s v1alpha1.Step) bool {
+		return equality.Semantic.DeepEqual(s.Match, may.testers) && s.Mirror == may.mirror
+	})
 	if !named {
-		w.broken("testers (%s) reach the candidate, whom neither the step names nor the one before", may.testers)
+		w.broken("%s reach the candidate, which neither the step names nor the one before", may.beside())
 	}
 	if w.endpoints("") > 0 && w.side(w.network.pairNow(w.at).canary) == 0 {
-		w.broken("testers (%s) go to a canary without endpoints", may.testers)
+		w.broken("%s go to a canary without endpoints", may.beside())
+	}
+	if may.mirror > 0 && may.split != nil && *may.split > 0 {
+		w.broken("%d %% of the requests go to the candidate, and copies of %d %% too", *may.split, may.mirror)
 	}
 }
 
@@ -169,7 +174,7 @@ func (w *World) judgeReaction() {
 		return
 	}
 	if w.network.sends() && (status.Phase.Armed() || status.Phase == v1alpha1.PhaseRollingBack) && w.side(w.network.declared.stable) > 0 {
-		w.broken("%d %% and testers (%s) still go to the candidate %s after a trigger fired", *w.network.split, w.network.testers, w.at.Sub(w.failedAt))
+		w.broken("%d %% and %s still go to the candidate %s after a trigger fired", *w.network.split, w.network.beside(), w.at.Sub(w.failedAt))
 	}
 }
 
@@ -277,17 +282,15 @@ func (w *World) judgeRecord(in plan.Input, d plan.Decision) {
 	was, is := in.Status.Phase, d.Status.Phase
 	switch is {
 	case v1alpha1.PhaseStepping:
-		w.permitted, w.testers = 0, nil
+		w.permitted, w.stepsNow = 0, nil
 		if s := d.Status.Step; s != nil && int(s.Index) < len(in.Spec.Steps) {
 			w.permitted = in.Spec.Steps[s.Index].Weight
-			for _, step := range in.Spec.Steps[max(0, s.Index-1) : s.Index+1] {
-				w.testers = append(w.testers, step.Match)
-			}
+			w.stepsNow = in.Spec.Steps[max(0, s.Index-1) : s.Index+1]
 		}
 	case v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
 		w.permitted = 100
 	case v1alpha1.PhaseStable, v1alpha1.PhaseRolledBack, v1alpha1.PhaseGating:
-		w.permitted, w.testers = 0, nil
+		w.permitted, w.stepsNow = 0, nil
 	}
 	if p := d.Status.Promotion; is == v1alpha1.PhaseHandingOver && p != nil && d.Status.Candidate != nil {
 		w.judgeTakeOver(in, was, p.Mode, d.Status.Candidate.Revision)

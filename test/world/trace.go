@@ -45,6 +45,9 @@ func (w *World) portrait() string {
 		if n.testers != nil {
 			split += " and testers"
 		}
+		if n.mirror > 0 {
+			split += fmt.Sprintf(" and copies of %d", n.mirror)
+		}
 	}
 	var sets []string
 	for _, s := range w.byAge() {

@@ -20,6 +20,8 @@ type Capabilities struct {
 	// them. Without it the number of ready pods is the share: Apply is refused and
 	// nobody has to acknowledge anything.
 	Shares bool
+	// Mirrors means that requests can be copied, too.
+	Mirrors bool
 	// Pair means that there is a pair of generated Services. Without it there is none
 	// to make or remove, and it counts as current.
 	Pair bool
@@ -66,6 +68,7 @@ type clause struct {
 func every(Capabilities) bool     { return true }
 func shares(c Capabilities) bool  { return c.Shares }
 func pairs(c Capabilities) bool   { return c.Pair }
+func mirrors(c Capabilities) bool { return c.Mirrors }
 func narrows(c Capabilities) bool { return c.Narrows }
 
 var clauses = []clause{
@@ -76,6 +79,7 @@ var clauses = []clause{
 	{"the preview leads to the candidate and back, and goes", pairs, (*suite).previewed, (*suite).noPreview},
 	{"a share is read back as it was written", shares, (*suite).sharesReadBack, (*suite).sharesRefused},
 	{"testers are read back as they were written, and leave with the share", shares, (*suite).testersReadBack, (*suite).testersRefused},
+	{"what is mirrored is read back as it was written, and leaves with the share", mirrors, (*suite).mirrorsReadBack, (*suite).mirrorsRefused},
 	{"a share is acknowledged by who serves it", shares, (*suite).acknowledged, (*suite).nobodyAcknowledges},
 	{"a repeated write writes nothing", shares, (*suite).repeatsAreFree, (*suite).nothingIsWritten},
 	{"a released route is as before", shares, (*suite).released, (*suite).nothingIsWritten},
@@ -248,8 +252,13 @@ var testers = &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Type: v1alpha
 
 func (s *suite) testersReadBack() {
 	other := &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Type: v1alpha1.MatchRegularExpression, Name: "x-canary", Value: ".+"}}}
+	s.readBack([]traffic.Split{{Testers: testers}, {Testers: other}, {Canary: 10, Testers: other}, {Canary: 10}, {Testers: testers}})
+}
+
+// readBack applies one split after the other, and releases.
+func (s *suite) readBack(splits []traffic.Split) {
 	s.point()
-	for _, split := range []traffic.Split{{Testers: testers}, {Testers: other}, {Canary: 10, Testers: other}, {Canary: 10}, {Testers: testers}} {
+	for _, split := range splits {
 		write := func() { s.must("apply", s.router.Apply(s.t.Context(), s.target, split)) }
 		if n := s.writes(write); n != 1 {
 			s.t.Errorf("%+v took %d writes, want one", split, n)
@@ -258,7 +267,7 @@ func (s *suite) testersReadBack() {
 			s.t.Errorf("%+v again made %d writes", split, n)
 		}
 		o := s.observe()
-		if o.Split == nil || o.Split.Canary != split.Canary || !reflect.DeepEqual(o.Split.Testers, split.Testers) || o.Mixed || o.Acknowledged {
+		if o.Split == nil || !reflect.DeepEqual(*o.Split, split) || o.Mixed || o.Acknowledged {
 			s.t.Errorf("observed %+v (split %+v) after %+v", o, o.Split, split)
 		}
 		s.world.Follow()
@@ -269,6 +278,17 @@ func (s *suite) testersReadBack() {
 	s.release()
 	if o := s.observe(); o.Split != nil || o.Mixed || o.Marked {
 		s.t.Errorf("observed %+v after the release", o)
+	}
+}
+
+func (s *suite) mirrorsReadBack() {
+	s.readBack([]traffic.Split{{Mirror: 10}, {Mirror: 100}, {Testers: testers}, {Mirror: 1}, {Canary: 10}, {Mirror: 10}})
+}
+
+func (s *suite) mirrorsRefused() {
+	err := s.router.Apply(s.t.Context(), s.target, traffic.Split{Mirror: 10})
+	if !errors.Is(err, traffic.ErrUnsupported) && !errors.Is(err, traffic.ErrUnusable) {
+		s.t.Errorf("applying a mirror says %v, want that it is not supported", err)
 	}
 }
 

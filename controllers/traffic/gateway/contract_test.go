@@ -37,7 +37,7 @@ func open(t *testing.T) *gatewaytest.World {
 func openWith(t *testing.T, kind string) *gatewaytest.World {
 	t.Helper()
 	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}).WithReturnManagedFields().Build()
-	c = interceptor.NewClient(c, interceptor.Funcs{Patch: countGenerations})
+	c = gatewaytest.DryRuns(interceptor.NewClient(c, interceptor.Funcs{Patch: countGenerations}), nil)
 	return gatewaytest.NewOf(t, kind, c, c, "shop")
 }
 
@@ -62,7 +62,7 @@ func countGenerations(ctx context.Context, c client.WithWatch, o client.Object, 
 func TestContract(t *testing.T) {
 	for _, kind := range gateway.Kinds() {
 		t.Run(kind, func(t *testing.T) {
-			contract.Run(t, contract.Capabilities{Shares: true, Pair: true, Narrows: true}, func(t *testing.T) contract.World { return openWith(t, kind) })
+			contract.Run(t, contract.Capabilities{Shares: true, Mirrors: kind == v1alpha1.KindHTTPRoute, Pair: true, Narrows: true}, func(t *testing.T) contract.World { return openWith(t, kind) })
 		})
 	}
 }

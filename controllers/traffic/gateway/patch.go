@@ -46,7 +46,7 @@ func unannotate(present map[string]string, keys ...string) []operation {
 // write applies the operations to the object that was read; when it has changed since, the
 // result is a conflict. Afterwards object is the API server's response. Without
 // operations nothing is written.
-func (r *Router) write(ctx context.Context, object client.Object, resource schema.GroupResource, operations []operation) error {
+func (r *Router) write(ctx context.Context, object client.Object, resource schema.GroupResource, operations []operation, options ...client.PatchOption) error {
 	if len(operations) == 0 {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (r *Router) write(ctx context.Context, object client.Object, resource schem
 	if err != nil {
 		return fmt.Errorf("encode the change of %s %q: %w", resource, object.GetName(), err)
 	}
-	err = r.client.Patch(ctx, object, client.RawPatch(types.JSONPatchType, document), client.FieldOwner(r.manager))
+	err = r.client.Patch(ctx, object, client.RawPatch(types.JSONPatchType, document), append(options, client.FieldOwner(r.manager))...)
 	if jsonpatch.TestFailed(err) {
 		err = apierrors.NewConflict(resource, object.GetName(), fmt.Errorf("it changed after it was read"))
 	}

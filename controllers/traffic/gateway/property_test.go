@@ -70,6 +70,13 @@ func (g generator) rule(i int) map[string]any {
 	if g.often(4) {
 		r["filters"] = []any{map[string]any{"type": "URLRewrite", "urlRewrite": map[string]any{"hostname": "shop.example"}}, map[string]any{"type": "Future", "future": map[string]any{"n": int64(1), "list": []any{"b", "a"}}}}
 	}
+	if g.often(1) {
+		r["filters"] = []any{}
+	}
+	if g.often(2) {
+		own, _ := r["filters"].([]any)
+		r["filters"] = append(own, map[string]any{"type": "RequestMirror", "requestMirror": map[string]any{"backendRef": map[string]any{"name": g.one("elsewhere", "shop-stable", "shop"), "port": int64(80)}, "percent": int64(5)}})
+	}
 	if g.often(3) {
 		r["timeouts"], r["sessionPersistence"] = map[string]any{"request": "10s"}, map[string]any{"type": "Cookie", "sessionName": "s"}
 	}
@@ -101,7 +108,9 @@ func (g generator) rules() []any {
 
 func (g generator) split() traffic.Split {
 	s := traffic.Split{Canary: []int32{0, 0, 1, 10, 50, 99, 100}[g.IntN(7)]}
-	switch g.IntN(4) {
+	switch g.IntN(5) {
+	case 4:
+		s.Mirror = []int32{1, 10, 99, 100}[g.IntN(4)]
 	case 0:
 		s.Testers = &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Type: v1alpha1.MatchExact, Name: "x-canary", Value: "1"}}}
 	case 1:
@@ -148,6 +157,7 @@ func (g generator) tell(t *testing.T, known *runtime.Scheme, drops bool) {
 			return c.Update(ctx, o)
 		}})
 	}
+	c = gatewaytest.DryRuns(c, nil)
 	target := traffic.Target{Namespace: "shop", Owner: "shop", Routes: []traffic.Route{{Kind: v1alpha1.KindHTTPRoute, Name: "shop"}}, Service: "shop", Epoch: 1}
 	get := func() *unstructured.Unstructured {
 		now := gateway.Route(v1alpha1.KindHTTPRoute)
@@ -164,8 +174,8 @@ func (g generator) tell(t *testing.T, known *runtime.Scheme, drops bool) {
 			t.Fatalf("apply %+v: %v", split, err)
 		}
 		o, _ := router.Observe(t.Context(), target)
-		if o.Split == nil || o.Mixed || o.Split.Canary != split.Canary || o.Split.Testers.String() != split.Testers.String() {
-			t.Fatalf("applied %d %% with testers (%s), observed %+v (%+v)", split.Canary, split.Testers, o.Split, o)
+		if o.Split == nil || o.Mixed || o.Split.Canary != split.Canary || o.Split.Testers.String() != split.Testers.String() || o.Split.Mirror != split.Mirror {
+			t.Fatalf("applied %+v, observed %+v (%+v)", split, o.Split, o)
 		}
 		compare(t, rules, rulesIn(get()), split)
 	}
@@ -214,6 +224,9 @@ func compare(t *testing.T, before, now []any, split traffic.Split) {
 	at, added := 0, 0
 	for _, one := range now {
 		r := one.(map[string]any)
+		if at < len(before) && split.Mirror > 0 {
+			r = unmirrored(t, before[at].(map[string]any), r, split.Mirror)
+		}
 		if at < len(before) && encoded(t, without(before[at])) == encoded(t, without(r)) && encoded(t, services(before[at])) == encoded(t, services(r)) {
 			proportions(t, before[at].(map[string]any), r)
 			at++
@@ -232,6 +245,38 @@ func compare(t *testing.T, before, now []any, split traffic.Split) {
 	if at != len(before) || split.Testers != nil && added == 0 {
 		t.Fatalf("%d of the user's %d rules are left, and %d rules for testers (%s): %s", at, len(before), added, split.Testers, encoded(t, now))
 	}
+}
+
+// unmirrored holds a rule to the one filter more that mirrors, the last, and is the rule without.
+func unmirrored(t *testing.T, before, r map[string]any, percent int32) map[string]any {
+	t.Helper()
+	weight := 0.0
+	for _, one := range before["backendRefs"].([]any) {
+		if ref := one.(map[string]any); ref["name"] == "shop" {
+			w, has := ref["weight"].(int64)
+			if !has {
+				w = 1
+			}
+			weight += float64(w)
+		}
+	}
+	if weight == 0 {
+		return r
+	}
+	want := `{"requestMirror":{"backendRef":{"group":"","kind":"Service","name":"shop-canary","port":80}` + fmt.Sprintf(`,"percent":%d},"type":"RequestMirror"}`, percent)
+	if percent == 100 {
+		want = strings.Replace(want, `,"percent":100`, "", 1)
+	}
+	filters, _ := r["filters"].([]any)
+	if len(filters) == 0 || encoded(t, filters[len(filters)-1]) != want {
+		t.Fatalf("its last filter is not %s: %s", want, encoded(t, r))
+	}
+	out := without(r)
+	out["backendRefs"] = r["backendRefs"]
+	if out["filters"] = filters[:len(filters)-1]; before["filters"] == nil {
+		delete(out, "filters")
+	}
+	return out
 }
 
 // without is a rule without its backendRefs.

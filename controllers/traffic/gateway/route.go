@@ -66,10 +66,14 @@ type route struct {
 	// as noted.
 	rules, added []rule
 	noted        testers
-	originals    originals
-	owner        string
-	parents      []gatewayv1.ParentReference
-	status       []gatewayv1.RouteParentStatus
+	// mirrors are the filters that Belay has added for the owner, for each of the rules, which
+	// are here without them; mirrored is the percentage that is noted.
+	mirrors   mirrors
+	mirrored  int32
+	originals originals
+	owner     string
+	parents   []gatewayv1.ParentReference
+	status    []gatewayv1.RouteParentStatus
 }
 
 func (r *Router) route(ctx context.Context, t traffic.Target, ref traffic.Route) (*route, error) {
@@ -83,7 +87,9 @@ func (r *Router) route(ctx context.Context, t traffic.Target, ref traffic.Route)
 		originals: decodeOriginals(object.GetAnnotations()[v1alpha1.AnnotationOriginal+t.Owner]),
 		noted:     decodeTesters(object.GetAnnotations()[v1alpha1.AnnotationTesters+t.Owner]),
 	}
+	out.mirrored = decodeMirror(object.GetAnnotations()[v1alpha1.AnnotationMirror+t.Owner])
 	out.rules, out.added = parted(rulesOf(spec), namesOf(t), t.Owner, out.noted)
+	out.unmirror(namesOf(t))
 	var common gatewayv1.CommonRouteSpec
 	var status gatewayv1.RouteStatus
 	if err := decodePart(map[string]any{"parentRefs": spec["parentRefs"]}, &common); err != nil {
@@ -147,11 +153,17 @@ func (r *route) ports(n names) []int32 {
 	return out
 }
 
-// faults are errors for the rules that cannot be split, or not carry out the matches of the
-// steps to come.
-func (r *route) faults(n names, matches []*v1alpha1.StepMatch) []error {
+// faults are errors for the rules that cannot be split, or not carry out what the steps to come
+// ask for.
+func (r *route) faults(n names, t traffic.Target) []error {
 	var out []error
-	for _, match := range matches {
+	for _, percent := range t.Mirrors {
+		if _, refused := r.mirroring(n, percent); len(refused) > 0 {
+			out = append(out, fmt.Errorf("%s: %w", r.ref, errors.Join(refused...)))
+			break
+		}
+	}
+	for _, match := range t.Matches {
 		if _, refused := r.additions(n, match); len(refused) > 0 {
 			out = append(out, fmt.Errorf("%s: %w", r.ref, errors.Join(refused...)))
 			break
@@ -174,7 +186,7 @@ func (r *route) faults(n names, matches []*v1alpha1.StepMatch) []error {
 // fields that Belay owns for no other Rollout.
 func (r *route) marked(manager string) bool {
 	annotations := r.object.GetAnnotations()
-	return marks(annotations, v1alpha1.AnnotationFence+r.owner, v1alpha1.AnnotationOriginal+r.owner, v1alpha1.AnnotationTesters+r.owner) ||
+	return marks(annotations, v1alpha1.AnnotationFence+r.owner, v1alpha1.AnnotationOriginal+r.owner, v1alpha1.AnnotationTesters+r.owner, v1alpha1.AnnotationMirror+r.owner) ||
 		owned(r.object, manager) && !r.inUseByOthers()
 }
 

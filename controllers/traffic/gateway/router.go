@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,6 +25,8 @@ type Router struct {
 	client client.Client
 	// manager is the field manager of Belay's own writes.
 	manager string
+	// percentKept is set once the API server has kept the percentage of a filter that mirrors.
+	percentKept atomic.Bool
 }
 
 var _ traffic.Router = (*Router)(nil)
@@ -68,7 +71,8 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 	n := namesOf(t)
 	var shares []ruleShare
 	var waiting []string
-	matches := []*v1alpha1.StepMatch{}
+	// What each route sends to the candidate beside its share.
+	var beside []traffic.Split
 	mixed, added := false, false
 	for _, ref := range t.Routes {
 		one, err := r.route(ctx, t, ref)
@@ -81,16 +85,20 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 		}
 		o.Marked = o.Marked || one.marked(r.manager)
 		o.Epoch = max(o.Epoch, one.fence())
-		added = added || len(one.added) > 0
+		added = added || len(one.added) > 0 || one.mirrors.any()
 		said := sharesOf(one.rules, n, one.originals)
 		if len(said) == 0 {
 			unusable = append(unusable, fmt.Errorf("%w: %s has no backendRef to Service %q: add one, or remove the route from spec.traffic.routes", traffic.ErrNotRouted, ref, t.Service))
 			continue
 		}
 		usable, shares = append(usable, one), append(shares, said...)
-		unusable = append(unusable, one.faults(n, t.Matches)...)
+		unusable = append(unusable, one.faults(n, t)...)
+		if err := r.percentFault(ctx, t, one); err != nil {
+			unusable = append(unusable, err)
+		}
 		match, differs := one.inForce(n)
-		matches, mixed = append(matches, match), mixed || differs
+		percent, otherwise := one.mirrorInForce(n)
+		beside, mixed = append(beside, traffic.Split{Testers: match, Mirror: percent}), mixed || differs || otherwise
 		if missing := one.unacknowledged(); missing != "" {
 			waiting = append(waiting, missing)
 		}
@@ -100,14 +108,14 @@ func (r *Router) observeRoutes(ctx context.Context, t traffic.Target, o *traffic
 	}
 	o.Split, o.Mixed = agree(shares)
 	if o.Split == nil && added {
-		// Testers reach the candidate although nobody else does.
+		// Testers or copies reach the candidate although nobody else does.
 		o.Split, o.Mixed = &traffic.Split{}, true
 	}
-	for _, match := range matches {
-		mixed = mixed || !equality.Semantic.DeepEqual(match, matches[0])
+	for _, one := range beside {
+		mixed = mixed || !equality.Semantic.DeepEqual(one, beside[0])
 	}
-	if o.Split != nil && len(matches) > 0 {
-		o.Split.Testers = matches[0]
+	if o.Split != nil && len(beside) > 0 {
+		o.Split.Testers, o.Split.Mirror = beside[0].Testers, beside[0].Mirror
 	}
 	o.Mixed = o.Mixed || mixed
 	o.Acknowledged, o.Unacknowledged = len(waiting) == 0, strings.Join(waiting, "; ")
@@ -126,14 +134,15 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, ref traffic.Route,
 	}
 	n := namesOf(t)
 	added, faults := one.additions(n, split.Testers)
-	if len(faults) > 0 {
+	filters, unfit := one.mirroring(n, split.Mirror)
+	if faults = append(faults, unfit...); len(faults) > 0 {
 		return fmt.Errorf("%s: %w", ref, errors.Join(faults...))
 	}
 	changes, kept, refused := share(one.rules, n, split, one.originals)
 	if refused != nil {
 		refused = fmt.Errorf("%s: %w", ref, refused)
 	}
-	if len(changes) == 0 && len(one.added) == 0 {
+	if len(changes) == 0 && len(one.added) == 0 && !one.mirrors.any() {
 		return refused
 	}
 	encoded, err := kept.encode()
@@ -144,8 +153,14 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, ref traffic.Route,
 	if err != nil {
 		return err
 	}
-	operations := slices.Concat(one.rewrite(changes, added), annotate(one.object.GetAnnotations(),
-		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t)), notes)
+	rules := one.rewrite(changes, added, filters)
+	if split.Mirror < 100 && adds(filters) {
+		if err := r.keepsPercent(ctx, one, rules); err != nil {
+			return err
+		}
+	}
+	operations := slices.Concat(rules, annotate(one.object.GetAnnotations(),
+		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t)), notes, one.mirrorNotes(split.Mirror))
 	return errors.Join(r.write(ctx, one.object, one.resource(), operations), refused)
 }
 
@@ -171,14 +186,14 @@ func (r *Router) release(ctx context.Context, t traffic.Target, ref traffic.Rout
 	if err != nil {
 		return err
 	}
-	if restored := one.rewrite(restore(one.rules, namesOf(t), one.originals), nil); len(restored) > 0 {
+	if restored := one.rewrite(restore(one.rules, namesOf(t), one.originals), nil, nil); len(restored) > 0 {
 		restored = slices.Concat(restored, annotate(one.object.GetAnnotations(), fenceOf(t)),
-			unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationTesters+t.Owner))
+			unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationTesters+t.Owner, v1alpha1.AnnotationMirror+t.Owner))
 		if err := r.write(ctx, one.object, one.resource(), restored); err != nil {
 			return err
 		}
 	}
-	given := unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationFence+t.Owner, v1alpha1.AnnotationOriginal+t.Owner, v1alpha1.AnnotationTesters+t.Owner)
+	given := unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationFence+t.Owner, v1alpha1.AnnotationOriginal+t.Owner, v1alpha1.AnnotationTesters+t.Owner, v1alpha1.AnnotationMirror+t.Owner)
 	if !one.inUseByOthers() {
 		given = slices.Concat(given, disown(one.object, r.manager))
 	}

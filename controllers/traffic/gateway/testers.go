@@ -272,8 +272,9 @@ func (r *route) inForce(n names) (match *v1alpha1.StepMatch, mixed bool) {
 	return r.noted.Match, false
 }
 
-// interleaved are the user's rules after the changes, with the additions.
-func interleaved(rules []rule, changes []change, added []addition) []any {
+// interleaved are the user's rules after the changes, with the additions, and with the filters
+// that mirror.
+func interleaved(rules []rule, changes []change, added []addition, filters []map[string]any) []any {
 	users := make([]map[string]any, len(rules))
 	for i, r := range rules {
 		users[i] = r
@@ -286,6 +287,11 @@ func interleaved(rules []rule, changes []change, added []addition) []any {
 		}
 		changed["backendRefs"] = refs
 		users[c.index] = changed
+	}
+	for i, filter := range filters {
+		if filter != nil {
+			users[i] = rule(users[i]).withFilters(append(slices.Clone(rules[i].filters()), filter))
+		}
 	}
 	var out []any
 	for i, user := range users {
@@ -300,12 +306,12 @@ func interleaved(rules []rule, changes []change, added []addition) []any {
 }
 
 // rewrite is the change of the route's rules. Rules that are added or removed move the others,
-// so that the whole list is written then.
-func (r *route) rewrite(changes []change, added []addition) []operation {
-	if len(r.added) == 0 && len(added) == 0 {
+// so that the whole list is written then, and where filters change too.
+func (r *route) rewrite(changes []change, added []addition, filters []map[string]any) []operation {
+	if len(r.added) == 0 && len(added) == 0 && !r.mirrors.any() && !adds(filters) {
 		return operationsOf(changes, r.rules)
 	}
-	next := interleaved(r.rules, changes, added)
+	next := interleaved(r.rules, changes, added, filters)
 	now, _ := r.object.Object["spec"].(map[string]any)["rules"].([]any)
 	if equality.Semantic.DeepEqual(withoutOwnNames(next, r.owner), withoutOwnNames(now, r.owner)) {
 		return nil

@@ -125,7 +125,9 @@ func (w *World) counted(c client.WithWatch) client.WithWatch {
 			return c.Delete(ctx, o, opts...)
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
-			w.writes++
+			if asks := (&client.PatchOptions{}).ApplyOptions(opts); len(asks.DryRun) == 0 {
+				w.writes++
+			}
 			if w.race {
 				w.race = false
 				w.touch(ctx, o)

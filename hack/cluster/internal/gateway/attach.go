@@ -116,6 +116,11 @@ func (w World) listenerProblem(l gatewayv1.Listener) *verdict {
 // resolve reports the first reference that leads nowhere.
 func (w World) resolve(r route) verdict {
 	for _, rule := range r.rules {
+		for _, m := range rule.mirrors {
+			if _, _, problem := w.backendService(r, m.ref); problem != nil {
+				return *problem
+			}
+		}
 		for _, b := range rule.backends {
 			if _, _, problem := w.backendService(r, b.ref); problem != nil {
 				return *problem

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -193,5 +194,65 @@ func TestSequenceGoesOnAcrossReloads(t *testing.T) {
 	}
 	if got != 50 {
 		t.Errorf("the canary got %d of 1000 requests, want 50", got)
+	}
+}
+
+// TestMirrorsCopyAShare: with their bodies, whatever becomes of the copies, and nobody but the
+// rule's own backend answers.
+func TestMirrorsCopyAShare(t *testing.T) {
+	const sent = 200
+	for name, tc := range map[string]struct {
+		filter func(*gatewayv1.HTTPRequestMirrorFilter)
+		want   int
+	}{
+		"everything":   {func(*gatewayv1.HTTPRequestMirrorFilter) {}, sent},
+		"five percent": {func(f *gatewayv1.HTTPRequestMirrorFilter) { percent := int32(5); f.Percent = &percent }, sent / 20},
+		"a fraction": {func(f *gatewayv1.HTTPRequestMirrorFilter) {
+			of := int32(8)
+			f.Fraction = &gatewayv1.Fraction{Numerator: 1, Denominator: &of}
+		}, sent / 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			copies := make(chan string, 2*sent)
+			shadow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				copies <- r.Method + " " + r.URL.Path + " " + string(body)
+				w.WriteHeader(http.StatusTeapot)
+			}))
+			defer shadow.Close()
+			rule := weighted("a", 1)
+			port := gatewayv1.PortNumber(80)
+			mirror := &gatewayv1.HTTPRequestMirrorFilter{BackendRef: gatewayv1.BackendObjectReference{Name: "shadow", Port: &port}}
+			tc.filter(mirror)
+			rule.Filters = []gatewayv1.HTTPRouteFilter{{Type: gatewayv1.HTTPRouteFilterRequestMirror, RequestMirror: mirror}}
+			answered := make(chan string, sent)
+			real := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				answered <- string(body)
+			}))
+			defer real.Close()
+			front := load(t, newWorld().service("a", strings.TrimPrefix(real.URL, "http://")).service("shadow", strings.TrimPrefix(shadow.URL, "http://")).route("mirror "+name, rule))
+			for i := range sent {
+				w, body := httptest.NewRecorder(), fmt.Sprint("order ", i)
+				front.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/buy", strings.NewReader(body)))
+				if got := <-answered; w.Code != http.StatusOK || got != body {
+					t.Fatalf("answered %d, and the backend read %q of %q", w.Code, got, body)
+				}
+			}
+			deadline := time.After(10 * time.Second)
+			for n := range tc.want {
+				select {
+				case got := <-copies:
+					if !strings.HasPrefix(got, "POST /buy order ") {
+						t.Errorf("copied %q", got)
+					}
+				case <-deadline:
+					t.Fatalf("%d copies of %d requests, want %d", n, sent, tc.want)
+				}
+			}
+			if len(copies) > 0 {
+				t.Errorf("%d copies more than %d", len(copies), tc.want)
+			}
+		})
 	}
 }

@@ -68,6 +68,7 @@ type route struct {
 type rule struct {
 	matches  []match
 	filters  []filter
+	mirrors  []mirror
 	backends []backend
 	refused  string // why it cannot be served here
 	grpc     bool

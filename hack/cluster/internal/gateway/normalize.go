@@ -17,7 +17,9 @@ func fromHTTP(r *gatewayv1.HTTPRoute) route {
 		if len(in.Matches) == 0 {
 			made.matches = []match{httpMatch(gatewayv1.HTTPRouteMatch{})}
 		}
-		made.filters, made.refused = httpFilters(in.Filters)
+		mirrors, others := httpMirrors(in.Filters)
+		made.mirrors = mirrors
+		made.filters, made.refused = httpFilters(others)
 		for _, b := range in.BackendRefs {
 			filters, refused := httpFilters(b.Filters)
 			if refused != "" {

@@ -108,6 +108,7 @@ func (w World) entries(r route) ([]entry, error) {
 	for index, rule := range r.rules {
 		key := fmt.Sprintf("%s/%s/%s/%d", r.kind, r.meta.Namespace, r.meta.Name, index)
 		handlers := headerHandlers(rule.filters)
+		handlers = append(handlers, w.mirrorHandlers(key, r, rule)...)
 		handlers = append(handlers, w.split(key, r, rule))
 		for _, m := range rule.matches {
 			for _, hostname := range hostnames {
@@ -149,19 +150,25 @@ func (w World) split(key string, r route, rule rule) map[string]any {
 		if weight == 0 {
 			continue
 		}
-		handlers := append(headerHandlers(b.filters), w.backendHandler(r, b, rule.grpc))
-		namespace := r.meta.Namespace
-		if b.ref.Namespace != nil {
-			namespace = string(*b.ref.Namespace)
-		}
-		choices = append(choices, map[string]any{
-			"namespace": namespace, "service": string(b.ref.Name),
-			"name": fmt.Sprintf("%d:%s", i, b.ref.Name), "weight": weight,
-			// One handler per choice, so several are wrapped into one.
-			"handle": map[string]any{"handler": "subroute", "routes": []any{map[string]any{"handle": handlers}}},
-		})
+		choice := w.choice(fmt.Sprintf("%d:%s", i, b.ref.Name), r, b, rule.grpc)
+		choice["weight"] = weight
+		choices = append(choices, choice)
 	}
 	return map[string]any{"handler": "belay_split", "key": key, "choices": choices}
+}
+
+// choice is a destination of requests.
+func (w World) choice(name string, r route, b backend, grpc bool) map[string]any {
+	handlers := append(headerHandlers(b.filters), w.backendHandler(r, b, grpc))
+	namespace := r.meta.Namespace
+	if b.ref.Namespace != nil {
+		namespace = string(*b.ref.Namespace)
+	}
+	return map[string]any{
+		"namespace": namespace, "service": string(b.ref.Name), "name": name,
+		// One handler per choice, so several are wrapped into one.
+		"handle": map[string]any{"handler": "subroute", "routes": []any{map[string]any{"handle": handlers}}},
+	}
 }
 
 func (w World) backendHandler(r route, b backend, grpc bool) map[string]any {

@@ -1,0 +1,58 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// What an API server with the RolloutRuns of an older Belay does.
+var (
+	errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
+	errNoMatch    = errors.New("the API server drops spec.steps[].match of RolloutRuns, so no tester would reach the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
+	errNoMirror   = errors.New("the API server drops spec.steps[].mirror of RolloutRuns, so no request would be copied to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
+	errNoPreview  = errors.New("the API server drops spec.traffic.preview of RolloutRuns, so the preview Service would not lead to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
+)
+
+// newer are the parts of a run's steps and traffic that an older Belay does not have, each with
+// the error of an API server that drops it.
+var newer = []struct {
+	in      func(v1alpha1.Step, v1alpha1.Traffic) bool
+	dropped error
+}{
+	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Approval == v1alpha1.ApprovalRequired }, errNoApproval},
+	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Match != nil }, errNoMatch},
+	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Mirror > 0 }, errNoMirror},
+	{func(_ v1alpha1.Step, t v1alpha1.Traffic) bool { return t.Preview == v1alpha1.PreviewEnabled }, errNoPreview},
+}
+
+// lost is the error of what one spec has and the other has not; nil for nothing.
+func lost(from, kept *v1alpha1.RolloutRunSpec) error {
+	had, has := ptr.Deref(from.Traffic, v1alpha1.Traffic{}), ptr.Deref(kept.Traffic, v1alpha1.Traffic{})
+	for _, part := range newer {
+		for i, step := range from.Steps {
+			if part.in(step, had) && (i >= len(kept.Steps) || !part.in(kept.Steps[i], has)) {
+				return part.dropped
+			}
+		}
+	}
+	return nil
+}
+
+// keepsSteps asks by a dry-run whether the API server keeps what the run needs. The run pins what
+// is kept, so it is not created to find out.
+func (r *Reconciler) keepsSteps(ctx context.Context, run *v1alpha1.RolloutRun) error {
+	if lost(&run.Spec, &v1alpha1.RolloutRunSpec{}) == nil {
+		return nil
+	}
+	kept := run.DeepCopy()
+	if err := r.Client.Create(ctx, kept, client.DryRunAll, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
+		// It may be there already.
+		return client.IgnoreAlreadyExists(err)
+	}
+	return lost(&run.Spec, &kept.Spec)
+}
