@@ -100,8 +100,8 @@ verify: generate lint ## What CI checks first: generated files current, linters,
 	go vet -tags servers,kill,engines,mesh ./test/...
 	go test -tags kill -run TestTheTable ./test/kill
 
-build: ## The controller and the command line, as bin/belay-controller and bin/kubectl-belay
-	go build -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo development)" -o bin/ ./cmd/belay-controller ./cmd/kubectl-belay
+build: ## The controller, the command line and the comparer, as bin/belay-controller, bin/kubectl-belay and bin/belay-comparer
+	go build -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo development)" -o bin/ ./cmd/...
 
 images: ## Container images without Docker, as OCI layouts in dist/
 	rm -rf dist

@@ -91,7 +91,7 @@ func TestTheSameSourceGivesTheSameRelease(t *testing.T) {
 	files := contents(t, first.out)
 	g.Expect(contents(t, second.out)).To(Equal(files))
 	for _, name := range []string{
-		"images/belay-controller/index.json", "images/kubectl-belay/index.json", "images/shop/index.json", "images.txt", "install.yaml", "example.yaml", "belay-0.1.0.tgz", "SHA256SUMS",
+		"images/belay-controller/index.json", "images/belay-comparer/index.json", "images/kubectl-belay/index.json", "images/shop/index.json", "images.txt", "install.yaml", "example.yaml", "belay-0.1.0.tgz", "SHA256SUMS",
 		"sbom/belay-controller_v0.1.0_linux_amd64.cdx.json", "sbom/belay-controller_v0.1.0_linux_arm64.cdx.json",
 		"kubectl-belay_v0.1.0_linux_amd64.tar.gz", "kubectl-belay_v0.1.0_linux_arm64.tar.gz", "kubectl-belay_v0.1.0_darwin_amd64.tar.gz",
 		"kubectl-belay_v0.1.0_darwin_arm64.tar.gz", "kubectl-belay_v0.1.0_windows_amd64.zip", "sbom/kubectl-belay_v0.1.0_windows_amd64.cdx.json",

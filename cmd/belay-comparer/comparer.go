@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"belay.dev/belay/api/v1alpha1"
+)
+
+// service is one of the Rollout's generated Services.
+type service struct {
+	name string
+	url  *url.URL
+}
+
+func serviceOf(name string, port int) service {
+	return service{name: name, url: &url.URL{Scheme: "http", Host: fmt.Sprintf("%s:%d", name, port)}}
+}
+
+// comparer takes copies of requests. All of it but running is set before the first.
+type comparer struct {
+	stable, candidate service
+	paths             []path
+	methods           []string
+	timeout           time.Duration
+	maxBody           int64
+	client            *http.Client
+	// slots bounds the comparisons at once.
+	slots    chan struct{}
+	counts   *counts
+	examples examples
+	running  sync.WaitGroup
+}
+
+// request is a copy that is sent to both versions.
+type request struct {
+	method, host string
+	url          *url.URL
+	header       http.Header
+	body         []byte
+}
+
+// path is for the log, bounded, without the query: it may have users' data.
+func (r request) path() string { return v1alpha1.Bounded(r.url.Path, 200) }
+
+// at is the request's URL at a version. The copy says nothing about where it goes.
+func (r request) at(of service) string {
+	return (&url.URL{Scheme: of.url.Scheme, Host: of.url.Host, Path: r.url.Path, RawPath: r.url.RawPath, RawQuery: r.url.RawQuery, ForceQuery: r.url.ForceQuery}).String()
+}
+
+// answer of a version; with err there was none.
+type answer struct {
+	status int
+	body   []byte
+	err    error
+}
+
+// Why a request is not compared. It is a label of a metric: a closed set.
+const (
+	skippedMethod      = "method"
+	skippedTarget      = "target"
+	skippedBusy        = "busy"
+	skippedTooLarge    = "too-large"
+	skippedCutOff      = "cut-off"
+	skippedNoReference = "stable-gave-no-answer"
+	skippedNoCandidate = "no-candidate"
+)
+
+// errTooLarge is a body above the bound.
+var errTooLarge = errors.New("larger than --max-body")
+
+// ServeHTTP takes one copy. The gateway drops the answer, so it comes before the comparison.
+func (c *comparer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer w.WriteHeader(http.StatusNoContent)
+	if !slices.Contains(c.methods, r.Method) {
+		c.counts.skip(skippedMethod)
+		return
+	}
+	if !strings.HasPrefix(r.URL.Path, "/") {
+		c.counts.skip(skippedTarget)
+		return
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		c.counts.skip(skippedBusy)
+		return
+	}
+	body, err := bounded(r.Body, c.maxBody)
+	if err != nil {
+		<-c.slots
+		reason := skippedCutOff
+		if errors.Is(err, errTooLarge) {
+			reason = skippedTooLarge
+		}
+		c.counts.skip(reason)
+		return
+	}
+	copied := request{method: r.Method, host: strings.TrimSuffix(r.Host, shadow), url: r.URL, header: forwarded(r.Header), body: body}
+	// The copy's context ends with its answer.
+	ctx := context.WithoutCancel(r.Context())
+	c.running.Go(func() {
+		defer func() { <-c.slots }()
+		c.compare(ctx, copied)
+	})
+}
+
+// shadow is what Envoy appends to the host of a request that it copies.
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto
+const shadow = "-shadow"
+
+// forwarded is a request's header without what is between two neighbours (RFC 9110, section
+// 7.6.1), and without Accept-Encoding: an answer is compared as it is before its compression.
+func forwarded(header http.Header) http.Header {
+	out := header.Clone()
+	for _, listed := range header.Values("Connection") {
+		for name := range strings.SplitSeq(listed, ",") {
+			out.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Accept-Encoding", "Content-Length"} {
+		out.Del(name)
+	}
+	out.Set("Belay-Compared", "true")
+	return out
+}
+
+// compare asks stable twice and the candidate once, all at the same time, so that none of them
+// sees later data. How often stable differs from itself is what its answers vary by anyway: the
+// guardrail compares the candidate with that.
+func (c *comparer) compare(ctx context.Context, r request) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var reference, again, candidate answer
+	var asked sync.WaitGroup
+	asked.Go(func() { reference = c.ask(ctx, c.stable, r) })
+	asked.Go(func() { again = c.ask(ctx, c.stable, r) })
+	asked.Go(func() { candidate = c.ask(ctx, c.candidate, r) })
+	asked.Wait()
+	switch {
+	case unreachable(candidate.err):
+		// Between runs nobody is there. A candidate that crashes fails by its pods.
+		c.counts.skip(skippedNoCandidate)
+	case slices.ContainsFunc([]answer{reference, again, candidate}, func(a answer) bool { return errors.Is(a.err, errTooLarge) }):
+		c.counts.skip(skippedTooLarge)
+	case reference.err != nil:
+		c.counts.skip(skippedNoReference)
+	default:
+		c.count(r, c.stable, reference, again)
+		c.count(r, c.candidate, reference, candidate)
+	}
+}
+
+func (c *comparer) count(r request, of service, reference, other answer) {
+	c.counts.requests.WithLabelValues(of.name).Inc()
+	if d := differenceOf(reference, other, c.paths); d.in != "" {
+		c.counts.different.WithLabelValues(of.name, d.in).Inc()
+		c.examples.show(r, of, d)
+	}
+}
+
+// ask sends a request to a version.
+func (c *comparer) ask(ctx context.Context, of service, r request) answer {
+	sent, err := http.NewRequestWithContext(ctx, r.method, r.at(of), bytes.NewReader(r.body))
+	if err != nil {
+		return answer{err: err}
+	}
+	sent.Header, sent.Host = r.header.Clone(), r.host
+	response, err := c.client.Do(sent)
+	// The client's own error names the whole URL, with users' data.
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	if err != nil {
+		return answer{err: err}
+	}
+	defer func() { _ = response.Body.Close() }()
+	a := answer{status: response.StatusCode}
+	if len(c.paths) > 0 {
+		a.body, a.err = bounded(response.Body, c.maxBody)
+	}
+	return a
+}
+
+// bounded reads a body whole.
+func bounded(body io.Reader, most int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(body, most+1))
+	if err == nil && int64(len(raw)) > most {
+		return nil, errTooLarge
+	}
+	return raw, err
+}
+
+// unreachable means that no connection was made: there is no pod, or no such Service.
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
