@@ -101,6 +101,9 @@ func TestEveryGatewayPresetCountsItsFixture(t *testing.T) {
 			"latency": {v1alpha1.Indicator{Preset: p.Name, Latency: &v1alpha1.LatencyIndicator{Threshold: metav1.Duration{Duration: 250 * time.Millisecond}}},
 				analysis.Counts{Total: 40, Bad: 3}, analysis.Counts{Total: 160, Bad: 5}},
 		} {
+			if kind == "latency" && p.Histogram == "" {
+				continue
+			}
 			indicator := presets.Fill(v1alpha1.GuardrailSpec{SLOs: []v1alpha1.SLO{{Indicator: tc.of}}}).SLOs[0].Indicator
 			query, err := prometheus.IndicatorQuery(indicator, shop)
 			if err != nil {

@@ -13,7 +13,7 @@ type Preset struct {
 	Name v1alpha1.Preset
 	// About says what it is, for people.
 	About string
-	// Link is the documentation that the names are from.
+	// Link is the documentation that the names are from; without https:// a page in docs.
 	Link string
 	// Total and Bad count requests. Total has no metric when the instrumentation counts none.
 	Total, Bad v1alpha1.Series

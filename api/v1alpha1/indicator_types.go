@@ -99,7 +99,7 @@ type Destination struct {
 }
 
 // Preset names what exposes metrics: an instrumentation or a client library.
-// +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django;istio;istio-ambient;linkerd;traefik
+// +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django;istio;istio-ambient;linkerd;traefik;comparer
 type Preset string
 
 // HistogramKind is how a histogram is stored.

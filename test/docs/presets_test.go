@@ -23,7 +23,7 @@ func TestThePresetsAreInMetrics(t *testing.T) {
 	}
 	var got []string
 	for line := range strings.Lines(string(page)) {
-		if strings.HasPrefix(line, "| `") && strings.Contains(line, "](https://") {
+		if strings.HasPrefix(line, "| `") && strings.Contains(line, "` | [") {
 			got = append(got, strings.TrimSpace(line))
 		}
 	}
@@ -52,18 +52,23 @@ func TestEveryPresetIsAValueOfTheAPI(t *testing.T) {
 
 func presetRow(p presets.Preset) string {
 	var bad, slow []string
+	if p.Bad.Metric != p.Total.Metric {
+		bad = append(bad, "`"+p.Bad.Metric+"`")
+	}
 	for _, m := range p.Bad.Matchers {
 		bad = append(bad, matcher(m))
 	}
 	for _, m := range p.Slow {
 		slow = append(slow, matcher(m))
 	}
-	histogram := "`" + p.Histogram + "`"
+	histogram, unit := "`"+p.Histogram+"`", "s"
 	if len(slow) > 0 {
 		histogram += " with " + strings.Join(slow, ", ")
 	}
-	unit := "s"
-	if p.Unit == v1alpha1.UnitMilliseconds {
+	switch {
+	case p.Histogram == "":
+		histogram, unit = "", ""
+	case p.Unit == v1alpha1.UnitMilliseconds:
 		unit = "ms"
 	}
 	return strings.Join(strings.Fields(fmt.Sprintf("| `%s` | [%s](%s) | `%s` | %s | %s | %s | %s |", p.Name, p.About, p.Link, p.Total.Metric, strings.Join(bad, ", "), histogram, unit, p.Notes)), " ")
