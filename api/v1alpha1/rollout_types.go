@@ -46,6 +46,7 @@ type Rollout struct {
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, !has(s.mirror))",message="a step's mirror is carried out by a route: name the Service and its HTTPRoutes in traffic, or remove mirror from the steps",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="!has(self.traffic) || self.traffic.routes.all(r, r.kind != 'GRPCRoute') || self.steps.all(s, !has(s.mirror))",message="only HTTPRoutes can mirror a share of the requests: name only HTTPRoutes in traffic.routes, or remove mirror from the steps",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight >= 1)",message="without traffic, every canary pod takes requests, so a step of weight 0 would start no pod and test nothing: give it a weight of at least 1, or name a Service and a route in traffic",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !has(self.traffic.comparer) || self.steps.exists(s, has(s.mirror))",message="nothing is sent to traffic.comparer: add a step with weight: 0 and mirror, such as mirror: 10, or remove comparer",fieldPath=".traffic.comparer"
 type RolloutSpec struct {
 	// workloadRef is the Deployment, in the same namespace. It cannot be changed: delete
 	// the Rollout and create another one.
@@ -200,6 +201,7 @@ type WorkloadRef struct {
 func (s *RolloutSpec) ReplicaWeighted() bool { return s.Traffic == nil }
 
 // Traffic says which requests a step's weight shares out.
+// +kubebuilder:validation:XValidation:rule="!has(self.comparer) || self.comparer.service != self.service",message="comparer must be another Service than service: the one of your belay-comparer",fieldPath=".comparer"
 type Traffic struct {
 	// service is the user's Service. For the time of a run every backendRef to it
 	// becomes the pair <rollout>-stable and <rollout>-canary.
@@ -234,6 +236,12 @@ type Traffic struct {
 	// +optional
 	Preview Preview `json:"preview,omitempty"`
 
+	// comparer is the Service of a belay-comparer in the same namespace. Steps with mirror then
+	// copy requests to it, in place of the candidate: it asks the stable version and the
+	// candidate, and counts how often their answers differ. Absent: copies go to the candidate.
+	// +optional
+	Comparer *Comparer `json:"comparer,omitempty"`
+
 	// drain is how long connections get to finish after the acknowledged weight
 	// is 0 and before the pods go.
 	// +optional
@@ -243,6 +251,22 @@ type Traffic struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(h|m|s|ms))+$`
 	// +kubebuilder:validation:Type=string
 	Drain metav1.Duration `json:"drain,omitempty"`
+}
+
+// Comparer names a port of a Service in the Rollout's own namespace.
+type Comparer struct {
+	// service is the Service's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Service string `json:"service,omitempty"`
+
+	// port of the Service.
+	// +optional
+	// +kubebuilder:default=8080
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
 }
 
 // DirectCallers is whom callers of the user's Service reach during a run.

@@ -199,7 +199,7 @@ func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 	if rollout.Spec.ReplicaWeighted() {
 		return t
 	}
-	t.Service, t.Preview = rollout.Spec.Traffic.Service, rollout.Spec.Traffic.Preview == v1alpha1.PreviewEnabled
+	t.Service, t.Comparer, t.Preview = rollout.Spec.Traffic.Service, rollout.Spec.Traffic.Comparer, rollout.Spec.Traffic.Preview == v1alpha1.PreviewEnabled
 	for _, route := range rollout.Spec.Traffic.Routes {
 		t.Routes = append(t.Routes, traffic.Route{Kind: cmp.Or(route.Kind, v1alpha1.KindHTTPRoute), Name: route.Name})
 	}

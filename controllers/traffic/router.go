@@ -45,6 +45,8 @@ type Target struct {
 	Matches []*v1alpha1.StepMatch
 	// Mirrors are the percentages of the steps to come, likewise.
 	Mirrors []int32
+	// Comparer gets the copies of requests, in place of the canary; nil for none.
+	Comparer *v1alpha1.Comparer
 	// Epoch is written beside every change; the API server refuses one below what
 	// the owner's last write had.
 	Epoch int64
@@ -70,8 +72,8 @@ type Split struct {
 	// Testers are requests that all go to the candidate, whatever its share of the others;
 	// nil for none.
 	Testers *v1alpha1.StepMatch
-	// Mirror is how many percent of the requests are copied to the candidate, whose answers
-	// to the copies nobody gets; 0 for none.
+	// Mirror is how many percent of the requests are copied to the candidate, or to the
+	// comparer, whose answers to the copies nobody gets; 0 for none.
 	Mirror int32
 }
 

@@ -18,7 +18,8 @@ import (
 )
 
 // While a share of the requests is mirrored, each rule with requests for the user's Service has
-// one filter RequestMirror more, the last of its filters, whose backend is the canary's Service.
+// one filter RequestMirror more, the last of its filters, whose backend is the canary's Service or
+// the comparer's.
 
 // maxFilters is the limit of Gateway API for a rule.
 const maxFilters = 16
@@ -34,20 +35,31 @@ func (m mirrors) any() bool {
 
 // mirrorFilter is the filter as the API server keeps it. Without a percentage everything is
 // mirrored, also by versions of Gateway API before 1.3, which have none.
-func mirrorFilter(canary string, port int64, percent int32) map[string]any {
-	mirror := map[string]any{"backendRef": map[string]any{"group": "", "kind": "Service", "name": canary, "port": port}}
+func (n names) mirrorFilter(port, percent int32) map[string]any {
+	if n.comparer != nil {
+		port = n.comparer.Port
+	}
+	mirror := map[string]any{"backendRef": map[string]any{"group": "", "kind": "Service", "name": n.copied(), "port": int64(port)}}
 	if percent < 100 {
 		mirror["percent"] = int64(percent)
 	}
 	return map[string]any{"type": typeMirror, "requestMirror": mirror}
 }
 
-// mirrorsTo reports whether a filter copies requests to the canary's Service.
-func (n names) mirrorsTo(filter any) bool {
+// copied is the Service that copies go to.
+func (n names) copied() string {
+	if n.comparer != nil {
+		return n.comparer.Service
+	}
+	return n.canary
+}
+
+// mirrors reports whether a filter copies requests to that Service.
+func (n names) mirrors(filter any) bool {
 	f, _ := filter.(map[string]any)
 	mirror, _ := f["requestMirror"].(map[string]any)
 	ref, _ := mirror["backendRef"].(map[string]any)
-	return f["type"] == typeMirror && n.roleOf(ref) == roleCanary
+	return f["type"] == typeMirror && n.serviceOf(ref) == n.copied()
 }
 
 func (r rule) filters() []any {
@@ -78,7 +90,7 @@ func decodeMirror(annotation string) int32 {
 func (r *route) unmirror(n names) {
 	r.mirrors = make(mirrors, len(r.rules))
 	for i, one := range r.rules {
-		found := slices.IndexFunc(one.filters(), n.mirrorsTo)
+		found := slices.IndexFunc(one.filters(), n.mirrors)
 		if found < 0 {
 			continue
 		}
@@ -89,12 +101,12 @@ func (r *route) unmirror(n names) {
 	}
 }
 
-// unmirrored is a rule without filters that copy to the canary. An empty list of filters stays
+// unmirrored is a rule without the filters that copy. An empty list of filters stays
 // one where the user's was.
 func (r *route) unmirrored(one rule, n names) (bare rule, added []any) {
 	var rest []any
 	for _, filter := range one.filters() {
-		if n.mirrorsTo(filter) {
+		if n.mirrors(filter) {
 			added = append(added, filter)
 		} else {
 			rest = append(rest, filter)
@@ -130,12 +142,12 @@ func (r *route) mirroring(n names, percent int32) (out []map[string]any, refused
 			continue
 		}
 		switch filters := one.filters(); {
-		case slices.ContainsFunc(filters, n.mirrorsTo):
-			refused = append(refused, fmt.Errorf("%w: rule %d already mirrors requests to Service %q: remove that filter from the route, or mirror from the step", traffic.ErrUnusable, i, n.canary))
+		case slices.ContainsFunc(filters, n.mirrors):
+			refused = append(refused, fmt.Errorf("%w: rule %d already mirrors requests to Service %q: remove that filter from the route, or mirror from the step", traffic.ErrUnusable, i, n.copied()))
 		case len(filters) >= maxFilters:
 			refused = append(refused, fmt.Errorf("%w: rule %d has %d filters, as many as Gateway API allows, and the step's mirror is one more: remove one, or mirror from the step", traffic.ErrUnusable, i, len(filters)))
 		default:
-			out[i] = mirrorFilter(n.canary, int64(port), percent)
+			out[i] = n.mirrorFilter(port, percent)
 		}
 	}
 	return out, refused
@@ -205,7 +217,7 @@ func (r *Router) percentFault(ctx context.Context, t traffic.Target, one *route)
 	if len(refused) > 0 || !adds(filters) {
 		return nil
 	}
-	if err := r.keepsPercent(ctx, one, one.rewrite(nil, nil, filters)); errors.Is(err, traffic.ErrUnusable) {
+	if err := r.keepsPercent(ctx, one, namesOf(t), one.rewrite(nil, nil, filters)); errors.Is(err, traffic.ErrUnusable) {
 		return err
 	}
 	return nil
@@ -213,7 +225,7 @@ func (r *Router) percentFault(ctx context.Context, t traffic.Target, one *route)
 
 // keepsPercent asks by a dry-run whether the API server keeps the percentage of each filter in
 // a change. One with a Gateway API before 1.3 drops it, and everything would be mirrored.
-func (r *Router) keepsPercent(ctx context.Context, one *route, change []operation) error {
+func (r *Router) keepsPercent(ctx context.Context, one *route, n names, change []operation) error {
 	if len(change) == 0 {
 		return nil
 	}
@@ -221,21 +233,19 @@ func (r *Router) keepsPercent(ctx context.Context, one *route, change []operatio
 	if err := r.write(ctx, tried, one.resource(), change, client.DryRunAll); err != nil {
 		return err
 	}
-	_, canary := v1alpha1.PairNames(one.owner)
-	if !keepPercent(tried, names{namespace: tried.GetNamespace(), canary: canary}) {
-		return fmt.Errorf("%w: %s: the API server drops requestMirror.percent, so that every request would be copied to the candidate: install the CustomResourceDefinitions of Gateway API 1.3 or newer, or set the step's mirror to 100", traffic.ErrUnusable, one.ref)
+	if !keepPercent(tried, n) {
+		return fmt.Errorf("%w: %s: the API server drops requestMirror.percent, so that every request would be copied: install the CustomResourceDefinitions of Gateway API 1.3 or newer, or set the step's mirror to 100", traffic.ErrUnusable, one.ref)
 	}
 	r.percentKept.Store(true)
 	return nil
 }
 
-// keepPercent is whether every filter that mirrors to the canary has a percentage, and there is
-// one.
+// keepPercent is whether every filter that copies has a percentage, and there is one.
 func keepPercent(kept *unstructured.Unstructured, n names) bool {
 	spec, _ := kept.Object["spec"].(map[string]any)
 	found := false
 	for _, one := range rulesOf(spec) {
-		for _, filter := range slices.DeleteFunc(one.filters(), func(f any) bool { return !n.mirrorsTo(f) }) {
+		for _, filter := range slices.DeleteFunc(one.filters(), func(f any) bool { return !n.mirrors(f) }) {
 			if _, has, _ := unstructured.NestedFieldNoCopy(filter.(map[string]any), "requestMirror", "percent"); !has {
 				return false
 			}

@@ -73,7 +73,7 @@ func TestRulesThatAreMirrored(t *testing.T) {
 // TestOwnFiltersAreRecognised: by the annotation, or by what was saved of the rule.
 func TestOwnFiltersAreRecognised(t *testing.T) {
 	plain := decoded(t, `{"backendRefs":[{"name":"shop","port":80}]}`)
-	with := plain.withFilters([]any{mirrorFilter("shop-canary", 80, 10)})
+	with := plain.withFilters([]any{shop.mirrorFilter(80, 10)})
 	for name, test := range map[string]struct {
 		noted int32
 		saved originals

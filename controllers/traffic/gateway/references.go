@@ -25,22 +25,22 @@ const (
 )
 
 // names are the names that tell the roles apart.
-type names struct{ namespace, service, stable, canary string }
+type names struct {
+	namespace, service, stable, canary string
+	// comparer gets copies of requests in place of the canary; nil for none.
+	comparer *v1alpha1.Comparer
+}
 
 func namesOf(t traffic.Target) names {
 	stable, canary := v1alpha1.PairNames(t.Owner)
-	return names{namespace: t.Namespace, service: t.Service, stable: stable, canary: canary}
+	return names{namespace: t.Namespace, service: t.Service, stable: stable, canary: canary, comparer: t.Comparer}
 }
 
 // roleOf is roleOther for anything but a Service of the route's own namespace.
 func (n names) roleOf(ref reference) role {
-	if kind := ref.text("kind"); kind != "" && kind != "Service" || ref.text("group") != "" {
+	switch n.serviceOf(ref) {
+	case "":
 		return roleOther
-	}
-	if namespace := ref.text("namespace"); namespace != "" && namespace != n.namespace {
-		return roleOther
-	}
-	switch ref.text("name") {
 	case n.service:
 		return roleService
 	case n.stable:
@@ -50,6 +50,18 @@ func (n names) roleOf(ref reference) role {
 	default:
 		return roleOther
 	}
+}
+
+// serviceOf is the name of the Service of the route's own namespace that a reference names;
+// empty for anything else.
+func (n names) serviceOf(ref reference) string {
+	if kind := ref.text("kind"); kind != "" && kind != "Service" || ref.text("group") != "" {
+		return ""
+	}
+	if namespace := ref.text("namespace"); namespace != "" && namespace != n.namespace {
+		return ""
+	}
+	return ref.text("name")
 }
 
 func (r reference) text(key string) string {

@@ -155,7 +155,7 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, ref traffic.Route,
 	}
 	rules := one.rewrite(changes, added, filters)
 	if split.Mirror < 100 && adds(filters) {
-		if err := r.keepsPercent(ctx, one, rules); err != nil {
+		if err := r.keepsPercent(ctx, one, namesOf(t), rules); err != nil {
 			return err
 		}
 	}
