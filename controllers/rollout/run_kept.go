@@ -15,6 +15,7 @@ var (
 	errNoApproval = errors.New("the API server drops spec.steps[].approval of RolloutRuns, so nobody would be asked: apply the CustomResourceDefinitions of this version (config/crd)")
 	errNoMatch    = errors.New("the API server drops spec.steps[].match of RolloutRuns, so no tester would reach the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
 	errNoMirror   = errors.New("the API server drops spec.steps[].mirror of RolloutRuns, so no request would be copied to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
+	errNoComparer = errors.New("the API server drops spec.traffic.comparer of RolloutRuns, so no answers would be compared: apply the CustomResourceDefinitions of this version (config/crd)")
 	errNoPreview  = errors.New("the API server drops spec.traffic.preview of RolloutRuns, so the preview Service would not lead to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
 )
 
@@ -28,6 +29,7 @@ var newer = []struct {
 	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Match != nil }, errNoMatch},
 	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Mirror > 0 }, errNoMirror},
 	{func(_ v1alpha1.Step, t v1alpha1.Traffic) bool { return t.Preview == v1alpha1.PreviewEnabled }, errNoPreview},
+	{func(_ v1alpha1.Step, t v1alpha1.Traffic) bool { return t.Comparer != nil }, errNoComparer},
 }
 
 // lost is the error of what one spec has and the other has not; nil for nothing.

@@ -26,6 +26,8 @@ func TestARunThatLosesPartsDoesNotGoOn(t *testing.T) {
 			func(r *v1alpha1.RolloutRun) { r.Spec.Steps[0].Match = nil }, errNoMatch},
 		"mirrors":  {v1alpha1.Step{Mirror: 10}, nil, func(r *v1alpha1.RolloutRun) { r.Spec.Steps[0].Mirror = 0 }, errNoMirror},
 		"previews": {v1alpha1.Step{}, &v1alpha1.Traffic{Service: "shop", Preview: v1alpha1.PreviewEnabled}, func(r *v1alpha1.RolloutRun) { r.Spec.Traffic.Preview = "" }, errNoPreview},
+		"comparers": {v1alpha1.Step{Mirror: 10}, &v1alpha1.Traffic{Service: "shop", Comparer: &v1alpha1.Comparer{Service: "audit", Port: 8080}},
+			func(r *v1alpha1.RolloutRun) { r.Spec.Traffic.Comparer = nil }, errNoComparer},
 		"what no step needs": {v1alpha1.Step{Weight: 10, Approval: v1alpha1.ApprovalNotRequired}, nil,
 			func(r *v1alpha1.RolloutRun) { r.Spec.Steps[0].Approval = "" }, nil},
 	} {

@@ -17,9 +17,9 @@ import (
 	"belay.dev/belay/controllers/traffic/gateway/gatewaytest"
 )
 
-func mirrorApplied(t *testing.T, w *gatewaytest.World) {
+func mirrorApplied(t *testing.T, w *gatewaytest.World, target traffic.Target) {
 	t.Helper()
-	if err := w.Router().Apply(t.Context(), w.Target(), traffic.Split{Mirror: 10}); err != nil {
+	if err := w.Router().Apply(t.Context(), target, traffic.Split{Mirror: 10}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -48,30 +48,36 @@ func TestChangedMirrorsAreSeen(t *testing.T) {
 			r.Spec.Rules = []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{gatewaytest.Reference("shop")}}}
 		}, true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := open(t)
-			mirrorApplied(t, w)
-			gatewaytest.Update(w, "shop", &gatewayv1.HTTPRoute{}, test.change)
-			o, err := w.Router().Observe(t.Context(), w.Target())
-			if err != nil {
-				t.Fatal(err)
-			}
-			none := o.Split == nil || o.Split.Mirror == 0 && !o.Mixed
-			if none != test.gone || !test.gone && !o.Mixed {
-				t.Errorf("observed %+v (split %+v)", o, o.Split)
-			}
-			mirrorApplied(t, w)
-			if o, err := w.Router().Observe(t.Context(), w.Target()); err != nil || o.Split == nil || o.Mixed || o.Split.Mirror != 10 {
-				t.Errorf("observed %+v (split %+v), %v, after it was applied again", o, o.Split, err)
-			}
-			if err := w.Router().Release(t.Context(), w.Target()); err != nil {
-				t.Fatal(err)
-			}
-			route := gatewaytest.Get(w, "shop", &gatewayv1.HTTPRoute{})
-			if rule := route.Spec.Rules[0]; len(route.Spec.Rules) != 1 || rule.Filters != nil || rule.BackendRefs[0].Name != "shop" || len(route.Annotations) != 0 {
-				t.Errorf("released, it has %+v and %v", route.Spec.Rules, route.Annotations)
-			}
-		})
+		for to, comparer := range map[string]*v1alpha1.Comparer{"the canary": nil, "a comparer": {Service: "audit", Port: 8080}} {
+			t.Run(name+"/"+to, func(t *testing.T) { changedMirror(t, comparer, test.change, test.gone) })
+		}
+	}
+}
+
+func changedMirror(t *testing.T, comparer *v1alpha1.Comparer, change func(*gatewayv1.HTTPRoute), gone bool) {
+	w := open(t)
+	target := w.Target()
+	target.Comparer = comparer
+	mirrorApplied(t, w, target)
+	gatewaytest.Update(w, "shop", &gatewayv1.HTTPRoute{}, change)
+	o, err := w.Router().Observe(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := o.Split == nil || o.Split.Mirror == 0 && !o.Mixed
+	if none != gone || !gone && !o.Mixed {
+		t.Errorf("observed %+v (split %+v)", o, o.Split)
+	}
+	mirrorApplied(t, w, target)
+	if o, err := w.Router().Observe(t.Context(), target); err != nil || o.Split == nil || o.Mixed || o.Split.Mirror != 10 {
+		t.Errorf("observed %+v (split %+v), %v, after it was applied again", o, o.Split, err)
+	}
+	if err := w.Router().Release(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	route := gatewaytest.Get(w, "shop", &gatewayv1.HTTPRoute{})
+	if rule := route.Spec.Rules[0]; len(route.Spec.Rules) != 1 || rule.Filters != nil || rule.BackendRefs[0].Name != "shop" || len(route.Annotations) != 0 {
+		t.Errorf("released, it has %+v and %v", route.Spec.Rules, route.Annotations)
 	}
 }
 

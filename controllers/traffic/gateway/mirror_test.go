@@ -70,6 +70,22 @@ func TestRulesThatAreMirrored(t *testing.T) {
 	}
 }
 
+// TestCopiesForAComparer go to its own port, and nowhere else.
+func TestCopiesForAComparer(t *testing.T) {
+	compared := shop
+	compared.comparer = &v1alpha1.Comparer{Service: "audit", Port: 8081}
+	r := routeOf(v1alpha1.KindHTTPRoute, decoded(t, `{"filters":[{"type":"RequestMirror","requestMirror":{"backendRef":{"name":"shop-canary","port":80}}}],"backendRefs":[{"name":"shop","port":80}]}`))
+	got, refused := r.mirroring(compared, 10)
+	want := decoded(t, `{"type":"RequestMirror","requestMirror":{"backendRef":{"group":"","kind":"Service","name":"audit","port":8081},"percent":10}}`)
+	if len(refused) > 0 || digestOf(got[0]) != digestOf(want) {
+		t.Errorf("added %v, refused %v, want %v", got, refused, want)
+	}
+	own := routeOf(v1alpha1.KindHTTPRoute, decoded(t, `{`+filtersOf(1)+`,"backendRefs":[{"name":"shop","port":80}]}`))
+	if _, refused := own.mirroring(compared, 10); len(refused) != 1 || !strings.Contains(refused[0].Error(), `already mirrors requests to Service "audit"`) {
+		t.Errorf("refused %v", refused)
+	}
+}
+
 // TestOwnFiltersAreRecognised: by the annotation, or by what was saved of the rule.
 func TestOwnFiltersAreRecognised(t *testing.T) {
 	plain := decoded(t, `{"backendRefs":[{"name":"shop","port":80}]}`)
