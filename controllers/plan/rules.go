@@ -8,7 +8,7 @@ import (
 
 // Version of the rules. A run that another version started is ended safely and
 // not continued.
-const Version = 11
+const Version = 12
 
 // rule is one row of a table: when matches holds, decide says what to do.
 type rule struct {
