@@ -17,14 +17,22 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// service is one of the Rollout's generated Services.
+// service is one of the Rollout's generated Services, by its name in the metrics, and where its
+// version answers.
 type service struct {
 	name string
 	url  *url.URL
 }
 
-func serviceOf(name string, port int) service {
-	return service{name: name, url: &url.URL{Scheme: "http", Host: fmt.Sprintf("%s:%d", name, port)}}
+func serviceOf(name string, port int, at string) (service, error) {
+	if at == "" {
+		return service{name: name, url: &url.URL{Scheme: "http", Host: fmt.Sprintf("%s:%d", name, port)}}, nil
+	}
+	u, err := url.Parse(at)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" {
+		return service{}, fmt.Errorf("%.100q must be a scheme and a host, such as http://%s:%d", at, name, port)
+	}
+	return service{name: name, url: u}, nil
 }
 
 // comparer takes copies of requests. All of it but running is set before the first.

@@ -209,14 +209,16 @@ func TestBothVersionsGetTheSameRequest(t *testing.T) {
 // TestFlags says what to write.
 func TestFlags(t *testing.T) {
 	for wrong, want := range map[string]string{
-		"":                                                  "give the name of the Rollout",
-		"--rollout=a":                                       "POD_NAMESPACE",
-		"--rollout=a --namespace=b what":                    `"what" is no flag`,
-		"--rollout=a --namespace=b --port=0":                "--port 0 is no port",
-		"--rollout=a --namespace=b --timeout=0s":            "must be above 0",
-		"--rollout=a --namespace=b --json=":                 "must not be empty",
-		"--rollout=a --namespace=b --json={.items[}":        "no JSONPath",
-		"--rollout=a --namespace=b --json={.items[?(@.a)]}": "has a filter",
+		"":                                       "give the name of the Rollout",
+		"--rollout=a":                            "POD_NAMESPACE",
+		"--rollout=a --namespace=b what":         `"what" is no flag`,
+		"--rollout=a --namespace=b --port=0":     "--port 0 is no port",
+		"--rollout=a --namespace=b --timeout=0s": "must be above 0",
+		"--rollout=a --namespace=b --stable=a-stable:80":             "--stable",
+		"--rollout=a --namespace=b --candidate=http://a-canary/path": "such as http://a-canary:80",
+		"--rollout=a --namespace=b --json=":                          "must not be empty",
+		"--rollout=a --namespace=b --json={.items[}":                 "no JSONPath",
+		"--rollout=a --namespace=b --json={.items[?(@.a)]}":          "has a filter",
 	} {
 		t.Setenv("POD_NAMESPACE", "")
 		o, err := parse(strings.Fields(wrong))

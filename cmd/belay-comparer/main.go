@@ -31,6 +31,7 @@ var version = "development"
 type options struct {
 	rollout, namespace string
 	port               int
+	stable, candidate  string
 	methods, paths     list
 	timeout            time.Duration
 	concurrency        int
@@ -69,7 +70,9 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("belay-comparer", flag.ContinueOnError)
 	flags.StringVar(&o.rollout, "rollout", "", "name of the Rollout, in this namespace: its Services ROLLOUT-stable and ROLLOUT-canary are asked (required)")
 	flags.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Rollout, for the metrics; default: the environment's POD_NAMESPACE")
-	flags.IntVar(&o.port, "port", 80, "port of these Services, which speaks HTTP without TLS")
+	flags.IntVar(&o.port, "port", 80, "port of these Services")
+	flags.StringVar(&o.stable, "stable", "", "`URL` of the stable version, where it is not http://ROLLOUT-stable:PORT, such as https://cart-stable:8443")
+	flags.StringVar(&o.candidate, "candidate", "", "`URL` of the candidate, where it is not http://ROLLOUT-canary:PORT")
 	flags.Var(&o.methods, "method", "`method` of requests that are compared, all others are skipped; may be repeated (default GET and HEAD)")
 	flags.Var(&o.paths, "json", "`JSONPath` of kubectl, without filters, such as '{.items[*].price}', of what must be the same in JSON answers; may be repeated. Without any the status code alone is compared")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Second, "how long a version may take for an answer")
@@ -175,7 +178,14 @@ func newComparer(o options, registry *prometheus.Registry) (*comparer, error) {
 		return nil, err
 	}
 	stableName, canaryName := v1alpha1.PairNames(o.rollout)
-	stable, candidate := serviceOf(stableName, o.port), serviceOf(canaryName, o.port)
+	stable, err := serviceOf(stableName, o.port, o.stable)
+	if err != nil {
+		return nil, fmt.Errorf("--stable %w", err)
+	}
+	candidate, err := serviceOf(canaryName, o.port, o.candidate)
+	if err != nil {
+		return nil, fmt.Errorf("--candidate %w", err)
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy, transport.MaxIdleConnsPerHost = nil, o.concurrency
 	return &comparer{

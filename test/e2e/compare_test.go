@@ -2,14 +2,20 @@ package e2e
 
 import (
 	"context"
+	"io"
+	"net"
+	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -47,7 +53,8 @@ var _ = Describe("A version", func() {
 	}, NodeTimeout(journeyLimit))
 })
 
-// compare deploys the comparer as docs/comparing.md does, for what the load asks.
+// compare deploys the comparer as docs/comparing.md does, for what the load asks. The local cluster
+// has no DNS and no proxy for Services: forwarders on this machine stand in for them.
 func (j *journey) compare(ctx context.Context) {
 	GinkgoHelper()
 	By("deploying the documented comparer")
@@ -60,11 +67,55 @@ func (j *journey) compare(ctx context.Context) {
 	image, err := set.Push(ctx, "belay-comparer:dev", binary)
 	Expect(err).NotTo(HaveOccurred())
 	manifest := strings.NewReplacer("registry.belay.dev/belay-comparer:v0.1.0", image, "cart", stage.Name, "namespace: shop", "namespace: "+j.Namespace,
-		"--json={.items[*].price}", "--json={.charges}", "--json={.total}", "--method=POST").Replace(string(documented[1]))
+		"--json={.items[*].price}", "--json={.charges}", "--json={.total}", "--method=POST",
+		"--port=80 ", "--stable="+j.forward(ctx, "shop-stable")+"\n        - --candidate="+j.forward(ctx, "shop-canary")).Replace(string(documented[1]))
 	Expect(set.Apply(ctx, manifest)).To(Succeed())
 	Eventually(func(g Gomega) {
 		comparer := &appsv1.Deployment{}
 		g.Expect(set.Client.Get(ctx, client.ObjectKey{Namespace: j.Namespace, Name: stage.Name + "-comparer"}, comparer)).To(Succeed())
 		g.Expect(comparer.Status.AvailableReplicas).To(BeEquivalentTo(1))
 	}).WithTimeout(90 * time.Second).Should(Succeed())
+}
+
+// forward leads connections to a ready endpoint of a Service, and returns its URL.
+func (j *journey) forward(ctx context.Context, service string) string {
+	GinkgoHelper()
+	gateway, err := url.Parse(set.Addresses.Gateway)
+	Expect(err).NotTo(HaveOccurred())
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(gateway.Hostname(), "0"))
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(listener.Close)
+	go func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go j.lead(context.WithoutCancel(ctx), from, service)
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func (j *journey) lead(ctx context.Context, from net.Conn, service string) {
+	defer func() { _ = from.Close() }()
+	slices := &discoveryv1.EndpointSliceList{}
+	if err := set.Client.List(ctx, slices, client.InNamespace(j.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service}); err != nil {
+		return
+	}
+	for _, slice := range slices.Items {
+		for _, endpoint := range slice.Endpoints {
+			if !ptr.Deref(endpoint.Conditions.Ready, false) {
+				continue
+			}
+			to, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*slice.Ports[0].Port))))
+			if err != nil {
+				continue
+			}
+			defer func() { _ = to.Close() }()
+			go func() { _, _ = io.Copy(to, from) }()
+			_, _ = io.Copy(from, to)
+			return
+		}
+	}
 }
