@@ -34,6 +34,10 @@ func TestALackOfRequestsIsExcused(t *testing.T) {
 		"suspicious ones":           {lacks("NotExcludedYet"), false, v1alpha1.VerdictInconclusive},
 		"a label that is not known": {lacks("UnknownLabel"), false, v1alpha1.VerdictInconclusive},
 		"in a step with users":      {lacks("NoTraffic", func(a *plan.Armed) { a.OfRequests = false }), false, v1alpha1.VerdictInconclusive},
+		"too few, and more are bad than the slo allows":  {lacks("BelowMinSamples", counted(180, 6)), false, v1alpha1.VerdictInconclusive},
+		"bad ones from before the step was acknowledged": {lacks("NoTraffic", counted(50, 50)), false, v1alpha1.VerdictInconclusive},
+		"too few, and as many are bad as the slo allows": {lacks("BelowMinSamples", counted(190, 5), func(a *plan.Armed) { a.Budget = 0.05 }), true, v1alpha1.VerdictPass},
+		"too few, and single ones are bad":               {lacks("BelowMinSamples", counted(20, 2)), true, v1alpha1.VerdictPass},
 		"before the step": {lacks("NoTraffic", func(a *plan.Armed) {
 			a.Verdict = trigger("errors", v1alpha1.VerdictInconclusive, 5*time.Second).Verdict
 			a.Verdict.Reason = "NoTraffic"
@@ -54,6 +58,11 @@ func TestALackOfRequestsIsExcused(t *testing.T) {
 	if sum.Outcome != v1alpha1.VerdictInconclusive || sum.Trigger != "g/smoke" || sum.Total != 1 {
 		t.Errorf("a check without a result is excused, too: %+v", sum)
 	}
+}
+
+// counted are the candidate's requests in the run so far.
+func counted(total, bad int64) func(*plan.Armed) {
+	return func(a *plan.Armed) { a.Budget, a.Verdict.Canary = 0.001, &v1alpha1.ArmCounts{Total: total, Bad: bad} }
 }
 
 // TestAStepSaysWhatIsExcused: a step passes without the triggers that lack requests, and its
