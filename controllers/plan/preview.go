@@ -101,6 +101,18 @@ func (f *facts) previewBack(d *Decision) {
 	d.Effects, d.Why = append(d.Effects, PointPreview{}), fmt.Sprintf("%s; Service %s selects all versions again", d.Why, f.previewService())
 }
 
+// ExcusesLack reports whether a lack of requests is no reason to hold the step in progress: no
+// user's reach the candidate in it, and what comes after it is judged by requests while weights
+// are the way back. A promotion by the Deployment's own strategy is not.
+func (in Input) ExcusesLack() bool {
+	s := in.Status.Step
+	if in.Status.Phase != v1alpha1.PhaseStepping || s == nil || !in.Spec.PreviewsCandidate(int(s.Index)) {
+		return false
+	}
+	last := int(s.Index) == len(in.Spec.Steps)-1
+	return !last || in.Spec.Promotion.Mode != v1alpha1.PromotionNative && in.Canary.Changed == ""
+}
+
 // excused says which triggers need not pass in a step in which no user reaches the candidate;
 // empty for none.
 func (f *facts) excused() string {

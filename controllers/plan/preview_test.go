@@ -87,6 +87,29 @@ func TestAStepSaysWhatIsExcused(t *testing.T) {
 	}
 }
 
+// TestALackIsNotExcusedBeforeAPromotionWithoutAWayBack: after the last step the Deployment's own
+// strategy would bring a version to everybody that no request was judged by.
+func TestALackIsNotExcusedBeforeAPromotionWithoutAWayBack(t *testing.T) {
+	changed := func(in *plan.Input) { in.Canary.Changed = "a label" }
+	for name, c := range map[string]struct {
+		last    bool
+		by      change
+		excused bool
+	}{
+		"a handover is judged at 100 %": {true, func(*plan.Input) {}, true}, "Native, and a step comes first": {false, nativeMode, true},
+		"Native": {true, nativeMode, false}, "Native, because of a webhook": {true, changed, false},
+	} {
+		in := given(stepAt(0), split(0), previewed(canaryHash), c.by)
+		in.Spec.Steps = []v1alpha1.Step{{}, {Weight: 100}}
+		if c.last {
+			in.Spec.Steps = in.Spec.Steps[:1]
+		}
+		if got := in.ExcusesLack(); got != c.excused {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 // TestTheStatusNamesThePreview while it leads to the candidate, and no longer.
 func TestTheStatusNamesThePreview(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -20,8 +20,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		return nil
 	}
 	var armed []plan.Armed
-	s := &l.rollout.Status
-	unseen := s.Phase == v1alpha1.PhaseStepping && s.Step != nil && l.input.Spec.PreviewsCandidate(int(s.Step.Index))
+	unseen := l.input.ExcusesLack()
 	for _, g := range guardrails.InForce(l.run.Spec.Guardrails, l.guardrails) {
 		source, err := r.sourceOf(ctx, g)
 		if err != nil {

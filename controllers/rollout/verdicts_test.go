@@ -71,7 +71,7 @@ func TestBadRequestsOfAPreviewHoldItsStep(t *testing.T) {
 		}}}
 		rollout := newRollout()
 		rollout.Status.Phase, rollout.Status.Step = v1alpha1.PhaseStepping, &v1alpha1.StepStatus{}
-		l := &look{rollout: rollout, run: run, input: plan.Input{Now: r.Clock.Now()}}
+		l := &look{rollout: rollout, run: run, input: plan.Input{Now: r.Clock.Now(), Status: rollout.Status}}
 		l.input.Spec.Traffic, l.input.Spec.Steps = &v1alpha1.Traffic{Preview: v1alpha1.PreviewEnabled}, []v1alpha1.Step{{}, {Weight: 100}}
 		if err := r.observeVerdicts(t.Context(), l); err != nil || l.input.Verdict.Outcome != want {
 			t.Errorf("%d of 180 are bad, 2 %% are allowed: %+v, %v; want %s", bad, l.input.Verdict, err, want)
