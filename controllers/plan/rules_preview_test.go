@@ -64,6 +64,7 @@ func previewCases() []ruleCase {
 		works("RollbackAtZero", "and the preview goes back", given(going, previewed(canaryHash)), allVersions, v1alpha1.PhaseRollingBack, back, "Service shop-preview selects all versions again"),
 		works("RollbackRemovesCanary", "the preview could not be written before", given(drained, previewed(canaryHash)), plan.RemoveCanary{Reject: true}, v1alpha1.PhaseRollingBack, back).then(allVersions),
 		stalls("RollbackDone", "the preview could not be written before", given(drained, noCanary, noSplit, previewed(canaryHash)), allVersions, held, v1alpha1.ReasonRolledBack).then(plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Rejected: candidateRevision}}),
+		works("Bypassed", "a newer version, and the preview leads to the former", given(stepAt(0), declares(newerRevision), paused(false), byAnn, previewed(canaryHash)), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "all versions again").then(allVersions),
 		works("Released", "a preview is left to the last write", given(previewed(canaryHash), deleted(time.Second)), plan.Leave{}, resting, v1alpha1.ReasonReleasing),
 	}
 }
