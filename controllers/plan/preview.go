@@ -53,7 +53,11 @@ func settlePreview(f *facts) Decision {
 }
 
 func (f *facts) stuckOnPreview() Decision {
-	return f.stalled(v1alpha1.ReasonServiceUnusable, v1alpha1.Bounded(f.in.Route.Preview.Fault, 512)+", or set spec.traffic.preview to Disabled")
+	problem := v1alpha1.Bounded(f.in.Route.Preview.Fault, 512)
+	if stepping(f) {
+		return f.stalled(v1alpha1.ReasonServiceUnusable, problem+", or abort this run, which keeps its preview, and set spec.traffic.preview to Disabled")
+	}
+	return f.stalled(v1alpha1.ReasonServiceUnusable, problem+", or set spec.traffic.preview to Disabled")
 }
 
 // settlePreviewToo lets a decision without a run take it along, where it has more to say.
