@@ -73,6 +73,14 @@ func in(phase v1alpha1.Phase) func(*plan.Input) {
 
 func previews(in *plan.Input) { in.Spec.Traffic.Preview = v1alpha1.PreviewEnabled }
 
+// unseen is in the last step, a preview in which nobody sent a request.
+func unseen(in *plan.Input) {
+	previews(in)
+	in.Spec.Steps = []v1alpha1.Step{{Hold: metav1.Duration{Duration: time.Minute}}}
+	in.Route.Split, in.Verdict.Excused = at(0), []string{"shop/errors"}
+	in.Verdict.References = []v1alpha1.VerdictReference{{Trigger: "shop/errors", Outcome: v1alpha1.VerdictInconclusive, Reason: "NoTraffic"}}
+}
+
 // doing is a decision that is in order but for its effect.
 func doing(effect plan.Effect) func(plan.Input) plan.Decision {
 	return func(in plan.Input) plan.Decision {
@@ -184,6 +192,7 @@ func TestCheckAccepts(t *testing.T) {
 		{"pausing by command", given(asked(v1alpha1.ActionPause, "")), pausing(&v1alpha1.PauseStatus{Revision: tried})},
 		{"resuming by command", given(pausedByPerson, asked(v1alpha1.ActionResume, "")), pausing(nil)},
 		{"more pods for a weight, paused by a person", given(pausedByPerson, byPods, func(in *plan.Input) { in.Workload.Replicas, in.Canary.Desired, in.Canary.Ready = 10, 1, 1 }), doing(plan.ScaleCanary{Replicas: 2})},
+		{"promoting what nobody has sent a request", given(unseen), entering(v1alpha1.PhasePromoting)},
 		{"noting an observed fail", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail)), noting(1, nil)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -348,6 +357,8 @@ func TestCheckRefuses(t *testing.T) {
 		{"promoting without a pass of one that enforces", given(says(v1alpha1.VerdictError, v1alpha1.VerdictPass), func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }), entering(v1alpha1.PhasePromoting), "advances on verdict"},
 		{"ending the bake without a pass of one that enforces", given(in(v1alpha1.PhaseBaking), says(v1alpha1.VerdictError)), entering(v1alpha1.PhaseHandingOver), "ends the bake on verdict"},
 		{"rolling back for one that observes", given(says(v1alpha1.VerdictPass, v1alpha1.VerdictFail)), for1, "whose mode is Observe"},
+		{"a native promotion of what nobody has sent a request", given(unseen, func(in *plan.Input) { in.Spec.Promotion.Mode = v1alpha1.PromotionNative }), entering(v1alpha1.PhaseHandingOver), "advances on verdict"},
+		{"the same, because a webhook changed the canary", given(unseen, func(in *plan.Input) { in.Canary.Changed = "a label" }), entering(v1alpha1.PhaseHandingOver), "advances on verdict"},
 		{"holding for one that observes", given(), noting(1, plan.SetSplit{}), "does something for trigger shop/1"},
 		{"noting two at once", given(), noting(2, nil), "notes 2 triggers"},
 		{"promoting by command while a trigger fires", given(because(true), asked(v1alpha1.ActionPromote, tried)), promotedByCommand, "ends steps by command while a trigger fires"},

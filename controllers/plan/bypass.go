@@ -104,7 +104,7 @@ func followBypass(f *facts) Decision {
 		}
 		d.Status.Candidate = f.in.Workload.Declared.DeepCopy()
 		f.openRun(&d)
-		d.Effects = []Effect{CreateRun{}}
+		d.Effects = append([]Effect{CreateRun{}}, d.Effects...)
 	} else {
 		d.Status.Epoch++
 		handedAt = f.promotion().HandedAt

@@ -53,7 +53,11 @@ func settlePreview(f *facts) Decision {
 }
 
 func (f *facts) stuckOnPreview() Decision {
-	return f.stalled(v1alpha1.ReasonServiceUnusable, v1alpha1.Bounded(f.in.Route.Preview.Fault, 512)+", or set spec.traffic.preview to Disabled")
+	problem := v1alpha1.Bounded(f.in.Route.Preview.Fault, 512)
+	if stepping(f) {
+		return f.stalled(v1alpha1.ReasonServiceUnusable, problem+", or abort this run, which keeps its preview, and set spec.traffic.preview to Disabled")
+	}
+	return f.stalled(v1alpha1.ReasonServiceUnusable, problem+", or set spec.traffic.preview to Disabled")
 }
 
 // settlePreviewToo lets a decision without a run take it along, where it has more to say.
@@ -99,6 +103,18 @@ func (f *facts) previewBack(d *Decision) {
 		return
 	}
 	d.Effects, d.Why = append(d.Effects, PointPreview{}), fmt.Sprintf("%s; Service %s selects all versions again", d.Why, f.previewService())
+}
+
+// ExcusesLack reports whether a lack of requests is no reason to hold the step in progress: no
+// user's reach the candidate in it, and what comes after it is judged by requests while weights
+// are the way back. A promotion by the Deployment's own strategy is not.
+func (in Input) ExcusesLack() bool {
+	s := in.Status.Step
+	if in.Status.Phase != v1alpha1.PhaseStepping || s == nil || !in.Spec.PreviewsCandidate(int(s.Index)) {
+		return false
+	}
+	last := int(s.Index) == len(in.Spec.Steps)-1
+	return !last || in.Spec.Promotion.Mode != v1alpha1.PromotionNative && in.Canary.Changed == ""
 }
 
 // excused says which triggers need not pass in a step in which no user reaches the candidate;

@@ -34,6 +34,10 @@ func TestALackOfRequestsIsExcused(t *testing.T) {
 		"suspicious ones":           {lacks("NotExcludedYet"), false, v1alpha1.VerdictInconclusive},
 		"a label that is not known": {lacks("UnknownLabel"), false, v1alpha1.VerdictInconclusive},
 		"in a step with users":      {lacks("NoTraffic", func(a *plan.Armed) { a.OfRequests = false }), false, v1alpha1.VerdictInconclusive},
+		"too few, and more are bad than the slo allows":  {lacks("BelowMinSamples", counted(180, 6)), false, v1alpha1.VerdictInconclusive},
+		"bad ones from before the step was acknowledged": {lacks("NoTraffic", counted(50, 50)), false, v1alpha1.VerdictInconclusive},
+		"too few, and as many are bad as the slo allows": {lacks("BelowMinSamples", counted(190, 5), func(a *plan.Armed) { a.Budget = 0.05 }), true, v1alpha1.VerdictPass},
+		"too few, and single ones are bad":               {lacks("BelowMinSamples", counted(20, 2)), true, v1alpha1.VerdictPass},
 		"before the step": {lacks("NoTraffic", func(a *plan.Armed) {
 			a.Verdict = trigger("errors", v1alpha1.VerdictInconclusive, 5*time.Second).Verdict
 			a.Verdict.Reason = "NoTraffic"
@@ -56,6 +60,11 @@ func TestALackOfRequestsIsExcused(t *testing.T) {
 	}
 }
 
+// counted are the candidate's requests in the run so far.
+func counted(total, bad int64) func(*plan.Armed) {
+	return func(a *plan.Armed) { a.Budget, a.Verdict.Canary = 0.001, &v1alpha1.ArmCounts{Total: total, Bad: bad} }
+}
+
 // TestAStepSaysWhatIsExcused: a step passes without the triggers that lack requests, and its
 // message names them.
 func TestAStepSaysWhatIsExcused(t *testing.T) {
@@ -75,6 +84,29 @@ func TestAStepSaysWhatIsExcused(t *testing.T) {
 	}
 	if noted := d.Status.WouldHold; len(noted) > 0 {
 		t.Errorf("it would have been held by %+v", noted)
+	}
+}
+
+// TestALackIsNotExcusedBeforeAPromotionWithoutAWayBack: after the last step the Deployment's own
+// strategy would bring a version to everybody that no request was judged by.
+func TestALackIsNotExcusedBeforeAPromotionWithoutAWayBack(t *testing.T) {
+	changed := func(in *plan.Input) { in.Canary.Changed = "a label" }
+	for name, c := range map[string]struct {
+		last    bool
+		by      change
+		excused bool
+	}{
+		"a handover is judged at 100 %": {true, func(*plan.Input) {}, true}, "Native, and a step comes first": {false, nativeMode, true},
+		"Native": {true, nativeMode, false}, "Native, because of a webhook": {true, changed, false},
+	} {
+		in := given(stepAt(0), split(0), previewed(canaryHash), c.by)
+		in.Spec.Steps = []v1alpha1.Step{{}, {Weight: 100}}
+		if c.last {
+			in.Spec.Steps = in.Spec.Steps[:1]
+		}
+		if got := in.ExcusesLack(); got != c.excused {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func previewCases() []ruleCase {
 		works("ScalesCanary", "before the preview, which needs its pods", given(step, begun, noCanary, split(0), previewed("")), plan.ScaleCanary{Replicas: 1}, phase, progressing),
 		works("PointsPreview", "before the pod is ready", given(step, begun, split(0), canaryReady(0), canaryEndpoints(0), previewed("")), candidate, phase, progressing, "step 1 of 2", "Service shop-preview", "the canary's pods alone"),
 		works("PointsPreview", "somebody deleted it in a hold", given(step, noPreview), candidate, phase, progressing),
-		stalls("PointsPreview", "somebody took its name", given(step, begun, previewed("", foreign)), nil, phase, v1alpha1.ReasonServiceUnusable),
+		stalls("PointsPreview", "somebody took its name", given(step, begun, previewed("", foreign)), nil, phase, v1alpha1.ReasonServiceUnusable, "not created by Belay", "abort this run, which keeps its preview, and set spec.traffic.preview to Disabled"),
 		works("AwaitsPreview", "its endpoints lag", given(step, begun, split(0), previewed(canaryHash, lagging)), nil, phase, progressing, "ready endpoint of Service shop-preview"),
 		works("SetsWeight", "it leads to the candidate", given(step, begun, split(0), previewed(canaryHash)), plan.SetSplit{Weight: 10}, phase, progressing),
 		works("ScalesCanary", "a promotion waits for no preview", given(promoting, split(50), canaryPods(2), canaryReady(2), noPreview), plan.ScaleCanary{Replicas: 3}, v1alpha1.PhasePromoting, v1alpha1.ReasonPromoting),
@@ -64,6 +64,7 @@ func previewCases() []ruleCase {
 		works("RollbackAtZero", "and the preview goes back", given(going, previewed(canaryHash)), allVersions, v1alpha1.PhaseRollingBack, back, "Service shop-preview selects all versions again"),
 		works("RollbackRemovesCanary", "the preview could not be written before", given(drained, previewed(canaryHash)), plan.RemoveCanary{Reject: true}, v1alpha1.PhaseRollingBack, back).then(allVersions),
 		stalls("RollbackDone", "the preview could not be written before", given(drained, noCanary, noSplit, previewed(canaryHash)), allVersions, held, v1alpha1.ReasonRolledBack).then(plan.MarkWorkload{Marks: plan.Marks{Rollout: "shop", Rejected: candidateRevision}}),
+		works("Bypassed", "a newer version, and the preview leads to the former", given(stepAt(0), declares(newerRevision), paused(false), byAnn, previewed(canaryHash)), plan.CreateRun{}, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "all versions again").then(allVersions),
 		works("Released", "a preview is left to the last write", given(previewed(canaryHash), deleted(time.Second)), plan.Leave{}, resting, v1alpha1.ReasonReleasing),
 	}
 }

@@ -27,6 +27,8 @@ type Armed struct {
 	// OfRequests is set for a trigger that is judged by requests alone, in a step in which
 	// no user's reach the candidate: a lack of requests is then no reason to hold.
 	OfRequests bool
+	// Budget is the ratio of bad requests that the trigger's slo allows; 0 without one.
+	Budget float64
 	// Blind is what to do without a usable answer.
 	Blind v1alpha1.WhenBlind
 	// Verdict is nil before the first one.
@@ -121,10 +123,21 @@ func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, stri
 
 // excused reports whether the newest verdict, from the present step, is that there were no
 // requests, or not enough, where none of a user's could come. What those that came say
-// otherwise counts as ever.
+// otherwise counts as ever, and what they are: too few to judge by are no reason to go on
+// when they are bad.
 func (a Armed) excused(reason string, from time.Time) bool {
 	fresh := a.Verdict != nil && a.Verdict.EvaluatedAt != nil && !a.Verdict.EvaluatedAt.Time.Before(from.Truncate(time.Second))
-	return a.OfRequests && fresh && slices.Contains(v1alpha1.ReasonsWithoutRequests(), reason)
+	return a.OfRequests && fresh && !a.sawBad() && slices.Contains(v1alpha1.ReasonsWithoutRequests(), reason)
+}
+
+// leastBad is how many requests must be bad: with fewer, single ones decide.
+const leastBad = 3
+
+// sawBad reports whether more of the candidate's requests in this run were bad than the slo
+// allows.
+func (a Armed) sawBad() bool {
+	seen := a.Verdict.Canary
+	return seen != nil && seen.Bad >= leastBad && float64(seen.Bad) > a.Budget*float64(seen.Total)
 }
 
 func (a Armed) reference(outcome v1alpha1.VerdictOutcome, reason string) v1alpha1.VerdictReference {

@@ -136,8 +136,12 @@ func (r *Reconciler) createRun(ctx context.Context, d decided) error {
 	if err != nil {
 		return err
 	}
-	if err := r.keepsSteps(ctx, run); err != nil {
-		return err
+	// Without steps to come nobody is asked, and nothing is sent: neither a fast revert nor a
+	// bypass waits for what they alone need.
+	if d.recorded.Status.Phase == v1alpha1.PhaseStepping {
+		if err := r.keepsSteps(ctx, run); err != nil {
+			return err
+		}
 	}
 	err = r.Client.Create(ctx, run, client.FieldOwner(v1alpha1.FieldManager))
 	if err == nil {

@@ -51,3 +51,23 @@ func TestARunThatLosesPartsDoesNotGoOn(t *testing.T) {
 		})
 	}
 }
+
+// TestAWayBackNeedsNoneOfTheSteps: what the API server drops of them keeps no fast revert and no
+// bypass from its run, without which a fast revert gets no request.
+func TestAWayBackNeedsNoneOfTheSteps(t *testing.T) {
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhasePromoting, v1alpha1.PhaseHandingOver} {
+		older := interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if run, ok := o.(*v1alpha1.RolloutRun); ok {
+				run.Spec.Steps[0].Approval, run.Spec.Traffic.Preview = "", ""
+			}
+			return c.Create(ctx, o, opts...)
+		}}
+		r, w, _ := inRun(t, older)
+		w.recorded.Status.Phase = phase
+		w.input.Spec.Traffic = &v1alpha1.Traffic{Service: "shop", Preview: v1alpha1.PreviewEnabled}
+		w.recorded.Spec.Steps = []v1alpha1.Step{{Approval: v1alpha1.ApprovalRequired}}
+		if err := r.createRun(t.Context(), w); err != nil {
+			t.Errorf("in %s: %v", phase, err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,8 +20,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		return nil
 	}
 	var armed []plan.Armed
-	s := &l.rollout.Status
-	unseen := s.Phase == v1alpha1.PhaseStepping && s.Step != nil && l.input.Spec.PreviewsCandidate(int(s.Step.Index))
+	unseen := l.input.ExcusesLack()
 	for _, g := range guardrails.InForce(l.run.Spec.Guardrails, l.guardrails) {
 		source, err := r.sourceOf(ctx, g)
 		if err != nil {
@@ -28,7 +28,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		}
 		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
 		for _, t := range g.Spec.Triggers {
-			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t), OfRequests: unseen && (t.SLO != "" || t.Invariant != "")}
+			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t), OfRequests: unseen && (t.SLO != "" || t.Invariant != ""), Budget: budgetOf(g.Spec, t)}
 			switch {
 			case t.Pods != nil:
 				a.Verdict = l.judgePods(g, t)
@@ -53,6 +53,17 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 	}
 	l.input.Verdict.Shown = plan.ShownVerdicts(armed, l.rollout.Status.Verdicts)
 	return nil
+}
+
+// budgetOf is the ratio of bad requests that a trigger's slo allows; 0 without one. The API
+// server has checked the form of the objective.
+func budgetOf(g v1alpha1.GuardrailSpec, t v1alpha1.Trigger) float64 {
+	slo, named := g.SLO(t.SLO)
+	objective, err := strconv.ParseFloat(slo.Objective, 64)
+	if !named || err != nil {
+		return 0
+	}
+	return 1 - objective/100
 }
 
 // sourceOf is empty for a source that is gone: its triggers then fall silent.

@@ -55,3 +55,26 @@ func TestAnObservedVerdictIsShownAndCountedAndDecidesNothing(t *testing.T) {
 		t.Errorf("%d counters are left of a Rollout that is gone", n)
 	}
 }
+
+// TestBadRequestsOfAPreviewHoldItsStep although they are too few to judge by: they came by the
+// preview, and users would be next.
+func TestBadRequestsOfAPreviewHoldItsStep(t *testing.T) {
+	for bad, want := range map[int64]v1alpha1.VerdictOutcome{0: v1alpha1.VerdictPass, 3: v1alpha1.VerdictPass, 4: v1alpha1.VerdictInconclusive, 180: v1alpha1.VerdictInconclusive} {
+		r, _ := loopOn(t, interceptor.Funcs{})
+		at := metav1.NewMicroTime(r.Clock.Now())
+		run := &v1alpha1.RolloutRun{}
+		run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "shop", Spec: v1alpha1.GuardrailSpec{
+			SLOs: []v1alpha1.SLO{{Name: "availability", Objective: "98"}}, Triggers: []v1alpha1.Trigger{{Name: "errors", SLO: "availability", Regression: &v1alpha1.RegressionTrigger{}}},
+		}}}
+		run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{{
+			Kind: "Guardrail", Guardrail: "shop", Name: "errors", Outcome: v1alpha1.VerdictInconclusive, Reason: "BelowMinSamples", EvaluatedAt: &at, Canary: &v1alpha1.ArmCounts{Total: 180, Bad: bad},
+		}}}
+		rollout := newRollout()
+		rollout.Status.Phase, rollout.Status.Step = v1alpha1.PhaseStepping, &v1alpha1.StepStatus{}
+		l := &look{rollout: rollout, run: run, input: plan.Input{Now: r.Clock.Now(), Status: rollout.Status}}
+		l.input.Spec.Traffic, l.input.Spec.Steps = &v1alpha1.Traffic{Preview: v1alpha1.PreviewEnabled}, []v1alpha1.Step{{}, {Weight: 100}}
+		if err := r.observeVerdicts(t.Context(), l); err != nil || l.input.Verdict.Outcome != want {
+			t.Errorf("%d of 180 are bad, 2 %% are allowed: %+v, %v; want %s", bad, l.input.Verdict, err, want)
+		}
+	}
+}
