@@ -105,6 +105,9 @@ func TestAnswers(t *testing.T) {
 		"no JSON":                         {says(200, `{"total":1}`), says(200, `oops`), paths, inJSON},
 		"JSON in place of none":           {says(200, ``), says(200, `{"total":1}`), paths, inJSON},
 		"both without JSON":               {says(204, ``), says(204, ``), paths, ""},
+		"null in place of a list":         {says(200, `[{"price":1}]`), says(200, `null`), []string{"--json={[*].price}"}, inJSON},
+		"null in place of anything":       {says(200, `{}`), says(200, `null`), []string{"--json={$}"}, inJSON},
+		"both null":                       {says(200, `null`), says(200, `null`), []string{"--json={[*].price}", "--json={$}"}, ""},
 		"more than one document":          {says(200, `{"total":1}`), says(200, `{"total":1}{}`), paths, inJSON},
 		"cut off": {says(200, `{"total":1}`), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")

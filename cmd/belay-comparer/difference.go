@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -39,9 +40,15 @@ func (p path) parse() (*jsonpath.JSONPath, error) {
 	return j, j.Parse(string(p))
 }
 
+// errNull is a document that has nothing to select from, and in which the parser would panic.
+var errNull = errors.New("the document is null")
+
 // in are the selected values of a document. An error means that the document has another shape,
 // such as an object where the path has a list.
 func (p path) in(document any) ([]any, error) {
+	if document == nil {
+		return nil, errNull
+	}
 	j, err := p.parse()
 	if err != nil {
 		return nil, err
