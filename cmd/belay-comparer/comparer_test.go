@@ -209,6 +209,18 @@ func TestBothVersionsGetTheSameRequest(t *testing.T) {
 	g.Expect(p.counted(t)).To(HaveKeyWithValue("skipped{target}", 1))
 }
 
+// TestHostsOfCopies are those of the requests: both versions would answer any other alike.
+func TestHostsOfCopies(t *testing.T) {
+	for host, want := range map[string]string{
+		"cart.example": "cart.example", "cart.example-shadow": "cart.example", "cart.example-shadow:8080": "cart.example:8080",
+		"cart.example:8080": "cart.example:8080", "[::1]:8080": "[::1]:8080", "[::1]-shadow": "[::1]",
+	} {
+		if got := unshadowed(host); got != want {
+			t.Errorf("%s becomes %s, want %s", host, got, want)
+		}
+	}
+}
+
 // TestFlags says what to write.
 func TestFlags(t *testing.T) {
 	for wrong, want := range map[string]string{
