@@ -102,6 +102,7 @@ func TestAnswers(t *testing.T) {
 		"one value less":                  {says(200, `{"items":[{"price":1},{"price":1}]}`), says(200, `{"items":[{"price":1}]}`), paths, inJSON},
 		"a value in place of none":        {says(200, `{}`), says(200, `{"total":1}`), paths, inJSON},
 		"another shape":                   {says(200, `{"items":[]}`), says(200, `{"items":"none"}`), paths, inJSON},
+		"a whole object":                  {says(200, `{"total":{"a":1,"b":2,"c":3,"d":4}}`), says(200, `{"total":{"d":4,"c":3,"b":2,"a":1}}`), paths, ""},
 		"no JSON":                         {says(200, `{"total":1}`), says(200, `oops`), paths, inJSON},
 		"JSON in place of none":           {says(200, ``), says(200, `{"total":1}`), paths, inJSON},
 		"both without JSON":               {says(204, ``), says(204, ``), paths, ""},
@@ -232,6 +233,9 @@ func TestFlags(t *testing.T) {
 		"--rollout=a --namespace=b --json=":                 "must not be empty",
 		"--rollout=a --namespace=b --json={.items[}":        "no JSONPath",
 		"--rollout=a --namespace=b --json={.items[?(@.a)]}": "has a filter",
+		"--rollout=a --namespace=b --json={.prices.*}":      "name the fields",
+		"--rollout=a --namespace=b --json={..price}":        "name the fields",
+		"--rollout=a --namespace=b --json={.a['b','c'].*}":  "name the fields",
 	} {
 		t.Setenv("POD_NAMESPACE", "")
 		o, err := parse(strings.Fields(wrong))

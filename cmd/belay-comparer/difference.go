@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/util/jsonpath"
@@ -29,9 +30,27 @@ func parsePaths(texts []string) ([]path, error) {
 		if _, err := p.parse(); err != nil {
 			return nil, fmt.Errorf("--json %.100q is no JSONPath of kubectl, such as {.items[*].price}: %w", text, err)
 		}
+		if parsed, err := jsonpath.Parse("answer", string(p)); err != nil || unordered(parsed.Root) {
+			return nil, fmt.Errorf("--json %.100q selects fields whatever their names, which come in a random order, so that equal answers would differ: select the whole object, or name the fields", text)
+		}
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// unordered reports whether a path walks the fields of objects (.* or ..), as it does in a random
+// order.
+func unordered(node jsonpath.Node) bool {
+	switch n := node.(type) {
+	case *jsonpath.WildcardNode, *jsonpath.RecursiveNode:
+		return true
+	case *jsonpath.ListNode:
+		return slices.ContainsFunc(n.Nodes, unordered)
+	case *jsonpath.UnionNode:
+		return slices.ContainsFunc(n.Nodes, func(one *jsonpath.ListNode) bool { return unordered(one) })
+	default:
+		return false
+	}
 }
 
 // parse returns a parser for one goroutine.

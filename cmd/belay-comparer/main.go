@@ -71,7 +71,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Rollout, for the metrics; default: the environment's POD_NAMESPACE")
 	flags.IntVar(&o.port, "port", 80, "port of these Services, which speaks HTTP without TLS")
 	flags.Var(&o.methods, "method", "`method` of requests that are compared, all others are skipped; may be repeated (default GET and HEAD)")
-	flags.Var(&o.paths, "json", "`JSONPath` of kubectl, without filters, such as '{.items[*].price}', of what must be the same in JSON answers; may be repeated. Without any the status code alone is compared")
+	flags.Var(&o.paths, "json", "`JSONPath` of kubectl, without filters, .* and .., such as '{.items[*].price}', of what must be the same in JSON answers; may be repeated. Without any the status code alone is compared")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Second, "how long a version may take for an answer")
 	flags.IntVar(&o.concurrency, "concurrency", 64, "how many requests are compared at once; more are skipped")
 	flags.Int64Var(&o.maxBody, "max-body", 1<<20, "bytes of a request or an answer above which it is skipped")
