@@ -96,6 +96,8 @@ func (c *comparer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.counts.skip(skippedBusy)
 		return
 	}
+	// A body that nobody sends would keep its slot. A writer without deadlines has no such bodies.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(c.timeout))
 	body, err := bounded(r.Body, c.maxBody)
 	if err != nil {
 		<-c.slots

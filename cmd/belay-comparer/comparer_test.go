@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -186,6 +187,20 @@ func TestBusy(t *testing.T) {
 	close(held)
 	p.running.Wait()
 	NewWithT(t).Expect(p.counted(t)).To(Equal(map[string]int{"requests{cart-stable}": 1, "requests{cart-canary}": 1, "skipped{busy}": 1}))
+}
+
+// TestASlowCopyGivesItsSlotBack, whatever a user leaves out of a request.
+func TestASlowCopyGivesItsSlotBack(t *testing.T) {
+	g := NewWithT(t)
+	p := compares(t, says(200, ""), says(200, ""), "--concurrency=1", "--timeout=500ms")
+	server := httptest.NewServer(p)
+	t.Cleanup(server.CloseClientConnections)
+	connection, err := net.Dial("tcp", server.Listener.Addr().String())
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = connection.Close() })
+	fmt.Fprint(connection, "GET / HTTP/1.1\r\nHost: cart\r\nContent-Length: 4\r\n\r\n")
+	g.Eventually(func() map[string]int { return p.counted(t) }).WithTimeout(10 * time.Second).Should(Equal(map[string]int{"skipped{cut-off}": 1}))
+	g.Expect(p.slots).To(BeEmpty())
 }
 
 // TestBothVersionsGetTheSameRequest, and nobody else gets one, whatever the copy says.
