@@ -153,12 +153,12 @@ func (c *check) enforced(outcome v1alpha1.VerdictOutcome) bool {
 }
 
 // excused holds for a trigger that lacks requests in a step in which no user reaches the
-// candidate.
+// candidate, or while nothing is copied to the comparer.
 func (c *check) excused(r v1alpha1.VerdictReference) bool {
 	s := c.in.Status.Step
 	unseen := c.in.Status.Phase == v1alpha1.PhaseStepping && s != nil && c.in.Spec.PreviewsCandidate(int(s.Index))
 	lacks := r.Outcome == v1alpha1.VerdictInconclusive && slices.Contains(v1alpha1.ReasonsWithoutRequests(), r.Reason)
-	return unseen && lacks && slices.Contains(c.in.Verdict.Excused, r.Trigger)
+	return (unseen || c.in.Spec.Uncompared(&c.in.Status)) && lacks && slices.Contains(c.in.Verdict.Excused, r.Trigger)
 }
 
 // observation: what a trigger in mode Observe says rolls nothing back, and noting it does

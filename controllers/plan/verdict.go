@@ -25,7 +25,8 @@ type Armed struct {
 	// Observes is set for a trigger in mode Observe, which decides nothing.
 	Observes bool
 	// OfRequests is set for a trigger that is judged by requests alone, in a step in which
-	// no user's reach the candidate: a lack of requests is then no reason to hold.
+	// no user's reach the candidate, and for one of a comparer's, while nothing is copied to
+	// it: a lack of requests is then no reason to hold.
 	OfRequests bool
 	// Blind is what to do without a usable answer.
 	Blind v1alpha1.WhenBlind

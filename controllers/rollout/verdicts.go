@@ -21,6 +21,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 	var armed []plan.Armed
 	s := &l.rollout.Status
 	unseen := s.Phase == v1alpha1.PhaseStepping && s.Step != nil && l.input.Spec.PreviewsCandidate(int(s.Step.Index))
+	uncompared := l.input.Spec.Uncompared(s)
 	for _, g := range guardrails.InForce(l.run.Spec.Guardrails, l.guardrails) {
 		source, err := r.sourceOf(ctx, g)
 		if err != nil {
@@ -28,7 +29,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		}
 		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
 		for _, t := range g.Spec.Triggers {
-			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t), OfRequests: unseen && (t.SLO != "" || t.Invariant != "")}
+			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t), OfRequests: unseen && (t.SLO != "" || t.Invariant != "") || uncompared && g.Spec.Compares(t)}
 			switch {
 			case t.Pods != nil:
 				a.Verdict = l.judgePods(g, t)
