@@ -79,7 +79,7 @@ var All = []Preset{
 		Notes: "with a ServiceMonitor the label is `exported_service`: write `by` and `destination`; its default buckets are 100ms, 300ms, 1.2s and 5s",
 	},
 	{
-		Name: "comparer", About: "Belay's own comparer of answers", Link: "comparing.md",
+		Name: v1alpha1.PresetComparer, About: "Belay's own comparer of answers", Link: "comparing.md",
 		Total: v1alpha1.Series{Metric: "belay_comparer_requests_total"},
 		Bad:   v1alpha1.Series{Metric: "belay_comparer_different_total"},
 		By:    v1alpha1.CountedByService, Destination: v1alpha1.Destination{Label: "compared_service", Value: "$(service)", NamespaceLabel: "compared_namespace"},

@@ -102,6 +102,9 @@ type Destination struct {
 // +kubebuilder:validation:Enum=otel-http;otel-http-utf8;grpc-server;grpc-java;spring-boot;aspnet;prometheus-net;go;fastapi;starlette;flask;django;istio;istio-ambient;linkerd;traefik;comparer
 type Preset string
 
+// PresetComparer is what belay-comparer exposes, while copies of requests reach it.
+const PresetComparer Preset = "comparer"
+
 // HistogramKind is how a histogram is stored.
 // +kubebuilder:validation:Enum=Classic;Native
 type HistogramKind string

@@ -25,6 +25,25 @@ func TestAMatchInWords(t *testing.T) {
 	}
 }
 
+// TestNothingIsCompared without copies, where there is a comparer.
+func TestNothingIsCompared(t *testing.T) {
+	spec := RolloutSpec{Traffic: &Traffic{Comparer: &Comparer{}}, Steps: []Step{{Mirror: 1}, {Weight: 1}}}
+	for want, all := range map[bool][]RolloutStatus{
+		false: {{Phase: PhaseStepping, Step: &StepStatus{}}},
+		true:  {{Phase: PhaseStepping, Step: &StepStatus{Index: 1}}, {Phase: PhaseStepping, Step: &StepStatus{Index: 2}}, {Phase: PhaseBaking, Step: &StepStatus{}}, {Phase: PhasePromoting}},
+	} {
+		for _, status := range all {
+			if got := spec.Uncompared(&status); got != want {
+				t.Errorf("%+v: %t", status, got)
+			}
+		}
+	}
+	spec.Traffic.Comparer = nil
+	if spec.Uncompared(&RolloutStatus{Phase: PhaseBaking}) {
+		t.Error("without a comparer")
+	}
+}
+
 // TestAStepIsAPreview only where no user's request reaches the candidate, not even as a copy.
 func TestAStepIsAPreview(t *testing.T) {
 	spec := RolloutSpec{Traffic: &Traffic{Preview: PreviewEnabled}, Steps: []Step{

@@ -301,6 +301,16 @@ func (s *RolloutSpec) PreviewsCandidate(step int) bool {
 	return asked.Weight == 0 && asked.Match == nil && asked.Mirror == 0
 }
 
+// Uncompared reports whether nothing is copied to the comparer in the present stage of a run: a
+// step without mirror, or what comes after the steps.
+func (s *RolloutSpec) Uncompared(status *RolloutStatus) bool {
+	if s.Traffic == nil || s.Traffic.Comparer == nil {
+		return false
+	}
+	step := status.Step
+	return status.Phase != PhaseStepping || step == nil || int(step.Index) >= len(s.Steps) || s.Steps[step.Index].Mirror == 0
+}
+
 // Kinds of routes.
 const (
 	// KindHTTPRoute is the kind of a route that names none.

@@ -45,6 +45,12 @@ func (s GuardrailSpec) ModeOf(t Trigger) Mode { return cmp.Or(t.Mode, s.Mode, Mo
 // Observes reports whether a trigger only observes.
 func (s GuardrailSpec) Observes(t Trigger) bool { return s.ModeOf(t) == ModeObserve }
 
+// Compares reports whether a trigger judges what a comparer counts.
+func (s GuardrailSpec) Compares(t Trigger) bool {
+	slo, ok := s.SLO(t.SLO)
+	return ok && slo.Indicator.Preset == PresetComparer
+}
+
 // DefaultWarmUp is that of a guardrail which does not set one.
 const DefaultWarmUp = time.Minute
 

@@ -104,6 +104,8 @@ func (c *comparer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.counts.skip(skippedBusy)
 		return
 	}
+	// A body that nobody sends would keep its slot. A writer without deadlines has no such bodies.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(c.timeout))
 	body, err := bounded(r.Body, c.maxBody)
 	if err != nil {
 		<-c.slots
@@ -114,7 +116,7 @@ func (c *comparer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.counts.skip(reason)
 		return
 	}
-	copied := request{method: r.Method, host: strings.TrimSuffix(r.Host, shadow), url: r.URL, header: forwarded(r.Header), body: body}
+	copied := request{method: r.Method, host: unshadowed(r.Host), url: r.URL, header: forwarded(r.Header), body: body}
 	// The copy's context ends with its answer.
 	ctx := context.WithoutCancel(r.Context())
 	c.running.Go(func() {
@@ -123,9 +125,15 @@ func (c *comparer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// shadow is what Envoy appends to the host of a request that it copies.
-// https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto
-const shadow = "-shadow"
+// unshadowed is a host without what Envoy appends to that of a request that it copies, before a
+// port. https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto
+func unshadowed(host string) string {
+	const shadow = "-shadow"
+	if name, port, err := net.SplitHostPort(host); err == nil && strings.HasSuffix(name, shadow) {
+		return net.JoinHostPort(strings.TrimSuffix(name, shadow), port)
+	}
+	return strings.TrimSuffix(host, shadow)
+}
 
 // forwarded is a request's header without what is between two neighbours (RFC 9110, section
 // 7.6.1), and without Accept-Encoding: an answer is compared as it is before its compression.

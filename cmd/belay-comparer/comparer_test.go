@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -102,9 +103,13 @@ func TestAnswers(t *testing.T) {
 		"one value less":                  {says(200, `{"items":[{"price":1},{"price":1}]}`), says(200, `{"items":[{"price":1}]}`), paths, inJSON},
 		"a value in place of none":        {says(200, `{}`), says(200, `{"total":1}`), paths, inJSON},
 		"another shape":                   {says(200, `{"items":[]}`), says(200, `{"items":"none"}`), paths, inJSON},
+		"a whole object":                  {says(200, `{"total":{"a":1,"b":2,"c":3,"d":4}}`), says(200, `{"total":{"d":4,"c":3,"b":2,"a":1}}`), paths, ""},
 		"no JSON":                         {says(200, `{"total":1}`), says(200, `oops`), paths, inJSON},
 		"JSON in place of none":           {says(200, ``), says(200, `{"total":1}`), paths, inJSON},
 		"both without JSON":               {says(204, ``), says(204, ``), paths, ""},
+		"null in place of a list":         {says(200, `[{"price":1}]`), says(200, `null`), []string{"--json={[*].price}"}, inJSON},
+		"null in place of anything":       {says(200, `{}`), says(200, `null`), []string{"--json={$}"}, inJSON},
+		"both null":                       {says(200, `null`), says(200, `null`), []string{"--json={[*].price}", "--json={$}"}, ""},
 		"more than one document":          {says(200, `{"total":1}`), says(200, `{"total":1}{}`), paths, inJSON},
 		"cut off": {says(200, `{"total":1}`), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
@@ -184,6 +189,20 @@ func TestBusy(t *testing.T) {
 	NewWithT(t).Expect(p.counted(t)).To(Equal(map[string]int{"requests{cart-stable}": 1, "requests{cart-canary}": 1, "skipped{busy}": 1}))
 }
 
+// TestASlowCopyGivesItsSlotBack, whatever a user leaves out of a request.
+func TestASlowCopyGivesItsSlotBack(t *testing.T) {
+	g := NewWithT(t)
+	p := compares(t, says(200, ""), says(200, ""), "--concurrency=1", "--timeout=500ms")
+	server := httptest.NewServer(p)
+	t.Cleanup(server.CloseClientConnections)
+	connection, err := net.Dial("tcp", server.Listener.Addr().String())
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = connection.Close() })
+	fmt.Fprint(connection, "GET / HTTP/1.1\r\nHost: cart\r\nContent-Length: 4\r\n\r\n")
+	g.Eventually(func() map[string]int { return p.counted(t) }).WithTimeout(10 * time.Second).Should(Equal(map[string]int{"skipped{cut-off}": 1}))
+	g.Expect(p.slots).To(BeEmpty())
+}
+
 // TestBothVersionsGetTheSameRequest, and nobody else gets one, whatever the copy says.
 func TestBothVersionsGetTheSameRequest(t *testing.T) {
 	g := NewWithT(t)
@@ -206,6 +225,18 @@ func TestBothVersionsGetTheSameRequest(t *testing.T) {
 	g.Expect(p.counted(t)).To(HaveKeyWithValue("skipped{target}", 1))
 }
 
+// TestHostsOfCopies are those of the requests: both versions would answer any other alike.
+func TestHostsOfCopies(t *testing.T) {
+	for host, want := range map[string]string{
+		"cart.example": "cart.example", "cart.example-shadow": "cart.example", "cart.example-shadow:8080": "cart.example:8080",
+		"cart.example:8080": "cart.example:8080", "[::1]:8080": "[::1]:8080", "[::1]-shadow": "[::1]",
+	} {
+		if got := unshadowed(host); got != want {
+			t.Errorf("%s becomes %s, want %s", host, got, want)
+		}
+	}
+}
+
 // TestFlags says what to write.
 func TestFlags(t *testing.T) {
 	for wrong, want := range map[string]string{
@@ -219,6 +250,9 @@ func TestFlags(t *testing.T) {
 		"--rollout=a --namespace=b --json=":                          "must not be empty",
 		"--rollout=a --namespace=b --json={.items[}":                 "no JSONPath",
 		"--rollout=a --namespace=b --json={.items[?(@.a)]}":          "has a filter",
+		"--rollout=a --namespace=b --json={.prices.*}":               "name the fields",
+		"--rollout=a --namespace=b --json={..price}":                 "name the fields",
+		"--rollout=a --namespace=b --json={.a['b','c'].*}":           "name the fields",
 	} {
 		t.Setenv("POD_NAMESPACE", "")
 		o, err := parse(strings.Fields(wrong))

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/util/jsonpath"
@@ -28,9 +30,27 @@ func parsePaths(texts []string) ([]path, error) {
 		if _, err := p.parse(); err != nil {
 			return nil, fmt.Errorf("--json %.100q is no JSONPath of kubectl, such as {.items[*].price}: %w", text, err)
 		}
+		if parsed, err := jsonpath.Parse("answer", string(p)); err != nil || unordered(parsed.Root) {
+			return nil, fmt.Errorf("--json %.100q selects fields whatever their names, which come in a random order, so that equal answers would differ: select the whole object, or name the fields", text)
+		}
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// unordered reports whether a path walks the fields of objects (.* or ..), as it does in a random
+// order.
+func unordered(node jsonpath.Node) bool {
+	switch n := node.(type) {
+	case *jsonpath.WildcardNode, *jsonpath.RecursiveNode:
+		return true
+	case *jsonpath.ListNode:
+		return slices.ContainsFunc(n.Nodes, unordered)
+	case *jsonpath.UnionNode:
+		return slices.ContainsFunc(n.Nodes, func(one *jsonpath.ListNode) bool { return unordered(one) })
+	default:
+		return false
+	}
 }
 
 // parse returns a parser for one goroutine.
@@ -39,9 +59,15 @@ func (p path) parse() (*jsonpath.JSONPath, error) {
 	return j, j.Parse(string(p))
 }
 
+// errNull is a document that has nothing to select from, and in which the parser would panic.
+var errNull = errors.New("the document is null")
+
 // in are the selected values of a document. An error means that the document has another shape,
 // such as an object where the path has a list.
 func (p path) in(document any) ([]any, error) {
+	if document == nil {
+		return nil, errNull
+	}
 	j, err := p.parse()
 	if err != nil {
 		return nil, err

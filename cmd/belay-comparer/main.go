@@ -74,7 +74,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.stable, "stable", "", "`URL` of the stable version, where it is not http://ROLLOUT-stable:PORT, such as https://cart-stable:8443")
 	flags.StringVar(&o.candidate, "candidate", "", "`URL` of the candidate, where it is not http://ROLLOUT-canary:PORT")
 	flags.Var(&o.methods, "method", "`method` of requests that are compared, all others are skipped; may be repeated (default GET and HEAD)")
-	flags.Var(&o.paths, "json", "`JSONPath` of kubectl, without filters, such as '{.items[*].price}', of what must be the same in JSON answers; may be repeated. Without any the status code alone is compared")
+	flags.Var(&o.paths, "json", "`JSONPath` of kubectl, without filters, .* and .., such as '{.items[*].price}', of what must be the same in JSON answers; may be repeated. Without any the status code alone is compared")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Second, "how long a version may take for an answer")
 	flags.IntVar(&o.concurrency, "concurrency", 64, "how many requests are compared at once; more are skipped")
 	flags.Int64Var(&o.maxBody, "max-body", 1<<20, "bytes of a request or an answer above which it is skipped")

@@ -296,6 +296,23 @@ func copies(asked, made int32) func(*plan.Input) {
 	}
 }
 
+// lacking has a comparer whose trigger is excused from passing, for it has no requests.
+func lacking(in *plan.Input) {
+	in.Spec.Traffic.Comparer = &v1alpha1.Comparer{Service: "audit", Port: 8080}
+	in.Verdict = plan.Verdict{Outcome: v1alpha1.VerdictPass, Excused: []string{"shop/answers"}, References: []v1alpha1.VerdictReference{{Trigger: "shop/answers", Outcome: v1alpha1.VerdictInconclusive, Reason: "NoTraffic"}}}
+}
+
+// TestOnlyWithoutCopiesAComparerNeedNotPass: while they come, its lack of requests holds.
+func TestOnlyWithoutCopiesAComparerNeedNotPass(t *testing.T) {
+	last := func(in *plan.Input) { in.Status.Step.Index, in.Route.Split = 1, at(50) }
+	for refused, in := range map[bool]plan.Input{false: given(lacking, last), true: given(lacking, last, copies(10, 10))} {
+		said := fmt.Sprint(Check(in, entering(v1alpha1.PhasePromoting)(in)))
+		if strings.Contains(said, `advances on verdict "Pass"`) != refused {
+			t.Errorf("refused %t: %s", refused, said)
+		}
+	}
+}
+
 // TestCheckRefuses are decisions that break one promise each.
 func TestCheckRefuses(t *testing.T) {
 	for _, c := range []struct {

@@ -280,7 +280,8 @@ type Verdict struct {
 	// first time in the run; nil without one.
 	WouldRollBack *ObservedVerdict
 	// Excused are the triggers that have no requests to judge by, in a step in which no user
-	// reaches the candidate: they are not among Total and need not pass.
+	// reaches the candidate, or while nothing is copied to the comparer that they need: they
+	// are not among Total and need not pass.
 	Excused []string `json:",omitempty"`
 	// BlindRollback is set when a trigger's whenBlind says to roll back now.
 	BlindRollback bool

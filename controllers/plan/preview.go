@@ -117,13 +117,17 @@ func (in Input) ExcusesLack() bool {
 	return !last || in.Spec.Promotion.Mode != v1alpha1.PromotionNative && in.Canary.Changed == ""
 }
 
-// excused says which triggers need not pass in a step in which no user reaches the candidate;
-// empty for none.
+// excused says which triggers need not pass, because nobody sends them requests now; empty for
+// none.
 func (f *facts) excused() string {
 	if len(f.in.Verdict.Excused) == 0 {
 		return ""
 	}
-	return v1alpha1.Bounded("; need not pass, because no user reaches the candidate in this step and they lack requests: "+strings.Join(f.in.Verdict.Excused, ", "), 256)
+	because := "no user reaches the candidate in this step and they lack requests"
+	if !stepping(f) || !f.in.Spec.PreviewsCandidate(int(f.step().Index)) {
+		because = "nothing is copied to the comparer now and they lack requests"
+	}
+	return v1alpha1.Bounded("; need not pass, because "+because+": "+strings.Join(f.in.Verdict.Excused, ", "), 256)
 }
 
 // showPreview names the preview Service in the status while it selects the candidate's pods.

@@ -110,6 +110,25 @@ func TestALackIsNotExcusedBeforeAPromotionWithoutAWayBack(t *testing.T) {
 	}
 }
 
+// TestTheStagesWithoutCopiesSayWhatIsExcused: once nothing is copied to the comparer, its triggers
+// have nothing to judge by, and hold neither a step nor the bake.
+func TestTheStagesWithoutCopiesSayWhatIsExcused(t *testing.T) {
+	uncompared := func(in *plan.Input) {
+		in.Spec.Traffic.Comparer = &v1alpha1.Comparer{Service: "audit", Port: 8080}
+		in.Verdict = plan.Verdict{Outcome: v1alpha1.VerdictPass, Excused: []string{"shop/answers"},
+			References: []v1alpha1.VerdictReference{{Trigger: "shop/answers", Outcome: v1alpha1.VerdictInconclusive, Reason: "NoTraffic"}}}
+	}
+	for rule, in := range map[string]plan.Input{"StepPassed": given(stepAt(0), uncompared), "BakePassed": given(baking, uncompared)} {
+		d := plan.Decide(in)
+		if d.Rule != rule || !strings.Contains(d.Why, "need not pass, because nothing is copied to the comparer now and they lack requests: shop/answers") {
+			t.Errorf("%s: %s", d.Rule, d.Why)
+		}
+		for _, violation := range check(in, d) {
+			t.Error(violation)
+		}
+	}
+}
+
 // TestTheStatusNamesThePreview while it leads to the candidate, and no longer.
 func TestTheStatusNamesThePreview(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -27,6 +27,9 @@ type Armed struct {
 	// OfRequests is set for a trigger that is judged by requests alone, in a step in which
 	// no user's reach the candidate: a lack of requests is then no reason to hold.
 	OfRequests bool
+	// Uncompared is set for a trigger that judges a comparer's counts, while nothing is copied
+	// to the comparer: a lack of requests is then no reason to hold either.
+	Uncompared bool
 	// Budget is the ratio of bad requests that the trigger's slo allows; 0 without one.
 	Budget float64
 	// Blind is what to do without a usable answer.
@@ -123,11 +126,11 @@ func (a Armed) judge(from, now time.Time) (v1alpha1.VerdictOutcome, string, stri
 
 // excused reports whether the newest verdict, from the present step, is that there were no
 // requests, or not enough, where none of a user's could come. What those that came say
-// otherwise counts as ever, and what they are: too few to judge by are no reason to go on
-// when they are bad.
+// otherwise counts as ever, and what they are: in a preview too few to judge by are no reason to
+// go on when they are bad. What was compared has been judged where it was.
 func (a Armed) excused(reason string, from time.Time) bool {
 	fresh := a.Verdict != nil && a.Verdict.EvaluatedAt != nil && !a.Verdict.EvaluatedAt.Time.Before(from.Truncate(time.Second))
-	return a.OfRequests && fresh && !a.sawBad() && slices.Contains(v1alpha1.ReasonsWithoutRequests(), reason)
+	return fresh && (a.Uncompared || a.OfRequests && !a.sawBad()) && slices.Contains(v1alpha1.ReasonsWithoutRequests(), reason)
 }
 
 // leastBad is how many requests must be bad: with fewer, single ones decide.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,25 +20,37 @@ var (
 	errNoPreview  = errors.New("the API server drops spec.traffic.preview of RolloutRuns, so the preview Service would not lead to the candidate: apply the CustomResourceDefinitions of this version (config/crd)")
 )
 
-// newer are the parts of a run's steps and traffic that an older Belay does not have, each with
-// the error of an API server that drops it.
+// newer are the parts of a run's steps and traffic that an older Belay does not have, or has not
+// whole, each with the error of an API server that drops it; nil where a run does without.
 var newer = []struct {
-	in      func(v1alpha1.Step, v1alpha1.Traffic) bool
+	of      func(v1alpha1.Step, v1alpha1.Traffic) any
 	dropped error
 }{
-	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Approval == v1alpha1.ApprovalRequired }, errNoApproval},
-	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Match != nil }, errNoMatch},
-	{func(s v1alpha1.Step, _ v1alpha1.Traffic) bool { return s.Mirror > 0 }, errNoMirror},
-	{func(_ v1alpha1.Step, t v1alpha1.Traffic) bool { return t.Preview == v1alpha1.PreviewEnabled }, errNoPreview},
-	{func(_ v1alpha1.Step, t v1alpha1.Traffic) bool { return t.Comparer != nil }, errNoComparer},
+	{func(s v1alpha1.Step, _ v1alpha1.Traffic) any {
+		return wanted(s.Approval == v1alpha1.ApprovalRequired, s.Approval)
+	}, errNoApproval},
+	{func(s v1alpha1.Step, _ v1alpha1.Traffic) any { return wanted(s.Match != nil, s.Match) }, errNoMatch},
+	{func(s v1alpha1.Step, _ v1alpha1.Traffic) any { return wanted(s.Mirror > 0, s.Mirror) }, errNoMirror},
+	{func(_ v1alpha1.Step, t v1alpha1.Traffic) any {
+		return wanted(t.Preview == v1alpha1.PreviewEnabled, t.Preview)
+	}, errNoPreview},
+	{func(_ v1alpha1.Step, t v1alpha1.Traffic) any { return wanted(t.Comparer != nil, t.Comparer) }, errNoComparer},
 }
 
-// lost is the error of what one spec has and the other has not; nil for nothing.
+func wanted(asked bool, what any) any {
+	if !asked {
+		return nil
+	}
+	return what
+}
+
+// lost is the error of what one spec has and the other has not, or has otherwise; nil for nothing.
 func lost(from, kept *v1alpha1.RolloutRunSpec) error {
 	had, has := ptr.Deref(from.Traffic, v1alpha1.Traffic{}), ptr.Deref(kept.Traffic, v1alpha1.Traffic{})
 	for _, part := range newer {
 		for i, step := range from.Steps {
-			if part.in(step, had) && (i >= len(kept.Steps) || !part.in(kept.Steps[i], has)) {
+			asked := part.of(step, had)
+			if asked != nil && (i >= len(kept.Steps) || !equality.Semantic.DeepEqual(asked, part.of(kept.Steps[i], has))) {
 				return part.dropped
 			}
 		}

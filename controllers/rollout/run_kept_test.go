@@ -24,6 +24,9 @@ func TestARunThatLosesPartsDoesNotGoOn(t *testing.T) {
 		"approvals": {v1alpha1.Step{Weight: 10, Approval: v1alpha1.ApprovalRequired}, nil, func(r *v1alpha1.RolloutRun) { r.Spec.Steps[0].Approval = "" }, errNoApproval},
 		"matches": {v1alpha1.Step{Match: &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Name: "x-canary", Value: "1"}}}}, nil,
 			func(r *v1alpha1.RolloutRun) { r.Spec.Steps[0].Match = nil }, errNoMatch},
+		// What is left of the match would invite more than the testers.
+		"a part of a match": {v1alpha1.Step{Match: &v1alpha1.StepMatch{Headers: []v1alpha1.HeaderMatch{{Name: "x-canary", Value: "1"}}, QueryParams: []v1alpha1.QueryParamMatch{{Name: "beta", Value: "1"}}}}, nil,
+			func(r *v1alpha1.RolloutRun) { r.Spec.Steps[0].Match.QueryParams = nil }, errNoMatch},
 		"mirrors":  {v1alpha1.Step{Mirror: 10}, nil, func(r *v1alpha1.RolloutRun) { r.Spec.Steps[0].Mirror = 0 }, errNoMirror},
 		"previews": {v1alpha1.Step{}, &v1alpha1.Traffic{Service: "shop", Preview: v1alpha1.PreviewEnabled}, func(r *v1alpha1.RolloutRun) { r.Spec.Traffic.Preview = "" }, errNoPreview},
 		"comparers": {v1alpha1.Step{Mirror: 10}, &v1alpha1.Traffic{Service: "shop", Comparer: &v1alpha1.Comparer{Service: "audit", Port: 8080}},

@@ -20,7 +20,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		return nil
 	}
 	var armed []plan.Armed
-	unseen := l.input.ExcusesLack()
+	unseen, uncompared := l.input.ExcusesLack(), l.input.Spec.Uncompared(&l.rollout.Status)
 	for _, g := range guardrails.InForce(l.run.Spec.Guardrails, l.guardrails) {
 		source, err := r.sourceOf(ctx, g)
 		if err != nil {
@@ -28,7 +28,8 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		}
 		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
 		for _, t := range g.Spec.Triggers {
-			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t), OfRequests: unseen && (t.SLO != "" || t.Invariant != ""), Budget: budgetOf(g.Spec, t)}
+			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t),
+				OfRequests: unseen && (t.SLO != "" || t.Invariant != ""), Uncompared: uncompared && g.Spec.Compares(t), Budget: budgetOf(g.Spec, t)}
 			switch {
 			case t.Pods != nil:
 				a.Verdict = l.judgePods(g, t)

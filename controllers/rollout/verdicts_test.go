@@ -78,3 +78,32 @@ func TestBadRequestsOfAPreviewHoldItsStep(t *testing.T) {
 		}
 	}
 }
+
+// TestAComparerThatGetsNoCopiesHoldsNoRun: the documented steps after the one with mirror, and the
+// bake, have nothing to compare. While copies come they are waited for, and other triggers always.
+func TestAComparerThatGetsNoCopiesHoldsNoRun(t *testing.T) {
+	r, _ := loopOn(t, interceptor.Funcs{})
+	at, begun := metav1.NewMicroTime(r.Clock.Now()), metav1.NewTime(r.Clock.Now())
+	run := &v1alpha1.RolloutRun{}
+	run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "shop", Spec: v1alpha1.GuardrailSpec{
+		SLOs:     []v1alpha1.SLO{{Name: "same", Indicator: v1alpha1.Indicator{Preset: v1alpha1.PresetComparer}}, {Name: "availability"}},
+		Triggers: []v1alpha1.Trigger{{Name: "answers", SLO: "same"}, {Name: "errors", SLO: "availability"}},
+	}}}
+	run.Status.Analysis = &v1alpha1.AnalysisStatus{Triggers: []v1alpha1.TriggerAnalysis{
+		{Kind: "Guardrail", Guardrail: "shop", Name: "answers", Outcome: v1alpha1.VerdictInconclusive, Reason: "NoTraffic", EvaluatedAt: &at},
+		{Kind: "Guardrail", Guardrail: "shop", Name: "errors", Outcome: v1alpha1.VerdictInconclusive, Reason: "NoTraffic", EvaluatedAt: &at},
+	}}
+	for index, want := range []int{0, 1} {
+		rollout := newRollout()
+		rollout.Status.Phase, rollout.Status.Step = v1alpha1.PhaseStepping, &v1alpha1.StepStatus{Index: int32(index), AcknowledgedAt: &begun}
+		l := &look{rollout: rollout, run: run, input: plan.Input{Now: r.Clock.Now()}}
+		l.input.Spec.Traffic = &v1alpha1.Traffic{Service: "shop", Comparer: &v1alpha1.Comparer{Service: "audit", Port: 8080}}
+		l.input.Spec.Steps = []v1alpha1.Step{{Mirror: 10}, {Weight: 20}}
+		if err := r.observeVerdicts(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+		if v := l.input.Verdict; len(v.Excused) != want || v.Total != 2-want || v.Outcome != v1alpha1.VerdictInconclusive {
+			t.Errorf("step %d: %+v", index, v)
+		}
+	}
+}
