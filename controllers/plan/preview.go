@@ -123,7 +123,7 @@ func (f *facts) excused() string {
 	if len(f.in.Verdict.Excused) == 0 {
 		return ""
 	}
-	return v1alpha1.Bounded("; need not pass, because no user reaches the candidate in this step and they lack requests: "+strings.Join(f.in.Verdict.Excused, ", "), 256)
+	return v1alpha1.Bounded("; need not pass, because no route leads users to the candidate in this step and they lack requests: "+strings.Join(f.in.Verdict.Excused, ", "), 256)
 }
 
 // showPreview names the preview Service in the status while it selects the candidate's pods.
