@@ -123,7 +123,7 @@ func (f *facts) excused() string {
 	if len(f.in.Verdict.Excused) == 0 {
 		return ""
 	}
-	because := "no user reaches the candidate in this step and they lack requests"
+	because := "no route leads users to the candidate in this step and they lack requests"
 	if !stepping(f) || !f.in.Spec.PreviewsCandidate(int(f.step().Index)) {
 		because = "nothing is copied to the comparer now and they lack requests"
 	}

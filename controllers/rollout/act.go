@@ -96,11 +96,10 @@ func (r *Reconciler) setFinalizer(ctx context.Context, d decided, present bool) 
 }
 
 // leave takes the finalizer away last: until then it can be repeated. The pair of
-// Services goes whatever the Rollout names now: it may have named routes before.
+// Services goes whatever the Rollout names now: it may have named routes before. One that the
+// API server lets nobody delete keeps no label on the Deployment, which the guard would hold.
 func (r *Reconciler) leave(ctx context.Context, d decided) error {
-	if err := r.Router.Remove(ctx, d.target); err != nil {
-		return fmt.Errorf("remove the generated Services: %w", err)
-	}
+	kept := r.Router.Remove(ctx, d.target)
 	objects := []*unstructured.Unstructured{d.deployment, d.stable.object}
 	if d.input.Canary.Handed {
 		objects = append(objects, d.canary.object)
@@ -113,6 +112,9 @@ func (r *Reconciler) leave(ctx context.Context, d decided) error {
 		if err := r.patch(ctx, object, patch, err); client.IgnoreNotFound(err) != nil {
 			return err
 		}
+	}
+	if kept != nil {
+		return fmt.Errorf("remove the generated Services: %w", kept)
 	}
 	return r.setFinalizer(ctx, d, false)
 }

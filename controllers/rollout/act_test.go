@@ -266,5 +266,9 @@ func TestTheFinalizerGoesLast(t *testing.T) {
 		if last := c.services == nil && c.label == nil; gone != last || gone != (err == nil) {
 			t.Errorf("%s: the Rollout is gone %v, %v", name, gone, err)
 		}
+		label := read(t, api, shopKey, workload.NewDeployment()).GetLabels()[v1alpha1.LabelRollout]
+		if want := c.label != nil; (label != "") != want {
+			t.Errorf("%s: the Deployment has the label %q", name, label)
+		}
 	}
 }

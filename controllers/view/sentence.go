@@ -56,7 +56,7 @@ func missing(screen Screen) (requests *Trigger, others []string) {
 	for i := range screen.Triggers {
 		t := &screen.Triggers[i]
 		switch {
-		case t.Observes || t.Outcome == v1alpha1.VerdictPass:
+		case t.Observes || t.Spared || t.Outcome == v1alpha1.VerdictPass:
 		case t.Outcome != v1alpha1.VerdictInconclusive || t.Missing() == 0:
 			others = append(others, t.Name)
 		case requests == nil || t.Missing() > requests.Missing():

@@ -21,6 +21,9 @@ type Trigger struct {
 	Message string
 	// Observes is set for a trigger that holds and rolls back nothing.
 	Observes bool
+	// Spared is set for one that lacks requests in a step in which none of users come: the step
+	// rarely waits for it, and the planner's own sentence says when it does.
+	Spared bool
 	// Now is what was measured of the canary, Stable of stable, and Wanted the bound, in the
 	// same unit.
 	Now, Stable, Wanted string
@@ -57,10 +60,11 @@ func (t Trigger) ETA() string {
 // triggers are those of the Rollout's status, with the figures of its run.
 func triggers(in Input) []Trigger {
 	var out []Trigger
-	silent := silence(in)
+	silent, unseen := silence(in), previewing(in)
 	for _, v := range in.Rollout.Status.Verdicts {
 		t := Trigger{Name: triggerName(v.Kind, v.Guardrail, v.Trigger), Outcome: v.Outcome, Reason: Text(v.Reason, 63),
 			Message: Text(v.Message, 512), Observes: v.Mode == v1alpha1.ModeObserve, Evidence: -1}
+		t.Spared = unseen && v.Outcome == v1alpha1.VerdictInconclusive && slices.Contains(v1alpha1.ReasonsWithoutRequests(), v.Reason)
 		if v.EvaluatedAt != nil {
 			t.EvaluatedAt = v.EvaluatedAt.Time
 		}
@@ -73,6 +77,16 @@ func triggers(in Input) []Trigger {
 		out = append(out, t)
 	}
 	return out
+}
+
+// previewing is whether the step in progress leads no users to the candidate, but the callers of
+// its preview.
+func previewing(in Input) bool {
+	spec, s := in.Rollout.Spec, &in.Rollout.Status
+	if in.Run != nil {
+		spec.Traffic, spec.Steps = in.Run.Spec.Traffic, in.Run.Spec.Steps
+	}
+	return s.Phase == v1alpha1.PhaseStepping && s.Step != nil && spec.PreviewsCandidate(int(s.Step.Index))
 }
 
 // silence is for how long the judge of a run in progress has written nothing, when that is

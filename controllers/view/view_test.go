@@ -404,3 +404,28 @@ func TestTheScreenNamesThePreview(t *testing.T) {
 		t.Errorf("the notes are %q", notes)
 	}
 }
+
+// TestAPreviewWaitsForNoRequests: what holds its step is something else.
+func TestAPreviewWaitsForNoRequests(t *testing.T) {
+	r := rollout(v1alpha1.PhaseStepping, func(s *v1alpha1.RolloutStatus) {
+		s.Conditions, s.Step = []metav1.Condition{condition("Reconciling", "Holding")}, &v1alpha1.StepStatus{}
+		s.Candidate = &v1alpha1.Revision{Revision: "bbbbbbbbbb", Image: "registry:5000/shop:1.5"}
+		s.Verdicts = []v1alpha1.VerdictStatus{
+			{Kind: "Guardrail", Guardrail: "g", Trigger: "errors", Outcome: v1alpha1.VerdictInconclusive, Reason: "NoTraffic"},
+			{Kind: "Guardrail", Guardrail: "g", Trigger: "smoke", Outcome: v1alpha1.VerdictInconclusive, Reason: "Pending"},
+		}
+	})
+	run := &v1alpha1.RolloutRun{}
+	run.Spec.Steps, run.Spec.Traffic = []v1alpha1.Step{{}, {Weight: 100}}, &v1alpha1.Traffic{}
+	run.Spec.Guardrails = []v1alpha1.PinnedGuardrail{{Kind: "Guardrail", Name: "g", Spec: v1alpha1.GuardrailSpec{MinimumSamples: 200, Triggers: []v1alpha1.Trigger{{Name: "errors", SLO: "errors", BudgetSpent: "2"}}}}}
+	evaluated := metav1.NewMicroTime(now)
+	run.Status.Analysis = &v1alpha1.AnalysisStatus{EvaluatedAt: &evaluated, Triggers: []v1alpha1.TriggerAnalysis{{Kind: "Guardrail", Guardrail: "g", Name: "errors", Outcome: v1alpha1.VerdictInconclusive, EvaluatedAt: &evaluated,
+		Statistics: []v1alpha1.Statistic{{Name: "stageTotal", Value: "0"}}}}}
+	for preview, waits := range map[v1alpha1.Preview]bool{v1alpha1.PreviewEnabled: false, v1alpha1.PreviewDisabled: true} {
+		run.Spec.Traffic.Preview = preview
+		screen := view.Rollout(view.Input{Rollout: r, Run: run, Now: now})
+		if got := strings.Contains(screen.Why+screen.Next, "200"); got != waits {
+			t.Errorf("preview %s: %s Next: %s", preview, screen.Why, screen.Next)
+		}
+	}
+}
