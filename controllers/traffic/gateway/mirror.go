@@ -85,8 +85,8 @@ func decodeMirror(annotation string) int32 {
 }
 
 // unmirror takes Belay's filters out of the rules, and keeps them in mirrors. A filter is
-// Belay's while the annotation says that something is mirrored, because none is added beside a
-// user's own. Without the annotation it is Belay's where the rule was saved without it.
+// Belay's while the annotation says that something is mirrored, because none is added to a route
+// with a user's own. Without the annotation it is Belay's where the rule was saved without it.
 func (r *route) unmirror(n names) {
 	r.mirrors = make(mirrors, len(r.rules))
 	for i, one := range r.rules {
@@ -95,7 +95,8 @@ func (r *route) unmirror(n names) {
 			continue
 		}
 		bare, added := r.unmirrored(one, n)
-		if r.mirrored > 0 || !r.originals.have(one) && r.originals.have(bare) {
+		saved := n.standingOf(bare, true) != foreign && !r.originals.have(one) && r.originals.have(bare)
+		if r.mirrored > 0 || saved {
 			r.rules[i], r.mirrors[i] = bare, added
 		}
 	}
@@ -137,13 +138,12 @@ func (r *route) mirroring(n names, percent int32) (out []map[string]any, refused
 	}
 	assigned := r.originals.assign(r.rules, n)
 	for i, one := range r.rules {
-		port := n.mirroredPort(n.unshared(one, assigned[i]))
-		if port == 0 {
-			continue
-		}
-		switch filters := one.filters(); {
+		port, filters := n.mirroredPort(n.unshared(one, assigned[i])), one.filters()
+		switch {
 		case slices.ContainsFunc(filters, n.mirrors):
+			// Also in a rule for another Service: it could not be told from Belay's.
 			refused = append(refused, fmt.Errorf("%w: rule %d already mirrors requests to Service %q: remove that filter from the route, or mirror from the step", traffic.ErrUnusable, i, n.copied()))
+		case port == 0:
 		case len(filters) >= maxFilters:
 			refused = append(refused, fmt.Errorf("%w: rule %d has %d filters, as many as Gateway API allows, and the step's mirror is one more: remove one, or mirror from the step", traffic.ErrUnusable, i, len(filters)))
 		default:

@@ -160,3 +160,38 @@ func TestWhatMirroringNeedsIsSaidBefore(t *testing.T) {
 		t.Errorf("the user's own mirror is gone: %+v", rule)
 	}
 }
+
+// TestAnotherRulesOwnMirrorStays: a user's filter to the same Service, in a rule that gives the
+// user's Service no requests, is never taken for Belay's.
+func TestAnotherRulesOwnMirrorStays(t *testing.T) {
+	for to, comparer := range map[string]*v1alpha1.Comparer{"shop-canary": nil, "audit": {Service: "audit", Port: 8080}} {
+		t.Run(to, func(t *testing.T) {
+			w := open(t)
+			gatewaytest.Update(w, "shop", &gatewayv1.HTTPRoute{}, func(r *gatewayv1.HTTPRoute) {
+				port, percent := gatewayv1.PortNumber(80), int32(5)
+				own := gatewayv1.HTTPRouteFilter{Type: gatewayv1.HTTPRouteFilterRequestMirror, RequestMirror: &gatewayv1.HTTPRequestMirrorFilter{Percent: &percent}}
+				own.RequestMirror.BackendRef.Name, own.RequestMirror.BackendRef.Port = gatewayv1.ObjectName(to), &port
+				r.Spec.Rules = append(r.Spec.Rules, gatewayv1.HTTPRouteRule{Filters: []gatewayv1.HTTPRouteFilter{own}, BackendRefs: []gatewayv1.HTTPBackendRef{gatewaytest.Reference("other")}})
+			})
+			target := w.Target()
+			target.Comparer, target.Mirrors = comparer, []int32{10}
+			if _, err := w.Router().Observe(t.Context(), target); !errors.Is(err, traffic.ErrUnusable) || !strings.Contains(err.Error(), "rule 1 already mirrors requests to Service") {
+				t.Errorf("said %v", err)
+			}
+			if err := w.Router().Apply(t.Context(), target, traffic.Split{Mirror: 10}); !errors.Is(err, traffic.ErrUnusable) {
+				t.Errorf("applied: %v", err)
+			}
+			for _, split := range []traffic.Split{{Canary: 10}, {}} {
+				if err := w.Router().Apply(t.Context(), target, split); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Router().Release(t.Context(), target); err != nil {
+				t.Fatal(err)
+			}
+			if rules := gatewaytest.Get(w, "shop", &gatewayv1.HTTPRoute{}).Spec.Rules; len(rules) != 2 || len(rules[1].Filters) != 1 {
+				t.Errorf("the user's own mirror is gone: %+v", rules)
+			}
+		})
+	}
+}
