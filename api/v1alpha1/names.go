@@ -78,7 +78,7 @@ const (
 	// force, and what tells the rules that Belay has added to a route for it.
 	AnnotationTesters = "belay.dev/testers."
 	// AnnotationMirror, followed by a Rollout's name, is how many percent of a route's requests
-	// that Rollout's step in force copies to the candidate.
+	// that Rollout's step in force copies to the candidate; after a space, the comparer's Service.
 	AnnotationMirror = "belay.dev/mirror."
 	// AnnotationOriginal, followed by a Rollout's name, has the backendRefs of a route
 	// before a run, to restore them.

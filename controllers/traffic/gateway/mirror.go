@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -55,11 +56,13 @@ func (n names) copied() string {
 }
 
 // mirrors reports whether a filter copies requests to that Service.
-func (n names) mirrors(filter any) bool {
+func (n names) mirrors(filter any) bool { return n.mirrorsTo(n.copied(), filter) }
+
+func (n names) mirrorsTo(service string, filter any) bool {
 	f, _ := filter.(map[string]any)
 	mirror, _ := f["requestMirror"].(map[string]any)
 	ref, _ := mirror["backendRef"].(map[string]any)
-	return f["type"] == typeMirror && n.serviceOf(ref) == n.copied()
+	return f["type"] == typeMirror && n.serviceOf(ref) == service
 }
 
 func (r rule) filters() []any {
@@ -76,12 +79,31 @@ func (r rule) withFilters(filters []any) rule {
 	return out
 }
 
-func decodeMirror(annotation string) int32 {
-	percent, err := strconv.ParseInt(annotation, 10, 32)
-	if err != nil || percent < 1 || percent > 100 {
-		return 0
+// mirrorNote is the annotation with what is mirrored: the percentage, and the comparer's Service
+// when copies go to one. The filters of one that is no longer named are found by it.
+type mirrorNote struct {
+	percent int32
+	to      string
+}
+
+func (n names) mirrorNote(percent int32) mirrorNote {
+	if percent == 0 || n.comparer == nil {
+		return mirrorNote{percent: percent}
 	}
-	return int32(percent)
+	return mirrorNote{percent, n.comparer.Service}
+}
+
+func decodeMirror(annotation string) mirrorNote {
+	share, to, _ := strings.Cut(annotation, " ")
+	percent, err := strconv.ParseInt(share, 10, 32)
+	if err != nil || percent < 1 || percent > 100 {
+		return mirrorNote{}
+	}
+	return mirrorNote{int32(percent), to}
+}
+
+func (m mirrorNote) encode() string {
+	return strings.TrimSuffix(fmt.Sprintf("%d %s", m.percent, m.to), " ")
 }
 
 // unmirror takes Belay's filters out of the rules, and keeps them in mirrors. A filter is
@@ -90,13 +112,12 @@ func decodeMirror(annotation string) int32 {
 func (r *route) unmirror(n names) {
 	r.mirrors = make(mirrors, len(r.rules))
 	for i, one := range r.rules {
-		found := slices.IndexFunc(one.filters(), n.mirrors)
-		if found < 0 {
+		bare, added := r.unmirrored(one, n)
+		if len(added) == 0 {
 			continue
 		}
-		bare, added := r.unmirrored(one, n)
 		saved := n.standingOf(bare, true) != foreign && !r.originals.have(one) && r.originals.have(bare)
-		if r.mirrored > 0 || saved {
+		if r.mirrored.percent > 0 || saved {
 			r.rules[i], r.mirrors[i] = bare, added
 		}
 	}
@@ -107,7 +128,7 @@ func (r *route) unmirror(n names) {
 func (r *route) unmirrored(one rule, n names) (bare rule, added []any) {
 	var rest []any
 	for _, filter := range one.filters() {
-		if n.mirrors(filter) {
+		if n.mirrors(filter) || r.mirrored.to != "" && n.mirrorsTo(r.mirrored.to, filter) {
 			added = append(added, filter)
 		} else {
 			rest = append(rest, filter)
@@ -173,10 +194,10 @@ func (n names) mirroredPort(original []reference) int32 {
 // what the annotation says. A route that was written anew, without them, mirrors nothing.
 func (r *route) mirrorInForce(n names) (percent int32, mixed bool) {
 	found := r.mirrors.any()
-	if r.mirrored == 0 {
+	if r.mirrored.percent == 0 {
 		return 0, found
 	}
-	wanted, refused := r.mirroring(n, r.mirrored)
+	wanted, refused := r.mirroring(n, r.mirrored.percent)
 	if len(refused) > 0 || !found && adds(wanted) {
 		return 0, found
 	}
@@ -189,16 +210,16 @@ func (r *route) mirrorInForce(n names) (percent int32, mixed bool) {
 			return 0, true
 		}
 	}
-	return r.mirrored, false
+	return r.mirrored.percent, false
 }
 
 // mirrorNotes bring the annotation up to what is mirrored after a write, beside annotations
 // that the same write adds.
-func (r *route) mirrorNotes(percent int32) []operation {
+func (r *route) mirrorNotes(note mirrorNote) []operation {
 	key, annotations := v1alpha1.AnnotationMirror+r.owner, r.object.GetAnnotations()
-	value := strconv.Itoa(int(percent))
+	value := note.encode()
 	switch {
-	case percent == 0:
+	case note.percent == 0:
 		return unannotate(annotations, key)
 	case annotations[key] == value:
 		return nil

@@ -195,3 +195,26 @@ func TestAnotherRulesOwnMirrorStays(t *testing.T) {
 		})
 	}
 }
+
+// TestCopiesToAnotherComparerAreSeen: a filter to a comparer that is no longer named, such as in
+// a route that was put back from a backup, does not copy for ever.
+func TestCopiesToAnotherComparerAreSeen(t *testing.T) {
+	for name, now := range map[string]*v1alpha1.Comparer{"another": {Service: "second", Port: 8080}, "none": nil} {
+		t.Run(name, func(t *testing.T) {
+			w := open(t)
+			target := w.Target()
+			target.Comparer = &v1alpha1.Comparer{Service: "audit", Port: 8080}
+			mirrorApplied(t, w, target)
+			target.Comparer = now
+			if o, err := w.Router().Observe(t.Context(), target); err != nil || !o.Mixed {
+				t.Errorf("observed %+v, %v", o, err)
+			}
+			if err := w.Router().Release(t.Context(), target); err != nil {
+				t.Fatal(err)
+			}
+			if route := gatewaytest.Get(w, "shop", &gatewayv1.HTTPRoute{}); route.Spec.Rules[0].Filters != nil || len(route.Annotations) != 0 {
+				t.Errorf("released, it has %+v and %v", route.Spec.Rules, route.Annotations)
+			}
+		})
+	}
+}

@@ -103,7 +103,7 @@ func TestOwnFiltersAreRecognised(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := routeOf(v1alpha1.KindHTTPRoute, with)
-			r.mirrored, r.originals = test.noted, test.saved
+			r.mirrored, r.originals = mirrorNote{percent: test.noted}, test.saved
 			r.unmirror(shop)
 			if r.mirrors.any() != test.own || (r.rules[0]["filters"] == nil) != test.own {
 				t.Errorf("Belay's are %v, and left is %v", r.mirrors, r.rules)

@@ -67,9 +67,9 @@ type route struct {
 	rules, added []rule
 	noted        testers
 	// mirrors are the filters that Belay has added for the owner, for each of the rules, which
-	// are here without them; mirrored is the percentage that is noted.
+	// are here without them; mirrored is what is noted of them.
 	mirrors   mirrors
-	mirrored  int32
+	mirrored  mirrorNote
 	originals originals
 	owner     string
 	parents   []gatewayv1.ParentReference

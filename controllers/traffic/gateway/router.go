@@ -160,7 +160,7 @@ func (r *Router) apply(ctx context.Context, t traffic.Target, ref traffic.Route,
 		}
 	}
 	operations := slices.Concat(rules, annotate(one.object.GetAnnotations(),
-		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t)), notes, one.mirrorNotes(split.Mirror))
+		[2]string{v1alpha1.AnnotationOriginal + t.Owner, encoded}, fenceOf(t)), notes, one.mirrorNotes(n.mirrorNote(split.Mirror)))
 	return errors.Join(r.write(ctx, one.object, one.resource(), operations), refused)
 }
 
