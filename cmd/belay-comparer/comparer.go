@@ -158,18 +158,23 @@ func (c *comparer) compare(ctx context.Context, r request) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var reference, again, candidate answer
-	var asked sync.WaitGroup
-	asked.Go(func() { reference = c.ask(ctx, c.stable, r) })
-	asked.Go(func() { again = c.ask(ctx, c.stable, r) })
-	asked.Go(func() { candidate = c.ask(ctx, c.candidate, r) })
-	asked.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { reference = c.ask(ctx, c.stable, r) })
+	all.Go(func() { again = c.ask(ctx, c.stable, r) })
+	all.Go(func() { candidate = c.ask(ctx, c.candidate, r) })
+	all.Wait()
+	c.judge(r, reference, again, candidate)
+}
+
+// judge counts the answers, or skips the request for both versions.
+func (c *comparer) judge(r request, reference, again, candidate answer) {
 	switch {
 	case unreachable(candidate.err):
 		// Between runs nobody is there. A candidate that crashes fails by its pods.
 		c.counts.skip(skippedNoCandidate)
 	case slices.ContainsFunc([]answer{reference, again, candidate}, func(a answer) bool { return errors.Is(a.err, errTooLarge) }):
 		c.counts.skip(skippedTooLarge)
-	case reference.err != nil:
+	case reference.err != nil, unreachable(again.err):
 		c.counts.skip(skippedNoReference)
 	default:
 		c.count(r, c.stable, reference, again)

@@ -264,3 +264,22 @@ func TestFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestNoConnectionIsNoAnswer of either version: pods that come and go are no noise of stable's.
+func TestNoConnectionIsNoAnswer(t *testing.T) {
+	ok, refused := answer{status: 200}, answer{err: &net.OpError{Op: "dial", Err: io.EOF}}
+	for reason, answers := range map[string][3]answer{
+		skippedNoReference: {ok, refused, ok}, skippedNoCandidate: {ok, ok, refused},
+	} {
+		p := compares(t, nil, nil)
+		p.judge(request{method: "GET", url: &url.URL{Path: "/"}}, answers[0], answers[1], answers[2])
+		NewWithT(t).Expect(p.counted(t)).To(Equal(map[string]int{"skipped{" + reason + "}": 1}))
+	}
+}
+
+// TestLargeHeaders are no answer: what a version sends takes a bounded part of the memory.
+func TestLargeHeaders(t *testing.T) {
+	p := compares(t, says(200, ""), func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) })
+	p.copies(t, get("/"))
+	NewWithT(t).Expect(p.counted(t)).To(HaveKeyWithValue("different{cart-canary,answer}", 1))
+}

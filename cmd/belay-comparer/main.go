@@ -172,6 +172,9 @@ func serve(ctx context.Context, at map[string]http.Handler) error {
 	return cause
 }
 
+// maxHeader is how many bytes of headers a version may answer with.
+const maxHeader = 64 << 10
+
 func newComparer(o options, registry *prometheus.Registry) (*comparer, error) {
 	paths, err := parsePaths(o.paths)
 	if err != nil {
@@ -187,7 +190,7 @@ func newComparer(o options, registry *prometheus.Registry) (*comparer, error) {
 		return nil, fmt.Errorf("--candidate %w", err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy, transport.MaxIdleConnsPerHost = nil, o.concurrency
+	transport.Proxy, transport.MaxIdleConnsPerHost, transport.MaxResponseHeaderBytes = nil, o.concurrency, maxHeader
 	return &comparer{
 		stable: stable, candidate: candidate, paths: paths, methods: o.methods, timeout: o.timeout, maxBody: o.maxBody,
 		// An answer that redirects is the answer.
