@@ -48,6 +48,9 @@ type comparer struct {
 	counts   *counts
 	examples examples
 	running  sync.WaitGroup
+	// decoding is held by the one comparison whose answers are decoded: that takes many times
+	// their memory.
+	decoding sync.Mutex
 }
 
 // request is a copy that is sent to both versions.
@@ -177,6 +180,8 @@ func (c *comparer) judge(r request, reference, again, candidate answer) {
 	case reference.err != nil, unreachable(again.err):
 		c.counts.skip(skippedNoReference)
 	default:
+		c.decoding.Lock()
+		defer c.decoding.Unlock()
 		c.count(r, c.stable, reference, again)
 		c.count(r, c.candidate, reference, candidate)
 	}

@@ -277,6 +277,20 @@ func TestNoConnectionIsNoAnswer(t *testing.T) {
 	}
 }
 
+// TestAnswersAreDecodedOneAtATime: 64 at once of 1 MiB took 11 GiB.
+func TestAnswersAreDecodedOneAtATime(t *testing.T) {
+	g := NewWithT(t)
+	p := compares(t, says(200, `{"a":1}`), says(200, `{"a":2}`), "--json=.a")
+	p.decoding.Lock()
+	for range 3 {
+		p.ServeHTTP(httptest.NewRecorder(), get("/"))
+	}
+	g.Consistently(func() map[string]int { return p.counted(t) }).WithTimeout(200 * time.Millisecond).Should(BeEmpty())
+	p.decoding.Unlock()
+	p.running.Wait()
+	g.Expect(p.counted(t)).To(HaveKeyWithValue("different{cart-canary,json}", 3))
+}
+
 // TestLargeHeaders are no answer: what a version sends takes a bounded part of the memory.
 func TestLargeHeaders(t *testing.T) {
 	p := compares(t, says(200, ""), func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) })
