@@ -14,7 +14,7 @@ import (
 const (
 	// ByWorkload is the name of the Deployment.
 	ByWorkload = "spec.workloadRef.name"
-	// ByService is the name of the user's Service.
+	// ByService are the names of the user's Service and of the comparer's.
 	ByService = "spec.traffic.service"
 	// ByRoute is RouteKey of each route.
 	ByRoute = "spec.traffic.routes"
@@ -75,7 +75,11 @@ func Values() map[string]client.IndexerFunc {
 			if s.ReplicaWeighted() {
 				return nil
 			}
-			return present(s.Traffic.Service)
+			names := present(s.Traffic.Service)
+			if s.Traffic.Comparer != nil {
+				names = append(names, present(s.Traffic.Comparer.Service)...)
+			}
+			return names
 		}),
 		ByRoute: of(func(s *v1alpha1.RolloutSpec) (keys []string) {
 			if s.ReplicaWeighted() {

@@ -350,3 +350,10 @@ func TestAFreezeWakesWhatItMayHold(t *testing.T) {
 		h.Create(t.Context(), event.CreateEvent{Object: &v1alpha1.ClusterFreeze{}}, q)
 	})).To(ConsistOf("b@0", "c@0"))
 }
+
+func TestARolloutIsFoundByItsComparersService(t *testing.T) {
+	g := NewWithT(t)
+	r := rollout("a", v1alpha1.PhaseStable)
+	r.Spec.Traffic.Comparer = &v1alpha1.Comparer{Service: "a-comparer"}
+	g.Expect(Values()[ByService](r)).To(Equal([]string{"svc-a", "a-comparer"}))
+}

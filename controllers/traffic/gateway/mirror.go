@@ -228,6 +228,24 @@ func (r *route) mirrorNotes(note mirrorNote) []operation {
 	}
 }
 
+// comparerFault says, for a step to come, that copies cannot go to the comparer. A gateway may answer
+// a rule's users with errors while a filter of the rule names a Service that is not there.
+func (r *Router) comparerFault(ctx context.Context, t traffic.Target) (fault, err error) {
+	if t.Comparer == nil || len(t.Mirrors) == 0 {
+		return nil, nil
+	}
+	found, err := r.service(ctx, t.Namespace, t.Comparer.Service)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return fmt.Errorf("%w: Service %q does not exist: deploy the comparer and its Service, or name another one in spec.traffic.comparer.service", traffic.ErrUnusable, t.Comparer.Service), nil
+	case portOf(found, t.Comparer.Port) == nil:
+		return fmt.Errorf("%w: Service %q has no port %d: add it, or name another one in spec.traffic.comparer.port", traffic.ErrUnusable, t.Comparer.Service, t.Comparer.Port), nil
+	}
+	return nil, nil
+}
+
 // percentFault says, for a percentage of a step to come, that the API server drops it.
 func (r *Router) percentFault(ctx context.Context, t traffic.Target, one *route) error {
 	at := slices.IndexFunc(t.Mirrors, func(percent int32) bool { return percent < 100 })

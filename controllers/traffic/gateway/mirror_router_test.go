@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -217,4 +218,24 @@ func TestCopiesToAnotherComparerAreSeen(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAComparerThatIsNotThereIsSaidBefore a route names it, and only for steps that copy to it.
+func TestAComparerThatIsNotThereIsSaidBefore(t *testing.T) {
+	w := open(t)
+	target := w.Target()
+	target.Comparer = &v1alpha1.Comparer{Service: "shop-comparer", Port: 8080}
+	says := func(want string) {
+		t.Helper()
+		if _, err := w.Router().Observe(t.Context(), target); want == "" && err != nil || want != "" && (!errors.Is(err, traffic.ErrUnusable) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("said %v, want %q", err, want)
+		}
+	}
+	says("")
+	target.Mirrors = []int32{10}
+	says(`Service "shop-comparer" does not exist: deploy the comparer`)
+	w.Create(&corev1.Service{ObjectMeta: objectMeta("shop-comparer"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}})
+	says(`Service "shop-comparer" has no port 8080`)
+	target.Comparer.Port = 80
+	says("")
 }

@@ -56,6 +56,11 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 		}
 	}
 	unusable = append(unusable, portFaults(services.user, ports)...)
+	if fault, err := r.comparerFault(ctx, t); err != nil {
+		return traffic.Observation{}, err
+	} else if fault != nil {
+		unusable = append(unusable, fault)
+	}
 	if o.Preview, err = r.observePreview(ctx, t, services, ports); err != nil {
 		return traffic.Observation{}, err
 	}
