@@ -130,29 +130,40 @@ func (o *object) mayBeIn(namespace string) bool {
 
 // adviseSteps compares each step with the requests that a guardrail needs for a pass.
 func (o *object) adviseSteps(r v1alpha1.RolloutSpec, g v1alpha1.GuardrailSpec, name string, rate float64) {
-	counts := slices.ContainsFunc(g.EffectiveTriggers(), func(t v1alpha1.Trigger) bool { return t.SLO != "" && !g.Observes(t) })
+	counts, users := false, false
+	for _, t := range g.EffectiveTriggers() {
+		judges := t.SLO != "" && !g.Observes(t)
+		counts, users = counts || judges, users || judges && !g.Compares(t)
+	}
 	if !counts || r.Mode == v1alpha1.ModeObserve {
 		return
 	}
 	for i, step := range r.Steps {
 		path := fmt.Sprintf("spec.steps[%d]", i)
-		if step.Weight == 0 {
+		share, of, gives := step.Weight, "", "a weight of"
+		switch {
+		case step.Mirror > 0:
+			share, of, gives = step.Mirror, "copies of ", "mirror:"
+		case r.PreviewsCandidate(i), step.Match != nil && step.Weight == 0, !users && r.ComparesNothing(i):
+			// No requests are needed, or nobody knows how many testers send.
+			continue
+		case step.Weight == 0:
 			o.add(Advice, path, fmt.Sprintf("no request reaches the candidate at weight 0, and Guardrail %s counts requests: the step holds until stepDeadline, %s", name, short(r.StepDeadline.Duration)),
-				"a weight of at least 1, or leave the step out")
+				"a weight of at least 1, mirror, or traffic.preview: Enabled; or leave the step out")
 			continue
 		}
-		perSecond := rate * float64(step.Weight) / 100
+		perSecond := rate * float64(share) / 100
 		gets := perSecond * step.Hold.Seconds()
 		if rate <= 0 || gets >= float64(g.MinimumSamples) {
 			continue
 		}
 		takes := roundUp(float64(g.MinimumSamples) / perSecond)
-		said := fmt.Sprintf("step %d of %d (%d %% for %s) gives the candidate about %.0f requests at %g/s, and a pass of Guardrail %s needs %d (minimumSamples): the step takes about %s",
-			i+1, len(r.Steps), step.Weight, short(step.Hold.Duration), gets, rate, name, g.MinimumSamples, short(takes))
+		said := fmt.Sprintf("step %d of %d (%s%d %% for %s) gives the candidate about %.0f requests at %g/s, and a pass of Guardrail %s needs %d (minimumSamples): the step takes about %s",
+			i+1, len(r.Steps), of, share, short(step.Hold.Duration), gets, rate, name, g.MinimumSamples, short(takes))
 		if takes > r.StepDeadline.Duration {
 			said += ", which is longer than stepDeadline " + short(r.StepDeadline.Duration)
 		}
-		o.add(Advice, path, said, fmt.Sprintf("hold: %s, or a weight of %.0f for %s", short(takes), math.Min(100, math.Ceil(100*float64(g.MinimumSamples)/rate/math.Max(step.Hold.Seconds(), 1))), short(step.Hold.Duration)))
+		o.add(Advice, path, said, fmt.Sprintf("hold: %s, or %s %.0f for %s", short(takes), gives, math.Min(100, math.Ceil(100*float64(g.MinimumSamples)/rate/math.Max(step.Hold.Seconds(), 1))), short(step.Hold.Duration)))
 	}
 	if rate <= 0 {
 		return

@@ -197,6 +197,21 @@ func TestMistakesThatTheAPIServerAccepts(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	both := rollout + "---\n" + guardrail
+	previewed := strings.Replace(both, "service: checkout", "preview: Enabled, service: checkout", 1)
+	compared := `apiVersion: belay.dev/v1alpha1
+kind: Rollout
+metadata: {name: cart, namespace: shop}
+spec:
+  workloadRef: {name: cart}
+  traffic: {service: cart, routes: [{name: cart}], comparer: {service: cart-comparer}}
+  guardrails: [{name: cart-answers}]
+  steps: [{weight: 0, mirror: 50, hold: 5m}, {weight: 1, hold: 1m}]
+---
+apiVersion: belay.dev/v1alpha1
+kind: Guardrail
+metadata: {name: cart-answers, namespace: shop}
+spec: {minimumSamples: 500, slos: [{name: same-answers, objective: "99.9", indicator: {preset: comparer, requests: {}}}]}
+`
 	exposed, err := ParseMetrics(strings.NewReader("# TYPE http_requests_total counter\nhttp_requests_total{status_code=\"200\",method=\"GET\"} 7\n" +
 		"# TYPE http_request_duration_seconds histogram\nhttp_request_duration_seconds_bucket{le=\"0.25\"} 1\nhttp_request_duration_seconds_bucket{le=\"0.5\"} 1\nhttp_request_duration_seconds_bucket{le=\"+Inf\"} 1\n" +
 		"http_request_duration_seconds_sum 1\nhttp_request_duration_seconds_count 1\n"))
@@ -213,6 +228,11 @@ func TestAdvice(t *testing.T) {
 		"enough requests":               {both, Options{Rate: 100}, ""},
 		"no guardrail":                  {rollout, Options{}, `13 advice spec.guardrails[0]: Guardrail "checkout" is not in these files`},
 		"no weight":                     {strings.Replace(both, "weight: 5,", "weight: 0,", 1), Options{}, "10 advice spec.steps[0]: no request reaches the candidate at weight 0, and Guardrail checkout counts requests"},
+		"copies":                        {strings.Replace(both, "weight: 5,", "weight: 0, mirror: 5,", 1), Options{Rate: 10}, "10 advice spec.steps[0]: step 1 of 2 (copies of 5 % for 5m) gives the candidate about 150 requests at 10/s, and a pass of Guardrail checkout needs 200 (minimumSamples): the step takes about 6m40s -> hold: 6m40s, or mirror: 7 for 5m"},
+		"enough copies":                 {strings.Replace(both, "weight: 5,", "weight: 0, mirror: 5,", 1), Options{Rate: 100}, ""},
+		"a preview":                     {strings.Replace(previewed, "weight: 5,", "weight: 0,", 1), Options{Rate: 100}, ""},
+		"testers":                       {strings.Replace(both, "weight: 5,", `weight: 0, match: {headers: [{name: x-canary, value: "1"}]},`, 1), Options{Rate: 100}, ""},
+		"answers that are compared":     {compared, Options{Rate: 10}, ""},
 		"exclude":                       {strings.Replace(both, "regression: {}", `regression: {exclude: "4"}`, 1), Options{Rate: 100}, "9 advice spec.steps: Guardrail checkout, trigger availability: at about 1e+02 requests/s step 1 of 2"},
 		"no bucket":                     {guardrail, Options{Buckets: []float64{0.1, 0.25, 1}}, "18 advice spec.slos[1].indicator.latency.threshold: no bucket of http_request_duration_seconds has the upper bound 300ms (0.3): the verdict will be Inconclusive -> threshold: 250ms or 1s, or add the bucket"},
 		"a bucket":                      {guardrail, Options{Buckets: []float64{0.1, 0.3}}, ""},
