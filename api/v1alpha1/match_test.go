@@ -25,25 +25,6 @@ func TestAMatchInWords(t *testing.T) {
 	}
 }
 
-// TestNothingIsCompared without copies, where there is a comparer.
-func TestNothingIsCompared(t *testing.T) {
-	spec := RolloutSpec{Traffic: &Traffic{Comparer: &Comparer{}}, Steps: []Step{{Mirror: 1}, {Weight: 1}}}
-	for want, all := range map[bool][]RolloutStatus{
-		false: {{Phase: PhaseStepping, Step: &StepStatus{}}},
-		true:  {{Phase: PhaseStepping, Step: &StepStatus{Index: 1}}, {Phase: PhaseStepping, Step: &StepStatus{Index: 2}}, {Phase: PhaseBaking, Step: &StepStatus{}}, {Phase: PhasePromoting}},
-	} {
-		for _, status := range all {
-			if got := spec.Uncompared(&status); got != want {
-				t.Errorf("%+v: %t", status, got)
-			}
-		}
-	}
-	spec.Traffic.Comparer = nil
-	if spec.Uncompared(&RolloutStatus{Phase: PhaseBaking}) {
-		t.Error("without a comparer")
-	}
-}
-
 // TestAStepIsAPreview only where no user's request reaches the candidate, not even as a copy.
 func TestAStepIsAPreview(t *testing.T) {
 	spec := RolloutSpec{Traffic: &Traffic{Preview: PreviewEnabled}, Steps: []Step{
@@ -57,5 +38,19 @@ func TestAStepIsAPreview(t *testing.T) {
 	spec.Traffic.Preview = PreviewDisabled
 	if spec.PreviewsCandidate(0) {
 		t.Error("without a preview Service")
+	}
+}
+
+// TestNothingIsCompared in the stages of a run that copy nothing to its comparer.
+func TestNothingIsCompared(t *testing.T) {
+	spec := RolloutSpec{Traffic: &Traffic{Comparer: &Comparer{Service: "shop-comparer"}}, Steps: []Step{{Mirror: 10}, {Weight: 20}}}
+	for step, want := range map[int]bool{-1: true, 0: false, 1: true, 2: true} {
+		if got := spec.ComparesNothing(step); got != want {
+			t.Errorf("step %d: %t", step, got)
+		}
+	}
+	spec.Traffic.Comparer = nil
+	if spec.ComparesNothing(1) || (&RolloutSpec{}).ComparesNothing(-1) {
+		t.Error("without a comparer")
 	}
 }

@@ -125,3 +125,11 @@ func (s *RolloutStatus) Judged() bool {
 	}
 	return s.Phase.Armed()
 }
+
+// StepIndex is the index of the step in progress, -1 in every other phase than Stepping.
+func (s *RolloutStatus) StepIndex() int {
+	if s.Phase != PhaseStepping || s.Step == nil {
+		return -1
+	}
+	return int(s.Step.Index)
+}

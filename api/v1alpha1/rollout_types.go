@@ -301,14 +301,13 @@ func (s *RolloutSpec) PreviewsCandidate(step int) bool {
 	return asked.Weight == 0 && asked.Match == nil && asked.Mirror == 0
 }
 
-// Uncompared reports whether nothing is copied to the comparer in the present stage of a run: a
-// step without mirror, or what comes after the steps.
-func (s *RolloutSpec) Uncompared(status *RolloutStatus) bool {
+// ComparesNothing reports whether a stage of a run sends the comparer no copies: there is one, and
+// the step has no mirror, or the stage is after the steps, where step is -1.
+func (s *RolloutSpec) ComparesNothing(step int) bool {
 	if s.Traffic == nil || s.Traffic.Comparer == nil {
 		return false
 	}
-	step := status.Step
-	return status.Phase != PhaseStepping || step == nil || int(step.Index) >= len(s.Steps) || s.Steps[step.Index].Mirror == 0
+	return step < 0 || step >= len(s.Steps) || s.Steps[step].Mirror == 0
 }
 
 // Kinds of routes.

@@ -156,12 +156,11 @@ func (c *check) enforced(outcome v1alpha1.VerdictOutcome) bool {
 // candidate, unless the Deployment's own strategy comes next, which weights do not take back; or
 // while nothing is copied to the comparer.
 func (c *check) excused(r v1alpha1.VerdictReference) bool {
-	s := c.in.Status.Step
-	unseen := c.in.Status.Phase == v1alpha1.PhaseStepping && s != nil && c.in.Spec.PreviewsCandidate(int(s.Index))
+	step := c.in.Status.StepIndex()
 	lacks := r.Outcome == v1alpha1.VerdictInconclusive && slices.Contains(v1alpha1.ReasonsWithoutRequests(), r.Reason)
 	native := c.in.Spec.Promotion.Mode == v1alpha1.PromotionNative || c.in.Canary.Changed != ""
-	unseen = unseen && !(native && int(s.Index) == len(c.in.Spec.Steps)-1)
-	return (unseen || c.in.Spec.Uncompared(&c.in.Status)) && lacks && slices.Contains(c.in.Verdict.Excused, r.Trigger)
+	unseen := c.in.Spec.PreviewsCandidate(step) && !(native && step == len(c.in.Spec.Steps)-1)
+	return (unseen || c.in.Spec.ComparesNothing(step)) && lacks && slices.Contains(c.in.Verdict.Excused, r.Trigger)
 }
 
 // observation: what a trigger in mode Observe says rolls nothing back, and noting it does

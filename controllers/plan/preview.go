@@ -109,12 +109,11 @@ func (f *facts) previewBack(d *Decision) {
 // user's reach the candidate in it, and what comes after it is judged by requests while weights
 // are the way back. A promotion by the Deployment's own strategy is not.
 func (in Input) ExcusesLack() bool {
-	s := in.Status.Step
-	if in.Status.Phase != v1alpha1.PhaseStepping || s == nil || !in.Spec.PreviewsCandidate(int(s.Index)) {
+	step := in.Status.StepIndex()
+	if !in.Spec.PreviewsCandidate(step) {
 		return false
 	}
-	last := int(s.Index) == len(in.Spec.Steps)-1
-	return !last || in.Spec.Promotion.Mode != v1alpha1.PromotionNative && in.Canary.Changed == ""
+	return step < len(in.Spec.Steps)-1 || in.Spec.Promotion.Mode != v1alpha1.PromotionNative && in.Canary.Changed == ""
 }
 
 // excused says which triggers need not pass, because nobody sends them requests now; empty for

@@ -20,7 +20,7 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		return nil
 	}
 	var armed []plan.Armed
-	unseen, uncompared := l.input.ExcusesLack(), l.input.Spec.Uncompared(&l.rollout.Status)
+	unseen, uncompared := l.input.ExcusesLack(), l.input.Spec.ComparesNothing(l.rollout.Status.StepIndex())
 	for _, g := range guardrails.InForce(l.run.Spec.Guardrails, l.guardrails) {
 		source, err := r.sourceOf(ctx, g)
 		if err != nil {
