@@ -21,7 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name must have at most 52 characters: Belay derives Service and run names from it"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name must consist of lower-case letters, digits and '-', and begin with a letter: Belay creates Services named NAME-stable and NAME-canary"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.traffic) || !has(self.spec.traffic.preview) || self.spec.traffic.preview != 'Enabled' || self.spec.traffic.service != self.metadata.name + '-preview'",message="traffic.service is the name of the Service that traffic.preview: Enabled creates: name the Service that your callers use, or name the Rollout otherwise"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.traffic) || !has(self.spec.traffic.preview) || self.spec.traffic.preview != 'Enabled' || self.spec.traffic.service != self.metadata.name + '-preview'",message="traffic.service is the name of the Service that traffic.preview creates: name the Service that your callers use, or name the Rollout otherwise"
 type Rollout struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -338,7 +338,7 @@ type RouteRef struct {
 // are ready), hold has elapsed since then, every guardrail passes on samples taken since
 // then, and the approval is there, if approval requires one.
 // +kubebuilder:validation:XValidation:rule="!has(self.match) || self.weight < 100",message="a step with match needs a weight below 100: at 100 everybody reaches the candidate; set weight: 0 for testers alone, or remove match"
-// +kubebuilder:validation:XValidation:rule="!has(self.mirror) || self.weight == 0",message="a step with mirror needs weight: 0: users get only the stable version's answers in it; set weight: 0, and give the candidate a weight in a step after it"
+// +kubebuilder:validation:XValidation:rule="!has(self.mirror) || self.weight == 0",message="a step with mirror gives users the stable version's answers alone: set weight: 0, and give the candidate a weight in a step after it"
 // +kubebuilder:validation:XValidation:rule="!has(self.mirror) || !has(self.match)",message="a step has either mirror or match: write two steps, each with one of them"
 type Step struct {
 	// name of the step, for people.
