@@ -197,6 +197,9 @@ func (s *schema) explain(err *field.Error, given any) (wrong, write string) {
 			}
 			return fmt.Sprintf("%s must be a whole number, it is %s", name, value(text)), write
 		}
+		if allowed := s.at(parts(err.Field)).values(); len(allowed) > 0 && given != nil {
+			return fmt.Sprintf("%s cannot be %v", name, given), "one of " + strings.Join(allowed, ", ")
+		}
 		if wanted == "string" && given != nil {
 			return fmt.Sprintf("%s must be a string, it is %v", name, given), fmt.Sprintf("%s: %q", name, fmt.Sprint(given))
 		}
@@ -271,6 +274,17 @@ func (p place) fields() []string {
 		return nil
 	}
 	return slices.Sorted(maps.Keys(p.Properties))
+}
+
+// values are those that a field may have; none for a field that may have any.
+func (p place) values() (out []string) {
+	if p.Structural == nil || p.ValueValidation == nil {
+		return nil
+	}
+	for _, one := range p.ValueValidation.Enum {
+		out = append(out, fmt.Sprintf("%q", one.Object))
+	}
+	return out
 }
 
 // about is the first sentence of the field's description.
