@@ -21,6 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name must have at most 52 characters: Belay derives Service and run names from it"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="the name must consist of lower-case letters, digits and '-', and begin with a letter: Belay creates Services named NAME-stable and NAME-canary"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.traffic) || !has(self.spec.traffic.comparer) || !['-stable', '-canary', '-preview'].exists(side, self.spec.traffic.comparer.service == self.metadata.name + side)",message="traffic.comparer.service is one of the Services that Belay makes for a version, which compares nothing: name the Service of your belay-comparer"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.traffic) || !has(self.spec.traffic.preview) || self.spec.traffic.preview != 'Enabled' || self.spec.traffic.service != self.metadata.name + '-preview'",message="traffic.service is the name of the Service that traffic.preview creates: name the Service that your callers use, or name the Rollout otherwise"
 type Rollout struct {
 	metav1.TypeMeta `json:",inline"`

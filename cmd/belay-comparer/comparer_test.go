@@ -156,7 +156,7 @@ func TestSkipped(t *testing.T) {
 		"a method that changes something": {ok, ok, nil, httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}")), skippedMethod},
 		"a target that is no path":        {ok, ok, []string{"--method=OPTIONS"}, httptest.NewRequest(http.MethodOptions, "*", nil), skippedTarget},
 		"a large request":                 {ok, ok, []string{"--max-body=3"}, httptest.NewRequest(http.MethodGet, "/", strings.NewReader("four")), skippedTooLarge},
-		"a large answer":                  {ok, says(200, "four"), []string{"--max-body=3", "--json=.a"}, get("/"), skippedTooLarge},
+		"a large answer":                  {says(200, "four"), ok, []string{"--max-body=3", "--json=.a"}, get("/"), skippedTooLarge},
 		"stable gives no answer":          {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ok, nil, get("/"), skippedNoReference},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,8 +192,10 @@ func TestBusy(t *testing.T) {
 // TestASlowCopyGivesItsSlotBack, whatever a user leaves out of a request.
 func TestASlowCopyGivesItsSlotBack(t *testing.T) {
 	g := NewWithT(t)
-	p := compares(t, says(200, ""), says(200, ""), "--concurrency=1", "--timeout=500ms")
-	server := httptest.NewServer(p)
+	p := compares(t, says(200, ""), says(200, ""), "--concurrency=1")
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = serverOf(p, 500*time.Millisecond)
+	server.Start()
 	t.Cleanup(server.CloseClientConnections)
 	connection, err := net.Dial("tcp", server.Listener.Addr().String())
 	g.Expect(err).NotTo(HaveOccurred())
@@ -229,7 +231,7 @@ func TestBothVersionsGetTheSameRequest(t *testing.T) {
 func TestHostsOfCopies(t *testing.T) {
 	for host, want := range map[string]string{
 		"cart.example": "cart.example", "cart.example-shadow": "cart.example", "cart.example-shadow:8080": "cart.example:8080",
-		"cart.example:8080": "cart.example:8080", "[::1]:8080": "[::1]:8080", "[::1]-shadow": "[::1]",
+		"cart.example:8080": "cart.example:8080", "[::1]:8080": "[::1]:8080", "[::1]-shadow": "[::1]", "[::1]-shadow:8080": "[::1]:8080",
 	} {
 		if got := unshadowed(host); got != want {
 			t.Errorf("%s becomes %s, want %s", host, got, want)

@@ -143,6 +143,13 @@ func run(o options) error {
 	return nil
 }
 
+// readWithin is how long a request may take to come in: it holds one of the slots meanwhile.
+const readWithin = 10 * time.Second
+
+func serverOf(handler http.Handler, within time.Duration) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: within, ReadTimeout: within, IdleTimeout: 5 * time.Minute}
+}
+
 // serve runs the servers until ctx ends, or one of them fails.
 func serve(ctx context.Context, at map[string]http.Handler) error {
 	ctx, stop := context.WithCancelCause(ctx)
@@ -153,7 +160,7 @@ func serve(ctx context.Context, at map[string]http.Handler) error {
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", address, err)
 		}
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+		server := serverOf(handler, readWithin)
 		servers = append(servers, server)
 		go func() { stop(server.Serve(listener)) }()
 	}

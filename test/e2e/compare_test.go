@@ -49,6 +49,8 @@ var _ = Describe("A version", func() {
 		served := load.Count(j.load.Since(since))
 		Expect(served.By).To(And(HaveLen(1), HaveKey("v1")))
 		Expect(j.filters(ctx)).To(HaveEach(BeZero()))
+		entry = j.release(ctx, "v2")
+		Expect(entry.Outcome).To(Equal(v1alpha1.OutcomePromoted), entry.Message)
 		j.noneFailed("")
 	}, NodeTimeout(journeyLimit))
 })
