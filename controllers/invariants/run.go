@@ -158,8 +158,8 @@ func (c *check) enforced(outcome v1alpha1.VerdictOutcome) bool {
 func (c *check) excused(r v1alpha1.VerdictReference) bool {
 	step := c.in.Status.StepIndex()
 	lacks := r.Outcome == v1alpha1.VerdictInconclusive && slices.Contains(v1alpha1.ReasonsWithoutRequests(), r.Reason)
-	native := c.in.Spec.Promotion.Mode == v1alpha1.PromotionNative || c.in.Canary.Changed != ""
-	unseen := c.in.Spec.PreviewsCandidate(step) && !(native && step == len(c.in.Spec.Steps)-1)
+	weights := c.in.Spec.Promotion.Mode != v1alpha1.PromotionNative && c.in.Canary.Changed == ""
+	unseen := c.in.Spec.PreviewsCandidate(step) && (weights || step < len(c.in.Spec.Steps)-1)
 	return (unseen || c.in.Spec.ComparesNothing(step)) && lacks && slices.Contains(c.in.Verdict.Excused, r.Trigger)
 }
 

@@ -101,8 +101,8 @@ var loopBugs = []bug{
 	{
 		name: "finalizer-gone-before-the-services", breaks: served,
 		file:   "controllers/rollout/act.go",
-		old:    "	if err := r.Router.Remove(ctx, d.target); err != nil {\n",
-		is:     "	_ = r.setFinalizer(ctx, d, false)\n	if err := r.Router.Remove(ctx, d.target); err != nil {\n",
+		old:    "	kept := r.Router.Remove(ctx, d.target)\n",
+		is:     "	_ = r.setFinalizer(ctx, d, false)\n	kept := r.Router.Remove(ctx, d.target)\n",
 		checks: []check{tests(loop, "")},
 	},
 	{
