@@ -39,8 +39,8 @@ type variant struct {
 // them fails.
 var programs = []released{
 	{name: controllerName, about: "Takes new versions of Deployments through step by step", images: servers},
-	{name: "belay-comparer", about: "Compares the answers of two versions to the same requests", images: servers},
 	{name: exampleName, folder: "./hack/shop", about: "A shop to try releases with", images: servers, variants: exampleVersions},
+	{name: "belay-comparer", about: "Compares the answers of two versions to the same requests", images: servers},
 	{name: "kubectl-belay", about: "See what Belay does and give it commands", images: servers, archives: desktops, plugin: "belay"},
 }
 

@@ -89,7 +89,10 @@ func blueGreen(w *World) {
 	w.spec.Steps = []v1alpha1.Step{{Name: "preview", Hold: duration(time.Minute)}, {Weight: 100, Hold: duration(time.Minute)}}
 }
 
-func hasPreview(w Write) bool { return w.before.network.preview.exists }
+// hasPreview leaves alone a Service of the name that is not Belay's: stories are about that one.
+func hasPreview(w Write) bool {
+	return w.before.network.preview.exists && !w.before.network.preview.foreign
+}
 
 // previews are stories of Rollouts with a preview Service.
 func previews() []Story {
