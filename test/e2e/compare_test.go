@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,11 +27,12 @@ import (
 var _ = Describe("A version", func() {
 	It("that answers otherwise is rolled back by the comparer before a user meets it", func(ctx context.Context) {
 		j := begin(ctx, "compare", "  - {name: canary, weight: 10, hold: 15s}",
-			"  - {name: compare, weight: 0, mirror: 50, hold: 20s}\n  - {name: canary, weight: 20, hold: 6s}",
+			"  - {name: compare, weight: 0, mirror: 50, hold: 90s}\n  - {name: canary, weight: 20, hold: 6s}",
 			"    drain: 2s", "    drain: 2s\n    comparer: {service: shop-comparer}")
 		j.compare(ctx)
 		By("judging the answers alone")
 		j.guardrail(ctx, func(spec *v1alpha1.GuardrailSpec) {
+			spec.WarmUp = &metav1.Duration{}
 			spec.Invariants, spec.SLOs = nil, []v1alpha1.SLO{{
 				Name: "same-answers", Objective: "99.5", Period: "30d",
 				Indicator: v1alpha1.Indicator{Preset: "comparer", Requests: &v1alpha1.RequestsIndicator{Matchers: []v1alpha1.Matcher{{Name: "job", Op: "=", Value: "pods"}}}},

@@ -240,7 +240,7 @@ var _ = Describe("A release", SpecPriority(1), func() {
 
 	It("that fails copies of requests is rolled back before a user meets it", func(ctx context.Context) {
 		j := begin(ctx, "mirror", "  - {name: canary, weight: 10, hold: 15s}",
-			"  - {name: mirror, weight: 0, mirror: 50, hold: 20s}\n  - {name: canary, weight: 20, hold: 6s}")
+			"  - {name: mirror, weight: 0, mirror: 50, hold: 90s}\n  - {name: canary, weight: 20, hold: 6s}")
 		before := j.filters(ctx)
 		since := time.Now()
 		Expect(j.Release(ctx, images["errors"])).To(Succeed())
