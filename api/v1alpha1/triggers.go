@@ -86,3 +86,13 @@ func (s GuardrailSpec) SLO(name string) (SLO, bool) {
 	}
 	return SLO{}, false
 }
+
+// Budget is the ratio of bad requests that the objective allows, above 0 and below 1; 0 and not ok
+// where the objective is no number, as in an SLO that does not exist.
+func (s SLO) Budget() (ratio float64, ok bool) {
+	objective, err := strconv.ParseFloat(s.Objective, 64)
+	if err != nil {
+		return 0, false
+	}
+	return (100 - objective) / 100, true
+}

@@ -77,7 +77,7 @@ func parse(args []string) (options, error) {
 	flags.Var(&o.paths, "json", "`JSONPath` of kubectl, without filters, .* and .., such as '{.items[*].price}', of what must be the same in JSON answers; may be repeated. Without any the status code alone is compared")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Second, "how long a version may take for an answer")
 	flags.IntVar(&o.concurrency, "concurrency", 64, "how many requests are compared at once; more are skipped")
-	flags.Int64Var(&o.maxBody, "max-body", 256<<10, "bytes of a request or an answer above which it is skipped")
+	flags.Int64Var(&o.maxBody, "max-body", 256<<10, "bytes of a request, or of stable's answer, above which it is skipped; a candidate's answer above it differs")
 	flags.StringVar(&o.listen, "listen", ":8080", "address for the copies of requests")
 	flags.StringVar(&o.metrics, "metrics", ":9090", "address of /metrics and /healthz")
 	flags.Usage = func() {

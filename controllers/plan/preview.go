@@ -123,7 +123,7 @@ func (f *facts) excused() string {
 		return ""
 	}
 	because := "no route leads users to the candidate in this step and they lack requests"
-	if !stepping(f) || !f.in.Spec.PreviewsCandidate(int(f.step().Index)) {
+	if !f.in.Spec.PreviewsCandidate(f.in.Status.StepIndex()) {
 		because = "nothing is copied to the comparer now and they lack requests"
 	}
 	return v1alpha1.Bounded("; need not pass, because "+because+": "+strings.Join(f.in.Verdict.Excused, ", "), 256)

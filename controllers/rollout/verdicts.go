@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,8 +27,10 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 		}
 		outage := meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionOutage)
 		for _, t := range g.Spec.Triggers {
+			slo, _ := g.Spec.SLO(t.SLO)
+			budget, _ := slo.Budget()
 			a := plan.Armed{Kind: g.Kind, Guardrail: g.Name, Trigger: t.Name, Observes: g.Spec.Observes(t), Blind: g.Spec.Blind(t),
-				OfRequests: unseen && (t.SLO != "" || t.Invariant != ""), Uncompared: uncompared && g.Spec.Compares(t), Budget: budgetOf(g.Spec, t)}
+				OfRequests: unseen && (t.SLO != "" || t.Invariant != ""), Uncompared: uncompared && g.Spec.Compares(t), Budget: budget}
 			switch {
 			case t.Pods != nil:
 				a.Verdict = l.judgePods(g, t)
@@ -54,17 +55,6 @@ func (r *Reconciler) observeVerdicts(ctx context.Context, l *look) error {
 	}
 	l.input.Verdict.Shown = plan.ShownVerdicts(armed, l.rollout.Status.Verdicts)
 	return nil
-}
-
-// budgetOf is the ratio of bad requests that a trigger's slo allows; 0 without one. The API
-// server has checked the form of the objective.
-func budgetOf(g v1alpha1.GuardrailSpec, t v1alpha1.Trigger) float64 {
-	slo, named := g.SLO(t.SLO)
-	objective, err := strconv.ParseFloat(slo.Objective, 64)
-	if !named || err != nil {
-		return 0
-	}
-	return 1 - objective/100
 }
 
 // sourceOf is empty for a source that is gone: its triggers then fall silent.

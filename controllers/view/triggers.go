@@ -82,11 +82,11 @@ func triggers(in Input) []Trigger {
 // previewing is whether the step in progress leads no users to the candidate, but the callers of
 // its preview.
 func previewing(in Input) bool {
-	spec, s := in.Rollout.Spec, &in.Rollout.Status
+	spec := in.Rollout.Spec
 	if in.Run != nil {
 		spec.Traffic, spec.Steps = in.Run.Spec.Traffic, in.Run.Spec.Steps
 	}
-	return s.Phase == v1alpha1.PhaseStepping && s.Step != nil && spec.PreviewsCandidate(int(s.Step.Index))
+	return spec.PreviewsCandidate(in.Rollout.Status.StepIndex())
 }
 
 // silence is for how long the judge of a run in progress has written nothing, when that is
@@ -281,11 +281,11 @@ func wanted(spec v1alpha1.GuardrailSpec, t v1alpha1.Trigger) string {
 	case t.Regression != nil:
 		worse, _ := strconv.ParseFloat(t.Regression.WorseThan, 64)
 		burn, _ := strconv.ParseFloat(t.Regression.Burn, 64)
-		objective, err := strconv.ParseFloat(slo.Objective, 64)
-		if err != nil {
+		budget, ok := slo.Budget()
+		if !ok {
 			return fmt.Sprintf("≤ %sx stable", number(worse))
 		}
-		return fmt.Sprintf("≤ %s or %sx stable", Percent(burn*(100-objective)/100), number(worse))
+		return fmt.Sprintf("≤ %s or %sx stable", Percent(burn*budget), number(worse))
 	case t.Burn != nil:
 		return fmt.Sprintf("burn ≤ %sx in %s, %s", Text(t.Burn.Rate, 16), Short(t.Burn.Long.Duration), Short(t.Burn.Short.Duration))
 	case t.BudgetSpent != "":

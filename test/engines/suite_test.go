@@ -52,20 +52,8 @@ func TestEngines(t *testing.T) {
 // open opens the cluster, with Belay and the images in it.
 func open(t *testing.T) {
 	t.Helper()
-	g := NewWithT(t)
+	set = programs.Open(t)
 	var err error
-	set, err = stage.Open(t.Context(), t.Output())
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { g.Expect(set.Close(programs.Late(t))).To(Succeed()) })
 	images, err = set.Shops(t.Context(), versions)
-	g.Expect(err).NotTo(HaveOccurred())
-	before, err := set.Presence(t.Context())
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Log("installing Belay")
-	g.Expect(set.Install(t.Context())).To(Succeed())
-	t.Cleanup(func() {
-		if before == stage.Absent && !set.Own {
-			g.Expect(set.Uninstall(programs.Late(t))).To(Succeed())
-		}
-	})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 }

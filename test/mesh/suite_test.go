@@ -64,22 +64,10 @@ func TestMesh(t *testing.T) {
 // open opens the cluster, with Belay and the images in it.
 func open(t *testing.T) {
 	t.Helper()
-	g := NewWithT(t)
+	set = programs.Open(t)
 	var err error
-	set, err = stage.Open(t.Context(), t.Output())
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { g.Expect(set.Close(programs.Late(t))).To(Succeed()) })
 	for version, faults := range versions {
 		images[version], err = set.Push(t.Context(), "mesh:"+version, set.Root+"/.cluster/bin/mesh-server", append([]string{"MESH_VERSION=" + version}, faults...)...)
-		g.Expect(err).NotTo(HaveOccurred())
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	}
-	before, err := set.Presence(t.Context())
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Log("installing Belay")
-	g.Expect(set.Install(t.Context())).To(Succeed())
-	t.Cleanup(func() {
-		if before == stage.Absent && !set.Own {
-			g.Expect(set.Uninstall(programs.Late(t))).To(Succeed())
-		}
-	})
 }

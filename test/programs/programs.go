@@ -1,4 +1,5 @@
-// Package programs runs programs that `make` has built beside a test on the local cluster.
+// Package programs opens the local cluster for a test, and runs programs beside it that `make`
+// has built.
 package programs
 
 import (
@@ -19,6 +20,25 @@ import (
 
 	"belay.dev/belay/hack/stage"
 )
+
+// Open opens the cluster with Belay in it, and leaves it when the test ends as it was.
+func Open(t *testing.T) *stage.Stage {
+	t.Helper()
+	g := NewWithT(t)
+	set, err := stage.Open(t.Context(), t.Output())
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(set.Close(Late(t))).To(Succeed()) })
+	before, err := set.Presence(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Log("installing Belay")
+	g.Expect(set.Install(t.Context())).To(Succeed())
+	t.Cleanup(func() {
+		if before == stage.Absent && !set.Own {
+			g.Expect(set.Uninstall(Late(t))).To(Succeed())
+		}
+	})
+	return set
+}
 
 // Late is a context for what is done when a test is over.
 func Late(t *testing.T) context.Context {

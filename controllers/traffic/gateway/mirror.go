@@ -102,7 +102,11 @@ func decodeMirror(annotation string) mirrorNote {
 	return mirrorNote{int32(percent), to}
 }
 
+// encode is empty while nothing is mirrored.
 func (m mirrorNote) encode() string {
+	if m.percent == 0 {
+		return ""
+	}
 	return strings.TrimSuffix(fmt.Sprintf("%d %s", m.percent, m.to), " ")
 }
 
@@ -213,19 +217,9 @@ func (r *route) mirrorInForce(n names) (percent int32, mixed bool) {
 	return r.mirrored.percent, false
 }
 
-// mirrorNotes bring the annotation up to what is mirrored after a write, beside annotations
-// that the same write adds.
+// mirrorNotes bring the annotation up to what is mirrored after a write.
 func (r *route) mirrorNotes(note mirrorNote) []operation {
-	key, annotations := v1alpha1.AnnotationMirror+r.owner, r.object.GetAnnotations()
-	value := note.encode()
-	switch {
-	case note.percent == 0:
-		return unannotate(annotations, key)
-	case annotations[key] == value:
-		return nil
-	default:
-		return []operation{{Op: "add", Path: annotationPath(key), Value: value}}
-	}
+	return renoted(r.object.GetAnnotations(), v1alpha1.AnnotationMirror+r.owner, note.encode())
 }
 
 // comparerFault says, for a step to come, that copies cannot go to the comparer. A gateway may answer

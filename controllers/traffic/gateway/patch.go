@@ -43,6 +43,19 @@ func unannotate(present map[string]string, keys ...string) []operation {
 	return out
 }
 
+// renoted brings an annotation up to a value, or removes it for an empty one, beside annotations
+// that the same write adds.
+func renoted(present map[string]string, key, value string) []operation {
+	switch value {
+	case "":
+		return unannotate(present, key)
+	case present[key]:
+		return nil
+	default:
+		return []operation{{Op: "add", Path: annotationPath(key), Value: value}}
+	}
+}
+
 // write applies the operations to the object that was read; when it has changed since, the
 // result is a conflict. Afterwards object is the API server's response. Without
 // operations nothing is written.

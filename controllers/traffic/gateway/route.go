@@ -182,11 +182,15 @@ func (r *route) faults(n names, t traffic.Target) []error {
 	return out
 }
 
+// annotations are the keys of Belay's for this Rollout.
+func (r *route) annotations() []string {
+	return []string{v1alpha1.AnnotationFence + r.owner, v1alpha1.AnnotationOriginal + r.owner, v1alpha1.AnnotationTesters + r.owner, v1alpha1.AnnotationMirror + r.owner}
+}
+
 // marked reports whether the route still has an annotation of Belay for this Rollout, or
 // fields that Belay owns for no other Rollout.
 func (r *route) marked(manager string) bool {
-	annotations := r.object.GetAnnotations()
-	return marks(annotations, v1alpha1.AnnotationFence+r.owner, v1alpha1.AnnotationOriginal+r.owner, v1alpha1.AnnotationTesters+r.owner, v1alpha1.AnnotationMirror+r.owner) ||
+	return marks(r.object.GetAnnotations(), r.annotations()...) ||
 		owned(r.object, manager) && !r.inUseByOthers()
 }
 

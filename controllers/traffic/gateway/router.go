@@ -198,7 +198,7 @@ func (r *Router) release(ctx context.Context, t traffic.Target, ref traffic.Rout
 			return err
 		}
 	}
-	given := unannotate(one.object.GetAnnotations(), v1alpha1.AnnotationFence+t.Owner, v1alpha1.AnnotationOriginal+t.Owner, v1alpha1.AnnotationTesters+t.Owner, v1alpha1.AnnotationMirror+t.Owner)
+	given := unannotate(one.object.GetAnnotations(), one.annotations()...)
 	if !one.inUseByOthers() {
 		given = slices.Concat(given, disown(one.object, r.manager))
 	}

@@ -231,8 +231,7 @@ func (r *route) copied(one rule, match *v1alpha1.StepMatch) (rule, string) {
 	return out, ""
 }
 
-// notes bring the annotation up to what is in force after a write, beside annotations that the
-// same write adds.
+// notes bring the annotation up to what is in force after a write.
 func (r *route) notes(match *v1alpha1.StepMatch, added []addition) ([]operation, error) {
 	key, annotations := v1alpha1.AnnotationTesters+r.owner, r.object.GetAnnotations()
 	if match == nil {
@@ -246,10 +245,7 @@ func (r *route) notes(match *v1alpha1.StepMatch, added []addition) ([]operation,
 	if err != nil {
 		return nil, fmt.Errorf("save the testers' match: %w", err)
 	}
-	if annotations[key] == string(raw) {
-		return nil, nil
-	}
-	return []operation{{Op: "add", Path: annotationPath(key), Value: string(raw)}}, nil
+	return renoted(annotations, key, string(raw)), nil
 }
 
 // inForce is the testers' match that the route carries out. mixed is set when the added rules
