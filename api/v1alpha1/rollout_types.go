@@ -41,25 +41,28 @@ type Rollout struct {
 }
 
 // RolloutSpec is what the app team declares.
-// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight <= 50)",message="without traffic, requests are shared by the number of pods, and stable keeps its pods: a step's weight can be at most 50 (as many canary pods as stable pods); lower it, or name a Service and a route in traffic",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.workloadRef.kind == 'StatefulSet' || self.steps.all(s, s.weight <= 50)",message="without traffic, requests are shared by the number of pods, and stable keeps its pods: a step's weight can be at most 50 (as many canary pods as stable pods); lower it, or name a Service and a route in traffic",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, !has(s.match))",message="a step's match is carried out by a route: name the Service and its routes in traffic, or remove match from the steps",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="!has(self.traffic) || self.traffic.routes.all(r, r.kind != 'GRPCRoute') || self.steps.all(s, !has(s.match) || !has(s.match.cookies) && !has(s.match.queryParams))",message="a GRPCRoute matches headers alone: use match.headers in every step, or name only HTTPRoutes in traffic.routes",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, !has(s.mirror))",message="a step's mirror is carried out by a route: name the Service and its HTTPRoutes in traffic, or remove mirror from the steps",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="!has(self.traffic) || self.traffic.routes.all(r, r.kind != 'GRPCRoute') || self.steps.all(s, !has(s.mirror))",message="only HTTPRoutes can mirror a share of the requests: name only HTTPRoutes in traffic.routes, or remove mirror from the steps",fieldPath=".steps"
 // +kubebuilder:validation:XValidation:rule="has(self.traffic) || self.steps.all(s, s.weight >= 1)",message="without traffic, every canary pod takes requests, so a step of weight 0 would start no pod and test nothing: give it a weight of at least 1, or name a Service and a route in traffic",fieldPath=".steps"
+// +kubebuilder:validation:XValidation:rule="self.workloadRef.kind != 'StatefulSet' || !has(self.traffic)",message="the pods of a StatefulSet are replaced one by one, and the number of the replaced ones is the weight: remove traffic",fieldPath=".traffic"
+// +kubebuilder:validation:XValidation:rule="self.workloadRef.kind != 'StatefulSet' || !has(self.promotion) || self.promotion.mode != 'Native'",message="a StatefulSet is promoted by its partition, which is the only mode that it has: remove promotion.mode",fieldPath=".promotion.mode"
 // +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !has(self.traffic.comparer) || self.steps.exists(s, has(s.mirror))",message="nothing is sent to traffic.comparer: add a step with weight: 0 and mirror, such as mirror: 10, or remove comparer",fieldPath=".traffic.comparer"
 type RolloutSpec struct {
-	// workloadRef is the Deployment, in the same namespace. It cannot be changed: delete
-	// the Rollout and create another one.
+	// workloadRef is the Deployment or StatefulSet, in the same namespace. It cannot be
+	// changed: delete the Rollout and create another one.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="workloadRef is immutable: delete this Rollout (the Deployment keeps running) and create one for the other workload"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="workloadRef is immutable: delete this Rollout (the workload keeps running) and create one for the other workload"
 	WorkloadRef WorkloadRef `json:"workloadRef,omitzero"`
 
 	// traffic names the Service and the routes whose requests are shared out.
 	// Without it requests are shared by the number of pods: Belay adds as many
 	// canary pods beside the stable ones as a step's weight needs, rounded up, and
-	// touches no Service and no route. Weights are then between 1 and 50. A run in
-	// progress keeps the traffic that it started with.
+	// touches no Service and no route. Weights are then between 1 and 50. Of a StatefulSet
+	// no pods are added: so many of its own are replaced, and weights are between 1 and
+	// 100. A run in progress keeps the traffic that it started with.
 	// +optional
 	Traffic *Traffic `json:"traffic,omitempty"`
 
@@ -184,18 +187,29 @@ type RolloutSpec struct {
 
 // WorkloadRef names the workload in the Rollout's own namespace.
 type WorkloadRef struct {
-	// kind is Deployment (apps/v1).
+	// kind is Deployment or StatefulSet (apps/v1).
 	// +optional
 	// +kubebuilder:default=Deployment
-	// +kubebuilder:validation:Enum=Deployment
+	// +kubebuilder:validation:Enum=Deployment;StatefulSet
 	Kind string `json:"kind,omitempty"`
 
-	// name of the Deployment.
+	// name of the workload.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=52
 	Name string `json:"name,omitempty"`
 }
+
+const (
+	// KindDeployment is the kind of a workload that names none.
+	KindDeployment = "Deployment"
+	// KindStatefulSet is the kind of a workload whose pods have an order, each its own
+	// name and volumes: a new version replaces them in place, the last ordinal first.
+	KindStatefulSet = "StatefulSet"
+)
+
+// Ordered reports whether the workload is a StatefulSet.
+func (r WorkloadRef) Ordered() bool { return r.Kind == KindStatefulSet }
 
 // ReplicaWeighted reports whether requests are shared by the number of pods, as no
 // traffic is named.

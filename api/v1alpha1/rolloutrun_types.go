@@ -44,10 +44,14 @@ type RolloutRunSpec struct {
 	// rollout that the run belongs to.
 	// +required
 	Rollout RolloutIdentity `json:"rollout"`
-	// workload is the Deployment's name.
+	// workload is the workload's name.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Workload string `json:"workload"`
+	// workloadKind is StatefulSet; absent for a Deployment.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	WorkloadKind string `json:"workloadKind,omitempty"`
 	// revision of the candidate.
 	// +required
 	// +kubebuilder:validation:MaxLength=10
@@ -322,3 +326,6 @@ type RolloutRunList struct {
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []RolloutRun `json:"items"`
 }
+
+// Ordered reports whether the run is of a StatefulSet.
+func (s *RolloutRunSpec) Ordered() bool { return s.WorkloadKind == KindStatefulSet }

@@ -169,6 +169,10 @@ type (
 	}
 	// TakeBack makes the run the owner of its set again.
 	TakeBack struct{ Name string }
+	// ReplacePods deletes these pods of a StatefulSet, by name and UID as they were seen:
+	// each runs a version that its ordinal should not have, and its controller makes it
+	// again in the one that it should.
+	ReplacePods struct{ Names []string }
 )
 
 func (AddFinalizer) effect()   {}
@@ -193,6 +197,7 @@ func (Pause) effect()          {}
 func (RaiseStable) effect()    {}
 func (TakeOut) effect()        {}
 func (TakeBack) effect()       {}
+func (ReplacePods) effect()    {}
 
 func (AddFinalizer) String() string { return "add the finalizer" }
 func (Leave) String() string {
@@ -260,3 +265,7 @@ func (e TakeOut) String() string {
 }
 
 func (e TakeBack) String() string { return fmt.Sprintf("take ReplicaSet %s back", e.Name) }
+
+func (e ReplacePods) String() string {
+	return "delete pods, which the StatefulSet makes again: " + strings.Join(e.Names, ", ")
+}

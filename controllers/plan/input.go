@@ -157,6 +157,17 @@ type Canary struct {
 	// Leftover is the name of a set of a former run that is still there; empty when
 	// there is none.
 	Leftover string
+	// Misplaced are the pods of a StatefulSet that run another version than their ordinal
+	// should by its partition, in the order in which they are to be replaced: those that
+	// are not ready first, then the last ordinal first. Raising the partition replaces no
+	// pod by itself.
+	Misplaced []Pod `json:",omitempty"`
+}
+
+// Pod is a pod of a StatefulSet.
+type Pod struct {
+	Name  string
+	Ready bool
 }
 
 // Route is what the routes say and what their parents acknowledged.
