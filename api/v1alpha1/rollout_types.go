@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"math"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -207,6 +209,11 @@ const (
 	// name and volumes: a new version replaces them in place, the last ordinal first.
 	KindStatefulSet = "StatefulSet"
 )
+
+// PartitionHold is the partition of a StatefulSet whose new version is held: no ordinal
+// comes near it, so that pods which are lost, and those of a scale-up, run the former
+// version.
+const PartitionHold int32 = math.MaxInt32
 
 // Ordered reports whether the workload is a StatefulSet.
 func (r WorkloadRef) Ordered() bool { return r.Kind == KindStatefulSet }
