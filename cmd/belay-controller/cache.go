@@ -33,10 +33,11 @@ func cacheOptions(namespaces []string) cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			// Managed fields show who wrote a template, a route or a Service.
 			workload.NewDeployment(): {Transform: whole},
-			// The gates and janitors read labels and whether a Deployment is paused.
-			&appsv1.Deployment{}: {Transform: withoutTemplate(strip)},
-			&corev1.Service{}:    {Transform: whole},
-			&corev1.Pod{}:        {Transform: withoutSpec(strip)},
+			// The gates and janitors read labels and whether a workload is held.
+			&appsv1.Deployment{}:  {Transform: withoutTemplate(strip)},
+			&appsv1.StatefulSet{}: {Transform: withoutTemplate(strip)},
+			&corev1.Service{}:     {Transform: whole},
+			&corev1.Pod{}:         {Transform: withoutSpec(strip)},
 			// Only the Jobs of checks.
 			&batchv1.Job{}: {Transform: withoutSpec(strip), Label: jobsOfChecks()},
 		},
@@ -75,11 +76,14 @@ func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
 	}
 }
 
-// withoutTemplate also drops a Deployment's pod template, the largest part of it.
+// withoutTemplate also drops a workload's pod template, the largest part of it.
 func withoutTemplate(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
-		if d, ok := object.(*appsv1.Deployment); ok {
-			d.Spec.Template = corev1.PodTemplateSpec{}
+		switch o := object.(type) {
+		case *appsv1.Deployment:
+			o.Spec.Template = corev1.PodTemplateSpec{}
+		case *appsv1.StatefulSet:
+			o.Spec.Template, o.Spec.VolumeClaimTemplates = corev1.PodTemplateSpec{}, nil
 		}
 		return then(object)
 	}

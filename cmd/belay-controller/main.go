@@ -226,9 +226,11 @@ func addReconcilers(mgr ctrl.Manager, o options, stop func(error)) error {
 
 // addJanitors adds the reconcilers that clean up after deleted Rollouts.
 func addJanitors(mgr ctrl.Manager) error {
-	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
-	if err := labels.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("set up the clean-up of labels: %w", err)
+	for _, kind := range []string{v1alpha1.KindDeployment, v1alpha1.KindStatefulSet} {
+		labels := &orphans.Labels{Kind: kind, Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
+		if err := labels.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("set up the clean-up of labels of %ss: %w", kind, err)
+		}
 	}
 	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: runsKeptFor, Limit: orphanedRuns}
 	if err := runs.SetupWithManager(mgr); err != nil {
