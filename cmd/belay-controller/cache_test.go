@@ -31,6 +31,8 @@ func TestTheCacheKeepsWhatIsRead(t *testing.T) {
 		kept   int
 	}{
 		{unstructuredOf(workload.NewDeployment(), written), 1},
+		{unstructuredOf(workload.NewStatefulSet(), written), 1},
+		{unstructuredOf(workload.NewControllerRevision(), written), 0},
 		{unstructuredOf(gateway.Route(v1alpha1.KindHTTPRoute), written), 1},
 		{unstructuredOf(gateway.Route(v1alpha1.KindGRPCRoute), written), 1},
 		{&corev1.Service{ObjectMeta: written}, 1},
@@ -85,6 +87,11 @@ func TestTheCacheKeepsVersions(t *testing.T) {
 	_, kept, err := unstructured.NestedMap(revision.Object, "data", "spec", "template")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(kept).To(BeTrue())
+
+	revision.SetOwnerReferences([]metav1.OwnerReference{{Kind: "DaemonSet", Controller: new(true)}})
+	_, err = transformOf(revision)(revision)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(revision.Object).NotTo(HaveKey("data"), "a DaemonSet's versions are not Belay's")
 }
 
 func TestTheCacheKeepsNoSpecOfAJob(t *testing.T) {
