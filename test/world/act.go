@@ -48,6 +48,8 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 			return nil
 		}
 		return w.onRoute(v, func() { w.setRoute(distribution{}, status.Epoch) })
+	case plan.ReplacePods:
+		return w.replacePods(e, v)
 	case plan.ScaleCanary, plan.RemoveCanary, plan.RemoveLeftover, plan.FenceCanary, plan.TakeBack:
 		return w.actOnCanary(effect, v, status)
 	default:
@@ -131,6 +133,9 @@ func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.Rollout
 		return nil
 	}
 	seen := v.canary()
+	if e, ok := effect.(plan.ScaleCanary); ok && w.deployment.ordered {
+		return w.setPartition(v, e.Replicas)
+	}
 	if e, ok := effect.(plan.ScaleCanary); ok {
 		return w.scaleCanary(e.Replicas, seen, v, status)
 	}
@@ -291,9 +296,10 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 			return errConflict
 		}
 		w.judgeUnpause(e.Revision)
-		if d.paused || d.lock != "" {
+		if d.paused || d.partition > 0 || d.lock != "" {
 			w.specWrite(func() {
-				d.paused, d.lock = false, ""
+				d.release()
+				d.lock = ""
 				if e.Unmark {
 					d.marks.Run, d.marks.Narrowed = "", ""
 				}
@@ -303,7 +309,7 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 		if seen.declared != d.declared {
 			return errConflict
 		}
-		w.specWrite(func() { d.paused = true })
+		w.specWrite(d.hold)
 	case plan.RaiseStable:
 		return w.raiseStable(e.Replicas, v, status)
 	case plan.ResizeHanded:

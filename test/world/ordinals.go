@@ -2,9 +2,10 @@ package world
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // Ordinals is a StatefulSet alone, with nobody but its controller at work: the one in memory,
@@ -43,8 +44,8 @@ type OrdinalMove struct {
 	Makes string
 }
 
-// hold is the partition of a version that is held, as the guard writes it.
-const hold = math.MaxInt32
+// hold is the partition of a version that is held.
+const hold = v1alpha1.PartitionHold
 
 // does are several acts at once.
 func does(all ...func(Ordinals)) func(Ordinals) {
