@@ -60,7 +60,7 @@ func (c *check) passesStep(stepped bool) {
 	stands := c.observed() == c.stepWeight() && c.in.Route.Split != nil || c.byPods() && c.in.Canary.Desired == c.need(c.stepWeight())
 	c.require(stands && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 	c.require(c.byPods() || c.named(c.in.Route.Testers, c.in.Route.Mirror, 0), "advances from a step whose testers or copies did not reach the candidate")
-	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
+	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()) && len(c.in.Canary.Misplaced) == 0, "advances without its canary pods")
 	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration+c.stood()), "advances before the hold is over")
 }
 
@@ -97,7 +97,7 @@ func (c *check) takesOver(from, to v1alpha1.Phase) {
 		c.require(!c.in.Workload.Paused && c.declared() != c.stable(), "records a bypass of a Deployment that is paused")
 	case v1alpha1.TakeOverUnserved:
 		down := c.in.Workload.Replicas > 0 && c.in.Workload.Stable.Ready == 0 && c.in.Workload.UnavailableSince != nil
-		c.require(c.leftBehind() || down, "lets a version roll out without being judged although stable serves")
+		c.require(c.leftBehind() || down || c.takenAtZero(), "lets a version roll out without being judged although stable serves")
 		c.require(c.in.Status.IsRejected(c.tried()) == nil, "lets a rejected version roll out without being judged")
 	case v1alpha1.TakeOverNative:
 		c.require(from == v1alpha1.PhaseStepping || from == v1alpha1.PhaseHandingOver, "promotes natively from phase %s", from)
@@ -192,11 +192,13 @@ func (c *check) deletion() {
 	for _, e := range c.d.Effects {
 		switch e.(type) {
 		case plan.AddFinalizer, plan.CreateRun, plan.ScaleCanary, plan.HandOver, plan.RaiseStable:
-			c.require(false, "starts something while being deleted")
+			raise, ok := e.(plan.ScaleCanary)
+			c.require(ok && c.ordered() && raise.Replicas == 0, "starts something while being deleted")
 		case plan.Leave:
 			c.require(c.in.Route.Split == nil, "removes the finalizer while routes still name Belay's Services")
 			c.require(c.in.Route.Narrowed == "" || overdue, "leaves the user's Service narrowed")
-			c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue, "leaves the canary behind")
+			rolls := c.ordered() && (c.in.Status.Phase == v1alpha1.PhaseHandingOver && !byHandOver(c.in.Status.Promotion) || !c.in.Workload.Paused)
+			c.require(!c.in.Canary.Exists || c.in.Canary.Handed || overdue || rolls, "leaves the canary behind")
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (c *check) size() {
 		// A decision that goes on to the next step may ask for its pods.
 		limit = c.weightOf(c.d.Status.Step)
 	}
-	if e, ok := plan.EffectOf[plan.ScaleCanary](c.d); ok && e.Replicas > k.Desired {
+	if e, ok := plan.EffectOf[plan.ScaleCanary](c.d); ok && e.Replicas > k.Desired && !c.lastPod() {
 		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the step allows %d", e.Replicas, c.need(limit))
 		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
 		c.require(!c.paused() || c.weightReached(), "increases the weight while paused")
@@ -203,6 +203,10 @@ func (c *check) canary(effect plan.Effect) {
 
 func (c *check) scales(size int32) {
 	n, k := c.in.Workload.Replicas, c.in.Canary
+	if c.ordered() {
+		c.partition(size)
+		return
+	}
 	if c.byPods() && size < k.Desired {
 		c.shrinks(size)
 		return
