@@ -32,7 +32,8 @@ func overtakenByController(f *facts) bool {
 	return f.in.Canary.Handed && p != nil && p.HandingSince != nil && f.in.Workload.Replicas > 0
 }
 
-func stillUnheld(f *facts) bool { return !f.in.Workload.Held }
+// stillUnheld is false once stable is declared again: then every pod that is made runs it.
+func stillUnheld(f *facts) bool { return !f.in.Workload.Held && f.declared != f.stable }
 
 func holdForRollback(f *facts) Decision {
 	return f.takeRequests(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("raising the partition, so that no more pods get %s: %s", imageOf(f.in.Status.Candidate), f.rollback().Message))
