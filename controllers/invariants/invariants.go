@@ -48,7 +48,6 @@ var decisions = []struct {
 	{"DeploymentIsHeld", each((*check).deployment)},
 	{"HandoverIsExact", (*check).handover},
 	{"OnlyWrongVersionsGo", each((*check).emergencies)},
-	{"OnlyWrongVersionsGo", each((*check).replacement)},
 	{"NothingAdvancesUnjudged", (*check).advance},
 	{"PauseHolds", (*check).pause},
 	{"AbsenceIsAnswered", (*check).absence},
@@ -248,10 +247,15 @@ func (c *check) observed() int32 {
 }
 
 // need is the number of pods a weight asks for: ceil(weight × N), at least one. Where
-// pods are the weight it is the smallest number with that share beside N pods.
+// pods are the weight it is the smallest number with that share beside N pods, and of a
+// StatefulSet among its N pods, of which one stays.
 func (c *check) need(weight int32) int32 {
-	if c.ordered() {
-		return c.orderedNeed(weight)
+	if n := c.in.Workload.Replicas; c.ordered() {
+		pods := min(weight, 1, n)
+		for pods < n-1 && pods*100 < weight*n {
+			pods++
+		}
+		return pods
 	}
 	if c.byPods() {
 		pods := min(weight, 1, c.in.Workload.Replicas)

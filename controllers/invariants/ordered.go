@@ -7,81 +7,57 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// What is different of a StatefulSet, whose partition says how many of its own pods run the
-// candidate.
+// ordered is whether the workload is a StatefulSet, whose pods are replaced in place.
+func (c *check) ordered() bool { return c.in.Spec.WorkloadRef.Kind == v1alpha1.KindStatefulSet }
 
-func (c *check) ordered() bool { return c.in.Spec.WorkloadRef.Ordered() }
-
-// orderedNeed is the number of pods a weight asks for: ceil(weight × N), at least one, and
-// never all: the last one keeps the way back.
-func (c *check) orderedNeed(weight int32) int32 {
-	n := c.in.Workload.Replicas
-	if n == 0 || weight == 0 {
-		return 0
-	}
-	return max(1, min((weight*n+99)/100, n-1))
-}
-
-// partition: it gives the candidate what its step allows, all only once the bake has passed,
-// and nothing at any time.
-func (c *check) partition(size int32) {
-	k, w := c.in.Canary, c.in.Workload
-	if size == 0 {
+// places: a StatefulSet's partition leaves the candidate no more pods than its stage allows,
+// and not all of them before the bake has passed: from then on nothing leads back.
+func (c *check) places(pods int32) {
+	k, n := c.in.Canary, c.in.Workload.Replicas
+	if pods == 0 {
+		c.require(!c.in.Workload.Held, "raises a partition that holds every pod")
+		c.require(c.in.Status.Phase == v1alpha1.PhaseRollingBack || c.in.Deleting != nil || c.declared() != c.stable(), "holds back the stable version")
 		return
 	}
-	_, begins := plan.EffectOf[plan.CreateRun](c.d)
-	c.require(c.in.Deleting == nil, "gives the candidate %d pods while being deleted", size)
-	c.require(begins || c.in.Status.Phase.Armed() || c.lastPod() && byHandOver(c.d.Status.Promotion), "gives the candidate %d pods in phase %s", size, c.in.Status.Phase)
-	c.require(w.Paused && c.declared() == c.tried(), "gives pods to another template than is held")
-	c.require(!k.Handed, "gives pods to a candidate that runs alone")
 	limit := c.need(100)
-	switch {
-	case c.lastPod():
-		limit = w.Replicas
-		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "gives the candidate the last pod while a trigger fires")
-		c.require(!c.paused(), "gives the candidate the last pod while paused")
-	case c.d.Status.Phase == v1alpha1.PhaseStepping:
+	switch c.d.Status.Phase {
+	case v1alpha1.PhaseStepping:
 		limit = c.need(c.weightOf(c.d.Status.Step))
+	case v1alpha1.PhaseHandingOver:
+		limit = n
+		c.require(c.elapsed(c.before().FullAt, c.in.Spec.Promotion.Bake.Duration), "gives the last pod to a version whose bake has not passed")
+		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass, "gives the last pod to a version on verdict %q", c.in.Verdict.Outcome)
 	}
-	c.require(size <= limit, "gives the candidate %d of %d pods, %d are allowed", size, w.Replicas, limit)
-	c.require(size >= k.Desired || size >= limit, "takes the candidate back to %d pods, its step gives it %d", size, limit)
+	c.require(pods <= limit, "leaves the candidate %d pods, its stage allows %d", pods, limit)
+	c.require(c.in.Deleting == nil && c.in.Status.Phase != v1alpha1.PhaseRollingBack, "leaves pods to a candidate that is on its way out")
+	c.require(c.in.Workload.Paused && c.declared() == c.tried(), "leaves pods to another template than is held")
+	if pods > k.Desired {
+		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
+		c.require(!c.paused(), "increases the weight while paused")
+		c.require(!c.frozen(), "increases the weight while frozen")
+	}
 }
 
-// lastPod is whether the bake has passed, so that no pod has to keep the way back.
-func (c *check) lastPod() bool {
-	return c.ordered() && c.d.Status.Phase == v1alpha1.PhaseHandingOver
-}
-
-// replacement: pods go that run another version than they would be made in, and no more of
-// those that serve at once than the StatefulSet's own strategy takes.
-func (c *check) replacement(effect plan.Effect) {
-	e, ok := effect.(plan.ReplacePods)
-	if !ok {
-		return
-	}
-	c.require(c.ordered() && len(e.Names) > 0, "deletes pods that no StatefulSet makes again: %q", e.Names)
-	serving, known := int32(0), 0
-	for _, p := range c.in.Canary.Misplaced {
-		if slices.Contains(e.Names, p.Name) {
-			known++
-			if p.Ready {
-				serving++
-			}
+// replaces: a pod goes only where it comes back in another version, and no more that serve than
+// the StatefulSet's own strategy allows.
+func (c *check) replaces(names []string) {
+	c.require(c.ordered(), "deletes pods of a Deployment")
+	var serving int32
+	for _, name := range names {
+		at := slices.IndexFunc(c.in.Canary.Misplaced, func(p plan.Pod) bool { return p.Name == name })
+		c.require(at >= 0, "deletes pod %s, which runs what it should", name)
+		if at >= 0 && c.in.Canary.Misplaced[at].Ready {
+			serving++
 		}
 	}
-	c.require(known == len(e.Names), "deletes %q, of which %d run the wrong version", e.Names, known)
 	missing := max(0, c.in.Workload.Replicas-c.in.Route.ServiceEndpoints)
-	c.require(serving == 0 || missing+serving <= max(1, c.in.Workload.MaxUnavailable), "deletes %d pods that serve while %d are missing", serving, missing)
+	c.require(serving == 0 || missing+serving <= max(1, c.in.Workload.MaxUnavailable), "deletes %d ready pods while %d are missing", serving, missing)
 }
 
-// takenAtZero is whether all pods run what is declared without a decision: at 0 replicas
-// Kubernetes takes it for the version that a StatefulSet runs.
-func (c *check) takenAtZero() bool {
-	a := c.in.Workload.Active
-	return c.ordered() && (c.in.Canary.Handed || len(a) == 1 && a[0].Revision == c.declared())
-}
-
-// ofRun is whether a version's pods belong to the run in progress: a StatefulSet has no others.
-func (c *check) ofRun(revision string) bool {
-	return c.ordered() && c.in.Status.Phase.InRun() && revision == c.tried()
+// forgotten is a StatefulSet whose controller makes every pod in the declared version without a
+// decision: at 0 replicas it takes that for current, and no partition leads back.
+func (c *check) forgotten() bool {
+	w := c.in.Workload
+	alone := len(w.Active) == 1 && w.Active[0].Revision == c.declared() && c.declared() != c.stable()
+	return c.ordered() && (c.in.Canary.Handed || alone)
 }

@@ -50,10 +50,6 @@ func (c *check) declaration() {
 
 // outgrown is whether the Deployment has more pods now than the canary's weight goes with.
 func (c *check) outgrown() bool {
-	if c.ordered() {
-		// Stable's pods are the others.
-		return false
-	}
 	weight := max(c.observed(), c.in.Route.Mirror)
 	if c.byPods() {
 		weight = c.stepWeight()

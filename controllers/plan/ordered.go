@@ -106,7 +106,7 @@ var orderedPodsTable = table{
 	about:   "A StatefulSet in Gating, Stepping, Promoting, Baking, RolledBack, and HandingOver before its controller has taken the candidate for current: no pod more than the step allows, none in another version than its ordinal should have.",
 	applies: ofStatefulSet(heldOrOnTrial),
 	rules: []rule{
-		{"HoldsPods", unheldAtRest, holdAtRest},
+		{"HoldsPods", unheldUnjudged, holdUnjudged},
 		{"TakenOver", takenOver, followTakenOver},
 		{"HoldsBack", podsBeyondStep, holdBack},
 		{"ReplacesMisplaced", misplacedOnTrial, replaceMisplaced},
@@ -119,10 +119,13 @@ func heldOrOnTrial(f *facts) bool {
 	return gating(f) || f.inPhase(v1alpha1.PhaseRolledBack) || revocable(f) || onTrial(f)
 }
 
-// unheldAtRest holds without a run while the partition is neither all nor nothing.
-func unheldAtRest(f *facts) bool { return idle(f) && unheld(f) && f.declared != f.stable }
+// unheldUnjudged holds while pods may get a declared version that no run has judged: the guard
+// was not in force when it was pushed.
+func unheldUnjudged(f *facts) bool {
+	return unheld(f) && f.declared != f.stable && (idle(f) || newerDeclared(f))
+}
 
-func holdAtRest(f *facts) Decision {
+func holdUnjudged(f *facts) Decision {
 	return f.holdPods(fmt.Sprintf("%s is not promoted, and new pods could get it: raising the partition", imageOf(&f.in.Workload.Declared)))
 }
 

@@ -77,7 +77,8 @@ var orderedDeletionTable = table{
 // takesBack is whether a deletion undoes what the run has done: not once the StatefulSet has
 // the version for its own, nor for longer than it may take.
 func takesBack(f *facts) bool {
-	return f.in.Status.Phase.InRun() && f.in.Workload.Found && !native(f) && !f.in.Canary.Handed && !f.in.ReleaseOverdue()
+	begun := f.in.Status.Phase.InRun() || f.in.Canary.Exists
+	return begun && f.in.Workload.Found && !native(f) && !f.in.Canary.Handed && !f.in.ReleaseOverdue()
 }
 
 func deletingUnheld(f *facts) bool { return takesBack(f) && stillUnheld(f) }
@@ -120,7 +121,7 @@ func lastPodDue(f *facts) bool { return handingOver(f) && !native(f) }
 func (f *facts) lastPodOut() bool { return f.in.Canary.Desired >= f.in.Workload.Replicas }
 
 func lastPodHeld(f *facts) bool {
-	return f.declared == f.candidate && !f.lastPodOut() && !f.in.Canary.Handed
+	return f.declared == f.candidate && !f.lastPodOut() && !f.in.Canary.Handed && f.promotion().FullAt != nil
 }
 
 func lastPodUndecided(f *facts) bool { return lastPodHeld(f) && undecided(f) }
