@@ -49,7 +49,7 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 		}
 		return w.onRoute(v, func() { w.setRoute(distribution{}, status.Epoch) })
 	case plan.ReplacePods:
-		return w.replacePods(e, v)
+		return w.replacePods(e, v, status)
 	case plan.ScaleCanary, plan.RemoveCanary, plan.RemoveLeftover, plan.FenceCanary, plan.TakeBack:
 		return w.actOnCanary(effect, v, status)
 	default:
@@ -134,7 +134,7 @@ func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.Rollout
 	}
 	seen := v.canary()
 	if e, ok := effect.(plan.ScaleCanary); ok && w.deployment.ordered {
-		return w.setPartition(v, e.Replicas)
+		return w.setPartition(v, partitionFor(v.deployment.deployment.replicas, e.Replicas), status)
 	}
 	if e, ok := effect.(plan.ScaleCanary); ok {
 		return w.scaleCanary(e.Replicas, seen, v, status)
@@ -296,10 +296,12 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 			return errConflict
 		}
 		w.judgeUnpause(e.Revision)
-		if d.paused || d.partition > 0 || d.lock != "" {
+		if d.ordered {
+			return w.setPartition(v, 0, status)
+		}
+		if d.paused || d.lock != "" {
 			w.specWrite(func() {
-				d.release()
-				d.lock = ""
+				d.paused, d.lock = false, ""
 				if e.Unmark {
 					d.marks.Run, d.marks.Narrowed = "", ""
 				}

@@ -56,11 +56,11 @@ func (w *World) judgePartition(partition int32) {
 // judgeReplacement: what Belay deletes comes back in another version, and no more pods are
 // missing for it than the StatefulSet's own strategy allows. One that is not ready serves
 // nobody.
-func (w *World) judgeReplacement(taken []*pod) {
+func (w *World) judgeReplacement(taken []pod) {
 	d := &w.deployment
 	var serving int32
 	for _, p := range taken {
-		if p.template == d.due(w.cluster, p.ordinal) {
+		if p.hash == d.due(p.ordinal) {
 			w.broken("pod %s is deleted, which runs %s as it should", podName(p.ordinal), p.template)
 		}
 		serving += int32(truth(p.ready(w.at)))
@@ -98,7 +98,7 @@ func (w *World) judgeOrdinalsAtRest() {
 	if stable == nil || w.excused() || w.rollout.status.Phase == v1alpha1.PhaseGating {
 		return
 	}
-	for _, p := range w.placed() {
+	for _, p := range w.placed(w.deployment.replicas) {
 		if p.template != stable.Revision && !w.allowed[p.template] && !w.startedFromZero(p.template) {
 			w.broken("no run is in progress, and pod %s runs %s", podName(p.ordinal), p.template)
 		}

@@ -12,6 +12,8 @@ type statefulSet struct {
 	// ordered is false for a Deployment.
 	ordered   bool
 	partition int32
+	// partitionByOther is set when somebody else than Belay wrote the partition last.
+	partitionByOther bool
 	// parallel is its podManagementPolicy.
 	parallel       bool
 	maxUnavailable int32

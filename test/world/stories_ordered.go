@@ -65,9 +65,10 @@ func orderedReleases() []Story {
 		promote.named("stable-pod-lost-in-bake").scripted(script(event{baking, func(w *World) { w.losePod(first) }})),
 		promote.named("candidates-unready-for-a-while").scripted(script(event{atStep(1), loseVersion(second)})),
 		promote.named("late-to-be-ready").scripted(script(event{atStep(0), unready(second)}, soon(15*time.Minute, unready()))),
+		// Kubernetes waits for its first pod for ever, until somebody deletes that.
 		{Name: "first-version-never-ready", Serves: second, Phase: stable,
 			Setup:  func(w *World) { w.neverReady = []string{first}; w.mayBeDown = true },
-			Script: func() []event { return []event{soon(2*time.Minute, declares(second))} }},
+			Script: func() []event { return []event{soon(2*time.Minute, declares(second)), soon(time.Minute, losesAll)} }},
 		story("nothing-serves", second, promoted, script(event{held, (*World).loseStable})).with(mayBeDown),
 	}
 }
@@ -82,6 +83,13 @@ func loseVersion(template string) func(*World) {
 				p.endpointAt = p.readyAt
 			}
 		}
+	}
+}
+
+// losesAll deletes every pod.
+func losesAll(w *World) {
+	for i := range w.pods {
+		w.end(&w.pods[i], 0)
 	}
 }
 
