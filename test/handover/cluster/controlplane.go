@@ -1,5 +1,5 @@
 // Package cluster runs a real etcd, API server and controller manager for tests:
-// Deployments, ReplicaSets, EndpointSlices, quotas, garbage collection and the
+// Deployments, ReplicaSets, StatefulSets, EndpointSlices, quotas, garbage collection and the
 // horizontal pod autoscaler are Kubernetes' own. What needs machines is played in
 // the test's process: nodes that run pods, a gateway, and a source of external
 // metrics.
@@ -63,7 +63,7 @@ type Cluster struct {
 // controllers are those of the controller manager that run. Nothing schedules
 // and nothing evicts: nodes are played.
 var controllers = []string{
-	"deployment-controller", "replicaset-controller", "endpointslice-controller", "garbage-collector-controller", "horizontal-pod-autoscaler-controller",
+	"deployment-controller", "replicaset-controller", "statefulset-controller", "endpointslice-controller", "garbage-collector-controller", "horizontal-pod-autoscaler-controller",
 	"serviceaccount-controller", "namespace-controller", "resourcequota-controller", "disruption-controller",
 }
 
