@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -207,7 +208,7 @@ func TestAMissingPolicyOfStatefulSets(t *testing.T) {
 	user := dev(t)
 	pushed := func() (*appsv1.StatefulSet, error) {
 		s := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "set-missing", Namespace: "shop"}}
-		return s, user.Patch(t.Context(), s, client.RawPatch(types.StrategicMergePatchType, templateOf(image())), client.DryRunAll)
+		return s, user.Patch(context.WithoutCancel(t.Context()), s, client.RawPatch(types.StrategicMergePatchType, templateOf(image())), client.DryRunAll)
 	}
 	without(t, func(g Gomega) {
 		s, err := pushed()

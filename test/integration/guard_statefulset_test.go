@@ -235,7 +235,7 @@ func TestOtherStrategiesAreRefused(t *testing.T) {
 			whole := wholeSet(s, onDelete)
 			g.Expect(setWriters["kubectl replace"](t.Context(), user, s, whole)).To(MatchError(refused))
 			whole.Spec.Template.Spec.Containers[0].Image = image()
-			err := setWriters["server-side apply"](t.Context(), user, s, whole)
+			err := setWriters["kubectl replace"](t.Context(), user, s, whole)
 			g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
 			g.Expect(err).To(MatchError(refused), "with another template")
 		})
