@@ -117,6 +117,7 @@ func TestWhatADryRunShows(t *testing.T) {
 		"a bypass for a generation that is old": {held: true, generation: 9, want: unproven, says: "changed between two dry-runs"},
 		"a bypass that changes nothing":         {held: true, generation: 7, want: unproven, says: "changed between two dry-runs"},
 		"a bypass that another policy refuses":  {held: true, bypass: denied(metav1.StatusReasonForbidden, "ValidatingAdmissionPolicy 'house' denied request: no"), want: unproven, says: "was refused"},
+		"locked before the second":              {held: true, bypass: denied(metav1.StatusReasonForbidden, strings.ReplaceAll(deniedLocked, "belay-guard-hold", "belay-guard-release")), want: locked, says: "waiting for a handover"},
 		"a bypass without an answer":            {held: true, bypass: context.DeadlineExceeded, want: unproven, says: "had no answer within 2s"},
 	} {
 		for _, k := range []*kind{deployments, statefulSets} {

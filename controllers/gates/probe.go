@@ -40,24 +40,30 @@ const (
 // client acts as an identity that has none of Belay's privileges, and not the verb
 // bypass.
 func (k *kind) probe(ctx context.Context, as client.Client, key types.NamespacedName, now time.Time) (finding, string) {
-	found, message, generation := k.probeHold(ctx, as, key, now)
+	spec := k.pushed(now)
+	found, message, generation := k.probeHold(ctx, as, key, spec)
 	if found != proven {
 		return found, message
 	}
-	if found, refusal := k.probeRelease(ctx, as, key, generation); found != proven {
+	if found, refusal := k.probeRelease(ctx, as, key, spec, generation); found != proven {
 		return found, refusal
 	}
 	return proven, message
+}
+
+// pushed is what a spec says that has another template and lets it roll.
+func (k *kind) pushed(now time.Time) map[string]any {
+	annotations := map[string]string{v1alpha1.AnnotationGuardProbe: now.UTC().Format(time.RFC3339Nano)}
+	spec := maps.Clone(k.rolls)
+	spec["template"] = map[string]any{"metadata": map[string]any{"annotations": annotations}}
+	return spec
 }
 
 // probeHold asks to change a workload's template and to let it roll, and looks
 // whether the answer is held. Only the guard can have done that, even for a
 // workload that was held before: the request itself says otherwise. It also
 // returns the workload's present generation.
-func (k *kind) probeHold(ctx context.Context, as client.Client, key types.NamespacedName, now time.Time) (finding, string, int64) {
-	annotations := map[string]string{v1alpha1.AnnotationGuardProbe: now.UTC().Format(time.RFC3339Nano)}
-	spec := maps.Clone(k.rolls)
-	spec["template"] = map[string]any{"metadata": map[string]any{"annotations": annotations}}
+func (k *kind) probeHold(ctx context.Context, as client.Client, key types.NamespacedName, spec map[string]any) (finding, string, int64) {
 	answer, err := k.dryRun(ctx, as, key, map[string]any{"spec": spec})
 	switch {
 	case err == nil && k.waits(answer):
@@ -72,23 +78,24 @@ func (k *kind) probeHold(ctx context.Context, as client.Client, key types.Namesp
 	case policy == "":
 		return unproven, k.unanswered(key, err), 0
 	case strings.Contains(words, lockedWords):
-		return locked, fmt.Sprintf("waiting for a handover to end: until then changes of %s %s's template are refused", k.name, key.Name), 0
+		return locked, k.lockedNow(key), 0
 	default:
 		return missing, fmt.Sprintf("a pushed template is refused by policy %s instead of being %s: "+
 			"policy %s or its binding is not in force; install all of them again: kubectl apply --server-side -k config/guard", policy, k.held, k.policy), 0
 	}
 }
 
-// probeRelease asks to let a workload roll with the reason that a bypass takes, and
+// probeRelease asks for the same with the reason that a bypass takes, and
 // looks whether that is refused, as the identity may not bypass. A reason names the
 // generation that it was written for: when the workload has changed in between,
 // it is none, and a write that lets nothing roll is accepted. The answer then has
-// another generation, and nothing was shown.
-func (k *kind) probeRelease(ctx context.Context, as client.Client, key types.NamespacedName, generation int64) (finding, string) {
+// another generation, and nothing was shown. (A change of annotations alone would make no
+// new generation of a StatefulSet.)
+func (k *kind) probeRelease(ctx context.Context, as client.Client, key types.NamespacedName, spec map[string]any, generation int64) (finding, string) {
 	reason := fmt.Sprintf("%d: dry-run that proves the guard", generation)
 	answer, err := k.dryRun(ctx, as, key, map[string]any{
 		"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationBypassReason: reason}},
-		"spec":     k.rolls,
+		"spec":     spec,
 	})
 	if err == nil && answer.GetGeneration() == generation+1 {
 		return missing, fmt.Sprintf("a bypass by an identity without the verb bypass would be accepted: policy %s or its binding is not in force, "+
@@ -97,10 +104,17 @@ func (k *kind) probeRelease(ctx context.Context, as client.Client, key types.Nam
 	if err == nil {
 		return unproven, fmt.Sprintf("the guard could not be checked: %s %s changed between two dry-runs", k.name, key.Name)
 	}
-	if policy, _ := denial(err); policy != releasePolicy {
+	switch policy, words := denial(err); {
+	case policy != releasePolicy:
 		return unproven, k.unanswered(key, err)
+	case strings.Contains(words, lockedWords):
+		return locked, k.lockedNow(key)
 	}
 	return proven, ""
+}
+
+func (k *kind) lockedNow(key types.NamespacedName) string {
+	return fmt.Sprintf("waiting for a handover to end: until then changes of %s %s's template are refused", k.name, key.Name)
 }
 
 // errNoAnswer is a dry-run that had no answer in time.

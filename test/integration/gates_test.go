@@ -142,7 +142,7 @@ func TestGateOfTheGuardOfStatefulSets(t *testing.T) {
 	t.Run("the policy of Deployments is not theirs", func(t *testing.T) {
 		held := gateOf(t, "gate-set")
 		without(t, func(g Gomega) {
-			d, err := push(t.Context(), admin, "gate-set", image())
+			d, err := push(context.WithoutCancel(t.Context()), admin, "gate-set", image())
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(d.Spec.Paused).To(BeTrue())
 		}, mutating("hold"))

@@ -88,6 +88,28 @@ func TestOnlyABypassLowersThePartition(t *testing.T) {
 	}
 }
 
+// TestAReasonOfAStatefulSetCountsOnce, although a change of annotations alone makes no new
+// generation of it.
+func TestAReasonOfAStatefulSetCountsOnce(t *testing.T) {
+	g := NewWithT(t)
+	sre := sre(t)
+	guardedSet(t, "set-once", 0)
+	s := heldSet(t, dev(t), "set-once")
+	early, err := patchSet(t.Context(), sre, byPatch, "set-once", `{`+reasonedSet(s, "GEN: prepared")+`}`)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(early.Generation).To(Equal(s.Generation))
+	_, err = patchSet(t.Context(), sre, byPatch, "set-once", `{`+reasonedSet(early, "GEN: prepared")+`,"spec":`+atPartition(0)+`}`)
+	g.Expect(err).To(MatchError(ContainSubstring("is held by Rollout")), "the reason was not given in the same write")
+	given, err := patchSet(t.Context(), sre, byPatch, "set-once", `{`+reasonedSet(early, "GEN: given")+`,"spec":`+atPartition(0)+`}`)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(partitionOf(given)).To(BeZero())
+
+	again, err := patchSet(t.Context(), sre, byPatch, "set-once", fmt.Sprintf(`{%s,"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}},"template":{"spec":{"containers":[{"name":"app","image":%q}]}}}}`, reasonedSet(early, "GEN: given"), image()))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(partitionOf(again)).To(Equal(v1alpha1.PartitionHold), "the reason of the last bypass is not one of the next push")
+	g.Expect(again.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationBypassReason, given.Annotations[v1alpha1.AnnotationBypassReason]))
+}
+
 // TestAPartitionByHand: a person is told, and a program that applies a manifest is not
 // broken. Whoever wants to stop a StatefulSet may.
 func TestAPartitionByHand(t *testing.T) {
