@@ -70,7 +70,7 @@ const (
 	// OutcomeCancelled means: the stable template was declared again, or the Rollout was
 	// deleted.
 	OutcomeCancelled Outcome = "Cancelled"
-	// OutcomeBypassed means: somebody with the verb bypass let the Deployment roll out without
+	// OutcomeBypassed means: somebody with the verb bypass let the workload roll out without
 	// Belay's checks.
 	OutcomeBypassed Outcome = "Bypassed"
 )
