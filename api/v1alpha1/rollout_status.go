@@ -339,7 +339,7 @@ type WaveStatus struct {
 type WeightStatus struct {
 	// desired is the percentage written to the route. Without spec.traffic it is the
 	// step's weight, and 50 in the bake, in which both versions have all of their pods; in
-	// the bake of a StatefulSet 100.
+	// the bake of a StatefulSet what all of its pods but one come to.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
@@ -464,7 +464,7 @@ type PromotionStatus struct {
 	StartedAt metav1.Time `json:"startedAt"`
 	// fullAt is when the gateway acknowledged that the canary gets all requests; without
 	// spec.traffic when as many canary as stable pods were ready, and for a StatefulSet when
-	// all of its pods were the candidate's, and ready. The bake counts from then.
+	// all of its pods but one were the candidate's, and ready. The bake counts from then.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
 	// fullReplicas is the largest spec.replicas of the Deployment at the beginning of a

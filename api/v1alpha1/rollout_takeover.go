@@ -10,8 +10,7 @@ type TakeOver string
 
 const (
 	// TakeOverHandOver means: the Deployment becomes the owner of the canary's ReplicaSet, and no
-	// pod is replaced. All pods of a StatefulSet run the candidate by then, and nothing is left
-	// to be done.
+	// pod is replaced. Of a StatefulSet the last pod gets the candidate, too.
 	TakeOverHandOver TakeOver = "HandOver"
 	// TakeOverNative means: a Deployment rolls out by its own strategy.
 	TakeOverNative TakeOver = "Native"

@@ -360,8 +360,9 @@ type RouteRef struct {
 // Step gives the candidate a weight. It passes when the canary has the pods that the weight
 // needs, the gateway has acknowledged the weight (without spec.traffic: when those pods
 // are ready), hold has elapsed since then, every guardrail passes on samples taken since
-// then, and the approval is there, if approval requires one. Of a StatefulSet below weight
-// 100 one pod at least runs the candidate, and one at least the stable version.
+// then, and the approval is there, if approval requires one. Of a StatefulSet at least one pod
+// runs the candidate, and at weight 100, too, one the stable version: with the last one there
+// would be no way back.
 // +kubebuilder:validation:XValidation:rule="!has(self.match) || self.weight < 100",message="a step with match needs a weight below 100: at 100 everybody reaches the candidate; set weight: 0 for testers alone, or remove match"
 // +kubebuilder:validation:XValidation:rule="!has(self.mirror) || self.weight == 0",message="a step with mirror gives users the stable version's answers alone: set weight: 0, and give the candidate a weight in a step after it"
 // +kubebuilder:validation:XValidation:rule="!has(self.mirror) || !has(self.match)",message="a step has either mirror or match: write two steps, each with one of them"
@@ -447,9 +448,9 @@ type Promotion struct {
 	// bake is how long the candidate gets all requests before the handover; without
 	// spec.traffic half of them, with as many pods as the stable version. Triggers can still
 	// roll back, and the stable version stays at full size, so that a rollback is a change
-	// of weights, or scales the canary to 0. In the bake of a StatefulSet all pods run the
-	// candidate, and none the stable version: a rollback replaces them one after the other,
-	// and takes as long as that does.
+	// of weights, or scales the canary to 0. In the bake of a StatefulSet all pods but one
+	// run the candidate, and no other pods are kept: a rollback replaces them one after the
+	// other, and takes as long as that does.
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="bake must be between 0s and 168h, with a unit, such as 30s, 5m or 1h30m"
@@ -462,7 +463,7 @@ type Promotion struct {
 	// ReplicaSet and replaces no pod. Native lets the Deployment roll out by its own
 	// strategy after the last step, for clusters without room for twice the pods; there is
 	// then no bake with the stable version beside the candidate. A StatefulSet cannot have
-	// Native, and ignores HandOver: its last step and its bake replace the remaining pods.
+	// Native: after its bake the last pod gets the candidate, too.
 	// +optional
 	// +kubebuilder:default=HandOver
 	Mode PromotionMode `json:"mode,omitempty"`
