@@ -246,8 +246,16 @@ func (c *check) observed() int32 {
 }
 
 // need is the number of pods a weight asks for: ceil(weight × N), at least one. Where
-// pods are the weight it is the smallest number with that share beside N pods.
+// pods are the weight it is the smallest number with that share beside N pods, and of a
+// StatefulSet among its N pods, of which one stays.
 func (c *check) need(weight int32) int32 {
+	if n := c.in.Workload.Replicas; c.ordered() {
+		pods := min(weight, 1, n)
+		for pods < n-1 && pods*100 < weight*n {
+			pods++
+		}
+		return pods
+	}
 	if c.byPods() {
 		pods := min(weight, 1, c.in.Workload.Replicas)
 		for weight = min(weight, 50); pods*(100-weight) < weight*c.in.Workload.Replicas; pods++ {

@@ -13,6 +13,7 @@ func (c *check) advance() {
 	was, is := c.in.Status.Step, c.d.Status.Step
 	from, to := c.in.Status.Phase, c.d.Status.Phase
 	bypassed := c.d.Status.Promotion != nil && c.d.Status.Promotion.Mode == v1alpha1.TakeOverBypass
+	bypassed = bypassed || unjudged(c.d.Status.Promotion) && c.forgotten()
 	stepped := from == v1alpha1.PhaseStepping && to == from && was != nil && is != nil && is.Index != was.Index
 	promoted := from == v1alpha1.PhaseStepping && (to == v1alpha1.PhasePromoting || to == v1alpha1.PhaseBaking || to == v1alpha1.PhaseHandingOver && !bypassed)
 	if stepped || promoted {
@@ -97,7 +98,7 @@ func (c *check) takesOver(from, to v1alpha1.Phase) {
 		c.require(!c.in.Workload.Paused && c.declared() != c.stable(), "records a bypass of a Deployment that is paused")
 	case v1alpha1.TakeOverUnserved:
 		down := c.in.Workload.Replicas > 0 && c.in.Workload.Stable.Ready == 0 && c.in.Workload.UnavailableSince != nil
-		c.require(c.leftBehind() || down, "lets a version roll out without being judged although stable serves")
+		c.require(c.leftBehind() || down || c.forgotten(), "lets a version roll out without being judged although stable serves")
 		c.require(c.in.Status.IsRejected(c.tried()) == nil, "lets a rejected version roll out without being judged")
 	case v1alpha1.TakeOverNative:
 		c.require(from == v1alpha1.PhaseStepping || from == v1alpha1.PhaseHandingOver, "promotes natively from phase %s", from)
@@ -190,8 +191,10 @@ func (c *check) deletion() {
 	overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
 	c.require(len(c.d.Effects) > 0 || !overdue, "still waits after the release timeout")
 	for _, e := range c.d.Effects {
-		switch e.(type) {
-		case plan.AddFinalizer, plan.CreateRun, plan.ScaleCanary, plan.HandOver, plan.RaiseStable:
+		switch e := e.(type) {
+		case plan.ScaleCanary:
+			c.require(c.ordered() && e.Replicas == 0, "starts something while being deleted")
+		case plan.AddFinalizer, plan.CreateRun, plan.HandOver, plan.RaiseStable:
 			c.require(false, "starts something while being deleted")
 		case plan.Leave:
 			c.require(c.in.Route.Split == nil, "removes the finalizer while routes still name Belay's Services")
