@@ -118,9 +118,9 @@ func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision 
 			}
 		}
 	}
-	keeps, templateIn := workload.Sets(), workload.Template
+	keeps, templateIn := workload.Sets(), func(set *unstructured.Unstructured) (map[string]any, error) { return workload.Template(set), nil }
 	if r.Spec.WorkloadRef.Ordered() {
-		keeps, templateIn = workload.ControllerRevisions(), workload.TemplateOfRevision
+		keeps, templateIn = workload.ControllerRevisions(), workload.VersionTemplate
 	}
 	kind := strings.TrimSuffix(keeps.GetKind(), "List")
 	if err := s.List(ctx, keeps, client.InNamespace(r.Namespace)); err != nil {
@@ -130,8 +130,8 @@ func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision 
 		if !ownedBy(&keeps.Items[i], view.KindOf(r), r.Spec.WorkloadRef.Name) {
 			continue
 		}
-		template := templateIn(&keeps.Items[i])
-		if isOf(template, revision) {
+		template, err := templateIn(&keeps.Items[i])
+		if err == nil && isOf(template, revision) {
 			return declarable(template), nil
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -146,10 +145,10 @@ func TestTheTemplateOfAStatefulSetsVersion(t *testing.T) {
 	s := &session{Client: fake.NewClientBuilder().WithObjects(mine, foreign).Build(), namespace: "shop"}
 	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}, Spec: v1alpha1.RolloutSpec{WorkloadRef: ofStatefulSets}}
 	for _, c := range []struct {
-		of   client.Object
+		of   *unstructured.Unstructured
 		want string
 	}{{mine, ""}, {foreign, "no run and no ControllerRevision has the template"}} {
-		version, err := workload.Describe(workload.TemplateOfRevision(c.of.(*unstructured.Unstructured).DeepCopy()))
+		version, err := workload.ReadVersion(c.of)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,15 +12,9 @@ import (
 // New is an empty workload of the kind that a Rollout names.
 func New(ref v1alpha1.WorkloadRef) *unstructured.Unstructured {
 	if ref.Ordered() {
-		return empty(v1alpha1.KindStatefulSet)
+		return NewStatefulSet()
 	}
 	return NewDeployment()
-}
-
-// Partition is the first ordinal of a StatefulSet that gets what it declares; the API's
-// default is 0, all of them.
-func Partition(statefulSet *unstructured.Unstructured) int32 {
-	return count(statefulSet, "spec", "updateStrategy", "rollingUpdate", "partition")
 }
 
 // Held reports whether no pod of a workload gets what it declares: a Deployment that is paused, a
@@ -36,22 +30,7 @@ func Held(object *unstructured.Unstructured) bool {
 func Rolls(object *unstructured.Unstructured) bool {
 	if object.GetKind() == v1alpha1.KindStatefulSet {
 		strategy, _, _ := unstructured.NestedString(object.Object, "spec", "updateStrategy", "type")
-		return strategy != "OnDelete" && Partition(object) == 0
+		return strategy != string(appsv1.OnDeleteStatefulSetStrategyType) && Partition(object) == 0
 	}
 	return !Paused(object)
-}
-
-// ControllerRevisions is an empty list of the objects that hold the templates of StatefulSets.
-func ControllerRevisions() *unstructured.UnstructuredList {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ControllerRevisionList"))
-	return list
-}
-
-// TemplateOfRevision is the pod template in a ControllerRevision of a StatefulSet, which is written
-// as a patch that replaces the template.
-func TemplateOfRevision(revision *unstructured.Unstructured) map[string]any {
-	template, _, _ := unstructured.NestedMap(revision.Object, "data", "spec", "template")
-	delete(template, "$patch")
-	return template
 }
