@@ -156,6 +156,8 @@ func stayStable(f *facts) Decision {
 	case w.Replicas > 0 && w.Stable.Ready == 0:
 		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix: it rolls out at once if no pod gets ready within %s",
 			imageOf(f.in.Status.Stable), w.Replicas, unservedAfter))
+	case workloadUnusable(f):
+		return stuckOnStrategy(f)
 	case f.in.Route.Fault.Reason != "":
 		d.Progress, d.Reason = Stalled, f.in.Route.Fault.Reason
 		d.Why, d.Recheck = f.in.Route.Fault.Message, f.in.Watchdog

@@ -42,8 +42,8 @@ type Reconciler struct {
 	// Live reads past the cache, where a decision must see our own last write.
 	Live client.Reader
 	// Router shares requests through routes, and ByPods where a Rollout names none: by
-	// the number of pods.
-	Router, ByPods traffic.Router
+	// the number of pods. InOrder does that of StatefulSets.
+	Router, ByPods, InOrder traffic.Router
 	// Routes are an empty object of each kind of route that wakes the loop, in the form
 	// that Router reads.
 	Routes []client.Object

@@ -29,7 +29,7 @@ func (r *Reconciler) observeGates(ctx context.Context, l *look) error {
 	if l.input.Deleting != nil {
 		return nil
 	}
-	if l.deployment != nil {
+	if l.workload != nil {
 		l.input.Gates = append(l.input.Gates, r.Guard.Last(l.rollout))
 	}
 	claim, err := r.claim(ctx, l.rollout)

@@ -71,12 +71,12 @@ func TestObserveGates(t *testing.T) {
 			Name: plan.GateFreeze, Outcome: plan.Closed, Reason: v1alpha1.ReasonFrozen, Until: now.Add(time.Hour),
 			Message: `held by Freeze shop/sale (owner: "sre"; reason: "sale"), opens 2026-11-26 13:00 UTC`,
 		}, waiting}},
-		"no Deployment": {own: rollout("own", born), change: func(l *look) { l.deployment = nil }, want: []plan.Gate{claim, guardrailsOpen}},
+		"no Deployment": {own: rollout("own", born), change: func(l *look) { l.workload = nil }, want: []plan.Gate{claim, guardrailsOpen}},
 		"a deletion":    {own: rollout("own", born), change: func(l *look) { l.input.Deleting = &now }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Reconciler{Client: indexed(t, append(test.others, test.own)...), Guard: fixedGuard{}}
-			l := &look{rollout: test.own, deployment: workload.NewDeployment(), input: plan.Input{Now: now}}
+			l := &look{rollout: test.own, workload: workload.NewDeployment(), input: plan.Input{Now: now}}
 			if test.change != nil {
 				test.change(l)
 			}

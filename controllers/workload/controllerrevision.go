@@ -26,6 +26,10 @@ type Version struct {
 	// Name is also the value of the label controller-revision-hash of its pods.
 	Name     string
 	Revision string
+	// Image of its first container.
+	Image string
+	// Number is the highest of the version that was declared last, also again.
+	Number int64
 	// StatefulSet that controls it, and that one's UID.
 	StatefulSet string
 	UID         types.UID
@@ -38,18 +42,28 @@ func ReadVersion(revision *unstructured.Unstructured) (v Version, ok bool, err e
 	if owner == nil || owner.Kind != v1alpha1.KindStatefulSet {
 		return Version{}, false, nil
 	}
+	template, err := VersionTemplate(revision)
+	if err != nil {
+		return Version{}, false, err
+	}
+	of, err := RevisionOf(template)
+	if err != nil {
+		return Version{}, false, fmt.Errorf("ControllerRevision %s: %w", token(revision.GetName(), 253), err)
+	}
+	number, _ := integer(revision, "revision")
+	return Version{Name: revision.GetName(), Revision: of, Image: firstImage(template), Number: number, StatefulSet: owner.Name, UID: owner.UID}, true, nil
+}
+
+// VersionTemplate is the pod template in a ControllerRevision.
+func VersionTemplate(revision *unstructured.Unstructured) (map[string]any, error) {
 	field, _, _ := unstructured.NestedFieldNoCopy(revision.Object, "data", "spec", "template")
 	template, isMap := field.(map[string]any)
 	if !isMap {
-		return Version{}, false, fmt.Errorf("ControllerRevision %s has no template", token(revision.GetName(), 253))
+		return nil, fmt.Errorf("ControllerRevision %s has no template", token(revision.GetName(), 253))
 	}
 	// The object may be shared with the cache.
 	template = maps.Clone(template)
 	// It says how the template is applied, and belongs to the patch.
 	delete(template, "$patch")
-	of, err := RevisionOf(template)
-	if err != nil {
-		return Version{}, false, fmt.Errorf("ControllerRevision %s: %w", token(revision.GetName(), 253), err)
-	}
-	return Version{Name: revision.GetName(), Revision: of, StatefulSet: owner.Name, UID: owner.UID}, true, nil
+	return template, nil
 }

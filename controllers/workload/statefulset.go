@@ -21,68 +21,17 @@ import (
 // NewStatefulSet is an empty StatefulSet to read into.
 func NewStatefulSet() *unstructured.Unstructured { return empty(v1alpha1.KindStatefulSet) }
 
-// NewControllerRevision is an empty ControllerRevision to read into.
-func NewControllerRevision() *unstructured.Unstructured { return empty("ControllerRevision") }
-
-// ControllerRevisions is an empty list to read into, including fields of a template that
-// Belay's types do not know.
-func ControllerRevisions() *unstructured.UnstructuredList {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ControllerRevisionList"))
-	return list
-}
-
-// Version is a version of a StatefulSet: a ControllerRevision.
-type Version struct {
-	// Name is the ControllerRevision's. Its pods carry it as controller-revision-hash.
-	Name string
-	// Revision of its template, and Image of its first container.
-	Revision, Image string
-	// Number rises with every version that is declared, also again.
-	Number int64
-}
-
-// ReadVersion reads a ControllerRevision of a StatefulSet. It fails when its template cannot
-// be read.
-func ReadVersion(revision *unstructured.Unstructured) (Version, error) {
-	template, err := VersionTemplate(revision)
-	if err != nil {
-		return Version{}, err
-	}
-	of, err := RevisionOf(template)
-	if err != nil {
-		return Version{}, fmt.Errorf("ControllerRevision %s: %w", token(revision.GetName(), 253), err)
-	}
-	number, _ := integer(revision, "revision")
-	return Version{Name: revision.GetName(), Revision: of, Image: firstImage(template), Number: number}, nil
-}
-
-// VersionTemplate is the pod template in a ControllerRevision, which is a patch that replaces
-// that of its StatefulSet (getPatch in pkg/controller/statefulset/stateful_set_utils.go).
-func VersionTemplate(revision *unstructured.Unstructured) (map[string]any, error) {
-	template, found, err := unstructured.NestedMap(revision.Object, "data", "spec", "template")
-	if err == nil && !found {
-		err = fmt.Errorf("it has no pod template")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read ControllerRevision %s: %w", token(revision.GetName(), 253), err)
-	}
-	delete(template, "$patch")
-	return template, nil
-}
-
 // Versions reads those of the ControllerRevisions that the StatefulSet controls, oldest first.
 func Versions(revisions []unstructured.Unstructured, statefulSet types.UID) ([]Version, error) {
 	var all []Version
 	for i := range revisions {
-		if !isControlledBy(&revisions[i], statefulSet) {
-			continue
-		}
-		v, err := ReadVersion(&revisions[i])
+		v, ok, err := ReadVersion(&revisions[i])
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, v)
+		if ok && v.UID == statefulSet {
+			all = append(all, v)
+		}
 	}
 	slices.SortFunc(all, func(a, b Version) int {
 		if a.Number != b.Number {

@@ -38,7 +38,10 @@ func TestAVersionHasTheRevisionOfItsTemplate(t *testing.T) {
 	if err != nil || len(versions) != 2 {
 		t.Fatalf("%+v, %v", versions, err)
 	}
-	want := []Version{{"db-a", revision(t, templateOf(t, older)), "shop:1", 2}, {"db-b", revision(t, templateOf(t, theTemplate)), "shop:2", 7}}
+	want := []Version{
+		{Name: "db-a", Revision: revision(t, templateOf(t, older)), Image: "shop:1", Number: 2, StatefulSet: "db", UID: "s-1"},
+		{Name: "db-b", Revision: revision(t, templateOf(t, theTemplate)), Image: "shop:2", Number: 7, StatefulSet: "db", UID: "s-1"},
+	}
 	for i := range want {
 		if versions[i] != want[i] {
 			t.Errorf("%+v, want %+v", versions[i], want[i])
