@@ -44,7 +44,13 @@ func inOrder(t *testing.T) view.Input {
 	s.DirectCallers, s.Serving = nil, "1.4.2 67 %, 1.5.0 33 %"
 	s.Step.Display, s.Step.Weight = "1/2", v1alpha1.WeightStatus{Desired: 33, Observed: 33}
 	s.Message, s.Step.Next = "step 1 of 2: holding at 33 % until 14:07:16Z; 4 of 4 triggers pass", "judge step 1 of 2"
+	template := workload.Template(in.Workload)
 	in.Workload = guardedStatefulSet(2)
+	if err := unstructured.SetNestedMap(in.Workload.Object, template, "spec", "template"); err != nil {
+		t.Fatal(err)
+	}
+	// They speak of a gateway.
+	in.Run.Status.Decisions, s.Record = nil, nil
 	in.Workload.SetAnnotations(map[string]string{v1alpha1.AnnotationPushedBy: "app-team@example.com (kubectl-set)"})
 	in.Pods = []corev1.Pod{}
 	controls := true
@@ -148,17 +154,21 @@ func TestTheTemplateOfAStatefulSetsVersion(t *testing.T) {
 		of   *unstructured.Unstructured
 		want string
 	}{{mine, ""}, {foreign, "no run and no ControllerRevision has the template"}} {
-		version, err := workload.ReadVersion(c.of)
+		declared, err := workload.VersionTemplate(c.of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		template, err := s.templateOf(t.Context(), r, version.Revision, nil)
+		revision, err := workload.RevisionOf(declared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := s.templateOf(t.Context(), r, revision, nil)
 		switch {
 		case c.want != "":
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, want %q", c.of.GetName(), err, c.want)
 			}
-		case err != nil || template["$patch"] != nil || !isOf(template, version.Revision):
+		case err != nil || template["$patch"] != nil || !isOf(template, revision):
 			t.Errorf("%s: %v, %v", c.of.GetName(), template, err)
 		}
 	}

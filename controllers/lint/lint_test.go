@@ -127,7 +127,7 @@ func TestFindings(t *testing.T) {
 		`1 error : a Rollout of Belay has another apiVersion than "" -> apiVersion: belay.dev/v1alpha1`:                                                     {"apiVersion: belay.dev/v1alpha1\n", ""},
 		`1 error : a Rollout of Belay has another apiVersion than "v1alpha1" -> apiVersion: belay.dev/v1alpha1`:                                             {"belay.dev/v1alpha1", "v1alpha1"},
 		`1 error : a Rollout of Belay has another apiVersion than "belay.io/v1alpha1" -> apiVersion: belay.dev/v1alpha1`:                                    {"belay.dev/v1alpha1", "belay.io/v1alpha1"},
-		`7 error spec.workloadRef.kind: kind cannot be "StatefulSet" -> one of "Deployment"`:                                                                {"{name: checkout}", "{kind: StatefulSet, name: checkout}"},
+		`7 error spec.workloadRef.kind: kind cannot be "DaemonSet" -> one of "Deployment", "StatefulSet"`:                                                   {"{name: checkout}", "{kind: DaemonSet, name: checkout}"},
 		`8 error spec.traffic.preview: preview cannot be true -> one of "Disabled", "Enabled"`:                                                              {"service: checkout", "preview: true, service: checkout"},
 		`3 error metadata.name: the object has no name -> metadata: {name: …}`:                                                                              {"  name: checkout\n", "  labels: {}\n"},
 		`1 error : belay.dev has no kind "Rolout" -> kind: Rollout`:                                                                                         {"kind: Rollout", "kind: Rolout"},
