@@ -1,5 +1,5 @@
 // Package cluster runs a real etcd, API server and controller manager for tests:
-// Deployments, ReplicaSets, EndpointSlices, quotas, garbage collection and the
+// Deployments, ReplicaSets, StatefulSets, EndpointSlices, quotas, garbage collection and the
 // horizontal pod autoscaler are Kubernetes' own. What needs machines is played in
 // the test's process: nodes that run pods, a gateway, and a source of external
 // metrics.
@@ -63,7 +63,7 @@ type Cluster struct {
 // controllers are those of the controller manager that run. Nothing schedules
 // and nothing evicts: nodes are played.
 var controllers = []string{
-	"deployment-controller", "replicaset-controller", "endpointslice-controller", "garbage-collector-controller", "horizontal-pod-autoscaler-controller",
+	"deployment-controller", "replicaset-controller", "statefulset-controller", "endpointslice-controller", "garbage-collector-controller", "horizontal-pod-autoscaler-controller",
 	"serviceaccount-controller", "namespace-controller", "resourcequota-controller", "disruption-controller",
 }
 
@@ -152,7 +152,7 @@ func (c *Cluster) startManager(autoscalerPeriod time.Duration) error {
 		"--kubeconfig="+config, "--use-service-account-credentials", "--leader-elect=false", "--secure-port=0",
 		"--controllers="+strings.Join(controllers, ","),
 		"--kube-api-qps=2000", "--kube-api-burst=4000",
-		"--concurrent-deployment-syncs=10", "--concurrent-replicaset-syncs=10", "--concurrent-namespace-syncs=4", "--concurrent-horizontal-pod-autoscaler-syncs=10",
+		"--concurrent-deployment-syncs=10", "--concurrent-replicaset-syncs=10", "--concurrent-statefulset-syncs=10", "--concurrent-namespace-syncs=4", "--concurrent-horizontal-pod-autoscaler-syncs=10",
 		// An autoscaler that looks every 15 s and waits 5 minutes before it scales down
 		// is the same one, only slower.
 		"--horizontal-pod-autoscaler-sync-period="+autoscalerPeriod.String(), "--horizontal-pod-autoscaler-downscale-stabilization=1s",
