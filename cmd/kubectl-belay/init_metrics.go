@@ -92,8 +92,8 @@ func (a *asking) sight(ctx context.Context, i v1alpha1.Indicator) (seen analysis
 		return seen, probe, false, err
 	}
 	seen = analysis.Sight{Version: analysis.Stable, Scopes: make([]analysis.ScopeSight, len(probe.Scopes))}
-	for n, version := range a.pods.Versions(i) {
-		one := sights.Of(probe, a.pods.Namespace, version)
+	for n, version := range a.pods.ByVersion(i) {
+		one := sights.Of(probe, version)
 		if seen.Counts = seen.Add(one.Counts); n == 0 {
 			seen.Scopes = one.Scopes
 			continue

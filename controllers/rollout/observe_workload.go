@@ -252,7 +252,7 @@ func (r *Reconciler) warn(ctx context.Context, l *look) error {
 		l.input.Workload.Warning = workload.HistoryWarning(l.workload)
 	}
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
-	if err := r.Client.List(ctx, hpas, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByTarget: l.workload.GetName()}); err != nil {
+	if err := r.Client.List(ctx, hpas, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByTarget: wake.WorkloadKey(l.rollout.Spec.WorkloadRef.Kind, l.rollout.Spec.WorkloadRef.Name)}); err != nil {
 		return fmt.Errorf("list the autoscalers: %w", err)
 	}
 	for i := range hpas.Items {

@@ -21,6 +21,9 @@ import (
 // NewStatefulSet is an empty StatefulSet to read into.
 func NewStatefulSet() *unstructured.Unstructured { return empty(v1alpha1.KindStatefulSet) }
 
+// NewControllerRevision is an empty ControllerRevision to read into.
+func NewControllerRevision() *unstructured.Unstructured { return empty("ControllerRevision") }
+
 // Versions reads those of the ControllerRevisions that the StatefulSet controls, oldest first.
 func Versions(revisions []unstructured.Unstructured, statefulSet types.UID) ([]Version, error) {
 	var all []Version
