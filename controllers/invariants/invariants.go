@@ -148,6 +148,7 @@ func (c *check) phases() {
 		c.require(c.in.Workload.Stable.Ready > 0, "a run starts with nothing to go back to")
 		c.require(len(c.in.Workload.Active) == 1 && c.in.Workload.Active[0].Revision == c.stable(), "a run starts while another ReplicaSet than stable's has pods")
 		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not paused")
+		c.require(!c.ordered() || c.in.Workload.Replicas > 1 && c.in.Workload.Fault.Reason == "", "a run starts for a StatefulSet of %d replicas (%s)", c.in.Workload.Replicas, c.in.Workload.Fault.Reason)
 	}
 	if from == v1alpha1.PhaseGating && to == v1alpha1.PhasePromoting {
 		c.require(c.returns() || c.restarts(), "skips the steps of a version that neither was stable nor is a restart of the stable one")

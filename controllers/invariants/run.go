@@ -62,6 +62,7 @@ func (c *check) passesStep(stepped bool) {
 	c.require(stands && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 	c.require(c.byPods() || c.named(c.in.Route.Testers, c.in.Route.Mirror, 0), "advances from a step whose testers or copies did not reach the candidate")
 	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
+	c.require(len(c.in.Canary.Misplaced) == 0, "advances while pods run the wrong version: %v", c.in.Canary.Misplaced)
 	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration+c.stood()), "advances before the hold is over")
 }
 
@@ -113,6 +114,7 @@ func (c *check) finishesPromotion() {
 	c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged, "promoted before the routes are back")
 	c.require(c.in.Route.Narrowed == "", "promoted while the Service is narrowed")
 	c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "promoted with a canary left behind")
+	c.require(!c.ordered() || c.in.Canary.Handed || w.Replicas == 0, "promoted before the StatefulSet controller makes lost pods again in the candidate's version")
 	c.require(w.Lock == "", "promoted with the Deployment locked")
 	alone := len(w.Active) == 1 && w.Active[0].Revision == c.tried() && w.Active[0].Available >= w.Replicas
 	c.require(alone || w.Replicas == 0, "promoted before the Deployment runs the candidate alone")
