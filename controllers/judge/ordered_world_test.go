@@ -3,6 +3,7 @@ package judge
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ type scrapes struct {
 	marked bool
 	// extra are more labels of a version's pods.
 	extra func(version string) map[string]string
+	// code is the label of a version's requests that says whether one failed; nil for requests
+	// and errors in series of their own.
+	code func(version string) string
 }
 
 // orderedBench is a bench with a StatefulSet, whose pods come and go, and with Prometheus' own
@@ -114,8 +118,50 @@ func (b *orderedBench) expose(engine *enginetest.Engine, l life, how scrapes, in
 			return before + perSecond*at.Sub(b.at(l.from+servesAfter)).Seconds()
 		}
 	}
-	engine.Samples("requests", target, times, count(10, l.old))
-	engine.Samples("errors", target, times, count(l.bad, l.old*l.bad/10))
+	if how.code == nil {
+		engine.Samples("requests", target, times, count(10, l.old))
+		engine.Samples("errors", target, times, count(l.bad, l.old*l.bad/10))
+		return
+	}
+	for code, perSecond := range map[string]float64{"200": 10 - l.bad, "500": l.bad} {
+		of := maps.Clone(target)
+		of[how.code(l.version)] = code
+		engine.Samples("requests", of, times, count(perSecond, 0))
+	}
+}
+
+// countByCode lets bad requests be those with the code 500.
+func (b *orderedBench) countByCode() {
+	b.t.Helper()
+	b.edit(func(g *v1alpha1.GuardrailSpec) {
+		g.SLOs[0].Indicator.Requests.Bad = v1alpha1.Series{Metric: "requests", Matchers: []v1alpha1.Matcher{{Name: "code", Op: "=", Value: "500"}}}
+	})
+}
+
+// inPhase puts the Rollout in a phase.
+func (b *orderedBench) inPhase(phase v1alpha1.Phase) {
+	b.t.Helper()
+	rollout := &v1alpha1.Rollout{}
+	if err := b.client.Get(b.t.Context(), types.NamespacedName{Namespace: b.runs[0].Namespace, Name: "shop"}, rollout); err != nil {
+		b.t.Fatal(err)
+	}
+	rollout.Status.Phase = phase
+	if err := b.client.Status().Update(b.t.Context(), rollout); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// restartOrdered lets another process go on from what the last one could record at its end.
+func (b *orderedBench) restartOrdered() {
+	b.t.Helper()
+	run := &v1alpha1.RolloutRun{}
+	if err := b.client.Get(b.t.Context(), b.runs[0], run); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.loop.write(b.t.Context(), run, b.loop.memories[b.runs[0]]); err != nil {
+		b.t.Fatal(err)
+	}
+	b.restart()
 }
 
 // makeOrdered makes the bench's run that of a StatefulSet, which the source at the URL knows.
