@@ -39,6 +39,9 @@ func (s *surrounds) measure(ctx context.Context, m *metricsFlags, now func() tim
 	}
 	s.measured = true
 	asked := asking{source: source, now: now, pods: prometheus.Pods{Namespace: s.object.GetNamespace(), ReplicaSets: s.replicaSets, Labels: m.labels}}
+	if s.ordered() {
+		asked.pods.StatefulSet = s.object.GetName()
+	}
 	if s.split() {
 		asked.pods.Services = []string{s.service.Name}
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"belay.dev/belay/analysis/prometheus/enginetest"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/view"
 	"belay.dev/belay/controllers/workload"
@@ -115,6 +116,24 @@ func TestWorkloadsAsTheyAreNamed(t *testing.T) {
 		if !strings.Contains(got, c.want) {
 			t.Errorf("--kind %q %s: %s, want %s", c.kind, c.name, got, c.want)
 		}
+	}
+}
+
+// TestInitMeasuresAStatefulSet by the pods that have its name and a number, and no others.
+func TestInitMeasuresAStatefulSet(t *testing.T) {
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	e := enginetest.New(noon)
+	for pod, bad := range map[string]int{"checkout-0": 20, "checkout-1": 20, "checkout-7d9f6b5c4-aaaaa": 9000, "checkout-worker-0": 9000} {
+		e.Scrape(t, fmt.Sprintf("up 1\nhttp_requests_total{code=\"200\"} 9980\nhttp_requests_total{code=\"500\"} %d\n# EOF\n", bad), map[string]string{"namespace": "shop", "pod": pod, "instance": pod + ":80"})
+	}
+	seen := around()
+	seen.object, seen.replicaSets = guardedStatefulSet(0), nil
+	m := &metricsFlags{address: e.Serve(t), labels: v1alpha1.MetricSourceLabels{Namespace: "namespace", Pod: "pod"}}
+	if err := seen.measure(t.Context(), m, func() time.Time { return noon }); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen.slos) == 0 || seen.slos[0].name != "availability" || !strings.Contains(seen.slos[0].found, "of 20000 requests") {
+		t.Errorf("found %+v, want the requests of two pods", seen.slos)
 	}
 }
 
