@@ -50,9 +50,11 @@ func (f *facts) podsBack() string {
 }
 
 // podsMisplaced is false once the StatefulSet controller makes every pod in the candidate's
-// version: whatever is deleted comes back as it was.
+// version: whatever is deleted comes back as it was. Before it has seen what is declared, as of a
+// StatefulSet that was made again, nobody knows whose the pods are.
 func podsMisplaced(f *facts) bool {
-	return len(f.in.Canary.Misplaced) > 0 || f.in.Canary.Left > 0 && !f.in.Canary.Handed
+	unseen := !f.in.Workload.Observed && f.in.Workload.Replicas > 0
+	return len(f.in.Canary.Misplaced) > 0 || f.in.Canary.Left > 0 && !f.in.Canary.Handed || unseen
 }
 
 func waitForReplaced(f *facts) Decision {
