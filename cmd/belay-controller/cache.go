@@ -80,12 +80,12 @@ func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
 	}
 }
 
-// withoutOthersData also drops what a ControllerRevision holds, unless a StatefulSet controls it:
-// a DaemonSet has ten of them, each with a pod template.
+// withoutOthersData also drops what a ControllerRevision of something else than a StatefulSet
+// holds: a DaemonSet has ten of them, each with a pod template.
 func withoutOthersData(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
 		if u, ok := object.(*unstructured.Unstructured); ok {
-			if owner := metav1.GetControllerOfNoCopy(u); owner == nil || owner.Kind != v1alpha1.KindStatefulSet {
+			if owner := metav1.GetControllerOfNoCopy(u); owner != nil && owner.Kind != v1alpha1.KindStatefulSet {
 				delete(u.Object, "data")
 			}
 		}

@@ -31,6 +31,8 @@ func TestTheCacheKeepsWhatIsRead(t *testing.T) {
 		kept   int
 	}{
 		{unstructuredOf(workload.NewDeployment(), written), 1},
+		{unstructuredOf(workload.NewStatefulSet(), written), 1},
+		{unstructuredOf(workload.NewControllerRevision(), written), 0},
 		{unstructuredOf(gateway.Route(v1alpha1.KindHTTPRoute), written), 1},
 		{unstructuredOf(gateway.Route(v1alpha1.KindGRPCRoute), written), 1},
 		{&corev1.Service{ObjectMeta: written}, 1},
@@ -56,7 +58,7 @@ func TestTheCacheNeedsNoGatewayAPI(t *testing.T) {
 	options := cacheOptions(nil)
 	options.Scheme = scheme()
 	mapper := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []schema.GroupVersionKind{appsv1.SchemeGroupVersion.WithKind("Deployment"), appsv1.SchemeGroupVersion.WithKind("StatefulSet"), corev1.SchemeGroupVersion.WithKind("Service"), corev1.SchemeGroupVersion.WithKind("Pod"), batchv1.SchemeGroupVersion.WithKind("Job")} {
+	for _, kind := range []schema.GroupVersionKind{appsv1.SchemeGroupVersion.WithKind("Deployment"), appsv1.SchemeGroupVersion.WithKind("StatefulSet"), appsv1.SchemeGroupVersion.WithKind("ControllerRevision"), corev1.SchemeGroupVersion.WithKind("Service"), corev1.SchemeGroupVersion.WithKind("Pod"), batchv1.SchemeGroupVersion.WithKind("Job")} {
 		mapper.Add(kind, meta.RESTScopeNamespace)
 	}
 	options.Mapper = mapper
@@ -85,6 +87,11 @@ func TestTheCacheKeepsVersions(t *testing.T) {
 	_, kept, err := unstructured.NestedMap(revision.Object, "data", "spec", "template")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(kept).To(BeTrue())
+
+	revision.SetOwnerReferences([]metav1.OwnerReference{{Kind: "DaemonSet", Controller: new(true)}})
+	_, err = transformOf(revision)(revision)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(revision.Object).NotTo(HaveKey("data"), "a DaemonSet's versions are not Belay's")
 }
 
 func TestTheCacheKeepsNoSpecOfAJob(t *testing.T) {

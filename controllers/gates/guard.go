@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/flowcontrol"
@@ -29,7 +28,7 @@ import (
 const (
 	// retryAfter is when a check that proved nothing is made again.
 	retryAfter = 5 * time.Second
-	// settlingTime is how long after the Deployment got its label a guard that does not
+	// settlingTime is how long after the workload got its label a guard that does not
 	// answer yet is waited for: the API server reads new policies when it gets to it.
 	settlingTime = 30 * time.Second
 )
@@ -38,7 +37,7 @@ const (
 // by dry-runs in its own workers, keeps the newest answer of each in memory, and
 // wakes the Rollout loop when one changes.
 type Guard struct {
-	// Client reads Rollouts and Deployments, with the indexes of package wake.
+	// Client reads Rollouts and their workloads, with the indexes of package wake.
 	Client client.Reader
 	// Probe makes the dry-runs: as an identity that nothing exempts from the guard.
 	Probe client.Client
@@ -61,9 +60,9 @@ type Guard struct {
 // answer is what is known of one Rollout's guard.
 type answer struct {
 	uid types.UID
-	// deployment that was checked; another one of its name is checked anew.
-	deployment types.UID
-	// labelled is when the Deployment was first seen with the Rollout's label; zero
+	// workload that was checked; another one of its name is checked anew.
+	workload types.UID
+	// labelled is when the workload was first seen with the Rollout's label; zero
 	// while it has none.
 	labelled time.Time
 	// proven is when the guard was last seen to hold; zero when it never was.
@@ -85,8 +84,8 @@ func (g *Guard) Last(rollout *v1alpha1.Rollout) plan.Gate {
 	gate := known.gate
 	if gate.Outcome == plan.Open && g.Clock.Since(known.provenAt) > 2*g.Stands {
 		gate.Outcome, gate.Reason = plan.Unknown, v1alpha1.ReasonGuardUnproven
-		gate.Message = fmt.Sprintf("the guard was last proven at %s, and a new dry-run still waits for others: admission webhooks for Deployments "+
-			"are slow or hang: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", known.provenAt.UTC().Format(time.RFC3339))
+		gate.Message = fmt.Sprintf("the guard was last proven at %s, and a new dry-run still waits for others: admission webhooks for %ss "+
+			"are slow or hang: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", known.provenAt.UTC().Format(time.RFC3339), kindOf(rollout).name)
 	}
 	return gate
 }
@@ -105,15 +104,16 @@ func (g *Guard) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("read the Rollout: %w", err)
 	}
-	deployment := &appsv1.Deployment{}
-	err = g.Client.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Spec.WorkloadRef.Name}, deployment)
+	k := kindOf(rollout)
+	workload := k.empty()
+	err = g.Client.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Spec.WorkloadRef.Name}, workload)
 	if client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("read the Deployment: %w", err)
+		return reconcile.Result{}, fmt.Errorf("read the %s: %w", k.name, err)
 	}
 	if err != nil {
-		deployment = nil
+		workload = nil
 	}
-	next, err := g.look(ctx, rollout, deployment)
+	next, err := g.look(ctx, rollout, k, workload)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -135,27 +135,30 @@ func (a answer) settling(now time.Time) bool {
 	return a.gate.Outcome != plan.Open && a.gate.Outcome != plan.Closed && now.Sub(a.labelled) < settlingTime
 }
 
-// look returns what is known of a guard now, with a dry-run when that is due.
-func (g *Guard) look(ctx context.Context, rollout *v1alpha1.Rollout, d *appsv1.Deployment) (answer, error) {
+// look returns what is known of a guard now, with a dry-run when that is due. The workload
+// is nil when there is none.
+func (g *Guard) look(ctx context.Context, rollout *v1alpha1.Rollout, k *kind, workload client.Object) (answer, error) {
 	name := rollout.Spec.WorkloadRef.Name
 	next := answer{uid: rollout.UID}
-	switch {
-	case d == nil:
-		next.gate = unknown("Deployment %s does not exist: create it, or delete the Rollout", name)
+	if workload == nil {
+		next.gate = unknown("%s %s does not exist: create it, or delete the Rollout", k.name, name)
 		return next, nil
-	case d.Labels[v1alpha1.LabelRollout] == "":
-		next.gate = unknown("the Deployment is not labelled yet: the guard holds Deployment %s from when Belay sets its label %s", name, v1alpha1.LabelRollout)
+	}
+	switch label := workload.GetLabels()[v1alpha1.LabelRollout]; label {
+	case rollout.Name:
+	case "":
+		next.gate = unknown("the %s is not labelled yet: the guard holds %s %s from when Belay sets its label %s", k.name, k.name, name, v1alpha1.LabelRollout)
 		return next, nil
-	case d.Labels[v1alpha1.LabelRollout] != rollout.Name:
-		next.gate = unknown("Deployment %s is labelled for another Rollout, %q: delete one of the two", name, d.Labels[v1alpha1.LabelRollout])
+	default:
+		next.gate = unknown("%s %s is labelled for another Rollout, %q: delete one of the two", k.name, name, label)
 		return next, nil
 	}
 	now := g.Clock.Now()
 	g.mu.Lock()
 	last, ok := g.answers[client.ObjectKeyFromObject(rollout)]
 	g.mu.Unlock()
-	if !ok || last.uid != rollout.UID || last.deployment != d.UID || last.labelled.IsZero() {
-		last = answer{uid: rollout.UID, deployment: d.UID, labelled: now}
+	if !ok || last.uid != rollout.UID || last.workload != workload.GetUID() || last.labelled.IsZero() {
+		last = answer{uid: rollout.UID, workload: workload.GetUID(), labelled: now}
 		if before := guardOfStatus(rollout); before.Outcome != plan.Unknown {
 			// The controller was restarted: a guard that was judged before is not new.
 			last.gate, last.provenAt = before, now.Add(-g.Stands)
@@ -169,7 +172,7 @@ func (g *Guard) look(ctx context.Context, rollout *v1alpha1.Rollout, d *appsv1.D
 			return answer{}, fmt.Errorf("wait for the limit of dry-runs: %w", err)
 		}
 	}
-	found, message := probe(ctx, g.Probe, d, g.Clock.Now())
+	found, message := k.probe(ctx, g.Probe, client.ObjectKeyFromObject(workload), g.Clock.Now())
 	return last.after(found, message, g.Clock.Now(), g.Stands), nil
 }
 
@@ -225,16 +228,18 @@ func (g *Guard) Changes() source.Source {
 }
 
 // SetupWithManager registers the reconciler and what wakes it: a Rollout that is
-// new or deleted, and a Deployment whose identity or label changed.
+// new or deleted, and a workload whose identity or label changed.
 func (g *Guard) SetupWithManager(mgr ctrl.Manager) error {
+	labelled := builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetLabels()[v1alpha1.LabelRollout] != e.ObjectNew.GetLabels()[v1alpha1.LabelRollout]
+	}})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("guard").
 		Watches(&v1alpha1.Rollout{}, wake.Self(), builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 			return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || (e.ObjectOld.GetDeletionTimestamp() == nil) != (e.ObjectNew.GetDeletionTimestamp() == nil)
 		}})).
-		Watches(&appsv1.Deployment{}, wake.RolloutsByWorkload(g.Client), builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-			return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetLabels()[v1alpha1.LabelRollout] != e.ObjectNew.GetLabels()[v1alpha1.LabelRollout]
-		}})).
+		Watches(deployments.empty(), wake.RolloutsByWorkload(g.Client), labelled).
+		Watches(statefulSets.empty(), wake.RolloutsByWorkload(g.Client), labelled).
 		WithOptions(controller.Options{MaxConcurrentReconciles: g.Workers}).
 		Complete(g)
 }

@@ -42,18 +42,30 @@ func testScheme(t testing.TB) *runtime.Scheme {
 }
 
 // answering is a client whose dry-runs a function answers.
-func answering(t testing.TB, answer func(ctx context.Context, d *appsv1.Deployment, second bool) error) client.Client {
+func answering(t testing.TB, answer func(ctx context.Context, o client.Object, second bool) error) client.Client {
 	t.Helper()
 	return interceptor.NewClient(fake.NewClientBuilder().WithScheme(testScheme(t)).Build(), interceptor.Funcs{
 		Patch: func(ctx context.Context, _ client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			d, ok := o.(*appsv1.Deployment)
-			options := (&client.PatchOptions{}).ApplyOptions(opts)
-			if !ok || len(options.DryRun) != 1 {
-				return errors.New("no dry-run of a Deployment")
+			if options := (&client.PatchOptions{}).ApplyOptions(opts); len(options.DryRun) != 1 {
+				return errors.New("no dry-run")
 			}
-			return answer(ctx, d, bypasses(t, p))
+			return answer(ctx, o, bypasses(t, p))
 		},
 	})
+}
+
+// waiting makes a workload one whose new version waits, or does not.
+func waiting(o client.Object, waits bool) {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		o.Spec.Paused = waits
+	case *appsv1.StatefulSet:
+		partition := int32(0)
+		if waits {
+			partition = v1alpha1.PartitionHold
+		}
+		o.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: &partition}
+	}
 }
 
 func denied(reason metav1.StatusReason, causes ...string) error {
@@ -84,49 +96,55 @@ func bypasses(t testing.TB, p client.Patch) bool {
 func TestWhatADryRunShows(t *testing.T) {
 	refused := denied(metav1.StatusReasonForbidden, deniedBypass)
 	for name, c := range map[string]struct {
-		paused bool
+		held bool
 		// err answers the push; bypass answers the second dry-run, at the generation.
 		err, bypass error
 		generation  int64
 		want        finding
 		says        string
 	}{
-		"paused":          {paused: true, bypass: refused, want: proven, says: "a changed template is paused"},
-		"not paused":      {want: missing, says: "kubectl apply --server-side -k config/guard"},
+		"held":            {held: true, bypass: refused, want: proven, says: "a changed template is HELD"},
+		"not held":        {want: missing, says: "kubectl apply --server-side -k config/guard"},
 		"locked":          {err: denied(metav1.StatusReasonForbidden, deniedLocked), want: locked, says: "waiting for a handover"},
-		"reached release": {err: denied(metav1.StatusReasonForbidden, deniedRelease), want: missing, says: "refused by policy belay-guard-release instead of being paused"},
+		"reached release": {err: denied(metav1.StatusReasonForbidden, deniedRelease), want: missing, says: "refused by policy belay-guard-release instead of being HELD: policy HOLD or its binding"},
 		"release could not be evaluated": {err: denied(metav1.StatusReasonInvalid, "ValidatingAdmissionPolicy 'belay-guard-release' with binding 'x' denied request: expression resulted in error"),
 			want: unproven, says: "was refused"},
 		"another policy quotes it": {err: denied(metav1.StatusReasonForbidden, "ValidatingAdmissionPolicy 'house' denied request: see "+deniedRelease), want: unproven, says: "was refused"},
 		"no rights":                {err: apierrors.NewForbidden(schema.GroupResource{}, "", errors.New(deniedLocked)), want: unproven, says: "was refused"},
 		"no answer":                {err: context.DeadlineExceeded, want: unproven, says: "had no answer within 2s"},
 
-		"a bypass is accepted":                  {paused: true, generation: 8, want: missing, says: "policy belay-guard-release or its binding is not in force"},
-		"a bypass for a generation that is old": {paused: true, generation: 9, want: unproven, says: "changed between two dry-runs"},
-		"a bypass that changes nothing":         {paused: true, generation: 7, want: unproven, says: "changed between two dry-runs"},
-		"a bypass that another policy refuses":  {paused: true, bypass: denied(metav1.StatusReasonForbidden, "ValidatingAdmissionPolicy 'house' denied request: no"), want: unproven, says: "was refused"},
-		"a bypass without an answer":            {paused: true, bypass: context.DeadlineExceeded, want: unproven, says: "had no answer within 2s"},
+		"a bypass is accepted":                  {held: true, generation: 8, want: missing, says: "policy belay-guard-release or its binding is not in force"},
+		"a bypass for a generation that is old": {held: true, generation: 9, want: unproven, says: "changed between two dry-runs"},
+		"a bypass that changes nothing":         {held: true, generation: 7, want: unproven, says: "changed between two dry-runs"},
+		"a bypass that another policy refuses":  {held: true, bypass: denied(metav1.StatusReasonForbidden, "ValidatingAdmissionPolicy 'house' denied request: no"), want: unproven, says: "was refused"},
+		"locked before the second":              {held: true, bypass: denied(metav1.StatusReasonForbidden, strings.ReplaceAll(deniedLocked, "belay-guard-hold", "belay-guard-release")), want: locked, says: "waiting for a handover"},
+		"a bypass without an answer":            {held: true, bypass: context.DeadlineExceeded, want: unproven, says: "had no answer within 2s"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			g := NewWithT(t)
-			as := answering(t, func(ctx context.Context, d *appsv1.Deployment, second bool) error {
-				at, bounded := ctx.Deadline()
-				g.Expect(bounded && time.Until(at) <= probeTimeout).To(BeTrue(), "a dry-run has an end")
-				err := c.err
-				// The push would make generation 8.
-				d.Spec.Paused, d.Generation = c.paused, 8
-				if second {
-					err, d.Generation = c.bypass, c.generation
-				}
-				if errors.Is(err, context.DeadlineExceeded) {
-					<-ctx.Done()
-				}
-				return err
+		for _, k := range []*kind{deployments, statefulSets} {
+			t.Run(k.name+", "+name, func(t *testing.T) {
+				g := NewWithT(t)
+				as := answering(t, func(ctx context.Context, o client.Object, second bool) error {
+					at, bounded := ctx.Deadline()
+					g.Expect(bounded && time.Until(at) <= probeTimeout).To(BeTrue(), "a dry-run has an end")
+					g.Expect(o).To(BeAssignableToTypeOf(k.empty()))
+					err := c.err
+					// The push would make generation 8.
+					waiting(o, c.held)
+					o.SetGeneration(8)
+					if second {
+						err = c.bypass
+						o.SetGeneration(c.generation)
+					}
+					if errors.Is(err, context.DeadlineExceeded) {
+						<-ctx.Done()
+					}
+					return err
+				})
+				found, message := k.probe(t.Context(), as, shop, start)
+				g.Expect(found).To(Equal(c.want), message)
+				g.Expect(message).To(ContainSubstring(strings.NewReplacer("HELD", k.held, "HOLD", k.policy).Replace(c.says)))
 			})
-			found, message := probe(t.Context(), as, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "shop", Generation: 3}}, start)
-			g.Expect(found).To(Equal(c.want), message)
-			g.Expect(message).To(ContainSubstring(c.says))
-		})
+		}
 	}
 }
 
@@ -157,12 +175,12 @@ func newGuardBench(t *testing.T, conditions ...metav1.Condition) *guardBench {
 	}
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", UID: "d1", Labels: map[string]string{v1alpha1.LabelRollout: "shop"}}}
 	b.client = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(rollout, deployment).Build()
-	b.guard = &Guard{Client: b.client, Clock: b.clock, Stands: 5 * time.Minute, Probe: answering(t, func(_ context.Context, d *appsv1.Deployment, second bool) error {
+	b.guard = &Guard{Client: b.client, Clock: b.clock, Stands: 5 * time.Minute, Probe: answering(t, func(_ context.Context, o client.Object, second bool) error {
 		if second {
 			return denied(metav1.StatusReasonForbidden, deniedBypass)
 		}
 		b.asked++
-		d.Spec.Paused = b.paused
+		waiting(o, b.paused)
 		return b.err
 	})}
 	b.Expect(b.guard.Changes().Start(t.Context(), b.queue)).To(Succeed())
@@ -362,7 +380,7 @@ func TestADeletedRolloutIsForgotten(t *testing.T) {
 func TestLastNeverWaits(t *testing.T) {
 	b := newGuardBench(t, metav1.Condition{Type: v1alpha1.ConditionGuarded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGuardProven})
 	asked, done := make(chan struct{}), make(chan error, 1)
-	b.guard.Probe = answering(t, func(ctx context.Context, _ *appsv1.Deployment, _ bool) error {
+	b.guard.Probe = answering(t, func(ctx context.Context, _ client.Object, _ bool) error {
 		close(asked)
 		<-ctx.Done()
 		return ctx.Err()

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,9 +25,9 @@ const probeTimeout = 2 * time.Second
 type finding int
 
 const (
-	// proven: the change came back paused, and a bypass was refused.
+	// proven: the change came back held, and a bypass was refused.
 	proven finding = iota
-	// missing: the change was not paused, or a bypass not refused; a policy that
+	// missing: the change was not held, or a bypass not refused; a policy that
 	// should have done it is not in force.
 	missing
 	// locked: a handover locks the template; nothing was shown.
@@ -39,84 +39,98 @@ const (
 // probe asks the API server in two dry-runs whether the guard is in force. The
 // client acts as an identity that has none of Belay's privileges, and not the verb
 // bypass.
-func probe(ctx context.Context, as client.Client, d *appsv1.Deployment, now time.Time) (finding, string) {
-	found, message, generation := probeHold(ctx, as, d, now)
+func (k *kind) probe(ctx context.Context, as client.Client, key types.NamespacedName, now time.Time) (finding, string) {
+	spec := k.pushed(now)
+	found, message, generation := k.probeHold(ctx, as, key, spec)
 	if found != proven {
 		return found, message
 	}
-	if found, refusal := probeRelease(ctx, as, d, generation); found != proven {
+	if found, refusal := k.probeRelease(ctx, as, key, spec, generation); found != proven {
 		return found, refusal
 	}
 	return proven, message
 }
 
-// probeHold asks to change a Deployment's template and to let it roll, and looks
-// whether the answer is paused. Only the guard can have done that, even for a
-// Deployment that was paused before: the request itself says otherwise. It also
-// returns the Deployment's present generation.
-func probeHold(ctx context.Context, as client.Client, d *appsv1.Deployment, now time.Time) (finding, string, int64) {
+// pushed is what a spec says that has another template and lets it roll.
+func (k *kind) pushed(now time.Time) map[string]any {
 	annotations := map[string]string{v1alpha1.AnnotationGuardProbe: now.UTC().Format(time.RFC3339Nano)}
-	answer, err := dryRun(ctx, as, d, map[string]any{"spec": map[string]any{
-		"paused":   false,
-		"template": map[string]any{"metadata": map[string]any{"annotations": annotations}},
-	}})
+	spec := maps.Clone(k.rolls)
+	spec["template"] = map[string]any{"metadata": map[string]any{"annotations": annotations}}
+	return spec
+}
+
+// probeHold asks to change a workload's template and to let it roll, and looks
+// whether the answer is held. Only the guard can have done that, even for a
+// workload that was held before: the request itself says otherwise. It also
+// returns the workload's present generation.
+func (k *kind) probeHold(ctx context.Context, as client.Client, key types.NamespacedName, spec map[string]any) (finding, string, int64) {
+	answer, err := k.dryRun(ctx, as, key, map[string]any{"spec": spec})
 	switch {
-	case err == nil && answer.Spec.Paused:
+	case err == nil && k.waits(answer):
 		// The answer has the generation that the change would make.
-		return proven, "the guard is in force: a changed template is paused", answer.Generation - 1
+		return proven, "the guard is in force: a changed template is " + k.held, answer.GetGeneration() - 1
 	case err == nil:
-		return missing, "a pushed template would roll at once: no admission policy of Belay's pauses it; " +
+		return missing, "a pushed template would roll at once: no admission policy of Belay's holds it; " +
 			"install them on this cluster: kubectl apply --server-side -k config/guard", 0
 	}
 	policy, words := denial(err)
 	switch {
 	case policy == "":
-		return unproven, unanswered(d, err), 0
+		return unproven, k.unanswered(key, err), 0
 	case strings.Contains(words, lockedWords):
-		return locked, fmt.Sprintf("waiting for a handover to end: until then changes of Deployment %s's template are refused", d.Name), 0
+		return locked, k.lockedNow(key), 0
 	default:
-		return missing, fmt.Sprintf("a pushed template is refused by policy %s instead of being paused: "+
-			"policy %s or its binding is not in force; install all of them again: kubectl apply --server-side -k config/guard", policy, holdPolicy), 0
+		return missing, fmt.Sprintf("a pushed template is refused by policy %s instead of being %s: "+
+			"policy %s or its binding is not in force; install all of them again: kubectl apply --server-side -k config/guard", policy, k.held, k.policy), 0
 	}
 }
 
-// probeRelease asks to unpause a Deployment with the reason that a bypass takes, and
+// probeRelease asks for the same with the reason that a bypass takes, and
 // looks whether that is refused, as the identity may not bypass. A reason names the
-// generation that it was written for: when the Deployment has changed in between,
+// generation that it was written for: when the workload has changed in between,
 // it is none, and a write that lets nothing roll is accepted. The answer then has
-// another generation, and nothing was shown.
-func probeRelease(ctx context.Context, as client.Client, d *appsv1.Deployment, generation int64) (finding, string) {
+// another generation, and nothing was shown. (A change of annotations alone would make no
+// new generation of a StatefulSet.)
+func (k *kind) probeRelease(ctx context.Context, as client.Client, key types.NamespacedName, spec map[string]any, generation int64) (finding, string) {
 	reason := fmt.Sprintf("%d: dry-run that proves the guard", generation)
-	answer, err := dryRun(ctx, as, d, map[string]any{
+	answer, err := k.dryRun(ctx, as, key, map[string]any{
 		"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationBypassReason: reason}},
-		"spec":     map[string]any{"paused": false},
+		"spec":     spec,
 	})
-	if err == nil && answer.Generation == generation+1 {
+	if err == nil && answer.GetGeneration() == generation+1 {
 		return missing, fmt.Sprintf("a bypass by an identity without the verb bypass would be accepted: policy %s or its binding is not in force, "+
 			"or the identity of the dry-runs has the verb; install all policies again: kubectl apply --server-side -k config/guard", releasePolicy)
 	}
 	if err == nil {
-		return unproven, fmt.Sprintf("the guard could not be checked: Deployment %s changed between two dry-runs", d.Name)
+		return unproven, fmt.Sprintf("the guard could not be checked: %s %s changed between two dry-runs", k.name, key.Name)
 	}
-	if policy, _ := denial(err); policy != releasePolicy {
-		return unproven, unanswered(d, err)
+	switch policy, words := denial(err); {
+	case policy != releasePolicy:
+		return unproven, k.unanswered(key, err)
+	case strings.Contains(words, lockedWords):
+		return locked, k.lockedNow(key)
 	}
 	return proven, ""
+}
+
+func (k *kind) lockedNow(key types.NamespacedName) string {
+	return fmt.Sprintf("waiting for a handover to end: until then changes of %s %s's template are refused", k.name, key.Name)
 }
 
 // errNoAnswer is a dry-run that had no answer in time.
 var errNoAnswer = errors.New("no answer")
 
-// dryRun returns what a merge patch would make of a Deployment.
-func dryRun(ctx context.Context, as client.Client, d *appsv1.Deployment, change map[string]any) (*appsv1.Deployment, error) {
+// dryRun returns what a merge patch would make of a workload.
+func (k *kind) dryRun(ctx context.Context, as client.Client, key types.NamespacedName, change map[string]any) (client.Object, error) {
 	patch, err := json.Marshal(change)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	answer := &appsv1.Deployment{}
-	answer.Namespace, answer.Name = d.Namespace, d.Name
+	answer := k.empty()
+	answer.SetNamespace(key.Namespace)
+	answer.SetName(key.Name)
 	err = as.Patch(ctx, answer, client.RawPatch(types.MergePatchType, patch), client.DryRunAll)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil, errNoAnswer
@@ -125,19 +139,17 @@ func dryRun(ctx context.Context, as client.Client, d *appsv1.Deployment, change 
 }
 
 // unanswered says of a dry-run that it showed nothing, and why.
-func unanswered(d *appsv1.Deployment, err error) string {
+func (k *kind) unanswered(key types.NamespacedName, err error) string {
 	if errors.Is(err, errNoAnswer) {
-		return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s had no answer within %s; "+
-			"an admission webhook for Deployments is slow or hangs: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", d.Name, probeTimeout)
+		return fmt.Sprintf("the guard could not be checked: the dry-run of a change to %s %s had no answer within %s; "+
+			"an admission webhook for %ss is slow or hangs: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations", k.name, key.Name, probeTimeout, k.name)
 	}
-	return fmt.Sprintf("the guard could not be checked: the dry-run of a change to Deployment %s was refused: %q", d.Name, v1alpha1.Bounded(err.Error(), 300))
+	return fmt.Sprintf("the guard could not be checked: the dry-run of a change to %s %s was refused: %q", k.name, key.Name, v1alpha1.Bounded(err.Error(), 300))
 }
 
 const (
-	// policyPrefix begins the names of Belay's admission policies of Deployments.
+	// policyPrefix begins the names of Belay's admission policies.
 	policyPrefix = "belay-guard-"
-	// holdPolicy is the one that pauses.
-	holdPolicy = "belay-guard-hold"
 	// releasePolicy is the one that refuses whoever may not bypass.
 	releasePolicy = "belay-guard-release"
 	// lockedWords are in the denial of a template change during a handover.

@@ -64,6 +64,9 @@ func adopt(f *facts) Decision {
 		return stuckOnStrategy(f)
 	case len(active) > 1:
 		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("%s %q is in the middle of an update and runs %d versions: Belay adopts it when only one is left; until then new versions are not held%s", f.kind(), f.in.Spec.WorkloadRef.Name, len(active), f.untilOneVersion()))
+	case f.ordered() && !f.in.Workload.Observed:
+		// Below a partition Kubernetes would make pods of the version before.
+		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("StatefulSet %q has not finished its last update: Belay adopts it when all of its pods are ready; until then new versions are not held", f.in.Spec.WorkloadRef.Name))
 	case len(active) == 0 || active[0].Ready == 0:
 		return f.awaitFirstPod()
 	}

@@ -32,8 +32,11 @@ func overtakenByController(f *facts) bool {
 	return f.in.Canary.Handed && p != nil && p.HandingSince != nil && f.in.Workload.Replicas > 0
 }
 
-// stillUnheld is false once stable is declared again: then every pod that is made runs it.
-func stillUnheld(f *facts) bool { return !f.in.Workload.Held && f.declared != f.stable }
+// stillUnheld is false once the stable version is declared again and all pods are back at it:
+// then the partition is released, and every pod that is made runs it.
+func stillUnheld(f *facts) bool {
+	return !f.in.Workload.Held && (f.declared != f.stable || podsMisplaced(f))
+}
 
 func holdForRollback(f *facts) Decision {
 	return f.takeRequests(v1alpha1.ReasonRollingBack, ScaleCanary{0}, fmt.Sprintf("raising the partition, so that no more pods get %s: %s", imageOf(f.in.Status.Candidate), f.rollback().Message))

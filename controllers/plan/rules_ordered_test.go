@@ -111,6 +111,7 @@ func orderedTrialCases() []ruleCase {
 		works("ScaledToZero", "in a run", given(step, atZero, noCanary), nil, phase, v1alpha1.ReasonScaledToZero, "the StatefulSet is scaled to 0"),
 		works("TriggerFired", "although it has 1 replica", given(step, one, noCanary, verdict(v1alpha1.VerdictFail)), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		stalls("Adopting", "cannot be held", given(fresh, inPlace(0), unusable), nil, "", notReady, "OnDelete"),
+		works("Adopting", "its controller has not finished", given(fresh, inPlace(0), func(in *plan.Input) { in.Workload.Observed = false }), nil, "", notReady, "has not finished its last update"),
 		stalls("Adopting", "two versions", given(fresh, inPlace(0), active(stable(2), newer(2)), paused(true)), nil, "", notReady, `StatefulSet "shop" is in the middle of an update`, "its partition keeps it so"),
 	}
 }

@@ -98,7 +98,7 @@ func (l *look) describeStatefulSet(v versions) error {
 	update, known := v.named(workload.UpdateVersion(s))
 	l.input.Workload = plan.Workload{
 		Found: true, Declared: declared, Paused: l.heldBack(declared.Revision), Replicas: workload.Replicas(s),
-		Observed: seen >= s.GetGeneration() && known && update.Revision == declared.Revision,
+		Observed: seen >= s.GetGeneration() && known && update.Revision == declared.Revision && l.finished(update.Name),
 		Marks:    v1alpha1.MarksOf(label), UnavailableSince: v.unavailableSince(), ProgressDeadline: orderedDeadline,
 		PushedBy: v1alpha1.Bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
 		Bypass: plan.Bypass{
@@ -117,6 +117,14 @@ func (l *look) describeStatefulSet(v versions) error {
 		}
 	}
 	return nil
+}
+
+// finished is false before Belay adopts the StatefulSet, and while it rolls by itself, until its
+// controller takes the version that all pods run for current. Below a partition it would make
+// pods of the version before.
+func (l *look) finished(update string) bool {
+	must := l.rollout.Status.Stable == nil || l.rollsByItself()
+	return !must || workload.Partition(l.workload) > 0 || workload.CurrentVersion(l.workload) == update
 }
 
 // unusable is why the StatefulSet's strategy does not hold a version, or not for Belay.

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,55 @@ func TestGateOfTheGuard(t *testing.T) {
 		outcome, message := gateOf(t, "gate-locked")()
 		NewWithT(t).Expect(outcome).To(Equal(plan.Unknown))
 		NewWithT(t).Expect(message).To(ContainSubstring("waiting for a handover to end"))
+	})
+}
+
+// TestGateOfTheGuardOfStatefulSets: it looks at the StatefulSet, also where a Deployment of
+// the same name is guarded, and misses each of the policies.
+func TestGateOfTheGuardOfStatefulSets(t *testing.T) {
+	g := NewWithT(t)
+	guarded(t, "gate-set", false)
+	guardedSet(t, "gate-set", 0)
+	rollout := object(t, strings.ReplaceAll(valid["Rollout"], "rules", "gate-set"))
+	apply(t, rollout, []change{{"spec.workloadRef.kind", v1alpha1.KindStatefulSet}, {"spec.traffic", nil}})
+	create(t, rollout)
+	ask := gateOf(t, "gate-set")
+	is := func(want plan.GateOutcome, says string) func(Gomega) {
+		return func(g Gomega) {
+			got, message := ask()
+			g.Expect(got).To(Equal(want), message)
+			g.Expect(message).To(ContainSubstring(says))
+		}
+	}
+	open := is(plan.Open, "a changed template is held")
+	g.Eventually(open).WithTimeout(soon).Should(Succeed())
+	adoptSet(t, "gate-set", `{"spec":`+atPartition(v1alpha1.PartitionHold)+`}`)
+	g.Eventually(open).WithTimeout(soon).Should(Succeed(), "one that is held in any case")
+
+	for name, c := range map[string]struct {
+		missing []client.Object
+		want    plan.GateOutcome
+		says    string
+	}{
+		"nothing holds, and belay-guard-release refuses": {[]client.Object{mutating("statefulsets-hold")}, plan.Closed, "policy belay-guard-statefulsets-hold or its binding is not in force"},
+		"nothing holds or refuses":                       {[]client.Object{mutating("statefulsets-hold"), validating("release")}, plan.Closed, "would roll at once"},
+		"nothing refuses a bypass":                       {[]client.Object{validating("release")}, plan.Closed, "policy belay-guard-release or its binding is not in force"},
+		"no rights":                                      {[]client.Object{&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "belay-guard-probe"}}}, plan.Unknown, "could not be checked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			without(t, open, c.missing...)
+			NewWithT(t).Eventually(is(c.want, c.says)).WithTimeout(soon).Should(Succeed())
+		})
+	}
+	t.Run("the policy of Deployments is not theirs", func(t *testing.T) {
+		held := gateOf(t, "gate-set")
+		without(t, func(g Gomega) {
+			d, err := push(context.WithoutCancel(t.Context()), admin, "gate-set", image())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(d.Spec.Paused).To(BeTrue())
+		}, mutating("hold"))
+		outcome, message := held()
+		NewWithT(t).Expect(outcome).To(Equal(plan.Open), message)
 	})
 }
 

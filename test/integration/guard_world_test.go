@@ -52,7 +52,7 @@ func sre(t *testing.T) client.Client {
 func grant(t *testing.T, c client.Client, user string, roles ...string) {
 	t.Helper()
 	createOn(t, c, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "deployer"}, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "replicasets"}, Verbs: []string{"get", "list", "create", "update", "patch"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "replicasets", "statefulsets"}, Verbs: []string{"get", "list", "create", "update", "patch"}},
 		{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"get", "list", "patch"}}}})
 	bind(t, c, user, append(roles, "deployer")...)
 	allowed(t, c, user, "patch", "apps", "deployments")
@@ -158,7 +158,7 @@ func held(t *testing.T, c client.Client, name string) *appsv1.Deployment {
 	return d
 }
 
-// injecting is a webhook that adds an annotation to the template of one Deployment,
+// injecting is a webhook that adds an annotation to the template of one workload,
 // at every write, as one that injects sidecars would.
 func injecting(t *testing.T, name string) {
 	t.Helper()
@@ -183,7 +183,7 @@ func injecting(t *testing.T, name string) {
 				CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})},
 			ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelRollout: name}},
 			Rules: []admissionregistrationv1.RuleWithOperations{{Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
-				Rule: admissionregistrationv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}}}}}}})
+				Rule: admissionregistrationv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments", "statefulsets"}}}}}}})
 	t.Cleanup(func() {
 		webhook := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "injecting"}}
 		if err := admin.Delete(context.WithoutCancel(t.Context()), webhook); err != nil {

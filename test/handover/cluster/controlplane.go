@@ -152,7 +152,7 @@ func (c *Cluster) startManager(autoscalerPeriod time.Duration) error {
 		"--kubeconfig="+config, "--use-service-account-credentials", "--leader-elect=false", "--secure-port=0",
 		"--controllers="+strings.Join(controllers, ","),
 		"--kube-api-qps=2000", "--kube-api-burst=4000",
-		"--concurrent-deployment-syncs=10", "--concurrent-replicaset-syncs=10", "--concurrent-namespace-syncs=4", "--concurrent-horizontal-pod-autoscaler-syncs=10",
+		"--concurrent-deployment-syncs=10", "--concurrent-replicaset-syncs=10", "--concurrent-statefulset-syncs=10", "--concurrent-namespace-syncs=4", "--concurrent-horizontal-pod-autoscaler-syncs=10",
 		// An autoscaler that looks every 15 s and waits 5 minutes before it scales down
 		// is the same one, only slower.
 		"--horizontal-pod-autoscaler-sync-period="+autoscalerPeriod.String(), "--horizontal-pod-autoscaler-downscale-stabilization=1s",

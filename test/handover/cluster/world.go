@@ -42,6 +42,8 @@ type World struct {
 	// Deployed is the Deployment as it was made.
 	Deployed *appsv1.Deployment
 	cluster  *Cluster
+	// state is what is said when a wait fails.
+	state func() string
 }
 
 // Image is a version of the application.
@@ -52,22 +54,11 @@ func Image(version string) string { return "registry.example/shop:" + version }
 // before it is made. The namespace is deleted when the test ends.
 func (c *Cluster) Open(t testing.TB, replicas int32, change func(*appsv1.Deployment)) *World {
 	t.Helper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
-	w := &World{T: t, cluster: c}
-	w.Must(c.Admin.Create(t.Context(), namespace))
-	w.Namespace = namespace.Name
-	t.Cleanup(func() {
-		c.Gateway.Close(w.Namespace)
-		if err := c.Admin.Delete(context.Background(), namespace); err != nil {
-			t.Errorf("delete the namespace: %v", err)
-		}
-	})
+	w := c.world(t)
 	labels := map[string]string{"app": Name}
-	cpu := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}
 	w.Deployed = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: w.Namespace}, Spec: appsv1.DeploymentSpec{
 		Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: Name, Image: Image("v1"), Resources: corev1.ResourceRequirements{Requests: cpu}, Ports: []corev1.ContainerPort{{ContainerPort: 80}}}}}}}}
+		Template: template("v1")}}
 	if change != nil {
 		change(w.Deployed)
 	}
@@ -85,6 +76,30 @@ func (c *Cluster) Open(t testing.TB, replicas int32, change func(*appsv1.Deploym
 		c.Gateway.Open(w.Namespace, Name, Name)
 	}
 	return w
+}
+
+// world is an empty namespace, which is deleted when the test ends.
+func (c *Cluster) world(t testing.TB) *World {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
+	w := &World{T: t, cluster: c}
+	w.state = w.String
+	w.Must(c.Admin.Create(t.Context(), namespace))
+	w.Namespace = namespace.Name
+	t.Cleanup(func() {
+		c.Gateway.Close(w.Namespace)
+		if err := c.Admin.Delete(context.Background(), namespace); err != nil {
+			t.Errorf("delete the namespace: %v", err)
+		}
+	})
+	return w
+}
+
+// template of the application's pods at a version.
+func template(version string) corev1.PodTemplateSpec {
+	cpu := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": Name}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{
+		Name: Name, Image: Image(version), Resources: corev1.ResourceRequirements{Requests: cpu}, Ports: []corev1.ContainerPort{{ContainerPort: 80}}}}}}
 }
 
 func route(namespace string) *gatewayv1.HTTPRoute {
@@ -112,13 +127,13 @@ func (w *World) Must(err error) {
 // Eventually waits for a condition; what says in words which.
 func (w *World) Eventually(what string, holds func(Gomega)) {
 	w.T.Helper()
-	NewWithT(w.T).Eventually(holds).WithTimeout(soon).WithPolling(Poll).Should(Succeed(), func() string { return what + "\n" + w.String() })
+	NewWithT(w.T).Eventually(holds).WithTimeout(soon).WithPolling(Poll).Should(Succeed(), func() string { return what + "\n" + w.state() })
 }
 
 // Stays holds a condition against what the controllers do for so long.
 func (w *World) Stays(what string, during time.Duration, holds func(Gomega)) {
 	w.T.Helper()
-	NewWithT(w.T).Consistently(holds).WithTimeout(during).WithPolling(watch).Should(Succeed(), func() string { return what + "\n" + w.String() })
+	NewWithT(w.T).Consistently(holds).WithTimeout(during).WithPolling(watch).Should(Succeed(), func() string { return what + "\n" + w.state() })
 }
 
 // Deployment as it is now.
