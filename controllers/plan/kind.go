@@ -50,11 +50,11 @@ func (f *facts) let() string {
 }
 
 // unpausing is the write that lets the workload roll.
-func (f *facts) unpausing() string {
+func (f *facts) unpausing(what string) string {
 	if f.ordered() {
-		return "lowering the partition of the StatefulSet to 0"
+		return "lowering the partition of " + what + " to 0"
 	}
-	return "unpausing the Deployment"
+	return "unpausing " + what
 }
 
 // handedOver is why weights do not lead back any more.

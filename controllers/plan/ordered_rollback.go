@@ -35,7 +35,7 @@ func overtakenByController(f *facts) bool {
 // stillUnheld is false once the stable version is declared again and all pods are back at it:
 // then the partition is released, and every pod that is made runs it.
 func stillUnheld(f *facts) bool {
-	return !f.in.Workload.Held && (f.declared != f.stable || podsMisplaced(f))
+	return !f.in.Workload.Held && (f.declared != f.stable || podsLeft(f))
 }
 
 func holdForRollback(f *facts) Decision {
@@ -52,10 +52,16 @@ func (f *facts) podsBack() string {
 	return fmt.Sprintf("%d of %d pods are back at %s", min(f.in.Workload.Stable.Ready, n), n, imageOf(f.in.Status.Stable))
 }
 
-// podsMisplaced is false once the StatefulSet controller makes every pod in the candidate's
-// version: whatever is deleted comes back as it was.
-func podsMisplaced(f *facts) bool {
+// podsLeft is false once the StatefulSet controller makes every pod in the candidate's version:
+// whatever is deleted comes back as it was.
+func podsLeft(f *facts) bool {
 	return len(f.in.Canary.Misplaced) > 0 || f.in.Canary.Left > 0 && !f.in.Canary.Handed
+}
+
+// podsMisplaced also holds before the StatefulSet controller has seen what is declared, as of one
+// that was made again: nobody knows yet whose the pods are.
+func podsMisplaced(f *facts) bool {
+	return podsLeft(f) || !f.in.Workload.Observed && f.in.Workload.Replicas > 0
 }
 
 func waitForReplaced(f *facts) Decision {

@@ -307,7 +307,7 @@ func releaseRoute(f *facts) Decision {
 func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }
 
 func unpauseStable(f *facts) Decision {
-	return f.doing(f.phaseReason(), f.workload()+" declares the stable version again: "+f.unpausing(), Unpause{Revision: f.stable})
+	return f.doing(f.phaseReason(), f.workload()+" declares the stable version again: "+f.unpausing("it"), Unpause{Revision: f.stable})
 }
 
 // finishRollback ends the run. The next phase depends on why it was rolled

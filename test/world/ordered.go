@@ -152,7 +152,7 @@ func (v view) orderedWorkload() plan.Workload {
 // orderedCandidate is what observing the candidate's pods gives.
 func (v view) orderedCandidate() plan.Canary {
 	d, status, c := &v.deployment.deployment, v.rollout.rollout.status, v.sets
-	if status.Candidate == nil || !status.Phase.InRun() {
+	if d.uid == 0 || status.Candidate == nil || !status.Phase.InRun() {
 		return plan.Canary{}
 	}
 	var out plan.Canary
@@ -253,4 +253,23 @@ func (w *World) replacePods(e plan.ReplacePods, v view, status *v1alpha1.Rollout
 		}
 	}
 	return nil
+}
+
+// raisePartition is a person's, who lets what rolled roll on, by a bypass, two minutes later.
+func (w *World) raisePartition() {
+	rolled := !w.deployment.held()
+	w.specWrite(w.deployment.hold)
+	w.later(2*time.Minute, func(w *World) {
+		if rolled && w.deployment.held() && rollsByItself(w.rollout.status) {
+			w.bypass(w.deployment.declared)
+		}
+	})
+}
+
+// lowerPartition is a person's whom no guard has kept from it: one more pod gets what is declared.
+func (w *World) lowerPartition() {
+	d := &w.deployment
+	if d.partition > 0 {
+		w.specWrite(func() { d.partition, d.partitionByOther = max(1, min(d.partition, d.replicas)-1), true })
+	}
 }

@@ -22,7 +22,7 @@ func orderedStages() []stage {
 // byOrdinals are stories of a StatefulSet.
 func byOrdinals() []Story {
 	var all []Story
-	for _, some := range [][]Story{orderedReleases(), orderedRollbacks(), orderedInStages(), orderedCommands()} {
+	for _, some := range [][]Story{orderedReleases(), orderedRollbacks(), orderedInStages(), orderedFromZero(), orderedCommands()} {
 		all = append(all, some...)
 	}
 	for i := range all {
@@ -151,6 +151,28 @@ func orderedInStages() []Story {
 			deletion("delete-rollout/"+s.name, s),
 			deletionOfBoth("delete-both/"+s.name, s), lossOfDeployment("delete-statefulset/"+s.name, s), recreation("recreate-statefulset/"+s.name, s),
 		)
+	}
+	return all
+}
+
+// orderedFromZero are StatefulSets that are scaled to 0 and back. At 0 Kubernetes takes what is
+// declared for the version that runs, so nothing holds it: a run in progress ends with it,
+// unjudged, and a version that was rejected serves until somebody declares another.
+func orderedFromZero() []Story {
+	var all []Story
+	upAndDown := []event{soon(3*time.Minute, resizes(4))}
+	for _, s := range orderedStages() {
+		events := s.inStage(resizes(0), upAndDown...)
+		end := story("scale-to-zero/"+s.name, second, promoted, events).with(mayBeDown)
+		if s.goesBack() {
+			end = rejection(end.Name, events).with(mayBeDown).stalling(v1alpha1.ReasonWrongVersionServes)
+			end.Serves = second
+			undone := func() []event {
+				return append(events(), event{stalled(v1alpha1.ReasonWrongVersionServes), declares(first)})
+			}
+			all = append(all, Story{Name: "scale-to-zero-then-undo/" + s.name, Serves: first, Phase: stable, Rejects: second, Script: undone}.with(mayBeDown))
+		}
+		all = append(all, end)
 	}
 	return all
 }
