@@ -87,6 +87,20 @@ func (l Ledger) Answers(p Poll) (v Verdict, ok bool) {
 	return Verdict{}, true
 }
 
+// Newest is the pod with the newest sample among those whose names are accepted, and whether it
+// is one of stable's. ok is false without any.
+func (l Ledger) Newest(accepted func(pod string) bool) (pod string, stable, ok bool) {
+	for name, c := range l.Pods {
+		if !accepted(name) {
+			continue
+		}
+		if newest := l.Pods[pod]; !ok || cmp.Or(cmp.Compare(c.SampledAt, newest.SampledAt), cmp.Compare(name, pod)) > 0 {
+			pod, stable, ok = name, c.Stable, true
+		}
+	}
+	return pod, stable, ok
+}
+
 // WithoutPods returns the ledger without the last counters of its pods, when there is no room
 // to store them. The next sample of each is a baseline again, so the requests since its last
 // one are not counted.

@@ -27,6 +27,9 @@ type Quality struct {
 	Destination string
 	// Routed is set when only requests that the routes distribute are counted.
 	Routed bool
+	// Chosen is set when callers choose a pod by its name, as they do of a StatefulSet: a
+	// leader may serve all writes. Then shares say nothing about whose pods were counted.
+	Chosen bool
 }
 
 // freshFor is how many scrape intervals old a sample may be, and coverage the part
@@ -152,7 +155,7 @@ func (q Quality) JudgeShare(l Ledger) (v Verdict, ok bool) {
 		return Verdict{Reason: BaselineMissing, Message: fmt.Sprintf("stable should serve %d %% of the requests, but none of its requests were counted", 100-q.Weight)}, false
 	case q.isBackground(l):
 		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate's %.0f requests at this weight are as many as its probes and scrapes: users may not reach it; if they do, exclude the paths of probes and metrics in the indicator", l.Stage.Total)}, false
-	case isRare(l.Stage.Total, total, canaryLeast) || isRare(l.StageStable.Total, total, stableLeast):
+	case !q.Chosen && (isRare(l.Stage.Total, total, canaryLeast) || isRare(l.StageStable.Total, total, stableLeast)):
 		return Verdict{Reason: WeightMismatch, Message: fmt.Sprintf("the candidate served %s of the counted requests at a weight of %d %%: %s",
 			percent(l.Stage.Total/total), q.Weight, q.misrouted())}, false
 	}

@@ -47,7 +47,7 @@ grpc_server_handled_total{grpc_type="unary",grpc_path="/shop.v1.Orders/Pay",grpc
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := sights.Of(probe, "shop", "shop-1")
+	seen := sights.Of(probe, shop)
 	seen.Version = analysis.Candidate
 	if v, ok := analysis.JudgeSights(probe.Scopes, false, seen); ok && got.Counters[0].Bad == 0 {
 		t.Errorf("%v of %v requests are bad, want all of them; the selectors are %v %s", got.Counters[0].Bad, got.Counters[0].Total, ok, v.Message)

@@ -173,25 +173,6 @@ func quotedMeta(all []string) []string {
 	return out
 }
 
-// Versions are the names that tell a run's versions apart in the series of an indicator:
-// those of ReplicaSets, or of Services.
-func (p Pods) Versions(i v1alpha1.Indicator) []string {
-	if i.By == v1alpha1.CountedByService {
-		return p.Services
-	}
-	return p.ReplicaSets
-}
-
-// Only returns one of the versions.
-func (p Pods) Only(i v1alpha1.Indicator, version string) Pods {
-	if i.By == v1alpha1.CountedByService {
-		p.Services = []string{version}
-		return p
-	}
-	p.ReplicaSets = []string{version}
-	return p
-}
-
 // Owned tells which counters of a response to an indicator's query are a run's own. It is
 // made once for each response.
 type Owned struct {
@@ -222,12 +203,7 @@ func (o Owned) NamespaceOf(p Pods) string {
 // a destination. ok is false when it is not the run's.
 func (o Owned) By(p Pods, c Counter) (own Counter, ok bool) {
 	if CountsByPod(o.indicator) {
-		for _, set := range p.ReplicaSets {
-			if BelongsTo(c.Pod, set) {
-				return c, true
-			}
-		}
-		return c, false
+		return c, p.has(c.Pod)
 	}
 	if len(o.of.pattern) == 0 || !o.of.names.noNamespace && c.Namespace != p.Namespace {
 		return c, false
@@ -258,11 +234,13 @@ func (c *Client) Reading(i v1alpha1.Indicator) *Client {
 	return reading
 }
 
-// ofDestination adds up what the values of a destination's label have.
-func (s Sights) ofDestination(probe Probe, p Pods) analysis.Sight {
+// sum adds up what belongs to a version: what the values of a destination's label have, or the
+// pods of a StatefulSet. An expression may have dropped the namespace.
+func (s Sights) sum(probe Probe, p Pods) analysis.Sight {
 	sum := emptySight(probe.Scopes)
 	for key, found := range s {
-		if _, own := probe.owned.By(p, Counter{Namespace: key.namespace, Pod: key.prefix}); !own {
+		_, own := probe.owned.By(p, Counter{Namespace: key.namespace, Pod: key.name})
+		if !own || key.namespace != "" && key.namespace != p.Namespace {
 			continue
 		}
 		sum.Counts, sum.Unusable = sum.Add(found.Counts), sum.Unusable+found.Unusable

@@ -21,28 +21,26 @@ type binding struct {
 	pod       string
 }
 
-// bindingOf returns an error when pods cannot be assigned to a ReplicaSet by their
+// bindingOf returns an error when pods cannot be assigned to a workload by their
 // names. For several runs a binding matches every combination of their namespaces
 // and names: the reader of the response still has to assign each series to a run.
 func bindingOf(group []Pods) (binding, error) {
 	if len(group) == 0 {
 		return binding{}, errNobody
 	}
-	namespaces, sets := make([]string, 0, len(group)), make([]string, 0, 2*len(group))
+	namespaces := make([]string, 0, len(group))
 	for _, p := range group {
 		if err := p.check(); err != nil {
 			return binding{}, err
 		}
+		if p.ordered() != group[0].ordered() {
+			return binding{}, errMixed
+		}
 		namespaces = append(namespaces, p.Namespace)
-		sets = append(sets, p.ReplicaSets...)
 	}
 	slices.Sort(namespaces)
 	namespaces = slices.Compact(namespaces)
-	if len(group) > 1 {
-		slices.Sort(sets)
-		sets = slices.Compact(sets)
-	}
-	b := binding{namespace: namespaces[0], many: len(namespaces) > 1, pod: podPattern(sets)}
+	b := binding{namespace: namespaces[0], many: len(namespaces) > 1, pod: podPattern(group)}
 	if b.many {
 		for i, n := range namespaces {
 			namespaces[i] = regexp.QuoteMeta(n)
@@ -52,7 +50,10 @@ func bindingOf(group []Pods) (binding, error) {
 	return b, nil
 }
 
-var errNobody = errors.New("no namespace or no ReplicaSet to query")
+var (
+	errNobody = errors.New("no namespace or no ReplicaSet to query")
+	errMixed  = errors.New("pods of ReplicaSets and of StatefulSets cannot share a query")
+)
 
 // Matchers restrict a selector to the pods.
 func (p Pods) Matchers() ([]*labels.Matcher, error) {
@@ -62,7 +63,7 @@ func (p Pods) Matchers() ([]*labels.Matcher, error) {
 	}
 	pod, err := labels.NewMatcher(labels.MatchRegexp, p.labels().podName(), b.pod)
 	if err != nil {
-		return nil, fmt.Errorf("match the pods of %d ReplicaSets: %w", len(p.ReplicaSets), err)
+		return nil, fmt.Errorf("match the pods: %w", err)
 	}
 	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, p.labels().namespaceName(), b.namespace), pod}, nil
 }
@@ -87,6 +88,8 @@ type restriction struct {
 	matchers []string
 	names    labelNames
 	runs     int
+	// ordered is set when the pods are those of StatefulSets.
+	ordered bool
 }
 
 // restrictedTo returns an error, which says what to change, when the versions cannot be told
@@ -97,7 +100,7 @@ func restrictedTo(i v1alpha1.Indicator, group []Pods) (restriction, error) {
 		if err != nil {
 			return restriction{}, err
 		}
-		return restriction{matchers, group[0].labels(), len(group)}, nil
+		return restriction{matchers, group[0].labels(), len(group), group[0].ordered()}, nil
 	}
 	d, err := destinationOf(i)
 	if err != nil {
@@ -107,6 +110,8 @@ func restrictedTo(i v1alpha1.Indicator, group []Pods) (restriction, error) {
 	for _, p := range group {
 		names := p.Versions(i)
 		switch {
+		case p.ordered():
+			return restriction{}, ErrByPodAlone
 		case p.Namespace == "":
 			return restriction{}, errNobody
 		case len(names) == 0 && i.By == v1alpha1.CountedByService:
@@ -122,22 +127,5 @@ func restrictedTo(i v1alpha1.Indicator, group []Pods) (restriction, error) {
 	if slices.Sort(namespaces); len(group) > 1 {
 		slices.Sort(versions)
 	}
-	return restriction{d.matchers(slices.Compact(namespaces), slices.Compact(versions)), d.names, len(group)}, nil
-}
-
-// ErrNoServices is the error of an indicator by Service for a Rollout without spec.traffic.
-var ErrNoServices = errors.New("the indicator counts by Service, and the Rollout has no spec.traffic, so it has no stable and canary Service: set spec.traffic, or count by Pod")
-
-func (p Pods) check() error {
-	if p.Namespace == "" || len(p.ReplicaSets) == 0 {
-		return errNobody
-	}
-	for i, set := range p.ReplicaSets {
-		same := slices.IndexFunc(p.ReplicaSets[:i], func(other string) bool { return other != set && podPrefix(other) == podPrefix(set) })
-		if same >= 0 {
-			return fmt.Errorf("the pods of ReplicaSets %s and %s cannot be told apart by their names: give the Deployment a name of at most %d characters",
-				quote(p.ReplicaSets[same]), quote(set), maxPodPrefix-len("-0123456789-"))
-		}
-	}
-	return nil
+	return restriction{d.matchers(slices.Compact(namespaces), slices.Compact(versions)), d.names, len(group), false}, nil
 }

@@ -108,7 +108,7 @@ func TestLatencyOfNativeHistograms(t *testing.T) {
 				t.Errorf("%v bad of %v at %s; want %v to %v of %v", pod.Bad, pod.Total, pod.SampledAt, tc.least, tc.most, tc.total)
 			}
 			probe, found := probed(t, c, i, shop)
-			sight := found.Of(probe, "shop", "shop-1")
+			sight := found.Of(probe, shop)
 			if sight.Total != tc.total || math.Abs(sight.Bad-got.Counters[0].Bad) > 1e-6 || sight.Scopes[0].Series == 0 || sight.Scopes[1].Series == 0 {
 				t.Errorf("the probe sees %+v", sight)
 			}
@@ -155,7 +155,7 @@ func TestRequestsOfNativeHistograms(t *testing.T) {
 		t.Errorf("%v", counts)
 	}
 	probe, found := probed(t, c, i, shop)
-	if sight := found.Of(probe, "shop", "shop-1"); sight.Total != 270 || sight.Bad != 132 || sight.Scopes[0].Series != 4 || sight.Scopes[1].With[0] != 4 {
+	if sight := found.Of(probe, shop); sight.Total != 270 || sight.Bad != 132 || sight.Scopes[0].Series != 4 || sight.Scopes[1].With[0] != 4 {
 		t.Errorf("the probe sees %+v", sight)
 	}
 }
@@ -172,7 +172,7 @@ func TestNativeHistogramsOfADestination(t *testing.T) {
 	i.Latency.Threshold.Duration = 500 * time.Millisecond
 	c := clientOf(t, e).Reading(i)
 	probe, found := probed(t, c, i, run)
-	if sight := found.Of(probe, "shop", "web-canary"); !probe.Scopes[0].OfDestination || sight.Scopes[0].Series != 1 || probe.Scopes[0].Missing(sight.Scopes[0]) != 0 {
+	if sight := found.Of(probe, run.ByVersion(i)[0]); !probe.Scopes[0].OfDestination || sight.Scopes[0].Series != 1 || probe.Scopes[0].Missing(sight.Scopes[0]) != 0 {
 		t.Errorf("without a label of its matcher the probe sees %+v", sight)
 	}
 	i.Latency.Matchers = nil

@@ -13,12 +13,13 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// SharesQuery returns the query for the error ratios of a Deployment's pods, of all
+// SharesQuery returns the query for the error ratios of a workload's pods, of all
 // versions, over the objective's period, one hour and five minutes. The error says
 // what to change in an indicator that cannot be queried: promQL cannot, because an
-// expression has no increase. all has the source's labels, and the Services of all versions.
-func SharesQuery(i v1alpha1.Indicator, all Pods, deployment string, period time.Duration) (string, error) {
-	mine, err := allVersions(i, all, deployment)
+// expression has no increase. all has the source's labels, and the
+// Services of all versions, or the StatefulSet; without one the workload is a Deployment.
+func SharesQuery(i v1alpha1.Indicator, all Pods, workload string, period time.Duration) (string, error) {
+	mine, err := allVersions(i, all, workload)
 	if err != nil {
 		return "", err
 	}
@@ -69,6 +70,9 @@ func sumOf(increase string) string {
 // allVersions are the matchers of all versions of a Deployment.
 func allVersions(i v1alpha1.Indicator, all Pods, deployment string) ([]string, error) {
 	switch {
+	case all.ordered():
+		mine, err := restrictedTo(i, []Pods{all})
+		return mine.matchers, err
 	case CountsByPod(i):
 		names, err := podsOfDeployment(deployment)
 		return []string{namespaceMatcher(all.labels(), []string{all.Namespace}), quotedName(all.labels().podName()) + "=~" + strconv.Quote(names)}, err

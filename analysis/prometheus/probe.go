@@ -15,7 +15,8 @@ import (
 
 // Probe is a query for what an indicator's selectors find on pods: requests, and the
 // series with the labels that matchers need. Its response has a few rows for each
-// ReplicaSet, whatever the number of pods. It is for one time, not for every poll.
+// ReplicaSet, whatever the number of pods, or for each pod of a StatefulSet. It is for one
+// time, not for every poll.
 type Probe struct {
 	Query string
 	// Scopes are what the query looks for labels in.
@@ -168,7 +169,8 @@ const (
 
 // probe writes the query. Each series gets a label with the number of its scope and, for
 // each label that is needed, whether it has it. They are counted by that and by their
-// pod's ReplicaSet, which the response has as pod, or by their destination. Counters are added
+// pod's ReplicaSet, which the response has as pod, by the pod of a StatefulSet, or by their
+// destination. Counters are added
 // up as well, without values that no counter has: one pod's must not hide what the others
 // count. Those are counted as a kind of their own, unless the query is too long for it: they are
 // only for messages, and what can be queried can be probed.
@@ -239,7 +241,7 @@ func kindOf(k, expression string) string {
 	return `label_replace(` + expression + `,"` + probeKind + `","` + k + `","","")`
 }
 
-// byVersion aggregates series by ReplicaSet or destination, and gives the result the labels
+// byVersion aggregates series by ReplicaSet, pod of a StatefulSet or destination, and gives the result the labels
 // that responses are read by.
 func (of probed) byVersion(aggregate, series string) string {
 	names := of.names
@@ -250,33 +252,31 @@ func (of probed) byVersion(aggregate, series string) string {
 		}
 		return `label_replace(` + aggregate + ` by (` + by + `) (` + series + `),"k","$1","` + probeKind + `","(.+)")`
 	}
-	var sets []string
-	for _, p := range of.pods {
-		sets = append(sets, p.ReplicaSets...)
-	}
-	slices.Sort(sets)
 	pod := strconv.Quote(names.podName())
-	bound := aggregate + ` by (` + quotedName(names.namespaceName()) + `, ` + probeSet + `, ` + probeKind + `) (label_replace(` + series + `,"` + probeSet + `","$1",` + pod + `,` + strconv.Quote(podPattern(slices.Compact(sets))) + `))`
+	bound := aggregate + ` by (` + quotedName(names.namespaceName()) + `, ` + probeSet + `, ` + probeKind + `) (label_replace(` + series + `,"` + probeSet + `","$1",` + pod + `,` + strconv.Quote(podPattern(of.pods)) + `))`
 	return `label_replace(label_replace(` + bound + `,` + pod + `,"$1","` + probeSet + `","(.+)"),"k","$1","` + probeKind + `","(.+)")`
 }
 
-// Sights are what a probe found, by namespace and ReplicaSet or destination.
+// Sights are what a probe found, by namespace and the name that its rows have.
 type Sights map[sightKey]analysis.Sight
 
-type sightKey struct{ namespace, prefix string }
+// sightKey has the beginning of the names of a ReplicaSet's pods, the name of a StatefulSet's
+// pod, or a destination.
+type sightKey struct{ namespace, name string }
 
-// Of returns what a version has: a ReplicaSet's pods, or a destination; the zero value, with
-// all scopes empty, when it has no series.
-func (s Sights) Of(probe Probe, namespace, version string) analysis.Sight {
-	if !CountsByPod(probe.owned.indicator) {
-		return s.ofDestination(probe, Pods{Namespace: namespace}.Only(probe.owned.indicator, version))
+// Of returns what a version has, one of Pods.ByVersion; the zero value, with all scopes empty,
+// when it has no series.
+func (s Sights) Of(probe Probe, version Pods) analysis.Sight {
+	if !CountsByPod(probe.owned.indicator) || version.ordered() {
+		return s.sum(probe, version)
 	}
-	found, ok := s[sightKey{namespace, podPrefix(version)}]
+	prefix := podPrefix(version.ReplicaSets[0])
+	found, ok := s[sightKey{version.Namespace, prefix}]
 	if !ok {
 		found = emptySight(probe.Scopes)
 	}
 	// An expression may have dropped the namespace.
-	without := s[sightKey{"", podPrefix(version)}]
+	without := s[sightKey{"", prefix}]
 	found.Counts, found.Unusable = found.Add(without.Counts), found.Unusable+without.Unusable
 	return found
 }

@@ -109,7 +109,7 @@ func TestProbe(t *testing.T) {
 		"web-0123456789": {Scopes: []analysis.ScopeSight{{With: []int{}}, {Series: 2, With: []int{0, 2}}}},
 		"web-of-others":  {Scopes: []analysis.ScopeSight{{With: []int{}}, {With: []int{0, 0}}}},
 	} {
-		if diff := cmp.Diff(want, got.Of(probe, "shop", set)); diff != "" {
+		if diff := cmp.Diff(want, got.Of(probe, Pods{Namespace: "shop", ReplicaSets: []string{set}})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", set, diff)
 		}
 	}
@@ -136,7 +136,7 @@ func TestAnExpressionMayDropTheNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := Sights{{"shop", "web-7f9c6d-"}: {Scopes: []analysis.ScopeSight{{Series: 2}, {}}}, {"", "web-7f9c6d-"}: {Counts: analysis.Counts{Total: 5}}}
-	if got := seen.Of(probe, "shop", "web-7f9c6d"); got.Total != 5 || got.Scopes[0].Series != 2 {
+	if got := seen.Of(probe, Pods{Namespace: "shop", ReplicaSets: []string{"web-7f9c6d"}}); got.Total != 5 || got.Scopes[0].Series != 2 {
 		t.Errorf("got %+v", got)
 	}
 }

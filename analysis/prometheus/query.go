@@ -1,6 +1,6 @@
 // Package prometheus queries Prometheus-compatible sources for counters: it turns
-// typed indicators into PromQL that selects the pods of ReplicaSets, sends one
-// instant query for an explicit time through a client that limits the cost of a
+// typed indicators into PromQL that selects the pods of ReplicaSets or of a
+// StatefulSet, sends one instant query for an explicit time through a client that limits the cost of a
 // response, and returns counts per pod. It judges nothing.
 package prometheus
 
@@ -16,26 +16,13 @@ import (
 	"belay.dev/belay/api/v1alpha1"
 )
 
-// Pods selects the pods of ReplicaSets in one namespace.
-type Pods struct {
-	Namespace   string
-	ReplicaSets []string
-	// Services are those whose requests count in place of the pods' when an indicator counts
-	// by Service.
-	Services []string
-	// Labels are the source's names of the labels for namespace and pod; empty ones mean
-	// namespace and pod.
-	Labels v1alpha1.MetricSourceLabels
-}
-
-func (p Pods) labels() labelNames { return labelsOf(p.Labels) }
-
 // maxQuery is the longest query that is sent, in bytes.
 const maxQuery = 4096
 
 // InvariantQuery returns the query for checks as total and violations as bad. The
 // violations are the maximum of the last 15 minutes, so that one which a container
-// counted before it restarted is still found.
+// counted before it restarted is still found; but not of a StatefulSet, where a pod's series
+// may have those of the pod that had its name before.
 func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
 	mine, err := restrictedTo(v1alpha1.Indicator{}, pods)
 	if err != nil {
@@ -49,7 +36,10 @@ func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return mine.countRows(checks, "max_over_time("+violations+"[15m])", "timestamp("+checks+")", 1)
+	if !mine.ordered {
+		violations = "max_over_time(" + violations + "[15m])"
+	}
+	return mine.countRows(checks, violations, "timestamp("+checks+")", 1)
 }
 
 func (mine restriction) countsQuery(total, bad v1alpha1.Series, nativeToo bool) (string, error) {
@@ -144,34 +134,3 @@ func selectsTenant(label string) bool {
 
 // reserved labels select whose series are queried: only Belay sets them.
 var reserved = []string{"namespace", "pod", "__name__"}
-
-// maxPodPrefix is how many characters of a ReplicaSet's name and a hyphen are kept in
-// a pod's generated name, before five random characters
-// (k8s.io/apiserver/pkg/storage/names.MaxGeneratedNameLength).
-const maxPodPrefix = 58
-
-func podPrefix(replicaSet string) string {
-	if len(replicaSet) >= maxPodPrefix {
-		return replicaSet[:maxPodPrefix]
-	}
-	return replicaSet + "-"
-}
-
-// podPattern matches the names of the ReplicaSets' pods. PromQL anchors it.
-func podPattern(sets []string) string {
-	quoted := make([]string, len(sets))
-	for i, s := range sets {
-		quoted[i] = regexp.QuoteMeta(podPrefix(s))
-	}
-	return "(" + strings.Join(quoted, "|") + ")[a-z0-9]+"
-}
-
-// BelongsTo reports whether a pod's name is one that the ReplicaSet would generate.
-func BelongsTo(pod, replicaSet string) bool {
-	kept := min(len(replicaSet), maxPodPrefix)
-	suffix, ok := strings.CutPrefix(pod, replicaSet[:kept])
-	if kept < maxPodPrefix && ok {
-		suffix, ok = strings.CutPrefix(suffix, "-")
-	}
-	return ok && replicaSet != "" && suffix != "" && !strings.Contains(suffix, "-")
-}

@@ -194,7 +194,7 @@ func TestBelongsToAgreesWithTheQuery(t *testing.T) {
 			if got := BelongsTo(c.pod, c.set); got != c.want {
 				t.Errorf("BelongsTo(%q, %q) = %v, want %v", c.pod, c.set, got, c.want)
 			}
-			m := labels.MustNewMatcher(labels.MatchRegexp, "pod", podPattern([]string{c.set}))
+			m := labels.MustNewMatcher(labels.MatchRegexp, "pod", podPattern([]Pods{{ReplicaSets: []string{c.set}}}))
 			if got := c.set != "" && m.Matches(c.pod); got != c.want {
 				t.Errorf("the query matches %q: %v, want %v", c.pod, got, c.want)
 			}

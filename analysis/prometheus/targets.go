@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"strconv"
+	"strings"
 
 	"belay.dev/belay/analysis"
 )
@@ -23,10 +24,33 @@ func (c *Counter) OfTarget() analysis.PodCounter {
 	if c.Instance == "" {
 		return out
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(c.Instance))
-	out.Pod += TargetMark + strconv.FormatUint(uint64(h.Sum32()), 36)
+	out.Pod += TargetMark + hashed(c.Instance)
 	return out
+}
+
+func hashed(text string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(text))
+	return strconv.FormatUint(uint64(h.Sum32()), 36)
+}
+
+// bearerMark separates what names a target from the hash of the UID of its pod.
+const bearerMark = "."
+
+// Borne is the name in a ledger of a target whose pod has its name after others: one of a
+// StatefulSet. The pods that bore the name have nothing else in common.
+func Borne(target, uid string) string {
+	if !strings.Contains(target, TargetMark) {
+		target += TargetMark
+	}
+	return target + bearerMark + hashed(uid)
+}
+
+// Bears reports whether a name in a ledger is that of a target, whichever of the pods of its
+// name it belongs to.
+func Bears(name, target string) bool {
+	at := strings.LastIndex(name, bearerMark)
+	return at > strings.LastIndex(name, TargetMark) && strings.TrimSuffix(name[:at], TargetMark) == target
 }
 
 // AddTarget sums the counters of a pod's targets, which must follow each other. The sum

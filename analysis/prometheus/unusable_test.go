@@ -108,7 +108,7 @@ func TestOneBrokenPod(t *testing.T) {
 				t.Errorf("the pod has %v of %v, want %v of %v", b.Bad, b.Total, tc.bad, tc.total)
 			}
 			probe, found := probed(t, c, tc.of, shop)
-			sight := found.Of(probe, "shop", "shop-1")
+			sight := found.Of(probe, shop)
 			example, err := c.Unusable(t.Context(), "shop", probe, now)
 			if err != nil || example != tc.odd || (sight.Unusable > 0) != (tc.odd != "") {
 				t.Errorf("the probe finds %d series, such as %q (%v), want %q", sight.Unusable, example, err, tc.odd)
@@ -167,10 +167,10 @@ func TestABrokenGateway(t *testing.T) {
 		t.Errorf("%v %s %q", ok, v.Reason, v.Message)
 	}
 	probe, found := probed(t, c, of, run)
-	if sight := found.Of(probe, "shop", "web-canary"); sight.Unusable != 1 || sight.Total != 0 {
+	if sight := found.Of(probe, run.ByVersion(of)[1]); sight.Unusable != 1 || sight.Total != 0 {
 		t.Errorf("the canary: %+v", sight)
 	}
-	if sight := found.Of(probe, "shop", "web-stable"); sight.Unusable != 0 || sight.Total != 900 {
+	if sight := found.Of(probe, run.ByVersion(of)[0]); sight.Unusable != 0 || sight.Total != 900 {
 		t.Errorf("stable: %+v", sight)
 	}
 	if example, err := c.Unusable(t.Context(), "shop", probe, now); err != nil || example != want {

@@ -101,7 +101,7 @@ const (
 	// ReasonNoBucket: False. The histogram has no bucket with the threshold as its bound.
 	ReasonNoBucket = "NoBucket"
 	// ReasonNotRouted: False. An indicator counts by Service, and a Rollout has no
-	// spec.traffic.
+	// spec.traffic; or by Service or Workload, and a Rollout is for a StatefulSet.
 	ReasonNotRouted = "NotRouted"
 	// ReasonSourceUnusable: Unknown. The source gives no usable response.
 	ReasonSourceUnusable = "SourceUnusable"

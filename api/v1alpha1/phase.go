@@ -14,18 +14,20 @@ const (
 	PhaseGating Phase = "Gating"
 	// PhaseStepping means: the candidate gets its weight step by step.
 	PhaseStepping Phase = "Stepping"
-	// PhasePromoting means: the canary is scaled to full size and gets all requests.
+	// PhasePromoting means: the canary is scaled to full size and gets all requests; of a
+	// StatefulSet all pods but one get the candidate.
 	PhasePromoting Phase = "Promoting"
 	// PhaseBaking means: the canary gets all requests, triggers can still roll it back, and the
-	// stable version stays at full size.
+	// stable version stays at full size, or on one pod of a StatefulSet.
 	PhaseBaking Phase = "Baking"
 	// PhaseHandingOver means: the Deployment becomes the owner of the canary's ReplicaSet, or
-	// rolls out the version by its own strategy (a native promotion, a bypass).
+	// the last pod of a StatefulSet gets the candidate, or the workload rolls out the version by
+	// its own strategy (a native promotion, a bypass).
 	PhaseHandingOver Phase = "HandingOver"
 	// PhaseRollingBack means: requests go back to stable and the canary is removed.
 	PhaseRollingBack Phase = "RollingBack"
-	// PhaseRolledBack means: the stable version serves; the Deployment still declares the
-	// rejected one and is paused.
+	// PhaseRolledBack means: the stable version serves; the workload still declares the
+	// rejected one and is held.
 	PhaseRolledBack Phase = "RolledBack"
 )
 
@@ -70,7 +72,7 @@ const (
 	// OutcomeCancelled means: the stable template was declared again, or the Rollout was
 	// deleted.
 	OutcomeCancelled Outcome = "Cancelled"
-	// OutcomeBypassed means: somebody with the verb bypass let the Deployment roll out without
+	// OutcomeBypassed means: somebody with the verb bypass let the workload roll out without
 	// Belay's checks.
 	OutcomeBypassed Outcome = "Bypassed"
 )

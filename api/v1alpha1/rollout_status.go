@@ -55,7 +55,7 @@ type RolloutStatus struct {
 	// +optional
 	Candidate *Revision `json:"candidate,omitempty"`
 
-	// declared is what the Deployment declares while that is not the stable version, and since
+	// declared is what the workload declares while that is not the stable version, and since
 	// when. spec.settle counts from there.
 	// +optional
 	Declared *DeclaredStatus `json:"declared,omitempty"`
@@ -210,12 +210,13 @@ type Revision struct {
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image,omitempty"`
 
-	// replicaSet that runs it.
+	// replicaSet that runs it; of a StatefulSet the ControllerRevision that holds its template.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ReplicaSet string `json:"replicaSet,omitempty"`
 
-	// podTemplateHash is the Deployment controller's own hash; set on stable.
+	// podTemplateHash is the Deployment controller's own hash, or the value of
+	// controller-revision-hash on the pods of a StatefulSet; set on stable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	PodTemplateHash string `json:"podTemplateHash,omitempty"`
@@ -298,7 +299,8 @@ type StepStatus struct {
 	// weight of the candidate, in percent.
 	// +optional
 	Weight WeightStatus `json:"weight,omitempty"`
-	// replicas of the canary ReplicaSet.
+	// replicas of the canary: of its ReplicaSet, or the pods of a StatefulSet that run the
+	// candidate.
 	// +optional
 	Replicas ReplicaStatus `json:"replicas,omitempty"`
 	// wave is the last increase of the canary's size, until its pods are ready.
@@ -336,7 +338,8 @@ type WaveStatus struct {
 // spec.traffic of the canary's pods.
 type WeightStatus struct {
 	// desired is the percentage written to the route. Without spec.traffic it is the
-	// step's weight, and 50 in the bake, in which both versions have all of their pods.
+	// step's weight, and 50 in the bake, in which both versions have all of their pods; in
+	// the bake of a StatefulSet what all of its pods but one come to.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
@@ -460,7 +463,8 @@ type PromotionStatus struct {
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
 	// fullAt is when the gateway acknowledged that the canary gets all requests; without
-	// spec.traffic when as many canary as stable pods were ready. The bake counts from then.
+	// spec.traffic when as many canary as stable pods were ready, and for a StatefulSet when
+	// all of its pods but one were the candidate's, and ready. The bake counts from then.
 	// +optional
 	FullAt *metav1.Time `json:"fullAt,omitempty"`
 	// fullReplicas is the largest spec.replicas of the Deployment at the beginning of a
@@ -468,7 +472,7 @@ type PromotionStatus struct {
 	// the candidate needs fewer pods, stable becomes smaller too.
 	// +optional
 	FullReplicas *int32 `json:"fullReplicas,omitempty"`
-	// mode is how the candidate becomes the Deployment's version.
+	// mode is how the candidate becomes the workload's version.
 	// +optional
 	Mode TakeOver `json:"mode,omitempty"`
 	// message is why this mode is used, who asked for it in a bypass, and who ended the

@@ -4,20 +4,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TakeOver is how a candidate becomes the Deployment's version.
+// TakeOver is how a candidate becomes the workload's version.
 // +kubebuilder:validation:Enum=HandOver;Native;Bypass;Unserved
 type TakeOver string
 
 const (
 	// TakeOverHandOver means: the Deployment becomes the owner of the canary's ReplicaSet, and no
-	// pod is replaced.
+	// pod is replaced. Of a StatefulSet the last pod gets the candidate, too.
 	TakeOverHandOver TakeOver = "HandOver"
-	// TakeOverNative means: the Deployment rolls out by its own strategy.
+	// TakeOverNative means: a Deployment rolls out by its own strategy.
 	TakeOverNative TakeOver = "Native"
-	// TakeOverBypass means: somebody with the verb bypass unpaused the Deployment, without
-	// Belay's checks.
+	// TakeOverBypass means: somebody with the verb bypass unpaused the Deployment, or lowered
+	// the partition of the StatefulSet, without Belay's checks.
 	TakeOverBypass TakeOver = "Bypass"
-	// TakeOverUnserved means: the Deployment rolls out without steps because stable has no ready
+	// TakeOverUnserved means: the workload rolls out without steps because stable has no ready
 	// pod, so that there is nothing to compare with or to go back to.
 	TakeOverUnserved TakeOver = "Unserved"
 )

@@ -6,9 +6,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Rollout rolls out new versions of a Deployment step by step. Creating one turns on the
-// guard: from then on the Deployment is paused whenever its pod template changes, until
-// Belay has checked the new version.
+// Rollout rolls out new versions of a Deployment or a StatefulSet step by step. Creating one
+// turns on the guard: from then on the workload is held whenever its pod template changes,
+// until Belay has checked the new version. A Deployment is held by spec.paused, a StatefulSet
+// by its partition.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -62,9 +63,10 @@ type RolloutSpec struct {
 	// traffic names the Service and the routes whose requests are shared out.
 	// Without it requests are shared by the number of pods: Belay adds as many
 	// canary pods beside the stable ones as a step's weight needs, rounded up, and
-	// touches no Service and no route. Weights are then between 1 and 50. Of a StatefulSet
-	// no pods are added: so many of its own are replaced, and weights are between 1 and
-	// 100. A run in progress keeps the traffic that it started with.
+	// touches no Service and no route. Weights are then between 1 and 50. To a StatefulSet
+	// no pods are added: as many of its own as the weight needs are replaced, the last
+	// ordinals first. Its weights are between 1 and 100, and it can have no traffic. A run in
+	// progress keeps the traffic that it started with.
 	// +optional
 	Traffic *Traffic `json:"traffic,omitempty"`
 
@@ -173,7 +175,7 @@ type RolloutSpec struct {
 	Mode Mode `json:"mode,omitempty"`
 
 	// paused keeps the candidate at its present weight, or its run from starting: no hold and
-	// no bake goes on. The canary still grows with the Deployment, and triggers can still
+	// no bake goes on. The canary still grows with the workload, and triggers can still
 	// roll back. The command Pause does the same for one candidate.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
@@ -358,7 +360,9 @@ type RouteRef struct {
 // Step gives the candidate a weight. It passes when the canary has the pods that the weight
 // needs, the gateway has acknowledged the weight (without spec.traffic: when those pods
 // are ready), hold has elapsed since then, every guardrail passes on samples taken since
-// then, and the approval is there, if approval requires one.
+// then, and the approval is there, if approval requires one. Of a StatefulSet at least one pod
+// runs the candidate, and at weight 100, too, one the stable version: with the last one there
+// would be no way back.
 // +kubebuilder:validation:XValidation:rule="!has(self.match) || self.weight < 100",message="a step with match needs a weight below 100: at 100 everybody reaches the candidate; set weight: 0 for testers alone, or remove match"
 // +kubebuilder:validation:XValidation:rule="!has(self.mirror) || self.weight == 0",message="a step with mirror gives users the stable version's answers alone: set weight: 0, and give the candidate a weight in a step after it"
 // +kubebuilder:validation:XValidation:rule="!has(self.mirror) || !has(self.match)",message="a step has either mirror or match: write two steps, each with one of them"
@@ -444,7 +448,9 @@ type Promotion struct {
 	// bake is how long the candidate gets all requests before the handover; without
 	// spec.traffic half of them, with as many pods as the stable version. Triggers can still
 	// roll back, and the stable version stays at full size, so that a rollback is a change
-	// of weights, or scales the canary to 0.
+	// of weights, or scales the canary to 0. In the bake of a StatefulSet all pods but one
+	// run the candidate, and no other pods are kept: a rollback replaces them one after the
+	// other, and takes as long as that does.
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="bake must be between 0s and 168h, with a unit, such as 30s, 5m or 1h30m"
@@ -456,13 +462,14 @@ type Promotion struct {
 	// mode is HandOver or Native. HandOver makes the Deployment the owner of the canary's
 	// ReplicaSet and replaces no pod. Native lets the Deployment roll out by its own
 	// strategy after the last step, for clusters without room for twice the pods; there is
-	// then no bake with the stable version beside the candidate.
+	// then no bake with the stable version beside the candidate. A StatefulSet cannot have
+	// Native: after its bake the last pod gets the candidate, too.
 	// +optional
 	// +kubebuilder:default=HandOver
 	Mode PromotionMode `json:"mode,omitempty"`
 }
 
-// PromotionMode is how a candidate becomes the Deployment's version.
+// PromotionMode is how a candidate becomes the workload's version.
 // +kubebuilder:validation:Enum=HandOver;Native
 type PromotionMode string
 
@@ -476,7 +483,7 @@ const (
 // FastRevert is which versions return without steps.
 type FastRevert struct {
 	// revisions is how many of the previous stable versions return without steps when the
-	// Deployment declares them again: they go to full size and 100 % at once, and are
+	// workload declares them again: they go to full size and 100 % at once, and are
 	// judged and baked there. 0 turns it off.
 	// +optional
 	// +kubebuilder:default=1

@@ -48,7 +48,7 @@ type RolloutRunSpec struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Workload string `json:"workload"`
-	// workloadKind is StatefulSet; absent for a Deployment.
+	// workloadKind is StatefulSet, or absent for a Deployment.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	WorkloadKind string `json:"workloadKind,omitempty"`
@@ -93,7 +93,7 @@ type RolloutRunSpec struct {
 	// startedAt is when the run started.
 	// +required
 	StartedAt metav1.Time `json:"startedAt"`
-	// startedBy is who wrote the Deployment's template: the authenticated user and field
+	// startedBy is who wrote the workload's template: the authenticated user and field
 	// manager, as the guard recorded them.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256

@@ -4,6 +4,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -31,12 +33,15 @@ func cacheOptions(namespaces []string) cache.Options {
 		// installed.
 		DefaultTransform: exceptRoutes(strip),
 		ByObject: map[client.Object]cache.ByObject{
-			// Managed fields show who wrote a template, a route or a Service.
-			workload.NewDeployment(): {Transform: whole},
-			// The gates and janitors read labels and whether a Deployment is paused.
-			&appsv1.Deployment{}: {Transform: withoutTemplate(strip)},
-			&corev1.Service{}:    {Transform: whole},
-			&corev1.Pod{}:        {Transform: withoutSpec(strip)},
+			// Managed fields show who wrote a template, a partition, a route or a Service.
+			workload.NewDeployment():         {Transform: whole},
+			workload.NewStatefulSet():        {Transform: whole},
+			workload.NewControllerRevision(): {Transform: withoutOthersData(strip)},
+			// The gates and janitors read labels and whether a workload is held.
+			&appsv1.Deployment{}:  {Transform: withoutTemplate(strip)},
+			&appsv1.StatefulSet{}: {Transform: withoutTemplate(strip)},
+			&corev1.Service{}:     {Transform: whole},
+			&corev1.Pod{}:         {Transform: withoutSpec(strip)},
 			// Only the Jobs of checks.
 			&batchv1.Job{}: {Transform: withoutSpec(strip), Label: jobsOfChecks()},
 		},
@@ -75,11 +80,27 @@ func withoutSpec(then toolscache.TransformFunc) toolscache.TransformFunc {
 	}
 }
 
-// withoutTemplate also drops a Deployment's pod template, the largest part of it.
+// withoutOthersData also drops what a ControllerRevision of something else than a StatefulSet
+// holds: a DaemonSet has ten of them, each with a pod template.
+func withoutOthersData(then toolscache.TransformFunc) toolscache.TransformFunc {
+	return func(object any) (any, error) {
+		if u, ok := object.(*unstructured.Unstructured); ok {
+			if owner := metav1.GetControllerOfNoCopy(u); owner != nil && owner.Kind != v1alpha1.KindStatefulSet {
+				delete(u.Object, "data")
+			}
+		}
+		return then(object)
+	}
+}
+
+// withoutTemplate also drops a workload's pod template, the largest part of it.
 func withoutTemplate(then toolscache.TransformFunc) toolscache.TransformFunc {
 	return func(object any) (any, error) {
-		if d, ok := object.(*appsv1.Deployment); ok {
-			d.Spec.Template = corev1.PodTemplateSpec{}
+		switch o := object.(type) {
+		case *appsv1.Deployment:
+			o.Spec.Template = corev1.PodTemplateSpec{}
+		case *appsv1.StatefulSet:
+			o.Spec.Template, o.Spec.VolumeClaimTemplates = corev1.PodTemplateSpec{}, nil
 		}
 		return then(object)
 	}

@@ -31,10 +31,13 @@ func TestTheCacheKeepsWhatIsRead(t *testing.T) {
 		kept   int
 	}{
 		{unstructuredOf(workload.NewDeployment(), written), 1},
+		{unstructuredOf(workload.NewStatefulSet(), written), 1},
+		{unstructuredOf(workload.NewControllerRevision(), written), 0},
 		{unstructuredOf(gateway.Route(v1alpha1.KindHTTPRoute), written), 1},
 		{unstructuredOf(gateway.Route(v1alpha1.KindGRPCRoute), written), 1},
 		{&corev1.Service{ObjectMeta: written}, 1},
 		{&appsv1.Deployment{ObjectMeta: written}, 0},
+		{&appsv1.StatefulSet{ObjectMeta: written}, 0},
 		{&appsv1.ReplicaSet{ObjectMeta: written}, 0},
 		{&corev1.Pod{ObjectMeta: written}, 0},
 		{unstructuredOf(workload.NewSet(), written), 0},
@@ -55,7 +58,7 @@ func TestTheCacheNeedsNoGatewayAPI(t *testing.T) {
 	options := cacheOptions(nil)
 	options.Scheme = scheme()
 	mapper := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []schema.GroupVersionKind{appsv1.SchemeGroupVersion.WithKind("Deployment"), corev1.SchemeGroupVersion.WithKind("Service"), corev1.SchemeGroupVersion.WithKind("Pod"), batchv1.SchemeGroupVersion.WithKind("Job")} {
+	for _, kind := range []schema.GroupVersionKind{appsv1.SchemeGroupVersion.WithKind("Deployment"), appsv1.SchemeGroupVersion.WithKind("StatefulSet"), appsv1.SchemeGroupVersion.WithKind("ControllerRevision"), corev1.SchemeGroupVersion.WithKind("Service"), corev1.SchemeGroupVersion.WithKind("Pod"), batchv1.SchemeGroupVersion.WithKind("Job")} {
 		mapper.Add(kind, meta.RESTScopeNamespace)
 	}
 	options.Mapper = mapper
@@ -72,6 +75,23 @@ func TestTheCacheKeepsNoSpecOfAPod(t *testing.T) {
 	g.Expect(pod.Status.Phase).To(Equal(corev1.PodRunning))
 	gone := toolscache.DeletedFinalStateUnknown{Key: "shop/pod", Obj: pod}
 	g.Expect(transformOf(pod)(gone)).To(Equal(gone), "a tombstone passes")
+}
+
+// TestTheCacheKeepsVersions: what a ControllerRevision holds is what the judge tells versions by.
+func TestTheCacheKeepsVersions(t *testing.T) {
+	g := NewWithT(t)
+	revision := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{"spec": map[string]any{"template": map[string]any{}}}}}
+	revision.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ControllerRevision"))
+	_, err := transformOf(revision)(revision)
+	g.Expect(err).NotTo(HaveOccurred())
+	_, kept, err := unstructured.NestedMap(revision.Object, "data", "spec", "template")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(kept).To(BeTrue())
+
+	revision.SetOwnerReferences([]metav1.OwnerReference{{Kind: "DaemonSet", Controller: new(true)}})
+	_, err = transformOf(revision)(revision)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(revision.Object).NotTo(HaveKey("data"), "a DaemonSet's versions are not Belay's")
 }
 
 func TestTheCacheKeepsNoSpecOfAJob(t *testing.T) {

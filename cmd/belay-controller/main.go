@@ -84,7 +84,7 @@ func parse() options {
 	flag.Float64Var(&o.qps, "kube-api-qps", 100, "requests per second to the API server; bursts may have twice as many")
 	o.logs.BindFlags(flag.CommandLine)
 	flag.Usage = func() {
-		fmt.Fprintf(os.Stderr, "belay-controller %s rolls out new versions of Deployments step by step.\n\nFlags:\n", version)
+		fmt.Fprintf(os.Stderr, "belay-controller %s rolls out new versions of Deployments and StatefulSets step by step.\n\nFlags:\n", version)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -154,7 +154,7 @@ func managerOptions(o options) ctrl.Options {
 	}
 	return ctrl.Options{
 		Scheme: scheme(), Cache: cacheOptions(o.namespaces), Metrics: metrics,
-		// Deployments, ReplicaSets and routes are read unstructured, from the cache.
+		// Workloads, their versions and routes are read unstructured, from the cache.
 		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		HealthProbeBindAddress: o.healthAddress,
 		LeaderElection:         o.leaderElect, LeaderElectionID: "belay-controller", LeaderElectionNamespace: o.namespace,
@@ -183,7 +183,7 @@ func addReconcilers(mgr ctrl.Manager, o options, stop func(error)) error {
 	}
 	tracked := rollout.TrackWrites(mgr.GetClient())
 	rollouts := &rollout.Reconciler{
-		Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: replicas.New(mgr.GetClient()),
+		Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: replicas.New(mgr.GetClient()), InOrder: replicas.NewOrdered(mgr.GetClient()),
 		Guard: guard, Freezes: frozen, Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: version,
 		Watchdog: o.watchdog, ReleaseTimeout: o.releaseTimeout, SteadyFor: o.steadyFor, Workers: o.workers, Stop: stop,
 	}
@@ -226,9 +226,11 @@ func addReconcilers(mgr ctrl.Manager, o options, stop func(error)) error {
 
 // addJanitors adds the reconcilers that clean up after deleted Rollouts.
 func addJanitors(mgr ctrl.Manager) error {
-	labels := &orphans.Labels{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
-	if err := labels.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("set up the clean-up of labels: %w", err)
+	for _, kind := range []string{v1alpha1.KindDeployment, v1alpha1.KindStatefulSet} {
+		labels := &orphans.Labels{Kind: kind, Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("belay"), FieldManager: v1alpha1.FieldManager, Workers: 1}
+		if err := labels.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("set up the clean-up of labels of %ss: %w", kind, err)
+		}
 	}
 	runs := &orphans.Runs{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}, FieldManager: v1alpha1.FieldManager, Keep: runsKeptFor, Limit: orphanedRuns}
 	if err := runs.SetupWithManager(mgr); err != nil {

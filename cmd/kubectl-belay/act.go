@@ -41,7 +41,7 @@ type order struct {
 	done func(r, before *v1alpha1.Rollout, revision string) (bool, error)
 	// within is how long that may take, 2 minutes unless it is set.
 	within time.Duration
-	// owned is what to know where a GitOps tool writes the Deployment, of the candidate's
+	// owned is what to know where a GitOps tool writes the workload, of the candidate's
 	// tag; nil when that does not matter.
 	owned func(candidate string) string
 }
@@ -85,7 +85,7 @@ func (a *app) retry() *cobra.Command {
 	return a.command(&cobra.Command{
 		Use:     "retry [NAME]",
 		Short:   "Let a rejected version run once more",
-		Long:    "Let the rejected version that the Deployment still declares run once more, from its first step. It is judged like any other.",
+		Long:    "Let the rejected version that the workload still declares run once more, from its first step. It is judged like any other.",
 		Example: `  kubectl belay retry checkout --reason "the database is back"`,
 	}, order{
 		action: v1alpha1.ActionRetry,
@@ -214,8 +214,8 @@ func (a *app) command(cmd *cobra.Command, o order) *cobra.Command {
 			return err
 		}
 		if o.owned != nil {
-			if deployment, err := s.deployment(ctx, rollout); err == nil {
-				a.warnOfOwner(deployment, o.owned(view.Tag(rollout.Status.Candidate)))
+			if object, err := s.workload(ctx, rollout); err == nil {
+				a.warnOfOwner(object, o.owned(view.Tag(rollout.Status.Candidate)))
 			}
 		}
 		token, revision := rand.Text(), ""
@@ -264,13 +264,13 @@ func intoTheVoid(action v1alpha1.Action, timeout time.Duration) string {
 }
 
 // unseenBy says which push is neither stable nor the candidate; empty when there is none, or when
-// the Deployment cannot be read.
+// the workload cannot be read.
 func (s *session) unseenBy(ctx context.Context, r *v1alpha1.Rollout) string {
-	deployment, err := s.deployment(ctx, r)
+	object, err := s.workload(ctx, r)
 	if err != nil {
 		return ""
 	}
-	return view.Unseen(view.Input{Rollout: r, Deployment: deployment, Now: s.now()})
+	return view.Unseen(view.Input{Rollout: r, Workload: object, Now: s.now()})
 }
 
 // give writes a command for the present candidate.

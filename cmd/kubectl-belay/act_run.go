@@ -79,8 +79,8 @@ func (a *app) pause() *cobra.Command {
 		Use:   "pause [NAME]",
 		Short: "Keep the candidate at its present weight",
 		Long: "Keep the candidate at its present weight, until you resume it: the hold, the bake and the deadline of its step stand still. Before its run starts, keep that from starting. " +
-			"The canary still grows with the Deployment, and a trigger that fires still rolls back.\n\n" +
-			"The pause is for the candidate of now: another version that is pushed is not paused (spec.paused is for all). Once the Deployment takes the candidate over, it can no longer be paused.",
+			"The canary still grows with the workload, and a trigger that fires still rolls back.\n\n" +
+			"The pause is for the candidate of now: another version that is pushed is not paused (spec.paused is for all). Once the workload takes the candidate over, it can no longer be paused.",
 		Example: `  kubectl belay pause checkout --reason "looking at the logs of the canary"
   kubectl belay resume checkout --reason "known and harmless"`,
 	}, order{

@@ -36,15 +36,15 @@ func (a *app) bypass() *cobra.Command {
 	cmd := a.acting(&cobra.Command{
 		Use:   "bypass [NAME]",
 		Short: "Let the declared version roll out without being judged",
-		Long: "Let the version that the Deployment declares roll out to all pods at once, without steps and without being judged. Belay does not roll it back:\n" +
-			"it follows the Deployment, takes the result as stable, and keeps your name and reason in the run, whose outcome is Bypassed.\n\n" +
-			"With --image a new version is declared in the same write, whatever the Deployment is in the middle of.\n\n" +
-			"It asks before it does so; without a terminal it wants --yes. It works while the controller is down: then nobody follows the Deployment until it is back.\n" +
-			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment, and, while a run is in progress, list and patch on Services, but not without spec.traffic.",
+		Long: "Let the version that the workload declares roll out to all pods at once, without steps and without being judged. Belay does not roll it back:\n" +
+			"it follows the workload, takes the result as stable, and keeps your name and reason in the run, whose outcome is Bypassed.\n\n" +
+			"With --image a new version is declared in the same write, whatever the workload is in the middle of. The pods of a StatefulSet are replaced one after the other.\n\n" +
+			"It asks before it does so; without a terminal it wants --yes. It works while the controller is down: then nobody follows the workload until it is back.\n" +
+			"It needs the verbs get on Rollouts, bypass on this Rollout, get and patch on the Deployment or StatefulSet, and, while a run is in progress, list and patch on Services, but not without spec.traffic.",
 		Example: `  kubectl belay bypass checkout --reason "the fix for the outage; INC-1042"
   kubectl belay bypass checkout --reason "outage, INC-1042" --image app=registry.example.com/checkout:1.5.1 --yes`,
 	}, reason, 15*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
-		return a.letRoll(ctx, s, rollout, g, images, yes)
+		return a.letOut(ctx, s, rollout, g, images, yes)
 	})
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		reason, err := cmd.Flags().GetString("reason")
@@ -87,46 +87,46 @@ func whole(version *v1alpha1.Revision, images map[string]string) string {
 	return view.Text(cmp.Or(strings.Join(given, ", "), version.Image, view.Tag(version)), 1024)
 }
 
-// letRoll tries the write, asks, and does it.
-func (a *app) letRoll(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given, images map[string]string, yes bool) error {
-	deployment, declared, err := s.declared(ctx, rollout)
+// letOut tries the write, asks, and does it.
+func (a *app) letOut(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given, images map[string]string, yes bool) error {
+	object, declared, err := s.declared(ctx, rollout)
 	if err != nil {
 		return err
 	}
-	if why := needless(rollout, deployment, declared, len(images) > 0); why != "" {
+	if why := needless(rollout, object, declared, len(images) > 0); why != "" {
 		return exit{exitNo, why}
 	}
-	write, err := bypassOf(deployment, g.reason, images)
+	write, err := bypassOf(object, g.reason, images)
 	if err != nil {
 		return err
 	}
 	// What would be refused is refused before anybody is asked, and before a Service changes.
-	tried := deployment.DeepCopy()
+	tried := object.DeepCopy()
 	if err := s.bypass(ctx, tried, write, client.DryRunAll); err != nil {
 		return err
 	}
 	version, err := workload.Describe(workload.Template(tried))
 	if err != nil {
-		return fmt.Errorf("read the template of Deployment %s: %w", deployment.GetName(), err)
+		return fmt.Errorf("read the template of %s: %w", withKind(object), err)
 	}
-	does := "goes to all pods of Deployment %s at once, by its own strategy, without being judged"
+	does := "goes to all pods of %s at once, by its own strategy, without being judged"
 	if stoppedNative(rollout) && len(images) == 0 {
-		does = "stays on the pods of Deployment %s, and goes to the rest of them, although a trigger has fired"
+		does = "stays on the pods of %s, and goes to the rest of them, although a trigger has fired"
 	}
-	fmt.Fprintf(a.streams.Out, "%s "+does+". Nothing rolls it back automatically.\n", whole(&version, images), deployment.GetName())
-	a.warnOfOwner(deployment, "it goes on declaring its own version, which is judged again if it is another one. Change it there too.")
+	fmt.Fprintf(a.streams.Out, "%s "+does+". Nothing rolls it back automatically.\n", whole(&version, images), withKind(object))
+	a.warnOfOwner(object, "it goes on declaring its own version, which is judged again if it is another one. Change it there too.")
 	if !yes {
 		if err := a.confirm(rollout.Name); err != nil {
 			return err
 		}
 	}
-	if err := s.widen(ctx, deployment); err != nil {
+	if err := s.widen(ctx, object); err != nil {
 		return err
 	}
-	if err := s.bypass(ctx, deployment, write); err != nil {
+	if err := s.bypass(ctx, object, write); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.streams.Out, "Deployment %s rolls out %s. To watch its pods: kubectl -n %s rollout status deployment/%s\n", deployment.GetName(), view.Tag(&version), deployment.GetNamespace(), deployment.GetName())
+	fmt.Fprintf(a.streams.Out, "%s rolls out %s. To watch its pods: kubectl -n %s rollout status %s/%s\n", withKind(object), view.Tag(&version), object.GetNamespace(), strings.ToLower(object.GetKind()), object.GetName())
 	if g.timeout == 0 {
 		return nil
 	}
@@ -134,20 +134,20 @@ func (a *app) letRoll(ctx context.Context, s *session, rollout *v1alpha1.Rollout
 }
 
 // needless says why there is nothing to bypass; empty when there is.
-func needless(r *v1alpha1.Rollout, deployment *unstructured.Unstructured, declared v1alpha1.Revision, pushes bool) string {
-	marks := v1alpha1.MarksOf(deployment.GetLabels())
+func needless(r *v1alpha1.Rollout, object *unstructured.Unstructured, declared v1alpha1.Revision, pushes bool) string {
+	marks := v1alpha1.MarksOf(object.GetLabels())
 	stable := r.Status.Stable
 	switch {
 	case marks.Rollout == "":
-		return fmt.Sprintf("There is nothing to bypass: Belay does not guard Deployment %s yet, so nothing holds it. kubectl belay status %s says why.", deployment.GetName(), r.Name)
+		return fmt.Sprintf("There is nothing to bypass: Belay does not guard %s yet, so nothing holds it. kubectl belay status %s says why.", withKind(object), r.Name)
 	case marks.Rollout != r.Name:
-		return fmt.Sprintf("Deployment %s is guarded by Rollout %s: kubectl belay bypass %s", deployment.GetName(), view.Text(marks.Rollout, 100), view.Text(marks.Rollout, 100))
+		return fmt.Sprintf("%s is guarded by Rollout %s: kubectl belay bypass %s", withKind(object), view.Text(marks.Rollout, 100), view.Text(marks.Rollout, 100))
 	case pushes:
 		return ""
-	case stable != nil && stable.Revision == declared.Revision && !workload.Paused(deployment):
-		return fmt.Sprintf("There is nothing to bypass: Deployment %s declares %s, which is the stable version. To let a new version out unjudged: --image CONTAINER=IMAGE.", deployment.GetName(), view.Tag(stable))
-	case !workload.Paused(deployment) && !stoppedNative(r):
-		return fmt.Sprintf("There is nothing to bypass: Deployment %s rolls out %s already.", deployment.GetName(), view.Tag(&declared))
+	case stable != nil && stable.Revision == declared.Revision && workload.Rolls(object):
+		return fmt.Sprintf("There is nothing to bypass: %s declares %s, which is the stable version. To let a new version out unjudged: --image CONTAINER=IMAGE.", withKind(object), view.Tag(stable))
+	case workload.Rolls(object) && !stoppedNative(r):
+		return fmt.Sprintf("There is nothing to bypass: %s rolls out %s already.", withKind(object), view.Tag(&declared))
 	default:
 		return ""
 	}
@@ -160,19 +160,19 @@ func stoppedNative(r *v1alpha1.Rollout) bool {
 	return r.Status.Phase == v1alpha1.PhaseHandingOver && c != nil && c.Status == metav1.ConditionTrue && c.Reason == v1alpha1.ReasonTriggerFired
 }
 
-// bypassWrite is the one write of a Deployment that the guard lets through. See
-// config/guard/release.yaml.
+// bypassWrite is the one write of a workload that the guard lets through. See
+// config/guard/release.yaml, and statefulsets.yaml beside it.
 type bypassWrite struct {
 	patch      []byte
 	annotation string
 }
 
-// bypassOf builds the write: the reason, which begins with the Deployment's generation and
-// names a rejected revision, spec.paused, and images.
-func bypassOf(deployment *unstructured.Unstructured, reason string, images map[string]string) (bypassWrite, error) {
-	generation := deployment.GetGeneration()
+// bypassOf builds the write: the reason, which begins with the workload's generation and
+// names a rejected revision, spec.paused or the partition, and images.
+func bypassOf(object *unstructured.Unstructured, reason string, images map[string]string) (bypassWrite, error) {
+	generation := object.GetGeneration()
 	prefix := fmt.Sprintf("%d: ", generation)
-	if rejected := v1alpha1.MarksOf(deployment.GetLabels()).Rejected; rejected != "" {
+	if rejected := v1alpha1.MarksOf(object.GetLabels()).Rejected; rejected != "" {
 		prefix += rejected + " "
 	}
 	if room := longestReason - len(prefix); len(reason) > room {
@@ -180,16 +180,16 @@ func bypassOf(deployment *unstructured.Unstructured, reason string, images map[s
 	}
 	out := bypassWrite{annotation: prefix + reason}
 	var p jsonpatch.Patch
-	p.Test(deployment.GetUID(), "metadata", "uid")
+	p.Test(object.GetUID(), "metadata", "uid")
 	p.Test(generation, "metadata", "generation")
-	if deployment.GetAnnotations() == nil {
+	if object.GetAnnotations() == nil {
 		p.Add(map[string]string{}, "metadata", "annotations")
 	}
 	p.Add(out.annotation, "metadata", "annotations", v1alpha1.AnnotationBypassReason)
-	p.Add(false, "spec", "paused")
+	letRoll(&p, object)
 	images = maps.Clone(images)
 	for _, lists := range []string{"containers", "initContainers"} {
-		containers, _, _ := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", lists)
+		containers, _, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", lists)
 		for i, c := range containers {
 			container, _ := c.(map[string]any)
 			name, _ := container["name"].(string)
@@ -200,39 +200,51 @@ func bypassOf(deployment *unstructured.Unstructured, reason string, images map[s
 		}
 	}
 	for name := range images {
-		return bypassWrite{}, usage(fmt.Errorf("--image: Deployment %s has no container %q", deployment.GetName(), view.Text(name, 100)))
+		return bypassWrite{}, usage(fmt.Errorf("--image: %s has no container %q", withKind(object), view.Text(name, 100)))
 	}
 	var err error
 	out.patch, err = p.Encode()
 	return out, err
 }
 
-// bypass writes it. The Deployment then is what the API server returned.
-func (s *session) bypass(ctx context.Context, deployment *unstructured.Unstructured, write bypassWrite, options ...client.PatchOption) error {
-	name := deployment.GetName()
-	err := s.Patch(ctx, deployment, client.RawPatch(types.JSONPatchType, write.patch), append(options, client.FieldOwner(commandManager))...)
+// letRoll adds what makes a workload roll to what it declares.
+func letRoll(p *jsonpatch.Patch, object *unstructured.Unstructured) {
+	if object.GetKind() != v1alpha1.KindStatefulSet {
+		p.Add(false, "spec", "paused")
+		return
+	}
+	if strategy, found, _ := unstructured.NestedMap(object.Object, "spec", "updateStrategy", "rollingUpdate"); !found || strategy == nil {
+		p.Add(map[string]any{"partition": 0}, "spec", "updateStrategy", "rollingUpdate")
+		return
+	}
+	p.Add(0, "spec", "updateStrategy", "rollingUpdate", "partition")
+}
+
+// bypass writes it. The workload then is what the API server returned.
+func (s *session) bypass(ctx context.Context, object *unstructured.Unstructured, write bypassWrite, options ...client.PatchOption) error {
+	err := s.Patch(ctx, object, client.RawPatch(types.JSONPatchType, write.patch), append(options, client.FieldOwner(commandManager))...)
 	switch {
 	case jsonpatch.TestFailed(err):
-		return fmt.Errorf("somebody changed Deployment %s meanwhile, and nothing was bypassed: look again, and repeat", name)
+		return fmt.Errorf("somebody changed %s meanwhile, and nothing was bypassed: look again, and repeat", withKind(object))
 	case err != nil:
 		return fmt.Errorf("nothing was bypassed: %w", err)
-	case workload.Paused(deployment):
-		return fmt.Errorf("deployment %s stays paused, and nothing was bypassed: an admission policy or a webhook paused it again", name)
+	case !workload.Rolls(object):
+		return fmt.Errorf("%s %s stays held, and nothing was bypassed: an admission policy or a webhook changed the write", strings.ToLower(object.GetKind()), object.GetName())
 	}
 	return nil
 }
 
 // widen lets Services that select one version during a run select all of them again, because
-// the Deployment is about to replace those pods. Belay does it too while it runs.
-func (s *session) widen(ctx context.Context, deployment *unstructured.Unstructured) error {
-	marks := v1alpha1.MarksOf(deployment.GetLabels())
+// the workload is about to replace those pods. Belay does it too while it runs.
+func (s *session) widen(ctx context.Context, object *unstructured.Unstructured) error {
+	marks := v1alpha1.MarksOf(object.GetLabels())
 	var names []string
 	if marks.Narrowed != "" {
 		names = append(names, marks.Narrowed)
 	}
 	if marks.Run != "" {
 		pair := &corev1.ServiceList{}
-		if err := s.List(ctx, pair, client.InNamespace(deployment.GetNamespace()), client.MatchingLabels{v1alpha1.LabelRollout: marks.Rollout}, client.HasLabels{v1alpha1.LabelRole}); err != nil {
+		if err := s.List(ctx, pair, client.InNamespace(object.GetNamespace()), client.MatchingLabels{v1alpha1.LabelRollout: marks.Rollout}, client.HasLabels{v1alpha1.LabelRole}); err != nil {
 			return fmt.Errorf("nothing was bypassed: the Services of the run cannot be read, and one that selects a single version would be left without pods: %w", err)
 		}
 		for i := range pair.Items {
@@ -242,7 +254,7 @@ func (s *session) widen(ctx context.Context, deployment *unstructured.Unstructur
 	patch := fmt.Appendf(nil, `{"spec":{"selector":{%q:null}}}`, appsv1.DefaultDeploymentUniqueLabelKey)
 	for _, name := range names {
 		service := &corev1.Service{}
-		service.Namespace, service.Name = deployment.GetNamespace(), name
+		service.Namespace, service.Name = object.GetNamespace(), name
 		if err := s.Patch(ctx, service, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(commandManager)); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("nothing was bypassed: Service %s may select one version, whose pods are about to go, and it cannot be changed: %w", name, err)
 		}

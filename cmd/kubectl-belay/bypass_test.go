@@ -9,14 +9,16 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 )
 
 // guardedDeployment is held, in generation 7, and has the containers app and proxy.
 func guardedDeployment(labels map[string]string) *unstructured.Unstructured {
-	d := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"paused": true, "template": map[string]any{"spec": map[string]any{
+	d := workload.NewDeployment()
+	d.Object["spec"] = map[string]any{"paused": true, "template": map[string]any{"spec": map[string]any{
 		"containers":     []any{map[string]any{"name": "proxy", "image": "p:1"}, map[string]any{"name": "app", "image": "a:1"}},
 		"initContainers": []any{map[string]any{"name": "migrate", "image": "m:1"}},
-	}}}}}
+	}}}
 	d.SetName("shop")
 	d.SetUID("u")
 	d.SetGeneration(7)

@@ -62,7 +62,7 @@ func TestNothingFromOutsideControlsTheTerminal(t *testing.T) {
 		for i := range s.History {
 			s.History[i].Message, s.History[i].Trigger, s.History[i].Run, s.History[i].Image = hostile, hostile, hostile, hostile
 		}
-		in.Deployment.SetAnnotations(map[string]string{v1alpha1.AnnotationPushedBy: hostile})
+		in.Workload.SetAnnotations(map[string]string{v1alpha1.AnnotationPushedBy: hostile})
 		text := statusScreen(terminal{width: 100}, view.Rollout(in), now, nil)
 		text += listScreen(terminal{width: 100}, []view.Row{view.RowOf(view.Input{Rollout: in.Rollout, Now: now}, hostile)}, now, true, true)
 		if in.Run != nil {

@@ -105,7 +105,7 @@ func (a *app) doctor() *cobra.Command {
 		Short: "Find what is wrong with the installation, or with a Rollout, and what to do",
 		Long: "Without a NAME: find what is wrong with the installation of Belay. The API server, the CustomResourceDefinitions, the guard's policies and the roles are compared\n" +
 			"with those of this program's version; the controller, its lease and the MetricSources have to be ready.\n" +
-			"With the NAME of a Rollout: its Deployment, Service, routes, guardrails, autoscaler, runs and conditions, and which commands you may give.\n" +
+			"With the NAME of a Rollout: its workload, Service, routes, guardrails, autoscaler, runs and conditions, and which commands you may give.\n" +
 			"With --before-install: whether a cluster without Belay fits, and whether you may install it.\n\n" +
 			"It only reads, and tries writes in dry-runs. Each finding has a place, what is wrong, and what to do. What you may not read is named, with who may.\n" +
 			"Exit code 0: nothing is wrong. 1: findings. 2: an error, so that it could not look. 3: nothing was found, and what you may not read could be wrong.",

@@ -69,7 +69,7 @@ func (e *examination) olderInstall(ctx context.Context) error {
 		if folder == "crd" {
 			e.found("CustomResourceDefinitions", "apply those of this version over them, which keeps Rollouts and runs; Helm takes them over with --take-ownership", "those of another version are there: %s", strings.Join(there, ", "))
 		} else {
-			e.found("admission policies", "kubectl delete mutatingadmissionpolicybindings,validatingadmissionpolicybindings -l app.kubernetes.io/part-of=belay, unless Deployments are still held (docs/runbook.md#take-belay-away-for-good)",
+			e.found("admission policies", "kubectl delete mutatingadmissionpolicybindings,validatingadmissionpolicybindings -l app.kubernetes.io/part-of=belay, unless workloads are still held (docs/runbook.md#take-belay-away-for-good)",
 				"%d of a former installation are in force without a controller", len(there))
 		}
 	}

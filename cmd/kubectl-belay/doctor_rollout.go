@@ -31,12 +31,12 @@ func (e *examination) rolloutNamed(ctx context.Context, name string) error {
 		return err
 	}
 	e.conditions(r)
-	deployment, err := e.workloadOf(ctx, r)
+	object, err := e.workloadOf(ctx, r)
 	if err != nil {
 		return err
 	}
 	for _, look := range []func() error{
-		func() error { return e.trafficOf(ctx, r, deployment) },
+		func() error { return e.trafficOf(ctx, r, object) },
 		func() error { return e.guardrailsOf(ctx, r) },
 		func() error { return e.autoscaler(ctx, r) },
 		func() error { return e.runsOf(ctx, r) },
@@ -83,11 +83,11 @@ func (e *examination) conditions(r *v1alpha1.Rollout) {
 	}
 }
 
-// workloadOf looks at the Deployment; nil when it cannot be read.
+// workloadOf looks at the Deployment or StatefulSet; nil when it cannot be read.
 func (e *examination) workloadOf(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, error) {
-	d, err := e.deployment(ctx, r)
-	ok, missing, err := e.reading("Deployments", err)
-	place := "Deployment " + r.Spec.WorkloadRef.Name
+	d, err := e.workload(ctx, r)
+	ok, missing, err := e.reading(view.KindOf(r)+"s", err)
+	place := view.KindOf(r) + " " + r.Spec.WorkloadRef.Name
 	if missing {
 		e.found(place, fmt.Sprintf("create it, or: kubectl -n %s delete rollouts.belay.dev %s", r.Namespace, r.Name), "it does not exist")
 	}
@@ -101,18 +101,43 @@ func (e *examination) workloadOf(ctx context.Context, r *v1alpha1.Rollout) (*uns
 	case marks.Rollout != r.Name:
 		e.found(place, fmt.Sprintf("kubectl -n %s get rollouts.belay.dev, and delete one of the two", r.Namespace), "Rollout %s guards it, not this one", marks.Rollout)
 	}
-	if marks.Rollout == "" && workload.Paused(d) {
+	lever := []string{"spec", "paused"}
+	if r.Spec.WorkloadRef.Ordered() {
+		lever = []string{"spec", "updateStrategy", "rollingUpdate", "partition"}
+		e.strategyOfStatefulSet(place, r, d, marks.Rollout != "")
+	} else {
+		e.strategyOfDeployment(place, r, d, marks.Rollout != "")
+	}
+	for _, f := range d.GetManagedFields() {
+		if field := strings.Join(lever, "."); f.Operation == metav1.ManagedFieldsOperationApply && owns(f, lever...) && !strings.HasPrefix(f.Manager, v1alpha1.FieldManager) {
+			e.found(place, "remove "+field+" from what "+view.Text(f.Manager, 100)+" applies: docs/gitops.md", "%s declares %s, which the guard and Belay write", f.Manager, field)
+		}
+	}
+	return d, nil
+}
+
+func (e *examination) strategyOfDeployment(place string, r *v1alpha1.Rollout, d *unstructured.Unstructured, guarded bool) {
+	if !guarded && workload.Paused(d) {
 		e.found(place, fmt.Sprintf("kubectl -n %s rollout resume deployment/%s", r.Namespace, d.GetName()), "spec.paused is true, and Belay did not set it")
 	}
 	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); strategy == "Recreate" {
 		e.found(place, "set spec.strategy.type to RollingUpdate", "its strategy is Recreate: a bypass, or promotion.mode Native, takes all pods down before new ones start")
 	}
-	for _, f := range d.GetManagedFields() {
-		if f.Operation == metav1.ManagedFieldsOperationApply && owns(f, "spec", "paused") && !strings.HasPrefix(f.Manager, v1alpha1.FieldManager) {
-			e.found(place, "remove spec.paused from what "+view.Text(f.Manager, 100)+" applies: docs/gitops.md", "%s declares spec.paused, which the guard and Belay write", f.Manager)
-		}
+}
+
+// strategyOfStatefulSet looks for what keeps a StatefulSet from being adopted, or a run from
+// starting.
+func (e *examination) strategyOfStatefulSet(place string, r *v1alpha1.Rollout, d *unstructured.Unstructured, guarded bool) {
+	if p := workload.Partition(d); !guarded && p != 0 {
+		e.found(place, fmt.Sprintf(`kubectl -n %s patch statefulset/%s --type=merge -p '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'`, r.Namespace, d.GetName()),
+			"its partition is %d, and Belay did not set it", p)
 	}
-	return d, nil
+	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "updateStrategy", "type"); strategy == string(appsv1.OnDeleteStatefulSetStrategyType) {
+		e.found(place, "set spec.updateStrategy.type to RollingUpdate", "its update strategy is OnDelete, which holds nothing: a pod that is lost comes back in the new version")
+	}
+	if workload.Replicas(d) == 1 {
+		e.found(place, fmt.Sprintf("kubectl -n %s scale statefulset/%s --replicas=2", r.Namespace, d.GetName()), "it has 1 replica: no run starts, because its one pod would take all requests at once")
+	}
 }
 
 // owns reports whether a manager's fields have a path.
@@ -138,7 +163,7 @@ func owns(f metav1.ManagedFieldsEntry, path ...string) bool {
 }
 
 // trafficOf looks at the Service and the routes.
-func (e *examination) trafficOf(ctx context.Context, r *v1alpha1.Rollout, deployment *unstructured.Unstructured) error {
+func (e *examination) trafficOf(ctx context.Context, r *v1alpha1.Rollout, object *unstructured.Unstructured) error {
 	t := r.Spec.Traffic
 	if t == nil {
 		return nil
@@ -154,11 +179,11 @@ func (e *examination) trafficOf(ctx context.Context, r *v1alpha1.Rollout, deploy
 		e.found(place, "use a Service with a cluster IP", "it is headless: routes cannot split its traffic")
 	case len(service.Spec.Selector) == 0:
 		e.found(place, "give it a selector", "it has no selector: Belay cannot tell whose pods it reaches")
-	case deployment != nil:
+	case object != nil:
 		selector := labels.Set(service.Spec.Selector)
 		delete(selector, appsv1.DefaultDeploymentUniqueLabelKey)
-		if !labels.SelectorFromSet(selector).Matches(labels.Set(templateLabels(deployment))) {
-			e.found(place, "make its selector match the labels of the Deployment's template", "its selector %s does not match the pods of Deployment %s", selector, deployment.GetName())
+		if !labels.SelectorFromSet(selector).Matches(labels.Set(templateLabels(object))) {
+			e.found(place, "make its selector match the labels of the pod template", "its selector %s does not match the pods of %s", selector, withKind(object))
 		}
 	}
 	if err != nil {
@@ -172,8 +197,8 @@ func (e *examination) trafficOf(ctx context.Context, r *v1alpha1.Rollout, deploy
 	return nil
 }
 
-func templateLabels(deployment *unstructured.Unstructured) map[string]string {
-	out, _, _ := unstructured.NestedStringMap(deployment.Object, "spec", "template", "metadata", "labels")
+func templateLabels(object *unstructured.Unstructured) map[string]string {
+	out, _, _ := unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "labels")
 	return out
 }
 
@@ -291,7 +316,7 @@ func toldBySource(g *v1alpha1.Guardrail) bool {
 	return c != nil && c.ObservedGeneration == g.Generation && c.Reason != v1alpha1.ReasonNoRollouts
 }
 
-// autoscaler looks at the one that scales the Deployment.
+// autoscaler looks at the one that scales the workload.
 func (e *examination) autoscaler(ctx context.Context, r *v1alpha1.Rollout) error {
 	all := &autoscalingv2.HorizontalPodAutoscalerList{}
 	ok, _, err := e.reading("HorizontalPodAutoscalers", e.List(ctx, all, client.InNamespace(r.Namespace)))
@@ -300,7 +325,7 @@ func (e *examination) autoscaler(ctx context.Context, r *v1alpha1.Rollout) error
 	}
 	for i := range all.Items {
 		h := &all.Items[i]
-		if h.Spec.ScaleTargetRef.Kind != "Deployment" || h.Spec.ScaleTargetRef.Name != r.Spec.WorkloadRef.Name {
+		if h.Spec.ScaleTargetRef.Kind != view.KindOf(r) || h.Spec.ScaleTargetRef.Name != r.Spec.WorkloadRef.Name {
 			continue
 		}
 		for _, c := range h.Status.Conditions {

@@ -9,10 +9,10 @@ import (
 	"belay.dev/belay/controllers/view"
 )
 
-// warnOfOwner says that a GitOps tool, where there is one, will write the Deployment again.
-func (a *app) warnOfOwner(deployment *unstructured.Unstructured, then string) {
-	if owner := gitOpsOwner(deployment); owner != "" {
-		fmt.Fprintf(a.streams.ErrOut, "Warning: %s manages Deployment %s: %s\n", owner, deployment.GetName(), then)
+// warnOfOwner says that a GitOps tool, where there is one, will write the workload again.
+func (a *app) warnOfOwner(object *unstructured.Unstructured, then string) {
+	if owner := gitOpsOwner(object); owner != "" {
+		fmt.Fprintf(a.streams.ErrOut, "Warning: %s manages %s: %s\n", owner, withKind(object), then)
 	}
 }
 

@@ -74,7 +74,7 @@ func read(t *testing.T, name string) view.Input {
 			in.Run = &v1alpha1.RolloutRun{}
 			into(o, in.Run)
 		case "Deployment":
-			in.Deployment = o
+			in.Workload = o
 		case "Pod":
 			pod := corev1.Pod{}
 			into(o, &pod)

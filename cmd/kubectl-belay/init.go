@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,22 +19,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/view"
 	"belay.dev/belay/controllers/workload"
 )
 
 func (a *app) init() *cobra.Command {
 	var metrics metricsFlags
-	var source, hold string
+	var source, hold, kind string
 	var enforce bool
 	cmd := &cobra.Command{
-		Use:   "init DEPLOYMENT",
+		Use:   "init WORKLOAD",
 		Short: "Write a Rollout and a Guardrail to start from",
-		Long: "Look at a Deployment, the Services and routes that lead to its pods, and, with --prometheus, at the metrics that they expose, and write a Rollout and a Guardrail\n" +
+		Long: "Look at a Deployment or StatefulSet, the Services and routes that lead to its pods, and, with --prometheus, at the metrics that they expose, and write a Rollout and a Guardrail\n" +
 			"to start from. Comments say what was found, what was assumed, and what to change. Nothing is applied: read it, change it, and apply it yourself.\n\n" +
 			"The objectives are guesses until somebody has agreed to them, so triggers of metrics get mode: Observe: they are judged and recorded, and neither hold nor\n" +
 			"roll back. The trigger of pods, which finds versions that crash or do not come up, is enforced from the start. Take the lines with Observe out once\n" +
 			"kubectl belay backtest and the first releases show no false alarm; --enforce leaves them out at once.",
 		Example: `  kubectl belay init checkout -n shop > belay.yaml
+  kubectl belay init statefulset/ledger -n shop > belay.yaml
   kubectl belay init checkout --prometheus http://localhost:9090 > belay.yaml
   kubectl belay init checkout --prometheus http://localhost:9090 --enforce --hold 30s > trial.yaml
   kubectl apply --dry-run=server -f belay.yaml && kubectl apply -f belay.yaml`,
@@ -42,8 +45,13 @@ func (a *app) init() *cobra.Command {
 	cmd.Flags().StringVar(&source, "source", "", "the MetricSource that the Guardrail names (default: the only one, or one that is named default)")
 	cmd.Flags().StringVar(&hold, "hold", "", "how long each step and the bake last at least; 30s to try Belay out (default: 5m, then 10m)")
 	cmd.Flags().BoolVar(&enforce, "enforce", false, "let triggers of metrics roll back from the start")
+	cmd.Flags().StringVar(&kind, "kind", "", "Deployment or StatefulSet; or write it before the name: statefulset/NAME (default: Deployment)")
 	metrics.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ref, err := workloadNamed(kind, args[0])
+		if err != nil {
+			return usage(err)
+		}
 		if metrics.address != "" {
 			if err := metrics.check(); err != nil {
 				return usage(err)
@@ -56,7 +64,7 @@ func (a *app) init() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		seen, err := s.sightsee(cmd.Context(), bare(args[0]))
+		seen, err := s.sightsee(cmd.Context(), ref)
 		if err != nil {
 			return err
 		}
@@ -78,10 +86,37 @@ func (a *app) init() *cobra.Command {
 // longestHold of a step or a bake that the API takes.
 const longestHold = 168 * time.Hour
 
-// surrounds is what was found around a Deployment.
+// kindsNamed are the kinds of workloads as people write them.
+var kindsNamed = map[string]string{
+	"deployment": v1alpha1.KindDeployment, "deployments": v1alpha1.KindDeployment, "deploy": v1alpha1.KindDeployment,
+	"statefulset": v1alpha1.KindStatefulSet, "statefulsets": v1alpha1.KindStatefulSet, "sts": v1alpha1.KindStatefulSet,
+}
+
+// workloadNamed is a workload as people name it: NAME, or as kubectl takes it statefulset/NAME.
+func workloadNamed(kind, name string) (v1alpha1.WorkloadRef, error) {
+	out := v1alpha1.WorkloadRef{Kind: v1alpha1.KindDeployment, Name: bare(name)}
+	var said []string
+	for _, one := range []string{kind, strings.TrimSuffix(strings.TrimSuffix(name, out.Name), "/")} {
+		if one == "" {
+			continue
+		}
+		resource, _, _ := strings.Cut(strings.ToLower(one), ".")
+		known, ok := kindsNamed[resource]
+		if !ok {
+			return out, fmt.Errorf("%s is no kind that a Rollout can name: want Deployment or StatefulSet", view.Text(one, 63))
+		}
+		said, out.Kind = append(said, known), known
+	}
+	if len(said) == 2 && said[0] != said[1] {
+		return out, fmt.Errorf("--kind %s and %s are different kinds: give one of them", kind, view.Text(name, 100))
+	}
+	return out, nil
+}
+
+// surrounds is what was found around a workload.
 type surrounds struct {
-	deployment *unstructured.Unstructured
-	// replicaSets are those with pods.
+	object *unstructured.Unstructured
+	// replicaSets are those of a Deployment with pods.
 	replicaSets []string
 	// service leads to its pods, and routes name it; service is nil without one.
 	service  *corev1.Service
@@ -100,48 +135,62 @@ type surrounds struct {
 	notes    []string
 }
 
-// sightsee looks at a Deployment and what leads to it.
-func (s *session) sightsee(ctx context.Context, name string) (surrounds, error) {
+// sightsee looks at a workload and what leads to it.
+func (s *session) sightsee(ctx context.Context, ref v1alpha1.WorkloadRef) (surrounds, error) {
 	var out surrounds
-	d := workload.NewDeployment()
-	if err := s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, d); err != nil {
-		return out, fmt.Errorf("read Deployment %s in namespace %s: %w", name, s.namespace, err)
+	d := workload.New(ref)
+	if err := s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: ref.Name}, d); err != nil {
+		return out, fmt.Errorf("read %s %s in namespace %s: %w", ref.Kind, ref.Name, s.namespace, err)
 	}
-	out.deployment = d
+	out.object = d
 	rollouts := &v1alpha1.RolloutList{}
 	if err := s.List(ctx, rollouts, client.InNamespace(s.namespace)); err != nil && !absent(err) {
 		return out, fmt.Errorf("read the Rollouts: %w", err)
 	}
 	for i := range rollouts.Items {
-		if r := &rollouts.Items[i]; r.Spec.WorkloadRef.Name == name {
-			return out, fmt.Errorf("rollout %s guards Deployment %s already: kubectl -n %s get rollouts.belay.dev %s -o yaml", r.Name, name, s.namespace, r.Name)
+		if r := &rollouts.Items[i]; view.KindOf(r) == ref.Kind && r.Spec.WorkloadRef.Name == ref.Name {
+			return out, fmt.Errorf("rollout %s guards %s already: kubectl -n %s get rollouts.belay.dev %s -o yaml", r.Name, withKind(d), s.namespace, r.Name)
 		}
 	}
-	sets := workload.Sets()
-	if err := s.List(ctx, sets, client.InNamespace(s.namespace)); err != nil {
-		return out, fmt.Errorf("read the ReplicaSets of Deployment %s: %w", name, err)
+	if err := s.findSets(ctx, &out); err != nil {
+		return out, err
 	}
-	for i := range sets.Items {
-		pods, _, _ := unstructured.NestedInt64(sets.Items[i].Object, "status", "replicas")
-		if ownedBy(&sets.Items[i], name) && pods > 0 {
-			out.replicaSets = append(out.replicaSets, sets.Items[i].GetName())
-		}
-	}
-	slices.Sort(out.replicaSets)
 	if err := s.findTraffic(ctx, &out); err != nil {
 		return out, err
 	}
 	return out, s.findScaler(ctx, &out)
 }
 
+// findSets finds the ReplicaSets of a Deployment that have pods.
+func (s *session) findSets(ctx context.Context, out *surrounds) error {
+	if out.ordered() {
+		return nil
+	}
+	sets := workload.Sets()
+	if err := s.List(ctx, sets, client.InNamespace(s.namespace)); err != nil {
+		return fmt.Errorf("read the ReplicaSets of %s: %w", withKind(out.object), err)
+	}
+	for i := range sets.Items {
+		pods, _, _ := unstructured.NestedInt64(sets.Items[i].Object, "status", "replicas")
+		if ownedBy(&sets.Items[i], v1alpha1.KindDeployment, out.object.GetName()) && pods > 0 {
+			out.replicaSets = append(out.replicaSets, sets.Items[i].GetName())
+		}
+	}
+	slices.Sort(out.replicaSets)
+	return nil
+}
+
+// ordered reports whether the workload is a StatefulSet, whose requests no route splits.
+func (s *surrounds) ordered() bool { return s.object.GetKind() == v1alpha1.KindStatefulSet }
+
 // findTraffic finds the Service that leads to the pods, and the routes that name it. One that
-// a route names comes before others, and one with the Deployment's name before the rest.
+// a route names comes before others, and one with the workload's name before the rest.
 func (s *session) findTraffic(ctx context.Context, out *surrounds) error {
 	all := &corev1.ServiceList{}
 	if err := s.List(ctx, all, client.InNamespace(s.namespace)); err != nil {
 		return fmt.Errorf("read the Services: %w", err)
 	}
-	pods := labels.Set(templateLabels(out.deployment))
+	pods := labels.Set(templateLabels(out.object))
 	routes, err := s.routes(ctx)
 	if err != nil {
 		return err
@@ -152,14 +201,14 @@ func (s *session) findTraffic(ctx context.Context, out *surrounds) error {
 		if len(service.Spec.Selector) == 0 || !labels.SelectorFromSet(service.Spec.Selector).Matches(pods) {
 			continue
 		}
-		if service.Spec.ClusterIP == corev1.ClusterIPNone || service.Spec.Type == corev1.ServiceTypeExternalName {
+		if !out.ordered() && (service.Spec.ClusterIP == corev1.ClusterIPNone || service.Spec.Type == corev1.ServiceTypeExternalName) {
 			out.notes = append(out.notes, fmt.Sprintf("Service %s is headless and cannot be split.", service.Name))
 			continue
 		}
 		out.services = append(out.services, service.Name)
 		to := routesTo(routes, service.Name)
 		rank := 10 * min(len(to), 1)
-		if service.Name == out.deployment.GetName() {
+		if service.Name == out.object.GetName() {
 			rank++
 		}
 		if rank > best {
@@ -206,7 +255,7 @@ func (s *session) findScaler(ctx context.Context, out *surrounds) error {
 		return fmt.Errorf("read the HorizontalPodAutoscalers: %w", err)
 	}
 	for i := range all.Items {
-		if ref := all.Items[i].Spec.ScaleTargetRef; ref.Kind == "Deployment" && ref.Name == out.deployment.GetName() {
+		if ref := all.Items[i].Spec.ScaleTargetRef; ref.Kind == out.object.GetKind() && ref.Name == out.object.GetName() {
 			out.scaler = all.Items[i].Name
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"belay.dev/belay/analysis/prometheus"
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/view"
+	"belay.dev/belay/controllers/workload"
 )
 
 // foundSLO is an objective for what the pods expose.
@@ -26,8 +27,8 @@ const usualThreshold = 300 * time.Millisecond
 // measure finds the preset whose series exist, with the labels that it needs, and what they
 // count on the pods of now.
 func (s *surrounds) measure(ctx context.Context, m *metricsFlags, now func() time.Time) error {
-	if len(s.replicaSets) == 0 {
-		s.notes = append(s.notes, "The Deployment has no pods, so there were no metrics to look for: scale it up, and repeat this once its pods serve.")
+	if len(s.replicaSets) == 0 && (!s.ordered() || workload.Replicas(s.object) == 0) {
+		s.notes = append(s.notes, fmt.Sprintf("The %s has no pods, so there were no metrics to look for: scale it up, and repeat this once its pods serve.", s.object.GetKind()))
 		return nil
 	}
 	// As the controller does: pods of a new cluster are too young to tell.
@@ -37,8 +38,11 @@ func (s *surrounds) measure(ctx context.Context, m *metricsFlags, now func() tim
 		return err
 	}
 	s.measured = true
-	asked := asking{source: source, now: now, pods: prometheus.Pods{Namespace: s.deployment.GetNamespace(), ReplicaSets: s.replicaSets, Labels: m.labels}}
-	if s.service != nil && len(s.routes) > 0 {
+	asked := asking{source: source, now: now, pods: prometheus.Pods{Namespace: s.object.GetNamespace(), ReplicaSets: s.replicaSets, Labels: m.labels}}
+	if s.ordered() {
+		asked.pods.StatefulSet = s.object.GetName()
+	}
+	if s.split() {
 		asked.pods.Services = []string{s.service.Name}
 	}
 	var also []string
@@ -91,8 +95,8 @@ func (a *asking) sight(ctx context.Context, i v1alpha1.Indicator) (seen analysis
 		return seen, probe, false, err
 	}
 	seen = analysis.Sight{Version: analysis.Stable, Scopes: make([]analysis.ScopeSight, len(probe.Scopes))}
-	for n, version := range a.pods.Versions(i) {
-		one := sights.Of(probe, a.pods.Namespace, version)
+	for n, version := range a.pods.ByVersion(i) {
+		one := sights.Of(probe, version)
 		if seen.Counts = seen.Add(one.Counts); n == 0 {
 			seen.Scopes = one.Scopes
 			continue

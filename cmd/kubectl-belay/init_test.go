@@ -8,21 +8,22 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus/enginetest"
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 )
 
 // around is a Deployment named checkout with four replicas, a ReplicaSet, a Service and a route.
 func around() surrounds {
-	d := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{
-		"containers": []any{map[string]any{"name": "app", "image": "a:1"}}}}}}}
+	d := workload.NewDeployment()
+	d.Object["spec"] = map[string]any{"replicas": int64(4), "template": map[string]any{"spec": map[string]any{
+		"containers": []any{map[string]any{"name": "app", "image": "a:1"}}}}}
 	d.SetName("checkout")
 	d.SetNamespace("shop")
 	return surrounds{
-		deployment: d, replicaSets: []string{"checkout-7d9f6b5c4"}, source: "default", sourced: true,
+		object: d, replicaSets: []string{"checkout-7d9f6b5c4"}, source: "default", sourced: true,
 		service: &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "checkout"}}, services: []string{"checkout", "checkout-internal"},
 		routes: []v1alpha1.RouteRef{{Kind: "HTTPRoute", Name: "checkout"}, {Kind: "GRPCRoute", Name: "checkout-api"}}, scaler: "checkout",
 	}
@@ -54,7 +55,7 @@ func TestInitByWhatIsThere(t *testing.T) {
 	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	bare := around()
 	bare.service, bare.services, bare.routes, bare.scaler = nil, nil, nil, ""
-	bare.deployment.SetName("1-checkout")
+	bare.object.SetName("1-checkout")
 	enforced := around()
 	enforced.enforce, enforced.sourced, enforced.hold = true, false, "30s"
 	for name, c := range map[string]struct {
@@ -98,7 +99,7 @@ func TestNamesAreStrings(t *testing.T) {
 // TestCommentsStayComments, whatever is in a text from outside.
 func TestCommentsStayComments(t *testing.T) {
 	seen := around()
-	seen.deployment.SetLabels(map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps\nspec: {paused: true}"})
+	seen.object.SetLabels(map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps\nspec: {paused: true}"})
 	seen.notes = []string{"a note\nkind: Secret", fmt.Sprint(strings.Repeat("long ", 100))}
 	for line := range strings.Lines(seen.manifests()) {
 		if strings.Contains(line, "Secret") || strings.Contains(line, "paused") {

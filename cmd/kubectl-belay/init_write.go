@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/controllers/view"
@@ -32,13 +33,13 @@ func (m *manuscript) comment(indent int, text string, args ...any) {
 
 // manifests are the Rollout and the Guardrail, with what was found and what was assumed.
 func (s *surrounds) manifests() string {
-	name := strings.TrimRight(s.deployment.GetName()[:min(len(s.deployment.GetName()), longestName)], "-")
+	name := strings.TrimRight(s.object.GetName()[:min(len(s.object.GetName()), longestName)], "-")
 	if name[0] < 'a' {
 		// Names of Services begin with a letter.
 		name = "app-" + name[:min(len(name), longestName-len("app-"))]
 	}
 	m := &manuscript{}
-	m.comment(0, "Written by kubectl belay init %s. Nothing was applied.", s.deployment.GetName())
+	m.comment(0, "Written by kubectl belay init %s. Nothing was applied.", s.asWritten())
 	for _, note := range s.remarks() {
 		m.comment(0, "- %s", note)
 	}
@@ -51,15 +52,14 @@ func (s *surrounds) manifests() string {
 // remarks are what was found that a person should know first.
 func (s *surrounds) remarks() []string {
 	out := append([]string{}, s.notes...)
-	d := s.deployment
+	d := s.object
 	if owner := gitOpsOwner(d); owner != "" {
-		out = append(out, fmt.Sprintf("%s manages the Deployment: put these manifests there, and read docs/gitops.md first.", owner))
+		out = append(out, fmt.Sprintf("%s manages the %s: put these manifests there, and read docs/gitops.md first.", owner, d.GetKind()))
 	}
-	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); strategy == "Recreate" {
-		out = append(out, "The Deployment's strategy is Recreate: a bypass takes all its pods down before new ones start. RollingUpdate is safer.")
-	}
-	if workload.Paused(d) {
-		out = append(out, "The Deployment is paused: resume it, and do not declare spec.paused, which Belay writes.")
+	if s.ordered() {
+		out = append(out, ofStatefulSet(d)...)
+	} else {
+		out = append(out, ofDeployment(d)...)
 	}
 	containers, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
 	for _, raw := range containers {
@@ -74,6 +74,37 @@ func (s *surrounds) remarks() []string {
 	return out
 }
 
+func ofDeployment(d *unstructured.Unstructured) (out []string) {
+	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); strategy == "Recreate" {
+		out = append(out, "The Deployment's strategy is Recreate: a bypass takes all its pods down before new ones start. RollingUpdate is safer.")
+	}
+	if workload.Paused(d) {
+		out = append(out, "The Deployment is paused: resume it, and do not declare spec.paused, which Belay writes.")
+	}
+	return out
+}
+
+func ofStatefulSet(d *unstructured.Unstructured) (out []string) {
+	if strategy, _, _ := unstructured.NestedString(d.Object, "spec", "updateStrategy", "type"); strategy == string(appsv1.OnDeleteStatefulSetStrategyType) {
+		out = append(out, "The StatefulSet's update strategy is OnDelete, which holds nothing: Belay does not adopt it before it is RollingUpdate.")
+	}
+	if workload.Partition(d) != 0 {
+		out = append(out, "The StatefulSet has a partition: set it to 0, and do not declare it, because Belay writes it.")
+	}
+	if workload.Replicas(d) < 2 {
+		out = append(out, "The StatefulSet has fewer than 2 replicas: no run starts before it has 2, because one pod would take all requests at once.")
+	}
+	return out
+}
+
+// asWritten is the argument that this was written for.
+func (s *surrounds) asWritten() string {
+	if s.ordered() {
+		return "statefulset/" + s.object.GetName()
+	}
+	return s.object.GetName()
+}
+
 // scalar is a name as YAML: in quotes when it could be read as something else.
 func scalar(name string) string {
 	if name != "" && name[0] >= 'a' && name[0] <= 'z' && name != "true" && name != "false" && name != "null" && name != "yes" && name != "no" && name != "on" && name != "off" && name != "y" && name != "n" {
@@ -83,10 +114,12 @@ func scalar(name string) string {
 }
 
 func (s *surrounds) rollout(m *manuscript, name string) {
-	m.line("apiVersion: belay.dev/v1alpha1\nkind: Rollout\nmetadata:\n  name: %s\n  namespace: %s\nspec:", scalar(name), scalar(s.deployment.GetNamespace()))
-	m.line("  workloadRef: {kind: Deployment, name: %s}", scalar(s.deployment.GetName()))
-	split := s.service != nil && len(s.routes) > 0
+	m.line("apiVersion: belay.dev/v1alpha1\nkind: Rollout\nmetadata:\n  name: %s\n  namespace: %s\nspec:", scalar(name), scalar(s.object.GetNamespace()))
+	m.line("  workloadRef: {kind: %s, name: %s}", s.object.GetKind(), scalar(s.object.GetName()))
+	split := s.split()
 	switch {
+	case s.ordered():
+		m.comment(2, "A StatefulSet has no traffic: its own pods get the new version, the last ordinals first, and the number of those that have it is the weight.")
 	case split:
 		m.comment(2, "Found: the Service selects its pods, and the routes name the Service in a backendRef.")
 		if others := slices.DeleteFunc(slices.Clone(s.services), func(name string) bool { return name == s.service.Name }); len(others) > 0 {
@@ -105,11 +138,15 @@ func (s *surrounds) rollout(m *manuscript, name string) {
 	}
 	m.comment(2, "Assumed: change weights and holds to how many requests there are. A step passes only with enough of them (minimumSamples of the Guardrail).")
 	m.line("  steps:")
-	for _, step := range s.steps(split) {
+	for _, step := range s.steps() {
 		m.line("  - {weight: %d, hold: %s}", step.weight, s.lasts(step.hold))
 	}
 	m.line("  guardrails:\n  - {kind: Guardrail, name: %s}\n  promotion:", scalar(name))
-	m.comment(4, "How long both versions stay at full size before the new one is stable: there must be room for twice the pods, or write mode: Native.")
+	if s.ordered() {
+		m.comment(4, "How long all pods but one run the new version before the last one gets it. A rollback replaces the pods one after the other.")
+	} else {
+		m.comment(4, "How long both versions stay at full size before the new one is stable: there must be room for twice the pods, or write mode: Native.")
+	}
 	m.line("    bake: %s", s.lasts("10m"))
 	m.comment(2, "Without a decision for this long: Hold waits for a person, Rollback goes back.")
 	m.line("  stepDeadline: 1h\n  onDeadline: Hold")
@@ -128,10 +165,18 @@ type plannedStep struct {
 	hold   string
 }
 
-// steps of a release. Without a split a weight is rounded up to whole pods and at most 50.
-func (s *surrounds) steps(split bool) []plannedStep {
-	switch replicas := workload.Replicas(s.deployment); {
-	case split:
+// split is whether a route shares out the requests.
+func (s *surrounds) split() bool { return !s.ordered() && s.service != nil && len(s.routes) > 0 }
+
+// steps of a release. Without a split a weight is rounded up to whole pods, and for a Deployment at
+// most 50.
+func (s *surrounds) steps() []plannedStep {
+	switch replicas := int(workload.Replicas(s.object)); {
+	case s.ordered() && replicas >= 4:
+		return []plannedStep{{100 / replicas, "10m"}, {50, "10m"}}
+	case s.ordered() && replicas == 3:
+		return []plannedStep{{33, "10m"}, {66, "10m"}}
+	case s.split():
 		return []plannedStep{{5, "5m"}, {25, "10m"}, {50, "10m"}, {100, "10m"}}
 	case replicas >= 8:
 		return []plannedStep{{5, "5m"}, {25, "10m"}, {50, "10m"}}
@@ -143,7 +188,7 @@ func (s *surrounds) steps(split bool) []plannedStep {
 }
 
 func (s *surrounds) guardrail(m *manuscript, name string) {
-	m.line("apiVersion: belay.dev/v1alpha1\nkind: Guardrail\nmetadata:\n  name: %s\n  namespace: %s\nspec:", scalar(name), scalar(s.deployment.GetNamespace()))
+	m.line("apiVersion: belay.dev/v1alpha1\nkind: Guardrail\nmetadata:\n  name: %s\n  namespace: %s\nspec:", scalar(name), scalar(s.object.GetNamespace()))
 	switch {
 	case len(s.slos) > 0 && !s.sourced:
 		m.comment(2, "Assumed: no MetricSource of this name was seen. The platform team creates it (docs/reference/metricsource.md).")

@@ -1,4 +1,4 @@
-// Command kubectl-belay answers what Belay does with a Deployment and why, and gives it
+// Command kubectl-belay answers what Belay does with a workload and why, and gives it
 // commands. kubectl runs it as kubectl belay.
 package main
 
@@ -148,8 +148,8 @@ type app struct {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-belay",
-		Short: "See what Belay does with a Deployment and why, and give it commands",
-		Long: "See what Belay does with a Deployment and why, and give it commands.\n\n" +
+		Short: "See what Belay does with a workload and why, and give it commands",
+		Long: "See what Belay does with a Deployment or StatefulSet and why, and give it commands.\n\n" +
 			"Without a name, a command takes the only Rollout of the namespace.\n\n" + exitCodes,
 		Example: `  kubectl belay list -A                      every Rollout, worst first
   kubectl belay status checkout -w           what happens now, live

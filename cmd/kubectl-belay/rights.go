@@ -38,7 +38,7 @@ func (n needs) now(r *v1alpha1.Rollout) []right {
 }
 
 // lacks are those that the person does not have. What was not asked is not among them: while a
-// screen is shown, the Rollout may be made again for another Deployment.
+// screen is shown, the Rollout may be made again for another workload.
 func (n needs) lacks(r *v1alpha1.Rollout, allowed map[right]bool) []right {
 	return slices.DeleteFunc(slices.Clone(n.now(r)), func(one right) bool {
 		may, asked := allowed[one]
@@ -53,19 +53,20 @@ func (n needs) barred(r *v1alpha1.Rollout) view.Barred {
 }
 
 // needsOf are the commands that act on a Rollout. Who is asked for one has read the Rollout. That
-// rollback lists ReplicaSets for a version that no run has any more is not among its rights: most
-// versions need none.
+// rollback lists ReplicaSets or ControllerRevisions for a version that no run has any more is not
+// among its rights: most versions need none.
 func needsOf(r *v1alpha1.Rollout) []needs {
 	own := func(verb string) right { return right{verb, v1alpha1.GroupVersion.Group, "rollouts", r.Name} }
-	deployment := []right{{"get", "apps", "deployments", r.Spec.WorkloadRef.Name}, {"patch", "apps", "deployments", r.Spec.WorkloadRef.Name}}
+	resource := strings.ToLower(view.KindOf(r)) + "s"
+	held := []right{{"get", "apps", resource, r.Spec.WorkloadRef.Name}, {"patch", "apps", resource, r.Spec.WorkloadRef.Name}}
 	var out []needs
 	for _, command := range []string{"abort", "pause", "resume", "promote", "skip", "approve", "retry"} {
 		out = append(out, needs{command: command, rights: []right{own("patch"), own(command)}})
 	}
 	return append(out,
 		needs{command: "override-freeze", rights: []right{own("patch"), own("overridefreeze")}},
-		needs{command: "rollback", rights: append(slices.Clone(deployment), right{"list", v1alpha1.GroupVersion.Group, "rolloutruns", ""})},
-		needs{command: "bypass", rights: append([]right{own("bypass")}, deployment...), inRun: []right{{"list", "", "services", ""}, {"patch", "", "services", ""}}})
+		needs{command: "rollback", rights: append(slices.Clone(held), right{"list", v1alpha1.GroupVersion.Group, "rolloutruns", ""})},
+		needs{command: "bypass", rights: append([]right{own("bypass")}, held...), inRun: []right{{"list", "", "services", ""}, {"patch", "", "services", ""}}})
 }
 
 // unknownRight is why the API server could not tell whether a person may do something.

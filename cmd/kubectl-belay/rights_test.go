@@ -147,8 +147,11 @@ func TestTheTableOfRightsIsThePages(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, _, _ := testApp()
-	kinds := map[string]string{"rollouts": "Rollout", "rolloutruns": "RolloutRuns", "deployments": "Deployment", "services": "Services"}
-	for _, c := range needsOf(read(t, "held").Rollout) {
+	kinds := map[string]string{"rollouts": "Rollout", "rolloutruns": "RolloutRuns", "deployments": "Deployment", "statefulsets": "StatefulSet", "services": "Services"}
+	ofDeployment := read(t, "held").Rollout
+	ofStatefulSet := ofDeployment.DeepCopy()
+	ofStatefulSet.Spec.WorkloadRef.Kind = v1alpha1.KindStatefulSet
+	for _, c := range slices.Concat(needsOf(ofDeployment), needsOf(ofStatefulSet)) {
 		row := regexp.MustCompile("(?m)^\\| [^|]*`" + c.command + "`[^|]* \\| .*$").FindString(string(page))
 		texts := map[string]string{"docs/cli.md#rights": strings.ReplaceAll(row, "the verb of that name", c.command)}
 		if c.command == "rollback" || c.command == "bypass" {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,20 +26,20 @@ const pushManager = "kubectl-belay"
 const changeCause = "kubernetes.io/change-cause"
 
 func (a *app) rollback() *cobra.Command {
-	const reason, wait = "why; it becomes the Deployment's annotation " + changeCause, "how long to wait until the version gets all requests; 0 only writes the template"
+	const reason, wait = "why; it becomes the workload's annotation " + changeCause, "how long to wait until the version gets all requests; 0 only writes the template"
 	var to string
 	cmd := a.acting(&cobra.Command{
 		Use:   "rollback [NAME]",
 		Short: "Declare the version that was promoted before again",
-		Long: "Write the template of the version that was promoted before into the Deployment, as you.\n\n" +
-			"While the Deployment declares another version than the stable one, that is the stable version: the run ends, and nothing else has to roll out.\n" +
+		Long: "Write the template of the version that was promoted before into the Deployment or StatefulSet, as you.\n\n" +
+			"While the workload declares another version than the stable one, that is the stable version: the run ends, and nothing else has to roll out.\n" +
 			"Otherwise it is the version before the stable one, which returns without steps as far as spec.fastRevert allows.\n" +
 			"Where that would bring back a version that somebody went back from, it wants --to.\n\n" +
-			"It needs the verbs get on the Rollout, get and patch on the Deployment, list on RolloutRuns, and list on ReplicaSets for a version that no run has any more.",
+			"It needs the verbs get on the Rollout, get and patch on the Deployment or StatefulSet, list on RolloutRuns, and list on ReplicaSets (of a StatefulSet: ControllerRevisions) for a version that no run has any more.",
 		Example: `  kubectl belay rollback checkout --reason "1.5 loses carts"
   kubectl belay rollback checkout --to 3ff8ea3e9c`,
 	}, reason, 10*time.Minute, wait, func(ctx context.Context, s *session, rollout *v1alpha1.Rollout, g given) error {
-		deployment, declared, err := s.declared(ctx, rollout)
+		object, declared, err := s.declared(ctx, rollout)
 		if err != nil {
 			return err
 		}
@@ -51,17 +52,17 @@ func (a *app) rollback() *cobra.Command {
 			return err
 		}
 		if declared.Revision == target {
-			return exit{exitNo, fmt.Sprintf("Deployment %s declares revision %s already.", deployment.GetName(), target)}
+			return exit{exitNo, fmt.Sprintf("%s declares revision %s already.", withKind(object), target)}
 		}
 		template, err := s.templateOf(ctx, rollout, target, runs)
 		if err != nil {
 			return err
 		}
-		a.warnOfOwner(deployment, "it will declare its own version again. Revert that there too.")
-		if err := s.declare(ctx, deployment, template, target, g.reason); err != nil {
+		a.warnOfOwner(object, "it will declare its own version again. Revert that there too.")
+		if err := s.declare(ctx, object, template, target, g.reason); err != nil {
 			return fmt.Errorf("the template was not written: %w", err)
 		}
-		fmt.Fprintf(a.streams.Out, "Deployment %s declares revision %s again.\n", deployment.GetName(), target)
+		fmt.Fprintf(a.streams.Out, "%s declares revision %s again.\n", withKind(object), target)
 		if g.timeout == 0 {
 			return nil
 		}
@@ -71,25 +72,25 @@ func (a *app) rollback() *cobra.Command {
 	return cmd
 }
 
-// targetOf is the revision to go back to. What the Deployment declares decides, because the
+// targetOf is the revision to go back to. What the workload declares decides, because the
 // status may not know of the newest push yet.
 func targetOf(r *v1alpha1.Rollout, declared, to string, runs []v1alpha1.RolloutRun) (string, error) {
 	s, before := &r.Status, view.Before(&r.Status)
 	switch {
 	case to != "" && s.IsRejected(to) != nil && (s.Stable == nil || s.Stable.Revision != to):
-		return "", fmt.Errorf("revision %s is rejected since %s, and would be held: to let it run once more, declare it in the Deployment and give kubectl belay retry",
+		return "", fmt.Errorf("revision %s is rejected since %s, and would be held: to let it run once more, declare it and give kubectl belay retry",
 			to, s.IsRejected(to).At.UTC().Format(time.RFC3339))
 	case to != "":
 		return to, nil
 	case s.Stable == nil:
 		return "", fmt.Errorf("rollout %s has no stable version yet", r.Name)
 	case declared != s.Stable.Revision && view.Returns(s, declared):
-		return "", fmt.Errorf("deployment %s declares revision %s, which was promoted before: that return is on its way, and going back from it would bring %s again; name a revision with --to",
-			r.Spec.WorkloadRef.Name, declared, view.Tag(s.Stable))
+		return "", fmt.Errorf("%s %s declares revision %s, which was promoted before: that return is on its way, and going back from it would bring %s again; name a revision with --to",
+			strings.ToLower(view.KindOf(r)), r.Spec.WorkloadRef.Name, declared, view.Tag(s.Stable))
 	case declared != s.Stable.Revision:
 		return s.Stable.Revision, nil
 	case before == nil && len(s.Previous) > 0:
-		return "", fmt.Errorf("every version that was promoted before %s is rejected now, and would be held: declare one in the Deployment and give kubectl belay retry", view.Tag(s.Stable))
+		return "", fmt.Errorf("every version that was promoted before %s is rejected now, and would be held: declare one and give kubectl belay retry", view.Tag(s.Stable))
 	case before == nil:
 		return "", fmt.Errorf("no version was promoted before %s: name a revision with --to", view.Tag(s.Stable))
 	case view.CameBack(s, runs):
@@ -99,8 +100,8 @@ func targetOf(r *v1alpha1.Rollout, declared, to string, runs []v1alpha1.RolloutR
 	}
 }
 
-// templateOf finds the template of a revision: in the runs, which pin it whole, or in the
-// Deployment's ReplicaSets.
+// templateOf finds the template of a revision: in the runs, which pin it whole, or in what
+// the workload's controller keeps of it.
 func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision string, runs []v1alpha1.RolloutRun) (map[string]any, error) {
 	for i := range runs {
 		spec := &runs[i].Spec
@@ -117,20 +118,24 @@ func (s *session) templateOf(ctx context.Context, r *v1alpha1.Rollout, revision 
 			}
 		}
 	}
-	sets := workload.Sets()
-	if err := s.List(ctx, sets, client.InNamespace(r.Namespace)); err != nil {
-		return nil, fmt.Errorf("no run has the template of revision %s, and the ReplicaSets cannot be read: %w", revision, err)
+	keeps, templateIn := workload.Sets(), func(set *unstructured.Unstructured) (map[string]any, error) { return workload.Template(set), nil }
+	if r.Spec.WorkloadRef.Ordered() {
+		keeps, templateIn = workload.ControllerRevisions(), workload.VersionTemplate
 	}
-	for i := range sets.Items {
-		if !ownedBy(&sets.Items[i], r.Spec.WorkloadRef.Name) {
+	kind := strings.TrimSuffix(keeps.GetKind(), "List")
+	if err := s.List(ctx, keeps, client.InNamespace(r.Namespace)); err != nil {
+		return nil, fmt.Errorf("no run has the template of revision %s, and the %ss cannot be read: %w", revision, kind, err)
+	}
+	for i := range keeps.Items {
+		if !ownedBy(&keeps.Items[i], view.KindOf(r), r.Spec.WorkloadRef.Name) {
 			continue
 		}
-		template := workload.Template(&sets.Items[i])
-		if isOf(template, revision) {
+		template, err := templateIn(&keeps.Items[i])
+		if err == nil && isOf(template, revision) {
 			return declarable(template), nil
 		}
 	}
-	return nil, fmt.Errorf("no run and no ReplicaSet has the template of revision %s any more: declare it by hand", revision)
+	return nil, fmt.Errorf("no run and no %s has the template of revision %s any more: declare it by hand", kind, revision)
 }
 
 // declarable is a template without what the Deployment controller adds to a ReplicaSet's.
@@ -139,9 +144,9 @@ func declarable(template map[string]any) map[string]any {
 	return template
 }
 
-func ownedBy(set *unstructured.Unstructured, deployment string) bool {
+func ownedBy(set *unstructured.Unstructured, kind, name string) bool {
 	for _, owner := range set.GetOwnerReferences() {
-		if owner.Kind == "Deployment" && owner.Name == deployment {
+		if owner.Kind == kind && owner.Name == name {
 			return true
 		}
 	}
@@ -153,17 +158,17 @@ func isOf(template map[string]any, revision string) bool {
 	return err == nil && found == revision
 }
 
-// declare replaces the Deployment's template, if it is still the one that was read.
-func (s *session) declare(ctx context.Context, deployment *unstructured.Unstructured, template map[string]any, revision, reason string) error {
+// declare replaces the workload's template, if it is still the one that was read.
+func (s *session) declare(ctx context.Context, object *unstructured.Unstructured, template map[string]any, revision, reason string) error {
 	var p jsonpatch.Patch
-	p.Test(deployment.GetUID(), "metadata", "uid")
-	p.Test(workload.Template(deployment), "spec", "template")
+	p.Test(object.GetUID(), "metadata", "uid")
+	p.Test(workload.Template(object), "spec", "template")
 	p.Replace(template, "spec", "template")
 	cause := "kubectl belay rollback to revision " + revision
 	if reason != "" {
 		cause += ": " + reason
 	}
-	if deployment.GetAnnotations() == nil {
+	if object.GetAnnotations() == nil {
 		p.Add(map[string]string{}, "metadata", "annotations")
 	}
 	p.Add(cause, "metadata", "annotations", changeCause)
@@ -171,9 +176,9 @@ func (s *session) declare(ctx context.Context, deployment *unstructured.Unstruct
 	if err != nil {
 		return err
 	}
-	err = s.Patch(ctx, deployment, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(pushManager))
+	err = s.Patch(ctx, object, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(pushManager))
 	if jsonpatch.TestFailed(err) {
-		return fmt.Errorf("somebody changed the template of Deployment %s meanwhile: look again, and repeat", deployment.GetName())
+		return fmt.Errorf("somebody changed the template of %s meanwhile: look again, and repeat", withKind(object))
 	}
 	return err
 }

@@ -41,7 +41,7 @@ func TestACommandWithoutAnAnswerIsShown(t *testing.T) {
 // pushed is a moment at which the Deployment declares 1.5.1, and Belay has not looked at it.
 func pushed(t *testing.T, name string) view.Input {
 	in := read(t, name)
-	containers := in.Deployment.Object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)
+	containers := in.Workload.Object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)
 	containers[0].(map[string]any)["image"] = "registry.example.com/shop/checkout:1.5.1"
 	return in
 }
@@ -64,7 +64,7 @@ func TestAPushThatNobodyLookedAtCanBeTakenBack(t *testing.T) {
 	}
 	// A push of a version that was stable before is a return, which rollback does not undo.
 	in := pushed(t, "promoted")
-	declared, err := workload.Describe(workload.Template(in.Deployment))
+	declared, err := workload.Describe(workload.Template(in.Workload))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestAPushThatNobodyLookedAtIsNamed(t *testing.T) {
 	}
 	in := pushed(t, "promoted")
 	for paused, want := range map[bool]string{true: "it does not roll out until Belay has looked at it", false: "it is not held"} {
-		in.Deployment.Object["spec"].(map[string]any)["paused"] = paused
+		in.Workload.Object["spec"].(map[string]any)["paused"] = paused
 		if got := view.Unseen(in); !strings.Contains(got, "The Deployment declares 1.5.1") || !strings.Contains(got, want) {
 			t.Errorf("paused %t: %s", paused, got)
 		}
@@ -123,7 +123,7 @@ func TestAPushThatNobodyLookedAtIsNamed(t *testing.T) {
 func TestARunThatAnotherVersionEnds(t *testing.T) {
 	for _, moment := range []string{"progressing", "held"} {
 		in := pushed(t, moment)
-		push, err := workload.Describe(workload.Template(in.Deployment))
+		push, err := workload.Describe(workload.Template(in.Workload))
 		if err != nil {
 			t.Fatal(err)
 		}

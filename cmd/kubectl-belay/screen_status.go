@@ -143,7 +143,7 @@ func (p *painter) versions(s view.Screen) {
 		return
 	}
 	p.blank()
-	rows := [][]cell{header("SERVING", "", "SHARE", "PODS", "REPLICASET", "DIGEST")}
+	rows := [][]cell{header("SERVING", "", "SHARE", "PODS", strings.ToUpper(s.SetKind), "DIGEST")}
 	for _, v := range s.Versions {
 		share, pods, ready := "?", "–", green
 		if v.Percent >= 0 {
@@ -155,7 +155,7 @@ func (p *painter) versions(s view.Screen) {
 		if v.Ready < v.Pods {
 			ready = yellow
 		}
-		rows = append(rows, []cell{{v.Side, plain}, {v.Tag, bold}, {share, plain}, {pods, ready}, {orDash(v.ReplicaSet), plain}, {orDash(shortDigest(v.Digest)), dim}})
+		rows = append(rows, []cell{{v.Side, plain}, {v.Tag, bold}, {share, plain}, {pods, ready}, {orDash(v.Set), plain}, {orDash(shortDigest(v.Digest)), dim}})
 	}
 	p.table(2, rows)
 	for _, v := range s.Versions {

@@ -144,20 +144,24 @@ func (s *session) rollouts(ctx context.Context) (*v1alpha1.RolloutList, error) {
 	return list, nil
 }
 
-// rows of the list. Who pushed is an annotation of the Deployment; it is left out where
-// Deployments must not be listed.
+// rows of the list. Who pushed is an annotation of the workload; it is left out where those
+// must not be listed.
 func (s *session) rows(ctx context.Context) ([]view.Row, error) {
 	list, err := s.rollouts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	deployments := &metav1.PartialObjectMetadataList{}
-	deployments.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("DeploymentList"))
-	by := map[client.ObjectKey]string{}
-	if s.List(ctx, deployments, client.InNamespace(s.namespace), client.HasLabels{v1alpha1.LabelRollout}) == nil {
-		for i := range deployments.Items {
-			d := &deployments.Items[i]
-			by[client.ObjectKeyFromObject(d)] = d.Annotations[v1alpha1.AnnotationPushedBy]
+	by := map[string]string{}
+	of := func(kind, namespace, name string) string { return kind + " " + namespace + "/" + name }
+	for _, kind := range []string{v1alpha1.KindDeployment, v1alpha1.KindStatefulSet} {
+		workloads := &metav1.PartialObjectMetadataList{}
+		workloads.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind + "List"))
+		if s.List(ctx, workloads, client.InNamespace(s.namespace), client.HasLabels{v1alpha1.LabelRollout}) != nil {
+			continue
+		}
+		for i := range workloads.Items {
+			w := &workloads.Items[i]
+			by[of(kind, w.Namespace, w.Name)] = w.Annotations[v1alpha1.AnnotationPushedBy]
 		}
 	}
 	var rows []view.Row
@@ -171,7 +175,7 @@ func (s *session) rows(ctx context.Context) ([]view.Row, error) {
 				in.Run = run
 			}
 		}
-		rows = append(rows, view.RowOf(in, by[client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}]))
+		rows = append(rows, view.RowOf(in, by[of(view.KindOf(r), r.Namespace, r.Spec.WorkloadRef.Name)]))
 	}
 	view.Worst(rows)
 	return rows, nil

@@ -122,7 +122,7 @@ func (s *session) run(ctx context.Context, name string) (*v1alpha1.Rollout, *v1a
 	rollout, err := s.rollout(ctx, name)
 	if err == nil {
 		if rollout.Status.Run == "" {
-			return nil, nil, fmt.Errorf("rollout %s has had no run yet: the next change of the Deployment's template starts one", rollout.Name)
+			return nil, nil, fmt.Errorf("rollout %s has had no run yet: the next change of its workload's template starts one", rollout.Name)
 		}
 		run := &v1alpha1.RolloutRun{}
 		err := s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: rollout.Status.Run}, run)
@@ -160,26 +160,31 @@ func (s *session) ownerOf(ctx context.Context, run *v1alpha1.RolloutRun) *v1alph
 	return r
 }
 
-// deployment reads the Deployment of a Rollout.
-func (s *session) deployment(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, error) {
-	d := workload.NewDeployment()
+// workload reads the Deployment or StatefulSet of a Rollout.
+func (s *session) workload(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, error) {
+	d := workload.New(r.Spec.WorkloadRef)
 	if err := s.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.WorkloadRef.Name}, d); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// declared reads the Deployment of a Rollout, and the version that it declares.
+// declared reads the workload of a Rollout, and the version that it declares.
 func (s *session) declared(ctx context.Context, r *v1alpha1.Rollout) (*unstructured.Unstructured, v1alpha1.Revision, error) {
-	d, err := s.deployment(ctx, r)
+	d, err := s.workload(ctx, r)
 	if err != nil {
 		return nil, v1alpha1.Revision{}, err
 	}
 	version, err := workload.Describe(workload.Template(d))
 	if err != nil {
-		return nil, v1alpha1.Revision{}, fmt.Errorf("read the template of Deployment %s: %w", d.GetName(), err)
+		return nil, v1alpha1.Revision{}, fmt.Errorf("read the template of %s: %w", withKind(d), err)
 	}
 	return d, version, nil
+}
+
+// withKind is the name of a workload with its kind.
+func withKind(object *unstructured.Unstructured) string {
+	return object.GetKind() + " " + object.GetName()
 }
 
 // runs of a Rollout that are still there, newest first.
@@ -224,14 +229,14 @@ func (s *session) surroundings(ctx context.Context, r *v1alpha1.Rollout) (in vie
 			in.Run = run
 		}
 	}
-	deployment, err := s.deployment(ctx, r)
-	found, err := read("Deployments", err)
+	object, err := s.workload(ctx, r)
+	found, err := read(view.KindOf(r)+"s", err)
 	if err != nil {
 		return in, hidden, err
 	}
 	if found {
-		in.Deployment = deployment
-		pods, err := s.pods(ctx, deployment)
+		in.Workload = object
+		pods, err := s.pods(ctx, object)
 		if found, err = read("Pods", err); err != nil {
 			return in, hidden, err
 		} else if found {
@@ -251,9 +256,9 @@ func (s *session) surroundings(ctx context.Context, r *v1alpha1.Rollout) (in vie
 	return in, hidden, nil
 }
 
-// pods that a Deployment selects.
-func (s *session) pods(ctx context.Context, deployment *unstructured.Unstructured) ([]corev1.Pod, error) {
-	raw, _, err := unstructured.NestedMap(deployment.Object, "spec", "selector")
+// pods that a workload selects.
+func (s *session) pods(ctx context.Context, object *unstructured.Unstructured) ([]corev1.Pod, error) {
+	raw, _, err := unstructured.NestedMap(object.Object, "spec", "selector")
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +271,7 @@ func (s *session) pods(ctx context.Context, deployment *unstructured.Unstructure
 		matches = labels.Nothing()
 	}
 	list := &corev1.PodList{}
-	if err := s.List(ctx, list, client.InNamespace(deployment.GetNamespace()), client.MatchingLabelsSelector{Selector: matches}); err != nil {
+	if err := s.List(ctx, list, client.InNamespace(object.GetNamespace()), client.MatchingLabelsSelector{Selector: matches}); err != nil {
 		return nil, err
 	}
 	if list.Items == nil {

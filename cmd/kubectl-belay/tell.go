@@ -51,8 +51,8 @@ func (a *app) why() *cobra.Command {
 		}
 		asked := s.ask(ctx, in.Rollout, askedFor)
 		// What to do next depends on what it declares, as far as that may be read.
-		if deployment, err := s.deployment(ctx, in.Rollout); err == nil {
-			in.Deployment = deployment
+		if object, err := s.workload(ctx, in.Rollout); err == nil {
+			in.Workload = object
 		}
 		account := view.Explain(in)
 		account.Actions, account.Barred = asked.part(in.Rollout, account.Actions)

@@ -26,7 +26,7 @@ func (a *app) wait() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait [NAME]",
 		Short: "Wait until a version is promoted, or ends otherwise",
-		Long: "Wait until a version has ended in any way. Without --revision and --image it is the one that the Deployment declares now,\n" +
+		Long: "Wait until a version has ended in any way. Without --revision and --image it is the one that the workload declares now,\n" +
 			"so that kubectl apply followed by kubectl belay wait has no race.\n\n" + exitCodes,
 		Example: `  kubectl apply -f checkout.yaml && kubectl belay wait checkout --timeout 1h
   kubectl belay wait checkout --image registry.example.com/checkout:1.5`,

@@ -85,9 +85,19 @@ func (m measure) countedOf(rollouts int) string {
 	return by + counted(rollouts, "Rollout", "Rollouts")
 }
 
-// isRouted is false for a Rollout without Services to count by, where the measure needs them.
-func (m measure) isRouted(u use) bool {
-	return m.of.Indicator.By != v1alpha1.CountedByService || len(u.pods.Services) > 0
+// unrouted says why a Rollout has nothing that the measure could count by, such as Services;
+// nil when it has.
+func (m measure) unrouted(u use) error {
+	switch {
+	case m.kind != kindSLO || prometheus.CountsByPod(m.of.Indicator):
+		return nil
+	case u.pods.StatefulSet != "":
+		return prometheus.ErrByPodAlone
+	case m.of.Indicator.By == v1alpha1.CountedByService && len(u.pods.Services) == 0:
+		return prometheus.ErrNoServices
+	default:
+		return nil
+	}
 }
 
 // mistakeOf says why a spec cannot be used, and what to write; empty without a mistake.
@@ -143,7 +153,7 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.
 		}
 		for i, m := range measures {
 			answer := make(<-chan sources.Sighting)
-			if why == "" && m.isRouted(u) {
+			if why == "" && m.unrouted(u) == nil {
 				answer = r.Prober.Probe(ctx, source, m.of, u.pods)
 			}
 			waiting[i] = append(waiting[i], answer)
@@ -157,8 +167,8 @@ func (r *Reconciler) probe(ctx context.Context, s *subject, uses uses, now time.
 			one := finding{rollout: u.rollout, verdict: analysis.Verdict{Reason: analysis.SourceMissing, Message: denied[u.rollout]}}
 			switch {
 			case denied[u.rollout] != "":
-			case !m.isRouted(u):
-				one.verdict = analysis.Verdict{Reason: analysis.NotRouted, Message: prometheus.ErrNoServices.Error()}
+			case m.unrouted(u) != nil:
+				one.verdict = analysis.Verdict{Reason: analysis.NotRouted, Message: m.unrouted(u).Error()}
 			default:
 				one = m.await(ctx, u, waiting[i][j])
 				r.notePace(s, m, u, one, now)

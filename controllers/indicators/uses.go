@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,7 +30,7 @@ const (
 	maxKept = 4
 )
 
-// use is one Rollout that a guardrail applies to, with its stable ReplicaSet.
+// use is one Rollout that a guardrail applies to, with its stable pods.
 type use struct {
 	rollout string
 	pods    prometheus.Pods
@@ -95,12 +98,12 @@ func (r *Reconciler) add(ctx context.Context, u *uses, from []*v1alpha1.Rollout,
 		if most == 0 {
 			return nil
 		}
-		ready, err := r.hasReadyPods(ctx, rollout)
+		pods, ready, err := r.readyStable(ctx, rollout)
 		if err != nil {
 			return err
 		}
 		if ready {
-			u.stable, most = append(u.stable, use{nameOf(rollout), stableOf(rollout), rollout.Spec}), most-1
+			u.stable, most = append(u.stable, use{nameOf(rollout), pods, rollout.Spec}), most-1
 		}
 	}
 	return nil
@@ -121,17 +124,41 @@ func stableOf(rollout *v1alpha1.Rollout) prometheus.Pods {
 	return pods
 }
 
-// hasReadyPods reports whether the stable ReplicaSet has ready pods: without any it has
-// no series, and nothing is wrong.
-func (r *Reconciler) hasReadyPods(ctx context.Context, rollout *v1alpha1.Rollout) (bool, error) {
+// readyStable are the stable pods of a Rollout. ready is false when none of them is ready:
+// then they have no series, and nothing is wrong.
+func (r *Reconciler) readyStable(ctx context.Context, rollout *v1alpha1.Rollout) (pods prometheus.Pods, ready bool, err error) {
 	if rollout.DeletionTimestamp != nil || rollout.Status.Stable == nil || rollout.Status.Stable.ReplicaSet == "" {
-		return false, nil
+		return pods, false, nil
+	}
+	if rollout.Spec.WorkloadRef.Ordered() {
+		return r.readyOrdered(ctx, rollout)
 	}
 	set := workload.NewSet()
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Stable.ReplicaSet}, set)
+	err = r.Client.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: rollout.Status.Stable.ReplicaSet}, set)
 	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("read the stable ReplicaSet of Rollout %s: %w", rollout.Name, err)
+		return pods, false, fmt.Errorf("read the stable ReplicaSet of Rollout %s: %w", rollout.Name, err)
 	}
-	ready, _, _ := unstructured.NestedInt64(set.Object, "status", "readyReplicas")
-	return err == nil && ready > 0, nil
+	many, _, _ := unstructured.NestedInt64(set.Object, "status", "readyReplicas")
+	return stableOf(rollout), err == nil && many > 0, nil
+}
+
+// readyOrdered are the ready pods of a StatefulSet that run stable: in a run the others have
+// names of the same form.
+func (r *Reconciler) readyOrdered(ctx context.Context, rollout *v1alpha1.Rollout) (pods prometheus.Pods, ready bool, err error) {
+	list := &corev1.PodList{}
+	err = r.Client.List(ctx, list, client.InNamespace(rollout.Namespace), client.UnsafeDisableDeepCopy,
+		client.MatchingLabels{appsv1.ControllerRevisionHashLabelKey: rollout.Status.Stable.ReplicaSet})
+	if err != nil {
+		return pods, false, fmt.Errorf("list the stable pods of Rollout %s: %w", rollout.Name, err)
+	}
+	var members []string
+	for i := range list.Items {
+		pod := &list.Items[i]
+		owner := metav1.GetControllerOfNoCopy(pod)
+		if owner != nil && owner.Kind == v1alpha1.KindStatefulSet && owner.Name == rollout.Spec.WorkloadRef.Name && workload.IsReady(pod) {
+			members = append(members, pod.Name)
+		}
+	}
+	slices.Sort(members)
+	return prometheus.Pods{Namespace: rollout.Namespace, StatefulSet: rollout.Spec.WorkloadRef.Name, Members: [][]string{members}}, len(members) > 0, nil
 }

@@ -51,7 +51,8 @@ func increases(in plan.Input, d plan.Decision) bool {
 		// Its shares and sizes follow what the candidate has already: only the change of
 		// the owner gives it more.
 		_, hands := plan.EffectOf[plan.HandOver](d)
-		return hands
+		e, scales := plan.EffectOf[plan.ScaleCanary](d)
+		return hands || in.Spec.WorkloadRef.Ordered() && scales && e.Replicas > in.Canary.Desired
 	}
 	if e, ok := plan.EffectOf[plan.SetSplit](d); ok && in.Route.Split != nil {
 		invites := e.Testers != nil && !equality.Semantic.DeepEqual(e.Testers, in.Route.Testers)

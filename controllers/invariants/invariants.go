@@ -148,6 +148,7 @@ func (c *check) phases() {
 		c.require(c.in.Workload.Stable.Ready > 0, "a run starts with nothing to go back to")
 		c.require(len(c.in.Workload.Active) == 1 && c.in.Workload.Active[0].Revision == c.stable(), "a run starts while another ReplicaSet than stable's has pods")
 		c.require(c.in.Workload.Paused, "a run starts for a Deployment that is not paused")
+		c.require(!c.ordered() || c.in.Workload.Replicas > 1 && c.in.Workload.Fault.Reason == "", "a run starts for a StatefulSet of %d replicas (%s)", c.in.Workload.Replicas, c.in.Workload.Fault.Reason)
 	}
 	if from == v1alpha1.PhaseGating && to == v1alpha1.PhasePromoting {
 		c.require(c.returns() || c.restarts(), "skips the steps of a version that neither was stable nor is a restart of the stable one")
@@ -246,8 +247,16 @@ func (c *check) observed() int32 {
 }
 
 // need is the number of pods a weight asks for: ceil(weight × N), at least one. Where
-// pods are the weight it is the smallest number with that share beside N pods.
+// pods are the weight it is the smallest number with that share beside N pods, and of a
+// StatefulSet among its N pods, of which one stays.
 func (c *check) need(weight int32) int32 {
+	if n := c.in.Workload.Replicas; c.ordered() {
+		pods := min(weight, 1, n)
+		for pods < n-1 && pods*100 < weight*n {
+			pods++
+		}
+		return pods
+	}
 	if c.byPods() {
 		pods := min(weight, 1, c.in.Workload.Replicas)
 		for weight = min(weight, 50); pods*(100-weight) < weight*c.in.Workload.Replicas; pods++ {

@@ -13,6 +13,7 @@ func (c *check) advance() {
 	was, is := c.in.Status.Step, c.d.Status.Step
 	from, to := c.in.Status.Phase, c.d.Status.Phase
 	bypassed := c.d.Status.Promotion != nil && c.d.Status.Promotion.Mode == v1alpha1.TakeOverBypass
+	bypassed = bypassed || unjudged(c.d.Status.Promotion) && c.forgotten()
 	stepped := from == v1alpha1.PhaseStepping && to == from && was != nil && is != nil && is.Index != was.Index
 	promoted := from == v1alpha1.PhaseStepping && (to == v1alpha1.PhasePromoting || to == v1alpha1.PhaseBaking || to == v1alpha1.PhaseHandingOver && !bypassed)
 	if stepped || promoted {
@@ -61,6 +62,7 @@ func (c *check) passesStep(stepped bool) {
 	c.require(stands && c.in.Route.Acknowledged, "advances from a weight that is not acknowledged")
 	c.require(c.byPods() || c.named(c.in.Route.Testers, c.in.Route.Mirror, 0), "advances from a step whose testers or copies did not reach the candidate")
 	c.require(c.in.Canary.Ready >= c.need(c.stepWeight()), "advances without its canary pods")
+	c.require(len(c.in.Canary.Misplaced) == 0, "advances while pods run the wrong version: %v", c.in.Canary.Misplaced)
 	c.require(int(was.Index) < len(c.in.Spec.Steps) && c.elapsed(was.AcknowledgedAt, c.in.Spec.Steps[was.Index].Hold.Duration+c.stood()), "advances before the hold is over")
 }
 
@@ -97,7 +99,7 @@ func (c *check) takesOver(from, to v1alpha1.Phase) {
 		c.require(!c.in.Workload.Paused && c.declared() != c.stable(), "records a bypass of a Deployment that is paused")
 	case v1alpha1.TakeOverUnserved:
 		down := c.in.Workload.Replicas > 0 && c.in.Workload.Stable.Ready == 0 && c.in.Workload.UnavailableSince != nil
-		c.require(c.leftBehind() || down, "lets a version roll out without being judged although stable serves")
+		c.require(c.leftBehind() || down || c.forgotten(), "lets a version roll out without being judged although stable serves")
 		c.require(c.in.Status.IsRejected(c.tried()) == nil, "lets a rejected version roll out without being judged")
 	case v1alpha1.TakeOverNative:
 		c.require(from == v1alpha1.PhaseStepping || from == v1alpha1.PhaseHandingOver, "promotes natively from phase %s", from)
@@ -112,6 +114,7 @@ func (c *check) finishesPromotion() {
 	c.require(c.in.Route.Split == nil && c.in.Route.Acknowledged, "promoted before the routes are back")
 	c.require(c.in.Route.Narrowed == "", "promoted while the Service is narrowed")
 	c.require(!c.in.Canary.Exists || c.in.Canary.Handed, "promoted with a canary left behind")
+	c.require(!c.ordered() || c.in.Canary.Handed || w.Replicas == 0, "promoted before the StatefulSet controller makes lost pods again in the candidate's version")
 	c.require(w.Lock == "", "promoted with the Deployment locked")
 	alone := len(w.Active) == 1 && w.Active[0].Revision == c.tried() && w.Active[0].Available >= w.Replicas
 	c.require(alone || w.Replicas == 0, "promoted before the Deployment runs the candidate alone")
@@ -190,8 +193,10 @@ func (c *check) deletion() {
 	overdue := c.in.Now.Sub(*c.in.Deleting) > c.in.ReleaseTimeout
 	c.require(len(c.d.Effects) > 0 || !overdue, "still waits after the release timeout")
 	for _, e := range c.d.Effects {
-		switch e.(type) {
-		case plan.AddFinalizer, plan.CreateRun, plan.ScaleCanary, plan.HandOver, plan.RaiseStable:
+		switch e := e.(type) {
+		case plan.ScaleCanary:
+			c.require(c.ordered() && e.Replicas == 0, "starts something while being deleted")
+		case plan.AddFinalizer, plan.CreateRun, plan.HandOver, plan.RaiseStable:
 			c.require(false, "starts something while being deleted")
 		case plan.Leave:
 			c.require(c.in.Route.Split == nil, "removes the finalizer while routes still name Belay's Services")

@@ -74,9 +74,10 @@ func (c *check) weightBeyondStep() string {
 }
 
 // rejectedServes: a rejected revision never serves. A bypass lets it serve, and is
-// seen as a Deployment that is not paused or a handover in mode Bypass.
+// seen as a Deployment that is not paused or a handover in mode Bypass. A StatefulSet that
+// was scaled to 0 starts what it declares, which nothing holds.
 func (c *check) rejectedServes() string {
-	if !c.in.Workload.Paused || c.in.Status.Phase == v1alpha1.PhaseHandingOver {
+	if !c.in.Workload.Paused || c.in.Status.Phase == v1alpha1.PhaseHandingOver || c.forgotten() {
 		return ""
 	}
 	for _, s := range c.in.Workload.Active {
@@ -108,7 +109,7 @@ func (c *check) routesAtRest() string {
 // back to stable; a canary that the Deployment owns is a handover that was faster
 // than a rollback, or goes back to its run.
 func (c *check) otherActive() string {
-	if c.in.Status.Phase == v1alpha1.PhaseHandingOver || !c.in.Workload.Paused || c.in.Canary.Handed || c.in.Canary.Adopted != "" {
+	if c.in.Status.Phase == v1alpha1.PhaseHandingOver || !c.in.Workload.Paused || c.in.Canary.Handed || c.in.Canary.Adopted != "" || c.forgotten() {
 		return ""
 	}
 	for _, s := range c.in.Workload.Active {

@@ -119,7 +119,7 @@ func (c *check) size() {
 		// A decision that goes on to the next step may ask for its pods.
 		limit = c.weightOf(c.d.Status.Step)
 	}
-	if e, ok := plan.EffectOf[plan.ScaleCanary](c.d); ok && e.Replicas > k.Desired {
+	if e, ok := plan.EffectOf[plan.ScaleCanary](c.d); ok && e.Replicas > k.Desired && !c.ordered() {
 		c.require(e.Replicas <= c.need(limit), "gives the canary %d pods, the step allows %d", e.Replicas, c.need(limit))
 		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "increases the weight while a trigger fires")
 		c.require(!c.paused() || c.weightReached(), "increases the weight while paused")
@@ -191,7 +191,13 @@ func (c *check) releasesRejected() {
 func (c *check) canary(effect plan.Effect) {
 	switch e := effect.(type) {
 	case plan.ScaleCanary:
+		if c.ordered() {
+			c.places(e.Replicas)
+			break
+		}
 		c.scales(e.Replicas)
+	case plan.ReplacePods:
+		c.replaces(e.Names)
 	case plan.RemoveCanary:
 		c.removes(e.Reject)
 	case plan.RemoveLeftover:

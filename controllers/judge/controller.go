@@ -47,12 +47,15 @@ type Reconciler struct {
 type evaluation struct {
 	run        *v1alpha1.RolloutRun
 	guardrails []v1alpha1.PinnedGuardrail
+	// canarySets and stableSet are names of ReplicaSets, or of a StatefulSet's
+	// ControllerRevisions.
 	canarySets []string
 	stableSet  string
 	// services tell the versions apart for a gateway, stable's first; none without
 	// spec.traffic.
-	services  []string
-	readyPods int
+	services []string
+	// readyPods and stablePods are how many pods of the candidate and of stable are ready.
+	readyPods, stablePods int
 	// podCount is how many pods of both versions a response may be about.
 	podCount int
 	// probes are how many requests a second the kubelet sends to a pod of the candidate, by

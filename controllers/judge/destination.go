@@ -23,8 +23,11 @@ func servicesOf(rollout *v1alpha1.Rollout) []string {
 	return []string{stable, canary}
 }
 
-// versions are stable's names first, then the candidate's.
+// versions are stable's names first, then the candidate's; of a StatefulSet, its own.
 func (t *evaluation) versions() prometheus.Pods {
+	if t.run.Spec.Ordered() {
+		return prometheus.Pods{Namespace: t.run.Namespace, StatefulSet: t.run.Spec.Workload}
+	}
 	return prometheus.Pods{Namespace: t.run.Namespace, ReplicaSets: append([]string{t.stableSet}, t.canarySets...), Services: t.services}
 }
 

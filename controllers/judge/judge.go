@@ -2,7 +2,6 @@ package judge
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -23,6 +22,8 @@ type query struct {
 	hash string
 	// warmUps of the triggers that need it.
 	warmUps []time.Duration
+	// looksBack is how far before its newest samples a response about a StatefulSet reaches.
+	looksBack time.Duration
 }
 
 // result of a query.
@@ -79,7 +80,7 @@ func (r *Reconciler) reportSources(t *evaluation, results map[string]result) {
 	blind := map[string]bool{}
 	for _, g := range t.guardrails {
 		for _, q := range queriesOf(g) {
-			if report := reportOf(results[q.key], t.state.Ledgers[q.key]); report != noReport {
+			if report := t.reportOf(results[q.key], t.state.Ledgers[q.key]); report != noReport {
 				blind[q.source] = blind[q.source] || report == sourceBlind
 			}
 		}
@@ -102,14 +103,14 @@ const (
 
 // reportOf tells a source that does not respond from an app that it does not scrape: a
 // response without data counts against the source only when it had samples of the stable
-// pods earlier in the run.
-func reportOf(r result, before analysis.Ledger) sourceReport {
+// pods earlier in the run, and some are left: a promoted StatefulSet has none.
+func (t *evaluation) reportOf(r result, before analysis.Ledger) sourceReport {
 	switch {
 	case r.late || r.Own:
 		return noReport
 	case r.Err != nil:
 		return sourceBlind
-	case len(r.poll.Stable) == 0 && before.Stable.Total > 0 && !r.ofDestination:
+	case len(r.poll.Stable) == 0 && before.Stable.Total > 0 && !r.ofDestination && !(t.run.Spec.Ordered() && t.stablePods == 0):
 		return sourceBlind
 	default:
 		return sourceWorks
@@ -131,18 +132,18 @@ func queriesOf(g v1alpha1.PinnedGuardrail) []query {
 		}
 		if s := trigger.Saturation; s != nil {
 			load := prometheus.LoadOf(*s)
-			out = append(out, query{key, g.Spec.Source, sources.Measure{Load: &load}, g.Hash, nil})
+			out = append(out, query{key: key, source: g.Spec.Source, measure: sources.Measure{Load: &load}, hash: g.Hash})
 		}
 		for _, slo := range g.Spec.SLOs {
 			if trigger.SLO == slo.Name {
-				out = append(out, query{key, g.Spec.Source, sources.Measure{Indicator: slo.Indicator}, g.Hash, triggers.WarmUps(g.Spec, slo.Name)})
+				out = append(out, query{key: key, source: g.Spec.Source, measure: sources.Measure{Indicator: slo.Indicator}, hash: g.Hash, warmUps: triggers.WarmUps(g.Spec, slo.Name)})
 			}
 		}
 		for _, invariant := range g.Spec.Invariants {
 			if trigger.Invariant == invariant.Name {
 				// The name does not matter to the query: runs share it by the series alone.
 				invariant.Name = ""
-				out = append(out, query{key, g.Spec.Source, sources.Measure{Invariant: &invariant}, g.Hash, nil})
+				out = append(out, query{key: key, source: g.Spec.Source, measure: sources.Measure{Invariant: &invariant}, hash: g.Hash})
 			}
 		}
 	}
@@ -174,6 +175,9 @@ func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result
 			if !isSent {
 				p = r.send(ctx, t, q)
 				p.query = q
+				if t.run.Spec.Ordered() {
+					p.query.looksBack = q.measure.LooksBack(p.interval)
+				}
 			}
 			waiting[q.key] = p
 		}
@@ -182,7 +186,11 @@ func (r *Reconciler) query(ctx context.Context, t *evaluation) map[string]result
 	defer cancel()
 	results, late := make(map[string]result, len(waiting)), map[string]sent{}
 	for key, p := range waiting {
-		out := p.await(deadline)
+		results[key] = p.await(deadline)
+	}
+	t.lookAgain(ctx, r)
+	for key, out := range results {
+		p := waiting[key]
 		switch {
 		case out.late:
 			p.late = true
@@ -218,8 +226,8 @@ func (r *Reconciler) send(ctx context.Context, t *evaluation, q query) sent {
 	p := sent{result: result{Result: sources.Result{At: t.now}, interval: source.Interval()}}
 	known, err := t.queryOf(q, source)
 	switch {
-	case errors.Is(err, prometheus.ErrNoServices):
-		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.NotRouted, Message: prometheus.ErrNoServices.Error()}
+	case prometheus.NotRouted(err) != nil:
+		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.NotRouted, Message: prometheus.NotRouted(err).Error()}
 		return p
 	case err != nil:
 		p.Own, p.Err = true, &prometheus.QueryError{Reason: analysis.BadQuery, Message: v1alpha1.Bounded(err.Error(), 400)}
@@ -240,11 +248,11 @@ type cachedQuery struct {
 // source's labels or scrape interval have changed.
 func (t *evaluation) queryOf(q query, source *v1alpha1.MetricSource) (sources.Query, error) {
 	known, ok := t.queries[q.key]
-	sets, labels, interval := known.Pods.ReplicaSets, source.Spec.Labels, source.Interval()
-	if ok && known.hash == q.hash && known.interval == interval && known.Pods.Labels == labels && sets[0] == t.stableSet && slices.Equal(sets[1:], t.canarySets) && slices.Equal(known.Pods.Services, t.services) {
+	versions, interval := t.versions(), source.Interval()
+	if ok && known.hash == q.hash && known.interval == interval && known.Pods.Labels == source.Spec.Labels && slices.Equal(known.Pods.ReplicaSets, versions.ReplicaSets) && slices.Equal(known.Pods.Services, versions.Services) {
 		return known.Query, nil
 	}
-	made, err := sources.NewQuery(source, q.measure, t.versions())
+	made, err := sources.NewQuery(source, q.measure, versions)
 	if err == nil && t.queries != nil {
 		t.queries[q.key] = cachedQuery{made, q.hash, interval}
 	}

@@ -28,6 +28,11 @@ type podState struct {
 	// when that does not apply or is not known. startedAt is the latest start of a
 	// container.
 	readyAt, unreadyAt, startedAt time.Time
+	// uid and createdAt tell the pods of one name apart, which a StatefulSet has one after the
+	// other. onNode is set when a kubelet has accepted the pod: before that nothing of it runs.
+	uid       types.UID
+	createdAt time.Time
+	onNode    bool
 }
 
 type side int
@@ -43,9 +48,17 @@ const (
 // createdSlack is how far the clocks of two API servers may be apart.
 const createdSlack = 5 * time.Second
 
-// lookAtPods finds the pods of both versions. The candidate runs in the canary
-// ReplicaSet, and in a native promotion also in the Deployment's own.
+// lookAtPods finds the pods of both versions.
 func (r *Reconciler) lookAtPods(ctx context.Context, t *evaluation) error {
+	if t.run.Spec.Ordered() {
+		return r.lookAtOrdered(ctx, t)
+	}
+	return r.lookAtSets(ctx, t)
+}
+
+// lookAtSets finds the pods of ReplicaSets. The candidate runs in the canary ReplicaSet, and
+// in a native promotion also in the Deployment's own.
+func (r *Reconciler) lookAtSets(ctx context.Context, t *evaluation) error {
 	sets, pods := workload.Sets(), &corev1.PodList{}
 	// They are only read, at every poll of every run, so they are not copied.
 	scope := []client.ListOption{client.InNamespace(t.run.Namespace), client.UnsafeDisableDeepCopy}
@@ -96,6 +109,7 @@ func (t *evaluation) see(pod *corev1.Pod, of side) {
 	if of == sideCanary && pod.CreationTimestamp.Add(createdSlack).Before(t.run.CreationTimestamp.Time) {
 		seen = podState{side: sidePast}
 	}
+	seen.uid, seen.createdAt, seen.onNode = pod.UID, pod.CreationTimestamp.Time, pod.Status.StartTime != nil
 	// A pod that is being deleted serves until it is no longer ready.
 	seen.readyAt, _ = workload.ReadySince(pod)
 	seen.unreadyAt, _ = workload.UnreadySince(pod)
@@ -106,7 +120,11 @@ func (t *evaluation) see(pod *corev1.Pod, of side) {
 	}
 	t.pods[pod.Name] = seen
 	t.podCount++
-	if seen.side == sideCanary && seen.ready {
+	switch {
+	case !seen.ready:
+	case seen.side == sideStable:
+		t.stablePods++
+	case seen.side == sideCanary:
 		t.readyPods++
 		t.probes = probesOf(pod)
 	}
@@ -161,15 +179,14 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 		return poll, poll
 	}
 	counted, judged = analysis.Poll{EvaluatedAt: at}, analysis.Poll{EvaluatedAt: at}
-	known := t.state.Ledgers[q.key].Pods
+	bearerOf := t.bearer
+	if t.run.Spec.Ordered() {
+		bearerOf = t.orderedBearer
+	}
 	for i := range counters {
 		c := &counters[i]
-		target := c.OfTarget()
-		sight, listed := t.pods[c.Pod]
+		target, sight := bearerOf(q, c)
 		target.ReadyAt, target.UnreadyAt, target.StartedAt = sight.readyAt, sight.unreadyAt, sight.startedAt
-		if _, counts := known[target.Pod]; !listed && counts {
-			sight.side = t.sideByName(c.Pod)
-		}
 		switch sight.side {
 		case sideStable:
 			counted.Stable = append(counted.Stable, target)
@@ -182,6 +199,17 @@ func (t *evaluation) split(q query, counters []prometheus.Counter, at time.Time)
 		}
 	}
 	return counted, judged
+}
+
+// bearer is a counter under the name that it has in the query's ledger, and what is known of
+// the pod whose it is.
+func (t *evaluation) bearer(q query, c *prometheus.Counter) (analysis.PodCounter, podState) {
+	target := c.OfTarget()
+	sight, listed := t.pods[c.Pod]
+	if _, counts := t.state.Ledgers[q.key].Pods[target.Pod]; !listed && counts {
+		sight.side = t.sideByName(c.Pod)
+	}
+	return target, sight
 }
 
 // sideByName is the version of a pod that the API server no longer lists.

@@ -147,6 +147,9 @@ func preflightQuery(rollout *v1alpha1.Rollout, g v1alpha1.PinnedGuardrail, slo v
 		// Between runs all requests are sent to it.
 		all.Services = append(all.Services, rollout.Spec.Traffic.Service)
 	}
+	if rollout.Spec.WorkloadRef.Ordered() {
+		all.StatefulSet = rollout.Spec.WorkloadRef.Name
+	}
 	query, err = prometheus.SharesQuery(slo.Indicator, all, rollout.Spec.WorkloadRef.Name, slo.PeriodDuration())
 	return query, false, err
 }

@@ -3,6 +3,7 @@ package judge
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"belay.dev/belay/analysis"
 	"belay.dev/belay/analysis/prometheus"
@@ -13,7 +14,8 @@ import (
 // judgeSaturation adds a poll to the time that the candidate has been above its bound, and
 // judges it.
 func (t *evaluation) judgeSaturation(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Verdict {
-	rule, err := triggers.Saturation(g.Spec, trigger, result.interval, prometheus.LoadOf(*trigger.Saturation).ScrapedEvery(result.interval).Window)
+	window := prometheus.LoadOf(*trigger.Saturation).ScrapedEvery(result.interval).Window
+	rule, err := triggers.Saturation(g.Spec, trigger, result.interval, window)
 	if err != nil {
 		return analysis.Verdict{Reason: analysis.BadQuery, Message: err.Error()}
 	}
@@ -23,7 +25,7 @@ func (t *evaluation) judgeSaturation(g v1alpha1.PinnedGuardrail, trigger v1alpha
 	if result.Err != nil {
 		state, v = rule.Missed(state, t.now), analysis.Verdict{Reason: result.Err.Reason, Message: result.Err.Message}
 	} else {
-		state, v = rule.Judge(state, t.loads(result, trigger.Saturation.Per != nil))
+		state, v = rule.Judge(state, t.loads(result, trigger.Saturation.Per != nil, window))
 	}
 	if state == (analysis.SaturationState{}) {
 		delete(t.state.Saturations, key)
@@ -33,8 +35,8 @@ func (t *evaluation) judgeSaturation(g v1alpha1.PinnedGuardrail, trigger v1alpha
 	return v
 }
 
-// loads are what the ready pods use, as a response says.
-func (t *evaluation) loads(r result, divided bool) analysis.Loads {
+// loads are what the ready pods use, as a response says that looks back so far.
+func (t *evaluation) loads(r result, divided bool, looksBack time.Duration) analysis.Loads {
 	sampled := make(map[string]*prometheus.Counter, len(r.Pods))
 	for i := range r.Pods {
 		sampled[r.Pods[i].Pod] = &r.Pods[i]
@@ -48,7 +50,7 @@ func (t *evaluation) loads(r result, divided bool) analysis.Loads {
 			continue
 		}
 		load := analysis.Load{Pod: name, ReadyAt: pod.readyAt}
-		if c := sampled[name]; c != nil {
+		if c := sampled[name]; c != nil && t.isYounger(c.SampledAt, pod, looksBack) {
 			load.Value, load.SampledAt, load.Unusable = c.Total, c.SampledAt, c.Unusable
 			if divided && c.Total > 0 && c.Unusable == "" {
 				load.Value, load.Undivided = c.Total/c.Bad, c.Bad <= 0

@@ -141,7 +141,7 @@ func TestSaturationLeavesPodsOut(t *testing.T) {
 		"s-1": {side: sideStable, ready: true, readyAt: now}, "s-2": {side: sideStable}, "c-2": {side: sideCanary, ready: true, readyAt: now},
 		"c-1": {side: sideCanary, ready: true}, "c-3": {side: sideCanary}, "p-1": {side: sidePast, ready: true},
 	}}
-	l := tr.loads(result{}, false)
+	l := tr.loads(result{}, false, 0)
 	names := ""
 	for _, pods := range [][]analysis.Load{l.Canary, l.Stable} {
 		for _, p := range pods {
@@ -149,11 +149,11 @@ func TestSaturationLeavesPodsOut(t *testing.T) {
 		}
 	}
 	tr.weight = 100
-	if without := tr.loads(result{}, false).Weight; without != 0 {
+	if without := tr.loads(result{}, false, 0).Weight; without != 0 {
 		t.Errorf("weight %d without routes", without)
 	}
 	tr.run.Spec.Traffic = &v1alpha1.Traffic{}
-	if with := tr.loads(result{}, false).Weight; with != 100 {
+	if with := tr.loads(result{}, false, 0).Weight; with != 100 {
 		t.Errorf("weight %d with routes", with)
 	}
 	if names != "c-1 c-2 s-1 " || !l.StageFrom.Equal(now) || !l.Canary[1].ReadyAt.Equal(now) || !l.Canary[0].SampledAt.IsZero() {

@@ -13,7 +13,8 @@ import (
 // sighting is what is known of the selectors of one query: whether they can match series
 // of the run's pods. A selector that cannot match counts 0 bad requests for ever.
 type sighting struct {
-	// asked is when the source was last asked, about these ReplicaSets of the candidate.
+	// asked is when the source was last asked, about these ReplicaSets or ControllerRevisions of
+	// the candidate.
 	asked time.Time
 	sets  []string
 	// hash of the guardrail.
@@ -50,17 +51,27 @@ func (r *Reconciler) probeSelectors(ctx context.Context, t *evaluation, q query,
 	if s.settled || s.response != nil || !due || len(t.canarySets) == 0 {
 		return
 	}
+	versions, known := t.probed(q, result)
 	source, denied := allowedSource(ctx, r.Client, t.run.Namespace, q.source)
-	if denied != nil {
+	if denied != nil || !known {
 		return
 	}
 	s.asked, s.ofCanary, s.missingIsZero = t.now, ofCanary, q.measure.MissingIsZero()
-	// The candidate's first, stable's last.
-	versions := t.versions()
+	s.response = r.Prober.Probe(ctx, source, q.measure, versions)
+}
+
+// probed are the versions to ask about, the candidate's first and stable's last. ok is false
+// while the source has no series of a StatefulSet's candidate that are known to be its own.
+func (t *evaluation) probed(q query, result result) (versions prometheus.Pods, ok bool) {
+	versions = t.versions()
+	if t.run.Spec.Ordered() {
+		versions.Members = t.members(q, result)
+		return versions, result.Err == nil && len(versions.Members[0]) > 0
+	}
 	slices.Reverse(versions.ReplicaSets)
 	versions.Services = slices.Clone(versions.Services)
 	slices.Reverse(versions.Services)
-	s.response = r.Prober.Probe(ctx, source, q.measure, versions)
+	return versions, true
 }
 
 // take reads the answer, if it arrives before the context ends.

@@ -47,7 +47,7 @@ func (t *evaluation) judgeResult(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Tr
 
 // qualityOf is what a complete and fresh response to a trigger's query looks like.
 func (t *evaluation) qualityOf(g v1alpha1.PinnedGuardrail, trigger v1alpha1.Trigger, result result) analysis.Quality {
-	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Background: t.background(result)}
+	quality := analysis.Quality{ScrapeInterval: result.interval, ReadyPods: t.readyPods, Weight: t.weight, Background: t.background(result), Chosen: t.run.Spec.Ordered()}
 	if slo, ok := g.Spec.SLO(trigger.SLO); ok && trigger.SLO != "" {
 		quality.Destination, quality.Routed = t.destinationOf(slo.Indicator), slo.Indicator.By == v1alpha1.CountedByService
 	}

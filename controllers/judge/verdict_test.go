@@ -28,7 +28,7 @@ func TestAVerdictSaysHowManyStatesWereLost(t *testing.T) {
 		},
 	}
 	for name, c := range cases {
-		look := &evaluation{state: c.state}
+		look := &evaluation{run: &v1alpha1.RolloutRun{}, state: c.state}
 		v := look.verdict(guardrail, trigger, noAnswer)
 		if v.Reason != analysis.Timeout || len(v.Statistics) != len(c.want) || len(c.want) > 0 && v.Statistics[0] != c.want[0] {
 			t.Errorf("%s: %s %v, want %v", name, v.Reason, v.Statistics, c.want)
@@ -41,7 +41,7 @@ func TestAnAnswerAboutTooManyPodsIsAnError(t *testing.T) {
 	trigger := v1alpha1.Trigger{Name: "burn", SLO: "errors", Burn: &v1alpha1.BurnTrigger{Rate: "14.4"}}
 	now := time.Unix(1_700_000_000, 0)
 	poll := analysis.Poll{EvaluatedAt: now, Canary: []analysis.PodCounter{{Pod: "c", SampledAt: now}}}
-	look := &evaluation{readyPods: 1, now: now, state: judgeState{Ledgers: map[string]analysis.Ledger{
+	look := &evaluation{run: &v1alpha1.RolloutRun{}, readyPods: 1, now: now, state: judgeState{Ledgers: map[string]analysis.Ledger{
 		queryKey(guardrail, trigger): {EvaluatedAt: now, Unheld: 1},
 	}}}
 	if v := look.verdict(guardrail, trigger, result{poll: poll, interval: time.Second}); v.Reason != analysis.TooManySeries {

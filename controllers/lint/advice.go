@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/analysis/presets"
@@ -41,12 +42,16 @@ func advise(objects []*object, options Options) {
 	}
 }
 
-// adviseRollout looks at the Deployment and the guardrails that a Rollout names.
+// adviseRollout looks at the workload and the guardrails that a Rollout names.
 func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[*object]*v1alpha1.GuardrailSpec, rate float64) {
 	for _, d := range objects {
-		if d.kind == deploymentKind && d.name == r.Spec.WorkloadRef.Name && d.mayBeIn(o.namespace) && len(d.findings) == 0 {
+		if d.isWorkload() && d.kind == kindOf(r.Spec.WorkloadRef) && d.name == r.Spec.WorkloadRef.Name && d.mayBeIn(o.namespace) && len(d.findings) == 0 {
 			if wrong, write := workload.ConfigWarning(workload.Template(&unstructured.Unstructured{Object: d.value})); wrong != "" {
 				d.add(Advice, "spec.template", wrong, write)
+			}
+			if r.Spec.WorkloadRef.Ordered() {
+				d.adviseStatefulSet()
+				o.advisePods(r.Spec, workload.Replicas(&unstructured.Unstructured{Object: d.value}))
 			}
 			o.adviseRestarts(r.Spec, d)
 		}
@@ -71,8 +76,45 @@ func (o *object) adviseRollout(r v1alpha1.Rollout, objects []*object, bound map[
 // restartedAt is what kubectl rollout restart writes: manifests do not have it.
 const restartedAt = "kubectl.kubernetes.io/restartedAt"
 
+// kindOf is the kind of the workload that a Rollout names.
+func kindOf(ref v1alpha1.WorkloadRef) string {
+	if ref.Kind == "" {
+		return v1alpha1.KindDeployment
+	}
+	return ref.Kind
+}
+
+// adviseStatefulSet looks for what keeps a StatefulSet from being held, or undoes what holds it.
+func (o *object) adviseStatefulSet() {
+	const strategy, partition = "spec.updateStrategy.type", "spec.updateStrategy.rollingUpdate.partition"
+	if o.scalar(strategy) == string(appsv1.OnDeleteStatefulSetStrategyType) {
+		o.add(Advice, strategy, "OnDelete holds nothing, because a pod that is lost comes back in the new version: Belay does not adopt the StatefulSet", "type: RollingUpdate")
+	}
+	if o.scalar(partition) != nil {
+		o.add(Advice, partition, "Belay and its guard write the partition: a tool that applies it again shows it as changed for as long as a version is held", "nothing: leave partition out")
+	}
+}
+
+// advisePods compares the steps of a StatefulSet with its pods. A weight is rounded up to whole
+// ones, and one always keeps the stable version.
+func (o *object) advisePods(r v1alpha1.RolloutSpec, replicas int32) {
+	if replicas < 2 {
+		o.add(Advice, "spec.workloadRef", fmt.Sprintf("StatefulSet %.63s declares %d replicas: no run starts before there are 2, because one pod would take all requests at once", r.WorkloadRef.Name, replicas), "replicas: 2 or more in the StatefulSet, unless something else scales it")
+		return
+	}
+	before := int32(0)
+	for i, s := range r.Steps {
+		pods := max(1, min((s.Weight*replicas+99)/100, replicas-1))
+		if pods == before {
+			o.add(Advice, fmt.Sprintf("spec.steps[%d].weight", i), fmt.Sprintf("weight %d is %d of %d pods, as many as in the step before: a weight is rounded up to whole pods, and one keeps the stable version", s.Weight, pods, replicas),
+				fmt.Sprintf("a weight from %d on for one pod more, or one step less", 100*pods/replicas+1))
+		}
+		before = pods
+	}
+}
+
 // adviseRestarts looks for the annotations that a Rollout lists in the pod template of its
-// Deployment.
+// workload.
 func (o *object) adviseRestarts(r v1alpha1.RolloutSpec, d *object) {
 	if len(r.RestartAnnotations) > 0 && r.Promotion.Mode == v1alpha1.PromotionNative {
 		o.add(Advice, "spec.restartAnnotations", "with promotion mode Native a restart takes the steps like any other version", "promotion: {mode: HandOver}, or leave restartAnnotations out")
@@ -85,10 +127,10 @@ func (o *object) adviseRestarts(r v1alpha1.RolloutSpec, d *object) {
 		}
 		path := fmt.Sprintf("spec.restartAnnotations[%d]", i)
 		if _, there := of[key]; there {
-			o.add(Advice, path, fmt.Sprintf("%.317q is an annotation of Deployment %.63s itself, whose change restarts nothing", key, d.name), "the key of an annotation in spec.template.metadata.annotations")
+			o.add(Advice, path, fmt.Sprintf("%.317q is an annotation of %s %.63s itself, whose change restarts nothing", key, d.kind, d.name), "the key of an annotation in spec.template.metadata.annotations")
 			continue
 		}
-		o.add(Advice, path, fmt.Sprintf("the pod template of Deployment %.63s has no annotation %.317q", d.name, key), "nothing, if a controller adds it later; else the key as it is in spec.template.metadata.annotations")
+		o.add(Advice, path, fmt.Sprintf("the pod template of %s %.63s has no annotation %.317q", d.kind, d.name, key), "nothing, if a controller adds it later; else the key as it is in spec.template.metadata.annotations")
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"belay.dev/belay/controllers/documents"
 )
 
-// object is one object of Belay's kinds in a file, or a Deployment.
+// object is one object of Belay's kinds in a file, or a workload.
 type object struct {
 	file, kind, namespace, name string
 	// node is its place in the file, from the line after offset on.
@@ -44,7 +44,7 @@ func (o *object) add(level Level, path, wrong, write string) {
 }
 
 // read splits a file into documents, as kubectl does, and returns the objects of Belay's
-// kinds, and Deployments. What cannot be parsed is a finding only where it speaks of Belay.
+// kinds, and workloads. What cannot be parsed is a finding only where it speaks of Belay.
 func read(file File) (in []*object, others int, findings []Finding) {
 	for _, d := range documents.Split(file.Text) {
 		o, more, err := parse(file.Name, d)
@@ -127,7 +127,7 @@ func objectsOf(file string, offset int, node *yamlnode.Node, value any) (in []*o
 		if _, known := kinds[kind]; known && misnamed(version) {
 			return nil, 0, wrong{node.Line, fmt.Sprintf("a %s of Belay has another apiVersion than %.63q", kind, version), "apiVersion: " + v1alpha1.GroupVersion.String()}
 		}
-		if version == "apps/v1" && kind == deploymentKind {
+		if version == "apps/v1" && o.isWorkload() {
 			return []*object{o}, 0, nil
 		}
 		return nil, 1, nil

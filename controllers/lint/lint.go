@@ -89,7 +89,7 @@ func (l *Linter) Check(files []File, options Options) (Report, error) {
 		report.Others += others
 		report.Findings = append(report.Findings, findings...)
 		for _, o := range in {
-			if o.kind == deploymentKind {
+			if o.isWorkload() {
 				objects = append(objects, o)
 				report.Others++
 				continue
@@ -121,8 +121,10 @@ func (l *Linter) Check(files []File, options Options) (Report, error) {
 	return report, nil
 }
 
-// deploymentKind is what a Rollout refers to. Belay's own kinds alone are validated.
-const deploymentKind = "Deployment"
+// isWorkload is whether a Rollout can refer to it. Belay's own kinds alone are validated.
+func (o *object) isWorkload() bool {
+	return o.kind == v1alpha1.KindDeployment || o.kind == v1alpha1.KindStatefulSet
+}
 
 // kinds that people write. Runs are written by Belay.
 var kinds = map[string]string{

@@ -127,7 +127,7 @@ func TestFindings(t *testing.T) {
 		`1 error : a Rollout of Belay has another apiVersion than "" -> apiVersion: belay.dev/v1alpha1`:                                                     {"apiVersion: belay.dev/v1alpha1\n", ""},
 		`1 error : a Rollout of Belay has another apiVersion than "v1alpha1" -> apiVersion: belay.dev/v1alpha1`:                                             {"belay.dev/v1alpha1", "v1alpha1"},
 		`1 error : a Rollout of Belay has another apiVersion than "belay.io/v1alpha1" -> apiVersion: belay.dev/v1alpha1`:                                    {"belay.dev/v1alpha1", "belay.io/v1alpha1"},
-		`7 error spec.workloadRef.kind: kind cannot be "StatefulSet" -> one of "Deployment"`:                                                                {"{name: checkout}", "{kind: StatefulSet, name: checkout}"},
+		`7 error spec.workloadRef.kind: kind cannot be "DaemonSet" -> one of "Deployment", "StatefulSet"`:                                                   {"{name: checkout}", "{kind: DaemonSet, name: checkout}"},
 		`8 error spec.traffic.preview: preview cannot be true -> one of "Disabled", "Enabled"`:                                                              {"service: checkout", "preview: true, service: checkout"},
 		`3 error metadata.name: the object has no name -> metadata: {name: …}`:                                                                              {"  name: checkout\n", "  labels: {}\n"},
 		`1 error : belay.dev has no kind "Rolout" -> kind: Rollout`:                                                                                         {"kind: Rollout", "kind: Rolout"},
@@ -254,6 +254,12 @@ spec: {minimumSamples: 500, slos: [{name: same-answers, objective: "99.9", indic
 		"a restart beside max alone":    {restarting("team", "") + saturated(`max: "100"`), Options{}, ""},
 		"no restart":                    {rollout + "---\n" + guardrail + saturated(`worseThan: "2"`), Options{}, ""},
 		"another Deployment":            {both + "---\n" + deploying("cart", "flags"), Options{}, ""},
+		"OnDelete":                      {ordered("replicas: 3, updateStrategy: {type: OnDelete}", "33", "66"), Options{}, "spec.updateStrategy.type: OnDelete holds nothing, because a pod that is lost comes back in the new version: Belay does not adopt the StatefulSet -> type: RollingUpdate"},
+		"a declared partition":          {ordered("replicas: 3, updateStrategy: {rollingUpdate: {partition: 0}}", "33", "66"), Options{}, "spec.updateStrategy.rollingUpdate.partition: Belay and its guard write the partition"},
+		"one pod":                       {ordered("replicas: 1", "50"), Options{}, "spec.workloadRef: StatefulSet checkout declares 1 replicas: no run starts before there are 2"},
+		"steps of the same pods":        {ordered("replicas: 3", "34", "67"), Options{}, "spec.steps[1].weight: weight 67 is 2 of 3 pods, as many as in the step before: a weight is rounded up to whole pods, and one keeps the stable version"},
+		"steps of whole pods":           {ordered("replicas: 3", "33", "66"), Options{}, ""},
+		"a Deployment of that name":     {strings.Replace(ordered("replicas: 1", "33", "66"), "kind: StatefulSet\nmetadata", "kind: Deployment\nmetadata", 1), Options{}, ""},
 		"more than is left":             {guardrail + "  preflight: {budgetRemaining: \"1\"}\n", Options{}, "21 advice spec.triggers[1].budgetSpent: a run may spend 2 % of the budget of availability, and starts when 1 % are left"},
 	} {
 		got := strings.Join(check(t, c.o, c.text), "\n")
@@ -264,6 +270,17 @@ spec: {minimumSamples: 500, slos: [{name: same-answers, objective: "99.9", indic
 			t.Errorf("%s: an error:\n%s", name, got)
 		}
 	}
+}
+
+// ordered is a Rollout of a StatefulSet with the weights of its steps, and what the StatefulSet
+// declares beside its template.
+func ordered(declares string, weights ...string) string {
+	steps := ""
+	for _, weight := range weights {
+		steps += "{weight: " + weight + "}, "
+	}
+	return "apiVersion: belay.dev/v1alpha1\nkind: Rollout\nmetadata: {name: checkout, namespace: shop}\nspec:\n  workloadRef: {kind: StatefulSet, name: checkout}\n  steps: [" + steps + "]\n---\n" +
+		"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: checkout}\nspec: {" + declares + ", template: {metadata: {labels: {app: a}}, spec: {containers: [{name: app, image: a}]}}}\n"
 }
 
 // TestFilesAsTheyAre: comments, several documents, lists, JSON, other kinds, and what is none.

@@ -1,5 +1,5 @@
 // Package orphans cleans up after Rollouts that were deleted: labels that would keep a
-// Deployment guarded for ever, and finished runs.
+// workload guarded for ever, and finished runs.
 package orphans
 
 import (

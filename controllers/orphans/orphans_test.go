@@ -104,6 +104,52 @@ func TestLabelsOfARolloutThatIsGone(t *testing.T) {
 	}
 }
 
+// TestLabelsOfAStatefulSet: they go, and the partition that holds it stays, unless a Rollout is
+// for it: one for a Deployment of the same name is not.
+func TestLabelsOfAStatefulSet(t *testing.T) {
+	ordered := rolloutFor("shop", "shop")
+	ordered.Spec.WorkloadRef.Kind = v1alpha1.KindStatefulSet
+	for name, tc := range map[string]struct {
+		rollout   *v1alpha1.Rollout
+		partition *int32
+		says      string
+	}{
+		"gone": {nil, new(v1alpha1.PartitionHold), `Rollout "shop" does not exist: removed the labels belay.dev/rollout, belay.dev/rejected; Belay no longer holds this StatefulSet when its template changes. ` +
+			`Its present template, revision 9fd21c3b07, was rejected before. It keeps its partition of 2147483647, below which pods keep their version; to roll out its present template: ` +
+			`kubectl -n shop patch statefulset shop --type=merge -p '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'.`},
+		"not held":          {nil, nil, `was rejected before.`},
+		"of the Deployment": {rolloutFor("shop", "shop"), new(int32(0)), `Rollout "shop" is for Deployment "shop": removed the labels belay.dev/rollout, belay.dev/rejected; Belay no longer holds`},
+		"its own":           {ordered, new(v1alpha1.PartitionHold), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", Labels: map[string]string{v1alpha1.LabelRollout: "shop", v1alpha1.LabelRejected: "9fd21c3b07"}}}
+			set.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: tc.partition}
+			// A Deployment of the name is left alone.
+			objects := []client.Object{set, held()}
+			if tc.rollout != nil {
+				objects = append(objects, tc.rollout)
+			}
+			c, recorder := newClient(t, objects...), events.NewFakeRecorder(4)
+			r := &Labels{Kind: v1alpha1.KindStatefulSet, Client: c, Live: c, Events: recorder, FieldManager: "belay"}
+			_, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: shop})
+			g.Expect(err).NotTo(HaveOccurred())
+			now := &appsv1.StatefulSet{}
+			g.Expect(c.Get(t.Context(), shop, now)).To(Succeed())
+			g.Expect(now.Spec).To(Equal(set.Spec))
+			g.Expect(labelsOf(g, t, c)).To(Equal(held().Labels))
+			if tc.says == "" {
+				g.Expect(now.Labels).To(Equal(set.Labels))
+				g.Expect(recorder.Events).To(BeEmpty())
+				return
+			}
+			g.Expect(now.Labels).To(BeEmpty())
+			said := <-recorder.Events
+			g.Expect(said).To(ContainSubstring(tc.says))
+		})
+	}
+}
+
 func TestLabelsThatStay(t *testing.T) {
 	kindGone := interceptor.NewClient(newClient(t), interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 		return apierrors.NewGenericServerResponse(404, "get", schema.GroupResource{Group: "belay.dev", Resource: "rollouts"}, "shop", "404 page not found", 0, true)
@@ -271,7 +317,14 @@ func TestRunsThatStay(t *testing.T) {
 
 func TestWhatWakes(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(workloadOf(t.Context(), rolloutFor("shop", "web"))).To(Equal([]reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "web"}}}))
+	web := []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "web"}}}
+	ofDeployments, ofStatefulSets := &Labels{}, &Labels{Kind: v1alpha1.KindStatefulSet}
+	ordered := rolloutFor("shop", "web")
+	ordered.Spec.WorkloadRef.Kind = v1alpha1.KindStatefulSet
+	g.Expect(ofDeployments.workloadOf(t.Context(), rolloutFor("shop", "web"))).To(Equal(web))
+	g.Expect(ofDeployments.workloadOf(t.Context(), ordered)).To(BeEmpty())
+	g.Expect(ofStatefulSets.workloadOf(t.Context(), ordered)).To(Equal(web))
+	g.Expect(ofStatefulSets.workloadOf(t.Context(), rolloutFor("shop", "web"))).To(BeEmpty())
 	g.Expect(rolloutOf(t.Context(), runOf("shop", 1, 0))).To(Equal([]reconcile.Request{{NamespacedName: shop}}))
 	g.Expect(rolloutOf(t.Context(), &v1alpha1.RolloutRun{})).To(BeEmpty())
 }

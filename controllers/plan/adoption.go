@@ -40,7 +40,7 @@ func releaseForMissing(f *facts) Decision {
 func workloadMissing(f *facts) bool { return !f.in.Workload.Found }
 
 func stuckOnWorkload(f *facts) Decision {
-	return f.stalled(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("Deployment %q does not exist: create it, or delete this Rollout", f.in.Spec.WorkloadRef.Name))
+	return f.stalled(v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("%s %q does not exist: create it, or delete this Rollout", f.kind(), f.in.Spec.WorkloadRef.Name))
 }
 
 func finalizerMissing(f *facts) bool { return f.in.FinalizerMissing }
@@ -60,15 +60,20 @@ func adopt(f *facts) Decision {
 	switch {
 	case claim != nil:
 		return f.stalled(claim.Reason, claim.Message)
+	case workloadUnusable(f):
+		return stuckOnStrategy(f)
 	case len(active) > 1:
-		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("Deployment %q is in the middle of an update and runs %d versions: Belay adopts it when only one is left; until then new versions are not held", f.in.Spec.WorkloadRef.Name, len(active)))
+		return f.stalled(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("%s %q is in the middle of an update and runs %d versions: Belay adopts it when only one is left; until then new versions are not held%s", f.kind(), f.in.Spec.WorkloadRef.Name, len(active), f.untilOneVersion()))
+	case f.ordered() && !f.in.Workload.Observed:
+		// Below a partition Kubernetes would make pods of the version before.
+		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("StatefulSet %q has not finished its last update: Belay adopts it when all of its pods are ready; until then new versions are not held", f.in.Spec.WorkloadRef.Name))
 	case len(active) == 0 || active[0].Ready == 0:
 		return f.awaitFirstPod()
 	}
 	d := f.reconciling(v1alpha1.ReasonProgressing, "")
 	d.Status.Phase = v1alpha1.PhaseStable
 	d.Status.Stable = revisionOf(active[0])
-	d.Why = fmt.Sprintf("adopted the Deployment: %s is the stable version, and the next version starts a run", imageOf(d.Status.Stable))
+	d.Why = fmt.Sprintf("adopted %s: %s is the stable version, and the next version starts a run", f.workload(), imageOf(d.Status.Stable))
 	d.Status.Runs = f.in.Run.Next
 	// What an earlier Rollout of this name rejected stays rejected.
 	d.Status.Rejected = f.in.Run.Rejected
@@ -77,12 +82,21 @@ func adopt(f *facts) Decision {
 	return d
 }
 
+// untilOneVersion says what ends the update of a StatefulSet whose partition keeps it from
+// going on.
+func (f *facts) untilOneVersion() string {
+	if !f.ordered() || !f.in.Workload.Paused {
+		return ""
+	}
+	return fmt.Sprintf("; its partition keeps it so: let it roll out (%s), or delete the pods of the version that should go", f.letRoll())
+}
+
 // awaitFirstPod gives a new Deployment the time that it gives itself before it needs a
 // person: what waits for the Rollout of a new application must not take its start as a
 // failure.
 func (f *facts) awaitFirstPod() Decision {
 	w := f.in.Workload
-	why := fmt.Sprintf("Deployment %q has no ready pod: Belay adopts it when one is ready; until then new versions are not held", f.in.Spec.WorkloadRef.Name)
+	why := fmt.Sprintf("%s %q has no ready pod: Belay adopts it when one is ready; until then new versions are not held", f.kind(), f.in.Spec.WorkloadRef.Name)
 	left := w.ProgressDeadline
 	if w.UnavailableSince != nil {
 		left = w.UnavailableSince.Add(w.ProgressDeadline).Sub(f.in.Now)

@@ -146,7 +146,7 @@ func (f *facts) notInStep() string {
 	case f.in.Action.Revision == "":
 		return fmt.Sprintf("it has to name the revision that it is for: give it again with %s: %q", v1alpha1.AnnotationActionRevision, f.candidate)
 	case f.declared != f.candidate:
-		return fmt.Sprintf("the Deployment declares %s meanwhile, and %s ends", imageOf(&f.in.Workload.Declared), image)
+		return fmt.Sprintf("%s declares %s meanwhile, and %s ends", f.workload(), imageOf(&f.in.Workload.Declared), image)
 	case formerRun(f):
 		return fmt.Sprintf("another version of Belay started the run of %s: it is rolled back, and a new run starts", image)
 	case gating(f), f.in.Status.Step == nil:

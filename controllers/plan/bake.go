@@ -35,7 +35,11 @@ func startBake(f *facts) Decision {
 	if f.replicaWeighted() {
 		what = fmt.Sprintf("%d of %d ready pods run %s", f.in.Route.CanaryShare, f.in.Route.ServiceEndpoints, f.onTrialName())
 	}
-	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("%s; baking until %s, with %s at full size to go back to", what, clock(f.now().Add(bake)), imageOf(f.in.Status.Stable)))
+	back := imageOf(f.in.Status.Stable) + " at full size to go back to"
+	if f.ordered() {
+		back = "one pod of " + imageOf(f.in.Status.Stable) + ", which keeps the way back open"
+	}
+	d := f.reconciling(v1alpha1.ReasonBaking, fmt.Sprintf("%s; baking until %s, with %s", what, clock(f.now().Add(bake)), back))
 	now, p := f.now(), f.promotion()
 	p.FullAt = &now
 	n := f.in.Workload.Replicas
@@ -79,7 +83,11 @@ func holdBake(f *facts) Decision {
 
 func startHandover(f *facts) Decision {
 	f = f.passed()
-	d := f.reconciling(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; the Deployment becomes the owner of the canary's ReplicaSet", f.verdictSummary()))
+	next := "the Deployment becomes the owner of the canary's ReplicaSet"
+	if f.ordered() {
+		next = "the last pod gets " + f.onTrialName()
+	}
+	d := f.reconciling(v1alpha1.ReasonHandingOver, fmt.Sprintf("bake passed: %s; %s", f.verdictSummary(), next))
 	p := f.promotion()
 	now := f.now()
 	p.Mode, p.HandingSince = v1alpha1.TakeOverHandOver, &now
@@ -94,7 +102,12 @@ func startHandover(f *facts) Decision {
 // next look: everything has stood still for long enough. Both writes test that what
 // this rests on has not changed.
 func (f *facts) handOverAtOnce(d *Decision) {
-	if handed, ok := handoverBeforeOwnerTable.comesTo("HandsOver", f.after(*d)); ok {
+	next := f.after(*d)
+	handed, ok := handoverBeforeOwnerTable.comesTo("HandsOver", next)
+	if !ok {
+		handed, ok = orderedHandoverTable.comesTo("ReleasesLastPod", next)
+	}
+	if ok {
 		d.Status, d.Effects, d.Recheck = handed.Status, handed.Effects, handed.Recheck
 	}
 }

@@ -25,7 +25,7 @@ var bookkeepingTable = table{
 func cancelled(f *facts) bool { return cancellable(f) && f.declared == f.stable }
 
 func cancel(f *facts) Decision {
-	why := "the Deployment declares the stable version again"
+	why := f.workload() + " declares the stable version again"
 	if !gating(f) {
 		return f.beginRollback(v1alpha1.OutcomeCancelled, "", why)
 	}
@@ -104,5 +104,5 @@ func (f *facts) remark(d *Decision) {
 
 func markWorkload(f *facts) Decision {
 	marks := f.marks(f.in.Status)
-	return f.doing(f.phaseReason(), "setting Belay's labels on the Deployment: "+marks.String(), MarkWorkload{marks})
+	return f.doing(f.phaseReason(), "setting Belay's labels on "+f.workload()+": "+marks.String(), MarkWorkload{marks})
 }

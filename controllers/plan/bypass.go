@@ -31,7 +31,7 @@ func endFormerRun(f *facts) Decision {
 	if stepping(f) || heldByThisEdition(f) {
 		return f.beginRollback(v1alpha1.OutcomeCancelled, "upgrade", "another version of Belay started this run: it is rolled back, and a new run starts")
 	}
-	why := "another version of Belay started this run and began to promote it: the promotion goes on by the Deployment's own strategy, without being judged"
+	why := fmt.Sprintf("another version of Belay started this run and began to promote it: the promotion goes on by %s's own strategy, without being judged", f.workload())
 	d := f.reconciling(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()
@@ -89,7 +89,7 @@ func followBypass(f *facts) Decision {
 	case by != "" && nativeTriggerFired(f):
 		why = fmt.Sprintf("%s keeps %s although %s fires (%s)%s", by, image, f.in.Verdict.Trigger, v1alpha1.Bounded(f.in.Verdict.Message, 300), quoteReason(reason))
 	case by == "":
-		why = fmt.Sprintf("%s rolls out without being judged, and no bypass was recorded: it was declared before Belay adopted the Deployment, or the guard is not in force (condition Guarded)", image)
+		why = fmt.Sprintf("%s rolls out without being judged, and no bypass was recorded: it was declared before Belay adopted %s, or the guard is not in force (condition Guarded)", image, f.workload())
 	}
 	d := f.reconciling(v1alpha1.ReasonHandingOver, why)
 	f.handleBypass(&d)

@@ -166,7 +166,7 @@ func (f *facts) whyNot() string {
 	case v1alpha1.ActionAbort:
 		return f.notOnTrial()
 	case v1alpha1.ActionRetry:
-		return fmt.Sprintf("only a rolled-back version that the Deployment still declares can run again; the phase is %s", f.in.Status.Phase)
+		return fmt.Sprintf("only a rolled-back version that %s still declares can run again; the phase is %s", f.workload(), f.in.Status.Phase)
 	case v1alpha1.ActionPromote:
 		return f.notPromotable()
 	case v1alpha1.ActionSkip:
@@ -192,7 +192,7 @@ func (f *facts) notOnTrial() string {
 	case f.inPhase(v1alpha1.PhaseRolledBack):
 		return fmt.Sprintf("%s is already rolled back", imageOf(f.in.Status.Candidate))
 	case handingOver(f):
-		return fmt.Sprintf("the Deployment is already taking %s over. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBack())
+		return fmt.Sprintf("%s is already taking %s over. To go back, %s", f.workload(), imageOf(f.in.Status.Candidate), f.wayBack())
 	case inStable(f):
 		return fmt.Sprintf("no run is in progress, %s serves. To go back, %s", imageOf(f.in.Status.Stable), f.wayBack())
 	default:
@@ -231,7 +231,7 @@ func (f *facts) notPausable() string {
 	case !cancellable(f):
 		return f.notOnTrial()
 	case f.declared != f.candidate:
-		return fmt.Sprintf("the Deployment declares %s meanwhile, and %s ends", imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
+		return fmt.Sprintf("%s declares %s meanwhile, and %s ends", f.workload(), imageOf(&f.in.Workload.Declared), imageOf(f.in.Status.Candidate))
 	case p != nil:
 		return fmt.Sprintf("%s is already paused %s", imageOf(f.in.Status.Candidate), f.pausedBy())
 	default:

@@ -13,7 +13,7 @@ import (
 var deletionTable = table{
 	name:    "Deletion",
 	about:   "The Rollout is being deleted. Your Service and Deployment keep serving, whatever the state.",
-	applies: deleting,
+	applies: ofDeployment(deleting),
 	rules: []rule{
 		{"DeletingReleasesHanded", deletingHanded, giveBackForDeletion},
 		{"ReleaseTimedOut", releaseTimedOut, releaseForDeletion},
@@ -75,13 +75,13 @@ func released(f *facts) bool {
 func leave(f *facts) Decision {
 	why := "the Rollout is deleted: your Service and Deployment serve without it"
 	if f.replicaWeighted() {
-		why = "the Rollout is deleted: the Deployment serves without it"
+		why = fmt.Sprintf("the Rollout is deleted: %s serves without it", f.workload())
 	}
 	if unacknowledged(f) {
 		why += "; the gateway had not acknowledged the routes to Service " + f.traffic.Service + f.unacknowledgedBecause()
 	}
 	if f.in.Workload.Paused && f.declared != f.stable {
-		why += fmt.Sprintf("; the Deployment stays paused at %s, which was not promoted: put the template you want back, then %s rollout resume deployment/%s; resumed as it is, it rolls out without being judged", imageOf(&f.in.Workload.Declared), f.kubectl(), f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; %s stays %s at %s, which was not promoted: put the template you want back, then %s; %s as it is, it rolls out without being judged", f.workload(), f.stopped(), imageOf(&f.in.Workload.Declared), f.letRoll(), f.let())
 	}
 	d := f.doing(v1alpha1.ReasonReleasing, why, Leave{})
 	if f.runUnfinished() {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -10,11 +11,11 @@ import (
 // does not tell. It is for records without inputs, which cannot be replayed.
 func Outcomes(d v1alpha1.DecisionRecord) []v1alpha1.Outcome {
 	switch {
-	case d.Rule == "RollbackDone" && d.Phase == v1alpha1.PhaseRolledBack:
+	case slices.Contains([]string{"RollbackDone", "RollbackFinished"}, d.Rule) && d.Phase == v1alpha1.PhaseRolledBack:
 		return []v1alpha1.Outcome{v1alpha1.OutcomeRolledBack}
-	case d.Rule == "RollbackDone":
+	case slices.Contains([]string{"RollbackDone", "RollbackFinished"}, d.Rule):
 		return []v1alpha1.Outcome{v1alpha1.OutcomeRolledBack, v1alpha1.OutcomeCancelled, v1alpha1.OutcomeSuperseded}
-	case (d.Rule == "Promoted" || d.Rule == "NativeDone") && strings.HasPrefix(d.Why, "promoted "):
+	case slices.Contains([]string{"Promoted", "PromotedInPlace", "NativeDone"}, d.Rule) && strings.HasPrefix(d.Why, "promoted "):
 		return []v1alpha1.Outcome{v1alpha1.OutcomePromoted}
 	default:
 		return nil

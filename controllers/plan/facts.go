@@ -55,7 +55,7 @@ func (f *facts) now() metav1.Time {
 // has been undecided for longer than stepDeadline.
 func (f *facts) overdue(d Decision) bool {
 	waits := len(d.Effects) == 0 && d.Progress == Reconciling && d.Status.Phase == f.in.Status.Phase && !f.progressed(d)
-	exempt := deleting(f) || (keptAsItIs(f) || settling(f)) && !rollingBack(f) || d.Reason == v1alpha1.ReasonScaledToZero
+	exempt := deleting(f) || (keptAsItIs(f) || settling(f) || f.tooSmall() && onTrial(f)) && !rollingBack(f) || d.Reason == v1alpha1.ReasonScaledToZero
 	return waits && !exempt && f.in.Status.Phase.InRun() && f.deadlineExceeded() && !f.decided()
 }
 
@@ -125,8 +125,11 @@ func (f *facts) stepWeight() int32 { return f.weightAt(f.step().Index) }
 // least one, so that there is something to judge; 0 where the Deployment has no
 // replicas. Where the number of pods is the weight, it is what gives the canary
 // that share beside N stable pods: ceil(weight × N / (100 − weight)), and N, as many
-// as stable has, from 50 on.
+// as stable has, from 50 on. A StatefulSet's are a part of its own.
 func (f *facts) canaryNeed(weight int32) int32 {
+	if f.ordered() {
+		return f.orderedNeed(weight)
+	}
 	n := int64(f.in.Workload.Replicas)
 	part, whole := int64(weight), int64(100)
 	if f.replicaWeighted() {

@@ -83,7 +83,7 @@ func (f *facts) notOverridable() string {
 	case f.in.Action.Reason == "":
 		return fmt.Sprintf("it needs a reason: give it again with %s", v1alpha1.AnnotationActionReason)
 	case f.declared != f.candidate:
-		return fmt.Sprintf("the Deployment declares %s meanwhile, and %s ends", imageOf(&f.in.Workload.Declared), image)
+		return fmt.Sprintf("%s declares %s meanwhile, and %s ends", f.workload(), imageOf(&f.in.Workload.Declared), image)
 	case o != nil:
 		return fmt.Sprintf("%s goes on in spite of freezes already, by %s since %s%s", image, nameOf(o.By), clock(o.At.Time), quoteReason(o.Reason))
 	case f.closedFreeze() == nil:

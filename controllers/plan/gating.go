@@ -69,7 +69,8 @@ func emptyCanary(f *facts) Decision {
 
 // handoverAtZero holds before the owner changes, once the canary has no size: an older
 // controller that still hands it over tests a size, and fails.
-func handoverAtZero(f *facts) bool { return handoverDue(f) && atZeroReplicas(f) }
+// A StatefulSet's controller takes what is declared for current then.
+func handoverAtZero(f *facts) bool { return handoverDue(f) && atZeroReplicas(f) && !f.ordered() }
 
 // bakeAgain goes back to the promotion, because a handover is of pods that were judged:
 // those are gone, and what comes in their place has served nobody.
@@ -87,7 +88,7 @@ func bakeAgain(f *facts) Decision {
 func atZeroReplicas(f *facts) bool { return f.in.Workload.Replicas == 0 }
 
 func waitForReplicas(f *facts) Decision {
-	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("the Deployment is scaled to 0: %s waits, and goes on when it is scaled up", imageOf(f.in.Status.Candidate)))
+	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("%s is scaled to 0: %s waits, and goes on when it is scaled up", f.workload(), imageOf(f.in.Status.Candidate)))
 }
 
 // noteWaiting keeps how long the run could not go on because of a pause, a freeze, 0 replicas or a
@@ -96,7 +97,7 @@ func waitForReplicas(f *facts) Decision {
 func (f *facts) noteWaiting(d Decision) {
 	s, began, now := d.Status.Step, f.began(), f.now()
 	next := f.after(d)
-	switch waits := keptAsItIs(next) || atZeroReplicas(f) || settling(next); {
+	switch waits := keptAsItIs(next) || f.tooSmall() || settling(next); {
 	case waits && s.WaitsSince == nil:
 		s.WaitsSince = &began
 	case !waits && s.WaitsSince != nil:
@@ -142,7 +143,7 @@ func stableNotReady(f *facts) bool {
 func waitForStableReady(f *facts) Decision {
 	w := f.in.Workload
 	if len(w.Active) > 1 {
-		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("the Deployment runs %d versions: no run starts before only %s is left", len(w.Active), imageOf(f.in.Status.Stable)))
+		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("%s runs %d versions: no run starts before only %s is left", f.workload(), len(w.Active), imageOf(f.in.Status.Stable)))
 	}
 	why := fmt.Sprintf("%s has no ready pod: there is nothing to compare %s with; if none gets ready within %s, the new version rolls out at once", imageOf(f.in.Status.Stable), imageOf(f.in.Status.Candidate), unservedAfter)
 	d := f.reconciling(v1alpha1.ReasonWorkloadNotReady, why)

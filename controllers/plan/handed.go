@@ -15,7 +15,7 @@ import (
 var handoverAfterOwnerTable = table{
 	name:    "Handover: after the change of owner",
 	about:   "HandingOver, mode HandOver: the Deployment owns the canary's ReplicaSet, and the way back is a fast revert.",
-	applies: handed,
+	applies: ofDeployment(handed),
 	rules: []rule{
 		{"HandoverSizeChanged", scaledDuringHandover, adaptToNewSize},
 		{"HandoverAwaitsRecognition", canaryUnrecognised, waitForRecognition},
@@ -170,10 +170,10 @@ func waitForWorkload(f *facts) Decision {
 			available = s.Available
 		}
 	}
-	why := fmt.Sprintf("waiting for the Deployment to run %s alone: %d of %d pods available, versions running: %d%s%s",
-		imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.canaryProblem(), f.lateTriggerNote())
+	why := fmt.Sprintf("waiting for %s to run %s alone: %d of %d pods available, versions running: %d%s%s",
+		f.workload(), imageOf(f.in.Status.Candidate), available, w.Replicas, len(w.Active), f.canaryProblem(), f.lateTriggerNote())
 	if native(f) && w.Paused {
-		why += fmt.Sprintf("; somebody paused it. To go on, run %s rollout resume deployment/%s: the refusal prints the command that works (verb bypass); or declare another version", f.kubectl(), f.in.Spec.WorkloadRef.Name)
+		why += fmt.Sprintf("; somebody %s it. To go on, run %s: the refusal prints the command that works (verb bypass); or declare another version", f.stopped(), f.letRoll())
 	}
 	return f.reconciling(f.phaseReason(), why)
 }

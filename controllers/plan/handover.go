@@ -14,7 +14,7 @@ import (
 var handoverBeforeOwnerTable = table{
 	name:    "Handover: before the change of owner",
 	about:   "HandingOver, mode HandOver: stable and canary keep their size, and all requests go to the canary, before the Deployment becomes its owner.",
-	applies: handoverDue,
+	applies: ofDeployment(handoverDue),
 	rules: []rule{
 		{"HandoverImpossible", handoverImpossible, promoteNatively},
 		{"HandoverFollowsSize", canarySizeBehind, followSize},

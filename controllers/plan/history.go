@@ -95,11 +95,16 @@ func (f *facts) wayBack() string {
 	default:
 		return "declare the version you want (kubectl set image, or apply its manifest)"
 	}
-	say := fmt.Sprintf("declare %s again (revision %s; %s set image deployment/%s, or apply the former manifest)", imageOf(&to), to.Revision, f.kubectl(), f.in.Spec.WorkloadRef.Name)
+	say := f.wayBackTo(&to)
 	if fast {
 		say += ", it returns without steps"
 	}
 	return say
+}
+
+// wayBackTo says how a version is declared again.
+func (f *facts) wayBackTo(to *v1alpha1.Revision) string {
+	return fmt.Sprintf("declare %s again (revision %s; %s set image %s, or apply the former manifest)", imageOf(to), to.Revision, f.kubectl(), f.resource())
 }
 
 // becomeStable makes the version that the Deployment runs the stable one.

@@ -55,7 +55,7 @@ func reverted(f *facts) bool {
 }
 
 func acceptRevert(f *facts) Decision {
-	return f.backToStable("the Deployment declares the stable version again")
+	return f.backToStable(f.workload() + " declares the stable version again")
 }
 
 func (f *facts) backToStable(why string) Decision {
@@ -91,8 +91,8 @@ func (f *facts) rolledBackMessage() string {
 	if r := f.in.Status.IsRejected(f.candidate); r != nil {
 		because = r.Message
 	}
-	return fmt.Sprintf("rolled back to %s: %s; the Deployment still declares %s: revert it, push a new version, or retry",
-		imageOf(f.in.Status.Stable), because, f.besideStable(f.in.Status.Candidate))
+	return fmt.Sprintf("rolled back to %s: %s; %s still declares %s: revert it, push a new version, or retry",
+		imageOf(f.in.Status.Stable), because, f.workload(), f.besideStable(f.in.Status.Candidate))
 }
 
 func newRevision(f *facts) bool { return !gating(f) && f.declared != f.stable }
@@ -130,14 +130,23 @@ func nothingServes(f *facts) bool {
 
 // rollUnserved opens a run without steps, so that the record has it.
 func rollUnserved(f *facts) Decision {
-	why := fmt.Sprintf("%s has had no ready pod since %s: %s rolls out at once by the Deployment's own strategy, without being judged",
-		imageOf(f.in.Status.Stable), clock(*f.in.Workload.UnavailableSince), imageOf(f.in.Status.Candidate))
-	d := f.reconciling(v1alpha1.ReasonNothingServes, why)
-	f.openRun(&d)
+	why := fmt.Sprintf("%s has had no ready pod since %s: %s rolls out at once by %s's own strategy, without being judged",
+		imageOf(f.in.Status.Stable), clock(*f.in.Workload.UnavailableSince), imageOf(f.in.Status.Candidate), f.workload())
+	return f.rollUnjudged(v1alpha1.ReasonNothingServes, why)
+}
+
+// rollUnjudged leaves the candidate to the workload's own strategy. Without a run in progress it
+// opens one.
+func (f *facts) rollUnjudged(reason, why string) Decision {
+	d := f.reconciling(reason, why)
+	if !f.in.Status.Phase.InRun() {
+		f.openRun(&d)
+		d.Effects = []Effect{CreateRun{}}
+	}
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	now := f.now()
 	d.Status.Promotion = &v1alpha1.PromotionStatus{StartedAt: now, HandingSince: &now, Mode: v1alpha1.TakeOverUnserved, Message: v1alpha1.Bounded(why, 1024)}
-	d.Effects, d.Key, d.Recheck = []Effect{CreateRun{}}, d.Status.Run, 1
+	d.Key, d.Recheck = d.Status.Run, 1
 	return d
 }
 
@@ -147,6 +156,8 @@ func stayStable(f *facts) Decision {
 	case w.Replicas > 0 && w.Stable.Ready == 0:
 		return f.reconciling(v1alpha1.ReasonWorkloadNotReady, fmt.Sprintf("nothing serves: %s has 0 of %d pods ready; push a fix: it rolls out at once if no pod gets ready within %s",
 			imageOf(f.in.Status.Stable), w.Replicas, unservedAfter))
+	case workloadUnusable(f):
+		return stuckOnStrategy(f)
 	case f.in.Route.Fault.Reason != "":
 		d.Progress, d.Reason = Stalled, f.in.Route.Fault.Reason
 		d.Why, d.Recheck = f.in.Route.Fault.Message, f.in.Watchdog

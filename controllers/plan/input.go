@@ -54,7 +54,11 @@ func (in Input) ReleaseOverdue() bool {
 	return in.Deleting != nil && in.Now.Sub(*in.Deleting) > in.ReleaseTimeout
 }
 
-// Workload is what the Deployment declares and runs.
+// Workload is what the Deployment or StatefulSet declares and runs. Of a StatefulSet
+// everything is said in the same words: its versions are sets, which are its
+// ControllerRevisions with their pods, and it is paused while it does not replace its pods
+// with the declared version by itself, because its partition or Belay's own decision keeps
+// some.
 type Workload struct {
 	// Found is false when there is no such Deployment.
 	Found bool
@@ -96,9 +100,17 @@ type Workload struct {
 	// Warning is what the user should know of the autoscaler or the history limit;
 	// empty when there is nothing.
 	Warning string
+	// Held means that a StatefulSet's partition is v1alpha1.PartitionHold: however many
+	// pods come, none is made in the declared version.
+	Held bool `json:",omitempty"`
+	// MaxUnavailable is how many of a StatefulSet's pods may be missing or not ready while
+	// pods are replaced, by its own strategy.
+	MaxUnavailable int32 `json:",omitempty"`
+	// Fault is why a StatefulSet cannot be held as it is declared; zero when it can.
+	Fault Fault `json:",omitzero"`
 }
 
-// Set is a ReplicaSet.
+// Set is a ReplicaSet, or a ControllerRevision of a StatefulSet with its pods.
 type Set struct {
 	Name string
 	// Revision of its template, and its pod-template-hash.
@@ -124,11 +136,14 @@ type Bypass struct {
 }
 
 // Canary is the candidate's ReplicaSet of the run in progress, whoever controls
-// it.
+// it. Of a StatefulSet it is the candidate's pods: it exists while there are some or should
+// be some, and its size follows from the partition.
 type Canary struct {
 	Set
 	Exists bool
-	// Handed means that the Deployment controls it.
+	// Handed means that the Deployment controls it. Of a StatefulSet it means that its
+	// controller makes lost pods below the partition again in the candidate's version,
+	// too, so that a partition does not lead back.
 	Handed bool
 	// Recognised means that the Deployment controller has taken it for the set of
 	// its template.
@@ -157,10 +172,10 @@ type Canary struct {
 	// Leftover is the name of a set of a former run that is still there; empty when
 	// there is none.
 	Leftover string
-	// Misplaced are the pods of a StatefulSet that run another version than their ordinal
-	// should by its partition, in the order in which they are to be replaced: those that
-	// are not ready first, then the last ordinal first. Raising the partition replaces no
-	// pod by itself.
+	// Misplaced are the pods of a StatefulSet that its controller would make again in
+	// another version and does not replace by itself, in the order in which they are to be
+	// replaced: those that are not ready first, then the last ordinal first. Raising the
+	// partition replaces no pod.
 	Misplaced []Pod `json:",omitempty"`
 }
 

@@ -38,7 +38,13 @@ func (c *checker) effectIs(effect plan.Effect) {
 		c.sets(e)
 	case plan.ReleaseRoute:
 		c.releases()
+	case plan.ReplacePods:
+		c.replaces(e.Names)
 	case plan.ScaleCanary:
+		if c.ordered() {
+			c.places(e.Replicas)
+			break
+		}
 		if c.byPods() {
 			c.sizes(e.Replicas)
 			break
@@ -240,12 +246,14 @@ func (c *checker) unpauses(to string) {
 	c.require(w.Paused || w.Lock != "", "unpauses what is not paused")
 	unshared := !r.Mixed && c.observed() == 0
 	if to == c.stable && c.in.Deleting != nil {
-		c.require(unshared && !c.in.Canary.Exists, "unpauses stable in a deletion before the canary is gone")
+		gone := !c.in.Canary.Exists || c.ordered() && c.in.Canary.Handed
+		c.require(unshared && gone, "unpauses stable in a deletion before the canary is gone")
 		return
 	}
 	if to == c.stable {
 		c.require(!c.trial() && !c.beforeOwner(), "unpauses stable in a trial")
-		c.require(!c.in1(v1alpha1.PhaseRollingBack) || unshared && !c.in.Canary.Exists, "unpauses before the canary is gone")
+		gone := !c.in.Canary.Exists || c.ordered() && c.in.Canary.Handed
+		c.require(!c.in1(v1alpha1.PhaseRollingBack) || unshared && gone, "unpauses before the canary is gone")
 		return
 	}
 	late := c.in.Deleting != nil && c.in1(v1alpha1.PhaseRollingBack) && c.in.Canary.Handed
@@ -291,4 +299,51 @@ func (c *checker) takesOut(e plan.TakeOut) {
 		others += c.in.Canary.Ready
 	}
 	c.require(out.Ready == 0 || others > 0, "takes out the pods that are all that serves")
+}
+
+// places holds what a decision does to a partition.
+func (c *checker) places(to int32) {
+	canary, n := c.in.Canary, c.in.Workload.Replicas
+	if to == 0 {
+		c.require(!c.in.Workload.Held, "raises a partition that holds all")
+		undoes := c.in1(v1alpha1.PhaseRollingBack) || c.in.Deleting != nil
+		unjudged := !c.in.Status.Phase.InRun() || c.declared != c.candidate
+		c.require(undoes || unjudged && c.declared != c.stable && c.in.Workload.Paused, "takes all pods from the candidate in phase %s", c.in.Status.Phase)
+		return
+	}
+	c.require(canary.Desired != to, "places %d pods again", to)
+	c.require(c.in.Deleting == nil && !canary.Handed && n > 0, "places pods of what goes, or went already")
+	_, creates := plan.EffectOf[plan.CreateRun](c.d)
+	c.require(c.declared == c.candidate && c.in.Workload.Paused && (c.in.Run.Exists || creates || to < canary.Desired), "places pods of what is not declared, held and recorded")
+	limit := c.need(100)
+	switch c.d.Status.Phase {
+	case v1alpha1.PhaseStepping:
+		limit = c.need(c.weightOf(c.d.Status.Step))
+	case v1alpha1.PhaseHandingOver:
+		limit = n
+		baked := c.in.Status.Promotion
+		c.require(c.in.Verdict.Outcome == v1alpha1.VerdictPass && baked != nil && c.elapsed(baked.FullAt, c.in.Spec.Promotion.Bake.Duration), "gives up the way back before the bake has passed")
+	}
+	c.require(to <= limit, "places %d pods, its stage allows %d", to, limit)
+	if to > canary.Desired {
+		c.require(c.in.Verdict.Outcome != v1alpha1.VerdictFail && !c.in.Verdict.BlindRollback, "places more pods while a trigger fires")
+		c.require(!c.paused() && !c.frozen(), "places more pods while paused or frozen")
+	}
+}
+
+// replaces: only pods that come back in another version go, and no more that serve than the
+// StatefulSet's own strategy allows.
+func (c *checker) replaces(names []string) {
+	c.require(c.ordered() && len(names) > 0, "replaces pods of a Deployment, or none")
+	taken := int32(0)
+	for _, name := range names {
+		at := slices.IndexFunc(c.in.Canary.Misplaced, func(p plan.Pod) bool { return p.Name == name })
+		c.require(at >= 0, "replaces pod %s, which runs what it should", name)
+		if at >= 0 && c.in.Canary.Misplaced[at].Ready {
+			taken++
+		}
+	}
+	missing := max(0, c.in.Workload.Replicas-c.in.Route.ServiceEndpoints)
+	c.require(taken == 0 || missing+taken <= c.in.Workload.MaxUnavailable, "takes %d ready pods while %d are missing", taken, missing)
+	c.require(c.in.Status.Phase.InRun() || c.in.Deleting != nil, "replaces pods in phase %s", c.in.Status.Phase)
 }

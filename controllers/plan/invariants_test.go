@@ -124,6 +124,9 @@ func (c *checker) observed() int32 {
 // byPods is whether the number of pods is the weight.
 func (c *checker) byPods() bool { return c.in.Spec.Traffic == nil }
 
+// ordered is whether the workload's pods are replaced in place.
+func (c *checker) ordered() bool { return c.in.Spec.WorkloadRef.Kind == v1alpha1.KindStatefulSet }
+
 // drain is how long connections get where Belay counts it.
 func (c *checker) drain() time.Duration {
 	if c.byPods() {
@@ -143,6 +146,13 @@ func (c *checker) has(weight int32) bool {
 
 // need is the number of pods a weight asks for: ceil(weight × N), at least one.
 func (c *checker) need(weight int32) int32 {
+	if c.ordered() {
+		pods := min(weight, 1, c.in.Workload.Replicas)
+		for pods < c.in.Workload.Replicas-1 && 100*pods < weight*c.in.Workload.Replicas {
+			pods++
+		}
+		return pods
+	}
 	if c.byPods() {
 		pods := int32(0)
 		for weight = min(weight, 50); 100*pods < weight*(c.in.Workload.Replicas+pods); pods++ {
@@ -228,6 +238,10 @@ func (c *checker) restart() bool {
 func (c *checker) advances() {
 	was, is := c.in.Status.Step, c.d.Status.Step
 	from, to := c.in.Status.Phase, c.d.Status.Phase
+	if p := c.d.Status.Promotion; c.ordered() && c.in.Canary.Handed && p != nil && p.Mode == v1alpha1.TakeOverUnserved {
+		// Nothing leads back after a scale-up from 0.
+		return
+	}
 	native := to == v1alpha1.PhaseHandingOver && c.d.Status.Promotion != nil && c.d.Status.Promotion.Mode == v1alpha1.TakeOverNative
 	stepped := from == v1alpha1.PhaseStepping && to == from && was != nil && is != nil && is.Index != was.Index
 	promoted := from == v1alpha1.PhaseStepping && (to == v1alpha1.PhasePromoting || native)
@@ -406,6 +420,9 @@ func (c *checker) deletion() {
 			c.require(e.Hash == "", "narrows the Service while being deleted")
 		case plan.Unpause:
 			c.require(c.in.Canary.Handed || e.Revision == c.stable, "lets a Deployment roll while being deleted")
+		case plan.ScaleCanary:
+			c.require(c.ordered() && e.Replicas == 0, "scales the canary to %d while being deleted", e.Replicas)
+		case plan.ReplacePods:
 		default:
 			c.require(false, "starts something while being deleted: %s", e)
 		}

@@ -13,7 +13,7 @@ import (
 var unansweredTable = table{
 	name:    "Requests without an answer, versions that must not serve",
 	about:   "In every phase, also while paused: a lock that nobody needs, a version that must not serve, requests that reach no endpoint.",
-	applies: always,
+	applies: ofDeployment(always),
 	rules: []rule{
 		{"UnlocksDeployment", lockedWithoutHandover, unlock},
 		{"HandoverUnlocks", lockedBeforeReady, unlockForNow},

@@ -87,11 +87,10 @@ func stopNative(f *facts) Decision {
 // wayOn says, to end a message, how a person with the verb bypass keeps a version
 // that a trigger has stopped.
 func (f *facts) wayOn() string {
-	name := f.in.Spec.WorkloadRef.Name
 	if f.in.Workload.Paused || !f.settled() {
-		return fmt.Sprintf("run %s rollout resume deployment/%s: the refusal prints the command that works (verb bypass)", f.kubectl(), name)
+		return fmt.Sprintf("run %s: the refusal prints the command that works (verb bypass)", f.letRoll())
 	}
-	return fmt.Sprintf("give a reason (verb bypass): %[3]s annotate deployment/%[1]s --overwrite %[2]s=\"$(%[3]s get deployment/%[1]s -o jsonpath={.metadata.generation}): WHY\"", name, v1alpha1.AnnotationBypassReason, f.kubectl())
+	return fmt.Sprintf("give a reason (verb bypass): %[3]s annotate %[1]s --overwrite %[2]s=\"$(%[3]s get %[1]s -o jsonpath={.metadata.generation}): WHY\"", f.resource(), v1alpha1.AnnotationBypassReason, f.kubectl())
 }
 
 // pausedWithTwoVersions holds when another template was declared in the middle
@@ -142,7 +141,7 @@ func pausedByBelay(f *facts) bool {
 }
 
 func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, "unpausing the Deployment, which rolls by its own strategy", Unpause{Revision: f.candidate})
+	return f.doing(v1alpha1.ReasonHandingOver, f.unpausing(f.workload())+", which rolls by its own strategy", Unpause{Revision: f.candidate})
 }
 
 // nativeRunMissing comes after the traffic: routes must not wait for a record
@@ -169,7 +168,7 @@ func nativeJustSettled(f *facts) bool {
 
 // noteSettled starts the drain of a canary that is left, and the bake.
 func noteSettled(f *facts) Decision {
-	d := f.reconciling(v1alpha1.ReasonHandingOver, "the Deployment runs one version: removing what is left of the canary")
+	d := f.reconciling(v1alpha1.ReasonHandingOver, f.workload()+" runs one version: removing what is left of the canary")
 	d.Recheck = max(1, f.traffic.Drain.Duration)
 	if bake := f.in.Spec.Promotion.Bake.Duration; f.bakesNatively() {
 		d.Reason = v1alpha1.ReasonBaking
@@ -243,7 +242,7 @@ func finishNative(f *facts) Decision {
 		outcome, trigger = v1alpha1.OutcomeRolledBack, f.in.Verdict.Trigger
 		why = fmt.Sprintf("back to %s: %s: %s", imageOf(f.in.Status.Stable), f.in.Verdict.Trigger, f.in.Verdict.Message)
 	case set.Revision == f.stable:
-		outcome, why = v1alpha1.OutcomeCancelled, "the Deployment is back at "+imageOf(f.in.Status.Stable)
+		outcome, why = v1alpha1.OutcomeCancelled, f.workload()+" is back at "+imageOf(f.in.Status.Stable)
 	case p.Mode == v1alpha1.TakeOverBypass:
 		outcome, trigger, why = v1alpha1.OutcomeBypassed, "bypass", p.Message
 	case !f.settled():

@@ -12,7 +12,7 @@ import (
 var ownerTable = table{
 	name:    "The canary's owner",
 	about:   "Stepping, Promoting, Baking, RollingBack, and HandingOver before the owner changes: the run owns the canary.",
-	applies: beforeOwnerChanges,
+	applies: ofDeployment(beforeOwnerChanges),
 	rules: []rule{
 		{"TakesCanaryBack", canaryAdopted, takeCanaryBack},
 		{"CanaryRunMissing", runOfAdoptedMissing, createRun},

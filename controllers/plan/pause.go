@@ -102,9 +102,10 @@ func fenceForPause(f *facts) Decision {
 // the requests that it gets: a pause or a freeze keeps the weight, not the number of pods.
 func keptAndShort(f *facts) bool { return keptAsItIs(f) && f.short() }
 
-// short holds while the canary of a run has too few pods for the weight in force.
+// short holds while the canary of a run has too few pods for the weight in force. Of a
+// StatefulSet stable's are the others, so there is nobody to be short of.
 func (f *facts) short() bool {
-	return !gating(f) && f.in.Canary.Exists && f.oneWaveTowards(f.servedNeed()) > f.in.Canary.Desired
+	return !f.ordered() && !gating(f) && f.in.Canary.Exists && f.oneWaveTowards(f.servedNeed()) > f.in.Canary.Desired
 }
 
 // servedNeed is the size that the weight in force needs; 0 where the canary gets nothing, or
@@ -147,7 +148,7 @@ func (f *facts) endPause(d *Decision) {
 	}
 	s.Pause = nil
 	if handed(f) {
-		d.Why = v1alpha1.Bounded(d.Why, 700) + fmt.Sprintf("; the pause by %s came too late: the Deployment owns the canary's ReplicaSet", nameOf(p.By))
+		d.Why = v1alpha1.Bounded(d.Why, 700) + fmt.Sprintf("; the pause by %s came too late: %s", nameOf(p.By), f.handedOver())
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 var replicasTable = table{
 	name:    "Weights by the number of pods",
 	about:   "Without `spec.traffic`, in Stepping, Promoting, Baking, RollingBack, and HandingOver before the owner changes: the canary's size is its weight.",
-	applies: (*facts).replicaWeighted,
+	applies: ofDeployment((*facts).replicaWeighted),
 	rules: []rule{
 		{"RollbackScalesDown", canaryRemovable, scaleToZero},
 		{"ShrinksCanary", canaryTooLarge, shrinkCanary},
@@ -50,10 +50,13 @@ func (f *facts) presentNeed() int32 {
 	return f.canaryNeed(max(f.observedWeight(), f.in.Route.Mirror))
 }
 
-// shareOf is the share that so many canary pods have beside the stable ones when
-// all are ready, in percent, rounded down.
+// shareOf is the share that so many canary pods have beside the stable ones, or of a
+// StatefulSet among its own, when all are ready, in percent, rounded down.
 func (f *facts) shareOf(pods int32) int32 {
-	all := f.in.Workload.Replicas + pods
+	all := f.in.Workload.Replicas
+	if !f.ordered() {
+		all += pods
+	}
 	if all == 0 {
 		return 0
 	}
@@ -74,6 +77,12 @@ func (f *facts) stepShare() string {
 // needOfPods says what size the present step needs, and what weight that is.
 func (f *facts) needOfPods() string {
 	n, need := f.in.Workload.Replicas, f.canaryNeed(f.targetWeight())
+	switch {
+	case f.ordered() && atFullWeight(f):
+		return fmt.Sprintf("all pods but one, %d of %d: with the last one there would be no way back", need, n)
+	case f.ordered():
+		return fmt.Sprintf("weight %d %% needs %d of %d pods (%d %%)", f.targetWeight(), need, n, f.shareOf(need))
+	}
 	if atFullWeight(f) {
 		return fmt.Sprintf("as many canary pods as stable pods, %d", need)
 	}

@@ -79,10 +79,14 @@ func (f *facts) startAtFull(d *Decision, p v1alpha1.PromotionStatus) {
 
 // fullShare is what a run without steps goes to.
 func (f *facts) fullShare() string {
-	if f.replicaWeighted() {
+	switch {
+	case f.ordered():
+		return "all pods but one"
+	case f.replicaWeighted():
 		return "as many pods as stable has"
+	default:
+		return "full size and 100 %"
 	}
-	return "full size and 100 %"
 }
 
 // restarts is whether the run in progress is a restart.

@@ -15,7 +15,7 @@ import (
 var rollbackTrafficTable = table{
 	name:    "Rollback: traffic",
 	about:   "RollingBack, by weights alone: the stable pods have been there all the time.",
-	applies: rollingBack,
+	applies: ofDeployment(rollingBack),
 	rules: []rule{
 		{"RollbackFences", handoverInFlight, fenceCanary},
 		{"RollbackOvertaken", canaryHanded, continueHandover},
@@ -32,7 +32,7 @@ var rollbackTrafficTable = table{
 var rollbackRestTable = table{
 	name:    "Rollback: removing the canary",
 	about:   "RollingBack, in the order that keeps every request served.",
-	applies: rollingBack,
+	applies: ofDeployment(rollingBack),
 	rules: []rule{
 		{"RollbackAwaitsStable", onlyCanaryServes, waitForStable},
 		{"RollbackNarrowsService", rollbackNarrowedElsewhere, narrowBack},
@@ -103,7 +103,7 @@ func fenceCanary(f *facts) Decision {
 func canaryHanded(f *facts) bool { return f.in.Canary.Handed }
 
 func continueHandover(f *facts) Decision {
-	why := fmt.Sprintf("the Deployment had already taken %s over when the rollback was decided: %s. To go back, %s", imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
+	why := fmt.Sprintf("%s had already taken %s over when the rollback was decided: %s. To go back, %s", f.workload(), imageOf(f.in.Status.Candidate), f.rollback().Message, f.wayBack())
 	d := f.reconciling(v1alpha1.ReasonHandingOver, why)
 	d.Status.Phase = v1alpha1.PhaseHandingOver
 	d.Status.Rollback = nil
@@ -307,7 +307,7 @@ func releaseRoute(f *facts) Decision {
 func pausedAtStable(f *facts) bool { return f.declared == f.stable && f.in.Workload.Paused }
 
 func unpauseStable(f *facts) Decision {
-	return f.doing(f.phaseReason(), "the Deployment declares the stable version again: unpausing it", Unpause{Revision: f.stable})
+	return f.doing(f.phaseReason(), f.workload()+" declares the stable version again: "+f.unpausing("it"), Unpause{Revision: f.stable})
 }
 
 // finishRollback ends the run. The next phase depends on why it was rolled

@@ -8,7 +8,7 @@ import (
 
 // Version of the rules. A run that another version started is ended safely and
 // not continued.
-const Version = 12
+const Version = 13
 
 // rule is one row of a table: when matches holds, decide says what to do.
 type rule struct {
@@ -52,6 +52,7 @@ func (t table) comesTo(name string, f *facts) (Decision, bool) {
 // first, what gives the candidate more comes last. A phase has two tables where
 // rows for every phase come between its urgent part and the rest.
 var tables = []table{
+	orderedDeletionTable,
 	deletionTable,
 	adoptionTable,
 	commandsTable,
@@ -59,8 +60,10 @@ var tables = []table{
 	triggersTable,
 	droppedTable,
 	ownerTable,
+	orderedRollbackTable,
 	rollbackTrafficTable,
 	replicasTable,
+	orderedPodsTable,
 	unansweredTable,
 	nativeTrafficTable,
 	leftoversTable,
@@ -68,8 +71,11 @@ var tables = []table{
 	bookkeepingTable,
 	withoutRunTable,
 	obstaclesTable,
+	orderedObstaclesTable,
 	beforeRunTable,
+	orderedNativeTable,
 	nativePromotionTable,
+	orderedHandoverTable,
 	handoverAfterOwnerTable,
 	handoverBeforeOwnerTable,
 	trialTable,

@@ -60,7 +60,7 @@ func TestEachRuleDecides(t *testing.T) {
 	for _, cases := range [][]ruleCase{
 		deletionCases(), adoptionCases(), commandCases(), candidateCases(), gatingCases(),
 		rollbackCases(), lostCases(), wrongVersionCases(), nativeCases(), nativeEndCases(), handedCases(), handoverCases(),
-		settleCases(), restartCases(), unattendedCases(), promoteCases(), skipCases(), approvalCases(), pauseCases(), freezeCases(), trialCases(), previewCases(), judgementCases(), bakeCases(), replicasCases(),
+		settleCases(), restartCases(), unattendedCases(), promoteCases(), skipCases(), approvalCases(), pauseCases(), freezeCases(), trialCases(), previewCases(), judgementCases(), bakeCases(), replicasCases(), orderedCases(),
 	} {
 		for _, c := range cases {
 			t.Run(c.want.Rule+"/"+c.name, func(t *testing.T) {

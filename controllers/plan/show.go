@@ -117,7 +117,10 @@ func (f *facts) showStep(d Decision, s *v1alpha1.StepStatus) {
 // after the change of owner only the candidate is wanted.
 func (f *facts) shownWeight(s v1alpha1.RolloutStatus) int32 {
 	full := int32(100)
-	if f.replicaWeighted() {
+	switch {
+	case f.ordered():
+		full = f.shareOf(f.canaryNeed(100))
+	case f.replicaWeighted():
 		full = 50
 	}
 	switch s.Phase {
@@ -131,7 +134,7 @@ func (f *facts) shownWeight(s v1alpha1.RolloutStatus) int32 {
 			return *f.in.Route.Split
 		case !f.replicaWeighted():
 			return 0
-		case p != nil && p.Mode == v1alpha1.TakeOverHandOver && !f.in.Canary.Handed:
+		case !f.ordered() && p != nil && p.Mode == v1alpha1.TakeOverHandOver && !f.in.Canary.Handed:
 			return full
 		default:
 			return 100

@@ -163,6 +163,9 @@ func goesOn(in Input, d Decision) bool {
 		_, last := EffectOf[Leave](d)
 		return !last || in.ReleaseOverdue()
 	}
+	if _, replaces := EffectOf[ReplacePods](d); replaces {
+		return true
+	}
 	switch d.Status.Phase {
 	case v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseBaking:
 		to, sets := EffectOf[SetSplit](d)
@@ -171,7 +174,7 @@ func goesOn(in Input, d Decision) bool {
 		return takesExtra || d.Weight != nil && d.Weight.To < d.Weight.From
 	case v1alpha1.PhaseHandingOver:
 		_, hands := EffectOf[HandOver](d)
-		return !hands
+		return !hands && (d.Weight == nil || d.Weight.To < d.Weight.From)
 	default:
 		return true
 	}

@@ -146,8 +146,12 @@ func (f *facts) canarySize() int32 {
 
 // oneWaveTowards grows the canary in waves: at most a quarter of the Deployment's
 // pods are unready at once, because unready pods keep an autoscaler from scaling up.
-// Ready pods beyond the set's size are on their way out. It never shrinks.
+// Ready pods beyond the set's size are on their way out. It never shrinks. A StatefulSet
+// replaces its pods one after the other by itself.
 func (f *facts) oneWaveTowards(need int32) int32 {
+	if f.ordered() {
+		return max(f.canarySize(), need)
+	}
 	has, wave := f.canarySize(), max(1, f.in.Workload.Replicas/4)
 	return max(has, min(need, min(f.canaryReady(), has)+wave))
 }
@@ -208,7 +212,7 @@ func canaryUnready(f *facts) bool {
 		return false
 	}
 	need := f.targetNeed()
-	return f.canaryReady() < need || f.in.Route.CanaryEndpoints < need
+	return f.canaryReady() < need || f.in.Route.CanaryEndpoints < need || len(f.in.Canary.Misplaced) > 0
 }
 
 func waitForCanary(f *facts) Decision {
@@ -216,6 +220,8 @@ func waitForCanary(f *facts) Decision {
 	ready := f.canaryReady()
 	why := fmt.Sprintf("%s: waiting for canary pods: %d of %d ready", f.stage(), ready, need)
 	switch {
+	case ready >= need && len(f.in.Canary.Misplaced) > 0:
+		why = fmt.Sprintf("%s: waiting until pods below the partition run %s again: %d", f.stage(), imageOf(f.in.Status.Stable), len(f.in.Canary.Misplaced))
 	case ready >= need:
 		why = fmt.Sprintf("%s: waiting for ready endpoints of the canary: %d of %d", f.stage(), f.in.Route.CanaryEndpoints, need)
 	case f.in.Route.NoPort == "" && f.in.Canary.Cause != "":

@@ -40,7 +40,7 @@ func deadlinePassed(f *facts) bool {
 
 func (f *facts) deadlineRollsBack() bool {
 	s := f.in.Spec
-	return s.OnDeadline == v1alpha1.Rollback && s.Mode != v1alpha1.ModeObserve && onTrial(f) && !keptAsItIs(f) && !settling(f) && f.in.Workload.Replicas > 0
+	return s.OnDeadline == v1alpha1.Rollback && s.Mode != v1alpha1.ModeObserve && onTrial(f) && !keptAsItIs(f) && !settling(f) && !f.tooSmall()
 }
 
 // decided holds when the step or bake has all that it waits for. A deadline

@@ -62,7 +62,7 @@ func (f *facts) waveWithdrawn() bool {
 // refused or is not seen yet, began when it was first asked for.
 func (f *facts) noteWave(d *Decision, size int32) {
 	s := d.Status.Step
-	if s == nil || f.in.Canary.Exists && size <= f.in.Canary.Desired || f.waveWithdrawn() {
+	if s == nil || f.ordered() || f.in.Canary.Exists && size <= f.in.Canary.Desired || f.waveWithdrawn() {
 		return
 	}
 	if s.Wave != nil && s.Wave.WithdrawnAt != nil {
@@ -80,6 +80,11 @@ func (f *facts) awaitWave(why string) Decision {
 	if s == nil {
 		return d
 	}
+	if f.ordered() {
+		// There is nothing to withdraw: a pod that is not ready has taken another's place.
+		f.sayDeadline(&d)
+		return d
+	}
 	if s.Wave == nil {
 		s.Wave = &v1alpha1.WaveStatus{Size: f.in.Canary.Desired, AskedAt: f.now()}
 	}
@@ -89,13 +94,18 @@ func (f *facts) awaitWave(why string) Decision {
 		d.Why += fmt.Sprintf("; the pods that were not ready were withdrawn at %s%s; the next try is at %s",
 			clock(from.Time), quoteReason(w.Message), clock(from.Add(f.in.Workload.ProgressDeadline)))
 	}
-	if f.deadlineRollsBack() {
-		d.Why += "; rolls back at " + clock(f.deadline()) + " unless they are ready by then"
-	}
+	f.sayDeadline(&d)
 	if _, left := f.sinceElapsed(&from, f.in.Workload.ProgressDeadline); left > 0 {
 		d.Recheck = max(time.Millisecond, left)
 	}
 	return d
+}
+
+// sayDeadline says until when canary pods are waited for.
+func (f *facts) sayDeadline(d *Decision) {
+	if f.deadlineRollsBack() {
+		d.Why += "; rolls back at " + clock(f.deadline()) + " unless they are ready by then"
+	}
 }
 
 // staysOverdue keeps a step that has taken too long shown as such while a wave is

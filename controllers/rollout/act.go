@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,10 +98,10 @@ func (r *Reconciler) setFinalizer(ctx context.Context, d decided, present bool) 
 
 // leave takes the finalizer away last: until then it can be repeated. The pair of
 // Services goes whatever the Rollout names now: it may have named routes before. One that the
-// API server lets nobody delete keeps no label on the Deployment, which the guard would hold.
+// API server lets nobody delete keeps no label on the workload, which the guard would hold.
 func (r *Reconciler) leave(ctx context.Context, d decided) error {
 	kept := r.Router.Remove(ctx, d.target)
-	objects := []*unstructured.Unstructured{d.deployment, d.stable.object}
+	objects := []*unstructured.Unstructured{d.workload, d.stable.object}
 	if d.input.Canary.Handed {
 		objects = append(objects, d.canary.object)
 	}
@@ -120,8 +121,8 @@ func (r *Reconciler) leave(ctx context.Context, d decided) error {
 }
 
 func (r *Reconciler) markWorkload(ctx context.Context, d decided, marks v1alpha1.Marks) error {
-	patch, err := workload.Mark(d.deployment, marks)
-	if err := r.patch(ctx, d.deployment, patch, err); err != nil {
+	patch, err := workload.Mark(d.workload, marks)
+	if err := r.patch(ctx, d.workload, patch, err); err != nil {
 		return err
 	}
 	if d.stable.object == nil {
@@ -170,45 +171,47 @@ const noTemplate = "{}"
 
 func (r *Reconciler) buildRun(d decided) (*v1alpha1.RolloutRun, error) {
 	status := &d.recorded.Status
-	if d.deployment == nil {
-		return nil, fmt.Errorf("Deployment %q does not exist", d.recorded.Spec.WorkloadRef.Name) //nolint:staticcheck // ST1005: it begins with a kind
+	if d.workload == nil {
+		ref := d.recorded.Spec.WorkloadRef
+		return nil, fmt.Errorf("%s %q does not exist", cmp.Or(ref.Kind, v1alpha1.KindDeployment), ref.Name)
 	}
-	template, err := rawTemplate(d.deployment)
+	template, err := rawTemplate(workload.Template(d.workload))
 	if err != nil {
 		return nil, err
 	}
 	stable := runtime.RawExtension{Raw: []byte(noTemplate)}
-	if d.stable.object != nil {
-		if stable, err = rawTemplate(d.stable.object); err != nil {
+	pinned := *status.Stable.DeepCopy()
+	if d.stableTemplate != nil {
+		if stable, err = rawTemplate(d.stableTemplate); err != nil {
 			return nil, err
 		}
-	}
-	pinned := *status.Stable.DeepCopy()
-	if d.stable.object != nil {
-		pinned.ReplicaSet, pinned.PodTemplateHash = d.stable.Name, d.input.Workload.Stable.Hash
+		pinned.ReplicaSet, pinned.PodTemplateHash = d.input.Workload.Stable.Name, d.input.Workload.Stable.Hash
 	}
 	by := d.input.Workload.PushedBy
 	if by == "" {
-		by = templateWriter(d.deployment)
+		by = templateWriter(d.workload)
 	}
 	run := &v1alpha1.RolloutRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: d.recorded.Namespace, Name: status.Run, Finalizers: []string{v1alpha1.RunFinalizer}},
 		Spec: v1alpha1.RolloutRunSpec{
 			Restart:  status.Promotion != nil && status.Promotion.Restart,
 			Rollout:  v1alpha1.RolloutIdentity{Name: d.recorded.Name, UID: d.recorded.UID, Generation: d.recorded.Generation},
-			Workload: d.deployment.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
+			Workload: d.workload.GetName(), Revision: status.Candidate.Revision, Image: status.Candidate.Image, Template: template,
 			Stable:  v1alpha1.PinnedRevision{Revision: pinned, Template: stable},
 			Traffic: d.input.Spec.Traffic.DeepCopy(), Steps: d.recorded.Spec.DeepCopy().Steps, Guardrails: d.guardrails,
 			Controller: v1alpha1.ControllerIdentity{Version: r.Version, Planner: plan.Version},
 			StartedAt:  *status.RunStartedAt, StartedBy: by,
 		},
 	}
+	if d.ordered() {
+		run.Spec.WorkloadKind = v1alpha1.KindStatefulSet
+	}
 	run.Labels = runs.Labels(run)
 	return run, nil
 }
 
-func rawTemplate(object *unstructured.Unstructured) (runtime.RawExtension, error) {
-	raw, err := workload.CanonicalTemplate(workload.Template(object))
+func rawTemplate(template map[string]any) (runtime.RawExtension, error) {
+	raw, err := workload.CanonicalTemplate(template)
 	return runtime.RawExtension{Raw: raw}, err
 }
 

@@ -24,8 +24,8 @@ func inRun(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*Re
 	t.Helper()
 	rollout, run := newRollout(), runOf("shop-1")
 	r, api := loopOn(t, funcs, append(objects, rollout, newDeployment())...)
-	w := decided{look: &look{rollout: rollout, run: run, deployment: read(t, api, shopKey, workload.NewDeployment())}, recorded: rollout}
-	candidate, err := workload.Describe(workload.Template(w.deployment))
+	w := decided{look: &look{rollout: rollout, run: run, workload: read(t, api, shopKey, workload.NewDeployment())}, recorded: rollout}
+	candidate, err := workload.Describe(workload.Template(w.workload))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestAHandoverReadsPastTheCache(t *testing.T) {
 		r, w, _ := inRun(t, behind)
 		w.rollout.Status.Phase, w.rollout.Status.Promotion, w.follows = c.phase, c.promotion, c.follows
 		w.rollout.Status.Stable = w.rollout.Status.Candidate
-		d, err := r.readDeployment(t.Context(), w.look, shopKey)
+		d, err := r.readWorkload(t.Context(), w.look, shopKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestAHandoverRestsOnItsLock(t *testing.T) {
 		}, false},
 	} {
 		r, w, api := inRun(t, answers(c.lock))
-		set, err := workload.Canary(w.run, w.deployment, 3)
+		set, err := workload.Canary(w.run, w.workload, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,11 +223,11 @@ func TestARefusedWriteKeepsTheLabelsOfWhatItLeaves(t *testing.T) {
 		r, w, api := inRun(t, interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
 			return refused
 		}})
-		w.deployment.SetLabels(map[string]string{v1alpha1.LabelRun: "shop-1"})
-		if err := unstructured.SetNestedField(w.deployment.Object, true, "spec", "paused"); err != nil {
+		w.workload.SetLabels(map[string]string{v1alpha1.LabelRun: "shop-1"})
+		if err := unstructured.SetNestedField(w.workload.Object, true, "spec", "paused"); err != nil {
 			t.Fatal(err)
 		}
-		if err := api.Update(t.Context(), w.deployment); err != nil {
+		if err := api.Update(t.Context(), w.workload); err != nil {
 			t.Fatal(err)
 		}
 		w.input.Workload.Declared.Revision = w.recorded.Status.Candidate.Revision
@@ -260,7 +260,7 @@ func TestTheFinalizerGoesLast(t *testing.T) {
 		}}, rollout, d)
 		r.Router = unrouted{remove: c.services}
 		shop := read(t, api, shopKey, &v1alpha1.Rollout{})
-		w := decided{look: &look{rollout: shop, deployment: read(t, api, shopKey, workload.NewDeployment())}, recorded: shop}
+		w := decided{look: &look{rollout: shop, workload: read(t, api, shopKey, workload.NewDeployment())}, recorded: shop}
 		err := r.leave(t.Context(), w)
 		gone := apierrors.IsNotFound(api.Get(t.Context(), shopKey, &v1alpha1.Rollout{}))
 		if last := c.services == nil && c.label == nil; gone != last || gone != (err == nil) {

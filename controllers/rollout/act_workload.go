@@ -21,6 +21,9 @@ import (
 
 // actOnWorkload carries out the effects on the Deployment and its ReplicaSets.
 func (r *Reconciler) actOnWorkload(ctx context.Context, d decided, effect plan.Effect) error {
+	if d.ordered() {
+		return r.actOnStatefulSet(ctx, d, effect)
+	}
 	switch e := effect.(type) {
 	case plan.ScaleCanary:
 		return r.scaleCanary(ctx, d, e.Replicas)
@@ -33,24 +36,24 @@ func (r *Reconciler) actOnWorkload(ctx context.Context, d decided, effect plan.E
 	case plan.FenceCanary:
 		return r.fenceCanary(ctx, d, e.Epoch)
 	case plan.ResizeHanded:
-		patch, err := workload.ResizeWith(d.canary.object, d.deployment)
+		patch, err := workload.ResizeWith(d.canary.object, d.workload)
 		return r.patch(ctx, d.canary.object, patch, err)
 	case plan.Unlock:
-		patch, err := workload.Unlock(d.deployment)
-		return r.patch(ctx, d.deployment, patch, err)
+		patch, err := workload.Unlock(d.workload)
+		return r.patch(ctx, d.workload, patch, err)
 	case plan.Unpause:
 		if d.input.Workload.Declared.Revision != e.Revision {
-			return apierrors.NewConflict(appsv1.Resource("deployments"), d.deployment.GetName(), fmt.Errorf("it declares another revision now"))
+			return apierrors.NewConflict(appsv1.Resource("deployments"), d.workload.GetName(), fmt.Errorf("it declares another revision now"))
 		}
 		var unmarked []string
 		if e.Unmark {
 			unmarked = []string{v1alpha1.LabelRun, v1alpha1.LabelNarrowed}
 		}
-		patch, err := workload.Unpause(d.deployment, e.Revision, unmarked...)
-		return r.patch(ctx, d.deployment, patch, err)
+		patch, err := workload.Unpause(d.workload, e.Revision, unmarked...)
+		return r.patch(ctx, d.workload, patch, err)
 	case plan.Pause:
-		patch, err := workload.Pause(d.deployment)
-		return r.patch(ctx, d.deployment, patch, err)
+		patch, err := workload.Pause(d.workload)
+		return r.patch(ctx, d.workload, patch, err)
 	case plan.RaiseStable:
 		return r.raiseStable(ctx, d, e.Replicas)
 	case plan.TakeOut:
@@ -97,15 +100,15 @@ func (r *Reconciler) scaleCanary(ctx context.Context, d decided, replicas int32)
 		return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("rolloutruns").GroupResource(), run, fmt.Errorf("the cache does not show it yet"))
 	}
 	if idle, ok := d.borrowable(d.run.Spec.Revision); ok {
-		patch, err := workload.TakeOwner(idle.object, d.deployment, d.run)
+		patch, err := workload.TakeOwner(idle.object, d.workload, d.run)
 		return r.patch(ctx, idle.object, patch, err)
 	}
 	if err := r.stillDecided(ctx, d); err != nil {
 		return err
 	}
-	set, err := workload.Canary(d.run, d.deployment, replicas)
+	set, err := workload.Canary(d.run, d.workload, replicas)
 	if err != nil {
-		return apierrors.NewConflict(appsv1.Resource("deployments"), d.deployment.GetName(), err)
+		return apierrors.NewConflict(appsv1.Resource("deployments"), d.workload.GetName(), err)
 	}
 	err = r.Client.Create(ctx, set, client.FieldOwner(v1alpha1.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
@@ -159,7 +162,7 @@ func (r *Reconciler) nameTaken(ctx context.Context, d decided, set *unstructured
 		return apierrors.NewConflict(appsv1.Resource("replicasets"), set.GetName(), err)
 	default:
 		return fmt.Errorf("ReplicaSet %s was made for this run at %s, and is not among those that Deployment %s selects: compare its labels with the Deployment's selector; if they do not match, delete it and Belay makes it again",
-			set.GetName(), made.UTC().Format(time.RFC3339), d.deployment.GetName())
+			set.GetName(), made.UTC().Format(time.RFC3339), d.workload.GetName())
 	}
 }
 
@@ -170,11 +173,11 @@ func (r *Reconciler) removeSet(ctx context.Context, d decided, set seenSet, reje
 	if set.object == nil {
 		return nil
 	}
-	if !set.Borrowed || reject || d.deployment == nil {
+	if !set.Borrowed || reject || d.workload == nil {
 		return r.deleteSet(ctx, set.object, client.Preconditions{UID: new(set.UID)})
 	}
 	if set.Desired == 0 && set.Pods == 0 {
-		patch, err := workload.Return(set.object, d.deployment)
+		patch, err := workload.Return(set.object, d.workload)
 		return r.patch(ctx, set.object, patch, err)
 	}
 	patch, err := workload.Resize(set.object, 0)
@@ -190,11 +193,11 @@ func (r *Reconciler) deleteSet(ctx context.Context, set *unstructured.Unstructur
 // milliseconds in which an autoscaler could come: what the lock's answer says of
 // the size is what the second write is decided on.
 func (r *Reconciler) handOver(ctx context.Context, d decided, e plan.HandOver) error {
-	patch, err := workload.Lock(d.deployment, d.recorded.Status.Run)
+	patch, err := workload.Lock(d.workload, d.recorded.Status.Run)
 	if err != nil {
 		return err
 	}
-	locked := d.deployment.DeepCopy()
+	locked := d.workload.DeepCopy()
 	if patch != nil {
 		if err := asConflict(locked, r.Client.Patch(ctx, locked, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(v1alpha1.FieldManager))); err != nil {
 			return err
@@ -224,7 +227,7 @@ func (r *Reconciler) raiseStable(ctx context.Context, d decided, replicas int32)
 		patch, err := workload.Resize(stable, replicas)
 		return r.patch(ctx, stable, patch, err)
 	}
-	set, err := workload.StableAgain(d.run, d.deployment, d.recorded.Status.Stable.Revision, replicas)
+	set, err := workload.StableAgain(d.run, d.workload, d.recorded.Status.Stable.Revision, replicas)
 	if err != nil {
 		return err
 	}
@@ -243,10 +246,10 @@ func (r *Reconciler) takeOut(ctx context.Context, d decided, e plan.TakeOut) err
 	// Caches of two kinds have no order between them: the Deployment may roll
 	// although it seems paused.
 	live := workload.NewDeployment()
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.deployment), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.workload), live); err != nil {
 		return fmt.Errorf("read the Deployment: %w", err)
 	}
-	if !workload.Paused(live) || live.GetUID() != d.deployment.GetUID() {
+	if !workload.Paused(live) || live.GetUID() != d.workload.GetUID() {
 		return apierrors.NewConflict(appsv1.Resource("deployments"), live.GetName(), fmt.Errorf("it is not paused any more"))
 	}
 	if e.Delete {
@@ -271,7 +274,7 @@ func (r *Reconciler) takeBack(ctx context.Context, d decided, name string) error
 		return fmt.Errorf("read the run: %w", err)
 	}
 	live := workload.NewDeployment()
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.deployment), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(d.workload), live); err != nil {
 		return fmt.Errorf("read the Deployment: %w", err)
 	}
 	if run.DeletionTimestamp != nil && !runs.Kept(run) {

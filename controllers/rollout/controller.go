@@ -42,8 +42,8 @@ type Reconciler struct {
 	// Live reads past the cache, where a decision must see our own last write.
 	Live client.Reader
 	// Router shares requests through routes, and ByPods where a Rollout names none: by
-	// the number of pods.
-	Router, ByPods traffic.Router
+	// the number of pods. InOrder does that of StatefulSets.
+	Router, ByPods, InOrder traffic.Router
 	// Routes are an empty object of each kind of route that wakes the loop, in the form
 	// that Router reads.
 	Routes []client.Object
@@ -162,6 +162,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("rollout").
 		Watches(&v1alpha1.Rollout{}, wake.Self()).
 		Watches(workload.NewDeployment(), wake.RolloutsByWorkload(c)).
+		Watches(workload.NewStatefulSet(), wake.RolloutsByWorkload(c)).
 		Watches(workload.NewSet(), wake.RolloutsByLabel(c)).
 		Watches(&autoscalingv2.HorizontalPodAutoscaler{}, wake.RolloutsByAutoscaler(c), builder.WithPredicates(wake.AutoscalerChanged())).
 		Watches(&corev1.Service{}, wake.RolloutsByService(c)).
@@ -169,6 +170,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByService(c)).
 		Watches(&discoveryv1.EndpointSlice{}, wake.RolloutsByLabel(c)).
 		Watches(&corev1.Pod{}, r.podsOfRuns()).
+		Watches(&corev1.Pod{}, wake.RolloutsByPod(c)).
+		Watches(workload.NewControllerRevision(), wake.RolloutsByPod(c)).
 		Watches(&v1alpha1.RolloutRun{}, wake.RolloutsByRun(c)).
 		Watches(&v1alpha1.Guardrail{}, wake.RolloutsByGuardrail(c), builder.WithPredicates(wake.GuardrailChanged())).
 		WatchesRawSource(r.Guard.Changes()).

@@ -29,7 +29,7 @@ func (r *Reconciler) observeGates(ctx context.Context, l *look) error {
 	if l.input.Deleting != nil {
 		return nil
 	}
-	if l.deployment != nil {
+	if l.workload != nil {
 		l.input.Gates = append(l.input.Gates, r.Guard.Last(l.rollout))
 	}
 	claim, err := r.claim(ctx, l.rollout)
@@ -60,22 +60,23 @@ func freezeGate(held freezes.Held) plan.Gate {
 	return g
 }
 
-// claim lets one Rollout alone decide about a Deployment: the oldest.
+// claim lets one Rollout alone decide about a workload: the oldest.
 func (r *Reconciler) claim(ctx context.Context, rollout *v1alpha1.Rollout) (plan.Gate, error) {
-	all, err := wake.Rollouts(ctx, r.Client, rollout.Namespace, wake.ByWorkload, rollout.Spec.WorkloadRef.Name)
+	ref := rollout.Spec.WorkloadRef
+	all, err := wake.Rollouts(ctx, r.Client, rollout.Namespace, wake.ByWorkload, wake.WorkloadKey(ref.Kind, ref.Name))
 	if err != nil {
 		return plan.Gate{}, err
 	}
 	for i := range all {
 		if other := &all[i]; claimsBefore(other, rollout) {
 			return gateOf(plan.GateClaim, v1alpha1.ReasonWorkloadClaimed, fmt.Sprintf(
-				"Rollout %q already guards Deployment %q: delete one of the two Rollouts", other.Name, rollout.Spec.WorkloadRef.Name)), nil
+				"Rollout %q already guards %s %q: delete one of the two Rollouts", other.Name, cmp.Or(ref.Kind, v1alpha1.KindDeployment), ref.Name)), nil
 		}
 	}
 	return gateOf(plan.GateClaim, "", ""), nil
 }
 
-// claimsBefore compares two Rollouts for one Deployment.
+// claimsBefore compares two Rollouts for one workload.
 func claimsBefore(other, own *v1alpha1.Rollout) bool {
 	if other.UID == own.UID {
 		return false

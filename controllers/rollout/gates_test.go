@@ -37,6 +37,11 @@ func TestObserveGates(t *testing.T) {
 			Status:     v1alpha1.RolloutStatus{Phase: v1alpha1.PhaseGating, Candidate: &v1alpha1.Revision{Revision: "b"}},
 		}
 	}
+	ordered := func(name string, created metav1.Time) *v1alpha1.Rollout {
+		r := rollout(name, created)
+		r.Spec.WorkloadRef.Kind = v1alpha1.KindStatefulSet
+		return r
+	}
 	named := v1alpha1.GuardrailRef{Name: "slo"}
 	asking := &v1alpha1.Guardrail{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "slo"},
@@ -55,6 +60,12 @@ func TestObserveGates(t *testing.T) {
 			Name: plan.GateClaim, Outcome: plan.Closed, Reason: v1alpha1.ReasonWorkloadClaimed,
 			Message: `Rollout "old" already guards Deployment "shop": delete one of the two Rollouts`,
 		}, guardrailsOpen}},
+		"an older rival of the same StatefulSet": {own: ordered("own", born), others: []client.Object{ordered("old", metav1.NewTime(born.Add(-time.Second)))}, want: []plan.Gate{provenGuard, {
+			Name: plan.GateClaim, Outcome: plan.Closed, Reason: v1alpha1.ReasonWorkloadClaimed,
+			Message: `Rollout "old" already guards StatefulSet "shop": delete one of the two Rollouts`,
+		}, guardrailsOpen}},
+		"an older Rollout of a StatefulSet of the same name": {own: rollout("own", born), others: []client.Object{ordered("old", metav1.NewTime(born.Add(-time.Second)))}, want: []plan.Gate{provenGuard, claim, guardrailsOpen}},
+		"an older Rollout of a Deployment of the same name":  {own: ordered("own", born), others: []client.Object{rollout("old", metav1.NewTime(born.Add(-time.Second)))}, want: []plan.Gate{provenGuard, claim, guardrailsOpen}},
 		"a younger rival": {own: rollout("own", born), others: []client.Object{rollout("new", metav1.NewTime(born.Add(time.Second)))}, want: []plan.Gate{provenGuard, claim, guardrailsOpen}},
 		"no such guardrail": {own: rollout("own", born, named), want: []plan.Gate{provenGuard, claim, {
 			Name: plan.GateGuardrails, Outcome: plan.Closed, Reason: v1alpha1.ReasonGuardrailNotFound,
@@ -71,12 +82,12 @@ func TestObserveGates(t *testing.T) {
 			Name: plan.GateFreeze, Outcome: plan.Closed, Reason: v1alpha1.ReasonFrozen, Until: now.Add(time.Hour),
 			Message: `held by Freeze shop/sale (owner: "sre"; reason: "sale"), opens 2026-11-26 13:00 UTC`,
 		}, waiting}},
-		"no Deployment": {own: rollout("own", born), change: func(l *look) { l.deployment = nil }, want: []plan.Gate{claim, guardrailsOpen}},
+		"no Deployment": {own: rollout("own", born), change: func(l *look) { l.workload = nil }, want: []plan.Gate{claim, guardrailsOpen}},
 		"a deletion":    {own: rollout("own", born), change: func(l *look) { l.input.Deleting = &now }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Reconciler{Client: indexed(t, append(test.others, test.own)...), Guard: fixedGuard{}}
-			l := &look{rollout: test.own, deployment: workload.NewDeployment(), input: plan.Input{Now: now}}
+			l := &look{rollout: test.own, workload: workload.NewDeployment(), input: plan.Input{Now: now}}
 			if test.change != nil {
 				test.change(l)
 			}

@@ -21,11 +21,12 @@ import (
 
 // look is one look at the cluster: the planner's input, and the objects that
 // recording and acting start from. A decision changes nothing in it: what is known
-// after one is a decided. Deployments and ReplicaSets are unstructured, so that fields
-// newer than Belay survive and count.
+// after one is a decided. Workloads, ReplicaSets and ControllerRevisions are unstructured, so
+// that fields newer than Belay survive and count.
 type look struct {
-	rollout    *v1alpha1.Rollout
-	deployment *unstructured.Unstructured
+	rollout *v1alpha1.Rollout
+	// workload is the Deployment or StatefulSet; nil while there is none.
+	workload *unstructured.Unstructured
 	// declared is the revision of described's template, computed once in a look.
 	declared  v1alpha1.Revision
 	described *unstructured.Unstructured
@@ -33,9 +34,13 @@ type look struct {
 	// there is no canary, or no stable, its object is nil.
 	sets           map[string]seenSet
 	canary, stable seenSet
-	run            *v1alpha1.RolloutRun
-	runs           []v1alpha1.RolloutRun
-	guardrails     []v1alpha1.PinnedGuardrail
+	// stableTemplate is the stable version's pod template; nil while nothing has it.
+	stableTemplate map[string]any
+	// misplaced are the pods of a StatefulSet that the planner's input names.
+	misplaced  []workload.Place
+	run        *v1alpha1.RolloutRun
+	runs       []v1alpha1.RolloutRun
+	guardrails []v1alpha1.PinnedGuardrail
 	// canaryPods are the canary's; judgedPods add the Deployment's own pods of the
 	// candidate in a native promotion.
 	canaryPods []corev1.Pod
@@ -209,11 +214,18 @@ func targetOf(rollout *v1alpha1.Rollout) traffic.Target {
 // router is how this look's requests are shared. A run in progress keeps the one
 // that it started with.
 func (r *Reconciler) router(l *look) traffic.Router {
-	if l.input.Spec.ReplicaWeighted() {
+	switch {
+	case l.ordered():
+		return r.InOrder
+	case l.input.Spec.ReplicaWeighted():
 		return r.ByPods
+	default:
+		return r.Router
 	}
-	return r.Router
 }
+
+// ordered is whether the workload is a StatefulSet.
+func (l *look) ordered() bool { return l.rollout.Spec.WorkloadRef.Ordered() }
 
 func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 	if err := r.aimTarget(ctx, l); err != nil {
@@ -246,7 +258,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 	if o.Split != nil {
 		in.Split, in.Testers, in.Mirror = &o.Split.Canary, o.Split.Testers, o.Split.Mirror
 	}
-	if hash := l.input.Canary.Hash; l.rollout.Status.Candidate != nil && hash != "" && !l.deploymentRuns(hash) {
+	if hash := l.input.Canary.Hash; l.rollout.Status.Candidate != nil && hash != "" && !l.ordered() && !l.deploymentRuns(hash) {
 		l.input.Canary.Left = max(l.input.Canary.Left, o.ServiceCanary)
 	}
 	return nil
@@ -254,13 +266,13 @@ func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 
 // aimTarget tells the router which pods are whose.
 func (r *Reconciler) aimTarget(ctx context.Context, l *look) error {
-	if l.deployment == nil {
+	if l.workload == nil {
 		return nil
 	}
 	t := &l.target
-	t.Selector, _, _ = unstructured.NestedStringMap(l.deployment.Object, "spec", "selector", "matchLabels")
+	t.Selector, _, _ = unstructured.NestedStringMap(l.workload.Object, "spec", "selector", "matchLabels")
 	var err error
-	if t.Workload, err = selectorOf(l.deployment); err != nil {
+	if t.Workload, err = selectorOf(l.workload); err != nil {
 		return err
 	}
 	t.StableHash = l.input.Workload.Stable.Hash
@@ -278,19 +290,19 @@ func (r *Reconciler) aimTarget(ctx context.Context, l *look) error {
 			t.Mirrors = append(t.Mirrors, step.Mirror)
 		}
 	}
-	t.Own = append(t.Own, traffic.Pods{Of: "the declared version", Labels: templateLabels(l.deployment)})
+	t.Own = append(t.Own, traffic.Pods{Of: "the declared version", Labels: templateLabels(l.workload)})
 	if l.stable.object != nil {
 		t.Own = append(t.Own, traffic.Pods{Of: "the stable version", Labels: templateLabels(l.stable.object)})
 	}
 	// Which of them the user's Service selects, no index can tell. To read them all
 	// costs about 1 µs for each (BenchmarkAimTarget).
 	others := &unstructured.UnstructuredList{}
-	others.SetGroupVersionKind(l.deployment.GroupVersionKind())
+	others.SetGroupVersionKind(l.workload.GroupVersionKind())
 	if err := r.Client.List(ctx, others, client.InNamespace(l.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list the Deployments: %w", err)
 	}
 	for i := range others.Items {
-		if other := &others.Items[i]; other.GetUID() != l.deployment.GetUID() {
+		if other := &others.Items[i]; other.GetUID() != l.workload.GetUID() {
 			t.Others = append(t.Others, traffic.Pods{Of: fmt.Sprintf("Deployment %q", other.GetName()), Labels: templateLabels(other)})
 		}
 	}
@@ -317,7 +329,7 @@ func templateLabels(object *unstructured.Unstructured) map[string]string {
 // canaryHash is known before there is a canary: a borrowed set has its own, a new
 // one gets the revision.
 func (l *look) canaryHash(candidate *v1alpha1.Revision) string {
-	if l.input.Canary.Exists {
+	if l.input.Canary.Exists || l.ordered() {
 		return l.input.Canary.Hash
 	}
 	if candidate == nil {

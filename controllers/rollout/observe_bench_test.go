@@ -28,7 +28,7 @@ func BenchmarkAimTarget(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("%d Deployments", n), func(b *testing.B) {
 			r := &Reconciler{Client: cachedDeployments(b, n)}
-			l := &look{rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}}, deployment: benchDeployment(0)}
+			l := &look{rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}}, workload: benchDeployment(0)}
 			b.ReportAllocs()
 			for b.Loop() {
 				l.target.Own, l.target.Others = nil, nil

@@ -3,16 +3,13 @@ package rollout
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/workload"
 )
 
-// baseOf is the base revision of a Deployment's or ReplicaSet's template, by what the Rollout
-// lists now.
-func (l *look) baseOf(object *unstructured.Unstructured, revision string) (string, error) {
-	return workload.BaseRevision(workload.Template(object), revision, l.rollout.Spec.RestartAnnotations)
+// baseOf is the base revision of a template, by what the Rollout lists now.
+func (l *look) baseOf(template map[string]any, revision string) (string, error) {
+	return workload.BaseRevision(template, revision, l.rollout.Spec.RestartAnnotations)
 }
 
 // rebaseRejected computes the base revisions of rejected versions again, from the templates

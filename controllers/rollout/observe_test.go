@@ -39,7 +39,7 @@ func TestALookReadsEachTemplateOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &look{rollout: &v1alpha1.Rollout{}, deployment: d, sets: map[string]seenSet{"shop-abc": {set, read}}}
+	l := &look{rollout: &v1alpha1.Rollout{}, workload: d, sets: map[string]seenSet{"shop-abc": {set, read}}}
 	first, err := l.describe(d)
 	if err != nil || first.Image != image || first.Revision != read.Revision {
 		t.Fatalf("described as %+v, %v", first, err)
@@ -74,7 +74,7 @@ func TestPodsThatAreTheDeploymentsOwn(t *testing.T) {
 		"of another version":         {workload.Set{Hash: "i", ControllerUID: d.GetUID(), Pods: 2}, false},
 		"the Deployment's, but idle": {workload.Set{Hash: "h", ControllerUID: d.GetUID()}, false},
 	} {
-		l := &look{deployment: d, sets: map[string]seenSet{"s": {Set: c.set}}}
+		l := &look{workload: d, sets: map[string]seenSet{"s": {Set: c.set}}}
 		if got := l.deploymentRuns("h"); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
@@ -93,7 +93,7 @@ func TestARolloutIsWarnedOfShortSteps(t *testing.T) {
 		rollout.Spec.Guardrails = []v1alpha1.GuardrailRef{{Name: "errors"}}
 		rollout.Status.Phase = phase
 		r, _ := loopOn(t, interceptor.Funcs{}, rollout, g.DeepCopy())
-		l := &look{rollout: rollout, deployment: workload.NewDeployment()}
+		l := &look{rollout: rollout, workload: workload.NewDeployment()}
 		if err := r.warn(t.Context(), l); err != nil || l.input.Workload.Warning != want {
 			t.Errorf("%s: %q, %v; want %q", phase, l.input.Workload.Warning, err, want)
 		}

@@ -28,13 +28,17 @@ import (
 
 func (r *Reconciler) observeWorkload(ctx context.Context, l *look) error {
 	key := types.NamespacedName{Namespace: l.rollout.Namespace, Name: l.rollout.Spec.WorkloadRef.Name}
-	d, err := r.readDeployment(ctx, l, key)
+	d, err := r.readWorkload(ctx, l, key)
 	if err != nil {
 		return err
 	}
+	if l.ordered() {
+		l.workload = d
+		return r.observeStatefulSet(ctx, l)
+	}
 	var selectors []labels.Selector
 	if d != nil {
-		l.deployment = d
+		l.workload = d
 		selector, err := selectorOf(d)
 		if err != nil {
 			return err
@@ -55,29 +59,44 @@ func (r *Reconciler) observeWorkload(ctx context.Context, l *look) error {
 	return r.describeCanary(ctx, l, sets)
 }
 
-// readDeployment reads past the cache where a decision must see what another
+// readWorkload reads past the cache where a decision must see what another
 // process may have written, or would be drastic if the cache were behind: in a
-// handover that this process has not gone on with yet, and when the Deployment seems
-// to roll although nobody let it. It is nil when there is no such Deployment.
-func (r *Reconciler) readDeployment(ctx context.Context, l *look, key types.NamespacedName) (*unstructured.Unstructured, error) {
-	d := workload.NewDeployment()
+// handover that this process has not gone on with yet, and when the workload seems
+// to roll although nobody let it. It is nil when there is no such workload.
+func (r *Reconciler) readWorkload(ctx context.Context, l *look, key types.NamespacedName) (*unstructured.Unstructured, error) {
+	d := l.emptyWorkload()
 	err := r.Client.Get(ctx, key, d)
 	live := l.mustReadLive()
-	if err == nil && !l.inHandover() && !workload.Paused(d) && l.rollout.Status.Stable != nil {
+	if err == nil && !l.inHandover() && !l.holds(d) && l.rollout.Status.Stable != nil {
 		declared, err := l.describe(d)
 		live = err == nil && declared.Revision != l.rollout.Status.Stable.Revision
 	}
 	if live || apierrors.IsNotFound(err) {
-		d = workload.NewDeployment()
+		d = l.emptyWorkload()
 		err = r.Live.Get(ctx, key, d)
 	}
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the Deployment: %w", err)
+		return nil, fmt.Errorf("read the %s: %w", d.GetKind(), err)
 	}
 	return d, nil
+}
+
+func (l *look) emptyWorkload() *unstructured.Unstructured {
+	if l.ordered() {
+		return workload.NewStatefulSet()
+	}
+	return workload.NewDeployment()
+}
+
+// holds is whether the workload itself keeps pods from the version that it declares.
+func (l *look) holds(d *unstructured.Unstructured) bool {
+	if l.ordered() {
+		return workload.Partition(d) > 0
+	}
+	return workload.Paused(d)
 }
 
 // describe computes the revision of a Deployment's template once in a look.
@@ -89,7 +108,7 @@ func (l *look) describe(d *unstructured.Unstructured) (v1alpha1.Revision, error)
 	if err != nil {
 		return declared, err
 	}
-	if declared.BaseRevision, err = l.baseOf(d, declared.Revision); err != nil {
+	if declared.BaseRevision, err = l.baseOf(workload.Template(d), declared.Revision); err != nil {
 		return declared, err
 	}
 	l.described, l.declared = d, declared
@@ -110,11 +129,11 @@ func selectorOf(d *unstructured.Unstructured) (labels.Selector, error) {
 	raw, _, _ := unstructured.NestedMap(d.Object, "spec", "selector")
 	declared := &metav1.LabelSelector{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, declared); err != nil {
-		return nil, fmt.Errorf("read the Deployment's selector: %w", err)
+		return nil, fmt.Errorf("read the selector of %s %s: %w", d.GetKind(), d.GetName(), err)
 	}
 	selector, err := metav1.LabelSelectorAsSelector(declared)
 	if err != nil {
-		return nil, fmt.Errorf("read the Deployment's selector: %w", err)
+		return nil, fmt.Errorf("read the selector of %s %s: %w", d.GetKind(), d.GetName(), err)
 	}
 	return selector, nil
 }
@@ -160,7 +179,7 @@ func (r *Reconciler) readSets(ctx context.Context, l *look, selectors []labels.S
 }
 
 func (r *Reconciler) describeWorkload(ctx context.Context, l *look, sets []workload.Set) error {
-	d := l.deployment
+	d := l.workload
 	declared, err := l.describe(d)
 	if err != nil {
 		return err
@@ -182,7 +201,8 @@ func (r *Reconciler) describeWorkload(ctx context.Context, l *look, sets []workl
 	if stable := l.rollout.Status.Stable; stable != nil {
 		if set, ok := workload.Stable(sets, d.GetUID(), stable.Revision); ok {
 			l.stable, in.Stable = l.sets[set.Name], planSet(set)
-			if in.Stable.BaseRevision, err = l.baseOf(l.stable.object, set.Revision); err != nil {
+			l.stableTemplate = workload.Template(l.stable.object)
+			if in.Stable.BaseRevision, err = l.baseOf(l.stableTemplate, set.Revision); err != nil {
 				return err
 			}
 			marks := l.stable.object.GetLabels()
@@ -228,9 +248,11 @@ func unavailableSince(d *unstructured.Unstructured) *time.Time {
 // beside a canary at full size, a history without room for stable, steps that are too short
 // for what a guardrail demands, configuration that changes without a new version.
 func (r *Reconciler) warn(ctx context.Context, l *look) error {
-	l.input.Workload.Warning = workload.HistoryWarning(l.deployment)
+	if !l.ordered() {
+		l.input.Workload.Warning = workload.HistoryWarning(l.workload)
+	}
 	hpas := &autoscalingv2.HorizontalPodAutoscalerList{}
-	if err := r.Client.List(ctx, hpas, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByTarget: l.deployment.GetName()}); err != nil {
+	if err := r.Client.List(ctx, hpas, client.InNamespace(l.rollout.Namespace), client.MatchingFields{wake.ByTarget: wake.WorkloadKey(l.rollout.Spec.WorkloadRef.Kind, l.rollout.Spec.WorkloadRef.Name)}); err != nil {
 		return fmt.Errorf("list the autoscalers: %w", err)
 	}
 	for i := range hpas.Items {
@@ -245,7 +267,7 @@ func (r *Reconciler) warn(ctx context.Context, l *look) error {
 	if l.input.Workload.Warning, err = guardrails.Warning(ctx, r.Client, l.rollout); err != nil || l.input.Workload.Warning != "" {
 		return err
 	}
-	if wrong, write := workload.ConfigWarning(workload.Template(l.deployment)); wrong != "" {
+	if wrong, write := workload.ConfigWarning(workload.Template(l.workload)); wrong != "" {
 		l.input.Workload.Warning = wrong + "; " + write
 	}
 	return nil
@@ -260,13 +282,13 @@ func (r *Reconciler) describeCanary(ctx context.Context, l *look, sets []workloa
 		l.takeCanary(l.sets[runs.Canary.Name], runs.Handed)
 	}
 	l.input.Canary.Former, l.input.Canary.Adopted, l.input.Canary.Leftover = runs.Former, runs.Adopted, runs.Leftover
-	if l.deployment == nil || status.Candidate == nil {
+	if l.workload == nil || status.Candidate == nil {
 		return nil
 	}
-	if set, ok := workload.Chosen(sets, l.deployment.GetUID(), l.canary.Set, l.input.Workload.Declared.Revision); ok && l.canary.object != nil {
+	if set, ok := workload.Chosen(sets, l.workload.GetUID(), l.canary.Set, l.input.Workload.Declared.Revision); ok && l.canary.object != nil {
 		l.input.Workload.Chosen = set.Name
 	}
-	l.input.Canary.Recognised = l.canary.object != nil && workload.Recognised(l.canary.Set, sets, l.deployment.GetUID())
+	l.input.Canary.Recognised = l.canary.object != nil && workload.Recognised(l.canary.Set, sets, l.workload.GetUID())
 	return r.describePods(ctx, l, sets)
 }
 
@@ -276,8 +298,8 @@ func (l *look) runOwner() workload.RunOwner {
 		Rollout: l.rollout.Name, RolloutUID: l.rollout.UID, HandOverDecided: s.Promotion != nil && s.Promotion.HandedAt != nil,
 		FenceOf: func(set *workload.Set) int64 { return workload.FenceOf(l.sets[set.Name].object, l.rollout.Name) },
 	}
-	if l.deployment != nil {
-		o.Deployment = l.deployment.GetUID()
+	if l.workload != nil {
+		o.Deployment = l.workload.GetUID()
 	}
 	if s.Phase.InRun() {
 		o.Run = s.Run
@@ -319,12 +341,12 @@ func (r *Reconciler) describePods(ctx context.Context, l *look, sets []workload.
 	if l.input.Canary.Former {
 		matching = client.MatchingLabels{v1alpha1.LabelRevision: candidate, v1alpha1.LabelRole: v1alpha1.RoleCanary}
 	}
-	selector, err := selectorOf(l.deployment)
+	selector, err := selectorOf(l.workload)
 	if err != nil {
 		return err
 	}
 	if err := r.Client.List(ctx, pods, client.InNamespace(l.rollout.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
-		return fmt.Errorf("list the Deployment's pods: %w", err)
+		return fmt.Errorf("list the pods of %s %s: %w", l.workload.GetKind(), l.workload.GetName(), err)
 	}
 	for i := range pods.Items {
 		if labels.SelectorFromSet(labels.Set(matching)).Matches(labels.Set(pods.Items[i].Labels)) {
@@ -332,7 +354,7 @@ func (r *Reconciler) describePods(ctx context.Context, l *look, sets []workload.
 		}
 	}
 	l.judgedPods = append(l.judgedPods, l.canaryPods...)
-	for _, set := range workload.ControlledBy(sets, l.deployment.GetUID()) {
+	for _, set := range workload.ControlledBy(sets, l.workload.GetUID()) {
 		if set.Revision == candidate && set.UID != l.canary.UID {
 			l.judgedPods = append(l.judgedPods, workload.OwnedBy(pods.Items, set.UID)...)
 		}
@@ -355,7 +377,7 @@ func (r *Reconciler) describePods(ctx context.Context, l *look, sets []workload.
 // pods: they are its own then, whatever was tried, and go with its next version.
 func (l *look) deploymentRuns(hash string) bool {
 	for _, set := range l.sets {
-		if l.deployment != nil && set.Hash == hash && set.ControllerUID == l.deployment.GetUID() && set.Pods > 0 {
+		if l.workload != nil && set.Hash == hash && set.ControllerUID == l.workload.GetUID() && set.Pods > 0 {
 			return true
 		}
 	}
@@ -364,12 +386,12 @@ func (l *look) deploymentRuns(hash string) bool {
 
 // borrowable is the Deployment's own idle set that runs a revision.
 func (l *look) borrowable(revision string) (seenSet, bool) {
-	if l.deployment == nil {
+	if l.workload == nil {
 		return seenSet{}, false
 	}
 	var all []workload.Set
 	for _, set := range l.sets {
-		if metav1.IsControlledBy(set.object, l.deployment) && !set.Deleting {
+		if metav1.IsControlledBy(set.object, l.workload) && !set.Deleting {
 			all = append(all, set.Set)
 		}
 	}

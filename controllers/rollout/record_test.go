@@ -98,7 +98,7 @@ func TestANameThatIsTaken(t *testing.T) {
 		set.SetOwnerReferences([]metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("RolloutRun"))})
 		c.change(set)
 		r := &Reconciler{Live: fake.NewClientBuilder().WithObjects(set).Build(), Clock: clocktesting.NewFakePassiveClock(at)}
-		err := r.nameTaken(t.Context(), decided{look: &look{run: run, deployment: deployment}}, set, errors.New("it exists"))
+		err := r.nameTaken(t.Context(), decided{look: &look{run: run, workload: deployment}}, set, errors.New("it exists"))
 		if atOnce := c.says == ""; err == nil || apierrors.IsConflict(err) != atOnce || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -67,7 +67,7 @@ func (p *Prober) Probe(ctx context.Context, source *v1alpha1.MetricSource, of Me
 		w.result <- Sighting{Err: faultOf(analysis.BadQuery, fmt.Errorf("encode the indicator: %w", err))}
 		return w.result
 	}
-	key := sharedKey{source: source.UID, generation: source.Generation, measure: string(text)}
+	key := sharedKey{source: source.UID, generation: source.Generation, measure: string(text), ordered: pods.StatefulSet != ""}
 	if of.Indicator.PromQL != nil {
 		// An expression may drop the namespace.
 		key.run = fmt.Sprint(pods)
@@ -132,9 +132,9 @@ func (p *Prober) sendPart(ctx context.Context, shared *sharedProbe, part []waiti
 	}
 	for _, w := range part {
 		s := Sighting{Scopes: probe.Scopes}
-		for _, version := range w.pods.Versions(shared.measure.Indicator) {
-			sight := found.Of(probe, w.pods.Namespace, version)
-			p.nameOthers(ctx, client, shared.measure, probe.Scopes, w.pods.Only(shared.measure.Indicator, version), &sight)
+		for _, version := range w.pods.ByVersion(shared.measure.Indicator) {
+			sight := found.Of(probe, version)
+			p.nameOthers(ctx, client, shared.measure, probe.Scopes, version, &sight)
 			s.Sights = append(s.Sights, sight)
 		}
 		w.result <- s

@@ -41,6 +41,9 @@ type sharedKey struct {
 	source     types.UID
 	generation int64
 	measure    string
+	// ordered is set for pods of StatefulSets, which other queries are for than those of
+	// ReplicaSets.
+	ordered bool
 	// run is set for a query that cannot be shared.
 	run string
 }
@@ -135,8 +138,21 @@ func NewQuery(source *v1alpha1.MetricSource, of Measure, pods prometheus.Pods) (
 	versions := pods.Versions(of.Indicator)
 	q := Query{Measure: of, Pods: pods, Text: query, measure: string(measure), run: pods.Namespace + "/" + strings.Join(versions, "/")}
 	// In a query each name has a separator, and a dot of a name becomes three bytes.
-	q.adds = of.selectors(query, pods.Namespace) * (len(q.run) + 2*strings.Count(q.run, ".") + 1 + len(versions))
+	names := len(q.run) + 2*strings.Count(q.run, ".") + 1 + len(versions)
+	if pods.StatefulSet != "" {
+		names += len("[0-9]+")
+	}
+	q.adds = of.selectors(query, pods.Namespace) * names
 	return q, nil
+}
+
+// LooksBack is how far before its newest samples a response from a source with this scrape
+// interval reaches.
+func (s Measure) LooksBack(interval time.Duration) time.Duration {
+	if s.Load != nil {
+		return s.scrapedEvery(interval).Load.Window
+	}
+	return prometheus.LooksBack(s.Indicator)
 }
 
 // selectors is how often a query names the versions.
@@ -163,7 +179,7 @@ type Result struct {
 // part of the poll's interval, so that a source does not get all of them at once.
 func (q *Querier) Query(ctx context.Context, source *v1alpha1.MetricSource, of Query, size int) <-chan Result {
 	r := runQuery{of, max(1, size), make(chan Result, 1)}
-	key := sharedKey{source: source.UID, generation: source.Generation, measure: of.measure}
+	key := sharedKey{source: source.UID, generation: source.Generation, measure: of.measure, ordered: of.Pods.StatefulSet != ""}
 	wait := q.Gather
 	if of.Measure.Indicator.PromQL != nil {
 		key.run = of.run

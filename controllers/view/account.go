@@ -175,7 +175,7 @@ func changed(run *v1alpha1.RolloutRun) string {
 	return Summary(c.Differences)
 }
 
-// present says what serves, and what the Deployment waits with.
+// present says what serves, and what the workload waits with.
 func present(r *v1alpha1.Rollout) string {
 	s := &r.Status
 	serving := Text(s.Serving, 256)
@@ -184,7 +184,7 @@ func present(r *v1alpha1.Rollout) string {
 	}
 	said := "Serving: " + serving + "."
 	if s.Phase == v1alpha1.PhaseRolledBack {
-		said += " The Deployment still declares " + Tag(s.Candidate) + ", and is held."
+		said += " The " + KindOf(r) + " still declares " + Tag(s.Candidate) + ", and is held."
 	}
 	return said
 }

@@ -15,6 +15,7 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	s := &r.Status
 	restart := restarts(s, run)
 	stable, candidate, again := plainTag(s.Stable), ofRestart(plainTag(s.Candidate), restart), " runs once more, from its first step"
+	declares := workloadOf(r) + " declares "
 	if restart {
 		again = " runs once more"
 	}
@@ -27,26 +28,26 @@ func actions(r *v1alpha1.Rollout, run *v1alpha1.RolloutRun) (names []string, eff
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack:
 		add("retry", candidate+again)
-		add("rollback", "the Deployment declares "+stable+" again")
+		add("rollback", declares+stable+" again")
 	case s.Phase == v1alpha1.PhaseGating && !returns(s):
 		add("abort", candidate+" gets no run, it stays declared and rejected")
-		add("rollback", candidate+" gets no run, the Deployment declares "+stable+" again")
+		add("rollback", candidate+" gets no run, "+declares+stable+" again")
 	case settles(s):
 		add("abort", "back to "+stable+", "+candidate+" is rejected, what is declared gets its run")
 		if !returns(s) {
-			add("rollback", "back to "+stable+", the Deployment declares it again")
+			add("rollback", "back to "+stable+", "+declares+"it again")
 		}
 	case s.Phase.Armed() && !returns(s):
 		add("abort", "back to "+stable+", "+candidate+" stays declared and rejected")
-		add("rollback", "back to "+stable+", the Deployment declares it again")
+		add("rollback", "back to "+stable+", "+declares+"it again")
 	case s.Phase == v1alpha1.PhaseGating || s.Phase.Armed():
 		add("abort", stable+" stays, "+candidate+" stays declared and rejected")
 	case s.Phase == v1alpha1.PhaseStable:
 		if before := Before(s); before != nil && !CameBack(s, atHand(run)) {
-			add("rollback", "back to "+plainTag(&v1alpha1.Revision{Image: before.Image, Revision: before.Revision})+", the Deployment declares it again")
+			add("rollback", "back to "+plainTag(&v1alpha1.Revision{Image: before.Image, Revision: before.Revision})+", "+declares+"it again")
 		}
 	case s.Phase == v1alpha1.PhaseHandingOver && !returns(s):
-		add("rollback", "back to "+stable+", the Deployment declares it again")
+		add("rollback", "back to "+stable+", "+declares+"it again")
 	}
 	if (s.Phase == v1alpha1.PhaseGating || s.Phase.Armed()) && !settles(s) {
 		onTheWay(r, steps, add)

@@ -239,7 +239,7 @@ func TestWhereToForceAFixThrough(t *testing.T) {
 		if c.phase != v1alpha1.PhaseStable {
 			r.Status.Candidate = &v1alpha1.Revision{Revision: cmp.Or(c.candidate, "new"), Image: "shop:1.5"}
 		}
-		screen := Rollout(Input{Rollout: r, Deployment: c.deployment, Now: time.Now()})
+		screen := Rollout(Input{Rollout: r, Workload: c.deployment, Now: time.Now()})
 		got := ""
 		if last := len(screen.Actions) - 1; last >= 0 && strings.HasPrefix(screen.Actions[last], "bypass") {
 			got = screen.Actions[last]
@@ -279,7 +279,7 @@ func TestWhoPushed(t *testing.T) {
 			r.Status.Candidate = &v1alpha1.Revision{Revision: c.candidate}
 		}
 		var got []string
-		for _, v := range versions(Input{Rollout: r, Run: c.run, Deployment: deployment, Now: time.Now()}) {
+		for _, v := range versions(Input{Rollout: r, Run: c.run, Workload: deployment, Now: time.Now()}) {
 			got = append(got, v.Side+":"+v.PushedBy)
 		}
 		if strings.Join(got, ", ") != c.want {

@@ -18,7 +18,7 @@ type Ending struct {
 	Said string
 }
 
-// Await says how a revision has ended. Declared is the revision that the Deployment
+// Await says how a revision has ended. Declared is the revision that the workload
 // declares, empty when that is not known. Only runs that ended at or after from count, and
 // what is still so.
 func Await(r *v1alpha1.Rollout, revision, declared string, from time.Time) Ending {
@@ -44,7 +44,7 @@ func Await(r *v1alpha1.Rollout, revision, declared string, from time.Time) Endin
 		if s.Stable != nil && s.Stable.Revision == declared {
 			outcome = v1alpha1.OutcomeCancelled
 		}
-		return Ending{true, outcome, fmt.Sprintf("the Deployment declares revision %s now, not %s", declared, revision)}
+		return Ending{true, outcome, fmt.Sprintf("%s declares revision %s now, not %s", workloadOf(r), declared, revision)}
 	}
 	return Ending{Said: Text(s.Message, 1024)}
 }

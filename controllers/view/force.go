@@ -12,7 +12,7 @@ const (
 // empty elsewhere: a candidate on its way has kubectl belay promote, which keeps the bake.
 func force(in Input, state State) (name, effect string) {
 	s, push := &in.Rollout.Status, unseen(in)
-	const then = " goes to all pods at once, unjudged"
+	then := " goes to all pods" + wordsOf(in.Rollout).pace + ", unjudged"
 	switch {
 	case s.Phase == v1alpha1.PhaseRolledBack || s.Phase == v1alpha1.PhaseRollingBack:
 		// What is declared was rejected. A fix is another version.
@@ -34,7 +34,7 @@ func firedNative(s *v1alpha1.RolloutStatus) bool {
 	return s.Phase == v1alpha1.PhaseHandingOver && c != nil && c.Reason == v1alpha1.ReasonTriggerFired
 }
 
-// container is the name of the Deployment's first one, or what stands for it.
+// container is the name of the workload's first one, or what stands for it.
 func container(in Input) string {
 	if d := declared(in); d != nil && len(d.Images) > 0 && d.Images[0].Container != "" {
 		return Text(d.Images[0].Container, 63)

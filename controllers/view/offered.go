@@ -14,13 +14,13 @@ import (
 func offered(in Input) (names []string, effects map[string]string) {
 	s := &in.Rollout.Status
 	names, effects = actions(in.Rollout, in.Run)
-	// kubectl belay rollback goes by what the Deployment declares, and refuses to undo a return.
+	// kubectl belay rollback goes by what the workload declares, and refuses to undo a return.
 	switch d := unseen(in); {
 	case d == nil:
 	case Returns(s, d.Revision):
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "rollback" })
 	default:
-		effects["rollback"] = "the Deployment declares " + plainTag(s.Stable) + " again"
+		effects["rollback"] = workloadOf(in.Rollout) + " declares " + plainTag(s.Stable) + " again"
 		if !slices.Contains(names, "rollback") {
 			names = append(names, "rollback")
 		}
@@ -29,7 +29,7 @@ func offered(in Input) (names []string, effects map[string]string) {
 		names, effects[name] = append(names, name), effect
 	}
 	if unanswered(in.Rollout) {
-		// The guard refuses all but an Abort of another command. What changes the Deployment
+		// The guard refuses all but an Abort of another command. What changes the workload
 		// is no command.
 		names = slices.DeleteFunc(names, func(name string) bool {
 			abort := name == "abort" && in.Rollout.Annotations[v1alpha1.AnnotationAction] != string(v1alpha1.ActionAbort)
@@ -72,7 +72,7 @@ func givenAt(r *v1alpha1.Rollout) time.Time {
 	return at
 }
 
-// Unseen is what to say of a version that the Deployment declares and that is neither stable nor
+// Unseen is what to say of a version that the workload declares and that is neither stable nor
 // the candidate; empty when there is none.
 func Unseen(in Input) string {
 	version := unseen(in)
@@ -86,12 +86,12 @@ func Unseen(in Input) string {
 			held = "its run starts when this one is over"
 		}
 	}
-	if !workload.Paused(in.Deployment) {
-		held = "it is not held: the Deployment is not paused"
+	if !workload.Held(in.Workload) {
+		held = "it is not held: " + workloadOf(in.Rollout) + " " + wordsOf(in.Rollout).notHeld
 	}
 	by := declaredBy(in)
 	if by != "" {
 		by = ", pushed by " + by
 	}
-	return fmt.Sprintf("The Deployment declares %s%s%s; %s", Tag(version), by, seen, held)
+	return fmt.Sprintf("The %s declares %s%s%s; %s", KindOf(in.Rollout), Tag(version), by, seen, held)
 }

@@ -22,7 +22,7 @@ type Row struct {
 }
 
 // RowOf is the row of a Rollout, which needs its run only when it is Overdue. By is the
-// annotation pushed-by of its Deployment.
+// annotation pushed-by of its workload.
 func RowOf(in Input, by string) Row {
 	r, state := in.Rollout, stateOf(in)
 	s := &r.Status

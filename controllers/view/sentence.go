@@ -93,6 +93,7 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 	if settles(s) && (state == StateProgressing || state == StatePromoting || state == StateBaking) {
 		return Tag(&v1alpha1.Revision{Revision: s.Declared.Revision, Image: s.Declared.Image}) + " ends this run, once it has settled"
 	}
+	words := wordsOf(r)
 	switch state {
 	case StateRolledBack:
 		return "push, revert or retry"
@@ -127,18 +128,18 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 	case StateHolding:
 		return "all triggers must pass"
 	case StateBypassed:
-		return "the Deployment rolls out"
+		return workloadOf(r) + " rolls out"
 	case StateRollingBack:
-		return "weight 0, then remove the canary"
+		return words.rollingBack
 	case StateBaking, StateProgressing:
 		if s.Step != nil && s.Step.NextAt != nil && s.Step.NextAt.After(now) {
 			return Text(s.Step.Next, 60) + " in " + Short(s.Step.NextAt.Sub(now))
 		}
-		return "waits for pods or the gateway"
+		return words.waiting
 	case StatePromoting:
-		return "full size, then bake"
+		return words.promoting
 	case StateHandingOver:
-		return "the Deployment takes it over"
+		return words.handingOver
 	default:
 		return ""
 	}

@@ -22,10 +22,10 @@ const (
 	// StateUnjudged is a candidate with requests, and a judge or a controller that is silent:
 	// nothing rolls it back.
 	StateUnjudged State = "not judged"
-	// StateRolledBack needs a person too: stable serves, and the Deployment still declares
+	// StateRolledBack needs a person too: stable serves, and the workload still declares
 	// the rejected version.
 	StateRolledBack State = "rolled back"
-	// StateBypassed means that the Deployment rolls out without being judged.
+	// StateBypassed means that the workload rolls out without being judged.
 	StateBypassed    State = "bypassed"
 	StateRollingBack State = "rolling back"
 	// StateHolding keeps the weight because the verdicts do not decide.
@@ -41,7 +41,7 @@ const (
 	StatePromoting   State = "promoting"
 	StateBaking      State = "baking"
 	StateHandingOver State = "handing over"
-	// StateNew means that Belay has not adopted the Deployment yet.
+	// StateNew means that Belay has not adopted the workload yet.
 	StateNew    State = "new"
 	StateStable State = "stable"
 )

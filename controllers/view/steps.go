@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 )
 
 // Progress of a step.
@@ -18,9 +19,10 @@ const (
 
 // Step is one step of the strip.
 type Step struct {
-	// Name is that of the spec, or "bake" or "hand over"; empty for a step without one.
+	// Name is that of the spec, or "bake" and "hand over", for a StatefulSet "last pod"; empty for
+	// a step without one.
 	Name string
-	// Weight in percent; -1 for the handover, which has none.
+	// Weight in percent; -1 for what follows the bake, which has none.
 	Weight int32
 	// Testers says whose requests all go to the candidate in the step, whatever its weight:
 	// "header x-canary: 1"; empty for nobody's.
@@ -59,11 +61,7 @@ func steps(in Input) []Step {
 	for _, step := range declared {
 		out = append(out, Step{Name: Text(step.Name, 63), Weight: step.Weight, Testers: Text(step.Match.String(), 256), Mirror: step.Mirror, Hold: step.Hold.Duration})
 	}
-	full := int32(100)
-	if spec.ReplicaWeighted() {
-		full = 50
-	}
-	out = append(out, Step{Name: "bake", Weight: full, Hold: spec.Promotion.Bake.Duration}, Step{Name: "hand over", Weight: -1})
+	out = append(out, Step{Name: "bake", Weight: bakeWeight(in), Hold: spec.Promotion.Bake.Duration}, Step{Name: wordsOf(in.Rollout).end, Weight: -1})
 	for i := range out {
 		out[i].Progress, out[i].Unapproved = ToCome, i >= at && s.Step.ApprovalMissing(declared, int32(i)) //nolint:gosec // at most 52
 		switch {
@@ -74,6 +72,24 @@ func steps(in Input) []Step {
 		}
 	}
 	return out
+}
+
+// bakeWeight is the candidate's share in the bake: without routes as many pods as stable has, or of
+// a StatefulSet all but one.
+func bakeWeight(in Input) int32 {
+	spec := &in.Rollout.Spec
+	switch {
+	case spec.WorkloadRef.Ordered():
+		n := int32(2)
+		if in.Workload != nil {
+			n = max(n, workload.Replicas(in.Workload))
+		}
+		return 100 * (n - 1) / n
+	case spec.ReplicaWeighted():
+		return 50
+	default:
+		return 100
+	}
 }
 
 // StepsOf are the steps of the run in progress, which keeps those that it started with, or

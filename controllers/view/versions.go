@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,7 +18,9 @@ import (
 // how its pods are.
 type Version struct {
 	// Side is "stable" or "canary".
-	Side, Tag, Image, Digest, Revision, ReplicaSet string
+	Side, Tag, Image, Digest, Revision string
+	// Set is the ReplicaSet that runs it, or the ControllerRevision of a StatefulSet.
+	Set string
 	// Percent of the requests; -1 when that is not known.
 	Percent int32
 	// Pods that are there and Ready of them; both -1 when the pods were not read.
@@ -61,26 +64,37 @@ func shareOf(s *v1alpha1.RolloutStatus) int32 {
 
 func version(in Input, side string, r *v1alpha1.Revision) Version {
 	v := Version{Side: side, Tag: Tag(r), Image: Text(r.Image, 512), Digest: digest(r.Images), Revision: Text(r.Revision, 10),
-		ReplicaSet: Text(r.ReplicaSet, 253), Percent: -1, Pods: -1, Ready: -1, PushedBy: pushedBy(in, r)}
+		Set: Text(r.ReplicaSet, 253), Percent: -1, Pods: -1, Ready: -1, PushedBy: pushedBy(in, r)}
 	if in.Pods == nil || r.ReplicaSet == "" {
 		return v
 	}
-	pods := workload.ActivePods(ofSet(in.Pods, r.ReplicaSet))
+	pods := workload.ActivePods(ofVersion(in, r))
 	v.Pods, v.Ready = len(pods), len(workload.ReadyPods(pods))
 	wanted := v.Pods
 	if step := in.Rollout.Status.Step; side == "canary" && step != nil && in.Rollout.Status.Phase.InRun() {
 		wanted = int(step.Replicas.Desired)
-	} else if side == "stable" && in.Deployment != nil {
-		wanted = int(workload.Replicas(in.Deployment))
+	} else if side == "stable" && in.Workload != nil {
+		wanted = int(workload.Replicas(in.Workload))
+		if in.Rollout.Spec.WorkloadRef.Ordered() && in.Rollout.Status.Phase.InRun() {
+			// The versions share its pods: those below the partition are stable's.
+			wanted = min(wanted, int(workload.Partition(in.Workload)))
+		}
 	}
 	v.Pods = max(v.Pods, wanted)
 	v.Problem = Text(workload.Cause(workload.Set{Name: r.ReplicaSet, Desired: int32(wanted)}, pods, in.Now), 512)
 	return v
 }
 
-func ofSet(pods []corev1.Pod, set string) []corev1.Pod {
-	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
-		return len(p.OwnerReferences) == 0 || p.OwnerReferences[0].Kind != "ReplicaSet" || p.OwnerReferences[0].Name != set
+// ofVersion are the pods of a version: those of its ReplicaSet, or of a StatefulSet those that
+// are labelled with its ControllerRevision.
+func ofVersion(in Input, r *v1alpha1.Revision) []corev1.Pod {
+	owner, ordered := metav1.OwnerReference{Kind: "ReplicaSet", Name: r.ReplicaSet}, in.Rollout.Spec.WorkloadRef.Ordered()
+	if ordered {
+		owner = metav1.OwnerReference{Kind: v1alpha1.KindStatefulSet, Name: in.Rollout.Spec.WorkloadRef.Name}
+	}
+	return slices.DeleteFunc(slices.Clone(in.Pods), func(p corev1.Pod) bool {
+		return len(p.OwnerReferences) == 0 || p.OwnerReferences[0].Kind != owner.Kind || p.OwnerReferences[0].Name != owner.Name ||
+			ordered && p.Labels[appsv1.ControllerRevisionHashLabelKey] != r.ReplicaSet
 	})
 }
 
@@ -92,7 +106,7 @@ func digest(images []v1alpha1.ContainerImage) string {
 	return Text(images[0].Digest, 128)
 }
 
-// pushedBy is who wrote the template of a version, by its run or by the Deployment that declares
+// pushedBy is who wrote the template of a version, by its run or by the workload that declares
 // it; empty when nobody recorded that.
 func pushedBy(in Input, of *v1alpha1.Revision) string {
 	if in.Run != nil && in.Run.Spec.StartedBy != "" && in.Run.Spec.Revision == of.Revision {
@@ -104,12 +118,12 @@ func pushedBy(in Input, of *v1alpha1.Revision) string {
 	return ""
 }
 
-// declaredBy is who wrote the template that the Deployment declares; empty when that is not known.
+// declaredBy is who wrote the template that the workload declares; empty when that is not known.
 func declaredBy(in Input) string {
-	if in.Deployment == nil {
+	if in.Workload == nil {
 		return ""
 	}
-	return Text(in.Deployment.GetAnnotations()[v1alpha1.AnnotationPushedBy], 256)
+	return Text(in.Workload.GetAnnotations()[v1alpha1.AnnotationPushedBy], 256)
 }
 
 // notes are what is wrong beside the state, and what is not as people may think.
@@ -165,7 +179,7 @@ func notes(in Input) []string {
 	return out
 }
 
-// unseen is the version that the Deployment declares, when it is neither stable nor the candidate;
+// unseen is the version that the workload declares, when it is neither stable nor the candidate;
 // nil otherwise.
 func unseen(in Input) *v1alpha1.Revision {
 	s, d := &in.Rollout.Status, declared(in)
@@ -175,12 +189,12 @@ func unseen(in Input) *v1alpha1.Revision {
 	return d
 }
 
-// declared is the version that the Deployment declares; nil when that cannot be read.
+// declared is the version that the workload declares; nil when that cannot be read.
 func declared(in Input) *v1alpha1.Revision {
-	if in.Deployment == nil {
+	if in.Workload == nil {
 		return nil
 	}
-	version, err := workload.Describe(workload.Template(in.Deployment))
+	version, err := workload.Describe(workload.Template(in.Workload))
 	if err != nil {
 		return nil
 	}

@@ -21,9 +21,10 @@ import (
 type Input struct {
 	Rollout *v1alpha1.Rollout
 	// Run is the one that the Rollout's status names.
-	Run        *v1alpha1.RolloutRun
-	Deployment *unstructured.Unstructured
-	// Pods that the Deployment selects, of all versions.
+	Run *v1alpha1.RolloutRun
+	// Workload is the Deployment or StatefulSet.
+	Workload *unstructured.Unstructured
+	// Pods that the workload selects, of all versions.
 	Pods []corev1.Pod
 	// Guardrails that the Rollout names.
 	Guardrails []v1alpha1.Guardrail
@@ -42,12 +43,14 @@ type Screen struct {
 	Why string
 	// Next is what comes next, in a few words.
 	Next string
-	// Steps are those of the spec, the bake and the handover; empty when no run is in
+	// Steps are those of the spec, the bake and what follows it; empty when no run is in
 	// progress.
 	Steps []Step
 	// Weight is nil when no run is in progress.
 	Weight   *v1alpha1.WeightStatus
 	Versions []Version
+	// SetKind is the kind of the object that holds a version: ReplicaSet or ControllerRevision.
+	SetKind  string
 	Triggers []Trigger
 	// Decisions are the newest ones, oldest first, at most five.
 	Decisions []Decision
@@ -79,7 +82,7 @@ func Rollout(in Input) Screen {
 	chain := chainOf(in.Rollout, in.Run)
 	screen := Screen{
 		Namespace: in.Rollout.Namespace, Name: in.Rollout.Name, State: state, Headline: headline(in.Rollout, state),
-		Since: since(in, state), Versions: versions(in), Triggers: triggers(in),
+		Since: since(in, state), Versions: versions(in), SetKind: setKindOf(in.Rollout), Triggers: triggers(in),
 		Decisions: decisions(chain[max(0, len(chain)-shownDecisions):]), Notes: notes(in),
 	}
 	screen.Actions, screen.Effects = offered(in)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,21 +59,33 @@ func RunOfRollout() handler.EventHandler {
 	})
 }
 
-// RolloutsByWorkload enqueues the Rollouts of a Deployment.
+// RolloutsByWorkload enqueues the Rollouts of a Deployment or StatefulSet.
 func RolloutsByWorkload(c client.Reader) handler.EventHandler {
-	return indexed(c, ByWorkload, client.Object.GetName)
+	return indexed(c, ByWorkload, func(o client.Object) string {
+		kind := o.GetObjectKind().GroupVersionKind().Kind
+		if _, typed := o.(*appsv1.StatefulSet); typed {
+			// Typed objects in a cache have no kind.
+			kind = v1alpha1.KindStatefulSet
+		}
+		return WorkloadKey(kind, o.GetName())
+	})
 }
 
-// RolloutsByAutoscaler enqueues the Rollouts of the Deployment that an autoscaler
-// targets.
-func RolloutsByAutoscaler(c client.Reader) handler.EventHandler {
+// RolloutsByPod enqueues the Rollouts of the StatefulSet that controls a pod, or a
+// ControllerRevision.
+func RolloutsByPod(c client.Reader) handler.EventHandler {
 	return indexed(c, ByWorkload, func(o client.Object) string {
-		hpa, ok := o.(*autoscalingv2.HorizontalPodAutoscaler)
-		if !ok || hpa.Spec.ScaleTargetRef.Kind != "Deployment" {
+		owner := metav1.GetControllerOfNoCopy(o)
+		if owner == nil || owner.Kind != v1alpha1.KindStatefulSet {
 			return ""
 		}
-		return hpa.Spec.ScaleTargetRef.Name
+		return WorkloadKey(owner.Kind, owner.Name)
 	})
+}
+
+// RolloutsByAutoscaler enqueues the Rollouts of the workload that an autoscaler targets.
+func RolloutsByAutoscaler(c client.Reader) handler.EventHandler {
+	return indexed(c, ByWorkload, target)
 }
 
 // AutoscalerChanged passes changes of an autoscaler's spec only: its status changes with

@@ -1,6 +1,7 @@
 package wake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -12,8 +13,8 @@ import (
 
 // Indexes of Rollouts in the cache, for client.MatchingFields together with a namespace.
 const (
-	// ByWorkload is the name of the Deployment.
-	ByWorkload = "spec.workloadRef.name"
+	// ByWorkload is WorkloadKey of the workload.
+	ByWorkload = "spec.workloadRef"
 	// ByService are the names of the user's Service and of the comparer's.
 	ByService = "spec.traffic.service"
 	// ByRoute is RouteKey of each route.
@@ -22,9 +23,9 @@ const (
 	ByGuardrail = "spec.guardrails"
 )
 
-// ByTarget is an index of HorizontalPodAutoscalers by the name of the Deployment that they
-// scale, for use together with a namespace.
-const ByTarget = "spec.scaleTargetRef.name"
+// ByTarget is an index of HorizontalPodAutoscalers by WorkloadKey of what they scale, for use
+// together with a namespace.
+const ByTarget = "spec.scaleTargetRef"
 
 // ByRollout is an index of RolloutRuns by the name of their Rollout, for use together with
 // a namespace. A run's spec does not change, its label belay.dev/rollout may.
@@ -40,13 +41,29 @@ func RolloutOf(o client.Object) []string {
 }
 
 // Target returns the values of an autoscaler in ByTarget: none when it scales something
-// else than a Deployment.
-func Target(o client.Object) []string {
+// else than a Deployment or StatefulSet.
+func Target(o client.Object) []string { return present(target(o)) }
+
+func target(o client.Object) string {
 	hpa, ok := o.(*autoscalingv2.HorizontalPodAutoscaler)
-	if !ok || hpa.Spec.ScaleTargetRef.Kind != "Deployment" {
-		return nil
+	if !ok {
+		return ""
 	}
-	return present(hpa.Spec.ScaleTargetRef.Name)
+	switch ref := hpa.Spec.ScaleTargetRef; ref.Kind {
+	case v1alpha1.KindDeployment, v1alpha1.KindStatefulSet:
+		return WorkloadKey(ref.Kind, ref.Name)
+	default:
+		return ""
+	}
+}
+
+// WorkloadKey is a workload in the indexes ByWorkload and ByTarget; without a kind, a
+// Deployment. A Deployment and a StatefulSet may share a name.
+func WorkloadKey(kind, name string) string {
+	if name == "" {
+		return ""
+	}
+	return cmp.Or(kind, v1alpha1.KindDeployment) + "/" + name
 }
 
 // RouteKey is a route in the index ByRoute. Routes of different kinds may share a
@@ -70,7 +87,9 @@ func Values() map[string]client.IndexerFunc {
 		}
 	}
 	return map[string]client.IndexerFunc{
-		ByWorkload: of(func(s *v1alpha1.RolloutSpec) []string { return present(s.WorkloadRef.Name) }),
+		ByWorkload: of(func(s *v1alpha1.RolloutSpec) []string {
+			return present(WorkloadKey(s.WorkloadRef.Kind, s.WorkloadRef.Name))
+		}),
 		ByService: of(func(s *v1alpha1.RolloutSpec) []string {
 			if s.ReplicaWeighted() {
 				return nil

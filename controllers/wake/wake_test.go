@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/util/workqueue"
@@ -46,17 +47,19 @@ func indexedClient(t testing.TB, objects ...client.Object) client.Client {
 	return b.WithIndex(&autoscalingv2.HorizontalPodAutoscaler{}, ByTarget, Target).Build()
 }
 
-func TestAutoscalersOfADeployment(t *testing.T) {
+func TestAutoscalersOfAWorkload(t *testing.T) {
 	g := NewWithT(t)
 	scales := func(name, kind, target string) *autoscalingv2.HorizontalPodAutoscaler {
 		return &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
 			Spec: autoscalingv2.HorizontalPodAutoscalerSpec{ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: kind, Name: target}}}
 	}
-	c := indexedClient(t, scales("own", "Deployment", "web"), scales("other", "Deployment", "api"), scales("set", "StatefulSet", "web"))
-	found := &autoscalingv2.HorizontalPodAutoscalerList{}
-	g.Expect(c.List(t.Context(), found, client.InNamespace("shop"), client.MatchingFields{ByTarget: "web"})).To(Succeed())
-	g.Expect(found.Items).To(HaveLen(1))
-	g.Expect(found.Items[0].Name).To(Equal("own"))
+	c := indexedClient(t, scales("own", "Deployment", "web"), scales("other", "Deployment", "api"), scales("ordered", "StatefulSet", "web"), scales("set", "ReplicaSet", "web"))
+	for kind, want := range map[string]string{"": "own", "Deployment": "own", "StatefulSet": "ordered"} {
+		found := &autoscalingv2.HorizontalPodAutoscalerList{}
+		g.Expect(c.List(t.Context(), found, client.InNamespace("shop"), client.MatchingFields{ByTarget: WorkloadKey(kind, "web")})).To(Succeed())
+		g.Expect(found.Items).To(HaveLen(1))
+		g.Expect(found.Items[0].Name).To(Equal(want))
+	}
 }
 
 func rollout(name string, phase v1alpha1.Phase) *v1alpha1.Rollout {
@@ -149,7 +152,20 @@ func named(o client.Object, name string, labels map[string]string) client.Object
 func TestWhomAnEventWakes(t *testing.T) {
 	elsewhere := rollout("a", v1alpha1.PhaseStable)
 	elsewhere.Namespace = "other"
-	c := indexedClient(t, rollout("a", v1alpha1.PhaseStable), rollout("b", v1alpha1.PhaseRollingBack), elsewhere)
+	// It is for a StatefulSet with the name of a's Deployment.
+	ordered := rollout("ordered", v1alpha1.PhaseStable)
+	ordered.Spec = v1alpha1.RolloutSpec{WorkloadRef: v1alpha1.WorkloadRef{Kind: v1alpha1.KindStatefulSet, Name: "deploy-a"}}
+	c := indexedClient(t, rollout("a", v1alpha1.PhaseStable), rollout("b", v1alpha1.PhaseRollingBack), ordered, elsewhere)
+	podOf := func(kind, owner string) client.Object {
+		pod := named(&corev1.Pod{}, owner+"-0", nil)
+		pod.SetOwnerReferences([]metav1.OwnerReference{{Kind: kind, Name: owner, Controller: new(true)}})
+		return pod
+	}
+	unstructuredOf := func(kind string) client.Object {
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))
+		return named(u, "deploy-a", nil)
+	}
 	slice := func(labels map[string]string) client.Object { return named(&discoveryv1.EndpointSlice{}, "s", labels) }
 	for name, tc := range map[string]struct {
 		h      handler.EventHandler
@@ -157,6 +173,14 @@ func TestWhomAnEventWakes(t *testing.T) {
 		want   []string
 	}{
 		"Deployment":                {RolloutsByWorkload(c), named(&appsv1.Deployment{}, "deploy-a", nil), []string{"a@0"}},
+		"Deployment, unstructured":  {RolloutsByWorkload(c), unstructuredOf("Deployment"), []string{"a@0"}},
+		"StatefulSet":               {RolloutsByWorkload(c), named(&appsv1.StatefulSet{}, "deploy-a", nil), []string{"ordered@0"}},
+		"StatefulSet, unstructured": {RolloutsByWorkload(c), unstructuredOf("StatefulSet"), []string{"ordered@0"}},
+		"pod of it":                 {RolloutsByPod(c), podOf("StatefulSet", "deploy-a"), []string{"ordered@0"}},
+		"pod of another":            {RolloutsByPod(c), podOf("StatefulSet", "deploy-b"), nil},
+		"pod of a ReplicaSet":       {RolloutsByPod(c), podOf("ReplicaSet", "deploy-a"), nil},
+		"pod of nobody":             {RolloutsByPod(c), named(&corev1.Pod{}, "deploy-a-0", nil), nil},
+		"its autoscaler":            {RolloutsByAutoscaler(c), autoscaler("StatefulSet", "deploy-a"), []string{"ordered@0"}},
 		"autoscaler of it":          {RolloutsByAutoscaler(c), autoscaler("Deployment", "deploy-a"), []string{"a@0"}},
 		"autoscaler of a set":       {RolloutsByAutoscaler(c), autoscaler("ReplicaSet", "deploy-a"), nil},
 		"autoscaler of another":     {RolloutsByAutoscaler(c), autoscaler("Deployment", "a"), nil},
@@ -286,7 +310,7 @@ func TestARolloutWithoutTrafficHasNoServiceToFindItBy(t *testing.T) {
 	r.Spec.Traffic = nil
 	g.Expect(Values()[ByService](r)).To(BeEmpty())
 	g.Expect(Values()[ByRoute](r)).To(BeEmpty())
-	g.Expect(Values()[ByWorkload](r)).To(Equal([]string{"deploy-a"}))
+	g.Expect(Values()[ByWorkload](r)).To(Equal([]string{"Deployment/deploy-a"}))
 }
 
 // TestAGuardrailWakesItsRolloutsWhenItsUseChanges, not at every probe of its indicators.

@@ -7,6 +7,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"belay.dev/belay/api/v1alpha1"
 )
 
 // HPAWarning names the metrics of a HorizontalPodAutoscaler that would scale both versions
@@ -16,7 +18,13 @@ import (
 // at r times its target, the autoscaler sets r(n+c) pods for each version, and more at
 // every sync. With a canary of full size and r above about 0.55 that goes on until it
 // reaches its maximum.
+//
+// A StatefulSet has no second set of pods, so that none runs away. But the pods that are added
+// have the last ordinals, which are the candidate's in a run.
 func HPAWarning(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
+	if target := hpa.Spec.ScaleTargetRef; target.Kind == v1alpha1.KindStatefulSet {
+		return orderedHPAWarning(hpa, target.Name)
+	}
 	var named []string
 	for _, metric := range hpa.Spec.Metrics {
 		if name := runsAway(metric); name != "" {
@@ -28,6 +36,14 @@ func HPAWarning(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
 	}
 	return fmt.Sprintf("HorizontalPodAutoscaler %s scales on %s, which does not fall when pods are added: with a full-size canary beside stable it may scale both to its maximum of %d pods; set spec.promotion.mode to Native, or scale on another metric",
 		hpa.Name, firstOf(named), hpa.Spec.MaxReplicas)
+}
+
+func orderedHPAWarning(hpa *autoscalingv2.HorizontalPodAutoscaler, scaled string) string {
+	if hpa.Spec.MinReplicas != nil && *hpa.Spec.MinReplicas >= hpa.Spec.MaxReplicas {
+		return ""
+	}
+	return fmt.Sprintf("HorizontalPodAutoscaler %s scales StatefulSet %s: pods that it adds during a step run the candidate, until Belay has replaced those that the weight does not ask for; to keep weights exact, set minReplicas to maxReplicas (%d) until the run ends",
+		hpa.Name, scaled, hpa.Spec.MaxReplicas)
 }
 
 const maxWarned = 3

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -35,6 +36,22 @@ func TestHPAWarning(t *testing.T) {
 		if got := HPAWarning(&hpa); got != want {
 			t.Errorf("%s:\n%s, want\n%s", metrics, got, want)
 		}
+	}
+}
+
+// TestHPAWarningOfAStatefulSet: whatever it scales on, the pods that it adds are the candidate's.
+func TestHPAWarningOfAStatefulSet(t *testing.T) {
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Name: "auto"}, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: "StatefulSet", Name: "web"}, MinReplicas: new(int32(3)), MaxReplicas: 20,
+		Metrics: []autoscalingv2.MetricSpec{{Resource: &autoscalingv2.ResourceMetricSource{Name: "memory"}}},
+	}}
+	const want = "HorizontalPodAutoscaler auto scales StatefulSet web: pods that it adds during a step run the candidate, until Belay has replaced those that the weight does not ask for; to keep weights exact, set minReplicas to maxReplicas (20) until the run ends"
+	if got := HPAWarning(hpa); got != want {
+		t.Errorf("%q", got)
+	}
+	hpa.Spec.MinReplicas = new(int32(20))
+	if got := HPAWarning(hpa); got != "" {
+		t.Errorf("of a fixed size: %q", got)
 	}
 }
 

@@ -56,7 +56,7 @@ func TestManifestsOfPagesCanBeApplied(t *testing.T) {
 			sources[filepath.Base(page)] += "\n---\n" + block[1] + block[2]
 		}
 	}
-	for _, name := range []string{"guardrail.yaml", "rollout.yaml", "rollout-without-traffic.yaml"} {
+	for _, name := range []string{"guardrail.yaml", "rollout.yaml", "rollout-without-traffic.yaml", "rollout-of-a-statefulset.yaml"} {
 		sources["samples"] += "\n---\n" + read(filepath.Join(root, "config", "samples", name))
 	}
 	seen := map[string]int{}

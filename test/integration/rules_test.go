@@ -24,6 +24,9 @@ var valid = map[string]string{
 	"Rollout": `{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: rules, namespace: shop}, spec: {
 		workloadRef: {name: rules}, traffic: {service: rules, routes: [{name: rules}], drain: 2s}, stepDeadline: 1h,
 		steps: [{weight: 10, hold: 1m}, {weight: 50, hold: 1m}], guardrails: [{name: rules}], promotion: {bake: 1m}}}`,
+	// Its pods are replaced, so that a weight may be all of them.
+	"Rollout of a StatefulSet": `{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: rules, namespace: shop}, spec: {
+		workloadRef: {kind: StatefulSet, name: rules}, steps: [{weight: 34}, {weight: 67}, {weight: 100}], promotion: {bake: 1m}}}`,
 	"Guardrail":        `{apiVersion: belay.dev/v1alpha1, kind: Guardrail, metadata: {name: rules, namespace: shop}, spec: {source: default, ` + guardrail + `}}`,
 	"ClusterGuardrail": `{apiVersion: belay.dev/v1alpha1, kind: ClusterGuardrail, metadata: {name: rules}, spec: {source: default, ` + guardrail + `}}`,
 	"MetricSource": `{apiVersion: belay.dev/v1alpha1, kind: MetricSource, metadata: {name: rules}, spec: {address: "https://prometheus.example:9090", scrapeInterval: 15s,
@@ -71,6 +74,9 @@ type ruleCase struct {
 // guardrails are the kinds with a guardrail's spec in them. A run pins one as it was
 // accepted, without rules.
 var guardrails = []string{"Guardrail", "ClusterGuardrail"}
+
+// ordered is a Rollout of a StatefulSet.
+var ordered = []string{"Rollout of a StatefulSet"}
 
 // otel leaves the metrics to a preset.
 var otel = []change{
@@ -226,6 +232,16 @@ var ruleCases = []ruleCase{
 	{[]string{"Rollout"}, "the name must consist of lower-case letters, digits and '-', and begin with a letter", nil, []change{{"metadata.name", "shop.api"}}},
 	{[]string{"Rollout"}, "step weights must not decrease", nil, []change{{"spec.steps.1.weight", int64(5)}}},
 	{[]string{"Rollout"}, "a step's weight can be at most 50", []change{{"spec.traffic", nil}}, []change{{"spec.steps.1.weight", int64(51)}}},
+	{ordered, "a step's weight can be at most 50", nil, []change{{"spec.workloadRef.kind", "Deployment"}}},
+	{ordered, "a step of weight 0 would start no pod", nil, []change{{"spec.steps.0.weight", int64(0)}}},
+	{ordered, "step weights must not decrease", nil, []change{{"spec.steps.1.weight", int64(33)}}},
+	{ordered, "a step's match is carried out by a route", nil, []change{{"spec.steps.0.match", matching("headers")}}},
+	{ordered, "the pods of a StatefulSet are replaced one by one, and the number of the replaced ones is the weight: remove traffic", nil, []change{{"spec.traffic", map[string]any{"service": "rules", "routes": []any{map[string]any{"name": "rules"}}}}}},
+	{[]string{"Rollout"}, "the pods of a StatefulSet are replaced one by one, and the number of the replaced ones is the weight: remove traffic", nil, []change{{"spec.workloadRef.kind", "StatefulSet"}}},
+	{ordered, "a StatefulSet is promoted by its partition, which is the only mode that it has: remove promotion.mode", []change{{"spec.promotion.mode", "HandOver"}}, []change{{"spec.promotion.mode", "Native"}}},
+	{[]string{"Rollout"}, "a StatefulSet is promoted by its partition, which is the only mode that it has: remove promotion.mode", nil, []change{{"spec.workloadRef.kind", "StatefulSet"}, {"spec.traffic", nil}, {"spec.promotion.mode", "Native"}}},
+	{ordered, "workloadRef is immutable: delete this Rollout (the workload keeps running)", []change{{"metadata.labels", map[string]any{}}}, []change{{"spec.workloadRef.kind", "Deployment"}, {"spec.steps.1.weight", int64(50)}, {"spec.steps.2.weight", int64(50)}}},
+	{[]string{"Rollout"}, `spec.workloadRef.kind: Unsupported value: "DaemonSet": supported values: "Deployment", "StatefulSet"`, nil, []change{{"spec.workloadRef.kind", "DaemonSet"}}},
 	{[]string{"Rollout"}, "a step of weight 0 would start no pod", []change{{"spec.traffic", nil}, {"spec.steps.0.weight", int64(1)}}, []change{{"spec.steps.0.weight", int64(0)}}},
 	{[]string{"Rollout"}, "a step's match is carried out by a route: name the Service and its routes in traffic, or remove match from the steps", []change{{"spec.steps.1.match", matching("headers")}}, []change{{"spec.traffic", nil}}},
 	{[]string{"Rollout"}, "a GRPCRoute matches headers alone: use match.headers in every step, or name only HTTPRoutes", []change{grpcToo, {"spec.steps.1.match", matching("headers")}}, []change{{"spec.steps.1.match", matching("cookies")}}},

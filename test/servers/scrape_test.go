@@ -94,7 +94,7 @@ func TestLoads(t *testing.T) {
 				g.Expect(err).NotTo(HaveOccurred())
 				sights, err := c.Probe(t.Context(), "shop", probe, time.Now)
 				g.Expect(err).NotTo(HaveOccurred())
-				scopes := sights.Of(probe, "shop", "shop-1").Scopes
+				scopes := sights.Of(probe, shop).Scopes
 				g.Expect(scopes).To(HaveLen(2))
 				g.Expect(scopes[0].Series).To(BeNumerically(">=", 1), name)
 				g.Expect(probe.Scopes[0].Missing(scopes[0])).To(Equal(-1), name)

@@ -48,6 +48,8 @@ func (w *World) act(effect plan.Effect, v view, status *v1alpha1.RolloutStatus) 
 			return nil
 		}
 		return w.onRoute(v, func() { w.setRoute(distribution{}, status.Epoch) })
+	case plan.ReplacePods:
+		return w.replacePods(e, v, status)
 	case plan.ScaleCanary, plan.RemoveCanary, plan.RemoveLeftover, plan.FenceCanary, plan.TakeBack:
 		return w.actOnCanary(effect, v, status)
 	default:
@@ -131,6 +133,9 @@ func (w *World) actOnCanary(effect plan.Effect, v view, status *v1alpha1.Rollout
 		return nil
 	}
 	seen := v.canary()
+	if e, ok := effect.(plan.ScaleCanary); ok && w.deployment.ordered {
+		return w.setPartition(v, partitionFor(v.deployment.deployment.replicas, e.Replicas), status)
+	}
 	if e, ok := effect.(plan.ScaleCanary); ok {
 		return w.scaleCanary(e.Replicas, seen, v, status)
 	}
@@ -291,6 +296,9 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 			return errConflict
 		}
 		w.judgeUnpause(e.Revision)
+		if d.ordered {
+			return w.setPartition(v, 0, status)
+		}
 		if d.paused || d.lock != "" {
 			w.specWrite(func() {
 				d.paused, d.lock = false, ""
@@ -303,7 +311,7 @@ func (w *World) actOnDeployment(effect plan.Effect, v view, status *v1alpha1.Rol
 		if seen.declared != d.declared {
 			return errConflict
 		}
-		w.specWrite(func() { d.paused = true })
+		w.specWrite(d.hold)
 	case plan.RaiseStable:
 		return w.raiseStable(e.Replicas, v, status)
 	case plan.ResizeHanded:

@@ -11,9 +11,10 @@ import (
 	"belay.dev/belay/controllers/plan"
 )
 
-// deployment is the user's. version is its resourceVersion without the status,
-// which the writes of Belay do not depend on.
+// deployment is the user's workload, a Deployment or a StatefulSet. version is its
+// resourceVersion without the status, which the writes of Belay do not depend on.
 type deployment struct {
+	statefulSet
 	// uid is 0 while there is no Deployment.
 	uid                  int
 	version              int
@@ -30,7 +31,7 @@ type deployment struct {
 	unavailableSince time.Time
 }
 
-// set is a ReplicaSet. Its controller is a Deployment by uid, or a run by name,
+// set is a ReplicaSet, or a ControllerRevision of a StatefulSet. Its controller is a Deployment by uid, or a run by name,
 // or nobody: an orphan.
 type set struct {
 	name string
@@ -63,11 +64,13 @@ func (s *set) equals(template string) bool {
 	return s.template == template && s.changed == "" && !s.former
 }
 
-// pod of a ReplicaSet. goes is when it begins to terminate, leaves when it is no
+// pod of a set. goes is when it begins to terminate, leaves when it is no
 // endpoint any more, end when it is gone; all are zero for one that stays.
 type pod struct {
 	set                 int
 	template, hash, run string
+	// ordinal and uid are those of a StatefulSet's pod.
+	ordinal, uid        int
 	readyAt, endpointAt time.Time
 	goes, leaves, end   time.Time
 }
@@ -236,8 +239,17 @@ func (c *cluster) digestWorkload(write func(...int)) {
 		t := c.tally(s)
 		write(s.uid, s.version, int(t.pods), int(t.ready), int(t.available))
 	}
-	if d.recreate {
+	if d.recreate || d.ordered {
 		write(len(c.pods))
+	}
+	if d.ordered {
+		for _, b := range []byte(d.current + "/" + d.update) {
+			write(int(b))
+		}
+		for i := range c.pods {
+			p := &c.pods[i]
+			write(p.uid, truth(p.stays(c.at)))
+		}
 	}
 }
 

@@ -9,18 +9,31 @@ import (
 // functions bear the names of those they follow, and do in one look what those do
 // in one sync.
 
-// syncDeployment is deployment_controller.go.
-func (w *World) syncDeployment() {
-	d := &w.deployment
-	if d.uid == 0 {
-		return
+// syncWorkload is one look of the controller of the workload's kind.
+func (w *World) syncWorkload() {
+	switch d := &w.deployment; {
+	case d.uid == 0:
+	case d.ordered:
+		w.syncStatefulSet()
+	default:
+		w.syncDeployment()
 	}
+}
+
+// adoptOrphans makes the workload the owner of sets that nobody controls.
+func (w *World) adoptOrphans() {
 	for i := range w.sets {
 		if s := &w.sets[i]; s.owner == 0 && s.ownerRun == "" {
-			s.owner = d.uid
+			s.owner = w.deployment.uid
 			s.version++
 		}
 	}
+}
+
+// syncDeployment is deployment_controller.go.
+func (w *World) syncDeployment() {
+	d := &w.deployment
+	w.adoptOrphans()
 	current, others := w.sides()
 	w.getNewReplicaSet(current, others)
 	switch {
@@ -187,8 +200,11 @@ func (w *World) maxSurge() int32 {
 }
 
 func (w *World) maxUnavailable() int32 {
-	if w.deployment.recreate {
+	switch {
+	case w.deployment.recreate:
 		return 0
+	case w.deployment.ordered:
+		return max(1, w.deployment.maxUnavailable)
 	}
 	return w.deployment.replicas / 4
 }

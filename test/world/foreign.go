@@ -10,7 +10,7 @@ import (
 // deletions take an object away between a decision and its effect.
 var deletions = []kind{
 	{name: "delete-canary", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.onCanary(func(s *set) { w.deleteSet(s.uid) }) })},
-	{name: "delete-stable-set", place: acting, spares: racesOrOwnSilence, ends: withoutStable, at: both(guardedStable, restorable), strike: foreign(func(w *World) {
+	{name: "delete-stable-set", place: acting, spares: racesOrOwnSilence, ends: withoutStable, at: both(ofDeployment, guardedStable, restorable), strike: foreign(func(w *World) {
 		w.mayBeDownUntil = w.at.Add(time.Minute)
 		w.deleteSet(w.stable(w.rollout.status.Stable.Revision).uid)
 	})},
@@ -24,6 +24,11 @@ var deletions = []kind{
 	{name: "delete-run", place: acting, spares: onlyTheRunKnows, ends: otherNewest, at: during, strike: foreign((*World).deleteRun)},
 	{name: "delete-stable-pod", place: acting, spares: ownSilence, at: guardedStable, strike: foreign(func(w *World) { w.losePod(w.rollout.status.Stable.Revision) })},
 	{name: "delete-canary-pod", place: acting, spares: ownSilence, ends: otherNewest, at: both(during, hasCanary), strike: foreign(func(w *World) { w.onCanary(func(s *set) { w.losePod(s.template) }) })},
+	{name: "delete-candidate-pod", place: acting, at: both(during, ofStatefulSet), strike: foreign(func(w *World) {
+		if c := w.rollout.status.Candidate; c != nil {
+			w.losePod(c.Revision)
+		}
+	})},
 }
 
 // edits change an object between a decision and its effect.
@@ -49,12 +54,14 @@ var edits = []kind{
 		w.fromZero = w.at.Add(reaction)
 		w.editCanary(func(s *set) { s.ownerRun = "" })
 	})},
-	{name: "edit-deployment-paused", place: acting, spares: ownSilence, ends: bypassUndone, at: guardedStable, strike: foreign((*World).pauseDeployment)},
+	{name: "edit-partition-up", place: acting, ends: bypassUndone, at: both(ofStatefulSet, guardedStable), strike: foreign((*World).raisePartition)},
+	{name: "edit-partition-down", place: acting, at: both(ofStatefulSet, during), strike: foreign((*World).lowerPartition)},
+	{name: "edit-deployment-paused", place: acting, spares: ownSilence, ends: bypassUndone, at: both(ofDeployment, guardedStable), strike: foreign((*World).pauseDeployment)},
 	{name: "edit-deployment-labels", place: acting, spares: ownSilence, at: guardedStable, strike: foreign(func(w *World) {
 		w.deployment.marks, w.deployment.lock = v1alpha1.Marks{}, ""
 		w.deployment.version++
 	})},
-	{name: "edit-lock", place: within, spares: ownSilence, at: severalWrites, strike: foreign(func(w *World) {
+	{name: "edit-lock", place: within, spares: ownSilence, at: both(ofDeployment, severalWrites), strike: foreign(func(w *World) {
 		w.deployment.lock = ""
 		w.deployment.version++
 	})},
@@ -67,7 +74,7 @@ var edits = []kind{
 	{name: "edit-run-outcome-label", place: acting, at: hasRuns, strike: foreign(func(w *World) {
 		w.editRuns(func(run *v1alpha1.RolloutRun) { run.Labels[v1alpha1.LabelOutcome] = string(cancelled) })
 	})},
-	{name: "edit-lock-to-another", place: acting, spares: ownSilence, at: guardedStable, strike: foreign(func(w *World) {
+	{name: "edit-lock-to-another", place: acting, spares: ownSilence, at: both(ofDeployment, guardedStable), strike: foreign(func(w *World) {
 		w.deployment.lock = "other-1"
 		w.deployment.version++
 	})},
@@ -159,6 +166,10 @@ func foreign(do func(*World)) func(*World, late) error {
 		return nil
 	}
 }
+
+func ofStatefulSet(w Write) bool { return w.before.deployment.ordered }
+
+func ofDeployment(w Write) bool { return !w.before.deployment.ordered }
 
 func hasCanary(w Write) bool { return w.before.canary(w.before.rollout.status.Run) != nil }
 

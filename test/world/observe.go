@@ -68,7 +68,7 @@ func (w *World) view() view {
 		routes: w.look(partRoute), rollout: w.look(partRollout), history: w.look(partRuns),
 	}
 	status, cached := v.rollout.rollout.status, &v.deployment.deployment
-	rolls := status.Stable != nil && !cached.paused && cached.declared != status.Stable.Revision
+	rolls := status.Stable != nil && !cached.held() && cached.declared != status.Stable.Revision
 	if inHandover(status) || rolls || cached.uid == 0 {
 		v.deployment = w.clone()
 	}
@@ -195,6 +195,9 @@ func (w *World) observe(v view) plan.Input {
 	if in.Spec.ReplicaWeighted() {
 		in.Route = v.pods()
 	}
+	if w.deployment.ordered {
+		in.Route = v.orderedPods()
+	}
 	return in
 }
 
@@ -224,6 +227,9 @@ func (v view) workload() plan.Workload {
 	d, status := &v.deployment.deployment, v.rollout.rollout.status
 	if d.uid == 0 {
 		return plan.Workload{}
+	}
+	if d.ordered {
+		return v.orderedWorkload()
 	}
 	out := plan.Workload{
 		Found: true, Declared: revision(d.declared), Paused: d.paused, Replicas: d.replicas, Recreate: d.recreate,
@@ -267,6 +273,9 @@ func (v view) canary() *set {
 
 // candidate is what observing the run's set and its pods gives the planner.
 func (v view) candidate() plan.Canary {
+	if v.deployment.deployment.ordered {
+		return v.orderedCandidate()
+	}
 	c, status, uid := v.sets, v.rollout.rollout.status, uidOf(v.deployment.deployment.uid)
 	out := plan.Canary{Handed: v.runs.Handed, Former: v.runs.Former, Adopted: v.runs.Adopted, Leftover: v.runs.Leftover}
 	if found := v.runs.Canary; found != nil {

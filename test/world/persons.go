@@ -22,7 +22,9 @@ func (w *World) declare(revision string) {
 	}
 	w.specWrite(func() {
 		d.declared, d.pushedBy = revision, "alice (kubectl)"
-		d.paused = d.paused || d.marks.Rollout != ""
+		if d.marks.Rollout != "" {
+			d.hold()
+		}
 	})
 	if d.marks.Rollout == "" {
 		w.allow(revision)
@@ -48,7 +50,8 @@ func (w *World) bypass(revision string) {
 	}
 	w.specWrite(func() {
 		d.bypass = plan.Bypass{By: "root (kubectl)", Reason: fmt.Sprintf("%d: hotfix", d.generation)}
-		d.declared, d.paused = revision, false
+		d.declared = revision
+		d.release()
 	})
 }
 
@@ -73,6 +76,7 @@ func (w *World) resize(replicas int32) {
 		// is not stable's.
 		w.excuse(reaction + seconds(20))
 		w.fromZero = w.at.Add(reaction)
+		w.fromZeroRuns = d.declared
 	}
 	w.specWrite(func() { d.replicas = replicas })
 }
@@ -89,7 +93,8 @@ func (w *World) deleteDeployment(orphan bool) {
 			}
 		}
 	}
-	w.deployment = deployment{version: w.deployment.version + 1, recreate: w.deployment.recreate, history: w.deployment.history, replicas: w.deployment.replicas}
+	kept := statefulSet{ordered: w.deployment.ordered, parallel: w.deployment.parallel, maxUnavailable: w.deployment.maxUnavailable}
+	w.deployment = deployment{statefulSet: kept, version: w.deployment.version + 1, recreate: w.deployment.recreate, history: w.deployment.history, replicas: w.deployment.replicas}
 }
 
 // createDeployment makes it anew from somebody's manifest.

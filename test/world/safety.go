@@ -25,6 +25,8 @@ type safety struct {
 	disturbedUntil time.Time
 	// fromZero is until when a held Deployment may run a set that is not stable's.
 	fromZero time.Time
+	// fromZeroRuns is what a StatefulSet declared when it was scaled up from 0.
+	fromZeroRuns string
 	// permitted is the largest weight that the candidate may have, and stepsNow the step and the
 	// one before, whose testers and copies go with the next write.
 	permitted int32
@@ -86,7 +88,11 @@ func (w *World) judge() {
 		w.judgeExtra(may)
 	}
 	w.judgeReaction()
-	w.judgePods()
+	if w.deployment.ordered {
+		w.judgeOrdinals()
+	} else {
+		w.judgePods()
+	}
 	switch w.rollout.status.Phase {
 	case v1alpha1.PhaseStable, v1alpha1.PhaseRolledBack, v1alpha1.PhaseGating:
 		w.judgeRest()
@@ -182,6 +188,9 @@ func (w *World) judgeReaction() {
 func (w *World) judgeRest() {
 	w.judgeRejected(true)
 	w.judgePreview()
+	if w.deployment.ordered {
+		w.judgeOrdinalsAtRest()
+	}
 	n := &w.network
 	if n.split != nil && !w.excused() {
 		w.broken("no run is in progress, and the route is split")
@@ -219,6 +228,10 @@ func (w *World) judgeRejected(leaving bool) {
 // judgeBirth: pods are made of judged versions only, and none by a handover or
 // a rollback.
 func (w *World) judgeBirth(s *set) {
+	if w.deployment.ordered {
+		w.judgeOrdinalBirth(s.template)
+		return
+	}
 	status := w.rollout.status
 	if status.Stable == nil && status.Phase == "" || !w.own(s) {
 		return

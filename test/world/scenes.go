@@ -93,7 +93,7 @@ func (w *World) End() End {
 			e.Serves = revision
 		}
 	}
-	if w.deployment.paused {
+	if w.deployment.held() {
 		e.Held = w.deployment.declared
 	}
 	return e

@@ -136,7 +136,7 @@ func rolling(w *World) bool {
 			active++
 		}
 	}
-	return !w.deployment.paused && active > 1
+	return !w.deployment.held() && active > 1
 }
 
 func declares(revision string) func(*World) { return func(w *World) { w.declare(revision) } }
@@ -206,8 +206,9 @@ func (s Story) Ends(w *World) []string {
 		expect(slices.Contains(w.stalls, s.Stalls), "the stalls shown are %v", w.stalls)
 	}
 	if d.uid != 0 && s.Or == "" {
-		expect(d.paused == (s.Held != ""), "the Deployment is paused at %s, or not, unlike the story", d.declared)
-		expect(s.Held == "" || d.declared == s.Held, "the Deployment declares %s", d.declared)
+		expect(d.held() == (s.Held != ""), "the workload is held at %s, or not, unlike the story", d.declared)
+		expect(!d.ordered || d.held() || d.partition == 0, "the partition is %d", d.partition)
+		expect(s.Held == "" || d.declared == s.Held, "the workload declares %s", d.declared)
 	}
 	return wrong
 }

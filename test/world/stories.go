@@ -49,7 +49,7 @@ func (s Story) named(name string) Story { s.Name = name; return s }
 // Stories are one release each, told to its end.
 func Stories() []Story {
 	var all []Story
-	for _, some := range [][]Story{releases(), rollbacks(), observations(), pushes(), emergencies(), sizes(), natives(), neighbours(), formers(), byPods(), byServices(), changesOfTraffic(), lateTroubles(), checks(), commanded(), restarts(), unattended(), freezes(), testers(), previews(), mirrors()} {
+	for _, some := range [][]Story{releases(), rollbacks(), observations(), pushes(), emergencies(), sizes(), natives(), neighbours(), formers(), byPods(), byServices(), changesOfTraffic(), lateTroubles(), checks(), commanded(), restarts(), unattended(), freezes(), testers(), previews(), mirrors(), byOrdinals()} {
 		all = append(all, some...)
 	}
 	return all

@@ -57,7 +57,36 @@ func (w *World) portrait() string {
 		}
 		sets = append(sets, fmt.Sprintf("%s(%s %d: %d pods, %d ready)", s.name, owner, s.size, w.podsOf(s), w.readyOf(s)))
 	}
-	return fmt.Sprintf("%-11s %-24s split %s acked %t narrowed %q declared %s paused %t replicas %d lock %q | %s | %d endpoints",
-		w.rollout.status.Phase, w.last.Rule, split, n.acknowledged(w.at), n.narrowed, d.declared[:min(1, len(d.declared))], d.paused, d.replicas, d.lock,
+	if d.ordered {
+		for _, p := range w.pods {
+			sets = append(sets, fmt.Sprintf("%d:%s%s", p.ordinal, p.template[:1], w.stateOf(p)))
+		}
+	}
+	return fmt.Sprintf("%-11s %-24s split %s acked %t narrowed %q declared %s held %s replicas %d lock %q | %s | %d endpoints",
+		w.rollout.status.Phase, w.last.Rule, split, n.acknowledged(w.at), n.narrowed, d.declared[:min(1, len(d.declared))], d.holding(), d.replicas, d.lock,
 		strings.Join(sets, " "), w.endpoints(""))
+}
+
+// holding says what keeps the declared template from rolling.
+func (d *deployment) holding() string {
+	switch {
+	case !d.ordered:
+		return fmt.Sprint(d.paused)
+	case d.held():
+		return "all"
+	default:
+		return fmt.Sprintf("below %d", d.partition)
+	}
+}
+
+// stateOf is a pod's state in one sign: nothing for one that is ready.
+func (w *World) stateOf(p pod) string {
+	switch {
+	case !p.stays(w.at):
+		return "…"
+	case !p.ready(w.at):
+		return "!"
+	default:
+		return ""
+	}
 }

@@ -175,16 +175,26 @@ func newWorld(seed uint64, setup func(*World), script ...event) *World {
 	return w
 }
 
-// serveFirst makes the ReplicaSet of the first revision and its pods.
+// serveFirst makes the set of the first revision and its pods.
 func (w *World) serveFirst() {
 	d := &w.deployment
-	s := w.createSet(set{
+	s := set{
 		name: "shop-hash-" + first, template: first, hash: "hash-" + first, owner: d.uid, size: d.replicas,
 		number: 1, desired: d.replicas, limit: d.replicas + w.maxSurge(),
-	})
+	}
+	if d.ordered {
+		s = revisionOf(first)
+		s.owner, s.number = d.uid, 1
+		d.current, d.update = s.name, s.name
+	}
+	made := *w.createSet(s)
 	w.allow(first)
-	for range d.replicas {
-		w.createPod(s)
+	for ordinal := range d.replicas {
+		if d.ordered {
+			w.createOrdinal(made, int(ordinal))
+			continue
+		}
+		w.createPod(&made)
 	}
 	for i := range w.pods {
 		if p := &w.pods[i]; p.readyAt.Sub(w.at) < limitTime {
@@ -272,7 +282,9 @@ func (w *World) moving() bool {
 		return true
 	}
 	return slices.ContainsFunc(w.pods, func(p pod) bool {
-		return p.exists(w.at) && !p.ready(w.at) && !slices.Contains(w.neverReady, p.template)
+		// The next pod of an ordinal waits until the one before it is gone.
+		frees := w.deployment.ordered && !p.stays(w.at)
+		return p.exists(w.at) && !p.ready(w.at) && (frees || !slices.Contains(w.neverReady, p.template))
 	})
 }
 
@@ -362,7 +374,7 @@ func (w *World) controllers() {
 	case w.syncAt.After(w.at):
 	case !w.syncAt.IsZero():
 		w.syncAt, w.synced = time.Time{}, state
-		w.syncDeployment()
+		w.syncWorkload()
 	case state != w.synced:
 		w.syncAt = w.at.Add(w.delay(0.05, 1))
 	}
@@ -371,7 +383,7 @@ func (w *World) controllers() {
 	case !w.setsAt.IsZero():
 		w.setsAt = time.Time{}
 		w.syncSets()
-	case w.setsOff():
+	case !w.deployment.ordered && w.setsOff():
 		w.setsAt = w.at.Add(w.delay(0.05, 1))
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
@@ -76,15 +79,36 @@ func (e *Engine) Histogram(name string, own, target map[string]string, h *histog
 // Series adds a counter or gauge of a target with count samples, the newest at the engine's
 // time. value is called with the time of each.
 func (e *Engine) Series(name string, labelled map[string]string, count int, every time.Duration, value func(time.Time) float64) {
+	times := make([]time.Time, count)
+	for i := range times {
+		times[i] = e.at.Add(-time.Duration(count-1-i) * every)
+	}
+	e.Samples(name, labelled, times, value)
+}
+
+// Samples adds a counter or gauge of a target with a sample at each of the times. Those of a
+// series that is known continue it.
+func (e *Engine) Samples(name string, labelled map[string]string, times []time.Time, value func(time.Time) float64) {
 	b := labels.NewBuilder(labels.FromMap(labelled))
 	b.Set(model.MetricNameLabel, name)
 	var samples []chunks.Sample
-	for i := range count {
-		at := e.at.Add(-time.Duration(count-1-i) * every)
+	known := slices.IndexFunc(e.series, func(s storage.Series) bool { return labels.Equal(s.Labels(), b.Labels()) })
+	if known >= 0 {
+		for i := e.series[known].Iterator(nil); i.Next() != chunkenc.ValNone; {
+			at, v := i.At()
+			samples = append(samples, sample{at: at, value: v})
+		}
+		e.series = slices.Delete(e.series, known, known+1)
+	}
+	for _, at := range times {
 		samples = append(samples, sample{at: at.UnixMilli(), value: value(at)})
 	}
 	e.series = append(e.series, storage.NewListSeries(b.Labels(), samples))
 }
+
+// Stale is the value of a sample that says that a series has ended, as Prometheus writes it when
+// a target or one of its series is gone.
+func Stale() float64 { return math.Float64frombits(value.StaleNaN) }
 
 func (e *Engine) add(own labels.Labels, target map[string]string, s sample) {
 	b := labels.NewBuilder(own)
@@ -106,7 +130,11 @@ func (e *Engine) answer(w http.ResponseWriter, r *http.Request) {
 	data, err := e.data(r)
 	w.Header().Set("Content-Type", "application/json")
 	// The client compares clocks.
-	w.Header().Set("Date", e.at.UTC().Format(http.TimeFormat))
+	now := e.at
+	if asked, err := unix(r.FormValue("time")); err == nil {
+		now = asked
+	}
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 	if err != nil {
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		_ = json.NewEncoder(w).Encode(map[string]any{"status": "error", "errorType": "execution", "error": err.Error()})

@@ -210,7 +210,7 @@ func register(mgr ctrl.Manager, namespace string, steadyFor time.Duration, looks
 		return err
 	}
 	tracked := rollout.TrackWrites(mgr.GetClient())
-	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), Guard: guard, Freezes: frozen,
+	rollouts := &rollout.Reconciler{Client: tracked, Live: mgr.GetAPIReader(), Router: gateway.New(tracked, v1alpha1.FieldManager), Routes: gateway.Routes(), ByPods: bypods.New(mgr.GetClient()), InOrder: bypods.NewOrdered(mgr.GetClient()), Guard: guard, Freezes: frozen,
 		Events: mgr.GetEventRecorder("belay"), Clock: clock.RealClock{}, Version: "test", Watchdog: watchdog, ReleaseTimeout: time.Minute, SteadyFor: steadyFor, Workers: 2}
 	return rollouts.SetupWithManager(mgr)
 }

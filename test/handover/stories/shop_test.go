@@ -45,12 +45,20 @@ type shop struct {
 func open(t testing.TB, replicas int32, change func(*appsv1.Deployment), fields ...func(spec map[string]any)) *shop {
 	t.Helper()
 	s := &shop{World: kube.Open(t, replicas, change)}
+	s.guarded(object(t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: %s}, spec: {
+		workloadRef: {name: shop}, traffic: {service: shop, routes: [{name: shop}], drain: 1s},
+		steps: [{weight: 50, hold: 0s}], guardrails: [{name: shop}], promotion: {bake: 0s}, fastRevert: {revisions: 0}, stepDeadline: 10m, settle: 1s}}`, s.Namespace)), fields...)
+	return s
+}
+
+// guarded makes the Rollout with these fields instead of its own, starts the controller and the
+// analysis loop, and waits until it has adopted its workload.
+func (s *shop) guarded(rollout *unstructured.Unstructured, fields ...func(spec map[string]any)) {
+	t := s.T
+	t.Helper()
 	s.create(fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Guardrail, metadata: {name: shop, namespace: %s}, spec: {source: shops,
 		slos: [{name: errors, objective: "99.9", indicator: {requests: {total: {metric: requests_total}, bad: {metric: errors_total}}}}],
 		triggers: [{name: errors, slo: errors, regression: {}}]}}`, s.Namespace))
-	rollout := object(t, fmt.Sprintf(`{apiVersion: belay.dev/v1alpha1, kind: Rollout, metadata: {name: shop, namespace: %s}, spec: {
-		workloadRef: {name: shop}, traffic: {service: shop, routes: [{name: shop}], drain: 1s},
-		steps: [{weight: 50, hold: 0s}], guardrails: [{name: shop}], promotion: {bake: 0s}, fastRevert: {revisions: 0}, stepDeadline: 10m, settle: 1s}}`, s.Namespace))
 	for _, set := range fields {
 		set(rollout.Object["spec"].(map[string]any))
 	}
@@ -70,7 +78,6 @@ func open(t testing.TB, replicas int32, change func(*appsv1.Deployment), fields 
 			g.Expect(conditionOf(r, kind)).To(Equal(metav1.ConditionTrue), kind)
 		}
 	})
-	return s
 }
 
 func conditionOf(r *v1alpha1.Rollout, kind string) metav1.ConditionStatus {
