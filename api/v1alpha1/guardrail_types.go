@@ -138,7 +138,8 @@ type GuardrailSpec struct {
 
 	// warmUp is how long after a canary pod is ready what it serves counts as young: until
 	// then slow or failing requests may be those of a cold start, and do not roll back by
-	// themselves. It is for regression and burn; 0s is none. A trigger may have its own.
+	// themselves. It is for regression and burn; 0s is none. A trigger may have its own. It is
+	// not for triggers of the preset comparer: a wrong answer is no cold start.
 	// +optional
 	// +kubebuilder:default="60s"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="warmUp must be between 0s and 10m, with a unit, such as 90s or 2m"

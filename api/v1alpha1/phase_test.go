@@ -84,4 +84,11 @@ func TestWarmUpOfATrigger(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
+	answers := GuardrailSpec{WarmUp: of(90 * time.Second), SLOs: []SLO{{Name: "answers", Indicator: Indicator{Preset: PresetComparer}}}}
+	if got := answers.WarmUpOf(Trigger{SLO: "answers"}); got != 0 {
+		t.Errorf("a comparison of answers: %s, want none of the guardrail's", got)
+	}
+	if got := answers.WarmUpOf(Trigger{SLO: "answers", WarmUp: of(time.Second)}); got != time.Second {
+		t.Errorf("a comparison of answers with its own: %s, want 1s", got)
+	}
 }

@@ -55,11 +55,14 @@ func (s GuardrailSpec) Compares(t Trigger) bool {
 const DefaultWarmUp = time.Minute
 
 // WarmUpOf is how long after a pod is ready what it serves is young for a trigger: its own
-// warmUp, or the guardrail's.
+// warmUp, or the guardrail's. A trigger that compares answers has none but its own: a wrong
+// answer is no cold start, and a step whose copies are all young would decide nothing.
 func (s GuardrailSpec) WarmUpOf(t Trigger) time.Duration {
 	switch {
 	case t.WarmUp != nil:
 		return t.WarmUp.Duration
+	case s.Compares(t):
+		return 0
 	case s.WarmUp != nil:
 		return s.WarmUp.Duration
 	default:

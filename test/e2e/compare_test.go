@@ -15,7 +15,6 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,7 +31,6 @@ var _ = Describe("A version", func() {
 		j.compare(ctx)
 		By("judging the answers alone")
 		j.guardrail(ctx, func(spec *v1alpha1.GuardrailSpec) {
-			spec.WarmUp = &metav1.Duration{}
 			spec.Invariants, spec.SLOs = nil, []v1alpha1.SLO{{
 				Name: "same-answers", Objective: "99.5", Period: "30d",
 				Indicator: v1alpha1.Indicator{Preset: "comparer", Requests: &v1alpha1.RequestsIndicator{Matchers: []v1alpha1.Matcher{{Name: "job", Op: "=", Value: "pods"}}}},
