@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,7 +93,7 @@ func ofVersion(in Input, r *v1alpha1.Revision) []corev1.Pod {
 	}
 	return slices.DeleteFunc(slices.Clone(in.Pods), func(p corev1.Pod) bool {
 		return len(p.OwnerReferences) == 0 || p.OwnerReferences[0].Kind != owner.Kind || p.OwnerReferences[0].Name != owner.Name ||
-			ordered && p.Labels[appsv1.ControllerRevisionHashLabelKey] != r.ReplicaSet
+			ordered && workload.VersionOf(&p) != r.ReplicaSet
 	})
 }
 

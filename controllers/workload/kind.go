@@ -2,6 +2,7 @@ package workload
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"belay.dev/belay/api/v1alpha1"
@@ -34,3 +35,6 @@ func Rolls(object *unstructured.Unstructured) bool {
 	}
 	return !Paused(object)
 }
+
+// VersionOf is the name of the ControllerRevision that a pod of a StatefulSet runs.
+func VersionOf(pod *corev1.Pod) string { return pod.Labels[appsv1.ControllerRevisionHashLabelKey] }

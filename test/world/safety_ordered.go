@@ -36,7 +36,7 @@ func (w *World) judgeOrdinalBirth(template string) {
 	candidate := status.Candidate != nil && status.Candidate.Revision == template && status.Phase.InRun()
 	has := w.running(template)
 	if !candidate || has > w.permittedPods() {
-		w.broken("the StatefulSet makes pod %d of %s, and %d are allowed", has, template, w.permittedPods())
+		w.broken("the StatefulSet makes a pod of %s, its number %d, and %d are allowed", template, has, w.permittedPods())
 	}
 }
 

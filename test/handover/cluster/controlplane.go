@@ -65,6 +65,7 @@ type Cluster struct {
 var controllers = []string{
 	"deployment-controller", "replicaset-controller", "statefulset-controller", "endpointslice-controller", "garbage-collector-controller", "horizontal-pod-autoscaler-controller",
 	"serviceaccount-controller", "namespace-controller", "resourcequota-controller", "disruption-controller",
+	"validatingadmissionpolicy-status-controller",
 }
 
 // Start starts a cluster with binaries from the folder KUBEBUILDER_ASSETS. It
