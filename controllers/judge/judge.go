@@ -105,12 +105,13 @@ const (
 // response without data counts against the source only when it had samples of the stable
 // pods earlier in the run, and some are left: a promoted StatefulSet has none.
 func (t *evaluation) reportOf(r result, before analysis.Ledger) sourceReport {
+	isLeft := t.stablePods > 0 || !t.run.Spec.Ordered()
 	switch {
 	case r.late || r.Own:
 		return noReport
 	case r.Err != nil:
 		return sourceBlind
-	case len(r.poll.Stable) == 0 && before.Stable.Total > 0 && !r.ofDestination && !(t.run.Spec.Ordered() && t.stablePods == 0):
+	case len(r.poll.Stable) == 0 && before.Stable.Total > 0 && !r.ofDestination && isLeft:
 		return sourceBlind
 	default:
 		return sourceWorks
