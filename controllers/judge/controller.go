@@ -123,7 +123,7 @@ func (r *Reconciler) look(ctx context.Context, run *v1alpha1.RolloutRun) (*evalu
 	if err != nil || rollout == nil {
 		return nil, err
 	}
-	t := &evaluation{run: run, guardrails: inForce, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet, services: servicesOf(rollout)}
+	t := &evaluation{run: run, guardrails: inForce, now: r.Clock.Now(), stableSet: run.Spec.Stable.ReplicaSet, services: servicesOf(rollout), probes: probesOf(run)}
 	t.stageFrom = rollout.Status.StageStart(time.Time{})
 	if v1alpha1.IsFuture(t.stageFrom, t.now) {
 		// The clock was set back. Otherwise no response would be from this stage.

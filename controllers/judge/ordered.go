@@ -43,7 +43,7 @@ func (r *Reconciler) lookAtOrdered(ctx context.Context, t *evaluation) error {
 		return fmt.Errorf("list the ControllerRevisions and pods: %w", err)
 	}
 	t.canarySets, t.pods = nil, map[string]podState{}
-	t.podCount, t.readyPods, t.stablePods, t.probes = 0, 0, 0, nil
+	t.podCount, t.readyPods, t.stablePods = 0, 0, 0
 	sides, owners := map[version]side{}, map[types.UID]bool{}
 	for i := range revisions.Items {
 		v, ok, err := workload.ReadVersion(&revisions.Items[i])

@@ -1,7 +1,9 @@
 package judge
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -126,24 +128,34 @@ func (t *evaluation) see(pod *corev1.Pod, of side) {
 		t.stablePods++
 	case seen.side == sideCanary:
 		t.readyPods++
-		t.probes = probesOf(pod)
 	}
 }
 
-// probesOf are how many requests a second each probe of a pod makes that its app may count:
-// those by HTTP and gRPC. A startup probe ends before the pod is ready.
-func probesOf(pod *corev1.Pod) []float64 {
+// probesOf are how many requests a second each probe of a pod of the candidate makes that its
+// app may count: those by HTTP and gRPC. A startup probe ends before the pod is ready. They
+// are the template's, because the cache keeps no pod's spec; none of one that cannot be read.
+func probesOf(run *v1alpha1.RolloutRun) []float64 {
+	var template struct {
+		Spec struct {
+			Containers []struct{ ReadinessProbe, LivenessProbe *corev1.Probe }
+		}
+	}
+	if json.Unmarshal(run.Spec.Template.Raw, &template) != nil {
+		return nil
+	}
 	var out []float64
-	for i := range pod.Spec.Containers {
-		c := &pod.Spec.Containers[i]
+	for _, c := range template.Spec.Containers {
 		for _, p := range []*corev1.Probe{c.ReadinessProbe, c.LivenessProbe} {
 			if p != nil && (p.HTTPGet != nil || p.GRPC != nil) {
-				out = append(out, 1/float64(max(1, p.PeriodSeconds)))
+				out = append(out, 1/float64(cmp.Or(p.PeriodSeconds, defaultPeriod)))
 			}
 		}
 	}
 	return out
 }
+
+// defaultPeriod is Kubernetes' own of a probe, in seconds.
+const defaultPeriod = 10
 
 // background are how many requests a second a scraped target of the candidate gets that are
 // not its users'. A pod's probes go to one of its targets.

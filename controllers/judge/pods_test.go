@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -243,22 +244,21 @@ func TestStableIsMadeAgainUnderAnotherName(t *testing.T) {
 	}
 }
 
-// A readiness probe by HTTP every 10 s and a liveness probe by gRPC every 5 s, on pods of
+// A readiness probe by HTTP every 10 s, which is the default, and a liveness probe by gRPC every 5 s, on pods of
 // which two targets are scraped every 20 s.
 func TestBackgroundOfATarget(t *testing.T) {
 	http, grpc, exec := corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{}}, corev1.ProbeHandler{GRPC: &corev1.GRPCAction{}}, corev1.ProbeHandler{Exec: &corev1.ExecAction{}}
-	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{
-		{ReadinessProbe: &corev1.Probe{ProbeHandler: http, PeriodSeconds: 10}, LivenessProbe: &corev1.Probe{ProbeHandler: grpc, PeriodSeconds: 5}},
+	raw, err := json.Marshal(corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{
+		{ReadinessProbe: &corev1.Probe{ProbeHandler: http}, LivenessProbe: &corev1.Probe{ProbeHandler: grpc, PeriodSeconds: 5}},
 		{ReadinessProbe: &corev1.Probe{ProbeHandler: exec, PeriodSeconds: 1}},
 		{},
-	}}}
-	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-	tr := &evaluation{run: &v1alpha1.RolloutRun{}, pods: map[string]podState{}}
-	tr.see(pod, sideStable)
-	if len(tr.probes) != 0 {
-		t.Errorf("stable's probes %v are taken for the candidate's", tr.probes)
+	}}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	tr.see(pod, sideCanary)
+	run := &v1alpha1.RolloutRun{}
+	run.Spec.Template.Raw = raw
+	tr := &evaluation{run: run, probes: probesOf(run)}
 	r := result{interval: 20 * time.Second}
 	for _, target := range []string{"a@1", "a@2", "b@1", "b@2"} {
 		r.counted.Canary = append(r.counted.Canary, counter(target, 1, 0, time.Time{}))
