@@ -130,7 +130,7 @@ func (o *Ordered) Runs(versions ...string) {
 	o.Eventually(fmt.Sprintf("the pods run %v", versions), func(g Gomega) {
 		s := o.StatefulSet()
 		g.Expect(s.Status.ObservedGeneration).To(Equal(s.Generation))
-		g.Expect(o.Versions()).To(Equal(versions))
+		g.Expect(o.Versions()).To(HaveExactElements(versions))
 		g.Expect(int(s.Status.Replicas)).To(Equal(len(versions)))
 	})
 }

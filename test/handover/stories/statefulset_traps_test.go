@@ -119,12 +119,12 @@ func TestTheGuardOfAStatefulSet(t *testing.T) {
 		held, free []string
 	}{
 		"a push": {func(s *guardedSet) { s.does("set", "image", theSet, cluster.Name+"="+image("v2")) }, stay, []string{"v2", "v2", "v2"}},
-		"scaled up, and a lost pod": {func(s *guardedSet) {
+		"scaled up and a pod lost": {func(s *guardedSet) {
 			s.waits(3)
 			s.does("scale", theSet, "--replicas=5")
 			s.Lose(1)
 		}, []string{"v1", "v1", "v1", "v1", "v1"}, []string{"v1", "v1", "v1", "v2", "v2"}},
-		"applied again, with partition 0": {func(s *guardedSet) {
+		"applied again with partition 0": {func(s *guardedSet) {
 			s.does("apply", "-f", s.manifest("v1", &zero))
 			s.waits(hold)
 			s.does("apply", "-f", s.manifest("v2", &zero))
@@ -140,7 +140,7 @@ func TestTheGuardOfAStatefulSet(t *testing.T) {
 			s.does("apply", "--server-side", "--force-conflicts", "--field-manager=kustomize-controller", "-f", s.manifest("v2", &zero))
 		}, stay, []string{"v2", "v2", "v2"}},
 		"replaced": {func(s *guardedSet) { s.waits(hold); s.does("replace", "-f", s.manifest("v2", nil)) }, stay, []string{"v2", "v2", "v2"}},
-		"the label taken, and replaced": {func(s *guardedSet) {
+		"the label taken and replaced": {func(s *guardedSet) {
 			s.waits(hold)
 			s.does("label", theSet, v1alpha1.LabelRollout+"-")
 			s.does("replace", "-f", s.manifest("v2", &zero))
@@ -154,7 +154,7 @@ func TestTheGuardOfAStatefulSet(t *testing.T) {
 			s.waits(hold)
 			s.refused("is held by Rollout", "patch", theSet, "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":2}}}}`)
 		}, stay, []string{"v1", "v1", "v2"}},
-		"OnDelete, and a lost pod": {func(s *guardedSet) {
+		"OnDelete and a lost pod": {func(s *guardedSet) {
 			s.waits(hold)
 			s.refused("which the strategy OnDelete does not have", "patch", theSet, "--type=merge", "-p", `{"spec":{"updateStrategy":{"type":"OnDelete","rollingUpdate":null}}}`)
 			s.Lose(0)
@@ -172,7 +172,8 @@ func TestTheGuardOfAStatefulSet(t *testing.T) {
 		}, []string{"v2", "v2"}, []string{"v2", "v2"}},
 	} {
 		for _, guarded := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, guarded: %v", name, guarded), func(t *testing.T) {
+			// No comma: kubectl takes one in the path of a file for the next file.
+			t.Run(fmt.Sprintf("%s guarded %v", name, guarded), func(t *testing.T) {
 				t.Parallel()
 				s := openGuarded(t, guarded)
 				c.do(s)
