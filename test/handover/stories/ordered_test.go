@@ -291,7 +291,7 @@ func TestAStatefulSetScaledToZeroStartsWhatItDeclares(t *testing.T) {
 	s.push("v2")
 	s.Eventually("it has a pod", func(g Gomega) { g.Expect(s.set.Versions()).To(ContainElement("v2")) })
 	s.scale(0)
-	s.set.Runs()
+	s.set.Runs([]string{}...)
 	s.scale(3)
 	s.ends(v1alpha1.PhaseStable, "v2", 0, "v2", "v2", "v2")
 	if m := s.rollout().Status.History[0].Message; m == "" || !matches(m, "scaled to 0") {
