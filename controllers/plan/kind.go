@@ -52,9 +52,17 @@ func (f *facts) let() string {
 // unpausing is the write that lets the workload roll.
 func (f *facts) unpausing(what string) string {
 	if f.ordered() {
-		return "lowering the partition of " + what + " to 0"
+		return "lowering its partition to 0"
 	}
 	return "unpausing " + what
+}
+
+// whichRolls ends a message about a workload that rolls unjudged.
+func (f *facts) whichRolls() string {
+	if f.ordered() {
+		return ": the StatefulSet rolls by its own strategy"
+	}
+	return ", which rolls by its own strategy"
 }
 
 // handedOver is why weights do not lead back any more.

@@ -141,7 +141,7 @@ func pausedByBelay(f *facts) bool {
 }
 
 func unpauseCandidate(f *facts) Decision {
-	return f.doing(v1alpha1.ReasonHandingOver, f.unpausing(f.workload())+", which rolls by its own strategy", Unpause{Revision: f.candidate})
+	return f.doing(v1alpha1.ReasonHandingOver, f.unpausing(f.workload())+f.whichRolls(), Unpause{Revision: f.candidate})
 }
 
 // nativeRunMissing comes after the traffic: routes must not wait for a record
