@@ -143,8 +143,8 @@ var loopBugs = []bug{
 	{
 		name: "refused-dry-run-proves-the-guard", breaks: unguarded,
 		file:   "controllers/gates/probe.go",
-		old:    "		return unproven, unanswered(d, err), 0\n",
-		is:     "		return proven, unanswered(d, err), 0\n",
+		old:    "		return unproven, k.unanswered(key, err), 0\n",
+		is:     "		return proven, k.unanswered(key, err), 0\n",
 		checks: []check{tests("./controllers/gates", "")},
 	},
 }
