@@ -88,6 +88,9 @@ func bakeAgain(f *facts) Decision {
 func atZeroReplicas(f *facts) bool { return f.in.Workload.Replicas == 0 }
 
 func waitForReplicas(f *facts) Decision {
+	if f.ordered() && f.declared != f.stable {
+		return f.reconciling(v1alpha1.ReasonScaledToZero, f.unheldAtZero())
+	}
 	return f.reconciling(v1alpha1.ReasonScaledToZero, fmt.Sprintf("%s is scaled to 0: %s waits, and goes on when it is scaled up", f.workload(), imageOf(f.in.Status.Candidate)))
 }
 

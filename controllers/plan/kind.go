@@ -49,10 +49,10 @@ func (f *facts) let() string {
 	return "resumed"
 }
 
-// unpausing is the write that lets the workload roll.
+// unpausing is the write that lets the workload roll, of which what names a Deployment.
 func (f *facts) unpausing(what string) string {
 	if f.ordered() {
-		return "lowering its partition to 0"
+		return "lowering the partition of the StatefulSet to 0"
 	}
 	return "unpausing " + what
 }

@@ -143,6 +143,11 @@ func takenOver(f *facts) bool {
 	return onTrial(f) && f.in.Canary.Handed
 }
 
+// unheldAtZero says, while there is time, what a scale-up from 0 starts.
+func (f *facts) unheldAtZero() string {
+	return fmt.Sprintf("the StatefulSet is scaled to 0, and at 0 replicas Kubernetes takes what is declared for the version that runs: scaled up, all pods start in %s, without being judged. Before you scale it up, %s", imageOf(&f.in.Workload.Declared), f.wayBackTo(f.in.Status.Stable))
+}
+
 func followTakenOver(f *facts) Decision {
 	why := fmt.Sprintf("the StatefulSet was scaled to 0 while %s was declared and not promoted: at 0 replicas Kubernetes takes what is declared for the version that runs, so all pods start in it, without being judged. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBackTo(f.in.Status.Stable))
 	return f.rollUnjudged(v1alpha1.ReasonHandingOver, why)

@@ -108,7 +108,7 @@ func orderedTrialCases() []ruleCase {
 		stalls("WorkloadUnusable", "in a run", given(step, unusable), nil, phase, notReady, "OnDelete"),
 		stalls("TooFewReplicas", "before a run", given(waits, one), nil, gate, notReady, "has 1 replica", "kubectl scale statefulset/shop --replicas=2"),
 		works("TooFewReplicas", "in a run", given(step, one, noCanary), nil, phase, notReady, "scaled to 1: shop:b waits"),
-		works("ScaledToZero", "in a run", given(step, atZero, noCanary), nil, phase, v1alpha1.ReasonScaledToZero, "the StatefulSet is scaled to 0"),
+		works("ScaledToZero", "in a run", given(step, atZero, noCanary), nil, phase, v1alpha1.ReasonScaledToZero, "the StatefulSet is scaled to 0", "scaled up, all pods start in shop:b, without being judged", "Before you scale it up, declare shop:a again"),
 		works("TriggerFired", "although it has 1 replica", given(step, one, noCanary, verdict(v1alpha1.VerdictFail)), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		stalls("Adopting", "cannot be held", given(fresh, inPlace(0), unusable), nil, "", notReady, "OnDelete"),
 		works("Adopting", "its controller has not finished", given(fresh, inPlace(0), func(in *plan.Input) { in.Workload.Observed = false }), nil, "", notReady, "has not finished its last update"),

@@ -49,7 +49,7 @@ func TestOnlyABypassLowersThePartition(t *testing.T) {
 		"the longest reason":                    {sre, "GEN:" + strings.Repeat("x", 1022), false, nil},
 		"a reason":                              {sre, "GEN: outage of the ledger, it's \"urgent\"", false, nil},
 		"a cluster administrator with a reason": {admin, "GEN: outage", false, nil},
-		"a rejected revision, no reason": {sre, "", true, []string{"which rejected the declared revision " + rejected, "or kubectl rollout undo)",
+		"a rejected revision, no reason": {sre, "", true, []string{"which rejected the declared revision " + rejected, "or apply; not kubectl rollout undo)",
 			"needs the verb retry: kubectl -n shop annotate --overwrite rollouts.belay.dev ", `: ` + rejected + ` WHY"`}},
 		"a rejected revision that is not named": {sre, "GEN: outage", true, []string{"a bypass has to name it", `: ` + rejected + ` WHY"`}},
 		"a rejected revision that is named":     {sre, "GEN: " + rejected + " outage", true, nil},
