@@ -153,6 +153,11 @@ func TestSamplesThatAPodBeforeHasLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantSampled(t, "invariant", clientOf(t, e).ReadingInvariant(invariant), query, left)
+	load := prometheus.Load{Value: total, Per: &bad}
+	if query, err = prometheus.LoadQuery(load, web); err != nil {
+		t.Fatal(err)
+	}
+	wantSampled(t, "load", clientOf(t, e).ReadingLoad(load), query, left)
 }
 
 func wantSampled(t *testing.T, name string, c *prometheus.Client, query string, want time.Time) {
