@@ -55,12 +55,12 @@ func (mine restriction) latencyQuery(l v1alpha1.LatencyIndicator, nativeToo bool
 	if err != nil {
 		return "", err
 	}
-	times, err := sampledAt(countSeries(l), mine.matchers, nativeToo)
+	times, err := mine.sampledAt(countSeries(l), bucketSeries(l), nativeToo)
 	if err != nil {
 		return "", err
 	}
 	by := mine.names.byTarget()
-	return rows(mine.runs*forms(nativeToo),
+	return rows(mine.runs*mine.parts(forms(nativeToo)),
 		row("count", "sum "+by+"("+count+")"),
 		row("within", "sum "+by+"("+within+")"),
 		row("ts", "min "+by+"("+times+")"))
@@ -91,7 +91,7 @@ func boundPattern(bound float64) string {
 
 // promQLQuery restricts a user's own expressions. An expression's value has the time
 // of the evaluation, not of its samples, so the time of a pod's samples is read from
-// the series that total selects.
+// the series that total selects, and for a StatefulSet also from those of bad: see oldest.
 func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 	if len(pods) != 1 {
 		return "", fmt.Errorf("a promQL query cannot be shared by %d runs", len(pods))
@@ -105,11 +105,15 @@ func promQLQuery(q v1alpha1.PromQLIndicator, pods []Pods) (string, error) {
 		return "", fmt.Errorf("promQL.bad: %w", err)
 	}
 	by := pods[0].labels().byPod()
-	times, err := sampleTimes(total, by)
+	sampled := []string{total}
+	if pods[0].ordered() {
+		sampled = append(sampled, bad)
+	}
+	times, err := sampleTimes(by, sampled...)
 	if err != nil {
 		return "", fmt.Errorf("promQL.total: %w", err)
 	}
-	return rows(len(pods),
+	return rows(len(sampled),
 		row("total", "sum "+by+"("+total+")"),
 		row("bad", "sum "+by+"("+bad+")"),
 		row("ts", times))
@@ -125,23 +129,25 @@ func counterQuery(expression string, pods Pods) (string, error) {
 	return bound, err
 }
 
-// sampleTimes returns a query for the scrape time of the oldest sample that an
-// expression selects for each pod, grouped as by says. Each selector gets a label k of its own before
+// sampleTimes returns a query for the scrape time of the oldest sample that
+// expressions select for each pod, grouped as by says. Each selector gets a label k of its own before
 // they are joined: otherwise "or" would keep only the first one's series of a pod.
-func sampleTimes(bound, by string) (string, error) {
-	parsed, err := promQL().ParseExpr(bound)
-	if err != nil {
-		return "", fmt.Errorf("the sample times of the expression cannot be queried, rewrite it: %s", quote(err.Error()))
-	}
+func sampleTimes(by string, bound ...string) (string, error) {
 	var times []string
-	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
-		if s, ok := n.(*parser.VectorSelector); ok {
-			if of := "min " + by + "(timestamp(" + s.String() + "))"; !slices.Contains(times, of) {
-				times = append(times, of)
-			}
+	for _, expression := range bound {
+		parsed, err := promQL().ParseExpr(expression)
+		if err != nil {
+			return "", fmt.Errorf("the sample times of the expression cannot be queried, rewrite it: %s", quote(err.Error()))
 		}
-		return nil
-	})
+		parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
+			if s, ok := n.(*parser.VectorSelector); ok {
+				if of := "min " + by + "(timestamp(" + s.String() + "))"; !slices.Contains(times, of) {
+					times = append(times, of)
+				}
+			}
+			return nil
+		})
+	}
 	switch len(times) {
 	case 0:
 		return "", errors.New("the expression selects no samples: name a metric")

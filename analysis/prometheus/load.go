@@ -56,7 +56,7 @@ func LoadQuery(l Load, pods ...Pods) (string, error) {
 		return "", err
 	}
 	by := pods[0].labels().byNamespacedPod()
-	times := "timestamp(" + value + ") and " + l.over(value)
+	times := l.sampledAt(value)
 	parts := []string{row("value", l.sum(by, value))}
 	if l.Per != nil {
 		per, err := selector(*l.Per, mine)
@@ -64,8 +64,17 @@ func LoadQuery(l Load, pods ...Pods) (string, error) {
 			return "", err
 		}
 		parts = append(parts, row("per", l.sum(by, per)))
+		if pods[0].ordered() {
+			// The pod that had the name before may have left it.
+			times += " or " + row("part", l.sampledAt(per))
+		}
 	}
 	return rows(len(pods), append(parts, row("ts", "min "+by+"("+times+")"))...)
+}
+
+// sampledAt are the times of the samples that are numbers.
+func (l Load) sampledAt(selector string) string {
+	return "timestamp(" + selector + ") and " + l.over(selector)
 }
 
 // sum adds up what a pod has of a series where that is a number: clients report NaN for a gauge

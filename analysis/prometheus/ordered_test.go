@@ -116,6 +116,58 @@ func TestAnInvariantOfAStatefulSet(t *testing.T) {
 	}
 }
 
+// TestSamplesThatAPodBeforeHasLeft are in the response until they have expired: what counts as
+// bad may be of the pod that had the name before while the total is not.
+func TestSamplesThatAPodBeforeHasLeft(t *testing.T) {
+	e := enginetest.New(scraped)
+	left := scraped.Add(-2 * time.Minute)
+	add := func(metric string, at time.Time, more ...string) {
+		of := map[string]string{"namespace": "shop", "pod": "web-0", "instance": "web-0"}
+		for i := 0; i < len(more); i += 2 {
+			of[more[i]] = more[i+1]
+		}
+		e.Samples(metric, of, []time.Time{at}, func(time.Time) float64 { return 7 })
+	}
+	add("total", scraped)
+	add("bad", left)
+	add("request_duration_seconds_count", scraped)
+	add("request_duration_seconds_bucket", left, "le", "0.3")
+	total, bad := v1alpha1.Series{Metric: "total"}, v1alpha1.Series{Metric: "bad"}
+	slow := &v1alpha1.LatencyIndicator{Histogram: "request_duration_seconds"}
+	slow.Threshold.Duration = 300 * time.Millisecond
+	indicators := map[string]v1alpha1.Indicator{
+		"requests": {Requests: &v1alpha1.RequestsIndicator{Total: total, Bad: bad}},
+		"latency":  {Latency: slow},
+		"promQL":   {PromQL: &v1alpha1.PromQLIndicator{Total: "total", Bad: "bad"}},
+	}
+	invariant := v1alpha1.Invariant{Name: "i", Checks: total, Violations: bad}
+	for name, indicator := range indicators {
+		query, err := prometheus.IndicatorQuery(indicator, web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSampled(t, name, clientOf(t, e).Reading(indicator), query, left)
+	}
+	query, err := prometheus.InvariantQuery(invariant, web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSampled(t, "invariant", clientOf(t, e).ReadingInvariant(invariant), query, left)
+	load := prometheus.Load{Value: total, Per: &bad}
+	if query, err = prometheus.LoadQuery(load, web); err != nil {
+		t.Fatal(err)
+	}
+	wantSampled(t, "load", clientOf(t, e).ReadingLoad(load), query, left)
+}
+
+func wantSampled(t *testing.T, name string, c *prometheus.Client, query string, want time.Time) {
+	t.Helper()
+	got, err := c.Counts(t.Context(), "shop", query, 1, now)
+	if err != nil || len(got.Counters) != 1 || !got.Counters[0].SampledAt.Equal(want) {
+		t.Errorf("%s: %+v (%v), want samples of %s", name, got.Counters, err, want)
+	}
+}
+
 func TestVersionsOfAStatefulSetHaveNoDestinations(t *testing.T) {
 	for by, value := range map[v1alpha1.CountedBy]string{v1alpha1.CountedByService: "$(service)", v1alpha1.CountedByWorkload: "$(replicaSet)"} {
 		of := v1alpha1.Indicator{By: by, Destination: &v1alpha1.Destination{Label: "to", Value: value, NamespaceLabel: "ns"}, Requests: byCode.Requests}

@@ -39,7 +39,7 @@ func InvariantQuery(i v1alpha1.Invariant, pods ...Pods) (string, error) {
 	if !mine.ordered {
 		violations = "max_over_time(" + violations + "[15m])"
 	}
-	return mine.countRows(checks, violations, "timestamp("+checks+")", 1)
+	return mine.countRows(checks, violations, mine.oldest("timestamp("+checks+")", "timestamp("+violations+")"), 1)
 }
 
 func (mine restriction) countsQuery(total, bad v1alpha1.Series, nativeToo bool) (string, error) {
@@ -51,7 +51,7 @@ func (mine restriction) countsQuery(total, bad v1alpha1.Series, nativeToo bool) 
 	if err != nil {
 		return "", err
 	}
-	times, err := sampledAt(total, mine.matchers, nativeToo)
+	times, err := mine.sampledAt(total, bad, nativeToo)
 	if err != nil {
 		return "", err
 	}
@@ -61,10 +61,40 @@ func (mine restriction) countsQuery(total, bad v1alpha1.Series, nativeToo bool) 
 // countRows sums two expressions by target, with the times of the samples.
 func (mine restriction) countRows(total, bad, times string, forms int) (string, error) {
 	by := mine.names.byTarget()
-	return rows(mine.runs*forms,
+	return rows(mine.runs*mine.parts(forms),
 		row("total", "sum "+by+"("+total+")"),
 		row("bad", "sum "+by+"("+bad+")"),
 		row("ts", "min "+by+"("+times+")"))
+}
+
+// sampledAt are the times of a counter's samples, and of those of the part of it that is bad, or
+// within the threshold.
+func (mine restriction) sampledAt(total, part v1alpha1.Series, nativeToo bool) (string, error) {
+	ofTotal, err := sampledAt(total, mine.matchers, nativeToo)
+	if err != nil {
+		return "", err
+	}
+	ofPart, err := sampledAt(part, mine.matchers, nativeToo)
+	return mine.oldest(ofTotal, ofPart), err
+}
+
+// oldest are the times of the total's samples; of a StatefulSet's pods also those of its part,
+// which may have ended with the pod that had the name before, and still be in the response. The
+// label k keeps both: otherwise "or" would drop those with the labels of the total.
+func (mine restriction) oldest(ofTotal, ofPart string) string {
+	if !mine.ordered || ofTotal == ofPart {
+		return ofTotal
+	}
+	return ofTotal + " or " + row("part", ofPart)
+}
+
+// parts is how many parts as long as a plain query's a query has, for so many forms of a
+// histogram: one of a StatefulSet names the series of bad once more.
+func (mine restriction) parts(forms int) int {
+	if mine.ordered {
+		return 2 * forms
+	}
+	return forms
 }
 
 // rows joins the parts of a query, which is as long as this number of plain ones: each run

@@ -3,7 +3,6 @@ package indicators
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -42,7 +41,7 @@ func excluding(spec v1alpha1.GuardrailSpec) (demanding []v1alpha1.Trigger) {
 func (r *Reconciler) notePace(s *subject, m measure, u use, f finding, now time.Time) {
 	isExcluded := slices.ContainsFunc(excluding(s.spec), func(t v1alpha1.Trigger) bool { return t.SLO == m.name })
 	if m.kind == kindSLO && isExcluded && f.verdict.Reason == analysis.Healthy {
-		r.paces.note(s.kind, nameIn(s.object), u.rollout, m.name, probed{now, strings.Join(u.pods.Versions(m.of.Indicator), "/"), f.series, f.counts}, r.Every/2)
+		r.paces.note(s.kind, nameIn(s.object), u.rollout, m.name, probed{now, u.counters(m.of.Indicator), f.series, f.counts}, r.Every/2)
 	}
 }
 

@@ -3,6 +3,7 @@ package indicators
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -60,6 +61,49 @@ func TestAStatefulSetIsCountedByPodAlone(t *testing.T) {
 		if ready.Reason != v1alpha1.ReasonNotRouted || len(w.probes) != 0 || status.Indicators[0].Message != prometheus.ErrByPodAlone.Error() {
 			t.Errorf("by %s: %s, %+v, after %d probes", by, ready.Reason, status.Indicators, len(w.probes))
 		}
+	}
+}
+
+// TestThePaceOfAStatefulSet is that of the same pods: what one that gets ready has counted in all
+// of its time, it has not counted since the last probe.
+func TestThePaceOfAStatefulSet(t *testing.T) {
+	w := newWorld(t, append(with(orderedApp(), time.Hour), guardrailOf(excludes))...)
+	began := w.clock.Now()
+	engine := enginetest.New(began)
+	var times []time.Time
+	for second := 0; second <= 3600; second += 30 {
+		times = append(times, began.Add(time.Duration(second)*time.Second))
+	}
+	for pod, before := range map[string]float64{"web-0": 0, "web-1": 0, "web-2": 1_000_000} {
+		for code, rate := range map[string]float64{"200": 10, "500": 0} {
+			engine.Samples("requests", map[string]string{"namespace": "shop", "pod": pod, "instance": pod, "status_code": code}, times,
+				func(at time.Time) float64 { return before + rate*at.Sub(began).Seconds() })
+		}
+	}
+	w.readFrom(engine.Serve(t))
+	rate := func(after time.Duration) float64 {
+		w.clock.Step(after)
+		w.look()
+		pace, _ := w.loop.paces.of(kindGuardrail, types.NamespacedName{Namespace: "shop", Name: "shop"}, "shop/web", "availability")
+		return pace.rate
+	}
+	rate(0)
+	if got := rate(2 * every); got != 20 {
+		t.Errorf("two ready pods get %v requests a second", got)
+	}
+	pod := &corev1.Pod{}
+	if err := w.client.Get(t.Context(), types.NamespacedName{Namespace: "shop", Name: "web-2"}, pod); err != nil {
+		t.Fatal(err)
+	}
+	pod.Status.Conditions[0].Status = corev1.ConditionTrue
+	if err := w.client.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if got := rate(2 * every); got != 20 {
+		t.Errorf("when a third one gets ready, %v", got)
+	}
+	if got := rate(2 * every); got != 30 {
+		t.Errorf("three ready pods get %v", got)
 	}
 }
 

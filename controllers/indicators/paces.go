@@ -39,7 +39,7 @@ type pace struct {
 // nothing.
 type probed struct {
 	at time.Time
-	// stable is the name of what has counted: the ReplicaSet, or the Service.
+	// stable names what has counted: the ReplicaSet, the Service, or a StatefulSet's pods.
 	stable string
 	series int
 	analysis.Counts

@@ -33,8 +33,20 @@ const (
 // use is one Rollout that a guardrail applies to, with its stable pods.
 type use struct {
 	rollout string
+	// version is the name of stable's ReplicaSet or ControllerRevision.
+	version string
 	pods    prometheus.Pods
 	spec    v1alpha1.RolloutSpec
+}
+
+// counters name what counts an indicator's requests. Of a StatefulSet they are its ready pods and
+// their version: the counters of others are others, under names that may be the same.
+func (u use) counters(of v1alpha1.Indicator) string {
+	names := u.pods.Versions(of)
+	if u.pods.StatefulSet != "" {
+		names = slices.Concat([]string{u.version}, slices.Concat(u.pods.Members...))
+	}
+	return strings.Join(names, "/")
 }
 
 // uses are the Rollouts that a guardrail applies to.
@@ -103,7 +115,7 @@ func (r *Reconciler) add(ctx context.Context, u *uses, from []*v1alpha1.Rollout,
 			return err
 		}
 		if ready {
-			u.stable, most = append(u.stable, use{nameOf(rollout), pods, rollout.Spec}), most-1
+			u.stable, most = append(u.stable, use{nameOf(rollout), rollout.Status.Stable.ReplicaSet, pods, rollout.Spec}), most-1
 		}
 	}
 	return nil

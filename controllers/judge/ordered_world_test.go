@@ -50,6 +50,8 @@ type scrapes struct {
 	// code is the label of a version's requests that says whether one failed; nil for requests
 	// and errors in series of their own.
 	code func(version string) string
+	// lazy is set when the counter of errors begins with the first one.
+	lazy bool
 }
 
 // orderedBench is a bench with a StatefulSet, whose pods come and go, and with Prometheus' own
@@ -120,7 +122,9 @@ func (b *orderedBench) expose(engine *enginetest.Engine, l life, how scrapes, in
 	}
 	if how.code == nil {
 		engine.Samples("requests", target, times, count(10, l.old))
-		engine.Samples("errors", target, times, count(l.bad, l.old*l.bad/10))
+		if !how.lazy || l.bad > 0 {
+			engine.Samples("errors", target, times, count(l.bad, l.old*l.bad/10))
+		}
 		return
 	}
 	for code, perSecond := range map[string]float64{"200": 10 - l.bad, "500": l.bad} {

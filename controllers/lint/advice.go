@@ -106,8 +106,11 @@ func (o *object) advisePods(r v1alpha1.RolloutSpec, replicas int32) {
 	for i, s := range r.Steps {
 		pods := max(1, min((s.Weight*replicas+99)/100, replicas-1))
 		if pods == before {
-			o.add(Advice, fmt.Sprintf("spec.steps[%d].weight", i), fmt.Sprintf("weight %d is %d of %d pods, as many as in the step before: a weight is rounded up to whole pods, and one keeps the stable version", s.Weight, pods, replicas),
-				fmt.Sprintf("a weight from %d on for one pod more, or one step less", 100*pods/replicas+1))
+			write := "one step less"
+			if pods < replicas-1 {
+				write = fmt.Sprintf("a weight from %d on for one pod more, or one step less", 100*pods/replicas+1)
+			}
+			o.add(Advice, fmt.Sprintf("spec.steps[%d].weight", i), fmt.Sprintf("weight %d is %d of %d pods, as many as in the step before: a weight is rounded up to whole pods, and one keeps the stable version", s.Weight, pods, replicas), write)
 		}
 		before = pods
 	}
