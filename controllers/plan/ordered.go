@@ -41,9 +41,20 @@ func (f *facts) tooSmall() bool {
 	return atZeroReplicas(f) || f.ordered() && f.in.Workload.Replicas == 1
 }
 
-// unready counts the StatefulSet's pods that are missing or not ready.
+// unready counts the StatefulSet's pods that are missing or not ready. Others may serve beside
+// them: pods beyond its size, which stay as long as one below is not ready, and whatever else
+// its selector matches.
 func (f *facts) unready() int32 {
-	return max(0, f.in.Workload.Replicas-f.in.Route.ServiceEndpoints)
+	w := f.in.Workload
+	ready := map[string]int32{}
+	for _, s := range append(w.Active[:len(w.Active):len(w.Active)], w.Stable, f.in.Canary.Set) {
+		ready[s.Name] = s.Ready
+	}
+	var serving int32
+	for _, n := range ready {
+		serving += n
+	}
+	return max(0, w.Replicas-min(serving, f.in.Route.ServiceEndpoints))
 }
 
 // replaceable are the misplaced pods that may go now: all that are not ready, because nobody is

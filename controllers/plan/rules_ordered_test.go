@@ -145,6 +145,7 @@ func orderedRollbackCases() []ruleCase {
 		works("RollbackReplacesPods", "one at a time", given(raised), plan.ReplacePods{Names: []string{"shop-3"}}, phase, back, "2 of 4 pods are back at shop:a"),
 		works("RollbackReplacesPods", "those that are not ready at once", given(raised, misplaced(2, 0), canaryReady(0)), plan.ReplacePods{Names: []string{"shop-3", "shop-2"}}, phase, back),
 		works("RollbackAwaitsReplaced", "the one before is not ready", given(raised, misplaced(0, 1), podsLeft(1), canaryReady(1)), nil, phase, back, "1 pod to go, and 1 not ready, at most 1 at once"),
+		works("RollbackAwaitsReplaced", "pods beyond its size serve meanwhile", given(raised, misplaced(0, 1), podsLeft(1), canaryReady(1), func(in *plan.Input) { in.Route.ServiceEndpoints = 7 }), nil, phase, back, "1 pod to go, and 1 not ready"),
 		stalls("RollbackFinished", "made again, so that no partition leads back", given(going, madeAgain, held), marks, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("RollbackPodsGone", "the last one terminates", given(gone), nil, phase, back, "the last canary pod began to terminate"),
 		works("RollbackReleasesPods", "the stable version is declared again", given(zero, declares(stableRevision), paused(true), held), plan.Unpause{Revision: stableRevision}, phase, back, "lowering the partition of it to 0"),
