@@ -142,8 +142,8 @@ type Canary struct {
 	Set
 	Exists bool
 	// Handed means that the Deployment controls it. Of a StatefulSet it means that its
-	// controller makes lost pods below the partition again in the candidate's version,
-	// too, so that a partition does not lead back.
+	// controller makes lost pods below the partition again in another version than stable,
+	// the candidate's as a rule, so that a partition does not lead back.
 	Handed bool
 	// Recognised means that the Deployment controller has taken it for the set of
 	// its template.
@@ -173,7 +173,7 @@ type Canary struct {
 	// there is none.
 	Leftover string
 	// Misplaced are the pods of a StatefulSet that its controller would make again in
-	// another version and does not replace by itself, in the order in which they are to be
+	// another version, stable as a rule, and does not replace by itself, in the order in which they are to be
 	// replaced: those that are not ready first, then the last ordinal first. Raising the
 	// partition replaces no pod.
 	Misplaced []Pod `json:",omitempty"`

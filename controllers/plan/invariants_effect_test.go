@@ -312,7 +312,8 @@ func (c *checker) places(to int32) {
 		return
 	}
 	c.require(canary.Desired != to, "places %d pods again", to)
-	c.require(c.in.Deleting == nil && !canary.Handed && n > 0, "places pods of what goes, or went already")
+	gone := canary.Handed && c.in.Workload.Stable.Pods == 0
+	c.require(c.in.Deleting == nil && !gone && n > 0, "places pods of what goes, or went already")
 	_, creates := plan.EffectOf[plan.CreateRun](c.d)
 	c.require(c.declared == c.candidate && c.in.Workload.Paused && (c.in.Run.Exists || creates || to < canary.Desired), "places pods of what is not declared, held and recorded")
 	limit := c.need(100)

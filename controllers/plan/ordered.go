@@ -41,9 +41,20 @@ func (f *facts) tooSmall() bool {
 	return atZeroReplicas(f) || f.ordered() && f.in.Workload.Replicas == 1
 }
 
-// unready counts the StatefulSet's pods that are missing or not ready.
+// unready counts the StatefulSet's pods that are missing or not ready. Others may serve beside
+// them: pods beyond its size, which stay as long as one below is not ready, and whatever else
+// its selector matches.
 func (f *facts) unready() int32 {
-	return max(0, f.in.Workload.Replicas-f.in.Route.ServiceEndpoints)
+	w := f.in.Workload
+	ready := map[string]int32{}
+	for _, s := range append(w.Active[:len(w.Active):len(w.Active)], w.Stable, f.in.Canary.Set) {
+		ready[s.Name] = s.Ready
+	}
+	var serving int32
+	for _, n := range ready {
+		serving += n
+	}
+	return max(0, w.Replicas-min(serving, f.in.Route.ServiceEndpoints))
 }
 
 // replaceable are the misplaced pods that may go now: all that are not ready, because nobody is
@@ -131,7 +142,8 @@ func holdUnjudged(f *facts) Decision {
 
 // takenOver holds once the StatefulSet controller makes every pod in the declared version,
 // without a decision: at 0 replicas it takes that for current, and a scale-up starts it. No
-// partition leads back.
+// partition leads back. While pods of stable serve, the run goes on: a StatefulSet that was
+// deleted without its pods, and made again, keeps them below the partition.
 func takenOver(f *facts) bool {
 	if atZeroReplicas(f) || f.declared != f.candidate || f.inPhase(v1alpha1.PhaseRolledBack) {
 		return false
@@ -140,7 +152,7 @@ func takenOver(f *facts) bool {
 		s := f.onlyActiveSet()
 		return s != nil && s.Revision == f.declared
 	}
-	return onTrial(f) && f.in.Canary.Handed
+	return onTrial(f) && f.in.Canary.Handed && f.in.Workload.Stable.Pods == 0
 }
 
 // unheldAtZero says, while there is time, what a scale-up from 0 starts.
@@ -149,7 +161,7 @@ func (f *facts) unheldAtZero() string {
 }
 
 func followTakenOver(f *facts) Decision {
-	why := fmt.Sprintf("the StatefulSet was scaled to 0 while %s was declared and not promoted: at 0 replicas Kubernetes takes what is declared for the version that runs, so all pods start in it, without being judged. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBackTo(f.in.Status.Stable))
+	why := fmt.Sprintf("the StatefulSet was scaled to 0, or deleted and made again, while %s was declared and not promoted: Kubernetes then takes what is declared for the version that runs, so all pods start in it, without being judged. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBackTo(f.in.Status.Stable))
 	return f.rollUnjudged(v1alpha1.ReasonHandingOver, why)
 }
 
@@ -174,14 +186,24 @@ func replaceMisplaced(f *facts) Decision {
 }
 
 // otherServesAtRest holds while a rejected version runs, because the StatefulSet was scaled to
-// 0 while it was declared.
+// 0, or deleted and made again, while it was declared.
 func otherServesAtRest(f *facts) bool {
-	s := f.onlyActiveSet()
-	return f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate && f.in.Workload.Replicas > 0 && s != nil && s.Revision == f.declared
+	return f.inPhase(v1alpha1.PhaseRolledBack) && f.declared == f.candidate && f.podsOfDeclared() > 0
+}
+
+// podsOfDeclared counts what runs the declared version, or will as soon as there are pods.
+func (f *facts) podsOfDeclared() int32 {
+	var pods int32
+	for _, s := range f.in.Workload.Active {
+		if s.Revision == f.declared {
+			pods += s.Desired
+		}
+	}
+	return pods
 }
 
 func sayOtherServes(f *facts) Decision {
-	return f.stalled(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("%s was rejected, and all pods run it: the StatefulSet was scaled to 0 while it was declared, and at 0 replicas Kubernetes takes what is declared for the version that runs. To go back, %s", imageOf(f.in.Status.Candidate), f.wayBackTo(f.in.Status.Stable)))
+	return f.stalled(v1alpha1.ReasonWrongVersionServes, fmt.Sprintf("%s was rejected, and %d of %d pods run it: the StatefulSet was scaled to 0, or deleted and made again, while it was declared, and Kubernetes then takes what is declared for the version that runs. To go back, %s", imageOf(f.in.Status.Candidate), f.podsOfDeclared(), f.in.Workload.Replicas, f.wayBackTo(f.in.Status.Stable)))
 }
 
 // orderedObstaclesTable keeps a run as it is.

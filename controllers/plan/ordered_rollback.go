@@ -19,7 +19,7 @@ var orderedRollbackTable = table{
 		{"RollbackHoldsPods", stillUnheld, holdForRollback},
 		{"RollbackReplacesPods", podsReplaceable, replaceForRollback},
 		{"RollbackAwaitsReplaced", podsMisplaced, waitForReplaced},
-		{"RollbackPodsGone", zeroJustAcknowledged, noteZero},
+		{"RollbackPodsGone", podsJustGone, noteZero},
 		{"RollbackReleasesPods", pausedAtStable, unpauseStable},
 		{"RollbackFinished", always, finishRollback},
 	},
@@ -62,6 +62,12 @@ func podsLeft(f *facts) bool {
 // that was made again: nobody knows yet whose the pods are.
 func podsMisplaced(f *facts) bool {
 	return podsLeft(f) || !f.in.Workload.Observed && f.in.Workload.Replicas > 0
+}
+
+// podsJustGone does not hold where the candidate's pods stay, because no partition leads back;
+// but for a status without a rollback, which gets one.
+func podsJustGone(f *facts) bool {
+	return zeroJustAcknowledged(f) && (f.in.Canary.Left == 0 || f.in.Status.Rollback == nil)
 }
 
 func waitForReplaced(f *facts) Decision {
@@ -130,7 +136,8 @@ func lastPodDue(f *facts) bool { return handingOver(f) && !native(f) }
 func (f *facts) lastPodOut() bool { return f.in.Canary.Desired >= f.in.Workload.Replicas }
 
 func lastPodHeld(f *facts) bool {
-	return f.declared == f.candidate && !f.lastPodOut() && !f.in.Canary.Handed && f.promotion().FullAt != nil
+	keeps := !f.in.Canary.Handed || f.in.Workload.Stable.Pods > 0
+	return f.declared == f.candidate && !f.lastPodOut() && keeps && f.promotion().FullAt != nil
 }
 
 func lastPodUndecided(f *facts) bool { return lastPodHeld(f) && undecided(f) }

@@ -51,9 +51,16 @@ func misplaced(unready, ready int32) change {
 
 // current has the StatefulSet controller make all pods in the candidate's version.
 func current(in *plan.Input) {
-	in.Canary.Handed, in.Canary.Misplaced = true, nil
+	in.Canary.Handed, in.Canary.Misplaced, in.Workload.Stable.Pods = true, nil, 0
 	active(in.Canary.Set)(in)
 	endpoints(in)
+}
+
+// madeAgain is a StatefulSet that was deleted without its pods and made again at the candidate:
+// two of them run stable, and none that is lost would.
+func madeAgain(in *plan.Input) {
+	in.Canary.Handed, in.Canary.Misplaced, in.Workload.Stable.Pods = true, nil, 2
+	active(stable(2), in.Canary.Set)(in)
 }
 
 func unusable(in *plan.Input) {
@@ -99,11 +106,13 @@ func orderedTrialCases() []ruleCase {
 		works("SupersedeSettles", "the guard has raised the partition, and the candidate stays meanwhile", given(step, settle(30*time.Second), pushed(newerRevision, time.Second, 0), declares(newerRevision), held, misplaced(0, 1)), nil, phase, v1alpha1.ReasonSettling),
 		works("Superseded", "for long enough", given(step, declares(newerRevision), held, misplaced(0, 1)), nil, v1alpha1.PhaseRollingBack, v1alpha1.ReasonRollingBack),
 		works("PodsNotReady", "in the hold", given(step, acknowledgedAt(&justNow), canaryReady(0)), nil, phase, progressing, "0 of 1 canary pods are ready"),
-		works("TakenOver", "scaled to 0 and back before the run", given(waits, other), plan.CreateRun{}, over, v1alpha1.ReasonHandingOver, "scaled to 0 while shop:b was declared", "declare shop:a again"),
+		works("TakenOver", "scaled to 0 and back before the run", given(waits, other), plan.CreateRun{}, over, v1alpha1.ReasonHandingOver, "scaled to 0, or deleted and made again, while shop:b was declared", "declare shop:a again"),
 		works("TakenOver", "scaled to 0 and back in the run", given(step, current), nil, over, v1alpha1.ReasonHandingOver, "without being judged"),
 		works("HoldsPods", "a partition that is neither all nor nothing", given(waits, func(in *plan.Input) { in.Workload.Held = false }), plan.ScaleCanary{Replicas: 0}, gate, progressing, "raising the partition"),
 		works("HoldsPods", "a newer version came past the guard", given(step, declares(newerRevision), settle(30*time.Second), pushed(newerRevision, time.Second, 0)), plan.ScaleCanary{Replicas: 0}, phase, progressing, "shop:c is not promoted"),
-		stalls("UnjudgedServes", "scaled to 0 and back after a rollback", given(rolledBack, inPlace(0), other), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonWrongVersionServes, "all pods run it", "declare shop:a again"),
+		stalls("UnjudgedServes", "scaled to 0 and back after a rollback", given(rolledBack, inPlace(0), other), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonWrongVersionServes, "2 of 2 pods run it", "declare shop:a again"),
+		stalls("UnjudgedServes", "made again after a rollback", given(rolledBack, inPlace(0), active(stable(2), own(2))), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonWrongVersionServes, "2 of 4 pods run it"),
+		works("StepPassed", "made again, pods of stable serve", given(stepAt(0), inPlace(2), madeAgain, func(in *plan.Input) { in.Canary.Desired = 1 }), plan.ScaleCanary{Replicas: 2}, phase, progressing),
 		stalls("WorkloadUnusable", "before a run", given(waits, unusable), nil, gate, notReady, "OnDelete"),
 		stalls("WorkloadUnusable", "in a run", given(step, unusable), nil, phase, notReady, "OnDelete"),
 		stalls("TooFewReplicas", "before a run", given(waits, one), nil, gate, notReady, "has 1 replica", "kubectl scale statefulset/shop --replicas=2"),
@@ -136,8 +145,10 @@ func orderedRollbackCases() []ruleCase {
 		works("RollbackReplacesPods", "one at a time", given(raised), plan.ReplacePods{Names: []string{"shop-3"}}, phase, back, "2 of 4 pods are back at shop:a"),
 		works("RollbackReplacesPods", "those that are not ready at once", given(raised, misplaced(2, 0), canaryReady(0)), plan.ReplacePods{Names: []string{"shop-3", "shop-2"}}, phase, back),
 		works("RollbackAwaitsReplaced", "the one before is not ready", given(raised, misplaced(0, 1), podsLeft(1), canaryReady(1)), nil, phase, back, "1 pod to go, and 1 not ready, at most 1 at once"),
+		works("RollbackAwaitsReplaced", "pods beyond its size serve meanwhile", given(raised, misplaced(0, 1), podsLeft(1), canaryReady(1), func(in *plan.Input) { in.Route.ServiceEndpoints = 7 }), nil, phase, back, "1 pod to go, and 1 not ready"),
+		stalls("RollbackFinished", "made again, so that no partition leads back", given(going, madeAgain, held), marks, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("RollbackPodsGone", "the last one terminates", given(gone), nil, phase, back, "the last canary pod began to terminate"),
-		works("RollbackReleasesPods", "the stable version is declared again", given(zero, declares(stableRevision), paused(true), held), plan.Unpause{Revision: stableRevision}, phase, back, "lowering the partition of the StatefulSet to 0"),
+		works("RollbackReleasesPods", "the stable version is declared again", given(zero, declares(stableRevision), paused(true), held), plan.Unpause{Revision: stableRevision}, phase, back, "lowering the partition of it to 0"),
 		stalls("RollbackFinished", "nothing is left", given(zero), marks, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "the StatefulSet still declares shop:b"),
 		works("RollbackOverrun", "the last pod was ready before", given(last), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "the StatefulSet had already taken shop:b over", "declare shop:a again"),
 		works("DeletingHoldsPods", "in a step", given(step, soon), plan.ScaleCanary{Replicas: 0}, v1alpha1.PhaseStepping, releasing),

@@ -67,6 +67,9 @@ func (r *Reconciler) replacePods(ctx context.Context, d decided, names []string)
 	if live.GetUID() != d.workload.GetUID() {
 		return conflictOf(live, "it was made again")
 	}
+	if workload.CurrentVersion(live) != workload.CurrentVersion(d.workload) {
+		return conflictOf(live, "its pods are made of another version by now")
+	}
 	selector, err := selectorOf(live)
 	if err != nil {
 		return err

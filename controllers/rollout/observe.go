@@ -258,7 +258,9 @@ func (r *Reconciler) observeRoute(ctx context.Context, l *look) error {
 	if o.Split != nil {
 		in.Split, in.Testers, in.Mirror = &o.Split.Canary, o.Split.Testers, o.Split.Mirror
 	}
-	if hash := l.input.Canary.Hash; l.rollout.Status.Candidate != nil && hash != "" && !l.ordered() && !l.deploymentRuns(hash) {
+	// Of a StatefulSet that was made smaller, pods beyond its size serve as long as one below is
+	// not ready.
+	if hash := l.input.Canary.Hash; l.rollout.Status.Candidate != nil && hash != "" && !l.deploymentRuns(hash) {
 		l.input.Canary.Left = max(l.input.Canary.Left, o.ServiceCanary)
 	}
 	return nil

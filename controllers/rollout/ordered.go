@@ -168,7 +168,13 @@ func (l *look) describeCandidate(v versions) {
 	if s.Candidate == nil || !s.Phase.InRun() {
 		return
 	}
+	current, isKnown := v.named(workload.CurrentVersion(l.workload))
 	l.misplaced = workload.Misplaced(l.workload, v.places, l.rollsByItself())
+	if !isKnown || !l.mayComeBack(current) {
+		// A pod that is deleted there would not run stable: no way back leads over it.
+		partition := workload.Partition(l.workload)
+		l.misplaced = slices.DeleteFunc(l.misplaced, func(p workload.Place) bool { return p.Index < partition })
+	}
 	for _, place := range l.misplaced {
 		in.Misplaced = append(in.Misplaced, plan.Pod{Name: place.Name, Ready: workload.IsReady(place.Pod)})
 	}
@@ -183,7 +189,7 @@ func (l *look) describeCandidate(v versions) {
 		in.Desired = max(0, l.input.Workload.Replicas-workload.Partition(l.workload))
 	}
 	in.Left, in.Exists = in.Pods, in.Desired > 0 || in.Pods > 0
-	in.Handed = l.rollsByItself() || workload.CurrentVersion(l.workload) == version.Name
+	in.Handed = l.rollsByItself() || isKnown && !l.isStable(current)
 	for _, place := range v.places {
 		if place.Version == version.Name {
 			l.canaryPods = append(l.canaryPods, *place.Pod)
@@ -197,6 +203,20 @@ func (l *look) describeCandidate(v versions) {
 		in.Images = workload.WithDigests(s.Candidate.Images, workload.ReadyPods(l.canaryPods))
 	}
 	in.Cause = workload.Cause(l.canary.Set, l.canaryPods, l.input.Now)
+}
+
+// isStable is whether a version is the stable one.
+func (l *look) isStable(version workload.Version) bool {
+	stable := l.rollout.Status.Stable
+	return stable != nil && stable.Revision == version.Revision
+}
+
+// mayComeBack is whether Belay may delete a pod that is then made again in this version: stable's
+// or, where the StatefulSet rolls by its own strategy, what was let through. It is another one
+// when somebody deleted the StatefulSet without its pods and made it again, and when its
+// ControllerRevision is lost: its controller takes what is declared for current then.
+func (l *look) mayComeBack(version workload.Version) bool {
+	return l.isStable(version) || l.rollsByItself() && version.Revision == l.rollout.Status.Candidate.Revision
 }
 
 // runsOnTrial is whether a version is that of the run in progress, which counts apart.

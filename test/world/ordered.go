@@ -156,7 +156,13 @@ func (v view) orderedCandidate() plan.Canary {
 		return plan.Canary{}
 	}
 	var out plan.Canary
+	current := c.named(d.current)
+	isStable := current != nil && status.Stable != nil && current.template == status.Stable.Revision
+	mayComeBack := isStable || current != nil && rollsByItself(status) && current.template == status.Candidate.Revision
 	for _, p := range c.misplaced(d, rollsByItself(status)) {
+		if int32(p.ordinal) < d.partition && !mayComeBack {
+			continue
+		}
 		out.Misplaced = append(out.Misplaced, plan.Pod{Name: podName(p.ordinal), Ready: p.ready(c.at)})
 	}
 	tried := status.Candidate.Revision
@@ -171,7 +177,7 @@ func (v view) orderedCandidate() plan.Canary {
 		out.Desired = max(0, d.replicas-d.partition)
 	}
 	out.Left, out.Exists = out.Pods, out.Desired > 0 || out.Pods > 0
-	out.Handed = rollsByItself(status) || d.current == s.name
+	out.Handed = rollsByItself(status) || current != nil && !isStable
 	return out
 }
 
@@ -221,7 +227,7 @@ func partitionFor(replicas, pods int32) int32 {
 // version and as many serve as may be missing.
 func (w *World) replacePods(e plan.ReplacePods, v view, status *v1alpha1.RolloutStatus) error {
 	seen, d := &v.deployment.deployment, &w.deployment
-	if d.uid != seen.uid {
+	if d.uid != seen.uid || d.current != seen.current {
 		return errConflict
 	}
 	blocked := rollsByItself(status)

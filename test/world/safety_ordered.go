@@ -53,15 +53,18 @@ func (w *World) judgePartition(partition int32) {
 	}
 }
 
-// judgeReplacement: what Belay deletes comes back in another version, and no more pods are
-// missing for it than the StatefulSet's own strategy allows. One that is not ready serves
-// nobody.
+// judgeReplacement: what Belay deletes comes back in another version, is no pod of stable while
+// there is a way back, and leaves no more pods missing than the StatefulSet's own strategy
+// allows. One that is not ready serves nobody.
 func (w *World) judgeReplacement(taken []pod) {
 	d := &w.deployment
 	var serving int32
 	for _, p := range taken {
 		if p.hash == d.due(p.ordinal) {
 			w.broken("pod %s is deleted, which runs %s as it should", podName(p.ordinal), p.template)
+		}
+		if stable := w.rollout.status.Stable; stable != nil && p.template == stable.Revision && !rollsByItself(w.rollout.status) {
+			w.broken("pod %s is deleted, which runs the stable %s: %s comes in its place", podName(p.ordinal), p.template, d.due(p.ordinal))
 		}
 		serving += int32(truth(p.ready(w.at)))
 	}

@@ -149,10 +149,28 @@ func orderedInStages() []Story {
 			bypass,
 			story("bypass-other/"+s.name, third, v1alpha1.OutcomeBypassed, s.inStage(bypasses(third))),
 			deletion("delete-rollout/"+s.name, s),
-			deletionOfBoth("delete-both/"+s.name, s), lossOfDeployment("delete-statefulset/"+s.name, s), recreation("recreate-statefulset/"+s.name, s),
+			deletionOfBoth("delete-both/"+s.name, s), lossOfDeployment("delete-statefulset/"+s.name, s), recreation("recreate-statefulset/"+s.name, s), orderedRecreation("recreate-at-candidate/"+s.name, s),
 		)
 	}
 	return all
+}
+
+// orderedRecreation is how people change a volumeClaimTemplate: the StatefulSet is deleted
+// without its pods, and made again from a manifest that has the new version. Kubernetes then
+// takes that for current, so that no partition leads back from it.
+func orderedRecreation(name string, s stage) Story {
+	again := s.inStage(func(w *World) { w.deleteDeployment(true) }, soon(2*time.Second, func(w *World) { w.createDeployment(second) }))
+	switch {
+	case s.name == "held" || s.name == "rolled-back":
+		// Nothing holds a StatefulSet that is new: it rolls, judged or not.
+		return story(name, second, "", again).with(mayBeDown)
+	case !s.goesBack():
+		return story(name, second, promoted, again)
+	}
+	undone := func() []event {
+		return append(again(), event{stalled(v1alpha1.ReasonWrongVersionServes), declares(first)})
+	}
+	return Story{Name: name, Serves: first, Phase: stable, Rejects: second, Script: undone}.with(mayBeDown).stalling(v1alpha1.ReasonWrongVersionServes)
 }
 
 // orderedFromZero are StatefulSets that are scaled to 0 and back. At 0 Kubernetes takes what is
