@@ -100,8 +100,8 @@ func TestTheBypassOfAStatefulSet(t *testing.T) {
 	}
 }
 
-// TestInitNamesTheOtherKind where the name is a StatefulSet's.
-func TestInitNamesTheOtherKind(t *testing.T) {
+// TestTheOtherKindIsNamed where the name is a StatefulSet's.
+func TestTheOtherKindIsNamed(t *testing.T) {
 	types, err := scheme()
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +112,11 @@ func TestInitNamesTheOtherKind(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
+	}
+	e := &examination{session: s}
+	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout"}, Spec: v1alpha1.RolloutSpec{WorkloadRef: v1alpha1.WorkloadRef{Name: "checkout"}}}
+	if _, err := e.workloadOf(t.Context(), r); err != nil || !strings.Contains(fmt.Sprint(e.report), "but a StatefulSet of its name does") {
+		t.Errorf("doctor: %v, %v", e.report, err)
 	}
 }
 
