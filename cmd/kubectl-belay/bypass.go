@@ -110,6 +110,9 @@ func (a *app) letOut(ctx context.Context, s *session, rollout *v1alpha1.Rollout,
 		return fmt.Errorf("read the template of %s: %w", withKind(object), err)
 	}
 	does := "goes to all pods of %s at once, by its own strategy, without being judged"
+	if object.GetKind() == v1alpha1.KindStatefulSet {
+		does = "goes to all pods of %s, one after the other, without being judged"
+	}
 	if stoppedNative(rollout) && len(images) == 0 {
 		does = "stays on the pods of %s, and goes to the rest of them, although a trigger has fired"
 	}

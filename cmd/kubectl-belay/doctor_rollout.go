@@ -88,7 +88,10 @@ func (e *examination) workloadOf(ctx context.Context, r *v1alpha1.Rollout) (*uns
 	d, err := e.workload(ctx, r)
 	ok, missing, err := e.reading(view.KindOf(r)+"s", err)
 	place := view.KindOf(r) + " " + r.Spec.WorkloadRef.Name
-	if missing {
+	switch ref := r.Spec.WorkloadRef; {
+	case missing && !ref.Ordered() && e.exists(ctx, v1alpha1.WorkloadRef{Kind: v1alpha1.KindStatefulSet, Name: ref.Name}):
+		e.found(place, fmt.Sprintf("kubectl -n %s delete rollouts.belay.dev %s, and apply it with spec.workloadRef.kind: StatefulSet", r.Namespace, r.Name), "it does not exist, but a StatefulSet of its name does")
+	case missing:
 		e.found(place, fmt.Sprintf("create it, or: kubectl -n %s delete rollouts.belay.dev %s", r.Namespace, r.Name), "it does not exist")
 	}
 	if !ok {

@@ -135,11 +135,19 @@ type surrounds struct {
 	notes    []string
 }
 
+// exists is false also where it cannot be read.
+func (s *session) exists(ctx context.Context, ref v1alpha1.WorkloadRef) bool {
+	return s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: ref.Name}, workload.New(ref)) == nil
+}
+
 // sightsee looks at a workload and what leads to it.
 func (s *session) sightsee(ctx context.Context, ref v1alpha1.WorkloadRef) (surrounds, error) {
 	var out surrounds
 	d := workload.New(ref)
 	if err := s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: ref.Name}, d); err != nil {
+		if apierrors.IsNotFound(err) && !ref.Ordered() && s.exists(ctx, v1alpha1.WorkloadRef{Kind: v1alpha1.KindStatefulSet, Name: ref.Name}) {
+			return out, fmt.Errorf("there is no Deployment %s in namespace %s, but a StatefulSet: kubectl belay init statefulset/%[1]s -n %[2]s", ref.Name, s.namespace)
+		}
 		return out, fmt.Errorf("read %s %s in namespace %s: %w", ref.Kind, ref.Name, s.namespace, err)
 	}
 	out.object = d

@@ -100,6 +100,26 @@ func TestTheBypassOfAStatefulSet(t *testing.T) {
 	}
 }
 
+// TestTheOtherKindIsNamed where the name is a StatefulSet's.
+func TestTheOtherKindIsNamed(t *testing.T) {
+	types, err := scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{Client: fake.NewClientBuilder().WithScheme(types).WithObjects(guardedStatefulSet(0)).Build(), namespace: "shop"}
+	for name, want := range map[string]string{"checkout": "but a StatefulSet: kubectl belay init statefulset/checkout -n shop", "cart": "read Deployment cart in namespace shop"} {
+		_, err := s.sightsee(t.Context(), v1alpha1.WorkloadRef{Kind: v1alpha1.KindDeployment, Name: name})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+	e := &examination{session: s}
+	r := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout"}, Spec: v1alpha1.RolloutSpec{WorkloadRef: v1alpha1.WorkloadRef{Name: "checkout"}}}
+	if _, err := e.workloadOf(t.Context(), r); err != nil || !strings.Contains(fmt.Sprint(e.report), "but a StatefulSet of its name does") {
+		t.Errorf("doctor: %v, %v", e.report, err)
+	}
+}
+
 // TestWorkloadsAsTheyAreNamed, in the ways that kubectl takes.
 func TestWorkloadsAsTheyAreNamed(t *testing.T) {
 	for _, c := range []struct{ kind, name, want string }{

@@ -99,7 +99,7 @@ func (o *object) adviseStatefulSet() {
 // ones, and one always keeps the stable version.
 func (o *object) advisePods(r v1alpha1.RolloutSpec, replicas int32) {
 	if replicas < 2 {
-		o.add(Advice, "spec.workloadRef", fmt.Sprintf("StatefulSet %.63s declares %d replicas: no run starts before there are 2, because one pod would take all requests at once", r.WorkloadRef.Name, replicas), "replicas: 2 or more in the StatefulSet, unless something else scales it")
+		o.add(Advice, "spec.workloadRef", fmt.Sprintf("StatefulSet %.63s declares replicas: %d: no run starts before there are 2, because one pod would take all requests at once", r.WorkloadRef.Name, replicas), "replicas: 2 or more in the StatefulSet, unless something else scales it")
 		return
 	}
 	before := int32(0)

@@ -256,7 +256,7 @@ spec: {minimumSamples: 500, slos: [{name: same-answers, objective: "99.9", indic
 		"another Deployment":            {both + "---\n" + deploying("cart", "flags"), Options{}, ""},
 		"OnDelete":                      {ordered("replicas: 3, updateStrategy: {type: OnDelete}", "33", "66"), Options{}, "spec.updateStrategy.type: OnDelete holds nothing, because a pod that is lost comes back in the new version: Belay does not adopt the StatefulSet -> type: RollingUpdate"},
 		"a declared partition":          {ordered("replicas: 3, updateStrategy: {rollingUpdate: {partition: 0}}", "33", "66"), Options{}, "spec.updateStrategy.rollingUpdate.partition: Belay and its guard write the partition"},
-		"one pod":                       {ordered("replicas: 1", "50"), Options{}, "spec.workloadRef: StatefulSet checkout declares 1 replicas: no run starts before there are 2"},
+		"one pod":                       {ordered("replicas: 1", "50"), Options{}, "spec.workloadRef: StatefulSet checkout declares replicas: 1: no run starts before there are 2"},
 		"steps of the same pods":        {ordered("replicas: 3", "34", "67"), Options{}, "spec.steps[1].weight: weight 67 is 2 of 3 pods, as many as in the step before: a weight is rounded up to whole pods, and one keeps the stable version -> one step less"},
 		"a step of no pod more":         {ordered("replicas: 10", "11", "20"), Options{}, "spec.steps[1].weight: weight 20 is 2 of 10 pods, as many as in the step before: a weight is rounded up to whole pods, and one keeps the stable version -> a weight from 21 on for one pod more, or one step less"},
 		"steps of whole pods":           {ordered("replicas: 3", "33", "66"), Options{}, ""},

@@ -91,6 +91,9 @@ func (f *facts) rolledBackMessage() string {
 	if r := f.in.Status.IsRejected(f.candidate); r != nil {
 		because = r.Message
 	}
+	if f.ordered() && atZeroReplicas(f) {
+		return fmt.Sprintf("rolled back to %s: %s; %s", imageOf(f.in.Status.Stable), because, f.unheldAtZero())
+	}
 	return fmt.Sprintf("rolled back to %s: %s; %s still declares %s: revert it, push a new version, or retry",
 		imageOf(f.in.Status.Stable), because, f.workload(), f.besideStable(f.in.Status.Candidate))
 }

@@ -110,6 +110,7 @@ func orderedTrialCases() []ruleCase {
 		works("TakenOver", "scaled to 0 and back in the run", given(step, current), nil, over, v1alpha1.ReasonHandingOver, "without being judged"),
 		works("HoldsPods", "a partition that is neither all nor nothing", given(waits, func(in *plan.Input) { in.Workload.Held = false }), plan.ScaleCanary{Replicas: 0}, gate, progressing, "raising the partition"),
 		works("HoldsPods", "a newer version came past the guard", given(step, declares(newerRevision), settle(30*time.Second), pushed(newerRevision, time.Second, 0)), plan.ScaleCanary{Replicas: 0}, phase, progressing, "shop:c is not promoted"),
+		stalls("RolledBack", "scaled to 0 after a rollback", given(rolledBack, inPlace(0), atZero), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "rolled back to shop:a", "all pods start in shop:b, without being judged", "Before you scale it up, declare shop:a again"),
 		stalls("UnjudgedServes", "scaled to 0 and back after a rollback", given(rolledBack, inPlace(0), other), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonWrongVersionServes, "2 of 2 pods run it", "declare shop:a again"),
 		stalls("UnjudgedServes", "made again after a rollback", given(rolledBack, inPlace(0), active(stable(2), own(2))), nil, v1alpha1.PhaseRolledBack, v1alpha1.ReasonWrongVersionServes, "2 of 4 pods run it"),
 		works("StepPassed", "made again, pods of stable serve", given(stepAt(0), inPlace(2), madeAgain, func(in *plan.Input) { in.Canary.Desired = 1 }), plan.ScaleCanary{Replicas: 2}, phase, progressing),

@@ -104,7 +104,7 @@ func endSteps(r *v1alpha1.Rollout, steps []v1alpha1.Step, add func(name, effect 
 	}
 	switch {
 	case !native:
-		add("promote", candidate+" goes to 100 % and its bake, which has to pass")
+		add("promote", candidate+" goes to "+wordsOf(r).full+" and its bake, which has to pass")
 	case !last:
 		add("promote", candidate+" goes to the last step, which has to pass")
 	}

@@ -26,6 +26,10 @@ func setKindOf(r *v1alpha1.Rollout) string {
 type words struct {
 	// promoting, waiting, handingOver and rollingBack say what comes next.
 	promoting, waiting, handingOver, rollingBack string
+	// atZero is what comes next at 0 replicas.
+	atZero string
+	// full is what a version has in its bake.
+	full string
 	// end is the last item of the strip, after the bake.
 	end string
 	// pace is how fast an unjudged version takes all pods.
@@ -38,11 +42,11 @@ func wordsOf(r *v1alpha1.Rollout) words {
 	if r.Spec.WorkloadRef.Ordered() {
 		return words{
 			promoting: "all pods but one, then bake", waiting: "waits for pods", handingOver: "the last pod gets it", rollingBack: "stable's pods again, one by one",
-			end: "last pod", pace: "", notHeld: "has a partition that lets pods have it",
+			atZero: "scaled up, it is not judged", full: "all pods but one", end: "last pod", pace: "", notHeld: "has a partition that lets pods have it",
 		}
 	}
 	return words{
 		promoting: "full size, then bake", waiting: "waits for pods or the gateway", handingOver: "the Deployment takes it over", rollingBack: "weight 0, then remove the canary",
-		end: "hand over", pace: " at once", notHeld: "is not paused",
+		atZero: "starts when it is scaled up", full: "100 %", end: "hand over", pace: " at once", notHeld: "is not paused",
 	}
 }

@@ -39,6 +39,16 @@ func TestAStatefulSetHasWordsOfItsOwn(t *testing.T) {
 	if screen.Effects["rollback"] != "the StatefulSet declares 1.4 again" || screen.Effects["bypass"] != "1.6 goes to all pods, unjudged" {
 		t.Errorf("effects %v", screen.Effects)
 	}
+	r.Status.Phase = v1alpha1.PhaseStepping
+	if got := Rollout(Input{Rollout: r, Workload: statefulSet(3), Now: time.Now()}).Effects["promote"]; got != "1.5 goes to all pods but one and its bake, which has to pass" {
+		t.Errorf("promote: %q", got)
+	}
+	r.Status.Phase = v1alpha1.PhaseGating
+	r.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonScaledToZero}}
+	if got := RowOf(Input{Rollout: r, Workload: statefulSet(int64(v1alpha1.PartitionHold)), Now: time.Now()}, "").Next; got != "scaled up, it is not judged" {
+		t.Errorf("at 0 replicas: next %q", got)
+	}
+	r.Status.Conditions = nil
 	for phase, want := range map[v1alpha1.Phase]string{v1alpha1.PhasePromoting: "all pods but one, then bake", v1alpha1.PhaseHandingOver: "the last pod gets it", v1alpha1.PhaseRollingBack: "stable's pods again, one by one"} {
 		r.Status.Phase = phase
 		if got := RowOf(in, "").Next; got != want {

@@ -102,6 +102,9 @@ func nextOf(r *v1alpha1.Rollout, state State, now time.Time) string {
 	case StateUnjudged:
 		return "kubectl belay doctor"
 	case StateWaiting:
+		if c := condition(s, v1alpha1.ConditionReconciling); c != nil && c.Reason == v1alpha1.ReasonScaledToZero {
+			return words.atZero
+		}
 		if lacksBudget(s) {
 			return "starts when there is budget"
 		}
