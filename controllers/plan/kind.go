@@ -52,7 +52,7 @@ func (f *facts) let() string {
 // unpausing is the write that lets the workload roll.
 func (f *facts) unpausing(what string) string {
 	if f.ordered() {
-		return "lowering the partition of " + what + " to 0"
+		return fmt.Sprintf("lowering the partition of %s to 0", what)
 	}
 	return "unpausing " + what
 }
