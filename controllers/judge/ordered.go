@@ -46,8 +46,12 @@ func (r *Reconciler) lookAtOrdered(ctx context.Context, t *evaluation) error {
 	t.podCount, t.readyPods, t.stablePods = 0, 0, 0
 	sides, owners := map[version]side{}, map[types.UID]bool{}
 	for i := range revisions.Items {
+		if of := metav1.GetControllerOfNoCopy(&revisions.Items[i]); of == nil || of.Name != t.run.Spec.Workload {
+			// It costs a hash of the template to read one.
+			continue
+		}
 		v, ok, err := workload.ReadVersion(&revisions.Items[i])
-		if err != nil || !ok || v.StatefulSet != t.run.Spec.Workload {
+		if err != nil || !ok {
 			// The pods of a version that cannot be read are nobody's.
 			continue
 		}
