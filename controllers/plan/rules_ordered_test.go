@@ -149,7 +149,7 @@ func orderedRollbackCases() []ruleCase {
 		works("RollbackAwaitsReplaced", "pods beyond its size serve meanwhile", given(raised, misplaced(0, 1), podsLeft(1), canaryReady(1), func(in *plan.Input) { in.Route.ServiceEndpoints = 7 }), nil, phase, back, "1 pod to go, and 1 not ready"),
 		stalls("RollbackFinished", "made again, so that no partition leads back", given(going, madeAgain, held), marks, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack),
 		works("RollbackPodsGone", "the last one terminates", given(gone), nil, phase, back, "the last canary pod began to terminate"),
-		works("RollbackReleasesPods", "the stable version is declared again", given(zero, declares(stableRevision), paused(true), held), plan.Unpause{Revision: stableRevision}, phase, back, "lowering the partition of it to 0"),
+		works("RollbackReleasesPods", "the stable version is declared again", given(zero, declares(stableRevision), paused(true), held), plan.Unpause{Revision: stableRevision}, phase, back, "lowering the partition of the StatefulSet to 0"),
 		stalls("RollbackFinished", "nothing is left", given(zero), marks, v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, "the StatefulSet still declares shop:b"),
 		works("RollbackOverrun", "the last pod was ready before", given(last), nil, v1alpha1.PhaseHandingOver, v1alpha1.ReasonHandingOver, "the StatefulSet had already taken shop:b over", "declare shop:a again"),
 		works("DeletingHoldsPods", "in a step", given(step, soon), plan.ScaleCanary{Replicas: 0}, v1alpha1.PhaseStepping, releasing),

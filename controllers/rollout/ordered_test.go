@@ -17,7 +17,7 @@ import (
 
 	"belay.dev/belay/api/v1alpha1"
 	"belay.dev/belay/controllers/plan"
-	"belay.dev/belay/controllers/traffic/replicas"
+	"belay.dev/belay/controllers/traffic/replicas" //nolint:depguard // what a look counts is the router's
 	"belay.dev/belay/controllers/workload"
 )
 

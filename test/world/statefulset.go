@@ -29,7 +29,7 @@ func (w *World) syncStatefulSet() {
 	status := w.computeReplicaStatus(update)
 	w.updateStatefulSet(current, update)
 	d.current, d.update = current.name, update.name
-	if d.replicas == status.updated && d.replicas == status.ready && d.replicas == status.replicas {
+	if status == (replicaStatus{replicas: d.replicas, ready: d.replicas, updated: d.replicas}) {
 		// completeUpdate: whatever the partition says.
 		d.current = update.name
 	}

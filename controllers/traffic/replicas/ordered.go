@@ -3,13 +3,13 @@ package replicas
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/controllers/traffic"
-	"belay.dev/belay/controllers/workload"
 )
 
 // Ordered is the Router of StatefulSets, whose versions have no objects that count their pods:
@@ -30,7 +30,11 @@ func (o Ordered) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	if err := o.reader.List(ctx, pods, client.InNamespace(t.Namespace), client.MatchingLabelsSelector{Selector: t.Workload}); err != nil {
 		return traffic.Observation{}, fmt.Errorf("list the pods: %w", err)
 	}
-	for _, pod := range workload.ReadyPods(pods.Items) {
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if !serves(pod) {
+			continue
+		}
 		seen.Service++
 		switch pod.Labels[appsv1.ControllerRevisionHashLabelKey] {
 		case "":
@@ -42,4 +46,9 @@ func (o Ordered) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	}
 	seen.ServiceStable, seen.ServiceCanary = seen.Stable, seen.Canary
 	return seen, nil
+}
+
+func serves(pod *corev1.Pod) bool {
+	ready := func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, ready)
 }
