@@ -10,6 +10,8 @@
 //	SHOP_COLD_ERROR_RATE     share of requests that fail besides while it is cold
 //	SHOP_COLD_LATENCY        added besides to every request while it is cold
 //	SHOP_DRAIN               how long to serve after SIGTERM (default 3s)
+//	SHOP_DATA                a folder, such as a volume, whose file "starts" gets a line for each
+//	                         start of a shop there: its host and its version
 //
 // It listens on :8080; SHOP_LISTEN changes that outside of a container.
 package main
@@ -23,6 +25,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -48,11 +51,30 @@ func run(address string) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
+	if folder := os.Getenv("SHOP_DATA"); folder != "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("ask for the host's name: %w", err)
+		}
+		if err := noteStart(folder, host, f.version); err != nil {
+			return err
+		}
+	}
 	if f.crashAfter > 0 {
 		time.AfterFunc(f.crashAfter, func() { log.Fatalf("crashing after %s, as this version does", f.crashAfter) })
 	}
 	log.Printf("shop %s serves on %s", f.version, listener.Addr())
 	return serve(ctx, newShop(f, randomChance, ageSince(time.Now())), listener)
+}
+
+// noteStart adds a line about this start to those of earlier ones in a folder that outlives them.
+func noteStart(folder, host, version string) error {
+	file, err := os.OpenFile(filepath.Join(folder, "starts"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // others read it
+	if err != nil {
+		return fmt.Errorf("note the start: %w", err)
+	}
+	_, err = fmt.Fprintln(file, host, version)
+	return errors.Join(err, file.Close())
 }
 
 // ageSince returns how long ago a time is.

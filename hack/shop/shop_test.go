@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +163,21 @@ func TestTerminationServesWhileDraining(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestAFolderKeepsTheStartsOfAllVersions(t *testing.T) {
+	folder := t.TempDir()
+	for _, version := range []string{"v1", "v2"} {
+		if err := noteStart(folder, "shop-3", version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(filepath.Join(folder, "starts"))
+	if err != nil || string(content) != "shop-3 v1\nshop-3 v2\n" {
+		t.Errorf("starts: %q, %v", content, err)
+	}
+	if err := noteStart(filepath.Join(folder, "none"), "shop-3", "v1"); err == nil {
+		t.Error("a shop without its folder should not start")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ const lookEvery = 200 * time.Millisecond
 // Shop is one shop: a Deployment, a Service, a route, a Guardrail, a Rollout.
 type Shop struct {
 	Namespace string
+	// Ordered makes it a StatefulSet whose pods have a volume each, which Belay releases without
+	// touching the route. Who serves it makes the volumes.
+	Ordered bool
 
 	stage *Stage
 }
@@ -70,10 +74,10 @@ func (s Shop) Serve(ctx context.Context, image string) error {
 	if err := s.Remove(ctx); err != nil {
 		return fmt.Errorf("remove what is left of an earlier shop: %w", err)
 	}
-	if err := s.stage.Apply(ctx, s.fill(shopManifest, "IMAGE", image)); err != nil {
+	if err := s.stage.Apply(ctx, s.Declared(image)); err != nil {
 		return err
 	}
-	if err := s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "status", "deployment/"+Name, "--timeout=90s"); err != nil {
+	if err := s.stage.kubectl(ctx, "-n", s.Namespace, "rollout", "status", s.workload(), "--timeout=90s"); err != nil {
 		return err
 	}
 	return s.AwaitAnswers(ctx)
@@ -111,7 +115,7 @@ func (s Shop) AwaitAnswers(ctx context.Context) error {
 // Guard declares the Guardrail and the Rollout, each changed by the replacements,
 // old and new by turns, and waits until the Rollout is Ready.
 func (s Shop) Guard(ctx context.Context, replacements ...string) error {
-	if err := s.stage.Apply(ctx, s.fill(belayManifest, replacements...)); err != nil {
+	if err := s.stage.Apply(ctx, s.DeclaredGuard(replacements...)); err != nil {
 		return err
 	}
 	_, err := s.Await(ctx, "be Ready and guarded", func(r *v1alpha1.Rollout) bool {
@@ -128,12 +132,46 @@ func Short(replacements ...string) []string {
 
 // Declared is what Git declares of a shop that a GitOps tool deploys: its namespace, Deployment,
 // Service and route.
-func (s Shop) Declared(image string) string { return s.fill(shopManifest, "IMAGE", image) }
+func (s Shop) Declared(image string) string {
+	replacements := []string{"IMAGE", image}
+	if s.Ordered {
+		replacements = append(replacements, orderedShop...)
+	}
+	return s.fill(shopManifest, replacements...)
+}
 
 // DeclaredGuard is the Guardrail and the Rollout of such a shop, changed as in Guard.
 func (s Shop) DeclaredGuard(replacements ...string) string {
+	if s.Ordered {
+		replacements = slices.Concat(replacements, orderedGuard)
+	}
 	return s.fill(belayManifest, replacements...)
 }
+
+// What makes the manifests those of a shop that is Ordered.
+var (
+	orderedShop = []string{
+		"kind: Deployment", "kind: StatefulSet",
+		"  replicas: 4\n", `  replicas: 4
+  serviceName: shop
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec:
+      accessModes: [ReadWriteOnce]
+      storageClassName: "" # made by whoever serves the shop
+      resources: {requests: {storage: 1Mi}}
+`,
+		"        resources:\n", `        env: [{name: SHOP_DATA, value: /data}]
+        volumeMounts: [{name: data, mountPath: /data}]
+        resources:
+`,
+		"  selector: {app: shop}\n", "  clusterIP: None\n  selector: {app: shop}\n",
+	}
+	orderedGuard = []string{
+		"workloadRef: {name: shop}", "workloadRef: {kind: StatefulSet, name: shop}",
+		"  traffic:\n    service: shop\n    routes: [{name: shop}]\n    drain: 2s\n", "",
+	}
+)
 
 func (s Shop) fill(manifest string, replacements ...string) string {
 	namespace, name, _ := strings.Cut(s.stage.Addresses.GatewayName, "/")
@@ -141,17 +179,29 @@ func (s Shop) fill(manifest string, replacements ...string) string {
 	return strings.NewReplacer(append([]string{"NAMESPACE", s.Namespace, "HOST", s.Host()}, replacements...)...).Replace(manifest)
 }
 
-// Release pushes an image into the Deployment, as any deploy tool would.
-func (s Shop) Release(ctx context.Context, image string) error {
-	patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`, Name, image)
-	deployment := &appsv1.Deployment{}
-	deployment.Name, deployment.Namespace = Name, s.Namespace
-	return s.stage.Client.Patch(ctx, deployment, client.RawPatch(types.StrategicMergePatchType, []byte(patch)))
+// workload is the Deployment, or the StatefulSet, as kubectl calls it.
+func (s Shop) workload() string {
+	if s.Ordered {
+		return "statefulset/" + Name
+	}
+	return "deployment/" + Name
 }
 
-// Scale sets the Deployment's size, as kubectl scale does.
+// Release pushes an image into the workload, as any deploy tool would.
+func (s Shop) Release(ctx context.Context, image string) error {
+	patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`, Name, image)
+	var workload client.Object = &appsv1.Deployment{}
+	if s.Ordered {
+		workload = &appsv1.StatefulSet{}
+	}
+	workload.SetName(Name)
+	workload.SetNamespace(s.Namespace)
+	return s.stage.Client.Patch(ctx, workload, client.RawPatch(types.StrategicMergePatchType, []byte(patch)))
+}
+
+// Scale sets the workload's size, as kubectl scale does.
 func (s Shop) Scale(ctx context.Context, replicas int) error {
-	return s.stage.kubectl(ctx, "-n", s.Namespace, "scale", "deployment/"+Name, fmt.Sprintf("--replicas=%d", replicas))
+	return s.stage.kubectl(ctx, "-n", s.Namespace, "scale", s.workload(), fmt.Sprintf("--replicas=%d", replicas))
 }
 
 // Undo declares the former version again, as kubectl does it.

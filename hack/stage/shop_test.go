@@ -62,6 +62,16 @@ func TestTheShopsNamespaceIsMarked(t *testing.T) {
 	NewWithT(t).Expect(on(t).Shop("shop").fill(shopManifest)).To(ContainSubstring(label + `: "true"`))
 }
 
+// TestAnOrderedShopIsAStatefulSetWithoutTraffic: replacements that no longer match would be silent.
+func TestAnOrderedShopIsAStatefulSetWithoutTraffic(t *testing.T) {
+	g := NewWithT(t)
+	shop := on(t).Shop("shop")
+	shop.Ordered = true
+	g.Expect(shop.Declared("image")).To(And(ContainSubstring("kind: StatefulSet\n"), ContainSubstring("volumeClaimTemplates:"),
+		ContainSubstring("SHOP_DATA"), ContainSubstring("clusterIP: None\n"), Not(ContainSubstring("Deployment"))))
+	g.Expect(shop.DeclaredGuard(Short()...)).To(And(ContainSubstring("workloadRef: {kind: StatefulSet, name: shop}\n"), Not(ContainSubstring("traffic"))))
+}
+
 // TestANamespaceOnItsWayOutIsWaitedFor: Leave does not wait for it, and AwaitRemovals does.
 func TestANamespaceOnItsWayOutIsWaitedFor(t *testing.T) {
 	g := NewWithT(t)

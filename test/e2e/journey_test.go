@@ -35,7 +35,13 @@ const prefix = "e2e-"
 // begin serves v1, guards it with short steps, but for what replaces them, and starts the load.
 func begin(ctx context.Context, namespace string, replacements ...string) *journey {
 	GinkgoHelper()
-	j := &journey{Shop: set.Shop(prefix + namespace)}
+	return beginWith(ctx, set.Shop(prefix+namespace), replacements...)
+}
+
+// beginWith begins with another shop than the usual.
+func beginWith(ctx context.Context, shop stage.Shop, replacements ...string) *journey {
+	GinkgoHelper()
+	j := &journey{Shop: shop}
 	DeferCleanup(func(ctx context.Context) { Expect(j.Leave(ctx)).Error().NotTo(HaveOccurred()) }, NodeTimeout(2*time.Minute))
 	DeferCleanup(j.report)
 	By("serving v1")
