@@ -188,7 +188,7 @@ func TestLabelsOfAStatefulSetStay(t *testing.T) {
 		"dev":               {dev(t), "tests", "", "", false},
 		"dev-with-reason":   {dev(t), "tests", "GEN: mine", "needs the verb bypass", false},
 		"sre-stale":         {sre(t), "tests", "0: old", "", false},
-		"sre-by-hand":       {sre(t), byPatch, "0: old", "", false},
+		"sre-by-hand":       {sre(t), byPatch, "0: old", "is held by Rollout", false},
 		"sre-not-named":     {sre(t), byPatch, "GEN: outage", "a bypass has to name it", false},
 		"sre-with-reason":   {sre(t), byPatch, "GEN: aaaaaaaaaa outage", "", true},
 		"admin-with-reason": {admin, byPatch, "GEN: aaaaaaaaaa outage", "", true},
