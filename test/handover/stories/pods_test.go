@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"belay.dev/belay/api/v1alpha1"
+	"belay.dev/belay/controllers/workload"
 	"belay.dev/belay/test/handover/cluster"
 )
 
@@ -59,6 +60,11 @@ func TestATagThatMoves(t *testing.T) {
 		s.moveTag()
 		if phase == v1alpha1.PhaseBaking {
 			s.losePods("v2", 1)
+			// What a pod runs is known once it is ready. Before that the bake may pass, and the
+			// handover waits for it.
+			s.until("another pod is ready in its place", func(g Gomega, _ *v1alpha1.Rollout) {
+				g.Expect(workload.ReadyPods(s.pods("v2"))).To(HaveLen(replicas))
+			})
 		}
 		s.verdict(nil)
 		s.until("it holds and says so", func(g Gomega, r *v1alpha1.Rollout) {
