@@ -40,14 +40,7 @@ func (s ordered) push(version string) {
 }
 
 // stays has the analysis loop pass no more from a phase on, so that the run stays there.
-func (s ordered) stays(phase v1alpha1.Phase) {
-	s.verdict(func(r *v1alpha1.Rollout) v1alpha1.VerdictOutcome {
-		if r.Status.Phase == phase {
-			return v1alpha1.VerdictInconclusive
-		}
-		return v1alpha1.VerdictPass
-	})
-}
+func (s ordered) stays(phase v1alpha1.Phase) { s.verdict(undecidedIn(phase)) }
 
 func (s ordered) phase(phase v1alpha1.Phase) {
 	s.T.Helper()
@@ -247,7 +240,7 @@ func TestTheControllerOfAStatefulSetDiesAtEachWrite(t *testing.T) {
 					if r.Status.Phase == v1alpha1.PhaseBaking {
 						return v1alpha1.VerdictFail
 					}
-					return v1alpha1.VerdictPass
+					return undecidedIn(v1alpha1.PhaseBaking)(r)
 				})
 			} else {
 				s.verdict(nil)
