@@ -192,11 +192,7 @@ func (r *Reconciler) describeWorkload(ctx context.Context, l *look, sets []workl
 		Recreate: strategy == string(appsv1.RecreateDeploymentStrategyType), Observed: observed >= d.GetGeneration(),
 		Marks: v1alpha1.MarksOf(label), Lock: label[v1alpha1.LabelHandover], UnavailableSince: unavailableSince(d),
 		ProgressDeadline: workload.ProgressDeadline(d),
-		PushedBy:         v1alpha1.Bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
-		Bypass: plan.Bypass{
-			By:     v1alpha1.Bounded(annotation[v1alpha1.AnnotationBypassBy], 256),
-			Reason: v1alpha1.Bounded(annotation[v1alpha1.AnnotationBypassReason], 256),
-		},
+		PushedBy:         v1alpha1.Bounded(annotation[v1alpha1.AnnotationPushedBy], 256), Bypass: bypassOf(annotation),
 	}
 	if stable := l.rollout.Status.Stable; stable != nil {
 		if set, ok := workload.Stable(sets, d.GetUID(), stable.Revision); ok {
@@ -217,6 +213,14 @@ func (r *Reconciler) describeWorkload(ctx context.Context, l *look, sets []workl
 		return err
 	}
 	return r.warn(ctx, l)
+}
+
+// bypassOf is what the guard has stamped of the last bypass.
+func bypassOf(annotations map[string]string) plan.Bypass {
+	return plan.Bypass{
+		By:     v1alpha1.Bounded(annotations[v1alpha1.AnnotationBypassBy], 256),
+		Reason: v1alpha1.Bounded(annotations[v1alpha1.AnnotationBypassReason], 256),
+	}
 }
 
 // planSet is what the planner sees of a ReplicaSet.

@@ -100,11 +100,7 @@ func (l *look) describeStatefulSet(v versions) error {
 		Found: true, Declared: declared, Paused: l.heldBack(declared.Revision), Replicas: workload.Replicas(s),
 		Observed: seen >= s.GetGeneration() && known && update.Revision == declared.Revision && l.finished(update.Name),
 		Marks:    v1alpha1.MarksOf(label), UnavailableSince: v.unavailableSince(), ProgressDeadline: orderedDeadline,
-		PushedBy: v1alpha1.Bounded(annotation[v1alpha1.AnnotationPushedBy], 256),
-		Bypass: plan.Bypass{
-			By:     v1alpha1.Bounded(annotation[v1alpha1.AnnotationBypassBy], 256),
-			Reason: v1alpha1.Bounded(annotation[v1alpha1.AnnotationBypassReason], 256),
-		},
+		PushedBy: v1alpha1.Bounded(annotation[v1alpha1.AnnotationPushedBy], 256), Bypass: bypassOf(annotation),
 		Held: workload.Partition(s) == v1alpha1.PartitionHold, MaxUnavailable: workload.MaxUnavailable(s), Fault: l.unusable(),
 	}
 	if stable := l.rollout.Status.Stable; stable != nil {

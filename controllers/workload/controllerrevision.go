@@ -30,9 +30,8 @@ type Version struct {
 	Image string
 	// Number is the highest of the version that was declared last, also again.
 	Number int64
-	// StatefulSet that controls it, and that one's UID.
-	StatefulSet string
-	UID         types.UID
+	// UID of the StatefulSet that controls it.
+	UID types.UID
 }
 
 // ReadVersion reads a ControllerRevision. ok is false for one that no StatefulSet controls. It
@@ -51,7 +50,7 @@ func ReadVersion(revision *unstructured.Unstructured) (v Version, ok bool, err e
 		return Version{}, false, fmt.Errorf("ControllerRevision %s: %w", token(revision.GetName(), 253), err)
 	}
 	number, _ := integer(revision, "revision")
-	return Version{Name: revision.GetName(), Revision: of, Image: firstImage(template), Number: number, StatefulSet: owner.Name, UID: owner.UID}, true, nil
+	return Version{Name: revision.GetName(), Revision: of, Image: firstImage(template), Number: number, UID: owner.UID}, true, nil
 }
 
 // VersionTemplate is the pod template in a ControllerRevision.

@@ -27,7 +27,7 @@ func TestReadVersion(t *testing.T) {
 	}
 	data := map[string]any{"spec": map[string]any{"template": patch}}
 	got, ok, err := ReadVersion(revision("StatefulSet", data))
-	if err != nil || !ok || got != (Version{Name: "web-6d4b75cb6d", Revision: want, Image: "web:2", StatefulSet: "web", UID: "1"}) {
+	if err != nil || !ok || got != (Version{Name: "web-6d4b75cb6d", Revision: want, Image: "web:2", UID: "1"}) {
 		t.Errorf("%+v %v (%v), want revision %s", got, ok, err, want)
 	}
 	if patch["$patch"] != "replace" {

@@ -39,8 +39,8 @@ func TestAVersionHasTheRevisionOfItsTemplate(t *testing.T) {
 		t.Fatalf("%+v, %v", versions, err)
 	}
 	want := []Version{
-		{Name: "db-a", Revision: revision(t, templateOf(t, older)), Image: "shop:1", Number: 2, StatefulSet: "db", UID: "s-1"},
-		{Name: "db-b", Revision: revision(t, templateOf(t, theTemplate)), Image: "shop:2", Number: 7, StatefulSet: "db", UID: "s-1"},
+		{Name: "db-a", Revision: revision(t, templateOf(t, older)), Image: "shop:1", Number: 2, UID: "s-1"},
+		{Name: "db-b", Revision: revision(t, templateOf(t, theTemplate)), Image: "shop:2", Number: 7, UID: "s-1"},
 	}
 	for i := range want {
 		if versions[i] != want[i] {
